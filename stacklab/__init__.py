@@ -1,0 +1,1 @@
+"""Throw-away multi-node labs for people who hack on OpenStack and SDN."""

@@ -1,0 +1,137 @@
+"""Every exception that stacklab raises on purpose.
+
+LabError                      1   base: shown as text, never as a traceback
+├── SpecError(problems)       2   the user's YAML
+├── ToolError                 3   a program that we call
+│   ├── ToolNotFound(name)
+│   ├── CommandFailed(command, result)
+│   └── CommandTimedOut(command, timeout_s)
+├── ProviderError             4   libvirt, Vagrant, somebody else's things
+│   ├── NotOurs(name)
+│   ├── AlreadyRunning(lab)
+│   └── NodeNotReady(node)
+├── CheckFailed(results)      5   a node does not do what the spec promises
+├── RenderError(template)     6   a template that cannot be rendered
+├── HostError                 7   this machine cannot run that lab
+├── ImageError                8   a base image cannot be had, or was changed
+└── Interrupted             130   Ctrl-C
+
+The number is the exit code of `invoke`. `hint` is the next thing to type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Problem:
+    """One thing that is wrong in a spec, and where; sorts by place."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    wrong: str
+    right: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}: "
+        what = f"{self.path}: {self.wrong}" if self.path else self.wrong
+        return where + what + (f" ({self.right})" if self.right else "")
+
+
+class LabError(Exception):
+    """An expected failure: it names its cause and the next step."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  next: {self.hint}" if self.hint else self.message
+
+
+class SpecError(LabError):
+    """The lab's YAML has problems; all of them are listed at once."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem], *, hint: str | None = None) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)), hint=hint)
+
+
+class ToolError(LabError):
+    """A program that stacklab calls is missing, failed or hung."""
+
+    exit_code = 3
+
+
+class ToolNotFound(ToolError):
+    """A program is not on PATH."""
+
+    def __init__(self, name: str, *, hint: str | None = None) -> None:
+        self.name = name
+        super().__init__(f"{name} is not installed", hint=hint or "./invoke doctor")
+
+
+class CommandFailed(ToolError):
+    """A command ended with an exit code that was not expected."""
+
+
+class CommandTimedOut(ToolError):
+    """A command was still running when its time was up."""
+
+
+class ProviderError(LabError):
+    """libvirt or Vagrant refused, or something is not as recorded."""
+
+    exit_code = 4
+
+
+class NotOurs(ProviderError):
+    """Something has a name that this lab needs, and is not this lab's."""
+
+
+class AlreadyRunning(ProviderError):
+    """Another command, or another checkout, holds this lab."""
+
+
+class NodeNotReady(ProviderError):
+    """A node did not answer within its time; the message holds the evidence."""
+
+
+class CheckFailed(LabError):
+    """At least one check of a running lab failed."""
+
+    exit_code = 5
+
+
+class RenderError(LabError):
+    """A template asks for something that the lab does not have."""
+
+    exit_code = 6
+
+
+class HostError(LabError):
+    """This host cannot do what the lab needs: memory, disk, subnet, rights."""
+
+    exit_code = 7
+
+
+class ImageError(LabError):
+    """A base image cannot be had, is not what was pinned, or was changed."""
+
+    exit_code = 8
+
+
+class Interrupted(LabError):
+    """The user pressed Ctrl-C; everything done so far is recorded."""
+
+    exit_code = 130

@@ -1,0 +1,144 @@
+"""Where every file that stacklab makes lies: one property per file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class HostPaths:
+    """What all labs and all checkouts of a host share."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> HostPaths:
+        """`STACKLAB_HOME`, or /var/lib/stacklab: one record per host, whoever's checkout."""
+        return cls(Path(os.environ.get("STACKLAB_HOME", "/var/lib/stacklab")))
+
+    @property
+    def images(self) -> Path:
+        """Base images, read-only, named by content address, each with its .json manifest."""
+        return self.root / "images"
+
+    @property
+    def downloads(self) -> Path:
+        """Verified and partial downloads of cloud images and ISOs."""
+        return self.root / "downloads"
+
+    @property
+    def volumes(self) -> Path:
+        """The libvirt pool's directory: overlays and seeds of every lab."""
+        return self.root / "volumes"
+
+    @property
+    def labs(self) -> Path:
+        """One directory per lab."""
+        return self.root / "labs"
+
+    @property
+    def locks(self) -> Path:
+        """flock files; deleting them is safe when nothing runs."""
+        return self.root / "locks"
+
+    @property
+    def accelerator(self) -> Path:
+        """The cached verdict on KVM, per kernel."""
+        return self.root / "accelerator.json"
+
+    def lab(self, name: str) -> LabPaths:
+        """The paths of one lab."""
+        return LabPaths(host=self, name=name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabPaths:
+    """What one lab owns on this host."""
+
+    host: HostPaths
+    name: str
+
+    @property
+    def root(self) -> Path:
+        """The lab's directory: `vagrant ssh NODE` works in it."""
+        return self.host.labs / self.name
+
+    @property
+    def record(self) -> Path:
+        """What exists of the lab: written before it is made, removed after it is gone."""
+        return self.root / "record.json"
+
+    @property
+    def resolved(self) -> Path:
+        """The resolved lab as the Vagrantfile reads it."""
+        return self.root / "lab.json"
+
+    @property
+    def vagrantfile(self) -> Path:
+        """A copy of vagrant/Vagrantfile, so that the lab outlives the checkout."""
+        return self.root / "Vagrantfile"
+
+    @property
+    def secrets(self) -> Path:
+        """Passwords of this lab, 0600."""
+        return self.root / "secrets.json"
+
+    @property
+    def keys(self) -> Path:
+        """The lab's key pair and each node's host key."""
+        return self.root / "keys"
+
+    @property
+    def private_key(self) -> Path:
+        """The ed25519 key that opens `stack` on every node."""
+        return self.keys / "id_ed25519"
+
+    def host_key(self, node: str) -> Path:
+        """A node's private host key; its public half is in known_hosts."""
+        return self.keys / f"{node}.host_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The nodes' host keys, made by us, so nothing is taken on trust."""
+        return self.root / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        """For `ssh -F`: one entry per node, shared connections."""
+        return self.root / "ssh_config"
+
+    @property
+    def sockets(self) -> Path:
+        """Shared ssh connections, one socket per node; a socket's path may have 107 bytes."""
+        return self.root / "ctl"
+
+    @property
+    def answers(self) -> Path:
+        """Rendered answer files: answers/<node>/<path on the node>."""
+        return self.root / "answers"
+
+    @property
+    def logs(self) -> Path:
+        """What Vagrant and the rest printed."""
+        return self.root / "logs"
+
+    def console(self, node: str) -> Path:
+        """What a node wrote to its serial console."""
+        return self.logs / f"{node}.console.log"
+
+    def overlay(self, node: str) -> Path:
+        """A node's disk: a qcow2 on the read-only base image."""
+        return self.host.volumes / f"{self.name}_{node}.qcow2"
+
+    def seed(self, node: str) -> Path:
+        """A node's identity (keys, addresses, answers): a tar written as a raw disk."""
+        return self.host.volumes / f"{self.name}_{node}.seed.img"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whatever changes this lab."""
+        return self.host.locks / f"lab.{self.name}.lock"
