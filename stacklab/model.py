@@ -52,6 +52,14 @@ class NetworkMode(StrEnum):
     BRIDGED = "bridged"  # a bridge that the host already has; we never make or remove it
 
 
+class NetworkStyle(StrEnum):
+    """How a system is told its addresses: which files it reads."""
+
+    NETWORKD = "networkd"
+    IFUPDOWN = "ifupdown"
+    IFCFG = "ifcfg"
+
+
 class Role(StrEnum):
     """What a node is in its cloud; installers give it its services by this."""
 

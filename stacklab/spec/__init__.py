@@ -1,0 +1,89 @@
+"""YAML -> Lab: find a lab's file, read it, tell all that is wrong with it at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from pathlib import Path
+
+from stacklab.errors import SpecError
+from stacklab.model import Lab, Size
+from stacklab.spec.export import from_dict, to_dict
+
+__all__ = ["UnknownLab", "find", "from_dict", "load", "names", "schema_json", "to_dict"]
+
+
+class UnknownLab(SpecError):
+    """No file of that name is in the labs directory."""
+
+    def __init__(self, name: str, directory: Path, known: Collection[str]) -> None:
+        """Name the nearest lab, or all of them."""
+        guesses = difflib.get_close_matches(name, list(known), n=1)
+        right = f"did you mean {guesses[0]}?" if guesses else f"known: {', '.join(known) or 'none'}"
+        super().__init__((), hint="./invoke lab.list")
+        self.message = f"no lab {name!a} in {shown(directory)}/ ({right})"
+
+
+def load(path: Path, *, known_images: Collection[str] | None = None, host_memory: Size | None = None) -> Lab:
+    """Read a lab's file and fill in every default.
+
+    None for `known_images` or `host_memory` leaves that check out. Raises SpecError with
+    everything that is wrong.
+    """
+    # Here and not at the top: who only reads lab.json must not wait 0.1 s for pydantic.
+    from stacklab.spec import source
+    from stacklab.spec.resolve import resolve
+    from stacklab.spec.rules import Context
+    from stacklab.spec.schema import validate
+
+    file = shown(path)
+    hint = f"./invoke lab.validate {file}"
+    document = source.read(path, file)
+    if not isinstance(document.data, dict) and document.problems:
+        raise SpecError(document.problems, hint=hint)
+    spec, findings = validate(document)
+    lab = None
+    if spec is not None:
+        networks = document.data.get("networks") if isinstance(document.data, dict) else None
+        context = Context(
+            name=path.stem,
+            declared=tuple(networks) if isinstance(networks, dict) else None,
+            is_whole=not findings and not document.problems,
+            known_images=known_images,
+            host_memory=host_memory,
+        )
+        lab, more = resolve(spec, context, path.resolve())
+        findings = findings + more
+    said = {problem.path for problem in document.problems}
+    problems = [*document.problems, *(document.problem(f) for f in findings if source.show(f.path) not in said)]
+    if problems or lab is None:
+        raise SpecError(problems, hint=hint)
+    return lab
+
+
+def find(name: str, directory: Path) -> Path:
+    """The file of the lab of that name; raises UnknownLab, which names the nearest."""
+    known = names(directory)
+    if name not in known:
+        raise UnknownLab(name, directory, known)
+    return directory / f"{name}.yaml"
+
+
+def names(directory: Path) -> tuple[str, ...]:
+    """Every lab that has a file in the directory, sorted."""
+    return tuple(sorted(path.stem for path in directory.glob("*.yaml")))
+
+
+def schema_json() -> str:
+    """The JSON Schema of a lab file, as labs/lab.schema.json holds it."""
+    from stacklab.spec import schema
+
+    return schema.schema_json()
+
+
+def shown(path: Path) -> str:
+    """A path as messages show it: relative to the working directory when below it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

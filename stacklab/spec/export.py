@@ -1,0 +1,183 @@
+"""Lab <-> JSON: what the Vagrantfile, `lab.show --json` and a lab's record read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import TypeAlias
+
+from stacklab.errors import LabError
+from stacklab.model import (
+    NIC,
+    CheckPolicy,
+    Installer,
+    Lab,
+    Network,
+    NetworkMode,
+    Node,
+    Role,
+    Size,
+    Stack,
+)
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+
+def to_dict(lab: Lab) -> dict[str, JSON]:
+    """Everything about the lab, ready for json.dumps, in a fixed order.
+
+    What can be computed (netmask, host_address) is there too, so that no reader has to.
+    """
+    return {
+        "name": lab.name,
+        "description": lab.description,
+        "source": str(lab.source),
+        "images": list(lab.images),
+        "networks": [_from_network(network) for network in lab.networks],
+        "nodes": [_from_node(node) for node in lab.nodes],
+        "stack": {
+            "installer": str(lab.stack.installer),
+            "network": lab.stack.network,
+            "branch": lab.stack.branch,
+            "devstack_branch": lab.stack.devstack_branch,
+        },
+        "checks": {
+            "retries": lab.checks.retries,
+            "interval_s": lab.checks.interval_s,
+            "boot_timeout_s": lab.checks.boot_timeout_s,
+        },
+    }
+
+
+def _from_network(network: Network) -> dict[str, JSON]:
+    return {
+        "name": network.name,
+        "cidr": str(network.cidr),
+        "mode": str(network.mode),
+        "mtu": network.mtu,
+        "bridge": network.bridge,
+        "host_address": str(network.host_address),
+    }
+
+
+def _from_node(node: Node) -> dict[str, JSON]:
+    return {
+        "name": node.name,
+        "role": str(node.role),
+        "cpus": node.cpus,
+        "memory_mib": node.memory.mib,
+        "disk_mib": node.disk.mib,
+        "nics": [_from_nic(nic) for nic in node.nics],
+    }
+
+
+def _from_nic(nic: NIC) -> dict[str, JSON]:
+    return {
+        "network": nic.network,
+        "device": nic.device,
+        "address": str(nic.address.ip),
+        "prefix": nic.address.network.prefixlen,
+        "netmask": str(nic.address.netmask),
+        "mac": nic.mac,
+        "mtu": nic.mtu,
+    }
+
+
+def from_dict(mapping: Mapping[str, object]) -> Lab:
+    """The lab that to_dict() was given; raises LabError when it is not such a mapping."""
+    try:
+        return _to_lab(_Reader(mapping))
+    except (KeyError, TypeError, ValueError) as error:
+        raise LabError(f"not a resolved lab: {error}", hint="./invoke lab.list") from error
+
+
+class _Reader:
+    """A mapping whose values are asked for by type."""
+
+    def __init__(self, mapping: object) -> None:
+        if not isinstance(mapping, Mapping):
+            raise TypeError(f"{mapping!r} is no mapping")
+        self._mapping = mapping
+
+    def text(self, key: str) -> str:
+        value = self._mapping[key]
+        if not isinstance(value, str):
+            raise TypeError(f"{key} is no text")
+        return value
+
+    def whole(self, key: str) -> int:
+        value = self._mapping[key]
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{key} is no whole number")
+        return value
+
+    def number(self, key: str) -> float:
+        value = self._mapping[key]
+        return value if isinstance(value, float) else float(self.whole(key))
+
+    def items(self, key: str) -> list[object]:
+        value = self._mapping[key]
+        if not isinstance(value, list):
+            raise TypeError(f"{key} is no list")
+        return value
+
+    def inner(self, key: str) -> _Reader:
+        return _Reader(self._mapping[key])
+
+    def inners(self, key: str) -> list[_Reader]:
+        return [_Reader(item) for item in self.items(key)]
+
+
+def _to_lab(read: _Reader) -> Lab:
+    stack, checks = read.inner("stack"), read.inner("checks")
+    return Lab(
+        name=read.text("name"),
+        description=read.text("description"),
+        source=Path(read.text("source")),
+        images=tuple(str(image) for image in read.items("images")),
+        networks=tuple(_to_network(network) for network in read.inners("networks")),
+        nodes=tuple(_to_node(node) for node in read.inners("nodes")),
+        stack=Stack(
+            installer=Installer(stack.text("installer")),
+            network=stack.text("network"),
+            branch=stack.text("branch"),
+            devstack_branch=stack.text("devstack_branch"),
+        ),
+        checks=CheckPolicy(
+            retries=checks.whole("retries"),
+            interval_s=checks.number("interval_s"),
+            boot_timeout_s=checks.number("boot_timeout_s"),
+        ),
+    )
+
+
+def _to_network(read: _Reader) -> Network:
+    return Network(
+        name=read.text("name"),
+        cidr=IPv4Network(read.text("cidr")),
+        mode=NetworkMode(read.text("mode")),
+        mtu=read.whole("mtu"),
+        bridge=read.text("bridge"),
+    )
+
+
+def _to_node(read: _Reader) -> Node:
+    return Node(
+        name=read.text("name"),
+        role=Role(read.text("role")),
+        cpus=read.whole("cpus"),
+        memory=Size(read.whole("memory_mib")),
+        disk=Size(read.whole("disk_mib")),
+        nics=tuple(_to_nic(nic) for nic in read.inners("nics")),
+    )
+
+
+def _to_nic(read: _Reader) -> NIC:
+    return NIC(
+        network=read.text("network"),
+        device=read.text("device"),
+        address=IPv4Interface((read.text("address"), read.whole("prefix"))),
+        mac=read.text("mac"),
+        mtu=read.whole("mtu"),
+    )

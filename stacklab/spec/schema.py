@@ -1,0 +1,336 @@
+"""A lab as it is written: LabSpec, its JSON Schema, and its errors in the project's words."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
+
+from stacklab.model import Installer, NetworkMode, Role, Size
+from stacklab.spec import values
+from stacklab.spec.export import JSON
+from stacklab.spec.source import Document, Finding, Keys, Value
+from stacklab.spec.values import LAB_NAME_LENGTH, NAME, NAME_LENGTH, NODE_NAME, Wrong, nearest, suggest
+
+SMALLEST_MEMORY = Size.parse("128MiB")
+SMALLEST_DISK = Size.parse("48GiB")
+MOST_NICS = 8
+MOST_NODES = 64  # of one count
+
+# A NIC's network goes, then the NICs, then their node: three passes; more would be a bug.
+MOST_ATTEMPTS = 10
+
+# Put in the place of what was refused, so that the rest can still be checked.
+STAND_IN = "stand-in"
+
+
+def _text_schema(pattern: str, *, longest: int | None = None) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"type": "string", "pattern": f"^{pattern}$"} | ({"maxLength": longest} if longest is not None else {})
+    )
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_read_size = values.size(SMALLEST_MEMORY, "nothing boots in less")
+_read_disk = values.size(SMALLEST_DISK, "the base image is that large, and thin: it takes what is written")
+
+LabName = Annotated[str, PlainValidator(values.name(LAB_NAME_LENGTH)), _text_schema(NAME, longest=LAB_NAME_LENGTH)]
+NetworkName = Annotated[str, PlainValidator(values.name(NAME_LENGTH)), _text_schema(NAME, longest=NAME_LENGTH)]
+NodeName = Annotated[
+    str, PlainValidator(values.name(NAME_LENGTH, NODE_NAME)), _text_schema(NODE_NAME, longest=NAME_LENGTH)
+]
+ImageName = Annotated[
+    str, PlainValidator(values.matching(values.IMAGE, "image name", "e.g. debian-12")), _text_schema(values.IMAGE)
+]
+Bridge = Annotated[
+    str,
+    PlainValidator(values.matching(values.BRIDGE, "bridge name", "a bridge of the host, e.g. br0; 15 characters")),
+    _text_schema(values.BRIDGE),
+]
+Branch = Annotated[
+    str, PlainValidator(values.matching(values.BRANCH, "branch", "e.g. stable/mitaka")), _text_schema(values.BRANCH)
+]
+Text = Annotated[str, PlainValidator(values.line), WithJsonSchema({"type": "string"})]
+Memory = Annotated[Size, PlainValidator(_read_size), _text_schema(values.SIZE)]
+Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(values.SIZE)]
+Cidr = Annotated[IPv4Network, PlainValidator(values.cidr), _text_schema(values.CIDR)]
+Address = Annotated[IPv4Address, PlainValidator(values.address), _text_schema(values.ADDRESS)]
+
+
+def _words(kind: type[NetworkMode] | type[Role] | type[Installer]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": [str(word) for word in kind]})
+
+
+def _range(kind: str, low: int, high: int) -> WithJsonSchema:
+    return WithJsonSchema({"type": kind, "minimum": low, "maximum": high})
+
+
+Mode = Annotated[NetworkMode, PlainValidator(values.word(NetworkMode)), _words(NetworkMode)]
+RoleWord = Annotated[Role, PlainValidator(values.word(Role)), _words(Role)]
+InstallerWord = Annotated[Installer, PlainValidator(values.word(Installer)), _words(Installer)]
+Cpus = Annotated[int, PlainValidator(values.number(int, 1, 64)), _range("integer", 1, 64)]
+Count = Annotated[int, PlainValidator(values.number(int, 1, MOST_NODES)), _range("integer", 1, MOST_NODES)]
+Mtu = Annotated[int, PlainValidator(values.number(int, 576, 9216, "bytes")), _range("integer", 576, 9216)]
+Retries = Annotated[int, PlainValidator(values.number(int, 1, 100)), _range("integer", 1, 100)]
+Interval = Annotated[float, PlainValidator(values.number(float, 0, 3600, "seconds")), _range("number", 0, 3600)]
+Boot = Annotated[float, PlainValidator(values.number(float, 1, 86400, "seconds")), _range("number", 1, 86400)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkSpec(_Spec):
+    """A segment with an address range. The host has its .1."""
+
+    cidr: Cidr = Field(description="Its address range, e.g. 192.168.150.0/24. The host takes the .1 (/29 to /8).")
+    mode: Mode = Field(
+        description="nat: reaches outside through the host. isolated: host and nodes only. "
+        "bridged: a bridge that the host already has, named in `bridge`."
+    )
+    mtu: Mtu | None = Field(default=None, description="Bytes per packet, 576 to 9216. Default: 1500.")
+    bridge: Bridge | None = Field(default=None, description="With mode bridged only: the host's bridge, e.g. br0.")
+
+
+class NicSpec(_Spec):
+    """A node's end of a network. The NICs are eth0, eth1, ... as written."""
+
+    network: NetworkName = Field(description="The network's name, as declared under `networks`.")
+    address: Address | None = Field(
+        default=None,
+        description="A fixed address. Of a node with a `count` it is the first one's: the others get the next ones. "
+        "Default: the first free address from .11 upward, in the order of the nodes.",
+    )
+
+
+class NodeSpec(_Spec):
+    """A VM, or several alike."""
+
+    role: RoleWord | None = Field(
+        default=None, description="What it is in the cloud: controller, compute or node. Default: node."
+    )
+    count: Count | None = Field(
+        default=None,
+        description=f"How many (1 to {MOST_NODES}): name1, name2, ... Without it: one, under its own name.",
+    )
+    cpus: Cpus | None = Field(default=None, description="Processors, 1 to 64. Default: 1.")
+    memory: Memory | None = Field(default=None, description="With its unit: 512MiB, 1.5GiB. Default: 1GiB.")
+    disk: Disk | None = Field(
+        default=None, description="The virtual disk, 48GiB or more; it takes what is written to it. Default: 48GiB."
+    )
+    nics: tuple[NicSpec, ...] = Field(
+        description="eth0, eth1, ... The host logs in by the first, so that is on a nat or isolated network.",
+        json_schema_extra={"minItems": 1, "maxItems": MOST_NICS},
+    )
+
+
+class StackSpec(_Spec):
+    """Which cloud is to be installed, and how."""
+
+    installer: InstallerWord | None = Field(default=None, description="none, or contrail (on DevStack). Default: none.")
+    network: NetworkName | None = Field(
+        default=None,
+        description="The network that carries the cloud (HOST_IP, SERVICE_HOST); every node has a NIC on it. "
+        "Default: the first one that no node is logged in by, else the first.",
+    )
+    branch: Branch | None = Field(default=None, description="contrail-installer's branch. Default: master.")
+    devstack_branch: Branch | None = Field(
+        default=None, description="DevStack's branch. Default: the one that worked with `branch`, e.g. stable/mitaka."
+    )
+
+
+class ChecksSpec(_Spec):
+    """How patient the checks are."""
+
+    retries: Retries | None = Field(default=None, description="Tries per check, 1 to 100. Default: 3.")
+    interval: Interval | None = Field(default=None, description="Seconds between tries. Default: 2.")
+    boot_timeout: Boot | None = Field(default=None, description="Seconds until a node must answer. Default: 300.")
+
+
+class LabSpec(_Spec):
+    """A lab of stacklab: networks, the nodes on them, and the cloud to be installed."""
+
+    name: LabName | None = Field(default=None, description="The file's name without .yaml; it need not be written.")
+    description: Text | None = Field(default=None, description="One line for `lab.list`.")
+    image: Annotated[tuple[ImageName, ...], BeforeValidator(_as_list)] = Field(
+        description="The base image, or several in order of preference: the first whose source can be had.",
+        json_schema_extra={"minItems": 1},
+    )
+    networks: dict[NetworkName, NetworkSpec] = Field(
+        description="The networks, by name.", json_schema_extra={"minProperties": 1}
+    )
+    nodes: dict[NodeName, NodeSpec] = Field(description="The nodes, by name.", json_schema_extra={"minProperties": 1})
+    stack: StackSpec | None = Field(default=None, description="The cloud to be installed. Default: none.")
+    checks: ChecksSpec | None = Field(default=None, description="How patient the checks are.")
+
+
+_EXAMPLES = {
+    "cidr": "write cidr: 192.168.150.0/24",
+    "mode": "write mode: nat, isolated or bridged",
+    "network": "write network: NAME",
+    "nics": "write nics: [{network: NAME}]",
+    "image": "write image: debian-12",
+    "networks": "see labs/mini-2node.yaml",
+    "nodes": "see labs/mini-2node.yaml",
+}
+
+
+def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
+    """Make a LabSpec; what was refused is left out of it and is among the findings.
+
+    None when nothing usable is left.
+    """
+    data, findings = _without_nothing(document.data, ())
+    if not isinstance(data, dict):
+        return None, findings or [Finding((), "is no mapping", "see labs/mini-2node.yaml")]
+    for attempt in range(MOST_ATTEMPTS):
+        try:
+            return LabSpec.model_validate(data), findings
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_input=False)
+        if attempt == 0:
+            said = {finding.path for finding in findings}
+            findings += [finding for finding in map(_finding, errors) if finding.path not in said]
+        for detail in errors:
+            _drop(data, _path(detail), detail["type"] == "missing")
+    return None, findings
+
+
+def _without_nothing(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
+    """The value without keys that have none (`memory:`), each of them a finding."""
+    findings: list[Finding] = []
+    if isinstance(value, dict):
+        kept: dict[str, Value] = {}
+        for key, item in value.items():
+            if item is None:
+                findings.append(Finding((*path, key), "has no value", "write one, or remove the key", at_key=True))
+                continue
+            kept[key], found = _without_nothing(item, (*path, key))
+            findings += found
+        return kept, findings
+    if isinstance(value, list):
+        items: list[Value] = []
+        for index, item in enumerate(value):
+            if item is None:
+                findings.append(Finding((*path, index), "has no value", "write one, or remove the line"))
+                items.append("")  # keeps the others at their index
+                continue
+            inner, found = _without_nothing(item, (*path, index))
+            items.append(inner)
+            findings += found
+        return items, findings
+    return value, findings
+
+
+def _path(detail: ErrorDetails) -> Keys:
+    return tuple(key for key in detail["loc"] if key != "[key]")
+
+
+def _drop(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
+    """Leave out what was refused, with as little around it as possible."""
+    if path[0] == "image" and isinstance(images := data.get("image"), list) and isinstance(path[-1], int):
+        images[path[-1]] = STAND_IN
+        return
+    if len(path) == 1:
+        stand_ins: dict[str, Value] = {"image": [STAND_IN], "networks": {}, "nodes": {}}
+        if path[0] in stand_ins:
+            data[str(path[0])] = stand_ins[str(path[0])]
+        else:
+            data.pop(str(path[0]), None)
+        return
+    path = path[:-1] if is_missing else path
+    # Without a list's item the later ones would change their places: the whole list goes.
+    path = path[:-1] if isinstance(path[-1], int) else path
+    owner: Value = data
+    for key in path[:-1]:
+        if isinstance(owner, dict) and isinstance(key, str):
+            owner = owner.get(key)
+        elif isinstance(owner, list) and isinstance(key, int):
+            owner = owner[key]
+    if isinstance(owner, dict):
+        if path[-1] == "bridge" and not is_missing:
+            owner["bridge"] = STAND_IN  # else mode bridged would seem to lack it
+        else:
+            owner.pop(str(path[-1]), None)
+
+
+def _model(path: Keys) -> type[_Spec]:
+    match path:
+        case ("networks", _):
+            return NetworkSpec
+        case ("nodes", _):
+            return NodeSpec
+        case ("nodes", _, "nics", _):
+            return NicSpec
+        case ("stack",):
+            return StackSpec
+        case ("checks",):
+            return ChecksSpec
+    return LabSpec
+
+
+def _finding(detail: ErrorDetails) -> Finding:
+    path = _path(detail)
+    last = str(path[-1]) if path else ""
+    at_key = detail["loc"][-1:] == ("[key]",)
+    match detail["type"]:
+        case "missing":
+            return Finding(path, "is missing", _EXAMPLES.get(last, ""))
+        case "extra_forbidden":
+            known = list(_model(path[:-1]).model_fields)
+            guess = nearest(last, known)
+            right = f"did you mean {guess}?" if guess else suggest(last, known, label="known")
+            return Finding(path, "unknown key", right, True)
+        case "value_error":
+            cause = detail.get("ctx", {}).get("error")
+            if isinstance(cause, Wrong):
+                return Finding(path, cause.wrong, cause.right, at_key)
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return Finding(path, "is no mapping", "write `key: value` lines, indented")
+        case "tuple_type" | "list_type":
+            return Finding(path, "is no list", "write `- ` lines, indented")
+    return Finding(path, detail["msg"])
+
+
+def schema_json() -> str:
+    """The JSON Schema of a lab file, draft 7: what yaml-language-server understands."""
+    schema = _simplify(LabSpec.model_json_schema(ref_template="#/definitions/{model}"))
+    assert isinstance(schema, dict)
+    schema["definitions"] = schema.pop("$defs")
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    image = properties["image"]
+    assert isinstance(image, dict)
+    names = image.pop("items")
+    text = image.pop("description")
+    properties["image"] = {"description": text, "anyOf": [names, image | {"items": names}]}
+    head: dict[str, JSON] = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "stacklab lab"}
+    return json.dumps(head | {k: v for k, v in schema.items() if k != "title"}, indent=2) + "\n"
+
+
+def _simplify(value: JSON) -> JSON:
+    """Drop pydantic's `null` alternatives, defaults and titles; wrap a $ref that has neighbours."""
+    if isinstance(value, list):
+        return [_simplify(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    alternatives = value.get("anyOf")
+    if isinstance(alternatives, list):
+        (kept,) = [item for item in alternatives if item != {"type": "null"}]
+        assert isinstance(kept, dict)
+        value = {k: v for k, v in value.items() if k != "anyOf"} | kept
+    if isinstance(fields := value.get("properties"), dict):
+        found: dict[str, JSON] = {k: _simplify(v) for k, v in value.items() if k != "properties"}
+        return found | {"properties": {name: _simplify(field) for name, field in fields.items()}}
+    found = {k: _simplify(v) for k, v in value.items() if k not in ("title", "default")}
+    if "patternProperties" in found:
+        found["additionalProperties"] = False
+    if "$ref" in found and len(found) > 1:  # draft 7 ignores whatever stands beside a $ref
+        found["allOf"] = [{"$ref": found.pop("$ref")}]
+    return found

@@ -1,0 +1,246 @@
+"""Read a YAML file into plain text values, and remember where each one stood.
+
+PyYAML's constructor would turn a MAC into a base-60 integer, `2025.10` into 2025.1
+and `on` into True, and would keep the last of two equal keys without a word. So the
+composed nodes are walked instead: every scalar stays the text that was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import yaml
+
+from stacklab.errors import Problem
+
+Value: TypeAlias = "str | list[Value] | dict[str, Value] | None"
+Keys: TypeAlias = tuple[str | int, ...]
+_Entry: TypeAlias = tuple[yaml.ScalarNode, yaml.Node]
+
+LARGEST = 1024 * 1024  # bytes; a lab of 64 nodes is under 10 KiB
+MOST_VALUES = 20_000  # aliases of aliases ("billion laughs") stop here
+DEEPEST = 50
+
+_STANDARD = "tag:yaml.org,2002:"
+_SCALARS = {_STANDARD + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")}
+_PLAIN_KEY = re.compile(r"[\w.-]{1,60}", re.ASCII)
+_UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_SAID_BETTER = (
+    (r"found character '\\t'.*", "a tab where YAML wants spaces", "indent with spaces"),
+    (r"mapping values are not allowed here", "a `:` where none can be", "quote the value, or fix the indentation"),
+    (r"could not find expected ':'", "a line that is no `key: value`", "add the `:`, or fix the indentation"),
+    (r"found duplicate anchor (.*?)[;\s]*first occurrence", r"the anchor \1 is defined twice", "rename one"),
+    (r"found undefined alias (.*)", r"no anchor named \1", "define it first, with &"),
+    (r"expected a single document.*|but found another document", "a second document begins here", "one lab per file"),
+)
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong, by its path in the spec; `at_key` points at the key, not the value."""
+
+    path: Keys
+    wrong: str
+    right: str = ""
+    at_key: bool = False
+
+
+class Place(NamedTuple):
+    """A position in the file, counted from 1."""
+
+    line: int
+    column: int
+
+
+_START = Place(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML file: its values as text, where they stood, what was wrong already."""
+
+    file: str
+    data: Value = None
+    values: Mapping[Keys, Place] = field(default_factory=dict)
+    keys: Mapping[Keys, Place] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def problem(self, finding: Finding) -> Problem:
+        """The finding with its place: its own, or that of the nearest thing around it."""
+        path = finding.path
+        place = self.keys.get(path) if finding.at_key else None
+        while place is None and path:
+            place = self.values.get(path)
+            path = path[:-1]
+        place = place or self.values.get((), _START)
+        return Problem(self.file, place.line, place.column, show(finding.path), finding.wrong, finding.right)
+
+
+def show(path: Keys) -> str:
+    """A path as people write it: `nodes.controller.nics[1]`."""
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            text += ("." if text else "") + (key if _PLAIN_KEY.fullmatch(key) else quote(key))
+    return text
+
+
+def quote(text: str) -> str:
+    """The text in quotes, on one line, 60 characters of it at most."""
+    return ascii(text if len(text) <= 60 else text[:57] + "...")
+
+
+def read(path: Path, file: str) -> Document:
+    """Read and parse a file; what is wrong with it becomes a problem, never an exception."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
+    except OSError as error:
+        return _unreadable(file, f"cannot be read: {error.strerror}")
+    if len(raw) > LARGEST:
+        return _unreadable(file, "is larger than 1 MiB", "a lab is a few KiB of YAML")
+    if b"\0" in raw:
+        return _unreadable(file, "is binary, or UTF-16", "write YAML in UTF-8")
+    try:
+        return parse(raw.decode("utf-8-sig"), file)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        return _unreadable(file, f"byte 0x{raw[error.start]:02x} is not UTF-8", "save it as UTF-8", Place(line, column))
+
+
+def parse(text: str, file: str) -> Document:
+    """Parse YAML; what is wrong with it becomes a problem, never an exception."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        return _unreadable(file, *_explain(error))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        column = error.position - text.rfind("\n", 0, error.position)
+        wrong = f"character U+{ord(text[error.position]):04X} is not allowed in YAML"
+        return _unreadable(file, wrong, "remove it", Place(line, column))
+    except RecursionError:
+        return _unreadable(file, "is nested too deeply", "a lab needs 5 levels")
+    except (ValueError, OverflowError):  # PyYAML's chr() of an escape like "\UFFFFFFFF"
+        return _unreadable(file, "has an escape that is no character", "see the \\U and \\x in it")
+    if root is None:
+        return _unreadable(file, "is empty", "see labs/mini-2node.yaml for a start")
+    walk = _Walk(file)
+    data = walk.value(root, ())
+    if walk.is_stopped:
+        return Document(file, problems=tuple(walk.problems[-1:]))
+    return Document(file, data, walk.values, walk.keys, tuple(walk.problems))
+
+
+def _unreadable(file: str, wrong: str, right: str = "", place: Place = _START) -> Document:
+    return Document(file, problems=(Problem(file, place.line, place.column, "", wrong, right),))
+
+
+def _explain(error: yaml.MarkedYAMLError) -> tuple[str, str, Place]:
+    mark = error.problem_mark or error.context_mark
+    place = Place(mark.line + 1, mark.column + 1) if mark else _START
+    said = error.problem or error.context or "is no YAML"
+    for pattern, wrong, right in _SAID_BETTER:
+        if match := re.match(pattern, said):
+            return match.expand(wrong), right, place
+    around = f"{error.context}, " if error.context and error.context != said else ""
+    return f"broken YAML: {_UNSHOWABLE.sub('?', around + said)}", "", place
+
+
+class _Walk:
+    """Turns composed nodes into values; collects places and problems on the way."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.values: dict[Keys, Place] = {}
+        self.keys: dict[Keys, Place] = {}
+        self.problems: list[Problem] = []
+        self._open: set[int] = set()
+        self._count = 0
+        self.is_stopped = False
+
+    def value(self, node: yaml.Node, path: Keys) -> Value:
+        """The node's value; None for an empty one and for what had to be refused."""
+        if self._is_too_much(node, path):
+            return None
+        if id(node) in self._open:
+            self._refuse(node, path, "an alias inside the thing that it names", "write it out")
+            return None
+        self.values[path] = _place(node)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode) and node.tag == _STANDARD + "seq":
+                return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+            if isinstance(node, yaml.MappingNode) and node.tag == _STANDARD + "map":
+                return self._mapping(node, path)
+        finally:
+            self._open.discard(id(node))
+        self._refuse(node, path, f"the tag {quote(node.tag)} means nothing here", "remove it")
+        return None
+
+    def _scalar(self, node: yaml.ScalarNode, path: Keys) -> str | None:
+        if node.tag not in _SCALARS:
+            self._refuse(node, path, f"the tag {quote(node.tag)} means nothing here", "remove it")
+            return None
+        text: str = node.value
+        if _UNSHOWABLE.search(text):
+            self._refuse(node, path, "holds a character that cannot be shown", "remove it")
+            return None
+        return None if node.tag == _STANDARD + "null" else text
+
+    def _mapping(self, node: yaml.MappingNode, path: Keys) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for key, value in self._entries(node, path, frozenset()):
+            if key.value not in found:  # what is merged in by `<<` yields to what is written here
+                here = (*path, key.value)
+                self.keys[here] = _place(key)
+                found[key.value] = self.value(value, here)
+        return found
+
+    def _entries(self, node: yaml.MappingNode, path: Keys, outer: frozenset[int]) -> Iterator[_Entry]:
+        """Its own entries, then those of what it merges with `<<`."""
+        outer |= {id(node)}
+        own: dict[str, Place] = {}
+        merges: list[yaml.Node] = []
+        for key, value in node.value:
+            if self._is_too_much(key, path):
+                return
+            if key.tag == _STANDARD + "merge":
+                merges += value.value if isinstance(value, yaml.SequenceNode) else [value]
+            elif not isinstance(key, yaml.ScalarNode) or _UNSHOWABLE.search(key.value):
+                self._refuse(key, path, "a key that is no plain word", "write `key: value`")
+            elif key.value in own:
+                self._refuse(key, (*path, key.value), "is written twice", f"first in line {own[key.value].line}")
+            else:
+                own[key.value] = _place(key)
+                yield key, value
+        for base in merges:
+            if not isinstance(base, yaml.MappingNode):
+                self._refuse(base, path, "`<<` takes a mapping", "write `<<: *anchor`")
+            elif id(base) in outer:
+                self._refuse(base, path, "an alias inside the thing that it names", "write it out")
+            else:
+                yield from self._entries(base, path, outer)
+
+    def _is_too_much(self, node: yaml.Node, path: Keys) -> bool:
+        self._count += 1
+        if not self.is_stopped and (self._count > MOST_VALUES or len(path) > DEEPEST):
+            self.is_stopped = True
+            self._refuse(node, path[:1], "aliases or nesting make this too large", "write it out")
+        return self.is_stopped
+
+    def _refuse(self, node: yaml.Node, path: Keys, wrong: str, right: str) -> None:
+        line, column = _place(node)
+        self.problems.append(Problem(self.file, line, column, show(path), wrong, right))
+
+
+def _place(node: yaml.Node) -> Place:
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)

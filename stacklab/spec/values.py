@@ -1,0 +1,209 @@
+"""The words of a spec: text in, value out, or what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar
+
+from stacklab.model import Size
+from stacklab.spec.source import quote
+
+NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+NODE_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
+SIZE = r"[0-9]{1,6}(\.[0-9]{1,6})? ?(MiB|GiB|TiB)"
+CIDR = r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}"
+ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}"
+IMAGE = r"[a-z0-9][a-z0-9._-]{0,59}"
+BRIDGE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}"  # IFNAMSIZ is 16, with the final NUL
+BRANCH = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}"
+
+LAB_NAME_LENGTH = 30
+NAME_LENGTH = 20
+SMALLEST_PREFIX, LARGEST_PREFIX = 8, 29
+
+# Ranges that no lab can use, and why.
+_TAKEN = (
+    (IPv4Network("0.0.0.0/8"), "means 'this host'"),
+    (IPv4Network("127.0.0.0/8"), "is every host's own loopback"),
+    (IPv4Network("169.254.0.0/16"), "is for link-local addresses"),
+    (IPv4Network("224.0.0.0/4"), "is for multicast"),
+    (IPv4Network("240.0.0.0/4"), "is reserved"),
+)
+_UNITS = {"": "MiB", "k": "MiB", "m": "MiB", "g": "GiB", "t": "TiB"}
+
+Word = TypeVar("Word", bound=StrEnum)
+Number = TypeVar("Number", int, float)
+
+
+class Wrong(ValueError):
+    """A value that cannot be."""
+
+    def __init__(self, wrong: str, right: str = "") -> None:
+        """Say what is wrong, and what would be right."""
+        super().__init__(wrong)
+        self.wrong = wrong
+        self.right = right
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, or the empty string."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+
+
+def suggest(word: str, known: Iterable[str], *, label: str) -> str:
+    """What would be right instead of an unknown word: the nearest one, and all there are."""
+    known = list(known)
+    listed = f"{label}: {', '.join(known) or 'none'}"
+    guess = nearest(word, known)
+    return f"did you mean {guess}? {listed}" if guess else listed
+
+
+def text(value: object) -> str:
+    """Any text; raises Wrong for a list or a mapping."""
+    if isinstance(value, str):
+        return value
+    kind = "a list" if isinstance(value, list) else "a mapping"
+    raise Wrong(f"{kind}, where one value is expected")
+
+
+def line(value: object) -> str:
+    """One line of text."""
+    found = text(value).strip()
+    if "\n" in found:
+        raise Wrong("is more than one line", "one line; comments can say more")
+    return found
+
+
+def name_problem(name: str, length: int, pattern: str = NAME) -> tuple[str, str] | None:
+    """What is wrong with a name, and what would be right; None when it is a host name."""
+    if len(name) > length:
+        return f"{quote(name)} is longer than {length} characters", "shorten it"
+    if re.fullmatch(pattern, name):
+        return None
+    if pattern == NODE_NAME and re.fullmatch(NAME, name):
+        # inet_aton(3) reads `1` and `0x1f` as addresses: `ping 1` pings 0.0.0.1.
+        return f"{quote(name)} is no host name", "begin with a letter"
+    return f"{quote(name)} is no host name", "lower-case letters, digits and -, neither first nor last"
+
+
+def name(length: int, pattern: str = NAME) -> Callable[[object], str]:
+    """A reader of names that can be host names."""
+
+    def read(value: object) -> str:
+        name = text(value)
+        if problem := name_problem(name, length, pattern):
+            raise Wrong(*problem)
+        return name
+
+    return read
+
+
+def matching(pattern: str, what: str, right: str) -> Callable[[object], str]:
+    """A reader of text of one form; `what` names the form."""
+
+    def read(value: object) -> str:
+        found = text(value)
+        if not re.fullmatch(pattern, found):
+            raise Wrong(f"{quote(found)} is no {what}", right)
+        return found
+
+    return read
+
+
+def word(kind: type[Word]) -> Callable[[object], Word]:
+    """A reader of one of an enum's words."""
+
+    def read(value: object) -> Word:
+        found = text(value)
+        try:
+            return kind(found)
+        except ValueError:
+            raise Wrong(f"{quote(found)} is unknown", suggest(found, kind, label="known")) from None
+
+    return read
+
+
+def number(kind: type[Number], low: int, high: int, unit: str = "") -> Callable[[object], Number]:
+    """A reader of numbers from `low` to `high`."""
+    pattern = r"[0-9]{1,9}" if kind is int else r"[0-9]{1,9}(\.[0-9]{1,6})?"
+    right = f"{low} to {high}" + (f" {unit}" if unit else "")
+
+    def read(value: object) -> Number:
+        found = text(value)
+        if not re.fullmatch(pattern, found):
+            whole = "whole number" if kind is int else "number"
+            raise Wrong(f"{quote(found)} is no {whole}" + (f" of {unit}" if unit else ""), right)
+        if not low <= kind(found) <= high:
+            raise Wrong(f"{found} is out of range", right)
+        return kind(found)
+
+    return read
+
+
+def size(smallest: Size, why: str) -> Callable[[object], Size]:
+    """A reader of amounts of memory or disk, of at least `smallest`; `why` says why not less."""
+
+    def read(value: object) -> Size:
+        found = text(value).strip()
+        if not re.fullmatch(SIZE, found):
+            raise Wrong(f"{quote(found)} is no size", f"write {_right_size(found)}")
+        try:
+            amount = Size.parse(found)
+        except ValueError:
+            raise Wrong(f"{quote(found)} is not a whole, positive number of MiB", "e.g. 512MiB or 1.5GiB") from None
+        if amount < smallest:
+            raise Wrong(f"{found} is less than {smallest}", why)
+        return amount
+
+    return read
+
+
+def _right_size(found: str) -> str:
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*([kmgt]?)i?b?", found.lower())
+    if match is None:
+        return "a number and MiB, GiB or TiB: 512MiB"
+    # "512" and "2048" are megabytes to whoever writes them, "2" is gigabytes.
+    unit = "GiB" if not match[2] and float(match[1]) < 64 else _UNITS[match[2]]
+    return match[1] + unit
+
+
+def cidr(value: object) -> IPv4Network:
+    """An address range that a lab can have."""
+    found = text(value)
+    if re.fullmatch(ADDRESS, found):
+        raise Wrong(f"{quote(found)} has no prefix length", f"write {found}/24")
+    if ":" in found:
+        raise Wrong(f"{quote(found)} is not IPv4", "IPv6 networks are not supported; e.g. 192.168.150.0/24")
+    try:
+        if not re.fullmatch(CIDR, found):
+            raise ValueError
+        network = IPv4Network(found, strict=False)
+    except ValueError:
+        raise Wrong(f"{quote(found)} is no address range", "e.g. 192.168.150.0/24") from None
+    if str(network.network_address) != found.partition("/")[0]:
+        raise Wrong(f"{found} has host bits set", f"write {network}")
+    if not network.prefixlen >= SMALLEST_PREFIX:
+        raise Wrong(f"{found} is too wide", f"/{SMALLEST_PREFIX} at most; /24 holds 253 nodes")
+    if network.prefixlen > LARGEST_PREFIX:
+        raise Wrong(f"{found} is too small for the host and nodes", f"/{LARGEST_PREFIX} at least; /24 is usual")
+    for taken, why in _TAKEN:
+        if network.overlaps(taken):
+            raise Wrong(f"{found} lies in {taken}, which {why}", "e.g. 192.168.150.0/24 or 10.150.0.0/24")
+    return network
+
+
+def address(value: object) -> IPv4Address:
+    """An address, without a prefix length: that is the network's."""
+    found = text(value)
+    bare, slash, _ = found.partition("/")
+    try:
+        parsed = IPv4Address(bare)
+    except ValueError:
+        raise Wrong(f"{quote(found)} is no IPv4 address", "e.g. 192.168.150.10") from None
+    if slash:
+        raise Wrong(f"{quote(found)} has a prefix length, which is the network's", f"write {bare}")
+    return parsed

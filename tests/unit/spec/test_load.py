@@ -1,0 +1,163 @@
+"""Finding, listing and loading labs: what a task calls."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from stacklab import spec
+from stacklab.errors import LabError, SpecError
+from stacklab.paths import PROJECT
+
+LABS = PROJECT / "labs"
+
+
+def test_names_are_the_files_sorted(tmp_path: Path) -> None:
+    for file in ("b.yaml", "a.yaml", "lab.schema.json", "c.yml"):
+        (tmp_path / file).touch()
+    assert spec.names(tmp_path) == ("a", "b")
+
+
+def test_no_directory_holds_no_labs(tmp_path: Path) -> None:
+    assert spec.names(tmp_path / "none") == ()
+
+
+def test_a_lab_is_found_by_its_name() -> None:
+    assert spec.find("contrail-3node", LABS) == LABS / "contrail-3node.yaml"
+
+
+def test_an_unknown_lab_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    with pytest.raises(SpecError) as caught:
+        spec.find("contrail-3nod", LABS)
+    assert (
+        str(caught.value) == "no lab 'contrail-3nod' in labs/ (did you mean contrail-3node?)\n  next: ./invoke lab.list"
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_a_lab_like_no_other_lists_all(tmp_path: Path) -> None:
+    (tmp_path / "aio.yaml").touch()
+    with pytest.raises(spec.UnknownLab, match=r"\(known: aio\)"):
+        spec.find("zzzzzz", tmp_path)
+    with pytest.raises(spec.UnknownLab, match=r"\(known: none\)"):
+        spec.find("aio", tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["../labs/mini-2node", "/etc/passwd", "", "mini-2node.yaml", "a\nb"])
+def test_a_name_is_never_a_path(name: str) -> None:
+    with pytest.raises(spec.UnknownLab) as caught:
+        spec.find(name, LABS)
+    assert "\n" not in caught.value.message
+
+
+def test_problems_are_sorted_by_place_and_name_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab.yaml").write_text("bogus: 1\nimage: debian-12\nnetworks: {}\nnodes: {}\nother: 2\n")
+    with pytest.raises(SpecError) as caught:
+        spec.load(tmp_path / "lab.yaml")
+    assert [problem.line for problem in caught.value.problems] == [1, 5]
+    assert str(caught.value).startswith("lab.yaml:1:1: bogus: unknown key")
+    assert caught.value.hint == "./invoke lab.validate lab.yaml"
+
+
+def test_a_file_elsewhere_is_shown_as_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below = tmp_path / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    assert spec.shown(tmp_path / "lab.yaml") == str(tmp_path / "lab.yaml")
+    assert spec.shown(below / "lab.yaml") == "lab.yaml"
+
+
+def test_a_missing_file_is_a_problem_of_the_spec(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="cannot be read: No such file"):
+        spec.load(tmp_path / "none.yaml")
+
+
+def test_yaml_problems_and_wrong_values_are_told_together(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    networks = "networks: {n: {cidr: 10.0.0.1/24, mode: nat}}\n"
+    path.write_text(f"image: debian-12\nimage: x\n{networks}nodes: {{a: {{cpus: 0, nics: [{{network: m}}]}}}}\n")
+    with pytest.raises(SpecError) as caught:
+        spec.load(path)
+    paths = [problem.path for problem in caught.value.problems]
+    assert paths == ["image", "networks.n.cidr", "nodes.a.cpus", "nodes.a.nics[0].network"]
+
+
+@pytest.mark.parametrize("name", spec.names(LABS))
+def test_a_lab_survives_json(name: str) -> None:
+    lab = spec.load(spec.find(name, LABS))
+    assert spec.from_dict(json.loads(json.dumps(spec.to_dict(lab)))) == lab
+
+
+def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
+    lab = spec.to_dict(spec.load(LABS / "mini-2node.yaml"))
+    assert list(lab) == ["name", "description", "source", "images", "networks", "nodes", "stack", "checks"]
+    assert lab["networks"] == [
+        {
+            "name": "net",
+            "cidr": "192.168.151.0/24",
+            "mode": "nat",
+            "mtu": 1500,
+            "bridge": "sl-6f9ccbefc6",
+            "host_address": "192.168.151.1",
+        }
+    ]
+    nodes = lab["nodes"]
+    assert isinstance(nodes, list)
+    assert nodes[0] == {
+        "name": "node1",
+        "role": "node",
+        "cpus": 1,
+        "memory_mib": 512,
+        "disk_mib": 49152,
+        "nics": [
+            {
+                "network": "net",
+                "device": "eth0",
+                "address": "192.168.151.11",
+                "prefix": 24,
+                "netmask": "255.255.255.0",
+                "mac": "52:54:00:0d:c9:43",
+                "mtu": 1500,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", 5),
+        ("nodes", {}),
+        ("networks", ["x"]),
+        ("stack", None),
+        ("checks", {}),
+        ("images", "x"),
+        ("source", None),
+    ],
+)
+def test_a_damaged_record_is_an_expected_failure(key: str, value: object) -> None:
+    resolved: dict[str, object] = dict(spec.to_dict(spec.load(LABS / "mini-2node.yaml")))
+    resolved[key] = value
+    with pytest.raises(LabError, match="not a resolved lab"):
+        spec.from_dict(resolved)
+
+
+def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
+    for file in ("__init__.py", "export.py"):
+        tree = ast.parse((PROJECT / "stacklab" / "spec" / file).read_text())
+        modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+        assert modules <= {
+            "__future__",
+            "collections.abc",
+            "ipaddress",
+            "pathlib",
+            "typing",
+            "stacklab.errors",
+            "stacklab.model",
+            "stacklab.spec.export",
+        }

@@ -1,0 +1,133 @@
+"""Defaults, filled in once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stacklab.errors import SpecError
+from stacklab.model import CheckPolicy, Installer, Lab, NetworkMode, Role, Size, Stack
+from stacklab.spec import load, rules
+
+NETWORKS = """\
+image: debian-12
+networks:
+  mgmt: {cidr: 10.0.0.0/24, mode: nat}
+  fabric: {cidr: 10.0.1.0/24, mode: isolated}
+"""
+NODES = "nodes: {node: {nics: [{network: mgmt}, {network: fabric}]}}\n"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def resolve(directory: Path, text: str, name: str = "lab") -> Lab:
+    path = directory / f"{name}.yaml"
+    path.write_text(text)
+    return load(path)
+
+
+def test_every_default_is_filled_in(directory: Path) -> None:
+    lab = resolve(directory, NETWORKS + NODES)
+    (node,) = lab.nodes
+    assert (node.name, node.role, node.cpus) == ("node", Role.NODE, 1)
+    assert (node.memory, node.disk) == (Size.parse("1GiB"), Size.parse("48GiB"))
+    assert [network.mtu for network in lab.networks] == [1500, 1500]
+    assert lab.checks == CheckPolicy(retries=3, interval_s=2.0, boot_timeout_s=300.0)
+    assert lab.stack == Stack(installer=Installer.NONE, network="fabric")
+    assert (lab.name, lab.description, lab.images) == ("lab", "", ("debian-12",))
+    assert lab.source == (directory / "lab.yaml").resolve()
+
+
+def test_devices_follow_the_order_of_the_nics(directory: Path) -> None:
+    lab = resolve(directory, NETWORKS + "nodes: {node: {nics: [{network: fabric}, {network: mgmt}]}}\n")
+    assert [(nic.device, nic.network) for nic in lab.nodes[0].nics] == [("eth0", "fabric"), ("eth1", "mgmt")]
+    assert lab.nodes[0].access.network == "fabric"
+
+
+def test_a_count_numbers_the_nodes_from_1(directory: Path) -> None:
+    lab = resolve(directory, NETWORKS + "nodes: {n: {count: 3, nics: [{network: mgmt, address: 10.0.0.20}]}}\n")
+    assert [(node.name, str(node.access.address)) for node in lab.nodes] == [
+        ("n1", "10.0.0.20/24"),
+        ("n2", "10.0.0.21/24"),
+        ("n3", "10.0.0.22/24"),
+    ]
+
+
+def test_a_count_of_1_is_a_number_too(directory: Path) -> None:
+    lab = resolve(directory, NETWORKS + "nodes: {n: {count: 1, nics: [{network: mgmt}]}}\n")
+    assert [node.name for node in lab.nodes] == ["n1"]
+
+
+def test_a_network_gives_its_mtu_to_its_nics(directory: Path) -> None:
+    text = NETWORKS.replace("mode: isolated", "mode: isolated, mtu: 9000")
+    assert [nic.mtu for nic in resolve(directory, text + NODES).nodes[0].nics] == [1500, 9000]
+
+
+def test_our_bridges_have_short_names_of_their_own(directory: Path) -> None:
+    one, other = (resolve(directory, NETWORKS + NODES, name) for name in ("one", "other"))
+    names = [network.bridge for lab in (one, other) for network in lab.networks]
+    assert len(set(names)) == 4
+    assert all(name.startswith("sl-") and len(name) == 13 for name in names)
+
+
+def test_a_bridged_network_is_on_the_bridge_that_is_named(directory: Path) -> None:
+    text = NETWORKS.replace("mode: isolated", "mode: bridged, bridge: br0")
+    network = resolve(directory, text + NODES).network("fabric")
+    assert (network.mode, network.bridge) == (NetworkMode.BRIDGED, "br0")
+
+
+@pytest.mark.parametrize("branch", rules.CONTRAIL_PAIRS)
+def test_contrail_brings_the_devstack_that_worked_with_it(directory: Path, branch: str) -> None:
+    nodes = NODES.replace("{nics", "{role: controller, nics")
+    lab = resolve(directory, f"{NETWORKS}{nodes}stack: {{installer: contrail, branch: {branch}}}\n")
+    assert lab.stack.devstack_branch == rules.CONTRAIL_PAIRS[branch]
+
+
+def test_contrail_is_master_with_mitaka_when_nothing_is_said(directory: Path) -> None:
+    nodes = NODES.replace("{nics", "{role: controller, nics")
+    lab = resolve(directory, f"{NETWORKS}{nodes}stack: {{installer: contrail}}\n")
+    assert lab.stack == Stack(
+        installer=Installer.CONTRAIL, network="fabric", branch="master", devstack_branch="stable/mitaka"
+    )
+
+
+def test_with_one_network_that_one_carries_the_cloud(directory: Path) -> None:
+    text = "image: a\nnetworks: {net: {cidr: 10.0.0.0/24, mode: nat}}\nnodes: {n: {nics: [{network: net}]}}\n"
+    assert resolve(directory, text).stack.network == "net"
+
+
+def test_zero_is_no_default(directory: Path) -> None:
+    lab = resolve(directory, NETWORKS + NODES + "checks: {interval: 0}\n")
+    assert lab.checks.interval_s == 0.0
+
+
+def test_an_unused_network_is_allowed(directory: Path) -> None:
+    lab = resolve(directory, NETWORKS + "nodes: {node: {nics: [{network: mgmt}]}}\n")
+    assert lab.members("fabric") == ()
+
+
+def test_a_lab_without_computes_may_use_libvirts_default_range(directory: Path) -> None:
+    text = NETWORKS.replace("10.0.0.0/24", "192.168.122.0/24")
+    assert resolve(directory, text + NODES).networks[0].cidr == rules.NESTED_DEFAULT
+    with pytest.raises(SpecError, match="default network of the computes' own libvirt"):
+        resolve(directory, text + NODES.replace("{nics", "{role: compute, nics"))
+
+
+def test_memory_is_compared_with_what_the_host_has(directory: Path) -> None:
+    path = directory / "lab.yaml"
+    path.write_text(NETWORKS + "nodes: {n: {count: 4, memory: 1GiB, nics: [{network: mgmt}]}}\n")
+    assert load(path, host_memory=Size.parse("4GiB")).memory == Size.parse("4GiB")
+    with pytest.raises(SpecError, match="need 4GiB of memory together, this host has 4095MiB"):
+        load(path, host_memory=Size(4095))
+
+
+def test_images_are_compared_only_when_the_catalogue_is_given(directory: Path) -> None:
+    path = directory / "lab.yaml"
+    path.write_text(NETWORKS + NODES)
+    assert load(path).images == ("debian-12",)
+    with pytest.raises(SpecError, match="no image 'debian-12'"):
+        load(path, known_images=())
