@@ -1,0 +1,47 @@
+"""What a rendered localrc may hold: a guard between the templates and the shells that read them.
+
+localrc is sourced by bash, and its values travel on unquoted through sed and
+grep, so a blank, a quote or a `$` that got in would act there, on the node.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from stacklab.errors import RenderError
+
+_ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=([A-Za-z0-9._/:,-]+)")
+_SERVICE = re.compile(r"(?:enable|disable)_service( [a-z][a-z0-9-]*)+")
+_COMMENT = re.compile(r"#[ -~]*")
+_SECRET = re.compile(r"[A-Za-z0-9]{16,32}")
+
+
+def check_secrets(secrets: Mapping[str, str]) -> None:
+    """Raise RenderError for a secret that the installers' own scripts would mangle; never shows its value."""
+    for name, value in secrets.items():
+        if _SECRET.fullmatch(value) is None:
+            raise RenderError(f"secret {name}: 16 to 32 characters of A-Z, a-z and 0-9 are needed")
+
+
+def check_localrc(where: str, text: str, *, once: str = "") -> None:
+    """Raise RenderError unless `text` is only plain assignments and service switches.
+
+    `once` is a word that exactly one line may mention, comments included.
+    """
+    if not text.endswith("\n"):
+        raise RenderError(f"{where}: the last line has no end")
+    seen: dict[str, int] = {}
+    for number, line in enumerate(text[:-1].split("\n"), start=1):
+        match = _ASSIGNMENT.fullmatch(line)
+        if match is None:
+            if line and not _COMMENT.fullmatch(line) and not _SERVICE.fullmatch(line):
+                # Only the part before "=" is shown: what follows may be a password.
+                raise RenderError(f"{where}:{number}: no plain assignment: {line.partition('=')[0]!r}")
+        elif match[1] in seen:
+            raise RenderError(f"{where}:{number}: {match[1]} was set on line {seen[match[1]]} already")
+        else:
+            seen[match[1]] = number
+    mentions = sum(once in line for line in text.split("\n")) if once else 1
+    if mentions != 1:
+        raise RenderError(f"{where}: {mentions} lines mention {once}, there must be one (scripts grep for it)")
