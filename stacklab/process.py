@@ -5,6 +5,7 @@ Source: shape after mkosi's `run` and multipass's ProcessSpec.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -14,12 +15,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
 
 _GRACE_S = 5.0
 _TAIL_LINES = 10
+_UNQUOTED_MASK = "xxMASKEDxx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +32,17 @@ class Command:
     what: str = ""
     cwd: Path | None = None
     env: Mapping[str, str | None] = field(default_factory=dict)  # None unsets
-    stdin: bytes | None = None
+    stdin: bytes | None = field(default=None, repr=False)
     timeout_s: float | None = None
     ok_codes: tuple[int, ...] = (0,)
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # masked in every message; a log has them as printed
     log: Path | None = None  # both streams are appended to it as they come
     interactive: bool = False  # keeps the terminal (ssh, console)
 
     def __str__(self) -> str:
-        line = shlex.join(self.argv)
-        for secret in self.secrets:
-            line = line.replace(secret, "***")
-        return line
+        # Masked before quoting (quoting splits a secret that holds a quote); the mask itself needs none.
+        masked = (_mask(word, self.secrets, _UNQUOTED_MASK) for word in self.argv)
+        return shlex.join(masked).replace(_UNQUOTED_MASK, "***")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,38 +64,45 @@ class Runner(Protocol):
 
 
 class SubprocessRunner:
-    """Runs commands for real. Ctrl-C and time-outs: SIGINT, grace, SIGTERM, SIGKILL."""
+    """Runs commands for real. Ctrl-C and time-outs: SIGINT, grace, SIGTERM, grace, SIGKILL."""
 
     def run(self, command: Command) -> Result:
         """See Runner.run."""
-        if shutil.which(command.argv[0]) is None:
+        environment = _environment(command.env)
+        if shutil.which(command.argv[0], path=environment.get("PATH")) is None:
             raise ToolNotFound(command.argv[0])
         started = time.monotonic()
-        log = command.log.open("ab") if command.log else None
-        try:
-            stream = None if command.interactive else (log or subprocess.PIPE)
-            process = subprocess.Popen(
-                command.argv,
-                cwd=command.cwd,
-                env=_environment(command.env),
-                stdin=_stdin(command),
-                stdout=stream,
-                stderr=subprocess.STDOUT if log else stream,
-                start_new_session=not command.interactive,
-            )
-            out, err = _communicate(process, command)
-        finally:
-            if log:
-                log.close()
+        with contextlib.ExitStack() as opened:
+            log = opened.enter_context(command.log.open("ab")) if command.log else None
+            log_start = log.tell() if log else 0
+            process = opened.enter_context(_start(command, environment, log))
+            out, err = _communicate(process, command, log_start)
         result = Result(
             exit_code=process.returncode,
-            stdout=(out or b"").decode("utf-8", "replace"),
-            stderr=(err or b"").decode("utf-8", "replace"),
+            stdout=out.decode("utf-8", "replace"),
+            stderr=err.decode("utf-8", "replace"),
             elapsed_s=time.monotonic() - started,
         )
         if result.exit_code not in command.ok_codes:
-            raise CommandFailed(_describe(command, result))
+            told = _told(command, log_start, result.stderr.strip() or result.stdout)
+            raise CommandFailed(f"{_headline(command, _ending(result.exit_code))}{told}")
         return result
+
+
+def _start(command: Command, environment: Mapping[str, str], log: BinaryIO | None) -> subprocess.Popen[bytes]:
+    stream = None if command.interactive else (log or subprocess.PIPE)
+    try:
+        return subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env=environment,
+            stdin=_stdin(command),
+            stdout=stream,
+            stderr=subprocess.STDOUT if log and not command.interactive else stream,
+            start_new_session=not command.interactive,
+        )
+    except OSError as error:  # no such cwd, wrong architecture, argument list too long
+        raise CommandFailed(_headline(command, f"cannot be started: {error}")) from error
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -108,40 +116,69 @@ def _stdin(command: Command) -> int | None:
     return subprocess.DEVNULL if command.stdin is None else subprocess.PIPE
 
 
-def _communicate(process: subprocess.Popen[bytes], command: Command) -> tuple[bytes | None, bytes | None]:
+def _communicate(process: subprocess.Popen[bytes], command: Command, log_start: int) -> tuple[bytes, bytes]:
     try:
-        return process.communicate(command.stdin, timeout=command.timeout_s)
-    except subprocess.TimeoutExpired:
-        _stop(process)
-        while_ = f" while {command.what}" if command.what else ""
-        raise CommandTimedOut(f"no end after {command.timeout_s:g} s{while_}: {command}") from None
+        out, err = process.communicate(None if command.interactive else command.stdin, timeout=command.timeout_s)
+        return out or b"", err or b""
+    except subprocess.TimeoutExpired as expired:
+        _stop(process, group=not command.interactive)
+        said = (expired.stderr or expired.output or b"").decode("utf-8", "replace")
+        told = _told(command, log_start, said)
+        raise CommandTimedOut(f"{_headline(command, f'had no end after {command.timeout_s:g} s')}{told}") from None
     except BaseException:
-        _stop(process)
+        _stop(process, group=not command.interactive)
         raise
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End it and its children, kindly first; only ever a process that we started."""
+def _stop(process: subprocess.Popen[bytes], *, group: bool) -> None:
+    """End it and its children, kindly first; only ever a process that we started.
+
+    An interactive process shares our group (it needs the terminal), so it is signalled alone.
+    A second Ctrl-C cuts the grace short.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        try:
-            if process.poll() is None:
-                os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            _signal(process, number, group=group)
             process.wait(_GRACE_S)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
+            break
+    if group:  # what outlived its parent; daemons have left the group by setsid
+        _signal(process, signal.SIGKILL, group=True)
 
 
-def _describe(command: Command, result: Result) -> str:
-    code = result.exit_code
-    ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-    lines = [f"{command.what or 'command'}: {command.argv[0]} {ended}", f"  {command}"]
-    text = command.log.read_text(errors="replace") if command.log else result.stderr or result.stdout
-    for secret in command.secrets:
-        text = text.replace(secret, "***")
-    lines += [f"  | {line}" for line in text.rstrip().splitlines()[-_TAIL_LINES:]]
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals, *, group: bool) -> None:
+    if not group:
+        process.send_signal(number)
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _mask(text: str, secrets: tuple[str, ...], mask: str = "***") -> str:
+    """Longest first: one secret may hold another. An empty one would be found everywhere."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, mask)
+    return text
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"ended with {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:  # most real-time signals have no name
+        return f"was ended by signal {-code}"
+
+
+def _headline(command: Command, ending: str) -> str:
+    return f"{command.what or 'command'}: {command.argv[0]} {ending}\n  {command}"
+
+
+def _told(command: Command, log_start: int, output: str) -> str:
+    """The last lines of what this command said; a log may hold earlier commands' lines too."""
     if command.log:
-        lines.append(f"  log: {command.log}")
-    return "\n".join(lines)
+        with command.log.open("rb") as log:
+            log.seek(log_start)
+            output = log.read().decode("utf-8", "replace")
+    tail = _mask(output, command.secrets).rstrip().splitlines()[-_TAIL_LINES:]
+    where = [f"  log: {command.log}"] if command.log else []
+    return "".join(f"\n{line}" for line in [*(f"  | {line}" for line in tail), *where])

@@ -1,0 +1,58 @@
+"""What every layer of tests may use: a runner whose answers are scripted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from stacklab.process import Command, Result
+
+Answer = Result | BaseException | Callable[[Command], Result]
+
+
+@dataclass
+class FakeRunner:
+    """A stacklab.process.Runner that starts nothing.
+
+    `script` maps the beginning of an argv to its answer; the longest beginning that fits wins. A list is
+    answered in turn, its last entry for ever. A command that nothing fits fails the test.
+    """
+
+    script: dict[tuple[str, ...], Answer | list[Answer]] = field(default_factory=dict)
+    commands: list[Command] = field(default_factory=list)
+
+    def on(self, *prefix: str, answer: Answer | list[Answer] | None = None, stdout: str = "") -> FakeRunner:
+        """Script one answer; returns itself, so that calls can be chained."""
+        self.script[prefix] = Result(exit_code=0, stdout=stdout) if answer is None else answer
+        return self
+
+    def run(self, command: Command) -> Result:
+        """Record the command and give the scripted answer; see Runner.run."""
+        self.commands.append(command)
+        fitting = [prefix for prefix in self.script if command.argv[: len(prefix)] == prefix]
+        if not fitting:
+            known = ", ".join(" ".join(prefix) for prefix in self.script) or "nothing"
+            raise AssertionError(f"no answer scripted for: {command} (scripted: {known})")
+        answer = self.script[max(fitting, key=len)]
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer if isinstance(answer, Result) else answer(command)
+
+    @property
+    def argvs(self) -> list[tuple[str, ...]]:
+        """What was run, in order."""
+        return [command.argv for command in self.commands]
+
+    @classmethod
+    def answering(cls, script: Mapping[tuple[str, ...], Answer | list[Answer]]) -> FakeRunner:
+        """A runner with all its answers at once."""
+        return cls(script=dict(script))
+
+
+@pytest.fixture
+def fake_runner() -> FakeRunner:
+    return FakeRunner()

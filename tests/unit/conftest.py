@@ -1,0 +1,33 @@
+"""Unit tests never touch the machine: whoever tries is stopped, even inside `except Exception`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from types import ModuleType
+from typing import NoReturn
+
+import libvirt
+import pytest
+
+
+class TouchedTheMachine(BaseException):
+    """A unit test started a process, opened a connection or called libvirt."""
+
+
+@pytest.fixture(autouse=True)
+def untouched_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def guard(owner: ModuleType | type, name: str) -> None:
+        def stop(*args: object, **_kwargs: object) -> NoReturn:
+            raise TouchedTheMachine(f"{name} was called with {args[-1:]}; use fake_runner, or move it to tests/shims")
+
+        monkeypatch.setattr(owner, name, stop)
+
+    guard(subprocess.Popen, "__init__")  # not the name: `from subprocess import Popen` is caught too
+    for name in ("system", "fork", "forkpty", "posix_spawn", "posix_spawnp", "execv", "execve"):
+        guard(os, name)
+    for name in ("connect", "connect_ex"):
+        guard(socket.socket, name)
+    for name in ("open", "openAuth", "openReadOnly"):
+        guard(libvirt, name)
