@@ -1,0 +1,141 @@
+"""OpenSSH: the lab's ssh_config, the commands that use it, and what its errors mean.
+
+Host keys are ours and pinned, so every name here checks them strictly.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from stacklab.model import Lab, Node
+from stacklab.paths import LabPaths
+from stacklab.process import Command
+
+USER = "stack"
+CONNECT_TIMEOUT_S = 10
+UNREACHED = 255  # ssh's own exit code when it, not the remote command, failed
+
+# unix(7): sun_path has 108 bytes with its NUL; ssh first binds `<path>.<16 random letters>`.
+_SOCKET_PATH_MAX = 107
+_SOCKET_SUFFIX = 17
+_ANY_CODE = tuple(range(256))
+
+# The first match wins, so what is loud or sure stands first.
+_CAUSES = tuple(
+    (re.compile(pattern, re.IGNORECASE), words)
+    for pattern, words in (
+        (r"REMOTE HOST IDENTIFICATION HAS CHANGED|HOST KEY FOR .{1,300} HAS CHANGED", "HOST KEY MISMATCH"),
+        (r"Host key verification failed|No \w+ host key is known", "HOST KEY MISMATCH"),
+        (r"UNPROTECTED PRIVATE KEY FILE", "permission denied: the private key is open to others"),
+        (r"Permission denied|Too many authentication failures", "permission denied"),
+        (r"Connection refused", "refused"),
+        (r"timed out|timeout, server|no end after", "timed out"),
+        (r"No route to host|(Network|Host) is unreachable", "unreachable"),
+        (r"Could not resolve hostname|Name or service not known|Temporary failure in name", "name not known"),
+        (r"Connection (reset|closed)|Broken pipe|kex_exchange_identification", "connection closed"),
+    )
+)
+
+
+def render_config(lab: Lab, paths: LabPaths) -> str:
+    """Write out an ssh_config with one entry per node and nothing taken from the user's own."""
+    hosts = [_host(node) for node in lab.nodes]
+    return "\n".join(["# Written by stacklab. Use: ssh -F THIS_FILE NODE", *hosts, _common(lab, paths)])
+
+
+def _host(node: Node) -> str:
+    return f"Host {node.name}\n  HostName {node.access.address.ip}\n  HostKeyAlias {node.name}\n"
+
+
+def _common(lab: Lab, paths: LabPaths) -> str:
+    options = [
+        ("User", USER),
+        ("Port", "22"),
+        ("AddressFamily", "inet"),
+        ("IdentityFile", _quoted(paths.private_key)),
+        ("IdentitiesOnly", "yes"),
+        ("IdentityAgent", "none"),
+        ("UserKnownHostsFile", _quoted(paths.known_hosts)),
+        ("GlobalKnownHostsFile", "/dev/null"),
+        ("StrictHostKeyChecking", "yes"),
+        ("UpdateHostKeys", "no"),
+        ("PasswordAuthentication", "no"),
+        ("KbdInteractiveAuthentication", "no"),
+        ("BatchMode", "yes"),
+        ("ConnectTimeout", str(CONNECT_TIMEOUT_S)),
+        ("ServerAliveInterval", "10"),
+        ("ServerAliveCountMax", "3"),
+        ("LogLevel", "ERROR"),
+    ]
+    if can_share(lab, paths):
+        options += [
+            ("ControlMaster", "auto"),
+            ("ControlPath", _quoted(paths.sockets, "/%n")),
+            ("ControlPersist", "10m"),
+        ]
+    return "Host *\n" + "".join(f"  {name} {value}\n" for name, value in options)
+
+
+def can_share(lab: Lab, paths: LabPaths) -> bool:
+    """Tell whether the sockets of shared connections have paths that a socket may have."""
+    longest = max(len(os.fsencode(paths.sockets / node.name)) for node in lab.nodes)
+    return longest + _SOCKET_SUFFIX <= _SOCKET_PATH_MAX
+
+
+def _quoted(path: Path, tokens: str = "") -> str:
+    """Quote for ssh_config(5), where `%` begins a token and a blank ends a word."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}{tokens}"'
+
+
+def _ssh(paths: LabPaths, *options: str) -> tuple[str, ...]:
+    return ("ssh", "-F", str(paths.ssh_config), *options)
+
+
+def script_command(paths: LabPaths, node: str, script: str, *, timeout_s: float) -> Command:
+    """Run a POSIX shell script on a node, given on stdin: no limit on its size, nothing to quote."""
+    return Command(
+        argv=_ssh(paths, "-T", "--", node, "sh -s"),
+        what=f"running a script on {node}",
+        stdin=script.encode(),
+        timeout_s=timeout_s,
+        ok_codes=_ANY_CODE,
+    )
+
+
+def exec_command(paths: LabPaths, node: str, argv: Sequence[str], *, timeout_s: float | None = None) -> Command:
+    """Run a user's command on a node; any exit code is an answer.
+
+    One word is a line for the node's shell (`"uptime; id"`), several are kept apart as given.
+    """
+    line = argv[0] if len(argv) == 1 else shlex.join(argv)
+    return Command(
+        argv=_ssh(paths, "-T", "--", node, line),
+        what=f"running a command on {node}",
+        timeout_s=timeout_s,
+        ok_codes=_ANY_CODE,
+    )
+
+
+def login_command(paths: LabPaths, node: str) -> Command:
+    """Log in on the user's terminal."""
+    return Command(argv=_ssh(paths, "--", node), what=f"logged in on {node}", interactive=True, ok_codes=_ANY_CODE)
+
+
+def close_command(paths: LabPaths, node: str) -> Command:
+    """End the shared connection of a node; there being none is fine (exit code 255)."""
+    return Command(
+        argv=_ssh(paths, "-O", "exit", "--", node),
+        what=f"closing the shared connection to {node}",
+        timeout_s=5,
+        ok_codes=(0, UNREACHED),
+    )
+
+
+def classify(text: str) -> str:
+    """Say in a few words why ssh failed, from what it wrote; "" when it is none of the known causes."""
+    return next((words for pattern, words in _CAUSES if pattern.search(text)), "")

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from stacklab.checks import mesh
+from stacklab.checks.mesh import CheckEvent
+from stacklab.checks.result import CheckKind, CheckStatus
+from stacklab.errors import CommandTimedOut, ToolNotFound
+from stacklab.model import CheckPolicy
+from stacklab.paths import HostPaths
+from stacklab.process import Command, Result
+from tests.unit.checks.fake_lab import FakeRunner, make_lab
+from tests.unit.checks.fake_node import answer, node_of, script_of
+
+LAB = make_lab()
+PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
+
+
+class FakeSleep:
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def __call__(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+def test_a_healthy_lab_passes_with_one_session_per_node() -> None:
+    runner, sleep = FakeRunner(lambda command: answer(LAB, command)), FakeSleep()
+    results = mesh.check(LAB, PATHS, runner, sleep=sleep)
+    assert all(result.is_passed for result in results)
+    assert sorted(map(node_of, runner.commands)) == ["compute1", "compute2", "controller"]
+    assert sleep.waits == []
+
+
+def test_all_nodes_are_asked_at_the_same_time() -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    def fake_answer(command: Command) -> Result:
+        together.wait()  # breaks unless all three are inside at once
+        return answer(LAB, command)
+
+    results = mesh.check(LAB, PATHS, FakeRunner(fake_answer))
+    assert all(result.is_passed for result in results)
+
+
+def test_results_keep_the_specs_order_whoever_answers_first() -> None:
+    def fake_answer(command: Command) -> Result:
+        time.sleep({"controller": 0.06, "compute1": 0.03, "compute2": 0}[node_of(command)])
+        return answer(LAB, command)
+
+    results = mesh.check(LAB, PATHS, FakeRunner(fake_answer))
+    nodes = list(dict.fromkeys(result.node for result in results))
+    assert nodes == ["controller", "compute1", "compute2"]
+    assert results[0].kind is CheckKind.LOGIN
+
+
+def test_only_what_failed_is_tried_again() -> None:
+    tries: list[str] = []
+
+    def fake_answer(command: Command) -> Result:
+        tries.append(node_of(command))
+        lost = ["10.20.0.12"] if len(tries) <= 3 and node_of(command) == "controller" else []
+        return answer(LAB, command, lost=lost)
+
+    runner, sleep = FakeRunner(fake_answer), FakeSleep()
+    results = mesh.check(LAB, PATHS, runner, sleep=sleep)
+    assert all(result.is_passed for result in results)
+    assert sleep.waits == [1.5]
+    assert tries[3:] == ["controller"]
+    again = script_of(runner.commands[3])
+    assert "10.20.0.12" in again
+    for left_out in ("10.10.0.12", "reach c", "lookup c"):
+        assert left_out not in again
+
+
+def test_retries_are_bounded_and_the_last_answer_stands() -> None:
+    runner, sleep = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])), FakeSleep()
+    results = mesh.check(LAB, PATHS, runner, sleep=sleep)
+    bad = [result for result in results if not result.is_passed]
+    assert {(result.node, result.target, result.detail) for result in bad} == {
+        ("controller", "compute2", "refused"),
+        ("compute1", "compute2", "refused"),
+    }
+    assert sleep.waits == [1.5, 1.5]
+    assert len(runner.commands) == 3 + 2 + 2
+
+
+def test_a_policy_given_by_the_caller_comes_before_the_labs() -> None:
+    runner, sleep = FakeRunner(lambda command: answer(LAB, command, unknown=["compute1"])), FakeSleep()
+    mesh.check(LAB, PATHS, runner, policy=CheckPolicy(retries=0, interval_s=9, boot_timeout_s=1), sleep=sleep)
+    assert sleep.waits == []
+
+
+def unreachable(command: Command) -> Result:
+    if node_of(command) == "compute1":
+        said = "ssh: connect to host 10.10.0.12 port 22: No route to host"
+        return Result(exit_code=255, stderr=said)
+    return answer(LAB, command, lost=["10.10.0.12", "10.20.0.12"], refused=["compute1"])
+
+
+def test_an_unreachable_node_has_one_failure_and_the_rest_not_reached() -> None:
+    results = mesh.check(LAB, PATHS, FakeRunner(unreachable), sleep=FakeSleep())
+    own = [result for result in results if result.node == "compute1"]
+    failed = [result for result in own if result.status is CheckStatus.FAILED]
+    assert [(result.kind, result.detail) for result in failed] == [(CheckKind.LOGIN, "unreachable")]
+    assert {(r.status, r.detail) for r in own[1:]} == {(CheckStatus.ERROR, "not reached")}
+    assert "No route" in own[0].output
+
+
+def test_a_node_that_hangs_is_timed_out() -> None:
+    def stub_hang(command: Command) -> Result:
+        raise CommandTimedOut(f"no end after {command.timeout_s:g} s: ssh")
+
+    results = mesh.check(make_lab(nodes=("one",), retries=0), PATHS, FakeRunner(stub_hang))
+    assert (results[0].status, results[0].detail) == (CheckStatus.FAILED, "timed out")
+
+
+def test_a_login_that_answers_something_else_is_no_login() -> None:
+    stub = FakeRunner(lambda command: Result(exit_code=1, stderr="This account is currently not available.\n"))
+    results = mesh.check(make_lab(nodes=("one",), retries=0), PATHS, stub)
+    assert (results[0].status, results[0].detail) == (CheckStatus.FAILED, "This account is currently not available.")
+
+
+def test_a_session_lost_on_its_way_keeps_what_it_had_answered() -> None:
+    lab = make_lab(retries=0)
+
+    def stub_cut(command: Command) -> Result:
+        text = answer(lab, command).stdout
+        cut = text[: text.index(" ssh ") - 25]
+        return Result(exit_code=255, stdout=cut, stderr="Connection to 10.10.0.11 closed by remote host.\n")
+
+    results = mesh.check(lab, PATHS, FakeRunner(stub_cut))
+    by_kind = {result.kind: result for result in results}
+    assert by_kind[CheckKind.PING].is_passed
+    assert by_kind[CheckKind.SSH].status is CheckStatus.ERROR
+    assert by_kind[CheckKind.SSH].detail.startswith("the session ended before this check: ")
+
+
+def test_a_missing_ssh_is_raised_not_reported_per_node() -> None:
+    def stub_absent(command: Command) -> Result:
+        raise ToolNotFound(command.argv[0])
+
+    with pytest.raises(ToolNotFound):
+        mesh.check(LAB, PATHS, FakeRunner(stub_absent))
+
+
+def test_only_the_wanted_kinds_are_tried() -> None:
+    runner = FakeRunner(lambda command: answer(LAB, command))
+    results = mesh.check(LAB, PATHS, runner, only_kinds={CheckKind.LOGIN})
+    assert [result.kind for result in results] == [CheckKind.LOGIN] * 3
+    assert "fping" not in script_of(runner.commands[0]).partition("session()")[2]
+
+
+def test_events_come_in_the_callers_thread_and_count_up() -> None:
+    events: list[CheckEvent] = []
+    threads: set[int] = set()
+
+    def take(event: CheckEvent) -> None:
+        events.append(event)
+        threads.add(threading.get_ident())
+
+    results = mesh.check(LAB, PATHS, FakeRunner(lambda c: answer(LAB, c)), on_event=take)
+    assert threads == {threading.get_ident()}
+    assert [event.passed for event in events] == [len(results) // 3, 2 * len(results) // 3, len(results)]
+    assert "is done" in str(events[-1])
+
+
+def test_an_event_says_what_a_node_waits_for() -> None:
+    events: list[CheckEvent] = []
+    mesh.check(LAB, PATHS, FakeRunner(unreachable), on_event=events.append, sleep=FakeSleep())
+    said = next(str(event) for event in events if event.node == "compute1")
+    assert "compute1 waits for host -> compute1 10.10.0.12 (net0): login: unreachable (try 1 of 3)" in said

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stacklab.doctor import resources
+from stacklab.doctor.result import ProbeArea, ProbeStatus
+from stacklab.paths import HostPaths
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.doctor.fake_machine import make_machine
+
+HOST = HostPaths(Path("/var/lib/stacklab"))
+LAB = make_lab(memory_mib=1024)  # with QEMU's own part: 3 * 1174 MiB
+
+
+@pytest.mark.parametrize(
+    ("available", "swap", "status"),
+    [
+        (3522, 0, ProbeStatus.OK),
+        (3521, 0, ProbeStatus.FAILED),
+        (3521, 1, ProbeStatus.WARNING),
+        (2000, 1000, ProbeStatus.FAILED),
+    ],
+)
+def test_memory_must_hold_all_nodes_with_swap_as_the_last_resort(
+    available: int, swap: int, status: ProbeStatus
+) -> None:
+    result = resources.probe_memory(LAB, make_machine(available_mib=available, swap_mib=swap))
+    assert result.status is status
+    assert "trio needs 3.4 GiB" in result.sentence
+    assert ("labs/trio.yaml" in result.fix) is (status is not ProbeStatus.OK)
+
+
+def test_nodes_that_run_already_need_no_more_memory() -> None:
+    machine = make_machine(available_mib=1500)
+    assert resources.probe_memory(LAB, machine).is_failed
+    assert not resources.probe_memory(LAB, machine, starting={"compute2"}).is_failed
+    assert not resources.probe_memory(LAB, make_machine(available_mib=0), starting=()).is_failed
+
+
+@pytest.mark.parametrize("text", ["", "MemAvailable: lots\n", "MemAvailableX: 12 kB"])
+def test_an_unreadable_meminfo_is_a_warning(text: str) -> None:
+    result = resources.probe_memory(LAB, make_machine(files={"/proc/meminfo": text}))
+    assert result.status is ProbeStatus.WARNING
+
+
+@pytest.mark.parametrize(
+    ("free", "status"),
+    [(7168, ProbeStatus.OK), (7167, ProbeStatus.WARNING), (1536, ProbeStatus.WARNING), (1535, ProbeStatus.FAILED)],
+)
+def test_disk_is_wanted_for_an_image_and_every_node(free: int, status: ProbeStatus) -> None:
+    assert resources.probe_disk(LAB, HOST, make_machine(free_mib=free)).status is status
+
+
+def test_disk_without_a_lab_is_for_one_node() -> None:
+    assert resources.probe_disk(None, HOST, make_machine(free_mib=3072)).status is ProbeStatus.OK
+
+
+def test_a_home_that_cannot_be_written_fails_with_its_fix() -> None:
+    result = resources.probe_root(HOST, make_machine(writable=False))
+    assert result.is_failed
+    assert "sudo install -d -o me /var/lib/stacklab" in result.fix
+
+
+SOCKET = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
+
+
+@pytest.mark.parametrize(
+    ("problem", "comm", "sentence", "fix"),
+    [
+        (f"{SOCKET}: No such file or directory", "systemd", "is not running", "sudo systemctl start libvirtd"),
+        (f"{SOCKET}: No such file or directory", "bash", "is not running", "virtlogd -d; libvirtd -d"),
+        (f"{SOCKET}: Connection refused", "systemd", "is not running", "sudo systemctl start libvirtd"),
+        (f"{SOCKET}: Permission denied", "systemd", "does not let me in", "usermod -aG libvirt me"),
+        ("authentication unavailable: no polkit agent", "systemd", "does not let me in", "log in again"),
+        ("internal error: client socket is closed", "systemd", "does not answer", "virsh"),
+    ],
+)
+def test_what_libvirt_says_leads_to_its_fix(problem: str, comm: str, sentence: str, fix: str) -> None:
+    result = resources.probe_libvirt(problem, make_machine(files={"/proc/1/comm": comm + "\n"}))
+    assert result.is_failed
+    assert result.area is ProbeArea.PROVIDER
+    assert sentence in result.sentence
+    assert problem in result.sentence
+    assert fix in result.fix
+
+
+def test_a_connection_to_libvirt_is_all_well() -> None:
+    assert resources.probe_libvirt(None, make_machine()).status is ProbeStatus.OK
+
+
+def test_emulation_is_a_warning_with_its_reason() -> None:
+    result = resources.probe_accelerator("tcg", "no kernel boots under /dev/kvm within 5 s")
+    assert result.status is ProbeStatus.WARNING
+    assert "no kernel boots" in result.sentence
+    assert resources.probe_accelerator("kvm").status is ProbeStatus.OK
+
+
+def test_a_source_out_of_reach_is_a_warning_by_name() -> None:
+    good, bad = resources.probe_sources({"debian-12": None, "ubuntu-14.04": "404 Not Found"})
+    assert good.status is ProbeStatus.OK
+    assert bad.status is ProbeStatus.WARNING
+    assert bad.sentence == "ubuntu-14.04 cannot be reached: 404 Not Found"
