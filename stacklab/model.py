@@ -90,6 +90,11 @@ class Network:
         """The host's own address on it (its gateway, when mode is nat)."""
         return self.cidr[1]
 
+    @property
+    def is_made_by_us(self) -> bool:
+        """Whether it is ours to make and to remove; a bridged one is the host's."""
+        return self.mode is not NetworkMode.BRIDGED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NIC:

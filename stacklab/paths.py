@@ -26,6 +26,11 @@ class HostPaths:
         return self.root / "images"
 
     @property
+    def building(self) -> Path:
+        """One directory per build that runs; gone when it ends."""
+        return self.root / "building"
+
+    @property
     def downloads(self) -> Path:
         """Verified and partial downloads of cloud images and ISOs."""
         return self.root / "downloads"
@@ -74,7 +79,12 @@ class LabPaths:
 
     @property
     def resolved(self) -> Path:
-        """The resolved lab as the Vagrantfile reads it."""
+        """The resolved lab that was brought up: what a changed spec is compared with."""
+        return self.root / "resolved.json"
+
+    @property
+    def machines(self) -> Path:
+        """What the Vagrantfile reads, beside it."""
         return self.root / "lab.json"
 
     @property

@@ -66,6 +66,15 @@ class Runner(Protocol):
 class SubprocessRunner:
     """Runs commands for real. Ctrl-C and time-outs: SIGINT, grace, SIGTERM, grace, SIGKILL."""
 
+    def __init__(self) -> None:
+        self._running: dict[subprocess.Popen[bytes], Command] = {}
+
+    def stop_all(self) -> None:
+        """End what other threads still run: Ctrl-C reaches the main thread alone."""
+        for process, command in list(self._running.items()):
+            if process.poll() is None:
+                _stop(process, group=not command.interactive)
+
     def run(self, command: Command) -> Result:
         """See Runner.run."""
         environment = _environment(command.env)
@@ -76,6 +85,8 @@ class SubprocessRunner:
             log = opened.enter_context(command.log.open("ab")) if command.log else None
             log_start = log.tell() if log else 0
             process = opened.enter_context(_start(command, environment, log))
+            self._running[process] = command
+            opened.callback(self._running.pop, process)
             out, err = _communicate(process, command, log_start)
         result = Result(
             exit_code=process.returncode,

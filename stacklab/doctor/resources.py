@@ -99,6 +99,12 @@ def probe_sources(sources: Mapping[str, str | None]) -> tuple[ProbeResult, ...]:
     return tuple(results)
 
 
+def host_memory(machine: Machine) -> Size | None:
+    """All the memory of this host; None where it does not tell."""
+    total = _meminfo_mib(machine.read_text(Path("/proc/meminfo")), "MemTotal")
+    return Size(total) if total else None
+
+
 def _meminfo_mib(text: str, name: str) -> int | None:
     match = re.search(rf"^{name}:\s*(\d{{1,18}}) kB", text, re.MULTILINE | re.ASCII)
     return int(match[1]) // 1024 if match else None

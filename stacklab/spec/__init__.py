@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 
-from stacklab.errors import SpecError
+from stacklab.errors import LabError, SpecError
 from stacklab.model import Lab, Size
 from stacklab.spec.export import from_dict, to_dict
 
-__all__ = ["UnknownLab", "find", "from_dict", "load", "names", "schema_json", "to_dict"]
+__all__ = [
+    "UnknownLab", "find", "from_dict", "from_json", "headline", "load", "names", "schema_json", "shown", "to_dict",
+    "to_json",
+]  # fmt: skip
 
 
 class UnknownLab(SpecError):
@@ -87,3 +92,26 @@ def shown(path: Path) -> str:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def to_json(lab: Lab) -> str:
+    """The resolved lab as text."""
+    return json.dumps(to_dict(lab), indent=2) + "\n"
+
+
+def from_json(text: str) -> Lab:
+    """The exact inverse of to_json; raises LabError on a damaged text."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise LabError(f"the resolved lab on record is damaged: {error}") from error
+    return from_dict(data)
+
+
+def headline(path: Path) -> str:
+    """A lab's description, read without validating the rest; "" where there is none."""
+    try:
+        found = re.search(r"^description:[ \t]*(.+?)[ \t]*$", path.read_text(), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return found[1].strip("\"'") if found else ""

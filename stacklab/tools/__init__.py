@@ -1,0 +1,1 @@
+"""Programs and libraries that we call: one module each, pure where it can be."""

@@ -1,0 +1,69 @@
+"""Keys of a lab: its own key pair, and host keys made by us, so that nothing is taken on trust."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacklab import files
+from stacklab.model import Lab
+from stacklab.paths import LabPaths
+from stacklab.process import Command, Runner
+from stacklab.tools import ssh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """An ed25519 key: the private file's text, the public file's line."""
+
+    private: str
+    public: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The lab's key, which opens `stack` everywhere, and each node's host key."""
+
+    lab: KeyPair
+    hosts: Mapping[str, KeyPair]
+
+
+def prepare(lab: Lab, paths: LabPaths, runner: Runner) -> Keys:
+    """Make what keys are missing, and write known_hosts and ssh_config from them."""
+    for directory in (paths.keys, paths.sockets):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.chmod(0o700)
+    wanted = {paths.private_key: f"stacklab {lab.name}"}
+    wanted |= {paths.host_key(node.name): node.name for node in lab.nodes}
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        pairs = dict(zip(wanted, pool.map(lambda item: _pair(item[0], item[1], runner), wanted.items()), strict=True))
+    keys = Keys(
+        lab=pairs[paths.private_key],
+        hosts={node.name: pairs[paths.host_key(node.name)] for node in lab.nodes},
+    )
+    files.write(paths.known_hosts, known_hosts(lab, keys), mode=0o600)
+    files.write(paths.ssh_config, ssh.render_config(lab, paths), mode=0o600)
+    return keys
+
+
+def known_hosts(lab: Lab, keys: Keys) -> str:
+    """Every node by name and by each of its addresses."""
+    lines = []
+    for node in lab.nodes:
+        kind, blob = keys.hosts[node.name].public.split()[:2]
+        names = ",".join([node.name, *(str(nic.address.ip) for nic in node.nics)])
+        lines.append(f"{names} {kind} {blob}\n")
+    return "".join(lines)
+
+
+def _pair(path: Path, comment: str, runner: Runner) -> KeyPair:
+    public = path.with_name(path.name + ".pub")
+    if not (path.exists() and public.exists()):
+        # ssh-keygen asks before it overwrites what an interrupted run left
+        path.unlink(missing_ok=True)
+        public.unlink(missing_ok=True)
+        argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
+        runner.run(Command(argv=argv, what=f"making key {path.name}", timeout_s=60))
+    return KeyPair(private=path.read_text(), public=public.read_text().strip())

@@ -1,0 +1,64 @@
+"""flock, with words: whoever waits is told for what and for whom."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stacklab.errors import AlreadyRunning, HostError
+
+_POLL_S = 0.2
+
+
+@contextmanager
+def held(path: Path, what: str, *, wait_s: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold an exclusive lock; the kernel drops it when the process dies, however it dies.
+
+    Waits up to `wait_s` seconds, telling `waiting` for whom; raises AlreadyRunning after that, HostError
+    where the file may not be opened.
+    """
+    descriptor = _open(path)
+    try:
+        _take(descriptor, what, wait_s, waiting)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise HostError(f"{path} can't be locked: {error.strerror}", hint=f"ls -ld {path.parent} {path}") from error
+    # Another user of the same group locks the same file; open() alone leaves it to our umask.
+    with contextlib.suppress(PermissionError):  # it is theirs, and they have done this
+        os.fchmod(descriptor, 0o666)
+    return descriptor
+
+
+def _take(descriptor: int, what: str, wait_s: float, waiting: Callable[[str], None] | None) -> None:
+    deadline = time.monotonic() + wait_s
+    told = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        if time.monotonic() >= deadline:
+            raise AlreadyRunning(
+                f"{what} is in use by process {holder}",
+                hint=f"wait for it, or look at it: ps -fp {holder}",
+            )
+        if waiting and not told:
+            waiting(f"waiting for process {holder}, which uses {what}")
+            told = True
+        time.sleep(_POLL_S)

@@ -1,0 +1,209 @@
+"""Nodes as libvirt domains that Vagrant makes; networks, disks and the rest by libvirt itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stacklab import locks
+from stacklab.accelerator import Accelerator
+from stacklab.errors import ProviderError
+from stacklab.model import NIC, Lab, Node
+from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.progress import Progress
+from stacklab.record import LabRecord, NodeRecord
+from stacklab.tools import libvirt_xml, ssh, vagrant
+from stacklab.tools.libvirt import URI, DomainState, Libvirt
+
+_POLL_S = 0.1
+_WAIT_FOR_OTHER_VAGRANT_S = 600.0
+_CONSOLE_LINES = 15
+_DEFAULT_ROOT = Path("/var/lib/stacklab")
+
+
+class VagrantLibvirt:
+    """See stacklab.providers.base.Provider."""
+
+    name = "libvirt"
+
+    def __init__(self, libvirt: Libvirt, host: HostPaths, progress: Progress, accelerator: Accelerator | None) -> None:
+        """`accelerator` may be None for whoever starts nothing."""
+        self._libvirt = libvirt
+        self._host = host
+        self._progress = progress
+        self._accelerator = accelerator
+
+    @property
+    def pool(self) -> str:
+        """Our pool: one per STACKLAB_HOME, so that tests and people don't share one."""
+        if self._host.root == _DEFAULT_ROOT:
+            return "stacklab"
+        return "stacklab-" + "".join(c if c.isalnum() else "-" for c in str(self._host.root).strip("/"))
+
+    def files(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[Path, str]:
+        """See Provider.files."""
+        return {
+            paths.vagrantfile: (PROJECT / "vagrant" / "Vagrantfile").read_text(),
+            paths.machines: json.dumps(self._machines(lab, paths, record), indent=2) + "\n",
+        }
+
+    def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
+        """See Provider.up."""
+        with self._progress.stage("host", "networks"):
+            for network in record.networks:
+                xml = libvirt_xml.network(lab, lab.network(network.name), network.uuid)
+                self._libvirt.ensure_network(network.libvirt_name, network.uuid, xml)
+            self._libvirt.ensure_pool(self.pool, self._host.volumes)
+        for node in record.nodes:
+            self._libvirt.refuse_foreign_domain(node.domain, node.uuid)
+        for name in nodes:
+            # A file made by the virtual machine monitor's user in our 0700 directory needs to be there first.
+            paths.console(name).parent.mkdir(parents=True, exist_ok=True)
+        lock = self._host.locks / "vagrant.lock"
+
+        def waiting(text: str) -> None:
+            self._progress.say("host", text)
+
+        with (
+            self._progress.stage("host", "vagrant"),
+            locks.held(lock, "vagrant on this host", wait_s=_WAIT_FOR_OTHER_VAGRANT_S, waiting=waiting),
+        ):
+            vagrant.up(paths.root, nodes, log=paths.logs / "vagrant.log")
+
+    def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
+        """See Provider.down."""
+        mine = [node for node in record.nodes if node.name in nodes]
+        for node in mine:
+            if self._libvirt.state(node.uuid) is DomainState.PAUSED:
+                self._libvirt.resume(node.uuid)  # a paused one does not hear the button
+            self._libvirt.shut_down(node.uuid)
+        deadline = time.monotonic() + patience_s
+        waiting = list(mine)
+        while waiting and time.monotonic() < deadline:
+            waiting = [node for node in waiting if self._is_on(node)]
+            names = ", ".join(node.name for node in waiting)
+            self._progress.say("host", f"waiting for {names or 'nobody'} to shut down")
+            time.sleep(_POLL_S)
+        for node in waiting:
+            self._libvirt.power_off(node.uuid)
+
+    def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
+        """See Provider.remove_node."""
+        found = record.node(node)
+        if found is not None:
+            self._libvirt.remove_domain(found.uuid, found.domain)
+            found.overlay.unlink(missing_ok=True)
+            found.seed.unlink(missing_ok=True)
+        shutil.rmtree(vagrant.dotfile(paths.root) / "machines" / node, ignore_errors=True)
+        paths.console(node).unlink(missing_ok=True)
+
+    def destroy(self, paths: LabPaths, record: LabRecord) -> None:
+        """See Provider.destroy."""
+        for node in record.nodes:
+            self.remove_node(paths, record, node.name)
+        for network in record.networks:
+            self._libvirt.remove_network(network.libvirt_name, network.uuid)
+        vagrant.forget(paths.root)
+
+    def close_down(self) -> None:
+        """When this host's last lab is gone: forget the pool."""
+        self._libvirt.remove_pool(self.pool)
+
+    def status(self, record: LabRecord) -> Mapping[str, DomainState]:
+        """See Provider.status."""
+        return {node.name: self._libvirt.state(node.uuid) for node in record.nodes}
+
+    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> str:
+        """See Provider.evidence."""
+        found = record.node(node.name)
+        if found is None:
+            return f"{node.name} is not on record"
+        lines = [f"domain {found.domain}: {self._libvirt.state(found.uuid)}"]
+        taps = {mac: (network, tap) for mac, network, tap in self._libvirt.interfaces(found.uuid)}
+        for nic in node.nics:
+            network, tap = taps.get(nic.mac, ("MISSING", "-"))
+            lines.append(f"NIC {nic.device}: {nic.mac} on {network}, tap {tap}, to have {nic.address}")
+        name = next((n.libvirt_name for n in record.networks if n.name == node.access.network), "")
+        leases = [lease for lease in self._libvirt.leases(name) if lease.mac == node.access.mac]
+        lines += [f"lease: {lease.address} to {lease.mac} on {name}" for lease in leases]
+        if not leases:
+            lines.append(f"lease: none on {name} for {node.access.mac}: it never asked, or nobody answered")
+        console = paths.console(node.name)
+        lines.append(f"console ({console}) ends with:")
+        lines += [f"  | {line}" for line in tail(console)] or ["  | nothing"]
+        return "\n".join(f"  {line}" for line in lines)
+
+    def _is_on(self, node: NodeRecord) -> bool:
+        return self._libvirt.state(node.uuid) not in (DomainState.OFF, DomainState.ABSENT, DomainState.CRASHED)
+
+    def _machines(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[str, object]:
+        """What vagrant/Vagrantfile reads."""
+        if self._accelerator is None:
+            raise ProviderError("no accelerator was picked")
+        return {
+            "name": lab.name,
+            "ssh": {"user": ssh.USER, "private_key": str(paths.private_key), "config": str(paths.ssh_config)},
+            "libvirt": {
+                "uri": URI,
+                "driver": self._accelerator.libvirt_driver,
+                "pool": self.pool,
+                "machine_type": "pc",
+            },
+            "nodes": [self._machine(lab, paths, record, node) for node in lab.nodes],
+        }
+
+    def _machine(self, lab: Lab, paths: LabPaths, record: LabRecord, node: Node) -> Mapping[str, object]:
+        found = record.node(node.name)
+        if found is None or self._accelerator is None:
+            raise ProviderError(f"{node.name} is not on record")
+        kvm = self._accelerator.is_kvm
+        cpu = {
+            "mode": "host-passthrough" if kvm else "custom",
+            "model": "" if kvm else self._accelerator.cpu_model,
+            "features": list(self._accelerator.cpu_features),
+        }
+        return {
+            "name": node.name,
+            "uuid": found.uuid,
+            "owner": f"made by stacklab from {lab.source}",
+            "cpus": node.cpus,
+            "memory_mib": node.memory.mib,
+            "cpu": cpu,
+            "overlay": found.overlay.name,
+            "seed": found.seed.name,
+            "console_log": str(paths.console(node.name)),
+            "nics": [_nic(lab, nic) for nic in node.nics],
+        }
+
+
+def _nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
+    network = lab.network(nic.network)
+    return {
+        "mac": nic.mac,
+        "address": str(nic.address.ip),
+        "netmask": str(nic.address.netmask),
+        "cidr": str(network.cidr),
+        "libvirt_network": lab.network_name(network.name) if network.is_made_by_us else None,
+        "bridge": None if network.is_made_by_us else network.bridge,
+    }
+
+
+def tail(console: Path, lines: int = _CONSOLE_LINES) -> tuple[str, ...]:
+    """The last lines that a console log has to say, without escape sequences and blank lines."""
+    try:
+        with console.open("rb") as stream:
+            stream.seek(0, 2)
+            stream.seek(max(0, stream.tell() - 16384))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError as error:
+        return (f"(can't be read: {error})",)
+    clean = "".join(c for c in _without_escapes(text) if c.isprintable() or c == "\n")
+    return tuple(line for line in clean.splitlines() if line.strip())[-lines:]
+
+
+def _without_escapes(text: str) -> str:
+    return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Za-z0-9]|.)", "", text.replace("\r", "\n"))

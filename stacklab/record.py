@@ -1,0 +1,147 @@
+"""What exists of a lab on this host: written before it is made, removed after it is gone.
+
+Names, UUIDs and paths are recorded whole and compared whole, so that only what is
+ours is ever destroyed. There is one record per lab and host, so two checkouts can't
+fight over one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stacklab import files
+from stacklab.errors import AlreadyRunning, LabError
+from stacklab.model import Lab
+from stacklab.paths import PROJECT, HostPaths, LabPaths
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """A node's things on the host; `is_created` once Vagrant has finished making its domain."""
+
+    name: str
+    domain: str
+    uuid: str
+    overlay: Path
+    seed: Path
+    is_created: bool = False
+    answers: str = ""  # digest of the answer files that the node has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRecord:
+    """A network that we made."""
+
+    name: str
+    libvirt_name: str
+    uuid: str
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabRecord:
+    """All that a lab has on this host; `image` is the key of the base under its overlays."""
+
+    name: str
+    checkout: Path
+    created_at: float
+    image: str
+    passed_over: Mapping[str, str] = field(default_factory=dict)  # preferred image -> why it was not taken
+    nodes: tuple[NodeRecord, ...]
+    networks: tuple[NetworkRecord, ...]
+
+    def node(self, name: str) -> NodeRecord | None:
+        """What is recorded of a node, if anything is."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def with_node(self, changed: NodeRecord) -> LabRecord:
+        """The same record with one node's entry replaced."""
+        nodes = tuple(changed if node.name == changed.name else node for node in self.nodes)
+        return dataclasses.replace(self, nodes=nodes)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this checkout made it."""
+        return self.checkout == PROJECT
+
+
+def new(lab: Lab, paths: LabPaths, *, image: str, passed_over: Mapping[str, str], now: float) -> LabRecord:
+    """Make up a record for a lab of which nothing exists; its UUIDs have never been used before."""
+    nodes = tuple(
+        NodeRecord(
+            name=node.name,
+            domain=lab.domain_name(node.name),
+            uuid=str(uuid.uuid4()),
+            overlay=paths.overlay(node.name),
+            seed=paths.seed(node.name),
+        )
+        for node in lab.nodes
+    )
+    networks = tuple(
+        NetworkRecord(
+            name=network.name,
+            libvirt_name=lab.network_name(network.name),
+            uuid=str(uuid.uuid4()),
+            bridge=network.bridge,
+        )
+        for network in lab.networks
+        if network.is_made_by_us
+    )
+    return LabRecord(
+        name=lab.name,
+        checkout=PROJECT,
+        created_at=now,
+        image=image,
+        passed_over=passed_over,
+        nodes=nodes,
+        networks=networks,
+    )
+
+
+def read(paths: LabPaths) -> LabRecord | None:
+    """The lab's record; None where nothing exists. Raises LabError when it can't be understood."""
+    try:
+        data = json.loads(paths.record.read_text())
+        if data.pop("version") != _VERSION:
+            raise ValueError("made by another version of stacklab")
+        nodes = tuple(
+            NodeRecord(**{**node, "overlay": Path(node["overlay"]), "seed": Path(node["seed"])})
+            for node in data.pop("nodes")
+        )
+        networks = tuple(NetworkRecord(**network) for network in data.pop("networks"))
+        return LabRecord(**{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks})
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabError(
+            f"the record of lab {paths.name} is damaged: {paths.record}: {error}",
+            hint=f"virsh list --all shows what is left; remove it by hand, then rm -r {paths.root}",
+        ) from error
+
+
+def write(paths: LabPaths, record: LabRecord) -> None:
+    """Keep a record; the whole of it or, after a crash, the one before."""
+    data = {"version": _VERSION, **dataclasses.asdict(record)}
+    files.write(paths.record, json.dumps(data, indent=2, default=str) + "\n", mode=0o600)
+
+
+def names(host: HostPaths) -> tuple[str, ...]:
+    """Every lab that has a record on this host, sorted."""
+    return tuple(sorted(path.parent.name for path in host.labs.glob("*/record.json")))
+
+
+def refuse_foreign(record: LabRecord) -> None:
+    """Raise AlreadyRunning when another checkout, which still exists, holds the lab."""
+    if record.is_ours or not (record.checkout / "tasks.py").exists():
+        return
+    raise AlreadyRunning(
+        f"lab {record.name} belongs to another checkout: {record.checkout}",
+        hint=f"work there, or end it there first: cd {record.checkout} && ./invoke lab.destroy {record.name}",
+    )

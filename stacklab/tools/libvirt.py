@@ -1,0 +1,255 @@
+"""libvirt-python, wrapped: the only module that imports it.
+
+It prints every error to stderr besides raising it, so that is switched off once.
+One connection may be shared by threads, but five long calls fill it: workers that
+wait (shutdown) poll instead of blocking. Source: facts/libraries.md 4.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from stacklab.errors import NotOurs, ProviderError
+from stacklab.tools import libvirt_xml
+
+URI = "qemu:///system"
+
+libvirt.registerErrorHandler(lambda _context, _error: None, None)
+
+
+class DomainState(StrEnum):
+    """What a domain does; ABSENT is our word for there being none."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    OFF = "off"
+    CRASHED = "crashed"
+    ABSENT = "absent"
+
+
+_STATES: Mapping[int, DomainState] = {
+    libvirt.VIR_DOMAIN_RUNNING: DomainState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: DomainState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: DomainState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: DomainState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTDOWN: DomainState.STOPPING,
+    libvirt.VIR_DOMAIN_SHUTOFF: DomainState.OFF,
+    libvirt.VIR_DOMAIN_CRASHED: DomainState.CRASHED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """An address that libvirt's dnsmasq has given out."""
+
+    mac: str
+    address: str
+    hostname: str
+
+
+class Libvirt:
+    """A connection to the system's libvirtd; raises ProviderError, with what to type next."""
+
+    def __init__(self, uri: str = URI) -> None:
+        try:
+            self._connection: Any = libvirt.open(uri)
+        except libvirt.libvirtError as error:
+            raise ProviderError(f"libvirtd can't be reached: {error}", hint="./invoke doctor") from error
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+    # --- domains
+
+    def state(self, uuid: str) -> DomainState:
+        """What the domain of that UUID does."""
+        domain = self._domain(uuid)
+        if domain is None:
+            return DomainState.ABSENT
+        with _words(f"reading the state of {uuid}"):
+            return _STATES.get(domain.state()[0], DomainState.CRASHED)
+
+    def refuse_foreign_domain(self, name: str, uuid: str) -> None:
+        """Raise NotOurs when the name is taken by a domain with another UUID."""
+        try:
+            domain = self._connection.lookupByName(name)
+        except libvirt.libvirtError:
+            return
+        if domain.UUIDString() != uuid:
+            raise NotOurs(
+                f"a domain called {name} exists and is not this lab's (UUID {domain.UUIDString()})",
+                hint=f"look at it: virsh dominfo {name}; if it may go: virsh destroy {name}; virsh undefine {name}",
+            )
+
+    def resume(self, uuid: str) -> None:
+        """Let a paused domain run on."""
+        if (domain := self._domain(uuid)) is not None:
+            with _words(f"resuming {domain.name()}"):
+                domain.resume()
+
+    def shut_down(self, uuid: str) -> None:
+        """Press the power button; says nothing about when it is off."""
+        if (domain := self._domain(uuid)) is not None and domain.isActive():
+            with _words(f"shutting {domain.name()} down"):
+                domain.shutdown()
+
+    def power_off(self, uuid: str) -> None:
+        """Pull the plug; being off already is success."""
+        if (domain := self._domain(uuid)) is not None and domain.isActive():
+            with _words(f"powering {domain.name()} off", absent_ok=True):
+                domain.destroy()
+
+    def remove_domain(self, uuid: str, name: str) -> None:
+        """Power off and undefine the domain that has this UUID and this name; absent is success."""
+        domain = self._domain(uuid)
+        if domain is None:
+            return
+        if domain.name() != name:
+            raise NotOurs(f"domain {uuid} is called {domain.name()}, not {name} as recorded")
+        self.power_off(uuid)
+        flags = (
+            libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+            | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+            | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        )
+        with _words(f"removing {name}", absent_ok=True):
+            if domain.isPersistent():
+                domain.undefineFlags(flags)
+
+    def interfaces(self, uuid: str) -> tuple[tuple[str, str, str], ...]:
+        """A domain's NICs: (MAC, network, tap); none when it is absent."""
+        domain = self._domain(uuid)
+        return libvirt_xml.interfaces(domain.XMLDesc()) if domain is not None else ()
+
+    # --- networks
+
+    def ensure_network(self, name: str, uuid: str, xml: str) -> None:
+        """Define (again) and start a network; raises NotOurs when the name is somebody else's."""
+        found = self._network(name)
+        if found is not None and found.UUIDString() != uuid:
+            raise NotOurs(
+                f"a libvirt network called {name} exists and is not this lab's",
+                hint=f"look at it: virsh net-dumpxml {name}; if it may go: virsh net-destroy {name}; "
+                f"virsh net-undefine {name}",
+            )
+        with _words(f"making network {name}"):
+            if found is None:
+                found = self._connection.networkDefineXML(xml)
+            if not found.isActive():
+                found.create()
+
+    def remove_network(self, name: str, uuid: str) -> None:
+        """Stop and undefine the network of that name and UUID; absent is success."""
+        found = self._network(name)
+        if found is None:
+            return
+        if found.UUIDString() != uuid:
+            raise NotOurs(f"network {name} has UUID {found.UUIDString()}, not {uuid} as recorded: left alone")
+        with _words(f"removing network {name}", absent_ok=True):
+            if found.isActive():
+                found.destroy()
+            if found.isPersistent():
+                found.undefine()
+
+    def leases(self, network: str) -> tuple[Lease, ...]:
+        """Which addresses a network has given out; none when it is not there."""
+        found = self._network(network)
+        if found is None or not found.isActive():
+            return ()
+        with _words(f"reading the leases of {network}"):
+            return tuple(
+                Lease(mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname") or "")
+                for lease in found.DHCPLeases()
+            )
+
+    # --- the pool
+
+    def ensure_pool(self, name: str, directory: Path) -> None:
+        """Have a running pool of that name on that directory."""
+        try:
+            pool = self._connection.storagePoolLookupByName(name)
+        except libvirt.libvirtError:
+            pool = None
+        with _words(f"making pool {name}"):
+            if pool is None:
+                self._connection.storagePoolCreateXML(libvirt_xml.pool(name, directory))
+                return
+            if libvirt_xml.pool_path(pool.XMLDesc()) != directory:
+                raise NotOurs(
+                    f"a libvirt pool called {name} exists, on another directory than {directory}",
+                    hint=f"virsh pool-dumpxml {name}",
+                )
+            if not pool.isActive():
+                pool.create()
+            # Vagrant looks disks up by name; those made since the last look are not known yet
+            pool.refresh()
+
+    def remove_pool(self, name: str) -> None:
+        """Forget the pool (never its files); absent is success."""
+        try:
+            pool = self._connection.storagePoolLookupByName(name)
+        except libvirt.libvirtError:
+            return
+        with _words(f"removing pool {name}", absent_ok=True):
+            persistent = pool.isPersistent()
+            if pool.isActive():
+                pool.destroy()
+            if persistent:
+                pool.undefine()
+
+    def _domain(self, uuid: str) -> Any | None:
+        try:
+            return self._connection.lookupByUUIDString(uuid)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise ProviderError(f"libvirtd: {error}", hint="./invoke doctor") from error
+
+    def _network(self, name: str) -> Any | None:
+        try:
+            return self._connection.networkLookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() == libvirt.VIR_ERR_NO_NETWORK:
+                return None
+            raise ProviderError(f"libvirtd: {error}", hint="./invoke doctor") from error
+
+
+_GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL)
+
+
+@contextmanager
+def _words(doing: str, *, absent_ok: bool = False) -> Iterator[None]:
+    """Turn libvirt's error into ours; with `absent_ok`, what went away meanwhile is fine."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        code = error.get_error_code()
+        if absent_ok and code in (*_GONE, libvirt.VIR_ERR_OPERATION_INVALID):
+            return
+        raise ProviderError(f"{doing}: libvirt says: {error}", hint="./invoke doctor") from error
+
+
+def why_unreachable(uri: str = URI) -> str | None:
+    """What libvirtd, or its socket, says when asked for a connection; None when it answers."""
+    try:
+        libvirt.openReadOnly(uri).close()
+        libvirt.open(uri).close()
+    except libvirt.libvirtError as error:
+        return str(error)
+    return None
+
+
+def is_installed() -> bool:
+    """Whether there is a libvirtd to start."""
+    return shutil.which("libvirtd", path=os.environ.get("PATH", "") + ":/usr/sbin") is not None

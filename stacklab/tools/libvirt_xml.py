@@ -1,0 +1,69 @@
+"""libvirt's XML for what we make through it: networks and the pool. Pure."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from stacklab.model import Lab, Network, NetworkMode
+
+_LEASE_MINUTES = 7 * 24 * 60  # OpenStack does not survive a change of HOST_IP, nor a lease that ran out
+
+
+def network(lab: Lab, declared: Network, uuid: str) -> str:
+    """A network with fixed leases and names for its nodes; mode bridged is not ours to make."""
+    top = ET.Element("network")
+    ET.SubElement(top, "name").text = lab.network_name(declared.name)
+    ET.SubElement(top, "uuid").text = uuid
+    if declared.mode is NetworkMode.NAT:
+        ET.SubElement(top, "forward", mode="nat")
+    # No spanning tree, no delay: a port forwards at once instead of after 2 s.
+    ET.SubElement(top, "bridge", name=declared.bridge, stp="off", delay="0")
+    ET.SubElement(top, "mtu", size=str(declared.mtu))
+    ET.SubElement(top, "domain", name=lab.name, localOnly="yes")
+    dns = ET.SubElement(top, "dns")
+    address = ET.SubElement(
+        top, "ip", address=str(declared.host_address), prefix=str(declared.cidr.prefixlen)
+    )
+    # Only a node's access NIC asks by DHCP. There is no range: who is not declared gets nothing.
+    access = [(node, nic) for node, nic in lab.members(declared.name) if nic is node.access]
+    dhcp = ET.SubElement(address, "dhcp") if access else None
+    for node, nic in access:
+        ip = str(nic.address.ip)
+        host = ET.SubElement(dns, "host", ip=ip)
+        ET.SubElement(host, "hostname").text = node.name
+        if dhcp is not None:
+            lease = ET.SubElement(dhcp, "host", mac=nic.mac, name=node.name, ip=ip)
+            ET.SubElement(lease, "lease", expiry=str(_LEASE_MINUTES), unit="minutes")
+    ET.indent(top)
+    return ET.tostring(top, encoding="unicode") + "\n"
+
+
+def pool(name: str, directory: Path) -> str:
+    """A directory pool: where Vagrant finds the disks that we put there."""
+    top = ET.Element("pool", type="dir")
+    ET.SubElement(top, "name").text = name
+    ET.SubElement(ET.SubElement(top, "target"), "path").text = str(directory)
+    return ET.tostring(top, encoding="unicode")
+
+
+def pool_path(xml: str) -> Path | None:
+    """The directory of an existing pool."""
+    text = ET.fromstring(xml).findtext("target/path")
+    return Path(text) if text else None
+
+
+def interfaces(domain_xml: str) -> tuple[tuple[str, str, str], ...]:
+    """A running domain's NICs: (MAC, libvirt network or bridge, tap on the host)."""
+    found = []
+    for interface in ET.fromstring(domain_xml).iterfind("devices/interface"):
+        mac, source, target = interface.find("mac"), interface.find("source"), interface.find("target")
+        attributes = source.attrib if source is not None else {}
+        found.append(
+            (
+                mac.get("address", "") if mac is not None else "",
+                attributes.get("network") or attributes.get("bridge") or "",
+                target.get("dev", "") if target is not None else "",
+            )
+        )
+    return tuple(found)

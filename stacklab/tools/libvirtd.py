@@ -1,0 +1,70 @@
+"""Have libvirtd running, with systemd or without."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from stacklab.errors import CommandFailed, ProviderError
+from stacklab.process import Command, Runner
+
+_SOCKET = Path("/run/libvirt/libvirt-sock")
+_KVM = Path("/dev/kvm")
+_LIMIT_S = 20.0
+
+
+def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[str], None]) -> None:
+    """Start libvirtd unless it answers; a refusal (no permission) is left for doctor's words.
+
+    Where systemd is not PID 1, virtlogd and libvirtd are started as daemons.
+    """
+    if message := _repair_kvm_node():
+        say(message)
+    if _SOCKET.exists() and reachable() is None:
+        return
+    if _SOCKET.exists() and os.geteuid() != 0:
+        return
+    say("starting libvirtd")
+    try:
+        for argv in _start_commands():
+            # virtlogd refuses to start twice, which is fine
+            ok_codes = (0, 1) if argv[-2] == "virtlogd" else (0,)
+            runner.run(Command(argv=argv, what="starting libvirtd", ok_codes=ok_codes, timeout_s=_LIMIT_S))
+    except CommandFailed as error:
+        raise ProviderError(f"libvirtd can't be started\n{error}", hint="./invoke doctor") from error
+    deadline = time.monotonic() + _LIMIT_S
+    while (why := reachable()) is not None:
+        if time.monotonic() > deadline:
+            raise ProviderError(f"libvirtd was started, but does not answer: {why}", hint="./invoke doctor")
+        time.sleep(0.2)
+
+
+def _start_commands() -> tuple[tuple[str, ...], ...]:
+    sudo = () if os.geteuid() == 0 else ("sudo", "-n")
+    if Path("/run/systemd/system").is_dir():
+        return ((*sudo, "systemctl", "start", "libvirtd"),)
+    return ((*sudo, "virtlogd", "-d"), (*sudo, "libvirtd", "-d"))
+
+
+def _repair_kvm_node() -> str | None:
+    """Give /dev/kvm the owner that udev would give it, where no udev runs; tells what it did.
+
+    libvirt probes QEMU as root but asks again as the guests' user. If only one of them may open
+    /dev/kvm, it throws its cache away at every call and probes anew: 3 s each, minutes per lab.
+    """
+    if os.geteuid() != 0 or Path("/run/udev/control").exists() or not _KVM.exists():
+        return None
+    try:
+        group = grp.getgrnam("kvm").gr_gid
+    except KeyError:
+        return None
+    found = _KVM.stat()
+    if found.st_gid == group and stat.S_IMODE(found.st_mode) & 0o060 == 0o060:
+        return None
+    os.chown(_KVM, -1, group)
+    _KVM.chmod(0o660)
+    return "/dev/kvm: group kvm may open it now, as udev would have it (libvirt re-probes QEMU at every call otherwise)"

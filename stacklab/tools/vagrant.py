@@ -1,0 +1,105 @@
+"""python-vagrant, wrapped: the only module that imports it.
+
+It sends both streams to /dev/null unless told otherwise, and its error then says
+nothing, so everything goes to a log, whose tail the error shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import vagrant
+from stacklab.errors import ProviderError, ToolNotFound
+
+_TAIL_LINES = 12
+
+
+class _Vagrant(vagrant.Vagrant):
+    """Vagrant whose process dies with ours: a killed `lab.up` leaves no vagrant at work."""
+
+    def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
+        # SIGINT, so that vagrant-libvirt's own clean-up runs
+        return ["setpriv", "--pdeathsig", "INT", *super()._make_vagrant_command(args)]
+
+
+def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
+    """Create or start these nodes of the Vagrantfile in `directory`, in parallel.
+
+    Raises ProviderError with the log's last lines. One at a time per host: vagrant-libvirt's
+    locks hold within one process only.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started_at = log.stat().st_size if log.exists() else 0
+    # python-vagrant takes one name; vagrant takes a pattern for several (facts/libraries.md 1)
+    pattern = nodes[0] if len(nodes) == 1 else f"/^({'|'.join(re.escape(node) for node in nodes)})$/"
+    try:
+        stream = vagrant.make_file_cm(str(log))
+        machine = _Vagrant(root=str(directory), env=environment(directory), out_cm=stream, err_cm=stream)
+        machine.up(vm_name=pattern, provider="libvirt", no_provision=True)
+    except RuntimeError as error:  # its word for "no vagrant on PATH"
+        raise ToolNotFound("vagrant") from error
+    except subprocess.CalledProcessError as error:
+        with log.open("rb") as stream_:
+            stream_.seek(started_at)
+            text = stream_.read().decode("utf-8", "replace")
+        tail = "\n".join(f"  | {line}" for line in text.rstrip().splitlines()[-_TAIL_LINES:])
+        raise ProviderError(
+            f"vagrant up ended with {error.returncode}\n{tail}\n  log: {log}", hint="./invoke doctor"
+        ) from error
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """What vagrant runs in; python-vagrant's `env` replaces the whole environment."""
+    return {
+        **os.environ,
+        "LC_ALL": "C.UTF-8",
+        "VAGRANT_CWD": str(directory),
+        "VAGRANT_DOTFILE_PATH": str(dotfile(directory)),
+        "VAGRANT_NO_COLOR": "1",
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+        "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
+    }
+
+
+def dotfile(directory: Path) -> Path:
+    """Where Vagrant keeps what it knows of a lab's machines."""
+    return directory / ".vagrant"
+
+
+def known_id(directory: Path, node: str) -> str | None:
+    """The UUID of the domain that Vagrant takes for this node."""
+    try:
+        return (dotfile(directory) / "machines" / node / "libvirt" / "id").read_text().strip() or None
+    except OSError:
+        return None
+
+
+def forget(directory: Path) -> None:
+    """Take a lab's machines out of Vagrant's host-wide index, as `vagrant destroy` would in 3 s more."""
+    home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
+    index = home / "data" / "machine-index" / "index"
+    if not index.is_file():
+        return
+    with (index.with_name("index.lock")).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Vagrant's own lock
+        try:
+            data = json.loads(index.read_text())
+            machines = data["machines"]
+        except (ValueError, KeyError, TypeError):
+            return  # Vagrant itself makes a damaged index anew
+        kept = {key: entry for key, entry in machines.items() if entry.get("vagrantfile_path") != str(directory)}
+        if len(kept) == len(machines):
+            return
+        scratch = index.with_name(f"index.stacklab.{os.getpid()}")
+        scratch.write_text(json.dumps({**data, "machines": kept}))
+        scratch.replace(index)
+    for key in machines.keys() - kept.keys():
+        with contextlib.suppress(OSError):
+            index.with_name(f"{key}.lock").unlink()

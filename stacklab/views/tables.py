@@ -1,0 +1,182 @@
+"""Tables for people, on stdout; data for machines is JSON, made elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stacklab.checks import report
+from stacklab.checks.result import CheckResult
+from stacklab.doctor import ProbeResult, ProbeStatus
+from stacklab.images.catalogue import Image
+from stacklab.images.store import StoredImage
+from stacklab.model import Lab
+from stacklab.progress import Timing
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow.life import LabStatus
+from stacklab.workflow.up import Outcome
+
+_STATE_STYLE = {DomainState.RUNNING: "green", DomainState.OFF: "yellow", DomainState.ABSENT: "red"}
+_PROBE_STYLE = {ProbeStatus.OK: "green", ProbeStatus.WARNING: "yellow", ProbeStatus.FAILED: "red"}
+
+
+def console() -> Console:
+    """Stdout; piped, it is as wide as its lines need."""
+    return Console(width=None if sys.stdout.isatty() else max(160, shutil.get_terminal_size().columns))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
+    """A plain table; cells may hold rich markup."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    for column in header:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(str(cell) for cell in row))
+    return made
+
+
+def lab(found: Lab) -> list[Table]:
+    """A resolved lab: its networks and its nodes."""
+    networks = [
+        (n.name, n.cidr, n.mode, n.mtu, n.host_address if n.is_made_by_us else "-", n.bridge) for n in found.networks
+    ]
+    nodes = [
+        (n.name, n.role, n.cpus, n.memory, n.disk, nic.device, nic.network, nic.address, nic.mac)
+        if nic is n.access
+        else ("", "", "", "", "", nic.device, nic.network, nic.address, nic.mac)
+        for n in found.nodes
+        for nic in n.nics
+    ]
+    stack = found.stack
+    about = [("description", found.description or "-"), ("image", ", then ".join(found.images))]
+    about += [("memory", f"{found.memory} in all")]
+    if stack.branch:
+        pair = f"{stack.branch} with DevStack {stack.devstack_branch}"
+        about += [("stack", f"{stack.installer} {pair}, on {stack.network}")]
+    return [
+        table(("lab", found.name), about),
+        table(("network", "cidr", "mode", "mtu", "host", "bridge"), networks),
+        table(("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac"), nodes),
+    ]
+
+
+def summary(found: Lab, image: str, passed_over: Mapping[str, str], accelerator: str) -> list[Table]:
+    """What a person wants to know of a lab that is up."""
+    rows = [
+        (
+            node.name,
+            node.role,
+            "  ".join(f"{nic.device} {nic.address.ip}" for nic in node.nics),
+            f"./invoke lab.ssh {found.name}" + ("" if node is found.controller else f" --node {node.name}"),
+        )
+        for node in found.nodes
+    ]
+    about = [("image", image), ("accelerator", accelerator)]
+    about += [("not taken", f"{name}: {why}") for name, why in passed_over.items()]
+    return [table(("node", "role", "addresses", "log in"), rows), table(("lab", found.name), about)]
+
+
+def outcome(found: Outcome, taken: Sequence[Timing]) -> list[Table | str]:
+    """What lab.up ends with."""
+    name = found.lab.name
+    passed = f"{sum(r.is_passed for r in found.results)} of {len(found.results)} checks passed"
+    nexts = [
+        (f"./invoke lab.ssh {name}", "log in on the controller"),
+        (f"./invoke lab.exec {name} -- uptime", "run something on every node"),
+        (f"./invoke lab.check {name}", passed if found.results else "prove that all nodes reach each other"),
+        (f"./invoke lab.rebuild {name}", "start over"),
+        (f"./invoke lab.destroy {name}", "leave nothing behind"),
+    ]
+    return [
+        *spaced(summary(found.lab, found.image, found.passed_over, found.accelerator)),
+        timings(taken),
+        "",
+        table(("next", ""), nexts),
+    ]
+
+
+def spaced(tables: Sequence[Table]) -> list[Table | str]:
+    """With an empty line after each."""
+    return [part for each in tables for part in (each, "")]
+
+
+def timings(taken: Sequence[Timing]) -> Table:
+    """How long each stage took; of several rows in one stage, the slowest."""
+    stages: dict[str, float] = {}
+    for timing in taken:
+        name = timing.stage if timing.row == "host" else f"{timing.stage} ({timing.row})"
+        stages[name] = stages.get(name, 0.0) + timing.elapsed_s
+    return table(("stage", "seconds"), [(name, f"{elapsed:.1f}") for name, elapsed in stages.items()])
+
+
+def status(found: Sequence[LabStatus]) -> Table:
+    """Labs on this host, a line per node."""
+    rows = []
+    for each in found:
+        addresses = {n.name: str(n.access.address.ip) for n in each.lab.nodes} if each.lab else {}
+        for position, (node, state) in enumerate(each.states.items()):
+            style = _STATE_STYLE.get(state, "yellow")
+            first = (each.name, each.image) if position == 0 else ("", "")
+            rows.append((first[0], node, f"[{style}]{state}[/]", addresses.get(node, "-"), first[1]))
+    return table(("lab", "node", "state", "address", "image"), rows)
+
+
+def checks(found: Lab, results: Sequence[CheckResult]) -> list[Table]:
+    """Who reaches whom, per network; then whatever did not pass, in words."""
+    made = [
+        table(
+            tuple(matrix.header),
+            [tuple(_cell(cell) for cell in row) for row in matrix.rows],
+            title=f"{matrix.network} {matrix.cidr} (ms)",
+        )
+        for matrix in report.matrix(found, results)
+    ]
+    kinds: dict[str, list[CheckResult]] = {}
+    for result in results:
+        kinds.setdefault(str(result.kind), []).append(result)
+    counts = [(k, f"{sum(r.is_passed for r in group)} of {len(group)} passed") for k, group in kinds.items()]
+    made.append(table(("check", ""), counts))
+    bad = [(f"[red]{r.status}[/]", escape(r.check.title), escape(r.detail)) for r in results if not r.is_passed]
+    if bad:
+        made.append(table(("", "did not pass", "because"), bad))
+    return made
+
+
+def _cell(cell: str) -> str:
+    return escape(cell)
+
+
+def images(catalogue: Mapping[str, Image], stored: Sequence[StoredImage], current: Mapping[str, str]) -> Table:
+    """The catalogue, and what of it is built."""
+    rows: list[Sequence[object]] = []
+    for name, image in catalogue.items():
+        built = [each for each in stored if each.name == name]
+        rows.append((name, image.source, image.description, "" if built else "not built", "", ""))
+        rows += [
+            (
+                "",
+                "",
+                each.key,
+                "[green]current[/]" if each.address == current[name] else "[yellow]of other inputs[/]",
+                f"{each.size_bytes / 1024 / 1024:.0f} MiB",
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(each.built_at)),
+            )
+            for each in built
+        ]
+    return table(("image", "source", "what", "state", "size", "built"), rows)
+
+
+def probes(found: Sequence[ProbeResult]) -> Table:
+    """What doctor found, with fixes."""
+    rows = []
+    for probe in found:
+        fix = f"\n  fix: {probe.fix}" if probe.fix and probe.status is not ProbeStatus.OK else ""
+        style = _PROBE_STYLE[probe.status]
+        rows.append((f"[{style}]{probe.status}[/]", probe.name, escape(probe.sentence + fix)))
+    return table(("", "probe", "what"), rows)

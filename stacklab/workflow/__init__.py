@@ -1,0 +1,1 @@
+"""The order of steps: what a task does, from the lab to its result."""

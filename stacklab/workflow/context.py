@@ -1,0 +1,96 @@
+"""What every workflow needs of this host, made when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from stacklab import accelerator, locks, record
+from stacklab.accelerator import Accelerator
+from stacklab.errors import HostError
+from stacklab.model import Lab
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.process import Command, Runner
+from stacklab.progress import Progress
+from stacklab.providers.vagrant_libvirt import VagrantLibvirt
+from stacklab.record import LabRecord
+from stacklab.spec import from_json
+from stacklab.tools import libvirt, libvirtd
+
+_WAIT_FOR_LOCK_S = 30.0
+
+
+@dataclass(kw_only=True)
+class Context:
+    """This host, and how to run things on it and tell about them."""
+
+    host: HostPaths
+    runner: Runner
+    progress: Progress
+    _libvirt: libvirt.Libvirt | None = field(default=None, repr=False)
+
+    @property
+    def libvirt(self) -> libvirt.Libvirt:
+        """The connection to libvirtd, which is started if it is not running."""
+        if self._libvirt is None:
+            libvirtd.ensure(self.runner, libvirt.why_unreachable, lambda text: self.progress.say("host", text))
+            self._libvirt = libvirt.Libvirt()
+        return self._libvirt
+
+    def provider(self, chosen: Accelerator | None = None) -> VagrantLibvirt:
+        """The provider of nodes."""
+        return VagrantLibvirt(self.libvirt, self.host, self.progress, chosen)
+
+    def accelerator(self) -> Accelerator:
+        """KVM or TCG, tried once per host and kernel."""
+        return accelerator.pick(self.host, self.runner)
+
+    @contextmanager
+    def lab_lock(self, name: str) -> Iterator[LabPaths]:
+        """Hold a lab: whoever else wants to change it waits a little, then is refused."""
+        paths = self.host.lab(name)
+        self.prepare_root()
+
+        def waiting(text: str) -> None:
+            self.progress.say("host", text)
+
+        with locks.held(paths.lock, f"lab {name}", wait_s=_WAIT_FOR_LOCK_S, waiting=waiting):
+            yield paths
+
+    def prepare_root(self) -> None:
+        """Have the host's directory, by sudo where we are not root."""
+        root = self.host.root
+        if not root.exists() and os.geteuid() != 0 and not os.access(root.parent, os.W_OK):
+            argv = ("sudo", "-n", "install", "-d", "-m", "2775", "-o", str(os.getuid()), "-g", "libvirt", str(root))
+            self.runner.run(Command(argv=argv, what=f"making {root}"))
+        try:
+            for directory in (root, self.host.labs, self.host.images, self.host.volumes, self.host.locks):
+                directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(
+                f"{error.filename}: {error.strerror}",
+                hint=f"sudo install -d -m 2775 -g libvirt {root}, or set STACKLAB_HOME to a directory of your own",
+            ) from error
+
+    def other_labs(self, name: str) -> tuple[Lab, ...]:
+        """The labs on record on this host but for this one, as they were brought up."""
+        found = (last_resolved(self.host.lab(other)) for other in record.names(self.host) if other != name)
+        return tuple(lab for lab in found if lab is not None)
+
+
+def last_resolved(paths: LabPaths) -> Lab | None:
+    """The lab as it was when it was last brought up."""
+    try:
+        return from_json(paths.resolved.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def read_own(paths: LabPaths) -> LabRecord | None:
+    """The lab's record; raises AlreadyRunning when another checkout holds the lab."""
+    found = record.read(paths)
+    if found is not None:
+        record.refuse_foreign(found)
+    return found

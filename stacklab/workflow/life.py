@@ -1,0 +1,218 @@
+"""What happens to a lab after it is up: status, check, exec, down, destroy, rebuild."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacklab import files, record
+from stacklab.checks import report
+from stacklab.checks.result import CheckResult, raise_for
+from stacklab.errors import LabError, ProviderError
+from stacklab.model import Lab
+from stacklab.paths import LabPaths
+from stacklab.process import Command, Result
+from stacklab.record import LabRecord
+from stacklab.tools import ssh
+from stacklab.tools.libvirt import URI, DomainState
+from stacklab.workflow import up as bringing
+from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow.up import Outcome
+
+_SHUTDOWN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabStatus:
+    """A lab as it is on this host now; `lab` is None while it was never resolved."""
+
+    name: str
+    checkout: str
+    image: str
+    states: Mapping[str, DomainState]
+    lab: Lab | None
+    directory: str
+
+
+def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
+    """Every lab on record, or the one of that name; starts nothing."""
+    names = (name,) if name else record.names(context.host)
+    found = []
+    for each in names:
+        paths = context.host.lab(each)
+        kept = record.read(paths)
+        if kept is None:
+            raise LabError(f"lab {each} is not up: nothing of it exists on this host", hint=f"./invoke lab.up {each}")
+        found.append(
+            LabStatus(
+                name=each,
+                checkout=str(kept.checkout),
+                image=kept.image,
+                states=context.provider().status(kept),
+                lab=last_resolved(paths),
+                directory=str(paths.root),
+            )
+        )
+    return tuple(found)
+
+
+def running(context: Context, name: str) -> tuple[Lab, LabPaths]:
+    """The lab as it was brought up; raises LabError when there is none."""
+    paths = context.host.lab(name)
+    lab = last_resolved(paths)
+    if lab is None or record.read(paths) is None:
+        raise LabError(f"lab {name} is not up: nothing of it exists on this host", hint=f"./invoke lab.up {name}")
+    return lab, paths
+
+
+def check(context: Context, name: str) -> tuple[Lab, tuple[CheckResult, ...]]:
+    """Try all that the spec of a running lab promises; returns the lab as it was brought up, and the results."""
+    lab, paths = running(context, name)
+    return lab, bringing.check(context, lab, paths)
+
+
+def execute(context: Context, name: str, argv: Sequence[str], nodes: Sequence[str]) -> Mapping[str, Result | LabError]:
+    """Run a command on these nodes (all, if none is named) at once; each has its result or its error."""
+    lab, paths = running(context, name)
+    chosen = [lab_node(lab, node) for node in nodes] or [node.name for node in lab.nodes]
+
+    def one(node: str) -> Result | LabError:
+        try:
+            return context.runner.run(ssh.exec_command(paths, node, argv))
+        except LabError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=len(chosen)) as pool:
+        return dict(zip(chosen, pool.map(one, chosen), strict=True))
+
+
+def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
+    """Raise CheckFailed unless all passed."""
+    raise_for(results, hint=f"./invoke lab.ssh {lab.name}, ./invoke lab.console {lab.name}")
+
+
+def write_reports(lab: Lab, results: Sequence[CheckResult], *, json: str, junit: str) -> None:
+    """Write the reports that were asked for; raises LabError naming a path that can't be written."""
+    for path, text in ((json, _json(lab, results)), (junit, report.to_junit(lab, results))):
+        if path:
+            try:
+                files.write(Path(path), text)
+            except OSError as error:
+                raise LabError(f"{path}: {error.strerror}", hint="name a file in a directory of yours") from error
+
+
+def _json(lab: Lab, results: Sequence[CheckResult]) -> str:
+    return jsonlib.dumps(report.to_json(lab, results), indent=2) + "\n"
+
+
+def login(context: Context, name: str, node: str) -> int:
+    """Log in on a node (the controller, if none is named); returns the shell's exit code."""
+    lab, paths = running(context, name)
+    chosen = lab_node(lab, node) if node else lab.controller.name
+    return context.runner.run(ssh.login_command(paths, chosen)).exit_code
+
+
+def console(context: Context, name: str, node: str, *, follow: bool, interactive: bool) -> int:
+    """Show a node's serial console as printed so far, as it goes on, or as a terminal to log in on."""
+    lab, paths = running(context, name)
+    chosen = lab_node(lab, node) if node else lab.controller.name
+    if interactive:
+        argv: tuple[str, ...] = ("virsh", "-c", URI, "console", lab.domain_name(chosen), "--devname", "serial1")
+    else:
+        argv = ("tail", *(("-f",) if follow else ()), "-n", "+1" if not follow else "50", str(paths.console(chosen)))
+    what = f"showing {chosen}'s console"
+    return context.runner.run(Command(argv=argv, what=what, interactive=True, ok_codes=tuple(range(256)))).exit_code
+
+
+def as_dict(found: LabStatus) -> Mapping[str, object]:
+    """A lab's status, ready for JSON."""
+    return {
+        "name": found.name,
+        "checkout": found.checkout,
+        "directory": found.directory,
+        "image": found.image,
+        "nodes": [
+            {
+                "name": node,
+                "state": str(state),
+                "addresses": {nic.network: str(nic.address.ip) for nic in found.lab.node(node).nics}
+                if found.lab
+                else {},
+            }
+            for node, state in found.states.items()
+        ],
+    }
+
+
+def exit_code(results: Mapping[str, Result | LabError]) -> int:
+    """The highest exit code of several nodes; an error of ours counts as its own."""
+    return max(each.exit_code for each in results.values())
+
+
+def lab_node(lab: Lab, name: str) -> str:
+    """The name, if the lab has such a node; raises LabError listing those it has."""
+    if name not in {node.name for node in lab.nodes}:
+        known = ", ".join(node.name for node in lab.nodes)
+        raise LabError(f"lab {lab.name} has no node {name!r} (it has: {known})")
+    return name
+
+
+def down(context: Context, name: str) -> None:
+    """Shut all nodes down; disks, networks and addresses stay."""
+    with context.lab_lock(name) as paths:
+        kept = read_own(paths)
+        if kept is None:
+            raise LabError(f"lab {name} is not up: nothing of it exists on this host", hint=f"./invoke lab.up {name}")
+        _close_connections(context, paths, kept)
+        with context.progress.stage("host", "shutdown"):
+            context.provider().down(kept, [node.name for node in kept.nodes], patience_s=_SHUTDOWN_S)
+
+
+def destroy(context: Context, name: str) -> bool:
+    """Remove all that is recorded as this lab's, and nothing else; False if there was nothing."""
+    with context.lab_lock(name) as paths:
+        if not _remove(context, paths):
+            return False
+        with context.progress.stage("host", "files"):
+            shutil.rmtree(paths.root, ignore_errors=False)
+        if not record.names(context.host):
+            context.provider().close_down()
+    paths.lock.unlink(missing_ok=True)
+    return True
+
+
+def rebuild(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
+    """Make the lab anew from its spec of today; its passwords and keys stay."""
+    with context.lab_lock(lab.name) as paths:
+        _remove(context, paths)
+        paths.record.unlink(missing_ok=True)
+        paths.resolved.unlink(missing_ok=True)
+        return bringing.up_held(context, lab, paths, checks=checks)
+
+
+def _remove(context: Context, paths: LabPaths) -> bool:
+    """Everything outside the lab's directory; the record stays until the caller removes it."""
+    kept = read_own(paths)
+    if kept is None:
+        return paths.root.exists()
+    _close_connections(context, paths, kept)
+    with context.progress.stage("host", "destroy"):
+        context.provider().destroy(paths, kept)
+    left = [str(path) for node in kept.nodes for path in (node.overlay, node.seed) if path.exists()]
+    if left:
+        raise ProviderError(f"left behind: {', '.join(left)}")
+    shutil.rmtree(paths.root / ".vagrant", ignore_errors=True)
+    return True
+
+
+def _close_connections(context: Context, paths: LabPaths, kept: LabRecord) -> None:
+    """End the shared ssh connections: their processes would outlive the nodes by ten minutes."""
+    if not paths.ssh_config.exists():
+        return
+    for node in kept.nodes:
+        if (paths.sockets / node.name).exists():
+            context.runner.run(ssh.close_command(paths, node.name))

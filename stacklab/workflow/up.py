@@ -1,0 +1,214 @@
+"""`lab.up`: from a lab to nodes that passed their checks, going on wherever it was left."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from stacklab import access, answers, doctor, files, record, secrets, seed, spec
+from stacklab.access import Keys
+from stacklab.answers.write import digest, write_tree
+from stacklab.checks import mesh
+from stacklab.checks.result import CheckResult, raise_for
+from stacklab.errors import CommandFailed, LabError
+from stacklab.model import Lab, NetworkStyle, Node
+from stacklab.paths import LabPaths
+from stacklab.providers.vagrant_libvirt import VagrantLibvirt
+from stacklab.record import LabRecord, NodeRecord
+from stacklab.tools import libvirt, qemu_img, ssh
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow import base, changes
+from stacklab.workflow.base import Choice
+from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow.wait import Waiter
+
+Rendered = Mapping[str, Mapping[PurePosixPath, str]]
+
+_PLACE_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A lab that is up."""
+
+    lab: Lab
+    image: str
+    passed_over: Mapping[str, str]
+    accelerator: str
+    results: tuple[CheckResult, ...]
+
+
+def up(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
+    """Bring the lab up, or what is missing of it, and check it.
+
+    Idempotent: nodes that run are left alone. Raises what stands in errors.py; whatever
+    happened, the same call goes on from there, and destroy removes all of it.
+    """
+    with context.lab_lock(lab.name) as paths:
+        return up_held(context, lab, paths, checks=checks)
+
+
+def up_held(context: Context, lab: Lab, paths: LabPaths, *, checks: bool) -> Outcome:
+    """See up; for a caller that holds the lab's lock."""
+    return _Bringing(context, lab, paths).up(checks=checks)
+
+
+class _Bringing:
+    """One run of up: the lab, its record as it grows, and the steps in their order."""
+
+    def __init__(self, context: Context, lab: Lab, paths: LabPaths) -> None:
+        self._context = context
+        self._lab = lab
+        self._paths = paths
+        self._progress = context.progress
+
+    def up(self, *, checks: bool) -> Outcome:
+        lab, paths, progress = self._lab, self._paths, self._progress
+        with progress.stage("host", "preflight"):
+            before = read_own(paths)
+            if before is not None:
+                changes.refuse(lab, last_resolved(paths))
+            self._preflight(before)
+        choice = self._base(before)
+        accelerator = self._context.accelerator()
+        progress.say("host", f"accelerator: {accelerator}")
+        provider = self._context.provider(accelerator)
+        self._record = before or record.new(
+            lab, paths, image=choice.stored.key, passed_over=choice.passed_over, now=time.time()
+        )
+        self._keep(self._record)
+        with progress.stage("host", "files"):
+            keys = access.prepare(lab, paths, self._context.runner)
+            rendered = answers.render(lab, secrets.load_or_make(paths.secrets, answers.secret_names(lab)))
+            write_tree(rendered, paths.answers)
+            files.write(paths.resolved, spec.to_json(lab), mode=0o600)
+            for path, text in provider.files(lab, paths, self._record).items():
+                files.write(path, text, mode=0o600)
+            missing = self._prepare_disks(provider, choice, keys, rendered)
+        self._start(provider, missing)
+        self._place_answers(rendered, fresh={node.name for node in missing})
+        results = check(self._context, lab, paths) if checks else ()
+        raise_for(results, hint=f"./invoke lab.check {lab.name}, or ./invoke lab.ssh {lab.name}")
+        return Outcome(
+            lab=lab,
+            image=self._record.image,
+            passed_over=self._record.passed_over,
+            accelerator=str(accelerator),
+            results=results,
+        )
+
+    def _keep(self, changed: LabRecord) -> None:
+        self._record = changed
+        record.write(self._paths, changed)
+
+    def _preflight(self, before: LabRecord | None) -> None:
+        """Everything that can be known to fail is known before anything is made."""
+        context, lab = self._context, self._lab
+        context.libvirt  # noqa: B018  starts libvirtd if that is all that is missing
+        states = context.provider().status(before) if before else {}
+        starting = [node.name for node in lab.nodes if states.get(node.name) is not DomainState.RUNNING]
+        doctor.raise_for(
+            doctor.preflight(
+                lab,
+                context.host,
+                doctor.Machine(runner=context.runner),
+                connect=libvirt.why_unreachable,
+                others=context.other_labs(lab.name),
+                starting=starting,
+            )
+        )
+
+    def _base(self, before: LabRecord | None) -> Choice:
+        if before is not None and any(node.overlay.exists() for node in before.nodes):
+            return base.recorded(self._context, before)
+        return base.choose(self._context, self._lab)
+
+    def _prepare_disks(
+        self, provider: VagrantLibvirt, choice: Choice, keys: Keys, rendered: Rendered
+    ) -> tuple[Node, ...]:
+        """Put right what was left half-way, make what is missing; returns the nodes to start."""
+        states = provider.status(self._record)
+        starting = []
+        for node in self._lab.nodes:
+            found = self._record_of(node)
+            state = states[node.name]
+            if state is DomainState.RUNNING and found.is_created:
+                continue
+            if state is DomainState.PAUSED and found.is_created:
+                self._context.libvirt.resume(found.uuid)
+                continue
+            if state is not DomainState.ABSENT and not found.is_created:
+                # Vagrant was ended between the domain and its second NIC: nothing in it is worth keeping
+                provider.remove_node(self._paths, self._record, node.name)
+            if not found.overlay.exists():
+                self._context.runner.run(qemu_img.overlay(found.overlay, choice.stored.path, node.disk))
+            self._write_seed(node, found, keys, choice.image.network, rendered[node.name])
+            _empty_console(self._paths, node)
+            starting.append(node)
+        return tuple(starting)
+
+    def _write_seed(
+        self,
+        node: Node,
+        found: NodeRecord,
+        keys: Keys,
+        style: NetworkStyle,
+        files_: Mapping[PurePosixPath, str],
+    ) -> None:
+        content = seed.entries(self._lab, node, keys, style, files_)
+        # libvirt gives the file to QEMU's user when the domain starts; until then it is ours alone
+        found.seed.unlink(missing_ok=True)
+        files.write(found.seed, seed.image(content), mode=0o600)
+        self._keep(self._record.with_node(dataclasses.replace(found, answers=digest(files_))))
+
+    def _start(self, provider: VagrantLibvirt, nodes: Sequence[Node]) -> None:
+        waiter = Waiter(self._lab, self._paths, self._record, provider, self._progress)
+        if nodes:
+            provider.up(self._lab, self._paths, self._record, [node.name for node in nodes])
+            for node in nodes:
+                self._keep(self._record.with_node(dataclasses.replace(self._record_of(node), is_created=True)))
+        waiter.start(self._lab.nodes)
+        waiter.finish()
+
+    def _place_answers(self, rendered: Rendered, *, fresh: set[str]) -> None:
+        """Bring changed answer files to nodes that ran already; new nodes have them from their seeds."""
+        for node in self._lab.nodes:
+            wanted = digest(rendered[node.name])
+            found = self._record_of(node)
+            if node.name in fresh or found.answers == wanted or not rendered[node.name]:
+                continue
+            with self._progress.stage(node.name, "answers"):
+                archive = seed.tar(seed.answer_entries(rendered[node.name]))
+                command = ssh.exec_command(
+                    self._paths, node.name, ("sudo", "tar", "-xpf", "-", "-C", "/"), timeout_s=_PLACE_LIMIT_S
+                )
+                result = self._context.runner.run(dataclasses.replace(command, stdin=archive))
+                if result.exit_code != 0:
+                    raise CommandFailed(f"placing the answers on {node.name} failed: {result.stderr.strip()}")
+            self._keep(self._record.with_node(dataclasses.replace(found, answers=wanted)))
+
+    def _record_of(self, node: Node) -> NodeRecord:
+        found = self._record.node(node.name)
+        if found is None:
+            raise LabError(f"{node.name} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}")
+        return found
+
+
+def check(context: Context, lab: Lab, paths: LabPaths) -> tuple[CheckResult, ...]:
+    """Try all that the spec promises of running nodes."""
+    with context.progress.stage("host", "checks"):
+        return mesh.check(
+            lab, paths, context.runner, on_event=lambda event: context.progress.say("host", str(event))
+        )
+
+
+def _empty_console(paths: LabPaths, node: Node) -> None:
+    """Only this boot's words, and a file that we own even where virtlogd writes it as root."""
+    console = paths.console(node.name)
+    console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    console.unlink(missing_ok=True)
+    os.close(os.open(console, os.O_WRONLY | os.O_CREAT, 0o600))

@@ -1,0 +1,382 @@
+"""Tasks for invoke: load, call one workflow, show. The only file that imports invoke.
+
+Heavy modules are imported where they are used: this file is read at every TAB.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json as jsonlib
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke import Argument, Collection, Exit, Task
+from invoke.parser.parser import ParseMachine
+
+from stacklab import errors, spec
+from stacklab.paths import PROJECT, HostPaths
+
+if TYPE_CHECKING:
+    from stacklab.model import Lab
+    from stacklab.workflow.context import Context
+
+LABS = PROJECT / "labs"
+HELP = {
+    "name": "what it is about: a lab's name is that of its file in labs/, without .yaml",
+    "json": "machine-readable, on stdout (lab.check: into this file)",
+    "junit": "write the results to this file as JUnit XML",
+    "node": "one node; if left out: the controller, or (exec) all",
+    "checks": "--no-checks returns when the nodes answer, without checking them",
+    "force": "build it anew, with today's packages",
+    "files": "spec files; if left out: all of labs/",
+    "follow": "keep printing what comes (Ctrl-C ends it)",
+    "interactive": "a login on the serial line instead of what was printed so far",
+}
+
+
+class Rest(Argument):
+    """What may be given without a flag, or left out: invoke itself knows no optional positionals.
+
+    It says "still missing" until the parser is through with the task.
+    """
+
+    is_complete = False
+
+    @property
+    def value(self) -> Any:
+        """None while more can come, then all that came."""
+        return list(self._value or []) if self.is_complete else None
+
+    @value.setter
+    def value(self, word: str) -> None:
+        self._value = [*(self._value or []), word]
+
+
+def _complete_context(machine: Any, original: Any = ParseMachine.complete_context) -> None:
+    for argument in machine.context.args.values() if machine.context else ():
+        if isinstance(argument, Rest):
+            argument.is_complete = True
+    original(machine)
+
+
+ParseMachine.complete_context = _complete_context
+
+
+class LabTask(Task):
+    """A task whose parameter `rest` takes all further words."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
+        """See invoke.Task.get_arguments."""
+        found = super().get_arguments(ignore_unknown_help)
+        return [Rest(names=a.names, positional=True, help=a.help) if a.names[0] == "rest" else a for a in found]
+
+
+def lab_task(body: Callable[..., None]) -> Any:
+    """Make a task whose expected errors are text and an exit code; bugs keep their traceback."""
+
+    @functools.wraps(body)
+    def wrapped(*args: object, **kwargs: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)  # tidied up after like Ctrl-C
+        try:
+            body(*args, **kwargs)
+            sys.stdout.flush()
+        except errors.LabError as error:
+            raise Exit(str(error), code=error.exit_code) from error
+        except KeyboardInterrupt as error:
+            again = errors.Interrupted("interrupted", hint=f"./invoke {shlex.join(sys.argv[1:])} goes on from here")
+            raise Exit(str(again), code=again.exit_code) from error
+        except BrokenPipeError as error:
+            sys.stdout = None  # nobody is left to flush to
+            raise Exit(code=141) from error
+
+    known = {**HELP, "rest": HELP["files"] if body.__name__ == "validate" else HELP["name"]}
+    parameters = inspect.signature(body).parameters
+    return LabTask(
+        wrapped,
+        name=body.__name__.rstrip("_"),
+        help={name: text for name, text in known.items() if name in parameters},
+        auto_shortflags=False,
+    )
+
+
+@contextmanager
+def session(title: str = "") -> Iterator[Context]:
+    """This host; with a title, progress is shown as suits the terminal."""
+    from stacklab.process import SubprocessRunner
+    from stacklab.progress import Progress
+    from stacklab.views import live
+    from stacklab.workflow.context import Context
+
+    runner = SubprocessRunner()
+    with live.listener(title) if title else live.quiet() as listener:
+        try:
+            yield Context(host=HostPaths.default(), runner=runner, progress=Progress(listener))
+        finally:
+            runner.stop_all()
+
+
+def load(path: Path) -> Lab:
+    """A resolved lab, checked against the catalogue and this host."""
+    from stacklab.doctor import Machine, host_memory
+    from stacklab.images import catalogue
+
+    return spec.load(path, known_images=catalogue.load(), host_memory=host_memory(Machine()))
+
+
+def show(*renderables: object) -> None:
+    """Print to stdout."""
+    from stacklab.views import tables
+
+    for each in renderables:
+        tables.console().print(each)
+
+
+def show_json(data: object) -> None:
+    """Print to stdout, for machines."""
+    print(jsonlib.dumps(data, indent=2, default=str))
+
+
+@lab_task
+def list_(_c: Any, json: bool = False) -> None:
+    """Show the labs that have a file."""
+    from stacklab.views import tables
+
+    found = {name: spec.headline(LABS / f"{name}.yaml") for name in spec.names(LABS)}
+    if json:
+        show_json([{"name": name, "description": text} for name, text in found.items()])
+    else:
+        show(tables.table(("lab", "what"), found.items()))
+
+
+@lab_task
+def show_(_c: Any, name: str, json: bool = False) -> None:
+    """Show a lab with every default filled in."""
+    from stacklab.views import tables
+
+    lab = load(spec.find(name, LABS))
+    if json:
+        show_json(spec.to_dict(lab))
+    else:
+        show(*tables.lab(lab))
+
+
+@lab_task
+def validate(_c: Any, rest: list[str] | None = None) -> None:
+    """Tell all that is wrong with spec files: file:line:col, what, and what would be right."""
+    from stacklab.workflow import validate
+
+    paths = [Path(each) for each in rest or ()] or [LABS / f"{name}.yaml" for name in spec.names(LABS)]
+    validate.all_of(paths, load)
+    print(f"{len(paths)} lab{'s' if len(paths) != 1 else ''} valid")
+
+
+@lab_task
+def plan(_c: Any, name: str) -> None:
+    """Tell what `lab.up` would do, touching nothing."""
+    from stacklab.views import tables
+    from stacklab.workflow import plan
+
+    with session() as context:
+        show(tables.table(("what", "", "why"), plan.plan(context, load(spec.find(name, LABS)))))
+
+
+@lab_task
+def up(_c: Any, name: str, checks: bool = True) -> None:
+    """Bring a lab up, or what is missing of it, and check it."""
+    from stacklab.views import tables
+    from stacklab.workflow import up
+
+    lab = load(spec.find(name, LABS))
+    with session(f"lab.up {name}") as context:
+        outcome = up.up(context, lab, checks=checks)
+    show(*tables.outcome(outcome, context.progress.timings))
+
+
+@lab_task
+def rebuild(_c: Any, name: str, checks: bool = True) -> None:
+    """Throw a lab's nodes away and make them anew, with the same addresses, keys and passwords."""
+    from stacklab.views import tables
+    from stacklab.workflow import life
+
+    lab = load(spec.find(name, LABS))
+    with session(f"lab.rebuild {name}") as context:
+        outcome = life.rebuild(context, lab, checks=checks)
+    show(*tables.outcome(outcome, context.progress.timings))
+
+
+@lab_task
+def status(_c: Any, rest: list[str] | None = None, json: bool = False) -> None:
+    """Show what runs on this host: all labs, or one."""
+    from stacklab.views import tables
+    from stacklab.workflow import life
+
+    with session() as context:
+        found = life.status(context, rest[0] if rest else None)
+    if json:
+        show_json([life.as_dict(each) for each in found])
+    else:
+        show(tables.status(found))
+
+
+@lab_task
+def check(_c: Any, name: str, json: str = "", junit: str = "") -> None:
+    """Prove that a running lab is what its spec says; exit code 5 if anything fails."""
+    from stacklab.views import tables
+    from stacklab.workflow import life
+
+    with session(f"lab.check {name}") as context:
+        lab, results = life.check(context, name)
+    life.write_reports(lab, results, json=json, junit=junit)
+    show(*tables.checks(lab, results))
+    life.raise_for_checks(lab, results)
+
+
+@lab_task
+def ssh(_c: Any, name: str, node: str = "") -> None:
+    """Log in on a node as `stack`."""
+    from stacklab.workflow import life
+
+    with session() as context:
+        sys.exit(life.login(context, name, node))
+
+
+@lab_task
+def exec_(c: Any, name: str, node: str = "") -> None:
+    """Run what follows `--` on all nodes at once: ./invoke lab.exec LAB -- uptime."""
+    from stacklab.views import output
+    from stacklab.workflow import life
+
+    if not c.remainder:
+        raise errors.LabError("no command given", hint=f"./invoke lab.exec {name} -- uptime")
+    with session() as context:
+        results = life.execute(context, name, (c.remainder,), [node] if node else [])
+    output.by_node(results)
+    sys.exit(life.exit_code(results))
+
+
+@lab_task
+def console(_c: Any, name: str, node: str = "", follow: bool = False, interactive: bool = False) -> None:
+    """Show what a node printed on its serial console."""
+    from stacklab.workflow import life
+
+    with session() as context:
+        sys.exit(life.console(context, name, node, follow=follow, interactive=interactive))
+
+
+@lab_task
+def down(_c: Any, name: str) -> None:
+    """Shut a lab's nodes down; lab.up starts them again, at the same addresses."""
+    from stacklab.workflow import life
+
+    with session(f"lab.down {name}") as context:
+        life.down(context, name)
+
+
+@lab_task
+def destroy(_c: Any, name: str) -> None:
+    """Remove all that is recorded as this lab's, and nothing else."""
+    from stacklab.workflow import life
+
+    with session(f"lab.destroy {name}") as context:
+        is_gone = life.destroy(context, name)
+    print(f"lab {name} is gone" if is_gone else f"nothing of lab {name} exists on this host")
+
+
+@lab_task
+def image_build(_c: Any, name: str, force: bool = False) -> None:
+    """Build a base image, unless it is built already from the same inputs."""
+    from stacklab.workflow import images
+
+    with session(f"image.build {name}") as context:
+        stored = images.build(context, name, force=force)
+    print(f"{stored.key}  {stored.path}  built in {stored.took_s:.0f} s")
+
+
+@lab_task
+def image_list(_c: Any) -> None:
+    """Show the catalogue, and what of it is built on this host."""
+    from stacklab.views import tables
+    from stacklab.workflow import images
+
+    with session() as context:
+        show(tables.images(*images.overview(context)))
+
+
+@lab_task
+def image_verify(_c: Any, rest: list[str] | None = None) -> None:
+    """Read base images whole and compare them with what was built."""
+    from stacklab.workflow import images
+
+    with session("image.verify") as context:
+        print("\n".join(f"{key}: as it was built" for key in images.verify(context, rest or ())) or "no image is built")
+
+
+@lab_task
+def image_prune(_c: Any) -> None:
+    """Delete base images that no lab uses and no lab.up would take."""
+    from stacklab.workflow import images
+
+    with session("image.prune") as context:
+        print("\n".join(f"deleted {key}" for key in images.prune(context)) or "nothing to delete")
+
+
+@lab_task
+def doctor(_c: Any, rest: list[str] | None = None) -> None:
+    """Try every assumption about this host, and say how to mend what does not hold."""
+    from stacklab.doctor import raise_for
+    from stacklab.views import tables
+    from stacklab.workflow import diagnose
+
+    lab = load(spec.find(rest[0], LABS)) if rest else None
+    with session() as context:
+        found = diagnose.full(context, lab)
+    show(tables.probes(found))
+    raise_for(found)
+
+
+@lab_task
+def test_(_c: Any, live: bool = True) -> None:
+    """Lint, types, every test, and a live run with real VMs (--no-live leaves that out)."""
+    from stacklab.workflow import testing
+
+    sys.exit(testing.run(live=live))
+
+
+@lab_task
+def bench_up(_c: Any, name: str = "contrail-3node") -> None:
+    """Compare lab.up with bare QEMU and with plain `vagrant up`, in one run."""
+    from stacklab.workflow import bench
+
+    with session(f"bench.up {name}") as context:
+        rows = bench.up(context, load(spec.find(name, LABS)))
+    from stacklab.views import tables
+
+    show(tables.table(("what", "seconds", "ratio", "wanted"), rows))
+
+
+def _collection(**tasks: Any) -> Collection:
+    made = Collection()
+    for name, task in tasks.items():
+        made.add_task(task, name=name.rstrip("_"))
+    return made
+
+
+ns = _collection(doctor=doctor, test_=test_)
+ns.add_collection(
+    _collection(
+        list_=list_, show=show_, validate=validate, plan=plan, up=up, status=status, check=check, ssh=ssh,
+        exec_=exec_, console=console, down=down, destroy=destroy, rebuild=rebuild,
+    ),
+    name="lab",
+)  # fmt: skip
+ns.add_collection(
+    _collection(build=image_build, list_=image_list, verify=image_verify, prune=image_prune), name="image"
+)
+ns.add_collection(_collection(up=bench_up), name="bench")
