@@ -47,6 +47,7 @@ class Rest(Argument):
     """
 
     is_complete = False
+    _value: list[str] | None
 
     @property
     def value(self) -> Any:
@@ -355,7 +356,7 @@ def bench_up(_c: Any, name: str = "contrail-3node") -> None:
     from stacklab.workflow import bench
 
     with session(f"bench.up {name}") as context:
-        rows = bench.up(context, load(spec.find(name, LABS)))
+        rows = bench.measure(context, load(spec.find(name, LABS)))
     from stacklab.views import tables
 
     show(tables.table(("what", "seconds", "ratio", "wanted"), rows))

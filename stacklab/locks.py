@@ -22,14 +22,25 @@ def held(path: Path, what: str, *, wait_s: float = 0.0, waiting: Callable[[str],
     Waits up to `wait_s` seconds, telling `waiting` for whom; raises AlreadyRunning after that, HostError
     where the file may not be opened.
     """
-    descriptor = _open(path)
+    while True:
+        descriptor = _open(path)
+        try:
+            _take(descriptor, what, wait_s, waiting)
+            if not _is_at(path, descriptor):
+                continue  # who held it deleted the file: others would lock the next one
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            yield
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
     try:
-        _take(descriptor, what, wait_s, waiting)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _open(path: Path) -> int:

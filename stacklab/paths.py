@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from stacklab.errors import LabError
+
 PROJECT = Path(__file__).resolve().parent.parent
+
+_DEFAULT_ROOT = Path("/var/lib/stacklab")
+_LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def is_lab_name(name: str) -> bool:
+    """Whether a lab may be called so: a host name, in lower case."""
+    return _LAB_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +29,9 @@ class HostPaths:
     @classmethod
     def default(cls) -> HostPaths:
         """`STACKLAB_HOME`, or /var/lib/stacklab: one record per host, whoever's checkout."""
-        return cls(Path(os.environ.get("STACKLAB_HOME", "/var/lib/stacklab")))
+        chosen = os.environ.get("STACKLAB_HOME")  # set, but empty, would be the working directory
+        # Absolute: records, overlays and libvirt's pool are read from other directories than today's.
+        return cls(Path(os.path.normpath(Path(chosen).absolute())) if chosen else _DEFAULT_ROOT)
 
     @property
     def images(self) -> Path:
@@ -56,7 +69,9 @@ class HostPaths:
         return self.root / "accelerator.json"
 
     def lab(self, name: str) -> LabPaths:
-        """The paths of one lab."""
+        """The paths of one lab; raises LabError unless it can be a lab's name: `destroy ..` must not go astray."""
+        if not is_lab_name(name):
+            raise LabError(f"{name!a} is no lab's name", hint="./invoke lab.list")
         return LabPaths(host=self, name=name)
 
 

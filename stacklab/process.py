@@ -160,8 +160,13 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals, *, group: 
     if not group:
         process.send_signal(number)
         return
-    with contextlib.suppress(ProcessLookupError):
+    try:
         os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:  # a child of sudo: only root may signal it
+        argv = ("sudo", "-n", "kill", f"-{number.name.removeprefix('SIG')}", "--", f"-{process.pid}")
+        subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def _mask(text: str, secrets: tuple[str, ...], mask: str = "***") -> str:

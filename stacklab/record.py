@@ -17,7 +17,7 @@ from pathlib import Path
 from stacklab import files
 from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model import Lab
-from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
 
 _VERSION = 1
 
@@ -119,6 +119,11 @@ def read(paths: LabPaths) -> LabRecord | None:
         return LabRecord(**{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks})
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise LabError(
+            f"the record of lab {paths.name} can't be read: {paths.record}: {error.strerror}",
+            hint=f"ls -l {paths.record}",
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabError(
             f"the record of lab {paths.name} is damaged: {paths.record}: {error}",
@@ -129,12 +134,14 @@ def read(paths: LabPaths) -> LabRecord | None:
 def write(paths: LabPaths, record: LabRecord) -> None:
     """Keep a record; the whole of it or, after a crash, the one before."""
     data = {"version": _VERSION, **dataclasses.asdict(record)}
-    files.write(paths.record, json.dumps(data, indent=2, default=str) + "\n", mode=0o600)
+    # It holds no secret, and whoever uses this host has to see what is taken: 0644.
+    files.write(paths.record, json.dumps(data, indent=2, default=str) + "\n")
 
 
 def names(host: HostPaths) -> tuple[str, ...]:
     """Every lab that has a record on this host, sorted."""
-    return tuple(sorted(path.parent.name for path in host.labs.glob("*/record.json")))
+    found = (path.parent.name for path in host.labs.glob("*/record.json"))
+    return tuple(sorted(name for name in found if is_lab_name(name)))  # not somebody's copy, "mylab.bak"
 
 
 def refuse_foreign(record: LabRecord) -> None:

@@ -25,6 +25,8 @@ def load_or_make(path: Path, names: Collection[str]) -> Mapping[str, str]:
     if path.exists():
         try:
             known = {str(name): str(value) for name, value in json.loads(path.read_text()).items()}
+        except OSError as error:
+            raise LabError(f"{path} can't be read: {error.strerror}", hint=f"ls -l {path}") from error
         except (ValueError, AttributeError) as error:
             raise LabError(f"{path} is damaged: {error}", hint="./invoke lab.destroy the lab, then lab.up") from error
     made = {name: known.get(name) or _make(name) for name in names}

@@ -52,3 +52,8 @@ def render(lab: Lab, secrets: Mapping[str, str], *, templates: Path = PROJECT / 
     wanted = {name: value for name, value in secrets.items() if name in installer.secret_names}
     check_secrets(wanted)
     return installer.render(lab, wanted, environment(templates))
+
+
+def preview(lab: Lab) -> Rendered:
+    """Render with placeholders for secrets: what there would be, or the RenderError, before anything is made."""
+    return render(lab, dict.fromkeys(secret_names(lab), "x" * 20))

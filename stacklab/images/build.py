@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import threading
@@ -151,10 +150,11 @@ class Builder:
     def _watch(self, log: Path, row: str) -> Iterator[None]:
         """Tell what Packer prints while it runs, so that nobody waits without knowing for what."""
         over = threading.Event()
+        start = log.stat().st_size  # the log has earlier commands' lines too
 
         def follow() -> None:
             with log.open(errors="replace") as stream:
-                stream.seek(0, os.SEEK_END)
+                stream.seek(start)
                 line = ""
                 while not over.wait(0.5):
                     for piece in stream:

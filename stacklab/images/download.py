@@ -33,6 +33,9 @@ def is_reachable(url: str, *, timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
         request = urllib.request.Request(url, method="HEAD")
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
             return bool(answer.status < 400)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()  # it is the answer, connection and all
+        return False
     except (OSError, ValueError, http.client.HTTPException):
         return False
 
@@ -84,6 +87,7 @@ def _download(url: str, part: Path, say: Callable[[str], None]) -> None:
                 return
             why = "it ended early"
         except urllib.error.HTTPError as refusal:
+            refusal.close()
             raise ImageError(f"{url}: {refusal.code} {refusal.reason}", hint="./invoke doctor") from refusal
         except (OSError, http.client.HTTPException) as broken:
             if isinstance(broken, OSError) and broken.errno == errno.ENOSPC:
@@ -114,6 +118,7 @@ def _transfer(url: str, part: Path, say: Callable[[str], None]) -> bool:
     except urllib.error.HTTPError as error:
         if error.code != 416 or not have:
             raise
+        error.close()
         # "bytes */SIZE": the part is complete, or it is no part of what is there today
         if error.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
             return True

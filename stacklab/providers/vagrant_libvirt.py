@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stacklab import locks
@@ -22,6 +23,8 @@ from stacklab.tools.libvirt import URI, DomainState, Libvirt
 _POLL_S = 0.1
 _WAIT_FOR_OTHER_VAGRANT_S = 600.0
 _CONSOLE_LINES = 15
+# ECMA-48: CSI ... final; OSC ... BEL or ST (systemd 257 marks its units so); others of two or three bytes
+_ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)?|[ -/]+[0-~]|.)")
 _DEFAULT_ROOT = Path("/var/lib/stacklab")
 
 
@@ -86,8 +89,9 @@ class VagrantLibvirt:
         while waiting and time.monotonic() < deadline:
             waiting = [node for node in waiting if self._is_on(node)]
             names = ", ".join(node.name for node in waiting)
-            self._progress.say("host", f"waiting for {names or 'nobody'} to shut down")
-            time.sleep(_POLL_S)
+            if waiting:
+                self._progress.say("host", f"waiting for {names} to shut down")
+                time.sleep(_POLL_S)
         for node in waiting:
             self._libvirt.power_off(node.uuid)
 
@@ -103,8 +107,9 @@ class VagrantLibvirt:
 
     def destroy(self, paths: LabPaths, record: LabRecord) -> None:
         """See Provider.destroy."""
-        for node in record.nodes:
-            self.remove_node(paths, record, node.name)
+        # At once: QEMU under load takes seconds to let go.
+        with ThreadPoolExecutor(max_workers=max(1, len(record.nodes))) as pool:
+            list(pool.map(lambda node: self.remove_node(paths, record, node.name), record.nodes))
         for network in record.networks:
             self._libvirt.remove_network(network.libvirt_name, network.uuid)
         vagrant.forget(paths.root)
@@ -206,4 +211,4 @@ def tail(console: Path, lines: int = _CONSOLE_LINES) -> tuple[str, ...]:
 
 
 def _without_escapes(text: str) -> str:
-    return re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Za-z0-9]|.)", "", text.replace("\r", "\n"))
+    return _ESCAPE.sub("", text.replace("\r", "\n"))

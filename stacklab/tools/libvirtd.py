@@ -14,6 +14,8 @@ from stacklab.process import Command, Runner
 
 _SOCKET = Path("/run/libvirt/libvirt-sock")
 _KVM = Path("/dev/kvm")
+_UDEV = Path("/run/udev/control")
+_SYSTEMD = Path("/run/systemd/system")
 _LIMIT_S = 20.0
 
 
@@ -45,7 +47,7 @@ def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[s
 
 def _start_commands() -> tuple[tuple[str, ...], ...]:
     sudo = () if os.geteuid() == 0 else ("sudo", "-n")
-    if Path("/run/systemd/system").is_dir():
+    if _SYSTEMD.is_dir():
         return ((*sudo, "systemctl", "start", "libvirtd"),)
     return ((*sudo, "virtlogd", "-d"), (*sudo, "libvirtd", "-d"))
 
@@ -56,7 +58,7 @@ def _repair_kvm_node() -> str | None:
     libvirt probes QEMU as root but asks again as the guests' user. If only one of them may open
     /dev/kvm, it throws its cache away at every call and probes anew: 3 s each, minutes per lab.
     """
-    if os.geteuid() != 0 or Path("/run/udev/control").exists() or not _KVM.exists():
+    if os.geteuid() != 0 or _UDEV.exists() or not _KVM.exists():
         return None
     try:
         group = grp.getgrnam("kvm").gr_gid

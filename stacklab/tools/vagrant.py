@@ -37,12 +37,10 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     started_at = log.stat().st_size if log.exists() else 0
-    # python-vagrant takes one name; vagrant takes a pattern for several (facts/libraries.md 1)
-    pattern = nodes[0] if len(nodes) == 1 else f"/^({'|'.join(re.escape(node) for node in nodes)})$/"
     try:
         stream = vagrant.make_file_cm(str(log))
         machine = _Vagrant(root=str(directory), env=environment(directory), out_cm=stream, err_cm=stream)
-        machine.up(vm_name=pattern, provider="libvirt", no_provision=True)
+        machine.up(vm_name=pattern(nodes), provider="libvirt", no_provision=True)
     except RuntimeError as error:  # its word for "no vagrant on PATH"
         raise ToolNotFound("vagrant") from error
     except subprocess.CalledProcessError as error:
@@ -53,6 +51,11 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
         raise ProviderError(
             f"vagrant up ended with {error.returncode}\n{tail}\n  log: {log}", hint="./invoke doctor"
         ) from error
+
+
+def pattern(nodes: Sequence[str]) -> str:
+    """What names exactly these: python-vagrant takes one name, Vagrant a pattern for several."""
+    return nodes[0] if len(nodes) == 1 else f"/^({'|'.join(re.escape(node) for node in nodes)})$/"
 
 
 def environment(directory: Path) -> dict[str, str]:
@@ -92,9 +95,9 @@ def forget(directory: Path) -> None:
         try:
             data = json.loads(index.read_text())
             machines = data["machines"]
-        except (ValueError, KeyError, TypeError):
+            kept = {key: entry for key, entry in machines.items() if entry.get("vagrantfile_path") != str(directory)}
+        except (ValueError, KeyError, TypeError, AttributeError):
             return  # Vagrant itself makes a damaged index anew
-        kept = {key: entry for key, entry in machines.items() if entry.get("vagrantfile_path") != str(directory)}
         if len(kept) == len(machines):
             return
         scratch = index.with_name(f"index.stacklab.{os.getpid()}")

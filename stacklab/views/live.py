@@ -65,17 +65,18 @@ class LiveTable:
     def render(self) -> Table:
         """The table as of now."""
         now = time.monotonic()
-        table = Table(title=f"{self._title}  {now - self._began:.0f} s", title_justify="left", expand=True, box=None)
+        title = Text(f"{self._title}  {now - self._began:.0f} s")
+        table = Table(title=title, title_justify="left", expand=True, box=None)
         table.add_column("", width=1)
         table.add_column("", style="bold", no_wrap=True, ratio=2)
         table.add_column("stage", no_wrap=True, ratio=1)
         table.add_column("s", justify="right", no_wrap=True, width=5)
         table.add_column("", overflow="ellipsis", no_wrap=True, ratio=6)
-        for name, row in self._rows.items():
+        for name, row in list(self._rows.items()):  # other threads add rows meanwhile
             mark = Text("✗", "red") if row.failed else Text("▸", "cyan") if row.stage else Text("✓", "green")
             elapsed = f"{now - row.started:.0f}" if row.stage else ""
             text = Text(row.said) if row.stage and row.said else Text("  ".join(row.done), "dim")
-            table.add_row(mark, name, row.stage, elapsed, text)
+            table.add_row(mark, Text(name), Text(row.stage), elapsed, text)
         return table
 
 
@@ -109,7 +110,8 @@ class PlainLines:
         if error is None:
             self._print(f"{row}: {stage} done in {elapsed_s:.1f} s")
         elif isinstance(error, LabError):
-            self._print(f"{row}: {stage} failed after {elapsed_s:.1f} s: {error.message.splitlines()[0]}")
+            first = error.message.partition("\n")[0]
+            self._print(f"{row}: {stage} failed after {elapsed_s:.1f} s: {first}")
         else:
             self._print(f"{row}: {stage} ended after {elapsed_s:.1f} s: {type(error).__name__}")
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from stacklab.checks import report
 from stacklab.checks.result import CheckResult
@@ -32,12 +32,13 @@ def console() -> Console:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
-    """A plain table; cells may hold rich markup."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold")
+    """A plain table; what looks like rich's markup is text like any other, a Text keeps its style."""
+    shown = Text(title, style="bold") if title is not None else None
+    made = Table(title=shown, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in header:
-        made.add_column(column, overflow="fold")
+        made.add_column(Text(column), overflow="fold")
     for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     return made
 
 
@@ -123,7 +124,7 @@ def status(found: Sequence[LabStatus]) -> Table:
         for position, (node, state) in enumerate(each.states.items()):
             style = _STATE_STYLE.get(state, "yellow")
             first = (each.name, each.image) if position == 0 else ("", "")
-            rows.append((first[0], node, f"[{style}]{state}[/]", addresses.get(node, "-"), first[1]))
+            rows.append((first[0], node, Text(str(state), style), addresses.get(node, "-"), first[1]))
     return table(("lab", "node", "state", "address", "image"), rows)
 
 
@@ -132,7 +133,7 @@ def checks(found: Lab, results: Sequence[CheckResult]) -> list[Table]:
     made = [
         table(
             tuple(matrix.header),
-            [tuple(_cell(cell) for cell in row) for row in matrix.rows],
+            matrix.rows,
             title=f"{matrix.network} {matrix.cidr} (ms)",
         )
         for matrix in report.matrix(found, results)
@@ -142,14 +143,10 @@ def checks(found: Lab, results: Sequence[CheckResult]) -> list[Table]:
         kinds.setdefault(str(result.kind), []).append(result)
     counts = [(k, f"{sum(r.is_passed for r in group)} of {len(group)} passed") for k, group in kinds.items()]
     made.append(table(("check", ""), counts))
-    bad = [(f"[red]{r.status}[/]", escape(r.check.title), escape(r.detail)) for r in results if not r.is_passed]
+    bad = [(Text(str(r.status), "red"), r.check.title, r.detail) for r in results if not r.is_passed]
     if bad:
         made.append(table(("", "did not pass", "because"), bad))
     return made
-
-
-def _cell(cell: str) -> str:
-    return escape(cell)
 
 
 def images(catalogue: Mapping[str, Image], stored: Sequence[StoredImage], current: Mapping[str, str]) -> Table:
@@ -163,7 +160,7 @@ def images(catalogue: Mapping[str, Image], stored: Sequence[StoredImage], curren
                 "",
                 "",
                 each.key,
-                "[green]current[/]" if each.address == current[name] else "[yellow]of other inputs[/]",
+                Text("current", "green") if each.address == current[name] else Text("of other inputs", "yellow"),
                 f"{each.size_bytes / 1024 / 1024:.0f} MiB",
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(each.built_at)),
             )
@@ -178,5 +175,5 @@ def probes(found: Sequence[ProbeResult]) -> Table:
     for probe in found:
         fix = f"\n  fix: {probe.fix}" if probe.fix and probe.status is not ProbeStatus.OK else ""
         style = _PROBE_STYLE[probe.status]
-        rows.append((f"[{style}]{probe.status}[/]", probe.name, escape(probe.sentence + fix)))
+        rows.append((Text(str(probe.status), style), probe.name, probe.sentence + fix))
     return table(("", "probe", "what"), rows)

@@ -64,7 +64,7 @@ def choose(context: Context, lab: Lab) -> Choice:
         except ImageError as error:
             if is_last:
                 raise
-            passed_over[name] = error.message.splitlines()[0]
+            passed_over[name] = error.message.partition("\n")[0]
             continue
         if passed_over:
             context.progress.say("host", f"image {name}: {'; '.join(f'{k}: {v}' for k, v in passed_over.items())}")

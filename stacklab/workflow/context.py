@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from stacklab import accelerator, locks, record
 from stacklab.accelerator import Accelerator
-from stacklab.errors import HostError
+from stacklab.doctor import Machine
+from stacklab.errors import HostError, LabError
 from stacklab.model import Lab
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Runner
@@ -29,15 +30,22 @@ class Context:
     host: HostPaths
     runner: Runner
     progress: Progress
+    connect: Callable[[], libvirt.Libvirt] = libvirt.Libvirt
+    why_unreachable: Callable[[], str | None] = libvirt.why_unreachable  # None: libvirtd answers
     _libvirt: libvirt.Libvirt | None = field(default=None, repr=False)
 
     @property
     def libvirt(self) -> libvirt.Libvirt:
         """The connection to libvirtd, which is started if it is not running."""
         if self._libvirt is None:
-            libvirtd.ensure(self.runner, libvirt.why_unreachable, lambda text: self.progress.say("host", text))
-            self._libvirt = libvirt.Libvirt()
+            libvirtd.ensure(self.runner, self.why_unreachable, lambda text: self.progress.say("host", text))
+            self._libvirt = self.connect()
         return self._libvirt
+
+    @property
+    def machine(self) -> Machine:
+        """This host, as the probes look at it."""
+        return Machine(runner=self.runner)
 
     def provider(self, chosen: Accelerator | None = None) -> VagrantLibvirt:
         """The provider of nodes."""
@@ -86,6 +94,10 @@ def last_resolved(paths: LabPaths) -> Lab | None:
         return from_json(paths.resolved.read_text())
     except FileNotFoundError:
         return None
+    except (LabError, OSError, UnicodeDecodeError) as error:
+        why = error.message if isinstance(error, LabError) else error
+        hint = f"./invoke lab.destroy {paths.name}"
+        raise LabError(f"lab {paths.name}: {paths.resolved}: {why}", hint=hint) from error
 
 
 def read_own(paths: LabPaths) -> LabRecord | None:

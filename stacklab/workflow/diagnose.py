@@ -8,7 +8,6 @@ from stacklab import doctor
 from stacklab.images import catalogue, download
 from stacklab.images.catalogue import SourceKind
 from stacklab.model import Lab
-from stacklab.tools import libvirt
 from stacklab.workflow.context import Context
 
 
@@ -18,8 +17,8 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
     return doctor.full(
         lab,
         context.host,
-        doctor.Machine(runner=context.runner),
-        connect=libvirt.why_unreachable,
+        context.machine,
+        connect=context.why_unreachable,
         accelerator=(accelerator.qemu_name, accelerator.reason),
         others=context.other_labs(lab.name if lab else ""),
         sources=_sources(lab),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsonlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from stacklab import files, record
 from stacklab.checks import report
 from stacklab.checks.result import CheckResult, raise_for
-from stacklab.errors import LabError, ProviderError
+from stacklab.errors import HostError, LabError, ProviderError, ToolError
 from stacklab.model import Lab
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Result
@@ -175,14 +176,21 @@ def down(context: Context, name: str) -> None:
 def destroy(context: Context, name: str) -> bool:
     """Remove all that is recorded as this lab's, and nothing else; False if there was nothing."""
     with context.lab_lock(name) as paths:
-        if not _remove(context, paths):
-            return False
-        with context.progress.stage("host", "files"):
-            shutil.rmtree(paths.root, ignore_errors=False)
-        if not record.names(context.host):
-            context.provider().close_down()
-    paths.lock.unlink(missing_ok=True)
-    return True
+        was_there = _remove(context, paths)
+        if was_there:
+            with context.progress.stage("host", "files"):
+                _remove_directory(paths)
+            if not record.names(context.host):
+                context.provider().close_down()
+        paths.lock.unlink(missing_ok=True)  # while it is held: whoever waits for it looks again
+        return was_there
+
+
+def _remove_directory(paths: LabPaths) -> None:
+    try:
+        shutil.rmtree(paths.root)
+    except OSError as error:
+        raise HostError(f"{paths.root} can't be removed: {error}", hint=f"rm -r {paths.root}") from error
 
 
 def rebuild(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
@@ -215,4 +223,5 @@ def _close_connections(context: Context, paths: LabPaths, kept: LabRecord) -> No
         return
     for node in kept.nodes:
         if (paths.sockets / node.name).exists():
-            context.runner.run(ssh.close_command(paths, node.name))
+            with contextlib.suppress(ToolError):  # one that hangs must not keep the nodes alive
+                context.runner.run(ssh.close_command(paths, node.name))

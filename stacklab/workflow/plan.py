@@ -5,7 +5,6 @@ from __future__ import annotations
 from stacklab import answers, record
 from stacklab.images import catalogue, store
 from stacklab.model import Lab
-from stacklab.tools import libvirt
 from stacklab.tools.libvirt import DomainState
 from stacklab.workflow import changes
 from stacklab.workflow.context import Context, last_resolved
@@ -19,7 +18,7 @@ def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
     if kept is not None:
         record.refuse_foreign(kept)
         changes.refuse(lab, last_resolved(context.host.lab(lab.name)))
-    return (*_image(context, lab, kept), *_networks(lab, kept), *_nodes(lab, kept), *_answers(lab))
+    return (*_image(context, lab, kept), *_networks(lab, kept), *_nodes(context, lab, kept), *_answers(lab))
 
 
 def _image(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
@@ -47,8 +46,8 @@ def _networks(lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
     )
 
 
-def _nodes(lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
-    states = _states(kept) if kept else {}
+def _nodes(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
+    states = _states(context, kept) if kept else {}
     actions = {
         DomainState.RUNNING: "leave alone",
         DomainState.PAUSED: "resume",
@@ -65,17 +64,16 @@ def _nodes(lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
     )
 
 
-def _states(kept: record.LabRecord) -> dict[str, DomainState]:
+def _states(context: Context, kept: record.LabRecord) -> dict[str, DomainState]:
     """As libvirtd tells; if it is not running, no node is."""
-    if libvirt.why_unreachable() is not None:
+    if context.why_unreachable() is not None:
         return {}
-    connection = libvirt.Libvirt()
-    return {node.name: connection.state(node.uuid) for node in kept.nodes}
+    # one that Vagrant did not finish is made again, whatever it does
+    return {node.name: context.libvirt.state(node.uuid) for node in kept.nodes if node.is_created}
 
 
 def _answers(lab: Lab) -> tuple[Row, ...]:
-    placeholder = dict.fromkeys(answers.secret_names(lab), "x" * 20)
-    rendered = answers.render(lab, placeholder)
+    rendered = answers.preview(lab)
     return tuple(
         (f"answers {node}", "write", ", ".join(map(str, files))) for node, files in rendered.items() if files
     )

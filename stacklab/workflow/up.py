@@ -19,7 +19,7 @@ from stacklab.model import Lab, NetworkStyle, Node
 from stacklab.paths import LabPaths
 from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.record import LabRecord, NodeRecord
-from stacklab.tools import libvirt, qemu_img, ssh
+from stacklab.tools import qemu_img, ssh
 from stacklab.tools.libvirt import DomainState
 from stacklab.workflow import base, changes
 from stacklab.workflow.base import Choice
@@ -72,20 +72,23 @@ class _Bringing:
             before = read_own(paths)
             if before is not None:
                 changes.refuse(lab, last_resolved(paths))
+            answers.preview(lab)
             self._preflight(before)
         choice = self._base(before)
         accelerator = self._context.accelerator()
         progress.say("host", f"accelerator: {accelerator}")
         provider = self._context.provider(accelerator)
-        self._record = before or record.new(
-            lab, paths, image=choice.stored.key, passed_over=choice.passed_over, now=time.time()
-        )
-        self._keep(self._record)
+        image, passed_over = choice.stored.key, choice.passed_over
+        if before is None:
+            self._keep(record.new(lab, paths, image=image, passed_over=passed_over, now=time.time()))
+        else:
+            # A run that was ended before its first overlay may have recorded another base than is taken now.
+            self._keep(dataclasses.replace(before, image=image, passed_over=passed_over))
         with progress.stage("host", "files"):
             keys = access.prepare(lab, paths, self._context.runner)
             rendered = answers.render(lab, secrets.load_or_make(paths.secrets, answers.secret_names(lab)))
             write_tree(rendered, paths.answers)
-            files.write(paths.resolved, spec.to_json(lab), mode=0o600)
+            files.write(paths.resolved, spec.to_json(lab))
             for path, text in provider.files(lab, paths, self._record).items():
                 files.write(path, text, mode=0o600)
             missing = self._prepare_disks(provider, choice, keys, rendered)
@@ -115,8 +118,8 @@ class _Bringing:
             doctor.preflight(
                 lab,
                 context.host,
-                doctor.Machine(runner=context.runner),
-                connect=libvirt.why_unreachable,
+                context.machine,
+                connect=context.why_unreachable,
                 others=context.other_labs(lab.name),
                 starting=starting,
             )

@@ -72,8 +72,8 @@ class Waiter:
         looked = started
         said = "no connection yet"
         while True:
-            banner, said = _banner(address)
-            if banner:
+            is_ready, said = banner(address)
+            if is_ready:
                 return
             now = time.monotonic()
             if now - started > limit:
@@ -93,10 +93,10 @@ class Waiter:
         return NodeNotReady(f"node {node.name} {what}\n{evidence}")
 
 
-def _banner(address: str) -> tuple[bool, str]:
+def banner(address: str, port: int = _PORT) -> tuple[bool, str]:
     """Whether sshd says its name, and what happened else."""
     try:
-        with socket.create_connection((address, _PORT), timeout=_CONNECT_S) as connection:
+        with socket.create_connection((address, port), timeout=_CONNECT_S) as connection:
             connection.settimeout(5.0)
             return connection.recv(8).startswith(b"SSH-"), "something else than sshd answers"
     except OSError as error:

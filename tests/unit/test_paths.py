@@ -3,8 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from stacklab.errors import LabError
 from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.spec.values import NAME
 
 _HOST = HostPaths(Path("/h"))
 
@@ -46,3 +50,25 @@ def test_a_nodes_file_names_are_told_apart_from_other_labs_nodes() -> None:
 def test_a_shared_connections_socket_fits_into_a_sockets_path() -> None:
     longest = HostPaths(Path("/var/lib/stacklab")).lab("l" * 24).sockets / ("n" * 30)
     assert len(str(longest)) <= 107 - 17  # ssh adds a dot and 16 characters while it makes one
+
+
+def test_a_home_is_absolute_whatever_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STACKLAB_HOME", "some/../home")
+    assert HostPaths.default().root == tmp_path / "home"
+    monkeypatch.setenv("STACKLAB_HOME", "")
+    assert HostPaths.default().root == Path("/var/lib/stacklab")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../images", "a/b", "/etc", "a\n", "-a", "a-", "A", "a_b", "a b", "aio.bak"]
+)
+def test_what_can_be_no_lab_s_name_never_becomes_a_path(name: str) -> None:
+    with pytest.raises(LabError, match="is no lab's name"):
+        _HOST.lab(name)
+
+
+@given(name=st.from_regex(NAME, fullmatch=True))
+@settings(deadline=None, max_examples=50)
+def test_whatever_a_spec_may_be_called_has_paths(name: str) -> None:
+    assert _HOST.lab(name).root.parent == _HOST.labs

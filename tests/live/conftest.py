@@ -1,0 +1,139 @@
+"""Live tests: a real image, real VMs, in a home of their own that nothing survives in.
+
+They use the shipped labs under their own names, so they refuse to start on a host
+where those are up: what a person runs is never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from stacklab.paths import PROJECT
+
+HOME = Path("/var/lib/stacklab-live-tests")
+LABS = ("contrail-3node", "mini-2node")
+
+
+@dataclass
+class Run:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+    elapsed_s: float
+
+
+@dataclass
+class Stacklab:
+    """Types `./invoke ...` as a person would, each time in a new process."""
+
+    checkout: Path = PROJECT
+    environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "STACKLAB_HOME": str(HOME)})
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command and return at once."""
+        return subprocess.Popen(
+            (sys.executable, "-m", "invoke", "--search-root", str(self.checkout), *words),
+            cwd=self.checkout,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str) -> Run:
+        """Run a command to its end, whatever its exit code."""
+        started = time.monotonic()
+        process = self.start(*words)
+        try:
+            out, err = process.communicate(timeout=900)
+        except BaseException:
+            process.kill()
+            raise
+        elapsed = time.monotonic() - started
+        print(f"$ ./invoke {' '.join(words)}   -> {process.returncode} in {elapsed:.1f} s\n{err[-3000:]}{out[-3000:]}")
+        return Run(process.returncode, out, err, elapsed)
+
+    def ok(self, *words: str) -> Run:
+        """Run a command that has to succeed."""
+        run = self.run(*words)
+        assert run.code == 0, f"{words} ended with {run.code}: {run.err[-2000:]}"
+        assert "Traceback" not in run.err
+        return run
+
+    def states(self, lab: str) -> dict[str, str]:
+        """What `lab.status --json` says of each node."""
+        (found,) = json.loads(self.ok("lab.status", lab, "--json").out)
+        return {node["name"]: node["state"] for node in found["nodes"]}
+
+    def on(self, lab: str, node: str, command: str) -> str:
+        """Run a command on a node over the lab's own ssh_config; stderr included."""
+        argv = ("ssh", "-F", str(HOME / "labs" / lab / "ssh_config"), node, command)
+        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def virsh(*words: str) -> list[str]:
+    """The names that a virsh list prints."""
+    argv = ("virsh", "-c", "qemu:///system", *words, "--name")
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+
+
+def processes(needle: str) -> list[str]:
+    """Command lines of processes that mention a string."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if needle in line and entry.parent.name != str(os.getpid()):
+            found.append(line[:200])
+    return found
+
+
+def left_of(lab: str) -> list[str]:
+    """Everything of a lab that can still be seen on this host."""
+    left = [f"domain {name}" for name in virsh("list", "--all") if name.startswith(f"{lab}_")]
+    left += [f"network {name}" for name in virsh("net-list", "--all") if name.startswith(f"{lab}_")]
+    left += [f"volume {path}" for path in (HOME / "volumes").glob(f"{lab}_*")]
+    left += [f"directory {path}" for path in (HOME / "labs").glob(lab)]
+    left += [f"process {line}" for line in processes(f"{HOME}/labs/{lab}/") + processes(f"guest={lab}_")]
+    left += [f"lock {path}" for path in (HOME / "locks").glob(f"lab.{lab}.lock")]
+    index = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d")) / "data" / "machine-index" / "index"
+    if index.is_file() and f"{HOME}/labs/{lab}" in index.read_text():
+        left.append(f"vagrant's index {index}")
+    return left
+
+
+def bridges() -> Sequence[str]:
+    """The bridges that stacklab names."""
+    return [path.name for path in Path("/sys/class/net").glob("sl-*")]
+
+
+@pytest.fixture(scope="session")
+def stacklab() -> Iterator[Stacklab]:
+    typed = Stacklab()
+    typed.run("doctor")  # starts nothing, but says what this host is
+    if HOME.exists():  # of a run that was killed
+        for lab in LABS:
+            typed.run("lab.destroy", lab)
+        shutil.rmtree(HOME)
+    probe = subprocess.run(("virsh", "-c", "qemu:///system", "list", "--all", "--name"), capture_output=True, text=True)
+    taken = [name for name in probe.stdout.split() if name.split("_")[0] in LABS]
+    assert not taken, f"these are up on this host, and are not ours to touch: {taken}; ./invoke lab.destroy them first"
+    yield typed
+    for lab in LABS:
+        typed.run("lab.destroy", lab)
+    shutil.rmtree(HOME, ignore_errors=True)

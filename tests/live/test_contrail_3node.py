@@ -1,0 +1,323 @@
+"""The main job, end to end on real parts; the tests build on each other, in this order."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from stacklab.paths import PROJECT
+from tests.live.conftest import HOME, Run, Stacklab, bridges, left_of, processes, virsh
+
+pytestmark = pytest.mark.live
+
+LAB = "contrail-3node"
+NODES = ("controller", "compute1", "compute2")
+DIRECTORY = HOME / "labs" / LAB
+
+
+@pytest.fixture(scope="module")
+def image(stacklab: Stacklab) -> Path:
+    run = stacklab.ok("image.build", "debian-12")
+    print(f"image.build took {run.elapsed_s:.0f} s")
+    (path,) = (HOME / "images").glob("debian-12-*.qcow2")
+    return path
+
+
+@pytest.fixture(scope="module")
+def lab(stacklab: Stacklab, image: Path) -> Run:
+    assert image.is_file()
+    return stacklab.ok("lab.up", LAB)
+
+
+def test_the_image_is_thin_large_read_only_and_built_once(stacklab: Stacklab, image: Path) -> None:
+    info = json.loads(subprocess.check_output(("qemu-img", "info", "--output=json", str(image))))
+    assert info["virtual-size"] == 48 * 1024**3
+    assert image.stat().st_size < 600 * 1024**2
+    assert image.stat().st_mode & 0o222 == 0
+    before = image.stat().st_mtime_ns
+    assert stacklab.ok("image.build", "debian-12").elapsed_s < 5
+    assert image.stat().st_mtime_ns == before
+    stacklab.ok("image.verify")
+
+
+def test_one_command_brings_up_three_nodes_and_checks_them(stacklab: Stacklab, lab: Run) -> None:
+    assert "30 of 30 checks passed" in lab.out
+    assert "ubuntu-14.04" in lab.out, "which image was taken, and which was not, is said"
+    for node in NODES:
+        assert re.search(rf"{node} .*eth0 192\.168\.150\.\d+ .*eth1 10\.150\.0\.\d+ .*lab\.ssh", lab.out), node
+    assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
+
+
+def test_status_is_quick_and_starts_no_vagrant(stacklab: Stacklab, lab: Run) -> None:
+    shutil.rmtree(HOME / "no-vagrant", ignore_errors=True)
+    (HOME / "no-vagrant").mkdir()
+    fake = HOME / "no-vagrant" / "vagrant"
+    fake.write_text("#!/bin/sh\ntouch \"$(dirname \"$0\")/called\"\n")
+    fake.chmod(0o755)
+    guarded = Stacklab(environment={**stacklab.environment, "PATH": f"{fake.parent}:{os.environ['PATH']}"})
+    took = min(guarded.ok("lab.status", LAB).elapsed_s for _ in range(3))
+    print(f"lab.status took {took:.2f} s")
+    assert not (fake.parent / "called").exists()
+
+
+def test_up_again_leaves_running_nodes_alone(stacklab: Stacklab, lab: Run) -> None:
+    before = {node: stacklab.on(LAB, node, "cat /proc/sys/kernel/random/boot_id") for node in NODES}
+    stacklab.ok("lab.up", LAB)
+    assert {node: stacklab.on(LAB, node, "cat /proc/sys/kernel/random/boot_id") for node in NODES} == before
+
+
+def test_each_node_is_what_the_spec_says(stacklab: Stacklab, lab: Run) -> None:
+    for number, node in enumerate(NODES):
+        text = stacklab.on(
+            LAB, node,
+            "hostname; id -un; sudo -n id -u; ip -4 -br addr; cat /proc/swaps; df -BG --output=size / | tail -1;"
+            "cat /sys/class/net/eth1/mtu; systemctl is-system-running --wait; ls /dev/kvm; cat /proc/cmdline",
+        )  # fmt: skip
+        assert text.splitlines()[:3] == [node, "stack", "0"]
+        assert f"192.168.150.{10 + number}/24" in text
+        assert f"10.150.0.{10 + number}/24" in text
+        size = int(re.search(r"^/swapfile\s+file\s+(\d+)", text, re.MULTILINE)[1])  # type: ignore[index]
+        assert size <= 1024 * 1024
+        assert re.search(r"^\s*4[4-8]G$", text, re.MULTILINE), "the root file system fills the disk"
+        assert "console=ttyS0" in text
+        assert "/dev/kvm" in text, "nodes can virtualize in turn"
+
+
+def test_the_answers_are_in_place_and_shut(stacklab: Stacklab, lab: Run) -> None:
+    passwords = json.loads((DIRECTORY / "secrets.json").read_text())
+    for node in NODES:
+        for path in ("/opt/stack/contrail-installer/localrc", "/opt/stack/devstack/localrc"):
+            assert stacklab.on(LAB, node, f"stat -c '%U %a' {path}").strip() == "stack 600"
+            text = stacklab.on(LAB, node, f"cat {path}")
+            assert text == (DIRECTORY / "answers" / node / path.lstrip("/")).read_text()
+            assert passwords["rabbit_password"] in text
+    profile = {node: stacklab.on(LAB, node, "grep ^INSTALL_PROFILE /opt/stack/contrail-installer/localrc") for node in NODES}
+    assert profile["controller"].strip() == "INSTALL_PROFILE=ALL"
+    assert profile["compute1"].strip() == profile["compute2"].strip() == "INSTALL_PROFILE=COMPUTE"
+    assert (DIRECTORY / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert not any(password in lab.out + lab.err for password in passwords.values())
+
+
+def test_no_password_and_no_root_login_opens_a_node(stacklab: Stacklab, lab: Run) -> None:
+    effective = stacklab.on(LAB, "compute1", "sudo sshd -T")
+    assert "passwordauthentication no" in effective
+    assert "permitrootlogin no" in effective
+    assert stacklab.on(LAB, "compute1", "sudo awk -F: '$2 !~ /^[!*]/' /etc/shadow") == ""
+
+
+def test_vagrant_itself_works_in_the_labs_directory(stacklab: Stacklab, lab: Run) -> None:
+    status = subprocess.run(("vagrant", "status"), cwd=DIRECTORY, capture_output=True, text=True, check=True)
+    assert len(re.findall(r"running \(libvirt\)", status.stdout)) == 3
+    argv = ("vagrant", "ssh", "compute1", "-c", "hostname; id -un")
+    ssh = subprocess.run(argv, cwd=DIRECTORY, capture_output=True, text=True, check=True)
+    assert ssh.stdout.split() == ["compute1", "stack"]
+
+
+def test_exec_tells_the_nodes_apart_and_returns_their_code(stacklab: Stacklab, lab: Run) -> None:
+    run = stacklab.ok("lab.exec", LAB, "--", "hostname")
+    assert sorted(run.out.split()) == sorted(word for node in NODES for word in (node, "|", node))
+    assert stacklab.run("lab.exec", LAB, "--node", "compute2", "--", "exit 3").code == 3
+
+
+def test_the_console_shows_how_it_booted(stacklab: Stacklab, lab: Run) -> None:
+    assert "compute1 login:" in stacklab.ok("lab.console", LAB, "--node", "compute1").out
+
+
+def test_check_reports_in_json_and_junit_and_finds_what_is_broken(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
+    json_file, junit = tmp_path / "c.json", tmp_path / "c.xml"
+    stacklab.ok("lab.check", LAB, "--json", str(json_file), "--junit", str(junit))
+    assert json.loads(json_file.read_text())["summary"]["failed"] == 0
+    assert len(list(ET.parse(junit).iter("testcase"))) == 30
+    stacklab.on(LAB, "compute1", "sudo ip link set eth1 down")
+    try:
+        run = stacklab.run("lab.check", LAB, "--junit", str(junit))
+    finally:
+        stacklab.on(LAB, "compute1", "sudo ip link set eth1 up")
+    assert run.code == 5
+    assert "10.150.0.11" in run.err
+    assert "fabric" in run.err
+    assert list(ET.parse(junit).iter("failure"))
+    time.sleep(3)
+    stacklab.ok("lab.check", LAB)
+
+
+def test_a_node_with_another_host_key_is_refused_loudly(stacklab: Stacklab, lab: Run) -> None:
+    for node in NODES:
+        subprocess.run(("ssh", "-F", str(DIRECTORY / "ssh_config"), "-O", "exit", node), capture_output=True, check=False)
+    known_hosts = DIRECTORY / "known_hosts"
+    text = known_hosts.read_text()
+    lines = text.splitlines()
+    # compute1 gets compute2's key
+    swapped = [lines[0], f"{lines[1].split()[0]} {' '.join(lines[2].split()[1:])}", lines[2]]
+    known_hosts.write_text("\n".join(swapped) + "\n")
+    try:
+        run = stacklab.run("lab.check", LAB)
+    finally:
+        known_hosts.write_text(text)
+    assert run.code == 5
+    assert "HOST KEY MISMATCH" in run.err
+
+
+def test_another_lab_runs_beside_it_and_goes_without_a_trace(stacklab: Stacklab, lab: Run) -> None:
+    stacklab.ok("lab.up", "mini-2node")
+    assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
+    stacklab.ok("lab.destroy", "mini-2node")
+    assert left_of("mini-2node") == []
+    assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
+
+
+def test_down_and_up_keep_disks_keys_and_addresses(stacklab: Stacklab, lab: Run) -> None:
+    stacklab.on(LAB, "compute1", "echo kept > /home/stack/kept; sync")
+    stacklab.ok("lab.down", LAB)
+    assert stacklab.states(LAB) == dict.fromkeys(NODES, "off")
+    run = stacklab.ok("lab.up", LAB)
+    assert "30 of 30 checks passed" in run.out
+    assert stacklab.on(LAB, "compute1", "cat /home/stack/kept") == "kept\n"
+
+
+def test_a_base_image_that_was_changed_is_refused_by_name(stacklab: Stacklab, lab: Run, image: Path) -> None:
+    stacklab.ok("lab.down", LAB)
+    image.chmod(0o644)
+    with image.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        last = stream.read(1)
+        stream.seek(-1, os.SEEK_END)
+        stream.write(bytes([last[0] ^ 1]))
+    run = stacklab.run("lab.up", LAB)
+    with image.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        stream.write(last)
+    image.chmod(0o444)
+    assert run.code == 8
+    assert image.stem in run.err
+    assert stacklab.states(LAB) == dict.fromkeys(NODES, "off")
+
+
+def test_rebuild_starts_over_with_the_same_passwords_and_addresses(stacklab: Stacklab, lab: Run) -> None:
+    secrets = (DIRECTORY / "secrets.json").read_text()
+    run = stacklab.ok("lab.rebuild", LAB)
+    assert "30 of 30 checks passed" in run.out
+    assert (DIRECTORY / "secrets.json").read_text() == secrets
+    assert stacklab.on(LAB, "compute1", "test -e /home/stack/kept || echo gone") == "gone\n"
+
+
+def test_another_checkout_is_refused(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__"))
+    elsewhere = Stacklab(checkout=copy, environment={**stacklab.environment, "PYTHONPATH": str(copy)})
+    for task in ("lab.up", "lab.destroy", "lab.down", "lab.rebuild"):
+        run = elsewhere.run(task, LAB)
+        assert run.code == 4, task
+        assert str(PROJECT) in run.err
+    assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
+
+
+def test_two_commands_on_one_lab_do_not_run_at_once(stacklab: Stacklab, lab: Run) -> None:
+    first, second = stacklab.start("lab.check", LAB), stacklab.start("lab.up", LAB, "--no-checks")
+    third = stacklab.start("lab.up", LAB, "--no-checks")
+    assert [process.wait(180) for process in (first, second, third)] == [0, 0, 0]
+
+
+def test_destroy_leaves_nothing_behind(stacklab: Stacklab, lab: Run, image: Path) -> None:
+    stacklab.ok("lab.destroy", LAB)
+    assert left_of(LAB) == []
+    assert bridges() == []
+    assert image.is_file(), "images are shared: prune removes them, not destroy"
+    assert "nothing of lab" in stacklab.ok("lab.destroy", LAB).out
+
+
+@pytest.mark.parametrize("after_s", [0.6, 1.2, 2.0, 3.0, 6.0])
+def test_a_killed_up_is_put_right(stacklab: Stacklab, image: Path, after_s: float) -> None:
+    """kill -9 at several points; destroy after some, up again after others."""
+    process = stacklab.start("lab.up", "mini-2node")
+    time.sleep(after_s)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.communicate()
+    if after_s in (1.2, 3.0):
+        stacklab.ok("lab.destroy", "mini-2node")
+    else:
+        assert "10 of 10 checks passed" in stacklab.ok("lab.up", "mini-2node").out
+        stacklab.ok("lab.destroy", "mini-2node")
+    deadline = time.monotonic() + 10
+    while left_of("mini-2node") and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert left_of("mini-2node") == []
+
+
+def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, image: Path) -> None:
+    process = stacklab.start("lab.up", "mini-2node")
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "next: ./invoke lab.up mini-2node goes on from here" in err
+    assert "Traceback" not in err
+    stacklab.ok("lab.destroy", "mini-2node")
+    assert left_of("mini-2node") == []
+
+
+def test_a_node_that_never_answers_is_given_up_with_evidence(stacklab: Stacklab, image: Path, tmp_path: Path) -> None:
+    """The seed is blanked between two starts: no keys, so no sshd."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(PROJECT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__"))
+    spec = checkout / "labs" / "mini-2node.yaml"
+    spec.write_text(spec.read_text() + "\nchecks:\n  boot_timeout: 1\n")
+    mine = Stacklab(checkout=checkout, environment={**stacklab.environment, "PYTHONPATH": str(checkout)})
+    run = mine.run("lab.up", "mini-2node")
+    assert run.code == 4
+    for word in ("does not answer on 192.168.151.11", "NIC eth0", "lease", "console"):
+        assert word in run.err
+    mine.ok("lab.destroy", "mini-2node")
+    assert left_of("mini-2node") == []
+
+
+def test_a_taken_subnet_is_found_before_anything_is_made(stacklab: Stacklab, image: Path) -> None:
+    subprocess.run(("ip", "link", "add", "taken0", "type", "bridge"), check=True)
+    try:
+        subprocess.run(("ip", "addr", "add", "192.168.151.77/24", "dev", "taken0"), check=True)
+        run = stacklab.run("lab.up", "mini-2node")
+    finally:
+        subprocess.run(("ip", "link", "del", "taken0"), check=True)
+    assert run.code == 7
+    assert "192.168.151.0/24" in run.err
+    assert "taken0" in run.err
+    assert "next:" in run.err
+    assert left_of("mini-2node") in ([], [f"lock {HOME}/locks/lab.mini-2node.lock"])
+
+
+def test_somebody_elses_domain_of_the_same_name_is_never_touched(stacklab: Stacklab, image: Path) -> None:
+    xml = (
+        "<domain type='qemu'><name>mini-2node_node1</name><memory unit='MiB'>64</memory>"
+        "<os><type arch='x86_64'>hvm</type></os></domain>"
+    )
+    subprocess.run(("virsh", "define", "/dev/stdin"), input=xml, text=True, check=True, capture_output=True)
+    try:
+        run = stacklab.run("lab.up", "mini-2node")
+        assert run.code == 4
+        assert "mini-2node_node1" in run.err
+        stacklab.ok("lab.destroy", "mini-2node")
+        assert "mini-2node_node1" in virsh("list", "--all")
+    finally:
+        subprocess.run(("virsh", "undefine", "mini-2node_node1"), check=True, capture_output=True)
+
+
+def test_the_driving_process_stays_small(stacklab: Stacklab, image: Path) -> None:
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:]);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    argv = (sys.executable, "-c", code, sys.executable, "-m", "invoke", "lab.plan", LAB)
+    text = subprocess.run(argv, cwd=PROJECT, env=stacklab.environment, capture_output=True, text=True, check=True).stdout
+    assert int(text.split()[-1]) < 200 * 1024
+    assert processes(str(HOME)) == []

@@ -1,0 +1,100 @@
+"""A libvirt of dictionaries: what stacklab.tools.libvirt.Libvirt does, as far as the provider asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stacklab.errors import NotOurs
+from stacklab.tools.libvirt import DomainState, Lease
+
+
+@dataclass
+class FakeLibvirt:
+    """`stubborn` domains do not hear the power button; `calls` is what was asked for, in order."""
+
+    states: dict[str, DomainState] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    networks: dict[str, str] = field(default_factory=dict)
+    pools: dict[str, Path] = field(default_factory=dict)
+    nics: dict[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    given: dict[str, tuple[Lease, ...]] = field(default_factory=dict)
+    stubborn: set[str] = field(default_factory=set)
+    slow: int = 0  # how often a domain is looked at before it is off
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+    _looks: dict[str, int] = field(default_factory=dict)
+
+    def add(self, uuid: str, name: str, state: DomainState) -> None:
+        self.states[uuid], self.names[uuid] = state, name
+
+    def state(self, uuid: str) -> DomainState:
+        if uuid in self._looks:
+            self._looks[uuid] -= 1
+            if self._looks[uuid] < 0:
+                self.states[uuid] = DomainState.OFF
+        return self.states.get(uuid, DomainState.ABSENT)
+
+    def refuse_foreign_domain(self, name: str, uuid: str) -> None:
+        self.calls.append(("refuse_foreign_domain", name))
+        if any(known == name and other != uuid for other, known in self.names.items()):
+            raise NotOurs(f"a domain called {name} exists and is not this lab's")
+
+    def resume(self, uuid: str) -> None:
+        self.calls.append(("resume", uuid))
+        self.states[uuid] = DomainState.RUNNING
+
+    def shut_down(self, uuid: str) -> None:
+        self.calls.append(("shut_down", uuid))
+        if self.states.get(uuid) is DomainState.RUNNING and uuid not in self.stubborn:
+            self._looks[uuid] = self.slow
+
+    def power_off(self, uuid: str) -> None:
+        self.calls.append(("power_off", uuid))
+        self.states[uuid] = DomainState.OFF
+
+    def remove_domain(self, uuid: str, name: str) -> None:
+        self.calls.append(("remove_domain", uuid, name))
+        if uuid in self.names and self.names[uuid] != name:
+            raise NotOurs(f"domain {uuid} is called {self.names[uuid]}")
+        self.states.pop(uuid, None)
+        self.names.pop(uuid, None)
+
+    def interfaces(self, uuid: str) -> tuple[tuple[str, str, str], ...]:
+        return self.nics.get(uuid, ())
+
+    def ensure_network(self, name: str, uuid: str, xml: str) -> None:
+        assert name in xml
+        self.calls.append(("ensure_network", name))
+        self.networks[name] = uuid
+
+    def remove_network(self, name: str, uuid: str) -> None:
+        self.calls.append(("remove_network", name, uuid))
+        if self.networks.get(name) == uuid:
+            del self.networks[name]
+
+    def leases(self, network: str) -> tuple[Lease, ...]:
+        return self.given.get(network, ())
+
+    def ensure_pool(self, name: str, directory: Path) -> None:
+        self.calls.append(("ensure_pool", name))
+        self.pools[name] = directory
+
+    def remove_pool(self, name: str) -> None:
+        self.calls.append(("remove_pool", name))
+        self.pools.pop(name, None)
+
+
+@dataclass
+class FakeListener:
+    """Progress as it was told: (row, stage or text)."""
+
+    heard: list[tuple[str, str]] = field(default_factory=list)
+
+    def started(self, row: str, stage: str) -> None:
+        self.heard.append((row, stage))
+
+    def said(self, row: str, text: str) -> None:
+        self.heard.append((row, text))
+
+    def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
+        self.heard.append((row, f"{stage} {'ended' if error is None else 'failed'}"))

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stacklab import files
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_a_file_is_written_with_its_parents(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    assert files.write(path, "text\n")
+    assert path.read_text() == "text\n"
+    assert names(path.parent) == ["file"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o666, 0o444])
+def test_the_mode_is_exact_whatever_the_umask(tmp_path: Path, mode: int) -> None:
+    before = os.umask(0o077)
+    try:
+        files.write(tmp_path / "file", "x", mode=mode)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+def test_an_unchanged_file_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    files.write(path, "x")
+    os.utime(path, (1, 1))
+    inode = path.stat().st_ino
+    assert not files.write(path, b"x")
+    assert (path.stat().st_mtime, path.stat().st_ino) == (1, inode)
+
+
+def test_a_changed_text_or_mode_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    files.write(path, "x")
+    assert files.write(path, "y")
+    assert path.read_text() == "y"
+    assert files.write(path, "y", mode=0o600)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_whoever_reads_the_old_file_goes_on_reading_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    files.write(path, "old and longer")
+    with path.open() as stream:
+        files.write(path, "new")
+        assert stream.read() == "old and longer"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["fails", "interrupted"])
+@pytest.mark.parametrize("step", ["fsync", "fchmod"])
+def test_a_write_that_ends_early_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, step: str
+) -> None:
+    path = tmp_path / "file"
+    files.write(path, "old")
+
+    def stop(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, step, stop)
+    with pytest.raises(type(error)):
+        files.write(path, "new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_it_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    seen: list[bool] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        seen.append(path.exists())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    files.write(path, "x")
+    assert seen == [False]
+
+
+@given(content=st.binary(max_size=64) | st.text(st.characters(codec="utf-8"), max_size=64))
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, content: bytes | str) -> None:
+    path = tmp_path_factory.mktemp("files") / "file"
+    files.write(path, content)
+    assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)

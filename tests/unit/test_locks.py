@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from stacklab import locks
+from stacklab.errors import AlreadyRunning, HostError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "locks" / "lab.trio.lock"
+
+
+def test_a_lock_that_is_held_refuses_a_second_holder_by_name_and_process(path: Path) -> None:
+    with locks.held(path, "lab trio"):
+        started = time.monotonic()
+        with (
+            pytest.raises(AlreadyRunning, match=f"lab trio is in use by process {os.getpid()}") as caught,
+            locks.held(path, "lab trio"),
+        ):
+            pass
+        assert time.monotonic() - started < 0.1
+    assert caught.value.hint is not None
+    assert f"ps -fp {os.getpid()}" in caught.value.hint
+
+
+def test_a_lock_is_free_again_after_use_and_after_an_error(path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), locks.held(path, "it"):
+        raise KeyboardInterrupt
+    with locks.held(path, "it"):
+        pass
+
+
+def test_a_refused_holder_takes_nothing_from_the_one_that_has_it(path: Path) -> None:
+    with locks.held(path, "it"):
+        for _ in range(2):
+            with pytest.raises(AlreadyRunning), locks.held(path, "it"):
+                pass
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_whoever_waits_is_told_once_and_gets_it(path: Path) -> None:
+    said: list[str] = []
+    order: list[str] = []
+    taken = threading.Event()
+
+    def hold() -> None:
+        with locks.held(path, "it"):
+            taken.set()
+            while not said:
+                time.sleep(0.01)
+            time.sleep(0.5)  # more than one look of the waiting one
+            order.append("first")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(5)
+    with locks.held(path, "it", wait_s=5, waiting=said.append):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+    assert said == [f"waiting for process {os.getpid()}, which uses it"]
+
+
+def test_waiting_ends_when_its_time_is_up(path: Path) -> None:
+    with locks.held(path, "it"):
+        started = time.monotonic()
+        with pytest.raises(AlreadyRunning), locks.held(path, "it", wait_s=0.3):
+            pass
+        assert 0.3 <= time.monotonic() - started < 2
+
+
+def test_two_locks_do_not_know_each_other(tmp_path: Path) -> None:
+    with locks.held(tmp_path / "a.lock", "a"), locks.held(tmp_path / "b.lock", "b"):
+        pass
+
+
+def test_of_many_only_one_holds_it_at_a_time(path: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work(number: int) -> None:
+        with locks.held(path, "it", wait_s=30):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.remove(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 6
+
+
+def test_another_user_may_lock_the_same_file(path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with locks.held(path, "it"):
+            assert path.stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)
+
+
+def test_a_lock_of_another_user_is_taken_as_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_descriptor: int, _mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with locks.held(path, "it"):
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_place_where_no_lock_can_be_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match="can't be locked") as caught, locks.held(tmp_path / "file" / "x.lock", "it"):
+        pass
+    assert "\n" not in caught.value.message
+
+
+def test_a_child_does_not_inherit_the_lock(path: Path) -> None:
+    with locks.held(path, "it"):
+        descriptors = Path("/proc/self/fd").iterdir()
+        opened = [int(name.name) for name in descriptors if _target(name) == path]
+        assert opened
+        assert not any(os.get_inheritable(descriptor) for descriptor in opened)
+
+
+def _target(descriptor: Path) -> Path | None:
+    try:
+        return descriptor.readlink()
+    except FileNotFoundError:  # what listed them
+        return None

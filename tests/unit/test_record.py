@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stacklab import record
+from stacklab.errors import AlreadyRunning, LabError
+from stacklab.model import Lab, NetworkMode
+from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.record import LabRecord
+from tests.unit.checks.fake_lab import make_lab
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> LabPaths:
+    return HostPaths(tmp_path).lab("trio")
+
+
+def new(paths: LabPaths, lab: Lab | None = None) -> LabRecord:
+    return record.new(lab or make_lab(), paths, image="debian-12-abc", passed_over={"x": "no net"}, now=12.5)
+
+
+def test_a_record_is_read_as_it_was_written(paths: LabPaths) -> None:
+    kept = new(paths)
+    kept = kept.with_node(dataclasses.replace(kept.nodes[1], is_created=True, answers="digest"))
+    record.write(paths, kept)
+    assert record.read(paths) == kept
+
+
+def test_where_nothing_exists_there_is_no_record(paths: LabPaths) -> None:
+    assert record.read(paths) is None
+
+
+def test_a_new_record_names_everything_whole(paths: LabPaths) -> None:
+    kept = new(paths)
+    node = kept.nodes[0]
+    assert (node.name, node.domain, node.overlay, node.seed) == (
+        "controller",
+        "trio_controller",
+        paths.host.volumes / "trio_controller.qcow2",
+        paths.host.volumes / "trio_controller.seed.img",
+    )
+    assert [(n.name, n.libvirt_name, n.bridge) for n in kept.networks] == [
+        ("net0", "trio_net0", "sl-trio0"),
+        ("net1", "trio_net1", "sl-trio1"),
+    ]
+    assert not any(node.is_created for node in kept.nodes)
+    assert kept.checkout == PROJECT
+    assert kept.is_ours
+
+
+def test_every_uuid_is_one_and_never_the_same(paths: LabPaths) -> None:
+    first, second = new(paths), new(paths)
+    found = [each.uuid for kept in (first, second) for each in (*kept.nodes, *kept.networks)]
+    assert len(set(found)) == 10
+    assert [str(uuid.UUID(each)) for each in found] == found
+
+
+def test_a_bridged_network_is_not_ours_so_it_is_not_recorded(paths: LabPaths) -> None:
+    lab = make_lab()
+    bridged = dataclasses.replace(lab.networks[1], mode=NetworkMode.BRIDGED, bridge="br0")
+    kept = new(paths, dataclasses.replace(lab, networks=(lab.networks[0], bridged)))
+    assert [network.name for network in kept.networks] == ["net0"]
+
+
+def test_a_node_is_found_by_its_whole_name(paths: LabPaths) -> None:
+    kept = new(paths)
+    assert kept.node("compute1") is kept.nodes[1]
+    assert kept.node("compute") is None
+
+
+def test_changing_one_node_leaves_the_others(paths: LabPaths) -> None:
+    kept = new(paths)
+    changed = kept.with_node(dataclasses.replace(kept.nodes[1], is_created=True))
+    assert [node.is_created for node in changed.nodes] == [False, True, False]
+    assert [node.is_created for node in kept.nodes] == [False, False, False]
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "3", "{}", '{"version": 2}', '{"version": 1}', "\x00"])
+def test_a_damaged_record_is_an_error_that_tells_what_to_do(paths: LabPaths, text: str) -> None:
+    paths.root.mkdir(parents=True)
+    paths.record.write_text(text)
+    with pytest.raises(LabError, match="the record of lab trio is damaged") as caught:
+        record.read(paths)
+    assert "virsh list --all" in str(caught.value.hint)
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_any_damage_is_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    paths = HostPaths(tmp_path_factory.mktemp("host")).lab("trio")
+    record.write(paths, new(paths))
+    whole = json.loads(paths.record.read_text())
+    junk = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}) | st.just([1])
+    key = data.draw(st.sampled_from(sorted(whole)))
+    if data.draw(st.booleans()):
+        del whole[key]
+    else:
+        whole[key] = data.draw(junk)
+    paths.record.write_text(json.dumps(whole))
+    with contextlib.suppress(LabError):
+        record.read(paths)
+
+
+def test_a_record_that_cannot_be_read_is_told_in_one_line(paths: LabPaths) -> None:
+    paths.record.mkdir(parents=True)  # root may read everything else
+    with pytest.raises(LabError, match=r"the record of lab trio can't be read: .*Is a directory"):
+        record.read(paths)
+
+
+def test_all_users_of_the_host_can_see_what_is_taken(paths: LabPaths) -> None:
+    record.write(paths, new(paths))
+    assert paths.record.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_labs_of_a_host_are_those_with_a_record(tmp_path: Path) -> None:
+    host = HostPaths(tmp_path)
+    assert record.names(host) == ()
+    for name in ("zoo", "aio"):
+        record.write(host.lab(name), new(host.lab(name), make_lab(name=name)))
+    (host.labs / "halfway").mkdir()
+    assert record.names(host) == ("aio", "zoo")
+
+
+def test_a_copy_that_somebody_made_of_a_lab_is_no_lab(tmp_path: Path) -> None:
+    host = HostPaths(tmp_path)
+    record.write(host.lab("aio"), new(host.lab("aio")))
+    (host.labs / "aio").rename(host.labs / "aio.bak")
+    assert record.names(host) == ()
+
+
+def test_a_lab_of_another_checkout_is_refused_with_where_to_go(paths: LabPaths, tmp_path: Path) -> None:
+    other = tmp_path / "other checkout"
+    other.mkdir()
+    (other / "tasks.py").touch()
+    kept = dataclasses.replace(new(paths), checkout=other)
+    with pytest.raises(AlreadyRunning, match="lab trio belongs to another checkout") as caught:
+        record.refuse_foreign(kept)
+    assert f"cd {other} && ./invoke lab.destroy trio" in str(caught.value.hint)
+
+
+def test_a_lab_of_a_checkout_that_is_gone_may_be_taken_over(paths: LabPaths, tmp_path: Path) -> None:
+    record.refuse_foreign(dataclasses.replace(new(paths), checkout=tmp_path / "gone"))
+
+
+def test_our_own_lab_is_not_refused(paths: LabPaths) -> None:
+    record.refuse_foreign(new(paths))

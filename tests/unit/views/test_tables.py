@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, outcome
+from stacklab.doctor import ProbeArea, ProbeResult, ProbeStatus
+from stacklab.errors import LabError
+from stacklab.images.store import StoredImage
+from stacklab.model import Installer, Stack
+from stacklab.paths import HostPaths
+from stacklab.process import Result
+from stacklab.progress import Timing
+from stacklab.tools.libvirt import DomainState
+from stacklab.views import output, tables
+from stacklab.workflow.life import LabStatus
+from stacklab.workflow.up import Outcome
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.images.fake_images import make_image
+
+ODD = ["[red]loud[/red]", "[/]", "[/red]", "[link=x]", ":smile:", "[bold", "ümläut", "a\\[b]"]
+
+
+def text(*renderables: object, colour: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=300, force_terminal=colour, color_system="standard" if colour else None)
+    for each in renderables:
+        console.print(each)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def row(rendered: str, *cells: str) -> str:
+    """The line that holds all these cells."""
+    found = [line for line in rendered.splitlines() if all(cell in line for cell in cells)]
+    assert found, f"{cells} in no line of:\n{rendered}"
+    return found[0]
+
+
+def status(state: DomainState = DomainState.RUNNING, *, image: str = "debian-12-abc") -> LabStatus:
+    lab = make_lab()
+    states = {node.name: state for node in lab.nodes}
+    return LabStatus(name="trio", checkout="/c", image=image, states=states, lab=lab, directory="/d")
+
+
+def check(*, passed: bool, detail: str = "") -> CheckResult:
+    made = Check(kind=CheckKind.PING, node="controller", target="compute1", network="net0", address="10.10.0.12",
+                 device="eth0")  # fmt: skip
+    status_ = CheckStatus.PASSED if passed else CheckStatus.FAILED
+    return outcome(made, status_, detail, rtt_ms=1.26 if passed else None)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_texts_are_shown_as_they_are_everywhere(odd: str) -> None:
+    lab = dataclasses.replace(make_lab(), description=odd)
+    image = dataclasses.replace(make_image(), description=odd)
+    probe = ProbeResult(name="n", area=ProbeArea.HOST, status=ProbeStatus.FAILED, sentence=odd, fix=odd)
+    shown = {
+        "lab": text(*tables.lab(lab)),
+        "list": text(tables.table(("lab", "what"), [("trio", odd)])),
+        "header and title": text(tables.table((odd,), [], title=odd)),
+        "images": text(tables.images({"debian-12": image}, [], {"debian-12": ""})),
+        "status": text(tables.status([status(image=odd)])),
+        "summary": text(*tables.summary(lab, odd, {"first": odd}, odd)),
+        "checks": text(*tables.checks(lab, [check(passed=False, detail=odd)])),
+        "probes": text(tables.probes([probe])),
+        "timings": text(tables.timings([Timing(row="image x", stage=odd, elapsed_s=1)])),
+    }
+    assert {name for name, each in shown.items() if odd not in each} == set()
+
+
+def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
+    lab = dataclasses.replace(
+        make_lab(), stack=Stack(installer=Installer.CONTRAIL, network="net1", branch="master", devstack_branch="x")
+    )
+    shown = text(*tables.lab(lab))
+    row(shown, "net0", "10.10.0.0/24", "nat", "1500", "10.10.0.1", "sl-trio0")
+    row(shown, "compute1", "compute", "1GiB", "eth0", "10.10.0.12/24", "52:54:00:00:00:01")
+    assert "compute1" not in row(shown, "eth1", "10.20.0.12/24")
+    row(shown, "memory", "3GiB in all")
+    row(shown, "stack", "contrail master with DevStack x, on net1")
+
+
+def test_status_is_a_line_per_node_in_colours() -> None:
+    shown = text(tables.status([status()]), colour=True)
+    assert "\x1b[32mrunning" in row(shown, "trio", "controller", "10.10.0.11")
+    assert "debian-12-abc" in row(shown, "trio")
+    assert "trio" not in row(shown, "compute1", "10.10.0.12")
+    assert "\x1b[31mabsent" in text(tables.status([status(DomainState.ABSENT)]), colour=True)
+
+
+def test_the_status_of_a_lab_that_was_never_resolved_has_no_addresses() -> None:
+    shown = text(tables.status([dataclasses.replace(status(), lab=None)]))
+    assert "-" in row(shown, "compute1", "running")
+    text(tables.status([]))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("now", "\x1b[32mcurrent"), ("of yesterday", "\x1b[33mof other inputs")]
+)
+def test_an_image_is_told_by_whether_it_is_of_today_s_inputs(address: str, said: str) -> None:
+    stored = StoredImage(
+        name="debian-12", address=address, path=HostPaths.default().images / "debian-12-a-b.qcow2", sha256="",
+        size_bytes=420 * 1024 * 1024, mtime_ns=0, built_at=0, took_s=0,
+    )  # fmt: skip
+    shown = text(tables.images({"debian-12": make_image()}, [stored], {"debian-12": "now"}), colour=True)
+    assert said in row(shown, "debian-12-a-b", "420 MiB")
+    assert "not built" not in shown
+
+
+def test_checks_are_a_matrix_then_counts_then_what_failed() -> None:
+    shown = text(*tables.checks(make_lab(), [check(passed=True)]))
+    row(shown, "net0 10.10.0.0/24 (ms)")
+    row(shown, "controller", "1.3 ms")
+    row(shown, "ping", "1 of 1 passed")
+    assert "did not pass" not in shown
+    shown = text(*tables.checks(make_lab(), [check(passed=False, detail="3 of 3 lost")]), colour=True)
+    assert "\x1b[31mfailed" in row(shown, "3 of 3 lost")
+
+
+def test_a_probe_that_fails_tells_its_fix_and_one_that_holds_does_not() -> None:
+    def probe(status: ProbeStatus) -> ProbeResult:
+        return ProbeResult(name="n", area=ProbeArea.HOST, status=status, sentence="it is so", fix="do that")
+
+    assert "fix: do that" in text(tables.probes([probe(ProbeStatus.FAILED)]))
+    assert "fix: do that" not in text(tables.probes([probe(ProbeStatus.OK)]))
+
+
+def test_timings_are_added_up_per_stage_and_row() -> None:
+    taken = [
+        Timing(row="host", stage="files", elapsed_s=1.0),
+        Timing(row="host", stage="files", elapsed_s=0.5),
+        Timing(row="compute1", stage="boot", elapsed_s=30.0),
+    ]
+    shown = text(tables.timings(taken))
+    row(shown, "files", "1.5")
+    row(shown, "boot (compute1)", "30.0")
+
+
+def test_up_ends_with_how_to_log_in_and_what_to_type_next() -> None:
+    found = Outcome(
+        lab=make_lab(), image="debian-12-abc", passed_over={"ubuntu-14.04": "no net"}, accelerator="TCG (x)",
+        results=(check(passed=True), check(passed=False)),
+    )  # fmt: skip
+    shown = text(*tables.outcome(found, []))
+    assert row(shown, "controller", "eth0 10.10.0.11  eth1 10.20.0.11").rstrip().endswith("./invoke lab.ssh trio")
+    row(shown, "compute1", "./invoke lab.ssh trio --node compute1")
+    row(shown, "not taken", "ubuntu-14.04: no net")
+    row(shown, "./invoke lab.check trio", "1 of 2 checks passed")
+    row(shown, "./invoke lab.destroy trio")
+    assert "prove that all nodes" in text(*tables.outcome(dataclasses.replace(found, results=()), []))
+
+
+def test_what_nodes_print_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    output.by_node({
+        "controller": Result(exit_code=0, stdout="one\n[red]two\n"),
+        "n": Result(exit_code=3, stdout="", stderr="bad\n"),
+        "gone": LabError("not reached\nat all"),
+    })  # fmt: skip
+    captured = capsys.readouterr()
+    assert captured.out == "controller | one\ncontroller | [red]two\n"
+    assert captured.err.splitlines() == [
+        "n          | bad",
+        "n          | ended with 3",
+        "gone       | not reached",
+        "gone       | at all",
+    ]

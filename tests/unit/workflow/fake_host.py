@@ -1,0 +1,129 @@
+"""A host for the workflows: real files, a real provider; libvirt, Vagrant and all programs are ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from stacklab.accelerator import Accelerator
+from stacklab.doctor import Machine
+from stacklab.errors import ProviderError
+from stacklab.images import catalogue, store
+from stacklab.images.store import StoredImage
+from stacklab.model import Lab
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.process import Command, Result
+from stacklab.progress import Progress
+from stacklab.providers import vagrant_libvirt
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow import up as bringing
+from stacklab.workflow import wait
+from stacklab.workflow.context import Context
+from stacklab.workflow.up import Outcome
+from tests.conftest import FakeRunner
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.doctor.fake_machine import make_machine
+from tests.unit.providers.fake_libvirt import FakeLibvirt, FakeListener
+
+TCG = Accelerator(name="TCG", reason="a test")
+OK = Result(exit_code=0)
+
+
+def fake_keygen(command: Command) -> Result:
+    """ssh-keygen, as far as it matters: it never overwrites."""
+    path = Path(command.argv[-1])
+    public = path.with_name(path.name + ".pub")
+    assert not path.exists()
+    assert not public.exists()
+    path.write_text(f"PRIVATE {path.name}\n")
+    path.chmod(0o600)
+    comment = command.argv[command.argv.index("-C") + 1]
+    public.write_text(f"ssh-ed25519 AAAA{path.name} {comment}\n")
+    return OK
+
+
+def fake_overlay(command: Command) -> Result:
+    """qemu-img create: the overlay says what it lies on."""
+    base = command.argv[command.argv.index("-b") + 1]
+    Path(command.argv[-2]).write_text(f"on {base}")
+    return OK
+
+
+class FakeContext(Context):
+    """This host, healthy unless `fake_machine` is another, without KVM."""
+
+    fake_machine: Machine
+
+    @property
+    def machine(self) -> Machine:
+        return self.fake_machine
+
+    def accelerator(self) -> Accelerator:
+        return TCG
+
+
+@dataclass
+class FakeHost:
+    """`ups` is what Vagrant was asked to start; `fails_at` is a node at which it gives up."""
+
+    root: Path
+    runner: FakeRunner = field(default_factory=FakeRunner)
+    libvirt: FakeLibvirt = field(default_factory=FakeLibvirt)
+    listener: FakeListener = field(default_factory=FakeListener)
+    ups: list[tuple[str, ...]] = field(default_factory=list)
+    fails_at: str | None = None
+
+    def __post_init__(self) -> None:
+        self.paths = HostPaths(self.root)
+        self.runner.on("ssh-keygen", answer=fake_keygen).on("qemu-img", "create", answer=fake_overlay).on("ssh")
+        self.context = FakeContext(
+            host=self.paths,
+            runner=self.runner,
+            progress=Progress(self.listener),
+            why_unreachable=lambda: None,
+            _libvirt=self.libvirt,  # type: ignore[arg-type]
+        )
+        self.context.fake_machine = make_machine()
+
+    def lab(self, name: str = "trio") -> LabPaths:
+        return self.paths.lab(name)
+
+    def stock(self, name: str = "debian-12", content: bytes = b"qcow2") -> StoredImage:
+        """Have that image of the catalogue built."""
+        self.paths.images.mkdir(parents=True, exist_ok=True)
+        built = self.root / "built.qcow2"
+        built.write_bytes(content)
+        image = catalogue.get(catalogue.load(), name)
+        return store.add(self.paths, image, built, now=float(len(list(self.paths.images.iterdir()))), took_s=1)
+
+    def up(self, lab: Lab | None = None) -> Outcome:
+        return bringing.up(self.context, lab or make_lab(), checks=False)
+
+    def vagrant_up(self, directory: Path, nodes: Sequence[str], *, log: Path) -> None:
+        """Make the domains that lab.json asks for; leaves those made so far when it fails."""
+        self.ups.append(tuple(nodes))
+        for node in json.loads((directory / "lab.json").read_text())["nodes"]:
+            if node["name"] in nodes:
+                self.libvirt.add(node["uuid"], f"{directory.name}_{node['name']}", DomainState.RUNNING)
+            if node["name"] == self.fails_at:
+                raise ProviderError("vagrant up ended with 1")
+
+    def ran(self, program: str) -> list[Command]:
+        return [command for command in self.runner.commands if command.argv[0] == program]
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    """A host with the image built, whose nodes answer at once."""
+    made = FakeHost(tmp_path / "h")
+    made.root.mkdir()
+    made.stock()
+    monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant.d"))
+    monkeypatch.setattr(vagrant_libvirt.vagrant, "up", made.vagrant_up)
+    monkeypatch.setattr(vagrant_libvirt, "_POLL_S", 0.001)
+    monkeypatch.setattr(wait, "banner", lambda _address, _port=22: (True, ""))
+    return made

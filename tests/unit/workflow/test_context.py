@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from stacklab import record
+from stacklab.errors import AlreadyRunning, HostError, LabError
+from stacklab.paths import HostPaths
+from stacklab.progress import Progress
+from stacklab.providers.vagrant_libvirt import VagrantLibvirt
+from stacklab.spec import to_json
+from stacklab.tools import libvirtd
+from stacklab.workflow.context import Context, last_resolved, read_own
+from tests.conftest import FakeRunner
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.providers.fake_libvirt import FakeLibvirt
+
+
+def make(root: Path, runner: FakeRunner | None = None, **more: object) -> Context:
+    return Context(host=HostPaths(root), runner=runner or FakeRunner(), progress=Progress(), **more)  # type: ignore[arg-type]
+
+
+def put(context: Context, name: str, *, checkout: Path | None = None, resolved: bool = True) -> None:
+    """A lab on record."""
+    paths, lab = context.host.lab(name), make_lab(name=name)
+    kept = record.new(lab, paths, image="debian-12-abc", passed_over={}, now=0)
+    record.write(paths, dataclasses.replace(kept, checkout=checkout) if checkout else kept)
+    if resolved:
+        paths.resolved.write_text(to_json(lab))
+
+
+def checkout(path: Path) -> Path:
+    path.mkdir()
+    (path / "tasks.py").touch()
+    return path
+
+
+# --- libvirt
+
+
+def test_libvirt_is_connected_to_once_and_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirtd, "_KVM", tmp_path / "no-kvm")
+    monkeypatch.setattr(libvirtd, "_SOCKET", tmp_path / "socket")
+    (tmp_path / "socket").touch()
+    made: list[FakeLibvirt] = []
+
+    def connect() -> FakeLibvirt:
+        made.append(FakeLibvirt())
+        return made[-1]
+
+    context = make(tmp_path, connect=connect, why_unreachable=lambda: None)
+    assert made == []
+    assert context.libvirt is context.libvirt
+    assert len(made) == 1
+    assert isinstance(context.provider(), VagrantLibvirt)
+    assert len(made) == 1
+
+
+# --- labs on record
+
+
+def test_the_other_labs_are_those_on_record_but_for_this_one(tmp_path: Path) -> None:
+    context = make(tmp_path)
+    for name in ("one", "two", "three"):
+        put(context, name)
+    put(context, "unresolved", resolved=False)
+    assert [lab.name for lab in context.other_labs("two")] == ["one", "three"]
+    assert {lab.name for lab in context.other_labs("")} == {"one", "two", "three"}
+
+
+def test_a_lab_that_was_never_brought_up_has_no_last_state(tmp_path: Path) -> None:
+    assert last_resolved(HostPaths(tmp_path).lab("trio")) is None
+
+
+@pytest.mark.parametrize("text", ["", "null", "{}", "[1]", '{"name": 1}', "\udcff"])
+def test_a_damaged_last_state_names_its_lab_and_its_file(tmp_path: Path, text: str) -> None:
+    context = make(tmp_path)
+    put(context, "trio")
+    paths = context.host.lab("trio")
+    paths.resolved.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(LabError, match=r"lab trio: .*resolved\.json: ") as caught:
+        last_resolved(paths)
+    assert caught.value.hint == "./invoke lab.destroy trio"
+    assert "next:" not in caught.value.message
+
+
+def test_a_last_state_that_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
+    paths = HostPaths(tmp_path).lab("trio")
+    paths.resolved.mkdir(parents=True)
+    with pytest.raises(LabError, match="Is a directory"):
+        last_resolved(paths)
+
+
+def test_our_own_record_is_read(tmp_path: Path) -> None:
+    context = make(tmp_path)
+    put(context, "trio")
+    found = read_own(context.host.lab("trio"))
+    assert found is not None
+    assert found.name == "trio"
+    assert read_own(context.host.lab("nobody")) is None
+
+
+def test_the_record_of_another_checkout_is_refused_while_that_exists(tmp_path: Path) -> None:
+    context = make(tmp_path)
+    other = checkout(tmp_path / "other")
+    put(context, "trio", checkout=other)
+    with pytest.raises(AlreadyRunning, match=f"lab trio belongs to another checkout: {other}"):
+        read_own(context.host.lab("trio"))
+
+
+def test_the_record_of_a_checkout_that_is_gone_is_ours(tmp_path: Path) -> None:
+    context = make(tmp_path)
+    put(context, "trio", checkout=tmp_path / "gone")
+    assert read_own(context.host.lab("trio")) is not None
+
+
+# --- the lock and the host's directory
+
+
+def test_a_lab_that_is_held_is_refused_after_a_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stacklab.workflow.context._WAIT_FOR_LOCK_S", 0.01)
+    one, two = make(tmp_path), make(tmp_path)
+    with one.lab_lock("trio"), pytest.raises(AlreadyRunning, match="lab trio is in use"), two.lab_lock("trio"):
+        pass
+
+
+def test_two_labs_may_be_held_side_by_side(tmp_path: Path) -> None:
+    context = make(tmp_path)
+    with context.lab_lock("one") as one, context.lab_lock("two") as two:
+        assert (one.name, two.name) == ("one", "two")
+
+
+def test_what_all_labs_share_is_made(tmp_path: Path) -> None:
+    context = make(tmp_path / "home")
+    for _ in range(2):
+        context.prepare_root()
+    assert {path.name for path in (tmp_path / "home").iterdir()} == {"labs", "images", "volumes", "locks"}
+
+
+def test_who_is_not_root_asks_sudo_for_a_home_that_is_not_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_runner: FakeRunner
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    make(tmp_path / "home", fake_runner.on("sudo")).prepare_root()
+    assert fake_runner.argvs == [
+        ("sudo", "-n", "install", "-d", "-m", "2775", "-o", "1000", "-g", "libvirt", str(tmp_path / "home"))
+    ]
+
+
+def test_a_home_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HostError, match=r"file.*: Not a directory") as caught:
+        make(tmp_path / "file" / "home").prepare_root()
+    assert "STACKLAB_HOME" in str(caught.value.hint)

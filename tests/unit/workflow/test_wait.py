@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import dataclasses
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from stacklab import record
+from stacklab.errors import NodeNotReady, ProviderError
+from stacklab.model import Lab, Node
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.progress import Progress
+from stacklab.record import LabRecord
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow import wait
+from stacklab.workflow.wait import Waiter
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.providers.fake_libvirt import FakeListener
+
+
+class FakeProvider:
+    """Says what it is told to of its nodes."""
+
+    name = "fake"
+
+    def __init__(self, **states: DomainState) -> None:
+        self.states = {"controller": DomainState.RUNNING, "compute1": DomainState.RUNNING} | states
+        self.fails: BaseException | None = None
+
+    def status(self, record: LabRecord) -> Mapping[str, DomainState]:
+        if self.fails:
+            raise self.fails
+        return self.states
+
+    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> str:
+        return f"  evidence of {node.name}"
+
+
+class Waiting:
+    """Two nodes; `ready` says when a node's sshd answers, by address."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lab = self.patient(10)
+        self.paths = HostPaths(root).lab("trio")
+        self.provider = FakeProvider()
+        self.listener = FakeListener()
+        self.refused: set[str] = set()
+        self.looks = 0
+        monkeypatch.setattr(wait, "banner", self.banner)
+        monkeypatch.setattr(wait, "_POLL_S", 0.01)
+        monkeypatch.setattr(wait, "_LOOK_EVERY_S", 0.02)
+
+    def patient(self, limit_s: float) -> Lab:
+        lab = make_lab(nodes=("controller", "compute1"))
+        return dataclasses.replace(lab, checks=dataclasses.replace(lab.checks, boot_timeout_s=limit_s))
+
+    def banner(self, address: str) -> tuple[bool, str]:
+        self.looks += 1
+        return address not in self.refused, "Connection refused"
+
+    def run(self) -> None:
+        kept = record.new(self.lab, self.paths, image="x", passed_over={}, now=0)
+        waiter = Waiter(self.lab, self.paths, kept, self.provider, Progress(self.listener))  # type: ignore[arg-type]
+        waiter.start(self.lab.nodes)
+        waiter.finish()
+
+
+CONTROLLER, COMPUTE = "10.10.0.11", "10.10.0.12"
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Waiting:
+    return Waiting(tmp_path, monkeypatch)
+
+
+def test_nodes_that_answer_are_not_waited_for(waiting: Waiting) -> None:
+    waiting.run()
+    assert waiting.looks == 2
+    assert sorted(waiting.listener.heard) == [
+        ("compute1", "boot"),
+        ("compute1", "boot ended"),
+        ("controller", "boot"),
+        ("controller", "boot ended"),
+    ]
+
+
+def test_a_node_that_takes_its_time_is_waited_for_and_told_of(waiting: Waiting) -> None:
+    waiting.refused = {COMPUTE}
+    console = waiting.paths.console("compute1")
+    console.parent.mkdir(parents=True)
+    console.write_text("[  1.0] Mounting root\n")
+    threading.Timer(0.3, waiting.refused.clear).start()
+    waiting.run()
+    told = [text for row, text in waiting.listener.heard if row == "compute1" and "waiting" in text]
+    assert told
+    assert told[0] == f"waiting for ssh on {COMPUTE}, 0 of 10 s; console: [  1.0] Mounting root"
+
+
+def test_waiting_ends_with_its_evidence(waiting: Waiting) -> None:
+    waiting.lab = waiting.patient(0.1)
+    waiting.refused = {COMPUTE}
+    started = time.monotonic()
+    with pytest.raises(NodeNotReady) as caught:
+        waiting.run()
+    assert time.monotonic() - started < 3
+    assert caught.value.message == (
+        "node compute1 does not answer on 10.10.0.12:22 after 0 s (Connection refused)\n  evidence of compute1"
+    )
+    assert caught.value.hint == "./invoke lab.console trio, then ./invoke lab.rebuild trio"
+
+
+@pytest.mark.parametrize("state", [DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT])
+def test_a_node_that_goes_off_is_told_long_before_its_time_is_up(waiting: Waiting, state: DomainState) -> None:
+    waiting.refused = {COMPUTE}
+    waiting.provider = FakeProvider(compute1=state)
+    started = time.monotonic()
+    with pytest.raises(NodeNotReady, match=f"node compute1 is {state} while it should boot\n  evidence of compute1"):
+        waiting.run()
+    assert time.monotonic() - started < 5
+
+
+def test_several_failures_are_reported_once_each_in_order_of_name(waiting: Waiting) -> None:
+    waiting.refused = {CONTROLLER, COMPUTE}
+    waiting.provider = FakeProvider(controller=DomainState.OFF, compute1=DomainState.CRASHED)
+    with pytest.raises(NodeNotReady) as caught:
+        waiting.run()
+    assert [line for line in caught.value.message.splitlines() if line.startswith("node")] == [
+        "node compute1 is crashed while it should boot",
+        "node controller is off while it should boot",
+    ]
+
+
+def test_a_libvirtd_that_goes_away_meanwhile_is_not_taken_for_a_node_s_fault(waiting: Waiting) -> None:
+    waiting.refused = {COMPUTE}
+    waiting.provider.fails = ProviderError("libvirtd: end of file")
+    with pytest.raises(ProviderError, match="end of file"):
+        waiting.run()
+
+
+def test_one_slow_node_does_not_hide_when_the_other_was_ready(waiting: Waiting) -> None:
+    waiting.refused = {COMPUTE}
+    threading.Timer(0.2, waiting.refused.clear).start()
+    waiting.run()
+    heard = waiting.listener.heard
+    assert heard.index(("controller", "boot ended")) < heard.index(("compute1", "boot ended"))
+
+
+class FakeConnection:
+    def __init__(self, says: bytes) -> None:
+        self._says = says
+
+    def __enter__(self) -> FakeConnection:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        return None
+
+    def settimeout(self, _seconds: float) -> None:
+        return None
+
+    def recv(self, size: int) -> bytes:
+        return self._says[:size]
+
+
+@pytest.mark.parametrize(
+    ("says", "is_ssh"), [(b"SSH-2.0-OpenSSH_9.2\r\n", True), (b"HTTP/1.1 400", False), (b"", False)]
+)
+def test_only_an_sshd_s_own_name_counts(monkeypatch: pytest.MonkeyPatch, says: bytes, is_ssh: bool) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> FakeConnection:
+        asked.append(address)
+        return FakeConnection(says)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert wait.banner("10.0.0.1")[0] is is_ssh
+    assert asked == [("10.0.0.1", 22)]
+
+
+def test_what_keeps_a_connection_from_being_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(address: tuple[str, int], timeout: float) -> FakeConnection:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert wait.banner("10.0.0.1") == (False, "[Errno 111] Connection refused")
