@@ -249,15 +249,17 @@ def ssh(_c: Any, name: str, node: str = "") -> None:
 
 
 @lab_task
-def exec_(c: Any, name: str, node: str = "") -> None:
+def exec_(_c: Any, name: str, node: str = "") -> None:
     """Run what follows `--` on all nodes at once: ./invoke lab.exec LAB -- uptime."""
     from stacklab.views import output
     from stacklab.workflow import life
 
-    if not c.remainder:
+    # Not invoke's remainder: it has lost which words belong together.
+    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    if not words:
         raise errors.LabError("no command given", hint=f"./invoke lab.exec {name} -- uptime")
     with session() as context:
-        results = life.execute(context, name, (c.remainder,), [node] if node else [])
+        results = life.execute(context, name, words, [node] if node else [])
     output.by_node(results)
     sys.exit(life.exit_code(results))
 

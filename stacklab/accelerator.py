@@ -106,8 +106,8 @@ def _try(kernel: Path, runner: Runner) -> Accelerator:
     except CommandTimedOut:
         return Accelerator(name="TCG", reason=f"/dev/kvm opens, but a kernel hung for {_LIMIT_S:.0f} s under it")
     except CommandFailed as error:
-        last = str(error).strip().splitlines()[-1].strip(" |")
-        return Accelerator(name="TCG", reason=f"/dev/kvm opens, but QEMU ended: {last[:120]}")
+        last = str(error).strip().splitlines()[-1].strip(" |").rpartition(": ")[2]
+        return Accelerator(name="TCG", reason=f"/dev/kvm opens, but QEMU under it fails: {last[:60]}")
     if _PROOF in result.stdout:
         return Accelerator(name="KVM", reason=f"a kernel booted in {result.elapsed_s:.1f} s")
     return Accelerator(name="TCG", reason="/dev/kvm opens, but the kernel said nothing")

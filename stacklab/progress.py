@@ -30,6 +30,10 @@ class Listener(Protocol):
         """A row tells what it waits for; replaces what it said before."""
         ...
 
+    def noted(self, row: str, text: str) -> None:
+        """Something worth keeping was found out; it stays to be read."""
+        ...
+
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """A stage of a row is over."""
         ...
@@ -54,6 +58,12 @@ class Progress:
         with self._lock:
             if self._listener:
                 self._listener.said(row, text)
+
+    def note(self, row: str, text: str) -> None:
+        """Tell something that stays to be read."""
+        with self._lock:
+            if self._listener:
+                self._listener.noted(row, text)
 
     @contextmanager
     def stage(self, row: str, stage: str) -> Iterator[None]:

@@ -54,6 +54,10 @@ class LiveTable:
         """See Listener."""
         self._rows.setdefault(row, _Row()).said = text
 
+    def noted(self, row: str, text: str) -> None:
+        """See Listener."""
+        self._live.console.print(Text(f"{row}: {text}", "dim"))
+
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
         found = self._rows[row]
@@ -104,6 +108,10 @@ class PlainLines:
         if now - self._told.get(row, 0.0) >= _PLAIN_EVERY_S:
             self._told[row] = now
             self._print(f"{row}: {text}")
+
+    def noted(self, row: str, text: str) -> None:
+        """See Listener."""
+        self._print(f"{row}: {text}")
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""

@@ -67,7 +67,8 @@ def choose(context: Context, lab: Lab) -> Choice:
             passed_over[name] = error.message.partition("\n")[0]
             continue
         if passed_over:
-            context.progress.say("host", f"image {name}: {'; '.join(f'{k}: {v}' for k, v in passed_over.items())}")
+            reasons = "; ".join(f"{other}: {why}" for other, why in passed_over.items())
+            context.progress.note("host", f"image {name} taken, not {reasons}")
         return Choice(image=image, stored=stored, passed_over=passed_over)
     raise ImageError(f"lab {lab.name} names no image", hint=f"./invoke lab.validate labs/{lab.name}.yaml")
 

@@ -38,7 +38,7 @@ class Context:
     def libvirt(self) -> libvirt.Libvirt:
         """The connection to libvirtd, which is started if it is not running."""
         if self._libvirt is None:
-            libvirtd.ensure(self.runner, self.why_unreachable, lambda text: self.progress.say("host", text))
+            libvirtd.ensure(self.runner, self.why_unreachable, lambda text: self.progress.note("host", text))
             self._libvirt = self.connect()
         return self._libvirt
 

@@ -20,9 +20,9 @@ from stacklab.process import Command, Result
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
 from stacklab.tools.libvirt import URI, DomainState
-from stacklab.workflow import up as bringing
 from stacklab.workflow.context import Context, last_resolved, read_own
-from stacklab.workflow.up import Outcome
+from stacklab.workflow.up import Bringing, Outcome
+from stacklab.workflow.up import check as check_nodes
 
 _SHUTDOWN_S = 60.0
 
@@ -40,7 +40,7 @@ class LabStatus:
 
 
 def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
-    """Every lab on record, or the one of that name; starts nothing."""
+    """Every lab on record, or the one of that name; starts nothing (but libvirtd, to ask it)."""
     names = (name,) if name else record.names(context.host)
     found = []
     for each in names:
@@ -73,7 +73,7 @@ def running(context: Context, name: str) -> tuple[Lab, LabPaths]:
 def check(context: Context, name: str) -> tuple[Lab, tuple[CheckResult, ...]]:
     """Try all that the spec of a running lab promises; returns the lab as it was brought up, and the results."""
     lab, paths = running(context, name)
-    return lab, bringing.check(context, lab, paths)
+    return lab, check_nodes(context, lab, paths)
 
 
 def execute(context: Context, name: str, argv: Sequence[str], nodes: Sequence[str]) -> Mapping[str, Result | LabError]:
@@ -196,10 +196,13 @@ def _remove_directory(paths: LabPaths) -> None:
 def rebuild(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
     """Make the lab anew from its spec of today; its passwords and keys stay."""
     with context.lab_lock(lab.name) as paths:
+        bringing = Bringing(context, lab, paths)
+        # Before the old nodes go: what can't come back had better stay.
+        choice = bringing.prepare(read_own(paths), anew=True)
         _remove(context, paths)
         paths.record.unlink(missing_ok=True)
         paths.resolved.unlink(missing_ok=True)
-        return bringing.up_held(context, lab, paths, checks=checks)
+        return bringing.bring(None, choice, checks=checks)
 
 
 def _remove(context: Context, paths: LabPaths) -> bool:

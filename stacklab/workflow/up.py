@@ -49,16 +49,18 @@ def up(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
     happened, the same call goes on from there, and destroy removes all of it.
     """
     with context.lab_lock(lab.name) as paths:
-        return up_held(context, lab, paths, checks=checks)
+        bringing = Bringing(context, lab, paths)
+        before = read_own(paths)
+        if before is not None:
+            changes.refuse(lab, last_resolved(paths))
+        return bringing.bring(before, bringing.prepare(before), checks=checks)
 
 
-def up_held(context: Context, lab: Lab, paths: LabPaths, *, checks: bool) -> Outcome:
-    """See up; for a caller that holds the lab's lock."""
-    return _Bringing(context, lab, paths).up(checks=checks)
+class Bringing:
+    """One run of up: the lab, its record as it grows, and the steps in their order.
 
-
-class _Bringing:
-    """One run of up: the lab, its record as it grows, and the steps in their order."""
+    For callers that hold the lab's lock.
+    """
 
     def __init__(self, context: Context, lab: Lab, paths: LabPaths) -> None:
         self._context = context
@@ -66,17 +68,21 @@ class _Bringing:
         self._paths = paths
         self._progress = context.progress
 
-    def up(self, *, checks: bool) -> Outcome:
-        lab, paths, progress = self._lab, self._paths, self._progress
-        with progress.stage("host", "preflight"):
-            before = read_own(paths)
-            if before is not None:
-                changes.refuse(lab, last_resolved(paths))
-            answers.preview(lab)
+    def prepare(self, before: LabRecord | None, *, anew: bool = False) -> Choice:
+        """Find out all that can be known to fail, and have the base image, before a node is touched.
+
+        `anew` takes today's image even where overlays of another one exist.
+        """
+        with self._progress.stage("host", "preflight"):
+            answers.preview(self._lab)
             self._preflight(before)
-        choice = self._base(before)
+        return self._base(None if anew else before)
+
+    def bring(self, before: LabRecord | None, choice: Choice, *, checks: bool) -> Outcome:
+        """Make and start what is missing, then check."""
+        lab, paths, progress = self._lab, self._paths, self._progress
         accelerator = self._context.accelerator()
-        progress.say("host", f"accelerator: {accelerator}")
+        progress.note("host", f"accelerator: {accelerator}")
         provider = self._context.provider(accelerator)
         image, passed_over = choice.stored.key, choice.passed_over
         if before is None:
@@ -109,7 +115,6 @@ class _Bringing:
         record.write(self._paths, changed)
 
     def _preflight(self, before: LabRecord | None) -> None:
-        """Everything that can be known to fail is known before anything is made."""
         context, lab = self._context, self._lab
         context.libvirt  # noqa: B018  starts libvirtd if that is all that is missing
         states = context.provider().status(before) if before else {}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import libvirt
 import pytest
+from libvirt import virConnect
 
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.tools import libvirt_xml
@@ -46,12 +47,12 @@ def ours(tmp_path: Path) -> Iterator[TestDriver]:
 
 
 @pytest.fixture
-def raw(ours: TestDriver) -> libvirt.virConnect:
+def raw(ours: TestDriver) -> virConnect:
     """For what somebody else does with libvirt."""
     return ours._connection
 
 
-def define(raw: libvirt.virConnect, name: str = "trio_node", *, start: bool = True) -> str:
+def define(raw: virConnect, name: str = "trio_node", *, start: bool = True) -> str:
     made = str(uuid.uuid4())
     domain = raw.defineXML(DOMAIN.format(name=name, uuid=made))
     if start:
@@ -59,11 +60,11 @@ def define(raw: libvirt.virConnect, name: str = "trio_node", *, start: bool = Tr
     return made
 
 
-def domains(raw: libvirt.virConnect) -> set[str]:
+def domains(raw: virConnect) -> set[str]:
     return {each.name() for each in raw.listAllDomains()}
 
 
-def networks(raw: libvirt.virConnect) -> set[str]:
+def networks(raw: virConnect) -> set[str]:
     return {each.name() for each in raw.listAllNetworks()}
 
 
@@ -75,7 +76,7 @@ def network_xml(made: str) -> tuple[str, str, str]:
 # --- domains
 
 
-def test_a_domain_s_state_is_told_in_our_words(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_a_domain_s_state_is_told_in_our_words(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw, start=False)
     domain = raw.lookupByUUIDString(made)
     assert ours.state(made) is DomainState.OFF
@@ -91,7 +92,7 @@ def test_a_domain_s_state_is_told_in_our_words(raw: libvirt.virConnect, ours: Te
     assert ours.state(made) is DomainState.ABSENT
 
 
-def test_what_is_off_or_absent_may_be_shut_down_and_powered_off_again(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_what_is_off_or_absent_may_be_shut_down_and_powered_off_again(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw, start=False)
     for each in (made, NOBODY):
         ours.shut_down(each)
@@ -100,21 +101,21 @@ def test_what_is_off_or_absent_may_be_shut_down_and_powered_off_again(raw: libvi
     assert ours.state(made) is DomainState.OFF
 
 
-def test_power_off_is_at_once_and_keeps_the_domain(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_power_off_is_at_once_and_keeps_the_domain(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw)
     ours.power_off(made)
     assert ours.state(made) is DomainState.OFF
     assert "trio_node" in domains(raw)
 
 
-def test_resuming_what_runs_is_libvirt_s_error_in_our_words(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_resuming_what_runs_is_libvirt_s_error_in_our_words(raw: virConnect, ours: TestDriver) -> None:
     with pytest.raises(ProviderError, match="resuming trio_node: libvirt says: ") as caught:
         ours.resume(define(raw))
     assert caught.value.hint == "./invoke doctor"
 
 
 @pytest.mark.parametrize("start", [True, False])
-def test_removing_a_domain_takes_it_and_no_other(raw: libvirt.virConnect, ours: TestDriver, start: bool) -> None:
+def test_removing_a_domain_takes_it_and_no_other(raw: virConnect, ours: TestDriver, start: bool) -> None:
     other, made = define(raw, "trio_node2"), define(raw, start=start)
     ours.remove_domain(made, "trio_node")
     assert domains(raw) == {"test", "trio_node2"}
@@ -122,21 +123,21 @@ def test_removing_a_domain_takes_it_and_no_other(raw: libvirt.virConnect, ours: 
     ours.remove_domain(made, "trio_node")  # absent is success
 
 
-def test_a_domain_that_keeps_no_definition_is_removed_too(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_a_domain_that_keeps_no_definition_is_removed_too(raw: virConnect, ours: TestDriver) -> None:
     made = str(uuid.uuid4())
     raw.createXML(DOMAIN.format(name="trio_node", uuid=made))
     ours.remove_domain(made, "trio_node")
     assert domains(raw) == {"test"}
 
 
-def test_a_domain_of_our_uuid_with_another_name_is_left_alone(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_a_domain_of_our_uuid_with_another_name_is_left_alone(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw, "somebodys")
     with pytest.raises(NotOurs, match="is called somebodys, not trio_node as recorded"):
         ours.remove_domain(made, "trio_node")
     assert ours.state(made) is DomainState.RUNNING
 
 
-def test_a_name_that_another_domain_has_is_refused(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_a_name_that_another_domain_has_is_refused(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw)
     ours.refuse_foreign_domain("trio_node", made)
     ours.refuse_foreign_domain("nobody", made)
@@ -145,7 +146,7 @@ def test_a_name_that_another_domain_has_is_refused(raw: libvirt.virConnect, ours
     assert "virsh dominfo trio_node" in str(caught.value.hint)
 
 
-def test_a_domain_s_nics_are_read_from_it(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_a_domain_s_nics_are_read_from_it(raw: virConnect, ours: TestDriver) -> None:
     ((mac, network, _tap),) = ours.interfaces(define(raw))
     assert (mac, network) == ("52:54:00:00:00:01", "default")
     assert ours.interfaces(NOBODY) == ()
@@ -194,7 +195,7 @@ def test_a_node_that_goes_off_by_itself_just_now_is_success() -> None:
 # --- networks
 
 
-def test_libvirt_takes_our_network_as_it_is_written(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_libvirt_takes_our_network_as_it_is_written(raw: virConnect, ours: TestDriver) -> None:
     made = str(uuid.uuid4())
     ours.ensure_network(*network_xml(made))
     xml = raw.networkLookupByName("trio_net0").XMLDesc()
@@ -204,7 +205,7 @@ def test_libvirt_takes_our_network_as_it_is_written(raw: libvirt.virConnect, our
     assert "<lease expiry='10080'" in xml
 
 
-def test_a_network_is_made_once_and_started_again(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_a_network_is_made_once_and_started_again(raw: virConnect, ours: TestDriver) -> None:
     made = str(uuid.uuid4())
     for _ in range(2):
         ours.ensure_network(*network_xml(made))
@@ -216,7 +217,7 @@ def test_a_network_is_made_once_and_started_again(raw: libvirt.virConnect, ours:
     assert raw.networkLookupByName("trio_net0").isActive()
 
 
-def test_a_foreign_network_of_our_name_is_refused_and_left_alone(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_a_foreign_network_of_our_name_is_refused_and_left_alone(raw: virConnect, ours: TestDriver) -> None:
     foreign = raw.networkDefineXML("<network><name>trio_net0</name><bridge name='virbr9'/></network>")
     foreign.create()
     made = str(uuid.uuid4())
@@ -228,7 +229,7 @@ def test_a_foreign_network_of_our_name_is_refused_and_left_alone(raw: libvirt.vi
 
 
 @pytest.mark.parametrize("start", [True, False])
-def test_removing_a_network_takes_it_and_no_other(raw: libvirt.virConnect, ours: TestDriver, start: bool) -> None:
+def test_removing_a_network_takes_it_and_no_other(raw: virConnect, ours: TestDriver, start: bool) -> None:
     made = str(uuid.uuid4())
     ours.ensure_network(*network_xml(made))
     if not start:
@@ -243,7 +244,7 @@ def test_a_network_that_libvirt_refuses_is_told_by_name(ours: TestDriver) -> Non
         ours.ensure_network("trio_net0", NOBODY, "<network><name>a/b</name></network>")
 
 
-def test_a_network_that_is_not_there_has_no_leases(raw: libvirt.virConnect, ours: TestDriver) -> None:
+def test_a_network_that_is_not_there_has_no_leases(raw: virConnect, ours: TestDriver) -> None:
     assert ours.leases("nobodys") == ()
     raw.networkLookupByName("default").destroy()
     assert ours.leases("default") == ()
@@ -252,7 +253,9 @@ def test_a_network_that_is_not_there_has_no_leases(raw: libvirt.virConnect, ours
 # --- the pool
 
 
-def test_a_pool_is_made_once_and_forgotten_without_its_files(raw: libvirt.virConnect, ours: TestDriver, tmp_path: Path) -> None:
+def test_a_pool_is_made_once_and_forgotten_without_its_files(
+    raw: virConnect, ours: TestDriver, tmp_path: Path
+) -> None:
     kept = tmp_path / "trio_node.qcow2"
     kept.touch()
     for _ in range(2):
@@ -265,7 +268,7 @@ def test_a_pool_is_made_once_and_forgotten_without_its_files(raw: libvirt.virCon
 
 
 def test_a_pool_that_was_stopped_is_started_and_removed_with_its_definition(
-    raw: libvirt.virConnect, ours: TestDriver, tmp_path: Path
+    raw: virConnect, ours: TestDriver, tmp_path: Path
 ) -> None:
     pool = raw.storagePoolDefineXML(libvirt_xml.pool("stacklab-t", tmp_path))
     ours.ensure_pool("stacklab-t", tmp_path)
@@ -274,7 +277,7 @@ def test_a_pool_that_was_stopped_is_started_and_removed_with_its_definition(
     assert [each.name() for each in raw.listAllStoragePools()] == ["default-pool"]
 
 
-def test_a_pool_of_our_name_on_another_directory_is_refused(raw: libvirt.virConnect, ours: TestDriver, tmp_path: Path) -> None:
+def test_a_pool_of_our_name_on_another_directory_is_refused(raw: virConnect, ours: TestDriver, tmp_path: Path) -> None:
     with pytest.raises(NotOurs, match="a libvirt pool called default-pool exists, on another directory"):
         ours.ensure_pool("default-pool", tmp_path)
     assert raw.storagePoolLookupByName("default-pool").isActive()

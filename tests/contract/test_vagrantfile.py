@@ -23,7 +23,6 @@ pytestmark = pytest.mark.skipif(shutil.which("vagrant") is None, reason="vagrant
 
 TCG = Accelerator(name="TCG", reason="a test")
 KVM = Accelerator(name="KVM", reason="a test")
-BRIDGES = sorted(path.parent.name for path in Path("/sys/class/net").glob("*/bridge"))
 
 
 def load(name: str) -> Lab:
@@ -96,11 +95,15 @@ def test_the_pattern_for_several_nodes_means_these_and_no_other(tmp_path: Path) 
     assert {row[1] for row in rows if row[2] == "state"} == {"controller", "compute2"}, done.stderr
 
 
-@pytest.mark.skipif(not BRIDGES, reason="this host has no bridge, and Vagrant wants one to validate a bridged network")
 def test_a_network_of_the_host_s_own_is_joined_by_its_bridge(tmp_path: Path) -> None:
+    bridge = next((path for path in Path("/sys/class/net").glob("*/bridge")), None)
+    if bridge is None:
+        pytest.skip("this host has no bridge, and Vagrant wants one to validate a bridged network")
     lab = load("contrail-3node")
-    fabric = dataclasses.replace(lab.network("fabric"), mode=NetworkMode.BRIDGED, bridge=BRIDGES[0])
+    fabric = dataclasses.replace(lab.network("fabric"), mode=NetworkMode.BRIDGED, bridge=bridge.parent.name)
     done = run(write(dataclasses.replace(lab, networks=(lab.networks[0], fabric)), tmp_path), "validate")
+    if not bridge.exists():
+        pytest.skip("the bridge of a lab, which was to be tried, went away meanwhile")
     assert (done.returncode, done.stdout.strip()) == (0, "Vagrantfile validated successfully."), done.stderr
 
 

@@ -43,8 +43,9 @@ class Stacklab:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and return at once."""
+        # A shell starts background jobs with SIGINT ignored, and that is inherited by all below.
         return subprocess.Popen(
-            (sys.executable, "-m", "invoke", "--search-root", str(self.checkout), *words),
+            ("env", "--default-signal=INT", sys.executable, "-m", "invoke", "--search-root", self.checkout, *words),
             cwd=self.checkout,
             env=self.environment,
             stdin=subprocess.DEVNULL,

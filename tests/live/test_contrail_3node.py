@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,8 @@ def test_the_answers_are_in_place_and_shut(stacklab: Stacklab, lab: Run) -> None
             text = stacklab.on(LAB, node, f"cat {path}")
             assert text == (DIRECTORY / "answers" / node / path.lstrip("/")).read_text()
             assert passwords["rabbit_password"] in text
-    profile = {node: stacklab.on(LAB, node, "grep ^INSTALL_PROFILE /opt/stack/contrail-installer/localrc") for node in NODES}
+    grep = "grep ^INSTALL_PROFILE /opt/stack/contrail-installer/localrc"
+    profile = {node: stacklab.on(LAB, node, grep) for node in NODES}
     assert profile["controller"].strip() == "INSTALL_PROFILE=ALL"
     assert profile["compute1"].strip() == profile["compute2"].strip() == "INSTALL_PROFILE=COMPUTE"
     assert (DIRECTORY / "secrets.json").stat().st_mode & 0o777 == 0o600
@@ -153,7 +155,8 @@ def test_check_reports_in_json_and_junit_and_finds_what_is_broken(stacklab: Stac
 
 def test_a_node_with_another_host_key_is_refused_loudly(stacklab: Stacklab, lab: Run) -> None:
     for node in NODES:
-        subprocess.run(("ssh", "-F", str(DIRECTORY / "ssh_config"), "-O", "exit", node), capture_output=True, check=False)
+        argv = ("ssh", "-F", str(DIRECTORY / "ssh_config"), "-O", "exit", node)
+        subprocess.run(argv, capture_output=True, check=False)
     known_hosts = DIRECTORY / "known_hosts"
     text = known_hosts.read_text()
     lines = text.splitlines()
@@ -223,9 +226,9 @@ def test_another_checkout_is_refused(stacklab: Stacklab, lab: Run, tmp_path: Pat
 
 
 def test_two_commands_on_one_lab_do_not_run_at_once(stacklab: Stacklab, lab: Run) -> None:
-    first, second = stacklab.start("lab.check", LAB), stacklab.start("lab.up", LAB, "--no-checks")
-    third = stacklab.start("lab.up", LAB, "--no-checks")
-    assert [process.wait(180) for process in (first, second, third)] == [0, 0, 0]
+    started = [stacklab.start("lab.up", LAB, "--no-checks") for _ in range(3)]
+    said = [process.communicate(timeout=180)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
 
 
 def test_destroy_leaves_nothing_behind(stacklab: Stacklab, lab: Run, image: Path) -> None:
@@ -236,88 +239,93 @@ def test_destroy_leaves_nothing_behind(stacklab: Stacklab, lab: Run, image: Path
     assert "nothing of lab" in stacklab.ok("lab.destroy", LAB).out
 
 
+@pytest.fixture
+def mini(stacklab: Stacklab, image: Path) -> Iterator[str]:
+    assert image.is_file()
+    yield "mini-2node"
+    stacklab.run("lab.destroy", "mini-2node")
+
+
 @pytest.mark.parametrize("after_s", [0.6, 1.2, 2.0, 3.0, 6.0])
-def test_a_killed_up_is_put_right(stacklab: Stacklab, image: Path, after_s: float) -> None:
+def test_a_killed_up_is_put_right(stacklab: Stacklab, mini: str, after_s: float) -> None:
     """kill -9 at several points; destroy after some, up again after others."""
-    process = stacklab.start("lab.up", "mini-2node")
+    process = stacklab.start("lab.up", mini)
     time.sleep(after_s)
     process.send_signal(signal.SIGKILL)
-    process.wait()
     process.communicate()
     if after_s in (1.2, 3.0):
-        stacklab.ok("lab.destroy", "mini-2node")
+        stacklab.ok("lab.destroy", mini)
     else:
-        assert "10 of 10 checks passed" in stacklab.ok("lab.up", "mini-2node").out
-        stacklab.ok("lab.destroy", "mini-2node")
+        assert "10 of 10 checks passed" in stacklab.ok("lab.up", mini).out
+        stacklab.ok("lab.destroy", mini)
     deadline = time.monotonic() + 10
-    while left_of("mini-2node") and time.monotonic() < deadline:
+    while left_of(mini) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert left_of("mini-2node") == []
+    assert left_of(mini) == []
 
 
-def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, image: Path) -> None:
-    process = stacklab.start("lab.up", "mini-2node")
+def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, mini: str) -> None:
+    process = stacklab.start("lab.up", mini)
     time.sleep(6)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "next: ./invoke lab.up mini-2node goes on from here" in err
     assert "Traceback" not in err
-    stacklab.ok("lab.destroy", "mini-2node")
-    assert left_of("mini-2node") == []
+    stacklab.ok("lab.destroy", mini)
+    assert left_of(mini) == []
 
 
-def test_a_node_that_never_answers_is_given_up_with_evidence(stacklab: Stacklab, image: Path, tmp_path: Path) -> None:
-    """The seed is blanked between two starts: no keys, so no sshd."""
+def test_a_node_that_never_answers_is_given_up_with_evidence(stacklab: Stacklab, mini: str, tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(PROJECT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__"))
-    spec = checkout / "labs" / "mini-2node.yaml"
+    spec = checkout / "labs" / f"{mini}.yaml"
     spec.write_text(spec.read_text() + "\nchecks:\n  boot_timeout: 1\n")
     mine = Stacklab(checkout=checkout, environment={**stacklab.environment, "PYTHONPATH": str(checkout)})
-    run = mine.run("lab.up", "mini-2node")
+    run = mine.run("lab.up", mini)
     assert run.code == 4
     for word in ("does not answer on 192.168.151.11", "NIC eth0", "lease", "console"):
         assert word in run.err
-    mine.ok("lab.destroy", "mini-2node")
-    assert left_of("mini-2node") == []
+    mine.ok("lab.destroy", mini)
+    assert left_of(mini) == []
 
 
-def test_a_taken_subnet_is_found_before_anything_is_made(stacklab: Stacklab, image: Path) -> None:
+def test_a_taken_subnet_is_found_before_anything_is_made(stacklab: Stacklab, mini: str) -> None:
     subprocess.run(("ip", "link", "add", "taken0", "type", "bridge"), check=True)
     try:
         subprocess.run(("ip", "addr", "add", "192.168.151.77/24", "dev", "taken0"), check=True)
-        run = stacklab.run("lab.up", "mini-2node")
+        run = stacklab.run("lab.up", mini)
     finally:
         subprocess.run(("ip", "link", "del", "taken0"), check=True)
     assert run.code == 7
     assert "192.168.151.0/24" in run.err
     assert "taken0" in run.err
     assert "next:" in run.err
-    assert left_of("mini-2node") in ([], [f"lock {HOME}/locks/lab.mini-2node.lock"])
+    assert left_of(mini) in ([], [f"lock {HOME}/locks/lab.{mini}.lock"])
 
 
-def test_somebody_elses_domain_of_the_same_name_is_never_touched(stacklab: Stacklab, image: Path) -> None:
+def test_somebody_elses_domain_of_the_same_name_is_never_touched(stacklab: Stacklab, mini: str) -> None:
     xml = (
         "<domain type='qemu'><name>mini-2node_node1</name><memory unit='MiB'>64</memory>"
         "<os><type arch='x86_64'>hvm</type></os></domain>"
     )
     subprocess.run(("virsh", "define", "/dev/stdin"), input=xml, text=True, check=True, capture_output=True)
     try:
-        run = stacklab.run("lab.up", "mini-2node")
+        run = stacklab.run("lab.up", mini)
         assert run.code == 4
         assert "mini-2node_node1" in run.err
-        stacklab.ok("lab.destroy", "mini-2node")
+        stacklab.ok("lab.destroy", mini)
         assert "mini-2node_node1" in virsh("list", "--all")
     finally:
         subprocess.run(("virsh", "undefine", "mini-2node_node1"), check=True, capture_output=True)
 
 
-def test_the_driving_process_stays_small(stacklab: Stacklab, image: Path) -> None:
+def test_the_driving_process_stays_small(stacklab: Stacklab, mini: str) -> None:
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:]);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     argv = (sys.executable, "-c", code, sys.executable, "-m", "invoke", "lab.plan", LAB)
-    text = subprocess.run(argv, cwd=PROJECT, env=stacklab.environment, capture_output=True, text=True, check=True).stdout
-    assert int(text.split()[-1]) < 200 * 1024
+    run = subprocess.run(argv, cwd=PROJECT, env=stacklab.environment, capture_output=True, text=True, check=True)
+    assert int(run.stdout.split()[-1]) < 200 * 1024
     assert processes(str(HOME)) == []

@@ -75,7 +75,7 @@ def test_the_trial_has_a_limit_and_ends_by_itself(
         (CommandTimedOut("had no end"), "/dev/kvm opens, but a kernel hung for 10 s under it"),
         (
             CommandFailed("trying: qemu ended with 1\n  qemu ...\n  | error: failed to set MSR 0x10a"),
-            "/dev/kvm opens, but QEMU ended: error: failed to set MSR 0x10a",
+            "/dev/kvm opens, but QEMU under it fails: failed to set MSR 0x10a",
         ),
         (Result(exit_code=0, stdout="Booting from ROM...\n"), "/dev/kvm opens, but the kernel said nothing"),
     ],

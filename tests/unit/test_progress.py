@@ -23,6 +23,9 @@ class FakeListener:
     def said(self, row: str, text: str) -> None:
         self._note("said", row, text)
 
+    def noted(self, row: str, text: str) -> None:
+        self._note("noted", row, text)
+
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         assert elapsed_s >= 0
         self._note("ended", row, stage, error)
@@ -94,3 +97,10 @@ def test_many_threads_are_told_one_at_a_time() -> None:
     assert not listener.was_pressed
     assert len(listener.events) == 4 * 5 * 3
     assert len(progress.timings) == 20
+
+
+def test_a_note_reaches_the_listener_and_needs_none() -> None:
+    listener = FakeListener()
+    Progress(listener).note("host", "TCG")
+    Progress().note("host", "TCG")
+    assert ("noted", "host", "TCG") in listener.events

@@ -200,8 +200,9 @@ def test_any_change_gives_another_mark(changed: Entry) -> None:
     assert marks[0] != marks[1]
 
 
-def test_a_disk_is_whole_mebibytes() -> None:
+def test_a_disk_is_whole_mebibytes_of_ustar() -> None:
     data = seed.image(entries())
+    assert data[257:265] == b"ustar\x0000"  # what busybox's and every other tar reads
     assert len(data) % (1024 * 1024) == 0
     assert len(data) > 0
 

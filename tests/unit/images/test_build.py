@@ -47,6 +47,9 @@ class SayingListener:
     def said(self, row: str, text: str) -> None:
         self.lines.append(f"{row}: {text}")
 
+    def noted(self, row: str, text: str) -> None:
+        self.lines.append(f"{row}: {text}")
+
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         pass
 

@@ -96,5 +96,8 @@ class FakeListener:
     def said(self, row: str, text: str) -> None:
         self.heard.append((row, text))
 
+    def noted(self, row: str, text: str) -> None:
+        self.heard.append((row, text))
+
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         self.heard.append((row, f"{stage} {'ended' if error is None else 'failed'}"))

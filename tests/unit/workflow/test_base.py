@@ -73,7 +73,7 @@ def test_what_cannot_be_reached_is_passed_over_with_the_reason_and_told(host: Fa
     assert choice.stored.name == "own"
     assert list(choice.passed_over.items()) == [("first", why), ("second", why)]
     assert builder.asked == ["own"]
-    assert ("host", f"image own: first: {why}; second: {why}") in host.listener.heard
+    assert ("host", f"image own taken, not first: {why}; second: {why}") in host.listener.heard
 
 
 def test_what_cannot_be_built_is_passed_over_with_the_first_line_of_why(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacklab.errors import ImageError
+from stacklab.errors import ImageError, LabError
 from stacklab.workflow import images, life
 from tests.unit.workflow.fake_host import FakeHost
 
@@ -34,7 +34,7 @@ def test_prune_touches_nothing_when_a_record_cannot_be_read(host: FakeHost) -> N
     host.stock(content=b"newer")
     before = keys(host)
     host.lab().record.write_text("{")
-    with pytest.raises(Exception, match="the record of lab trio is damaged"):
+    with pytest.raises(LabError, match="the record of lab trio is damaged"):
         images.prune(host.context)
     assert keys(host) == before
 

@@ -354,3 +354,13 @@ def test_what_failed_is_raised_with_where_to_look() -> None:
     with pytest.raises(CheckFailed) as caught:
         life.raise_for_checks(make_lab(), [result(passed=False)])
     assert "./invoke lab.console trio" in str(caught.value.hint)
+
+
+def test_rebuild_keeps_the_nodes_when_they_could_not_come_back(up: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise HostError("too little memory")
+
+    monkeypatch.setattr("stacklab.doctor.raise_for", fail)
+    with pytest.raises(HostError, match="too little memory"):
+        life.rebuild(up.context, make_lab(), checks=False)
+    assert life.status(up.context, make_lab().name)[0].states
