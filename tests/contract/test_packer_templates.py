@@ -108,13 +108,6 @@ def test_sh_can_read_the_script(path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_shellcheck_has_nothing_to_say(path: Path) -> None:
-    done = subprocess.run(["shellcheck", "-s", "sh", "-e", "SC2015", path], capture_output=True, text=True, check=False)
-    assert done.stdout == ""
-
-
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", sorted(path.name for path in PACKER.glob("files/*.service")))
 def test_systemd_can_read_the_unit(unit: str, tmp_path: Path) -> None:
