@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from stacklab import files
 from stacklab.errors import RenderError
 
 _FILE_MODE = 0o600  # answers hold passwords
@@ -48,8 +49,8 @@ def _remove_stale(root: Path, wanted: set[Path]) -> list[Path]:
     """Remove whatever is not wanted; links are removed, never followed."""
     parents = {parent for path in wanted for parent in path.parents}
     removed: list[Path] = []
-    for directory, names, files in os.walk(root, topdown=False):
-        for path in (Path(directory, name) for name in (*files, *names)):
+    for directory, names, plain in os.walk(root, topdown=False):
+        for path in (Path(directory, name) for name in (*plain, *names)):
             if path.is_symlink() or not path.is_dir():
                 if path not in wanted or path.is_symlink():
                     path.unlink()
@@ -62,17 +63,7 @@ def _remove_stale(root: Path, wanted: set[Path]) -> list[Path]:
 def _write(root: Path, path: Path, content: bytes) -> bool:
     for parent in reversed(path.relative_to(root).parents):
         _make_directory(root / parent)
-    if path.exists() and path.read_bytes() == content:
-        if path.stat().st_mode & 0o777 != _FILE_MODE:
-            path.chmod(_FILE_MODE)
-        return False
-    # In the same directory, for os.replace; left by a kill, it is stale to the next run.
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.unlink(missing_ok=True)
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE), "wb") as file:
-        file.write(content)
-    scratch.replace(path)
-    return True
+    return files.write(path, content, mode=_FILE_MODE)
 
 
 def _make_directory(path: Path) -> None:

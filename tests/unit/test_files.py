@@ -40,12 +40,12 @@ def test_an_unchanged_file_is_not_touched(tmp_path: Path) -> None:
     assert (path.stat().st_mtime, path.stat().st_ino) == (1, inode)
 
 
-def test_a_changed_text_or_mode_is_written(tmp_path: Path) -> None:
+def test_a_changed_text_is_written_and_a_changed_mode_is_set(tmp_path: Path) -> None:
     path = tmp_path / "file"
     files.write(path, "x")
     assert files.write(path, "y")
     assert path.read_text() == "y"
-    assert files.write(path, "y", mode=0o600)
+    assert not files.write(path, "y", mode=0o600)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
