@@ -91,7 +91,7 @@ def lab_task(body: Callable[..., None]) -> Any:
         except errors.LabError as error:
             raise Exit(str(error), code=error.exit_code) from error
         except KeyboardInterrupt as error:
-            again = errors.Interrupted("interrupted", hint=f"./invoke {shlex.join(sys.argv[1:])} goes on from here")
+            again = errors.Interrupted("interrupted", hint=f"./invoke {_typed()} (it goes on from here)")
             raise Exit(str(again), code=again.exit_code) from error
         except BrokenPipeError as error:
             sys.stdout = None  # nobody is left to flush to
@@ -105,6 +105,12 @@ def lab_task(body: Callable[..., None]) -> Any:
         help={name: text for name, text in known.items() if name in parameters},
         auto_shortflags=False,
     )
+
+
+def _typed() -> str:
+    """What the user typed behind ./invoke, which puts the project in front of it."""
+    words = sys.argv[3:] if sys.argv[1:2] == ["--search-root"] else sys.argv[1:]
+    return shlex.join(words)
 
 
 @contextmanager

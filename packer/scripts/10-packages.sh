@@ -1,5 +1,14 @@
 # What every node promises, on whatever system this is. A bootstrapped image has
 # it all already, and this costs nothing.
+
+# cloud-init works on after sshd answers: it holds APT's lock, and writes what 30 and 90 remove
+if [ -e /var/lib/cloud/instance ]; then
+    for _ in $(seq 300); do
+        [ -e /var/lib/cloud/instance/boot-finished ] && break
+        sleep 1
+    done
+fi
+
 missing=
 for command in sudo python3 fping ip ping sshd tar; do
     command -v "$command" >/dev/null 2>&1 || missing="$missing $command"

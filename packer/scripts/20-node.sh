@@ -60,7 +60,12 @@ if [ -d /run/systemd/system ]; then
     systemctl -q enable serial-getty@ttyS1.service
 fi
 if [ -f /etc/default/grub ]; then
-    sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0"/' /etc/default/grub
-    sed -i 's/^GRUB_TIMEOUT=.*/GRUB_TIMEOUT=0/' /etc/default/grub
+    grub=/etc/default/grub
+    # read after it, so that it wins: cloud images set theirs in there
+    [ -d /etc/default/grub.d ] && grub=/etc/default/grub.d/99-stacklab.cfg
+    {
+        echo 'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0"'
+        echo 'GRUB_TIMEOUT=0'
+    } >> "$grub"
     if command -v update-grub >/dev/null 2>&1; then update-grub; else grub2-mkconfig -o /boot/grub2/grub.cfg; fi
 fi

@@ -33,10 +33,12 @@ UNIT
 for generator in cryptsetup gpt-auto hibernate-resume integritysetup veritysetup system-update; do
     ln -sf /dev/null "/etc/systemd/system-generators/systemd-$generator-generator"
 done
+# the seed disk has no netplan: what is left of it would take the NICs that the seed does not name
+rm -f /etc/netplan/*.yaml
 # cloud-init has done its work (it let Packer in); the seed disk does its later one
 if [ -d /etc/cloud ]; then
     touch /etc/cloud/cloud-init.disabled
-    rm -f /etc/netplan/50-cloud-init.yaml /etc/network/interfaces.d/50-cloud-init*
+    rm -f /etc/network/interfaces.d/50-cloud-init* /etc/sudoers.d/90-cloud-init-users
     mask cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service
     userdel -r -f ubuntu 2>/dev/null || userdel -r -f debian 2>/dev/null || true
 fi

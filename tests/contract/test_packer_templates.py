@@ -122,6 +122,91 @@ def test_systemd_can_read_the_unit(unit: str, tmp_path: Path) -> None:
     assert (done.returncode, about_it) == (0, [])
 
 
+# --- scripts, run for real on a root of their own
+
+
+class Machine:
+    """A root directory for parts of the scripts, whose absolute paths are led there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.bin = root / "bin"
+        self.called = root / "called"
+        self.bin.mkdir()
+        self.called.touch()
+        for name in ("sleep", "update-grub", "userdel", "systemctl", "apt-get"):  # never this machine's own
+            fake = self.bin / name
+            fake.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.called}\n')
+            fake.chmod(0o755)
+
+    def write(self, path: str, text: str = "") -> Path:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        return target
+
+    def run(self, script: str, *, since: str = "") -> None:
+        """Run a script, or its part that begins with the line `since`."""
+        text = (PACKER / "scripts" / script).read_text()
+        text = text[text.index(since) :]
+        for top in ("/etc/", "/run/", "/lib/", "/var/", "/boot/"):
+            text = text.replace(f" {top}", f" {self.root}{top}").replace(f'"{top}', f'"{self.root}{top}')
+            text = text.replace(f"={top}", f"={self.root}{top}")
+        environment = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
+        subprocess.run(["sh", "-eu"], input=text, text=True, env=environment, timeout=30, check=True)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("has_more", [False, True], ids=["one file", "a cloud image's grub.d"])
+def test_a_kernel_is_told_to_call_its_nics_eth(has_more: bool, machine: Machine) -> None:
+    """Debian's cloud image sets its command line in grub.d: the NIC was ens2, and no seed's file fitted it."""
+    theirs = 'GRUB_CMDLINE_LINUX="quiet theirs"\nGRUB_TIMEOUT=5\n'
+    machine.write("etc/default/grub", theirs)
+    if has_more:
+        machine.write("etc/default/grub.d/10_cloud.cfg", theirs)
+    machine.run("20-node.sh", since="if [ -f /etc/default/grub ]")
+    # as grub-mkconfig reads them
+    read = 'for f in "$0"/grub "$0"/grub.d/*.cfg; do [ ! -e "$f" ] || . "$f"; done; echo "$GRUB_TIMEOUT $GRUB_CMDLINE_LINUX"'
+    argv = ["sh", "-c", read, machine.root / "etc/default"]
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert said == "0 console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0\n"
+    assert machine.called.read_text() == "update-grub \n"
+
+
+def test_nothing_of_a_cloud_images_network_and_rights_stays(machine: Machine) -> None:
+    machine.write("etc/cloud/cloud.cfg")
+    machine.write("etc/sudoers.d/50-stack")
+    gone = [
+        machine.write(path)
+        for path in (
+            "etc/netplan/50-cloud-init.yaml",
+            "etc/netplan/90-default.yaml",
+            "etc/network/interfaces.d/50-cloud-init.cfg",
+            "etc/sudoers.d/90-cloud-init-users",
+        )
+    ]
+    machine.run("30-lean.sh")
+    assert [path for path in gone if path.exists()] == []
+    assert (machine.root / "etc/sudoers.d/50-stack").exists()
+    assert (machine.root / "etc/cloud/cloud-init.disabled").exists()
+
+
+@pytest.mark.parametrize(("has_begun", "is_over", "waited"), [(False, False, 0), (True, True, 0), (True, False, 300)])
+def test_a_build_waits_for_cloud_init_but_not_for_ever(
+    has_begun: bool, is_over: bool, waited: int, machine: Machine
+) -> None:
+    if has_begun:
+        machine.write("var/lib/cloud/instance/datasource")
+    if is_over:
+        machine.write("var/lib/cloud/instance/boot-finished")
+    machine.run("10-packages.sh")
+    assert machine.called.read_text().splitlines().count("sleep 1") == waited
+
+
 # --- the seed, run for real on a root of its own
 
 
