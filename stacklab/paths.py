@@ -64,6 +64,11 @@ class HostPaths:
         return self.root / "locks"
 
     @property
+    def logs(self) -> Path:
+        """What builds and the bench printed."""
+        return self.root / "logs"
+
+    @property
     def accelerator(self) -> Path:
         """The cached verdict on KVM, per kernel."""
         return self.root / "accelerator.json"

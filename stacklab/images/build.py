@@ -88,7 +88,7 @@ class Builder:
         def say(text: str) -> None:
             self.progress.say(row, text)
 
-        log = self.paths.root / "logs" / f"image.{image.name}.log"
+        log = self.paths.logs / f"image.{image.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)  # root's, perhaps
         log.touch()  # who watches it may be first

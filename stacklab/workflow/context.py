@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from stacklab import accelerator, locks, record
 from stacklab.accelerator import Accelerator
@@ -73,19 +76,36 @@ class Context:
         if not root.exists() and os.geteuid() != 0 and not os.access(root.parent, os.W_OK):
             argv = ("sudo", "-n", "install", "-d", "-m", "2775", "-o", str(os.getuid()), "-g", "libvirt", str(root))
             self.runner.run(Command(argv=argv, what=f"making {root}"))
+        shared = (root, self.host.labs, self.host.images, self.host.volumes, self.host.locks, self.host.logs)
         try:
-            for directory in (root, self.host.labs, self.host.images, self.host.volumes, self.host.locks):
-                directory.mkdir(parents=True, exist_ok=True)
+            for directory in shared:
+                if not directory.is_dir():
+                    directory.mkdir(parents=True)
+                    _share(directory)
         except OSError as error:
             raise HostError(
                 f"{error.filename}: {error.strerror}",
                 hint=f"sudo install -d -m 2775 -g libvirt {root}, or set STACKLAB_HOME to a directory of your own",
             ) from error
+        closed = [str(directory) for directory in shared if not os.access(directory, os.W_OK)]
+        if closed:
+            raise HostError(
+                f"no right to write in {', '.join(closed)}",
+                hint=f"sudo chgrp -R libvirt {root} && sudo chmod -R g+rwX {root}, or set STACKLAB_HOME to a directory "
+                "of your own",
+            )
 
     def other_labs(self, name: str) -> tuple[Lab, ...]:
         """The labs on record on this host but for this one, as they were brought up."""
         found = (last_resolved(self.host.lab(other)) for other in record.names(self.host) if other != name)
         return tuple(lab for lab in found if lab is not None)
+
+
+def _share(directory: Path) -> None:
+    """Let all who may use libvirt write there: images and records are one set per host."""
+    with contextlib.suppress(KeyError, PermissionError):
+        os.chown(directory, -1, grp.getgrnam("libvirt").gr_gid)
+        directory.chmod(0o2775)
 
 
 def last_resolved(paths: LabPaths) -> Lab | None:

@@ -170,8 +170,8 @@ def test_a_kernel_is_told_to_call_its_nics_eth(has_more: bool, machine: Machine)
         machine.write("etc/default/grub.d/10_cloud.cfg", theirs)
     machine.run("20-node.sh", since="if [ -f /etc/default/grub ]")
     # as grub-mkconfig reads them
-    read = 'for f in "$0"/grub "$0"/grub.d/*.cfg; do [ ! -e "$f" ] || . "$f"; done; echo "$GRUB_TIMEOUT $GRUB_CMDLINE_LINUX"'
-    argv = ["sh", "-c", read, machine.root / "etc/default"]
+    read = 'for f in "$0" "$0".d/*.cfg; do [ ! -e "$f" ] || . "$f"; done; echo "$GRUB_TIMEOUT $GRUB_CMDLINE_LINUX"'
+    argv = ["sh", "-c", read, str(machine.root / "etc/default/grub")]
     said = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout
     assert said == "0 console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0\n"
     assert machine.called.read_text() == "update-grub \n"

@@ -136,7 +136,7 @@ def test_what_all_labs_share_is_made(tmp_path: Path) -> None:
     context = make(tmp_path / "home")
     for _ in range(2):
         context.prepare_root()
-    assert {path.name for path in (tmp_path / "home").iterdir()} == {"labs", "images", "volumes", "locks"}
+    assert {path.name for path in (tmp_path / "home").iterdir()} == {"labs", "images", "volumes", "locks", "logs"}
 
 
 def test_who_is_not_root_asks_sudo_for_a_home_that_is_not_theirs(
@@ -144,11 +144,22 @@ def test_who_is_not_root_asks_sudo_for_a_home_that_is_not_theirs(
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr("os.getuid", lambda: 1000)
-    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path)
     make(tmp_path / "home", fake_runner.on("sudo")).prepare_root()
     assert fake_runner.argvs == [
         ("sudo", "-n", "install", "-d", "-m", "2775", "-o", "1000", "-g", "libvirt", str(tmp_path / "home"))
     ]
+
+
+def test_a_home_that_others_keep_shut_is_told_with_how_to_open_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make(tmp_path / "home")
+    context.prepare_root()
+    monkeypatch.setattr("os.access", lambda path, _mode: Path(path).name != "locks")
+    with pytest.raises(HostError, match=r"no right to write in \S*home/locks") as caught:
+        context.prepare_root()
+    assert "chgrp -R libvirt" in str(caught.value.hint)
 
 
 def test_a_home_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
