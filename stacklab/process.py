@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -53,6 +53,11 @@ class Result:
     stdout: str = ""
     stderr: str = ""
     elapsed_s: float = 0.0
+
+
+def as_root(argv: Sequence[str]) -> tuple[str, ...]:
+    """The same command line with root's rights; sudo must not ask, for nobody may be there to answer."""
+    return tuple(argv) if os.geteuid() == 0 else ("sudo", "-n", *argv)
 
 
 class Runner(Protocol):

@@ -179,4 +179,4 @@ def _end(lab: Lab, node: Node) -> tuple[IPv4Address, str]:
 def _shown(source: Path) -> str:
     """The spec's name as a comment may hold it; the same in every checkout."""
     path = source.relative_to(PROJECT) if source.is_relative_to(PROJECT) else source
-    return re.sub(r"[^a-z0-9._/-]", "?", path.as_posix(), flags=re.IGNORECASE).replace(_GREPPED, "?")
+    return re.sub(r"[^A-Za-z0-9._/-]", "?", path.as_posix()).replace(_GREPPED, "?")

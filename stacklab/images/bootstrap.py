@@ -14,7 +14,7 @@ from stacklab.errors import CommandFailed, HostError, ImageError
 from stacklab.images import mirror
 from stacklab.images.catalogue import DISK, Image
 from stacklab.paths import PROJECT
-from stacklab.process import Command, Runner
+from stacklab.process import Command, Runner, as_root
 
 _HOOKS = PROJECT / "packer" / "bootstrap"
 _OFFSET = 1024 * 1024  # the partition begins at 1 MiB, as everybody's does
@@ -38,11 +38,6 @@ class Bootstrapped:
 
     disk: Path
     kernel: Path
-
-
-def as_root(argv: Sequence[str]) -> tuple[str, ...]:
-    """The same command line with root's rights."""
-    return tuple(argv) if os.geteuid() == 0 else ("sudo", "-n", *argv)
 
 
 def recipe(image: Image) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from stacklab.images import bootstrap, download, store
 from stacklab.images.catalogue import Image, SourceKind
 from stacklab.images.store import DISK, StoredImage
 from stacklab.paths import PROJECT, HostPaths
-from stacklab.process import Command, Runner
+from stacklab.process import Command, Runner, as_root
 from stacklab.progress import Progress
 from stacklab.tools import packer, qemu_img
 
@@ -203,7 +203,7 @@ def _remove(work: Path, runner: Runner) -> None:
     """Delete a build's directory; packages were unpacked there as root."""
     shutil.rmtree(work, ignore_errors=True)
     if work.exists():
-        argv = bootstrap.as_root(("rm", "-rf", "--one-file-system", str(work)))
+        argv = as_root(("rm", "-rf", "--one-file-system", str(work)))
         runner.run(Command(argv=argv, what="removing what a build left"))
 
 

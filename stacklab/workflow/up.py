@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -17,6 +18,7 @@ from stacklab.checks.result import CheckResult, raise_for
 from stacklab.errors import CommandFailed, LabError
 from stacklab.model import Lab, NetworkStyle, Node
 from stacklab.paths import LabPaths
+from stacklab.process import Command, as_root
 from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.record import LabRecord, NodeRecord
 from stacklab.tools import qemu_img, ssh
@@ -177,10 +179,19 @@ class Bringing:
         waiter = Waiter(self._lab, self._paths, self._record, provider, self._progress)
         if nodes:
             provider.up(self._lab, self._paths, self._record, [node.name for node in nodes])
+            self._open_consoles(nodes)
             for node in nodes:
                 self._keep(self._record.with_node(dataclasses.replace(self._record_of(node), is_created=True)))
         waiter.start(self._lab.nodes)
         waiter.finish()
+
+    def _open_consoles(self, nodes: Sequence[Node]) -> None:
+        """Let us read what our nodes say: virtlogd makes the files anew, root's and shut, in our 0700 directory."""
+        if os.geteuid() == 0:
+            return
+        argv = as_root(("chmod", "0644", *(str(self._paths.console(node.name)) for node in nodes)))
+        with contextlib.suppress(LabError):  # without sudo the nodes run all the same
+            self._context.runner.run(Command(argv=argv, what="opening the console logs"))
 
     def _place_answers(self, rendered: Rendered, *, fresh: set[str]) -> None:
         """Bring changed answer files to nodes that ran already; new nodes have them from their seeds."""

@@ -240,3 +240,10 @@ def test_any_lab_renders_and_passes_the_guard(lab: Lab, secrets: dict[str, str])
         role = lab.node(node).role
         assert bool(files) is (role is not Role.NODE)
         assert all(text.endswith("\n") and "\r" not in text for text in files.values())
+
+
+def test_a_checkout_below_a_path_of_another_script_is_shown_in_ascii() -> None:
+    # "İ" is an i to a pattern that ignores case, and so slipped through one.
+    lab = dataclasses.replace(make_lab(), source=Path("/home/İpek/labs/x.yaml"))
+    text = render(lab, SECRETS)["controller"][PurePosixPath("/opt/stack/devstack/localrc")]
+    assert "/home/?pek/labs/x.yaml" in text
