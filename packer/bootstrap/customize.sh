@@ -13,7 +13,8 @@ chmod 0700 "$root/home/stack/.ssh"
 printf '[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n' \
     > "$root/etc/systemd/network/10-eth0.network"
 chroot "$root" systemctl -q enable systemd-networkd.service
-echo 'LABEL=root / ext4 rw,noatime,discard 0 1' > "$root/etc/fstab"
+# no fsck: the journal does, and a node that it can't help is thrown away
+echo '/dev/vda1 / ext4 rw,noatime,discard 0 0' > "$root/etc/fstab"
 echo stacklab > "$root/etc/hostname"
 printf '127.0.0.1 localhost stacklab\n' > "$root/etc/hosts"
 # the builder's name servers are QEMU's own during the build, the lab network's later
@@ -21,4 +22,4 @@ echo 'nameserver 10.0.2.3' > "$root/etc/resolv.conf"
 
 mkdir -p "$root/boot/extlinux"
 printf 'DEFAULT linux\nPROMPT 0\nTIMEOUT 0\nLABEL linux\n  LINUX /vmlinuz\n  INITRD /initrd.img\n  APPEND %s\n' \
-    'root=LABEL=root rw console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0' > "$root/boot/extlinux/extlinux.conf"
+    'root=/dev/vda1 rootfstype=ext4 rw fsck.mode=skip console=ttyS0 net.ifnames=0 biosdevname=0' > "$root/boot/extlinux/extlinux.conf"
