@@ -23,6 +23,10 @@ from stacklab.process import Command, Runner, as_root
 from stacklab.progress import Progress
 from stacklab.tools import packer, qemu_img
 
+# An installer unpacks itself into memory. Under TCG a cloud image takes minutes to let us in,
+# a whole installation hours.
+_MEMORY_MIB = {SourceKind.BOOTSTRAP: 1024, SourceKind.CLOUD: 1024, SourceKind.INSTALLER: 2048}
+_SSH_TIMEOUT = {SourceKind.BOOTSTRAP: "10m", SourceKind.CLOUD: "20m", SourceKind.INSTALLER: "3h"}
 _TIMEOUT_S = 4 * 3600.0  # an installer under TCG takes hours
 _WAIT_FOR_OTHER_BUILD_S = 4 * 3600.0
 
@@ -111,15 +115,17 @@ class Builder:
             return self._packer(image, source, key, work, accelerator, log)
 
     def _packer(self, image: Image, source: Path, key: Path, work: Path, accelerator: Accelerator, log: Path) -> Path:
-        kind = "installer" if image.source is SourceKind.INSTALLER else "disk"
         templates = work / "template"
-        shutil.copytree(PROJECT / "packer" / kind, templates)
+        shutil.copytree(PROJECT / "packer" / "image", templates)
         version = packer.parse_version(self.runner.run(packer.version()).stdout)
         if packer.needs_plugins(version):
             (templates / "plugins.pkr.hcl.in").rename(templates / "plugins.pkr.hcl")
             self.runner.run(packer.init(templates))
         variables: dict[str, object] = {
             "source": str(source),
+            "is_disk": image.source is not SourceKind.INSTALLER,
+            "memory_mib": _MEMORY_MIB[image.source],
+            "ssh_timeout": _SSH_TIMEOUT[image.source],
             "output": str(work / "out"),
             "accelerator": accelerator.qemu_name,
             "cpu": accelerator.cpu_model if image.cpu == "qemu64" else image.cpu,

@@ -27,9 +27,9 @@ from stacklab.paths import PROJECT, HostPaths
 DISK = catalogue.DISK
 
 _INPUTS = {
-    SourceKind.BOOTSTRAP: ("bootstrap", "disk", "scripts", "files"),
-    SourceKind.CLOUD: ("cloud", "disk", "scripts", "files"),
-    SourceKind.INSTALLER: ("installer", "answers", "scripts", "files"),
+    SourceKind.BOOTSTRAP: ("bootstrap", "image", "scripts", "files"),
+    SourceKind.CLOUD: ("cloud", "image", "scripts", "files"),
+    SourceKind.INSTALLER: ("answers", "image", "scripts", "files"),
 }
 _KEY = re.compile("-[0-9a-f]{12}-[0-9a-f]{8}")  # of a key, what follows the image's name
 _CHUNK = 1024 * 1024

@@ -42,18 +42,24 @@ def _variables(directory: Path) -> dict[str, object]:
         "files": str(PACKER / "files"),
         "scripts": [str(path) for path in sorted((PACKER / "scripts").iterdir())],
         "disk_mib": "49152",
+        "memory_mib": 1024,
+        "ssh_timeout": "20m",
     }
 
 
 EXTRA: Mapping[str, Mapping[str, object]] = {
-    "disk": {"cd_files": []},
-    "installer": {"http": "/tmp", "boot_command": ["<up><tab> text ks=http://{{ .HTTPIP }}:{{ .HTTPPort }}/a<enter>"]},
+    "disk": {"is_disk": True, "cd_files": []},
+    "installer": {
+        "is_disk": False,
+        "http": "/tmp",
+        "boot_command": ["<up><tab> text ks=http://{{ .HTTPIP }}:{{ .HTTPPort }}/a<enter>"],
+    },
 }
 
 
-def _validate(kind: str, directory: Path, variables: Mapping[str, object]) -> None:
+def _validate(directory: Path, variables: Mapping[str, object]) -> None:
     template = directory / "template"
-    shutil.copytree(PACKER / kind, template)
+    shutil.copytree(PACKER / "image", template)
     if packer.needs_plugins(packer.parse_version(RUNNER.run(packer.version()).stdout)):
         (template / "plugins.pkr.hcl.in").rename(template / "plugins.pkr.hcl")
         try:
@@ -68,12 +74,12 @@ def _validate(kind: str, directory: Path, variables: Mapping[str, object]) -> No
 @needs_packer
 @pytest.mark.parametrize("kind", EXTRA)
 def test_packer_accepts_the_template_with_our_variables(kind: str, tmp_path: Path) -> None:
-    _validate(kind, tmp_path, {**_variables(tmp_path), **EXTRA[kind]})
+    _validate(tmp_path, {**_variables(tmp_path), **EXTRA[kind]})
 
 
 @needs_packer
 def test_packer_accepts_a_cloud_images_seed(tmp_path: Path) -> None:
-    _validate("disk", tmp_path, {**_variables(tmp_path), "cd_files": [str(tmp_path / "seed")]})
+    _validate(tmp_path, {**_variables(tmp_path), "is_disk": True, "cd_files": [str(tmp_path / "seed")]})
 
 
 @needs_packer
@@ -87,7 +93,7 @@ def test_packer_refuses_variables_that_the_template_does_not_name(kind: str, cha
     else:
         variables["accelerator"] = "a spoon"
     with pytest.raises(CommandFailed):
-        _validate(kind, tmp_path, variables)
+        _validate(tmp_path, variables)
 
 
 @needs_packer

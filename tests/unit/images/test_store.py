@@ -58,9 +58,9 @@ def test_touching_any_one_input_file_changes_the_address(kind: SourceKind, packe
 @pytest.mark.parametrize(
     ("kind", "directories"),
     [
-        (SourceKind.BOOTSTRAP, {"bootstrap", "disk", "scripts", "files"}),
-        (SourceKind.CLOUD, {"cloud", "disk", "scripts", "files"}),
-        (SourceKind.INSTALLER, {"installer", "answers", "scripts", "files"}),
+        (SourceKind.BOOTSTRAP, {"bootstrap", "image", "scripts", "files"}),
+        (SourceKind.CLOUD, {"cloud", "image", "scripts", "files"}),
+        (SourceKind.INSTALLER, {"answers", "image", "scripts", "files"}),
     ],
 )
 def test_the_inputs_are_what_the_build_reads(kind: SourceKind, directories: set[str]) -> None:

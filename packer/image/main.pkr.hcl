@@ -1,9 +1,15 @@
-# An installer's ISO -> the base image of a lab: Packer types the boot command,
-# the installer fetches its answers (preseed, kickstart) from Packer's own web server.
+# What a source left (a disk that boots, or an installer's ISO) -> the base image of
+# a lab. Valid on Packer 1.6.6 and on current Packer with its qemu plugin, which
+# plugins.pkr.hcl.in asks for (1.6 rejects that block, so it has another name).
 
 variable "source" {
   type        = string
-  description = "The ISO, already downloaded and verified."
+  description = "The disk or the ISO to start from, already verified."
+}
+
+variable "is_disk" {
+  type        = bool
+  description = "A disk that boots (bootstrap, cloud); otherwise an installer's ISO."
 }
 
 variable "output" {
@@ -11,41 +17,61 @@ variable "output" {
   description = "A directory that does not exist yet."
 }
 
+variable "disk_mib" {
+  type = string
+}
+
 variable "accelerator" {
   type = string
 }
 
 variable "cpu" {
-  type = string
+  type        = string
+  description = "qemu64 under TCG: libvirt's pick may hang there."
+}
+
+variable "memory_mib" {
+  type = number
 }
 
 variable "private_key" {
   type        = string
-  description = "Opens `stack` for this build alone; its public half is in the answers."
+  description = "Opens `stack` for this build alone; the last script takes it out again."
+}
+
+variable "ssh_timeout" {
+  type        = string
+  description = "A cloud image under TCG takes minutes, a whole installation hours."
 }
 
 variable "files" {
-  type = string
+  type        = string
+  description = "Directory with what the scripts install."
 }
 
 variable "scripts" {
   type = list(string)
 }
 
+variable "cd_files" {
+  type        = list(string)
+  default     = []
+  description = "cloud-init's NoCloud seed, for images that listen to one."
+}
+
 variable "http" {
   type        = string
-  description = "Directory with the file `answers`."
+  default     = ""
+  description = "Directory with the installer's `answers`, served by Packer."
 }
 
 variable "boot_command" {
-  type = list(string)
+  type    = list(string)
+  default = []
 }
 
-variable "disk_mib" {
-  type = string
-}
-
-source "qemu" "installer" {
+source "qemu" "image" {
+  disk_image       = var.is_disk
   iso_url          = var.source
   iso_checksum     = "none" # verified against the catalogue's pin before Packer starts
   disk_size        = "${var.disk_mib}M"
@@ -59,24 +85,26 @@ source "qemu" "installer" {
 
   accelerator    = var.accelerator
   headless       = true
-  memory         = 2048
+  memory         = var.memory_mib
   cpus           = 2
   net_device     = "virtio-net"
   qemuargs       = [["-cpu", var.cpu], ["-serial", "file:${var.output}.console.log"], ["-device", "virtio-rng-pci"]]
+  cd_files       = var.cd_files
+  cd_label       = "cidata"
   http_directory = var.http
 
-  boot_wait              = "5s"
+  boot_wait              = var.is_disk ? "1s" : "5s"
   boot_command           = var.boot_command
   ssh_username           = "stack"
   ssh_private_key_file   = var.private_key
-  ssh_timeout            = "3h" # a whole installation under TCG
+  ssh_timeout            = var.ssh_timeout
   ssh_handshake_attempts = 2000
   shutdown_command       = "sudo systemctl poweroff 2>/dev/null || sudo shutdown -P now"
   shutdown_timeout       = "10m"
 }
 
 build {
-  sources = ["source.qemu.installer"]
+  sources = ["source.qemu.image"]
 
   provisioner "file" {
     source      = var.files
