@@ -40,6 +40,9 @@ rm /etc/ssh/sshd_config.new
 mkdir -p /etc/sysctl.d
 echo 'net.ipv4.ping_group_range = 0 2147483647' > /etc/sysctl.d/50-stacklab-ping.conf
 
+# Room first: not every published image has filled its disk by now.
+/usr/local/sbin/stacklab-late
+
 # 1 GiB at most: more only hides that a node is too small, by making it crawl
 if [ ! -f /swapfile ]; then
     fallocate -l 1G /swapfile || dd if=/dev/zero of=/swapfile bs=1M count=1024
@@ -64,7 +67,7 @@ if [ -f /etc/default/grub ]; then
     # read after it, so that it wins: cloud images set theirs in there
     [ -d /etc/default/grub.d ] && grub=/etc/default/grub.d/99-stacklab.cfg
     {
-        echo 'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0"'
+        echo 'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0 no_timer_check"'
         echo 'GRUB_TIMEOUT=0'
     } >> "$grub"
     if command -v update-grub >/dev/null 2>&1; then update-grub; else grub2-mkconfig -o /boot/grub2/grub.cfg; fi

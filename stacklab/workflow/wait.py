@@ -20,6 +20,7 @@ _POLL_S = 0.25
 _LOOK_EVERY_S = 2.0
 _CONNECT_S = 1.0
 _PORT = 22
+_PANIC = "Kernel panic - not syncing"
 
 
 class Waiter:
@@ -83,7 +84,10 @@ class Waiter:
                 state = self._provider.status(self._record).get(node.name, DomainState.ABSENT)
                 if state in (DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT):
                     raise self._not_ready(node, f"is {state} while it should boot")
-                last = (tail(self._paths.console(node.name), 1) or ("",))[0].strip()
+                lines = tail(self._paths.console(node.name))
+                if any(_PANIC in line for line in lines):
+                    raise self._not_ready(node, "will never answer: its kernel panicked")
+                last = (lines or ("",))[-1].strip()
                 waited = f"{now - started:.0f} of {limit:.0f} s"
                 self._progress.say(node.name, f"waiting for ssh on {address}, {waited}; console: {last[:60]}")
             time.sleep(_POLL_S)

@@ -179,7 +179,7 @@ def test_a_kernel_is_told_to_call_its_nics_eth(has_more: bool, machine: Machine)
     read = 'for f in "$0" "$0".d/*.cfg; do [ ! -e "$f" ] || . "$f"; done; echo "$GRUB_TIMEOUT $GRUB_CMDLINE_LINUX"'
     argv = ["sh", "-c", read, str(machine.root / "etc/default/grub")]
     said = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout
-    assert said == "0 console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0\n"
+    assert said == "0 console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0 no_timer_check\n"
     assert machine.called.read_text() == "update-grub \n"
 
 

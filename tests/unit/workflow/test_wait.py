@@ -190,3 +190,14 @@ def test_what_keeps_a_connection_from_being_made_is_told(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(socket, "create_connection", connect)
     assert wait.banner("10.0.0.1") == (False, "[Errno 111] Connection refused")
+
+
+def test_a_kernel_that_panicked_is_told_long_before_its_time_is_up(waiting: Waiting) -> None:
+    waiting.refused = {COMPUTE}
+    console = waiting.paths.console("compute1")
+    console.parent.mkdir(parents=True, exist_ok=True)
+    console.write_text("[    0.008000] ---[ end Kernel panic - not syncing: IO-APIC + timer doesn't work! ]---\n")
+    started = time.monotonic()
+    with pytest.raises(NodeNotReady, match="node compute1 will never answer: its kernel panicked\n  evidence of com"):
+        waiting.run()
+    assert time.monotonic() - started < 5
