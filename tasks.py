@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json as jsonlib
+import logging
 import shlex
 import signal
 import sys
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from stacklab.model import Lab
     from stacklab.workflow.context import Context
 
+logging.getLogger("vagrant").addHandler(logging.NullHandler())  # python-vagrant: preflight tells it better
+
 LABS = PROJECT / "labs"
 HELP = {
     "name": "what it is about: a lab's name is that of its file in labs/, without .yaml",
@@ -34,7 +37,8 @@ HELP = {
     "node": "one node; if left out: the controller, or (exec) all",
     "checks": "--no-checks returns when the nodes answer, without checking them",
     "force": "build it anew, with today's packages",
-    "files": "spec files; if left out: all of labs/",
+    "rest of validate": "spec files; if left out: all of labs/",
+    "rest of exec_": "the command stands behind `--`",
     "follow": "keep printing what comes (Ctrl-C ends it)",
     "interactive": "a login on the serial line instead of what was printed so far",
 }
@@ -96,8 +100,13 @@ def lab_task(body: Callable[..., None]) -> Any:
         except BrokenPipeError as error:
             sys.stdout = None  # nobody is left to flush to
             raise Exit(code=141) from error
+        except OSError as error:
+            if (told := errors.of_host(error)) is None:
+                raise
+            sys.stdout = sys.stdout if error.filename else None  # its disk may be full: it can't be flushed
+            raise Exit(str(told), code=told.exit_code) from error
 
-    known = {**HELP, "rest": HELP["files"] if body.__name__ == "validate" else HELP["name"]}
+    known = {**HELP, "rest": HELP.get(f"rest of {body.__name__}", HELP["name"])}
     parameters = inspect.signature(body).parameters
     return LabTask(
         wrapped,
@@ -255,15 +264,16 @@ def ssh(_c: Any, name: str, node: str = "") -> None:
 
 
 @lab_task
-def exec_(_c: Any, name: str, node: str = "") -> None:
+def exec_(_c: Any, name: str, rest: list[str] | None = None, node: str = "") -> None:
     """Run what follows `--` on all nodes at once: ./invoke lab.exec LAB -- uptime."""
     from stacklab.views import output
     from stacklab.workflow import life
 
     # Not invoke's remainder: it has lost which words belong together.
     words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-    if not words:
-        raise errors.LabError("no command given", hint=f"./invoke lab.exec {name} -- uptime")
+    if rest or not words:
+        line = shlex.join([*(rest or ()), *words]) or "uptime"
+        raise errors.LabError("no command given behind `--`", hint=f"./invoke lab.exec {name} -- {line}")
     with session() as context:
         results = life.execute(context, name, words, [node] if node else [])
     output.by_node(results)
@@ -361,12 +371,11 @@ def test_(_c: Any, live: bool = True) -> None:
 @lab_task
 def bench_up(_c: Any, name: str = "contrail-3node") -> None:
     """Compare lab.up with bare QEMU and with plain `vagrant up`, in one run."""
+    from stacklab.views import tables
     from stacklab.workflow import bench
 
     with session(f"bench.up {name}") as context:
         rows = bench.measure(context, load(spec.find(name, LABS)))
-    from stacklab.views import tables
-
     show(tables.table(("what", "seconds", "ratio", "wanted"), rows))
 
 

@@ -21,6 +21,7 @@ The number is the exit code of `invoke`. `hint` is the next thing to type.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -123,6 +124,23 @@ class HostError(LabError):
     """This host cannot do what the lab needs: memory, disk, subnet, rights."""
 
     exit_code = 7
+
+
+_OF_THE_HOST = frozenset({
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO,
+})  # fmt: skip
+
+
+def of_host(error: OSError) -> HostError | None:
+    """What this machine refused, in our words; None where the cause may as well be a bug."""
+    if error.errno not in _OF_THE_HOST:
+        return None
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename is not None:
+        hint = f"ls -ld {error.filename}, or set STACKLAB_HOME to a directory of your own"
+    else:
+        hint = "df -h, then ./invoke image.prune" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "./invoke doctor"
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return HostError(f"{where}{error.strerror}", hint=hint)
 
 
 class ImageError(LabError):

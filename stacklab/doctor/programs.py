@@ -42,6 +42,7 @@ PROGRAMS = (
     Program(name="sfdisk", apt="fdisk", dnf="util-linux", builds_images=True),
     Program(name="mke2fs", apt="e2fsprogs", dnf="e2fsprogs", version=("-V",), builds_images=True),
     Program(name="setpriv", apt="util-linux", dnf="util-linux"),
+    Program(name="flock", apt="util-linux", dnf="util-linux"),
     Program(name="ssh", apt="openssh-client", dnf="openssh-clients", version=("-V",), tested="9.2"),
     Program(name="fping", apt="fping", dnf="fping"),
 )

@@ -102,6 +102,8 @@ class VagrantLibvirt:
             self._libvirt.remove_domain(found.uuid, found.domain)
             found.overlay.unlink(missing_ok=True)
             found.seed.unlink(missing_ok=True)
+            for half in found.seed.parent.glob(f".{found.seed.name}.*"):  # of a run that was killed; it holds keys
+                half.unlink(missing_ok=True)
         shutil.rmtree(vagrant.dotfile(paths.root) / "machines" / node, ignore_errors=True)
         paths.console(node).unlink(missing_ok=True)
 

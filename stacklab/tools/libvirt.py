@@ -84,8 +84,9 @@ class Libvirt:
         domain = self._domain(uuid)
         if domain is None:
             return DomainState.ABSENT
-        with _words(f"reading the state of {uuid}"):
+        with _words(f"reading the state of {uuid}", absent_ok=True):
             return _STATES.get(domain.state()[0], DomainState.CRASHED)
+        return DomainState.ABSENT
 
     def refuse_foreign_domain(self, name: str, uuid: str) -> None:
         """Raise NotOurs when the name is taken by a domain with another UUID."""
@@ -107,15 +108,17 @@ class Libvirt:
 
     def shut_down(self, uuid: str) -> None:
         """Press the power button; says nothing about when it is off."""
-        if (domain := self._domain(uuid)) is not None and domain.isActive():
+        if (domain := self._domain(uuid)) is not None:
             with _words(f"shutting {domain.name()} down", absent_ok=True):
-                domain.shutdown()
+                if domain.isActive():
+                    domain.shutdown()
 
     def power_off(self, uuid: str) -> None:
         """Pull the plug; being off already is success."""
-        if (domain := self._domain(uuid)) is not None and domain.isActive():
+        if (domain := self._domain(uuid)) is not None:
             with _words(f"powering {domain.name()} off", absent_ok=True):
-                domain.destroy()
+                if domain.isActive():
+                    domain.destroy()
 
     def remove_domain(self, uuid: str, name: str) -> None:
         """Power off and undefine the domain that has this UUID and this name; absent is success."""
@@ -123,7 +126,10 @@ class Libvirt:
         if domain is None:
             return
         if domain.name() != name:
-            raise NotOurs(f"domain {uuid} is called {domain.name()}, not {name} as recorded")
+            raise NotOurs(
+                f"domain {uuid} is called {domain.name()}, not {name} as recorded: left alone",
+                hint=f"if it is the lab's, name it back: virsh domrename {domain.name()} {name}",
+            )
         self.power_off(uuid)
         with _words(f"removing {name}", absent_ok=True):
             if domain.isPersistent():
@@ -132,7 +138,10 @@ class Libvirt:
     def interfaces(self, uuid: str) -> tuple[tuple[str, str, str], ...]:
         """A domain's NICs: (MAC, network, tap); none when it is absent."""
         domain = self._domain(uuid)
-        return libvirt_xml.interfaces(domain.XMLDesc()) if domain is not None else ()
+        if domain is not None:
+            with _words(f"reading the NICs of {uuid}", absent_ok=True):
+                return libvirt_xml.interfaces(domain.XMLDesc())
+        return ()
 
     # --- networks
 
@@ -157,7 +166,11 @@ class Libvirt:
         if found is None:
             return
         if found.UUIDString() != uuid:
-            raise NotOurs(f"network {name} has UUID {found.UUIDString()}, not {uuid} as recorded: left alone")
+            raise NotOurs(
+                f"network {name} has UUID {found.UUIDString()}, not {uuid} as recorded: left alone",
+                hint=f"look at it: virsh net-dumpxml {name}; if it may go: virsh net-destroy {name}; "
+                f"virsh net-undefine {name}",
+            )
         with _words(f"removing network {name}", absent_ok=True):
             if found.isActive():
                 found.destroy()
@@ -167,13 +180,14 @@ class Libvirt:
     def leases(self, network: str) -> tuple[Lease, ...]:
         """Which addresses a network has given out; none when it is not there."""
         found = self._network(network)
-        if found is None or not found.isActive():
+        if found is None:
             return ()
-        with _words(f"reading the leases of {network}"):
+        with _words(f"reading the leases of {network}", absent_ok=True):
             return tuple(
                 Lease(mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname") or "")
-                for lease in found.DHCPLeases()
+                for lease in (found.DHCPLeases() if found.isActive() else ())
             )
+        return ()
 
     # --- the pool
 

@@ -25,8 +25,9 @@ class _Vagrant(vagrant.Vagrant):
     """Vagrant whose process dies with ours: a killed `lab.up` leaves no vagrant at work."""
 
     def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
-        # SIGINT, so that vagrant-libvirt's own clean-up runs
-        return ["setpriv", "--pdeathsig", "INT", *super()._make_vagrant_command(args)]
+        # SIGINT, so that vagrant-libvirt's own clean-up runs; and a lock, which ends with vagrant itself
+        held = ("flock", "--no-fork", str(lock(Path(self.root))))
+        return [*held, "setpriv", "--pdeathsig", "INT", *super()._make_vagrant_command(args)]
 
 
 def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
@@ -74,6 +75,11 @@ def environment(directory: Path) -> dict[str, str]:
 def dotfile(directory: Path) -> Path:
     """Where Vagrant keeps what it knows of a lab's machines."""
     return directory / ".vagrant"
+
+
+def lock(directory: Path) -> Path:
+    """Held by a vagrant at work: one whose `lab.up` was killed still tidies up for seconds."""
+    return directory / "vagrant.lock"
 
 
 def known_id(directory: Path, node: str) -> str | None:

@@ -48,6 +48,12 @@ def recorded(context: Context, record: LabRecord) -> Choice:
     return Choice(image=image, stored=stored, passed_over=record.passed_over)
 
 
+def is_built(context: Context, lab: Lab) -> bool:
+    """Whether one of the lab's images is in the store, so that no builder is needed."""
+    images = catalogue.load()
+    return any(store.find(context.host, catalogue.get(images, name)) is not None for name in lab.images)
+
+
 def choose(context: Context, lab: Lab) -> Choice:
     """Take the first image that is built or can be; raises ImageError when there is none."""
     images = catalogue.load()

@@ -13,7 +13,7 @@ from pathlib import Path
 from stacklab import accelerator, locks, record
 from stacklab.accelerator import Accelerator
 from stacklab.doctor import Machine
-from stacklab.errors import HostError, LabError
+from stacklab.errors import AlreadyRunning, HostError, LabError, ToolError
 from stacklab.model import Lab
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Runner
@@ -21,7 +21,7 @@ from stacklab.progress import Progress
 from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.record import LabRecord
 from stacklab.spec import from_json
-from stacklab.tools import libvirt, libvirtd
+from stacklab.tools import libvirt, libvirtd, vagrant
 
 _WAIT_FOR_LOCK_S = 30.0
 
@@ -68,15 +68,44 @@ class Context:
             self.progress.say("host", text)
 
         with locks.held(paths.lock, f"lab {name}", wait_s=_WAIT_FOR_LOCK_S, waiting=waiting):
-            yield paths
+            self._wait_for_orphan(paths)
+            try:
+                yield paths
+            finally:
+                if not paths.root.exists():  # nothing of the lab is left, or ever was
+                    paths.lock.unlink(missing_ok=True)  # while it is held: whoever waits for it looks again
+
+    def _wait_for_orphan(self, paths: LabPaths) -> None:
+        """Let a killed command's vagrant end: it would make domains, or delete disks, behind our back."""
+        lock = vagrant.lock(paths.root)
+        if not lock.exists():
+            return
+
+        def waiting(_text: str) -> None:
+            self.progress.say("host", "waiting for the vagrant of a command that was killed")
+
+        try:
+            with locks.held(lock, "vagrant", wait_s=_WAIT_FOR_LOCK_S, waiting=waiting):
+                return
+        except AlreadyRunning as error:
+            raise AlreadyRunning(
+                f"lab {paths.name}: the vagrant of a command that was killed is still at work",
+                hint=f"wait for it: tail -f {paths.logs / 'vagrant.log'}",
+            ) from error
 
     def prepare_root(self) -> None:
         """Have the host's directory, by sudo where we are not root."""
-        root = self.host.root
+        host = self.host
+        root = host.root
         if not root.exists() and os.geteuid() != 0 and not os.access(root.parent, os.W_OK):
             argv = ("sudo", "-n", "install", "-d", "-m", "2775", "-o", str(os.getuid()), "-g", "libvirt", str(root))
-            self.runner.run(Command(argv=argv, what=f"making {root}"))
-        shared = (root, self.host.labs, self.host.images, self.host.volumes, self.host.locks, self.host.logs)
+            try:
+                self.runner.run(Command(argv=argv, what=f"making {root}"))
+            except ToolError as error:
+                raise HostError(f"{root} can't be made\n{error.message}", hint=_own_home(root)) from error
+        shared = (
+            root, host.labs, host.images, host.building, host.downloads, host.volumes, host.locks, host.logs,
+        )  # fmt: skip
         try:
             for directory in shared:
                 if not directory.is_dir():
@@ -85,7 +114,7 @@ class Context:
         except OSError as error:
             raise HostError(
                 f"{error.filename}: {error.strerror}",
-                hint=f"sudo install -d -m 2775 -g libvirt {root}, or set STACKLAB_HOME to a directory of your own",
+                hint=_own_home(root),
             ) from error
         closed = [str(directory) for directory in shared if not os.access(directory, os.W_OK)]
         if closed:
@@ -97,8 +126,17 @@ class Context:
 
     def other_labs(self, name: str) -> tuple[Lab, ...]:
         """The labs on record on this host but for this one, as they were brought up."""
-        found = (last_resolved(self.host.lab(other)) for other in record.names(self.host) if other != name)
-        return tuple(lab for lab in found if lab is not None)
+        found: list[Lab] = []
+        for other in record.names(self.host):
+            # A damaged one is told by its own tasks, and keeps nobody else's lab from starting.
+            with contextlib.suppress(LabError):
+                if other != name and (lab := last_resolved(self.host.lab(other))) is not None:
+                    found.append(lab)
+        return tuple(found)
+
+
+def _own_home(root: Path) -> str:
+    return f"sudo install -d -m 2775 -g libvirt {root}, or set STACKLAB_HOME to a directory of your own"
 
 
 def _share(directory: Path) -> None:

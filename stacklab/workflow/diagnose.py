@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from stacklab import doctor
+from stacklab import doctor, record
 from stacklab.images import catalogue, download
 from stacklab.images.catalogue import SourceKind
 from stacklab.model import Lab
+from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.context import Context
 
 
 def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
     """Every probe; for a lab, also whether this host has room for it."""
     accelerator = context.accelerator()
+    running = _running(context, lab.name) if lab else frozenset()
     return doctor.full(
         lab,
         context.host,
@@ -21,8 +23,17 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
         connect=context.why_unreachable,
         accelerator=(accelerator.qemu_name, accelerator.reason),
         others=context.other_labs(lab.name if lab else ""),
+        starting=[node.name for node in lab.nodes if node.name not in running] if lab else None,
         sources=_sources(lab),
     )
+
+
+def _running(context: Context, name: str) -> frozenset[str]:
+    """The lab's nodes that have their memory already; none where libvirtd does not tell."""
+    kept = record.read(context.host.lab(name))
+    if kept is None or context.why_unreachable() is not None:
+        return frozenset()
+    return frozenset(node for node, state in context.provider().status(kept).items() if state is DomainState.RUNNING)
 
 
 def _sources(lab: Lab | None) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json as jsonlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
         paths = context.host.lab(each)
         kept = record.read(paths)
         if kept is None:
-            raise LabError(f"lab {each} is not up: nothing of it exists on this host", hint=f"./invoke lab.up {each}")
+            raise _not_up(context, each)
         found.append(
             LabStatus(
                 name=each,
@@ -61,12 +62,21 @@ def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
     return tuple(found)
 
 
+def _not_up(context: Context, name: str) -> LabError:
+    near = difflib.get_close_matches(name, record.names(context.host), n=1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    return LabError(
+        f"lab {name} is not up: nothing of it exists on this host{meant}",
+        hint="./invoke lab.status" if near else f"./invoke lab.up {name}",
+    )
+
+
 def running(context: Context, name: str) -> tuple[Lab, LabPaths]:
     """The lab as it was brought up; raises LabError when there is none."""
     paths = context.host.lab(name)
     lab = last_resolved(paths)
     if lab is None or record.read(paths) is None:
-        raise LabError(f"lab {name} is not up: nothing of it exists on this host", hint=f"./invoke lab.up {name}")
+        raise _not_up(context, name)
     return lab, paths
 
 
@@ -87,8 +97,12 @@ def execute(context: Context, name: str, argv: Sequence[str], nodes: Sequence[st
         except LabError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=len(chosen)) as pool:
+    pool = ThreadPoolExecutor(max_workers=len(chosen))
+    try:
         return dict(zip(chosen, pool.map(one, chosen), strict=True))
+    finally:
+        # No `with`: on Ctrl-C it would wait for the commands, which our caller ends.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
@@ -158,7 +172,7 @@ def lab_node(lab: Lab, name: str) -> str:
     """The name, if the lab has such a node; raises LabError listing those it has."""
     if name not in {node.name for node in lab.nodes}:
         known = ", ".join(node.name for node in lab.nodes)
-        raise LabError(f"lab {lab.name} has no node {name!r} (it has: {known})")
+        raise LabError(f"lab {lab.name} has no node {name!r} (it has: {known})", hint=f"./invoke lab.status {lab.name}")
     return name
 
 
@@ -167,7 +181,7 @@ def down(context: Context, name: str) -> None:
     with context.lab_lock(name) as paths:
         kept = read_own(paths)
         if kept is None:
-            raise LabError(f"lab {name} is not up: nothing of it exists on this host", hint=f"./invoke lab.up {name}")
+            raise _not_up(context, name)
         _close_connections(context, paths, kept)
         with context.progress.stage("host", "shutdown"):
             context.provider().down(kept, [node.name for node in kept.nodes], patience_s=_SHUTDOWN_S)
@@ -182,7 +196,6 @@ def destroy(context: Context, name: str) -> bool:
                 _remove_directory(paths)
             if not record.names(context.host):
                 context.provider().close_down()
-        paths.lock.unlink(missing_ok=True)  # while it is held: whoever waits for it looks again
         return was_there
 
 
@@ -215,7 +228,7 @@ def _remove(context: Context, paths: LabPaths) -> bool:
         context.provider().destroy(paths, kept)
     left = [str(path) for node in kept.nodes for path in (node.overlay, node.seed) if path.exists()]
     if left:
-        raise ProviderError(f"left behind: {', '.join(left)}")
+        raise ProviderError(f"left behind: {', '.join(left)}", hint=f"./invoke lab.destroy {kept.name} again")
     shutil.rmtree(paths.root / ".vagrant", ignore_errors=True)
     return True
 

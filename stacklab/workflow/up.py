@@ -129,6 +129,7 @@ class Bringing:
                 connect=context.why_unreachable,
                 others=context.other_labs(lab.name),
                 starting=starting,
+                builds_image=not base.is_built(context, lab),
             )
         )
 
@@ -207,7 +208,10 @@ class Bringing:
                 )
                 result = self._context.runner.run(dataclasses.replace(command, stdin=archive))
                 if result.exit_code != 0:
-                    raise CommandFailed(f"placing the answers on {node.name} failed: {result.stderr.strip()}")
+                    raise CommandFailed(
+                        f"placing the answers on {node.name} failed: {result.stderr.strip()}",
+                        hint=f"./invoke lab.check {self._lab.name}, then ./invoke lab.up {self._lab.name} again",
+                    )
             self._keep(self._record.with_node(dataclasses.replace(found, answers=wanted)))
 
     def _record_of(self, node: Node) -> NodeRecord:

@@ -92,6 +92,19 @@ def test_a_domain_s_state_is_told_in_our_words(raw: virConnect, ours: TestDriver
     assert ours.state(made) is DomainState.ABSENT
 
 
+def test_what_goes_away_under_our_hands_is_absent_not_a_traceback(
+    raw: virConnect, ours: TestDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = define(raw, start=False)
+    domain = raw.lookupByUUIDString(made)
+    domain.undefine()
+    monkeypatch.setattr(ours, "_domain", lambda _uuid: domain)
+    ours.shut_down(made)
+    ours.power_off(made)
+    assert ours.state(made) is DomainState.ABSENT
+    assert ours.interfaces(made) == ()
+
+
 def test_what_is_off_or_absent_may_be_shut_down_and_powered_off_again(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw, start=False)
     for each in (made, NOBODY):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.paths import PROJECT
+from stacklab import record
+from stacklab.images import catalogue
+from stacklab.paths import PROJECT, HostPaths
+from stacklab.spec import load, to_json
 
 Done = subprocess.CompletedProcess[str]
 Invoke = Callable[..., Done]
@@ -23,8 +27,8 @@ LABS = ("contrail-3node", "mini-2node")
 def invoke(tmp_path: Path) -> Invoke:
     """Run `invoke WORDS` in the project, with a home and a PATH on which nothing of libvirt can be started."""
 
-    def run(*words: str, cwd: Path = PROJECT) -> Done:
-        environment = {**os.environ, "STACKLAB_HOME": str(tmp_path / "home"), "COLUMNS": "200", "NO_COLOR": "1"}
+    def run(*words: str, cwd: Path = PROJECT, **more: str) -> Done:
+        environment = {**os.environ, "STACKLAB_HOME": str(tmp_path / "home"), "COLUMNS": "200", "NO_COLOR": "1", **more}
         argv = [sys.executable, "-m", "invoke", *words]
         started = time.monotonic()
         done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=60)
@@ -164,6 +168,11 @@ def test_exec_without_a_command_says_how(invoke: Invoke) -> None:
     assert "next: ./invoke lab.exec mini-2node -- uptime" in said
 
 
+def test_exec_whose_command_stands_before_the_dashes_says_how(invoke: Invoke) -> None:
+    said = refused(invoke("lab.exec", "mini-2node", "uptime"), 1)
+    assert "next: ./invoke lab.exec mini-2node -- uptime" in said
+
+
 def test_exec_on_a_lab_that_is_not_up_is_refused(invoke: Invoke) -> None:
     assert "is not up" in refused(invoke("lab.exec", "mini-2node", "--", "uptime"), 1)
 
@@ -185,6 +194,43 @@ def test_images_that_are_not_there_are_neither_verified_nor_pruned(invoke: Invok
     assert "image debian-12 is not built" in refused(invoke("image.verify", "debian-12"), 8)
     assert invoke("image.verify").stdout == "no image is built\n"
     assert invoke("image.prune").stdout == "nothing to delete\n"
+
+
+def test_a_task_that_needs_no_vagrant_does_not_mind_that_there_is_none(invoke: Invoke, tmp_path: Path) -> None:
+    done = invoke("lab.plan", "mini-2node", PATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_told_in_words() -> None:
+    argv = [sys.executable, "-m", "invoke", "lab.list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (7, "No space left on device\n  next: df -h, then ./invoke image.prune\n")
+
+
+def test_ctrl_c_ends_what_runs_on_the_nodes_at_once(tmp_path: Path) -> None:
+    """A stand-in for ssh would run for a minute; both streams are closed when it is gone, too."""
+    lab = load(PROJECT / "labs" / "mini-2node.yaml", known_images=catalogue.load())
+    paths = HostPaths(tmp_path / "home").lab(lab.name)
+    record.write(paths, record.new(lab, paths, image="debian-12-abc", passed_over={}, now=0))
+    paths.resolved.write_text(to_json(lab))
+    ssh, begun = tmp_path / "bin" / "ssh", tmp_path / "begun"
+    ssh.parent.mkdir()
+    ssh.write_text(f"#!/bin/sh\n: > {begun}\nexec sleep 60\n")
+    ssh.chmod(0o755)
+    path = f"{ssh.parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "STACKLAB_HOME": str(paths.host.root), "PATH": path}
+    argv = [sys.executable, "-m", "invoke", "lab.exec", lab.name, "--", "sleep", "60"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        deadline = time.monotonic() + 30
+        while not begun.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
 
 
 def test_a_reader_that_goes_away_is_no_error_of_ours(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from stacklab import errors
@@ -33,6 +35,21 @@ def test_an_error_shows_its_cause_and_then_the_next_step() -> None:
 
 def test_a_missing_tool_is_named_and_points_at_the_doctor() -> None:
     assert str(ToolNotFound("packer")) == "packer is not installed\n  next: ./invoke doctor"
+
+
+def test_what_the_host_refused_is_told_in_its_words() -> None:
+    told = errors.of_host(PermissionError(errno.EACCES, "Permission denied", "/var/lib/stacklab/labs"))
+    assert told is not None
+    assert str(told) == (
+        "/var/lib/stacklab/labs: Permission denied\n"
+        "  next: ls -ld /var/lib/stacklab/labs, or set STACKLAB_HOME to a directory of your own"
+    )
+    assert str(errors.of_host(OSError(errno.ENOSPC, "No space left on device"))).startswith("No space left on device")
+
+
+def test_what_may_be_a_bug_keeps_its_traceback() -> None:
+    assert errors.of_host(FileNotFoundError(errno.ENOENT, "No such file or directory", "x")) is None
+    assert errors.of_host(OSError("no number")) is None
 
 
 def test_a_problem_reads_as_place_path_wrong_and_right() -> None:

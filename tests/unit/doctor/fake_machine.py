@@ -23,6 +23,7 @@ VERSIONS = {
     "sfdisk": "sfdisk from util-linux 2.38.1",
     "mke2fs": "mke2fs 1.47.0 (5-Feb-2023)",
     "setpriv": "setpriv from util-linux 2.38.1",
+    "flock": "flock from util-linux 2.38.1",
     "ssh": "OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026",
     "fping": "fping: Version 5.1",
 }

@@ -259,7 +259,13 @@ def test_removing_a_node_makes_vagrant_forget_it_and_leaves_the_others(stage: St
         (directory / "id").touch()
     stage.paths.console("compute1").parent.mkdir()
     stage.paths.console("compute1").touch()
+    half, other = (stage.paths.seed(name) for name in ("compute1", "controller"))
+    half, other = (path.with_name(f".{path.name}.abc123") for path in (half, other))  # of a killed files.write
+    half.touch()
+    other.touch()
     stage.provider().remove_node(stage.paths, stage.record, "compute1")
+    assert not half.exists()
+    assert other.exists()
     assert [path.name for path in (stage.paths.root / ".vagrant" / "machines").iterdir()] == ["controller"]
     assert not stage.paths.console("compute1").exists()
     assert not stage.paths.overlay("compute1").exists()

@@ -117,9 +117,10 @@ def test_no_vagrant_on_the_path_is_a_missing_tool(fake: type[FakeVagrant], log: 
 
 def test_vagrant_dies_with_us() -> None:
     machine = vagrant._Vagrant.__new__(vagrant._Vagrant)
-    machine._vagrant_exe = "/usr/bin/vagrant"
+    machine._vagrant_exe, machine.root = "/usr/bin/vagrant", "/labs/trio"
     command = machine._make_vagrant_command(["up", None, "--provider=libvirt"])
-    assert command[:3] == ["setpriv", "--pdeathsig", "INT"]
+    assert command[:3] == ["flock", "--no-fork", "/labs/trio/vagrant.lock"]
+    assert command[3:6] == ["setpriv", "--pdeathsig", "INT"]
     assert command[-2:] == ["up", "--provider=libvirt"]
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import record
-from stacklab.errors import AlreadyRunning, HostError, LabError
+from stacklab import locks, record
+from stacklab.errors import AlreadyRunning, CommandFailed, HostError, LabError
 from stacklab.paths import HostPaths
+from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.spec import to_json
-from stacklab.tools import libvirtd
+from stacklab.tools import libvirtd, vagrant
 from stacklab.workflow.context import Context, last_resolved, read_own
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
@@ -68,6 +69,14 @@ def test_the_other_labs_are_those_on_record_but_for_this_one(tmp_path: Path) -> 
     put(context, "unresolved", resolved=False)
     assert [lab.name for lab in context.other_labs("two")] == ["one", "three"]
     assert {lab.name for lab in context.other_labs("")} == {"one", "two", "three"}
+
+
+def test_a_damaged_lab_is_no_other_lab_s_trouble(tmp_path: Path) -> None:
+    context = make(tmp_path)
+    for name in ("one", "two"):
+        put(context, name)
+    context.host.lab("one").resolved.write_text("{")
+    assert [lab.name for lab in context.other_labs("mine")] == ["two"]
 
 
 def test_a_lab_that_was_never_brought_up_has_no_last_state(tmp_path: Path) -> None:
@@ -136,7 +145,9 @@ def test_what_all_labs_share_is_made(tmp_path: Path) -> None:
     context = make(tmp_path / "home")
     for _ in range(2):
         context.prepare_root()
-    assert {path.name for path in (tmp_path / "home").iterdir()} == {"labs", "images", "volumes", "locks", "logs"}
+    assert {path.name for path in (tmp_path / "home").iterdir()} == {
+        "labs", "images", "building", "downloads", "volumes", "locks", "logs",
+    }  # fmt: skip
 
 
 def test_who_is_not_root_asks_sudo_for_a_home_that_is_not_theirs(
@@ -149,6 +160,42 @@ def test_who_is_not_root_asks_sudo_for_a_home_that_is_not_theirs(
     assert fake_runner.argvs == [
         ("sudo", "-n", "install", "-d", "-m", "2775", "-o", "1000", "-g", "libvirt", str(tmp_path / "home"))
     ]
+
+
+def test_sudo_that_asks_for_a_password_is_told_with_the_way_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake_runner: FakeRunner
+) -> None:
+    def refuse(_command: Command) -> Result:
+        raise CommandFailed("sudo: a password is required")
+
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path)
+    with pytest.raises(HostError, match="a password is required") as caught:
+        make(tmp_path / "home", fake_runner.on("sudo", answer=refuse)).prepare_root()
+    assert "STACKLAB_HOME" in str(caught.value.hint)
+
+
+def test_the_lock_of_a_lab_of_which_there_is_nothing_is_not_left(tmp_path: Path) -> None:
+    context = make(tmp_path)
+    with pytest.raises(LabError), context.lab_lock("nobody"):
+        raise LabError("too little memory")
+    put(context, "trio")
+    with context.lab_lock("trio") as paths:
+        pass
+    assert list(context.host.locks.iterdir()) == [paths.lock]
+
+
+def test_a_killed_command_s_vagrant_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stacklab.workflow.context._WAIT_FOR_LOCK_S", 0.01)
+    context = make(tmp_path)
+    put(context, "trio")
+    lock = vagrant.lock(context.host.lab("trio").root)
+    with locks.held(lock, "vagrant"):
+        with pytest.raises(AlreadyRunning, match="killed is still at work") as caught, context.lab_lock("trio"):
+            pass
+        assert "vagrant.log" in str(caught.value.hint)
+    with context.lab_lock("trio"), locks.held(lock, "vagrant"):
+        pass  # ours may take it
 
 
 def test_a_home_that_others_keep_shut_is_told_with_how_to_open_it(

@@ -252,6 +252,12 @@ def test_a_lab_that_is_not_up_is_told_with_what_to_type(host: FakeHost, work: ob
     assert caught.value.exit_code == 1
 
 
+def test_the_nearest_lab_that_is_up_is_named(up: FakeHost) -> None:
+    with pytest.raises(LabError, match=r"lab tri is not up: .* \(did you mean trio\?\)") as caught:
+        life.check(up.context, "tri")
+    assert caught.value.hint == "./invoke lab.status"
+
+
 def test_status_tells_every_lab_and_every_node(up: FakeHost) -> None:
     up.up(make_lab(name="duo", cidrs=("10.30.0.0/24",)))
     found = {each.name: each for each in life.status(up.context)}
@@ -292,6 +298,8 @@ def test_a_command_runs_on_every_node_and_each_has_its_result_or_its_error(up: F
 
 def test_a_node_that_the_lab_has_not_is_refused_with_those_it_has(up: FakeHost) -> None:
     with pytest.raises(LabError, match=r"lab trio has no node 'compute' \(it has: controller, compute1, compute2\)"):
+        life.execute(up.context, "trio", ("uptime",), ["compute"])
+    with pytest.raises(LabError, match=r"next: \./invoke lab\.status trio"):
         life.execute(up.context, "trio", ("uptime",), ["compute"])
     with pytest.raises(LabError, match="has no node"):
         life.login(up.context, "trio", "../x")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import record, spec
+from stacklab import doctor, record, spec
 from stacklab.errors import (
     AlreadyRunning,
     CheckFailed,
@@ -349,3 +349,19 @@ def test_checks_that_fail_are_told_and_the_lab_stays_up(host: FakeHost) -> None:
         bringing.up(host.context, make_lab(retries=0))
     assert "./invoke lab.check trio" in str(caught.value.hint)
     assert set(host.libvirt.states.values()) == {DomainState.RUNNING}
+
+
+def test_programs_that_build_images_are_asked_for_only_where_one_is_built(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def listen(*_args: object, **kwargs: object) -> tuple[doctor.ProbeResult, ...]:
+        asked.append(kwargs["builds_image"])
+        return ()
+
+    monkeypatch.setattr(doctor, "preflight", listen)
+    for is_built in (True, False):
+        monkeypatch.setattr("stacklab.workflow.base.is_built", lambda _context, _lab, found=is_built: found)
+        host.up(make_lab())
+    assert asked == [False, True]
