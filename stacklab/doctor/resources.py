@@ -65,6 +65,10 @@ def probe_libvirt(problem: str | None, machine: Machine) -> ProbeResult:
     """Judge what connecting to libvirtd said; None is a connection."""
     if problem is None:
         return _provider(ProbeStatus.OK, "libvirtd answers")
+    if re.search(r"system bus", problem, re.IGNORECASE):
+        # It asks polkit, over D-Bus, who an ordinary user is; root is not asked about.
+        fix = "sudo systemctl start dbus polkit, or use it as root where there is no systemd"
+        return _provider(ProbeStatus.FAILED, f"libvirtd can't tell who {machine.user} is: {problem}", fix)
     if re.search(r"permission denied|not permitted|access denied|authentication|polkit", problem, re.IGNORECASE):
         fix = f"sudo usermod -aG libvirt {machine.user}, then log in again"
         return _provider(ProbeStatus.FAILED, f"libvirtd does not let {machine.user} in: {problem}", fix)

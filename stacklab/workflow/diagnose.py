@@ -21,7 +21,10 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
         context.host,
         context.machine,
         connect=context.why_unreachable,
-        accelerator=(accelerator.qemu_name, accelerator.reason),
+        accelerator=(
+            accelerator.qemu_name,
+            f"{accelerator.reason}; the verdict is kept: rm {context.host.accelerator} has it tried again",
+        ),
         others=context.other_labs(lab.name if lab else ""),
         starting=[node.name for node in lab.nodes if node.name not in running] if lab else None,
         sources=_sources(lab),

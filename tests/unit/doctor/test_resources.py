@@ -75,6 +75,12 @@ SOCKET = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
         (f"{SOCKET}: Permission denied", "systemd", "does not let me in", "usermod -aG libvirt me"),
         ("authentication unavailable: no polkit agent", "systemd", "does not let me in", "log in again"),
         ("internal error: client socket is closed", "systemd", "does not answer", "virsh"),
+        (
+            "internal error: Unable to get system bus connection: Could not connect: No such file or directory",
+            "init",
+            "can't tell who",
+            "sudo systemctl start dbus polkit",
+        ),
     ],
 )
 def test_what_libvirt_says_leads_to_its_fix(problem: str, comm: str, sentence: str, fix: str) -> None:
