@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.record import LabRecord
 from stacklab.spec import from_json
 from stacklab.tools import libvirt, libvirtd, vagrant
+from stacklab.tools.libvirt import DomainState
 
 _WAIT_FOR_LOCK_S = 30.0
 
@@ -44,6 +45,13 @@ class Context:
             libvirtd.ensure(self.runner, self.why_unreachable, lambda text: self.progress.note("host", text))
             self._libvirt = self.connect()
         return self._libvirt
+
+    def states(self, kept: LabRecord) -> Mapping[str, DomainState]:
+        """What a lab's nodes do, as libvirtd tells; {} where it is not running, and it is not started for that."""
+        if self.why_unreachable() is not None:
+            return {}
+        connection = self._libvirt or self.connect()
+        return {node.name: connection.state(node.uuid) for node in kept.nodes}
 
     @property
     def machine(self) -> Machine:

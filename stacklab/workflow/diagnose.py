@@ -34,9 +34,8 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
 def _running(context: Context, name: str) -> frozenset[str]:
     """The lab's nodes that have their memory already; none where libvirtd does not tell."""
     kept = record.read(context.host.lab(name))
-    if kept is None or context.why_unreachable() is not None:
-        return frozenset()
-    return frozenset(node for node, state in context.provider().status(kept).items() if state is DomainState.RUNNING)
+    states = context.states(kept) if kept else {}
+    return frozenset(node for node, state in states.items() if state is DomainState.RUNNING)
 
 
 def _sources(lab: Lab | None) -> dict[str, str | None]:

@@ -65,11 +65,9 @@ def _nodes(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[R
 
 
 def _states(context: Context, kept: record.LabRecord) -> dict[str, DomainState]:
-    """As libvirtd tells; if it is not running, no node is."""
-    if context.why_unreachable() is not None:
-        return {}
-    # one that Vagrant did not finish is made again, whatever it does
-    return {node.name: context.libvirt.state(node.uuid) for node in kept.nodes if node.is_created}
+    """Without those that Vagrant did not finish: they are made again, whatever they do."""
+    states = context.states(kept)
+    return {node.name: states[node.name] for node in kept.nodes if node.is_created and node.name in states}
 
 
 def _answers(lab: Lab) -> tuple[Row, ...]:

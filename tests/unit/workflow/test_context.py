@@ -214,3 +214,13 @@ def test_a_home_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r"file.*: Not a directory") as caught:
         make(tmp_path / "file" / "home").prepare_root()
     assert "STACKLAB_HOME" in str(caught.value.hint)
+
+
+def test_asking_for_states_starts_no_libvirtd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stacklab.tools.libvirtd.ensure", lambda *_args: pytest.fail("it was started"))
+    lab = make_lab()
+    kept = record.new(lab, HostPaths(tmp_path).lab(lab.name), image="x", passed_over={}, now=0)
+    context = make(tmp_path)
+    context.why_unreachable = lambda: "not running"
+    context.connect = lambda: pytest.fail("it was asked")  # type: ignore[assignment]
+    assert context.states(kept) == {}
