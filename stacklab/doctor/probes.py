@@ -23,21 +23,18 @@ def preflight(
     machine: Machine,
     *,
     connect: Connect,
-    accelerator: tuple[str, str] = ("kvm", ""),
     others: Iterable[Lab] = (),
     starting: Collection[str] | None = None,
     builds_image: bool = True,
 ) -> tuple[ProbeResult, ...]:
     """Run what `lab.up` has to know before it makes anything; no program but `ip` is started.
 
-    `accelerator` is the verdict and its reason, `others` the labs on record,
-    `starting` the nodes that do not run yet.
+    `others` are the labs on record, `starting` the nodes that do not run yet.
     """
     return (
         *programs.missing(machine, builds_image=builds_image),
         resources.probe_root(host, machine),
         resources.probe_libvirt(connect(), machine),
-        resources.probe_accelerator(*accelerator),
         resources.probe_memory(lab, machine, starting=starting),
         resources.probe_disk(lab, host, machine),
         *_subnets(lab, machine, others),
@@ -55,7 +52,10 @@ def full(
     starting: Collection[str] | None = None,
     sources: Mapping[str, str | None] | None = None,
 ) -> tuple[ProbeResult, ...]:
-    """Run every probe; `sources` maps where images come from to what is wrong with it."""
+    """Run every probe.
+
+    `accelerator` is the verdict and its reason; `sources` maps where images come from to what is wrong with it.
+    """
     return (
         *programs.probe_all(machine),
         resources.probe_root(host, machine),

@@ -63,9 +63,6 @@ class VagrantLibvirt:
             self._libvirt.ensure_pool(self.pool, self._host.volumes)
         for node in record.nodes:
             self._libvirt.refuse_foreign_domain(node.domain, node.uuid)
-        for name in nodes:
-            # A file made by the virtual machine monitor's user in our 0700 directory needs to be there first.
-            paths.console(name).parent.mkdir(parents=True, exist_ok=True)
         lock = self._host.locks / "vagrant.lock"
 
         def waiting(text: str) -> None:

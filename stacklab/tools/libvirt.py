@@ -7,8 +7,6 @@ wait (shutdown) poll instead of blocking. Source: facts/libraries.md 4.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,8 +149,7 @@ class Libvirt:
         if found is not None and found.UUIDString() != uuid:
             raise NotOurs(
                 f"a libvirt network called {name} exists and is not this lab's",
-                hint=f"look at it: virsh net-dumpxml {name}; if it may go: virsh net-destroy {name}; "
-                f"virsh net-undefine {name}",
+                hint=_look_at_network(name),
             )
         with _words(f"making network {name}"):
             if found is None:
@@ -168,8 +165,7 @@ class Libvirt:
         if found.UUIDString() != uuid:
             raise NotOurs(
                 f"network {name} has UUID {found.UUIDString()}, not {uuid} as recorded: left alone",
-                hint=f"look at it: virsh net-dumpxml {name}; if it may go: virsh net-destroy {name}; "
-                f"virsh net-undefine {name}",
+                hint=_look_at_network(name),
             )
         with _words(f"removing network {name}", absent_ok=True):
             if found.isActive():
@@ -244,6 +240,10 @@ class Libvirt:
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL)
 
 
+def _look_at_network(name: str) -> str:
+    return f"look at it: virsh net-dumpxml {name}; if it may go: virsh net-destroy {name}; virsh net-undefine {name}"
+
+
 @contextmanager
 def _words(doing: str, *, absent_ok: bool = False) -> Iterator[None]:
     """Turn libvirt's error into ours; with `absent_ok`, what went away meanwhile is fine."""
@@ -264,8 +264,3 @@ def why_unreachable(uri: str = URI) -> str | None:
     except libvirt.libvirtError as error:
         return str(error)
     return None
-
-
-def is_installed() -> bool:
-    """Whether there is a libvirtd to start."""
-    return shutil.which("libvirtd", path=os.environ.get("PATH", "") + ":/usr/sbin") is not None

@@ -82,14 +82,6 @@ def lock(directory: Path) -> Path:
     return directory / "vagrant.lock"
 
 
-def known_id(directory: Path, node: str) -> str | None:
-    """The UUID of the domain that Vagrant takes for this node."""
-    try:
-        return (dotfile(directory) / "machines" / node / "libvirt" / "id").read_text().strip() or None
-    except OSError:
-        return None
-
-
 def forget(directory: Path) -> None:
     """Take a lab's machines out of Vagrant's host-wide index, as `vagrant destroy` would in 3 s more."""
     home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))

@@ -51,7 +51,7 @@ class Context:
         if self.why_unreachable() is not None:
             return {}
         connection = self._libvirt or self.connect()
-        return {node.name: connection.state(node.uuid) for node in kept.nodes}
+        return VagrantLibvirt(connection, self.host, self.progress, None).status(kept)
 
     @property
     def machine(self) -> Machine:

@@ -127,14 +127,14 @@ def _json(lab: Lab, results: Sequence[CheckResult]) -> str:
 def login(context: Context, name: str, node: str) -> int:
     """Log in on a node (the controller, if none is named); returns the shell's exit code."""
     lab, paths = running(context, name)
-    chosen = lab_node(lab, node) if node else lab.controller.name
+    chosen = _one_node(lab, node)
     return context.runner.run(ssh.login_command(paths, chosen)).exit_code
 
 
 def console(context: Context, name: str, node: str, *, follow: bool, interactive: bool) -> int:
     """Show a node's serial console as printed so far, as it goes on, or as a terminal to log in on."""
     lab, paths = running(context, name)
-    chosen = lab_node(lab, node) if node else lab.controller.name
+    chosen = _one_node(lab, node)
     if interactive:
         argv: tuple[str, ...] = ("virsh", "-c", URI, "console", lab.domain_name(chosen), "--devname", "serial1")
     else:
@@ -174,6 +174,11 @@ def lab_node(lab: Lab, name: str) -> str:
         known = ", ".join(node.name for node in lab.nodes)
         raise LabError(f"lab {lab.name} has no node {name!r} (it has: {known})", hint=f"./invoke lab.status {lab.name}")
     return name
+
+
+def _one_node(lab: Lab, name: str) -> str:
+    """The node of that name; the controller, if none is named."""
+    return lab_node(lab, name) if name else lab.controller.name
 
 
 def down(context: Context, name: str) -> None:

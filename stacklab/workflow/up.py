@@ -230,7 +230,7 @@ def check(context: Context, lab: Lab, paths: LabPaths) -> tuple[CheckResult, ...
 
 
 def _empty_console(paths: LabPaths, node: Node) -> None:
-    """Only this boot's words, and a file that we own even where virtlogd writes it as root."""
+    """Only this boot's words, and something to look at before virtlogd makes its own."""
     console = paths.console(node.name)
     console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     console.unlink(missing_ok=True)

@@ -124,15 +124,6 @@ def test_vagrant_dies_with_us() -> None:
     assert command[-2:] == ["up", "--provider=libvirt"]
 
 
-def test_the_domain_that_vagrant_knows_is_read_from_its_directory(tmp_path: Path) -> None:
-    assert vagrant.known_id(tmp_path, "a") is None
-    machine = tmp_path / ".vagrant" / "machines" / "a" / "libvirt"
-    machine.mkdir(parents=True)
-    (machine / "id").write_text("")
-    assert vagrant.known_id(tmp_path, "a") is None
-    (machine / "id").write_text("uuid\n")
-    assert vagrant.known_id(tmp_path, "a") == "uuid"
-
 
 # --- the index of all machines of a user, as Vagrant 2.3.4 left it
 
