@@ -2,58 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import importlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
-import jinja2
-
-from stacklab.answers import contrail
+from stacklab.answers import host
+from stacklab.answers.base import InstallerAnswers, Rendered, Request, Step, release_of
 from stacklab.answers.environment import environment
-from stacklab.answers.lint import check_secrets
-from stacklab.model import Installer, Lab
+from stacklab.answers.guard import check_secrets
+from stacklab.errors import RenderError
+from stacklab.model import Installer, Lab, Mirrors
 from stacklab.paths import PROJECT
+from stacklab.spec.values import suggest
 
-Rendered = Mapping[str, Mapping[PurePosixPath, str]]
-"""Node name -> absolute path on that node -> text."""
+__all__ = ["INSTALLERS", "Rendered", "Step", "installer", "preview", "render", "secret_names", "steps"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstallerAnswers:
-    """What one installer needs, and what makes its files."""
-
-    secret_names: tuple[str, ...]
-    render: Callable[[Lab, Mapping[str, str], jinja2.Environment], Rendered]
-
-
-def _none(lab: Lab, _secrets: Mapping[str, str], _env: jinja2.Environment) -> Rendered:
-    return {node.name: {} for node in lab.nodes}
-
-
-INSTALLERS: Mapping[Installer, InstallerAnswers] = MappingProxyType({
-    Installer.NONE: InstallerAnswers(secret_names=(), render=_none),
-    Installer.CONTRAIL: InstallerAnswers(secret_names=contrail.SECRET_NAMES, render=contrail.render),
+# One module each; imported when a lab asks for it, so that no lab waits for the others.
+INSTALLERS: Mapping[Installer, str] = MappingProxyType({
+    Installer.CONTRAIL: "contrail",
+    Installer.OPENSDN: "opensdn",
+    Installer.DEVSTACK: "devstack",
+    Installer.PACKSTACK: "packstack",
+    Installer.KOLLA: "kolla",
 })  # fmt: skip
 
 
+def installer(word: Installer) -> InstallerAnswers | None:
+    """What makes an installer's files; None for `none`."""
+    if word is Installer.NONE:
+        return None
+    module = importlib.import_module(f"stacklab.answers.{INSTALLERS[word]}")
+    return InstallerAnswers(secret_names=module.secret_names, render=module.render, steps=module.steps)
+
+
 def secret_names(lab: Lab) -> tuple[str, ...]:
-    """Name the secrets that `render` wants for this lab."""
-    return INSTALLERS[lab.stack.installer].secret_names
+    """Name the secrets that `render` wants for this lab.
+
+    Raises RenderError for a secret of the user's that the installer does not ask for.
+    """
+    found = installer(lab.stack.installer)
+    names = found.secret_names(lab) if found else ()
+    for source in lab.stack.secrets:
+        if source.name not in names:
+            right = suggest(source.name, names, label="its secrets")
+            raise RenderError(f"stack.secrets: {lab.stack.installer} asks for no {source.name!r}", hint=right)
+    return names
 
 
-def render(lab: Lab, secrets: Mapping[str, str], *, templates: Path = PROJECT / "localrc") -> Rendered:
+def render(
+    lab: Lab, secrets: Mapping[str, str], *, mirrors: Mirrors = Mirrors(), templates: Path = PROJECT / "localrc"
+) -> Rendered:
     """Render every answer file of every node; nothing is written.
 
-    Raises RenderError, with template and line, for a secret or a variable that
-    is missing, and for a value that would not survive the installer's scripts.
+    `mirrors` are the host's own, for what the lab's stack leaves open. Raises
+    RenderError, with template and line, for a secret or a variable that is missing,
+    and for a value that would not survive the installer's scripts.
     """
-    installer = INSTALLERS[lab.stack.installer]
-    wanted = {name: value for name, value in secrets.items() if name in installer.secret_names}
+    found = installer(lab.stack.installer)
+    if found is None:
+        return {node.name: {} for node in lab.nodes}
+    names = secret_names(lab)
+    wanted = {name: value for name, value in secrets.items() if name in names}
     check_secrets(wanted)
-    return installer.render(lab, wanted, environment(templates))
+    rendered = found.render(Request(lab=lab, release=release_of(lab), secrets=wanted, env=environment(templates)))
+    around = host.files(lab, mirrors)
+    return {name: {**around[name], **files} for name, files in rendered.items()}
 
 
 def preview(lab: Lab) -> Rendered:
     """Render with placeholders for secrets: what there would be, or the RenderError, before anything is made."""
     return render(lab, dict.fromkeys(secret_names(lab), "x" * 20))
+
+
+def steps(lab: Lab) -> tuple[Step, ...]:
+    """What is done with the files, node by node, in this order."""
+    found = installer(lab.stack.installer)
+    return found.steps(lab) if found else ()
+
+
+def digest_paths(rendered: Rendered) -> tuple[tuple[str, PurePosixPath, str], ...]:
+    """Every file of a rendering as (node, path, text), sorted."""
+    return tuple((node, path, text) for node, files in sorted(rendered.items()) for path, text in sorted(files.items()))

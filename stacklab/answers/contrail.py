@@ -7,24 +7,36 @@ master (cfe0fc0), R2.20 (abf7ba8) and R1.06 (9b4f974), and in DevStack's tags.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from types import MappingProxyType
 
-import jinja2
-
-from stacklab.answers.environment import render_template
-from stacklab.answers.lint import check_localrc
+from stacklab import releases
+from stacklab.answers.base import (
+    CLONES,
+    Rendered,
+    Request,
+    Step,
+    branch_variable,
+    clone,
+    has_compute,
+    nic_on,
+    release_of,
+    shown,
+)
+from stacklab.answers.guard import check_localrc
+from stacklab.answers.host import proxy_variables
 from stacklab.errors import RenderError
-from stacklab.model import Lab, Node, Role
-from stacklab.paths import PROJECT
+from stacklab.model import Installer, Lab, Node, Role
+from stacklab.releases import Release
 
 SECRET_NAMES = ("admin_password", "database_password", "rabbit_password", "service_password", "service_token")
-INSTALLER_LOCALRC = PurePosixPath("/opt/stack/contrail-installer/localrc")
-DEVSTACK_LOCALRC = PurePosixPath("/opt/stack/devstack/localrc")
+_INSTALLER = CLONES / "contrail-installer"
+_DEVSTACK = CLONES / "devstack"
+INSTALLER_LOCALRC = _INSTALLER / "localrc"
+DEVSTACK_LOCALRC = _DEVSTACK / "localrc"
 _TEMPLATES = MappingProxyType({
     INSTALLER_LOCALRC: "contrail/contrail-installer.localrc.j2",
     DEVSTACK_LOCALRC: "contrail/devstack.localrc.j2",
@@ -32,69 +44,6 @@ _TEMPLATES = MappingProxyType({
 
 # setup_devstack.sh does not source localrc, it greps for this name.
 _GREPPED = "CONTRAIL_DEFAULT_INSTALL"
-_R1_CONTROLLER = (
-    "redis", "cass", "zk", "ifmap", "disco", "apiSrv", "schema", "svc-mon", "control", "redis-u",
-    "redis-q", "vizd", "opserver", "qed", "redis-w", "ui-jobs", "ui-webs",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """One supported pair of contrail-installer and DevStack."""
-
-    branch: str
-    installer_ref: str  # what to check out of contrail-installer itself
-    devstack: str  # OpenStack's release: its DevStack is stable/<it>, or the tag that took its place
-    devstack_refs: tuple[str, ...]
-    packages: bool  # .debs from Launchpad; else built from source
-    launchpad: str = ""
-    plugin_branch: str = ""
-    plugin_class: str = ""
-    vif_driver: str = ""
-    services: tuple[str, ...] = ()  # what localrc must list, where contrail.sh does not do it itself
-    projects: tuple[str, ...] = ("GLANCE", "HORIZON", "KEYSTONE", "NEUTRON", "NOVA", "REQUIREMENTS")
-    registers_computes: bool = True  # contrail.sh tells the controller of a compute's vrouter
-
-    @property
-    def default_install(self) -> str:
-        """The word that contrail.sh compares with, literally."""
-        return "True" if self.packages else "False"
-
-    @property
-    def eol_ref(self) -> str:
-        """The tag that stands, in OpenStack's projects, where the release's branch was."""
-        return f"{self.devstack}-eol"
-
-
-_CORE_V2 = "neutron_plugin_contrail.plugins.opencontrail.contrail_plugin.NeutronPluginContrailCoreV2"
-_MITAKA = ("stable/mitaka", "mitaka-eol")
-RELEASES: Mapping[str, Release] = MappingProxyType({
-    release.branch: release
-    for release in (
-        Release(
-            branch="master", installer_ref="master", devstack="mitaka", devstack_refs=_MITAKA, packages=False,
-            plugin_class=_CORE_V2,
-        ),
-        # R3.0 is a branch of Contrail's sources; contrail-installer's own stays at master.
-        Release(
-            branch="R3.0", installer_ref="master", devstack="mitaka", devstack_refs=_MITAKA, packages=False,
-            plugin_class=_CORE_V2,
-        ),
-        Release(
-            branch="R2.20", installer_ref="R2.20", devstack="kilo", devstack_refs=("stable/kilo", "kilo-2"),
-            packages=True, launchpad="r2.20", plugin_class=_CORE_V2,
-        ),
-        # Its DevStack plugin sets the plugin's class unconditionally, and Havana's
-        # nova doesn't know vrouter: the driver must be named.
-        Release(
-            branch="R1.06", installer_ref="R1.06", devstack="havana", devstack_refs=("stable/havana", "havana-eol"),
-            packages=True, registers_computes=False, plugin_branch="aa40d25a62e4f908b099804b255d548de2a01a7f",
-            # Havana's stack.sh installs oslo.config from git on every node.
-            projects=("GLANCE", "HORIZON", "KEYSTONE", "NEUTRON", "NOVA", "OSLOCFG", "REQUIREMENTS"),
-            vif_driver="nova_contrail_vif.contrailvif.VRouterVIFDriver", services=_R1_CONTROLLER,
-        ),
-    )
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,42 +62,52 @@ class Seat:
         return self.profile == "ALL"
 
 
-def render(lab: Lab, secrets: Mapping[str, str], env: jinja2.Environment) -> Mapping[str, Mapping[PurePosixPath, str]]:
+def secret_names(_lab: Lab) -> tuple[str, ...]:
+    """Name the secrets of both localrc."""
+    return SECRET_NAMES
+
+
+def render(request: Request) -> Rendered:
     """Render both localrc of every controller and compute; a node of no such role gets none."""
-    release = _release(lab)
+    lab = request.lab
+    _check_pair(lab, request.release)
     rendered: dict[str, Mapping[PurePosixPath, str]] = {}
     for node in lab.nodes:
         seat = _seat(lab, node)
-        rendered[node.name] = _files(lab, node, release, seat, secrets, env) if seat else {}
+        rendered[node.name] = _files(request, node, seat) if seat else {}
     return rendered
 
 
-def _files(
-    lab: Lab, node: Node, release: Release, seat: Seat, secrets: Mapping[str, str], env: jinja2.Environment
-) -> Mapping[PurePosixPath, str]:
+def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, str]:
     files = {}
+    refs, proxy = _refs(request), proxy_variables(request.lab)
+    spec = shown(request.lab.source).replace(_GREPPED, "?")
     for path, template in _TEMPLATES.items():
-        context = {
-            **secrets, "lab": lab, "node": node, "release": release, "seat": seat,
-            "spec": _shown(lab.source), "template": f"localrc/{template}",
-        }  # fmt: skip
-        files[path] = render_template(env, template, context)
+        text = request.render(template, node, seat=seat, spec=spec, refs=refs, proxy=proxy)
         once = _GREPPED if path == INSTALLER_LOCALRC else ""
-        check_localrc(f"{node.name}:{path}", files[path], once=once)
+        check_localrc(f"{node.name}:{path}", text, once=once)
+        files[path] = text
+    if lines := request.lab.stack.lines_for(node.role):
+        files[DEVSTACK_LOCALRC] += "\n".join(("", "# -- from the spec " + "-" * 61, *lines, ""))
     return files
 
 
-def _release(lab: Lab) -> Release:
-    release = RELEASES.get(lab.stack.branch or "master")
-    if release is None:
-        raise RenderError(f"stack.branch: no {lab.stack.branch!r} of contrail-installer (known: {', '.join(RELEASES)})")
-    if lab.stack.devstack_branch not in ("", *release.devstack_refs):
+def _refs(request: Request) -> Mapping[str, str]:
+    """What DevStack is to clone: the release's own branches are gone, and the spec may name others."""
+    release, stack = request.release, request.lab.stack
+    devstack = releases.find(Installer.DEVSTACK, release.pairs[0])
+    found = {f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")}
+    return found | {branch_variable(project): ref for project, ref in stack.refs}
+
+
+def _check_pair(lab: Lab, release: Release) -> None:
+    branch = lab.stack.devstack_branch
+    if branch and releases.plain_name(branch) not in release.pairs:
         # contrail.sh would not notice: it is neutron's plugin that fails, an hour later.
         raise RenderError(
-            f"stack.devstack_branch: {lab.stack.devstack_branch!r} does not go with Contrail {release.branch} "
-            f"(known: {', '.join(release.devstack_refs)})"
+            f"stack.devstack_branch: {branch!r} does not go with Contrail {release.name} "
+            f"(known: {', '.join(release.pairs)})"
         )
-    return release
 
 
 def _seat(lab: Lab, node: Node) -> Seat | None:
@@ -159,24 +118,49 @@ def _seat(lab: Lab, node: Node) -> Seat | None:
     is_controller = node.name == lab.controller.name
     if not is_controller and node.role is not Role.COMPUTE:
         return None
-    address, device = _end(lab, node)
+    nic = nic_on(lab, node, lab.stack.network)
     return Seat(
         profile="ALL" if is_controller else "COMPUTE",
-        has_compute=not is_controller or not any(n.name != node.name for n in lab.computes),
-        address=address,
-        device=device,
-        controller=_end(lab, lab.controller)[0],
+        has_compute=has_compute(lab, node),
+        address=nic.address.ip,
+        device=nic_on(lab, node, lab.stack.data_network or lab.stack.network).device,
+        controller=nic_on(lab, lab.controller, lab.stack.network).address.ip,
     )
 
 
-def _end(lab: Lab, node: Node) -> tuple[IPv4Address, str]:
-    nic = node.nic_on(lab.stack.network)
-    if nic is None:
-        raise RenderError(f"node {node.name} has no NIC on {lab.stack.network}, the network of the stack")
-    return nic.address.ip, nic.device
+def steps(lab: Lab) -> tuple[Step, ...]:
+    """The order in which the localrc files are used: the controller whole, then the computes."""
+    release = release_of(lab)
+    computes = [node for node in lab.computes if node.name != lab.controller.name]
+    return tuple(step for node in (lab.controller, *computes) for step in _steps_on(lab, node, release))
 
 
-def _shown(source: Path) -> str:
-    """The spec's name as a comment may hold it; the same in every checkout."""
-    path = source.relative_to(PROJECT) if source.is_relative_to(PROJECT) else source
-    return re.sub(r"[^A-Za-z0-9._/-]", "?", path.as_posix()).replace(_GREPPED, "?")
+def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
+    devstack = releases.find(Installer.DEVSTACK, release.pairs[0])
+    yield clone(node, release.repository, release.ref, _INSTALLER)
+    yield clone(node, devstack.repository, devstack.ref, _DEVSTACK)
+    # contrail.sh exits 0 whatever happens: what it says of itself is in .stage.txt.
+    for verb in ("build", "install"):
+        yield _verb(node, verb, done=f"grep -qx install {_INSTALLER}/.stage.txt" if verb == "install" else "")
+    yield _verb(node, "configure")
+    if not has_compute(lab, node):
+        yield Step(
+            node=node.name,
+            title="take the vrouter agent out: it runs on the computes",
+            command=f"cd {_INSTALLER} && {release.text('without_agent')}",
+        )
+    yield _verb(node, "start", done=f"compgen -G '{_INSTALLER}/status/contrail/*.pid'")
+    plugin = "lib/neutron_plugins/opencontrail"
+    yield Step(
+        node=node.name,
+        title="give DevStack the opencontrail plugin",
+        command=f"cp {_INSTALLER}/devstack/{plugin} {_DEVSTACK}/{plugin}",
+        done=f"cmp -s {_INSTALLER}/devstack/{plugin} {_DEVSTACK}/{plugin}",
+    )
+    yield Step(node=node.name, title="run DevStack", command=f"cd {_DEVSTACK} && ./stack.sh")
+
+
+def _verb(node: Node, verb: str, *, done: str = "") -> Step:
+    # Through bash: the script's #! is on its second line.
+    command = f"cd {_INSTALLER} && bash contrail.sh {verb}"
+    return Step(node=node.name, title=f"contrail.sh {verb}", command=command, done=done)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +15,27 @@ from stacklab.errors import RenderError
 
 def environment(templates: Path) -> jinja2.Environment:
     """Make the environment whose template names are relative to `templates`."""
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # shell variables, not HTML; answers/lint.py guards their characters
+        autoescape=False,  # shell variables, not HTML; answers/guard.py guards their characters
     )
+    made.filters["sh"] = shell_word
+    made.filters["yaml"] = yaml_text
+    return made
+
+
+def shell_word(value: object) -> str:
+    """A value as bash reads it back: quoted where it must be."""
+    return shlex.quote(str(value))
+
+
+def yaml_text(value: object) -> str:
+    """A value as YAML reads it back, as text: "2025.2" and "yes" stay what they are."""
+    return json.dumps(str(value), ensure_ascii=False)
 
 
 def render_template(env: jinja2.Environment, name: str, context: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from stacklab.errors import RenderError
 
-_ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*)=([A-Za-z0-9._/:,-]+)")
+_ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*|https?_proxy|no_proxy)=([A-Za-z0-9._/:,@%+-]+)")
 _SERVICE = re.compile(r"(?:enable|disable)_service( [a-z][a-z0-9-]*)+")
 _COMMENT = re.compile(r"#[ -~]*")
 _SECRET = re.compile(r"[A-Za-z0-9]{16,32}")

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
-from typing import TypeAlias
 
 from stacklab.errors import LabError
 from stacklab.model import (
     NIC,
     CheckPolicy,
-    Installer,
     Lab,
     Network,
     NetworkMode,
     Node,
     Role,
     Size,
-    Stack,
 )
-
-JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+from stacklab.spec import stack_export
+from stacklab.spec.reader import JSON, Reader
 
 
 def to_dict(lab: Lab) -> dict[str, JSON]:
@@ -36,12 +33,7 @@ def to_dict(lab: Lab) -> dict[str, JSON]:
         "images": list(lab.images),
         "networks": [_from_network(network) for network in lab.networks],
         "nodes": [_from_node(node) for node in lab.nodes],
-        "stack": {
-            "installer": str(lab.stack.installer),
-            "network": lab.stack.network,
-            "branch": lab.stack.branch,
-            "devstack_branch": lab.stack.devstack_branch,
-        },
+        "stack": stack_export.from_stack(lab.stack),
         "checks": {
             "retries": lab.checks.retries,
             "interval_s": lab.checks.interval_s,
@@ -87,50 +79,13 @@ def _from_nic(nic: NIC) -> dict[str, JSON]:
 def from_dict(mapping: Mapping[str, object]) -> Lab:
     """The lab that to_dict() was given; raises LabError when it is not such a mapping."""
     try:
-        return _to_lab(_Reader(mapping))
+        return _to_lab(Reader(mapping))
     except (KeyError, TypeError, ValueError) as error:
         raise LabError(f"not a resolved lab: {error}", hint="./invoke lab.list") from error
 
 
-class _Reader:
-    """A mapping whose values are asked for by type."""
-
-    def __init__(self, mapping: object) -> None:
-        if not isinstance(mapping, Mapping):
-            raise TypeError(f"{mapping!r} is no mapping")
-        self._mapping = mapping
-
-    def text(self, key: str) -> str:
-        value = self._mapping[key]
-        if not isinstance(value, str):
-            raise TypeError(f"{key} is no text")
-        return value
-
-    def whole(self, key: str) -> int:
-        value = self._mapping[key]
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise TypeError(f"{key} is no whole number")
-        return value
-
-    def number(self, key: str) -> float:
-        value = self._mapping[key]
-        return value if isinstance(value, float) else float(self.whole(key))
-
-    def items(self, key: str) -> list[object]:
-        value = self._mapping[key]
-        if not isinstance(value, list):
-            raise TypeError(f"{key} is no list")
-        return value
-
-    def inner(self, key: str) -> _Reader:
-        return _Reader(self._mapping[key])
-
-    def inners(self, key: str) -> list[_Reader]:
-        return [_Reader(item) for item in self.items(key)]
-
-
-def _to_lab(read: _Reader) -> Lab:
-    stack, checks = read.inner("stack"), read.inner("checks")
+def _to_lab(read: Reader) -> Lab:
+    checks = read.inner("checks")
     return Lab(
         name=read.text("name"),
         description=read.text("description"),
@@ -138,12 +93,7 @@ def _to_lab(read: _Reader) -> Lab:
         images=tuple(str(image) for image in read.items("images")),
         networks=tuple(_to_network(network) for network in read.inners("networks")),
         nodes=tuple(_to_node(node) for node in read.inners("nodes")),
-        stack=Stack(
-            installer=Installer(stack.text("installer")),
-            network=stack.text("network"),
-            branch=stack.text("branch"),
-            devstack_branch=stack.text("devstack_branch"),
-        ),
+        stack=stack_export.to_stack(read.inner("stack")),
         checks=CheckPolicy(
             retries=checks.whole("retries"),
             interval_s=checks.number("interval_s"),
@@ -152,7 +102,7 @@ def _to_lab(read: _Reader) -> Lab:
     )
 
 
-def _to_network(read: _Reader) -> Network:
+def _to_network(read: Reader) -> Network:
     return Network(
         name=read.text("name"),
         cidr=IPv4Network(read.text("cidr")),
@@ -162,7 +112,7 @@ def _to_network(read: _Reader) -> Network:
     )
 
 
-def _to_node(read: _Reader) -> Node:
+def _to_node(read: Reader) -> Node:
     return Node(
         name=read.text("name"),
         role=Role(read.text("role")),
@@ -173,7 +123,7 @@ def _to_node(read: _Reader) -> Node:
     )
 
 
-def _to_nic(read: _Reader) -> NIC:
+def _to_nic(read: Reader) -> NIC:
     return NIC(
         network=read.text("network"),
         device=read.text("device"),

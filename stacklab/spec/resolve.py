@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from stacklab.model import (
     NIC,
     CheckPolicy,
+    ConfigOption,
+    Driver,
+    Glance,
     Installer,
     Lab,
+    Lines,
+    Mirrors,
     Network,
+    NetworkingMode,
     NetworkMode,
     Node,
+    Overcommit,
+    Plugin,
+    Proxy,
     Role,
+    SecretSource,
     Size,
     Stack,
     stable_hex,
 )
 from stacklab.spec.addresses import Slot, assign, macs
-from stacklab.spec.rules import (
-    CONTRAIL_PAIRS,
-    DEFAULT_MEMORY,
-    Context,
-    Member,
-    check,
-    default_network,
-    members,
-    wanted_address,
-)
-from stacklab.spec.schema import ChecksSpec, LabSpec, NetworkSpec, StackSpec
+from stacklab.spec.rules import DEFAULT_MEMORY, Context, Member, check, default_network, members, wanted_address
+from stacklab.spec.schema import ChecksSpec, LabSpec, NetworkSpec
 from stacklab.spec.source import Finding
+from stacklab.spec.stack import GlanceSpec, MirrorsSpec, OvercommitSpec, ProxySpec, StackSpec
+from stacklab.spec.stack_rules import check_stack, chosen_release
 
 DEFAULT_DISK = Size.parse("48GiB")
 DEFAULT_MTU = 1500
-DEFAULT_BRANCH = "master"
 
 
 def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, list[Finding]]:
     """Make the Lab; None when there are findings, or when something was left out of the spec."""
     nodes = members(spec)
-    findings = list(check(spec, context))
+    findings = [*check(spec, context), *check_stack(spec, context)]
     addresses, refused = assign(_slots(nodes), {name: network.cidr for name, network in spec.networks.items()})
     findings += refused
     if findings or not context.is_whole:
@@ -119,8 +121,61 @@ def _stack(spec: StackSpec, lab: LabSpec) -> Stack:
     network = spec.network or default_network(lab)
     if installer is Installer.NONE:
         return Stack(installer=installer, network=network)
-    branch = spec.branch or DEFAULT_BRANCH
-    return Stack(installer=installer, network=network, branch=branch, devstack_branch=CONTRAIL_PAIRS[branch])
+    release = chosen_release(spec)
+    return Stack(
+        installer=installer,
+        network=network,
+        api_network=spec.api_network or network,
+        data_network=spec.data_network or network,
+        external_network=spec.external_network or "",
+        release=release.name,
+        devstack_branch=release.pairs[0] if release.pairs else "",
+        network_mode=spec.network_mode or NetworkingMode(release.network_modes[0]),
+        driver=spec.driver or Driver(release.drivers[0]) if release.drivers else Driver.LIBVIRT,
+        fixed_range=spec.fixed_range,
+        floating_range=spec.floating_range,
+        overcommit=_overcommit(spec.overcommit or OvercommitSpec()),
+        glance=_glance(spec.glance or GlanceSpec()),
+        volume_types=spec.volume_types or (),
+        plugins=tuple(Plugin(name=n, url=p.url, ref=p.ref or "") for n, p in (spec.plugins or {}).items()),
+        git_base=spec.git_base or "",
+        refs=tuple((spec.refs or {}).items()),
+        lines=tuple(Lines(role=role, lines=lines) for role, lines in (spec.localrc or {}).items()),
+        post_config=tuple(_post_config(spec)),
+        answers=tuple((spec.answers or {}).items()),
+        mirrors=_mirrors(spec.mirrors or MirrorsSpec()),
+        proxy=_proxy(spec.proxy or ProxySpec()),
+        secrets=tuple(
+            SecretSource(name=n, env=s.env or "", file=s.file or "") for n, s in (spec.secrets or {}).items()
+        ),
+        dev_mode=spec.dev_mode or (),
+        kolla_mode=spec.kolla_mode or release.text("kolla_mode"),
+        openstack=spec.openstack or release.text("openstack"),
+    )
+
+
+def _post_config(spec: StackSpec) -> Iterator[ConfigOption]:
+    for role, files in (spec.post_config or {}).items():
+        for file, sections in files.items():
+            for section, options in sections.items():
+                for key, value in options.items():
+                    yield ConfigOption(role=role, file=file, section=section, key=key, value=value)
+
+
+def _overcommit(spec: OvercommitSpec) -> Overcommit:
+    return Overcommit(cpu=spec.cpu, ram=spec.ram, disk=spec.disk)
+
+
+def _glance(spec: GlanceSpec) -> Glance:
+    return Glance(direct_copy=bool(spec.direct_copy), url_schemes=spec.url_schemes or ())
+
+
+def _mirrors(spec: MirrorsSpec) -> Mirrors:
+    return Mirrors(pip=spec.pip or "", apt=spec.apt or "")
+
+
+def _proxy(spec: ProxySpec) -> Proxy:
+    return Proxy(http=spec.http or "", https=spec.https or "", no_proxy=spec.no_proxy or ())
 
 
 def _checks(spec: ChecksSpec) -> CheckPolicy:

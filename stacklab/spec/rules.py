@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from stacklab.model import Installer, NetworkMode, Role, Size
-from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NodeSpec, StackSpec
+from stacklab.model import NetworkMode, Role, Size
+from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NodeSpec
 from stacklab.spec.source import Finding, Keys
 from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, name_problem, suggest
 
@@ -16,15 +16,6 @@ DEFAULT_MEMORY = Size.parse("1GiB")
 
 # What libvirt's packages put on every machine, so also on a node that is a compute.
 NESTED_DEFAULT = IPv4Network("192.168.122.0/24")
-
-# contrail-installer's branch -> the DevStack branch it worked with (its READMEs).
-CONTRAIL_PAIRS = {
-    "master": "stable/mitaka",
-    "R3.0": "stable/mitaka",
-    "R2.20": "stable/kilo",
-    "R1.06": "stable/havana",
-}
-
 
 class Member(NamedTuple):
     """A node by its final name; `offset` counts from 0 within its entry."""
@@ -71,8 +62,6 @@ def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
     yield from _names(spec)
     for key, node in spec.nodes.items():
         yield from _nics(("nodes", key, "nics"), node, spec, context)
-    if spec.stack is not None:
-        yield from _stack(spec.stack, spec, context)
     if context.is_whole:
         yield from _totals(spec, context)
 
@@ -151,39 +140,6 @@ def _nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterat
         if first is not None and first.mode is NetworkMode.BRIDGED:
             wrong = f"the first NIC is on {node.nics[0].network}, which is bridged"
             yield Finding((*path, 0, "network"), wrong, "the host logs in by it: nat or isolated first")
-
-
-def _stack(stack: StackSpec, spec: LabSpec, context: Context) -> Iterator[Finding]:
-    if stack.network and context.declared is not None and stack.network not in context.declared:
-        right = suggest(stack.network, context.declared, label="declared")
-        yield Finding(("stack", "network"), f"no network '{stack.network}'", right)
-    if stack.installer is not Installer.CONTRAIL:
-        for key in ("branch", "devstack_branch"):
-            if getattr(stack, key) is not None and context.is_whole:
-                yield Finding(("stack", key), "is for installer contrail only", "remove it", at_key=True)
-        return
-    yield from _branches(stack)
-    if not context.is_whole:
-        return
-    controllers = [member.name for member in members(spec) if member.spec.role is Role.CONTROLLER]
-    if len(controllers) != 1:
-        found = ", ".join(controllers) or "none"
-        yield Finding(("stack", "installer"), "contrail needs exactly one controller", f"role: controller has {found}")
-    network = stack.network or default_network(spec)
-    for key, node in spec.nodes.items():
-        if network in spec.networks and network not in {nic.network for nic in node.nics}:
-            wrong = f"no NIC on {network}, which carries the cloud"
-            yield Finding(("nodes", key, "nics"), wrong, f"add `- network: {network}`, or set stack.network")
-
-
-def _branches(stack: StackSpec) -> Iterator[Finding]:
-    branch = stack.branch or "master"
-    worked = ", ".join(f"{one} with {other}" for one, other in CONTRAIL_PAIRS.items())
-    if branch not in CONTRAIL_PAIRS:
-        yield Finding(("stack", "branch"), f"no contrail-installer branch '{branch}' is known", f"worked: {worked}")
-    elif stack.devstack_branch not in (None, CONTRAIL_PAIRS[branch]):
-        wrong = f"DevStack {stack.devstack_branch} does not go with contrail-installer {branch}"
-        yield Finding(("stack", "devstack_branch"), wrong, f"worked: {worked}")
 
 
 def _totals(spec: LabSpec, context: Context) -> Iterator[Finding]:

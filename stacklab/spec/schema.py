@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import json
-from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated
+import types
+from typing import Annotated, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from stacklab.model import Installer, NetworkMode, Role, Size
-from stacklab.spec import values
-from stacklab.spec.export import JSON
+from stacklab.spec.fields import (
+    MOST_NODES,
+    Address,
+    Boot,
+    Bridge,
+    Cidr,
+    Count,
+    Cpus,
+    Disk,
+    ImageName,
+    Interval,
+    LabName,
+    Memory,
+    Mode,
+    Mtu,
+    NetworkName,
+    NodeName,
+    Retries,
+    RoleWord,
+    Spec,
+    Text,
+    as_list,
+)
+from stacklab.spec.reader import JSON
 from stacklab.spec.source import Document, Finding, Keys, Value
-from stacklab.spec.values import LAB_NAME_LENGTH, NAME, NAME_LENGTH, NODE_NAME, Wrong, nearest, suggest
+from stacklab.spec.stack import StackSpec
+from stacklab.spec.values import Wrong, nearest, suggest
 
-SMALLEST_MEMORY = Size.parse("128MiB")
-SMALLEST_DISK = Size.parse("48GiB")
 MOST_NICS = 8
-MOST_NODES = 64  # of one count
 
 # A NIC's network goes, then the NICs, then their node: three passes; more would be a bug.
 MOST_ATTEMPTS = 10
@@ -27,66 +46,7 @@ MOST_ATTEMPTS = 10
 STAND_IN = "stand-in"
 
 
-def _text_schema(pattern: str, *, longest: int | None = None) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"type": "string", "pattern": f"^{pattern}$"} | ({"maxLength": longest} if longest is not None else {})
-    )
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-_read_size = values.size(SMALLEST_MEMORY, "nothing boots in less")
-_read_disk = values.size(SMALLEST_DISK, "the base image is that large, and thin: it takes what is written")
-
-LabName = Annotated[str, PlainValidator(values.name(LAB_NAME_LENGTH)), _text_schema(NAME, longest=LAB_NAME_LENGTH)]
-NetworkName = Annotated[str, PlainValidator(values.name(NAME_LENGTH)), _text_schema(NAME, longest=NAME_LENGTH)]
-NodeName = Annotated[
-    str, PlainValidator(values.name(NAME_LENGTH, NODE_NAME)), _text_schema(NODE_NAME, longest=NAME_LENGTH)
-]
-ImageName = Annotated[
-    str, PlainValidator(values.matching(values.IMAGE, "image name", "e.g. debian-12")), _text_schema(values.IMAGE)
-]
-Bridge = Annotated[
-    str,
-    PlainValidator(values.matching(values.BRIDGE, "bridge name", "a bridge of the host, e.g. br0; 15 characters")),
-    _text_schema(values.BRIDGE),
-]
-Branch = Annotated[
-    str, PlainValidator(values.matching(values.BRANCH, "branch", "e.g. stable/mitaka")), _text_schema(values.BRANCH)
-]
-Text = Annotated[str, PlainValidator(values.line), WithJsonSchema({"type": "string"})]
-Memory = Annotated[Size, PlainValidator(_read_size), _text_schema(values.SIZE)]
-Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(values.SIZE)]
-Cidr = Annotated[IPv4Network, PlainValidator(values.cidr), _text_schema(values.CIDR)]
-Address = Annotated[IPv4Address, PlainValidator(values.address), _text_schema(values.ADDRESS)]
-
-
-def _words(kind: type[NetworkMode] | type[Role] | type[Installer]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "enum": [str(word) for word in kind]})
-
-
-def _range(kind: str, low: int, high: int) -> WithJsonSchema:
-    return WithJsonSchema({"type": kind, "minimum": low, "maximum": high})
-
-
-Mode = Annotated[NetworkMode, PlainValidator(values.word(NetworkMode)), _words(NetworkMode)]
-RoleWord = Annotated[Role, PlainValidator(values.word(Role)), _words(Role)]
-InstallerWord = Annotated[Installer, PlainValidator(values.word(Installer)), _words(Installer)]
-Cpus = Annotated[int, PlainValidator(values.number(int, 1, 64)), _range("integer", 1, 64)]
-Count = Annotated[int, PlainValidator(values.number(int, 1, MOST_NODES)), _range("integer", 1, MOST_NODES)]
-Mtu = Annotated[int, PlainValidator(values.number(int, 576, 9216, "bytes")), _range("integer", 576, 9216)]
-Retries = Annotated[int, PlainValidator(values.number(int, 1, 100)), _range("integer", 1, 100)]
-Interval = Annotated[float, PlainValidator(values.number(float, 0, 3600, "seconds")), _range("number", 0, 3600)]
-Boot = Annotated[float, PlainValidator(values.number(float, 1, 86400, "seconds")), _range("number", 1, 86400)]
-
-
-class _Spec(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NetworkSpec(_Spec):
+class NetworkSpec(Spec):
     """A segment with an address range. The host has its .1."""
 
     cidr: Cidr = Field(description="Its address range, e.g. 192.168.150.0/24. The host takes the .1 (/29 to /8).")
@@ -98,7 +58,7 @@ class NetworkSpec(_Spec):
     bridge: Bridge | None = Field(default=None, description="With mode bridged only: the host's bridge, e.g. br0.")
 
 
-class NicSpec(_Spec):
+class NicSpec(Spec):
     """A node's end of a network. The NICs are eth0, eth1, ... as written."""
 
     network: NetworkName = Field(description="The network's name, as declared under `networks`.")
@@ -109,7 +69,7 @@ class NicSpec(_Spec):
     )
 
 
-class NodeSpec(_Spec):
+class NodeSpec(Spec):
     """A VM, or several alike."""
 
     role: RoleWord | None = Field(
@@ -130,22 +90,7 @@ class NodeSpec(_Spec):
     )
 
 
-class StackSpec(_Spec):
-    """Which cloud is to be installed, and how."""
-
-    installer: InstallerWord | None = Field(default=None, description="none, or contrail (on DevStack). Default: none.")
-    network: NetworkName | None = Field(
-        default=None,
-        description="The network that carries the cloud (HOST_IP, SERVICE_HOST); every node has a NIC on it. "
-        "Default: the first one that no node is logged in by, else the first.",
-    )
-    branch: Branch | None = Field(default=None, description="contrail-installer's branch. Default: master.")
-    devstack_branch: Branch | None = Field(
-        default=None, description="DevStack's branch. Default: the one that worked with `branch`, e.g. stable/mitaka."
-    )
-
-
-class ChecksSpec(_Spec):
+class ChecksSpec(Spec):
     """How patient the checks are."""
 
     retries: Retries | None = Field(default=None, description="Tries per check, 1 to 100. Default: 3.")
@@ -153,12 +98,12 @@ class ChecksSpec(_Spec):
     boot_timeout: Boot | None = Field(default=None, description="Seconds until a node must answer. Default: 300.")
 
 
-class LabSpec(_Spec):
+class LabSpec(Spec):
     """A lab of stacklab: networks, the nodes on them, and the cloud to be installed."""
 
     name: LabName | None = Field(default=None, description="The file's name without .yaml; it need not be written.")
     description: Text | None = Field(default=None, description="One line for `lab.list`.")
-    image: Annotated[tuple[ImageName, ...], BeforeValidator(_as_list)] = Field(
+    image: Annotated[tuple[ImageName, ...], BeforeValidator(as_list)] = Field(
         description="The base image, or several in order of preference: the first whose source can be had.",
         json_schema_extra={"minItems": 1},
     )
@@ -260,19 +205,24 @@ def _drop(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
             owner.pop(str(path[-1]), None)
 
 
-def _model(path: Keys) -> type[_Spec]:
-    match path:
-        case ("networks", _):
-            return NetworkSpec
-        case ("nodes", _):
-            return NodeSpec
-        case ("nodes", _, "nics", _):
-            return NicSpec
-        case ("stack",):
-            return StackSpec
-        case ("checks",):
-            return ChecksSpec
-    return LabSpec
+def _model(path: Keys) -> type[Spec]:
+    """The mapping at that place of a spec."""
+    found: object = LabSpec
+    for key in path:
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            found = _plain(found.model_fields[str(key)].annotation)
+        else:
+            found = _plain(get_args(found)[1 if get_origin(found) is dict else 0])
+    assert isinstance(found, type)
+    assert issubclass(found, Spec)
+    return found
+
+
+def _plain(kind: object) -> object:
+    """A field's kind without `| None` and without what validates it."""
+    while get_origin(kind) in (Annotated, types.UnionType):
+        kind = get_args(kind)[0]
+    return kind
 
 
 def _finding(detail: ErrorDetails) -> Finding:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import TypeVar
 
+from stacklab import releases
 from stacklab.model import Size
 from stacklab.spec.source import quote
 
@@ -125,6 +126,19 @@ def word(kind: type[Word]) -> Callable[[object], Word]:
             raise Wrong(f"{quote(found)} is unknown", suggest(found, kind, label="known")) from None
 
     return read
+
+
+def flag(value: object) -> bool:
+    """`true` or `false`."""
+    found = text(value)
+    if found not in ("true", "false"):
+        raise Wrong(f"{quote(found)} is neither true nor false", "true or false")
+    return found == "true"
+
+
+def release(value: object) -> str:
+    """A release by its name, or by its branch or tag: mitaka, stable/mitaka or mitaka-eol."""
+    return releases.plain_name(matching(BRANCH, "release", "e.g. mitaka or 2026.1")(value))
 
 
 def number(kind: type[Number], low: int, high: int, unit: str = "") -> Callable[[object], Number]:

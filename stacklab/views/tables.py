@@ -57,9 +57,9 @@ def lab(found: Lab) -> list[Table]:
     stack = found.stack
     about = [("description", found.description or "-"), ("image", ", then ".join(found.images))]
     about += [("memory", f"{found.memory} in all")]
-    if stack.branch:
-        pair = f"{stack.branch} with DevStack {stack.devstack_branch}"
-        about += [("stack", f"{stack.installer} {pair}, on {stack.network}")]
+    if stack.release:
+        pair = f" with DevStack {stack.devstack_branch}" if stack.devstack_branch else ""
+        about += [("stack", f"{stack.installer} {stack.release}{pair}, {stack.network_mode}, on {stack.network}")]
     return [
         table(("lab", found.name), about),
         table(("network", "cidr", "mode", "mtu", "host", "bridge"), networks),

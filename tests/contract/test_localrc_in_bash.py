@@ -66,7 +66,7 @@ def check_installer(lab: Lab, node: Node, secrets: Mapping[str, str], directory:
     expected = {
         **expected_of_both(lab, node, secrets),
         "INSTALL_PROFILE": "ALL" if is_controller else "COMPUTE",
-        "CONTRAIL_BRANCH": lab.stack.branch,
+        "CONTRAIL_BRANCH": lab.stack.release,
         "CONTRAIL_REPO_PROTO": "https",
     }
     if not is_controller:
@@ -75,7 +75,7 @@ def check_installer(lab: Lab, node: Node, secrets: Mapping[str, str], directory:
     assert found["switched"] == ""
     # setup_devstack.sh, word for word
     grepped = run("bash", "-c", f"grep \"CONTRAIL_DEFAULT_INSTALL\" {directory}/localrc | cut -d'=' -f2")
-    assert grepped == {"R2.20": "True\n", "R1.06": "True\n"}.get(lab.stack.branch, "False\n")
+    assert grepped == {"R2.20": "True\n", "R1.06": "True\n"}.get(lab.stack.release, "False\n")
     assert found["CONTRAIL_DEFAULT_INSTALL"] == grepped.strip()
 
 

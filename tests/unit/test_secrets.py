@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab import secrets
-from stacklab.answers.lint import check_secrets
+from stacklab.answers.guard import check_secrets
 from stacklab.errors import LabError
 
 NAMES = ("admin_password", "service_token")

@@ -17,7 +17,7 @@ SECRETS = {
     "service_password": "Service0123456789abc",
     "service_token": "0123456789abcdef0123456789abcdef",
 }
-BRANCHES = {"master": "stable/mitaka", "R3.0": "stable/mitaka", "R2.20": "stable/kilo", "R1.06": "stable/havana"}
+BRANCHES = {"master": "mitaka", "R3.0": "mitaka", "R2.20": "kilo", "R1.06": "havana"}
 THREE_NODES = (("controller", Role.CONTROLLER), ("compute1", Role.COMPUTE), ("compute2", Role.COMPUTE))
 
 
@@ -52,7 +52,7 @@ def make_lab(
             for name, cidr in networks.items()
         ),
         nodes=tuple(node(number, *named) for number, named in enumerate(nodes)),
-        stack=Stack(installer=installer, network="fabric", branch=branch, devstack_branch=devstack_branch),
+        stack=Stack(installer=installer, network="fabric", release=branch, devstack_branch=devstack_branch),
         checks=CheckPolicy(retries=3, interval_s=1.0, boot_timeout_s=300.0),
     )  # fmt: skip
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacklab.answers.lint import check_localrc
+from stacklab.answers.guard import check_localrc
 from stacklab.errors import RenderError
 
 

@@ -148,7 +148,7 @@ def test_a_damaged_record_is_an_expected_failure(key: str, value: object) -> Non
 
 
 def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
-    for file in ("__init__.py", "export.py"):
+    for file in ("__init__.py", "export.py", "reader.py", "stack_export.py"):
         tree = ast.parse((PROJECT / "stacklab" / "spec" / file).read_text())
         modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
         assert modules <= {
@@ -159,5 +159,7 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
             "typing",
             "stacklab.errors",
             "stacklab.model",
+            "stacklab.spec",
             "stacklab.spec.export",
+            "stacklab.spec.reader",
         }

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from stacklab import releases
 from stacklab.errors import SpecError
-from stacklab.model import CheckPolicy, Installer, Lab, NetworkMode, Role, Size, Stack
-from stacklab.spec import load, rules
+from stacklab.model import CheckPolicy, Installer, Lab, NetworkingMode, NetworkMode, Role, Size, Stack
+from stacklab.spec import load
+from stacklab.spec.rules import NESTED_DEFAULT
 
 NETWORKS = """\
 image: debian-12
@@ -80,19 +82,27 @@ def test_a_bridged_network_is_on_the_bridge_that_is_named(directory: Path) -> No
     assert (network.mode, network.bridge) == (NetworkMode.BRIDGED, "br0")
 
 
-@pytest.mark.parametrize("branch", rules.CONTRAIL_PAIRS)
-def test_contrail_brings_the_devstack_that_worked_with_it(directory: Path, branch: str) -> None:
-    nodes = NODES.replace("{nics", "{role: controller, nics")
-    lab = resolve(directory, f"{NETWORKS}{nodes}stack: {{installer: contrail, branch: {branch}}}\n")
-    assert lab.stack.devstack_branch == rules.CONTRAIL_PAIRS[branch]
+CONTRAIL = NETWORKS.replace("debian-12", "ubuntu-14.04") + NODES.replace("{nics", "{role: controller, nics")
+
+
+@pytest.mark.parametrize("release", releases.of(Installer.CONTRAIL))
+def test_contrail_brings_the_devstack_that_worked_with_it(directory: Path, release: str) -> None:
+    lab = resolve(directory, f"{CONTRAIL}stack: {{installer: contrail, release: {release}}}\n")
+    assert lab.stack.devstack_branch == releases.find(Installer.CONTRAIL, release).pairs[0]
 
 
 def test_contrail_is_master_with_mitaka_when_nothing_is_said(directory: Path) -> None:
-    nodes = NODES.replace("{nics", "{role: controller, nics")
-    lab = resolve(directory, f"{NETWORKS}{nodes}stack: {{installer: contrail}}\n")
+    lab = resolve(directory, f"{CONTRAIL}stack: {{installer: contrail}}\n")
     assert lab.stack == Stack(
-        installer=Installer.CONTRAIL, network="fabric", branch="master", devstack_branch="stable/mitaka"
-    )
+        installer=Installer.CONTRAIL, network="fabric", api_network="fabric", data_network="fabric",
+        release="master", devstack_branch="mitaka", network_mode=NetworkingMode.VROUTER,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("written", ["mitaka", "stable/mitaka", "mitaka-eol"])
+def test_a_release_may_be_called_by_its_branch_or_tag(directory: Path, written: str) -> None:
+    lab = resolve(directory, f"{CONTRAIL}stack: {{installer: devstack, release: {written}, fixed_range: 10.11.0.0/24}}\n")
+    assert lab.stack.release == "mitaka"
 
 
 def test_with_one_network_that_one_carries_the_cloud(directory: Path) -> None:
@@ -112,7 +122,7 @@ def test_an_unused_network_is_allowed(directory: Path) -> None:
 
 def test_a_lab_without_computes_may_use_libvirts_default_range(directory: Path) -> None:
     text = NETWORKS.replace("10.0.0.0/24", "192.168.122.0/24")
-    assert resolve(directory, text + NODES).networks[0].cidr == rules.NESTED_DEFAULT
+    assert resolve(directory, text + NODES).networks[0].cidr == NESTED_DEFAULT
     with pytest.raises(SpecError, match="default network of the computes' own libvirt"):
         resolve(directory, text + NODES.replace("{nics", "{role: compute, nics"))
 

@@ -10,7 +10,7 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, o
 from stacklab.doctor import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
 from stacklab.images.store import StoredImage
-from stacklab.model import Installer, Stack
+from stacklab.model import Installer, NetworkingMode, Stack
 from stacklab.paths import HostPaths
 from stacklab.process import Result
 from stacklab.progress import Timing
@@ -72,14 +72,18 @@ def test_odd_texts_are_shown_as_they_are_everywhere(odd: str) -> None:
 
 def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
     lab = dataclasses.replace(
-        make_lab(), stack=Stack(installer=Installer.CONTRAIL, network="net1", branch="master", devstack_branch="x")
+        make_lab(),
+        stack=Stack(
+            installer=Installer.CONTRAIL, network="net1", release="master", devstack_branch="x",
+            network_mode=NetworkingMode.VROUTER,
+        ),
     )
     shown = text(*tables.lab(lab))
     row(shown, "net0", "10.10.0.0/24", "nat", "1500", "10.10.0.1", "sl-trio0")
     row(shown, "compute1", "compute", "1GiB", "eth0", "10.10.0.12/24", "52:54:00:00:00:01")
     assert "compute1" not in row(shown, "eth1", "10.20.0.12/24")
     row(shown, "memory", "3GiB in all")
-    row(shown, "stack", "contrail master with DevStack x, on net1")
+    row(shown, "stack", "contrail master with DevStack x, vrouter, on net1")
 
 
 def test_status_is_a_line_per_node_in_colours() -> None:

@@ -1,0 +1,45 @@
+"""Files that any installer profits from: where a node fetches packages, and its way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from stacklab.answers.base import shown
+from stacklab.model import Lab, Mirrors, Proxy
+
+PIP_CONF = PurePosixPath("/etc/pip.conf")
+APT_PROXY = PurePosixPath("/etc/apt/apt.conf.d/90stacklab-proxy")
+PROXY_ENVIRONMENT = PurePosixPath("/etc/profile.d/stacklab-proxy.sh")
+
+
+def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str]]:
+    """Render them for every node; what the lab's stack says goes before the host's own settings."""
+    found: dict[PurePosixPath, str] = {}
+    if pip := lab.stack.mirrors.pip or mirrors.pip:
+        found[PIP_CONF] = _pip(lab, pip)
+    if lab.stack.proxy != Proxy():
+        found[PROXY_ENVIRONMENT] = "".join(
+            f"export {name}={value}\n" for name, value in proxy_variables(lab).items()
+        )  # fmt: skip
+        if lab.stack.proxy.http:
+            found[APT_PROXY] = f'Acquire::http::Proxy "{lab.stack.proxy.http}";\n'
+    return {node.name: dict(found) for node in lab.nodes}
+
+
+def proxy_variables(lab: Lab) -> Mapping[str, str]:
+    """http_proxy and its kin, for shells; the lab's own addresses are always reached directly."""
+    proxy = lab.stack.proxy
+    if proxy == Proxy():
+        return {}
+    own = [str(nic.address.ip) for node in lab.nodes for nic in node.nics]
+    direct = dict.fromkeys(("localhost", "127.0.0.1", *own, *(node.name for node in lab.nodes), *proxy.no_proxy))
+    found = {"http_proxy": proxy.http, "https_proxy": proxy.https or proxy.http, "no_proxy": ",".join(direct)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _pip(lab: Lab, index: str) -> str:
+    host = urlsplit(index).hostname or ""
+    trusted = f"trusted-host = {host}\n" if index.startswith("http://") else ""
+    return f"# Rendered from {shown(lab.source)}: the host's own index of Python packages.\n[global]\nindex-url = {index}\n{trusted}"

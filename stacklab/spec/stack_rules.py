@@ -1,0 +1,206 @@
+"""What a spec's `stack` must fulfil: a release that exists, and nothing that it has not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from stacklab import releases
+from stacklab.model import Installer, NetworkMode, Role
+from stacklab.releases import Release
+from stacklab.spec.rules import Context, default_network, members
+from stacklab.spec.schema import STAND_IN, LabSpec
+from stacklab.spec.source import Finding, Keys
+from stacklab.spec.stack import StackSpec
+from stacklab.spec.values import suggest
+
+# Installers that can spread their control plane; the others know one controller.
+_MANY_CONTROLLERS = (Installer.OPENSDN, Installer.KOLLA)
+_NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
+_NOT_OPTIONS = ("installer", "release", "network")
+_SECRET_LINE = re.compile(r"\s*(?:export\s+)?(\w*(?:PASSWORD|TOKEN|_PW|passwd|password))\s*[=:]\s*[^\s$]")
+
+
+def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
+    """All that is wrong with a spec's stack."""
+    stack = spec.stack
+    if stack is None:
+        return
+    yield from _network_names(stack, context)
+    if stack.installer in (None, Installer.NONE):
+        if context.is_whole:
+            for key in _set_keys(stack):
+                yield Finding(("stack", key), "means nothing without an installer", "remove it", at_key=True)
+        return
+    known = releases.of(stack.installer)
+    if stack.release is not None and stack.release not in known:
+        wrong = f"no release '{stack.release}' of {stack.installer} is known"
+        yield Finding(("stack", "release"), wrong, suggest(stack.release, known, label="known"))
+        return
+    release = chosen_release(stack)
+    yield from _pairs(stack, spec, release, context)
+    yield from _options(stack, release)
+    yield from _words(stack, release)
+    yield from _ranges(stack, spec, release)
+    yield from _texts(stack)
+    if context.is_whole:
+        yield from _sources(stack)
+        yield from _nodes(stack, spec)
+
+
+def chosen_release(stack: StackSpec) -> Release:
+    """The release that a stack names, or its installer's default; the installer is not `none`."""
+    known = releases.of(stack.installer or Installer.NONE)
+    return known[stack.release or next(iter(known))]
+
+
+def _set_keys(stack: StackSpec) -> list[str]:
+    """Keys that are written; `glance` and `overcommit` count as their sub-keys where those are options themselves."""
+    return [
+        key for key in StackSpec.model_fields if key not in ("installer", "network") and getattr(stack, key) is not None
+    ]
+
+
+def _network_names(stack: StackSpec, context: Context) -> Iterator[Finding]:
+    for key in _NETWORK_KEYS:
+        name = getattr(stack, key)
+        if name and context.declared is not None and name not in context.declared:
+            yield Finding(("stack", key), f"no network '{name}'", suggest(name, context.declared, label="declared"))
+
+
+def _pairs(stack: StackSpec, spec: LabSpec, release: Release, context: Context) -> Iterator[Finding]:
+    """What never worked together: this release with that DevStack, or on that operating system."""
+    title = f"{release.installer} {release.name}"
+    if release.pairs and stack.devstack_branch is not None:
+        branch = releases.plain_name(stack.devstack_branch)
+        if branch not in release.pairs:
+            worked = ", ".join(
+                f"{name} with {' or '.join(each.pairs)}" for name, each in releases.of(release.installer).items()
+            )
+            wrong = f"DevStack {stack.devstack_branch} does not go with {title}"
+            yield Finding(("stack", "devstack_branch"), wrong, f"worked: {worked}")
+    images = [image for image in spec.image if image != STAND_IN]
+    if images and release.images and not any(operating_system(image) in release.images for image in images):
+        if context.known_images is not None and any(image not in context.known_images for image in images):
+            return  # that it does not exist is said already
+        wrong = f"{title} never worked on {' or '.join(images)}"
+        yield Finding(("image",), wrong, f"worked: {', '.join(release.images)}")
+
+
+def operating_system(image: str) -> str:
+    """What a catalogue's image is an image of: debian-12-cloud is debian-12."""
+    return image.removesuffix("-cloud")
+
+
+def _options(stack: StackSpec, release: Release) -> Iterator[Finding]:
+    title = f"{release.installer} {release.name}"
+    for path in _option_paths(stack):
+        option = ".".join(path)
+        if option in release.options:
+            continue
+        having = [name for name, each in releases.of(release.installer).items() if option in each.options]
+        others = [str(word) for word in Installer if any(option in each.options for each in releases.of(word).values())]
+        if having:
+            right = f"remove it, or take a release that has it: {', '.join(having)}"
+        else:
+            right = f"remove it; it is for {', '.join(others)}" if others else "remove it"
+        yield Finding(("stack", *path), f"{title} has no such option", right, at_key=True)
+
+
+def _option_paths(stack: StackSpec) -> Iterator[tuple[str, ...]]:
+    for key in _set_keys(stack):
+        if key == "glance" and stack.glance is not None:
+            if stack.glance.direct_copy:
+                yield "glance", "direct_copy"
+            if stack.glance.url_schemes:
+                yield "glance", "url_schemes"
+        elif key not in _NOT_OPTIONS:
+            yield (key,)
+
+
+def _words(stack: StackSpec, release: Release) -> Iterator[Finding]:
+    title = f"{release.installer} {release.name}"
+    if stack.network_mode is not None and stack.network_mode not in release.network_modes:
+        right = f"its modes: {', '.join(release.network_modes)}"
+        having = [
+            name for name, one in releases.of(release.installer).items() if stack.network_mode in one.network_modes
+        ]
+        right += f"; {stack.network_mode} is in {', '.join(having)}" if having else ""
+        yield Finding(("stack", "network_mode"), f"{title} has no {stack.network_mode}", right)
+    if stack.driver is not None and stack.driver not in release.drivers:
+        right = f"its drivers: {', '.join(release.drivers)}"
+        having = [name for name, one in releases.of(release.installer).items() if stack.driver in one.drivers]
+        right += f"; {stack.driver} is in {', '.join(having)}" if having else ""
+        yield Finding(("stack", "driver"), f"{title} has no driver {stack.driver}", right)
+
+
+def _ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
+    """The cloud's own ranges must be nobody else's: a node would lose its way to the lab."""
+    seen: list[tuple[str, IPv4Network]] = []
+    for key in ("fixed_range", "floating_range"):
+        written = getattr(stack, key)
+        default = release.text(key) if key in release.options else ""
+        if written is None and not default:
+            continue
+        cidr = written or IPv4Network(default)
+        path: Keys = ("stack", key) if written else ("stack",)
+        label = f"{key} {cidr}" if written else f"{release.installer} {release.name}'s own {key}, {cidr},"
+        right = "choose another range" if written else f"write stack.{key} with a range of its own"
+        for name, network in spec.networks.items():
+            is_outside = key == "floating_range" and name == stack.external_network
+            if network.cidr.overlaps(cidr) and not is_outside:
+                yield Finding(path, f"{label} overlaps network {name} ({network.cidr})", right, at_key=not written)
+        for other, range_ in seen:
+            if range_.overlaps(cidr):
+                yield Finding(path, f"{label} overlaps {other} {range_}", right, at_key=not written)
+        seen.append((key, cidr))
+
+
+def _texts(stack: StackSpec) -> Iterator[Finding]:
+    """Secrets belong into the environment or a file; a section's header would end localrc."""
+    for role, lines in (stack.localrc or {}).items():
+        for index, line in enumerate(lines):
+            path: Keys = ("stack", "localrc", role, index)
+            if match := _SECRET_LINE.match(line):
+                yield Finding(path, f"{match[1]} has its value in the spec", "name its source under stack.secrets")
+            if line.startswith("[["):
+                yield Finding(path, "a section's header would end localrc here", "write it under stack.post_config")
+    for key, value in (stack.answers or {}).items():
+        if _SECRET_LINE.match(f"{key}={value}"):
+            yield Finding(
+                ("stack", "answers", key), f"{key} has its value in the spec", "name its source under stack.secrets"
+            )
+
+
+def _sources(stack: StackSpec) -> Iterator[Finding]:
+    for name, secret in (stack.secrets or {}).items():
+        if (secret.env is None) == (secret.file is None):
+            yield Finding(("stack", "secrets", name), "needs one source", "env: NAME or file: PATH", at_key=True)
+
+
+def _nodes(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
+    controllers = [member.name for member in members(spec) if member.spec.role is Role.CONTROLLER]
+    if not controllers or (len(controllers) > 1 and stack.installer not in _MANY_CONTROLLERS):
+        found = ", ".join(controllers) or "none"
+        wrong = f"{stack.installer} needs {'a' if stack.installer in _MANY_CONTROLLERS else 'exactly one'} controller"
+        yield Finding(("stack", "installer"), wrong, f"role: controller has {found}")
+    network = stack.network or default_network(spec)
+    everyone, cloud, first = tuple(Role), (Role.CONTROLLER, Role.COMPUTE), (Role.CONTROLLER,)
+    needs = (
+        (network, "network", "carries the cloud", everyone),
+        (stack.api_network, "api_network", "carries the APIs", cloud),
+        (stack.data_network, "data_network", "carries the tenants' traffic", cloud),
+        (stack.external_network, "external_network", "carries floating addresses", first),
+    )
+    for name, key, what, roles in needs:
+        for owner, node in spec.nodes.items():
+            has = {nic.network for nic in node.nics}
+            if name in spec.networks and name not in has and (node.role or Role.NODE) in roles:
+                wrong = f"no NIC on {name}, which {what}"
+                yield Finding(("nodes", owner, "nics"), wrong, f"add `- network: {name}`, or set stack.{key}")
+    if stack.external_network and spec.networks[stack.external_network].mode is NetworkMode.NAT:
+        access = {node.nics[0].network for node in spec.nodes.values()}
+        if stack.external_network in access:
+            wrong = f"the host logs in by {stack.external_network}; the cloud would take its NIC"
+            yield Finding(("stack", "external_network"), wrong, "give it a network of its own")
