@@ -1,0 +1,358 @@
+"""The table of releases: its form, and the facts whose loss would cost somebody an evening."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from stacklab import releases
+from stacklab.errors import LabError
+from stacklab.model import Driver, Installer, NetworkingMode
+from stacklab.releases import Release
+from stacklab.spec.stack import StackSpec
+
+INSTALLERS = tuple(word for word in Installer if word is not Installer.NONE)
+ROWS = tuple(row for word in INSTALLERS for row in releases.of(word).values())
+DEVSTACK = releases.of(Installer.DEVSTACK)
+# Oldest first; DevStack's master is in front of all of them.
+SERIES = (
+    "havana", "icehouse", "juno", "kilo", "liberty", "mitaka", "newton", "ocata", "pike", "queens", "rocky", "stein",
+    "train", "ussuri", "victoria", "wallaby", "xena", "yoga", "zed", "2023.1", "2023.2", "2024.1", "2024.2", "2025.1",
+    "2025.2", "2026.1", "master",
+)  # fmt: skip
+NEUTRON = (NetworkingMode.OVS, NetworkingMode.LINUXBRIDGE, NetworkingMode.OVN)
+_IMAGE = re.compile(r"(?:ubuntu-\d\d\.\d\d|(?:debian|fedora|rocky|centos)-\d+|centos-stream-\d+)")
+
+
+def since(name: str) -> set[str]:
+    """DevStack's releases from that one on."""
+    return set(SERIES[SERIES.index(name) :])
+
+
+def having(option: str) -> set[str]:
+    """DevStack's releases that understand an option of a lab's stack."""
+    return {name for name, row in DEVSTACK.items() if option in row.options}
+
+
+def by_title(rows: Iterable[Release] = ROWS) -> list[object]:
+    """Each row under its own name."""
+    return [pytest.param(row, id=f"{row.installer}-{row.name}") for row in rows]
+
+
+def table(tmp_path: Path, text: str) -> Release:
+    """The last release of a table that holds DevStack alone."""
+    path = tmp_path / "releases.yaml"
+    path.write_text(text)
+    return list(releases._table(path)[Installer.DEVSTACK].values())[-1]
+
+
+_ROW = """
+devstack:
+  first:
+    {year: 2020, repository: here, ref: main, images: debian-12, file: local.conf, network_modes: ovs, options: localrc,
+     services: {controller off: n-cpu}, inert: {MULTI_HOST: gone}, traits: {text: one, list: [a=1, b=2]}}
+"""
+
+
+class TestForm:
+    def test_a_release_takes_over_what_it_does_not_say(self, tmp_path: Path) -> None:
+        row = table(tmp_path, _ROW + "  second: {like: first, ref: other, traits: {text: two}}\n")
+        assert (row.ref, row.images, row.text("text"), row.words("list")) == (
+            "other", ("debian-12",), "two", ("a=1", "b=2"),
+        )  # fmt: skip
+
+    def test_an_empty_value_takes_away_what_like_brought(self, tmp_path: Path) -> None:
+        row = table(tmp_path, _ROW + "  second: {like: first, services: {controller off: ''}, inert: {MULTI_HOST: }}\n")
+        assert (dict(row.services), dict(row.inert)) == ({}, {})
+
+    def test_a_row_for_like_alone_is_no_release(self, tmp_path: Path) -> None:
+        row = table(tmp_path, _ROW.replace("first:", "_first:") + "  second: {like: _first}\n")
+        assert row.name == "second"
+        assert list(releases._table(tmp_path / "releases.yaml")[Installer.DEVSTACK]) == ["second"]
+
+    def test_like_a_release_that_is_not_above_is_an_error_with_both_names(self, tmp_path: Path) -> None:
+        with pytest.raises(LabError, match="devstack second: like third"):
+            table(tmp_path, _ROW + "  second: {like: third}\n  third: {like: first}\n")
+
+    def test_a_row_that_lacks_something_is_an_error_with_its_name(self, tmp_path: Path) -> None:
+        with pytest.raises(LabError, match=r"devstack first: KeyError.*'ref'"):
+            table(tmp_path, _ROW.replace("ref: main, ", ""))
+
+    def test_a_trait_of_names_and_values_is_a_mapping(self, tmp_path: Path) -> None:
+        row = table(tmp_path, _ROW)
+        assert dict(row.mapping("list")) == {"a": "1", "b": "2"}
+        assert dict(row.mapping("none")) == {}
+        with pytest.raises(LabError, match="list is no single value"):
+            row.text("list")
+
+    @pytest.mark.parametrize("ref", ["mitaka", "stable/mitaka", "mitaka-eol", "unmaintained/mitaka", "mitaka-eom"])
+    def test_a_branch_or_tag_tells_its_release(self, ref: str) -> None:
+        assert releases.plain_name(ref) == "mitaka"
+
+    def test_the_whole_table_is_read_in_the_time_of_a_blink(self) -> None:
+        took = []
+        for _ in range(3):
+            start = time.perf_counter()
+            releases._table.__wrapped__()
+            took.append(time.perf_counter() - start)
+        assert min(took) < 0.06
+
+
+class TestEveryRow:
+    @pytest.mark.parametrize("row", by_title())
+    def test_uses_the_words_of_a_lab(self, row: Release) -> None:
+        words = set(StackSpec.model_fields) | {"glance.direct_copy", "glance.url_schemes"}
+        assert row.options <= words - {"glance", "installer", "release", "network"}
+        assert set(row.network_modes) <= set(NetworkingMode)
+        assert row.network_modes
+        assert set(row.drivers) <= set(Driver)
+        assert row.drivers[0] == Driver.LIBVIRT
+        assert not [image for image in row.images if not _IMAGE.fullmatch(image)]
+        assert row.images
+
+    @pytest.mark.parametrize("row", by_title())
+    def test_has_a_grave_if_and_only_if_upstream_ended_it(self, row: Release) -> None:
+        assert bool(row.grave) is not row.is_alive
+        assert row.dead is None or row.year <= row.dead <= 2026
+
+    @pytest.mark.parametrize("row", by_title())
+    def test_says_what_to_do_about_each_bug(self, row: Release) -> None:
+        assert len({bug.id for bug in row.bugs}) == len(row.bugs)
+        for bug in row.bugs:
+            assert bug.symptom
+            assert bug.fix
+            assert bug.role in ("all", "controller", "compute")
+            assert not [image for image in bug.images if not _IMAGE.fullmatch(image)]
+            # Commands are run as they stand, by root, on every `stack.up` anew.
+            assert not [command for command in bug.commands if "sudo" in command or "\n" in command]
+
+    @pytest.mark.parametrize("row", by_title())
+    def test_an_option_that_is_a_range_has_the_installers_own_as_default(self, row: Release) -> None:
+        for option in {"fixed_range", "floating_range"} & row.options:
+            assert row.text(option)
+
+    @pytest.mark.parametrize("row", by_title())
+    def test_no_lab_needs_a_release_to_give_secrets_or_a_proxy(self, row: Release) -> None:
+        assert {"secrets", "proxy", "mirrors"} <= row.options
+
+    def test_the_first_of_each_installer_is_the_default(self) -> None:
+        assert [next(iter(releases.of(word))) for word in INSTALLERS] == [
+            "master", "R26.1", "2026.1", "2025.1", "2025.2",
+        ]  # fmt: skip
+
+
+class TestDevStack:
+    def test_every_release_from_havana_to_master_is_there(self) -> None:
+        assert set(DEVSTACK) == set(SERIES)
+
+    @pytest.mark.parametrize("row", by_title(DEVSTACK.values()))
+    def test_is_checked_out_by_a_ref_that_exists(self, row: Release) -> None:
+        if row.is_alive:
+            assert row.ref in (row.name, f"stable/{row.name}")
+        elif row.name == "kilo":  # DevStack's stable/kilo went without a tag; other projects have kilo-eol
+            assert row.ref == "kilo-2"
+        else:
+            assert row.ref in (f"{row.name}-eol", f"unmaintained/{row.name}")
+
+    @pytest.mark.parametrize("row", by_title(DEVSTACK.values()))
+    def test_names_what_its_projects_branches_have_become(self, row: Release) -> None:
+        gone = not row.is_alive and not row.ref.startswith("unmaintained/")
+        assert row.text("projects_ref") == (f"{row.name}-eol" if gone else "")
+        expected = {"GLANCE", "HORIZON", "KEYSTONE", "NEUTRON", "NOVA", "REQUIREMENTS"} if gone else set()
+        assert expected <= set(row.words("projects"))
+        assert gone == bool(row.words("projects"))
+
+    @pytest.mark.parametrize("row", by_title(DEVSTACK.values()))
+    def test_a_compute_has_a_list_of_services_in_every_mode(self, row: Release) -> None:
+        for mode in row.network_modes:
+            services = row.services[f"compute {mode}"]
+            assert "n-cpu" in services
+            assert ("n-net" in services) is NetworkingMode(mode).is_nova_network
+            # All of it is remote: a second database or queue on a compute would be used instead.
+            assert not {"mysql", "rabbit", "key", "q-svc"} & set(services)
+        known = {*row.network_modes, *(f"{mode} off" for mode in row.network_modes), "off"}
+        assert {key.split(" ", 1)[1] for key in row.services} <= known
+
+    @pytest.mark.parametrize("row", by_title(DEVSTACK.values()))
+    def test_a_mode_that_is_not_the_default_is_asked_for(self, row: Release) -> None:
+        for mode in row.network_modes[1:]:
+            if NetworkingMode(row.network_modes[0]).is_nova_network != NetworkingMode(mode).is_nova_network:
+                assert f"controller {mode}" in row.services
+                assert f"controller {mode} off" in row.services
+            elif mode != NetworkingMode.OVS:
+                assert row.words(f"lines_{mode}")
+
+    @pytest.mark.parametrize("row", by_title(DEVSTACK.values()))
+    def test_no_service_of_a_list_is_one_that_the_release_has_replaced(self, row: Release) -> None:
+        named = {service for services in row.services.values() for service in services}
+        assert not named & set(row.replaced)
+
+    def test_q_ovn_agent_took_over_from_the_metadata_agent_in_2025_2(self) -> None:
+        with_agent = {name for name, row in DEVSTACK.items() if "q-ovn-agent" in row.services.get("compute ovn", ())}
+        assert with_agent == since("2025.2")
+
+    def test_ovn_with_q_agt_or_q_l3_dies_so_no_list_has_both(self) -> None:
+        for row in DEVSTACK.values():
+            if NetworkingMode.OVN in row.network_modes:
+                assert not {"q-agt", "q-l3"} & {*row.services["compute ovn"], *row.services.get("controller ovn", ())}
+
+    def test_the_default_mode_went_from_nova_network_to_ovs_to_ovn(self) -> None:
+        defaults = {name: row.network_modes[0] for name, row in DEVSTACK.items()}
+        # kilo-2 was tagged in the middle of its cycle, when neutron was the default for some weeks.
+        nova = {"havana", "icehouse", "juno", "liberty", "mitaka"}
+        assert {name for name, mode in defaults.items() if mode == "flat-dhcp"} == nova
+        assert {name for name, mode in defaults.items() if mode == "ovn"} == since("xena")
+
+    def test_nova_network_starts_in_cells_v1_alone_since_ocata(self) -> None:
+        with_it = {name for name, row in DEVSTACK.items() if NetworkingMode.FLAT_DHCP in row.network_modes}
+        assert with_it == since("havana") - since("ocata")
+
+    def test_linuxbridge_is_in_devstack_until_2024_2(self) -> None:
+        with_it = {name for name, row in DEVSTACK.items() if NetworkingMode.LINUXBRIDGE in row.network_modes}
+        assert with_it == since("havana") - since("2025.1")
+
+    def test_nova_networks_variables_are_inert_where_it_is_not(self) -> None:
+        for name, row in DEVSTACK.items():
+            for variable in ("MULTI_HOST", "FLAT_INTERFACE", "NETWORK_MANAGER", "VLAN_INTERFACE"):
+                assert (variable in row.inert) is (name in since("ocata")), (name, variable)
+
+    def test_screens_and_the_admin_token_are_inert_since_they_went(self) -> None:
+        assert {name for name, row in DEVSTACK.items() if "USE_SCREEN" in row.inert} == since("queens")
+        assert {name for name, row in DEVSTACK.items() if "SCREEN_LOGDIR" in row.inert} == since("rocky")
+        assert {name for name, row in DEVSTACK.items() if "SERVICE_TOKEN" in row.inert} == since("mitaka")
+
+    def test_a_compute_of_ocata_and_later_needs_placement(self) -> None:
+        for name, row in DEVSTACK.items():
+            for mode in row.network_modes:
+                assert ("placement-client" in row.services[f"compute {mode}"]) is (name in since("ocata"))
+            assert bool(row.text("discover_hosts")) is (name in since("ocata"))
+
+    def test_images_are_copied_from_glances_file_system_until_ocata(self) -> None:
+        assert having("glance.direct_copy") == since("havana") - since("pike")
+
+    def test_images_are_downloaded_by_plug_ins_until_ussuri(self) -> None:
+        assert having("glance.url_schemes") == since("havana") - since("victoria")
+
+    def test_the_section_of_the_direct_url_left_default_in_juno(self) -> None:
+        for name, row in DEVSTACK.items():
+            expected = "DEFAULT" if name in ("havana", "icehouse") else "glance"
+            assert row.text("direct_url_section") == (expected if "glance.url_schemes" in row.options else "")
+        assert DEVSTACK["icehouse"].text("store_section") == "DEFAULT"
+        assert DEVSTACK["juno"].text("store_section") == "glance_store"
+
+    def test_a_computes_first_overcommit_is_told_apart_since_stein(self) -> None:
+        assert {name for name, row in DEVSTACK.items() if row.text("initial_overcommit")} == since("stein")
+
+    def test_back_ends_of_cinder_have_names_since_juno(self) -> None:
+        named = {name for name, row in DEVSTACK.items() if row.text("volume_backends") == "CINDER_ENABLED_BACKENDS"}
+        assert named == since("juno")
+
+    def test_plugins_came_with_kilo(self) -> None:
+        assert having("plugins") == since("kilo")
+
+    def test_git_openstack_org_is_replaced_wherever_it_is_the_default(self) -> None:
+        assert {name for name, row in DEVSTACK.items() if row.text("git_base")} == since("icehouse") - since("train")
+
+    def test_tempest_is_pinned_wherever_devstack_would_take_master(self) -> None:
+        pinned = {name for name, row in DEVSTACK.items() if any("TEMPEST_BRANCH" in bug.localrc[0] for bug in row.bugs)}
+        assert pinned == since("icehouse") - since("ocata")
+
+    def test_nova_docker_is_put_in_by_the_way_of_its_time(self) -> None:
+        styles = {name: row.text("docker_style") for name, row in DEVSTACK.items() if Driver.DOCKER in row.drivers}
+        assert styles == {
+            "havana": "intree", "icehouse": "prepare", "juno": "prepare", "kilo": "prepare", "liberty": "prepare",
+            "mitaka": "plugin", "newton": "plugin",
+        }  # fmt: skip
+        for name in styles:
+            assert bool(DEVSTACK[name].text("docker_ref")) is (name != "havana")
+
+    def test_zun_has_a_ref_wherever_it_is_a_driver(self) -> None:
+        with_zun = {name for name, row in DEVSTACK.items() if row.text("zun_ref")}
+        assert with_zun == {name for name, row in DEVSTACK.items() if Driver.ZUN in row.drivers}
+        assert with_zun == since("pike") - {"2025.2", "2026.1"}
+
+    @pytest.mark.parametrize(
+        ("name", "image", "does"),
+        [
+            ("mitaka", "ubuntu-14.04", True), ("mitaka", "ubuntu-16.04", False), ("2026.1", "ubuntu-22.04", False),
+            ("2025.2", "ubuntu-22.04", True), ("2026.1", "debian-13", True), ("havana", "ubuntu-14.04", False),
+            # Rocky's name is unknown to GetDistro before 2023.1, CentOS Stream's before Wallaby.
+            ("zed", "rocky-9", False), ("2023.1", "rocky-9", True), ("victoria", "centos-stream-8", False),
+        ],
+    )  # fmt: skip
+    def test_runs_on_what_its_stack_sh_lets_pass(self, name: str, image: str, *, does: bool) -> None:
+        assert (image in DEVSTACK[name].images) is does
+
+
+class TestContrail:
+    def test_every_pair_is_a_release_of_devstack(self) -> None:
+        pairs = {name: row.pairs for name, row in releases.of(Installer.CONTRAIL).items()}
+        assert pairs == {"master": ("mitaka",), "R3.0": ("mitaka",), "R2.20": ("kilo",), "R1.06": ("havana",)}
+        assert {pair for each in pairs.values() for pair in each} <= set(DEVSTACK)
+
+    def test_packages_or_sources_is_a_word_that_scripts_compare_literally(self) -> None:
+        found = {name: row.text("default_install") for name, row in releases.of(Installer.CONTRAIL).items()}
+        assert found == {"master": "False", "R3.0": "False", "R2.20": "True", "R1.06": "True"}
+
+    def test_only_r1_06_reads_its_services_from_localrc(self) -> None:
+        for name, row in releases.of(Installer.CONTRAIL).items():
+            assert ("controller" in row.services) is (name == "R1.06")
+            assert ("ENABLED_SERVICES" in row.inert) is (name != "R1.06")
+            assert bool(row.text("registers_computes")) is (name != "R1.06")
+            assert row.text("without_agent")
+
+    def test_packages_are_ubuntus_alone(self) -> None:
+        assert "centos-7" in releases.find(Installer.CONTRAIL, "master").images
+        assert not [image for image in releases.find(Installer.CONTRAIL, "R2.20").images if "ubuntu" not in image]
+
+    def test_the_projects_of_a_pair_are_projects_of_its_devstack(self) -> None:
+        for row in releases.of(Installer.CONTRAIL).values():
+            assert set(row.words("projects")) <= set(DEVSTACK[row.pairs[0]].words("projects"))
+
+
+class TestTheOthers:
+    def test_packstack_lost_nova_network_after_newton(self) -> None:
+        for name, row in releases.of(Installer.PACKSTACK).items():
+            has = NetworkingMode.FLAT_DHCP in row.network_modes
+            assert has is (name != "2025.1")
+            assert bool(row.text("nova_network")) is has
+            assert row.text("package").endswith(row.text("rdo"))
+
+    def test_packstacks_docker_is_with_nova_network_alone(self) -> None:
+        for row in releases.of(Installer.PACKSTACK).values():
+            if Driver.DOCKER in row.drivers:
+                assert not set(row.words("docker_network_modes")) & set(NEUTRON)
+                assert set(row.words("docker_network_modes")) <= set(row.network_modes)
+
+    @pytest.mark.parametrize("name", ["icehouse", "havana"])
+    def test_fedora_19s_four_bugs_have_their_ways_around(self, name: str) -> None:
+        bugs = {bug.id: bug for bug in releases.find(Installer.PACKSTACK, name).bugs if "fedora-19" in bug.images}
+        assert set(bugs) == {"rdo-puppet-ruby", "rdo-kvm-modules", "rdo-django14", "rdo-qpidd"}
+        # The configuration of qpidd is there after packstack alone.
+        assert [bug.id for bug in bugs.values() if not bug.commands] == ["rdo-qpidd"]
+
+    def test_kolla_has_zun_until_2025_2(self) -> None:
+        for name, row in releases.of(Installer.KOLLA).items():
+            has = name in ("2025.1", "2025.2")
+            assert (Driver.ZUN in row.drivers) is has
+            assert ("zun" in row.words("dev_mode")) is has
+            assert row.text("source_version") == row.ref
+
+    def test_kolla_has_centos_containers_but_on_master(self) -> None:
+        for name, row in releases.of(Installer.KOLLA).items():
+            assert ("centos" in row.mapping("base_distros")) is (name != "master")
+            assert set(row.mapping("base_distros")) <= {"rocky", "ubuntu", "debian", "centos"}
+
+    def test_opensdns_default_openstack_can_be_had_in_its_default_mode(self) -> None:
+        for row in releases.of(Installer.OPENSDN).values():
+            mode = row.text("kolla_mode")
+            can = row.mapping("vanilla") if mode == "vanilla" else row.words("patched")
+            assert row.text("openstack") in can
+
+    def test_opensdn_checks_out_nothing_that_became_a_tag(self) -> None:
+        for row in releases.of(Installer.OPENSDN).values():
+            assert not [ref for ref in row.mapping("vanilla").values() if ref.startswith(("stable/", "unmaintained/"))]
