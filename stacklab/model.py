@@ -211,6 +211,9 @@ class Mirrors:
     apt: str = ""
 
 
+NO_MIRRORS = Mirrors()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
     """The nodes' way out, as in the variables of the same names."""

@@ -20,6 +20,8 @@ from stacklab.model import NIC, Lab, NetworkMode, NetworkStyle, Node
 
 _USER = "stack"
 _HOME = "home/stack"
+_STACKS = ("/opt/stack", "/etc/kolla")  # directories of the answers that are `stack`'s own
+_SYSTEMS = ("/etc/pip.conf", "/etc/apt", "/etc/profile.d")  # files that everybody reads; they hold no secret
 _MTIME = 1  # not 0: some tars warn of an "implausibly old time stamp"
 _BLOCK = 1024 * 1024  # a disk's size; QEMU wants whole sectors
 
@@ -54,13 +56,15 @@ def entries(
 
 
 def answer_entries(answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
-    """A node's answer files and the directories under /opt/stack that they lie in, all `stack`'s."""
+    """A node's answer files, `stack`'s, with the directories they lie in; those of the system are root's."""
     found: dict[str, Entry] = {}
     for path, text in sorted(answers.items()):
         for parent in reversed(path.parents):
-            if parent.is_relative_to("/opt/stack"):
+            if any(parent.is_relative_to(root) for root in _STACKS):
                 found[str(parent.relative_to("/"))] = Entry(text=None, mode=0o755, owner=_USER)
-        found[str(path.relative_to("/"))] = Entry(text=text, mode=0o600, owner=_USER)
+        is_systems = any(path.is_relative_to(root) for root in _SYSTEMS)
+        entry = Entry(text=text) if is_systems else Entry(text=text, mode=0o600, owner=_USER)
+        found[str(path.relative_to("/"))] = entry
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import MappingProxyType
 
 from stacklab.answers import host
@@ -12,11 +12,13 @@ from stacklab.answers.base import InstallerAnswers, Rendered, Request, Step, rel
 from stacklab.answers.environment import environment
 from stacklab.answers.guard import check_secrets
 from stacklab.errors import RenderError
-from stacklab.model import Installer, Lab, Mirrors
+from stacklab.model import NO_MIRRORS, Installer, Lab, Mirrors
 from stacklab.paths import PROJECT
 from stacklab.spec.values import suggest
 
-__all__ = ["INSTALLERS", "Rendered", "Step", "installer", "preview", "render", "secret_names", "steps"]
+__all__ = ["INSTALLERS", "PLACEHOLDER", "Rendered", "Step", "installer", "preview", "render", "secret_names", "steps"]
+
+PLACEHOLDER = "x" * 20  # what preview() puts where a secret belongs
 
 # One module each; imported when a lab asks for it, so that no lab waits for the others.
 INSTALLERS: Mapping[Installer, str] = MappingProxyType({
@@ -51,7 +53,7 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
 
 
 def render(
-    lab: Lab, secrets: Mapping[str, str], *, mirrors: Mirrors = Mirrors(), templates: Path = PROJECT / "localrc"
+    lab: Lab, secrets: Mapping[str, str], *, mirrors: Mirrors = NO_MIRRORS, templates: Path = PROJECT / "localrc"
 ) -> Rendered:
     """Render every answer file of every node; nothing is written.
 
@@ -70,17 +72,12 @@ def render(
     return {name: {**around[name], **files} for name, files in rendered.items()}
 
 
-def preview(lab: Lab) -> Rendered:
+def preview(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> Rendered:
     """Render with placeholders for secrets: what there would be, or the RenderError, before anything is made."""
-    return render(lab, dict.fromkeys(secret_names(lab), "x" * 20))
+    return render(lab, dict.fromkeys(secret_names(lab), PLACEHOLDER), mirrors=mirrors)
 
 
 def steps(lab: Lab) -> tuple[Step, ...]:
     """What is done with the files, node by node, in this order."""
     found = installer(lab.stack.installer)
-    return found.steps(lab) if found else ()
-
-
-def digest_paths(rendered: Rendered) -> tuple[tuple[str, PurePosixPath, str], ...]:
-    """Every file of a rendering as (node, path, text), sorted."""
-    return tuple((node, path, text) for node, files in sorted(rendered.items()) for path, text in sorted(files.items()))
+    return (*host.steps(lab), *found.steps(lab)) if found else ()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 
+from stacklab.answers import quoting
 from stacklab.errors import RenderError
 
 
@@ -25,6 +26,9 @@ def environment(templates: Path) -> jinja2.Environment:
     )
     made.filters["sh"] = shell_word
     made.filters["yaml"] = yaml_text
+    made.filters["localrc"] = quoting.localrc_value
+    made.filters["post_config"] = quoting.post_config_value
+    made.filters["option_line"] = quoting.option_line
     return made
 
 

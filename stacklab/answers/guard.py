@@ -14,14 +14,16 @@ from stacklab.errors import RenderError
 _ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*|https?_proxy|no_proxy)=([A-Za-z0-9._/:,@%+-]+)")
 _SERVICE = re.compile(r"(?:enable|disable)_service( [a-z][a-z0-9-]*)+")
 _COMMENT = re.compile(r"#[ -~]*")
-_SECRET = re.compile(r"[A-Za-z0-9]{16,32}")
+_SECRET = re.compile(r"[A-Za-z0-9]{8,32}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def check_secrets(secrets: Mapping[str, str]) -> None:
     """Raise RenderError for a secret that the installers' own scripts would mangle; never shows its value."""
     for name, value in secrets.items():
-        if _SECRET.fullmatch(value) is None:
-            raise RenderError(f"secret {name}: 16 to 32 characters of A-Z, a-z and 0-9 are needed")
+        form = _UUID if name.endswith("_uuid") and len(value) == 36 else _SECRET
+        if form.fullmatch(value) is None:
+            raise RenderError(f"secret {name}: 8 to 32 characters of A-Z, a-z and 0-9 are needed")
 
 
 def check_localrc(where: str, text: str, *, once: str = "") -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from stacklab.answers.base import shown
-from stacklab.model import Lab, Mirrors, Proxy
+from stacklab.answers.base import Step, bugs_on, is_in_cloud, release_of, shown
+from stacklab.model import Lab, Mirrors, Node, Proxy
 
 PIP_CONF = PurePosixPath("/etc/pip.conf")
 APT_PROXY = PurePosixPath("/etc/apt/apt.conf.d/90stacklab-proxy")
@@ -28,6 +28,37 @@ def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str
     return {node.name: dict(found) for node in lab.nodes}
 
 
+def steps(lab: Lab) -> tuple[Step, ...]:
+    """What is done on every node before its installer runs: APT's mirror, and the known bugs' work-arounds."""
+    found: list[Step] = []
+    release = release_of(lab)
+    for node in lab.nodes:
+        if not is_in_cloud(lab, node):
+            continue
+        if mirror := lab.stack.mirrors.apt:
+            found.append(_apt_mirror(node, mirror))
+        for bug in bugs_on(lab, release, node):
+            found += [
+                Step(node=node.name, user="root", title=f"work around {bug.id}: {bug.symptom}", command=command)
+                for command in bug.commands
+            ]
+    return tuple(found)
+
+
+def _apt_mirror(node: Node, mirror: str) -> Step:
+    """Debian's and Ubuntu's sources, in either format, whatever they name now; debian-security stays."""
+    mirror = mirror.rstrip("/")
+    lists = "$(find /etc/apt -name '*.list' -o -name '*.sources')"
+    pattern = f"s#https?://[^ ]*/(debian|ubuntu)/?( |$)#{mirror}\\2#"
+    return Step(
+        node=node.name,
+        user="root",
+        title="packages from your mirror",
+        command=f"sed -i -E '{pattern}' {lists} && apt-get update",
+        done=f"grep -qs {mirror} {lists}",
+    )
+
+
 def proxy_variables(lab: Lab) -> Mapping[str, str]:
     """http_proxy and its kin, for shells; the lab's own addresses are always reached directly."""
     proxy = lab.stack.proxy
@@ -42,4 +73,5 @@ def proxy_variables(lab: Lab) -> Mapping[str, str]:
 def _pip(lab: Lab, index: str) -> str:
     host = urlsplit(index).hostname or ""
     trusted = f"trusted-host = {host}\n" if index.startswith("http://") else ""
-    return f"# Rendered from {shown(lab.source)}: the host's own index of Python packages.\n[global]\nindex-url = {index}\n{trusted}"
+    header = f"# Rendered from {shown(lab.source)}: where this host, or the spec, has Python packages from."
+    return f"{header}\n[global]\nindex-url = {index}\n{trusted}"

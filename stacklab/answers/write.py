@@ -15,17 +15,31 @@ _DIR_MODE = 0o700
 
 
 def write_tree(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) -> tuple[Path, ...]:
-    """Make `root` hold exactly `root/<node>/<path>` of every rendered file.
+    """Make `root`, which is ours, hold exactly `root/<node>/<path>` of every rendered file.
 
     Returns what changed, removed files included, sorted. Files whose text is the
     same are not touched; each file is replaced whole or not at all, and a run that
     was killed is put right by the next.
     """
-    wanted = {_below(root, node, path): text for node, files in rendered.items() for path, text in files.items()}
+    wanted = _wanted(rendered, root)
     _make_directory(root)
     removed = _remove_stale(root, set(wanted))
     written = [path for path, text in wanted.items() if _write(root, path, text.encode())]
     return tuple(sorted({*removed, *written}))
+
+
+def write_into(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) -> tuple[Path, ...]:
+    """Write every file below a directory of the user's, whose other content and modes stay as they are."""
+    written = []
+    for path, text in _wanted(rendered, root).items():
+        path.parent.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
+        if files.write(path, text.encode(), mode=_FILE_MODE):
+            written.append(path)
+    return tuple(sorted(written))
+
+
+def _wanted(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) -> dict[Path, str]:
+    return {_below(root, node, path): text for node, files in rendered.items() for path, text in files.items()}
 
 
 def digest(files: Mapping[PurePosixPath, str]) -> str:

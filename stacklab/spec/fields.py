@@ -118,7 +118,7 @@ VolumeType = Annotated[
 PluginName = Annotated[
     str, Form(r"[a-z0-9][a-z0-9_.-]{0,59}", "plugin's name", "the repository's name: zun, devstack-plugin-ceph")
 ]
-Url = Annotated[str, Form(r"https?://[A-Za-z0-9._~:/?#@%+,=-]{1,300}", "URL", "e.g. http://proxy.example:3128")]
+Url = Annotated[str, Form(r"https?://[A-Za-z0-9._~:/?#%+,=-]{1,300}", "URL", "e.g. http://proxy.example:3128")]
 GitUrl = Annotated[str, Form(r"(https?|git|file)://[A-Za-z0-9._~:/@%+-]{1,300}", "git URL", "e.g. https://opendev.org")]
 Project = Annotated[str, Form(r"[a-z][a-z0-9_.-]{0,59}", "project", "e.g. nova or python-novaclient")]
 Variable = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,79}", "name of a variable", "letters, digits and _")]

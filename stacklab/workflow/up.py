@@ -26,6 +26,7 @@ from stacklab.tools.libvirt import DomainState
 from stacklab.workflow import base, changes
 from stacklab.workflow.base import Choice
 from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow.mirrors import host_mirrors
 from stacklab.workflow.wait import Waiter
 
 Rendered = Mapping[str, Mapping[PurePosixPath, str]]
@@ -94,7 +95,8 @@ class Bringing:
             self._keep(dataclasses.replace(before, image=image, passed_over=passed_over))
         with progress.stage("host", "files"):
             keys = access.prepare(lab, paths, self._context.runner)
-            rendered = answers.render(lab, secrets.load_or_make(paths.secrets, answers.secret_names(lab)))
+            known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
+            rendered = answers.render(lab, known, mirrors=host_mirrors())
             write_tree(rendered, paths.answers)
             files.write(paths.resolved, spec.to_json(lab))
             for path, text in provider.files(lab, paths, self._record).items():

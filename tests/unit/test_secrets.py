@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from stacklab import secrets
 from stacklab.answers.guard import check_secrets
 from stacklab.errors import LabError
+from stacklab.model import SecretSource
 
 NAMES = ("admin_password", "service_token")
 
@@ -52,13 +54,19 @@ def test_nothing_is_written_for_a_lab_without_secrets(path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_token_is_hex_and_a_password_begins_with_a_letter(tmp_path: Path) -> None:
+def test_a_password_is_twenty_letters_and_digits_and_begins_with_a_letter(tmp_path: Path) -> None:
     for number in range(50):
-        made = secrets.load_or_make(tmp_path / str(number), NAMES)
-        assert made["admin_password"][0].isalpha()
-        assert made["admin_password"].isalnum()
-        assert len(made["admin_password"]) == 20
-        assert len(bytes.fromhex(made["service_token"])) == 16
+        for made in secrets.load_or_make(tmp_path / str(number), NAMES).values():
+            assert made[0].isalpha()
+            assert made.isalnum()
+            assert made.isascii()
+            assert len(made) == 20
+
+
+def test_a_uuid_is_one(path: Path) -> None:
+    made = secrets.load_or_make(path, ("cinder_rbd_secret_uuid",))["cinder_rbd_secret_uuid"]
+    assert str(uuid.UUID(made)) == made
+    check_secrets({"cinder_rbd_secret_uuid": made})
 
 
 @given(names=st.lists(st.sampled_from(["a_password", "b_password", "c_token", "d_token"]), max_size=4))
@@ -89,3 +97,78 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(path: Path) -> None:
     path.mkdir(parents=True)  # root may read everything else
     with pytest.raises(LabError, match=r"secrets\.json can't be read: Is a directory"):
         secrets.load_or_make(path, NAMES)
+
+
+ENV = SecretSource(name="admin_password", env="MY_ADMIN_PASSWORD")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> tuple[Path, SecretSource]:
+    """A file with a secret of the user's, and the source that names it."""
+    file = tmp_path / "mine"
+    file.write_text("Swordfish2026\nsecond line\n")
+    file.chmod(0o600)
+    return file, SecretSource(name="admin_password", file=str(file))
+
+
+def test_a_secret_of_the_users_comes_from_the_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_ADMIN_PASSWORD", "Swordfish2026")
+    found = secrets.load_or_make(path, NAMES, (ENV,))
+    assert found["admin_password"] == "Swordfish2026"
+    assert len(found["service_token"]) == 20
+
+
+def test_or_from_the_first_line_of_a_file(path: Path, own: tuple[Path, SecretSource]) -> None:
+    assert secrets.load_or_make(path, NAMES, (own[1],))["admin_password"] == "Swordfish2026"
+
+
+def test_it_is_kept_for_the_day_on_which_its_source_is_not_there(
+    path: Path, own: tuple[Path, SecretSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_ADMIN_PASSWORD", "Swordfish2026")
+    secrets.load_or_make(path, NAMES, (ENV,))
+    monkeypatch.delenv("MY_ADMIN_PASSWORD")
+    own[0].unlink()
+    for source in (ENV, own[1]):
+        assert secrets.load_or_make(path, NAMES, (source,))["admin_password"] == "Swordfish2026"
+
+
+def test_a_changed_source_counts_and_is_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("Swordfish2026", "Haddock2027"):
+        monkeypatch.setenv("MY_ADMIN_PASSWORD", value)
+        assert secrets.load_or_make(path, NAMES, (ENV,))["admin_password"] == value
+    monkeypatch.delenv("MY_ADMIN_PASSWORD")
+    assert secrets.load_or_make(path, NAMES)["admin_password"] == "Haddock2027"
+
+
+def test_a_source_that_was_never_there_is_named_with_what_to_type(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_ADMIN_PASSWORD", raising=False)
+    with pytest.raises(LabError, match=r"stack\.secrets\.admin_password: \$MY_ADMIN_PASSWORD is not set") as caught:
+        secrets.load_or_make(path, NAMES, (ENV,))
+    assert "export MY_ADMIN_PASSWORD" in (caught.value.hint or "")
+    with pytest.raises(LabError, match="No such file"):
+        secrets.load_or_make(path, NAMES, (SecretSource(name="admin_password", file="/nowhere/at/all"),))
+
+
+def test_a_file_that_others_can_read_is_refused(path: Path, own: tuple[Path, SecretSource]) -> None:
+    own[0].chmod(0o640)
+    with pytest.raises(LabError, match="can be read by others") as caught:
+        secrets.load_or_make(path, NAMES, (own[1],))
+    assert str(caught.value.hint).startswith("chmod 600 ")
+
+
+def test_an_empty_file_is_refused(path: Path, own: tuple[Path, SecretSource]) -> None:
+    own[0].write_text("\nSwordfish2026\n")
+    with pytest.raises(LabError, match="is empty"):
+        secrets.load_or_make(path, NAMES, (own[1],))
+
+
+@pytest.mark.parametrize("value", ["short", "x" * 21, "sword fish", "a&b12345678", "ümlaut12345"])
+def test_a_secret_that_scripts_would_mangle_is_refused_unseen(
+    path: Path, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_ADMIN_PASSWORD", value)
+    with pytest.raises(LabError, match="no installer survives") as caught:
+        secrets.load_or_make(path, NAMES, (ENV,))
+    assert value not in str(caught.value)
+    assert not path.exists()

@@ -101,7 +101,8 @@ def test_contrail_is_master_with_mitaka_when_nothing_is_said(directory: Path) ->
 
 @pytest.mark.parametrize("written", ["mitaka", "stable/mitaka", "mitaka-eol"])
 def test_a_release_may_be_called_by_its_branch_or_tag(directory: Path, written: str) -> None:
-    lab = resolve(directory, f"{CONTRAIL}stack: {{installer: devstack, release: {written}, fixed_range: 10.11.0.0/24}}\n")
+    stack = f"stack: {{installer: devstack, release: {written}, fixed_range: 10.11.0.0/24}}\n"
+    lab = resolve(directory, CONTRAIL + stack)
     assert lab.stack.release == "mitaka"
 
 

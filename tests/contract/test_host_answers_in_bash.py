@@ -1,0 +1,53 @@
+"""The files around an installer's own, as bash, sed and APT's formats take them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from stacklab import answers
+from stacklab.answers import host
+from stacklab.model import NO_MIRRORS, Mirrors
+from tests.unit.answers.labs import make_lab
+from tests.unit.answers.test_host import PROXY, with_stack
+
+
+def test_a_proxy_is_told_to_shells_and_to_apt_and_the_lab_is_reached_directly() -> None:
+    lab = with_stack(make_lab(), proxy=PROXY)
+    files = host.files(lab, NO_MIRRORS)["compute2"]
+    assert files[host.APT_PROXY] == 'Acquire::http::Proxy "http://proxy.example.org:3128";\n'
+    done = subprocess.run(
+        ["bash", "-c", f"{files[host.PROXY_ENVIRONMENT]}\nenv"], capture_output=True, text=True, check=True
+    )
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert found["http_proxy"] == found["https_proxy"] == "http://proxy.example.org:3128"
+    direct = found["no_proxy"].split(",")
+    assert {"localhost", "127.0.0.1", ".example.org", "controller"} <= set(direct)
+    assert {str(nic.address.ip) for node in lab.nodes for nic in node.nics} <= set(direct)
+
+
+def test_a_mirror_of_packages_is_put_into_every_source_but_securitys(tmp_path: Path) -> None:
+    (tmp_path / "a.list").write_text(
+        "deb http://deb.debian.org/debian bookworm main\n"
+        "deb http://security.debian.org/debian-security bookworm-security main\n"
+        "deb [signed-by=/x] http://archive.ubuntu.com/ubuntu/ noble main\n"
+    )
+    (tmp_path / "b.sources").write_text("Types: deb\nURIs: http://archive.ubuntu.com/ubuntu/\nSuites: noble\n")
+    lab = with_stack(make_lab(), mirrors=Mirrors(apt="http://apt.example.org/mirror/"))
+    step = next(step for step in answers.steps(lab) if "mirror" in step.title)
+    command = step.command.replace("/etc/apt", str(tmp_path)).replace(" && apt-get update", "")
+    assert "apt-get" not in command
+
+    def run(line: str) -> int:
+        return subprocess.run(["bash", "-c", line], check=False).returncode
+
+    done = step.done.replace("/etc/apt", str(tmp_path))
+    assert run(done) != 0
+    assert run(command) == 0
+    assert run(done) == 0
+    assert (tmp_path / "a.list").read_text() == (
+        "deb http://apt.example.org/mirror bookworm main\n"
+        "deb http://security.debian.org/debian-security bookworm-security main\n"
+        "deb [signed-by=/x] http://apt.example.org/mirror noble main\n"
+    )
+    assert "URIs: http://apt.example.org/mirror\n" in (tmp_path / "b.sources").read_text()

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stacklab.workflow.mirrors import host_mirrors
+
+INDEX = "https://pypi.example.org/simple"
+
+
+def conf(path: Path, index: str) -> Path:
+    path.write_text(f"[global]\nindex-url = {index}\n")
+    return path
+
+
+def test_a_host_without_settings_has_no_mirror(tmp_path: Path) -> None:
+    assert host_mirrors({}, (tmp_path / "none",)).pip == ""
+
+
+def test_pips_own_file_is_read(tmp_path: Path) -> None:
+    assert host_mirrors({}, (conf(tmp_path / "pip.conf", INDEX),)).pip == INDEX
+
+
+def test_the_users_file_goes_before_the_systems_and_the_environment_before_both(tmp_path: Path) -> None:
+    files = (conf(tmp_path / "system", INDEX), conf(tmp_path / "user", f"{INDEX}/user"))
+    assert host_mirrors({}, files).pip == f"{INDEX}/user"
+    assert host_mirrors({"PIP_INDEX_URL": f"{INDEX}/env"}, files).pip == f"{INDEX}/env"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:3141/simple", "http://127.0.0.1:3141/simple", "http://[::1]/simple", "no url",
+     "https://user:word@pypi.example.org/simple"],
+)  # fmt: skip
+def test_an_index_that_a_node_can_not_or_must_not_have_is_kept_from_it(url: str) -> None:
+    assert host_mirrors({"PIP_INDEX_URL": url}, ()).pip == ""
+
+
+@pytest.mark.parametrize("content", [b"no section\n", b"\xff\xfe\x00", b"[global\n"])
+def test_a_file_that_pip_would_refuse_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pip.conf").write_bytes(content)
+    assert host_mirrors({}, (tmp_path / "pip.conf",)).pip == ""
