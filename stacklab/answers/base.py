@@ -81,11 +81,6 @@ def release_of(lab: Lab) -> Release:
     return known[stack.release]
 
 
-def branch_variable(project: str) -> str:
-    """DevStack's variable for a project's branch: nova is NOVA_BRANCH, python-novaclient NOVACLIENT_BRANCH."""
-    return f"{project.removeprefix('python-').replace('-', '_').replace('.', '_').upper()}_BRANCH"
-
-
 def nic_on(lab: Lab, node: Node, network: str) -> NIC:
     """A node's NIC on a network of the cloud; raises RenderError where it has none."""
     nic = node.nic_on(network)

@@ -19,18 +19,19 @@ from stacklab.answers.base import (
     Rendered,
     Request,
     Step,
-    branch_variable,
     clone,
     has_compute,
     nic_on,
     release_of,
     shown,
 )
+from stacklab.answers.devstack import projects
 from stacklab.answers.guard import check_localrc
 from stacklab.answers.host import proxy_variables
 from stacklab.errors import RenderError
 from stacklab.model import Installer, Lab, Node, Role
 from stacklab.releases import Release
+from stacklab.spec.values import suggest
 
 SECRET_NAMES = ("admin_password", "database_password", "rabbit_password", "service_password", "service_token")
 _INSTALLER = CLONES / "contrail-installer"
@@ -97,7 +98,13 @@ def _refs(request: Request) -> Mapping[str, str]:
     release, stack = request.release, request.lab.stack
     devstack = releases.find(Installer.DEVSTACK, release.pairs[0])
     found = {f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")}
-    return found | {branch_variable(project): ref for project, ref in stack.refs}
+    known = {each.name: each.variable for each in projects.table().projects if devstack.name in each.releases}
+    for name, ref in stack.refs:
+        if name not in known:
+            hint = suggest(name, known, label="it clones")
+            raise RenderError(f"stack.refs: DevStack {devstack.name} does not clone {name!r}", hint=hint)
+        found[f"{known[name]}_BRANCH"] = ref
+    return found
 
 
 def _check_pair(lab: Lab, release: Release) -> None:

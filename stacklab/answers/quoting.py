@@ -32,7 +32,7 @@ TODAY = (Trap.WORDS,)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 _ECHO_OPTION = re.compile(r"-[neE]+")
-_PATTERN = re.compile(r"[*?\[\\]")
+_PATTERN = re.compile(r"[*?\[]")
 _PLAIN = re.compile(r"[A-Za-z0-9._-]*")  # what the names of DevStack's own files are made of
 _BRACKET = re.compile(r"\[[!^]?\]?[^]]*\]")
 
@@ -108,12 +108,11 @@ def _check_words(text: str) -> None:
     words = text.split(" ")
     if _ECHO_OPTION.fullmatch(words[0]):
         raise RenderError(f"DevStack's echo takes {words[0]} at the beginning of a value for an option of its own")
-    for word in words:
-        if _may_name_files(word):
-            raise RenderError(
-                f"DevStack's bash would put the names of files in place of {word}",
-                hint="write out what the pattern stands for",
-            )
+    if any(_may_name_files(word) for word in words):
+        raise RenderError(
+            "DevStack's bash would put the names of files in place of a word with *, ? or [",
+            hint="write out what the pattern stands for",
+        )
 
 
 def _may_name_files(word: str) -> bool:

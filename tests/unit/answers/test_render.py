@@ -6,13 +6,14 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given, settings
 
-from stacklab.answers import INSTALLERS, installer, render, secret_names
+from stacklab.answers import INSTALLERS, contrail, installer, render, secret_names
 from stacklab.answers.contrail import DEVSTACK_LOCALRC, INSTALLER_LOCALRC
 from stacklab.errors import RenderError
-from stacklab.model import Installer, Lab, Role
+from stacklab.model import Installer, Lab, Lines, Proxy, Role
 from stacklab.paths import PROJECT
 from tests.unit.answers.labs import BRANCHES, SECRETS, THREE_NODES, labs, make_lab
 from tests.unit.answers.labs import secrets as any_secrets
+from tests.unit.answers.test_host import with_stack
 
 
 def assignments(text: str) -> dict[str, str]:
@@ -155,6 +156,48 @@ def test_a_spec_whose_name_scripts_would_act_on_is_masked_in_the_header() -> Non
 
 def test_rendering_twice_gives_the_same() -> None:
     assert render(make_lab(), SECRETS) == render(make_lab(), SECRETS)
+
+
+def test_the_specs_refs_go_before_the_releases_own() -> None:
+    lab = with_stack(make_lab(), refs=(("nova", "refs/changes/12/345612/3"), ("oslo.config", "mitaka-eol")))
+    found = devstack_localrc(lab, "compute1")
+    assert found["NOVA_BRANCH"] == "refs/changes/12/345612/3"
+    assert found["OSLOCFG_BRANCH"] == "mitaka-eol"
+    assert found["GLANCE_BRANCH"] == "mitaka-eol"
+    with pytest.raises(RenderError, match="DevStack mitaka does not clone 'novva'") as caught:
+        render(with_stack(make_lab(), refs=(("novva", "x"),)), SECRETS)
+    assert "did you mean nova?" in str(caught.value.hint)
+
+
+def test_further_lines_end_devstacks_localrc_for_their_role() -> None:
+    lines = (Lines(role="all", lines=("A=1",)), Lines(role="compute", lines=("B=$A", "enable_service x")))
+    rendered = render(with_stack(make_lab(), lines=lines), SECRETS)
+    assert rendered["controller"][DEVSTACK_LOCALRC].endswith("\nA=1\n")
+    assert rendered["compute1"][DEVSTACK_LOCALRC].endswith("\nA=1\nB=$A\nenable_service x\n")
+    assert "A=1" not in rendered["compute1"][INSTALLER_LOCALRC]
+
+
+def test_git_base_and_proxy_are_in_both_trees() -> None:
+    proxy = Proxy(http="http://proxy.example.org:3128")
+    lab = with_stack(make_lab(), git_base="https://git.example.org", proxy=proxy)
+    assert devstack_localrc(lab, "compute1")["GIT_BASE"] == "https://git.example.org"
+    for found in (devstack_localrc(lab, "controller"), installer_localrc(lab, "controller")):
+        assert found["https_proxy"] == "http://proxy.example.org:3128"
+        assert "10.150.0.11" in found["no_proxy"].split(",")
+
+
+def test_the_vrouter_takes_the_data_networks_nic_over() -> None:
+    lab = with_stack(make_lab(), data_network="mgmt")
+    assert installer_localrc(lab, "compute1")["PHYSICAL_INTERFACE"] == "eth0"
+
+
+def test_the_controller_is_finished_before_a_compute_begins_and_loses_its_agent_before_it_starts() -> None:
+    steps = contrail.steps(make_lab())
+    assert list(dict.fromkeys(step.node for step in steps)) == ["controller", "compute1", "compute2"]
+    titles = [step.title for step in steps if step.node == "controller"]
+    agent = next(title for title in titles if "agent" in title)
+    assert titles.index("contrail.sh configure") < titles.index(agent) < titles.index("contrail.sh start")
+    assert not any("agent" in step.title for step in steps if step.node == "compute1")
 
 
 def test_an_unknown_branch_is_refused_with_the_known_ones() -> None:
