@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 
 from stacklab.paths import PROJECT
+from stacklab.process import Runner, SubprocessRunner
+from stacklab.workflow import consumers as venvs
 
 _STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lint", ("-m", "ruff", "check", ".")),
@@ -15,6 +17,10 @@ _STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("unit, spec, shim and contract tests", ("-m", "pytest", "-q", "-n", "auto", "-rs")),
 )
 _LIVE = ("live tests: real image, real VMs", ("-m", "pytest", "-m", "live", "-v", "-rs", "tests/live"))
+_CONSUMERS = (
+    "answer files, read by those they are for",
+    ("-m", "pytest", "-m", "consumers", "-v", "-rs", "tests/consumers"),
+)
 
 
 def run(*, live: bool) -> int:
@@ -26,6 +32,16 @@ def run(*, live: bool) -> int:
     if failed:
         print(f"failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
+
+
+def consumers(runner: Runner | None = None) -> int:
+    """Make the consumers' venvs, and have each read what is rendered for it; returns 0 only if all passed.
+
+    Raises ToolError where a venv can't be made: those tests are asked for by name, so none is passed over.
+    """
+    for name in venvs.names():
+        venvs.prepare(name, runner or SubprocessRunner(), tell=lambda text: print(f"== {text}", flush=True))
+    return 0 if _step(*_CONSUMERS) else 1
 
 
 def _step(name: str, argv: Sequence[str]) -> bool:
