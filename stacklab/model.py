@@ -326,6 +326,16 @@ class Lab:
         """Every node on that network, with its NIC there."""
         return tuple((node, nic) for node in self.nodes for nic in node.nics if nic.network == network)
 
+    def name_nic(self, node: Node) -> NIC:
+        """The NIC whose address a node's name stands for, on every node.
+
+        The one that the host logs in by; where Kolla installs, that of the APIs: its
+        RabbitMQ and its prechecks want a host's name to be its address there.
+        """
+        if self.stack.installer not in (Installer.KOLLA, Installer.OPENSDN):
+            return node.access
+        return node.nic_on(self.stack.api_network or self.stack.network) or node.access
+
     def domain_name(self, node: str) -> str:
         """libvirt's name for a node: `_` is in no lab's and no node's name, so this can't collide."""
         return f"{self.name}_{node}"

@@ -97,16 +97,16 @@ def tar(content: Mapping[str, Entry]) -> bytes:
 
 
 def _hosts(lab: Lab, node: Node) -> str:
-    """Every node by name at its access address, and as NODE-NETWORK at its others."""
+    """Every node by name at the address that it stands for, and as NODE-NETWORK at its others."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     for other in lab.nodes:
         # Its own name too is a real address, not 127.0.1.1: services that listen there must be reachable.
-        lines += [f"{nic.address.ip} {_name(other, nic)}" for nic in other.nics]
+        lines += [f"{nic.address.ip} {_name(lab, other, nic)}" for nic in other.nics]
     return "".join(f"{line}\n" for line in (f"# lab {lab.name}, node {node.name}", *lines))
 
 
-def _name(node: Node, nic: NIC) -> str:
-    return node.name if nic is node.access else f"{node.name}-{nic.network}"
+def _name(lab: Lab, node: Node, nic: NIC) -> str:
+    return node.name if nic is lab.name_nic(node) else f"{node.name}-{nic.network}"
 
 
 def _network_files(lab: Lab, node: Node, style: NetworkStyle) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, outcome
-from stacklab.model import Lab, Node
+from stacklab.model import NIC, Lab, Node
 from stacklab.tools import fping, ssh
 
 # sshd drops connections at random beyond ten that are not logged in yet (MaxStartups 10:30:100).
@@ -53,8 +53,8 @@ def expected(lab: Lab, kinds: Collection[CheckKind] | None = None) -> tuple[Chec
 
 def _of_node(lab: Lab, node: Node) -> list[Check]:
     peers = [peer for peer in lab.nodes if peer.name != node.name]
-    checks = [_access_check(CheckKind.LOGIN, node, node), _access_check(CheckKind.HOSTNAME, node, node)]
-    checks += [_access_check(CheckKind.NAME, node, peer) for peer in peers]
+    checks = [_check(kind, node, node, node.access) for kind in (CheckKind.LOGIN, CheckKind.HOSTNAME)]
+    checks += [_check(CheckKind.NAME, node, peer, lab.name_nic(peer)) for peer in peers]
     for nic in node.nics:
         checks += [
             Check(
@@ -68,17 +68,18 @@ def _of_node(lab: Lab, node: Node) -> list[Check]:
             for peer, theirs in lab.members(nic.network)
             if peer.name != node.name
         ]
-    return checks + [_access_check(CheckKind.SSH, node, peer) for peer in peers]
+    return checks + [_check(CheckKind.SSH, node, peer, lab.name_nic(peer)) for peer in peers]
 
 
-def _access_check(kind: CheckKind, node: Node, target: Node) -> Check:
+def _check(kind: CheckKind, node: Node, target: Node, theirs: NIC) -> Check:
+    """A check of a name, which stands for an address of the target's; asked of the NIC on the same network."""
     return Check(
         kind=kind,
         node=node.name,
         target=target.name,
-        network=target.access.network,
-        address=str(target.access.address.ip),
-        device=node.access.device,
+        network=theirs.network,
+        address=str(theirs.address.ip),
+        device=(node.nic_on(theirs.network) or node.access).device,
     )
 
 

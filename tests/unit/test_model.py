@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import FrozenInstanceError
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
@@ -21,6 +22,7 @@ from stacklab.model import (
     Stack,
     stable_hex,
 )
+from tests.unit.answers.labs import make_lab as make_contrail
 
 
 def _node(name: str, role: Role, *networks: str) -> Node:
@@ -104,3 +106,22 @@ def test_libvirts_names_carry_the_labs_name() -> None:
 def test_stable_hex_never_moves_and_does_not_confuse_its_parts() -> None:
     assert stable_hex("lab", "net", digits=6) == "aa1f15"
     assert stable_hex("ab", "c", digits=12) != stable_hex("a", "bc", digits=12)
+
+
+def test_a_name_stands_for_the_address_by_which_the_host_logs_in() -> None:
+    lab = make_contrail()
+    assert all(lab.name_nic(node) is node.access for node in lab.nodes)
+
+
+@pytest.mark.parametrize("installer", [Installer.KOLLA, Installer.OPENSDN])
+def test_where_kolla_installs_it_stands_for_the_address_of_the_apis(installer: Installer) -> None:
+    lab = make_contrail(installer=installer)
+    assert {lab.name_nic(node).network for node in lab.nodes} == {"fabric"}
+    apart = dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, api_network="mgmt"))
+    assert {apart.name_nic(node).network for node in apart.nodes} == {"mgmt"}
+
+
+def test_a_node_off_that_network_keeps_its_own_address() -> None:
+    lab = make_contrail(installer=Installer.KOLLA)
+    apart = dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, api_network="elsewhere"))
+    assert all(apart.name_nic(node) is node.access for node in apart.nodes)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from stacklab import access, seed
 from stacklab.access import KeyPair, Keys
-from stacklab.model import Lab, NetworkMode, NetworkStyle
+from stacklab.model import Installer, Lab, NetworkMode, NetworkStyle
 from stacklab.seed import Entry
+from tests.unit.answers.labs import make_lab as make_contrail
 from tests.unit.checks.fake_lab import make_lab
 
 ANSWERS = {
@@ -238,3 +239,22 @@ def test_whatever_goes_in_comes_out_and_the_same_again_is_the_same_bytes(content
                 text=file.read().decode() if file else None, mode=member.mode, owner=member.uname
             )
     assert read == content
+
+
+def test_where_kolla_installs_a_name_is_the_address_of_the_apis() -> None:
+    lab = make_contrail(installer=Installer.KOLLA)
+    lines = text(entries(lab=lab), "etc/hosts").splitlines()
+    assert "10.150.0.10 controller" in lines
+    assert "192.168.150.10 controller-mgmt" in lines
+
+
+def test_files_of_the_system_are_roots_and_readable_those_with_secrets_are_the_users_alone() -> None:
+    found = seed.answer_entries({
+        PurePosixPath("/etc/pip.conf"): "[global]\n",
+        PurePosixPath("/etc/kolla/passwords.yml"): "a: b\n",
+        PurePosixPath("/etc/kolla/config/nova.conf"): "[DEFAULT]\n",
+    })  # fmt: skip
+    assert found["etc/pip.conf"] == Entry(text="[global]\n", mode=0o644, owner="root")
+    assert found["etc/kolla/passwords.yml"] == Entry(text="a: b\n", mode=0o600, owner="stack")
+    assert found["etc/kolla"] == found["etc/kolla/config"] == Entry(text=None, mode=0o755, owner="stack")
+    assert "etc" not in found

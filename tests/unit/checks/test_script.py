@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from stacklab.checks import script
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.model import Installer
+from tests.unit.answers.labs import make_lab as make_contrail
 from tests.unit.checks.fake_lab import make_lab
 
 LAB = make_lab()
@@ -228,3 +230,12 @@ def test_every_check_says_what_to_type_again(kind: CheckKind) -> None:
     line = script.command_line(check)
     assert line
     assert "\n" not in line
+
+
+def test_a_name_is_checked_for_the_address_that_it_stands_for() -> None:
+    lab = make_contrail(installer=Installer.KOLLA)
+    found = [check for check in script.expected(lab) if check.kind in (CheckKind.NAME, CheckKind.SSH)]
+    assert {check.network for check in found} == {"fabric"}
+    assert {check.device for check in found} == {"eth1"}
+    logins = [check for check in script.expected(lab) if check.kind is CheckKind.LOGIN]
+    assert {check.network for check in logins} == {"mgmt"}

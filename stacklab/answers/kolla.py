@@ -1,0 +1,94 @@
+"""Answers for kolla-ansible: globals.yml, passwords.yml, the inventory and override files, all on the first controller.
+
+It deploys from there. Facts here were read, and run, in openstack/kolla-ansible:
+stable/2025.1 (a7fc0cd), stable/2025.2 (257605a), stable/2026.1 (762181a), master (1a68181).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+import yaml
+
+from stacklab.answers import host
+from stacklab.answers.base import Rendered, Request
+from stacklab.answers.kolla_cloud import EXTERNAL_DEVICE, Cloud, cloud_of
+from stacklab.answers.kolla_overrides import overrides
+from stacklab.answers.kolla_passwords import passwords, secret_names
+from stacklab.answers.kolla_steps import EXTERNAL_UNIT, steps
+from stacklab.errors import RenderError
+from stacklab.model import Lab
+
+__all__ = ["render", "secret_names", "steps"]
+
+CONFIG = PurePosixPath("/etc/kolla")
+_UNIT_FILE = PurePosixPath("/etc/systemd/system", EXTERNAL_UNIT)
+_WORDS = {"yes": "true", "true": "true", "no": "false", "false": "false"}
+
+
+def render(request: Request) -> Rendered:
+    """Render everything that the deployer needs; the other nodes get what the deployer brings them."""
+    lab = request.lab
+    cloud = cloud_of(lab, request.release)
+    rendered: dict[str, dict[PurePosixPath, str]] = {node.name: {} for node in lab.nodes}
+    rendered[lab.controller.name].update(_deployer_files(request, cloud))
+    if not lab.stack.external_network:
+        for seat in cloud.controllers:
+            text = request.render(
+                "kolla/external.service.j2", lab.node(seat.name), device=EXTERNAL_DEVICE, unit=EXTERNAL_UNIT
+            )
+            rendered[seat.name][_UNIT_FILE] = text
+    return rendered
+
+
+def _deployer_files(request: Request, cloud: Cloud) -> Iterator[tuple[PurePosixPath, str]]:
+    lab = request.lab
+    answers = {key: answer(key, value) for key, value in lab.stack.answers}
+    proxy = tuple(_proxy(lab, cloud))
+    yield (
+        CONFIG / "globals.yml",
+        request.render("kolla/globals.yml.j2", lab.controller, cloud=cloud, answers=answers, proxy=proxy),
+    )
+    names = passwords(lab.stack.release, request.secrets)
+    yield CONFIG / "passwords.yml", request.render("kolla/passwords.yml.j2", lab.controller, passwords=names)
+    yield CONFIG / "inventory" / "lab", request.render("kolla/inventory.j2", lab.controller, cloud=cloud)
+    for path, sections in overrides(lab).items():
+        yield path, request.render("kolla/override.conf.j2", lab.controller, path=path, sections=sections)
+
+
+def answer(key: str, value: str) -> str:
+    """A value of stack.answers as YAML: what would be typed into globals.yml, except that 2025.2 stays a text.
+
+    Lists and mappings are read as YAML's own, [a, b] and {a: b}; raises RenderError for a broken one.
+    """
+    if value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value):
+        return value
+    if value.startswith("[") or (value.startswith("{") and not value.startswith(("{{", "{%"))):
+        try:
+            return json.dumps(yaml.safe_load(value))
+        except (yaml.YAMLError, TypeError) as error:
+            raise RenderError(
+                f"stack.answers: {key} begins like a list or a mapping, and is none", hint="e.g. [a, b] or {a: b}"
+            ) from error
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _proxy(lab: Lab, cloud: Cloud) -> Iterator[tuple[str, str]]:
+    """The variables of kolla-ansible and of its collection that a proxy goes into."""
+    found: Mapping[str, str] = host.proxy_variables(lab)
+    if not found:
+        return
+    direct = found["no_proxy"].split(",")
+    direct += [str(cloud.vip)] if str(cloud.vip) not in direct else []
+    for scheme in ("http", "https"):
+        if way := found.get(f"{scheme}_proxy"):
+            yield f"container_{scheme}_proxy", way
+            yield f"docker_{scheme}_proxy", way
+            yield f"git_{scheme}_proxy", way
+    yield "container_no_proxy", ",".join(direct)
+    yield "docker_no_proxy", ",".join(direct)
