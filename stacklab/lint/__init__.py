@@ -1,0 +1,114 @@
+"""Say what an installer will make of an answer file, ours or anybody's: file, line, rule, effect, fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath
+from types import MappingProxyType
+
+from stacklab import releases
+from stacklab.errors import LabError
+from stacklab.lint import across, contrail, detect, devstack, kolla, local_conf, opensdn, packstack, read, scoping
+from stacklab.lint.detect import Kind
+from stacklab.lint.finding import Finding, Rule, Severity
+from stacklab.lint.scope import Linter, Scope, Source
+from stacklab.model import Lab
+
+__all__ = ("LINTERS", "RULES", "Finding", "Kind", "Rule", "Severity", "lint_files", "lint_lab")
+
+LINTERS: Mapping[Kind, Linter] = MappingProxyType({
+    Kind.DEVSTACK: devstack.lint,
+    Kind.LOCAL_CONF: local_conf.lint,
+    Kind.CONTRAIL: contrail.lint,
+    Kind.PACKSTACK: packstack.lint,
+    Kind.KOLLA: kolla.lint,
+    Kind.OPENSDN: opensdn.lint,
+})  # fmt: skip
+
+_MODULES = (read, detect, local_conf, devstack, contrail, packstack, kolla, opensdn, across)
+# The rules for any shell file are in two modules' lists.
+RULES: tuple[Rule, ...] = tuple({rule.id: rule for module in _MODULES for rule in module.RULES}.values())
+
+# What of a lab's rendered files has rules; the others are scripts and notes.
+_NAMES = frozenset({
+    "localrc", "local.conf", "answers.txt", "globals.yml", "passwords.yml", "multinode", "instances.yaml",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """A file with all that is known of it."""
+
+    source: Source
+    kind: Kind
+    scope: Scope
+    node: str
+
+
+def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ...]:
+    """Lint files as they lie there; those of one cloud's nodes are compared, too.
+
+    `release` says which release they are for; otherwise their branches do, else
+    it is the newest. Raises LabError for a release that nobody has.
+    """
+    findings: list[Finding] = []
+    files: list[_File] = []
+    for path in dict.fromkeys(paths):
+        source, wrong = read.read(path)
+        findings += wrong
+        if source is None:
+            continue
+        kind = detect.detect(source, path)
+        if kind is None:
+            findings.append(detect.unknown(source))
+            continue
+        node = scoping.node_of(path, is_alone=sum(other.parent == path.parent for other in paths) == 1)
+        files.append(_File(source=source, kind=kind, scope=scoping.of_file(source, kind, path, release), node=node))
+    _check_release(release, files)
+    return _lint(files, findings)
+
+
+def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> tuple[Finding, ...]:
+    """Lint what was rendered for a lab's nodes; a file that has no rules is passed over."""
+    files = []
+    for node in lab.nodes:
+        texts = rendered.get(node.name, {})
+        for path, text in texts.items():
+            source = Source(name=f"{node.name}:{path}", text=text)
+            kind = detect.detect(source, path) if path.name in _NAMES else None
+            if kind is not None:
+                scope = scoping.of_lab(lab, node, kind, path, tuple(texts))
+                files.append(_File(source=source, kind=kind, scope=scope, node=node.name))
+    return _lint(files, [])
+
+
+def _check_release(release: str, files: Sequence[_File]) -> None:
+    known = dict.fromkeys(name for each in files for name in releases.of(each.kind.installer))
+    if release and files and release not in known:
+        raise LabError(f"no release {release!r} of what these files are for", hint=f"one of: {', '.join(known)}")
+
+
+def _lint(files: Sequence[_File], findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    found = [*findings]
+    seats = []
+    for each in files:
+        found += LINTERS[each.kind](each.source, each.scope)
+        is_dropped = each.kind is Kind.LOCAL_CONF and "localrc" in each.scope.siblings
+        if each.kind in scoping.SHELL and not is_dropped:
+            rc = scoping.load(each.source, each.kind, each.scope)
+            seats.append(across.Seat(node=each.node, rc=rc, is_contrail=each.kind is Kind.CONTRAIL))
+    for cloud in _clouds(seats):
+        found += across.check(cloud)
+    return tuple(sorted(set(found)))
+
+
+def _clouds(seats: Sequence[across.Seat]) -> Iterator[Sequence[across.Seat]]:
+    """Those that belong together: a lab's, one directory's; single nodes from anywhere may be one cloud."""
+    clouds: dict[str, list[across.Seat]] = {}
+    for seat in seats:
+        clouds.setdefault("" if seat.rc.scope.lab else str(PurePath(seat.node).parent), []).append(seat)
+    if all(len({seat.node for seat in cloud}) == 1 for cloud in clouds.values()):
+        yield seats
+    else:
+        yield from clouds.values()

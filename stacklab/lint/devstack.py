@@ -1,0 +1,31 @@
+"""Rules for DevStack's localrc, as stackrc and stack.sh take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab.lint import (
+    devstack_addresses,
+    devstack_secrets,
+    devstack_services,
+    devstack_sources,
+    localrc,
+    shell_rules,
+)
+from stacklab.lint.finding import Finding
+from stacklab.lint.scope import Scope, Source
+
+RULES = (
+    *shell_rules.RULES, *devstack_secrets.RULES, *devstack_services.RULES, *devstack_addresses.RULES,
+    *devstack_sources.RULES,
+)  # fmt: skip
+
+
+def lint(source: Source, scope: Scope) -> Iterator[Finding]:
+    """Every finding in a localrc."""
+    rc = localrc.load(source, scope)
+    yield from shell_rules.check(rc)
+    if any(line.endswith("\r") for line in source.lines):
+        return
+    for module in (devstack_secrets, devstack_services, devstack_addresses, devstack_sources):
+        yield from module.check(rc)

@@ -1,0 +1,59 @@
+"""Which variables and inventory groups kolla-ansible has: localrc/kolla/variables.yaml, read when first asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import yaml
+
+from stacklab.paths import PROJECT
+
+TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
+
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Names by release, and those of roles, which every release may have."""
+
+    releases: tuple[str, ...]  # oldest first; master is the last
+    variables: Mapping[str, frozenset[str]]
+    groups: Mapping[str, frozenset[str]]
+    roles: frozenset[str]
+
+    @property
+    def ever(self) -> frozenset[str]:
+        """Every variable of any release."""
+        return frozenset().union(*self.variables.values())
+
+    def having(self, variable: str) -> tuple[str, ...]:
+        """The releases that have a variable."""
+        return tuple(release for release in self.releases if variable in self.variables[release])
+
+
+@functools.cache
+def names(path: Path = TABLE) -> Names:
+    """The table, read once."""
+    data = yaml.load(path.read_text(), Loader=_Loader)
+    releases = tuple(data["releases"].split())
+    return Names(
+        releases=releases,
+        variables=MappingProxyType({release: _of(data["variables"], release) for release in releases}),
+        groups=MappingProxyType({release: _of(data["groups"], release) for release in releases}),
+        roles=frozenset(data["variables"]["roles"].split()),
+    )
+
+
+def _of(section: Mapping[str, str | Mapping[str, str]], release: str) -> frozenset[str]:
+    found = set(str(section["all"]).split())
+    some = section["some"]
+    assert isinstance(some, Mapping)
+    for which, words in some.items():
+        if release in which.split():
+            found.update(words.split())
+    return frozenset(found)

@@ -1,0 +1,199 @@
+"""A localrc as it acts: what its variables hold in the end, and which services it enables."""
+
+from __future__ import annotations
+
+import re
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network
+from types import MappingProxyType
+
+from stacklab.lint import shell
+from stacklab.lint.scope import Scope, Source
+
+SWITCHES = frozenset({"enable_service", "disable_service", "enable_plugin", "disable_all_services", "enable_libvirt"})
+_SERVERS = ("DATABASE_HOST", "MYSQL_HOST", "RABBIT_HOST", "Q_HOST", "GLANCE_HOSTPORT")
+_REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^${}]*))?\})")
+# From Mitaka on (devstack c6d47014), what was disabled once is not enabled again.
+_FINAL_SINCE = 2016
+# stackrc has these before it reads localrc.
+PRESET = MappingProxyType({"DEST": "/opt/stack", "DATA_DIR": "/opt/stack/data", "SERVICE_DIR": "/opt/stack/status"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What ENABLED_SERVICES comes to; `is_whole` when the file itself sets it, else only the changes are known."""
+
+    enabled: Mapping[str, int]  # service -> line
+    disabled: Mapping[str, int]
+    is_whole: bool
+
+    def has(self, *names: str) -> bool:
+        """Whether one of them is enabled by this file."""
+        return any(name in self.enabled for name in names)
+
+    def lacks(self, *names: str) -> bool:
+        """Whether none of them is enabled, for certain."""
+        return not self.has(*names) and (self.is_whole or all(name in self.disabled for name in names))
+
+    def line(self, *names: str) -> int:
+        """Where the first of them that is enabled is enabled."""
+        return next((self.enabled[name] for name in names if name in self.enabled), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localrc:
+    """One localrc, or the localrc section of a local.conf with its lines where they were."""
+
+    source: Source
+    scope: Scope
+    script: shell.Script
+
+    @property
+    def file(self) -> str:
+        """What messages call it."""
+        return self.source.name
+
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """The file's lines, split once."""
+        return self.source.lines
+
+    @cached_property
+    def settled(self) -> Mapping[str, shell.Assignment]:
+        """The assignment of each name that wins; names that are set under a condition alone are left out."""
+        return {each.name: each for each in self.script.assignments if not each.conditional and not each.is_element}
+
+    @cached_property
+    def uncertain(self) -> frozenset[str]:
+        """Names that a condition may set, or set otherwise."""
+        return frozenset(each.name for each in self.script.assignments if each.conditional)
+
+    @cached_property
+    def values(self) -> Mapping[str, str | None]:
+        """What each name holds at the end; None where that can't be told without running it."""
+        values: dict[str, str | None] = {}
+        preset: dict[str, str | None] = dict(PRESET)
+        for each in self.script.assignments:
+            if each.is_element:
+                continue
+            value = None if each.conditional else expand(each.value, ChainMap(values, preset))
+            before = values.get(each.name, "")
+            if each.is_appended:
+                value = None if value is None or before is None else before + value
+            values[each.name] = value
+        return values
+
+    def value(self, name: str) -> str:
+        """What it holds at the end; "" where it isn't set or can't be told."""
+        return self.values.get(name) or ""
+
+    def is_set(self, name: str) -> bool:
+        """Whether the file sets it, perhaps under a condition."""
+        return name in self.values
+
+    def line(self, name: str) -> int:
+        """Where it gets its last value; 0 where it isn't set."""
+        return self.settled[name].line if name in self.settled else 0
+
+    def address(self, name: str) -> IPv4Address | None:
+        """Its value, if that is an IPv4 address."""
+        try:
+            return IPv4Address(self.value(name))
+        except ValueError:
+            return None
+
+    def network(self, name: str) -> IPv4Network | None:
+        """Its value, if that is a range."""
+        try:
+            return IPv4Network(self.value(name), strict=False) if "/" in self.value(name) else None
+        except ValueError:
+            return None
+
+    @cached_property
+    def services(self) -> Services:
+        """ENABLED_SERVICES after the whole file, as DevStack's functions change it."""
+        release = self.scope.release
+        return _services(self.script, is_final=release is None or release.year >= _FINAL_SINCE)
+
+    @cached_property
+    def is_compute(self) -> bool:
+        """Whether this is a node of somebody else's cloud: the lab says so, or what it asks others for."""
+        if self.scope.is_controller is not None:
+            return not self.scope.is_controller
+        host, service_host = self.value("HOST_IP"), self.value("SERVICE_HOST")
+        if host and host == service_host:
+            return False
+        # A controller whose APIs are on a network of their own differs, too, but asks no other node for its servers.
+        if host and service_host and any(self.value(name) not in ("", host) for name in _SERVERS):
+            return True
+        own = ("key", "keystone", "mysql", "postgresql", "n-sch", "q-svc")
+        return self.services.is_whole and not self.services.has(*own) and self.services.has("n-cpu", "zun-compute")
+
+    @cached_property
+    def is_ovn(self) -> bool | None:
+        """Whether neutron's backend is OVN; None where neither file nor release tells."""
+        for name in ("Q_AGENT", "NEUTRON_AGENT", "Q_ML2_PLUGIN_MECHANISM_DRIVERS"):
+            if self.value(name):
+                return "ovn" in self.value(name).split(",")
+        if self.value("Q_PLUGIN") not in ("", "ml2"):
+            return False
+        if self.services.has("ovn-controller", "ovn-northd"):
+            return True
+        release = self.scope.release
+        return release.network_modes[0] == "ovn" if release and release.network_modes else None
+
+
+def load(source: Source, scope: Scope) -> Localrc:
+    """Read a localrc."""
+    return Localrc(source=source, scope=scope, script=shell.read(source.text))
+
+
+def expand(word: shell.Word, values: Mapping[str, str | None]) -> str | None:
+    """A word's value, as far as `values` and plain references go; None where bash would have to be asked."""
+    if not word.is_dynamic:
+        return word.text
+    missing = False
+
+    def replace(found: re.Match[str]) -> str:
+        nonlocal missing
+        value = values.get(found[1] or found[2])
+        missing = missing or (value is None and found[3] is None)
+        return value or found[3] or ""
+
+    text = _REFERENCE.sub(replace, word.text)
+    return None if missing or "$" in text or "`" in text else text
+
+
+def _services(script: shell.Script, *, is_final: bool) -> Services:
+    enabled: dict[str, int] = {}
+    disabled: dict[str, int] = {}
+    is_whole = False
+    for each in script.statements:
+        if each.conditional:
+            continue
+        if isinstance(each, shell.Assignment) and each.name == "ENABLED_SERVICES":
+            if not each.is_appended and "ENABLED_SERVICES" not in each.value.names:
+                enabled.clear()
+                is_whole = True
+            enabled |= dict.fromkeys(_listed(each.value.text), each.line)
+        elif isinstance(each, shell.Call) and each.name == "enable_service":
+            names = {name: arg.line for arg in each.args for name in _listed(arg.text)}
+            enabled |= {name: line for name, line in names.items() if not (is_final and name in disabled)}
+        elif isinstance(each, shell.Call) and each.name == "disable_service":
+            for arg in each.args:
+                disabled[arg.text] = arg.line
+                enabled.pop(arg.text, None)
+        elif isinstance(each, shell.Call) and each.name == "disable_all_services":
+            enabled.clear()
+            is_whole = True
+    negated = {name.removeprefix("-"): line for name, line in enabled.items() if name.startswith("-")}
+    kept = {name: line for name, line in enabled.items() if not name.startswith("-") and name not in negated}
+    return Services(enabled=kept, disabled={**disabled, **negated}, is_whole=is_whole)
+
+
+def _listed(text: str) -> Iterator[str]:
+    """The names of a comma-separated list; bash has no part in it, so neither have blanks."""
+    return (name for name in text.split(",") if name and "$" not in name)

@@ -1,0 +1,313 @@
+"""Rules for the cloud that an answer file describes: its hosts, networks and passwords."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+from stacklab.lint.book import Book, rule, warning
+from stacklab.lint.finding import Finding
+from stacklab.lint.ini import Entry
+from stacklab.lint.packstack_keys import HOSTS, NO_NOVA_NETWORK, PLACEHOLDER
+from stacklab.lint.packstack_read import Reading
+from stacklab.spec.values import nearest
+
+_PLUGINS = "packstack@26.0.0:packstack/plugins"
+_NEUTRON = f"{_PLUGINS}/neutron_350.py"
+RULES = (
+    warning("packstack-local-default", "a host that is left out where there are several", f"{_PLUGINS}: DEFAULT_VALUE"),
+    rule("packstack-one-host", "a list where one host is taken", "packstack@26.0.0: validate_ssh, validate_multi_ssh"),
+    rule("packstack-loopback", "localhost where there are several hosts", "packstack@26.0.0: force_ip"),
+    rule("packstack-foreign-host", "a host that is no node of the lab", "the lab"),
+    rule("packstack-controller", "a controller that is not the lab's", "the lab"),
+    rule("packstack-nova-network", "CONFIG_NEUTRON_INSTALL=n without nova-network", f"{_NEUTRON}: validate_neutron"),
+    rule("packstack-storage-host", "CONFIG_STORAGE_HOST without CONFIG_UNSUPPORTED", f"{_PLUGINS}/prescript_000.py"),
+    rule("packstack-bridges", "bridges, networks and interfaces that do not meet", f"{_NEUTRON}: find_pair_with"),
+    rule("packstack-ovn-overrides", "what OVN sets by itself", f"{_NEUTRON}: initSequences"),
+    rule("packstack-interface", "an interface that no node has", "the lab"),
+    rule("packstack-overlap", "ranges of addresses that overlap", "the lab; one address cannot be in two places"),
+    warning("packstack-placeholder", "PW_PLACEHOLDER", "packstack@26.0.0:packstack/installer/processors.py"),
+)
+_BOOK = Book(RULES)
+
+_RANGES = (
+    "CONFIG_NOVA_NETWORK_FIXEDRANGE", "CONFIG_NOVA_NETWORK_FLOATRANGE",
+    "CONFIG_PROVISION_DEMO_FLOATRANGE", "CONFIG_PROVISION_TEMPEST_FLOATRANGE",
+)  # fmt: skip
+_DEVICES = (
+    "CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVS_TUNNEL_IF", "CONFIG_NOVA_NETWORK_PUBIF",
+    "CONFIG_NOVA_NETWORK_PRIVIF", "CONFIG_NOVA_COMPUTE_PRIVIF",
+)  # fmt: skip
+
+
+def check(reading: Reading) -> Iterator[Finding]:
+    """Every finding of this module's rules."""
+    for each in (_hosts, _left_out, _lab_hosts, _networking, _storage, _bridges, _ovn, _devices, _ranges, _passwords):
+        yield from each(reading)
+
+
+def _host_entries(reading: Reading) -> Iterator[Entry]:
+    """Entries that name machines, in the file's order; of groups that are read."""
+    for entry in reading.answers.general:
+        key = reading.keys.get(entry.key) or next((k for k in reading.keys.values() if entry.key in k.was), None)
+        if key and key.kind in ("host", "hosts", "ip") and key.name != "CONFIG_VCENTER_HOST":
+            is_read = not reading.unmet(key.group) and entry is reading.entry(key.name)
+            if entry.value and not entry.joined and is_read:
+                yield entry
+
+
+def _addresses(entry: Entry) -> list[str]:
+    return [word.strip() for word in entry.value.split(",") if word.strip()]
+
+
+def _cloud(reading: Reading) -> set[str]:
+    """The machines of the cloud, as they are written."""
+    return {host for entry in _host_entries(reading) for host in _addresses(entry)}
+
+
+def _hosts(reading: Reading) -> Iterator[Finding]:
+    is_many = len(_cloud(reading)) > 1
+    for entry in _host_entries(reading):
+        key = reading.keys.get(entry.key)
+        hosts = _addresses(entry)
+        if len(hosts) > 1 and key is not None and key.kind == "host":
+            yield _BOOK.finding(
+                "packstack-one-host", reading.file, entry.line,
+                f"{entry.key} is one host; Packstack stops, as none is called {entry.value!r}",
+                f"{entry.key}={hosts[0]}",
+            )  # fmt: skip
+        for host in hosts:
+            if is_many and (host == "localhost" or host.startswith("127.")):
+                yield _BOOK.finding(
+                    "packstack-loopback", reading.file, entry.line,
+                    f"{host} is every machine's own: each would look for {entry.key} on itself",
+                    f"{entry.key}=, and the machine's address on the network that they share",
+                )  # fmt: skip
+
+
+def _left_out(reading: Reading) -> Iterator[Finding]:
+    if len(_cloud(reading)) < 2:
+        return
+    first = next(_host_entries(reading))
+    controller = reading.value("CONFIG_CONTROLLER_HOST").strip()
+    for name in HOSTS:
+        key = reading.keys.get(name)
+        if key is None or reading.entry(name) is not None or reading.unmet(key.group):
+            continue
+        yield _BOOK.finding(
+            "packstack-local-default", reading.file, first.line,
+            f"{name} is left out: it becomes the address by which the machine that runs Packstack reaches the outside",
+            f"{name}={controller or 'the address that is meant'}",
+        )  # fmt: skip
+
+
+def _lab_hosts(reading: Reading) -> Iterator[Finding]:
+    lab = reading.scope.lab
+    if lab is None:
+        return
+    owners = {str(nic.address.ip): node.name for node in lab.nodes for nic in node.nics}
+    known = {*owners, *(node.name for node in lab.nodes)}
+    for entry in _host_entries(reading):
+        foreign = [host for host in _addresses(entry) if host not in known]
+        if foreign:
+            yield _BOOK.finding(
+                "packstack-foreign-host", reading.file, entry.line,
+                f"{', '.join(foreign)} is no node of lab {lab.name}: Packstack stops, as port 22 there does not answer",
+                f"one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
+            )  # fmt: skip
+    controller = reading.entry("CONFIG_CONTROLLER_HOST")
+    mine = [str(nic.address.ip) for nic in lab.controller.nics]
+    if controller is not None and controller.value in known and controller.value not in (*mine, lab.controller.name):
+        wanted = lab.controller.nic_on(lab.stack.network)
+        given = controller.value
+        yield _BOOK.finding(
+            "packstack-controller", reading.file, controller.line,
+            f"{given} is {owners.get(given, given)}; the lab's controller is {lab.controller.name}",
+            f"{controller.key}={wanted.address.ip if wanted else mine[0]}",
+        )  # fmt: skip
+
+
+def _networking(reading: Reading) -> Iterator[Finding]:
+    entry = reading.given.get("CONFIG_NEUTRON_INSTALL")
+    if entry is None or entry.value != "n" or reading.table.is_before(reading.release, NO_NOVA_NETWORK):
+        return
+    yield _BOOK.finding(
+        "packstack-nova-network", reading.file, entry.line,
+        f"Packstack {reading.release} stops: nova-network is gone since Ocata, so neutron must be installed",
+        "CONFIG_NEUTRON_INSTALL=y",
+    )  # fmt: skip
+
+
+def _storage(reading: Reading) -> Iterator[Finding]:
+    entry = reading.given.get("CONFIG_STORAGE_HOST")
+    if entry is None or not entry.value or not reading.unmet("UNSUPPORTED"):
+        return
+    controller = reading.entry("CONFIG_CONTROLLER_HOST")
+    if controller is not None and controller.value != entry.value:
+        yield _BOOK.finding(
+            "packstack-storage-host", reading.file, entry.line,
+            f"CONFIG_STORAGE_HOST is never read: cinder's volumes are put on the controller, {controller.value}",
+            "CONFIG_UNSUPPORTED=y",
+        )  # fmt: skip
+
+
+def _bridges(reading: Reading) -> Iterator[Finding]:
+    kind = {"ovn": "OVN", "openvswitch": "OVS"}.get(reading.l2_agent)
+    prefix = f"CONFIG_NEUTRON_{kind}_BRIDGE"
+    if kind is None or f"{prefix}_MAPPINGS" not in reading.keys:
+        return
+    maps, ifaces, computes = (reading.entry(f"{prefix}{end}") for end in ("_MAPPINGS", "_IFACES", "S_COMPUTE"))
+    for pairs, form, effect in ((maps, "extnet:br-ex", "Packstack stops with an IndexError"),
+                                (ifaces, "br-ex:eth1", "no bridge gets a port")):  # fmt: skip
+        wrong = next((pair for pair in _addresses(pairs) if pair.count(":") != 1), "") if pairs else ""
+        if pairs is not None and wrong and reading.value("CONFIG_USE_SUBNETS") != "y":
+            yield _BOOK.finding(
+                "packstack-bridges", reading.file, pairs.line,
+                f"{effect}: {wrong} is not of the form {form}", f"{pairs.key}={form}",
+            )  # fmt: skip
+            return
+    known = {_side(pair, 1) for pair in _split(reading.value(f"{prefix}_MAPPINGS"))}
+    with_nic = {_side(pair, 0) for pair in _split(ifaces.value if ifaces else "")}
+    yield from _bridge_names(reading, maps, ifaces, known, with_nic)
+    for bridge in _addresses(computes) if computes else ():
+        places = (("_MAPPINGS", known), ("_IFACES", with_nic))
+        missing = [f"{prefix}{end}" for end, held in places if bridge not in held]
+        if computes is not None and missing:
+            yield _BOOK.finding(
+                "packstack-bridges", reading.file, computes.line,
+                f"Packstack stops: {bridge} is not in {' nor in '.join(missing)}", f"add {bridge} there",
+            )  # fmt: skip
+
+
+def _bridge_names(
+    reading: Reading, maps: Entry | None, ifaces: Entry | None, known: set[str], with_nic: set[str]
+) -> Iterator[Finding]:
+    if maps is not None and all(_side(pair, 0).startswith("br-") for pair in _split(maps.value) if pair):
+        turned = ",".join(":".join(reversed(pair.split(":"))) for pair in _split(maps.value))
+        if not any(name.startswith("br-") for name in known) and maps.value:
+            yield _BOOK.finding(
+                "packstack-bridges", reading.file, maps.line,
+                f"a mapping is network:bridge; this makes a bridge called {sorted(known)[0]}", f"{maps.key}={turned}",
+            )  # fmt: skip
+            return
+    # The router's own bridge needed no network once; releases that want one for it name it by default.
+    lost = sorted(with_nic - known - {reading.value("CONFIG_NEUTRON_L3_EXT_BRIDGE")})
+    if ifaces is not None and known and lost:
+        yield _BOOK.finding(
+            "packstack-bridges", reading.file, ifaces.line,
+            f"no network is mapped to {', '.join(lost)}: nothing ever goes through it",
+            f"map one to it, or one of {', '.join(sorted(known))} here",
+        )  # fmt: skip
+
+
+def _split(value: str) -> list[str]:
+    return [pair.strip() for pair in value.split(",") if pair.strip()]
+
+
+def _side(pair: str, index: int) -> str:
+    return [*pair.split(":"), ""][index].strip()
+
+
+def _ovn(reading: Reading) -> Iterator[Finding]:
+    if reading.l2_agent != "ovn" or reading.value("CONFIG_NEUTRON_INSTALL") != "y":
+        return
+    types = reading.given.get("CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES")
+    if types is not None and types.value not in ("", "geneve"):
+        yield _BOOK.finding(
+            "packstack-ovn-overrides", reading.file, types.line,
+            f"Packstack sets it to geneve, as CONFIG_NEUTRON_L2_AGENT is ovn; {types.value} is lost",
+            f"{types.key}=geneve, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
+        )  # fmt: skip
+    vpn = reading.given.get("CONFIG_NEUTRON_VPNAAS")
+    if vpn is not None and vpn.value == "y":
+        yield _BOOK.finding(
+            "packstack-ovn-overrides", reading.file, vpn.line,
+            "Packstack sets it to n, as CONFIG_NEUTRON_L2_AGENT is ovn",
+            "CONFIG_NEUTRON_VPNAAS=n, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
+        )  # fmt: skip
+
+
+def _devices(reading: Reading) -> Iterator[Finding]:
+    lab = reading.scope.lab
+    if lab is None or reading.value("CONFIG_USE_SUBNETS") == "y":
+        return
+    known = {nic.device for node in lab.nodes for nic in node.nics} | {"lo"}
+    for entry in reading.answers.general:
+        key = reading.keys.get(entry.key)
+        if key is None or reading.unmet(key.group):
+            continue
+        devices = _split(entry.value) if entry.key in _DEVICES else []
+        if entry.key.endswith("_BRIDGE_IFACES"):
+            devices = [_side(pair, 1) for pair in _split(entry.value)]
+        for device in devices:
+            if device and device not in known:
+                near = nearest(device, known)
+                yield _BOOK.finding(
+                    "packstack-interface", reading.file, entry.line,
+                    f"no node of lab {lab.name} has a NIC called {device}",
+                    f"write {near}" if near else f"one of {', '.join(sorted(known))}",
+                )  # fmt: skip
+
+
+def _network(text: str) -> IPv4Network | None:
+    try:
+        return IPv4Network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _ranges(reading: Reading) -> Iterator[Finding]:
+    seen: list[tuple[str, IPv4Network]] = []
+    for entry in reading.answers.general:
+        key = reading.keys.get(entry.key)
+        network = _network(entry.value)
+        if entry.key not in _RANGES or key is None or network is None or reading.unmet(key.group):
+            continue
+        if effect := _collision(reading, network, seen, is_floating="FLOAT" in entry.key):
+            yield _BOOK.finding(
+                "packstack-overlap", reading.file, entry.line, f"{network} {effect}", "choose a range that nobody uses"
+            )
+        if "PROVISION" not in entry.key:  # the demo's and Tempest's may well be the same
+            seen.append((entry.key, network))
+
+
+def _collision(
+    reading: Reading, network: IPv4Network, seen: list[tuple[str, IPv4Network]], *, is_floating: bool
+) -> str:
+    for other, taken in seen:
+        if taken.overlaps(network):
+            return f"overlaps {other}, {taken}"
+    lab = reading.scope.lab
+    for each in lab.networks if lab else ():
+        is_meant = is_floating and lab is not None and each.name == lab.stack.external_network
+        if each.cidr.overlaps(network) and not is_meant:
+            return f"overlaps the lab's network {each.name}, {each.cidr}: instances and nodes would share addresses"
+    if lab is None and not is_floating:
+        inside = sorted(host for host in _cloud(reading) if _is_in(host, network))
+        if inside:
+            return f"holds {inside[0]}, a host of this cloud: instances would get its address"
+    return ""
+
+
+def _is_in(host: str, network: IPv4Network) -> bool:
+    try:
+        return IPv4Address(host) in network
+    except AddressValueError:
+        return False
+
+
+def _passwords(reading: Reading) -> Iterator[Finding]:
+    left = [
+        entry for entry in reading.answers.general
+        if entry.value == "PW_PLACEHOLDER" and (key := reading.keys.get(entry.key)) and not reading.unmet(key.group)
+    ]  # fmt: skip
+    if not left or reading.value("CONFIG_DEFAULT_PASSWORD"):
+        return
+    names = left[0].key + (f" and {len(left) - 1} more" if len(left) > 1 else "")
+    effect = f"{names}: Packstack makes up a password of its own for each, and writes it into this file"
+    if reading.table.is_before(reading.release, PLACEHOLDER):
+        effect = f"{names}: Packstack {reading.release} knows no placeholder, so that word becomes the password"
+    fix = "CONFIG_DEFAULT_PASSWORD=, for all that are PW_PLACEHOLDER"
+    if "CONFIG_DEFAULT_PASSWORD" not in reading.keys:
+        fix = "write a password"
+    yield _BOOK.finding("packstack-placeholder", reading.file, left[0].line, effect, fix)

@@ -1,0 +1,147 @@
+"""Which keys an answer file of which Packstack may have: localrc/packstack/keys.yaml, read when first asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import yaml
+
+from stacklab.errors import LabError
+from stacklab.paths import PROJECT
+
+TABLE = PROJECT / "localrc" / "packstack" / "keys.yaml"
+PYTHON3 = "stein"  # the first that reads with Python 3's parser; packstack@stein-eol:packstack/installer/run_setup.py
+NO_NOVA_NETWORK = "ocata"
+OVN_DEFAULT = "stein"  # before, CONFIG_NEUTRON_L2_AGENT was openvswitch where nothing was said
+# Where the machine that runs Packstack stands in for what is left out; other keys for hosts are empty by default.
+HOSTS = (
+    "CONFIG_CONTROLLER_HOST", "CONFIG_COMPUTE_HOSTS", "CONFIG_NETWORK_HOSTS", "CONFIG_AMQP_HOST",
+    "CONFIG_MARIADB_HOST", "CONFIG_REDIS_HOST",
+)  # fmt: skip
+PLACEHOLDER = "juno"  # the first that replaces PW_PLACEHOLDER
+
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold for a group to be read: `is` one of the words, `has` one in it, or `filled` at all."""
+
+    key: str
+    how: str
+    words: tuple[str, ...] = ()
+
+    def holds(self, value: str) -> bool:
+        """Whether a value fulfils it."""
+        if self.how == "has":
+            return any(word in value for word in self.words)  # Packstack, too, looks for a substring
+        return value in self.words if self.how == "is" else bool(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key: what it takes, since when, until when."""
+
+    name: str
+    group: str
+    kind: str  # yn, bool, word, words, integer, float, port, ip, cidr, host, hosts, name, password, secret, url, text
+    words: tuple[str, ...] = ()
+    same: str = ""  # the first release whose words these are
+    default: str = ""
+    since: str = ""
+    until: str = ""
+    was: tuple[str, ...] = ()  # deprecated names
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether its value must not be shown."""
+        return self.kind in ("password", "secret")
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether an empty value is refused."""
+        return self.kind in ("password", "name", "bool")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Keys that are read together, when all of its conditions hold."""
+
+    name: str
+    when: tuple[Condition, ...]
+    since: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Every key and every group, and the order of the releases."""
+
+    releases: tuple[str, ...]  # oldest first
+    keys: Mapping[str, Key]
+    groups: Mapping[str, Group]
+
+    def name(self, release: str) -> str:
+        """The release by the table's name; the newest for one that it does not know."""
+        return release if release in self.releases else self.releases[-1]
+
+    def is_before(self, release: str, other: str) -> bool:
+        """Whether a release is older than another; no release ("") is the oldest."""
+        return bool(other) and self.releases.index(release) < self.releases.index(other)
+
+    def has(self, release: str, key: Key) -> bool:
+        """Whether the release has the key by this very name."""
+        return not self.is_before(release, key.since) and not (key.until and self.is_before(key.until, release))
+
+    def keys_of(self, release: str) -> Mapping[str, Key]:
+        """The keys of a release by name."""
+        return {name: key for name, key in self.keys.items() if self.has(release, key)}
+
+    def guess(self, names: Collection[str]) -> str:
+        """The newest of the releases that have most of these keys."""
+
+        def score(release: str) -> tuple[int, int]:
+            current = self.keys_of(release)
+            known = current.keys() | {old for key in current.values() for old in key.was}
+            return len(known & set(names)), self.releases.index(release)
+
+        return max(self.releases, key=score)
+
+
+@functools.cache
+def table(path: Path = TABLE) -> Table:
+    """The table, read once."""
+    data = yaml.load(path.read_text(), Loader=_Loader)
+    keys: dict[str, Key] = {}
+    groups: dict[str, Group] = {}
+    for name, row in data["groups"].items():
+        when = tuple(_condition(word) for word in str(row.get("when", "")).split())
+        groups[name] = Group(name=name, when=when, since=str(row.get("since", "")))
+        keys.update({key: _key(key, name, str(text)) for key, text in row["keys"].items()})
+    return Table(
+        releases=tuple(data["releases"].split()), keys=MappingProxyType(keys), groups=MappingProxyType(groups),
+    )  # fmt: skip
+
+
+def _condition(word: str) -> Condition:
+    for mark, how in (("=", "is"), ("~", "has")):
+        if mark in word:
+            key, words = word.split(mark, 1)
+            return Condition(key, how, tuple(words.split("|")))
+    return Condition(word.removesuffix("!"), "filled")
+
+
+def _key(name: str, group: str, text: str) -> Key:
+    kind, *facts = text.split(", ")
+    kind, _, words = kind.partition(" ")
+    found = {"same": "", "default": "", "since": "", "until": "", "was": ""}
+    for fact in facts:
+        word, _, value = fact.partition(" ")
+        if word not in found:
+            raise LabError(f"{TABLE}: {name}: {word!r} means nothing", hint=f"git diff {TABLE}")
+        found[word] = value
+    was = tuple(found.pop("was").split())
+    return Key(name=name, group=group, kind=kind, words=tuple(words.split("|")) if words else (), was=was, **found)

@@ -1,0 +1,132 @@
+"""Rules for the bodies of local.conf's post-config sections.
+
+DevStack turns each line into a shell command that it evaluates: what looks
+like an INI file is neither INI nor shell. Seen with inc/meta-config and
+inc/ini-config of devstack@493835a.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from stacklab.lint import shell
+from stacklab.lint.book import Book, rule, warning
+from stacklab.lint.finding import Finding
+
+_MERGE = "openstack/devstack@493835a:inc/meta-config: merge_config_file"
+RULES = (
+    rule("conf-value-blank", "quotes around a value of several words", f"{_MERGE}, iniset"),
+    rule("conf-semicolon", "a comment that begins with ;", _MERGE),
+    rule("conf-indented", "an indented option", _MERGE),
+    rule("conf-no-equals", "an option without =", _MERGE),
+    rule("conf-section-blank", "a section's name with a blank", _MERGE),
+    rule("conf-no-section", "an option above the first [section]", _MERGE),
+    rule("conf-quotes", "quotes around a value", _MERGE),
+    rule("conf-backslash", "a backslash in a value", _MERGE),
+    rule("conf-expansion", "$ or a backtick in a value", _MERGE),
+    rule("conf-glob", "a value that is a pattern of file names", f"{_MERGE}, iniset"),
+    warning("conf-comment", "a comment behind a value", _MERGE),
+)  # fmt: skip
+_BOOK = Book(RULES)
+_KNOWN_NAME = re.compile(r"[A-Z][A-Z0-9_]*")  # DevStack's own: $SERVICE_HOST and the like are meant
+
+
+def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
+    """Every finding in one section's body, whose first line has that number."""
+    section = ""
+    for number, line in enumerate(lines, start=first):
+        if not line.strip() or re.match(r" *#", line):
+            continue
+        if re.match(r"\[.+\]", line):
+            section = line
+            yield from _section(file, number, line)
+        elif line[0] in " \t":
+            yield _BOOK.finding(
+                "conf-indented", file, number, "the line is dropped: one that begins with a blank is not read",
+                "begin it in the first column; a long value stays on one line",
+            )  # fmt: skip
+        elif line[0] == ";":
+            yield _BOOK.finding(
+                "conf-semicolon", file, number, "the comment becomes an option of its own: only # begins one here",
+                "# instead of ;",
+            )  # fmt: skip
+        elif "=" not in line:
+            yield _BOOK.finding(
+                "conf-no-equals", file, number, "an option of that name with an empty value is written",
+                f"{line.split()[0]} = VALUE, or # before it",
+            )  # fmt: skip
+        elif not section:
+            yield _BOOK.finding(
+                "conf-no-section", file, number, "the option is lost: no [section] stands above it",
+                "[DEFAULT] above it",
+            )  # fmt: skip
+        else:
+            yield from _value(file, number, *(part.strip() for part in line.split("=", 1)))
+
+
+def _section(file: str, number: int, line: str) -> Iterator[Finding]:
+    inside = line[1 : line.index("]")]
+    if inside != inside.strip() and inside.startswith(" "):
+        yield _BOOK.finding(
+            "conf-section-blank", file, number,
+            "the section's name is empty: each option below becomes a section instead",
+            f"[{inside.strip()}]",
+        )  # fmt: skip
+    elif len(inside.split()) > 1:
+        yield _BOOK.finding(
+            "conf-section-blank", file, number,
+            f"only the first word counts: what follows goes into [{inside.split()[0]}]",
+            "a section's name of one word; others need a plugin or local.sh",
+        )  # fmt: skip
+
+
+def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
+    if re.search(r"\s#", value):
+        yield _BOOK.finding(
+            "conf-comment", file, number, "the comment becomes part of the value", "the comment on a line of its own"
+        )
+        return
+    evaluated = re.sub(r"\\(.)", r"\1", value)  # by `read`
+    try:
+        tokens = list(shell.tokens(f'"{evaluated}"'))
+    except shell.UnclosedError:
+        tokens = []
+    words = [each for each in tokens if isinstance(each, shell.Word)]
+    if not tokens:
+        yield _BOOK.finding(
+            "conf-quotes", file, number, f"the quote is never closed: {name} is lost",
+            r"\\" + '" for a quote that is to stay',
+        )  # fmt: skip
+    elif len(tokens) > 1:
+        yield _BOOK.finding(
+            "conf-value-blank", file, number,
+            f"the quotes end where they look to begin: {name} gets the first word alone",
+            f"{name} = ONE TWO without quotes",
+        )  # fmt: skip
+    elif re.search(r'(?<!\\)"', evaluated) and '"' in value:
+        yield _BOOK.finding(
+            "conf-quotes", file, number, "the quotes are eaten by the shell", f"{name} = VALUE without quotes"
+        )
+    elif re.search(r"(?<!\\)(\\\\)*\\(?![\\\"$`])", value):
+        yield _BOOK.finding("conf-backslash", file, number, "a single backslash is dropped", r"\\ for each")
+    elif re.search(r"(^|\s)\*(\s|$)", value):
+        yield _BOOK.finding(
+            "conf-glob", file, number, "the shell puts the names of the files in DevStack's directory there",
+            f"{name} = the names themselves, or the option's own word for all",
+        )  # fmt: skip
+    for word in words[:1]:
+        yield from _expansions(file, number, word)
+
+
+def _expansions(file: str, number: int, word: shell.Word) -> Iterator[Finding]:
+    """`$x` that no variable of DevStack's is meant by: nova's own `$my_ip`, `$$` in a password."""
+    for found in re.finditer(r"\$(?:\{?([A-Za-z0-9_]+)|(\$)|(\())|(`)", word.live):
+        if found[3] or (found[1] and _KNOWN_NAME.fullmatch(found[1])):
+            continue
+        what = f"${found[1]}" if found[1] else "$$" if found[2] else "a backtick"
+        yield _BOOK.finding(
+            "conf-expansion", file, number, f"{what} is replaced by the shell before the value is stored",
+            f"\\\\{what}" if found[1] else "a value without it",
+        )  # fmt: skip
+        return

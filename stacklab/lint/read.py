@@ -1,0 +1,95 @@
+"""Read a file that may be anything: a text, or one finding that says why not."""
+
+from __future__ import annotations
+
+import codecs
+import stat
+from pathlib import Path
+
+from stacklab.lint.book import Book, rule
+from stacklab.lint.finding import Finding
+from stacklab.lint.scope import Source
+
+LIMIT = 1024 * 1024  # an answer file has some hundred lines
+
+RULES = (
+    rule("file-unread", "a path that can't be read", "open(2)"),
+    rule("file-too-big", "a file of more than 1 MiB", "no answer file is that long"),
+    rule("file-empty", "a file without a single line", "bash(1), RawConfigParser, YAML"),
+    rule("file-binary", "a file that is no text", "bash(1): cannot execute binary file"),
+    rule("file-utf16", "a text in UTF-16", "bash(1)"),
+    rule("file-encoding", "a text that is not UTF-8", "YAML 1.1; Python's open()"),
+    rule("file-byte-order-mark", "a byte order mark", "bash(1)"),
+)  # fmt: skip
+_BOOK = Book(RULES)
+_ANSWERS = ("localrc", "local.conf", "answers.txt", "globals.yml", "instances.yaml")
+
+
+def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
+    """Its text if it is one, and what is wrong with it as a file; a file that is too big is not opened."""
+    name = str(path)
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return None, (_directory(path),)
+        if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+            return None, (_BOOK.finding("file-unread", name, 0, "this is no regular file", "the path of a file"),)
+        if status.st_size > LIMIT:
+            size = f"{status.st_size / LIMIT:.1f} MiB"
+            return None, (_BOOK.finding(
+                "file-too-big", name, 0, f"{size}, more than the 1 MiB that is read: this is no answer file",
+                "the path of the answer file itself",
+            ),)  # fmt: skip
+        data = path.read_bytes()
+    except OSError as error:
+        parent = next((each for each in path.parents if each.is_dir()), path.parent)
+        fix = f"ls -l {parent}" if isinstance(error, FileNotFoundError) else f"sudo chmod a+r {path}"
+        return None, (_BOOK.finding("file-unread", name, 0, f"{error.strerror or error}", fix),)
+    return decode(name, data)
+
+
+def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
+    """The text in these bytes; where some don't belong, U+FFFD stands for them and the rest is there."""
+    if not data.strip():
+        effect = "nothing is set: all defaults are taken"
+        return None, (_BOOK.finding("file-empty", name, 0, effect, "write it, or remove it"),)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _looks_utf16(data):
+        return None, (_BOOK.finding(
+            "file-utf16", name, 0, "every second byte is zero: neither bash nor any parser finds a single name",
+            f"iconv -f UTF-16 -t UTF-8 {name} > {name}.new",
+        ),)  # fmt: skip
+    if b"\0" in data:
+        line = data[: data.index(b"\0")].count(b"\n") + 1
+        effect = "there are zero bytes in it: this is no text"
+        return None, (_BOOK.finding("file-binary", name, line, effect, "the path of the answer file itself"),)
+    findings = []
+    if data.startswith(codecs.BOM_UTF8):
+        data = data.removeprefix(codecs.BOM_UTF8)
+        findings.append(_BOOK.finding(
+            "file-byte-order-mark", name, 1,
+            "the mark becomes part of the first line: a header there is none, and a variable there stays unset",
+            f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
+        ))  # fmt: skip
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        findings.append(_BOOK.finding(
+            "file-encoding", name, line,
+            "a byte here is not UTF-8: Python's parsers stop, and bash passes it on as it is",
+            f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
+        ))  # fmt: skip
+        text = data.decode(errors="replace")
+    return Source(name=name, text=text), tuple(findings)
+
+
+def _looks_utf16(data: bytes) -> bool:
+    """Without a mark: text of our alphabet has a zero in every other byte."""
+    head = data[:200]
+    return len(head) >= 4 and (not any(head[0::2]) or not any(head[1::2])) and head.count(0) * 2 >= len(head) - 1
+
+
+def _directory(path: Path) -> Finding:
+    inside = [str(path / name) for name in _ANSWERS if (path / name).is_file()]
+    fix = " ".join(inside) if inside else "the path of a file in it"
+    return _BOOK.finding("file-unread", str(path), 0, "this is a directory", fix)

@@ -1,0 +1,43 @@
+"""What is known about a file beside its text: whose it is, and what stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from stacklab.lint.finding import Finding
+from stacklab.model import Lab, Node
+from stacklab.releases import Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A text file that was read; `name` is how messages call it."""
+
+    name: str
+    text: str
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its lines without their ends; a carriage return stays, for a rule to find."""
+        return tuple(self.text.removesuffix("\n").split("\n")) if self.text else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The lab, node and release that a file is for; all unknown for a file of somebody else's."""
+
+    release: Release | None = None
+    lab: Lab | None = None
+    node: Node | None = None
+    siblings: tuple[str, ...] = ()  # names of the files in the same directory
+
+    @property
+    def is_controller(self) -> bool | None:
+        """Whether the node is the lab's controller; None when no lab is known."""
+        if self.lab is None or self.node is None:
+            return None
+        return self.node.name == self.lab.controller.name
+
+
+Linter = Callable[[Source, Scope], Iterator[Finding]]

@@ -1,0 +1,330 @@
+"""Read bash as far as an answer file uses it: assignments and calls in order, with lines; nothing is run.
+
+Whatever stands inside `if`, a loop, a function, a subshell or behind `&&` is
+`conditional`: it may happen, so a rule claims nothing from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^]=]*\])?(\+?)=")
+_REFERENCE = re.compile(r"\$(?:\{[#!]?)?([A-Za-z_][A-Za-z0-9_]*)")
+_DYNAMIC = re.compile(r"[$`]")
+_DECLARING = ("export", "declare", "readonly", "typeset", "local")
+_OPENING = {"if": "fi", "for": "done", "while": "done", "until": "done", "select": "done", "case": "esac", "{": "}"}
+_CLOSING = frozenset(_OPENING.values())
+_INSIDE = frozenset({"then", "else", "elif", "do", "!", "time"})  # another command follows on the same line
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}  # in $'...'
+_META = " \t\n;&|<>()"
+_PLAIN = re.compile(r"""[^\s;&|<>()'"`$\\]+""")
+_REDIRECTION = re.compile(r"<<<|<<-?|<>|>>|>\||[<>]&?")
+_DEEPEST = 50  # nested substitutions; nobody writes more, and Python has its own limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """One word of a command; `text` has its quotes removed and its `$` left as written."""
+
+    line: int
+    text: str
+    raw: str
+    live: str = ""  # those parts in which bash expands `$` and backticks
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether bash replaces something in it."""
+        return bool(_DYNAMIC.search(self.live))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Variables that it refers to."""
+        return tuple(_REFERENCE.findall(self.live))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """`NAME=value`, exported or not."""
+
+    line: int
+    name: str
+    value: Word
+    is_appended: bool = False
+    is_element: bool = False  # NAME[key]=value
+    conditional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A command with its words; `prefix` are the assignments that hold for it alone."""
+
+    line: int
+    name: str
+    args: tuple[Word, ...]
+    prefix: tuple[str, ...] = ()
+    conditional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unclosed:
+    """A quote or a block that the file ends in."""
+
+    line: int
+    mark: str  # `"`, `'`, `if`, ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What was read: statements in order."""
+
+    statements: tuple[Assignment | Call, ...]
+    unclosed: Unclosed | None = None
+
+    @property
+    def assignments(self) -> tuple[Assignment, ...]:
+        """Only the assignments."""
+        return tuple(each for each in self.statements if isinstance(each, Assignment))
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Only the calls."""
+        return tuple(each for each in self.statements if isinstance(each, Call))
+
+
+class UnclosedError(Exception):
+    """Raised by `tokens` where the text ends inside a quote."""
+
+    def __init__(self, line: int, mark: str) -> None:
+        super().__init__(mark)
+        self.unclosed = Unclosed(line=line, mark=mark)
+
+
+def read(text: str) -> Script:
+    """Read a whole file; where bash would stop reading, `unclosed` says so and the statements end."""
+    parser = _Parser()
+    try:
+        for token in _Lexer(text).tokens():
+            parser.take(token)
+        parser.take("\n")
+    except UnclosedError as error:
+        return Script(statements=tuple(parser.statements), unclosed=error.unclosed)
+    unclosed = Unclosed(line=parser.blocks[0][1], mark=parser.blocks[0][0]) if parser.blocks else None
+    return Script(statements=tuple(parser.statements), unclosed=unclosed)
+
+
+def tokens(text: str) -> Iterator[Word | str]:
+    """The words and operators of a text; raises UnclosedError."""
+    return _Lexer(text).tokens()
+
+
+@dataclass(slots=True)
+class _Lexer:
+    """Splits a text into words and operators."""
+
+    text: str
+    at: int = 0
+    line: int = 1
+    depth: int = 0
+    heredocs: list[tuple[str, bool]] = field(default_factory=list)
+
+    def tokens(self) -> Iterator[Word | str]:
+        """Words, and operators as they stand."""
+        while self.at < len(self.text):
+            char = self.text[self.at]
+            if char in " \t":
+                self.at += 1
+            elif self.text.startswith("\\\n", self.at):
+                self._skip(2)
+            elif char == "#":
+                end = self.text.find("\n", self.at)
+                self.at = len(self.text) if end < 0 else end
+            elif char == "\n":
+                yield "\n"
+                self._skip(1)
+                self._skip_heredocs()
+            elif char in "<>":
+                self._redirect()
+            elif char in ";&|()":
+                operator = self.text[self.at : self.at + 2]
+                operator = operator if operator in ("&&", "||", ";;") else char
+                yield operator
+                self.at += len(operator)
+            else:
+                yield self._word()
+
+    def _skip(self, count: int) -> str:
+        passed = self.text[self.at : self.at + count]
+        self.line += passed.count("\n")
+        self.at += count
+        return passed
+
+    def _redirect(self) -> None:
+        """Pass over `> file` and the like; a here-document's body comes after the line."""
+        found = _REDIRECTION.match(self.text, self.at)
+        operator = found[0] if found else self.text[self.at]
+        self.at += len(operator)
+        while self.text[self.at : self.at + 1] in (" ", "\t"):
+            self.at += 1
+        if self.text[self.at : self.at + 1] in ("", *_META):
+            return
+        target = self._word()
+        if operator in ("<<", "<<-"):
+            self.heredocs.append((target.text, operator == "<<-"))
+
+    def _skip_heredocs(self) -> None:
+        for mark, is_indented in self.heredocs:
+            start = self.line
+            while True:
+                if self.at >= len(self.text):
+                    raise UnclosedError(start - 1, f"<<{mark}")
+                end = self.text.find("\n", self.at)
+                body = self._skip((len(self.text) if end < 0 else end + 1) - self.at).removesuffix("\n")
+                if (body.lstrip("\t") if is_indented else body) == mark:
+                    break
+        self.heredocs.clear()
+
+    def _word(self) -> Word:
+        start, line, text, live = self.at, self.line, "", ""
+        while self.at < len(self.text) and self.text[self.at] not in _META:
+            char = self.text[self.at]
+            if char == "\\":
+                text += self._skip(2)[1:].removeprefix("\n")
+            elif char == "'" or self.text.startswith("$'", self.at):
+                text += self._single(2 if char == "$" else 1)
+            elif char == '"':
+                inner = self._double()
+                text += re.sub(r'\\(["\\$`])', r"\1", inner.replace("\\\n", ""))
+                live += re.sub(r"\\.", "", inner)
+            elif char == "`" or self.text[self.at : self.at + 2] in ("$(", "${"):
+                inner = self._nested()
+                text, live = text + inner, live + inner
+            else:
+                plain = _PLAIN.match(self.text, self.at)
+                inner = self._skip(len(plain[0]) if plain else 1)
+                text, live = text + inner, live + inner
+                if inner.endswith("=") and self.text.startswith("(", self.at) and _ASSIGNMENT.fullmatch(text):
+                    text += self._nested()  # an array
+        return Word(line=line, text=text, raw=self.text[start : self.at], live=live)
+
+    def _single(self, opening: int) -> str:
+        line = self.line
+        self._skip(opening)
+        end = self.at
+        while end < len(self.text) and self.text[end] != "'":
+            end += 2 if opening == 2 and self.text[end] == "\\" else 1
+        if end >= len(self.text):
+            raise UnclosedError(line, "'")
+        inner = self._skip(end + 1 - self.at)[:-1]
+        return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), inner) if opening == 2 else inner
+
+    def _double(self) -> str:
+        line, start = self.line, self.at + 1
+        self._skip(1)
+        while self.at < len(self.text) and self.text[self.at] != '"':
+            if self.text[self.at : self.at + 2] in ("$(", "${") or self.text[self.at] == "`":
+                self._nested()
+            else:
+                self._skip(2 if self.text[self.at] == "\\" else 1)
+        if self.at >= len(self.text):
+            raise UnclosedError(line, '"')
+        self._skip(1)
+        return self.text[start : self.at - 1]
+
+    def _nested(self) -> str:
+        """`$(...)`, `${...}`, an array's `(...)` or backticks, with all that is inside."""
+        line, start = self.line, self.at
+        opening = self.text[self.at : self.at + 2] if self.text[self.at] == "$" else self.text[self.at]
+        closing = {"$(": ")", "(": ")", "${": "}", "`": "`"}[opening]
+        self._skip(len(opening))
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise UnclosedError(line, opening)
+        while self.at < len(self.text) and self.text[self.at] != closing:
+            char = self.text[self.at]
+            if char == "'" and closing == ")":
+                self._single(1)
+            elif char == '"':
+                self._double()
+            elif self.text[self.at : self.at + 2] in ("$(", "${") or (char == "(" and closing == ")"):
+                self._nested()
+            else:
+                self._skip(2 if char == "\\" else 1)
+        if self.at >= len(self.text):
+            raise UnclosedError(line, opening)
+        self._skip(1)
+        self.depth -= 1
+        return self.text[start : self.at]
+
+
+@dataclass(slots=True)
+class _Parser:
+    """Puts words together to statements and knows in which blocks they are."""
+
+    statements: list[Assignment | Call] = field(default_factory=list)
+    blocks: list[tuple[str, int]] = field(default_factory=list)  # keyword, line
+    words: list[Word] = field(default_factory=list)
+    is_chained: bool = False  # behind && or ||, or in a pipe
+    line: int = 1
+
+    def take(self, token: Word | str) -> None:
+        """The next word or operator."""
+        if isinstance(token, Word):
+            self.line = token.line
+            self.words.append(token)
+            return
+        is_chaining = token in ("&&", "||", "|")
+        if token == "(":
+            self._end(is_chaining=False)
+            self.blocks.append(("(", self.line))
+        elif token == ")":
+            in_subshell = bool(self.blocks) and self.blocks[-1][0] == "("
+            self._end(is_chaining=False, is_pattern=not in_subshell)
+            if in_subshell:
+                self.blocks.pop()
+        elif self.words or token != "\n":  # a line's end behind && ends nothing
+            # `a | b` and `a &` run a in a process of its own: what it sets is lost.
+            self._end(is_chaining=is_chaining, is_own_process=token in ("|", "&"))
+
+    def _end(self, *, is_chaining: bool, is_own_process: bool = False, is_pattern: bool = False) -> None:
+        words, self.words = self.words, []
+        conditional = bool(self.blocks) or self.is_chained or is_own_process
+        self.is_chained = is_chaining
+        if is_pattern:  # `value)` of a case
+            return
+        while words and (words[0].raw in _OPENING or words[0].raw in _CLOSING or words[0].raw in _INSIDE):
+            word = words.pop(0)
+            conditional = True
+            if word.raw in _OPENING:
+                self.blocks.append((word.raw, word.line))
+                if word.raw in ("for", "case", "select"):
+                    return
+            elif word.raw in _CLOSING and self.blocks:
+                self.blocks.pop()
+        self._state(words, conditional)
+
+    def _state(self, words: list[Word], conditional: bool) -> None:
+        if words and words[0].raw in _DECLARING:
+            words = [word for word in words[1:] if _ASSIGNMENT.match(word.raw)]
+        leading = []
+        while words and _ASSIGNMENT.match(words[0].raw):
+            leading.append(_assignment(words.pop(0), conditional))
+        if not words:
+            self.statements += leading
+            return
+        self.statements.append(Call(
+            line=leading[0].line if leading else words[0].line, name=words[0].text, args=tuple(words[1:]),
+            prefix=tuple(each.name for each in leading), conditional=conditional,
+        ))  # fmt: skip
+
+
+def _assignment(word: Word, conditional: bool) -> Assignment:
+    found = _ASSIGNMENT.match(word.raw)
+    assert found is not None
+    cut = found.end()
+    live = word.live[cut:] if word.live.startswith(found[0]) else word.live
+    return Assignment(
+        line=word.line, name=found[1], is_appended=bool(found[3]), is_element=bool(found[2]), conditional=conditional,
+        value=Word(line=word.line, text=word.text[cut:], raw=word.raw[cut:], live=live),
+    )  # fmt: skip

@@ -1,0 +1,100 @@
+"""A YAML file as Ansible reads it: values with their lines, and what YAML 1.1 makes of an unquoted one.
+
+spec/source keeps the text that was written; here the interest is in what becomes of it.
+Composed nodes are looked at where a rule asks, never expanded, so aliases cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+from stacklab.spec import source
+
+DEEPEST = 20  # levels that are searched; a globals.yml has three
+
+_STANDARD = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key of a mapping and its value."""
+
+    key: str
+    line: int
+    node: yaml.Node
+
+    @property
+    def text(self) -> str:
+        """The value as it was written; "" for none, and for what is no scalar."""
+        return self.node.value if isinstance(self.node, yaml.ScalarNode) and self.kind != "null" else ""
+
+    @property
+    def kind(self) -> str:
+        """What YAML takes the value for: str, bool, int, float, null, seq, map."""
+        tag: str = self.node.tag
+        return tag.removeprefix(_STANDARD)
+
+    @property
+    def is_template(self) -> bool:
+        """Whether Jinja has the last word on it."""
+        return "{{" in self.text or "{%" in self.text
+
+    @property
+    def items(self) -> tuple[Entry, ...]:
+        """The entries of a mapping; none for anything else."""
+        return tuple(entries(self.node))
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of that name below; the last one of equal keys, as in YAML's constructor."""
+        return next((entry for entry in reversed(self.items) if entry.key == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Why a file is no YAML, and where."""
+
+    line: int
+    wrong: str
+    right: str
+
+
+def parse(text: str, name: str) -> Entry | Broken:
+    """The whole file as one entry without a key, or why it cannot be read."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
+        problem = source.parse(text, name).problems[0]  # it says the same in plainer words
+        return Broken(problem.line, problem.wrong, problem.right)
+    return Entry("", 0, root if root is not None else yaml.ScalarNode(f"{_STANDARD}null", ""))
+
+
+def entries(node: yaml.Node) -> Iterator[Entry]:
+    """The entries of a mapping, in the file's order; keys that are no text are left out."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield Entry(key.value, key.start_mark.line + 1, value)
+
+
+def twice(entry: Entry, depth: int = 0, seen: set[int] | None = None) -> Iterator[tuple[Entry, int]]:
+    """Keys that are given again in one mapping, with the line of the first."""
+    seen = set() if seen is None else seen
+    if depth > DEEPEST or id(entry.node) in seen:
+        return
+    seen.add(id(entry.node))
+    first: dict[str, int] = {}
+    for each in entry.items:
+        if first.setdefault(each.key, each.line) != each.line:
+            yield each, first[each.key]
+        yield from twice(each, depth + 1, seen)
+
+
+def changed(entry: Entry) -> str:
+    """What an unquoted number has become, where that is not what was written: 2025.1 for 2025.10; "" where it is."""
+    if entry.kind not in ("int", "float"):
+        return ""
+    read = str(yaml.safe_load(entry.text))
+    return "" if read == entry.text.removeprefix("+") else read
