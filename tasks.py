@@ -5,21 +5,17 @@ Heavy modules are imported where they are used: this file is read at every TAB.
 
 from __future__ import annotations
 
-import json as jsonlib
 import logging
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invoke import Collection
 
 from stacklab import cli, errors, spec
-from stacklab.cli import session
+from stacklab.cli import load, session, show, show_json
 from stacklab.paths import PROJECT
-
-if TYPE_CHECKING:
-    from stacklab.model import Lab
 
 logging.getLogger("vagrant").addHandler(logging.NullHandler())  # python-vagrant: preflight tells it better
 
@@ -28,36 +24,19 @@ HELP = {
     "name": "what it is about: a lab's name is that of its file in labs/, without .yaml",
     "json": "machine-readable, on stdout (lab.check: into this file)",
     "junit": "write the results to this file as JUnit XML",
-    "node": "one node; if left out: the controller, or (exec) all",
+    "node": "one node; if left out: the controller, or (exec, render) all",
+    "out": "write them below this directory: DIR/NODE/PATH, 0600",
+    "release": "the release that hand-written files are for; if left out: what they say themselves, or the newest",
     "checks": "--no-checks returns when the nodes answer, without checking them",
     "force": "build it anew, with today's packages",
     "rest of validate": "spec files; if left out: all of labs/",
+    "rest of answers_lint": "files, or one lab's name",
+    "rest of answers_releases": "installers: contrail, opensdn, devstack, packstack, kolla",
     "rest of exec_": "the command stands behind `--`",
     "follow": "keep printing what comes (Ctrl-C ends it)",
     "interactive": "a login on the serial line instead of what was printed so far",
 }
 lab_task = cli.lab_task(HELP)
-
-
-def load(path: Path) -> Lab:
-    """A resolved lab, checked against the catalogue and this host."""
-    from stacklab.doctor import Machine, host_memory
-    from stacklab.images import catalogue
-
-    return spec.load(path, known_images=catalogue.load(), host_memory=host_memory(Machine()))
-
-
-def show(*renderables: object) -> None:
-    """Print to stdout."""
-    from stacklab.views import tables
-
-    for each in renderables:
-        tables.console().print(each)
-
-
-def show_json(data: object) -> None:
-    """Print to stdout, for machines."""
-    print(jsonlib.dumps(data, indent=2, default=str))
 
 
 @lab_task
@@ -87,10 +66,12 @@ def show_(_c: Any, name: str, json: bool = False) -> None:
 @lab_task
 def validate(_c: Any, rest: list[str] | None = None) -> None:
     """Tell all that is wrong with spec files: file:line:col, what, and what would be right."""
-    from stacklab.workflow import validate
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers, validate
 
     paths = [Path(each) for each in rest or ()] or [LABS / f"{name}.yaml" for name in spec.names(LABS)]
-    validate.all_of(paths, load)
+    for lab in validate.all_of(paths, load):
+        views.to_stderr(f"{lab.name}: {note}" for note in answers.fate(lab))
     print(f"{len(paths)} lab{'s' if len(paths) != 1 else ''} valid")
 
 
@@ -262,11 +243,102 @@ def doctor(_c: Any, rest: list[str] | None = None) -> None:
 
 
 @lab_task
+def answers_render(_c: Any, name: str, node: str = "", out: str = "") -> None:
+    """Show a lab's answer files and the order of what is done with them; --out DIR writes them, with the secrets."""
+    from stacklab import answers
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    lab = spec.load(spec.find(name, LABS))
+    if out:
+        with session() as context:
+            found, _ = workflow.rendered(context, lab)
+        written = workflow.write(workflow.only(found, node, lab), Path(out))
+        print("\n".join(f"wrote {path}" for path in written) or "nothing changed")
+        return
+    found = workflow.only(workflow.preview(lab), node, lab)
+    if node:
+        print("\n".join(views.texts(found)))
+    else:
+        show(views.files(found), views.steps(answers.steps(lab)))
+    views.to_stderr(workflow.notes(lab))
+
+
+@lab_task
+def answers_steps(_c: Any, name: str) -> None:
+    """Show what is done with a lab's answer files: every command, in order, with its node and user."""
+    from stacklab import answers
+    from stacklab.views import answers as views
+
+    print("\n".join(views.script(answers.steps(spec.load(spec.find(name, LABS))))))
+
+
+@lab_task
+def answers_diff(_c: Any, name: str) -> None:
+    """Compare what is on a lab's running nodes with what its spec says today; exit code 1 if it differs."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    with session() as context:
+        found = workflow.diff(context, spec.load(spec.find(name, LABS)))
+    show(*views.differences(found))
+    workflow.raise_for_differences(name, found)
+
+
+@lab_task
+def answers_push(_c: Any, name: str) -> None:
+    """Replace the files of a lab's running nodes that are not what its spec says today."""
+    from stacklab.workflow import answers as workflow
+
+    with session(f"answers.push {name}") as context:
+        found = workflow.push(context, spec.load(spec.find(name, LABS)))
+    print("\n".join(f"replaced {each.node}:{each.path}" for each in found) or "nothing differs")
+
+
+@lab_task
+def answers_lint(_c: Any, rest: list[str] | None = None, release: str = "") -> None:
+    """Tell what is wrong with answer files, or with all of a lab's: file:line, rule, what will happen, the fix."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    found = workflow.lint_any(rest or (), LABS, release=release)
+    show(*views.findings(found))
+    workflow.raise_for_findings(found)
+    print("nothing that must be mended" if found else "nothing to complain about")
+
+
+@lab_task
+def answers_rules(_c: Any) -> None:
+    """Show every rule of answers.lint."""
+    from stacklab import lint
+    from stacklab.views import tables
+
+    show(tables.table(("rule", "", "what"), [(rule.id, rule.severity, rule.title) for rule in lint.RULES]))
+
+
+@lab_task
+def answers_releases(_c: Any, rest: list[str] | None = None) -> None:
+    """Show the releases that an installer has (all installers, if none is named), and what each of them has."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    show(views.releases(workflow.releases_of(rest or ())))
+
+
+@lab_task
 def test_(_c: Any, live: bool = True) -> None:
     """Lint, types, every test, and a live run with real VMs (--no-live leaves that out)."""
     from stacklab.workflow import testing
 
     sys.exit(testing.run(live=live))
+
+
+@lab_task
+def test_consumers(_c: Any) -> None:
+    """Feed every answer file to the program that reads it (Packstack, kolla-ansible, nova, ...), installed for that."""
+    from stacklab.workflow import testing
+
+    sys.exit(testing.consumers())
 
 
 @lab_task
@@ -287,7 +359,17 @@ def _collection(**tasks: Any) -> Collection:
     return made
 
 
-ns = _collection(doctor=doctor, test_=test_)
+ns = _collection(doctor=doctor)
+tests = _collection(all_=test_, consumers=test_consumers)
+tests.default = "all"
+ns.add_collection(tests, name="test")
+ns.add_collection(
+    _collection(
+        render=answers_render, steps=answers_steps, diff=answers_diff, push=answers_push, lint=answers_lint,
+        rules=answers_rules, releases=answers_releases,
+    ),
+    name="answers",
+)
 ns.add_collection(
     _collection(
         list_=list_, show=show_, validate=validate, plan=plan, up=up, status=status, check=check, ssh=ssh,

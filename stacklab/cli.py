@@ -1,23 +1,29 @@
-"""What invoke lacks: optional positionals, and errors that are text and an exit code. Imported by tasks.py alone."""
+"""What all tasks share: optional positionals, errors as text and an exit code, a session, printing.
+
+Imported by tasks.py alone.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import json as jsonlib
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke import Argument, Exit, Task
 from invoke.parser.parser import ParseMachine
 
-from stacklab import errors
+from stacklab import errors, spec
 from stacklab.paths import HostPaths
 
 if TYPE_CHECKING:
+    from stacklab.model import Lab
     from stacklab.workflow.context import Context
 
 
@@ -118,3 +124,24 @@ def session(title: str = "") -> Iterator[Context]:
             yield Context(host=HostPaths.default(), runner=runner, progress=Progress(listener))
         finally:
             runner.stop_all()
+
+
+def load(path: Path) -> Lab:
+    """A resolved lab, checked against the catalogue and this host."""
+    from stacklab.doctor import Machine, host_memory
+    from stacklab.images import catalogue
+
+    return spec.load(path, known_images=catalogue.load(), host_memory=host_memory(Machine()))
+
+
+def show(*renderables: object) -> None:
+    """Print to stdout."""
+    from stacklab.views import tables
+
+    for each in renderables:
+        tables.console().print(each)
+
+
+def show_json(data: object) -> None:
+    """Print to stdout, for machines."""
+    print(jsonlib.dumps(data, indent=2, default=str))

@@ -155,5 +155,7 @@ class StackSpec(Spec):
     dev_mode: Annotated[tuple[Service, ...], BeforeValidator(as_list)] | None = Field(
         default=None, description="kolla: services whose source is mounted into their containers."
     )
-    kolla_mode: KollaMode | None = Field(default=None, description="opensdn: patched or vanilla. Default: patched.")
+    kolla_mode: KollaMode | None = Field(
+        default=None, description="opensdn: patched or vanilla. Default: the one that the release still works with."
+    )
     openstack: Word | None = Field(default=None, description="opensdn: OpenStack's release.")

@@ -203,17 +203,7 @@ class Bringing:
             found = self._record_of(node)
             if node.name in fresh or found.answers == wanted or not rendered[node.name]:
                 continue
-            with self._progress.stage(node.name, "answers"):
-                archive = seed.tar(seed.answer_entries(rendered[node.name]))
-                command = ssh.exec_command(
-                    self._paths, node.name, ("sudo", "tar", "-xpf", "-", "-C", "/"), timeout_s=_PLACE_LIMIT_S
-                )
-                result = self._context.runner.run(dataclasses.replace(command, stdin=archive))
-                if result.exit_code != 0:
-                    raise CommandFailed(
-                        f"placing the answers on {node.name} failed: {result.stderr.strip()}",
-                        hint=f"./invoke lab.check {self._lab.name}, then ./invoke lab.up {self._lab.name} again",
-                    )
+            place_answers(self._context, self._paths, node.name, rendered[node.name])
             self._keep(self._record.with_node(dataclasses.replace(found, answers=wanted)))
 
     def _record_of(self, node: Node) -> NodeRecord:
@@ -221,6 +211,20 @@ class Bringing:
         if found is None:
             raise LabError(f"{node.name} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}")
         return found
+
+
+def place_answers(context: Context, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]) -> None:
+    """Bring answer files to a running node, over those that are there; their directories are made."""
+    with context.progress.stage(node, "answers"):
+        archive = seed.tar(seed.answer_entries(found))
+        argv = ("sudo", "tar", "-xpf", "-", "-C", "/")
+        command = ssh.exec_command(paths, node, argv, timeout_s=_PLACE_LIMIT_S)
+        result = context.runner.run(dataclasses.replace(command, stdin=archive))
+        if result.exit_code != 0:
+            raise CommandFailed(
+                f"placing the answers on {node} failed: {result.stderr.strip()}",
+                hint=f"./invoke lab.check {paths.name}, then ./invoke lab.up {paths.name} again",
+            )
 
 
 def check(context: Context, lab: Lab, paths: LabPaths) -> tuple[CheckResult, ...]:

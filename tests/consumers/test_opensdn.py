@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from stacklab import answers, seed
+from stacklab import answers
 from stacklab.model import ConfigOption, Lab
 from tests.consumers.conftest import Consumer
 from tests.unit.answers.opensdn_labs import SECRETS, plain, shipped, text, vary
@@ -150,14 +150,3 @@ def test_a_mended_plugin_logs_in_with_the_password_that_the_deployer_has(tmp_pat
         hostvars={"localhost": {"contrail_configuration": {"KEYSTONE_AUTH_ADMIN_PASSWORD": "ours"}}}
     )
     assert made == "admin_password = ours"
-
-
-def test_names_become_addresses_of_the_cloud_in_a_seeds_hosts_file(tmp_path: Path) -> None:
-    lab = vary(network="fabric", api_network="", data_network="")
-    hosts = tmp_path / "hosts"
-    hosts.write_text(seed._hosts(lab, lab.controller))
-    step = next(step for step in answers.steps(lab) if "/etc/hosts" in step.command)
-    assert _bash(step.command.replace("/etc/hosts", str(hosts))) == 0
-    lines = hosts.read_text().splitlines()
-    assert {"10.152.0.10 controller", "192.168.152.10 controller-mgmt", "10.152.0.12 compute2"} <= set(lines)
-    assert "192.168.152.10 controller" not in lines

@@ -110,6 +110,20 @@ def test_the_answers_are_in_place_and_shut(stacklab: Stacklab, lab: Run) -> None
     assert not any(password in lab.out + lab.err for password in passwords.values())
 
 
+def test_what_somebody_changed_on_a_node_is_shown_and_put_right(stacklab: Stacklab, lab: Run) -> None:
+    assert stacklab.ok("answers.diff", LAB).out.strip() == ""
+    path = "/opt/stack/devstack/localrc"
+    stacklab.on(LAB, "compute1", f"sed -i s/^LOGDAYS=1/LOGDAYS=7/ {path}; echo NEW=1 >> {path}")
+    run = stacklab.run("answers.diff", LAB)
+    assert run.code == 1
+    assert {f"--- compute1:{path}", "-LOGDAYS=7", "+LOGDAYS=1", "-NEW=1"} < set(run.out.splitlines())
+    passwords = json.loads((DIRECTORY / "secrets.json").read_text())
+    assert not any(password in run.out + run.err for password in passwords.values())
+    assert f"replaced compute1:{path}" in stacklab.ok("answers.push", LAB).out
+    assert stacklab.on(LAB, "compute1", f"stat -c '%U %a' {path}").strip() == "stack 600"
+    stacklab.ok("answers.diff", LAB)
+
+
 def test_no_password_and_no_root_login_opens_a_node(stacklab: Stacklab, lab: Run) -> None:
     effective = stacklab.on(LAB, "compute1", "sudo sshd -T")
     assert "passwordauthentication no" in effective

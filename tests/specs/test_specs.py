@@ -10,6 +10,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import SpecError
+from stacklab.images import catalogue
 from stacklab.model import Lab, Size
 from stacklab.paths import PROJECT
 
@@ -56,7 +57,7 @@ def test_a_good_spec_resolves_to_what_is_recorded(path: Path, compare: Compare) 
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_every_lab_of_the_project_loads(path: Path) -> None:
-    lab = load(path)
+    lab = spec.load(path, known_images=catalogue.load(), host_memory=Size.parse("16GiB"))
     assert lab.name == path.stem
     assert lab.description
 

@@ -1,0 +1,209 @@
+"""Answer files outside of lab.up: show them, compare them with what nodes have, lint them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stacklab import answers, lint, record, releases, secrets, spec
+from stacklab.answers import Rendered
+from stacklab.answers.write import digest, write_into
+from stacklab.errors import HostError, LabError
+from stacklab.lint.finding import Finding, Severity
+from stacklab.model import Installer, Lab
+from stacklab.paths import LabPaths
+from stacklab.releases import Release
+from stacklab.spec.values import suggest
+from stacklab.tools import ssh
+from stacklab.workflow.context import Context, read_own
+from stacklab.workflow.life import running
+from stacklab.workflow.mirrors import host_mirrors
+from stacklab.workflow.up import place_answers
+
+_READ_LIMIT_S = 60.0
+_MASK = "********"
+
+_SECRET = re.compile(
+    r"^([ \t]*(?:export )?[\w-]*(?:password|passwd|token|secret|_pw)\w*[ \t]*[=:][ \t]*)[^ \t\n{$].*$", re.I | re.M
+)
+_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.S)
+
+# One line per file: its path and its content as base64, or `-` where it is not there.
+_READER = (
+    'for f in {files}; do if sudo -n test -e "$f"; then echo "$f $(sudo -n base64 -w0 "$f")"; '
+    'else echo "$f -"; fi; done'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A file of a node that is not what would be rendered today; `lines` is a unified diff, secrets masked."""
+
+    node: str
+    path: PurePosixPath
+    lines: tuple[str, ...]
+
+
+def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
+    """Everything as lab.up would write it, with the lab's own secrets, made now if there are none; and those."""
+    names = answers.secret_names(lab)
+    if not names:
+        return answers.render(lab, {}), {}
+    with context.lab_lock(lab.name) as paths:
+        known = secrets.load_or_make(paths.secrets, names, lab.stack.secrets)
+    return answers.render(lab, known, mirrors=host_mirrors()), known
+
+
+def preview(lab: Lab) -> Rendered:
+    """The same with masks for secrets: nothing is made, so it needs no right to write anywhere."""
+    found = answers.preview(lab, mirrors=host_mirrors())
+    return {
+        node: {path: text.replace(answers.PLACEHOLDER, _MASK) for path, text in files.items()}
+        for node, files in found.items()
+    }
+
+
+def only(found: Rendered, node: str, lab: Lab) -> Rendered:
+    """One node's files, or all where none is named; raises LabError listing the nodes there are."""
+    if node and node not in found:
+        known = ", ".join(found)
+        hint = f"./invoke answers.render {lab.name}"
+        raise LabError(f"lab {lab.name} has no node {node!r} (it has: {known})", hint=hint)
+    return {node: found[node]} if node else found
+
+
+def write(found: Rendered, directory: Path) -> tuple[Path, ...]:
+    """Write them below a directory of the user's, 0600; returns those that changed."""
+    try:
+        return write_into(found, directory)
+    except OSError as error:
+        raise HostError(f"{error.filename}: {error.strerror}", hint="--out: name a directory of yours") from error
+
+
+def masked(text: str, known: Mapping[str, str]) -> str:
+    """A text without the lab's secrets, and without what looks like one of an earlier day."""
+    for value in sorted(known.values(), key=len, reverse=True):
+        text = text.replace(value, _MASK)
+    return _SECRET.sub(rf"\g<1>{_MASK}", _KEY.sub(_MASK, text))
+
+
+def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
+    """What is on the running nodes, against what would be rendered from today's spec."""
+    _, paths = running(context, lab.name)
+    wanted, known = rendered(context, lab)
+    nodes = [node for node, files in wanted.items() if files]
+    with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
+        found = dict(zip(nodes, pool.map(lambda node: _read(context, paths, node, wanted[node]), nodes), strict=True))
+    return tuple(
+        Difference(node=node, path=path, lines=lines)
+        for node in nodes
+        for path, text in wanted[node].items()
+        if (lines := _unified(node, path, found[node][path], text, known))
+    )
+
+
+def _read(
+    context: Context, paths: LabPaths, node: str, files: Mapping[PurePosixPath, str]
+) -> Mapping[PurePosixPath, str | None]:
+    script = _READER.format(files=" ".join(map(str, files)))
+    result = context.runner.run(ssh.script_command(paths, node, script, timeout_s=_READ_LIMIT_S))
+    if result.exit_code != 0:
+        why = result.stderr.strip() or f"exit code {result.exit_code}"
+        raise LabError(f"{node} can't be read: {why}", hint=f"./invoke lab.check {paths.name}")
+    found: dict[PurePosixPath, str | None] = {}
+    for line in result.stdout.splitlines():
+        path, _, content = line.partition(" ")
+        found[PurePosixPath(path)] = None if content == "-" else _decoded(content)
+    return {path: found.get(path) for path in files}
+
+
+def _decoded(content: str) -> str:
+    return base64.b64decode(content).decode("utf-8", errors="replace")
+
+
+def _unified(node: str, path: PurePosixPath, there: str | None, here: str, known: Mapping[str, str]) -> tuple[str, ...]:
+    if there == here:
+        return ()
+    old, new = masked(there or "", known).splitlines(), masked(here, known).splitlines()
+    names = (f"{node}:{path}", "from the spec") if there is not None else ("/dev/null", f"{node}:{path}")
+    lines = tuple(difflib.unified_diff(old, new, *names, lineterm=""))
+    return lines or (f"--- {names[0]}", f"+++ {names[1]}", "only secrets or the end of the file differ")
+
+
+def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
+    """Bring the running nodes' files to what the spec says today; returns what was replaced."""
+    found = diff(context, lab)
+    wanted, _ = rendered(context, lab)
+    with context.lab_lock(lab.name) as paths:
+        kept = read_own(paths)
+        for name in dict.fromkeys(difference.node for difference in found):
+            place_answers(context, paths, name, wanted[name])
+            node = kept.node(name) if kept else None
+            if kept is not None and node is not None:
+                kept = kept.with_node(dataclasses.replace(node, answers=digest(wanted[name])))
+                record.write(paths, kept)
+    return found
+
+
+def raise_for_differences(name: str, found: Sequence[Difference]) -> None:
+    """Raise LabError where something differs, naming what brings the nodes up to date."""
+    if found:
+        wrong = f"{len(found)} file{'s' if len(found) > 1 else ''} of lab {name} differ from its spec"
+        raise LabError(wrong, hint=f"./invoke answers.push {name} (it replaces them on the nodes)")
+
+
+def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Finding, ...]:
+    """Every rule over a lab's files as they would be rendered, or over files that are named."""
+    if not words:
+        raise LabError("nothing to lint is named", hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE...")
+    if len(words) == 1 and not Path(words[0]).exists() and "/" not in words[0]:
+        lab = spec.load(spec.find(words[0], labs))
+        return lint.lint_lab(lab, answers.preview(lab))
+    return lint.lint_files([Path(word) for word in words], release=release)
+
+
+def raise_for_findings(found: Sequence[Finding]) -> None:
+    """Raise LabError where a consumer will fail or lose something; warnings alone are no failure."""
+    errors = [finding for finding in found if finding.severity is Severity.ERROR]
+    if errors:
+        count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
+        rest = len(found) - len(errors)
+        more = f", {rest} warning{'s' if rest > 1 else ''}" if rest else ""
+        first = f"{errors[0].file}:{errors[0].line}" if errors[0].line else errors[0].file
+        raise LabError(f"{count}{more}", hint=f"mend {first}, then the same again")
+
+
+def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
+    """Every release of these installers, or of all."""
+    known = [word for word in Installer if word is not Installer.NONE]
+    for word in words:
+        if word not in known:
+            raise LabError(f"no installer {word!r} ({suggest(word, known, label='known')})")
+    return tuple(one for word in known if not words or word in words for one in releases.of(word).values())
+
+
+def fate(lab: Lab) -> tuple[str, ...]:
+    """What is no error, but should be known: upstream has ended the release, or it never ran on such nodes."""
+    if lab.stack.installer is Installer.NONE:
+        return ()
+    release = releases.find(lab.stack.installer, lab.stack.release)
+    title = f"{release.installer} {release.name}"
+    found = [] if release.is_alive else [f"{title}: upstream ended it in {release.dead}: {release.grave}"]
+    foreign = [image for image in lab.images if image.removesuffix("-cloud") not in release.images]
+    if release.images and foreign:
+        found.append(f"{title} never ran on {', '.join(foreign)}: nodes come up on it, the cloud won't")
+    return tuple(found)
+
+
+def notes(lab: Lab) -> tuple[str, ...]:
+    """The fate of a lab's release, and its known bugs with their work-arounds."""
+    if lab.stack.installer is Installer.NONE:
+        return ()
+    release = releases.find(lab.stack.installer, lab.stack.release)
+    return (*fate(lab), *(f"{bug.id}: {bug.symptom}; {bug.fix}" for bug in release.bugs))

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from stacklab import answers
+from stacklab.errors import LabError
+from stacklab.lint.finding import Finding, Severity
+from stacklab.model import Installer, Lab
+from stacklab.paths import PROJECT
+from stacklab.process import Command, Result
+from stacklab.workflow import answers as workflow
+from stacklab.workflow import mirrors
+from tests.unit.answers.labs import make_lab
+from tests.unit.checks.fake_lab import make_lab as make_plain
+from tests.unit.workflow.fake_host import FakeHost
+
+LOCALRC = PurePosixPath("/opt/stack/devstack/localrc")
+
+
+@pytest.fixture(autouse=True)
+def _no_mirrors_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
+    monkeypatch.setattr(mirrors.host_mirrors, "__defaults__", ({}, ()))
+
+
+@pytest.fixture
+def up(host: FakeHost) -> FakeHost:
+    """contrail-3node is up, and its nodes have what was rendered."""
+    host.up(make_lab())
+    host.runner.on("ssh", answer=holding(host))
+    return host
+
+
+def holding(host: FakeHost, **changed: Callable[[str], str | None]) -> Callable[[Command], Result]:
+    """Nodes that hold the rendered files, some of them changed: node name -> what became of DevStack's localrc."""
+
+    def answer(command: Command) -> Result:
+        node = command.argv[-2]
+        if "tar" in command.argv[-1]:
+            return Result(exit_code=0)
+        lines = []
+        for name in re.findall(r"/\S+(?= |;)", (command.stdin or b"").decode().partition(";")[0] + ";"):
+            text: str | None = (host.lab("contrail-3node").answers / node / name.lstrip("/")).read_text()
+            if node in changed and name == str(LOCALRC):
+                text = changed[node](text or "")
+            lines.append(f"{name} {base64.b64encode(text.encode()).decode() if text is not None else '-'}")
+        return Result(exit_code=0, stdout="\n".join(lines) + "\n")
+
+    return answer
+
+
+def kept(host: FakeHost) -> dict[str, str]:
+    return dict(json.loads(host.lab("contrail-3node").secrets.read_text()))
+
+
+def test_nothing_differs_right_after_up(up: FakeHost) -> None:
+    assert workflow.diff(up.context, make_lab()) == ()
+    workflow.raise_for_differences("contrail-3node", ())
+
+
+def test_a_line_that_somebody_changed_on_a_node_is_shown(up: FakeHost) -> None:
+    up.runner.on("ssh", answer=holding(up, compute1=lambda text: text.replace("LOGDAYS=1", "LOGDAYS=7")))
+    (found,) = workflow.diff(up.context, make_lab())
+    assert (found.node, found.path) == ("compute1", LOCALRC)
+    assert {"-LOGDAYS=7", "+LOGDAYS=1"} < set(found.lines)
+    with pytest.raises(LabError, match="1 file of lab contrail-3node differ") as caught:
+        workflow.raise_for_differences("contrail-3node", (found,))
+    assert str(caught.value.hint).startswith("./invoke answers.push contrail-3node")
+
+
+def test_a_change_of_the_spec_is_shown_against_what_the_nodes_have(up: FakeHost) -> None:
+    found = workflow.diff(up.context, make_lab("R3.0"))
+    assert {difference.node for difference in found} == {"controller", "compute1", "compute2"}
+    assert "+CONTRAIL_BRANCH=R3.0" in found[0].lines
+
+
+def test_a_file_that_is_gone_is_shown_whole(up: FakeHost) -> None:
+    up.runner.on("ssh", answer=holding(up, controller=lambda _text: None))
+    (found,) = workflow.diff(up.context, make_lab())
+    assert found.lines[0].startswith("--- /dev/null")
+    assert "+Q_PLUGIN=opencontrail" in found.lines
+
+
+def test_no_secret_is_shown_neither_todays_nor_the_nodes(up: FakeHost) -> None:
+    def other(text: str) -> str:
+        return re.sub(r"^(ADMIN_PASSWORD)=.*$", r"\1=Swordfish2026", text, flags=re.M).replace("LOGDAYS=1", "LOGDAYS=7")
+
+    up.runner.on("ssh", answer=holding(up, compute2=other))
+    shown = "\n".join(line for found in workflow.diff(up.context, make_lab()) for line in found.lines)
+    assert "LOGDAYS=7" in shown
+    assert "Swordfish2026" not in shown
+    assert not any(value in shown for value in kept(up).values())
+
+
+def test_where_only_a_password_differs_that_is_said(up: FakeHost) -> None:
+    admin = kept(up)["admin_password"]
+    up.runner.on("ssh", answer=holding(up, compute2=lambda text: text.replace(admin, "Swordfish2026")))
+    (found,) = workflow.diff(up.context, make_lab())
+    assert "only secrets" in found.lines[-1]
+
+
+def test_a_private_key_that_was_made_on_the_node_is_not_shown() -> None:
+    key = "    -----BEGIN PRIVATE KEY-----\n    MIIEv\n    -----END PRIVATE KEY-----\n"
+    shown = workflow.masked(f"nova_ssh_key:\n  private_key: |\n{key}a: b\n", {})
+    assert "MIIEv" not in shown
+    assert "a: b" in shown
+
+
+def test_a_node_that_does_not_answer_is_named(up: FakeHost) -> None:
+    up.runner.on("ssh", answer=Result(exit_code=255, stderr="Connection refused"))
+    with pytest.raises(LabError, match="controller can't be read: Connection refused") as caught:
+        workflow.diff(up.context, make_lab())
+    assert caught.value.hint == "./invoke lab.check contrail-3node"
+
+
+def test_push_replaces_what_differs_and_nothing_else(up: FakeHost) -> None:
+    up.runner.on("ssh", answer=holding(up, compute1=lambda text: text.replace("LOGDAYS=1", "LOGDAYS=7")))
+    up.runner.commands.clear()
+    found = workflow.push(up.context, make_lab())
+    assert [(each.node, each.path) for each in found] == [("compute1", LOCALRC)]
+    placed = [command for command in up.ran("ssh") if "tar" in command.argv[-1]]
+    assert [command.argv[-2] for command in placed] == ["compute1"]
+    assert b"LOGDAYS=1" in (placed[0].stdin or b"")
+
+
+def test_push_remembers_what_the_node_has_now(up: FakeHost) -> None:
+    workflow.push(up.context, make_lab("R3.0"))
+    up.runner.commands.clear()
+    up.up(make_lab("R3.0"))
+    assert not [command for command in up.ran("ssh") if "tar" in command.argv[-1]]
+
+
+def test_a_lab_that_is_not_up_has_nothing_to_compare_with(host: FakeHost) -> None:
+    with pytest.raises(LabError, match="lab contrail-3node is not up"):
+        workflow.diff(host.context, make_lab())
+
+
+def test_a_preview_makes_nothing_and_masks_secrets(host: FakeHost) -> None:
+    text = workflow.preview(make_lab())["compute1"][LOCALRC]
+    assert "ADMIN_PASSWORD=********\n" in text
+    assert answers.PLACEHOLDER not in text
+    assert not host.lab("contrail-3node").root.exists()
+
+
+def test_what_is_written_out_is_what_lab_up_uses_then(host: FakeHost, tmp_path: Path) -> None:
+    found, known = workflow.rendered(host.context, make_lab())
+    written = workflow.write(found, tmp_path / "out")
+    assert len(written) == 6
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
+    assert known["admin_password"] in (tmp_path / "out/compute1/opt/stack/devstack/localrc").read_text()
+    host.up(make_lab())
+    assert kept(host) == known
+    assert workflow.write(found, tmp_path / "out") == ()
+
+
+def test_a_directory_of_the_users_keeps_its_files_and_its_mode(host: FakeHost, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    (home / "thesis.tex").write_text("years of work")
+    found, _ = workflow.rendered(host.context, make_lab())
+    workflow.write(found, home)
+    assert (home / "thesis.tex").read_text() == "years of work"
+    assert home.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_directory_that_can_not_be_written_to_is_named(host: FakeHost, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found, _ = workflow.rendered(host.context, make_lab())
+    with pytest.raises(LabError, match="Not a directory") as caught:
+        workflow.write(found, tmp_path / "file")
+    assert "--out" in str(caught.value.hint)
+
+
+def test_one_node_can_be_asked_for_and_an_unknown_one_is_refused() -> None:
+    lab = make_lab()
+    found = workflow.preview(lab)
+    assert list(workflow.only(found, "compute2", lab)) == ["compute2"]
+    assert workflow.only(found, "", lab) is found
+    with pytest.raises(LabError, match=r"no node 'compute3' \(it has: controller, compute1, compute2\)"):
+        workflow.only(found, "compute3", lab)
+
+
+def test_a_release_that_upstream_ended_says_so_with_the_year() -> None:
+    found = workflow.notes(with_images(make_lab(), "debian-12"))
+    assert found[0].startswith("contrail master: upstream ended it in 2017: ")
+    assert found[1] == "contrail master never ran on debian-12: nodes come up on it, the cloud won't"
+    assert any(note.startswith("contrail-shebang: ") for note in found)
+
+
+def test_a_lab_without_an_installer_has_nothing_to_note() -> None:
+    assert workflow.notes(make_plain()) == workflow.fate(make_plain()) == ()
+
+
+def test_an_operating_system_of_the_release_is_no_note() -> None:
+    assert not any("never ran" in note for note in workflow.notes(with_images(make_lab(), "ubuntu-14.04")))
+
+
+def with_images(lab: Lab, *images: str) -> Lab:
+    return dataclasses.replace(lab, images=images)
+
+
+def test_releases_are_listed_by_installer_and_a_misspelt_one_is_told() -> None:
+    assert {one.installer for one in workflow.releases_of(["kolla"])} == {Installer.KOLLA}
+    assert {one.installer for one in workflow.releases_of([])} == set(Installer) - {Installer.NONE}
+    with pytest.raises(LabError, match=r"no installer 'colla' \(did you mean kolla\?"):
+        workflow.releases_of(["colla"])
+
+
+def test_lint_wants_something_to_lint(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="nothing to lint"):
+        workflow.lint_any([], tmp_path)
+
+
+def finding(severity: Severity, line: int = 3) -> Finding:
+    return Finding(file="localrc", line=line, rule="shell-x", severity=severity, effect="x", fix="y")
+
+
+def test_an_error_is_a_failure_that_counts_and_a_warning_is_none() -> None:
+    workflow.raise_for_findings(())
+    workflow.raise_for_findings((finding(Severity.WARNING),))
+    with pytest.raises(LabError, match=r"^2 errors, 1 warning") as caught:
+        workflow.raise_for_findings((finding(Severity.WARNING), finding(Severity.ERROR, 7), finding(Severity.ERROR)))
+    assert caught.value.hint == "mend localrc:7, then the same again"
+
+
+def test_a_word_is_a_labs_name_unless_there_is_such_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert workflow.lint_any(["contrail-3node"], PROJECT / "labs") == ()
+    with pytest.raises(LabError, match="no lab 'contrail-3nod'"):
+        workflow.lint_any(["contrail-3nod"], PROJECT / "labs")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "localrc").write_text("HOST_IP = 10.0.0.1\n")
+    assert "shell-blank-around-equals" in {each.rule for each in workflow.lint_any(["localrc"], PROJECT / "labs")}
