@@ -18,7 +18,7 @@ HAVANA = (Trap.SED, Trap.BAR, Trap.EQUALS)
 ZED = (Trap.WORDS, Trap.BACKSLASH)
 
 
-@pytest.mark.parametrize("value", ["16.0", "file,http", "/opt/stack/x", "a b", "'q'", "a;b # c", "%(name)s [x]", "é", ""])
+@pytest.mark.parametrize("value", ["16.0", "file,http", "/opt/x", "a b", "'q'", "a;b # c", "%(name)s [x]", "é", ""])
 @pytest.mark.parametrize("traps", [TODAY, ZED, OLD, HAVANA])
 def test_most_values_are_written_as_they_are(value: str, traps: tuple[Trap, ...]) -> None:
     assert post_config_value(value, traps) == value
@@ -76,7 +76,7 @@ def test_releases_before_zed_have_no_echo_that_harms(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["http://*/", "[x]", "[%(name)s] %(message)s", '{"vendor_id":"8086","product_id":"*"}', "?", "0000:00:1f.*"]
+    "value", ["http://*/", "[x]", "[%(name)s] %(message)s", '{"vendor_id":"8086","product_id":"*"}', "?", "00:1f.*"]
 )
 def test_a_pattern_that_no_file_of_devstacks_can_have_is_kept(value: str) -> None:
     assert post_config_value(value, TODAY).replace("\\", "") == value
