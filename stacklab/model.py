@@ -269,12 +269,12 @@ class Stack:
     openstack: str = ""  # opensdn: OpenStack's release
 
     def lines_for(self, role: Role) -> tuple[str, ...]:
-        """The further lines of a node's localrc: those for all, then its role's."""
-        return tuple(line for each in self.lines if each.role in ("all", str(role)) for line in each.lines)
+        """The further lines of a node's localrc: those for all, then its role's, whichever the spec has first."""
+        return tuple(line for word in ("all", role) for each in self.lines if each.role == word for line in each.lines)
 
     def post_config_for(self, role: Role) -> tuple[ConfigOption, ...]:
-        """The options of a node's post-config: those for all, then its role's."""
-        return tuple(option for option in self.post_config if option.role in ("all", str(role)))
+        """The options of a node's post-config: all's, then its role's; of two for one key the later counts."""
+        return tuple(option for word in ("all", role) for option in self.post_config if option.role == word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

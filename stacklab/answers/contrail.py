@@ -7,6 +7,7 @@ master (cfe0fc0), R2.20 (abf7ba8) and R1.06 (9b4f974), and in DevStack's tags.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -26,8 +27,10 @@ from stacklab.answers.base import (
     shown,
 )
 from stacklab.answers.devstack import projects
+from stacklab.answers.devstack.options import plain_sections
 from stacklab.answers.guard import check_localrc
 from stacklab.answers.host import proxy_variables
+from stacklab.answers.quoting import TRAIT
 from stacklab.errors import RenderError
 from stacklab.model import Installer, Lab, Node, Role
 from stacklab.releases import Release
@@ -38,6 +41,7 @@ _INSTALLER = CLONES / "contrail-installer"
 _DEVSTACK = CLONES / "devstack"
 INSTALLER_LOCALRC = _INSTALLER / "localrc"
 DEVSTACK_LOCALRC = _DEVSTACK / "localrc"
+DEVSTACK_CONF = _DEVSTACK / "local.conf"
 _TEMPLATES = MappingProxyType({
     INSTALLER_LOCALRC: "contrail/contrail-installer.localrc.j2",
     DEVSTACK_LOCALRC: "contrail/devstack.localrc.j2",
@@ -88,15 +92,25 @@ def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, s
         once = _GREPPED if path == INSTALLER_LOCALRC else ""
         check_localrc(f"{node.name}:{path}", text, once=once)
         files[path] = text
+    devstack = _devstack(request)
+    if sections := plain_sections(devstack, node):
+        # localrc wins over a local.conf's own variables, but its sections are merged all the same.
+        traps = devstack.release.words(TRAIT)
+        files[DEVSTACK_CONF] = devstack.render("devstack/post-config.conf.j2", node, sections=sections, traps=traps)
     if lines := request.lab.stack.lines_for(node.role):
         files[DEVSTACK_LOCALRC] += "\n".join(("", "# -- from the spec " + "-" * 61, *lines, ""))
     return files
 
 
+def _devstack(request: Request) -> Request:
+    """The same request about the DevStack that goes with this release."""
+    return dataclasses.replace(request, release=releases.find(Installer.DEVSTACK, request.release.pairs[0]))
+
+
 def _refs(request: Request) -> Mapping[str, str]:
     """What DevStack is to clone: the release's own branches are gone, and the spec may name others."""
     release, stack = request.release, request.lab.stack
-    devstack = releases.find(Installer.DEVSTACK, release.pairs[0])
+    devstack = _devstack(request).release
     found = {f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")}
     known = {each.name: each.variable for each in projects.table().projects if devstack.name in each.releases}
     for name, ref in stack.refs:

@@ -7,24 +7,16 @@ names of the newest release that has the key, and `fit` makes it the release's o
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import yaml
-
 from stacklab.errors import RenderError
+from stacklab.packstack_keys import TABLE, table
 from stacklab.paths import PROJECT
 from stacklab.releases import Release
 from stacklab.spec.values import suggest
 
-TABLE = PROJECT / "localrc" / "packstack" / "keys.yaml"
-
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SINCE = re.compile(r"(?:^|, )since (\S+?)(?:,|$)")
-_UNTIL = re.compile(r"(?:^|, )until (\S+?)(?:,|$)")
 _HEADING = "# -- "
 
 
@@ -41,7 +33,7 @@ class Keys:
     @property
     def names(self) -> frozenset[str]:
         """Every name that the release reads."""
-        return self.own | self.needed.keys() | {old for names in self.renamed.values() for old in names}
+        return self.own | self.needed.keys()
 
     def has(self, key: str) -> bool:
         """Whether the release reads it, by whatever name."""
@@ -55,17 +47,15 @@ class Keys:
 
 
 def of(release: Release) -> Keys:
-    """The keys of a release: those of the table, or of the one that it is `keys_of`, and its old names."""
-    order, lives = _table()
+    """The keys of a release, and its old names."""
+    known = table()
     renamed = {new: tuple(old.split()) for new, old in release.mapping("renamed").items()}
-    here = order.index(release.text("keys_of") or release.name)
-    own = frozenset(key for key, (since, until) in lives.items() if since <= here <= until)
     return Keys(
         release=release.name,
-        own=own - set(release.words("lacks")) - set(renamed),
+        own=frozenset(known.keys_of(release.name)),
         renamed=MappingProxyType(renamed),
         needed=release.mapping("needed"),
-        ever=frozenset(lives),
+        ever=frozenset(known.keys),
     )
 
 
@@ -118,16 +108,3 @@ def _without_empty_sections(lines: list[str]) -> Iterator[str]:
         if is_empty or (not line and following.startswith(_HEADING) and not after):
             continue
         yield line
-
-
-@functools.cache
-def _table() -> tuple[tuple[str, ...], Mapping[str, tuple[int, int]]]:
-    """The releases, oldest first, and each key's first and last one."""
-    data = yaml.load(TABLE.read_text(), Loader=_Loader)
-    order = tuple(str(data["releases"]).split())
-    lives: dict[str, tuple[int, int]] = {}
-    for group in data["groups"].values():
-        for key, facts in group["keys"].items():
-            since, until = _SINCE.search(facts), _UNTIL.search(facts)
-            lives[key] = (order.index(since[1]) if since else 0, order.index(until[1]) if until else len(order) - 1)
-    return order, MappingProxyType(lives)

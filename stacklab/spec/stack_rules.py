@@ -19,6 +19,9 @@ from stacklab.spec.values import suggest
 _MANY_CONTROLLERS = (Installer.OPENSDN, Installer.KOLLA)
 _NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
 _NOT_OPTIONS = ("installer", "release", "network")
+_CONTROLLERS_FILES = (
+    "$GLANCE_API_CONF", "$GLANCE_REGISTRY_CONF", "$HEAT_CONF", "$KEYSTONE_CONF", "$PLACEMENT_CONF",
+)  # fmt: skip
 _SECRET_LINE = re.compile(r"\s*(?:export\s+)?(\w*(?:PASSWORD|TOKEN|_PW|passwd|password))\s*[=:]\s*[^\s$]")
 
 
@@ -43,9 +46,10 @@ def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
     yield from _options(stack, release)
     yield from _words(stack, release)
     yield from _ranges(stack, spec, release)
-    yield from _texts(stack)
+    yield from _texts(stack, release)
     if context.is_whole:
         yield from _sources(stack)
+        yield from _foreign_files(stack, spec)
         yield from _nodes(stack, spec)
 
 
@@ -157,20 +161,33 @@ def _ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Findi
         seen.append((key, cidr))
 
 
-def _texts(stack: StackSpec) -> Iterator[Finding]:
+def _texts(stack: StackSpec, release: Release) -> Iterator[Finding]:
     """Secrets belong into the environment or a file; a section's header would end localrc."""
     for role, lines in (stack.localrc or {}).items():
         for index, line in enumerate(lines):
             path: Keys = ("stack", "localrc", role, index)
             if match := _SECRET_LINE.match(line):
                 yield Finding(path, f"{match[1]} has its value in the spec", "name its source under stack.secrets")
-            if line.startswith("[["):
+            if line.startswith("[[") or (release.text("headers") == "anywhere" and "]]" in line):
                 yield Finding(path, "a section's header would end localrc here", "write it under stack.post_config")
     for key, value in (stack.answers or {}).items():
         if _SECRET_LINE.match(f"{key}={value}"):
             yield Finding(
                 ("stack", "answers", key), f"{key} has its value in the spec", "name its source under stack.secrets"
             )
+
+
+def _foreign_files(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
+    """A file of the controller's services: on a compute its directory is missing, and stack.sh stops there."""
+    if stack.installer not in (Installer.DEVSTACK, Installer.CONTRAIL):
+        return
+    if not any(node.role is Role.COMPUTE for node in spec.nodes.values()):
+        return
+    for role in ("all", "compute"):
+        for file in (stack.post_config or {}).get(role, {}):
+            if file in _CONTROLLERS_FILES:
+                wrong = f"computes have no {file}: stack.sh would stop there"
+                yield Finding(("stack", "post_config", role, file), wrong, "write it under controller", at_key=True)
 
 
 def _sources(stack: StackSpec) -> Iterator[Finding]:

@@ -13,8 +13,8 @@ PACKAGE = PROJECT / "stacklab"
 
 # Each imports only from those above it.
 ORDER = (
-    "errors", "model", "paths", "releases", "files", "locks", "progress", "spec", "answers", "lint", "process",
-    "tools", "secrets", "record", "access", "seed", "accelerator", "images", "providers", "checks", "doctor",
+    "errors", "model", "paths", "releases", "packstack_keys", "files", "locks", "progress", "spec", "answers", "lint",
+    "process", "tools", "secrets", "record", "access", "seed", "accelerator", "images", "providers", "checks", "doctor",
     "workflow", "views", "cli",
 )  # fmt: skip
 ONLY_FROM = {"process": {"errors"}}

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from stacklab.model import (
     NIC,
     CheckPolicy,
+    ConfigOption,
     Installer,
     Lab,
+    Lines,
     Network,
     NetworkMode,
     Node,
@@ -125,3 +127,16 @@ def test_a_node_off_that_network_keeps_its_own_address() -> None:
     lab = make_contrail(installer=Installer.KOLLA)
     apart = dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, api_network="elsewhere"))
     assert all(apart.name_nic(node) is node.access for node in apart.nodes)
+
+
+def test_a_roles_own_lines_and_options_come_last_whichever_the_spec_has_first() -> None:
+    option = ConfigOption(role="compute", file="$NOVA_CONF", section="DEFAULT", key="debug", value="True")
+    stack = dataclasses.replace(
+        make_contrail().stack,
+        lines=(Lines(role="compute", lines=("A=2",)), Lines(role="all", lines=("A=1", "B=1"))),
+        post_config=(option, dataclasses.replace(option, role="all", value="False")),
+    )
+    assert stack.lines_for(Role.COMPUTE) == ("A=1", "B=1", "A=2")
+    assert stack.lines_for(Role.CONTROLLER) == ("A=1", "B=1")
+    assert [each.value for each in stack.post_config_for(Role.COMPUTE)] == ["False", "True"]
+    assert [each.value for each in stack.post_config_for(Role.NODE)] == ["False"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from stacklab.answers.base import CLONES, Request
@@ -22,11 +22,18 @@ Sections = Mapping[str, Mapping[str, Sequence[ConfigOption]]]
 
 
 def sections(request: Request, node: Node, seat: Seat) -> Sections:
-    """A node's options by file and section; of two for the same key the later one, the spec's, stays.
+    """A node's options by file and section: ours, then the spec's."""
+    return _by_section((*_own(request, node, seat), *request.lab.stack.post_config_for(node.role)))
 
-    DevStack would take a key that is written twice for an option of two values.
-    """
-    options = [*_own(request, node, seat), *request.lab.stack.post_config_for(node.role)]
+
+def plain_sections(request: Request, node: Node) -> Sections:
+    """The same for a cloud whose services are another installer's: what the spec asks for, and no more."""
+    own = _as_options(_overcommit(request), node)
+    return _by_section((*own, *request.lab.stack.post_config_for(node.role)))
+
+
+def _by_section(options: Iterable[ConfigOption]) -> Sections:
+    """Of two for the same key the later one stays: DevStack would make an option of two values of them."""
     last = {(option.file, option.section, option.key): option for option in options}
     found: dict[str, dict[str, list[ConfigOption]]] = {}
     for option in last.values():
@@ -40,13 +47,15 @@ def glance_metadata(lab: Lab) -> str:
 
 
 def _own(request: Request, node: Node, seat: Seat) -> Iterator[ConfigOption]:
-    for file, section, key, value in (
-        *_overcommit(request),
-        *_glance(request, seat),
-        *_docker(request.lab, seat),
-        *_consoles(request, seat),
-        *_tunnels(request, seat),
-    ):
+    yield from _as_options(_overcommit(request), node)
+    yield from _as_options(_glance(request, seat), node)
+    yield from _as_options(_docker(request.lab, seat), node)
+    yield from _as_options(_consoles(request, seat), node)
+    yield from _as_options(_tunnels(request, seat), node)
+
+
+def _as_options(rows: Iterable[Row], node: Node) -> Iterator[ConfigOption]:
+    for file, section, key, value in rows:
         yield ConfigOption(role=str(node.role), file=file, section=section, key=key, value=value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacklab.answers.base import CLONES, Step, api_address, bugs_on, clone, is_in_cloud, release_of
+from stacklab.answers.base import CLONES, Step, api_address, clone, is_in_cloud, release_of
 from stacklab.answers.devstack.files import LOGS, TREE
 from stacklab.answers.devstack.options import IMAGES
 from stacklab.answers.devstack.projects import devstack_ref, driver_plugins
@@ -41,9 +41,6 @@ def steps(lab: Lab) -> tuple[Step, ...]:
 
 
 def _prepare(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Step]:
-    for bug in bugs_on(lab, release, node):
-        for command in bug.commands:
-            yield Step(node=node.name, title=f"{bug.id}: {bug.symptom}", command=command, user="root")
     yield clone(node, release.repository, devstack_ref(lab, release), TREE)
     if lab.stack.driver is Driver.DOCKER:
         yield from _docker(lab, release, node, place)

@@ -56,7 +56,7 @@ def test_overcommit_ends_in_nova_conf_of_every_node(tmp_path: Path, release: str
 @pytest.mark.parametrize(
     ("release", "nova_section", "glance_section"),
     [("havana", "DEFAULT", "DEFAULT"), ("icehouse", "DEFAULT", "DEFAULT"), ("juno", "glance", "glance_store"),
-     ("mitaka", "glance", "glance_store"), ("ocata", "glance", "glance_store")],
+     ("mitaka", "glance", "glance_store")],
 )  # fmt: skip
 def test_both_ends_of_a_direct_copy_know_the_same_file_system(
     tmp_path: Path, release: str, nova_section: str, glance_section: str

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 
 from stacklab.answers import INSTALLERS, contrail, installer, render, secret_names
-from stacklab.answers.contrail import DEVSTACK_LOCALRC, INSTALLER_LOCALRC
+from stacklab.answers.contrail import DEVSTACK_CONF, DEVSTACK_LOCALRC, INSTALLER_LOCALRC
 from stacklab.errors import RenderError
-from stacklab.model import Installer, Lab, Lines, Proxy, Role
+from stacklab.model import ConfigOption, Installer, Lab, Lines, Overcommit, Proxy, Role
 from stacklab.paths import PROJECT
 from tests.unit.answers.labs import BRANCHES, SECRETS, THREE_NODES, labs, make_lab
 from tests.unit.answers.labs import secrets as any_secrets
@@ -175,6 +175,18 @@ def test_further_lines_end_devstacks_localrc_for_their_role() -> None:
     assert rendered["controller"][DEVSTACK_LOCALRC].endswith("\nA=1\n")
     assert rendered["compute1"][DEVSTACK_LOCALRC].endswith("\nA=1\nB=$A\nenable_service x\n")
     assert "A=1" not in rendered["compute1"][INSTALLER_LOCALRC]
+
+
+def test_options_of_services_go_into_a_local_conf_beside_the_localrc_that_wins() -> None:
+    option = ConfigOption(role="compute", file="$NOVA_CONF", section="libvirt", key="cpu_mode", value="none")
+    lab = with_stack(make_lab(), overcommit=Overcommit(cpu=8.0), post_config=(option,))
+    rendered = render(lab, SECRETS)
+    text = rendered["compute1"][DEVSTACK_CONF]
+    assert "\n[[post-config|$NOVA_CONF]]\n[DEFAULT]\ncpu_allocation_ratio = 8.0\n" in text
+    assert "\n[libvirt]\ncpu_mode = none\n" in text
+    assert "[[local|localrc]]\n" not in text
+    assert "cpu_mode" not in rendered["controller"][DEVSTACK_CONF]
+    assert DEVSTACK_CONF not in render(make_lab(), SECRETS)["compute1"]
 
 
 def test_git_base_and_proxy_are_in_both_trees() -> None:
