@@ -250,13 +250,13 @@ def answers_render(_c: Any, name: str, node: str = "", out: str = "") -> None:
     from stacklab.workflow import answers as workflow
 
     lab = spec.load(spec.find(name, LABS))
+    with session() as context:
+        found = workflow.rendered(context, lab)[0] if out else workflow.preview(lab, context.runner)
+    found = workflow.only(found, node, lab)
     if out:
-        with session() as context:
-            found, _ = workflow.rendered(context, lab)
-        written = workflow.write(workflow.only(found, node, lab), Path(out))
+        written = workflow.write(found, Path(out))
         print("\n".join(f"wrote {path}" for path in written) or "nothing changed")
         return
-    found = workflow.only(workflow.preview(lab), node, lab)
     if node:
         print("\n".join(views.texts(found)))
     else:

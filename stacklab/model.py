@@ -209,6 +209,7 @@ class Mirrors:
 
     pip: str = ""
     apt: str = ""
+    git: tuple[tuple[str, str], ...] = ()  # what git takes instead of which beginning of a URL; the host's own alone
 
 
 NO_MIRRORS = Mirrors()

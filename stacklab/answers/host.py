@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from stacklab.answers.base import Step, bugs_on, is_in_cloud, release_of, shown
 from stacklab.model import Lab, Mirrors, Node, Proxy
 
+GIT_CONFIG = PurePosixPath("/etc/gitconfig")
 PIP_CONF = PurePosixPath("/etc/pip.conf")
 APT_PROXY = PurePosixPath("/etc/apt/apt.conf.d/90stacklab-proxy")
 PROXY_ENVIRONMENT = PurePosixPath("/etc/profile.d/stacklab-proxy.sh")
@@ -19,6 +20,8 @@ def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str
     found: dict[PurePosixPath, str] = {}
     if pip := lab.stack.mirrors.pip or mirrors.pip:
         found[PIP_CONF] = _pip(lab, pip)
+    if mirrors.git:
+        found[GIT_CONFIG] = _git(lab, mirrors.git)
     if lab.stack.proxy != Proxy():
         found[PROXY_ENVIRONMENT] = "".join(
             f"export {name}={value}\n" for name, value in proxy_variables(lab).items()
@@ -75,3 +78,8 @@ def _pip(lab: Lab, index: str) -> str:
     trusted = f"trusted-host = {host}\n" if index.startswith("http://") else ""
     header = f"# Rendered from {shown(lab.source)}: where this host, or the spec, has Python packages from."
     return f"{header}\n[global]\nindex-url = {index}\n{trusted}"
+
+
+def _git(lab: Lab, urls: Sequence[tuple[str, str]]) -> str:
+    header = f"# Rendered from {shown(lab.source)}: where this host's git fetches from, too.\n"
+    return header + "".join(f'[url "{mirror}"]\n\tinsteadOf = {replaced}\n' for mirror, replaced in urls)

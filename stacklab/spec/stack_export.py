@@ -60,7 +60,7 @@ def to_stack(read: Reader) -> Stack:
             for each in read.inners("post_config")
         ),
         answers=_pairs(read, "answers"),
-        mirrors=Mirrors(**_texts(mirrors, "pip", "apt")),
+        mirrors=Mirrors(pip=mirrors.text("pip"), apt=mirrors.text("apt")),
         proxy=Proxy(http=proxy.text("http"), https=proxy.text("https"), no_proxy=proxy.texts("no_proxy")),
         secrets=tuple(SecretSource(**_texts(each, "name", "env", "file")) for each in read.inners("secrets")),
         dev_mode=read.texts("dev_mode"),

@@ -18,6 +18,7 @@ from stacklab.errors import HostError, LabError
 from stacklab.lint.finding import Finding, Severity
 from stacklab.model import Installer, Lab
 from stacklab.paths import LabPaths
+from stacklab.process import Runner
 from stacklab.releases import Release
 from stacklab.spec.values import suggest
 from stacklab.tools import ssh
@@ -57,12 +58,12 @@ def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
         return answers.render(lab, {}), {}
     with context.lab_lock(lab.name) as paths:
         known = secrets.load_or_make(paths.secrets, names, lab.stack.secrets)
-    return answers.render(lab, known, mirrors=host_mirrors()), known
+    return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
 
 
-def preview(lab: Lab) -> Rendered:
+def preview(lab: Lab, runner: Runner) -> Rendered:
     """The same with masks for secrets: nothing is made, so it needs no right to write anywhere."""
-    found = answers.preview(lab, mirrors=host_mirrors())
+    found = answers.preview(lab, mirrors=host_mirrors(runner))
     return {
         node: {path: text.replace(answers.PLACEHOLDER, _MASK) for path, text in files.items()}
         for node, files in found.items()

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stacklab.errors import ToolError
 from stacklab.model import Mirrors
+from stacklab.process import Command, Runner
 
 # In pip's own order: a later one goes before an earlier one.
 _PIP_FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip/pip.conf"))
+_PLAIN = re.compile(r"[A-Za-z0-9._~:/@+-]+")
 
 
-def host_mirrors(environ: Mapping[str, str] = os.environ, files: Sequence[Path] = _PIP_FILES) -> Mirrors:
-    """The host's own index of Python packages, as pip finds it; "" where a node could not reach it.
+def host_mirrors(
+    runner: Runner, environ: Mapping[str, str] = os.environ, files: Sequence[Path] = _PIP_FILES
+) -> Mirrors:
+    """The host's own index of Python packages and its replacements of git's URLs, as pip and git find them.
 
-    APT's mirror is in the base image already: it is made from the host's own sources.
+    What a node could not reach is left out, and what has a password in it. APT's
+    mirror is in the base image already: it is made from the host's own sources.
     """
+    return Mirrors(pip=_pip_index(environ, files), git=_git_urls(runner))
+
+
+def _pip_index(environ: Mapping[str, str], files: Sequence[Path]) -> str:
     parser = configparser.RawConfigParser()
     for file in files:
         try:
@@ -27,7 +38,24 @@ def host_mirrors(environ: Mapping[str, str] = os.environ, files: Sequence[Path] 
         except (configparser.Error, OSError, UnicodeDecodeError):
             continue  # pip will say it better
     index = environ.get("PIP_INDEX_URL") or str(parser.get("global", "index-url", fallback=""))
-    return Mirrors(pip=index if _is_reachable(index) else "")
+    return index if _is_reachable(index) else ""
+
+
+def _git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
+    """(Mirror, beginning of a URL that it stands for): `url.<mirror>.insteadOf` of the system and the user."""
+    argv = ("git", "config", "--get-regexp", r"^url\..*\.insteadof$")
+    command = Command(argv=argv, cwd=Path("/"), what="reading git's settings", ok_codes=(0, 1), timeout_s=10)
+    try:
+        lines = runner.run(command).stdout.splitlines()
+    except ToolError:
+        return ()
+    found = []
+    for line in lines:
+        key, _, replaced = line.partition(" ")
+        mirror = key.removeprefix("url.").rpartition(".")[0]
+        if urlsplit(mirror).scheme in ("http", "https", "git") and _is_reachable(mirror) and _PLAIN.fullmatch(replaced):
+            found.append((mirror, replaced))
+    return tuple(found)
 
 
 def _is_reachable(url: str) -> bool:

@@ -96,7 +96,7 @@ class Bringing:
         with progress.stage("host", "files"):
             keys = access.prepare(lab, paths, self._context.runner)
             known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
-            rendered = answers.render(lab, known, mirrors=host_mirrors())
+            rendered = answers.render(lab, known, mirrors=host_mirrors(self._context.runner))
             write_tree(rendered, paths.answers)
             files.write(paths.resolved, spec.to_json(lab))
             for path, text in provider.files(lab, paths, self._record).items():

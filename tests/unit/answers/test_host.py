@@ -39,6 +39,12 @@ def test_pip_trusts_an_index_without_tls_only_where_it_is_one() -> None:
         assert ("trusted-host = pypi.example.org" in text) is is_trusted
 
 
+def test_git_fetches_from_where_the_host_does() -> None:
+    found = Mirrors(git=(("https://git.example.org/opendev/", "https://opendev.org/"),))
+    text = host.files(make_lab(), found)["compute1"][host.GIT_CONFIG]
+    assert text.endswith('\n[url "https://git.example.org/opendev/"]\n\tinsteadOf = https://opendev.org/\n')
+
+
 def test_these_files_are_part_of_what_is_rendered() -> None:
     found = answers.render(with_stack(make_lab(), proxy=PROXY), SECRETS, mirrors=Mirrors(pip="https://p.example/s"))
     assert {host.PIP_CONF, host.APT_PROXY, host.PROXY_ENVIRONMENT} < set(found["compute1"])

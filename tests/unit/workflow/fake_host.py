@@ -14,7 +14,7 @@ from stacklab.doctor import Machine
 from stacklab.errors import ProviderError
 from stacklab.images import catalogue, store
 from stacklab.images.store import StoredImage
-from stacklab.model import Lab
+from stacklab.model import NO_MIRRORS, Lab
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
@@ -125,5 +125,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant.d"))
     monkeypatch.setattr(vagrant_libvirt.vagrant, "up", made.vagrant_up)
     monkeypatch.setattr(vagrant_libvirt, "_POLL_S", 0.001)
+    monkeypatch.setattr(bringing, "host_mirrors", lambda _runner: NO_MIRRORS)
     monkeypatch.setattr(wait, "banner", lambda _address, _port=22: (True, ""))
     return made

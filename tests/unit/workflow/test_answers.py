@@ -12,11 +12,11 @@ import pytest
 from stacklab import answers
 from stacklab.errors import LabError
 from stacklab.lint.finding import Finding, Severity
-from stacklab.model import Installer, Lab
+from stacklab.model import NO_MIRRORS, Installer, Lab
 from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
 from stacklab.workflow import answers as workflow
-from stacklab.workflow import mirrors
+from tests.conftest import FakeRunner
 from tests.unit.answers.labs import make_lab
 from tests.unit.checks.fake_lab import make_lab as make_plain
 from tests.unit.workflow.fake_host import FakeHost
@@ -26,8 +26,7 @@ LOCALRC = PurePosixPath("/opt/stack/devstack/localrc")
 
 @pytest.fixture(autouse=True)
 def _no_mirrors_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PIP_INDEX_URL", raising=False)
-    monkeypatch.setattr(mirrors.host_mirrors, "__defaults__", ({}, ()))
+    monkeypatch.setattr(workflow, "host_mirrors", lambda _runner: NO_MIRRORS)
 
 
 @pytest.fixture
@@ -143,7 +142,7 @@ def test_a_lab_that_is_not_up_has_nothing_to_compare_with(host: FakeHost) -> Non
 
 
 def test_a_preview_makes_nothing_and_masks_secrets(host: FakeHost) -> None:
-    text = workflow.preview(make_lab())["compute1"][LOCALRC]
+    text = workflow.preview(make_lab(), FakeRunner())["compute1"][LOCALRC]
     assert "ADMIN_PASSWORD=********\n" in text
     assert answers.PLACEHOLDER not in text
     assert not host.lab("contrail-3node").root.exists()
@@ -180,7 +179,7 @@ def test_a_directory_that_can_not_be_written_to_is_named(host: FakeHost, tmp_pat
 
 def test_one_node_can_be_asked_for_and_an_unknown_one_is_refused() -> None:
     lab = make_lab()
-    found = workflow.preview(lab)
+    found = workflow.preview(lab, FakeRunner())
     assert list(workflow.only(found, "compute2", lab)) == ["compute2"]
     assert workflow.only(found, "", lab) is found
     with pytest.raises(LabError, match=r"no node 'compute3' \(it has: controller, compute1, compute2\)"):

@@ -4,9 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from stacklab.errors import ToolNotFound
+from stacklab.process import Result
 from stacklab.workflow.mirrors import host_mirrors
+from tests.conftest import FakeRunner
 
 INDEX = "https://pypi.example.org/simple"
+
+
+def git(*lines: str, code: int = 0) -> FakeRunner:
+    stdout = "".join(f"{line}\n" for line in lines)
+    return FakeRunner().on("git", "config", answer=Result(exit_code=code, stdout=stdout))
 
 
 def conf(path: Path, index: str) -> Path:
@@ -15,17 +23,17 @@ def conf(path: Path, index: str) -> Path:
 
 
 def test_a_host_without_settings_has_no_mirror(tmp_path: Path) -> None:
-    assert host_mirrors({}, (tmp_path / "none",)).pip == ""
+    assert host_mirrors(git(), {}, (tmp_path / "none",)).pip == ""
 
 
 def test_pips_own_file_is_read(tmp_path: Path) -> None:
-    assert host_mirrors({}, (conf(tmp_path / "pip.conf", INDEX),)).pip == INDEX
+    assert host_mirrors(git(), {}, (conf(tmp_path / "pip.conf", INDEX),)).pip == INDEX
 
 
 def test_the_users_file_goes_before_the_systems_and_the_environment_before_both(tmp_path: Path) -> None:
     files = (conf(tmp_path / "system", INDEX), conf(tmp_path / "user", f"{INDEX}/user"))
-    assert host_mirrors({}, files).pip == f"{INDEX}/user"
-    assert host_mirrors({"PIP_INDEX_URL": f"{INDEX}/env"}, files).pip == f"{INDEX}/env"
+    assert host_mirrors(git(), {}, files).pip == f"{INDEX}/user"
+    assert host_mirrors(git(), {"PIP_INDEX_URL": f"{INDEX}/env"}, files).pip == f"{INDEX}/env"
 
 
 @pytest.mark.parametrize(
@@ -34,10 +42,28 @@ def test_the_users_file_goes_before_the_systems_and_the_environment_before_both(
      "https://user:word@pypi.example.org/simple"],
 )  # fmt: skip
 def test_an_index_that_a_node_can_not_or_must_not_have_is_kept_from_it(url: str) -> None:
-    assert host_mirrors({"PIP_INDEX_URL": url}, ()).pip == ""
+    assert host_mirrors(git(), {"PIP_INDEX_URL": url}, ()).pip == ""
 
 
 @pytest.mark.parametrize("content", [b"no section\n", b"\xff\xfe\x00", b"[global\n"])
 def test_a_file_that_pip_would_refuse_is_passed_over(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pip.conf").write_bytes(content)
-    assert host_mirrors({}, (tmp_path / "pip.conf",)).pip == ""
+    assert host_mirrors(git(), {}, (tmp_path / "pip.conf",)).pip == ""
+
+
+def test_what_git_fetches_instead_is_taken_over() -> None:
+    runner = git("url.https://git.example.org/opendev/.insteadof https://opendev.org/")
+    found = host_mirrors(runner, {}, ()).git
+    assert found == (("https://git.example.org/opendev/", "https://opendev.org/"),)
+
+
+@pytest.mark.parametrize(
+    "mirror", ["file:///srv/git/", "/srv/git/", "http://localhost/", "https://user:word@git.example.org/"]
+)
+def test_a_mirror_of_git_that_a_node_can_not_or_must_not_have_is_kept_from_it(mirror: str) -> None:
+    assert host_mirrors(git(f"url.{mirror}.insteadof https://opendev.org/"), {}, ()).git == ()
+
+
+def test_a_host_without_git_or_without_settings_has_none() -> None:
+    assert host_mirrors(git(code=1), {}, ()).git == ()
+    assert host_mirrors(FakeRunner().on("git", answer=ToolNotFound("git")), {}, ()).git == ()
