@@ -61,6 +61,7 @@ Text = Annotated[str, PlainValidator(values.line), WithJsonSchema({"type": "stri
 Memory = Annotated[Size, PlainValidator(_read_size), _text_schema(values.SIZE)]
 Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(values.SIZE)]
 Cidr = Annotated[IPv4Network, PlainValidator(values.cidr), _text_schema(values.CIDR)]
+Pool = Annotated[IPv4Network, PlainValidator(values.pool), _text_schema(values.CIDR)]
 Address = Annotated[IPv4Address, PlainValidator(values.address), _text_schema(values.ADDRESS)]
 
 
@@ -101,10 +102,12 @@ class Form:
     pattern: str
     what: str
     right: str
+    is_shown: bool = True  # False: somebody may have written a secret there
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         """See pydantic: how it is validated."""
-        return no_info_plain_validator_function(values.matching(self.pattern, self.what, self.right))
+        read = values.matching(self.pattern, self.what, self.right, is_shown=self.is_shown)
+        return no_info_plain_validator_function(read)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """See pydantic: what editors are told of it."""
@@ -118,15 +121,25 @@ VolumeType = Annotated[
 PluginName = Annotated[
     str, Form(r"[a-z0-9][a-z0-9_.-]{0,59}", "plugin's name", "the repository's name: zun, devstack-plugin-ceph")
 ]
-Url = Annotated[str, Form(r"https?://[A-Za-z0-9._~:/?#%+,=-]{1,300}", "URL", "e.g. http://proxy.example:3128")]
-GitUrl = Annotated[str, Form(r"(https?|git|file)://[A-Za-z0-9._~:/@%+-]{1,300}", "git URL", "e.g. https://opendev.org")]
+Url = Annotated[str, Form(r"https?://[A-Za-z0-9._~:/%+,-]{1,300}", "URL", "e.g. http://proxy.example:3128")]
+GitUrl = Annotated[
+    str,
+    Form(
+        r"(https?|git|file)://[A-Za-z0-9._~:/%+-]{1,300}",
+        "git URL",
+        "e.g. https://opendev.org, no name or password in it",
+    ),
+]
 Project = Annotated[str, Form(r"[a-z][a-z0-9_.-]{0,59}", "project", "e.g. nova or python-novaclient")]
 Variable = Annotated[str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,79}", "name of a variable", "letters, digits and _")]
 SecretName = Annotated[str, Form(r"[a-z][a-z0-9_]{0,59}", "name of a secret", "e.g. admin_password")]
 EnvName = Annotated[
-    str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,79}", "environment variable", "its name, without $: MY_PASSWORD")
+    str,
+    Form(r"[A-Za-z_][A-Za-z0-9_]{0,79}", "environment variable", "its name, without $: MY_PASSWORD", is_shown=False),
 ]
-FilePath = Annotated[str, Form(r"(~/|/)[^\x00-\x1f]{1,300}", "path", "an absolute one: ~/secrets/admin")]
+FilePath = Annotated[
+    str, Form(r"(~/|/)[^\x00-\x1f]{1,300}", "path", "an absolute one: ~/secrets/admin", is_shown=False)
+]
 ConfigFile = Annotated[
     str,
     Form(

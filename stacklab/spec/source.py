@@ -91,7 +91,8 @@ def show(path: Keys) -> str:
 
 
 def quote(text: str) -> str:
-    """The text in quotes, on one line, 60 characters of it at most."""
+    """The text in quotes, on one line, 60 characters at most, without a URL's password or token."""
+    text = re.sub(r"(//\S*?)\?\S+", r"\1?***", re.sub(r"//[^/\s]*@", "//***@", text))
     return ascii(text if len(text) <= 60 else text[:57] + "...")
 
 

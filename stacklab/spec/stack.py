@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, Field
 
 from stacklab.spec.fields import (
     Branch,
-    Cidr,
     ConfigFile,
     ConfigKey,
     ConfigSection,
@@ -24,6 +23,7 @@ from stacklab.spec.fields import (
     NetworkName,
     NodeRoles,
     PluginName,
+    Pool,
     Project,
     Ratio,
     ReleaseName,
@@ -99,7 +99,7 @@ class StackSpec(Spec):
     )
     release: ReleaseName | None = Field(
         default=None,
-        description="The installer's release, e.g. mitaka, 2026.1 or R2.20. Default: see localrc/README.md.",
+        description="The installer's release: mitaka, 2026.1, R2.20. Default: the first in localrc/releases.yaml.",
     )
     devstack_branch: Branch | None = Field(
         default=None, description="contrail: DevStack's branch. Default: the one that worked with `release`."
@@ -120,8 +120,8 @@ class StackSpec(Spec):
         default=None, description="flat, flat-dhcp and vlan are nova-network's; the others neutron's."
     )
     driver: DriverWord | None = Field(default=None, description="What instances run on. Default: libvirt.")
-    fixed_range: Cidr | None = Field(default=None, description="The tenants' first network.")
-    floating_range: Cidr | None = Field(default=None, description="Where floating addresses come from.")
+    fixed_range: Pool | None = Field(default=None, description="The tenants' first network.")
+    floating_range: Pool | None = Field(default=None, description="Where floating addresses come from.")
     overcommit: OvercommitSpec | None = Field(
         default=None, description="How much more than it has a compute may promise."
     )

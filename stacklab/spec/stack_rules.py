@@ -11,6 +11,7 @@ from stacklab.model import Installer, NetworkMode, Role
 from stacklab.releases import Release
 from stacklab.spec.rules import Context, default_network, members
 from stacklab.spec.schema import STAND_IN, LabSpec
+from stacklab.spec.secret_rules import secrets_in
 from stacklab.spec.source import Finding, Keys
 from stacklab.spec.stack import StackSpec
 from stacklab.spec.values import suggest
@@ -22,7 +23,6 @@ _NOT_OPTIONS = ("installer", "release", "network")
 _CONTROLLERS_FILES = (
     "$GLANCE_API_CONF", "$GLANCE_REGISTRY_CONF", "$HEAT_CONF", "$KEYSTONE_CONF", "$PLACEMENT_CONF",
 )  # fmt: skip
-_SECRET_LINE = re.compile(r"\s*(?:export\s+)?(\w*(?:PASSWORD|TOKEN|_PW|passwd|password))\s*[=:]\s*[^\s$]")
 
 
 def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -47,6 +47,9 @@ def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
     yield from _words(stack, release)
     yield from _ranges(stack, spec, release)
     yield from _texts(stack, release)
+    yield from secrets_in(stack)
+    yield from _refs(stack)
+    yield from _twice(stack)
     if context.is_whole:
         yield from _sources(stack)
         yield from _foreign_files(stack, spec)
@@ -162,19 +165,28 @@ def _ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Findi
 
 
 def _texts(stack: StackSpec, release: Release) -> Iterator[Finding]:
-    """Secrets belong into the environment or a file; a section's header would end localrc."""
+    """A section's header would end localrc."""
     for role, lines in (stack.localrc or {}).items():
         for index, line in enumerate(lines):
-            path: Keys = ("stack", "localrc", role, index)
-            if match := _SECRET_LINE.match(line):
-                yield Finding(path, f"{match[1]} has its value in the spec", "name its source under stack.secrets")
             if line.startswith("[[") or (release.text("headers") == "anywhere" and "]]" in line):
+                path: Keys = ("stack", "localrc", role, index)
                 yield Finding(path, "a section's header would end localrc here", "write it under stack.post_config")
-    for key, value in (stack.answers or {}).items():
-        if _SECRET_LINE.match(f"{key}={value}"):
-            yield Finding(
-                ("stack", "answers", key), f"{key} has its value in the spec", "name its source under stack.secrets"
-            )
+
+
+def _refs(stack: StackSpec) -> Iterator[Finding]:
+    """Gerrit's own way of naming a change is short of what git fetches."""
+    for project, ref in (stack.refs or {}).items():
+        path: Keys = ("stack", "refs", project)
+        if re.fullmatch(r"[0-9]{1,2}/[0-9]+/[0-9]+", ref):
+            yield Finding(path, f"{ref} is no branch or tag", f"write refs/changes/{ref}")
+        elif re.fullmatch(r"refs/changes/[0-9]{1,2}/[0-9]+", ref):
+            yield Finding(path, f"{ref} names no patch set", f"write {ref}/1, or its newest")
+
+
+def _twice(stack: StackSpec) -> Iterator[Finding]:
+    for index, name in enumerate(stack.volume_types or ()):
+        if name in (stack.volume_types or ())[:index]:
+            yield Finding(("stack", "volume_types", index), f"{name} is written twice", "remove one")
 
 
 def _foreign_files(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
@@ -216,7 +228,8 @@ def _nodes(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
             if name in spec.networks and name not in has and (node.role or Role.NODE) in roles:
                 wrong = f"no NIC on {name}, which {what}"
                 yield Finding(("nodes", owner, "nics"), wrong, f"add `- network: {name}`, or set stack.{key}")
-    if stack.external_network and spec.networks[stack.external_network].mode is NetworkMode.NAT:
+    external = spec.networks.get(stack.external_network or "")
+    if external is not None and external.mode is NetworkMode.NAT:
         access = {node.nics[0].network for node in spec.nodes.values()}
         if stack.external_network in access:
             wrong = f"the host logs in by {stack.external_network}; the cloud would take its NIC"

@@ -103,13 +103,13 @@ def name(length: int, pattern: str = NAME) -> Callable[[object], str]:
     return read
 
 
-def matching(pattern: str, what: str, right: str) -> Callable[[object], str]:
-    """A reader of text of one form; `what` names the form."""
+def matching(pattern: str, what: str, right: str, *, is_shown: bool = True) -> Callable[[object], str]:
+    """A reader of text of one form; `what` names the form. What is not shown is left out of errors."""
 
     def read(value: object) -> str:
         found = text(value)
         if not re.fullmatch(pattern, found):
-            raise Wrong(f"{quote(found)} is no {what}", right)
+            raise Wrong(f"{quote(found) if is_shown else 'it'} is no {what}", right)
         return found
 
     return read
@@ -186,7 +186,16 @@ def _right_size(found: str) -> str:
 
 
 def cidr(value: object) -> IPv4Network:
-    """An address range that a lab can have."""
+    """An address range that a lab's network can have."""
+    return _range(value, "the host and nodes", f"/{LARGEST_PREFIX} at least; /24 is usual")
+
+
+def pool(value: object) -> IPv4Network:
+    """A range of addresses that a cloud gives out itself."""
+    return _range(value, "a cloud to give addresses from", f"/{LARGEST_PREFIX} at least")
+
+
+def _range(value: object, user: str, right: str) -> IPv4Network:
     found = text(value)
     if re.fullmatch(ADDRESS, found):
         raise Wrong(f"{quote(found)} has no prefix length", f"write {found}/24")
@@ -203,7 +212,7 @@ def cidr(value: object) -> IPv4Network:
     if not network.prefixlen >= SMALLEST_PREFIX:
         raise Wrong(f"{found} is too wide", f"/{SMALLEST_PREFIX} at most; /24 holds 253 nodes")
     if network.prefixlen > LARGEST_PREFIX:
-        raise Wrong(f"{found} is too small for the host and nodes", f"/{LARGEST_PREFIX} at least; /24 is usual")
+        raise Wrong(f"{found} is too small for {user}", right)
     for taken, why in _TAKEN:
         if network.overlaps(taken):
             raise Wrong(f"{found} lies in {taken}, which {why}", "e.g. 192.168.150.0/24 or 10.150.0.0/24")

@@ -61,7 +61,7 @@ def _git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
 def _is_reachable(url: str) -> bool:
     """Whether it is not on the host's own loopback, and carries no password that would end up on nodes."""
     parts = urlsplit(url)
-    if not parts.hostname or parts.password or parts.hostname == "localhost":
+    if not parts.hostname or "@" in parts.netloc or parts.query or parts.hostname == "localhost":
         return False
     try:
         return not ip_address(parts.hostname).is_loopback

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stacklab.errors import Problem, SpecError
+from stacklab import answers
+from stacklab.errors import Problem, RenderError, SpecError
 from stacklab.model import Lab
+from stacklab.spec import shown
+
+
+def _rendered(path: Path, lab: Lab) -> Lab:
+    """The lab, whose answer files can be rendered; else SpecError at its stack."""
+    try:
+        answers.preview(lab)
+    except RenderError as error:
+        lines = path.read_text().splitlines() if path.is_file() else []
+        line = next((number for number, text in enumerate(lines, start=1) if text.startswith("stack:")), 1)
+        raise SpecError([Problem(shown(path), line, 1, "", error.message, error.hint or "")]) from error
+    return lab
 
 
 def all_of(paths: Sequence[Path], load: Callable[[Path], Lab]) -> tuple[Lab, ...]:
@@ -15,7 +28,7 @@ def all_of(paths: Sequence[Path], load: Callable[[Path], Lab]) -> tuple[Lab, ...
     problems: list[Problem] = []
     for path in paths:
         try:
-            labs.append(load(path))
+            labs.append(_rendered(path, load(path)))
         except SpecError as error:
             problems += error.problems
     if problems:

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yaml"))
 GOOD = sorted((HERE / "good").glob("*.yaml"))
 LABS = sorted((PROJECT / "labs").glob("*.yaml"))
-KNOWN_IMAGES = ("debian-12", "ubuntu-12.04", "ubuntu-14.04", "ubuntu-16.04")
+KNOWN_IMAGES = ("centos-stream-9", "debian-12", "ubuntu-12.04", "ubuntu-14.04", "ubuntu-16.04")
 
 Compare = Callable[[Path, str], None]
 

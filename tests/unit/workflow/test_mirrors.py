@@ -39,7 +39,8 @@ def test_the_users_file_goes_before_the_systems_and_the_environment_before_both(
 @pytest.mark.parametrize(
     "url",
     ["http://localhost:3141/simple", "http://127.0.0.1:3141/simple", "http://[::1]/simple", "no url",
-     "https://user:word@pypi.example.org/simple"],
+     "https://user:word@pypi.example.org/simple", "https://token@pypi.example.org/simple",
+     "https://pypi.example.org/simple?token=x"],
 )  # fmt: skip
 def test_an_index_that_a_node_can_not_or_must_not_have_is_kept_from_it(url: str) -> None:
     assert host_mirrors(git(), {"PIP_INDEX_URL": url}, ()).pip == ""
@@ -58,7 +59,7 @@ def test_what_git_fetches_instead_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "mirror", ["file:///srv/git/", "/srv/git/", "http://localhost/", "https://user:word@git.example.org/"]
+    "mirror", ["file:///srv/git/", "/srv/git/", "http://localhost/", "https://token@git.example.org/"]
 )
 def test_a_mirror_of_git_that_a_node_can_not_or_must_not_have_is_kept_from_it(mirror: str) -> None:
     assert host_mirrors(git(f"url.{mirror}.insteadof https://opendev.org/"), {}, ()).git == ()

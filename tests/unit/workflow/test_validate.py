@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import Problem, SpecError
-from stacklab.model import Lab
+from stacklab.model import Lab, SecretSource
 from stacklab.workflow import validate
+from tests.unit.answers.labs import make_lab as make_contrail
+from tests.unit.answers.test_host import with_stack
 from tests.unit.checks.fake_lab import make_lab
 
 
@@ -35,3 +37,15 @@ def test_every_problem_of_every_file_is_told_at_once_in_order() -> None:
 
 def test_no_file_is_no_lab() -> None:
     assert validate.all_of([], fake_load) == ()
+
+
+def test_what_only_rendering_refuses_is_told_too_at_the_stack(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("# a lab\nimage: x\nstack:\n  installer: contrail\n")
+    source = SecretSource(name="admin_pasword", env="MINE")
+    lab = with_stack(make_contrail(), secrets=(source,))
+    with pytest.raises(SpecError) as caught:
+        validate.all_of([path], lambda _path: lab)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.wrong) == (3, "stack.secrets: contrail asks for no 'admin_pasword'")
+    assert "admin_password" in problem.right

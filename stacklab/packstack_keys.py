@@ -1,4 +1,7 @@
-"""Which keys an answer file of which Packstack may have: localrc/packstack/keys.yaml, read when first asked for."""
+"""Which keys an answer file of which Packstack may have: localrc/packstack/keys.yaml, read when first asked for.
+
+What is rendered and what is linted go by the same table.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,6 @@ from stacklab.errors import LabError
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "packstack" / "keys.yaml"
-PYTHON3 = "stein"  # the first that reads with Python 3's parser; packstack@stein-eol:packstack/installer/run_setup.py
-NO_NOVA_NETWORK = "ocata"
-OVN_DEFAULT = "stein"  # before, CONFIG_NEUTRON_L2_AGENT was openvswitch where nothing was said
-# Where the machine that runs Packstack stands in for what is left out; other keys for hosts are empty by default.
-HOSTS = (
-    "CONFIG_CONTROLLER_HOST", "CONFIG_COMPUTE_HOSTS", "CONFIG_NETWORK_HOSTS", "CONFIG_AMQP_HOST",
-    "CONFIG_MARIADB_HOST", "CONFIG_REDIS_HOST",
-)  # fmt: skip
-PLACEHOLDER = "juno"  # the first that replaces PW_PLACEHOLDER
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -101,12 +95,13 @@ class Table:
         return {name: key for name, key in self.keys.items() if self.has(release, key)}
 
     def guess(self, names: Collection[str]) -> str:
-        """The newest of the releases that have most of these keys."""
+        """The newest of the releases that have most of these keys, and most of those by their own names."""
+        given = set(names)
 
-        def score(release: str) -> tuple[int, int]:
+        def score(release: str) -> tuple[int, int, int]:
             current = self.keys_of(release)
             known = current.keys() | {old for key in current.values() for old in key.was}
-            return len(known & set(names)), self.releases.index(release)
+            return len(known & given), len(current.keys() & given), self.releases.index(release)
 
         return max(self.releases, key=score)
 
