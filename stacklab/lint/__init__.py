@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
 
@@ -31,9 +32,8 @@ _MODULES = (read, detect, local_conf, devstack, contrail, packstack, kolla, open
 RULES: tuple[Rule, ...] = tuple({rule.id: rule for module in _MODULES for rule in module.RULES}.values())
 
 # What of a lab's rendered files has rules; the others are scripts and notes.
-_NAMES = frozenset({
-    "localrc", "local.conf", "answers.txt", "globals.yml", "passwords.yml", "multinode", "instances.yaml",
-})  # fmt: skip
+_NAMES = frozenset({"localrc", "local.conf", "answers.txt", "globals.yml", "passwords.yml", "instances.yaml"})
+_MOST = 20  # findings of one rule in one file; who has more reads no more of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +76,8 @@ def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> t
         texts = rendered.get(node.name, {})
         for path, text in texts.items():
             source = Source(name=f"{node.name}:{path}", text=text)
-            kind = detect.detect(source, path) if path.name in _NAMES else None
-            if kind is not None:
+            kind = detect.detect(source, path)
+            if kind is not None and (path.name in _NAMES or detect.is_inventory(text)):
                 scope = scoping.of_lab(lab, node, kind, path, tuple(texts))
                 files.append(_File(source=source, kind=kind, scope=scope, node=node.name))
     return _lint(files, [])
@@ -93,7 +93,7 @@ def _lint(files: Sequence[_File], findings: Sequence[Finding]) -> tuple[Finding,
     found = [*findings]
     seats = []
     for each in files:
-        found += LINTERS[each.kind](each.source, each.scope)
+        found += _at_most(LINTERS[each.kind](each.source, each.scope))
         is_dropped = each.kind is Kind.LOCAL_CONF and "localrc" in each.scope.siblings
         if each.kind in scoping.SHELL and not is_dropped:
             rc = scoping.load(each.source, each.kind, each.scope)
@@ -101,6 +101,23 @@ def _lint(files: Sequence[_File], findings: Sequence[Finding]) -> tuple[Finding,
     for cloud in _clouds(seats):
         found += across.check(cloud)
     return tuple(sorted(set(found)))
+
+
+def _at_most(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """One file's findings, of each rule the first few; the last of them says how many more there are."""
+    by_rule: dict[str, list[Finding]] = {}
+    left_out: Counter[str] = Counter()
+    for each in findings:
+        told = by_rule.setdefault(each.rule, [])
+        if len(told) < _MOST:
+            told.append(each)
+        else:
+            left_out[each.rule] += 1
+    for rule_id, told in by_rule.items():
+        *first, last = sorted(told)
+        yield from first
+        more = f" (and {left_out[rule_id]} more findings like it in this file)" if left_out[rule_id] else ""
+        yield replace(last, effect=f"{last.effect}{more}")
 
 
 def _clouds(seats: Sequence[across.Seat]) -> Iterator[Sequence[across.Seat]]:

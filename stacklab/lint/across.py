@@ -97,7 +97,7 @@ def _same_address(seats: Sequence[Seat], name: str) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "across-host-ip", each.rc.file, each.rc.line(name),
                 f"{first.rc.file}:{first.rc.line(name)} has {name} {value} too: two nodes answer to one address",
-                f"{name}= this node's own address",
+                f"{name}=ADDRESS, with this node's own",
             )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def _passwords(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "across-password", compute.file, compute.line(name),
                 f"{name} is not the one of {_at(controller, name)}: the controller refuses this node",
-                f"the same {name} on every node",
+                f"write the same {name} on every node",
             )  # fmt: skip
 
 
@@ -151,7 +151,9 @@ def _database(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
     if own and own != theirs and (is_told or theirs == "mysql"):
         yield _BOOK.finding(
             "across-database-type", compute.file, compute.line("DATABASE_TYPE"),
-            f"{own} is spoken here, and the controller ({controller.file}) has {theirs}", f"DATABASE_TYPE={theirs}",
+            f"{own} is spoken here, and the controller's database is {theirs} ({controller.file}): nothing "
+            "here connects",
+            f"DATABASE_TYPE={theirs}",
         )  # fmt: skip
 
 
@@ -180,7 +182,7 @@ def _tls(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
         "across-tls-proxy", where.file, where.services.line("tls-proxy"),
         f"tls-proxy is enabled here and not in {(controller if where is compute else compute).file}: "
         "one side speaks TLS and the other does not",
-        "tls-proxy on every node, or on none",
+        "enable tls-proxy on every node, or on none",
     )  # fmt: skip
 
 
@@ -191,7 +193,7 @@ def _release(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
         yield _BOOK.finding(
             "across-release", compute.file, compute.line(name),
             f"this node is of {ours} and the controller ({controller.file}) of {theirs}: their messages don't fit",
-            "the same branches on every node",
+            "write the same branches on every node",
         )  # fmt: skip
 
 
@@ -205,7 +207,7 @@ def _backend(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-backend", compute.file, line,
             f"{names[compute.is_ovn]} here, {names[controller.is_ovn]} on the controller ({controller.file}): "
             "ports on this node are never bound",
-            "the same Q_AGENT and Q_ML2_PLUGIN_MECHANISM_DRIVERS on every node",
+            "write the same Q_AGENT and Q_ML2_PLUGIN_MECHANISM_DRIVERS on every node",
         )  # fmt: skip
 
 
@@ -254,10 +256,11 @@ def _halves(contrail: Localrc, devstack: Localrc) -> Iterator[Finding]:
     for name, other in (*((name, name) for name in same), ("COMPUTE_HOST_IP", "HOST_IP")):
         ours, theirs = contrail.value(name), devstack.value(other)
         if ours and theirs and ours != theirs:
-            shown = "" if name.endswith("PASSWORD") else f" ({ours} and {theirs})"
+            is_secret = name.endswith("PASSWORD")
+            shown = "" if is_secret else f" ({ours} and {theirs})"
+            what = f"{name} differs between here and" if name == other else f"{name} is not the {other} of"
             yield _BOOK.finding(
                 "across-contrail", contrail.file, contrail.line(name),
-                f"{name} is not what {other} is in {_at(devstack, other)}{shown}: Contrail and OpenStack miss each "
-                "other",
-                "the same in both files",
+                f"{what} {_at(devstack, other)}{shown}: Contrail and OpenStack do not find each other",
+                f"write the same {name} into both files" if is_secret else f"{name}={theirs}, or {other}={ours} there",
             )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.devstack_addresses import is_loopback
 from stacklab.lint.finding import Finding
 from stacklab.lint.localrc import Localrc
+from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 
 _SH = "Juniper/contrail-installer@cfe0fc0:contrail.sh"
@@ -115,7 +115,7 @@ def _grepped(rc: Localrc) -> Iterator[Finding]:
     yield _BOOK.finding(
         "contrail-default-install-grep", rc.file, line,
         f"setup_devstack.sh greps for {name} and compares all that it finds with True: {wrong}",
-        f"{name}=True, unquoted, alone on the only line that names it",
+        f"write {name}=True, unquoted, alone on the only line that names it",
     )  # fmt: skip
 
 
@@ -191,7 +191,7 @@ def _secrets(rc: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "contrail-secret-characters", rc.file, each.line,
                 f"{name} goes unquoted through sed: what is not a letter or a digit is changed or cuts it short",
-                "letters and digits only",
+                "write letters and digits only",
             )  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def _words(rc: Localrc) -> Iterator[Finding]:
         if rc.value(name) not in ("", "True", "False"):
             yield _BOOK.finding(
                 "contrail-capital", rc.file, rc.line(name),
-                f"{rc.value(name)} is compared with the words True and False and is neither",
+                f"{rc.value(name)} is not the word False, so discovery is used, whatever was meant",
                 f"{name}={'False' if rc.value(name).lower()[:1] in 'fn0' else 'True'}",
             )  # fmt: skip
 
@@ -236,15 +236,16 @@ def _gateway(rc: Localrc) -> Iterator[Finding]:
 def _names(rc: Localrc) -> Iterator[Finding]:
     inert = {name: why for name, why in (rc.scope.release.inert.items() if rc.scope.release else ()) if why}
     used = {name for each in rc.script.assignments for name in each.value.names}
-    for name, each in list(rc.settled.items())[:500]:  # nearness is slow to tell
+    nearest = Near(NAMES, cutoff=0.88)
+    for name, each in rc.settled.items():
         if name in inert:
             yield _BOOK.finding(
                 "contrail-inert", rc.file, each.line, f"{name} has no effect: {inert[name]}", "remove the line"
             )
-        elif name not in NAMES | used and (near := difflib.get_close_matches(name, NAMES, n=1, cutoff=0.88)):
+        elif name not in NAMES | used and (near := nearest(name)):
             yield _BOOK.finding(
                 "contrail-name", rc.file, each.line, f"contrail.sh reads no {name}: the line does nothing",
-                f"{near[0]}=...",
+                f"{near}=...",
             )  # fmt: skip
 
 
@@ -254,7 +255,7 @@ def _lists(rc: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "contrail-list", rc.file, rc.line(name),
                 "only the first address arrives in the configuration: the others are lost on the way through sed",
-                f"{name}= one address; contrail-installer makes no cluster",
+                f"write one address into {name}: contrail-installer makes no cluster",
             )  # fmt: skip
 
 
@@ -270,11 +271,11 @@ def _device(rc: Localrc) -> Iterator[Finding]:
         known = ", ".join(f"{nic.device} on {nic.network}" for nic in node.nics)
         yield _BOOK.finding(
             "contrail-interface", rc.file, rc.line(name), f"{node.name} has no {value}: contrail.sh configure stops",
-            f"{name}= one of {known}",
+            f"{name}=DEVICE, one of: {known}",
         )  # fmt: skip
     elif node is not None and len(node.nics) > 1 and value == node.access.device:
         yield _BOOK.finding(
             "contrail-access-interface", rc.file, rc.line(name),
             f"the vrouter takes over {value}, by which the host logs in: it is cut off while the vrouter isn't up",
-            f"{name}= another NIC of {node.name}",
+            f"{name}={' or '.join(nic.device for nic in node.nics if nic.device != node.access.device)}",
         )  # fmt: skip

@@ -44,6 +44,7 @@ _CONTRAIL_ONLY = re.compile(
 _HEADER = re.compile(r"^\s*\[\[?\s*(local|post-config|extra|post-extra|test-config)\s*\|", re.MULTILINE)
 _OPENSDN = re.compile(r"^(provider_config|contrail_configuration|global_configuration)\s*:", re.MULTILINE)
 _KOLLA = re.compile(r"^(kolla_\w+|openstack_release|network_interface|enable_\w+)\s*:", re.MULTILINE)
+_INVENTORY = re.compile(r"^\[(control|baremetal:children)\]", re.MULTILINE)  # kolla-ansible's, by whatever name
 _PACKSTACK = re.compile(r"^\s*CONFIG_[A-Z0-9_]+\s*=", re.MULTILINE)
 _SHELL = re.compile(r"^\s*(?:(?:export\s+)?[A-Z][A-Z0-9_]*\s*\+?=|(?:en|dis)able_(?:service|plugin)\b)", re.MULTILINE)
 
@@ -51,7 +52,9 @@ _SHELL = re.compile(r"^\s*(?:(?:export\s+)?[A-Z][A-Z0-9_]*\s*\+?=|(?:en|dis)able
 def detect(source: Source, path: PurePath) -> Kind | None:
     """What the file is; None where nothing tells."""
     text, name = source.text, path.name
-    if name in ("multinode", "all-in-one", "inventory") or (name.startswith("passwords.") and "_password:" in text):
+    if is_inventory(text) or name in ("multinode", "all-in-one", "inventory"):
+        return Kind.KOLLA
+    if name.startswith("passwords.") and "_password:" in text:
         return Kind.KOLLA
     if name.startswith("local.conf") or _HEADER.search(text):
         return Kind.LOCAL_CONF
@@ -69,6 +72,11 @@ def detect(source: Source, path: PurePath) -> Kind | None:
     if {"INSTALL_PROFILE", "CONTRAIL_DEFAULT_INSTALL"} & names or (len(names & contrail.NAMES) > 1 and not is_devstack):
         return Kind.CONTRAIL
     return Kind.DEVSTACK if is_localrc or is_devstack or "ENABLED_SERVICES" in text else None
+
+
+def is_inventory(text: str) -> bool:
+    """Whether it is an inventory of kolla-ansible's in INI form."""
+    return _INVENTORY.search(text) is not None
 
 
 def _yaml(text: str, name: str) -> Kind | None:

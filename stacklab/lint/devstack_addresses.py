@@ -24,7 +24,8 @@ RULES = (
     rule("devstack-fixed-size", "FIXED_NETWORK_SIZE larger than FIXED_RANGE", "openstack/devstack@mitaka-eol:stack.sh"),
     rule("devstack-gateway", "a gateway or a pool outside its range",
          "openstack/devstack@493835a:lib/neutron_plugins/services/l3"),
-    rule("devstack-flat-interface", "FLAT_INTERFACE is the NIC with HOST_IP", f"{_NOVA}: FLAT_INTERFACE"),
+    warning("devstack-flat-interface", "FLAT_INTERFACE is the NIC with HOST_IP, and another one is free",
+            f"{_NOVA}: FLAT_INTERFACE; openstack/nova@icehouse-eol:nova/network/linux_net.py: ensure_bridge"),
     rule("devstack-public-interface", "PUBLIC_INTERFACE is the NIC that the host logs in by",
          "openstack/devstack@493835a:lib/neutron: _move_neutron_addresses_route"),
 )  # fmt: skip
@@ -71,7 +72,8 @@ def _host_ip(rc: Localrc) -> Iterator[Finding]:
         known = ", ".join(f"{nic.address.ip} on {nic.network}" for nic in node.nics)
         yield _BOOK.finding(
             "devstack-host-ip-foreign", rc.file, line,
-            f"{node.name} has no NIC with {address}: its services can't listen there", f"one of its own: {known}",
+            f"{node.name} has no NIC with {address}: its services can't listen there",
+            f"HOST_IP=ADDRESS, one of its own: {known}",
         )  # fmt: skip
 
 
@@ -116,7 +118,7 @@ def _overlaps(rc: Localrc) -> Iterator[Finding]:
         yield _BOOK.finding(
             "devstack-range-overlap", rc.file, rc.line("FLOATING_RANGE"),
             f"FIXED_RANGE {fixed} and FLOATING_RANGE {floating} share addresses: instances and floating addresses meet",
-            "two ranges that share nothing",
+            "write two ranges that share nothing",
         )  # fmt: skip
     for name, network in (("FIXED_RANGE", fixed), ("FLOATING_RANGE", floating)):
         for host in ("HOST_IP", "SERVICE_HOST"):
@@ -131,7 +133,7 @@ def _overlaps(rc: Localrc) -> Iterator[Finding]:
                     "devstack-range-overlap", rc.file, rc.line(name),
                     f"{host} {address} is inside {name} {network}: the same address is given to an instance sooner "
                     "or later",
-                    f"{name}= a range that no node is in",
+                    f"{name}=RANGE, with one that no node is in",
                 )  # fmt: skip
 
 
@@ -160,7 +162,7 @@ def _lab_networks(rc: Localrc) -> Iterator[Finding]:
                 "devstack-range-lab", rc.file, rc.line(name),
                 f"{network} overlaps the lab's network {each.name} {each.cidr}: nodes there can't be told from "
                 "instances",
-                f"{name}= a range beside " + ", ".join(str(other.cidr) for other in lab.networks),
+                f"{name}=RANGE, with one outside of {', '.join(str(other.cidr) for other in lab.networks)}",
             )  # fmt: skip
 
 
@@ -197,7 +199,7 @@ def _outside(rc: Localrc, name: str, address: IPv4Address | None, of: str) -> It
         yield _BOOK.finding(
             "devstack-gateway", rc.file, rc.line(name),
             f"{address} is outside {of} {network}: neutron refuses the subnet",
-            f"{name}= an address in {network}",
+            f"write an address in {network} into {name}",
         )  # fmt: skip
 
 
@@ -206,22 +208,20 @@ def _devices(rc: Localrc) -> Iterator[Finding]:
     if node is None:
         return
     own: NIC | None = next((nic for nic in node.nics if nic.address.ip == host_ip), None)
-    if own is not None and rc.value("FLAT_INTERFACE") == own.device:
+    free = [nic for nic in node.nics if nic.device not in (node.access.device, own.device if own else "")]
+    inside = [nic.device for nic in free if rc.scope.lab is None or nic.network != rc.scope.lab.stack.external_network]
+    is_bridged = rc.value("NETWORK_MANAGER") != "FlatManager"  # which leaves bridges to people
+    if own is not None and rc.value("FLAT_INTERFACE") == own.device and inside and is_bridged:
         yield _BOOK.finding(
             "devstack-flat-interface", rc.file, rc.line("FLAT_INTERFACE"),
-            f"{own.device} has HOST_IP {host_ip}: nova-network puts it into a bridge, and the node loses that address",
-            "FLAT_INTERFACE= a NIC that carries nothing else: " + _free(rc, own.device, node.access.device),
+            f"{own.device} has HOST_IP {host_ip}: with the first instance nova-network puts it into a bridge and moves "
+            "the address there, and connections break off",
+            f"FLAT_INTERFACE={' or '.join(inside)}",
         )  # fmt: skip
     if rc.value("PUBLIC_INTERFACE") == node.access.device:
         yield _BOOK.finding(
             "devstack-public-interface", rc.file, rc.line("PUBLIC_INTERFACE"),
             f"{node.access.device} is what the host logs in by: moved into a bridge, {node.name} can't be reached",
-            "PUBLIC_INTERFACE= a NIC that carries nothing else: "
-            + _free(rc, node.access.device, own.device if own else ""),
+            f"PUBLIC_INTERFACE={' or '.join(nic.device for nic in free)}" if free
+            else "remove the line, or give the lab a network for floating addresses",
         )  # fmt: skip
-
-
-def _free(rc: Localrc, *taken: str) -> str:
-    nics = rc.scope.node.nics if rc.scope.node else ()
-    free = [f"{nic.device} on {nic.network}" for nic in nics if nic.device not in taken]
-    return ", ".join(free) or "the lab needs one more network"

@@ -73,10 +73,11 @@ def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
         )  # fmt: skip
         yield _BOOK.finding(
             "devstack-password-characters", rc.file, line, f"{name} will not arrive as it is written: {why}",
-            "letters and digits only",
+            "write letters and digits only",
         )  # fmt: skip
     elif value and name == "ADMIN_PASSWORD" and len(value) > 20:
         yield _BOOK.finding(
-            "devstack-password-long", rc.file, line, "stack.sh's own limit for Horizon and Keystone is 20 characters",
-            "a password of at most 20 characters",
+            "devstack-password-long", rc.file, line,
+            "Horizon cuts it at 20 characters, as stack.sh says: nobody logs in",
+            "write a password of at most 20 characters",
         )  # fmt: skip

@@ -53,16 +53,15 @@ def _wiped(rc: Localrc) -> Iterator[Finding]:
                 lines = ", ".join(str(call.line) for call in calls[:5])
                 yield _BOOK.finding(
                     "devstack-services-wiped", rc.file, each.line,
-                    f"the whole list is replaced: what line{'s' if len(calls) > 1 else ''} {lines} switched is undone",
-                    "ENABLED_SERVICES= above every enable_service and disable_service, or ENABLED_SERVICES+=,...",
+                    f"the whole list is replaced: what line{'s' if len(calls) > 1 else ''} {lines} set is undone",
+                    "write ENABLED_SERVICES= above every enable_service and disable_service, or ENABLED_SERVICES+=,...",
                 )  # fmt: skip
             calls = []
 
 
 def _again(rc: Localrc) -> Iterator[Finding]:
     disabled: dict[str, int] = {}
-    release = rc.scope.release
-    if release and release.year < 2016:  # since c6d47014, in Mitaka
+    if not rc.disable_is_final:
         return
     for call in rc.script.calls:
         if call.conditional:
@@ -86,13 +85,13 @@ def _lists(rc: Localrc) -> Iterator[Finding]:
                 yield _BOOK.finding(
                     "devstack-service-list", rc.file, each.line,
                     "names next to a blank are not recognised: the list is compared as ,name,",
-                    f"{each.name}=a,b,c with commas and no blanks (one line, or `\\` at line ends inside no quotes)",
+                    f"write {each.name}=a,b,c with commas, without blanks, on one line",
                 )  # fmt: skip
             elif each.is_appended and not each.value.text.startswith(","):
                 yield _BOOK.finding(
                     "devstack-service-list", rc.file, each.line,
                     "the first name is glued to the last one of the list: both are lost",
-                    f"{each.name}+=,... with a comma first",
+                    f"write {each.name}+=,... with a comma first",
                 )  # fmt: skip
         elif isinstance(each, shell.Call) and each.name == "disable_service":
             for arg in each.args:
@@ -114,7 +113,7 @@ def _ovn(rc: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "devstack-ovn-agent", rc.file, rc.services.line(wrong),
                 f"stack.sh stops: {wrong} must be disabled with OVN{why}",
-                "ovn-controller,ovs-vswitchd,ovsdb-server instead of it, or Q_AGENT=openvswitch and "
+                "write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch and "
                 "Q_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch on every node",
             )  # fmt: skip
 
@@ -126,8 +125,8 @@ def _replaced(rc: Localrc) -> Iterator[Finding]:
         if release and name in release.replaced and name != "n-net" and not (rc.is_ovn and name in ("q-agt", "q-l3")):
             yield _BOOK.finding(
                 "devstack-replaced-service", rc.file, line,
-                f"DevStack {release.name} does that work by {release.replaced[name]}",
-                f"{release.replaced[name]} instead of {name}",
+                f"in DevStack {release.name}, {release.replaced[name]} does the work of {name}",
+                f"write {release.replaced[name]} instead of {name}",
             )  # fmt: skip
 
 
@@ -139,7 +138,7 @@ def _nova_network(rc: Localrc) -> Iterator[Finding]:
         yield _BOOK.finding(
             "devstack-nova-network", rc.file, rc.services.line("n-net"),
             f"DevStack {release.name} has no nova-network: nothing is started, and instances get no network",
-            f"neutron's services instead ({release.network_modes[0]} is the default)",
+            f"remove n-net: neutron, by {release.network_modes[0]}, is the default",
         )  # fmt: skip
         return
     is_default = bool(modes) and modes[0].is_nova_network and not rc.services.is_whole
@@ -150,7 +149,7 @@ def _nova_network(rc: Localrc) -> Iterator[Finding]:
         yield _BOOK.finding(
             "devstack-two-networks", rc.file, line,
             f"nova-network and neutron are both enabled{what}: each makes bridges and rules of its own",
-            "disable_service n-net" if not rc.services.is_whole else "only one of them in ENABLED_SERVICES",
+            "disable_service n-net" if not rc.services.is_whole else "leave one of them in ENABLED_SERVICES",
         )  # fmt: skip
 
 
@@ -162,7 +161,7 @@ def _compute(rc: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "devstack-compute-services", rc.file, 0,
                 "without ENABLED_SERVICES this compute installs the default list: a second Keystone, database and API",
-                "ENABLED_SERVICES=n-cpu,... with what a compute needs",
+                "ENABLED_SERVICES=n-cpu,... and what else a compute needs",
             )  # fmt: skip
         return
     for name in _SERVERS:
@@ -187,7 +186,7 @@ def _database(rc: Localrc) -> Iterator[Finding]:
         yield _BOOK.finding(
             "devstack-database-host", rc.file, rc.line("DATABASE_TYPE"),
             "the default is this node itself (127.0.0.1), where no database runs",
-            "MYSQL_HOST=$SERVICE_HOST below SERVICE_HOST",
+            "write MYSQL_HOST=$SERVICE_HOST below SERVICE_HOST",
         )  # fmt: skip
 
 
@@ -202,7 +201,7 @@ def _plugins(rc: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "devstack-plugin-release", rc.file, call.line,
                 f"DevStack {release.name} knows no enable_plugin: the line is an unknown command and does nothing",
-                "a release from Kilo on, or the plugin's own instructions for this one",
+                "take a release from Kilo on, or follow the plugin's own instructions for this one",
             )  # fmt: skip
         elif len(call.args) < 2:
             yield _BOOK.finding(
@@ -210,9 +209,10 @@ def _plugins(rc: Localrc) -> Iterator[Finding]:
                 f"enable_plugin {name or 'NAME'} https://opendev.org/openstack/{name or 'NAME'}",
             )  # fmt: skip
         elif name in seen:
+            effect = f"stack.sh stops: {name} was enabled on line {seen[name]} already"
+            if release and release.text("plugin_twice") == "replaces":
+                effect = f"URL and branch of line {seen[name]} are lost, and every phase of {name} is run twice"
             yield _BOOK.finding(
-                "devstack-plugin-twice", rc.file, call.line,
-                f"stack.sh stops: {name} was enabled on line {seen[name]} already",
-                f"remove line {call.line} or {seen[name]}",
-            )  # fmt: skip
+                "devstack-plugin-twice", rc.file, call.line, effect, f"remove line {call.line} or {seen[name]}"
+            )
         seen.setdefault(name, call.line)

@@ -152,7 +152,7 @@ def _branches(rc: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "devstack-branches-mixed", rc.file, line,
                 f"{name} is of {release_name}, the others of {common}: one set of requirements serves one release",
-                f"{name}= what the others have, unless the mix is what you test",
+                f"write {common}'s branch, unless the mix is what you test",
             )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.kolla_names import Names, names
 from stacklab.lint.kolla_read import Globals
+from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
-from stacklab.lint.yaml_tree import Broken, Entry
+from stacklab.lint.yaml_tree import Entry
 from stacklab.model import Installer
 from stacklab.releases import Release
 from stacklab.spec.values import nearest
@@ -73,17 +73,11 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     if not name.endswith((".yml", ".yaml")):
         yield from kolla_inventory.lint(source, scope, _release(scope, ""))
         return
-    root = yaml_tree.parse(source.text, source.name)
-    if isinstance(root, Broken):
-        yield _BOOK.finding(
-            "kolla-yaml", source.name, root.line, f"Ansible stops: {root.wrong}", root.right or "see line and column"
-        )
+    root = yaml_tree.mapping(source, _BOOK, "kolla-yaml", "`key: value` lines")
+    if isinstance(root, Finding):
+        yield root
         return
-    if root.kind != "map":
-        what = "is empty" if root.kind == "null" else "is no mapping"
-        yield _BOOK.finding("kolla-yaml", source.name, 0, f"the file {what}: Ansible stops", "write `key: value` lines")
-        return
-    yield from _twice(source.name, root)
+    yield from yaml_tree.doubles(root, _BOOK, "kolla-duplicate-key", source.name)
     if name.startswith("passwords"):
         if scope.lab is None:  # a lab's are filled by kolla-genpwd before anything reads them
             yield from _passwords(source)
@@ -104,26 +98,18 @@ def _release(scope: Scope, word: str) -> Release | None:
     return known.get(word) or next(iter(known.values()), None)
 
 
-def _twice(file: str, root: Entry) -> Iterator[Finding]:
-    for entry, first in yaml_tree.twice(root):
-        yield _BOOK.finding(
-            "kolla-duplicate-key", file, entry.line,
-            f"{entry.key} is also in line {first}, which is ignored: the last one wins",
-            f"remove line {first} or line {entry.line}",
-        )  # fmt: skip
-
-
 def _unknown(scene: _Scene) -> Iterator[Finding]:
     current, ever = scene.names.variables[scene.word], scene.names.ever
+    nearest = Near(current, cutoff=_ALIKE)
     for entry in scene.root.items:
         if entry.key in current or entry.key in scene.names.roles:
             continue
         if entry.key in ever:
             yield _gone(scene, entry)
-        elif near := difflib.get_close_matches(entry.key, sorted(current), n=1, cutoff=_ALIKE):
+        elif near := nearest(entry.key):
             yield _BOOK.finding(
                 "kolla-unknown-variable", scene.file, entry.line,
-                f"nothing in kolla-ansible {scene.word} reads {entry.key}", f"write {near[0]}",
+                f"nothing in kolla-ansible {scene.word} reads {entry.key}", f"write {near}",
             )  # fmt: skip
 
 
@@ -227,9 +213,10 @@ def _passwords(source: Source) -> Iterator[Finding]:
             "kolla-password-empty", source.name, lines[0][0],
             f"{lines[0][1]}{more}: empty, so `kolla-ansible prechecks` stops", f"kolla-genpwd -p {source.name}",
         )  # fmt: skip
+    seen = {number for number, _ in lines}
     root = yaml_tree.parse(source.text, source.name)
     for entry in root.items if isinstance(root, Entry) else ():
-        is_seen = "ssh_key" in entry.key or any(number == entry.line for number, _ in lines)
+        is_seen = "ssh_key" in entry.key or entry.line in seen
         if entry.kind in ("str", "null") and not entry.text and not is_seen:
             yield _BOOK.finding(
                 "kolla-password-empty", source.name, entry.line,

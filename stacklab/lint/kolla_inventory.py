@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.kolla_names import names
+from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 from stacklab.releases import Release
-from stacklab.spec.values import nearest
 
 _SAMPLE = "kolla-ansible@stable/2025.2:ansible/inventory/multinode"
 RULES = (
@@ -40,13 +40,14 @@ def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Find
         return  # a part of one, or an all-in-one of somebody's own
     yield from _missing(source.name, groups, release)
     yield from _top(source.name, groups)
+    nearest = Near(groups)
     for group in groups.values():
         for child, line in group.children:
             if child not in groups and child not in ("all", "ungrouped"):
                 yield _BOOK.finding(
                     "kolla-inventory-child", source.name, line,
                     f"{child} is no group: Ansible then takes nothing from this file, and knows localhost alone",
-                    f"write {nearest(child, groups) or '[' + child + ']'}",
+                    f"write {nearest(child) or '[' + child + ']'}",
                 )  # fmt: skip
     yield from _hosts(source.name, groups, scope)
 
@@ -100,6 +101,6 @@ def _hosts(file: str, groups: dict[str, _Group], scope: Scope) -> Iterator[Findi
             if host not in known and "[" not in host:
                 yield _BOOK.finding(
                     "kolla-inventory-host", file, line,
-                    f"{host} is no node of lab {lab.name}",
-                    f"one of {', '.join(node.name for node in lab.nodes)}",
+                    f"{host} is no node of lab {lab.name}: Ansible cannot log in there",
+                    f"write one of {', '.join(node.name for node in lab.nodes)}",
                 )  # fmt: skip

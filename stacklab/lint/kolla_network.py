@@ -95,7 +95,7 @@ def _free(given: Globals) -> str:
     """An address that nobody has, from the end of the APIs' network."""
     lab, network = given.scope.lab, given.api_network
     if lab is None or network is None:
-        return "an address that nobody has, in network_interface's network"
+        return "ADDRESS, one that nobody has, of network_interface's network"
     taken = {nic.address.ip for node in lab.nodes for nic in node.nics}
     last = int(network.cidr.broadcast_address) - 1
     return str(next((a for i in range(64) if (a := IPv4Address(last - i)) not in taken), IPv4Address(last)))
@@ -128,5 +128,5 @@ def _external(given: Globals) -> Iterator[Finding]:
         yield _BOOK.finding(
             "kolla-external-interface", given.file, entry.line,
             f"{entry.text} is the APIs' interface, too: as a port of br-ex it loses its address, and you the node",
-            "neutron_external_interface: another NIC",
+            "write a NIC without an address into neutron_external_interface",
         )  # fmt: skip

@@ -6,7 +6,6 @@ header that is nearly right is no error: its section is simply not there.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from stacklab.lint import devstack, post_config
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
+from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 
 _META = "openstack/devstack@493835a:inc/meta-config"
@@ -80,8 +80,9 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
         return
     found = sections(source.lines)
     yield from _around(source, scope, found)
+    nearest = Near(PHASES), Near(_FILES, cutoff=0.85)
     for section in found:
-        yield from _header(source, section)
+        yield from _header(source, section, *nearest)
         if section.group in PHASES[1:]:
             yield from post_config.check(source.name, section.line + 1, section.body)
     if any((each.group, each.name) == ("local", "localrc") for each in found):
@@ -108,7 +109,7 @@ def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterato
         what = f"lines {above[0]} to {above[-1]} are" if len(above) > 1 else f"line {above[0]} is"
         yield _BOOK.finding(
             "conf-text-before", source.name, above[0], f"{what} not read: no header stands above",
-            "[[local|localrc]] above it",
+            "write [[local|localrc]] above it",
         )  # fmt: skip
     is_beside = "localrc" in scope.siblings
     localrc = next((each for each in found if (each.group, each.name) == ("local", "localrc")), None)
@@ -116,14 +117,13 @@ def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterato
         yield _BOOK.finding(
             "conf-no-localrc", source.name, 0,
             "no variable is set: DevStack installs its defaults on one node and asks for the passwords",
-            "[[local|localrc]] above the variables",
+            "write [[local|localrc]] above the variables",
         )  # fmt: skip
     if is_beside and localrc and source.name.rpartition("/")[2] == "local.conf":
         yield _BOOK.finding(
             "conf-shadowed", source.name, localrc.line,
             "a file localrc lies in the same directory: DevStack reads that one and drops this [[local|localrc]] "
-            "section; "
-            "post-config sections still count",
+            "section; post-config sections still count",
             "rm localrc, or move its lines into local.conf",
         )  # fmt: skip
 
@@ -137,25 +137,26 @@ def _bent(source: Source) -> Iterator[Finding]:
         if line[:1] in (" ", "\t") and re.match(r"\[\[(local|post-config|extra|post-extra|test-config)\s*\|", bare):
             yield _BOOK.finding(
                 "conf-header-indented", source.name, number,
-                "this is no header but part of the section above: its section is not there",
-                f"{bare.split(']]')[0]}]] in the first column",
+                "this is no header but part of the section above: the section that it should begin is not there",
+                f"write {bare.split(']]')[0]}]] in the first column",
             )  # fmt: skip
         elif re.match(r"\[{1,2}\s*(local|post-config|extra|post-extra|test-config)\b[^=]*$", line):
             inside = re.sub(r"[\[\]\s]", "", bare)
             group, _, name = inside.partition("|")
             yield _BOOK.finding(
-                "conf-header-form", source.name, number, "this is no header: its section is not there",
+                "conf-header-form", source.name, number,
+                "this is no header: the section that it should begin is not there",
                 f"[[{group}|{name or ('localrc' if group == 'local' else '$NOVA_CONF')}]]",
             )  # fmt: skip
 
 
-def _header(source: Source, section: Section) -> Iterator[Finding]:
+def _header(source: Source, section: Section, near_phase: Near, near_file: Near) -> Iterator[Finding]:
     line = source.lines[section.line - 1]
     inside = line[2 : line.index("]]")] if "]]" in line else ""
     if _SHELL.match(line) and (inside.startswith(" ") and not re.match(r"\s*[a-z-]+\s*\|\s*[$/a-z]", inside)):
         yield from _lost(source, section)
     elif section.group not in PHASES or re.search(r"\s\||\|\s|^\s", inside):
-        yield from _group(source, section, inside)
+        yield from _group(source, section, inside, near_phase)
     elif section.group == "local" and section.name != "localrc":
         yield _BOOK.finding(
             "conf-local-name", source.name, section.line,
@@ -163,7 +164,7 @@ def _header(source: Source, section: Section) -> Iterator[Finding]:
             "[[local|localrc]], or a file local.sh beside stack.sh",
         )  # fmt: skip
     elif section.group != "local":
-        yield from _target(source, section)
+        yield from _target(source, section, near_file)
 
 
 def _lost(source: Source, section: Section) -> Iterator[Finding]:
@@ -175,7 +176,7 @@ def _lost(source: Source, section: Section) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _group(source: Source, section: Section, inside: str) -> Iterator[Finding]:
+def _group(source: Source, section: Section, inside: str, nearest: Near) -> Iterator[Finding]:
     words = [part.strip() for part in inside.partition("|")[::2]]
     if words[0] in PHASES:
         yield _BOOK.finding(
@@ -184,15 +185,14 @@ def _group(source: Source, section: Section, inside: str) -> Iterator[Finding]:
             f"[[{words[0]}|{words[1]}]]",
         )  # fmt: skip
         return
-    near = difflib.get_close_matches(words[0].lower(), PHASES, n=1)
     yield _BOOK.finding(
         "conf-phase", source.name, section.line,
         f"no phase is called {words[0] or 'nothing'}: the section is never read",
-        f"[[{near[0] if near else 'post-config'}|{words[1]}]] (there are {', '.join(PHASES)})",
+        f"[[{nearest(words[0].lower()) or 'post-config'}|{words[1]}]] (there are {', '.join(PHASES)})",
     )  # fmt: skip
 
 
-def _target(source: Source, section: Section) -> Iterator[Finding]:
+def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding]:
     if not section.name:
         yield _BOOK.finding(
             "conf-file", source.name, section.line, "the header names no file: the section is never read",
@@ -206,12 +206,12 @@ def _target(source: Source, section: Section) -> Iterator[Finding]:
             else f"[[{section.group}|/etc/.../{section.name.rpartition('/')[2]}]]",
         )  # fmt: skip
     elif section.name.startswith("$"):
-        near = difflib.get_close_matches(section.name[1:].strip("{}"), _FILES, n=1, cutoff=0.85)
-        if near and near[0] != section.name[1:].strip("{}"):
+        name = section.name[1:].strip("{}")
+        if (near := nearest(name)) and near != name:
             yield _BOOK.finding(
                 "conf-file", source.name, section.line,
                 f"{section.name} is not known: this section and all later ones of [[{section.group}|...]] are skipped",
-                f"[[{section.group}|${near[0]}]]",
+                f"[[{section.group}|${near}]]",
             )  # fmt: skip
 
 

@@ -16,8 +16,6 @@ from stacklab.lint.scope import Scope, Source
 SWITCHES = frozenset({"enable_service", "disable_service", "enable_plugin", "disable_all_services", "enable_libvirt"})
 _SERVERS = ("DATABASE_HOST", "MYSQL_HOST", "RABBIT_HOST", "Q_HOST", "GLANCE_HOSTPORT")
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^${}]*))?\})")
-# From Mitaka on (devstack c6d47014), what was disabled once is not enabled again.
-_FINAL_SINCE = 2016
 # stackrc has these before it reads localrc.
 PRESET = MappingProxyType({"DEST": "/opt/stack", "DATA_DIR": "/opt/stack/data", "SERVICE_DIR": "/opt/stack/status"})
 
@@ -56,9 +54,9 @@ class Localrc:
         """What messages call it."""
         return self.source.name
 
-    @cached_property
+    @property
     def lines(self) -> tuple[str, ...]:
-        """The file's lines, split once."""
+        """The file's lines."""
         return self.source.lines
 
     @cached_property
@@ -115,8 +113,13 @@ class Localrc:
     @cached_property
     def services(self) -> Services:
         """ENABLED_SERVICES after the whole file, as DevStack's functions change it."""
+        return _services(self.script, is_final=self.disable_is_final)
+
+    @property
+    def disable_is_final(self) -> bool:
+        """Whether what was disabled once is not enabled again."""
         release = self.scope.release
-        return _services(self.script, is_final=release is None or release.year >= _FINAL_SINCE)
+        return release is None or bool(release.text("disable_is_final"))
 
     @cached_property
     def is_compute(self) -> bool:

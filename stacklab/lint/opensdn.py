@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from stacklab import releases
 from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
-from stacklab.lint.yaml_tree import Broken, Entry
+from stacklab.lint.yaml_tree import Entry
 from stacklab.model import Installer
 from stacklab.releases import Release
 from stacklab.spec.values import nearest
@@ -109,15 +109,9 @@ class _Scene:
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     """Every finding in an instances.yaml."""
-    root = yaml_tree.parse(source.text, source.name)
-    if isinstance(root, Broken):
-        yield _BOOK.finding(
-            "opensdn-yaml", source.name, root.line, f"Ansible stops: {root.wrong}", root.right or "see that line"
-        )
-        return
-    if root.kind != "map":
-        what = "is empty" if root.kind == "null" else "is no mapping"
-        yield _BOOK.finding("opensdn-yaml", source.name, 0, f"the file {what}: Ansible stops", "write `instances:`")
+    root = yaml_tree.mapping(source, _BOOK, "opensdn-yaml", "`instances:`")
+    if isinstance(root, Finding):
+        yield root
         return
     known = releases.of(Installer.OPENSDN)
     release = scope.release if scope.release is not None else next(iter(known.values()), None)
@@ -127,17 +121,12 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
 
 
 def _keys(scene: _Scene) -> Iterator[Finding]:
-    for entry, first in yaml_tree.twice(scene.root):
-        yield _BOOK.finding(
-            "opensdn-duplicate-key", scene.file, entry.line,
-            f"{entry.key} is also in line {first}, which is ignored: the last one wins",
-            f"remove line {first} or line {entry.line}",
-        )  # fmt: skip
+    yield from yaml_tree.doubles(scene.root, _BOOK, "opensdn-duplicate-key", scene.file)
+    nearest_section = Near(_SECTIONS, cutoff=0.88)
     for entry in scene.root.items:
-        near = difflib.get_close_matches(entry.key, _SECTIONS, n=1, cutoff=0.88)
-        if entry.key not in _SECTIONS and near:
+        if entry.key not in _SECTIONS and (near := nearest_section(entry.key)):
             yield _BOOK.finding(
-                "opensdn-section", scene.file, entry.line, f"no playbook reads {entry.key}", f"write {near[0]}:"
+                "opensdn-section", scene.file, entry.line, f"no playbook reads {entry.key}", f"write {near}:"
             )
 
 
@@ -160,7 +149,8 @@ def _instances(scene: _Scene) -> Iterator[Finding]:
             )  # fmt: skip
         elif provider.text in _ADDRESSED and each.get("ip") is None:
             yield _BOOK.finding(
-                "opensdn-instance", scene.file, each.line, f"{each.key} has no ip: the playbooks stop", "write ip:"
+                "opensdn-instance", scene.file, each.line, f"{each.key} has no ip: the playbooks stop",
+                "write `ip: ADDRESS` below it",
             )
 
 
@@ -183,7 +173,7 @@ def _addresses(scene: _Scene) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "opensdn-foreign-address", scene.file, entry.line,
                 f"{entry.text} is no node's of lab {lab.name}: Ansible cannot log in there",
-                f"one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
+                f"write one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
             )  # fmt: skip
         elif not _is_address(entry.text):
             yield _BOOK.finding(
@@ -201,12 +191,13 @@ def _is_address(text: str) -> bool:
 
 
 def _roles(scene: _Scene) -> Iterator[Finding]:
+    nearest_role = Near(_ROLES)
     for each in scene.instances:
         roles = each.get("roles")
         if roles is None or roles.kind == "null":
             yield _BOOK.finding(
                 "opensdn-no-roles", scene.file, roles.line if roles else each.line,
-                f"nothing is installed on {each.key}: it has no role", "write roles:, and below it e.g. vrouter:",
+                f"nothing is installed on {each.key}: it has no role", "write `roles:`, and below it e.g. `vrouter:`",
             )  # fmt: skip
         elif roles.kind != "map":
             yield _BOOK.finding(
@@ -215,11 +206,11 @@ def _roles(scene: _Scene) -> Iterator[Finding]:
             )  # fmt: skip
         for role in roles.items if roles else ():
             if role.key not in _ROLES and not _INDEXED.fullmatch(role.key):
-                near = nearest(role.key, _ROLES)
+                near = nearest_role(role.key)
                 yield _BOOK.finding(
                     "opensdn-unknown-role", scene.file, role.line,
                     f"nothing is installed for the role {role.key}",
-                    f"write {near}:" if near else f"remove the line, or one of {', '.join(_USUAL)}",
+                    f"write {near}:" if near else f"remove the line, or write one of {', '.join(_USUAL)}",
                 )  # fmt: skip
             elif role.kind not in ("null", "map"):
                 yield _BOOK.finding(
@@ -253,7 +244,7 @@ def _cloud(scene: _Scene) -> Iterator[Finding]:
         yield _BOOK.finding(
             "opensdn-vip", scene.file, haproxy.line if haproxy else settings.line if settings else 0,
             "the playbooks stop: haproxy is on where nothing else is said, and has no kolla_internal_vip_address",
-            "enable_haproxy: no, below kolla_config and kolla_globals; or a kolla_internal_vip_address",
+            "write `enable_haproxy: no` below kolla_config and kolla_globals, or a kolla_internal_vip_address",
         )  # fmt: skip
 
 
@@ -278,7 +269,7 @@ def _nodes(scene: _Scene) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "opensdn-nodes", scene.file, entry.line,
                 f"{foreign[0]} is no instance's address: services look for each other there in vain",
-                f"{entry.key}: of {', '.join(sorted(known))}",
+                f'{entry.key}: "{",".join(sorted(known))}", or some of these',
             )  # fmt: skip
 
 
@@ -296,7 +287,7 @@ def _is_v4(text: str) -> bool:
 def _versions(scene: _Scene) -> Iterator[Finding]:
     old, new = scene.option("CONTRAIL_VERSION"), scene.option("CONTRAIL_CONTAINER_TAG")
     if old is not None:
-        effect = "it is the old name of CONTRAIL_CONTAINER_TAG"
+        effect = "it is taken for CONTRAIL_CONTAINER_TAG, whose old name it is"
         if new is not None:
             effect = f"it is ignored, as CONTRAIL_CONTAINER_TAG is in line {new.line}"
         fix = "remove the line" if new else f"CONTRAIL_CONTAINER_TAG: {old.text}"
@@ -329,7 +320,7 @@ def _version(scene: _Scene, version: Entry, mode: str) -> Iterator[Finding]:
     if not known or version.text in known:
         return
     other = [word.partition("=")[0] for word in scene.release.words("patched" if mode == "vanilla" else "vanilla")]
-    fix = f"one of {', '.join(known)}"
+    fix = f"write one of {', '.join(known)}"
     if version.text in other:
         fix += f"; or KOLLA_MODE: {'patched' if mode == 'vanilla' else 'vanilla'}"
     yield _BOOK.finding(
@@ -347,7 +338,7 @@ def _login(scene: _Scene) -> Iterator[Finding]:
         yield _BOOK.finding(
             "opensdn-no-login", scene.file, login.line if login else 0,
             "there is no provider_config.bms: Ansible logs in as whoever runs it, with that user's own keys",
-            "write provider_config:, bms:, ssh_user and ssh_private_key",
+            "write provider_config:, below it bms:, and there ssh_user and ssh_private_key",
         )  # fmt: skip
         return
     for place in (login, *scene.instances):

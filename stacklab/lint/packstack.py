@@ -10,10 +10,10 @@ from stacklab.lint import ini, packstack_cloud, packstack_values
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.ini import Entry
-from stacklab.lint.packstack_keys import PYTHON3, Key, Table, table
-from stacklab.lint.packstack_read import Reading
+from stacklab.lint.near import Near
+from stacklab.lint.packstack_read import PYTHON3, Reading
 from stacklab.lint.scope import Scope, Source
-from stacklab.spec.values import nearest
+from stacklab.packstack_keys import Key, Table, table
 
 _RUN = "packstack@26.0.0:packstack/installer/run_setup.py"
 _FORM = (
@@ -53,8 +53,7 @@ def _reading(source: Source, scope: Scope) -> Reading:
     keys = table()
     lines = tuple(line.rstrip("\r") for line in source.lines)  # harmless to both parsers
     if scope.release is not None:
-        name = scope.release.name
-        release = keys.name(name if name in keys.releases else scope.release.text("keys_of"))
+        release = keys.name(scope.release.name)
     else:
         release = keys.guess({entry.key for entry in ini.read(lines).entries})
     answers = ini.read(lines, python2=keys.is_before(release, PYTHON3))
@@ -131,6 +130,7 @@ def _twice(reading: Reading) -> Iterator[Finding]:
 def _unknown(reading: Reading) -> Iterator[Finding]:
     current = reading.keys
     old = {alias for key in current.values() for alias in key.was}
+    nearest = Near(current)
     for entry in reading.answers.general:
         if entry.key in current or entry.key in old:
             continue
@@ -138,11 +138,11 @@ def _unknown(reading: Reading) -> Iterator[Finding]:
         if key is not None:
             yield _BOOK.finding(
                 "packstack-gone-key", reading.file, entry.line,
-                f"Packstack {reading.release} ignores {entry.key}: {_life(key)}", _instead(entry, reading.table),
+                f"Packstack {reading.release} ignores {entry.key}: {_life(key)}", _instead(entry, reading),
             )  # fmt: skip
             continue
         bare = re.sub(r"^(EXPORT|SET)\s+", "", entry.key)
-        near = bare if bare in current else nearest(entry.key, current)
+        near = bare if bare in current else nearest(entry.key)
         yield _BOOK.finding(
             "packstack-unknown-key", reading.file, entry.line,
             f"Packstack {reading.release} ignores {entry.key} without a word",
@@ -153,12 +153,15 @@ def _unknown(reading: Reading) -> Iterator[Finding]:
 def _life(key: Key) -> str:
     if key.until:
         return f"{key.until} was the last to have it"
-    return f"{key.since} is the first to have it" if key.since else "its package calls it otherwise"
+    return f"{key.since} is the first to have it"
 
 
-def _instead(entry: Entry, keys: Table) -> str:
-    heir = next((key.name for key in keys.keys.values() if entry.key in key.was and not key.until), "")
-    return f"write {heir}" if heir else "remove the line"
+def _instead(entry: Entry, reading: Reading) -> str:
+    release = reading.scope.release
+    old = release.mapping("renamed").get(entry.key, "") if release else ""
+    heirs = (key.name for key in reading.table.keys.values() if entry.key in key.was and not key.until)
+    instead = ", ".join(old.split()) or next(heirs, "")
+    return f"write {instead}" if instead else "remove the line"
 
 
 def _aliases(reading: Reading) -> Iterator[Finding]:

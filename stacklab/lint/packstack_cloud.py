@@ -8,8 +8,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.ini import Entry
-from stacklab.lint.packstack_keys import HOSTS, NO_NOVA_NETWORK, PLACEHOLDER
-from stacklab.lint.packstack_read import Reading
+from stacklab.lint.packstack_read import HOSTS, NO_NOVA_NETWORK, PLACEHOLDER, Reading
 from stacklab.spec.values import nearest
 
 _PLUGINS = "packstack@26.0.0:packstack/plugins"
@@ -49,7 +48,7 @@ def check(reading: Reading) -> Iterator[Finding]:
 def _host_entries(reading: Reading) -> Iterator[Entry]:
     """Entries that name machines, in the file's order; of groups that are read."""
     for entry in reading.answers.general:
-        key = reading.keys.get(entry.key) or next((k for k in reading.keys.values() if entry.key in k.was), None)
+        key = reading.key(entry)
         if key and key.kind in ("host", "hosts", "ip") and key.name != "CONFIG_VCENTER_HOST":
             is_read = not reading.unmet(key.group) and entry is reading.entry(key.name)
             if entry.value and not entry.joined and is_read:
@@ -81,7 +80,7 @@ def _hosts(reading: Reading) -> Iterator[Finding]:
                 yield _BOOK.finding(
                     "packstack-loopback", reading.file, entry.line,
                     f"{host} is every machine's own: each would look for {entry.key} on itself",
-                    f"{entry.key}=, and the machine's address on the network that they share",
+                    "write the machine's address on the network that they share",
                 )  # fmt: skip
 
 
@@ -97,7 +96,7 @@ def _left_out(reading: Reading) -> Iterator[Finding]:
         yield _BOOK.finding(
             "packstack-local-default", reading.file, first.line,
             f"{name} is left out: it becomes the address by which the machine that runs Packstack reaches the outside",
-            f"{name}={controller or 'the address that is meant'}",
+            f"{name}={controller or 'ADDRESS'}",
         )  # fmt: skip
 
 
@@ -113,7 +112,7 @@ def _lab_hosts(reading: Reading) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "packstack-foreign-host", reading.file, entry.line,
                 f"{', '.join(foreign)} is no node of lab {lab.name}: Packstack stops, as port 22 there does not answer",
-                f"one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
+                f"write one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
             )  # fmt: skip
     controller = reading.entry("CONFIG_CONTROLLER_HOST")
     mine = [str(nic.address.ip) for nic in lab.controller.nics]
@@ -122,7 +121,7 @@ def _lab_hosts(reading: Reading) -> Iterator[Finding]:
         given = controller.value
         yield _BOOK.finding(
             "packstack-controller", reading.file, controller.line,
-            f"{given} is {owners.get(given, given)}; the lab's controller is {lab.controller.name}",
+            f"{given} is {owners.get(given, given)}, and the lab looks for its services on {lab.controller.name}",
             f"{controller.key}={wanted.address.ip if wanted else mine[0]}",
         )  # fmt: skip
 
@@ -166,8 +165,8 @@ def _bridges(reading: Reading) -> Iterator[Finding]:
                 f"{effect}: {wrong} is not of the form {form}", f"{pairs.key}={form}",
             )  # fmt: skip
             return
-    known = {_side(pair, 1) for pair in _split(reading.value(f"{prefix}_MAPPINGS"))}
-    with_nic = {_side(pair, 0) for pair in _split(ifaces.value if ifaces else "")}
+    known = {_side(pair, 1) for pair in _split(reading.value(f"{prefix}_MAPPINGS"))} - {""}
+    with_nic = {_side(pair, 0) for pair in _split(ifaces.value if ifaces else "")} - {""}
     yield from _bridge_names(reading, maps, ifaces, known, with_nic)
     for bridge in _addresses(computes) if computes else ():
         places = (("_MAPPINGS", known), ("_IFACES", with_nic))
@@ -175,7 +174,8 @@ def _bridges(reading: Reading) -> Iterator[Finding]:
         if computes is not None and missing:
             yield _BOOK.finding(
                 "packstack-bridges", reading.file, computes.line,
-                f"Packstack stops: {bridge} is not in {' nor in '.join(missing)}", f"add {bridge} there",
+                f"Packstack stops: {bridge} is not in {' nor in '.join(missing)}",
+                f"add {bridge} to {' and '.join(missing)}, or remove it here",
             )  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def _bridge_names(
         yield _BOOK.finding(
             "packstack-bridges", reading.file, ifaces.line,
             f"no network is mapped to {', '.join(lost)}: nothing ever goes through it",
-            f"map one to it, or one of {', '.join(sorted(known))} here",
+            f"add one to {ifaces.key.replace('_IFACES', '_MAPPINGS')}, or write {' or '.join(sorted(known))} here",
         )  # fmt: skip
 
 
@@ -244,8 +244,8 @@ def _devices(reading: Reading) -> Iterator[Finding]:
                 near = nearest(device, known)
                 yield _BOOK.finding(
                     "packstack-interface", reading.file, entry.line,
-                    f"no node of lab {lab.name} has a NIC called {device}",
-                    f"write {near}" if near else f"one of {', '.join(sorted(known))}",
+                    f"no node of lab {lab.name} has a NIC called {device}: what Packstack sets up on it fails",
+                    f"write {near}" if near else f"write {' or '.join(sorted(known - {'lo'}))}",
                 )  # fmt: skip
 
 
@@ -265,7 +265,7 @@ def _ranges(reading: Reading) -> Iterator[Finding]:
             continue
         if effect := _collision(reading, network, seen, is_floating="FLOAT" in entry.key):
             yield _BOOK.finding(
-                "packstack-overlap", reading.file, entry.line, f"{network} {effect}", "choose a range that nobody uses"
+                "packstack-overlap", reading.file, entry.line, f"{network} {effect}", "write a range that nobody uses"
             )
         if "PROVISION" not in entry.key:  # the demo's and Tempest's may well be the same
             seen.append((entry.key, network))
@@ -276,7 +276,7 @@ def _collision(
 ) -> str:
     for other, taken in seen:
         if taken.overlaps(network):
-            return f"overlaps {other}, {taken}"
+            return f"overlaps {other}, {taken}: one address would be in two places"
     lab = reading.scope.lab
     for each in lab.networks if lab else ():
         is_meant = is_floating and lab is not None and each.name == lab.stack.external_network
@@ -307,7 +307,7 @@ def _passwords(reading: Reading) -> Iterator[Finding]:
     effect = f"{names}: Packstack makes up a password of its own for each, and writes it into this file"
     if reading.table.is_before(reading.release, PLACEHOLDER):
         effect = f"{names}: Packstack {reading.release} knows no placeholder, so that word becomes the password"
-    fix = "CONFIG_DEFAULT_PASSWORD=, for all that are PW_PLACEHOLDER"
+    fix = "CONFIG_DEFAULT_PASSWORD=..., which stands for every PW_PLACEHOLDER"
     if "CONFIG_DEFAULT_PASSWORD" not in reading.keys:
         fix = "write a password"
     yield _BOOK.finding("packstack-placeholder", reading.file, left[0].line, effect, fix)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stacklab.lint.ini import Answers, Entry
-from stacklab.lint.packstack_keys import OVN_DEFAULT, PYTHON3, Key, Table
 from stacklab.lint.scope import Scope
+from stacklab.packstack_keys import Key, Table
+
+PYTHON3 = "stein"  # the first that reads with Python 3's parser; packstack@stein-eol:packstack/installer/run_setup.py
+NO_NOVA_NETWORK = "ocata"
+OVN_DEFAULT = "stein"  # before, CONFIG_NEUTRON_L2_AGENT was openvswitch where nothing was said
+# Where the machine that runs Packstack stands in for what is left out; other keys for hosts are empty by default.
+HOSTS = (
+    "CONFIG_CONTROLLER_HOST", "CONFIG_COMPUTE_HOSTS", "CONFIG_NETWORK_HOSTS", "CONFIG_AMQP_HOST",
+    "CONFIG_MARIADB_HOST", "CONFIG_REDIS_HOST",
+)  # fmt: skip
+PLACEHOLDER = "juno"  # the first that replaces PW_PLACEHOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +38,17 @@ class Reading:
 
     @functools.cached_property
     def keys(self) -> Mapping[str, Key]:
-        """The release's keys, by the names that its package has where the table of releases says so."""
-        keys = dict(self.table.keys_of(self.release))
-        release = self.scope.release
-        for name, old in release.mapping("renamed").items() if release else ():
-            if key := keys.pop(name, None):
-                keys.update({each: dataclasses.replace(key, name=each, was=()) for each in old.split()})
-        for name in release.words("lacks") if release else ():
-            keys.pop(name, None)
-        return keys
+        """The release's keys, by the names that it has for them."""
+        return self.table.keys_of(self.release)
+
+    @functools.cached_property
+    def _heirs(self) -> Mapping[str, Key]:
+        """The keys that deprecated names stand for."""
+        return {old: key for key in reversed(list(self.keys.values())) for old in key.was}
+
+    def key(self, entry: Entry) -> Key | None:
+        """What an entry is for, by its own or by a deprecated name."""
+        return self.keys.get(entry.key) or self._heirs.get(entry.key)
 
     @functools.cached_property
     def given(self) -> Mapping[str, Entry]:

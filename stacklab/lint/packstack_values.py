@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.ini import Entry
-from stacklab.lint.packstack_keys import HOSTS, Key
-from stacklab.lint.packstack_read import Reading
+from stacklab.lint.packstack_read import HOSTS, Reading
+from stacklab.packstack_keys import Key
 from stacklab.spec.values import nearest
 
 _VALIDATORS = "packstack@26.0.0:packstack/installer/validators.py"
@@ -37,16 +37,11 @@ _Check = Callable[[str, Key, Reading], tuple[str, str, str] | None]  # rule, eff
 def check(reading: Reading) -> Iterator[Finding]:
     """Every finding of this module's rules; keys of groups that are not read may hold anything."""
     for entry in reading.answers.general:
-        key = reading.keys.get(entry.key) or _heir(reading, entry)
+        key = reading.key(entry)
         if key is None or entry.joined or reading.unmet(key.group):
             continue
         if found := _first(entry, key, reading):
             yield _BOOK.finding(found[0], reading.file, entry.line, found[1], found[2])
-
-
-def _heir(reading: Reading, entry: Entry) -> Key | None:
-    """The key that a deprecated name stands for."""
-    return next((key for key in reading.keys.values() if entry.key in key.was), None)
 
 
 def _first(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
@@ -60,12 +55,12 @@ def _first(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | N
 
 def _empty(entry: Entry, key: Key) -> tuple[str, str, str] | None:
     what = f" (the default, {key.default}, is for a key that is left out)" if key.default else ""
-    fix = f"{entry.key}=" + ("a password of letters and digits" if key.is_secret else key.default or "a value")
+    fix = "write a password of letters and digits" if key.is_secret else f"{entry.key}={key.default or 'ADDRESS'}"
     if key.is_filled:
         return "packstack-empty", f"Packstack stops: {entry.key} may not be empty{what}", fix
     if key.kind == "yn" or key.name in HOSTS:
         then = "it counts as n" if key.kind == "yn" else "no machine gets that role"
-        return "packstack-empty", f"{entry.key} is empty, and stays it{what}: {then}", fix
+        return "packstack-empty", f"{entry.key} is empty, and stays so{what}: {then}", fix
     return None
 
 
@@ -86,7 +81,7 @@ def _quoted(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | 
     effect = f"Packstack stops: {value} is none of {_choices(key)}"
     if not key.words and key.kind not in ("yn", "bool"):
         effect = "the quotes become part of the value"
-    return "packstack-quoted", effect, f"{entry.key}={'the same without quotes' if key.is_secret else bare}"
+    return "packstack-quoted", effect, "write the same without quotes" if key.is_secret else f"{entry.key}={bare}"
 
 
 def _comment(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
@@ -127,7 +122,7 @@ def _word(entry: Entry, key: Key) -> tuple[str, str, str] | None:
     if wrong is None:
         return None
     near = nearest(wrong, key.words)
-    fix = f"write {near}" if near else f"one of {', '.join(key.words)}"
+    fix = f"write {near}" if near else f"write one of {', '.join(key.words)}"
     return "packstack-word", f"Packstack stops: {wrong} is none of {', '.join(key.words)}", fix
 
 
@@ -151,7 +146,7 @@ def _address(entry: Entry, key: Key) -> tuple[str, str, str] | None:
             ipaddress.ip_network(entry.value, strict=False)
     except ValueError:
         if key.kind == "ip":
-            return "packstack-address", f"Packstack stops: {entry.value} is no address", "write an address, no name"
+            return "packstack-address", f"Packstack stops: {entry.value} is no address", "write an address"
         effect = f"{entry.value} is no range of addresses; Packstack takes it, and the network is never made"
         return "packstack-address", effect, f"{entry.key}={key.default or '10.3.4.0/22'}"
     return None

@@ -49,7 +49,7 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
         elif line[0] == ";":
             yield _BOOK.finding(
                 "conf-semicolon", file, number, "the comment becomes an option of its own: only # begins one here",
-                "# instead of ;",
+                "write # instead of ;",
             )  # fmt: skip
         elif "=" not in line:
             yield _BOOK.finding(
@@ -59,7 +59,7 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
         elif not section:
             yield _BOOK.finding(
                 "conf-no-section", file, number, "the option is lost: no [section] stands above it",
-                "[DEFAULT] above it",
+                "write [DEFAULT], or the section that is meant, above it",
             )  # fmt: skip
         else:
             yield from _value(file, number, *(part.strip() for part in line.split("=", 1)))
@@ -77,15 +77,16 @@ def _section(file: str, number: int, line: str) -> Iterator[Finding]:
         yield _BOOK.finding(
             "conf-section-blank", file, number,
             f"only the first word counts: what follows goes into [{inside.split()[0]}]",
-            "a section's name of one word; others need a plugin or local.sh",
+            "write a name of one word; other sections need a plugin or local.sh",
         )  # fmt: skip
 
 
 def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
     if re.search(r"\s#", value):
         yield _BOOK.finding(
-            "conf-comment", file, number, "the comment becomes part of the value", "the comment on a line of its own"
-        )
+            "conf-comment", file, number,
+            "the comment becomes part of the value", "put the comment on a line of its own",
+        )  # fmt: skip
         return
     evaluated = re.sub(r"\\(.)", r"\1", value)  # by `read`
     try:
@@ -96,24 +97,24 @@ def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
     if not tokens:
         yield _BOOK.finding(
             "conf-quotes", file, number, f"the quote is never closed: {name} is lost",
-            r"\\" + '" for a quote that is to stay',
+            r'write \\" for a quote that is to stay',
         )  # fmt: skip
     elif len(tokens) > 1:
         yield _BOOK.finding(
             "conf-value-blank", file, number,
             f"the quotes end where they look to begin: {name} gets the first word alone",
-            f"{name} = ONE TWO without quotes",
+            f"{name} = ONE TWO, without quotes",
         )  # fmt: skip
     elif re.search(r'(?<!\\)"', evaluated) and '"' in value:
         yield _BOOK.finding(
-            "conf-quotes", file, number, "the quotes are eaten by the shell", f"{name} = VALUE without quotes"
+            "conf-quotes", file, number, "the quotes are eaten by the shell", f"{name} = VALUE, without quotes"
         )
     elif re.search(r"(?<!\\)(\\\\)*\\(?![\\\"$`])", value):
-        yield _BOOK.finding("conf-backslash", file, number, "a single backslash is dropped", r"\\ for each")
+        yield _BOOK.finding("conf-backslash", file, number, "a single backslash is dropped", r"write \\ for each")
     elif re.search(r"(^|\s)\*(\s|$)", value):
         yield _BOOK.finding(
             "conf-glob", file, number, "the shell puts the names of the files in DevStack's directory there",
-            f"{name} = the names themselves, or the option's own word for all",
+            "write the names themselves, or the option's own word for all",
         )  # fmt: skip
     for word in words[:1]:
         yield from _expansions(file, number, word)
@@ -127,6 +128,6 @@ def _expansions(file: str, number: int, word: shell.Word) -> Iterator[Finding]:
         what = f"${found[1]}" if found[1] else "$$" if found[2] else "a backtick"
         yield _BOOK.finding(
             "conf-expansion", file, number, f"{what} is replaced by the shell before the value is stored",
-            f"\\\\{what}" if found[1] else "a value without it",
+            f"write \\\\{what}, if it is to stay" if found[1] else "write a value without it",
         )  # fmt: skip
         return

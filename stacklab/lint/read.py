@@ -33,12 +33,13 @@ def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
         if stat.S_ISDIR(status.st_mode):
             return None, (_directory(path),)
         if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-            return None, (_BOOK.finding("file-unread", name, 0, "this is no regular file", "the path of a file"),)
+            effect = "this is no regular file, so it is not read"
+            return None, (_BOOK.finding("file-unread", name, 0, effect, "give the path of a file"),)
         if status.st_size > LIMIT:
             size = f"{status.st_size / LIMIT:.1f} MiB"
             return None, (_BOOK.finding(
                 "file-too-big", name, 0, f"{size}, more than the 1 MiB that is read: this is no answer file",
-                "the path of the answer file itself",
+                "give the path of the answer file itself",
             ),)  # fmt: skip
         data = path.read_bytes()
     except OSError as error:
@@ -61,7 +62,7 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
     if b"\0" in data:
         line = data[: data.index(b"\0")].count(b"\n") + 1
         effect = "there are zero bytes in it: this is no text"
-        return None, (_BOOK.finding("file-binary", name, line, effect, "the path of the answer file itself"),)
+        return None, (_BOOK.finding("file-binary", name, line, effect, "give the path of the answer file itself"),)
     findings = []
     if data.startswith(codecs.BOM_UTF8):
         data = data.removeprefix(codecs.BOM_UTF8)
@@ -91,5 +92,5 @@ def _looks_utf16(data: bytes) -> bool:
 
 def _directory(path: Path) -> Finding:
     inside = [str(path / name) for name in _ANSWERS if (path / name).is_file()]
-    fix = " ".join(inside) if inside else "the path of a file in it"
-    return _BOOK.finding("file-unread", str(path), 0, "this is a directory", fix)
+    fix = f"give {' '.join(inside) if inside else 'the path of a file in it'}"
+    return _BOOK.finding("file-unread", str(path), 0, "this is a directory, and nothing in it is read", fix)

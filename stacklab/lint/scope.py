@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from stacklab.lint.finding import Finding
 from stacklab.model import Lab, Node
 from stacklab.releases import Release
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """A text file that was read; `name` is how messages call it."""
 
     name: str
     text: str
 
-    @property
+    @cached_property
     def lines(self) -> tuple[str, ...]:
         """Its lines without their ends; a carriage return stays, for a rule to find."""
         return tuple(self.text.removesuffix("\n").split("\n")) if self.text else ()

@@ -49,10 +49,10 @@ def node_of(path: PurePath, *, is_alone: bool) -> str:
 
 
 def _release(source: Source, kind: Kind, said: str) -> Release | None:
-    """What the user says, else what the file's own branches say, else the newest."""
+    """What the user says, else what a shell file's branches say, else the newest; None: the linter looks for itself."""
     known = releases.of(kind.installer)
     if kind not in SHELL:
-        return known.get(said) or _newest(kind)
+        return known.get(said)
     rc = load(source, kind, Scope())
     if kind is Kind.CONTRAIL:
         return known.get(said) or known.get(rc.value("CONTRAIL_BRANCH")) or _newest(kind)

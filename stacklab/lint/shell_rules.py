@@ -79,17 +79,17 @@ def _words(rc: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "shell-blank-around-equals", rc.file, call.line,
                 f"bash runs a command called {call.name} (not found); the variable stays unset",
-                f"{call.name}=... without blanks around =",
+                f"{call.name}=..., without blanks around =",
             )  # fmt: skip
         elif call.name == "exit":
             yield _BOOK.finding(
                 "shell-exit", rc.file, call.line, "the file is sourced, so this ends the installer itself",
-                "return, or nothing" if not call.conditional else "return",
+                "remove the line, or write return" if not call.conditional else "write return",
             )  # fmt: skip
         elif call.name == "set" and first and "=" in first and not first.startswith(("-", "+")):
             yield _BOOK.finding(
                 "shell-command", rc.file, call.line, "`set` sets no variable in bash: it stays unset",
-                f"{first.partition('=')[0]}=... without set",
+                f"{first.partition('=')[0]}=..., without set",
             )  # fmt: skip
         elif not call.conditional:
             yield from _unknown(rc, call)
@@ -102,13 +102,13 @@ def _prefixed(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
         yield _BOOK.finding(
             "shell-blank-around-equals", rc.file, call.line,
             f"bash takes what follows the blank for a command, with {name} empty for it alone; {name} stays unset",
-            f"{name}=... without a blank after =",
+            f"{name}=..., without a blank after =",
         )  # fmt: skip
         return
     yield _BOOK.finding(
         "shell-second-word", rc.file, call.line,
         f"bash takes the second word for a command, with {name} for it alone; {name} stays unset",
-        f'{name}="..." with the whole value in quotes',
+        f'{name}="...", with the whole value in quotes',
     )  # fmt: skip
 
 
@@ -130,11 +130,11 @@ def _unknown(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
     elif call.name.endswith(":") and _VARIABLE.fullmatch(call.name[:-1]):
         fix = f"{call.name[:-1]}=..."
     elif _VARIABLE.fullmatch(call.name):
-        fix = f"{call.name}=... or a # before it"
+        fix = f"{call.name}=... or # before it"
     elif call.name.startswith("[") and "|" not in call.name and call.name.endswith("]") and not call.args:
-        fix = "nothing: sections belong into local.conf"
+        fix = "remove the line: sections belong into local.conf"
     elif call.name.startswith("//") or call.name == ";":
-        fix = "# begins a comment"
+        fix = "write # where a comment begins"
     else:
         return
     yield _BOOK.finding(
@@ -160,7 +160,7 @@ def _metacharacters(rc: Localrc) -> Iterator[Finding]:
             continue  # A=1; B=2 and A=1 && b are meant so
         yield _BOOK.finding(
             "shell-metacharacter", rc.file, number, effects[found[3]].format(name=found[1]),
-            f"{found[1]}='...' in single quotes, or letters and digits only",
+            f"{found[1]}='...', in single quotes, or letters and digits only",
         )  # fmt: skip
 
 
@@ -232,7 +232,7 @@ def _characters(rc: Localrc) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "shell-typographic", rc.file, number,
                 f"{what} (U+{ord(found):04X}) quotes and separates nothing: bash makes it part of the value",
-                f"{plain[what.split()[-1]]} instead",
+                f"write {plain[what.split()[-1]]} instead",
             )  # fmt: skip
 
 

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 
 import yaml
 
-from stacklab.spec import source
+from stacklab.lint.book import Book
+from stacklab.lint.finding import Finding
+from stacklab.lint.scope import Source
+from stacklab.spec import source as spec_source
 
 DEEPEST = 20  # levels that are searched; a globals.yml has three
 
 _STANDARD = "tag:yaml.org,2002:"
+# Ansible, too, takes libyaml's parser where it is there.
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,32 @@ class Broken:
 def parse(text: str, name: str) -> Entry | Broken:
     """The whole file as one entry without a key, or why it cannot be read."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        problem = source.parse(text, name).problems[0]  # it says the same in plainer words
+        problem = spec_source.parse(text, name).problems[0]  # it says the same in plainer words
         return Broken(problem.line, problem.wrong, problem.right)
     return Entry("", 0, root if root is not None else yaml.ScalarNode(f"{_STANDARD}null", ""))
+
+
+def mapping(source: Source, book: Book, rule: str, example: str) -> Entry | Finding:
+    """The file's variables, or the one finding that there are none; `example` is what would be some."""
+    root = parse(source.text, source.name)
+    if isinstance(root, Broken):
+        fix = root.right or "mend the quotes or the indentation there"
+        return book.finding(rule, source.name, root.line, f"Ansible stops: {root.wrong}", fix)
+    if root.kind != "map":
+        what = "is empty" if root.kind == "null" else "is no mapping"
+        return book.finding(rule, source.name, 0, f"the file {what}: Ansible stops", f"write {example}")
+    return root
+
+
+def doubles(root: Entry, book: Book, rule: str, file: str) -> Iterator[Finding]:
+    """A finding for each key that is given again."""
+    for entry, first in twice(root):
+        yield book.finding(
+            rule, file, entry.line, f"{entry.key} is also in line {first}, which is ignored: the last one wins",
+            f"remove line {first} or line {entry.line}",
+        )  # fmt: skip
 
 
 def entries(node: yaml.Node) -> Iterator[Entry]:

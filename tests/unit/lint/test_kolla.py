@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
 
-from stacklab import releases, spec
+from stacklab import lint, releases, spec
 from stacklab.lint import kolla
 from stacklab.lint.kolla_names import names
 from stacklab.lint.scope import Scope, Source
@@ -204,3 +204,11 @@ def test_the_address_that_is_proposed_is_free(lab: Scope) -> None:
 
 def test_a_labs_passwords_are_filled_later(lab: Scope) -> None:
     assert told("a:\nb:\n", lab, name="passwords.yml") == []
+
+
+@pytest.mark.parametrize("path", ["/etc/kolla/inventory/lab", "/opt/multinode"])
+def test_a_labs_inventory_is_linted_by_whatever_name(path: str, lab: Scope) -> None:
+    assert lab.lab is not None
+    text = "[control]\ncontroller\n[network]\ncontroller\n[compute]\nnobody\n"
+    found = lint.lint_lab(lab.lab, {"controller": {PurePosixPath(path): text}})
+    assert [(each.file, each.line, each.rule) for each in found] == [(f"controller:{path}", 6, "kolla-inventory-host")]

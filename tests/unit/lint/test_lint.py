@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stacklab import lint
 from stacklab.errors import LabError
 from stacklab.lint import detect, local_conf, post_config, read
+from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 
 HEAD = "[[local|localrc]]\n"
@@ -38,6 +39,9 @@ def rules(*paths: Path, release: str = "") -> list[str]:
         ("answers.txt", "CONFIG_GLANCE_INSTALL = y\n", lint.Kind.PACKSTACK),
         ("mine.yml", "network_interface: eth0\n", lint.Kind.KOLLA),
         ("multinode", "[control]\nnode1\n", lint.Kind.KOLLA),
+        ("inventory/lab", "# mine\nnode1 ansible_host=10.0.0.1\n[control]\nnode1\n", lint.Kind.KOLLA),
+        ("hosts", "[baremetal:children]\ncontrol\n", lint.Kind.KOLLA),
+        ("hosts", "[web]\nnode1\n", None),
         ("mine.yaml", "provider_config:\n", lint.Kind.OPENSDN),
         ("README", "Hello\n", None),
         ("mine.yaml", "a: 1\n", None),
@@ -108,6 +112,54 @@ def test_the_release_is_said_or_in_the_branches_or_the_newest(tmp_path: Path) ->
     assert "devstack-inert" not in rules(path, release="juno")
     path.write_text("MULTI_HOST=True\nNOVA_BRANCH=juno-eol\n")
     assert "devstack-inert" not in rules(path)
+
+
+def test_a_kolla_or_packstack_file_may_say_its_release_itself(tmp_path: Path) -> None:
+    (tmp_path / "globals.yml").write_text('openstack_release: "2026.1"\nkolla_internal_address: 10.0.0.9\n')
+    assert rules(tmp_path / "globals.yml") == []
+    assert rules(tmp_path / "globals.yml", release="2025.2") == ["kolla-release"]
+    (tmp_path / "answers.txt").write_text("[general]\nCONFIG_NOVA_NETWORK_PUBIF=eth0\n")
+    assert rules(tmp_path / "answers.txt") == []
+    assert rules(tmp_path / "answers.txt", release="2025.1") == ["packstack-gone-key"]
+
+
+def test_a_rule_has_its_say_some_times_in_a_file_and_then_counts(tmp_path: Path) -> None:
+    for name, times in (("few", 20), ("many", 23)):
+        (tmp_path / name).mkdir()
+        text = "[[local|localrc]]\n[[post-config|$NOVA_CONF]]\n[DEFAULT]\n" + "; x\n" * times
+        (tmp_path / name / "local.conf").write_text(text)
+    found = lint.lint_files([tmp_path / name / "local.conf" for name in ("few", "many")])
+    few, many = ([each for each in found if each.rule == "conf-semicolon" and name in each.file]
+                 for name in ("few", "many"))  # fmt: skip
+    assert len(few) == len(many) == 20
+    assert [each.line for each in many] == list(range(4, 24))
+    assert "more" not in few[-1].effect
+    assert [" (and 3 more" in each.effect for each in many] == [False] * 19 + [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("answers.txt", "CONFIG_FOO_{}=y"), ("globals.yml", "enable_cindr{}: yes"), ("localrc", "CONTRAIL_SR{}=y"),
+        ("local.conf", "[[post-confg{}|$NOVA_CNF{}]]"), ("multinode", "[g{0}:children]\nh{0}"),
+        ("passwords.yml", "a{}_password:"),
+    ],
+)  # fmt: skip
+def test_thousands_of_mistakes_take_no_minutes(tmp_path: Path, name: str, line: str) -> None:
+    first = {"answers.txt": "[general]\n", "multinode": "[control]\n", "localrc": "INSTALL_PROFILE=ALL\n"}.get(name, "")
+    (tmp_path / name).write_text(first + "".join(f"{line.format(at, at)}\n" for at in range(25_000)))
+    started = time.process_time()
+    found = lint.lint_files([tmp_path / name])
+    assert time.process_time() - started < 6
+    assert found
+
+
+def test_only_the_first_words_are_compared_with_all_that_are_known() -> None:
+    nearest = Near([f"word{number}" for number in range(20_000)])
+    assert nearest("word1x") == "word1"
+    assert [bool(nearest(f"word{number}x")) for number in range(2, 12)] == [True] * 9 + [False]
+    assert nearest("word1x") == "word1", "what was found once is still known"
+    assert Near(["word"])("word" * 100) == ""
 
 
 def test_clouds_in_directories_of_their_own_are_not_compared(tmp_path: Path) -> None:

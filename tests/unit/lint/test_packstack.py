@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import configparser
-import dataclasses
 from pathlib import Path
 
 import pytest
 
 from stacklab import releases, spec
 from stacklab.lint import ini, packstack
-from stacklab.lint.packstack_keys import table
 from stacklab.lint.scope import Scope, Source
 from stacklab.model import Installer
+from stacklab.packstack_keys import table
+from stacklab.releases import Release
 
 HEAD = "[general]\n"
 HOSTS = (
@@ -20,6 +20,7 @@ HOSTS = (
     "CONFIG_AMQP_HOST=10.0.5.10\nCONFIG_MARIADB_HOST=10.0.5.10\nCONFIG_REDIS_HOST=10.0.5.10\n"
 )
 ICEHOUSE = Scope(release=releases.of(Installer.PACKSTACK)["icehouse"])
+NEWEST = Scope(release=releases.of(Installer.PACKSTACK)["2025.1"])
 
 
 def told(text: str, scope: Scope | None = None) -> list[str]:
@@ -170,11 +171,12 @@ def test_the_release_is_guessed_by_the_keys() -> None:
     nova = "CONFIG_NEUTRON_INSTALL=n\nCONFIG_NOVA_NETWORK_MANAGER=nova.network.manager.FlatDHCPManager\n"
     assert told(HEAD + nova) == []
     assert told(HEAD + "CONFIG_NEUTRON_INSTALL=n\n") == ["nova-network:2"]
+    assert table().guess(["CONFIG_NOVA_API_HOST", "CONFIG_QPID_HOST"]) == "havana"
+    assert table().guess(["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]) == "2025.1"
 
 
 def test_a_release_that_is_given_is_not_guessed() -> None:
-    newest = Scope(release=next(iter(releases.of(Installer.PACKSTACK).values())))
-    assert told(HEAD + "CONFIG_NOVA_NETWORK_PUBIF=eth0\n", newest) == ["gone-key:2"]
+    assert told(HEAD + "CONFIG_NOVA_NETWORK_PUBIF=eth0\n", NEWEST) == ["gone-key:2"]
     assert told(HEAD + "CONFIG_NOVA_DB_PURGE_ENABLE=y\n", ICEHOUSE) == ["gone-key:2"]
 
 
@@ -221,7 +223,7 @@ def test_values_of_secrets_are_not_shown() -> None:
 
 def test_several_old_names_that_agree_are_one_finding() -> None:
     text = HEAD + "CONFIG_GLANCE_HOST=10.0.5.10\nCONFIG_CINDER_HOST=10.0.5.10\nCONFIG_HEAT_HOST=\n"
-    assert told(text) == ["deprecated-key:3"]
+    assert told(text, NEWEST) == ["deprecated-key:3"]
 
 
 def test_hosts_that_are_left_out_matter_only_where_there_are_several() -> None:
@@ -265,6 +267,14 @@ def test_bridges_meet_their_networks_and_interfaces(maps: str, ifaces: str, comp
     assert told(text) == rules
 
 
+def test_the_routers_own_bridge_needs_no_network_up_to_kilo() -> None:
+    text = f"{HEAD}CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS=physnet1:br-eth1\nCONFIG_NEUTRON_OVS_BRIDGE_IFACES=br-ex:eth2\n"
+    kilo = Scope(release=releases.of(Installer.PACKSTACK)["kilo"])
+    assert told(f"{text}CONFIG_NEUTRON_L3_EXT_BRIDGE=br-ex\n", kilo) == []
+    (found,) = packstack.lint(Source(name="f", text=f"{text}CONFIG_NEUTRON_L3_EXT_BRIDGE=provider\n"), kilo)
+    assert found.fix == "add one to CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS, or write br-eth1 here"
+
+
 def test_icehouse_took_the_placeholder_for_a_password() -> None:
     text = HEAD + "CONFIG_KEYSTONE_ADMIN_PW=PW_PLACEHOLDER\n"
     (found,) = packstack.lint(Source(name="f", text=text), ICEHOUSE)
@@ -301,19 +311,21 @@ def test_floating_addresses_may_be_on_the_external_network_alone(lab: Scope) -> 
     assert told(HEAD + HOSTS + "CONFIG_PROVISION_DEMO_FLOATRANGE=10.0.5.128/25\n", lab) == ["overlap:8"]
 
 
-def test_a_release_whose_package_has_other_names_is_read_by_those() -> None:
-    renamed = {"renamed": ("CONFIG_COMPUTE_HOSTS=CONFIG_NOVA_COMPUTE_HOSTS",), "lacks": ("CONFIG_UNSUPPORTED",)}
-    release = releases.of(Installer.PACKSTACK)["icehouse"]
-    scope = Scope(release=dataclasses.replace(release, traits={**release.traits, **renamed}))
-    assert told(HEAD + "CONFIG_NOVA_COMPUTE_HOSTS=10.0.5.11\n", scope) == []
-    assert told(HEAD + "CONFIG_COMPUTE_HOSTS=10.0.5.11\nCONFIG_UNSUPPORTED=n\n", scope) == ["gone-key:2", "gone-key:3"]
+@pytest.mark.parametrize("release", releases.of(Installer.PACKSTACK).values(), ids=lambda row: row.name)
+def test_what_a_release_calls_otherwise_it_has_by_that_name_alone(release: Release) -> None:
+    own = table().keys_of(release.name)
+    for new, old in release.mapping("renamed").items():
+        assert new not in own
+        assert set(old.split()) <= own.keys()
+    assert release.mapping("needed").keys() <= own.keys()
 
 
 def test_havana_has_its_own_names() -> None:
     scope = Scope(release=releases.of(Installer.PACKSTACK)["havana"])
     text = HEAD + "CONFIG_NOVA_API_HOST=10.0.5.10\nCONFIG_MYSQL_HOST=10.0.5.10\nCONFIG_QPID_HOST=10.0.5.10\n"
     assert told(text, scope) == []
-    assert told(HEAD + "CONFIG_CONTROLLER_HOST=10.0.5.10\n", scope) == ["gone-key:2"]
+    (gone,) = packstack.lint(Source(name="f", text=HEAD + "CONFIG_AMQP_HOST=10.0.5.10\n"), scope)
+    assert (gone.rule, gone.fix) == ("packstack-gone-key", "write CONFIG_QPID_HOST")
 
 
 def test_with_subnets_an_interface_is_a_range(lab: Scope) -> None:
