@@ -30,7 +30,7 @@ HELP = {
     "checks": "--no-checks returns when the nodes answer, without checking them",
     "force": "build it anew, with today's packages",
     "rest of validate": "spec files; if left out: all of labs/",
-    "rest of answers_lint": "files, or one lab's name",
+    "rest of answers_lint": "files, or names of labs",
     "rest of answers_releases": "installers: contrail, opensdn, devstack, packstack, kolla",
     "rest of exec_": "the command stands behind `--`",
     "follow": "keep printing what comes (Ctrl-C ends it)",
@@ -245,32 +245,35 @@ def doctor(_c: Any, rest: list[str] | None = None) -> None:
 @lab_task
 def answers_render(_c: Any, name: str, node: str = "", out: str = "") -> None:
     """Show a lab's answer files and the order of what is done with them; --out DIR writes them, with the secrets."""
-    from stacklab import answers
     from stacklab.views import answers as views
     from stacklab.workflow import answers as workflow
 
     lab = spec.load(spec.find(name, LABS))
+    workflow.check_node(lab, node)
     with session() as context:
-        found = workflow.rendered(context, lab)[0] if out else workflow.preview(lab, context.runner)
-    found = workflow.only(found, node, lab)
+        found = workflow.only(workflow.rendered(context, lab)[0] if out else workflow.preview(lab, context.runner), node)
+        steps = workflow.steps(lab, context.runner)
     if out:
-        written = workflow.write(found, Path(out))
+        written = workflow.write(found, Path(out).expanduser())
         print("\n".join(f"wrote {path}" for path in written) or "nothing changed")
-        return
-    if node:
+    elif not steps:
+        print(f"lab {name} has no installer: there is nothing to render (stack: installer: in its spec)")
+    elif node:
         print("\n".join(views.texts(found)))
     else:
-        show(views.files(found), views.steps(answers.steps(lab)))
+        show(views.files(found), views.steps(steps))
     views.to_stderr(workflow.notes(lab))
 
 
 @lab_task
 def answers_steps(_c: Any, name: str) -> None:
     """Show what is done with a lab's answer files: every command, in order, with its node and user."""
-    from stacklab import answers
     from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
 
-    print("\n".join(views.script(answers.steps(spec.load(spec.find(name, LABS))))))
+    with session() as context:
+        steps = workflow.steps(spec.load(spec.find(name, LABS)), context.runner)
+    print("\n".join(views.script(steps)))
 
 
 @lab_task

@@ -209,7 +209,9 @@ class Mirrors:
 
     pip: str = ""
     apt: str = ""
-    git: tuple[tuple[str, str], ...] = ()  # what git takes instead of which beginning of a URL; the host's own alone
+    # The host's own alone:
+    git: tuple[tuple[str, str], ...] = ()  # what git takes instead of which beginning of a URL
+    authorities: tuple[tuple[str, str], ...] = ()  # name and PEM of what it trusts beside its distribution's
 
 
 NO_MIRRORS = Mirrors()

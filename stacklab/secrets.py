@@ -43,7 +43,8 @@ def _kept(path: Path) -> dict[str, str]:
     except OSError as error:
         raise LabError(f"{path} can't be read: {error.strerror}", hint=f"ls -l {path}") from error
     except (ValueError, AttributeError) as error:
-        raise LabError(f"{path} is damaged: {error}", hint="./invoke lab.destroy the lab, then lab.up") from error
+        hint = f"./invoke lab.destroy {path.parent.name}, then lab.up"
+        raise LabError(f"{path} is damaged: {error}", hint=hint) from error
 
 
 def _given(source: SecretSource, known: Mapping[str, str]) -> str:

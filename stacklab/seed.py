@@ -21,7 +21,7 @@ from stacklab.model import NIC, Lab, NetworkMode, NetworkStyle, Node
 _USER = "stack"
 _HOME = "home/stack"
 _STACKS = ("/opt/stack", "/etc/kolla")  # directories of the answers that are `stack`'s own
-_SYSTEMS = ("/etc/pip.conf", "/etc/gitconfig", "/etc/apt", "/etc/profile.d")  # everybody reads them
+_SYSTEMS = ("/etc/pip.conf", "/etc/gitconfig", "/etc/apt", "/etc/profile.d", "/usr/local/share")  # everybody reads them
 _MTIME = 1  # not 0: some tars warn of an "implausibly old time stamp"
 _BLOCK = 1024 * 1024  # a disk's size; QEMU wants whole sectors
 

@@ -77,7 +77,7 @@ def preview(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> Rendered:
     return render(lab, dict.fromkeys(secret_names(lab), PLACEHOLDER), mirrors=mirrors)
 
 
-def steps(lab: Lab) -> tuple[Step, ...]:
+def steps(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Step, ...]:
     """What is done with the files, node by node, in this order."""
     found = installer(lab.stack.installer)
-    return (*host.steps(lab), *found.steps(lab)) if found else ()
+    return (*host.steps(lab, mirrors), *found.steps(lab)) if found else ()

@@ -67,8 +67,9 @@ def clone(node: Node, url: str, ref: str, directory: PurePosixPath) -> Step:
     return Step(
         node=node.name,
         title=f"clone {directory.name} at {ref}",
-        command=f"git init -q {directory} && {git} fetch -q --depth 1 {url} {ref} && {git} checkout -q -f FETCH_HEAD",
-        done=f"{git} rev-parse -q --verify HEAD",
+        command=f"git init -q {directory} && {git} fetch -q --depth 1 {url} {ref} && "
+        f"{git} checkout -q -f FETCH_HEAD && {git} config stacklab.ref {ref}",
+        done=f'test "$({git} config stacklab.ref)" = {ref}',
     )
 
 

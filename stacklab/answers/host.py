@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from stacklab.answers.base import Step, bugs_on, is_in_cloud, release_of, shown
 from stacklab.model import Lab, Mirrors, Node, Proxy
 
+AUTHORITIES = PurePosixPath("/usr/local/share/ca-certificates")
 GIT_CONFIG = PurePosixPath("/etc/gitconfig")
 PIP_CONF = PurePosixPath("/etc/pip.conf")
 APT_PROXY = PurePosixPath("/etc/apt/apt.conf.d/90stacklab-proxy")
@@ -18,8 +19,11 @@ PROXY_ENVIRONMENT = PurePosixPath("/etc/profile.d/stacklab-proxy.sh")
 def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str]]:
     """Render them for every node; what the lab's stack says goes before the host's own settings."""
     found: dict[PurePosixPath, str] = {}
-    if pip := lab.stack.mirrors.pip or mirrors.pip:
-        found[PIP_CONF] = _pip(lab, pip)
+    pip = lab.stack.mirrors.pip or mirrors.pip
+    if pip or mirrors.authorities:
+        found[PIP_CONF] = _pip(lab, pip, trusts=bool(mirrors.authorities))
+    for name, text in mirrors.authorities:
+        found[AUTHORITIES / f"stacklab-{name}.crt"] = text
     if mirrors.git:
         found[GIT_CONFIG] = _git(lab, mirrors.git)
     if lab.stack.proxy != Proxy():
@@ -31,13 +35,15 @@ def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str
     return {node.name: dict(found) for node in lab.nodes}
 
 
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """What is done on every node before its installer runs: APT's mirror, and the known bugs' work-arounds."""
+def steps(lab: Lab, mirrors: Mirrors) -> tuple[Step, ...]:
+    """What is done on every node before its installer runs: authorities, APT's mirror, known bugs' work-arounds."""
     found: list[Step] = []
     release = release_of(lab)
     for node in lab.nodes:
         if not is_in_cloud(lab, node):
             continue
+        if mirrors.authorities:
+            found.append(_trust(node))
         if mirror := lab.stack.mirrors.apt:
             found.append(_apt_mirror(node, mirror))
         for bug in bugs_on(lab, release, node):
@@ -46,6 +52,18 @@ def steps(lab: Lab) -> tuple[Step, ...]:
                 for command in bug.commands
             ]
     return tuple(found)
+
+
+def _trust(node: Node) -> Step:
+    anchors = "/etc/pki/ca-trust/source/anchors"
+    return Step(
+        node=node.name,
+        user="root",
+        title="trust the authorities that the host trusts",
+        command=f"if command -v update-ca-certificates; then update-ca-certificates; "
+        f"else cp {AUTHORITIES}/stacklab-*.crt {anchors}/ && update-ca-trust; fi",
+        done=f"ls /etc/ssl/certs/stacklab-*.pem || ls {anchors}/stacklab-*.crt",
+    )
 
 
 def _apt_mirror(node: Node, mirror: str) -> Step:
@@ -73,11 +91,18 @@ def proxy_variables(lab: Lab) -> Mapping[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _pip(lab: Lab, index: str) -> str:
-    host = urlsplit(index).hostname or ""
-    trusted = f"trusted-host = {host}\n" if index.startswith("http://") else ""
+def _pip(lab: Lab, index: str, *, trusts: bool) -> str:
     header = f"# Rendered from {shown(lab.source)}: where this host, or the spec, has Python packages from."
-    return f"{header}\n[global]\nindex-url = {index}\n{trusted}"
+    lines = [header, "[global]"]
+    if index:
+        lines.append(f"index-url = {index}")
+    if index.startswith("http://"):
+        lines.append(f"trusted-host = {urlsplit(index).hostname or ''}")
+    if trusts:  # pip has a list of its own
+        is_debian = lab.images[0].startswith(("debian", "ubuntu"))
+        whole = "/etc/ssl/certs/ca-certificates.crt" if is_debian else "/etc/pki/tls/certs/ca-bundle.crt"
+        lines.append(f"cert = {whole}")
+    return "\n".join([*lines, ""])
 
 
 def _git(lab: Lab, urls: Sequence[tuple[str, str]]) -> str:

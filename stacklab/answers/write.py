@@ -32,7 +32,8 @@ def write_into(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) 
     """Write every file below a directory of the user's, whose other content and modes stay as they are."""
     written = []
     for path, text in _wanted(rendered, root).items():
-        path.parent.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
+        for parent in reversed(path.relative_to(root).parents):
+            (root / parent).mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
         if files.write(path, text.encode(), mode=_FILE_MODE):
             written.append(path)
     return tuple(sorted(written))

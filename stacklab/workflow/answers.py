@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stacklab import answers, lint, record, releases, secrets, spec
-from stacklab.answers import Rendered
+from stacklab.answers import Rendered, Step
 from stacklab.answers.write import digest, write_into
 from stacklab.errors import HostError, LabError
 from stacklab.lint.finding import Finding, Severity
@@ -70,12 +70,21 @@ def preview(lab: Lab, runner: Runner) -> Rendered:
     }
 
 
-def only(found: Rendered, node: str, lab: Lab) -> Rendered:
-    """One node's files, or all where none is named; raises LabError listing the nodes there are."""
-    if node and node not in found:
-        known = ", ".join(found)
+def steps(lab: Lab, runner: Runner) -> tuple[Step, ...]:
+    """What is done with the files on this host's nodes, in order."""
+    return answers.steps(lab, mirrors=host_mirrors(runner))
+
+
+def check_node(lab: Lab, node: str) -> None:
+    """Raise LabError, listing the nodes there are, for one that the lab has not; "" is all of them."""
+    if node and node not in {each.name for each in lab.nodes}:
+        known = ", ".join(each.name for each in lab.nodes)
         hint = f"./invoke answers.render {lab.name}"
         raise LabError(f"lab {lab.name} has no node {node!r} (it has: {known})", hint=hint)
+
+
+def only(found: Rendered, node: str) -> Rendered:
+    """One node's files, or all where none is named."""
     return {node: found[node]} if node else found
 
 
@@ -160,13 +169,29 @@ def raise_for_differences(name: str, found: Sequence[Difference]) -> None:
 
 
 def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Finding, ...]:
-    """Every rule over a lab's files as they would be rendered, or over files that are named."""
+    """Every rule over labs' files as they would be rendered, and over files that are named."""
     if not words:
         raise LabError("nothing to lint is named", hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE...")
-    if len(words) == 1 and not Path(words[0]).exists() and "/" not in words[0]:
-        lab = spec.load(spec.find(words[0], labs))
-        return lint.lint_lab(lab, answers.preview(lab))
-    return lint.lint_files([Path(word) for word in words], release=release)
+    found: list[Finding] = []
+    files = [Path(word) for word in words if not _is_lab(word, labs)]
+    if files:
+        found += lint.lint_files(files, release=release)
+    for word in words:
+        if _is_lab(word, labs):
+            if release:
+                wrong = f"a lab says itself which release it is for: {word}"
+                raise LabError(wrong, hint=f"./invoke answers.lint {word}")
+            lab = spec.load(spec.find(Path(word).stem if word.endswith(".yaml") else word, labs))
+            found += lint.lint_lab(lab, answers.preview(lab))
+    return tuple(found)
+
+
+def _is_lab(word: str, labs: Path) -> bool:
+    """Whether a word is a lab's name or its spec, and no answer file."""
+    path = Path(word)
+    if path.exists():
+        return path.suffix == ".yaml" and path.resolve().parent == labs.resolve()
+    return "/" not in word and "." not in word
 
 
 def raise_for_findings(found: Sequence[Finding]) -> None:

@@ -16,18 +16,38 @@ from stacklab.process import Command, Runner
 
 # In pip's own order: a later one goes before an earlier one.
 _PIP_FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip/pip.conf"))
+# Where Debian's and Red Hat's tools look for what an administrator trusts.
+_AUTHORITIES = (Path("/usr/local/share/ca-certificates"), Path("/etc/pki/ca-trust/source/anchors"))
+_CERTIFICATES = re.compile(r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+")
 _PLAIN = re.compile(r"[A-Za-z0-9._~:/@+-]+")
 
 
 def host_mirrors(
-    runner: Runner, environ: Mapping[str, str] = os.environ, files: Sequence[Path] = _PIP_FILES
+    runner: Runner,
+    environ: Mapping[str, str] = os.environ,
+    files: Sequence[Path] = _PIP_FILES,
+    trusted: Sequence[Path] = _AUTHORITIES,
 ) -> Mirrors:
-    """The host's own index of Python packages and its replacements of git's URLs, as pip and git find them.
+    """The host's own index of Python packages, replacements of git's URLs, and authorities.
 
     What a node could not reach is left out, and what has a password in it. APT's
     mirror is in the base image already: it is made from the host's own sources.
+    Where a company's proxy looks into TLS, nodes must trust whom the host trusts.
     """
-    return Mirrors(pip=_pip_index(environ, files), git=_git_urls(runner))
+    return Mirrors(pip=_pip_index(environ, files), git=_git_urls(runner), authorities=_authorities(trusted))
+
+
+def _authorities(directories: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for directory in directories:
+        for path in sorted(directory.glob("*.crt")) + sorted(directory.glob("*.pem")):
+            try:
+                text = path.read_text()
+            except (OSError, UnicodeDecodeError):
+                continue
+            if _CERTIFICATES.fullmatch(text):  # nothing else, and no private key
+                found.append((re.sub(r"[^A-Za-z0-9_-]", "-", path.stem), text.strip() + "\n"))
+    return tuple(found)
 
 
 def _pip_index(environ: Mapping[str, str], files: Sequence[Path]) -> str:

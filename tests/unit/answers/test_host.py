@@ -45,6 +45,17 @@ def test_git_fetches_from_where_the_host_does() -> None:
     assert text.endswith('\n[url "https://git.example.org/opendev/"]\n\tinsteadOf = https://opendev.org/\n')
 
 
+def test_an_authority_is_trusted_by_the_system_and_by_pip() -> None:
+    mirrors = Mirrors(authorities=(("ours", "PEM\n"),))
+    files = host.files(make_lab(), mirrors)["compute1"]
+    assert files[host.AUTHORITIES / "stacklab-ours.crt"] == "PEM\n"
+    assert "cert = /etc/ssl/certs/ca-certificates.crt\n" in files[host.PIP_CONF]
+    assert "index-url" not in files[host.PIP_CONF]
+    first = answers.steps(make_lab(), mirrors=mirrors)[0]
+    assert (first.user, first.title) == ("root", "trust the authorities that the host trusts")
+    assert not any("trust" in step.title for step in answers.steps(make_lab()))
+
+
 def test_these_files_are_part_of_what_is_rendered() -> None:
     found = answers.render(with_stack(make_lab(), proxy=PROXY), SECRETS, mirrors=Mirrors(pip="https://p.example/s"))
     assert {host.PIP_CONF, host.APT_PROXY, host.PROXY_ENVIRONMENT} < set(found["compute1"])

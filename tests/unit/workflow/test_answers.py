@@ -167,12 +167,13 @@ def test_a_directory_of_the_users_keeps_its_files_and_its_mode(host: FakeHost, t
     workflow.write(found, home)
     assert (home / "thesis.tex").read_text() == "years of work"
     assert home.stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in (home / "compute1").rglob("*") if path.is_dir()} == {0o700}
 
 
 def test_a_directory_that_can_not_be_written_to_is_named(host: FakeHost, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found, _ = workflow.rendered(host.context, make_lab())
-    with pytest.raises(LabError, match="Not a directory") as caught:
+    with pytest.raises(LabError, match="File exists") as caught:
         workflow.write(found, tmp_path / "file")
     assert "--out" in str(caught.value.hint)
 
@@ -180,10 +181,11 @@ def test_a_directory_that_can_not_be_written_to_is_named(host: FakeHost, tmp_pat
 def test_one_node_can_be_asked_for_and_an_unknown_one_is_refused() -> None:
     lab = make_lab()
     found = workflow.preview(lab, FakeRunner())
-    assert list(workflow.only(found, "compute2", lab)) == ["compute2"]
-    assert workflow.only(found, "", lab) is found
+    assert list(workflow.only(found, "compute2")) == ["compute2"]
+    assert workflow.only(found, "") is found
+    workflow.check_node(lab, "compute2")
     with pytest.raises(LabError, match=r"no node 'compute3' \(it has: controller, compute1, compute2\)"):
-        workflow.only(found, "compute3", lab)
+        workflow.check_node(lab, "compute3")
 
 
 def test_a_release_that_upstream_ended_says_so_with_the_year() -> None:
@@ -230,7 +232,10 @@ def test_an_error_is_a_failure_that_counts_and_a_warning_is_none() -> None:
 
 
 def test_a_word_is_a_labs_name_unless_there_is_such_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert workflow.lint_any(["contrail-3node"], PROJECT / "labs") == ()
+    assert workflow.lint_any(["contrail-3node", "devstack-aio"], PROJECT / "labs") == ()
+    assert workflow.lint_any([str(PROJECT / "labs" / "devstack-aio.yaml")], PROJECT / "labs") == ()
+    with pytest.raises(LabError, match="a lab says itself"):
+        workflow.lint_any(["devstack-aio"], PROJECT / "labs", release="yoga")
     with pytest.raises(LabError, match="no lab 'contrail-3nod'"):
         workflow.lint_any(["contrail-3nod"], PROJECT / "labs")
     monkeypatch.chdir(tmp_path)

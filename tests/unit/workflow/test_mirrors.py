@@ -23,7 +23,7 @@ def conf(path: Path, index: str) -> Path:
 
 
 def test_a_host_without_settings_has_no_mirror(tmp_path: Path) -> None:
-    assert host_mirrors(git(), {}, (tmp_path / "none",)).pip == ""
+    assert host_mirrors(git(), {}, (tmp_path / "none",), ()).pip == ""
 
 
 def test_pips_own_file_is_read(tmp_path: Path) -> None:
@@ -68,3 +68,18 @@ def test_a_mirror_of_git_that_a_node_can_not_or_must_not_have_is_kept_from_it(mi
 def test_a_host_without_git_or_without_settings_has_none() -> None:
     assert host_mirrors(git(code=1), {}, ()).git == ()
     assert host_mirrors(FakeRunner().on("git", answer=ToolNotFound("git")), {}, ()).git == ()
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+def test_nodes_trust_whom_the_host_trusts_beside_its_distribution(tmp_path: Path) -> None:
+    (tmp_path / "our company.crt").write_text(PEM)
+    found = host_mirrors(git(), {}, (), (tmp_path, tmp_path / "none")).authorities
+    assert found == (("our-company", PEM),)
+
+
+@pytest.mark.parametrize("text", ["", "nothing", PEM + "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n"])
+def test_a_file_that_is_not_only_certificates_stays_on_the_host(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.crt").write_text(text)
+    assert host_mirrors(git(), {}, (), (tmp_path,)).authorities == ()
