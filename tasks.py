@@ -251,7 +251,8 @@ def answers_render(_c: Any, name: str, node: str = "", out: str = "") -> None:
     lab = spec.load(spec.find(name, LABS))
     workflow.check_node(lab, node)
     with session() as context:
-        found = workflow.only(workflow.rendered(context, lab)[0] if out else workflow.preview(lab, context.runner), node)
+        found = workflow.rendered(context, lab)[0] if out else workflow.preview(lab, context.runner)
+        found = workflow.only(found, node)
         steps = workflow.steps(lab, context.runner)
     if out:
         written = workflow.write(found, Path(out).expanduser())
