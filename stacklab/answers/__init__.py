@@ -16,9 +16,18 @@ from stacklab.model import NO_MIRRORS, Installer, Lab, Mirrors
 from stacklab.paths import PROJECT
 from stacklab.spec.values import suggest
 
-__all__ = ["INSTALLERS", "PLACEHOLDER", "Rendered", "Step", "installer", "preview", "render", "secret_names", "steps"]
+__all__ = [
+    "INSTALLERS", "PLACEHOLDER", "Rendered", "Step", "installer", "preview", "render", "secret_names",
+    "shown_secrets", "steps",
+]  # fmt: skip
 
 PLACEHOLDER = "x" * 20  # what preview() puts where a secret belongs
+
+# What other installers call what kolla-ansible calls so.
+_USUAL: Mapping[str, str] = MappingProxyType({
+    "admin_password": "keystone_admin_password", "rabbit_password": "rabbitmq_password",
+    "metadata_password": "metadata_secret", "horizon_secret": "horizon_secret_key",
+})  # fmt: skip
 
 # One module each; imported when a lab asks for it, so that no lab waits for the others.
 INSTALLERS: Mapping[Installer, str] = MappingProxyType({
@@ -35,7 +44,12 @@ def installer(word: Installer) -> InstallerAnswers | None:
     if word is Installer.NONE:
         return None
     module = importlib.import_module(f"stacklab.answers.{INSTALLERS[word]}")
-    return InstallerAnswers(secret_names=module.secret_names, render=module.render, steps=module.steps)
+    return InstallerAnswers(
+        secret_names=module.secret_names,
+        render=module.render,
+        steps=module.steps,
+        shaped=getattr(module, "shaped_secrets", None),
+    )
 
 
 def secret_names(lab: Lab) -> tuple[str, ...]:
@@ -47,9 +61,19 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
     names = found.secret_names(lab) if found else ()
     for source in lab.stack.secrets:
         if source.name not in names:
-            right = suggest(source.name, names, label="its secrets")
+            usual = _USUAL.get(source.name)
+            listed = f"its secrets: {', '.join(names)}"
+            is_known = usual is not None and usual in names
+            right = f"did you mean {usual}? {listed}" if is_known else suggest(source.name, names, label="its secrets")
             raise RenderError(f"stack.secrets: {lab.stack.installer} asks for no {source.name!r}", hint=right)
     return names
+
+
+def shown_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """Every string that may stand in a rendered file for a secret: itself, and the form that its reader wants."""
+    found = installer(lab.stack.installer)
+    shaped = found.shaped(lab, secrets) if found is not None and found.shaped is not None else {}
+    return {name: (value, shaped[name]) if name in shaped else (value,) for name, value in secrets.items()}
 
 
 def render(

@@ -1,4 +1,4 @@
-"""Answers for kolla-ansible: globals.yml, passwords.yml, the inventory and override files, all on the first controller.
+"""Answers for kolla-ansible: globals.yml, passwords, the inventory and override files, on the first controller.
 
 It deploys from there. Facts here were read, and run, in openstack/kolla-ansible:
 stable/2025.1 (a7fc0cd), stable/2025.2 (257605a), stable/2026.1 (762181a), master (1a68181).
@@ -15,18 +15,19 @@ import yaml
 
 from stacklab.answers import host
 from stacklab.answers.base import Rendered, Request
-from stacklab.answers.kolla_cloud import EXTERNAL_DEVICE, Cloud, cloud_of
+from stacklab.answers.kolla_cloud import EXTERNAL_DEVICE, Cloud, cloud_of, controllers_of, external_device
 from stacklab.answers.kolla_overrides import overrides
-from stacklab.answers.kolla_passwords import passwords, secret_names
-from stacklab.answers.kolla_steps import EXTERNAL_UNIT, steps
+from stacklab.answers.kolla_passwords import passwords, secret_names, shaped_secrets
+from stacklab.answers.kolla_steps import EXTERNAL_UNIT, PASSWORDS, steps
 from stacklab.errors import RenderError
 from stacklab.model import Lab
 
-__all__ = ["render", "secret_names", "steps"]
+__all__ = ["render", "secret_names", "shaped_secrets", "steps"]
 
 CONFIG = PurePosixPath("/etc/kolla")
 _UNIT_FILE = PurePosixPath("/etc/systemd/system", EXTERNAL_UNIT)
 _WORDS = {"yes": "true", "true": "true", "no": "false", "false": "false"}
+_WHOLE = r"0|-?[1-9][0-9]{0,17}"
 
 
 def render(request: Request) -> Rendered:
@@ -35,12 +36,13 @@ def render(request: Request) -> Rendered:
     cloud = cloud_of(lab, request.release)
     rendered: dict[str, dict[PurePosixPath, str]] = {node.name: {} for node in lab.nodes}
     rendered[lab.controller.name].update(_deployer_files(request, cloud))
-    if not lab.stack.external_network:
-        for seat in cloud.controllers:
-            text = request.render(
-                "kolla/external.service.j2", lab.node(seat.name), device=EXTERNAL_DEVICE, unit=EXTERNAL_UNIT
-            )
-            rendered[seat.name][_UNIT_FILE] = text
+    for node in controllers_of(lab):
+        device = external_device(lab, node)
+        nic = node.nic_on(lab.stack.external_network)
+        rendered[node.name][_UNIT_FILE] = request.render(
+            "kolla/external.service.j2", node, device=device, unit=EXTERNAL_UNIT,
+            is_dummy=device == EXTERNAL_DEVICE, mtu=nic.mtu if nic else 0,
+        )  # fmt: skip
     return rendered
 
 
@@ -53,25 +55,35 @@ def _deployer_files(request: Request, cloud: Cloud) -> Iterator[tuple[PurePosixP
         request.render("kolla/globals.yml.j2", lab.controller, cloud=cloud, answers=answers, proxy=proxy),
     )
     names = passwords(lab.stack.release, request.secrets)
-    yield CONFIG / "passwords.yml", request.render("kolla/passwords.yml.j2", lab.controller, passwords=names)
+    yield CONFIG / PASSWORDS, request.render("kolla/passwords.yml.j2", lab.controller, passwords=names)
     yield CONFIG / "inventory" / "lab", request.render("kolla/inventory.j2", lab.controller, cloud=cloud)
     for path, sections in overrides(lab).items():
         yield path, request.render("kolla/override.conf.j2", lab.controller, path=path, sections=sections)
 
 
-def answer(key: str, value: str) -> str:
-    """A value of stack.answers as YAML: what would be typed into globals.yml, except that 2025.2 stays a text.
+class _AsAtTheTop(yaml.SafeLoader):
+    """YAML in which yes and no are switches, whole numbers are numbers, and whatever else is not quoted is text."""
 
-    Lists and mappings are read as YAML's own, [a, b] and {a: b}; raises RenderError for a broken one.
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - an instance variable to mypy's eyes
+
+
+_AsAtTheTop.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(rf"(?i:{'|'.join(_WORDS)})$"), list("yYtTnNfF"))
+_AsAtTheTop.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(f"(?:{_WHOLE})$"), list("-0123456789"))
+
+
+def answer(key: str, value: str) -> str:
+    """A value of stack.answers as YAML: what would be typed into globals.yml, except that 2025.10 stays a text.
+
+    That goes for what is in lists and mappings too, [a, b] and {a: b}; raises RenderError for a broken one.
     """
     if value.lower() in _WORDS:
         return _WORDS[value.lower()]
-    if re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value):
+    if re.fullmatch(_WHOLE, value):
         return value
     if value.startswith("[") or (value.startswith("{") and not value.startswith(("{{", "{%"))):
         try:
-            return json.dumps(yaml.safe_load(value))
-        except (yaml.YAMLError, TypeError) as error:
+            return json.dumps(yaml.load(value, Loader=_AsAtTheTop), ensure_ascii=False)
+        except (yaml.YAMLError, TypeError, ValueError) as error:
             raise RenderError(
                 f"stack.answers: {key} begins like a list or a mapping, and is none", hint="e.g. [a, b] or {a: b}"
             ) from error

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from stacklab.answers.base import address, api_address, has_compute, is_in_cloud, nic_on
+from stacklab.answers.base import (
+    address,
+    api_address,
+    free_of_nodes,
+    free_part,
+    has_compute,
+    is_in_cloud,
+    nic_on,
+    taken,
+)
 from stacklab.errors import RenderError
 from stacklab.model import Lab, NetworkingMode, Node, Role
 from stacklab.releases import Release
@@ -69,6 +78,7 @@ class Cloud:
 def cloud_of(lab: Lab, release: Release) -> Cloud:
     """See a lab with kolla-ansible's eyes; raises RenderError for what it could not install."""
     controllers = controllers_of(lab)
+    floating(lab)
     haproxy = _has_haproxy(lab, controllers)
     base = lab.stack.git_base or "https://opendev.org"
     return Cloud(
@@ -120,18 +130,43 @@ def _has_haproxy(lab: Lab, controllers: tuple[Node, ...]) -> bool:
     return wanted in _YES or len(controllers) > 1
 
 
+def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
+    """The first and the last of the addresses that instances get of the external network; None where there is none."""
+    network, part = lab.stack.external_network, lab.stack.floating_range
+    if not network:
+        if part is None:
+            return None
+        raise RenderError(
+            f"stack.floating_range: {part} would be on no network, for the lab has no external one",
+            hint="name one in stack.external_network, or remove floating_range",
+        )
+    if part is not None:
+        part = free_of_nodes(lab, part, network)
+        return part[1], part[-2]
+    cidr = lab.network(network).cidr
+    size = cidr.num_addresses
+    first, last = cidr[size - _TOP_FREE if size >= 256 else size // 2], cidr[-2]
+    if found := ", ".join(f"{ip} is {name}'s" for name, ip in taken(lab, network) if first <= ip <= last):
+        free = free_part(lab, network, max(cidr.prefixlen + 1, 27))
+        right = f"write floating_range: {free}" if free else f"a wider cidr for {network}"
+        raise RenderError(f"stack.external_network: {first} to {last} would be given away, but {found}", hint=right)
+    return first, last
+
+
 def _free_address(lab: Lab) -> IPv4Address:
     """An address of the API network that nobody has: the last one below those for floating addresses.
 
     Nodes' own are given from below, so one more node does not meet it.
     """
     network = lab.network(lab.stack.api_network or lab.stack.network)
-    taken = {nic.address.ip for _node, nic in lab.members(network.name)} | {network.host_address}
-    floating = lab.stack.floating_range
+    used = {ip for _name, ip in taken(lab, network.name)}
+    part = lab.stack.floating_range
+    pool = floating(lab) if network.name == lab.stack.external_network else None
     top = _TOP_FREE if network.cidr.num_addresses >= 256 else 1
     for offset in range(network.cidr.num_addresses - top - 1, 1, -1):
         found = network.cidr[offset]
-        if found not in taken and (floating is None or found not in floating):
+        is_given = pool is not None and (found in part if part else pool[0] <= found <= pool[1])
+        if found not in used and not is_given:
             return found
     raise RenderError(
         f"network {network.name} ({network.cidr}) has no address left for HAProxy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import functools
 import hashlib
 import uuid
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import yaml
 
+from stacklab.errors import RenderError
 from stacklab.model import Lab
 from stacklab.paths import PROJECT
 
@@ -20,30 +22,55 @@ TABLE = PROJECT / "localrc" / "kolla" / "passwords.yaml"
 PLAIN, SSH, BLANK = "plain", "ssh", "blank"
 
 
+_FORMS: Mapping[str, str] = MappingProxyType({
+    "uuid": "a UUID", "hmac": "32 hex digits", "fernet": "a Fernet key", "salt": "a salt for bcrypt",
+    SSH: "a pair of keys, which kolla-genpwd makes",
+})  # fmt: skip
+
+
 class Password(NamedTuple):
-    """One key of passwords.yml, as its template writes it; an SSH key's pair stays empty, as does a blank one."""
+    """One key of passwords.yml, as its template writes it; a blank one has no value."""
 
     name: str
-    kind: str
     value: str
 
 
 def secret_names(lab: Lab) -> tuple[str, ...]:
-    """Name the passwords that are made for the lab: all but key pairs; a blank one if the lab has a source for it."""
+    """Name the passwords that are made for the lab: all but key pairs; a blank one if the lab has a source for it.
+
+    Raises RenderError for a source of what is no plain word: its value would not be what the services get.
+    """
+    known = kinds(lab.stack.release)
+    plain = [name for name, kind in known.items() if kind in (PLAIN, BLANK)]
     sourced = {source.name for source in lab.stack.secrets}
-    return tuple(
-        name
-        for name, kind in kinds(lab.stack.release).items()
-        if kind != SSH and (kind != BLANK or name in sourced)
-    )  # fmt: skip
+    for name in sourced:
+        service = [other for other in plain if other.startswith(f"{name.partition('_')[0]}_")]
+        near = ", ".join(service or difflib.get_close_matches(name, plain, n=3, cutoff=0.0))
+        if form := _FORMS.get(known.get(name, PLAIN)):
+            raise RenderError(
+                f"stack.secrets.{name}: kolla-ansible wants {form} there: it is made for the lab, none can be given",
+                hint=f"remove it (of those that can be given, the nearest: {near})",
+            )
+    return tuple(name for name, kind in known.items() if kind != SSH and (kind != BLANK or name in sourced))
 
 
 def passwords(release: str, secrets: Mapping[str, str]) -> tuple[Password, ...]:
-    """Every key of a release's passwords.yml, by name, each in the form of its kind."""
+    """Every password of a release but pairs of keys, by name, each in the form of its kind."""
     return tuple(
-        Password(name, kind, shaped(kind, secrets[name]) if name in secrets else "")
+        Password(name, shaped(kind, secrets[name]) if name in secrets else "")
         for name, kind in kinds(release).items()
-    )
+        if kind != SSH
+    )  # fmt: skip
+
+
+def shaped_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, str]:
+    """What stands in passwords.lab.yml for those secrets that have another form than they are kept in."""
+    known = kinds(lab.stack.release)
+    return {
+        name: shaped(known[name], value)
+        for name, value in secrets.items()
+        if known.get(name, PLAIN) not in (PLAIN, BLANK)
+    }  # fmt: skip
 
 
 def shaped(kind: str, secret: str) -> str:

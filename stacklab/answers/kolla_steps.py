@@ -8,7 +8,14 @@ from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 
 from stacklab.answers.base import CLONES, Step, release_of
-from stacklab.answers.kolla_cloud import EXTERNAL_DEVICE, cloud_nodes, controllers_of, external_device, sources
+from stacklab.answers.kolla_cloud import (
+    EXTERNAL_DEVICE,
+    cloud_nodes,
+    controllers_of,
+    external_device,
+    floating,
+    sources,
+)
 from stacklab.model import Lab, Node
 from stacklab.releases import Release
 
@@ -19,6 +26,9 @@ _VENV = CLONES / "kolla-ansible"
 _ENVIRONMENT = f"PATH={_VENV}/bin:$PATH OS_CLIENT_CONFIG_FILE=/etc/kolla/clouds.yaml"
 _INVENTORY = PurePosixPath("/etc/kolla/inventory")
 _MULTINODE = _VENV / "share/kolla-ansible/ansible/inventory/multinode"
+_ASKED = _VENV / "share/kolla-ansible/etc_examples/kolla/passwords.yml"
+PASSWORDS = "passwords.lab.yml"  # these three are in /etc/kolla
+_NEXT, _SUMS = "passwords.next", "passwords.sha256"
 _OWN_GROUPS = "control|network|compute|monitoring|storage|deployment"
 
 # Debian's minimal Python lacks what Ansible's modules import; git is for dev mode, before kolla-ansible brings it.
@@ -30,7 +40,6 @@ _DNF_DEPLOYER = "python3-devel gcc libffi-devel openssl-devel"
 # EL 9's own Python is older than kolla-ansible wants it.
 _NEWER = " && (python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || dnf -qy install python3.12)"
 _PYTHON = "$(command -v python3.12 || command -v python3)"
-_POOL = 32  # addresses at the top of the external network, unless the spec gives a floating_range
 
 
 def steps(lab: Lab) -> tuple[Step, ...]:
@@ -62,21 +71,15 @@ def _prepare(lab: Lab, node: Node) -> Iterator[Step]:
 
 def _external(lab: Lab, node: Node) -> Step:
     device = external_device(lab, node)
-    if device == EXTERNAL_DEVICE:
-        return Step(
-            node=node.name,
-            title=f"make {device}, which br-ex takes in",
-            command=f"systemctl daemon-reload && systemctl enable --now {EXTERNAL_UNIT}",
-            user="root",
-            done=f"ip link show {device}",
-        )
+    is_dummy = device == EXTERNAL_DEVICE
+    has_address = f"ip -4 -o address show dev {device} | grep -q inet"
     return Step(
         node=node.name,
-        # A port of a bridge answers at no address, and this one's route would lead to nobody.
-        title=f"take the address off {device}, which br-ex takes in",
-        command=f"ip address flush dev {device} && ip link set {device} up",
+        title=f"{'make' if is_dummy else 'take the address off'} {device}, which br-ex takes in",
+        command=f"systemctl daemon-reload && systemctl enable {EXTERNAL_UNIT} && systemctl restart {EXTERNAL_UNIT}",
         user="root",
-        done=f"! ip -4 -o address show dev {device} | grep -q inet",
+        done=f"systemctl is-enabled {EXTERNAL_UNIT} && ip link show {device}"
+        + ("" if is_dummy else f" && ! {has_address}"),
     )
 
 
@@ -84,7 +87,7 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
     node = lab.controller.name
     yield Step(
         node=node,
-        title="let stack write to /etc/kolla, as kolla-genpwd does",
+        title="let stack write to /etc/kolla, as kolla-ansible's programs do",
         command=f"install -d -o stack -g stack /etc/kolla {_INVENTORY}",
         user="root",
     )
@@ -103,11 +106,26 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
         title="take the groups of all services from kolla-ansible's own inventory",
         command=f"awk {shlex.quote(awk)} {_MULTINODE} > {_INVENTORY}/services",
     )
-    yield Step(
+    yield _passwords(node)
+
+
+def _passwords(node: str) -> Step:
+    """Make passwords.yml, which kolla-genpwd writes anew: so it is none of ours, and ours is beside it.
+
+    The `old` of kolla-mergepwd goes before its `new`: what is there before what the
+    package asks for, and the lab's own before both. Pairs of keys stay as they are,
+    and those that are missing are made; a run that was cut off has changed nothing.
+    """
+    merge = f"{_VENV}/bin/kolla-mergepwd"
+    return Step(
         node=node,
-        title="make the pairs of keys that passwords.yml leaves empty",
-        command=f"{_VENV}/bin/kolla-genpwd -p /etc/kolla/passwords.yml",
-        done=r"! grep -qE '^ +private_key: *$' /etc/kolla/passwords.yml",
+        title="make passwords.yml of the lab's passwords and of pairs of keys",
+        command=f"cd /etc/kolla && umask 077 && {{ test -s passwords.yml || cp {_ASKED} passwords.yml; }}"
+        f" && {merge} --old passwords.yml --new {_ASKED} --final {_NEXT}"
+        f" && {merge} --old {PASSWORDS} --new {_NEXT} --final {_NEXT}"
+        f" && {_VENV}/bin/kolla-genpwd -p {_NEXT} && mv {_NEXT} passwords.yml"
+        f" && sha256sum {PASSWORDS} passwords.yml > {_SUMS}",
+        done=f"cd /etc/kolla && sha256sum --status -c {_SUMS}",
     )
 
 
@@ -156,18 +174,9 @@ def _networks(lab: Lab, release: Release) -> str:
     stack = lab.stack
     inner = stack.fixed_range or IPv4Network(release.text("fixed_range"))
     found = [f"DEMO_NET_CIDR={inner}", f"DEMO_NET_GATEWAY={inner[1]}"]
-    if not stack.external_network:
+    pool = floating(lab)
+    if pool is None:
         return " ".join((*found, "ENABLE_EXT_NET=0"))
     outer = lab.network(stack.external_network)
-    cidr, gateway, pool = outer.cidr, outer.host_address, stack.floating_range
-    if pool is not None and not pool.subnet_of(cidr):
-        cidr, gateway = pool, pool[1]
-        first, last = pool[2], pool[-2]
-    elif pool is not None:
-        first, last = pool[1], pool[-2]
-    else:
-        size = cidr.num_addresses
-        first, last = cidr[size - _POOL if size >= 256 else size // 2], cidr[-2]
-    return " ".join(
-        (*found, f"EXT_NET_CIDR={cidr}", f"EXT_NET_GATEWAY={gateway}", f"EXT_NET_RANGE=start={first},end={last}")
-    )
+    found += [f"EXT_NET_CIDR={outer.cidr}", f"EXT_NET_GATEWAY={outer.host_address}"]
+    return " ".join((*found, f"EXT_NET_RANGE=start={pool[0]},end={pool[1]}"))

@@ -5,21 +5,21 @@ from __future__ import annotations
 import base64
 import dataclasses
 import difflib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stacklab import answers, lint, record, releases, secrets, spec
 from stacklab.answers import Rendered, Step
+from stacklab.answers.mask import masked, without
 from stacklab.answers.write import digest, write_into
 from stacklab.errors import HostError, LabError
 from stacklab.lint.finding import Finding, Severity
 from stacklab.model import Installer, Lab
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
-from stacklab.releases import Release
+from stacklab.releases import Bug, Release
 from stacklab.spec.values import suggest
 from stacklab.tools import ssh
 from stacklab.workflow.context import Context, read_own
@@ -28,12 +28,6 @@ from stacklab.workflow.mirrors import host_mirrors
 from stacklab.workflow.up import place_answers
 
 _READ_LIMIT_S = 60.0
-_MASK = "********"
-
-_SECRET = re.compile(
-    r"^([ \t]*(?:export )?[\w-]*(?:password|passwd|token|secret|_pw)\w*[ \t]*[=:][ \t]*)[^ \t\n{$].*$", re.I | re.M
-)
-_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.S)
 
 # One line per file: its path and its content as base64, or `-` where it is not there.
 _READER = (
@@ -64,10 +58,8 @@ def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
 def preview(lab: Lab, runner: Runner) -> Rendered:
     """The same with masks for secrets: nothing is made, so it needs no right to write anywhere."""
     found = answers.preview(lab, mirrors=host_mirrors(runner))
-    return {
-        node: {path: text.replace(answers.PLACEHOLDER, _MASK) for path, text in files.items()}
-        for node, files in found.items()
-    }
+    secret = _shown(lab, dict.fromkeys(answers.secret_names(lab), answers.PLACEHOLDER))
+    return {node: {path: without(text, secret) for path, text in files.items()} for node, files in found.items()}
 
 
 def steps(lab: Lab, runner: Runner) -> tuple[Step, ...]:
@@ -96,17 +88,16 @@ def write(found: Rendered, directory: Path) -> tuple[Path, ...]:
         raise HostError(f"{error.filename}: {error.strerror}", hint="--out: name a directory of yours") from error
 
 
-def masked(text: str, known: Mapping[str, str]) -> str:
-    """A text without the lab's secrets, and without what looks like one of an earlier day."""
-    for value in sorted(known.values(), key=len, reverse=True):
-        text = text.replace(value, _MASK)
-    return _SECRET.sub(rf"\g<1>{_MASK}", _KEY.sub(_MASK, text))
+def _shown(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Every string that is in a rendered file because of a secret."""
+    return tuple(dict.fromkeys(text for forms in answers.shown_secrets(lab, known).values() for text in forms))
 
 
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """What is on the running nodes, against what would be rendered from today's spec."""
     _, paths = running(context, lab.name)
     wanted, known = rendered(context, lab)
+    secret = _shown(lab, known)
     nodes = [node for node, files in wanted.items() if files]
     with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
         found = dict(zip(nodes, pool.map(lambda node: _read(context, paths, node, wanted[node]), nodes), strict=True))
@@ -114,7 +105,7 @@ def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
         Difference(node=node, path=path, lines=lines)
         for node in nodes
         for path, text in wanted[node].items()
-        if (lines := _unified(node, path, found[node][path], text, known))
+        if (lines := _unified(node, path, found[node][path], text, secret))
     )
 
 
@@ -137,10 +128,10 @@ def _decoded(content: str) -> str:
     return base64.b64decode(content).decode("utf-8", errors="replace")
 
 
-def _unified(node: str, path: PurePosixPath, there: str | None, here: str, known: Mapping[str, str]) -> tuple[str, ...]:
+def _unified(node: str, path: PurePosixPath, there: str | None, here: str, secret: Collection[str]) -> tuple[str, ...]:
     if there == here:
         return ()
-    old, new = masked(there or "", known).splitlines(), masked(here, known).splitlines()
+    old, new = masked(there or "", secret, path).splitlines(), masked(here, secret, path).splitlines()
     names = (f"{node}:{path}", "from the spec") if there is not None else ("/dev/null", f"{node}:{path}")
     lines = tuple(difflib.unified_diff(old, new, *names, lineterm=""))
     return lines or (f"--- {names[0]}", f"+++ {names[1]}", "only secrets or the end of the file differ")
@@ -224,7 +215,17 @@ def fate(lab: Lab) -> tuple[str, ...]:
     foreign = [image for image in lab.images if image.removesuffix("-cloud") not in release.images]
     if release.images and foreign:
         found.append(f"{title} never ran on {', '.join(foreign)}: nodes come up on it, the cloud won't")
-    return tuple(found)
+    return (*found, *(f"{title} on {lab.images[0]}: {bug.symptom}; {bug.fix}" for bug in _unmended(lab, release)))
+
+
+def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
+    """Bugs of the image that the lab takes first, and of its driver, which no answer and no step works around."""
+    system = lab.images[0].removesuffix("-cloud")
+    return tuple(
+        bug
+        for bug in release.bugs
+        if system in bug.images and bug.concerns(lab.stack.driver) and not bug.is_worked_around
+    )  # fmt: skip
 
 
 def notes(lab: Lab) -> tuple[str, ...]:
@@ -232,4 +233,6 @@ def notes(lab: Lab) -> tuple[str, ...]:
     if lab.stack.installer is Installer.NONE:
         return ()
     release = releases.find(lab.stack.installer, lab.stack.release)
-    return (*fate(lab), *(f"{bug.id}: {bug.symptom}; {bug.fix}" for bug in release.bugs))
+    told = _unmended(lab, release)
+    rest = (bug for bug in release.bugs if bug.concerns(lab.stack.driver) and bug not in told)
+    return (*fate(lab), *(f"{bug.id}: {bug.symptom}; {bug.fix}" for bug in rest))

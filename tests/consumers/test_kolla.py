@@ -7,7 +7,9 @@ By hand, globals.yml and passwords.yml were held against group_vars, roles and p
 from __future__ import annotations
 
 import configparser
+import dataclasses
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +17,11 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from stacklab import spec
+from stacklab import answers, spec
 from stacklab.paths import PROJECT
 from tests.consumers.conftest import Consumer
 from tests.consumers.kolla_deployer import Deployer, bootstrapped, deploy_from, hosts_file
-from tests.unit.answers.kolla_labs import FOUR, load, secrets
+from tests.unit.answers.kolla_labs import FOUR, PASSWORDS, load, secrets
 
 pytestmark = pytest.mark.consumers
 
@@ -83,6 +85,74 @@ def test_kolla_genpwd_fills_the_pairs_of_keys_and_leaves_ours_alone(shipped: Dep
     plain = {name: value for name, value in secrets(shipped.lab).items() if found[name] == value}
     assert len(plain) == len(secrets(shipped.lab)) - 10  # ten have a form of their own
     assert shipped.bash(shipped.step("pairs of keys").done) == 0
+
+
+@pytest.fixture
+def own(shipped: Deployer, tmp_path: Path) -> Deployer:
+    """The shipped lab's deployer with files of this test's own."""
+    root = tmp_path / "root"
+    shutil.copytree(shipped.root, root, symlinks=True)
+    return dataclasses.replace(shipped, root=root)
+
+
+def _pairs(deployer: Deployer) -> dict[str, dict[str, str]]:
+    found = yaml.safe_load((deployer.config / "passwords.yml").read_text())
+    return {name: value for name, value in found.items() if name.endswith("_ssh_key")}
+
+
+def test_the_lab_s_file_stays_as_it_was_rendered_and_a_second_run_changes_nothing(own: Deployer) -> None:
+    made, step = own.config / "passwords.yml", own.step("pairs of keys")
+    rendered = answers.render(own.lab, secrets(own.lab))["controller"][PASSWORDS]
+    assert (own.config / PASSWORDS.name).read_text() == rendered
+    assert made.stat().st_mode & 0o777 == 0o600
+    before = made.read_bytes()
+    assert own.bash(step.done) == 0
+    assert own.bash(step.command) == own.bash(step.done) == 0
+    assert made.read_bytes() == before
+
+
+def test_a_new_secret_of_the_lab_gets_in_and_pairs_of_keys_stay(own: Deployer) -> None:
+    step, pairs = own.step("pairs of keys"), _pairs(own)
+    assert len(pairs) == 7
+    pushed = answers.render(own.lab, {**secrets(own.lab), "nova_database_password": "Newer0123456789"})["controller"]
+    (own.config / PASSWORDS.name).write_text(pushed[PASSWORDS])
+    assert own.bash(step.done) != 0
+    assert own.bash(step.command) == own.bash(step.done) == 0
+    found = yaml.safe_load((own.config / "passwords.yml").read_text())
+    assert found["nova_database_password"] == "Newer0123456789"
+    assert _pairs(own) == pairs
+
+
+def test_a_file_of_another_release_gets_what_is_new_and_keeps_what_it_has(own: Deployer) -> None:
+    made, step, pairs = own.config / "passwords.yml", own.step("pairs of keys"), _pairs(own)
+    found = yaml.safe_load(made.read_text())
+    del found["neutron_ssh_key"], found["nova_database_password"]
+    found |= {"gone_password": "Older0123456789", "keystone_admin_password": "Older0123456789",
+              "haproxy_ssh_key": {"private_key": None, "public_key": None}}  # fmt: skip
+    made.write_text(yaml.safe_dump(found))
+    assert own.bash(step.done) != 0
+    assert own.bash(step.command) == own.bash(step.done) == 0
+    after = yaml.safe_load(made.read_text())
+    assert after["gone_password"] == "Older0123456789"
+    assert after["keystone_admin_password"] == secrets(own.lab)["keystone_admin_password"]
+    assert after["nova_database_password"] == secrets(own.lab)["nova_database_password"]
+    fresh = ("neutron_ssh_key", "haproxy_ssh_key")
+    assert all(_pairs(own)[name]["private_key"].startswith("-----BEGIN") for name in fresh)
+    assert {name: pair for name, pair in _pairs(own).items() if name not in fresh} == {
+        name: pair for name, pair in pairs.items() if name not in fresh
+    }
+
+
+def test_a_run_that_was_cut_off_has_changed_nothing(own: Deployer) -> None:
+    made, step = own.config / "passwords.yml", own.step("pairs of keys")
+    before = made.read_bytes()
+    command = step.command.replace("kolla-genpwd -p", "kolla-genpwd --no-such-option -p")
+    (own.config / PASSWORDS.name).write_text("keystone_admin_password: Newer0123456789\n")
+    assert own.bash(command) != 0
+    assert made.read_bytes() == before
+    assert own.bash(step.done) != 0
+    assert own.bash(step.command) == 0
+    assert b"Newer0123456789" in made.read_bytes()
 
 
 def test_every_variable_of_ours_is_one_of_kolla_ansible(full: Deployer) -> None:

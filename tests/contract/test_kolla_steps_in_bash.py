@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from stacklab import answers
 from stacklab.answers import Step
 from stacklab.model import Lab
-from tests.unit.answers.kolla_labs import load
+from tests.unit.answers.kolla_labs import FOUR, load, secrets
 
 
 def _with(lab: Lab, words: str) -> Step:
@@ -53,3 +58,34 @@ def test_every_command_and_every_done_test_is_bash(tmp_path: Path) -> None:
         for line in (step.command, step.done):
             assert "\n" not in line
             subprocess.run(["bash", "-nc", line], check=True)
+
+
+def _unit(lab: Lab) -> str:
+    rendered = answers.render(lab, secrets(lab))["controller"]
+    return next(text for path, text in rendered.items() if path.name == "stacklab-external.service")
+
+
+EXTERNAL = {
+    "networks": FOUR, "external_network": "external", "controller_nics": ("mgmt", "fabric", "external"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stack", [{}, EXTERNAL])
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_itself_finds_nothing_wrong_with_the_unit(tmp_path: Path, stack: dict[str, Any]) -> None:
+    unit = tmp_path / "stacklab-external.service"
+    unit.write_text(_unit(load(tmp_path, **stack)))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False)
+    assert not [line for line in done.stderr.splitlines() if unit.name in line]
+
+
+def test_the_unit_writes_what_networkd_and_networkmanager_read(tmp_path: Path) -> None:
+    """With the first one, and a file of the seed's below it, the real networkd 252 left the device up and bare."""
+    for line in _unit(load(tmp_path, **EXTERNAL)).splitlines():
+        if line.startswith("ExecStart=") and "/run/" in line:
+            command = line.removeprefix("ExecStart=").replace("/run/", f"{tmp_path}/run/")
+            subprocess.run(shlex.split(command), check=True)
+    network = (tmp_path / "run/systemd/network/05-stacklab-external.network").read_text()
+    assert network == "[Match]\nName=eth2\n[Link]\nMTUBytes=1500\n[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+    manager = (tmp_path / "run/NetworkManager/conf.d/stacklab-external.conf").read_text()
+    assert manager == "[keyfile]\nunmanaged-devices=interface-name:eth2\n"

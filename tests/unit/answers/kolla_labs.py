@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 import yaml
 
@@ -12,7 +13,7 @@ from stacklab.answers.kolla_passwords import secret_names
 from stacklab.model import Lab
 
 GLOBALS = PurePosixPath("/etc/kolla/globals.yml")
-PASSWORDS = PurePosixPath("/etc/kolla/passwords.yml")
+PASSWORDS = PurePosixPath("/etc/kolla/passwords.lab.yml")
 INVENTORY = PurePosixPath("/etc/kolla/inventory/lab")
 CONFIG = PurePosixPath("/etc/kolla/config")
 
@@ -29,8 +30,9 @@ IMAGES = {"2025.1": "debian-12", "2025.2": "debian-12", "2026.1": "debian-12", "
 
 
 def nics(*networks: str) -> list[dict[str, str]]:
-    """NICs on networks, in this order."""
-    return [{"network": network} for network in networks]
+    """NICs on networks, in this order; "fabric=10.250.0.2" is one with an address of its own."""
+    parts = [network.partition("=") for network in networks]
+    return [{"network": name, **({"address": address} if address else {})} for name, _, address in parts]
 
 
 def load(
@@ -42,6 +44,7 @@ def load(
     controller_nics: tuple[str, ...] = ("mgmt", "fabric"),
     compute_nics: tuple[str, ...] = ("mgmt", "fabric"),
     networks: Mapping[str, object] = NETWORKS,
+    bystanders: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     **stack: object,
 ) -> Lab:
     """Load a lab of one or more controllers and some computes."""
@@ -52,6 +55,7 @@ def load(
     }
     if computes:
         nodes["compute"] = {"role": "compute", "count": computes, "nics": nics(*compute_nics)}
+    nodes |= {name: {"role": "node", "nics": nics(*networks)} for name, networks in bystanders.items()}
     data = {
         "image": IMAGES.get(release, "debian-12"),
         "networks": dict(networks),

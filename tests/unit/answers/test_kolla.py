@@ -40,7 +40,7 @@ def test_only_the_deployer_gets_kollas_files(tmp_path: Path) -> None:
     lab = load(tmp_path)
     rendered = answers.render(lab, secrets(lab))
     assert {str(path) for path in rendered["controller"]} == {
-        "/etc/kolla/globals.yml", "/etc/kolla/passwords.yml", "/etc/kolla/inventory/lab", str(EXTERNAL),
+        "/etc/kolla/globals.yml", "/etc/kolla/passwords.lab.yml", "/etc/kolla/inventory/lab", str(EXTERNAL),
     }  # fmt: skip
     assert rendered["compute1"] == rendered["compute2"] == {}
 
@@ -92,12 +92,60 @@ def test_the_shared_address_is_nobodys(tmp_path: Path) -> None:
 
 
 def test_a_network_without_room_for_the_shared_address_is_refused(tmp_path: Path) -> None:
-    networks = {**FOUR, "fabric": {"cidr": "10.250.0.0/28", "mode": "isolated"}}
-    with pytest.raises(RenderError, match=r"fabric \(10.250.0.0/28\) has no address left") as error:
-        deployer(load(tmp_path, networks=networks, controllers=3, computes=0, floating_range="10.250.0.0/28",
-                      external_network="fabric"))  # fmt: skip
+    networks = {**FOUR, "fabric": {"cidr": "10.250.0.0/29", "mode": "isolated"}}
+    with pytest.raises(RenderError, match=r"fabric \(10.250.0.0/29\) has no address left") as error:
+        deployer(load(tmp_path, networks=networks, computes=0, answers={"enable_haproxy": "yes"},
+                      controller_nics=("mgmt", "fabric=10.250.0.2"),
+                      bystanders={f"n{ip}": ("mgmt", f"fabric=10.250.0.{ip}") for ip in range(3, 7)}))  # fmt: skip
     assert error.value.hint is not None
     assert "kolla_internal_vip_address" in error.value.hint
+
+
+EXTERNAL_LAB: dict[str, object] = {
+    "networks": FOUR, "external_network": "external", "controller_nics": ("mgmt", "fabric", "external"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong", "right"),
+    [
+        ("10.250.2.0/27", "10.250.2.1 is the host's, 10.250.2.11 is controller's", "10.250.2.224/27"),
+        ("10.250.2.0/24", "10.250.2.1 is the host's", "10.250.2.128/25"),
+        ("10.250.2.0/29", "10.250.2.1 is the host's", "10.250.2.248/29"),
+        ("172.31.0.0/24", "172.31.0.0/24 is not in external, 10.250.2.0/24", "10.250.2.128/25"),
+        ("10.250.0.0/16", "", ""),
+    ],
+)
+def test_a_floating_range_that_is_somebodys_or_elsewhere_is_refused(
+    tmp_path: Path, part: str, wrong: str, right: str
+) -> None:
+    if not wrong:  # the spec refuses it already: it overlaps the lab's other networks
+        with pytest.raises(SpecError):
+            load(tmp_path, **EXTERNAL_LAB, floating_range=part)
+        return
+    with pytest.raises(RenderError, match=re.escape(wrong)) as error:
+        deployer(load(tmp_path, **EXTERNAL_LAB, floating_range=part))
+    assert error.value.hint == f"floating_range: {right}"
+    deployer(load(tmp_path, **EXTERNAL_LAB, floating_range=right))
+
+
+def test_addresses_that_would_be_given_away_by_themselves_are_nobodys_either(tmp_path: Path) -> None:
+    networks = {**FOUR, "external": {"cidr": "10.250.2.0/27", "mode": "nat"}}
+    lab = {**EXTERNAL_LAB, "networks": networks, "compute_nics": EXTERNAL_LAB["controller_nics"], "computes": 6}
+    with pytest.raises(RenderError, match=r"10\.250\.2\.16 to 10\.250\.2\.30 would be given away, but") as error:
+        deployer(load(tmp_path, **lab))
+    assert error.value.hint == "write floating_range: 10.250.2.24/29"
+    deployer(load(tmp_path, **lab, floating_range="10.250.2.24/29"))
+    networks["external"] = {"cidr": "10.250.2.0/28", "mode": "nat"}
+    with pytest.raises(RenderError, match="would be given away") as error:
+        deployer(load(tmp_path, **{**lab, "computes": 2}))
+    assert error.value.hint == "a wider cidr for external"
+
+
+def test_a_floating_range_without_an_external_network_is_refused_as_nothing_would_have_it(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match=r"stack.floating_range: 10.9.0.0/24 would be on no network") as error:
+        deployer(load(tmp_path, floating_range="10.9.0.0/24"))
+    assert "stack.external_network" in str(error.value.hint)
 
 
 def test_an_answer_may_ask_one_controller_for_haproxy(tmp_path: Path) -> None:
@@ -156,7 +204,19 @@ def test_without_an_external_network_br_ex_gets_a_dummy(tmp_path: Path) -> None:
     assert "neutron_external_interface" not in _host_lines(lab)["compute1"]
     unit = deployer(lab)[next(path for path in deployer(lab) if path.name == EXTERNAL.name)]
     assert "ip link add external0 type dummy" in unit
-    assert any("enable --now stacklab-external.service" in step.command for step in answers.steps(lab))
+    assert any("enable stacklab-external.service" in step.command for step in answers.steps(lab))
+
+
+def test_the_external_nic_has_no_address_at_any_boot(tmp_path: Path) -> None:
+    lab = load(tmp_path, **EXTERNAL_LAB)
+    rendered = answers.render(lab, secrets(lab))
+    unit = next(text for path, text in rendered["controller"].items() if path.name == EXTERNAL.name)
+    assert not any(path.name == EXTERNAL.name for path in rendered["compute1"])
+    assert "Before=network-pre.target" in unit  # so that who gives addresses has read it
+    assert "Name=eth2 " in unit
+    assert "unmanaged-devices=interface-name:eth2" in unit
+    assert "ip address flush dev eth2; ip link set eth2 up" in unit
+    assert "dummy" not in unit
 
 
 def test_network_modes_are_neutrons_plugin_agents(tmp_path: Path) -> None:
@@ -230,6 +290,7 @@ def test_answers_are_typed_as_in_globals_yml_and_take_our_own_keys_place(tmp_pat
     wanted = {
         "enable_heat": "no", "openstack_service_workers": "3", "openstack_tag": "2025.10",
         "docker_registry_mirrors": "[http://mirror.example]", "horizon_custom": "{a: 1}",
+        "a_list": "[x, 2025.10, yes, No, 'yes', '1', 010, 1_0, 0x1f, 2026-01-01, null, ~, 1e3, on, -5, {b: 2025.2}]",
         "docker_namespace": "{{ mine }}", "nova_compute_virt_type": "kvm",
     }  # fmt: skip
     lab = load(tmp_path, answers=wanted)
@@ -237,6 +298,8 @@ def test_answers_are_typed_as_in_globals_yml_and_take_our_own_keys_place(tmp_pat
     assert {key: found[key] for key in wanted} == {
         "enable_heat": False, "openstack_service_workers": 3, "openstack_tag": "2025.10",
         "docker_registry_mirrors": ["http://mirror.example"], "horizon_custom": {"a": 1},
+        "a_list": ["x", "2025.10", True, False, "yes", "1", "010", "1_0", "0x1f", "2026-01-01", "null", "~", "1e3",
+                   "on", -5, {"b": "2025.2"}],
         "docker_namespace": "{{ mine }}", "nova_compute_virt_type": "kvm",
     }  # fmt: skip
     keys = re.findall(r"(?m)^(\w+):", text)
@@ -244,9 +307,10 @@ def test_answers_are_typed_as_in_globals_yml_and_take_our_own_keys_place(tmp_pat
 
 
 def test_a_broken_list_among_the_answers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RenderError, match="docker_registry_mirrors begins like a list") as error:
-        deployer(load(tmp_path, answers={"docker_registry_mirrors": "[a, b"}))
-    assert error.value.hint == "e.g. [a, b] or {a: b}"
+    for broken in ("[a, b", "{[a]: b}", "[!!python/name:os.system x]", "[!!float x]"):
+        with pytest.raises(RenderError, match="docker_registry_mirrors begins like a list") as error:
+            deployer(load(tmp_path, answers={"docker_registry_mirrors": broken}))
+        assert error.value.hint == "e.g. [a, b] or {a: b}"
 
 
 def test_overcommit_is_laid_over_nova_conf_of_every_host(tmp_path: Path) -> None:
@@ -295,10 +359,11 @@ def test_post_config_that_would_be_read_by_nobody_is_refused(tmp_path: Path, rol
 def test_every_password_has_a_value_but_pairs_of_keys_and_the_registrys(tmp_path: Path, release: str) -> None:
     lab = load(tmp_path, release=release)
     found = yaml.safe_load(deployer(lab)[PASSWORDS])
-    assert set(found) == set(kinds(release))
-    empty = {name for name, value in found.items() if value is None or isinstance(value, dict)}
-    assert empty == {name for name in found if name.endswith("_ssh_key")} | {"docker_registry_password"}
-    assert all(found[name] == {"private_key": None, "public_key": None} for name in empty if name.endswith("_ssh_key"))
+    # An empty pair of ours would take the place of the one that kolla-genpwd has made.
+    assert set(found) == {name for name in kinds(release) if not name.endswith("_ssh_key")}
+    assert {name for name, value in found.items() if value is None} == {"docker_registry_password"}
+    # kolla-ansible's prechecks grep for a key without anything behind it.
+    assert not re.search(r"(?m)^[^#].*:\s*$", deployer(lab)[PASSWORDS])
 
 
 def test_releases_ask_for_the_passwords_of_their_services(tmp_path: Path) -> None:
@@ -314,6 +379,48 @@ def test_a_registrys_password_is_asked_for_when_the_lab_has_a_source_for_it(tmp_
     assert (
         yaml.safe_load(deployer(lab)[PASSWORDS])["docker_registry_password"] == secrets(lab)["docker_registry_password"]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "near"),
+    [
+        ("barbican_crypto_key", "a Fernet key", "barbican_keystone_password"),
+        ("designate_pool_id", "a UUID", "designate_keystone_password"),
+        ("cinder_rbd_secret_uuid", "a UUID", "cinder_"),
+        ("prometheus_bcrypt_salt", "a salt for bcrypt", "prometheus_"),
+        ("designate_rndc_key", "32 hex digits", "designate_"),
+        ("nova_ssh_key", "a pair of keys", "nova_"),
+    ],
+)
+def test_a_source_for_what_is_no_plain_word_is_refused_since_its_value_would_not_be_used(
+    tmp_path: Path, name: str, form: str, near: str
+) -> None:
+    lab = load(tmp_path, secrets={name: {"env": "MINE"}})
+    with pytest.raises(RenderError, match=f"stack.secrets.{name}: kolla-ansible wants {form}") as error:
+        answers.secret_names(lab)
+    assert near in str(error.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("admin_password", "keystone_admin_password"), ("rabbit_password", "rabbitmq_password")]
+)
+def test_other_installers_words_for_a_secret_are_understood(tmp_path: Path, name: str, meant: str) -> None:
+    lab = load(tmp_path, secrets={name: {"env": "MINE"}})
+    with pytest.raises(RenderError, match=f"kolla asks for no '{name}'") as error:
+        answers.secret_names(lab)
+    assert str(error.value.hint).startswith(f"did you mean {meant}? its secrets: ")
+
+
+def test_every_form_of_a_secret_that_is_rendered_is_told_to_who_masks_it(tmp_path: Path) -> None:
+    lab = load(tmp_path)
+    known = secrets(lab)
+    shown = answers.shown_secrets(lab, known)
+    texts = {text for forms in shown.values() for text in forms}
+    values = {value for value in yaml.safe_load(deployer(lab)[PASSWORDS]).values() if value}
+    assert values <= texts
+    assert {name for name, forms in shown.items() if len(forms) > 1} == {
+        name for name in kinds("2025.2") if kinds("2025.2")[name] in ("uuid", "hmac", "fernet", "salt")
+    }
 
 
 def test_a_secret_has_the_form_that_its_reader_wants_and_has_it_again_after_a_rebuild() -> None:

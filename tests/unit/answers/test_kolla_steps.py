@@ -53,7 +53,9 @@ def test_the_external_nic_loses_its_address(tmp_path: Path) -> None:
     lab = load(tmp_path, networks=FOUR, external_network="external", controller_nics=CONTROLLER)
     step = _with(lab, "take the address off")
     assert (step.node, step.user) == ("controller", "root")
-    assert step.command == "ip address flush dev eth2 && ip link set eth2 up"
+    # Anew, not only --now: the unit may run already, for another device.
+    assert step.command.endswith("enable stacklab-external.service && systemctl restart stacklab-external.service")
+    assert step.done.endswith("! ip -4 -o address show dev eth2 | grep -q inet")
 
 
 @pytest.mark.parametrize(
@@ -61,8 +63,6 @@ def test_the_external_nic_loses_its_address(tmp_path: Path) -> None:
     [
         ({}, "EXT_NET_RANGE=start=10.250.2.224,end=10.250.2.254"),
         ({"floating_range": "10.250.2.240/28"}, "EXT_NET_RANGE=start=10.250.2.241,end=10.250.2.254"),
-        ({"floating_range": "172.31.0.0/24"}, "EXT_NET_CIDR=172.31.0.0/24 EXT_NET_GATEWAY=172.31.0.1 "
-                                              "EXT_NET_RANGE=start=172.31.0.2,end=172.31.0.254"),
         ({"fixed_range": "10.9.0.0/16"}, "DEMO_NET_CIDR=10.9.0.0/16 DEMO_NET_GATEWAY=10.9.0.1 "
                                          "EXT_NET_CIDR=10.250.2.0/24 EXT_NET_GATEWAY=10.250.2.1 "),
     ],

@@ -6,17 +6,21 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
-from stacklab import answers
+from stacklab import answers, releases
 from stacklab.errors import LabError
 from stacklab.lint.finding import Finding, Severity
-from stacklab.model import NO_MIRRORS, Installer, Lab
+from stacklab.model import NO_MIRRORS, Driver, Installer, Lab
 from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
+from stacklab.releases import Bug
 from stacklab.workflow import answers as workflow
 from tests.conftest import FakeRunner
+from tests.unit.answers.kolla_labs import PASSWORDS
+from tests.unit.answers.kolla_labs import load as load_kolla
 from tests.unit.answers.labs import make_lab
 from tests.unit.checks.fake_lab import make_lab as make_plain
 from tests.unit.workflow.fake_host import FakeHost
@@ -105,11 +109,22 @@ def test_where_only_a_password_differs_that_is_said(up: FakeHost) -> None:
     assert "only secrets" in found.lines[-1]
 
 
-def test_a_private_key_that_was_made_on_the_node_is_not_shown() -> None:
-    key = "    -----BEGIN PRIVATE KEY-----\n    MIIEv\n    -----END PRIVATE KEY-----\n"
-    shown = workflow.masked(f"nova_ssh_key:\n  private_key: |\n{key}a: b\n", {})
-    assert "MIIEv" not in shown
-    assert "a: b" in shown
+def test_a_secret_in_a_form_of_its_own_is_shown_neither_before_nor_on_the_nodes(host: FakeHost, tmp_path: Path) -> None:
+    lab = load_kolla(tmp_path)
+    text = workflow.preview(lab, FakeRunner())["controller"][PASSWORDS]
+    values = {line.partition(": ")[2].strip('"') for line in text.splitlines() if not line.startswith("#")}
+    assert values == {"********", "null"}  # the registry's has none
+    host.up(lab)
+    kept = (host.lab(lab.name).answers / "controller" / str(PASSWORDS)[1:]).read_text()
+    old = kept.replace("nova_database_password:", "gone_database_password:")
+    answer = f"{PASSWORDS} {base64.b64encode(old.encode()).decode()}\n"
+    host.runner.on("ssh", answer=Result(exit_code=0, stdout=answer))
+    (found,) = (each for each in workflow.diff(host.context, lab) if each.path == PASSWORDS)
+    shown = "\n".join(found.lines)
+    assert "+nova_database_password: ********" in found.lines
+    secret = {line.partition(": ")[2].strip('"') for line in kept.splitlines() if not line.startswith("#")} - {"null"}
+    assert len(secret) > 90
+    assert not any(value in shown for value in secret)
 
 
 def test_a_node_that_does_not_answer_is_named(up: FakeHost) -> None:
@@ -201,6 +216,38 @@ def test_a_lab_without_an_installer_has_nothing_to_note() -> None:
 
 def test_an_operating_system_of_the_release_is_no_note() -> None:
     assert not any("never ran" in note for note in workflow.notes(with_images(make_lab(), "ubuntu-14.04")))
+
+
+def with_bugs(monkeypatch: pytest.MonkeyPatch, *bugs: Bug) -> Lab:
+    lab = make_lab()
+    row = dataclasses.replace(releases.find(Installer.CONTRAIL, "master"), bugs=bugs)
+    monkeypatch.setattr(releases, "find", lambda *_: row)
+    return with_images(lab, "ubuntu-14.04-cloud", "centos-7")
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_fate"),
+    [
+        ({"images": ("ubuntu-14.04",)}, True),
+        ({"images": ("ubuntu-14.04",), "driver": Driver.LIBVIRT}, True),
+        ({"images": ("centos-7",)}, False),  # the lab takes its first image
+        ({}, False),  # everybody's: known before the image is chosen
+        ({"images": ("ubuntu-14.04",), "commands": ("x",)}, False),  # the steps see to it
+        ({"images": ("ubuntu-14.04",), "localrc": ("X=1",)}, False),
+    ],
+)
+def test_a_bug_of_the_labs_own_image_and_driver_is_its_fate_unless_it_is_worked_around(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], *, is_fate: bool
+) -> None:
+    lab = with_bugs(monkeypatch, Bug(id="id", symptom="it breaks", fix="take another", **changes))
+    told = "contrail master on ubuntu-14.04-cloud: it breaks; take another"
+    assert (told in workflow.fate(lab)) is is_fate
+    assert sum("it breaks" in note for note in workflow.notes(lab)) == 1
+
+
+def test_a_bug_of_another_driver_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    bug = Bug(id="id", symptom="it breaks", fix="take another", images=("ubuntu-14.04",), driver=Driver.ZUN)
+    assert "it breaks" not in str(workflow.notes(with_bugs(monkeypatch, bug)))
 
 
 def with_images(lab: Lab, *images: str) -> Lab:

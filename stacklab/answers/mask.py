@@ -1,0 +1,78 @@
+"""Take secrets out of a text that is to be shown: those that are known, and what looks like one of an earlier day."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+MASK = "********"
+
+_NAMES = re.compile(r"password|passwd|token|secret|_pw|_(?:key|salt|cookie)$", re.I)
+# Possessive, here and below: what is looked through may be one long line.
+_ASSIGNMENT = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)["']?[ \t]*+[=:][ \t]*+""")
+# A whole quoted value where it is one; whatever else begins there, to the end of its line: it may hold blanks.
+_VALUE = re.compile(r"""(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\n]|'')*+')(?=[\s,;)}\]]|\Z)|[^ \t\n][^\n]*+""")
+# {...} and a plain $NAME are no secrets but say where one is.
+_ELSEWHERE = re.compile(r"""\{|["']?\$(?:\w++|\{\w++\})["']?(?:[\s,;]|\Z)""")
+_KEY_FILE = re.compile(r"""["']?(?:~|/(?:etc|home|opt|root|run|tmp|usr|var))/""")  # where a key is, not the key
+_BLOCK = re.compile(r"[|>][-+0-9]*+[ \t]*+\n")
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S)
+_USERINFO = re.compile(r"(://[^/\s:@]*+:)[^/\s]+@")
+_KEY_OF_YAML = re.compile(r"[ \t]*(?:- )?[\w-]+:(?=[ \t]|$)")
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """A text with a mask for each of these secrets; one that holds another goes first."""
+    for value in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(value, MASK)
+    return text
+
+
+def masked(text: str, secrets: Iterable[str], path: PurePosixPath | None = None) -> str:
+    """A text without these secrets, and without what a name, a URL or a PEM header calls one.
+
+    `path` says which file it is: all values of a passwords.yml are secrets, whatever their names.
+    """
+    text = _PEM.sub(MASK, without(text, secrets))
+    if path is not None and path.name.startswith("passwords."):
+        return "".join(map(_only_its_key, text.splitlines(keepends=True)))
+    return _USERINFO.sub(rf"\1{MASK}@", "".join(_without_named(text)))
+
+
+def _without_named(text: str) -> Iterator[str]:
+    at = 0
+    for found in _ASSIGNMENT.finditer(text):
+        if found.start() < at or not _NAMES.search(found["name"]):
+            continue
+        end = _end_of_value(text, found)
+        if end > found.end():
+            yield text[at : found.end()] + MASK
+            at = end
+    yield text[at:]
+
+
+def _end_of_value(text: str, found: re.Match[str]) -> int:
+    """Where the value of an assignment ends; where it begins, if that is no secret."""
+    begin = found.end()
+    if _ELSEWHERE.match(text, begin) or (found["name"].lower().endswith("_key") and _KEY_FILE.match(text, begin)):
+        return begin
+    if block := _BLOCK.match(text, begin):
+        line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+        deeper = len(line) - len(line.lstrip(" ")) + 1
+        body = re.compile(rf"(?: {{{deeper},}}\S[^\n]*+(?:\n|\Z)|[ \t]*\n)*+").match(text, block.end())
+        end = body.end() if body else block.end()
+        return end - text.endswith("\n", begin, end)  # the next line stays one
+    value = _VALUE.match(text, begin)
+    return value.end() if value else begin
+
+
+def _only_its_key(line: str) -> str:
+    """A line of a file of passwords: a comment as it is, else no more than the key and that there is a value."""
+    body = line.rstrip()
+    if not body or body.startswith("#"):
+        return line
+    key = _KEY_OF_YAML.match(body)
+    if key is None:
+        return MASK + line[len(body) :]
+    return line if body == key[0] else f"{key[0]} {MASK}{line[len(body) :]}"
