@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
 import yaml
 
 from stacklab.errors import LabError
-from stacklab.model import Installer
+from stacklab.model import Driver, Installer
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "releases.yaml"
@@ -20,21 +21,41 @@ TABLE = PROJECT / "localrc" / "releases.yaml"
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+class When(StrEnum):
+    """At which moment a bug's commands are run, and as whom."""
+
+    BEFORE = "before"  # the installer, as root
+    AFTER_CLONE = "after-clone"  # of the installer's repository, within it, as stack
+    AFTER = "after"  # the installer, as root
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
     """A known bug of a release, and the way around it.
 
-    `commands` are run on the nodes of `role` before the installer, as root;
-    `localrc` are lines for the answer files; with neither, `fix` is for people.
+    `commands` are run on the nodes of `role`; `localrc` are lines for the answer
+    files; with neither, `fix` is for people.
     """
 
     id: str
     symptom: str
     fix: str
     images: tuple[str, ...] = ()  # operating systems it shows itself on; none: all
+    driver: Driver | None = None  # with which it shows itself; None: any
     role: str = "all"
+    when: When = When.BEFORE
     commands: tuple[str, ...] = ()
+    done: str = ""  # succeeds where the command, then the only one, has nothing left to do
     localrc: tuple[str, ...] = ()
+
+    @property
+    def is_worked_around(self) -> bool:
+        """Whether answers and steps see to it, so that nobody has to."""
+        return bool(self.commands or self.localrc)
+
+    def concerns(self, driver: Driver) -> bool:
+        """Whether a cloud with that driver can meet it."""
+        return self.driver in (None, driver)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +178,8 @@ def _bug(row: object) -> Bug:
     lists = {key: _words(found[key]) for key in ("images", "commands", "localrc") if key in found}
     return Bug(
         id=str(found["id"]), symptom=str(found["symptom"]), fix=str(found["fix"]), role=str(found.get("role", "all")),
-        **lists,
+        driver=Driver(str(found["driver"])) if "driver" in found else None,
+        when=When(str(found.get("when", When.BEFORE))), done=str(found.get("done", "")), **lists,
     )  # fmt: skip
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -59,6 +59,19 @@ class InstallerAnswers:
     secret_names: Callable[[Lab], tuple[str, ...]]
     render: Callable[[Request], Rendered]
     steps: Callable[[Lab], tuple[Step, ...]]
+    shaped: Callable[[Lab, Mapping[str, str]], Mapping[str, str]] | None = None  # secrets in another form than kept
+
+
+def install_git(node: Node) -> Step:
+    """Have git, which a base image has not."""
+    return Step(
+        node=node.name,
+        title="install git",
+        command="if command -v apt-get; then apt-get -q update && apt-get -qy install git ca-certificates; "
+        "else yum -qy install git ca-certificates; fi",
+        user="root",
+        done="command -v git",
+    )
 
 
 def clone(node: Node, url: str, ref: str, directory: PurePosixPath) -> Step:
@@ -98,6 +111,43 @@ def address(lab: Lab, node: Node) -> IPv4Address:
 def api_address(lab: Lab) -> IPv4Address:
     """Where the controller's APIs are: SERVICE_HOST."""
     return nic_on(lab, lab.controller, lab.stack.api_network or lab.stack.network).address.ip
+
+
+def taken(lab: Lab, network: str) -> Iterator[tuple[str, IPv4Address]]:
+    """Every address of a network that somebody has, with whose it is: the host's, then the nodes'."""
+    yield "the host", lab.network(network).host_address
+    for node, nic in lab.members(network):
+        yield node.name, nic.address.ip
+
+
+def free_of_nodes(lab: Lab, part: IPv4Network, network: str) -> IPv4Network:
+    """Give back a range that floating addresses are to come from.
+
+    Raises RenderError where it is no part of the network, and where it holds an
+    address of the host or of a node; the hint names a range that does.
+    """
+    cidr = lab.network(network).cidr
+    free = free_part(lab, network, part.prefixlen)
+    right = f"floating_range: {free}" if free else f"a wider cidr for {network}, or other addresses for its nodes"
+    if not part.subnet_of(cidr):
+        raise RenderError(f"stack.floating_range: {part} is not in {network}, {cidr}", hint=right)
+    if found := ", ".join(f"{ip} is {name}'s" for name, ip in taken(lab, network) if ip in part):
+        raise RenderError(f"stack.floating_range: {part} would be given away, but {found}", hint=right)
+    return part
+
+
+def free_part(lab: Lab, network: str, prefix: int) -> IPv4Network | None:
+    """The uppermost part of a network that holds nobody's address: of this size, or the next smaller one there is."""
+    cidr = lab.network(network).cidr
+    addresses = [int(ip) for _name, ip in taken(lab, network)]
+    for length in range(max(prefix, cidr.prefixlen + 1), 30):  # the spec takes no smaller one
+        size = 1 << (32 - length)
+        used = {(address - int(cidr[0])) // size for address in addresses}
+        # As many parts as there are addresses can be used: one more, and one of them is free.
+        for index in range(count := cidr.num_addresses // size, max(count - len(used) - 1, 0), -1):
+            if index - 1 not in used:
+                return IPv4Network((int(cidr[0]) + (index - 1) * size, length))
+    return None
 
 
 def has_compute(lab: Lab, node: Node) -> bool:

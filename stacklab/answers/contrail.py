@@ -8,7 +8,7 @@ master (cfe0fc0), R2.20 (abf7ba8) and R1.06 (9b4f974), and in DevStack's tags.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import PurePosixPath
@@ -22,6 +22,7 @@ from stacklab.answers.base import (
     Step,
     clone,
     has_compute,
+    install_git,
     nic_on,
     release_of,
     shown,
@@ -29,11 +30,11 @@ from stacklab.answers.base import (
 from stacklab.answers.devstack import projects
 from stacklab.answers.devstack.options import plain_sections
 from stacklab.answers.guard import check_localrc
-from stacklab.answers.host import proxy_variables
+from stacklab.answers.host import bugs, paired_devstack, proxy_variables, workarounds
 from stacklab.answers.quoting import TRAIT
 from stacklab.errors import RenderError
-from stacklab.model import Installer, Lab, Node, Role
-from stacklab.releases import Release
+from stacklab.model import Lab, Node, Role
+from stacklab.releases import Bug, Release, When
 from stacklab.spec.values import suggest
 
 SECRET_NAMES = ("admin_password", "database_password", "rabbit_password", "service_password", "service_token")
@@ -42,6 +43,7 @@ _DEVSTACK = CLONES / "devstack"
 INSTALLER_LOCALRC = _INSTALLER / "localrc"
 DEVSTACK_LOCALRC = _DEVSTACK / "localrc"
 DEVSTACK_CONF = _DEVSTACK / "local.conf"
+_LOG = _DEVSTACK / "log" / "stack.log"
 _TEMPLATES = MappingProxyType({
     INSTALLER_LOCALRC: "contrail/contrail-installer.localrc.j2",
     DEVSTACK_LOCALRC: "contrail/devstack.localrc.j2",
@@ -58,7 +60,8 @@ class Seat:
     profile: str  # INSTALL_PROFILE: ALL or COMPUTE, compared by contrail.sh as they stand here
     has_compute: bool  # nova-compute and the vrouter agent do their work here
     address: IPv4Address
-    device: str
+    device: str  # the vrouter's
+    data_address: IPv4Address  # on that device: the vrouter's own
     controller: IPv4Address
 
     @property
@@ -85,14 +88,20 @@ def render(request: Request) -> Rendered:
 
 def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, str]:
     files = {}
+    devstack = _devstack(request)
     refs, proxy = _refs(request), proxy_variables(request.lab)
+    libraries = [name for name, _ in request.lab.stack.refs if _projects(devstack.release)[name].is_library]
+    known = _bug_lines(request.lab, devstack.release, node, refs)
     spec = shown(request.lab.source).replace(_GREPPED, "?")
     for path, template in _TEMPLATES.items():
-        text = request.render(template, node, seat=seat, spec=spec, refs=refs, proxy=proxy)
+        text = request.render(
+            template, node, seat=seat, spec=spec, refs=refs, proxy=proxy, bugs=known, log=_LOG,
+            libraries=libraries, novnc_ref=devstack.release.text("novnc_ref"),
+            git_base=request.lab.stack.git_base.rstrip("/") or request.release.text("git_base"),
+        )  # fmt: skip
         once = _GREPPED if path == INSTALLER_LOCALRC else ""
         check_localrc(f"{node.name}:{path}", text, once=once)
         files[path] = text
-    devstack = _devstack(request)
     if sections := plain_sections(devstack, node):
         # localrc wins over a local.conf's own variables, but its sections are merged all the same.
         traps = devstack.release.words(TRAIT)
@@ -102,9 +111,16 @@ def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, s
     return files
 
 
+def _bug_lines(lab: Lab, devstack: Release, node: Node, refs: Mapping[str, str]) -> Sequence[tuple[Bug, Sequence[str]]]:
+    """What localrc says because of DevStack's bugs; a name that the spec has a ref for is the spec's."""
+    wanted = ((bug, [line for line in bug.localrc if line.partition("=")[0] not in refs])
+              for bug in bugs(lab, devstack, node))  # fmt: skip
+    return [(bug, lines) for bug, lines in wanted if lines]
+
+
 def _devstack(request: Request) -> Request:
     """The same request about the DevStack that goes with this release."""
-    return dataclasses.replace(request, release=releases.find(Installer.DEVSTACK, request.release.pairs[0]))
+    return dataclasses.replace(request, release=paired_devstack(request.release))
 
 
 def _refs(request: Request) -> Mapping[str, str]:
@@ -112,13 +128,17 @@ def _refs(request: Request) -> Mapping[str, str]:
     release, stack = request.release, request.lab.stack
     devstack = _devstack(request).release
     found = {f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")}
-    known = {each.name: each.variable for each in projects.table().projects if devstack.name in each.releases}
+    known = _projects(devstack)
     for name, ref in stack.refs:
         if name not in known:
             hint = suggest(name, known, label="it clones")
             raise RenderError(f"stack.refs: DevStack {devstack.name} does not clone {name!r}", hint=hint)
-        found[f"{known[name]}_BRANCH"] = ref
+        found[f"{known[name].variable}_BRANCH"] = ref
     return found
+
+
+def _projects(devstack: Release) -> Mapping[str, projects.Project]:
+    return {each.name: each for each in projects.table().projects if devstack.name in each.releases}
 
 
 def _check_pair(lab: Lab, release: Release) -> None:
@@ -139,12 +159,13 @@ def _seat(lab: Lab, node: Node) -> Seat | None:
     is_controller = node.name == lab.controller.name
     if not is_controller and node.role is not Role.COMPUTE:
         return None
-    nic = nic_on(lab, node, lab.stack.network)
+    data = nic_on(lab, node, lab.stack.data_network or lab.stack.network)
     return Seat(
         profile="ALL" if is_controller else "COMPUTE",
         has_compute=has_compute(lab, node),
-        address=nic.address.ip,
-        device=nic_on(lab, node, lab.stack.data_network or lab.stack.network).device,
+        address=nic_on(lab, node, lab.stack.network).address.ip,
+        device=data.device,
+        data_address=data.address.ip,
         controller=nic_on(lab, lab.controller, lab.stack.network).address.ip,
     )
 
@@ -157,9 +178,12 @@ def steps(lab: Lab) -> tuple[Step, ...]:
 
 
 def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
-    devstack = releases.find(Installer.DEVSTACK, release.pairs[0])
+    devstack = paired_devstack(release)
+    yield install_git(node)
     yield clone(node, release.repository, release.ref, _INSTALLER)
-    yield clone(node, devstack.repository, devstack.ref, _DEVSTACK)
+    yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=_INSTALLER)
+    yield clone(node, projects.devstack_url(lab, devstack), devstack.ref, _DEVSTACK)
+    yield from workarounds(lab, devstack, node, When.AFTER_CLONE, tree=_DEVSTACK)
     # contrail.sh exits 0 whatever happens: what it says of itself is in .stage.txt.
     for verb in ("build", "install"):
         yield _verb(node, verb, done=f"grep -qx install {_INSTALLER}/.stage.txt" if verb == "install" else "")
@@ -178,7 +202,14 @@ def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
         command=f"cp {_INSTALLER}/devstack/{plugin} {_DEVSTACK}/{plugin}",
         done=f"cmp -s {_INSTALLER}/devstack/{plugin} {_DEVSTACK}/{plugin}",
     )
-    yield Step(node=node.name, title="run DevStack", command=f"cd {_DEVSTACK} && ./stack.sh")
+    yield Step(
+        node=node.name,
+        title="run DevStack",
+        command=f"cd {_DEVSTACK} && ./stack.sh",
+        done=f"grep -qs 'stack.sh completed' {_LOG}.summary",
+    )
+    for each in (devstack, release):
+        yield from workarounds(lab, each, node, When.AFTER)
 
 
 def _verb(node: Node, verb: str, *, done: str = "") -> Step:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from stacklab import releases
 from stacklab.answers.base import Step, bugs_on, is_in_cloud, release_of, shown
-from stacklab.model import Lab, Mirrors, Node, Proxy
+from stacklab.model import Installer, Lab, Mirrors, Node, Proxy
+from stacklab.releases import Bug, Release, When
 
 AUTHORITIES = PurePosixPath("/usr/local/share/ca-certificates")
 GIT_CONFIG = PurePosixPath("/etc/gitconfig")
@@ -38,7 +40,6 @@ def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str
 def steps(lab: Lab, mirrors: Mirrors) -> tuple[Step, ...]:
     """What is done on every node before its installer runs: authorities, APT's mirror, known bugs' work-arounds."""
     found: list[Step] = []
-    release = release_of(lab)
     for node in lab.nodes:
         if not is_in_cloud(lab, node):
             continue
@@ -46,12 +47,40 @@ def steps(lab: Lab, mirrors: Mirrors) -> tuple[Step, ...]:
             found.append(_trust(node))
         if mirror := lab.stack.mirrors.apt:
             found.append(_apt_mirror(node, mirror))
-        for bug in bugs_on(lab, release, node):
-            found += [
-                Step(node=node.name, user="root", title=f"work around {bug.id}: {bug.symptom}", command=command)
-                for command in bug.commands
-            ]
+        for release in _releases_in(lab):
+            found += workarounds(lab, release, node, When.BEFORE)
     return tuple(found)
+
+
+def paired_devstack(release: Release) -> Release:
+    """The DevStack that an installer runs beside itself, whose bugs are the lab's, too."""
+    return releases.find(Installer.DEVSTACK, release.pairs[0])
+
+
+def bugs(lab: Lab, release: Release, node: Node) -> tuple[Bug, ...]:
+    """The known bugs of a release that a node of this lab can meet, with the lab's driver."""
+    return tuple(bug for bug in bugs_on(lab, release, node) if bug.concerns(lab.stack.driver))
+
+
+def workarounds(
+    lab: Lab, release: Release, node: Node, when: When, *, tree: PurePosixPath | None = None
+) -> Iterator[Step]:
+    """The commands of a release's bugs for that moment; those for after the clone are run within it, as stack."""
+    within = f"cd {tree} && " if when is When.AFTER_CLONE else ""
+    for bug in bugs(lab, release, node):
+        for command in bug.commands if bug.when is when else ():
+            yield Step(
+                node=node.name,
+                user="stack" if within else "root",
+                title=f"work around {bug.id}: {bug.symptom}",
+                command=f"{within}{command}",
+                done=f"{within}{bug.done}" if bug.done else "",
+            )
+
+
+def _releases_in(lab: Lab) -> tuple[Release, ...]:
+    release = release_of(lab)
+    return (release, paired_devstack(release)) if release.pairs else (release,)
 
 
 def _trust(node: Node) -> Step:

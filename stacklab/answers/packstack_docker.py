@@ -38,7 +38,7 @@ STEPS = (
 def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
     """The script of all steps, and the registry's settings."""
     lab, release = request.lab, request.release
-    base = lab.stack.git_base or _GIT_BASE
+    base = lab.stack.git_base.rstrip("/") or _GIT_BASE
     script = request.render(
         "packstack/docker-steps.sh.j2", node, path=SCRIPT, registry=REGISTRY, source=_SOURCE, venv=_VENV,
         driver=release.text("docker_driver"), formats=_FORMATS, url=f"{base}/openstack/nova",

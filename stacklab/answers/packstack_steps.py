@@ -13,10 +13,11 @@ from pathlib import PurePosixPath
 
 from stacklab.answers import packstack_after, packstack_docker
 from stacklab.answers.base import Step, release_of
+from stacklab.answers.host import workarounds
 from stacklab.answers.packstack_after import DIRECTORY
 from stacklab.answers.packstack_cloud import cloud_nodes
 from stacklab.model import Driver, Lab, Node
-from stacklab.releases import Release
+from stacklab.releases import Release, When
 
 ANSWERS = DIRECTORY / "answers.txt"
 ROOT_KEY = PurePosixPath("/root/.ssh/id_ed25519")
@@ -37,6 +38,7 @@ def steps_of(lab: Lab) -> tuple[Step, ...]:
         found += _packages(lab, release, node)
     found += _run(lab, release)
     for node in nodes:
+        found += workarounds(lab, release, node, When.AFTER)
         found += _after(lab, release, node)
     return tuple(found)
 

@@ -269,7 +269,7 @@ def test_any_stack_of_kolla_comes_through_yaml_and_ini(name: str, tmp_path: Path
         files = render_or_reject(lab, secrets)["controller"]
         found = {path.name: text for path, text in files.items()}
         assert dict(lab.stack.answers).items() <= yaml.safe_load(found["globals.yml"]).items()
-        passwords = yaml.safe_load(found["passwords.yml"])
+        passwords = yaml.safe_load(found["passwords.lab.yml"])
         assert passwords["keystone_admin_password"] in secrets.values()
         laid = in_files(lab, files)
         for (file, section, key), value in wanted_of(lab, lab.controller).items():

@@ -12,7 +12,7 @@ import pytest
 from stacklab import releases
 from stacklab.errors import LabError
 from stacklab.model import Driver, Installer, NetworkingMode
-from stacklab.releases import Release
+from stacklab.releases import Release, When
 from stacklab.spec.stack import StackSpec
 
 INSTALLERS = tuple(word for word in Installer if word is not Installer.NONE)
@@ -89,6 +89,22 @@ class TestForm:
         with pytest.raises(LabError, match="list is no single value"):
             row.text("list")
 
+    @pytest.mark.parametrize("wrong", ["when: later", "driver: dockr"])
+    def test_a_bug_of_a_word_that_is_none_is_an_error_with_its_release(self, tmp_path: Path, wrong: str) -> None:
+        bug = f"{{id: x, symptom: y, fix: z, {wrong}}}"
+        with pytest.raises(LabError, match=f"devstack second: ValueError.*{wrong.split()[-1]}"):
+            table(tmp_path, _ROW + f"  second: {{like: first, bugs: [{bug}]}}\n")
+
+    def test_a_bug_is_anybodys_unless_it_says_whose(self, tmp_path: Path) -> None:
+        bug, other = table(
+            tmp_path,
+            _ROW + "  second: {like: first, bugs: [{id: a, symptom: b, fix: c}, "
+            "{id: d, symptom: e, fix: f, driver: zun, commands: [g], when: after, done: h}]}\n",
+        ).bugs
+        assert (bug.when, bug.is_worked_around, bug.concerns(Driver.FAKE)) == (When.BEFORE, False, True)
+        assert (other.when, other.is_worked_around, other.done) == (When.AFTER, True, "h")
+        assert (other.concerns(Driver.ZUN), other.concerns(Driver.LIBVIRT)) == (True, False)
+
     @pytest.mark.parametrize("ref", ["mitaka", "stable/mitaka", "mitaka-eol", "unmaintained/mitaka", "mitaka-eom"])
     def test_a_branch_or_tag_tells_its_release(self, ref: str) -> None:
         assert releases.plain_name(ref) == "mitaka"
@@ -129,6 +145,18 @@ class TestEveryRow:
             assert not [image for image in bug.images if not _IMAGE.fullmatch(image)]
             # Commands are run as they stand, by root, on every `stack.up` anew.
             assert not [command for command in bug.commands if "sudo" in command or "\n" in command]
+            assert "\n" not in bug.done
+            assert not bug.done or len(bug.commands) == 1
+
+    @pytest.mark.parametrize("row", by_title())
+    def test_a_bugs_commands_have_a_moment_that_the_installers_steps_have(self, row: Release) -> None:
+        moments = {
+            Installer.CONTRAIL: set(When), Installer.DEVSTACK: set(When),
+            Installer.PACKSTACK: {When.BEFORE, When.AFTER},  # packages: nothing is cloned
+        }.get(row.installer, {When.BEFORE})  # fmt: skip
+        assert {bug.when for bug in row.bugs if bug.commands} <= moments
+        assert {bug.when for bug in row.bugs if not bug.commands} <= {When.BEFORE}
+        assert {bug.driver for bug in row.bugs} <= {None, *row.drivers}
 
     @pytest.mark.parametrize("row", by_title())
     def test_an_option_that_is_a_range_has_the_installers_own_as_default(self, row: Release) -> None:
@@ -274,6 +302,22 @@ class TestDevStack:
         pinned = {name for name, row in DEVSTACK.items() if "TEMPEST_BRANCH" in localrc_of(row)}
         assert pinned == since("icehouse") - since("ocata")
 
+    def test_todays_get_pip_is_avoided_wherever_it_would_meet_an_older_python(self) -> None:
+        # By tools/install_pip.sh of each: from Pike on Python 2.7 has a URL of its own, 3.6 since Ussuri and 3.8 in
+        # Wallaby and Xena; Debian, Ubuntu and Fedora keep their own pip since.
+        avoided = {name for name, row in DEVSTACK.items() if any(bug.id.startswith("get-pip") for bug in row.bugs)}
+        assert avoided == (since("havana") - since("pike")) | {"ussuri", "victoria"}
+        files = {name for name in avoided if "PIP_GET_PIP_URL" not in localrc_of(DEVSTACK[name])}
+        assert files == since("havana") - since("newton")  # the URL is no variable there
+        for name in files | {"newton"}:
+            (bug,) = (bug for bug in DEVSTACK[name].bugs if bug.id == "get-pip")
+            assert (bug.when, bool(bug.done)) == (When.AFTER_CLONE, True)
+
+    def test_a_bug_with_python_3_12_is_no_bug_of_systems_without_it(self) -> None:
+        with_it = {name for name, row in DEVSTACK.items() if any(bug.id == "kuryr-distutils" for bug in row.bugs)}
+        assert with_it == {"2024.2", "2025.1", "master"}
+        assert all(Driver.ZUN in DEVSTACK[name].drivers for name in with_it)
+
     def test_nova_docker_is_put_in_by_the_way_of_its_time(self) -> None:
         styles = {name: row.text("docker_style") for name, row in DEVSTACK.items() if Driver.DOCKER in row.drivers}
         assert styles == {
@@ -345,8 +389,9 @@ class TestTheOthers:
     def test_fedora_19s_four_bugs_have_their_ways_around(self, name: str) -> None:
         bugs = {bug.id: bug for bug in releases.find(Installer.PACKSTACK, name).bugs if "fedora-19" in bug.images}
         assert set(bugs) == {"rdo-puppet-ruby", "rdo-kvm-modules", "rdo-django14", "rdo-qpidd"}
+        assert all(bug.commands for bug in bugs.values())
         # The configuration of qpidd is there after packstack alone.
-        assert [bug.id for bug in bugs.values() if not bug.commands] == ["rdo-qpidd"]
+        assert {bug.id for bug in bugs.values() if bug.when is When.AFTER} == {"rdo-qpidd"}
 
     def test_kolla_has_zun_until_2025_2(self) -> None:
         for name, row in releases.of(Installer.KOLLA).items():

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -69,9 +70,15 @@ def sources(lab: Lab, release: Release) -> Sources:
             hint = f"{right}; a project with a plugin of its own goes under stack.plugins"
             raise RenderError(f"stack.refs: DevStack {release.name} does not clone {name!r}", hint=hint)
     return Sources(
-        git_base=lab.stack.git_base or release.text("git_base"),
+        git_base=lab.stack.git_base.rstrip("/") or release.text("git_base"),
         branches=branches, libraries=tuple(libraries), plugins=plugins,
     )  # fmt: skip
+
+
+def devstack_url(lab: Lab, release: Release) -> str:
+    """Where DevStack itself is cloned from: the spec's git_base has it as well as its projects."""
+    base = lab.stack.git_base.rstrip("/")
+    return f"{base}{urlsplit(release.repository).path}" if base else release.repository
 
 
 def devstack_ref(lab: Lab, release: Release) -> str:

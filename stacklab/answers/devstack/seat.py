@@ -18,7 +18,8 @@ class Seat:
     is_controller: bool
     has_compute: bool  # instances run here
     host_ip: IPv4Address
-    service_host: IPv4Address
+    service_host: IPv4Address  # where the APIs are
+    controller_ip: IPv4Address  # where the database and the messages are
     data_ip: IPv4Address
     data_device: str
     public_device: str  # the NIC that is given to the cloud; "" for none
@@ -49,6 +50,7 @@ def seat(lab: Lab, release: Release, node: Node) -> Seat | None:
         has_compute=has_compute(lab, node),
         host_ip=address(lab, node),
         service_host=api_address(lab),
+        controller_ip=address(lab, lab.controller),
         data_ip=data.address.ip,
         data_device=data.device,
         public_device=_public_device(lab, node),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacklab.answers.base import CLONES, Step, api_address, clone, is_in_cloud, release_of
+from stacklab.answers.base import CLONES, Step, api_address, clone, install_git, is_in_cloud, release_of
 from stacklab.answers.devstack.files import LOGS, TREE
 from stacklab.answers.devstack.options import IMAGES
-from stacklab.answers.devstack.projects import devstack_ref, driver_plugins
+from stacklab.answers.devstack.projects import devstack_ref, devstack_url, driver_plugins
 from stacklab.answers.devstack.seat import Seat, seat
+from stacklab.answers.host import workarounds
 from stacklab.model import Driver, Lab, Node
-from stacklab.releases import Release
+from stacklab.releases import Release, When
 
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run
 _DOCKER = CLONES / "nova-docker"
@@ -28,6 +29,7 @@ def steps(lab: Lab) -> tuple[Step, ...]:
             found += _prepare(lab, release, node, place)
             found += _share_images(lab, node, place) if lab.stack.glance.direct_copy and computes else ()
             found.append(_stack(node))
+            found += workarounds(lab, release, node, When.AFTER)
             found += _after(lab, release, node, place)
     if computes and release.text("discover_hosts"):
         found.append(
@@ -41,7 +43,9 @@ def steps(lab: Lab) -> tuple[Step, ...]:
 
 
 def _prepare(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Step]:
-    yield clone(node, release.repository, devstack_ref(lab, release), TREE)
+    yield install_git(node)
+    yield clone(node, devstack_url(lab, release), devstack_ref(lab, release), TREE)
+    yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=TREE)
     if lab.stack.driver is Driver.DOCKER:
         yield from _docker(lab, release, node, place)
 
@@ -78,15 +82,19 @@ def _share_images(lab: Lab, node: Node, place: Seat) -> Iterator[Step]:
     """What a compute needs to copy from glance's file system; the controller's stack.sh is through by then."""
     if place.is_controller:
         return
+    # bg, nofail: a node that is up before the controller tries on, and its boot does not wait.
+    line = f"{api_address(lab)}:{_SHARED} {_SHARED} nfs ro,bg,nofail 0 0"
     yield Step(
         node=node.name,
         title="see glance's images, as the controller does",
         command=(
-            "(apt-get install -y nfs-common || yum install -y nfs-utils) && "
-            f"mkdir -p {_SHARED} && mount -t nfs -o ro {api_address(lab)}:{_SHARED} {_SHARED}"
+            f"(apt-get install -y nfs-common || yum install -y nfs-utils) && mkdir -p {_SHARED} && "
+            f"sed -i '\\# {_SHARED} nfs #d' /etc/fstab && echo '{line}' >> /etc/fstab && "
+            # One that went into the background has mounted nothing yet.
+            f"{{ mountpoint -q {_SHARED} || {{ mount {_SHARED} && mountpoint -q {_SHARED}; }}; }}"
         ),
         user="root",
-        done=f"mountpoint -q {_SHARED}",
+        done=f"grep -qxF '{line}' /etc/fstab && mountpoint -q {_SHARED}",
     )
 
 
@@ -108,11 +116,17 @@ def _after(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Step
             node=node.name,
             title="share glance's images with the computes",
             command=(
-                "(apt-get install -y nfs-kernel-server || yum install -y nfs-utils) && mkdir -p /etc/exports.d && "
-                f"echo '{_SHARED} {network.cidr}(ro,no_subtree_check)' > /etc/exports.d/glance.exports && exportfs -ra"
+                "(apt-get install -y nfs-kernel-server || yum install -y nfs-utils) && "
+                # Not exports.d: the server's old init scripts do not start it for what is there alone.
+                f"sed -i '\\#^{_SHARED} #d' /etc/exports && "
+                f"echo '{_SHARED} {network.cidr}(ro,no_subtree_check)' >> /etc/exports && "
+                # Debian's is enabled by its package, and called otherwise.
+                "{ service nfs-kernel-server restart || "
+                "{ systemctl enable nfs-server && systemctl restart nfs-server; } || "
+                "{ chkconfig nfs on && service nfs restart; }; } && exportfs -ra"
             ),
             user="root",
-            done=f"exportfs | grep -q '^{_SHARED}'",
+            done=f"exportfs | grep -q '^{_SHARED}' && rpcinfo -t 127.0.0.1 nfs 3",
         )
     if place.public_device and not release.text("public_interface") and not _is_nova_network(lab):
         yield Step(

@@ -25,11 +25,25 @@ def test_each_of_the_four_networks_has_its_variable(tmp_path: Path) -> None:
     assert values["PUBLIC_INTERFACE"] == "eth4"
 
 
-def test_computes_find_the_controller_on_the_api_network(tmp_path: Path) -> None:
+def test_computes_find_the_apis_on_the_api_network(tmp_path: Path) -> None:
     values = labs.values(labs.rendered(tmp_path, "compute1", **labs.FOUR))
-    assert (values["HOST_IP"], values["MYSQL_HOST"], values["NOVNCPROXY_URL"][:18]) == (
-        "10.170.0.12", "10.170.1.11", "http://10.170.1.11",
-    )  # fmt: skip
+    assert (values["HOST_IP"], values["NOVNCPROXY_URL"][:18]) == ("10.170.0.12", "http://10.170.1.11")
+    assert values["Q_HOST"] == values["SERVICE_HOST"] == "10.170.1.11"
+    assert values["GLANCE_HOSTPORT"] == "10.170.1.11:9292"
+
+
+@pytest.mark.parametrize("release", ["havana", "mitaka", "2026.1"])
+def test_database_and_messages_stay_on_the_management_network(tmp_path: Path, release: str) -> None:
+    compute = labs.values(labs.rendered(tmp_path, "compute1", release=release, api_network="api"))
+    assert {compute[name] for name in ("DATABASE_HOST", "MYSQL_HOST", "RABBIT_HOST")} == {"10.170.0.11"}
+
+
+def test_the_controller_too_finds_its_messages_there(tmp_path: Path) -> None:
+    # RABBIT_HOST defaults to SERVICE_HOST there since Icehouse, MYSQL_HOST to the loopback in all of them.
+    controller = labs.values(labs.rendered(tmp_path, api_network="api"))
+    assert (controller["SERVICE_HOST"], controller["RABBIT_HOST"]) == ("10.170.1.11", "10.170.0.11")
+    assert not {"DATABASE_HOST", "MYSQL_HOST"} & set(controller)
+    assert "RABBIT_HOST" not in labs.values(labs.rendered(tmp_path))
 
 
 def test_tunnels_end_on_the_data_network_also_before_juno(tmp_path: Path) -> None:

@@ -119,11 +119,11 @@ def test_the_specs_own_value_takes_the_place_of_ours(tmp_path: Path) -> None:
 
 def test_a_value_that_devstack_would_change_is_quoted_or_refused(tmp_path: Path) -> None:
     def with_value(value: str) -> Options:
-        return options_of(tmp_path, post_config={"all": {"$NOVA_CONF": {"DEFAULT": {"key": value}}}})
+        return options_of(tmp_path, post_config={"all": {"$NOVA_CONF": {"DEFAULT": {"host": value}}}})
 
-    assert with_value("a $b")["$NOVA_CONF"]["DEFAULT"]["key"] == r"a \\$b"
+    assert with_value("a $b")["$NOVA_CONF"]["DEFAULT"]["host"] == r"a \\$b"
     with pytest.raises(RenderError, match=r"stack\.post_config"):
-        labs.rendered(tmp_path, post_config={"all": {"$NOVA_CONF": {"DEFAULT": {"key": "two  blanks"}}}})
+        labs.rendered(tmp_path, post_config={"all": {"$NOVA_CONF": {"DEFAULT": {"host": "two  blanks"}}}})
 
 
 def test_docker_images_are_let_in_by_a_glance_that_has_no_compute_beside_it(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from stacklab import answers
+from stacklab import answers, releases
 from stacklab.answers import Step
+from stacklab.model import Installer
 from tests.unit.answers import devstack_labs as labs
 
 
@@ -33,12 +34,53 @@ def test_computes_are_discovered_at_the_end_since_ocata(tmp_path: Path) -> None:
 
 
 def test_devstack_is_cloned_at_what_exists_today_or_at_the_specs_ref(tmp_path: Path) -> None:
-    assert (
-        "fetch -q --depth 1 https://opendev.org/openstack/devstack mitaka-eol"
-        in steps(tmp_path, release="mitaka")[0].command
-    )
-    change = steps(tmp_path, refs={"devstack": "refs/changes/1/2/3"})[0]
+    found = steps(tmp_path, release="mitaka")
+    assert found[0].title == "install git"
+    assert "fetch -q --depth 1 https://opendev.org/openstack/devstack mitaka-eol" in found[1].command
+    change = steps(tmp_path, refs={"devstack": "refs/changes/1/2/3"})[1]
     assert " refs/changes/1/2/3 " in change.command
+
+
+@pytest.mark.parametrize("base", ["https://git.example/mirror", "https://git.example/mirror/"])
+def test_devstack_itself_comes_from_the_specs_git_base_too(tmp_path: Path, base: str) -> None:
+    # Otherwise an offline lab ends at its first step.
+    found = steps(tmp_path, release="liberty", driver="docker", git_base=base)
+    urls = {word for step in found if step.title.startswith("clone ") for word in step.command.split() if "://" in word}
+    assert urls == {"https://git.example/mirror/openstack/devstack", "https://git.example/mirror/x/nova-docker"}
+    assert "GIT_BASE=https://git.example/mirror\n" in labs.rendered(tmp_path, git_base=base)
+
+
+def get_pip(found: list[Step], node: str = "compute1") -> list[Step]:
+    return [step for step in found if step.node == node and step.title.startswith("work around get-pip")]
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "cap"),
+    [("havana", "2.6", False), ("kilo", "2.6", False), ("liberty", "2.7", True), ("mitaka", "2.7", True)],
+)
+def test_an_old_get_pip_is_put_between_the_clone_and_stack_sh(
+    tmp_path: Path, release: str, version: str, *, cap: bool
+) -> None:
+    # install_pip.sh names today's URL itself, which ends at Python 2.7; a file that is there it takes as it is.
+    found = steps(tmp_path, release=release)
+    (step,) = get_pip(found)
+    names = titles(found, "compute1")
+    assert names.index(f"clone devstack at {releases.find(Installer.DEVSTACK, release).ref}") < names.index(step.title)
+    assert names.index(step.title) < names.index("run stack.sh")
+    assert step.user == "stack"  # root's file could not be replaced
+    assert step.command.startswith("cd /opt/stack/devstack && ")
+    assert f"-o files/get-pip.py https://bootstrap.pypa.io/pip/{version}/get-pip.py" in step.command
+    # pip 20 would be taken for a pip 2, which is too old.
+    assert ("echo 'pip<10' > tools/cap-pip.txt" in step.command) is cap
+
+
+@pytest.mark.parametrize(
+    ("release", "version"), [("newton", "2.7"), ("ocata", "2.7"), ("victoria", "3.8"), ("pike", ""), ("wallaby", "")]
+)
+def test_a_get_pip_that_a_variable_names_is_named(tmp_path: Path, release: str, version: str) -> None:
+    found = labs.values(labs.rendered(tmp_path, "compute1", release=release)).get("PIP_GET_PIP_URL", "")
+    assert found == (f"https://bootstrap.pypa.io/pip/{version}/get-pip.py" if version else "")
+    assert bool(get_pip(steps(tmp_path, release=release))) is (release == "newton")  # its cap of pip
 
 
 def test_nobody_stacks_as_root(tmp_path: Path) -> None:

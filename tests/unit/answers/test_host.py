@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import PurePosixPath
+from typing import Any
 
-from stacklab import answers
+import pytest
+
+from stacklab import answers, releases
 from stacklab.answers import host
-from stacklab.model import NO_MIRRORS, Lab, Mirrors, Proxy, Role
+from stacklab.model import NO_MIRRORS, Driver, Installer, Lab, Mirrors, Proxy, Role
+from stacklab.releases import Bug, Release, When
 from tests.unit.answers.labs import SECRETS, THREE_NODES, make_lab
 
 PROXY = Proxy(http="http://proxy.example.org:3128", no_proxy=(".example.org",))
@@ -65,6 +69,45 @@ def test_a_bystander_is_left_alone() -> None:
     lab = make_lab(nodes=(*THREE_NODES, ("client", Role.NODE)))
     lab = with_stack(lab, mirrors=Mirrors(apt="http://apt.example.org/debian"))
     assert "client" not in {step.node for step in answers.steps(lab)}
+
+
+def with_bug(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Release:  # noqa: ANN401
+    """Contrail's release, with no bug but this one."""
+    bug = Bug(id="x", symptom="y", fix="z", **changes)
+    row = dataclasses.replace(releases.find(Installer.CONTRAIL, "master"), bugs=(bug,))
+    monkeypatch.setattr(host, "release_of", lambda _lab: row)
+    return row
+
+
+def test_a_bugs_commands_are_run_at_its_moment_and_by_the_right_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = make_lab()
+    for when, user, command in ((When.BEFORE, "root", "a"), (When.AFTER_CLONE, "stack", "cd /x && a")):
+        row = with_bug(monkeypatch, when=when, commands=("a",), done="b", role="controller")
+        tree = PurePosixPath("/x")
+        found = {
+            each: list(host.workarounds(lab, row, lab.controller, each, tree=tree)) for each in When
+        }  # fmt: skip
+        assert [each for each, steps in found.items() if steps] == [when]
+        (step,) = found[when]
+        assert (step.user, step.command, step.done) == (user, command, command[:-1] + "b")
+        assert not list(host.workarounds(lab, row, lab.computes[0], when, tree=tree))
+        assert bool([step for step in host.steps(lab, NO_MIRRORS) if " x: " in step.title]) is (when is When.BEFORE)
+
+
+def test_a_bug_of_another_driver_is_not_worked_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = make_lab()
+    for driver, count in ((None, 3), (Driver.LIBVIRT, 3), (Driver.ZUN, 0)):
+        with_bug(monkeypatch, commands=("a",), driver=driver)
+        assert len([step for step in host.steps(lab, NO_MIRRORS) if " x: " in step.title]) == count
+
+
+def test_what_the_paired_devstack_needs_beforehand_is_done_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    bug = Bug(id="x", symptom="y", fix="z", commands=("a",))
+    pair = dataclasses.replace(releases.find(Installer.DEVSTACK, "mitaka"), bugs=(bug,))
+    monkeypatch.setattr(host, "paired_devstack", lambda _release: pair)
+    assert [step.node for step in host.steps(make_lab(), NO_MIRRORS) if step.command == "a"] == [
+        "controller", "compute1", "compute2",
+    ]  # fmt: skip
 
 
 def test_no_path_of_these_holds_a_secret() -> None:

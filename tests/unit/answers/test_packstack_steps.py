@@ -173,6 +173,8 @@ class TestDocker:
         stack = f"{WITH_DOCKER}git_base: https://git.example\nrefs: {{nova: refs/changes/01/1/1}}"
         script = render(load(tmp_path, stack, release="icehouse", nodes=""))[DOCKER]
         assert "git clone https://git.example/openstack/nova " in script
+        slashed = render(load(tmp_path, stack.replace(".example", ".example/"), release="icehouse", nodes=""))[DOCKER]
+        assert "git clone https://git.example/openstack/nova " in slashed
         assert "fetch origin refs/changes/01/1/1\n" in script
 
     @pytest.mark.parametrize("option", ["git_base: https://git.example", "refs: {nova: icehouse-eol}"])
@@ -259,6 +261,18 @@ class TestSteps:
         for node in lab.nodes:
             assert "proxy=http://proxy.example:3128" in step(lab, "tell yum", node.name).command
         assert step(lab, "run packstack").command.startswith(". /etc/profile.d/stacklab-proxy.sh && ")
+
+    @pytest.mark.parametrize("release", ["havana", "icehouse"])
+    def test_qpidds_configuration_is_mended_when_packstack_has_written_it(self, tmp_path: Path, release: str) -> None:
+        lab = load(tmp_path, release=release, image="fedora-19")
+        found = answers.steps(lab)
+        (mended,) = (each for each in found if "rdo-qpidd" in each.title)
+        run = next(index for index, each in enumerate(found) if "run packstack" in each.title)
+        assert found.index(mended) > run
+        assert (mended.node, mended.user) == ("controller", "root")
+        assert "s/cluster-mechanism/ha-mechanism/ /etc/qpidd.conf" in mended.command
+        assert mended.done == "! grep -qs cluster-mechanism /etc/qpidd.conf"
+        assert "rdo-qpidd" not in str(answers.steps(load(tmp_path, release=release, image="fedora-20")))
 
     def test_no_secret_is_in_a_step(self, tmp_path: Path) -> None:
         lab = load(tmp_path, WITH_DOCKER, release="icehouse", nodes="")

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given, settings
 
+from stacklab import releases
 from stacklab.answers import INSTALLERS, contrail, installer, render, secret_names
 from stacklab.answers.contrail import DEVSTACK_CONF, DEVSTACK_LOCALRC, INSTALLER_LOCALRC
 from stacklab.errors import RenderError
@@ -198,9 +199,32 @@ def test_git_base_and_proxy_are_in_both_trees() -> None:
         assert "10.150.0.11" in found["no_proxy"].split(",")
 
 
-def test_the_vrouter_takes_the_data_networks_nic_over() -> None:
+def test_the_vrouter_takes_the_data_networks_nic_over_and_is_registered_by_its_address() -> None:
     lab = with_stack(make_lab(), data_network="mgmt")
-    assert installer_localrc(lab, "compute1")["PHYSICAL_INTERFACE"] == "eth0"
+    found = installer_localrc(lab, "compute1")
+    assert found["PHYSICAL_INTERFACE"] == "eth0"
+    assert found["COMPUTE_HOST_IP"] == "192.168.150.11"
+    assert devstack_localrc(lab, "compute1")["HOST_IP"] == "10.150.0.11"
+
+
+def test_contrail_shs_own_variables_can_be_set_but_not_twice() -> None:
+    lab = with_stack(make_lab(), answers=(("NB_JOBS", "4"), ("ZK_VER", "3.4.14")))
+    assert installer_localrc(lab, "controller")["NB_JOBS"] == "4"
+    assert "NB_JOBS" not in devstack_localrc(lab, "controller")
+    with pytest.raises(RenderError, match="LOGDAYS was set on line"):
+        render(with_stack(make_lab(), answers=(("LOGDAYS", "9"),)), SECRETS)
+
+
+def test_a_library_of_a_ref_is_cloned_and_not_taken_from_pypi() -> None:
+    lab = with_stack(make_lab(), refs=(("python-novaclient", "mitaka-eol"), ("nova", "mitaka-eol")))
+    found = devstack_localrc(lab, "compute1")
+    assert found["LIBS_FROM_GIT"] == "python-novaclient"
+    assert found["NOVACLIENT_BRANCH"] == "mitaka-eol"
+
+
+def test_git_is_there_before_anything_is_cloned() -> None:
+    titles = [step.title for step in contrail.steps(make_lab()) if step.node == "compute1"]
+    assert titles[0] == "install git"
 
 
 def test_the_controller_is_finished_before_a_compute_begins_and_loses_its_agent_before_it_starts() -> None:
@@ -210,6 +234,50 @@ def test_the_controller_is_finished_before_a_compute_begins_and_loses_its_agent_
     agent = next(title for title in titles if "agent" in title)
     assert titles.index("contrail.sh configure") < titles.index(agent) < titles.index("contrail.sh start")
     assert not any("agent" in step.title for step in steps if step.node == "compute1")
+
+
+@pytest.mark.parametrize(("branch", "novnc"), [("master", "stable/v0.6"), ("R2.20", "stable/v0.6")])
+def test_the_devstack_beside_contrail_has_what_a_devstack_lab_has(branch: str, novnc: str) -> None:
+    lab = make_lab(branch)
+    found = devstack_localrc(lab, "controller")
+    assert found["NOVNC_BRANCH"] == novnc  # master's console pages are others
+    pair = releases.find(Installer.DEVSTACK, BRANCHES[branch])
+    lines = dict(line.split("=") for bug in pair.bugs for line in bug.localrc)
+    assert "TEMPEST_BRANCH" in lines
+    assert lines.items() <= found.items()
+    assert "TEMPEST_BRANCH" not in devstack_localrc(lab, "compute1")  # the bug is the controller's
+
+
+def test_a_ref_of_the_spec_goes_before_the_line_of_a_bug() -> None:
+    lab = with_stack(make_lab(), refs=(("tempest", "16.0.0"),))
+    assert devstack_localrc(lab, "controller")["TEMPEST_BRANCH"] == "16.0.0"
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_the_bugs_of_the_devstack_beside_contrail_are_worked_around_within_its_clone(branch: str) -> None:
+    for node in ("controller", "compute2"):
+        steps = [step for step in contrail.steps(make_lab(branch)) if step.node == node]
+        titles = [step.title for step in steps]
+        (at,) = (index for index, title in enumerate(titles) if title.startswith("work around get-pip"))
+        assert titles[at - 1].startswith("clone devstack at ")
+        assert at < titles.index("run DevStack")
+        assert steps[at].command.startswith("cd /opt/stack/devstack && ")
+        assert steps[at].done.startswith("cd /opt/stack/devstack && ")
+        assert steps[at].user == "stack"
+
+
+def test_a_finished_devstack_is_known_by_the_summary_of_the_log_that_localrc_names() -> None:
+    log = devstack_localrc(make_lab(), "compute1")["LOGFILE"]
+    (step,) = (each for each in contrail.steps(make_lab()) if each.node == "compute1" and each.title == "run DevStack")
+    assert step.done == f"grep -qs 'stack.sh completed' {log}.summary"
+
+
+def test_devstack_comes_from_the_specs_git_base_and_contrail_installer_from_github() -> None:
+    lab = with_stack(make_lab(), git_base="https://git.example.org/")
+    assert devstack_localrc(lab, "compute1")["GIT_BASE"] == "https://git.example.org"
+    urls = [word for step in contrail.steps(lab) for word in step.command.split() if word.startswith("https://")]
+    assert "https://git.example.org/openstack/devstack" in urls
+    assert "https://github.com/Juniper/contrail-installer" in urls  # GIT_BASE is OpenStack's
 
 
 def test_an_unknown_branch_is_refused_with_the_known_ones() -> None:
