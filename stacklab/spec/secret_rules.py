@@ -33,7 +33,7 @@ def secrets_in(stack: StackSpec) -> Iterator[Finding]:
 def is_secret(name: str) -> bool:
     """Whether a variable of that name holds a secret: its last word says so, as in ADMIN_PASSWORD or adminPw."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    return bool(words) and words[-1].rstrip("s") in {word.rstrip("s") for word in _LAST}
+    return bool(words) and (words[-1] in _LAST or words[-1].removesuffix("s") in _LAST)
 
 
 def _in_line(path: Keys, line: str) -> Iterator[Finding]:

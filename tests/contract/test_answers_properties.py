@@ -26,6 +26,7 @@ from stacklab.answers.quoting import TRAIT, localrc_value, post_config_value
 from stacklab.errors import RenderError
 from stacklab.model import Installer, Lab, Node
 from stacklab.releases import Release
+from stacklab.spec.secret_rules import is_secret
 from tests.contract.meta_config import SCRIPTS
 from tests.contract.rendered import check_options, era_of, options_of, source_text, sourced
 
@@ -38,7 +39,7 @@ QUICK = settings(
 NETWORKS = {"mgmt": "192.168.190.0/24", "fabric": "10.190.0.0/24", "api": "10.190.1.0/24", "data": "10.190.2.0/24"}
 ETC = {"$NOVA_CONF": "/etc/nova", "$CINDER_CONF": "/etc/cinder"}
 
-words = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
+words = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True).filter(lambda word: not is_secret(word))
 values = st.one_of(
     words, st.from_regex(r"/[a-z]{1,5}(/[a-z0-9._-]{1,5}){0,2}", fullmatch=True),
     st.lists(words, min_size=2, max_size=3).map(",".join), st.integers(0, 99999).map(str),
