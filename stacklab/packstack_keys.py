@@ -6,7 +6,7 @@ What is rendered and what is linted go by the same table.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -93,17 +93,6 @@ class Table:
     def keys_of(self, release: str) -> Mapping[str, Key]:
         """The keys of a release by name."""
         return {name: key for name, key in self.keys.items() if self.has(release, key)}
-
-    def guess(self, names: Collection[str]) -> str:
-        """The newest of the releases that have most of these keys, and most of those by their own names."""
-        given = set(names)
-
-        def score(release: str) -> tuple[int, int, int]:
-            current = self.keys_of(release)
-            known = current.keys() | {old for key in current.values() for old in key.was}
-            return len(known & given), len(current.keys() & given), self.releases.index(release)
-
-        return max(self.releases, key=score)
 
 
 @functools.cache

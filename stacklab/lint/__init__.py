@@ -15,6 +15,7 @@ from stacklab.lint.detect import Kind
 from stacklab.lint.finding import Finding, Rule, Severity
 from stacklab.lint.scope import Linter, Scope, Source
 from stacklab.model import Lab
+from stacklab.spec.values import suggest
 
 __all__ = ("LINTERS", "RULES", "Finding", "Kind", "Rule", "Severity", "lint_files", "lint_lab")
 
@@ -86,7 +87,8 @@ def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> t
 def _check_release(release: str, files: Sequence[_File]) -> None:
     known = dict.fromkeys(name for each in files for name in releases.of(each.kind.installer))
     if release and files and release not in known:
-        raise LabError(f"no release {release!r} of what these files are for", hint=f"one of: {', '.join(known)}")
+        wrong = f"no release {release!r} of what these files are for"
+        raise LabError(wrong, hint=suggest(release, known, label="one of"))
 
 
 def _lint(files: Sequence[_File], findings: Sequence[Finding]) -> tuple[Finding, ...]:

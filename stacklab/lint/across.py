@@ -253,14 +253,14 @@ def _contrail_pair(head: Seat, seat: Seat) -> Iterator[Finding]:
 def _halves(contrail: Localrc, devstack: Localrc) -> Iterator[Finding]:
     """One node's two files: they share names, and nobody compares them."""
     same = ("SERVICE_HOST", "PHYSICAL_INTERFACE", "ADMIN_PASSWORD", "RABBIT_PASSWORD")
-    for name, other in (*((name, name) for name in same), ("COMPUTE_HOST_IP", "HOST_IP")):
-        ours, theirs = contrail.value(name), devstack.value(other)
+    for name in same:
+        ours, theirs = contrail.value(name), devstack.value(name)
         if ours and theirs and ours != theirs:
             is_secret = name.endswith("PASSWORD")
             shown = "" if is_secret else f" ({ours} and {theirs})"
-            what = f"{name} differs between here and" if name == other else f"{name} is not the {other} of"
             yield _BOOK.finding(
                 "across-contrail", contrail.file, contrail.line(name),
-                f"{what} {_at(devstack, other)}{shown}: Contrail and OpenStack do not find each other",
-                f"write the same {name} into both files" if is_secret else f"{name}={theirs}, or {other}={ours} there",
+                f"{name} differs between here and {_at(devstack, name)}{shown}: Contrail and OpenStack do not find "
+                "each other",
+                f"write the same {name} into both files" if is_secret else f"{name}={theirs}, or {name}={ours} there",
             )  # fmt: skip

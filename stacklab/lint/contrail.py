@@ -22,7 +22,7 @@ RULES = (
     warning("contrail-default-install-grep", "CONTRAIL_DEFAULT_INSTALL is not alone on one plain line",
             "Juniper/contrail-installer@cfe0fc0:setup_devstack.sh"),
     rule("contrail-service-host", "a SERVICE_HOST that no compute reaches", _SH),
-    rule("contrail-compute-host-ip", "a compute without COMPUTE_HOST_IP", _SH),
+    rule("contrail-compute-host-ip", "a COMPUTE_HOST_IP that is missing, or not the vrouter's own", _SH),
     rule("contrail-control-ip", "a compute whose CONTROL_IP is itself", _SH),
     rule("contrail-timeout", "no SERVICE_TIMEOUT", _SH),
     rule("contrail-secret-missing", "no RABBIT_PASSWORD or SERVICE_TOKEN", _SH),
@@ -144,11 +144,30 @@ def _hosts(rc: Localrc) -> Iterator[Finding]:
             "this compute's vrouter is registered as 127.0.0.1, like every other one's: no tunnel ends at it",
             "COMPUTE_HOST_IP=ADDRESS of this node",
         )  # fmt: skip
+    else:
+        yield from _own_address(rc, own)
     if own and rc.value("CONTROL_IP") == own:
         yield _BOOK.finding(
             "contrail-control-ip", rc.file, rc.line("CONTROL_IP"),
             "the vrouter agent looks for its control node on this compute, where none runs", "CONTROL_IP=$SERVICE_HOST",
         )  # fmt: skip
+
+
+def _own_address(rc: Localrc, own: str) -> Iterator[Finding]:
+    """The vrouter's packets leave by PHYSICAL_INTERFACE: others send theirs to the address that is registered."""
+    node, device = rc.scope.node, rc.value("PHYSICAL_INTERFACE")
+    if node is None or not own or rc.address("COMPUTE_HOST_IP") is None:
+        return
+    here = {str(nic.address.ip): nic.device for nic in node.nics}
+    wanted = next((ip for ip, name in here.items() if name == device), "")
+    if own in here and (own == wanted or not wanted):
+        return
+    what = f"{own} is {here[own]}'s, and the vrouter is on {device}" if own in here else f"{node.name} has no {own}"
+    yield _BOOK.finding(
+        "contrail-compute-host-ip", rc.file, rc.line("COMPUTE_HOST_IP"),
+        f"{what}: tunnels to this compute end where no vrouter takes them",
+        f"COMPUTE_HOST_IP={wanted or ' or '.join(here)}",
+    )  # fmt: skip
 
 
 def _required(rc: Localrc) -> Iterator[Finding]:

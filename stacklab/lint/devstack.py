@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from stacklab.lint import (
     devstack_addresses,
+    devstack_names,
     devstack_secrets,
     devstack_services,
     devstack_sources,
@@ -17,7 +18,7 @@ from stacklab.lint.scope import Scope, Source
 
 RULES = (
     *shell_rules.RULES, *devstack_secrets.RULES, *devstack_services.RULES, *devstack_addresses.RULES,
-    *devstack_sources.RULES,
+    *devstack_sources.RULES, *devstack_names.RULES,
 )  # fmt: skip
 
 
@@ -27,5 +28,5 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     yield from shell_rules.check(rc)
     if any(line.endswith("\r") for line in source.lines):
         return
-    for module in (devstack_secrets, devstack_services, devstack_addresses, devstack_sources):
+    for module in (devstack_secrets, devstack_services, devstack_addresses, devstack_sources, devstack_names):
         yield from module.check(rc)

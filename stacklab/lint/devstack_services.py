@@ -9,6 +9,7 @@ from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.localrc import Localrc
 from stacklab.model import NetworkingMode
+from stacklab.releases import Release
 
 _COMMON = "openstack/devstack@493835a:functions-common"
 _DATABASE = "openstack/devstack@493835a:lib/database: initialize_database_backends"
@@ -18,6 +19,8 @@ RULES = (
     rule("devstack-service-list", "a list of services with the wrong separator", f"{_COMMON}: is_service_enabled"),
     rule("devstack-ovn-agent", "an agent of Open vSwitch's where OVN is the backend",
          "openstack/devstack@493835a:lib/neutron_plugins/ovn_agent: ovn_sanity_check"),
+    rule("devstack-mechanism", "Q_AGENT=openvswitch without ml2's mechanism driver",
+         "openstack/devstack@493835a:lib/neutron_plugins/ml2"),
     warning("devstack-replaced-service", "a service that another one has replaced", "localrc/releases.yaml: replaced"),
     rule("devstack-nova-network", "nova-network where it is gone", "openstack/devstack@4b8cba77"),
     rule("devstack-two-networks", "nova-network and neutron at once", "openstack/devstack@mitaka-eol:stackrc"),
@@ -37,7 +40,7 @@ _SERVERS = ("key", "keystone", "mysql", "postgresql", "rabbit")
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Every finding of this module's rules."""
-    for each in (_wiped, _again, _lists, _ovn, _replaced, _nova_network, _compute, _database, _plugins):
+    for each in (_wiped, _again, _lists, _ovn, _mechanism, _replaced, _nova_network, _compute, _database, _plugins):
         yield from each(rc)
 
 
@@ -128,6 +131,38 @@ def _replaced(rc: Localrc) -> Iterator[Finding]:
                 f"in DevStack {release.name}, {release.replaced[name]} does the work of {name}",
                 f"write {release.replaced[name]} instead of {name}",
             )  # fmt: skip
+
+
+    for name, line in rc.services.disabled.items():
+        instead = release.replaced.get(name, "") if release else ""
+        if instead and release and instead in _defaults(release) and not rc.services.lacks(instead):
+            yield _BOOK.finding(
+                "devstack-replaced-service", rc.file, line,
+                f"nothing is disabled: in DevStack {release.name}, {instead} does the work of {name}",
+                f"disable_service {instead}",
+            )  # fmt: skip
+
+
+def _defaults(release: Release) -> frozenset[str]:
+    """Neutron's services in the release's own list, as other modes take them out: `controller MODE off`."""
+    lists = (words for key, words in release.services.items() if len(key.split()) == 3 and key.endswith(" off"))
+    return frozenset(name for words in lists for name in words)
+
+
+def _mechanism(rc: Localrc) -> Iterator[Finding]:
+    """Since Xena two variables have OVN as default, and each has to be told that it is not."""
+    release, agent = rc.scope.release, rc.value("Q_AGENT")
+    is_default = release is not None and release.network_modes[:1] == ("ovn",)
+    if not is_default or rc.is_compute or agent not in ("openvswitch", "linuxbridge"):
+        return
+    name = "Q_ML2_PLUGIN_MECHANISM_DRIVERS"
+    if rc.value("Q_PLUGIN") in ("", "ml2") and not rc.is_set(name) and not rc.value("Q_DVR_MODE"):
+        yield _BOOK.finding(
+            "devstack-mechanism", rc.file, rc.line("Q_AGENT"),
+            f"ml2's mechanism driver stays ovn, the default: neutron asks OVN for ports that {agent}'s agents should "
+            "make, and none is bound",
+            f"{name}={agent}",
+        )  # fmt: skip
 
 
 def _nova_network(rc: Localrc) -> Iterator[Finding]:

@@ -18,7 +18,9 @@ RULES = (
     warning("devstack-inert", "a variable that the release does not read", "localrc/releases.yaml: inert"),
     rule("devstack-bool", "a truth value that is none of DevStack's words", f"{_COMMON}: trueorfalse"),
     rule("devstack-virt-driver", "a VIRT_DRIVER without its file", "openstack/devstack@493835a:lib/nova"),
+    rule("devstack-libvirt-type", "a LIBVIRT_TYPE that nova does not take", "openstack/nova:nova/conf/libvirt.py"),
     rule("devstack-git-base", "sources from where there are none any more", "openstack/devstack@mitaka-eol:stackrc"),
+    rule("devstack-change", "a change from review that is not named wholly", f"{_COMMON}: git_clone"),
     rule("devstack-branch-gone", "a branch that was deleted", "localrc/releases.yaml: ref"),
     warning("devstack-branches-mixed", "branches of several releases", f"{_COMMON}: git_clone"),
     warning("devstack-dest", "DEST in a home directory",
@@ -41,12 +43,14 @@ _BOOLEANS = frozenset({
 })  # fmt: skip
 # lib/nova_plugins/hypervisor-* of some release; what a plugin brings is asked of the release's own list.
 _DRIVERS = frozenset({"libvirt", "fake", "ironic", "openvz", "vsphere", "xenserver", "baremetal", "powervm"})
+_LIBVIRT = ("kvm", "qemu", "lxc", "uml", "xen", "parallels")  # of any nova; it compares them as they are
+_CHANGE = re.compile(r"(?:refs/)?(?:changes/)?(?:[0-9]{1,2}/)?([0-9]{4,})(?:/([0-9]+))?/?")
 _STABLE = re.compile(r"(?:stable|unmaintained)/([a-z0-9.]+)|([a-z0-9.]+)-(?:eol|eom)")
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Every finding of this module's rules."""
-    for each in (_inert, _booleans, _driver, _git_base, _branches, _dest):
+    for each in (_inert, _booleans, _driver, _libvirt, _git_base, _changes, _branches, _dest):
         yield from each(rc)
 
 
@@ -77,9 +81,9 @@ def _refs(rc: Localrc) -> Iterator[tuple[str, int, str]]:
 def _inert(rc: Localrc) -> Iterator[Finding]:
     release = rc.scope.release
     inert = {name: why for name, why in release.inert.items() if why} if release else {}
+    is_half = "contrail" in rc.value("Q_PLUGIN")  # the other half's contrail.sh wants the same secrets
     for name in rc.values:
-        # A token too many is no mistake: one set of secrets serves all releases.
-        if release and name in inert and name != "SERVICE_TOKEN":
+        if release and name in inert and not (is_half and name == "SERVICE_TOKEN"):
             yield _BOOK.finding(
                 "devstack-inert", rc.file, rc.line(name),
                 f"DevStack {release.name} does not read {name}: {inert[name]}",
@@ -120,18 +124,59 @@ def _driver(rc: Localrc) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _git_base(rc: Localrc) -> Iterator[Finding]:
+def _libvirt(rc: Localrc) -> Iterator[Finding]:
+    value = rc.value("LIBVIRT_TYPE")
+    if not value or value in _LIBVIRT or rc.value("VIRT_DRIVER") not in ("", "libvirt"):
+        return
+    near = difflib.get_close_matches(value.lower(), _LIBVIRT, n=1)
+    yield _BOOK.finding(
+        "devstack-libvirt-type", rc.file, rc.line("LIBVIRT_TYPE"),
+        f"{value} is none of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and nova-compute does not start",
+        f"LIBVIRT_TYPE={near[0] if near else 'qemu'}",
+    )  # fmt: skip
+
+
+def _urls(rc: Localrc) -> Iterator[tuple[str, int, str, str]]:
+    """What is cloned from where: a variable or a plugin, its line, the URL, what to write instead."""
     for name in rc.settled:
-        value = rc.value(name)
-        if not (name == "GIT_BASE" or name.endswith("_REPO")):
-            continue
-        if value.startswith("git://") or "git.openstack.org" in value:
-            is_git = value.startswith("git://")
+        if name == "GIT_BASE":
+            yield name, rc.line(name), rc.value(name), "GIT_BASE=https://opendev.org"
+        elif name.endswith("_REPO"):
+            yield name, rc.line(name), rc.value(name), f"{name}=https://..."
+    for call in rc.script.calls:
+        if call.name == "enable_plugin" and len(call.args) > 1:
+            name, url = call.args[0].text, call.args[1].text
+            path = re.sub(r".*openstack\.org[^/]*/(?:p/)?|[a-z]+://[^/]*/", "", url)  # without a password before @
+            host = "opendev.org" if "openstack.org" in url else "github.com"
+            yield f"enable_plugin {name}", call.line, url, f"enable_plugin {name} https://{host}/{path} ..."
+
+
+def _git_base(rc: Localrc) -> Iterator[Finding]:
+    for name, line, url, fix in _urls(rc):
+        is_git = url.startswith("git://")
+        if is_git or "git.openstack.org" in url:
             what = "git:// is served by neither opendev.org nor GitHub" if is_git else "git.openstack.org is gone"
-            yield _BOOK.finding(
-                "devstack-git-base", rc.file, rc.line(name), f"{what}: every clone fails or hangs",
-                "GIT_BASE=https://opendev.org" if name == "GIT_BASE" else f"{name}=https://...",
+            effect = "cloning the plugin fails or hangs" if name.startswith("enable_plugin") else (
+                "every clone fails or hangs"
             )  # fmt: skip
+            yield _BOOK.finding("devstack-git-base", rc.file, line, f"{what}: {effect}", fix)
+
+
+def _changes(rc: Localrc) -> Iterator[Finding]:
+    """A change's ref is refs/changes/, its last two digits, its number, its patch set; git fetches no other."""
+    for name, line, ref in _refs(rc):
+        found = _CHANGE.fullmatch(ref)
+        if found is None or "/" not in ref:
+            continue
+        number, patch = found[1], found[2]
+        right = f"refs/changes/{number[-2:]}/{number}/{patch or 'PATCHSET'}"
+        if ref == right:
+            continue
+        what = f"{ref} names no patch set" if patch is None else f"{ref} is no change's whole name"
+        yield _BOOK.finding(
+            "devstack-change", rc.file, line, f"{what}: fetching it fails, and stack.sh stops",
+            f"{name} ... {right}" if name.startswith("enable_plugin") else f"{name}={right}",
+        )  # fmt: skip
 
 
 def _branches(rc: Localrc) -> Iterator[Finding]:

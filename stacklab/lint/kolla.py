@@ -37,6 +37,8 @@ _OWN = (
 RULES = (*_OWN, *kolla_network.RULES, *kolla_inventory.RULES)
 _BOOK = Book(RULES)
 
+# kolla-ansible's alone, or tf-kolla-ansible's: nobody calls a variable of his own so.
+_ENABLE = re.compile(r"enable_(?!opencontrail|opensdn)[a-z0-9_]+")
 _ALIKE = 0.9  # below, a variable of a role or of the user's own would be taken for a misspelling
 _YES = ("yes", "on", "1", "true")
 _NO = ("no", "off", "0", "false", "none", "null")
@@ -46,6 +48,7 @@ _WORDS = {
     "nova_console": ("novnc", "spice", "none"),
     "network_address_family": ("ipv4", "ipv6"),
 }
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _FLAG = re.compile(r"(kolla_)?enable_\w+|\w+_dev_mode")
 _EMPTY = re.compile(r"[^#].*:\s*")
 
@@ -100,17 +103,26 @@ def _release(scope: Scope, word: str) -> Release | None:
 
 def _unknown(scene: _Scene) -> Iterator[Finding]:
     current, ever = scene.names.variables[scene.word], scene.names.ever
+    used = _used(scene)
     nearest = Near(current, cutoff=_ALIKE)
     for entry in scene.root.items:
         if entry.key in current or entry.key in scene.names.roles:
             continue
         if entry.key in ever:
             yield _gone(scene, entry)
-        elif near := nearest(entry.key):
+        elif entry.key in used:
+            continue
+        elif (near := nearest(entry.key)) or _ENABLE.fullmatch(entry.key):
             yield _BOOK.finding(
                 "kolla-unknown-variable", scene.file, entry.line,
-                f"nothing in kolla-ansible {scene.word} reads {entry.key}", f"write {near}",
+                f"nothing in kolla-ansible {scene.word} reads {entry.key}",
+                f"write {near}" if near else "remove the line",
             )  # fmt: skip
+
+
+def _used(scene: _Scene) -> frozenset[str]:
+    """Names that the file itself makes use of, in templates."""
+    return frozenset(name for entry in scene.root.items if entry.is_template for name in _NAME.findall(entry.text))
 
 
 def _gone(scene: _Scene, entry: Entry) -> Finding:

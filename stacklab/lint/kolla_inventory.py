@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from stacklab.lint.book import Book, rule
+from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.kolla_names import names
 from stacklab.lint.near import Near
@@ -17,11 +17,14 @@ _SAMPLE = "kolla-ansible@stable/2025.2:ansible/inventory/multinode"
 RULES = (
     rule("kolla-inventory-groups", "groups that the plays ask for are missing", _SAMPLE),
     rule("kolla-inventory-empty", "a top group without a host", _SAMPLE),
+    warning("kolla-inventory-idle", "a top group without a host, of services that are off by default", _SAMPLE),
     rule("kolla-inventory-child", "a child that is no group", "ansible-core: `Section ... includes undefined group`"),
     rule("kolla-inventory-host", "a host that is no node of the lab", "the lab"),
 )
 _BOOK = Book(RULES)
 
+# What makes use of these is off by default: ansible/group_vars/all of 2024.1 to master.
+_IDLE = {"storage": "enable_cinder is", "monitoring": "enable_prometheus and enable_grafana are"}
 TOP = ("control", "network", "compute", "monitoring", "storage")
 _HEADER = re.compile(r"\[(?P<name>[^\]:]+)(?::(?P<kind>children|vars))?\]\s*(?:[#;].*)?")
 
@@ -84,7 +87,15 @@ def _missing(file: str, groups: dict[str, _Group], release: Release | None) -> I
 def _top(file: str, groups: dict[str, _Group]) -> Iterator[Finding]:
     for name in TOP:
         group = groups.get(name)
-        if group is not None and not group.members and not group.children:
+        if group is None or group.members or group.children:
+            continue
+        if name in _IDLE:
+            yield _BOOK.finding(
+                "kolla-inventory-idle", file, group.line,
+                f"[{name}] has no host: no harm while {_IDLE[name]} off, the default; what is on runs nowhere",
+                "write a node's name below it",
+            )  # fmt: skip
+        else:
             yield _BOOK.finding(
                 "kolla-inventory-empty", file, group.line,
                 f"[{name}] has no host: what runs on it is nowhere", "write a node's name below it",

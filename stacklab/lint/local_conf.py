@@ -202,8 +202,7 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
         yield _BOOK.finding(
             "conf-slash", source.name, section.line,
             "the path is relative: a file below DevStack's own directory is written, and no service reads it",
-            f"[[{section.group}|/{section.name}]]" if section.name.startswith("$")
-            else f"[[{section.group}|/etc/.../{section.name.rpartition('/')[2]}]]",
+            f"[[{section.group}|{_path_of(section.name)}]]",
         )  # fmt: skip
     elif section.name.startswith("$"):
         name = section.name[1:].strip("{}")
@@ -213,6 +212,13 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
                 f"{section.name} is not known: this section and all later ones of [[{section.group}|...]] are skipped",
                 f"[[{section.group}|${near}]]",
             )  # fmt: skip
+
+
+def _path_of(name: str) -> str:
+    """What was meant by a name that is no path: a variable's without its $, or a file's somewhere below /etc."""
+    if name.startswith("$"):
+        return f"/{name}"
+    return f"${name}" if name in _FILES else f"/etc/.../{name.rpartition('/')[2]}"
 
 
 _FILES = (

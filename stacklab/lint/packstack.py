@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from stacklab import releases
 from stacklab.lint import ini, packstack_cloud, packstack_values
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
@@ -13,6 +14,7 @@ from stacklab.lint.ini import Entry
 from stacklab.lint.near import Near
 from stacklab.lint.packstack_read import PYTHON3, Reading
 from stacklab.lint.scope import Scope, Source
+from stacklab.model import Installer
 from stacklab.packstack_keys import Key, Table, table
 
 _RUN = "packstack@26.0.0:packstack/installer/run_setup.py"
@@ -32,6 +34,9 @@ _FORM = (
 )
 RULES = (*_FORM, *packstack_values.RULES, *packstack_cloud.RULES)
 _BOOK = Book(RULES)
+
+_SEVERAL = 2  # keys that only another release has
+_ALIKE = 0.8  # of what follows CONFIG_, which all have in common
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
@@ -55,9 +60,27 @@ def _reading(source: Source, scope: Scope) -> Reading:
     if scope.release is not None:
         release = keys.name(scope.release.name)
     else:
-        release = keys.guess({entry.key for entry in ini.read(lines).entries})
+        release = guess(keys, {entry.key for entry in ini.read(lines).entries})
     answers = ini.read(lines, python2=keys.is_before(release, PYTHON3))
     return Reading(file=source.name, answers=answers, table=keys, release=release, scope=scope)
+
+
+def guess(keys: Table, names: Collection[str]) -> str:
+    """The release that a file is for, of those that labs may have: the newest, unless another knows two keys more.
+
+    One key of another age is a slip, and is to be told; several are an old file.
+    """
+    rows = releases.of(Installer.PACKSTACK)
+    known = [release for release in keys.releases if release in rows]
+    given = set(names)
+
+    def score(release: str) -> tuple[int, int, int]:
+        current = keys.keys_of(release)
+        every = current.keys() | {old for key in current.values() for old in key.was}
+        return len(every & given), len(current.keys() & given), known.index(release)
+
+    best, newest = max(known, key=score), known[-1]
+    return newest if score(best)[0] - score(newest)[0] < _SEVERAL else best
 
 
 def _form(reading: Reading) -> Iterator[Finding]:
@@ -130,7 +153,7 @@ def _twice(reading: Reading) -> Iterator[Finding]:
 def _unknown(reading: Reading) -> Iterator[Finding]:
     current = reading.keys
     old = {alias for key in current.values() for alias in key.was}
-    nearest = Near(current)
+    nearest = Near((name.removeprefix("CONFIG_") for name in current), cutoff=_ALIKE)
     for entry in reading.answers.general:
         if entry.key in current or entry.key in old:
             continue
@@ -142,12 +165,17 @@ def _unknown(reading: Reading) -> Iterator[Finding]:
             )  # fmt: skip
             continue
         bare = re.sub(r"^(EXPORT|SET)\s+", "", entry.key)
-        near = bare if bare in current else nearest(entry.key)
+        near = bare if bare in current else _known_like(bare, current, nearest)
         yield _BOOK.finding(
             "packstack-unknown-key", reading.file, entry.line,
             f"Packstack {reading.release} ignores {entry.key} without a word",
             f"write {near}" if near else "remove the line",
         )  # fmt: skip
+
+
+def _known_like(name: str, current: Mapping[str, Key], nearest: Near) -> str:
+    near = nearest(name.removeprefix("CONFIG_"))
+    return next((known for known in (f"CONFIG_{near}", near) if known in current), "")
 
 
 def _life(key: Key) -> str:

@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.ini import Entry
-from stacklab.lint.packstack_read import HOSTS, NO_NOVA_NETWORK, PLACEHOLDER, Reading
+from stacklab.lint.packstack_read import HOSTS, NO_NOVA_NETWORK, OVN_DEFAULT, PLACEHOLDER, Reading
 from stacklab.spec.values import nearest
 
 _PLUGINS = "packstack@26.0.0:packstack/plugins"
@@ -23,6 +23,9 @@ RULES = (
     rule("packstack-storage-host", "CONFIG_STORAGE_HOST without CONFIG_UNSUPPORTED", f"{_PLUGINS}/prescript_000.py"),
     rule("packstack-bridges", "bridges, networks and interfaces that do not meet", f"{_NEUTRON}: find_pair_with"),
     rule("packstack-ovn-overrides", "what OVN sets by itself", f"{_NEUTRON}: initSequences"),
+    rule("packstack-mechanism", "ML2's mechanism drivers without the L2 agent's", f"{_NEUTRON}: initSequences"),
+    rule("packstack-network-type", "a type of tenant networks that ML2 has no driver for",
+         "openstack/neutron@29.0.0:neutron/plugins/ml2/managers.py: TypeManager"),
     rule("packstack-interface", "an interface that no node has", "the lab"),
     rule("packstack-overlap", "ranges of addresses that overlap", "the lab; one address cannot be in two places"),
     warning("packstack-placeholder", "PW_PLACEHOLDER", "packstack@26.0.0:packstack/installer/processors.py"),
@@ -37,11 +40,14 @@ _DEVICES = (
     "CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVS_TUNNEL_IF", "CONFIG_NOVA_NETWORK_PUBIF",
     "CONFIG_NOVA_NETWORK_PRIVIF", "CONFIG_NOVA_COMPUTE_PRIVIF",
 )  # fmt: skip
+_ML2 = "CONFIG_NEUTRON_ML2"
+_AGENTS = ("openvswitch", "ovn", "linuxbridge")  # and the mechanism drivers of these names
 
 
 def check(reading: Reading) -> Iterator[Finding]:
     """Every finding of this module's rules."""
-    for each in (_hosts, _left_out, _lab_hosts, _networking, _storage, _bridges, _ovn, _devices, _ranges, _passwords):
+    for each in (_hosts, _left_out, _lab_hosts, _networking, _storage, _bridges, _ovn, _mechanism, _types, _devices,
+                 _ranges, _passwords):  # fmt: skip
         yield from each(reading)
 
 
@@ -224,6 +230,46 @@ def _ovn(reading: Reading) -> Iterator[Finding]:
             "packstack-ovn-overrides", reading.file, vpn.line,
             "Packstack sets it to n, as CONFIG_NEUTRON_L2_AGENT is ovn",
             "CONFIG_NEUTRON_VPNAAS=n, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
+        )  # fmt: skip
+
+
+def _mechanism(reading: Reading) -> Iterator[Finding]:
+    entry, agent = reading.given.get(f"{_ML2}_MECHANISM_DRIVERS"), reading.l2_agent
+    key = reading.key(entry) if entry else None
+    if entry is None or key is None or reading.unmet(key.group):
+        return
+    drivers = _split(entry.value)
+    others = [name for name in drivers if name in _AGENTS and name != agent]
+    if agent not in _AGENTS or agent in drivers or not others:
+        return
+    effect = f"nothing binds ports: CONFIG_NEUTRON_L2_AGENT is {agent}, which is no {others[0]}"
+    if not reading.table.is_before(reading.release, OVN_DEFAULT):
+        effect = f"Packstack sets it to {agent}, as CONFIG_NEUTRON_L2_AGENT is; {entry.value} is lost"
+    kept = ",".join([agent, *(name for name in drivers if name not in _AGENTS)])
+    yield _BOOK.finding(
+        "packstack-mechanism", reading.file, entry.line, effect,
+        f"{entry.key}={kept}, or CONFIG_NEUTRON_L2_AGENT={others[0]}",
+    )  # fmt: skip
+
+
+def _types(reading: Reading) -> Iterator[Finding]:
+    """Neutron's server ends at a type of tenant networks that it has no type driver for."""
+    tenants, drivers = f"{_ML2}_TENANT_NETWORK_TYPES", f"{_ML2}_TYPE_DRIVERS"
+    given = [reading.given[name] for name in (tenants, drivers) if name in reading.given]
+    is_old = reading.table.is_before(reading.release, OVN_DEFAULT)  # with other defaults than the table's
+    if not given or (is_old and len(given) < 2) or any(not entry.value or entry.joined for entry in given):
+        return
+    key = reading.key(given[0])
+    if key is None or reading.unmet(key.group) or (reading.l2_agent == "ovn" and not is_old):  # Packstack sets OVN's
+        return
+    known = _split(reading.value(drivers))
+    usable = [name for name in known if name != "flat"]  # which only an admin's networks are
+    if missing := [name for name in _split(reading.value(tenants)) if name not in known]:
+        yield _BOOK.finding(
+            "packstack-network-type", reading.file, given[0].line,
+            f"{drivers}, {','.join(known)}, has no {', '.join(missing)}, which {tenants} asks for"
+            f"{'' if tenants in reading.given else ' by default'}: neutron-server ends at once",
+            " or ".join([*(f"{tenants}={name}" for name in usable[:1]), f"{drivers}={','.join([*known, *missing])}"]),
         )  # fmt: skip
 
 

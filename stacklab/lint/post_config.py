@@ -52,9 +52,10 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
                 "write # instead of ;",
             )  # fmt: skip
         elif "=" not in line:
+            name = line.split()[0]
             yield _BOOK.finding(
                 "conf-no-equals", file, number, "an option of that name with an empty value is written",
-                f"{line.split()[0]} = VALUE, or # before it",
+                f"[{name.strip('[]')}]" if name.startswith("[") else f"{name} = VALUE, or # before it",
             )  # fmt: skip
         elif not section:
             yield _BOOK.finding(

@@ -43,14 +43,12 @@ def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
             ),)  # fmt: skip
         data = path.read_bytes()
     except OSError as error:
-        parent = next((each for each in path.parents if each.is_dir()), path.parent)
-        fix = f"ls -l {parent}" if isinstance(error, FileNotFoundError) else f"sudo chmod a+r {path}"
-        return None, (_BOOK.finding("file-unread", name, 0, f"{error.strerror or error}", fix),)
+        return None, (_BOOK.finding("file-unread", name, 0, f"{error.strerror or error}", _reach(path, error)),)
     return decode(name, data)
 
 
 def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
-    """The text in these bytes; where some don't belong, U+FFFD stands for them and the rest is there."""
+    """The text in these bytes; none where they are no text, of which one finding says all."""
     if not data.strip():
         effect = "nothing is set: all defaults are taken"
         return None, (_BOOK.finding("file-empty", name, 0, effect, "write it, or remove it"),)
@@ -75,13 +73,20 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        findings.append(_BOOK.finding(
+        return None, (_BOOK.finding(
             "file-encoding", name, line,
-            "a byte here is not UTF-8: Python's parsers stop, and bash passes it on as it is",
+            "a byte here is not UTF-8: Python's parsers stop, and bash passes it on; nothing else is looked at",
             f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
-        ))  # fmt: skip
-        text = data.decode(errors="replace")
+        ),)  # fmt: skip
     return Source(name=name, text=text), tuple(findings)
+
+
+def _reach(path: Path, error: OSError) -> str:
+    """What to do about a file that can't be read: there are passwords in it, so nobody else may get to read it."""
+    if isinstance(error, PermissionError):
+        return f"run this as the owner of the file: ls -ld {path} {path.parent}"
+    parent = next((each for each in path.parents if each.is_dir()), path.parent)
+    return f"ls -l {parent}"
 
 
 def _looks_utf16(data: bytes) -> bool:

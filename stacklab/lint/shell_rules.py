@@ -38,6 +38,7 @@ _TYPOGRAPHIC = {
     "\u2019": "a typographic quote", "\u2013": "a typographic dash", "\u2014": "a typographic dash",
     "\u00a0": "a no-break space", "\u200b": "a zero-width space", "\ufeff": "a byte order mark",
 }  # fmt: skip
+_SPECS = "# -- from the spec"  # below it, answers/ puts a spec's own lines, which have the last word
 _BARE = re.compile(r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=([^\s"'#$`\\;&(<>]*)([;&(<>])(?!\()""")
 
 
@@ -117,7 +118,7 @@ def _switch_like(name: str) -> str:
     """The function that a misspelt one was meant to be; "" for any other name."""
     if len(name) > 30:
         return ""
-    near = difflib.get_close_matches(name.replace("-", "_"), SWITCHES, n=1, cutoff=0.8)
+    near = difflib.get_close_matches(name.replace("-", "_").lower(), SWITCHES, n=1, cutoff=0.8)
     return near[0] if near else ""
 
 
@@ -176,6 +177,7 @@ def _inner_lines(rc: Localrc) -> frozenset[int]:
 def _twice(rc: Localrc) -> Iterator[Finding]:
     seen: dict[str, shell.Assignment] = {}
     used: dict[str, int] = {}  # name -> last line that refers to it
+    last_word = next((number for number, line in enumerate(rc.lines, start=1) if line.startswith(_SPECS)), 0)
     for each in rc.script.assignments:
         used |= dict.fromkeys(each.value.names, each.line)
         if each.is_element or each.is_appended or each.conditional:
@@ -184,8 +186,8 @@ def _twice(rc: Localrc) -> Iterator[Finding]:
         seen[each.name] = each
         if before is None or each.name in each.value.names or each.name in rc.uncertain:
             continue
-        if used.get(each.name, 0) > before.line:
-            continue  # its first value was used in between
+        if used.get(each.name, 0) > before.line or before.line < last_word < each.line:
+            continue  # its first value was used in between, or is the one that a spec's line is to replace
         yield _BOOK.finding(
             "shell-set-twice", rc.file, each.line,
             f"{each.name} was set on line {before.line} already: that value is lost, this one is used",

@@ -168,11 +168,48 @@ def test_the_releases_of_the_other_table_are_known() -> None:
 
 
 def test_the_release_is_guessed_by_the_keys() -> None:
-    nova = "CONFIG_NEUTRON_INSTALL=n\nCONFIG_NOVA_NETWORK_MANAGER=nova.network.manager.FlatDHCPManager\n"
+    manager = "CONFIG_NOVA_NETWORK_MANAGER=nova.network.manager.FlatDHCPManager\n"
+    nova = f"CONFIG_NEUTRON_INSTALL=n\n{manager}CONFIG_NOVA_NETWORK_PUBIF=eth0\n"
     assert told(HEAD + nova) == []
     assert told(HEAD + "CONFIG_NEUTRON_INSTALL=n\n") == ["nova-network:2"]
-    assert table().guess(["CONFIG_NOVA_API_HOST", "CONFIG_QPID_HOST"]) == "havana"
-    assert table().guess(["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]) == "2025.1"
+    assert packstack.guess(table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]) == "havana"
+    assert packstack.guess(table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]) == "2025.1"
+
+
+def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
+    old = ["CONFIG_LBAAS_INSTALL", "CONFIG_NAGIOS_INSTALL"]  # until Stein, until Ocata: releases that no lab has
+    assert [packstack.guess(table(), names) for names in ([], old[:1], old[1:])] == ["2025.1"] * 3
+    assert packstack.guess(table(), old) == "newton"
+    new = ["CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVN_BRIDGE_IFACES"]
+    assert packstack.guess(table(), [*old, *new]) == "2025.1"
+    assert told(HEAD + "CONFIG_LBAAS_INSTALL=y\n") == ["gone-key:2"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "drivers", "rule"),
+    [
+        ("openvswitch", "ovn", ["mechanism:3"]), ("ovn", "openvswitch", ["mechanism:3"]),
+        ("openvswitch", "openvswitch,l2population", []), ("openvswitch", "ovn,openvswitch", []), ("ovn", "ovn", []),
+        ("openvswitch", "sriovnicswitch", []),
+    ],
+)  # fmt: skip
+def test_the_agents_driver_is_among_ml2s(agent: str, drivers: str, rule: list[str]) -> None:
+    text = f"CONFIG_NEUTRON_L2_AGENT={agent}\nCONFIG_NEUTRON_ML2_MECHANISM_DRIVERS={drivers}\n"
+    assert told(HEAD + text, NEWEST) == rule
+
+
+@pytest.mark.parametrize(
+    ("agent", "drivers", "types", "rule"),
+    [
+        ("openvswitch", "vxlan", "vlan", ["network-type:3"]), ("openvswitch", "vxlan,vlan", "vlan,vxlan", []),
+        ("openvswitch", "vxlan", "", ["network-type:3"]), ("openvswitch", "geneve,flat", "", []),
+        ("ovn", "vlan", "", []),
+    ],
+)  # fmt: skip
+def test_a_tenants_network_is_of_a_type_that_ml2_has(agent: str, drivers: str, types: str, rule: list[str]) -> None:
+    text = f"CONFIG_NEUTRON_L2_AGENT={agent}\nCONFIG_NEUTRON_ML2_TYPE_DRIVERS={drivers}\n"
+    text += f"CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES={types}\n" if types else ""
+    assert [word.replace(":4", ":3") for word in told(HEAD + text, NEWEST)] == rule
 
 
 def test_a_release_that_is_given_is_not_guessed() -> None:
@@ -262,7 +299,7 @@ def test_bridges_meet_their_networks_and_interfaces(maps: str, ifaces: str, comp
     prefix = "CONFIG_NEUTRON_OVS_BRIDGE"
     text = (
         f"{HEAD}CONFIG_NEUTRON_L2_AGENT=openvswitch\n{prefix}_MAPPINGS={maps}\n{prefix}_IFACES={ifaces}\n"
-        f"{prefix}S_COMPUTE={computes}\nCONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES=vxlan\n"
+        f"{prefix}S_COMPUTE={computes}\nCONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES=vxlan\nCONFIG_NEUTRON_ML2_TYPE_DRIVERS=vxlan\n"
     )
     assert told(text) == rules
 
