@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
 
 from stacklab.process import Command, Result
+
+# A shell's background jobs ignore SIGINT, and so would all that the tests start: Ctrl-C could not be tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Answer = Result | BaseException | Callable[[Command], Result]
 

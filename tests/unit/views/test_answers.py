@@ -29,7 +29,7 @@ def test_files_are_told_by_node_the_node_once() -> None:
 
 def test_steps_are_numbered_through_all_nodes() -> None:
     lines = text(views.steps(answers.steps(make_lab()))).splitlines()
-    assert lines[1].split()[:3] == ["1", "controller", "stack"]
+    assert lines[1].split()[:3] == ["1", "controller", "root"]
     assert lines[-1].split()[1] == "compute2"
 
 
