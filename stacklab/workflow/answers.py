@@ -229,10 +229,16 @@ def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
 
 
 def notes(lab: Lab) -> tuple[str, ...]:
-    """The fate of a lab's release, and its known bugs with their work-arounds."""
+    """The fate of a lab's release, and its known bugs with the ways around them."""
     if lab.stack.installer is Installer.NONE:
         return ()
     release = releases.find(lab.stack.installer, lab.stack.release)
+    paired = (releases.find(Installer.DEVSTACK, each) for each in release.pairs[:1])
     told = _unmended(lab, release)
-    rest = (bug for bug in release.bugs if bug.concerns(lab.stack.driver) and bug not in told)
-    return (*fate(lab), *(f"{bug.id}: {bug.symptom}; {bug.fix}" for bug in rest))
+    known = (bug for each in (release, *paired) for bug in each.bugs if bug.concerns(lab.stack.driver))
+    return (*fate(lab), *(_way_around(bug) for bug in known if bug not in told))
+
+
+def _way_around(bug: Bug) -> str:
+    done = " (done here)" if bug.is_worked_around else ""
+    return f"known bug {bug.id}: {bug.symptom}; way around{done}: {bug.fix}"

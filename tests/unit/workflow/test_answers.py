@@ -207,7 +207,7 @@ def test_a_release_that_upstream_ended_says_so_with_the_year() -> None:
     found = workflow.notes(with_images(make_lab(), "debian-12"))
     assert found[0].startswith("contrail master: upstream ended it in 2017: ")
     assert found[1] == "contrail master never ran on debian-12: nodes come up on it, the cloud won't"
-    assert any(note.startswith("contrail-shebang: ") for note in found)
+    assert any(note.startswith("known bug contrail-shebang: ") for note in found)
 
 
 def test_a_lab_without_an_installer_has_nothing_to_note() -> None:
@@ -220,7 +220,7 @@ def test_an_operating_system_of_the_release_is_no_note() -> None:
 
 def with_bugs(monkeypatch: pytest.MonkeyPatch, *bugs: Bug) -> Lab:
     lab = make_lab()
-    row = dataclasses.replace(releases.find(Installer.CONTRAIL, "master"), bugs=bugs)
+    row = dataclasses.replace(releases.find(Installer.CONTRAIL, "master"), bugs=bugs, pairs=())
     monkeypatch.setattr(releases, "find", lambda *_: row)
     return with_images(lab, "ubuntu-14.04-cloud", "centos-7")
 
@@ -243,6 +243,12 @@ def test_a_bug_of_the_labs_own_image_and_driver_is_its_fate_unless_it_is_worked_
     told = "contrail master on ubuntu-14.04-cloud: it breaks; take another"
     assert (told in workflow.fate(lab)) is is_fate
     assert sum("it breaks" in note for note in workflow.notes(lab)) == 1
+
+
+def test_a_clouds_other_half_has_bugs_too_and_what_is_done_about_them_is_said() -> None:
+    (note,) = [each for each in workflow.notes(make_lab()) if "tempest-master" in each]
+    assert note.startswith("known bug tempest-master: ")
+    assert "; way around (done here): " in note
 
 
 def test_a_bug_of_another_driver_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
