@@ -28,11 +28,11 @@ def test_a_proxy_is_told_to_shells_and_to_apt_and_the_lab_is_reached_directly() 
 
 def test_a_mirror_of_packages_is_put_into_every_source_but_securitys(tmp_path: Path) -> None:
     (tmp_path / "a.list").write_text(
-        "deb http://deb.debian.org/debian bookworm main\n"
-        "deb http://security.debian.org/debian-security bookworm-security main\n"
-        "deb [signed-by=/x] http://archive.ubuntu.com/ubuntu/ noble main\n"
+        "deb http://one.example.org/debian bookworm main\n"
+        "deb http://two.example.org/debian-security bookworm-security main\n"
+        "deb [signed-by=/x] http://three.example.org/ubuntu/ noble main\n"
     )
-    (tmp_path / "b.sources").write_text("Types: deb\nURIs: http://archive.ubuntu.com/ubuntu/\nSuites: noble\n")
+    (tmp_path / "b.sources").write_text("Types: deb\nURIs: http://three.example.org/ubuntu/\nSuites: noble\n")
     lab = with_stack(make_lab(), mirrors=Mirrors(apt="http://apt.example.org/mirror/"))
     step = next(step for step in answers.steps(lab) if "mirror" in step.title)
     command = step.command.replace("/etc/apt", str(tmp_path)).replace(" && apt-get update", "")
@@ -47,7 +47,7 @@ def test_a_mirror_of_packages_is_put_into_every_source_but_securitys(tmp_path: P
     assert run(done) == 0
     assert (tmp_path / "a.list").read_text() == (
         "deb http://apt.example.org/mirror bookworm main\n"
-        "deb http://security.debian.org/debian-security bookworm-security main\n"
+        "deb http://two.example.org/debian-security bookworm-security main\n"
         "deb [signed-by=/x] http://apt.example.org/mirror noble main\n"
     )
     assert "URIs: http://apt.example.org/mirror\n" in (tmp_path / "b.sources").read_text()
