@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from stacklab.answers import Rendered, Step
-from stacklab.lint.finding import Finding, Severity
 from stacklab.releases import Release
 from stacklab.views.tables import table
 from stacklab.workflow.answers import Difference
 
+if TYPE_CHECKING:  # rendering must not wait for the lint
+    from stacklab.lint.finding import Finding
+
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
-_SEVERITY = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
+_SEVERITY = {"error": "red", "warning": "yellow"}
 
 
 def files(found: Rendered) -> Table:
@@ -63,7 +66,7 @@ def findings(found: Sequence[Finding]) -> Iterable[Text]:
     for finding in found:
         where = f"{finding.file}:{finding.line}" if finding.line else finding.file
         line = Text.assemble(
-            (where, "bold"), ": ", (str(finding.severity), _SEVERITY[finding.severity]), f": {finding.rule}: ",
+            (where, "bold"), ": ", (str(finding.severity), _SEVERITY[str(finding.severity)]), f": {finding.rule}: ",
             finding.effect,
         )  # fmt: skip
         yield Text.assemble(line, (f"\n    {finding.fix}", "dim")) if finding.fix else line

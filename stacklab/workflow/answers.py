@@ -9,13 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from stacklab import answers, lint, record, releases, secrets, spec
+from stacklab import answers, record, releases, secrets, spec
 from stacklab.answers import Rendered, Step
 from stacklab.answers.mask import masked, without
 from stacklab.answers.write import digest, write_into
 from stacklab.errors import HostError, LabError
-from stacklab.lint.finding import Finding, Severity
 from stacklab.model import Installer, Lab
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
@@ -26,6 +26,9 @@ from stacklab.workflow.context import Context, read_own
 from stacklab.workflow.life import running
 from stacklab.workflow.mirrors import host_mirrors
 from stacklab.workflow.up import place_answers
+
+if TYPE_CHECKING:
+    from stacklab.lint.finding import Finding
 
 _READ_LIMIT_S = 60.0
 
@@ -161,6 +164,8 @@ def raise_for_differences(name: str, found: Sequence[Difference]) -> None:
 
 def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Finding, ...]:
     """Every rule over labs' files as they would be rendered, and over files that are named."""
+    from stacklab import lint  # rendering must not wait for 200 rules
+
     if not words:
         raise LabError("nothing to lint is named", hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE...")
     found: list[Finding] = []
@@ -187,7 +192,7 @@ def _is_lab(word: str, labs: Path) -> bool:
 
 def raise_for_findings(found: Sequence[Finding]) -> None:
     """Raise LabError where a consumer will fail or lose something; warnings alone are no failure."""
-    errors = [finding for finding in found if finding.severity is Severity.ERROR]
+    errors = [finding for finding in found if finding.severity == "error"]
     if errors:
         count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
         rest = len(found) - len(errors)
