@@ -25,7 +25,8 @@ HELP = {
     "json": "machine-readable, on stdout (lab.check: into this file)",
     "junit": "write the results to this file as JUnit XML",
     "node": "one node; if left out: the controller, or (exec, render) all",
-    "out": "write them below this directory: DIR/NODE/PATH, 0600",
+    "out": "write it there (answers.render: a directory, DIR/NODE/PATH, 0600)",
+    "format": "svg, mermaid or dot",
     "release": "the release that hand-written files are for; if left out: what they say themselves, or the newest",
     "checks": "--no-checks returns when the nodes answer, without checking them",
     "force": "build it anew, with today's packages",
@@ -61,6 +62,15 @@ def show_(_c: Any, name: str, json: bool = False) -> None:
         show_json(spec.to_dict(lab))
     else:
         show(*tables.lab(lab))
+
+
+@lab_task
+def graph(_c: Any, name: str, format: str = "svg", out: str = "") -> None:
+    """Draw a lab's nodes, NICs and networks from its spec: svg, mermaid or dot, on stdout or into --out FILE."""
+    from stacklab.views import graph
+
+    drawn = graph.draw(spec.load(spec.find(name, LABS)), format)
+    graph.write(drawn, Path(out)) if out else print(drawn, end="")
 
 
 @lab_task
@@ -376,7 +386,7 @@ ns.add_collection(
 )
 ns.add_collection(
     _collection(
-        list_=list_, show=show_, validate=validate, plan=plan, up=up, status=status, check=check, ssh=ssh,
+        list_=list_, show=show_, graph=graph, validate=validate, plan=plan, up=up, status=status, check=check, ssh=ssh,
         exec_=exec_, console=console, down=down, destroy=destroy, rebuild=rebuild,
     ),
     name="lab",

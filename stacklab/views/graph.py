@@ -1,0 +1,142 @@
+"""A lab as a picture: which node has which NIC on which network. Drawn from the spec, nothing runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from xml.sax.saxutils import escape
+
+from stacklab import files
+from stacklab.errors import LabError
+from stacklab.model import NIC, Lab, Node, Role
+from stacklab.spec.values import suggest
+
+# Colours that differ for colour-blind eyes, too, on white and on black (Okabe and Ito).
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
+_ROLE_FILL = {Role.CONTROLLER: "strong", Role.COMPUTE: "plain", Role.NODE: "plain"}
+
+_NODE_WIDTH, _LINE, _PAD, _GAP = 250, 18, 12, 30  # pixels
+_BAR_STEP, _HEAD, _LETTER = 40, 44, 8
+_PER_ROW = 4
+
+_STYLE = """
+  .page { fill: #ffffff } .text { fill: #1b1f23 } .dim { fill: #57606a }
+  .plain { fill: #f6f8fa; stroke: #57606a } .strong { fill: #ddf4ff; stroke: #0969da }
+  text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace } .title { font-weight: bold }
+  .halo { paint-order: stroke; stroke: #ffffff; stroke-width: 5px }
+  @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117 } .text { fill: #e6edf3 } .halo { stroke: #0d1117 } .dim { fill: #9198a1 }
+    .plain { fill: #161b22; stroke: #9198a1 } .strong { fill: #12263f; stroke: #4493f8 }
+  }
+"""
+
+
+def svg(lab: Lab) -> str:
+    """One self-contained SVG: networks as bars, nodes below them in rows, a line from each NIC to its network."""
+    rows = [lab.nodes[at : at + _PER_ROW] for at in range(0, len(lab.nodes), _PER_ROW)]
+    title = escape(f"{lab.name}: {lab.description}" if lab.description else lab.name)
+    columns = min(len(lab.nodes), _PER_ROW)
+    width = 2 * _PAD + max(columns * (_NODE_WIDTH + _GAP) - _GAP, len(title) * _LETTER, 40 * _LETTER)
+    parts: list[str] = []
+    top = _HEAD
+    for row in rows:
+        drawn, top = _row(lab, row, top, width)
+        parts += drawn
+    size = f'viewBox="0 0 {width} {top}" width="{width}" height="{top}"'
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
+        f"<title>{title}</title>", f"<style>{_STYLE}</style>",
+        f'<rect class="page" width="{width}" height="{top}"/>',
+        f'<text class="text title" x="{_PAD}" y="26">{title}</text>', *parts, "</svg>", "",
+    ])  # fmt: skip
+
+
+def _row(lab: Lab, nodes: tuple[Node, ...], top: int, width: int) -> tuple[list[str], int]:
+    """One row: its networks' bars and its nodes; returns where the next one begins."""
+    used = [n for n in lab.networks if any(node.nic_on(n.name) for node in nodes)]
+    bars = {network.name: top + 20 + at * _BAR_STEP for at, network in enumerate(used)}
+    colours = {network.name: _COLOURS[at % len(_COLOURS)] for at, network in enumerate(lab.networks)}
+    parts: list[str] = []
+    labels: list[str] = []  # drawn last: the nodes' lines go behind them
+    for network in used:
+        y, colour = bars[network.name], colours[network.name]
+        label = f"{network.name}  {network.cidr}  {network.mode}"
+        parts.append(f'<line x1="{_PAD}" y1="{y}" x2="{width - _PAD}" y2="{y}" stroke="{colour}" stroke-width="5"/>')
+        labels.append(f'<text class="text halo" x="{_PAD}" y="{y - 8}">{escape(label)}</text>')
+    below = top + 20 + len(used) * _BAR_STEP
+    height = (max(len(node.nics) for node in nodes) + 2) * _LINE + _PAD
+    for at, node in enumerate(nodes):
+        parts += _node(node, _PAD + at * (_NODE_WIDTH + _GAP), below, height, bars, colours)
+    return [*parts, *labels], below + height + _GAP
+
+
+def _node(node: Node, x: int, y: int, height: int, bars: Mapping[str, int], colours: Mapping[str, str]) -> list[str]:
+    parts = []
+    for at, nic in enumerate(node.nics):
+        line_x, colour = x + 20 + at * 26, colours[nic.network]
+        parts.append(f'<line x1="{line_x}" y1="{bars[nic.network]}" x2="{line_x}" y2="{y}" stroke="{colour}"/>')
+        parts.append(f'<circle cx="{line_x}" cy="{bars[nic.network]}" r="5" fill="{colour}"/>')
+    parts.append(
+        f'<rect class="{_ROLE_FILL[node.role]}" x="{x}" y="{y}" width="{_NODE_WIDTH}" height="{height}" rx="6"/>'
+    )
+    lines = [("text title", node.name), ("dim", f"{node.role}, {node.cpus} cpu, {node.memory}")]
+    for at, (style, text) in enumerate(lines):
+        parts.append(f'<text class="{style}" x="{x + _PAD}" y="{y + (at + 1) * _LINE}">{escape(text)}</text>')
+    for at, nic in enumerate(node.nics):
+        place = y + (at + 3) * _LINE
+        parts.append(f'<circle cx="{x + _PAD + 4}" cy="{place - 4}" r="4" fill="{colours[nic.network]}"/>')
+        parts.append(f'<text class="text" x="{x + _PAD + 14}" y="{place}">{nic.device} {nic.address.ip}</text>')
+    return parts
+
+
+def mermaid(lab: Lab) -> str:
+    """A flowchart for Markdown: GitHub and GitLab draw it."""
+    lines = ["flowchart TB"]
+    for network in lab.networks:
+        lines.append(f'  {_id("net", network.name)}(["{network.name}<br>{network.cidr} {network.mode}"])')
+    for node in lab.nodes:
+        lines.append(f'  {_id("node", node.name)}["{node.name}<br>{node.role}, {node.memory}"]')
+        lines += [f'  {_id("net", nic.network)} ---|"{_end(nic)}"| {_id("node", node.name)}' for nic in node.nics]
+    return "\n".join([*lines, ""])
+
+
+def dot(lab: Lab) -> str:
+    """A graph for Graphviz: dot -Tsvg."""
+    lines = [f'graph "{lab.name}" {{', "  node [fontname=monospace]; edge [fontname=monospace, fontsize=10];"]
+    for network in lab.networks:
+        label = f"{network.name}\\n{network.cidr} {network.mode}"
+        lines.append(f'  {_id("net", network.name)} [shape=oval, label="{label}"];')
+    for node in lab.nodes:
+        lines.append(f'  {_id("node", node.name)} [shape=box, label="{node.name}\\n{node.role}, {node.memory}"];')
+        lines += [
+            f'  {_id("net", nic.network)} -- {_id("node", node.name)} [label="{_end(nic)}"];' for nic in node.nics
+        ]
+    return "\n".join([*lines, "}", ""])
+
+
+def _end(nic: NIC) -> str:
+    return f"{nic.device} {nic.address.ip}"
+
+
+def _id(kind: str, name: str) -> str:
+    """A name as both languages take it; `_` is in no name, so no two can meet."""
+    return f"{kind}_{name.replace('-', '_')}"
+
+
+FORMATS: Mapping[str, Callable[[Lab], str]] = MappingProxyType({"svg": svg, "mermaid": mermaid, "dot": dot})
+
+
+def draw(lab: Lab, form: str) -> str:
+    """The picture in one of FORMATS; raises LabError naming them."""
+    if form not in FORMATS:
+        raise LabError(f"no format {form!r} ({suggest(form, FORMATS, label='known')})", hint="--format svg")
+    return FORMATS[form](lab)
+
+
+def write(drawn: str, path: Path) -> None:
+    """Write a picture; raises LabError naming a path that can't be written."""
+    try:
+        files.write(path.expanduser(), drawn)
+    except OSError as error:
+        raise LabError(f"{path}: {error.strerror}", hint="--out: a file in a directory of yours") from error
