@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
+from stacklab import facts
 from stacklab.errors import LabError
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "packstack" / "keys.yaml"
-
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ class Table:
 @functools.cache
 def table(path: Path = TABLE) -> Table:
     """The table, read once."""
-    data = yaml.load(path.read_text(), Loader=_Loader)
+    data = facts.read(path)
     keys: dict[str, Key] = {}
     groups: dict[str, Group] = {}
     for name, row in data["groups"].items():

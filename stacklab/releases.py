@@ -9,16 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
+from stacklab import facts
 from stacklab.errors import LabError
 from stacklab.model import Driver, Installer
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "releases.yaml"
-
-# The C parser reads the table ten times faster; PyYAML's wheels have it, a build without libyaml has not.
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class When(StrEnum):
@@ -113,6 +109,11 @@ def find(installer: Installer, name: str) -> Release:
     return of(installer)[name]
 
 
+def operating_system(image: str) -> str:
+    """What a catalogue's image is an image of, in the table's words: debian-12-cloud is debian-12."""
+    return image.removesuffix("-cloud")
+
+
 def plain_name(name: str) -> str:
     """A release's name out of a branch's or a tag's: stable/mitaka and mitaka-eol are mitaka."""
     for prefix in ("stable/", "unmaintained/"):
@@ -124,7 +125,7 @@ def plain_name(name: str) -> str:
 
 @functools.cache
 def _table(path: Path = TABLE) -> Mapping[Installer, Mapping[str, Release]]:
-    data = yaml.load(path.read_text(), Loader=_Loader)
+    data = facts.read(path)
     return MappingProxyType({Installer(word): _releases(Installer(word), rows) for word, rows in data.items()})
 
 

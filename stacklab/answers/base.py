@@ -16,11 +16,12 @@ from stacklab.answers.environment import render_template
 from stacklab.errors import RenderError
 from stacklab.model import NIC, Lab, Node, Role
 from stacklab.paths import PROJECT
-from stacklab.releases import Bug, Release
+from stacklab.releases import Bug, Release, operating_system
 
 Rendered: TypeAlias = Mapping[str, Mapping[PurePosixPath, str]]
 """Node name -> absolute path on that node -> text."""
 
+OPENDEV = "https://opendev.org"  # where OpenStack's projects are
 CLONES = PurePosixPath("/opt/stack")  # where everything is cloned to: DevStack's own default
 
 
@@ -113,6 +114,11 @@ def api_address(lab: Lab) -> IPv4Address:
     return nic_on(lab, lab.controller, lab.stack.api_network or lab.stack.network).address.ip
 
 
+def git_base(lab: Lab, default: str = OPENDEV) -> str:
+    """Where projects are cloned from, without a slash at its end: the spec's word goes before the default."""
+    return lab.stack.git_base.rstrip("/") or default
+
+
 def taken(lab: Lab, network: str) -> Iterator[tuple[str, IPv4Address]]:
     """Every address of a network that somebody has, with whose it is: the host's, then the nodes'."""
     yield "the host", lab.network(network).host_address
@@ -163,13 +169,15 @@ def is_in_cloud(lab: Lab, node: Node) -> bool:
 
 
 def bugs_on(lab: Lab, release: Release, node: Node) -> tuple[Bug, ...]:
-    """The known bugs that a node can meet: those of the release, of its operating system and role."""
-    systems = {image.removesuffix("-cloud") for image in lab.images}
+    """The known bugs that a node can meet: those of the release, of its system and role, of the lab's driver."""
+    systems = {operating_system(image) for image in lab.images}
     role = "controller" if node.name == lab.controller.name else str(node.role)
     return tuple(
         bug
         for bug in release.bugs
-        if bug.role in ("all", role) and (not bug.images or systems & set(bug.images))
+        if bug.role in ("all", role)
+        and bug.concerns(lab.stack.driver)
+        and (not bug.images or systems & set(bug.images))
     )  # fmt: skip
 
 

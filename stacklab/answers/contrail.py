@@ -20,7 +20,9 @@ from stacklab.answers.base import (
     Rendered,
     Request,
     Step,
+    bugs_on,
     clone,
+    git_base,
     has_compute,
     install_git,
     nic_on,
@@ -30,7 +32,7 @@ from stacklab.answers.base import (
 from stacklab.answers.devstack import projects
 from stacklab.answers.devstack.options import plain_sections
 from stacklab.answers.guard import check_localrc
-from stacklab.answers.host import bugs, paired_devstack, proxy_variables, workarounds
+from stacklab.answers.host import paired_devstack, proxy_variables, workarounds
 from stacklab.answers.quoting import TRAIT
 from stacklab.errors import RenderError
 from stacklab.model import Lab, Node, Role
@@ -97,7 +99,7 @@ def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, s
         text = request.render(
             template, node, seat=seat, spec=spec, refs=refs, proxy=proxy, bugs=known, log=_LOG,
             libraries=libraries, novnc_ref=devstack.release.text("novnc_ref"),
-            git_base=request.lab.stack.git_base.rstrip("/") or request.release.text("git_base"),
+            git_base=git_base(request.lab, request.release.text("git_base")),
         )  # fmt: skip
         once = _GREPPED if path == INSTALLER_LOCALRC else ""
         check_localrc(f"{node.name}:{path}", text, once=once)
@@ -114,7 +116,7 @@ def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, s
 def _bug_lines(lab: Lab, devstack: Release, node: Node, refs: Mapping[str, str]) -> Sequence[tuple[Bug, Sequence[str]]]:
     """What localrc says because of DevStack's bugs; a name that the spec has a ref for is the spec's."""
     wanted = ((bug, [line for line in bug.localrc if line.partition("=")[0] not in refs])
-              for bug in bugs(lab, devstack, node))  # fmt: skip
+              for bug in bugs_on(lab, devstack, node))  # fmt: skip
     return [(bug, lines) for bug, lines in wanted if lines]
 
 

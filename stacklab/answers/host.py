@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from stacklab import releases
 from stacklab.answers.base import Step, bugs_on, is_in_cloud, release_of, shown
 from stacklab.model import Installer, Lab, Mirrors, Node, Proxy
-from stacklab.releases import Bug, Release, When
+from stacklab.releases import Release, When
 
 AUTHORITIES = PurePosixPath("/usr/local/share/ca-certificates")
 GIT_CONFIG = PurePosixPath("/etc/gitconfig")
@@ -57,17 +57,12 @@ def paired_devstack(release: Release) -> Release:
     return releases.find(Installer.DEVSTACK, release.pairs[0])
 
 
-def bugs(lab: Lab, release: Release, node: Node) -> tuple[Bug, ...]:
-    """The known bugs of a release that a node of this lab can meet, with the lab's driver."""
-    return tuple(bug for bug in bugs_on(lab, release, node) if bug.concerns(lab.stack.driver))
-
-
 def workarounds(
     lab: Lab, release: Release, node: Node, when: When, *, tree: PurePosixPath | None = None
 ) -> Iterator[Step]:
     """The commands of a release's bugs for that moment; those for after the clone are run within it, as stack."""
     within = f"cd {tree} && " if when is When.AFTER_CLONE else ""
-    for bug in bugs(lab, release, node):
+    for bug in bugs_on(lab, release, node):
         for command in bug.commands if bug.when is when else ():
             yield Step(
                 node=node.name,

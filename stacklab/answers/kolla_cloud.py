@@ -11,6 +11,7 @@ from stacklab.answers.base import (
     api_address,
     free_of_nodes,
     free_part,
+    git_base,
     has_compute,
     is_in_cloud,
     nic_on,
@@ -18,7 +19,7 @@ from stacklab.answers.base import (
 )
 from stacklab.errors import RenderError
 from stacklab.model import Lab, NetworkingMode, Node, Role
-from stacklab.releases import Release
+from stacklab.releases import Release, operating_system
 from stacklab.spec.values import suggest
 
 EXTERNAL_DEVICE = "external0"  # a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it
@@ -80,7 +81,6 @@ def cloud_of(lab: Lab, release: Release) -> Cloud:
     controllers = controllers_of(lab)
     floating(lab)
     haproxy = _has_haproxy(lab, controllers)
-    base = lab.stack.git_base or "https://opendev.org"
     return Cloud(
         controllers=tuple(_host(lab, node) for node in controllers),
         computes=tuple(_host(lab, node) for node in lab.nodes if has_compute(lab, node)),
@@ -88,7 +88,7 @@ def cloud_of(lab: Lab, release: Release) -> Cloud:
         vip=_free_address(lab) if haproxy else api_address(lab),
         has_haproxy=haproxy,
         plugin_agent=_PLUGIN_AGENTS[lab.stack.network_mode or NetworkingMode(release.network_modes[0])],
-        git=f"{base.rstrip('/')}/openstack",
+        git=f"{git_base(lab)}/openstack",
         sources=sources(lab, release),
     )
 
@@ -176,7 +176,7 @@ def _free_address(lab: Lab) -> IPv4Address:
 
 def _distribution(lab: Lab, release: Release) -> str:
     """What the containers are made from: the nodes' own distribution, as upstream tests them together."""
-    systems = [image.removesuffix("-cloud") for image in lab.images]
+    systems = [operating_system(image) for image in lab.images]
     chosen = next((system for system in systems if system in release.images), systems[0])
     known = [word.partition("=")[0] for word in release.words("base_distros")]
     name = chosen.partition("-")[0]

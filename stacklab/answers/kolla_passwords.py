@@ -8,12 +8,10 @@ import functools
 import hashlib
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-import yaml
-
+from stacklab import facts
 from stacklab.errors import RenderError
 from stacklab.model import Lab
 from stacklab.paths import PROJECT
@@ -92,7 +90,7 @@ def shaped(kind: str, secret: str) -> str:
 @functools.cache
 def kinds(release: str) -> Mapping[str, str]:
     """Each password of a release with its kind, sorted by name."""
-    table = yaml.safe_load(Path(TABLE).read_text())
+    table = facts.read(TABLE)
     found = {name: kind for kind, names in table["kinds"].items() for name in names.split()}
     plain = f"{table['names']} {table['also'].get(release, '')}".split()
     return MappingProxyType(dict(sorted({**dict.fromkeys(plain, PLAIN), **found}.items())))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 
-from stacklab.answers.base import CLONES, Step, release_of
+from stacklab.answers.base import CLONES, Step, git_base, release_of
 from stacklab.answers.kolla_cloud import (
     EXTERNAL_DEVICE,
     cloud_nodes,
@@ -131,12 +131,11 @@ def _passwords(node: str) -> Step:
 
 def _changes(lab: Lab, release: Release) -> Iterator[Step]:
     """Check changes out where kolla-ansible would clone: it leaves a clone that is there alone."""
-    base = lab.stack.git_base.rstrip("/") or "https://opendev.org"
     for source in sources(lab, release):
         if not source.is_change:
             continue
         directory = CLONES / source.variable.replace("_", "-")
-        git, url = f"git -C {directory}", f"{base}/openstack/{source.project}"
+        git, url = f"git -C {directory}", f"{git_base(lab)}/openstack/{source.project}"
         branch = source.ref.removeprefix("refs/changes/").replace("/", "-")
         for node in cloud_nodes(lab):
             yield Step(

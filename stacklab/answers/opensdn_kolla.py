@@ -10,7 +10,7 @@ from types import MappingProxyType
 from stacklab.answers.base import Step, address, api_address
 from stacklab.errors import RenderError
 from stacklab.model import ConfigOption, Lab, Node, Role
-from stacklab.releases import Release
+from stacklab.releases import Release, operating_system
 
 PATCHED, VANILLA = "patched", "vanilla"
 
@@ -86,7 +86,7 @@ def _known(release: Release, mode: str) -> tuple[str, ...]:
 
 
 def _images(lab: Lab) -> set[str]:
-    return {image.removesuffix("-cloud") for image in lab.images}
+    return {operating_system(image) for image in lab.images}
 
 
 def _systems(release: Release, openstack: str) -> set[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
 from stacklab.answers import packstack_keys
-from stacklab.answers.base import api_address, has_compute, is_in_cloud, nic_on
+from stacklab.answers.base import api_address, has_compute, is_in_cloud, nic_on, taken
 from stacklab.answers.packstack_keys import Keys
 from stacklab.errors import RenderError
 from stacklab.model import Driver, Lab, NetworkingMode, Node
@@ -154,9 +154,9 @@ def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Net
             hint=f"a part of it, e.g. {list(cidr.subnets(1))[1]}",
         )
     first, last = _ends(part, cidr)
-    taken = [(name, ip) for name, ip in _taken(lab, stack.external_network) if first <= ip <= last]
-    if taken:
-        found = ", ".join(f"{ip} is {name}'s" for name, ip in taken)
+    held = [(name, ip) for name, ip in taken(lab, stack.external_network) if first <= ip <= last]
+    if held:
+        found = ", ".join(f"{ip} is {name}'s" for name, ip in held)
         raise RenderError(
             f"stack.floating_range: {part} would be given away, but {found}",
             hint="another part of that network, or other addresses for them",
@@ -168,9 +168,3 @@ def _ends(part: IPv4Network, cidr: IPv4Network) -> tuple[IPv4Address, IPv4Addres
     """A range's first and last address, without those that are the whole network's."""
     first, last = part[0], part[-1]
     return (cidr[1] if first == cidr[0] else first), (cidr[-2] if last == cidr[-1] else last)
-
-
-def _taken(lab: Lab, network: str) -> Iterator[tuple[str, IPv4Address]]:
-    yield "the host", lab.network(network).host_address
-    for node, nic in lab.members(network):
-        yield node.name, nic.address.ip

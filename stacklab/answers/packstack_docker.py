@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.answers import packstack_cloud
-from stacklab.answers.base import CLONES, Request
+from stacklab.answers.base import CLONES, Request, git_base
 from stacklab.answers.packstack_after import DIRECTORY
 from stacklab.model import Node
 
@@ -14,7 +14,6 @@ SCRIPT = DIRECTORY / "docker-steps.sh"
 REGISTRY = DIRECTORY / "docker-registry"
 
 _SOURCE, _VENV = CLONES / "nova", CLONES / "nova-venv"
-_GIT_BASE = "https://opendev.org"
 _PORT = 5042  # the driver looks for the registry there
 _FORMATS = "ami,ari,aki,bare,ovf,docker"
 
@@ -38,10 +37,9 @@ STEPS = (
 def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
     """The script of all steps, and the registry's settings."""
     lab, release = request.lab, request.release
-    base = lab.stack.git_base.rstrip("/") or _GIT_BASE
     script = request.render(
         "packstack/docker-steps.sh.j2", node, path=SCRIPT, registry=REGISTRY, source=_SOURCE, venv=_VENV,
-        driver=release.text("docker_driver"), formats=_FORMATS, url=f"{base}/openstack/nova",
+        driver=release.text("docker_driver"), formats=_FORMATS, url=f"{git_base(lab)}/openstack/nova",
         ref=dict(lab.stack.refs).get("nova") or release.text("nova_ref"), driver_ref=release.text("docker_ref"),
         version=release.text("nova_version"), packages=release.words("venv_packages"),
     )  # fmt: skip

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
-
+from stacklab import facts
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
 
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ class Names:
 @functools.cache
 def names(path: Path = TABLE) -> Names:
     """The table, read once."""
-    data = yaml.load(path.read_text(), Loader=_Loader)
+    data = facts.read(path)
     releases = tuple(data["releases"].split())
     return Names(
         releases=releases,

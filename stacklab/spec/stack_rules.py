@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 
 from stacklab import releases
 from stacklab.model import Installer, NetworkMode, Role
-from stacklab.releases import Release
+from stacklab.releases import Release, operating_system
 from stacklab.spec.rules import Context, default_network, members
 from stacklab.spec.schema import STAND_IN, LabSpec
 from stacklab.spec.secret_rules import secrets_in
@@ -19,7 +19,6 @@ from stacklab.spec.values import suggest
 # Installers that can spread their control plane; the others know one controller.
 _MANY_CONTROLLERS = (Installer.OPENSDN, Installer.KOLLA)
 _NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
-_NOT_OPTIONS = ("installer", "release", "network")
 _CONTROLLERS_FILES = (
     "$GLANCE_API_CONF", "$GLANCE_REGISTRY_CONF", "$HEAT_CONF", "$KEYSTONE_CONF", "$PLACEMENT_CONF",
 )  # fmt: skip
@@ -63,10 +62,9 @@ def chosen_release(stack: StackSpec) -> Release:
 
 
 def _set_keys(stack: StackSpec) -> list[str]:
-    """Keys that are written; `glance` and `overcommit` count as their sub-keys where those are options themselves."""
-    return [
-        key for key in StackSpec.model_fields if key not in ("installer", "network") and getattr(stack, key) is not None
-    ]
+    """Keys that are written, beside the two that every stack has."""
+    keys = (key for key in StackSpec.model_fields if key not in ("installer", "network"))
+    return [key for key in keys if getattr(stack, key) is not None]
 
 
 def _network_names(stack: StackSpec, context: Context) -> Iterator[Finding]:
@@ -95,11 +93,6 @@ def _pairs(stack: StackSpec, spec: LabSpec, release: Release, context: Context) 
         yield Finding(("image",), wrong, f"worked: {', '.join(release.images)}")
 
 
-def operating_system(image: str) -> str:
-    """What a catalogue's image is an image of: debian-12-cloud is debian-12."""
-    return image.removesuffix("-cloud")
-
-
 def _options(stack: StackSpec, release: Release) -> Iterator[Finding]:
     title = f"{release.installer} {release.name}"
     for path in _option_paths(stack):
@@ -122,24 +115,24 @@ def _option_paths(stack: StackSpec) -> Iterator[tuple[str, ...]]:
                 yield "glance", "direct_copy"
             if stack.glance.url_schemes:
                 yield "glance", "url_schemes"
-        elif key not in _NOT_OPTIONS:
+        elif key != "release":
             yield (key,)
 
 
 def _words(stack: StackSpec, release: Release) -> Iterator[Finding]:
-    title = f"{release.installer} {release.name}"
-    if stack.network_mode is not None and stack.network_mode not in release.network_modes:
-        right = f"its modes: {', '.join(release.network_modes)}"
-        having = [
-            name for name, one in releases.of(release.installer).items() if stack.network_mode in one.network_modes
-        ]
-        right += f"; {stack.network_mode} is in {', '.join(having)}" if having else ""
-        yield Finding(("stack", "network_mode"), f"{title} has no {stack.network_mode}", right)
-    if stack.driver is not None and stack.driver not in release.drivers:
-        right = f"its drivers: {', '.join(release.drivers)}"
-        having = [name for name, one in releases.of(release.installer).items() if stack.driver in one.drivers]
-        right += f"; {stack.driver} is in {', '.join(having)}" if having else ""
-        yield Finding(("stack", "driver"), f"{title} has no driver {stack.driver}", right)
+    """A network mode or a driver that the release has not."""
+    yield from _word(release, "network_mode", stack.network_mode, "modes", "", lambda one: one.network_modes)
+    yield from _word(release, "driver", stack.driver, "drivers", "driver ", lambda one: one.drivers)
+
+
+def _word(
+    release: Release, key: str, word: str | None, kind: str, noun: str, has: Callable[[Release], tuple[str, ...]]
+) -> Iterator[Finding]:
+    if word is None or word in has(release):
+        return
+    having = [name for name, one in releases.of(release.installer).items() if word in has(one)]
+    right = f"its {kind}: {', '.join(has(release))}" + (f"; {word} is in {', '.join(having)}" if having else "")
+    yield Finding(("stack", key), f"{release.installer} {release.name} has no {noun}{word}", right)
 
 
 def _ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:

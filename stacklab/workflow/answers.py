@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from stacklab import answers, record, releases, secrets, spec
+from stacklab import answers, record, releases, spec
 from stacklab.answers import Rendered, Step
 from stacklab.answers.mask import masked, without
 from stacklab.answers.write import digest, write_into
@@ -19,13 +19,13 @@ from stacklab.errors import HostError, LabError
 from stacklab.model import Installer, Lab
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
-from stacklab.releases import Bug, Release
+from stacklab.releases import Bug, Release, operating_system
 from stacklab.spec.values import suggest
 from stacklab.tools import ssh
 from stacklab.workflow.context import Context, read_own
 from stacklab.workflow.life import running
 from stacklab.workflow.mirrors import host_mirrors
-from stacklab.workflow.up import place_answers
+from stacklab.workflow.up import place_answers, render_answers
 
 if TYPE_CHECKING:
     from stacklab.lint.finding import Finding
@@ -50,12 +50,10 @@ class Difference:
 
 def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
     """Everything as lab.up would write it, with the lab's own secrets, made now if there are none; and those."""
-    names = answers.secret_names(lab)
-    if not names:
+    if lab.stack.installer is Installer.NONE:
         return answers.render(lab, {}), {}
     with context.lab_lock(lab.name) as paths:
-        known = secrets.load_or_make(paths.secrets, names, lab.stack.secrets)
-    return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
+        return render_answers(context, lab, paths)
 
 
 def preview(lab: Lab, runner: Runner) -> Rendered:
@@ -98,8 +96,12 @@ def _shown(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
 
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """What is on the running nodes, against what would be rendered from today's spec."""
-    _, paths = running(context, lab.name)
-    wanted, known = rendered(context, lab)
+    running(context, lab.name)
+    return _compare(context, lab, *rendered(context, lab))
+
+
+def _compare(context: Context, lab: Lab, wanted: Rendered, known: Mapping[str, str]) -> tuple[Difference, ...]:
+    paths = context.host.lab(lab.name)
     secret = _shown(lab, known)
     nodes = [node for node, files in wanted.items() if files]
     with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
@@ -142,8 +144,9 @@ def _unified(node: str, path: PurePosixPath, there: str | None, here: str, secre
 
 def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """Bring the running nodes' files to what the spec says today; returns what was replaced."""
-    found = diff(context, lab)
-    wanted, _ = rendered(context, lab)
+    running(context, lab.name)
+    wanted, known = rendered(context, lab)
+    found = _compare(context, lab, wanted, known)
     with context.lab_lock(lab.name) as paths:
         kept = read_own(paths)
         for name in dict.fromkeys(difference.node for difference in found):
@@ -217,7 +220,7 @@ def fate(lab: Lab) -> tuple[str, ...]:
     release = releases.find(lab.stack.installer, lab.stack.release)
     title = f"{release.installer} {release.name}"
     found = [] if release.is_alive else [f"{title}: upstream ended it in {release.dead}: {release.grave}"]
-    foreign = [image for image in lab.images if image.removesuffix("-cloud") not in release.images]
+    foreign = [image for image in lab.images if operating_system(image) not in release.images]
     if release.images and foreign:
         found.append(f"{title} never ran on {', '.join(foreign)}: nodes come up on it, the cloud won't")
     return (*found, *(f"{title} on {lab.images[0]}: {bug.symptom}; {bug.fix}" for bug in _unmended(lab, release)))
@@ -225,7 +228,7 @@ def fate(lab: Lab) -> tuple[str, ...]:
 
 def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
     """Bugs of the image that the lab takes first, and of its driver, which no answer and no step works around."""
-    system = lab.images[0].removesuffix("-cloud")
+    system = operating_system(lab.images[0])
     return tuple(
         bug
         for bug in release.bugs

@@ -95,8 +95,7 @@ class Bringing:
             self._keep(dataclasses.replace(before, image=image, passed_over=passed_over))
         with progress.stage("host", "files"):
             keys = access.prepare(lab, paths, self._context.runner)
-            known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
-            rendered = answers.render(lab, known, mirrors=host_mirrors(self._context.runner))
+            rendered, _ = render_answers(self._context, lab, paths)
             write_tree(rendered, paths.answers)
             files.write(paths.resolved, spec.to_json(lab))
             for path, text in provider.files(lab, paths, self._record).items():
@@ -211,6 +210,12 @@ class Bringing:
         if found is None:
             raise LabError(f"{node.name} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}")
         return found
+
+
+def render_answers(context: Context, lab: Lab, paths: LabPaths) -> tuple[Rendered, Mapping[str, str]]:
+    """Every answer file with the lab's own secrets, made now if there are none; and those. For who holds the lock."""
+    known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
+    return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
 
 
 def place_answers(context: Context, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]) -> None:

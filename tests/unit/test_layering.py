@@ -13,9 +13,9 @@ PACKAGE = PROJECT / "stacklab"
 
 # Each imports only from those above it.
 ORDER = (
-    "errors", "model", "paths", "releases", "packstack_keys", "files", "locks", "progress", "spec", "answers", "lint",
-    "process", "tools", "secrets", "record", "access", "seed", "accelerator", "images", "providers", "checks", "doctor",
-    "workflow", "views", "cli",
+    "errors", "model", "paths", "facts", "releases", "packstack_keys", "files", "locks", "progress", "spec", "answers",
+    "lint", "process", "tools", "secrets", "record", "access", "seed", "accelerator", "images", "providers", "checks",
+    "doctor", "workflow", "views", "cli",
 )  # fmt: skip
 ONLY_FROM = {"process": {"errors"}}
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.answers import quoting
-from stacklab.answers.base import CLONES, Rendered, Request, release_of
+from stacklab.answers.base import CLONES, Rendered, Request, bugs_on, release_of
 from stacklab.answers.devstack import options
 from stacklab.answers.devstack.projects import sources
 from stacklab.answers.devstack.seat import Seat, ranges, seat
-from stacklab.answers.host import bugs, proxy_variables
+from stacklab.answers.host import proxy_variables
 from stacklab.errors import RenderError
 from stacklab.model import Driver, Lab, Node
 
@@ -78,7 +78,7 @@ def _context(request: Request, node: Node, place: Seat) -> dict[str, object]:
         "proxy": proxy_variables(lab),
         "sections": options.sections(request, node, place),
         "traps": release.words(quoting.TRAIT),
-        "bugs": [bug for bug in bugs(lab, release, node) if bug.localrc],
+        "bugs": [bug for bug in bugs_on(lab, release, node) if bug.localrc],
         "lines": lab.stack.lines_for(node.role),
         "logs": LOGS,
     }

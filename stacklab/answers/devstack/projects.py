@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-import yaml
-
+from stacklab import facts
+from stacklab.answers.base import git_base
 from stacklab.errors import RenderError
 from stacklab.model import Driver, Lab, Plugin
 from stacklab.paths import PROJECT
@@ -17,7 +17,6 @@ from stacklab.releases import Release
 from stacklab.spec.values import suggest
 
 TABLE = PROJECT / "localrc" / "devstack" / "projects.yaml"
-OPENDEV = "https://opendev.org"
 DEVSTACK = "devstack"  # may stand in `refs` as well: the installer itself
 
 
@@ -70,14 +69,14 @@ def sources(lab: Lab, release: Release) -> Sources:
             hint = f"{right}; a project with a plugin of its own goes under stack.plugins"
             raise RenderError(f"stack.refs: DevStack {release.name} does not clone {name!r}", hint=hint)
     return Sources(
-        git_base=lab.stack.git_base.rstrip("/") or release.text("git_base"),
+        git_base=git_base(lab, release.text("git_base")),
         branches=branches, libraries=tuple(libraries), plugins=plugins,
     )  # fmt: skip
 
 
 def devstack_url(lab: Lab, release: Release) -> str:
     """Where DevStack itself is cloned from: the spec's git_base has it as well as its projects."""
-    base = lab.stack.git_base.rstrip("/")
+    base = git_base(lab, "")
     return f"{base}{urlsplit(release.repository).path}" if base else release.repository
 
 
@@ -89,7 +88,7 @@ def devstack_ref(lab: Lab, release: Release) -> str:
 def driver_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
     """The repositories that the driver needs, each at the branch that goes with the release."""
     series = release.text(f"{lab.stack.driver}_ref")
-    base, refs = (lab.stack.git_base or OPENDEV).rstrip("/"), dict(lab.stack.refs)
+    base, refs = git_base(lab), dict(lab.stack.refs)
     found = (each.plugin(base, release.name, series) for each in table().plugins.get(str(lab.stack.driver), ()))
     return tuple(Plugin(name=p.name, url=p.url, ref=refs.get(p.name, p.ref)) for p in found) if series else ()
 
@@ -117,7 +116,7 @@ class Table:
 @functools.cache
 def table() -> Table:
     """The table of projects, read once."""
-    rows = yaml.safe_load(TABLE.read_text())
+    rows = facts.read(TABLE)
     order = tuple(rows["order"])
     kinds = (("servers", False), ("libraries", True))
     return Table(
