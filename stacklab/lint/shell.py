@@ -300,7 +300,7 @@ class _Parser:
                 self.blocks.append((word.raw, word.line))
                 if word.raw in ("for", "case", "select"):
                     return
-            elif word.raw in _CLOSING and self.blocks:
+            elif word.raw in _CLOSING and self.blocks and self.blocks[-1][0] != "(":
                 self.blocks.pop()
         self._state(words, conditional)
 

@@ -59,6 +59,11 @@ def test_substitutions_may_be_nested_without_end() -> None:
     assert shell.read("A=" + "$(" * 100_000).unclosed is not None
 
 
+@pytest.mark.parametrize("text", ["(})", "(fi)", "( done )\nA=1\n", "({)"])
+def test_a_keyword_ends_no_subshell(text: str) -> None:
+    assert load(text).script.statements is not None
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="A=1 '\"\\$(){}[]`;&|<>#\n\tif fi do\r", max_size=60))
 def test_any_text_is_read_without_an_error(text: str) -> None:
