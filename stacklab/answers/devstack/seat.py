@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from stacklab.answers.base import address, api_address, has_compute, is_in_cloud, nic_on
+from stacklab.answers.base import address, api_address, free_of_nodes, has_compute, is_in_cloud, nic_on
 from stacklab.errors import RenderError
 from stacklab.model import Driver, Lab, NetworkingMode, Node, Role
 from stacklab.releases import Release
@@ -59,18 +59,14 @@ def seat(lab: Lab, release: Release, node: Node) -> Seat | None:
 
 
 def ranges(lab: Lab, release: Release) -> Ranges:
-    """The ranges of tenants and of floating addresses; raises RenderError for one that is outside its network."""
+    """The ranges of tenants and of floating addresses; raises RenderError for one that can't be given away."""
     stack = lab.stack
     if not stack.external_network:
         gateway = stack.floating_range[1] if stack.floating_range and not _is_nova_network(lab) else None
         return Ranges(fixed=stack.fixed_range, floating=stack.floating_range, gateway=gateway)
     outside = lab.network(stack.external_network)
-    given = stack.floating_range or _upper_half(lab, outside.cidr)
-    if not given.subnet_of(outside.cidr):
-        raise RenderError(
-            f"stack.floating_range {given} is not in {outside.name} ({outside.cidr}), the external network",
-            hint=f"choose a part of {outside.cidr} that has none of the nodes' addresses",
-        )
+    wanted = stack.floating_range
+    given = free_of_nodes(lab, wanted, outside.name) if wanted else _upper_half(lab, outside.cidr)
     if _is_nova_network(lab):
         return Ranges(fixed=stack.fixed_range, floating=given)
     # Where stack.sh doesn't take the NIC over, the controller itself is the way out.

@@ -83,6 +83,18 @@ def test_a_range_for_floating_addresses_must_be_in_the_external_network(tmp_path
         labs.rendered(tmp_path, external_network="outside", floating_range="172.24.4.0/24")
 
 
+@pytest.mark.parametrize(
+    ("part", "whose"),
+    [("10.170.3.0/28", r"10\.170\.3\.1 is the host's, 10\.170\.3\.11 is controller's"),
+     ("10.170.3.8/29", r"10\.170\.3\.11 is controller's")],
+)  # fmt: skip
+@pytest.mark.parametrize("release", ["mitaka", "2026.1"])
+def test_no_address_that_somebody_has_is_given_away(tmp_path: Path, release: str, part: str, whose: str) -> None:
+    with pytest.raises(RenderError, match=whose) as caught:
+        labs.rendered(tmp_path, release=release, network_mode="ovs", external_network="outside", floating_range=part)
+    assert str(caught.value.hint).startswith("floating_range: 10.170.3.")
+
+
 def test_a_node_in_the_upper_half_asks_for_a_range(tmp_path: Path) -> None:
     path = labs.write(tmp_path, external_network="outside")
     path.write_text(
