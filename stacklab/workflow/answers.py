@@ -161,7 +161,8 @@ def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
 def raise_for_differences(name: str, found: Sequence[Difference]) -> None:
     """Raise LabError where something differs, naming what brings the nodes up to date."""
     if found:
-        wrong = f"{len(found)} file{'s' if len(found) > 1 else ''} of lab {name} differ from its spec"
+        what = "1 file" if len(found) == 1 else f"{len(found)} files"
+        wrong = f"{what} of lab {name} differ{'s' if len(found) == 1 else ''} from its spec"
         raise LabError(wrong, hint=f"./invoke answers.push {name} (it replaces them on the nodes)")
 
 
