@@ -45,6 +45,10 @@ class Provider(Protocol):
         """What each node does, without starting a program."""
         ...
 
+    def reset(self, record: LabRecord, node: str) -> None:
+        """Press a node's reset button: it boots again from the same disk."""
+        ...
+
     def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> str:
         """Why a node may not answer: its state, NICs, leases, the end of its console."""
         ...

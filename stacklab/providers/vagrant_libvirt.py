@@ -121,6 +121,11 @@ class VagrantLibvirt:
         """See Provider.status."""
         return {node.name: self._libvirt.state(node.uuid) for node in record.nodes}
 
+    def reset(self, record: LabRecord, node: str) -> None:
+        """See Provider.reset."""
+        if (found := record.node(node)) is not None:
+            self._libvirt.reset(found.uuid)
+
     def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> str:
         """See Provider.evidence."""
         found = record.node(node.name)
@@ -196,12 +201,13 @@ def _nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
     }
 
 
-def tail(console: Path, lines: int = _CONSOLE_LINES) -> tuple[str, ...]:
-    """The last lines that a console log has to say, without escape sequences and blank lines."""
+def tail(console: Path, lines: int = _CONSOLE_LINES, *, start: int = 0) -> tuple[str, ...]:
+    """The last lines that a console log has to say from byte `start` on, without escapes and blank lines."""
     try:
         with console.open("rb") as stream:
-            stream.seek(0, 2)
-            stream.seek(max(0, stream.tell() - 16384))
+            size = stream.seek(0, 2)
+            begin = start if start <= size else 0  # it was made anew
+            stream.seek(max(begin, size - 16384))
             text = stream.read().decode("utf-8", "replace")
     except OSError as error:
         return (f"(can't be read: {error})",)

@@ -111,6 +111,12 @@ class Libvirt:
                 if domain.isActive():
                     domain.shutdown()
 
+    def reset(self, uuid: str) -> None:
+        """Press the reset button of a running domain."""
+        if (domain := self._domain(uuid)) is not None:
+            with _words(f"resetting {domain.name()}"):
+                domain.reset()
+
     def power_off(self, uuid: str) -> None:
         """Pull the plug; being off already is success."""
         if (domain := self._domain(uuid)) is not None:

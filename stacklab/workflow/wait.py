@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from stacklab.errors import NodeNotReady
 from stacklab.model import Lab, Node
@@ -20,15 +23,42 @@ _POLL_S = 0.25
 _LOOK_EVERY_S = 2.0
 _CONNECT_S = 1.0
 _PORT = 22
+_RESETS = 2  # an emulated CPU, starved by a busy host, now and then hangs a kernel that boots well the next time
+_SILENT_S = 90.0
+_CONSOLE_LINES = 200
 _PANIC = "Kernel panic - not syncing"
+_LOCKUP = re.compile(r"soft lockup - CPU#\d+ stuck|rcu\w* (self-)?detected stall")
+_OF_KERNEL = re.compile(r"\[ *\d+\.\d+\] ")
+
+
+@dataclass
+class _Boot:
+    """One start of a node: since when, where in its console log it begins, and what came there last."""
+
+    started: float
+    console_start: int = 0
+    last: str = ""
+    last_at: float = 0.0
+
+    def why_hopeless(self, lines: Sequence[str], now: float) -> str:
+        """Why the kernel will never get to sshd, as far as its console tells; "" while it may."""
+        last = (lines or ("",))[-1].strip()
+        if last != self.last:
+            self.last, self.last_at = last, now
+        if any(_PANIC in line for line in lines):
+            return "its kernel panicked"
+        lockups = [line for line in lines if _LOCKUP.search(line)]
+        if len(lockups) >= 2:  # one can be the host's fault alone, and pass
+            return f"its kernel hangs ({lockups[-1].strip()[:100]})"
+        if _OF_KERNEL.match(last) and now - self.last_at > _SILENT_S:
+            return f"its kernel hangs (nothing on the console for {_SILENT_S:.0f} s)"
+        return ""
 
 
 class Waiter:
     """Waits for all of a lab's nodes at once, each in a thread of its own."""
 
-    def __init__(
-        self, lab: Lab, paths: LabPaths, record: LabRecord, provider: Provider, progress: Progress
-    ) -> None:
+    def __init__(self, lab: Lab, paths: LabPaths, record: LabRecord, provider: Provider, progress: Progress) -> None:
         self._lab = lab
         self._paths = paths
         self._record = record
@@ -67,34 +97,53 @@ class Waiter:
             self._failed[node.name] = error
 
     def _wait(self, node: Node) -> None:
+        console = self._paths.console(node.name)
+        begin = 0
+        for left in range(_RESETS, -1, -1):
+            why = self._boot(node, _Boot(started=time.monotonic(), console_start=begin))
+            if not why:
+                return
+            if not left:
+                raise self._not_ready(node, f"will never answer: {why}")
+            self._progress.note(node.name, f"{why}: resetting it, {_RESETS - left + 1} of {_RESETS}")
+            begin = _size(console)
+            self._provider.reset(self._record, node.name)
+
+    def _boot(self, node: Node, boot: _Boot) -> str:
+        """Wait for sshd; returns "" when it answers, or why it never will."""
         address = str(node.access.address.ip)
         limit = self._lab.checks.boot_timeout_s
-        started = time.monotonic()
-        looked = started
-        said = "no connection yet"
+        looked = boot.last_at = boot.started
         while True:
             is_ready, said = banner(address)
             if is_ready:
-                return
+                return ""
             now = time.monotonic()
-            if now - started > limit:
+            if now - boot.started > limit:
                 raise self._not_ready(node, f"does not answer on {address}:{_PORT} after {limit:.0f} s ({said})")
             if now - looked > _LOOK_EVERY_S:
                 looked = now
                 state = self._provider.status(self._record).get(node.name, DomainState.ABSENT)
                 if state in (DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT):
                     raise self._not_ready(node, f"is {state} while it should boot")
-                lines = tail(self._paths.console(node.name))
-                if any(_PANIC in line for line in lines):
-                    raise self._not_ready(node, "will never answer: its kernel panicked")
-                last = (lines or ("",))[-1].strip()
-                waited = f"{now - started:.0f} of {limit:.0f} s"
-                self._progress.say(node.name, f"waiting for ssh on {address}, {waited}; console: {last[:60]}")
+                lines = tail(self._paths.console(node.name), _CONSOLE_LINES, start=boot.console_start)
+                if why := boot.why_hopeless(lines, now):
+                    return why
+                waited = f"{now - boot.started:.0f} of {limit:.0f} s"
+                self._progress.say(node.name, f"waiting for ssh on {address}, {waited}; console: {boot.last[:60]}")
             time.sleep(_POLL_S)
 
     def _not_ready(self, node: Node, what: str) -> NodeNotReady:
         evidence = self._provider.evidence(self._paths, self._record, node)
         return NodeNotReady(f"node {node.name} {what}\n{evidence}")
+
+
+def _size(console: Path) -> int:
+    """How much a console log holds so far."""
+    try:
+        return console.stat().st_size
+    except OSError:
+        return 0
 
 
 def banner(address: str, port: int = _PORT) -> tuple[bool, str]:

@@ -24,6 +24,19 @@ pytestmark = pytest.mark.live
 LAB = "contrail-3node"
 NODES = ("controller", "compute1", "compute2")
 DIRECTORY = HOME / "labs" / LAB
+# What an emulated CPU that starves does now and then, once and on purpose.
+PANIC_AT_NEXT_BOOT = """sudo tee /etc/systemd/system/panic-once.service > /dev/null <<'end'
+[Unit]
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c "[ -e /panicked ] || { touch /panicked; sync; echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger; }"
+[Install]
+WantedBy=sysinit.target
+end
+sudo systemctl -q enable panic-once && sync"""
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +201,10 @@ def test_a_node_with_another_host_key_is_refused_loudly(stacklab: Stacklab, lab:
 def test_another_lab_runs_beside_it_and_goes_without_a_trace(stacklab: Stacklab, lab: Run) -> None:
     stacklab.ok("lab.up", "mini-2node")
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
+    stacklab.on("mini-2node", "node2", PANIC_AT_NEXT_BOOT)
+    stacklab.ok("lab.down", "mini-2node")
+    run = stacklab.ok("lab.up", "mini-2node")
+    assert "node2: its kernel panicked: resetting it, 1 of 2" in run.err
     stacklab.ok("lab.destroy", "mini-2node")
     assert left_of("mini-2node") == []
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")

@@ -39,6 +39,9 @@ class FakeLibvirt:
         if any(known == name and other != uuid for other, known in self.names.items()):
             raise NotOurs(f"a domain called {name} exists and is not this lab's")
 
+    def reset(self, uuid: str) -> None:
+        self.calls.append(("reset", uuid))
+
     def resume(self, uuid: str) -> None:
         self.calls.append(("resume", uuid))
         self.states[uuid] = DomainState.RUNNING

@@ -355,6 +355,8 @@ def test_only_the_last_lines_are_told_and_no_empty_ones(log: Path) -> None:
     log.write_text("".join(f"line {number}\r\n\r\n  \n" for number in range(5000)))
     assert tail(log, 2) == ("line 4998", "line 4999")
     assert len(tail(log)) == 15
+    assert tail(log, start=log.stat().st_size - 16) == ("line 4999",)
+    assert tail(log, 1, start=log.stat().st_size + 10) == ("line 4999",), "virtlogd began it anew"
 
 
 def test_a_console_that_cannot_be_read_is_told_so(log: Path) -> None:

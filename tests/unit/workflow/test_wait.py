@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -31,11 +31,17 @@ class FakeProvider:
     def __init__(self, **states: DomainState) -> None:
         self.states = {"controller": DomainState.RUNNING, "compute1": DomainState.RUNNING} | states
         self.fails: BaseException | None = None
+        self.resets: list[str] = []
+        self.on_reset: Callable[[], None] = lambda: None
 
     def status(self, record: LabRecord) -> Mapping[str, DomainState]:
         if self.fails:
             raise self.fails
         return self.states
+
+    def reset(self, record: LabRecord, node: str) -> None:
+        self.resets.append(node)
+        self.on_reset()
 
     def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> str:
         return f"  evidence of {node.name}"
@@ -192,12 +198,66 @@ def test_what_keeps_a_connection_from_being_made_is_told(monkeypatch: pytest.Mon
     assert wait.banner("10.0.0.1") == (False, "[Errno 111] Connection refused")
 
 
-def test_a_kernel_that_panicked_is_told_long_before_its_time_is_up(waiting: Waiting) -> None:
-    waiting.refused = {COMPUTE}
+PANIC = "[    0.008000] ---[ end Kernel panic - not syncing: IO-APIC + timer doesn't work! ]---\n"
+LOCKUP = "[   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1]\n[   28.1]  </TASK>\n"
+
+
+def say(waiting: Waiting, text: str) -> None:
     console = waiting.paths.console("compute1")
     console.parent.mkdir(parents=True, exist_ok=True)
-    console.write_text("[    0.008000] ---[ end Kernel panic - not syncing: IO-APIC + timer doesn't work! ]---\n")
+    with console.open("a") as stream:
+        stream.write(text)
+
+
+def test_a_kernel_that_panics_at_every_boot_is_told_long_before_its_time_is_up(waiting: Waiting) -> None:
+    waiting.refused = {COMPUTE}
+    waiting.provider.on_reset = lambda: say(waiting, PANIC)
+    say(waiting, PANIC)
     started = time.monotonic()
     with pytest.raises(NodeNotReady, match="node compute1 will never answer: its kernel panicked\n  evidence of com"):
         waiting.run()
     assert time.monotonic() - started < 5
+    assert waiting.provider.resets == ["compute1", "compute1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (PANIC, "its kernel panicked"),
+        (
+            LOCKUP + LOCKUP,
+            "its kernel hangs ([   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1])",
+        ),
+        ("[ 9.1] rcu: INFO: rcu_preempt self-detected stall on CPU\n" * 2, "its kernel hangs"),
+    ],
+)
+def test_a_kernel_that_hangs_is_reset_and_boots_the_next_time(waiting: Waiting, said: str, why: str) -> None:
+    waiting.refused = {COMPUTE}
+    waiting.provider.on_reset = waiting.refused.clear
+    say(waiting, said)
+    waiting.run()
+    assert waiting.provider.resets == ["compute1"]
+    told = [text for row, text in waiting.listener.heard if row == "compute1" and "resetting" in text]
+    assert len(told) == 1
+    assert told[0].startswith(why)
+    assert told[0].endswith(": resetting it, 1 of 2")
+
+
+def test_one_lockup_may_pass(waiting: Waiting) -> None:
+    waiting.refused = {COMPUTE}
+    say(waiting, LOCKUP)
+    threading.Timer(0.2, waiting.refused.clear).start()
+    waiting.run()
+    assert waiting.provider.resets == []
+
+
+def test_a_kernel_that_falls_silent_is_reset_but_userspace_may_take_its_time(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait, "_SILENT_S", 0.1)
+    waiting.refused = {COMPUTE}
+    waiting.provider.on_reset = lambda: (say(waiting, "[  OK  ] Started foo\n"), None)[1]
+    say(waiting, "[    1.279131] integrity: Platform Keyring initialized\n")
+    threading.Timer(0.8, waiting.refused.clear).start()
+    waiting.run()
+    assert waiting.provider.resets == ["compute1"]
