@@ -30,9 +30,10 @@ PANIC_AT_NEXT_BOOT = """sudo tee /etc/systemd/system/panic-once.service > /dev/n
 DefaultDependencies=no
 After=local-fs.target
 Before=sysinit.target
+ConditionPathExists=!/panicked
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c "[ -e /panicked ] || { touch /panicked; sync; echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger; }"
+ExecStart=/bin/sh -c "touch /panicked; sync; echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger"
 [Install]
 WantedBy=sysinit.target
 end
