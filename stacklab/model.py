@@ -106,6 +106,21 @@ class Driver(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Impairment:
+    """What a NIC does to the packets that it sends (tc netem), one way."""
+
+    delay_ms: float = 0.0
+    loss_percent: float = 0.0
+    rate_kbit: int = 0  # 0: as fast as it goes
+
+    def __bool__(self) -> bool:
+        return self != NO_IMPAIRMENT
+
+
+NO_IMPAIRMENT = Impairment()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A segment with an address range; `bridge` is its name on the host (<= 15 characters)."""
 
@@ -114,6 +129,7 @@ class Network:
     mode: NetworkMode
     mtu: int
     bridge: str
+    has_host: bool = True  # else the host has no address there, and no way in
 
     @property
     def host_address(self) -> IPv4Address:
@@ -135,6 +151,7 @@ class NIC:
     address: IPv4Interface
     mac: str
     mtu: int
+    impairment: Impairment = NO_IMPAIRMENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,13 +297,42 @@ class Stack:
         return tuple(option for word in ("all", role) for option in self.post_config if option.role == word)
 
 
+class CustomKind(StrEnum):
+    """What a lab's own check does."""
+
+    COMMAND = "command"  # runs a command
+    PORT = "port"  # connects to a TCP port
+    HTTP = "http"  # asks for a page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomCheck:
+    """A check that the lab's author wrote: each of `nodes` runs it, on its own."""
+
+    name: str
+    kind: CustomKind
+    nodes: tuple[str, ...]  # names of nodes, in the lab's order
+    command: str = ""  # for the node's shell, as stack
+    exit_code: int = 0
+    host: str = ""  # of PORT: a node's name or an address; "": the node itself
+    port: int = 0
+    url: str = ""
+    http_status: int = 200
+    text: str = ""  # must be in the command's output, or in the page
+    retries: int = 0  # after the first try
+    interval_s: float = 1.0
+    timeout_s: float = 10.0  # of one try
+    is_warning: bool = False  # its failing is a warning
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPolicy:
-    """How patient the checks are."""
+    """How patient the checks are, and which the lab's author added."""
 
     retries: int
     interval_s: float
     boot_timeout_s: float
+    custom: tuple[CustomCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,11 @@ from pathlib import Path
 from stacklab.errors import LabError
 from stacklab.model import (
     NIC,
+    NO_IMPAIRMENT,
     CheckPolicy,
+    CustomCheck,
+    CustomKind,
+    Impairment,
     Lab,
     Network,
     NetworkMode,
@@ -38,6 +42,7 @@ def to_dict(lab: Lab) -> dict[str, JSON]:
             "retries": lab.checks.retries,
             "interval_s": lab.checks.interval_s,
             "boot_timeout_s": lab.checks.boot_timeout_s,
+            "custom": [_from_custom(check) for check in lab.checks.custom],
         },
     }
 
@@ -50,6 +55,7 @@ def _from_network(network: Network) -> dict[str, JSON]:
         "mtu": network.mtu,
         "bridge": network.bridge,
         "host_address": str(network.host_address),
+        "has_host": network.has_host,
     }
 
 
@@ -73,6 +79,30 @@ def _from_nic(nic: NIC) -> dict[str, JSON]:
         "netmask": str(nic.address.netmask),
         "mac": nic.mac,
         "mtu": nic.mtu,
+        "impairment": {
+            "delay_ms": nic.impairment.delay_ms,
+            "loss_percent": nic.impairment.loss_percent,
+            "rate_kbit": nic.impairment.rate_kbit,
+        },
+    }
+
+
+def _from_custom(check: CustomCheck) -> dict[str, JSON]:
+    return {
+        "name": check.name,
+        "kind": str(check.kind),
+        "nodes": list(check.nodes),
+        "command": check.command,
+        "exit_code": check.exit_code,
+        "host": check.host,
+        "port": check.port,
+        "url": check.url,
+        "http_status": check.http_status,
+        "text": check.text,
+        "retries": check.retries,
+        "interval_s": check.interval_s,
+        "timeout_s": check.timeout_s,
+        "is_warning": check.is_warning,
     }
 
 
@@ -98,6 +128,7 @@ def _to_lab(read: Reader) -> Lab:
             retries=checks.whole("retries"),
             interval_s=checks.number("interval_s"),
             boot_timeout_s=checks.number("boot_timeout_s"),
+            custom=tuple(_to_custom(check) for check in checks.inners("custom")) if checks.has("custom") else (),
         ),
     )
 
@@ -109,6 +140,8 @@ def _to_network(read: Reader) -> Network:
         mode=NetworkMode(read.text("mode")),
         mtu=read.whole("mtu"),
         bridge=read.text("bridge"),
+        # Labs that were brought up by an earlier version have none of these keys.
+        has_host=read.flag("has_host") if read.has("has_host") else True,
     )
 
 
@@ -130,4 +163,32 @@ def _to_nic(read: Reader) -> NIC:
         address=IPv4Interface((read.text("address"), read.whole("prefix"))),
         mac=read.text("mac"),
         mtu=read.whole("mtu"),
+        impairment=_to_impairment(read.inner("impairment")) if read.has("impairment") else NO_IMPAIRMENT,
+    )
+
+
+def _to_impairment(read: Reader) -> Impairment:
+    return Impairment(
+        delay_ms=read.number("delay_ms"),
+        loss_percent=read.number("loss_percent"),
+        rate_kbit=read.whole("rate_kbit"),
+    )
+
+
+def _to_custom(read: Reader) -> CustomCheck:
+    return CustomCheck(
+        name=read.text("name"),
+        kind=CustomKind(read.text("kind")),
+        nodes=read.texts("nodes"),
+        command=read.text("command"),
+        exit_code=read.whole("exit_code"),
+        host=read.text("host"),
+        port=read.whole("port"),
+        url=read.text("url"),
+        http_status=read.whole("http_status"),
+        text=read.text("text"),
+        retries=read.whole("retries"),
+        interval_s=read.number("interval_s"),
+        timeout_s=read.number("timeout_s"),
+        is_warning=read.flag("is_warning"),
     )

@@ -83,6 +83,20 @@ Retries = Annotated[int, PlainValidator(values.number(int, 1, 100)), _range("int
 Interval = Annotated[float, PlainValidator(values.number(float, 0, 3600, "seconds")), _range("number", 0, 3600)]
 Boot = Annotated[float, PlainValidator(values.number(float, 1, 86400, "seconds")), _range("number", 1, 86400)]
 
+Delay = Annotated[float, PlainValidator(values.delay), _text_schema(values.DELAY)]
+Loss = Annotated[float, PlainValidator(values.loss), _text_schema(values.LOSS)]
+Rate = Annotated[int, PlainValidator(values.rate), _text_schema(values.RATE)]
+Phrase = Annotated[str, PlainValidator(values.phrase), WithJsonSchema({"type": "string", "minLength": 1})]
+ShellCommand = Annotated[
+    str,
+    PlainValidator(values.command),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": values.LONGEST_COMMAND}),
+]
+ExitCode = Annotated[int, PlainValidator(values.number(int, 0, 255)), _range("integer", 0, 255)]
+Port = Annotated[int, PlainValidator(values.number(int, 1, 65535)), _range("integer", 1, 65535)]
+HttpStatus = Annotated[int, PlainValidator(values.number(int, 100, 599)), _range("integer", 100, 599)]
+TryLimit = Annotated[float, PlainValidator(values.number(float, 1, 600, "seconds")), _range("number", 1, 600)]
+
 ReleaseName = Annotated[str, PlainValidator(values.release), _text_schema(values.BRANCH)]
 ModeWord = Annotated[NetworkingMode, PlainValidator(values.word(NetworkingMode)), _words(NetworkingMode)]
 DriverWord = Annotated[Driver, PlainValidator(values.word(Driver)), _words(Driver)]
@@ -150,5 +164,32 @@ ConfigSection = Annotated[str, Form(r"[A-Za-z0-9_.:-]{1,60}", "section", "no bla
 ConfigKey = Annotated[str, Form(r"[A-Za-z0-9_.-]{1,80}", "option's name", "e.g. debug")]
 Service = Annotated[str, Form(r"[a-z][a-z0-9_-]{0,39}", "service", "e.g. nova")]
 HostName = Annotated[str, Form(r"[A-Za-z0-9_.:*/-]{1,120}", "host or network", "e.g. .example.org or 10.0.0.0/8")]
-KollaMode = Annotated[str, Form(r"patched|vanilla", "mode of kolla", "patched or vanilla")]
+KollaMode = Annotated[str, Form(r"(patched|vanilla)", "mode of kolla", "patched or vanilla")]
 Word = Annotated[str, Form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", "release of OpenStack", 'e.g. "2025.1"')]
+CheckName = Annotated[
+    str,
+    Form(r"[A-Za-z0-9]([A-Za-z0-9 ._:/()+,'-]{0,58}[A-Za-z0-9.)])?", "name of a check", "e.g. nova-api answers"),
+]
+CheckHost = Annotated[
+    str, Form(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", "host", "a node's name, or an address: 10.0.0.1")
+]
+PageUrl = Annotated[
+    str,
+    Form(
+        r"https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]{0,500})?",
+        "URL of a page",
+        "e.g. http://controller:8774/, no name or password in it",
+    ),
+]
+Level = Annotated[str, Form(r"(failure|warning)", "level", "failure or warning")]
+_NODE_WORD = r"[a-z]([a-z0-9-]*[a-z0-9])?"
+NodeWord = Annotated[str, Form(_NODE_WORD, "node or role", "a node's name, controller, compute, node or all")]
+# One word or a list of them; two types side by side, which editors take as either.
+NODE_WORDS_SCHEMA = WithJsonSchema(
+    {
+        "type": ["string", "array"],
+        "pattern": f"^{_NODE_WORD}$",
+        "items": {"type": "string", "pattern": f"^{_NODE_WORD}$"},
+        "minItems": 1,
+    }
+)

@@ -10,6 +10,8 @@ from stacklab.model import (
     NIC,
     CheckPolicy,
     ConfigOption,
+    CustomCheck,
+    CustomKind,
     Driver,
     Glance,
     Installer,
@@ -30,20 +32,32 @@ from stacklab.model import (
     stable_hex,
 )
 from stacklab.spec.addresses import Slot, assign, macs
-from stacklab.spec.rules import DEFAULT_MEMORY, Context, Member, check, default_network, members, wanted_address
-from stacklab.spec.schema import ChecksSpec, LabSpec, NetworkSpec
+from stacklab.spec.check_rules import check_custom, nodes_of
+from stacklab.spec.checks import ChecksSpec, CustomSpec
+from stacklab.spec.rules import (
+    DEFAULT_MEMORY,
+    Context,
+    Member,
+    check,
+    default_network,
+    impairment,
+    members,
+    wanted_address,
+)
+from stacklab.spec.schema import LabSpec, NetworkSpec
 from stacklab.spec.source import Finding
 from stacklab.spec.stack import GlanceSpec, MirrorsSpec, OvercommitSpec, ProxySpec, StackSpec
 from stacklab.spec.stack_rules import check_stack, chosen_release
 
 DEFAULT_DISK = Size.parse("48GiB")
 DEFAULT_MTU = 1500
+DEFAULT_TRIES = 3
 
 
 def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, list[Finding]]:
     """Make the Lab; None when there are findings, or when something was left out of the spec."""
     nodes = members(spec)
-    findings = [*check(spec, context), *check_stack(spec, context)]
+    findings = [*check(spec, context), *check_stack(spec, context), *check_custom(spec, context)]
     addresses, refused = assign(_slots(nodes), {name: network.cidr for name, network in spec.networks.items()})
     findings += refused
     if findings or not context.is_whole:
@@ -57,9 +71,9 @@ def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, 
             source=source,
             images=spec.image,
             networks=tuple(networks.values()),
-            nodes=tuple(_node(member, networks, addresses, hardware) for member in nodes),
+            nodes=tuple(_node(member, spec, networks, addresses, hardware) for member in nodes),
             stack=_stack(spec.stack or StackSpec(), spec),
-            checks=_checks(spec.checks or ChecksSpec()),
+            checks=_checks(spec.checks or ChecksSpec(), spec),
         ),
         [],
     )
@@ -85,11 +99,13 @@ def _network(lab: str, name: str, spec: NetworkSpec) -> Network:
         mode=spec.mode,
         mtu=spec.mtu or DEFAULT_MTU,
         bridge=spec.bridge if spec.mode is NetworkMode.BRIDGED and spec.bridge else own,
+        has_host=spec.host is not False,
     )
 
 
 def _node(
     member: Member,
+    spec: LabSpec,
     networks: Mapping[str, Network],
     addresses: Mapping[tuple[str, str], IPv4Address],
     hardware: Mapping[tuple[str, str], str],
@@ -104,6 +120,7 @@ def _node(
                 address=IPv4Interface((addresses[end], network.cidr.prefixlen)),
                 mac=hardware[end],
                 mtu=network.mtu,
+                impairment=impairment(nic, spec.networks[nic.network]),
             )
         )
     return Node(
@@ -178,9 +195,35 @@ def _proxy(spec: ProxySpec) -> Proxy:
     return Proxy(http=spec.http or "", https=spec.https or "", no_proxy=spec.no_proxy or ())
 
 
-def _checks(spec: ChecksSpec) -> CheckPolicy:
+def _checks(spec: ChecksSpec, lab: LabSpec) -> CheckPolicy:
     return CheckPolicy(
-        retries=3 if spec.retries is None else spec.retries,
+        retries=_after_the_first(spec.retries, DEFAULT_TRIES),
         interval_s=2.0 if spec.interval is None else spec.interval,
         boot_timeout_s=300.0 if spec.boot_timeout is None else spec.boot_timeout,
+        custom=tuple(_custom(check, lab) for check in spec.custom or ()),
+    )
+
+
+def _after_the_first(tries: int | None, default: int) -> int:
+    """A spec counts tries, the model those after the first."""
+    return (tries or default) - 1
+
+
+def _custom(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
+    kinds = ((CustomKind.COMMAND, spec.command), (CustomKind.PORT, spec.port), (CustomKind.HTTP, spec.http))
+    return CustomCheck(
+        name=spec.name,
+        kind=next(kind for kind, value in kinds if value is not None),
+        nodes=nodes_of(lab, spec),
+        command=spec.command or "",
+        exit_code=spec.exit_code or 0,
+        host=spec.host or "",
+        port=spec.port or 0,
+        url=spec.http or "",
+        http_status=spec.status or 200,
+        text=spec.text or "",
+        retries=_after_the_first(spec.retries, 1),
+        interval_s=1.0 if spec.interval is None else spec.interval,
+        timeout_s=10.0 if spec.timeout is None else spec.timeout,
+        is_warning=spec.level == "warning",
     )

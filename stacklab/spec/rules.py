@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from stacklab.model import NetworkMode, Role, Size
-from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NodeSpec
+from stacklab.model import Impairment, NetworkMode, Role, Size
+from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
 from stacklab.spec.source import Finding, Keys
 from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, name_problem, suggest
 
@@ -103,6 +103,9 @@ def _networks(spec: LabSpec) -> Iterator[Finding]:
             yield Finding(path, "mode bridged needs a bridge of the host", "add e.g. bridge: br0", at_key=True)
         if network.mode is not NetworkMode.BRIDGED and network.bridge is not None:
             yield Finding((*path, "bridge"), f"mode {network.mode} makes its own bridge", "remove it, or mode: bridged")
+        if network.host is False and network.mode is not NetworkMode.ISOLATED:
+            wrong = f"the host is part of a network of mode {network.mode}"
+            yield Finding((*path, "host"), wrong, "remove it, or mode: isolated")
 
 
 def _names(spec: LabSpec) -> Iterator[Finding]:
@@ -140,6 +143,12 @@ def _nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterat
         if first is not None and first.mode is NetworkMode.BRIDGED:
             wrong = f"the first NIC is on {node.nics[0].network}, which is bridged"
             yield Finding((*path, 0, "network"), wrong, "the host logs in by it: nat or isolated first")
+        if first is not None and first.host is False and first.mode is NetworkMode.ISOLATED:
+            wrong = f"the first NIC is on {node.nics[0].network}, where the host is not"
+            yield Finding((*path, 0, "network"), wrong, "the host logs in by it: put another network first")
+        if first is not None and impairment(node.nics[0], first).loss_percent >= 100:
+            at: Keys = (*path, 0, "network") if node.nics[0].loss is None else (*path, 0, "loss")
+            yield Finding(at, "the first NIC loses all that it sends", "the host logs in by it: write loss: 0% here")
 
 
 def _totals(spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -158,3 +167,12 @@ def wanted_address(member: Member, address: IPv4Address | None) -> IPv4Address |
     if address is None or int(address) + member.offset > 0xFFFFFFFF:
         return address
     return address + member.offset
+
+
+def impairment(nic: NicSpec, network: NetworkSpec) -> Impairment:
+    """What a NIC does to what it sends: what is written for it, else what is for its network."""
+    return Impairment(
+        delay_ms=(network.delay or 0.0) if nic.delay is None else nic.delay,
+        loss_percent=(network.loss or 0.0) if nic.loss is None else nic.loss,
+        rate_kbit=(network.rate or 0) if nic.rate is None else nic.rate,
+    )

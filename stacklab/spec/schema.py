@@ -9,24 +9,26 @@ from typing import Annotated, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from stacklab.spec.checks import ChecksSpec
 from stacklab.spec.fields import (
     MOST_NODES,
     Address,
-    Boot,
     Bridge,
     Cidr,
     Count,
     Cpus,
+    Delay,
     Disk,
+    Flag,
     ImageName,
-    Interval,
     LabName,
+    Loss,
     Memory,
     Mode,
     Mtu,
     NetworkName,
     NodeName,
-    Retries,
+    Rate,
     RoleWord,
     Spec,
     Text,
@@ -56,6 +58,23 @@ class NetworkSpec(Spec):
     )
     mtu: Mtu | None = Field(default=None, description="Bytes per packet, 576 to 9216. Default: 1500.")
     bridge: Bridge | None = Field(default=None, description="With mode bridged only: the host's bridge, e.g. br0.")
+    host: Flag | None = Field(
+        default=None,
+        description="false: the host has no address there and no way in, with mode isolated only, and not on a "
+        "network that a node is logged in by. Default: true.",
+    )
+    delay: Delay | None = Field(
+        default=None,
+        description="How long each NIC there holds back what it sends, one way: 20ms, 1.5s (up to 10s). Default: 0ms.",
+    )
+    loss: Loss | None = Field(
+        default=None, description="How much of what it sends each NIC there loses, one way: 1%, 0.5%. Default: 0%."
+    )
+    rate: Rate | None = Field(
+        default=None,
+        description="How much each NIC there can send: 512kbit, 10mbit, 1gbit (32kbit to 10gbit), or none: as fast "
+        "as it goes. Default: none.",
+    )
 
 
 class NicSpec(Spec):
@@ -66,6 +85,15 @@ class NicSpec(Spec):
         default=None,
         description="A fixed address. Of a node with a `count` it is the first one's: the others get the next ones. "
         "Default: the first free address from .11 upward, in the order of the nodes.",
+    )
+    delay: Delay | None = Field(
+        default=None, description="How long it holds back what it sends: 20ms, 1.5s. Default: its network's."
+    )
+    loss: Loss | None = Field(
+        default=None, description="How much of what it sends it loses: 1%, 0.5%. Default: its network's."
+    )
+    rate: Rate | None = Field(
+        default=None, description="How much it can send: 512kbit, 10mbit, 1gbit, none. Default: its network's."
     )
 
 
@@ -90,14 +118,6 @@ class NodeSpec(Spec):
     )
 
 
-class ChecksSpec(Spec):
-    """How patient the checks are."""
-
-    retries: Retries | None = Field(default=None, description="Tries per check, 1 to 100. Default: 3.")
-    interval: Interval | None = Field(default=None, description="Seconds between tries. Default: 2.")
-    boot_timeout: Boot | None = Field(default=None, description="Seconds until a node must answer. Default: 300.")
-
-
 class LabSpec(Spec):
     """A lab of stacklab: networks, the nodes on them, and the cloud to be installed."""
 
@@ -112,7 +132,9 @@ class LabSpec(Spec):
     )
     nodes: dict[NodeName, NodeSpec] = Field(description="The nodes, by name.", json_schema_extra={"minProperties": 1})
     stack: StackSpec | None = Field(default=None, description="The cloud to be installed. Default: none.")
-    checks: ChecksSpec | None = Field(default=None, description="How patient the checks are.")
+    checks: ChecksSpec | None = Field(
+        default=None, description="How patient the checks are, and checks of your own."
+    )
 
 
 _EXAMPLES = {
@@ -121,6 +143,7 @@ _EXAMPLES = {
     "network": "write network: NAME",
     "nics": "write nics: [{network: NAME}]",
     "image": "write image: debian-12",
+    "name": "write name: nova-api answers",
     "networks": "see labs/mini-2node.yaml",
     "nodes": "see labs/mini-2node.yaml",
 }

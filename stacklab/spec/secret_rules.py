@@ -36,6 +36,14 @@ def is_secret(name: str) -> bool:
     return bool(words) and (words[-1] in _LAST or words[-1].removesuffix("s") in _LAST)
 
 
+def secret_in_command(text: str) -> str:
+    """What of a shell's command has a secret's value in it: the variable's name, or "a URL"; "" for nothing."""
+    for name, value in _ASSIGNMENT.findall(text):
+        if is_secret(name) and value.strip("\"'") and not _is_harmless(value) and "$" not in value and "`" not in value:
+            return str(name)
+    return "a URL" if _USERINFO.search(text) else ""
+
+
 def _in_line(path: Keys, line: str) -> Iterator[Finding]:
     """localrc is bash: a reference to another variable is no secret, whatever it is called."""
     for name, value in _ASSIGNMENT.findall(line):

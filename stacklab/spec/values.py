@@ -21,6 +21,10 @@ ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}"
 IMAGE = r"[a-z0-9][a-z0-9._-]{0,59}"
 BRIDGE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}"  # IFNAMSIZ is 16, with the final NUL
 BRANCH = r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}"
+_AMOUNT = r"[0-9]{1,9}(\.[0-9]{1,6})?"
+DELAY = rf"{_AMOUNT} ?(ms|s)"
+LOSS = rf"{_AMOUNT} ?%"
+RATE = rf"({_AMOUNT} ?(kbit|mbit|gbit)|none)"
 
 LAB_NAME_LENGTH = 30
 NAME_LENGTH = 20
@@ -34,6 +38,11 @@ _TAKEN = (
     (IPv4Network("224.0.0.0/4"), "is for multicast"),
     (IPv4Network("240.0.0.0/4"), "is reserved"),
 )
+LONGEST_DELAY_MS = 10_000
+LOWEST_RATE_KBIT, HIGHEST_RATE_KBIT = 32, 10_000_000
+LONGEST_COMMAND = 8000
+_MS_PER = {"ms": 1, "s": 1000}
+_KBIT_PER = {"kbit": 1, "mbit": 1000, "gbit": 1_000_000}
 _UNITS = {"": "MiB", "k": "MiB", "m": "MiB", "g": "GiB", "t": "TiB"}
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -77,6 +86,65 @@ def line(value: object) -> str:
     if "\n" in found:
         raise Wrong("is more than one line", "one line; comments can say more")
     return found
+
+
+def phrase(value: object) -> str:
+    """One line of text that is not empty."""
+    found = line(value)
+    if not found:
+        raise Wrong("is empty", "write some text, or remove the key")
+    return found
+
+
+def command(value: object) -> str:
+    """A shell's command, of any number of lines."""
+    found = text(value).strip("\n")
+    if not found.strip():
+        raise Wrong("is empty", "write a command, e.g. systemctl is-active ssh")
+    if len(found) > LONGEST_COMMAND:
+        raise Wrong(f"has {len(found)} characters", f"{LONGEST_COMMAND} at most; put a script on the node and call it")
+    return found
+
+
+def delay(value: object) -> float:
+    """How long packets are held back, in ms."""
+    amount, unit, found = _with_unit(value, DELAY, "delay", "20ms or 1.5s", "ms")
+    ms = amount * _MS_PER[unit]
+    if ms > LONGEST_DELAY_MS:
+        raise Wrong(f"{found} is out of range", f"0ms to {LONGEST_DELAY_MS // 1000}s")
+    return ms
+
+
+def loss(value: object) -> float:
+    """How many packets are lost, in percent."""
+    amount, _, found = _with_unit(value, LOSS, "loss", "1% or 0.5%", "%")
+    if amount > 100:
+        raise Wrong(f"{found} is out of range", "0% to 100%")
+    return amount
+
+
+def rate(value: object) -> int:
+    """How much goes through, in kbit/s; 0 for `none`."""
+    if text(value).strip() == "none":
+        return 0
+    amount, unit, found = _with_unit(value, RATE, "rate", "512kbit, 10mbit, 1gbit or none", "mbit")
+    kbit = round(amount * _KBIT_PER[unit], 6)
+    if not LOWEST_RATE_KBIT <= kbit <= HIGHEST_RATE_KBIT:
+        raise Wrong(f"{found} is out of range", f"{LOWEST_RATE_KBIT}kbit to {HIGHEST_RATE_KBIT // 1_000_000}gbit")
+    if kbit != int(kbit):
+        raise Wrong(f"{found} is no whole number of kbit", f"e.g. {int(kbit)}kbit")
+    return int(kbit)
+
+
+def _with_unit(value: object, pattern: str, what: str, example: str, usual: str) -> tuple[float, str, str]:
+    """The number, its unit, and what was written."""
+    found = text(value).strip()
+    if re.fullmatch(_AMOUNT, found):
+        raise Wrong(f"{quote(found)} has no unit", f"write {found}{usual}")
+    if not re.fullmatch(pattern, found):
+        raise Wrong(f"{quote(found)} is no {what}", f"e.g. {example}")
+    number = found.rstrip("%abcdefghijklmnopqrstuvwxyz ")
+    return float(number), found[len(number) :].strip(), found
 
 
 def name_problem(name: str, length: int, pattern: str = NAME) -> tuple[str, str] | None:

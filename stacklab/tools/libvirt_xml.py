@@ -11,7 +11,10 @@ _LEASE_MINUTES = 7 * 24 * 60  # OpenStack does not survive a change of HOST_IP, 
 
 
 def network(lab: Lab, declared: Network, uuid: str) -> str:
-    """A network with fixed leases and names for its nodes; mode bridged is not ours to make."""
+    """A network with fixed leases and names for its nodes; mode bridged is not ours to make.
+
+    Where the host is to be apart there is no <ip>: the bridge gets no address, and no dnsmasq listens.
+    """
     top = ET.Element("network")
     ET.SubElement(top, "name").text = lab.network_name(declared.name)
     ET.SubElement(top, "uuid").text = uuid
@@ -20,7 +23,15 @@ def network(lab: Lab, declared: Network, uuid: str) -> str:
     # No spanning tree, no delay: a port forwards at once instead of after 2 s.
     ET.SubElement(top, "bridge", name=declared.bridge, stp="off", delay="0")
     ET.SubElement(top, "mtu", size=str(declared.mtu))
-    ET.SubElement(top, "domain", name=lab.name, localOnly="yes")
+    if declared.has_host:
+        ET.SubElement(top, "domain", name=lab.name, localOnly="yes")
+        _add_host(top, lab, declared)
+    ET.indent(top)
+    return ET.tostring(top, encoding="unicode") + "\n"
+
+
+def _add_host(top: ET.Element, lab: Lab, declared: Network) -> None:
+    """The host's address, and what its dnsmasq tells there."""
     dns = ET.SubElement(top, "dns")
     address = ET.SubElement(
         top, "ip", address=str(declared.host_address), prefix=str(declared.cidr.prefixlen)
@@ -35,8 +46,6 @@ def network(lab: Lab, declared: Network, uuid: str) -> str:
         if dhcp is not None:
             lease = ET.SubElement(dhcp, "host", mac=nic.mac, name=node.name, ip=ip)
             ET.SubElement(lease, "lease", expiry=str(_LEASE_MINUTES), unit="minutes")
-    ET.indent(top)
-    return ET.tostring(top, encoding="unicode") + "\n"
 
 
 def pool(name: str, directory: Path) -> str:

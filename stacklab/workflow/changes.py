@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from stacklab.errors import SpecError
-from stacklab.model import Lab
+from stacklab.model import NO_IMPAIRMENT, Lab, Node
 
 
 class SpecChanged(SpecError):
@@ -15,13 +17,21 @@ class SpecChanged(SpecError):
 
 
 def refuse(lab: Lab, before: Lab | None) -> None:
-    """Raise SpecChanged unless all that differs is what can be changed under a lab: answers, checks."""
+    """Raise SpecChanged unless all that differs is what can be changed under a lab: answers, checks, impairments."""
     if before is None:
         return
+    made = (tuple(map(_as_made, before.nodes)), tuple(map(_as_made, lab.nodes)))
     changed = [
         f"{kind} {name}"
-        for kind, old, new in (("network", before.networks, lab.networks), ("node", before.nodes, lab.nodes))
+        for kind, old, new in (("network", before.networks, lab.networks), ("node", *made))
         for name in sorted({item.name for item in {*old, *new} if item not in old or item not in new})
     ]
     if changed:
         raise SpecChanged(lab.name, changed)
+
+
+def _as_made(node: Node) -> Node:
+    """The node without what `up` sets anew each time."""
+    return dataclasses.replace(
+        node, nics=tuple(dataclasses.replace(nic, impairment=NO_IMPAIRMENT) for nic in node.nics)
+    )

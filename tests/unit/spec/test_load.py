@@ -104,6 +104,7 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
             "mtu": 1500,
             "bridge": "sl-6f9ccbefc6",
             "host_address": "192.168.151.1",
+            "has_host": True,
         }
     ]
     nodes = lab["nodes"]
@@ -123,6 +124,7 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
                 "netmask": "255.255.255.0",
                 "mac": "52:54:00:0d:c9:43",
                 "mtu": 1500,
+                "impairment": {"delay_ms": 0.0, "loss_percent": 0.0, "rate_kbit": 0},
             }
         ],
     }

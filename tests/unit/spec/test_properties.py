@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from ipaddress import IPv4Network
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stacklab.errors import Problem, SpecError
-from stacklab.model import Lab
+from stacklab.model import CustomCheck, CustomKind, Lab
 from stacklab.paths import PROJECT
 from stacklab.spec import from_dict, load, to_dict
 
@@ -34,6 +35,17 @@ def load_spec(networks: dict[str, object], nodes: Nodes) -> Lab:
     return load_text(json.dumps({"image": "debian-12", "networks": networks, "nodes": nodes}))
 
 
+# Of a network or of a NIC; the host must log in, so nothing loses all.
+impairments = st.fixed_dictionaries(
+    {},
+    optional={
+        "delay": st.sampled_from(["0ms", "20ms", "1.5s"]),
+        "loss": st.sampled_from(["0%", "0.25%", "99%"]),
+        "rate": st.sampled_from(["none", "32kbit", "2.5mbit", "10gbit"]),
+    },
+)
+
+
 @st.composite
 def networks_of_labs(draw: st.DrawFn) -> dict[str, object]:
     return {
@@ -42,6 +54,7 @@ def networks_of_labs(draw: st.DrawFn) -> dict[str, object]:
             "mode": draw(st.sampled_from(["nat", "isolated"])),
             "mtu": draw(st.sampled_from([576, 1500, 9216])),
         }
+        | draw(impairments)
         for index in range(draw(st.integers(1, 4)))
     }
 
@@ -52,7 +65,7 @@ def nodes_of_labs(draw: st.DrawFn, networks: dict[str, object]) -> Nodes:
     for index in range(draw(st.integers(1, 5))):
         order = draw(st.permutations(sorted(networks)))
         node: dict[str, object] = {
-            "nics": [{"network": name} for name in order[: draw(st.integers(1, len(order)))]],
+            "nics": [{"network": name} | draw(impairments) for name in order[: draw(st.integers(1, len(order)))]],
             "role": draw(st.sampled_from(["controller", "compute", "node"])),
             "memory": draw(st.sampled_from(["128MiB", "1.5GiB"])),
         }
@@ -130,6 +143,15 @@ def test_the_order_of_a_mapping_within_a_node_means_nothing(written: tuple[dict[
 @given(specs())
 def test_json_holds_all_of_a_lab(written: tuple[dict[str, object], Nodes]) -> None:
     lab = load_spec(*written)
+    custom = CustomCheck(
+        name="all", kind=CustomKind.HTTP, nodes=("na", "nb"), command="c", exit_code=3, host="h", port=4, url="u",
+        http_status=5, text="t", retries=6, interval_s=7.5, timeout_s=8.5, is_warning=True,
+    )  # fmt: skip
+    lab = dataclasses.replace(
+        lab,
+        networks=(dataclasses.replace(lab.networks[0], has_host=False), *lab.networks[1:]),
+        checks=dataclasses.replace(lab.checks, custom=(custom,)),
+    )
     assert from_dict(json.loads(json.dumps(to_dict(lab)))) == lab
 
 
@@ -190,10 +212,13 @@ VALUES = st.recursive(
 def test_any_value_at_any_place_is_a_lab_or_a_spec_error(data: st.DataObject) -> None:
     lab: dict[str, object] = {
         "image": ["debian-12"],
-        "networks": {"net": {"cidr": "10.0.0.0/24", "mode": "nat"}},
+        "networks": {"net": {"cidr": "10.0.0.0/24", "mode": "nat", "delay": "1ms"}},
         "nodes": {"a": {"nics": [{"network": "net"}]}, "b": {"count": 2, "nics": [{"network": "net"}]}},
         "stack": {"installer": "none"},
-        "checks": {"retries": 2},
+        "checks": {
+            "retries": 2,
+            "custom": [{"name": "a", "command": "true", "nodes": ["a"]}, {"name": "b", "port": 22}],
+        },
     }
     owner: object = lab
     while True:

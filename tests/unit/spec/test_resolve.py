@@ -38,7 +38,7 @@ def test_every_default_is_filled_in(directory: Path) -> None:
     assert (node.name, node.role, node.cpus) == ("node", Role.NODE, 1)
     assert (node.memory, node.disk) == (Size.parse("1GiB"), Size.parse("48GiB"))
     assert [network.mtu for network in lab.networks] == [1500, 1500]
-    assert lab.checks == CheckPolicy(retries=3, interval_s=2.0, boot_timeout_s=300.0)
+    assert lab.checks == CheckPolicy(retries=2, interval_s=2.0, boot_timeout_s=300.0)
     assert lab.stack == Stack(installer=Installer.NONE, network="fabric")
     assert (lab.name, lab.description, lab.images) == ("lab", "", ("debian-12",))
     assert lab.source == (directory / "lab.yaml").resolve()

@@ -63,6 +63,14 @@ def test_a_network_that_is_nobody_s_access_has_no_dhcp() -> None:
     assert top.find("dns/host") is None
 
 
+def test_where_the_host_is_apart_the_bridge_has_no_address_and_nobody_listens() -> None:
+    lab = make_lab(mode=NetworkMode.ISOLATED)
+    apart = dataclasses.replace(lab.networks[1], has_host=False)
+    top = ET.fromstring(libvirt_xml.network(dataclasses.replace(lab, networks=(lab.networks[0], apart)), apart, UUID))
+    assert {each.tag for each in top} == {"name", "uuid", "bridge", "mtu"}
+    assert network(1, mode=NetworkMode.ISOLATED).find("ip") is not None
+
+
 def test_a_pool_is_read_back() -> None:
     directory = Path("/var/lib/a & b/<volumes>")
     xml = libvirt_xml.pool("stacklab", directory)
