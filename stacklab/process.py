@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import shlex
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
 
 _GRACE_S = 5.0
+_ASK_EVERY_S = 0.25
+_KEPT_MAX = 1_000_000  # bytes of one line, and of stderr: what says more must not fill our memory
 _TAIL_LINES = 10
 _UNQUOTED_MASK = "xxMASKEDxx"
 
@@ -68,6 +71,22 @@ class Runner(Protocol):
         ...
 
 
+class Conversing(Runner, Protocol):
+    """A runner that tells what a command says while it says it."""
+
+    def converse(
+        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+    ) -> Result:
+        """Run it to its end; `heard` gets each line of stdout with the moment (time.time()) it came.
+
+        A last line without a newline was cut off, and is not heard.
+        `why_stop` is asked several times a second; any answer but "" ends the command
+        with CommandFailed of those words. Raises what Runner.run does; the Result's
+        stdout is "".
+        """
+        ...
+
+
 class SubprocessRunner:
     """Runs commands for real. Ctrl-C and time-outs: SIGINT, grace, SIGTERM, grace, SIGKILL."""
 
@@ -103,6 +122,91 @@ class SubprocessRunner:
             told = _told(command, log_start, result.stderr.strip() or result.stdout)
             raise CommandFailed(f"{_headline(command, _ending(result.exit_code))}{told}")
         return result
+
+    def converse(
+        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+    ) -> Result:
+        """See Conversing.converse."""
+        environment = _environment(command.env)
+        if shutil.which(command.argv[0], path=environment.get("PATH")) is None:
+            raise ToolNotFound(command.argv[0])
+        started = time.monotonic()
+        with _start(command, environment, None) as process:
+            self._running[process] = command
+            try:
+                err = _converse(process, command, heard, why_stop)
+            except BaseException:
+                _stop(process, group=True)
+                raise
+            finally:
+                self._running.pop(process, None)
+        result = Result(
+            exit_code=process.returncode, stderr=err.decode("utf-8", "replace"), elapsed_s=time.monotonic() - started
+        )
+        if result.exit_code not in command.ok_codes:
+            raise CommandFailed(f"{_headline(command, _ending(result.exit_code))}{_told(command, 0, result.stderr)}")
+        return result
+
+
+def _converse(
+    process: subprocess.Popen[bytes],
+    command: Command,
+    heard: Callable[[str, float], None],
+    why_stop: Callable[[], str],
+) -> bytes:
+    """Feed stdin and read both streams until they end; returns stderr."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    deadline = time.monotonic() + (command.timeout_s if command.timeout_s is not None else float("inf"))
+    unsent, line, err = memoryview(command.stdin or b""), b"", b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE)
+        while selector.get_map():
+            if why := why_stop():
+                raise CommandFailed(f"{_headline(command, f'was ended: {why}')}")
+            if time.monotonic() > deadline:
+                said = _told(command, 0, err.decode("utf-8", "replace"))
+                raise CommandTimedOut(f"{_headline(command, f'had no end after {command.timeout_s:g} s')}{said}")
+            ready = selector.select(_ASK_EVERY_S)
+            if not ready and process.poll() is not None:
+                break  # a daemon that it left has our streams: what it wrote itself has been read
+            for key, _ in ready:
+                if key.fileobj is process.stdin:
+                    unsent = _send(process.stdin, unsent)
+                    if not unsent:
+                        selector.unregister(process.stdin)
+                        with contextlib.suppress(BrokenPipeError):
+                            process.stdin.close()
+                    continue
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stderr:
+                    err = (err + data)[-_KEPT_MAX:]
+                else:
+                    now = time.time()
+                    *lines, line = (line[:_KEPT_MAX] + data).split(b"\n")
+                    for each in lines:
+                        heard(each.decode("utf-8", "replace"), now)
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        raise CommandTimedOut(_headline(command, "closed its streams and had no end")) from None
+    return err
+
+
+def _send(stdin: IO[bytes], unsent: memoryview) -> memoryview:
+    """Write what the pipe takes; nothing is left when nobody reads any more."""
+    try:
+        return unsent[os.write(stdin.fileno(), unsent[:65536]) :]
+    except BlockingIOError:
+        return unsent
+    except BrokenPipeError:
+        return memoryview(b"")
 
 
 def _start(command: Command, environment: Mapping[str, str], log: BinaryIO | None) -> subprocess.Popen[bytes]:

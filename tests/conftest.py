@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -45,6 +47,15 @@ class FakeRunner:
         if isinstance(answer, BaseException):
             raise answer
         return answer if isinstance(answer, Result) else answer(command)
+
+    def converse(
+        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+    ) -> Result:
+        """The same, told line by line; see Conversing.converse."""
+        result = self.run(command)
+        for line in result.stdout.split("\n")[:-1]:
+            heard(line, time.time())
+        return dataclasses.replace(result, stdout="")
 
     @property
     def argvs(self) -> list[tuple[str, ...]]:
