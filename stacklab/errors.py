@@ -10,10 +10,12 @@ LabError                      1   base: shown as text, never as a traceback
 │   ├── NotOurs(name)
 │   ├── AlreadyRunning(lab)
 │   └── NodeNotReady(node)
-├── CheckFailed(results)      5   a node does not do what the spec promises
-├── RenderError(template)     6   a template that cannot be rendered
-├── HostError                 7   this machine cannot run that lab
+├── CheckFailed               5   a node does not do what the spec promises
+├── NotChecked                6   a check had no answer, none failed
+├── CheckWarned               7   all passed, with warnings
 ├── ImageError                8   a base image cannot be had, or was changed
+├── HostError                 9   this machine cannot run that lab
+├── RenderError(template)    10   a template that cannot be rendered
 └── Interrupted             130   Ctrl-C
 
 The number is the exit code of `invoke`. `hint` is the next thing to type.
@@ -114,16 +116,28 @@ class CheckFailed(LabError):
     exit_code = 5
 
 
+class NotChecked(LabError):
+    """Nothing failed, but at least one check could not be tried."""
+
+    exit_code = 6
+
+
+class CheckWarned(LabError):
+    """All checks passed, some with a warning."""
+
+    exit_code = 7
+
+
 class RenderError(LabError):
     """A template asks for something that the lab does not have."""
 
-    exit_code = 6
+    exit_code = 10
 
 
 class HostError(LabError):
     """This host cannot do what the lab needs: memory, disk, subnet, rights."""
 
-    exit_code = 7
+    exit_code = 9
 
 
 _OF_THE_HOST = frozenset({

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
-from stacklab.checks import script
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, outcome
+from stacklab.checks import nodes, plan, protocol
+from stacklab.checks.family import Facts
+from stacklab.checks.lookout import Lookout, States
+from stacklab.checks.protocol import Answer, Hearing
+from stacklab.checks.result import ALL, HOST, Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
 from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.model import CheckPolicy, Lab
 from stacklab.paths import LabPaths
-from stacklab.process import Command, Result, Runner
+from stacklab.process import Command, Conversing, Result
 from stacklab.tools import ssh
+from stacklab.tools.libvirt import DomainState
 
-_OUTPUT_MAX = 2000
+__all__ = ["CheckEvent", "Mesh", "States"]
+
+# More ssh clients than this slow each other down on a small host until they time out.
+_SESSIONS_AT_ONCE = 50
+# What the mesh judges itself, of all nodes together and after their sessions.
+_TOGETHER = (CheckKind.STATE, CheckKind.CLOCK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +37,7 @@ class CheckEvent:
 
     node: str
     attempt: int
-    attempts: int
+    attempts: int  # 0: as many as there is time for
     passed: int  # of the whole lab's checks
     total: int
     waiting_for: CheckResult | None  # the first of this node's checks that does not pass yet
@@ -36,40 +47,84 @@ class CheckEvent:
         if self.waiting_for is None:
             return f"{head}, {self.node} is done"
         what = f"{self.waiting_for.check.title}: {self.waiting_for.detail}"
-        return f"{head}, {self.node} waits for {what} (try {self.attempt} of {self.attempts})"
+        tries = f"try {self.attempt} of {self.attempts}" if self.attempts else f"try {self.attempt}"
+        return f"{head}, {self.node} waits for {what} ({tries})"
 
 
-def check(
-    lab: Lab,
-    paths: LabPaths,
-    runner: Runner,
-    *,
-    policy: CheckPolicy | None = None,
-    only_kinds: Collection[CheckKind] | None = None,
-    on_event: Callable[[CheckEvent], None] = lambda event: None,
-    sleep: Callable[[float], None] = time.sleep,
-) -> tuple[CheckResult, ...]:
-    """Try every check that the spec promises; the results are in the spec's order.
+def _no_states() -> States:
+    return {}
 
-    What does not pass is tried again `policy.retries` times, `policy.interval_s`
-    apart. `on_event` is called in the caller's thread. Raises ToolNotFound only.
+
+@dataclass(kw_only=True)
+class Mesh:
+    """One run of a lab's checks.
+
+    `states` says what each node's domain does ({} where nobody can tell), and is asked
+    again and again in a thread of its own: a node that goes off is not waited for.
+    `judge_host` judges what the host does itself. `as_expected` turns a result round where
+    something is meant to be broken. `on_event` is called in the caller's thread.
     """
-    policy = policy or lab.checks
-    checks = script.expected(lab, only_kinds)
-    results: dict[Check, CheckResult] = {}
-    attempts = policy.retries + 1
-    for attempt in range(1, attempts + 1):
-        pending = _pending(lab, checks, results)
-        if not pending:
-            break
-        if attempt > 1:
-            sleep(policy.interval_s)
 
-        def take(node: str, found: tuple[CheckResult, ...], attempt: int = attempt) -> None:
-            results.update((result.check, result) for result in found)
-            passed = sum(result.is_passed for result in results.values())
+    lab: Lab
+    paths: LabPaths
+    runner: Conversing
+    facts: Facts = field(default_factory=Facts)
+    states: Callable[[], States] = _no_states
+    judge_host: Callable[[Sequence[Check]], Iterable[CheckResult]] = lambda checks: ()
+    as_expected: Callable[[CheckResult], CheckResult] = lambda result: result
+    on_event: Callable[[CheckEvent], None] = lambda event: None
+    sleep: Callable[[float], None] = time.sleep
+    _offsets: dict[str, float] = field(default_factory=dict, init=False)
+    _results: dict[Check, CheckResult] = field(default_factory=dict, init=False)
+
+    def check(
+        self, *, selection: Selection = ALL, policy: CheckPolicy | None = None, wait_s: float | None = None
+    ) -> tuple[CheckResult, ...]:
+        """Try every check that the spec promises and the selection wants; the results are in the spec's order.
+
+        What does not pass is tried again, `policy.interval_s` apart: `policy.retries`
+        times, or with `wait_s` for as long as that. Raises ToolNotFound only.
+        """
+        policy = policy or self.lab.checks
+        checks = plan.expected(self.lab, selection)
+        self._results = {}
+        deadline = None if wait_s is None else time.monotonic() + wait_s
+        with Lookout(self.states) as lookout:
+            attempt, todo = 1, frozenset(checks)
+            while todo:
+                self._attempt(lookout, checks, todo, attempt, 0 if deadline is not None else policy.retries + 1)
+                todo = frozenset(c for c in todo if not self._is_over(c, is_waiting=deadline is not None))
+                left = policy.retries + 1 - attempt if deadline is None else deadline - time.monotonic()
+                if not todo or left <= 0:
+                    break
+                # The last try comes when the time is over, not before.
+                self.sleep(policy.interval_s if deadline is None else min(policy.interval_s, left))
+                attempt += 1
+        return tuple(self._results.get(each) or _unanswered(each) for each in checks)
+
+    def _is_over(self, check: Check, *, is_waiting: bool) -> bool:
+        """Whether it passed, or has had its own tries on the node already."""
+        result = self._results.get(check)
+        if result is None or result.is_passed:
+            return result is not None
+        return not is_waiting and result.status is CheckStatus.FAILED and check.kind.layer is Layer.CUSTOM
+
+    def _attempt(
+        self, lookout: Lookout, checks: Sequence[Check], todo: AbstractSet[Check], attempt: int, attempts: int
+    ) -> None:
+        """Try these once; their results replace those of the attempt before."""
+        lookout.renew()
+        passed = sum(result.is_passed for result in self._results.values())
+
+        def take(node: str, found: tuple[CheckResult, ...]) -> None:
+            nonlocal passed
+            found = tuple(map(self.as_expected, found))
+            for result in found:
+                before = self._results.get(result.check)
+                passed += result.is_passed - (before is not None and before.is_passed)
+                self._results[result.check] = result
             first = next((result for result in found if not result.is_passed), None)
-            on_event(
+            self.on_event(
                 CheckEvent(
                     node=node,
                     attempt=attempt,
@@ -80,19 +135,70 @@ def check(
                 )
             )
 
-        _at_once(lambda part: _session(lab, paths, runner, part), pending, take)
-    return tuple(results[each] for each in checks)
+        own = [c for c in checks if c in todo and c.node == HOST]
+        if own:
+            take(HOST, tuple(self.judge_host(own)))
+        _at_once(lambda part: self._session(lookout, part), _by_node(checks, todo), take)
+        lookout.renew()
+        states = [c for c in checks if c.kind is CheckKind.STATE and c in todo]
+        # All of them: a node that is heard later may show another one's to be wrong.
+        clocks = [c for c in checks if c.kind is CheckKind.CLOCK]
+        together = [self._judge_state(c, lookout.state(c.node)) for c in states]
+        together += nodes.judge_clocks(clocks, self._offsets)
+        self._results.update((result.check, self.as_expected(result)) for result in together)
+
+    def _session(self, lookout: Lookout, checks: tuple[Check, ...]) -> tuple[CheckResult, ...]:
+        """Run one node's script, and judge what it said; its login is the session itself."""
+        name = checks[0].node
+        if why := lookout.why_not(name):
+            return _not_reached(checks, why)
+        parts = plan.parts(self.lab, self.lab.node(name), checks, self.facts)
+        marker = f"stacklab-{secrets.token_hex(8)}"
+        limit = ssh.CONNECT_TIMEOUT_S + protocol.time_limit_s(parts)
+        command = ssh.script_command(self.paths, name, protocol.render(parts, marker), timeout_s=limit)
+        hearing = Hearing(marker)
+        try:
+            result = self.runner.converse(command, heard=hearing.hear, why_stop=lambda: lookout.why_not(name))
+            cause = _cause(result)
+        except (CommandTimedOut, CommandFailed) as error:
+            cause = lookout.why_not(name) or ssh.classify(error.message) or error.message.partition("\n")[0]
+            result = Result(exit_code=ssh.UNREACHED, stderr=error.message)
+        answer = hearing.answer(why_cut=cause)
+        if not answer.is_begun:
+            return _not_reached(checks, cause, result.stderr.strip(), command, result.elapsed_s)
+        return self._judge(checks, answer, command, result)
+
+    def _judge(
+        self, checks: Sequence[Check], answer: Answer, command: Command, result: Result
+    ) -> tuple[CheckResult, ...]:
+        login = next((check for check in checks if check.kind is CheckKind.LOGIN), None)
+        entered = () if login is None else (_entered(login, answer, command, result),)
+        name = checks[0].node
+        if any(check.kind is CheckKind.CLOCK for check in checks):
+            self._offsets.pop(name, None)
+            if (offset := nodes.clock_offset_s(answer)) is not None:
+                self._offsets[name] = offset
+        others = [c for c in checks if c.kind is not CheckKind.LOGIN and c.kind not in _TOGETHER]
+        return (*entered, *plan.judge(self.lab, others, answer, self.facts))
+
+    def _judge_state(self, check: Check, state: DomainState | None) -> CheckResult:
+        if state is None:
+            return CheckResult(check=check, status=CheckStatus.ERROR, detail="libvirtd does not tell")
+        is_fine = state is DomainState.RUNNING
+        status = CheckStatus.PASSED if is_fine else CheckStatus.FAILED
+        command = "" if is_fine else f"virsh -c qemu:///system domstate --reason {self.lab.domain_name(check.node)}"
+        return CheckResult(check=check, status=status, detail=f"is {state}", command=command)
 
 
-def _pending(lab: Lab, checks: Sequence[Check], results: dict[Check, CheckResult]) -> list[tuple[Check, ...]]:
-    """What has not passed yet, by node; a node with any of it has to log in again."""
-    parts = []
-    for node in lab.nodes:
-        own = [each for each in checks if each.node == node.name]
-        todo = {each for each in own if each not in results or not results[each].is_passed}
-        if todo:
-            parts.append(tuple(each for each in own if each in todo or each.kind is CheckKind.LOGIN))
-    return parts
+def _by_node(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Check, ...]]:
+    """What sessions are to try, by node; a node with any of it has to log in again."""
+    own: dict[str, list[Check]] = {}
+    has_todo = {check.node for check in todo if check.kind is not CheckKind.STATE}
+    for check in checks:
+        is_tried = check in todo or check.kind is CheckKind.LOGIN
+        if check.node in has_todo and is_tried and check.node != HOST and check.kind is not CheckKind.STATE:
+            own.setdefault(check.node, []).append(check)
+    return [tuple(each) for each in own.values()]
 
 
 def _at_once(
@@ -104,42 +210,27 @@ def _at_once(
 
     Daemon threads, not an executor: Ctrl-C must not wait for a node that hangs.
     """
+    waiting: queue.SimpleQueue[tuple[Check, ...]] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[str, tuple[CheckResult, ...] | BaseException]] = queue.SimpleQueue()
 
-    def one(part: tuple[Check, ...]) -> None:
-        try:
-            done.put((part[0].node, work(part)))
-        except BaseException as error:  # raised again below, where somebody can see it
-            done.put((part[0].node, error))
+    def one() -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                part = waiting.get_nowait()
+                try:
+                    done.put((part[0].node, work(part)))
+                except BaseException as error:  # raised again below, where somebody can see it
+                    done.put((part[0].node, error))
 
     for part in parts:
-        threading.Thread(target=one, args=(part,), name=f"check {part[0].node}", daemon=True).start()
+        waiting.put(part)
+    for number in range(min(len(parts), _SESSIONS_AT_ONCE)):
+        threading.Thread(target=one, name=f"check {number}", daemon=True).start()
     for _ in parts:
         node, found = done.get()
         if isinstance(found, BaseException):
             raise found
         take(node, found)
-
-
-def _session(lab: Lab, paths: LabPaths, runner: Runner, checks: tuple[Check, ...]) -> tuple[CheckResult, ...]:
-    """Run one node's script; the first result is its login, which the session itself is."""
-    login = next(each for each in checks if each.kind is CheckKind.LOGIN)
-    marker = f"stacklab-{secrets.token_hex(8)}"
-    turn = [node.name for node in lab.nodes].index(login.node)
-    text = script.render(checks, marker, turn=turn)
-    command = ssh.script_command(paths, login.node, text, timeout_s=script.time_limit_s(checks))
-    try:
-        result = runner.run(command)
-    except (CommandTimedOut, CommandFailed) as error:
-        return _not_reached(checks, ssh.classify(error.message) or error.message, error.message, command)
-    answer = script.read(result.stdout, marker)
-    if not answer.is_begun:
-        said = result.stderr.strip() or result.stdout.strip()
-        return _not_reached(checks, _cause(result), said, command, result.elapsed_s)
-    entered = outcome(
-        login, CheckStatus.PASSED, "logged in", elapsed_s=result.elapsed_s, command=str(command), output=result.stderr
-    )
-    return (entered, *script.judge(checks, answer, ended=_cause(result)))
 
 
 def _cause(result: Result) -> str:
@@ -148,17 +239,34 @@ def _cause(result: Result) -> str:
     return ssh.classify(result.stderr) or last[:200] or f"ssh ended with {result.exit_code}"
 
 
-def _not_reached(
-    checks: tuple[Check, ...], cause: str, said: str, command: Command, elapsed_s: float = 0.0
-) -> tuple[CheckResult, ...]:
-    return tuple(
-        outcome(
-            each,
-            CheckStatus.FAILED if each.kind is CheckKind.LOGIN else CheckStatus.ERROR,
-            cause if each.kind is CheckKind.LOGIN else "not reached",
-            elapsed_s=elapsed_s if each.kind is CheckKind.LOGIN else 0.0,
-            command=str(command) if each.kind is CheckKind.LOGIN else script.command_line(each),
-            output=said[-_OUTPUT_MAX:] if each.kind is CheckKind.LOGIN else "",
-        )
-        for each in checks
+def _unanswered(check: Check) -> CheckResult:
+    return CheckResult(check=check, status=CheckStatus.ERROR, detail="nobody could tell")
+
+
+def _entered(login: Check, answer: Answer, command: Command, result: Result) -> CheckResult:
+    return CheckResult(
+        check=login,
+        status=CheckStatus.PASSED,
+        detail="logged in",
+        elapsed_s=result.elapsed_s,
+        command="" if answer.is_complete else str(command),
+        output=result.stderr[-protocol.OUTPUT_MAX :],
     )
+
+
+def _not_reached(
+    checks: Sequence[Check], cause: str, said: str = "", command: Command | None = None, elapsed_s: float = 0.0
+) -> tuple[CheckResult, ...]:
+    def one(check: Check) -> CheckResult:
+        if check.kind is not CheckKind.LOGIN:
+            return CheckResult(check=check, status=CheckStatus.ERROR, detail=f"not reached: {cause}")
+        return CheckResult(
+            check=check,
+            status=CheckStatus.FAILED,
+            detail=cause,
+            elapsed_s=elapsed_s,
+            command=str(command) if command else "",
+            output=said[-protocol.OUTPUT_MAX :],
+        )
+
+    return tuple(map(one, checks))

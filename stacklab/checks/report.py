@@ -1,164 +1,264 @@
-"""Check results for machines and people: JSON, JUnit, and rows for tables."""
+"""Check results for machines: JSON and JUnit XML, written piece by piece, and the files that they go to.
+
+400,000 results are no more than a generator here: neither text is ever whole in memory.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import re
-import xml.etree.ElementTree as ET
+import stat
+import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, TypedDict
+from xml.sax.saxutils import escape, quoteattr
 
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import CheckResult, CheckStatus, Layer
+from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
 from stacklab.model import Lab
 
-# What XML 1.0 allows in a document, not even as a reference: everything else goes.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+VERSION = 1  # of the JSON: a key that goes or changes its meaning is a new one, a further key is not
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")  # colours, titles
+# All that XML 1.0 allows in no document, not even as a reference; and what turns the direction of a text.
+_UNWANTED = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+_EXIT_CODES = {
+    CheckStatus.PASSED: 0,
+    CheckStatus.WARNED: CheckWarned.exit_code,
+    CheckStatus.FAILED: CheckFailed.exit_code,
+    CheckStatus.ERROR: NotChecked.exit_code,
+}
 
 
-class Summary(TypedDict):
+class Ran(Protocol):
+    """What a run of the checks came to; `started_at` is time.time()."""
+
+    @property
+    def lab(self) -> Lab: ...  # noqa: D102
+    @property
+    def results(self) -> Sequence[CheckResult]: ...  # noqa: D102
+    @property
+    def started_at(self) -> float: ...  # noqa: D102
+    @property
+    def elapsed_s(self) -> float: ...  # noqa: D102
+
+
+class Counts(TypedDict):
     """How many checks there are of each outcome."""
 
     total: int
     passed: int
+    warned: int
     failed: int
     error: int
 
 
-class CheckRow(TypedDict):
-    """One check in the JSON report."""
-
-    kind: str
-    node: str
-    target: str
-    network: str
-    address: str
-    device: str
-    status: str
-    detail: str
-    rtt_ms: float | None
-    elapsed_s: float
-    command: str
-    output: str
-
-
-class Report(TypedDict):
-    """The JSON report of one lab."""
-
-    lab: str
-    summary: Summary
-    checks: list[CheckRow]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matrix:
-    """Who reaches whom on one network; a row begins with its node, a cell holds the slowest round trip."""
-
-    network: str
-    cidr: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def summary(results: Iterable[CheckResult]) -> Summary:
-    """Count the outcomes."""
-    counts = Counter(result.status for result in results)
+def _counts(found: Counter[CheckStatus]) -> Counts:
     return {
-        "total": counts.total(),
-        "passed": counts[CheckStatus.PASSED],
-        "failed": counts[CheckStatus.FAILED],
-        "error": counts[CheckStatus.ERROR],
+        "total": found.total(),
+        "passed": found[CheckStatus.PASSED],
+        "warned": found[CheckStatus.WARNED],
+        "failed": found[CheckStatus.FAILED],
+        "error": found[CheckStatus.ERROR],
     }
 
 
-def to_json(lab: Lab, results: Sequence[CheckResult]) -> Report:
-    """Give the report as plain values, ready for json.dumps."""
-    return {"lab": lab.name, "summary": summary(results), "checks": [_row(result) for result in results]}
+def summary(results: Iterable[CheckResult]) -> Counts:
+    """Count the outcomes."""
+    return _counts(Counter(result.status for result in results))
 
 
-def _row(result: CheckResult) -> CheckRow:
+def by_layer(results: Iterable[CheckResult]) -> dict[Layer, Counts]:
+    """Count the outcomes of each layer that has checks, in the order of the layers."""
+    found = Counter((result.check.kind.layer, result.status) for result in results)
+    layers = {layer for layer, _ in found}
     return {
-        "kind": result.kind.value,
-        "node": result.node,
-        "target": result.target,
-        "network": result.network,
-        "address": result.address,
-        "device": result.device,
+        layer: _counts(Counter({status: found[layer, status] for status in CheckStatus}))
+        for layer in Layer
+        if layer in layers
+    }
+
+
+def verdict(counts: Counts) -> CheckStatus:
+    """How a run came out as a whole, as the exit code tells it: what failed says more than what had no answer."""
+    if counts["failed"]:
+        return CheckStatus.FAILED
+    if counts["error"]:
+        return CheckStatus.ERROR
+    return CheckStatus.WARNED if counts["warned"] else CheckStatus.PASSED
+
+
+def stamp(at: float, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str:
+    """A time in UTC."""
+    return time.strftime(form, time.gmtime(at))
+
+
+def clean(text: str) -> str:
+    """What a node wrote, without what moves a terminal's cursor or no document may hold."""
+    return _UNWANTED.sub("", _ESCAPES.sub("", text))
+
+
+def json_parts(ran: Ran) -> Iterator[str]:
+    """The report as JSON, a check per line; docs/check-report.md says what is in it."""
+    counts = summary(ran.results)
+    outcome = verdict(counts)
+    head = {
+        "version": VERSION,
+        "lab": ran.lab.name,
+        "started_at": stamp(ran.started_at),
+        "elapsed_s": round(ran.elapsed_s, 3),
+        "verdict": outcome.value,
+        "exit_code": _EXIT_CODES[outcome],
+        "summary": {**counts, "layers": by_layer(ran.results)},
+    }
+    yield json.dumps(head)[:-1] + ', "checks": ['
+    for number, result in enumerate(ran.results):
+        yield (",\n" if number else "\n") + json.dumps(_row(result))
+    yield "\n]}\n"
+
+
+def _row(result: CheckResult) -> dict[str, str | float | None]:
+    check = result.check
+    return {
+        "layer": check.kind.layer.value,
+        "kind": check.kind.value,
+        "node": check.node,
+        "target": check.target,
+        "network": check.network,
+        "address": check.address,
+        "device": check.device,
+        "subject": check.subject,
         "status": result.status.value,
-        "detail": result.detail,
+        "detail": _whole(result.detail),
         "rtt_ms": result.rtt_ms,
         "elapsed_s": round(result.elapsed_s, 3),
-        "command": result.command,
-        "output": result.output,
+        "command": _whole(result.command),
+        "output": _whole(result.output),
+        "evidence": _whole(result.evidence),
     }
 
 
-def to_junit(lab: Lab, results: Sequence[CheckResult]) -> str:
-    """Give the report as JUnit XML: one test case per check, grouped by kind."""
-    counts = summary(results)
-    suite = ET.Element("testsuite")
-    suite.attrib |= {
-        "name": _clean(f"stacklab.{lab.name}"),
-        "tests": str(counts["total"]),
-        "failures": str(counts["failed"]),
-        "errors": str(counts["error"]),
-        "skipped": "0",
-        "time": f"{sum(result.elapsed_s for result in results):.3f}",
-    }
-    for result in results:
-        suite.append(_case(lab, result))
-    root = ET.Element("testsuites")
-    root.append(suite)
-    ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+def _whole(text: str) -> str:
+    """The text without halves of characters, which strict readers of JSON refuse."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _case(lab: Lab, result: CheckResult) -> ET.Element:
-    case = ET.Element("testcase")
-    case.attrib |= {
-        "classname": _clean(f"{lab.name}.{result.kind}"),
-        "name": _clean(result.check.title),
-        "time": f"{result.elapsed_s:.3f}",
-    }
-    if not result.is_passed:
-        tag = "failure" if result.status is CheckStatus.FAILED else "error"
-        problem = ET.SubElement(case, tag, message=_clean(result.detail), type=result.kind.value)
-        problem.text = _clean(f"{result.check.title}: {result.detail}\n$ {result.command}\n{result.output}")
-    if result.output:
-        ET.SubElement(case, "system-out").text = _clean(result.output)
-    return case
+def junit_parts(ran: Ran) -> Iterator[str]:
+    """The report as JUnit XML: a suite per layer, a test case per check.
 
-
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("", text)
-
-
-def rows(results: Iterable[CheckResult]) -> tuple[tuple[str, ...], ...]:
-    """One row per check: kind, node, target, network, address, status, detail."""
-    return tuple((r.kind.value, r.node, r.target, r.network, r.address, r.status.value, r.detail) for r in results)
-
-
-def matrix(lab: Lab, results: Iterable[CheckResult]) -> tuple[Matrix, ...]:
-    """Per network, who reaches whom by ping, and how slowly at worst."""
-    found = {(r.network, r.node, r.target): r for r in results if r.kind is CheckKind.PING}
-    matrices = []
-    for network in lab.networks:
-        names = tuple(node.name for node, _ in lab.members(network.name))
-        lines = tuple(
-            (source, *(_cell(source, target, found.get((network.name, source, target))) for target in names))
-            for source in names
+    Valid by the schema of Jenkins' xUnit plug-in, and but for the totals and the cases'
+    system-out by that of Ant: hence the empty elements, and `localhost`.
+    """
+    layers = by_layer(ran.results)
+    counts = summary(ran.results)
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+    totals = f'tests="{counts["total"]}" failures="{counts["failed"]}" errors="{counts["error"]}"'
+    yield f'<testsuites name={_quoted(f"stacklab.{ran.lab.name}")} {totals} time="{ran.elapsed_s:.3f}">\n'
+    for number, (layer, own) in enumerate(layers.items()):
+        results = [result for result in ran.results if result.check.kind.layer is layer]
+        seconds = sum(result.elapsed_s for result in results)
+        name = _quoted(f"{ran.lab.name}.{layer}")
+        yield (
+            f'<testsuite name={name} package={_quoted(ran.lab.name)} id="{number}" hostname="localhost"'
+            f' timestamp="{stamp(ran.started_at, "%Y-%m-%dT%H:%M:%S")}" tests="{own["total"]}"'
+            f' failures="{own["failed"]}" errors="{own["error"]}" skipped="0" time="{seconds:.3f}">\n<properties/>\n'
         )
-        matrices.append(Matrix(network=network.name, cidr=str(network.cidr), header=("from", *names), rows=lines))
-    return tuple(matrices)
+        for result in results:
+            yield _case(ran.lab, result)
+        yield "<system-out/>\n<system-err/>\n</testsuite>\n"
+    yield "</testsuites>\n"
 
 
-def _cell(source: str, target: str, result: CheckResult | None) -> str:
-    if source == target:
-        return "-"
-    if result is None:
-        return ""
-    if result.is_passed:
-        return f"{result.rtt_ms:.1f} ms"
-    if result.status is CheckStatus.ERROR:
-        return "?"
-    return "lost" if result.rtt_ms is None else f"{result.rtt_ms:.1f} ms, some lost"
+def _case(lab: Lab, result: CheckResult) -> str:
+    check = result.check
+    classname = _quoted(f"{lab.name}.{check.kind.layer}.{check.kind}")
+    head = f'<testcase classname={classname} name={_quoted(check.title)} time="{result.elapsed_s:.3f}"'
+    if result.status is CheckStatus.PASSED:
+        return f"{head}/>\n"
+    told = "\n".join(filter(None, [result.command and f"$ {result.command}", result.output, result.evidence]))
+    whole = f"{check.title}: {result.detail}\n{told}"
+    if result.status is CheckStatus.WARNED:
+        return f"{head}>\n<system-out>{escape(clean(f'warning: {whole}'))}</system-out>\n</testcase>\n"
+    tag = "failure" if result.status is CheckStatus.FAILED else "error"
+    body = f'<{tag} message={_quoted(result.detail)} type="{check.kind}">{escape(clean(whole))}</{tag}>\n'
+    if told:
+        body += f"<system-out>{escape(clean(told))}</system-out>\n"
+    return f"{head}>\n{body}</testcase>\n"
+
+
+def _quoted(text: str) -> str:
+    # Also \r and \t as references: a parser makes blanks of the bare ones.
+    return quoteattr(clean(text), {"\r": "&#13;", "\t": "&#9;", "\n": "&#10;"})
+
+
+def check_writable(paths: Iterable[str]) -> None:
+    """Make sure, before anything runs, that reports can be written there ("" is none); raises LabError naming all."""
+    wanted = [path for path in paths if path]
+    twice = [path for path, times in Counter(map(_place, wanted)).items() if times > 1 and not _is_stream(path)]
+    problems = [f"{path}: named for two reports" for path in twice]
+    problems += [f"{path}: {why}" for path in wanted if (why := _why_not(_place(path)))]
+    if problems:
+        raise LabError("\n".join(dict.fromkeys(problems)), hint="name a file of its own in a directory of yours")
+
+
+def _place(path: str) -> Path:
+    return Path(path).expanduser()
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a pipe or a device: to be written to, not to be replaced. /dev/stdout may be a file, too."""
+    if path.parts[:2] in (("/", "dev"), ("/", "proc")) and path.exists() and not path.is_dir():
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _why_not(path: Path) -> str:
+    """Why it can't be written, by trying; "" if it can. Leaves nothing behind."""
+    try:
+        if path.is_dir():
+            return "is a directory"
+        if _is_stream(path):
+            return "" if os.access(path, os.W_OK) else "can't be written to"
+        parent = path.resolve().parent
+        while not parent.exists():
+            parent = parent.parent
+        with tempfile.TemporaryFile(dir=parent) as stream:
+            stream.write(b"\n")
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def save(path: str, parts: Iterable[str]) -> None:
+    """Write a report whole or not at all, but for a pipe or a device; raises LabError naming the path."""
+    place = _place(path)
+    try:
+        if _is_stream(place):
+            with place.open("a", encoding="utf-8", errors="replace") as stream:
+                stream.writelines(parts)
+            return
+        target = place.resolve()  # a link stays one
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
+                os.fchmod(stream.fileno(), 0o644)
+                stream.writelines(parts)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        # What mkdir says of a file where a directory should be helps nobody.
+        why = os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
+        raise LabError(f"{path}: {why}", hint="name a file in a directory of yours") from error

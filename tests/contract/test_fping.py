@@ -1,17 +1,22 @@
-"""The real fping on loopback, and the node's script in a real sh with a stand-in for ssh."""
+"""The real fping on loopback and in network namespaces, and the node's script in a real sh with stand-ins."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from stacklab.checks import script
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.checks import pairs, protocol
+from stacklab.checks.family import Facts
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model import Lab
 from stacklab.tools import fping
 from tests.unit.checks.fake_lab import make_lab
@@ -25,8 +30,27 @@ cat >&2 # whoever leaves the script's stdin to ssh loses the rest of the script 
 sleep 0.3 # so that an end that does not wait comes too early
 case "$*" in
 *compute2*) echo "@ WARNING * @" >&2; echo "Host key verification failed." >&2; exit 255 ;;
+*compute1*) echo reached 127.1.0.11 40000 127.1.0.12 22 ;;
 esac
 """
+FAKE_SCAN = """\
+#!/bin/sh
+cat >&2
+for word; do
+  case $word in
+  127.*.12) echo "# $word:22 SSH-2.0-x" >&2; echo "$word ssh-ed25519 AAAAcompute1" ;;
+  esac
+done
+exit 1
+"""
+OLD_FPING = """\
+#!/bin/sh
+case "$*" in
+*-M*) echo "fping: invalid option -- 'M'" >&2; echo "see 'fping -h' for usage information" >&2; exit 1 ;;
+esac
+exec REAL "$@"
+"""
+NO_PROGRAM = "#!/bin/sh\nexit 127\n"
 
 
 def run(line: str) -> subprocess.CompletedProcess[str]:
@@ -53,68 +77,325 @@ def test_fping_leaves_out_a_name_that_does_not_resolve() -> None:
     assert set(fping.parse(done.stderr)) == {"127.0.0.1"}
 
 
-def loopback_lab() -> Lab:
+def test_fping_is_done_when_it_said_to_be() -> None:
+    started = time.monotonic()
+    run(fping.shell_line(["240.0.0.1"]))
+    assert time.monotonic() - started < fping.longest_s(1) + 0.5
+
+
+def loopback_lab(mtu: int = 65536) -> Lab:
     """Nodes with addresses that answer here: 127.1.0.11 to .13."""
-    return make_lab(cidrs=("127.1.0.0/24", "127.2.0.0/24"))
+    return make_lab(cidrs=("127.1.0.0/24", "127.2.0.0/24"), mtu=mtu)
 
 
-def fake_programs(directory: Path) -> dict[str, str]:
-    """A PATH whose ssh and getent stand in for the node's."""
+def write_programs(directory: Path, programs: dict[str, str]) -> dict[str, str]:
+    """A PATH on which these stand in for the node's, and a home with the peers' keys."""
     directory.mkdir()
-    getent = "\n".join(
-        f"[ $2 = {node.name} ] && echo '{node.access.address.ip} STREAM {node.name}' && exit 0"
-        for node in loopback_lab().nodes
-        if node.name != "compute2"
-    )
-    for name, text in (("ssh", FAKE_SSH), ("getent", f"#!/bin/sh\n{getent}\nexit 2\n")):
+    for name, text in programs.items():
         (directory / name).write_text(text, encoding="utf-8")
         (directory / name).chmod(0o755)
-    return {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}"}
+    (directory / ".ssh").mkdir()
+    known = "compute1,127.1.0.12,127.2.0.12 ssh-ed25519 AAAAcompute1\n"
+    (directory / ".ssh" / "known_hosts").write_text(known, encoding="utf-8")
+    return {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "HOME": str(directory)}
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_a_real_shell_runs_the_script_to_its_end(tmp_path: Path, shell: str) -> None:
-    checks = [check for check in script.expected(loopback_lab()) if check.node == "controller"]
-    started = time.monotonic()
+def script(checks: Sequence[Check], lab: Lab) -> str:
+    return protocol.render(tuple(pairs.parts(lab, lab.node(checks[0].node), checks, Facts())), MARK)
+
+
+def run_script(
+    checks: Sequence[Check], lab: Lab, env: dict[str, str], *, shell: Sequence[str] = ("sh",)
+) -> dict[tuple[CheckKind, str, str], CheckResult]:
     done = subprocess.run(
-        [shell, "-s"],
-        input=script.render(checks, MARK),
-        env=fake_programs(tmp_path / "bin"),
+        [*shell, "-s"],
+        input=script(checks, lab),
+        env=env,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - started < 10
-    answer = script.read(done.stdout, MARK)
-    assert answer.is_begun
-    assert answer.is_complete
+    assert done.stdout.startswith(f"{MARK} begin\n")
     assert done.stdout.endswith(f"\n{MARK} end\n")
-    found = script.judge(checks, answer)
-    by_key = {(each.kind, each.target): each for each in found}
-    assert all(each.is_passed for each in found if each.kind is CheckKind.PING)
-    assert by_key[CheckKind.NAME, "compute1"].is_passed
-    assert by_key[CheckKind.NAME, "compute2"].detail == "compute2 is not known on controller"
-    assert by_key[CheckKind.SSH, "compute1"].is_passed
-    assert by_key[CheckKind.SSH, "compute2"].detail == "HOST KEY MISMATCH"
-    assert by_key[CheckKind.SSH, "compute2"].output == "@ WARNING * @ Host key verification failed."
-    own = by_key[CheckKind.HOSTNAME, "controller"]
-    assert own.output == Path("/proc/sys/kernel/hostname").read_text(encoding="ascii").strip()
+    found = pairs.judge(lab, checks, protocol.read(done.stdout, MARK), Facts())
+    return {(each.check.kind, each.check.target, each.check.network): each for each in found}
+
+
+def of_controller(lab: Lab) -> list[Check]:
+    return [check for check in pairs.expected(lab) if check.node == "controller"]
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_real_shell_runs_the_script_to_its_end(tmp_path: Path, shell: str) -> None:
+    lab = loopback_lab()
+    started = time.monotonic()
+    env = write_programs(tmp_path / "bin", {"ssh": FAKE_SSH, "ssh-keyscan": FAKE_SCAN})
+    found = run_script(of_controller(lab), lab, env, shell=[shell])
+    assert time.monotonic() - started < 15
+    assert all(each.is_passed for (kind, *_), each in found.items() if kind is CheckKind.PING)
+    assert found[CheckKind.SSH, "compute1", "net0"].is_passed
+    assert found[CheckKind.SSH, "compute2", "net0"].detail == "HOST KEY MISMATCH"
+    assert found[CheckKind.SSH, "compute2", "net0"].output == "@ WARNING * @ Host key verification failed."
+    for network in ("net0", "net1"):
+        assert found[CheckKind.PORT, "compute1", network].is_passed, found[CheckKind.PORT, "compute1", network]
+        assert found[CheckKind.PORT, "compute2", network].detail == "refused"
+        source = found[CheckKind.SOURCE, "compute1", network]
+        assert source.detail.startswith("would leave by lo from 127.")
 
 
 def test_a_script_cut_on_its_way_runs_nothing(tmp_path: Path) -> None:
-    checks = [check for check in script.expected(loopback_lab()) if check.node == "controller"]
-    text = script.render(checks, MARK)
+    lab = loopback_lab()
+    text = script(of_controller(lab), lab)
     done = subprocess.run(
         ["sh", "-s"],
-        input=text[: text.index("reach compute2")],
-        env=fake_programs(tmp_path / "bin"),
+        input=text[: text.index("reach compute2 ")],
+        env=write_programs(tmp_path / "bin", {"ssh": FAKE_SSH}),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.stdout == ""
-    results: tuple[CheckResult, ...] = script.judge(checks, script.read(done.stdout, MARK))
+    results = pairs.judge(lab, of_controller(lab), protocol.read(done.stdout, MARK), Facts())
     assert {result.status for result in results} == {CheckStatus.ERROR}
+
+
+def only(lab: Lab, *kinds: CheckKind) -> list[Check]:
+    return [check for check in of_controller(lab) if check.kind in kinds]
+
+
+def hosts_file(text: str) -> str:
+    """A getent that knows these lines alone, by the real one's words."""
+    return f"""\
+#!/bin/sh
+database=$1; shift
+for key; do
+  case $database:$key in
+  ahostsv4:0.0.*) echo "$key STREAM $key"; echo "$key DGRAM" ;;
+  {text}
+  *) bad=2 ;;
+  esac
+done
+exit ${{bad:-0}}
+"""
+
+
+def test_names_are_told_apart_though_getent_leaves_out_what_it_does_not_know(tmp_path: Path) -> None:
+    lab = loopback_lab()
+    known = 'ahostsv4:compute2) echo "127.1.0.13 STREAM other" ;; hosts:127.1.0.13) echo "$key compute2" ;;'
+    env = write_programs(tmp_path / "bin", {"getent": hosts_file(known)})
+    found = run_script(only(lab, CheckKind.NAME), lab, env)
+    assert found[CheckKind.NAME, "compute1", "net0"].detail == "compute1 is not known on controller"
+    assert found[CheckKind.NAME, "compute2", "net0"].is_passed
+
+
+def test_the_real_getent_takes_marks_for_addresses_and_answers_in_order() -> None:
+    done = run("getent ahostsv4 0.0.0.1 localhost 0.0.1.2 nosuch.invalid 0.0.0.3")
+    firsts = [each.split() for each in done.stdout.splitlines() if "STREAM" in each]
+    assert [words[0] for words in firsts] == ["0.0.0.1", "127.0.0.1", "0.0.1.2", "0.0.0.3"]
+    assert done.returncode == 2
+
+
+def test_a_missing_getent_and_a_missing_scan_are_told(tmp_path: Path) -> None:
+    lab = loopback_lab()
+    env = write_programs(tmp_path / "bin", {"getent": NO_PROGRAM, "ssh-keyscan": NO_PROGRAM, "ip": NO_PROGRAM})
+    found = run_script(only(lab, CheckKind.NAME, CheckKind.PORT, CheckKind.SOURCE), lab, env)
+    assert {each.detail for each in found.values()} == {
+        "getent is not installed on controller",
+        "ssh-keyscan is not installed on controller",
+        "ip is not installed on controller",
+    }
+
+
+def test_a_missing_ssh_is_told_and_the_port_is_proved_by_its_key(tmp_path: Path) -> None:
+    lab = loopback_lab()
+    env = write_programs(tmp_path / "bin", {"ssh": NO_PROGRAM, "ssh-keyscan": FAKE_SCAN})
+    found = run_script(only(lab, CheckKind.SSH, CheckKind.PORT), lab, env)
+    assert found[CheckKind.SSH, "compute1", "net0"].detail == "ssh is not installed on controller"
+    assert found[CheckKind.PORT, "compute1", "net0"].is_passed
+
+
+SLOW_SSH = """\
+#!/bin/sh
+echo $$ >>PIDS
+exec sleep 60
+"""
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_peer_that_answers_no_ping_any_more_is_not_waited_for(tmp_path: Path, shell: str) -> None:
+    lab = make_lab(cidrs=("240.0.0.0/24",), nodes=("controller", "compute1"))
+    slow = SLOW_SSH.replace("PIDS", f"{tmp_path}/pids")
+    env = write_programs(tmp_path / "bin", {"ssh": slow, "ssh-keyscan": slow})
+    started = time.monotonic()
+    found = run_script(only(lab, CheckKind.SSH, CheckKind.PORT), lab, env, shell=[shell])
+    assert 3 < time.monotonic() - started < 9
+    assert {each.detail for each in found.values()} == {"timed out"}
+    for pid in (tmp_path / "pids").read_text().split():
+        assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_peer_that_is_slow_and_answers_pings_is_waited_for(tmp_path: Path) -> None:
+    lab = loopback_lab()
+    slow = FAKE_SSH.replace("sleep 0.3", "sleep 6")
+    env = write_programs(tmp_path / "bin", {"ssh": slow, "ssh-keyscan": FAKE_SCAN})
+    found = run_script([c for c in only(lab, CheckKind.SSH) if c.target == "compute1"], lab, env)
+    assert found[CheckKind.SSH, "compute1", "net0"].is_passed
+
+
+def test_a_missing_fping_leaves_the_rest_of_the_layer(tmp_path: Path) -> None:
+    lab = loopback_lab()
+    env = write_programs(tmp_path / "bin", {"fping": NO_PROGRAM, "ssh": FAKE_SSH})
+    found = run_script(only(lab, CheckKind.PING, CheckKind.MTU, CheckKind.SSH), lab, env)
+    pings = {each.detail for (kind, *_), each in found.items() if kind is not CheckKind.SSH}
+    assert pings == {"fping is not installed on controller"}
+    assert found[CheckKind.SSH, "compute1", "net0"].is_passed
+
+
+class FakeServer(threading.Thread):
+    """Takes connections, and says nothing."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self.socket = socket.create_server((address, 22))
+        self.taken: list[socket.socket] = []
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.taken.append(self.socket.accept()[0])
+
+    def stop(self) -> None:
+        """Close all; shutdown wakes accept."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.join()
+        for each in (self.socket, *self.taken):
+            each.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="port 22 is root's")
+def test_a_port_without_an_sshd_is_told() -> None:
+    lab = loopback_lab()
+    checks = [c for c in only(lab, CheckKind.PORT) if c.address == "127.1.0.12"]
+    server = FakeServer("127.1.0.12")
+    server.start()
+    try:
+        found = run_script(checks, lab, dict(os.environ))
+    finally:
+        server.stop()
+    assert {each.detail for each in found.values()} == {"TCP/22 is open, and no sshd answers"}
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> Iterator[None]:
+    """A node and two peers on one segment, as namespaces; removed again."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("namespaces are root's")
+    names = ("slt-node", "slt-one", "slt-two", "slt-switch")
+    lines = ["set -e", *(f"ip netns add {name}" for name in names)]
+    lines += ["ip -n slt-switch link add br0 type bridge", "ip -n slt-switch link set br0 mtu 9000 up"]
+    for number, name in enumerate(names[:3], start=11):
+        lines += [
+            f"ip -n {name} link add eth0 mtu 1500 type veth peer name {name} mtu 9000 netns slt-switch",
+            f"ip -n {name} address add 10.77.0.{number}/24 dev eth0",
+            f"ip -n {name} link set eth0 up",
+            f"ip -n {name} link set lo up",
+            f"ip -n slt-switch link set {name} master br0 up",
+        ]
+    done = run("\n".join(lines))
+    try:
+        if done.returncode:
+            pytest.skip(f"namespaces can't be made here: {done.stderr}")
+        yield
+    finally:
+        run("\n".join(f"ip netns delete {name}" for name in names))
+
+
+def from_namespace(lab: Lab, env: dict[str, str], *kinds: CheckKind) -> dict[str, CheckResult]:
+    """What the node in its namespace finds, by peer."""
+    found = run_script(only(lab, *kinds), lab, env, shell=("ip", "netns", "exec", "slt-node", "sh"))
+    return {target: each for (_, target, _), each in found.items()}
+
+
+LAB = make_lab(cidrs=("10.77.0.0/24",))
+
+
+@pytest.fixture(params=["fping", "ping"])
+def pinging(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Environments with a new fping, and with one that has no -M."""
+    if request.param == "fping":
+        return dict(os.environ)
+    if shutil.which("ping") is None:
+        pytest.skip("ping is not installed")
+    return write_programs(tmp_path / "bin", {"fping": OLD_FPING.replace("REAL", str(shutil.which("fping")))})
+
+
+def mtu_of(namespace: str, mtu: int) -> None:
+    assert run(f"ip -n {namespace} link set eth0 mtu {mtu}").returncode == 0
+
+
+def test_the_declared_size_passes_and_one_byte_more_does_not(namespaces: None, pinging: dict[str, str]) -> None:
+    found = from_namespace(LAB, pinging, CheckKind.MTU)
+    assert {each.detail for each in found.values()} == {"1500 bytes pass, 1501 do not"}
+
+
+def test_a_smaller_path_is_told_with_what_passes(namespaces: None, pinging: dict[str, str]) -> None:
+    # the bridge's port towards the peer takes less than the node's NIC sends, and drops it without a word
+    run("ip -n slt-switch link set slt-two mtu 1450")
+    try:
+        found = from_namespace(LAB, pinging, CheckKind.MTU)
+    finally:
+        run("ip -n slt-switch link set slt-two mtu 9000")
+    assert found["compute1"].is_passed
+    assert (found["compute2"].status, found["compute2"].detail) == (
+        CheckStatus.FAILED,
+        "1500 bytes do not pass, 1450 do",
+    )
+
+
+def test_a_smaller_nic_is_told_with_what_passes(namespaces: None, pinging: dict[str, str]) -> None:
+    mtu_of("slt-node", 1400)
+    try:
+        found = from_namespace(LAB, pinging, CheckKind.MTU)
+    finally:
+        mtu_of("slt-node", 1500)
+    assert {each.detail for each in found.values()} == {"1500 bytes do not pass, 1400 do"}
+
+
+def test_a_larger_nic_is_told(namespaces: None, pinging: dict[str, str]) -> None:
+    for namespace in ("slt-node", "slt-one"):
+        mtu_of(namespace, 9000)
+    try:
+        found = from_namespace(LAB, pinging, CheckKind.MTU)
+    finally:
+        for namespace in ("slt-node", "slt-one"):
+            mtu_of(namespace, 1500)
+    assert found["compute1"].detail == "1501 bytes pass whole, 1500 is the MTU that the lab declares"
+
+
+def test_a_wrong_way_out_is_told(namespaces: None) -> None:
+    found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
+    assert {each.detail for each in found.values()} == {"eth0 10.77.0.11"}
+    run("ip -n slt-node address add 10.77.0.99/24 dev eth0")
+    run("ip -n slt-node route add 10.77.0.12/32 dev eth0 src 10.77.0.99")
+    run("ip -n slt-node route add unreachable 10.77.0.13/32")
+    try:
+        found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
+    finally:
+        run("ip -n slt-node route del 10.77.0.12/32; ip -n slt-node route del unreachable 10.77.0.13/32")
+        run("ip -n slt-node address del 10.77.0.99/24 dev eth0")
+    assert found["compute1"].detail == "would leave by eth0 from 10.77.0.99, not by eth0 from 10.77.0.11"
+    assert found["compute2"].detail == "controller has no route to 10.77.0.13"
+
+
+def test_a_silent_peer_costs_seconds_only(namespaces: None) -> None:
+    run("ip -n slt-two link set eth0 down")
+    started = time.monotonic()
+    try:
+        found = from_namespace(LAB, dict(os.environ), CheckKind.PING, CheckKind.MTU, CheckKind.PORT)
+    finally:
+        run("ip -n slt-two link set eth0 up")
+    assert not found["compute2"].is_passed
+    assert time.monotonic() - started < 12

@@ -15,7 +15,7 @@ import pytest
 from libvirt import virConnect
 
 from stacklab.errors import NotOurs, ProviderError
-from stacklab.tools import libvirt_xml
+from stacklab.tools import host_net, libvirt_faults, libvirt_xml
 from stacklab.tools.libvirt import DomainState, Libvirt, why_unreachable
 from tests.unit.checks.fake_lab import make_lab
 
@@ -121,6 +121,32 @@ def test_power_off_is_at_once_and_keeps_the_domain(raw: virConnect, ours: TestDr
     assert "trio_node" in domains(raw)
 
 
+# --- faults
+
+
+def test_a_domain_stands_still_and_is_powered_on_again(raw: virConnect, ours: TestDriver) -> None:
+    made = define(raw)
+    ours.pause(made)
+    assert ours.state(made) is DomainState.PAUSED
+    ours.power_off(made)
+    ours.start(made)
+    assert ours.state(made) is DomainState.RUNNING
+    ours.start(made)  # running already is success
+    for each in (ours.pause, ours.start):
+        each(NOBODY)  # absent is no error: there is nothing to do
+
+
+def test_what_libvirt_refuses_to_do_with_a_nic_is_told_in_our_words(raw: virConnect, ours: TestDriver) -> None:
+    """This driver can change no NIC: only how its refusal is told is seen here."""
+    made = define(raw)
+    found = libvirt_faults.interface(ours.domain_xml(made), "52:54:00:00:00:01")
+    assert found
+    for change, doing in ((ours.unplug, "unplugging"), (ours.update_nic, "changing"), (ours.plug, "plugging")):
+        with pytest.raises(ProviderError, match=f"{doing} a NIC .*trio_node: libvirt says: "):
+            change(made, found)
+        change(NOBODY, found)
+
+
 def test_resuming_what_runs_is_libvirt_s_error_in_our_words(raw: virConnect, ours: TestDriver) -> None:
     with pytest.raises(ProviderError, match="resuming trio_node: libvirt says: ") as caught:
         ours.resume(define(raw))
@@ -157,6 +183,22 @@ def test_a_name_that_another_domain_has_is_refused(raw: virConnect, ours: TestDr
     with pytest.raises(NotOurs, match=f"called trio_node exists and is not this lab's .UUID {made}") as caught:
         ours.refuse_foreign_domain("trio_node", NOBODY)
     assert "virsh dominfo trio_node" in str(caught.value.hint)
+
+
+def test_why_a_domain_is_in_its_state_is_told_in_libvirt_s_word(raw: virConnect, ours: TestDriver) -> None:
+    made = define(raw)
+    assert ours.why_in_state(made) == "", "that it was booted says no more than that it runs"
+    raw.lookupByUUIDString(made).suspend()
+    assert ours.why_in_state(made) == "user"
+    raw.lookupByUUIDString(made).destroy()
+    assert ours.why_in_state(made) == "destroyed"
+    assert (ours.why_in_state(NOBODY), ours.domain_xml(NOBODY)) == ("", "")
+
+
+def test_where_a_domain_s_nics_are_plugged_in_is_read(raw: virConnect, ours: TestDriver) -> None:
+    made = define(raw)
+    (plug,) = host_net.parse_plugs(ours.domain_xml(made))
+    assert (plug.mac, plug.network, plug.is_linked) == ("52:54:00:00:00:01", "default", True)
 
 
 def test_a_domain_s_nics_are_read_from_it(raw: virConnect, ours: TestDriver) -> None:

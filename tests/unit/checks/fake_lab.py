@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+import time
 from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
@@ -19,10 +21,11 @@ def make_lab(
     memory_mib: int = 1024,
     retries: int = 2,
     mode: NetworkMode = NetworkMode.NAT,
+    mtu: int = 1500,
 ) -> Lab:
     """A resolved lab: node number n has .11+n on every network, eth0 on the first."""
     networks = tuple(
-        Network(name=f"net{number}", cidr=IPv4Network(cidr), mode=mode, mtu=1500, bridge=f"sl-{name}{number}")
+        Network(name=f"net{number}", cidr=IPv4Network(cidr), mode=mode, mtu=mtu, bridge=f"sl-{name}{number}")
         for number, cidr in enumerate(cidrs)
     )
     made = []
@@ -33,7 +36,7 @@ def make_lab(
                 device=f"eth{number}",
                 address=IPv4Interface(f"{network.cidr[11 + index]}/{network.cidr.prefixlen}"),
                 mac=f"52:54:00:00:{number:02x}:{index:02x}",
-                mtu=1500,
+                mtu=mtu,
             )
             for number, network in enumerate(networks)
         )
@@ -63,3 +66,12 @@ class FakeRunner:
         with self._lock:
             self.commands.append(command)
         return self.answer(command)
+
+    def converse(
+        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+    ) -> Result:
+        """The same, told line by line; see Conversing.converse."""
+        result = self.run(command)
+        for line in result.stdout.split("\n")[:-1]:
+            heard(line, time.time())
+        return dataclasses.replace(result, stdout="")

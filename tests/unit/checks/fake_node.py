@@ -1,23 +1,16 @@
-"""What a healthy node's script would write, and ways to spoil it."""
+"""What a healthy node would write, and ways to spoil it."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Collection
 
+from stacklab.checks import pairs_shell as script
+from stacklab.checks import simulate
+from stacklab.checks.simulate import node_of, script_of
 from stacklab.model import Lab
 from stacklab.process import Command, Result
 
-
-def node_of(command: Command) -> str:
-    """Which node a session goes to."""
-    return command.argv[command.argv.index("--") + 1]
-
-
-def script_of(command: Command) -> str:
-    """The script that a session carries."""
-    return (command.stdin or b"").decode()
+__all__ = ["answer", "node_of", "script_of"]
 
 
 def answer(
@@ -29,23 +22,34 @@ def answer(
     refused: Collection[str] = (),
 ) -> Result:
     """Answer what the script asks, no more: `lost` addresses, `unknown` names, `refused` ssh peers."""
-    node, text = node_of(command), script_of(command)
-    found = re.search(r"^m=(\S+)$", text, re.MULTILINE)
-    assert found is not None
-    m = found[1]
-    out = [f"{m} begin"]
-    if "hostname" in text:
-        out.append(f"{m} hostname {node}")
-    if line := re.search(r"^fping (.*) 2>&1$", text, re.MULTILINE):
-        addresses = shlex.split(line[1])[9:]
-        out += [f"{each} : {'- - -' if each in lost else '0.5 1.25 0.4'}" for each in addresses]
-        out.append(f"{m} fping {int(any(each in lost for each in addresses))}")
-    for name in re.findall(r"^lookup (\S+) &$", text, re.MULTILINE):
-        address = lab.node(name).access.address.ip
-        out.append(
-            f"{m} name {name} 2 " if name in unknown else f"{m} name {name} 0 {address} STREAM {name} {address} DGRAM"
-        )
-    for name in re.findall(r"^reach (\S+) &$", text, re.MULTILINE):
-        bad = f"{m} ssh {name} 255 ssh: connect to host {name} port 22: Connection refused"
-        out.append(bad if name in refused else f"{m} ssh {name} 0 ")
-    return Result(exit_code=0, stdout="\n".join([*out, f"{m} end", ""]), elapsed_s=0.8)
+    nameless = {str(lab.name_nic(lab.node(name)).address.ip) for name in unknown}
+
+    def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
+        if tag == script.PINGS:
+            heard = [line for line in lines if line.split()[0] not in lost]
+            # Who is silent is asked for no other size; the rest of the addresses come after `size`.
+            silent = [line.split()[0] for line in lines[: _own(lines)] if line.split()[0] in lost]
+            return [*(f"{address} : - - -" for address in silent), *heard], 1 if silent else code
+        if tag == script.NAMES:
+            lines = [line for line in lines if line.split()[0] not in nameless]
+        if tag == script.LOGINS:
+            shut = {name: lab.name_nic(lab.node(name)).address.ip for name in refused}
+            said = "ssh: connect to host port 22: Connection refused"
+            lines = [
+                f"login {name} 255 {said}" if (name := _login(line)) in shut else line
+                for line in lines
+            ]
+            lines += [f"silent {shut[name]} 1 {said}" for line in lines if (name := _login(line)) in shut]
+        return lines, code
+
+    return Result(exit_code=0, stdout="\n".join(simulate.answer(lab, command, spoil)) + "\n", elapsed_s=0.8)
+
+
+def _own(lines: list[str]) -> int:
+    """How many lines there are before the first with another size."""
+    return next((number for number, line in enumerate(lines) if line.startswith("size ")), len(lines))
+
+
+def _login(line: str) -> str:
+    """Whose login a line is about."""
+    return line.split()[1] if line.startswith("login ") else ""

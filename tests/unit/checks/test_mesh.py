@@ -1,23 +1,59 @@
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
+import tracemalloc
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
-from stacklab.checks import mesh
-from stacklab.checks.mesh import CheckEvent
-from stacklab.checks.result import CheckKind, CheckStatus
-from stacklab.errors import CommandTimedOut, ToolNotFound
-from stacklab.model import CheckPolicy
+from stacklab.checks import lookout, plan
+from stacklab.checks.lookout import States
+from stacklab.checks.mesh import CheckEvent, Mesh
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.checks.simulate import SimulatedNodes
+from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
+from stacklab.model import CheckPolicy, Lab
 from stacklab.paths import HostPaths
-from stacklab.process import Command, Result
+from stacklab.process import Command, Conversing, Result
+from stacklab.tools.libvirt import DomainState
 from tests.unit.checks.fake_lab import FakeRunner, make_lab
 from tests.unit.checks.fake_node import answer, node_of, script_of
 
 LAB = make_lab()
 PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
+RUNNING = DomainState.RUNNING
+BASE = Selection(layers=frozenset({Layer.NODES, Layer.PAIRS}))
+
+
+def check(
+    lab: Lab,
+    runner: Conversing,
+    *,
+    selection: Selection = BASE,
+    policy: CheckPolicy | None = None,
+    wait_s: float | None = None,
+    states: Callable[[], States] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    on_event: Callable[[CheckEvent], None] = lambda event: None,
+    judge_host: Callable[[Sequence[Check]], Iterable[CheckResult]] = lambda checks: (),
+    as_expected: Callable[[CheckResult], CheckResult] = lambda result: result,
+) -> tuple[CheckResult, ...]:
+    """The checks of nodes and pairs of a lab whose domains run."""
+    running = {node.name: RUNNING for node in lab.nodes}
+    mesh = Mesh(
+        lab=lab,
+        paths=PATHS,
+        runner=runner,
+        states=states or (lambda: running),
+        sleep=sleep,
+        on_event=on_event,
+        judge_host=judge_host,
+        as_expected=as_expected,
+    )
+    return mesh.check(selection=selection, policy=policy, wait_s=wait_s)
 
 
 class FakeSleep:
@@ -30,7 +66,7 @@ class FakeSleep:
 
 def test_a_healthy_lab_passes_with_one_session_per_node() -> None:
     runner, sleep = FakeRunner(lambda command: answer(LAB, command)), FakeSleep()
-    results = mesh.check(LAB, PATHS, runner, sleep=sleep)
+    results = check(LAB, runner, sleep=sleep)
     assert all(result.is_passed for result in results)
     assert sorted(map(node_of, runner.commands)) == ["compute1", "compute2", "controller"]
     assert sleep.waits == []
@@ -43,7 +79,7 @@ def test_all_nodes_are_asked_at_the_same_time() -> None:
         together.wait()  # breaks unless all three are inside at once
         return answer(LAB, command)
 
-    results = mesh.check(LAB, PATHS, FakeRunner(fake_answer))
+    results = check(LAB, FakeRunner(fake_answer))
     assert all(result.is_passed for result in results)
 
 
@@ -52,10 +88,10 @@ def test_results_keep_the_specs_order_whoever_answers_first() -> None:
         time.sleep({"controller": 0.06, "compute1": 0.03, "compute2": 0}[node_of(command)])
         return answer(LAB, command)
 
-    results = mesh.check(LAB, PATHS, FakeRunner(fake_answer))
-    nodes = list(dict.fromkeys(result.node for result in results))
+    results = check(LAB, FakeRunner(fake_answer))
+    nodes = list(dict.fromkeys(result.check.node for result in results))
     assert nodes == ["controller", "compute1", "compute2"]
-    assert results[0].kind is CheckKind.LOGIN
+    assert results[0].check.kind is CheckKind.STATE
 
 
 def test_only_what_failed_is_tried_again() -> None:
@@ -67,7 +103,7 @@ def test_only_what_failed_is_tried_again() -> None:
         return answer(LAB, command, lost=lost)
 
     runner, sleep = FakeRunner(fake_answer), FakeSleep()
-    results = mesh.check(LAB, PATHS, runner, sleep=sleep)
+    results = check(LAB, runner, sleep=sleep)
     assert all(result.is_passed for result in results)
     assert sleep.waits == [1.5]
     assert tries[3:] == ["controller"]
@@ -79,9 +115,9 @@ def test_only_what_failed_is_tried_again() -> None:
 
 def test_retries_are_bounded_and_the_last_answer_stands() -> None:
     runner, sleep = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])), FakeSleep()
-    results = mesh.check(LAB, PATHS, runner, sleep=sleep)
+    results = check(LAB, runner, sleep=sleep)
     bad = [result for result in results if not result.is_passed]
-    assert {(result.node, result.target, result.detail) for result in bad} == {
+    assert {(result.check.node, result.check.target, result.detail) for result in bad} == {
         ("controller", "compute2", "refused"),
         ("compute1", "compute2", "refused"),
     }
@@ -91,7 +127,7 @@ def test_retries_are_bounded_and_the_last_answer_stands() -> None:
 
 def test_a_policy_given_by_the_caller_comes_before_the_labs() -> None:
     runner, sleep = FakeRunner(lambda command: answer(LAB, command, unknown=["compute1"])), FakeSleep()
-    mesh.check(LAB, PATHS, runner, policy=CheckPolicy(retries=0, interval_s=9, boot_timeout_s=1), sleep=sleep)
+    check(LAB, runner, policy=CheckPolicy(retries=0, interval_s=9, boot_timeout_s=1), sleep=sleep)
     assert sleep.waits == []
 
 
@@ -103,26 +139,28 @@ def unreachable(command: Command) -> Result:
 
 
 def test_an_unreachable_node_has_one_failure_and_the_rest_not_reached() -> None:
-    results = mesh.check(LAB, PATHS, FakeRunner(unreachable), sleep=FakeSleep())
-    own = [result for result in results if result.node == "compute1"]
+    results = check(LAB, FakeRunner(unreachable), sleep=FakeSleep())
+    own = [result for result in results if result.check.node == "compute1"]
     failed = [result for result in own if result.status is CheckStatus.FAILED]
-    assert [(result.kind, result.detail) for result in failed] == [(CheckKind.LOGIN, "unreachable")]
-    assert {(r.status, r.detail) for r in own[1:]} == {(CheckStatus.ERROR, "not reached")}
-    assert "No route" in own[0].output
+    assert [(result.check.kind, result.detail) for result in failed] == [(CheckKind.LOGIN, "unreachable")]
+    assert {(r.status, r.detail) for r in own[2:] if r.check.kind is not CheckKind.CLOCK} == {
+        (CheckStatus.ERROR, "not reached: unreachable")
+    }
+    assert "No route" in own[1].output
 
 
 def test_a_node_that_hangs_is_timed_out() -> None:
     def stub_hang(command: Command) -> Result:
         raise CommandTimedOut(f"no end after {command.timeout_s:g} s: ssh")
 
-    results = mesh.check(make_lab(nodes=("one",), retries=0), PATHS, FakeRunner(stub_hang))
-    assert (results[0].status, results[0].detail) == (CheckStatus.FAILED, "timed out")
+    results = check(make_lab(nodes=("one",), retries=0), FakeRunner(stub_hang))
+    assert (results[1].status, results[1].detail) == (CheckStatus.FAILED, "timed out")
 
 
 def test_a_login_that_answers_something_else_is_no_login() -> None:
     stub = FakeRunner(lambda command: Result(exit_code=1, stderr="This account is currently not available.\n"))
-    results = mesh.check(make_lab(nodes=("one",), retries=0), PATHS, stub)
-    assert (results[0].status, results[0].detail) == (CheckStatus.FAILED, "This account is currently not available.")
+    results = check(make_lab(nodes=("one",), retries=0), stub)
+    assert (results[1].status, results[1].detail) == (CheckStatus.FAILED, "This account is currently not available.")
 
 
 def test_a_session_lost_on_its_way_keeps_what_it_had_answered() -> None:
@@ -130,11 +168,11 @@ def test_a_session_lost_on_its_way_keeps_what_it_had_answered() -> None:
 
     def stub_cut(command: Command) -> Result:
         text = answer(lab, command).stdout
-        cut = text[: text.index(" ssh ") - 25]
+        cut = text[: text.index(" pairs.logins ") - 25]
         return Result(exit_code=255, stdout=cut, stderr="Connection to 10.10.0.11 closed by remote host.\n")
 
-    results = mesh.check(lab, PATHS, FakeRunner(stub_cut))
-    by_kind = {result.kind: result for result in results}
+    results = check(lab, FakeRunner(stub_cut))
+    by_kind = {result.check.kind: result for result in results}
     assert by_kind[CheckKind.PING].is_passed
     assert by_kind[CheckKind.SSH].status is CheckStatus.ERROR
     assert by_kind[CheckKind.SSH].detail.startswith("the session ended before this check: ")
@@ -145,14 +183,14 @@ def test_a_missing_ssh_is_raised_not_reported_per_node() -> None:
         raise ToolNotFound(command.argv[0])
 
     with pytest.raises(ToolNotFound):
-        mesh.check(LAB, PATHS, FakeRunner(stub_absent))
+        check(LAB, FakeRunner(stub_absent))
 
 
 def test_only_the_wanted_kinds_are_tried() -> None:
     runner = FakeRunner(lambda command: answer(LAB, command))
-    results = mesh.check(LAB, PATHS, runner, only_kinds={CheckKind.LOGIN})
-    assert [result.kind for result in results] == [CheckKind.LOGIN] * 3
-    assert "fping" not in script_of(runner.commands[0]).partition("session()")[2]
+    results = check(LAB, runner, selection=Selection(layers=frozenset({Layer.NODES})))
+    assert {result.check.kind.layer for result in results} == {Layer.NODES}
+    assert "fping" not in script_of(runner.commands[0])
 
 
 def test_events_come_in_the_callers_thread_and_count_up() -> None:
@@ -163,14 +201,295 @@ def test_events_come_in_the_callers_thread_and_count_up() -> None:
         events.append(event)
         threads.add(threading.get_ident())
 
-    results = mesh.check(LAB, PATHS, FakeRunner(lambda c: answer(LAB, c)), on_event=take)
+    results = check(LAB, FakeRunner(lambda c: answer(LAB, c)), on_event=take)
     assert threads == {threading.get_ident()}
-    assert [event.passed for event in events] == [len(results) // 3, 2 * len(results) // 3, len(results)]
+    each = len(results) // 3 - 2  # states and clocks are judged when all have answered
+    assert [event.passed for event in events] == [each, 2 * each, 3 * each]
     assert "is done" in str(events[-1])
 
 
 def test_an_event_says_what_a_node_waits_for() -> None:
     events: list[CheckEvent] = []
-    mesh.check(LAB, PATHS, FakeRunner(unreachable), on_event=events.append, sleep=FakeSleep())
+    check(LAB, FakeRunner(unreachable), on_event=events.append, sleep=FakeSleep())
     said = next(str(event) for event in events if event.node == "compute1")
     assert "compute1 waits for host -> compute1 10.10.0.12 (net0): login: unreachable (try 1 of 3)" in said
+
+
+class FakeNodes(FakeRunner):
+    """Nodes that say the first part of a healthy answer, up to `falls_silent`, and then hang."""
+
+    def __init__(self, lab: Lab, *, falls_silent: dict[str, str]) -> None:
+        super().__init__(lambda command: answer(lab, command))
+        self.falls_silent = falls_silent
+        self.silent = threading.Event()
+
+    def converse(
+        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+    ) -> Result:
+        until = self.falls_silent.get(node_of(command))
+        if until is None:
+            return super().converse(command, heard=heard, why_stop=why_stop)
+        for line in self.run(command).stdout.splitlines():
+            if until in line:
+                break
+            heard(line, time.time())
+        self.silent.set()
+        for _ in range(200):
+            if why := why_stop():
+                raise CommandFailed(f"running a script on a node: ssh was ended: {why}\n  ssh ...")
+            time.sleep(0.05)
+        raise AssertionError("nobody ended it")
+
+
+@pytest.mark.parametrize("state", [DomainState.OFF, DomainState.PAUSED])
+def test_a_node_that_goes_off_mid_check_is_not_waited_for_and_keeps_what_it_answered(
+    state: DomainState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "_LOOK_EVERY_S", 0.05)
+    lab = make_lab(retries=0)
+    nodes = FakeNodes(lab, falls_silent={"compute1": "pairs.logins"})
+
+    def states() -> States:
+        return {n.name: state if n.name == "compute1" and nodes.silent.is_set() else RUNNING for n in lab.nodes}
+
+    started = time.monotonic()
+    results = {(r.check.node, r.check.kind, r.check.target): r for r in check(lab, nodes, states=states)}
+    assert time.monotonic() - started < 5
+    own = {kind: r for (node, kind, *_), r in results.items() if node == "compute1"}
+    assert (own[CheckKind.STATE].status, own[CheckKind.STATE].detail) == (CheckStatus.FAILED, f"is {state}")
+    assert own[CheckKind.PING].is_passed
+    assert own[CheckKind.LOGIN].is_passed
+    assert own[CheckKind.PORT].status is CheckStatus.ERROR
+    assert own[CheckKind.SSH].detail == f"the session ended before this check: the node is {state}"
+    assert all(r.is_passed for (node, *_), r in results.items() if node != "compute1")
+
+
+def test_a_session_that_takes_too_long_keeps_what_it_had_answered() -> None:
+    lab = make_lab(retries=0)
+
+    class FakeSlow(FakeRunner):
+        def converse(
+            self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+        ) -> Result:
+            for line in self.run(command).stdout.splitlines():
+                if "pairs.logins" in line:
+                    break
+                heard(line, time.time())
+            raise CommandTimedOut("running a script on a node: ssh had no end after 60 s\n  ssh ...")
+
+    results = check(lab, FakeSlow(lambda command: answer(lab, command)))
+    by_kind = {r.check.kind: r for r in results}
+    assert by_kind[CheckKind.LOGIN].is_passed
+    assert by_kind[CheckKind.NAME].is_passed
+    assert by_kind[CheckKind.PORT].status is CheckStatus.ERROR
+    assert (by_kind[CheckKind.SSH].status, by_kind[CheckKind.SSH].detail) == (
+        CheckStatus.ERROR,
+        "the session ended before this check: timed out",
+    )
+
+
+@pytest.mark.parametrize("state", [DomainState.OFF, DomainState.PAUSED, DomainState.ABSENT])
+def test_a_node_that_is_off_is_not_talked_to(state: DomainState) -> None:
+    lab = make_lab(retries=0)
+    runner = FakeRunner(lambda command: answer(lab, command))
+    states = {n.name: state if n.name == "compute1" else RUNNING for n in lab.nodes}
+    results = check(lab, runner, states=lambda: states)
+    assert sorted(map(node_of, runner.commands)) == ["compute2", "controller"]
+    own = {r.check.kind: r for r in results if r.check.node == "compute1"}
+    assert (own[CheckKind.LOGIN].status, own[CheckKind.LOGIN].detail) == (CheckStatus.FAILED, f"the node is {state}")
+    assert own[CheckKind.STATE].command.endswith("trio_compute1")
+    assert (own[CheckKind.PING].status, own[CheckKind.PING].detail) == (
+        CheckStatus.ERROR,
+        f"not reached: the node is {state}",
+    )
+
+
+def test_a_libvirtd_that_goes_away_mid_check_costs_the_states_alone() -> None:
+    is_away = threading.Event()
+
+    def fake_answer(command: Command) -> Result:
+        is_away.set()
+        return answer(LAB, command)
+
+    states = {n.name: RUNNING for n in LAB.nodes}
+    results = check(LAB, FakeRunner(fake_answer), sleep=FakeSleep(), states=lambda: {} if is_away.is_set() else states)
+    bad = [r for r in results if not r.is_passed]
+    assert {(r.check.kind, r.status, r.detail) for r in bad} == {
+        (CheckKind.STATE, CheckStatus.ERROR, "libvirtd does not tell")
+    }
+    assert len(bad) == 3
+
+
+def test_a_state_is_asked_again_without_a_session() -> None:
+    sleep = FakeSleep()
+
+    def states() -> States:
+        return {n.name: RUNNING for n in LAB.nodes} if sleep.waits else {}
+
+    runner = FakeRunner(lambda command: answer(LAB, command))
+    assert all(r.is_passed for r in check(LAB, runner, sleep=sleep, states=states))
+    assert len(sleep.waits) == 1
+    assert len(runner.commands) == 3
+
+
+def test_a_bug_in_the_states_is_no_answer() -> None:
+    def stub_bug() -> States:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        check(LAB, FakeRunner(lambda command: answer(LAB, command)), states=stub_bug)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "detail"),
+    [
+        ("ssh: connect to host 10.10.0.12 port 22: Connection refused", "refused"),
+        ("Host key verification failed.", "HOST KEY MISMATCH"),
+        ("@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n@@@", "HOST KEY MISMATCH"),
+        ("Connection closed by 10.10.0.12 port 22", "connection closed"),
+        ("", "ssh ended with 255"),
+    ],
+)
+def test_a_node_that_lets_nobody_in_fails_its_login_with_the_cause(stderr: str, detail: str) -> None:
+    lab = make_lab(retries=0)
+
+    def stub_closed(command: Command) -> Result:
+        shut = Result(exit_code=255, stderr=f"{stderr}\n")
+        return shut if node_of(command) == "compute1" else answer(lab, command)
+
+    results = check(lab, FakeRunner(stub_closed))
+    own = {r.check.kind: r for r in results if r.check.node == "compute1"}
+    assert (own[CheckKind.LOGIN].status, own[CheckKind.LOGIN].detail) == (CheckStatus.FAILED, detail)
+    assert own[CheckKind.LOGIN].command.endswith("'sh -s'")
+    assert own[CheckKind.LOGIN].output == stderr
+    assert own[CheckKind.SSH].detail == f"not reached: {detail}"
+    assert own[CheckKind.STATE].is_passed
+
+
+def test_waiting_tries_again_until_all_passes() -> None:
+    tries: list[int] = []
+
+    def fake_answer(command: Command) -> Result:
+        tries.append(1)
+        return answer(LAB, command, refused=["compute2"] if len(tries) < 12 else [])
+
+    results = check(LAB, FakeRunner(fake_answer), wait_s=60, sleep=lambda seconds: None)
+    assert all(r.is_passed for r in results)
+    assert len(tries) > 3 * 3
+
+
+def test_waiting_ends_with_a_try_when_the_time_is_over() -> None:
+    runner, waits = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])), []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        time.sleep(seconds)
+
+    policy = CheckPolicy(retries=9, interval_s=0.4, boot_timeout_s=1)
+    started = time.monotonic()
+    results = check(LAB, runner, policy=policy, wait_s=1.0, sleep=sleep)
+    assert 1.0 <= time.monotonic() - started < 3
+    assert not all(r.is_passed for r in results)
+    assert len(waits) >= 2
+    assert max(waits) == 0.4
+    assert sum(waits) < 1.0  # not one more whole interval at the end
+    assert len(runner.commands) == 3 + 2 * len(waits)
+
+
+def test_not_waiting_at_all_tries_once() -> None:
+    runner = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"]))
+    check(LAB, runner, wait_s=0.0, sleep=FakeSleep())
+    assert len(runner.commands) == 3
+
+
+def test_a_hundred_nodes_are_not_all_asked_at_the_same_moment() -> None:
+    lab = make_lab(nodes=tuple(f"n{number}" for number in range(100)), cidrs=("10.10.0.0/24",))
+    inside: list[int] = []
+    most: list[int] = []
+    lock = threading.Lock()
+
+    def fake_answer(command: Command) -> Result:
+        with lock:
+            inside.append(1)
+            most.append(len(inside))
+        time.sleep(0.3)
+        with lock:
+            inside.pop()
+        return answer(lab, command)
+
+    selection = Selection(layers=frozenset({Layer.NODES}), nodes=frozenset())
+    assert all(r.is_passed for r in check(lab, FakeRunner(fake_answer), selection=selection))
+    assert 40 < max(most) <= 50
+
+
+def test_what_the_host_judges_is_among_the_results_and_tried_again() -> None:
+    host_check = Check(kind=CheckKind.HOST_APART, node=HOST, network="net1")
+    tries: list[int] = []
+
+    def judge_host(checks: Sequence[Check]) -> list[CheckResult]:
+        tries.append(len(checks))
+        status = CheckStatus.PASSED if len(tries) > 1 else CheckStatus.FAILED
+        return [CheckResult(check=each, status=status, detail="apart") for each in checks]
+
+    lab, expected = LAB, plan.expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "expected", lambda *args: (*expected(*args), host_check))
+        runner = FakeRunner(lambda command: answer(lab, command))
+        results = check(lab, runner, judge_host=judge_host, sleep=FakeSleep())
+    assert results[-1].check == host_check
+    assert all(r.is_passed for r in results)
+    assert tries == [1, 1]
+    assert len(runner.commands) == 3
+
+
+def test_a_result_costs_little_memory() -> None:
+    """A lab of 200 nodes on two networks has 400,000 of them; tests/contract/test_mesh_scale.py has it whole."""
+    lab = make_lab(nodes=tuple(f"n{number}" for number in range(25)))
+    tracemalloc.start()
+    try:
+        results = check(lab, SimulatedNodes(lab), selection=Selection(layers=frozenset({Layer.PAIRS})))
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(r.is_passed for r in results)
+    assert len(results) == 25 * (1 + 24 * (2 * 4 + 2))
+    assert held / len(results) < 300
+    assert peak / len(results) < 900
+
+
+def test_a_clock_once_read_is_not_forgotten_when_other_checks_are_tried_again() -> None:
+    """It was: a session for what failed alone carried no clock, and a node 5 s behind passed with a warning."""
+    lab = make_lab(retries=1)
+
+    def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
+        if node == "compute1" and tag.startswith("nodes.clock"):
+            lines = [f"{time.time() - 5:.6f}"]
+        if node != "compute1" and tag == "nodes.hostname":
+            lines = ["wrong"]
+        return lines, code
+
+    mesh = Mesh(
+        lab=lab,
+        paths=PATHS,
+        runner=SimulatedNodes(lab, spoil),
+        states=lambda: {node.name: DomainState.RUNNING for node in lab.nodes},
+        sleep=lambda seconds: None,
+    )
+    found = mesh.check(selection=Selection(layers=frozenset({Layer.NODES})))
+    clocks = {result.check.node: result.status for result in found if result.check.kind is CheckKind.CLOCK}
+    assert clocks == {
+        "controller": CheckStatus.PASSED, "compute1": CheckStatus.FAILED, "compute2": CheckStatus.PASSED
+    }  # fmt: skip
+
+
+def test_what_is_meant_to_be_broken_is_turned_round_and_not_tried_again() -> None:
+    def turned(result: CheckResult) -> CheckResult:
+        if result.check.target == "compute2" and not result.is_passed:
+            return dataclasses.replace(result, status=CheckStatus.PASSED, detail="cut")
+        return result
+
+    runner, sleep = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])), FakeSleep()
+    results = check(LAB, runner, sleep=sleep, as_expected=turned)
+    assert all(result.is_passed for result in results)
+    assert sum(result.detail == "cut" for result in results) == 4  # ssh and port, from both
+    assert sleep.waits == []

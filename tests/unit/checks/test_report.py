@@ -1,122 +1,314 @@
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import re
+import stat
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacklab.checks import report, script
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, outcome, raise_for
-from stacklab.errors import CheckFailed
-from tests.unit.checks.fake_lab import make_lab
+from stacklab.checks import report
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, raise_for
+from stacklab.errors import CheckFailed, LabError
+from stacklab.workflow.checking import Outcome
+from tests.unit.views.fake_results import failed, is_way, many, of_each_kind, ran
 
-LAB = make_lab()
-
-
-def results(**spoilt: tuple[CheckStatus, str, str]) -> list[CheckResult]:
-    """All passed, but for pings on net1 to the named node."""
-    made = []
-    for check in script.expected(LAB):
-        rtt = 1.5 if check.kind is CheckKind.PING else None
-        status, detail, output = CheckStatus.PASSED, "fine", ""
-        if check.kind is CheckKind.PING and check.network == "net1" and check.target in spoilt:
-            (status, detail, output), rtt = spoilt[check.target], None
-        made.append(outcome(check, status, detail, output=output, rtt_ms=rtt, elapsed_s=0.25))
-    return made
+KEYS = {
+    "layer", "kind", "node", "target", "network", "address", "device", "subject", "status", "detail", "rtt_ms",
+    "elapsed_s", "command", "output", "evidence",
+}  # fmt: skip
 
 
-LOST = (CheckStatus.FAILED, "no reply to 3 pings", "10.20.0.12 : - - -")
+def lost(detail: str = "no reply to 3 pings", output: str = "10.20.0.12 : - - -") -> Outcome:
+    """A run in which one ping failed."""
+
+    def spoil(result: CheckResult) -> CheckResult:
+        if not is_way(result, "controller", "compute1", "net1", CheckKind.PING):
+            return result
+        return failed(result, detail, command="fping 10.20.0.12", output=output, evidence="arp FAILED", elapsed_s=0.5)
+
+    return ran(spoil=spoil)
 
 
-def test_the_json_has_a_summary_and_every_check() -> None:
-    found = json.loads(json.dumps(report.to_json(LAB, results(compute1=LOST))))
-    total = len(script.expected(LAB))
-    assert found["lab"] == "trio"
-    assert found["summary"] == {"total": total, "passed": total - 2, "failed": 2, "error": 0}
-    bad = [row for row in found["checks"] if row["status"] == "failed"]
-    assert {(row["node"], row["device"], row["address"]) for row in bad} == {
-        ("controller", "eth1", "10.20.0.12"),
-        ("compute2", "eth1", "10.20.0.12"),
-    }
+def as_json(found: Outcome) -> dict[str, object]:
+    return json.loads("".join(report.json_parts(found)))  # type: ignore[no-any-return]
 
 
-def test_junit_has_a_case_per_check_and_counts_them() -> None:
-    spoilt = results(compute1=LOST, compute2=(CheckStatus.ERROR, "not reached", ""))
-    suite = ET.fromstring(report.to_junit(LAB, spoilt))[0]
-    assert suite.attrib["tests"] == str(len(suite.findall("testcase"))) == str(len(spoilt))
-    assert suite.attrib["failures"] == str(len(suite.findall("testcase/failure"))) == "2"
-    assert suite.attrib["errors"] == str(len(suite.findall("testcase/error"))) == "2"
-    assert len({(case.attrib["classname"], case.attrib["name"]) for case in suite}) == len(spoilt)
+def as_xml(found: Outcome) -> ET.Element:
+    return ET.fromstring("".join(report.junit_parts(found)).encode())
 
 
-def test_a_junit_failure_has_the_detail_and_the_output() -> None:
-    failure = ET.fromstring(report.to_junit(LAB, results(compute1=LOST))).find(".//failure")
+# --- JSON
+
+
+def test_the_json_tells_how_the_run_was() -> None:
+    found = as_json(lost())
+    checks = found.pop("checks")
+    summary = found["summary"]
+    assert isinstance(checks, list)
+    assert isinstance(summary, dict)
+    layers = summary.pop("layers")
+    assert found == {
+        "version": 1, "lab": "trio", "started_at": "2026-11-20T10:30:00Z", "elapsed_s": 4.25, "verdict": "failed",
+        "exit_code": 5, "summary": {"total": 91, "passed": 90, "warned": 0, "failed": 1, "error": 0},
+    }  # fmt: skip
+    assert list(layers) == ["nodes", "pairs", "isolation"]
+    assert layers["pairs"] == {"total": 72, "passed": 71, "warned": 0, "failed": 1, "error": 0}
+    assert len(checks) == 91
+    assert {frozenset(row) for row in checks} == {frozenset(KEYS)}
+
+
+def test_a_failed_check_is_whole_in_the_json() -> None:
+    (bad,) = [row for row in as_json(lost())["checks"] if row["status"] == "failed"]  # type: ignore[attr-defined]
+    assert bad == {
+        "layer": "pairs", "kind": "ping", "node": "controller", "target": "compute1", "network": "net1",
+        "address": "10.20.0.12", "device": "eth1", "subject": "", "status": "failed", "detail": "no reply to 3 pings",
+        "rtt_ms": None, "elapsed_s": 0.5, "command": "fping 10.20.0.12", "output": "10.20.0.12 : - - -",
+        "evidence": "arp FAILED",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict", "code"),
+    [
+        ("passed passed", "passed", 0),
+        ("passed warned", "warned", 7),
+        ("warned error", "error", 6),
+        ("error failed", "failed", 5),
+    ],
+)
+def test_the_verdict_is_the_exit_codes(statuses: str, verdict: str, code: int) -> None:
+    turns = itertools.cycle(map(CheckStatus, statuses.split()))
+    found = as_json(ran(spoil=lambda result: CheckResult(check=result.check, status=next(turns), detail="")))
+    assert (found["verdict"], found["exit_code"]) == (verdict, code)
+
+
+def test_the_json_is_a_check_per_line_and_never_whole_in_memory() -> None:
+    parts = report.json_parts(ran(many(40)))
+    assert isinstance(parts, Iterator)
+    sizes = [len(part) for part in parts]
+    assert max(sizes) < 1000
+    assert len(sizes) == 18961 + 2
+
+
+@settings(deadline=None)
+@given(st.text(st.characters()))
+def test_any_output_makes_json_without_halves_of_characters(text: str) -> None:
+    (bad,) = [row for row in as_json(lost(output=text))["checks"] if row["status"] == "failed"]  # type: ignore[attr-defined]
+    bad["output"].encode()  # a lone surrogate would raise
+    if not any("\ud800" <= char <= "\udfff" for char in text):
+        assert bad["output"] == text
+
+
+# --- JUnit
+
+
+def test_junit_has_a_suite_per_layer_and_a_case_per_check() -> None:
+    root = as_xml(ran(spoil=of_each_kind))
+    assert [suite.get("name") for suite in root] == ["trio.nodes", "trio.pairs", "trio.isolation"]
+    for suite in root:
+        assert suite.get("tests") == str(len(suite.findall("testcase")))
+        assert suite.get("failures") == str(len(suite.findall("testcase/failure")))
+        assert suite.get("errors") == str(len(suite.findall("testcase/error")))
+    cases = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+    assert len(set(cases)) == len(cases) == 91
+    assert ("trio.pairs.ping", "controller eth1 -> compute1 10.20.0.12 (net1): ping") in cases
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("91", "4", "3")
+
+
+# What the schemas of Jenkins' xUnit plug-in and of Ant allow and demand, as far as they agree.
+ATTRIBUTES = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {
+        "name", "package", "id", "hostname", "timestamp", "tests", "failures", "errors", "skipped", "time",
+    },
+    "properties": set(),
+    "testcase": {"classname", "name", "time"},
+    "failure": {"message", "type"},
+    "error": {"message", "type"},
+    "system-out": set(),
+    "system-err": set(),
+}  # fmt: skip
+
+
+def test_junit_keeps_to_the_schemas() -> None:
+    root = as_xml(ran(spoil=of_each_kind))
+    for element in root.iter():
+        assert set(element.attrib) == ATTRIBUTES[element.tag]
+        for name in {"tests", "failures", "errors", "skipped", "id"} & set(element.attrib):
+            assert (element.get(name) or "").isdigit()
+        if "time" in element.attrib:
+            assert re.fullmatch(r"\d+\.\d{3}", element.get("time") or "")
+    for suite in root:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.get("timestamp") or "")
+        tags = [child.tag for child in suite]
+        assert tags == ["properties", *["testcase"] * (len(tags) - 3), "system-out", "system-err"]
+        assert {tuple(child.tag for child in case) for case in suite.iter("testcase")} <= {
+            (), ("failure",), ("failure", "system-out"), ("error",), ("error", "system-out"), ("system-out",),
+        }  # fmt: skip
+
+
+def test_a_junit_failure_has_all_that_is_known() -> None:
+    case = next(case for case in as_xml(lost()).iter("testcase") if case.find("failure") is not None)
+    failure = case.find("failure")
     assert failure is not None
-    assert failure.attrib["message"] == "no reply to 3 pings"
-    assert "10.20.0.12 : - - -" in (failure.text or "")
+    assert failure.get("message") == "no reply to 3 pings"
+    assert failure.get("type") == "ping"
+    assert failure.text == (
+        "controller eth1 -> compute1 10.20.0.12 (net1): ping: no reply to 3 pings\n"
+        "$ fping 10.20.0.12\n10.20.0.12 : - - -\narp FAILED"
+    )
+    assert case.findtext("system-out") == "$ fping 10.20.0.12\n10.20.0.12 : - - -\narp FAILED"
+
+
+def test_a_warning_is_a_case_that_passes_and_says_so() -> None:
+    (said,) = [each.text or "" for each in as_xml(ran(spoil=of_each_kind)).iter("system-out")
+               if (each.text or "").startswith("warning: ")]  # fmt: skip
+    assert "the root file system is 94% full" in said
+
+
+def test_nothing_is_skipped() -> None:
+    root = as_xml(ran(spoil=of_each_kind))
+    assert not list(root.iter("skipped"))
+    assert {suite.get("skipped") for suite in root} == {"0"}
 
 
 @settings(deadline=None)  # a loaded machine is no bug
 @given(st.text(st.characters()), st.text(st.characters()))
 def test_any_output_makes_junit_that_a_parser_loads(detail: str, output: str) -> None:
-    spoilt = results(compute1=(CheckStatus.FAILED, detail, output))
-    root = ET.fromstring(report.to_junit(LAB, spoilt).encode())
-    assert root.find(".//failure") is not None
+    assert as_xml(lost(detail, output)).find(".//failure") is not None
 
 
 def test_control_characters_are_dropped_and_text_is_kept() -> None:
-    nasty = "\x1b[31mred\x00\x08 <&\"'> ]]> \ud800\ufffe ümlaut \U0001f600"
-    text = report.to_junit(LAB, results(compute1=(CheckStatus.FAILED, nasty, nasty)))
-    failure = ET.fromstring(text.encode()).find(".//failure")
+    nasty = "\x1b[31mred\x1b[0m\x00\x08 <&\"'> ]]> \ud800\ufffe ümlaut \U0001f600 a\tb \u202e"
+    failure = as_xml(lost(nasty, nasty)).find(".//failure")
     assert failure is not None
-    assert failure.attrib["message"] == "[31mred <&\"'> ]]>  ümlaut \U0001f600"
+    assert failure.get("message") == "red <&\"'> ]]>  ümlaut \U0001f600 a\tb "
 
 
-def test_rows_are_as_wide_as_their_table() -> None:
-    assert {len(row) for row in report.rows(results())} == {7}
+# --- files
 
 
-def test_the_matrix_shows_who_reaches_whom() -> None:
-    first, second = report.matrix(LAB, results(compute1=LOST, compute2=(CheckStatus.ERROR, "not reached", "")))
-    assert (first.network, first.cidr) == ("net0", "10.10.0.0/24")
-    assert first.header == ("from", "controller", "compute1", "compute2")
-    assert first.rows[0] == ("controller", "-", "1.5 ms", "1.5 ms")
-    assert second.rows == (
-        ("controller", "-", "lost", "?"),
-        ("compute1", "1.5 ms", "-", "?"),
-        ("compute2", "1.5 ms", "lost", "-"),
-    )
+def test_a_report_makes_its_directory_and_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "r.json"
+    report.save(str(path), ["one", "two"])
+    report.save(str(path), iter(["three"]))
+    assert path.read_text() == "three"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_matrix_without_pings_is_empty_but_whole() -> None:
-    assert report.matrix(LAB, [])[0].rows[0] == ("controller", "-", "", "")
+def test_a_report_that_is_cut_short_leaves_the_old_one(tmp_path: Path) -> None:
+    def breaks() -> Iterator[str]:
+        yield "half"
+        raise KeyboardInterrupt
+
+    path = tmp_path / "r.json"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        report.save(str(path), breaks())
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_passing_checks_raise_nothing() -> None:
-    raise_for(results())
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    report.save(str(tmp_path / "link"), ["x"])
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "x"
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        report.check_writable([str(tmp_path / "pipe")])
+        report.save(str(tmp_path / "pipe"), ["x", "y"])
+        assert os.read(reader, 10) == b"xy"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_stdout_that_is_a_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        stream.write("before\n")
+        stream.flush()
+        path = f"/dev/fd/{stream.fileno()}"
+        report.check_writable([path])
+        report.save(path, ["x\n"])
+    assert (tmp_path / "log").read_text() == "before\nx\n"
+
+
+def test_a_full_disk_is_told_with_the_path() -> None:
+    with pytest.raises(LabError, match=r"^/dev/full: No space left on device") as caught:
+        report.save("/dev/full", ["x"])
+    assert caught.value.hint
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("directory", "is a directory"),
+        ("file/r.json", "Not a directory"),
+        ("file/deep/r.json", "Not a directory"),
+        ("x" * 300 + "/r.json", "File name too long"),
+        ("", ""),
+        ("new/deep/r.json", ""),
+        ("file", ""),
+    ],
+)
+def test_a_path_is_tried_before_the_checks_and_nothing_is_left(tmp_path: Path, place: str, why: str) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "directory").mkdir()
+    path = str(tmp_path / place) if place else ""
+    if why:
+        with pytest.raises(LabError) as caught:
+            report.check_writable(["", path])
+        assert caught.value.message == f"{path}: {why}"
+        assert caught.value.hint
+        with pytest.raises(LabError, match=why.replace("is a", "Is a")):
+            report.save(path, ["x"])
+    else:
+        report.check_writable(["", path])
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["directory", "file"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_all_that_is_wrong_with_the_paths_is_told_at_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "r")
+    with pytest.raises(LabError) as caught:
+        report.check_writable([path, path, str(tmp_path)])
+    assert caught.value.message == f"{path}: named for two reports\n{tmp_path}: is a directory"
+    report.check_writable(["/dev/null", "/dev/null"])
+
+
+# --- what is raised
 
 
 def test_the_error_names_the_failing_cells_by_address_and_interface() -> None:
     with pytest.raises(CheckFailed) as caught:
-        raise_for(results(compute1=LOST), hint="invoke lab.console trio")
-    text = str(caught.value)
-    assert "controller eth1 -> compute1 10.20.0.12 (net1): ping: no reply to 3 pings" in text
-    assert text.startswith(f"2 of {len(script.expected(LAB))} checks did not pass:")
+        raise_for(lost().results, hint="invoke lab.console trio")
+    assert "controller eth1 -> compute1 10.20.0.12 (net1): ping: no reply to 3 pings" in str(caught.value)
+    assert str(caught.value).startswith("1 of 91 checks did not pass:")
     assert caught.value.hint == "invoke lab.console trio"
-    assert caught.value.exit_code == 5
 
 
 def test_failures_stand_before_what_was_not_reached() -> None:
-    not_reached = (CheckStatus.ERROR, "not reached", "")
     with pytest.raises(CheckFailed) as caught:
-        raise_for(results(controller=not_reached, compute1=LOST))
+        raise_for(ran(spoil=of_each_kind).results)
     lines = caught.value.message.splitlines()[1:]
-    assert ["not reached" in line for line in lines] == [False, False, True, True]
+    assert ["not reached" in line for line in lines] == [False] * 4 + [True] * 3
 
 
 def test_a_long_list_of_failures_is_cut_with_its_number() -> None:
-    bad = [outcome(check, CheckStatus.FAILED, "x") for check in script.expected(LAB)]
+    bad = ran(spoil=lambda result: failed(result, "x")).results
     with pytest.raises(CheckFailed, match=rf"and {len(bad) - 20} more"):
         raise_for(bad)

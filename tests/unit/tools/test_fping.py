@@ -25,6 +25,24 @@ def test_the_line_asks_every_address_in_one_quiet_fping() -> None:
     assert words[words.index("-C") + 1] == str(fping.COUNT)
 
 
+def test_a_slow_network_is_waited_for_longer() -> None:
+    words = shlex.split(fping.shell_line(["10.0.0.1"], slower_ms=1500.5))
+    assert words[words.index("-t") + 1] == "3501"
+    assert fping.longest_s(1, slower_ms=1500) == fping.longest_s(1) + 1.5
+
+
+def test_many_targets_take_longer_than_few() -> None:
+    assert fping.longest_s(1) == fping.longest_s(20)
+    assert fping.longest_s(400) > 3 * 400 * 0.01
+
+
+@pytest.mark.parametrize(("size", "payload"), [(1500, "1472"), (1501, "1473"), (576, "548")])
+def test_a_packet_has_the_size_with_its_headers(size: int, payload: str) -> None:
+    words = shlex.split(fping.sized_line(size, ["10.0.0.1"]))
+    assert words[words.index("-b") + 1] == payload
+    assert "-M" in words
+
+
 def test_every_target_has_its_replies() -> None:
     pings = fping.parse(RECORDED)
     assert pings["10.0.0.9"].rtts_ms == (1.25, None, 0.5)

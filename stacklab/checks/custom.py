@@ -1,0 +1,303 @@
+"""Checks of layer `custom`: what the spec's own list asks for.
+
+Each is a command to the node: a port is bash's /dev/tcp, a page is a few lines of
+Python. The node tries it as often as it may, and sends what the last try wrote only
+when that did not pass. The user's text travels as one quoted word, and each line that it
+writes comes back behind a number and a bar.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from stacklab.checks.family import Facts
+from stacklab.checks.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.model import NIC, CustomCheck, CustomKind, Lab, Node
+from stacklab.tools import ssh
+
+_KINDS = {
+    CustomKind.COMMAND: CheckKind.COMMAND,
+    CustomKind.PORT: CheckKind.TCP,
+    CustomKind.HTTP: CheckKind.HTTP,
+}
+_AT_ONCE = 4  # on one node: an emulated one that starts twenty at once is late with all of them
+_KILL_AFTER_S = 2  # for what ignores SIGTERM
+_OWN_TIME_S = 5.0  # forks and sleep(1) of one try on an emulated node
+_PYTHON_START_S = 5.0
+_DETAIL_MAX = 200
+
+# What a try runs in: $1 is the user's command, $2 our marker. timeout(1) ends its whole process group;
+# tail stays to hand on what was written until then. Who leaves something behind that holds the
+# output open has not ended.
+_INNER = """\
+trap : TERM
+{ bash -c "$1" 2>&1; printf '\\n%s code %s\\n' "$2" "$?"; } | { trap '' TERM; exec tail -c 65536; }"""
+
+# attempt NUMBER TRIES INTERVAL LIMIT WANTED TEXT COMMAND
+# `NUMBER ended yes|no|text TRIES CODE|- CODE_OF_TIMEOUT`, then what the last try wrote if that was not `yes`.
+# `case` before `##`: a prefix that is not there would cost a shell minutes to look for in 64 KiB.
+_ATTEMPT = f"""\
+inner={shlex.quote(_INNER)}
+attempt() {{
+  n=0
+  while :; do
+    n=$((n + 1)) ok=no code=-
+    out=$(timeout -k {_KILL_AFTER_S} "$4" bash -c "$inner" custom "$7" "$m" 2>&1); rc=$?
+    case $out in
+      *"$m code "*) code=${{out##*"$m code "}}; out=${{out%"$m code "*}} ;;
+    esac
+    if [ "$code" = "$5" ]; then
+      case $out in *"$6"*) ok=yes; break ;; *) ok=text ;; esac
+    fi
+    [ "$n" -lt "$2" ] || break
+    sleep "$3"
+  done
+  echo "$1 ended $ok $n $code $rc"
+  [ $ok = yes ] || printf '%s\\n' "$out" | tail -c {OUTPUT_MAX} | sed "s/^/$1 | /"
+}}"""
+
+# What python3-minimal has and Python 3.4 knows: no http.client. Its first line says what is wrong.
+# An HTTP/1.0 request, since its answer comes in one piece.
+_PAGE = """\
+import os, socket, ssl, sys
+host, port, path, is_tls, status, text, limit = sys.argv[1:]
+text, limit, page = os.fsencode(text), float(limit), b""
+def no(why):
+    sys.stdout.buffer.write(why.encode("utf-8", "replace") + b"\\n" + page[:1500])
+    sys.exit(1)
+try:
+    peer = socket.create_connection((host, int(port)), limit)
+    if is_tls == "yes":
+        peer = ssl.create_default_context().wrap_socket(peer, server_hostname=host)
+    name = host if port == ("443" if is_tls == "yes" else "80") else host + ":" + port
+    lines = ("GET %s HTTP/1.0" % path, "Host: " + name, "User-Agent: stacklab", "Connection: close", "", "")
+    peer.sendall("\\r\\n".join(lines).encode())
+    while len(page) < 1048576:
+        more = peer.recv(65536)
+        if not more:
+            break
+        page += more
+except ssl.CertificateError as error:
+    no("CERTIFICATE NOT TRUSTED: %s" % getattr(error, "verify_message", error))
+except ssl.SSLError as error:
+    untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+    no(("CERTIFICATE NOT TRUSTED: %s" if untrusted else "no TLS: %s") % error)
+except socket.timeout:
+    no("no answer within %g s" % limit)
+except socket.gaierror:
+    no("name not known")
+except ConnectionRefusedError:
+    no("refused")
+except OSError as error:
+    if not page or page.startswith(b"HTTP/"):  # else it is a server of something else, which hung up
+        no(error.strerror or str(error))
+words = page.split(None, 2)
+if not page.startswith(b"HTTP/") or len(words) < 2:
+    no("no HTTP answer: %r" % page[:60] if page else "no HTTP answer: nothing came")
+if words[1] != status.encode():
+    came = "status %s, not %s" % (words[1].decode("latin-1"), status)
+    to = [line[9:].strip() for line in page.splitlines()[:50] if line.lower().startswith(b"location:")]
+    no("%s (it points to %s)" % (came, to[0].decode("latin-1")) if to else came)
+page = page.partition(b"\\r\\n\\r\\n")[2]
+if text not in page:
+    no("`%s` is not in the page" % text.decode("utf-8", "replace"))"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a node's tries ended; `code` is None when the last one had to be ended."""
+
+    is_passed: bool
+    is_text_missing: bool
+    tries: int
+    code: int | None
+    timeout_code: int
+    output: str
+
+
+def expected(lab: Lab) -> Iterator[Check]:
+    """See Family.expected."""
+    for custom in lab.checks.custom:
+        end = _end(lab, custom)
+        for name in custom.nodes:
+            yield _check(custom, lab.node(name), end)
+
+
+def _end(lab: Lab, custom: CustomCheck) -> tuple[Node, NIC] | None:
+    """The node that a port is asked of, and its NIC; None for anything outside the lab, or for each node itself."""
+    if custom.kind is not CustomKind.PORT:
+        return None
+    for node in lab.nodes:
+        if custom.host == node.name:
+            return node, lab.name_nic(node)
+        for nic in node.nics:
+            if custom.host == str(nic.address.ip):
+                return node, nic
+    return None
+
+
+def _check(custom: CustomCheck, node: Node, end: tuple[Node, NIC] | None) -> Check:
+    kind = _KINDS[custom.kind]
+    if end is None:
+        return Check(kind=kind, node=node.name, subject=custom.name)
+    target, nic = end
+    return Check(
+        kind=kind,
+        node=node.name,
+        target=target.name,
+        network=nic.network,
+        address=str(nic.address.ip),
+        device=(node.nic_on(nic.network) or node.access).device,
+        subject=custom.name,
+    )
+
+
+def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
+    """See Family.parts; a part has several checks, one after the other."""
+    found = _by_name(lab)
+    lanes: dict[str, list[str]] = {}
+    limits: dict[str, float] = {}
+    for check in checks:
+        number, custom = found[check.subject]
+        limit_s = custom.timeout_s + (_PYTHON_START_S if custom.kind is CustomKind.HTTP else 0)
+        tries = custom.retries + 1
+        words = (
+            f"{number}",
+            f"{tries}",
+            f"{custom.interval_s:g}",
+            f"{limit_s:g}",
+            f"{custom.exit_code}",
+            custom.text if custom.kind is CustomKind.COMMAND else "",
+            _command(check, custom),
+        )
+        tag = _tag(number)
+        lanes.setdefault(tag, [_ATTEMPT]).append(f"attempt {shlex.join(words)}")
+        longest = tries * (limit_s + _KILL_AFTER_S + _OWN_TIME_S) + custom.retries * custom.interval_s
+        limits[tag] = limits.get(tag, 0.0) + longest
+    for tag, lines in lanes.items():
+        yield Part(tag=tag, shell="\n".join(lines), limit_s=limits[tag])
+
+
+def _by_name(lab: Lab) -> dict[str, tuple[int, CustomCheck]]:
+    return {custom.name: (number, custom) for number, custom in enumerate(lab.checks.custom)}
+
+
+def _tag(number: int) -> str:
+    return f"custom.{number % _AT_ONCE}"
+
+
+def _command(check: Check, custom: CustomCheck) -> str:
+    """What bash has to run on the node: it ends with `exit_code` if the check passes."""
+    match custom.kind:
+        case CustomKind.COMMAND:
+            return custom.command
+        case CustomKind.PORT:
+            return f"exec 3<>/dev/tcp/{check.address or custom.host or '127.0.0.1'}/{custom.port}"
+        case CustomKind.HTTP:
+            url = urlsplit(custom.url)
+            is_tls = url.scheme == "https"
+            path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+            at = (url.hostname or "", f"{url.port or (443 if is_tls else 80)}", path, "yes" if is_tls else "no")
+            words = (*at, f"{custom.http_status}", custom.text, f"{custom.timeout_s:g}")
+            return f"exec {shlex.join(('python3', '-c', _PAGE, *words))}"
+
+
+def command_line(check: Check, custom: CustomCheck) -> str:
+    """What to type on the node to try one check again."""
+    match custom.kind:
+        case CustomKind.COMMAND:
+            return custom.command
+        case CustomKind.PORT:
+            return f"timeout {custom.timeout_s:g} bash -c {shlex.quote(_command(check, custom))}"
+        case CustomKind.HTTP:
+            code = f"import urllib.request as u; print(u.urlopen({custom.url!r}, timeout={custom.timeout_s:g}).read())"
+            return f"python3 -c {shlex.quote(code)}"
+
+
+def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
+    """See Family.judge."""
+    found = _by_name(lab)
+    for check in checks:
+        number, custom = found[check.subject]
+        ended = _read(answer.of(_tag(number)).lines, number)
+        if ended is None:
+            said = answer.of(_tag(number)).text
+            detail = answer.missing(_tag(number)) or "its answer is broken"
+            yield _result(check, custom, CheckStatus.ERROR, detail, said)
+            continue
+        status, detail = _judge(check, custom, ended)
+        if ended.tries > 1:
+            detail += f" (try {ended.tries} of {custom.retries + 1})"
+        if status is CheckStatus.FAILED and custom.is_warning:
+            status = CheckStatus.WARNED
+        yield _result(check, custom, status, detail, ended.output)
+
+
+def _result(check: Check, custom: CustomCheck, status: CheckStatus, detail: str, output: str) -> CheckResult:
+    if status is CheckStatus.PASSED:
+        return CheckResult(check=check, status=status, detail=detail)
+    command = command_line(check, custom)
+    return CheckResult(check=check, status=status, detail=detail, command=command, output=output[-OUTPUT_MAX:])
+
+
+def _read(lines: Sequence[str], number: int) -> _Ended | None:
+    """Take apart what `attempt` wrote of one check; None if it is not there, or is something else."""
+    own = [line.removeprefix(f"{number} ") for line in lines if line.startswith(f"{number} ")]
+    words = own[0].split() if own else []
+    if len(words) != 5 or words[0] != "ended" or not all(word.isdecimal() for word in (words[2], words[4])):
+        return None
+    return _Ended(
+        is_passed=words[1] == "yes",
+        is_text_missing=words[1] == "text",
+        tries=int(words[2]),
+        code=int(words[3]) if words[3].isdecimal() else None,
+        timeout_code=int(words[4]),
+        output="\n".join(line.removeprefix("|").removeprefix(" ") for line in own[1:]).strip("\n"),
+    )
+
+
+def _judge(check: Check, custom: CustomCheck, ended: _Ended) -> tuple[CheckStatus, str]:
+    if ended.is_passed:
+        return CheckStatus.PASSED, _passed(custom)
+    if ended.code is None and ended.timeout_code in (125, 126, NOT_FOUND):
+        return CheckStatus.ERROR, f"timeout or bash can't be run on {check.node}: {_last_line(ended.output)}"
+    if ended.code is None:
+        what = "no end" if custom.kind is CustomKind.COMMAND else "no answer"
+        return CheckStatus.FAILED, f"{what} within {custom.timeout_s:g} s"
+    if ended.is_text_missing:
+        return CheckStatus.FAILED, f"`{custom.text}` is not in what it wrote"
+    match custom.kind:
+        case CustomKind.COMMAND:
+            said = _last_line(ended.output)
+            return CheckStatus.FAILED, f"exit code {ended.code}, not {custom.exit_code}" + (said and f": {said}")
+        case CustomKind.PORT:
+            return CheckStatus.FAILED, ssh.classify(ended.output) or _last_line(ended.output)
+        case CustomKind.HTTP:
+            if ended.code == NOT_FOUND:
+                return CheckStatus.ERROR, f"python3 is not installed on {check.node}"
+            if ended.code != 1 or ended.output.startswith("Traceback"):  # e.g. without its module ssl
+                return CheckStatus.ERROR, f"python3 on {check.node} could not try: {_last_line(ended.output)}"
+            return CheckStatus.FAILED, _clean(ended.output.partition("\n")[0])
+
+
+def _passed(custom: CustomCheck) -> str:
+    match custom.kind:
+        case CustomKind.COMMAND:
+            return f"exit code {custom.exit_code}"
+        case CustomKind.PORT:
+            return "connected"
+        case CustomKind.HTTP:
+            return f"status {custom.http_status}"
+
+
+def _last_line(text: str) -> str:
+    return _clean(text.strip().rpartition("\n")[2])
+
+
+def _clean(text: str) -> str:
+    """Fit for one line of a table, whatever a program wrote."""
+    return "".join(each if each.isprintable() else " " for each in text).strip()[:_DETAIL_MAX]

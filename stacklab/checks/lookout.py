@@ -1,0 +1,74 @@
+"""What the nodes' domains do while they are checked, looked at from a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from stacklab.tools.libvirt import DomainState
+
+_LOOK_EVERY_S = 1.5
+_PATIENCE_S = 2.0  # for one look; a libvirtd that hangs is one that does not tell
+
+States = Mapping[str, DomainState]
+
+
+class Lookout:
+    """Looks again and again while it is open: a libvirtd that hangs or goes away holds nobody up.
+
+    `look` tells each node's state, {} where nobody can; what it raises is raised by `renew`.
+    """
+
+    def __init__(self, look: Callable[[], States]) -> None:
+        self._look = look
+        self._states: States = {}
+        self._since: float | None = None  # when the look that is under way began
+        self._asked, self._looked = threading.Event(), threading.Event()
+        self._is_over = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="lookout", daemon=True)
+
+    def __enter__(self) -> Lookout:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        self._asked.set()
+        self._thread.join(_PATIENCE_S)
+
+    def _work(self) -> None:
+        while not self._is_over:
+            self._asked.clear()
+            self._since = time.monotonic()
+            try:
+                self._states = dict(self._look())
+            except BaseException as error:  # raised again by renew, where somebody can see it
+                self._error = error
+            self._since = None
+            self._looked.set()
+            if self._error is not None:
+                return
+            self._asked.wait(_LOOK_EVERY_S)
+
+    def renew(self) -> None:
+        """Look now; returns when that is done, or takes too long."""
+        self._looked.clear()
+        self._asked.set()
+        if self._error is None:
+            self._looked.wait(_PATIENCE_S)
+        if self._error is not None:
+            raise self._error
+
+    def state(self, node: str) -> DomainState | None:
+        """What a node's domain did a moment ago; None where nobody tells."""
+        since = self._since
+        if since is not None and time.monotonic() - since > _PATIENCE_S:
+            return None
+        return self._states.get(node)
+
+    def why_not(self, node: str) -> str:
+        """Why a node can't be talked to, as far as its domain tells; "" while it can."""
+        state = self.state(node)
+        return "" if state in (None, DomainState.RUNNING) else f"the node is {state}"

@@ -1,0 +1,167 @@
+"""How host and node talk: one script to a node, every line of its answer marked.
+
+A family of checks gives `Part`s: pieces of shell with a tag. The node runs them all in
+one session and writes each line of a part's output as `MARK TAG line`, and at its end
+`MARK TAG = CODE`; a line is one write, so that parts may run side by side. Whatever a
+banner or a profile prints has no mark. An emulated node is ten times slower than its
+host, so a part should fork only for the programs whose answer it needs.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+NOT_FOUND = 127  # the shell's exit code for a program that is not there
+TIMED_OUT = 124  # timeout(1)'s
+OUTPUT_MAX = 2000
+_TAG = re.compile(r"[a-z0-9][a-z0-9.:_-]*")
+_ENDED = re.compile(r"= (\d{1,3})", re.ASCII)
+_LINES_MAX = 5000  # per part: what says more is broken, and must not fill the host's memory
+
+
+class Phase(IntEnum):
+    """When a part runs; those of one phase run side by side but for FACTS, one after the other."""
+
+    FACTS = 0  # quick looks at the node itself
+    PINGS = 1  # before what would share the CPU with them and spoil their times
+    REST = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A piece of shell for a node: POSIX sh, no stdin, as `stack`; `limit_s` is how long it may take at worst."""
+
+    tag: str
+    shell: str
+    phase: Phase = Phase.REST
+    limit_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        assert _TAG.fullmatch(self.tag), self.tag
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a part wrote, stderr included, without blank lines; `code` is None while it has not ended."""
+
+    lines: tuple[str, ...] = ()
+    code: int | None = None
+    heard_at: float = 0.0  # when its first line came, by the host's clock (time.time())
+
+    @property
+    def text(self) -> str:
+        """All of it, as far as a report shows it."""
+        return "\n".join(self.lines)[-OUTPUT_MAX:]
+
+
+NOTHING = Said()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """All that a node said; what was cut off is missing here."""
+
+    is_begun: bool = False
+    is_complete: bool = False
+    said: Mapping[str, Said] = field(default_factory=dict)
+    why_cut: str = ""  # why the session ended early, if it is known
+
+    def of(self, tag: str) -> Said:
+        """What the part of that tag said; NOTHING if it never ran."""
+        return self.said.get(tag, NOTHING)
+
+    def missing(self, tag: str) -> str:
+        """Why there is no answer of a part; "" when there is one."""
+        if self.of(tag).code is not None:
+            return ""
+        if self.is_complete:
+            return "no answer"
+        return "the session ended before this check" + (self.why_cut and f": {self.why_cut}")
+
+
+class Hearing:
+    """Takes a node's lines as they come; give `hear` to Conversing.converse."""
+
+    def __init__(self, marker: str) -> None:
+        self._prefix = f"{marker} "
+        self._is_begun = self._is_complete = False
+        self._lines: dict[str, list[str]] = {}
+        self._codes: dict[str, int] = {}
+        self._first: dict[str, float] = {}
+
+    def hear(self, line: str, at: float) -> None:
+        """Take one line; never raises, whatever it is given."""
+        if not line.startswith(self._prefix):
+            return
+        tag, _, rest = line[len(self._prefix) :].partition(" ")
+        if not rest.strip():
+            self._is_begun |= tag == "begin"
+            self._is_complete |= tag == "end"
+            return
+        lines = self._lines.setdefault(tag, [])
+        self._first.setdefault(tag, at)
+        if rest.startswith("= ") and (ended := _ENDED.fullmatch(rest)):
+            self._codes[tag] = int(ended[1])
+        elif len(lines) < _LINES_MAX:
+            lines.append(rest.rstrip("\r"))
+
+    def answer(self, why_cut: str = "") -> Answer:
+        """All that was heard so far."""
+        said = {
+            tag: Said(lines=tuple(lines), code=self._codes.get(tag), heard_at=self._first[tag])
+            for tag, lines in self._lines.items()
+        }
+        return Answer(is_begun=self._is_begun, is_complete=self._is_complete, said=said, why_cut=why_cut)
+
+
+def read(text: str, marker: str) -> Answer:
+    """Take a whole answer apart; a last line without its end was cut off, and counts for nothing."""
+    hearing = Hearing(marker)
+    for line in text.split("\n")[:-1]:
+        hearing.hear(line, 0.0)
+    return hearing.answer()
+
+
+def render(parts: Sequence[Part], marker: str) -> str:
+    """Write the script for one node.
+
+    The work stands in a function: a script that is cut short on its way does nothing,
+    and nothing reads the rest of it as its stdin.
+    """
+    lines = [
+        f"m={shlex.quote(marker)}",
+        "set -f",
+        "PATH=$PATH:/usr/sbin:/sbin",
+        "export LC_ALL=C",
+        # `read` forks nothing, where a sed of its own costs an emulated node 70 ms; each line is one write;
+        # the blank line ends an output that ends without one
+        """tagged() { { "$2" 2>&1; printf '\\n= %s\\n' "$?"; } | while IFS= read -r line; do
+  [ -z "$line" ] || printf '%s\\n' "$m $1 $line"
+done; }""",
+    ]
+    calls: dict[Phase, list[str]] = {phase: [] for phase in Phase}
+    for number, part in enumerate(parts):
+        lines += [f"part{number}() {{", part.shell.rstrip("\n"), "}"]
+        calls[part.phase].append(f"tagged {part.tag} part{number}")
+    lines += ["session() {", "printf '%s begin\\n' \"$m\"", *calls[Phase.FACTS]]
+    for phase in (Phase.PINGS, Phase.REST):
+        if calls[phase]:
+            lines += [f"{call} &" for call in calls[phase]]
+            lines.append("wait")
+    lines += ["printf '%s end\\n' \"$m\"", "}", "session </dev/null", ""]
+    return "\n".join(lines)
+
+
+def time_limit_s(parts: Iterable[Part]) -> float:
+    """How long a session with these parts may take, every one of them hanging."""
+    limits: dict[Phase, float] = dict.fromkeys(Phase, 0.0)
+    for part in parts:
+        if part.phase is Phase.FACTS:
+            limits[part.phase] += part.limit_s
+        else:
+            limits[part.phase] = max(limits[part.phase], part.limit_s)
+    return sum(limits.values())

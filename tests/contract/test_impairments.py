@@ -1,0 +1,170 @@
+"""The real train against a real queue, the real fping, tc and ebtables: in network namespaces, as root."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from stacklab.checks import impairments
+from stacklab.model import Impairment
+from stacklab.tools import ebtables, tc
+from tests.unit.checks.test_impairments import impaired
+
+PROGRAMS = ("ip", "tc", "fping", "ebtables")
+
+
+def run(*argv: str, ok: bool = True, timeout: int = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=ok)
+
+
+def can_make_namespaces() -> bool:
+    if os.geteuid() != 0 or any(shutil.which(name) is None for name in PROGRAMS):
+        return False
+    made = run("ip", "netns", "add", "slprobe", ok=False).returncode == 0
+    return run("ip", "netns", "del", "slprobe", ok=False).returncode == 0 and made
+
+
+pytestmark = pytest.mark.skipif(not can_make_namespaces(), reason="needs root, ip netns, tc, fping and ebtables")
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Nodes 1, 2, ... as namespaces on a bridge in one of their own; node N has 10.98.0.N on eth0, on tap pN."""
+
+    name: str
+
+    def on(self, node: int, *argv: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        return run("ip", "netns", "exec", f"{self.name}{node}", *argv, ok=ok)
+
+    def host(self, *argv: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        return run("ip", "netns", "exec", self.name, *argv, ok=ok)
+
+    def reached(self, node: int) -> set[int]:
+        """Which of nodes 1 to 3 answer it."""
+        said = self.on(node, "fping", "-c", "1", "-t", "300", "-q", *(f"10.98.0.{n}" for n in (1, 2, 3)), ok=False)
+        found = impairments.counted(said.stderr.splitlines())
+        return {int(address.rpartition(".")[2]) for address, count in found.items() if count.received}
+
+
+@pytest.fixture
+def bridge() -> Iterator[Bridge]:
+    made = Bridge(f"sl{uuid.uuid4().hex[:6]}")
+    names = [made.name, *(f"{made.name}{node}" for node in (1, 2, 3))]
+    try:
+        for name in names:
+            run("ip", "netns", "add", name)
+        made.host("ip", "link", "add", "br0", "type", "bridge")
+        made.host("ip", "link", "set", "br0", "up")
+        for node in (1, 2, 3):
+            made.host("ip", "link", "add", f"p{node}", "type", "veth", "peer", "name", "eth0", "netns", names[node])
+            made.host("ip", "link", "set", f"p{node}", "master", "br0", "up")
+            made.on(node, "ip", "addr", "add", f"10.98.0.{node}/24", "dev", "eth0")
+            made.on(node, "ip", "link", "set", "eth0", "up")
+            made.on(node, "ip", "link", "set", "lo", "up")
+        yield made
+    finally:
+        for name in reversed(names):
+            run("ip", "netns", "del", name, ok=False)
+
+
+def train(bridge: Bridge, rate_kbit: int, *, frame: int = 1514) -> tuple[float, float]:
+    """What left eth0 of node 1 in one train, and what was offered (inf: the socket was full), in kbit/s."""
+    words = f"eth0,10.98.0.2,{frame},{rate_kbit * 125 * 1.3:.0f},0.200"
+    said = bridge.on(1, sys.executable, "-c", impairments._TRAIN, words).stdout.split()
+    assert said[0] == "eth0"
+    sent, gone, took, full = map(float, said[1:])
+    return gone * 8 / took / 1000, math.inf if full else sent * 8 / took / 1000
+
+
+@pytest.mark.parametrize(("limit", "frame"), [(1000, 1514), (20_000, 1514), (512, 320)])
+def test_a_train_measures_what_a_queue_lets_through(bridge: Bridge, limit: int, frame: int) -> None:
+    queue = ("tbf", "rate", f"{limit}kbit", "burst", "3kb", "latency", "300ms")
+    bridge.on(1, "tc", "qdisc", "replace", "dev", "eth0", "root", *queue)
+    found, offered = train(bridge, limit, frame=frame)
+    assert 0.8 * limit < found < 1.12 * limit
+    assert offered > 1.15 * limit
+
+
+def test_a_train_without_a_queue_goes_through_as_fast_as_it_is_offered(bridge: Bridge) -> None:
+    found, _ = train(bridge, 10_000)
+    assert 1.2 * 10_000 < found < 1.5 * 10_000
+
+
+def test_a_train_of_which_nothing_arrives_has_its_answer(bridge: Bridge) -> None:
+    bridge.host("ip", "link", "set", "p1", "down")
+    assert train(bridge, 1000)[0] < 700
+
+
+def test_fping_counts_as_we_read_it(bridge: Bridge) -> None:
+    lab = impaired(Impairment(loss_percent=10))
+    chosen = impairments.plan([nic for _, nic in lab.members("net1")])
+    line = impairments.ping_line(chosen, ["10.98.0.2", "10.98.0.99"]).removeprefix("sudo -n ")
+    found = impairments.counted(bridge.on(1, "sh", "-c", line, ok=False).stderr.splitlines())
+    assert (found["10.98.0.2"].sent, found["10.98.0.2"].received) == (chosen.count, chosen.count)
+    least = found["10.98.0.2"].least_ms
+    assert least is not None
+    assert least < 20
+    assert (found["10.98.0.99"].received, found["10.98.0.99"].least_ms) == (0, None)
+
+
+def test_tc_shows_no_netem_where_there_is_none(bridge: Bridge) -> None:
+    bridge.on(1, "tc", "qdisc", "replace", "dev", "eth0", "root", "pfifo")
+    said = bridge.on(1, "sh", "-c", tc.SHOW)
+    assert "pfifo" in said.stdout
+    assert tc.parse(said.stdout) == {}
+
+
+def test_tc_takes_our_netem_and_shows_it_as_we_read_it(bridge: Bridge) -> None:
+    lab = impaired(Impairment(delay_ms=20, loss_percent=0.5, rate_kbit=512))
+    nics = [nic for nic in lab.nodes[0].nics if nic.impairment]
+    bridge.on(1, "ip", "link", "set", "eth0", "down")
+    bridge.on(1, "ip", "link", "set", "eth0", "name", nics[0].device)
+    said = bridge.on(1, "sh", "-c", tc.script(nics), ok=False)
+    if "kind is unknown" in said.stderr:
+        pytest.skip("this kernel has no sch_netem")
+    assert tc.is_same(nics[0].impairment, tc.parse(said.stdout)[nics[0].device])
+    again = bridge.on(1, "sh", "-c", tc.script(nics), ok=False)
+    assert tc.parse(again.stdout) == tc.parse(said.stdout)
+
+
+def test_a_partition_parts_its_groups_keeps_carriers_and_is_healed_whole(bridge: Bridge) -> None:
+    before = bridge.host("ebtables", "-L").stdout
+    assert [bridge.reached(node) for node in (1, 2, 3)] == [{1, 2, 3}] * 3
+    for argv in ebtables.cut("sl-1", [["p1"], ["p2", "p3"]]):
+        bridge.host(*argv)
+    assert [bridge.reached(node) for node in (1, 2, 3)] == [{1}, {2, 3}, {2, 3}]
+    assert "LOWER_UP" in bridge.on(1, "ip", "link", "show", "eth0").stdout
+    assert bridge.host(*ebtables.look("sl-1"), ok=False).returncode == 0
+    for argv in ebtables.heal("sl-1", 2):
+        bridge.host(*argv)  # each succeeds: nothing is in the way of the next
+    assert [bridge.reached(node) for node in (1, 2, 3)] == [{1, 2, 3}] * 3
+    assert bridge.host(*ebtables.look("sl-1"), ok=False).returncode != 0
+    assert bridge.host("ebtables", "-L").stdout == before
+
+
+def test_a_partition_that_was_cut_short_is_healed_too(bridge: Bridge) -> None:
+    before = bridge.host("ebtables", "-L").stdout
+    cut = ebtables.cut("sl-1", [["p1"], ["p2", "p3"]])
+    for stop in range(len(cut) + 1):
+        for argv in cut[:stop]:
+            bridge.host(*argv)
+        for argv in ebtables.heal("sl-1", 2):
+            bridge.host(*argv, ok=False)
+        assert bridge.host("ebtables", "-L").stdout == before
+
+
+def test_the_host_reaches_every_group(bridge: Bridge) -> None:
+    bridge.host("ip", "addr", "add", "10.98.0.254/24", "dev", "br0")
+    for argv in ebtables.cut("sl-1", [["p1"], ["p2"], ["p3"]]):
+        bridge.host(*argv)
+    said = bridge.host("fping", "-c", "1", "-q", *(f"10.98.0.{n}" for n in (1, 2, 3)), ok=False)
+    assert said.returncode == 0
+    assert bridge.reached(1) == {1}

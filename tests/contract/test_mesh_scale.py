@@ -1,0 +1,45 @@
+"""Large labs, simulated: a process of its own checks one, and says what time and memory that took."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+CHECKED = """\
+import json, resource, time
+from pathlib import Path
+from stacklab.checks.mesh import Mesh
+from stacklab.checks.result import Layer, Selection
+from stacklab.checks.simulate import SimulatedNodes
+from stacklab.paths import HostPaths
+from tests.unit.checks.fake_lab import make_lab
+
+lab = make_lab(nodes=tuple(f"n{number}" for number in range(NODES)), cidrs=("10.10.0.0/22", "10.20.0.0/22"))
+mesh = Mesh(lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=SimulatedNodes(lab))
+began = time.process_time()
+results = mesh.check(selection=Selection(layers=frozenset({Layer.PAIRS})))
+used = time.process_time() - began
+peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+passed = sum(result.is_passed for result in results)
+print(json.dumps({"results": len(results), "passed": passed, "used_s": used, "peak_mib": peak_mib}))
+"""
+
+
+def checked(nodes: int) -> dict[str, float]:
+    argv = [sys.executable, "-c", CHECKED.replace("NODES", str(nodes))]
+    done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def test_200_nodes_on_two_networks_stay_within_time_and_memory() -> None:
+    few, many = checked(50), checked(200)
+    assert many["results"] == many["passed"] == 200 * (1 + 199 * (2 * 4 + 2))
+    assert many["used_s"] < 60
+    assert many["peak_mib"] < 300
+    # as much per result as with a quarter of the nodes, which has a sixteenth of the pairs
+    assert many["used_s"] / many["results"] < 3 * few["used_s"] / few["results"]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from stacklab.checks import lookout
+from stacklab.checks.lookout import Lookout, States
+from stacklab.tools.libvirt import DomainState
+
+RUNNING = {"one": DomainState.RUNNING}
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_state_is_that_of_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "_LOOK_EVERY_S", 0.01)
+    states = dict(RUNNING)
+    with Lookout(lambda: states) as looking:
+        looking.renew()
+        assert (looking.state("one"), looking.why_not("one")) == (DomainState.RUNNING, "")
+        states["one"] = DomainState.PAUSED
+        wait_for(lambda: looking.why_not("one") == "the node is paused")
+        assert looking.state("nobody") is None
+        assert looking.why_not("nobody") == ""
+
+
+def test_a_look_can_be_asked_for() -> None:
+    looks: list[float] = []
+
+    def look() -> States:
+        looks.append(time.monotonic())
+        return RUNNING
+
+    with Lookout(look) as looking:
+        began = time.monotonic()
+        for _ in range(3):
+            looking.renew()
+        assert time.monotonic() - began < 1
+        assert len(looks) >= 3
+
+
+def test_who_does_not_tell_any_more_tells_nothing() -> None:
+    states = dict(RUNNING)
+    with Lookout(lambda: states) as looking:
+        looking.renew()
+        states.clear()
+        looking.renew()
+        assert looking.state("one") is None
+        assert looking.why_not("one") == ""
+
+
+def test_a_look_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "_PATIENCE_S", 0.1)
+    hangs, is_over = threading.Event(), threading.Event()
+
+    def stub_hang() -> States:
+        if hangs.is_set():
+            is_over.wait(10)
+        return RUNNING
+
+    began = time.monotonic()
+    with Lookout(stub_hang) as looking:
+        looking.renew()
+        hangs.set()
+        looking.renew()
+        wait_for(lambda: looking.state("one") is None)
+    assert time.monotonic() - began < 3
+    is_over.set()
+
+
+def test_a_bug_in_a_look_is_raised_where_it_is_seen() -> None:
+    def stub_bug() -> States:
+        raise ZeroDivisionError
+
+    with Lookout(stub_bug) as looking, pytest.raises(ZeroDivisionError):
+        looking.renew()
+
+
+def test_the_thread_ends_with_it() -> None:
+    with Lookout(lambda: RUNNING) as looking:
+        looking.renew()
+    assert "lookout" not in {thread.name for thread in threading.enumerate()}
