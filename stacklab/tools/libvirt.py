@@ -45,6 +45,25 @@ _STATES: Mapping[int, DomainState] = {
     libvirt.VIR_DOMAIN_CRASHED: DomainState.CRASHED,
 }
 
+# Of virDomainState and its reasons, those that say more than the state.
+_REASONS: Mapping[tuple[int, ...], str] = {
+    (state, getattr(libvirt, f"{prefix}_{word.upper().replace(' ', '_')}")): word
+    for state, prefix, words in (
+        (
+            libvirt.VIR_DOMAIN_PAUSED,
+            "VIR_DOMAIN_PAUSED",
+            ("user", "ioerror", "migration", "save", "watchdog", "crashed"),
+        ),
+        (
+            libvirt.VIR_DOMAIN_SHUTOFF,
+            "VIR_DOMAIN_SHUTOFF",
+            ("shutdown", "destroyed", "crashed", "failed", "saved", "from snapshot"),
+        ),
+        (libvirt.VIR_DOMAIN_CRASHED, "VIR_DOMAIN_CRASHED", ("panicked",)),
+    )
+    for word in words
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
@@ -85,6 +104,22 @@ class Libvirt:
         with _words(f"reading the state of {uuid}", absent_ok=True):
             return _STATES.get(domain.state()[0], DomainState.CRASHED)
         return DomainState.ABSENT
+
+    def why_in_state(self, uuid: str) -> str:
+        """Why a domain is in its state, in libvirt's word (`user`, `destroyed`, `ioerror`); "" where it has none."""
+        domain = self._domain(uuid)
+        if domain is not None:
+            with _words(f"reading the state of {uuid}", absent_ok=True):
+                return _REASONS.get(tuple(domain.state()[:2]), "")
+        return ""
+
+    def domain_xml(self, uuid: str) -> str:
+        """A domain as it runs, in libvirt's XML; "" when it is absent."""
+        domain = self._domain(uuid)
+        if domain is not None:
+            with _words(f"reading the domain {uuid}", absent_ok=True):
+                return str(domain.XMLDesc())
+        return ""
 
     def refuse_foreign_domain(self, name: str, uuid: str) -> None:
         """Raise NotOurs when the name is taken by a domain with another UUID."""
@@ -146,6 +181,39 @@ class Libvirt:
             with _words(f"reading the NICs of {uuid}", absent_ok=True):
                 return libvirt_xml.interfaces(domain.XMLDesc())
         return ()
+
+    # --- faults, each undone when the domain is powered off: they change what runs, never what is defined
+
+    def pause(self, uuid: str) -> None:
+        """Let a running domain stand still."""
+        if (domain := self._domain(uuid)) is not None:
+            with _words(f"pausing {domain.name()}"):
+                domain.suspend()
+
+    def start(self, uuid: str) -> None:
+        """Power a domain on, as it is defined; running already is success."""
+        if (domain := self._domain(uuid)) is not None:
+            with _words(f"starting {domain.name()}"):
+                if not domain.isActive():
+                    domain.create()
+
+    def update_nic(self, uuid: str, xml: str) -> None:
+        """Change a running domain's NIC: its cable."""
+        if (domain := self._domain(uuid)) is not None:
+            with _words(f"changing a NIC of {domain.name()}"):
+                domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def unplug(self, uuid: str, xml: str) -> None:
+        """Ask a running domain to let go of a NIC; says nothing about when it has."""
+        if (domain := self._domain(uuid)) is not None:
+            with _words(f"unplugging a NIC of {domain.name()}"):
+                domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def plug(self, uuid: str, xml: str) -> None:
+        """Plug a NIC into a running domain."""
+        if (domain := self._domain(uuid)) is not None:
+            with _words(f"plugging a NIC into {domain.name()}"):
+                domain.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
     # --- networks
 

@@ -41,7 +41,8 @@ def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[s
     deadline = time.monotonic() + _LIMIT_S
     while (why := reachable()) is not None:
         if time.monotonic() > deadline:
-            raise ProviderError(f"libvirtd was started, but does not answer: {why}", hint="./invoke doctor")
+            what = f"libvirtd was started, but does not answer after {_LIMIT_S:.0f} s: {why}"
+            raise ProviderError(what, hint="./invoke doctor")
         time.sleep(0.2)
 
 

@@ -19,15 +19,23 @@ import vagrant
 from stacklab.errors import ProviderError, ToolNotFound
 
 _TAIL_LINES = 12
+_LIMIT_S = 300.0  # a box-less node takes 3 s; a libvirtd that hangs takes for ever
+_LIMIT_PER_NODE_S = 60.0
+_GRACE_S = 60
+_TIMED_OUT = 124  # timeout(1)'s
 
 
 class _Vagrant(vagrant.Vagrant):
-    """Vagrant whose process dies with ours: a killed `lab.up` leaves no vagrant at work."""
+    """Vagrant whose process dies with ours, or at its limit: a killed `lab.up` leaves no vagrant at work."""
+
+    limit_s = 0.0  # for ever
 
     def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
         # SIGINT, so that vagrant-libvirt's own clean-up runs; and a lock, which ends with vagrant itself
         held = ("flock", "--no-fork", str(lock(Path(self.root))))
-        return [*held, "setpriv", "--pdeathsig", "INT", *super()._make_vagrant_command(args)]
+        # in the foreground: Ctrl-C on the terminal still reaches vagrant
+        bound = ("timeout", "--foreground", "--signal=INT", f"--kill-after={_GRACE_S}", f"{self.limit_s:.0f}")
+        return [*held, "setpriv", "--pdeathsig", "INT", *bound, *super()._make_vagrant_command(args)]
 
 
 def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
@@ -41,6 +49,7 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
     try:
         stream = vagrant.make_file_cm(str(log))
         machine = _Vagrant(root=str(directory), env=environment(directory), out_cm=stream, err_cm=stream)
+        machine.limit_s = limit_s(nodes)
         machine.up(vm_name=pattern(nodes), provider="libvirt", no_provision=True)
     except RuntimeError as error:  # its word for "no vagrant on PATH"
         raise ToolNotFound("vagrant") from error
@@ -49,9 +58,17 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
             stream_.seek(started_at)
             text = stream_.read().decode("utf-8", "replace")
         tail = "\n".join(f"  | {line}" for line in text.rstrip().splitlines()[-_TAIL_LINES:])
+        ended = f"ended with {error.returncode}"
+        if error.returncode == _TIMED_OUT:
+            ended = f"had no end after {limit_s(nodes):.0f} s, and was ended: libvirtd may hang"
         raise ProviderError(
-            f"vagrant up ended with {error.returncode}\n{tail}\n  log: {log}", hint="./invoke doctor"
+            f"vagrant up {ended}\n{tail}\n  log: {log}", hint="./invoke doctor"
         ) from error
+
+
+def limit_s(nodes: Sequence[str]) -> float:
+    """How long `up` may take for these nodes."""
+    return _LIMIT_S + _LIMIT_PER_NODE_S * len(nodes)
 
 
 def pattern(nodes: Sequence[str]) -> str:

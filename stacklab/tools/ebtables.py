@@ -1,0 +1,39 @@
+"""ebtables: keep groups of taps on a bridge from hearing each other. Pure.
+
+The frames that a bridge hands on are dropped between groups; the host's own pass, and
+no tap loses its carrier. Two rules a tap, in chains that bear the bridge's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Argv = tuple[str, ...]
+
+
+def cut(bridge: str, groups: Sequence[Sequence[str]]) -> list[Argv]:
+    """The commands that part these groups of taps; the one that makes them count is the last."""
+    commands: list[Argv] = [("ebtables", "-N", bridge, "-P", "RETURN")]
+    for number, taps in enumerate(groups):
+        chain = f"{bridge}-{number}"
+        commands.append(("ebtables", "-N", chain, "-P", "RETURN"))
+        commands += [("ebtables", "-A", chain, "-o", tap, "-j", "RETURN") for tap in taps]
+        commands.append(("ebtables", "-A", chain, "-j", "DROP"))
+        commands += [("ebtables", "-A", bridge, "-i", tap, "-j", chain) for tap in taps]
+    return [*commands, ("ebtables", "-A", "FORWARD", "-j", bridge)]
+
+
+def heal(bridge: str, groups: int) -> list[Argv]:
+    """The commands that take all of it away; each may fail where there is nothing left to take."""
+    chains = [f"{bridge}-{number}" for number in range(groups)]
+    return [
+        ("ebtables", "-D", "FORWARD", "-j", bridge),
+        ("ebtables", "-F", bridge),
+        ("ebtables", "-X", bridge),
+        *(("ebtables", flag, chain) for chain in chains for flag in ("-F", "-X")),
+    ]
+
+
+def look(bridge: str) -> Argv:
+    """Fails when there is no chain of that bridge any more."""
+    return ("ebtables", "-L", bridge)

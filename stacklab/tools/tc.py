@@ -1,0 +1,119 @@
+"""tc: the lines that impair a node's NICs, and what `tc qdisc show` says of them. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Iterable
+
+from stacklab.model import NIC, Impairment
+
+HANDLE = "51ab:"  # what we have put there: a qdisc of somebody else's on a NIC that declares nothing is left alone
+SHOW = "tc qdisc show"
+
+_SMALLEST = 64  # bytes of a frame
+_QUEUE_S = 0.5  # how much of what comes faster than the rate waits
+_QUEUE_MIN = 100  # packets
+_FASTEST_KBIT = 10_000_000  # of a NIC that declares no rate
+_NETEM = re.compile(r"qdisc netem (?P<handle>\S+) (?:dev (?P<device>\S+) )?root\b(?P<rest>.*)", re.ASCII)
+_DELAY = re.compile(r"\bdelay (\d+(?:\.\d+)?)(us|ms|s)\b", re.ASCII)
+_LOSS = re.compile(r"\bloss (?:random )?(\d+(?:\.\d+)?)%", re.ASCII)
+_RATE = re.compile(r"\brate (\d+(?:\.\d+)?)([KMGT]?)bit\b", re.ASCII | re.IGNORECASE)
+_MS_PER = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+_KBIT_PER = {"": 0.001, "k": 1.0, "m": 1e3, "g": 1e6, "t": 1e9}
+
+
+def limit(impairment: Impairment, mtu: int) -> int:
+    """How many packets netem may hold; its own 1000 drop what is only delayed.
+
+    All that is on its way at the declared rate, be it in the smallest frames, and a
+    queue of half a second; where no rate is declared, full frames at 10 Gbit/s.
+    """
+    delay_s = impairment.delay_ms / 1000
+    if not impairment.rate_kbit:
+        return 1000 + math.ceil(_FASTEST_KBIT * 1000 / 8 * delay_s / mtu)
+    bytes_s = impairment.rate_kbit * 1000 / 8
+    return math.ceil(bytes_s * delay_s / _SMALLEST) + max(_QUEUE_MIN, math.ceil(bytes_s * _QUEUE_S / mtu))
+
+
+def netem(impairment: Impairment, mtu: int) -> str:
+    """The qdisc as tc is told it."""
+    words = [f"netem limit {limit(impairment, mtu)}"]
+    if impairment.delay_ms:
+        words.append(f"delay {round(impairment.delay_ms * 1000)}us")
+    if impairment.loss_percent:
+        words.append(f"loss {impairment.loss_percent:g}%")
+    if impairment.rate_kbit:
+        words.append(f"rate {impairment.rate_kbit}kbit")
+    return " ".join(words)
+
+
+def script(nics: Iterable[NIC]) -> str:
+    """What root's sh runs on a node: each NIC as declared; ends with what tc shows.
+
+    Made anew each time: `tc qdisc change` keeps a rate that is no longer asked for.
+    """
+    lines = ["PATH=$PATH:/usr/sbin:/sbin", "export LC_ALL=C", "modprobe sch_netem 2>/dev/null"]
+    for nic in nics:
+        device = shlex.quote(nic.device)
+        if nic.impairment:
+            lines += [
+                f"tc qdisc del dev {device} root 2>/dev/null",
+                f"tc qdisc add dev {device} root handle {HANDLE} {netem(nic.impairment, nic.mtu)}",
+            ]
+        else:
+            lines += [
+                f"""case "$({SHOW} dev {device})" in *"qdisc netem {HANDLE} "*)"""
+                f" tc qdisc del dev {device} root ;; esac"
+            ]
+    return "\n".join([*lines, SHOW, ""])
+
+
+def parse(text: str) -> dict[str, Impairment]:
+    """What each device's netem does, as `tc qdisc show` tells it; a device without one is not there."""
+    found = {}
+    for line in text.splitlines():
+        if (match := _NETEM.match(line.strip())) and match["device"]:
+            rest = match["rest"]
+            delay, loss, rate = _DELAY.search(rest), _LOSS.search(rest), _RATE.search(rest)
+            found[match["device"]] = Impairment(
+                delay_ms=float(delay[1]) * _MS_PER[delay[2]] if delay else 0.0,
+                loss_percent=float(loss[1]) if loss else 0.0,
+                rate_kbit=round(float(rate[1]) * _KBIT_PER[rate[2].lower()]) if rate else 0,
+            )
+    return found
+
+
+def is_same(declared: Impairment, found: Impairment | None) -> bool:
+    """Whether netem does what is declared, as exactly as tc tells it; None is no netem at all."""
+    found = found or Impairment()
+    pairs = (
+        (declared.delay_ms, found.delay_ms),
+        (declared.loss_percent, found.loss_percent),
+        (declared.rate_kbit, found.rate_kbit),
+    )
+    # tc rounds what it shows, and the kernel holds loss as a 32nd of 2**32
+    return all(math.isclose(a, b, rel_tol=0.02, abs_tol=0.002) for a, b in pairs)
+
+
+def words(impairment: Impairment | None) -> str:
+    """An impairment as people write it."""
+    if not impairment:
+        return "no netem" if impairment is None else "nothing"
+    told = []
+    if impairment.delay_ms:
+        told.append(f"delay {impairment.delay_ms:g} ms")
+    if impairment.loss_percent:
+        told.append(f"loss {impairment.loss_percent:g} %")
+    if impairment.rate_kbit:
+        told.append(f"rate {rate_words(impairment.rate_kbit)}")
+    return ", ".join(told)
+
+
+def rate_words(kbit: float) -> str:
+    """A rate with its unit."""
+    for unit, per in (("Gbit/s", 1e6), ("Mbit/s", 1e3)):
+        if kbit >= per:
+            return f"{kbit / per:.3g} {unit}"
+    return f"{kbit:.3g} kbit/s"

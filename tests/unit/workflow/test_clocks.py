@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from stacklab.checks import simulate
+from stacklab.errors import CommandTimedOut
+from stacklab.paths import HostPaths
+from stacklab.process import Command, Result
+from stacklab.workflow import clocks
+from tests.unit.checks.fake_lab import FakeRunner, make_lab
+
+LAB = make_lab()
+PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
+NAMES = [node.name for node in LAB.nodes]
+
+
+def runner_of(ahead: dict[str, float], remains: float = 0.0) -> FakeRunner:
+    """Nodes whose clocks are that far ahead of the host's; so much of it remains each time they are set."""
+
+    left = dict(ahead)
+
+    def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
+        return [str(time.time() + left[node])], code
+
+    def answer(command: Command) -> Result:
+        if command.stdin is None:
+            left[simulate.node_of(command)] *= remains
+            return Result(exit_code=0)
+        return Result(exit_code=0, stdout="\n".join(simulate.answer(LAB, command, spoil)))
+
+    return FakeRunner(answer)
+
+
+def test_only_clocks_that_are_off_are_set() -> None:
+    runner = runner_of({"controller": 0.01, "compute1": -17.0, "compute2": 0.6})
+    clocks.set_clocks(runner, PATHS, NAMES)
+    found = {simulate.node_of(command): command.argv[-1] for command in runner.commands if command.stdin is None}
+    assert set(found) == {"compute1", "compute2"}
+    assert '"+17.0' in found["compute1"] or '"+16.9' in found["compute1"]
+    assert '"-0.6' in found["compute2"] or '"-0.5' in found["compute2"]
+
+
+def test_a_clock_that_is_still_off_is_set_again_but_not_for_ever() -> None:
+    slow, never = runner_of({"compute1": -4.0}, 0.1), runner_of({"compute1": -4.0}, 1.0)
+    for runner in (slow, never):
+        clocks.set_clocks(runner, PATHS, ["compute1"])
+    sets = [[command for command in runner.commands if command.stdin is None] for runner in (slow, never)]
+    assert [len(each) for each in sets] == [2, 3]
+
+
+def test_a_node_that_does_not_answer_keeps_no_other_from_being_set() -> None:
+    good = runner_of({"controller": 3.0, "compute1": 3.0, "compute2": 3.0})
+
+    def stub(command: Command) -> Result:
+        if simulate.node_of(command) == "compute1":
+            raise CommandTimedOut("no end after 20 s: ssh")
+        return good.answer(command)
+
+    runner = FakeRunner(stub)
+    clocks.set_clocks(runner, PATHS, NAMES)
+    assert {simulate.node_of(command) for command in runner.commands if command.stdin is None} == {
+        "controller",
+        "compute2",
+    }
