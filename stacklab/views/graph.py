@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from xml.sax.saxutils import escape
@@ -32,8 +32,12 @@ _STYLE = """
 """
 
 
-def svg(lab: Lab) -> str:
-    """One self-contained SVG: networks as bars, nodes below them in rows, a line from each NIC to its network."""
+def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE) -> str:
+    """One self-contained SVG: networks as bars, nodes below them in rows, a line from each NIC to its network.
+
+    What is in `bad`, NICs as (node, network) and nodes as (node, ""), has that class;
+    a page with a style of its own gives "" for `style`.
+    """
     rows = [lab.nodes[at : at + _PER_ROW] for at in range(0, len(lab.nodes), _PER_ROW)]
     title = escape(f"{lab.name}: {lab.description}" if lab.description else lab.name)
     columns = min(len(lab.nodes), _PER_ROW)
@@ -41,18 +45,20 @@ def svg(lab: Lab) -> str:
     parts: list[str] = []
     top = _HEAD
     for row in rows:
-        drawn, top = _row(lab, row, top, width)
+        drawn, top = _row(lab, row, top, width, bad)
         parts += drawn
     size = f'viewBox="0 0 {width} {top}" width="{width}" height="{top}"'
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
-        f"<title>{title}</title>", f"<style>{_STYLE}</style>",
+        f"<title>{title}</title>", f"<style>{style}</style>" if style else "",
         f'<rect class="page" width="{width}" height="{top}"/>',
         f'<text class="text title" x="{_PAD}" y="26">{title}</text>', *parts, "</svg>", "",
     ])  # fmt: skip
 
 
-def _row(lab: Lab, nodes: tuple[Node, ...], top: int, width: int) -> tuple[list[str], int]:
+def _row(
+    lab: Lab, nodes: tuple[Node, ...], top: int, width: int, bad: Collection[tuple[str, str]]
+) -> tuple[list[str], int]:
     """One row: its networks' bars and its nodes; returns where the next one begins."""
     used = [n for n in lab.networks if any(node.nic_on(n.name) for node in nodes)]
     bars = {network.name: top + 20 + at * _BAR_STEP for at, network in enumerate(used)}
@@ -67,16 +73,21 @@ def _row(lab: Lab, nodes: tuple[Node, ...], top: int, width: int) -> tuple[list[
     below = top + 20 + len(used) * _BAR_STEP
     height = (max(len(node.nics) for node in nodes) + 2) * _LINE + _PAD
     for at, node in enumerate(nodes):
-        parts += _node(node, _PAD + at * (_NODE_WIDTH + _GAP), below, height, bars, colours)
+        marks = {network: " bad" for name, network in bad if name == node.name}
+        parts += _node(node, _PAD + at * (_NODE_WIDTH + _GAP), below, height, bars, colours, marks)
     return [*parts, *labels], below + height + _GAP
 
 
-def _node(node: Node, x: int, y: int, height: int, bars: Mapping[str, int], colours: Mapping[str, str]) -> list[str]:
-    parts = []
+def _node(
+    node: Node, x: int, y: int, height: int, bars: Mapping[str, int], colours: Mapping[str, str],
+    marks: Mapping[str, str],
+) -> list[str]:  # fmt: skip
+    parts = [f'<g class="node{marks.get("", "")}" data-node="{node.name}">']
     for at, nic in enumerate(node.nics):
         line_x, colour = x + 20 + at * 26, colours[nic.network]
-        parts.append(f'<line x1="{line_x}" y1="{bars[nic.network]}" x2="{line_x}" y2="{y}" stroke="{colour}"/>')
-        parts.append(f'<circle cx="{line_x}" cy="{bars[nic.network]}" r="5" fill="{colour}"/>')
+        top, mark = bars[nic.network], f' class="{marks[nic.network].strip()}"' if nic.network in marks else ""
+        parts.append(f'<line{mark} x1="{line_x}" y1="{top}" x2="{line_x}" y2="{y}" stroke="{colour}"/>')
+        parts.append(f'<circle{mark} cx="{line_x}" cy="{top}" r="5" fill="{colour}"/>')
     parts.append(
         f'<rect class="{_ROLE_FILL[node.role]}" x="{x}" y="{y}" width="{_NODE_WIDTH}" height="{height}" rx="6"/>'
     )
@@ -84,10 +95,10 @@ def _node(node: Node, x: int, y: int, height: int, bars: Mapping[str, int], colo
     for at, (style, text) in enumerate(lines):
         parts.append(f'<text class="{style}" x="{x + _PAD}" y="{y + (at + 1) * _LINE}">{escape(text)}</text>')
     for at, nic in enumerate(node.nics):
-        place = y + (at + 3) * _LINE
+        place, mark = y + (at + 3) * _LINE, marks.get(nic.network, "")
         parts.append(f'<circle cx="{x + _PAD + 4}" cy="{place - 4}" r="4" fill="{colours[nic.network]}"/>')
-        parts.append(f'<text class="text" x="{x + _PAD + 14}" y="{place}">{nic.device} {nic.address.ip}</text>')
-    return parts
+        parts.append(f'<text class="text{mark}" x="{x + _PAD + 14}" y="{place}">{nic.device} {nic.address.ip}</text>')
+    return [*parts, "</g>"]
 
 
 def mermaid(lab: Lab) -> str:

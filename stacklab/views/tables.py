@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from stacklab.checks import report
 from stacklab.checks.result import CheckResult
 from stacklab.doctor import ProbeResult, ProbeStatus
 from stacklab.images.catalogue import Image
@@ -19,6 +18,8 @@ from stacklab.images.store import StoredImage
 from stacklab.model import Lab
 from stacklab.progress import Timing
 from stacklab.tools.libvirt import DomainState
+from stacklab.views import matrix
+from stacklab.workflow import reap
 from stacklab.workflow.life import LabStatus
 from stacklab.workflow.up import Outcome
 
@@ -27,8 +28,9 @@ _PROBE_STYLE = {ProbeStatus.OK: "green", ProbeStatus.WARNING: "yellow", ProbeSta
 
 
 def console() -> Console:
-    """Stdout; piped, it is as wide as its lines need."""
-    return Console(width=None if sys.stdout.isatty() else max(160, shutil.get_terminal_size().columns))
+    """Stdout; piped, it is as wide as its lines need. Lines are not broken: commands are to be copied."""
+    width = None if sys.stdout.isatty() else max(160, shutil.get_terminal_size().columns)
+    return Console(width=width, soft_wrap=True)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
@@ -117,36 +119,25 @@ def timings(taken: Sequence[Timing]) -> Table:
 
 
 def status(found: Sequence[LabStatus]) -> Table:
-    """Labs on this host, a line per node."""
+    """Labs on this host, a line per node; how long they may live yet, where one of them has an end."""
     rows = []
+    ends = any(each.expires_at is not None for each in found)
+    now = time.time()
     for each in found:
         addresses = {n.name: str(n.access.address.ip) for n in each.lab.nodes} if each.lab else {}
         for position, (node, state) in enumerate(each.states.items()):
             style = _STATE_STYLE.get(state, "yellow")
-            first = (each.name, each.image) if position == 0 else ("", "")
-            rows.append((first[0], node, Text(str(state), style), addresses.get(node, "-"), first[1]))
-    return table(("lab", "node", "state", "address", "image"), rows)
+            first = (each.name, each.image, reap.left(each.expires_at, now)) if position == 0 else ("", "", "")
+            row = (first[0], node, Text(str(state), style), addresses.get(node, "-"), first[1])
+            rows.append((*row, first[2]) if ends else row)
+    header = ("lab", "node", "state", "address", "image")
+    return table((*header, "lab.reap") if ends else header, rows)
 
 
-def checks(found: Lab, results: Sequence[CheckResult]) -> list[Table]:
-    """Who reaches whom, per network; then whatever did not pass, in words."""
-    made = [
-        table(
-            tuple(matrix.header),
-            matrix.rows,
-            title=f"{matrix.network} {matrix.cidr} (ms)",
-        )
-        for matrix in report.matrix(found, results)
-    ]
-    kinds: dict[str, list[CheckResult]] = {}
-    for result in results:
-        kinds.setdefault(str(result.kind), []).append(result)
-    counts = [(k, f"{sum(r.is_passed for r in group)} of {len(group)} passed") for k, group in kinds.items()]
-    made.append(table(("check", ""), counts))
-    bad = [(Text(str(r.status), "red"), r.check.title, r.detail) for r in results if not r.is_passed]
-    if bad:
-        made.append(table(("", "did not pass", "because"), bad))
-    return made
+def checks(found: Lab, results: Sequence[CheckResult], *, width: int | None = None) -> Group:
+    """Who reaches whom, per network; the layers with counts; whatever did not pass, with what to type."""
+    # A group, since a Text on its own is wrapped whatever it asks for.
+    return Group(*matrix.shown(found, results, width or console().width))
 
 
 def images(catalogue: Mapping[str, Image], stored: Sequence[StoredImage], current: Mapping[str, str]) -> Table:

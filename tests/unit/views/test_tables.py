@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import time
 
 import pytest
 from rich.console import Console
 
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, outcome
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.doctor import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
 from stacklab.images.store import StoredImage
@@ -48,7 +49,7 @@ def check(*, passed: bool, detail: str = "") -> CheckResult:
     made = Check(kind=CheckKind.PING, node="controller", target="compute1", network="net0", address="10.10.0.12",
                  device="eth0")  # fmt: skip
     status_ = CheckStatus.PASSED if passed else CheckStatus.FAILED
-    return outcome(made, status_, detail, rtt_ms=1.26 if passed else None)
+    return CheckResult(check=made, status=status_, detail=detail, rtt_ms=1.26 if passed else None)
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -63,7 +64,7 @@ def test_odd_texts_are_shown_as_they_are_everywhere(odd: str) -> None:
         "images": text(tables.images({"debian-12": image}, [], {"debian-12": ""})),
         "status": text(tables.status([status(image=odd)])),
         "summary": text(*tables.summary(lab, odd, {"first": odd}, odd)),
-        "checks": text(*tables.checks(lab, [check(passed=False, detail=odd)])),
+        "checks": text(tables.checks(lab, [check(passed=False, detail=odd)])),
         "probes": text(tables.probes([probe])),
         "timings": text(tables.timings([Timing(row="image x", stage=odd, elapsed_s=1)])),
     }
@@ -113,14 +114,13 @@ def test_an_image_is_told_by_whether_it_is_of_today_s_inputs(address: str, said:
     assert "not built" not in shown
 
 
-def test_checks_are_a_matrix_then_counts_then_what_failed() -> None:
-    shown = text(*tables.checks(make_lab(), [check(passed=True)]))
-    row(shown, "net0 10.10.0.0/24 (ms)")
-    row(shown, "controller", "1.3 ms")
-    row(shown, "ping", "1 of 1 passed")
-    assert "did not pass" not in shown
-    shown = text(*tables.checks(make_lab(), [check(passed=False, detail="3 of 3 lost")]), colour=True)
-    assert "\x1b[31mfailed" in row(shown, "3 of 3 lost")
+def test_long_lines_are_not_broken_so_that_commands_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "x" * 500
+    shown = io.StringIO()
+    monkeypatch.setattr("sys.stdout", shown)
+    result = dataclasses.replace(check(passed=False), command=f"fping {long}")
+    tables.console().print(tables.checks(make_lab(), [result]))
+    row(shown.getvalue(), f"$ ./invoke lab.exec trio --node controller -- 'fping {long}'")
 
 
 def test_a_probe_that_fails_tells_its_fix_and_one_that_holds_does_not() -> None:
@@ -170,3 +170,14 @@ def test_what_nodes_print_is_told_apart(capsys: pytest.CaptureFixture[str]) -> N
         "gone       | not reached",
         "gone       | at all",
     ]
+
+
+def test_how_long_a_lab_may_live_is_told_where_one_has_an_end() -> None:
+    lab = make_lab()
+    states = {node.name: DomainState.RUNNING for node in lab.nodes}
+    found = LabStatus(name="trio", checkout="/c", image="i", states=states, lab=lab, directory="/d")
+    assert "lab.reap" not in text(tables.status([found]))
+    ends = dataclasses.replace(found, expires_at=time.time() + 7200.5)
+    shown = text(tables.status([ends]))
+    row(shown, "trio", "2 h 0 min left")
+    assert shown.count("left") == 1

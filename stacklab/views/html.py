@@ -1,0 +1,219 @@
+"""A check run as one page that needs nothing else: no network, no fonts, no scripts of others.
+
+What a reader needs is in the markup and readable without scripts; the results stand
+beside it as JSON, which the page's script lists, and searches for what was clicked.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from stacklab.checks import report
+from stacklab.checks.result import CheckResult, CheckStatus, Layer
+from stacklab.model import Lab
+from stacklab.views import failures, graph
+from stacklab.views.heat import BANDS_MS, Cell, Grid, band, grids, spread
+from stacklab.workflow.checking import Outcome
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks has the rest
+_MOST_CELLS = 40  # nodes whose matrix is a table; of more it is painted
+_FEW = 8  # columns whose names lie flat
+_TEXTS_MAX = 12_000_000  # characters of outputs and evidence: the page has to stay one that a browser opens
+_AT_ONCE = 10_000
+_SIGNS = {CheckStatus.PASSED: "✓", CheckStatus.WARNED: "!", CheckStatus.FAILED: "✗", CheckStatus.ERROR: "?"}
+_WORDS = {
+    CheckStatus.PASSED: "passed", CheckStatus.WARNED: "warning", CheckStatus.FAILED: "failed",
+    CheckStatus.ERROR: "no answer",
+}  # fmt: skip
+_LEFT_OUT = "left out, the page would be too large: lab.check --json FILE has it"
+
+
+def parts(found: Outcome) -> Iterator[str]:
+    """The page, piece by piece."""
+    counts = report.summary(found.results)
+    verdict = report.verdict(counts)
+    made = [_Matrix(grid) for grid in grids(found.lab, found.results)]
+    bad = _bad_places(found.results, [each.grid for each in made])
+    css, js = ((_TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["clean"] = report.clean
+    yield from environment.get_template("report.html").generate(
+        lab=found.lab,
+        verdict=verdict, sign=_SIGNS[verdict], headline=_headline(counts, verdict),
+        started=report.stamp(found.started_at), started_text=report.stamp(found.started_at, "%Y-%m-%d %H:%M UTC"),
+        took=_seconds(found.elapsed_s),
+        counts=[
+            ("passed", "passed", counts["passed"]), ("warned", "with a warning", counts["warned"]),
+            ("failed", "failed", counts["failed"]), ("error", "without an answer", counts["error"]),
+        ],
+        shown_counts=[("warned", "with a warning"), ("failed", "failed"), ("error", "without an answer")],
+        groups=failures.grouped(found.results), warned=failures.warned(found.results), most=_MOST_SHOWN,
+        words_of=_WORDS, typed=lambda result: failures.typed(found.lab, result),
+        picture=Markup(graph.svg(found.lab, bad=bad, style="")), has_bad_links=bool(bad),
+        grids=made, bands=_band_texts(), layers=report.by_layer(found.results),
+        css=Markup(css), css_hash=_hash(css), js=Markup(js), js_hash=_hash(js),
+        data=map(Markup, _data(found)),
+    )  # fmt: skip
+
+
+def _headline(counts: report.Counts, verdict: CheckStatus) -> str:
+    total = counts["total"]
+    match verdict:
+        case CheckStatus.PASSED:
+            return f"all {total} checks passed"
+        case CheckStatus.WARNED:
+            return f"all {total} checks passed, {counts['warned']} with a warning"
+        case CheckStatus.FAILED:
+            return f"{counts['failed']} of {total} checks failed"
+        case CheckStatus.ERROR:
+            return f"{counts['error']} of {total} checks had no answer"
+
+
+def _seconds(elapsed_s: float) -> str:
+    minutes, seconds = divmod(elapsed_s, 60)
+    return f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
+
+
+def _band_texts() -> list[str]:
+    """The legend: <1, 1-3, ..., 100 and more."""
+    limits = [f"{limit:g}" for limit in BANDS_MS]
+    between = [f"{low}-{high}" for low, high in pairwise(limits)]
+    return [f"<{limits[0]}", *between, f"≥{limits[-1]}"]
+
+
+def _hash(text: str) -> str:
+    """What a Content-Security-Policy knows an inline script or style by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Painted:
+    """A cell as the table shows it."""
+
+    style: str
+    text: str
+    words: str
+
+
+class _Matrix:
+    """A grid as the template takes it."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.network, self.names, self.caption = grid.network, grid.names, grid.caption
+        self.is_small = len(grid.names) <= _MOST_CELLS
+        self.has_many = len(grid.names) > _FEW
+
+    @property
+    def names_json(self) -> Markup:
+        """For the script that paints it."""
+        return Markup(_json(list(self.names)))
+
+    @property
+    def rows(self) -> Iterator[tuple[str, bool, list[tuple[str, _Painted | None]]]]:
+        """Each node, whether something of its row is bad, and its cells."""
+        for source in self.names:
+            cells = [(target, self.grid.cells.get((source, target))) for target in self.names]
+            is_bad = any(cell is not None and cell.is_bad for _, cell in cells)
+            yield source, is_bad, [(target, self._painted(cell) if cell else None) for target, cell in cells]
+
+    def _painted(self, cell: Cell) -> _Painted:
+        if cell.status is not CheckStatus.PASSED:
+            # Among many columns a wide cell would push the others out of sight.
+            text = cell.text if len(self.names) <= _FEW else cell.word.removeprefix("some ")
+            return _Painted(cell.status.value, text, f"{_WORDS[cell.status]}, {cell.text}")
+        return _passed(cell)
+
+
+def _passed(cell: Cell) -> _Painted:
+    if cell.rtt_ms is None:
+        return _Painted("plainly", "ok", "passed")
+    return _Painted(f"b{band(cell.rtt_ms)}", cell.text, f"{cell.text} ms")
+
+
+def _bad_places(results: Iterable[CheckResult], found: Sequence[Grid]) -> set[tuple[str, str]]:
+    """Nodes that are not as declared, and NICs that what fails has in common: not all that lost one dead node."""
+    bad = {(r.check.node, "") for r in results if not r.is_passed and r.check.kind.layer is Layer.NODES}
+    for grid in found:
+        mute, deaf, left = spread(grid)
+        alone = {name for pair in left for name in pair}
+        bad |= {(name, grid.network) for name in (*mute, *deaf, *alone)}
+    return bad
+
+
+def _data(found: Outcome) -> Iterator[str]:
+    """All results as columns of numbers into one list of words: some thirty characters per check."""
+    words: dict[str, int] = {}
+
+    def number(text: str) -> str:
+        return str(words.setdefault(text, len(words)))
+
+    columns: dict[str, Callable[[CheckResult], str]] = {
+        "layer": lambda r: r.check.kind.layer,
+        "kind": lambda r: r.check.kind,
+        "node": lambda r: r.check.node,
+        "target": lambda r: r.check.target,
+        "network": lambda r: r.check.network,
+        "address": lambda r: r.check.address,
+        "device": lambda r: r.check.device,
+        "subject": lambda r: r.check.subject,
+        "status": lambda r: r.status,
+        "detail": lambda r: report.clean(r.detail),
+    }
+    yield '{"columns":{'
+    for at, (name, value) in enumerate(columns.items()):
+        yield f'{"," if at else ""}"{name}":['
+        yield from _joined(number(value(result)) for result in found.results)
+        yield "]"
+    yield '},"rtt":['
+    yield from _joined(_rtt(result.rtt_ms) for result in found.results)
+    yield '],"texts":{'
+    yield from _texts(found.lab, found.results)
+    yield f'}},"bands":{_json(list(BANDS_MS))},"words":{_json(list(words))}}}'
+
+
+def _joined(items: Iterator[str]) -> Iterator[str]:
+    before = ""
+    while chunk := list(islice(items, _AT_ONCE)):
+        yield before + ",".join(chunk)
+        before = ","
+
+
+def _rtt(rtt_ms: float | None) -> str:
+    """Three digits that count; 0 for none."""
+    if not rtt_ms:
+        return "0"
+    return f"{round(rtt_ms, max(0, 2 - math.floor(math.log10(rtt_ms)))):g}"
+
+
+def _texts(lab: Lab, results: Sequence[CheckResult]) -> Iterator[str]:
+    """Of each result that has one: what to type, its output, its evidence."""
+    room, before = _TEXTS_MAX, ""
+    for at, result in enumerate(results):
+        if not (result.command or result.output or result.evidence):
+            continue
+        told = [report.clean(each) for each in (failures.typed(lab, result), result.output, result.evidence)]
+        if (room := room - sum(map(len, told))) < 0:
+            told = ["", "", _LEFT_OUT]
+        yield f'{before}"{at}":{_json(told)}'
+        before = ","
+
+
+def _json(value: Sequence[str] | Sequence[float]) -> str:
+    """JSON that may stand in a script element, whatever a node wrote."""
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

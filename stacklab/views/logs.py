@@ -1,0 +1,117 @@
+"""The index page of a bundle of `lab.logs`, and what is told on the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from html import escape
+from urllib.parse import quote
+
+from stacklab.workflow.logs import MARK, Bundle, Item, Written
+
+_STYLE = """
+:root { color-scheme: light dark; --fg: #1c2024; --bg: #fff; --dim: #60646c; --line: #d9d9e0; --bad: #b42318;
+  --good: #18794e; --card: #f7f7f8; --link: #0b68cb; }
+@media (prefers-color-scheme: dark) { :root { --fg: #edeef0; --bg: #111113; --dim: #b0b4ba; --line: #363a3f;
+  --bad: #ff9592; --good: #3dd68c; --card: #18191b; --link: #70b8ff; } }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 60rem; padding: 1rem; font: 16px/1.45 system-ui, sans-serif; color: var(--fg);
+  background: var(--bg); }
+h1 { font-size: 1.4rem; margin: 0 } h2 { font-size: 1.1rem; margin: 1.6rem 0 .4rem }
+p { margin: .3rem 0 } .dim { color: var(--dim) } .bad { color: var(--bad) } .good { color: var(--good) }
+a { color: var(--link); overflow-wrap: anywhere }
+nav a, .node { display: inline-block; margin: .3rem .4rem 0 0; padding: .15rem .6rem; border: 1px solid var(--line);
+  border-radius: 1rem; text-decoration: none; background: var(--card) }
+table { border-collapse: collapse; width: 100% }
+td { padding: .3rem .5rem .3rem 0; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere }
+td:last-child { text-align: right; white-space: nowrap; padding-right: 0; color: var(--dim) }
+.missing td:last-child { text-align: left; white-space: normal; color: var(--bad) }
+@media (max-width: 36rem) { td { display: block; border: 0; padding: 0 } td:first-child { border-top: 1px solid
+  var(--line); padding-top: .4rem } td:last-child { text-align: left; padding-bottom: .4rem } }
+"""
+_NOTHING = '<p class="bad">nothing could be had</p>'
+_FIRST = ("events.log", "console/", "journal.txt", "units.txt", "dmesg.txt")
+
+
+def index(bundle: Bundle) -> str:
+    """The page: what could not be had on top, then every file with a link, by section."""
+    taken = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(bundle.taken_at))
+    sections = list(dict.fromkeys(item.section for item in bundle.items))
+    had = [item for item in bundle.items if not item.why_not]
+    parts = [
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{MARK}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>logs of {escape(bundle.lab)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>Logs of lab {escape(bundle.lab)}</h1>",
+        f'<p class="dim">collected {taken}: {len(had)} files, {_size(sum(item.size for item in had))}; '
+        "passwords and keys are masked</p>",
+        *_states(bundle),
+        "<nav>",
+        *(f'<a href="#{_anchor(name)}">{escape(_heading(name))}</a>' for name in sections),
+        "</nav>",
+        *_missing(bundle),
+    ]
+    for name in sections:
+        items = [item for item in had if item.section == name]
+        parts.append(f'<h2 id="{_anchor(name)}">{escape(_heading(name))}</h2>')
+        parts += ["<table>", *map(_row, _sorted(items)), "</table>"] if items else [_NOTHING]
+    return "\n".join([*parts, "</body></html>", ""])
+
+
+def summary(written: Written) -> Iterator[str]:
+    """What the terminal tells: where it is, how much, and what is missing."""
+    had = [item for item in written.bundle.items if not item.why_not]
+    size = _size(sum(item.size for item in had))
+    first = "" if written.path.name.endswith("gz") else "/index.html"
+    yield f"{written.path}{first}: {len(had)} files, {size}; passwords and keys are masked"
+    for item in written.bundle.missing:
+        yield f"not had: {item.path}: {item.why_not}"
+
+
+def _states(bundle: Bundle) -> Iterator[str]:
+    if not bundle.states:
+        yield '<p class="bad">what the nodes do is not known: libvirtd did not tell</p>'
+        return
+    yield "<p>"
+    for name, state in bundle.states.items():
+        kind = "good" if state == "running" else "bad"
+        yield f'<span class="node">{escape(name)} <b class="{kind}">{escape(state)}</b></span>'
+    yield "</p>"
+
+
+def _missing(bundle: Bundle) -> Iterator[str]:
+    if not bundle.missing:
+        return
+    yield '<h2>Could not be had</h2><table class="missing">'
+    for item in bundle.missing:
+        what = f"{escape(item.path)}<br><span class=dim>{escape(item.title)}</span>"
+        yield f"<tr><td>{what}</td><td>{escape(item.why_not)}</td></tr>"
+    yield "</table>"
+
+
+def _row(item: Item) -> str:
+    link = f'<a href="{escape(quote(item.path))}">{escape(item.path.partition("/")[2])}</a>'
+    return f"<tr><td>{link}</td><td>{escape(item.title)}</td><td>{_size(item.size)}</td></tr>"
+
+
+def _sorted(items: list[Item]) -> list[Item]:
+    """What is looked at first stands first; the rest as it was collected."""
+
+    def rank(item: Item) -> int:
+        return next((at for at, word in enumerate(_FIRST) if word in item.path), len(_FIRST))
+
+    return sorted(items, key=rank)
+
+
+def _heading(section: str) -> str:
+    return {"host": "This host", "answers": "Answer files"}.get(section, f"Node {section}")
+
+
+def _anchor(section: str) -> str:
+    return "s-" + escape(quote(section))
+
+
+def _size(size: int) -> str:
+    if size < 1024:
+        return f"{size} B"
+    return f"{size / 1024:.0f} KiB" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f} MiB"

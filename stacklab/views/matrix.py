@@ -1,0 +1,226 @@
+"""A lab's checks on a terminal: who reaches whom, the layers with counts, what did not pass and what to type.
+
+Readable at 80 columns: a matrix takes the widest form that fits, and one of many nodes
+is only what fails of it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from stacklab.checks import report
+from stacklab.checks.result import CheckResult, CheckStatus
+from stacklab.model import Lab
+from stacklab.views import failures
+from stacklab.views.failures import Group
+from stacklab.views.heat import Cell, Grid, grids, spread
+
+STATUS_STYLE = {
+    CheckStatus.PASSED: "green",
+    CheckStatus.WARNED: "yellow",
+    CheckStatus.FAILED: "red",
+    CheckStatus.ERROR: "magenta",
+}
+_MOST_NODES = 20  # in a matrix with a row for each
+_MOST_ROWS = 20  # of what fails
+_MOST_GROUPS = 20
+_MOST_LINES = 12  # of an output or an evidence
+_NAME_MAX = 16
+_INDENT = 10
+_CHARS = {CheckStatus.PASSED: ".", CheckStatus.WARNED: "w", CheckStatus.FAILED: "X", CheckStatus.ERROR: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How wide a matrix is drawn: numbers for names, shorter texts in the cells."""
+
+    has_numbers: bool
+    cell: Callable[[Cell], str]
+
+
+def _worded(cell: Cell) -> str:
+    return cell.word.partition(" ")[0] if cell.word else _narrow(cell)
+
+
+def _narrow(cell: Cell) -> str:
+    if cell.rtt_ms is None or cell.is_bad:
+        return _CHARS[cell.status] if cell.word or cell.is_bad else ""
+    return f"{cell.rtt_ms:.1f}" if cell.rtt_ms < 9.95 else f"{cell.rtt_ms:.0f}"
+
+
+def _tight(cell: Cell) -> str:
+    if cell.rtt_ms is None or cell.is_bad:
+        return _narrow(cell)
+    return "<1" if cell.rtt_ms < 1 else f"{cell.rtt_ms:.0f}" if cell.rtt_ms < 99.5 else "++"
+
+
+_FORMS = (
+    _Form(False, lambda cell: cell.text or "ok"), _Form(True, _worded), _Form(True, _narrow), _Form(True, _tight),
+)  # fmt: skip
+
+
+def shown(lab: Lab, results: Sequence[CheckResult], width: int) -> list[Text]:
+    """All of it, paragraph by paragraph."""
+    made = [line for grid in grids(lab, results) for line in (*matrix(grid, width), Text())]
+    made += [*layers(results), *problems(lab, results, width)]
+    return made
+
+
+def matrix(grid: Grid, width: int) -> list[Text]:
+    """One network: a caption, then a row for each node; of many nodes only what fails."""
+    caption = Text(grid.caption, "bold")
+    if len(grid.names) > _MOST_NODES:
+        return [caption, *_compact(grid, width)]
+    for form in _FORMS:
+        lines = _rows(grid, form)
+        if _width(lines) <= width:
+            return [caption, *lines]
+    return [caption, *_compact(grid, width)]
+
+
+def _width(lines: Sequence[Text]) -> int:
+    return max(line.cell_len for line in lines)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME_MAX else name[: _NAME_MAX - 1] + "…"
+
+
+def _rows(grid: Grid, form: _Form) -> list[Text]:
+    """The matrix in one of its forms; the slowest way has a star."""
+    numbers = [str(number) for number in range(1, len(grid.names) + 1)]
+    header = numbers if form.has_numbers else list(grid.names)
+    labels = [f"{n:>2} {_short(name)}" for n, name in zip(numbers, grid.names, strict=True)]
+    if not form.has_numbers:
+        labels = list(grid.names)
+    left = max(map(len, [*labels, "from"]))
+    cells = [[_in_cell(grid, form, (source, target)) for target in grid.names] for source in grid.names]
+    widths = [max(len(name), *(row[at].cell_len for row in cells)) for at, name in enumerate(header)]
+    gap = 1 if form.has_numbers else 2
+    heads = "".join(" " * gap + name.rjust(wide) for name, wide in zip(header, widths, strict=True))
+    lines = [Text("from".ljust(left) + heads, "dim")]
+    for label, row in zip(labels, cells, strict=True):
+        line = Text(label.ljust(left))
+        for cell, wide in zip(row, widths, strict=True):
+            line.append(" " * (gap + wide - cell.cell_len)).append_text(cell)
+        lines.append(line)
+    return lines
+
+
+def _in_cell(grid: Grid, form: _Form, pair: tuple[str, str]) -> Text:
+    if pair[0] == pair[1]:
+        return Text("-", "dim")
+    cell = grid.cells.get(pair)
+    if cell is None:
+        return Text("")
+    if cell.status is not CheckStatus.PASSED:
+        return Text(form.cell(cell), f"bold {STATUS_STYLE[cell.status]}")
+    if pair == grid.slowest:
+        return Text(form.cell(cell) + "*", "bold")
+    return Text(form.cell(cell))
+
+
+def _compact(grid: Grid, width: int) -> Iterator[Text]:
+    """What fails between many nodes: a character per cell where a row of them fits, words where not."""
+    if not grid.bad:
+        return
+    mute, deaf, left = spread(grid)
+    for names, words in ((mute, "reach nobody"), (deaf, "are reached by nobody")):
+        if names:
+            yield Text(f"  {words}: ", "red").append(_listed(names, width - len(words) - 4))
+    rows = [name for name in grid.names if any(source == name for source, _ in left)]
+    columns = [name for name in grid.names if name not in deaf]
+    label = max((len(_short(name)) for name in rows), default=0) + 2
+    if rows and label + len(columns) <= width:
+        yield Text(" " * label + "".join(_digit(grid, name) for name in columns), "dim")
+    for source in rows[:_MOST_ROWS]:
+        if label + len(columns) <= width:
+            line = Text(_short(source).ljust(label))
+            for target in columns:
+                cell = grid.cells.get((source, target))
+                char = "-" if source == target else " " if cell is None else _CHARS[cell.status]
+                line.append(char, f"bold {STATUS_STYLE[cell.status]}" if cell and char != "." else "dim")
+            yield line
+        else:
+            bad = [f"{target} {grid.cells[source, target].text}" for at, target in left if at == source]
+            head = f"  {_short(source)} -> "
+            yield Text(head, "red").append(_listed(bad, width - len(head)))
+    if len(rows) > _MOST_ROWS:
+        yield Text(f"  and {len(rows) - _MOST_ROWS} more nodes (all of them: --html FILE, --json FILE)", "dim")
+
+
+def _digit(grid: Grid, name: str) -> str:
+    """The last digit of a node's number, every tenth a bar to count by."""
+    number = grid.names.index(name) + 1
+    return "|" if number % 10 == 0 else str(number % 10)
+
+
+def _listed(words: Sequence[str], width: int) -> str:
+    """As many as fit, and how many more there are."""
+    line = ""
+    for at, word in enumerate(words):
+        more = f" and {len(words) - at - 1} more" if at + 1 < len(words) else ""
+        longer = f"{line}, {word}" if line else word
+        if line and len(longer) + len(more) > width:
+            return f"{line} and {len(words) - at} more"
+        line = longer
+    return line
+
+
+def layers(results: Sequence[CheckResult]) -> list[Text]:
+    """How many checks of each layer came out how."""
+    lines = []
+    for layer, counts in report.by_layer(results).items():
+        line = Text(f"{layer:<12}").append(f"{counts['passed'] + counts['warned']:>6} of {counts['total']} passed")
+        for key, words in (("warned", "with a warning"), ("failed", "failed"), ("error", "without an answer")):
+            if count := counts[key]:  # type: ignore[literal-required]
+                line.append(", ").append(f"{count} {words}", STATUS_STYLE[CheckStatus(key)])
+        lines.append(line)
+    return lines
+
+
+def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[Text]:
+    """What did not pass, each with its cause and what to type; warnings after it, apart."""
+    found = ((failures.grouped(results), "did not pass"), (failures.warned(results), "warnings"))
+    for groups, title in found:
+        if groups:
+            yield Text()
+            yield Text(title, "bold")
+        for group in groups[:_MOST_GROUPS]:
+            yield from _group(lab, group, width)
+        if len(groups) > _MOST_GROUPS:
+            yield Text(f"and {len(groups) - _MOST_GROUPS} more (all of them: --html FILE, --json FILE)", "dim")
+
+
+def _group(lab: Lab, group: Group, width: int) -> Iterator[Text]:
+    result = group.first
+    head = "no answer" if result.status is CheckStatus.ERROR else str(result.status)
+    title, *further = textwrap.wrap(report.clean(group.title), max(width - _INDENT, 20)) or [""]
+    yield Text(f"{head:<{_INDENT}}", STATUS_STYLE[result.status]).append(title, "bold")
+    yield from _indented("", [*further, *_wrapped(result.detail, width)], "")
+    if result.command:
+        # One line, which the terminal may wrap: it is to be copied.
+        yield from _indented("$ ", failures.typed(lab, result).splitlines(), "cyan")
+    for text in (result.output, result.evidence):
+        if text.strip() and text.strip() != result.detail.strip():
+            yield from _indented("| ", _cut(_wrapped(text, width)), "dim")
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines = (line.expandtabs().rstrip() for line in report.clean(text).splitlines())
+    return [part for line in lines for part in textwrap.wrap(line, max(width - _INDENT - 2, 20))]
+
+
+def _indented(mark: str, lines: Sequence[str], style: str) -> Iterator[Text]:
+    for line in lines:
+        yield Text(" " * _INDENT + mark + line, style, no_wrap=True, overflow="ignore")
+
+
+def _cut(lines: Sequence[str]) -> Sequence[str]:
+    if len(lines) <= _MOST_LINES:
+        return lines
+    return [*lines[: _MOST_LINES - 1], f"... {len(lines) - _MOST_LINES + 1} more lines"]

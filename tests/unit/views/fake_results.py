@@ -1,0 +1,114 @@
+"""Results of a check run without one: what each kind of trouble looks like, on a lab of any size."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
+from stacklab.model import Lab
+from stacklab.workflow.checking import Outcome
+from tests.unit.checks.fake_lab import make_lab
+
+_STEAL = "document.title='owned'"
+HOSTILE = f'</script><script>{_STEAL}</script><img src=x onerror="{_STEAL}">&amp; <!--<script \u202e'
+AT = 1_795_170_600.0  # 2026-11-20 10:30 UTC
+_OF_NODES = [CheckKind.STATE, CheckKind.LOGIN, CheckKind.HOSTNAME, CheckKind.DISK, CheckKind.NIC, CheckKind.CLOCK]
+_OF_PAIRS = [CheckKind.PING, CheckKind.MTU, CheckKind.SOURCE, CheckKind.PORT, CheckKind.NAME, CheckKind.SSH]
+Spoil = Callable[[CheckResult], CheckResult]
+
+
+def passed(check: Check) -> CheckResult:
+    """A result of a healthy node; round trips differ, and are the same in each run."""
+    if check.kind is CheckKind.PING:
+        rtt = (0.3, 0.55, 0.8, 1.4, 2.6, 4.9, 12.0)[sum(map(ord, check.node + check.address)) % 7]
+        return CheckResult(check=check, status=CheckStatus.PASSED, detail=f"{rtt:.1f} ms", rtt_ms=rtt)
+    return CheckResult(check=check, status=CheckStatus.PASSED, detail="fine", elapsed_s=0.25)
+
+
+def expected(lab: Lab) -> Iterator[Check]:
+    """Checks of nodes, of each pair on each network, and one of the host."""
+    for node in lab.nodes:
+        for kind in _OF_NODES:
+            address = str(node.access.address.ip) if kind is CheckKind.LOGIN else ""
+            yield Check(kind=kind, node=node.name, target=node.name, network=node.access.network, address=address)
+        for nic in node.nics:
+            for peer, theirs in lab.members(nic.network):
+                for kind in _OF_PAIRS if peer is not node else []:
+                    yield Check(
+                        kind=kind, node=node.name, target=peer.name, network=nic.network,
+                        address=str(theirs.address.ip), device=nic.device,
+                    )  # fmt: skip
+    yield Check(kind=CheckKind.HOST_APART, node=HOST, network=lab.networks[-1].name)
+
+
+def ran(lab: Lab | None = None, spoil: Spoil = lambda result: result) -> Outcome:
+    """A whole run."""
+    lab = lab or make_lab()
+    results = tuple(spoil(passed(check)) for check in expected(lab))
+    return Outcome(lab=lab, results=results, started_at=AT, elapsed_s=4.25)
+
+
+def is_way(result: CheckResult, source: str, target: str, network: str, kind: CheckKind) -> bool:
+    """Whether it is about that way."""
+    check = result.check
+    return (check.kind, check.node, check.target, check.network) == (kind, source, target, network)
+
+
+def failed(result: CheckResult, detail: str, **more: object) -> CheckResult:
+    """The same check, failed."""
+    with_all = {"status": CheckStatus.FAILED, "detail": detail, "rtt_ms": None, **more}
+    return dataclasses.replace(result, **with_all)  # type: ignore[arg-type]
+
+
+def of_each_kind(result: CheckResult) -> CheckResult:
+    """A lost way, one that loses some, an MTU, a refusal, a hostile node, no answer, a warning."""
+    check = result.check
+    if is_way(result, "controller", "compute1", "net1", CheckKind.PING):
+        evidence = "route  10.20.0.12 dev eth1 src 10.20.0.11\narp    10.20.0.12 dev eth1 FAILED\nhost   vnet5 is up"
+        command = "fping -C 3 10.20.0.12"
+        output = "10.20.0.12 : - - -"
+        return failed(result, "no reply to 3 pings", command=command, output=output, evidence=evidence)
+    if is_way(result, "controller", "compute2", "net0", CheckKind.PING):
+        return failed(result, "2 replies to 3 pings", rtt_ms=41.5, command="fping -C 3 10.10.0.13")
+    if is_way(result, "compute1", "compute2", "net1", CheckKind.MTU):
+        return failed(result, "1500 bytes do not get through whole", command="ping -M do -s 1472 10.20.0.13")
+    if is_way(result, "compute2", "compute1", "net0", CheckKind.SSH):
+        command = f"ssh stack@compute1 'echo {HOSTILE}'"
+        return failed(result, f"refused {HOSTILE}", command=command, output=HOSTILE, evidence=HOSTILE)
+    if check.node == "compute2" and check.kind in (CheckKind.CLOCK, CheckKind.NIC, CheckKind.DISK):
+        detail = "not reached: Connection timed out"
+        return dataclasses.replace(result, status=CheckStatus.ERROR, detail=detail)
+    if check.node == "compute1" and check.kind is CheckKind.DISK:
+        output = "/dev/vda1  48G  44G  3G  94% /"
+        detail = "the root file system is 94% full"
+        return dataclasses.replace(
+            result, status=CheckStatus.WARNED, detail=detail, command="df -h /", output=output
+        )
+    return result
+
+
+def off(name: str) -> Spoil:
+    """A node that is off: others lose it, and nothing of its own is tried."""
+
+    def spoil(result: CheckResult) -> CheckResult:
+        check = result.check
+        if check.node == name:
+            if check.kind is CheckKind.STATE:
+                return failed(result, "is off", command=f"virsh domstate --reason trio_{name}")
+            if check.kind is CheckKind.LOGIN:
+                return failed(result, "the node is off")
+            return dataclasses.replace(
+                result, status=CheckStatus.ERROR, detail="not reached: the node is off", rtt_ms=None
+            )
+        if check.target == name and check.kind in (CheckKind.PING, CheckKind.SSH):
+            return failed(result, "no reply to 3 pings" if check.kind is CheckKind.PING else "no route to host")
+        return result
+
+    return spoil
+
+
+def many(count: int) -> Lab:
+    """A lab of that many nodes."""
+    names = (f"compute{number}" for number in range(1, count))
+    return make_lab(nodes=("controller", *names), cidrs=("10.10.0.0/16", "10.20.0.0/16"))

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.views import checks
+from stacklab.workflow.checking import Outcome
+from tests.unit.checks.fake_lab import make_lab
+
+PASSED, FAILED = CheckStatus.PASSED, CheckStatus.FAILED
+
+
+def rounds(*each: tuple[CheckStatus, CheckStatus]) -> list[Outcome]:
+    """Two checks, every 10 s."""
+    made = []
+    for number, statuses in enumerate(each):
+        results = tuple(
+            CheckResult(check=Check(kind=CheckKind.HOSTNAME, node=node), status=status, detail="so")
+            for node, status in zip(("one", "two"), statuses, strict=True)
+        )
+        made.append(Outcome(lab=make_lab(), results=results, started_at=1000.0 + 10 * number, elapsed_s=0.0))
+    return made
+
+
+def told(*each: tuple[CheckStatus, CheckStatus]) -> list[str]:
+    return [line.partition(" ")[2] for line in checks.changes(rounds(*each))]
+
+
+def test_what_stays_as_it_is_is_told_once() -> None:
+    assert told((PASSED, PASSED), (PASSED, PASSED)) == ["2 of 2 checks passed"]
+
+
+def test_what_fails_at_first_is_told() -> None:
+    assert told((PASSED, FAILED)) == ["failed: two: hostname: so", "1 of 2 checks passed"]
+
+
+def test_what_changes_is_told_with_how_long_it_was_otherwise() -> None:
+    assert told((PASSED, PASSED), (PASSED, FAILED), (PASSED, FAILED), (PASSED, PASSED)) == [
+        "2 of 2 checks passed",
+        "failed: two: hostname: so (was passed for 10 s)",
+        "1 of 2 checks passed",
+        "passed: two: hostname: so (was failed for 20 s)",
+        "2 of 2 checks passed",
+    ]

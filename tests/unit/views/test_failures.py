@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import dataclasses
+
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
+from stacklab.views import failures
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.views.fake_results import many, of_each_kind, off, ran
+
+
+def test_causes_stand_before_effects_and_failures_before_what_had_no_answer() -> None:
+    groups = failures.grouped(ran(many(6), off("compute2")).results)
+    told = [(group.first.status.value, group.first.check.kind.value, len(group.results)) for group in groups]
+    assert told == [
+        ("failed", "state", 1), ("failed", "login", 1), ("failed", "ping", 5), ("failed", "ssh", 5),
+        ("failed", "ping", 5), ("failed", "ssh", 5), ("error", "hostname", 64),
+    ]  # fmt: skip
+
+
+def test_a_few_alike_are_told_each_on_its_own() -> None:
+    groups = failures.grouped(ran(many(4), off("compute2")).results)
+    assert [len(group.results) for group in groups if group.first.check.kind is CheckKind.PING] == [1] * 6
+
+
+def test_every_bad_result_is_in_one_group() -> None:
+    for found in (ran(many(6), off("compute2")), ran(spoil=of_each_kind)):
+        listed = [result for group in failures.grouped(found.results) for result in group.results]
+        assert sorted(map(id, listed)) == sorted(id(result) for result in found.results if not result.is_passed)
+
+
+def test_a_group_names_some_of_its_nodes() -> None:
+    titles = [group.title for group in failures.grouped(ran(many(12), off("compute2")).results)]
+    assert titles[2] == (
+        "11 nodes -> compute2 10.10.0.13 (net0): ping: from controller eth0, compute1 eth0, compute3 eth0, "
+        "compute4 eth0, compute5 eth0, compute6 eth0 and 5 more"
+    )
+    assert titles[-1] == "compute2: 136 checks (hostname, disk, nic, clock, ping, mtu, source, port, name, ssh)"
+
+
+def result(kind: CheckKind, command: str, node: str = "compute1") -> CheckResult:
+    return CheckResult(check=Check(kind=kind, node=node), status=CheckStatus.FAILED, detail="x", command=command)
+
+
+def test_what_to_type_is_typed_on_this_host() -> None:
+    lab = make_lab()
+    said = failures.typed(lab, result(CheckKind.DISK, "df -h | grep '/$'"))
+    assert said == "./invoke lab.exec trio --node compute1 -- 'df -h | grep '\"'\"'/$'\"'\"''"
+    assert failures.typed(lab, result(CheckKind.STATE, "virsh domstate x")) == "virsh domstate x"
+    assert failures.typed(lab, result(CheckKind.HOST_APART, "ping x", node=HOST)) == "ping x"
+    assert failures.typed(lab, result(CheckKind.DISK, "")) == ""
+
+
+def test_a_warning_of_several_nodes_is_told_once() -> None:
+    results = [
+        CheckResult(
+            check=Check(kind=CheckKind.REACH, node=node, subject="git.example.org:443"),
+            status=CheckStatus.WARNED,
+            detail=f"neither the host nor {node} reaches git.example.org:443",
+        )
+        for node in ("one", "two", "three")
+    ]
+    (group,) = failures.warned(results)
+    assert group.title == "3 nodes: reach git.example.org:443: from one, two, three"
+    assert len(failures.warned([*results, dataclasses.replace(results[0], detail="slow")])) == 2
