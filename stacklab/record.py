@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from stacklab.model import Lab
 from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
 
 _VERSION = 1
+_MOMENTS = ("expires_at", "answered_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,8 @@ class LabRecord:
     passed_over: Mapping[str, str] = field(default_factory=dict)  # preferred image -> why it was not taken
     nodes: tuple[NodeRecord, ...]
     networks: tuple[NetworkRecord, ...]
+    expires_at: float | None = None  # when lab.reap may destroy it; None: never
+    answered_at: float | None = None  # when lab.up last saw all nodes answer
 
     def node(self, name: str) -> NodeRecord | None:
         """What is recorded of a node, if anything is."""
@@ -116,6 +120,9 @@ def read(paths: LabPaths) -> LabRecord | None:
             for node in data.pop("nodes")
         )
         networks = tuple(NetworkRecord(**network) for network in data.pop("networks"))
+        for moment in _MOMENTS:
+            if not _is_moment(data.get(moment)):
+                raise ValueError(f"{moment} is {data[moment]!r}")
         return LabRecord(**{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks})
     except FileNotFoundError:
         return None
@@ -131,9 +138,19 @@ def read(paths: LabPaths) -> LabRecord | None:
         ) from error
 
 
+def _is_moment(value: object) -> bool:
+    """Whether it is None, or a time that can be reckoned with: JSON has NaN, and what destroys by it must not guess."""
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def write(paths: LabPaths, record: LabRecord) -> None:
     """Keep a record; the whole of it or, after a crash, the one before."""
     data = {"version": _VERSION, **dataclasses.asdict(record)}
+    for moment in _MOMENTS:
+        if data[moment] is None:
+            del data[moment]  # a checkout from before there was one can read it
     # It holds no secret, and whoever uses this host has to see what is taken: 0644.
     files.write(paths.record, json.dumps(data, indent=2, default=str) + "\n")
 

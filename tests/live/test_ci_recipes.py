@@ -1,0 +1,87 @@
+"""The workflow files of docs/ci, run as a runner would: every step in its shell, with and without a failure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from stacklab.paths import PROJECT
+from tests import ci_recipes
+from tests.ci_recipes import Job
+from tests.live.conftest import HOME, Stacklab, left_of
+
+pytestmark = pytest.mark.live
+
+LAB = "mini-2node"
+SABOTAGE = f"./invoke lab.exec {LAB} --node node2 -- sudo hostname somebody-else"
+
+
+@pytest.fixture(scope="module")
+def image(stacklab: Stacklab) -> None:
+    stacklab.ok("image.build", "debian-12")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Where the job runs: ./invoke is ours, what it installs is there already."""
+    for name, text in (("invoke", f'exec {PROJECT}/invoke "$@"'), ("bin/apt-get", "exit 0")):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    return tmp_path
+
+
+def play(job: Job, checkout: Path, *, sabotage: str = "") -> int:
+    """Run a job; the exit code is that of its first step that failed. Skips what a runner would skip."""
+    failed = 0
+    for step in job.steps:
+        if not (step.when == "always" or (step.when == "on_failure") == bool(failed)):
+            continue
+        lines = [f"{line}\n{sabotage}" if "./invoke lab.up" in line else line for line in step.shell.splitlines()]
+        environment = {
+            **os.environ, **job.environment, "STACKLAB_HOME": str(HOME), "CI_PROJECT_DIR": str(checkout),
+            "CI_JOB_STATUS": "failed" if failed else "success", "PATH": f"{checkout}/bin:{os.environ['PATH']}",
+        }  # fmt: skip
+        argv = ("bash", "-eo", "pipefail", "-c", "\n".join(lines))
+        run = subprocess.run(argv, cwd=checkout, env=environment, capture_output=True, text=True, timeout=900)
+        print(f"## {job}: {step.name} -> {run.returncode}\n{run.stdout[-3000:]}{run.stderr[-3000:]}")
+        failed = failed or (run.returncode if run.returncode not in job.ok_codes else 0)
+    return failed
+
+
+@pytest.mark.parametrize("job", ci_recipes.jobs(), ids=str)
+def test_a_job_that_passes_leaves_reports_and_nothing_else(
+    stacklab: Stacklab, image: None, job: Job, checkout: Path
+) -> None:
+    assert play(job, checkout) == 0
+    assert {path.name for path in (checkout / "reports").iterdir()} == {"checks.html", "checks.json", "checks.xml"}
+    suite = ET.parse(checkout / "reports" / "checks.xml").getroot().find("testsuite")
+    assert suite is not None
+    assert suite.get("failures") == "0"
+    assert left_of(LAB) == []
+
+
+@pytest.mark.parametrize("job", ci_recipes.jobs(), ids=str)
+def test_a_job_whose_check_fails_leaves_reports_and_logs_and_nothing_else(
+    stacklab: Stacklab, image: None, job: Job, checkout: Path
+) -> None:
+    assert play(job, checkout, sabotage=SABOTAGE) == 5
+    cases = ET.parse(checkout / "reports" / "checks.xml").iter("testcase")
+    failed = [case.get("name") for case in cases if case.find("failure") is not None]
+    assert any("node2" in str(name) and "hostname" in str(name) for name in failed)
+    assert any((checkout / "reports" / "logs").rglob("*"))
+    assert left_of(LAB) == []
+
+
+def test_a_job_that_crashed_is_reaped_by_the_next(stacklab: Stacklab, image: None) -> None:
+    stacklab.ok("lab.up", LAB, "--ttl", "1s", "--no-checks")
+    assert "mini-2node" in stacklab.ok("lab.reap", "--dry-run").out
+    assert stacklab.states(LAB) == {"node1": "running", "node2": "running"}
+    assert "destroyed" in stacklab.ok("lab.reap").out
+    assert left_of(LAB) == []
+    stacklab.ok("lab.reap")
