@@ -6,38 +6,18 @@ Heavy modules are imported where they are used: this file is read at every TAB.
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from invoke import Collection
-
-from stacklab import cli, errors, spec
+from stacklab import cli, spec
 from stacklab.cli import load, session, show, show_json
 from stacklab.paths import PROJECT
 
 logging.getLogger("vagrant").addHandler(logging.NullHandler())  # python-vagrant: preflight tells it better
 
 LABS = PROJECT / "labs"
-HELP = {
-    "name": "what it is about: a lab's name is that of its file in labs/, without .yaml",
-    "json": "machine-readable, on stdout (lab.check: into this file)",
-    "junit": "write the results to this file as JUnit XML",
-    "node": "one node; if left out: the controller, or (exec, render) all",
-    "out": "write it there (answers.render: a directory, DIR/NODE/PATH, 0600)",
-    "format": "svg, mermaid or dot",
-    "release": "the release that hand-written files are for; if left out: what they say themselves, or the newest",
-    "checks": "--no-checks returns when the nodes answer, without checking them",
-    "force": "build it anew, with today's packages",
-    "rest of validate": "spec files; if left out: all of labs/",
-    "rest of answers_lint": "files, or names of labs",
-    "rest of answers_releases": "installers: contrail, opensdn, devstack, packstack, kolla",
-    "rest of exec_": "the command stands behind `--`",
-    "follow": "keep printing what comes (Ctrl-C ends it)",
-    "interactive": "a login on the serial line instead of what was printed so far",
-}
-lab_task = cli.lab_task(HELP)
+lab_task = cli.lab_task
 
 
 @lab_task
@@ -96,14 +76,14 @@ def plan(_c: Any, name: str) -> None:
 
 
 @lab_task
-def up(_c: Any, name: str, checks: bool = True) -> None:
+def up(_c: Any, name: str, checks: bool = True, ttl: str = "") -> None:
     """Bring a lab up, or what is missing of it, and check it."""
     from stacklab.views import tables
-    from stacklab.workflow import up
+    from stacklab.workflow import reap, up
 
-    lab = load(spec.find(name, LABS))
+    lab, ttl_s = load(spec.find(name, LABS)), reap.ttl_s(ttl)
     with session(f"lab.up {name}") as context:
-        outcome = up.up(context, lab, checks=checks)
+        outcome = up.up(context, lab, checks=checks, ttl_s=ttl_s)
     show(*tables.outcome(outcome, context.progress.timings))
 
 
@@ -134,16 +114,61 @@ def status(_c: Any, rest: list[str] | None = None, json: bool = False) -> None:
 
 
 @lab_task
-def check(_c: Any, name: str, json: str = "", junit: str = "") -> None:
-    """Prove that a running lab is what its spec says; exit code 5 if anything fails."""
-    from stacklab.views import tables
-    from stacklab.workflow import life
+def check(
+    _c: Any, name: str, layer: str = "", node: str = "", network: str = "", wait: str = "", watch: bool = False,
+    expect: bool = False, json: str = "", junit: str = "", html: str = "",
+) -> None:  # fmt: skip
+    """Prove that a running lab is what its spec says; exit code 5: failed, 6: no answer, 7: warnings."""
+    from stacklab.views import checks as views
+    from stacklab.workflow import checking
 
+    reports = views.Reports(json=json, junit=junit, html=html)
+    reports.check_writable()
     with session(f"lab.check {name}") as context:
-        lab, results = life.check(context, name)
-    life.write_reports(lab, results, json=json, junit=junit)
-    show(*tables.checks(lab, results))
-    life.raise_for_checks(lab, results)
+        wish = checking.wish(context, name, layers=layer, nodes=node, networks=network, wait=wait, expect=expect)
+        if watch:
+            views.watch(checking.watch(context, wish))
+        found = checking.run(context, wish)
+    show(*views.outcome(found))
+    reports.conclude(found)
+
+
+@lab_task
+def fault(_c: Any, name: str, rest: list[str] | None = None, undo: bool = False) -> None:
+    """Make something fail: link-down NODE NIC, unplug NODE NIC, pause NODE, power-off NODE, partition NETWORK NODES."""
+    from stacklab.workflow import faults
+    from stacklab.workflow.context import running_lab
+
+    with session(f"lab.fault {name}") as context:
+        lab, paths = running_lab(context, name)
+        if undo:
+            print("\n".join(f"undone: {each}" for each in faults.undo(context, lab, paths, rest or ())) or "no fault")
+        elif rest:
+            print(f"made: {faults.apply(context, lab, paths, faults.parse(lab, rest))}")
+        else:
+            print("\n".join(map(str, faults.listed(paths))) or "no fault")
+
+
+@lab_task
+def logs(_c: Any, name: str, out: str = "") -> None:
+    """Collect what this host and the nodes know, secrets masked, with an index page."""
+    from stacklab.views import logs as views
+    from stacklab.workflow import logs
+
+    with session(f"lab.logs {name}") as context:
+        written = logs.collect(context, name, out, index=views.index)
+    print("\n".join(views.summary(written)))
+
+
+@lab_task
+def reap(_c: Any, dry_run: bool = False) -> None:
+    """Destroy the labs that are past their time (lab.up --ttl)."""
+    from stacklab.workflow import reap
+
+    with session("lab.reap") as context:
+        found = reap.reap(context, dry_run=dry_run)
+    print("\n".join(f"{each.lab}: {each.fate}, {each.detail}" for each in found) or "no lab has a time to live")
+    reap.raise_for(found)
 
 
 @lab_task
@@ -161,11 +186,7 @@ def exec_(_c: Any, name: str, rest: list[str] | None = None, node: str = "") -> 
     from stacklab.views import output
     from stacklab.workflow import life
 
-    # Not invoke's remainder: it has lost which words belong together.
-    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-    if rest or not words:
-        line = shlex.join([*(rest or ()), *words]) or "uptime"
-        raise errors.LabError("no command given behind `--`", hint=f"./invoke lab.exec {name} -- {line}")
+    words = cli.command_line(f"./invoke lab.exec {name}", rest or ())
     with session() as context:
         results = life.execute(context, name, words, [node] if node else [])
     output.by_node(results)
@@ -340,7 +361,7 @@ def answers_releases(_c: Any, rest: list[str] | None = None) -> None:
 
 
 @lab_task
-def test_(_c: Any, live: bool = True) -> None:
+def test_all(_c: Any, live: bool = True) -> None:
     """Lint, types, every test, and a live run with real VMs (--no-live leaves that out)."""
     from stacklab.workflow import testing
 
@@ -366,32 +387,16 @@ def bench_up(_c: Any, name: str = "contrail-3node") -> None:
     show(tables.table(("what", "seconds", "ratio", "wanted"), rows))
 
 
-def _collection(**tasks: Any) -> Collection:
-    made = Collection()
-    for name, task in tasks.items():
-        made.add_task(task, name=name.rstrip("_"))
-    return made
+@lab_task
+def bench_check(_c: Any, out: str = "reports/bench-check.svg") -> None:
+    """Measure what a check costs the host, for 3 to 200 simulated nodes; --out FILE is a drawing of it."""
+    from stacklab.views import plot
+    from stacklab.workflow import bench_check
+
+    found = list(bench_check.measure())
+    show(plot.costs(found))
+    plot.write(found, Path(out))
 
 
-ns = _collection(doctor=doctor)
-tests = _collection(all_=test_, consumers=test_consumers)
-tests.default = "all"
-ns.add_collection(tests, name="test")
-ns.add_collection(
-    _collection(
-        render=answers_render, steps=answers_steps, diff=answers_diff, push=answers_push, lint=answers_lint,
-        rules=answers_rules, releases=answers_releases,
-    ),
-    name="answers",
-)
-ns.add_collection(
-    _collection(
-        list_=list_, show=show_, graph=graph, validate=validate, plan=plan, up=up, status=status, check=check, ssh=ssh,
-        exec_=exec_, console=console, down=down, destroy=destroy, rebuild=rebuild,
-    ),
-    name="lab",
-)  # fmt: skip
-ns.add_collection(
-    _collection(build=image_build, list_=image_list, verify=image_verify, prune=image_prune), name="image"
-)
-ns.add_collection(_collection(up=bench_up), name="bench")
+# A task's name says where it belongs: answers_diff is answers.diff; without a group it is the lab's.
+ns = cli.collection(vars(), groups=("answers", "bench", "image", "test"), others="lab", top=("doctor",))

@@ -11,12 +11,12 @@ import json as jsonlib
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoke import Argument, Exit, Task
+from invoke import Argument, Collection, Exit, Task
 from invoke.parser.parser import ParseMachine
 
 from stacklab import errors, spec
@@ -25,6 +25,37 @@ from stacklab.paths import HostPaths
 if TYPE_CHECKING:
     from stacklab.model import Lab
     from stacklab.workflow.context import Context
+
+
+HELP = {
+    "name": "what it is about: a lab's name is that of its file in labs/, without .yaml",
+    "json": "machine-readable, on stdout (lab.check: into this file)",
+    "junit": "write the results to this file as JUnit XML",
+    "node": "one node; if left out: the controller, or (exec, render) all",
+    "layer of check": "only these layers: nodes, pairs, isolation, outside, impairments, custom, services, cloud",
+    "node of check": "only what these nodes do, and what is done to them",
+    "network": "only what happens on these networks",
+    "wait": "try what fails again for so many seconds",
+    "watch": "check again and again, and tell what changes (Ctrl-C ends it)",
+    "expect": "what lab.fault has cut must be cut, and all else must work",
+    "html": "write the results to this file as a page to look at",
+    "ttl": "how long it may live until lab.reap takes it: 90s, 30m, 2h, 1d",
+    "undo": "take a fault back: all of them, or the one named",
+    "dry_run": "tell what would be done, and do nothing",
+    "out": "write it there (answers.render: a directory, DIR/NODE/PATH, 0600)",
+    "out of logs": "a directory, or a file that ends in .tar.gz; if left out: NAME-logs.tar.gz here",
+    "rest of fault": "what fails: see above; if left out: the faults that there are are listed",
+    "format": "svg, mermaid or dot",
+    "release": "the release that hand-written files are for; if left out: what they say themselves, or the newest",
+    "checks": "--no-checks returns when the nodes answer, without checking them",
+    "force": "build it anew, with today's packages",
+    "rest of validate": "spec files; if left out: all of labs/",
+    "rest of answers_lint": "files, or names of labs",
+    "rest of answers_releases": "installers: contrail, opensdn, devstack, packstack, kolla",
+    "rest of exec_": "the command stands behind `--`",
+    "follow": "keep printing what comes (Ctrl-C ends it)",
+    "interactive": "a login on the serial line instead of what was printed so far",
+}
 
 
 class Rest(Argument):
@@ -65,12 +96,7 @@ class LabTask(Task):
         return [Rest(names=a.names, positional=True, help=a.help) if a.names[0] == "rest" else a for a in found]
 
 
-def lab_task(words: Mapping[str, str]) -> Callable[[Callable[..., None]], Any]:
-    """Make the decorator of tasks; `words` is the help for each parameter's name."""
-    return functools.partial(_lab_task, words)
-
-
-def _lab_task(words: Mapping[str, str], body: Callable[..., None]) -> Any:
+def lab_task(body: Callable[..., None]) -> Any:
     """Make a task whose expected errors are text and an exit code; bugs keep their traceback."""
 
     @functools.wraps(body)
@@ -94,14 +120,47 @@ def _lab_task(words: Mapping[str, str], body: Callable[..., None]) -> Any:
             sys.stdout = sys.stdout if error.filename else None  # its disk may be full: it can't be flushed
             raise Exit(str(told), code=told.exit_code) from error
 
-    known = {**words, "rest": words.get(f"rest of {body.__name__}", words["name"])}
-    parameters = inspect.signature(body).parameters
+    names = inspect.signature(body).parameters
+    words = {name: HELP.get(f"{name} of {body.__name__}", HELP.get(name)) for name in names}
+    if "rest" in words:
+        words["rest"] = words["rest"] or HELP["name"]
     return LabTask(
         wrapped,
         name=body.__name__.rstrip("_"),
-        help={name: text for name, text in known.items() if name in parameters},
+        help={name: text for name, text in words.items() if text},
         auto_shortflags=False,
     )
+
+
+def collection(names: Mapping[str, Any], *, groups: Sequence[str], others: str, top: Sequence[str]) -> Collection:
+    """Put a file's tasks where their names say: GROUP_NAME, or `others`; `top` stand alone, GROUP_all is a default."""
+    made = {group: Collection() for group in (*groups, others)}
+    root = Collection()
+    for name, task in names.items():
+        if not isinstance(task, LabTask):
+            continue
+        group, _, rest = name.rstrip("_").partition("_")
+        if name in top:
+            root.add_task(task, name=name)
+        elif group in groups and rest:
+            made[group].add_task(task, name=rest, default=rest == "all")
+        else:
+            made[others].add_task(task, name=name.rstrip("_"))
+    for group, tasks in made.items():
+        root.add_collection(tasks, name=group)
+    return root
+
+
+def command_line(typed: str, rest: Sequence[str]) -> list[str]:
+    """The words behind `--`; raises LabError when there are none, or some before it, naming what to type.
+
+    Not invoke's remainder: it has lost which words belong together.
+    """
+    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    if rest or not words:
+        line = shlex.join([*rest, *words]) or "uptime"
+        raise errors.LabError("no command given behind `--`", hint=f"{typed} -- {line}")
+    return words
 
 
 def _typed() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from stacklab.errors import AlreadyRunning, HostError
 
 _POLL_S = 0.2
+_TASK = re.compile(r"(lab|image|answers|bench|test)\.[a-z_]+")
 
 
 @contextmanager
@@ -65,11 +67,24 @@ def _take(descriptor: int, what: str, wait_s: float, waiting: Callable[[str], No
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
         if time.monotonic() >= deadline:
+            waited = f"; waited {wait_s:.0f} s for it" if wait_s >= 1 else ""
             raise AlreadyRunning(
-                f"{what} is in use by process {holder}",
+                f"{what} is in use by process {holder}{_doing(holder)}{waited}",
                 hint=f"wait for it, or look at it: ps -fp {holder}",
             )
         if waiting and not told:
-            waiting(f"waiting for process {holder}, which uses {what}")
+            waiting(f"waiting for process {holder}{_doing(holder)}, which uses {what}, {wait_s:.0f} s at most")
             told = True
         time.sleep(_POLL_S)
+
+
+def _doing(process: str) -> str:
+    """What was typed to start a process, in brackets; of ours, what stands behind ./invoke."""
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return ""  # it has ended, or is no number
+    task = next((at for at, word in enumerate(words) if _TASK.fullmatch(word)), None)
+    typed = words[task:] if task is not None else [Path(words[0]).name, *words[1:]]
+    text = " ".join(filter(None, typed))
+    return f" ({''.join(c for c in text if c.isprintable())[:80]})" if text else ""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stacklab import files, locks
 from stacklab.accelerator import Accelerator
-from stacklab.errors import AlreadyRunning, ImageError
+from stacklab.errors import AlreadyRunning, CommandFailed, CommandTimedOut, ImageError
 from stacklab.images import bootstrap, download, store
 from stacklab.images.catalogue import Image, SourceKind
 from stacklab.images.store import DISK, StoredImage
@@ -22,6 +22,7 @@ from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import Command, Runner, as_root
 from stacklab.progress import Progress
 from stacklab.tools import packer, qemu_img
+from stacklab.tools.console import tail
 
 # An installer unpacks itself into memory. Under TCG a cloud image takes minutes to let us in,
 # a whole installation hours.
@@ -144,8 +145,14 @@ class Builder:
         var_file = work / "variables.json"
         files.write(var_file, packer.variables_json(variables), mode=0o600)
         command = packer.build(templates, var_file, log=log, cache=work, timeout_s=_TIMEOUT_S)
-        with self._watch(log, f"image {image.name}"):
-            self.runner.run(command)
+        console = work / "out.console.log"  # beside the output: packer/image's -serial
+        with self._watch(log, f"image {image.name}", console, _SSH_TIMEOUT[image.source]):
+            try:
+                self.runner.run(command)
+            except (CommandFailed, CommandTimedOut) as error:
+                last = "".join(f"\n  | {line}" for line in tail(console)) if console.exists() else " (there is none)"
+                message = f"{error.message}\n  the machine's console ends with:{last}"
+                raise type(error)(message, hint=error.hint or f"look at {log}") from error
         built = work / "out" / "image.qcow2"
         info = qemu_img.parse_info(self.runner.run(qemu_img.info(built)).stdout)
         if info.format != "qcow2" or info.backing is not None or info.virtual_bytes != DISK.bytes:
@@ -153,23 +160,27 @@ class Builder:
         return built
 
     @contextmanager
-    def _watch(self, log: Path, row: str) -> Iterator[None]:
-        """Tell what Packer prints while it runs, so that nobody waits without knowing for what."""
+    def _watch(self, log: Path, row: str, console: Path, ssh_limit: str) -> Iterator[None]:
+        """Tell what Packer prints while it runs, so that nobody waits without knowing for what, and how long."""
         over = threading.Event()
         start = log.stat().st_size  # the log has earlier commands' lines too
 
         def follow() -> None:
             with log.open(errors="replace") as stream:
                 stream.seek(start)
-                line = ""
+                line = text = ""
                 while not over.wait(0.5):
                     for piece in stream:
                         line += piece
                         if not line.endswith("\n"):  # the rest of it is still to come
                             continue
-                        if text := packer.parse_step(line):
+                        if step := packer.parse_step(line):
+                            text = step
                             self.progress.say(row, f"packer: {text}"[:100])
                         line = ""
+                    if text.startswith("Waiting for SSH") and console.exists():
+                        last = (tail(console, 1) or ("nothing yet",))[0]
+                        self.progress.say(row, f"packer waits for ssh, {ssh_limit} at most; console: {last[:60]}")
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()

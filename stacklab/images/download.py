@@ -100,8 +100,9 @@ def _download(url: str, part: Path, say: Callable[[str], None]) -> None:
         if size == 0 or in_vain == _TRIES:  # of nothing, that the source is not there is told at once
             if size == 0:
                 part.unlink(missing_ok=True)
-            raise ImageError(f"{url} can't be had: {why}", hint="./invoke doctor")
-        say(f"connection broken ({why}); going on at {_mib(size)}")
+            tried = f" ({_TRIES} tries in vain, the {_mib(size)} that came are kept)" if size else ""
+            raise ImageError(f"{url} can't be had: {why}{tried}", hint="./invoke doctor")
+        say(f"connection broken ({why}); going on at {_mib(size)}, try {in_vain + 1} of {_TRIES}")
         time.sleep(min(_PAUSE_S * 2**in_vain, 10.0))
 
 

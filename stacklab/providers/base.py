@@ -8,6 +8,7 @@ from typing import Protocol
 
 from stacklab.model import Lab, Node
 from stacklab.paths import LabPaths
+from stacklab.providers.evidence import Evidence
 from stacklab.record import LabRecord
 from stacklab.tools.libvirt import DomainState
 
@@ -49,6 +50,6 @@ class Provider(Protocol):
         """Press a node's reset button: it boots again from the same disk."""
         ...
 
-    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> str:
-        """Why a node may not answer: its state, NICs, leases, the end of its console."""
+    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> Evidence:
+        """Why a node may not answer: the likeliest cause; its state, NICs, leases, ARP, sshd, console. Never raises."""
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -15,16 +14,16 @@ from stacklab.accelerator import Accelerator
 from stacklab.errors import ProviderError
 from stacklab.model import NIC, Lab, Node
 from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.process import Runner
 from stacklab.progress import Progress
+from stacklab.providers.evidence import Evidence, Looker
 from stacklab.record import LabRecord, NodeRecord
 from stacklab.tools import libvirt_xml, ssh, vagrant
+from stacklab.tools.console import tail
 from stacklab.tools.libvirt import URI, DomainState, Libvirt
 
 _POLL_S = 0.1
 _WAIT_FOR_OTHER_VAGRANT_S = 600.0
-_CONSOLE_LINES = 15
-# ECMA-48: CSI ... final; OSC ... BEL or ST (systemd 257 marks its units so); others of two or three bytes
-_ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)?|[ -/]+[0-~]|.)")
 _DEFAULT_ROOT = Path("/var/lib/stacklab")
 
 
@@ -33,12 +32,20 @@ class VagrantLibvirt:
 
     name = "libvirt"
 
-    def __init__(self, libvirt: Libvirt, host: HostPaths, progress: Progress, accelerator: Accelerator | None) -> None:
-        """`accelerator` may be None for whoever starts nothing."""
+    def __init__(
+        self,
+        libvirt: Libvirt,
+        host: HostPaths,
+        progress: Progress,
+        accelerator: Accelerator | None,
+        runner: Runner | None = None,
+    ) -> None:
+        """`accelerator` may be None for whoever starts nothing; without `runner` the evidence is libvirt's alone."""
         self._libvirt = libvirt
         self._host = host
         self._progress = progress
         self._accelerator = accelerator
+        self._runner = runner
 
     @property
     def pool(self) -> str:
@@ -72,24 +79,30 @@ class VagrantLibvirt:
             self._progress.stage("host", "vagrant"),
             locks.held(lock, "vagrant on this host", wait_s=_WAIT_FOR_OTHER_VAGRANT_S, waiting=waiting),
         ):
+            limit = vagrant.limit_s(nodes)
+            self._progress.say("host", f"vagrant makes or starts {', '.join(nodes)}, {limit:.0f} s at most")
             vagrant.up(paths.root, nodes, log=paths.logs / "vagrant.log")
 
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
         """See Provider.down."""
+        paths = self._host.lab(record.name)
         mine = [node for node in record.nodes if node.name in nodes]
         for node in mine:
             if self._libvirt.state(node.uuid) is DomainState.PAUSED:
                 self._libvirt.resume(node.uuid)  # a paused one does not hear the button
             self._libvirt.shut_down(node.uuid)
-        deadline = time.monotonic() + patience_s
+        started = time.monotonic()
         waiting = list(mine)
-        while waiting and time.monotonic() < deadline:
+        while waiting and (elapsed := time.monotonic() - started) < patience_s:
             waiting = [node for node in waiting if self._is_on(node)]
             names = ", ".join(node.name for node in waiting)
             if waiting:
-                self._progress.say("host", f"waiting for {names} to shut down")
+                self._progress.say("host", f"waiting for {names} to shut down, {elapsed:.0f} of {patience_s:.0f} s")
                 time.sleep(_POLL_S)
         for node in waiting:
+            last = (tail(paths.console(node.name), 1) or ("",))[0]
+            said = f"; its console ends with: {last[:100]}" if last else ""
+            self._progress.note(node.name, f"did not shut down within {patience_s:.0f} s: its power is cut{said}")
             self._libvirt.power_off(node.uuid)
 
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
@@ -126,25 +139,15 @@ class VagrantLibvirt:
         if (found := record.node(node)) is not None:
             self._libvirt.reset(found.uuid)
 
-    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> str:
+    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> Evidence:
         """See Provider.evidence."""
-        found = record.node(node.name)
-        if found is None:
-            return f"{node.name} is not on record"
-        lines = [f"domain {found.domain}: {self._libvirt.state(found.uuid)}"]
-        taps = {mac: (network, tap) for mac, network, tap in self._libvirt.interfaces(found.uuid)}
-        for nic in node.nics:
-            network, tap = taps.get(nic.mac, ("MISSING", "-"))
-            lines.append(f"NIC {nic.device}: {nic.mac} on {network}, tap {tap}, to have {nic.address}")
-        name = next((n.libvirt_name for n in record.networks if n.name == node.access.network), "")
-        leases = [lease for lease in self._libvirt.leases(name) if lease.mac == node.access.mac]
-        lines += [f"lease: {lease.address} to {lease.mac} on {name}" for lease in leases]
-        if not leases:
-            lines.append(f"lease: none on {name} for {node.access.mac}: it never asked, or nobody answered")
-        console = paths.console(node.name)
-        lines.append(f"console ({console}) ends with:")
-        lines += [f"  | {line}" for line in tail(console)] or ["  | nothing"]
-        return "\n".join(f"  {line}" for line in lines)
+        if record.node(node.name) is None:
+            return Evidence(lines=(f"{node.name} is not on record",))
+        return self.looker(paths, record).evidence(node)
+
+    def looker(self, paths: LabPaths, record: LabRecord) -> Looker:
+        """Who looks at a lab's nodes from this host."""
+        return Looker(self._libvirt, self._runner, paths, record)
 
     def _is_on(self, node: NodeRecord) -> bool:
         return self._libvirt.state(node.uuid) not in (DomainState.OFF, DomainState.ABSENT, DomainState.CRASHED)
@@ -199,21 +202,3 @@ def _nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
         "libvirt_network": lab.network_name(network.name) if network.is_made_by_us else None,
         "bridge": None if network.is_made_by_us else network.bridge,
     }
-
-
-def tail(console: Path, lines: int = _CONSOLE_LINES, *, start: int = 0) -> tuple[str, ...]:
-    """The last lines that a console log has to say from byte `start` on, without escapes and blank lines."""
-    try:
-        with console.open("rb") as stream:
-            size = stream.seek(0, 2)
-            begin = start if start <= size else 0  # it was made anew
-            stream.seek(max(begin, size - 16384))
-            text = stream.read().decode("utf-8", "replace")
-    except OSError as error:
-        return (f"(can't be read: {error})",)
-    clean = "".join(c for c in _without_escapes(text) if c.isprintable() or c == "\n")
-    return tuple(line for line in clean.splitlines() if line.strip())[-lines:]
-
-
-def _without_escapes(text: str) -> str:
-    return _ESCAPE.sub("", text.replace("\r", "\n"))

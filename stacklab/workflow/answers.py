@@ -22,8 +22,7 @@ from stacklab.process import Runner
 from stacklab.releases import Bug, Release, operating_system
 from stacklab.spec.values import suggest
 from stacklab.tools import ssh
-from stacklab.workflow.context import Context, read_own
-from stacklab.workflow.life import running
+from stacklab.workflow.context import Context, read_own, running_lab
 from stacklab.workflow.mirrors import host_mirrors
 from stacklab.workflow.up import place_answers, render_answers
 
@@ -96,7 +95,7 @@ def _shown(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
 
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """What is on the running nodes, against what would be rendered from today's spec."""
-    running(context, lab.name)
+    running_lab(context, lab.name)
     return _compare(context, lab, *rendered(context, lab))
 
 
@@ -144,7 +143,7 @@ def _unified(node: str, path: PurePosixPath, there: str | None, here: str, secre
 
 def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """Bring the running nodes' files to what the spec says today; returns what was replaced."""
-    running(context, lab.name)
+    running_lab(context, lab.name)
     wanted, known = rendered(context, lab)
     found = _compare(context, lab, wanted, known)
     with context.lab_lock(lab.name) as paths:

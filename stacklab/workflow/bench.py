@@ -25,7 +25,7 @@ from stacklab.model import Lab
 from stacklab.paths import PROJECT
 from stacklab.process import Command
 from stacklab.tools import qemu_img
-from stacklab.workflow import base, life, up
+from stacklab.workflow import base, checking, life, up
 from stacklab.workflow.context import Context
 from stacklab.workflow.wait import banner
 
@@ -88,7 +88,7 @@ def _ours(bench: _Bench) -> tuple[float, float]:
         started = time.monotonic()
         up.up(context, lab, checks=False)
         ready = time.monotonic() - started
-        life.check(context, lab.name)
+        checking.check(context, lab, paths)
         whole = time.monotonic() - started
         for node in lab.nodes:
             shutil.copyfile(paths.seed(node.name), bench.seed(node.name))

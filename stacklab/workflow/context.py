@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import grp
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +14,16 @@ from pathlib import Path
 from stacklab import accelerator, locks, record
 from stacklab.accelerator import Accelerator
 from stacklab.doctor import Machine
-from stacklab.errors import AlreadyRunning, HostError, LabError, ToolError
+from stacklab.errors import AlreadyRunning, HostError, LabError, ProviderError, ToolError
 from stacklab.model import Lab
 from stacklab.paths import HostPaths, LabPaths
-from stacklab.process import Command, Runner
+from stacklab.process import Command, Conversing
 from stacklab.progress import Progress
 from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.record import LabRecord
 from stacklab.spec import from_json
 from stacklab.tools import libvirt, libvirtd, vagrant
+from stacklab.tools.console import tail
 from stacklab.tools.libvirt import DomainState
 
 _WAIT_FOR_LOCK_S = 30.0
@@ -32,7 +34,7 @@ class Context:
     """This host, and how to run things on it and tell about them."""
 
     host: HostPaths
-    runner: Runner
+    runner: Conversing
     progress: Progress
     connect: Callable[[], libvirt.Libvirt] = libvirt.Libvirt
     why_unreachable: Callable[[], str | None] = libvirt.why_unreachable  # None: libvirtd answers
@@ -51,7 +53,11 @@ class Context:
         if self.why_unreachable() is not None:
             return {}
         connection = self._libvirt or self.connect()
-        return VagrantLibvirt(connection, self.host, self.progress, None).status(kept)
+        try:
+            return VagrantLibvirt(connection, self.host, self.progress, None).status(kept)
+        except ProviderError:
+            self._libvirt = None  # libvirtd was started anew: the next look connects again
+            raise
 
     @property
     def machine(self) -> Machine:
@@ -60,7 +66,7 @@ class Context:
 
     def provider(self, chosen: Accelerator | None = None) -> VagrantLibvirt:
         """The provider of nodes."""
-        return VagrantLibvirt(self.libvirt, self.host, self.progress, chosen)
+        return VagrantLibvirt(self.libvirt, self.host, self.progress, chosen, self.runner)
 
     def accelerator(self) -> Accelerator:
         """KVM or TCG, tried once per host and kernel."""
@@ -90,14 +96,16 @@ class Context:
             return
 
         def waiting(_text: str) -> None:
-            self.progress.say("host", "waiting for the vagrant of a command that was killed")
+            words = f"waiting for the vagrant of a command that was killed, {_WAIT_FOR_LOCK_S:.0f} s at most"
+            self.progress.say("host", words)
 
         try:
             with locks.held(lock, "vagrant", wait_s=_WAIT_FOR_LOCK_S, waiting=waiting):
                 return
         except AlreadyRunning as error:
             raise AlreadyRunning(
-                f"lab {paths.name}: the vagrant of a command that was killed is still at work",
+                f"lab {paths.name}: the vagrant of a command that was killed is still at work after "
+                f"{_WAIT_FOR_LOCK_S:.0f} s{_last_words(paths.logs / 'vagrant.log')}",
                 hint=f"wait for it: tail -f {paths.logs / 'vagrant.log'}",
             ) from error
 
@@ -143,6 +151,11 @@ class Context:
         return tuple(found)
 
 
+def _last_words(log: Path) -> str:
+    found = tail(log, 3) if log.exists() else ()
+    return "".join(f"\n  | {line}" for line in found)
+
+
 def _own_home(root: Path) -> str:
     return f"sudo install -d -m 2775 -g libvirt {root}, or set STACKLAB_HOME to a directory of your own"
 
@@ -172,3 +185,22 @@ def read_own(paths: LabPaths) -> LabRecord | None:
     if found is not None:
         record.refuse_foreign(found)
     return found
+
+
+def not_up(context: Context, name: str) -> LabError:
+    """What to say of a lab of which nothing exists."""
+    near = difflib.get_close_matches(name, record.names(context.host), n=1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    return LabError(
+        f"lab {name} is not up: nothing of it exists on this host{meant}",
+        hint="./invoke lab.status" if near else f"./invoke lab.up {name}",
+    )
+
+
+def running_lab(context: Context, name: str) -> tuple[Lab, LabPaths]:
+    """The lab as it was brought up; raises LabError when there is none."""
+    paths = context.host.lab(name)
+    lab = last_resolved(paths)
+    if lab is None or record.read(paths) is None:
+        raise not_up(context, name)
+    return lab, paths

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-import json as jsonlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-from stacklab import files, record
-from stacklab.checks import report
-from stacklab.checks.result import CheckResult, raise_for
+from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError, ToolError
 from stacklab.model import Lab
 from stacklab.paths import LabPaths
@@ -21,9 +16,9 @@ from stacklab.process import Command, Result
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
 from stacklab.tools.libvirt import URI, DomainState
-from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow import faults
+from stacklab.workflow.context import Context, last_resolved, not_up, read_own, running_lab
 from stacklab.workflow.up import Bringing, Outcome
-from stacklab.workflow.up import check as check_nodes
 
 _SHUTDOWN_S = 60.0
 
@@ -38,6 +33,7 @@ class LabStatus:
     states: Mapping[str, DomainState]
     lab: Lab | None
     directory: str
+    expires_at: float | None = None  # None: never
 
 
 def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
@@ -48,7 +44,7 @@ def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
         paths = context.host.lab(each)
         kept = record.read(paths)
         if kept is None:
-            raise _not_up(context, each)
+            raise not_up(context, each)
         found.append(
             LabStatus(
                 name=each,
@@ -57,38 +53,15 @@ def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
                 states=context.provider().status(kept),
                 lab=last_resolved(paths),
                 directory=str(paths.root),
+                expires_at=kept.expires_at,
             )
         )
     return tuple(found)
 
 
-def _not_up(context: Context, name: str) -> LabError:
-    near = difflib.get_close_matches(name, record.names(context.host), n=1)
-    meant = f" (did you mean {near[0]}?)" if near else ""
-    return LabError(
-        f"lab {name} is not up: nothing of it exists on this host{meant}",
-        hint="./invoke lab.status" if near else f"./invoke lab.up {name}",
-    )
-
-
-def running(context: Context, name: str) -> tuple[Lab, LabPaths]:
-    """The lab as it was brought up; raises LabError when there is none."""
-    paths = context.host.lab(name)
-    lab = last_resolved(paths)
-    if lab is None or record.read(paths) is None:
-        raise _not_up(context, name)
-    return lab, paths
-
-
-def check(context: Context, name: str) -> tuple[Lab, tuple[CheckResult, ...]]:
-    """Try all that the spec of a running lab promises; returns the lab as it was brought up, and the results."""
-    lab, paths = running(context, name)
-    return lab, check_nodes(context, lab, paths)
-
-
 def execute(context: Context, name: str, argv: Sequence[str], nodes: Sequence[str]) -> Mapping[str, Result | LabError]:
     """Run a command on these nodes (all, if none is named) at once; each has its result or its error."""
-    lab, paths = running(context, name)
+    lab, paths = running_lab(context, name)
     chosen = [lab_node(lab, node) for node in nodes] or [node.name for node in lab.nodes]
 
     def one(node: str) -> Result | LabError:
@@ -105,35 +78,16 @@ def execute(context: Context, name: str, argv: Sequence[str], nodes: Sequence[st
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
-    """Raise CheckFailed unless all passed."""
-    raise_for(results, hint=f"./invoke lab.ssh {lab.name}, ./invoke lab.console {lab.name}")
-
-
-def write_reports(lab: Lab, results: Sequence[CheckResult], *, json: str, junit: str) -> None:
-    """Write the reports that were asked for; raises LabError naming a path that can't be written."""
-    for path, text in ((json, _json(lab, results)), (junit, report.to_junit(lab, results))):
-        if path:
-            try:
-                files.write(Path(path), text)
-            except OSError as error:
-                raise LabError(f"{path}: {error.strerror}", hint="name a file in a directory of yours") from error
-
-
-def _json(lab: Lab, results: Sequence[CheckResult]) -> str:
-    return jsonlib.dumps(report.to_json(lab, results), indent=2) + "\n"
-
-
 def login(context: Context, name: str, node: str) -> int:
     """Log in on a node (the controller, if none is named); returns the shell's exit code."""
-    lab, paths = running(context, name)
+    lab, paths = running_lab(context, name)
     chosen = _one_node(lab, node)
     return context.runner.run(ssh.login_command(paths, chosen)).exit_code
 
 
 def console(context: Context, name: str, node: str, *, follow: bool, interactive: bool) -> int:
     """Show a node's serial console as printed so far, as it goes on, or as a terminal to log in on."""
-    lab, paths = running(context, name)
+    lab, paths = running_lab(context, name)
     chosen = _one_node(lab, node)
     if interactive:
         argv: tuple[str, ...] = ("virsh", "-c", URI, "console", lab.domain_name(chosen), "--devname", "serial1")
@@ -150,6 +104,7 @@ def as_dict(found: LabStatus) -> Mapping[str, object]:
         "checkout": found.checkout,
         "directory": found.directory,
         "image": found.image,
+        "expires_at": found.expires_at,
         "nodes": [
             {
                 "name": node,
@@ -186,16 +141,20 @@ def down(context: Context, name: str) -> None:
     with context.lab_lock(name) as paths:
         kept = read_own(paths)
         if kept is None:
-            raise _not_up(context, name)
+            raise not_up(context, name)
         _close_connections(context, paths, kept)
         with context.progress.stage("host", "shutdown"):
             context.provider().down(kept, [node.name for node in kept.nodes], patience_s=_SHUTDOWN_S)
+            faults.forget(context, paths, kept)
 
 
-def destroy(context: Context, name: str) -> bool:
-    """Remove all that is recorded as this lab's, and nothing else; False if there was nothing."""
+def destroy(context: Context, name: str, *, read: Callable[[LabPaths], LabRecord | None] = read_own) -> bool:
+    """Remove all that is recorded as this lab's, and nothing else; False if there was nothing.
+
+    `read` gives the record, or raises what keeps the lab from being destroyed.
+    """
     with context.lab_lock(name) as paths:
-        was_there = _remove(context, paths)
+        was_there = _remove(context, paths, read(paths))
         if was_there:
             with context.progress.stage("host", "files"):
                 _remove_directory(paths)
@@ -216,21 +175,22 @@ def rebuild(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
     with context.lab_lock(lab.name) as paths:
         bringing = Bringing(context, lab, paths)
         # Before the old nodes go: what can't come back had better stay.
-        choice = bringing.prepare(read_own(paths), anew=True)
-        _remove(context, paths)
+        before = read_own(paths)
+        choice = bringing.prepare(before, anew=True)
+        _remove(context, paths, before)
         paths.record.unlink(missing_ok=True)
         paths.resolved.unlink(missing_ok=True)
         return bringing.bring(None, choice, checks=checks)
 
 
-def _remove(context: Context, paths: LabPaths) -> bool:
+def _remove(context: Context, paths: LabPaths, kept: LabRecord | None) -> bool:
     """Everything outside the lab's directory; the record stays until the caller removes it."""
-    kept = read_own(paths)
     if kept is None:
         return paths.root.exists()
     _close_connections(context, paths, kept)
     with context.progress.stage("host", "destroy"):
         context.provider().destroy(paths, kept)
+        faults.forget(context, paths, kept)
     left = [str(path) for node in kept.nodes for path in (node.overlay, node.seed) if path.exists()]
     if left:
         raise ProviderError(f"left behind: {', '.join(left)}", hint=f"./invoke lab.destroy {kept.name} again")

@@ -14,7 +14,7 @@ from stacklab.workflow import consumers as venvs
 _STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lint", ("-m", "ruff", "check", ".")),
     ("types", ("-m", "mypy")),
-    ("unit, spec, shim and contract tests", ("-m", "pytest", "-q", "-n", "auto", "-rs")),
+    ("unit, spec, shim, contract and browser tests", ("-m", "pytest", "-q", "-n", "auto", "-rs")),
 )
 _LIVE = ("live tests: real image, real VMs", ("-m", "pytest", "-m", "live", "-v", "-rs", "tests/live"))
 _CONSUMERS = (

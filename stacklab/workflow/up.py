@@ -13,7 +13,6 @@ from pathlib import PurePosixPath
 from stacklab import access, answers, doctor, files, record, secrets, seed, spec
 from stacklab.access import Keys
 from stacklab.answers.write import digest, write_tree
-from stacklab.checks import mesh
 from stacklab.checks.result import CheckResult, raise_for
 from stacklab.errors import CommandFailed, LabError
 from stacklab.model import Lab, NetworkStyle, Node
@@ -23,9 +22,10 @@ from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.record import LabRecord, NodeRecord
 from stacklab.tools import qemu_img, ssh
 from stacklab.tools.libvirt import DomainState
-from stacklab.workflow import base, changes
+from stacklab.workflow import base, changes, checking, clocks, faults
 from stacklab.workflow.base import Choice
 from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow.impair import impair
 from stacklab.workflow.mirrors import host_mirrors
 from stacklab.workflow.wait import Waiter
 
@@ -45,14 +45,14 @@ class Outcome:
     results: tuple[CheckResult, ...]
 
 
-def up(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
-    """Bring the lab up, or what is missing of it, and check it.
+def up(context: Context, lab: Lab, *, checks: bool = True, ttl_s: float | None = None) -> Outcome:
+    """Bring the lab up, or what is missing of it, and check it; from now on it has `ttl_s` before lab.reap may take it.
 
     Idempotent: nodes that run are left alone. Raises what stands in errors.py; whatever
     happened, the same call goes on from there, and destroy removes all of it.
     """
     with context.lab_lock(lab.name) as paths:
-        bringing = Bringing(context, lab, paths)
+        bringing = Bringing(context, lab, paths, ttl_s=ttl_s)
         before = read_own(paths)
         if before is not None:
             changes.refuse(lab, last_resolved(paths))
@@ -65,17 +65,20 @@ class Bringing:
     For callers that hold the lab's lock.
     """
 
-    def __init__(self, context: Context, lab: Lab, paths: LabPaths) -> None:
+    def __init__(self, context: Context, lab: Lab, paths: LabPaths, *, ttl_s: float | None = None) -> None:
         self._context = context
         self._lab = lab
         self._paths = paths
         self._progress = context.progress
+        self._ttl_s = ttl_s
+        self._expires_at: float | None = None  # of the lab that is there already
 
     def prepare(self, before: LabRecord | None, *, anew: bool = False) -> Choice:
         """Find out all that can be known to fail, and have the base image, before a node is touched.
 
         `anew` takes today's image even where overlays of another one exist.
         """
+        self._expires_at = before.expires_at if before else None
         with self._progress.stage("host", "preflight"):
             answers.preview(self._lab)
             self._preflight(before)
@@ -89,10 +92,10 @@ class Bringing:
         provider = self._context.provider(accelerator)
         image, passed_over = choice.stored.key, choice.passed_over
         if before is None:
-            self._keep(record.new(lab, paths, image=image, passed_over=passed_over, now=time.time()))
-        else:
-            # A run that was ended before its first overlay may have recorded another base than is taken now.
-            self._keep(dataclasses.replace(before, image=image, passed_over=passed_over))
+            before = record.new(lab, paths, image=image, passed_over=passed_over, now=time.time())
+        # A run that was ended before its first overlay may have recorded another base than is taken now.
+        expires_at = self._until()
+        self._keep(dataclasses.replace(before, image=image, passed_over=passed_over, expires_at=expires_at))
         with progress.stage("host", "files"):
             keys = access.prepare(lab, paths, self._context.runner)
             rendered, _ = render_answers(self._context, lab, paths)
@@ -100,11 +103,14 @@ class Bringing:
             files.write(paths.resolved, spec.to_json(lab))
             for path, text in provider.files(lab, paths, self._record).items():
                 files.write(path, text, mode=0o600)
+            undone = faults.clear(self._context, lab, paths, self._record)
             missing = self._prepare_disks(provider, choice, keys, rendered)
         self._start(provider, missing)
+        faults.settle(self._context, lab, paths, self._record, undone)
         self._place_answers(rendered, fresh={node.name for node in missing})
-        results = check(self._context, lab, paths) if checks else ()
-        raise_for(results, hint=f"./invoke lab.check {lab.name}, or ./invoke lab.ssh {lab.name}")
+        impair(self._context, lab, paths)
+        results = checking.check(self._context, lab, paths) if checks else ()
+        raise_for(results, warnings=False, hint=f"./invoke lab.check {lab.name}, or ./invoke lab.ssh {lab.name}")
         return Outcome(
             lab=lab,
             image=self._record.image,
@@ -112,6 +118,12 @@ class Bringing:
             accelerator=str(accelerator),
             results=results,
         )
+
+    def _until(self) -> float | None:
+        """When the lab expires: a new time to live counts from now, and takes nothing from an older promise."""
+        if self._ttl_s is None:
+            return self._expires_at
+        return max(time.time() + self._ttl_s, self._expires_at or 0.0)
 
     def _keep(self, changed: LabRecord) -> None:
         self._record = changed
@@ -186,6 +198,9 @@ class Bringing:
                 self._keep(self._record.with_node(dataclasses.replace(self._record_of(node), is_created=True)))
         waiter.start(self._lab.nodes)
         waiter.finish()
+        # A booting kernel reads its clock to the second, and nobody puts it right later.
+        clocks.set_clocks(self._context.runner, self._paths, [node.name for node in self._lab.nodes])
+        self._keep(dataclasses.replace(self._record, answered_at=time.time()))
 
     def _open_consoles(self, nodes: Sequence[Node]) -> None:
         """Let us read what our nodes say: virtlogd makes the files anew, root's and shut, in our 0700 directory."""
@@ -230,14 +245,6 @@ def place_answers(context: Context, paths: LabPaths, node: str, found: Mapping[P
                 f"placing the answers on {node} failed: {result.stderr.strip()}",
                 hint=f"./invoke lab.check {paths.name}, then ./invoke lab.up {paths.name} again",
             )
-
-
-def check(context: Context, lab: Lab, paths: LabPaths) -> tuple[CheckResult, ...]:
-    """Try all that the spec promises of running nodes."""
-    with context.progress.stage("host", "checks"):
-        return mesh.check(
-            lab, paths, context.runner, on_event=lambda event: context.progress.say("host", str(event))
-        )
 
 
 def _empty_console(paths: LabPaths, node: Node) -> None:

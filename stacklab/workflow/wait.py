@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -15,14 +14,15 @@ from stacklab.model import Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.progress import Progress
 from stacklab.providers.base import Provider
-from stacklab.providers.vagrant_libvirt import tail
 from stacklab.record import LabRecord
+from stacklab.tools import knock
+from stacklab.tools.console import tail
+from stacklab.tools.knock import Door
 from stacklab.tools.libvirt import DomainState
 
 _POLL_S = 0.25
 _LOOK_EVERY_S = 2.0
-_CONNECT_S = 1.0
-_PORT = 22
+_PORT = knock.PORT
 _RESETS = 2  # an emulated CPU, starved by a busy host, now and then hangs a kernel that boots well the next time
 _SILENT_S = 90.0
 _CONSOLE_LINES = 200
@@ -130,12 +130,16 @@ class Waiter:
                 if why := boot.why_hopeless(lines, now):
                     return why
                 waited = f"{now - boot.started:.0f} of {limit:.0f} s"
-                self._progress.say(node.name, f"waiting for ssh on {address}, {waited}; console: {boot.last[:60]}")
+                odd = "" if state is DomainState.RUNNING else f" it is {state};"
+                words = f"waiting for ssh on {address}, {waited};{odd} console: {boot.last[:60]}"
+                self._progress.say(node.name, words)
             time.sleep(_POLL_S)
 
     def _not_ready(self, node: Node, what: str) -> NodeNotReady:
-        evidence = self._provider.evidence(self._paths, self._record, node)
-        return NodeNotReady(f"node {node.name} {what}\n{evidence}")
+        self._progress.say(node.name, "looking for the cause")
+        found = self._provider.evidence(self._paths, self._record, node)
+        likely = f"\n  likely cause: {found.cause}" if found.cause else ""
+        return NodeNotReady(f"node {node.name} {what}{likely}\n{found}")
 
 
 def _size(console: Path) -> int:
@@ -148,9 +152,5 @@ def _size(console: Path) -> int:
 
 def banner(address: str, port: int = _PORT) -> tuple[bool, str]:
     """Whether sshd says its name, and what happened else."""
-    try:
-        with socket.create_connection((address, port), timeout=_CONNECT_S) as connection:
-            connection.settimeout(5.0)
-            return connection.recv(8).startswith(b"SSH-"), "something else than sshd answers"
-    except OSError as error:
-        return False, str(error)
+    found = knock.knock(address, port)
+    return found.door is Door.OPEN, found.said

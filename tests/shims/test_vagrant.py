@@ -68,3 +68,19 @@ def test_vagrant_runs_again_when_the_last_one_has_ended(tmp_path: Path, environm
     for _ in range(2):
         subprocess.run([sys.executable, "-c", UP, str(tmp_path)], env=environment, check=True, timeout=30)
     assert not is_held(tmp_path)
+
+
+def test_a_vagrant_that_has_no_end_is_ended_and_told_so(tmp_path: Path, environment: dict[str, str]) -> None:
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    program = tmp_path / "bin" / "vagrant"
+    program.write_text("#!/bin/sh\ntrap 'exit 1' INT TERM\necho making domains\nwhile :; do sleep 0.05; done\n")
+    short = UP.replace(" v.up(", " v.limit_s = lambda nodes: 1.0; v.up(")
+    started = time.monotonic()
+    found = subprocess.run(
+        [sys.executable, "-c", short, str(lab)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert time.monotonic() - started < 20
+    assert "vagrant up had no end after 1 s, and was ended: libvirtd may hang" in found.stderr
+    assert "  | making domains" in found.stderr
+    assert not is_held(lab)

@@ -15,7 +15,7 @@ PACKAGE = PROJECT / "stacklab"
 ORDER = (
     "errors", "model", "paths", "facts", "releases", "packstack_keys", "files", "locks", "progress", "spec", "answers",
     "lint", "process", "tools", "secrets", "record", "access", "seed", "accelerator", "images", "providers", "checks",
-    "doctor", "workflow", "views", "cli",
+    "doctor", "workflow", "views", "cli", "pytest_plugin",
 )  # fmt: skip
 ONLY_FROM = {"process": {"errors"}}
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -64,7 +65,28 @@ def test_whoever_waits_is_told_once_and_gets_it(path: Path) -> None:
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
-    assert said == [f"waiting for process {os.getpid()}, which uses it"]
+    assert len(said) == 1
+    assert re.fullmatch(rf"waiting for process {os.getpid()}( \(.{{1,80}}\)), which uses it, 5 s at most", said[0])
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "told"),
+    [
+        (b"/v/python\0/v/invoke\0--search-root\0/w\0lab.up\0contrail-3node\0", " (lab.up contrail-3node)"),
+        (b"/usr/bin/sleep\x0060\0", " (sleep 60)"),
+        (b"", ""),
+        (b"x\x1b[2J" + b"y" * 200, f" (x[2J{'y' * 76})"),
+    ],
+)
+def test_who_holds_a_lock_is_told_by_what_was_typed(
+    monkeypatch: pytest.MonkeyPatch, cmdline: bytes, told: str
+) -> None:
+    monkeypatch.setattr(Path, "read_bytes", lambda _self: cmdline)
+    assert locks._doing("123") == told
+
+
+def test_who_holds_a_lock_and_is_gone_has_no_words() -> None:
+    assert locks._doing("unknown") == ""
 
 
 def test_waiting_ends_when_its_time_is_up(path: Path) -> None:

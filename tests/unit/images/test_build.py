@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import locks
-from stacklab.errors import CommandFailed, ImageError
+from stacklab.errors import CommandFailed, CommandTimedOut, ImageError, ToolError
 from stacklab.images import build, download, store
 from stacklab.images.build import Builder
 from stacklab.images.catalogue import DISK, SourceKind
@@ -345,6 +345,48 @@ def test_what_packer_says_is_told_while_it_runs(fake: FakeBuild, downloaded: Pat
     builder.build(make_image("cloudy", SourceKind.CLOUD))
     assert [line for line in listener.lines if "packer: " in line] == ["image cloudy: packer: Waiting for SSH"]
     assert "image cloudy: packer boots it (TCG)" in listener.lines
+
+
+def test_packer_s_wait_for_ssh_tells_its_limit_and_what_the_console_says(fake: FakeBuild, downloaded: Path) -> None:
+    listener = SayingListener()
+    wanted = "image cloudy: packer waits for ssh, 20m at most; console: [  3.1] Mounting root"
+
+    def answer(command: Command) -> Result:
+        assert command.log is not None
+        _console(command).write_text("[  3.1] Mounting root\n")
+        with command.log.open("a") as log:
+            log.write("1,,ui,say,==> qemu.disk: Waiting for SSH to become available...\n")
+        deadline = time.monotonic() + 5
+        while wanted not in listener.lines and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return fake._packer(command)
+
+    fake.runner.on(*PACKER, answer=answer)
+    dataclasses.replace(fake.builder(), progress=Progress(listener)).build(make_image("cloudy", SourceKind.CLOUD))
+    assert wanted in listener.lines
+
+
+@pytest.mark.parametrize("kind", [CommandFailed, CommandTimedOut])
+def test_a_build_that_fails_tells_the_end_of_its_machine_s_console(
+    fake: FakeBuild, downloaded: Path, kind: type[ToolError]
+) -> None:
+    def answer(command: Command) -> Result:
+        _console(command).write_text("Kernel panic\n")
+        raise kind("building the image with packer: Timeout waiting for SSH.")
+
+    fake.runner.on(*PACKER, answer=answer)
+    with pytest.raises(kind) as caught:
+        fake.builder().build(make_image("cloudy", SourceKind.CLOUD))
+    end = "Timeout waiting for SSH.\n  the machine's console ends with:\n  | Kernel panic"
+    assert caught.value.message.endswith(end)
+    assert caught.value.hint is not None
+    assert "image.cloudy.log" in caught.value.hint
+
+
+def _console(command: Command) -> Path:
+    """Where packer/image has its machine's serial line go."""
+    assert command.cwd is not None
+    return command.cwd.parent / "out.console.log"
 
 
 def test_the_log_is_of_the_last_build_alone(fake: FakeBuild) -> None:

@@ -22,6 +22,8 @@ class FakeLibvirt:
     stubborn: set[str] = field(default_factory=set)
     slow: int = 0  # how often a domain is looked at before it is off
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    unlinked: set[str] = field(default_factory=set)  # MACs of NICs whose cable is pulled
     _looks: dict[str, int] = field(default_factory=dict)
 
     def add(self, uuid: str, name: str, state: DomainState) -> None:
@@ -33,6 +35,17 @@ class FakeLibvirt:
             if self._looks[uuid] < 0:
                 self.states[uuid] = DomainState.OFF
         return self.states.get(uuid, DomainState.ABSENT)
+
+    def why_in_state(self, uuid: str) -> str:
+        return self.reasons.get(uuid, "")
+
+    def domain_xml(self, uuid: str) -> str:
+        nics = "".join(
+            f"<interface><mac address='{mac}'/><source network='{network}'/><target dev='{tap}'/>"
+            f"<link state='{'down' if mac in self.unlinked else 'up'}'/></interface>"
+            for mac, network, tap in self.nics.get(uuid, ())
+        )
+        return f"<domain><devices>{nics}</devices></domain>" if uuid in self.states else ""
 
     def refuse_foreign_domain(self, name: str, uuid: str) -> None:
         self.calls.append(("refuse_foreign_domain", name))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.accelerator import Accelerator
+from stacklab.checks.family import Facts
 from stacklab.doctor import Machine
 from stacklab.errors import ProviderError
 from stacklab.images import catalogue, store
@@ -19,9 +20,11 @@ from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers import vagrant_libvirt
+from stacklab.tools import knock
+from stacklab.tools.knock import Door, Knock
 from stacklab.tools.libvirt import DomainState
+from stacklab.workflow import checking, wait
 from stacklab.workflow import up as bringing
-from stacklab.workflow import wait
 from stacklab.workflow.context import Context
 from stacklab.workflow.up import Outcome
 from tests.conftest import FakeRunner
@@ -76,10 +79,13 @@ class FakeHost:
     listener: FakeListener = field(default_factory=FakeListener)
     ups: list[tuple[str, ...]] = field(default_factory=list)
     fails_at: str | None = None
+    clocks_set: list[tuple[str, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.paths = HostPaths(self.root)
         self.runner.on("ssh-keygen", answer=fake_keygen).on("qemu-img", "create", answer=fake_overlay).on("ssh")
+        self.runner.on("git", "config").on("fping").on("ip", stdout="[]")
+        self.runner.on("iptables-save").on("sudo", "-n", "iptables-save")
         self.context = FakeContext(
             host=self.paths,
             runner=self.runner,
@@ -126,5 +132,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(vagrant_libvirt.vagrant, "up", made.vagrant_up)
     monkeypatch.setattr(vagrant_libvirt, "_POLL_S", 0.001)
     monkeypatch.setattr(bringing, "host_mirrors", lambda _runner: NO_MIRRORS)
+    monkeypatch.setattr(bringing.clocks, "set_clocks", lambda _runner, _paths, names: made.clocks_set.append((*names,)))
+    monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
     monkeypatch.setattr(wait, "banner", lambda _address, _port=22: (True, ""))
+    monkeypatch.setattr(knock, "knock", lambda _address: Knock(door=Door.REFUSED, said="Connection refused"))
     return made

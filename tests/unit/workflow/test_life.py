@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from stacklab import locks, record
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, outcome
 from stacklab.errors import (
     AlreadyRunning,
-    CheckFailed,
     CommandFailed,
     CommandTimedOut,
     HostError,
@@ -22,6 +20,7 @@ from stacklab.errors import (
 from stacklab.process import Command, Result
 from stacklab.tools.libvirt import DomainState
 from stacklab.workflow import life
+from stacklab.workflow.context import running_lab
 from tests.unit.answers.labs import make_lab as make_contrail
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
@@ -45,11 +44,6 @@ def foreign(host: FakeHost, tmp_path: Path) -> None:
     kept = record.read(host.lab())
     assert kept is not None
     record.write(host.lab(), dataclasses.replace(kept, checkout=other))
-
-
-def result(*, passed: bool) -> CheckResult:
-    check = Check(kind=CheckKind.LOGIN, node="controller", target="", network="net0", address="1.2.3.4", device="eth0")
-    return outcome(check, CheckStatus.PASSED if passed else CheckStatus.FAILED, "refused")
 
 
 # --- destroy
@@ -244,7 +238,7 @@ def test_only_connections_that_there_are_are_closed(up: FakeHost) -> None:
     assert [command.argv[-1] for command in up.ran("ssh")] == ["controller", "compute2"]
 
 
-@pytest.mark.parametrize("work", [life.down, life.check, life.running, life.status])
+@pytest.mark.parametrize("work", [life.down, running_lab, life.status])
 def test_a_lab_that_is_not_up_is_told_with_what_to_type(host: FakeHost, work: object) -> None:
     with pytest.raises(LabError, match="lab nobody is not up") as caught:
         work(host.context, "nobody")  # type: ignore[operator]
@@ -254,7 +248,7 @@ def test_a_lab_that_is_not_up_is_told_with_what_to_type(host: FakeHost, work: ob
 
 def test_the_nearest_lab_that_is_up_is_named(up: FakeHost) -> None:
     with pytest.raises(LabError, match=r"lab tri is not up: .* \(did you mean trio\?\)") as caught:
-        life.check(up.context, "tri")
+        running_lab(up.context, "tri")
     assert caught.value.hint == "./invoke lab.status"
 
 
@@ -326,42 +320,6 @@ def test_a_console_is_a_file_or_a_terminal(up: FakeHost) -> None:
         ("tail", "-f", "-n", "50", log),
         ("virsh", "-c", "qemu:///system", "console", "trio_controller", "--devname", "serial1"),
     ]
-
-
-# --- check
-
-
-def test_reports_are_written_where_they_were_asked_for(tmp_path: Path) -> None:
-    json_, junit = tmp_path / "new" / "r.json", tmp_path / "r.xml"
-    life.write_reports(make_lab(), [result(passed=True)], json=str(json_), junit=str(junit))
-    assert json.loads(json_.read_text())["lab"] == "trio"
-    assert "<testsuite " in junit.read_text()
-
-
-def test_reports_that_nobody_asked_for_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    life.write_reports(make_lab(), [result(passed=True)], json="", junit="")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("place", ["file/r.json", "directory"])
-@pytest.mark.parametrize("kind", ["json", "junit"])
-def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path, kind: str, place: str) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "directory").mkdir()
-    path = str(tmp_path / place)
-    with pytest.raises(LabError) as caught:
-        life.write_reports(make_lab(), [], **{"json": "", "junit": "", kind: path})
-    assert caught.value.message.startswith(f"{path}: ")
-    assert len(caught.value.message.splitlines()) == 1
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["directory", "file"]
-
-
-def test_what_failed_is_raised_with_where_to_look() -> None:
-    life.raise_for_checks(make_lab(), [result(passed=True)])
-    with pytest.raises(CheckFailed) as caught:
-        life.raise_for_checks(make_lab(), [result(passed=False)])
-    assert "./invoke lab.console trio" in str(caught.value.hint)
 
 
 def test_rebuild_keeps_the_nodes_when_they_could_not_come_back(up: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

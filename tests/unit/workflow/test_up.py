@@ -3,12 +3,14 @@ from __future__ import annotations
 import dataclasses
 import io
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stacklab import doctor, record, spec
+from stacklab.checks.expect import Fault, FaultKind
 from stacklab.errors import (
     AlreadyRunning,
     CheckFailed,
@@ -105,7 +107,7 @@ def test_running_nodes_are_left_alone(host: FakeHost) -> None:
     before, calls = kept(host), len(host.runner.commands)
     host.up()
     assert host.ups == [ALL]
-    assert kept(host) == before
+    assert dataclasses.replace(kept(host), answered_at=before.answered_at) == before
     assert {node.name: node.seed.stat().st_ino for node in kept(host).nodes} == seeds
     assert host.runner.commands[calls:] == []
 
@@ -365,3 +367,23 @@ def test_programs_that_build_images_are_asked_for_only_where_one_is_built(
         monkeypatch.setattr("stacklab.workflow.base.is_built", lambda _context, _lab, found=is_built: found)
         host.up(make_lab())
     assert asked == [False, True]
+
+
+def test_clocks_are_set_on_all_nodes_and_when_they_answered_is_kept(host: FakeHost) -> None:
+    before = time.time()
+    host.up()
+    assert host.clocks_set == [ALL]
+    assert before <= (kept(host).answered_at or 0.0) <= time.time()
+    host.up()
+    assert host.clocks_set == [ALL, ALL], "a node that was paused is behind by as long"
+
+
+def test_faults_are_undone_before_nodes_start_and_settled_when_they_answer(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    fault = Fault(kind=FaultKind.PAUSE, node="compute1")
+    monkeypatch.setattr(bringing.faults, "clear", lambda *_args: order.append(f"clear {len(host.ups)}") or (fault,))
+    monkeypatch.setattr(bringing.faults, "settle", lambda *args: order.append(f"settle {len(host.ups)} {args[-1][0]}"))
+    host.up()
+    assert order == ["clear 0", "settle 1 pause compute1"]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,10 @@ from stacklab.errors import NodeNotReady, ProviderError
 from stacklab.model import Lab, Node
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.progress import Progress
+from stacklab.providers.evidence import Evidence
 from stacklab.record import LabRecord
+from stacklab.tools import knock
+from stacklab.tools.knock import Door, Knock
 from stacklab.tools.libvirt import DomainState
 from stacklab.workflow import wait
 from stacklab.workflow.wait import Waiter
@@ -33,6 +35,7 @@ class FakeProvider:
         self.fails: BaseException | None = None
         self.resets: list[str] = []
         self.on_reset: Callable[[], None] = lambda: None
+        self.cause = ""
 
     def status(self, record: LabRecord) -> Mapping[str, DomainState]:
         if self.fails:
@@ -43,8 +46,8 @@ class FakeProvider:
         self.resets.append(node)
         self.on_reset()
 
-    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> str:
-        return f"  evidence of {node.name}"
+    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> Evidence:
+        return Evidence(cause=self.cause, lines=(f"evidence of {node.name}",))
 
 
 class Waiting:
@@ -121,6 +124,28 @@ def test_waiting_ends_with_its_evidence(waiting: Waiting) -> None:
     assert caught.value.hint == "./invoke lab.console trio, then ./invoke lab.rebuild trio"
 
 
+def test_the_likeliest_cause_stands_above_the_evidence(waiting: Waiting) -> None:
+    waiting.lab = waiting.patient(0.1)
+    waiting.refused = {COMPUTE}
+    waiting.provider.cause = "compute1 never sent a packet on eth0: its network did not come up"
+    with pytest.raises(NodeNotReady) as caught:
+        waiting.run()
+    assert caught.value.message.splitlines()[1:] == [
+        "  likely cause: compute1 never sent a packet on eth0: its network did not come up",
+        "  evidence of compute1",
+    ]
+
+
+def test_a_node_that_does_not_run_is_told_so_while_it_is_waited_for(waiting: Waiting) -> None:
+    waiting.refused = {COMPUTE}
+    waiting.provider = FakeProvider(compute1=DomainState.PAUSED)
+    threading.Timer(0.3, waiting.refused.clear).start()
+    waiting.run()
+    told = [text for row, text in waiting.listener.heard if row == "compute1" and "waiting" in text]
+    assert told
+    assert re.match(r"waiting for ssh on 10\.10\.0\.12, \d of 10 s; it is paused; console: ", told[0])
+
+
 @pytest.mark.parametrize("state", [DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT])
 def test_a_node_that_goes_off_is_told_long_before_its_time_is_up(waiting: Waiting, state: DomainState) -> None:
     waiting.refused = {COMPUTE}
@@ -158,44 +183,10 @@ def test_one_slow_node_does_not_hide_when_the_other_was_ready(waiting: Waiting) 
     assert heard.index(("controller", "boot ended")) < heard.index(("compute1", "boot ended"))
 
 
-class FakeConnection:
-    def __init__(self, says: bytes) -> None:
-        self._says = says
-
-    def __enter__(self) -> FakeConnection:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        return None
-
-    def settimeout(self, _seconds: float) -> None:
-        return None
-
-    def recv(self, size: int) -> bytes:
-        return self._says[:size]
-
-
-@pytest.mark.parametrize(
-    ("says", "is_ssh"), [(b"SSH-2.0-OpenSSH_9.2\r\n", True), (b"HTTP/1.1 400", False), (b"", False)]
-)
-def test_only_an_sshd_s_own_name_counts(monkeypatch: pytest.MonkeyPatch, says: bytes, is_ssh: bool) -> None:
-    asked: list[tuple[str, int]] = []
-
-    def connect(address: tuple[str, int], timeout: float) -> FakeConnection:
-        asked.append(address)
-        return FakeConnection(says)
-
-    monkeypatch.setattr(socket, "create_connection", connect)
-    assert wait.banner("10.0.0.1")[0] is is_ssh
-    assert asked == [("10.0.0.1", 22)]
-
-
-def test_what_keeps_a_connection_from_being_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(address: tuple[str, int], timeout: float) -> FakeConnection:
-        raise ConnectionRefusedError(111, "Connection refused")
-
-    monkeypatch.setattr(socket, "create_connection", connect)
-    assert wait.banner("10.0.0.1") == (False, "[Errno 111] Connection refused")
+@pytest.mark.parametrize(("door", "is_ready"), [(Door.OPEN, True), (Door.SILENT, False), (Door.OTHER, False)])
+def test_only_an_sshd_s_own_name_counts(monkeypatch: pytest.MonkeyPatch, door: Door, is_ready: bool) -> None:
+    monkeypatch.setattr(knock, "knock", lambda _address, _port: Knock(door=door, said="words"))
+    assert wait.banner("10.0.0.1") == (is_ready, "words")
 
 
 PANIC = "[    0.008000] ---[ end Kernel panic - not syncing: IO-APIC + timer doesn't work! ]---\n"

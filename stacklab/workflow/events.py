@@ -1,0 +1,111 @@
+"""A lab's event log: which commands did what to it, and how they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+from stacklab.errors import LabError
+from stacklab.paths import HostPaths, LabPaths, is_lab_name
+from stacklab.progress import Listener
+
+_MOST_BYTES = 1024 * 1024  # then it is put aside, and a new one begun
+_MOST_WAITING = 500
+_ERROR_LINES = 20
+
+
+def path(paths: LabPaths) -> Path:
+    """The event log; the one before it has `.1` behind its name."""
+    return paths.logs / "events.log"
+
+
+class EventLog:
+    """A listener that writes down what it hears, and hands it on; no write of it ever fails a command.
+
+    Until the lab exists its lines wait; those of a lab that never came to be, and those
+    behind its end, are let go.
+    """
+
+    def __init__(self, paths: LabPaths, listener: Listener | None = None) -> None:
+        self._paths = paths
+        self._listener = listener
+        self._waiting: list[str] = []
+
+    def write(self, text: str) -> None:
+        """Add an event; further lines of it are indented."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._waiting.append(f"{now} [{os.getpid()}] " + text.rstrip().replace("\n", "\n    ") + "\n")
+        del self._waiting[:-_MOST_WAITING]
+        if not self._paths.record.exists():
+            return
+        with contextlib.suppress(OSError):  # a full disk, somebody else's lab
+            _append(path(self._paths), "".join(self._waiting))
+            self._waiting.clear()
+
+    def started(self, row: str, stage: str) -> None:
+        """See Listener."""
+        self.write(f"{row}: {stage}")
+        if self._listener:
+            self._listener.started(row, stage)
+
+    def said(self, row: str, text: str) -> None:
+        """See Listener; too often to be written down."""
+        if self._listener:
+            self._listener.said(row, text)
+
+    def noted(self, row: str, text: str) -> None:
+        """See Listener."""
+        self.write(f"{row}: {text}")
+        if self._listener:
+            self._listener.noted(row, text)
+
+    def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
+        """See Listener."""
+        how = f"done in {elapsed_s:.1f} s" if error is None else f"failed after {elapsed_s:.1f} s: {_words(error, 1)}"
+        self.write(f"{row}: {stage} {how}")
+        if self._listener:
+            self._listener.ended(row, stage, elapsed_s, error)
+
+
+@contextmanager
+def recorded(paths: LabPaths, title: str, listener: Listener | None) -> Iterator[Listener]:
+    """Write down that a command begins, what it does, and how it ends."""
+    log = EventLog(paths, listener)
+    started = time.monotonic()
+    log.write(f"{title} begins")
+    try:
+        yield log
+    except BaseException as error:
+        log.write(f"{title} failed after {time.monotonic() - started:.1f} s: {_words(error, _ERROR_LINES)}")
+        raise
+    log.write(f"{title} done in {time.monotonic() - started:.1f} s")
+
+
+def for_title(host: HostPaths, title: str, listener: Listener | None) -> AbstractContextManager[Listener | None]:
+    """`recorded` where a session's title is a command and a lab (`lab.up mini-2node`); else the listener alone."""
+    command, _, name = title.partition(" ")
+    if not command.startswith("lab.") or not is_lab_name(name):
+        return nullcontext(listener)
+    return recorded(host.lab(name), title, listener)
+
+
+def _words(error: BaseException, most: int) -> str:
+    if isinstance(error, LabError):
+        return "\n".join(error.message.splitlines()[:most])
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _append(log: Path, text: str) -> None:
+    log.parent.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > _MOST_BYTES:
+            log.replace(log.with_name(f"{log.name}.1"))
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text.encode())  # one write: commands may run side by side
+    finally:
+        os.close(descriptor)

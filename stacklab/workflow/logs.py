@@ -1,0 +1,277 @@
+"""`lab.logs`: all that tells what became of a lab, in one bundle with an index page; secrets masked.
+
+Works whatever is broken: what can't be had is named in the index, with its reason.
+Changes nothing, and takes no lock: it is most wanted while a command hangs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stacklab import record
+from stacklab.answers import mask
+from stacklab.errors import LabError, ProviderError
+from stacklab.paths import LabPaths
+from stacklab.record import LabRecord
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow import logs_host, logs_node
+from stacklab.workflow.context import Context, not_up
+from stacklab.workflow.logs_host import Host
+
+MARK = "stacklab lab.logs"  # stands in the index of every bundle: only such a directory is replaced
+_MOST_BYTES = 64 * 1024 * 1024
+_AT_ONCE = 8
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{30,}")
+_STRING = re.compile(r':\s*"([^"]+)"')
+_END_OF_KEY = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A file of the bundle; or what was wanted and could not be had, and why (`size` is 0 then)."""
+
+    section: str  # host, a node's name, answers
+    path: str
+    title: str
+    size: int = 0
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What was collected; `states` are the nodes' as libvirtd tells, empty where it does not."""
+
+    lab: str
+    taken_at: float
+    states: Mapping[str, str]
+    items: tuple[Item, ...]
+
+    @property
+    def missing(self) -> tuple[Item, ...]:
+        """What could not be had."""
+        return tuple(item for item in self.items if item.why_not)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A bundle where it was written."""
+
+    path: Path
+    bundle: Bundle
+
+
+def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], str]) -> Written:
+    """Write the bundle: a directory, or with a name that ends in .tar.gz (or without any) an archive.
+
+    `index` renders the page. Raises LabError where nothing of the lab exists, or where
+    it can't be written.
+    """
+    paths = context.host.lab(name)
+    if not paths.root.is_dir():
+        raise not_up(context, name)
+    target = Path(out or f"{name}-logs.tar.gz").expanduser().absolute()
+    is_archive = target.name.endswith((".tar.gz", ".tgz"))
+    _refuse_foreign(target, is_archive=is_archive)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    try:
+        inside = work / (target.name.removesuffix(".tar.gz").removesuffix(".tgz") if is_archive else "bundle")
+        bundle = _Collecting(context, paths, inside).run()
+        (inside / "index.html").write_text(index(bundle))
+        _place(inside, target, work, is_archive=is_archive)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Written(path=target, bundle=bundle)
+
+
+def _refuse_foreign(target: Path, *, is_archive: bool) -> None:
+    if is_archive or not target.exists():
+        return
+    try:
+        is_ours = target.is_dir() and (not any(target.iterdir()) or MARK in (target / "index.html").read_text())
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        hint = "name a directory that does not exist yet, or a file that ends in .tar.gz"
+        raise LabError(f"{target} exists, and is no bundle of lab.logs: left alone", hint=hint)
+
+
+def _unwritable(target: Path, error: OSError) -> LabError:
+    return LabError(f"{target}: {error.strerror or error}", hint="--out DIR, or --out FILE.tar.gz, where you may write")
+
+
+def _place(inside: Path, target: Path, work: Path, *, is_archive: bool) -> None:
+    """Put the finished bundle where it is wanted, the whole of it at once."""
+    if not is_archive:
+        if target.exists():
+            target.replace(work / "before")
+        inside.replace(target)
+        return
+    made = work / "made.tar.gz"
+    with tarfile.open(made, "w:gz") as archive:
+        archive.add(inside, arcname=inside.name)
+    made.chmod(0o600)
+    made.replace(target)
+
+
+class _Collecting:
+    """One run: everything is fetched, masked and written, file by file."""
+
+    def __init__(self, context: Context, paths: LabPaths, root: Path) -> None:
+        self._context = context
+        self._paths = paths
+        self._root = root
+        self._items: list[Item] = []
+        self._size = 0
+        self._secrets = known_secrets(paths)
+
+    def run(self) -> Bundle:
+        """Collect all of it."""
+        self._root.mkdir(mode=0o700)
+        kept = self._record()
+        states, why = self._states(kept)
+        with self._context.progress.stage("host", "logs"):
+            host = Host(self._context.runner, self._paths, kept, why)
+            with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+                sources = list(host.sources())
+                for source, (text, why_not) in zip(sources, pool.map(_read, sources), strict=True):
+                    self._add("host", source.path, source.title, text, why_not, source.original)
+        names = [node.name for node in kept.nodes] if kept else []
+        with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as pool:
+            for name, found in zip(names, pool.map(lambda name: self._node(name, states), names), strict=True):
+                for path, text in logs_node.texts(found):
+                    cut = "\n(cut off here)\n" if path in found.cut else ""
+                    self._add(name, f"nodes/{name}/{path}", path.removeprefix("files"), text + cut, "")
+                if found.why_not:
+                    title = "the rest" if found.files else "what the node itself tells"
+                    self._add(name, f"nodes/{name}", title, "", found.why_not)
+        self._answers()
+        return Bundle(
+            lab=self._paths.name,
+            taken_at=time.time(),
+            states={name: str(state) for name, state in states.items()},
+            items=tuple(self._items),
+        )
+
+    def _record(self) -> LabRecord | None:
+        try:
+            return record.read(self._paths)
+        except LabError as error:
+            self._add("host", "host/record", "the lab's record", "", error.message)
+            return None
+
+    def _states(self, kept: LabRecord | None) -> tuple[Mapping[str, DomainState], str]:
+        """What the domains do; and why libvirtd can't be asked."""
+        why = self._context.why_unreachable()
+        if why is not None:
+            return {}, f"libvirtd does not answer: {why}"
+        try:
+            return (self._context.states(kept) if kept else {}), ""
+        except ProviderError as error:
+            return {}, error.message
+
+    def _node(self, name: str, states: Mapping[str, DomainState]) -> logs_node.NodeLogs:
+        with self._context.progress.stage(name, "logs"):
+            self._context.progress.say(name, f"fetching its logs, {logs_node.LIMIT_S:.0f} s at most")
+            state = states.get(name, DomainState.RUNNING)
+            if state is not DomainState.RUNNING:
+                return logs_node.NodeLogs(why_not=f"the node is {state}")
+            if not self._paths.ssh_config.exists():
+                return logs_node.NodeLogs(why_not="the lab was never far enough up to log in")
+            return logs_node.collect(self._paths, self._context.runner, name)
+
+    def _answers(self) -> None:
+        """The rendered answer files, as they were written for the nodes."""
+        root = self._paths.answers
+        for file in sorted(path for path in root.rglob("*") if path.is_file()):
+            inner = PurePosixPath(file.relative_to(root))
+            on_node = PurePosixPath("/", *inner.parts[1:])
+            try:
+                text, why = file.read_text(errors="replace"), ""
+            except OSError as error:
+                text, why = "", str(error.strerror)
+            path = f"answers/{logs_node.safe_path(str(inner))}"
+            self._add("answers", path, f"{inner.parts[0]}: {on_node}", text, why, on_node)
+
+    def _add(
+        self, section: str, path: str, title: str, text: str, why_not: str, original: PurePosixPath | None = None
+    ) -> None:
+        if not why_not and self._size > _MOST_BYTES:
+            why_not = f"the bundle is full at {_MOST_BYTES // 1024 // 1024} MiB"
+        if why_not:
+            shown = mask.without(why_not, self._secrets)
+            self._items.append(Item(section=section, path=path, title=title, why_not=shown))
+            return
+        data = masked(text, self._secrets, original).encode()
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        self._size += len(data)
+        self._items.append(Item(section=section, path=path, title=title, size=len(data)))
+
+
+def _read(source: logs_host.Source) -> tuple[str, str]:
+    try:
+        return source.read(), ""
+    except LabError as error:
+        return "", " ".join(line.strip(" |") for line in error.message.splitlines()[:3])
+    except FileNotFoundError:
+        return "", "there is none"
+    except OSError as error:
+        return "", str(error.strerror or error)
+
+
+def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None) -> str:
+    """A text without these secrets, nor what looks like one; of a key that was cut in two, without its second half."""
+    end = _END_OF_KEY.search(text)
+    if end and "-----BEGIN" not in text[: end.start()]:
+        text = mask.MASK + text[end.end() :]
+    return mask.masked(text, secrets, path)
+
+
+def known_secrets(paths: LabPaths) -> frozenset[str]:
+    """Everything that must not be in a bundle: the lab's passwords, and every line of its private keys.
+
+    Raises LabError where they can't be read: nobody could mask them.
+    """
+    return frozenset((*_passwords(paths), *_key_lines(paths)))
+
+
+def _passwords(paths: LabPaths) -> Iterator[str]:
+    try:
+        text = paths.secrets.read_text(errors="replace")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        hint = f"ls -l {paths.secrets}"
+        raise LabError(f"{paths.secrets}: {error.strerror}: secrets could not be masked", hint=hint) from error
+    try:
+        yield from (str(value) for value in json.loads(text).values())
+    except (ValueError, AttributeError):
+        yield from _STRING.findall(text)  # a damaged file's secrets are secrets
+
+
+def _key_lines(paths: LabPaths) -> Iterator[str]:
+    if not paths.keys.is_dir():
+        return
+    for key in paths.keys.iterdir():
+        if key.suffix == ".pub":
+            continue
+        try:
+            yield from _KEY_LINE.findall(key.read_text(errors="replace"))
+        except OSError as error:
+            raise LabError(f"{key}: {error.strerror}: secrets could not be masked", hint=f"ls -l {key}") from error

@@ -1,0 +1,161 @@
+"""`lab.logs`, a node's side: one session that tells everything, cut into files as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import secrets
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from stacklab.errors import LabError
+from stacklab.paths import LabPaths
+from stacklab.process import Command, Conversing
+from stacklab.tools import ssh
+
+LIMIT_S = 90.0
+MOST_BYTES = 16 * 1024 * 1024  # of one node
+_OF_JOURNAL = 1024 * 1024
+_OF_FILE = 128 * 1024
+_FILES = 60  # the newest
+_COMMAND_S = 20
+
+# Where installers and the services of a cloud write; what is not there is passed over.
+_PLACES = (
+    "/opt/stack/logs", "/opt/stack/contrail-installer/log", "/opt/stack/devstack/log", "/home/stack/ansible.log",
+    "/home/stack/logs", "/var/tmp/packstack", "/var/log/contrail", "/var/log/kolla", "/var/log/nova",
+    "/var/log/neutron", "/var/log/keystone", "/var/log/glance", "/var/log/cinder", "/var/log/rabbitmq",
+    "/var/log/mysql", "/var/log/mariadb", "/var/log/apache2", "/var/log/httpd", "/var/log/openvswitch",
+    "/var/log/libvirt", "/var/log/cloud-init.log", "/var/log/upstart", "/var/log/syslog", "/var/log/messages",
+)  # fmt: skip
+_SECTIONS: Mapping[str, tuple[str, int]] = {
+    "system.txt": (
+        "uname -a; uptime; date -u; cat /etc/os-release; free -m; swapon -s; df -h; df -i; cat /proc/loadavg",
+        _OF_FILE,
+    ),
+    "network.txt": (
+        "ip -d addr; ip route show table all; ip rule; ip neigh; ss -tulnp; cat /etc/resolv.conf /etc/hosts; "
+        "tc -s qdisc show",
+        _OF_FILE,
+    ),
+    "firewall.txt": ("iptables-save -c; nft list ruleset", _OF_FILE),
+    "processes.txt": ("ps -eo pid,ppid,user,stat,etime,time,rss,args --sort=-rss", _OF_FILE),
+    "units.txt": (
+        "systemctl --no-pager --failed; for u in $(systemctl --failed --no-legend --plain | cut -d' ' -f1); do "
+        "systemctl --no-pager status $u; done; systemctl --no-pager list-jobs; initctl list 2>/dev/null",
+        _OF_FILE,
+    ),
+    "dmesg.txt": ("dmesg", 256 * 1024),
+    "journal.txt": ("journalctl --no-pager -b -o short-iso", _OF_JOURNAL),
+    "login.txt": ("last -n 20; tail -n 50 /var/log/auth.log", _OF_FILE),
+}
+_ODD = re.compile(r"[^A-Za-z0-9._@+=-]")
+
+
+@dataclass
+class NodeLogs:
+    """What a node gave, by path; `why_not` is why that is not all."""
+
+    files: dict[str, list[str]] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)  # whose end did not come
+    why_not: str = ""
+
+
+def script(marker: str) -> str:
+    """What the node runs, as root where that is allowed: no write to its disk, which may be full."""
+    lines = [
+        f"m={shlex.quote(marker)}",
+        "PATH=$PATH:/usr/sbin:/sbin",
+        "export LC_ALL=C",
+        "collect() {",
+        "printf '%s hello\\n' \"$m\"",
+    ]
+    for name, (shell, most) in _SECTIONS.items():
+        body = shlex.quote(f"exec 2>&1; {shell}")
+        lines += [
+            f"printf '%s begin %s\\n' \"$m\" {name}",
+            f"timeout {_COMMAND_S} sh -c {body} | tail -c {most}",
+            f"printf '\\n%s end %s\\n' \"$m\" {name}",
+        ]
+    places = shlex.join(_PLACES)
+    lines += [
+        f"find {places} -type f -size +0c ! -name '*.gz' ! -name '*.xz' -printf '%T@ %p\\n' 2>/dev/null"
+        f" | sort -rn | head -n {_FILES} | cut -d ' ' -f 2- | while read -r f; do",
+        "printf '%s begin files%s\\n' \"$m\" \"$f\"",
+        f'tail -c {_OF_FILE} "$f" 2>&1',
+        "printf '\\n%s end files%s\\n' \"$m\" \"$f\"",
+        "done",
+        "printf '%s bye\\n' \"$m\"",
+        "}",
+        "collect </dev/null",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def collect(paths: LabPaths, runner: Conversing, node: str) -> NodeLogs:
+    """Fetch all that a node can tell; never raises, what came before an end counts."""
+    marker = f"stacklab-{secrets.token_hex(8)}"
+    hearing = _Hearing(marker)
+    try:
+        result = runner.converse(_command(paths, node, marker), heard=hearing.hear, why_stop=hearing.why_stop)
+        why = "" if hearing.is_whole else ssh.classify(result.stderr) or result.stderr.strip().rpartition("\n")[2]
+        why = why or ("" if hearing.is_whole else f"ssh ended with {result.exit_code}")
+    except LabError as error:
+        why = hearing.why_stop() or ssh.classify(error.message) or error.message.splitlines()[0]
+    hearing.found.why_not = why
+    return hearing.found
+
+
+def _command(paths: LabPaths, node: str, marker: str) -> Command:
+    # sudo first asks whether it may: it must not eat the script.
+    line = "if sudo -n true 2>/dev/null; then exec sudo -n sh -s; else exec sh -s; fi"
+    command = ssh.exec_command(paths, node, (line,), timeout_s=LIMIT_S)
+    return dataclasses.replace(command, what=f"fetching the logs of {node}", stdin=script(marker).encode())
+
+
+class _Hearing:
+    def __init__(self, marker: str) -> None:
+        self._marker = f"{marker} "
+        self._path: str | None = None
+        self._size = 0
+        self.found = NodeLogs()
+        self.is_whole = False
+
+    def hear(self, line: str, _at: float) -> None:
+        """Take one line of the answer."""
+        if line.startswith(self._marker):
+            word, _, name = line[len(self._marker) :].rstrip("\r").partition(" ")
+            self.is_whole |= word == "bye"
+            if word == "begin":
+                self._path = safe_path(name)
+                self.found.files[self._path] = []
+                self.found.cut.add(self._path)
+            elif word == "end" and self._path is not None:
+                self.found.cut.discard(self._path)
+                self._path = None
+        elif self._path is not None:
+            self._size += len(line) + 1
+            self.found.files[self._path].append(line)
+
+    def why_stop(self) -> str:
+        """Why no more is taken."""
+        return f"more than {MOST_BYTES // 1024 // 1024} MiB" if self._size > MOST_BYTES else ""
+
+
+def safe_path(name: str) -> str:
+    """A node's word for a file as a relative path of plain words: it must not lead anywhere else."""
+    parts = (_ODD.sub("_", part)[:100] for part in PurePosixPath("/", name).parts[1:])
+    return "/".join(part if part.strip(".") else "_" for part in parts) or "_"
+
+
+def texts(found: NodeLogs) -> Iterator[tuple[str, str]]:
+    """Each file's path and text; of one that was cut off at its beginning, from the first whole line on."""
+    for path, lines in found.files.items():
+        with contextlib.suppress(IndexError):
+            if not lines[-1]:  # ours, in front of the mark
+                lines = lines[:-1]
+        yield path, "\n".join(lines) + "\n" if lines else ""
