@@ -142,11 +142,11 @@ def fault(_c: Any, name: str, rest: list[str] | None = None, undo: bool = False)
     with session(f"lab.fault {name}") as context:
         lab, paths = running_lab(context, name)
         if undo:
-            print("\n".join(f"undone: {each}" for each in faults.undo(context, lab, paths, rest or ())) or "no fault")
-        elif rest:
-            print(f"made: {faults.apply(context, lab, paths, faults.parse(lab, rest))}")
+            done = faults.undo(context, lab, paths, rest or ())
         else:
-            print("\n".join(map(str, faults.listed(paths))) or "no fault")
+            done = (faults.apply(context, lab, paths, faults.parse(lab, rest)),) if rest else faults.listed(paths)
+    what = "undone: " if undo else "made: " if rest else ""
+    print("\n".join(f"{what}{each}" for each in done) or "no fault")
 
 
 @lab_task
@@ -188,8 +188,7 @@ def exec_(_c: Any, name: str, rest: list[str] | None = None, node: str = "") -> 
 
     words = cli.command_line(f"./invoke lab.exec {name}", rest or ())
     with session() as context:
-        results = life.execute(context, name, words, [node] if node else [])
-    output.by_node(results)
+        output.by_node(results := life.execute(context, name, words, [node] if node else []))
     sys.exit(life.exit_code(results))
 
 
@@ -393,8 +392,7 @@ def bench_check(_c: Any, out: str = "reports/bench-check.svg") -> None:
     from stacklab.views import plot
     from stacklab.workflow import bench_check
 
-    found = list(bench_check.measure())
-    show(plot.costs(found))
+    show(plot.costs(found := list(bench_check.measure())))
     plot.write(found, Path(out))
 
 

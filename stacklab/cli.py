@@ -175,12 +175,16 @@ def session(title: str = "") -> Iterator[Context]:
     from stacklab.process import SubprocessRunner
     from stacklab.progress import Progress
     from stacklab.views import live
+    from stacklab.workflow import events
     from stacklab.workflow.context import Context
 
-    runner = SubprocessRunner()
-    with live.listener(title) if title else live.quiet() as listener:
+    runner, host = SubprocessRunner(), HostPaths.default()
+    with (
+        live.listener(title) if title else live.quiet() as shown,
+        events.for_title(host, title, shown) as listener,
+    ):
         try:
-            yield Context(host=HostPaths.default(), runner=runner, progress=Progress(listener))
+            yield Context(host=host, runner=runner, progress=Progress(listener))
         finally:
             runner.stop_all()
 

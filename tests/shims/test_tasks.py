@@ -205,7 +205,7 @@ def test_a_full_disk_is_told_in_words() -> None:
     argv = [sys.executable, "-m", "invoke", "lab.list"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(argv, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (7, "No space left on device\n  next: df -h, then ./invoke image.prune\n")
+    assert (done.returncode, done.stderr) == (9, "No space left on device\n  next: df -h, then ./invoke image.prune\n")
 
 
 def test_ctrl_c_ends_what_runs_on_the_nodes_at_once(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_warnings_keep_no_lab_from_starting() -> None:
 
 @pytest.mark.parametrize(
     ("area", "kind", "code"),
-    [(ProbeArea.TOOL, ToolError, 3), (ProbeArea.PROVIDER, ProviderError, 4), (ProbeArea.HOST, HostError, 7)],
+    [(ProbeArea.TOOL, ToolError, 3), (ProbeArea.PROVIDER, ProviderError, 4), (ProbeArea.HOST, HostError, 9)],
 )
 def test_the_first_failure_decides_the_exit_code(area: ProbeArea, kind: type[LabError], code: int) -> None:
     first = found(area, ProbeStatus.FAILED, "first is wrong", fix="do this")
