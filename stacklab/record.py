@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
 
 _VERSION = 1
 _MOMENTS = ("expires_at", "answered_at")
+_BRIDGE = re.compile(r"sl-[A-Za-z0-9._-]{1,12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +123,12 @@ def read(paths: LabPaths) -> LabRecord | None:
             for node in data.pop("nodes")
         )
         networks = tuple(NetworkRecord(**network) for network in data.pop("networks"))
-        for moment in _MOMENTS:
-            if not _is_moment(data.get(moment)):
+        for moment in (*_MOMENTS, "created_at"):
+            if not _is_moment(data.get(moment)) or (moment == "created_at" and data[moment] is None):
                 raise ValueError(f"{moment} is {data[moment]!r}")
-        return LabRecord(**{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks})
+        found = LabRecord(**{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks})
+        _refuse_others(paths, found)
+        return found
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -136,6 +141,24 @@ def read(paths: LabPaths) -> LabRecord | None:
             f"the record of lab {paths.name} is damaged: {paths.record}: {error}",
             hint=f"virsh list --all shows what is left; remove it by hand, then rm -r {paths.root}",
         ) from error
+
+
+def _refuse_others(paths: LabPaths, found: LabRecord) -> None:
+    """Raise ValueError where it names what no record of this lab can: whoever destroys the lab, often root, obeys it."""
+    if found.name != paths.name:
+        raise ValueError(f"it is of lab {found.name}")
+    for node in found.nodes:
+        if not is_lab_name(node.name) or node.domain != f"{paths.name}_{node.name}":
+            raise ValueError(f"no node of this lab: {node.name!a}, domain {node.domain!a}")
+        for file, ours in ((node.overlay, paths.overlay(node.name)), (node.seed, paths.seed(node.name))):
+            # The home may have another name today than when the lab was made, by a link.
+            if file != ours and (file.name != ours.name or os.path.realpath(file.parent) != os.path.realpath(ours.parent)):
+                raise ValueError(f"no disk of this lab: {file}")
+    for network in found.networks:
+        if network.libvirt_name != f"{paths.name}_{network.name}" or not _BRIDGE.fullmatch(network.bridge):
+            raise ValueError(f"no network of this lab: {network.libvirt_name!a}, bridge {network.bridge!a}")
+    for each in (*found.nodes, *found.networks):
+        uuid.UUID(each.uuid)
 
 
 def _is_moment(value: object) -> bool:

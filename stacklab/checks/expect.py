@@ -63,6 +63,10 @@ _OWN_NICS = frozenset({
     CheckKind.NO_TRANSIT, CheckKind.SOURCE,
 })  # fmt: skip
 _TO_SOMEWHERE = frozenset({CheckKind.RATE, CheckKind.TCP, CheckKind.HTTP, CheckKind.SEPARATE, CheckKind.NO_TRANSIT})
+# How what a fault turned round says so; views tell such results apart by it.
+CUT_HEAD = "cut, as lab.fault "
+EITHER_HEAD = "may be, while there is "
+STILL_HEAD = "still works ("
 _NO_CUT = ("HOST KEY MISMATCH", "permission denied")  # somebody answered
 
 
@@ -103,6 +107,10 @@ class Outage:
     def why_unreached(self, node: str) -> Fault | None:
         """The fault that keeps the host from logging in on a node; None if it still can."""
         return self._down.get((node, self._access.get(node, "")))
+
+    def of_nic(self, node: str, network: str) -> Fault | None:
+        """The fault that took a node's NIC away, or the whole node."""
+        return self._down.get((node, network))
 
     def _of_pair(self, check: Check) -> tuple[Effect, Fault | None]:
         fault = next(self._between(check), None)
@@ -148,14 +156,14 @@ class Outage:
         if effect is Effect.EITHER:
             if result.is_passed:
                 return result
-            detail = f"may be, while there is {fault}: {result.detail}"
+            detail = f"{EITHER_HEAD}{fault}: {result.detail}"
             return CheckResult(check=result.check, status=CheckStatus.PASSED, detail=detail)
         if result.is_passed:
-            detail = f"still works ({result.detail}), {fault} was to cut it"
+            detail = f"{STILL_HEAD}{result.detail}), {fault} was to cut it"
             return dataclasses.replace(result, status=CheckStatus.FAILED, detail=detail)
         if not self._is_cut(result):
             return result
-        detail = f"cut, as lab.fault {fault} did: {result.detail}"
+        detail = f"{CUT_HEAD}{fault} did: {result.detail}"
         return CheckResult(check=result.check, status=CheckStatus.PASSED, detail=detail)
 
     def _is_cut(self, result: CheckResult) -> bool:

@@ -10,10 +10,9 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from stacklab.checks import scene
-from stacklab.checks.expect import Effect, Fault, Outage
+from stacklab.checks.expect import STILL_HEAD, Effect, Fault, Outage
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult
 from stacklab.checks.scene import UNSEEN, Scene
 from stacklab.model import NIC, Lab, Node
@@ -23,21 +22,11 @@ from stacklab.providers import evidence
 from stacklab.providers.evidence import Looker, View
 
 _MOST_NODES = 12  # are looked at: with more, the causes are few all the same
-_HEAD = "cause: "
 _TCP = (CheckKind.SSH, CheckKind.PORT)
 _PACKETS = (CheckKind.PING, CheckKind.MTU, CheckKind.SOURCE, *_TCP)
 _OF_NICS = (CheckKind.NIC, CheckKind.ROUTES)
 # ssh got an answer of these: no network is to blame.
 _TOLD = ("HOST KEY", "permission denied", "name not known", "not installed")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """One thing that is wrong, and all that failed for it."""
-
-    text: str
-    checks: tuple[Check, ...]
-    evidence: str
 
 
 def explain(
@@ -59,25 +48,6 @@ def explain(
         return tuple(results)
     site = _Site(lab, paths, runner, bad, host, Outage(lab, faults))
     return tuple(result if result.is_passed else site.explained(result) for result in results)
-
-
-def causes(results: Iterable[CheckResult]) -> tuple[Cause, ...]:
-    """What was found to be wrong, what explains the most first."""
-    grouped: dict[str, list[CheckResult]] = {}
-    for result in results:
-        head = result.evidence.partition("\n")[0]
-        if head.startswith(_HEAD) and not result.is_passed:
-            grouped.setdefault(head[len(_HEAD) :], []).append(result)
-    found = [
-        Cause(
-            text=text,
-            checks=tuple(result.check for result in group),
-            # The longest tells the most; the others are of its kind.
-            evidence=max((result.evidence.partition("\n")[2] for result in group), key=len),
-        )
-        for text, group in grouped.items()
-    ]
-    return tuple(sorted(found, key=lambda cause: -len(cause.checks)))
 
 
 class _Site:
@@ -127,7 +97,7 @@ class _Site:
     def explained(self, result: CheckResult) -> CheckResult:
         """The result with what was found out."""
         check = result.check
-        if check.node == HOST or (check.node not in self._nodes):
+        if check.node == HOST or check.node not in self._nodes or result.detail.startswith(STILL_HEAD):
             return result
         if check.kind is CheckKind.LOGIN:
             return self._login(result)
@@ -135,7 +105,8 @@ class _Site:
             return self._packets(result)
         cause, view = self._fault(check), self._views.get(check.node)
         if not cause and check.kind in _OF_NICS:
-            cause = self._of_nic(self._nodes[check.node], _nic(self._nodes, check))
+            nic = self._unrouted(result) if check.kind is CheckKind.ROUTES else _nic(self._nodes, check)
+            cause = self._of_nic(self._nodes[check.node], nic)
         if not cause and view and check.node in self._unreached:
             cause = evidence.cause(view)
         if not cause and view and check.kind is CheckKind.STATE:
@@ -222,6 +193,8 @@ class _Site:
         """What is wrong with a NIC itself, seen from this host or from its node."""
         if nic is None:
             return ""
+        if fault := self._outage.of_nic(node.name, nic.network):
+            return f"lab.fault {fault}"
         view, found = self._views.get(node.name), self._scenes.get(node.name, UNSEEN)
         at = view.on(nic.network) if view else None
         if view and at and (cause := evidence.nic_cause(view, at)):
@@ -238,6 +211,12 @@ class _Site:
             has = ", ".join(device.addresses) or "no address"
             return f"{nic.device} of {node.name} has {has}, not {nic.address}"
         return ""
+
+    def _unrouted(self, result: CheckResult) -> NIC | None:
+        """The NIC that a route is missing for, where that is all that is wrong."""
+        nics = self._nodes[result.check.node].nics
+        says = "there is no route to {} out of {}".format
+        return next((nic for nic in nics if result.detail == says(nic.address.network, nic.device)), None)
 
     def _end(self, node: Node, nic: NIC) -> Iterator[str]:
         """One end of a failed check: the NIC by the node's words, then its tap."""
@@ -279,6 +258,5 @@ def _wrong_mtu(found: Scene, node: Node, nic: NIC) -> str:
 
 def _with(result: CheckResult, cause: str, lines: Iterable[str], *, is_told: bool = False) -> CheckResult:
     """The result with its evidence; `is_told` puts the cause into its detail, unless it stands there."""
-    text = "\n".join([*([_HEAD + cause] if cause else []), *lines])
     detail = f"{result.detail}: {cause}" if cause and is_told and cause not in result.detail else result.detail
-    return dataclasses.replace(result, detail=detail, evidence=text or result.evidence)
+    return dataclasses.replace(result.explained(cause, lines), detail=detail)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol, TypedDict
 from xml.sax.saxutils import escape, quoteattr
 
+from stacklab.checks.causes import Cause, causes
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
 from stacklab.model import Lab
@@ -117,7 +118,10 @@ def json_parts(ran: Ran) -> Iterator[str]:
         "exit_code": _EXIT_CODES[outcome],
         "summary": {**counts, "layers": by_layer(ran.results)},
     }
-    yield json.dumps(head)[:-1] + ', "checks": ['
+    yield json.dumps(head)[:-1] + ', "causes": ['
+    for number, cause in enumerate(causes(ran.results)):
+        yield (",\n" if number else "\n") + json.dumps(_cause_row(cause))
+    yield '], "checks": ['
     for number, result in enumerate(ran.results):
         yield (",\n" if number else "\n") + json.dumps(_row(result))
     yield "\n]}\n"
@@ -140,7 +144,17 @@ def _row(result: CheckResult) -> dict[str, str | float | None]:
         "elapsed_s": round(result.elapsed_s, 3),
         "command": _whole(result.command),
         "output": _whole(result.output),
+        "cause": _whole(result.cause),
         "evidence": _whole(result.evidence),
+    }
+
+
+def _cause_row(cause: Cause) -> dict[str, str | int]:
+    return {
+        "cause": _whole(cause.text),
+        "count": len(cause.results),
+        "scope": cause.scope,
+        "evidence": _whole(cause.evidence),
     }
 
 
@@ -186,7 +200,9 @@ def _case(lab: Lab, result: CheckResult) -> str:
     if result.status is CheckStatus.WARNED:
         return f"{head}>\n<system-out>{escape(clean(f'warning: {whole}'))}</system-out>\n</testcase>\n"
     tag = "failure" if result.status is CheckStatus.FAILED else "error"
-    body = f'<{tag} message={_quoted(result.detail)} type="{check.kind}">{escape(clean(whole))}</{tag}>\n'
+    # The message is all that many readers show, and group by.
+    because = f" (cause: {result.cause})" if result.cause not in result.detail else ""
+    body = f'<{tag} message={_quoted(result.detail + because)} type="{check.kind}">{escape(clean(whole))}</{tag}>\n'
     if told:
         body += f"<system-out>{escape(clean(told))}</system-out>\n"
     return f"{head}>\n{body}</testcase>\n"

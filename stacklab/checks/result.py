@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
-
-_LINES_SHOWN = 20
+_CAUSE = "cause: "  # how evidence begins that has one
 HOST = "host"  # who does it, where no node does
 
 
@@ -148,6 +147,22 @@ class CheckResult:
         """Whether it holds, be it with a warning."""
         return self.status in (CheckStatus.PASSED, CheckStatus.WARNED)
 
+    @property
+    def cause(self) -> str:
+        """Why it did not pass, in the same words for all that did not for the same reason; "" if nobody knows."""
+        head = self.evidence.partition("\n")[0]
+        return head.removeprefix(_CAUSE) if head.startswith(_CAUSE) and not self.is_passed else ""
+
+    @property
+    def clues(self) -> str:
+        """The evidence without the cause."""
+        return self.evidence.partition("\n")[2] if self.cause else self.evidence
+
+    def explained(self, cause: str, clues: Iterable[str]) -> CheckResult:
+        """The same with its cause, "" for none, and what else was found out; if that is nothing, as it was."""
+        lines = [*([_CAUSE + cause] if cause else []), *clues]
+        return dataclasses.replace(self, evidence="\n".join(lines) or self.evidence)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -171,31 +186,3 @@ class Selection:
 
 
 ALL = Selection()
-
-
-def raise_for(results: Iterable[CheckResult], *, hint: str | None = None, warnings: bool = True) -> None:
-    """Raise what tells how the checks came out, unless all passed.
-
-    CheckFailed (5) names what failed by address and interface, NotChecked (6) what
-    had no answer where nothing failed, CheckWarned (7, unless `warnings` is False)
-    what passed with a warning.
-    """
-    listed = tuple(results)
-    bad = [result for result in listed if not result.is_passed]
-    warned = [result for result in listed if result.status is CheckStatus.WARNED]
-    error: type[LabError]
-    if bad:
-        # What has an answer says more than what never ran for want of it.
-        bad.sort(key=lambda result: result.status is CheckStatus.ERROR)
-        has_failed = bad[0].status is CheckStatus.FAILED
-        error = CheckFailed if has_failed else NotChecked
-        head = "did not pass" if has_failed else "could not be tried"
-    elif warned and warnings:
-        bad, error, head = warned, CheckWarned, "passed with a warning"
-    else:
-        return
-    lines = [f"{len(bad)} of {len(listed)} checks {head}:"]
-    lines += [f"  {result.check.title}: {result.detail}" for result in bad[:_LINES_SHOWN]]
-    if len(bad) > _LINES_SHOWN:
-        lines.append(f"  and {len(bad) - _LINES_SHOWN} more")
-    raise error("\n".join(lines), hint=hint)

@@ -6,9 +6,15 @@ no tap loses its carrier. Two rules a tap, in chains that bear the bridge's name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 Argv = tuple[str, ...]
+
+# Of a single chain it would fail whether that is gone or nobody may look: all are listed.
+LOOK: Argv = ("ebtables", "-L")
+PACKAGE = "iptables (Fedora: iptables-nft)"
+_CHAIN = re.compile(r"^Bridge chain: ([^,\s]+),", re.M)
 
 
 def cut(bridge: str, groups: Sequence[Sequence[str]]) -> list[Argv]:
@@ -34,6 +40,6 @@ def heal(bridge: str, groups: int) -> list[Argv]:
     ]
 
 
-def look(bridge: str) -> Argv:
-    """Fails when there is no chain of that bridge any more."""
-    return ("ebtables", "-L", bridge)
+def chains(listing: str) -> frozenset[str]:
+    """The chains that there are, as LOOK tells."""
+    return frozenset(_CHAIN.findall(listing))

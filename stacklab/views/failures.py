@@ -1,17 +1,21 @@
-"""What did not pass, in the order in which to look at it, and what to type to see it again."""
+"""What did not pass and has no cause, in the order in which to look at it; and what to type to see it again."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from stacklab.checks.causes import Cause
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.model import Lab
 
 _ALIKE = 4  # so many nodes with one and the same trouble are told as one
 _NAMED = 6
 _ORDER = {layer: number for number, layer in enumerate(Layer)}
+# What a shell calls itself and its lines is nobody's business.
+_OF_SHELL = re.compile(r"(?:environment|bash): (?:line \d+|connect): ")
 _BY_HOST = (CheckKind.STATE, CheckKind.LOGIN)  # what the host itself does, whichever node it is about
 
 
@@ -45,14 +49,14 @@ class Group:
 
 
 def grouped(results: Iterable[CheckResult]) -> list[Group]:
-    """All that did not pass, what failed before what had no answer, causes (nodes) before effects (pairs).
+    """All that did not pass for no known cause, what failed before what had no answer, nodes before pairs.
 
     What had no answer for one reason is one group per node; what many nodes fail at
     with the same target is one, too.
     """
     found: dict[tuple[object, ...], list[CheckResult]] = {}
     for result in results:
-        if not result.is_passed:
+        if not result.is_passed and not result.cause:
             check = result.check
             key: tuple[object, ...] = (result.status, check.node, result.detail)
             if result.status is CheckStatus.FAILED:
@@ -89,3 +93,15 @@ def typed(lab: Lab, result: CheckResult) -> str:
         return result.command
     # One word, which lab.exec gives to the node's shell as it is.
     return f"./invoke lab.exec {lab.name} --node {result.check.node} -- {shlex.quote(result.command)}"
+
+
+def remedy(lab: Lab, cause: Cause) -> str:
+    """The one command to type: it undoes what lab.fault did, or shows what is wrong; "" if there is none."""
+    return f"./invoke lab.fault {lab.name} --undo" if cause.is_fault else typed(lab, cause.first)
+
+
+def said(result: CheckResult) -> str:
+    """What a command wrote, if it is worth reading: of a warning not what its shell complained of."""
+    if result.status is not CheckStatus.WARNED:
+        return result.output
+    return "\n".join(line for line in result.output.splitlines() if not _OF_SHELL.match(line))

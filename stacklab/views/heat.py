@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from stacklab.checks.expect import CUT_HEAD, EITHER_HEAD, STILL_HEAD
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.model import Lab
 
 # Fixed, so that two runs can be compared; each about three times the one before, as round trips spread.
 BANDS_MS = (1.0, 3.0, 10.0, 30.0, 100.0)
 _GRAVITY = (CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.ERROR, CheckStatus.FAILED)
+CUT, MAYBE_CUT = "cut", "cut?"  # words of what passes since a fault was to cut it, or might
 Pair = tuple[str, str]
 
 
@@ -40,6 +42,11 @@ class Cell:
         return self.status in (CheckStatus.FAILED, CheckStatus.ERROR)
 
     @property
+    def is_cut(self) -> bool:
+        """Whether nothing comes through, as was expected."""
+        return self.status is CheckStatus.PASSED and self.word == CUT
+
+    @property
     def text(self) -> str:
         """The round trip; of what is not as it should be, the reason."""
         if self.rtt_ms is None:
@@ -48,7 +55,8 @@ class Cell:
 
     def joined(self, other: Cell) -> Cell:
         """Both in one: the graver one's word, the first one's where they are alike."""
-        graver = other if _GRAVITY.index(other.status) > _GRAVITY.index(self.status) else self
+        mine, others = _GRAVITY.index(self.status), _GRAVITY.index(other.status)
+        graver = other if others > mine or (others == mine and (not self.word or other.is_cut)) else self
         return Cell(graver.status, graver.word, self.rtt_ms if self.rtt_ms is not None else other.rtt_ms)
 
 
@@ -75,8 +83,10 @@ class Grid:
     @property
     def caption(self) -> str:
         """How it is on the whole, in a line."""
-        total, good = len(self.cells), len(self.cells) - len(self.bad)
-        words = f"{self.network} {self.cidr}: {good} of {total} ways fine"
+        total, cut = len(self.cells), sum(cell.is_cut for cell in self.cells.values())
+        words = f"{self.network} {self.cidr}: {total - len(self.bad) - cut} of {total} ways fine"
+        if cut:
+            words += f", {cut} cut as expected"
         if self.slowest is None:
             return words
         source, target = self.slowest
@@ -112,9 +122,13 @@ def _cell(result: CheckResult) -> Cell:
     kind = result.check.kind
     rtt = result.rtt_ms if kind is CheckKind.PING else None
     if result.status is CheckStatus.PASSED:
-        return Cell(result.status, "", rtt)
+        expected = ((CUT_HEAD, CUT), (EITHER_HEAD, MAYBE_CUT))
+        word = next((word for head, word in expected if result.detail.startswith(head)), "")
+        return Cell(result.status, word, rtt)
     if result.status is CheckStatus.ERROR:
         return Cell(result.status, "?", rtt)
+    if result.detail.startswith(STILL_HEAD):
+        return Cell(result.status, "not cut", rtt)
     if kind is CheckKind.PING and result.status is CheckStatus.FAILED:
         return Cell(result.status, "lost" if rtt is None else "some lost", rtt)
     return Cell(result.status, kind.value, rtt)

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from stacklab.checks import report
+from stacklab.checks.causes import Cause, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model import Lab
 from stacklab.views import failures, graph
@@ -27,6 +28,7 @@ from stacklab.workflow.checking import Outcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks has the rest
+_MOST_LINKS = 200  # to the checks that a cause explains; the list of all checks has the rest
 _MOST_CELLS = 40  # nodes whose matrix is a table; of more it is painted
 _FEW = 8  # columns whose names lie flat
 _TEXTS_MAX = 12_000_000  # characters of outputs and evidence: the page has to stay one that a browser opens
@@ -45,6 +47,9 @@ def parts(found: Outcome) -> Iterator[str]:
     verdict = report.verdict(counts)
     made = [_Matrix(grid) for grid in grids(found.lab, found.results)]
     bad = _bad_places(found.results, [each.grid for each in made])
+    known = causes(found.results)
+    places = {id(result): at for at, result in enumerate(found.results) if known and result.cause}
+    has_cut = any(cell.is_cut for each in made for cell in each.grid.cells.values())
     css, js = ((_TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
@@ -61,13 +66,25 @@ def parts(found: Outcome) -> Iterator[str]:
             ("failed", "failed", counts["failed"]), ("error", "without an answer", counts["error"]),
         ],
         shown_counts=[("warned", "with a warning"), ("failed", "failed"), ("error", "without an answer")],
+        causes=[_Told(found.lab, cause, places) for cause in known],
         groups=failures.grouped(found.results), warned=failures.warned(found.results), most=_MOST_SHOWN,
-        words_of=_WORDS, typed=lambda result: failures.typed(found.lab, result),
+        words_of=_WORDS, typed=lambda result: failures.typed(found.lab, result), said=failures.said,
         picture=Markup(graph.svg(found.lab, bad=bad, style="")), has_bad_links=bool(bad),
-        grids=made, bands=_band_texts(), layers=report.by_layer(found.results),
+        has_cut=has_cut, grids=made, bands=_band_texts(), layers=report.by_layer(found.results),
         css=Markup(css), css_hash=_hash(css), js=Markup(js), js_hash=_hash(js),
         data=map(Markup, _data(found)),
     )  # fmt: skip
+
+
+class _Told:
+    """A cause as the template takes it; its checks are named by their places in the list of all."""
+
+    def __init__(self, lab: Lab, cause: Cause, places: Mapping[int, int]) -> None:
+        self.text, self.scope, self.evidence = cause.text, cause.scope, cause.evidence
+        self.command = failures.remedy(lab, cause)
+        self.count = checks_text(len(cause.results))
+        self.checks = [(places[id(result)], result) for result in cause.results[:_MOST_LINKS]]
+        self.left = len(cause.results) - len(self.checks)
 
 
 def _headline(counts: report.Counts, verdict: CheckStatus) -> str:
@@ -141,7 +158,8 @@ class _Matrix:
 
 def _passed(cell: Cell) -> _Painted:
     if cell.rtt_ms is None:
-        return _Painted("plainly", "ok", "passed")
+        style = "cut" if cell.word else "plainly"
+        return _Painted(style, cell.word or "ok", "cut, as expected" if cell.is_cut else "passed")
     return _Painted(f"b{band(cell.rtt_ms)}", cell.text, f"{cell.text} ms")
 
 
@@ -206,7 +224,8 @@ def _texts(lab: Lab, results: Sequence[CheckResult]) -> Iterator[str]:
     for at, result in enumerate(results):
         if not (result.command or result.output or result.evidence):
             continue
-        told = [report.clean(each) for each in (failures.typed(lab, result), result.output, result.evidence)]
+        texts = (failures.typed(lab, result), failures.said(result), result.evidence)
+        told = [report.clean(each) for each in texts]
         if (room := room - sum(map(len, told))) < 0:
             told = ["", "", _LEFT_OUT]
         yield f'{before}"{at}":{_json(told)}'

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from stacklab.checks import report
+from stacklab.checks.causes import Cause, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus
 from stacklab.model import Lab
 from stacklab.views import failures
@@ -29,6 +30,8 @@ _MOST_NODES = 20  # in a matrix with a row for each
 _MOST_ROWS = 20  # of what fails
 _MOST_GROUPS = 20
 _MOST_LINES = 12  # of an output or an evidence
+_MOST_CAUSES = 10
+_MOST_OF_CAUSE = 16  # lines of evidence, which stand for many results
 _NAME_MAX = 16
 _INDENT = 10
 _CHARS = {CheckStatus.PASSED: ".", CheckStatus.WARNED: "w", CheckStatus.FAILED: "X", CheckStatus.ERROR: "?"}
@@ -46,9 +49,13 @@ def _worded(cell: Cell) -> str:
     return cell.word.partition(" ")[0] if cell.word else _narrow(cell)
 
 
+def _char(cell: Cell) -> str:
+    return "c" if cell.is_cut else _CHARS[cell.status]
+
+
 def _narrow(cell: Cell) -> str:
     if cell.rtt_ms is None or cell.is_bad:
-        return _CHARS[cell.status] if cell.word or cell.is_bad else ""
+        return _char(cell) if cell.word or cell.is_bad else ""
     return f"{cell.rtt_ms:.1f}" if cell.rtt_ms < 9.95 else f"{cell.rtt_ms:.0f}"
 
 
@@ -121,6 +128,8 @@ def _in_cell(grid: Grid, form: _Form, pair: tuple[str, str]) -> Text:
         return Text(form.cell(cell), f"bold {STATUS_STYLE[cell.status]}")
     if pair == grid.slowest:
         return Text(form.cell(cell) + "*", "bold")
+    if cell.word:
+        return Text(form.cell(cell), "cyan")
     return Text(form.cell(cell))
 
 
@@ -142,8 +151,8 @@ def _compact(grid: Grid, width: int) -> Iterator[Text]:
             line = Text(_short(source).ljust(label))
             for target in columns:
                 cell = grid.cells.get((source, target))
-                char = "-" if source == target else " " if cell is None else _CHARS[cell.status]
-                line.append(char, f"bold {STATUS_STYLE[cell.status]}" if cell and char != "." else "dim")
+                char = "-" if source == target else " " if cell is None else _char(cell)
+                line.append(char, f"bold {STATUS_STYLE[cell.status]}" if cell and char not in ".c" else "dim")
             yield line
         else:
             bad = [f"{target} {grid.cells[source, target].text}" for at, target in left if at == source]
@@ -184,8 +193,17 @@ def layers(results: Sequence[CheckResult]) -> list[Text]:
 
 
 def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[Text]:
-    """What did not pass, each with its cause and what to type; warnings after it, apart."""
-    found = ((failures.grouped(results), "did not pass"), (failures.warned(results), "warnings"))
+    """The causes, each with all it explains and what to type; what did not pass without one; warnings, apart."""
+    known = causes(results)
+    if known:
+        yield Text()
+        yield Text("what is wrong", "bold")
+    for cause in known[:_MOST_CAUSES]:
+        yield from _cause(lab, cause, width)
+    if len(known) > _MOST_CAUSES:
+        yield Text(f"and {len(known) - _MOST_CAUSES} more (all of them: --html FILE, --json FILE)", "dim")
+    rest = "did not pass for another reason, not known" if known else "did not pass"
+    found = ((failures.grouped(results), rest), (failures.warned(results), "warnings"))
     for groups, title in found:
         if groups:
             yield Text()
@@ -205,9 +223,20 @@ def _group(lab: Lab, group: Group, width: int) -> Iterator[Text]:
     if result.command:
         # One line, which the terminal may wrap: it is to be copied.
         yield from _indented("$ ", failures.typed(lab, result).splitlines(), "cyan")
-    for text in (result.output, result.evidence):
+    for text in (failures.said(result), result.evidence):
         if text.strip() and text.strip() != result.detail.strip():
-            yield from _indented("| ", _cut(_wrapped(text, width)), "dim")
+            yield from _indented("| ", _cut(_wrapped(text, width), _MOST_LINES), "dim")
+
+
+def _cause(lab: Lab, cause: Cause, width: int) -> Iterator[Text]:
+    """A cause in red, then what it explains, what to type and what was found out, each once."""
+    title, *further = textwrap.wrap(report.clean(cause.text), max(width - _INDENT, 20)) or [""]
+    yield Text(f"{'cause':<{_INDENT}}", "red").append(title, "bold")
+    explains = f"{checks_text(len(cause.results))}: {cause.scope}"
+    yield from _indented("", [*further, *_wrapped(explains, width)], "")
+    if command := failures.remedy(lab, cause):
+        yield from _indented("$ ", command.splitlines(), "cyan")
+    yield from _indented("| ", _cut(_wrapped(cause.evidence, width), _MOST_OF_CAUSE), "dim")
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -220,7 +249,7 @@ def _indented(mark: str, lines: Sequence[str], style: str) -> Iterator[Text]:
         yield Text(" " * _INDENT + mark + line, style, no_wrap=True, overflow="ignore")
 
 
-def _cut(lines: Sequence[str]) -> Sequence[str]:
-    if len(lines) <= _MOST_LINES:
+def _cut(lines: Sequence[str], most: int) -> Sequence[str]:
+    if len(lines) <= most:
         return lines
-    return [*lines[: _MOST_LINES - 1], f"... {len(lines) - _MOST_LINES + 1} more lines"]
+    return [*lines[: most - 1], f"... {len(lines) - most + 1} more lines (all of them: --html FILE, --json FILE)"]

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from stacklab import record
 from stacklab.checks import host, plan
+from stacklab.checks.causes import raise_for
 from stacklab.checks.expect import Outage, told
 from stacklab.checks.mesh import Mesh, States
-from stacklab.checks.result import ALL, CheckResult, Layer, Selection, raise_for
+from stacklab.checks.result import ALL, CheckResult, Layer, Selection
 from stacklab.errors import LabError, ProviderError
 from stacklab.model import Lab
 from stacklab.paths import LabPaths

@@ -109,7 +109,8 @@ def forget(context: Context, paths: LabPaths, kept: LabRecord) -> None:
     except LabError:  # what can't be read must not keep the lab alive: any bridge may have been parted
         found = tuple(Fault(kind=FaultKind.PARTITION, network=network.name) for network in kept.networks)
     for fault in found:
-        if fault.kind is FaultKind.PARTITION:
+        # A network that isn't on record is none of ours, and no reason to keep the lab.
+        if fault.kind is FaultKind.PARTITION and any(each.name == fault.network for each in kept.networks):
             _heal(context, kept, fault)
     fault_list.write(paths, ())
 
@@ -176,6 +177,7 @@ class Faults:
             if any(each.kind is fault.kind and each.network == fault.network for each in self.faults):
                 hint = f"./invoke lab.fault {self._lab.name} --undo"
                 raise LabError(f"network {fault.network} is partitioned already", hint=hint)
+            _chains(self._context, f"partitioning {fault.network}")  # what can't be made must not be listed
             return
         state = self._libvirt.state(self._uuid(fault.node))
         if state is DomainState.PAUSED and fault.kind is FaultKind.POWER_OFF:
@@ -349,7 +351,15 @@ def _heal(context: Context, kept: LabRecord, fault: Fault) -> None:
     # As many as there may be: of a list that can't be read nobody knows.
     for argv in ebtables.heal(bridge, len(fault.groups) or len(kept.nodes)):
         context.runner.run(Command(argv=as_root(argv), what=what, ok_codes=_ANY_CODE))
-    result = context.runner.run(Command(argv=as_root(ebtables.look(bridge)), what=what, ok_codes=_ANY_CODE))
-    if result.exit_code == 0:
+    if bridge in _chains(context, what):
         hint = f"ebtables -L {bridge}, then ./invoke lab.fault {kept.name} --undo again"
         raise ProviderError(f"the rules that part {fault.network} are still there", hint=hint)
+
+
+def _chains(context: Context, what: str) -> frozenset[str]:
+    """The host's chains; raises LabError where nobody may look: what can't be seen isn't gone."""
+    try:
+        return ebtables.chains(context.runner.run(Command(argv=as_root(ebtables.LOOK), what=what)).stdout)
+    except ToolError as error:
+        hint = f"`sudo -n ebtables -L` has to work here; ebtables is in the package {ebtables.PACKAGE}"
+        raise ProviderError(error.message, hint=hint) from error

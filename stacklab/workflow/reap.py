@@ -40,7 +40,7 @@ class Reaped:
     detail: str
 
 
-class _NotDue(LabError):
+class _NotDue(Exception):
     """Somebody has given the lab more time, or removed it, since it was looked at."""
 
 
@@ -112,7 +112,7 @@ def _one(context: Context, paths: LabPaths, *, dry_run: bool, clock: Callable[[]
         life.destroy(context, name, read=lambda each: _read_due(each, clock))
         return Reaped(lab=name, fate=Fate.DESTROYED, detail=told)
     except _NotDue as error:
-        return Reaped(lab=name, fate=Fate.STAYS, detail=error.message)
+        return Reaped(lab=name, fate=Fate.STAYS, detail=str(error))
     except AlreadyRunning as error:
         return Reaped(lab=name, fate=Fate.IN_USE, detail=error.message)
     except LabError as error:

@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 from stacklab import access, answers, doctor, files, record, secrets, seed, spec
 from stacklab.access import Keys
 from stacklab.answers.write import digest, write_tree
-from stacklab.checks.result import CheckResult, raise_for
+from stacklab.checks.causes import raise_for
+from stacklab.checks.result import CheckResult
 from stacklab.errors import CommandFailed, LabError
 from stacklab.model import Lab, NetworkStyle, Node
 from stacklab.paths import LabPaths

@@ -20,11 +20,6 @@ LAB = "mini-2node"
 SABOTAGE = f"./invoke lab.exec {LAB} --node node2 -- sudo hostname somebody-else"
 
 
-@pytest.fixture(scope="module")
-def image(stacklab: Stacklab) -> None:
-    stacklab.ok("image.build", "debian-12")
-
-
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Where the job runs: ./invoke is ours, what it installs is there already."""
@@ -56,7 +51,7 @@ def play(job: Job, checkout: Path, *, sabotage: str = "") -> int:
 
 @pytest.mark.parametrize("job", ci_recipes.jobs(), ids=str)
 def test_a_job_that_passes_leaves_reports_and_nothing_else(
-    stacklab: Stacklab, image: None, job: Job, checkout: Path
+    stacklab: Stacklab, image: Path, job: Job, checkout: Path
 ) -> None:
     assert play(job, checkout) == 0
     assert {path.name for path in (checkout / "reports").iterdir()} == {"checks.html", "checks.json", "checks.xml"}
@@ -68,7 +63,7 @@ def test_a_job_that_passes_leaves_reports_and_nothing_else(
 
 @pytest.mark.parametrize("job", ci_recipes.jobs(), ids=str)
 def test_a_job_whose_check_fails_leaves_reports_and_logs_and_nothing_else(
-    stacklab: Stacklab, image: None, job: Job, checkout: Path
+    stacklab: Stacklab, image: Path, job: Job, checkout: Path
 ) -> None:
     assert play(job, checkout, sabotage=SABOTAGE) == 5
     cases = ET.parse(checkout / "reports" / "checks.xml").iter("testcase")
@@ -78,7 +73,7 @@ def test_a_job_whose_check_fails_leaves_reports_and_logs_and_nothing_else(
     assert left_of(LAB) == []
 
 
-def test_a_job_that_crashed_is_reaped_by_the_next(stacklab: Stacklab, image: None) -> None:
+def test_a_job_that_crashed_is_reaped_by_the_next(stacklab: Stacklab, image: Path) -> None:
     stacklab.ok("lab.up", LAB, "--ttl", "1s", "--no-checks")
     assert "mini-2node" in stacklab.ok("lab.reap", "--dry-run").out
     assert stacklab.states(LAB) == {"node1": "running", "node2": "running"}

@@ -163,11 +163,12 @@ def test_it_stays_in_the_directory_that_it_was_called_in(world: World, tmp_path:
 
 def test_requirements_are_installed_with_hashes_and_build_tools_first(world: World) -> None:
     world.invoke()
-    build, everything = world.calls_of("pip")
+    build, everything, itself = world.calls_of("pip")
     assert "--require-hashes -r" in build
     assert build.endswith("build.txt")
     assert "--require-hashes --no-build-isolation -r" in everything
     assert everything.endswith("all.txt")
+    assert itself.endswith(f"--no-deps --no-build-isolation --editable {world.checkout}"), "for its pytest plug-in"
 
 
 def test_the_second_start_does_nothing_but_start(world: World) -> None:

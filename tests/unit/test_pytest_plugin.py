@@ -9,6 +9,7 @@ import pytest
 
 from stacklab import pytest_plugin, record, spec
 from stacklab.checks import plan
+from stacklab.checks.family import Facts
 from stacklab.checks.result import CheckStatus, Layer, Selection
 from stacklab.checks.simulate import SimulatedNodes, node_of
 from stacklab.errors import ToolNotFound
@@ -72,10 +73,11 @@ def lab(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     record.write(paths, record.new(made, paths, image="debian-12-abc", passed_over={}, now=1.0))
     paths.resolved.write_text(spec.to_json(made))
     nodes = Nodes(made)
-    context = Host(host=host, runner=nodes, progress=Progress())
+    context = Host(host=host, runner=nodes, progress=Progress(), why_unreachable=lambda: "no libvirtd here")
     context.known = dict.fromkeys(NAMES, DomainState.RUNNING)
     nodes.context = context  # type: ignore[attr-defined]
     monkeypatch.setattr(pytest_plugin, "_context", lambda _config: context)
+    monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
     return nodes
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shutil
 import uuid
 from pathlib import Path
 
@@ -90,6 +91,61 @@ def test_a_damaged_record_is_an_error_that_tells_what_to_do(paths: LabPaths, tex
     with pytest.raises(LabError, match="the record of lab trio is damaged") as caught:
         record.read(paths)
     assert "virsh list --all" in str(caught.value.hint)
+
+
+def test_a_copy_of_a_lab_s_directory_is_not_taken_for_the_lab(tmp_path: Path) -> None:
+    host = HostPaths(tmp_path)
+    record.write(host.lab("trio"), new(host.lab("trio")))
+    shutil.copytree(host.lab("trio").root, host.lab("trio-old").root)
+    with pytest.raises(LabError, match=r"the record of lab trio-old is damaged: .*is of lab trio"):
+        record.read(host.lab("trio-old"))
+
+
+@pytest.mark.parametrize("key", ["overlay", "seed"])
+@pytest.mark.parametrize("value", ["/etc/passwd", "volumes/trio_compute1.qcow2", "{volumes}/../labs/x", "{volumes}/y"])
+def test_a_record_that_names_a_file_of_somebody_else_s_is_damaged(paths: LabPaths, key: str, value: str) -> None:
+    """Whoever destroys the lab, often root by cron, deletes these files."""
+    record.write(paths, new(paths))
+    whole = json.loads(paths.record.read_text())
+    whole["nodes"][1][key] = value.format(volumes=paths.host.volumes)
+    paths.record.write_text(json.dumps(whole))
+    with pytest.raises(LabError, match="the record of lab trio is damaged"):
+        record.read(paths)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("nodes", "name", "../../../etc"), ("nodes", "name", 5), ("nodes", "domain", "theirs"), ("nodes", "uuid", None),
+        ("networks", "uuid", 5), ("networks", "libvirt_name", "default"), ("networks", "bridge", None),
+        ("networks", "bridge", "--flush"), ("networks", "bridge", "FORWARD"),
+    ],
+)  # fmt: skip
+def test_a_record_that_names_a_thing_of_somebody_else_s_is_damaged(
+    paths: LabPaths, kind: str, key: str, value: object
+) -> None:
+    record.write(paths, new(paths))
+    whole = json.loads(paths.record.read_text())
+    whole[kind][0][key] = value
+    paths.record.write_text(json.dumps(whole))
+    with pytest.raises(LabError, match="the record of lab trio is damaged"):
+        record.read(paths)
+
+
+def test_a_home_that_has_two_names_has_the_same_labs(tmp_path: Path) -> None:
+    real = HostPaths(tmp_path / "real")
+    record.write(real.lab("trio"), new(real.lab("trio")))
+    (tmp_path / "link").symlink_to("real")
+    assert record.read(HostPaths(tmp_path / "link").lab("trio")) == record.read(real.lab("trio"))
+
+
+@pytest.mark.parametrize("value", ["soon", None, float("nan"), True, []])
+def test_a_record_that_was_made_at_no_time_is_damaged(paths: LabPaths, value: object) -> None:
+    record.write(paths, new(paths))
+    whole = json.loads(paths.record.read_text())
+    paths.record.write_text(json.dumps({**whole, "created_at": value}))
+    with pytest.raises(LabError, match="created_at is"):
+        record.read(paths)
 
 
 @given(data=st.data())

@@ -100,6 +100,13 @@
     opens(node, () => showNode(node.dataset.node));
   }
 
+  for (const link of all("a[data-at]")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      show(title(Number(link.dataset.at)), [Number(link.dataset.at)]);
+    });
+  }
+
   // --- matrices: one stop for TAB each, arrows inside
 
   const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -156,6 +163,7 @@
       const cell = y * n + x;
       worst[cell] = Math.min(worst[cell], rank(at));
       if (rtt[at]) { trips[cell] = rtt[at]; band[cell] = bands.filter((limit) => rtt[at] >= limit).length; }
+      else if (word("detail", at).startsWith("cut, as lab.fault ")) band[cell] = 7;
       else if (band[cell] < 0) band[cell] = 6;
     }
     const size = Math.max(5, Math.min(14, Math.floor(canvas.closest(".scroll").clientWidth / n)));
@@ -171,7 +179,7 @@
       picture.width = picture.height = canvas.width;
       const pen = picture.getContext("2d");
       pen.scale(scale, scale);
-      const fills = [0, 1, 2, 3, 4, 5].map((number) => colour(`b${number}`)).concat(colour("plainly"));
+      const fills = [0, 1, 2, 3, 4, 5].map((number) => colour(`b${number}`)).concat(colour("plainly"), "#8b949e");
       const bad = ["#d92d20", "#7a57b5", "#f0b429"];
       for (let y = 0; y < n; y++) {
         for (let x = 0; x < n; x++) {
@@ -202,7 +210,7 @@
       const cell = y * n + x;
       const said = worst[cell] < 3 ? ["failed", "no answer", "a warning"][worst[cell]] : "";
       const trip = trips[cell] ? `${trips[cell].toFixed(1)} ms` : "";
-      const how = [said, trip].filter(Boolean).join(", ") || (band[cell] < 0 ? "nothing to try" : "passed");
+      const how = [said, trip].filter(Boolean).join(", ") || (band[cell] < 0 ? "nothing to try" : band[cell] === 7 ? "cut, as expected" : "passed");
       now.textContent = `${names[y]} -> ${names[x]}: ${how}`;
       draw();
     }
@@ -242,14 +250,14 @@
       return row;
     });
   }
-  for (const details of all("details")) details.addEventListener("toggle", () => { if (details.open) list(details); });
+  for (const details of all("details[data-layer]")) details.addEventListener("toggle", () => { if (details.open) list(details); });
 
   // --- the switches
 
   get("only").addEventListener("change", (event) => {
     isOnly = event.target.checked;
     document.body.classList.toggle("only", isOnly);
-    all("details[open]").forEach(list);
+    all("details[data-layer][open]").forEach(list);
     redraw();
   });
   const dark = matchMedia("(prefers-color-scheme: dark)");

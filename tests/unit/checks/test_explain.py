@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks import explain, pairs, scene
-from stacklab.checks.expect import Fault, FaultKind
-from stacklab.checks.explain import Cause, causes
+from stacklab.checks.causes import causes
+from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.checks.scene import UNSEEN, Device, Rule, Scene
 from stacklab.model import Lab, Node
@@ -307,7 +307,7 @@ def test_a_paused_node_explains_what_was_not_tried_on_it_too(site: Site) -> None
     (cause,) = causes(found.values())
     assert cause.text == "compute1 is paused (user)"
     about = [r for r in found.values() if not r.is_passed and "compute1" in (r.check.node, r.check.target)]
-    assert len(cause.checks) == len(about)
+    assert len(cause.results) == len(about)
     details = {r.detail for r in about}
     assert details == {
         "not reached: the node is paused", "is paused", "the node is paused", f"{SILENT}: compute1 is paused (user)",
@@ -407,14 +407,19 @@ def test_what_the_host_itself_did_and_other_layers_are_left_alone(site: Site) ->
     assert site.explained()[check] == site.results[check]
 
 
-def test_causes_are_told_with_what_explains_the_most_first() -> None:
-    def failed(node: str, evidence: str) -> CheckResult:
-        check = Check(kind=CheckKind.PING, node=node)
-        return CheckResult(check=check, status=CheckStatus.FAILED, detail="", evidence=evidence)
+def test_what_else_a_nic_fails_at_that_lab_fault_has_taken_is_the_same_cause(site: Site) -> None:
+    site.faults = [Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth1", network="net1")]
+    site.see("compute1", "net1", lambda at: dataclasses.replace(at, plug=dataclasses.replace(at.plug, is_linked=False)))  # type: ignore[type-var]
+    site.fail(SILENT, **PING)
+    site.fail("would leave by eth0, not by eth1", kind="source", node="compute1", target="controller", network="net1")
+    site.fail("eth1 has no carrier", kind="nic", node="compute1", network="net1")
+    assert [cause.text for cause in causes(site.explained().values())] == ["lab.fault link-down compute1 eth1"]
 
-    one, two = failed("a", "cause: x\nshort"), failed("b", "cause: y\nline")
-    three, none = failed("c", "cause: y\nlonger line"), failed("d", "no cause: z")
-    assert causes([one, two, three, none, _passed(one.check)]) == (
-        Cause(text="y", checks=(two.check, three.check), evidence="longer line"),
-        Cause(text="x", checks=(one.check,), evidence="short"),
-    )
+
+def test_what_works_though_lab_fault_was_to_cut_it_is_not_explained_by_it(site: Site) -> None:
+    site.faults = [Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth1", network="net1")]
+    check = next(c for c in site.results if all(str(getattr(c, k)) == v for k, v in PING.items()))
+    site.results[check] = Outage(site.lab, site.faults).as_expected(_passed(check))
+    found = site.explained()
+    assert found[check].detail == "still works (fine), link-down compute1 eth1 was to cut it"
+    assert causes(found.values()) == ()

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.checks import report
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, raise_for
+from stacklab.checks.causes import raise_for
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.errors import CheckFailed, LabError
 from stacklab.workflow.checking import Outcome
 from tests.unit.views.fake_results import failed, is_way, many, of_each_kind, ran

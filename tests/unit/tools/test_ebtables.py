@@ -25,6 +25,12 @@ def test_the_rules_count_only_when_all_are_there() -> None:
     assert [argv for argv in cut if "FORWARD" in argv] == [cut[-1]]
 
 
+def test_a_chain_is_there_only_by_its_whole_name() -> None:
+    said = "Bridge table: filter\n\nBridge chain: FORWARD, entries: 1, policy: ACCEPT\n-j sl-2\n\n"
+    said += "Bridge chain: sl-1-0, entries: 0, policy: RETURN\n"
+    assert ebtables.chains(said) == {"FORWARD", "sl-1-0"}
+
+
 def test_two_rules_a_tap() -> None:
     taps = [f"vnet{n}" for n in range(200)]
     cut = ebtables.cut("sl-1", [taps[:100], taps[100:]])

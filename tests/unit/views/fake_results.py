@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+from stacklab.checks.expect import Effect, Fault, Outage
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model import Lab
 from stacklab.workflow.checking import Outcome
@@ -112,3 +113,62 @@ def many(count: int) -> Lab:
     """A lab of that many nodes."""
     names = (f"compute{number}" for number in range(1, count))
     return make_lab(nodes=("controller", *names), cidrs=("10.10.0.0/16", "10.20.0.0/16"))
+
+
+def explained(result: CheckResult, cause: str, *clues: str) -> CheckResult:
+    """The result with its cause, as the search for causes makes it."""
+    is_told = result.status is CheckStatus.FAILED and result.check.kind not in (CheckKind.STATE, CheckKind.LOGIN)
+    detail = f"{result.detail}: {cause}" if is_told else result.detail
+    return dataclasses.replace(result.explained(cause, clues), detail=detail)
+
+
+def down(name: str, network: str, device: str, cause: str = "") -> Spoil:
+    """A NIC that is down: what goes out of it or to it fails, with a cause and the evidence of both ends."""
+
+    def spoil(result: CheckResult) -> CheckResult:
+        check = result.check
+        kinds = (CheckKind.PING, CheckKind.MTU, CheckKind.PORT)
+        if check.network != network or name not in (check.node, check.target) or check.kind not in kinds:
+            return result
+        other = check.target if check.node == name else check.node
+        clues = (
+            *(f"{other}: {device} is up, 10.20.0.1/24", f"{other}: route: {check.address} dev {device}"),
+            *(f"{other}: ARP for {check.address}: nobody answers (failed)",) * (check.node == other),
+            f"{name}: {device} is down, no address",
+            f"{name}, from the host: NIC {device}: 52:54:00:00:00:01 on {network}, tap vnet3; tap on a bridge, up",
+            *(f"{other}: TCP 22: something listens",) * (check.kind is CheckKind.PORT),
+        )
+        bad = failed(result, "no reply to 3 pings", command=f"fping -C 3 {check.address}", output="- - -")
+        return explained(bad, cause or f"{device} is down on {name}", *clues)
+
+    return spoil
+
+
+def dead(name: str) -> Spoil:
+    """A node that is off, and found to be."""
+
+    def spoil(result: CheckResult) -> CheckResult:
+        bad = off(name)(result)
+        if bad.is_passed:
+            return bad
+        clues: tuple[str, ...] = ()
+        if bad.check.kind is CheckKind.LOGIN:
+            console = [f"  | [   {number}.000000] the console's line {number}" for number in range(6)]
+            clues = (f"domain trio_{name}: shut off (crashed)", "lease: none", f"console of {name} ends with:", *console)
+        elif bad.check.kind in (CheckKind.PING, CheckKind.SSH):
+            other = bad.check.node
+            clues = (f"{other}: {bad.check.device} is up, 10.20.0.1/24", f"{name}, from the host: no tap")
+        return explained(bad, f"{name} is shut off (crashed)", *clues)
+
+    return spoil
+
+
+def expecting(lab: Lab, *faults: Fault) -> Spoil:
+    """What lab.check --expect makes of these faults: what they cut has failed."""
+    outage = Outage(lab, faults)
+
+    def spoil(result: CheckResult) -> CheckResult:
+        is_hit = outage.effect(result.check)[0] is not Effect.NONE
+        return outage.as_expected(failed(result, "no reply") if is_hit else result)
+
+    return spoil

@@ -9,7 +9,7 @@ import pytest
 
 from stacklab import record
 from stacklab.checks.expect import Fault, FaultKind
-from stacklab.errors import AlreadyRunning, LabError, NodeNotReady, ProviderError
+from stacklab.errors import AlreadyRunning, CommandFailed, LabError, NodeNotReady, ProviderError, ToolNotFound
 from stacklab.model import Impairment, Lab, NetworkMode
 from stacklab.process import Command, Result
 from stacklab.record import LabRecord
@@ -89,16 +89,23 @@ class Tables:
 
     rules: dict[str, list[str]] = field(default_factory=lambda: {"FORWARD": []})
     stuck: bool = False
+    refuses: bool = False  # sudo asks for a password
 
     def run(self, command: Command) -> Result:
         words = command.argv[command.argv.index("ebtables") + 1 :]
+        if self.refuses:
+            if 1 in command.ok_codes:
+                return Result(exit_code=1, stderr="sudo: a password is required\n")
+            raise CommandFailed(f"{command.what}: sudo ended with 1")
+        if words == ("-L",):
+            return Result(exit_code=0, stdout="".join(f"Bridge chain: {name}, entries: 0\n" for name in self.rules))
         flag, chain, rest = words[0], words[1], " ".join(words[2:])
         is_known = chain in self.rules
         if flag == "-N" and not is_known:
             self.rules[chain] = []
         elif flag == "-A" and is_known:
             self.rules[chain].append(rest)
-        elif self.stuck and flag != "-L":
+        elif self.stuck:
             return Result(exit_code=4)
         elif flag == "-D" and rest in self.rules.get(chain, ()):
             self.rules[chain].remove(rest)
@@ -106,7 +113,7 @@ class Tables:
             self.rules[chain].clear()
         elif flag == "-X" and is_known and not any(f"-j {chain}" in each for r in self.rules.values() for each in r):
             del self.rules[chain]
-        elif flag != "-L" or not is_known:
+        else:
             return Result(exit_code=1)
         return Result(exit_code=0)
 
@@ -378,6 +385,36 @@ def test_rules_that_stay_are_told(up: Up) -> None:
     with pytest.raises(ProviderError, match="the rules that part net1 are still there"):
         up.undo()
     assert up.listed == ["partition net1 compute1 controller,compute2"]
+
+
+def test_rules_that_nobody_may_look_at_are_not_taken_for_gone(up: Up) -> None:
+    up.apply("partition", "net1", "compute1")
+    up.tables.refuses = True
+    with pytest.raises(LabError):
+        up.undo()
+    with pytest.raises(LabError):
+        faults.forget(up.host.context, up.host.lab(), up.kept)
+    assert up.listed == ["partition net1 compute1 controller,compute2"]
+    up.tables.refuses = False
+    up.undo()
+    assert up.is_healthy
+
+
+@pytest.mark.parametrize("error", [ToolNotFound("ebtables"), CommandFailed("sudo: ebtables: command not found")])
+def test_a_partition_that_cannot_be_made_is_never_on_the_list(up: Up, error: LabError) -> None:
+    for prefix in (("ebtables",), ("sudo", "-n", "ebtables")):
+        up.host.runner.on(*prefix, answer=error)
+    with pytest.raises(LabError) as caught:
+        up.apply("partition", "net1", "compute1")
+    assert up.listed == [], "else lab.destroy would want ebtables too"
+    assert "iptables" in str(caught.value.hint), "the package that has it"
+    faults.forget(up.host.context, up.host.lab(), up.kept)
+
+
+def test_a_network_that_is_not_on_record_keeps_no_lab_alive(up: Up) -> None:
+    up.apply("partition", "net1", "compute1")
+    faults.forget(up.host.context, up.host.lab(), dataclasses.replace(up.kept, networks=()))
+    assert up.listed == []
 
 
 @pytest.mark.parametrize(

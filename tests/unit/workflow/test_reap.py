@@ -253,6 +253,24 @@ def test_a_damaged_record_is_told_and_its_lab_left(host: FakeHost, junk: str) ->
     assert len(host.libvirt.states) == 3
 
 
+def test_a_copy_of_a_lab_s_directory_reaps_nothing_of_the_lab(host: FakeHost) -> None:
+    up(host, ttl="1h")
+    age(host)
+    shutil.copytree(host.lab().root, host.lab("trio-old").root)
+    change(host, expires_at=time.time() + 3600.5)  # the lab itself was given more time
+    assert fates(host) == {"trio": Fate.STAYS, "trio-old": Fate.FAILED}
+    assert len(host.libvirt.states) == 3
+
+
+def test_a_record_of_no_sense_keeps_no_other_lab_alive(host: FakeHost) -> None:
+    up(host, ttl="1h", **DUO)
+    up(host, ttl="1h")
+    age(host)
+    whole = json.loads(host.lab("duo").record.read_text())
+    host.lab("duo").record.write_text(json.dumps({**whole, "created_at": "soon"}))
+    assert fates(host) == {"duo": Fate.FAILED, "trio": Fate.DESTROYED}
+
+
 def test_a_clock_that_went_backwards_is_told_and_the_lab_left(host: FakeHost) -> None:
     up(host, ttl="1h")
     (found,) = reap.reap(host.context, clock=lambda: time.time() - 86400)
