@@ -48,7 +48,7 @@ def _is_at(path: Path, descriptor: int) -> bool:
 def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise HostError(f"{path} can't be locked: {error.strerror}", hint=f"ls -ld {path.parent} {path}") from error
     # Another user of the same group locks the same file; open() alone leaves it to our umask.

@@ -144,7 +144,7 @@ def read(paths: LabPaths) -> LabRecord | None:
 
 
 def _refuse_others(paths: LabPaths, found: LabRecord) -> None:
-    """Raise ValueError where it names what no record of this lab can: whoever destroys the lab, often root, obeys it."""
+    """Raise ValueError where it names what no record of this lab can: who destroys the lab, often root, obeys it."""
     if found.name != paths.name:
         raise ValueError(f"it is of lab {found.name}")
     for node in found.nodes:
@@ -152,7 +152,8 @@ def _refuse_others(paths: LabPaths, found: LabRecord) -> None:
             raise ValueError(f"no node of this lab: {node.name!a}, domain {node.domain!a}")
         for file, ours in ((node.overlay, paths.overlay(node.name)), (node.seed, paths.seed(node.name))):
             # The home may have another name today than when the lab was made, by a link.
-            if file != ours and (file.name != ours.name or os.path.realpath(file.parent) != os.path.realpath(ours.parent)):
+            is_same_place = file == ours or os.path.realpath(file.parent) == os.path.realpath(ours.parent)
+            if file.name != ours.name or not is_same_place:
                 raise ValueError(f"no disk of this lab: {file}")
     for network in found.networks:
         if network.libvirt_name != f"{paths.name}_{network.name}" or not _BRIDGE.fullmatch(network.bridge):

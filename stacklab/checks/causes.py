@@ -60,12 +60,16 @@ class Cause:
 
     @property
     def evidence(self) -> str:
-        """What was found out, each line once: a login's first, then what most of the results have in common."""
-        count: Counter[str] = Counter()
-        for result in self.results:
-            weight = len(self.results) + 1 if result.check.kind is CheckKind.LOGIN else 1
-            count.update(dict.fromkeys(result.clues.splitlines(), weight))
-        return "\n".join(line for line, _ in count.most_common())
+        """What was found out, each line once: a login's, what most have in common, one result's, then the others'."""
+        logins = (each for each in self.results if each.check.kind is CheckKind.LOGIN)
+        lines = [line for each in logins for line in each.clues.splitlines()]
+        count = Counter(line for each in self.results for line in dict.fromkeys(each.clues.splitlines()))
+        ranked = count.most_common()
+        if ranked:
+            lines += [line for line, times in ranked if times > ranked[0][1] / 2]
+        example = max((each.clues for each in self.results if each is self.first or not self.first.clues), key=len)
+        lines += [*example.splitlines(), *(line for line, _ in ranked)]
+        return "\n".join(dict.fromkeys(lines))
 
 
 def causes(results: Iterable[CheckResult]) -> tuple[Cause, ...]:
@@ -84,7 +88,8 @@ def checks_text(count: int) -> str:
 
 
 def _kinds(results: Iterable[CheckResult]) -> str:
-    return _named(list(dict.fromkeys(result.check.kind.value for result in results)))
+    kinds = {result.check.kind for result in results}
+    return _named([kind.value for kind in CheckKind if kind in kinds])
 
 
 def _named(names: Sequence[str]) -> str:

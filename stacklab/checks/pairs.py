@@ -11,20 +11,20 @@ from typing import TypeVar
 
 from stacklab.checks import pairs_read as read
 from stacklab.checks import pairs_shell as script
+from stacklab.checks import ways
 from stacklab.checks.family import Facts
 from stacklab.checks.protocol import NOT_FOUND, OUTPUT_MAX, TIMED_OUT, Answer, Part
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model import NIC, Lab, Node
 from stacklab.tools import fping, ssh
 
-_ALL_LOST = 100.0
 _OWN_KEY = "sshd answers with its own key"
 
 _Job = TypeVar("_Job")
 
 
 def expected(lab: Lab) -> Iterator[Check]:
-    """See Family.expected; nothing is promised of a NIC that is declared to lose everything."""
+    """See Family.expected; nothing is promised of ways that are declared to lose most."""
     # One string per address, however many checks name it.
     addresses = {(node.name, nic.network): str(nic.address.ip) for node in lab.nodes for nic in node.nics}
     members = {network.name: lab.members(network.name) for network in lab.networks}
@@ -39,11 +39,11 @@ def expected(lab: Lab) -> Iterator[Check]:
             yield _check(CheckKind.NAME, node, own, peer, theirs.network, addresses)
         for own in node.nics:
             for other, theirs in members[own.network]:
-                if other is not node and not _is_cut(own, theirs):
+                if other is not node and not ways.is_cut(own.impairment, theirs.impairment):
                     for kind in (CheckKind.PING, CheckKind.MTU, CheckKind.SOURCE, CheckKind.PORT):
                         yield _check(kind, node, own, other.name, own.network, addresses)
         for peer, theirs, own in by_name:
-            if not _is_cut(own, theirs):
+            if not ways.is_cut(own.impairment, theirs.impairment):
                 yield _check(CheckKind.SSH, node, own, peer, theirs.network, addresses)
 
 
@@ -61,10 +61,6 @@ def _check(
     )
 
 
-def _is_cut(own: NIC, theirs: NIC) -> bool:
-    return max(own.impairment.loss_percent, theirs.impairment.loss_percent) >= _ALL_LOST
-
-
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
     """See Family.parts."""
     of: dict[CheckKind, list[Check]] = {kind: [] for kind in CheckKind}
@@ -72,13 +68,13 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         of[check.kind].append(check)
     # Nodes that start together do not all knock at the same one.
     turn = [each.name for each in lab.nodes].index(node.name)
-    slower_ms = _slower_ms(lab)
+    slower_ms, count = ways.slower_ms(lab), ways.tries(lab, fping.COUNT)
     addresses = _unique(check.address for kind in (CheckKind.PING, CheckKind.MTU) for check in of[kind])
     if addresses:
         sizes: dict[int, list[str]] = {}
         for check in of[CheckKind.MTU]:
             sizes.setdefault(lab.network(check.network).mtu, []).append(check.address)
-        yield script.pings(addresses, sizes, slower_ms)
+        yield script.pings(addresses, sizes, slower_ms, count)
     if of[CheckKind.SOURCE]:
         yield script.sources(_unique(check.address for check in of[CheckKind.SOURCE]))
     if of[CheckKind.NAME]:
@@ -88,12 +84,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     # A login proves the port, and a key exchange more takes an emulated node half a second.
     others = _unique(c.address for c in of[CheckKind.PORT] if peers.get(c.target) != c.address)
     if peers or others:
-        yield script.logins(_rotated([*peers.items()], turn), _rotated(others, turn), slower_ms)
-
-
-def _slower_ms(lab: Lab) -> float:
-    """How much longer than usual a round trip takes, by the delays that the lab declares."""
-    return 2 * max((nic.impairment.delay_ms for node in lab.nodes for nic in node.nics), default=0.0)
+        yield script.logins(_rotated([*peers.items()], turn), _rotated(others, turn), slower_ms, count)
 
 
 def _numbers(lab: Lab) -> dict[str, int]:
@@ -107,7 +98,6 @@ def _rotated(words: Sequence[_Job], turn: int) -> list[_Job]:
 
 def _unique(words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(words))
-
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:

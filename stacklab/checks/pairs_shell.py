@@ -60,7 +60,7 @@ mtu() {{
   [ -z "$some" ] || size 1 $((bytes + 1)) $some
   among "$passed" no "$@"; set -- $some
   [ $# -gt 0 ] || return 0
-  size 3 "$bytes" "$@"
+  size "$tries" "$bytes" "$@"
   [ $# -le {_MOST_SOUGHT} ] || return 0
   for smaller in {" ".join(map(str, _SMALLER))}; do
     [ "$smaller" -ge "$bytes" ] || size 1 "$smaller" "$@" &
@@ -70,18 +70,21 @@ mtu() {{
 """
 
 
-def pings(addresses: Sequence[str], sizes: Mapping[int, Sequence[str]], slower_ms: float) -> Part:
+def pings(
+    addresses: Sequence[str], sizes: Mapping[int, Sequence[str]], slower_ms: float, count: int = fping.COUNT
+) -> Part:
     """Ping them all at once; then, by the size that must pass whole, those of each that answered.
 
     Writes fping's lines; those of packets of another size come after `size BYTES`.
     """
-    lines = [f"out=$({fping.shell_line(addresses, slower_ms=slower_ms)} 2>&1); rc=$?", "printf '%s\\n' \"$out\""]
-    limit = 1 + fping.longest_s(len(addresses), slower_ms=slower_ms)
+    line = fping.shell_line(addresses, count=count, slower_ms=slower_ms)
+    lines = [f"out=$({line} 2>&1); rc=$?", "printf '%s\\n' \"$out\""]
+    limit = 1 + fping.longest_s(len(addresses), count=count, slower_ms=slower_ms)
     if sizes:
         lines = [fping.sized_function("sized", slower_ms=slower_ms) + _MTU + lines[0], *lines[1:]]
-        lines += ['answered "$out"; alive=$found']
+        lines += [f'answered "$out"; alive=$found; tries={count}']
         lines += [f"mtu {size} {shlex.join(peers)}" for size, peers in sizes.items()]
-        limit += sum(5 * fping.longest_s(len(peers), slower_ms=slower_ms) for peers in sizes.values())
+        limit += sum(5 * fping.longest_s(len(peers), count=count, slower_ms=slower_ms) for peers in sizes.values())
     lines.append("return $rc")
     return Part(tag=PINGS, shell="\n".join(lines), phase=Phase.PINGS, limit_s=limit)
 
@@ -133,7 +136,9 @@ def ssh_line(slower_ms: float = 0.0) -> str:
     return f"ssh -T -o BatchMode=yes -o StrictHostKeyChecking=yes -o LogLevel=ERROR -o ConnectTimeout={patience}"
 
 
-def logins(peers: Sequence[tuple[str, str]], addresses: Sequence[str], slower_ms: float) -> Part:
+def logins(
+    peers: Sequence[tuple[str, str]], addresses: Sequence[str], slower_ms: float, pings: int = fping.COUNT
+) -> Part:
     """Log in on each peer by name as `stack`, and have the sshds at other addresses show their keys.
 
     Writes `known` and the node's own list of keys, then `shown`. A login is `login PEER CODE reached`
@@ -151,7 +156,7 @@ watched() {{
   (
     sleep {_ASLEEP_S + _slower_s(slower_ms)}; left={patience // 2}
     while [ $left -gt 0 ]; do
-      fping -q -r 1 -t {math.ceil(1000 + slower_ms)} "$peer"
+      fping -q -r {pings - 2} -t {math.ceil(1000 + slower_ms)} "$peer"
       [ $? != 1 ] || break
       sleep 2; left=$((left - 1))
     done

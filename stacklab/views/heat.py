@@ -86,7 +86,7 @@ class Grid:
         total, cut = len(self.cells), sum(cell.is_cut for cell in self.cells.values())
         words = f"{self.network} {self.cidr}: {total - len(self.bad) - cut} of {total} ways fine"
         if cut:
-            words += f", {cut} cut as expected"
+            words += f", {cut} cut"
         if self.slowest is None:
             return words
         source, target = self.slowest

@@ -202,7 +202,7 @@ def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[T
         yield from _cause(lab, cause, width)
     if len(known) > _MOST_CAUSES:
         yield Text(f"and {len(known) - _MOST_CAUSES} more (all of them: --html FILE, --json FILE)", "dim")
-    rest = "did not pass for another reason, not known" if known else "did not pass"
+    rest = "did not pass, cause unknown" if known else "did not pass"
     found = ((failures.grouped(results), rest), (failures.warned(results), "warnings"))
     for groups, title in found:
         if groups:

@@ -16,6 +16,7 @@ from stacklab.progress import Listener
 _MOST_BYTES = 1024 * 1024  # then it is put aside, and a new one begun
 _MOST_WAITING = 500
 _ERROR_LINES = 20
+_MOST_OF_ONE = 16 * 1024  # characters
 
 
 def path(paths: LabPaths) -> Path:
@@ -38,7 +39,8 @@ class EventLog:
     def write(self, text: str) -> None:
         """Add an event; further lines of it are indented."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._waiting.append(f"{now} [{os.getpid()}] " + text.rstrip().replace("\n", "\n    ") + "\n")
+        lines = "\n    ".join(_plain(text).rstrip().split("\n"))
+        self._waiting.append(f"{now} [{os.getpid()}] {lines}\n")
         del self._waiting[:-_MOST_WAITING]
         if not self._paths.record.exists():
             return
@@ -99,12 +101,18 @@ def _words(error: BaseException, most: int) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
+def _plain(text: str) -> str:
+    """What a node or a program said, as lines that forge no event and move no cursor."""
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in text[:_MOST_OF_ONE])
+    return text if len(text) < _MOST_OF_ONE else f"{text} (cut off here)"
+
+
 def _append(log: Path, text: str) -> None:
     log.parent.mkdir(mode=0o700, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > _MOST_BYTES:
             log.replace(log.with_name(f"{log.name}.1"))
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.write(descriptor, text.encode())  # one write: commands may run side by side
     finally:

@@ -146,6 +146,17 @@ def test_a_place_where_no_lock_can_be_is_told_in_one_line(tmp_path: Path) -> Non
     assert "\n" not in caught.value.message
 
 
+def test_a_link_that_somebody_planted_is_no_lock(tmp_path: Path) -> None:
+    """The directory is a group's, and who holds a lock writes into its file and opens it to all."""
+    theirs = tmp_path / "shadow"
+    theirs.write_text("root:x\n")
+    theirs.chmod(0o600)
+    (tmp_path / "it.lock").symlink_to(theirs)
+    with pytest.raises(HostError, match="can't be locked"), locks.held(tmp_path / "it.lock", "it"):
+        pass
+    assert (theirs.read_text(), theirs.stat().st_mode & 0o777) == ("root:x\n", 0o600)
+
+
 def test_a_child_does_not_inherit_the_lock(path: Path) -> None:
     with locks.held(path, "it"):
         descriptors = Path("/proc/self/fd").iterdir()

@@ -22,7 +22,7 @@ from tests.unit.views.fake_results import failed, is_way, many, of_each_kind, ra
 
 KEYS = {
     "layer", "kind", "node", "target", "network", "address", "device", "subject", "status", "detail", "rtt_ms",
-    "elapsed_s", "command", "output", "evidence",
+    "elapsed_s", "command", "output", "cause", "evidence",
 }  # fmt: skip
 
 
@@ -58,6 +58,7 @@ def test_the_json_tells_how_the_run_was() -> None:
     assert found == {
         "version": 1, "lab": "trio", "started_at": "2026-11-20T10:30:00Z", "elapsed_s": 4.25, "verdict": "failed",
         "exit_code": 5, "summary": {"total": 91, "passed": 90, "warned": 0, "failed": 1, "error": 0},
+        "causes": [],
     }  # fmt: skip
     assert list(layers) == ["nodes", "pairs", "isolation"]
     assert layers["pairs"] == {"total": 72, "passed": 71, "warned": 0, "failed": 1, "error": 0}
@@ -71,7 +72,7 @@ def test_a_failed_check_is_whole_in_the_json() -> None:
         "layer": "pairs", "kind": "ping", "node": "controller", "target": "compute1", "network": "net1",
         "address": "10.20.0.12", "device": "eth1", "subject": "", "status": "failed", "detail": "no reply to 3 pings",
         "rtt_ms": None, "elapsed_s": 0.5, "command": "fping 10.20.0.12", "output": "10.20.0.12 : - - -",
-        "evidence": "arp FAILED",
+        "cause": "", "evidence": "arp FAILED",
     }  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def test_the_json_is_a_check_per_line_and_never_whole_in_memory() -> None:
     assert isinstance(parts, Iterator)
     sizes = [len(part) for part in parts]
     assert max(sizes) < 1000
-    assert len(sizes) == 18961 + 2
+    assert len(sizes) == 18961 + 3
 
 
 @settings(deadline=None)
@@ -311,5 +312,5 @@ def test_failures_stand_before_what_was_not_reached() -> None:
 
 def test_a_long_list_of_failures_is_cut_with_its_number() -> None:
     bad = ran(spoil=lambda result: failed(result, "x")).results
-    with pytest.raises(CheckFailed, match=rf"and {len(bad) - 20} more"):
+    with pytest.raises(CheckFailed, match=rf"and {len(bad) - 10} more"):
         raise_for(bad)

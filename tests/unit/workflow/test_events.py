@@ -91,6 +91,33 @@ def test_a_long_log_is_put_aside_once(paths: LabPaths, monkeypatch: pytest.Monke
     assert events.path(paths).stat().st_mode & 0o777 == 0o600
 
 
+def test_what_a_node_said_forges_no_event_and_moves_no_cursor(paths: LabPaths) -> None:
+    odd = "said \x1b[2J\x1b]0;t\x07\r2026-01-01T00:00:00Z [1] forged\x85\u2028\u202ex\ttab\nnext"
+    with pytest.raises(HostError), events.recorded(paths, "lab.up trio", None) as log:
+        log.noted("compute1", odd)
+        raise HostError(odd)
+    text = events.path(paths).read_text()
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert len(told(paths)) == 5
+    assert "2026-01-01" in told(paths)[1]
+    assert text.encode().count(b"\n") == len(text.splitlines()) == 5
+
+
+def test_an_endless_message_is_cut(paths: LabPaths) -> None:
+    log = events.EventLog(paths)
+    log.write("x" * 10_000_000)
+    assert events.path(paths).stat().st_size < 20_000
+
+
+def test_a_link_that_somebody_planted_is_not_written_through(paths: LabPaths, tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_text("root\n")
+    paths.logs.mkdir()
+    events.path(paths).symlink_to(tmp_path / "passwd")
+    with events.recorded(paths, "lab.check trio", None):
+        pass
+    assert (tmp_path / "passwd").read_text() == "root\n"
+
+
 @pytest.mark.parametrize(
     ("title", "is_written"),
     [("lab.up trio", True), ("lab.reap", False), ("image.build trio", False), ("lab.up ..", False), ("", False)],
