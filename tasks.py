@@ -76,7 +76,7 @@ def plan(_c: Any, name: str) -> None:
 
 
 @lab_task
-def up(_c: Any, name: str, checks: bool = True, ttl: str = "") -> None:
+def up(_c: Any, name: str, checks: bool = True, ttl: str | None = None) -> None:
     """Bring a lab up, or what is missing of it, and check it."""
     from stacklab.views import tables
     from stacklab.workflow import reap, up
@@ -127,7 +127,7 @@ def check(
     with session(f"lab.check {name}") as context:
         wish = checking.wish(context, name, layers=layer, nodes=node, networks=network, wait=wait, expect=expect)
         if watch:
-            views.watch(checking.watch(context, wish))
+            views.watch(checking.watch(context, wish), reports)
         found = checking.run(context, wish)
     show(*views.outcome(found))
     reports.conclude(found)

@@ -158,8 +158,8 @@ def _refuse_others(paths: LabPaths, found: LabRecord) -> None:
     for network in found.networks:
         if network.libvirt_name != f"{paths.name}_{network.name}" or not _BRIDGE.fullmatch(network.bridge):
             raise ValueError(f"no network of this lab: {network.libvirt_name!a}, bridge {network.bridge!a}")
-    for each in (*found.nodes, *found.networks):
-        uuid.UUID(each.uuid)
+    for text in (*(node.uuid for node in found.nodes), *(network.uuid for network in found.networks)):
+        uuid.UUID(text)
 
 
 def _is_moment(value: object) -> bool:

@@ -37,9 +37,7 @@ class Cause:
     @property
     def first(self) -> CheckResult:
         """The result that shows it best."""
-        known = [result for result in self.results if result.command] or self.results
-        ranks = {kind: rank for rank, kind in enumerate(_TELLING)}
-        return min(known, key=lambda result: ranks.get(result.check.kind, len(ranks)))
+        return min([result for result in self.results if result.command] or self.results, key=_rank)
 
     @property
     def scope(self) -> str:
@@ -61,14 +59,13 @@ class Cause:
     @property
     def evidence(self) -> str:
         """What was found out, each line once: a login's, what most have in common, one result's, then the others'."""
-        logins = (each for each in self.results if each.check.kind is CheckKind.LOGIN)
+        logins = [each for each in self.results if each.check.kind is CheckKind.LOGIN]
+        others = [each for each in self.results if each.clues and each.check.kind is not CheckKind.LOGIN]
         lines = [line for each in logins for line in each.clues.splitlines()]
-        count = Counter(line for each in self.results for line in dict.fromkeys(each.clues.splitlines()))
-        ranked = count.most_common()
-        if ranked:
+        if others:
+            ranked = Counter(line for each in others for line in dict.fromkeys(each.clues.splitlines())).most_common()
             lines += [line for line, times in ranked if times > ranked[0][1] / 2]
-        example = max((each.clues for each in self.results if each is self.first or not self.first.clues), key=len)
-        lines += [*example.splitlines(), *(line for line, _ in ranked)]
+            lines += [*min(others, key=_rank).clues.splitlines(), *(line for line, _ in ranked)]
         return "\n".join(dict.fromkeys(lines))
 
 
@@ -80,6 +77,11 @@ def causes(results: Iterable[CheckResult]) -> tuple[Cause, ...]:
             grouped.setdefault(cause, []).append(result)
     found = (Cause(text=text, results=tuple(group)) for text, group in grouped.items())
     return tuple(sorted(found, key=lambda cause: -len(cause.results)))
+
+
+def _rank(result: CheckResult) -> int:
+    kind = result.check.kind
+    return _TELLING.index(kind) if kind in _TELLING else len(_TELLING)
 
 
 def checks_text(count: int) -> str:

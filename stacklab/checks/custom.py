@@ -55,6 +55,7 @@ attempt() {{
     fi
     [ "$n" -lt "$2" ] || break
     sleep "$3"
+    echo "try $1 $n" # nobody reads this; where the session is gone, it is what ends this, too
   done
   echo "$1 ended $ok $n $code $rc"
   [ $ok = yes ] || printf '%s\\n' "$out" | tail -c {OUTPUT_MAX} | sed "s/^/$1 | /"

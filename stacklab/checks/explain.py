@@ -165,9 +165,12 @@ class _Site:
         mac, state = here.neighbours.get(address, ("", ""))
         if mac and mac.lower() != theirs.mac:
             yield f"another machine has {address}: {mac} answers, not {target.name}'s {theirs.mac}"
-        if target.name in self._unreached and check.network == target.access.network:
-            view = self._views.get(target.name)
-            yield evidence.cause(view) if view and (check.kind in _TCP or not mac) else ""
+        view = self._views.get(target.name)
+        if view and target.name in self._unreached and (check.kind in _TCP or not mac):
+            told = evidence.cause(view)
+            # An sshd that is down is so on all networks; all else is about the one that the host comes by.
+            is_down = check.kind in _TCP and told.endswith("sshd is not up")
+            yield told if is_down or check.network == target.access.network else ""
         if check.kind in _TCP and there.listens is False:
             yield f"sshd is not up on {target.name}: nothing listens on TCP 22"
         if check.kind in (CheckKind.PING, CheckKind.MTU) and there.ignores_pings:

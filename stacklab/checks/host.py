@@ -1,12 +1,14 @@
 """What the host does itself: it tries beforehand what nodes are held against, and keeps off networks.
 
 A failure of the host's is no failure of the lab's, so `gather` raises nothing and takes
-3 s at most.
+some 5 s at most, or as much longer as the lab declares delays.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import queue
 import re
 import socket
@@ -15,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stacklab.checks import isolation, outside
+from stacklab.checks import isolation, outside, ways
 from stacklab.checks.family import Facts, Tried
 from stacklab.checks.protocol import OUTPUT_MAX
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
@@ -27,7 +29,7 @@ from stacklab.tools import fping
 _LIMIT_S = 3.0
 _SOURCES = ("etc/apt/sources.list", "etc/apt/sources.list.d/*.list", "etc/apt/sources.list.d/*.sources")
 _MIRROR = re.compile(r"^(?:deb|URIs:)[^#\n]*?(https?://[^\s]+)", re.MULTILINE)
-_FPING = ("fping", "-q", "-C", "1", "-t", "800", "-i", "1")
+_PATIENCE_MS = 800
 Dial = Callable[[Iterable[str]], Mapping[str, Tried]]
 
 
@@ -36,7 +38,7 @@ def gather(
     *, dial: Dial | None = None, root: Path = Path("/"),
 ) -> Facts:  # fmt: skip
     """Try what these checks need to be held against, all at once, and nothing that they don't need."""
-    dial = dial or dial_all
+    dial = dial or functools.partial(dial_all, limit_s=_LIMIT_S + ways.slower_s(lab))
     kinds = {check.kind for check in checks}
     instead = outside.instead(lab, mirrors)
     alive = _alive(lab, checks, runner) if CheckKind.SEPARATE in kinds else frozenset()
@@ -131,15 +133,23 @@ def _alive(lab: Lab, checks: Sequence[Check], runner: Runner) -> frozenset[str]:
         if lab.network(name).has_host
         for _, nic in lab.members(name)
     ]  # fmt: skip
-    return frozenset(each for each, ping in _ping(found, runner)[0].items() if ping.received)
+    return frozenset(each for each, ping in _ping(lab, found, runner)[0].items() if ping.received)
 
 
-def _ping(addresses: Sequence[str], runner: Runner) -> tuple[Mapping[str, fping.Ping], str]:
+def _fping(lab: Lab, addresses: Iterable[str]) -> tuple[str, ...]:
+    """Twice: a busy node is late with its first answer, which waits for ARP."""
+    patience = f"{math.ceil(_PATIENCE_MS + ways.slower_ms(lab))}"
+    return ("fping", "-q", "-C", "2", "-p", "400", "-t", patience, "-i", "1", *addresses)
+
+
+def _ping(lab: Lab, addresses: Sequence[str], runner: Runner) -> tuple[Mapping[str, fping.Ping], str]:
     """What fping on the host says, taken apart; {} and why where it could not be run."""
     if not addresses:
         return {}, ""
-    argv = (*_FPING, *addresses)
-    command = Command(argv=argv, what="pinging nodes from the host", ok_codes=(0, 1, 2), timeout_s=20)
+    limit = 20 + ways.slower_s(lab)
+    command = Command(
+        argv=_fping(lab, addresses), what="pinging nodes from the host", ok_codes=(0, 1, 2), timeout_s=limit
+    )
     try:
         return fping.parse(runner.run(command).stderr), ""
     except ToolError as error:
@@ -150,7 +160,7 @@ def judge(lab: Lab, checks: Sequence[Check], runner: Runner) -> Iterator[CheckRe
     """Do and judge what is the host's; for Mesh.judge_host."""
     apart = [check for check in checks if check.kind is CheckKind.HOST_APART]
     addresses = [str(nic.address.ip) for check in apart for _, nic in lab.members(check.network)]
-    pings, why = _ping(addresses, runner)
+    pings, why = _ping(lab, addresses, runner)
     for check in apart:
         yield _judge_apart(lab, check, pings, why, runner)
 
@@ -178,7 +188,7 @@ def _judge_apart(
     members = {str(nic.address.ip): node.name for node, nic in lab.members(check.network)}
     if missing := [address for address in members if address not in pings]:
         detail = f"fping on the host says nothing of {missing[0]}"
-        return ended(CheckStatus.ERROR, detail, " ".join((*_FPING, *missing)), why)
+        return ended(CheckStatus.ERROR, detail, " ".join(_fping(lab, missing)), why)
     answering = [address for address in members if pings[address].received]
     if not answering:
         return ended(CheckStatus.PASSED, f"no address, no way to {len(members)} nodes")

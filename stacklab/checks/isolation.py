@@ -7,13 +7,14 @@ either, a check says so and does not pass.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from stacklab.checks import outside
+from stacklab.checks import outside, ways
 from stacklab.checks.family import Facts
 from stacklab.checks.protocol import NOT_FOUND, Answer, Part
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
@@ -25,12 +26,13 @@ SEPARATE, TRANSIT = "isolation.separate", "isolation.transit"  # parts
 _CANDIDATES = 3  # nodes per network whose sshd the host tries: the first that answers is the target
 _NAMED = 3
 # Longer than any round trip under load, shorter than fping's usual: it is waited for in vain on every healthy lab.
-_FPING = "fping -q -C 2 -i 10 -p 300 -t 1000"
+_PATIENCE_MS = 1000
 
 # Numbers of our own in the node's policy routing; /etc/iproute2 has none near them.
 _PREFERENCE = 20454
 _TABLE = 20454
 _LEFT = 4  # rules that a killed script may have left
+_REFUSED_AT_ONCE = 4  # a kernel refuses six packets of one sender's, then one each second (icmp_ratelimit)
 _DIAL_S = 3.0  # waited out only where nothing is refused
 
 # Root's shell: routes for packets from one address to one other, so that nobody else's are touched; gone when it ends.
@@ -46,12 +48,12 @@ trap 'exit 1' HUP INT TERM PIPE
 ip -force -batch - <<EOF
 {do}
 EOF
-python3 -I -S -c {dial} {words}"""
+python3 -I -S -c {dial} {limit:g} {words}"""
 # `_socket` itself, and no site: a fifth of the start of python3 with both.
-_DIAL = f"""\
+_DIAL = """\
 import sys, _socket as s, select, time
-poll, left = select.poll(), {{}}
-for word in sys.argv[1:]:
+poll, left = select.poll(), {}
+for word in sys.argv[2:]:
     source, address, port = word.split(",")
     each = s.socket(s.AF_INET, s.SOCK_STREAM | s.SOCK_NONBLOCK)
     try:
@@ -64,7 +66,7 @@ for word in sys.argv[1:]:
         left[each.fileno()] = word, each
     else:
         print("dial", word, code)
-end = time.time() + {_DIAL_S}
+end = time.time() + float(sys.argv[1])
 is_over = False
 while left and not is_over:
     is_over = time.time() > end  # what came while the node stood still is heard all the same
@@ -165,12 +167,18 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     """See Family.parts."""
     separate = [c.network for c in checks if c.kind is CheckKind.SEPARATE]
     if addresses := [address for network in separate for address in _addresses(lab, network)]:
-        yield Part(tag=SEPARATE, shell=f"{_FPING} {' '.join(addresses)}", limit_s=10 + 0.03 * len(addresses))
+        limit = 10 + 0.03 * len(addresses) + ways.slower_s(lab)
+        yield Part(tag=SEPARATE, shell=_ping_line(lab, addresses), limit_s=limit)
     nics = [nic for c in checks if c.kind is CheckKind.NO_TRANSIT for nic in node.nics if nic.network == c.network]
     pairs = [(nic, target) for nic in nics for target in _targets(lab, node, nic, facts)[0]]
     if pairs:
         script = _transit_script(lab, nics, pairs)
-        yield Part(tag=TRANSIT, shell=f"sudo -n sh -c {shlex.quote(script)}", limit_s=20.0)
+        yield Part(tag=TRANSIT, shell=f"sudo -n sh -c {shlex.quote(script)}", limit_s=20.0 + ways.slower_s(lab))
+
+
+def _ping_line(lab: Lab, addresses: Iterable[str]) -> str:
+    patience = math.ceil(_PATIENCE_MS + ways.slower_ms(lab))
+    return f"fping -q -C 2 -i 10 -p 300 -t {patience} {' '.join(addresses)}"
 
 
 def _addresses(lab: Lab, network: str) -> dict[str, str]:
@@ -192,7 +200,8 @@ def _transit_script(lab: Lab, nics: Sequence[NIC], pairs: Sequence[tuple[NIC, _T
     undo = [f"rule del pref {_PREFERENCE}"] * (len(pairs) + _LEFT)
     undo += [f"route flush table {table}" for table in tables.values()]
     words = " ".join(target.word(nic) for nic, target in pairs)
-    return _TRANSIT.format(do="\n".join(do), undo="\n".join(undo), dial=shlex.quote(_DIAL), words=words)
+    limit = _DIAL_S + ways.slower_s(lab)
+    return _TRANSIT.format(do="\n".join(do), undo="\n".join(undo), dial=shlex.quote(_DIAL), limit=limit, words=words)
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
@@ -209,7 +218,7 @@ def _judge_separate(
     lab: Lab, check: Check, answer: Answer, pings: dict[str, fping.Ping], facts: Facts
 ) -> CheckResult:
     said, addresses = answer.of(SEPARATE), _addresses(lab, check.network)
-    command = f"{_FPING} {' '.join(addresses)}"
+    command = _ping_line(lab, addresses)
 
     def ended(status: CheckStatus, detail: str, output: str = "") -> CheckResult:
         shown = "" if status is CheckStatus.PASSED else command
@@ -259,9 +268,10 @@ def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> Chec
         why = answer.missing(TRANSIT) or f"no packets could be sent by way of the host (exit code {said.code})"
         return ended(CheckStatus.ERROR, why, lost)
     refusals = [os.strerror(int(code)).lower() for code in codes.values() if code.isdigit()]
-    if not refusals and network.has_host:
-        detail = f"neither an answer from {targets[0].title} nor the host's refusal: packets may get out"
-        return ended(CheckStatus.WARNED, detail, targets[0])
+    silent = [target for target in targets if codes[target] == "silent"]
+    if silent and network.has_host and (not refusals or len(targets) <= _REFUSED_AT_ONCE):
+        detail = f"neither an answer from {silent[0].title} nor the host's refusal: packets may get out"
+        return ended(CheckStatus.WARNED, detail, silent[0])
     if untried:
         return ended(CheckStatus.WARNED, nothing)
     goals, how = ", ".join(target.goal for target in targets), ", ".join(sorted({*refusals})) or "no answer"

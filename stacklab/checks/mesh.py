@@ -93,7 +93,8 @@ class Mesh:
             attempt, todo = 1, frozenset(checks)
             while todo:
                 self._attempt(lookout, checks, todo, attempt, 0 if deadline is not None else policy.retries + 1)
-                todo = frozenset(c for c in todo if not self._is_over(c, is_waiting=deadline is not None))
+                # Of all: a clock, or a login, that passed before may have been found wrong since.
+                todo = frozenset(c for c in checks if not self._is_over(c, lookout, is_waiting=deadline is not None))
                 left = policy.retries + 1 - attempt if deadline is None else deadline - time.monotonic()
                 if not todo or left <= 0:
                     break
@@ -102,12 +103,16 @@ class Mesh:
                 attempt += 1
         return tuple(self._results.get(each) or _unanswered(each) for each in checks)
 
-    def _is_over(self, check: Check, *, is_waiting: bool) -> bool:
-        """Whether it passed, or has had its own tries on the node already."""
+    def _is_over(self, check: Check, lookout: Lookout, *, is_waiting: bool) -> bool:
+        """Whether it passed, has had its own tries on the node already, or is about a node that is off."""
         result = self._results.get(check)
         if result is None or result.is_passed:
             return result is not None
-        return not is_waiting and result.status is CheckStatus.FAILED and check.kind.layer is Layer.CUSTOM
+        if is_waiting:
+            return False
+        has_tried = result.status is CheckStatus.FAILED and check.kind.layer is Layer.CUSTOM
+        # No node comes up by being tried again; each try would wait anew for what it can't answer.
+        return has_tried or any(lookout.why_not(name) for name in (check.node, check.target))
 
     def _attempt(
         self, lookout: Lookout, checks: Sequence[Check], todo: AbstractSet[Check], attempt: int, attempts: int
@@ -154,7 +159,7 @@ class Mesh:
             return _not_reached(checks, why)
         parts = plan.parts(self.lab, self.lab.node(name), checks, self.facts)
         marker = f"stacklab-{secrets.token_hex(8)}"
-        limit = ssh.CONNECT_TIMEOUT_S + protocol.time_limit_s(parts)
+        limit = ssh.patience_s(self.lab) + protocol.time_limit_s(parts)
         command = ssh.script_command(self.paths, name, protocol.render(parts, marker), timeout_s=limit)
         hearing = Hearing(marker)
         try:
@@ -176,7 +181,8 @@ class Mesh:
         name = checks[0].node
         if any(check.kind is CheckKind.CLOCK for check in checks):
             self._offsets.pop(name, None)
-            if (offset := nodes.clock_offset_s(answer)) is not None:
+            delay_ms = self.lab.node(name).access.impairment.delay_ms
+            if (offset := nodes.clock_offset_s(answer, delay_ms)) is not None:
                 self._offsets[name] = offset
         others = [c for c in checks if c.kind is not CheckKind.LOGIN and c.kind not in _TOGETHER]
         return (*entered, *plan.judge(self.lab, others, answer, self.facts))

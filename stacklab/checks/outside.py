@@ -1,6 +1,6 @@
 """Checks of layer `outside`: what a stack needs of the world is reached, or nothing of it is.
 
-A node that is on no network with a way out is closed. What nodes need is derived from
+A node whose first NIC is on a network without a way out is closed. What nodes need is derived from
 the spec and is a handful of places, "NAME:PORT"; the mirror of packages that the image
 brought along is read on the node. What a node fails to reach is only its fault if the
 host reaches it.
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from stacklab import releases
 from stacklab.answers.base import OPENDEV, git_base, is_in_cloud
 from stacklab.answers.devstack.projects import devstack_url
+from stacklab.checks import ways
 from stacklab.checks.family import Facts, Tried
 from stacklab.checks.protocol import NOT_FOUND, TIMED_OUT, Answer, Part
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
@@ -184,7 +185,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     find = _FIND_PACKAGES if has_mirror else ""
     if lines or find:
         script = "\n".join([_FUNCTIONS + find, *lines, "wait"])
-        limit = _LIMIT_S if _has_silent(checks, facts) else _LIMIT_S + _BUSY_S
+        limit = _LIMIT_S + ways.slower_s(lab) + (0 if _has_silent(checks, facts) else _BUSY_S)
         yield Part(tag=DIALS, shell=f"timeout {limit} bash -c {shlex.quote(script)}", limit_s=limit + 4.0)
 
 
@@ -255,8 +256,9 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
             what = "bash or timeout is not installed" if said.code == NOT_FOUND else f"bash ended with {said.code}"
             detail = f"{what} on {check.node}"
             yield CheckResult(check=check, status=CheckStatus.ERROR, detail=detail, output=said.text)
-        elif not _is_begun(lab, check, heard, facts, said.code):
-            detail = f"{check.node} was too busy: it had no time to try"
+        elif not _is_tried(lab, check, heard, facts, said.code):
+            is_late = said.code == TIMED_OUT
+            detail = f"{check.node} was too busy: it had no time to try" if is_late else "its answer is broken"
             yield CheckResult(check=check, status=CheckStatus.ERROR, detail=detail)
         elif check.kind is CheckKind.REACH:
             yield _judge_reach(check, heard, facts)
@@ -266,21 +268,25 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
             yield _judge_closed(check, heard)
 
 
-def _is_begun(lab: Lab, check: Check, heard: _Heard, facts: Facts, code: int) -> bool:
-    """Whether a check's silence says something: what was never tried has no answer, either."""
-    if code != TIMED_OUT:
-        return True
+def _is_tried(lab: Lab, check: Check, heard: _Heard, facts: Facts, code: int) -> bool:
+    """Whether a check's silence says something: what was never tried has no answer, either.
+
+    When the time was over, what was begun counts as tried; else all of it has ended and said how.
+    """
+    is_late = code == TIMED_OUT
+    tried = heard.begun if is_late else {*heard.tcp, *heard.closed, *heard.dns}
     match check.kind, check.subject:
         case CheckKind.REACH, subject if subject == PACKAGES:
-            return heard.packages in heard.begun
+            return heard.packages in tried or not (heard.packages or is_late)
         case CheckKind.REACH, subject:
-            return facts.instead.get(subject, subject) in heard.begun
+            return facts.instead.get(subject, subject) in tried
         case CheckKind.CLOSED, subject if subject == DNS:
-            return heard.begun.issuperset(_known_names(facts))
+            return tried.issuperset(_known_names(facts))
         case CheckKind.CLOSED, _:
-            return heard.begun.issuperset(controls(lab, facts))
+            return tried.issuperset(controls(lab, facts))
         case _:
-            return not heard.begun.isdisjoint(_names(lab, lab.node(check.node), facts, heard.packages))
+            names = _names(lab, lab.node(check.node), facts, heard.packages)
+            return not tried.isdisjoint(names) or not (names or is_late)
 
 
 def _judge_reach(check: Check, heard: _Heard, facts: Facts) -> CheckResult:
@@ -345,7 +351,8 @@ def _judge_closed(check: Check, heard: _Heard) -> CheckResult:
 
 
 def _is_open(lab: Lab, node: Node) -> bool:
-    return any(lab.network(nic.network).mode is not NetworkMode.ISOLATED for nic in node.nics)
+    """Whether it has a way out: its default route is the first NIC's (seed), or there is none."""
+    return lab.network(node.access.network).mode is not NetworkMode.ISOLATED
 
 
 def _is_inside(lab: Lab, place: str) -> bool:

@@ -115,12 +115,20 @@ def sources(lines: Iterable[str]) -> dict[str, str]:
     """The kernel's answer by address, as `ip -o route get` writes it."""
     found = {}
     for line in lines:
+        if line.startswith("mac "):
+            continue
         # "local" and the like may stand before the address
         for word in line.split()[:2]:
             if is_address(word):
                 found[word] = line
                 break
     return found
+
+
+def macs(lines: Iterable[str]) -> dict[str, str]:
+    """The MAC of each of the node's devices, by its name."""
+    words = (line.split() for line in lines if line.startswith("mac "))
+    return {each[1]: each[2].lower() for each in words if len(each) == 3}
 
 
 def _is_number(word: str) -> bool:

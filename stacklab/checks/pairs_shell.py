@@ -18,6 +18,7 @@ _LOGIN_S = 20
 _ASLEEP_S = 3  # from then on its pulse is felt
 KILLED = 143  # 128 + SIGTERM
 _WHY_S = 2
+_SAID_MAX = 2000  # bytes of a login's words, which make one line
 _NAMES_AT_ONCE = 8
 NAMES_LIMIT_S = 8
 _TRIPS = 12  # round trips of a login, which a declared delay makes slower
@@ -70,6 +71,15 @@ mtu() {{
 """
 
 
+_MACS = """\
+set +f
+for each in /sys/class/net/*; do
+  if read -r mac <"$each/address"; then printf '%s\\n' "mac ${each##*/} $mac"; fi
+done 2>/dev/null
+set -f
+"""
+
+
 def pings(
     addresses: Sequence[str], sizes: Mapping[int, Sequence[str]], slower_ms: float, count: int = fping.COUNT
 ) -> Part:
@@ -90,9 +100,9 @@ def pings(
 
 
 def sources(addresses: Sequence[str]) -> Part:
-    """Ask the kernel by which way it would send to each: iproute2's own lines."""
+    """Ask the kernel by which way it would send to each: `mac DEVICE MAC` of each device, then iproute2's own lines."""
     asked = "\n".join(f"route get {address}" for address in addresses)
-    shell = f"ip -4 -o -force -batch - <<'END'\n{asked}\nEND"
+    shell = f"{_MACS}ip -4 -o -force -batch - <<'END'\n{asked}\nEND"
     return Part(tag=SOURCES, shell=shell, phase=Phase.FACTS, limit_s=10)
 
 
@@ -148,25 +158,7 @@ def logins(
     """
     patience = _LOGIN_S + _slower_s(slower_ms)
     line = f"{ssh_line(slower_ms)} {ssh.USER}@\"$1\" 'echo reached $SSH_CONNECTION'"
-    functions = f"""\
-watched() {{
-  peer=$1; shift
-  "$@" &
-  it=$!
-  (
-    sleep {_ASLEEP_S + _slower_s(slower_ms)}; left={patience // 2}
-    while [ $left -gt 0 ]; do
-      fping -q -r {pings - 2} -t {math.ceil(1000 + slower_ms)} "$peer"
-      [ $? != 1 ] || break
-      sleep 2; left=$((left - 1))
-    done
-    kill $it
-  ) >/dev/null 2>&1 &
-  dog=$!
-  wait $it; code=$?
-  kill $dog 2>/dev/null
-  return $code
-}}
+    functions = _watched(patience, slower_ms, pings) + f"""\
 scan() {{
   out=$(watched "$1" ssh-keyscan -T {patience} -t ed25519 "$1" 2>&1); rc=$?; peer=$1
   case $out in
@@ -180,7 +172,10 @@ scan() {{
   printf '%s\\n' "silent $peer $rc $*"
 }}
 reach() {{
-  out=$(watched "$2" {line} 2>&1); rc=$?; peer=$1; address=$2; set -- $out
+  out=$(watched "$2" {line} 2>&1); rc=$?; peer=$1; address=$2
+  # `reached` comes last, behind whatever the peer's profile has to say
+  [ ${{#out}} -le {_SAID_MAX} ] || out=$(printf '%s' "$out" | tail -c {_SAID_MAX})
+  set -- $out
   printf '%s\\n' "login $peer $rc $*"
   case "$rc $* " in
   *" $address 22 "*) ;;
@@ -195,6 +190,30 @@ echo shown
     calls = [f"reach {shlex.join(peer)}" for peer in peers] + [f"scan {address}" for address in addresses]
     limit = (2 * patience + 10) * -(-len(calls) // _AT_ONCE)
     return Part(tag=LOGINS, shell=functions + "\n".join(_in_turns(calls)), limit_s=limit)
+
+
+def _watched(patience_s: int, slower_ms: float, pings: int) -> str:
+    """A shell function that runs a program for as long as its peer, its first word, answers pings."""
+    return f"""\
+watched() {{
+  peer=$1; shift
+  "$@" &
+  it=$!
+  (
+    sleep {_ASLEEP_S + _slower_s(slower_ms)}; left={patience_s // 2}
+    while [ $left -gt 0 ]; do
+      fping -q -r {pings - 2} -t {math.ceil(1000 + slower_ms)} "$peer"
+      [ $? != 1 ] || break
+      sleep 2; left=$((left - 1))
+    done
+    kill $it
+  ) >/dev/null 2>&1 &
+  dog=$!
+  wait $it; code=$?
+  kill $dog 2>/dev/null
+  return $code
+}}
+"""
 
 
 def _slower_s(slower_ms: float) -> int:

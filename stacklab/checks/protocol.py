@@ -20,6 +20,7 @@ TIMED_OUT = 124  # timeout(1)'s
 OUTPUT_MAX = 2000
 _TAG = re.compile(r"[a-z0-9][a-z0-9.:_-]*")
 _ENDED = re.compile(r"= (\d{1,3})", re.ASCII)
+_LINE_MAX = 3500  # a pipe keeps 4096 bytes in one piece, and so does bash's printf
 _LINES_MAX = 5000  # per part: what says more is broken, and must not fill the host's memory
 
 
@@ -139,9 +140,9 @@ def render(parts: Sequence[Part], marker: str) -> str:
         "export LC_ALL=C",
         # `read` forks nothing, where a sed of its own costs an emulated node 70 ms; each line is one write;
         # the blank line ends an output that ends without one
-        """tagged() { { "$2" 2>&1; printf '\\n= %s\\n' "$?"; } | while IFS= read -r line; do
-  [ -z "$line" ] || printf '%s\\n' "$m $1 $line"
-done; }""",
+        f"""tagged() {{ {{ "$2" 2>&1; printf '\\n= %s\\n' "$?"; }} | while IFS= read -r line; do
+  [ -z "$line" ] || printf '%s %.{_LINE_MAX}s\\n' "$m $1" "$line"
+done; }}""",
     ]
     calls: dict[Phase, list[str]] = {phase: [] for phase in Phase}
     for number, part in enumerate(parts):

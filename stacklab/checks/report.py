@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -224,7 +225,25 @@ def check_writable(paths: Iterable[str]) -> None:
 
 
 def _place(path: str) -> Path:
-    return Path(path).expanduser()
+    """Where it goes; raises LabError where somebody else would have it go elsewhere."""
+    try:
+        place = Path(path).expanduser()
+    except RuntimeError as error:
+        raise LabError(f"{path}: there is no such user", hint="name a file in a directory of yours") from error
+    if link := _planted(place.absolute()):
+        raise LabError(f"{path}: {link} is another user's link", hint=f"ls -l {link}; name a file elsewhere")
+    return place
+
+
+def _planted(place: Path) -> Path | None:
+    """A link on the way that another user made in a directory such as /tmp; see protected_symlinks in proc(5)."""
+    for path in (place, *place.parents):
+        with contextlib.suppress(OSError):
+            link, directory = path.lstat(), path.parent.stat()
+            is_shared = directory.st_mode & (stat.S_ISVTX | stat.S_IWOTH) == stat.S_ISVTX | stat.S_IWOTH
+            if stat.S_ISLNK(link.st_mode) and is_shared and link.st_uid not in (os.geteuid(), directory.st_uid):
+                return path
+    return None
 
 
 def _is_stream(path: Path) -> bool:

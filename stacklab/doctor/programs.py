@@ -29,6 +29,7 @@ class Program:
     version: tuple[str, ...] = ("--version",)
     tested: str = ""
     builds_images: bool = False  # needed only where an image has to be made
+    only_for: str = ""  # what else than lab.up wants it: its absence is a warning
 
 
 PROGRAMS = (
@@ -45,12 +46,15 @@ PROGRAMS = (
     Program(name="flock", apt="util-linux", dnf="util-linux"),
     Program(name="ssh", apt="openssh-client", dnf="openssh-clients", version=("-V",), tested="9.2"),
     Program(name="fping", apt="fping", dnf="fping"),
+    Program(
+        name="ebtables", apt="iptables", dnf="iptables-nft", version=("-V",), only_for="lab.fault partition"
+    ),
 )
 
 
 def missing(machine: Machine, *, builds_image: bool = True) -> tuple[ProbeResult, ...]:
     """Only what is not installed, the Vagrant plugin among it: a few stat() calls, no program is run."""
-    needed = [program for program in PROGRAMS if builds_image or not program.builds_images]
+    needed = [each for each in PROGRAMS if not each.only_for and (builds_image or not each.builds_images)]
     absent = [_absent(machine, program) for program in needed if machine.which(program.name) is None]
     plugin = probe_plugin(machine)
     return (*absent, plugin) if plugin.is_failed else tuple(absent)
@@ -114,7 +118,10 @@ def _probe(machine: Machine, program: Program) -> ProbeResult:
 
 
 def _absent(machine: Machine, program: Program) -> ProbeResult:
-    return _failed(program.name, f"{program.name} is not installed", _install(machine, program.apt, program.dnf))
+    sentence, fix = f"{program.name} is not installed", _install(machine, program.apt, program.dnf)
+    if program.only_for:
+        return _result(program.name, ProbeStatus.WARNING, f"{sentence}: {program.only_for} wants it", fix)
+    return _failed(program.name, sentence, fix)
 
 
 def _install(machine: Machine, apt: str, dnf: str) -> str:

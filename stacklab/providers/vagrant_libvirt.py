@@ -128,7 +128,7 @@ class VagrantLibvirt:
 
     def close_down(self) -> None:
         """When this host's last lab is gone: forget the pool."""
-        self._libvirt.remove_pool(self.pool)
+        self._libvirt.remove_pool(self.pool, self._host.volumes)
 
     def status(self, record: LabRecord) -> Mapping[str, DomainState]:
         """See Provider.status."""

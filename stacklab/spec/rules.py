@@ -119,6 +119,8 @@ def _names(spec: LabSpec) -> Iterator[Finding]:
         owners.setdefault(member.name, member.key)
         if member.name == "localhost":
             yield Finding(path, "localhost is every host's own name", "rename it", at_key=True)
+        if member.name == "host":
+            yield Finding(path, "host is what reports call the host itself", "rename it", at_key=True)
         if member.key not in too_long and (problem := name_problem(member.name, NAME_LENGTH, NODE_NAME)):
             too_long.add(member.key)
             yield Finding(path, f"with its number, {problem[0]}", problem[1], at_key=True)

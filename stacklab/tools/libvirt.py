@@ -281,13 +281,15 @@ class Libvirt:
             # Vagrant looks disks up by name; those made since the last look are not known yet
             pool.refresh()
 
-    def remove_pool(self, name: str) -> None:
-        """Forget the pool (never its files); absent is success."""
+    def remove_pool(self, name: str, directory: Path | None = None) -> None:
+        """Forget the pool (never its files); absent is success, and one on another directory is not ours."""
         try:
             pool = self._connection.storagePoolLookupByName(name)
         except libvirt.libvirtError:
             return
         with _words(f"removing pool {name}", absent_ok=True):
+            if directory is not None and libvirt_xml.pool_path(pool.XMLDesc()) != directory:
+                return
             persistent = pool.isPersistent()
             if pool.isActive():
                 pool.destroy()

@@ -5,6 +5,7 @@ Host keys are ours and pinned, so every name here checks them strictly.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ from stacklab.process import Command
 
 USER = "stack"
 CONNECT_TIMEOUT_S = 10
+_TRIPS = 12  # answers of a node before a session has begun
 UNREACHED = 255  # ssh's own exit code when it, not the remote command, failed
 
 # unix(7): sun_path has 108 bytes with its NUL; ssh first binds `<path>.<16 random letters>`.
@@ -66,7 +68,7 @@ def _common(lab: Lab, paths: LabPaths) -> str:
         ("PasswordAuthentication", "no"),
         ("KbdInteractiveAuthentication", "no"),
         ("BatchMode", "yes"),
-        ("ConnectTimeout", str(CONNECT_TIMEOUT_S)),
+        ("ConnectTimeout", str(patience_s(lab))),
         ("ServerAliveInterval", "10"),
         ("ServerAliveCountMax", "3"),
         ("LogLevel", "ERROR"),
@@ -78,6 +80,12 @@ def _common(lab: Lab, paths: LabPaths) -> str:
             ("ControlPersist", "10m"),
         ]
     return "Host *\n" + "".join(f"  {name} {value}\n" for name, value in options)
+
+
+def patience_s(lab: Lab) -> int:
+    """How long logging in may take: what a node answers by its first NIC may be declared to be late."""
+    late_ms = max((node.access.impairment.delay_ms for node in lab.nodes), default=0.0)
+    return CONNECT_TIMEOUT_S + math.ceil(_TRIPS * late_ms / 1000)
 
 
 def can_share(lab: Lab, paths: LabPaths) -> bool:

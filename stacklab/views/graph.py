@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from xml.sax.saxutils import escape
 
-from stacklab import files
+from stacklab.checks import report
 from stacklab.errors import LabError
 from stacklab.model import NIC, Lab, Node, Role
 from stacklab.spec.values import suggest
@@ -147,7 +147,4 @@ def draw(lab: Lab, form: str) -> str:
 
 def write(drawn: str, path: Path) -> None:
     """Write a picture; raises LabError naming a path that can't be written."""
-    try:
-        files.write(path.expanduser(), drawn)
-    except OSError as error:
-        raise LabError(f"{path}: {error.strerror}", hint="--out: a file in a directory of yours") from error
+    report.save(str(path), (drawn,))

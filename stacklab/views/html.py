@@ -23,7 +23,7 @@ from stacklab.checks.causes import Cause, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model import Lab
 from stacklab.views import failures, graph
-from stacklab.views.heat import BANDS_MS, Cell, Grid, band, grids, spread
+from stacklab.views.heat import BANDS_MS, CUT, MAYBE_CUT, Cell, Grid, band, grids, rtt_text, spread
 from stacklab.workflow.checking import Outcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -38,6 +38,7 @@ _WORDS = {
     CheckStatus.PASSED: "passed", CheckStatus.WARNED: "warning", CheckStatus.FAILED: "failed",
     CheckStatus.ERROR: "no answer",
 }  # fmt: skip
+_CUT_KEYS = ((CUT, "as expected"), (MAYBE_CUT, "something fails, as it may"))
 _LEFT_OUT = "left out, the page would be too large: lab.check --json FILE has it"
 
 
@@ -49,7 +50,7 @@ def parts(found: Outcome) -> Iterator[str]:
     bad = _bad_places(found.results, [each.grid for each in made])
     known = causes(found.results)
     places = {id(result): at for at, result in enumerate(found.results) if known and result.cause}
-    has_cut = any(cell.is_cut for each in made for cell in each.grid.cells.values())
+    words = {cell.word for each in made for cell in each.grid.cells.values()}
     css, js = ((_TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
@@ -70,7 +71,8 @@ def parts(found: Outcome) -> Iterator[str]:
         groups=failures.grouped(found.results), warned=failures.warned(found.results), most=_MOST_SHOWN,
         words_of=_WORDS, typed=lambda result: failures.typed(found.lab, result), said=failures.said,
         picture=Markup(graph.svg(found.lab, bad=bad, style="")), has_bad_links=bool(bad),
-        has_cut=has_cut, grids=made, bands=_band_texts(), layers=report.by_layer(found.results),
+        cut_keys=[(word, told) for word, told in _CUT_KEYS if word in words],
+        grids=made, bands=_band_texts(), layers=report.by_layer(found.results),
         css=Markup(css), css_hash=_hash(css), js=Markup(js), js_hash=_hash(js),
         data=map(Markup, _data(found)),
     )  # fmt: skip
@@ -83,7 +85,10 @@ class _Told:
         self.text, self.scope, self.evidence = cause.text, cause.scope, cause.evidence
         self.command = failures.remedy(lab, cause)
         self.count = checks_text(len(cause.results))
-        self.checks = [(places[id(result)], result) for result in cause.results[:_MOST_LINKS]]
+        self.checks = [
+            (places[id(result)], result.check.title, result.detail.removesuffix(f": {cause.text}"))
+            for result in cause.results[:_MOST_LINKS]
+        ]
         self.left = len(cause.results) - len(self.checks)
 
 
@@ -153,14 +158,17 @@ class _Matrix:
             # Among many columns a wide cell would push the others out of sight.
             text = cell.text if len(self.names) <= _FEW else cell.word.removeprefix("some ")
             return _Painted(cell.status.value, text, f"{_WORDS[cell.status]}, {cell.text}")
-        return _passed(cell)
+        return _passed(cell, is_worded=len(self.names) <= _FEW)
 
 
-def _passed(cell: Cell) -> _Painted:
+def _passed(cell: Cell, *, is_worded: bool) -> _Painted:
+    told = dict(_CUT_KEYS).get(cell.word, "")
     if cell.rtt_ms is None:
         style = "cut" if cell.word else "plainly"
-        return _Painted(style, cell.word or "ok", "cut, as expected" if cell.is_cut else "passed")
-    return _Painted(f"b{band(cell.rtt_ms)}", cell.text, f"{cell.text} ms")
+        return _Painted(style, cell.word or "ok", f"{cell.word}: {told}" if told else "passed")
+    trip = rtt_text(cell.rtt_ms)
+    words = f"{trip} ms, {told}" if told else f"{trip} ms"
+    return _Painted(f"b{band(cell.rtt_ms)}", cell.text if is_worded else trip, words)
 
 
 def _bad_places(results: Iterable[CheckResult], found: Sequence[Grid]) -> set[tuple[str, str]]:

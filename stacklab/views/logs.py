@@ -39,7 +39,7 @@ def index(bundle: Bundle) -> str:
     sections = list(dict.fromkeys(item.section for item in bundle.items))
     had = [item for item in bundle.items if not item.why_not]
     parts = [
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" content="{MARK}">',
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{MARK}',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>logs of {escape(bundle.lab)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>Logs of lab {escape(bundle.lab)}</h1>",

@@ -34,6 +34,7 @@ _MOST_CAUSES = 10
 _MOST_OF_CAUSE = 16  # lines of evidence, which stand for many results
 _NAME_MAX = 16
 _INDENT = 10
+_HANG = "    "  # what is left of a line, so that lines can be told apart
 _CHARS = {CheckStatus.PASSED: ".", CheckStatus.WARNED: "w", CheckStatus.FAILED: "X", CheckStatus.ERROR: "?"}
 
 
@@ -225,7 +226,7 @@ def _group(lab: Lab, group: Group, width: int) -> Iterator[Text]:
         yield from _indented("$ ", failures.typed(lab, result).splitlines(), "cyan")
     for text in (failures.said(result), result.evidence):
         if text.strip() and text.strip() != result.detail.strip():
-            yield from _indented("| ", _cut(_wrapped(text, width), _MOST_LINES), "dim")
+            yield from _indented("| ", _cut(_wrapped(text, width, _HANG), _MOST_LINES), "dim")
 
 
 def _cause(lab: Lab, cause: Cause, width: int) -> Iterator[Text]:
@@ -236,12 +237,14 @@ def _cause(lab: Lab, cause: Cause, width: int) -> Iterator[Text]:
     yield from _indented("", [*further, *_wrapped(explains, width)], "")
     if command := failures.remedy(lab, cause):
         yield from _indented("$ ", command.splitlines(), "cyan")
-    yield from _indented("| ", _cut(_wrapped(cause.evidence, width), _MOST_OF_CAUSE), "dim")
+    yield from _indented("| ", _cut(_wrapped(cause.evidence, width, _HANG), _MOST_OF_CAUSE), "dim")
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def _wrapped(text: str, width: int, hang: str = "") -> list[str]:
+    """The text's lines, none too wide; `hang` stands before what is left of one."""
     lines = (line.expandtabs().rstrip() for line in report.clean(text).splitlines())
-    return [part for line in lines for part in textwrap.wrap(line, max(width - _INDENT - 2, 20))]
+    room = max(width - _INDENT - 2, 20)
+    return [part for line in lines for part in textwrap.wrap(line, room, subsequent_indent=hang)]
 
 
 def _indented(mark: str, lines: Sequence[str], style: str) -> Iterator[Text]:
@@ -252,4 +255,4 @@ def _indented(mark: str, lines: Sequence[str], style: str) -> Iterator[Text]:
 def _cut(lines: Sequence[str], most: int) -> Sequence[str]:
     if len(lines) <= most:
         return lines
-    return [*lines[: most - 1], f"... {len(lines) - most + 1} more lines (all of them: --html FILE, --json FILE)"]
+    return [*lines[: most - 1], f"... {len(lines) - most + 1} more lines"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pygal
 from rich.table import Table
 
-from stacklab import files
+from stacklab.checks import report
 from stacklab.views.tables import table
 from stacklab.workflow.bench_check import NETWORKS, Cost
 
@@ -50,5 +50,5 @@ def svg(found: Sequence[Cost]) -> str:
 
 
 def write(found: Sequence[Cost], path: Path) -> None:
-    """Write the drawing; raises OSError."""
-    files.write(path, svg(found))
+    """Write the drawing; raises LabError naming a path that can't be written."""
+    report.save(str(path), (svg(found),))

@@ -124,6 +124,9 @@ def status(found: Sequence[LabStatus]) -> Table:
     ends = any(each.expires_at is not None for each in found)
     now = time.time()
     for each in found:
+        if each.trouble:
+            row = (each.name, "", Text("damaged", "red"), "-", each.trouble)
+            rows.append((*row, "") if ends else row)
         addresses = {n.name: str(n.access.address.ip) for n in each.lab.nodes} if each.lab else {}
         for position, (node, state) in enumerate(each.states.items()):
             style = _STATE_STYLE.get(state, "yellow")

@@ -18,7 +18,7 @@ from stacklab.errors import LabError, ProviderError
 from stacklab.model import Lab
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
-from stacklab.workflow import fault_list
+from stacklab.workflow import fault_list, masking
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.explaining import explained
 from stacklab.workflow.mirrors import host_mirrors
@@ -133,7 +133,7 @@ def check(
         results = mesh.check(selection=selection, wait_s=wait_s)
     if expect:
         context.progress.note("host", told(outage, results, time.time()))
-    return explained(context, lab, paths, results)
+    return masking.results(paths, explained(context, lab, paths, results))
 
 
 def _states(context: Context, kept: LabRecord | None) -> Callable[[], States]:

@@ -292,7 +292,7 @@ class Faults:
             if fault.kind is FaultKind.UNPLUG and self._nic(fault) is not self._lab.node(fault.node).access:
                 self._take_up(fault)
         late = sorted({fault.node for fault in mine if fault.stops_node})
-        set_clocks(self._context.runner, self._paths, late)
+        set_clocks(self._context.runner, self._paths, [self._lab.node(name) for name in late])
         anew = {fault.node for fault in mine if fault.kind in (FaultKind.POWER_OFF, FaultKind.UNPLUG)}
         if anew:
             impair(self._context, self._lab, self._paths, anew)

@@ -34,29 +34,44 @@ class LabStatus:
     lab: Lab | None
     directory: str
     expires_at: float | None = None  # None: never
+    trouble: str = ""  # why no more is known of it: its files are damaged
 
 
 def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
-    """Every lab on record, or the one of that name; starts nothing (but libvirtd, to ask it)."""
-    names = (name,) if name else record.names(context.host)
-    found = []
-    for each in names:
-        paths = context.host.lab(each)
-        kept = record.read(paths)
-        if kept is None:
-            raise not_up(context, each)
-        found.append(
-            LabStatus(
-                name=each,
-                checkout=str(kept.checkout),
-                image=kept.image,
-                states=context.provider().status(kept),
-                lab=last_resolved(paths),
-                directory=str(paths.root),
-                expires_at=kept.expires_at,
-            )
+    """Every lab on record, or the one of that name; starts nothing (but libvirtd, to ask it).
+
+    Of all labs, one whose files are damaged hides none of the others.
+    """
+    if name:
+        paths = context.host.lab(name)
+        if (kept := record.read(paths)) is None:
+            raise not_up(context, name)
+        return (_status(context, paths, kept, last_resolved(paths)),)
+    return tuple(found for each in record.names(context.host) if (found := _any_status(context, each)) is not None)
+
+
+def _any_status(context: Context, name: str) -> LabStatus | None:
+    """A lab's status, however damaged it is; None if it is gone."""
+    paths = context.host.lab(name)
+    try:
+        kept, lab = record.read(paths), last_resolved(paths)
+    except LabError as error:
+        return LabStatus(
+            name=name, checkout="", image="", states={}, lab=None, directory=str(paths.root), trouble=error.message
         )
-    return tuple(found)
+    return _status(context, paths, kept, lab) if kept else None
+
+
+def _status(context: Context, paths: LabPaths, kept: LabRecord, lab: Lab | None) -> LabStatus:
+    return LabStatus(
+        name=paths.name,
+        checkout=str(kept.checkout),
+        image=kept.image,
+        states=context.provider().status(kept),
+        lab=lab,
+        directory=str(paths.root),
+        expires_at=kept.expires_at,
+    )
 
 
 def execute(context: Context, name: str, argv: Sequence[str], nodes: Sequence[str]) -> Mapping[str, Result | LabError]:
@@ -105,6 +120,7 @@ def as_dict(found: LabStatus) -> Mapping[str, object]:
         "directory": found.directory,
         "image": found.image,
         "expires_at": found.expires_at,
+        "trouble": found.trouble,
         "nodes": [
             {
                 "name": node,

@@ -6,13 +6,12 @@ Changes nothing, and takes no lock: it is most wanted while a command hangs.
 
 from __future__ import annotations
 
-import json
-import re
+import errno
 import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,13 +25,16 @@ from stacklab.tools.libvirt import DomainState
 from stacklab.workflow import logs_host, logs_node
 from stacklab.workflow.context import Context, not_up
 from stacklab.workflow.logs_host import Host
+from stacklab.workflow.masking import known_secrets, masked
 
-MARK = "stacklab lab.logs"  # stands in the index of every bundle: only such a directory is replaced
+# Stands near the top of every bundle's index: only such a directory is replaced.
+MARK = '<meta name="generator" content="stacklab lab.logs">'
+_TOP_OF_PAGE = 1000
+# A node names its files, and not all names go together: one of them must not cost the rest.
+_OF_ITS_NAME = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 _MOST_BYTES = 64 * 1024 * 1024
+_FULL = f"the bundle is full at {_MOST_BYTES // 1024 // 1024} MiB"
 _AT_ONCE = 8
-_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{30,}")
-_STRING = re.compile(r':\s*"([^"]+)"')
-_END_OF_KEY = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], 
     paths = context.host.lab(name)
     if not paths.root.is_dir():
         raise not_up(context, name)
-    target = Path(out or f"{name}-logs.tar.gz").expanduser().absolute()
+    target = _target(out or f"{name}-logs.tar.gz")
     is_archive = target.name.endswith((".tar.gz", ".tgz"))
     _refuse_foreign(target, is_archive=is_archive)
     try:
@@ -98,16 +100,28 @@ def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], 
     return Written(path=target, bundle=bundle)
 
 
+def _target(out: str) -> Path:
+    try:
+        return Path(out).expanduser().absolute()
+    except RuntimeError as error:  # ~USER, and there is no such user
+        raise LabError(f"{out}: there is no such user", hint="--out DIR, or --out FILE.tar.gz") from error
+
+
 def _refuse_foreign(target: Path, *, is_archive: bool) -> None:
     if is_archive or not target.exists():
         return
     try:
-        is_ours = target.is_dir() and (not any(target.iterdir()) or MARK in (target / "index.html").read_text())
+        is_ours = target.is_dir() and (not any(target.iterdir()) or _has_our_index(target))
     except OSError:
         is_ours = False
     if not is_ours:
         hint = "name a directory that does not exist yet, or a file that ends in .tar.gz"
         raise LabError(f"{target} exists, and is no bundle of lab.logs: left alone", hint=hint)
+
+
+def _has_our_index(directory: Path) -> bool:
+    with (directory / "index.html").open("rb") as stream:
+        return MARK.encode() in stream.read(_TOP_OF_PAGE)
 
 
 def _unwritable(target: Path, error: OSError) -> LabError:
@@ -137,6 +151,7 @@ class _Collecting:
         self._root = root
         self._items: list[Item] = []
         self._size = 0
+        self._fetched: list[int] = []  # from nodes; several threads append
         self._secrets = known_secrets(paths)
 
     def run(self) -> Bundle:
@@ -192,7 +207,11 @@ class _Collecting:
                 return logs_node.NodeLogs(why_not=f"the node is {state}")
             if not self._paths.ssh_config.exists():
                 return logs_node.NodeLogs(why_not="the lab was never far enough up to log in")
-            return logs_node.collect(self._paths, self._context.runner, name)
+            if sum(self._fetched) > _MOST_BYTES:
+                return logs_node.NodeLogs(why_not=_FULL)
+            found = logs_node.collect(self._paths, self._context.runner, name)
+            self._fetched.append(sum(len(line) for lines in found.files.values() for line in lines))
+            return found
 
     def _answers(self) -> None:
         """The rendered answer files, as they were written for the nodes."""
@@ -211,15 +230,22 @@ class _Collecting:
         self, section: str, path: str, title: str, text: str, why_not: str, original: PurePosixPath | None = None
     ) -> None:
         if not why_not and self._size > _MOST_BYTES:
-            why_not = f"the bundle is full at {_MOST_BYTES // 1024 // 1024} MiB"
+            why_not = _FULL
         if why_not:
             shown = mask.without(why_not, self._secrets)
             self._items.append(Item(section=section, path=path, title=title, why_not=shown))
             return
         data = masked(text, self._secrets, original).encode()
         target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        except OSError as error:
+            if error.errno not in _OF_ITS_NAME:
+                raise
+            why = f"its name can't be written here: {error.strerror}"
+            self._items.append(Item(section=section, path=path[:200], title=title[:200], why_not=why))
+            return
         self._size += len(data)
         self._items.append(Item(section=section, path=path, title=title, size=len(data)))
 
@@ -233,45 +259,3 @@ def _read(source: logs_host.Source) -> tuple[str, str]:
         return "", "there is none"
     except OSError as error:
         return "", str(error.strerror or error)
-
-
-def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None) -> str:
-    """A text without these secrets, nor what looks like one; of a key that was cut in two, without its second half."""
-    end = _END_OF_KEY.search(text)
-    if end and "-----BEGIN" not in text[: end.start()]:
-        text = mask.MASK + text[end.end() :]
-    return mask.masked(text, secrets, path)
-
-
-def known_secrets(paths: LabPaths) -> frozenset[str]:
-    """Everything that must not be in a bundle: the lab's passwords, and every line of its private keys.
-
-    Raises LabError where they can't be read: nobody could mask them.
-    """
-    return frozenset((*_passwords(paths), *_key_lines(paths)))
-
-
-def _passwords(paths: LabPaths) -> Iterator[str]:
-    try:
-        text = paths.secrets.read_text(errors="replace")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        hint = f"ls -l {paths.secrets}"
-        raise LabError(f"{paths.secrets}: {error.strerror}: secrets could not be masked", hint=hint) from error
-    try:
-        yield from (str(value) for value in json.loads(text).values())
-    except (ValueError, AttributeError):
-        yield from _STRING.findall(text)  # a damaged file's secrets are secrets
-
-
-def _key_lines(paths: LabPaths) -> Iterator[str]:
-    if not paths.keys.is_dir():
-        return
-    for key in paths.keys.iterdir():
-        if key.suffix == ".pub":
-            continue
-        try:
-            yield from _KEY_LINE.findall(key.read_text(errors="replace"))
-        except OSError as error:
-            raise LabError(f"{key}: {error.strerror}: secrets could not be masked", hint=f"ls -l {key}") from error

@@ -14,6 +14,7 @@ from stacklab.record import LabRecord
 from stacklab.tools import host_net
 from stacklab.tools.libvirt import URI
 from stacklab.workflow import events
+from stacklab.workflow.logs_node import from_whole_line
 
 _LIMIT_S = 10.0
 MOST_BYTES = 1024 * 1024  # of one file
@@ -152,10 +153,10 @@ class Host:
         except PermissionError:
             argv = as_root(("tail", "-c", str(MOST_BYTES), str(file)))
             command = Command(argv=argv, what=f"reading {file}", timeout_s=_LIMIT_S)
-            return self._runner.run(command).stdout
-        if size > MOST_BYTES:
-            data = b"(its beginning is left out)\n" + data.partition(b"\n")[2]
-        return data.decode("utf-8", "replace")
+            text = self._runner.run(command).stdout
+            return from_whole_line(text) if len(text.encode()) >= MOST_BYTES else text
+        text = data.decode("utf-8", "replace")
+        return from_whole_line(text) if size > MOST_BYTES else text
 
 
 def _may_be_there(file: Path) -> bool:

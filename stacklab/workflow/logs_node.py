@@ -52,6 +52,8 @@ _SECTIONS: Mapping[str, tuple[str, int]] = {
     "journal.txt": ("journalctl --no-pager -b -o short-iso", _OF_JOURNAL),
     "login.txt": ("last -n 20; tail -n 50 /var/log/auth.log", _OF_FILE),
 }
+_COST_OF_FILE = 1024  # to us, be it empty: of those there may be no end
+_PAGES = (".html", ".htm", ".xhtml", ".svg", ".xml", ".js")
 _ODD = re.compile(r"[^A-Za-z0-9._@+=-]")
 
 
@@ -127,10 +129,12 @@ class _Hearing:
 
     def hear(self, line: str, _at: float) -> None:
         """Take one line of the answer."""
+        self._size += len(line) + 1
         if line.startswith(self._marker):
             word, _, name = line[len(self._marker) :].rstrip("\r").partition(" ")
             self.is_whole |= word == "bye"
             if word == "begin":
+                self._size += _COST_OF_FILE
                 self._path = safe_path(name)
                 self.found.files[self._path] = []
                 self.found.cut.add(self._path)
@@ -138,7 +142,6 @@ class _Hearing:
                 self.found.cut.discard(self._path)
                 self._path = None
         elif self._path is not None:
-            self._size += len(line) + 1
             self.found.files[self._path].append(line)
 
     def why_stop(self) -> str:
@@ -149,7 +152,9 @@ class _Hearing:
 def safe_path(name: str) -> str:
     """A node's word for a file as a relative path of plain words: it must not lead anywhere else."""
     parts = (_ODD.sub("_", part)[:100] for part in PurePosixPath("/", name).parts[1:])
-    return "/".join(part if part.strip(".") else "_" for part in parts) or "_"
+    path = "/".join(part if part.strip(".") else "_" for part in parts) or "_"
+    # The bundle may be looked at in a browser: nothing of a node's may run there.
+    return f"{path}.txt" if path.lower().endswith(_PAGES) else path
 
 
 def texts(found: NodeLogs) -> Iterator[tuple[str, str]]:
@@ -158,4 +163,12 @@ def texts(found: NodeLogs) -> Iterator[tuple[str, str]]:
         with contextlib.suppress(IndexError):
             if not lines[-1]:  # ours, in front of the mark
                 lines = lines[:-1]
-        yield path, "\n".join(lines) + "\n" if lines else ""
+        text = "\n".join(lines) + "\n" if lines else ""
+        most = _SECTIONS[path][1] if path in _SECTIONS else _OF_FILE
+        is_cut = (path in _SECTIONS or path.startswith("files/")) and len(text.encode()) >= most
+        yield path, from_whole_line(text) if is_cut else text
+
+
+def from_whole_line(text: str) -> str:
+    """A text whose beginning was left out, from its first whole line on: what is before may be half a secret."""
+    return "(its beginning is left out)\n" + text.partition("\n")[2]

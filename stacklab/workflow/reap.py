@@ -44,9 +44,9 @@ class _NotDue(Exception):
     """Somebody has given the lab more time, or removed it, since it was looked at."""
 
 
-def ttl_s(text: str) -> float | None:
-    """Read `90s`, `30m`, `2h` or `1d`; None for "". Raises LabError for anything else."""
-    if not text:
+def ttl_s(text: str | None) -> float | None:
+    """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else, be it a variable left empty."""
+    if text is None:
         return None
     found = _TTL.fullmatch(text)
     seconds = int(found[1]) * _SECONDS_PER[found[2]] if found else 0

@@ -96,6 +96,9 @@ class Bringing:
             before = record.new(lab, paths, image=image, passed_over=passed_over, now=time.time())
         # A run that was ended before its first overlay may have recorded another base than is taken now.
         expires_at = self._until()
+        if expires_at is not None and expires_at < time.time():
+            more = f"./invoke lab.up {lab.name} --ttl 2h"
+            progress.note("host", f"its time (--ttl) is over: lab.reap takes it, unless {more}")
         self._keep(dataclasses.replace(before, image=image, passed_over=passed_over, expires_at=expires_at))
         with progress.stage("host", "files"):
             keys = access.prepare(lab, paths, self._context.runner)
@@ -200,7 +203,7 @@ class Bringing:
         waiter.start(self._lab.nodes)
         waiter.finish()
         # A booting kernel reads its clock to the second, and nobody puts it right later.
-        clocks.set_clocks(self._context.runner, self._paths, [node.name for node in self._lab.nodes])
+        clocks.set_clocks(self._context.runner, self._paths, self._lab.nodes)
         self._keep(dataclasses.replace(self._record, answered_at=time.time()))
 
     def _open_consoles(self, nodes: Sequence[Node]) -> None:

@@ -19,6 +19,7 @@ from stacklab.tools import knock
 from stacklab.tools.console import tail
 from stacklab.tools.knock import Door
 from stacklab.tools.libvirt import DomainState
+from stacklab.workflow import masking
 
 _POLL_S = 0.25
 _LOOK_EVERY_S = 2.0
@@ -139,7 +140,7 @@ class Waiter:
         self._progress.say(node.name, "looking for the cause")
         found = self._provider.evidence(self._paths, self._record, node)
         likely = f"\n  likely cause: {found.cause}" if found.cause else ""
-        return NodeNotReady(f"node {node.name} {what}{likely}\n{found}")
+        return NodeNotReady(masking.text(self._paths, f"node {node.name} {what}{likely}\n{found}"))
 
 
 def _size(console: Path) -> int:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
+from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.workflow.checking import Outcome
 from tests.browser.conftest import Page
-from tests.unit.views.fake_results import HOSTILE, many, of_each_kind, off, ran
+from tests.unit.views.fake_results import HOSTILE, dead, down, expecting, many, of_each_kind, off, ran
 
 Opened = Callable[[Outcome], Page]
 TAB, ENTER, ESCAPE = "\ue004", "\ue007", "\ue00c"
@@ -166,7 +167,7 @@ def contrast(ink: str, ground: str) -> float:
 @pytest.mark.parametrize("size", [3, 12, 60])
 def test_a_phone_scrolls_matrices_not_the_page(page: Page, width: int, size: int) -> None:
     page.resize(width)
-    page.open(ran(many(size), of_each_kind))
+    page.open(ran(many(size), lambda result: dead("compute2")(of_each_kind(result))))
     assert page.js("return document.documentElement.scrollWidth") == width
     assert page.js("return [...document.querySelectorAll('.picture, .heat, canvas')].length") == 3
     inner = page.js("return [...document.querySelectorAll('.scroll')].some(e => e.scrollWidth > e.clientWidth)")
@@ -204,6 +205,38 @@ def test_no_script_but_ours_would_run(opened: Opened) -> None:
     assert len(refused) == 2
     assert all("Content Security Policy" in each for each in refused)
     page.driver.get("about:blank")  # it has asked, and was refused
+
+
+def test_a_link_of_a_cause_shows_that_check_s_evidence(opened: Opened) -> None:
+    page = opened(ran(spoil=down("compute1", "net1", "eth1")))
+    assert page.texts("#causes h3") == ["cause eth1 is down on compute1"]
+    assert page.texts("#problems") == []
+    assert page.texts("#causes a") == []  # in a list that is closed
+    page.click("#causes summary")
+    links = page.texts("#causes a")
+    assert len(links) == 12
+    assert page.texts("#causes li span")[0] == "no reply to 3 pings"  # the cause stands above
+    page.click("#causes li:nth-child(2) a")
+    assert page.texts("#evidence-title") == [links[1]] == ["controller eth1 -> compute1 10.20.0.12 (net1): mtu"]
+    assert page.texts("#evidence-body .problem h3") == [f"failed {links[1]}"]
+    assert "cause: eth1 is down on compute1" in page.texts("#evidence-body pre.evidence")[0]
+    page.press(ESCAPE)
+    page.click("#only")  # makes lists of checks anew, not those of causes
+    assert page.texts("#causes a") == links
+
+
+def test_what_is_cut_as_expected_is_painted_neither_bad_nor_good(opened: Opened) -> None:
+    lab = many(60)
+    fault = Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth1", network="net1")
+    page = opened(ran(lab, expecting(lab, fault)))
+    page.js("document.querySelector('canvas[data-network=net1]').focus()")
+    page.press(DOWN, RIGHT, RIGHT)
+    assert page.texts("#now-2") == ["compute1 -> compute2: cut, as expected"]
+    pixel = page.js(
+        "const c = document.querySelector('canvas[data-network=net1]'), s = c.width / 60;"
+        "return [...c.getContext('2d').getImageData(5.4 * s, 1.4 * s, 1, 1).data]"
+    )
+    assert pixel == [139, 148, 158, 255]
 
 
 def test_a_matrix_of_many_nodes_is_painted_and_can_be_clicked(opened: Opened) -> None:
@@ -265,7 +298,8 @@ def test_the_title_tells_the_verdict(opened: Opened, status: CheckStatus) -> Non
 
 
 def test_on_paper_there_are_no_switches_and_nothing_is_cut_off(page: Page) -> None:
-    page.open(ran(many(12), of_each_kind))
+    page.open(ran(many(12), lambda result: dead("compute4")(of_each_kind(result))))
+    assert page.js("return getComputedStyle(document.querySelector('#causes .evidence')).maxHeight") != "none"
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert page.texts(".tools, nav") == []
     heights = page.js("return [...document.querySelectorAll('.scroll, pre')].map(e => getComputedStyle(e).maxHeight)")

@@ -219,6 +219,15 @@ def test_packets_that_get_out_and_have_no_way_back_are_told(net: Segments) -> No
     assert net.judged(isolation, "controller")["no-transit"].status is CheckStatus.WARNED
 
 
+def test_packets_that_get_out_by_one_way_are_told_though_the_other_is_refused(net: Segments) -> None:
+    net.open_up()
+    net.do("host", "iptables -A FORWARD -i sl-trio1 -o sl-trio0 -j REJECT")
+    net.do("world", "ip route del default")
+    result = net.judged(isolation, "controller")["no-transit"]
+    assert result.status is CheckStatus.WARNED
+    assert f"{WORLD}:80 outside" in result.detail
+
+
 def test_a_line_that_is_cut_leaves_no_rule_behind(net: Segments) -> None:
     net.do("host", "iptables -F FORWARD")
     net.do("host", "iptables -A FORWARD -i sl-trio1 -j DROP")  # silence: the script waits for its time to run out

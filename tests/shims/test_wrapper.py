@@ -19,7 +19,7 @@ PLAIN = ("cat", "dirname", "env", "flock", "grep", "mkdir", "rm", "sed", "sha256
          "sleep", "sort", "tail", "touch", "tr")  # fmt: skip
 TOOLS = (
     "qemu-system-x86_64", "qemu-img", "libvirtd", "virsh", "vagrant", "packer", "mmdebstrap", "extlinux", "sfdisk",
-    "mkfs.ext4", "ssh", "fping", "dnsmasq", "ip", "iptables", "genisoimage", "setpriv", "gcc", "pkg-config",
+    "mkfs.ext4", "ssh", "fping", "dnsmasq", "ip", "iptables", "ebtables", "genisoimage", "setpriv", "gcc", "pkg-config",
 )  # fmt: skip
 
 # Answers the wrapper's questions, and makes a venv whose pip and invoke record their arguments.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
-from stacklab.model import NIC, CheckPolicy, Installer, Lab, Network, NetworkMode, Node, Role, Size, Stack
+from stacklab.model import NIC, CheckPolicy, Impairment, Installer, Lab, Network, NetworkMode, Node, Role, Size, Stack
 from stacklab.process import Command, Result
 
 
@@ -52,6 +52,17 @@ def make_lab(
         stack=Stack(installer=Installer.NONE, network=networks[0].name),
         checks=CheckPolicy(retries=retries, interval_s=1.5, boot_timeout_s=60),
     )
+
+
+def late(lab: Lab, delay_ms: float) -> Lab:
+    """The same with every first NIC holding back what it sends."""
+    nodes = tuple(
+        dataclasses.replace(
+            node, nics=(dataclasses.replace(node.access, impairment=Impairment(delay_ms=delay_ms)), *node.nics[1:])
+        )
+        for node in lab.nodes
+    )
+    return dataclasses.replace(lab, nodes=nodes)
 
 
 class FakeRunner:

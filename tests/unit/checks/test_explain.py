@@ -160,7 +160,7 @@ def test_a_device_that_is_down_explains_all_that_needs_it_in_the_same_words(site
     bad = [result for result in found.values() if not result.is_passed]
     assert {r.detail for r in bad if r.check.kind is not CheckKind.NIC} == {f"{SILENT}: eth1 is down on compute1"}
     (cause,) = causes(found.values())
-    assert (cause.text, len(cause.checks)) == ("eth1 is down on compute1", 7)
+    assert (cause.text, len(cause.results)) == ("eth1 is down on compute1", 7)
     assert "compute1: eth1 is down, no address" in cause.evidence
     assert "controller: ARP for 10.20.0.12: 52:54:00:00:01:01 (reachable)" in next(
         r.evidence for r in bad if r.check.node == "controller"
@@ -263,7 +263,7 @@ def test_a_firewall_that_lets_no_answer_in_explains_the_pings_that_its_own_node_
     site.fail(SILENT, kind="ping", node="compute1", network="net1")
     site.fail(SILENT, **PING)
     (cause,) = causes(site.explained().values())
-    assert (cause.text, len(cause.checks)) == (f"a firewall rule of compute1 refuses it: {rule.text}", 3)
+    assert (cause.text, len(cause.results)) == (f"a firewall rule of compute1 refuses it: {rule.text}", 3)
 
 
 def test_a_firewall_that_lets_no_answer_out(site: Site) -> None:
@@ -336,6 +336,19 @@ def test_an_sshd_that_is_down_is_not_blamed_for_a_ping(site: Site) -> None:
     which = {**PING, "network": "net0"}
     site.fail(SILENT, **which)
     assert site.detail(**which) == SILENT
+
+
+def test_an_sshd_that_is_down_is_down_on_all_networks(site: Site) -> None:
+    """It was a reason "not known" where the node was tried by another network than the host's."""
+    refused = Knock(door=Door.REFUSED, said="Connection refused")
+    site.views["compute1"] = dataclasses.replace(site.views["compute1"], knock=refused)
+    site.scenes["compute1"] = UNSEEN
+    site.fail("refused", kind="login", node="compute1")
+    which = {"kind": "port", "node": "controller", "target": "compute1", "network": "net1"}
+    site.fail("refused", **which)
+    assert site.detail(**which).endswith("refuses TCP 22: sshd is not up")
+    (cause,) = causes(site.explained().values())
+    assert len(cause.results) == 2
 
 
 def test_a_wrong_host_key_is_not_explained_away(site: Site) -> None:
@@ -423,3 +436,18 @@ def test_what_works_though_lab_fault_was_to_cut_it_is_not_explained_by_it(site: 
     found = site.explained()
     assert found[check].detail == "still works (fine), link-down compute1 eth1 was to cut it"
     assert causes(found.values()) == ()
+
+
+@pytest.mark.parametrize(
+    ("detail", "cause"),
+    [
+        ("there is no route to 10.20.0.0/24 out of eth1", "eth1 is down on compute1"),
+        ("there is no route to 10.10.0.0/24 out of eth0", ""),
+        ("there is no default route: it should be another; there is no route to 10.20.0.0/24 out of eth1", ""),
+    ],
+)
+def test_a_route_that_is_missing_with_its_nic_has_the_nic_s_cause(site: Site, detail: str, cause: str) -> None:
+    check = Check(kind=CheckKind.ROUTES, node="compute1")
+    site.change("compute1", "eth1", flags=())
+    site.results[check] = CheckResult(check=check, status=CheckStatus.FAILED, detail=detail)
+    assert site.explained()[check].cause == cause

@@ -14,7 +14,7 @@ from stacklab.model import Mirrors
 from stacklab.process import Result
 from tests.conftest import FakeRunner
 from tests.unit.checks.apart_labs import make_apart, make_closed
-from tests.unit.checks.fake_lab import make_lab
+from tests.unit.checks.fake_lab import late, make_lab
 
 LAB = make_apart()
 APART = Check(kind=CheckKind.HOST_APART, node=HOST, network="net2", device="sl-trio2")
@@ -107,6 +107,16 @@ def judged(runner: FakeRunner) -> CheckResult:
 def runner(*, addresses: str = "", pings: str = NOBODY, device: str = "eth0") -> FakeRunner:
     found = FakeRunner().on("ip", "-o", "addr", stdout=addresses).on("fping", answer=Result(exit_code=1, stderr=pings))
     return found.on("ip", "-o", "route", stdout=f"10.30.0.12 via 192.0.2.1 dev {device} src 192.0.2.2 \\    cache\n")
+
+
+def test_what_is_declared_to_be_late_is_waited_for() -> None:
+    """It was not: a node with a delay of 2 s was no witness, and a way into its network was none."""
+    lab = late(LAB, 2000)
+    for made, patience in ((LAB, "800"), (lab, "4800")):
+        asked = runner()
+        list(host.judge(made, [APART], asked))
+        (argv,) = [argv for argv in asked.argvs if argv[0] == "fping"]
+        assert argv[argv.index("-t") + 1] == patience
 
 
 def test_a_host_with_no_address_and_no_way_is_apart() -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from stacklab.checks import isolation, outside_simulated
 from stacklab.checks.family import Facts, Tried
+from stacklab.checks.protocol import Part
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus
 from stacklab.model import Lab, NetworkMode
 from tests.unit.checks.apart_labs import healthy, judged, make_apart, make_closed, of, text
-from tests.unit.checks.fake_lab import make_lab
+from tests.unit.checks.fake_lab import late, make_lab
 
 LAB = make_apart()
 FACTS = outside_simulated.facts(LAB)
@@ -106,6 +107,20 @@ def test_silence_of_addresses_that_do_not_answer_the_host_either_proves_nothing(
     assert "nothing is proved" in result.detail
 
 
+def test_what_is_declared_to_be_late_is_waited_for() -> None:
+    """It was not: with a delay of 2 s nothing could answer in time, and what was open passed as closed."""
+    def parts(lab: Lab) -> dict[str, Part]:
+        own = of(isolation, lab, "controller")
+        return {part.tag: part for part in isolation.parts(lab, lab.node("controller"), own, FACTS)}
+
+    soon, later = parts(LAB), parts(late(LAB, 2000))
+    assert "-t 1000 10.30.0" in soon["isolation.separate"].shell
+    assert "-t 5000 10.30.0" in later["isolation.separate"].shell
+    assert re.search(r"' ?\S* 3 10\.20\.0\.11,", soon["isolation.transit"].shell)
+    assert re.search(r"' ?\S* 7 10\.20\.0\.11,", later["isolation.transit"].shell)
+    assert all(later[tag].limit_s >= part.limit_s + 4 for tag, part in soon.items())
+
+
 def test_where_the_host_is_apart_it_can_not_be_the_witness() -> None:
     assert controller(facts=dataclasses.replace(FACTS, alive=frozenset()))[SEPARATE].status is CheckStatus.PASSED
 
@@ -148,6 +163,15 @@ def test_silence_on_a_network_of_the_host_s_is_no_refusal() -> None:
     result = controller(transit=transit_lines("silent"))[TRANSIT]
     assert result.status is CheckStatus.WARNED
     assert "packets may get out" in result.detail
+
+
+def test_the_refusal_of_one_way_is_none_of_another() -> None:
+    """It was: packets that left for the outside, and had no way back, passed for the neighbour's refusal."""
+    lines = [re.sub(r"^(dial \S+,80) \d+$", r"\1 silent", line) for line in transit_lines("111")]
+    assert "silent" in " ".join(lines)
+    result = controller(transit=lines)[TRANSIT]
+    assert result.status is CheckStatus.WARNED
+    assert f"neither an answer from {OUTSIDE} outside" in result.detail
 
 
 def test_silence_is_all_that_can_be_heard_where_there_is_no_host() -> None:

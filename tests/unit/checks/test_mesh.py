@@ -19,7 +19,7 @@ from stacklab.model import CheckPolicy, Lab
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Conversing, Result
 from stacklab.tools.libvirt import DomainState
-from tests.unit.checks.fake_lab import FakeRunner, make_lab
+from tests.unit.checks.fake_lab import FakeRunner, late, make_lab
 from tests.unit.checks.fake_node import answer, node_of, script_of
 
 LAB = make_lab()
@@ -288,6 +288,15 @@ def test_a_session_that_takes_too_long_keeps_what_it_had_answered() -> None:
     )
 
 
+def test_a_session_has_more_time_where_delays_are_declared() -> None:
+    limits = []
+    for lab in (LAB, late(LAB, 5000)):
+        runner = FakeRunner(lambda command, lab=lab: answer(lab, command))  # type: ignore[misc]
+        check(lab, runner, selection=Selection(layers=frozenset({Layer.NODES})))
+        limits.append(min(command.timeout_s or 0 for command in runner.commands))
+    assert limits[1] == limits[0] + 60
+
+
 @pytest.mark.parametrize("state", [DomainState.OFF, DomainState.PAUSED, DomainState.ABSENT])
 def test_a_node_that_is_off_is_not_talked_to(state: DomainState) -> None:
     lab = make_lab(retries=0)
@@ -302,6 +311,19 @@ def test_a_node_that_is_off_is_not_talked_to(state: DomainState) -> None:
         CheckStatus.ERROR,
         f"not reached: the node is {state}",
     )
+
+
+def test_what_a_node_that_is_off_fails_at_is_not_tried_again() -> None:
+    """It was: each try waited anew for pings that nobody could answer, 35 s until it was told."""
+    lab = make_lab(retries=3)
+    states = {n.name: DomainState.OFF if n.name == "compute1" else RUNNING for n in lab.nodes}
+    off = ["compute1"]
+    runner, sleep = FakeRunner(lambda command: answer(lab, command, refused=off)), FakeSleep()
+    results = check(lab, runner, sleep=sleep, states=lambda: states)
+    assert {name for r in results if not r.is_passed for name in (r.check.node, r.check.target)} > {"compute1"}
+    assert sleep.waits == []
+    check(lab, runner, sleep=sleep, states=lambda: states, wait_s=0.1)
+    assert sleep.waits, "who waits may be about to start it"
 
 
 def test_a_libvirtd_that_goes_away_mid_check_costs_the_states_alone() -> None:
@@ -480,6 +502,44 @@ def test_a_clock_once_read_is_not_forgotten_when_other_checks_are_tried_again() 
     assert clocks == {
         "controller": CheckStatus.PASSED, "compute1": CheckStatus.FAILED, "compute2": CheckStatus.PASSED
     }  # fmt: skip
+
+
+def test_a_declared_delay_is_no_clock_that_is_behind() -> None:
+    """It was: a node whose first NIC holds back for 2 s was 2 s behind the others."""
+    lab = late(make_lab(retries=0), 0)
+    slow = late(lab, 2000).nodes[1]
+    lab = dataclasses.replace(lab, nodes=(lab.nodes[0], slow, lab.nodes[2]))
+
+    def told(behind_s: float) -> dict[str, CheckStatus]:
+        def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
+            if node == "compute1" and tag.startswith("nodes.clock"):
+                lines = [f"{time.time() - 2 - behind_s:.6f}"]
+            return lines, code
+
+        results = check(lab, SimulatedNodes(lab, spoil), selection=Selection(layers=frozenset({Layer.NODES})))
+        return {r.check.node: r.status for r in results if r.check.kind is CheckKind.CLOCK}
+
+    assert set(told(0).values()) == {CheckStatus.PASSED}
+    assert told(-2)["compute1"] is CheckStatus.FAILED  # ahead, by as much as its answer is late
+
+
+def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
+    """It was not: it had passed at first, when the node beside it was not heard, and failed for good."""
+    lab, asked = make_lab(nodes=("controller", "compute1"), retries=3), {"controller": 0, "compute1": 0}
+
+    def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
+        if tag == "nodes.clock":
+            asked[node] += 1
+        if tag.startswith("nodes.clock"):
+            # compute1 says nothing at first; then it shows that the controller is off, until that is set
+            silent = node == "compute1" and asked[node] == 1
+            ahead = 5 if node == "controller" and asked[node] < 2 else 0
+            return ([] if silent else [f"{time.time() + ahead:.6f}"]), code
+        return lines, code
+
+    runner = SimulatedNodes(lab, spoil)
+    results = check(lab, runner, selection=Selection(layers=frozenset({Layer.NODES})), sleep=lambda _: None)
+    assert [str(r.detail) for r in results if not r.is_passed] == []
 
 
 def test_what_is_meant_to_be_broken_is_turned_round_and_not_tried_again() -> None:

@@ -11,7 +11,7 @@ from stacklab.checks.family import Facts, Tried
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.model import Installer, Lab, Mirrors, NetworkMode, Plugin, Proxy
 from tests.unit.checks.apart_labs import healthy, judged, make_closed, of, text, with_stack
-from tests.unit.checks.fake_lab import make_lab
+from tests.unit.checks.fake_lab import late, make_lab
 
 PLAIN = make_lab()
 CLOUD = with_stack(
@@ -252,10 +252,25 @@ def test_a_lab_without_a_way_out_is_closed() -> None:
     assert {check.kind for check in outside.expected(bridged)} == {CheckKind.DNS, CheckKind.REACH}
 
 
-def test_a_node_with_one_way_out_is_not_closed() -> None:
+@pytest.mark.parametrize("mode", [NetworkMode.NAT, NetworkMode.BRIDGED])
+def test_only_the_first_nic_s_network_is_a_way_out(mode: NetworkMode) -> None:
+    """The default route is that one's, says layer `nodes`: by a second NIC the node reaches nothing outside."""
     first, second = CLOSED.networks
-    lab = dataclasses.replace(CLOSED, networks=(first, dataclasses.replace(second, mode=NetworkMode.NAT)))
-    assert CheckKind.CLOSED not in {check.kind for check in outside.expected(lab)}
+    other = dataclasses.replace(CLOSED, networks=(first, dataclasses.replace(second, mode=mode)))
+    assert list(outside.expected(other)) == list(outside.expected(CLOSED))
+    open_ = dataclasses.replace(CLOSED, networks=(dataclasses.replace(first, mode=NetworkMode.NAT), second))
+    assert CheckKind.CLOSED not in {check.kind for check in outside.expected(open_)}
+
+
+def test_what_is_declared_to_be_late_is_waited_for() -> None:
+    """It was not: with seconds of delay a closed lab passed before anything could have answered."""
+
+    def shell(lab: Lab) -> str:
+        (part,) = outside.parts(lab, lab.node("controller"), of(outside, lab, "controller"), FACTS)
+        return part.shell
+
+    assert "timeout 4 bash" in shell(CLOSED)
+    assert "timeout 8 bash" in shell(late(CLOSED, 2000))
 
 
 def test_a_mirror_on_the_lab_s_own_network_must_be_reached_though_it_is_closed() -> None:

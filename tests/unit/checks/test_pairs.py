@@ -129,6 +129,38 @@ def test_declared_delays_are_waited_for() -> None:
     assert "-t 5000 " in next(part.shell for part in slow if part.tag == "pairs.ping")
 
 
+@pytest.mark.parametrize(("loss", "count"), [(1, 3), (10, 5), (40, 8)])
+def test_where_loss_is_declared_so_many_are_sent_that_one_comes_back(loss: float, count: int) -> None:
+    """Three were: with 40 % one healthy pair in sixteen failed."""
+    lab = impaired(loss_percent=loss)
+    by_tag = {part.tag: part.shell for part in pairs.parts(lab, lab.nodes[0], OF_CONTROLLER, FACTS)}
+    assert f"fping -q -C {count} " in by_tag["pairs.ping"]
+    assert f"tries={count}\n" in by_tag["pairs.ping"]
+    assert f"fping -q -r {count - 2} " in by_tag["pairs.logins"]
+
+
+def test_nothing_is_promised_of_a_way_that_loses_half_of_it() -> None:
+    """TCP's waits double faster than the odds of the next packet shrink: a login ends when it likes."""
+    assert set(pairs.expected(impaired(loss_percent=50))) == set(pairs.expected(impaired(loss_percent=100)))
+    assert set(pairs.expected(impaired(loss_percent=49))) == set(CHECKS)
+
+
+def test_what_a_cloud_made_of_a_nic_is_that_nic() -> None:
+    """It was not: where vhost0 or br-ex had taken eth1's address and MAC, a healthy lab failed."""
+    mac = LAB.node("controller").nics[1].mac
+    old, way = "dev eth1 src 10.20.0.11", "dev vhost0 src 10.20.0.11"
+    begins = line("source", "10.10.0.12 dev")
+    assert begins in HEALTHY
+    for found, is_fine in ((mac, True), ("52:54:00:ff:ff:ff", False)):
+        told = line("source", f"mac vhost0 {found}") + "\n" + begins
+        results = judged(HEALTHY.replace(old, way).replace(begins, told))
+        sources = [r for (kind, _, network), r in results.items() if kind is CheckKind.SOURCE and network == "net1"]
+        assert [r.is_passed for r in sources] == [is_fine, is_fine]
+    told = line("source", f"mac vhost0 {mac}") + "\n" + begins
+    beside = judged(HEALTHY.replace(old, "dev vhost0 src 10.20.0.99").replace(begins, told))
+    assert not beside[CheckKind.SOURCE, "compute1", "net1"].is_passed
+
+
 def test_one_program_asks_for_all_addresses() -> None:
     lines = script(OF_CONTROLLER).splitlines()
     addresses = ("10.10.0.12", "10.10.0.13", "10.20.0.12", "10.20.0.13")

@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.checks import report
-from stacklab.checks.causes import raise_for
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
-from stacklab.errors import CheckFailed, LabError
+from stacklab.errors import LabError
 from stacklab.workflow.checking import Outcome
-from tests.unit.views.fake_results import failed, is_way, many, of_each_kind, ran
+from tests.unit.views.fake_results import dead, down, failed, is_way, many, of_each_kind, ran
 
 KEYS = {
     "layer", "kind", "node", "target", "network", "address", "device", "subject", "status", "detail", "rtt_ms",
@@ -108,7 +107,32 @@ def test_any_output_makes_json_without_halves_of_characters(text: str) -> None:
         assert bad["output"] == text
 
 
+def test_the_json_tells_each_cause_once() -> None:
+    found = as_json(ran(spoil=down("compute1", "net1", "eth1")))
+    (cause,) = found["causes"]  # type: ignore[misc,attr-defined]
+    evidence = cause.pop("evidence").splitlines()
+    assert cause == {
+        "cause": "eth1 is down on compute1", "count": 12,
+        "scope": "ping, mtu, port on net1; compute1 <-> controller, compute2",
+    }  # fmt: skip
+    assert evidence[0] == "compute1: eth1 is down, no address"
+    assert len(evidence) == len(set(evidence))
+    rows = [row for row in found["checks"] if row["cause"]]  # type: ignore[attr-defined]
+    assert len(rows) == 12
+    assert {(row["cause"], row["status"]) for row in rows} == {("eth1 is down on compute1", "failed")}
+
+
 # --- JUnit
+
+
+def test_the_message_of_a_failure_has_its_cause_once() -> None:
+    found = as_xml(ran(many(4), dead("compute2")))
+    messages = {each.get("message") for tag in ("failure", "error") for each in found.iter(tag)}
+    assert messages == {
+        "is off (cause: compute2 is shut off (crashed))", "the node is off (cause: compute2 is shut off (crashed))",
+        "not reached: the node is off (cause: compute2 is shut off (crashed))",
+        "no reply to 3 pings: compute2 is shut off (crashed)", "no route to host: compute2 is shut off (crashed)",
+    }  # fmt: skip
 
 
 def test_junit_has_a_suite_per_layer_and_a_case_per_check() -> None:
@@ -226,6 +250,34 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_text() == "x"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a link of another user's")
+@pytest.mark.parametrize("planted", ["report.html", "deep/report.html"])
+def test_a_link_that_another_user_planted_where_all_may_write_is_not_followed(tmp_path: Path, planted: str) -> None:
+    """As the kernel has it (protected_symlinks): root must not be led to write over a file of its own."""
+    (tmp_path / "etc").mkdir()
+    victim = tmp_path / "etc" / "report.html"
+    victim.write_text("root's")
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    link = shared / Path(planted).parts[0]
+    link.symlink_to(victim if link.name == "report.html" else victim.parent)
+    report.save(str(shared / planted), ["ours"])  # our own link is
+    victim.write_text("root's")
+    os.lchown(link, 65534, 65534)
+    with pytest.raises(LabError, match="another user's link"):
+        report.check_writable([str(shared / planted)])
+    with pytest.raises(LabError, match="another user's link"):
+        report.save(str(shared / planted), ["x"])
+    assert victim.read_text() == "root's"
+
+
+def test_a_user_that_there_is_not_is_told() -> None:
+    for tried in (lambda path: report.check_writable([path]), lambda path: report.save(path, ["x"])):
+        with pytest.raises(LabError, match=r"~nobody-of-that-name/r\.json: "):
+            tried("~nobody-of-that-name/r.json")
+
+
 def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
@@ -290,27 +342,3 @@ def test_all_that_is_wrong_with_the_paths_is_told_at_once(tmp_path: Path) -> Non
         report.check_writable([path, path, str(tmp_path)])
     assert caught.value.message == f"{path}: named for two reports\n{tmp_path}: is a directory"
     report.check_writable(["/dev/null", "/dev/null"])
-
-
-# --- what is raised
-
-
-def test_the_error_names_the_failing_cells_by_address_and_interface() -> None:
-    with pytest.raises(CheckFailed) as caught:
-        raise_for(lost().results, hint="invoke lab.console trio")
-    assert "controller eth1 -> compute1 10.20.0.12 (net1): ping: no reply to 3 pings" in str(caught.value)
-    assert str(caught.value).startswith("1 of 91 checks did not pass:")
-    assert caught.value.hint == "invoke lab.console trio"
-
-
-def test_failures_stand_before_what_was_not_reached() -> None:
-    with pytest.raises(CheckFailed) as caught:
-        raise_for(ran(spoil=of_each_kind).results)
-    lines = caught.value.message.splitlines()[1:]
-    assert ["not reached" in line for line in lines] == [False] * 4 + [True] * 3
-
-
-def test_a_long_list_of_failures_is_cut_with_its_number() -> None:
-    bad = ran(spoil=lambda result: failed(result, "x")).results
-    with pytest.raises(CheckFailed, match=rf"and {len(bad) - 10} more"):
-        raise_for(bad)

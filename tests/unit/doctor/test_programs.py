@@ -40,6 +40,15 @@ def test_what_only_makes_images_is_not_missed_when_the_image_is_there() -> None:
     assert len(programs.missing(machine)) == 3
 
 
+def test_what_only_some_faults_want_keeps_no_lab_down_but_doctor_tells() -> None:
+    machine = make_machine(absent={"ebtables"})
+    assert programs.missing(machine) == ()
+    found = next(result for result in programs.probe_all(machine) if result.name == "ebtables")
+    assert found.status is ProbeStatus.WARNING
+    assert found.sentence == "ebtables is not installed: lab.fault partition wants it"
+    assert found.fix == "sudo apt-get install iptables"
+
+
 def test_every_program_tells_its_version() -> None:
     results = {result.name: result for result in programs.probe_all(make_machine())}
     assert all(result.status is ProbeStatus.OK for result in results.values())

@@ -95,8 +95,8 @@ class FakeLibvirt:
         self.calls.append(("ensure_pool", name))
         self.pools[name] = directory
 
-    def remove_pool(self, name: str) -> None:
-        self.calls.append(("remove_pool", name))
+    def remove_pool(self, name: str, directory: Path | None = None) -> None:
+        self.calls.append(("remove_pool", name, str(directory)))
         self.pools.pop(name, None)
 
 

@@ -285,7 +285,7 @@ def test_removing_a_node_makes_vagrant_forget_it_and_leaves_the_others(stage: St
 
 def test_the_pool_is_forgotten_when_told_so(stage: Stage) -> None:
     stage.provider().close_down()
-    assert stage.libvirt.calls == [("remove_pool", stage.provider().pool)]
+    assert stage.libvirt.calls == [("remove_pool", stage.provider().pool, str(stage.paths.host.volumes))]
 
 
 # --- what it tells

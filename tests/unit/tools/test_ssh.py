@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import stacklab
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.tools import ssh
-from tests.unit.checks.fake_lab import make_lab
+from tests.unit.checks.fake_lab import late, make_lab
 
 PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
 
@@ -124,3 +124,10 @@ def test_the_cause_is_named_in_a_few_words(text: str, words: str) -> None:
 @given(st.text())
 def test_no_text_makes_the_classifier_raise(text: str) -> None:
     assert isinstance(ssh.classify(text), str)
+
+
+def test_a_login_may_take_as_long_as_the_declared_delay_makes_it() -> None:
+    """It had 10 s: with a delay of 5 s on its first NIC no healthy node could be logged in on."""
+    for lab, seconds in ((make_lab(), 10), (late(make_lab(), 5000), 70)):
+        assert ssh.patience_s(lab) == seconds
+        assert f"ConnectTimeout {seconds}\n" in ssh.render_config(lab, PATHS)

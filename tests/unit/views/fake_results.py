@@ -154,7 +154,8 @@ def dead(name: str) -> Spoil:
         clues: tuple[str, ...] = ()
         if bad.check.kind is CheckKind.LOGIN:
             console = [f"  | [   {number}.000000] the console's line {number}" for number in range(6)]
-            clues = (f"domain trio_{name}: shut off (crashed)", "lease: none", f"console of {name} ends with:", *console)
+            domain = f"domain trio_{name}: shut off (crashed)"
+            clues = (domain, "lease: none", f"console of {name} ends with:", *console)
         elif bad.check.kind in (CheckKind.PING, CheckKind.SSH):
             other = bad.check.node
             clues = (f"{other}: {bad.check.device} is up, 10.20.0.1/24", f"{name}, from the host: no tap")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.errors import LabError
 from stacklab.views import checks
 from stacklab.workflow.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
@@ -40,3 +43,8 @@ def test_what_changes_is_told_with_how_long_it_was_otherwise() -> None:
         "passed: two: hostname: so (was failed for 20 s)",
         "2 of 2 checks passed",
     ]
+
+
+def test_watching_writes_no_reports_and_says_so() -> None:
+    with pytest.raises(LabError, match="--watch has no end to write a report at"):
+        checks.watch([], checks.Reports(junit="x.xml"))

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
+from stacklab.checks.causes import causes
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.views import failures
+from stacklab.workflow.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.views.fake_results import many, of_each_kind, off, ran
+from tests.unit.views.fake_results import dead, down, many, of_each_kind, off, ran
 
 
 def test_causes_stand_before_effects_and_failures_before_what_had_no_answer() -> None:
@@ -62,3 +66,34 @@ def test_a_warning_of_several_nodes_is_told_once() -> None:
     (group,) = failures.warned(results)
     assert group.title == "3 nodes: reach git.example.org:443: from one, two, three"
     assert len(failures.warned([*results, dataclasses.replace(results[0], detail="slow")])) == 2
+
+
+def test_what_has_a_cause_is_in_no_group() -> None:
+    assert failures.grouped(ran(spoil=down("compute1", "net1", "eth1")).results) == []
+    assert failures.grouped(ran(many(6), dead("compute2")).results) == []
+
+
+def test_a_cause_has_one_command() -> None:
+    def typed(found: Outcome) -> str:
+        (cause,) = causes(found.results)
+        return failures.remedy(found.lab, cause)
+
+    assert typed(ran(spoil=down("compute1", "net1", "eth1", "lab.fault link-down compute1 eth1"))) == (
+        "./invoke lab.fault trio --undo"
+    )
+    assert typed(ran(spoil=down("compute1", "net1", "eth1"))) == (
+        "./invoke lab.exec trio --node controller -- 'fping -C 3 10.20.0.12'"
+    )
+    assert typed(ran(spoil=dead("compute1"))) == "virsh domstate --reason trio_compute1"
+
+
+@pytest.mark.parametrize(
+    ("status", "output", "said"),
+    [
+        (CheckStatus.WARNED, "environment: line 2: git.example.org: Name or service not known", ""),
+        (CheckStatus.WARNED, "bash: line 1: /dev/tcp/x/443: Invalid argument\n94% full", "94% full"),
+        (CheckStatus.FAILED, "bash: connect: Connection refused", "bash: connect: Connection refused"),
+    ],
+)
+def test_what_a_shell_says_of_itself_is_not_told_with_a_warning(status: CheckStatus, output: str, said: str) -> None:
+    assert failures.said(dataclasses.replace(result(CheckKind.REACH, "x"), status=status, output=output)) == said

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import stat
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -80,6 +82,11 @@ def test_an_unknown_format_is_told_the_nearest() -> None:
 
 
 def test_a_path_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "device")
+    reader = os.open(tmp_path / "device", os.O_RDONLY | os.O_NONBLOCK)
+    graph.write("x", tmp_path / "device")  # as /dev/null and /dev/stdout: never replaced, least of all by root
+    assert (os.read(reader, 10), stat.S_ISFIFO((tmp_path / "device").stat().st_mode)) == (b"x", True)
+    os.close(reader)
     graph.write("x", tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text() == "x"
     (tmp_path / "file").touch()

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.views import heat
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.views.fake_results import failed, is_way, many, of_each_kind, off, ran
+from tests.unit.views.fake_results import expecting, failed, is_way, many, of_each_kind, off, ran
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,37 @@ def test_what_many_fail_at_is_told_apart_from_the_rest() -> None:
 
 def test_a_network_without_pairs_has_no_grid() -> None:
     assert heat.grids(make_lab(), []) == ()
+
+
+LINK_DOWN = Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth1", network="net1")
+
+
+def test_what_a_fault_cuts_is_cut_and_not_fine() -> None:
+    lab = make_lab()
+    for order in (1, -1):
+        found = heat.grids(lab, ran(lab, expecting(lab, LINK_DOWN)).results[::order])
+        first, second = sorted(found, key=lambda grid: grid.network)
+        cut = heat.Cell(CheckStatus.PASSED, "cut")
+        assert {pair for pair, cell in second.cells.items() if cell == cut and cell.is_cut} == {
+            ("controller", "compute1"), ("compute1", "controller"), ("compute1", "compute2"), ("compute2", "compute1"),
+        }  # fmt: skip
+        assert second.caption.startswith("net1 10.20.0.0/24: 2 of 6 ways fine, 4 cut, slowest 12.0 ms")
+        # its routes may be others, by whichever NIC
+        assert first.cells["compute1", "controller"].text == "2.6 cut?"
+        assert first.cells["controller", "compute1"].text == "1.4"
+        assert first.caption.startswith("net0 10.10.0.0/24: 6 of 6 ways fine, slowest")
+        assert first.bad == second.bad == ()
+
+
+def test_a_fault_that_cuts_nothing_is_told_in_its_cell() -> None:
+    lab = make_lab()
+    outage = Outage(lab, [LINK_DOWN])
+    grid = heat.grids(lab, [outage.as_expected(result) for result in ran(lab).results])[1]
+    assert grid.cells["controller", "compute1"].text == "2.6 not cut"
+    assert len(grid.bad) == 4
+
+
+def test_what_is_cut_says_more_than_what_might_be() -> None:
+    maybe, cut = heat.Cell(CheckStatus.PASSED, "cut?"), heat.Cell(CheckStatus.PASSED, "cut")
+    assert maybe.joined(cut) == cut.joined(maybe) == cut
+    assert cut.joined(heat.Cell(CheckStatus.FAILED, "mtu")).word == "mtu"

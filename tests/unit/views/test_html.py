@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckResult
 from stacklab.views import html
 from stacklab.workflow.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.views.fake_results import HOSTILE, failed, many, of_each_kind, off, ran
+from tests.unit.views.fake_results import HOSTILE, dead, down, expecting, failed, many, of_each_kind, off, ran
 
 
 def page(found: Outcome) -> str:
@@ -140,3 +141,37 @@ def test_what_is_bad_is_marked_in_the_picture() -> None:
 )
 def test_how_long_it_took_is_readable(elapsed_s: float, text: str) -> None:
     assert html._seconds(elapsed_s) == text
+
+
+def test_a_cause_stands_once_with_a_link_to_each_check() -> None:
+    found = ran(spoil=down("compute1", "net1", "eth1"))
+    text = page(found)
+    plain = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert plain.count("eth1 is down on compute1") == 1
+    assert "12 checks: ping, mtu, port on net1; compute1 &lt;-&gt; controller, compute2" in plain
+    assert 'id="problems"' not in plain
+    links = [int(attributes["data-at"] or "") for tag, attributes in Elements(text).found if "data-at" in attributes]
+    assert links == [at for at, result in enumerate(found.results) if not result.is_passed]
+
+
+def test_of_many_checks_of_a_cause_some_are_links() -> None:
+    text = page(ran(many(20), dead("compute7")))
+    assert text.count("data-at=") == 200
+    assert "and 110 more: see all checks below" in text
+
+
+def test_a_hostile_cause_is_no_markup() -> None:
+    text = page(ran(spoil=lambda result: failed(result, "x").explained(HOSTILE, [HOSTILE])))
+    assert [tag for tag, _ in Elements(text).found if tag == "img"] == []
+
+
+def test_what_is_cut_as_expected_has_its_look_and_its_words() -> None:
+    fault = Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth1", network="net1")
+    text = page(ran(spoil=expecting(make_lab(), fault)))
+    assert 'aria-label="controller to compute1: cut: as expected">cut<' in text
+    assert 'aria-label="compute1 to controller: 2.6 ms, something fails, as it may">2.6 cut?<' in text
+    assert '<span class="key cut">cut: as expected</span>' in text
+    assert "key cut" not in re.sub(r"<style>.*?</style>", "", page(ran()), flags=re.DOTALL)
+    wide = many(9)
+    assert ">2.6 cut?<" not in page(ran(wide, expecting(wide, fault)))  # would push columns out of sight
+    assert ">cut<" in page(ran(wide, expecting(wide, fault)))

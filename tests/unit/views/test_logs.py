@@ -74,7 +74,7 @@ def test_the_page_is_self_contained_and_knows_dark(page: Page) -> None:
     text = logs.index(BUNDLE)
     assert not re.search(r"https?://|<script|@import|url\(", text)
     assert "prefers-color-scheme: dark" in text
-    assert f'content="{MARK}"' in text
+    assert MARK in text[:200]
 
 
 def test_what_is_looked_at_first_stands_first() -> None:

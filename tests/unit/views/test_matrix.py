@@ -8,11 +8,12 @@ import io
 import pytest
 from rich.console import Console
 
+from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.views import matrix, tables
 from stacklab.workflow.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.views.fake_results import failed, is_way, many, of_each_kind, off, ran
+from tests.unit.views.fake_results import dead, down, expecting, failed, is_way, many, of_each_kind, off, ran
 
 
 def shown(found: Outcome, width: int = 80, *, colour: bool = False) -> list[str]:
@@ -151,7 +152,7 @@ def test_long_evidence_is_wrapped_and_indented() -> None:
     lines = [line for line in shown(ran(spoil=spoil)) if line.startswith("          | ")]
     assert len(lines) == 4
     assert max(map(len, lines)) <= 80
-    assert lines[-1] == "          | word red"
+    assert lines[-1] == "          |     word red"
 
 
 def test_what_was_not_tried_is_blank_and_a_network_without_pairs_has_no_matrix() -> None:
@@ -179,3 +180,65 @@ def test_a_warning_in_a_cell_is_no_failure() -> None:
     assert "1.4 mtu" in lines[2]
     assert "did not pass" not in lines
     assert "warnings" in lines
+
+
+def test_a_cause_is_told_once_with_all_that_it_explains() -> None:
+    lines = shown(ran(spoil=down("compute1", "net1", "eth1")))
+    at = lines.index("what is wrong")
+    assert lines[at + 1 : at + 9] == [
+        "cause     eth1 is down on compute1",
+        "          12 checks: ping, mtu, port on net1; compute1 <-> controller,",
+        "          compute2",
+        "          $ ./invoke lab.exec trio --node controller -- 'fping -C 3 10.20.0.12'",
+        "          | compute1: eth1 is down, no address",
+        "          | compute1, from the host: NIC eth1: 52:54:00:00:00:01 on net1, tap",
+        "          |     vnet3; tap on a bridge, up",
+        "          | controller: eth1 is up, 10.20.0.1/24",
+    ]
+    assert "did not pass" not in lines
+    assert len(lines) <= 40
+    evidence = [line for line in lines if line.startswith("          | ")]
+    assert len(evidence) == len(set(evidence))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("count", [3, 20, 90])
+def test_the_evidence_of_a_cause_is_cut_off(count: int, width: int) -> None:
+    lines = shown(ran(many(count), dead("compute2")), width)
+    told = lines[lines.index("what is wrong") :]
+    assert told[-1].startswith("          | ... ") is (count > 3)
+    assert len(told) <= 24
+    assert max(map(len, told)) <= width
+
+
+def test_what_has_no_cause_stands_behind_the_causes() -> None:
+    def spoil(result: CheckResult) -> CheckResult:
+        hit = down("compute1", "net1", "eth1")(result)
+        return hit if not hit.is_passed else of_each_kind(result)
+
+    lines = shown(ran(spoil=spoil))
+    heads = ["what is wrong", "did not pass, cause unknown", "warnings"]
+    assert [line for line in lines if line in heads] == heads
+    told = lines[lines.index(heads[1]) : lines.index(heads[2])]
+    assert [line for line in told if "net1" in line] == []
+
+
+def test_many_causes_are_cut_with_their_number() -> None:
+    def spoil(result: CheckResult) -> CheckResult:
+        return failed(result, "x").explained(f"{result.check.title} broke", [])
+
+    lines = shown(ran(spoil=spoil))
+    assert len([line for line in lines if line.startswith("cause ")]) == 10
+    assert lines[-1] == "and 81 more (all of them: --html FILE, --json FILE)"
+
+
+def test_what_is_cut_as_expected_is_in_the_matrix() -> None:
+    fault = Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth1", network="net1")
+    lines = shown(ran(spoil=expecting(make_lab(), fault)))
+    assert "controller           -       cut       4.9" in lines
+    assert "compute1           cut         -       cut" in lines
+    assert lines[-1] == "isolation        1 of 1 passed"
+    lab = many(20)
+    lines = shown(ran(lab, expecting(lab, fault)))
+    row = next(line for line in reversed(lines) if " compute1 " in line)
+    assert row.split() == ["2", "compute1", "c", "-", *"c" * 18]

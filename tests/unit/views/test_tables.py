@@ -95,6 +95,13 @@ def test_status_is_a_line_per_node_in_colours() -> None:
     assert "\x1b[31mabsent" in text(tables.status([status(DomainState.ABSENT)]), colour=True)
 
 
+def test_a_lab_that_cannot_be_understood_has_a_line() -> None:
+    broken = dataclasses.replace(status(), states={}, lab=None, image="", trouble="the record is damaged: /r: no")
+    shown = text(tables.status([broken, status()]))
+    assert "the record is damaged: /r: no" in row(shown, "trio", "damaged")
+    assert "controller" in shown
+
+
 def test_the_status_of_a_lab_that_was_never_resolved_has_no_addresses() -> None:
     shown = text(tables.status([dataclasses.replace(status(), lab=None)]))
     assert "-" in row(shown, "compute1", "running")

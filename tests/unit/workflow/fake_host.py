@@ -132,7 +132,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(vagrant_libvirt.vagrant, "up", made.vagrant_up)
     monkeypatch.setattr(vagrant_libvirt, "_POLL_S", 0.001)
     monkeypatch.setattr(bringing, "host_mirrors", lambda _runner: NO_MIRRORS)
-    monkeypatch.setattr(bringing.clocks, "set_clocks", lambda _runner, _paths, names: made.clocks_set.append((*names,)))
+    monkeypatch.setattr(
+        bringing.clocks, "set_clocks", lambda _r, _p, nodes: made.clocks_set.append(tuple(n.name for n in nodes))
+    )
     monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
     monkeypatch.setattr(wait, "banner", lambda _address, _port=22: (True, ""))
     monkeypatch.setattr(knock, "knock", lambda _address: Knock(door=Door.REFUSED, said="Connection refused"))

@@ -273,6 +273,26 @@ def test_status_is_ready_for_json_even_of_a_lab_that_was_never_resolved(up: Fake
     assert json.loads(json.dumps(half))["nodes"][1]["addresses"] == {}
 
 
+@pytest.mark.parametrize("damaged", ["record", "resolved"])
+def test_a_damaged_lab_hides_no_other(up: FakeHost, damaged: str) -> None:
+    """lab.reap, too, sends people to lab.status."""
+    up.up(make_lab(name="duo", cidrs=("10.30.0.0/24",)))
+    getattr(up.lab("duo"), damaged).write_text("{")
+    duo, trio = life.status(up.context)
+    assert (duo.name, duo.directory) == ("duo", str(up.lab("duo").root))
+    assert "duo" in duo.trouble
+    assert trio.trouble == ""
+    assert set(trio.states.values()) == {DomainState.RUNNING}
+    assert json.loads(json.dumps(life.as_dict(duo)))["trouble"] == duo.trouble
+    with pytest.raises(LabError):
+        life.status(up.context, "duo")
+
+
+def test_a_lab_that_goes_while_all_are_looked_at_is_no_error(up: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life.record, "names", lambda _host: ("gone", "trio"))
+    assert [each.name for each in life.status(up.context)] == ["trio"]
+
+
 # --- exec, login, console
 
 

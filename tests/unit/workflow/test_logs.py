@@ -170,6 +170,48 @@ def test_a_bundle_is_replaced_and_nothing_else_is(stage: Stage) -> None:
     assert (theirs / "work").exists()
 
 
+@pytest.mark.parametrize("page", [b"<p>how to use stacklab lab.logs</p>", b"\xff\xfe stacklab lab.logs", b""])
+def test_a_page_that_only_speaks_of_lab_logs_is_no_bundle(stage: Stage, page: bytes) -> None:
+    theirs = stage.tmp / "handbook"
+    theirs.mkdir()
+    (theirs / "index.html").write_bytes(page)
+    (theirs / "work").touch()
+    with pytest.raises(LabError, match="exists, and is no bundle of"):
+        stage.take("handbook")
+    assert (theirs / "work").exists()
+
+
+def test_a_user_that_there_is_not_is_told(stage: Stage) -> None:
+    with pytest.raises(LabError, match="~nobody-of-that-name/x"):
+        logs.collect(stage.host.context, "trio", "~nobody-of-that-name/x", index=lambda _bundle: "")
+
+
+def test_a_link_is_replaced_and_what_it_points_to_is_not(stage: Stage) -> None:
+    (stage.tmp / "passwd").write_text("root\n")
+    (stage.tmp / "logs.tar.gz").symlink_to(stage.tmp / "passwd")
+    (stage.tmp / "empty").mkdir()
+    (stage.tmp / "bundle").symlink_to(stage.tmp / "empty")
+    stage.take("logs.tar.gz")
+    stage.take("bundle")
+    assert (stage.tmp / "passwd").read_text() == "root\n"
+    assert list((stage.tmp / "empty").iterdir()) == []
+
+
+def test_files_of_a_node_that_are_in_each_other_s_way_lose_no_other(stage: Stage) -> None:
+    names = ("files/a", "files/a/b", "files/" + "x/" * 3000 + "x", "journal.txt")
+
+    def odd(command: Command) -> Result:
+        marker = next(line for line in (command.stdin or b"").decode().splitlines() if line.startswith("m="))[2:]
+        said = "".join(f"{marker} begin {name}\nsaid\n\n{marker} end {name}\n" for name in names)
+        return Result(exit_code=0, stdout=f"{said}{marker} bye\n")
+
+    stage.ssh(odd)
+    bundle = stage.take().bundle
+    assert stage.text("nodes/compute1/files/a") == "said\n"
+    assert stage.text("nodes/compute1/journal.txt") == "said\n"
+    assert sum(item.path.startswith("nodes/compute1/files/") for item in bundle.missing) == 2
+
+
 def test_where_it_cannot_be_written_is_said(stage: Stage) -> None:
     (stage.tmp / "file").touch()
     with pytest.raises(LabError, match="file/b: ") as caught:
@@ -256,6 +298,16 @@ def test_its_size_is_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> N
     assert stage.text("host/console/controller.log") == "(its beginning is left out)\nthird\n"
 
 
+def test_no_more_is_fetched_than_a_bundle_holds(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else 200 nodes fill this host's memory while the first of them hangs."""
+    monkeypatch.setattr(logs, "_AT_ONCE", 1)
+    monkeypatch.setattr(logs, "_MOST_BYTES", 100)
+    before = len(stage.host.ran("ssh"))
+    why = missing(stage.take().bundle)
+    assert len(stage.host.ran("ssh")) == before + 1
+    assert why["nodes/compute1"].startswith("the bundle is full")
+
+
 # --- a node's side
 
 
@@ -269,9 +321,32 @@ def test_a_node_that_says_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch) -
     assert hearing.why_stop() == "more than 1 MiB"
 
 
+def test_a_node_that_begins_files_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs_node, "MOST_BYTES", 1024 * 1024)
+    hearing = logs_node._Hearing("M")
+    for number in range(20_000):
+        hearing.hear(f"M begin {number}", 0)
+    assert hearing.why_stop() == "more than 1 MiB"
+
+
+def test_of_what_was_cut_off_at_its_beginning_no_half_line_is_shown() -> None:
+    """It might be the second half of a password."""
+    hearing = logs_node._Hearing("M")
+    for name, most in (("files/var/log/a", logs_node._OF_FILE), ("journal.txt", logs_node._OF_JOURNAL), ("b", 0)):
+        whole = "half a secret\n" + "x" * (most - 19) + "\nlast"
+        for line in (f"M begin {name}", *whole.split("\n"), f"M end {name}"):
+            hearing.hear(line, 0)
+    found = dict(logs_node.texts(hearing.found))
+    assert found["files/var/log/a"].startswith("(its beginning is left out)\nxxx")
+    assert found["journal.txt"].startswith("(its beginning is left out)\nxxx")
+    assert found["b"].startswith("half a secret\n")
+
+
 @pytest.mark.parametrize(
     ("name", "safe"),
     [
+        ("files/var/log/a.html", "files/var/log/a.html.txt"),
+        ("files/var/log/a.SVG", "files/var/log/a.SVG.txt"),
         ("files/var/log/nova/a.log", "files/var/log/nova/a.log"),
         ("files/../../../etc/passwd", "files/_/_/_/etc/passwd"),
         ("/etc/passwd", "etc/passwd"),

@@ -19,7 +19,7 @@ from tests.unit.workflow.fake_host import FakeHost
 DUO = {"name": "duo", "cidrs": ("10.30.0.0/24",)}
 
 
-def up(host: FakeHost, *, ttl: str = "", **lab: object) -> None:
+def up(host: FakeHost, *, ttl: str | None = None, **lab: object) -> None:
     made = make_lab(**lab)  # type: ignore[arg-type]
     bringing.up(host.context, made, checks=False, ttl_s=reap.ttl_s(ttl))
 
@@ -49,14 +49,14 @@ def age(host: FakeHost, name: str = "trio", *, by_s: float = 10.0) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("365d", 31536000), ("", None)]
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("365d", 31536000), (None, None)]
 )
-def test_a_time_to_live_is_a_number_with_its_unit(text: str, seconds: float | None) -> None:
+def test_a_time_to_live_is_a_number_with_its_unit(text: str | None, seconds: float | None) -> None:
     assert reap.ttl_s(text) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["2", "h", "0h", "-1h", "1.5h", "2 h", "2H", "1w", "366d", "999999999d", "٣h", "2h\n", "\ud800"]
+    "text", ["", "2", "h", "0h", "-1h", "1.5h", "2 h", "2H", "1w", "366d", "999999999d", "٣h", "2h\n", "\ud800"]
 )
 def test_anything_else_is_refused_with_what_would_do(text: str) -> None:
     with pytest.raises(LabError, match="is no time from 1s to 365d") as caught:
@@ -119,6 +119,16 @@ def test_up_again_gives_an_expired_lab_new_time(host: FakeHost) -> None:
     age(host)
     up(host, ttl="1h")
     assert fates(host) == {"trio": Fate.STAYS}
+
+
+def test_up_of_an_expired_lab_tells_that_it_will_be_taken_all_the_same(host: FakeHost) -> None:
+    up(host, ttl="1h")
+    up(host)
+    assert not any("lab.reap" in text for _, text in host.listener.heard)
+    age(host)
+    up(host)
+    (told,) = [text for _, text in host.listener.heard if "lab.reap" in text]
+    assert told == "its time (--ttl) is over: lab.reap takes it, unless ./invoke lab.up trio --ttl 2h"
 
 
 def test_a_rebuilt_lab_keeps_its_time(host: FakeHost) -> None:

@@ -124,6 +124,15 @@ def test_waiting_ends_with_its_evidence(waiting: Waiting) -> None:
     assert caught.value.hint == "./invoke lab.console trio, then ./invoke lab.rebuild trio"
 
 
+def test_the_evidence_tells_no_secret(waiting: Waiting) -> None:
+    waiting.lab = waiting.patient(0.1)
+    waiting.refused = {COMPUTE}
+    waiting.paths.secrets.parent.mkdir(parents=True)
+    waiting.paths.secrets.write_text('{"admin_password": "evidence"}')
+    with pytest.raises(NodeNotReady, match=r"\*{8} of compute1"):
+        waiting.run()
+
+
 def test_the_likeliest_cause_stands_above_the_evidence(waiting: Waiting) -> None:
     waiting.lab = waiting.patient(0.1)
     waiting.refused = {COMPUTE}

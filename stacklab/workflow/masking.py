@@ -1,0 +1,103 @@
+"""What must not be shown of a lab: its passwords, and every line of its private keys."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from stacklab.answers import mask
+from stacklab.checks.result import CheckResult
+from stacklab.errors import LabError
+from stacklab.paths import LabPaths
+
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{30,}")
+_STRING = re.compile(r':\s*"([^"]+)"')
+_END_OF_KEY = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
+
+
+def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None) -> str:
+    """A text without these secrets, nor what looks like one; of a key that was cut in two, without its second half."""
+    end = _END_OF_KEY.search(text)
+    if end and "-----BEGIN" not in text[: end.start()]:
+        text = mask.MASK + text[end.end() :]
+    return mask.masked(text, secrets, path)
+
+
+def known_secrets(paths: LabPaths) -> frozenset[str]:
+    """Everything that must not be shown: the lab's passwords, and every line of its private keys.
+
+    Raises LabError where they can't be read: nobody could mask them.
+    """
+    return frozenset((*_passwords(paths), *_key_lines(paths)))
+
+
+def results(paths: LabPaths, found: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    """The same results without the lab's secrets, which a command's output or a console may have told."""
+    hide = _Hiding(paths)
+    return tuple(map(hide.result, found))
+
+
+def text(paths: LabPaths, shown: str) -> str:
+    """The same text without the lab's secrets."""
+    return _Hiding(paths).text(shown)
+
+
+class _Hiding:
+    """Takes a lab's secrets out of many short texts: whole files have `masked`, which looks for more."""
+
+    def __init__(self, paths: LabPaths) -> None:
+        self._passwords: tuple[str, ...] = ()
+        self._key_lines: frozenset[str] = frozenset()
+        with contextlib.suppress(LabError, OSError):  # who may not read them may not log in: nothing was told
+            self._passwords = tuple(sorted(filter(None, _passwords(paths)), key=len, reverse=True))
+            self._key_lines = frozenset(_key_lines(paths))
+
+    def result(self, found: CheckResult) -> CheckResult:
+        before = (found.detail, found.command, found.output, found.evidence)
+        after = tuple(map(self.text, before))
+        if after == before:
+            return found
+        detail, command, output, evidence = after
+        return dataclasses.replace(found, detail=detail, command=command, output=output, evidence=evidence)
+
+    def text(self, shown: str) -> str:
+        for password in self._passwords:
+            if password in shown:
+                shown = shown.replace(password, mask.MASK)
+        return _KEY_LINE.sub(self._run, shown) if len(shown) >= 30 else shown
+
+    def _run(self, found: re.Match[str]) -> str:
+        if found[0] in self._key_lines:
+            return mask.MASK
+        # Lines that were joined are one run.
+        return mask.MASK if any(line in found[0] for line in self._key_lines) else found[0]
+
+
+def _passwords(paths: LabPaths) -> Iterator[str]:
+    try:
+        text = paths.secrets.read_text(errors="replace")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        hint = f"ls -l {paths.secrets}"
+        raise LabError(f"{paths.secrets}: {error.strerror}: secrets could not be masked", hint=hint) from error
+    try:
+        yield from (str(value) for value in json.loads(text).values())
+    except (ValueError, AttributeError):
+        yield from _STRING.findall(text)  # a damaged file's secrets are secrets
+
+
+def _key_lines(paths: LabPaths) -> Iterator[str]:
+    if not paths.keys.is_dir():
+        return
+    for key in paths.keys.iterdir():
+        if key.suffix == ".pub":
+            continue
+        try:
+            yield from _KEY_LINE.findall(key.read_text(errors="replace"))
+        except OSError as error:
+            raise LabError(f"{key}: {error.strerror}: secrets could not be masked", hint=f"ls -l {key}") from error
