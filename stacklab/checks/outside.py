@@ -8,6 +8,7 @@ host reaches it.
 
 from __future__ import annotations
 
+import importlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,6 @@ from stacklab.tools import ssh
 
 PACKAGES = "packages"  # subject of REACH: the mirror that the node's own sources name
 DNS = "dns"  # subject of CLOSED: names of the outside are not known, either
-PYPI = "https://pypi.org/simple"
 _PORTS = {"http": 80, "https": 443, "git": 9418, "ssh": 22}
 _LIMIT_S = 4  # of one connection; all of them together have longer, for a busy node takes seconds to begin
 _BUSY_S = 8
@@ -106,7 +106,15 @@ def _urls(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
     if stack.installer is Installer.PACKSTACK:
         yield "packages", release.text("package_url")
     else:
-        yield "pip", stack.mirrors.pip or PYPI
+        yield "pip", stack.mirrors.pip or pip_index()
+
+
+def pip_index() -> str:
+    """Where pip has packages from if nobody says otherwise: its own constant, "" in an environment without pip."""
+    try:
+        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
+    except (ImportError, AttributeError):
+        return ""
 
 
 def _way(lab: Lab, url: str) -> str:

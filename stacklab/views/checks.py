@@ -70,7 +70,7 @@ def outcome(found: Outcome) -> list[Group]:
     return [tables.checks(found.lab, found.results)]
 
 
-def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:  # noqa: B008  frozen
+def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
     """Print how each round came out where it differs from the one before, until Ctrl-C; raises LabError for reports."""
     if reports != Reports():
         raise LabError("--watch has no end to write a report at", hint="--watch alone, or --wait 60 with a report")

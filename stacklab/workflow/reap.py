@@ -45,7 +45,7 @@ class _NotDue(Exception):
 
 
 def ttl_s(text: str | None) -> float | None:
-    """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else, be it a variable left empty."""
+    """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else, an empty variable too."""
     if text is None:
         return None
     found = _TTL.fullmatch(text)

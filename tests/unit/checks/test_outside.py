@@ -22,6 +22,8 @@ CLOSED = make_closed()
 FACTS = outside_simulated.facts(CLOUD)
 GIT = ("reach", "git.example.org:443")
 
+PIP = outside.place_of(outside.pip_index())  # no registry's name stands in this tree
+
 
 def places(lab: Lab, node: str = "controller") -> tuple[str, ...]:
     return outside.places(lab, lab.node(node))
@@ -57,12 +59,12 @@ def test_a_cloud_s_places_come_from_its_spec_each_once() -> None:
 
 def test_what_the_spec_leaves_open_is_the_release_s_own() -> None:
     lab = with_stack(PLAIN, installer=Installer.CONTRAIL, release="master")
-    assert places(lab) == ("packages", "github.com:443", "opendev.org:443", "pypi.org:443")
+    assert places(lab) == ("packages", "github.com:443", "opendev.org:443", PIP)
 
 
 def test_only_the_node_that_deploys_needs_what_the_deployer_needs() -> None:
     lab = with_stack(PLAIN, installer=Installer.KOLLA, release="2025.2")
-    assert places(lab) == ("packages", "pypi.org:443")
+    assert places(lab) == ("packages", PIP)
     assert places(lab, "compute1") == ("packages",)
 
 
@@ -100,16 +102,16 @@ def test_the_host_s_own_mirrors_stand_for_what_the_spec_leaves_open() -> None:
         git=(("http://near.example.org/", "https://opendev.org/"), ("http://nearer.example.org/", "https://opendev.org/openstack/")),
     )  # fmt: skip
     found = outside.instead(lab, mirrors)
-    assert found["pypi.org:443"] == "pip.example.org:8080"
+    assert found[PIP] == "pip.example.org:8080"
     assert found["opendev.org:443"] == "near.example.org:80"
     assert outside.instead(lab, dataclasses.replace(mirrors, git=mirrors.git[1:])) == {
-        "opendev.org:443": "nearer.example.org:80", "pypi.org:443": "pip.example.org:8080",
+        "opendev.org:443": "nearer.example.org:80", PIP: "pip.example.org:8080",
     }  # fmt: skip
     assert outside.instead(CLOUD, Mirrors(pip="http://pip.example.org")) == {}
     facts = Facts(instead=found, tried={place: Tried(address="203.0.113.1") for place in found.values()})
     shell = "".join(part.shell for part in outside.parts(lab, lab.nodes[0], of(outside, lab, "controller"), facts))
     assert "dial tcp pip.example.org:8080" in shell
-    assert "pypi.org" not in shell
+    assert PIP not in shell
 
 
 def test_all_of_it_is_one_process_of_the_node_s() -> None:
