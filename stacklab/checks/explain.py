@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from stacklab.checks import scene
 from stacklab.checks.expect import STILL_HEAD, Effect, Fault, Outage
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.checks.scene import UNSEEN, Scene
 from stacklab.model import NIC, Lab, Node
 from stacklab.paths import LabPaths
@@ -65,7 +65,7 @@ class _Site:
         self._lab = lab
         self._outage = outage
         self._nodes = {node.name: node for node in lab.nodes}
-        self._unreached = {r.check.node for r in bad if r.check.kind is CheckKind.LOGIN}
+        self._unreached = {r.check.node for r in bad if r.check.kind is CheckKind.LOGIN or _is_cut_off(r)}
         asked: dict[str, list[str]] = {}
         count: Counter[str] = Counter()
         for check in (result.check for result in bad):
@@ -243,6 +243,11 @@ class _Site:
         if found.listens is not None:
             yield f"{target.name}: TCP 22: {'something' if found.listens else 'nothing'} listens"
         yield from (f"{target.name}: sshd: {line}" for line in found.journal)
+
+
+def _is_cut_off(result: CheckResult) -> bool:
+    """Whether its node went off in mid-session: its login had passed."""
+    return result.status is CheckStatus.ERROR and ": the node is " in result.detail
 
 
 def _nic(nodes: Mapping[str, Node], check: Check) -> NIC | None:

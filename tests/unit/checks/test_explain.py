@@ -316,6 +316,20 @@ def test_a_paused_node_explains_what_was_not_tried_on_it_too(site: Site) -> None
     assert site.knocked == ["compute1"]
 
 
+def test_a_node_that_went_off_after_its_login_explains_what_it_no_longer_did(site: Site) -> None:
+    """It was asked once more, for 8 s, and what its session had not come to had "no known cause"."""
+    site.views["compute1"] = dataclasses.replace(site.views["compute1"], state=DomainState.OFF, reason="destroyed")
+    site.fail(SILENT, **PING)
+    ended = "the session ended before this check: the node is off"
+    site.fail(ended, node="compute1", kind="nic", status=CheckStatus.ERROR)
+    site.fail(ended, node="compute1", kind="name", status=CheckStatus.ERROR)
+    explained = site.explained().values()
+    (cause,) = causes(explained)
+    assert cause.text == "compute1 is off (destroyed)"
+    assert len(cause.results) == sum(not each.is_passed for each in explained)
+    assert "compute1" not in site.asked
+
+
 def test_a_login_that_failed_is_diagnosed_from_the_host(site: Site) -> None:
     refused = Knock(door=Door.REFUSED, said="Connection refused")
     site.views["compute1"] = dataclasses.replace(site.views["compute1"], knock=refused)
