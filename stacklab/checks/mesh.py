@@ -76,6 +76,8 @@ class Mesh:
     sleep: Callable[[float], None] = time.sleep
     _offsets: dict[str, float] = field(default_factory=dict, init=False)
     _results: dict[Check, CheckResult] = field(default_factory=dict, init=False)
+    # One at a time: it is Python's work alone, and side by side it holds memory for as many nodes.
+    _thinking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def check(
         self, *, selection: Selection = ALL, policy: CheckPolicy | None = None, wait_s: float | None = None
@@ -157,7 +159,8 @@ class Mesh:
         name = checks[0].node
         if why := lookout.why_not(name):
             return _not_reached(checks, why)
-        parts = plan.parts(self.lab, self.lab.node(name), checks, self.facts)
+        with self._thinking:
+            parts = plan.parts(self.lab, self.lab.node(name), checks, self.facts)
         marker = f"stacklab-{secrets.token_hex(8)}"
         limit = ssh.patience_s(self.lab) + protocol.time_limit_s(parts)
         command = ssh.script_command(self.paths, name, protocol.render(parts, marker), timeout_s=limit)
@@ -171,7 +174,8 @@ class Mesh:
         answer = hearing.answer(why_cut=cause)
         if not answer.is_begun:
             return _not_reached(checks, cause, result.stderr.strip(), command, result.elapsed_s)
-        return self._judge(checks, answer, command, result)
+        with self._thinking:
+            return self._judge(checks, answer, command, result)
 
     def _judge(
         self, checks: Sequence[Check], answer: Answer, command: Command, result: Result

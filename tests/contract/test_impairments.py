@@ -28,8 +28,8 @@ def run(*argv: str, ok: bool = True, timeout: int = 60) -> subprocess.CompletedP
 def can_make_namespaces() -> bool:
     if os.geteuid() != 0 or any(shutil.which(name) is None for name in PROGRAMS):
         return False
-    made = run("ip", "netns", "add", "slprobe", ok=False).returncode == 0
-    return run("ip", "netns", "del", "slprobe", ok=False).returncode == 0 and made
+    made = run("ip", "netns", "add", f"slprobe{os.getpid()}", ok=False).returncode == 0
+    return run("ip", "netns", "del", f"slprobe{os.getpid()}", ok=False).returncode == 0 and made
 
 
 pytestmark = pytest.mark.skipif(not can_make_namespaces(), reason="needs root, ip netns, tc, fping and ebtables")
