@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from stacklab.checks import report
 from stacklab.errors import LabError
-from stacklab.model import NIC, Lab, Node, Role
+from stacklab.model import Lab, NIC, Network, Node, Role
 from stacklab.spec.values import suggest
 
 # Colours that differ for colour-blind eyes, too, on white and on black (Okabe and Ito).
@@ -67,7 +67,7 @@ def _row(
     labels: list[str] = []  # drawn last: the nodes' lines go behind them
     for network in used:
         y, colour = bars[network.name], colours[network.name]
-        label = f"{network.name}  {network.cidr}  {network.mode}"
+        label = f"{network.name}  {network.cidr}  {_mode(network)}"
         parts.append(f'<line x1="{_PAD}" y1="{y}" x2="{width - _PAD}" y2="{y}" stroke="{colour}" stroke-width="5"/>')
         labels.append(f'<text class="text halo" x="{_PAD}" y="{y - 8}">{escape(label)}</text>')
     below = top + 20 + len(used) * _BAR_STEP
@@ -76,6 +76,11 @@ def _row(
         marks = {network: " bad" for name, network in bad if name == node.name}
         parts += _node(node, _PAD + at * (_NODE_WIDTH + _GAP), below, height, bars, colours, marks)
     return [*parts, *labels], below + height + _GAP
+
+
+def _mode(network: Network) -> str:
+    """How it is connected, and whether the host is on it."""
+    return network.mode if network.has_host else f"{network.mode}, without the host"
 
 
 def _node(
@@ -105,7 +110,7 @@ def mermaid(lab: Lab) -> str:
     """A flowchart for Markdown: GitHub and GitLab draw it."""
     lines = ["flowchart TB"]
     for network in lab.networks:
-        lines.append(f'  {_id("net", network.name)}(["{network.name}<br>{network.cidr} {network.mode}"])')
+        lines.append(f'  {_id("net", network.name)}(["{network.name}<br>{network.cidr} {_mode(network)}"])')
     for node in lab.nodes:
         lines.append(f'  {_id("node", node.name)}["{node.name}<br>{node.role}, {node.memory}"]')
         lines += [f'  {_id("net", nic.network)} ---|"{_end(nic)}"| {_id("node", node.name)}' for nic in node.nics]
@@ -116,7 +121,7 @@ def dot(lab: Lab) -> str:
     """A graph for Graphviz: dot -Tsvg."""
     lines = [f'graph "{lab.name}" {{', "  node [fontname=monospace]; edge [fontname=monospace, fontsize=10];"]
     for network in lab.networks:
-        label = f"{network.name}\\n{network.cidr} {network.mode}"
+        label = f"{network.name}\\n{network.cidr} {_mode(network)}"
         lines.append(f'  {_id("net", network.name)} [shape=oval, label="{label}"];')
     for node in lab.nodes:
         lines.append(f'  {_id("node", node.name)} [shape=box, label="{node.name}\\n{node.role}, {node.memory}"];')

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from stacklab.errors import LabError
-from stacklab.model import Lab
+from stacklab.model import Lab, NetworkMode
 from stacklab.views import graph
 from tests.unit.checks.fake_lab import make_lab
 
@@ -92,3 +92,12 @@ def test_a_path_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LabError, match=r"file/a\.svg"):
         graph.write("x", tmp_path / "file" / "a.svg")
+
+
+@pytest.mark.parametrize("format", ["svg", "mermaid", "dot"])
+def test_a_network_without_the_host_says_so(format: str) -> None:
+    lab = make_lab()
+    apart = dataclasses.replace(lab.networks[1], mode=NetworkMode.ISOLATED, has_host=False)
+    assert "without the host" not in graph.draw(lab, format)
+    drawn = graph.draw(dataclasses.replace(lab, networks=(lab.networks[0], apart)), format)
+    assert drawn.count("isolated, without the host") == 1
