@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from stacklab.checks import report
 from stacklab.errors import LabError
-from stacklab.model import Lab, NIC, Network, Node, Role
+from stacklab.model import NIC, Lab, Network, Node, Role
 from stacklab.spec.values import suggest
 
 # Colours that differ for colour-blind eyes, too, on white and on black (Okabe and Ito).
