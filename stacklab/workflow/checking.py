@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from stacklab.errors import LabError, ProviderError
 from stacklab.model import Lab
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
+from stacklab.spec.values import suggest
 from stacklab.workflow import fault_list, masking
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.explaining import explained
@@ -68,9 +68,7 @@ def _words(text: str, what: str, known: Sequence[str]) -> list[str]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     for word in words:
         if word not in known:
-            near = difflib.get_close_matches(word, known, n=1)
-            meant = f"did you mean {near[0]}? " if near else ""
-            raise LabError(f"no {what} {word!r} ({meant}there are: {', '.join(known)})")
+            raise LabError(f"no {what} {word!r} ({suggest(word, known, label='there are')})")
     return words
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import grp
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from stacklab.progress import Progress
 from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.record import LabRecord
 from stacklab.spec import from_json
+from stacklab.spec.values import nearest
 from stacklab.tools import libvirt, libvirtd, vagrant
 from stacklab.tools.console import tail
 from stacklab.tools.libvirt import DomainState
@@ -189,8 +189,8 @@ def read_own(paths: LabPaths) -> LabRecord | None:
 
 def not_up(context: Context, name: str) -> LabError:
     """What to say of a lab of which nothing exists."""
-    near = difflib.get_close_matches(name, record.names(context.host), n=1)
-    meant = f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(name, record.names(context.host))
+    meant = f" (did you mean {near}?)" if near else ""
     return LabError(
         f"lab {name} is not up: nothing of it exists on this host{meant}",
         hint="./invoke lab.status" if near else f"./invoke lab.up {name}",
