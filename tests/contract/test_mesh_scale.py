@@ -9,12 +9,13 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHECKED = """\
-import json, resource, time
+import json, time
 from pathlib import Path
 from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import Layer, Selection
 from stacklab.checks.simulate import SimulatedNodes
 from stacklab.paths import HostPaths
+from stacklab.workflow.bench_check import peak_mib
 from tests.unit.checks.fake_lab import make_lab
 
 lab = make_lab(nodes=tuple(f"n{number}" for number in range(NODES)), cidrs=("10.10.0.0/22", "10.20.0.0/22"))
@@ -22,9 +23,8 @@ mesh = Mesh(lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=Simul
 began = time.process_time()
 results = mesh.check(selection=Selection(layers=frozenset({Layer.PAIRS})))
 used = time.process_time() - began
-peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 passed = sum(result.is_passed for result in results)
-print(json.dumps({"results": len(results), "passed": passed, "used_s": used, "peak_mib": peak_mib}))
+print(json.dumps({"results": len(results), "passed": passed, "used_s": used, "peak_mib": peak_mib()}))
 """
 
 
@@ -47,3 +47,11 @@ def test_200_nodes_on_two_networks_stay_within_time_and_memory() -> None:
     assert many["peak_mib"] < 300
     # as much per result as with a quarter of the nodes, which has a sixteenth of the pairs
     assert many["used_s"] / many["results"] < 3 * few["used_s"] / few["results"]
+
+
+def test_a_process_is_not_measured_by_the_one_that_started_it() -> None:
+    measured = "from stacklab.workflow.bench_check import peak_mib; print(peak_mib())"
+    starts = f"import subprocess, sys; held = b'x' * (400 << 20); subprocess.run([sys.executable, '-c', {measured!r}])"
+    argv = [sys.executable, "-c", starts]
+    done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)
+    assert 5 < float(done.stdout) < 200
