@@ -17,15 +17,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "locks" / "lab.trio.lock"
 
 
-def test_a_lock_that_is_held_refuses_a_second_holder_by_name_and_process(path: Path) -> None:
-    with locks.held(path, "lab trio"):
-        started = time.monotonic()
-        with (
-            pytest.raises(AlreadyRunning, match=f"lab trio is in use by process {os.getpid()}") as caught,
-            locks.held(path, "lab trio"),
-        ):
-            pass
-        assert time.monotonic() - started < 0.1
+def test_a_lock_that_is_held_refuses_a_second_holder_at_once_by_name_and_process(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks.time, "sleep", lambda _s: pytest.fail("it waited"))
+    with (
+        locks.held(path, "lab trio"),
+        pytest.raises(AlreadyRunning, match=f"lab trio is in use by process {os.getpid()}") as caught,
+        locks.held(path, "lab trio"),
+    ):
+        pass
     assert caught.value.hint is not None
     assert f"ps -fp {os.getpid()}" in caught.value.hint
 
@@ -94,7 +95,7 @@ def test_waiting_ends_when_its_time_is_up(path: Path) -> None:
         started = time.monotonic()
         with pytest.raises(AlreadyRunning), locks.held(path, "it", wait_s=0.3):
             pass
-        assert 0.3 <= time.monotonic() - started < 2
+        assert 0.3 <= time.monotonic() - started < 10
 
 
 def test_two_locks_do_not_know_each_other(tmp_path: Path) -> None:

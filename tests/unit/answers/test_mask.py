@@ -102,8 +102,8 @@ def test_a_secret_that_holds_another_is_masked_whole() -> None:
 
 def test_long_lines_take_no_minutes() -> None:
     pieces = ("a_", "password", "password ", " ", "my_key: |\n  a\n", "\n \n", "://a:", "a='", 'password: "\\')
-    begun = time.monotonic()
+    begun = time.process_time()
     for piece in pieces:
         masked(piece * 20_000, ())
         masked(f"my_key: |\n{piece * 20_000}", (), PurePosixPath("passwords.yml"))
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5

@@ -107,11 +107,11 @@ def test_the_host_s_own_word_of_a_node_shows_a_cause_best() -> None:
 def test_two_hundred_nodes_split_in_halves_are_told_at_once() -> None:
     names = [f"n{number}" for number in range(200)]
     ways = [f"{a}>{b}" for a in names for b in names if (names.index(a) < 100) is not (names.index(b) < 100)]
-    began = time.monotonic()
+    began = time.process_time()
     assert scope(*ways) == (
         "n0, n1, n2, n3, n4, n5 and 94 more <-> n100, n101, n102, n103, n104, n105 and 94 more"
     )
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 # --- what is raised

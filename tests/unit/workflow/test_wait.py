@@ -117,7 +117,7 @@ def test_waiting_ends_with_its_evidence(waiting: Waiting) -> None:
     started = time.monotonic()
     with pytest.raises(NodeNotReady) as caught:
         waiting.run()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
     assert caught.value.message == (
         "node compute1 does not answer on 10.10.0.12:22 after 0 s (Connection refused)\n  evidence of compute1"
     )
@@ -162,7 +162,7 @@ def test_a_node_that_goes_off_is_told_long_before_its_time_is_up(waiting: Waitin
     started = time.monotonic()
     with pytest.raises(NodeNotReady, match=f"node compute1 is {state} while it should boot\n  evidence of compute1"):
         waiting.run()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
 
 
 def test_several_failures_are_reported_once_each_in_order_of_name(waiting: Waiting) -> None:
@@ -216,7 +216,7 @@ def test_a_kernel_that_panics_at_every_boot_is_told_long_before_its_time_is_up(w
     started = time.monotonic()
     with pytest.raises(NodeNotReady, match="node compute1 will never answer: its kernel panicked\n  evidence of com"):
         waiting.run()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 8
     assert waiting.provider.resets == ["compute1", "compute1"]
 
 
