@@ -71,7 +71,7 @@ def test_the_consumers_tests_run_with_every_venv_made(monkeypatch: pytest.Monkey
     ran: list[tuple[str, ...]] = []
     monkeypatch.setattr(consumers, "names", lambda: ("ansible", "packstack"))
     monkeypatch.setattr(consumers, "prepare", lambda name, *_args, **_kwargs: made.append(name))
-    monkeypatch.setattr(testing, "_step", lambda _name, argv: bool(ran.append(tuple(argv))))
+    monkeypatch.setattr(testing, "_passes", lambda step, _reports: bool(ran.append(step.argv)))
     assert testing.consumers(FakeRunner()) == 1  # what failed is told by the exit code
     assert made == ["ansible", "packstack"]
     assert ran[0][:4] == ("-m", "pytest", "-m", "consumers")
