@@ -364,26 +364,27 @@ def test_a_newer_python_beside_an_old_one_is_used(world: World) -> None:
     assert world.invoke("x").returncode == 0
 
 
-BROWSER = ("chromium", "chromedriver")
+FOR_TESTS = ("chromium", "chromedriver", "shellcheck")
 
 
 @pytest.mark.parametrize(
     ("task", "ci", "is_wanted"),
     [("test", "true", True), ("test", "", False), ("lab.up", "true", False), ("", "true", False)],
 )
-def test_a_browser_is_installed_for_the_tests_of_ci_alone(world: World, task: str, ci: str, is_wanted: bool) -> None:
-    for tool in BROWSER:
+def test_what_tests_need_is_installed_for_those_of_ci_alone(world: World, task: str, ci: str, is_wanted: bool) -> None:
+    for tool in FOR_TESTS:
         world.put(tool, folder="to-install")
     done = world.invoke(*filter(None, [task]), CI=ci)
     assert done.returncode == 0, done.stderr
     assert bool(world.calls_of("apt-get")) is is_wanted
     if is_wanted:
-        assert world.calls_of("apt-get")[-1].endswith("--no-install-recommends chromium chromium-driver")
+        assert world.calls_of("apt-get")[-1].endswith("--no-install-recommends chromium chromium-driver shellcheck")
 
 
 @pytest.mark.parametrize("browser", ["chromium", "chromium-browser", "google-chrome"])
 def test_any_chromium_will_do(world: World, browser: str) -> None:
     world.put(browser)
     world.put("chromedriver")
+    world.put("shellcheck")
     assert world.invoke("test", CI="true").returncode == 0
     assert not world.calls_of("apt-get")
