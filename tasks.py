@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from stacklab import cli, spec
-from stacklab.cli import load, session, show, show_json
-from stacklab.paths import PROJECT
+from stacklab.cli import lab_task, load, session, show, show_json
+from stacklab.paths import LABS
 
 logging.getLogger("vagrant").addHandler(logging.NullHandler())  # python-vagrant: preflight tells it better
-
-LABS = PROJECT / "labs"
-lab_task = cli.lab_task
 
 
 @lab_task
@@ -214,9 +211,11 @@ def down(_c: Any, name: str) -> None:
 def destroy(_c: Any, name: str) -> None:
     """Remove all that is recorded as this lab's, and nothing else."""
     from stacklab.workflow import life
+    from stacklab.workflow.context import not_up
 
     with session(f"lab.destroy {name}") as context:
-        is_gone = life.destroy(context, name)
+        if not (is_gone := life.destroy(context, name)) and name not in spec.names(LABS):
+            raise not_up(context, name)
     print(f"lab {name} is gone" if is_gone else f"nothing of lab {name} exists on this host")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from stacklab.errors import LabError
 
 PROJECT = Path(__file__).resolve().parent.parent
+LABS = PROJECT / "labs"
 
 _DEFAULT_ROOT = Path("/var/lib/stacklab")
 _LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")

@@ -15,12 +15,12 @@ from stacklab.accelerator import Accelerator
 from stacklab.doctor import Machine
 from stacklab.errors import AlreadyRunning, HostError, LabError, ProviderError, ToolError
 from stacklab.model import Lab
-from stacklab.paths import HostPaths, LabPaths
+from stacklab.paths import LABS, HostPaths, LabPaths
 from stacklab.process import Command, Conversing
 from stacklab.progress import Progress
 from stacklab.providers.vagrant_libvirt import VagrantLibvirt
 from stacklab.record import LabRecord
-from stacklab.spec import from_json
+from stacklab.spec import from_json, names
 from stacklab.spec.values import nearest
 from stacklab.tools import libvirt, libvirtd, vagrant
 from stacklab.tools.console import tail
@@ -189,12 +189,16 @@ def read_own(paths: LabPaths) -> LabRecord | None:
 
 def not_up(context: Context, name: str) -> LabError:
     """What to say of a lab of which nothing exists."""
-    near = nearest(name, record.names(context.host))
+    files, near = names(LABS), ""
+    if name in files:
+        hint = f"./invoke lab.up {name}"
+    elif near := nearest(name, record.names(context.host)):
+        hint = "./invoke lab.status"
+    else:
+        near = nearest(name, files)
+        hint = f"./invoke lab.up {near}" if near else "./invoke lab.list"
     meant = f" (did you mean {near}?)" if near else ""
-    return LabError(
-        f"lab {name} is not up: nothing of it exists on this host{meant}",
-        hint="./invoke lab.status" if near else f"./invoke lab.up {name}",
-    )
+    return LabError(f"lab {name} is not up: nothing of it exists on this host{meant}", hint=hint)
 
 
 def running_lab(context: Context, name: str) -> tuple[Lab, LabPaths]:

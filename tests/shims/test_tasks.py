@@ -157,9 +157,15 @@ def test_a_name_that_is_a_path_goes_nowhere(invoke: Invoke, tmp_path: Path, task
 
 
 def test_destroy_of_nothing_is_success(invoke: Invoke, tmp_path: Path) -> None:
-    done = invoke("lab.destroy", "nosuch")
-    assert (done.returncode, done.stdout) == (0, "nothing of lab nosuch exists on this host\n")
+    done = invoke("lab.destroy", "mini-2node")
+    assert (done.returncode, done.stdout) == (0, "nothing of lab mini-2node exists on this host\n")
     assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
+
+
+def test_destroy_of_what_no_lab_is_called_is_a_slip(invoke: Invoke) -> None:
+    said = refused(invoke("lab.destroy", "contrial-3node"), 1)
+    assert "nothing of it exists on this host (did you mean contrail-3node?)" in said
+    assert "./invoke lab.list" in refused(invoke("lab.destroy", "nosuch"), 1)
 
 
 def test_exec_without_a_command_says_how(invoke: Invoke) -> None:

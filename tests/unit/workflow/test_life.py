@@ -240,10 +240,22 @@ def test_only_connections_that_there_are_are_closed(up: FakeHost) -> None:
 
 @pytest.mark.parametrize("work", [life.down, running_lab, life.status])
 def test_a_lab_that_is_not_up_is_told_with_what_to_type(host: FakeHost, work: object) -> None:
-    with pytest.raises(LabError, match="lab nobody is not up") as caught:
-        work(host.context, "nobody")  # type: ignore[operator]
-    assert caught.value.hint == "./invoke lab.up nobody"
+    with pytest.raises(LabError, match="is not up") as caught:
+        work(host.context, "mini-2node")  # type: ignore[operator]
+    assert caught.value.message == "lab mini-2node is not up: nothing of it exists on this host"
+    assert caught.value.hint == "./invoke lab.up mini-2node"
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "meant", "hint"),
+    [("contrial-3node", " (did you mean contrail-3node?)", "lab.up contrail-3node"), ("xyzzy", "", "lab.list")],
+)
+def test_a_slip_is_never_what_to_type(host: FakeHost, name: str, meant: str, hint: str) -> None:
+    with pytest.raises(LabError) as caught:
+        life.down(host.context, name)
+    assert caught.value.message == f"lab {name} is not up: nothing of it exists on this host{meant}"
+    assert caught.value.hint == f"./invoke {hint}"
 
 
 def test_the_nearest_lab_that_is_up_is_named(up: FakeHost) -> None:
