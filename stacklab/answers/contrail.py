@@ -29,7 +29,7 @@ from stacklab.answers.base import (
     release_of,
     shown,
 )
-from stacklab.answers.devstack import projects
+from stacklab.answers.devstack import images, projects
 from stacklab.answers.devstack.options import plain_sections
 from stacklab.answers.guard import check_localrc
 from stacklab.answers.host import paired_devstack, proxy_variables, workarounds
@@ -37,7 +37,6 @@ from stacklab.answers.quoting import TRAIT
 from stacklab.errors import RenderError
 from stacklab.model import Lab, Node, Role
 from stacklab.releases import Bug, Release, When
-from stacklab.spec.values import suggest
 
 SECRET_NAMES = ("admin_password", "database_password", "rabbit_password", "service_password", "service_token")
 _INSTALLER = CLONES / "contrail-installer"
@@ -91,14 +90,14 @@ def render(request: Request) -> Rendered:
 def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, str]:
     files = {}
     devstack = _devstack(request)
-    refs, proxy = _refs(request), proxy_variables(request.lab)
-    libraries = [name for name, _ in request.lab.stack.refs if _projects(devstack.release)[name].is_library]
+    sources = projects.sources(request.lab, devstack.release)  # refuses a ref of what is not cloned
+    refs, proxy = _refs(request.lab, request.release), proxy_variables(request.lab)
     known = _bug_lines(request.lab, devstack.release, node, refs)
     spec = shown(request.lab.source).replace(_GREPPED, "?")
     for path, template in _TEMPLATES.items():
         text = request.render(
             template, node, seat=seat, spec=spec, refs=refs, proxy=proxy, bugs=known, log=_LOG,
-            libraries=libraries, novnc_ref=devstack.release.text("novnc_ref"),
+            sources=sources, novnc_ref=devstack.release.text("novnc_ref"),
             git_base=git_base(request.lab, request.release.text("git_base")),
         )  # fmt: skip
         once = _GREPPED if path == INSTALLER_LOCALRC else ""
@@ -110,7 +109,7 @@ def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, s
         files[DEVSTACK_CONF] = devstack.render("devstack/post-config.conf.j2", node, sections=sections, traps=traps)
     if lines := request.lab.stack.lines_for(node.role):
         files[DEVSTACK_LOCALRC] += "\n".join(("", "# -- from the spec " + "-" * 61, *lines, ""))
-    return files
+    return {**files, **images.metadata_file(request.lab, node)}
 
 
 def _bug_lines(lab: Lab, devstack: Release, node: Node, refs: Mapping[str, str]) -> Sequence[tuple[Bug, Sequence[str]]]:
@@ -125,22 +124,12 @@ def _devstack(request: Request) -> Request:
     return dataclasses.replace(request, release=paired_devstack(request.release))
 
 
-def _refs(request: Request) -> Mapping[str, str]:
+def _refs(lab: Lab, release: Release) -> Mapping[str, str]:
     """What DevStack is to clone: the release's own branches are gone, and the spec may name others."""
-    release, stack = request.release, request.lab.stack
-    devstack = _devstack(request).release
+    devstack = paired_devstack(release)
+    variables = {each.name: each.variable for each in projects.table().projects if devstack.name in each.releases}
     found = {f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")}
-    known = _projects(devstack)
-    for name, ref in stack.refs:
-        if name not in known:
-            hint = suggest(name, known, label="it clones")
-            raise RenderError(f"stack.refs: DevStack {devstack.name} does not clone {name!r}", hint=hint)
-        found[f"{known[name].variable}_BRANCH"] = ref
-    return found
-
-
-def _projects(devstack: Release) -> Mapping[str, projects.Project]:
-    return {each.name: each for each in projects.table().projects if devstack.name in each.releases}
+    return found | {f"{variables[name]}_BRANCH": ref for name, ref in lab.stack.refs if name in variables}
 
 
 def _check_pair(lab: Lab, release: Release) -> None:
@@ -184,7 +173,7 @@ def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
     yield install_git(node)
     yield clone(node, release.repository, release.ref, _INSTALLER)
     yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=_INSTALLER)
-    yield clone(node, projects.devstack_url(lab, devstack), devstack.ref, _DEVSTACK)
+    yield clone(node, projects.devstack_url(lab, devstack), projects.devstack_ref(lab, devstack), _DEVSTACK)
     yield from workarounds(lab, devstack, node, When.AFTER_CLONE, tree=_DEVSTACK)
     # contrail.sh exits 0 whatever happens: what it says of itself is in .stage.txt.
     for verb in ("build", "install"):
@@ -204,6 +193,7 @@ def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
         command=f"cp {_INSTALLER}/devstack/{plugin} {_DEVSTACK}/{plugin}",
         done=f"cmp -s {_INSTALLER}/devstack/{plugin} {_DEVSTACK}/{plugin}",
     )
+    yield from images.see(lab, node)
     yield Step(
         node=node.name,
         title="run DevStack",
@@ -212,6 +202,7 @@ def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
     )
     for each in (devstack, release):
         yield from workarounds(lab, each, node, When.AFTER)
+    yield from images.share(lab, node)
 
 
 def _verb(node: Node, verb: str, *, done: str = "") -> Step:

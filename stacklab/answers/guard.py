@@ -13,6 +13,7 @@ from stacklab.errors import RenderError
 
 _ASSIGNMENT = re.compile(r"([A-Z][A-Z0-9_]*|https?_proxy|no_proxy)=([A-Za-z0-9._/:,@%+-]+)")
 _SERVICE = re.compile(r"(?:enable|disable)_service( [a-z][a-z0-9-]*)+")
+_PLUGIN = re.compile(r"enable_plugin( [A-Za-z0-9][A-Za-z0-9._~/:,@%+-]*){3}")
 _COMMENT = re.compile(r"#[ -~]*")
 _SECRET = re.compile(r"[A-Za-z0-9]{8,32}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -27,7 +28,7 @@ def check_secrets(secrets: Mapping[str, str]) -> None:
 
 
 def check_localrc(where: str, text: str, *, once: str = "") -> None:
-    """Raise RenderError unless `text` is only plain assignments and service switches.
+    """Raise RenderError unless `text` is only plain assignments, service switches and plugins.
 
     `once` is a word that exactly one line may mention, comments included.
     """
@@ -37,7 +38,7 @@ def check_localrc(where: str, text: str, *, once: str = "") -> None:
     for number, line in enumerate(text[:-1].split("\n"), start=1):
         match = _ASSIGNMENT.fullmatch(line)
         if match is None:
-            if line and not _COMMENT.fullmatch(line) and not _SERVICE.fullmatch(line):
+            if line and not any(form.fullmatch(line) for form in (_COMMENT, _SERVICE, _PLUGIN)):
                 # Only the part before "=" is shown: what follows may be a password.
                 raise RenderError(f"{where}:{number}: no plain assignment: {line.partition('=')[0]!r}")
         elif match[1] in seen:

@@ -66,9 +66,12 @@ def options_of(text: str, release: str, variables: Mapping[str, str]) -> dict[st
     return {path: meta_config.options(ini) for path, ini in machine.files.items()}
 
 
-def check_options(lab: Lab, text: str, wanted: Mapping[tuple[str, str, str], str]) -> None:
-    """Every option (file, section, key) that is wanted is in its file, once, as it stands in the spec."""
-    found = options_of(text, lab.stack.release, {})
+def check_options(lab: Lab, text: str, wanted: Mapping[tuple[str, str, str], str], devstack: str = "") -> None:
+    """Every option (file, section, key) that is wanted is in its file, once, as it stands in the spec.
+
+    `devstack` is the release of DevStack that reads it, if that is not the lab's.
+    """
+    found = options_of(text, devstack or lab.stack.release, {})
     for (file, section, key), value in wanted.items():
         path = f"/etc/{file[1:].lower()}" if file.startswith("$") else file
         assert found[path][section][key] == [value], (file, section, key)

@@ -24,7 +24,7 @@ from stacklab import answers, releases, spec
 from stacklab.answers.base import has_compute, is_in_cloud
 from stacklab.answers.quoting import TRAIT, localrc_value, post_config_value
 from stacklab.errors import RenderError
-from stacklab.model import Installer, Lab, Node
+from stacklab.model import Glance, Installer, Lab, Node
 from stacklab.releases import Release
 from stacklab.spec.secret_rules import is_secret
 from tests.contract.meta_config import SCRIPTS
@@ -62,6 +62,9 @@ OPTIONS: Mapping[str, st.SearchStrategy[Any]] = {
     "plugins": st.dictionaries(
         words.map("plugin-{}".format), st.fixed_dictionaries({"url": words.map("https://x.example/{}".format)},
                                                           optional={"ref": refs}), min_size=1, max_size=2),
+    "fixed_range": st.integers(0, 255).map("10.66.{}.0/26".format),
+    "glance.direct_copy": st.just("true"),
+    "glance.url_schemes": st.lists(words, min_size=1, max_size=3, unique=True),
     "localrc": st.dictionaries(
         roles, st.dictionaries(words.map(lambda word: f"PROP_{word.upper()}"), values, min_size=1, max_size=3)),
     "post_config": st.dictionaries(roles, st.dictionaries(
@@ -77,6 +80,8 @@ def stacks(draw: st.DrawFn, release: Release) -> dict[str, Any]:
     names = draw(st.sets(st.sampled_from(sorted(OPTIONS.keys() & release.options))))
     names |= {"localrc", "post_config"} & release.options  # what is written as it comes, always
     stack = {name: draw(OPTIONS[name]) for name in sorted(names)}
+    if glance := {name.partition(".")[2]: stack.pop(name) for name in names if name.startswith("glance.")}:
+        stack["glance"] = glance
     if "localrc" in stack:
         stack["localrc"] = {
             role: [f"{name}={localrc_value(value)}" for name, value in each.items()]
@@ -144,6 +149,25 @@ def check_overcommit(lab: Lab, found: Mapping[str, Mapping[str, list[str]]]) -> 
             assert [float(value) for (value,) in values] == [ratio]
 
 
+def check_glance(lab: Lab, files: Mapping[str, Mapping[str, str]], release: str) -> None:
+    """Who copies knows the file system that glance tells of; who downloads has the schemes, in their order."""
+    found = {node: options_of(texts.get("local.conf", ""), release, {}) for node, texts in files.items()}
+    glance, row = lab.stack.glance, releases.find(Installer.DEVSTACK, release)
+    told = found[lab.controller.name].get("/etc/glance_api_conf", {})
+    if glance.direct_copy:
+        (path,) = told[row.text("store_section")]["filesystem_store_metadata_file"]
+        metadata = json.loads(files[lab.controller.name][PurePosixPath(path).name])
+    assert (told.get("DEFAULT", {}).get("show_multiple_locations") == ["True"]) is (glance != Glance())
+    for node in lab.computes:
+        nova = found[node.name].get("/etc/nova_conf", {})
+        schemes = dict.fromkeys((*(("file",) if glance.direct_copy else ()), *glance.url_schemes))
+        written = nova.get(row.text("direct_url_section"), {}).get("allowed_direct_url_schemes", [])
+        assert written == ([",".join(schemes)] if schemes else [])
+        if glance.direct_copy:
+            (known,) = nova["image_file_url"]["filesystems"]
+            assert {key: [value] for key, value in metadata.items()} == nova[f"image_file_url:{known}"]
+
+
 def check_devstack(lab: Lab, node: Node, files: Mapping[str, str], secrets: Mapping[str, str]) -> None:
     found = sourced(files, SCRIPTS[era_of(lab.stack.release)])
     nic = node.nic_on(lab.stack.network)
@@ -153,6 +177,8 @@ def check_devstack(lab: Lab, node: Node, files: Mapping[str, str], secrets: Mapp
     expected = {name.upper(): value for name, value in secrets.items()} | lines_of(lab, node)
     expected |= {"HOST_IP": str(nic.address.ip), "SERVICE_HOST": str(api.address.ip)}
     expected |= {f"{project.upper()}_BRANCH": ref for project, ref in lab.stack.refs}
+    if lab.stack.fixed_range:
+        expected["FIXED_RANGE"] = str(lab.stack.fixed_range)
     if lab.stack.git_base:
         expected["GIT_BASE"] = lab.stack.git_base
     if lab.stack.proxy.http:
@@ -166,6 +192,12 @@ def check_devstack(lab: Lab, node: Node, files: Mapping[str, str], secrets: Mapp
             check_overcommit(lab, options_of(files["local.conf"], lab.stack.release, {}).get("/etc/nova_conf", {}))
 
 
+def by_name(rendered: answers.Rendered) -> dict[str, dict[str, str]]:
+    """Node -> file's name -> text, of what DevStack and glance read."""
+    return {node: {path.name: text for path, text in files.items() if path.parent.name != "contrail-installer"}
+            for node, files in rendered.items()}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["havana", "icehouse", "mitaka", "yoga", "2025.1", "2026.1"])
 def test_any_stack_of_devstack_comes_through_bash_and_post_config(name: str, tmp_path: Path) -> None:
     release = releases.find(Installer.DEVSTACK, name)
@@ -175,8 +207,10 @@ def test_any_stack_of_devstack_comes_through_bash_and_post_config(name: str, tmp
     def check(stack: dict[str, Any]) -> None:
         lab = load(Installer.DEVSTACK, release, stack, tmp_path)
         secrets = secrets_of(lab)
-        for node, files in answers.render(lab, secrets).items():
-            check_devstack(lab, lab.node(node), {path.name: text for path, text in files.items()}, secrets)
+        rendered = by_name(answers.render(lab, secrets))
+        for node, files in rendered.items():
+            check_devstack(lab, lab.node(node), files, secrets)
+        check_glance(lab, rendered, name)
 
     check()
 
@@ -222,6 +256,7 @@ def test_any_stack_of_packstack_comes_through_its_parser(name: str, tmp_path: Pa
     @QUICK
     @given(stack=with_answers(release, keys, plain))
     def check(stack: dict[str, Any]) -> None:
+        stack.pop("fixed_range", None)  # is nova-network's alone
         lab = load(Installer.PACKSTACK, release, stack, tmp_path)
         secrets = secrets_of(lab)
         rendered = render_or_reject(lab, secrets)
@@ -335,16 +370,31 @@ def test_any_stack_of_contrail_comes_through_bash(name: str, tmp_path: Path) -> 
     def check(stack: dict[str, Any]) -> None:
         lab = load(Installer.CONTRAIL, release, stack, tmp_path)
         secrets = secrets_of(lab)
-        for node, files in render_or_reject(lab, secrets).items():
+        rendered = render_or_reject(lab, secrets)
+        for node, files in rendered.items():
             texts = {path.parent.name: text for path, text in files.items() if path.name == "localrc"}
-            nic = lab.node(node).nic_on(lab.stack.network)
-            assert nic is not None
-            for tree in ("contrail-installer", "devstack"):
-                found = source_text(texts[tree])
-                assert {key.upper(): value for key, value in secrets.items()}.items() <= found.items()
-            assert found["HOST_IP"] == str(nic.address.ip)
-            expected = lines_of(lab, lab.node(node))
-            expected |= {f"{project.upper()}_BRANCH": ref for project, ref in lab.stack.refs}
-            assert expected.items() <= found.items()
+            check_contrail(lab, lab.node(node), texts, secrets)
+        files_of = by_name(rendered)
+        check_glance(lab, files_of, release.pairs[0])
+        for node, files in files_of.items():
+            conf = files.get("local.conf", "")
+            check_options(lab, conf, wanted_of(lab, lab.node(node)), release.pairs[0])
+            check_overcommit(lab, options_of(conf, release.pairs[0], {}).get("/etc/nova_conf", {}))
 
     check()
+
+
+def check_contrail(lab: Lab, node: Node, texts: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    nic = node.nic_on(lab.stack.network)
+    assert nic is not None
+    for tree in ("contrail-installer", "devstack"):
+        found = source_text(texts[tree])
+        assert {key.upper(): value for key, value in secrets.items()}.items() <= found.items()
+    assert found["HOST_IP"] == str(nic.address.ip)
+    expected = lines_of(lab, node)
+    expected |= {f"{project.upper()}_BRANCH": ref for project, ref in lab.stack.refs}
+    if lab.stack.fixed_range and node is lab.controller:
+        expected |= {"FIXED_RANGE": str(lab.stack.fixed_range), "NETWORK_GATEWAY": str(lab.stack.fixed_range[1])}
+    assert expected.items() <= found.items()
+    for plugin in lab.stack.plugins:
+        assert f"plugin:{plugin.name},{plugin.url},{plugin.ref}" in found["switched"]

@@ -27,6 +27,7 @@ cd "$1"
 switched=
 enable_service() { for service; do switched+="+$service "; done; }
 disable_service() { for service; do switched+="-$service "; done; }
+enable_plugin() { switched+="plugin:$1,$2,$3 "; }
 before=$'\n'$(compgen -v)$'\n'
 source ./localrc
 for name in $(compgen -v); do
@@ -86,7 +87,8 @@ def check_devstack(lab: Lab, node: Node, secrets: Mapping[str, str], directory: 
     expected = {
         **expected_of_both(lab, node, secrets), "HOST_IP": str(nic.address.ip), "Q_PLUGIN": "opencontrail",
     }  # fmt: skip
-    switched = found["switched"].split()
+    switched = [word for word in found["switched"].split() if not word.startswith("plugin:")]
+    assert found["switched"].count("plugin:") == len(lab.stack.plugins)
     if node is lab.controller:
         assert {"-n-net", "-q-agt", "-tempest", "+q-svc", "+neutron"} <= set(switched)
         assert ("-n-cpu" in switched) is bool(lab.computes)

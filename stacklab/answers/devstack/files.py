@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from stacklab.answers import quoting
 from stacklab.answers.base import CLONES, Rendered, Request, bugs_on, release_of
-from stacklab.answers.devstack import options
+from stacklab.answers.devstack import images, options
 from stacklab.answers.devstack.projects import sources
 from stacklab.answers.devstack.seat import Seat, ranges, seat
 from stacklab.answers.host import proxy_variables
@@ -61,7 +61,7 @@ def _files(request: Request, node: Node, place: Seat) -> Mapping[PurePosixPath, 
             found[LOCAL_CONF] = request.render("devstack/post-config.conf.j2", node, **context)
     else:
         found[LOCAL_CONF] = request.render("devstack/local.conf.j2", node, **context)
-    return {**found, **options.metadata_file(request.lab, place)}
+    return {**found, **images.metadata_file(request.lab, node)}
 
 
 def _context(request: Request, node: Node, place: Seat) -> dict[str, object]:

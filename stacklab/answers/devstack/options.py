@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 
-from stacklab.answers.base import CLONES, Request
+from stacklab.answers.base import Request, has_compute
+from stacklab.answers.devstack.images import IMAGES, METADATA
 from stacklab.answers.devstack.seat import Seat
 from stacklab.errors import RenderError
 from stacklab.model import ConfigOption, Driver, Lab, NetworkingMode, Node
 
 NOVA, GLANCE = "$NOVA_CONF", "$GLANCE_API_CONF"
 PLUGIN = "/$Q_PLUGIN_CONF_FILE"  # of ml2; DevStack's variable has no leading slash
-
-IMAGES = CLONES / "data" / "glance" / "images"  # where glance of every release keeps them
-METADATA = CLONES / "glance-filesystem.json"
 
 Sections = Mapping[str, Mapping[str, Sequence[ConfigOption]]]
 """File -> section -> its options, in the order in which they are written."""
@@ -27,9 +23,8 @@ def sections(request: Request, node: Node, seat: Seat) -> Sections:
 
 
 def plain_sections(request: Request, node: Node) -> Sections:
-    """The same for a cloud whose services are another installer's: what the spec asks for, and no more."""
-    own = _as_options(_overcommit(request), node)
-    return _by_section((*own, *request.lab.stack.post_config_for(node.role)))
+    """The same for a cloud whose consoles and networks are another installer's: what the spec asks for alone."""
+    return _by_section((*_asked_for(request, node), *request.lab.stack.post_config_for(node.role)))
 
 
 def _by_section(options: Iterable[ConfigOption]) -> Sections:
@@ -41,14 +36,13 @@ def _by_section(options: Iterable[ConfigOption]) -> Sections:
     return found
 
 
-def glance_metadata(lab: Lab) -> str:
-    """What glance tells of its file system: nova copies when it knows the same id."""
-    return json.dumps({"id": lab.name, "mountpoint": str(IMAGES)}, indent=2) + "\n"
+def _asked_for(request: Request, node: Node) -> Iterator[ConfigOption]:
+    yield from _as_options(_overcommit(request), node)
+    yield from _as_options(_glance(request, node), node)
 
 
 def _own(request: Request, node: Node, seat: Seat) -> Iterator[ConfigOption]:
-    yield from _as_options(_overcommit(request), node)
-    yield from _as_options(_glance(request, seat), node)
+    yield from _asked_for(request, node)
     yield from _as_options(_docker(request.lab, seat), node)
     yield from _as_options(_consoles(request, seat), node)
     yield from _as_options(_tunnels(request, seat), node)
@@ -71,18 +65,18 @@ def _overcommit(request: Request) -> Iterator[Row]:
             yield NOVA, section, f"{name}_allocation_ratio", str(ratio)
 
 
-def _glance(request: Request, seat: Seat) -> Iterator[Row]:
+def _glance(request: Request, node: Node) -> Iterator[Row]:
     glance, lab = request.lab.stack.glance, request.lab
     if not glance.direct_copy and not glance.url_schemes:
         return
     section = request.release.text("direct_url_section")
     if not section:
         raise RenderError(f"stack.glance: nova of {request.release.name} gets images from glance's API alone")
-    if seat.is_controller:
+    if node.name == lab.controller.name:
         yield GLANCE, "DEFAULT", "show_multiple_locations", "True"
         if glance.direct_copy:
             yield GLANCE, request.release.text("store_section"), "filesystem_store_metadata_file", str(METADATA)
-    if seat.has_compute:
+    if has_compute(lab, node):
         schemes = dict.fromkeys((*(("file",) if glance.direct_copy else ()), *glance.url_schemes))
         yield NOVA, section, "allowed_direct_url_schemes", ",".join(schemes)
         if glance.direct_copy:
@@ -109,8 +103,3 @@ def _tunnels(request: Request, seat: Seat) -> Iterator[Row]:
     is_ovs = request.lab.stack.network_mode is NetworkingMode.OVS
     if is_ovs and "TUNNEL_ENDPOINT_IP" in request.release.inert and seat.data_ip != seat.host_ip:
         yield PLUGIN, "ovs", "local_ip", str(seat.data_ip)
-
-
-def metadata_file(lab: Lab, seat: Seat) -> Mapping[PurePosixPath, str]:
-    """The file that glance reads about its file system, where the lab wants it."""
-    return {METADATA: glance_metadata(lab)} if lab.stack.glance.direct_copy and seat.is_controller else {}

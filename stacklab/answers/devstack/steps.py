@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacklab.answers.base import CLONES, Step, api_address, clone, install_git, is_in_cloud, release_of
+from stacklab.answers.base import CLONES, Step, clone, install_git, is_in_cloud, release_of
+from stacklab.answers.devstack import images
 from stacklab.answers.devstack.files import LOGS, TREE
-from stacklab.answers.devstack.options import IMAGES
 from stacklab.answers.devstack.projects import devstack_ref, devstack_url, driver_plugins
 from stacklab.answers.devstack.seat import Seat, seat
 from stacklab.answers.host import workarounds
@@ -15,7 +15,6 @@ from stacklab.releases import Release, When
 
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run
 _DOCKER = CLONES / "nova-docker"
-_SHARED = IMAGES.parent  # not IMAGES: stack.sh removes that and makes it anew
 _AS_ADMIN = f"cd {TREE} && set +u && . ./openrc admin admin"
 
 
@@ -27,7 +26,7 @@ def steps(lab: Lab) -> tuple[Step, ...]:
     for node in (lab.controller, *computes):
         if place := seat(lab, release, node):
             found += _prepare(lab, release, node, place)
-            found += _share_images(lab, node, place) if lab.stack.glance.direct_copy and computes else ()
+            found += images.see(lab, node)
             found.append(_stack(node))
             found += workarounds(lab, release, node, When.AFTER)
             found += _after(lab, release, node, place)
@@ -78,26 +77,6 @@ def _docker(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Ste
         )
 
 
-def _share_images(lab: Lab, node: Node, place: Seat) -> Iterator[Step]:
-    """What a compute needs to copy from glance's file system; the controller's stack.sh is through by then."""
-    if place.is_controller:
-        return
-    # bg, nofail: a node that is up before the controller tries on, and its boot does not wait.
-    line = f"{api_address(lab)}:{_SHARED} {_SHARED} nfs ro,bg,nofail 0 0"
-    yield Step(
-        node=node.name,
-        title="see glance's images, as the controller does",
-        command=(
-            f"(apt-get install -y nfs-common || yum install -y nfs-utils) && mkdir -p {_SHARED} && "
-            f"sed -i '\\# {_SHARED} nfs #d' /etc/fstab && echo '{line}' >> /etc/fstab && "
-            # One that went into the background has mounted nothing yet.
-            f"{{ mountpoint -q {_SHARED} || {{ mount {_SHARED} && mountpoint -q {_SHARED}; }}; }}"
-        ),
-        user="root",
-        done=f"grep -qxF '{line}' /etc/fstab && mountpoint -q {_SHARED}",
-    )
-
-
 def _stack(node: Node) -> Step:
     return Step(
         node=node.name,
@@ -110,24 +89,7 @@ def _stack(node: Node) -> Step:
 def _after(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Step]:
     if not place.is_controller:
         return
-    if lab.stack.glance.direct_copy and not place.has_compute:
-        network = lab.network(lab.stack.api_network or lab.stack.network)
-        yield Step(
-            node=node.name,
-            title="share glance's images with the computes",
-            command=(
-                "(apt-get install -y nfs-kernel-server || yum install -y nfs-utils) && "
-                # Not exports.d: the server's old init scripts do not start it for what is there alone.
-                f"sed -i '\\#^{_SHARED} #d' /etc/exports && "
-                f"echo '{_SHARED} {network.cidr}(ro,no_subtree_check)' >> /etc/exports && "
-                # Debian's is enabled by its package, and called otherwise.
-                "{ service nfs-kernel-server restart || "
-                "{ systemctl enable nfs-server && systemctl restart nfs-server; } || "
-                "{ chkconfig nfs on && service nfs restart; }; } && exportfs -ra"
-            ),
-            user="root",
-            done=f"exportfs | grep -q '^{_SHARED}' && rpcinfo -t 127.0.0.1 nfs 3",
-        )
+    yield from images.share(lab, node)
     if place.public_device and not release.text("public_interface") and not _is_nova_network(lab):
         yield Step(
             node=node.name,

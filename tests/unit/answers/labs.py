@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 from hypothesis import strategies as st
 
-from stacklab.model import NIC, CheckPolicy, Installer, Lab, Network, NetworkMode, Node, Role, Size, Stack
+from stacklab.model import (
+    NIC,
+    CheckPolicy,
+    Glance,
+    Installer,
+    Lab,
+    Network,
+    NetworkMode,
+    Node,
+    Overcommit,
+    Plugin,
+    Role,
+    Size,
+    Stack,
+)
 from stacklab.paths import PROJECT
 
 SECRETS = {
@@ -57,10 +72,21 @@ def make_lab(
     )  # fmt: skip
 
 
+def with_options(lab: Lab) -> Lab:
+    """The same lab with what nova, glance and DevStack beside Contrail can be asked for."""
+    stack = dataclasses.replace(
+        lab.stack, overcommit=Overcommit(cpu=8.0), glance=Glance(direct_copy=True, url_schemes=("http",)),
+        fixed_range=IPv4Network("10.77.0.0/24"),
+        plugins=(Plugin(name="extra", url="https://git.example.org/extra"),),
+    )  # fmt: skip
+    return dataclasses.replace(lab, stack=stack)
+
+
 VARIANTS = {
     **{f"{branch}-3node".lower(): make_lab(branch, devstack) for branch, devstack in BRANCHES.items()},
     "master-aio": make_lab(nodes=(("aio", Role.NODE),)),
     "r1.06-aio": make_lab("R1.06", nodes=(("aio", Role.CONTROLLER),)),
+    "r2.20-options": with_options(make_lab("R2.20")),
 }
 
 secrets = st.fixed_dictionaries({

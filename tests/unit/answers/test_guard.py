@@ -6,8 +6,10 @@ from stacklab.answers.guard import check_localrc
 from stacklab.errors import RenderError
 
 
-def test_assignments_services_comments_and_blank_lines_pass() -> None:
-    check_localrc("x", "# a comment: $HOME 'quoted'\n\nA_1=10.0.0.1:9292\nenable_service q-svc neutron\n", once="A_1")
+def test_assignments_services_plugins_comments_and_blank_lines_pass() -> None:
+    plugin = "enable_plugin x https://git.example.org/~me/x refs/changes/1/2/3\n"
+    text = f"# a comment: $HOME 'quoted'\n\nA_1=10.0.0.1:9292\nenable_service q-svc neutron\n{plugin}"
+    check_localrc("x", text, once="A_1")
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,7 @@ def test_assignments_services_comments_and_blank_lines_pass() -> None:
     [
         "A = 1", "A=b c", "A=", "A=$B", "A=`id`", "A=$(id)", "A='b'", 'A="b"', "A=a&b", "A=a\\1", "A=1 # why", " A=1",
         "a=1", "A=1\r", "A=1;id", "id", "enable_service q-svc;id", "enable_service", "disable_service q-$x",
-        "export A=1", "# ü", "A=1\x0b", "[[local|localrc]]",
+        "export A=1", "# ü", "A=1\x0b", "[[local|localrc]]", "enable_plugin x https://$(id) y", "enable_plugin x ~/x y",
     ],
 )  # fmt: skip
 def test_whatever_bash_or_sed_could_act_on_is_refused_with_its_line(line: str) -> None:
