@@ -9,11 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import settings
 
 from stacklab.process import Command, Result
 
 # A shell's background jobs ignore SIGINT, and so would all that the tests start: Ctrl-C could not be tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hypothesis ends an example after 200 ms of the wall clock: a busy machine is no failure.
+settings.register_profile("stacklab", settings.default, deadline=None)  # else as ever: in CI, the same ones each time
+settings.load_profile("stacklab")
 
 Answer = Result | BaseException | Callable[[Command], Result]
 
