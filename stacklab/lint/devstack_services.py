@@ -27,6 +27,7 @@ RULES = (
     rule("devstack-compute-services", "a compute that installs a whole cloud", "openstack/devstack@493835a:stackrc"),
     warning("devstack-second-server", "a server on a compute that uses the controller's",
             "openstack/devstack@493835a:stack.sh"),
+    rule("devstack-glance-alone", "g-api on a compute without g-reg", "openstack/devstack@mitaka-eol:stack.sh"),
     warning("devstack-database-type", "a compute without DATABASE_TYPE", _DATABASE),
     rule("devstack-database-host", "a compute without DATABASE_HOST", _DATABASE),
     rule("devstack-plugin-twice", "a plugin that is enabled twice", f"{_COMMON}: enable_plugin"),
@@ -206,6 +207,13 @@ def _compute(rc: Localrc) -> Iterator[Finding]:
                 f"{name} is installed and started here too, and nothing uses it: this node uses the controller's",
                 f"remove {name} from ENABLED_SERVICES",
             )  # fmt: skip
+    end = rc.scope.release.text("glance_alone") if rc.scope.release else ""
+    if end and rc.services.has("g-api") and not rc.services.has("g-reg"):
+        yield _BOOK.finding(
+            "devstack-glance-alone", rc.file, rc.services.line("g-api"),
+            f"without g-reg nobody makes /var/cache/glance: {end}",
+            "remove g-api from ENABLED_SERVICES: nova asks the controller's, by GLANCE_HOSTPORT",
+        )  # fmt: skip
 
 
 def _database(rc: Localrc) -> Iterator[Finding]:
