@@ -1,7 +1,12 @@
 """ebtables: keep groups of taps on a bridge from hearing each other. Pure.
 
 The frames that a bridge hands on are dropped between groups; the host's own pass, and
-no tap loses its carrier. Two rules a tap, in chains that bear the bridge's name.
+no tap loses its carrier. In chains that bear the bridge's name each tap has a rule for
+what it sends, and each other group one for what it is sent.
+
+Only what goes from one tap that is named to another is dropped: the name of a tap that
+is gone may be another lab's tomorrow. (`--logical-in` would tell bridges apart, but not
+every kernel has it.)
 """
 
 from __future__ import annotations
@@ -22,9 +27,9 @@ def cut(bridge: str, groups: Sequence[Sequence[str]]) -> list[Argv]:
     commands: list[Argv] = [("ebtables", "-N", bridge, "-P", "RETURN")]
     for number, taps in enumerate(groups):
         chain = f"{bridge}-{number}"
+        others = (tap for other, each in enumerate(groups) if other != number for tap in each)
         commands.append(("ebtables", "-N", chain, "-P", "RETURN"))
-        commands += [("ebtables", "-A", chain, "-o", tap, "-j", "RETURN") for tap in taps]
-        commands.append(("ebtables", "-A", chain, "-j", "DROP"))
+        commands += [("ebtables", "-A", chain, "-o", tap, "-j", "DROP") for tap in others]
         commands += [("ebtables", "-A", bridge, "-i", tap, "-j", chain) for tap in taps]
     return [*commands, ("ebtables", "-A", "FORWARD", "-j", bridge)]
 

@@ -138,33 +138,51 @@ def test_tc_takes_our_netem_and_shows_it_as_we_read_it(bridge: Bridge) -> None:
 def test_a_partition_parts_its_groups_keeps_carriers_and_is_healed_whole(bridge: Bridge) -> None:
     before = bridge.host("ebtables", "-L").stdout
     assert [bridge.reached(node) for node in (1, 2, 3)] == [{1, 2, 3}] * 3
-    for argv in ebtables.cut("sl-1", [["p1"], ["p2", "p3"]]):
+    for argv in ebtables.cut("br0", [["p1"], ["p2", "p3"]]):
         bridge.host(*argv)
     assert [bridge.reached(node) for node in (1, 2, 3)] == [{1}, {2, 3}, {2, 3}]
     assert "LOWER_UP" in bridge.on(1, "ip", "link", "show", "eth0").stdout
-    assert {"sl-1", "sl-1-0", "sl-1-1"} <= ebtables.chains(bridge.host(*ebtables.LOOK).stdout)
-    for argv in ebtables.heal("sl-1", 2):
+    assert {"br0", "br0-0", "br0-1"} <= ebtables.chains(bridge.host(*ebtables.LOOK).stdout)
+    for argv in ebtables.heal("br0", 2):
         bridge.host(*argv)  # each succeeds: nothing is in the way of the next
     assert [bridge.reached(node) for node in (1, 2, 3)] == [{1, 2, 3}] * 3
-    assert not {"sl-1", "sl-1-0", "sl-1-1"} & ebtables.chains(bridge.host(*ebtables.LOOK).stdout)
+    assert not {"br0", "br0-0", "br0-1"} & ebtables.chains(bridge.host(*ebtables.LOOK).stdout)
     assert bridge.host("ebtables", "-L").stdout == before
 
 
 def test_a_partition_that_was_cut_short_is_healed_too(bridge: Bridge) -> None:
     before = bridge.host("ebtables", "-L").stdout
-    cut = ebtables.cut("sl-1", [["p1"], ["p2", "p3"]])
+    cut = ebtables.cut("br0", [["p1"], ["p2", "p3"]])
     for stop in range(len(cut) + 1):
         for argv in cut[:stop]:
             bridge.host(*argv)
-        for argv in ebtables.heal("sl-1", 2):
+        for argv in ebtables.heal("br0", 2):
             bridge.host(*argv, ok=False)
         assert bridge.host("ebtables", "-L").stdout == before
 
 
 def test_the_host_reaches_every_group(bridge: Bridge) -> None:
     bridge.host("ip", "addr", "add", "10.98.0.254/24", "dev", "br0")
-    for argv in ebtables.cut("sl-1", [["p1"], ["p2"], ["p3"]]):
+    for argv in ebtables.cut("br0", [["p1"], ["p2"], ["p3"]]):
         bridge.host(*argv)
     said = bridge.host("fping", "-c", "1", "-q", *(f"10.98.0.{n}" for n in (1, 2, 3)), ok=False)
     assert said.returncode == 0
     assert bridge.reached(1) == {1}
+
+
+def test_a_tap_whose_name_another_lab_has_by_now_is_not_parted(bridge: Bridge) -> None:
+    """It was: the name of a dead node's tap is free for the next node, whosever it is."""
+    for argv in ebtables.cut("br0", [["p1"], ["p2"]]):
+        bridge.host(*argv)
+    bridge.host("ip", "link", "add", "br1", "type", "bridge")
+    bridge.host("ip", "link", "set", "br1", "up")
+    for tap in ("p1", "p3"):
+        bridge.host("ip", "link", "set", tap, "master", "br1")
+    assert bridge.reached(1) == {1, 3}
+
+
+def test_a_tap_that_the_rules_do_not_know_is_not_parted(bridge: Bridge) -> None:
+    """It was, from its own group as well: a node that is started by hand has a tap with another name."""
+    for argv in ebtables.cut("br0", [["p1"], ["p2"]]):
+        bridge.host(*argv)
+    assert [bridge.reached(node) for node in (1, 2, 3)] == [{1, 3}, {2, 3}, {1, 2, 3}]

@@ -31,7 +31,15 @@ def test_a_chain_is_there_only_by_its_whole_name() -> None:
     assert ebtables.chains(said) == {"FORWARD", "sl-1-0"}
 
 
-def test_two_rules_a_tap() -> None:
+def test_two_groups_have_two_rules_a_tap() -> None:
     taps = [f"vnet{n}" for n in range(200)]
     cut = ebtables.cut("sl-1", [taps[:100], taps[100:]])
     assert sum("vnet" in " ".join(argv) for argv in cut) == 400
+
+
+def test_nothing_is_dropped_that_does_not_go_from_one_of_its_taps_to_another() -> None:
+    cut = ebtables.cut("sl-1", [["vnet1"], ["vnet2", "vnet3"], []])
+    assert [argv[2:5:2] for argv in cut if argv[-1] == "DROP"] == [
+        ("sl-1-0", "vnet2"), ("sl-1-0", "vnet3"), ("sl-1-1", "vnet1"),
+        ("sl-1-2", "vnet1"), ("sl-1-2", "vnet2"), ("sl-1-2", "vnet3"),
+    ]  # fmt: skip
