@@ -10,7 +10,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from stacklab.errors import LabError
-from stacklab.model import Lab, NetworkMode
+from stacklab.model import NO_IMPAIRMENT, Impairment, Lab, NetworkMode
+from stacklab.spec import values
 from stacklab.views import graph
 from tests.unit.checks.fake_lab import make_lab
 
@@ -101,3 +102,103 @@ def test_a_network_without_the_host_says_so(format: str) -> None:
     assert "without the host" not in graph.draw(lab, format)
     drawn = graph.draw(dataclasses.replace(lab, networks=(lab.networks[0], apart)), format)
     assert drawn.count("isolated, without the host") == 1
+
+
+SLOW = Impairment(delay_ms=20, loss_percent=1, rate_kbit=10_000)
+
+
+def impaired(*found: Impairment, nodes: int = 3) -> Lab:
+    """The lab with these on its nodes' NICs on net1, in their order; the last of them on all the rest."""
+    lab = many(nodes)
+    every = [*found, *[found[-1]] * (nodes - len(found))]
+    return dataclasses.replace(lab, nodes=tuple(
+        dataclasses.replace(node, nics=(node.nics[0], dataclasses.replace(node.nics[1], impairment=each)))
+        for node, each in zip(lab.nodes, every, strict=True)
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("impairment", "text"),
+    [
+        (SLOW, "20ms 1% 10mbit"),
+        (Impairment(delay_ms=1500), "1.5s"),
+        (Impairment(delay_ms=0.5, loss_percent=0.25), "0.5ms 0.25%"),
+        (Impairment(rate_kbit=512), "512kbit"),
+        (Impairment(rate_kbit=2_500_000), "2.5gbit"),
+        (Impairment(rate_kbit=1_234_567), "1.234567gbit"),
+        (Impairment(loss_percent=100), "100%"),
+        (NO_IMPAIRMENT, "unimpaired"),
+    ],
+)
+def test_an_impairment_is_told_as_a_spec_has_it(impairment: Impairment, text: str) -> None:
+    assert graph.brief(impairment) == text
+    if impairment:
+        words = {"%": values.loss, "s": values.delay, "t": values.rate}
+        found = {word: words[word[-1]](word) for word in text.split()}
+        assert sorted(found.values()) == sorted(filter(None, dataclasses.astuple(impairment)))
+
+
+@pytest.mark.parametrize("format", ["svg", "mermaid", "dot"])
+def test_what_all_on_a_network_declare_stands_on_it_once(format: str) -> None:
+    drawn = graph.draw(impaired(SLOW), format)
+    (line,) = [line for line in drawn.splitlines() if "20ms" in line]
+    assert "10.20.0.0/24" in line
+    assert line.count("20ms 1% 10mbit") == 1
+    assert "unimpaired" not in drawn
+
+
+@pytest.mark.parametrize("format", ["svg", "mermaid", "dot"])
+def test_a_nic_that_is_otherwise_says_so_itself(format: str) -> None:
+    own = Impairment(delay_ms=20, loss_percent=1, rate_kbit=2000)
+    drawn = graph.draw(impaired(SLOW, own, SLOW), format)
+    assert (drawn.count("20ms 1% 10mbit"), drawn.count("20ms 1% 2mbit")) == (1, 1)
+    assert graph.draw(impaired(SLOW, NO_IMPAIRMENT, SLOW), format).count("unimpaired") == 1
+
+
+@pytest.mark.parametrize("format", ["mermaid", "dot"])
+def test_the_label_of_a_nic_is_on_its_own_edge(format: str) -> None:
+    drawn = graph.draw(impaired(NO_IMPAIRMENT, SLOW, NO_IMPAIRMENT), format)
+    (line,) = [line for line in drawn.splitlines() if "20ms" in line]
+    assert "node_n1" in line
+    assert "net_net1" in line
+
+
+def test_where_no_more_are_slow_than_not_the_network_is_not_called_so() -> None:
+    """One slow end of two, whichever it is: nobody is "unimpaired", for nothing is declared there."""
+    for found in ((SLOW, NO_IMPAIRMENT), (NO_IMPAIRMENT, SLOW)):
+        drawn = graph.mermaid(impaired(*found, nodes=2))
+        (line,) = [line for line in drawn.splitlines() if "20ms" in line]
+        assert "---|" in line
+        assert "unimpaired" not in drawn
+
+
+def test_nothing_is_said_of_what_declares_nothing() -> None:
+    for form in graph.FORMATS:
+        assert "unimpaired" not in graph.draw(make_lab(), form)
+
+
+def test_labels_reach_over_no_edge_and_are_drawn_over_the_lines() -> None:
+    found = Impairment(delay_ms=12345, loss_percent=99.99, rate_kbit=234_567)
+    for lab in (impaired(found, nodes=1), impaired(found, SLOW, nodes=2), impaired(found, SLOW, found, nodes=4)):
+        root = ET.fromstring(graph.svg(lab))
+        every = list(root.iter())
+        last_line = max(at for at, element in enumerate(every) if element.tag == f"{SVG}line")
+        labels = [(at, each) for at, each in enumerate(every) if "mbit" in (each.text or "")]
+        assert labels
+        for at, label in labels:
+            assert at > last_line
+            right = float(label.get("x", 0)) + len(label.text or "") * graph.LETTER
+            assert right <= int(root.get("width") or 0)
+
+
+def test_the_label_of_a_node_s_last_nic_of_many_stays_with_its_node() -> None:
+    lab = make_lab(nodes=("a", "b", "c", "d"), cidrs=tuple(f"10.{number}.0.0/24" for number in range(20, 29)))
+    found = Impairment(delay_ms=12345, loss_percent=99.99, rate_kbit=234_567)
+    *others, last = lab.nodes
+    nics = (*last.nics[:-1], dataclasses.replace(last.nics[-1], impairment=found))
+    lab = dataclasses.replace(lab, nodes=(*others, dataclasses.replace(last, nics=nics)))
+    root = ET.fromstring(graph.svg(lab))
+    (label,) = [each for each in root.iter(f"{SVG}text") if each.text == graph.brief(found)]
+    box = list(root.iter(f"{SVG}rect"))[-1]
+    left, width = float(box.get("x", 0)), float(box.get("width", 0))
+    assert left <= float(label.get("x", 0)) <= left + width - len(label.text or "") * graph.LETTER
