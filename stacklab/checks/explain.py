@@ -7,6 +7,7 @@ that one cause stands once in a report.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,9 @@ from stacklab.providers.evidence import Looker, View
 _MOST_NODES = 12  # are looked at: with more, the causes are few all the same
 _TCP = (CheckKind.SSH, CheckKind.PORT)
 _PACKETS = (CheckKind.PING, CheckKind.MTU, CheckKind.SOURCE, *_TCP)
-_OF_NICS = (CheckKind.NIC, CheckKind.ROUTES)
+_OF_NICS = (CheckKind.NIC, CheckKind.ROUTES, CheckKind.NO_TRANSIT)
+_MEASURED = (CheckKind.DELAY, CheckKind.LOSS, CheckKind.RATE)
+_ONLY_MTU = re.compile(r"has MTU \d+, not \d+")  # judge_nic's words, and no other ones
 # ssh got an answer of these: no network is to blame.
 _TOLD = ("HOST KEY", "permission denied", "name not known", "not installed")
 
@@ -69,7 +72,7 @@ class _Site:
         asked: dict[str, list[str]] = {}
         count: Counter[str] = Counter()
         for check in (result.check for result in bad):
-            if check.kind in (*_PACKETS, *_OF_NICS, CheckKind.LOGIN):
+            if check.kind in (*_PACKETS, *_OF_NICS, *_MEASURED, CheckKind.LOGIN):
                 count.update({check.node, check.target} & self._nodes.keys())
                 asked.setdefault(check.node, []).append(check.address)
         # Who could not be logged in on comes first: its failure may explain most others.
@@ -104,9 +107,11 @@ class _Site:
         if check.kind in _PACKETS and check.node not in self._unreached:
             return self._packets(result)
         cause, view = self._fault(check), self._views.get(check.node)
-        if not cause and check.kind in _OF_NICS:
-            nic = self._unrouted(result) if check.kind is CheckKind.ROUTES else _nic(self._nodes, check)
-            cause = self._of_nic(self._nodes[check.node], nic)
+        if not cause:
+            cause = next(filter(None, (self._of_nic(node, nic) for node, nic in self._needed(result))), "")
+        if not cause and check.kind is CheckKind.NIC and _ONLY_MTU.fullmatch(result.detail):
+            node, nic = self._nodes[check.node], _nic(self._nodes, check)
+            cause = _wrong_mtu(self._scenes.get(check.node, UNSEEN), node, nic) if nic else ""
         if not cause and view and check.node in self._unreached:
             cause = evidence.cause(view)
         if not cause and view and check.kind is CheckKind.STATE:
@@ -214,6 +219,19 @@ class _Site:
             has = ", ".join(device.addresses) or "no address"
             return f"{nic.device} of {node.name} has {has}, not {nic.address}"
         return ""
+
+    def _needed(self, result: CheckResult) -> Iterator[tuple[Node, NIC | None]]:
+        """The NICs without which a check that is no packet's comes to nothing."""
+        check = result.check
+        node, target = self._nodes[check.node], self._nodes.get(check.target)
+        if check.kind is CheckKind.ROUTES:
+            yield node, self._unrouted(result)
+        elif check.kind is CheckKind.NO_TRANSIT and result.status is not CheckStatus.ERROR:
+            return  # packets went out
+        elif check.kind in (*_OF_NICS, *_MEASURED):
+            yield node, _nic(self._nodes, check)
+            if target and check.kind in _MEASURED:
+                yield target, target.nic_on(check.network)
 
     def _unrouted(self, result: CheckResult) -> NIC | None:
         """The NIC that a route is missing for, where that is all that is wrong."""

@@ -35,6 +35,22 @@ _LEFT = 4  # rules that a killed script may have left
 _REFUSED_AT_ONCE = 4  # a kernel refuses six packets of one sender's, then one each second (icmp_ratelimit)
 _DIAL_S = 3.0  # waited out only where nothing is refused
 
+_UNABLE = {"missing": "is not there", "down": "is down", "unplugged": "has no carrier"}
+# Collects the words of each NIC that can send, and says of any other why it can't. The kernel does not tell the
+# carrier of one that is down.
+_ABLE = """\
+words=
+able() {
+  nic=/sys/class/net/$1; why=
+  if [ ! -e "$nic" ]; then why=missing
+  elif ! { read -r carrier <"$nic/carrier"; } 2>/dev/null; then why=down
+  elif [ "$carrier" = 0 ]; then why=unplugged
+  fi
+  if [ -n "$why" ]; then printf 'nic %s %s\\n' "$1" "$why"; return; fi
+  shift
+  words="$words $*"
+}
+"""
 # Root's shell: routes for packets from one address to one other, so that nobody else's are touched; gone when it ends.
 # One `ip` for all of it, since each costs an emulated node 20 ms. What a killed one left is in the way of nothing.
 _TRANSIT = """\
@@ -48,7 +64,8 @@ trap 'exit 1' HUP INT TERM PIPE
 ip -force -batch - <<EOF
 {do}
 EOF
-python3 -I -S -c {dial} {limit:g} {words}"""
+python3 -I -S -c {dial} {limit:g} "$@"
+"""
 # `_socket` itself, and no site: a fifth of the start of python3 with both.
 _DIAL = """\
 import sys, _socket as s, select, time
@@ -172,8 +189,11 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     nics = [nic for c in checks if c.kind is CheckKind.NO_TRANSIT for nic in node.nics if nic.network == c.network]
     pairs = [(nic, target) for nic in nics for target in _targets(lab, node, nic, facts)[0]]
     if pairs:
-        script = _transit_script(lab, nics, pairs)
-        yield Part(tag=TRANSIT, shell=f"sudo -n sh -c {shlex.quote(script)}", limit_s=20.0 + ways.slower_s(lab))
+        words = [[nic.device, *(target.word(nic) for each, target in pairs if each is nic)] for nic in nics]
+        able = "\n".join(f"able {' '.join(each)}" for each in words if len(each) > 1)
+        root = f"sudo -n sh -c {shlex.quote(_transit_script(lab, nics, pairs))} transit $words"
+        shell = f'{_ABLE}{able}\n[ -z "$words" ] || {root}'
+        yield Part(tag=TRANSIT, shell=shell, limit_s=20.0 + ways.slower_s(lab))
 
 
 def _ping_line(lab: Lab, addresses: Iterable[str]) -> str:
@@ -199,9 +219,8 @@ def _transit_script(lab: Lab, nics: Sequence[NIC], pairs: Sequence[tuple[NIC, _T
     do += [f"route get {target.address} from {nic.address.ip}" for nic, target in pairs]
     undo = [f"rule del pref {_PREFERENCE}"] * (len(pairs) + _LEFT)
     undo += [f"route flush table {table}" for table in tables.values()]
-    words = " ".join(target.word(nic) for nic, target in pairs)
     limit = _DIAL_S + ways.slower_s(lab)
-    return _TRANSIT.format(do="\n".join(do), undo="\n".join(undo), dial=shlex.quote(_DIAL), limit=limit, words=words)
+    return _TRANSIT.format(do="\n".join(do), undo="\n".join(undo), dial=shlex.quote(_DIAL), limit=limit)
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
@@ -245,9 +264,9 @@ def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> Chec
     targets, untried = _targets(lab, node, nic, facts)
     said = answer.of(TRANSIT)
 
-    def ended(status: CheckStatus, detail: str, target: _Target | None = None) -> CheckResult:
+    def ended(status: CheckStatus, detail: str, target: _Target | None = None, command: str = "") -> CheckResult:
         is_fine = status is CheckStatus.PASSED
-        command = _retry(network, nic, target) if target and not is_fine else ""
+        command = _retry(network, nic, target) if target and not is_fine else command
         return CheckResult(
             check=check, status=status, detail=detail, command=command, output="" if is_fine else said.text
         )
@@ -255,6 +274,9 @@ def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> Chec
     nothing = f"nothing is proved of {', '.join(untried)}: there is nothing that answers the host"
     if not targets:
         return ended(CheckStatus.WARNED, nothing)
+    if why := next((word for word in _UNABLE if f"nic {nic.device} {word}" in said.lines), ""):
+        detail = f"{nic.device} {_UNABLE[why]}: no packet could be sent by way of the host"
+        return ended(CheckStatus.ERROR, detail, command=f"ip link show dev {nic.device}")
     dials = dict(line.split()[1:3] for line in said.lines if re.fullmatch(r"dial \S+ (\d+|silent)", line, re.ASCII))
     codes = {target: dials.get(target.word(nic), "") for target in targets}
     way = f"from {nic.address.ip} via {network.host_address} dev {nic.device} "
@@ -265,7 +287,8 @@ def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> Chec
         detail = f"gets through the host ({network.host_address}) to {names}"
         return ended(CheckStatus.FAILED, detail, open_[0])
     if lost or said.code is None:
-        why = answer.missing(TRANSIT) or f"no packets could be sent by way of the host (exit code {said.code})"
+        code = f" (exit code {said.code})" if said.code else ""
+        why = answer.missing(TRANSIT) or f"no packet could be sent by way of the host{code}"
         return ended(CheckStatus.ERROR, why, lost)
     refusals = [os.strerror(int(code)).lower() for code in codes.values() if code.isdigit()]
     silent = [target for target in targets if codes[target] == "silent"]
@@ -276,6 +299,20 @@ def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> Chec
         return ended(CheckStatus.WARNED, nothing)
     goals, how = ", ".join(target.goal for target in targets), ", ".join(sorted({*refusals})) or "no answer"
     return ended(CheckStatus.PASSED, f"no way to {goals}: {how}")
+
+
+def witnesses(lab: Lab, check: Check, facts: Facts) -> frozenset[str]:
+    """The nodes of which one would have to answer the host for the check to prove anything; none where one does."""
+    if check.kind is CheckKind.SEPARATE:
+        is_heard = facts.alive & _addresses(lab, check.network).keys()
+        lacking = [check.network] if lab.network(check.network).has_host and not is_heard else []
+    elif check.kind is CheckKind.NO_TRANSIT:
+        node = lab.node(check.node)
+        nic = next(each for each in node.nics if each.network == check.network)
+        lacking = _targets(lab, node, nic, facts)[1]  # no node is on OUTSIDE
+    else:
+        return frozenset()
+    return frozenset(peer.name for name in lacking for peer, _ in lab.members(name) if peer.name != check.node)
 
 
 def _retry(network: Network, nic: NIC, target: _Target) -> str:

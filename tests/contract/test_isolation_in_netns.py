@@ -212,6 +212,50 @@ def test_a_host_that_forwards_is_found_out(net: Segments) -> None:
     assert "20454" not in net.policy("controller")
 
 
+NO_PACKET = "no packet could be sent by way of the host"
+
+
+@pytest.mark.parametrize(
+    ("where", "line", "said"),
+    [
+        ("controller", "ip link set eth1 down", f"eth1 is down: {NO_PACKET}"),
+        ("controller", "ip link del eth1", f"eth1 is not there: {NO_PACKET}"),
+        # What nobody sent has no answer: that passed for a refusal, or where the host is off the network for isolation.
+        ("host", "ip link set conteth1 down", f"eth1 has no carrier: {NO_PACKET}"),
+        ("controller", "ip addr flush dev eth1", NO_PACKET),
+    ],
+)
+@pytest.mark.parametrize("has_host", [True, False])
+def test_a_nic_that_can_send_nothing_is_no_isolation_and_is_not_waited_for(
+    net: Segments, where: str, line: str, said: str, has_host: bool
+) -> None:
+    net.do(where, line)
+    nat, isolated = LAB.networks
+    lab = dataclasses.replace(LAB, networks=(nat, dataclasses.replace(isolated, has_host=has_host)))
+    result = net.judged(isolation, "controller", lab=lab)["no-transit"]
+    assert (result.status, result.detail) == (CheckStatus.ERROR, said)
+    assert "silent" not in result.output, "nobody waited for an answer"
+    assert "20454" not in net.policy("controller")
+
+
+def test_a_nic_that_is_down_is_in_no_other_one_s_way(net: Segments) -> None:
+    """Two isolated networks: of the one nothing can be said, and the other is tried."""
+    networks = tuple(dataclasses.replace(network, mode=NetworkMode.ISOLATED) for network in LAB.networks)
+    lab = dataclasses.replace(LAB, networks=networks)
+    checks = [c for c in isolation.expected(lab) if c.node == "controller" and c.kind is CheckKind.NO_TRANSIT]
+    script = protocol.render(tuple(isolation.parts(lab, lab.node("controller"), checks, FACTS)), MARK)
+
+    def details() -> list[str]:
+        with net.start("controller", script) as process:
+            said, _ = process.communicate(timeout=60)
+        return [r.detail for r in isolation.judge(lab, checks, protocol.read(said, MARK), FACTS)]
+
+    open_ = f"gets through the host (10.77.0.1) to {WORLD}:80 outside"
+    assert details() == [open_, "no way to net0, the outside: connection refused"]
+    net.do("controller", "ip link set eth1 down")
+    assert details() == [open_, f"eth1 is down: {NO_PACKET}"]
+
+
 def test_packets_that_get_out_and_have_no_way_back_are_told(net: Segments) -> None:
     net.open_up()
     net.do("world", "ip route del default")

@@ -165,6 +165,7 @@ def test_check_reports_in_json_and_junit_and_finds_what_is_broken(stacklab: Stac
     assert re.search(r"cause +eth1 is down on compute1", run.out)
     assert "10.150.0.11/24" in run.out
     assert "on fabric; compute1 <-> controller, compute2" in run.out
+    assert "nic, routes, no-transit of compute1" in run.out
     failed = [case.get("name") for case in ET.parse(junit).iter("testcase") if case.find("failure") is not None]
     assert "controller eth1 -> compute1 10.150.0.11 (fabric): ping" in failed
     stacklab.check(LAB, "--wait", "20")

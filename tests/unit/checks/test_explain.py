@@ -465,3 +465,55 @@ def test_a_route_that_is_missing_with_its_nic_has_the_nic_s_cause(site: Site, de
     site.change("compute1", "eth1", flags=())
     site.results[check] = CheckResult(check=check, status=CheckStatus.FAILED, detail=detail)
     assert site.explained()[check].cause == cause
+
+
+TRANSIT = Check(kind=CheckKind.NO_TRANSIT, node="compute1", network="net1", device="eth1")
+
+
+def test_what_could_not_be_sent_by_a_nic_that_is_down_has_the_cause_of_all_else_by_it(site: Site) -> None:
+    site.change("compute1", "eth1", flags=())
+    site.fail("eth1 is down", kind="nic", node="compute1", device="eth1")
+    said = "eth1 is down: no packet could be sent by way of the host"
+    site.results[TRANSIT] = CheckResult(check=TRANSIT, status=CheckStatus.ERROR, detail=said)
+    (cause,) = causes(site.explained().values())
+    assert (cause.text, len(cause.results)) == ("eth1 is down on compute1", 2)
+    assert site.explained()[TRANSIT].detail == said
+
+
+def test_a_nic_alone_explains_why_nothing_could_be_sent(site: Site) -> None:
+    """Where its own layer alone is checked, nobody else has failed on that node."""
+    site.change("compute1", "eth1", addresses=())
+    site.results[TRANSIT] = CheckResult(check=TRANSIT, status=CheckStatus.ERROR, detail="no packet could be sent")
+    assert site.explained()[TRANSIT].cause == "eth1 of compute1 has no address, not 10.20.0.12/24"
+
+
+def test_a_way_through_the_host_is_no_nic_s_fault(site: Site) -> None:
+    site.change("compute1", "eth1", addresses=())
+    site.results[TRANSIT] = CheckResult(check=TRANSIT, status=CheckStatus.FAILED, detail="gets through the host")
+    assert site.explained()[TRANSIT].cause == ""
+
+
+@pytest.mark.parametrize("kind", [CheckKind.DELAY, CheckKind.LOSS, CheckKind.RATE])
+@pytest.mark.parametrize(("node", "target"), [("compute1", "controller"), ("controller", "compute1")])
+def test_what_is_measured_between_two_nics_is_not_where_one_is_down(
+    site: Site, kind: CheckKind, node: str, target: str
+) -> None:
+    check = Check(kind=kind, node=node, target=target, network="net1", address="10.20.0.9", device="eth1")
+    site.results[check] = CheckResult(check=check, status=CheckStatus.FAILED, detail="no reply to 20 pings")
+    assert site.explained()[check].cause == ""
+    site.change("compute1", "eth1", flags=())
+    assert site.explained()[check].cause == "eth1 is down on compute1"
+
+
+@pytest.mark.parametrize(
+    ("detail", "count"), [("has MTU 9000, not 1500", 2), ("eth1 is down; has MTU 9000, not 1500", 1)]
+)
+def test_a_wrong_mtu_is_one_cause_of_the_nic_s_failure_and_of_what_gets_lost(
+    site: Site, detail: str, count: int
+) -> None:
+    site.change("compute1", "eth1", mtu=9000)
+    site.fail(detail, kind="nic", node="compute1", device="eth1")
+    lost = "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares"
+    site.fail(lost, kind="mtu", node="compute1", target="controller", network="net1")
+    (cause,) = causes(site.explained().values())
+    assert (cause.text, len(cause.results)) == ("eth1 of compute1 has an MTU of 9000, not 1500", count)

@@ -116,8 +116,8 @@ def test_what_is_declared_to_be_late_is_waited_for() -> None:
     soon, later = parts(LAB), parts(late(LAB, 2000))
     assert "-t 1000 10.30.0" in soon["isolation.separate"].shell
     assert "-t 5000 10.30.0" in later["isolation.separate"].shell
-    assert re.search(r"' ?\S* 3 10\.20\.0\.11,", soon["isolation.transit"].shell)
-    assert re.search(r"' ?\S* 7 10\.20\.0\.11,", later["isolation.transit"].shell)
+    assert re.search(r"' ?\S* 3 \"\$@\"", soon["isolation.transit"].shell)
+    assert re.search(r"' ?\S* 7 \"\$@\"", later["isolation.transit"].shell)
     assert all(later[tag].limit_s >= part.limit_s + 4 for tag, part in soon.items())
 
 
@@ -188,6 +188,18 @@ def test_packets_that_did_not_go_by_the_host_prove_nothing() -> None:
     assert controller(transit=["flock: timeout"])[TRANSIT].status is CheckStatus.ERROR
 
 
+@pytest.mark.parametrize(
+    ("word", "says"), [("down", "is down"), ("unplugged", "has no carrier"), ("missing", "is not there")]
+)
+def test_a_nic_that_can_send_nothing_is_told_and_proves_nothing(word: str, says: str) -> None:
+    result = controller(transit=[f"nic eth1 {word}"])[TRANSIT]
+    detail = f"eth1 {says}: no packet could be sent by way of the host"
+    assert (result.status, result.detail) == (CheckStatus.ERROR, detail)
+    assert result.command == "ip link show dev eth1"
+    other = controller(transit=[f"nic eth2 {word}", *transit_lines("111")])[TRANSIT]
+    assert other.status is CheckStatus.PASSED, "that is another NIC's"
+
+
 def test_a_target_that_does_not_answer_the_host_is_no_target() -> None:
     facts = closed_to("10.10.0.13:22")
     said = healthy(isolation, LAB, "controller", facts)["isolation.transit"]
@@ -208,6 +220,23 @@ def test_a_goal_that_could_not_be_tried_keeps_the_rest_from_passing() -> None:
     result = controller(facts=facts)[TRANSIT]
     assert result.status is CheckStatus.WARNED
     assert result.detail.startswith("nothing is proved of the outside")
+
+
+def wanting(node: str, network: str, facts: Facts) -> set[str]:
+    """Who would have to answer the host for that node's check about a network to prove anything."""
+    (check,) = [c for c in of(isolation, LAB, node) if c.network == network]
+    return set(isolation.witnesses(LAB, check, facts))
+
+
+def test_who_could_bear_witness_and_does_not_is_known() -> None:
+    silent = dataclasses.replace(FACTS, alive=frozenset())
+    assert [wanting("compute2", "net1", facts) for facts in (FACTS, silent)] == [set(), {"controller", "compute1"}]
+    assert wanting("controller", "net2", silent) == set(), "the host is not there, nor asked"
+    some = closed_to("10.10.0.13:22")
+    assert wanting("controller", "net1", some) == set(), "compute1 answers"
+    none = closed_to("10.10.0.11:22", "10.10.0.12:22", "10.10.0.13:22")
+    assert wanting("controller", "net1", none) == {"compute1", "compute2"}
+    assert wanting("controller", "net1", closed_to("packages.example.org:80")) == set(), "no node is outside"
 
 
 def test_a_network_where_the_host_is_not_is_no_goal() -> None:
