@@ -230,9 +230,13 @@ def _judge_mtu(check: Check, reading: _Reading) -> CheckResult:
         return _of(check, CheckStatus.FAILED, detail, command=fping.sized_line(size, [address]))
     if address not in pings.tried.get(size + 1, ()):
         return reading.none(check, script.PINGS, "fping")
-    if address in pings.passed.get(size + 1, ()):
-        detail = f"{size + 1} bytes pass whole, {size} is the MTU that the lab declares"
+    why = pings.unsent.get((size + 1, address), "")
+    if not why:  # no answer is no proof: the node itself must not let out what somebody on the way may only drop
+        became = "pass whole" if address in pings.passed.get(size + 1, ()) else "are sent and get lost"
+        detail = f"{size + 1} bytes {became}, {size} is the MTU that the lab declares"
         return _of(check, CheckStatus.FAILED, detail, command=fping.sized_line(size + 1, [address]))
+    if not why.startswith(fping.TOO_LONG):
+        return _of(check, CheckStatus.ERROR, f"{size + 1} bytes were not sent: {why}")
     return _of(check, CheckStatus.PASSED, f"{size} bytes pass, {size + 1} do not")
 
 

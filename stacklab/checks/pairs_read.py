@@ -10,16 +10,20 @@ from stacklab.tools import fping
 
 KEY = "ssh-ed25519"
 _DIGITS = 6  # more are no number that we sent
+# fping's words without -C, and why its own kernel did not let a packet out.
+_FOUND = re.compile(r"(?P<target>\S{1,64}) is (?P<found>alive|unreachable)", re.ASCII)
+_UNSENT = re.compile(r"(?P<target>\S{1,64}): error while sending ping: (?P<why>.{1,200})")
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 
 
 @dataclass(slots=True)
 class Pings:
-    """What PINGS said: round trips by address, and who had a reply to packets of which size."""
+    """What PINGS said: round trips by address, who had a reply to packets of which size, and who was sent none."""
 
     own: dict[str, fping.Ping] = field(default_factory=dict)
     tried: dict[int, set[str]] = field(default_factory=dict)
     passed: dict[int, set[str]] = field(default_factory=dict)
+    unsent: dict[tuple[int, str], str] = field(default_factory=dict)  # why the kernel refused
 
     @classmethod
     def read(cls, lines: Iterable[str]) -> Pings:
@@ -32,11 +36,19 @@ class Pings:
             elif (ping := fping.parse_line(line)) is not None:
                 if size == 0:
                     found.own[ping.target] = ping
-                    continue
-                found.tried.setdefault(size, set()).add(ping.target)
-                if ping.received:
-                    found.passed.setdefault(size, set()).add(ping.target)
+                else:
+                    found._take(size, ping.target, has_passed=ping.received > 0)
+            elif match := _UNSENT.fullmatch(line):
+                found.unsent[size, match["target"]] = match["why"]
+                found._take(size, match["target"], has_passed=False)
+            elif match := _FOUND.fullmatch(line):
+                found._take(size, match["target"], has_passed=match["found"] == "alive")
         return found
+
+    def _take(self, size: int, target: str, *, has_passed: bool) -> None:
+        self.tried.setdefault(size, set()).add(target)
+        if has_passed:
+            self.passed.setdefault(size, set()).add(target)
 
 
 @dataclass(slots=True)

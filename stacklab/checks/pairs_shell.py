@@ -58,7 +58,10 @@ mtu() {{
   size 1 "$bytes" "$@"
   answered "$out"; passed=$found
   among "$passed" yes "$@"
-  [ -z "$some" ] || size 1 $((bytes + 1)) $some
+  if [ -n "$some" ]; then
+    over $((bytes + 1)) $some
+    printf 'size %s\\n%s\\n' $((bytes + 1)) "$out"
+  fi
   among "$passed" no "$@"; set -- $some
   [ $# -gt 0 ] || return 0
   size "$tries" "$bytes" "$@"
@@ -91,7 +94,8 @@ def pings(
     lines = [f"out=$({line} 2>&1); rc=$?", "printf '%s\\n' \"$out\""]
     limit = 1 + fping.longest_s(len(addresses), count=count, slower_ms=slower_ms)
     if sizes:
-        lines = [fping.sized_function("sized", slower_ms=slower_ms) + _MTU + lines[0], *lines[1:]]
+        functions = fping.sized_function("sized", slower_ms=slower_ms), fping.over_function("over", slower_ms=slower_ms)
+        lines = ["".join(functions) + _MTU + lines[0], *lines[1:]]
         lines += [f'answered "$out"; alive=$found; tries={count}']
         lines += [f"mtu {size} {shlex.join(peers)}" for size, peers in sizes.items()]
         limit += sum(5 * fping.longest_s(len(peers), count=count, slower_ms=slower_ms) for peers in sizes.values())
@@ -165,11 +169,18 @@ scan() {{
   *"# $1 "* | *"# $1:"*) printf '%s\\n' "$out"; return 0 ;; # its greeting; old ones leave out the port
   esac
   if [ $rc != {KILLED} ] && [ $rc != 127 ]; then
+    if gone "$1"; then return 0; fi
     # bash connects with no program more
     out=$(timeout {_WHY_S + _slower_s(slower_ms)} bash -c ": </dev/tcp/$1/22" 2>&1); rc=$?
   fi
   set -- $out
   printf '%s\\n' "silent $peer $rc $*"
+}}
+gone() {{ # nobody there answers ARP: what waited for it is not to wait once more
+  case $(ip -4 neigh show to "$1" 2>/dev/null) in
+  *FAILED* | *INCOMPLETE*) printf '%s\\n' "silent $1 1 Host is unreachable: it does not answer ARP" ;;
+  *) return 1 ;;
+  esac
 }}
 reach() {{
   out=$(watched "$2" {line} 2>&1); rc=$?; peer=$1; address=$2
@@ -180,6 +191,7 @@ reach() {{
   case "$rc $* " in
   *" $address 22 "*) ;;
   {KILLED}*) printf '%s\\n' "silent $address $rc" ;;
+  *"ssh: connect to host "*) gone "$address" || scan "$address" ;;
   *) scan "$address" ;;
   esac
 }}

@@ -18,9 +18,11 @@ def pings(lab: Lab, node: Node, shell: str) -> Iterator[str]:
     yield from (f"{word} : 0.5 1.25 0.4" for word in asked[1].split() if is_address(word))
     for line in re.findall(r"^mtu .*$", shell, re.MULTILINE):
         _, size, *addresses = line.split()
-        for bytes_, reply in ((int(size), "0.6"), (int(size) + 1, "-")):
-            yield f"size {bytes_}"
-            yield from (f"{address} : {reply}" for address in addresses)
+        yield f"size {size}"
+        yield from (f"{address} : 0.6" for address in addresses)
+        yield f"size {int(size) + 1}"
+        yield from (f"{address}: error while sending ping: Message too long" for address in addresses)
+        yield from (f"{address} is unreachable" for address in addresses)
 
 
 def sources(lab: Lab, node: Node, shell: str) -> Iterator[str]:

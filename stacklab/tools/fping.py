@@ -14,6 +14,7 @@ _INTERVAL_MS = 10
 _PERIOD_MS = 200
 _TIMEOUT_MS = 2000  # an emulated node under load answers late, not never
 _HEADERS = 28  # IPv4's 20 bytes and ICMP's 8
+TOO_LONG = "Message too l"  # EMSGSIZE: `long` by glibc, `large` by musl
 _NO_SUCH_OPTION = "nvalid option"  # fping before 4 has no -M, and says so in its libc's words
 
 # `10.0.0.2 : 0.18 - 0.01`; a duplicate reply's line ("10.0.0.2 : duplicate for [0], ...") does not match.
@@ -72,6 +73,33 @@ def sized_function(name: str, *, slower_ms: float = 0.0) -> str:
 {name}() {{
   count=$1; payload=$(($2 - {_HEADERS})); shift 2
   out=$(fping -M {_options("$count", slower_ms)} -b "$payload" "$@" 2>&1)
+  case $out in
+  *"{_NO_SUCH_OPTION}"*) out=$(for each; do {name}_by_ping "$payload" "$each" & done; wait) ;;
+  esac
+}}
+"""
+
+
+def over_function(name: str, *, slower_ms: float = 0.0) -> str:
+    """A shell function `NAME SIZE ADDRESS...` that sets `out` to what becomes of a packet that nobody may cut up.
+
+    With -C fping keeps to itself why a packet was not even sent. So it is asked without: `ADDRESS is alive`,
+    `ADDRESS is unreachable`, `ADDRESS: error while sending ping: WHY`. Where it has no -M, ping is
+    asked, and put into the same words.
+    """
+    wait_s = math.ceil((_TIMEOUT_MS + slower_ms) / 1000)
+    return f"""\
+{name}_by_ping() {{
+  command -v ping >/dev/null || return 0
+  case $(ping -n -c 1 -W {wait_s} -M do -s "$1" "$2" 2>&1; echo "ended $?") in
+  *"ended 0") echo "$2 is alive" ;;
+  *"essage too l"*) echo "$2: error while sending ping: Message too long" ;;
+  *) echo "$2 is unreachable" ;;
+  esac
+}}
+{name}() {{
+  payload=$(($1 - {_HEADERS})); shift
+  out=$(fping -M -r 0 -i {_INTERVAL_MS} -t {math.ceil(_TIMEOUT_MS + slower_ms)} -b "$payload" "$@" 2>&1)
   case $out in
   *"{_NO_SUCH_OPTION}"*) out=$(for each; do {name}_by_ping "$payload" "$each" & done; wait) ;;
   esac

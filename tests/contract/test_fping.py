@@ -375,6 +375,37 @@ def test_a_larger_nic_is_told(namespaces: None, pinging: dict[str, str]) -> None
     assert found["compute1"].detail == "1501 bytes pass whole, 1500 is the MTU that the lab declares"
 
 
+def test_a_larger_nic_is_told_though_something_on_the_way_drops_what_it_sends(
+    namespaces: None, pinging: dict[str, str]
+) -> None:
+    """It passed: no answer was taken for a refusal."""
+    mtu_of("slt-node", 9000)
+    run("ip -n slt-switch link set slt-two mtu 1500")
+    try:
+        found = from_namespace(LAB, pinging, CheckKind.MTU)
+    finally:
+        mtu_of("slt-node", 1500)
+        run("ip -n slt-switch link set slt-two mtu 9000")
+    lost = "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares"
+    assert (found["compute2"].status, found["compute2"].detail) == (CheckStatus.FAILED, lost)
+
+
+def test_what_the_node_does_not_send_for_another_reason_says_nothing_of_the_mtu(
+    namespaces: None, tmp_path: Path
+) -> None:
+    fping_ = f'''#!/bin/sh
+case "$*" in
+*"-b 1473"*) for each; do :; done; echo "$each: error while sending ping: No buffer space available" >&2; exit 1 ;;
+esac
+exec {shutil.which("fping")} "$@"
+'''
+    env = write_programs(tmp_path / "bin", {"fping": fping_})
+    checks = [check for check in only(LAB, CheckKind.MTU) if check.target == "compute1"]
+    found = run_script(checks, LAB, env, shell=("ip", "netns", "exec", "slt-node", "sh"))
+    (result,) = found.values()
+    assert (result.status, result.detail) == (CheckStatus.ERROR, "1501 bytes were not sent: No buffer space available")
+
+
 def test_a_wrong_way_out_is_told(namespaces: None) -> None:
     found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
     assert {each.detail for each in found.values()} == {"eth0 10.77.0.11"}
@@ -390,12 +421,31 @@ def test_a_wrong_way_out_is_told(namespaces: None) -> None:
     assert found["compute2"].detail == "controller has no route to 10.77.0.13"
 
 
-def test_a_silent_peer_costs_seconds_only(namespaces: None) -> None:
-    run("ip -n slt-two link set eth0 down")
-    started = time.monotonic()
+def test_a_peer_that_does_not_answer_arp_is_asked_but_once(namespaces: None, tmp_path: Path) -> None:
+    """It was waited for again, and its address called "timed out"."""
+    env = write_programs(tmp_path / "bin", {"bash": f"#!/bin/sh\necho $* >>{tmp_path}/knocked\nexit 124\n"})
+    run("ip -n slt-two link set eth0 down; ip -n slt-node neigh flush dev eth0")
     try:
-        found = from_namespace(LAB, dict(os.environ), CheckKind.PING, CheckKind.MTU, CheckKind.PORT)
+        found = from_namespace(LAB, env, CheckKind.PING, CheckKind.MTU, CheckKind.PORT)
     finally:
         run("ip -n slt-two link set eth0 up")
-    assert not found["compute2"].is_passed
-    assert time.monotonic() - started < 12
+    assert found["compute2"].detail == "unreachable"
+    knocked = (tmp_path / "knocked").read_text()
+    assert "10.77.0.12" in knocked, "that one refuses"
+    assert "10.77.0.13" not in knocked
+
+
+def test_a_name_whose_address_nobody_has_is_not_scanned_once_more(namespaces: None, tmp_path: Path) -> None:
+    """The kernel gave it up while ssh waited for it."""
+    said = "ssh: connect to host compute2 port 22: No route to host"
+    lost = f"#!/bin/sh\nfping -q -C 1 -t 4000 10.77.0.13 2>/dev/null\necho {said} >&2\nexit 255\n"
+    scan = f"#!/bin/sh\necho $* >>{tmp_path}/scanned\nexit 1\n"
+    env = write_programs(tmp_path / "bin", {"ssh": lost, "ssh-keyscan": scan})
+    run("ip -n slt-two link set eth0 down; ip -n slt-node neigh flush dev eth0")
+    try:
+        checks = [c for c in only(LAB, CheckKind.SSH, CheckKind.PORT) if c.target == "compute2"]
+        found = run_script(checks, LAB, env, shell=("ip", "netns", "exec", "slt-node", "sh"))
+    finally:
+        run("ip -n slt-two link set eth0 up")
+    assert {each.detail for each in found.values()} == {"unreachable"}
+    assert not (tmp_path / "scanned").exists()

@@ -26,7 +26,7 @@ def answer(
 
     def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
         if tag == script.PINGS:
-            heard = [line for line in lines if line.split()[0] not in lost]
+            heard = [line for line in lines if line.split()[0].rstrip(":") not in lost]
             # Who is silent is asked for no other size; the rest of the addresses come after `size`.
             silent = [line.split()[0] for line in lines[: _own(lines)] if line.split()[0] in lost]
             return [*(f"{address} : - - -" for address in silent), *heard], 1 if silent else code
