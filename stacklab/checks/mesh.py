@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from stacklab.checks import nodes, plan, protocol
+from stacklab.checks import isolation, nodes, plan, protocol
 from stacklab.checks.family import Facts
 from stacklab.checks.lookout import Lookout, States
 from stacklab.checks.protocol import Answer, Hearing
-from stacklab.checks.result import ALL, HOST, Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.model import CheckPolicy, Lab
 from stacklab.paths import LabPaths
@@ -61,42 +61,49 @@ class Mesh:
 
     `states` says what each node's domain does ({} where nobody can tell), and is asked
     again and again in a thread of its own: a node that goes off is not waited for.
-    `judge_host` judges what the host does itself. `as_expected` turns a result round where
-    something is meant to be broken. `on_event` is called in the caller's thread.
+    `gather` finds what these checks are held against, anew for each try. `judge_host`
+    judges what the host does itself. `as_expected` turns a result round where something
+    is meant to be broken. `on_event` is called in the caller's thread.
     """
 
     lab: Lab
     paths: LabPaths
     runner: Conversing
-    facts: Facts = field(default_factory=Facts)
+    gather: Callable[[Sequence[Check]], Facts] = lambda checks: Facts()
     states: Callable[[], States] = _no_states
     judge_host: Callable[[Sequence[Check]], Iterable[CheckResult]] = lambda checks: ()
     as_expected: Callable[[CheckResult], CheckResult] = lambda result: result
     on_event: Callable[[CheckEvent], None] = lambda event: None
     sleep: Callable[[float], None] = time.sleep
+    _facts: Facts = field(default_factory=Facts, init=False)
+    # Which nodes would have had to answer the host for what was only warned of.
+    _witnesses: dict[Check, frozenset[str]] = field(default_factory=dict, init=False)
     _offsets: dict[str, float] = field(default_factory=dict, init=False)
     _results: dict[Check, CheckResult] = field(default_factory=dict, init=False)
     # One at a time: it is Python's work alone, and side by side it holds memory for as many nodes.
     _thinking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def check(
-        self, *, selection: Selection = ALL, policy: CheckPolicy | None = None, wait_s: float | None = None
+        self, checks: Sequence[Check] | None = None, *, policy: CheckPolicy | None = None, wait_s: float | None = None
     ) -> tuple[CheckResult, ...]:
-        """Try every check that the spec promises and the selection wants; the results are in the spec's order.
+        """Try these checks, or every one that the spec promises; the results are in their order.
 
         What does not pass is tried again, `policy.interval_s` apart: `policy.retries`
         times, or with `wait_s` for as long as that. Raises ToolNotFound only.
         """
         policy = policy or self.lab.checks
-        checks = plan.expected(self.lab, selection)
-        self._results = {}
+        checks = plan.expected(self.lab) if checks is None else checks
+        self._results, self._witnesses = {}, {}
         deadline = None if wait_s is None else time.monotonic() + wait_s
         with Lookout(self.states) as lookout:
-            attempt, todo = 1, frozenset(checks)
+            attempt, todo, was_last = 1, frozenset(checks), False
             while todo:
                 self._attempt(lookout, checks, todo, attempt, 0 if deadline is not None else policy.retries + 1)
                 # Of all: a clock, or a login, that passed before may have been found wrong since.
-                todo = frozenset(c for c in checks if not self._is_over(c, lookout, is_waiting=deadline is not None))
+                bad = frozenset(c for c in checks if not self._is_over(c, lookout, is_waiting=deadline is not None))
+                # What lacks a witness comes with what failed, and once more after it: some never answer the host.
+                todo = bad | self._unproved(lookout) if bad or not was_last else bad
+                was_last = not bad
                 left = policy.retries + 1 - attempt if deadline is None else deadline - time.monotonic()
                 if not todo or left <= 0:
                     break
@@ -104,6 +111,14 @@ class Mesh:
                 self.sleep(policy.interval_s if deadline is None else min(policy.interval_s, left))
                 attempt += 1
         return tuple(self._results.get(each) or _unanswered(each) for each in checks)
+
+    def _unproved(self, lookout: Lookout) -> frozenset[Check]:
+        """What was warned of for want of a node that answers the host, and may have one by now."""
+        return frozenset(
+            check
+            for check, names in self._witnesses.items()
+            if not all(lookout.why_not(name) for name in names)
+        )
 
     def _is_over(self, check: Check, lookout: Lookout, *, is_waiting: bool) -> bool:
         """Whether it passed, has had its own tries on the node already, or is about a node that is off."""
@@ -121,6 +136,7 @@ class Mesh:
     ) -> None:
         """Try these once; their results replace those of the attempt before."""
         lookout.renew()
+        self._facts = self.gather([check for check in checks if check in todo])
         passed = sum(result.is_passed for result in self._results.values())
 
         def take(node: str, found: tuple[CheckResult, ...]) -> None:
@@ -130,6 +146,10 @@ class Mesh:
                 before = self._results.get(result.check)
                 passed += result.is_passed - (before is not None and before.is_passed)
                 self._results[result.check] = result
+                self._witnesses.pop(result.check, None)
+                is_warned = result.status is CheckStatus.WARNED
+                if is_warned and (wanting := isolation.witnesses(self.lab, result.check, self._facts)):
+                    self._witnesses[result.check] = wanting
             first = next((result for result in found if not result.is_passed), None)
             self.on_event(
                 CheckEvent(
@@ -160,7 +180,7 @@ class Mesh:
         if why := lookout.why_not(name):
             return _not_reached(checks, why)
         with self._thinking:
-            parts = plan.parts(self.lab, self.lab.node(name), checks, self.facts)
+            parts = plan.parts(self.lab, self.lab.node(name), checks, self._facts)
         marker = f"stacklab-{secrets.token_hex(8)}"
         limit = ssh.patience_s(self.lab) + protocol.time_limit_s(parts)
         command = ssh.script_command(self.paths, name, protocol.render(parts, marker), timeout_s=limit)
@@ -189,7 +209,7 @@ class Mesh:
             if (offset := nodes.clock_offset_s(answer, delay_ms)) is not None:
                 self._offsets[name] = offset
         others = [c for c in checks if c.kind is not CheckKind.LOGIN and c.kind not in _TOGETHER]
-        return (*entered, *plan.judge(self.lab, others, answer, self.facts))
+        return (*entered, *plan.judge(self.lab, others, answer, self._facts))
 
     def _judge_state(self, check: Check, state: DomainState | None) -> CheckResult:
         if state is None:

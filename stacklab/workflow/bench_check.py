@@ -92,12 +92,12 @@ def _node(number: int, networks: Sequence[Network]) -> Node:
 def cost(nodes: int) -> Cost:
     """Check a lab of so many simulated nodes in this very process."""
     lab = lab_of(nodes)
-    simulated = SimulatedNodes(lab)
+    simulated, facts = SimulatedNodes(lab), outside_simulated.facts(lab)
     mesh = Mesh(
         lab=lab,
         paths=HostPaths(Path("/nowhere")).lab(lab.name),
         runner=simulated,
-        facts=outside_simulated.facts(lab),
+        gather=lambda checks: facts,
         states=lambda: {node.name: DomainState.RUNNING for node in lab.nodes},
     )
     started, cpu = time.monotonic(), time.process_time()

@@ -11,8 +11,9 @@ from stacklab import record
 from stacklab.checks import host, plan
 from stacklab.checks.causes import raise_for
 from stacklab.checks.expect import Outage, told
+from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh, States
-from stacklab.checks.result import ALL, CheckResult, Layer, Selection
+from stacklab.checks.result import ALL, Check, CheckResult, Layer, Selection
 from stacklab.errors import LabError, ProviderError
 from stacklab.model import Lab
 from stacklab.paths import LabPaths
@@ -114,24 +115,33 @@ def check(
     if expect and not outage.faults:
         raise LabError(f"lab {lab.name} has no fault to expect anything of", hint=f"./invoke lab.fault {lab.name} ...")
     with context.progress.stage("host", "checks"):
-        context.progress.say("host", "trying what nodes are held against")
         kept = record.read(paths)
-        facts = host.gather(lab, plan.expected(lab, selection), context.runner, host_mirrors(context.runner))
-        facts = dataclasses.replace(facts, answered_at=kept.answered_at if kept else None)
         mesh = Mesh(
             lab=lab,
             paths=paths,
             runner=context.runner,
-            facts=facts,
+            gather=_facts(context, lab, kept),
             states=_states(context, kept),
             judge_host=lambda checks: host.judge(lab, checks, context.runner),
             as_expected=outage.as_expected,
             on_event=lambda event: context.progress.say("host", str(event)),
         )
-        results = mesh.check(selection=selection, wait_s=wait_s)
+        results = mesh.check(plan.expected(lab, selection), wait_s=wait_s)
     if expect:
         context.progress.note("host", told(outage, results, time.time()))
     return masking.results(paths, explained(context, lab, paths, results))
+
+
+def _facts(context: Context, lab: Lab, kept: LabRecord | None) -> Callable[[Sequence[Check]], Facts]:
+    """What the host knows for some checks, found out anew each time."""
+    mirrors = host_mirrors(context.runner)
+
+    def gather(checks: Sequence[Check]) -> Facts:
+        context.progress.say("host", "trying what nodes are held against")
+        found = host.gather(lab, checks, context.runner, mirrors)
+        return dataclasses.replace(found, answered_at=kept.answered_at if kept else None)
+
+    return gather
 
 
 def _states(context: Context, kept: LabRecord | None) -> Callable[[], States]:

@@ -11,6 +11,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 CHECKED = """\
 import json, time
 from pathlib import Path
+from stacklab.checks import plan
 from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import Layer, Selection
 from stacklab.checks.simulate import SimulatedNodes
@@ -21,7 +22,7 @@ from tests.unit.checks.fake_lab import make_lab
 lab = make_lab(nodes=tuple(f"n{number}" for number in range(NODES)), cidrs=("10.10.0.0/22", "10.20.0.0/22"))
 mesh = Mesh(lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=SimulatedNodes(lab))
 began = time.process_time()
-results = mesh.check(selection=Selection(layers=frozenset({Layer.PAIRS})))
+results = mesh.check(plan.expected(lab, Selection(layers=frozenset({Layer.PAIRS}))))
 used = time.process_time() - began
 passed = sum(result.is_passed for result in results)
 print(json.dumps({"results": len(results), "passed": passed, "used_s": used, "peak_mib": peak_mib()}))

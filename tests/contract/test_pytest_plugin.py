@@ -88,4 +88,4 @@ def test_however_many_workers_there_are_each_node_has_one_session(team: pytest.P
 def test_a_lab_that_is_not_up_is_told_once_not_by_every_worker(team: pytest.Pytester) -> None:
     result = team.runpytest_subprocess("-p", "stacklab.pytest_plugin", "--lab", "duo", "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert result.stderr.str().count("./invoke lab.up duo") == 1
+    assert result.stderr.str().count("lab duo is not up") == 1

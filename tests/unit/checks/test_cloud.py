@@ -71,7 +71,7 @@ def fake_answer(command: Command) -> Result:
 
 def check(lab: Lab, runner: FakeRunner, *layers: Layer) -> dict[str, CheckStatus]:
     mesh = Mesh(lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=runner, sleep=lambda seconds: None)
-    results = mesh.check(selection=Selection(layers=frozenset(layers)))
+    results = mesh.check(plan.expected(lab, Selection(layers=frozenset(layers))))
     return {result.check.title: result.status for result in results if result.check.kind is not CheckKind.LOGIN}
 
 

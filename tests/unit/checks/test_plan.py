@@ -63,7 +63,7 @@ def checked(lab: Lab, spoil: simulate.Spoil | None = None) -> tuple[CheckResult,
         lab=dataclasses.replace(lab, checks=dataclasses.replace(lab.checks, retries=0)),
         paths=HostPaths(Path("/nowhere")).lab(lab.name),
         runner=simulate.SimulatedNodes(lab, spoil) if spoil else simulate.SimulatedNodes(lab),
-        facts=outside_simulated.facts(lab),
+        gather=lambda own: outside_simulated.facts(lab),
         states=lambda: {node.name: DomainState.RUNNING for node in lab.nodes},
         judge_host=lambda own: [CheckResult(check=c, status=CheckStatus.PASSED, detail="") for c in own],
     )

@@ -74,7 +74,7 @@ def test_many_results_of_a_large_lab_cost_no_second(paths: LabPaths) -> None:
 def test_a_check_masks_what_it_found(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     host.up()
     give_secrets(host.lab())
-    monkeypatch.setattr(checking.Mesh, "check", lambda _self, **_rest: (result(output=f"said {PASSWORD}"),))
+    monkeypatch.setattr(checking.Mesh, "check", lambda _self, *_args, **_rest: (result(output=f"said {PASSWORD}"),))
     monkeypatch.setattr(checking, "explained", lambda _c, _l, _p, results: results)
     monkeypatch.setattr(checking, "host_mirrors", lambda _runner: None)
     (found,) = checking.check(host.context, make_lab(), host.lab())
