@@ -97,6 +97,8 @@ def _failures(report: Path) -> Iterator[str]:
         yield "  pytest ended before it wrote its report: see above"
         return
     ended = [(case, end) for case in cases for end in case if end.tag in ("failure", "error")]
+    if not ended:
+        yield "  no test failed, but pytest did: see above"
     for case, end in ended[:_TOLD_FAILURES]:
         yield f"  {case.get('file') or case.get('classname')}::{case.get('name')}"
         yield from (f"      {line}".rstrip() for line in (end.text or "").splitlines()[-_TOLD_LINES:])

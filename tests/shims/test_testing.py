@@ -42,6 +42,13 @@ def test_a_pytest_that_never_ran_leaves_no_old_failures(tmp_path: Path, capfd: p
     assert "ended before it wrote its report" in _end(capfd.readouterr().out)
 
 
+def test_a_pytest_that_found_nothing_to_run_is_told_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tests = tmp_path / "test_some.py"
+    tests.write_text("\n")
+    assert testing._run((_step(tests),), tmp_path) == 1
+    assert _end(capfd.readouterr().out) == "  no test failed, but pytest did: see above\n"
+
+
 def test_nothing_is_added_where_all_passes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tests = tmp_path / "test_some.py"
     tests.write_text("def test_well():\n    pass\n")
