@@ -51,20 +51,25 @@ size() {{
   shift
   printf 'size %s\\n%s\\n' "$1" "$out"
 }}
-mtu() {{
-  bytes=$1; shift
-  among "$alive" yes "$@"; set -- $some
-  [ $# -gt 0 ] || return 0
-  size 1 "$bytes" "$@"
+one_more() {{ # to whom `bytes` passed, one byte more; leaves the others in `some`
   answered "$out"; passed=$found
   among "$passed" yes "$@"
   if [ -n "$some" ]; then
     over $((bytes + 1)) $some
     printf 'size %s\\n%s\\n' $((bytes + 1)) "$out"
   fi
-  among "$passed" no "$@"; set -- $some
+  among "$passed" no "$@"
+}}
+mtu() {{
+  bytes=$1; shift
+  among "$alive" yes "$@"; set -- $some
   [ $# -gt 0 ] || return 0
-  size "$tries" "$bytes" "$@"
+  size 1 "$bytes" "$@"
+  one_more "$@"; set -- $some
+  [ $# -gt 0 ] || return 0
+  size "$tries" "$bytes" "$@" # a packet may be lost by chance
+  one_more "$@"; set -- $some
+  [ $# -gt 0 ] || return 0
   [ $# -le {_MOST_SOUGHT} ] || return 0
   for smaller in {" ".join(map(str, _SMALLER))}; do
     [ "$smaller" -ge "$bytes" ] || size 1 "$smaller" "$@" &

@@ -91,11 +91,15 @@ def over_function(name: str, *, slower_ms: float = 0.0) -> str:
     return f"""\
 {name}_by_ping() {{
   command -v ping >/dev/null || return 0
-  case $(ping -n -c 1 -W {wait_s} -M do -s "$1" "$2" 2>&1; echo "ended $?") in
-  *"ended 0") echo "$2 is alive" ;;
-  *"essage too l"*) echo "$2: error while sending ping: Message too long" ;;
-  *) echo "$2 is unreachable" ;;
+  said=$(ping -n -c 1 -W {wait_s} -M do -s "$1" "$2" 2>&1; echo "ended $?")
+  case $said in
+  *"ended 0") echo "$2 is alive"; return 0 ;;
+  # Kernels before 3.13 answer their own sender as a router would.
+  *"essage too l"* | *"Frag needed"*) said="Message too long" ;;
+  *sendmsg:*) ;;
+  *"1 packets transmitted"*) echo "$2 is unreachable"; return 0 ;;
   esac
+  printf '%s: error while sending ping: %.150s\\n' "$2" "$(echo $said)"
 }}
 {name}() {{
   payload=$(($1 - {_HEADERS})); shift

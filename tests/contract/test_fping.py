@@ -406,6 +406,53 @@ exec {shutil.which("fping")} "$@"
     assert (result.status, result.detail) == (CheckStatus.ERROR, "1501 bytes were not sent: No buffer space available")
 
 
+def test_a_packet_lost_by_chance_leaves_the_mtu_proved(namespaces: None, tmp_path: Path) -> None:
+    """Who passed on the second try was never sent one byte more, and had no result."""
+    fping_ = f'''#!/bin/sh
+case "$*" in
+*"-q -C 1 "*"-b 1472"*) if mkdir {tmp_path}/lost; then echo "10.77.0.12 : 0.5" >&2; exit 1; fi 2>/dev/null ;;
+esac
+exec {shutil.which("fping")} "$@"
+'''
+    found = from_namespace(LAB, write_programs(tmp_path / "bin", {"fping": fping_}), CheckKind.MTU)
+    assert (tmp_path / "lost").exists()
+    assert {each.detail for each in found.values()} == {"1500 bytes pass, 1501 do not"}
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "told"),
+    [
+        ("64 bytes from 10.0.0.1: icmp_seq=1", 0, "10.0.0.1 is alive"),
+        ("1 packets transmitted, 0 received, 100% packet loss", 1, "10.0.0.1 is unreachable"),
+        (
+            "ping: local error: Message too long, mtu=1500\n1 packets transmitted, 0 received, +1 errors",
+            1, "10.0.0.1: error while sending ping: Message too long",
+        ),
+        (
+            "From 10.0.0.9 icmp_seq=1 Frag needed and DF set (mtu = 1500)\n1 packets transmitted, 0 received", 1,
+            "10.0.0.1: error while sending ping: Message too long",
+        ),
+        (
+            "ping: sendmsg: Operation not permitted\n1 packets transmitted, 0 received", 1,
+            "10.0.0.1: error while sending ping: "
+            "ping: sendmsg: Operation not permitted 1 packets transmitted, 0 received ended 1",
+        ),
+        (
+            "ping: unrecognized option: M", 1,
+            "10.0.0.1: error while sending ping: ping: unrecognized option: M ended 1",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_ping_s_own_words_become_those_of_fping(shell: str, said: str, code: int, told: str, tmp_path: Path) -> None:
+    """Of an fping that has no -M."""
+    ping = f"#!/bin/sh\nprintf '%s\\n' '{said}' >&2\nexit {code}\n"
+    env = write_programs(tmp_path / "bin", {"fping": OLD_FPING, "ping": ping})
+    line = fping.over_function("over") + 'over 1501 10.0.0.1; printf "%s\\n" "$out"'
+    done = subprocess.run([shell, "-c", line], env=env, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == f"{told}\n"
+
+
 def test_a_wrong_way_out_is_told(namespaces: None) -> None:
     found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
     assert {each.detail for each in found.values()} == {"eth0 10.77.0.11"}

@@ -303,7 +303,7 @@ def test_exactly_the_declared_size_must_pass(said: str, status: CheckStatus, det
 
 def test_a_size_that_passed_on_the_second_try_passes() -> None:
     """A packet may be lost by chance."""
-    said = f"size 1500; 10.20.0.12 : -; {NOT_SENT}; size 1500; 10.20.0.12 : - 1 1"
+    said = f"size 1500; 10.20.0.12 : -; size 1500; 10.20.0.12 : - 1 1; {NOT_SENT}"
     assert of_mtu(said).status is CheckStatus.PASSED
 
 
