@@ -165,7 +165,7 @@ class _Site:
             for node, nic in ends:
                 yield _wrong_mtu(self._scenes.get(node.name, UNSEEN), node, nic)
         route = here.routes.get(address, "")
-        if route and f" dev {mine.device} " not in f" {route} ":
+        if route and not any(f" dev {way} " in f" {route} " for way in (mine.device, here.holder(mine))):
             yield f"{source.name} sends to {address} wrongly: {route}"
         mac, state = here.neighbours.get(address, ("", ""))
         if mac and mac.lower() != theirs.mac:
@@ -212,10 +212,11 @@ class _Site:
         device = found.devices.get(nic.device)
         if device is None:
             return f"{node.name} has no {nic.device}"
-        if device.state != "up":
-            what = "is down" if device.state == "down" else "has no carrier"
-            return f"{nic.device} {what} on {node.name}"
-        if str(nic.address) not in device.addresses:
+        holder = found.holder(nic)
+        for name in (nic.device, holder):
+            if (state := found.devices[name].state) != "up":
+                return f"{name} {'is down' if state == 'down' else 'has no carrier'} on {node.name}"
+        if str(nic.address) not in found.devices[holder].addresses:
             has = ", ".join(device.addresses) or "no address"
             return f"{nic.device} of {node.name} has {has}, not {nic.address}"
         return ""
@@ -243,9 +244,10 @@ class _Site:
         """One end of a failed check: the NIC by the node's words, then its tap."""
         found, view = self._scenes.get(node.name, UNSEEN), self._views.get(node.name)
         if found.is_seen:
-            device = found.devices.get(nic.device)
-            words = "missing" if device is None else f"{device.state}, {', '.join(device.addresses) or 'no address'}"
-            yield f"{node.name}: {nic.device} is {words}"
+            for name in dict.fromkeys((nic.device, found.holder(nic))):
+                device = found.devices.get(name)
+                has = device and (", ".join(device.addresses) or "no address")
+                yield f"{node.name}: {name} is {f'{device.state}, {has}' if device else 'missing'}"
         if view and (at := view.on(nic.network)):
             yield f"{node.name}, from the host: {evidence.nic_line(at)}"
 

@@ -7,11 +7,12 @@ either, a check says so and does not pass.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stacklab.checks import outside, ways
@@ -35,38 +36,67 @@ _LEFT = 4  # rules that a killed script may have left
 _REFUSED_AT_ONCE = 4  # a kernel refuses six packets of one sender's, then one each second (icmp_ratelimit)
 _DIAL_S = 3.0  # waited out only where nothing is refused
 
-_UNABLE = {"missing": "is not there", "down": "is down", "unplugged": "has no carrier"}
-# Collects the words of each NIC that can send, and says of any other why it can't. The kernel does not tell the
-# carrier of one that is down.
+_UNABLE = {"missing": "is not there", "down": "is down", "unplugged": "has no carrier", "bare": "lacks its address"}
+# What a host has to say that lets nothing through. One's own kernel says EHOSTUNREACH of a host that is not there.
+_REFUSALS = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES})
+_NO_ARP = ("FAILED", "INCOMPLETE")  # states of a neighbour that has not answered
+_UNSENT = "no packet could be sent by way of the host"
+# Collects the words of each NIC that can send, and says of any other why it can't; of each in turn the device that has
+# its address: itself, or what was made of it and has its MAC (br-ex, vhost0). Both must be up. The kernel does not tell
+# the carrier of one that is down.
 _ABLE = """\
-words=
-able() {
-  nic=/sys/class/net/$1; why=
-  if [ ! -e "$nic" ]; then why=missing
-  elif ! { read -r carrier <"$nic/carrier"; } 2>/dev/null; then why=down
+words= devices=
+held=$(ip -o -4 addr show) || return
+look() {
+  on=$1 why=
+  if [ ! -e "/sys/class/net/$1" ]; then why=missing
+  elif ! { read -r carrier <"/sys/class/net/$1/carrier"; } 2>/dev/null; then why=down
   elif [ "$carrier" = 0 ]; then why=unplugged
   fi
-  if [ -n "$why" ]; then printf 'nic %s %s\\n' "$1" "$why"; return; fi
-  shift
+  [ -z "$why" ]
+}
+hold() {
+  while read -r _ name _ address _; do
+    name=${name%%@*}
+    if [ "${address%%/*}" != "$2" ]; then continue; fi
+    if [ "$name" = "$1" ]; then holder=$name; return; fi
+    if read -r mac <"/sys/class/net/$name/address" && [ "$mac" = "$3" ]; then holder=$name; fi
+  done <<EOF
+$held
+EOF
+}
+able() {
+  nic=$1 holder=
+  hold "$@"
+  devices="$devices ${holder:-$nic}"
+  shift 3
+  if look "$nic" && [ -z "$holder" ]; then why=bare
+  elif [ -z "$why" ] && [ "$holder" != "$nic" ]; then
+    printf 'by %s %s\\n' "$nic" "$holder"
+    look "$holder"
+  fi
+  if [ -n "$why" ]; then printf 'nic %s %s %s\\n' "$nic" "$why" "$on"; return; fi
   words="$words $*"
 }
 """
 # Root's shell: routes for packets from one address to one other, so that nobody else's are touched; gone when it ends.
-# One `ip` for all of it, since each costs an emulated node 20 ms. What a killed one left is in the way of nothing.
+# One `ip` for all of it, since each costs an emulated node 20 ms; the last one says whether the hosts answered ARP.
+# What a killed one left is in the way of nothing. Its first arguments are the devices, NIC by NIC.
 _TRANSIT = """\
 exec 9>/run/stacklab-transit.lock && flock -w 8 9 || exit 75
 undo() {{ ip -force -batch - <<EOF
 {undo}
 EOF
 }}
-trap 'undo >/dev/null 2>&1' EXIT
+trap 'undo 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 ip -force -batch - <<EOF
 {do}
 EOF
+shift {count}
 python3 -I -S -c {dial} {limit:g} "$@"
 """
-# `_socket` itself, and no site: a fifth of the start of python3 with both.
+# What fails at once was never sent. `_socket` itself, and no site: a fifth of the start of python3 with both.
 _DIAL = """\
 import sys, _socket as s, select, time
 poll, left = select.poll(), {}
@@ -82,7 +112,7 @@ for word in sys.argv[2:]:
         poll.register(each.fileno(), select.POLLOUT)
         left[each.fileno()] = word, each
     else:
-        print("dial", word, code)
+        print("unsent", word, code)
 end = time.time() + float(sys.argv[1])
 is_over = False
 while left and not is_over:
@@ -186,12 +216,16 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     if addresses := [address for network in separate for address in _addresses(lab, network)]:
         limit = 10 + 0.03 * len(addresses) + ways.slower_s(lab)
         yield Part(tag=SEPARATE, shell=_ping_line(lab, addresses), limit_s=limit)
-    nics = [nic for c in checks if c.kind is CheckKind.NO_TRANSIT for nic in node.nics if nic.network == c.network]
-    pairs = [(nic, target) for nic in nics for target in _targets(lab, node, nic, facts)[0]]
+    own = [nic for c in checks if c.kind is CheckKind.NO_TRANSIT for nic in node.nics if nic.network == c.network]
+    pairs = [(nic, target) for nic in own for target in _targets(lab, node, nic, facts)[0]]
     if pairs:
-        words = [[nic.device, *(target.word(nic) for each, target in pairs if each is nic)] for nic in nics]
-        able = "\n".join(f"able {' '.join(each)}" for each in words if len(each) > 1)
-        root = f"sudo -n sh -c {shlex.quote(_transit_script(lab, nics, pairs))} transit $words"
+        nics = [nic for nic in own if any(each is nic for each, _ in pairs)]
+        words = [[target.word(nic) for each, target in pairs if each is nic] for nic in nics]
+        able = "\n".join(
+            f"able {nic.device} {nic.address.ip} {nic.mac.lower()} {' '.join(each)}"
+            for nic, each in zip(nics, words, strict=True)
+        )
+        root = f"sudo -n sh -c {shlex.quote(_transit_script(lab, nics, pairs))} transit $devices $words"
         shell = f'{_ABLE}{able}\n[ -z "$words" ] || {root}'
         yield Part(tag=TRANSIT, shell=shell, limit_s=20.0 + ways.slower_s(lab))
 
@@ -208,9 +242,10 @@ def _addresses(lab: Lab, network: str) -> dict[str, str]:
 
 def _transit_script(lab: Lab, nics: Sequence[NIC], pairs: Sequence[tuple[NIC, _Target]]) -> str:
     tables = {nic.device: _TABLE + number for number, nic in enumerate(nics)}
+    hosts = [lab.network(nic.network).host_address for nic in nics]
     do = [
-        f"route replace default via {lab.network(nic.network).host_address} dev {nic.device} table {tables[nic.device]}"
-        for nic in nics
+        f"route replace default via {host} dev ${{{number}}} table {table}"
+        for number, (host, table) in enumerate(zip(hosts, tables.values(), strict=True), start=1)
     ]
     do += [
         f"rule add from {nic.address.ip} to {target.address} pref {_PREFERENCE} lookup {tables[nic.device]}"
@@ -219,8 +254,11 @@ def _transit_script(lab: Lab, nics: Sequence[NIC], pairs: Sequence[tuple[NIC, _T
     do += [f"route get {target.address} from {nic.address.ip}" for nic, target in pairs]
     undo = [f"rule del pref {_PREFERENCE}"] * (len(pairs) + _LEFT)
     undo += [f"route flush table {table}" for table in tables.values()]
+    undo += [f"neigh show to {host} nud all" for host in hosts]
     limit = _DIAL_S + ways.slower_s(lab)
-    return _TRANSIT.format(do="\n".join(do), undo="\n".join(undo), dial=shlex.quote(_DIAL), limit=limit)
+    return _TRANSIT.format(
+        do="\n".join(do), undo="\n".join(undo), count=len(nics), dial=shlex.quote(_DIAL), limit=limit
+    )
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
@@ -258,47 +296,81 @@ def _judge_separate(
     return ended(CheckStatus.PASSED, f"none of {len(addresses)} answers")
 
 
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What a node heard on its ways by the host; those that packets did not go are in `lost`."""
+
+    device: str  # the NIC's, or what has its address
+    codes: Mapping[_Target, str]  # an errno, or "silent"
+    lost: tuple[_Target, ...]
+    is_mute: bool  # the host did not answer ARP
+
+
+def _trial(network: Network, nic: NIC, targets: Sequence[_Target], lines: Sequence[str]) -> _Trial:
+    words = [line.split() for line in lines]
+    device = next((each[2] for each in words if each[:2] == ["by", nic.device] and len(each) == 3), nic.device)
+    way = f"from {nic.address.ip} via {network.host_address} dev {device} "
+    routed = {line.split()[0] for line in lines if way in line}
+    state = next((each[-1] for each in words if each[:3] == [str(network.host_address), "dev", device]), "")
+    dials = dict(line.split()[1:3] for line in lines if re.fullmatch(r"dial \S+ (\d+|silent)", line, re.ASCII))
+    codes = {target: dials[target.word(nic)] for target in targets if target.word(nic) in dials}
+    if state in ("", *_NO_ARP):
+        codes = {target: "silent" if code == str(errno.EHOSTUNREACH) else code for target, code in codes.items()}
+    lost = tuple(target for target in targets if target not in codes or target.address not in routed)
+    return _Trial(device, codes, lost, state in _NO_ARP)
+
+
 def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> CheckResult:
     node, network = lab.node(check.node), lab.network(check.network)
     nic = next(each for each in node.nics if each.network == check.network)
     targets, untried = _targets(lab, node, nic, facts)
     said = answer.of(TRANSIT)
+    trial = _trial(network, nic, targets, said.lines)
 
     def ended(status: CheckStatus, detail: str, target: _Target | None = None, command: str = "") -> CheckResult:
         is_fine = status is CheckStatus.PASSED
-        command = _retry(network, nic, target) if target and not is_fine else command
+        command = _retry(network, nic, trial.device, target) if target and not is_fine else command
         return CheckResult(
             check=check, status=status, detail=detail, command=command, output="" if is_fine else said.text
         )
 
-    nothing = f"nothing is proved of {', '.join(untried)}: there is nothing that answers the host"
     if not targets:
-        return ended(CheckStatus.WARNED, nothing)
-    if why := next((word for word in _UNABLE if f"nic {nic.device} {word}" in said.lines), ""):
-        detail = f"{nic.device} {_UNABLE[why]}: no packet could be sent by way of the host"
-        return ended(CheckStatus.ERROR, detail, command=f"ip link show dev {nic.device}")
-    dials = dict(line.split()[1:3] for line in said.lines if re.fullmatch(r"dial \S+ (\d+|silent)", line, re.ASCII))
-    codes = {target: dials.get(target.word(nic), "") for target in targets}
-    way = f"from {nic.address.ip} via {network.host_address} dev {nic.device} "
-    routed = {line.split()[0] for line in said.lines if way in line}
-    lost = next((target for target in targets if not codes[target] or target.address not in routed), None)
-    if open_ := [target for target in targets if codes[target] == "0" and target is not lost]:
+        return ended(CheckStatus.WARNED, _unproved(untried))
+    pattern = rf"nic {re.escape(nic.device)} ({'|'.join(_UNABLE)}) (\S+)"
+    if unable := next(filter(None, (re.fullmatch(pattern, line) for line in said.lines)), None):
+        detail = f"{unable[2]} {_UNABLE[unable[1]]}: {_UNSENT}"
+        return ended(CheckStatus.ERROR, detail, command=f"ip addr show dev {unable[2]}")
+    if open_ := [target for target, code in trial.codes.items() if code == "0" and target not in trial.lost]:
         names = ", ".join(target.title for target in open_)
         detail = f"gets through the host ({network.host_address}) to {names}"
         return ended(CheckStatus.FAILED, detail, open_[0])
-    if lost or said.code is None:
+    if trial.lost or said.code is None:
         code = f" (exit code {said.code})" if said.code else ""
-        why = answer.missing(TRANSIT) or f"no packet could be sent by way of the host{code}"
-        return ended(CheckStatus.ERROR, why, lost)
-    refusals = [os.strerror(int(code)).lower() for code in codes.values() if code.isdigit()]
-    silent = [target for target in targets if codes[target] == "silent"]
-    if silent and network.has_host and (not refusals or len(targets) <= _REFUSED_AT_ONCE):
-        detail = f"neither an answer from {silent[0].title} nor the host's refusal: packets may get out"
-        return ended(CheckStatus.WARNED, detail, silent[0])
+        return ended(CheckStatus.ERROR, answer.missing(TRANSIT) or f"{_UNSENT}{code}", next(iter(trial.lost), None))
+    return ended(*_judge_closed(network, trial, untried))
+
+
+def _judge_closed(network: Network, trial: _Trial, untried: Sequence[str]) -> tuple[CheckStatus, str, _Target | None]:
+    """Of ways that packets did go, and of which none is open; with the one to try again."""
+    known = {"silent", *map(str, _REFUSALS)}
+    if odd := next((target for target, code in trial.codes.items() if code not in known), None):
+        error = os.strerror(int(trial.codes[odd])).lower()
+        return CheckStatus.ERROR, f"{error} on the way to {odd.title}: that is no refusal of the host's", odd
+    refusals = {os.strerror(int(code)).lower() for code in trial.codes.values() if code != "silent"}
+    silent = next((target for target, code in trial.codes.items() if code == "silent"), None)
+    if silent and network.has_host and trial.is_mute:
+        return CheckStatus.ERROR, f"the host ({network.host_address}) does not answer ARP: {_UNSENT}", silent
+    if silent and network.has_host and (not refusals or len(trial.codes) <= _REFUSED_AT_ONCE):
+        detail = f"neither an answer from {silent.title} nor the host's refusal: packets may get out"
+        return CheckStatus.WARNED, detail, silent
     if untried:
-        return ended(CheckStatus.WARNED, nothing)
-    goals, how = ", ".join(target.goal for target in targets), ", ".join(sorted({*refusals})) or "no answer"
-    return ended(CheckStatus.PASSED, f"no way to {goals}: {how}")
+        return CheckStatus.WARNED, _unproved(untried), None
+    goals = ", ".join(target.goal for target in trial.codes)
+    return CheckStatus.PASSED, f"no way to {goals}: {', '.join(sorted(refusals)) or 'no answer'}", None
+
+
+def _unproved(goals: Iterable[str]) -> str:
+    return f"nothing is proved of {', '.join(goals)}: there is nothing that answers the host"
 
 
 def witnesses(lab: Lab, check: Check, facts: Facts) -> frozenset[str]:
@@ -315,8 +387,8 @@ def witnesses(lab: Lab, check: Check, facts: Facts) -> frozenset[str]:
     return frozenset(peer.name for name in lacking for peer, _ in lab.members(name) if peer.name != check.node)
 
 
-def _retry(network: Network, nic: NIC, target: _Target) -> str:
+def _retry(network: Network, nic: NIC, device: str, target: _Target) -> str:
     """What to type on the node to try one way again."""
-    route = f"{target.address} via {network.host_address} dev {nic.device}"
+    route = f"{target.address} via {network.host_address} dev {device}"
     connect = f"ssh -v -o BatchMode=yes -o ConnectTimeout=3 -b {nic.address.ip} -p {target.port} {target.address} true"
     return f"sudo ip route add {route} && {connect}; sudo ip route del {route}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import ipaddress
 import re
 import secrets
@@ -21,7 +22,7 @@ from stacklab.tools import ssh
 _LIMIT_S = 8.0
 _MOST_ADDRESSES = 32
 _JOURNAL_LINES = 4
-_LINK = re.compile(r"\d+: (?P<name>[^:@\s]+)(@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d+)")
+_LINK = re.compile(r"\d+: (?P<name>[^:@\s]+)(@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d+)(.* link/ether (?P<mac>\S+))?")
 _ADDRESS = re.compile(r"\d+: (?P<name>\S+)\s+inet (?P<address>\d[\d./]+)")
 _NEIGHBOUR = re.compile(r"(?P<address>\d[\d.]+) dev \S+\s+(lladdr (?P<mac>\S+)\s+)?(.*\s)?(?P<state>[A-Z]+)")
 _NETEM = re.compile(r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>[\d.]+)%")
@@ -42,6 +43,7 @@ class Device:
     mtu: int = 0
     addresses: tuple[str, ...] = ()
     loss_percent: float = 0.0  # netem's
+    mac: str = ""
 
     @property
     def state(self) -> str:
@@ -73,8 +75,18 @@ class Scene:
     rules: tuple[Rule, ...] = ()
     journal: tuple[str, ...] = ()
 
+    def holder(self, nic: NIC) -> str:
+        """The device that has the NIC's address: itself, or what was made of it and has its MAC (br-ex, vhost0).
+
+        The same rule as the check `nic` has; where nobody has the address it is the NIC's own device.
+        """
+        found = [name for name, device in self.devices.items() if str(nic.address) in device.addresses]
+        made_of_it = (name for name in found if self.devices[name].mac == nic.mac.lower())
+        return nic.device if nic.device in found else next(made_of_it, nic.device)
+
     def drops(self, hook: str, protocol_: str, nic: NIC, peer: str, *, is_reply: bool = False) -> str:
         """The rule that keeps these packets (icmp echo, or tcp to 22; or what answers them) from going on; or ""."""
+        nic = dataclasses.replace(nic, device=self.holder(nic))
         fitting = (r for r in self.rules if r.hook == hook and _fits(r, protocol_, nic, peer, is_reply=is_reply))
         first = next(fitting, None)
         return first.text if first and not first.accepts else ""
@@ -145,6 +157,7 @@ def _devices(answer: Answer) -> dict[str, Device]:
             mtu=int(match["mtu"]),
             addresses=tuple(addresses.get(match["name"], ())),
             loss_percent=losses.get(match["name"], 0.0),
+            mac=(match["mac"] or "").lower(),
         )
         for match in map(_LINK.match, answer.of("explain.link").lines)
         if match

@@ -7,8 +7,10 @@ the world. Node `controller` is on both networks, `compute` on net0 alone.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,12 +21,12 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import host, isolation, outside, protocol
+from stacklab.checks import host, isolation, outside, protocol, scene
 from stacklab.checks.family import Facts, Family, Tried
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model import Lab, NetworkMode
 from stacklab.process import Command, Result, SubprocessRunner
-from tests.unit.checks.fake_lab import make_lab
+from tests.unit.checks.fake_lab import late, make_lab
 
 MARK = "stacklab-netns"
 PREFIX = f"sl{os.getpid()}"
@@ -136,9 +138,20 @@ class Segments:
         port = f"{where[:4]}{device}"
         self.do("host", f"ip link add {port} type veth peer name {device} netns {self.names[where]}")
         self.do("host", f"ip link set {port} master {bridge} up")
+        for nic in (nic for node in LAB.nodes if node.name == where for nic in node.nics if nic.device == device):
+            self.do(where, f"ip link set {device} address {nic.mac}")
         self.do(where, f"ip addr add {address} dev {device}")
         self.do(where, f"ip link set {device} up")
         self.do(where, f"sysctl -qw net.ipv4.conf.{device}.rp_filter=2")
+
+    def take(self, mac: str = "") -> None:
+        """A bridge takes the controller's second NIC, its address and its MAC, as OVN's br-ex and Contrail's vhost0."""
+        mac = mac or self.do("controller", "cat /sys/class/net/eth1/address").strip()
+        for line in (
+            "link add br-ex type bridge", f"link set br-ex address {mac}", "addr flush dev eth1",
+            "link set eth1 master br-ex", "addr add 10.77.1.11/24 dev br-ex", "link set br-ex up",
+        ):  # fmt: skip
+            self.do("controller", f"ip {line}")
 
     def serve(self, where: str, *places: str) -> None:
         argv = ["ip", "netns", "exec", self.names[where], "python3", "-c", LISTEN, *places]
@@ -222,7 +235,7 @@ NO_PACKET = "no packet could be sent by way of the host"
         ("controller", "ip link del eth1", f"eth1 is not there: {NO_PACKET}"),
         # What nobody sent has no answer: that passed for a refusal, or where the host is off the network for isolation.
         ("host", "ip link set conteth1 down", f"eth1 has no carrier: {NO_PACKET}"),
-        ("controller", "ip addr flush dev eth1", NO_PACKET),
+        ("controller", "ip addr flush dev eth1", f"eth1 lacks its address: {NO_PACKET}"),
     ],
 )
 @pytest.mark.parametrize("has_host", [True, False])
@@ -236,6 +249,97 @@ def test_a_nic_that_can_send_nothing_is_no_isolation_and_is_not_waited_for(
     assert (result.status, result.detail) == (CheckStatus.ERROR, said)
     assert "silent" not in result.output, "nobody waited for an answer"
     assert "20454" not in net.policy("controller")
+
+
+def test_a_bridge_that_took_a_nic_s_address_and_mac_is_the_way_to_the_host(net: Segments) -> None:
+    """No route could be made out of the NIC, so nothing was tried."""
+    net.take()
+    result = net.judged(isolation, "controller")["no-transit"]
+    assert (result.status, result.detail) == (CheckStatus.PASSED, "no way to net0, the outside: connection refused")
+    net.open_up()
+    result = net.judged(isolation, "controller")["no-transit"]
+    assert result.status is CheckStatus.FAILED
+    assert f"compute 10.77.0.12:22 on net0, {WORLD}:80 outside" in result.detail
+    assert result.command.startswith("sudo ip route add 10.77.0.12 via 10.77.1.1 dev br-ex && ")
+    assert "20454" not in net.policy("controller")
+
+
+@pytest.mark.parametrize(
+    ("where", "line", "mac", "said"),
+    [
+        ("host", "ip link set conteth1 down", "", "eth1 has no carrier"),
+        ("controller", "ip link set br-ex down", "", "br-ex is down"),
+        ("controller", "ip link set eth1 nomaster", "", "br-ex has no carrier"),
+        ("controller", "true", "52:54:00:77:77:77", "eth1 lacks its address"),
+    ],
+)
+def test_a_bridge_that_can_send_nothing_or_is_not_the_nic_s_is_told(
+    net: Segments, where: str, line: str, mac: str, said: str
+) -> None:
+    net.take(mac)
+    net.do(where, line)
+    result = net.judged(isolation, "controller")["no-transit"]
+    assert (result.status, result.detail) == (CheckStatus.ERROR, f"{said}: {NO_PACKET}")
+    assert "silent" not in result.output
+
+
+def test_the_bridge_that_took_a_nic_s_address_is_seen_as_its_holder(net: Segments) -> None:
+    """What `explain` reads in the words of a real `ip`."""
+    asked = tuple(part for part in scene.parts(()) if part.tag in ("explain.link", "explain.addr"))
+    nic = LAB.node("controller").nics[1]
+
+    def holder() -> str:
+        with net.start("controller", protocol.render(asked, MARK)) as process:
+            said, _ = process.communicate(timeout=60)
+        return scene.read(protocol.read(said, MARK)).holder(nic)
+
+    assert holder() == "eth1"
+    net.take()
+    assert holder() == "br-ex"
+    net.do("controller", "ip link set br-ex address 52:54:00:77:77:77")
+    assert holder() == "eth1", "nobody else's"
+
+
+def test_what_connects_by_another_way_is_not_let_through_by_the_host(net: Segments) -> None:
+    """Of two that did not go by way of the host the second, which answered, was told as open."""
+    net.open_up()
+    net.do("controller", "ip rule add pref 10 lookup main")
+    result = net.judged(isolation, "controller")["no-transit"]
+    assert re.findall(r"^dial .* (\S+)$", result.output, re.MULTILINE) == ["0", "0"]
+    assert (result.status, result.detail) == (CheckStatus.ERROR, NO_PACKET)
+
+
+def test_what_the_node_s_own_kernel_refuses_was_never_sent(net: Segments) -> None:
+    """It passed for the host's refusal: of TCP alone, so that `ip route get` knows nothing of it."""
+    net.open_up()
+    net.do("controller", "ip rule add pref 10 from 10.77.1.11 ipproto tcp prohibit")
+    result = net.judged(isolation, "controller")["no-transit"]
+    assert result.output.count(" dev eth1 table 20454 ") == 2
+    assert f"unsent 10.77.1.11,{WORLD},80 {errno.EACCES}" in result.output
+    assert (result.status, result.detail) == (CheckStatus.ERROR, NO_PACKET)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 2000])  # with it the node is waited for until its kernel gives ARP up
+def test_a_host_that_does_not_answer_arp_has_refused_nothing(net: Segments, delay_ms: int) -> None:
+    """"No route to host" came from the node's own kernel."""
+    net.do("host", "ip link set sl-trio1 down")
+    lab = late(LAB, delay_ms)
+    result = net.judged(isolation, "controller", lab=lab)["no-transit"]
+    says = f"the host (10.77.1.1) does not answer ARP: {NO_PACKET}"
+    assert (result.status, result.detail) == (CheckStatus.ERROR, says)
+    if delay_ms:
+        assert f"dial 10.77.1.11,10.77.0.12,22 {errno.EHOSTUNREACH}" in result.output
+    nat, isolated = lab.networks
+    apart = dataclasses.replace(lab, networks=(nat, dataclasses.replace(isolated, has_host=False)))
+    result = net.judged(isolation, "controller", lab=apart)["no-transit"]
+    assert (result.status, result.detail) == (CheckStatus.PASSED, "no way to net0, the outside: no answer")
+
+
+def test_a_host_that_says_host_unreachable_has_refused(net: Segments) -> None:
+    net.open_up()
+    net.do("host", "iptables -A FORWARD -i sl-trio1 -j REJECT --reject-with icmp-host-prohibited")
+    result = net.judged(isolation, "controller")["no-transit"]
+    assert (result.status, result.detail) == (CheckStatus.PASSED, "no way to net0, the outside: no route to host")
 
 
 def test_a_nic_that_is_down_is_in_no_other_one_s_way(net: Segments) -> None:

@@ -171,6 +171,21 @@ def test_check_reports_in_json_and_junit_and_finds_what_is_broken(stacklab: Stac
     stacklab.check(LAB, "--wait", "20")
 
 
+def test_a_bridge_that_took_a_nics_address_is_as_good_as_the_nic(stacklab: Stacklab, lab: Run) -> None:
+    """As OVN's br-ex and Contrail's vhost0 do."""
+    took = (
+        "ip link add br-ex type bridge; ip link set br-ex address $(cat /sys/class/net/eth1/address);"
+        "ip addr flush dev eth1; ip link set eth1 master br-ex; ip link set br-ex up;"
+        "ip addr add 10.150.0.11/24 dev br-ex"
+    )
+    stacklab.on(LAB, "compute1", f"sudo sh -c '{took}'")
+    try:
+        stacklab.check(LAB, "--wait", "20")
+    finally:
+        stacklab.on(LAB, "compute1", "sudo sh -c 'ip link del br-ex; ip addr add 10.150.0.11/24 dev eth1'")
+    stacklab.check(LAB, "--wait", "20")
+
+
 def test_a_node_with_another_host_key_is_refused_loudly(stacklab: Stacklab, lab: Run) -> None:
     stacklab.close_connections(LAB, NODES)
     known_hosts = DIRECTORY / "known_hosts"

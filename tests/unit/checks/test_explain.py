@@ -26,7 +26,8 @@ from tests.unit.checks.fake_lab import make_lab
 def well(lab: Lab, node: Node) -> Scene:
     """What a healthy node says."""
     devices = {
-        nic.device: Device(flags=("UP", "LOWER_UP"), mtu=nic.mtu, addresses=(str(nic.address),)) for nic in node.nics
+        nic.device: Device(flags=("UP", "LOWER_UP"), mtu=nic.mtu, addresses=(str(nic.address),), mac=nic.mac)
+        for nic in node.nics
     }
     others = [(peer, theirs, nic) for nic in node.nics for peer, theirs in lab.members(nic.network) if peer != node]
     return Scene(
@@ -105,6 +106,15 @@ class Site:
         devices = {**found.devices, device: dataclasses.replace(found.devices[device], **changes)}  # type: ignore[arg-type]
         self.scenes[node] = dataclasses.replace(found, devices=devices)
 
+    def take(self, node: str, mac: str = "", **changes: object) -> None:
+        """A bridge takes the second NIC's address and MAC, as a cloud does it."""
+        found = self.scenes[node].devices["eth1"]
+        self.change(node, "eth1", addresses=())
+        bridge = dataclasses.replace(found, **{"mac": mac or found.mac, **changes})  # type: ignore[arg-type]
+        devices = {**self.scenes[node].devices, "br-ex": bridge}
+        routes = {to: way.replace("dev eth1", "dev br-ex") for to, way in self.scenes[node].routes.items()}
+        self.scenes[node] = dataclasses.replace(self.scenes[node], devices=devices, routes=routes)
+
     def see(self, node: str, network: str, change: Callable[[NICView], NICView]) -> None:
         """Let the host see something else of one NIC."""
         view = self.views[node]
@@ -181,6 +191,43 @@ def test_what_a_node_says_of_its_device(site: Site, changes: dict[str, object], 
     site.change("compute1", "eth1", **changes)
     site.fail(SILENT, **PING)
     assert site.detail(**PING) == f"{SILENT}: {cause}"
+
+
+def test_a_bridge_that_took_a_nic_s_address_and_mac_is_no_cause(site: Site) -> None:
+    """It was told as certain that the NIC has no address, or that its node sends wrongly."""
+    site.take("compute1")
+    site.take("controller")
+    site.fail(SILENT, **PING)
+    site.fail("no packet could be sent", **{**PING, "kind": "nic", "node": "compute1", "target": ""})
+    found = [r for r in site.explained().values() if not r.is_passed]
+    assert [(r.cause, r.detail) for r in found if r.cause] == []
+    assert "compute1: eth1 is up, no address" in found[-1].evidence
+    assert "compute1: br-ex is up, 10.20.0.12/24" in found[-1].evidence
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"flags": ("BROADCAST",)}, "br-ex is down on compute1"),
+        ({"mac": "52:54:00:77:77:77"}, "eth1 of compute1 has no address, not 10.20.0.12/24"),
+        ({"addresses": ("10.20.0.99/24",)}, "eth1 of compute1 has no address, not 10.20.0.12/24"),
+    ],
+)
+def test_a_bridge_that_is_down_or_is_not_the_nic_s_is_one(
+    site: Site, changes: dict[str, object], cause: str
+) -> None:
+    site.take("compute1", **changes)  # type: ignore[arg-type]
+    site.fail(SILENT, **PING)
+    assert site.detail(**PING) == f"{SILENT}: {cause}"
+
+
+def test_a_rule_is_of_the_bridge_that_took_the_address_not_of_the_nic_below(site: Site) -> None:
+    site.take("compute1")
+    rules = {device: Rule(hook="input", text=f"-A INPUT -i {device} -p icmp -j DROP") for device in ("eth1", "br-ex")}
+    site.fail(SILENT, **PING)
+    for device, says in (("eth1", ""), ("br-ex", f": a firewall rule of compute1 refuses it: {rules['br-ex'].text}")):
+        site.scenes["compute1"] = dataclasses.replace(site.scenes["compute1"], rules=(rules[device],))
+        assert site.detail(**PING) == f"{SILENT}{says}"
 
 
 def test_a_device_that_is_not_there(site: Site) -> None:

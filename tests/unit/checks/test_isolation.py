@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import re
 
 import pytest
@@ -128,7 +130,8 @@ def test_where_the_host_is_apart_it_can_not_be_the_witness() -> None:
 def test_packets_go_by_the_host_between_two_addresses_only_and_the_way_is_closed_again() -> None:
     parts = shells("controller")
     shell = parts["isolation.transit"]
-    assert "route replace default via 10.20.0.1 dev eth1 table 20454" in shell
+    assert "route replace default via 10.20.0.1 dev ${1} table 20454" in shell
+    assert "\nable eth1 10.20.0.11 52:54:00:00:01:00 10.20.0.11,10.10.0.13,22 " in shell
     assert "rule add from 10.20.0.11 to 10.10.0.13 pref 20454 lookup 20454" in shell
     assert "rule add from 10.20.0.11 to 203.0.113.80 pref 20454 lookup 20454" in shell
     assert "trap " in shell
@@ -188,15 +191,78 @@ def test_packets_that_did_not_go_by_the_host_prove_nothing() -> None:
     assert controller(transit=["flock: timeout"])[TRANSIT].status is CheckStatus.ERROR
 
 
+def test_what_connected_past_the_host_is_not_open() -> None:
+    """Of those that had not gone by the host only the first was left out."""
+    lines = [line.replace("via 10.20.0.1 dev eth1", "dev eth2 src 10.20.0.11") for line in transit_lines("0")]
+    assert len(lines) == 4
+    result = controller(transit=lines)[TRANSIT]
+    assert (result.status, result.detail) == (CheckStatus.ERROR, "no packet could be sent by way of the host")
+    one = [line.replace("via 10.20.0.1 dev eth1", "dev eth2") if "10.10.0.13" in line else line
+           for line in transit_lines("0")]  # fmt: skip
+    result = controller(transit=one)[TRANSIT]
+    assert result.detail == f"gets through the host (10.20.0.1) to {OUTSIDE} outside"
+
+
+def test_what_was_made_of_the_nic_is_its_way_and_nothing_else_is() -> None:
+    lines = [line.replace("dev eth1", "dev br-ex") for line in transit_lines("111")]
+    assert controller(transit=lines)[TRANSIT].status is CheckStatus.ERROR
+    assert controller(transit=["by eth2 br-ex", *lines])[TRANSIT].status is CheckStatus.ERROR
+    assert controller(transit=["by eth1 br-ex", *lines])[TRANSIT].status is CheckStatus.PASSED
+    result = controller(transit=["nic eth1 down br-ex"])[TRANSIT]
+    assert result.detail == "br-ex is down: no packet could be sent by way of the host"
+    assert result.command == "ip addr show dev br-ex"
+
+
+def arp(state: str, device: str = "eth1") -> str:
+    return f"10.20.0.1 dev {device} {'' if state == 'FAILED' else 'lladdr 52:54:00:aa:aa:aa '}{state}"
+
+
+@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES])
+def test_what_a_host_can_say_is_a_refusal(code: int) -> None:
+    result = controller(transit=[*transit_lines(str(code)), arp("REACHABLE")])[TRANSIT]
+    detail = f"no way to net0, the outside: {os.strerror(code).lower()}"
+    assert (result.status, result.detail) == (CheckStatus.PASSED, detail)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EINVAL, errno.EADDRNOTAVAIL, errno.EHOSTDOWN])
+def test_any_other_error_is_no_refusal(code: int) -> None:
+    lines = [re.sub(r"^(dial \S+,80) \d+$", rf"\1 {code}", line) for line in transit_lines("111")]
+    result = controller(transit=[*lines, arp("REACHABLE")])[TRANSIT]
+    detail = f"{os.strerror(code).lower()} on the way to {OUTSIDE} outside: that is no refusal of the host's"
+    assert (result.status, result.detail) == (CheckStatus.ERROR, detail)
+
+
 @pytest.mark.parametrize(
-    ("word", "says"), [("down", "is down"), ("unplugged", "has no carrier"), ("missing", "is not there")]
+    ("neighbour", "status"),
+    [
+        ("FAILED", CheckStatus.ERROR),
+        ("INCOMPLETE", CheckStatus.ERROR),
+        ("", CheckStatus.WARNED),
+        ("STALE", CheckStatus.PASSED),
+    ],
+)
+def test_no_route_to_host_is_a_refusal_only_of_a_host_that_answers_arp(neighbour: str, status: CheckStatus) -> None:
+    others = [arp("REACHABLE", "eth0"), *([arp(neighbour)] if neighbour else [])]
+    assert controller(transit=[*transit_lines("113"), *others])[TRANSIT].status is status
+    silent = controller(transit=[*transit_lines("silent"), *others])[TRANSIT].status
+    assert silent is (CheckStatus.ERROR if status is CheckStatus.ERROR else CheckStatus.WARNED)
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("bare", "lacks its address"),
+        ("down", "is down"),
+        ("unplugged", "has no carrier"),
+        ("missing", "is not there"),
+    ],
 )
 def test_a_nic_that_can_send_nothing_is_told_and_proves_nothing(word: str, says: str) -> None:
-    result = controller(transit=[f"nic eth1 {word}"])[TRANSIT]
+    result = controller(transit=[f"nic eth1 {word} eth1"])[TRANSIT]
     detail = f"eth1 {says}: no packet could be sent by way of the host"
     assert (result.status, result.detail) == (CheckStatus.ERROR, detail)
-    assert result.command == "ip link show dev eth1"
-    other = controller(transit=[f"nic eth2 {word}", *transit_lines("111")])[TRANSIT]
+    assert result.command == "ip addr show dev eth1"
+    other = controller(transit=[f"nic eth2 {word} eth2", *transit_lines("111")])[TRANSIT]
     assert other.status is CheckStatus.PASSED, "that is another NIC's"
 
 
