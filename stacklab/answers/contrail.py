@@ -127,9 +127,9 @@ def _devstack(request: Request) -> Request:
 def _refs(lab: Lab, release: Release) -> Mapping[str, str]:
     """What DevStack is to clone: the release's own branches are gone, and the spec may name others."""
     devstack = paired_devstack(release)
-    variables = {each.name: each.variable for each in projects.table().projects if devstack.name in each.releases}
+    known = projects.cloned(devstack)
     found = {f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")}
-    return found | {f"{variables[name]}_BRANCH": ref for name, ref in lab.stack.refs if name in variables}
+    return found | {f"{known[name].variable}_BRANCH": ref for name, ref in lab.stack.refs if name in known}
 
 
 def _check_pair(lab: Lab, release: Release) -> None:

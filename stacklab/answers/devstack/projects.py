@@ -53,9 +53,14 @@ class Sources:
     plugins: tuple[Plugin, ...]  # in the order in which they are enabled
 
 
+def cloned(release: Release) -> Mapping[str, Project]:
+    """What a release clones, by name."""
+    return {project.name: project for project in table().projects if release.name in project.releases}
+
+
 def sources(lab: Lab, release: Release) -> Sources:
     """What localrc says about sources; raises RenderError for a project that this release does not clone."""
-    known = {project.name: project for project in table().projects if release.name in project.releases}
+    known = cloned(release)
     branches = {f"{word}_BRANCH": release.text("projects_ref") for word in release.words("projects")}
     plugins = _plugins(lab, release)
     elsewhere = {DEVSTACK, *(plugin.name for plugin in (*plugins, *driver_plugins(lab, release)))}
