@@ -54,7 +54,8 @@ def graph(_c: Any, name: str, format: str = "svg", out: str = "") -> None:
 def validate(_c: Any, rest: list[str] | None = None) -> None:
     """Tell all that is wrong with spec files: file:line:col, what, and what would be right."""
     from stacklab.views import answers as views
-    from stacklab.workflow import answers, validate
+    from stacklab.workflow import answers
+    from stacklab.workflow.lab import validate
 
     paths = [Path(each) for each in rest or ()] or [LABS / f"{name}.yaml" for name in spec.names(LABS)]
     for lab in validate.all_of(paths, load):
@@ -66,7 +67,7 @@ def validate(_c: Any, rest: list[str] | None = None) -> None:
 def plan(_c: Any, name: str) -> None:
     """Tell what `lab.up` would do, touching nothing."""
     from stacklab.views import tables
-    from stacklab.workflow import plan
+    from stacklab.workflow.lab import plan
 
     with session() as context:
         show(tables.table(("what", "", "why"), plan.plan(context, load(spec.find(name, LABS)))))
@@ -76,7 +77,7 @@ def plan(_c: Any, name: str) -> None:
 def up(_c: Any, name: str, checks: bool = True, ttl: str | None = None) -> None:
     """Bring a lab up, or what is missing of it, and check it."""
     from stacklab.views import tables
-    from stacklab.workflow import reap, up
+    from stacklab.workflow.lab import reap, up
 
     lab, ttl_s = load(spec.find(name, LABS)), reap.ttl_s(ttl)
     with session(f"lab.up {name}") as context:
@@ -88,7 +89,7 @@ def up(_c: Any, name: str, checks: bool = True, ttl: str | None = None) -> None:
 def rebuild(_c: Any, name: str, checks: bool = True) -> None:
     """Throw a lab's nodes away and make them anew, with the same addresses, keys and passwords."""
     from stacklab.views import tables
-    from stacklab.workflow import life
+    from stacklab.workflow.lab import life
 
     lab = load(spec.find(name, LABS))
     with session(f"lab.rebuild {name}") as context:
@@ -100,7 +101,7 @@ def rebuild(_c: Any, name: str, checks: bool = True) -> None:
 def status(_c: Any, rest: list[str] | None = None, json: bool = False) -> None:
     """Show what runs on this host: all labs, or one."""
     from stacklab.views import tables
-    from stacklab.workflow import life
+    from stacklab.workflow.lab import life
 
     with session() as context:
         found = life.status(context, rest[0] if rest else None)
@@ -117,7 +118,7 @@ def check(
 ) -> None:  # fmt: skip
     """Prove that a running lab is what its spec says; exit code 5: failed, 6: no answer, 7: warnings."""
     from stacklab.views import checks as views
-    from stacklab.workflow import checking
+    from stacklab.workflow.check import checking
 
     reports = views.Reports(json=json, junit=junit, html=html)
     reports.check_writable()
@@ -133,8 +134,8 @@ def check(
 @lab_task
 def fault(_c: Any, name: str, rest: list[str] | None = None, undo: bool = False) -> None:
     """Make something fail: link-down NODE NIC, unplug NODE NIC, pause NODE, power-off NODE, partition NETWORK NODES."""
-    from stacklab.workflow import faults
     from stacklab.workflow.context import running_lab
+    from stacklab.workflow.faults import faults
 
     with session(f"lab.fault {name}") as context:
         lab, paths = running_lab(context, name)
@@ -150,7 +151,7 @@ def fault(_c: Any, name: str, rest: list[str] | None = None, undo: bool = False)
 def logs(_c: Any, name: str, out: str = "") -> None:
     """Collect what this host and the nodes know, secrets masked, with an index page."""
     from stacklab.views import logs as views
-    from stacklab.workflow import logs
+    from stacklab.workflow.logs import logs
 
     with session(f"lab.logs {name}") as context:
         written = logs.collect(context, name, out, index=views.index)
@@ -160,7 +161,7 @@ def logs(_c: Any, name: str, out: str = "") -> None:
 @lab_task
 def reap(_c: Any, dry_run: bool = False) -> None:
     """Destroy the labs that are past their time (lab.up --ttl)."""
-    from stacklab.workflow import reap
+    from stacklab.workflow.lab import reap
 
     with session("lab.reap") as context:
         found = reap.reap(context, dry_run=dry_run)
@@ -171,7 +172,7 @@ def reap(_c: Any, dry_run: bool = False) -> None:
 @lab_task
 def ssh(_c: Any, name: str, node: str = "") -> None:
     """Log in on a node as `stack`."""
-    from stacklab.workflow import life
+    from stacklab.workflow.lab import life
 
     with session() as context:
         sys.exit(life.login(context, name, node))
@@ -181,7 +182,7 @@ def ssh(_c: Any, name: str, node: str = "") -> None:
 def exec_(_c: Any, name: str, rest: list[str] | None = None, node: str = "") -> None:
     """Run what follows `--` on all nodes at once: ./invoke lab.exec LAB -- uptime."""
     from stacklab.views import output
-    from stacklab.workflow import life
+    from stacklab.workflow.lab import life
 
     words = cli.command_line(f"./invoke lab.exec {name}", rest or ())
     with session() as context:
@@ -192,7 +193,7 @@ def exec_(_c: Any, name: str, rest: list[str] | None = None, node: str = "") -> 
 @lab_task
 def console(_c: Any, name: str, node: str = "", follow: bool = False, interactive: bool = False) -> None:
     """Show what a node printed on its serial console."""
-    from stacklab.workflow import life
+    from stacklab.workflow.lab import life
 
     with session() as context:
         sys.exit(life.console(context, name, node, follow=follow, interactive=interactive))
@@ -201,7 +202,7 @@ def console(_c: Any, name: str, node: str = "", follow: bool = False, interactiv
 @lab_task
 def down(_c: Any, name: str) -> None:
     """Shut a lab's nodes down; lab.up starts them again, at the same addresses."""
-    from stacklab.workflow import life
+    from stacklab.workflow.lab import life
 
     with session(f"lab.down {name}") as context:
         life.down(context, name)
@@ -210,8 +211,8 @@ def down(_c: Any, name: str) -> None:
 @lab_task
 def destroy(_c: Any, name: str) -> None:
     """Remove all that is recorded as this lab's, and nothing else."""
-    from stacklab.workflow import life
     from stacklab.workflow.context import not_up
+    from stacklab.workflow.lab import life
 
     with session(f"lab.destroy {name}") as context:
         if not (is_gone := life.destroy(context, name)) and name not in spec.names(LABS):
@@ -343,7 +344,7 @@ def answers_lint(_c: Any, rest: list[str] | None = None, release: str = "") -> N
 @lab_task
 def answers_rules(_c: Any) -> None:
     """Show every rule of answers.lint."""
-    from stacklab import lint
+    from stacklab.installers import linting as lint
     from stacklab.views import tables
 
     show(tables.table(("rule", "", "what"), [(rule.id, rule.severity, rule.title) for rule in lint.RULES]))
@@ -361,7 +362,7 @@ def answers_releases(_c: Any, rest: list[str] | None = None) -> None:
 @lab_task
 def test_all(_c: Any, live: bool = True) -> None:
     """Lint, types, every test, and a live run with real VMs (--no-live leaves that out)."""
-    from stacklab.workflow import testing
+    from stacklab.dev import testing
 
     sys.exit(testing.run(live=live))
 
@@ -369,7 +370,7 @@ def test_all(_c: Any, live: bool = True) -> None:
 @lab_task
 def test_consumers(_c: Any) -> None:
     """Feed every answer file to the program that reads it (Packstack, kolla-ansible, nova, ...), installed for that."""
-    from stacklab.workflow import testing
+    from stacklab.dev import testing
 
     sys.exit(testing.consumers())
 
@@ -377,8 +378,8 @@ def test_consumers(_c: Any) -> None:
 @lab_task
 def bench_up(_c: Any, name: str = "contrail-3node") -> None:
     """Compare lab.up with bare QEMU and with plain `vagrant up`, in one run."""
+    from stacklab.dev import bench
     from stacklab.views import tables
-    from stacklab.workflow import bench
 
     with session(f"bench.up {name}") as context:
         rows = bench.measure(context, load(spec.find(name, LABS)))
@@ -388,8 +389,8 @@ def bench_up(_c: Any, name: str = "contrail-3node") -> None:
 @lab_task
 def bench_check(_c: Any, out: str = "reports/bench-check.svg") -> None:
     """Measure what a check costs the host, for 3 to 200 simulated nodes; --out FILE is a drawing of it."""
+    from stacklab.dev import bench_check
     from stacklab.views import plot
-    from stacklab.workflow import bench_check
 
     show(plot.costs(found := list(bench_check.measure())))
     plot.write(found, Path(out))

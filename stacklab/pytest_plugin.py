@@ -287,7 +287,7 @@ class Checks:
         """Prove what is selected, and no other layer."""
         from stacklab.checks.result import Selection
         from stacklab.errors import LabError
-        from stacklab.workflow import checking
+        from stacklab.workflow.check import checking
 
         layers = frozenset(item.check.kind.layer for item in session.items if isinstance(item, LabCheck))
         try:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from stacklab.checks.family import Facts
-from stacklab.checks.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model import NIC, CustomCheck, CustomKind, Lab, Node
+from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part
 from stacklab.tools import ssh
 
 _KINDS = {

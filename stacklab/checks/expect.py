@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stacklab.checks.impairments import loss_of
+from stacklab.checks.impairments.family import loss_of
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.model import Lab
 

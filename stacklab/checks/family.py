@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from stacklab.checks.protocol import Answer, Part
 from stacklab.checks.result import Check, CheckResult
 from stacklab.model import Lab, Node
+from stacklab.nodes.protocol import Answer, Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

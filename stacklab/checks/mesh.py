@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from stacklab.checks import isolation, nodes, plan, protocol
+from stacklab.checks import plan
 from stacklab.checks.family import Facts
 from stacklab.checks.lookout import Lookout, States
-from stacklab.checks.protocol import Answer, Hearing
+from stacklab.checks.nodes import family as nodes
+from stacklab.checks.reach import isolation
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.model import CheckPolicy, Lab
+from stacklab.nodes import protocol
+from stacklab.nodes.protocol import Answer, Hearing
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Conversing, Result
 from stacklab.tools import ssh

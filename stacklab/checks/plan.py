@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stacklab.checks import cloud, custom, impairments, isolation, nodes, outside, pairs
+from stacklab.checks import custom
+from stacklab.checks.cloud import family as cloud
 from stacklab.checks.family import Facts, Family
-from stacklab.checks.protocol import Answer, Part
+from stacklab.checks.impairments import family as impairments
+from stacklab.checks.nodes import family as nodes
+from stacklab.checks.pairs import family as pairs
+from stacklab.checks.reach import isolation, outside
 from stacklab.checks.result import ALL, Check, CheckKind, CheckResult, Layer, Selection
 from stacklab.model import Lab, Node
+from stacklab.nodes.protocol import Answer, Part
 
 # Who is to judge what; a layer that comes with its cloud is one more line here.
 FAMILIES: dict[Layer, Family] = {

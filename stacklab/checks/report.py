@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol, TypedDict
 from xml.sax.saxutils import escape, quoteattr
 
-from stacklab.checks.causes import Cause, causes
+from stacklab.checks.explain.causes import Cause, causes
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
 from stacklab.model import Lab

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from stacklab.answers import Rendered, Step
+from stacklab.installers.rendering import Rendered, Step
 from stacklab.releases import Release
 from stacklab.views.tables import table
 from stacklab.workflow.answers import Difference

@@ -12,8 +12,8 @@ from stacklab.checks import report
 from stacklab.checks.result import Check, CheckResult
 from stacklab.errors import LabError
 from stacklab.views import tables
-from stacklab.workflow import checking
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check import checking
+from stacklab.workflow.check.checking import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stacklab.checks.causes import Cause
+from stacklab.checks.explain.causes import Cause
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.model import Lab
 

@@ -19,12 +19,12 @@ import jinja2
 from markupsafe import Markup
 
 from stacklab.checks import report
-from stacklab.checks.causes import Cause, causes, checks_text
+from stacklab.checks.explain.causes import Cause, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model import Lab
 from stacklab.views import failures, graph
 from stacklab.views.heat import BANDS_MS, CUT, MAYBE_CUT, Cell, Grid, band, grids, rtt_text, spread
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check.checking import Outcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks has the rest

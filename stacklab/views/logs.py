@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from urllib.parse import quote
 
-from stacklab.workflow.logs import MARK, Bundle, Item, Written
+from stacklab.workflow.logs.logs import MARK, Bundle, Item, Written
 
 _STYLE = """
 :root { color-scheme: light dark; --fg: #1c2024; --bg: #fff; --dim: #60646c; --line: #d9d9e0; --bad: #b42318;

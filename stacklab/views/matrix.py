@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from stacklab.checks import report
-from stacklab.checks.causes import Cause, causes, checks_text
+from stacklab.checks.explain.causes import Cause, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus
 from stacklab.model import Lab
 from stacklab.views import failures

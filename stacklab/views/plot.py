@@ -9,8 +9,8 @@ import pygal
 from rich.table import Table
 
 from stacklab.checks import report
+from stacklab.dev.bench_check import NETWORKS, Cost
 from stacklab.views.tables import table
-from stacklab.workflow.bench_check import NETWORKS, Cost
 
 WANTED_S, WANTED_MIB = 60.0, 300.0  # of 200 nodes
 

@@ -19,9 +19,9 @@ from stacklab.model import Lab
 from stacklab.progress import Timing
 from stacklab.tools.libvirt import DomainState
 from stacklab.views import matrix
-from stacklab.workflow import reap
-from stacklab.workflow.life import LabStatus
-from stacklab.workflow.up import Outcome
+from stacklab.workflow.lab import reap
+from stacklab.workflow.lab.life import LabStatus
+from stacklab.workflow.lab.up import Outcome
 
 _STATE_STYLE = {DomainState.RUNNING: "green", DomainState.OFF: "yellow", DomainState.ABSENT: "red"}
 _PROBE_STYLE = {ProbeStatus.OK: "green", ProbeStatus.WARNING: "yellow", ProbeStatus.FAILED: "red"}

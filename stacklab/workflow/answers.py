@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from stacklab import answers, record, releases, spec
-from stacklab.answers import Rendered, Step
-from stacklab.answers.mask import masked, without
-from stacklab.answers.write import digest, write_into
+from stacklab import record, releases, spec
 from stacklab.errors import HostError, LabError
+from stacklab.installers import rendering as answers
+from stacklab.installers.kit.mask import masked, without
+from stacklab.installers.kit.write import digest, write_into
+from stacklab.installers.rendering import Rendered, Step
 from stacklab.model import Installer, Lab
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
 from stacklab.releases import Bug, Release, operating_system
 from stacklab.spec.values import suggest
 from stacklab.tools import ssh
+from stacklab.tools.host_mirrors import host_mirrors
 from stacklab.workflow.context import Context, read_own, running_lab
-from stacklab.workflow.mirrors import host_mirrors
-from stacklab.workflow.up import place_answers, render_answers
+from stacklab.workflow.lab.up import place_answers, render_answers
 
 if TYPE_CHECKING:
     from stacklab.lint.finding import Finding
@@ -167,7 +168,7 @@ def raise_for_differences(name: str, found: Sequence[Difference]) -> None:
 
 def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Finding, ...]:
     """Every rule over labs' files as they would be rendered, and over files that are named."""
-    from stacklab import lint  # rendering must not wait for 200 rules
+    from stacklab.installers import linting as lint  # rendering must not wait for 200 rules
 
     if not words:
         raise LabError("nothing to lint is named", hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE...")

@@ -18,7 +18,7 @@ from stacklab.model import Lab
 from stacklab.paths import LABS, HostPaths, LabPaths
 from stacklab.process import Command, Conversing
 from stacklab.progress import Progress
-from stacklab.providers.vagrant_libvirt import VagrantLibvirt
+from stacklab.providers.libvirt.provider import VagrantLibvirt
 from stacklab.record import LabRecord
 from stacklab.spec import from_json, names
 from stacklab.spec.values import nearest

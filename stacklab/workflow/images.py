@@ -10,7 +10,7 @@ from stacklab.images import build as building
 from stacklab.images import catalogue, store
 from stacklab.images.catalogue import Image
 from stacklab.images.store import StoredImage
-from stacklab.workflow import base
+from stacklab.workflow import base_image as base
 from stacklab.workflow.context import Context
 
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from stacklab.answers import mask
 from stacklab.checks.result import CheckResult
 from stacklab.errors import LabError
+from stacklab.installers.kit import mask
 from stacklab.paths import LabPaths
 
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{30,}")

@@ -12,7 +12,7 @@ import pytest
 
 from stacklab.checks import report
 from stacklab.views import html
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check.checking import Outcome
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver

@@ -10,7 +10,7 @@ import pytest
 
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check.checking import Outcome
 from tests.browser.conftest import Page
 from tests.unit.views.fake_results import HOSTILE, dead, down, expecting, many, of_each_kind, off, ran
 

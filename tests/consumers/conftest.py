@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from stacklab.dev import consumers
 from stacklab.process import SubprocessRunner
-from stacklab.workflow import consumers
 
 Consumer = Callable[[str], Path]
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stacklab import answers, seed
-from stacklab.access import KeyPair, Keys
-from stacklab.answers import Step
-from stacklab.answers.write import write_tree
+from stacklab.installers import rendering as answers
+from stacklab.installers.kit.write import write_tree
+from stacklab.installers.rendering import Step
 from stacklab.model import Lab, NetworkStyle, Node
-from tests.unit.answers.kolla_labs import secrets
+from stacklab.nodes import seed
+from stacklab.nodes.access import KeyPair, Keys
+from tests.unit.installers.kolla.kolla_labs import secrets
 
 _DRIVER = Path(__file__).with_name("drivers") / "kolla_action.py"
 _STANDS_IN_FOR = ("setup", "gather_facts", "kolla_container_facts", "kolla_toolbox", "wait_for")

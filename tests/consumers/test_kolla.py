@@ -17,11 +17,12 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from stacklab import answers, spec
+from stacklab import spec
+from stacklab.installers import rendering as answers
 from stacklab.paths import PROJECT
 from tests.consumers.conftest import Consumer
 from tests.consumers.kolla_deployer import Deployer, bootstrapped, deploy_from, hosts_file
-from tests.unit.answers.kolla_labs import FOUR, PASSWORDS, load, secrets
+from tests.unit.installers.kolla.kolla_labs import FOUR, PASSWORDS, load, secrets
 
 pytestmark = pytest.mark.consumers
 

@@ -18,10 +18,10 @@ from typing import Any
 import jinja2
 import pytest
 
-from stacklab import answers
+from stacklab.installers import rendering as answers
 from stacklab.model import ConfigOption, Lab
 from tests.consumers.conftest import Consumer
-from tests.unit.answers.opensdn_labs import SECRETS, plain, shipped, text, vary
+from tests.unit.installers.opensdn.opensdn_labs import SECRETS, plain, shipped, text, vary
 
 pytestmark = pytest.mark.consumers
 

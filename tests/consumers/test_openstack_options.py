@@ -19,12 +19,14 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from stacklab import releases, spec
-from stacklab.answers import preview
+from stacklab.installers.rendering import preview
 from stacklab.model import Installer, Lab
 from stacklab.paths import PROJECT
 from tests.consumers.conftest import Consumer
 from tests.contract.rendered import options_of
-from tests.unit.answers import devstack_labs, kolla_labs, packstack_labs
+from tests.unit.installers.devstack import devstack_labs
+from tests.unit.installers.kolla import kolla_labs
+from tests.unit.installers.packstack import packstack_labs
 
 pytestmark = pytest.mark.consumers
 

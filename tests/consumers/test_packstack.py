@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from stacklab import releases, spec
-from stacklab.answers import packstack_keys
+from stacklab.installers.packstack.answers import own_keys as packstack_keys
 from stacklab.model import Installer, Lab
 from stacklab.paths import PROJECT
-from tests.unit.answers.packstack_labs import ANSWERS, keys, load, render, secrets
+from tests.unit.installers.packstack.packstack_labs import ANSWERS, keys, load, render, secrets
 
 pytestmark = pytest.mark.consumers
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stacklab.answers.quoting import Trap
+from stacklab.installers.kit.quoting import Trap
 
 # Names as in DevStack's own directory, where its bash looks for what a pattern may stand for.
 NAMES = ("HACKING.rst", "LICENSE", "data", "files", "functions", "inc", "lib", "local.conf", "openrc", "stack.sh")

@@ -20,10 +20,11 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 
-from stacklab import answers, releases, spec
-from stacklab.answers.base import has_compute, is_in_cloud
-from stacklab.answers.quoting import TRAIT, localrc_value, post_config_value
+from stacklab import releases, spec
 from stacklab.errors import RenderError
+from stacklab.installers import rendering as answers
+from stacklab.installers.contract import has_compute, is_in_cloud
+from stacklab.installers.kit.quoting import TRAIT, localrc_value, post_config_value
 from stacklab.model import Glance, Installer, Lab, Node
 from stacklab.releases import Release
 from stacklab.spec.secret_rules import is_secret

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import custom, protocol
+from stacklab.checks import custom
 from stacklab.checks.family import Facts
 from stacklab.checks.result import CheckResult, CheckStatus
 from stacklab.model import CustomCheck, CustomKind, Lab
+from stacklab.nodes import protocol
 from tests.unit.checks.fake_lab import make_lab
 
 MARK = "stacklab-contract"

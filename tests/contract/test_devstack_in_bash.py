@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.unit.answers import devstack_labs as labs
+from tests.unit.installers.devstack import devstack_labs as labs
 
 # stackrc sources localrc with neither -e nor -u; what they would find is a mistake of ours all the same.
 READ = """

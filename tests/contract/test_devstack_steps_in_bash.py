@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import answers
-from stacklab.answers import Step
-from tests.unit.answers import devstack_labs as labs
+from stacklab.installers import rendering as answers
+from stacklab.installers.rendering import Step
+from tests.unit.installers.devstack import devstack_labs as labs
 
 SHARED = "/opt/stack/data/glance"
 # What a node has beside bash; `mount` and curl leave their marks below $WORLD.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import protocol, scene
-from stacklab.checks.scene import Scene
+from stacklab.checks.explain import scene
+from stacklab.checks.explain.scene import Scene
+from stacklab.nodes import protocol
 from stacklab.process import Command
 from stacklab.tools import host_net
 from stacklab.tools.host_net import Snapshot

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import pairs, protocol
 from stacklab.checks.family import Facts
+from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model import Lab
+from stacklab.nodes import protocol
 from stacklab.tools import fping
 from tests.unit.checks.fake_lab import make_lab
 

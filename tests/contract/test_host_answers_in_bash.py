@@ -5,11 +5,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from stacklab import answers
-from stacklab.answers import host
+from stacklab.installers import rendering as answers
+from stacklab.installers.kit import host
 from stacklab.model import NO_MIRRORS, Mirrors
-from tests.unit.answers.labs import make_lab
-from tests.unit.answers.test_host import PROXY, with_stack
+from tests.unit.installers.contrail.labs import make_lab
+from tests.unit.installers.kit.test_host import PROXY, with_stack
 
 
 def test_a_proxy_is_told_to_shells_and_to_apt_and_the_lab_is_reached_directly() -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from stacklab.checks import impairments
+from stacklab.checks.impairments import family as impairments
 from stacklab.model import Impairment
 from stacklab.tools import ebtables, tc
-from tests.unit.checks.test_impairments import impaired
+from tests.unit.checks.impairments.test_family import impaired
 
 PROGRAMS = ("ip", "tc", "fping", "ebtables")
 

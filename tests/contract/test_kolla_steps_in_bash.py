@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from stacklab import answers
-from stacklab.answers import Step
+from stacklab.installers import rendering as answers
+from stacklab.installers.rendering import Step
 from stacklab.model import Lab
-from tests.unit.answers.kolla_labs import FOUR, load, secrets
+from tests.unit.installers.kolla.kolla_labs import FOUR, load, secrets
 
 
 def _with(lab: Lab, words: str) -> Step:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from stacklab.answers import render
-from stacklab.answers.contrail import DEVSTACK_LOCALRC, INSTALLER_LOCALRC
+from stacklab.installers.contrail.answers import DEVSTACK_LOCALRC, INSTALLER_LOCALRC
+from stacklab.installers.rendering import render
 from stacklab.model import Lab, Node
-from tests.unit.answers.labs import SECRETS, VARIANTS, labs
-from tests.unit.answers.labs import secrets as any_secrets
+from tests.unit.installers.contrail.labs import SECRETS, VARIANTS, labs
+from tests.unit.installers.contrail.labs import secrets as any_secrets
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 

@@ -51,7 +51,7 @@ def test_200_nodes_on_two_networks_stay_within_time_and_memory() -> None:
 
 
 def test_a_process_is_not_measured_by_the_one_that_started_it() -> None:
-    measured = "from stacklab.workflow.bench_check import peak_mib; print(peak_mib())"
+    measured = "from stacklab.dev.bench_check import peak_mib; print(peak_mib())"
     starts = f"import subprocess, sys; held = b'x' * (400 << 20); subprocess.run([sys.executable, '-c', {measured!r}])"
     argv = [sys.executable, "-c", starts]
     done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from stacklab import releases, spec
-from stacklab.answers import preview
-from stacklab.answers.quoting import TODAY, TRAIT, localrc_value, post_config_value
 from stacklab.errors import RenderError
+from stacklab.installers.kit.quoting import TODAY, TRAIT, localrc_value, post_config_value
+from stacklab.installers.rendering import preview
 from stacklab.model import Installer, Lab
 from stacklab.paths import PROJECT
 from tests.contract import meta_config

@@ -15,13 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import nodes, nodes_network, protocol
 from stacklab.checks.family import Facts
-from stacklab.checks.nodes_look import Look, parse
-from stacklab.checks.protocol import Answer
+from stacklab.checks.nodes import family as nodes
+from stacklab.checks.nodes import network as nodes_network
+from stacklab.checks.nodes.look import Look, parse
 from stacklab.checks.result import Check, CheckKind, CheckStatus
 from stacklab.model import Lab, Node
-from stacklab.workflow import clocks
+from stacklab.nodes import protocol
+from stacklab.nodes.protocol import Answer
+from stacklab.workflow.nodes import clocks
 from tests.unit.checks.fake_lab import make_lab
 
 MARK = "stacklab-contract"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import seed
 from stacklab.errors import CommandFailed
+from stacklab.nodes import seed
+from stacklab.nodes.seed import Entry
 from stacklab.paths import PROJECT
 from stacklab.process import SubprocessRunner
-from stacklab.seed import Entry
 from stacklab.tools import packer
 
 PACKER = PROJECT / "packer"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.answers.packstack_labs import DOCKER, METADATA, OPTIONS, load, render
+from tests.unit.installers.packstack.packstack_labs import DOCKER, METADATA, OPTIONS, load, render
 
 BASH = shutil.which("bash")
 SHELLCHECK = shutil.which("shellcheck")

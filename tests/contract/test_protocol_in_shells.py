@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from stacklab import spec
-from stacklab.checks import custom, outside_simulated, pairs_read, pairs_shell, plan, protocol
+from stacklab.checks import custom, plan
 from stacklab.checks.family import Facts
-from stacklab.checks.protocol import Part
+from stacklab.checks.pairs import read as pairs_read
+from stacklab.checks.pairs import shell as pairs_shell
+from stacklab.dev.simulated import outside as outside_simulated
+from stacklab.nodes import protocol
+from stacklab.nodes.protocol import Part
 from stacklab.paths import PROJECT
 from tests.contract.test_custom_probes import command, lab_with
 

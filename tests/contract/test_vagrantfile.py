@@ -17,7 +17,7 @@ from stacklab.accelerator import Accelerator
 from stacklab.model import Lab, NetworkMode
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.progress import Progress
-from stacklab.providers.vagrant_libvirt import VagrantLibvirt
+from stacklab.providers.libvirt.provider import VagrantLibvirt
 from stacklab.tools import ssh, vagrant
 
 pytestmark = pytest.mark.skipif(shutil.which("vagrant") is None, reason="vagrant is not installed")

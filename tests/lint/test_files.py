@@ -15,7 +15,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from stacklab import answers, lint, spec
+from stacklab import spec
+from stacklab.installers import linting as lint
+from stacklab.installers import rendering as answers
 from stacklab.model import Lab
 from stacklab.paths import PROJECT
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.workflow import testing
+from stacklab.dev import testing
 
 
 def _step(tests: Path, *options: str) -> testing._Step:

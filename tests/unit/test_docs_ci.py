@@ -11,7 +11,7 @@ from invoke.parser import Parser
 import tasks
 from stacklab import spec
 from stacklab.paths import PROJECT
-from stacklab.workflow import reap
+from stacklab.workflow.lab import reap
 from tests import ci_recipes
 from tests.ci_recipes import Job
 

@@ -13,9 +13,9 @@ PACKAGE = PROJECT / "stacklab"
 
 # Each imports only from those above it.
 ORDER = (
-    "errors", "model", "paths", "facts", "releases", "packstack_keys", "files", "locks", "progress", "spec", "answers",
-    "lint", "process", "tools", "secrets", "record", "access", "seed", "accelerator", "images", "providers", "checks",
-    "doctor", "workflow", "views", "cli", "pytest_plugin",
+    "errors", "model", "paths", "facts", "releases", "files", "locks", "progress", "spec", "lint", "process", "tools",
+    "secrets", "record", "nodes", "accelerator", "images", "providers", "installers", "checks", "doctor", "workflow",
+    "dev", "views", "cli", "pytest_plugin",
 )  # fmt: skip
 ONLY_FROM = {"process": {"errors"}}
 

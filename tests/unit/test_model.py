@@ -24,7 +24,7 @@ from stacklab.model import (
     Stack,
     stable_hex,
 )
-from tests.unit.answers.labs import make_lab as make_contrail
+from tests.unit.installers.contrail.labs import make_lab as make_contrail
 
 
 def _node(name: str, role: Role, *networks: str) -> Node:

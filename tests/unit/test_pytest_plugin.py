@@ -11,7 +11,7 @@ from stacklab import pytest_plugin, record, spec
 from stacklab.checks import plan
 from stacklab.checks.family import Facts
 from stacklab.checks.result import CheckStatus, Layer, Selection
-from stacklab.checks.simulate import SimulatedNodes, node_of
+from stacklab.dev.simulated.simulate import SimulatedNodes, node_of
 from stacklab.errors import ToolNotFound
 from stacklab.model import Lab
 from stacklab.paths import PROJECT, HostPaths
@@ -19,7 +19,7 @@ from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.record import LabRecord
 from stacklab.tools.libvirt import DomainState
-from stacklab.workflow import checking
+from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
 from tests.unit.checks.fake_lab import make_lab
 

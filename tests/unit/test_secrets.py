@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab import secrets
-from stacklab.answers.guard import check_secrets
 from stacklab.errors import LabError
+from stacklab.installers.kit.guard import check_secrets
 from stacklab.model import SecretSource
 
 NAMES = ("admin_password", "service_token")

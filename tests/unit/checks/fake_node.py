@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from stacklab.checks import pairs_shell as script
-from stacklab.checks import simulate
-from stacklab.checks.simulate import node_of, script_of
+from stacklab.checks.pairs import shell as script
+from stacklab.dev.simulated import simulate
+from stacklab.dev.simulated.simulate import node_of, script_of
 from stacklab.model import Lab
 from stacklab.process import Command, Result
 

@@ -10,10 +10,10 @@ import pytest
 from stacklab.checks import custom, plan
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh
-from stacklab.checks.protocol import Answer, Said
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
-from stacklab.checks.simulate import SimulatedNodes
+from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.model import CustomCheck, CustomKind, Lab
+from stacklab.nodes.protocol import Answer, Said
 from stacklab.paths import HostPaths
 from tests.unit.checks.fake_lab import make_lab
 

@@ -4,8 +4,10 @@ import dataclasses
 
 import pytest
 
-from stacklab.checks import expect, impairments, pairs, plan
+from stacklab.checks import expect, plan
 from stacklab.checks.expect import Effect, Fault, FaultKind, Outage, cut
+from stacklab.checks.impairments import family as impairments
+from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.model import Impairment, Lab
 from tests.unit.checks.fake_lab import make_lab

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import lookout, outside_simulated, plan
+from stacklab.checks import lookout, plan
 from stacklab.checks.family import Facts
 from stacklab.checks.lookout import States
 from stacklab.checks.mesh import CheckEvent, Mesh
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
-from stacklab.checks.simulate import SimulatedNodes
+from stacklab.dev.simulated import outside as outside_simulated
+from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
 from stacklab.model import CheckPolicy, Lab, NetworkMode
 from stacklab.paths import HostPaths

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab import spec
-from stacklab.checks import outside_simulated, plan, simulate
+from stacklab.checks import plan
 from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.dev.simulated import outside as outside_simulated
+from stacklab.dev.simulated import simulate
 from stacklab.model import Lab
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.tools.libvirt import DomainState

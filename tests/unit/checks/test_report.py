@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from stacklab.checks import report
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.errors import LabError
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check.checking import Outcome
 from tests.unit.views.fake_results import dead, down, failed, is_way, many, of_each_kind, ran
 
 KEYS = {

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacklab.lint import localrc, shell
+from stacklab.installers.devstack.lint import localrc
+from stacklab.lint import shell
 from stacklab.lint.scope import Scope, Source
 from tests.lint.scripts import SCRIPTS
 

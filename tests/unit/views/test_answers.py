@@ -5,13 +5,14 @@ from pathlib import PurePosixPath
 import pytest
 from rich.console import Console
 
-from stacklab import answers, releases
-from stacklab.answers import Step
+from stacklab import releases
+from stacklab.installers import rendering as answers
+from stacklab.installers.rendering import Step
 from stacklab.lint.finding import Finding, Severity
 from stacklab.model import Installer
 from stacklab.views import answers as views
 from stacklab.workflow.answers import Difference
-from tests.unit.answers.labs import SECRETS, make_lab
+from tests.unit.installers.contrail.labs import SECRETS, make_lab
 
 
 def text(*renderables: object) -> str:

@@ -5,7 +5,7 @@ import pytest
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.errors import LabError
 from stacklab.views import checks
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 
 PASSED, FAILED = CheckStatus.PASSED, CheckStatus.FAILED

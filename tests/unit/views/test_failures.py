@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from stacklab.checks.causes import causes
+from stacklab.checks.explain.causes import causes
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.views import failures
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import dead, down, many, of_each_kind, off, ran
 

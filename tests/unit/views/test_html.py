@@ -15,7 +15,7 @@ import pytest
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckResult
 from stacklab.views import html
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import HOSTILE, dead, down, expecting, failed, many, of_each_kind, off, ran
 

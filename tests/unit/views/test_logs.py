@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.views import logs
-from stacklab.workflow.logs import MARK, Bundle, Item, Written
+from stacklab.workflow.logs.logs import MARK, Bundle, Item, Written
 
 BUNDLE = Bundle(
     lab="trio",

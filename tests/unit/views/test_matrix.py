@@ -11,7 +11,7 @@ from rich.console import Console
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.views import matrix, tables
-from stacklab.workflow.checking import Outcome
+from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import dead, down, expecting, failed, is_way, many, of_each_kind, off, ran
 

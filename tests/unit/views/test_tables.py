@@ -17,8 +17,8 @@ from stacklab.process import Result
 from stacklab.progress import Timing
 from stacklab.tools.libvirt import DomainState
 from stacklab.views import output, tables
-from stacklab.workflow.life import LabStatus
-from stacklab.workflow.up import Outcome
+from stacklab.workflow.lab.life import LabStatus
+from stacklab.workflow.lab.up import Outcome
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.images.fake_images import make_image
 

@@ -19,18 +19,19 @@ from stacklab.model import NO_MIRRORS, Lab
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
-from stacklab.providers import vagrant_libvirt
+from stacklab.providers.libvirt import provider as vagrant_libvirt
 from stacklab.tools import knock
 from stacklab.tools.knock import Door, Knock
 from stacklab.tools.libvirt import DomainState
-from stacklab.workflow import checking, wait
-from stacklab.workflow import up as bringing
+from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
-from stacklab.workflow.up import Outcome
+from stacklab.workflow.lab import up as bringing
+from stacklab.workflow.lab.up import Outcome
+from stacklab.workflow.nodes import wait
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import make_machine
-from tests.unit.providers.fake_libvirt import FakeLibvirt, FakeListener
+from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, FakeListener
 
 TCG = Accelerator(name="TCG", reason="a test")
 OK = Result(exit_code=0)

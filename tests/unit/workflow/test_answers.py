@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from stacklab import answers, releases
+from stacklab import releases
 from stacklab.errors import LabError
+from stacklab.installers import rendering as answers
 from stacklab.lint.finding import Finding, Severity
 from stacklab.model import NO_MIRRORS, Driver, Installer, Lab
 from stacklab.paths import PROJECT
@@ -19,10 +20,10 @@ from stacklab.process import Command, Result
 from stacklab.releases import Bug
 from stacklab.workflow import answers as workflow
 from tests.conftest import FakeRunner
-from tests.unit.answers.kolla_labs import PASSWORDS
-from tests.unit.answers.kolla_labs import load as load_kolla
-from tests.unit.answers.labs import make_lab
 from tests.unit.checks.fake_lab import make_lab as make_plain
+from tests.unit.installers.contrail.labs import make_lab
+from tests.unit.installers.kolla.kolla_labs import PASSWORDS
+from tests.unit.installers.kolla.kolla_labs import load as load_kolla
 from tests.unit.workflow.fake_host import FakeHost
 
 LOCALRC = PurePosixPath("/opt/stack/devstack/localrc")

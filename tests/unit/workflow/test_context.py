@@ -10,13 +10,13 @@ from stacklab.errors import AlreadyRunning, CommandFailed, HostError, LabError
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
-from stacklab.providers.vagrant_libvirt import VagrantLibvirt
+from stacklab.providers.libvirt.provider import VagrantLibvirt
 from stacklab.spec import to_json
 from stacklab.tools import libvirtd, vagrant
 from stacklab.workflow.context import Context, last_resolved, read_own
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.providers.fake_libvirt import FakeLibvirt
+from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
 
 
 def make(root: Path, runner: FakeRunner | None = None, **more: object) -> Context:

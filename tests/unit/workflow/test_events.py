@@ -10,7 +10,7 @@ from stacklab.errors import HostError
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.progress import Progress
 from stacklab.workflow import events
-from tests.unit.providers.fake_libvirt import FakeListener
+from tests.unit.providers.libvirt.fake_libvirt import FakeListener
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from stacklab.errors import ImageError, LabError
-from stacklab.workflow import images, life
+from stacklab.workflow import images
+from stacklab.workflow.lab import life
 from tests.unit.workflow.fake_host import FakeHost
 
 

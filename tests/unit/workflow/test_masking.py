@@ -11,7 +11,8 @@ import pytest
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.errors import LabError
 from stacklab.paths import HostPaths, LabPaths
-from stacklab.workflow import checking, masking
+from stacklab.workflow import masking
+from stacklab.workflow.check import checking
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
 

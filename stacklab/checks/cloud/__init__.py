@@ -1,0 +1,1 @@
+"""Checks of a stack's services and of what the cloud does."""

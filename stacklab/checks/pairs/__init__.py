@@ -1,0 +1,1 @@
+"""Each node reaches each other on every network they share."""

@@ -1,0 +1,1 @@
+"""Tasks for those who work on stacklab itself: benchmarks and its own test suite."""

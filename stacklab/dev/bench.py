@@ -1,0 +1,227 @@
+"""`bench.up`: lab.up against bare QEMU and plain `vagrant up`, in one run. Never fails a test.
+
+All three boot the same image with the same memory, processors and seeds. Ready is
+when every node's sshd says its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacklab import files, record
+from stacklab.accelerator import Accelerator
+from stacklab.errors import LabError
+from stacklab.model import Lab
+from stacklab.paths import PROJECT
+from stacklab.process import Command
+from stacklab.tools import qemu_img
+from stacklab.workflow import base_image as base
+from stacklab.workflow.check import checking
+from stacklab.workflow.context import Context
+from stacklab.workflow.lab import life, up
+from stacklab.workflow.nodes.wait import banner
+
+Row = tuple[str, str, str, str]
+
+_LIMIT_S = 900.0
+_BOX = "stacklab-bench"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """What the three have in common."""
+
+    context: Context
+    lab: Lab
+    image: Path
+    accelerator: Accelerator
+    work: Path
+
+    def seed(self, node: str) -> Path:
+        """A copy of the node's seed."""
+        return self.work / f"{node}.seed.img"
+
+
+def measure(context: Context, lab: Lab) -> tuple[Row, ...]:
+    """Rows of (what, seconds, times bare QEMU, what is wanted); leaves nothing behind."""
+    if record.read(context.host.lab(lab.name)) is not None:
+        raise LabError(f"lab {lab.name} is up: the bench would end it", hint=f"./invoke lab.destroy {lab.name}")
+    context.prepare_root()
+    choice = base.choose(context, lab)
+    work = context.host.root / "bench"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(mode=0o711)
+    bench = _Bench(
+        context=context, lab=lab, image=choice.stored.path, accelerator=context.accelerator(), work=work
+    )
+    try:
+        ready, whole = _ours(bench)
+        with context.progress.stage("host", "bare QEMU"):
+            bare = _bare(bench)
+        with context.progress.stage("host", "plain vagrant up"):
+            plain = _plain(bench)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    n = len(lab.nodes)
+    return (
+        (f"{n} bare QEMU processes, until sshd answers", f"{bare:.1f}", "1.00", ""),
+        ("lab.up, until sshd answers", f"{ready:.1f}", f"{ready / bare:.2f}", "at most 1.3"),
+        ("lab.up, all checks passed", f"{whole:.1f}", f"{whole / bare:.2f}", ""),
+        (f"plain vagrant up of {n}", f"{plain:.1f}", f"{plain / bare:.2f}", ""),
+        ("lab.up / plain vagrant up", "", f"{ready / plain:.2f}", "under 0.5"),
+    )
+
+
+def _ours(bench: _Bench) -> tuple[float, float]:
+    """(until all answer, until all checks passed), cold; keeps copies of the seeds and of the key."""
+    context, lab = bench.context, bench.lab
+    paths = context.host.lab(lab.name)
+    try:
+        started = time.monotonic()
+        up.up(context, lab, checks=False)
+        ready = time.monotonic() - started
+        checking.check(context, lab, paths)
+        whole = time.monotonic() - started
+        for node in lab.nodes:
+            shutil.copyfile(paths.seed(node.name), bench.seed(node.name))
+        shutil.copyfile(paths.private_key, bench.work / "key")
+        (bench.work / "key").chmod(0o600)
+    finally:
+        life.destroy(context, lab.name)
+    return ready, whole
+
+
+def _bare(bench: _Bench) -> float:
+    processes: list[subprocess.Popen[bytes]] = []
+    ports = _free_ports(len(bench.lab.nodes))
+    started = time.monotonic()
+    try:
+        for node, port in zip(bench.lab.nodes, ports, strict=True):
+            overlay = bench.work / f"{node.name}.qcow2"
+            bench.context.runner.run(qemu_img.overlay(overlay, bench.image, node.disk))
+            features = "".join(f",+{name}" for name in bench.accelerator.cpu_features)
+            argv = (
+                "qemu-system-x86_64", "-machine", f"pc,accel={bench.accelerator.qemu_name}",
+                "-cpu", f"{bench.accelerator.cpu_model}{features}", "-smp", str(node.cpus),
+                "-m", str(node.memory.mib), "-nodefaults", "-display", "none",
+                "-serial", f"file:{bench.work}/{node.name}.log",
+                "-drive", f"file={overlay},if=virtio,format=qcow2,cache=unsafe,discard=unmap",
+                "-drive", f"file={bench.seed(node.name)},if=virtio,format=raw,snapshot=on",
+                "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-pci,netdev=n",
+                "-device", "virtio-rng-pci",
+            )  # fmt: skip
+            processes.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL))
+        for port in ports:
+            _wait_for(port, started)
+        return time.monotonic() - started
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(port: int, started: float) -> None:
+    while not banner("127.0.0.1", port)[0]:
+        if time.monotonic() - started > _LIMIT_S:
+            raise LabError(f"bare QEMU did not answer within {_LIMIT_S:.0f} s")
+        time.sleep(0.1)
+
+
+def _free_ports(count: int) -> Sequence[int]:
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _plain(bench: _Bench) -> float:
+    home, directory = bench.work / "home", bench.work / "plain"
+    environment = {
+        "VAGRANT_HOME": str(home),
+        "VAGRANT_VAGRANTFILE": "plain.Vagrantfile",
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+        "VAGRANT_CWD": str(directory),
+        "LC_ALL": "C.UTF-8",
+    }
+
+    def vagrant(*words: str) -> float:
+        command = Command(
+            argv=("vagrant", *words),
+            cwd=directory,
+            env=environment,
+            log=bench.context.host.logs / "bench.log",
+            timeout_s=_LIMIT_S,
+            what=f"bench: vagrant {words[0]}",
+        )
+        return bench.context.runner.run(command).elapsed_s
+
+    with _pool(bench) as pool:
+        directory.mkdir()
+        shutil.copyfile(PROJECT / "vagrant" / "plain.Vagrantfile", directory / "plain.Vagrantfile")
+        files.write(directory / "plain.json", json.dumps(_plain_json(bench, pool)))
+        box = _box(bench)
+        vagrant("box", "add", "--name", _BOX, str(box))
+        box.unlink()
+        try:
+            return vagrant("up", "--provider=libvirt")
+        finally:
+            vagrant("destroy", "--force")
+
+
+@contextmanager
+def _pool(bench: _Bench) -> Iterator[str]:
+    """A pool of the bench's own, with the seeds in it; the box's volume goes with its directory."""
+    name, directory = _BOX, bench.work / "pool"
+    directory.mkdir()
+    for node in bench.lab.nodes:
+        shutil.copyfile(bench.seed(node.name), directory / f"{node.name}.seed.img")
+    bench.context.libvirt.ensure_pool(name, directory)
+    try:
+        yield name
+    finally:
+        bench.context.libvirt.remove_pool(name)
+
+
+def _plain_json(bench: _Bench, pool: str) -> dict[str, object]:
+    return {
+        "box": _BOX,
+        "private_key": str(bench.work / "key"),
+        "driver": bench.accelerator.libvirt_driver,
+        "cpu_model": "" if bench.accelerator.is_kvm else bench.accelerator.cpu_model,
+        "pool": pool,
+        "nodes": [
+            {
+                "name": node.name,
+                "address": f"172.31.250.{10 + position}",
+                "cpus": node.cpus,
+                "memory_mib": node.memory.mib,
+                "seed": f"{node.name}.seed.img",
+            }
+            for position, node in enumerate(bench.lab.nodes)
+        ],
+    }
+
+
+def _box(bench: _Bench) -> Path:
+    """The image as a Vagrant box: an uncompressed tar, which Vagrant takes as well."""
+    stage = bench.work / "box"
+    stage.mkdir()
+    os.link(bench.image, stage / "box.img")
+    metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": 48}
+    files.write(stage / "metadata.json", json.dumps(metadata))
+    files.write(stage / "Vagrantfile", "")
+    box = bench.work / "bench.box"
+    argv = ("tar", "-cf", str(box), "-C", str(stage), "metadata.json", "Vagrantfile", "box.img")
+    bench.context.runner.run(Command(argv=argv, what="packing the box"))
+    return box

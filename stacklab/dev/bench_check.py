@@ -1,0 +1,137 @@
+"""`bench.check`: what a check costs the host, by the number of nodes. Never fails a test.
+
+The nodes are simulated (stacklab.dev.simulated.simulate): all that the host does is real, each
+size in a process of its own, so that its peak of memory is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
+from pathlib import Path
+
+from stacklab.checks.mesh import Mesh
+from stacklab.dev.simulated import outside as outside_simulated
+from stacklab.dev.simulated.simulate import SimulatedNodes
+from stacklab.errors import LabError
+from stacklab.model import NIC, CheckPolicy, Installer, Lab, Network, NetworkMode, Node, Role, Size, Stack
+from stacklab.paths import PROJECT, HostPaths
+from stacklab.tools.libvirt import DomainState
+
+SIZES = (3, 10, 25, 50, 100, 200)
+NETWORKS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one size took: seconds, MiB at most, and for how many checks in how many sessions."""
+
+    nodes: int
+    checks: int
+    sessions: int
+    elapsed_s: float
+    cpu_s: float
+    peak_mib: float
+
+
+def measure(sizes: Sequence[int] = SIZES) -> Iterator[Cost]:
+    """Yield each size's cost as it is known; raises LabError when a size's process fails."""
+    for nodes in sizes:
+        argv = (sys.executable, "-m", "stacklab.dev.bench_check", str(nodes))
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=PROJECT)
+        if done.returncode != 0:
+            raise LabError(f"{nodes} nodes: {done.stderr.strip()[-500:]}", hint=f"python -m {argv[2]} {nodes}")
+        yield Cost(**json.loads(done.stdout))
+
+
+def lab_of(nodes: int, networks: int = NETWORKS) -> Lab:
+    """A lab of so many nodes, each on all of so many networks."""
+    made = tuple(
+        Network(
+            name=f"net{number}",
+            cidr=IPv4Network(f"10.{100 + number}.0.0/16"),
+            mode=NetworkMode.NAT if number == 0 else NetworkMode.ISOLATED,
+            mtu=1500,
+            bridge=f"sl-bench{number}",
+        )
+        for number in range(networks)
+    )
+    return Lab(
+        name="bench",
+        description="",
+        source=Path("labs/bench.yaml"),
+        images=("debian-12",),
+        networks=made,
+        nodes=tuple(_node(number, made) for number in range(nodes)),
+        stack=Stack(installer=Installer.NONE, network="net0"),
+        checks=CheckPolicy(retries=0, interval_s=0.0, boot_timeout_s=1.0),
+    )
+
+
+def _node(number: int, networks: Sequence[Network]) -> Node:
+    nics = tuple(
+        NIC(
+            network=network.name,
+            device=f"eth{position}",
+            address=IPv4Interface(f"{network.cidr[11 + number]}/16"),
+            mac=f"52:54:00:{position:02x}:{number // 256:02x}:{number % 256:02x}",
+            mtu=1500,
+        )
+        for position, network in enumerate(networks)
+    )
+    return Node(name=f"n{number}", role=Role.NODE, cpus=1, memory=Size(512), disk=Size(49152), nics=nics)
+
+
+def cost(nodes: int) -> Cost:
+    """Check a lab of so many simulated nodes in this very process."""
+    lab = lab_of(nodes)
+    simulated, facts = SimulatedNodes(lab), outside_simulated.facts(lab)
+    mesh = Mesh(
+        lab=lab,
+        paths=HostPaths(Path("/nowhere")).lab(lab.name),
+        runner=simulated,
+        gather=lambda checks: facts,
+        states=lambda: {node.name: DomainState.RUNNING for node in lab.nodes},
+    )
+    started, cpu = time.monotonic(), time.process_time()
+    results = mesh.check()
+    elapsed, cpu = time.monotonic() - started, time.process_time() - cpu
+    bad = [result for result in results if not result.is_passed]
+    assert not bad, f"{len(bad)} checks of healthy nodes do not pass, {bad[0]} first"
+    return Cost(
+        nodes=nodes,
+        checks=len(results),
+        sessions=len(simulated.asked),
+        elapsed_s=elapsed,
+        cpu_s=cpu,
+        peak_mib=peak_mib(),
+    )
+
+
+def peak_mib() -> float:
+    """What this process has held in memory at most, in MiB.
+
+    By /proc (proc(5), VmHWM): getrusage's ru_maxrss starts with what the process that started this one held.
+    """
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if not found:
+        raise LabError("/proc/self/status tells no peak of memory (VmHWM)", hint="run this on Linux")
+    return int(found[1]) / 1024
+
+
+def _main() -> None:
+    found = cost(int(sys.argv[1]))
+    print(json.dumps({name: getattr(found, name) for name in Cost.__slots__}))
+    sys.stdout.flush()
+    os._exit(0)  # at once: taking a million objects apart is not part of it
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,1 @@
+"""Nodes that answer the check protocol without being there."""

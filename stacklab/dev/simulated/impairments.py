@@ -1,0 +1,42 @@
+"""What a healthy node says of its impairments: for `simulate`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from stacklab.checks.impairments.family import loss_of, round_trip_ms
+from stacklab.model import Lab, Node
+from stacklab.tools import tc
+
+_FPING = re.compile(r"fping -q -c (\d+) .*?((?: \d+\.\d+\.\d+\.\d+)+) &")
+_TRAIN = re.compile(r"\b(\w+),\d+\.\d+\.\d+\.\d+,\d+,([\d.]+),[\d.]+")
+
+
+def show(lab: Lab, node: Node, shell: str) -> Iterator[str]:
+    """`tc qdisc show`."""
+    for nic in node.nics:
+        if nic.impairment:
+            yield f"qdisc netem {tc.HANDLE} dev {nic.device} root refcnt 2 {tc.netem(nic.impairment, nic.mtu)[6:]}"
+
+
+def pings(lab: Lab, node: Node, shell: str) -> Iterator[str]:
+    """`fping -q -c`: as many lost, and as late, as is declared."""
+    theirs = {str(nic.address.ip): nic for each in lab.nodes for nic in each.nics}
+    for count, addresses in _FPING.findall(shell):
+        for address in addresses.split():
+            own = node.nic_on(theirs[address].network)
+            assert own is not None, address
+            ends = own.impairment, theirs[address].impairment
+            sent = int(count)
+            received = sent - round(sent * loss_of(*ends))
+            least = round_trip_ms(*ends) + 0.8
+            times = f", min/avg/max = {least:.2f}/{least + 1:.2f}/{least + 9:.2f}" if received else ""
+            yield f"{address} : xmt/rcv/%loss = {sent}/{received}/{100 * (sent - received) // sent}%{times}"
+
+
+def trains(lab: Lab, node: Node, shell: str) -> Iterator[str]:
+    """What python3 says of each train: all of it was offered, the declared rate left."""
+    rates = {nic.device: nic.impairment.rate_kbit for nic in node.nics}
+    for device, offered in _TRAIN.findall(shell):
+        yield f"{device} {float(offered):.0f} {rates[device] * 125} 1.000 0"

@@ -1,0 +1,111 @@
+"""Nodes that speak the protocol without being there: for `bench.check`, and for tests.
+
+They read the script that a node would be sent, and answer each part as a healthy node
+of that lab would; `spoil` changes what one says.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from stacklab.checks.pairs import shell as pairs_shell
+from stacklab.checks.reach import isolation, outside
+from stacklab.dev.simulated import impairments as impairments_simulated
+from stacklab.dev.simulated import nodes as nodes_simulated
+from stacklab.dev.simulated import outside as outside_simulated
+from stacklab.dev.simulated import pairs as pairs_simulated
+from stacklab.model import Lab, Node
+from stacklab.process import Command, Result
+
+Lines = Iterable[str]
+Responder = Callable[[Lab, Node, str], Lines]  # the lab, the node, the part's shell -> what it writes
+Spoil = Callable[[str, str, list[str], int], tuple[list[str], int]]  # node, tag, lines, code -> lines, code
+
+_PART = re.compile(r"^(part\d+)\(\) \{\n(.*?)\n\}\n(?=(?:part\d+|session)\(\) \{$)", re.MULTILINE | re.DOTALL)
+_CALL = re.compile(r"^tagged (\S+) (part\d+)", re.MULTILINE)
+
+
+def _clock(lab: Lab, node: Node, shell: str) -> Lines:
+    return [f"{time.time() - node.access.impairment.delay_ms / 1000:.9f}"]  # what is late is not late here
+
+
+def _hostname(lab: Lab, node: Node, shell: str) -> Lines:
+    return [node.name]
+
+
+def _custom(lab: Lab, node: Node, shell: str) -> Lines:
+    return [f"{number} ended yes 1 0 0" for number in re.findall(r"^attempt (\d+) ", shell, re.MULTILINE)]
+
+
+# By the tag, or what it begins with; who is not here writes nothing and ends with 0.
+HEALTHY: dict[str, Responder] = {
+    "custom": _custom,
+    isolation.SEPARATE: outside_simulated.separate,
+    isolation.TRANSIT: outside_simulated.transit,
+    outside.DIALS: outside_simulated.dials,
+    "impairments.ping": impairments_simulated.pings,
+    "impairments.rate": impairments_simulated.trains,
+    "impairments.tc": impairments_simulated.show,
+    "nodes.clock": _clock,
+    "nodes.hostname": _hostname,
+    "nodes.look": nodes_simulated.look,
+    "nodes.user": nodes_simulated.user,
+    pairs_shell.PINGS: pairs_simulated.pings,
+    pairs_shell.SOURCES: pairs_simulated.sources,
+    pairs_shell.NAMES: pairs_simulated.names,
+    pairs_shell.LOGINS: pairs_simulated.logins,
+}
+
+
+def node_of(command: Command) -> str:
+    """Which node a session goes to."""
+    return command.argv[command.argv.index("--") + 1]
+
+
+def script_of(command: Command) -> str:
+    """The script that a session carries."""
+    return (command.stdin or b"").decode()
+
+
+def _as_it_is(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
+    return lines, code
+
+
+def answer(lab: Lab, command: Command, spoil: Spoil = _as_it_is) -> Iterator[str]:
+    """The lines that the node would write, as they would come."""
+    text, node = script_of(command), lab.node(node_of(command))
+    found = re.search(r"^m=(\S+)$", text, re.MULTILINE)
+    assert found is not None, "a script of protocol.render"
+    m = found[1]
+    bodies = dict(_PART.findall(text))
+    yield f"{m} begin"
+    for tag, name in _CALL.findall(text):
+        responder = next((HEALTHY[key] for key in HEALTHY if tag == key or tag.startswith(f"{key}.")), None)
+        lines, code = spoil(node.name, tag, list(responder(lab, node, bodies[name])) if responder else [], 0)
+        yield from (f"{m} {tag} {line}" for line in lines)
+        yield f"{m} {tag} = {code}"
+    yield f"{m} end"
+
+
+class SimulatedNodes:
+    """A runner whose commands are sessions with simulated nodes."""
+
+    def __init__(self, lab: Lab, spoil: Spoil = _as_it_is) -> None:
+        self._lab = lab
+        self._spoil = spoil
+        self.asked: list[str] = []  # which node, session by session
+
+    def converse(
+        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+    ) -> Result:
+        """See stacklab.process.Conversing."""
+        self.asked.append(node_of(command))
+        for line in answer(self._lab, command, self._spoil):
+            heard(line, time.time())
+        return Result(exit_code=0, elapsed_s=0.8)
+
+    def run(self, command: Command) -> Result:
+        """See stacklab.process.Runner."""
+        return Result(exit_code=0)

@@ -1,0 +1,106 @@
+"""`test`: everything that CI runs, in order of cost; nothing is skipped in silence, and what failed is told last."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from stacklab.dev import consumers as venvs
+from stacklab.paths import PROJECT
+from stacklab.process import Runner, SubprocessRunner
+
+_TOLD_FAILURES = 20  # the report has the others
+_TOLD_LINES = 30  # of a failure, its last: pytest puts the reason there
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What to run: Python's arguments, and for pytest the name of its report."""
+
+    name: str
+    argv: tuple[str, ...]
+    report: str = ""
+
+
+_STEPS = (
+    _Step("lint", ("-m", "ruff", "check", ".")),
+    _Step("types", ("-m", "mypy")),
+    _Step(
+        "unit, spec, shim, contract and browser tests",
+        ("-m", "pytest", "-q", "-n", "auto", "-rs"),
+        report="unit.xml",
+    ),
+)
+_LIVE = _Step(
+    "live tests: real image, real VMs",
+    ("-m", "pytest", "-m", "live", "-v", "-rs", "tests/live"),
+    report="live.xml",
+)
+_CONSUMERS = _Step(
+    "answer files, read by those they are for",
+    ("-m", "pytest", "-m", "consumers", "-v", "-rs", "tests/consumers"),
+    report="consumers.xml",
+)
+
+
+def run(*, live: bool) -> int:
+    """Run every step, the cheapest first, and tell at the end what failed: returns 0 only if all passed."""
+    code = _run((*_STEPS, _LIVE) if live else _STEPS)
+    if not live:
+        print("not run, as you asked: live tests", flush=True)
+    return code
+
+
+def consumers(runner: Runner | None = None) -> int:
+    """Make the consumers' venvs, and have each read what is rendered for it; returns 0 only if all passed.
+
+    Raises ToolError where a venv can't be made: those tests are asked for by name, so none is passed over.
+    """
+    for name in venvs.names():
+        venvs.prepare(name, runner or SubprocessRunner(), tell=lambda text: print(f"== {text}", flush=True))
+    return _run((_CONSUMERS,))
+
+
+def _run(steps: Sequence[_Step], reports: Path = PROJECT / "reports") -> int:
+    failed = [step for step in steps if not _passes(step, reports)]
+    for step in failed:
+        print(f"== failed: {step.name}", flush=True)
+        if step.report:
+            print("\n".join(_failures(reports / step.report)), flush=True)
+    return 1 if failed else 0
+
+
+def _passes(step: _Step, reports: Path) -> bool:
+    print(f"== {step.name}", flush=True)
+    argv = (sys.executable, *step.argv)
+    if step.report:
+        report = reports / step.report
+        report.unlink(missing_ok=True)  # of an earlier run: pytest may fail before it writes its own
+        argv += (f"--junit-xml={report}", "-o", "junit_family=xunit1")  # xunit1 tells a test's file
+    started = time.monotonic()
+    code = subprocess.run(argv, cwd=PROJECT, check=False).returncode
+    ended = "passed" if code == 0 else f"failed ({code})"
+    print(f"== {step.name}: {ended} in {time.monotonic() - started:.0f} s", flush=True)
+    return code == 0
+
+
+def _failures(report: Path) -> Iterator[str]:
+    """Tell which tests failed, and how each of them ended, by the report that pytest left."""
+    try:
+        cases = ElementTree.parse(report).iter("testcase")
+    except (OSError, ElementTree.ParseError):
+        yield "  pytest ended before it wrote its report: see above"
+        return
+    ended = [(case, end) for case in cases for end in case if end.tag in ("failure", "error")]
+    if not ended:
+        yield "  no test failed, but pytest did: see above"
+    for case, end in ended[:_TOLD_FAILURES]:
+        yield f"  {case.get('file') or case.get('classname')}::{case.get('name')}"
+        yield from (f"      {line}".rstrip() for line in (end.text or "").splitlines()[-_TOLD_LINES:])
+    if more := ended[_TOLD_FAILURES:]:
+        yield f"  and {len(more)} more: {report}"

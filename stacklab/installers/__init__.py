@@ -1,0 +1,1 @@
+"""One folder per installer: its answer files, its steps, its lint."""

@@ -1,0 +1,1 @@
+"""contrail-installer and its DevStack."""

@@ -1,0 +1,84 @@
+"""The answer files of every node: localrc or local.conf, and what glance reads about its file system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import CLONES, Rendered, Request, bugs_on, release_of
+from stacklab.installers.devstack.answers import images, options
+from stacklab.installers.devstack.answers.projects import sources
+from stacklab.installers.devstack.answers.seat import Seat, ranges, seat
+from stacklab.installers.kit import quoting
+from stacklab.installers.kit.host import proxy_variables
+from stacklab.model import Driver, Lab, Node
+
+TREE = CLONES / "devstack"
+LOCALRC, LOCAL_CONF = TREE / "localrc", TREE / "local.conf"
+LOGS = CLONES / "logs"
+
+_SECRETS = ("admin_password", "database_password", "rabbit_password", "service_password")
+
+
+def secret_names(lab: Lab) -> tuple[str, ...]:
+    """Name the secrets of a lab: the same ones on all nodes, as stack.sh asks for them."""
+    token = () if "SERVICE_TOKEN" in release_of(lab).inert else ("service_token",)
+    return (*_SECRETS, *token)
+
+
+def render(request: Request) -> Rendered:
+    """Render the files of every controller and compute; a node of no such role gets none."""
+    _check_volume_types(request)
+    seats = {node.name: seat(request.lab, request.release, node) for node in request.lab.nodes}
+    return {
+        node.name: _files(request, node, place) if (place := seats[node.name]) else {} for node in request.lab.nodes
+    }
+
+
+def reads_localrc(lab: Lab) -> bool:
+    """Whether a localrc stands beside local.conf, and wins: nova-docker's script of old appends to that."""
+    release = release_of(lab)
+    is_old_docker = lab.stack.driver is Driver.DOCKER and release.text("docker_style") == "prepare"
+    return is_old_docker or release.file == "localrc"
+
+
+def _check_volume_types(request: Request) -> None:
+    types = request.lab.stack.volume_types
+    if request.release.text("volume_backends") == "CINDER_MULTI_LVM_BACKEND" and len(types) > 2:
+        raise RenderError(
+            f"stack.volume_types: DevStack {request.release.name} has two back ends, these are {len(types)}",
+            hint="name two at most, or take a release since juno",
+        )
+
+
+def _files(request: Request, node: Node, place: Seat) -> Mapping[PurePosixPath, str]:
+    found: dict[PurePosixPath, str] = {}
+    context = _context(request, node, place)
+    if reads_localrc(request.lab):
+        found[LOCALRC] = request.render("devstack/localrc.j2", node, **context)
+        if context["sections"]:
+            found[LOCAL_CONF] = request.render("devstack/post-config.conf.j2", node, **context)
+    else:
+        found[LOCAL_CONF] = request.render("devstack/local.conf.j2", node, **context)
+    return {**found, **images.metadata_file(request.lab, node)}
+
+
+def _context(request: Request, node: Node, place: Seat) -> dict[str, object]:
+    lab, release = request.lab, request.release
+    mode = lab.stack.network_mode
+    return {
+        "seat": place,
+        "mode": str(mode),
+        "is_nova_network": mode is not None and mode.is_nova_network,
+        "driver": str(lab.stack.driver),
+        "mode_lines": release.words(f"lines_{mode}"),
+        "ranges": ranges(lab, release),
+        "sources": sources(lab, release),
+        "proxy": proxy_variables(lab),
+        "sections": options.sections(request, node, place),
+        "traps": release.words(quoting.TRAIT),
+        "bugs": [bug for bug in bugs_on(lab, release, node) if bug.localrc],
+        "lines": lab.stack.lines_for(node.role),
+        "logs": LOGS,
+    }

@@ -1,0 +1,143 @@
+"""What a node is to DevStack, and where: addresses, NICs, services, ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import address, api_address, free_of_nodes, has_compute, is_in_cloud, nic_on
+from stacklab.model import Driver, Lab, NetworkingMode, Node, Role
+from stacklab.releases import Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """All about one node that the templates know beside `lab` and `node`."""
+
+    is_controller: bool
+    has_compute: bool  # instances run here
+    host_ip: IPv4Address
+    service_host: IPv4Address  # where the APIs are
+    controller_ip: IPv4Address  # where the database and the messages are
+    data_ip: IPv4Address
+    data_device: str
+    public_device: str  # the NIC that is given to the cloud; "" for none
+    services: tuple[str, ...]  # all of ENABLED_SERVICES, on a compute
+    enabled: tuple[str, ...]  # beside the release's own list, on a controller
+    disabled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranges:
+    """The cloud's own addresses: what is None or empty stays DevStack's default."""
+
+    fixed: IPv4Network | None = None
+    floating: IPv4Network | None = None  # FLOATING_RANGE
+    pool: str = ""  # the part of it that the cloud may give away, as neutron's client takes it
+    gateway: IPv4Address | None = None  # out of `floating`
+
+
+def seat(lab: Lab, release: Release, node: Node) -> Seat | None:
+    """The place of a node; None for a bystander. Raises RenderError for a lab that DevStack can't be."""
+    _check(lab)
+    if not is_in_cloud(lab, node):
+        return None
+    is_controller = node.name == lab.controller.name
+    data = nic_on(lab, node, lab.stack.data_network or lab.stack.network)
+    return Seat(
+        is_controller=is_controller,
+        has_compute=has_compute(lab, node),
+        host_ip=address(lab, node),
+        service_host=api_address(lab),
+        controller_ip=address(lab, lab.controller),
+        data_ip=data.address.ip,
+        data_device=data.device,
+        public_device=_public_device(lab, node),
+        **(_on_controller(lab, release, node) if is_controller else _on_compute(lab, release)),
+    )
+
+
+def ranges(lab: Lab, release: Release) -> Ranges:
+    """The ranges of tenants and of floating addresses; raises RenderError for one that can't be given away."""
+    stack = lab.stack
+    if not stack.external_network:
+        gateway = stack.floating_range[1] if stack.floating_range and not _is_nova_network(lab) else None
+        return Ranges(fixed=stack.fixed_range, floating=stack.floating_range, gateway=gateway)
+    outside = lab.network(stack.external_network)
+    wanted = stack.floating_range
+    given = free_of_nodes(lab, wanted, outside.name) if wanted else _upper_half(lab, outside.cidr)
+    if _is_nova_network(lab):
+        return Ranges(fixed=stack.fixed_range, floating=given)
+    # Where stack.sh doesn't take the NIC over, the controller itself is the way out.
+    own = nic_on(lab, lab.controller, outside.name).address.ip
+    return Ranges(
+        fixed=stack.fixed_range, floating=outside.cidr, pool=f"start={given[1]},end={given[-2]}",
+        gateway=outside.host_address if release.text("public_interface") else own,
+    )  # fmt: skip
+
+
+def _is_nova_network(lab: Lab) -> bool:
+    return lab.stack.network_mode is not None and lab.stack.network_mode.is_nova_network
+
+
+def _upper_half(lab: Lab, cidr: IPv4Network) -> IPv4Network:
+    half = list(cidr.subnets(1))[1]
+    for node in lab.nodes:
+        for nic in node.nics:
+            if nic.address.ip in half:
+                raise RenderError(
+                    f"no range is left for floating addresses: {node.name} has {nic.address.ip}",
+                    hint=f"write stack.floating_range: a part of {cidr} that has none of the nodes' addresses",
+                )
+    return half
+
+
+def _check(lab: Lab) -> None:
+    controllers = [node.name for node in lab.nodes if node.role is Role.CONTROLLER]
+    if len(controllers) > 1:
+        raise RenderError(f"DevStack knows one controller, the lab has {', '.join(controllers)}")
+    stack = lab.stack
+    if stack.driver is Driver.ZUN and api_address(lab) != address(lab, lab.controller):
+        raise RenderError(
+            f"stack.api_network: zun takes a node for the controller when its HOST_IP is SERVICE_HOST; "
+            f"they are {address(lab, lab.controller)} and {api_address(lab)}",
+            hint="remove stack.api_network",
+        )
+    if stack.external_network and stack.network_mode is NetworkingMode.LINUXBRIDGE:
+        raise RenderError(
+            "stack.external_network: DevStack gives a NIC to Open vSwitch's bridges alone",
+            hint="remove it, or write network_mode: ovs",
+        )
+
+
+def _public_device(lab: Lab, node: Node) -> str:
+    """The NIC for floating addresses: the controller's, and with nova-network every compute's, its own gateway."""
+    name = lab.stack.external_network
+    if not name or not (node.name == lab.controller.name or _is_nova_network(lab)):
+        return ""
+    nic = node.nic_on(name)
+    if nic is None:
+        raise RenderError(
+            f"node {node.name} has no NIC on {name}: with nova-network every compute has its own floating addresses",
+            hint=f"add `- network: {name}` to nodes.{node.name}.nics",
+        )
+    return nic.device
+
+
+def _on_controller(lab: Lab, release: Release, node: Node) -> dict[str, tuple[str, ...]]:
+    mode = lab.stack.network_mode
+    off = release.services.get(f"controller {mode} off", ())
+    if not has_compute(lab, node):
+        off += release.services.get("controller off", ())
+    return {"services": (), "enabled": release.services.get(f"controller {mode}", ()), "disabled": off}
+
+
+def _on_compute(lab: Lab, release: Release) -> dict[str, tuple[str, ...]]:
+    mode = lab.stack.network_mode
+    if f"compute {mode}" not in release.services:
+        raise RenderError(
+            f"DevStack {release.name} has no network_mode {mode}",
+            hint=f"network_mode: {' or '.join(release.network_modes)}",
+        )
+    return {"services": release.services[f"compute {mode}"], "enabled": (), "disabled": ()}

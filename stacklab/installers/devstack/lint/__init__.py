@@ -1,0 +1,1 @@
+"""What DevStack makes of a localrc or a local.conf."""

@@ -1,0 +1,29 @@
+"""Rules for DevStack's localrc, as stackrc and stack.sh take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab.installers.devstack.lint import addresses as devstack_addresses
+from stacklab.installers.devstack.lint import localrc, shell_rules
+from stacklab.installers.devstack.lint import names as devstack_names
+from stacklab.installers.devstack.lint import secrets as devstack_secrets
+from stacklab.installers.devstack.lint import services as devstack_services
+from stacklab.installers.devstack.lint import sources as devstack_sources
+from stacklab.lint.finding import Finding
+from stacklab.lint.scope import Scope, Source
+
+RULES = (
+    *shell_rules.RULES, *devstack_secrets.RULES, *devstack_services.RULES, *devstack_addresses.RULES,
+    *devstack_sources.RULES, *devstack_names.RULES,
+)  # fmt: skip
+
+
+def lint(source: Source, scope: Scope) -> Iterator[Finding]:
+    """Every finding in a localrc."""
+    rc = localrc.load(source, scope)
+    yield from shell_rules.check(rc)
+    if any(line.endswith("\r") for line in source.lines):
+        return
+    for module in (devstack_secrets, devstack_services, devstack_addresses, devstack_sources, devstack_names):
+        yield from module.check(rc)

@@ -1,0 +1,1 @@
+"""What installers share: the template environment, quoting, masking, writing."""

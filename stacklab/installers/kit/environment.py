@@ -1,0 +1,61 @@
+"""The one Jinja2 environment that all answer files are rendered with."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+
+from stacklab.errors import RenderError
+from stacklab.installers.kit import quoting
+
+
+def environment(templates: Path) -> jinja2.Environment:
+    """Make the environment whose template names are relative to `templates`."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # shell variables, not HTML; answers/guard.py guards their characters
+    )
+    made.filters["sh"] = shell_word
+    made.filters["yaml"] = yaml_text
+    made.filters["localrc"] = quoting.localrc_value
+    made.filters["post_config"] = quoting.post_config_value
+    made.filters["option_line"] = quoting.option_line
+    return made
+
+
+def shell_word(value: object) -> str:
+    """A value as bash reads it back: quoted where it must be."""
+    return shlex.quote(str(value))
+
+
+def yaml_text(value: object) -> str:
+    """A value as YAML reads it back, as text: "2025.2" and "yes" stay what they are."""
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def render_template(env: jinja2.Environment, name: str, context: Mapping[str, object]) -> str:
+    """Render one template; raises RenderError naming the template and its line."""
+    try:
+        return env.get_template(name).render(context)
+    except jinja2.TemplateNotFound as error:
+        raise RenderError(f"{error.name}: no such template", hint="git status localrc/") from error
+    except jinja2.TemplateSyntaxError as error:
+        raise RenderError(f"{error.name or name}:{error.lineno}: {error.message}") from error
+    except jinja2.UndefinedError as error:
+        raise RenderError(f"{_place(error, env, name)}: {error.message}") from error
+
+
+def _place(error: BaseException, env: jinja2.Environment, name: str) -> str:
+    """The deepest `template:line` of a traceback: Jinja2 gives its frames the template's file name."""
+    files = {env.get_template(known).filename: known for known in env.list_templates()}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    return f"{files[frames[-1].filename]}:{frames[-1].lineno}" if frames else name

@@ -1,0 +1,134 @@
+"""Files that any installer profits from: where a node fetches packages, and its way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from stacklab import releases
+from stacklab.installers.contract import Step, bugs_on, is_in_cloud, release_of, shown
+from stacklab.model import Installer, Lab, Mirrors, Node, Proxy
+from stacklab.releases import Release, When
+
+AUTHORITIES = PurePosixPath("/usr/local/share/ca-certificates")
+GIT_CONFIG = PurePosixPath("/etc/gitconfig")
+PIP_CONF = PurePosixPath("/etc/pip.conf")
+APT_PROXY = PurePosixPath("/etc/apt/apt.conf.d/90stacklab-proxy")
+PROXY_ENVIRONMENT = PurePosixPath("/etc/profile.d/stacklab-proxy.sh")
+
+
+def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str]]:
+    """Render them for every node; what the lab's stack says goes before the host's own settings."""
+    found: dict[PurePosixPath, str] = {}
+    pip = lab.stack.mirrors.pip or mirrors.pip
+    if pip or mirrors.authorities:
+        found[PIP_CONF] = _pip(lab, pip, trusts=bool(mirrors.authorities))
+    for name, text in mirrors.authorities:
+        found[AUTHORITIES / f"stacklab-{name}.crt"] = text
+    if mirrors.git:
+        found[GIT_CONFIG] = _git(lab, mirrors.git)
+    if lab.stack.proxy != Proxy():
+        found[PROXY_ENVIRONMENT] = "".join(
+            f"export {name}={value}\n" for name, value in proxy_variables(lab).items()
+        )  # fmt: skip
+        if lab.stack.proxy.http:
+            found[APT_PROXY] = f'Acquire::http::Proxy "{lab.stack.proxy.http}";\n'
+    return {node.name: dict(found) for node in lab.nodes}
+
+
+def steps(lab: Lab, mirrors: Mirrors) -> tuple[Step, ...]:
+    """What is done on every node before its installer runs: authorities, APT's mirror, known bugs' work-arounds."""
+    found: list[Step] = []
+    for node in lab.nodes:
+        if not is_in_cloud(lab, node):
+            continue
+        if mirrors.authorities:
+            found.append(_trust(node))
+        if mirror := lab.stack.mirrors.apt:
+            found.append(_apt_mirror(node, mirror))
+        for release in _releases_in(lab):
+            found += workarounds(lab, release, node, When.BEFORE)
+    return tuple(found)
+
+
+def paired_devstack(release: Release) -> Release:
+    """The DevStack that an installer runs beside itself, whose bugs are the lab's, too."""
+    return releases.find(Installer.DEVSTACK, release.pairs[0])
+
+
+def workarounds(
+    lab: Lab, release: Release, node: Node, when: When, *, tree: PurePosixPath | None = None
+) -> Iterator[Step]:
+    """The commands of a release's bugs for that moment; those for after the clone are run within it, as stack."""
+    within = f"cd {tree} && " if when is When.AFTER_CLONE else ""
+    for bug in bugs_on(lab, release, node):
+        for command in bug.commands if bug.when is when else ():
+            yield Step(
+                node=node.name,
+                user="stack" if within else "root",
+                title=f"work around {bug.id}: {bug.symptom}",
+                command=f"{within}{command}",
+                done=f"{within}{bug.done}" if bug.done else "",
+            )
+
+
+def _releases_in(lab: Lab) -> tuple[Release, ...]:
+    release = release_of(lab)
+    return (release, paired_devstack(release)) if release.pairs else (release,)
+
+
+def _trust(node: Node) -> Step:
+    anchors = "/etc/pki/ca-trust/source/anchors"
+    return Step(
+        node=node.name,
+        user="root",
+        title="trust the authorities that the host trusts",
+        command=f"if command -v update-ca-certificates; then update-ca-certificates; "
+        f"else cp {AUTHORITIES}/stacklab-*.crt {anchors}/ && update-ca-trust; fi",
+        done=f"ls /etc/ssl/certs/stacklab-*.pem || ls {anchors}/stacklab-*.crt",
+    )
+
+
+def _apt_mirror(node: Node, mirror: str) -> Step:
+    """Debian's and Ubuntu's sources, in either format, whatever they name now; debian-security stays."""
+    mirror = mirror.rstrip("/")
+    lists = "$(find /etc/apt -name '*.list' -o -name '*.sources')"
+    pattern = f"s#https?://[^ ]*/(debian|ubuntu)/?( |$)#{mirror}\\2#"
+    return Step(
+        node=node.name,
+        user="root",
+        title="packages from your mirror",
+        command=f"sed -i -E '{pattern}' {lists} && apt-get update",
+        done=f"grep -qs {mirror} {lists}",
+    )
+
+
+def proxy_variables(lab: Lab) -> Mapping[str, str]:
+    """http_proxy and its kin, for shells; the lab's own addresses are always reached directly."""
+    proxy = lab.stack.proxy
+    if proxy == Proxy():
+        return {}
+    own = [str(nic.address.ip) for node in lab.nodes for nic in node.nics]
+    direct = dict.fromkeys(("localhost", "127.0.0.1", *own, *(node.name for node in lab.nodes), *proxy.no_proxy))
+    found = {"http_proxy": proxy.http, "https_proxy": proxy.https or proxy.http, "no_proxy": ",".join(direct)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _pip(lab: Lab, index: str, *, trusts: bool) -> str:
+    header = f"# Rendered from {shown(lab.source)}: where this host, or the spec, has Python packages from."
+    lines = [header, "[global]"]
+    if index:
+        lines.append(f"index-url = {index}")
+    if index.startswith("http://"):
+        lines.append(f"trusted-host = {urlsplit(index).hostname or ''}")
+    if trusts:  # pip has a list of its own
+        is_debian = lab.images[0].startswith(("debian", "ubuntu"))
+        whole = "/etc/ssl/certs/ca-certificates.crt" if is_debian else "/etc/pki/tls/certs/ca-bundle.crt"
+        lines.append(f"cert = {whole}")
+    return "\n".join([*lines, ""])
+
+
+def _git(lab: Lab, urls: Sequence[tuple[str, str]]) -> str:
+    header = f"# Rendered from {shown(lab.source)}: where this host's git fetches from, too.\n"
+    return header + "".join(f'[url "{mirror}"]\n\tinsteadOf = {replaced}\n' for mirror, replaced in urls)

@@ -1,0 +1,1 @@
+"""kolla-ansible."""

@@ -1,0 +1,1 @@
+"""Renders kolla-ansible's files, and the steps that use them."""

@@ -1,0 +1,211 @@
+"""A lab as kolla-ansible sees it: hosts, their interfaces, the address of the APIs, and source to be mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import (
+    address,
+    api_address,
+    free_of_nodes,
+    free_part,
+    git_base,
+    has_compute,
+    is_in_cloud,
+    nic_on,
+    taken,
+)
+from stacklab.model import Lab, NetworkingMode, Node, Role
+from stacklab.releases import Release, operating_system
+from stacklab.spec.values import suggest
+
+EXTERNAL_DEVICE = "external0"  # a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it
+
+_PLUGIN_AGENTS = {NetworkingMode.OVS: "openvswitch", NetworkingMode.OVN: "ovn"}
+_TOP_FREE = 32  # of a /24 or wider: the spec gives these to nobody, they are for floating addresses
+_YES = ("yes", "true")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A line of the inventory."""
+
+    name: str
+    address: IPv4Address
+    interfaces: tuple[tuple[str, str], ...]  # kolla-ansible's variable, and the device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A service whose source is mounted into its containers."""
+
+    project: str  # its repository
+    variable: str  # how kolla-ansible's variables begin
+    ref: str  # "": the release's branch
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it is no branch or tag: Ansible's git can't check such a one out."""
+        return self.ref.startswith("refs/")
+
+    @property
+    def version(self) -> str:
+        """What kolla-ansible itself is to check out; "" leaves that to its default."""
+        return "" if self.is_change else self.ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """All that the templates know beside `lab`, `stack` and `release`."""
+
+    controllers: tuple[Host, ...]
+    computes: tuple[Host, ...]
+    distribution: str  # of the containers
+    vip: IPv4Address
+    has_haproxy: bool
+    plugin_agent: str
+    git: str
+    sources: tuple[Source, ...]
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Every host once, controllers first."""
+        return tuple(dict.fromkeys((*self.controllers, *self.computes)))
+
+
+def cloud_of(lab: Lab, release: Release) -> Cloud:
+    """See a lab with kolla-ansible's eyes; raises RenderError for what it could not install."""
+    controllers = controllers_of(lab)
+    floating(lab)
+    haproxy = _has_haproxy(lab, controllers)
+    return Cloud(
+        controllers=tuple(_host(lab, node) for node in controllers),
+        computes=tuple(_host(lab, node) for node in lab.nodes if has_compute(lab, node)),
+        distribution=_distribution(lab, release),
+        vip=_free_address(lab) if haproxy else api_address(lab),
+        has_haproxy=haproxy,
+        plugin_agent=_PLUGIN_AGENTS[lab.stack.network_mode or NetworkingMode(release.network_modes[0])],
+        git=f"{git_base(lab)}/openstack",
+        sources=sources(lab, release),
+    )
+
+
+def controllers_of(lab: Lab) -> tuple[Node, ...]:
+    """The nodes with a control plane; the first one is the deployer."""
+    return tuple(node for node in lab.nodes if node.role is Role.CONTROLLER) or (lab.controller,)
+
+
+def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
+    """The nodes that kolla-ansible installs something on."""
+    return tuple(node for node in lab.nodes if is_in_cloud(lab, node))
+
+
+def sources(lab: Lab, release: Release) -> tuple[Source, ...]:
+    """The services in dev mode: those that the spec names, and those that it gives a ref, which needs the source."""
+    refs = dict(lab.stack.refs)
+    known = release.words("dev_mode")
+    found = []
+    for project in dict.fromkeys((*lab.stack.dev_mode, *refs)):
+        variable = project.replace("-", "_")
+        if variable not in known:
+            key = "refs" if project in refs else "dev_mode"
+            raise RenderError(
+                f"stack.{key}: kolla-ansible {release.name} mounts no source of {project}",
+                hint=suggest(variable, known, label="it does of"),
+            )
+        found.append(Source(project=project.replace("_", "-"), variable=variable, ref=refs.get(project, "")))
+    return tuple(found)
+
+
+def _has_haproxy(lab: Lab, controllers: tuple[Node, ...]) -> bool:
+    wanted = dict(lab.stack.answers).get("enable_haproxy", "").lower()
+    if len(controllers) > 1 and wanted and wanted not in _YES:
+        raise RenderError(
+            f"stack.answers: without enable_haproxy nobody finds {len(controllers)} controllers",
+            hint="remove it, or all controllers but one",
+        )
+    return wanted in _YES or len(controllers) > 1
+
+
+def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
+    """The first and the last of the addresses that instances get of the external network; None where there is none."""
+    network, part = lab.stack.external_network, lab.stack.floating_range
+    if not network:
+        if part is None:
+            return None
+        raise RenderError(
+            f"stack.floating_range: {part} would be on no network, for the lab has no external one",
+            hint="name one in stack.external_network, or remove floating_range",
+        )
+    if part is not None:
+        part = free_of_nodes(lab, part, network)
+        return part[1], part[-2]
+    cidr = lab.network(network).cidr
+    size = cidr.num_addresses
+    first, last = cidr[size - _TOP_FREE if size >= 256 else size // 2], cidr[-2]
+    if found := ", ".join(f"{ip} is {name}'s" for name, ip in taken(lab, network) if first <= ip <= last):
+        free = free_part(lab, network, max(cidr.prefixlen + 1, 27))
+        right = f"write floating_range: {free}" if free else f"a wider cidr for {network}"
+        raise RenderError(f"stack.external_network: {first} to {last} would be given away, but {found}", hint=right)
+    return first, last
+
+
+def _free_address(lab: Lab) -> IPv4Address:
+    """An address of the API network that nobody has: the last one below those for floating addresses.
+
+    Nodes' own are given from below, so one more node does not meet it.
+    """
+    network = lab.network(lab.stack.api_network or lab.stack.network)
+    used = {ip for _name, ip in taken(lab, network.name)}
+    part = lab.stack.floating_range
+    pool = floating(lab) if network.name == lab.stack.external_network else None
+    top = _TOP_FREE if network.cidr.num_addresses >= 256 else 1
+    for offset in range(network.cidr.num_addresses - top - 1, 1, -1):
+        found = network.cidr[offset]
+        is_given = pool is not None and (found in part if part else pool[0] <= found <= pool[1])
+        if found not in used and not is_given:
+            return found
+    raise RenderError(
+        f"network {network.name} ({network.cidr}) has no address left for HAProxy",
+        hint="a wider cidr, or stack.answers with kolla_internal_vip_address",
+    )
+
+
+def _distribution(lab: Lab, release: Release) -> str:
+    """What the containers are made from: the nodes' own distribution, as upstream tests them together."""
+    systems = [operating_system(image) for image in lab.images]
+    chosen = next((system for system in systems if system in release.images), systems[0])
+    known = [word.partition("=")[0] for word in release.words("base_distros")]
+    name = chosen.partition("-")[0]
+    if name not in known:
+        raise RenderError(
+            f"image: kolla-ansible {release.name} has no containers for {chosen}",
+            hint=f"its distributions: {', '.join(known)}",
+        )
+    return name
+
+
+def _host(lab: Lab, node: Node) -> Host:
+    return Host(name=node.name, address=address(lab, node), interfaces=tuple(_interfaces(lab, node)))
+
+
+def _interfaces(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
+    stack = lab.stack
+    yield "network_interface", nic_on(lab, node, stack.network).device
+    yield "api_interface", nic_on(lab, node, stack.api_network or stack.network).device
+    yield "tunnel_interface", nic_on(lab, node, stack.data_network or stack.network).device
+    if external := external_device(lab, node):
+        yield "neutron_external_interface", external
+
+
+def external_device(lab: Lab, node: Node) -> str:
+    """What neutron puts into its bridge of external networks on that node; "" where it has no such bridge."""
+    if not lab.stack.external_network:
+        return EXTERNAL_DEVICE if node in controllers_of(lab) else ""
+    nic = node.nic_on(lab.stack.external_network)
+    if nic is None and node in controllers_of(lab):
+        nic = nic_on(lab, node, lab.stack.external_network)  # raises, and says so
+    return nic.device if nic else ""

@@ -1,0 +1,106 @@
+"""Answers for kolla-ansible: globals.yml, passwords, the inventory and override files, on the first controller.
+
+It deploys from there. Facts here were read, and run, in openstack/kolla-ansible:
+stable/2025.1 (a7fc0cd), stable/2025.2 (257605a), stable/2026.1 (762181a), master (1a68181).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+import yaml
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import Rendered, Request
+from stacklab.installers.kit import host
+from stacklab.installers.kolla.answers.cloud import EXTERNAL_DEVICE, Cloud, cloud_of, controllers_of, external_device
+from stacklab.installers.kolla.answers.overrides import overrides
+from stacklab.installers.kolla.answers.passwords import passwords, secret_names, shaped_secrets
+from stacklab.installers.kolla.answers.steps import EXTERNAL_UNIT, PASSWORDS, steps
+from stacklab.model import Lab
+
+__all__ = ["render", "secret_names", "shaped_secrets", "steps"]
+
+CONFIG = PurePosixPath("/etc/kolla")
+_UNIT_FILE = PurePosixPath("/etc/systemd/system", EXTERNAL_UNIT)
+_WORDS = {"yes": "true", "true": "true", "no": "false", "false": "false"}
+_WHOLE = r"0|-?[1-9][0-9]{0,17}"
+
+
+def render(request: Request) -> Rendered:
+    """Render everything that the deployer needs; the other nodes get what the deployer brings them."""
+    lab = request.lab
+    cloud = cloud_of(lab, request.release)
+    rendered: dict[str, dict[PurePosixPath, str]] = {node.name: {} for node in lab.nodes}
+    rendered[lab.controller.name].update(_deployer_files(request, cloud))
+    for node in controllers_of(lab):
+        device = external_device(lab, node)
+        nic = node.nic_on(lab.stack.external_network)
+        rendered[node.name][_UNIT_FILE] = request.render(
+            "kolla/external.service.j2", node, device=device, unit=EXTERNAL_UNIT,
+            is_dummy=device == EXTERNAL_DEVICE, mtu=nic.mtu if nic else 0,
+        )  # fmt: skip
+    return rendered
+
+
+def _deployer_files(request: Request, cloud: Cloud) -> Iterator[tuple[PurePosixPath, str]]:
+    lab = request.lab
+    answers = {key: answer(key, value) for key, value in lab.stack.answers}
+    proxy = tuple(_proxy(lab, cloud))
+    yield (
+        CONFIG / "globals.yml",
+        request.render("kolla/globals.yml.j2", lab.controller, cloud=cloud, answers=answers, proxy=proxy),
+    )
+    names = passwords(lab.stack.release, request.secrets)
+    yield CONFIG / PASSWORDS, request.render("kolla/passwords.yml.j2", lab.controller, passwords=names)
+    yield CONFIG / "inventory" / "lab", request.render("kolla/inventory.j2", lab.controller, cloud=cloud)
+    for path, sections in overrides(lab).items():
+        yield path, request.render("kolla/override.conf.j2", lab.controller, path=path, sections=sections)
+
+
+class _AsAtTheTop(yaml.SafeLoader):
+    """YAML in which yes and no are switches, whole numbers are numbers, and whatever else is not quoted is text."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - an instance variable to mypy's eyes
+
+
+_AsAtTheTop.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(rf"(?i:{'|'.join(_WORDS)})$"), list("yYtTnNfF"))
+_AsAtTheTop.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(f"(?:{_WHOLE})$"), list("-0123456789"))
+
+
+def answer(key: str, value: str) -> str:
+    """A value of stack.answers as YAML: what would be typed into globals.yml, except that 2025.10 stays a text.
+
+    That goes for what is in lists and mappings too, [a, b] and {a: b}; raises RenderError for a broken one.
+    """
+    if value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    if re.fullmatch(_WHOLE, value):
+        return value
+    if value.startswith("[") or (value.startswith("{") and not value.startswith(("{{", "{%"))):
+        try:
+            return json.dumps(yaml.load(value, Loader=_AsAtTheTop), ensure_ascii=False)
+        except (yaml.YAMLError, TypeError, ValueError) as error:
+            raise RenderError(
+                f"stack.answers: {key} begins like a list or a mapping, and is none", hint="e.g. [a, b] or {a: b}"
+            ) from error
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _proxy(lab: Lab, cloud: Cloud) -> Iterator[tuple[str, str]]:
+    """The variables of kolla-ansible and of its collection that a proxy goes into."""
+    found: Mapping[str, str] = host.proxy_variables(lab)
+    if not found:
+        return
+    direct = found["no_proxy"].split(",")
+    direct += [str(cloud.vip)] if str(cloud.vip) not in direct else []
+    for scheme in ("http", "https"):
+        if way := found.get(f"{scheme}_proxy"):
+            yield f"container_{scheme}_proxy", way
+            yield f"docker_{scheme}_proxy", way
+            yield f"git_{scheme}_proxy", way
+    yield "container_no_proxy", ",".join(direct)
+    yield "docker_no_proxy", ",".join(direct)

@@ -1,0 +1,181 @@
+"""What is done with kolla-ansible's files: nearly all of it on the deployer, which goes to the other nodes by ssh."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from pathlib import PurePosixPath
+
+from stacklab.installers.contract import CLONES, Step, git_base, release_of
+from stacklab.installers.kolla.answers.cloud import (
+    EXTERNAL_DEVICE,
+    cloud_nodes,
+    controllers_of,
+    external_device,
+    floating,
+    sources,
+)
+from stacklab.model import Lab, Node
+from stacklab.releases import Release
+
+EXTERNAL_UNIT = "stacklab-external.service"
+
+_VENV = CLONES / "kolla-ansible"
+# It starts ansible-playbook and ansible-galaxy by name; clouds.yaml is where post-deploy puts it.
+_ENVIRONMENT = f"PATH={_VENV}/bin:$PATH OS_CLIENT_CONFIG_FILE=/etc/kolla/clouds.yaml"
+_INVENTORY = PurePosixPath("/etc/kolla/inventory")
+_MULTINODE = _VENV / "share/kolla-ansible/ansible/inventory/multinode"
+_ASKED = _VENV / "share/kolla-ansible/etc_examples/kolla/passwords.yml"
+PASSWORDS = "passwords.lab.yml"  # these three are in /etc/kolla
+_NEXT, _SUMS = "passwords.next", "passwords.sha256"
+_OWN_GROUPS = "control|network|compute|monitoring|storage|deployment"
+
+# Debian's minimal Python lacks what Ansible's modules import; git is for dev mode, before kolla-ansible brings it.
+_APT = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install"
+_APT_NODE = "python3 python3-apt git ca-certificates curl"
+_DNF_NODE = "python3 git ca-certificates curl"
+_APT_DEPLOYER = "python3-venv python3-dev gcc libffi-dev libssl-dev"
+_DNF_DEPLOYER = "python3-devel gcc libffi-devel openssl-devel"
+# EL 9's own Python is older than kolla-ansible wants it.
+_NEWER = " && (python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || dnf -qy install python3.12)"
+_PYTHON = "$(command -v python3.12 || command -v python3)"
+
+
+def steps(lab: Lab) -> tuple[Step, ...]:
+    """The order of a whole installation; each step may be run again."""
+    release = release_of(lab)
+    return (
+        *(step for node in cloud_nodes(lab) for step in _prepare(lab, node)),
+        *_deployer(lab, release),
+        *_changes(lab, release),
+        *_deploy(lab, release),
+    )  # fmt: skip
+
+
+def _prepare(lab: Lab, node: Node) -> Iterator[Step]:
+    is_deployer = node.name == lab.controller.name
+    apt = f"{_APT_NODE} {_APT_DEPLOYER}" if is_deployer else _APT_NODE
+    dnf = f"{_DNF_NODE} {_DNF_DEPLOYER}" if is_deployer else _DNF_NODE
+    command = f"if command -v apt-get; then {_APT} {apt}; else dnf -qy install {dnf}{_NEWER if is_deployer else ''}; fi"
+    yield Step(
+        node=node.name,
+        title="install what Ansible needs",
+        command=command,
+        user="root",
+        done=f"command -v git curl && python3 -c 'import ssl, json{', ensurepip' if is_deployer else ''}'",
+    )
+    if node in controllers_of(lab):
+        yield _external(lab, node)
+
+
+def _external(lab: Lab, node: Node) -> Step:
+    device = external_device(lab, node)
+    is_dummy = device == EXTERNAL_DEVICE
+    has_address = f"ip -4 -o address show dev {device} | grep -q inet"
+    return Step(
+        node=node.name,
+        title=f"{'make' if is_dummy else 'take the address off'} {device}, which br-ex takes in",
+        command=f"systemctl daemon-reload && systemctl enable {EXTERNAL_UNIT} && systemctl restart {EXTERNAL_UNIT}",
+        user="root",
+        done=f"systemctl is-enabled {EXTERNAL_UNIT} && ip link show {device}"
+        + ("" if is_dummy else f" && ! {has_address}"),
+    )
+
+
+def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
+    node = lab.controller.name
+    yield Step(
+        node=node,
+        title="let stack write to /etc/kolla, as kolla-ansible's programs do",
+        command=f"install -d -o stack -g stack /etc/kolla {_INVENTORY}",
+        user="root",
+    )
+    package, core = shlex.quote(release.text("package")), shlex.quote(f"ansible-core{release.text('ansible_core')}")
+    yield Step(
+        node=node,
+        title=f"install {release.text('package')}",
+        command=f"{_PYTHON} -m venv {_VENV} && {_VENV}/bin/pip -q install {core} {package} python-openstackclient",
+        done=f"{_VENV}/bin/kolla-ansible --version && {_VENV}/bin/openstack --version",
+    )
+    yield _kolla(lab, "install-deps", done="test -d ~/.ansible/collections/ansible_collections/openstack/kolla")
+    # Ours are dropped from the shipped inventory: Ansible would add its control01 and so on to them.
+    awk = rf"/^\[/ {{ dropped = $0 ~ /^\[({_OWN_GROUPS})\]/ }} !dropped"
+    yield Step(
+        node=node,
+        title="take the groups of all services from kolla-ansible's own inventory",
+        command=f"awk {shlex.quote(awk)} {_MULTINODE} > {_INVENTORY}/services",
+    )
+    yield _passwords(node)
+
+
+def _passwords(node: str) -> Step:
+    """Make passwords.yml, which kolla-genpwd writes anew: so it is none of ours, and ours is beside it.
+
+    The `old` of kolla-mergepwd goes before its `new`: what is there before what the
+    package asks for, and the lab's own before both. Pairs of keys stay as they are,
+    and those that are missing are made; a run that was cut off has changed nothing.
+    """
+    merge = f"{_VENV}/bin/kolla-mergepwd"
+    return Step(
+        node=node,
+        title="make passwords.yml of the lab's passwords and of pairs of keys",
+        command=f"cd /etc/kolla && umask 077 && {{ test -s passwords.yml || cp {_ASKED} passwords.yml; }}"
+        f" && {merge} --old passwords.yml --new {_ASKED} --final {_NEXT}"
+        f" && {merge} --old {PASSWORDS} --new {_NEXT} --final {_NEXT}"
+        f" && {_VENV}/bin/kolla-genpwd -p {_NEXT} && mv {_NEXT} passwords.yml"
+        f" && sha256sum {PASSWORDS} passwords.yml > {_SUMS}",
+        done=f"cd /etc/kolla && sha256sum --status -c {_SUMS}",
+    )
+
+
+def _changes(lab: Lab, release: Release) -> Iterator[Step]:
+    """Check changes out where kolla-ansible would clone: it leaves a clone that is there alone."""
+    for source in sources(lab, release):
+        if not source.is_change:
+            continue
+        directory = CLONES / source.variable.replace("_", "-")
+        git, url = f"git -C {directory}", f"{git_base(lab)}/openstack/{source.project}"
+        branch = source.ref.removeprefix("refs/changes/").replace("/", "-")
+        for node in cloud_nodes(lab):
+            yield Step(
+                node=node.name,
+                title=f"clone {source.project} at {source.ref}",
+                # As root, as kolla-ansible clones; whole, since pbr counts commits to say which version it is.
+                command=f"git init -q {directory} && {git} fetch -q --tags {url} {source.ref}"
+                f" && {git} checkout -q -B change-{branch} FETCH_HEAD",
+                user="root",
+                done=f"{git} rev-parse -q --verify refs/heads/change-{branch}",
+            )
+
+
+def _deploy(lab: Lab, release: Release) -> Iterator[Step]:
+    yield _kolla(lab, "bootstrap-servers")
+    yield _kolla(lab, "prechecks")
+    yield _kolla(lab, "deploy")
+    yield _kolla(lab, "post-deploy", done="test -s /etc/kolla/clouds.yaml")
+    yield Step(
+        node=lab.controller.name,
+        title="make first networks, an image and flavors",
+        command=f"{_ENVIRONMENT} {_networks(lab, release)} bash {_VENV}/share/kolla-ansible/init-runonce",
+        done=f"{_ENVIRONMENT} openstack --os-cloud kolla-admin router show demo-router",
+    )
+
+
+def _kolla(lab: Lab, verb: str, *, done: str = "") -> Step:
+    inventory = "" if verb == "install-deps" else f" -i {_INVENTORY}"
+    command = f"{_ENVIRONMENT} kolla-ansible {verb}{inventory}"
+    return Step(node=lab.controller.name, title=f"kolla-ansible {verb}", command=command, done=done)
+
+
+def _networks(lab: Lab, release: Release) -> str:
+    """The variables of init-runonce that say which networks it makes."""
+    stack = lab.stack
+    inner = stack.fixed_range or IPv4Network(release.text("fixed_range"))
+    found = [f"DEMO_NET_CIDR={inner}", f"DEMO_NET_GATEWAY={inner[1]}"]
+    pool = floating(lab)
+    if pool is None:
+        return " ".join((*found, "ENABLE_EXT_NET=0"))
+    outer = lab.network(stack.external_network)
+    found += [f"EXT_NET_CIDR={outer.cidr}", f"EXT_NET_GATEWAY={outer.host_address}"]
+    return " ".join((*found, f"EXT_NET_RANGE=start={pool[0]},end={pool[1]}"))

@@ -1,0 +1,1 @@
+"""What kolla-ansible makes of globals.yml, passwords.yml and an inventory."""

@@ -1,0 +1,1 @@
+"""OpenSDN by tf-ansible-deployer."""

@@ -1,0 +1,258 @@
+"""Answers for OpenSDN: instances.yaml for tf-ansible-deployer, which brings OpenStack by kolla-ansible.
+
+One file, on the controller, where the playbooks are run; what they do with it was read in, and tried with,
+OpenSDN-io/tf-ansible-deployer R26.1 (8efda5e), R25.1 (55454cb) and R24.1 (bac9cc5), tf-kolla-ansible
+(75c6dcb) and tf-container-builder (701b232).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import (
+    CLONES,
+    Rendered,
+    Request,
+    Step,
+    address,
+    api_address,
+    clone,
+    has_compute,
+    nic_on,
+    release_of,
+)
+from stacklab.installers.kit.host import proxy_variables
+from stacklab.installers.opensdn.answers import kolla
+from stacklab.model import Lab, NetworkMode, Node, Proxy, Role
+from stacklab.releases import Release
+
+HOME = CLONES / "opensdn"  # ours: instances.yaml, the venv of Ansible, its log
+INSTANCES = HOME / "instances.yaml"
+DEPLOYER = CLONES / "tf-ansible-deployer"  # kolla-ansible is looked for, and cloned, beside it
+DOCKER_PROXY = PurePosixPath("/etc/systemd/system/docker.service.d/stacklab-proxy.conf")
+_TEMPLATE = "opensdn/instances.yaml.j2"
+_KEY = "/home/stack/.ssh/id_ed25519"  # the lab's key: see seed.py
+
+# Each of these would be the first controller's `ip`.
+_API_HOSTS = (
+    "KEYSTONE_AUTH_HOST", "IPFABRIC_SERVICE_HOST", "computeManager_ip", "imageManager_ip", "networkManager_ip",
+)  # fmt: skip
+
+# What follows from the nodes, or is an option of its own.
+_OURS = MappingProxyType({
+    "CLOUD_ORCHESTRATOR": "remove it: OpenStack is all that we bring",
+    "CONTROL_NODES": "remove it: they are the nodes of role controller",
+    "KOLLA_MODE": "write stack.kolla_mode",
+    "OPENSTACK_VERSION": "write stack.openstack",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """A node as an instance of the deployer's; a role without options is null, not an empty map."""
+
+    node: Node
+    address: IPv4Address
+    roles: Mapping[str, Mapping[str, str]]
+
+
+def secret_names(_lab: Lab) -> tuple[str, ...]:
+    """Name the secrets: kolla's passwords, by kolla's names."""
+    return kolla.PASSWORDS
+
+
+def render(request: Request) -> Rendered:
+    """Render instances.yaml for the controller, and the way out for every node's docker."""
+    lab, release = request.lab, request.release
+    flavour = kolla.flavour(lab, release)
+    context = {
+        "seats": seats(lab, release),
+        "flavour": flavour,
+        "configuration": _configuration(lab, release, flavour),
+        "proxy": _global_proxy(lab),
+        "globals": kolla.global_variables(lab, flavour),
+        "passwords": {name: request.secrets[name] for name in kolla.PASSWORDS},
+        "customize": kolla.customize(lab, flavour),
+        "key": _KEY,
+        "path": INSTANCES,
+    }
+    files: dict[str, dict[PurePosixPath, str]] = {node.name: {} for node in lab.nodes}
+    files[lab.controller.name][INSTANCES] = request.render(_TEMPLATE, lab.controller, **context)
+    if lab.stack.proxy != Proxy():
+        for node in members(lab):
+            files[node.name][DOCKER_PROXY] = request.render(
+                "opensdn/docker-proxy.conf.j2", node, variables=proxy_variables(lab)
+            )
+    return files
+
+
+def members(lab: Lab) -> tuple[Node, ...]:
+    """The nodes that are part of the cloud, the deployer first; one of role `node` is a bystander."""
+    others = (node for node in lab.nodes if node.role is not Role.NODE and node.name != lab.controller.name)
+    return (lab.controller, *others)
+
+
+def seats(lab: Lab, release: Release) -> tuple[Seat, ...]:
+    """What each node is to the deployer."""
+    devices = {nic_on(lab, node, _data_network(lab)).device for node in members(lab)}
+    return tuple(
+        Seat(
+            node=node,
+            address=address(lab, node),
+            roles=MappingProxyType({role: _options(lab, node, role, devices) for role in _roles(lab, node, release)}),
+        )
+        for node in members(lab)
+    )
+
+
+def _roles(lab: Lab, node: Node, release: Release) -> Iterator[str]:
+    if node.role is not Role.COMPUTE:
+        yield from release.services["controller"]
+    if node.name == lab.controller.name:
+        # OpenStack's own control plane on two nodes would want haproxy and an address for it.
+        yield from release.services["controller first"]
+    if has_compute(lab, node):
+        yield from release.services["compute"]
+
+
+def _options(lab: Lab, node: Node, role: str, devices: Iterable[str]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    if role == "vrouter" and len(set(devices)) > 1:
+        found["PHYSICAL_INTERFACE"] = nic_on(lab, node, _data_network(lab)).device
+    if role.startswith("openstack") and _has_api_network(lab):
+        found["api_interface"] = nic_on(lab, node, lab.stack.api_network).device
+    # No network_interface: the deployer finds the NIC that has `ip`, which is vhost0 once vrouter took it over.
+    return found
+
+
+def _data_network(lab: Lab) -> str:
+    return lab.stack.data_network or lab.stack.network
+
+
+def _has_api_network(lab: Lab) -> bool:
+    """Whether the APIs have a network of their own."""
+    api = lab.stack.api_network
+    if api and api != lab.stack.network and api == _data_network(lab):
+        raise RenderError(
+            f"stack.api_network: vrouter takes {api} over, and kolla would look for the APIs' address on its NIC",
+            hint=f"write network: {api}, without api_network",
+        )
+    return api not in ("", lab.stack.network)
+
+
+def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mapping[str, str]:
+    """contrail_configuration: it becomes /etc/contrail/common.env on every node, and env of every container."""
+    control = [
+        nic_on(lab, seat.node, _data_network(lab)).address.ip for seat in seats(lab, release) if "control" in seat.roles
+    ]
+    found = {
+        "CLOUD_ORCHESTRATOR": "openstack",
+        "KOLLA_MODE": flavour.mode,
+        "OPENSTACK_VERSION": flavour.openstack,
+        "CONTRAIL_CONTAINER_TAG": release.text("container_tag"),
+        "CONTROL_NODES": ",".join(map(str, control)),
+        "AUTH_MODE": "keystone",
+        "AAA_MODE": "rbac",
+        "KEYSTONE_AUTH_URL_VERSION": "/v3",  # its own default, /v2.0, is of no OpenStack since Queens
+        "JVM_EXTRA_OPTS": "-Xms256m -Xmx1g",
+        "CONFIG_DATABASE_NODEMGR__DEFAULTS__minimum_diskGB": "2",  # its alarm at 256 GB is for other disks
+        **_vrouter(lab),
+    }
+    if _has_api_network(lab):
+        found |= dict.fromkeys(_API_HOSTS, str(api_address(lab)))
+    for key, value in lab.stack.answers:
+        if key in _OURS:
+            raise RenderError(f"stack.answers.{key} is not free to choose", hint=_OURS[key])
+        kolla.check_plain(f"stack.answers.{key}", value)
+        found[key] = value
+    return found
+
+
+def _vrouter(lab: Lab) -> Mapping[str, str]:
+    """Which NIC vrouter takes over, and its gateway: only where the default route is over that NIC.
+
+    Elsewhere the agent wants none: another NIC has the way out.
+    """
+    found = {}
+    data = lab.network(_data_network(lab))
+    nics = {nic_on(lab, node, data.name) for node in members(lab)}
+    if len({nic.device for nic in nics}) == 1:
+        found["PHYSICAL_INTERFACE"] = next(iter(nics)).device
+    if data.mode is NetworkMode.NAT and any(node.access.network == data.name for node in members(lab)):
+        found["VROUTER_GATEWAY"] = str(data.host_address)
+    return found
+
+
+def _global_proxy(lab: Lab) -> Mapping[str, str]:
+    """The playbooks' own way out; docker's is in a file of its own."""
+    return {name.upper(): value for name, value in proxy_variables(lab).items() if name != "no_proxy"}
+
+
+def steps(lab: Lab) -> tuple[Step, ...]:
+    """The order of the playbooks: the instances, OpenStack, OpenSDN, and in vanilla mode OpenStack's mending."""
+    release = release_of(lab)
+    flavour = kolla.flavour(lab, release)
+    return (
+        _packages(lab.controller),
+        _ansible(lab.controller, flavour),
+        clone(lab.controller, release.repository, release.ref, DEPLOYER),
+        *kolla.mends(lab.controller, flavour, release, DEPLOYER),
+        _own_etc_kolla(lab.controller),
+        _playbook(lab, "configure_instances", "prepare the instances: docker, chrony, kolla-ansible"),
+        _playbook(lab, flavour.playbook, f"install OpenStack {flavour.openstack}"),
+        _playbook(lab, release.text("install_playbook").removesuffix(".yml"), f"install OpenSDN {release.name}"),
+        *(_playbook(lab, name, "give OpenStack OpenSDN's plugins") for name in flavour.finish),
+    )
+
+
+def _packages(node: Node) -> Step:
+    return Step(
+        node=node.name,
+        title="install git and Python's venv",
+        command="if command -v apt-get; then apt-get update && apt-get install -y git python3-venv; "
+        "else dnf install -y git python3; fi",
+        user="root",
+        done="command -v git && python3 -c 'import ensurepip'",
+    )
+
+
+def _ansible(node: Node, flavour: kolla.Flavour) -> Step:
+    venv = HOME / "venv"
+    # requests and pyOpenSSL are imported by the deployer; kolla-ansible's setup.py wants setuptools and pbr,
+    # which a venv of Python 3.12 has not.
+    packages = f"'{flavour.ansible}' jinja2==3.0.3 requests pyopenssl 'setuptools<80' pbr"
+    return Step(
+        node=node.name,
+        title=f"make a venv with {flavour.ansible}",
+        command=f"python3 -m venv {venv} && {venv}/bin/python -m pip install {packages}",
+        done=f"{venv}/bin/ansible-playbook --version",
+    )
+
+
+def _own_etc_kolla(node: Node) -> Step:
+    return Step(
+        node=node.name,
+        title="make /etc/kolla",
+        command="install -d -o stack -g stack /etc/kolla",
+        user="root",
+        done='test "$(stat -c %U /etc/kolla)" = stack',
+    )
+
+
+def _playbook(lab: Lab, name: str, title: str) -> Step:
+    # Without -i: its inventory/hosts would have localhost's tasks run by the system's Python, not the venv's.
+    # Host keys are known on every node; the deployer's ansible.cfg would not look.
+    environment = f"ANSIBLE_HOST_KEY_CHECKING=True ANSIBLE_LOG_PATH={HOME}/ansible.log"
+    done = f"{HOME}/{name}.done"
+    return Step(
+        node=lab.controller.name,
+        title=f"{title} ({name}.yml)",
+        command=f"cd {DEPLOYER} && . {HOME}/venv/bin/activate && {environment} ansible-playbook "
+        f"-e orchestrator=openstack -e config_file={INSTANCES} playbooks/{name}.yml && sha256sum {INSTANCES} >{done}",
+        done=f"sha256sum --status -c {done}",  # run to its end with these very answers
+    )

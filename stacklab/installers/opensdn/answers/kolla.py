@@ -1,0 +1,204 @@
+"""The half of instances.yaml that kolla-ansible reads: patched by OpenSDN, or as OpenStack ships it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import Step, address, api_address
+from stacklab.model import ConfigOption, Lab, Node, Role
+from stacklab.releases import Release, operating_system
+
+PATCHED, VANILLA = "patched", "vanilla"
+
+# What a stock cloud asks for. The deployer fills in one and the same well-known word for whatever is left
+# out, so nothing may be; what belongs to services that are off is nobody's password.
+PASSWORDS = (
+    "keystone_admin_password", "keystone_database_password",
+    "database_password", "mariadb_backup_database_password",
+    "rabbitmq_password", "rabbitmq_monitoring_password", "rabbitmq_cluster_cookie",
+    "memcache_secret_key", "metadata_secret", "horizon_secret_key", "horizon_database_password",
+    "glance_keystone_password", "glance_database_password",
+    "placement_keystone_password", "placement_database_password",
+    "nova_keystone_password", "nova_database_password", "nova_api_database_password",
+    "neutron_keystone_password", "neutron_database_password",
+    "heat_keystone_password", "heat_database_password", "heat_domain_admin_password",
+)  # fmt: skip
+
+_PLUGIN_VOLUME = ("opensdn:/opt/plugin/",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flavour:
+    """How OpenStack is brought, and which."""
+
+    mode: str
+    openstack: str
+    ansible: str  # what pip is told
+    base_distro: str  # of kolla's containers; the plugins are put into its Python
+
+    @property
+    def playbook(self) -> str:
+        """The deployer's playbook for it."""
+        return "install_vanilla_openstack" if self.mode == VANILLA else "install_openstack"
+
+    @property
+    def finish(self) -> tuple[str, ...]:
+        """The playbooks that are run after OpenSDN's; a patched kolla needs none."""
+        return ("config_openstack",) if self.mode == VANILLA else ()
+
+
+def flavour(lab: Lab, release: Release) -> Flavour:
+    """Settle mode and OpenStack; raises RenderError for a pair that does not exist, or not on these images."""
+    mode = lab.stack.kolla_mode or release.text("kolla_mode")
+    known = _known(release, mode)
+    title = f"OpenSDN {release.name}"
+    if not known:
+        raise RenderError(f"stack.kolla_mode: {title} can bring no {mode} kolla", hint=_way_out(lab, release))
+    own = release.text("openstack")
+    openstack = lab.stack.openstack or (own if own in known else known[-1])
+    if openstack not in known:
+        wrong = f"{title} brings OpenStack {', '.join(known)} by {mode} kolla, not {openstack}"
+        raise RenderError(f"stack.openstack: {wrong}", hint=_way_out(lab, release, openstack))
+    systems = _systems(release, openstack)
+    if not systems & _images(lab):
+        wrong = f"kolla-ansible of {openstack} is not for {' or '.join(sorted(_images(lab)))}"
+        hint = f"image: {' or '.join(sorted(systems))}; or {_way_out(lab, release)}"
+        raise RenderError(f"stack.openstack: {wrong}", hint=hint)
+    return Flavour(
+        mode=mode,
+        openstack=openstack,
+        ansible=release.mapping("ansible")[openstack],
+        base_distro=release.mapping("base_distro")[openstack],
+    )
+
+
+def _known(release: Release, mode: str) -> tuple[str, ...]:
+    """The releases of OpenStack that a mode brings, oldest first."""
+    if mode == PATCHED:
+        return release.words("patched")
+    # Its plugins are put into a directory of one Python, and that of other containers is not there.
+    pythons = release.mapping("base_python")
+    return tuple(name for name in release.mapping("vanilla") if pythons[name] == release.text("vanilla_python"))
+
+
+def _images(lab: Lab) -> set[str]:
+    return {operating_system(image) for image in lab.images}
+
+
+def _systems(release: Release, openstack: str) -> set[str]:
+    """Where its kolla-ansible works; on later Pythons not even Ansible of its time does."""
+    return set(release.mapping("systems")[openstack].split("+"))
+
+
+def _way_out(lab: Lab, release: Release, openstack: str = "") -> str:
+    """What to write instead: pairs that exist, those for the lab's own image and OpenStack first."""
+    pairs = [(mode, name) for mode in (VANILLA, PATCHED) for name in reversed(_known(release, mode))]
+    pairs.sort(key=lambda pair: (pair[1] != openstack, not _systems(release, pair[1]) & _images(lab)))
+    mode, name = pairs[0]
+    return f'write kolla_mode: {mode} with openstack: "{name}"'
+
+
+def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str, ...]]:
+    """kolla_globals: each replaces a default of the deployer's or of kolla's."""
+    found: dict[str, str | tuple[str, ...]] = {
+        "kolla_base_distro": flavour.base_distro,
+        "enable_haproxy": "no",  # one control plane of OpenStack: nothing to balance, and no address to spare
+        "kolla_internal_address": str(api_address(lab)),
+        "nova_compute_virt_type": "qemu",  # a VM in a VM: KVM need not be there
+        "openstack_service_workers": "1",
+        "enable_barbican": "no",  # the deployer says yes, and gives it a key that is none
+        "enable_fluentd": "no",
+    }
+    if flavour.mode == VANILLA:
+        found["neutron_plugin_agent"] = "opensdn"  # a word that kolla does not know: it configures no agent
+        for service in ("neutron_server", "nova_compute", "heat_engine"):
+            found[f"{service}_extra_volumes"] = _PLUGIN_VOLUME
+    return found
+
+
+def customize(lab: Lab, flavour: Flavour) -> Mapping[str, str]:
+    """kolla_config.customize: ini files below /etc/kolla/config, which kolla merges into the services' own."""
+    files: dict[str, dict[str, dict[str, str]]] = {}
+
+    def put(file: str, section: str, key: str, value: object) -> None:
+        files.setdefault(file, {}).setdefault(section, {})[key] = str(value)
+
+    if flavour.mode == VANILLA:
+        # The deployer writes these where instances run, but nova-api, which reads them, is on the controller.
+        put("nova.conf", "oslo_policy", "enforce_new_defaults", "False")
+        put("nova.conf", "oslo_policy", "enforce_scope", "False")
+    ratios = lab.stack.overcommit
+    for name, ratio in (("cpu", ratios.cpu), ("ram", ratios.ram), ("disk", ratios.disk)):
+        if ratio is not None:
+            put("nova.conf", "DEFAULT", f"{name}_allocation_ratio", f"{ratio:g}")
+    for option in lab.stack.post_config:
+        check_plain(f"stack.post_config.{option.role}.{option.file}.{option.section}.{option.key}", option.value)
+        for file in _files_of(lab, option):
+            put(file, option.section, option.key, option.value)
+    return {file: _ini(sections) for file, sections in sorted(files.items())}
+
+
+def check_plain(where: str, value: str) -> None:
+    """Raise RenderError for a value that Ansible, or a block of YAML, would not leave as it is."""
+    if "{{" in value or "{%" in value or "{#" in value:
+        raise RenderError(f"{where}: Ansible takes {{{{, {{% and {{# for its own", hint="write what they stand for")
+    if not value.isprintable():
+        raise RenderError(f"{where}: it has characters that cannot be seen", hint="write blanks, and one line")
+
+
+def _files_of(lab: Lab, option: ConfigOption) -> tuple[str, ...]:
+    """Where kolla looks for it: NAME.conf for all nodes, SERVICE/HOST/NAME.conf for one."""
+    path = PurePosixPath(option.file)
+    if len(path.parts) != 4 or path.parts[:2] != ("/", "etc"):
+        raise RenderError(
+            f"stack.post_config.{option.role}: kolla has no file {option.file!r}",
+            hint="write /etc/SERVICE/FILE, e.g. /etc/nova/nova.conf",
+        )
+    if option.role == "all":
+        return (path.name,)
+    service = path.parts[2]
+    nodes = [node for node in lab.nodes if str(node.role) == option.role and node.role is not Role.NODE]
+    return tuple(f"{service}/{address(lab, node)}/{path.name}" for node in nodes)
+
+
+def _ini(sections: Mapping[str, Mapping[str, str]]) -> str:
+    blocks = ("\n".join((f"[{name}]", *(f"{k} = {v}" for k, v in keys.items()))) for name, keys in sections.items())
+    return "\n".join(blocks) + "\n"
+
+
+# How a vanilla kolla is mended. Its role takes for granted that every password is the well-known one, and
+# that nova-api is on every compute; see the release's bugs.
+_ADMIN = "{{ hostvars['localhost'].contrail_configuration.KEYSTONE_AUTH_ADMIN_PASSWORD }}"
+_NEUTRON_INI = "playbooks/roles/neutron/templates/ContrailPlugin.ini.j2"
+_NEUTRON_SH = "playbooks/roles/neutron/files/config_opensdn.sh"
+_NOVA_SH = "playbooks/roles/nova/files/config_opensdn.sh"
+_MENDS = MappingProxyType({
+    "admin-password": (
+        "log neutron's plugin in with the lab's password",
+        f"sed -i \"s/^admin_password = contrail123$/admin_password = {_ADMIN}/\" {_NEUTRON_INI}",
+        f"! grep -qx 'admin_password = contrail123' {_NEUTRON_INI}",
+    ),
+    "neutron-passwords": (
+        "leave neutron's passwords as they are",
+        f"sed -i '/\"password = contrail123\"/,/^fi$/d; /\"memcache_secret_key = contrail123\"/,/^fi$/d' {_NEUTRON_SH}",
+        f"! grep -q contrail123 {_NEUTRON_SH}",
+    ),
+    "nova-api-on-computes": (
+        "pass over the services of nova that a node has not",
+        f"sed -i 's/^do$/do test -e \"$nova_conf\" || continue/' {_NOVA_SH}",
+        f"! grep -qx do {_NOVA_SH}",
+    ),
+})  # fmt: skip
+
+
+def mends(node: Node, flavour: Flavour, release: Release, clone: PurePosixPath) -> Iterator[Step]:
+    """What is changed in the deployer's clone before it is run, for those bugs that the release has."""
+    if flavour.mode != VANILLA:
+        return
+    for word in release.words("vanilla_mends"):
+        title, command, done = _MENDS[word]
+        yield Step(node=node.name, title=title, command=f"cd {clone} && {command}", done=f"cd {clone} && {done}")

@@ -1,0 +1,1 @@
+"""Renders Packstack's answer file, and the steps that use it."""

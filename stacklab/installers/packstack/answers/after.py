@@ -1,0 +1,104 @@
+"""Options that Packstack has no keys for: they go into the services' own files, when it is through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import CLONES, Request, has_compute
+from stacklab.model import ConfigOption, Lab, Node
+from stacklab.releases import Release
+
+DIRECTORY = CLONES / "packstack"
+SCRIPT = DIRECTORY / "options.sh"
+METADATA = DIRECTORY / "glance-metadata.json"
+
+_NOVA = "/etc/nova/nova.conf"
+_GLANCE = "/etc/glance/glance-api.conf"
+_INSTALLED_METADATA = PurePosixPath("/etc/glance/filesystem_store_metadata.json")
+_IMAGES = "/var/lib/glance/images"  # where RDO's glance keeps them
+# DevStack's names for files, as a lab's post_config may say them.
+_FILES: Mapping[str, str] = MappingProxyType({
+    "$NOVA_CONF": _NOVA,
+    "$GLANCE_API_CONF": _GLANCE,
+    "$CINDER_CONF": "/etc/cinder/cinder.conf",
+    "$KEYSTONE_CONF": "/etc/keystone/keystone.conf",
+    "$NEUTRON_CONF": "/etc/neutron/neutron.conf",
+})  # fmt: skip
+
+
+def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
+    """The script that sets a node's options, and what it installs; nothing where there are none."""
+    lab, release = request.lab, request.release
+    found = options(lab, release, node)
+    if not found:
+        return {}
+    copies = lab.stack.glance.direct_copy and node.name == lab.controller.name
+    text = request.render(
+        "packstack/options.sh.j2", node, options=found, path=SCRIPT,
+        metadata=METADATA if copies else "", metadata_path=_INSTALLED_METADATA,
+    )  # fmt: skip
+    if not copies:
+        return {SCRIPT: text}
+    json = request.render("packstack/glance-metadata.json.j2", node, id=lab.name, mountpoint=_IMAGES)
+    return {SCRIPT: text, METADATA: json}
+
+
+def options(lab: Lab, release: Release, node: Node) -> tuple[ConfigOption, ...]:
+    """A node's options; those of the spec come last, and win."""
+    role = str(node.role)
+    ours = (
+        ConfigOption(role=role, file=file, section=section, key=key, value=value)
+        for file, section, key, value in (*_overcommit(lab, release, node), *_glance(lab, release, node))
+    )
+    return (*ours, *(_theirs(option) for option in lab.stack.post_config_for(node.role)))
+
+
+def _theirs(option: ConfigOption) -> ConfigOption:
+    file = _FILES.get(option.file, option.file)
+    if not file.startswith("/") or "$" in file:
+        raise RenderError(
+            f"stack.post_config.{option.role}: Packstack knows no {option.file}",
+            hint=f"the file's own path, or one of {', '.join(_FILES)}",
+        )
+    if re.search(r"\s;", option.value):
+        raise RenderError(
+            f"stack.post_config.{option.role}: crudini takes what follows the ; in {option.key} for a comment",
+            hint="a value without a blank before its ;",
+        )
+    return ConfigOption(role=option.role, file=file, section=option.section, key=option.key, value=option.value)
+
+
+def _overcommit(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
+    """The ratios of CPUs and memory are keys; that of disks is none."""
+    disk = lab.stack.overcommit.disk
+    if disk is None:
+        return
+    yield _NOVA, "DEFAULT", "disk_allocation_ratio", str(disk)
+    if node.name == lab.controller.name and (filters := release.text("disk_filters")):
+        yield _NOVA, "DEFAULT", "scheduler_default_filters", filters
+
+
+def _glance(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
+    glance = lab.stack.glance
+    schemes = tuple(dict.fromkeys((*(("file",) if glance.direct_copy else ()), *glance.url_schemes)))
+    if not schemes:
+        return
+    is_controller = node.name == lab.controller.name
+    if glance.direct_copy and not (is_controller and has_compute(lab, node)):
+        raise RenderError(
+            "stack.glance.direct_copy: nova must see glance's file system, and that is the controller's alone",
+            hint="leave out the computes, or direct_copy",
+        )
+    if is_controller:
+        yield _GLANCE, "DEFAULT", "show_multiple_locations", "True"
+    if has_compute(lab, node):
+        yield _NOVA, release.text("direct_url_section"), "allowed_direct_url_schemes", ",".join(schemes)
+    if glance.direct_copy:
+        yield _GLANCE, release.text("store_section"), "filesystem_store_metadata_file", str(_INSTALLED_METADATA)
+        yield _NOVA, "image_file_url", "filesystems", "glance"
+        yield _NOVA, "image_file_url:glance", "id", lab.name
+        yield _NOVA, "image_file_url:glance", "mountpoint", _IMAGES

@@ -1,0 +1,170 @@
+"""A lab as Packstack sees it: hosts, interfaces and ranges; refuses what an answer file can't say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from types import MappingProxyType
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import api_address, has_compute, is_in_cloud, nic_on, taken
+from stacklab.installers.packstack.answers import own_keys as packstack_keys
+from stacklab.installers.packstack.answers.own_keys import Keys
+from stacklab.model import Driver, Lab, NetworkingMode, Node
+from stacklab.releases import Release
+
+# What neutron's back ends are called there, and their types of networks, the tenants' first.
+_AGENTS: Mapping[NetworkingMode, tuple[str, tuple[str, ...]]] = MappingProxyType({
+    NetworkingMode.OVN: ("ovn", ("geneve", "flat")),
+    NetworkingMode.OVS: ("openvswitch", ("vxlan", "flat")),
+    NetworkingMode.LINUXBRIDGE: ("linuxbridge", ("vlan",)),
+})  # fmt: skip
+_MANAGERS: Mapping[NetworkingMode, str] = MappingProxyType({
+    NetworkingMode.FLAT: "nova.network.manager.FlatManager",
+    NetworkingMode.FLAT_DHCP: "nova.network.manager.FlatDHCPManager",
+    NetworkingMode.VLAN: "nova.network.manager.VlanManager",
+})  # fmt: skip
+_MAPPED = "CONFIG_NEUTRON_OVS_BRIDGES_COMPUTE"  # where this is a key, a mapping does not mean every node
+_POOLS = "CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """What the answer file says of hosts and networks."""
+
+    controller: IPv4Address
+    computes: tuple[IPv4Address, ...]
+    is_nova_network: bool
+    has_vlans: bool
+    manager: str  # of nova-network; "" with neutron
+    agent: str  # of neutron; "" with nova-network
+    types: tuple[str, ...]
+    maps_bridges: bool  # whether a mapping can be the controller's alone
+    data_device: str
+    data_cidr: IPv4Network
+    public_device: str
+    external_device: str  # on the controller; "" for none
+    fixed_range: str
+    fixed_size: int
+    floating_range: str
+    pools: str  # JSON
+    no_demo: str  # why there are no first networks; "" where there are
+
+
+def of(lab: Lab, release: Release) -> Cloud:
+    """Look at a lab; raises RenderError for what Packstack has no words for."""
+    stack, keys = lab.stack, packstack_keys.of(release)
+    mode = stack.network_mode or NetworkingMode(release.network_modes[0])
+    if stack.driver is Driver.DOCKER:
+        _check_docker(lab, mode, release)
+    if stack.fixed_range and not mode.is_nova_network:
+        raise RenderError(
+            f"stack.fixed_range: with network_mode {mode}, Packstack's first network is 10.0.0.0/24; no key changes it",
+            hint="remove fixed_range, and make networks of yours when the cloud is there",
+        )
+    agent, types = _AGENTS.get(mode, ("", ()))
+    maps_bridges = agent == "ovn" or keys.has(_MAPPED)
+    external = stack.external_network
+    fixed = stack.fixed_range or IPv4Network(release.text("fixed_range") or "0.0.0.0/32")
+    floating, pools = _floating(lab, release, mode)
+    return Cloud(
+        controller=api_address(lab),
+        computes=tuple(host_address(lab, node) for node in cloud_nodes(lab) if has_compute(lab, node)),
+        is_nova_network=mode.is_nova_network,
+        has_vlans=mode is NetworkingMode.VLAN,
+        manager=_MANAGERS.get(mode, ""),
+        agent=agent,
+        types=types if maps_bridges else types[:1],
+        maps_bridges=maps_bridges,
+        data_device=_data_device(lab),
+        data_cidr=lab.network(stack.data_network or stack.network).cidr,
+        public_device=nic_on(lab, lab.controller, external or stack.network).device,
+        external_device=nic_on(lab, lab.controller, external).device if external and not mode.is_nova_network else "",
+        fixed_range=str(fixed),
+        fixed_size=fixed.num_addresses,
+        floating_range=str(floating),
+        pools=json.dumps(pools),
+        no_demo=_no_demo(lab, mode, keys),
+    )
+
+
+def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
+    """The nodes that Packstack installs, the controller first."""
+    rest = (node for node in lab.nodes if is_in_cloud(lab, node) and node.name != lab.controller.name)
+    return (lab.controller, *rest)
+
+
+def host_address(lab: Lab, node: Node) -> IPv4Address:
+    """The one address by which Packstack knows a node: two of one node would be two hosts.
+
+    The controller's is that of the APIs, since nothing else says where they are.
+    """
+    if node.name == lab.controller.name:
+        return api_address(lab)
+    return nic_on(lab, node, lab.stack.network).address.ip
+
+
+def _data_device(lab: Lab) -> str:
+    network = lab.stack.data_network or lab.stack.network
+    devices = {node.name: nic_on(lab, node, network).device for node in cloud_nodes(lab)}
+    if len(set(devices.values())) > 1:
+        found = ", ".join(f"{device} on {name}" for name, device in devices.items())
+        raise RenderError(
+            f"stack.data_network: Packstack has one interface for all nodes; {network} is {found}",
+            hint=f"list {network} at the same place in the `nics` of every node",
+        )
+    return devices[lab.controller.name]
+
+
+def _check_docker(lab: Lab, mode: NetworkingMode, release: Release) -> None:
+    fitting = release.words("docker_network_modes")
+    if mode not in fitting:
+        raise RenderError(
+            f"stack.network_mode: {mode} does not go with driver docker: its instances get no network from neutron",
+            hint=f"network_mode: {' or '.join(fitting)}",
+        )
+    if len(cloud_nodes(lab)) > 1:
+        raise RenderError(
+            f"stack.driver: docker is one node's with Packstack, the lab has {len(cloud_nodes(lab))}",
+            hint="leave the controller alone, without computes",
+        )
+
+
+def _no_demo(lab: Lab, mode: NetworkingMode, keys: Keys) -> str:
+    if lab.stack.driver is Driver.DOCKER:
+        return "The image would be a disk's, and docker has no use for that."
+    if lab.stack.external_network and not mode.is_nova_network and not keys.has(_POOLS):
+        return f"It would give away all of {lab.stack.external_network}, the nodes' and the host's addresses too."
+    return ""
+
+
+def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Network, list[str]]:
+    """The public network's range, and which part of it instances get."""
+    stack = lab.stack
+    wanted = stack.floating_range
+    if not stack.external_network or mode.is_nova_network:
+        return wanted or IPv4Network(release.text("floating_range")), []
+    cidr = lab.network(stack.external_network).cidr
+    part = wanted or list(cidr.subnets(1))[1]  # the host has its first address, nodes those that follow
+    if not part.subnet_of(cidr):
+        raise RenderError(
+            f"stack.floating_range: {part} is not in {stack.external_network}, {cidr}",
+            hint=f"a part of it, e.g. {list(cidr.subnets(1))[1]}",
+        )
+    first, last = _ends(part, cidr)
+    held = [(name, ip) for name, ip in taken(lab, stack.external_network) if first <= ip <= last]
+    if held:
+        found = ", ".join(f"{ip} is {name}'s" for name, ip in held)
+        raise RenderError(
+            f"stack.floating_range: {part} would be given away, but {found}",
+            hint="another part of that network, or other addresses for them",
+        )
+    return cidr, [f"start={first},end={last}"]
+
+
+def _ends(part: IPv4Network, cidr: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
+    """A range's first and last address, without those that are the whole network's."""
+    first, last = part[0], part[-1]
+    return (cidr[1] if first == cidr[0] else first), (cidr[-2] if last == cidr[-1] else last)

@@ -1,0 +1,97 @@
+"""Answers for Packstack: one answer file on the controller, and scripts for what it has no keys for.
+
+Facts here were read in redhat-openstack/packstack: 26.0.0 (cd0e4455), and the tags
+havana-eol (3a2d755c) to newton-eol (43baf0d9). What `if`s there would be between
+releases is in localrc/packstack/keys.yaml and localrc/releases.yaml.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from stacklab.errors import RenderError
+from stacklab.installers.contract import Rendered, Request, Step, release_of
+from stacklab.installers.packstack.answers import after as packstack_after
+from stacklab.installers.packstack.answers import cloud as packstack_cloud
+from stacklab.installers.packstack.answers import docker as packstack_docker
+from stacklab.installers.packstack.answers import own_keys as packstack_keys
+from stacklab.installers.packstack.answers.steps import ANSWERS, ROOT_KEY, steps_of
+from stacklab.model import Driver, Lab, Node
+
+# Secrets by the key that asks for them; the others every release reads.
+_ONLY_WITH = {"service_token": "CONFIG_KEYSTONE_ADMIN_TOKEN", "horizon_secret": "CONFIG_HORIZON_SECRET_KEY"}
+_ALWAYS = ("admin_password", "demo_password", "database_password", "rabbit_password", "service_password")
+_METADATA = "metadata_password"  # neutron's
+
+
+def secret_names(lab: Lab) -> tuple[str, ...]:
+    """Name the secrets of the answer file: no password is left for Packstack to make up."""
+    release = release_of(lab)
+    keys = packstack_keys.of(release)
+    has_neutron = not packstack_cloud.of(lab, release).is_nova_network
+    found = (*_ALWAYS, *((_METADATA,) if has_neutron else ()))
+    return (*found, *(name for name, key in _ONLY_WITH.items() if keys.has(key)))
+
+
+def render(request: Request) -> Rendered:
+    """Render the controller's answer file, and every node's scripts; a bystander gets none."""
+    lab = request.lab
+    _check_sources(lab)
+    if lab.stack.mirrors.apt:
+        raise RenderError(
+            "stack.mirrors.apt: RDO's systems have no APT",
+            hint="remove it; CONFIG_REPO of stack.answers adds a yum mirror",
+        )
+    names = {node.name for node in packstack_cloud.cloud_nodes(lab)}
+    return {node.name: _files(request, node) if node.name in names else {} for node in lab.nodes}
+
+
+def steps(lab: Lab) -> tuple[Step, ...]:
+    """What is done with them, in this order."""
+    return steps_of(lab)
+
+
+def _files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
+    lab = request.lab
+    files = dict(packstack_after.files(request, node))
+    if node.name == lab.controller.name:
+        files[ANSWERS] = _answers(request, node)
+        if lab.stack.driver is Driver.DOCKER:
+            files |= packstack_docker.files(request, node)
+    return files
+
+
+def _answers(request: Request, node: Node) -> str:
+    cloud = packstack_cloud.of(request.lab, request.release)
+    text = request.render("packstack/answers.txt.j2", node, cloud=cloud, ssh_key=f"{ROOT_KEY}.pub")
+    extra = {key: _value(request, key, value) for key, value in request.lab.stack.answers}
+    return packstack_keys.fit(text, packstack_keys.of(request.release), extra)
+
+
+def _value(request: Request, key: str, value: str) -> str:
+    """A value of the spec's as the release's parser reads it back; raises RenderError where it can't."""
+    if value != value.strip():
+        raise RenderError(f"stack.answers.{key}: blanks around the value are lost", hint="remove them")
+    if not request.release.text("python2"):
+        return value
+    if re.search(r"\s;", value):  # its parser takes the rest for a comment
+        raise RenderError(f"stack.answers.{key}: Packstack {request.release.name} reads up to the ; alone")
+    return value.replace("%", "%%")  # and would look for a key to put in place of what follows
+
+
+def _check_sources(lab: Lab) -> None:
+    """Only nova's docker driver is from source, all else is RDO's packages."""
+    stack = lab.stack
+    if stack.driver is not Driver.DOCKER and (stack.git_base or stack.refs):
+        option = "git_base" if stack.git_base else "refs"
+        raise RenderError(
+            f"stack.{option}: Packstack installs packages; only driver docker has something from source",
+            hint=f"remove {option}, or driver: docker",
+        )
+    for project, _ref in stack.refs:
+        if project != "nova":
+            raise RenderError(
+                f"stack.refs.{project}: with Packstack and driver docker, nova alone is from source", hint="refs: nova"
+            )

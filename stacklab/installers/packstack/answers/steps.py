@@ -1,0 +1,144 @@
+"""The order in which Packstack's files are used: ways in for root, packages, the run, and what comes after it.
+
+Packstack runs on the controller, and reaches every host, its own too, as root by ssh.
+Nodes let no root in, so each is opened to root by the lab's own key, from the cloud's
+networks alone.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from stacklab.installers.contract import Step, release_of
+from stacklab.installers.kit.host import workarounds
+from stacklab.installers.packstack.answers import after as packstack_after
+from stacklab.installers.packstack.answers import docker as packstack_docker
+from stacklab.installers.packstack.answers.after import DIRECTORY
+from stacklab.installers.packstack.answers.cloud import cloud_nodes
+from stacklab.model import Driver, Lab, Node
+from stacklab.releases import Release, When
+
+ANSWERS = DIRECTORY / "answers.txt"
+ROOT_KEY = PurePosixPath("/root/.ssh/id_ed25519")
+
+_COPY = PurePosixPath("/root/packstack-answers.txt")
+_DONE = PurePosixPath("/root/packstack-answers.done")  # what it was given when it last came through
+_LAB_KEY = PurePosixPath("/home/stack/.ssh/id_ed25519")  # every node's stack has it, from the seed
+_SSHD = "/etc/ssh/sshd_config"
+_PROXY = "/etc/profile.d/stacklab-proxy.sh"
+
+
+def steps_of(lab: Lab) -> tuple[Step, ...]:
+    """Every step, for people and for whoever runs them."""
+    release, nodes = release_of(lab), cloud_nodes(lab)
+    found: list[Step] = []
+    for node in nodes:
+        found += _ways_in(lab, node)
+        found += _packages(lab, release, node)
+    found += _run(lab, release)
+    for node in nodes:
+        found += workarounds(lab, release, node, When.AFTER)
+        found += _after(lab, release, node)
+    return tuple(found)
+
+
+def _ways_in(lab: Lab, node: Node) -> Iterator[Step]:
+    names = dict.fromkeys((lab.stack.network, lab.stack.api_network or lab.stack.network))
+    match = f"Match Address {','.join(str(lab.network(name).cidr) for name in names)}"
+    yield Step(
+        node=node.name,
+        user="root",
+        title="let root in by key, from the cloud's own networks",
+        # A Match block goes before what the file says for all; this word is the old and the new sshd's.
+        command=f"printf '%s\\n' {shlex.quote(match)} '    PermitRootLogin without-password' >> {_SSHD}"
+        " && { systemctl restart sshd || service sshd restart; }",
+        done=f"grep -qxF {shlex.quote(match)} {_SSHD}",
+    )
+    yield Step(
+        node=node.name,
+        user="root",
+        title="take the lab's key for root's",
+        command="install -d -m 0700 /root/.ssh"
+        f" && cat {_LAB_KEY}.pub >> /root/.ssh/authorized_keys && chmod 0600 /root/.ssh/authorized_keys",
+        done=f"grep -qxFf {_LAB_KEY}.pub /root/.ssh/authorized_keys",
+    )
+
+
+def _packages(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
+    if proxy := lab.stack.proxy.https or lab.stack.proxy.http:
+        # Packstack's yum runs in a session that reads no profile.
+        line = shlex.quote(f"proxy={proxy}")
+        yield Step(
+            node=node.name,
+            user="root",
+            title="tell yum of the proxy",
+            command=f"sed -i '/^proxy=/d' /etc/yum.conf && sed -i '/^\\[main\\]/a '{line} /etc/yum.conf",
+            done=f"grep -qxF {line} /etc/yum.conf",
+        )
+    package = release.text("package")
+    install = f"yum -y install {release.text('package_url') or package}"
+    yield Step(
+        node=node.name,
+        user="root",
+        title=f"add RDO's repository of {release.name}",
+        command=" && ".join((*release.words("prepare"), install, *release.words("archived"))),
+        done=f"rpm -q {package}",
+    )
+
+
+def _run(lab: Lab, release: Release) -> Iterator[Step]:
+    name = lab.controller.name
+    yield Step(
+        node=name,
+        user="root",
+        title="give root the lab's key, for packstack's ssh",
+        command=f"install -m 0600 {_LAB_KEY} {ROOT_KEY} && install -m 0644 {_LAB_KEY}.pub {ROOT_KEY}.pub",
+        done=f"cmp -s {_LAB_KEY} {ROOT_KEY} && cmp -s {_LAB_KEY}.pub {ROOT_KEY}.pub",
+    )
+    yield Step(
+        node=name,
+        user="root",
+        title="install packstack",
+        command="yum -y install openstack-packstack",
+        done="rpm -q openstack-packstack",
+    )
+    proxy = f". {_PROXY} && " if lab.stack.proxy.http or lab.stack.proxy.https else ""
+    yield Step(
+        node=name,
+        user="root",
+        title=f"run packstack {release.name} on a copy of the answers, which it rewrites",
+        command=f"{proxy}install -m 0600 {ANSWERS} {_COPY} && packstack --answer-file={_COPY}"
+        f" && install -m 0600 {ANSWERS} {_DONE}",
+        done=f"cmp -s {ANSWERS} {_DONE}",
+    )
+
+
+def _after(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
+    if node.name == lab.controller.name and lab.stack.driver is Driver.DOCKER:
+        for word, title in packstack_docker.STEPS:
+            script = packstack_docker.SCRIPT
+            yield Step(
+                node=node.name,
+                user="root",
+                title=title,
+                command=f"bash {script} {word}",
+                done=f"bash {script} check {word}",
+            )
+    if packstack_after.options(lab, release, node):
+        script = packstack_after.SCRIPT
+        yield Step(
+            node=node.name,
+            user="root",
+            title="install what sets options",
+            command="yum -y install crudini",
+            done="rpm -q crudini",
+        )
+        yield Step(
+            node=node.name,
+            user="root",
+            title="set the options that packstack has no keys for",
+            command=f"bash {script}",
+            done=f"bash {script} check",
+        )

@@ -1,0 +1,1 @@
+"""What Packstack makes of an answer file."""

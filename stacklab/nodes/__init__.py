@@ -1,0 +1,1 @@
+"""How host and node know each other and talk."""

@@ -1,0 +1,1 @@
+"""Nodes as libvirt domains, made by Vagrant."""

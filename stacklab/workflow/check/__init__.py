@@ -1,0 +1,1 @@
+"""`lab.check`: prove what the spec promises, and explain what failed."""

@@ -1,0 +1,163 @@
+"""`lab.check`: prove a running lab: what is asked for, once or again and again."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from stacklab import record
+from stacklab.checks import plan
+from stacklab.checks.expect import Outage, told
+from stacklab.checks.explain.causes import raise_for
+from stacklab.checks.family import Facts
+from stacklab.checks.mesh import Mesh, States
+from stacklab.checks.reach import host
+from stacklab.checks.result import ALL, Check, CheckResult, Layer, Selection
+from stacklab.errors import LabError, ProviderError
+from stacklab.model import Lab
+from stacklab.paths import LabPaths
+from stacklab.record import LabRecord
+from stacklab.spec.values import suggest
+from stacklab.tools.host_mirrors import host_mirrors
+from stacklab.workflow import masking
+from stacklab.workflow.check.explaining import explained
+from stacklab.workflow.context import Context, running_lab
+from stacklab.workflow.faults import fault_list
+
+_LONGEST_WAIT_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody wants proved of which running lab."""
+
+    lab: Lab
+    paths: LabPaths
+    selection: Selection = ALL
+    wait_s: float | None = None  # how long to try again what fails; None: as often as the lab says
+    is_expecting: bool = False  # faults: what they cut must be cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of it, and when it was."""
+
+    lab: Lab
+    results: tuple[CheckResult, ...]
+    started_at: float  # time.time()
+    elapsed_s: float
+
+
+def wish(
+    context: Context, name: str, *, layers: str = "", nodes: str = "", networks: str = "", wait: str = "",
+    expect: bool = False,
+) -> Wish:  # fmt: skip
+    """Understand what was typed; several words of one kind stand behind commas. Raises LabError naming what is odd."""
+    lab, paths = running_lab(context, name)
+    selection = Selection(
+        layers=frozenset(map(Layer, _words(layers, "layer", list(Layer)))),
+        nodes=frozenset(_words(nodes, "node", [node.name for node in lab.nodes])),
+        networks=frozenset(_words(networks, "network", [network.name for network in lab.networks])),
+    )
+    if not plan.expected(lab, selection):
+        hint = f"./invoke lab.check {name}"
+        raise LabError(f"lab {name} has no check of that kind there: nothing would be proved", hint=hint)
+    return Wish(lab=lab, paths=paths, selection=selection, wait_s=_seconds(wait), is_expecting=expect)
+
+
+def _words(text: str, what: str, known: Sequence[str]) -> list[str]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if word not in known:
+            raise LabError(f"no {what} {word!r} ({suggest(word, known, label='there are')})")
+    return words
+
+
+def _seconds(text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_WAIT_S:
+        raise LabError(f"--wait {text}: no number of seconds", hint="--wait 60")
+    return seconds
+
+
+def run(context: Context, wish: Wish) -> Outcome:
+    """Prove it, once."""
+    started_at, started = time.time(), time.monotonic()
+    results = check(
+        context, wish.lab, wish.paths, selection=wish.selection, wait_s=wish.wait_s, expect=wish.is_expecting
+    )
+    return Outcome(lab=wish.lab, results=results, started_at=started_at, elapsed_s=time.monotonic() - started)
+
+
+def watch(
+    context: Context, wish: Wish, *, interval_s: float = 5.0, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Outcome]:
+    """Prove it again and again, each time at once, for ever."""
+    while True:
+        yield run(context, dataclasses.replace(wish, wait_s=0.0))
+        sleep(interval_s)
+
+
+def check(
+    context: Context, lab: Lab, paths: LabPaths, *, selection: Selection = ALL, wait_s: float | None = None,
+    expect: bool = False,
+) -> tuple[CheckResult, ...]:  # fmt: skip
+    """Try what the spec promises of running nodes; what fails is tried again as the lab says, or for `wait_s`.
+
+    With `expect`, what the lab's faults cut must be cut. What failed comes with its cause.
+    """
+    outage = Outage(lab, fault_list.listed(paths) if expect else ())
+    if expect and not outage.faults:
+        raise LabError(f"lab {lab.name} has no fault to expect anything of", hint=f"./invoke lab.fault {lab.name} ...")
+    with context.progress.stage("host", "checks"):
+        kept = record.read(paths)
+        mesh = Mesh(
+            lab=lab,
+            paths=paths,
+            runner=context.runner,
+            gather=_facts(context, lab, kept),
+            states=_states(context, kept),
+            judge_host=lambda checks: host.judge(lab, checks, context.runner),
+            as_expected=outage.as_expected,
+            on_event=lambda event: context.progress.say("host", str(event)),
+        )
+        results = mesh.check(plan.expected(lab, selection), wait_s=wait_s)
+    if expect:
+        context.progress.note("host", told(outage, results, time.time()))
+    return masking.results(paths, explained(context, lab, paths, results))
+
+
+def _facts(context: Context, lab: Lab, kept: LabRecord | None) -> Callable[[Sequence[Check]], Facts]:
+    """What the host knows for some checks, found out anew each time."""
+    mirrors = host_mirrors(context.runner)
+
+    def gather(checks: Sequence[Check]) -> Facts:
+        context.progress.say("host", "trying what nodes are held against")
+        found = host.gather(lab, checks, context.runner, mirrors)
+        return dataclasses.replace(found, answered_at=kept.answered_at if kept else None)
+
+    return gather
+
+
+def _states(context: Context, kept: LabRecord | None) -> Callable[[], States]:
+    """What the lab's domains do, as libvirtd tells; {} while it does not answer."""
+
+    def look() -> States:
+        try:
+            return context.states(kept) if kept else {}
+        except ProviderError:
+            return {}
+
+    return look
+
+
+def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
+    """Raise CheckFailed, NotChecked or CheckWarned unless all passed."""
+    raise_for(results, hint=f"./invoke lab.ssh {lab.name}, ./invoke lab.console {lab.name}")

@@ -1,0 +1,1 @@
+"""`lab.fault`: break a lab on purpose, and put it right."""

@@ -1,0 +1,1 @@
+"""A lab's life: plan, up, down, rebuild, destroy, reap."""

@@ -1,0 +1,78 @@
+"""`lab.plan`: what up would do, found out without touching anything."""
+
+from __future__ import annotations
+
+from stacklab import record
+from stacklab.images import catalogue, store
+from stacklab.installers import rendering as answers
+from stacklab.model import Lab
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow.context import Context, last_resolved
+from stacklab.workflow.lab import changes
+
+Row = tuple[str, str, str]
+
+
+def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
+    """Rows of (what, what happens to it, why), in the order of lab.up."""
+    kept = record.read(context.host.lab(lab.name))
+    if kept is not None:
+        record.refuse_foreign(kept)
+        changes.refuse(lab, last_resolved(context.host.lab(lab.name)))
+    return (*_image(context, lab, kept), *_networks(lab, kept), *_nodes(context, lab, kept), *_answers(lab))
+
+
+def _image(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
+    if kept is not None:
+        return (("image", "keep", kept.image),)
+    images = catalogue.load()
+    rows: list[Row] = []
+    for name in lab.images:
+        image = catalogue.get(images, name)
+        if store.find(context.host, image) is not None:
+            return (*rows, (f"image {name}", "use", "it is built"))
+        rows.append((f"image {name}", "build", f"if its source can be had: {image.source} {image.url}".rstrip()))
+    return tuple(rows)
+
+
+def _networks(lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
+    made = {network.name for network in kept.networks} if kept else set()
+    return tuple(
+        (
+            f"network {network.name}",
+            "keep" if network.name in made else "make" if network.is_made_by_us else "join",
+            f"{network.cidr} {network.mode}, bridge {network.bridge}",
+        )
+        for network in lab.networks
+    )
+
+
+def _nodes(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
+    states = _states(context, kept) if kept else {}
+    actions = {
+        DomainState.RUNNING: "leave alone",
+        DomainState.PAUSED: "resume",
+        DomainState.OFF: "start",
+        DomainState.CRASHED: "start",
+    }
+    return tuple(
+        (
+            f"node {node.name}",
+            actions.get(states.get(node.name, DomainState.ABSENT), "make"),
+            f"{node.cpus} cpu, {node.memory}, {', '.join(str(nic.address.ip) for nic in node.nics)}",
+        )
+        for node in lab.nodes
+    )
+
+
+def _states(context: Context, kept: record.LabRecord) -> dict[str, DomainState]:
+    """Without those that Vagrant did not finish: they are made again, whatever they do."""
+    states = context.states(kept)
+    return {node.name: states[node.name] for node in kept.nodes if node.is_created and node.name in states}
+
+
+def _answers(lab: Lab) -> tuple[Row, ...]:
+    rendered = answers.preview(lab)
+    return tuple(
+        (f"answers {node}", "write", ", ".join(map(str, files))) for node, files in rendered.items() if files
+    )

@@ -1,0 +1,149 @@
+"""`lab.reap`: labs past their time are destroyed, so that a job that crashed leaks nothing."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stacklab import locks, record
+from stacklab.errors import AlreadyRunning, LabError, ProviderError
+from stacklab.paths import LabPaths
+from stacklab.record import LabRecord
+from stacklab.workflow.context import Context
+from stacklab.workflow.lab import life
+
+_SECONDS_PER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TTL = re.compile(r"([1-9]\d{0,8})([smhd])", re.ASCII)
+_LONGEST_TTL_S = 365 * 86400
+_CLOCK_SLACK_S = 60.0  # what a time server may take back at once
+
+
+class Fate(StrEnum):
+    """What became of a lab that has a time to live."""
+
+    DESTROYED = "destroyed"
+    DUE = "due"  # would be destroyed now
+    STAYS = "stays"  # has time left
+    IN_USE = "in use"  # past its time; the next reap will see
+    FAILED = "failed"  # somebody must look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaped:
+    """A lab and its fate."""
+
+    lab: str
+    fate: Fate
+    detail: str
+
+
+class _NotDue(Exception):
+    """Somebody has given the lab more time, or removed it, since it was looked at."""
+
+
+def ttl_s(text: str | None) -> float | None:
+    """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else, an empty variable too."""
+    if text is None:
+        return None
+    found = _TTL.fullmatch(text)
+    seconds = int(found[1]) * _SECONDS_PER[found[2]] if found else 0
+    if not 0 < seconds <= _LONGEST_TTL_S:
+        raise LabError(f"--ttl {text!a} is no time from 1s to 365d", hint="--ttl 90s, --ttl 30m, --ttl 2h or --ttl 1d")
+    return float(seconds)
+
+
+def left(expires_at: float | None, now: float) -> str:
+    """How long a lab may live yet, in words: "1 h 58 min left", "ended 5 min ago"; "" if for ever."""
+    if expires_at is None:
+        return ""
+    seconds = expires_at - now
+    return f"{_span(seconds)} left" if seconds > 0 else f"ended {_span(-seconds)} ago"
+
+
+def _span(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    hours, days = minutes // 60, minutes // 1440
+    if days >= 2:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"
+
+
+def reap(
+    context: Context, *, dry_run: bool = False, clock: Callable[[], float] = time.time
+) -> tuple[Reaped, ...]:
+    """Destroy every lab past its time, whichever checkout made it; tells of each lab that has one.
+
+    One that can't be destroyed keeps none of the others. A lab without a time to live
+    is not looked at, one that a command holds is left alone.
+    """
+    return tuple(
+        fate
+        for name in record.names(context.host)
+        if (fate := _one(context, context.host.lab(name), dry_run=dry_run, clock=clock)) is not None
+    )
+
+
+def raise_for(found: Sequence[Reaped]) -> None:
+    """Raise ProviderError naming the labs that somebody must look at."""
+    failed = [each for each in found if each.fate is Fate.FAILED]
+    if failed:
+        told = "\n".join(f"  {each.lab}: {each.detail}" for each in failed)
+        raise ProviderError(f"{len(failed)} of {len(found)} labs can't be reaped:\n{told}", hint="./invoke lab.status")
+
+
+def _one(context: Context, paths: LabPaths, *, dry_run: bool, clock: Callable[[], float]) -> Reaped | None:
+    name = paths.name
+    try:
+        kept = record.read(paths)
+        if kept is None or kept.expires_at is None:
+            return None
+        told = left(kept.expires_at, clock())
+        _refuse_odd_clock(kept, clock())
+        if kept.expires_at > clock():
+            return Reaped(lab=name, fate=Fate.STAYS, detail=told)
+        _refuse_held(paths)
+        if dry_run:
+            return Reaped(lab=name, fate=Fate.DUE, detail=told)
+        life.destroy(context, name, read=lambda each: _read_due(each, clock))
+        return Reaped(lab=name, fate=Fate.DESTROYED, detail=told)
+    except _NotDue as error:
+        return Reaped(lab=name, fate=Fate.STAYS, detail=str(error))
+    except AlreadyRunning as error:
+        return Reaped(lab=name, fate=Fate.IN_USE, detail=error.message)
+    except LabError as error:
+        return Reaped(lab=name, fate=Fate.FAILED, detail=str(error))
+    except OSError as error:  # another user's files
+        return Reaped(lab=name, fate=Fate.FAILED, detail=f"{error.filename}: {error.strerror}")
+
+
+def _refuse_held(paths: LabPaths) -> None:
+    """Raise AlreadyRunning at once where a command holds the lab: life.destroy would wait for it."""
+    if paths.lock.exists():
+        with locks.held(paths.lock, f"lab {paths.name}"):
+            return
+
+
+def _refuse_odd_clock(kept: LabRecord, now: float) -> None:
+    """Raise LabError where the record is of a time to come: then nobody knows whose time is up."""
+    if kept.created_at > now + _CLOCK_SLACK_S:
+        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(kept.created_at))
+        raise LabError(
+            f"made at {made}, which is yet to come: the clock went backwards",
+            hint=f"set the clock, or ./invoke lab.destroy {kept.name}",
+        )
+
+
+def _read_due(paths: LabPaths, clock: Callable[[], float]) -> LabRecord:
+    """The record, read again under the lab's lock, of whatever checkout: a crashed job's is often still there."""
+    kept = record.read(paths)
+    if kept is None:
+        raise _NotDue("somebody else has removed it")
+    if kept.expires_at is None or kept.expires_at > clock():
+        raise _NotDue(left(kept.expires_at, clock()) or "has no time to live any more")
+    _refuse_odd_clock(kept, clock())
+    return kept

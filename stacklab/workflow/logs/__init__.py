@@ -1,0 +1,1 @@
+"""`lab.logs`: collect what this host and the nodes know."""

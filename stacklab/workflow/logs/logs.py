@@ -1,0 +1,262 @@
+"""`lab.logs`: all that tells what became of a lab, in one bundle with an index page; secrets masked.
+
+Works whatever is broken: what can't be had is named in the index, with its reason.
+Changes nothing, and takes no lock: it is most wanted while a command hangs.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stacklab import record
+from stacklab.errors import LabError, ProviderError
+from stacklab.installers.kit import mask
+from stacklab.paths import LabPaths
+from stacklab.record import LabRecord
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow.context import Context, not_up
+from stacklab.workflow.logs import host as logs_host
+from stacklab.workflow.logs import node as logs_node
+from stacklab.workflow.logs.host import Host
+from stacklab.workflow.masking import known_secrets, masked
+
+# Stands near the top of every bundle's index: only such a directory is replaced.
+MARK = '<meta name="generator" content="stacklab lab.logs">'
+_TOP_OF_PAGE = 1000
+# A node names its files, and not all names go together: one of them must not cost the rest.
+_OF_ITS_NAME = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+_MOST_BYTES = 64 * 1024 * 1024
+_FULL = f"the bundle is full at {_MOST_BYTES // 1024 // 1024} MiB"
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A file of the bundle; or what was wanted and could not be had, and why (`size` is 0 then)."""
+
+    section: str  # host, a node's name, answers
+    path: str
+    title: str
+    size: int = 0
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What was collected; `states` are the nodes' as libvirtd tells, empty where it does not."""
+
+    lab: str
+    taken_at: float
+    states: Mapping[str, str]
+    items: tuple[Item, ...]
+
+    @property
+    def missing(self) -> tuple[Item, ...]:
+        """What could not be had."""
+        return tuple(item for item in self.items if item.why_not)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A bundle where it was written."""
+
+    path: Path
+    bundle: Bundle
+
+
+def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], str]) -> Written:
+    """Write the bundle: a directory, or with a name that ends in .tar.gz (or without any) an archive.
+
+    `index` renders the page. Raises LabError where nothing of the lab exists, or where
+    it can't be written.
+    """
+    paths = context.host.lab(name)
+    if not paths.root.is_dir():
+        raise not_up(context, name)
+    target = _target(out or f"{name}-logs.tar.gz")
+    is_archive = target.name.endswith((".tar.gz", ".tgz"))
+    _refuse_foreign(target, is_archive=is_archive)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    try:
+        inside = work / (target.name.removesuffix(".tar.gz").removesuffix(".tgz") if is_archive else "bundle")
+        bundle = _Collecting(context, paths, inside).run()
+        (inside / "index.html").write_text(index(bundle))
+        _place(inside, target, work, is_archive=is_archive)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Written(path=target, bundle=bundle)
+
+
+def _target(out: str) -> Path:
+    try:
+        return Path(out).expanduser().absolute()
+    except RuntimeError as error:  # ~USER, and there is no such user
+        raise LabError(f"{out}: there is no such user", hint="--out DIR, or --out FILE.tar.gz") from error
+
+
+def _refuse_foreign(target: Path, *, is_archive: bool) -> None:
+    if is_archive or not target.exists():
+        return
+    try:
+        is_ours = target.is_dir() and (not any(target.iterdir()) or _has_our_index(target))
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        hint = "name a directory that does not exist yet, or a file that ends in .tar.gz"
+        raise LabError(f"{target} exists, and is no bundle of lab.logs: left alone", hint=hint)
+
+
+def _has_our_index(directory: Path) -> bool:
+    with (directory / "index.html").open("rb") as stream:
+        return MARK.encode() in stream.read(_TOP_OF_PAGE)
+
+
+def _unwritable(target: Path, error: OSError) -> LabError:
+    return LabError(f"{target}: {error.strerror or error}", hint="--out DIR, or --out FILE.tar.gz, where you may write")
+
+
+def _place(inside: Path, target: Path, work: Path, *, is_archive: bool) -> None:
+    """Put the finished bundle where it is wanted, the whole of it at once."""
+    if not is_archive:
+        if target.exists():
+            target.replace(work / "before")
+        inside.replace(target)
+        return
+    made = work / "made.tar.gz"
+    with tarfile.open(made, "w:gz") as archive:
+        archive.add(inside, arcname=inside.name)
+    made.chmod(0o600)
+    made.replace(target)
+
+
+class _Collecting:
+    """One run: everything is fetched, masked and written, file by file."""
+
+    def __init__(self, context: Context, paths: LabPaths, root: Path) -> None:
+        self._context = context
+        self._paths = paths
+        self._root = root
+        self._items: list[Item] = []
+        self._size = 0
+        self._fetched: list[int] = []  # from nodes; several threads append
+        self._secrets = known_secrets(paths)
+
+    def run(self) -> Bundle:
+        """Collect all of it."""
+        self._root.mkdir(mode=0o700)
+        kept = self._record()
+        states, why = self._states(kept)
+        with self._context.progress.stage("host", "logs"):
+            host = Host(self._context.runner, self._paths, kept, why)
+            with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+                sources = list(host.sources())
+                for source, (text, why_not) in zip(sources, pool.map(_read, sources), strict=True):
+                    self._add("host", source.path, source.title, text, why_not, source.original)
+        names = [node.name for node in kept.nodes] if kept else []
+        with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as pool:
+            for name, found in zip(names, pool.map(lambda name: self._node(name, states), names), strict=True):
+                for path, text in logs_node.texts(found):
+                    cut = "\n(cut off here)\n" if path in found.cut else ""
+                    self._add(name, f"nodes/{name}/{path}", path.removeprefix("files"), text + cut, "")
+                if found.why_not:
+                    title = "the rest" if found.files else "what the node itself tells"
+                    self._add(name, f"nodes/{name}", title, "", found.why_not)
+        self._answers()
+        return Bundle(
+            lab=self._paths.name,
+            taken_at=time.time(),
+            states={name: str(state) for name, state in states.items()},
+            items=tuple(self._items),
+        )
+
+    def _record(self) -> LabRecord | None:
+        try:
+            return record.read(self._paths)
+        except LabError as error:
+            self._add("host", "host/record", "the lab's record", "", error.message)
+            return None
+
+    def _states(self, kept: LabRecord | None) -> tuple[Mapping[str, DomainState], str]:
+        """What the domains do; and why libvirtd can't be asked."""
+        why = self._context.why_unreachable()
+        if why is not None:
+            return {}, f"libvirtd does not answer: {why}"
+        try:
+            return (self._context.states(kept) if kept else {}), ""
+        except ProviderError as error:
+            return {}, error.message
+
+    def _node(self, name: str, states: Mapping[str, DomainState]) -> logs_node.NodeLogs:
+        with self._context.progress.stage(name, "logs"):
+            self._context.progress.say(name, f"fetching its logs, {logs_node.LIMIT_S:.0f} s at most")
+            state = states.get(name, DomainState.RUNNING)
+            if state is not DomainState.RUNNING:
+                return logs_node.NodeLogs(why_not=f"the node is {state}")
+            if not self._paths.ssh_config.exists():
+                return logs_node.NodeLogs(why_not="the lab was never far enough up to log in")
+            if sum(self._fetched) > _MOST_BYTES:
+                return logs_node.NodeLogs(why_not=_FULL)
+            found = logs_node.collect(self._paths, self._context.runner, name)
+            self._fetched.append(sum(len(line) for lines in found.files.values() for line in lines))
+            return found
+
+    def _answers(self) -> None:
+        """The rendered answer files, as they were written for the nodes."""
+        root = self._paths.answers
+        for file in sorted(path for path in root.rglob("*") if path.is_file()):
+            inner = PurePosixPath(file.relative_to(root))
+            on_node = PurePosixPath("/", *inner.parts[1:])
+            try:
+                text, why = file.read_text(errors="replace"), ""
+            except OSError as error:
+                text, why = "", str(error.strerror)
+            path = f"answers/{logs_node.safe_path(str(inner))}"
+            self._add("answers", path, f"{inner.parts[0]}: {on_node}", text, why, on_node)
+
+    def _add(
+        self, section: str, path: str, title: str, text: str, why_not: str, original: PurePosixPath | None = None
+    ) -> None:
+        if not why_not and self._size > _MOST_BYTES:
+            why_not = _FULL
+        if why_not:
+            shown = mask.without(why_not, self._secrets)
+            self._items.append(Item(section=section, path=path, title=title, why_not=shown))
+            return
+        data = masked(text, self._secrets, original).encode()
+        target = self._root / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        except OSError as error:
+            if error.errno not in _OF_ITS_NAME:
+                raise
+            why = f"its name can't be written here: {error.strerror}"
+            self._items.append(Item(section=section, path=path[:200], title=title[:200], why_not=why))
+            return
+        self._size += len(data)
+        self._items.append(Item(section=section, path=path, title=title, size=len(data)))
+
+
+def _read(source: logs_host.Source) -> tuple[str, str]:
+    try:
+        return source.read(), ""
+    except LabError as error:
+        return "", " ".join(line.strip(" |") for line in error.message.splitlines()[:3])
+    except FileNotFoundError:
+        return "", "there is none"
+    except OSError as error:
+        return "", str(error.strerror or error)

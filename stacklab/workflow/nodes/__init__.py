@@ -1,0 +1,1 @@
+"""What is done with nodes that have booted: waiting, clocks, impairments."""

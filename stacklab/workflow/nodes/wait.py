@@ -1,0 +1,157 @@
+"""Wait until nodes answer, telling for what, for no longer than agreed, and why not if not."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacklab.errors import NodeNotReady
+from stacklab.model import Lab, Node
+from stacklab.paths import LabPaths
+from stacklab.progress import Progress
+from stacklab.providers.contract import Provider
+from stacklab.record import LabRecord
+from stacklab.tools import knock
+from stacklab.tools.console import tail
+from stacklab.tools.knock import Door
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow import masking
+
+_POLL_S = 0.25
+_LOOK_EVERY_S = 2.0
+_PORT = knock.PORT
+_RESETS = 2  # an emulated CPU, starved by a busy host, now and then hangs a kernel that boots well the next time
+_SILENT_S = 90.0
+_CONSOLE_LINES = 200
+_PANIC = "Kernel panic - not syncing"
+_LOCKUP = re.compile(r"soft lockup - CPU#\d+ stuck|rcu\w* (self-)?detected stall")
+_OF_KERNEL = re.compile(r"\[ *\d+\.\d+\] ")
+
+
+@dataclass
+class _Boot:
+    """One start of a node: since when, where in its console log it begins, and what came there last."""
+
+    started: float
+    console_start: int = 0
+    last: str = ""
+    last_at: float = 0.0
+
+    def why_hopeless(self, lines: Sequence[str], now: float) -> str:
+        """Why the kernel will never get to sshd, as far as its console tells; "" while it may."""
+        last = (lines or ("",))[-1].strip()
+        if last != self.last:
+            self.last, self.last_at = last, now
+        if any(_PANIC in line for line in lines):
+            return "its kernel panicked"
+        lockups = [line for line in lines if _LOCKUP.search(line)]
+        if len(lockups) >= 2:  # one can be the host's fault alone, and pass
+            return f"its kernel hangs ({lockups[-1].strip()[:100]})"
+        if _OF_KERNEL.match(last) and now - self.last_at > _SILENT_S:
+            return f"its kernel hangs (nothing on the console for {_SILENT_S:.0f} s)"
+        return ""
+
+
+class Waiter:
+    """Waits for all of a lab's nodes at once, each in a thread of its own."""
+
+    def __init__(self, lab: Lab, paths: LabPaths, record: LabRecord, provider: Provider, progress: Progress) -> None:
+        self._lab = lab
+        self._paths = paths
+        self._record = record
+        self._provider = provider
+        self._progress = progress
+        self._failed: dict[str, BaseException] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(self, nodes: Sequence[Node]) -> None:
+        """Begin to wait, so that the clock shows each node's own time."""
+        for node in nodes:
+            # Daemons: Ctrl-C must not wait for a node that never boots.
+            thread = threading.Thread(target=self._one, args=(node,), name=f"wait {node.name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def finish(self) -> None:
+        """Return when all answer; raises NodeNotReady naming each that does not, with evidence."""
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(0.2)  # in pieces: a plain join would keep Ctrl-C waiting
+        if not self._failed:
+            return
+        unexpected = [error for error in self._failed.values() if not isinstance(error, NodeNotReady)]
+        if unexpected:
+            raise unexpected[0]
+        message = "\n".join(str(error) for _, error in sorted(self._failed.items()))
+        name = self._lab.name
+        raise NodeNotReady(message, hint=f"./invoke lab.console {name}, then ./invoke lab.rebuild {name}")
+
+    def _one(self, node: Node) -> None:
+        try:
+            with self._progress.stage(node.name, "boot"):
+                self._wait(node)
+        except BaseException as error:  # kept for finish(), where somebody can see it
+            self._failed[node.name] = error
+
+    def _wait(self, node: Node) -> None:
+        console = self._paths.console(node.name)
+        begin = 0
+        for left in range(_RESETS, -1, -1):
+            why = self._boot(node, _Boot(started=time.monotonic(), console_start=begin))
+            if not why:
+                return
+            if not left:
+                raise self._not_ready(node, f"will never answer: {why}")
+            self._progress.note(node.name, f"{why}: resetting it, {_RESETS - left + 1} of {_RESETS}")
+            begin = _size(console)
+            self._provider.reset(self._record, node.name)
+
+    def _boot(self, node: Node, boot: _Boot) -> str:
+        """Wait for sshd; returns "" when it answers, or why it never will."""
+        address = str(node.access.address.ip)
+        limit = self._lab.checks.boot_timeout_s
+        looked = boot.last_at = boot.started
+        while True:
+            is_ready, said = banner(address)
+            if is_ready:
+                return ""
+            now = time.monotonic()
+            if now - boot.started > limit:
+                raise self._not_ready(node, f"does not answer on {address}:{_PORT} after {limit:.0f} s ({said})")
+            if now - looked > _LOOK_EVERY_S:
+                looked = now
+                state = self._provider.status(self._record).get(node.name, DomainState.ABSENT)
+                if state in (DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT):
+                    raise self._not_ready(node, f"is {state} while it should boot")
+                lines = tail(self._paths.console(node.name), _CONSOLE_LINES, start=boot.console_start)
+                if why := boot.why_hopeless(lines, now):
+                    return why
+                waited = f"{now - boot.started:.0f} of {limit:.0f} s"
+                odd = "" if state is DomainState.RUNNING else f" it is {state};"
+                words = f"waiting for ssh on {address}, {waited};{odd} console: {boot.last[:60]}"
+                self._progress.say(node.name, words)
+            time.sleep(_POLL_S)
+
+    def _not_ready(self, node: Node, what: str) -> NodeNotReady:
+        self._progress.say(node.name, "looking for the cause")
+        found = self._provider.evidence(self._paths, self._record, node)
+        likely = f"\n  likely cause: {found.cause}" if found.cause else ""
+        return NodeNotReady(masking.text(self._paths, f"node {node.name} {what}{likely}\n{found}"))
+
+
+def _size(console: Path) -> int:
+    """How much a console log holds so far."""
+    try:
+        return console.stat().st_size
+    except OSError:
+        return 0
+
+
+def banner(address: str, port: int = _PORT) -> tuple[bool, str]:
+    """Whether sshd says its name, and what happened else."""
+    found = knock.knock(address, port)
+    return found.door is Door.OPEN, found.said

@@ -1,0 +1,377 @@
+"""Packstack's answer file: read as its parser reads it, keys by release, and rules at their edges."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+import pytest
+
+from stacklab import releases, spec
+from stacklab.installers.packstack.keys import table
+from stacklab.installers.packstack.lint import ini
+from stacklab.installers.packstack.lint import linter as packstack
+from stacklab.lint.scope import Scope, Source
+from stacklab.model import Installer
+from stacklab.releases import Release
+
+HEAD = "[general]\n"
+HOSTS = (
+    "CONFIG_CONTROLLER_HOST=10.0.5.10\nCONFIG_COMPUTE_HOSTS=10.0.5.11\nCONFIG_NETWORK_HOSTS=10.0.5.10\n"
+    "CONFIG_AMQP_HOST=10.0.5.10\nCONFIG_MARIADB_HOST=10.0.5.10\nCONFIG_REDIS_HOST=10.0.5.10\n"
+)
+ICEHOUSE = Scope(release=releases.of(Installer.PACKSTACK)["icehouse"])
+NEWEST = Scope(release=releases.of(Installer.PACKSTACK)["2025.1"])
+
+
+def told(text: str, scope: Scope | None = None) -> list[str]:
+    """Rules with their lines: `yes-no:2`."""
+    found = packstack.lint(Source(name="answers.txt", text=text), scope or Scope())
+    return [f"{each.rule.removeprefix('packstack-')}:{each.line}" for each in sorted(found)]
+
+
+FORMS = (
+    "[general]\na=1\n", "[general]\na = 1 \n", "[general]\na: 1\n", "[general]\nA=1\nb=\n", "[general]\na=y # c\n",
+    "[general]\na=y ; c\n", '[general]\na="y"\n', '[general]\na=""\n', "[general]\na=%(x)s\n", "[general]\na=1\n b=2\n",
+    "[general]\na=1\n\n b=2\n", "[general]\na=1\n# c\n  b=2\n", "[general]\na=1\n  # c\n", " [general]\na=1\n",
+    "[general]\n a=1\n", "[general]\n a=1\n b=2\n", "[general]\n a=1\nb=2\n", "[DEFAULT]\na=3\n[general]\nb=1\n",
+    "[general]\na=1\n[other]\nb=2\n", "[general]\nexport a=1\n", "[general]\na=b=c\n", "; c\n[general]\na=1\n",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_an_answer_file_is_read_as_python_3_reads_it(text: str) -> None:
+    parser = configparser.RawConfigParser()
+    parser.read_string(text)
+    expected = {key.upper(): value for key, value in parser.items("general")}
+    answers = ini.read(tuple(text.splitlines()))
+    found = {entry.key: entry.value for entry in answers.general}
+    assert {key: value.replace("\n\n", "\n") for key, value in expected.items()} == found
+    assert not answers.broken
+    assert not answers.homeless
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        ("a=1\n", "MissingSectionHeaderError"),
+        ("\ufeff[general]\na=1\n", "MissingSectionHeaderError"),
+        ("[general]\na\n", "ParsingError"),
+        ("[general]\n=1\n", "ParsingError"),
+        ("[general]\na=1\na=2\n", "DuplicateOptionError"),
+        ("[general]\na=1\nA=2\n", "DuplicateOptionError"),
+        ("[general]\na=1\n[general]\nb=2\n", "DuplicateSectionError"),
+    ],
+)
+def test_what_python_3_refuses_is_told(text: str, refusal: str) -> None:
+    with pytest.raises(configparser.Error) as error:
+        configparser.RawConfigParser().read_string(text)
+    assert type(error.value).__name__ == refusal
+    rules = {
+        "MissingSectionHeaderError": "no-general:1", "ParsingError": "no-assignment:2",
+        "DuplicateOptionError": "duplicate-key:3", "DuplicateSectionError": "two-general:3",
+    }  # fmt: skip
+    assert rules[refusal] in told(text)
+
+
+# What Python 2.7's ConfigParser makes of `a`, by running it.
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[general]\na=1\na=2\n", "2"),
+        ("[general]\na=y # c\n", "y # c"),
+        ("[general]\na=y ; c\n", "y"),
+        ("[general]\na=y;c\n", "y;c"),
+        ("[general]\nb=1\n[general]\na=2\n", "2"),
+        ("[general]\na=1\n # c\n", "1\n# c"),
+        ("[general]\na=1\n\n b=2\n", "1\nb=2"),
+    ],
+)
+def test_old_releases_are_read_as_python_2_read_them(text: str, value: str) -> None:
+    answers = ini.read(tuple(text.splitlines()), python2=True)
+    assert {entry.key: entry.value for entry in answers.general}["A"] == value
+    assert not answers.broken
+
+
+@pytest.mark.parametrize("text", [" [general]\na=1\n", "[general]\n a=1\n"])
+def test_python_2_took_no_indented_line(text: str) -> None:
+    answers = ini.read(tuple(text.splitlines()), python2=True)
+    assert answers.homeless or answers.broken
+
+
+def test_a_good_file_has_no_finding() -> None:
+    text = HEAD + HOSTS + "CONFIG_DEBUG_MODE=y\nCONFIG_KEYSTONE_ADMIN_PW=LeakPw1\nCONFIG_NTP_SERVERS=192.0.2.1\n"
+    assert told(text) == []
+
+
+def test_windows_line_ends_do_no_harm() -> None:
+    assert told((HEAD + HOSTS + "CONFIG_DEBUG_MODE=y\n").replace("\n", "\r\n")) == []
+
+
+def test_an_empty_file_lacks_its_section() -> None:
+    assert told("") == ["no-general:0"]
+    assert told("[General]\nCONFIG_DEBUG_MODE=y\n") == ["no-general:1"]
+
+
+def test_the_default_section_belongs_to_every_section() -> None:
+    assert told("[DEFAULT]\nCONFIG_DEBUG_MODE=yes\n[general]\n") == ["yes-no:2"]
+
+
+def test_python_2_lets_the_last_of_two_keys_win() -> None:
+    text = HEAD + "CONFIG_DEBUG_MODE=y\nCONFIG_DEBUG_MODE=n\n"
+    (old,) = packstack.lint(Source(name="f", text=text), ICEHOUSE)
+    (new,) = packstack.lint(Source(name="f", text=text), Scope())
+    assert old.effect == "line 2 is ignored: the last one wins"
+    assert "already exists" in new.effect
+
+
+def test_python_2_makes_one_of_two_equal_sections() -> None:
+    assert told(HEAD + "CONFIG_DEBUG_MODE=y\n" + HEAD + "CONFIG_NTP_SERVERS=192.0.2.1\n", ICEHOUSE) == []
+
+
+def test_a_groups_condition_is_that_of_the_release() -> None:
+    text = HEAD + "CONFIG_CINDER_INSTALL=n\nCONFIG_CINDER_VOLUMES_SIZE=40G\n"
+    assert told(text) == ["unread-key:3"]
+    assert told(text, ICEHOUSE) == []  # what it asked for then is not in the table
+
+
+def test_another_releases_default_is_not_taken_for_granted() -> None:
+    text = HEAD + "CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS=physnet1:br-ex\n"
+    assert told(text) == ["unread-key:2"]
+    newton = releases.of(Installer.PACKSTACK)["newton"]
+    assert told(text, Scope(release=newton)) == []  # openvswitch was the default
+
+
+def test_keys_are_those_of_the_release() -> None:
+    keys = table()
+    assert len(keys.keys_of("2025.1")) == 292  # packstack 26.0.0's plugins have as many
+    assert len(keys.keys_of("icehouse")) == len(keys.keys_of("havana")) == 148
+    assert "CONFIG_NOVA_API_HOST" in keys.keys_of("havana")
+    assert "CONFIG_NOVA_API_HOST" in keys.keys_of("icehouse")["CONFIG_CONTROLLER_HOST"].was
+    assert "CONFIG_NOVA_NETWORK_MANAGER" in keys.keys_of("newton")
+    assert "CONFIG_NOVA_NETWORK_MANAGER" not in keys.keys_of("ocata")
+    assert keys.keys_of("mitaka")["CONFIG_REDIS_MASTER_HOST"].was == ("CONFIG_REDIS_HOST",)
+    assert keys.keys_of("newton")["CONFIG_REDIS_HOST"].was == ("CONFIG_REDIS_MASTER_HOST",)
+
+
+def test_every_group_of_the_table_asks_for_keys_that_exist() -> None:
+    keys = table()
+    for group in keys.groups.values():
+        assert {condition.key for condition in group.when} <= keys.keys.keys(), group.name
+        assert not group.since or group.since in keys.releases
+    for key in keys.keys.values():
+        assert {key.since, key.until, key.same} <= {"", *keys.releases}, key.name
+        assert (key.kind in ("word", "words")) == bool(key.words), key.name
+
+
+def test_the_releases_of_the_other_table_are_known() -> None:
+    assert {*releases.of(Installer.PACKSTACK)} <= {*table().releases}
+
+
+def test_the_release_is_guessed_by_the_keys() -> None:
+    manager = "CONFIG_NOVA_NETWORK_MANAGER=nova.network.manager.FlatDHCPManager\n"
+    nova = f"CONFIG_NEUTRON_INSTALL=n\n{manager}CONFIG_NOVA_NETWORK_PUBIF=eth0\n"
+    assert told(HEAD + nova) == []
+    assert told(HEAD + "CONFIG_NEUTRON_INSTALL=n\n") == ["nova-network:2"]
+    assert packstack.guess(table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]) == "havana"
+    assert packstack.guess(table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]) == "2025.1"
+
+
+def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
+    old = ["CONFIG_LBAAS_INSTALL", "CONFIG_NAGIOS_INSTALL"]  # until Stein, until Ocata: releases that no lab has
+    assert [packstack.guess(table(), names) for names in ([], old[:1], old[1:])] == ["2025.1"] * 3
+    assert packstack.guess(table(), old) == "newton"
+    new = ["CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVN_BRIDGE_IFACES"]
+    assert packstack.guess(table(), [*old, *new]) == "2025.1"
+    assert told(HEAD + "CONFIG_LBAAS_INSTALL=y\n") == ["gone-key:2"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "drivers", "rule"),
+    [
+        ("openvswitch", "ovn", ["mechanism:3"]), ("ovn", "openvswitch", ["mechanism:3"]),
+        ("openvswitch", "openvswitch,l2population", []), ("openvswitch", "ovn,openvswitch", []), ("ovn", "ovn", []),
+        ("openvswitch", "sriovnicswitch", []),
+    ],
+)  # fmt: skip
+def test_the_agents_driver_is_among_ml2s(agent: str, drivers: str, rule: list[str]) -> None:
+    text = f"CONFIG_NEUTRON_L2_AGENT={agent}\nCONFIG_NEUTRON_ML2_MECHANISM_DRIVERS={drivers}\n"
+    assert told(HEAD + text, NEWEST) == rule
+
+
+@pytest.mark.parametrize(
+    ("agent", "drivers", "types", "rule"),
+    [
+        ("openvswitch", "vxlan", "vlan", ["network-type:3"]), ("openvswitch", "vxlan,vlan", "vlan,vxlan", []),
+        ("openvswitch", "vxlan", "", ["network-type:3"]), ("openvswitch", "geneve,flat", "", []),
+        ("ovn", "vlan", "", []),
+    ],
+)  # fmt: skip
+def test_a_tenants_network_is_of_a_type_that_ml2_has(agent: str, drivers: str, types: str, rule: list[str]) -> None:
+    text = f"CONFIG_NEUTRON_L2_AGENT={agent}\nCONFIG_NEUTRON_ML2_TYPE_DRIVERS={drivers}\n"
+    text += f"CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES={types}\n" if types else ""
+    assert [word.replace(":4", ":3") for word in told(HEAD + text, NEWEST)] == rule
+
+
+def test_a_release_that_is_given_is_not_guessed() -> None:
+    assert told(HEAD + "CONFIG_NOVA_NETWORK_PUBIF=eth0\n", NEWEST) == ["gone-key:2"]
+    assert told(HEAD + "CONFIG_NOVA_DB_PURGE_ENABLE=y\n", ICEHOUSE) == ["gone-key:2"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "CONFIG_DEBUG_MODE=n", "CONFIG_NOVA_DB_PURGE_ENABLE=YES", "CONFIG_REDIS_PORT=65534", "CONFIG_REDIS_PORT=0",
+        "CONFIG_NEUTRON_ML2_TYPE_DRIVERS=geneve, flat", "CONFIG_NOVA_SCHED_RAM_ALLOC_RATIO=1", "CONFIG_RH_USER=",
+        "CONFIG_NOVA_PCI_ALIAS=[]", "CONFIG_PROVISION_DEMO_FLOATRANGE=172.24.4.1/24", "CONFIG_SERVICE_WORKERS=%{x}",
+        "CONFIG_PROVISION_TEMPEST=y\nCONFIG_TEMPEST_HOST=",
+    ],
+)  # fmt: skip
+def test_what_packstack_takes_is_no_finding(line: str) -> None:
+    assert told(f"{HEAD}{line}\n") == []
+
+
+def test_keys_of_a_group_that_is_not_read_may_hold_anything() -> None:
+    text = HEAD + "CONFIG_HEAT_INSTALL=n\nCONFIG_HEAT_CFN_INSTALL=maybe\n"
+    assert told(text) == ["unread-key:3"]
+
+
+def test_defaults_and_passwords_of_such_a_group_are_no_finding() -> None:
+    text = HEAD + "CONFIG_HEAT_INSTALL=n\nCONFIG_HEAT_CFN_INSTALL=y\nCONFIG_HEAT_DB_PW=Leak\nCONFIG_HEAT_DOMAIN=heat\n"
+    assert told(text) == []
+
+
+def test_a_generated_file_has_all_defaults_and_no_finding() -> None:
+    lines = [
+        f"{key.name}={key.default or ('LeakPw1' if key.is_secret else 'n' if key.kind == 'yn' else 'x')}"
+        for key in table().keys_of("2025.1").values()
+        if key.kind not in ("host", "hosts", "ip", "cidr", "integer", "port", "float", "word", "words", "url", "text")
+    ]
+    assert len(lines) > 120
+    assert told(HEAD + "\n".join(lines) + "\n") == []
+
+
+def test_values_of_secrets_are_not_shown() -> None:
+    for value in ("'LeakPw1'", "LeakPw1 # LeakToo", "LeakPw1\n LeakOn"):
+        text = f"{HEAD}CONFIG_KEYSTONE_ADMIN_PW={value}\n"
+        shown = [str(each) for each in packstack.lint(Source(name="f", text=text), Scope())]
+        assert shown
+        assert "Leak" not in "".join(shown)
+
+
+def test_several_old_names_that_agree_are_one_finding() -> None:
+    text = HEAD + "CONFIG_GLANCE_HOST=10.0.5.10\nCONFIG_CINDER_HOST=10.0.5.10\nCONFIG_HEAT_HOST=\n"
+    assert told(text, NEWEST) == ["deprecated-key:3"]
+
+
+def test_hosts_that_are_left_out_matter_only_where_there_are_several() -> None:
+    assert told(HEAD + "CONFIG_CONTROLLER_HOST=10.0.5.10\n") == []
+    text = HEAD + "CONFIG_CONTROLLER_HOST=10.0.5.10\nCONFIG_COMPUTE_HOSTS=10.0.5.11\n"
+    assert told(text) == ["local-default:2"] * 4  # network, AMQP, MariaDB, Redis
+
+
+def test_a_host_by_its_old_name_is_not_left_out() -> None:
+    text = HEAD + HOSTS.replace("CONFIG_MARIADB_HOST", "CONFIG_MYSQL_HOST")
+    assert told(text) == ["deprecated-key:6"]
+
+
+@pytest.mark.parametrize(
+    "lines", ["CONFIG_UNSUPPORTED=y\nCONFIG_STORAGE_HOST=10.0.5.11\n", "CONFIG_STORAGE_HOST=10.0.5.10\n"]
+)
+def test_a_storage_host_that_is_read_or_makes_no_difference_is_fine(lines: str) -> None:
+    assert told(HEAD + HOSTS + lines) == []
+
+
+@pytest.mark.parametrize(
+    ("maps", "ifaces", "computes", "rules"),
+    [
+        ("extnet:br-ex", "br-ex:eth1", "br-ex", []),
+        ("extnet:br-ex", "", "", []),
+        ("br-ex:extnet", "", "", ["bridges:3"]),
+        ("extnet", "", "", ["bridges:3"]),
+        ("extnet:br-ex", "eth1", "", ["bridges:4"]),
+        ("extnet:br-ex", "br-eth1:eth1", "", ["bridges:4"]),
+        ("extnet:br-ex", "", "br-ex", ["bridges:5"]),
+        ("physnet1:br-eth1", "br-ex:eth2,br-eth1:eth1", "br-eth1", []),
+        ("", "br-eth1:eth1", "", []),
+    ],
+)
+def test_bridges_meet_their_networks_and_interfaces(maps: str, ifaces: str, computes: str, rules: list[str]) -> None:
+    prefix = "CONFIG_NEUTRON_OVS_BRIDGE"
+    text = (
+        f"{HEAD}CONFIG_NEUTRON_L2_AGENT=openvswitch\n{prefix}_MAPPINGS={maps}\n{prefix}_IFACES={ifaces}\n"
+        f"{prefix}S_COMPUTE={computes}\nCONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES=vxlan\nCONFIG_NEUTRON_ML2_TYPE_DRIVERS=vxlan\n"
+    )
+    assert told(text) == rules
+
+
+def test_the_routers_own_bridge_needs_no_network_up_to_kilo() -> None:
+    text = f"{HEAD}CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS=physnet1:br-eth1\nCONFIG_NEUTRON_OVS_BRIDGE_IFACES=br-ex:eth2\n"
+    kilo = Scope(release=releases.of(Installer.PACKSTACK)["kilo"])
+    assert told(f"{text}CONFIG_NEUTRON_L3_EXT_BRIDGE=br-ex\n", kilo) == []
+    (found,) = packstack.lint(Source(name="f", text=f"{text}CONFIG_NEUTRON_L3_EXT_BRIDGE=provider\n"), kilo)
+    assert found.fix == "add one to CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS, or write br-eth1 here"
+
+
+def test_icehouse_took_the_placeholder_for_a_password() -> None:
+    text = HEAD + "CONFIG_KEYSTONE_ADMIN_PW=PW_PLACEHOLDER\n"
+    (found,) = packstack.lint(Source(name="f", text=text), ICEHOUSE)
+    assert "that word becomes the password" in found.effect
+    assert told(text + "CONFIG_DEFAULT_PASSWORD=LeakPw1\n") == []
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Scope:
+    path = tmp_path / "lab.yaml"
+    path.write_text(
+        "image: stand-in\n"
+        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, fabric: {cidr: 10.0.5.0/24, mode: isolated},"
+        " public: {cidr: 172.24.4.0/24, mode: isolated}}\n"
+        "nodes:\n"
+        "  controller:\n"
+        "    role: controller\n"
+        "    nics: [{network: mgmt}, {network: fabric, address: 10.0.5.10}, {network: public}]\n"
+        "  compute:\n"
+        "    role: compute\n"
+        "    nics: [{network: mgmt}, {network: fabric, address: 10.0.5.11}, {network: public}]\n"
+        "stack: {installer: packstack, network: fabric, external_network: public}\n"
+    )
+    found = spec.load(path, known_images=("stand-in",))
+    return Scope(release=releases.of(Installer.PACKSTACK)["2025.1"], lab=found, node=found.controller)
+
+
+def test_a_labs_own_file_has_no_finding(lab: Scope) -> None:
+    assert told(HEAD + HOSTS + "CONFIG_NEUTRON_OVN_TUNNEL_IF=eth1\n", lab) == []
+
+
+def test_floating_addresses_may_be_on_the_external_network_alone(lab: Scope) -> None:
+    assert told(HEAD + HOSTS + "CONFIG_PROVISION_DEMO_FLOATRANGE=172.24.4.128/25\n", lab) == []
+    assert told(HEAD + HOSTS + "CONFIG_PROVISION_DEMO_FLOATRANGE=10.0.5.128/25\n", lab) == ["overlap:8"]
+
+
+@pytest.mark.parametrize("release", releases.of(Installer.PACKSTACK).values(), ids=lambda row: row.name)
+def test_what_a_release_calls_otherwise_it_has_by_that_name_alone(release: Release) -> None:
+    own = table().keys_of(release.name)
+    for new, old in release.mapping("renamed").items():
+        assert new not in own
+        assert set(old.split()) <= own.keys()
+    assert release.mapping("needed").keys() <= own.keys()
+
+
+def test_havana_has_its_own_names() -> None:
+    scope = Scope(release=releases.of(Installer.PACKSTACK)["havana"])
+    text = HEAD + "CONFIG_NOVA_API_HOST=10.0.5.10\nCONFIG_MYSQL_HOST=10.0.5.10\nCONFIG_QPID_HOST=10.0.5.10\n"
+    assert told(text, scope) == []
+    (gone,) = packstack.lint(Source(name="f", text=HEAD + "CONFIG_AMQP_HOST=10.0.5.10\n"), scope)
+    assert (gone.rule, gone.fix) == ("packstack-gone-key", "write CONFIG_QPID_HOST")
+
+
+def test_with_subnets_an_interface_is_a_range(lab: Scope) -> None:
+    text = HEAD + HOSTS + "CONFIG_USE_SUBNETS=y\nCONFIG_NEUTRON_OVN_TUNNEL_IF=10.0.5.0/24\n"
+    assert told(text, lab) == []
+
+
+def test_the_controllers_other_address_is_the_controller_too(lab: Scope) -> None:
+    assert lab.lab is not None
+    other = str(lab.lab.controller.access.address.ip)
+    assert told(HEAD + HOSTS.replace("CONTROLLER_HOST=10.0.5.10", f"CONTROLLER_HOST={other}"), lab) == []

@@ -1,0 +1,287 @@
+"""A diagnosis per fault: what this host sees is scripted, the words are compared whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stacklab import record
+from stacklab.errors import CommandFailed, ProviderError
+from stacklab.paths import HostPaths
+from stacklab.process import Result
+from stacklab.providers.libvirt import evidence
+from stacklab.providers.libvirt.evidence import Evidence, Looker, View
+from stacklab.tools.knock import Door, Knock
+from stacklab.tools.libvirt import DomainState, Lease
+from tests.conftest import FakeRunner
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
+
+ADDRESS, MAC, MAC1 = "10.10.0.12", "52:54:00:00:00:01", "52:54:00:00:01:01"
+OTHER = "52:54:00:ff:ff:ff"
+
+
+class Site:
+    """compute1 of a lab on this host, well but for its sshd; each test breaks one thing."""
+
+    def __init__(self, root: Path) -> None:
+        self.lab = make_lab()
+        self.node = self.lab.node("compute1")
+        self.paths = HostPaths(root).lab("trio")
+        self.record = record.new(self.lab, self.paths, image="x", passed_over={}, now=0)
+        found = self.record.node("compute1")
+        assert found is not None
+        self.uuid = found.uuid
+        self.libvirt: FakeLibvirt | None = FakeLibvirt()
+        self.libvirt.add(self.uuid, found.domain, DomainState.RUNNING)
+        self.libvirt.nics[self.uuid] = ((MAC, "trio_net0", "vnet1"), (MAC1, "trio_net1", "vnet2"))
+        self.libvirt.given["trio_net0"] = (Lease(mac=MAC, address=ADDRESS, hostname="compute1"),)
+        self.links = {
+            name: {"ifname": name, "master": master, "flags": ["UP", "LOWER_UP"], "address": mac,
+                   "stats64": {"rx": {"packets": 20}, "tx": {"packets": 30}}}
+            for name, master, mac in (
+                ("sl-trio0", "", ""), ("sl-trio1", "", ""),
+                ("vnet1", "sl-trio0", f"fe{MAC[2:]}"), ("vnet2", "sl-trio1", f"fe{MAC1[2:]}"),
+            )
+        }  # fmt: skip
+        self.neighbour: dict[str, object] = {"dst": ADDRESS, "dev": "sl-trio0", "lladdr": MAC, "state": ["REACHABLE"]}
+        self.route = {"dst": ADDRESS, "dev": "sl-trio0", "prefsrc": "10.10.0.1"}
+        self.rules = "[5:99] -A LIBVIRT_INP -i sl-trio0 -p udp --dport 67 -j ACCEPT\n"
+        self.knock = Knock(door=Door.REFUSED, said="[Errno 111] Connection refused")
+        self.runner = FakeRunner()
+        self.say("Started foo\n")
+
+    def say(self, text: str) -> None:
+        console = self.paths.console("compute1")
+        console.parent.mkdir(parents=True, exist_ok=True)
+        console.write_text(text)
+
+    def looker(self) -> Looker:
+        links = [{k: v for k, v in each.items() if v} for each in self.links.values()]
+        self.runner.on("ip", "-json", "-s", "link", stdout=json.dumps(links))
+        self.runner.on("ip", "-json", "-4", "neigh", stdout=json.dumps([self.neighbour]))
+        self.runner.on("ip", "-json", "-4", "route", stdout=json.dumps([self.route]))
+        for argv in (("iptables-save",), ("sudo", "-n", "iptables-save")):
+            if argv not in self.runner.script:
+                self.runner.on(*argv, stdout=self.rules)
+        knocker = lambda _address: self.knock  # noqa: E731
+        return Looker(self.libvirt, self.runner, self.paths, self.record, knocker=knocker)  # type: ignore[arg-type]
+
+    def look(self) -> Evidence:
+        return self.looker().evidence(self.node)
+
+    @property
+    def known(self) -> FakeLibvirt:
+        assert self.libvirt is not None
+        return self.libvirt
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_an_sshd_that_is_not_up(site: Site) -> None:
+    assert site.look().cause == "compute1 answers ARP but refuses TCP 22: sshd is not up"
+
+
+def test_a_node_that_is_well_has_no_cause(site: Site) -> None:
+    site.knock = Knock(door=Door.OPEN, said="SSH-2.0-x")
+    assert site.look().cause == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "cause"),
+    [
+        (DomainState.PAUSED, "user", "compute1 is paused (user)"),
+        (DomainState.PAUSED, "ioerror", "compute1 is paused (ioerror)"),
+        (DomainState.OFF, "destroyed", "compute1 is off (destroyed)"),
+        (DomainState.CRASHED, "", "compute1 is crashed"),
+    ],
+)
+def test_a_domain_that_does_not_run(site: Site, state: DomainState, reason: str, cause: str) -> None:
+    site.known.states[site.uuid] = state
+    site.known.reasons[site.uuid] = reason
+    site.knock = Knock(door=Door.NO_ANSWER, said="-")
+    assert site.look().cause == cause
+
+
+def test_a_nic_that_is_unplugged(site: Site) -> None:
+    site.known.nics[site.uuid] = ((MAC1, "trio_net1", "vnet2"),)
+    assert site.look().cause == f"eth0 is unplugged from compute1: its domain has no NIC {MAC}"
+
+
+def test_a_cable_that_is_pulled(site: Site) -> None:
+    site.known.unlinked = {MAC}
+    assert site.look().cause == "eth0 of compute1 has its cable pulled: its link is down in the domain"
+
+
+def test_a_tap_on_no_bridge_or_on_another(site: Site, bridge_names: tuple[str, str]) -> None:
+    first, second = bridge_names
+    site.links["vnet1"]["master"] = ""
+    assert site.look().cause == f"tap vnet1 of compute1's eth0 is not on bridge {first}, but on none"
+    site.links["vnet1"]["master"] = second
+    assert site.look().cause == f"tap vnet1 of compute1's eth0 is not on bridge {first}, but on {second}"
+
+
+def test_a_tap_that_is_down_or_gone(site: Site) -> None:
+    site.links["vnet1"]["flags"] = ["BROADCAST"]
+    assert site.look().cause == "tap vnet1 of compute1's eth0 is down"
+    del site.links["vnet1"]
+    assert site.look().cause == "eth0 of compute1 has no tap on this host"
+
+
+@pytest.fixture
+def bridge_names(site: Site) -> tuple[str, str]:
+    return site.record.networks[0].bridge, site.record.networks[1].bridge
+
+
+def test_a_bridge_that_is_down_or_gone(site: Site, bridge_names: tuple[str, str]) -> None:
+    site.links[bridge_names[0]]["flags"] = ["BROADCAST"]
+    assert site.look().cause == f"bridge {bridge_names[0]} of trio_net0 is down or gone"
+    del site.links[bridge_names[0]]
+    assert site.look().cause == f"bridge {bridge_names[0]} of trio_net0 is down or gone"
+
+
+def test_a_route_that_leads_elsewhere(site: Site) -> None:
+    site.route = {"dst": ADDRESS, "dev": "tun0", "prefsrc": "10.8.0.2"}
+    assert site.look().cause == f"this host sends to {ADDRESS} by tun0, not by sl-trio0"
+
+
+def test_another_machine_with_the_address(site: Site) -> None:
+    site.neighbour["lladdr"] = OTHER
+    assert site.look().cause == f"another machine has {ADDRESS}: {OTHER} answers, not compute1's {MAC}"
+
+
+def test_a_node_that_never_sent_a_packet(site: Site) -> None:
+    site.links["vnet1"]["stats64"] = {"rx": {"packets": 0}, "tx": {"packets": 30}}
+    site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["INCOMPLETE"]}
+    assert site.look().cause == "compute1 never sent a packet on eth0: its network did not come up"
+    site.say("")
+    assert site.look().cause == "compute1 never sent a packet, nor wrote a word on its console: it did not boot"
+
+
+def test_a_lease_for_another_address(site: Site) -> None:
+    site.known.given["trio_net0"] = (Lease(mac=MAC, address="10.10.0.99", hostname="compute1"),)
+    site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["FAILED"]}
+    assert site.look().cause == f"compute1's lease is for another address: 10.10.0.99, not {ADDRESS}"
+
+
+def test_a_node_that_sends_but_answers_no_arp(site: Site) -> None:
+    site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["FAILED"]}
+    site.knock = Knock(door=Door.UNREACHABLE, said="No route to host")
+    assert site.look().cause == (
+        f"compute1 sent 20 packets on eth0, but does not answer ARP for {ADDRESS}: it has not that address, or it hangs"
+    )
+
+
+@pytest.mark.parametrize(
+    ("door", "cause"),
+    [
+        (Door.NO_ANSWER, "compute1 answers ARP but not TCP 22: its firewall drops that, or it is too busy"),
+        (Door.UNREACHABLE, "compute1 answers ARP but turns TCP 22 away: its firewall rejects that"),
+        (Door.SILENT, "compute1 takes connections to TCP 22 but says nothing: sshd hangs, or the node is too busy"),
+        (Door.OTHER, "compute1's port 22 is not an sshd's: words"),
+    ],
+)
+def test_what_answers_at_its_door(site: Site, door: Door, cause: str) -> None:
+    site.knock = Knock(door=door, said="words")
+    assert site.look().cause == cause
+
+
+def test_a_firewall_rule_of_this_host_that_has_dropped_packets(site: Site) -> None:
+    site.rules += "[4:240] -A OUTPUT -d 10.10.0.12/32 -o sl-trio0 -j DROP\n"
+    site.knock = Knock(door=Door.NO_ANSWER, said="no answer within 1 s")
+    assert site.look().cause == (
+        "a firewall rule of this host refuses packets: -A OUTPUT -d 10.10.0.12/32 -o sl-trio0 -j DROP (4 so far)"
+    )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "[0:0] -A OUTPUT -o sl-trio0 -j DROP",  # has seen no packet
+        "[9:99] -A LIBVIRT_FWI -o sl-trio0 -j REJECT",  # libvirt's, of packets that are forwarded
+        "[9:99] -A OUTPUT -o sl-trio1 -j DROP",  # on another bridge
+    ],
+)
+def test_a_rule_that_cannot_have_done_it_is_not_blamed(site: Site, rule: str) -> None:
+    site.rules = rule + "\n"
+    site.knock = Knock(door=Door.NO_ANSWER, said="no answer within 1 s")
+    assert "firewall rule of this host" not in site.look().cause
+
+
+def test_all_the_evidence_is_told(site: Site) -> None:
+    bridge = "sl-trio0"
+    site.rules += f"[3:9] -A OUTPUT -o {bridge} -j DROP\n"
+    assert list(site.look().lines) == [
+        "domain trio_compute1: running",
+        f"NIC eth0: {MAC} on trio_net0, tap vnet1, to have 10.10.0.12/24; tap on {bridge}, up, "
+        "the node sent 20 packets and was sent 30",
+        f"NIC eth1: {MAC1} on trio_net1, tap vnet2, to have 10.20.0.12/24; tap on sl-trio1, up, "
+        "the node sent 20 packets and was sent 30",
+        f"lease: {ADDRESS} to {MAC} on trio_net0",
+        f"route to {ADDRESS}: by {bridge}, from 10.10.0.1",
+        f"ARP for {ADDRESS}: {MAC} (reachable)",
+        f"port 22 of {ADDRESS}: refused ([Errno 111] Connection refused)",
+        f"firewall of this host: -A OUTPUT -o {bridge} -j DROP (3 so far)",
+        f"console ({site.paths.console('compute1')}) of compute1 ends with:",
+        "  | Started foo",
+    ]
+
+
+def test_rules_that_refuse_nothing_on_the_way_are_counted_alone(site: Site) -> None:
+    site.rules += "[42:99] -A LIBVIRT_FWI -o sl-trio0 -j REJECT\n"
+    told = [line for line in site.look().lines if line.startswith("firewall")]
+    assert told == ["firewall of this host: 2 rules on sl-trio0, none has refused a packet on the way there"]
+
+
+def test_dnsmasq_s_view_is_told(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(evidence, "_RUN", tmp_path)
+    monkeypatch.setattr(evidence, "_DNSMASQ", tmp_path)
+    (tmp_path / "trio_net0.pid").write_text("1\n")
+    (tmp_path / "trio_net0.hostsfile").write_text(f"{MAC},{ADDRESS},compute1,604800\n")
+    assert f"dnsmasq of trio_net0: runs, keeps {ADDRESS} for {MAC}" in site.look().lines
+    (tmp_path / "trio_net0.pid").write_text("999999999\n")
+    (tmp_path / "trio_net0.hostsfile").write_text("")
+    told = f"dnsmasq of trio_net0: does not run any more (process 999999999), knows no {MAC}"
+    assert told in site.look().lines
+
+
+def test_a_libvirtd_that_is_away_leaves_what_the_host_itself_tells(site: Site) -> None:
+    site.libvirt = None
+    found = site.look()
+    assert found.cause == "compute1 answers ARP but refuses TCP 22: sshd is not up"
+    assert found.lines[0] == "domain trio_compute1: state unknown"
+    assert "tap vnet1" in found.lines[1], "the tap is known by its MAC"
+    assert "not looked at: libvirtd does not answer" in found.lines
+
+
+def test_a_libvirtd_that_goes_away_meanwhile_is_evidence_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_uuid: str) -> DomainState:
+        raise ProviderError("libvirtd: end of file")
+
+    monkeypatch.setattr(site.known, "state", gone)
+    assert "not looked at: libvirtd: end of file" in site.look().lines
+
+
+def test_what_may_not_be_looked_at_is_named_and_keeps_no_other_evidence_away(site: Site) -> None:
+    for argv in (("iptables-save",), ("sudo", "-n", "iptables-save")):
+        site.runner.on(*argv, answer=CommandFailed("looking at this host's firewall: sudo ended with 1\n  more"))
+    found = site.look()
+    assert found.cause == "compute1 answers ARP but refuses TCP 22: sshd is not up"
+    why = [line for line in found.lines if line.startswith("not looked at")]
+    assert why == ["not looked at: looking at this host's firewall failed: looking at this host's firewall: sudo ended "
+                   "with 1"]  # fmt: skip
+
+
+def test_without_a_look_at_the_host_no_cause_is_guessed(site: Site) -> None:
+    site.runner.on("ip", answer=Result(exit_code=0, stdout="no json"))
+    looker = Looker(None, None, site.paths, site.record)
+    assert evidence.cause(looker.view(site.node)) == ""
+
+
+def test_an_empty_view_has_no_cause(site: Site) -> None:
+    assert evidence.cause(View(node=site.node)) == ""

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from stacklab.checks.result import CheckResult, CheckStatus, Layer
+from stacklab.errors import LabError
+from stacklab.workflow.check import checking
+from stacklab.workflow.check.checking import Wish
+from tests.unit.workflow.fake_host import FakeHost
+
+
+@pytest.fixture
+def up(host: FakeHost) -> FakeHost:
+    host.up()
+    return host
+
+
+def test_nothing_typed_is_everything(up: FakeHost) -> None:
+    wish = checking.wish(up.context, "trio")
+    assert wish.lab.name == "trio"
+    assert (wish.selection, wish.wait_s) == (checking.ALL, None)
+
+
+def test_words_behind_commas_select(up: FakeHost) -> None:
+    wish = checking.wish(
+        up.context, "trio", layers="pairs, nodes", nodes="controller", networks="net0,net1", wait="1.5"
+    )
+    assert wish.selection.layers == {Layer.PAIRS, Layer.NODES}
+    assert wish.selection.nodes == {"controller"}
+    assert wish.selection.networks == {"net0", "net1"}
+    assert wish.wait_s == 1.5
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ({"layers": "pear"}, r"no layer 'pear' \(did you mean pairs\? there are: nodes, pairs"),
+        ({"nodes": "compute9"}, r"no node 'compute9' \(did you mean compute.\? there are: controller"),
+        ({"networks": "x"}, r"no network 'x' \(there are: net0, net1\)"),
+        ({"wait": "soon"}, "--wait soon: no number of seconds"),
+        ({"wait": "-1"}, "--wait -1: no number of seconds"),
+        ({"wait": "nan"}, "--wait nan: no number of seconds"),
+        ({"wait": "inf"}, "--wait inf: no number of seconds"),
+        ({"layers": "impairments"}, "lab trio has no check of that kind there: nothing would be proved"),
+    ],
+)
+def test_what_is_odd_is_named(up: FakeHost, typed: dict[str, str], told: str) -> None:
+    with pytest.raises(LabError, match=told):
+        checking.wish(up.context, "trio", **typed)  # type: ignore[arg-type]
+
+
+def test_a_lab_that_is_not_up_can_not_be_checked(host: FakeHost) -> None:
+    with pytest.raises(LabError, match="lab trio is not up"):
+        checking.wish(host.context, "trio")
+
+
+def test_watching_tries_each_time_once(up: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float | None] = []
+
+    def fake_run(_context: object, wish: Wish) -> checking.Outcome:
+        asked.append(wish.wait_s)
+        return checking.Outcome(lab=wish.lab, results=(), started_at=0.0, elapsed_s=0.0)
+
+    monkeypatch.setattr(checking, "run", fake_run)
+    pauses: list[float] = []
+    rounds = checking.watch(up.context, checking.wish(up.context, "trio", wait="60"), sleep=pauses.append)
+    for _ in range(3):
+        next(rounds)
+    assert asked == [0.0, 0.0, 0.0]
+    assert pauses == [5.0, 5.0]
+
+
+def test_an_outcome_is_raised_for_with_what_to_type(up: FakeHost) -> None:
+    wish = checking.wish(up.context, "trio")
+    found = CheckResult(
+        check=checking.plan.expected(wish.lab)[0], status=CheckStatus.FAILED, detail="is paused"
+    )
+    with pytest.raises(LabError, match="controller: state: is paused") as caught:
+        checking.raise_for_checks(wish.lab, [found])
+    assert caught.value.exit_code == 5
+    for status, code in ((CheckStatus.ERROR, 6), (CheckStatus.WARNED, 7)):
+        with pytest.raises(LabError) as caught:
+            checking.raise_for_checks(wish.lab, [dataclasses.replace(found, status=status)])
+        assert caught.value.exit_code == code
+    checking.raise_for_checks(wish.lab, [dataclasses.replace(found, status=CheckStatus.PASSED)])

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from stacklab import record
+from stacklab.errors import AlreadyRunning, RenderError, SpecError
+from stacklab.model import Lab, NetworkMode
+from stacklab.tools.libvirt import DomainState
+from stacklab.workflow.lab.plan import plan
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.installers.contrail.labs import make_lab as make_contrail
+from tests.unit.workflow.fake_host import FakeHost
+
+
+def actions(host: FakeHost, lab: Lab | None = None) -> dict[str, str]:
+    return {what: action for what, action, _why in plan(host.context, lab or make_lab())}
+
+
+def test_of_nothing_all_is_to_be_made_on_the_image_that_is_built(host: FakeHost) -> None:
+    assert actions(host) == {
+        "image debian-12": "use",
+        "network net0": "make",
+        "network net1": "make",
+        "node controller": "make",
+        "node compute1": "make",
+        "node compute2": "make",
+    }
+
+
+def test_planning_touches_nothing(host: FakeHost) -> None:
+    before = sorted(host.paths.root.rglob("*"))
+    plan(host.context, make_contrail())
+    assert sorted(host.paths.root.rglob("*")) == before
+    assert host.runner.commands == []
+    assert host.libvirt.calls == []
+
+
+def test_images_that_are_not_built_are_told_in_order_until_one_that_is(host: FakeHost) -> None:
+    lab = dataclasses.replace(make_lab(), images=("ubuntu-14.04", "debian-12", "centos-7"))
+    images = {what: action for what, action in actions(host, lab).items() if what.startswith("image")}
+    assert list(images.items()) == [("image ubuntu-14.04", "build"), ("image debian-12", "use")]
+
+
+def test_of_a_lab_that_exists_each_node_is_told_by_what_it_does(host: FakeHost) -> None:
+    host.up()
+    kept = record.read(host.lab())
+    assert kept is not None
+    host.libvirt.states[kept.nodes[1].uuid] = DomainState.OFF
+    host.libvirt.states[kept.nodes[2].uuid] = DomainState.PAUSED
+    assert actions(host) == {
+        "image": "keep",
+        "network net0": "keep",
+        "network net1": "keep",
+        "node controller": "leave alone",
+        "node compute1": "start",
+        "node compute2": "resume",
+    }
+
+
+def test_a_node_that_vagrant_did_not_finish_is_told_to_be_made(host: FakeHost) -> None:
+    host.up()
+    kept = record.read(host.lab())
+    assert kept is not None
+    record.write(host.lab(), kept.with_node(dataclasses.replace(kept.nodes[1], is_created=False)))
+    assert actions(host)["node compute1"] == "make"
+
+
+def test_without_libvirtd_no_node_runs_and_none_is_started_for_a_plan(host: FakeHost) -> None:
+    host.up()
+    host.context.why_unreachable = lambda: "Failed to connect socket"
+    host.context._libvirt = None
+    assert actions(host)["node controller"] == "make"
+
+
+def test_a_bridge_of_the_host_is_joined(host: FakeHost) -> None:
+    lab = make_lab()
+    bridged = dataclasses.replace(lab.networks[1], mode=NetworkMode.BRIDGED, bridge="br0")
+    assert actions(host, dataclasses.replace(lab, networks=(lab.networks[0], bridged)))["network net1"] == "join"
+
+
+def test_answers_are_told_by_their_paths_and_never_by_their_secrets(host: FakeHost) -> None:
+    rows = {what: why for what, action, why in plan(host.context, make_contrail()) if action == "write"}
+    assert set(rows) == {"answers controller", "answers compute1", "answers compute2"}
+    assert "/opt/stack/contrail-installer/localrc" in rows["answers controller"]
+    assert "xxxx" not in str(rows)
+
+
+def test_what_up_would_refuse_a_plan_refuses(host: FakeHost, tmp_path: Path) -> None:
+    with pytest.raises(RenderError):
+        plan(host.context, make_contrail(devstack_branch="stable/newton"))
+    host.up()
+    with pytest.raises(SpecError, match="its spec has changed since: node compute2"):
+        plan(host.context, dataclasses.replace(make_lab(), nodes=make_lab().nodes[:2]))
+    (tmp_path / "tasks.py").touch()
+    kept = record.read(host.lab())
+    assert kept is not None
+    record.write(host.lab(), dataclasses.replace(kept, checkout=tmp_path))
+    with pytest.raises(AlreadyRunning):
+        plan(host.context, make_lab())

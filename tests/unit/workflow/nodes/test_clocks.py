@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from stacklab.dev.simulated import simulate
+from stacklab.errors import CommandTimedOut
+from stacklab.paths import HostPaths
+from stacklab.process import Command, Result
+from stacklab.workflow.nodes import clocks
+from tests.unit.checks.fake_lab import FakeRunner, late, make_lab
+
+LAB = make_lab()
+PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
+
+
+def runner_of(ahead: dict[str, float], remains: float = 0.0) -> FakeRunner:
+    """Nodes whose clocks are that far ahead of the host's; so much of it remains each time they are set."""
+
+    left = dict(ahead)
+
+    def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
+        return [str(time.time() + left[node])], code
+
+    def answer(command: Command) -> Result:
+        if command.stdin is None:
+            left[simulate.node_of(command)] *= remains
+            return Result(exit_code=0)
+        return Result(exit_code=0, stdout="\n".join(simulate.answer(LAB, command, spoil)))
+
+    return FakeRunner(answer)
+
+
+def test_only_clocks_that_are_off_are_set() -> None:
+    runner = runner_of({"controller": 0.01, "compute1": -17.0, "compute2": 0.6})
+    clocks.set_clocks(runner, PATHS, LAB.nodes)
+    found = {simulate.node_of(command): command.argv[-1] for command in runner.commands if command.stdin is None}
+    assert set(found) == {"compute1", "compute2"}
+    assert '"+17.0' in found["compute1"] or '"+16.9' in found["compute1"]
+    assert '"-0.6' in found["compute2"] or '"-0.5' in found["compute2"]
+
+
+def test_a_clock_that_is_still_off_is_set_again_but_not_for_ever() -> None:
+    slow, never = runner_of({"compute1": -4.0}, 0.1), runner_of({"compute1": -4.0}, 1.0)
+    for runner in (slow, never):
+        clocks.set_clocks(runner, PATHS, [LAB.node("compute1")])
+    sets = [[command for command in runner.commands if command.stdin is None] for runner in (slow, never)]
+    assert [len(each) for each in sets] == [2, 3]
+
+
+def test_a_node_that_does_not_answer_keeps_no_other_from_being_set() -> None:
+    good = runner_of({"controller": 3.0, "compute1": 3.0, "compute2": 3.0})
+
+    def stub(command: Command) -> Result:
+        if simulate.node_of(command) == "compute1":
+            raise CommandTimedOut("no end after 20 s: ssh")
+        return good.answer(command)
+
+    runner = FakeRunner(stub)
+    clocks.set_clocks(runner, PATHS, LAB.nodes)
+    assert {simulate.node_of(command) for command in runner.commands if command.stdin is None} == {
+        "controller",
+        "compute2",
+    }
+
+
+@pytest.mark.parametrize("netem_ms", [0, 2000])
+def test_what_netem_holds_back_is_no_clock_that_is_behind(netem_ms: int) -> None:
+    """It was: lab.up put a node with a delay of 2 s ahead by as much. What is only declared counts for nothing."""
+    lab = late(LAB, 2000)
+    there = f"qdisc netem 51ab: dev eth0 root refcnt 2 limit 1000 delay {netem_ms / 1000:.1f}s"
+
+    def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
+        return ([there] if netem_ms else []) if tag == "clocks.tc" else [str(time.time() - netem_ms / 1000)], code
+
+    runner = FakeRunner(lambda command: Result(exit_code=0, stdout="\n".join(simulate.answer(lab, command, spoil))))
+    clocks.set_clocks(runner, PATHS, lab.nodes)
+    assert [command for command in runner.commands if command.stdin is None] == []
