@@ -23,7 +23,7 @@ from stacklab import errors, spec
 from stacklab.paths import HostPaths
 
 if TYPE_CHECKING:
-    from stacklab.model import Lab
+    from stacklab.model.lab import Lab
     from stacklab.workflow.context import Context
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from testinfra.host import Host
 
-    from stacklab import model
     from stacklab.checks.result import Check, CheckResult
+    from stacklab.model.lab import Lab, Node
     from stacklab.paths import LabPaths
     from stacklab.process import Result
     from stacklab.workflow.context import Context
@@ -44,7 +44,7 @@ class LabNode:
     """A node of the running lab; `spec` is all that its lab declares of it."""
 
     lab: RunningLab
-    spec: model.Node
+    spec: Node
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ class LabNode:
 class RunningLab:
     """The lab under test; `spec` is what was brought up, `paths` its files on this host."""
 
-    spec: model.Lab
+    spec: Lab
     paths: LabPaths
     context: Context
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from stacklab import files
 from stacklab.errors import AlreadyRunning, LabError
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
 
 _VERSION = 1

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from stacklab import facts
 from stacklab.errors import LabError
-from stacklab.model import Driver, Installer
+from stacklab.model.stack import Driver, Installer
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "releases.yaml"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stacklab import files
 from stacklab.errors import LabError
-from stacklab.model import SecretSource
+from stacklab.model.stack import SecretSource
 
 # Letters and digits only, at most 20: what contrail-installer's sed and DevStack's ini files survive.
 _ALPHABET = string.ascii_letters + string.digits

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from stacklab.checks.family import Facts
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import NIC, CustomCheck, CustomKind, Lab, Node
+from stacklab.model.checks import CustomCheck, CustomKind
+from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part
 from stacklab.tools import ssh
 

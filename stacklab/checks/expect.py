@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from stacklab.checks.impairments.family import loss_of
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 
 
 class FaultKind(StrEnum):

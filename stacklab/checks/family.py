@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from stacklab.checks.result import Check, CheckResult
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.nodes.protocol import Answer, Part
 
 

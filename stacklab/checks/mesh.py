@@ -18,7 +18,8 @@ from stacklab.checks.nodes import family as nodes
 from stacklab.checks.reach import isolation
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.errors import CommandFailed, CommandTimedOut
-from stacklab.model import CheckPolicy, Lab
+from stacklab.model.checks import CheckPolicy
+from stacklab.model.lab import Lab
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Answer, Hearing
 from stacklab.paths import LabPaths

@@ -12,7 +12,7 @@ from stacklab.checks.nodes import family as nodes
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.reach import isolation, outside
 from stacklab.checks.result import ALL, Check, CheckKind, CheckResult, Layer, Selection
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.nodes.protocol import Answer, Part
 
 # Who is to judge what; a layer that comes with its cloud is one more line here.

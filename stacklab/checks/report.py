@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape, quoteattr
 from stacklab.checks.explain.causes import Cause, causes
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 
 VERSION = 1  # of the JSON: a key that goes or changes its meaning is a new one, a further key is not
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")  # colours, titles

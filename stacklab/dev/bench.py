@@ -21,7 +21,7 @@ from pathlib import Path
 from stacklab import files, record
 from stacklab.accelerator import Accelerator
 from stacklab.errors import LabError
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
 from stacklab.process import Command
 from stacklab.tools import qemu_img

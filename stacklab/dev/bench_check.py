@@ -21,7 +21,9 @@ from stacklab.checks.mesh import Mesh
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import LabError
-from stacklab.model import NIC, CheckPolicy, Installer, Lab, Network, NetworkMode, Node, Role, Size, Stack
+from stacklab.model.checks import CheckPolicy
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size
+from stacklab.model.stack import Installer, Role, Stack
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.tools.libvirt import DomainState
 

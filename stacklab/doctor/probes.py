@@ -8,7 +8,7 @@ from stacklab.doctor import programs, resources, subnets
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import HostPaths
 from stacklab.process import Command
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
-from stacklab.model import Lab, Size
+from stacklab.model.lab import Lab, Size
 from stacklab.paths import HostPaths
 
 _QEMU_OVERHEAD = Size(150)  # a QEMU process beside its guest's memory

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
-from stacklab.model import Lab, Network, NetworkMode
+from stacklab.model.lab import Lab, Network, NetworkMode
 
 _SKIPPED_TYPES = frozenset({"local", "broadcast", "multicast", "anycast"})  # follow from an address, add nothing
 # The low end of 10/8 is what everybody else takes first.

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from stacklab.errors import ImageError
-from stacklab.model import NetworkStyle, Size
+from stacklab.model.lab import NetworkStyle, Size
 from stacklab.paths import PROJECT
 
 CATALOGUE = PROJECT / "packer" / "catalogue.yaml"

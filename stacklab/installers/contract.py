@@ -14,7 +14,8 @@ import jinja2
 from stacklab import releases
 from stacklab.errors import RenderError
 from stacklab.installers.kit.environment import render_template
-from stacklab.model import NIC, Lab, Node, Role
+from stacklab.model.lab import NIC, Lab, Node
+from stacklab.model.stack import Role
 from stacklab.paths import PROJECT
 from stacklab.releases import Bug, Release, operating_system
 

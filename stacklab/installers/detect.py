@@ -10,7 +10,7 @@ from stacklab.installers.contrail import lint as contrail
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.scope import Source
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 
 RULES = (rule("file-kind", "a file that no installer reads", "the names that installers look for"),)
 _BOOK = Book(RULES)

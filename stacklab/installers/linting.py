@@ -21,7 +21,7 @@ from stacklab.installers.packstack.lint import linter as packstack
 from stacklab.lint import read
 from stacklab.lint.finding import Finding, Rule, Severity
 from stacklab.lint.scope import Linter, Scope, Source
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.spec.values import suggest
 
 __all__ = ("LINTERS", "RULES", "Finding", "Kind", "Rule", "Severity", "lint_files", "lint_lab")

@@ -12,7 +12,8 @@ from stacklab.installers.contract import InstallerAnswers, Rendered, Request, St
 from stacklab.installers.kit import host
 from stacklab.installers.kit.environment import environment
 from stacklab.installers.kit.guard import check_secrets
-from stacklab.model import NO_MIRRORS, Installer, Lab, Mirrors
+from stacklab.model.lab import Lab
+from stacklab.model.stack import NO_MIRRORS, Installer, Mirrors
 from stacklab.paths import PROJECT
 from stacklab.spec.values import suggest
 

@@ -9,7 +9,8 @@ from stacklab.installers.detect import Kind
 from stacklab.installers.devstack.lint import local_conf, localrc
 from stacklab.installers.devstack.lint.sources import named_release
 from stacklab.lint.scope import Scope, Source
-from stacklab.model import Installer, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Installer
 from stacklab.releases import Release
 
 SHELL = (Kind.DEVSTACK, Kind.LOCAL_CONF, Kind.CONTRAIL)

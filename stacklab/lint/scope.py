@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stacklab.lint.finding import Finding
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.releases import Release
 
 

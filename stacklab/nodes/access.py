@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab import files
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Runner
 from stacklab.tools import ssh

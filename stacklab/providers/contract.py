@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.providers.libvirt.evidence import Evidence
 from stacklab.record import LabRecord

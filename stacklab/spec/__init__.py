@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from stacklab.errors import LabError, SpecError
-from stacklab.model import Lab, Size
+from stacklab.model.lab import Lab, Size
 from stacklab.spec.export import from_dict, to_dict
 
 __all__ = [

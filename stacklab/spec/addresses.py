@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from stacklab.model import stable_hex
+from stacklab.model.lab import stable_hex
 from stacklab.spec.source import Finding, Keys
 
 FIRST_AUTOMATIC = 11  # .2 to .10 stay free for addresses that people choose

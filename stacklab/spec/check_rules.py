@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from stacklab.model import Role
+from stacklab.model.stack import Role
 from stacklab.spec.checks import CustomSpec
 from stacklab.spec.rules import Context, members
 from stacklab.spec.schema import LabSpec

@@ -7,20 +7,9 @@ from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 from stacklab.errors import LabError
-from stacklab.model import (
-    NIC,
-    NO_IMPAIRMENT,
-    CheckPolicy,
-    CustomCheck,
-    CustomKind,
-    Impairment,
-    Lab,
-    Network,
-    NetworkMode,
-    Node,
-    Role,
-    Size,
-)
+from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
+from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment, Lab, Network, NetworkMode, Node, Size
+from stacklab.model.stack import Role
 from stacklab.spec import stack_export
 from stacklab.spec.reader import JSON, Reader
 

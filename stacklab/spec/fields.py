@@ -12,7 +12,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_plain_validator_function
 
-from stacklab.model import Driver, Installer, NetworkingMode, NetworkMode, Role, Size
+from stacklab.model.lab import NetworkMode, Size
+from stacklab.model.stack import Driver, Installer, NetworkingMode, Role
 from stacklab.spec import values
 from stacklab.spec.values import LAB_NAME_LENGTH, NAME, NAME_LENGTH, NODE_NAME
 

@@ -6,30 +6,22 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
-from stacklab.model import (
-    NIC,
-    CheckPolicy,
+from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
+from stacklab.model.stack import (
     ConfigOption,
-    CustomCheck,
-    CustomKind,
     Driver,
     Glance,
     Installer,
-    Lab,
     Lines,
     Mirrors,
-    Network,
     NetworkingMode,
-    NetworkMode,
-    Node,
     Overcommit,
     Plugin,
     Proxy,
     Role,
     SecretSource,
-    Size,
     Stack,
-    stable_hex,
 )
 from stacklab.spec.addresses import Slot, assign, macs
 from stacklab.spec.check_rules import check_custom, nodes_of

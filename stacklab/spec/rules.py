@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from stacklab.model import Impairment, NetworkMode, Role, Size
+from stacklab.model.lab import Impairment, NetworkMode, Size
+from stacklab.model.stack import Role
 from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
 from stacklab.spec.source import Finding, Keys
 from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, name_problem, suggest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from ipaddress import IPv4Network
 
-from stacklab.model import (
+from stacklab.model.stack import (
     ConfigOption,
     Driver,
     Glance,

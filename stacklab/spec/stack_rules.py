@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Network
 
 from stacklab import releases
-from stacklab.model import Installer, NetworkMode, Role
+from stacklab.model.lab import NetworkMode
+from stacklab.model.stack import Installer, Role
 from stacklab.releases import Release, operating_system
 from stacklab.spec.rules import Context, default_network, members
 from stacklab.spec.schema import STAND_IN, LabSpec

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TypeVar
 
 from stacklab import releases
-from stacklab.model import Size
+from stacklab.model.lab import Size
 from stacklab.spec.source import quote
 
 NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stacklab.errors import ToolError
-from stacklab.model import Mirrors
+from stacklab.model.stack import Mirrors
 from stacklab.process import Command, Runner
 
 # In pip's own order: a later one goes before an earlier one.

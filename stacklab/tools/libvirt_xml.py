@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from stacklab.model import Lab, Network, NetworkMode
+from stacklab.model.lab import Lab, Network, NetworkMode
 
 _LEASE_MINUTES = 7 * 24 * 60  # OpenStack does not survive a change of HOST_IP, nor a lease that ran out
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab.model import Size
+from stacklab.model.lab import Size
 from stacklab.process import Command
 
 

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.process import Command
 

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from stacklab.model import NIC, Impairment
+from stacklab.model.lab import NIC, Impairment
 
 HANDLE = "51ab:"  # what we have put there: a qdisc of somebody else's on a NIC that declares nothing is left alone
 SHOW = "tc qdisc show"

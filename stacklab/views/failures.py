@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stacklab.checks.explain.causes import Cause
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Layer
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 
 _ALIKE = 4  # so many nodes with one and the same trouble are told as one
 _NAMED = 6

@@ -11,7 +11,8 @@ from xml.sax.saxutils import escape
 
 from stacklab.checks import report
 from stacklab.errors import LabError
-from stacklab.model import NIC, NO_IMPAIRMENT, Impairment, Lab, Network, Node, Role
+from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment, Lab, Network, Node
+from stacklab.model.stack import Role
 from stacklab.spec.values import suggest
 
 # Colours that differ for colour-blind eyes, too, on white and on black (Okabe and Ito).

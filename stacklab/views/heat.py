@@ -9,7 +9,7 @@ from functools import cached_property
 
 from stacklab.checks.expect import CUT_HEAD, EITHER_HEAD, STILL_HEAD
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 
 # Fixed, so that two runs can be compared; each about three times the one before, as round trips spread.
 BANDS_MS = (1.0, 3.0, 10.0, 30.0, 100.0)

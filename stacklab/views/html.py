@@ -21,7 +21,7 @@ from markupsafe import Markup
 from stacklab.checks import report
 from stacklab.checks.explain.causes import Cause, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.views import failures, graph
 from stacklab.views.heat import BANDS_MS, CUT, MAYBE_CUT, Cell, Grid, band, grids, rtt_text, spread
 from stacklab.workflow.check.checking import Outcome

@@ -15,7 +15,7 @@ from rich.text import Text
 from stacklab.checks import report
 from stacklab.checks.explain.causes import Cause, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.views import failures
 from stacklab.views.failures import Group
 from stacklab.views.heat import Cell, Grid, grids, spread

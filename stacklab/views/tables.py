@@ -15,7 +15,7 @@ from stacklab.checks.result import CheckResult
 from stacklab.doctor import ProbeResult, ProbeStatus
 from stacklab.images.catalogue import Image
 from stacklab.images.store import StoredImage
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.progress import Timing
 from stacklab.tools.libvirt import DomainState
 from stacklab.views import matrix

@@ -17,7 +17,8 @@ from stacklab.installers import rendering as answers
 from stacklab.installers.kit.mask import masked, without
 from stacklab.installers.kit.write import digest, write_into
 from stacklab.installers.rendering import Rendered, Step
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
 from stacklab.releases import Bug, Release, operating_system

@@ -11,7 +11,7 @@ from stacklab.images import catalogue, download, store
 from stacklab.images.build import Builder
 from stacklab.images.catalogue import Image, SourceKind
 from stacklab.images.store import StoredImage
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context
 

@@ -14,7 +14,7 @@ from stacklab import accelerator, locks, record
 from stacklab.accelerator import Accelerator
 from stacklab.doctor import Machine
 from stacklab.errors import AlreadyRunning, HostError, LabError, ProviderError, ToolError
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import LABS, HostPaths, LabPaths
 from stacklab.process import Command, Conversing
 from stacklab.progress import Progress

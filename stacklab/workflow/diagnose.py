@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from stacklab import doctor, record
 from stacklab.images import catalogue, download
 from stacklab.images.catalogue import SourceKind
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.context import Context
 

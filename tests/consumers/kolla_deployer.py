@@ -16,7 +16,7 @@ from typing import Any
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import write_tree
 from stacklab.installers.rendering import Step
-from stacklab.model import Lab, NetworkStyle, Node
+from stacklab.model.lab import Lab, NetworkStyle, Node
 from stacklab.nodes import seed
 from stacklab.nodes.access import KeyPair, Keys
 from tests.unit.installers.kolla.kolla_labs import secrets

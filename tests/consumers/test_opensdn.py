@@ -19,7 +19,8 @@ import jinja2
 import pytest
 
 from stacklab.installers import rendering as answers
-from stacklab.model import ConfigOption, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import ConfigOption
 from tests.consumers.conftest import Consumer
 from tests.unit.installers.opensdn.opensdn_labs import SECRETS, plain, shipped, text, vary
 

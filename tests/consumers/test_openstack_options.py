@@ -20,7 +20,8 @@ import pytest
 
 from stacklab import releases, spec
 from stacklab.installers.rendering import preview
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from stacklab.paths import PROJECT
 from tests.consumers.conftest import Consumer
 from tests.contract.rendered import options_of

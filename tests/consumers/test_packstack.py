@@ -12,7 +12,8 @@ import pytest
 
 from stacklab import releases, spec
 from stacklab.installers.packstack.answers import own_keys as packstack_keys
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from stacklab.paths import PROJECT
 from tests.unit.installers.packstack.packstack_labs import ANSWERS, keys, load, render, secrets
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stacklab import releases
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from tests.contract import meta_config
 from tests.contract.meta_config import SCRIPTS, Machine, Scripts
 

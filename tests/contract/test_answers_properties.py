@@ -25,7 +25,8 @@ from stacklab.errors import RenderError
 from stacklab.installers import rendering as answers
 from stacklab.installers.contract import has_compute, is_in_cloud
 from stacklab.installers.kit.quoting import TRAIT, localrc_value, post_config_value
-from stacklab.model import Glance, Installer, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Glance, Installer
 from stacklab.releases import Release
 from stacklab.spec.secret_rules import is_secret
 from tests.contract.meta_config import SCRIPTS

@@ -18,7 +18,8 @@ import pytest
 from stacklab.checks import custom
 from stacklab.checks.family import Facts
 from stacklab.checks.result import CheckResult, CheckStatus
-from stacklab.model import CustomCheck, CustomKind, Lab
+from stacklab.model.checks import CustomCheck, CustomKind
+from stacklab.model.lab import Lab
 from stacklab.nodes import protocol
 from tests.unit.checks.fake_lab import make_lab
 

@@ -17,7 +17,7 @@ import pytest
 from stacklab.checks.family import Facts
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.nodes import protocol
 from stacklab.tools import fping
 from tests.unit.checks.fake_lab import make_lab

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit import host
-from stacklab.model import NO_MIRRORS, Mirrors
+from stacklab.model.stack import NO_MIRRORS, Mirrors
 from tests.unit.installers.contrail.labs import make_lab
 from tests.unit.installers.kit.test_host import PROXY, with_stack
 

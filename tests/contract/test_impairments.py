@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from stacklab.checks.impairments import family as impairments
-from stacklab.model import Impairment
+from stacklab.model.lab import Impairment
 from stacklab.tools import ebtables, tc
 from tests.unit.checks.impairments.test_family import impaired
 

@@ -25,7 +25,7 @@ from stacklab.checks.explain import scene
 from stacklab.checks.family import Facts, Family, Tried
 from stacklab.checks.reach import host, isolation, outside
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.nodes import protocol
 from stacklab.process import Command, Result, SubprocessRunner
 from tests.unit.checks.fake_lab import late, make_lab

@@ -12,7 +12,7 @@ import pytest
 
 from stacklab.installers import rendering as answers
 from stacklab.installers.rendering import Step
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from tests.unit.installers.kolla.kolla_labs import FOUR, load, secrets
 
 

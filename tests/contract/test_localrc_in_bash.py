@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from stacklab.installers.contrail.answers import DEVSTACK_LOCALRC, INSTALLER_LOCALRC
 from stacklab.installers.rendering import render
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from tests.unit.installers.contrail.labs import SECRETS, VARIANTS, labs
 from tests.unit.installers.contrail.labs import secrets as any_secrets
 

@@ -16,7 +16,8 @@ from stacklab import releases, spec
 from stacklab.errors import RenderError
 from stacklab.installers.kit.quoting import TODAY, TRAIT, localrc_value, post_config_value
 from stacklab.installers.rendering import preview
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from stacklab.paths import PROJECT
 from tests.contract import meta_config
 from tests.contract.meta_config import SCRIPTS, Died, Machine

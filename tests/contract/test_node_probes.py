@@ -20,7 +20,7 @@ from stacklab.checks.nodes import family as nodes
 from stacklab.checks.nodes import network as nodes_network
 from stacklab.checks.nodes.look import Look, parse
 from stacklab.checks.result import Check, CheckKind, CheckStatus
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Answer
 from stacklab.workflow.nodes import clocks

@@ -12,7 +12,7 @@ import pytest
 from stacklab.errors import CommandFailed, ImageError
 from stacklab.images import store
 from stacklab.images.store import StoredImage
-from stacklab.model import Size
+from stacklab.model.lab import Size
 from stacklab.paths import HostPaths
 from stacklab.process import SubprocessRunner
 from stacklab.tools import qemu_img

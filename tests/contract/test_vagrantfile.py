@@ -14,7 +14,7 @@ import pytest
 
 from stacklab import record, spec
 from stacklab.accelerator import Accelerator
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.progress import Progress
 from stacklab.providers.libvirt.provider import VagrantLibvirt

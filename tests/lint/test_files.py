@@ -18,7 +18,7 @@ import pytest
 from stacklab import spec
 from stacklab.installers import linting as lint
 from stacklab.installers import rendering as answers
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ import pytest
 from stacklab import spec
 from stacklab.errors import SpecError
 from stacklab.images import catalogue
-from stacklab.model import Lab, Size
+from stacklab.model.lab import Lab, Size
 from stacklab.paths import PROJECT
 
 HERE = Path(__file__).parent

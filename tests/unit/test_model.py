@@ -9,21 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacklab.model import (
-    NIC,
-    CheckPolicy,
-    ConfigOption,
-    Installer,
-    Lab,
-    Lines,
-    Network,
-    NetworkMode,
-    Node,
-    Role,
-    Size,
-    Stack,
-    stable_hex,
-)
+from stacklab.model.checks import CheckPolicy
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
+from stacklab.model.stack import ConfigOption, Installer, Lines, Role, Stack
 from tests.unit.installers.contrail.labs import make_lab as make_contrail
 
 

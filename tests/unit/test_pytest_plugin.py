@@ -13,7 +13,7 @@ from stacklab.checks.family import Facts
 from stacklab.checks.result import CheckStatus, Layer, Selection
 from stacklab.dev.simulated.simulate import SimulatedNodes, node_of
 from stacklab.errors import ToolNotFound
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress

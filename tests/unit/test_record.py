@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stacklab import record
 from stacklab.errors import AlreadyRunning, LabError
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.record import LabRecord
 from tests.unit.checks.fake_lab import make_lab

@@ -11,7 +11,7 @@ import pytest
 
 from stacklab import releases
 from stacklab.errors import LabError
-from stacklab.model import Driver, Installer, NetworkingMode
+from stacklab.model.stack import Driver, Installer, NetworkingMode
 from stacklab.releases import Release, When
 from stacklab.spec.stack import StackSpec
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stacklab import secrets
 from stacklab.errors import LabError
 from stacklab.installers.kit.guard import check_secrets
-from stacklab.model import SecretSource
+from stacklab.model.stack import SecretSource
 
 NAMES = ("admin_password", "service_token")
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from stacklab.checks.family import Facts, Family
 from stacklab.checks.result import Check, CheckKind, CheckResult
-from stacklab.model import Installer, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Installer
 from stacklab.nodes.protocol import Answer, Part
 
 KINDS = (CheckKind.SERVICE, CheckKind.CLOUD)

@@ -16,7 +16,7 @@ from stacklab.checks.expect import STILL_HEAD, Effect, Fault, Outage
 from stacklab.checks.explain import scene
 from stacklab.checks.explain.scene import UNSEEN, Scene
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import NIC, Lab, Node
+from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.libvirt import evidence

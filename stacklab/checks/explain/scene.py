@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stacklab.errors import LabError
-from stacklab.model import NIC
+from stacklab.model.lab import NIC
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Answer, Hearing, Part, Phase
 from stacklab.paths import LabPaths

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from stacklab.checks.family import Facts
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import NIC, NO_IMPAIRMENT, Impairment, Lab, Node
+from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment, Lab, Node
 from stacklab.nodes.protocol import NOT_FOUND, Answer, Part, Phase
 from stacklab.tools import tc
 

@@ -6,7 +6,7 @@ import math
 from itertools import combinations_with_replacement
 
 from stacklab.checks.impairments.family import ODDS, loss_of
-from stacklab.model import NIC, Impairment, Lab
+from stacklab.model.lab import NIC, Impairment, Lab
 
 # From half of the round trips on, TCP's waits double faster than their odds shrink: a login has no end to expect.
 MOST_LOST = 0.5

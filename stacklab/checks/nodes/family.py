@@ -14,7 +14,7 @@ from stacklab.checks.nodes import network as nodes_network
 from stacklab.checks.nodes.look import Look
 from stacklab.checks.nodes.machine import Verdict
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, TIMED_OUT, Answer, Part, Phase, Said
 from stacklab.tools import ssh
 

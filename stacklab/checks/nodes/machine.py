@@ -6,7 +6,7 @@ import re
 
 from stacklab.checks.nodes.look import FileSystem, Look
 from stacklab.checks.result import CheckStatus
-from stacklab.model import Node, Size
+from stacklab.model.lab import Node, Size
 
 Verdict = tuple[CheckStatus, str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stacklab.checks.nodes.look import Look, Route
 from stacklab.checks.nodes.machine import Verdict
 from stacklab.checks.result import CheckStatus
-from stacklab.model import NIC, Lab, NetworkMode, Node
+from stacklab.model.lab import NIC, Lab, NetworkMode, Node
 
 
 def judge_nic(nic: NIC, look: Look) -> Verdict:

@@ -14,7 +14,7 @@ from stacklab.checks.impairments import ways
 from stacklab.checks.pairs import read
 from stacklab.checks.pairs import shell as script
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import NIC, Lab, Node
+from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, TIMED_OUT, Answer, Part
 from stacklab.tools import fping, ssh
 

@@ -22,7 +22,8 @@ from stacklab.checks.impairments import ways
 from stacklab.checks.reach import isolation, outside
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.errors import ToolError
-from stacklab.model import NO_MIRRORS, Lab, Mirrors
+from stacklab.model.lab import Lab
+from stacklab.model.stack import NO_MIRRORS, Mirrors
 from stacklab.nodes.protocol import OUTPUT_MAX
 from stacklab.process import Command, Runner
 from stacklab.tools import fping

@@ -19,7 +19,7 @@ from stacklab.checks.family import Facts
 from stacklab.checks.impairments import ways
 from stacklab.checks.reach import outside
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import NIC, Lab, Network, NetworkMode, Node
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
 from stacklab.nodes.protocol import NOT_FOUND, Answer, Part
 from stacklab.tools import fping
 

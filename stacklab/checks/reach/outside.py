@@ -21,7 +21,8 @@ from stacklab.checks.impairments import ways
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.installers.contract import OPENDEV, git_base, is_in_cloud
 from stacklab.installers.devstack.answers.projects import devstack_url
-from stacklab.model import Installer, Lab, Mirrors, NetworkMode, Node
+from stacklab.model.lab import Lab, NetworkMode, Node
+from stacklab.model.stack import Installer, Mirrors
 from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part
 from stacklab.tools import ssh
 

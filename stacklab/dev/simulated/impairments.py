@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from stacklab.checks.impairments.family import loss_of, round_trip_ms
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.tools import tc
 
 _FPING = re.compile(r"fping -q -c (\d+) .*?((?: \d+\.\d+\.\d+\.\d+)+) &")

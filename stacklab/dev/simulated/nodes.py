@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stacklab.model import Lab, NetworkMode, Node
+from stacklab.model.lab import Lab, NetworkMode, Node
 from stacklab.tools import ssh
 
 

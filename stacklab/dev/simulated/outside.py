@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from stacklab.checks.family import Facts, Tried
 from stacklab.checks.reach import isolation, outside
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 
 _ADDRESS = "203.0.113.80"
 _PACKAGES = "packages.example.org:80"

@@ -16,7 +16,7 @@ from stacklab.dev.simulated import impairments as impairments_simulated
 from stacklab.dev.simulated import nodes as nodes_simulated
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated import pairs as pairs_simulated
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.process import Command, Result
 
 Lines = Iterable[str]

@@ -35,7 +35,8 @@ from stacklab.installers.devstack.answers.options import plain_sections
 from stacklab.installers.kit.guard import check_localrc
 from stacklab.installers.kit.host import paired_devstack, proxy_variables, workarounds
 from stacklab.installers.kit.quoting import TRAIT
-from stacklab.model import Lab, Node, Role
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Role
 from stacklab.releases import Bug, Release, When
 
 SECRET_NAMES = ("admin_password", "database_password", "rabbit_password", "service_password", "service_token")

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from stacklab import releases
 from stacklab.installers.contract import Step, bugs_on, is_in_cloud, release_of, shown
-from stacklab.model import Installer, Lab, Mirrors, Node, Proxy
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Installer, Mirrors, Proxy
 from stacklab.releases import Release, When
 
 AUTHORITIES = PurePosixPath("/usr/local/share/ca-certificates")

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from stacklab.errors import RenderError
-from stacklab.model import ConfigOption
+from stacklab.model.stack import ConfigOption
 
 
 class Trap(StrEnum):

@@ -14,7 +14,7 @@ from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.yaml_tree import Entry
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 from stacklab.releases import Release
 from stacklab.spec.values import nearest
 

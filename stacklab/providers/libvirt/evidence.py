@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacklab.errors import LabError, ProviderError
-from stacklab.model import NIC, Node
+from stacklab.model.lab import NIC, Node
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Runner
 from stacklab.record import LabRecord, NetworkRecord

@@ -12,7 +12,7 @@ from pathlib import Path
 from stacklab import locks
 from stacklab.accelerator import Accelerator
 from stacklab.errors import ProviderError
-from stacklab.model import NIC, Lab, Node
+from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.process import Runner
 from stacklab.progress import Progress

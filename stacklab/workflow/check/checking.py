@@ -16,7 +16,7 @@ from stacklab.checks.mesh import Mesh, States
 from stacklab.checks.reach import host
 from stacklab.checks.result import ALL, Check, CheckResult, Layer, Selection
 from stacklab.errors import LabError, ProviderError
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
 from stacklab.spec.values import suggest

@@ -9,7 +9,7 @@ from stacklab.checks.expect import Fault
 from stacklab.checks.explain import explain
 from stacklab.checks.result import CheckResult
 from stacklab.errors import LabError
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.providers.libvirt.evidence import Looker
 from stacklab.tools.libvirt import Libvirt

@@ -10,7 +10,7 @@ from pathlib import Path
 from stacklab import files
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.errors import LabError
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.paths import LabPaths
 
 _USAGE = """\

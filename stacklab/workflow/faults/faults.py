@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.errors import CommandFailed, LabError, NodeNotReady, ProviderError, ToolError
-from stacklab.model import NIC, Lab, Node
+from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.process import Command, as_root
 from stacklab.record import LabRecord

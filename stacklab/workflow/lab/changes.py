@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from stacklab.errors import SpecError
-from stacklab.model import NO_IMPAIRMENT, Lab, Node
+from stacklab.model.lab import NO_IMPAIRMENT, Lab, Node
 
 
 class SpecChanged(SpecError):

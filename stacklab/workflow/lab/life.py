@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError, ToolError
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Result
 from stacklab.record import LabRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stacklab import record
 from stacklab.images import catalogue, store
 from stacklab.installers import rendering as answers
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.context import Context, last_resolved
 from stacklab.workflow.lab import changes

@@ -16,7 +16,7 @@ from stacklab.checks.result import CheckResult
 from stacklab.errors import CommandFailed, LabError
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
-from stacklab.model import Lab, NetworkStyle, Node
+from stacklab.model.lab import Lab, NetworkStyle, Node
 from stacklab.nodes import access, seed
 from stacklab.nodes.access import Keys
 from stacklab.paths import LabPaths

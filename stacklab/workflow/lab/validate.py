@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stacklab.errors import Problem, RenderError, SpecError
 from stacklab.installers import rendering as answers
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.spec import shown
 
 

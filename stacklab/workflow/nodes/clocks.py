@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from stacklab.checks.nodes import family as nodes
 from stacklab.errors import LabError
-from stacklab.model import NO_IMPAIRMENT, Node
+from stacklab.model.lab import NO_IMPAIRMENT, Node
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Hearing, Part, Phase
 from stacklab.paths import LabPaths

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stacklab import files
 from stacklab.errors import CommandFailed, LabError
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.tools import ssh, tc
 from stacklab.workflow.context import Context

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.errors import NodeNotReady
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.progress import Progress
 from stacklab.providers.contract import Provider

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
-from stacklab.model import NIC, CheckPolicy, Impairment, Installer, Lab, Network, NetworkMode, Node, Role, Size, Stack
+from stacklab.model.checks import CheckPolicy
+from stacklab.model.lab import NIC, Impairment, Lab, Network, NetworkMode, Node, Size
+from stacklab.model.stack import Installer, Role, Stack
 from stacklab.process import Command, Result
 
 

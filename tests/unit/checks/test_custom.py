@@ -12,7 +12,8 @@ from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
 from stacklab.dev.simulated.simulate import SimulatedNodes
-from stacklab.model import CustomCheck, CustomKind, Lab
+from stacklab.model.checks import CustomCheck, CustomKind
+from stacklab.model.lab import Lab
 from stacklab.nodes.protocol import Answer, Said
 from stacklab.paths import HostPaths
 from tests.unit.checks.fake_lab import make_lab

@@ -9,7 +9,7 @@ from stacklab.checks.expect import Effect, Fault, FaultKind, Outage, cut
 from stacklab.checks.impairments import family as impairments
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
-from stacklab.model import Impairment, Lab
+from stacklab.model.lab import Impairment, Lab
 from tests.unit.checks.fake_lab import make_lab
 
 LAB = make_lab()

@@ -17,7 +17,8 @@ from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckSta
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
-from stacklab.model import CheckPolicy, Lab, NetworkMode
+from stacklab.model.checks import CheckPolicy
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Conversing, Result
 from stacklab.tools.libvirt import DomainState

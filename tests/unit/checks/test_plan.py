@@ -16,7 +16,7 @@ from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Layer, Selection
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated import simulate
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.tools.libvirt import DomainState
 

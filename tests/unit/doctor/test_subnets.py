@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stacklab.doctor import subnets
 from stacklab.doctor.result import ProbeResult, ProbeStatus
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import link
 

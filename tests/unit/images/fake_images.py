@@ -11,7 +11,7 @@ from stacklab.accelerator import Accelerator
 from stacklab.images import bootstrap
 from stacklab.images.build import Builder
 from stacklab.images.catalogue import DISK, Image, SourceKind
-from stacklab.model import NetworkStyle
+from stacklab.model.lab import NetworkStyle
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress

@@ -7,7 +7,7 @@ import pytest
 from stacklab.errors import ImageError
 from stacklab.images import catalogue
 from stacklab.images.catalogue import SourceKind
-from stacklab.model import NetworkStyle
+from stacklab.model.lab import NetworkStyle
 from stacklab.paths import PROJECT
 
 CLOUD = """\

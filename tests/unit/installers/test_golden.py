@@ -17,7 +17,8 @@ from stacklab.installers import linting as lint
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import write_tree
 from stacklab.installers.rendering import Rendered
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from stacklab.paths import PROJECT
 from stacklab.views.answers import script
 from tests.unit.installers.contrail.labs import SECRETS, VARIANTS

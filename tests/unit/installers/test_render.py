@@ -11,7 +11,8 @@ from stacklab.errors import RenderError
 from stacklab.installers.contrail import answers as contrail
 from stacklab.installers.contrail.answers import DEVSTACK_CONF, DEVSTACK_LOCALRC, INSTALLER_LOCALRC
 from stacklab.installers.rendering import INSTALLERS, installer, render, secret_names
-from stacklab.model import ConfigOption, Installer, Lab, Lines, Overcommit, Proxy, Role
+from stacklab.model.lab import Lab
+from stacklab.model.stack import ConfigOption, Installer, Lines, Overcommit, Proxy, Role
 from stacklab.paths import PROJECT
 from tests.unit.installers.contrail.labs import BRANCHES, SECRETS, THREE_NODES, labs, make_lab
 from tests.unit.installers.contrail.labs import secrets as any_secrets
@@ -339,7 +340,7 @@ def test_a_template_can_be_tried_from_another_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("A=1\nB={{ lab.nope }}\n", "contrail-installer.localrc.j2:2: 'stacklab.model.Lab object' has no attribute"),
+        ("A=1\nB={{ lab.nope }}\n", "contrail-installer.localrc.j2:2: 'stacklab.model.lab.Lab object' has no attribute"),
         ("A=1\n{% if %}\n", "contrail-installer.localrc.j2:2: Expected an expression"),
         ("B=True\nA={{ node.name }} b\n", "contrail-installer/localrc:2: no plain assignment: 'A'"),
         (None, "contrail-installer.localrc.j2: no such template"),

@@ -9,7 +9,8 @@ import pytest
 from stacklab import releases
 from stacklab.installers import linting as lint
 from stacklab.installers import rendering as answers
-from stacklab.model import Driver, Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Driver, Installer
 from tests.unit.installers.contrail.labs import VARIANTS
 from tests.unit.installers.devstack import devstack_labs
 from tests.unit.installers.kolla import kolla_labs

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacklab.model import Installer, Lab, NetworkMode, NetworkStyle
+from stacklab.model.lab import Lab, NetworkMode, NetworkStyle
+from stacklab.model.stack import Installer
 from stacklab.nodes import access, seed
 from stacklab.nodes.access import KeyPair, Keys
 from stacklab.nodes.seed import Entry

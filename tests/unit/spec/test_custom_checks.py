@@ -8,7 +8,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import SpecError
-from stacklab.model import CheckPolicy, CustomCheck, CustomKind
+from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
 from stacklab.spec.secret_rules import secret_in_command
 
 LAB = """\

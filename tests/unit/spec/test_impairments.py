@@ -8,7 +8,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import SpecError
-from stacklab.model import NO_IMPAIRMENT, Impairment, Lab
+from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
 from stacklab.spec import values
 from stacklab.spec.values import Wrong
 

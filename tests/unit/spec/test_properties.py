@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stacklab.errors import Problem, SpecError
-from stacklab.model import CustomCheck, CustomKind, Lab
+from stacklab.model.checks import CustomCheck, CustomKind
+from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
 from stacklab.spec import from_dict, load, to_dict
 

@@ -8,7 +8,9 @@ import pytest
 
 from stacklab import releases
 from stacklab.errors import SpecError
-from stacklab.model import CheckPolicy, Installer, Lab, NetworkingMode, NetworkMode, Role, Size, Stack
+from stacklab.model.checks import CheckPolicy
+from stacklab.model.lab import Lab, NetworkMode, Size
+from stacklab.model.stack import Installer, NetworkingMode, Role, Stack
 from stacklab.spec import load
 from stacklab.spec.rules import NESTED_DEFAULT
 

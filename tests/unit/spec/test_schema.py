@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stacklab.model import Size
+from stacklab.model.lab import Size
 from stacklab.spec import schema
 from stacklab.spec.source import parse, show
 from stacklab.spec.values import NAME

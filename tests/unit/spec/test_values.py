@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from stacklab.model import NetworkMode, Size
+from stacklab.model.lab import NetworkMode, Size
 from stacklab.spec import values
 from stacklab.spec.values import Wrong
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.model import NetworkMode
+from stacklab.model.lab import NetworkMode
 from stacklab.tools import libvirt_xml
 from tests.unit.checks.fake_lab import make_lab
 

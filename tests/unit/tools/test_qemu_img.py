@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.model import Size
+from stacklab.model.lab import Size
 from stacklab.process import Command
 from stacklab.tools import qemu_img
 from stacklab.tools.qemu_img import DiskInfo

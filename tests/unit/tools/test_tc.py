@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface
 
 import pytest
 
-from stacklab.model import NIC, NO_IMPAIRMENT, Impairment
+from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment
 from stacklab.tools import tc
 
 NIC1 = NIC(network="wan", device="eth1", address=IPv4Interface("10.1.0.11/24"), mac="52:54:00:00:00:01", mtu=1500)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from stacklab.checks.expect import Effect, Fault, Outage
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 

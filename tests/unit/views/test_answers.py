@@ -9,7 +9,7 @@ from stacklab import releases
 from stacklab.installers import rendering as answers
 from stacklab.installers.rendering import Step
 from stacklab.lint.finding import Finding, Severity
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 from stacklab.views import answers as views
 from stacklab.workflow.answers import Difference
 from tests.unit.installers.contrail.labs import SECRETS, make_lab

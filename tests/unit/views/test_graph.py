@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from stacklab.errors import LabError
-from stacklab.model import NO_IMPAIRMENT, Impairment, Lab, NetworkMode
+from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab, NetworkMode
 from stacklab.spec import values
 from stacklab.views import graph
 from tests.unit.checks.fake_lab import make_lab

@@ -11,7 +11,7 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.doctor import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
 from stacklab.images.store import StoredImage
-from stacklab.model import Installer, NetworkingMode, Stack
+from stacklab.model.stack import Installer, NetworkingMode, Stack
 from stacklab.paths import HostPaths
 from stacklab.process import Result
 from stacklab.progress import Timing

@@ -15,7 +15,8 @@ from stacklab.doctor import Machine
 from stacklab.errors import ProviderError
 from stacklab.images import catalogue, store
 from stacklab.images.store import StoredImage
-from stacklab.model import NO_MIRRORS, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import NO_MIRRORS
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress

@@ -14,7 +14,8 @@ from stacklab import releases
 from stacklab.errors import LabError
 from stacklab.installers import rendering as answers
 from stacklab.lint.finding import Finding, Severity
-from stacklab.model import NO_MIRRORS, Driver, Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import NO_MIRRORS, Driver, Installer
 from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
 from stacklab.releases import Bug

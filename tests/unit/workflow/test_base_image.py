@@ -10,7 +10,7 @@ from stacklab.errors import ImageError
 from stacklab.images import catalogue, download
 from stacklab.images.catalogue import Image, SourceKind
 from stacklab.images.store import StoredImage
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from tests.unit.checks.fake_lab import make_lab

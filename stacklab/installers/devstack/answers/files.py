@@ -12,7 +12,8 @@ from stacklab.installers.devstack.answers.projects import sources
 from stacklab.installers.devstack.answers.seat import Seat, ranges, seat
 from stacklab.installers.kit import quoting
 from stacklab.installers.kit.host import proxy_variables
-from stacklab.model import Driver, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Driver
 
 TREE = CLONES / "devstack"
 LOCALRC, LOCAL_CONF = TREE / "localrc", TREE / "local.conf"

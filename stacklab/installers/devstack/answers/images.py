@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from stacklab.installers.contract import CLONES, Step, api_address, has_compute
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 
 IMAGES = CLONES / "data" / "glance" / "images"  # where glance of every release keeps them
 METADATA = CLONES / "glance-filesystem.json"

@@ -8,7 +8,8 @@ from stacklab.errors import RenderError
 from stacklab.installers.contract import Request, has_compute
 from stacklab.installers.devstack.answers.images import IMAGES, METADATA
 from stacklab.installers.devstack.answers.seat import Seat
-from stacklab.model import ConfigOption, Driver, Lab, NetworkingMode, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import ConfigOption, Driver, NetworkingMode
 
 NOVA, GLANCE = "$NOVA_CONF", "$GLANCE_API_CONF"
 PLUGIN = "/$Q_PLUGIN_CONF_FILE"  # of ml2; DevStack's variable has no leading slash

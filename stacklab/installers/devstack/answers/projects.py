@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from stacklab import facts
 from stacklab.errors import RenderError
 from stacklab.installers.contract import git_base
-from stacklab.model import Driver, Lab, Plugin
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Driver, Plugin
 from stacklab.paths import PROJECT
 from stacklab.releases import Release
 from stacklab.spec.values import suggest

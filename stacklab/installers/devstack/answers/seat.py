@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 from stacklab.errors import RenderError
 from stacklab.installers.contract import address, api_address, free_of_nodes, has_compute, is_in_cloud, nic_on
-from stacklab.model import Driver, Lab, NetworkingMode, Node, Role
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Driver, NetworkingMode, Role
 from stacklab.releases import Release
 
 

@@ -10,7 +10,8 @@ from stacklab.installers.devstack.answers.files import LOGS, TREE
 from stacklab.installers.devstack.answers.projects import devstack_ref, devstack_url, driver_plugins
 from stacklab.installers.devstack.answers.seat import Seat, seat
 from stacklab.installers.kit.host import workarounds
-from stacklab.model import Driver, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Driver
 from stacklab.releases import Release, When
 
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run

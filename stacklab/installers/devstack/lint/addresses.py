@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, IPv4Network
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
-from stacklab.model import NIC, NetworkingMode
+from stacklab.model.lab import NIC
+from stacklab.model.stack import NetworkingMode
 
 _STACKRC = "openstack/devstack@493835a:stackrc"
 _NOVA = "openstack/devstack@icehouse-eol:lib/nova"

@@ -12,7 +12,7 @@ from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 from stacklab.releases import Release
 
 RULES = (

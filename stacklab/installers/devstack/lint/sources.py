@@ -11,7 +11,7 @@ from stacklab import releases
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
-from stacklab.model import Driver, Installer
+from stacklab.model.stack import Driver, Installer
 
 _COMMON = "openstack/devstack@493835a:functions-common"
 RULES = (

@@ -18,7 +18,8 @@ from stacklab.installers.contract import (
     nic_on,
     taken,
 )
-from stacklab.model import Lab, NetworkingMode, Node, Role
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import NetworkingMode, Role
 from stacklab.releases import Release, operating_system
 from stacklab.spec.values import suggest
 

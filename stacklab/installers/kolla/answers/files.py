@@ -20,7 +20,7 @@ from stacklab.installers.kolla.answers.cloud import EXTERNAL_DEVICE, Cloud, clou
 from stacklab.installers.kolla.answers.overrides import overrides
 from stacklab.installers.kolla.answers.passwords import passwords, secret_names, shaped_secrets
 from stacklab.installers.kolla.answers.steps import EXTERNAL_UNIT, PASSWORDS, steps
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 
 __all__ = ["render", "secret_names", "shaped_secrets", "steps"]
 

@@ -14,7 +14,8 @@ from types import MappingProxyType
 
 from stacklab.errors import RenderError
 from stacklab.installers.contract import is_in_cloud
-from stacklab.model import ConfigOption, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import ConfigOption
 from stacklab.spec.values import suggest
 
 ROOT = PurePosixPath("/etc/kolla/config")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from stacklab import facts
 from stacklab.errors import RenderError
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "kolla" / "passwords.yaml"

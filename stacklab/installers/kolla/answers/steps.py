@@ -16,7 +16,7 @@ from stacklab.installers.kolla.answers.cloud import (
     floating,
     sources,
 )
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.releases import Release
 
 EXTERNAL_UNIT = "stacklab-external.service"

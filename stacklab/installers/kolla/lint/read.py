@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stacklab.lint.scope import Scope
 from stacklab.lint.yaml_tree import Entry
-from stacklab.model import Network
+from stacklab.model.lab import Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,8 @@ from stacklab.installers.contract import (
 )
 from stacklab.installers.kit.host import proxy_variables
 from stacklab.installers.opensdn.answers import kolla
-from stacklab.model import Lab, NetworkMode, Node, Proxy, Role
+from stacklab.model.lab import Lab, NetworkMode, Node
+from stacklab.model.stack import Proxy, Role
 from stacklab.releases import Release
 
 HOME = CLONES / "opensdn"  # ours: instances.yaml, the venv of Ansible, its log

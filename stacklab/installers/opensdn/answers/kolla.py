@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from stacklab.errors import RenderError
 from stacklab.installers.contract import Step, address, api_address
-from stacklab.model import ConfigOption, Lab, Node, Role
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import ConfigOption, Role
 from stacklab.releases import Release, operating_system
 
 PATCHED, VANILLA = "patched", "vanilla"

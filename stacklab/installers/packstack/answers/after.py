@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from stacklab.errors import RenderError
 from stacklab.installers.contract import CLONES, Request, has_compute
-from stacklab.model import ConfigOption, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import ConfigOption
 from stacklab.releases import Release
 
 DIRECTORY = CLONES / "packstack"

@@ -12,7 +12,8 @@ from stacklab.errors import RenderError
 from stacklab.installers.contract import api_address, has_compute, is_in_cloud, nic_on, taken
 from stacklab.installers.packstack.answers import own_keys as packstack_keys
 from stacklab.installers.packstack.answers.own_keys import Keys
-from stacklab.model import Driver, Lab, NetworkingMode, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Driver, NetworkingMode
 from stacklab.releases import Release
 
 # What neutron's back ends are called there, and their types of networks, the tenants' first.

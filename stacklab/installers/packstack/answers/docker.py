@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from stacklab.installers.contract import CLONES, Request, git_base
 from stacklab.installers.packstack.answers import cloud as packstack_cloud
 from stacklab.installers.packstack.answers.after import DIRECTORY
-from stacklab.model import Node
+from stacklab.model.lab import Node
 
 SCRIPT = DIRECTORY / "docker-steps.sh"
 REGISTRY = DIRECTORY / "docker-registry"

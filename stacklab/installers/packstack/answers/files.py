@@ -18,7 +18,8 @@ from stacklab.installers.packstack.answers import cloud as packstack_cloud
 from stacklab.installers.packstack.answers import docker as packstack_docker
 from stacklab.installers.packstack.answers import own_keys as packstack_keys
 from stacklab.installers.packstack.answers.steps import ANSWERS, ROOT_KEY, steps_of
-from stacklab.model import Driver, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Driver
 
 # Secrets by the key that asks for them; the others every release reads.
 _ONLY_WITH = {"service_token": "CONFIG_KEYSTONE_ADMIN_TOKEN", "horizon_secret": "CONFIG_HORIZON_SECRET_KEY"}

@@ -17,7 +17,8 @@ from stacklab.installers.packstack.answers import after as packstack_after
 from stacklab.installers.packstack.answers import docker as packstack_docker
 from stacklab.installers.packstack.answers.after import DIRECTORY
 from stacklab.installers.packstack.answers.cloud import cloud_nodes
-from stacklab.model import Driver, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Driver
 from stacklab.releases import Release, When
 
 ANSWERS = DIRECTORY / "answers.txt"

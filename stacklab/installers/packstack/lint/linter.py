@@ -17,7 +17,7 @@ from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 
 _RUN = "packstack@26.0.0:packstack/installer/run_setup.py"
 _FORM = (

@@ -13,7 +13,8 @@ from stacklab.checks.cloud import family as cloud
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
-from stacklab.model import Installer, Lab, Node
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Installer
 from stacklab.nodes.protocol import Answer, Part, render
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result

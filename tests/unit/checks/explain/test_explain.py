@@ -14,7 +14,7 @@ from stacklab.checks.explain.causes import causes
 from stacklab.checks.explain.scene import UNSEEN, Device, Rule, Scene
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.libvirt.evidence import NICView, View

@@ -11,7 +11,7 @@ from stacklab.checks.impairments import family as impairments
 from stacklab.checks.impairments.family import bounds, counted, plan
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import impairments as impairments_simulated
-from stacklab.model import NO_IMPAIRMENT, Impairment, Lab
+from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
 from stacklab.nodes.protocol import NOT_FOUND, Answer, Phase, Said, time_limit_s
 from stacklab.tools import tc
 from tests.unit.checks.fake_lab import make_lab

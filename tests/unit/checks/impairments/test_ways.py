@@ -6,7 +6,7 @@ import pytest
 
 from stacklab.checks.impairments import family as impairments
 from stacklab.checks.impairments import ways
-from stacklab.model import Impairment, Lab
+from stacklab.model.lab import Impairment, Lab
 from tests.unit.checks.fake_lab import late, make_lab
 
 LAB = make_lab()

@@ -18,7 +18,7 @@ from stacklab.checks.nodes import look as nodes_look
 from stacklab.checks.nodes.machine import amount, judge_memory
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.dev.simulated import nodes as nodes_simulated
-from stacklab.model import Lab, NetworkMode, Size
+from stacklab.model.lab import Lab, NetworkMode, Size
 from stacklab.nodes.protocol import Answer, Said
 from tests.unit.checks.fake_lab import make_lab
 

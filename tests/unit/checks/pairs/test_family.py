@@ -12,7 +12,8 @@ from stacklab.checks.family import Facts
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import simulate
-from stacklab.model import Impairment, Installer, Lab
+from stacklab.model.lab import Impairment, Lab
+from stacklab.model.stack import Installer
 from stacklab.nodes import protocol
 from stacklab.process import Command
 from tests.unit.checks.fake_lab import make_lab

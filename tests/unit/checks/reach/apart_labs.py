@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from stacklab.checks.family import Facts, Family
 from stacklab.checks.result import Check, CheckResult
 from stacklab.dev.simulated import outside as outside_simulated
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.nodes import protocol
 from tests.unit.checks.fake_lab import make_lab
 

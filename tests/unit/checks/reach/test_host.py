@@ -11,7 +11,7 @@ from stacklab.checks.family import Facts, Tried
 from stacklab.checks.reach import host, isolation, outside
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
 from stacklab.errors import CommandFailed, ToolNotFound
-from stacklab.model import Mirrors
+from stacklab.model.stack import Mirrors
 from stacklab.process import Result
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import late, make_lab

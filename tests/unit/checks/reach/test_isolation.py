@@ -11,7 +11,7 @@ from stacklab.checks.family import Facts, Tried
 from stacklab.checks.reach import isolation
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import outside as outside_simulated
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.nodes.protocol import Part
 from tests.unit.checks.fake_lab import late, make_lab
 from tests.unit.checks.reach.apart_labs import healthy, judged, make_apart, make_closed, of, text

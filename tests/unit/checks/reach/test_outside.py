@@ -10,7 +10,8 @@ from stacklab.checks.family import Facts, Tried
 from stacklab.checks.reach import outside
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import outside as outside_simulated
-from stacklab.model import Installer, Lab, Mirrors, NetworkMode, Plugin, Proxy
+from stacklab.model.lab import Lab, NetworkMode
+from stacklab.model.stack import Installer, Mirrors, Plugin, Proxy
 from tests.unit.checks.fake_lab import late, make_lab
 from tests.unit.checks.reach.apart_labs import healthy, judged, make_closed, of, text, with_stack
 

@@ -8,21 +8,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from stacklab.model import (
-    NIC,
-    CheckPolicy,
-    Glance,
-    Installer,
-    Lab,
-    Network,
-    NetworkMode,
-    Node,
-    Overcommit,
-    Plugin,
-    Role,
-    Size,
-    Stack,
-)
+from stacklab.model.checks import CheckPolicy
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size
+from stacklab.model.stack import Glance, Installer, Overcommit, Plugin, Role, Stack
 from stacklab.paths import PROJECT
 
 SECRETS = {

@@ -12,7 +12,8 @@ from stacklab.errors import RenderError
 from stacklab.installers import rendering as answers
 from stacklab.installers.contrail.answers import DEVSTACK_CONF, DEVSTACK_LOCALRC
 from stacklab.installers.rendering import Step
-from stacklab.model import ConfigOption, Glance, Lab, Overcommit, Plugin, Role
+from stacklab.model.lab import Lab
+from stacklab.model.stack import ConfigOption, Glance, Overcommit, Plugin, Role
 from tests.unit.installers.contrail.labs import BRANCHES, SECRETS, make_lab
 from tests.unit.installers.devstack.test_devstack_options import Options, sections
 from tests.unit.installers.kit.test_host import with_stack

@@ -10,7 +10,8 @@ from typing import Any
 
 from stacklab import releases, spec
 from stacklab.installers import rendering as answers
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from stacklab.releases import Release
 
 LOCAL_CONF = PurePosixPath("/opt/stack/devstack/local.conf")

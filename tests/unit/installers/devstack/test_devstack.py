@@ -10,7 +10,7 @@ from stacklab import releases, spec
 from stacklab.errors import RenderError
 from stacklab.installers import rendering as answers
 from stacklab.installers.devstack.answers import projects
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 from tests.unit.installers.devstack import devstack_labs as labs
 
 

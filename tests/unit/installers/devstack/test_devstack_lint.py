@@ -11,7 +11,7 @@ from stacklab.installers.devstack.lint import linter as devstack
 from stacklab.installers.devstack.lint import names as devstack_names
 from stacklab.lint.finding import Finding
 from stacklab.lint.scope import Scope, Source
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 
 DEVSTACK = releases.of(Installer.DEVSTACK)
 

@@ -10,7 +10,7 @@ import pytest
 from stacklab import releases
 from stacklab.installers import rendering as answers
 from stacklab.installers.rendering import Step
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 from tests.unit.installers.devstack import devstack_labs as labs
 
 

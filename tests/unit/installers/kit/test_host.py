@@ -9,7 +9,8 @@ import pytest
 from stacklab import releases
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit import host
-from stacklab.model import NO_MIRRORS, Driver, Installer, Lab, Mirrors, Proxy, Role
+from stacklab.model.lab import Lab
+from stacklab.model.stack import NO_MIRRORS, Driver, Installer, Mirrors, Proxy, Role
 from stacklab.releases import Bug, Release, When
 from tests.unit.installers.contrail.labs import SECRETS, THREE_NODES, make_lab
 

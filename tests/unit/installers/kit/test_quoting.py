@@ -11,7 +11,7 @@ import pytest
 
 from stacklab.errors import RenderError
 from stacklab.installers.kit.quoting import TODAY, Trap, localrc_value, option_line, post_config_value
-from stacklab.model import ConfigOption
+from stacklab.model.stack import ConfigOption
 
 OLD = (Trap.SED,)
 HAVANA = (Trap.SED, Trap.BAR, Trap.EQUALS)

@@ -11,7 +11,7 @@ import yaml
 from stacklab import spec
 from stacklab.installers import rendering as answers
 from stacklab.installers.kolla.answers.passwords import secret_names
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 
 GLOBALS = PurePosixPath("/etc/kolla/globals.yml")
 PASSWORDS = PurePosixPath("/etc/kolla/passwords.lab.yml")

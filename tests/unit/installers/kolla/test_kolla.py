@@ -11,7 +11,8 @@ from stacklab import releases
 from stacklab.errors import LabError, RenderError, SpecError
 from stacklab.installers import rendering as answers
 from stacklab.installers.kolla.answers.passwords import kinds, secret_names, shaped
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from tests.unit.installers.kolla.kolla_labs import (
     CONFIG,
     FOUR,

@@ -12,7 +12,7 @@ from stacklab.installers import linting as lint
 from stacklab.installers.kolla.lint import linter as kolla
 from stacklab.installers.kolla.lint.names import names
 from stacklab.lint.scope import Scope, Source
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 
 VIP = "kolla_internal_vip_address: 10.0.5.250\n"
 RELEASES = releases.of(Installer.KOLLA)

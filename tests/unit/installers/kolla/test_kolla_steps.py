@@ -7,7 +7,8 @@ import pytest
 from stacklab import releases
 from stacklab.installers import rendering as answers
 from stacklab.installers.rendering import Step
-from stacklab.model import Installer, Lab
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
 from tests.unit.installers.kolla.kolla_labs import FOUR, load
 
 CONTROLLER = ("mgmt", "fabric", "external")

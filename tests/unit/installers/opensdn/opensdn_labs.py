@@ -13,7 +13,8 @@ import yaml
 from stacklab import releases, spec
 from stacklab.installers import rendering as answers
 from stacklab.installers.opensdn.answers import files as opensdn
-from stacklab.model import NIC, Installer, Lab, Network, NetworkMode, Node, Role
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
+from stacklab.model.stack import Installer, Role
 from stacklab.paths import PROJECT
 
 SECRETS = {name: f"Secret{number:02}abcdefgh" for number, name in enumerate(opensdn.secret_names(None))}  # type: ignore[arg-type]

@@ -14,7 +14,8 @@ from stacklab.installers import rendering as answers
 from stacklab.installers.opensdn.answers import files as opensdn
 from stacklab.installers.opensdn.answers import kolla as opensdn_kolla
 from stacklab.installers.rendering import Step
-from stacklab.model import ConfigOption, Installer, Lab, Mirrors, NetworkingMode, Overcommit, Proxy, Role, SecretSource
+from stacklab.model.lab import Lab
+from stacklab.model.stack import ConfigOption, Installer, Mirrors, NetworkingMode, Overcommit, Proxy, Role, SecretSource
 from tests.unit.installers.opensdn.opensdn_labs import SECRETS, of_roles, plain, read, shipped, text, vary, with_network
 
 RELEASES = releases.of(Installer.OPENSDN)

@@ -9,7 +9,7 @@ import pytest
 from stacklab import releases
 from stacklab.installers.opensdn import lint as opensdn
 from stacklab.lint.scope import Scope, Source
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 
 BASE = """provider_config:
   bms: {ssh_user: stack, ssh_private_key: /home/stack/.ssh/id_rsa}

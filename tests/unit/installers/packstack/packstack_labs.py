@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from stacklab import spec
 from stacklab.installers import rendering as answers
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 
 ANSWERS = PurePosixPath("/opt/stack/packstack/answers.txt")
 OPTIONS = PurePosixPath("/opt/stack/packstack/options.sh")

@@ -11,7 +11,7 @@ from stacklab import releases, spec
 from stacklab.errors import RenderError, SpecError
 from stacklab.installers import rendering as answers
 from stacklab.installers.packstack.answers import own_keys as packstack_keys
-from stacklab.model import Driver, Installer, NetworkingMode
+from stacklab.model.stack import Driver, Installer, NetworkingMode
 from stacklab.paths import PROJECT
 from stacklab.releases import Release
 from tests.unit.installers.packstack.packstack_labs import ANSWERS, COMPUTES, answer_keys, keys, load, render, secrets

@@ -12,7 +12,7 @@ from stacklab.installers.packstack.keys import table
 from stacklab.installers.packstack.lint import ini
 from stacklab.installers.packstack.lint import linter as packstack
 from stacklab.lint.scope import Scope, Source
-from stacklab.model import Installer
+from stacklab.model.stack import Installer
 from stacklab.releases import Release
 
 HEAD = "[general]\n"

@@ -10,7 +10,7 @@ import pytest
 from stacklab import record
 from stacklab.accelerator import Accelerator
 from stacklab.errors import NotOurs, ProviderError
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.progress import Progress
 from stacklab.providers.contract import Provider

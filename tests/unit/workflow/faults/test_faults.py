@@ -11,7 +11,7 @@ import pytest
 from stacklab import record
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.errors import AlreadyRunning, CommandFailed, LabError, NodeNotReady, ProviderError, ToolNotFound
-from stacklab.model import Impairment, Lab, NetworkMode
+from stacklab.model.lab import Impairment, Lab, NetworkMode
 from stacklab.process import Command, Result
 from stacklab.record import LabRecord
 from stacklab.tools.libvirt import DomainState

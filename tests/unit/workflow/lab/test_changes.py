@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from stacklab.model import NIC, CheckPolicy, CustomCheck, CustomKind, Impairment, Lab
+from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
+from stacklab.model.lab import NIC, Impairment, Lab
 from stacklab.workflow.lab import changes
 from tests.unit.checks.fake_lab import make_lab
 

@@ -7,7 +7,7 @@ import pytest
 
 from stacklab import record
 from stacklab.errors import AlreadyRunning, RenderError, SpecError
-from stacklab.model import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode
 from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.lab.plan import plan
 from tests.unit.checks.fake_lab import make_lab

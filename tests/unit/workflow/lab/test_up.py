@@ -22,7 +22,7 @@ from stacklab.errors import (
     RenderError,
     SpecError,
 )
-from stacklab.model import Lab
+from stacklab.model.lab import Lab
 from stacklab.process import Result
 from stacklab.record import LabRecord
 from stacklab.tools.libvirt import DomainState

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import Problem, SpecError
-from stacklab.model import Lab, SecretSource
+from stacklab.model.lab import Lab
+from stacklab.model.stack import SecretSource
 from stacklab.workflow.lab import validate
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.installers.contrail.labs import make_lab as make_contrail

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from stacklab.errors import CommandFailed, CommandTimedOut
-from stacklab.model import NO_IMPAIRMENT, Impairment, Lab
+from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
 from stacklab.process import Command, Result
 from stacklab.tools import tc
 from stacklab.workflow.nodes.impair import impair

@@ -11,7 +11,7 @@ import pytest
 
 from stacklab import record
 from stacklab.errors import NodeNotReady, ProviderError
-from stacklab.model import Lab, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.progress import Progress
 from stacklab.providers.libvirt.evidence import Evidence

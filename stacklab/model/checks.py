@@ -1,0 +1,44 @@
+"""How patient a lab's checks are, and which its author added: the spec's `checks:`, resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CustomKind(StrEnum):
+    """What a lab's own check does."""
+
+    COMMAND = "command"  # runs a command
+    PORT = "port"  # connects to a TCP port
+    HTTP = "http"  # asks for a page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomCheck:
+    """A check that the lab's author wrote: each of `nodes` runs it, on its own."""
+
+    name: str
+    kind: CustomKind
+    nodes: tuple[str, ...]  # names of nodes, in the lab's order
+    command: str = ""  # for the node's shell, as stack
+    exit_code: int = 0
+    host: str = ""  # of PORT: a node's name or an address; "": the node itself
+    port: int = 0
+    url: str = ""
+    http_status: int = 200
+    text: str = ""  # must be in the command's output, or in the page
+    retries: int = 0  # after the first try
+    interval_s: float = 1.0
+    timeout_s: float = 10.0  # of one try
+    is_warning: bool = False  # its failing is a warning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckPolicy:
+    """How patient the checks are, and which the lab's author added."""
+
+    retries: int
+    interval_s: float
+    boot_timeout_s: float
+    custom: tuple[CustomCheck, ...] = ()

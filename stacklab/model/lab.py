@@ -1,0 +1,199 @@
+"""A lab with every question answered: its nodes, NICs and networks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+
+from stacklab.model.checks import CheckPolicy
+from stacklab.model.stack import Installer, Role, Stack
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MiB|GiB|TiB)\s*")
+
+
+_MIB_PER = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Size:
+    """An amount of memory or disk, in whole MiB."""
+
+    mib: int
+
+    @classmethod
+    def parse(cls, text: str) -> Size:
+        """Read `512MiB`, `2GiB` or `1.5GiB`; raises ValueError for anything else."""
+        match = _SIZE.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is no size")
+        mib = float(match[1]) * _MIB_PER[match[2]]
+        if mib != int(mib) or mib <= 0:
+            raise ValueError(f"{text!r} is not a whole, positive number of MiB")
+        return cls(int(mib))
+
+    @property
+    def gib(self) -> float:
+        """The same amount in GiB."""
+        return self.mib / 1024
+
+    @property
+    def bytes(self) -> int:
+        """The same amount in bytes."""
+        return self.mib * 1024 * 1024
+
+    def __str__(self) -> str:
+        return f"{self.mib // 1024}GiB" if self.mib % 1024 == 0 else f"{self.mib}MiB"
+
+
+class NetworkMode(StrEnum):
+    """How a network is connected to the world beyond its nodes."""
+
+    NAT = "nat"  # reaches outside through the host
+    ISOLATED = "isolated"  # host and nodes only
+    BRIDGED = "bridged"  # a bridge that the host already has; we never make or remove it
+
+
+class NetworkStyle(StrEnum):
+    """How a system is told its addresses: which files it reads."""
+
+    NETWORKD = "networkd"
+    IFUPDOWN = "ifupdown"
+    IFCFG = "ifcfg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impairment:
+    """What a NIC does to the packets that it sends (tc netem), one way."""
+
+    delay_ms: float = 0.0
+    loss_percent: float = 0.0
+    rate_kbit: int = 0  # 0: as fast as it goes
+
+    def __bool__(self) -> bool:
+        return self != NO_IMPAIRMENT
+
+
+NO_IMPAIRMENT = Impairment()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A segment with an address range; `bridge` is its name on the host (<= 15 characters)."""
+
+    name: str
+    cidr: IPv4Network
+    mode: NetworkMode
+    mtu: int
+    bridge: str
+    has_host: bool = True  # else the host has no address there, and no way in
+
+    @property
+    def host_address(self) -> IPv4Address:
+        """The host's own address on it (its gateway, when mode is nat)."""
+        return self.cidr[1]
+
+    @property
+    def is_made_by_us(self) -> bool:
+        """Whether it is ours to make and to remove; a bridged one is the host's."""
+        return self.mode is not NetworkMode.BRIDGED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NIC:
+    """A node's end of a network."""
+
+    network: str
+    device: str
+    address: IPv4Interface
+    mac: str
+    mtu: int
+    impairment: Impairment = NO_IMPAIRMENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A VM that the spec declares; the first NIC is the one the host logs in by."""
+
+    name: str
+    role: Role
+    cpus: int
+    memory: Size
+    disk: Size
+    nics: tuple[NIC, ...]
+
+    @property
+    def access(self) -> NIC:
+        """The NIC that the host reaches it by."""
+        return self.nics[0]
+
+    def nic_on(self, network: str) -> NIC | None:
+        """Its NIC on that network, if it has one."""
+        return next((nic for nic in self.nics if nic.network == network), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """The whole thing, resolved; `source` is the YAML it came from."""
+
+    name: str
+    description: str
+    source: Path
+    images: tuple[str, ...]  # in order of preference
+    networks: tuple[Network, ...]
+    nodes: tuple[Node, ...]
+    stack: Stack
+    checks: CheckPolicy
+
+    def network(self, name: str) -> Network:
+        """The network of that name; raises KeyError."""
+        return {network.name: network for network in self.networks}[name]
+
+    def node(self, name: str) -> Node:
+        """The node of that name; raises KeyError."""
+        return {node.name: node for node in self.nodes}[name]
+
+    @property
+    def controller(self) -> Node:
+        """The first controller; the first node where no role says so."""
+        return next((n for n in self.nodes if n.role is Role.CONTROLLER), self.nodes[0])
+
+    @property
+    def computes(self) -> tuple[Node, ...]:
+        """The nodes whose role is compute."""
+        return tuple(n for n in self.nodes if n.role is Role.COMPUTE)
+
+    @property
+    def memory(self) -> Size:
+        """What all nodes together may use."""
+        return Size(sum(n.memory.mib for n in self.nodes))
+
+    def members(self, network: str) -> tuple[tuple[Node, NIC], ...]:
+        """Every node on that network, with its NIC there."""
+        return tuple((node, nic) for node in self.nodes for nic in node.nics if nic.network == network)
+
+    def name_nic(self, node: Node) -> NIC:
+        """The NIC whose address a node's name stands for, on every node.
+
+        The one that the host logs in by; where Kolla installs, that of the APIs: its
+        RabbitMQ and its prechecks want a host's name to be its address there.
+        """
+        if self.stack.installer not in (Installer.KOLLA, Installer.OPENSDN):
+            return node.access
+        return node.nic_on(self.stack.api_network or self.stack.network) or node.access
+
+    def domain_name(self, node: str) -> str:
+        """libvirt's name for a node: `_` is in no lab's and no node's name, so this can't collide."""
+        return f"{self.name}_{node}"
+
+    def network_name(self, network: str) -> str:
+        """libvirt's name for a network that we make."""
+        return f"{self.name}_{network}"
+
+
+def stable_hex(*parts: str, digits: int) -> str:
+    """Hex digits that depend on `parts` alone: the same on every host, for ever."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:digits]
