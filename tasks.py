@@ -14,7 +14,9 @@ from stacklab import cli, spec
 from stacklab.cli import lab_task, load, session, show, show_json
 from stacklab.paths import LABS
 
-logging.getLogger("vagrant").addHandler(logging.NullHandler())  # python-vagrant: preflight tells it better
+logging.getLogger("vagrant").addHandler(
+    logging.NullHandler()
+)  # python-vagrant: preflight tells it better
 
 
 @lab_task
@@ -57,7 +59,9 @@ def validate(_c: Any, rest: list[str] | None = None) -> None:
     from stacklab.workflow import answers
     from stacklab.workflow.lab import validate
 
-    paths = [Path(each) for each in rest or ()] or [LABS / f"{name}.yaml" for name in spec.names(LABS)]
+    paths = [Path(each) for each in rest or ()] or [
+        LABS / f"{name}.yaml" for name in spec.names(LABS)
+    ]
     for lab in validate.all_of(paths, load):
         views.to_stderr(f"{lab.name}: {note}" for note in answers.fate(lab))
     print(f"{len(paths)} lab{'s' if len(paths) != 1 else ''} valid")
@@ -113,9 +117,18 @@ def status(_c: Any, rest: list[str] | None = None, json: bool = False) -> None:
 
 @lab_task
 def check(
-    _c: Any, name: str, layer: str = "", node: str = "", network: str = "", wait: str = "", watch: bool = False,
-    expect: bool = False, json: str = "", junit: str = "", html: str = "",
-) -> None:  # fmt: skip
+    _c: Any,
+    name: str,
+    layer: str = "",
+    node: str = "",
+    network: str = "",
+    wait: str = "",
+    watch: bool = False,
+    expect: bool = False,
+    json: str = "",
+    junit: str = "",
+    html: str = "",
+) -> None:
     """Prove that a running lab is what its spec says; exit code 5: failed, 6: no answer, 7: warnings."""
     from stacklab.views import checks as views
     from stacklab.workflow.check import checking
@@ -123,7 +136,9 @@ def check(
     reports = views.Reports(json=json, junit=junit, html=html)
     reports.check_writable()
     with session(f"lab.check {name}") as context:
-        wish = checking.wish(context, name, layers=layer, nodes=node, networks=network, wait=wait, expect=expect)
+        wish = checking.wish(
+            context, name, layers=layer, nodes=node, networks=network, wait=wait, expect=expect
+        )
         if watch:
             views.watch(checking.watch(context, wish), reports)
         found = checking.run(context, wish)
@@ -142,7 +157,11 @@ def fault(_c: Any, name: str, rest: list[str] | None = None, undo: bool = False)
         if undo:
             done = faults.undo(context, lab, paths, rest or ())
         else:
-            done = (faults.apply(context, lab, paths, faults.parse(lab, rest)),) if rest else faults.listed(paths)
+            done = (
+                (faults.apply(context, lab, paths, faults.parse(lab, rest)),)
+                if rest
+                else faults.listed(paths)
+            )
     what = "undone: " if undo else "made: " if rest else ""
     print("\n".join(f"{what}{each}" for each in done) or "no fault")
 
@@ -165,7 +184,10 @@ def reap(_c: Any, dry_run: bool = False) -> None:
 
     with session("lab.reap") as context:
         found = reap.reap(context, dry_run=dry_run)
-    print("\n".join(f"{each.lab}: {each.fate}, {each.detail}" for each in found) or "no lab has a time to live")
+    print(
+        "\n".join(f"{each.lab}: {each.fate}, {each.detail}" for each in found)
+        or "no lab has a time to live"
+    )
     reap.raise_for(found)
 
 
@@ -191,7 +213,9 @@ def exec_(_c: Any, name: str, rest: list[str] | None = None, node: str = "") -> 
 
 
 @lab_task
-def console(_c: Any, name: str, node: str = "", follow: bool = False, interactive: bool = False) -> None:
+def console(
+    _c: Any, name: str, node: str = "", follow: bool = False, interactive: bool = False
+) -> None:
     """Show what a node printed on its serial console."""
     from stacklab.workflow.lab import life
 
@@ -246,7 +270,10 @@ def image_verify(_c: Any, rest: list[str] | None = None) -> None:
     from stacklab.workflow import images
 
     with session("image.verify") as context:
-        print("\n".join(f"{key}: as it was built" for key in images.verify(context, rest or ())) or "no image is built")
+        print(
+            "\n".join(f"{key}: as it was built" for key in images.verify(context, rest or ()))
+            or "no image is built"
+        )
 
 
 @lab_task
@@ -288,7 +315,9 @@ def answers_render(_c: Any, name: str, node: str = "", out: str = "") -> None:
         written = workflow.write(found, Path(out).expanduser())
         print("\n".join(f"wrote {path}" for path in written) or "nothing changed")
     elif not steps:
-        print(f"lab {name} has no installer: there is nothing to render (stack: installer: in its spec)")
+        print(
+            f"lab {name} has no installer: there is nothing to render (stack: installer: in its spec)"
+        )
     elif node:
         print("\n".join(views.texts(found)))
     else:
@@ -347,7 +376,11 @@ def answers_rules(_c: Any) -> None:
     from stacklab.installers import linting as lint
     from stacklab.views import tables
 
-    show(tables.table(("rule", "", "what"), [(rule.id, rule.severity, rule.title) for rule in lint.RULES]))
+    show(
+        tables.table(
+            ("rule", "", "what"), [(rule.id, rule.severity, rule.title) for rule in lint.RULES]
+        )
+    )
 
 
 @lab_task
@@ -397,4 +430,6 @@ def bench_check(_c: Any, out: str = "reports/bench-check.svg") -> None:
 
 
 # A task's name says where it belongs: answers_diff is answers.diff; without a group it is the lab's.
-ns = cli.collection(vars(), groups=("answers", "bench", "image", "test"), others="lab", top=("doctor",))
+ns = cli.collection(
+    vars(), groups=("answers", "bench", "image", "test"), others="lab", top=("doctor",)
+)

@@ -71,7 +71,9 @@ def pick(
     which is not remembered.
     """
     if not os.access(device, os.R_OK | os.W_OK):
-        why = "no right to open it: add yourself to group kvm" if device.exists() else "there is none"
+        why = (
+            "no right to open it: add yourself to group kvm" if device.exists() else "there is none"
+        )
         return Accelerator(name="TCG", reason=f"{device}: {why}")
     known = _read(paths.accelerator)
     if known is not None:
@@ -97,17 +99,36 @@ def _kernels(paths: HostPaths, given: Path | None) -> Iterator[Path]:
 
 def _try(kernel: Path, runner: Runner) -> Accelerator:
     argv = (
-        _QEMU, "-machine", "pc,accel=kvm", "-cpu", "host", "-m", "256", "-nodefaults", "-display", "none",
-        "-serial", "stdio", "-no-reboot", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1",
-    )  # fmt: skip
+        _QEMU,
+        "-machine",
+        "pc,accel=kvm",
+        "-cpu",
+        "host",
+        "-m",
+        "256",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+        "-kernel",
+        str(kernel),
+        "-append",
+        "console=ttyS0 panic=-1",
+    )
     command = Command(argv=argv, what="trying a kernel under KVM", timeout_s=_LIMIT_S)
     try:
         result = runner.run(command)
     except CommandTimedOut:
-        return Accelerator(name="TCG", reason=f"/dev/kvm opens, but a kernel hung for {_LIMIT_S:.0f} s under it")
+        return Accelerator(
+            name="TCG", reason=f"/dev/kvm opens, but a kernel hung for {_LIMIT_S:.0f} s under it"
+        )
     except CommandFailed as error:
         last = str(error).strip().splitlines()[-1].strip(" |").rpartition(": ")[2]
-        return Accelerator(name="TCG", reason=f"/dev/kvm opens, but QEMU under it fails: {last[:60]}")
+        return Accelerator(
+            name="TCG", reason=f"/dev/kvm opens, but QEMU under it fails: {last[:60]}"
+        )
     if _PROOF in result.stdout:
         return Accelerator(name="KVM", reason=f"a kernel booted in {result.elapsed_s:.1f} s")
     return Accelerator(name="TCG", reason="/dev/kvm opens, but the kernel said nothing")

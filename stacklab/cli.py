@@ -93,7 +93,10 @@ class LabTask(Task):
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
         """See invoke.Task.get_arguments."""
         found = super().get_arguments(ignore_unknown_help)
-        return [Rest(names=a.names, positional=True, help=a.help) if a.names[0] == "rest" else a for a in found]
+        return [
+            Rest(names=a.names, positional=True, help=a.help) if a.names[0] == "rest" else a
+            for a in found
+        ]
 
 
 def lab_task(body: Callable[..., None]) -> Any:
@@ -109,7 +112,9 @@ def lab_task(body: Callable[..., None]) -> Any:
         except errors.LabError as error:
             raise Exit(str(error), code=error.exit_code) from error
         except KeyboardInterrupt as error:
-            again = errors.Interrupted("interrupted", hint=f"./invoke {_typed()} (it goes on from here)")
+            again = errors.Interrupted(
+                "interrupted", hint=f"./invoke {_typed()} (it goes on from here)"
+            )
             raise Exit(str(again), code=again.exit_code) from error
         except BrokenPipeError as error:
             sys.stdout = None  # nobody is left to flush to
@@ -117,7 +122,9 @@ def lab_task(body: Callable[..., None]) -> Any:
         except OSError as error:
             if (told := errors.of_host(error)) is None:
                 raise
-            sys.stdout = sys.stdout if error.filename else None  # its disk may be full: it can't be flushed
+            sys.stdout = (
+                sys.stdout if error.filename else None
+            )  # its disk may be full: it can't be flushed
             raise Exit(str(told), code=told.exit_code) from error
 
     names = inspect.signature(body).parameters
@@ -132,7 +139,9 @@ def lab_task(body: Callable[..., None]) -> Any:
     )
 
 
-def collection(names: Mapping[str, Any], *, groups: Sequence[str], others: str, top: Sequence[str]) -> Collection:
+def collection(
+    names: Mapping[str, Any], *, groups: Sequence[str], others: str, top: Sequence[str]
+) -> Collection:
     """Put a file's tasks where their names say: GROUP_NAME, or `others`; `top` stand alone, GROUP_all is a default."""
     made = {group: Collection() for group in (*groups, others)}
     root = Collection()

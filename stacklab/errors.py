@@ -140,9 +140,18 @@ class HostError(LabError):
     exit_code = 9
 
 
-_OF_THE_HOST = frozenset({
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO,
-})  # fmt: skip
+_OF_THE_HOST = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EIO,
+    }
+)
 
 
 def of_host(error: OSError) -> HostError | None:
@@ -152,7 +161,11 @@ def of_host(error: OSError) -> HostError | None:
     if error.errno in (errno.EACCES, errno.EPERM) and error.filename is not None:
         hint = f"ls -ld {error.filename}, or set STACKLAB_HOME to a directory of your own"
     else:
-        hint = "df -h, then ./invoke image.prune" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "./invoke doctor"
+        hint = (
+            "df -h, then ./invoke image.prune"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else "./invoke doctor"
+        )
     where = f"{error.filename}: " if error.filename is not None else ""
     return HostError(f"{where}{error.strerror}", hint=hint)
 

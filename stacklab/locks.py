@@ -18,7 +18,9 @@ _TASK = re.compile(r"(lab|image|answers|bench|test)\.[a-z_]+")
 
 
 @contextmanager
-def held(path: Path, what: str, *, wait_s: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+def held(
+    path: Path, what: str, *, wait_s: float = 0.0, waiting: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Hold an exclusive lock; the kernel drops it when the process dies, however it dies.
 
     Waits up to `wait_s` seconds, telling `waiting` for whom; raises AlreadyRunning after that, HostError
@@ -50,7 +52,9 @@ def _open(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError as error:
-        raise HostError(f"{path} can't be locked: {error.strerror}", hint=f"ls -ld {path.parent} {path}") from error
+        raise HostError(
+            f"{path} can't be locked: {error.strerror}", hint=f"ls -ld {path.parent} {path}"
+        ) from error
     # Another user of the same group locks the same file; open() alone leaves it to our umask.
     with contextlib.suppress(PermissionError):  # it is theirs, and they have done this
         os.fchmod(descriptor, 0o666)
@@ -73,7 +77,9 @@ def _take(descriptor: int, what: str, wait_s: float, waiting: Callable[[str], No
                 hint=f"wait for it, or look at it: ps -fp {holder}",
             )
         if waiting and not told:
-            waiting(f"waiting for process {holder}{_doing(holder)}, which uses {what}, {wait_s:.0f} s at most")
+            waiting(
+                f"waiting for process {holder}{_doing(holder)}, which uses {what}, {wait_s:.0f} s at most"
+            )
             told = True
         time.sleep(_POLL_S)
 

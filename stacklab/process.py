@@ -38,7 +38,9 @@ class Command:
     stdin: bytes | None = field(default=None, repr=False)
     timeout_s: float | None = None
     ok_codes: tuple[int, ...] = (0,)
-    secrets: tuple[str, ...] = field(default=(), repr=False)  # masked in every message; a log has them as printed
+    secrets: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # masked in every message; a log has them as printed
     log: Path | None = None  # both streams are appended to it as they come
     interactive: bool = False  # keeps the terminal (ssh, console)
 
@@ -75,7 +77,11 @@ class Conversing(Runner, Protocol):
     """A runner that tells what a command says while it says it."""
 
     def converse(
-        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+        self,
+        command: Command,
+        *,
+        heard: Callable[[str, float], None],
+        why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
         """Run it to its end; `heard` gets each line of stdout with the moment (time.time()) it came.
 
@@ -124,7 +130,11 @@ class SubprocessRunner:
         return result
 
     def converse(
-        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+        self,
+        command: Command,
+        *,
+        heard: Callable[[str, float], None],
+        why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
         """See Conversing.converse."""
         environment = _environment(command.env)
@@ -141,10 +151,14 @@ class SubprocessRunner:
             finally:
                 self._running.pop(process, None)
         result = Result(
-            exit_code=process.returncode, stderr=err.decode("utf-8", "replace"), elapsed_s=time.monotonic() - started
+            exit_code=process.returncode,
+            stderr=err.decode("utf-8", "replace"),
+            elapsed_s=time.monotonic() - started,
         )
         if result.exit_code not in command.ok_codes:
-            raise CommandFailed(f"{_headline(command, _ending(result.exit_code))}{_told(command, 0, result.stderr)}")
+            raise CommandFailed(
+                f"{_headline(command, _ending(result.exit_code))}{_told(command, 0, result.stderr)}"
+            )
         return result
 
 
@@ -157,7 +171,9 @@ def _converse(
     """Feed stdin and read both streams until they end; returns stderr."""
     assert process.stdout is not None
     assert process.stderr is not None
-    deadline = time.monotonic() + (command.timeout_s if command.timeout_s is not None else float("inf"))
+    deadline = time.monotonic() + (
+        command.timeout_s if command.timeout_s is not None else float("inf")
+    )
     unsent, line, err = memoryview(command.stdin or b""), b"", b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -170,7 +186,9 @@ def _converse(
                 raise CommandFailed(f"{_headline(command, f'was ended: {why}')}")
             if time.monotonic() > deadline:
                 said = _told(command, 0, err.decode("utf-8", "replace"))
-                raise CommandTimedOut(f"{_headline(command, f'had no end after {command.timeout_s:g} s')}{said}")
+                raise CommandTimedOut(
+                    f"{_headline(command, f'had no end after {command.timeout_s:g} s')}{said}"
+                )
             ready = selector.select(_ASK_EVERY_S)
             if not ready and process.poll() is not None:
                 break  # a daemon that it left has our streams: what it wrote itself has been read
@@ -209,7 +227,9 @@ def _send(stdin: IO[bytes], unsent: memoryview) -> memoryview:
         return memoryview(b"")
 
 
-def _start(command: Command, environment: Mapping[str, str], log: BinaryIO | None) -> subprocess.Popen[bytes]:
+def _start(
+    command: Command, environment: Mapping[str, str], log: BinaryIO | None
+) -> subprocess.Popen[bytes]:
     stream = None if command.interactive else (log or subprocess.PIPE)
     try:
         return subprocess.Popen(
@@ -236,15 +256,21 @@ def _stdin(command: Command) -> int | None:
     return subprocess.DEVNULL if command.stdin is None else subprocess.PIPE
 
 
-def _communicate(process: subprocess.Popen[bytes], command: Command, log_start: int) -> tuple[bytes, bytes]:
+def _communicate(
+    process: subprocess.Popen[bytes], command: Command, log_start: int
+) -> tuple[bytes, bytes]:
     try:
-        out, err = process.communicate(None if command.interactive else command.stdin, timeout=command.timeout_s)
+        out, err = process.communicate(
+            None if command.interactive else command.stdin, timeout=command.timeout_s
+        )
         return out or b"", err or b""
     except subprocess.TimeoutExpired as expired:
         _stop(process, group=not command.interactive)
         said = (expired.stderr or expired.output or b"").decode("utf-8", "replace")
         told = _told(command, log_start, said)
-        raise CommandTimedOut(f"{_headline(command, f'had no end after {command.timeout_s:g} s')}{told}") from None
+        raise CommandTimedOut(
+            f"{_headline(command, f'had no end after {command.timeout_s:g} s')}{told}"
+        ) from None
     except BaseException:
         _stop(process, group=not command.interactive)
         raise
@@ -274,7 +300,14 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals, *, group: 
     except ProcessLookupError:
         return
     except PermissionError:  # a child of sudo: only root may signal it
-        argv = ("sudo", "-n", "kill", f"-{number.name.removeprefix('SIG')}", "--", f"-{process.pid}")
+        argv = (
+            "sudo",
+            "-n",
+            "kill",
+            f"-{number.name.removeprefix('SIG')}",
+            "--",
+            f"-{process.pid}",
+        )
         subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
 
 

@@ -69,7 +69,9 @@ class LabNode:
         from stacklab.tools import ssh
 
         argv = (command,) if isinstance(command, str) else tuple(command)
-        return self.lab.context.runner.run(ssh.exec_command(self.lab.paths, self.name, argv, timeout_s=timeout_s))
+        return self.lab.context.runner.run(
+            ssh.exec_command(self.lab.paths, self.name, argv, timeout_s=timeout_s)
+        )
 
     @property
     def hostspec(self) -> str:
@@ -119,10 +121,14 @@ class RunningLab:
         """The node of that name."""
         found = next((node for node in self.nodes if node.name == name), None)
         if found is None:
-            _refuse(f"lab {self.name} has no node {name!r} (it has: {', '.join(map(str, self.nodes))})")
+            _refuse(
+                f"lab {self.name} has no node {name!r} (it has: {', '.join(map(str, self.nodes))})"
+            )
         return found
 
-    def exec(self, node: str | LabNode, command: str | Sequence[str], *, timeout_s: float = _EXEC_LIMIT_S) -> Result:
+    def exec(
+        self, node: str | LabNode, command: str | Sequence[str], *, timeout_s: float = _EXEC_LIMIT_S
+    ) -> Result:
         """Run a command on a node as `stack`; see LabNode.exec."""
         return self.node(str(node)).exec(command, timeout_s=timeout_s)
 
@@ -137,11 +143,18 @@ def _refuse(text: str) -> NoReturn:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add our options."""
     group = parser.getgroup("stacklab", "stacklab: tests against a running lab")
-    group.addoption("--lab", dest="stacklab_lab", metavar="NAME", help="the lab (of ./invoke lab.up NAME) to test")
     group.addoption(
-        "--lab-checks", dest="stacklab_checks", action="store_true",
+        "--lab",
+        dest="stacklab_lab",
+        metavar="NAME",
+        help="the lab (of ./invoke lab.up NAME) to test",
+    )
+    group.addoption(
+        "--lab-checks",
+        dest="stacklab_checks",
+        action="store_true",
         help=f"run stacklab's own checks of that lab too, one item per check (marker: {MARKER})",
-    )  # fmt: skip
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -153,7 +166,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from stacklab.errors import LabError
 
-    config.addinivalue_line("markers", f"{MARKER}: one of stacklab's own checks of the lab (--lab-checks)")
+    config.addinivalue_line(
+        "markers", f"{MARKER}: one of stacklab's own checks of the lab (--lab-checks)"
+    )
     try:
         running = _running(_context(config), name)
     except LabError as error:
@@ -188,7 +203,9 @@ def _running(context: Context, name: str) -> RunningLab:
     except ProviderError:
         states = {}  # ssh may well answer
     if states and DomainState.RUNNING not in states.values():
-        raise LabError(f"lab {name} is not up: none of its nodes runs", hint=f"./invoke lab.up {name}")
+        raise LabError(
+            f"lab {name} is not up: none of its nodes runs", hint=f"./invoke lab.up {name}"
+        )
     return RunningLab(spec=lab, paths=paths, context=context)
 
 
@@ -218,13 +235,18 @@ def _fixtures(running: RunningLab) -> object:
     @pytest.hookimpl(tryfirst=True)
     def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         """Give testinfra's own fixture `host` the lab's nodes: without hosts it would test this machine."""
-        is_wanted = "_testinfra_host" in metafunc.fixturenames and metafunc.config.getoption("hosts", None) is None
+        is_wanted = (
+            "_testinfra_host" in metafunc.fixturenames
+            and metafunc.config.getoption("hosts", None) is None
+        )
         if is_wanted and not hasattr(metafunc.module, "testinfra_hosts"):
             metafunc.module.testinfra_hosts = [each.hostspec for each in running.nodes]
 
     # A module, not a class: pytest 10 wants fixtures of this scope to be no methods.
     made = ModuleType("stacklab.fixtures")
-    vars(made).update(lab=lab, node=node, node_pair=node_pair, pytest_generate_tests=pytest_generate_tests)
+    vars(made).update(
+        lab=lab, node=node, node_pair=node_pair, pytest_generate_tests=pytest_generate_tests
+    )
     return made
 
 
@@ -246,7 +268,9 @@ class Checks:
         node.workerinput["stacklab_shared"] = str(self._shared)  # type: ignore[attr-defined]
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> None:
         """Put the checks before the team's tests, so that `-k` and `-m` choose among all."""
         from stacklab.checks import plan
 
@@ -256,11 +280,17 @@ class Checks:
         found: list[pytest.Item] = []
         for kind, checks in by_kind.items():
             collector = LabChecks.from_parent(
-                session, name=kind, nodeid=f"{self._running.name}::{kind}", path=self._running.spec.source,
-                checks=self, own=checks,
-            )  # fmt: skip
+                session,
+                name=kind,
+                nodeid=f"{self._running.name}::{kind}",
+                path=self._running.spec.source,
+                checks=self,
+                own=checks,
+            )
             report = collector.ihook.pytest_make_collect_report(collector=collector)
-            collector.ihook.pytest_collectreport(report=report)  # else "collected N items" leaves them out
+            collector.ihook.pytest_collectreport(
+                report=report
+            )  # else "collected N items" leaves them out
             found += report.result
         items[:0] = found
 
@@ -275,9 +305,13 @@ class Checks:
         from stacklab import locks
 
         kept = self._shared / "results"
-        with locks.held(self._shared / "lock", "the checks of this test run", wait_s=_CHECKS_LIMIT_S):
+        with locks.held(
+            self._shared / "lock", "the checks of this test run", wait_s=_CHECKS_LIMIT_S
+        ):
             if kept.exists():
-                found: tuple[Mapping[Check, CheckResult], str] = pickle.loads(kept.read_bytes())  # our own, in 0700
+                found: tuple[Mapping[Check, CheckResult], str] = pickle.loads(
+                    kept.read_bytes()
+                )  # our own, in 0700
                 return found
             found = self._prove(session)
             kept.write_bytes(pickle.dumps(found))
@@ -289,10 +323,14 @@ class Checks:
         from stacklab.errors import LabError
         from stacklab.workflow.check import checking
 
-        layers = frozenset(item.check.kind.layer for item in session.items if isinstance(item, LabCheck))
+        layers = frozenset(
+            item.check.kind.layer for item in session.items if isinstance(item, LabCheck)
+        )
         try:
             lab = self._running
-            results = checking.check(lab.context, lab.spec, lab.paths, selection=Selection(layers=layers))
+            results = checking.check(
+                lab.context, lab.spec, lab.paths, selection=Selection(layers=layers)
+            )
         except LabError as error:
             return {}, str(error)
         return {result.check: result for result in results}, ""
@@ -315,7 +353,12 @@ class LabChecks(pytest.Collector):
 def _told(found: CheckResult) -> str:
     """A check that did not pass, as lab.check tells it."""
     command = f"$ {found.command}" if found.command else ""
-    parts = (f"{found.check.title}: {found.detail}", command, found.output.rstrip(), found.evidence.rstrip())
+    parts = (
+        f"{found.check.title}: {found.detail}",
+        command,
+        found.output.rstrip(),
+        found.evidence.rstrip(),
+    )
     return "\n".join(filter(None, parts))
 
 

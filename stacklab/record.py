@@ -58,7 +58,9 @@ class LabRecord:
     checkout: Path
     created_at: float
     image: str
-    passed_over: Mapping[str, str] = field(default_factory=dict)  # preferred image -> why it was not taken
+    passed_over: Mapping[str, str] = field(
+        default_factory=dict
+    )  # preferred image -> why it was not taken
     nodes: tuple[NodeRecord, ...]
     networks: tuple[NetworkRecord, ...]
     expires_at: float | None = None  # when lab.reap may destroy it; None: never
@@ -79,7 +81,9 @@ class LabRecord:
         return self.checkout == PROJECT
 
 
-def new(lab: Lab, paths: LabPaths, *, image: str, passed_over: Mapping[str, str], now: float) -> LabRecord:
+def new(
+    lab: Lab, paths: LabPaths, *, image: str, passed_over: Mapping[str, str], now: float
+) -> LabRecord:
     """Make up a record for a lab of which nothing exists; its UUIDs have never been used before."""
     nodes = tuple(
         NodeRecord(
@@ -124,9 +128,13 @@ def read(paths: LabPaths) -> LabRecord | None:
         )
         networks = tuple(NetworkRecord(**network) for network in data.pop("networks"))
         for moment in (*_MOMENTS, "created_at"):
-            if not _is_moment(data.get(moment)) or (moment == "created_at" and data[moment] is None):
+            if not _is_moment(data.get(moment)) or (
+                moment == "created_at" and data[moment] is None
+            ):
                 raise ValueError(f"{moment} is {data[moment]!r}")
-        found = LabRecord(**{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks})
+        found = LabRecord(
+            **{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks}
+        )
         _refuse_others(paths, found)
         return found
     except FileNotFoundError:
@@ -150,15 +158,27 @@ def _refuse_others(paths: LabPaths, found: LabRecord) -> None:
     for node in found.nodes:
         if not is_lab_name(node.name) or node.domain != f"{paths.name}_{node.name}":
             raise ValueError(f"no node of this lab: {node.name!a}, domain {node.domain!a}")
-        for file, ours in ((node.overlay, paths.overlay(node.name)), (node.seed, paths.seed(node.name))):
+        for file, ours in (
+            (node.overlay, paths.overlay(node.name)),
+            (node.seed, paths.seed(node.name)),
+        ):
             # The home may have another name today than when the lab was made, by a link.
-            is_same_place = file == ours or os.path.realpath(file.parent) == os.path.realpath(ours.parent)
+            is_same_place = file == ours or os.path.realpath(file.parent) == os.path.realpath(
+                ours.parent
+            )
             if file.name != ours.name or not is_same_place:
                 raise ValueError(f"no disk of this lab: {file}")
     for network in found.networks:
-        if network.libvirt_name != f"{paths.name}_{network.name}" or not _BRIDGE.fullmatch(network.bridge):
-            raise ValueError(f"no network of this lab: {network.libvirt_name!a}, bridge {network.bridge!a}")
-    for text in (*(node.uuid for node in found.nodes), *(network.uuid for network in found.networks)):
+        if network.libvirt_name != f"{paths.name}_{network.name}" or not _BRIDGE.fullmatch(
+            network.bridge
+        ):
+            raise ValueError(
+                f"no network of this lab: {network.libvirt_name!a}, bridge {network.bridge!a}"
+            )
+    for text in (
+        *(node.uuid for node in found.nodes),
+        *(network.uuid for network in found.networks),
+    ):
         uuid.UUID(text)
 
 
@@ -182,7 +202,9 @@ def write(paths: LabPaths, record: LabRecord) -> None:
 def names(host: HostPaths) -> tuple[str, ...]:
     """Every lab that has a record on this host, sorted."""
     found = (path.parent.name for path in host.labs.glob("*/record.json"))
-    return tuple(sorted(name for name in found if is_lab_name(name)))  # not somebody's copy, "mylab.bak"
+    return tuple(
+        sorted(name for name in found if is_lab_name(name))
+    )  # not somebody's copy, "mylab.bak"
 
 
 def refuse_foreign(record: LabRecord) -> None:

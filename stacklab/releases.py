@@ -70,8 +70,12 @@ class Release:
     network_modes: tuple[str, ...]  # the first is the default
     drivers: tuple[str, ...]  # of nova; the first is the default
     options: frozenset[str]  # keys of a lab's `stack` that it understands
-    pairs: tuple[str, ...]  # releases of DevStack that it worked with (contrail only); the first is the default
-    services: Mapping[str, tuple[str, ...]]  # "controller", "compute", or with a mode: "compute ovn"
+    pairs: tuple[
+        str, ...
+    ]  # releases of DevStack that it worked with (contrail only); the first is the default
+    services: Mapping[
+        str, tuple[str, ...]
+    ]  # "controller", "compute", or with a mode: "compute ovn"
     replaced: Mapping[str, str]  # a service's name elsewhere -> the one that does its work here
     inert: Mapping[str, str]  # variables that it does not read, each with why
     bugs: tuple[Bug, ...]
@@ -126,24 +130,40 @@ def plain_name(name: str) -> str:
 @functools.cache
 def _table(path: Path = TABLE) -> Mapping[Installer, Mapping[str, Release]]:
     data = facts.read(path)
-    return MappingProxyType({Installer(word): _releases(Installer(word), rows) for word, rows in data.items()})
+    return MappingProxyType(
+        {Installer(word): _releases(Installer(word), rows) for word, rows in data.items()}
+    )
 
 
-def _releases(installer: Installer, rows: Mapping[str, Mapping[str, object]]) -> Mapping[str, Release]:
+def _releases(
+    installer: Installer, rows: Mapping[str, Mapping[str, object]]
+) -> Mapping[str, Release]:
     whole: dict[str, dict[str, object]] = {}
     for name, row in rows.items():
         row = row or {}
         like = str(row.get("like", ""))
         if like and like not in whole:
-            raise LabError(f"{TABLE}: {installer} {name}: like {like}, which is not above it", hint=f"git diff {TABLE}")
+            raise LabError(
+                f"{TABLE}: {installer} {name}: like {like}, which is not above it",
+                hint=f"git diff {TABLE}",
+            )
         base = whole.get(like, {})
         merged = {**base, **{key: value for key, value in row.items() if key != "like"}}
-        for key in ("traits", "services", "replaced", "inert"):  # these are added to, the others replaced
+        for key in (
+            "traits",
+            "services",
+            "replaced",
+            "inert",
+        ):  # these are added to, the others replaced
             merged[key] = _without_empty({**_mapping(base.get(key)), **_mapping(row.get(key))})
         whole[str(name)] = merged
-    return MappingProxyType({
-        name: _release(installer, name, row) for name, row in whole.items() if not name.startswith("_")
-    })  # fmt: skip
+    return MappingProxyType(
+        {
+            name: _release(installer, name, row)
+            for name, row in whole.items()
+            if not name.startswith("_")
+        }
+    )
 
 
 def _release(installer: Installer, name: str, row: Mapping[str, object]) -> Release:
@@ -166,22 +186,32 @@ def _release(installer: Installer, name: str, row: Mapping[str, object]) -> Rele
             replaced=MappingProxyType({k: str(v) for k, v in _mapping(row["replaced"]).items()}),
             inert=MappingProxyType({k: str(v) for k, v in _mapping(row["inert"]).items()}),
             bugs=tuple(_bug(each) for each in _items(row.get("bugs"))),
-            traits=MappingProxyType({
-                k: _words(v) if isinstance(v, list) else str(v) for k, v in _mapping(row["traits"]).items()
-            }),
-        )  # fmt: skip
+            traits=MappingProxyType(
+                {
+                    k: _words(v) if isinstance(v, list) else str(v)
+                    for k, v in _mapping(row["traits"]).items()
+                }
+            ),
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise LabError(f"{TABLE}: {installer} {name}: {error!r}", hint=f"git diff {TABLE}") from error
+        raise LabError(
+            f"{TABLE}: {installer} {name}: {error!r}", hint=f"git diff {TABLE}"
+        ) from error
 
 
 def _bug(row: object) -> Bug:
     found = _mapping(row)
     lists = {key: _words(found[key]) for key in ("images", "commands", "localrc") if key in found}
     return Bug(
-        id=str(found["id"]), symptom=str(found["symptom"]), fix=str(found["fix"]), role=str(found.get("role", "all")),
+        id=str(found["id"]),
+        symptom=str(found["symptom"]),
+        fix=str(found["fix"]),
+        role=str(found.get("role", "all")),
         driver=Driver(str(found["driver"])) if "driver" in found else None,
-        when=When(str(found.get("when", When.BEFORE))), done=str(found.get("done", "")), **lists,
-    )  # fmt: skip
+        when=When(str(found.get("when", When.BEFORE))),
+        done=str(found.get("done", "")),
+        **lists,
+    )
 
 
 def _mapping(value: object) -> dict[str, object]:
@@ -207,4 +237,8 @@ def _items(value: object) -> list[object]:
 
 def _words(value: object) -> tuple[str, ...]:
     """A list of words, or one text of blank-separated ones."""
-    return tuple(value.split()) if isinstance(value, str) else tuple(str(item) for item in _items(value))
+    return (
+        tuple(value.split())
+        if isinstance(value, str)
+        else tuple(str(item) for item in _items(value))
+    )

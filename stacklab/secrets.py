@@ -21,7 +21,9 @@ _LENGTH = 20
 _GIVEN = re.compile(r"[A-Za-z0-9]{8,20}")
 
 
-def load_or_make(path: Path, names: Collection[str], sources: Sequence[SecretSource] = ()) -> Mapping[str, str]:
+def load_or_make(
+    path: Path, names: Collection[str], sources: Sequence[SecretSource] = ()
+) -> Mapping[str, str]:
     """Return a secret for each name: the user's own, else the kept one, else a new one; all are kept.
 
     A user's source that is empty today leaves the one that was kept. Raises LabError when the file is
@@ -31,7 +33,9 @@ def load_or_make(path: Path, names: Collection[str], sources: Sequence[SecretSou
     given = {source.name: _given(source, known) for source in sources}
     found = {name: given.get(name) or known.get(name) or _make(name) for name in names}
     if {**known, **found} != known:
-        files.write(path, json.dumps({**known, **found}, indent=2, sort_keys=True) + "\n", mode=0o600)
+        files.write(
+            path, json.dumps({**known, **found}, indent=2, sort_keys=True) + "\n", mode=0o600
+        )
     return found
 
 
@@ -72,7 +76,9 @@ def _first_line(source: SecretSource, known: Mapping[str, str]) -> str:
         if source.name in known:
             return ""
         why = error.strerror if isinstance(error, OSError) else "no text"
-        raise LabError(f"{where}: {why}", hint="write the secret into it: its first line, mode 600") from error
+        raise LabError(
+            f"{where}: {why}", hint="write the secret into it: its first line, mode 600"
+        ) from error
     if not found and source.name not in known:
         raise LabError(f"{where} is empty", hint="write the secret into it: its first line")
     return found
@@ -82,4 +88,6 @@ def _make(name: str) -> str:
     if name.endswith("_uuid"):
         return str(uuid.uuid4())
     # A letter first: some ini readers take a leading digit for a number.
-    return secrets.choice(string.ascii_letters) + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH - 1))
+    return secrets.choice(string.ascii_letters) + "".join(
+        secrets.choice(_ALPHABET) for _ in range(_LENGTH - 1)
+    )

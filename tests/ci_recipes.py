@@ -53,14 +53,24 @@ class Job:
 def _github(path: Path, data: Mapping[str, Any]) -> list[Job]:
     def when(step: Mapping[str, Any]) -> str:
         condition = step.get("if", "")
-        return "always" if condition == "always()" else "on_failure" if "failure()" in condition else "on_success"
+        return (
+            "always"
+            if condition == "always()"
+            else "on_failure"
+            if "failure()" in condition
+            else "on_success"
+        )
 
     return [
         Job(
             file=path.name,
             name=name,
             environment=data["env"],
-            steps=[Step(each["name"], each["run"], when(each)) for each in job["steps"] if "run" in each],
+            steps=[
+                Step(each["name"], each["run"], when(each))
+                for each in job["steps"]
+                if "run" in each
+            ],
         )
         for name, job in data["jobs"].items()
     ]
@@ -76,7 +86,9 @@ def _gitlab(path: Path, data: Mapping[str, Any]) -> list[Job]:
         ok_codes = (0, *job.get("allow_failure", {}).get("exit_codes", ()))
         return Job(path.name, name, {**data["variables"]}, steps, ok_codes)
 
-    return [one(name, job) for name, job in data.items() if isinstance(job, dict) and "script" in job]
+    return [
+        one(name, job) for name, job in data.items() if isinstance(job, dict) and "script" in job
+    ]
 
 
 def jobs() -> list[Job]:

@@ -17,7 +17,9 @@ from stacklab.process import Command, Result
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis ends an example after 200 ms of the wall clock: a busy machine is no failure.
-settings.register_profile("stacklab", settings.default, deadline=None)  # else as ever: in CI, the same ones each time
+settings.register_profile(
+    "stacklab", settings.default, deadline=None
+)  # else as ever: in CI, the same ones each time
 settings.load_profile("stacklab")
 
 Answer = Result | BaseException | Callable[[Command], Result]
@@ -34,7 +36,9 @@ class FakeRunner:
     script: dict[tuple[str, ...], Answer | list[Answer]] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
 
-    def on(self, *prefix: str, answer: Answer | list[Answer] | None = None, stdout: str = "") -> FakeRunner:
+    def on(
+        self, *prefix: str, answer: Answer | list[Answer] | None = None, stdout: str = ""
+    ) -> FakeRunner:
         """Script one answer; returns itself, so that calls can be chained."""
         self.script[prefix] = Result(exit_code=0, stdout=stdout) if answer is None else answer
         return self
@@ -54,7 +58,11 @@ class FakeRunner:
         return answer if isinstance(answer, Result) else answer(command)
 
     def converse(
-        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+        self,
+        command: Command,
+        *,
+        heard: Callable[[str, float], None],
+        why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
         """The same, told line by line; see Conversing.converse."""
         result = self.run(command)

@@ -178,7 +178,9 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         )
         tag = _tag(number)
         lanes.setdefault(tag, [_ATTEMPT]).append(f"attempt {shlex.join(words)}")
-        longest = tries * (limit_s + _KILL_AFTER_S + _OWN_TIME_S) + custom.retries * custom.interval_s
+        longest = (
+            tries * (limit_s + _KILL_AFTER_S + _OWN_TIME_S) + custom.retries * custom.interval_s
+        )
         limits[tag] = limits.get(tag, 0.0) + longest
     for tag, lines in lanes.items():
         yield Part(tag=tag, shell="\n".join(lines), limit_s=limits[tag])
@@ -203,7 +205,12 @@ def _command(check: Check, custom: CustomCheck) -> str:
             url = urlsplit(custom.url)
             is_tls = url.scheme == "https"
             path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            at = (url.hostname or "", f"{url.port or (443 if is_tls else 80)}", path, "yes" if is_tls else "no")
+            at = (
+                url.hostname or "",
+                f"{url.port or (443 if is_tls else 80)}",
+                path,
+                "yes" if is_tls else "no",
+            )
             words = (*at, f"{custom.http_status}", custom.text, f"{custom.timeout_s:g}")
             return f"exec {shlex.join(('python3', '-c', _PAGE, *words))}"
 
@@ -239,18 +246,26 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
         yield _result(check, custom, status, detail, ended.output)
 
 
-def _result(check: Check, custom: CustomCheck, status: CheckStatus, detail: str, output: str) -> CheckResult:
+def _result(
+    check: Check, custom: CustomCheck, status: CheckStatus, detail: str, output: str
+) -> CheckResult:
     if status is CheckStatus.PASSED:
         return CheckResult(check=check, status=status, detail=detail)
     command = command_line(check, custom)
-    return CheckResult(check=check, status=status, detail=detail, command=command, output=output[-OUTPUT_MAX:])
+    return CheckResult(
+        check=check, status=status, detail=detail, command=command, output=output[-OUTPUT_MAX:]
+    )
 
 
 def _read(lines: Sequence[str], number: int) -> _Ended | None:
     """Take apart what `attempt` wrote of one check; None if it is not there, or is something else."""
     own = [line.removeprefix(f"{number} ") for line in lines if line.startswith(f"{number} ")]
     words = own[0].split() if own else []
-    if len(words) != 5 or words[0] != "ended" or not all(word.isdecimal() for word in (words[2], words[4])):
+    if (
+        len(words) != 5
+        or words[0] != "ended"
+        or not all(word.isdecimal() for word in (words[2], words[4]))
+    ):
         return None
     return _Ended(
         is_passed=words[1] == "yes",
@@ -266,7 +281,10 @@ def _judge(check: Check, custom: CustomCheck, ended: _Ended) -> tuple[CheckStatu
     if ended.is_passed:
         return CheckStatus.PASSED, _passed(custom)
     if ended.code is None and ended.timeout_code in (125, 126, NOT_FOUND):
-        return CheckStatus.ERROR, f"timeout or bash can't be run on {check.node}: {_last_line(ended.output)}"
+        return (
+            CheckStatus.ERROR,
+            f"timeout or bash can't be run on {check.node}: {_last_line(ended.output)}",
+        )
     if ended.code is None:
         what = "no end" if custom.kind is CustomKind.COMMAND else "no answer"
         return CheckStatus.FAILED, f"{what} within {custom.timeout_s:g} s"
@@ -275,14 +293,21 @@ def _judge(check: Check, custom: CustomCheck, ended: _Ended) -> tuple[CheckStatu
     match custom.kind:
         case CustomKind.COMMAND:
             said = _last_line(ended.output)
-            return CheckStatus.FAILED, f"exit code {ended.code}, not {custom.exit_code}" + (said and f": {said}")
+            return CheckStatus.FAILED, f"exit code {ended.code}, not {custom.exit_code}" + (
+                said and f": {said}"
+            )
         case CustomKind.PORT:
             return CheckStatus.FAILED, ssh.classify(ended.output) or _last_line(ended.output)
         case CustomKind.HTTP:
             if ended.code == NOT_FOUND:
                 return CheckStatus.ERROR, f"python3 is not installed on {check.node}"
-            if ended.code != 1 or ended.output.startswith("Traceback"):  # e.g. without its module ssl
-                return CheckStatus.ERROR, f"python3 on {check.node} could not try: {_last_line(ended.output)}"
+            if ended.code != 1 or ended.output.startswith(
+                "Traceback"
+            ):  # e.g. without its module ssl
+                return (
+                    CheckStatus.ERROR,
+                    f"python3 on {check.node} could not try: {_last_line(ended.output)}",
+                )
             return CheckStatus.FAILED, _clean(ended.output.partition("\n")[0])
 
 

@@ -19,7 +19,9 @@ class FaultKind(StrEnum):
     UNPLUG = "unplug"  # the NIC itself is
     PAUSE = "pause"  # the node stands still
     POWER_OFF = "power-off"
-    PARTITION = "partition"  # groups of nodes do not hear each other on a network; the host hears all
+    PARTITION = (
+        "partition"  # groups of nodes do not hear each other on a network; the host hears all
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +56,32 @@ class Effect(StrEnum):
 
 
 # What goes from a node to another on a network, and comes back.
-_PAIRS = frozenset({
-    CheckKind.PING, CheckKind.MTU, CheckKind.PORT, CheckKind.SSH, CheckKind.DELAY, CheckKind.LOSS,
-})  # fmt: skip
+_PAIRS = frozenset(
+    {
+        CheckKind.PING,
+        CheckKind.MTU,
+        CheckKind.PORT,
+        CheckKind.SSH,
+        CheckKind.DELAY,
+        CheckKind.LOSS,
+    }
+)
 # What a node may see otherwise when one of its NICs has no carrier: some systems take the addresses away, some don't.
-_OWN_NICS = frozenset({
-    CheckKind.ROUTES, CheckKind.NIC, CheckKind.DNS, CheckKind.REACH, CheckKind.CLOSED, CheckKind.SEPARATE,
-    CheckKind.NO_TRANSIT, CheckKind.SOURCE,
-})  # fmt: skip
-_TO_SOMEWHERE = frozenset({CheckKind.RATE, CheckKind.TCP, CheckKind.HTTP, CheckKind.SEPARATE, CheckKind.NO_TRANSIT})
+_OWN_NICS = frozenset(
+    {
+        CheckKind.ROUTES,
+        CheckKind.NIC,
+        CheckKind.DNS,
+        CheckKind.REACH,
+        CheckKind.CLOSED,
+        CheckKind.SEPARATE,
+        CheckKind.NO_TRANSIT,
+        CheckKind.SOURCE,
+    }
+)
+_TO_SOMEWHERE = frozenset(
+    {CheckKind.RATE, CheckKind.TCP, CheckKind.HTTP, CheckKind.SEPARATE, CheckKind.NO_TRANSIT}
+)
 # How what a fault turned round says so; views tell such results apart by it.
 CUT_HEAD = "cut, as lab.fault "
 EITHER_HEAD = "may be, while there is "
@@ -85,7 +104,9 @@ class Outage:
                 for nic in lab.node(fault.node).nics:
                     self._down.setdefault((fault.node, nic.network), fault)
             elif fault.kind is FaultKind.PARTITION:
-                self._groups.append((fault, {n: i for i, group in enumerate(fault.groups) for n in group}))
+                self._groups.append(
+                    (fault, {n: i for i, group in enumerate(fault.groups) for n in group})
+                )
             else:
                 self._down.setdefault((fault.node, fault.network), fault)
         self._access = {node.name: node.access.network for node in lab.nodes}
@@ -116,7 +137,9 @@ class Outage:
         fault = next(self._between(check), None)
         if fault is None:
             return Effect.NONE, None
-        ours, theirs = (self._lab.node(name).nic_on(check.network) for name in (check.node, check.target))
+        ours, theirs = (
+            self._lab.node(name).nic_on(check.network) for name in (check.node, check.target)
+        )
         if ours and theirs and loss_of(ours.impairment, theirs.impairment) >= 1:
             return Effect.EITHER, fault  # it was cut before
         return Effect.CUT, fault
@@ -170,7 +193,9 @@ class Outage:
         """Whether it failed for want of a way; what could not be tried on a node that answers proves nothing."""
         if result.detail.startswith(_NO_CUT):
             return False
-        return result.status is CheckStatus.FAILED or self.why_unreached(result.check.node) is not None
+        return (
+            result.status is CheckStatus.FAILED or self.why_unreached(result.check.node) is not None
+        )
 
     @property
     def since(self) -> float:

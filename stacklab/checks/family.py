@@ -32,7 +32,9 @@ class Facts:
     tried: Mapping[str, Tried] = field(default_factory=dict)
     instead: Mapping[str, str] = field(default_factory=dict)  # place -> the host's own mirror of it
     answered_at: float | None = None  # when lab.up last saw all nodes answer
-    alive: frozenset[str] = frozenset()  # nodes' addresses that answer the host's ping, of those it had to try
+    alive: frozenset[str] = (
+        frozenset()
+    )  # nodes' addresses that answer the host's ping, of those it had to try
 
     def of(self, place: str) -> Tried | None:
         """How the host fared there; None if it never tried."""
@@ -53,6 +55,8 @@ class Family(Protocol):
         """What the node has to run for these checks of its own: no more than they need."""
         ...
 
-    def judge(self, lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterable[CheckResult]:
+    def judge(
+        self, lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts
+    ) -> Iterable[CheckResult]:
         """Hold a node's answer against what was expected: one result per check."""
         ...

@@ -88,7 +88,11 @@ class Mesh:
     _thinking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def check(
-        self, checks: Sequence[Check] | None = None, *, policy: CheckPolicy | None = None, wait_s: float | None = None
+        self,
+        checks: Sequence[Check] | None = None,
+        *,
+        policy: CheckPolicy | None = None,
+        wait_s: float | None = None,
     ) -> tuple[CheckResult, ...]:
         """Try these checks, or every one that the spec promises; the results are in their order.
 
@@ -102,13 +106,27 @@ class Mesh:
         with Lookout(self.states) as lookout:
             attempt, todo, was_last = 1, frozenset(checks), False
             while todo:
-                self._attempt(lookout, checks, todo, attempt, 0 if deadline is not None else policy.retries + 1)
+                self._attempt(
+                    lookout,
+                    checks,
+                    todo,
+                    attempt,
+                    0 if deadline is not None else policy.retries + 1,
+                )
                 # Of all: a clock, or a login, that passed before may have been found wrong since.
-                bad = frozenset(c for c in checks if not self._is_over(c, lookout, is_waiting=deadline is not None))
+                bad = frozenset(
+                    c
+                    for c in checks
+                    if not self._is_over(c, lookout, is_waiting=deadline is not None)
+                )
                 # What lacks a witness comes with what failed, and once more after it: some never answer the host.
                 todo = bad | self._unproved(lookout) if bad or not was_last else bad
                 was_last = not bad
-                left = policy.retries + 1 - attempt if deadline is None else deadline - time.monotonic()
+                left = (
+                    policy.retries + 1 - attempt
+                    if deadline is None
+                    else deadline - time.monotonic()
+                )
                 if not todo or left <= 0:
                     break
                 # The last try comes when the time is over, not before.
@@ -136,7 +154,12 @@ class Mesh:
         return has_tried or any(lookout.why_not(name) for name in (check.node, check.target))
 
     def _attempt(
-        self, lookout: Lookout, checks: Sequence[Check], todo: AbstractSet[Check], attempt: int, attempts: int
+        self,
+        lookout: Lookout,
+        checks: Sequence[Check],
+        todo: AbstractSet[Check],
+        attempt: int,
+        attempts: int,
     ) -> None:
         """Try these once; their results replace those of the attempt before."""
         lookout.renew()
@@ -152,7 +175,9 @@ class Mesh:
                 self._results[result.check] = result
                 self._witnesses.pop(result.check, None)
                 is_warned = result.status is CheckStatus.WARNED
-                if is_warned and (wanting := isolation.witnesses(self.lab, result.check, self._facts)):
+                if is_warned and (
+                    wanting := isolation.witnesses(self.lab, result.check, self._facts)
+                ):
                     self._witnesses[result.check] = wanting
             first = next((result for result in found if not result.is_passed), None)
             self.on_event(
@@ -187,13 +212,21 @@ class Mesh:
             parts = plan.parts(self.lab, self.lab.node(name), checks, self._facts)
         marker = f"stacklab-{secrets.token_hex(8)}"
         limit = ssh.patience_s(self.lab) + protocol.time_limit_s(parts)
-        command = ssh.script_command(self.paths, name, protocol.render(parts, marker), timeout_s=limit)
+        command = ssh.script_command(
+            self.paths, name, protocol.render(parts, marker), timeout_s=limit
+        )
         hearing = Hearing(marker)
         try:
-            result = self.runner.converse(command, heard=hearing.hear, why_stop=lambda: lookout.why_not(name))
+            result = self.runner.converse(
+                command, heard=hearing.hear, why_stop=lambda: lookout.why_not(name)
+            )
             cause = _cause(result)
         except (CommandTimedOut, CommandFailed) as error:
-            cause = lookout.why_not(name) or ssh.classify(error.message) or error.message.partition("\n")[0]
+            cause = (
+                lookout.why_not(name)
+                or ssh.classify(error.message)
+                or error.message.partition("\n")[0]
+            )
             result = Result(exit_code=ssh.UNREACHED, stderr=error.message)
         answer = hearing.answer(why_cut=cause)
         if not answer.is_begun:
@@ -217,10 +250,16 @@ class Mesh:
 
     def _judge_state(self, check: Check, state: DomainState | None) -> CheckResult:
         if state is None:
-            return CheckResult(check=check, status=CheckStatus.ERROR, detail="libvirtd does not tell")
+            return CheckResult(
+                check=check, status=CheckStatus.ERROR, detail="libvirtd does not tell"
+            )
         is_fine = state is DomainState.RUNNING
         status = CheckStatus.PASSED if is_fine else CheckStatus.FAILED
-        command = "" if is_fine else f"virsh -c qemu:///system domstate --reason {self.lab.domain_name(check.node)}"
+        command = (
+            ""
+            if is_fine
+            else f"virsh -c qemu:///system domstate --reason {self.lab.domain_name(check.node)}"
+        )
         return CheckResult(check=check, status=status, detail=f"is {state}", command=command)
 
 
@@ -230,7 +269,12 @@ def _by_node(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Ch
     has_todo = {check.node for check in todo if check.kind is not CheckKind.STATE}
     for check in checks:
         is_tried = check in todo or check.kind is CheckKind.LOGIN
-        if check.node in has_todo and is_tried and check.node != HOST and check.kind is not CheckKind.STATE:
+        if (
+            check.node in has_todo
+            and is_tried
+            and check.node != HOST
+            and check.kind is not CheckKind.STATE
+        ):
             own.setdefault(check.node, []).append(check)
     return [tuple(each) for each in own.values()]
 
@@ -245,7 +289,9 @@ def _at_once(
     Daemon threads, not an executor: Ctrl-C must not wait for a node that hangs.
     """
     waiting: queue.SimpleQueue[tuple[Check, ...]] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[str, tuple[CheckResult, ...] | BaseException]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[str, tuple[CheckResult, ...] | BaseException]] = (
+        queue.SimpleQueue()
+    )
 
     def one() -> None:
         with contextlib.suppress(queue.Empty):
@@ -289,11 +335,17 @@ def _entered(login: Check, answer: Answer, command: Command, result: Result) -> 
 
 
 def _not_reached(
-    checks: Sequence[Check], cause: str, said: str = "", command: Command | None = None, elapsed_s: float = 0.0
+    checks: Sequence[Check],
+    cause: str,
+    said: str = "",
+    command: Command | None = None,
+    elapsed_s: float = 0.0,
 ) -> tuple[CheckResult, ...]:
     def one(check: Check) -> CheckResult:
         if check.kind is not CheckKind.LOGIN:
-            return CheckResult(check=check, status=CheckStatus.ERROR, detail=f"not reached: {cause}")
+            return CheckResult(
+                check=check, status=CheckStatus.ERROR, detail=f"not reached: {cause}"
+            )
         return CheckResult(
             check=check,
             status=CheckStatus.FAILED,

@@ -34,7 +34,10 @@ def expected(lab: Lab, selection: Selection = ALL) -> tuple[Check, ...]:
     for family in dict.fromkeys(FAMILIES.values()):
         for check in family.expected(lab):
             found.setdefault(check.node, []).append(check)
-    wanted = {name: [check for check in checks if selection.wants(check)] for name, checks in found.items()}
+    wanted = {
+        name: [check for check in checks if selection.wants(check)]
+        for name, checks in found.items()
+    }
     return tuple(
         check
         for name, checks in found.items()
@@ -54,12 +57,20 @@ def by_family(checks: Sequence[Check]) -> list[tuple[Family, list[Check]]]:
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> tuple[Part, ...]:
     """What a node has to run for these of its checks; raises AssertionError if two parts have one tag."""
-    found = tuple(part for family, own in by_family(checks) for part in family.parts(lab, node, own, facts))
+    found = tuple(
+        part for family, own in by_family(checks) for part in family.parts(lab, node, own, facts)
+    )
     assert len({part.tag for part in found}) == len(found), [part.tag for part in found]
     return found
 
 
-def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> tuple[CheckResult, ...]:
+def judge(
+    lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts
+) -> tuple[CheckResult, ...]:
     """Hold a node's answer against what was expected, in the order of the checks."""
-    results = {r.check: r for family, own in by_family(checks) for r in family.judge(lab, own, answer, facts)}
+    results = {
+        r.check: r
+        for family, own in by_family(checks)
+        for r in family.judge(lab, own, answer, facts)
+    }
     return tuple(results[check] for check in checks if check in results)

@@ -24,8 +24,12 @@ from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
 from stacklab.model.lab import Lab
 
-VERSION = 1  # of the JSON: a key that goes or changes its meaning is a new one, a further key is not
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")  # colours, titles
+VERSION = (
+    1  # of the JSON: a key that goes or changes its meaning is a new one, a further key is not
+)
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))"
+)  # colours, titles
 # All that XML 1.0 allows in no document, not even as a reference; and what turns the direction of a text.
 _UNWANTED = re.compile(
     "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
@@ -161,7 +165,11 @@ def _cause_row(cause: Cause) -> dict[str, str | int]:
 
 def _whole(text: str) -> str:
     """The text without halves of characters, which strict readers of JSON refuse."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return (
+        text
+        if text.isascii()
+        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
 
 
 def junit_parts(ran: Ran) -> Iterator[str]:
@@ -193,13 +201,19 @@ def junit_parts(ran: Ran) -> Iterator[str]:
 def _case(lab: Lab, result: CheckResult) -> str:
     check = result.check
     classname = _quoted(f"{lab.name}.{check.kind.layer}.{check.kind}")
-    head = f'<testcase classname={classname} name={_quoted(check.title)} time="{result.elapsed_s:.3f}"'
+    head = (
+        f'<testcase classname={classname} name={_quoted(check.title)} time="{result.elapsed_s:.3f}"'
+    )
     if result.status is CheckStatus.PASSED:
         return f"{head}/>\n"
-    told = "\n".join(filter(None, [result.command and f"$ {result.command}", result.output, result.evidence]))
+    told = "\n".join(
+        filter(None, [result.command and f"$ {result.command}", result.output, result.evidence])
+    )
     whole = f"{check.title}: {result.detail}\n{told}"
     if result.status is CheckStatus.WARNED:
-        return f"{head}>\n<system-out>{escape(clean(f'warning: {whole}'))}</system-out>\n</testcase>\n"
+        return (
+            f"{head}>\n<system-out>{escape(clean(f'warning: {whole}'))}</system-out>\n</testcase>\n"
+        )
     tag = "failure" if result.status is CheckStatus.FAILED else "error"
     # The message is all that many readers show, and group by.
     because = f" (cause: {result.cause})" if result.cause not in result.detail else ""
@@ -217,11 +231,18 @@ def _quoted(text: str) -> str:
 def check_writable(paths: Iterable[str]) -> None:
     """Make sure, before anything runs, that reports can be written there ("" is none); raises LabError naming all."""
     wanted = [path for path in paths if path]
-    twice = [path for path, times in Counter(map(_place, wanted)).items() if times > 1 and not _is_stream(path)]
+    twice = [
+        path
+        for path, times in Counter(map(_place, wanted)).items()
+        if times > 1 and not _is_stream(path)
+    ]
     problems = [f"{path}: named for two reports" for path in twice]
     problems += [f"{path}: {why}" for path in wanted if (why := _why_not(_place(path)))]
     if problems:
-        raise LabError("\n".join(dict.fromkeys(problems)), hint="name a file of its own in a directory of yours")
+        raise LabError(
+            "\n".join(dict.fromkeys(problems)),
+            hint="name a file of its own in a directory of yours",
+        )
 
 
 def _place(path: str) -> Path:
@@ -229,9 +250,13 @@ def _place(path: str) -> Path:
     try:
         place = Path(path).expanduser()
     except RuntimeError as error:
-        raise LabError(f"{path}: there is no such user", hint="name a file in a directory of yours") from error
+        raise LabError(
+            f"{path}: there is no such user", hint="name a file in a directory of yours"
+        ) from error
     if link := _planted(place.absolute()):
-        raise LabError(f"{path}: {link} is another user's link", hint=f"ls -l {link}; name a file elsewhere")
+        raise LabError(
+            f"{path}: {link} is another user's link", hint=f"ls -l {link}; name a file elsewhere"
+        )
     return place
 
 
@@ -240,8 +265,14 @@ def _planted(place: Path) -> Path | None:
     for path in (place, *place.parents):
         with contextlib.suppress(OSError):
             link, directory = path.lstat(), path.parent.stat()
-            is_shared = directory.st_mode & (stat.S_ISVTX | stat.S_IWOTH) == stat.S_ISVTX | stat.S_IWOTH
-            if stat.S_ISLNK(link.st_mode) and is_shared and link.st_uid not in (os.geteuid(), directory.st_uid):
+            is_shared = (
+                directory.st_mode & (stat.S_ISVTX | stat.S_IWOTH) == stat.S_ISVTX | stat.S_IWOTH
+            )
+            if (
+                stat.S_ISLNK(link.st_mode)
+                and is_shared
+                and link.st_uid not in (os.geteuid(), directory.st_uid)
+            ):
                 return path
     return None
 

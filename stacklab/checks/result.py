@@ -116,7 +116,11 @@ class Check:
         """The check in one line, the same in every report."""
         if self.kind is CheckKind.LOGIN:
             return f"host -> {self.node} {self.address} ({self.network}): login"
-        to = f" -> {self.target} {self.address}".rstrip() if self.target not in ("", self.node) else ""
+        to = (
+            f" -> {self.target} {self.address}".rstrip()
+            if self.target not in ("", self.node)
+            else ""
+        )
         if not to and self.address:
             to = f" {self.address}"
         device = f" {self.device}" if self.device else ""

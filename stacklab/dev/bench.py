@@ -55,14 +55,20 @@ class _Bench:
 def measure(context: Context, lab: Lab) -> tuple[Row, ...]:
     """Rows of (what, seconds, times bare QEMU, what is wanted); leaves nothing behind."""
     if record.read(context.host.lab(lab.name)) is not None:
-        raise LabError(f"lab {lab.name} is up: the bench would end it", hint=f"./invoke lab.destroy {lab.name}")
+        raise LabError(
+            f"lab {lab.name} is up: the bench would end it", hint=f"./invoke lab.destroy {lab.name}"
+        )
     context.prepare_root()
     choice = base.choose(context, lab)
     work = context.host.root / "bench"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o711)
     bench = _Bench(
-        context=context, lab=lab, image=choice.stored.path, accelerator=context.accelerator(), work=work
+        context=context,
+        lab=lab,
+        image=choice.stored.path,
+        accelerator=context.accelerator(),
+        work=work,
     )
     try:
         ready, whole = _ours(bench)
@@ -111,15 +117,31 @@ def _bare(bench: _Bench) -> float:
             bench.context.runner.run(qemu_img.overlay(overlay, bench.image, node.disk))
             features = "".join(f",+{name}" for name in bench.accelerator.cpu_features)
             argv = (
-                "qemu-system-x86_64", "-machine", f"pc,accel={bench.accelerator.qemu_name}",
-                "-cpu", f"{bench.accelerator.cpu_model}{features}", "-smp", str(node.cpus),
-                "-m", str(node.memory.mib), "-nodefaults", "-display", "none",
-                "-serial", f"file:{bench.work}/{node.name}.log",
-                "-drive", f"file={overlay},if=virtio,format=qcow2,cache=unsafe,discard=unmap",
-                "-drive", f"file={bench.seed(node.name)},if=virtio,format=raw,snapshot=on",
-                "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-:22", "-device", "virtio-net-pci,netdev=n",
-                "-device", "virtio-rng-pci",
-            )  # fmt: skip
+                "qemu-system-x86_64",
+                "-machine",
+                f"pc,accel={bench.accelerator.qemu_name}",
+                "-cpu",
+                f"{bench.accelerator.cpu_model}{features}",
+                "-smp",
+                str(node.cpus),
+                "-m",
+                str(node.memory.mib),
+                "-nodefaults",
+                "-display",
+                "none",
+                "-serial",
+                f"file:{bench.work}/{node.name}.log",
+                "-drive",
+                f"file={overlay},if=virtio,format=qcow2,cache=unsafe,discard=unmap",
+                "-drive",
+                f"file={bench.seed(node.name)},if=virtio,format=raw,snapshot=on",
+                "-netdev",
+                f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-:22",
+                "-device",
+                "virtio-net-pci,netdev=n",
+                "-device",
+                "virtio-rng-pci",
+            )
             processes.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL))
         for port in ports:
             _wait_for(port, started)

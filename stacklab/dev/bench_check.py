@@ -49,7 +49,9 @@ def measure(sizes: Sequence[int] = SIZES) -> Iterator[Cost]:
         argv = (sys.executable, "-m", "stacklab.dev.bench_check", str(nodes))
         done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=PROJECT)
         if done.returncode != 0:
-            raise LabError(f"{nodes} nodes: {done.stderr.strip()[-500:]}", hint=f"python -m {argv[2]} {nodes}")
+            raise LabError(
+                f"{nodes} nodes: {done.stderr.strip()[-500:]}", hint=f"python -m {argv[2]} {nodes}"
+            )
         yield Cost(**json.loads(done.stdout))
 
 
@@ -88,7 +90,9 @@ def _node(number: int, networks: Sequence[Network]) -> Node:
         )
         for position, network in enumerate(networks)
     )
-    return Node(name=f"n{number}", role=Role.NODE, cpus=1, memory=Size(512), disk=Size(49152), nics=nics)
+    return Node(
+        name=f"n{number}", role=Role.NODE, cpus=1, memory=Size(512), disk=Size(49152), nics=nics
+    )
 
 
 def cost(nodes: int) -> Cost:
@@ -124,7 +128,9 @@ def peak_mib() -> float:
     """
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     if not found:
-        raise LabError("/proc/self/status tells no peak of memory (VmHWM)", hint="run this on Linux")
+        raise LabError(
+            "/proc/self/status tells no peak of memory (VmHWM)", hint="run this on Linux"
+        )
     return int(found[1]) / 1024
 
 

@@ -18,7 +18,16 @@ from stacklab.paths import PROJECT
 from stacklab.process import Command, Runner
 
 _WAIT_S = 1800.0  # another worker's pip may be at it
-_PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--no-deps", "--require-hashes", "-r")
+_PIP = (
+    "-m",
+    "pip",
+    "--disable-pip-version-check",
+    "--no-input",
+    "install",
+    "--no-deps",
+    "--require-hashes",
+    "-r",
+)
 
 
 def names(project: Path = PROJECT) -> tuple[str, ...]:
@@ -38,7 +47,11 @@ def python(name: str, project: Path = PROJECT) -> Path:
 
 
 def prepare(
-    name: str, runner: Runner, *, project: Path = PROJECT, tell: Callable[[str], None] = lambda _text: None
+    name: str,
+    runner: Runner,
+    *,
+    project: Path = PROJECT,
+    tell: Callable[[str], None] = lambda _text: None,
 ) -> Path:
     """Make a consumer's venv unless it is there, whole and of today's requirements; returns its Python.
 
@@ -54,7 +67,9 @@ def prepare(
         )
     venv = project / ".consumers" / name
     stamp, key = venv / ".stacklab", _key(wanted)
-    with locks.held(venv.with_name(f"{name}.lock"), f"consumer {name}", wait_s=_WAIT_S, waiting=tell):
+    with locks.held(
+        venv.with_name(f"{name}.lock"), f"consumer {name}", wait_s=_WAIT_S, waiting=tell
+    ):
         if not (python(name, project).exists() and stamp.is_file() and stamp.read_text() == key):
             tell(f"making .consumers/{name} from {wanted.relative_to(project)}")
             _make(name, venv, wanted, runner)
@@ -67,7 +82,11 @@ def _make(name: str, venv: Path, wanted: Path, runner: Runner) -> None:
         shutil.rmtree(venv)
     what = f"making .consumers/{name}"
     runner.run(Command(argv=(sys.executable, "-m", "venv", str(venv)), what=what, timeout_s=300))
-    runner.run(Command(argv=(str(venv / "bin" / "python"), *_PIP, str(wanted)), what=what, timeout_s=_WAIT_S))
+    runner.run(
+        Command(
+            argv=(str(venv / "bin" / "python"), *_PIP, str(wanted)), what=what, timeout_s=_WAIT_S
+        )
+    )
 
 
 def _key(wanted: Path) -> str:

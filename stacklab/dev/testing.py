@@ -29,6 +29,7 @@ class _Step:
 
 _STEPS = (
     _Step("lint", ("-m", "ruff", "check", ".")),
+    _Step("format", ("-m", "ruff", "format", "--check", ".")),
     _Step("types", ("-m", "mypy")),
     _Step(
         "unit, spec, shim, contract and browser tests",
@@ -62,7 +63,9 @@ def consumers(runner: Runner | None = None) -> int:
     Raises ToolError where a venv can't be made: those tests are asked for by name, so none is passed over.
     """
     for name in venvs.names():
-        venvs.prepare(name, runner or SubprocessRunner(), tell=lambda text: print(f"== {text}", flush=True))
+        venvs.prepare(
+            name, runner or SubprocessRunner(), tell=lambda text: print(f"== {text}", flush=True)
+        )
     return _run((_CONSUMERS,))
 
 
@@ -80,7 +83,9 @@ def _passes(step: _Step, reports: Path) -> bool:
     argv = (sys.executable, *step.argv)
     if step.report:
         report = reports / step.report
-        report.unlink(missing_ok=True)  # of an earlier run: pytest may fail before it writes its own
+        report.unlink(
+            missing_ok=True
+        )  # of an earlier run: pytest may fail before it writes its own
         argv += (f"--junit-xml={report}", "-o", "junit_family=xunit1")  # xunit1 tells a test's file
     started = time.monotonic()
     code = subprocess.run(argv, cwd=PROJECT, check=False).returncode
@@ -101,6 +106,8 @@ def _failures(report: Path) -> Iterator[str]:
         yield "  no test failed, but pytest did: see above"
     for case, end in ended[:_TOLD_FAILURES]:
         yield f"  {case.get('file') or case.get('classname')}::{case.get('name')}"
-        yield from (f"      {line}".rstrip() for line in (end.text or "").splitlines()[-_TOLD_LINES:])
+        yield from (
+            f"      {line}".rstrip() for line in (end.text or "").splitlines()[-_TOLD_LINES:]
+        )
     if more := ended[_TOLD_FAILURES:]:
         yield f"  and {len(more)} more: {report}"

@@ -76,7 +76,13 @@ def _subnets(lab: Lab | None, machine: Machine, others: Iterable[Lab]) -> tuple[
         sentence = f"which addresses this host uses cannot be read: {error.message}"
         fix = "sudo apt-get install iproute2"
         return (
-            ProbeResult(name="networks", area=ProbeArea.HOST, status=ProbeStatus.WARNING, sentence=sentence, fix=fix),
+            ProbeResult(
+                name="networks",
+                area=ProbeArea.HOST,
+                status=ProbeStatus.WARNING,
+                sentence=sentence,
+                fix=fix,
+            ),
         )
     claims = (*subnets.parse_addresses(addresses), *subnets.parse_routes(routes))
     nested = subnets.probe_nested(claims)
@@ -86,5 +92,7 @@ def _subnets(lab: Lab | None, machine: Machine, others: Iterable[Lab]) -> tuple[
 
 def _ip(machine: Machine, *words: str) -> str:
     program = machine.which("ip") or "ip"
-    command = Command(argv=(program, "-json", *words), what="reading this host's addresses", timeout_s=_IP_LIMIT_S)
+    command = Command(
+        argv=(program, "-json", *words), what="reading this host's addresses", timeout_s=_IP_LIMIT_S
+    )
     return machine.runner.run(command).stdout

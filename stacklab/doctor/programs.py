@@ -37,8 +37,17 @@ PROGRAMS = (
     Program(name="qemu-img", apt="qemu-utils", dnf="qemu-img", tested="7.2"),
     Program(name="virsh", apt="libvirt-clients", dnf="libvirt-client", tested="9.0"),
     Program(name="vagrant", apt="vagrant", dnf="vagrant", tested="2.3.4"),
-    Program(name="packer", apt="packer", dnf="packer", version=("version",), tested="1.6.6", builds_images=True),
-    Program(name="mmdebstrap", apt="mmdebstrap", dnf="mmdebstrap", tested="1.3", builds_images=True),
+    Program(
+        name="packer",
+        apt="packer",
+        dnf="packer",
+        version=("version",),
+        tested="1.6.6",
+        builds_images=True,
+    ),
+    Program(
+        name="mmdebstrap", apt="mmdebstrap", dnf="mmdebstrap", tested="1.3", builds_images=True
+    ),
     Program(name="extlinux", apt="extlinux", dnf="syslinux-extlinux", builds_images=True),
     Program(name="sfdisk", apt="fdisk", dnf="util-linux", builds_images=True),
     Program(name="mke2fs", apt="e2fsprogs", dnf="e2fsprogs", version=("-V",), builds_images=True),
@@ -47,15 +56,23 @@ PROGRAMS = (
     Program(name="ssh", apt="openssh-client", dnf="openssh-clients", version=("-V",), tested="9.2"),
     Program(name="fping", apt="fping", dnf="fping"),
     Program(
-        name="ebtables", apt="iptables", dnf="iptables-nft", version=("-V",), only_for="lab.fault partition"
+        name="ebtables",
+        apt="iptables",
+        dnf="iptables-nft",
+        version=("-V",),
+        only_for="lab.fault partition",
     ),
 )
 
 
 def missing(machine: Machine, *, builds_image: bool = True) -> tuple[ProbeResult, ...]:
     """Only what is not installed, the Vagrant plugin among it: a few stat() calls, no program is run."""
-    needed = [each for each in PROGRAMS if not each.only_for and (builds_image or not each.builds_images)]
-    absent = [_absent(machine, program) for program in needed if machine.which(program.name) is None]
+    needed = [
+        each for each in PROGRAMS if not each.only_for and (builds_image or not each.builds_images)
+    ]
+    absent = [
+        _absent(machine, program) for program in needed if machine.which(program.name) is None
+    ]
     plugin = probe_plugin(machine)
     return (*absent, plugin) if plugin.is_failed else tuple(absent)
 
@@ -63,7 +80,10 @@ def missing(machine: Machine, *, builds_image: bool = True) -> tuple[ProbeResult
 def probe_all(machine: Machine) -> tuple[ProbeResult, ...]:
     """Every program with its version, asked all at once: Vagrant and Packer are slow to answer."""
     with ThreadPoolExecutor() as pool:
-        return (*pool.map(lambda program: _probe(machine, program), PROGRAMS), probe_plugin(machine))
+        return (
+            *pool.map(lambda program: _probe(machine, program), PROGRAMS),
+            probe_plugin(machine),
+        )
 
 
 def probe_plugin(machine: Machine) -> ProbeResult:
@@ -72,7 +92,11 @@ def probe_plugin(machine: Machine) -> ProbeResult:
     `vagrant plugin list` takes a second.
     """
     prefix = f"{_PLUGIN}-"
-    gems = [name for name in machine.list_dir(_GEM_SPECS) if name.startswith(prefix) and name.endswith(".gemspec")]
+    gems = [
+        name
+        for name in machine.list_dir(_GEM_SPECS)
+        if name.startswith(prefix) and name.endswith(".gemspec")
+    ]
     if gems:
         version = gems[-1].removeprefix(prefix).removesuffix(".gemspec")
         return _ok(_PLUGIN, f"{_PLUGIN} {version}, from the distribution")
@@ -102,7 +126,9 @@ def _probe(machine: Machine, program: Program) -> ProbeResult:
     if path is None:
         return _absent(machine, program)
     command = Command(
-        argv=(path, *program.version), what=f"asking {program.name} for its version", timeout_s=_VERSION_LIMIT_S
+        argv=(path, *program.version),
+        what=f"asking {program.name} for its version",
+        timeout_s=_VERSION_LIMIT_S,
     )
     try:
         result = machine.runner.run(command)
@@ -111,7 +137,9 @@ def _probe(machine: Machine, program: Program) -> ProbeResult:
         return _failed(program.name, f"{program.name} does not run: {error.message}", fix)
     version = parse_version(result.stdout + result.stderr)
     if version and program.tested and is_older(version, program.tested):
-        sentence = f"{program.name} {version} is older than {program.tested}, the oldest that is tested"
+        sentence = (
+            f"{program.name} {version} is older than {program.tested}, the oldest that is tested"
+        )
         fix = _install(machine, program.apt, program.dnf)
         return _result(program.name, ProbeStatus.WARNING, sentence, fix)
     return _ok(program.name, f"{program.name} {version}".rstrip())
@@ -120,15 +148,23 @@ def _probe(machine: Machine, program: Program) -> ProbeResult:
 def _absent(machine: Machine, program: Program) -> ProbeResult:
     sentence, fix = f"{program.name} is not installed", _install(machine, program.apt, program.dnf)
     if program.only_for:
-        return _result(program.name, ProbeStatus.WARNING, f"{sentence}: {program.only_for} wants it", fix)
+        return _result(
+            program.name, ProbeStatus.WARNING, f"{sentence}: {program.only_for} wants it", fix
+        )
     return _failed(program.name, sentence, fix)
 
 
 def _install(machine: Machine, apt: str, dnf: str) -> str:
     """The command that this host installs packages with."""
     ways: Sequence[tuple[str, str]] = (("apt-get", apt), ("dnf", dnf))
-    tool, package = next(((tool, package) for tool, package in ways if machine.which(tool)), ("", apt))
-    return f"sudo {tool} install {package}" if tool else f"install {package} by this host's package manager"
+    tool, package = next(
+        ((tool, package) for tool, package in ways if machine.which(tool)), ("", apt)
+    )
+    return (
+        f"sudo {tool} install {package}"
+        if tool
+        else f"install {package} by this host's package manager"
+    )
 
 
 def _result(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:

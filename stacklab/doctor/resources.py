@@ -17,25 +17,39 @@ _NODE_DISK = Size(2048)
 _LEAST_DISK = Size(1536)
 
 
-def probe_memory(lab: Lab, machine: Machine, *, starting: Collection[str] | None = None) -> ProbeResult:
+def probe_memory(
+    lab: Lab, machine: Machine, *, starting: Collection[str] | None = None
+) -> ProbeResult:
     """Whether the nodes that are yet to start (all of them, when not named) fit in what is free."""
     nodes = [node for node in lab.nodes if starting is None or node.name in starting]
     need = sum(node.memory.mib + _QEMU_OVERHEAD.mib for node in nodes)
     text = machine.read_text(Path("/proc/meminfo"))
     available, swap = _meminfo_mib(text, "MemAvailable"), _meminfo_mib(text, "SwapFree") or 0
     if available is None:
-        return _host("memory", ProbeStatus.WARNING, "how much memory is free cannot be read from /proc/meminfo")
+        return _host(
+            "memory",
+            ProbeStatus.WARNING,
+            "how much memory is free cannot be read from /proc/meminfo",
+        )
     if need > available + swap:
         sentence = f"{lab.name} needs {_gib(need)} of memory, {_gib(available + swap)} is free"
         return _host("memory", ProbeStatus.FAILED, sentence, _less_memory(lab))
     if need > available:
-        sentence = f"{lab.name} needs {_gib(need)} of memory, {_gib(available)} is free: it will swap"
+        sentence = (
+            f"{lab.name} needs {_gib(need)} of memory, {_gib(available)} is free: it will swap"
+        )
         return _host("memory", ProbeStatus.WARNING, sentence, _less_memory(lab))
-    return _host("memory", ProbeStatus.OK, f"{lab.name} needs {_gib(need)} of memory, {_gib(available)} is free")
+    return _host(
+        "memory",
+        ProbeStatus.OK,
+        f"{lab.name} needs {_gib(need)} of memory, {_gib(available)} is free",
+    )
 
 
 def _less_memory(lab: Lab) -> str:
-    return f"give the nodes less memory in {lab.source}, or stop another lab: ./invoke lab.down NAME"
+    return (
+        f"give the nodes less memory in {lab.source}, or stop another lab: ./invoke lab.down NAME"
+    )
 
 
 def probe_disk(lab: Lab | None, host: HostPaths, machine: Machine) -> ProbeResult:
@@ -49,7 +63,9 @@ def probe_disk(lab: Lab | None, host: HostPaths, machine: Machine) -> ProbeResul
         least = f"{_gib(free)} is free under {host.root}, too little for anything (least: {_gib(_LEAST_DISK.mib)})"
         return _host("disk", ProbeStatus.FAILED, least, fix)
     return (
-        _host("disk", ProbeStatus.OK, sentence) if free >= need else _host("disk", ProbeStatus.WARNING, sentence, fix)
+        _host("disk", ProbeStatus.OK, sentence)
+        if free >= need
+        else _host("disk", ProbeStatus.WARNING, sentence, fix)
     )
 
 
@@ -58,7 +74,9 @@ def probe_root(host: HostPaths, machine: Machine) -> ProbeResult:
     if machine.is_writable(host.root):
         return _host("home", ProbeStatus.OK, f"{host.root} can be written")
     fix = f"sudo install -d -o {machine.user} {host.root}, or set STACKLAB_HOME to a directory of yours"
-    return _host("home", ProbeStatus.FAILED, f"{host.root} cannot be written by {machine.user}", fix)
+    return _host(
+        "home", ProbeStatus.FAILED, f"{host.root} cannot be written by {machine.user}", fix
+    )
 
 
 def probe_libvirt(problem: str | None, machine: Machine) -> ProbeResult:
@@ -68,15 +86,29 @@ def probe_libvirt(problem: str | None, machine: Machine) -> ProbeResult:
     if re.search(r"system bus", problem, re.IGNORECASE):
         # It asks polkit, over D-Bus, who an ordinary user is; root is not asked about.
         fix = "sudo systemctl start dbus polkit, or use it as root where there is no systemd"
-        return _provider(ProbeStatus.FAILED, f"libvirtd can't tell who {machine.user} is: {problem}", fix)
-    if re.search(r"permission denied|not permitted|access denied|authentication|polkit", problem, re.IGNORECASE):
+        return _provider(
+            ProbeStatus.FAILED, f"libvirtd can't tell who {machine.user} is: {problem}", fix
+        )
+    if re.search(
+        r"permission denied|not permitted|access denied|authentication|polkit",
+        problem,
+        re.IGNORECASE,
+    ):
         fix = f"sudo usermod -aG libvirt {machine.user}, then log in again"
-        return _provider(ProbeStatus.FAILED, f"libvirtd does not let {machine.user} in: {problem}", fix)
-    if re.search(r"no such file|connection refused|failed to connect socket|end of file", problem, re.IGNORECASE):
+        return _provider(
+            ProbeStatus.FAILED, f"libvirtd does not let {machine.user} in: {problem}", fix
+        )
+    if re.search(
+        r"no such file|connection refused|failed to connect socket|end of file",
+        problem,
+        re.IGNORECASE,
+    ):
         is_systemd = machine.read_text(Path("/proc/1/comm")).strip() == "systemd"
         fix = "sudo systemctl start libvirtd" if is_systemd else "virtlogd -d; libvirtd -d"
         return _provider(ProbeStatus.FAILED, f"libvirtd is not running: {problem}", fix)
-    return _provider(ProbeStatus.FAILED, f"libvirtd does not answer: {problem}", "virsh -c qemu:///system list")
+    return _provider(
+        ProbeStatus.FAILED, f"libvirtd does not answer: {problem}", "virsh -c qemu:///system list"
+    )
 
 
 def probe_accelerator(accelerator: str, reason: str = "") -> ProbeResult:
@@ -123,4 +155,6 @@ def _host(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> Probe
 
 
 def _provider(status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
-    return ProbeResult(name="libvirtd", area=ProbeArea.PROVIDER, status=status, sentence=sentence, fix=fix)
+    return ProbeResult(
+        name="libvirtd", area=ProbeArea.PROVIDER, status=status, sentence=sentence, fix=fix
+    )

@@ -52,7 +52,11 @@ def raise_for(results: Iterable[ProbeResult]) -> None:
 def _error(failed: list[ProbeResult]) -> LabError:
     first = failed[0]
     hint = first.fix or None
-    if len(failed) == 1 and first.area is ProbeArea.TOOL and first.sentence == f"{first.name} is not installed":
+    if (
+        len(failed) == 1
+        and first.area is ProbeArea.TOOL
+        and first.sentence == f"{first.name} is not installed"
+    ):
         return ToolNotFound(first.name, hint=hint)
     message = "\n".join(result.sentence for result in failed)
     match first.area:

@@ -17,7 +17,9 @@ from typing import Any
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.model.lab import Lab, Network, NetworkMode
 
-_SKIPPED_TYPES = frozenset({"local", "broadcast", "multicast", "anycast"})  # follow from an address, add nothing
+_SKIPPED_TYPES = frozenset(
+    {"local", "broadcast", "multicast", "anycast"}
+)  # follow from an address, add nothing
 # The low end of 10/8 is what everybody else takes first.
 _CANDIDATES = IPv4Network("10.64.0.0/10")
 _CANDIDATES_TRIED = 512
@@ -89,12 +91,20 @@ def probe_networks(
 
 
 def _probe(
-    lab: Lab, network: Network, claims: Sequence[Claim], links: frozenset[str], others: Sequence[Lab]
+    lab: Lab,
+    network: Network,
+    claims: Sequence[Claim],
+    links: frozenset[str],
+    others: Sequence[Lab],
 ) -> ProbeResult:
     if network.mode is NetworkMode.BRIDGED:
         return _probe_bridge(lab, network, links)
     # Our own bridge is there when a lab is resumed; compared whole.
-    foreign = [claim for claim in claims if claim.device != network.bridge and claim.cidr.overlaps(network.cidr)]
+    foreign = [
+        claim
+        for claim in claims
+        if claim.device != network.bridge and claim.cidr.overlaps(network.cidr)
+    ]
     taken = [claim for claim in foreign if not _is_wide_route(claim, network)]
     head = f"network {network.name!r} ({network.cidr})"
     fix = f"give {network.name!r} another cidr in {lab.source}{_suggestion(lab, network, claims, others)}"
@@ -102,9 +112,13 @@ def _probe(
         owner = _owner(taken[0].device, others)
         if owner:
             fix = f"./invoke lab.down {owner}, or {fix}"
-        return _result(network, ProbeStatus.FAILED, f"{head} is taken: {_holder(taken[0], owner)}", fix)
+        return _result(
+            network, ProbeStatus.FAILED, f"{head} is taken: {_holder(taken[0], owner)}", fix
+        )
     if foreign:
-        sentence = f"{head} will hide a part of the route to {foreign[0].shown} by {foreign[0].device}"
+        sentence = (
+            f"{head} will hide a part of the route to {foreign[0].shown} by {foreign[0].device}"
+        )
         return _result(network, ProbeStatus.WARNING, sentence, fix)
     for other in others:
         for theirs in other.networks:
@@ -135,7 +149,11 @@ def _owner(device: str, others: Sequence[Lab]) -> str:
 def _holder(claim: Claim, owner: str) -> str:
     if owner:
         return f"lab {owner} has {claim.shown} on {claim.device}"
-    return f"{claim.device} has {claim.shown}" if claim.is_address else f"{claim.shown} is routed to {claim.device}"
+    return (
+        f"{claim.device} has {claim.shown}"
+        if claim.is_address
+        else f"{claim.shown} is routed to {claim.device}"
+    )
 
 
 def _suggestion(lab: Lab, network: Network, claims: Sequence[Claim], others: Sequence[Lab]) -> str:
@@ -161,10 +179,20 @@ def probe_nested(claims: Sequence[Claim]) -> ProbeResult | None:
                 )
                 fix = "virsh net-destroy default; virsh net-autostart default --disable"
                 return ProbeResult(
-                    name="nested libvirt", area=ProbeArea.HOST, status=ProbeStatus.WARNING, sentence=sentence, fix=fix
+                    name="nested libvirt",
+                    area=ProbeArea.HOST,
+                    status=ProbeStatus.WARNING,
+                    sentence=sentence,
+                    fix=fix,
                 )
     return None
 
 
 def _result(network: Network, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
-    return ProbeResult(name=f"network {network.name}", area=ProbeArea.HOST, status=status, sentence=sentence, fix=fix)
+    return ProbeResult(
+        name=f"network {network.name}",
+        area=ProbeArea.HOST,
+        status=status,
+        sentence=sentence,
+        fix=fix,
+    )

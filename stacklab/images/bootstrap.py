@@ -19,7 +19,12 @@ from stacklab.process import Command, Runner, as_root
 _HOOKS = PROJECT / "packer" / "bootstrap"
 _OFFSET = 1024 * 1024  # the partition begins at 1 MiB, as everybody's does
 _MBR_CODE = tuple(
-    Path(path) for path in ("/usr/lib/EXTLINUX/mbr.bin", "/usr/lib/syslinux/mbr/mbr.bin", "/usr/share/syslinux/mbr.bin")
+    Path(path)
+    for path in (
+        "/usr/lib/EXTLINUX/mbr.bin",
+        "/usr/lib/syslinux/mbr/mbr.bin",
+        "/usr/share/syslinux/mbr.bin",
+    )
 )
 _MBR_BYTES = 440  # the rest of the sector is the partition table
 _TIMEOUT_S = 1200.0
@@ -27,9 +32,16 @@ _NO_MIRROR = ("Failed to fetch", "Could not resolve", "Unable to fetch", "Connec
 # As root, mmdebstrap mounts /proc and more into the tree, in whoever's mount namespace it is; and it goes on
 # without us if we are killed. In namespaces of its own, its mounts and processes end with ours.
 _CONTAINED = (
-    "setpriv", "--pdeathsig", "KILL",
-    "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-)  # fmt: skip
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +54,20 @@ class Bootstrapped:
 
 def recipe(image: Image) -> tuple[str, ...]:
     """What is run to make an image, without any path of this host: a part of the image's address."""
-    return (*_mmdebstrap(image, Path("root"), hooks=Path("hooks"), sources=()), *_mke2fs(Path("root"), Path("disk")))
+    return (
+        *_mmdebstrap(image, Path("root"), hooks=Path("hooks"), sources=()),
+        *_mke2fs(Path("root"), Path("disk")),
+    )
 
 
 def bootstrap(
-    image: Image, build_key: Path, work: Path, runner: Runner, *, log: Path, say: Callable[[str], None]
+    image: Image,
+    build_key: Path,
+    work: Path,
+    runner: Runner,
+    *,
+    log: Path,
+    say: Callable[[str], None],
 ) -> Bootstrapped:
     """Make the disk in `work`, an empty directory; `build_key` is a public key that lets Packer in.
 
@@ -85,7 +106,9 @@ def _require_root(image: Image, runner: Runner) -> None:
 def _boot_code() -> bytes:
     code = next((path for path in _MBR_CODE if path.is_file()), None)
     if code is None:
-        raise ImageError(f"extlinux's boot code is missing: {_MBR_CODE[0]}", hint="apt-get install extlinux")
+        raise ImageError(
+            f"extlinux's boot code is missing: {_MBR_CODE[0]}", hint="apt-get install extlinux"
+        )
     return code.read_bytes()[:_MBR_BYTES]
 
 
@@ -94,9 +117,13 @@ def _with_sbin() -> dict[str, str | None]:
     return {"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"}
 
 
-def _mmdebstrap(image: Image, root: Path, *, hooks: Path, sources: Sequence[str]) -> tuple[str, ...]:
+def _mmdebstrap(
+    image: Image, root: Path, *, hooks: Path, sources: Sequence[str]
+) -> tuple[str, ...]:
     return (
-        "mmdebstrap", "--variant=minbase", "--format=directory",
+        "mmdebstrap",
+        "--variant=minbase",
+        "--format=directory",
         f"--include={','.join(image.packages)}",
         "--aptopt=Apt::Install-Recommends false",
         "--aptopt=Acquire::Languages none",
@@ -107,19 +134,35 @@ def _mmdebstrap(image: Image, root: Path, *, hooks: Path, sources: Sequence[str]
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         f"--essential-hook={hooks / 'essential.sh'}",
         f"--customize-hook={hooks / 'customize.sh'}",
-        image.suite, str(root), *sources,
-    )  # fmt: skip
+        image.suite,
+        str(root),
+        *sources,
+    )
 
 
 def _mke2fs(root: Path, disk: Path) -> tuple[str, ...]:
     return (
-        "mke2fs", "-q", "-t", "ext4", "-L", "root",
+        "mke2fs",
+        "-q",
+        "-t",
+        "ext4",
+        "-L",
+        "root",
         # extlinux reads neither; gdt_csum lets the kernel skip unused inode tables
-        "-O", "^64bit,^metadata_csum,uninit_bg",
+        "-O",
+        "^64bit,^metadata_csum,uninit_bg",
         # zeroed now, in the sparse file, so that no node's kernel zeroes them into its overlay
-        "-E", f"offset={_OFFSET},lazy_itable_init=0,lazy_journal_init=1",
-        "-J", "size=64", "-m", "1", "-d", str(root), str(disk), f"{(DISK.bytes - _OFFSET) // 1024}k",
-    )  # fmt: skip
+        "-E",
+        f"offset={_OFFSET},lazy_itable_init=0,lazy_journal_init=1",
+        "-J",
+        "size=64",
+        "-m",
+        "1",
+        "-d",
+        str(root),
+        str(disk),
+        f"{(DISK.bytes - _OFFSET) // 1024}k",
+    )
 
 
 def _install(image: Image, build_key: Path, root: Path, runner: Runner, log: Path) -> None:
@@ -149,8 +192,19 @@ def _make_disk(root: Path, disk: Path, code: bytes, runner: Runner, log: Path) -
     with disk.open("wb") as stream:
         stream.truncate(DISK.bytes)
     table = b"label: dos\nstart=2048, type=83, bootable\n"
-    runner.run(Command(argv=("sfdisk", "-q", str(disk)), stdin=table, what="partitioning the disk", env=_with_sbin()))
+    runner.run(
+        Command(
+            argv=("sfdisk", "-q", str(disk)),
+            stdin=table,
+            what="partitioning the disk",
+            env=_with_sbin(),
+        )
+    )
     argv = as_root(_mke2fs(root, disk))
-    runner.run(Command(argv=argv, what="making the root file system", env=_with_sbin(), log=log, timeout_s=300))
+    runner.run(
+        Command(
+            argv=argv, what="making the root file system", env=_with_sbin(), log=log, timeout_s=300
+        )
+    )
     with disk.open("r+b") as stream:
         stream.write(code)

@@ -51,7 +51,12 @@ class Builder:
             return found
         row = f"image {image.name}"
         lock = _lock(self.paths, image.name)
-        with locks.held(lock, row, wait_s=_WAIT_FOR_OTHER_BUILD_S, waiting=lambda text: self.progress.say(row, text)):
+        with locks.held(
+            lock,
+            row,
+            wait_s=_WAIT_FOR_OTHER_BUILD_S,
+            waiting=lambda text: self.progress.say(row, text),
+        ):
             if not force and (found := self._find(image)):
                 return found
             started = time.monotonic()
@@ -115,7 +120,9 @@ class Builder:
         with self.progress.stage(row, "packer"):
             return self._packer(image, source, key, work, accelerator, log)
 
-    def _packer(self, image: Image, source: Path, key: Path, work: Path, accelerator: Accelerator, log: Path) -> Path:
+    def _packer(
+        self, image: Image, source: Path, key: Path, work: Path, accelerator: Accelerator, log: Path
+    ) -> Path:
         templates = work / "template"
         shutil.copytree(PROJECT / "packer" / "image", templates)
         version = packer.parse_version(self.runner.run(packer.version()).stdout)
@@ -132,14 +139,22 @@ class Builder:
             "cpu": accelerator.cpu_model if image.cpu == "qemu64" else image.cpu,
             "private_key": str(key),
             "files": str(PROJECT / "packer" / "files"),
-            "scripts": [str(path) for path in sorted((PROJECT / "packer" / "scripts").glob("*.sh"))],
+            "scripts": [
+                str(path) for path in sorted((PROJECT / "packer" / "scripts").glob("*.sh"))
+            ],
             "disk_mib": str(DISK.mib),
         }
         public = key.with_suffix(".pub").read_text().strip()
         if image.source is SourceKind.CLOUD:
-            variables["cd_files"] = [str(path) for path in _with_key("cloud", work / "cloud", public)]
+            variables["cd_files"] = [
+                str(path) for path in _with_key("cloud", work / "cloud", public)
+            ]
         if image.source is SourceKind.INSTALLER:
-            answers = (PROJECT / "packer" / "answers" / image.answers).read_text().replace("@KEY@", public)
+            answers = (
+                (PROJECT / "packer" / "answers" / image.answers)
+                .read_text()
+                .replace("@KEY@", public)
+            )
             files.write(work / "http" / "answers", answers)
             variables |= {"http": str(work / "http"), "boot_command": list(image.boot_command)}
         var_file = work / "variables.json"
@@ -150,13 +165,19 @@ class Builder:
             try:
                 self.runner.run(command)
             except (CommandFailed, CommandTimedOut) as error:
-                last = "".join(f"\n  | {line}" for line in tail(console)) if console.exists() else " (there is none)"
+                last = (
+                    "".join(f"\n  | {line}" for line in tail(console))
+                    if console.exists()
+                    else " (there is none)"
+                )
                 message = f"{error.message}\n  the machine's console ends with:{last}"
                 raise type(error)(message, hint=error.hint or f"look at {log}") from error
         built = work / "out" / "image.qcow2"
         info = qemu_img.parse_info(self.runner.run(qemu_img.info(built)).stdout)
         if info.format != "qcow2" or info.backing is not None or info.virtual_bytes != DISK.bytes:
-            raise ImageError(f"packer made {info}, not a standalone qcow2 of {DISK}", hint=f"look at {log}")
+            raise ImageError(
+                f"packer made {info}, not a standalone qcow2 of {DISK}", hint=f"look at {log}"
+            )
         return built
 
     @contextmanager
@@ -180,7 +201,9 @@ class Builder:
                         line = ""
                     if text.startswith("Waiting for SSH") and console.exists():
                         last = (tail(console, 1) or ("nothing yet",))[0]
-                        self.progress.say(row, f"packer waits for ssh, {ssh_limit} at most; console: {last[:60]}")
+                        self.progress.say(
+                            row, f"packer waits for ssh, {ssh_limit} at most; console: {last[:60]}"
+                        )
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
@@ -203,7 +226,9 @@ def clean_up(paths: HostPaths, runner: Runner) -> None:
     """Remove what killed builds left; a build that runs holds its image's lock and is left alone."""
     works = paths.building.glob("*_*")
     halves = paths.images.glob("*.qcow2")
-    names = {work.name.partition("_")[0] for work in works} | {half.stem.rsplit("-", 2)[0] for half in halves}
+    names = {work.name.partition("_")[0] for work in works} | {
+        half.stem.rsplit("-", 2)[0] for half in halves
+    }
     for name in sorted(names):
         with contextlib.suppress(AlreadyRunning), locks.held(_lock(paths, name), f"image {name}"):
             _clean_up(paths, name, runner)

@@ -67,13 +67,17 @@ def load(path: Path = CATALOGUE) -> Mapping[str, Image]:
 def get(catalogue: Mapping[str, Image], name: str) -> Image:
     """The image of that name; raises ImageError listing the known ones."""
     if name not in catalogue:
-        raise ImageError(f"no image {name!r} (known: {', '.join(catalogue)})", hint="./invoke image.list")
+        raise ImageError(
+            f"no image {name!r} (known: {', '.join(catalogue)})", hint="./invoke image.list"
+        )
     return catalogue[name]
 
 
 def _image(path: Path, name: str, entry: object) -> Image:
     if not _NAME.fullmatch(name) or not isinstance(entry, dict):
-        raise ImageError(f"{path}: {name}: write a name of a-z, 0-9, . and -, and under it what the image is")
+        raise ImageError(
+            f"{path}: {name}: write a name of a-z, 0-9, . and -, and under it what the image is"
+        )
     kind = str(entry.get("source", ""))
     if kind not in _KEYS:
         raise ImageError(f"{path}: {name}.source: {kind!r} is none of {', '.join(_KEYS)}")
@@ -83,7 +87,9 @@ def _image(path: Path, name: str, entry: object) -> Image:
         raise ImageError(f"{path}: {name}: unknown keys {unknown}, missing keys {missing}")
     digest = str(entry.get("digest", ""))
     if kind != "bootstrap" and not _DIGEST.fullmatch(digest):
-        raise ImageError(f"{path}: {name}.digest: write sha256:<64 hex digits> or sha512:<128 hex digits>")
+        raise ImageError(
+            f"{path}: {name}.digest: write sha256:<64 hex digits> or sha512:<128 hex digits>"
+        )
     if kind != "bootstrap" and not re.match("https?://", str(entry["url"])):
         raise ImageError(f"{path}: {name}.url: {entry['url']} is neither http:// nor https://")
     for key in ("packages", "boot_command"):
@@ -92,7 +98,9 @@ def _image(path: Path, name: str, entry: object) -> Image:
     try:
         network = NetworkStyle(str(entry["network"]))
     except ValueError as error:
-        raise ImageError(f"{path}: {name}.network: {error} (known: {', '.join(NetworkStyle)})") from error
+        raise ImageError(
+            f"{path}: {name}.network: {error} (known: {', '.join(NetworkStyle)})"
+        ) from error
     return Image(
         name=name,
         description=str(entry["description"]),

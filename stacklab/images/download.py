@@ -54,7 +54,12 @@ def fetch(url: str, digest: str, directory: Path, *, say: Callable[[str], None])
     directory.mkdir(parents=True, exist_ok=True)
     target = _target(url, digest, directory)
     name = target.name
-    with locks.held(target.with_suffix(target.suffix + ".lock"), f"the download of {name}", wait_s=3600, waiting=say):
+    with locks.held(
+        target.with_suffix(target.suffix + ".lock"),
+        f"the download of {name}",
+        wait_s=3600,
+        waiting=say,
+    ):
         if target.is_file() and _digest(target, digest) == digest:
             return target
         part = target.with_name(target.name + ".part")
@@ -88,19 +93,27 @@ def _download(url: str, part: Path, say: Callable[[str], None]) -> None:
             why = "it ended early"
         except urllib.error.HTTPError as refusal:
             refusal.close()
-            raise ImageError(f"{url}: {refusal.code} {refusal.reason}", hint="./invoke doctor") from refusal
+            raise ImageError(
+                f"{url}: {refusal.code} {refusal.reason}", hint="./invoke doctor"
+            ) from refusal
         except (OSError, http.client.HTTPException) as broken:
             if isinstance(broken, OSError) and broken.errno == errno.ENOSPC:
-                raise ImageError(f"{part}: {broken.strerror}", hint="./invoke image.prune") from broken
+                raise ImageError(
+                    f"{part}: {broken.strerror}", hint="./invoke image.prune"
+                ) from broken
             why = str(getattr(broken, "reason", broken)) or type(broken).__name__
         if (size := _size(part)) > most:
             most, in_vain = size, 0
         else:
             in_vain += 1
-        if size == 0 or in_vain == _TRIES:  # of nothing, that the source is not there is told at once
+        if (
+            size == 0 or in_vain == _TRIES
+        ):  # of nothing, that the source is not there is told at once
             if size == 0:
                 part.unlink(missing_ok=True)
-            tried = f" ({_TRIES} tries in vain, the {_mib(size)} that came are kept)" if size else ""
+            tried = (
+                f" ({_TRIES} tries in vain, the {_mib(size)} that came are kept)" if size else ""
+            )
             raise ImageError(f"{url} can't be had: {why}{tried}", hint="./invoke doctor")
         say(f"connection broken ({why}); going on at {_mib(size)}, try {in_vain + 1} of {_TRIES}")
         time.sleep(min(_PAUSE_S * 2**in_vain, 10.0))
@@ -151,7 +164,11 @@ def _copy(
         if now - told >= _TELL_EVERY_S:
             told = now
             rate = (done - first) / (now - started)
-            say(f"downloaded {_mib(done)}" + (f" of {_mib(total)}" if total else "") + f", {_mib(int(rate))}/s")
+            say(
+                f"downloaded {_mib(done)}"
+                + (f" of {_mib(total)}" if total else "")
+                + f", {_mib(int(rate))}/s"
+            )
     return done
 
 

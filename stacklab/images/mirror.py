@@ -18,7 +18,9 @@ def apt_sources(suite: str, runner: Runner) -> tuple[str, ...]:
     argv = ("apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages")
     # a host whose package lists were never fetched, or thrown away (containers), tells only without their content
     for options in ((), ("--no-release-info",)):
-        command = Command(argv=(*argv[:2], *options, *argv[2:]), what="reading this host's APT sources")
+        command = Command(
+            argv=(*argv[:2], *options, *argv[2:]), what="reading this host's APT sources"
+        )
         try:
             found = parse_targets(suite, runner.run(command).stdout.splitlines())
         except (CommandFailed, ToolNotFound):
@@ -48,4 +50,7 @@ def parse_targets(suite: str, lines: Sequence[str]) -> tuple[str, ...]:
             components.append(component)
     if not any(position == 0 for position, _, _ in found):
         return ()
-    return tuple(f"deb {uri} {release} {' '.join(parts)}" for (_, release, uri), parts in sorted(found.items()))
+    return tuple(
+        f"deb {uri} {release} {' '.join(parts)}"
+        for (_, release, uri), parts in sorted(found.items())
+    )

@@ -68,7 +68,11 @@ def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
     whole = hashlib.sha256()
     entry = {k: v for k, v in dataclasses.asdict(image).items() if k != "description"}
     recipe: Sequence[str] = bootstrap.recipe(image) if image.source is SourceKind.BOOTSTRAP else ()
-    whole.update(json.dumps({"entry": entry, "disk_mib": DISK.mib, "recipe": recipe}, sort_keys=True).encode())
+    whole.update(
+        json.dumps(
+            {"entry": entry, "disk_mib": DISK.mib, "recipe": recipe}, sort_keys=True
+        ).encode()
+    )
     for path in inputs(image, packer=packer):
         content = path.read_bytes()
         whole.update(f"\0{path.relative_to(packer)}\0{len(content)}\0".encode() + content)
@@ -77,8 +81,15 @@ def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
 
 def inputs(image: Image, *, packer: Path = PROJECT / "packer") -> tuple[Path, ...]:
     """The files under packer/ that go into an image, sorted."""
-    found = (path for name in _INPUTS[image.source] for path in (packer / name).rglob("*") if path.is_file())
-    found = (path for path in found if not (path.name.startswith(".") or path.name.endswith("~")))  # an editor's
+    found = (
+        path
+        for name in _INPUTS[image.source]
+        for path in (packer / name).rglob("*")
+        if path.is_file()
+    )
+    found = (
+        path for path in found if not (path.name.startswith(".") or path.name.endswith("~"))
+    )  # an editor's
     if image.source is SourceKind.INSTALLER:
         found = (p for p in found if p.parent.name != "answers" or p.name == image.answers)
     return tuple(sorted(found))
@@ -110,7 +121,8 @@ def read(manifest: Path) -> StoredImage | None:
         return None
     except (ValueError, TypeError) as error:
         raise ImageError(
-            f"{manifest} is damaged: {error}", hint=f"rm {manifest}, then ./invoke image.build its image"
+            f"{manifest} is damaged: {error}",
+            hint=f"rm {manifest}, then ./invoke image.build its image",
         ) from error
 
 
@@ -133,7 +145,9 @@ def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: floa
         built_at=now,
         took_s=took_s,
     )
-    data: Mapping[str, object] = {k: v for k, v in dataclasses.asdict(stored).items() if k != "path"}
+    data: Mapping[str, object] = {
+        k: v for k, v in dataclasses.asdict(stored).items() if k != "path"
+    }
     try:
         files.write(_manifest(paths, key), json.dumps(data, indent=2) + "\n")
     except BaseException:
@@ -171,7 +185,9 @@ def remove(stored: StoredImage) -> None:
     stored.path.with_suffix(".vmlinuz").unlink(missing_ok=True)
 
 
-def unused(paths: HostPaths, keys_in_use: Collection[str], current: Collection[str]) -> tuple[StoredImage, ...]:
+def unused(
+    paths: HostPaths, keys_in_use: Collection[str], current: Collection[str]
+) -> tuple[StoredImage, ...]:
     """What `image.prune` may delete: no lab's base, and not what `lab.up` would take today."""
     return tuple(i for i in everything(paths) if i.key not in keys_in_use and i.key not in current)
 

@@ -37,10 +37,21 @@ class Request:
 
     def render(self, template: str, node: Node, **context: object) -> str:
         """Render `localrc/<template>` for a node; it knows lab, node, stack, release, secrets and `context`."""
-        return render_template(self.env, template, {
-            **self.secrets, "secrets": self.secrets, "lab": self.lab, "stack": self.lab.stack, "node": node,
-            "release": self.release, "spec": shown(self.lab.source), "template": f"localrc/{template}", **context,
-        })  # fmt: skip
+        return render_template(
+            self.env,
+            template,
+            {
+                **self.secrets,
+                "secrets": self.secrets,
+                "lab": self.lab,
+                "stack": self.lab.stack,
+                "node": node,
+                "release": self.release,
+                "spec": shown(self.lab.source),
+                "template": f"localrc/{template}",
+                **context,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +72,9 @@ class InstallerAnswers:
     secret_names: Callable[[Lab], tuple[str, ...]]
     render: Callable[[Request], Rendered]
     steps: Callable[[Lab], tuple[Step, ...]]
-    shaped: Callable[[Lab, Mapping[str, str]], Mapping[str, str]] | None = None  # secrets in another form than kept
+    shaped: Callable[[Lab, Mapping[str, str]], Mapping[str, str]] | None = (
+        None  # secrets in another form than kept
+    )
 
 
 def install_git(node: Node) -> Step:
@@ -93,7 +106,9 @@ def release_of(lab: Lab) -> Release:
     stack = lab.stack
     known = releases.of(stack.installer)
     if stack.release not in known:
-        raise RenderError(f"stack.release: no {stack.release!r} of {stack.installer} (known: {', '.join(known)})")
+        raise RenderError(
+            f"stack.release: no {stack.release!r} of {stack.installer} (known: {', '.join(known)})"
+        )
     return known[stack.release]
 
 
@@ -135,11 +150,17 @@ def free_of_nodes(lab: Lab, part: IPv4Network, network: str) -> IPv4Network:
     """
     cidr = lab.network(network).cidr
     free = free_part(lab, network, part.prefixlen)
-    right = f"floating_range: {free}" if free else f"a wider cidr for {network}, or other addresses for its nodes"
+    right = (
+        f"floating_range: {free}"
+        if free
+        else f"a wider cidr for {network}, or other addresses for its nodes"
+    )
     if not part.subnet_of(cidr):
         raise RenderError(f"stack.floating_range: {part} is not in {network}, {cidr}", hint=right)
     if found := ", ".join(f"{ip} is {name}'s" for name, ip in taken(lab, network) if ip in part):
-        raise RenderError(f"stack.floating_range: {part} would be given away, but {found}", hint=right)
+        raise RenderError(
+            f"stack.floating_range: {part} would be given away, but {found}", hint=right
+        )
     return part
 
 
@@ -161,7 +182,9 @@ def has_compute(lab: Lab, node: Node) -> bool:
     """Whether instances run on it: on computes, and on a controller that has none beside it."""
     if node.role is Role.COMPUTE:
         return True
-    return node.name == lab.controller.name and not any(other.name != node.name for other in lab.computes)
+    return node.name == lab.controller.name and not any(
+        other.name != node.name for other in lab.computes
+    )
 
 
 def is_in_cloud(lab: Lab, node: Node) -> bool:
@@ -179,7 +202,7 @@ def bugs_on(lab: Lab, release: Release, node: Node) -> tuple[Bug, ...]:
         if bug.role in ("all", role)
         and bug.concerns(lab.stack.driver)
         and (not bug.images or systems & set(bug.images))
-    )  # fmt: skip
+    )
 
 
 def shown(source: Path) -> str:

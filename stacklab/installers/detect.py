@@ -33,20 +33,36 @@ class Kind(StrEnum):
 
 
 _INSTALLERS = {
-    Kind.DEVSTACK: Installer.DEVSTACK, Kind.LOCAL_CONF: Installer.DEVSTACK, Kind.CONTRAIL: Installer.CONTRAIL,
-    Kind.PACKSTACK: Installer.PACKSTACK, Kind.KOLLA: Installer.KOLLA, Kind.OPENSDN: Installer.OPENSDN,
-}  # fmt: skip
+    Kind.DEVSTACK: Installer.DEVSTACK,
+    Kind.LOCAL_CONF: Installer.DEVSTACK,
+    Kind.CONTRAIL: Installer.CONTRAIL,
+    Kind.PACKSTACK: Installer.PACKSTACK,
+    Kind.KOLLA: Installer.KOLLA,
+    Kind.OPENSDN: Installer.OPENSDN,
+}
 
 # Names that only contrail.sh reads; DevStack's half of a Contrail lab shares the others.
 _CONTRAIL_ONLY = re.compile(
-    r"^\s*(?:export\s+)?(INSTALL_PROFILE|CONTRAIL_\w+|CASS_\w+|LAUNCHPAD_BRANCH|COMPUTE_HOST_IP)\s*=", re.MULTILINE
+    r"^\s*(?:export\s+)?(INSTALL_PROFILE|CONTRAIL_\w+|CASS_\w+|LAUNCHPAD_BRANCH|COMPUTE_HOST_IP)\s*=",
+    re.MULTILINE,
 )
-_HEADER = re.compile(r"^\s*\[\[?\s*(local|post-config|extra|post-extra|test-config)\s*\|", re.MULTILINE)
-_OPENSDN = re.compile(r"^(provider_config|contrail_configuration|global_configuration)\s*:", re.MULTILINE)
-_KOLLA = re.compile(r"^(kolla_\w+|openstack_release|network_interface|enable_\w+)\s*:", re.MULTILINE)
-_INVENTORY = re.compile(r"^\[(control|baremetal:children)\]", re.MULTILINE)  # kolla-ansible's, by whatever name
+_HEADER = re.compile(
+    r"^\s*\[\[?\s*(local|post-config|extra|post-extra|test-config)\s*\|", re.MULTILINE
+)
+_OPENSDN = re.compile(
+    r"^(provider_config|contrail_configuration|global_configuration)\s*:", re.MULTILINE
+)
+_KOLLA = re.compile(
+    r"^(kolla_\w+|openstack_release|network_interface|enable_\w+)\s*:", re.MULTILINE
+)
+_INVENTORY = re.compile(
+    r"^\[(control|baremetal:children)\]", re.MULTILINE
+)  # kolla-ansible's, by whatever name
 _PACKSTACK = re.compile(r"^\s*CONFIG_[A-Z0-9_]+\s*=", re.MULTILINE)
-_SHELL = re.compile(r"^\s*(?:(?:export\s+)?[A-Z][A-Z0-9_]*\s*\+?=|(?:en|dis)able_(?:service|plugin)\b)", re.MULTILINE)
+_SHELL = re.compile(
+    r"^\s*(?:(?:export\s+)?[A-Z][A-Z0-9_]*\s*\+?=|(?:en|dis)able_(?:service|plugin)\b)",
+    re.MULTILINE,
+)
 
 
 def detect(source: Source, path: PurePath) -> Kind | None:
@@ -69,7 +85,9 @@ def detect(source: Source, path: PurePath) -> Kind | None:
     is_localrc = "localrc" in name or path.suffix in ("", ".sh", ".conf", ".env", ".auto")
     names = {found[1] for found in _CONTRAIL_ONLY.finditer(text)}
     is_devstack = "enable_service" in text or "Q_PLUGIN" in text or "n-cpu" in text
-    if {"INSTALL_PROFILE", "CONTRAIL_DEFAULT_INSTALL"} & names or (len(names & contrail.NAMES) > 1 and not is_devstack):
+    if {"INSTALL_PROFILE", "CONTRAIL_DEFAULT_INSTALL"} & names or (
+        len(names & contrail.NAMES) > 1 and not is_devstack
+    ):
         return Kind.CONTRAIL
     return Kind.DEVSTACK if is_localrc or is_devstack or "ENABLED_SERVICES" in text else None
 
@@ -92,6 +110,9 @@ def _yaml(text: str, name: str) -> Kind | None:
 def unknown(source: Source) -> Finding:
     """The finding for a file that nothing tells about."""
     return _BOOK.finding(
-        "file-kind", source.name, 0, f"neither name nor text tells what it is for (known: {', '.join(Kind)})",
+        "file-kind",
+        source.name,
+        0,
+        f"neither name nor text tells what it is for (known: {', '.join(Kind)})",
         "give it the name that its installer looks for: localrc, local.conf, answers.txt, globals.yml, instances.yaml",
-    )  # fmt: skip
+    )

@@ -26,21 +26,27 @@ from stacklab.spec.values import suggest
 
 __all__ = ("LINTERS", "RULES", "Finding", "Kind", "Rule", "Severity", "lint_files", "lint_lab")
 
-LINTERS: Mapping[Kind, Linter] = MappingProxyType({
-    Kind.DEVSTACK: devstack.lint,
-    Kind.LOCAL_CONF: local_conf.lint,
-    Kind.CONTRAIL: contrail.lint,
-    Kind.PACKSTACK: packstack.lint,
-    Kind.KOLLA: kolla.lint,
-    Kind.OPENSDN: opensdn.lint,
-})  # fmt: skip
+LINTERS: Mapping[Kind, Linter] = MappingProxyType(
+    {
+        Kind.DEVSTACK: devstack.lint,
+        Kind.LOCAL_CONF: local_conf.lint,
+        Kind.CONTRAIL: contrail.lint,
+        Kind.PACKSTACK: packstack.lint,
+        Kind.KOLLA: kolla.lint,
+        Kind.OPENSDN: opensdn.lint,
+    }
+)
 
 _MODULES = (read, detect, local_conf, devstack, contrail, packstack, kolla, opensdn, across)
 # The rules for any shell file are in two modules' lists.
-RULES: tuple[Rule, ...] = tuple({rule.id: rule for module in _MODULES for rule in module.RULES}.values())
+RULES: tuple[Rule, ...] = tuple(
+    {rule.id: rule for module in _MODULES for rule in module.RULES}.values()
+)
 
 # What of a lab's rendered files has rules; the others are scripts and notes.
-_NAMES = frozenset({"localrc", "local.conf", "answers.txt", "globals.yml", "passwords.yml", "instances.yaml"})
+_NAMES = frozenset(
+    {"localrc", "local.conf", "answers.txt", "globals.yml", "passwords.yml", "instances.yaml"}
+)
 _MOST = 20  # findings of one rule in one file; who has more reads no more of them
 
 
@@ -71,8 +77,17 @@ def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ..
         if kind is None:
             findings.append(detect.unknown(source))
             continue
-        node = scoping.node_of(path, is_alone=sum(other.parent == path.parent for other in paths) == 1)
-        files.append(_File(source=source, kind=kind, scope=scoping.of_file(source, kind, path, release), node=node))
+        node = scoping.node_of(
+            path, is_alone=sum(other.parent == path.parent for other in paths) == 1
+        )
+        files.append(
+            _File(
+                source=source,
+                kind=kind,
+                scope=scoping.of_file(source, kind, path, release),
+                node=node,
+            )
+        )
     _check_release(release, files)
     return _lint(files, findings)
 
@@ -125,7 +140,11 @@ def _at_most(findings: Iterable[Finding]) -> Iterator[Finding]:
     for rule_id, told in by_rule.items():
         *first, last = sorted(told)
         yield from first
-        more = f" (and {left_out[rule_id]} more findings like it in this file)" if left_out[rule_id] else ""
+        more = (
+            f" (and {left_out[rule_id]} more findings like it in this file)"
+            if left_out[rule_id]
+            else ""
+        )
         yield replace(last, effect=f"{last.effect}{more}")
 
 
@@ -133,7 +152,9 @@ def _clouds(seats: Sequence[across.Seat]) -> Iterator[Sequence[across.Seat]]:
     """Those that belong together: a lab's, one directory's; single nodes from anywhere may be one cloud."""
     clouds: dict[str, list[across.Seat]] = {}
     for seat in seats:
-        clouds.setdefault("" if seat.rc.scope.lab else str(PurePath(seat.node).parent), []).append(seat)
+        clouds.setdefault("" if seat.rc.scope.lab else str(PurePath(seat.node).parent), []).append(
+            seat
+        )
     if all(len({seat.node for seat in cloud}) == 1 for cloud in clouds.values()):
         yield seats
     else:

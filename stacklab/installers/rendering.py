@@ -18,26 +18,40 @@ from stacklab.paths import PROJECT
 from stacklab.spec.values import suggest
 
 __all__ = [
-    "INSTALLERS", "PLACEHOLDER", "Rendered", "Step", "installer", "preview", "render", "secret_names",
-    "shown_secrets", "steps",
-]  # fmt: skip
+    "INSTALLERS",
+    "PLACEHOLDER",
+    "Rendered",
+    "Step",
+    "installer",
+    "preview",
+    "render",
+    "secret_names",
+    "shown_secrets",
+    "steps",
+]
 
 PLACEHOLDER = "x" * 20  # what preview() puts where a secret belongs
 
 # What other installers call what kolla-ansible calls so.
-_USUAL: Mapping[str, str] = MappingProxyType({
-    "admin_password": "keystone_admin_password", "rabbit_password": "rabbitmq_password",
-    "metadata_password": "metadata_secret", "horizon_secret": "horizon_secret_key",
-})  # fmt: skip
+_USUAL: Mapping[str, str] = MappingProxyType(
+    {
+        "admin_password": "keystone_admin_password",
+        "rabbit_password": "rabbitmq_password",
+        "metadata_password": "metadata_secret",
+        "horizon_secret": "horizon_secret_key",
+    }
+)
 
 # One module each; imported when a lab asks for it, so that no lab waits for the others.
-INSTALLERS: Mapping[Installer, str] = MappingProxyType({
-    Installer.CONTRAIL: "contrail.answers",
-    Installer.OPENSDN: "opensdn.answers.files",
-    Installer.DEVSTACK: "devstack.answers",
-    Installer.PACKSTACK: "packstack.answers.files",
-    Installer.KOLLA: "kolla.answers.files",
-})  # fmt: skip
+INSTALLERS: Mapping[Installer, str] = MappingProxyType(
+    {
+        Installer.CONTRAIL: "contrail.answers",
+        Installer.OPENSDN: "opensdn.answers.files",
+        Installer.DEVSTACK: "devstack.answers",
+        Installer.PACKSTACK: "packstack.answers.files",
+        Installer.KOLLA: "kolla.answers.files",
+    }
+)
 
 
 def installer(word: Installer) -> InstallerAnswers | None:
@@ -65,8 +79,14 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
             usual = _USUAL.get(source.name)
             listed = f"its secrets: {', '.join(names)}"
             is_known = usual is not None and usual in names
-            right = f"did you mean {usual}? {listed}" if is_known else suggest(source.name, names, label="its secrets")
-            raise RenderError(f"stack.secrets: {lab.stack.installer} asks for no {source.name!r}", hint=right)
+            right = (
+                f"did you mean {usual}? {listed}"
+                if is_known
+                else suggest(source.name, names, label="its secrets")
+            )
+            raise RenderError(
+                f"stack.secrets: {lab.stack.installer} asks for no {source.name!r}", hint=right
+            )
     return names
 
 
@@ -74,11 +94,18 @@ def shown_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, tuple[st
     """Every string that may stand in a rendered file for a secret: itself, and the form that its reader wants."""
     found = installer(lab.stack.installer)
     shaped = found.shaped(lab, secrets) if found is not None and found.shaped is not None else {}
-    return {name: (value, shaped[name]) if name in shaped else (value,) for name, value in secrets.items()}
+    return {
+        name: (value, shaped[name]) if name in shaped else (value,)
+        for name, value in secrets.items()
+    }
 
 
 def render(
-    lab: Lab, secrets: Mapping[str, str], *, mirrors: Mirrors = NO_MIRRORS, templates: Path = PROJECT / "localrc"
+    lab: Lab,
+    secrets: Mapping[str, str],
+    *,
+    mirrors: Mirrors = NO_MIRRORS,
+    templates: Path = PROJECT / "localrc",
 ) -> Rendered:
     """Render every answer file of every node; nothing is written.
 
@@ -92,7 +119,9 @@ def render(
     names = secret_names(lab)
     wanted = {name: value for name, value in secrets.items() if name in names}
     check_secrets(wanted)
-    rendered = found.render(Request(lab=lab, release=release_of(lab), secrets=wanted, env=environment(templates)))
+    rendered = found.render(
+        Request(lab=lab, release=release_of(lab), secrets=wanted, env=environment(templates))
+    )
     around = host.files(lab, mirrors)
     return {name: {**around[name], **files} for name, files in rendered.items()}
 

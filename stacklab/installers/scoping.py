@@ -14,7 +14,12 @@ from stacklab.model.stack import Installer
 from stacklab.releases import Release
 
 SHELL = (Kind.DEVSTACK, Kind.LOCAL_CONF, Kind.CONTRAIL)
-_TREES = ("devstack", "contrail-installer", "stack", "opt")  # where a node's localrc lies, below the node's directory
+_TREES = (
+    "devstack",
+    "contrail-installer",
+    "stack",
+    "opt",
+)  # where a node's localrc lies, below the node's directory
 
 
 def load(source: Source, kind: Kind, scope: Scope) -> localrc.Localrc:
@@ -30,7 +35,9 @@ def of_file(source: Source, kind: Kind, path: Path, release: str) -> Scope:
     return Scope(release=_release(source, kind, release), siblings=siblings)
 
 
-def of_lab(lab: Lab, node: Node, kind: Kind, path: PurePosixPath, paths: tuple[PurePosixPath, ...]) -> Scope:
+def of_lab(
+    lab: Lab, node: Node, kind: Kind, path: PurePosixPath, paths: tuple[PurePosixPath, ...]
+) -> Scope:
     """The scope of a file that was rendered for a lab's node, together with `paths`."""
     known, name = releases.of(kind.installer), lab.stack.release
     if lab.stack.installer is Installer.CONTRAIL and kind is not Kind.CONTRAIL:
@@ -57,10 +64,16 @@ def _release(source: Source, kind: Kind, said: str) -> Release | None:
     rc = load(source, kind, Scope())
     if kind is Kind.CONTRAIL:
         return known.get(said) or known.get(rc.value("CONTRAIL_BRANCH")) or _newest(kind)
-    is_half = "contrail" in rc.value("Q_PLUGIN")  # DevStack's half of a Contrail cloud: `master` is Contrail's
+    is_half = "contrail" in rc.value(
+        "Q_PLUGIN"
+    )  # DevStack's half of a Contrail cloud: `master` is Contrail's
     if said in known and not (is_half and said in releases.of(Installer.CONTRAIL)):
         return known[said]
-    return known.get(named_release(rc)) or (known.get(_pair(said)) if is_half else None) or _newest(kind)
+    return (
+        known.get(named_release(rc))
+        or (known.get(_pair(said)) if is_half else None)
+        or _newest(kind)
+    )
 
 
 def _pair(contrail: str) -> str:

@@ -22,5 +22,7 @@ class Near:
         if word not in self._found:
             if len(word) > _LONGEST or len(self._found) * len(self._known) >= _MOST:
                 return ""
-            self._found[word] = next(iter(difflib.get_close_matches(word, self._known, n=1, cutoff=self._cutoff)), "")
+            self._found[word] = next(
+                iter(difflib.get_close_matches(word, self._known, n=1, cutoff=self._cutoff)), ""
+            )
         return self._found[word]

@@ -20,7 +20,7 @@ RULES = (
     rule("file-utf16", "a text in UTF-16", "bash(1)"),
     rule("file-encoding", "a text that is not UTF-8", "YAML 1.1; Python's open()"),
     rule("file-byte-order-mark", "a byte order mark", "bash(1)"),
-)  # fmt: skip
+)
 _BOOK = Book(RULES)
 _ANSWERS = ("localrc", "local.conf", "answers.txt", "globals.yml", "instances.yaml")
 
@@ -37,13 +37,22 @@ def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
             return None, (_BOOK.finding("file-unread", name, 0, effect, "give the path of a file"),)
         if status.st_size > LIMIT:
             size = f"{status.st_size / LIMIT:.1f} MiB"
-            return None, (_BOOK.finding(
-                "file-too-big", name, 0, f"{size}, more than the 1 MiB that is read: this is no answer file",
-                "give the path of the answer file itself",
-            ),)  # fmt: skip
+            return None, (
+                _BOOK.finding(
+                    "file-too-big",
+                    name,
+                    0,
+                    f"{size}, more than the 1 MiB that is read: this is no answer file",
+                    "give the path of the answer file itself",
+                ),
+            )
         data = path.read_bytes()
     except OSError as error:
-        return None, (_BOOK.finding("file-unread", name, 0, f"{error.strerror or error}", _reach(path, error)),)
+        return None, (
+            _BOOK.finding(
+                "file-unread", name, 0, f"{error.strerror or error}", _reach(path, error)
+            ),
+        )
     return decode(name, data)
 
 
@@ -53,31 +62,48 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
         effect = "nothing is set: all defaults are taken"
         return None, (_BOOK.finding("file-empty", name, 0, effect, "write it, or remove it"),)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _looks_utf16(data):
-        return None, (_BOOK.finding(
-            "file-utf16", name, 0, "every second byte is zero: neither bash nor any parser finds a single name",
-            f"iconv -f UTF-16 -t UTF-8 {name} > {name}.new",
-        ),)  # fmt: skip
+        return None, (
+            _BOOK.finding(
+                "file-utf16",
+                name,
+                0,
+                "every second byte is zero: neither bash nor any parser finds a single name",
+                f"iconv -f UTF-16 -t UTF-8 {name} > {name}.new",
+            ),
+        )
     if b"\0" in data:
         line = data[: data.index(b"\0")].count(b"\n") + 1
         effect = "there are zero bytes in it: this is no text"
-        return None, (_BOOK.finding("file-binary", name, line, effect, "give the path of the answer file itself"),)
+        return None, (
+            _BOOK.finding(
+                "file-binary", name, line, effect, "give the path of the answer file itself"
+            ),
+        )
     findings = []
     if data.startswith(codecs.BOM_UTF8):
         data = data.removeprefix(codecs.BOM_UTF8)
-        findings.append(_BOOK.finding(
-            "file-byte-order-mark", name, 1,
-            "the mark becomes part of the first line: a header there is none, and a variable there stays unset",
-            f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
-        ))  # fmt: skip
+        findings.append(
+            _BOOK.finding(
+                "file-byte-order-mark",
+                name,
+                1,
+                "the mark becomes part of the first line: a header there is none, and a variable there stays unset",
+                f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
+            )
+        )
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        return None, (_BOOK.finding(
-            "file-encoding", name, line,
-            "a byte here is not UTF-8: Python's parsers stop, and bash passes it on; nothing else is looked at",
-            f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
-        ),)  # fmt: skip
+        return None, (
+            _BOOK.finding(
+                "file-encoding",
+                name,
+                line,
+                "a byte here is not UTF-8: Python's parsers stop, and bash passes it on; nothing else is looked at",
+                f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
+            ),
+        )
     return Source(name=name, text=text), tuple(findings)
 
 
@@ -92,10 +118,16 @@ def _reach(path: Path, error: OSError) -> str:
 def _looks_utf16(data: bytes) -> bool:
     """Without a mark: text of our alphabet has a zero in every other byte."""
     head = data[:200]
-    return len(head) >= 4 and (not any(head[0::2]) or not any(head[1::2])) and head.count(0) * 2 >= len(head) - 1
+    return (
+        len(head) >= 4
+        and (not any(head[0::2]) or not any(head[1::2]))
+        and head.count(0) * 2 >= len(head) - 1
+    )
 
 
 def _directory(path: Path) -> Finding:
     inside = [str(path / name) for name in _ANSWERS if (path / name).is_file()]
     fix = f"give {' '.join(inside) if inside else 'the path of a file in it'}"
-    return _BOOK.finding("file-unread", str(path), 0, "this is a directory, and nothing in it is read", fix)
+    return _BOOK.finding(
+        "file-unread", str(path), 0, "this is a directory, and nothing in it is read", fix
+    )

@@ -14,9 +14,19 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^]=]*\])?(\+?)=")
 _REFERENCE = re.compile(r"\$(?:\{[#!]?)?([A-Za-z_][A-Za-z0-9_]*)")
 _DYNAMIC = re.compile(r"[$`]")
 _DECLARING = ("export", "declare", "readonly", "typeset", "local")
-_OPENING = {"if": "fi", "for": "done", "while": "done", "until": "done", "select": "done", "case": "esac", "{": "}"}
+_OPENING = {
+    "if": "fi",
+    "for": "done",
+    "while": "done",
+    "until": "done",
+    "select": "done",
+    "case": "esac",
+    "{": "}",
+}
 _CLOSING = frozenset(_OPENING.values())
-_INSIDE = frozenset({"then", "else", "elif", "do", "!", "time"})  # another command follows on the same line
+_INSIDE = frozenset(
+    {"then", "else", "elif", "do", "!", "time"}
+)  # another command follows on the same line
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}  # in $'...'
 _META = " \t\n;&|<>()"
 _PLAIN = re.compile(r"""[^\s;&|<>()'"`$\\]+""")
@@ -110,7 +120,9 @@ def read(text: str) -> Script:
         parser.take("\n")
     except UnclosedError as error:
         return Script(statements=tuple(parser.statements), unclosed=error.unclosed)
-    unclosed = Unclosed(line=parser.blocks[0][1], mark=parser.blocks[0][0]) if parser.blocks else None
+    unclosed = (
+        Unclosed(line=parser.blocks[0][1], mark=parser.blocks[0][0]) if parser.blocks else None
+    )
     return Script(statements=tuple(parser.statements), unclosed=unclosed)
 
 
@@ -180,7 +192,9 @@ class _Lexer:
                 if self.at >= len(self.text):
                     raise UnclosedError(start - 1, f"<<{mark}")
                 end = self.text.find("\n", self.at)
-                body = self._skip((len(self.text) if end < 0 else end + 1) - self.at).removesuffix("\n")
+                body = self._skip((len(self.text) if end < 0 else end + 1) - self.at).removesuffix(
+                    "\n"
+                )
                 if (body.lstrip("\t") if is_indented else body) == mark:
                     break
         self.heredocs.clear()
@@ -204,7 +218,11 @@ class _Lexer:
                 plain = _PLAIN.match(self.text, self.at)
                 inner = self._skip(len(plain[0]) if plain else 1)
                 text, live = text + inner, live + inner
-                if inner.endswith("=") and self.text.startswith("(", self.at) and _ASSIGNMENT.fullmatch(text):
+                if (
+                    inner.endswith("=")
+                    and self.text.startswith("(", self.at)
+                    and _ASSIGNMENT.fullmatch(text)
+                ):
                     text += self._nested()  # an array
         return Word(line=line, text=text, raw=self.text[start : self.at], live=live)
 
@@ -217,7 +235,11 @@ class _Lexer:
         if end >= len(self.text):
             raise UnclosedError(line, "'")
         inner = self._skip(end + 1 - self.at)[:-1]
-        return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), inner) if opening == 2 else inner
+        return (
+            re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), inner)
+            if opening == 2
+            else inner
+        )
 
     def _double(self) -> str:
         line, start = self.line, self.at + 1
@@ -235,7 +257,9 @@ class _Lexer:
     def _nested(self) -> str:
         """`$(...)`, `${...}`, an array's `(...)` or backticks, with all that is inside."""
         line, start = self.line, self.at
-        opening = self.text[self.at : self.at + 2] if self.text[self.at] == "$" else self.text[self.at]
+        opening = (
+            self.text[self.at : self.at + 2] if self.text[self.at] == "$" else self.text[self.at]
+        )
         closing = {"$(": ")", "(": ")", "${": "}", "`": "`"}[opening]
         self._skip(len(opening))
         self.depth += 1
@@ -247,7 +271,9 @@ class _Lexer:
                 self._single(1)
             elif char == '"':
                 self._double()
-            elif self.text[self.at : self.at + 2] in ("$(", "${") or (char == "(" and closing == ")"):
+            elif self.text[self.at : self.at + 2] in ("$(", "${") or (
+                char == "(" and closing == ")"
+            ):
                 self._nested()
             else:
                 self._skip(2 if char == "\\" else 1)
@@ -287,13 +313,17 @@ class _Parser:
             # `a | b` and `a &` run a in a process of its own: what it sets is lost.
             self._end(is_chaining=is_chaining, is_own_process=token in ("|", "&"))
 
-    def _end(self, *, is_chaining: bool, is_own_process: bool = False, is_pattern: bool = False) -> None:
+    def _end(
+        self, *, is_chaining: bool, is_own_process: bool = False, is_pattern: bool = False
+    ) -> None:
         words, self.words = self.words, []
         conditional = bool(self.blocks) or self.is_chained or is_own_process
         self.is_chained = is_chaining
         if is_pattern:  # `value)` of a case
             return
-        while words and (words[0].raw in _OPENING or words[0].raw in _CLOSING or words[0].raw in _INSIDE):
+        while words and (
+            words[0].raw in _OPENING or words[0].raw in _CLOSING or words[0].raw in _INSIDE
+        ):
             word = words.pop(0)
             conditional = True
             if word.raw in _OPENING:
@@ -313,10 +343,15 @@ class _Parser:
         if not words:
             self.statements += leading
             return
-        self.statements.append(Call(
-            line=leading[0].line if leading else words[0].line, name=words[0].text, args=tuple(words[1:]),
-            prefix=tuple(each.name for each in leading), conditional=conditional,
-        ))  # fmt: skip
+        self.statements.append(
+            Call(
+                line=leading[0].line if leading else words[0].line,
+                name=words[0].text,
+                args=tuple(words[1:]),
+                prefix=tuple(each.name for each in leading),
+                conditional=conditional,
+            )
+        )
 
 
 def _assignment(word: Word, conditional: bool) -> Assignment:
@@ -325,6 +360,10 @@ def _assignment(word: Word, conditional: bool) -> Assignment:
     cut = found.end()
     live = word.live[cut:] if word.live.startswith(found[0]) else word.live
     return Assignment(
-        line=word.line, name=found[1], is_appended=bool(found[3]), is_element=bool(found[2]), conditional=conditional,
+        line=word.line,
+        name=found[1],
+        is_appended=bool(found[3]),
+        is_element=bool(found[2]),
+        conditional=conditional,
         value=Word(line=word.line, text=word.text[cut:], raw=word.raw[cut:], live=live),
-    )  # fmt: skip
+    )

@@ -34,7 +34,11 @@ class Entry:
     @property
     def text(self) -> str:
         """The value as it was written; "" for none, and for what is no scalar."""
-        return self.node.value if isinstance(self.node, yaml.ScalarNode) and self.kind != "null" else ""
+        return (
+            self.node.value
+            if isinstance(self.node, yaml.ScalarNode) and self.kind != "null"
+            else ""
+        )
 
     @property
     def kind(self) -> str:
@@ -84,7 +88,9 @@ def mapping(source: Source, book: Book, rule: str, example: str) -> Entry | Find
         return book.finding(rule, source.name, root.line, f"Ansible stops: {root.wrong}", fix)
     if root.kind != "map":
         what = "is empty" if root.kind == "null" else "is no mapping"
-        return book.finding(rule, source.name, 0, f"the file {what}: Ansible stops", f"write {example}")
+        return book.finding(
+            rule, source.name, 0, f"the file {what}: Ansible stops", f"write {example}"
+        )
     return root
 
 
@@ -92,9 +98,12 @@ def doubles(root: Entry, book: Book, rule: str, file: str) -> Iterator[Finding]:
     """A finding for each key that is given again."""
     for entry, first in twice(root):
         yield book.finding(
-            rule, file, entry.line, f"{entry.key} is also in line {first}, which is ignored: the last one wins",
+            rule,
+            file,
+            entry.line,
+            f"{entry.key} is also in line {first}, which is ignored: the last one wins",
             f"remove line {first} or line {entry.line}",
-        )  # fmt: skip
+        )
 
 
 def entries(node: yaml.Node) -> Iterator[Entry]:
@@ -105,7 +114,9 @@ def entries(node: yaml.Node) -> Iterator[Entry]:
                 yield Entry(key.value, key.start_mark.line + 1, value)
 
 
-def twice(entry: Entry, depth: int = 0, seen: set[int] | None = None) -> Iterator[tuple[Entry, int]]:
+def twice(
+    entry: Entry, depth: int = 0, seen: set[int] | None = None
+) -> Iterator[tuple[Entry, int]]:
     """Keys that are given again in one mapping, with the line of the first."""
     seen = set() if seen is None else seen
     if depth > DEEPEST or id(entry.node) in seen:

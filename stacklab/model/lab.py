@@ -173,7 +173,9 @@ class Lab:
 
     def members(self, network: str) -> tuple[tuple[Node, NIC], ...]:
         """Every node on that network, with its NIC there."""
-        return tuple((node, nic) for node in self.nodes for nic in node.nics if nic.network == network)
+        return tuple(
+            (node, nic) for node in self.nodes for nic in node.nics if nic.network == network
+        )
 
     def name_nic(self, node: Node) -> NIC:
         """The NIC whose address a node's name stands for, on every node.

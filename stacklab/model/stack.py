@@ -105,7 +105,9 @@ class Mirrors:
     apt: str = ""
     # The host's own alone:
     git: tuple[tuple[str, str], ...] = ()  # what git takes instead of which beginning of a URL
-    authorities: tuple[tuple[str, str], ...] = ()  # name and PEM of what it trusts beside its distribution's
+    authorities: tuple[
+        tuple[str, str], ...
+    ] = ()  # name and PEM of what it trusts beside its distribution's
 
 
 NO_MIRRORS = Mirrors()
@@ -147,17 +149,23 @@ class Stack:
     devstack_branch: str = ""  # contrail's other half
     network_mode: NetworkingMode | None = None  # None: no cloud
     driver: Driver = Driver.LIBVIRT
-    fixed_range: IPv4Network | None = None  # the tenants' first network; None: the installer's default
+    fixed_range: IPv4Network | None = (
+        None  # the tenants' first network; None: the installer's default
+    )
     floating_range: IPv4Network | None = None
     overcommit: Overcommit = Overcommit()
     glance: Glance = Glance()
     volume_types: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     git_base: str = ""  # "": the release's
-    refs: tuple[tuple[str, str], ...] = ()  # project, and a branch, a tag or a Gerrit change (refs/changes/...)
+    refs: tuple[
+        tuple[str, str], ...
+    ] = ()  # project, and a branch, a tag or a Gerrit change (refs/changes/...)
     lines: tuple[Lines, ...] = ()  # of localrc
     post_config: tuple[ConfigOption, ...] = ()
-    answers: tuple[tuple[str, str], ...] = ()  # keys of answers.txt, globals.yml or contrail_configuration
+    answers: tuple[
+        tuple[str, str], ...
+    ] = ()  # keys of answers.txt, globals.yml or contrail_configuration
     mirrors: Mirrors = Mirrors()
     proxy: Proxy = Proxy()
     secrets: tuple[SecretSource, ...] = ()
@@ -167,8 +175,16 @@ class Stack:
 
     def lines_for(self, role: Role) -> tuple[str, ...]:
         """The further lines of a node's localrc: those for all, then its role's, whichever the spec has first."""
-        return tuple(line for word in ("all", role) for each in self.lines if each.role == word for line in each.lines)
+        return tuple(
+            line
+            for word in ("all", role)
+            for each in self.lines
+            if each.role == word
+            for line in each.lines
+        )
 
     def post_config_for(self, role: Role) -> tuple[ConfigOption, ...]:
         """The options of a node's post-config: all's, then its role's; of two for one key the later counts."""
-        return tuple(option for word in ("all", role) for option in self.post_config if option.role == word)
+        return tuple(
+            option for word in ("all", role) for option in self.post_config if option.role == word
+        )

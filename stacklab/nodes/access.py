@@ -38,7 +38,13 @@ def prepare(lab: Lab, paths: LabPaths, runner: Runner) -> Keys:
     wanted = {paths.private_key: f"stacklab {lab.name}"}
     wanted |= {paths.host_key(node.name): node.name for node in lab.nodes}
     with ThreadPoolExecutor(max_workers=4) as pool:
-        pairs = dict(zip(wanted, pool.map(lambda item: _pair(item[0], item[1], runner), wanted.items()), strict=True))
+        pairs = dict(
+            zip(
+                wanted,
+                pool.map(lambda item: _pair(item[0], item[1], runner), wanted.items()),
+                strict=True,
+            )
+        )
     keys = Keys(
         lab=pairs[paths.private_key],
         hosts={node.name: pairs[paths.host_key(node.name)] for node in lab.nodes},

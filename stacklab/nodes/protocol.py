@@ -116,7 +116,9 @@ class Hearing:
             tag: Said(lines=tuple(lines), code=self._codes.get(tag), heard_at=self._first[tag])
             for tag, lines in self._lines.items()
         }
-        return Answer(is_begun=self._is_begun, is_complete=self._is_complete, said=said, why_cut=why_cut)
+        return Answer(
+            is_begun=self._is_begun, is_complete=self._is_complete, said=said, why_cut=why_cut
+        )
 
 
 def read(text: str, marker: str) -> Answer:

@@ -21,7 +21,13 @@ from stacklab.nodes.access import Keys
 _USER = "stack"
 _HOME = "home/stack"
 _STACKS = ("/opt/stack", "/etc/kolla")  # directories of the answers that are `stack`'s own
-_SYSTEMS = ("/etc/pip.conf", "/etc/gitconfig", "/etc/apt", "/etc/profile.d", "/usr/local/share")  # everybody reads them
+_SYSTEMS = (
+    "/etc/pip.conf",
+    "/etc/gitconfig",
+    "/etc/apt",
+    "/etc/profile.d",
+    "/usr/local/share",
+)  # everybody reads them
 _MTIME = 1  # not 0: some tars warn of an "implausibly old time stamp"
 _BLOCK = 1024 * 1024  # a disk's size; QEMU wants whole sectors
 
@@ -42,14 +48,20 @@ def entries(
     found: dict[str, Entry] = {
         "etc/hostname": Entry(text=f"{node.name}\n"),
         "etc/hosts": Entry(text=_hosts(lab, node)),
-        "etc/resolv.conf": Entry(text=f"nameserver {lab.network(node.access.network).host_address}\n"),
+        "etc/resolv.conf": Entry(
+            text=f"nameserver {lab.network(node.access.network).host_address}\n"
+        ),
         "etc/ssh/ssh_host_ed25519_key": Entry(text=keys.hosts[node.name].private, mode=0o600),
         "etc/ssh/ssh_host_ed25519_key.pub": Entry(text=keys.hosts[node.name].public + "\n"),
         f"{_HOME}/.ssh": Entry(text=None, mode=0o700, owner=_USER),
-        f"{_HOME}/.ssh/authorized_keys": Entry(text=keys.lab.public + "\n", mode=0o600, owner=_USER),
+        f"{_HOME}/.ssh/authorized_keys": Entry(
+            text=keys.lab.public + "\n", mode=0o600, owner=_USER
+        ),
         f"{_HOME}/.ssh/id_ed25519": Entry(text=keys.lab.private, mode=0o600, owner=_USER),
         f"{_HOME}/.ssh/id_ed25519.pub": Entry(text=keys.lab.public + "\n", mode=0o600, owner=_USER),
-        f"{_HOME}/.ssh/known_hosts": Entry(text=access.known_hosts(lab, keys), mode=0o600, owner=_USER),
+        f"{_HOME}/.ssh/known_hosts": Entry(
+            text=access.known_hosts(lab, keys), mode=0o600, owner=_USER
+        ),
     }
     found |= {path: Entry(text=text) for path, text in _network_files(lab, node, style).items()}
     return found | answer_entries(answers)
@@ -114,22 +126,31 @@ def _network_files(lab: Lab, node: Node, style: NetworkStyle) -> Mapping[str, st
     match style:
         case NetworkStyle.NETWORKD:
             return {
-                f"etc/systemd/network/10-{nic.device}.network": _networkd(nic, nic is node.access) for nic in node.nics
+                f"etc/systemd/network/10-{nic.device}.network": _networkd(nic, nic is node.access)
+                for nic in node.nics
             }
         case NetworkStyle.IFUPDOWN:
             stanzas = [_ifupdown(nic, nic is node.access) for nic in node.nics]
-            return {"etc/network/interfaces": "".join(["auto lo\niface lo inet loopback\n", *stanzas])}
+            return {
+                "etc/network/interfaces": "".join(["auto lo\niface lo inet loopback\n", *stanzas])
+            }
         case NetworkStyle.IFCFG:
             has_gateway = lab.network(node.access.network).mode is NetworkMode.NAT
             return {
-                f"etc/sysconfig/network-scripts/ifcfg-{nic.device}": _ifcfg(nic, nic is node.access, has_gateway)
+                f"etc/sysconfig/network-scripts/ifcfg-{nic.device}": _ifcfg(
+                    nic, nic is node.access, has_gateway
+                )
                 for nic in node.nics
             }
 
 
 def _networkd(nic: NIC, is_access: bool) -> str:
     lines = ["[Match]", f"Name={nic.device}", "", "[Link]", f"MTUBytes={nic.mtu}", "", "[Network]"]
-    lines += ["DHCP=ipv4" if is_access else f"Address={nic.address}", "LinkLocalAddressing=no", "IPv6AcceptRA=no"]
+    lines += [
+        "DHCP=ipv4" if is_access else f"Address={nic.address}",
+        "LinkLocalAddressing=no",
+        "IPv6AcceptRA=no",
+    ]
     if is_access:
         lines += ["", "[DHCPv4]", "ClientIdentifier=mac", "UseMTU=no", "UseDNS=no"]
     return "".join(f"{line}\n" for line in lines)
@@ -146,7 +167,14 @@ def _ifupdown(nic: NIC, is_access: bool) -> str:
 
 
 def _ifcfg(nic: NIC, is_access: bool, has_gateway: bool) -> str:
-    lines = [f"DEVICE={nic.device}", f"HWADDR={nic.mac}", "ONBOOT=yes", f"MTU={nic.mtu}", "PEERDNS=no", "IPV6INIT=no"]
+    lines = [
+        f"DEVICE={nic.device}",
+        f"HWADDR={nic.mac}",
+        "ONBOOT=yes",
+        f"MTU={nic.mtu}",
+        "PEERDNS=no",
+        "IPV6INIT=no",
+    ]
     if is_access:
         lines += ["BOOTPROTO=dhcp", f"DEFROUTE={'yes' if has_gateway else 'no'}"]
     else:

@@ -13,9 +13,18 @@ from stacklab.model.lab import Lab, Size
 from stacklab.spec.export import from_dict, to_dict
 
 __all__ = [
-    "UnknownLab", "find", "from_dict", "from_json", "headline", "load", "names", "schema_json", "shown", "to_dict",
+    "UnknownLab",
+    "find",
+    "from_dict",
+    "from_json",
+    "headline",
+    "load",
+    "names",
+    "schema_json",
+    "shown",
+    "to_dict",
     "to_json",
-]  # fmt: skip
+]
 
 
 class UnknownLab(SpecError):
@@ -29,7 +38,9 @@ class UnknownLab(SpecError):
         self.message = f"no lab {name!a} in {shown(directory)}/ ({right})"
 
 
-def load(path: Path, *, known_images: Collection[str] | None = None, host_memory: Size | None = None) -> Lab:
+def load(
+    path: Path, *, known_images: Collection[str] | None = None, host_memory: Size | None = None
+) -> Lab:
     """Read a lab's file and fill in every default.
 
     None for `known_images` or `host_memory` leaves that check out. Raises SpecError with
@@ -60,7 +71,10 @@ def load(path: Path, *, known_images: Collection[str] | None = None, host_memory
         lab, more = resolve(spec, context, path.resolve())
         findings = findings + more
     said = {problem.path for problem in document.problems}
-    problems = [*document.problems, *(document.problem(f) for f in findings if source.show(f.path) not in said)]
+    problems = [
+        *document.problems,
+        *(document.problem(f) for f in findings if source.show(f.path) not in said),
+    ]
     if problems or lab is None:
         raise SpecError(problems, hint=hint)
     return lab

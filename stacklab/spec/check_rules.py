@@ -17,7 +17,12 @@ _KINDS = ("command", "port", "http")
 _ALL = "all"
 _PORT = re.compile(r"https?://[^/?:]*:([0-9]+)")
 # Which kinds a key means something to.
-_OF = {"exit_code": ("command",), "text": ("command", "http"), "host": ("port",), "status": ("http",)}
+_OF = {
+    "exit_code": ("command",),
+    "text": ("command", "http"),
+    "host": ("port",),
+    "status": ("http",),
+}
 
 
 def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -28,15 +33,25 @@ def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
     for index, check in enumerate(spec.checks.custom or ()):
         path: Keys = ("checks", "custom", index)
         if check.name in seen:
-            yield Finding((*path, "name"), f"'{check.name}' is also custom[{seen[check.name]}]", "rename one of them")
+            yield Finding(
+                (*path, "name"),
+                f"'{check.name}' is also custom[{seen[check.name]}]",
+                "rename one of them",
+            )
         seen.setdefault(check.name, index)
         yield from _kind(path, check)
         yield from _nodes(path, check, spec)
-        if check.http is not None and (port := _PORT.match(check.http)) and not 1 <= int(port[1]) <= 65535:
+        if (
+            check.http is not None
+            and (port := _PORT.match(check.http))
+            and not 1 <= int(port[1]) <= 65535
+        ):
             yield Finding((*path, "http"), f"{port[1]} is no port", "1 to 65535")
         if check.command is not None and (variable := secret_in_command(check.command)):
             wrong = f"{variable} has its value in the spec"
-            yield Finding((*path, "command"), wrong, "let the command read it from a file on the node")
+            yield Finding(
+                (*path, "command"), wrong, "let the command read it from a file on the node"
+            )
 
 
 def _kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
@@ -44,7 +59,9 @@ def _kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
     if not kinds:
         yield Finding(path, "tries nothing", "write one of command, port and http")
     for kind in kinds[1:]:
-        yield Finding((*path, kind), f"it has {kinds[0]} already", "make two checks of it", at_key=True)
+        yield Finding(
+            (*path, kind), f"it has {kinds[0]} already", "make two checks of it", at_key=True
+        )
     if len(kinds) != 1:
         return
     for key, having in _OF.items():
@@ -58,9 +75,14 @@ def _nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[Finding]:
         yield Finding((*path, "nodes"), "no node", "name one, or remove it: all is the default")
     for index, word in enumerate(check.nodes or ()):
         if not _meant(spec, word):
-            known = [*spec.nodes, *(member.name for member in members(spec) if member.name not in spec.nodes)]
+            known = [
+                *spec.nodes,
+                *(member.name for member in members(spec) if member.name not in spec.nodes),
+            ]
             wrong = f"no node has the role {word}" if word in tuple(Role) else f"no node '{word}'"
-            yield Finding((*path, "nodes", index), wrong, suggest(word, [*known, _ALL], label="known"))
+            yield Finding(
+                (*path, "nodes", index), wrong, suggest(word, [*known, _ALL], label="known")
+            )
 
 
 def _meant(spec: LabSpec, word: str) -> set[str]:

@@ -44,24 +44,34 @@ class CustomSpec(Spec):
         description="A page that each of `nodes` can get: http://controller:8774/. It passes with `status`, and "
         "`text` in its first MiB. Redirects are not followed; a certificate that the node does not trust fails.",
     )
-    nodes: Annotated[tuple[NodeWord, ...], BeforeValidator(as_list), NODE_WORDS_SCHEMA] | None = Field(
-        default=None,
-        description="Which nodes try it: names of nodes, what is written under `nodes` for all of a count, roles "
-        "(controller, compute, node), or all. A node's name comes before a role. Default: all.",
+    nodes: Annotated[tuple[NodeWord, ...], BeforeValidator(as_list), NODE_WORDS_SCHEMA] | None = (
+        Field(
+            default=None,
+            description="Which nodes try it: names of nodes, what is written under `nodes` for all of a count, roles "
+            "(controller, compute, node), or all. A node's name comes before a role. Default: all.",
+        )
     )
-    exit_code: ExitCode | None = Field(default=None, description="Of `command`: how it must end. Default: 0.")
+    exit_code: ExitCode | None = Field(
+        default=None, description="Of `command`: how it must end. Default: 0."
+    )
     text: Phrase | None = Field(
-        default=None, description="Of `command` or `http`: what must be in its output or page, letter by letter."
+        default=None,
+        description="Of `command` or `http`: what must be in its output or page, letter by letter.",
     )
     host: CheckHost | None = Field(
         default=None,
         description="Of `port`: a node's name, or any other name or address. Default: the node itself (127.0.0.1).",
     )
-    status: HttpStatus | None = Field(default=None, description="Of `http`: its status. Default: 200.")
-    retries: Retries | None = Field(
-        default=None, description="Tries on the node, the first one included, 1 to 100, until one passes. Default: 1."
+    status: HttpStatus | None = Field(
+        default=None, description="Of `http`: its status. Default: 200."
     )
-    interval: Interval | None = Field(default=None, description="Seconds between these tries. Default: 1.")
+    retries: Retries | None = Field(
+        default=None,
+        description="Tries on the node, the first one included, 1 to 100, until one passes. Default: 1.",
+    )
+    interval: Interval | None = Field(
+        default=None, description="Seconds between these tries. Default: 1."
+    )
     timeout: TryLimit | None = Field(
         default=None, description="Seconds that one try may take, 1 to 600. Default: 10."
     )
@@ -77,8 +87,12 @@ class ChecksSpec(Spec):
     retries: Retries | None = Field(
         default=None, description="Tries per check, the first one included, 1 to 100. Default: 3."
     )
-    interval: Interval | None = Field(default=None, description="Seconds between tries. Default: 2.")
-    boot_timeout: Boot | None = Field(default=None, description="Seconds until a node must answer. Default: 300.")
+    interval: Interval | None = Field(
+        default=None, description="Seconds between tries. Default: 2."
+    )
+    boot_timeout: Boot | None = Field(
+        default=None, description="Seconds until a node must answer. Default: 300."
+    )
     custom: tuple[CustomSpec, ...] | None = Field(
         default=None, description="Checks of your own: commands, ports and pages, tried from nodes."
     )

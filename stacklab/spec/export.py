@@ -117,7 +117,9 @@ def _to_lab(read: Reader) -> Lab:
             retries=checks.whole("retries"),
             interval_s=checks.number("interval_s"),
             boot_timeout_s=checks.number("boot_timeout_s"),
-            custom=tuple(_to_custom(check) for check in checks.inners("custom")) if checks.has("custom") else (),
+            custom=tuple(_to_custom(check) for check in checks.inners("custom"))
+            if checks.has("custom")
+            else (),
         ),
     )
 
@@ -152,7 +154,9 @@ def _to_nic(read: Reader) -> NIC:
         address=IPv4Interface((read.text("address"), read.whole("prefix"))),
         mac=read.text("mac"),
         mtu=read.whole("mtu"),
-        impairment=_to_impairment(read.inner("impairment")) if read.has("impairment") else NO_IMPAIRMENT,
+        impairment=_to_impairment(read.inner("impairment"))
+        if read.has("impairment")
+        else NO_IMPAIRMENT,
     )
 
 

@@ -50,11 +50,15 @@ def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, 
     """Make the Lab; None when there are findings, or when something was left out of the spec."""
     nodes = members(spec)
     findings = [*check(spec, context), *check_stack(spec, context), *check_custom(spec, context)]
-    addresses, refused = assign(_slots(nodes), {name: network.cidr for name, network in spec.networks.items()})
+    addresses, refused = assign(
+        _slots(nodes), {name: network.cidr for name, network in spec.networks.items()}
+    )
     findings += refused
     if findings or not context.is_whole:
         return None, findings
-    networks = {name: _network(context.name, name, network) for name, network in spec.networks.items()}
+    networks = {
+        name: _network(context.name, name, network) for name, network in spec.networks.items()
+    }
     hardware = macs(context.name, addresses)
     return (
         Lab(
@@ -78,7 +82,9 @@ def _slots(nodes: tuple[Member, ...]) -> list[Slot]:
         for index, nic in enumerate(member.spec.nics):
             if nic.network not in seen:  # a second NIC on one network is reported as just that
                 path = ("nodes", member.key, "nics", index)
-                slots.append(Slot(member.name, nic.network, path, wanted_address(member, nic.address)))
+                slots.append(
+                    Slot(member.name, nic.network, path, wanted_address(member, nic.address))
+                )
             seen.add(nic.network)
     return slots
 
@@ -146,7 +152,9 @@ def _stack(spec: StackSpec, lab: LabSpec) -> Stack:
         overcommit=_overcommit(spec.overcommit or OvercommitSpec()),
         glance=_glance(spec.glance or GlanceSpec()),
         volume_types=spec.volume_types or (),
-        plugins=tuple(Plugin(name=n, url=p.url, ref=p.ref or "") for n, p in (spec.plugins or {}).items()),
+        plugins=tuple(
+            Plugin(name=n, url=p.url, ref=p.ref or "") for n, p in (spec.plugins or {}).items()
+        ),
         git_base=spec.git_base or "",
         refs=tuple((spec.refs or {}).items()),
         lines=tuple(Lines(role=role, lines=lines) for role, lines in (spec.localrc or {}).items()),
@@ -155,7 +163,8 @@ def _stack(spec: StackSpec, lab: LabSpec) -> Stack:
         mirrors=_mirrors(spec.mirrors or MirrorsSpec()),
         proxy=_proxy(spec.proxy or ProxySpec()),
         secrets=tuple(
-            SecretSource(name=n, env=s.env or "", file=s.file or "") for n, s in (spec.secrets or {}).items()
+            SecretSource(name=n, env=s.env or "", file=s.file or "")
+            for n, s in (spec.secrets or {}).items()
         ),
         dev_mode=spec.dev_mode or (),
         kolla_mode=spec.kolla_mode or release.text("kolla_mode"),
@@ -202,7 +211,11 @@ def _after_the_first(tries: int | None, default: int) -> int:
 
 
 def _custom(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
-    kinds = ((CustomKind.COMMAND, spec.command), (CustomKind.PORT, spec.port), (CustomKind.HTTP, spec.http))
+    kinds = (
+        (CustomKind.COMMAND, spec.command),
+        (CustomKind.PORT, spec.port),
+        (CustomKind.HTTP, spec.http),
+    )
     return CustomCheck(
         name=spec.name,
         kind=next(kind for kind, value in kinds if value is not None),

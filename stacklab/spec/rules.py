@@ -18,6 +18,7 @@ DEFAULT_MEMORY = Size.parse("1GiB")
 # What libvirt's packages put on every machine, so also on a node that is a compute.
 NESTED_DEFAULT = IPv4Network("192.168.122.0/24")
 
+
 class Member(NamedTuple):
     """A node by its final name; `offset` counts from 0 within its entry."""
 
@@ -32,7 +33,9 @@ class Context:
     """What a spec is judged by, beside itself."""
 
     name: str
-    declared: tuple[str, ...] | None = None  # None: unknown; every network that is written, also one that is broken
+    declared: tuple[str, ...] | None = (
+        None  # None: unknown; every network that is written, also one that is broken
+    )
     is_whole: bool = True  # False: something was left out, so sums and totals mean nothing
     known_images: Collection[str] | None = None
     host_memory: Size | None = None
@@ -45,14 +48,18 @@ def members(spec: LabSpec) -> tuple[Member, ...]:
         if node.count is None:
             found.append(Member(key, key, 0, node))
         else:
-            found += [Member(f"{key}{number + 1}", key, number, node) for number in range(node.count)]
+            found += [
+                Member(f"{key}{number + 1}", key, number, node) for number in range(node.count)
+            ]
     return tuple(found)
 
 
 def default_network(spec: LabSpec) -> str:
     """The network that carries the cloud when none is named: the first that no host logs in by."""
     access = {node.nics[0].network for node in spec.nodes.values() if node.nics}
-    return next((name for name in spec.networks if name not in access), next(iter(spec.networks), ""))
+    return next(
+        (name for name in spec.networks if name not in access), next(iter(spec.networks), "")
+    )
 
 
 def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -69,9 +76,13 @@ def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
 
 def _name(spec: LabSpec, context: Context) -> Iterator[Finding]:
     if problem := name_problem(context.name, LAB_NAME_LENGTH):
-        yield Finding((), f"the file's name is the lab's: {problem[0]}", f"rename the file: {problem[1]}")
+        yield Finding(
+            (), f"the file's name is the lab's: {problem[0]}", f"rename the file: {problem[1]}"
+        )
     elif spec.name is not None and spec.name != context.name:
-        yield Finding(("name",), f"'{spec.name}' is not the file's name", f"{context.name}, or leave it out")
+        yield Finding(
+            ("name",), f"'{spec.name}' is not the file's name", f"{context.name}, or leave it out"
+        )
 
 
 def _images(spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -84,7 +95,11 @@ def _images(spec: LabSpec, context: Context) -> Iterator[Finding]:
         if image in spec.image[:index]:
             yield Finding(path, f"{image} is written twice", "remove one")
         elif context.known_images is not None and image not in context.known_images:
-            yield Finding(path, f"no image '{image}'", suggest(image, sorted(context.known_images), label="known"))
+            yield Finding(
+                path,
+                f"no image '{image}'",
+                suggest(image, sorted(context.known_images), label="known"),
+            )
 
 
 def _networks(spec: LabSpec) -> Iterator[Finding]:
@@ -99,11 +114,21 @@ def _networks(spec: LabSpec) -> Iterator[Finding]:
         earlier.append(name)
         if has_compute and network.cidr.overlaps(NESTED_DEFAULT):
             wrong = f"{network.cidr} overlaps {NESTED_DEFAULT}, the default network of the computes' own libvirt"
-            yield Finding((*path, "cidr"), wrong, "a compute would lose its way to this network; choose another range")
+            yield Finding(
+                (*path, "cidr"),
+                wrong,
+                "a compute would lose its way to this network; choose another range",
+            )
         if network.mode is NetworkMode.BRIDGED and network.bridge is None:
-            yield Finding(path, "mode bridged needs a bridge of the host", "add e.g. bridge: br0", at_key=True)
+            yield Finding(
+                path, "mode bridged needs a bridge of the host", "add e.g. bridge: br0", at_key=True
+            )
         if network.mode is not NetworkMode.BRIDGED and network.bridge is not None:
-            yield Finding((*path, "bridge"), f"mode {network.mode} makes its own bridge", "remove it, or mode: bridged")
+            yield Finding(
+                (*path, "bridge"),
+                f"mode {network.mode} makes its own bridge",
+                "remove it, or mode: bridged",
+            )
         if network.host is False and network.mode is not NetworkMode.ISOLATED:
             wrong = f"the host is part of a network of mode {network.mode}"
             yield Finding((*path, "host"), wrong, "remove it, or mode: isolated")
@@ -121,8 +146,12 @@ def _names(spec: LabSpec) -> Iterator[Finding]:
         if member.name == "localhost":
             yield Finding(path, "localhost is every host's own name", "rename it", at_key=True)
         if member.name == "host":
-            yield Finding(path, "host is what reports call the host itself", "rename it", at_key=True)
-        if member.key not in too_long and (problem := name_problem(member.name, NAME_LENGTH, NODE_NAME)):
+            yield Finding(
+                path, "host is what reports call the host itself", "rename it", at_key=True
+            )
+        if member.key not in too_long and (
+            problem := name_problem(member.name, NAME_LENGTH, NODE_NAME)
+        ):
             too_long.add(member.key)
             yield Finding(path, f"with its number, {problem[0]}", problem[1], at_key=True)
 
@@ -139,24 +168,36 @@ def _nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterat
             right = suggest(nic.network, context.declared, label="declared")
             yield Finding(here, f"no network '{nic.network}'", right)
         elif nic.network in seen:
-            yield Finding(here, f"a second NIC on {nic.network}", f"the first is nics[{seen[nic.network]}]")
+            yield Finding(
+                here, f"a second NIC on {nic.network}", f"the first is nics[{seen[nic.network]}]"
+            )
         seen.setdefault(nic.network, index)
     if node.nics:
         first = spec.networks.get(node.nics[0].network)
         if first is not None and first.mode is NetworkMode.BRIDGED:
             wrong = f"the first NIC is on {node.nics[0].network}, which is bridged"
-            yield Finding((*path, 0, "network"), wrong, "the host logs in by it: nat or isolated first")
+            yield Finding(
+                (*path, 0, "network"), wrong, "the host logs in by it: nat or isolated first"
+            )
         if first is not None and first.host is False and first.mode is NetworkMode.ISOLATED:
             wrong = f"the first NIC is on {node.nics[0].network}, where the host is not"
-            yield Finding((*path, 0, "network"), wrong, "the host logs in by it: put another network first")
+            yield Finding(
+                (*path, 0, "network"), wrong, "the host logs in by it: put another network first"
+            )
         if first is not None and impairment(node.nics[0], first).loss_percent >= 100:
             at: Keys = (*path, 0, "network") if node.nics[0].loss is None else (*path, 0, "loss")
-            yield Finding(at, "the first NIC loses all that it sends", "the host logs in by it: write loss: 0% here")
+            yield Finding(
+                at,
+                "the first NIC loses all that it sends",
+                "the host logs in by it: write loss: 0% here",
+            )
 
 
 def _totals(spec: LabSpec, context: Context) -> Iterator[Finding]:
     if not spec.networks:
-        yield Finding(("networks",), "no network", "at least one; see labs/mini-2node.yaml", at_key=True)
+        yield Finding(
+            ("networks",), "no network", "at least one; see labs/mini-2node.yaml", at_key=True
+        )
     if not spec.nodes:
         yield Finding(("nodes",), "no node", "at least one; see labs/mini-2node.yaml", at_key=True)
     total = Size(sum((member.spec.memory or DEFAULT_MEMORY).mib for member in members(spec)))

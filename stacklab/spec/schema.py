@@ -51,13 +51,19 @@ STAND_IN = "stand-in"
 class NetworkSpec(Spec):
     """A segment with an address range. The host has its .1."""
 
-    cidr: Cidr = Field(description="Its address range, e.g. 192.168.150.0/24. The host takes the .1 (/29 to /8).")
+    cidr: Cidr = Field(
+        description="Its address range, e.g. 192.168.150.0/24. The host takes the .1 (/29 to /8)."
+    )
     mode: Mode = Field(
         description="nat: reaches outside through the host. isolated: host and nodes only. "
         "bridged: a bridge that the host already has, named in `bridge`."
     )
-    mtu: Mtu | None = Field(default=None, description="Bytes per packet, 576 to 9216. Default: 1500.")
-    bridge: Bridge | None = Field(default=None, description="With mode bridged only: the host's bridge, e.g. br0.")
+    mtu: Mtu | None = Field(
+        default=None, description="Bytes per packet, 576 to 9216. Default: 1500."
+    )
+    bridge: Bridge | None = Field(
+        default=None, description="With mode bridged only: the host's bridge, e.g. br0."
+    )
     host: Flag | None = Field(
         default=None,
         description="false: the host has no address there and no way in, with mode isolated only, and not on a "
@@ -68,7 +74,8 @@ class NetworkSpec(Spec):
         description="How long each NIC there holds back what it sends, one way: 20ms, 1.5s (up to 10s). Default: 0ms.",
     )
     loss: Loss | None = Field(
-        default=None, description="How much of what it sends each NIC there loses, one way: 1%, 0.5%. Default: 0%."
+        default=None,
+        description="How much of what it sends each NIC there loses, one way: 1%, 0.5%. Default: 0%.",
     )
     rate: Rate | None = Field(
         default=None,
@@ -87,13 +94,16 @@ class NicSpec(Spec):
         "Default: the first free address from .11 upward, in the order of the nodes.",
     )
     delay: Delay | None = Field(
-        default=None, description="How long it holds back what it sends: 20ms, 1.5s. Default: its network's."
+        default=None,
+        description="How long it holds back what it sends: 20ms, 1.5s. Default: its network's.",
     )
     loss: Loss | None = Field(
-        default=None, description="How much of what it sends it loses: 1%, 0.5%. Default: its network's."
+        default=None,
+        description="How much of what it sends it loses: 1%, 0.5%. Default: its network's.",
     )
     rate: Rate | None = Field(
-        default=None, description="How much it can send: 512kbit, 10mbit, 1gbit, none. Default: its network's."
+        default=None,
+        description="How much it can send: 512kbit, 10mbit, 1gbit, none. Default: its network's.",
     )
 
 
@@ -101,16 +111,20 @@ class NodeSpec(Spec):
     """A VM, or several alike."""
 
     role: RoleWord | None = Field(
-        default=None, description="What it is in the cloud: controller, compute or node. Default: node."
+        default=None,
+        description="What it is in the cloud: controller, compute or node. Default: node.",
     )
     count: Count | None = Field(
         default=None,
         description=f"How many (1 to {MOST_NODES}): name1, name2, ... Without it: one, under its own name.",
     )
     cpus: Cpus | None = Field(default=None, description="Processors, 1 to 64. Default: 1.")
-    memory: Memory | None = Field(default=None, description="With its unit: 512MiB, 1.5GiB. Default: 1GiB.")
+    memory: Memory | None = Field(
+        default=None, description="With its unit: 512MiB, 1.5GiB. Default: 1GiB."
+    )
     disk: Disk | None = Field(
-        default=None, description="The virtual disk, 48GiB or more; it takes what is written to it. Default: 48GiB."
+        default=None,
+        description="The virtual disk, 48GiB or more; it takes what is written to it. Default: 48GiB.",
     )
     nics: tuple[NicSpec, ...] = Field(
         description="eth0, eth1, ... The host logs in by the first, so that is on a nat or isolated network.",
@@ -121,7 +135,9 @@ class NodeSpec(Spec):
 class LabSpec(Spec):
     """A lab of stacklab: networks, the nodes on them, and the cloud to be installed."""
 
-    name: LabName | None = Field(default=None, description="The file's name without .yaml; it need not be written.")
+    name: LabName | None = Field(
+        default=None, description="The file's name without .yaml; it need not be written."
+    )
     description: Text | None = Field(default=None, description="One line for `lab.list`.")
     image: Annotated[tuple[ImageName, ...], BeforeValidator(as_list)] = Field(
         description="The base image, or several in order of preference: the first whose source can be had.",
@@ -130,8 +146,12 @@ class LabSpec(Spec):
     networks: dict[NetworkName, NetworkSpec] = Field(
         description="The networks, by name.", json_schema_extra={"minProperties": 1}
     )
-    nodes: dict[NodeName, NodeSpec] = Field(description="The nodes, by name.", json_schema_extra={"minProperties": 1})
-    stack: StackSpec | None = Field(default=None, description="The cloud to be installed. Default: none.")
+    nodes: dict[NodeName, NodeSpec] = Field(
+        description="The nodes, by name.", json_schema_extra={"minProperties": 1}
+    )
+    stack: StackSpec | None = Field(
+        default=None, description="The cloud to be installed. Default: none."
+    )
     checks: ChecksSpec | None = Field(
         default=None, description="How patient the checks are, and checks of your own."
     )
@@ -177,7 +197,11 @@ def _without_nothing(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
         kept: dict[str, Value] = {}
         for key, item in value.items():
             if item is None:
-                findings.append(Finding((*path, key), "has no value", "write one, or remove the key", at_key=True))
+                findings.append(
+                    Finding(
+                        (*path, key), "has no value", "write one, or remove the key", at_key=True
+                    )
+                )
                 continue
             kept[key], found = _without_nothing(item, (*path, key))
             findings += found
@@ -186,7 +210,9 @@ def _without_nothing(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
         items: list[Value] = []
         for index, item in enumerate(value):
             if item is None:
-                findings.append(Finding((*path, index), "has no value", "write one, or remove the line"))
+                findings.append(
+                    Finding((*path, index), "has no value", "write one, or remove the line")
+                )
                 items.append("")  # keeps the others at their index
                 continue
             inner, found = _without_nothing(item, (*path, index))
@@ -202,7 +228,11 @@ def _path(detail: ErrorDetails) -> Keys:
 
 def _drop(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
     """Leave out what was refused, with as little around it as possible."""
-    if path[0] == "image" and isinstance(images := data.get("image"), list) and isinstance(path[-1], int):
+    if (
+        path[0] == "image"
+        and isinstance(images := data.get("image"), list)
+        and isinstance(path[-1], int)
+    ):
         images[path[-1]] = STAND_IN
         return
     if len(path) == 1:
@@ -283,7 +313,10 @@ def schema_json() -> str:
     names = image.pop("items")
     text = image.pop("description")
     properties["image"] = {"description": text, "anyOf": [names, image | {"items": names}]}
-    head: dict[str, JSON] = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "stacklab lab"}
+    head: dict[str, JSON] = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "stacklab lab",
+    }
     return json.dumps(head | {k: v for k, v in schema.items() if k != "title"}, indent=2) + "\n"
 
 

@@ -9,7 +9,20 @@ from stacklab.spec.source import Finding, Keys
 from stacklab.spec.stack import StackSpec
 
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_LAST = frozenset({"pass", "passwd", "password", "passphrase", "pw", "secret", "token", "hash", "key", "credential"})
+_LAST = frozenset(
+    {
+        "pass",
+        "passwd",
+        "password",
+        "passphrase",
+        "pw",
+        "secret",
+        "token",
+        "hash",
+        "key",
+        "credential",
+    }
+)
 _ASSIGNMENT = re.compile(r"""(?:^|[\s;&|(){}"'])([A-Za-z_]\w*)\+?=("[^"]*"|'[^']*'|[^\s;&|]*)""")
 _REFERENCE = re.compile(r"""(["']?)\$(\w+|\{\w+\})\1""")
 _USERINFO = re.compile(r"\w+://[^/\s@]*@")
@@ -39,7 +52,13 @@ def is_secret(name: str) -> bool:
 def secret_in_command(text: str) -> str:
     """What of a shell's command has a secret's value in it: the variable's name, or "a URL"; "" for nothing."""
     for name, value in _ASSIGNMENT.findall(text):
-        if is_secret(name) and value.strip("\"'") and not _is_harmless(value) and "$" not in value and "`" not in value:
+        if (
+            is_secret(name)
+            and value.strip("\"'")
+            and not _is_harmless(value)
+            and "$" not in value
+            and "`" not in value
+        ):
             return str(name)
     return "a URL" if _USERINFO.search(text) else ""
 
@@ -47,11 +66,20 @@ def secret_in_command(text: str) -> str:
 def _in_line(path: Keys, line: str) -> Iterator[Finding]:
     """localrc is bash: a reference to another variable is no secret, whatever it is called."""
     for name, value in _ASSIGNMENT.findall(line):
-        if is_secret(name) and value.strip("\"'") and not _is_harmless(value) and not _REFERENCE.fullmatch(value):
+        if (
+            is_secret(name)
+            and value.strip("\"'")
+            and not _is_harmless(value)
+            and not _REFERENCE.fullmatch(value)
+        ):
             yield Finding(path, f"{name} has its value in the spec", _RIGHT)
             return
     if _USERINFO.search(line):
-        yield Finding(path, "a URL with a name or password in it", "use one without: git and pip have their own stores")
+        yield Finding(
+            path,
+            "a URL with a name or password in it",
+            "use one without: git and pip have their own stores",
+        )
 
 
 def _in_option(path: Keys, value: str) -> Iterator[Finding]:
@@ -60,10 +88,22 @@ def _in_option(path: Keys, value: str) -> Iterator[Finding]:
     if is_secret(name) and value and not _is_harmless(value):
         yield Finding(path, f"{name} has its value in the spec", _RIGHT)
     elif _USERINFO.search(value):
-        yield Finding(path, f"{name} has a name or password in its URL", "leave it out: the installer writes its own")
+        yield Finding(
+            path,
+            f"{name} has a name or password in its URL",
+            "leave it out: the installer writes its own",
+        )
 
 
 def _is_harmless(value: str) -> bool:
     """A path to a key, a word like `true`: what names a secret without being one."""
     plain = value.strip("\"'")
-    return plain.startswith(("/", "~", "$HOME/")) or plain.lower() in ("true", "false", "yes", "no", "y", "n", "none")
+    return plain.startswith(("/", "~", "$HOME/")) or plain.lower() in (
+        "true",
+        "false",
+        "yes",
+        "no",
+        "y",
+        "n",
+        "none",
+    )

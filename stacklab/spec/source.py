@@ -26,16 +26,35 @@ MOST_VALUES = 20_000  # aliases of aliases ("billion laughs") stop here
 DEEPEST = 50
 
 _STANDARD = "tag:yaml.org,2002:"
-_SCALARS = {_STANDARD + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")}
+_SCALARS = {
+    _STANDARD + kind
+    for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
+}
 _PLAIN_KEY = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _SAID_BETTER = (
     (r"found character '\\t'.*", "a tab where YAML wants spaces", "indent with spaces"),
-    (r"mapping values are not allowed here", "a `:` where none can be", "quote the value, or fix the indentation"),
-    (r"could not find expected ':'", "a line that is no `key: value`", "add the `:`, or fix the indentation"),
-    (r"found duplicate anchor (.*?)[;\s]*first occurrence", r"the anchor \1 is defined twice", "rename one"),
+    (
+        r"mapping values are not allowed here",
+        "a `:` where none can be",
+        "quote the value, or fix the indentation",
+    ),
+    (
+        r"could not find expected ':'",
+        "a line that is no `key: value`",
+        "add the `:`, or fix the indentation",
+    ),
+    (
+        r"found duplicate anchor (.*?)[;\s]*first occurrence",
+        r"the anchor \1 is defined twice",
+        "rename one",
+    ),
     (r"found undefined alias (.*)", r"no anchor named \1", "define it first, with &"),
-    (r"expected a single document.*|but found another document", "a second document begins here", "one lab per file"),
+    (
+        r"expected a single document.*|but found another document",
+        "a second document begins here",
+        "one lab per file",
+    ),
 )
 
 
@@ -76,7 +95,9 @@ class Document:
             place = self.values.get(path)
             path = path[:-1]
         place = place or self.values.get((), _START)
-        return Problem(self.file, place.line, place.column, show(finding.path), finding.wrong, finding.right)
+        return Problem(
+            self.file, place.line, place.column, show(finding.path), finding.wrong, finding.right
+        )
 
 
 def show(path: Keys) -> str:
@@ -112,7 +133,12 @@ def read(path: Path, file: str) -> Document:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
-        return _unreadable(file, f"byte 0x{raw[error.start]:02x} is not UTF-8", "save it as UTF-8", Place(line, column))
+        return _unreadable(
+            file,
+            f"byte 0x{raw[error.start]:02x} is not UTF-8",
+            "save it as UTF-8",
+            Place(line, column),
+        )
 
 
 def parse(text: str, file: str) -> Document:
@@ -206,7 +232,9 @@ class _Walk:
                 found[key.value] = self.value(value, here)
         return found
 
-    def _entries(self, node: yaml.MappingNode, path: Keys, outer: frozenset[int]) -> Iterator[_Entry]:
+    def _entries(
+        self, node: yaml.MappingNode, path: Keys, outer: frozenset[int]
+    ) -> Iterator[_Entry]:
         """Its own entries, then those of what it merges with `<<`."""
         outer |= {id(node)}
         own: dict[str, Place] = {}
@@ -219,7 +247,12 @@ class _Walk:
             elif not isinstance(key, yaml.ScalarNode) or _UNSHOWABLE.search(key.value):
                 self._refuse(key, path, "a key that is no plain word", "write `key: value`")
             elif key.value in own:
-                self._refuse(key, (*path, key.value), "is written twice", f"first in line {own[key.value].line}")
+                self._refuse(
+                    key,
+                    (*path, key.value),
+                    "is written twice",
+                    f"first in line {own[key.value].line}",
+                )
             else:
                 own[key.value] = _place(key)
                 yield key, value

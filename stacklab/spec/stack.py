@@ -56,7 +56,8 @@ class GlanceSpec(Spec):
         description="true: nova copies images from glance's file system, which both see. Default: false.",
     )
     url_schemes: Annotated[tuple[Scheme, ...], BeforeValidator(as_list)] | None = Field(
-        default=None, description="nova downloads images by their URL when it has one of these schemes."
+        default=None,
+        description="nova downloads images by their URL when it has one of these schemes.",
     )
 
 
@@ -64,7 +65,9 @@ class PluginSpec(Spec):
     """A DevStack plugin."""
 
     url: GitUrl = Field(description="Its repository.")
-    ref: Branch | None = Field(default=None, description="Branch, tag or change. Default: the release's branch.")
+    ref: Branch | None = Field(
+        default=None, description="Branch, tag or change. Default: the release's branch."
+    )
 
 
 class MirrorsSpec(Spec):
@@ -95,67 +98,90 @@ class StackSpec(Spec):
     """Which cloud is to be installed, and how. A release that lacks an option refuses it."""
 
     installer: InstallerWord | None = Field(
-        default=None, description="none, contrail, opensdn, devstack, packstack or kolla. Default: none."
+        default=None,
+        description="none, contrail, opensdn, devstack, packstack or kolla. Default: none.",
     )
     release: ReleaseName | None = Field(
         default=None,
         description="The installer's release: mitaka, 2026.1, R2.20. Default: the first in localrc/releases.yaml.",
     )
     devstack_branch: Branch | None = Field(
-        default=None, description="contrail: DevStack's branch. Default: the one that worked with `release`."
+        default=None,
+        description="contrail: DevStack's branch. Default: the one that worked with `release`.",
     )
     network: NetworkName | None = Field(
         default=None,
         description="The network that carries the cloud (HOST_IP, SERVICE_HOST); every node has a NIC on it. "
         "Default: the first one that no node is logged in by, else the first.",
     )
-    api_network: NetworkName | None = Field(default=None, description="Where the APIs listen. Default: `network`.")
+    api_network: NetworkName | None = Field(
+        default=None, description="Where the APIs listen. Default: `network`."
+    )
     data_network: NetworkName | None = Field(
-        default=None, description="What carries the tenants' traffic between nodes. Default: `network`."
+        default=None,
+        description="What carries the tenants' traffic between nodes. Default: `network`.",
     )
     external_network: NetworkName | None = Field(
-        default=None, description="What carries floating addresses; the controller's NIC on it is given to the cloud."
+        default=None,
+        description="What carries floating addresses; the controller's NIC on it is given to the cloud.",
     )
     network_mode: ModeWord | None = Field(
-        default=None, description="flat, flat-dhcp and vlan are nova-network's; the others neutron's."
+        default=None,
+        description="flat, flat-dhcp and vlan are nova-network's; the others neutron's.",
     )
-    driver: DriverWord | None = Field(default=None, description="What instances run on. Default: libvirt.")
+    driver: DriverWord | None = Field(
+        default=None, description="What instances run on. Default: libvirt."
+    )
     fixed_range: Pool | None = Field(default=None, description="The tenants' first network.")
-    floating_range: Pool | None = Field(default=None, description="Where floating addresses come from.")
+    floating_range: Pool | None = Field(
+        default=None, description="Where floating addresses come from."
+    )
     overcommit: OvercommitSpec | None = Field(
         default=None, description="How much more than it has a compute may promise."
     )
-    glance: GlanceSpec | None = Field(default=None, description="How nova gets images out of glance.")
+    glance: GlanceSpec | None = Field(
+        default=None, description="How nova gets images out of glance."
+    )
     volume_types: Annotated[tuple[VolumeType, ...], BeforeValidator(as_list)] | None = Field(
         default=None, description="One back end of cinder, and one volume type, for each."
     )
     plugins: dict[PluginName, PluginSpec] | None = Field(
         default=None, description="DevStack's plugins, in the order in which they are enabled."
     )
-    git_base: GitUrl | None = Field(default=None, description="Where projects are cloned from, e.g. a mirror of yours.")
+    git_base: GitUrl | None = Field(
+        default=None, description="Where projects are cloned from, e.g. a mirror of yours."
+    )
     refs: dict[Project, Branch] | None = Field(
-        default=None, description="A project's branch, tag, or Gerrit change: nova: refs/changes/12/345612/3."
+        default=None,
+        description="A project's branch, tag, or Gerrit change: nova: refs/changes/12/345612/3.",
     )
     localrc: dict[NodeRoles, Annotated[tuple[Text, ...], BeforeValidator(as_list)]] | None = Field(
         default=None, description="Further lines of localrc: for all, or for the nodes of a role."
     )
-    post_config: dict[NodeRoles, dict[ConfigFile, dict[ConfigSection, dict[ConfigKey, Text]]]] | None = Field(
-        default=None, description="Options of services, for all or for a role: file, section, option: value."
+    post_config: (
+        dict[NodeRoles, dict[ConfigFile, dict[ConfigSection, dict[ConfigKey, Text]]]] | None
+    ) = Field(
+        default=None,
+        description="Options of services, for all or for a role: file, section, option: value.",
     )
     answers: dict[Variable, Text] | None = Field(
-        default=None, description="Further keys of answers.txt, globals.yml or contrail_configuration."
+        default=None,
+        description="Further keys of answers.txt, globals.yml or contrail_configuration.",
     )
     mirrors: MirrorsSpec | None = Field(
-        default=None, description="Where the nodes fetch packages from. Default: where the host does."
+        default=None,
+        description="Where the nodes fetch packages from. Default: where the host does.",
     )
     proxy: ProxySpec | None = Field(default=None, description="The nodes' way out.")
     secrets: dict[SecretName, SecretSpec] | None = Field(
-        default=None, description="Secrets of yours, from the environment or a file. Default: made for the lab."
+        default=None,
+        description="Secrets of yours, from the environment or a file. Default: made for the lab.",
     )
     dev_mode: Annotated[tuple[Service, ...], BeforeValidator(as_list)] | None = Field(
         default=None, description="kolla: services whose source is mounted into their containers."
     )
     kolla_mode: KollaMode | None = Field(
-        default=None, description="opensdn: patched or vanilla. Default: the one that the release still works with."
+        default=None,
+        description="opensdn: patched or vanilla. Default: the one that the release still works with.",
     )
     openstack: Word | None = Field(default=None, description="opensdn: OpenStack's release.")

@@ -21,8 +21,12 @@ from stacklab.spec.values import suggest
 _MANY_CONTROLLERS = (Installer.OPENSDN, Installer.KOLLA)
 _NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
 _CONTROLLERS_FILES = (
-    "$GLANCE_API_CONF", "$GLANCE_REGISTRY_CONF", "$HEAT_CONF", "$KEYSTONE_CONF", "$PLACEMENT_CONF",
-)  # fmt: skip
+    "$GLANCE_API_CONF",
+    "$GLANCE_REGISTRY_CONF",
+    "$HEAT_CONF",
+    "$KEYSTONE_CONF",
+    "$PLACEMENT_CONF",
+)
 
 
 def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -34,7 +38,9 @@ def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
     if stack.installer in (None, Installer.NONE):
         if context.is_whole:
             for key in _set_keys(stack):
-                yield Finding(("stack", key), "means nothing without an installer", "remove it", at_key=True)
+                yield Finding(
+                    ("stack", key), "means nothing without an installer", "remove it", at_key=True
+                )
         return
     known = releases.of(stack.installer)
     if stack.release is not None and stack.release not in known:
@@ -72,23 +78,36 @@ def _network_names(stack: StackSpec, context: Context) -> Iterator[Finding]:
     for key in _NETWORK_KEYS:
         name = getattr(stack, key)
         if name and context.declared is not None and name not in context.declared:
-            yield Finding(("stack", key), f"no network '{name}'", suggest(name, context.declared, label="declared"))
+            yield Finding(
+                ("stack", key),
+                f"no network '{name}'",
+                suggest(name, context.declared, label="declared"),
+            )
 
 
-def _pairs(stack: StackSpec, spec: LabSpec, release: Release, context: Context) -> Iterator[Finding]:
+def _pairs(
+    stack: StackSpec, spec: LabSpec, release: Release, context: Context
+) -> Iterator[Finding]:
     """What never worked together: this release with that DevStack, or on that operating system."""
     title = f"{release.installer} {release.name}"
     if release.pairs and stack.devstack_branch is not None:
         branch = releases.plain_name(stack.devstack_branch)
         if branch not in release.pairs:
             worked = ", ".join(
-                f"{name} with {' or '.join(each.pairs)}" for name, each in releases.of(release.installer).items()
+                f"{name} with {' or '.join(each.pairs)}"
+                for name, each in releases.of(release.installer).items()
             )
             wrong = f"DevStack {stack.devstack_branch} does not go with {title}"
             yield Finding(("stack", "devstack_branch"), wrong, f"worked: {worked}")
     images = [image for image in spec.image if image != STAND_IN]
-    if images and release.images and not any(operating_system(image) in release.images for image in images):
-        if context.known_images is not None and any(image not in context.known_images for image in images):
+    if (
+        images
+        and release.images
+        and not any(operating_system(image) in release.images for image in images)
+    ):
+        if context.known_images is not None and any(
+            image not in context.known_images for image in images
+        ):
             return  # that it does not exist is said already
         wrong = f"{title} never worked on {' or '.join(images)}"
         yield Finding(("image",), wrong, f"worked: {', '.join(release.images)}")
@@ -100,8 +119,14 @@ def _options(stack: StackSpec, release: Release) -> Iterator[Finding]:
         option = ".".join(path)
         if option in release.options:
             continue
-        having = [name for name, each in releases.of(release.installer).items() if option in each.options]
-        others = [str(word) for word in Installer if any(option in each.options for each in releases.of(word).values())]
+        having = [
+            name for name, each in releases.of(release.installer).items() if option in each.options
+        ]
+        others = [
+            str(word)
+            for word in Installer
+            if any(option in each.options for each in releases.of(word).values())
+        ]
         if having:
             right = f"remove it, or take a release that has it: {', '.join(having)}"
         else:
@@ -122,17 +147,26 @@ def _option_paths(stack: StackSpec) -> Iterator[tuple[str, ...]]:
 
 def _words(stack: StackSpec, release: Release) -> Iterator[Finding]:
     """A network mode or a driver that the release has not."""
-    yield from _word(release, "network_mode", stack.network_mode, "modes", "", lambda one: one.network_modes)
+    yield from _word(
+        release, "network_mode", stack.network_mode, "modes", "", lambda one: one.network_modes
+    )
     yield from _word(release, "driver", stack.driver, "drivers", "driver ", lambda one: one.drivers)
 
 
 def _word(
-    release: Release, key: str, word: str | None, kind: str, noun: str, has: Callable[[Release], tuple[str, ...]]
+    release: Release,
+    key: str,
+    word: str | None,
+    kind: str,
+    noun: str,
+    has: Callable[[Release], tuple[str, ...]],
 ) -> Iterator[Finding]:
     if word is None or word in has(release):
         return
     having = [name for name, one in releases.of(release.installer).items() if word in has(one)]
-    right = f"its {kind}: {', '.join(has(release))}" + (f"; {word} is in {', '.join(having)}" if having else "")
+    right = f"its {kind}: {', '.join(has(release))}" + (
+        f"; {word} is in {', '.join(having)}" if having else ""
+    )
     yield Finding(("stack", key), f"{release.installer} {release.name} has no {noun}{word}", right)
 
 
@@ -146,12 +180,21 @@ def _ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Findi
             continue
         cidr = written or IPv4Network(default)
         path: Keys = ("stack", key) if written else ("stack",)
-        label = f"{key} {cidr}" if written else f"{release.installer} {release.name}'s own {key}, {cidr},"
+        label = (
+            f"{key} {cidr}"
+            if written
+            else f"{release.installer} {release.name}'s own {key}, {cidr},"
+        )
         right = "choose another range" if written else f"write stack.{key} with a range of its own"
         for name, network in spec.networks.items():
             is_outside = key == "floating_range" and name == stack.external_network
             if network.cidr.overlaps(cidr) and not is_outside:
-                yield Finding(path, f"{label} overlaps network {name} ({network.cidr})", right, at_key=not written)
+                yield Finding(
+                    path,
+                    f"{label} overlaps network {name} ({network.cidr})",
+                    right,
+                    at_key=not written,
+                )
         for other, range_ in seen:
             if range_.overlaps(cidr):
                 yield Finding(path, f"{label} overlaps {other} {range_}", right, at_key=not written)
@@ -164,7 +207,11 @@ def _texts(stack: StackSpec, release: Release) -> Iterator[Finding]:
         for index, line in enumerate(lines):
             if line.startswith("[[") or (release.text("headers") == "anywhere" and "]]" in line):
                 path: Keys = ("stack", "localrc", role, index)
-                yield Finding(path, "a section's header would end localrc here", "write it under stack.post_config")
+                yield Finding(
+                    path,
+                    "a section's header would end localrc here",
+                    "write it under stack.post_config",
+                )
 
 
 def _refs(stack: StackSpec) -> Iterator[Finding]:
@@ -180,7 +227,9 @@ def _refs(stack: StackSpec) -> Iterator[Finding]:
 def _twice(stack: StackSpec) -> Iterator[Finding]:
     for index, name in enumerate(stack.volume_types or ()):
         if name in (stack.volume_types or ())[:index]:
-            yield Finding(("stack", "volume_types", index), f"{name} is written twice", "remove one")
+            yield Finding(
+                ("stack", "volume_types", index), f"{name} is written twice", "remove one"
+            )
 
 
 def _foreign_files(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
@@ -193,13 +242,23 @@ def _foreign_files(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
         for file in (stack.post_config or {}).get(role, {}):
             if file in _CONTROLLERS_FILES:
                 wrong = f"computes have no {file}: stack.sh would stop there"
-                yield Finding(("stack", "post_config", role, file), wrong, "write it under controller", at_key=True)
+                yield Finding(
+                    ("stack", "post_config", role, file),
+                    wrong,
+                    "write it under controller",
+                    at_key=True,
+                )
 
 
 def _sources(stack: StackSpec) -> Iterator[Finding]:
     for name, secret in (stack.secrets or {}).items():
         if (secret.env is None) == (secret.file is None):
-            yield Finding(("stack", "secrets", name), "needs one source", "env: NAME or file: PATH", at_key=True)
+            yield Finding(
+                ("stack", "secrets", name),
+                "needs one source",
+                "env: NAME or file: PATH",
+                at_key=True,
+            )
 
 
 def _nodes(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
@@ -221,7 +280,9 @@ def _nodes(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
             has = {nic.network for nic in node.nics}
             if name in spec.networks and name not in has and (node.role or Role.NODE) in roles:
                 wrong = f"no NIC on {name}, which {what}"
-                yield Finding(("nodes", owner, "nics"), wrong, f"add `- network: {name}`, or set stack.{key}")
+                yield Finding(
+                    ("nodes", owner, "nics"), wrong, f"add `- network: {name}`, or set stack.{key}"
+                )
     external = spec.networks.get(stack.external_network or "")
     if external is not None and external.mode is NetworkMode.NAT:
         access = {node.nics[0].network for node in spec.nodes.values()}

@@ -102,7 +102,10 @@ def command(value: object) -> str:
     if not found.strip():
         raise Wrong("is empty", "write a command, e.g. systemctl is-active ssh")
     if len(found) > LONGEST_COMMAND:
-        raise Wrong(f"has {len(found)} characters", f"{LONGEST_COMMAND} at most; put a script on the node and call it")
+        raise Wrong(
+            f"has {len(found)} characters",
+            f"{LONGEST_COMMAND} at most; put a script on the node and call it",
+        )
     return found
 
 
@@ -130,13 +133,18 @@ def rate(value: object) -> int:
     amount, unit, found = _with_unit(value, RATE, "rate", "512kbit, 10mbit, 1gbit or none", "mbit")
     kbit = round(amount * _KBIT_PER[unit], 6)
     if not LOWEST_RATE_KBIT <= kbit <= HIGHEST_RATE_KBIT:
-        raise Wrong(f"{found} is out of range", f"{LOWEST_RATE_KBIT}kbit to {HIGHEST_RATE_KBIT // 1_000_000}gbit")
+        raise Wrong(
+            f"{found} is out of range",
+            f"{LOWEST_RATE_KBIT}kbit to {HIGHEST_RATE_KBIT // 1_000_000}gbit",
+        )
     if kbit != int(kbit):
         raise Wrong(f"{found} is no whole number of kbit", f"e.g. {int(kbit)}kbit")
     return int(kbit)
 
 
-def _with_unit(value: object, pattern: str, what: str, example: str, usual: str) -> tuple[float, str, str]:
+def _with_unit(
+    value: object, pattern: str, what: str, example: str, usual: str
+) -> tuple[float, str, str]:
     """The number, its unit, and what was written."""
     found = text(value).strip()
     if re.fullmatch(_AMOUNT, found):
@@ -156,7 +164,10 @@ def name_problem(name: str, length: int, pattern: str = NAME) -> tuple[str, str]
     if pattern == NODE_NAME and re.fullmatch(NAME, name):
         # inet_aton(3) reads `1` and `0x1f` as addresses: `ping 1` pings 0.0.0.1.
         return f"{quote(name)} is no host name", "begin with a letter"
-    return f"{quote(name)} is no host name", "lower-case letters, digits and -, neither first nor last"
+    return (
+        f"{quote(name)} is no host name",
+        "lower-case letters, digits and -, neither first nor last",
+    )
 
 
 def name(length: int, pattern: str = NAME) -> Callable[[object], str]:
@@ -171,7 +182,9 @@ def name(length: int, pattern: str = NAME) -> Callable[[object], str]:
     return read
 
 
-def matching(pattern: str, what: str, right: str, *, is_shown: bool = True) -> Callable[[object], str]:
+def matching(
+    pattern: str, what: str, right: str, *, is_shown: bool = True
+) -> Callable[[object], str]:
     """A reader of text of one form; `what` names the form. What is not shown is left out of errors."""
 
     def read(value: object) -> str:
@@ -236,7 +249,9 @@ def size(smallest: Size, why: str) -> Callable[[object], Size]:
         try:
             amount = Size.parse(found)
         except ValueError:
-            raise Wrong(f"{quote(found)} is not a whole, positive number of MiB", "e.g. 512MiB or 1.5GiB") from None
+            raise Wrong(
+                f"{quote(found)} is not a whole, positive number of MiB", "e.g. 512MiB or 1.5GiB"
+            ) from None
         if amount < smallest:
             raise Wrong(f"{found} is less than {smallest}", why)
         return amount
@@ -268,7 +283,9 @@ def _range(value: object, user: str, right: str) -> IPv4Network:
     if re.fullmatch(ADDRESS, found):
         raise Wrong(f"{quote(found)} has no prefix length", f"write {found}/24")
     if ":" in found:
-        raise Wrong(f"{quote(found)} is not IPv4", "IPv6 networks are not supported; e.g. 192.168.150.0/24")
+        raise Wrong(
+            f"{quote(found)} is not IPv4", "IPv6 networks are not supported; e.g. 192.168.150.0/24"
+        )
     try:
         if not re.fullmatch(CIDR, found):
             raise ValueError
@@ -283,7 +300,9 @@ def _range(value: object, user: str, right: str) -> IPv4Network:
         raise Wrong(f"{found} is too small for {user}", right)
     for taken, why in _TAKEN:
         if network.overlaps(taken):
-            raise Wrong(f"{found} lies in {taken}, which {why}", "e.g. 192.168.150.0/24 or 10.150.0.0/24")
+            raise Wrong(
+                f"{found} lies in {taken}, which {why}", "e.g. 192.168.150.0/24 or 10.150.0.0/24"
+            )
     return network
 
 

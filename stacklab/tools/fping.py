@@ -18,7 +18,9 @@ TOO_LONG = "Message too l"  # EMSGSIZE: `long` by glibc, `large` by musl
 _NO_SUCH_OPTION = "nvalid option"  # fping before 4 has no -M, and says so in its libc's words
 
 # `10.0.0.2 : 0.18 - 0.01`; a duplicate reply's line ("10.0.0.2 : duplicate for [0], ...") does not match.
-_LINE = re.compile(r"(?P<target>\S{1,255})\s+:(?P<replies>(?:[ \t]+(?:-|\d{1,9}(?:\.\d{1,9})?))+)[ \t]*", re.ASCII)
+_LINE = re.compile(
+    r"(?P<target>\S{1,255})\s+:(?P<replies>(?:[ \t]+(?:-|\d{1,9}(?:\.\d{1,9})?))+)[ \t]*", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,9 @@ def over_function(name: str, *, slower_ms: float = 0.0) -> str:
 
 
 def _options(count: int | str, slower_ms: float) -> str:
-    return f"-q -C {count} -i {_INTERVAL_MS} -p {_PERIOD_MS} -t {math.ceil(_TIMEOUT_MS + slower_ms)}"
+    return (
+        f"-q -C {count} -i {_INTERVAL_MS} -p {_PERIOD_MS} -t {math.ceil(_TIMEOUT_MS + slower_ms)}"
+    )
 
 
 def parse(text: str) -> dict[str, Ping]:

@@ -18,7 +18,9 @@ from stacklab.process import Command, Runner
 _PIP_FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip/pip.conf"))
 # Where Debian's and Red Hat's tools look for what an administrator trusts.
 _AUTHORITIES = (Path("/usr/local/share/ca-certificates"), Path("/etc/pki/ca-trust/source/anchors"))
-_CERTIFICATES = re.compile(r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+")
+_CERTIFICATES = re.compile(
+    r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
+)
 _PLAIN = re.compile(r"[A-Za-z0-9._~:/@+-]+")
 
 
@@ -34,7 +36,9 @@ def host_mirrors(
     mirror is in the base image already: it is made from the host's own sources.
     Where a company's proxy looks into TLS, nodes must trust whom the host trusts.
     """
-    return Mirrors(pip=_pip_index(environ, files), git=_git_urls(runner), authorities=_authorities(trusted))
+    return Mirrors(
+        pip=_pip_index(environ, files), git=_git_urls(runner), authorities=_authorities(trusted)
+    )
 
 
 def _authorities(directories: Sequence[Path]) -> tuple[tuple[str, str], ...]:
@@ -64,7 +68,9 @@ def _pip_index(environ: Mapping[str, str], files: Sequence[Path]) -> str:
 def _git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
     """(Mirror, beginning of a URL that it stands for): `url.<mirror>.insteadOf` of the system and the user."""
     argv = ("git", "config", "--get-regexp", r"^url\..*\.insteadof$")
-    command = Command(argv=argv, cwd=Path("/"), what="reading git's settings", ok_codes=(0, 1), timeout_s=10)
+    command = Command(
+        argv=argv, cwd=Path("/"), what="reading git's settings", ok_codes=(0, 1), timeout_s=10
+    )
     try:
         lines = runner.run(command).stdout.splitlines()
     except ToolError:
@@ -73,7 +79,11 @@ def _git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
     for line in lines:
         key, _, replaced = line.partition(" ")
         mirror = key.removeprefix("url.").rpartition(".")[0]
-        if urlsplit(mirror).scheme in ("http", "https", "git") and _is_reachable(mirror) and _PLAIN.fullmatch(replaced):
+        if (
+            urlsplit(mirror).scheme in ("http", "https", "git")
+            and _is_reachable(mirror)
+            and _PLAIN.fullmatch(replaced)
+        ):
             found.append((mirror, replaced))
     return tuple(found)
 

@@ -99,7 +99,9 @@ class Snapshot:
 
     def tap_of(self, mac: str) -> Link | None:
         """The tap of the NIC with that MAC, by the MAC that libvirt gives taps: fe and the rest."""
-        bridges = {each.master for each in self.links.values()}  # without a MAC of their own they take a tap's
+        bridges = {
+            each.master for each in self.links.values()
+        }  # without a MAC of their own they take a tap's
         taps = (each for each in self.links.values() if each.name not in bridges)
         return next((each for each in taps if each.mac == f"fe{mac[2:]}"), None)
 
@@ -108,7 +110,8 @@ class Snapshot:
         return tuple(
             rule
             for rule in self.rules
-            if bridge in rule.text.split() or (rule.refuses and not re.search(r" (-i|-o) ", rule.text))
+            if bridge in rule.text.split()
+            or (rule.refuses and not re.search(r" (-i|-o) ", rule.text))
         )
 
 
@@ -135,7 +138,9 @@ def firewall() -> Command:
 def _look(argv: Sequence[str], what: str) -> Command:
     # A user's PATH may be without sbin.
     path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
-    return Command(argv=tuple(argv), what=f"looking at {what}", timeout_s=_LIMIT_S, env={"PATH": path})
+    return Command(
+        argv=tuple(argv), what=f"looking at {what}", timeout_s=_LIMIT_S, env={"PATH": path}
+    )
 
 
 def parse_links(text: str) -> dict[str, Link]:
@@ -176,7 +181,9 @@ def parse_route(text: str) -> Route | None:
     """Read `ip -json route get`."""
     for each in _entries(text):
         return Route(
-            device=str(each.get("dev", "")), source=str(each.get("prefsrc", "")), gateway=str(each.get("gateway", ""))
+            device=str(each.get("dev", "")),
+            source=str(each.get("prefsrc", "")),
+            gateway=str(each.get("gateway", "")),
         )
     return None
 

@@ -47,9 +47,13 @@ def knock(address: str, port: int = PORT) -> Knock:
             connection.settimeout(_SPEAK_S)
             said = connection.recv(64)
         except TimeoutError:
-            return Knock(door=Door.SILENT, said=f"connected, but nothing was said for {_SPEAK_S:g} s")
+            return Knock(
+                door=Door.SILENT, said=f"connected, but nothing was said for {_SPEAK_S:g} s"
+            )
         except OSError as error:
             return Knock(door=Door.OTHER, said=str(error))
     if said.startswith(b"SSH-"):
         return Knock(door=Door.OPEN, said=said.decode("ascii", "replace").strip())
-    return Knock(door=Door.OTHER, said="something else than sshd answers" if said else "closed at once")
+    return Knock(
+        door=Door.OTHER, said="something else than sshd answers" if said else "closed at once"
+    )

@@ -88,7 +88,9 @@ class Libvirt:
         try:
             self._connection: Any = libvirt.open(uri)
         except libvirt.libvirtError as error:
-            raise ProviderError(f"libvirtd can't be reached: {error}", hint="./invoke doctor") from error
+            raise ProviderError(
+                f"libvirtd can't be reached: {error}", hint="./invoke doctor"
+            ) from error
 
     def close(self) -> None:
         """End the connection."""
@@ -254,7 +256,9 @@ class Libvirt:
             return ()
         with _words(f"reading the leases of {network}", absent_ok=True):
             return tuple(
-                Lease(mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname") or "")
+                Lease(
+                    mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname") or ""
+                )
                 for lease in (found.DHCPLeases() if found.isActive() else ())
             )
         return ()

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from stacklab.model.lab import Lab, Network, NetworkMode
 
-_LEASE_MINUTES = 7 * 24 * 60  # OpenStack does not survive a change of HOST_IP, nor a lease that ran out
+_LEASE_MINUTES = (
+    7 * 24 * 60
+)  # OpenStack does not survive a change of HOST_IP, nor a lease that ran out
 
 
 def network(lab: Lab, declared: Network, uuid: str) -> str:
@@ -66,7 +68,11 @@ def interfaces(domain_xml: str) -> tuple[tuple[str, str, str], ...]:
     """A running domain's NICs: (MAC, libvirt network or bridge, tap on the host)."""
     found = []
     for interface in ET.fromstring(domain_xml).iterfind("devices/interface"):
-        mac, source, target = interface.find("mac"), interface.find("source"), interface.find("target")
+        mac, source, target = (
+            interface.find("mac"),
+            interface.find("source"),
+            interface.find("target"),
+        )
         attributes = source.attrib if source is not None else {}
         found.append(
             (

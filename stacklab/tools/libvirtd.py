@@ -35,9 +35,13 @@ def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[s
         for argv in _start_commands():
             # virtlogd refuses to start twice, which is fine
             ok_codes = (0, 1) if argv[-2] == "virtlogd" else (0,)
-            runner.run(Command(argv=argv, what="starting libvirtd", ok_codes=ok_codes, timeout_s=_LIMIT_S))
+            runner.run(
+                Command(argv=argv, what="starting libvirtd", ok_codes=ok_codes, timeout_s=_LIMIT_S)
+            )
     except CommandFailed as error:
-        raise ProviderError(f"libvirtd can't be started\n{error}", hint="./invoke doctor") from error
+        raise ProviderError(
+            f"libvirtd can't be started\n{error}", hint="./invoke doctor"
+        ) from error
     deadline = time.monotonic() + _LIMIT_S
     while (why := reachable()) is not None:
         if time.monotonic() > deadline:

@@ -33,7 +33,12 @@ def needs_plugins(version_: tuple[int, int]) -> bool:
 
 def init(directory: Path) -> Command:
     """Fetch the plugins that the directory's templates ask for."""
-    return Command(argv=("packer", "init", "."), cwd=directory, what="fetching packer's qemu plugin", env=_QUIET)
+    return Command(
+        argv=("packer", "init", "."),
+        cwd=directory,
+        what="fetching packer's qemu plugin",
+        env=_QUIET,
+    )
 
 
 def validate(directory: Path, variables: Path) -> Command:

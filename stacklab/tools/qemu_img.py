@@ -22,7 +22,19 @@ class DiskInfo:
 def overlay(path: Path, base: Path, size: Size) -> Command:
     """Make a copy-on-write disk on a base image: milliseconds, some 200 KiB."""
     # -F: without it qemu-img 6.1 and later refuse; guessing it let a guest name host files.
-    argv = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(path), f"{size.mib}M")
+    argv = (
+        "qemu-img",
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-F",
+        "qcow2",
+        "-b",
+        str(base),
+        str(path),
+        f"{size.mib}M",
+    )
     return Command(argv=argv, what=f"making overlay {path.name}")
 
 
@@ -34,7 +46,9 @@ def convert(source: Path, target: Path) -> Command:
 
 def resize(path: Path, size: Size) -> Command:
     """Give a qcow2 a larger virtual size; the file grows by nothing."""
-    return Command(argv=("qemu-img", "resize", "-q", str(path), f"{size.mib}M"), what=f"resizing {path.name}")
+    return Command(
+        argv=("qemu-img", "resize", "-q", str(path), f"{size.mib}M"), what=f"resizing {path.name}"
+    )
 
 
 def info(path: Path) -> Command:

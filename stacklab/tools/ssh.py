@@ -30,14 +30,20 @@ _ANY_CODE = tuple(range(256))
 _CAUSES = tuple(
     (re.compile(pattern, re.IGNORECASE), words)
     for pattern, words in (
-        (r"REMOTE HOST IDENTIFICATION HAS CHANGED|HOST KEY FOR .{1,300} HAS CHANGED", "HOST KEY MISMATCH"),
+        (
+            r"REMOTE HOST IDENTIFICATION HAS CHANGED|HOST KEY FOR .{1,300} HAS CHANGED",
+            "HOST KEY MISMATCH",
+        ),
         (r"Host key verification failed|No \w+ host key is known", "HOST KEY MISMATCH"),
         (r"UNPROTECTED PRIVATE KEY FILE", "permission denied: the private key is open to others"),
         (r"Permission denied|Too many authentication failures", "permission denied"),
         (r"Connection refused", "refused"),
         (r"timed out|timeout, server|no end after", "timed out"),
         (r"No route to host|(Network|Host) is unreachable", "unreachable"),
-        (r"Could not resolve hostname|Name or service not known|Temporary failure in name", "name not known"),
+        (
+            r"Could not resolve hostname|Name or service not known|Temporary failure in name",
+            "name not known",
+        ),
         (r"Connection (reset|closed)|Broken pipe|kex_exchange_identification", "connection closed"),
     )
 )
@@ -46,7 +52,9 @@ _CAUSES = tuple(
 def render_config(lab: Lab, paths: LabPaths) -> str:
     """Write out an ssh_config with one entry per node and nothing taken from the user's own."""
     hosts = [_host(node) for node in lab.nodes]
-    return "\n".join(["# Written by stacklab. Use: ssh -F THIS_FILE NODE", *hosts, _common(lab, paths)])
+    return "\n".join(
+        ["# Written by stacklab. Use: ssh -F THIS_FILE NODE", *hosts, _common(lab, paths)]
+    )
 
 
 def _host(node: Node) -> str:
@@ -115,7 +123,9 @@ def script_command(paths: LabPaths, node: str, script: str, *, timeout_s: float)
     )
 
 
-def exec_command(paths: LabPaths, node: str, argv: Sequence[str], *, timeout_s: float | None = None) -> Command:
+def exec_command(
+    paths: LabPaths, node: str, argv: Sequence[str], *, timeout_s: float | None = None
+) -> Command:
     """Run a user's command on a node; any exit code is an answer.
 
     One word is a line for the node's shell (`"uptime; id"`), several are kept apart as given.
@@ -131,7 +141,12 @@ def exec_command(paths: LabPaths, node: str, argv: Sequence[str], *, timeout_s: 
 
 def login_command(paths: LabPaths, node: str) -> Command:
     """Log in on the user's terminal."""
-    return Command(argv=_ssh(paths, "--", node), what=f"logged in on {node}", interactive=True, ok_codes=_ANY_CODE)
+    return Command(
+        argv=_ssh(paths, "--", node),
+        what=f"logged in on {node}",
+        interactive=True,
+        ok_codes=_ANY_CODE,
+    )
 
 
 def close_command(paths: LabPaths, node: str) -> Command:

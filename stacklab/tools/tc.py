@@ -16,7 +16,9 @@ _SMALLEST = 64  # bytes of a frame
 _QUEUE_S = 0.5  # how much of what comes faster than the rate waits
 _QUEUE_MIN = 100  # packets
 _FASTEST_KBIT = 10_000_000  # of a NIC that declares no rate
-_NETEM = re.compile(r"qdisc netem (?P<handle>\S+) (?:dev (?P<device>\S+) )?root\b(?P<rest>.*)", re.ASCII)
+_NETEM = re.compile(
+    r"qdisc netem (?P<handle>\S+) (?:dev (?P<device>\S+) )?root\b(?P<rest>.*)", re.ASCII
+)
 _DELAY = re.compile(r"\bdelay (\d+(?:\.\d+)?)(us|ms|s)\b", re.ASCII)
 _LOSS = re.compile(r"\bloss (?:random )?(\d+(?:\.\d+)?)%", re.ASCII)
 _RATE = re.compile(r"\brate (\d+(?:\.\d+)?)([KMGT]?)bit\b", re.ASCII | re.IGNORECASE)
@@ -34,7 +36,9 @@ def limit(impairment: Impairment, mtu: int) -> int:
     if not impairment.rate_kbit:
         return 1000 + math.ceil(_FASTEST_KBIT * 1000 / 8 * delay_s / mtu)
     bytes_s = impairment.rate_kbit * 1000 / 8
-    return math.ceil(bytes_s * delay_s / _SMALLEST) + max(_QUEUE_MIN, math.ceil(bytes_s * _QUEUE_S / mtu))
+    return math.ceil(bytes_s * delay_s / _SMALLEST) + max(
+        _QUEUE_MIN, math.ceil(bytes_s * _QUEUE_S / mtu)
+    )
 
 
 def netem(impairment: Impairment, mtu: int) -> str:

@@ -34,8 +34,21 @@ class _Vagrant(vagrant.Vagrant):
         # SIGINT, so that vagrant-libvirt's own clean-up runs; and a lock, which ends with vagrant itself
         held = ("flock", "--no-fork", str(lock(Path(self.root))))
         # in the foreground: Ctrl-C on the terminal still reaches vagrant
-        bound = ("timeout", "--foreground", "--signal=INT", f"--kill-after={_GRACE_S}", f"{self.limit_s:.0f}")
-        return [*held, "setpriv", "--pdeathsig", "INT", *bound, *super()._make_vagrant_command(args)]
+        bound = (
+            "timeout",
+            "--foreground",
+            "--signal=INT",
+            f"--kill-after={_GRACE_S}",
+            f"{self.limit_s:.0f}",
+        )
+        return [
+            *held,
+            "setpriv",
+            "--pdeathsig",
+            "INT",
+            *bound,
+            *super()._make_vagrant_command(args),
+        ]
 
 
 def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
@@ -48,7 +61,9 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
     started_at = log.stat().st_size if log.exists() else 0
     try:
         stream = vagrant.make_file_cm(str(log))
-        machine = _Vagrant(root=str(directory), env=environment(directory), out_cm=stream, err_cm=stream)
+        machine = _Vagrant(
+            root=str(directory), env=environment(directory), out_cm=stream, err_cm=stream
+        )
         machine.limit_s = limit_s(nodes)
         machine.up(vm_name=pattern(nodes), provider="libvirt", no_provision=True)
     except RuntimeError as error:  # its word for "no vagrant on PATH"
@@ -110,7 +125,11 @@ def forget(directory: Path) -> None:
         try:
             data = json.loads(index.read_text())
             machines = data["machines"]
-            kept = {key: entry for key, entry in machines.items() if entry.get("vagrantfile_path") != str(directory)}
+            kept = {
+                key: entry
+                for key, entry in machines.items()
+                if entry.get("vagrantfile_path") != str(directory)
+            }
         except (ValueError, KeyError, TypeError, AttributeError):
             return  # Vagrant itself makes a damaged index anew
         if len(kept) == len(machines):

@@ -26,14 +26,18 @@ def files(found: Rendered) -> Table:
     rows = [
         (node if first else "", path, len(text.splitlines()))
         for node, texts in found.items()
-        for first, (path, text) in zip((True, *[False] * len(texts)), sorted(texts.items()), strict=False)
+        for first, (path, text) in zip(
+            (True, *[False] * len(texts)), sorted(texts.items()), strict=False
+        )
     ]
     return table(("node", "file", "lines"), rows)
 
 
 def steps(found: Sequence[Step]) -> Table:
     """What is done with them, in order; the commands are in `script`."""
-    rows = [(number, step.node, step.user, step.title) for number, step in enumerate(found, start=1)]
+    rows = [
+        (number, step.node, step.user, step.title) for number, step in enumerate(found, start=1)
+    ]
     return table(("step", "node", "as", "what"), rows)
 
 
@@ -58,7 +62,9 @@ def differences(found: Sequence[Difference]) -> Iterable[Text]:
     """Unified diffs, coloured as people know them."""
     for difference in found:
         for line in difference.lines:
-            yield Text(line, style=_STYLES.get(line[:1], "") if line[:3] not in ("---", "+++") else "bold")
+            yield Text(
+                line, style=_STYLES.get(line[:1], "") if line[:3] not in ("---", "+++") else "bold"
+            )
 
 
 def findings(found: Sequence[Finding]) -> Iterable[Text]:
@@ -66,9 +72,12 @@ def findings(found: Sequence[Finding]) -> Iterable[Text]:
     for finding in found:
         where = f"{finding.file}:{finding.line}" if finding.line else finding.file
         line = Text.assemble(
-            (where, "bold"), ": ", (str(finding.severity), _SEVERITY[str(finding.severity)]), f": {finding.rule}: ",
+            (where, "bold"),
+            ": ",
+            (str(finding.severity), _SEVERITY[str(finding.severity)]),
+            f": {finding.rule}: ",
             finding.effect,
-        )  # fmt: skip
+        )
         yield Text.assemble(line, (f"\n    {finding.fix}", "dim")) if finding.fix else line
 
 
@@ -86,7 +95,18 @@ def releases(found: Sequence[Release]) -> Table:
         )
         for release in found
     ]
-    return table(("installer", "release", "ref", "upstream", "network modes", "drivers", "operating systems"), rows)
+    return table(
+        (
+            "installer",
+            "release",
+            "ref",
+            "upstream",
+            "network modes",
+            "drivers",
+            "operating systems",
+        ),
+        rows,
+    )
 
 
 def to_stderr(lines: Iterable[str]) -> None:

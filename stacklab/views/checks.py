@@ -31,7 +31,11 @@ class Reports:
     def write(self, found: Outcome) -> None:
         """Write what was asked for, as much of it as can be; raises LabError naming the rest."""
         problems = []
-        for path, parts in ((self.json, report.json_parts), (self.junit, report.junit_parts), (self.html, _page)):
+        for path, parts in (
+            (self.json, report.json_parts),
+            (self.junit, report.junit_parts),
+            (self.html, _page),
+        ):
             try:
                 if path:
                     report.save(path, parts(found))
@@ -73,7 +77,10 @@ def outcome(found: Outcome) -> list[Group]:
 def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
     """Print how each round came out where it differs from the one before, until Ctrl-C; raises LabError for reports."""
     if reports != Reports():
-        raise LabError("--watch has no end to write a report at", hint="--watch alone, or --wait 60 with a report")
+        raise LabError(
+            "--watch has no end to write a report at",
+            hint="--watch alone, or --wait 60 with a report",
+        )
     for line in changes(rounds):
         print(line, flush=True)
 

@@ -16,7 +16,10 @@ _NAMED = 6
 _ORDER = {layer: number for number, layer in enumerate(Layer)}
 # What a shell calls itself and its lines is nobody's business.
 _OF_SHELL = re.compile(r"(?:environment|bash): (?:line \d+|connect): ")
-_BY_HOST = (CheckKind.STATE, CheckKind.LOGIN)  # what the host itself does, whichever node it is about
+_BY_HOST = (
+    CheckKind.STATE,
+    CheckKind.LOGIN,
+)  # what the host itself does, whichever node it is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,11 @@ class Group:
         check = self.first.check
         if len(self.results) == 1:
             return check.title
-        nodes = list(dict.fromkeys(f"{each.check.node} {each.check.device}".rstrip() for each in self.results))
+        nodes = list(
+            dict.fromkeys(
+                f"{each.check.node} {each.check.device}".rstrip() for each in self.results
+            )
+        )
         if len(nodes) == 1 or len({each.check.node for each in self.results}) == 1:
             kinds = dict.fromkeys(each.check.kind.value for each in self.results)
             return f"{check.node}: {len(self.results)} checks ({', '.join(kinds)})"
@@ -60,7 +67,14 @@ def grouped(results: Iterable[CheckResult]) -> list[Group]:
             check = result.check
             key: tuple[object, ...] = (result.status, check.node, result.detail)
             if result.status is CheckStatus.FAILED:
-                key = (check.kind, check.target, check.address, check.network, check.subject, result.detail)
+                key = (
+                    check.kind,
+                    check.target,
+                    check.address,
+                    check.network,
+                    check.subject,
+                    result.detail,
+                )
                 if check.target in ("", check.node):
                     key = (check,)
             found.setdefault(key, []).append(result)
@@ -83,7 +97,9 @@ def warned(results: Iterable[CheckResult]) -> list[Group]:
         if result.status is CheckStatus.WARNED:
             check = result.check
             words = result.detail.replace(check.node, "NODE")
-            found.setdefault((check.kind, check.target, check.network, check.subject, words), []).append(result)
+            found.setdefault(
+                (check.kind, check.target, check.network, check.subject, words), []
+            ).append(result)
     return [Group(tuple(each)) for each in found.values()]
 
 
@@ -92,7 +108,9 @@ def typed(lab: Lab, result: CheckResult) -> str:
     if not result.command or result.check.kind in _BY_HOST or result.check.node == HOST:
         return result.command
     # One word, which lab.exec gives to the node's shell as it is.
-    return f"./invoke lab.exec {lab.name} --node {result.check.node} -- {shlex.quote(result.command)}"
+    return (
+        f"./invoke lab.exec {lab.name} --node {result.check.node} -- {shlex.quote(result.command)}"
+    )
 
 
 def remedy(lab: Lab, cause: Cause) -> str:

@@ -55,7 +55,9 @@ class _Impaired:
             # Where two are as many: none at all, else the first.
             usual = max(counted, key=lambda each: (counted[each], not each), default=NO_IMPAIRMENT)
             networks[network.name] = brief(usual) if usual else ""
-            others = ((node.name, nic.impairment) for node, nic in members if nic.impairment != usual)
+            others = (
+                (node.name, nic.impairment) for node, nic in members if nic.impairment != usual
+            )
             nics |= {(name, network.name): brief(impairment) for name, impairment in others}
         return cls(networks, nics)
 
@@ -65,7 +67,9 @@ def brief(impairment: Impairment) -> str:
     delay, loss, rate = impairment.delay_ms, impairment.loss_percent, impairment.rate_kbit
     words = [f"{delay / 1000:g}s" if delay >= 1000 else f"{delay:g}ms"] if delay else []
     words += [f"{loss:g}%"] if loss else []
-    unit, per = next((each for each in (("gbit", 10**6), ("mbit", 10**3)) if rate >= each[1]), ("kbit", 1))
+    unit, per = next(
+        (each for each in (("gbit", 10**6), ("mbit", 10**3)) if rate >= each[1]), ("kbit", 1)
+    )
     words += [f"{rate / per:.10g}{unit}"] if rate else []
     return " ".join(words) or "unimpaired"
 
@@ -88,27 +92,44 @@ def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE)
         drawn, top = _row(lab, row, top, width, bad, impaired)
         parts += drawn
     size = f'viewBox="0 0 {width} {top}" width="{width}" height="{top}"'
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
-        f"<title>{title}</title>", f"<style>{style}</style>" if style else "",
-        f'<rect class="page" width="{width}" height="{top}"/>',
-        f'<text class="text title" x="{_PAD}" y="26">{title}</text>', *parts, "</svg>", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
+            f"<title>{title}</title>",
+            f"<style>{style}</style>" if style else "",
+            f'<rect class="page" width="{width}" height="{top}"/>',
+            f'<text class="text title" x="{_PAD}" y="26">{title}</text>',
+            *parts,
+            "</svg>",
+            "",
+        ]
+    )
 
 
 def _row(
-    lab: Lab, nodes: tuple[Node, ...], top: int, width: int, bad: Collection[tuple[str, str]], impaired: _Impaired
+    lab: Lab,
+    nodes: tuple[Node, ...],
+    top: int,
+    width: int,
+    bad: Collection[tuple[str, str]],
+    impaired: _Impaired,
 ) -> tuple[list[str], int]:
     """One row: its networks' bars and its nodes; returns where the next one begins."""
     used = [n for n in lab.networks if any(node.nic_on(n.name) for node in nodes)]
     bars = {network.name: top + 20 + at * _BAR_STEP for at, network in enumerate(used)}
-    colours = {network.name: _COLOURS[at % len(_COLOURS)] for at, network in enumerate(lab.networks)}
+    colours = {
+        network.name: _COLOURS[at % len(_COLOURS)] for at, network in enumerate(lab.networks)
+    }
     parts: list[str] = []
     labels: list[str] = []  # drawn last: the nodes' lines go behind them
     for network in used:
         y, colour = bars[network.name], colours[network.name]
-        parts.append(f'<line x1="{_PAD}" y1="{y}" x2="{width - _PAD}" y2="{y}" stroke="{colour}" stroke-width="5"/>')
-        labels.append(f'<text class="text halo" x="{_PAD}" y="{y - 8}">{escape(_bar_label(network, impaired))}</text>')
+        parts.append(
+            f'<line x1="{_PAD}" y1="{y}" x2="{width - _PAD}" y2="{y}" stroke="{colour}" stroke-width="5"/>'
+        )
+        labels.append(
+            f'<text class="text halo" x="{_PAD}" y="{y - 8}">{escape(_bar_label(network, impaired))}</text>'
+        )
     below = top + 20 + len(used) * _BAR_STEP
     height = (max(len(node.nics) for node in nodes) + 2) * _LINE + _PAD
     for at, node in enumerate(nodes):
@@ -143,25 +164,41 @@ def _nic_labels(node: Node, x: int, bars: Mapping[str, int], impaired: _Impaired
 
 
 def _node(
-    node: Node, x: int, y: int, height: int, bars: Mapping[str, int], colours: Mapping[str, str],
+    node: Node,
+    x: int,
+    y: int,
+    height: int,
+    bars: Mapping[str, int],
+    colours: Mapping[str, str],
     marks: Mapping[str, str],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     parts = [f'<g class="node{marks.get("", "")}" data-node="{node.name}">']
     for at, nic in enumerate(node.nics):
         line_x, colour = _line_x(x, at), colours[nic.network]
-        top, mark = bars[nic.network], f' class="{marks[nic.network].strip()}"' if nic.network in marks else ""
-        parts.append(f'<line{mark} x1="{line_x}" y1="{top}" x2="{line_x}" y2="{y}" stroke="{colour}"/>')
+        top, mark = (
+            bars[nic.network],
+            f' class="{marks[nic.network].strip()}"' if nic.network in marks else "",
+        )
+        parts.append(
+            f'<line{mark} x1="{line_x}" y1="{top}" x2="{line_x}" y2="{y}" stroke="{colour}"/>'
+        )
         parts.append(f'<circle{mark} cx="{line_x}" cy="{top}" r="5" fill="{colour}"/>')
     parts.append(
         f'<rect class="{_ROLE_FILL[node.role]}" x="{x}" y="{y}" width="{_NODE_WIDTH}" height="{height}" rx="6"/>'
     )
     lines = [("text title", node.name), ("dim", f"{node.role}, {node.cpus} cpu, {node.memory}")]
     for at, (style, text) in enumerate(lines):
-        parts.append(f'<text class="{style}" x="{x + _PAD}" y="{y + (at + 1) * _LINE}">{escape(text)}</text>')
+        parts.append(
+            f'<text class="{style}" x="{x + _PAD}" y="{y + (at + 1) * _LINE}">{escape(text)}</text>'
+        )
     for at, nic in enumerate(node.nics):
         place, mark = y + (at + 3) * _LINE, marks.get(nic.network, "")
-        parts.append(f'<circle cx="{x + _PAD + 4}" cy="{place - 4}" r="4" fill="{colours[nic.network]}"/>')
-        parts.append(f'<text class="text{mark}" x="{x + _PAD + 14}" y="{place}">{nic.device} {nic.address.ip}</text>')
+        parts.append(
+            f'<circle cx="{x + _PAD + 4}" cy="{place - 4}" r="4" fill="{colours[nic.network]}"/>'
+        )
+        parts.append(
+            f'<text class="text{mark}" x="{x + _PAD + 14}" y="{place}">{nic.device} {nic.address.ip}</text>'
+        )
     return [*parts, "</g>"]
 
 
@@ -175,21 +212,32 @@ def mermaid(lab: Lab) -> str:
     for node in lab.nodes:
         lines.append(f'  {_id("node", node.name)}["{node.name}<br>{node.role}, {node.memory}"]')
         ends = ((nic, "<br>".join(_nic_lines(node, nic, impaired))) for nic in node.nics)
-        lines += [f'  {_id("net", nic.network)} ---|"{end}"| {_id("node", node.name)}' for nic, end in ends]
+        lines += [
+            f'  {_id("net", nic.network)} ---|"{end}"| {_id("node", node.name)}'
+            for nic, end in ends
+        ]
     return "\n".join([*lines, ""])
 
 
 def dot(lab: Lab) -> str:
     """A graph for Graphviz: dot -Tsvg."""
     impaired = _Impaired.of(lab)
-    lines = [f'graph "{lab.name}" {{', "  node [fontname=monospace]; edge [fontname=monospace, fontsize=10];"]
+    lines = [
+        f'graph "{lab.name}" {{',
+        "  node [fontname=monospace]; edge [fontname=monospace, fontsize=10];",
+    ]
     for network in lab.networks:
         label = "\\n".join(_network_lines(network, impaired))
         lines.append(f'  {_id("net", network.name)} [shape=oval, label="{label}"];')
     for node in lab.nodes:
-        lines.append(f'  {_id("node", node.name)} [shape=box, label="{node.name}\\n{node.role}, {node.memory}"];')
+        lines.append(
+            f'  {_id("node", node.name)} [shape=box, label="{node.name}\\n{node.role}, {node.memory}"];'
+        )
         ends = ((nic, "\\n".join(_nic_lines(node, nic, impaired))) for nic in node.nics)
-        lines += [f'  {_id("net", nic.network)} -- {_id("node", node.name)} [label="{end}"];' for nic, end in ends]
+        lines += [
+            f'  {_id("net", nic.network)} -- {_id("node", node.name)} [label="{end}"];'
+            for nic, end in ends
+        ]
     return "\n".join([*lines, "}", ""])
 
 
@@ -211,13 +259,17 @@ def _id(kind: str, name: str) -> str:
     return f"{kind}_{name.replace('-', '_')}"
 
 
-FORMATS: Mapping[str, Callable[[Lab], str]] = MappingProxyType({"svg": svg, "mermaid": mermaid, "dot": dot})
+FORMATS: Mapping[str, Callable[[Lab], str]] = MappingProxyType(
+    {"svg": svg, "mermaid": mermaid, "dot": dot}
+)
 
 
 def draw(lab: Lab, form: str) -> str:
     """The picture in one of FORMATS; raises LabError naming them."""
     if form not in FORMATS:
-        raise LabError(f"no format {form!r} ({suggest(form, FORMATS, label='known')})", hint="--format svg")
+        raise LabError(
+            f"no format {form!r} ({suggest(form, FORMATS, label='known')})", hint="--format svg"
+        )
     return FORMATS[form](lab)
 
 

@@ -56,8 +56,12 @@ class Cell:
     def joined(self, other: Cell) -> Cell:
         """Both in one: the graver one's word, the first one's where they are alike."""
         mine, others = _GRAVITY.index(self.status), _GRAVITY.index(other.status)
-        graver = other if others > mine or (others == mine and (not self.word or other.is_cut)) else self
-        return Cell(graver.status, graver.word, self.rtt_ms if self.rtt_ms is not None else other.rtt_ms)
+        graver = (
+            other if others > mine or (others == mine and (not self.word or other.is_cut)) else self
+        )
+        return Cell(
+            graver.status, graver.word, self.rtt_ms if self.rtt_ms is not None else other.rtt_ms
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,9 @@ class Grid:
     @cached_property
     def slowest(self) -> Pair | None:
         """The pair with the longest round trip."""
-        timed = [(cell.rtt_ms, pair) for pair, cell in self.cells.items() if cell.rtt_ms is not None]
+        timed = [
+            (cell.rtt_ms, pair) for pair, cell in self.cells.items() if cell.rtt_ms is not None
+        ]
         return max(timed, key=lambda each: each[0])[1] if timed else None
 
     @property
@@ -104,9 +110,16 @@ def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
             if before is None:
                 cells[pair] = cell
             else:  # a ping's own word first: what else fails does so for want of it
-                cells[pair] = cell.joined(before) if check.kind is CheckKind.PING else before.joined(cell)
+                cells[pair] = (
+                    cell.joined(before) if check.kind is CheckKind.PING else before.joined(cell)
+                )
     return tuple(
-        Grid(network.name, str(network.cidr), _names(lab, network.name, found[network.name]), found[network.name])
+        Grid(
+            network.name,
+            str(network.cidr),
+            _names(lab, network.name, found[network.name]),
+            found[network.name],
+        )
         for network in lab.networks
         if found[network.name]
     )

@@ -31,13 +31,22 @@ _MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks
 _MOST_LINKS = 200  # to the checks that a cause explains; the list of all checks has the rest
 _MOST_CELLS = 40  # nodes whose matrix is a table; of more it is painted
 _FEW = 8  # columns whose names lie flat
-_TEXTS_MAX = 12_000_000  # characters of outputs and evidence: the page has to stay one that a browser opens
+_TEXTS_MAX = (
+    12_000_000  # characters of outputs and evidence: the page has to stay one that a browser opens
+)
 _AT_ONCE = 10_000
-_SIGNS = {CheckStatus.PASSED: "✓", CheckStatus.WARNED: "!", CheckStatus.FAILED: "✗", CheckStatus.ERROR: "?"}
+_SIGNS = {
+    CheckStatus.PASSED: "✓",
+    CheckStatus.WARNED: "!",
+    CheckStatus.FAILED: "✗",
+    CheckStatus.ERROR: "?",
+}
 _WORDS = {
-    CheckStatus.PASSED: "passed", CheckStatus.WARNED: "warning", CheckStatus.FAILED: "failed",
+    CheckStatus.PASSED: "passed",
+    CheckStatus.WARNED: "warning",
+    CheckStatus.FAILED: "failed",
     CheckStatus.ERROR: "no answer",
-}  # fmt: skip
+}
 _CUT_KEYS = ((CUT, "as expected"), (MAYBE_CUT, "something fails, as it may"))
 _LEFT_OUT = "left out, the page would be too large: lab.check --json FILE has it"
 
@@ -53,29 +62,51 @@ def parts(found: Outcome) -> Iterator[str]:
     words = {cell.word for each in made for cell in each.grid.cells.values()}
     css, js = ((_TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["clean"] = report.clean
     yield from environment.get_template("report.html").generate(
         lab=found.lab,
-        verdict=verdict, sign=_SIGNS[verdict], headline=_headline(counts, verdict),
-        started=report.stamp(found.started_at), started_text=report.stamp(found.started_at, "%Y-%m-%d %H:%M UTC"),
+        verdict=verdict,
+        sign=_SIGNS[verdict],
+        headline=_headline(counts, verdict),
+        started=report.stamp(found.started_at),
+        started_text=report.stamp(found.started_at, "%Y-%m-%d %H:%M UTC"),
         took=_seconds(found.elapsed_s),
         counts=[
-            ("passed", "passed", counts["passed"]), ("warned", "with a warning", counts["warned"]),
-            ("failed", "failed", counts["failed"]), ("error", "without an answer", counts["error"]),
+            ("passed", "passed", counts["passed"]),
+            ("warned", "with a warning", counts["warned"]),
+            ("failed", "failed", counts["failed"]),
+            ("error", "without an answer", counts["error"]),
         ],
-        shown_counts=[("warned", "with a warning"), ("failed", "failed"), ("error", "without an answer")],
+        shown_counts=[
+            ("warned", "with a warning"),
+            ("failed", "failed"),
+            ("error", "without an answer"),
+        ],
         causes=[_Told(found.lab, cause, places) for cause in known],
-        groups=failures.grouped(found.results), warned=failures.warned(found.results), most=_MOST_SHOWN,
-        words_of=_WORDS, typed=lambda result: failures.typed(found.lab, result), said=failures.said,
-        picture=Markup(graph.svg(found.lab, bad=bad, style="")), has_bad_links=bool(bad),
+        groups=failures.grouped(found.results),
+        warned=failures.warned(found.results),
+        most=_MOST_SHOWN,
+        words_of=_WORDS,
+        typed=lambda result: failures.typed(found.lab, result),
+        said=failures.said,
+        picture=Markup(graph.svg(found.lab, bad=bad, style="")),
+        has_bad_links=bool(bad),
         cut_keys=[(word, told) for word, told in _CUT_KEYS if word in words],
-        grids=made, bands=_band_texts(), layers=report.by_layer(found.results),
-        css=Markup(css), css_hash=_hash(css), js=Markup(js), js_hash=_hash(js),
+        grids=made,
+        bands=_band_texts(),
+        layers=report.by_layer(found.results),
+        css=Markup(css),
+        css_hash=_hash(css),
+        js=Markup(js),
+        js_hash=_hash(js),
         data=map(Markup, _data(found)),
-    )  # fmt: skip
+    )
 
 
 class _Told:
@@ -151,7 +182,11 @@ class _Matrix:
         for source in self.names:
             cells = [(target, self.grid.cells.get((source, target))) for target in self.names]
             is_bad = any(cell is not None and cell.is_bad for _, cell in cells)
-            yield source, is_bad, [(target, self._painted(cell) if cell else None) for target, cell in cells]
+            yield (
+                source,
+                is_bad,
+                [(target, self._painted(cell) if cell else None) for target, cell in cells],
+            )
 
     def _painted(self, cell: Cell) -> _Painted:
         if cell.status is not CheckStatus.PASSED:
@@ -173,7 +208,9 @@ def _passed(cell: Cell, *, is_worded: bool) -> _Painted:
 
 def _bad_places(results: Iterable[CheckResult], found: Sequence[Grid]) -> set[tuple[str, str]]:
     """Nodes that are not as declared, and NICs that what fails has in common: not all that lost one dead node."""
-    bad = {(r.check.node, "") for r in results if not r.is_passed and r.check.kind.layer is Layer.NODES}
+    bad = {
+        (r.check.node, "") for r in results if not r.is_passed and r.check.kind.layer is Layer.NODES
+    }
     for grid in found:
         mute, deaf, left = spread(grid)
         alone = {name for pair in left for name in pair}

@@ -36,7 +36,9 @@ class LiveTable:
         self._rows: dict[str, _Row] = {}
         self._title = title
         self._began = time.monotonic()
-        self._live = Live(console=console, refresh_per_second=_REFRESH_HZ, get_renderable=self.render)
+        self._live = Live(
+            console=console, refresh_per_second=_REFRESH_HZ, get_renderable=self.render
+        )
 
     def __enter__(self) -> LiveTable:
         self._live.start()
@@ -77,7 +79,13 @@ class LiveTable:
         table.add_column("s", justify="right", no_wrap=True, width=5)
         table.add_column("", overflow="ellipsis", no_wrap=True, ratio=6)
         for name, row in list(self._rows.items()):  # other threads add rows meanwhile
-            mark = Text("✗", "red") if row.failed else Text("▸", "cyan") if row.stage else Text("✓", "green")
+            mark = (
+                Text("✗", "red")
+                if row.failed
+                else Text("▸", "cyan")
+                if row.stage
+                else Text("✓", "green")
+            )
             elapsed = f"{now - row.started:.0f}" if row.stage else ""
             text = Text(row.said) if row.stage and row.said else Text("  ".join(row.done), "dim")
             table.add_row(mark, Text(name), Text(row.stage), elapsed, text)

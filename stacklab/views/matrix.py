@@ -35,7 +35,12 @@ _MOST_OF_CAUSE = 16  # lines of evidence, which stand for many results
 _NAME_MAX = 16
 _INDENT = 10
 _HANG = "    "  # what is left of a line, so that lines can be told apart
-_CHARS = {CheckStatus.PASSED: ".", CheckStatus.WARNED: "w", CheckStatus.FAILED: "X", CheckStatus.ERROR: "?"}
+_CHARS = {
+    CheckStatus.PASSED: ".",
+    CheckStatus.WARNED: "w",
+    CheckStatus.FAILED: "X",
+    CheckStatus.ERROR: "?",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,11 @@ def _tight(cell: Cell) -> str:
 
 
 _FORMS = (
-    _Form(False, lambda cell: cell.text or "ok"), _Form(True, _worded), _Form(True, _narrow), _Form(True, _tight),
-)  # fmt: skip
+    _Form(False, lambda cell: cell.text or "ok"),
+    _Form(True, _worded),
+    _Form(True, _narrow),
+    _Form(True, _tight),
+)
 
 
 def shown(lab: Lab, results: Sequence[CheckResult], width: int) -> list[Text]:
@@ -106,8 +114,12 @@ def _rows(grid: Grid, form: _Form) -> list[Text]:
     if not form.has_numbers:
         labels = list(grid.names)
     left = max(map(len, [*labels, "from"]))
-    cells = [[_in_cell(grid, form, (source, target)) for target in grid.names] for source in grid.names]
-    widths = [max(len(name), *(row[at].cell_len for row in cells)) for at, name in enumerate(header)]
+    cells = [
+        [_in_cell(grid, form, (source, target)) for target in grid.names] for source in grid.names
+    ]
+    widths = [
+        max(len(name), *(row[at].cell_len for row in cells)) for at, name in enumerate(header)
+    ]
     gap = 1 if form.has_numbers else 2
     heads = "".join(" " * gap + name.rjust(wide) for name, wide in zip(header, widths, strict=True))
     lines = [Text("from".ljust(left) + heads, "dim")]
@@ -153,14 +165,22 @@ def _compact(grid: Grid, width: int) -> Iterator[Text]:
             for target in columns:
                 cell = grid.cells.get((source, target))
                 char = "-" if source == target else " " if cell is None else _char(cell)
-                line.append(char, f"bold {STATUS_STYLE[cell.status]}" if cell and char not in ".c" else "dim")
+                line.append(
+                    char,
+                    f"bold {STATUS_STYLE[cell.status]}" if cell and char not in ".c" else "dim",
+                )
             yield line
         else:
-            bad = [f"{target} {grid.cells[source, target].text}" for at, target in left if at == source]
+            bad = [
+                f"{target} {grid.cells[source, target].text}" for at, target in left if at == source
+            ]
             head = f"  {_short(source)} -> "
             yield Text(head, "red").append(_listed(bad, width - len(head)))
     if len(rows) > _MOST_ROWS:
-        yield Text(f"  and {len(rows) - _MOST_ROWS} more nodes (all of them: --html FILE, --json FILE)", "dim")
+        yield Text(
+            f"  and {len(rows) - _MOST_ROWS} more nodes (all of them: --html FILE, --json FILE)",
+            "dim",
+        )
 
 
 def _digit(grid: Grid, name: str) -> str:
@@ -185,8 +205,14 @@ def layers(results: Sequence[CheckResult]) -> list[Text]:
     """How many checks of each layer came out how."""
     lines = []
     for layer, counts in report.by_layer(results).items():
-        line = Text(f"{layer:<12}").append(f"{counts['passed'] + counts['warned']:>6} of {counts['total']} passed")
-        for key, words in (("warned", "with a warning"), ("failed", "failed"), ("error", "without an answer")):
+        line = Text(f"{layer:<12}").append(
+            f"{counts['passed'] + counts['warned']:>6} of {counts['total']} passed"
+        )
+        for key, words in (
+            ("warned", "with a warning"),
+            ("failed", "failed"),
+            ("error", "without an answer"),
+        ):
             if count := counts[key]:  # type: ignore[literal-required]
                 line.append(", ").append(f"{count} {words}", STATUS_STYLE[CheckStatus(key)])
         lines.append(line)
@@ -202,7 +228,9 @@ def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[T
     for cause in known[:_MOST_CAUSES]:
         yield from _cause(lab, cause, width)
     if len(known) > _MOST_CAUSES:
-        yield Text(f"and {len(known) - _MOST_CAUSES} more (all of them: --html FILE, --json FILE)", "dim")
+        yield Text(
+            f"and {len(known) - _MOST_CAUSES} more (all of them: --html FILE, --json FILE)", "dim"
+        )
     rest = "did not pass, cause unknown" if known else "did not pass"
     found = ((failures.grouped(results), rest), (failures.warned(results), "warnings"))
     for groups, title in found:
@@ -212,7 +240,10 @@ def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[T
         for group in groups[:_MOST_GROUPS]:
             yield from _group(lab, group, width)
         if len(groups) > _MOST_GROUPS:
-            yield Text(f"and {len(groups) - _MOST_GROUPS} more (all of them: --html FILE, --json FILE)", "dim")
+            yield Text(
+                f"and {len(groups) - _MOST_GROUPS} more (all of them: --html FILE, --json FILE)",
+                "dim",
+            )
 
 
 def _group(lab: Lab, group: Group, width: int) -> Iterator[Text]:

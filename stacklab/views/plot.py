@@ -44,8 +44,14 @@ def svg(found: Sequence[Cost]) -> str:
         js=[],  # its tooltips would be fetched from a web site
         style=pygal.style.CleanStyle,
     )
-    chart.add(f"time, of {WANTED_S:.0f} s", [(each.nodes, each.elapsed_s / WANTED_S * 100) for each in found])
-    chart.add(f"memory, of {WANTED_MIB:.0f} MiB", [(each.nodes, each.peak_mib / WANTED_MIB * 100) for each in found])
+    chart.add(
+        f"time, of {WANTED_S:.0f} s",
+        [(each.nodes, each.elapsed_s / WANTED_S * 100) for each in found],
+    )
+    chart.add(
+        f"memory, of {WANTED_MIB:.0f} MiB",
+        [(each.nodes, each.peak_mib / WANTED_MIB * 100) for each in found],
+    )
     return str(chart.render(is_unicode=True))
 
 

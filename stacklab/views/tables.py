@@ -33,7 +33,9 @@ def console() -> Console:
     return Console(width=width, soft_wrap=True)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+) -> Table:
     """A plain table; what looks like rich's markup is text like any other, a Text keeps its style."""
     shown = Text(title, style="bold") if title is not None else None
     made = Table(title=shown, title_justify="left", box=None, pad_edge=False, header_style="bold")
@@ -47,7 +49,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, title: str
 def lab(found: Lab) -> list[Table]:
     """A resolved lab: its networks and its nodes."""
     networks = [
-        (n.name, n.cidr, n.mode, n.mtu, n.host_address if n.is_made_by_us else "-", n.bridge) for n in found.networks
+        (n.name, n.cidr, n.mode, n.mtu, n.host_address if n.is_made_by_us else "-", n.bridge)
+        for n in found.networks
     ]
     nodes = [
         (n.name, n.role, n.cpus, n.memory, n.disk, nic.device, nic.network, nic.address, nic.mac)
@@ -61,22 +64,32 @@ def lab(found: Lab) -> list[Table]:
     about += [("memory", f"{found.memory} in all")]
     if stack.release:
         pair = f" with DevStack {stack.devstack_branch}" if stack.devstack_branch else ""
-        about += [("stack", f"{stack.installer} {stack.release}{pair}, {stack.network_mode}, on {stack.network}")]
+        about += [
+            (
+                "stack",
+                f"{stack.installer} {stack.release}{pair}, {stack.network_mode}, on {stack.network}",
+            )
+        ]
     return [
         table(("lab", found.name), about),
         table(("network", "cidr", "mode", "mtu", "host", "bridge"), networks),
-        table(("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac"), nodes),
+        table(
+            ("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac"), nodes
+        ),
     ]
 
 
-def summary(found: Lab, image: str, passed_over: Mapping[str, str], accelerator: str) -> list[Table]:
+def summary(
+    found: Lab, image: str, passed_over: Mapping[str, str], accelerator: str
+) -> list[Table]:
     """What a person wants to know of a lab that is up."""
     rows = [
         (
             node.name,
             node.role,
             "  ".join(f"{nic.device} {nic.address.ip}" for nic in node.nics),
-            f"./invoke lab.ssh {found.name}" + ("" if node is found.controller else f" --node {node.name}"),
+            f"./invoke lab.ssh {found.name}"
+            + ("" if node is found.controller else f" --node {node.name}"),
         )
         for node in found.nodes
     ]
@@ -92,7 +105,10 @@ def outcome(found: Outcome, taken: Sequence[Timing]) -> list[Table | str]:
     nexts = [
         (f"./invoke lab.ssh {name}", "log in on the controller"),
         (f"./invoke lab.exec {name} -- uptime", "run something on every node"),
-        (f"./invoke lab.check {name}", passed if found.results else "prove that all nodes reach each other"),
+        (
+            f"./invoke lab.check {name}",
+            passed if found.results else "prove that all nodes reach each other",
+        ),
         (f"./invoke lab.rebuild {name}", "start over"),
         (f"./invoke lab.destroy {name}", "leave nothing behind"),
     ]
@@ -115,7 +131,9 @@ def timings(taken: Sequence[Timing]) -> Table:
     for timing in taken:
         name = timing.stage if timing.row == "host" else f"{timing.stage} ({timing.row})"
         stages[name] = stages.get(name, 0.0) + timing.elapsed_s
-    return table(("stage", "seconds"), [(name, f"{elapsed:.1f}") for name, elapsed in stages.items()])
+    return table(
+        ("stage", "seconds"), [(name, f"{elapsed:.1f}") for name, elapsed in stages.items()]
+    )
 
 
 def status(found: Sequence[LabStatus]) -> Table:
@@ -130,7 +148,11 @@ def status(found: Sequence[LabStatus]) -> Table:
         addresses = {n.name: str(n.access.address.ip) for n in each.lab.nodes} if each.lab else {}
         for position, (node, state) in enumerate(each.states.items()):
             style = _STATE_STYLE.get(state, "yellow")
-            first = (each.name, each.image, reap.left(each.expires_at, now)) if position == 0 else ("", "", "")
+            first = (
+                (each.name, each.image, reap.left(each.expires_at, now))
+                if position == 0
+                else ("", "", "")
+            )
             row = (first[0], node, Text(str(state), style), addresses.get(node, "-"), first[1])
             rows.append((*row, first[2]) if ends else row)
     header = ("lab", "node", "state", "address", "image")
@@ -143,7 +165,9 @@ def checks(found: Lab, results: Sequence[CheckResult], *, width: int | None = No
     return Group(*matrix.shown(found, results, width or console().width))
 
 
-def images(catalogue: Mapping[str, Image], stored: Sequence[StoredImage], current: Mapping[str, str]) -> Table:
+def images(
+    catalogue: Mapping[str, Image], stored: Sequence[StoredImage], current: Mapping[str, str]
+) -> Table:
     """The catalogue, and what of it is built."""
     rows: list[Sequence[object]] = []
     for name, image in catalogue.items():
@@ -154,7 +178,9 @@ def images(catalogue: Mapping[str, Image], stored: Sequence[StoredImage], curren
                 "",
                 "",
                 each.key,
-                Text("current", "green") if each.address == current[name] else Text("of other inputs", "yellow"),
+                Text("current", "green")
+                if each.address == current[name]
+                else Text("of other inputs", "yellow"),
                 f"{each.size_bytes / 1024 / 1024:.0f} MiB",
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(each.built_at)),
             )

@@ -61,7 +61,10 @@ def preview(lab: Lab, runner: Runner) -> Rendered:
     """The same with masks for secrets: nothing is made, so it needs no right to write anywhere."""
     found = answers.preview(lab, mirrors=host_mirrors(runner))
     secret = _shown(lab, dict.fromkeys(answers.secret_names(lab), answers.PLACEHOLDER))
-    return {node: {path: without(text, secret) for path, text in files.items()} for node, files in found.items()}
+    return {
+        node: {path: without(text, secret) for path, text in files.items()}
+        for node, files in found.items()
+    }
 
 
 def steps(lab: Lab, runner: Runner) -> tuple[Step, ...]:
@@ -87,12 +90,18 @@ def write(found: Rendered, directory: Path) -> tuple[Path, ...]:
     try:
         return write_into(found, directory)
     except OSError as error:
-        raise HostError(f"{error.filename}: {error.strerror}", hint="--out: name a directory of yours") from error
+        raise HostError(
+            f"{error.filename}: {error.strerror}", hint="--out: name a directory of yours"
+        ) from error
 
 
 def _shown(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
     """Every string that is in a rendered file because of a secret."""
-    return tuple(dict.fromkeys(text for forms in answers.shown_secrets(lab, known).values() for text in forms))
+    return tuple(
+        dict.fromkeys(
+            text for forms in answers.shown_secrets(lab, known).values() for text in forms
+        )
+    )
 
 
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
@@ -101,12 +110,20 @@ def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
     return _compare(context, lab, *rendered(context, lab))
 
 
-def _compare(context: Context, lab: Lab, wanted: Rendered, known: Mapping[str, str]) -> tuple[Difference, ...]:
+def _compare(
+    context: Context, lab: Lab, wanted: Rendered, known: Mapping[str, str]
+) -> tuple[Difference, ...]:
     paths = context.host.lab(lab.name)
     secret = _shown(lab, known)
     nodes = [node for node, files in wanted.items() if files]
     with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
-        found = dict(zip(nodes, pool.map(lambda node: _read(context, paths, node, wanted[node]), nodes), strict=True))
+        found = dict(
+            zip(
+                nodes,
+                pool.map(lambda node: _read(context, paths, node, wanted[node]), nodes),
+                strict=True,
+            )
+        )
     return tuple(
         Difference(node=node, path=path, lines=lines)
         for node in nodes
@@ -134,13 +151,26 @@ def _decoded(content: str) -> str:
     return base64.b64decode(content).decode("utf-8", errors="replace")
 
 
-def _unified(node: str, path: PurePosixPath, there: str | None, here: str, secret: Collection[str]) -> tuple[str, ...]:
+def _unified(
+    node: str, path: PurePosixPath, there: str | None, here: str, secret: Collection[str]
+) -> tuple[str, ...]:
     if there == here:
         return ()
-    old, new = masked(there or "", secret, path).splitlines(), masked(here, secret, path).splitlines()
-    names = (f"{node}:{path}", "from the spec") if there is not None else ("/dev/null", f"{node}:{path}")
+    old, new = (
+        masked(there or "", secret, path).splitlines(),
+        masked(here, secret, path).splitlines(),
+    )
+    names = (
+        (f"{node}:{path}", "from the spec")
+        if there is not None
+        else ("/dev/null", f"{node}:{path}")
+    )
     lines = tuple(difflib.unified_diff(old, new, *names, lineterm=""))
-    return lines or (f"--- {names[0]}", f"+++ {names[1]}", "only secrets or the end of the file differ")
+    return lines or (
+        f"--- {names[0]}",
+        f"+++ {names[1]}",
+        "only secrets or the end of the file differ",
+    )
 
 
 def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
@@ -172,7 +202,10 @@ def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Fi
     from stacklab.installers import linting as lint  # rendering must not wait for 200 rules
 
     if not words:
-        raise LabError("nothing to lint is named", hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE...")
+        raise LabError(
+            "nothing to lint is named",
+            hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE...",
+        )
     found: list[Finding] = []
     files = [Path(word) for word in words if not _is_lab(word, labs)]
     if files:
@@ -212,7 +245,9 @@ def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
     for word in words:
         if word not in known:
             raise LabError(f"no installer {word!r} ({suggest(word, known, label='known')})")
-    return tuple(one for word in known if not words or word in words for one in releases.of(word).values())
+    return tuple(
+        one for word in known if not words or word in words for one in releases.of(word).values()
+    )
 
 
 def fate(lab: Lab) -> tuple[str, ...]:
@@ -221,11 +256,23 @@ def fate(lab: Lab) -> tuple[str, ...]:
         return ()
     release = releases.find(lab.stack.installer, lab.stack.release)
     title = f"{release.installer} {release.name}"
-    found = [] if release.is_alive else [f"{title}: upstream ended it in {release.dead}: {release.grave}"]
+    found = (
+        []
+        if release.is_alive
+        else [f"{title}: upstream ended it in {release.dead}: {release.grave}"]
+    )
     foreign = [image for image in lab.images if operating_system(image) not in release.images]
     if release.images and foreign:
-        found.append(f"{title} never ran on {', '.join(foreign)}: nodes come up on it, the cloud won't")
-    return (*found, *(f"{title} on {lab.images[0]}: {bug.symptom}; {bug.fix}" for bug in _unmended(lab, release)))
+        found.append(
+            f"{title} never ran on {', '.join(foreign)}: nodes come up on it, the cloud won't"
+        )
+    return (
+        *found,
+        *(
+            f"{title} on {lab.images[0]}: {bug.symptom}; {bug.fix}"
+            for bug in _unmended(lab, release)
+        ),
+    )
 
 
 def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
@@ -235,7 +282,7 @@ def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
         bug
         for bug in release.bugs
         if system in bug.images and bug.concerns(lab.stack.driver) and not bug.is_worked_around
-    )  # fmt: skip
+    )
 
 
 def notes(lab: Lab) -> tuple[str, ...]:
@@ -245,7 +292,9 @@ def notes(lab: Lab) -> tuple[str, ...]:
     release = releases.find(lab.stack.installer, lab.stack.release)
     paired = (releases.find(Installer.DEVSTACK, each) for each in release.pairs[:1])
     told = _unmended(lab, release)
-    known = (bug for each in (release, *paired) for bug in each.bugs if bug.concerns(lab.stack.driver))
+    known = (
+        bug for each in (release, *paired) for bug in each.bugs if bug.concerns(lab.stack.driver)
+    )
     return (*fate(lab), *(_way_around(bug) for bug in known if bug not in told))
 
 

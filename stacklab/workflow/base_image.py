@@ -31,7 +31,9 @@ def builder(context: Context) -> Builder:
         paths=context.host,
         runner=context.runner,
         progress=context.progress,
-        pick_accelerator=lambda kernel: accelerator.pick(context.host, context.runner, kernel=kernel),
+        pick_accelerator=lambda kernel: accelerator.pick(
+            context.host, context.runner, kernel=kernel
+        ),
     )
 
 
@@ -51,7 +53,9 @@ def recorded(context: Context, record: LabRecord) -> Choice:
 def is_built(context: Context, lab: Lab) -> bool:
     """Whether one of the lab's images is in the store, so that no builder is needed."""
     images = catalogue.load()
-    return any(store.find(context.host, catalogue.get(images, name)) is not None for name in lab.images)
+    return any(
+        store.find(context.host, catalogue.get(images, name)) is not None for name in lab.images
+    )
 
 
 def choose(context: Context, lab: Lab) -> Choice:
@@ -76,10 +80,14 @@ def choose(context: Context, lab: Lab) -> Choice:
             reasons = "; ".join(f"{other}: {why}" for other, why in passed_over.items())
             context.progress.note("host", f"image {name} taken, not {reasons}")
         return Choice(image=image, stored=stored, passed_over=passed_over)
-    raise ImageError(f"lab {lab.name} names no image", hint=f"./invoke lab.validate labs/{lab.name}.yaml")
+    raise ImageError(
+        f"lab {lab.name} names no image", hint=f"./invoke lab.validate labs/{lab.name}.yaml"
+    )
 
 
 def _unobtainable(context: Context, image: Image) -> str | None:
-    if image.source is SourceKind.BOOTSTRAP or download.is_complete(image.url, image.digest, context.host.downloads):
+    if image.source is SourceKind.BOOTSTRAP or download.is_complete(
+        image.url, image.digest, context.host.downloads
+    ):
         return None
     return None if download.is_reachable(image.url) else "its source can't be reached"

@@ -44,7 +44,9 @@ class Context:
     def libvirt(self) -> libvirt.Libvirt:
         """The connection to libvirtd, which is started if it is not running."""
         if self._libvirt is None:
-            libvirtd.ensure(self.runner, self.why_unreachable, lambda text: self.progress.note("host", text))
+            libvirtd.ensure(
+                self.runner, self.why_unreachable, lambda text: self.progress.note("host", text)
+            )
             self._libvirt = self.connect()
         return self._libvirt
 
@@ -87,7 +89,9 @@ class Context:
                 yield paths
             finally:
                 if not paths.root.exists():  # nothing of the lab is left, or ever was
-                    paths.lock.unlink(missing_ok=True)  # while it is held: whoever waits for it looks again
+                    paths.lock.unlink(
+                        missing_ok=True
+                    )  # while it is held: whoever waits for it looks again
 
     def _wait_for_orphan(self, paths: LabPaths) -> None:
         """Let a killed command's vagrant end: it would make domains, or delete disks, behind our back."""
@@ -114,14 +118,35 @@ class Context:
         host = self.host
         root = host.root
         if not root.exists() and os.geteuid() != 0 and not os.access(root.parent, os.W_OK):
-            argv = ("sudo", "-n", "install", "-d", "-m", "2775", "-o", str(os.getuid()), "-g", "libvirt", str(root))
+            argv = (
+                "sudo",
+                "-n",
+                "install",
+                "-d",
+                "-m",
+                "2775",
+                "-o",
+                str(os.getuid()),
+                "-g",
+                "libvirt",
+                str(root),
+            )
             try:
                 self.runner.run(Command(argv=argv, what=f"making {root}"))
             except ToolError as error:
-                raise HostError(f"{root} can't be made\n{error.message}", hint=_own_home(root)) from error
+                raise HostError(
+                    f"{root} can't be made\n{error.message}", hint=_own_home(root)
+                ) from error
         shared = (
-            root, host.labs, host.images, host.building, host.downloads, host.volumes, host.locks, host.logs,
-        )  # fmt: skip
+            root,
+            host.labs,
+            host.images,
+            host.building,
+            host.downloads,
+            host.volumes,
+            host.locks,
+            host.logs,
+        )
         try:
             for directory in shared:
                 if not directory.is_dir():

@@ -67,7 +67,11 @@ class EventLog:
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
-        how = f"done in {elapsed_s:.1f} s" if error is None else f"failed after {elapsed_s:.1f} s: {_words(error, 1)}"
+        how = (
+            f"done in {elapsed_s:.1f} s"
+            if error is None
+            else f"failed after {elapsed_s:.1f} s: {_words(error, 1)}"
+        )
         self.write(f"{row}: {stage} {how}")
         if self._listener:
             self._listener.ended(row, stage, elapsed_s, error)
@@ -82,12 +86,16 @@ def recorded(paths: LabPaths, title: str, listener: Listener | None) -> Iterator
     try:
         yield log
     except BaseException as error:
-        log.write(f"{title} failed after {time.monotonic() - started:.1f} s: {_words(error, _ERROR_LINES)}")
+        log.write(
+            f"{title} failed after {time.monotonic() - started:.1f} s: {_words(error, _ERROR_LINES)}"
+        )
         raise
     log.write(f"{title} done in {time.monotonic() - started:.1f} s")
 
 
-def for_title(host: HostPaths, title: str, listener: Listener | None) -> AbstractContextManager[Listener | None]:
+def for_title(
+    host: HostPaths, title: str, listener: Listener | None
+) -> AbstractContextManager[Listener | None]:
     """`recorded` where a session's title is a command and a lab (`lab.up mini-2node`); else the listener alone."""
     command, _, name = title.partition(" ")
     if not command.startswith("lab.") or not is_lab_name(name):
@@ -112,7 +120,9 @@ def _append(log: Path, text: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > _MOST_BYTES:
             log.replace(log.with_name(f"{log.name}.1"))
-    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(
+        log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+    )
     try:
         os.write(descriptor, text.encode())  # one write: commands may run side by side
     finally:

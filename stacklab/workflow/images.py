@@ -21,10 +21,16 @@ def build(context: Context, name: str, *, force: bool) -> StoredImage:
     return base.builder(context).build(image, force=force)
 
 
-def overview(context: Context) -> tuple[Mapping[str, Image], tuple[StoredImage, ...], Mapping[str, str]]:
+def overview(
+    context: Context,
+) -> tuple[Mapping[str, Image], tuple[StoredImage, ...], Mapping[str, str]]:
     """The catalogue, what is stored, and each image's address as of today's inputs."""
     images = catalogue.load()
-    return images, store.everything(context.host), {name: store.address(image) for name, image in images.items()}
+    return (
+        images,
+        store.everything(context.host),
+        {name: store.address(image) for name, image in images.items()},
+    )
 
 
 def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
@@ -32,7 +38,9 @@ def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
     found = store.everything(context.host)
     unknown = [name for name in names if name not in {image.name for image in found}]
     if unknown:
-        raise ImageError(f"image {unknown[0]} is not built", hint=f"./invoke image.build {unknown[0]}")
+        raise ImageError(
+            f"image {unknown[0]} is not built", hint=f"./invoke image.build {unknown[0]}"
+        )
     chosen = [image for image in found if not names or image.name in names]
     for image in chosen:
         with context.progress.stage(image.key, "verify"):
@@ -45,7 +53,11 @@ def prune(context: Context) -> tuple[str, ...]:
     building.clean_up(context.host, context.runner)
     records = [record.read(context.host.lab(name)) for name in record.names(context.host)]
     in_use = {kept.image for kept in records if kept is not None}
-    current = {stored.key for image in catalogue.load().values() if (stored := store.find(context.host, image))}
+    current = {
+        stored.key
+        for image in catalogue.load().values()
+        if (stored := store.find(context.host, image))
+    }
     unused = store.unused(context.host, in_use, current)
     for image in unused:
         store.remove(image)

@@ -52,7 +52,9 @@ class _Hiding:
     def __init__(self, paths: LabPaths) -> None:
         self._passwords: tuple[str, ...] = ()
         self._key_lines: frozenset[str] = frozenset()
-        with contextlib.suppress(LabError, OSError):  # who may not read them may not log in: nothing was told
+        with contextlib.suppress(
+            LabError, OSError
+        ):  # who may not read them may not log in: nothing was told
             self._passwords = tuple(sorted(filter(None, _passwords(paths)), key=len, reverse=True))
             self._key_lines = frozenset(_key_lines(paths))
 
@@ -62,7 +64,9 @@ class _Hiding:
         if after == before:
             return found
         detail, command, output, evidence = after
-        return dataclasses.replace(found, detail=detail, command=command, output=output, evidence=evidence)
+        return dataclasses.replace(
+            found, detail=detail, command=command, output=output, evidence=evidence
+        )
 
     def text(self, shown: str) -> str:
         for password in self._passwords:
@@ -84,7 +88,9 @@ def _passwords(paths: LabPaths) -> Iterator[str]:
         return
     except OSError as error:
         hint = f"ls -l {paths.secrets}"
-        raise LabError(f"{paths.secrets}: {error.strerror}: secrets could not be masked", hint=hint) from error
+        raise LabError(
+            f"{paths.secrets}: {error.strerror}: secrets could not be masked", hint=hint
+        ) from error
     try:
         yield from (str(value) for value in json.loads(text).values())
     except (ValueError, AttributeError):
@@ -100,4 +106,6 @@ def _key_lines(paths: LabPaths) -> Iterator[str]:
         try:
             yield from _KEY_LINE.findall(key.read_text(errors="replace"))
         except OSError as error:
-            raise LabError(f"{key}: {error.strerror}: secrets could not be masked", hint=f"ls -l {key}") from error
+            raise LabError(
+                f"{key}: {error.strerror}: secrets could not be masked", hint=f"ls -l {key}"
+            ) from error

@@ -17,19 +17,31 @@ from stacklab.workflow.check.checking import Outcome
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 DRIVER = shutil.which("chromedriver")
 ARGUMENTS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,900",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,900",
+)
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     """One browser for all tests; without one they are skipped, but for CI, where they must run."""
     if BROWSER is None or DRIVER is None:
-        words = "chromium and chromedriver are not installed (apt-get install chromium chromium-driver)"
+        words = (
+            "chromium and chromedriver are not installed (apt-get install chromium chromium-driver)"
+        )
         if os.environ.get("CI"):
             pytest.fail(words)
         pytest.skip(words)
@@ -91,7 +103,9 @@ class Page:
         return str(self.js("return getComputedStyle(document.body).backgroundColor"))
 
     def emulate(self, **features: str) -> None:
-        listed = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        listed = [
+            {"name": name.replace("_", "-"), "value": value} for name, value in features.items()
+        ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": listed})
         self._settle()
 

@@ -12,7 +12,16 @@ from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.workflow.check.checking import Outcome
 from tests.browser.conftest import Page
-from tests.unit.views.fake_results import HOSTILE, dead, down, expecting, many, of_each_kind, off, ran
+from tests.unit.views.fake_results import (
+    HOSTILE,
+    dead,
+    down,
+    expecting,
+    many,
+    of_each_kind,
+    off,
+    ran,
+)
 
 Opened = Callable[[Outcome], Page]
 TAB, ENTER, ESCAPE = "\ue004", "\ue007", "\ue00c"
@@ -68,15 +77,21 @@ def test_a_node_shows_its_checks_the_bad_ones_first(opened: Opened, how: str) ->
         page.js("document.querySelector('svg .node[data-node=compute2]').focus()")
         page.press(ENTER)
     assert page.texts("#evidence-title") == ["compute2"]
-    styles = page.js("return [...document.querySelectorAll('#evidence-body article')].map(a => a.classList[1])")
+    styles = page.js(
+        "return [...document.querySelectorAll('#evidence-body article')].map(a => a.classList[1])"
+    )
     assert styles[:5] == ["failed", "error", "error", "error", "passed"]
 
 
 def test_what_is_bad_is_red_in_the_picture(opened: Opened) -> None:
     page = opened(ran(many(6), off("compute3")))
-    bad = page.js("return [...document.querySelectorAll('svg g.bad')].map(each => each.dataset.node)")
+    bad = page.js(
+        "return [...document.querySelectorAll('svg g.bad')].map(each => each.dataset.node)"
+    )
     assert bad == ["compute3"]
-    assert page.js("return document.querySelectorAll('svg line.bad').length") == 2  # its NICs, not all that lost it
+    assert (
+        page.js("return document.querySelectorAll('svg line.bad').length") == 2
+    )  # its NICs, not all that lost it
     stroke, failed = page.js(
         "return [getComputedStyle(document.querySelector('svg line.bad')).stroke,"
         "getComputedStyle(document.querySelector('header .sign')).backgroundColor]"
@@ -88,8 +103,10 @@ def test_all_checks_are_listed_in_the_words_of_every_report(opened: Opened) -> N
     found = ran(spoil=of_each_kind)
     page = opened(found)
     assert page.texts(".row") == []  # made when they are opened
-    listed = {layer: [r.check.title for r in found.results if r.check.kind.layer == layer] for layer in
-              ("nodes", "pairs", "isolation")}  # fmt: skip
+    listed = {
+        layer: [r.check.title for r in found.results if r.check.kind.layer == layer]
+        for layer in ("nodes", "pairs", "isolation")
+    }
     for layer, titles in listed.items():
         page.click(f"details[data-layer={layer}] summary")
         assert page.texts(f"details[data-layer={layer}] .what") == titles
@@ -156,8 +173,12 @@ def contrast(ink: str, ground: str) -> float:
 
     def luminance(colour: str) -> float:
         parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        linear = [
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
+        return sum(
+            weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True)
+        )
 
     low, high = sorted((luminance(ink), luminance(ground)))
     return (high + 0.05) / (low + 0.05)
@@ -170,12 +191,18 @@ def test_a_phone_scrolls_matrices_not_the_page(page: Page, width: int, size: int
     page.open(ran(many(size), lambda result: dead("compute2")(of_each_kind(result))))
     assert page.js("return document.documentElement.scrollWidth") == width
     assert page.js("return [...document.querySelectorAll('.picture, .heat, canvas')].length") == 3
-    inner = page.js("return [...document.querySelectorAll('.scroll')].some(e => e.scrollWidth > e.clientWidth)")
+    inner = page.js(
+        "return [...document.querySelectorAll('.scroll')].some(e => e.scrollWidth > e.clientWidth)"
+    )
     assert inner or size == 3
     page.js("document.querySelectorAll('details').forEach(each => { each.open = true })")
-    page.js("document.querySelector('svg .node').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    page.js(
+        "document.querySelector('svg .node').dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
     assert page.is_open()
-    box = page.js("const b = document.getElementById('evidence').getBoundingClientRect(); return [b.left, b.right]")
+    box = page.js(
+        "const b = document.getElementById('evidence').getBoundingClientRect(); return [b.left, b.right]"
+    )
     assert box[0] >= 0
     assert box[1] <= width
     assert page.js("return document.documentElement.scrollWidth") == width
@@ -198,7 +225,9 @@ def test_what_nodes_wrote_is_text(opened: Opened) -> None:
 
 def test_no_script_but_ours_would_run(opened: Opened) -> None:
     page = opened(ran())
-    page.js("const s = document.createElement('script'); s.textContent = 'window.foreign = 1'; document.body.append(s)")
+    page.js(
+        "const s = document.createElement('script'); s.textContent = 'window.foreign = 1'; document.body.append(s)"
+    )
     assert page.js("return window.foreign") is None
     page.js("const i = new Image(); i.src = 'https://example.org/x.png'; document.body.append(i)")
     refused = page.complaints()
@@ -217,7 +246,11 @@ def test_a_link_of_a_cause_shows_that_check_s_evidence(opened: Opened) -> None:
     assert len(links) == 12
     assert page.texts("#causes li span")[0] == "no reply to 3 pings"  # the cause stands above
     page.click("#causes li:nth-child(2) a")
-    assert page.texts("#evidence-title") == [links[1]] == ["controller eth1 -> compute1 10.20.0.12 (net1): mtu"]
+    assert (
+        page.texts("#evidence-title")
+        == [links[1]]
+        == ["controller eth1 -> compute1 10.20.0.12 (net1): mtu"]
+    )
     assert page.texts("#evidence-body .problem h3") == [f"failed {links[1]}"]
     assert "cause: eth1 is down on compute1" in page.texts("#evidence-body pre.evidence")[0]
     page.press(ESCAPE)
@@ -289,18 +322,26 @@ def test_the_title_tells_the_verdict(opened: Opened, status: CheckStatus) -> Non
         return dataclasses.replace(result, status=status) if is_one else result
 
     page = opened(ran(spoil=spoil_one))
-    assert page.texts("h1") == {
-        CheckStatus.PASSED: ["✓ trio: all 91 checks passed"],
-        CheckStatus.WARNED: ["! trio: all 91 checks passed, 1 with a warning"],
-        CheckStatus.FAILED: ["✗ trio: 1 of 91 checks failed"],
-        CheckStatus.ERROR: ["? trio: 1 of 91 checks had no answer"],
-    }[status]
+    assert (
+        page.texts("h1")
+        == {
+            CheckStatus.PASSED: ["✓ trio: all 91 checks passed"],
+            CheckStatus.WARNED: ["! trio: all 91 checks passed, 1 with a warning"],
+            CheckStatus.FAILED: ["✗ trio: 1 of 91 checks failed"],
+            CheckStatus.ERROR: ["? trio: 1 of 91 checks had no answer"],
+        }[status]
+    )
 
 
 def test_on_paper_there_are_no_switches_and_nothing_is_cut_off(page: Page) -> None:
     page.open(ran(many(12), lambda result: dead("compute4")(of_each_kind(result))))
-    assert page.js("return getComputedStyle(document.querySelector('#causes .evidence')).maxHeight") != "none"
+    assert (
+        page.js("return getComputedStyle(document.querySelector('#causes .evidence')).maxHeight")
+        != "none"
+    )
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert page.texts(".tools, nav") == []
-    heights = page.js("return [...document.querySelectorAll('.scroll, pre')].map(e => getComputedStyle(e).maxHeight)")
+    heights = page.js(
+        "return [...document.querySelectorAll('.scroll, pre')].map(e => getComputedStyle(e).maxHeight)"
+    )
     assert set(heights) == {"none"}

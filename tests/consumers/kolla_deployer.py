@@ -32,7 +32,7 @@ _PROGRAMS = {
     exit
 fi
 exec /usr/bin/getent "$@\"""",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,32 +62,57 @@ class Deployer:
     def step(self, words: str) -> Step:
         """The one step whose title has these words, on the deployer."""
         (found,) = (
-            step for step in answers.steps(self.lab) if words in step.title and step.node == self.lab.controller.name
+            step
+            for step in answers.steps(self.lab)
+            if words in step.title and step.node == self.lab.controller.name
         )
         return found
 
     def bash(self, line: str) -> int:
         """Run a step's command, or its done-test, here; returns its exit code."""
         for path, here in (
-            ("/opt/stack/kolla-ansible", self.venv), ("/etc/kolla", self.config), ("/etc/hosts", self.hosts),
+            ("/opt/stack/kolla-ansible", self.venv),
+            ("/etc/kolla", self.config),
+            ("/etc/hosts", self.hosts),
             ("/opt/stack", self.clones),
-        ):  # fmt: skip
+        ):
             line = line.replace(path, str(here))
-        return subprocess.run(["bash", "-c", line], capture_output=True, timeout=120, check=False).returncode
+        return subprocess.run(
+            ["bash", "-c", line], capture_output=True, timeout=120, check=False
+        ).returncode
 
     def kolla(self, verb: str, *args: str, **variables: object) -> subprocess.CompletedProcess[str]:
         """Run kolla-ansible itself; its nodes are all this machine, and their /etc/kolla is below `out`."""
         self._write_here(variables)
-        command = ["kolla-ansible", verb, "--configdir", str(self.config), "-i", str(self.config / "inventory")]
+        command = [
+            "kolla-ansible",
+            verb,
+            "--configdir",
+            str(self.config),
+            "-i",
+            str(self.config / "inventory"),
+        ]
         return self._run([*command, "-e", f"@{self.root}/here.json", *args])
 
     def ansible(self, module: str, args: str, host: str) -> subprocess.CompletedProcess[str]:
         """Run one module, or one role's tasks, with kolla-ansible's own variables and ours."""
         self._write_here({"kolla_dev_repos_directory": f"{self.clones}/"})
-        files = (self.config / "globals.yml", self.config / "passwords.yml", self.root / "here.json")
+        files = (
+            self.config / "globals.yml",
+            self.config / "passwords.yml",
+            self.root / "here.json",
+        )
         extra = [word for path in files for word in ("-e", f"@{path}")]
         playbooks = str(self.share / "ansible")
-        command = ["ansible", host, "-i", str(self.config / "inventory"), "--playbook-dir", playbooks, *extra]
+        command = [
+            "ansible",
+            host,
+            "-i",
+            str(self.config / "inventory"),
+            "--playbook-dir",
+            playbooks,
+            *extra,
+        ]
         return self._run([*command, "-e", f"CONFIG_DIR={self.config}", "-m", module, "-a", args])
 
     def _write_here(self, variables: Mapping[str, object]) -> None:
@@ -95,10 +120,13 @@ class Deployer:
         facts = {node.name: self._facts(node) for node in self.lab.nodes}
         here: dict[str, object] = {
             "lab_facts": {**facts, "localhost": self._facts(self.lab.controller)},
-            "ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable,
+            "ansible_connection": "local",
+            "ansible_become": False,
+            "ansible_python_interpreter": sys.executable,
             "node_config_directory": f"{self.root}/out/{{{{ inventory_hostname }}}}",
-            "config_owner_user": getpass.getuser(), **variables,
-        }  # fmt: skip
+            "config_owner_user": getpass.getuser(),
+            **variables,
+        }
         (self.root / "here.json").write_text(json.dumps(here))
 
     def inventory(self) -> dict[str, Any]:
@@ -111,27 +139,50 @@ class Deployer:
 
     def _run(self, argv: list[str]) -> subprocess.CompletedProcess[str]:
         environment = {
-            **os.environ, "PATH": f"{self.root}/bin:{self.venv}/bin:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
-            "ANSIBLE_ACTION_PLUGINS": f"{self.root}/actions", "ANSIBLE_HOME": f"{self.root}/ansible",
-            "ANSIBLE_NOCOLOR": "1", "LAB_HOSTS": str(self.hosts),
-        }  # fmt: skip
-        return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=900, check=False)
+            **os.environ,
+            "PATH": f"{self.root}/bin:{self.venv}/bin:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_ACTION_PLUGINS": f"{self.root}/actions",
+            "ANSIBLE_HOME": f"{self.root}/ansible",
+            "ANSIBLE_NOCOLOR": "1",
+            "LAB_HOSTS": str(self.hosts),
+        }
+        return subprocess.run(
+            argv, env=environment, capture_output=True, text=True, timeout=900, check=False
+        )
 
     def _facts(self, node: Node) -> dict[str, object]:
         nics = {
-            nic.device: {"active": True, "ipv4": {
-                "address": str(nic.address.ip), "netmask": str(nic.address.netmask),
-                "network": str(nic.address.network.network_address),
-            }}
+            nic.device: {
+                "active": True,
+                "ipv4": {
+                    "address": str(nic.address.ip),
+                    "netmask": str(nic.address.netmask),
+                    "network": str(nic.address.network.network_address),
+                },
+            }
             for nic in node.nics
-        }  # fmt: skip
+        }
         return {
-            **nics, "interfaces": [nic.device for nic in node.nics], "hostname": node.name, "nodename": node.name,
-            "processor_vcpus": node.cpus, "architecture": "x86_64", "service_mgr": "systemd", "user_uid": 1000,
-            "os_family": "Debian", "distribution": "Debian", "distribution_release": "bookworm", "user_gid": 1000,
-            "distribution_version": "12", "distribution_major_version": "12",
-            "python": {"executable": f"{self.root}/bin/python", "version": {"major": 3, "minor": 11}},
-        }  # fmt: skip
+            **nics,
+            "interfaces": [nic.device for nic in node.nics],
+            "hostname": node.name,
+            "nodename": node.name,
+            "processor_vcpus": node.cpus,
+            "architecture": "x86_64",
+            "service_mgr": "systemd",
+            "user_uid": 1000,
+            "os_family": "Debian",
+            "distribution": "Debian",
+            "distribution_release": "bookworm",
+            "user_gid": 1000,
+            "distribution_version": "12",
+            "distribution_major_version": "12",
+            "python": {
+                "executable": f"{self.root}/bin/python",
+                "version": {"major": 3, "minor": 11},
+            },
+        }
 
 
 def deploy_from(lab: Lab, root: Path, python: Path) -> Deployer:
@@ -155,7 +206,9 @@ def hosts_file(lab: Lab) -> str:
     """/etc/hosts as the seed brings it to the deployer."""
     pair = KeyPair(private="", public="ssh-ed25519 AAAA")
     keys = Keys(lab=pair, hosts={node.name: pair for node in lab.nodes})
-    return seed.entries(lab, lab.controller, keys, NetworkStyle.NETWORKD, {})["etc/hosts"].text or ""
+    return (
+        seed.entries(lab, lab.controller, keys, NetworkStyle.NETWORKD, {})["etc/hosts"].text or ""
+    )
 
 
 def bootstrapped(lab: Lab) -> str:

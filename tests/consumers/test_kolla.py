@@ -27,7 +27,13 @@ from tests.unit.installers.kolla.kolla_labs import FOUR, PASSWORDS, load, secret
 pytestmark = pytest.mark.consumers
 
 # Of the collection openstack.kolla, which bootstrap-servers runs: its roles' defaults are not in the package.
-_COLLECTION = {"docker_http_proxy", "docker_https_proxy", "docker_no_proxy", "git_http_proxy", "git_https_proxy"}
+_COLLECTION = {
+    "docker_http_proxy",
+    "docker_https_proxy",
+    "docker_no_proxy",
+    "git_http_proxy",
+    "git_https_proxy",
+}
 
 
 @pytest.fixture(scope="module")
@@ -42,28 +48,53 @@ def full(consumer: Consumer, tmp_path_factory: pytest.TempPathFactory) -> Deploy
     """A lab with every option."""
     directory = tmp_path_factory.mktemp("full")
     lab = load(
-        directory, networks=FOUR, api_network="mgmt", data_network="data", external_network="external",
-        controller_nics=("mgmt", "fabric", "data", "external"), compute_nics=("mgmt", "data", "fabric"),
-        network_mode="ovn", refs={"cinder": "stable/2025.1", "nova": "refs/changes/12/345612/3"}, git_base=f"file://{directory}/git",
-        fixed_range="10.9.0.0/24", floating_range="10.250.2.240/28", overcommit={"cpu": 4, "ram": 1.5},
-        proxy={"http": "http://proxy.example:3128"}, answers={"enable_heat": "no"},
+        directory,
+        networks=FOUR,
+        api_network="mgmt",
+        data_network="data",
+        external_network="external",
+        controller_nics=("mgmt", "fabric", "data", "external"),
+        compute_nics=("mgmt", "data", "fabric"),
+        network_mode="ovn",
+        refs={"cinder": "stable/2025.1", "nova": "refs/changes/12/345612/3"},
+        git_base=f"file://{directory}/git",
+        fixed_range="10.9.0.0/24",
+        floating_range="10.250.2.240/28",
+        overcommit={"cpu": 4, "ram": 1.5},
+        proxy={"http": "http://proxy.example:3128"},
+        answers={"enable_heat": "no"},
         post_config={
-            "all": {"$NOVA_CONF": {"DEFAULT": {"debug": "true", "instance_name_template": "{{ no }} 100%"}}},
+            "all": {
+                "$NOVA_CONF": {
+                    "DEFAULT": {"debug": "true", "instance_name_template": "{{ no }} 100%"}
+                }
+            },
             "compute": {"/etc/nova/nova.conf": {"libvirt": {"cpu_mode": "none"}}},
         },
-    )  # fmt: skip
+    )
     return deploy_from(lab, directory / "root", consumer("kolla"))
 
 
 def test_every_service_has_its_hosts_and_no_others(shipped: Deployer) -> None:
     found = shipped.inventory()
     assert set(found["_meta"]["hostvars"]) == {"controller", "compute1", "compute2", "localhost"}
-    names = re.findall(r"(?m)^\[([^]:]+)", (shipped.share / "ansible/inventory/multinode").read_text())
+    names = re.findall(
+        r"(?m)^\[([^]:]+)", (shipped.share / "ansible/inventory/multinode").read_text()
+    )
     assert len(names) > 150
     for name in names:
         assert _hosts(found, name), f"group {name} has no host"
-    assert _hosts(found, "control") == _hosts(found, "neutron-l3-agent") == _hosts(found, "mariadb") == {"controller"}
-    assert _hosts(found, "compute") == _hosts(found, "neutron-ovn-agent") - {"controller"} == {"compute1", "compute2"}
+    assert (
+        _hosts(found, "control")
+        == _hosts(found, "neutron-l3-agent")
+        == _hosts(found, "mariadb")
+        == {"controller"}
+    )
+    assert (
+        _hosts(found, "compute")
+        == _hosts(found, "neutron-ovn-agent") - {"controller"}
+        == {"compute1", "compute2"}
+    )
     assert _hosts(found, "ovn-controller") == {"controller", "compute1", "compute2"}
     assert _hosts(found, "deployment") == {"localhost"}
 
@@ -101,7 +132,9 @@ def _pairs(deployer: Deployer) -> dict[str, dict[str, str]]:
     return {name: value for name, value in found.items() if name.endswith("_ssh_key")}
 
 
-def test_the_lab_s_file_stays_as_it_was_rendered_and_a_second_run_changes_nothing(own: Deployer) -> None:
+def test_the_lab_s_file_stays_as_it_was_rendered_and_a_second_run_changes_nothing(
+    own: Deployer,
+) -> None:
     made, step = own.config / "passwords.yml", own.step("pairs of keys")
     rendered = answers.render(own.lab, secrets(own.lab))["controller"][PASSWORDS]
     assert (own.config / PASSWORDS.name).read_text() == rendered
@@ -115,7 +148,9 @@ def test_the_lab_s_file_stays_as_it_was_rendered_and_a_second_run_changes_nothin
 def test_a_new_secret_of_the_lab_gets_in_and_pairs_of_keys_stay(own: Deployer) -> None:
     step, pairs = own.step("pairs of keys"), _pairs(own)
     assert len(pairs) == 7
-    pushed = answers.render(own.lab, {**secrets(own.lab), "nova_database_password": "Newer0123456789"})["controller"]
+    pushed = answers.render(
+        own.lab, {**secrets(own.lab), "nova_database_password": "Newer0123456789"}
+    )["controller"]
     (own.config / PASSWORDS.name).write_text(pushed[PASSWORDS])
     assert own.bash(step.done) != 0
     assert own.bash(step.command) == own.bash(step.done) == 0
@@ -128,8 +163,11 @@ def test_a_file_of_another_release_gets_what_is_new_and_keeps_what_it_has(own: D
     made, step, pairs = own.config / "passwords.yml", own.step("pairs of keys"), _pairs(own)
     found = yaml.safe_load(made.read_text())
     del found["neutron_ssh_key"], found["nova_database_password"]
-    found |= {"gone_password": "Older0123456789", "keystone_admin_password": "Older0123456789",
-              "haproxy_ssh_key": {"private_key": None, "public_key": None}}  # fmt: skip
+    found |= {
+        "gone_password": "Older0123456789",
+        "keystone_admin_password": "Older0123456789",
+        "haproxy_ssh_key": {"private_key": None, "public_key": None},
+    }
     made.write_text(yaml.safe_dump(found))
     assert own.bash(step.done) != 0
     assert own.bash(step.command) == own.bash(step.done) == 0
@@ -158,7 +196,10 @@ def test_a_run_that_was_cut_off_has_changed_nothing(own: Deployer) -> None:
 
 def test_every_variable_of_ours_is_one_of_kolla_ansible(full: Deployer) -> None:
     ours = yaml.safe_load((full.config / "globals.yml").read_text())
-    files = [*(full.share / "ansible/group_vars").rglob("*.yml"), *full.share.glob("ansible/roles/*/defaults/*.yml")]
+    files = [
+        *(full.share / "ansible/group_vars").rglob("*.yml"),
+        *full.share.glob("ansible/roles/*/defaults/*.yml"),
+    ]
     known = {name for path in files for name in yaml.safe_load(path.read_text()) or ()}
     assert set(ours) - known - _COLLECTION == set()
     host = full.inventory()["_meta"]["hostvars"]["controller"]
@@ -193,11 +234,15 @@ def test_options_of_the_lab_end_in_the_services_files(configured: Configured) ->
         assert nova["DEFAULT"]["ram_allocation_ratio"] == "1.5"
         assert nova["DEFAULT"]["debug"] == "true"
         assert nova["DEFAULT"]["instance_name_template"] == "{{ no }} 100%"
-    assert _ini(configured.root / "compute2/nova-compute/nova.conf")["libvirt"]["cpu_mode"] == "none"
+    assert (
+        _ini(configured.root / "compute2/nova-compute/nova.conf")["libvirt"]["cpu_mode"] == "none"
+    )
     assert "cpu_mode" not in (configured.root / "controller/nova-scheduler/nova.conf").read_text()
 
 
-def test_services_listen_on_the_networks_that_the_lab_says(full: Deployer, configured: Configured) -> None:
+def test_services_listen_on_the_networks_that_the_lab_says(
+    full: Deployer, configured: Configured
+) -> None:
     nova = _ini(configured.root / "compute1/nova-compute/nova.conf")
     compute, controller = full.lab.node("compute1"), full.lab.controller
     api = {node.name: str(nic.address.ip) for node, nic in full.lab.members("mgmt")}
@@ -214,12 +259,19 @@ def test_source_in_dev_mode_is_mounted_and_that_of_others_is_not(configured: Con
     assert ":/dev-mode/neutron" not in configured.said
 
 
-def test_kolla_clones_the_branch_that_the_lab_says_and_leaves_a_clone_of_a_change_alone(full: Deployer) -> None:
-    for project, ref in (("cinder", "refs/heads/stable/2025.1"), ("nova", "refs/changes/12/345612/3")):
+def test_kolla_clones_the_branch_that_the_lab_says_and_leaves_a_clone_of_a_change_alone(
+    full: Deployer,
+) -> None:
+    for project, ref in (
+        ("cinder", "refs/heads/stable/2025.1"),
+        ("nova", "refs/changes/12/345612/3"),
+    ):
         _make_upstream(full.root.parent / "git" / "openstack" / project, ref)
     assert full.bash(full.step("clone nova at refs/changes/12/345612/3").command) == 0
     for project in ("cinder", "nova"):
-        done = full.ansible("include_role", f"name={project} tasks_from=clone.yml", full.lab.controller.name)
+        done = full.ansible(
+            "include_role", f"name={project} tasks_from=clone.yml", full.lab.controller.name
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         log = ["git", "-C", str(full.clones / project), "log", "-1", "--format=%s"]
         head = subprocess.run(log, capture_output=True, text=True, check=True)

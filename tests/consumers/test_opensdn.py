@@ -32,12 +32,28 @@ _PLAYBOOK = Path(__file__).with_name("drivers") / "opensdn.yml"
 def _play(python: Path, lab: Lab, tmp_path: Path) -> dict[str, Any]:
     instances, out = tmp_path / "instances.yaml", tmp_path / "found.json"
     instances.write_text(text(lab))
-    environment = {**os.environ, "ANSIBLE_HOME": str(tmp_path / "ansible"), "ANSIBLE_LOCALHOST_WARNING": "False"}
+    environment = {
+        **os.environ,
+        "ANSIBLE_HOME": str(tmp_path / "ansible"),
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+    }
     environment |= {"ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
-        [python.with_name("ansible-playbook"), "-e", f"config_file={instances}", "-e", f"out={out}", _PLAYBOOK],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+        [
+            python.with_name("ansible-playbook"),
+            "-e",
+            f"config_file={instances}",
+            "-e",
+            f"out={out}",
+            _PLAYBOOK,
+        ],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     found = json.loads(out.read_text())
     assert isinstance(found, dict)
@@ -47,13 +63,17 @@ def _play(python: Path, lab: Lab, tmp_path: Path) -> dict[str, Any]:
 def test_ansible_knows_every_instance_by_its_key(consumer: Consumer, tmp_path: Path) -> None:
     found = _play(consumer("ansible"), shipped(), tmp_path)
     assert found["hosts"] == {
-        "controller": "192.168.152.10", "compute1": "192.168.152.11", "compute2": "192.168.152.12",
-    }  # fmt: skip
+        "controller": "192.168.152.10",
+        "compute1": "192.168.152.11",
+        "compute2": "192.168.152.12",
+    }
     assert (found["openstack"], found["vrouters"]) == (["controller"], ["compute1", "compute2"])
     assert (found["by_key"], found["by_password"]) == (["controller", "compute1", "compute2"], [])
 
 
-def test_ansible_takes_the_values_as_the_kinds_that_the_deployer_asks_for(consumer: Consumer, tmp_path: Path) -> None:
+def test_ansible_takes_the_values_as_the_kinds_that_the_deployer_asks_for(
+    consumer: Consumer, tmp_path: Path
+) -> None:
     found = _play(consumer("ansible"), shipped(), tmp_path)
     assert found["version"] == ["AnsibleUnicode", "2024.2"]
     assert found["template"] == "passwords_2024.2.yml"
@@ -62,17 +82,29 @@ def test_ansible_takes_the_values_as_the_kinds_that_the_deployer_asks_for(consum
 
 
 def test_the_configuration_becomes_lines_of_an_env_file(consumer: Consumer, tmp_path: Path) -> None:
-    lab = vary(answers=(("XMPP_SSL_ENABLE", "yes"), ("VROUTER_ENCRYPTION", "0123"), ("NOTE", "a: #b 'c' \\n")))
+    lab = vary(
+        answers=(
+            ("XMPP_SSL_ENABLE", "yes"),
+            ("VROUTER_ENCRYPTION", "0123"),
+            ("NOTE", "a: #b 'c' \\n"),
+        )
+    )
     lines = _play(consumer("ansible"), lab, tmp_path)["common_env"]
     wanted = {
-        "OPENSTACK_VERSION=2024.2", "CONTROL_NODES=10.152.0.10", "PHYSICAL_INTERFACE=eth1", "XMPP_SSL_ENABLE=yes",
-        "VROUTER_ENCRYPTION=0123", r"NOTE=a: #b 'c' \n",
-    }  # fmt: skip
+        "OPENSTACK_VERSION=2024.2",
+        "CONTROL_NODES=10.152.0.10",
+        "PHYSICAL_INTERFACE=eth1",
+        "XMPP_SSL_ENABLE=yes",
+        "VROUTER_ENCRYPTION=0123",
+        r"NOTE=a: #b 'c' \n",
+    }
     assert wanted <= set(lines)
 
 
 def test_kollas_own_files_arrive_as_they_were_written(consumer: Consumer, tmp_path: Path) -> None:
-    option = ConfigOption(role="compute", file="/etc/nova/nova.conf", section="libvirt", key="cpu_mode", value="none")
+    option = ConfigOption(
+        role="compute", file="/etc/nova/nova.conf", section="libvirt", key="cpu_mode", value="none"
+    )
     found = _play(consumer("ansible"), vary(post_config=(option,)), tmp_path)
     assert found["customize"]["nova/192.168.152.11/nova.conf"] == "[libvirt]\ncpu_mode = none\n"
 
@@ -117,13 +149,18 @@ def _mended(tmp_path: Path) -> Path:
         (roles / name).write_text(content)
     for step in answers.steps(shipped()):
         if "playbooks/roles" in step.command:
-            codes = [_bash(line.replace("/opt/stack", str(tmp_path))) for line in (step.done, step.command, step.done)]
+            codes = [
+                _bash(line.replace("/opt/stack", str(tmp_path)))
+                for line in (step.done, step.command, step.done)
+            ]
             assert [code == 0 for code in codes] == [False, True, True], step.title
     return roles
 
 
 def _bash(line: str, *, cwd: Path | None = None) -> int:
-    return subprocess.run(["bash", "-e", "-c", line], cwd=cwd, check=False, capture_output=True, timeout=60).returncode
+    return subprocess.run(
+        ["bash", "-e", "-c", line], cwd=cwd, check=False, capture_output=True, timeout=60
+    ).returncode
 
 
 def test_a_mended_neutron_script_ends_well_and_leaves_the_passwords(tmp_path: Path) -> None:
@@ -146,7 +183,9 @@ def test_a_mended_nova_script_passes_over_what_a_compute_has_not(tmp_path: Path)
 
 
 def test_a_mended_plugin_logs_in_with_the_password_that_the_deployer_has(tmp_path: Path) -> None:
-    line = (_mended(tmp_path) / "neutron/templates/ContrailPlugin.ini.j2").read_text().splitlines()[1]
+    line = (
+        (_mended(tmp_path) / "neutron/templates/ContrailPlugin.ini.j2").read_text().splitlines()[1]
+    )
     made = jinja2.Template(line).render(
         hostvars={"localhost": {"contrail_configuration": {"KEYSTONE_AUTH_ADMIN_PASSWORD": "ours"}}}
     )

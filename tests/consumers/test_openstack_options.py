@@ -35,12 +35,20 @@ Ini = dict[str, dict[str, list[str]]]
 
 _DRIVER = Path(__file__).with_name("drivers") / "openstack_options.py"
 _SERVICES = {
-    "nova.conf": "nova", "nova_conf": "nova", "nova_cpu_conf": "nova", "nova-cpu.conf": "nova",
-    "glance-api.conf": "glance-api", "glance_api_conf": "glance-api",
-    "neutron.conf": "neutron", "neutron_conf": "neutron",
-    "ml2_conf.ini": "ml2", "neutron_core_plugin_conf": "ml2", "q_plugin_conf_file": "ml2",
-    "cinder.conf": "cinder", "cinder_conf": "cinder",
-}  # fmt: skip
+    "nova.conf": "nova",
+    "nova_conf": "nova",
+    "nova_cpu_conf": "nova",
+    "nova-cpu.conf": "nova",
+    "glance-api.conf": "glance-api",
+    "glance_api_conf": "glance-api",
+    "neutron.conf": "neutron",
+    "neutron_conf": "neutron",
+    "ml2_conf.ini": "ml2",
+    "neutron_core_plugin_conf": "ml2",
+    "q_plugin_conf_file": "ml2",
+    "cinder.conf": "cinder",
+    "cinder_conf": "cinder",
+}
 # Glance says for ten years that it goes; nothing else makes it show where images are.
 _ACCEPTED = {("glance-api", "DEFAULT", "show_multiple_locations")}
 _OVERCOMMIT = {"cpu": 4, "ram": 1.5, "disk": 2}
@@ -56,7 +64,12 @@ def judged(python: Path, found: Mapping[str, Ini]) -> list[list[str]]:
     wrong: list[list[str]] = []
     for service, ini in found.items():
         done = subprocess.run(
-            [python, _DRIVER, service], input=json.dumps(ini), capture_output=True, text=True, check=False, timeout=120
+            [python, _DRIVER, service],
+            input=json.dumps(ini),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         wrong += json.loads(done.stdout)
@@ -77,7 +90,13 @@ def from_files(lab: Lab, files: Mapping[PurePosixPath, str]) -> Iterator[tuple[s
         elif path.is_relative_to("/etc/kolla/config") and path.suffix in (".conf", ".ini"):
             parser = configparser.RawConfigParser(default_section="-")
             parser.read_string(text)
-            yield path.name, {name: {key: [value] for key, value in parser[name].items()} for name in parser.sections()}
+            yield (
+                path.name,
+                {
+                    name: {key: [value] for key, value in parser[name].items()}
+                    for name in parser.sections()
+                },
+            )
 
 
 def written(lab: Lab) -> dict[str, Ini]:
@@ -98,7 +117,9 @@ def living(installer: Installer) -> list[str]:
 def shipped() -> Iterator[Lab]:
     for path in sorted((PROJECT / "labs").glob("*.yaml")):
         lab = spec.load(path)
-        if lab.stack.installer is not Installer.NONE and lab.stack.release in living(lab.stack.installer):
+        if lab.stack.installer is not Installer.NONE and lab.stack.release in living(
+            lab.stack.installer
+        ):
             yield lab
 
 
@@ -108,34 +129,48 @@ def test_the_options_of_a_lab_in_labs_are_its_services_own(lab: Lab, consumer: C
 
 
 @pytest.mark.parametrize("release", living(Installer.DEVSTACK))
-def test_devstacks_options_are_the_services_own(release: str, tmp_path: Path, consumer: Consumer) -> None:
-    lab = devstack_labs.load(tmp_path, release=release, overcommit=_OVERCOMMIT, post_config=_POST_CONFIG)
+def test_devstacks_options_are_the_services_own(
+    release: str, tmp_path: Path, consumer: Consumer
+) -> None:
+    lab = devstack_labs.load(
+        tmp_path, release=release, overcommit=_OVERCOMMIT, post_config=_POST_CONFIG
+    )
     found = written(lab)
     assert found["nova"]["DEFAULT"].keys() >= {f"{name}_allocation_ratio" for name in _OVERCOMMIT}
     assert judged(consumer("openstack"), found) == []
 
 
 @pytest.mark.parametrize("release", living(Installer.KOLLA))
-def test_kollas_options_are_the_services_own(release: str, tmp_path: Path, consumer: Consumer) -> None:
-    lab = kolla_labs.load(tmp_path, release=release, overcommit=_OVERCOMMIT, post_config=_POST_CONFIG)
+def test_kollas_options_are_the_services_own(
+    release: str, tmp_path: Path, consumer: Consumer
+) -> None:
+    lab = kolla_labs.load(
+        tmp_path, release=release, overcommit=_OVERCOMMIT, post_config=_POST_CONFIG
+    )
     found = written(lab)
     assert found["nova"]["DEFAULT"].keys() >= {f"{name}_allocation_ratio" for name in _OVERCOMMIT}
     assert judged(consumer("openstack"), found) == []
 
 
 @pytest.mark.parametrize("release", living(Installer.PACKSTACK))
-def test_packstacks_options_are_the_services_own(release: str, tmp_path: Path, consumer: Consumer) -> None:
+def test_packstacks_options_are_the_services_own(
+    release: str, tmp_path: Path, consumer: Consumer
+) -> None:
     stack = f"overcommit: {json.dumps(_OVERCOMMIT)}\npost_config: {json.dumps(_POST_CONFIG)}"
     found = written(packstack_labs.load(tmp_path, stack, release=release))
-    assert found["nova"]["DEFAULT"].keys() >= {"disk_allocation_ratio", "debug"}  # the others have keys of Packstack's
+    assert found["nova"]["DEFAULT"].keys() >= {
+        "disk_allocation_ratio",
+        "debug",
+    }  # the others have keys of Packstack's
     assert judged(consumer("openstack"), found) == []
 
 
 def test_what_is_unknown_or_of_the_wrong_type_is_told(consumer: Consumer) -> None:
     nova = {
         "DEFAULT": {"cpu_alocation_ratio": ["1"], "ram_allocation_ratio": ["much"]},
-        "scheduler": {"workers": ["1", "2"]}, "glanse": {"debug": ["true"]},
-    }  # fmt: skip
+        "scheduler": {"workers": ["1", "2"]},
+        "glanse": {"debug": ["true"]},
+    }
     wrong = {tuple(each[1:3]): each[3] for each in judged(consumer("openstack"), {"nova": nova})}
     assert wrong["DEFAULT", "cpu_alocation_ratio"] == "no such option"
     assert "could not convert" in wrong["DEFAULT", "ram_allocation_ratio"]

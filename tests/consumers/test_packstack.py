@@ -45,7 +45,11 @@ def read(consumer: Callable[[str], Path], tmp_path: Path) -> Reader:
         path.write_text(text.replace("/root/.ssh/id_ed25519.pub", str(key)))
         (tmp_path / "var").mkdir(exist_ok=True)
         done = subprocess.run(
-            [python, DRIVER, path, tmp_path / "var"], capture_output=True, text=True, timeout=120, check=False
+            [python, DRIVER, path, tmp_path / "var"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
@@ -64,9 +68,15 @@ class TestAccepted:
         if name == "rdo-3node":
             return spec.load(PROJECT / "labs" / "rdo-3node.yaml")
         stack, _, count = name.rpartition("-")
-        return load(tmp_path, STACKS[stack], nodes="") if count == "1" else load(tmp_path, STACKS[stack])
+        return (
+            load(tmp_path, STACKS[stack], nodes="")
+            if count == "1"
+            else load(tmp_path, STACKS[stack])
+        )
 
-    def test_it_is_read_with_no_key_unknown_and_no_value_changed(self, read: Reader, lab: Lab, name: str) -> None:
+    def test_it_is_read_with_no_key_unknown_and_no_value_changed(
+        self, read: Reader, lab: Lab, name: str
+    ) -> None:
         text = render(lab, lab.controller.name)[ANSWERS]
         found = read(text)
         assert found["error"] == ""
@@ -81,13 +91,21 @@ class TestAccepted:
         # What it passed over is in a group that is switched off; there is nothing of that in ours.
         assert set(written) <= set(config)
 
-    def test_every_host_that_it_would_install_is_a_node_of_the_lab(self, read: Reader, lab: Lab, name: str) -> None:
+    def test_every_host_that_it_would_install_is_a_node_of_the_lab(
+        self, read: Reader, lab: Lab, name: str
+    ) -> None:
         found = read(render(lab, lab.controller.name)[ANSWERS])
         network = lab.stack.network
         own = {str(nic.address.ip) for _node, nic in lab.members(network)}
         if lab.stack.api_network != network:
-            apis = {node.name: str(nic.address.ip) for node, nic in lab.members(lab.stack.api_network)}
-            own = own - {str(nic.address.ip) for node, nic in lab.members(network) if node.name == lab.controller.name}
+            apis = {
+                node.name: str(nic.address.ip) for node, nic in lab.members(lab.stack.api_network)
+            }
+            own = own - {
+                str(nic.address.ip)
+                for node, nic in lab.members(network)
+                if node.name == lab.controller.name
+            }
             own.add(apis[lab.controller.name])
         assert set(found["hosts"]) == own
         assert LEAK not in found["hosts"]
@@ -95,7 +113,11 @@ class TestAccepted:
 
     def test_no_password_is_its_own(self, read: Reader, lab: Lab, name: str) -> None:
         config = read(render(lab, lab.controller.name)[ANSWERS])["config"]
-        passwords = {key: value for key, value in config.items() if key.endswith(("_PW", "_PASSWORD", "_SECRET_KEY"))}
+        passwords = {
+            key: value
+            for key, value in config.items()
+            if key.endswith(("_PW", "_PASSWORD", "_SECRET_KEY"))
+        }
         assert set(passwords.values()) - {""} <= set(secrets(lab).values())
 
 
@@ -110,14 +132,20 @@ class TestRefused:
         ("right", "wrong", "said"),
         [
             ("CONFIG_NEUTRON_INSTALL=y", "CONFIG_NEUTRON_INSTALL=yes", "not member"),
-            ("CONFIG_NEUTRON_INSTALL=y", "CONFIG_NEUTRON_INSTALL=n", "Nova network support has been removed"),
+            (
+                "CONFIG_NEUTRON_INSTALL=y",
+                "CONFIG_NEUTRON_INSTALL=n",
+                "Nova network support has been removed",
+            ),
             ("CONFIG_GLANCE_INSTALL=y", "CONFIG_GLANCE_INSTALL=y # of course", "not member"),
             ("CONFIG_NEUTRON_L2_AGENT=ovn", "CONFIG_NEUTRON_L2_AGENT=linuxbridge", "not member"),
             ("CONFIG_DEBUG_MODE=y", "CONFIG_DEBUG_MODE=y\nCONFIG_DEBUG_MODE=y", "already exists"),
             ("[general]", "[common]", "general"),
         ],
     )
-    def test_a_broken_file_is_not_taken(self, read: Reader, text: str, right: str, wrong: str, said: str) -> None:
+    def test_a_broken_file_is_not_taken(
+        self, read: Reader, text: str, right: str, wrong: str, said: str
+    ) -> None:
         assert right in text
         assert read(text)["error"] == ""
         assert said.lower() in read(text.replace(right, wrong))["error"].lower()
@@ -126,8 +154,12 @@ class TestRefused:
         found = read(text + "CONFIG_NOVA_INSTALLL=n\n")
         assert (found["error"], found["unknown"]) == ("", ["CONFIG_NOVA_INSTALLL"])
 
-    @pytest.mark.parametrize("key", ["CONFIG_AMQP_HOST", "CONFIG_MARIADB_HOST", "CONFIG_REDIS_HOST"])
-    def test_a_host_that_is_left_out_is_the_machines_own_address(self, read: Reader, text: str, key: str) -> None:
+    @pytest.mark.parametrize(
+        "key", ["CONFIG_AMQP_HOST", "CONFIG_MARIADB_HOST", "CONFIG_REDIS_HOST"]
+    )
+    def test_a_host_that_is_left_out_is_the_machines_own_address(
+        self, read: Reader, text: str, key: str
+    ) -> None:
         lines = [line for line in text.splitlines(keepends=True) if not line.startswith(f"{key}=")]
         assert LEAK in read("".join(lines))["hosts"]
 

@@ -17,7 +17,18 @@ from pathlib import Path
 from stacklab.installers.kit.quoting import Trap
 
 # Names as in DevStack's own directory, where its bash looks for what a pattern may stand for.
-NAMES = ("HACKING.rst", "LICENSE", "data", "files", "functions", "inc", "lib", "local.conf", "openrc", "stack.sh")
+NAMES = (
+    "HACKING.rst",
+    "LICENSE",
+    "data",
+    "files",
+    "functions",
+    "inc",
+    "lib",
+    "local.conf",
+    "openrc",
+    "stack.sh",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +38,15 @@ class Scripts:
     commit: str
     traps: frozenset[Trap]
     header: str = r"\[\[.+\|.*\]\]"
-    forgets_the_next: bool = False  # a header that ends the section looked for is not looked at itself
+    forgets_the_next: bool = (
+        False  # a header that ends the section looked for is not looked at itself
+    )
     reads_indented: bool = False
     touches: bool = True  # a file is there afterwards, whether or not options are
     clears: bool = True  # a key that is given twice takes the place of what was there
-    undefined: str = "stop"  # a file's variable that is not set: skip the file, stop the group, or die
+    undefined: str = (
+        "stop"  # a file's variable that is not set: skip the file, stop the group, or die
+    )
     no_directory: str = "make"  # ... or skip the file, or die
 
     @property
@@ -46,20 +61,27 @@ def _scripts(commit: str, *traps: Trap, **more: object) -> Scripts:
 
 _OLD = {"forgets_the_next": True, "touches": False, "undefined": "skip", "no_directory": "skip"}
 SCRIPTS = {
-    "havana": _scripts("7700b6d", Trap.SED, Trap.BAR, Trap.EQUALS, **_OLD | {
-        "header": r"\[\[.+|.*\]\]", "reads_indented": True}),
+    "havana": _scripts(
+        "7700b6d",
+        Trap.SED,
+        Trap.BAR,
+        Trap.EQUALS,
+        **_OLD | {"header": r"\[\[.+|.*\]\]", "reads_indented": True},
+    ),
     "icehouse": _scripts("99d1553", Trap.SED, Trap.EQUALS, **_OLD),
     "juno": _scripts("97d6131", Trap.SED, **_OLD, clears=False),
     "kilo": _scripts("90cdb7a", Trap.SED, **_OLD),
     "liberty": _scripts("3ba12eb", Trap.SED, **_OLD | {"touches": True}),
-    "mitaka": _scripts("c9cebeb", Trap.SED, forgets_the_next=True, undefined="die", no_directory="die"),
+    "mitaka": _scripts(
+        "c9cebeb", Trap.SED, forgets_the_next=True, undefined="die", no_directory="die"
+    ),
     "newton": _scripts("47a7f24", Trap.SED, undefined="die", no_directory="die"),
     "ocata": _scripts("0c021da", Trap.SED, no_directory="die"),  # to yoga
     "2025.1": _scripts("bb69299", Trap.WORDS, Trap.BACKSLASH, no_directory="die"),  # from zed
     "2025.2": _scripts("92e864a", Trap.WORDS, no_directory="die"),
     "2026.1": _scripts("da2f4d7", Trap.WORDS),
     "master": _scripts("493835a", Trap.WORDS),
-}  # fmt: skip
+}
 
 
 class Died(Exception):
@@ -119,7 +141,11 @@ def merge(text: str, group: str, machine: Machine, scripts: Scripts) -> None:
             machine.directories.add(directory)
         if scripts.touches:
             machine.files.setdefault(path, "")
-        _apply(list(_commands(list(lines_of(text, group, file, scripts)), file, scripts)), machine, scripts)
+        _apply(
+            list(_commands(list(lines_of(text, group, file, scripts)), file, scripts)),
+            machine,
+            scripts,
+        )
 
 
 def options(ini: str) -> dict[str, dict[str, list[str]]]:
@@ -165,7 +191,9 @@ def _commands(lines: list[str], file: str, scripts: Scripts) -> Iterator[str]:
             groups[-1][1].append(key)
         values.setdefault((section, key), []).append(value)
     for section, keys in groups:
-        for key in reversed(keys):  # each is put right below the section's header: the first one comes last
+        for key in reversed(
+            keys
+        ):  # each is put right below the section's header: the first one comes last
             place = f"{file} {section} {key}"
             given = values[section, key]
             if len(given) > 1 and scripts.clears:
@@ -180,7 +208,9 @@ def _in_sections(lines: list[str], scripts: Scripts) -> Iterator[tuple[str, str]
     for line in lines:
         if re.match(r"\[.+\]", line):
             section = re.sub(r"[][]", "", re.split(r"[ \t]+", line)[0])
-        elif line and not re.match(r" *#", line) and (scripts.reads_indented or line[0] not in " \t"):
+        elif (
+            line and not re.match(r" *#", line) and (scripts.reads_indented or line[0] not in " \t")
+        ):
             yield section, line
 
 
@@ -201,7 +231,11 @@ def _apply(commands: list[str], machine: Machine, scripts: Scripts) -> None:
             continue
         lines = _lines(machine.files.setdefault(path, ""))
         if what == "inidelete":
-            lines = [line for number, line in enumerate(lines) if number not in _found(lines, section, key)]
+            lines = [
+                line
+                for number, line in enumerate(lines)
+                if number not in _found(lines, section, key)
+            ]
         elif what == "iniadd_literal":
             _add(lines, section, _sed(f"{key} = {value}"))
         else:
@@ -217,7 +251,9 @@ def _set(lines: list[str], section: str, key: str, value: str, scripts: Scripts)
     found = _found(lines, section, key)
     if not found:
         _add(lines, section, _sed(f"{key} = {value}"))
-    elif Trap.BAR not in scripts.traps or not re.search(r"(?<!\\)(\\\\)*\|", value):  # sed fails, and all stays
+    elif Trap.BAR not in scripts.traps or not re.search(
+        r"(?<!\\)(\\\\)*\|", value
+    ):  # sed fails, and all stays
         for number in found:
             kept = re.match(rf"{re.escape(key)}[ \t]*=[ \t]*", lines[number])
             assert kept is not None
@@ -261,7 +297,12 @@ def _run(script: str, machine: Machine, text: str = "") -> str:
         for name in NAMES:
             Path(directory, name).touch()
         done = subprocess.run(
-            ["bash", "-c", script], input=text.encode(), capture_output=True, timeout=20, check=False,
-            cwd=directory, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **machine.variables},
-        )  # fmt: skip
+            ["bash", "-c", script],
+            input=text.encode(),
+            capture_output=True,
+            timeout=20,
+            check=False,
+            cwd=directory,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **machine.variables},
+        )
     return done.stdout.decode()

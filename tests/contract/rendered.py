@@ -50,24 +50,34 @@ def source_text(text: str) -> dict[str, str]:
         path = Path(directory, "localrc")
         path.write_text(text)
         done = subprocess.run(
-            ["bash", "-c", _READER, "bash", str(path)], capture_output=True, timeout=20, check=False, cwd=directory,
+            ["bash", "-c", _READER, "bash", str(path)],
+            capture_output=True,
+            timeout=20,
+            check=False,
+            cwd=directory,
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
+        )
     assert (done.returncode, done.stderr) == (0, b"")
     return dict(line.split("=", 1) for line in done.stdout.decode().split("\0") if line)
 
 
-def options_of(text: str, release: str, variables: Mapping[str, str]) -> dict[str, dict[str, dict[str, list[str]]]]:
+def options_of(
+    text: str, release: str, variables: Mapping[str, str]
+) -> dict[str, dict[str, dict[str, list[str]]]]:
     """Path -> section -> option -> values, after local.conf's post-config; `$X` is `/etc/x` if nothing says so."""
     files = meta_config.files_of(text, "post-config")
-    known = {file[1:]: f"/etc/{file[1:].lower()}" for file in files if file.startswith("$")} | variables
+    known = {
+        file[1:]: f"/etc/{file[1:].lower()}" for file in files if file.startswith("$")
+    } | variables
     folders = {name.rpartition("/")[0] for name in (*files, *known.values())}
     machine = Machine(variables=known, directories=folders)
     meta_config.merge(text, "post-config", machine, SCRIPTS[era_of(release)])
     return {path: meta_config.options(ini) for path, ini in machine.files.items()}
 
 
-def check_options(lab: Lab, text: str, wanted: Mapping[tuple[str, str, str], str], devstack: str = "") -> None:
+def check_options(
+    lab: Lab, text: str, wanted: Mapping[tuple[str, str, str], str], devstack: str = ""
+) -> None:
     """Every option (file, section, key) that is wanted is in its file, once, as it stands in the spec.
 
     `devstack` is the release of DevStack that reads it, if that is not the lab's.

@@ -26,8 +26,11 @@ from tests.unit.checks.fake_lab import make_lab
 MARK = "stacklab-contract"
 SHELLS = [shell for shell in (["dash"], ["bash", "--posix"]) if shutil.which(shell[0])]
 PASSED, WARNED, FAILED, ERROR = (
-    CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.FAILED, CheckStatus.ERROR,
-)  # fmt: skip
+    CheckStatus.PASSED,
+    CheckStatus.WARNED,
+    CheckStatus.FAILED,
+    CheckStatus.ERROR,
+)
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed"),
@@ -47,7 +50,9 @@ def lab_with(*checks: CustomCheck) -> Lab:
 
 
 def command(line: str, **keys: object) -> CustomCheck:
-    made = CustomCheck(name="own", kind=CustomKind.COMMAND, nodes=("one",), command=line, interval_s=0.0)
+    made = CustomCheck(
+        name="own", kind=CustomKind.COMMAND, nodes=("one",), command=line, interval_s=0.0
+    )
     return dataclasses.replace(made, **keys)  # type: ignore[arg-type]
 
 
@@ -56,7 +61,9 @@ def run(shell: list[str], *checks: CustomCheck, cwd: Path | None = None) -> list
     lab = lab_with(*checks)
     asked = list(custom.expected(lab))
     script = protocol.render(list(custom.parts(lab, lab.nodes[0], asked, Facts())), MARK)
-    done = subprocess.run([*shell, "-s"], input=script.encode(), capture_output=True, timeout=60, check=False, cwd=cwd)
+    done = subprocess.run(
+        [*shell, "-s"], input=script.encode(), capture_output=True, timeout=60, check=False, cwd=cwd
+    )
     assert done.stderr == b""
     answer = protocol.read(done.stdout.decode("utf-8", "replace"), MARK)
     assert answer.is_complete
@@ -85,8 +92,14 @@ def test_a_command_is_held_to_its_exit_code(shell: list[str]) -> None:
 def test_a_command_is_held_to_what_it_writes(shell: list[str]) -> None:
     assert one(shell, command("echo in active state", text="active")) == (PASSED, "exit code 0")
     assert one(shell, command("echo on stderr >&2", text="on stderr")) == (PASSED, "exit code 0")
-    assert one(shell, command("echo inactive", text="Active")) == (FAILED, "`Active` is not in what it wrote")
-    assert one(shell, command("echo active; exit 4", text="active")) == (FAILED, "exit code 4, not 0: active")
+    assert one(shell, command("echo inactive", text="Active")) == (
+        FAILED,
+        "`Active` is not in what it wrote",
+    )
+    assert one(shell, command("echo active; exit 4", text="active")) == (
+        FAILED,
+        "exit code 4, not 0: active",
+    )
 
 
 @pytest.mark.parametrize("text", ["*", "a[bc]", "$m", "'", '"; exit 0; "', "\\", "`id`", "é", "*)"])
@@ -110,7 +123,11 @@ fi
 
 
 def test_a_command_has_no_input_and_leaves_the_rest_of_the_script_alone(shell: list[str]) -> None:
-    results = run(shell, command("cat; echo over", text="over"), command("echo second", name="second", text="second"))
+    results = run(
+        shell,
+        command("cat; echo over", text="over"),
+        command("echo second", name="second", text="second"),
+    )
     assert [result.status for result in results] == [PASSED, PASSED]
 
 
@@ -172,7 +189,10 @@ def test_a_command_that_ignores_sigterm_is_killed(shell: list[str]) -> None:
 
 def test_much_output_without_an_end_costs_no_more(shell: list[str]) -> None:
     started = time.monotonic()
-    assert one(shell, command("yes | head -n 100000; sleep 50", timeout_s=1)) == (FAILED, "no end within 1 s")
+    assert one(shell, command("yes | head -n 100000; sleep 50", timeout_s=1)) == (
+        FAILED,
+        "no end within 1 s",
+    )
     assert time.monotonic() - started < 5
 
 
@@ -197,10 +217,15 @@ def test_it_is_tried_until_it_passes(shell: list[str], tmp_path: Path) -> None:
 
 def test_it_is_tried_until_its_text_is_there(shell: list[str], tmp_path: Path) -> None:
     script = "echo x >>tries; cat tries | tr -d '\\n'"
-    assert one(shell, command(script, text="xxx", retries=4), cwd=tmp_path) == (PASSED, "exit code 0 (try 3 of 5)")
+    assert one(shell, command(script, text="xxx", retries=4), cwd=tmp_path) == (
+        PASSED,
+        "exit code 0 (try 3 of 5)",
+    )
 
 
-def test_it_is_tried_no_more_often_than_that_and_not_sooner(shell: list[str], tmp_path: Path) -> None:
+def test_it_is_tried_no_more_often_than_that_and_not_sooner(
+    shell: list[str], tmp_path: Path
+) -> None:
     started = time.monotonic()
     check = command("echo x >>tries; false", retries=2, interval_s=0.4)
     assert one(shell, check, cwd=tmp_path) == (FAILED, "exit code 1, not 0 (try 3 of 3)")
@@ -220,7 +245,9 @@ def test_a_node_without_timeout_could_not_try(shell: list[str], tmp_path: Path) 
     script = protocol.render(list(custom.parts(lab, lab.nodes[0], asked, Facts())), MARK)
     script = script.replace("PATH=$PATH:/usr/sbin:/sbin", f"PATH={tmp_path}")
     argv = [shutil.which(shell[0]) or "", *shell[1:], "-s"]
-    done = subprocess.run(argv, input=script, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        argv, input=script, capture_output=True, text=True, timeout=60, check=False
+    )
     (result,) = custom.judge(lab, asked, protocol.read(done.stdout, MARK), Facts())
     assert result.status is ERROR
     assert result.detail.startswith("timeout or bash can't be run on one: ")
@@ -341,7 +368,9 @@ def test_a_server_that_speaks_something_else_is_no_page(shell: list[str]) -> Non
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-def test_a_certificate_that_nobody_vouches_for_is_refused_loudly(shell: list[str], tmp_path: Path) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused_loudly(
+    shell: list[str], tmp_path: Path
+) -> None:
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"]
     files = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "cert")]
     subprocess.run([*argv, *files], check=True, capture_output=True, timeout=60)

@@ -44,7 +44,10 @@ class World:
         )
         path = f"{self.root}/bin:/usr/bin:/bin"
         done = subprocess.run(
-            ["bash", "-c", command], env={"PATH": path, "WORLD": str(self.root), **env}, check=False, timeout=20
+            ["bash", "-c", command],
+            env={"PATH": path, "WORLD": str(self.root), **env},
+            check=False,
+            timeout=20,
         )
         return done.returncode
 
@@ -69,7 +72,9 @@ def with_images(tmp_path: Path, title: str, node: str) -> Step:
 
 def test_glances_images_are_in_fstab_once_however_often(world: World, tmp_path: Path) -> None:
     found = with_images(tmp_path, "see glance's images", "compute1")
-    (world.root / "etc/fstab").write_text(f"/dev/vda / ext4 defaults 0 1\n10.9.9.9:{SHARED} {SHARED} nfs ro 0 0\n")
+    (world.root / "etc/fstab").write_text(
+        f"/dev/vda / ext4 defaults 0 1\n10.9.9.9:{SHARED} {SHARED} nfs ro 0 0\n"
+    )
     assert world.run(found.done) != 0
     for _ in range(2):
         assert world.run(found.command) == 0
@@ -81,7 +86,9 @@ def test_glances_images_are_in_fstab_once_however_often(world: World, tmp_path: 
     assert world.read("calls") == [f"mount {SHARED}"]
 
 
-def test_a_mount_that_went_into_the_background_is_a_failed_step(world: World, tmp_path: Path) -> None:
+def test_a_mount_that_went_into_the_background_is_a_failed_step(
+    world: World, tmp_path: Path
+) -> None:
     found = with_images(tmp_path, "see glance's images", "compute1")
     (world.root / "etc/fstab").touch()
     assert world.run(found.command, NO_SERVER="yes") != 0
@@ -95,11 +102,13 @@ def test_a_mount_that_went_into_the_background_is_a_failed_step(world: World, tm
         (
             "1",
             [
-                "service nfs-kernel-server restart", "systemctl enable nfs-server", "systemctl restart nfs-server",
+                "service nfs-kernel-server restart",
+                "systemctl enable nfs-server",
+                "systemctl restart nfs-server",
             ],
         ),
     ],
-)  # fmt: skip
+)
 def test_the_server_of_glances_images_comes_up_at_boot(
     world: World, tmp_path: Path, no_service: str, calls: list[str]
 ) -> None:
@@ -107,13 +116,21 @@ def test_the_server_of_glances_images_comes_up_at_boot(
     (world.root / "etc/exports").write_text(f"/home 10.0.0.0/8(rw)\n{SHARED} 10.9.9.0/24(ro)\n")
     for _ in range(2):
         assert world.run(found.command, NO_SERVICE=no_service) == 0
-    assert world.read("etc/exports") == ["/home 10.0.0.0/8(rw)", f"{SHARED} 10.170.0.0/24(ro,no_subtree_check)"]
+    assert world.read("etc/exports") == [
+        "/home 10.0.0.0/8(rw)",
+        f"{SHARED} 10.170.0.0/24(ro,no_subtree_check)",
+    ]
     assert world.read("calls") == calls * 2
 
 
 @pytest.mark.parametrize(
     ("release", "version", "cap"),
-    [("havana", "9.0.3", ""), ("kilo", "9.0.3", ""), ("liberty", "20.3.4", "pip<10"), ("mitaka", "20.3.4", "pip<10")],
+    [
+        ("havana", "9.0.3", ""),
+        ("kilo", "9.0.3", ""),
+        ("liberty", "20.3.4", "pip<10"),
+        ("mitaka", "20.3.4", "pip<10"),
+    ],
 )
 def test_the_get_pip_of_its_time_replaces_todays(
     world: World, tmp_path: Path, release: str, version: str, cap: str
@@ -132,7 +149,9 @@ def test_the_get_pip_of_its_time_replaces_todays(
         assert world.run(found.done) != 0
 
 
-def test_newtons_pip_is_capped_where_its_get_pip_is_named_by_a_variable(world: World, tmp_path: Path) -> None:
+def test_newtons_pip_is_capped_where_its_get_pip_is_named_by_a_variable(
+    world: World, tmp_path: Path
+) -> None:
     found = step(tmp_path, "work around get-pip", "compute1", release="newton")
     (world.root / "opt/stack/devstack/tools/cap-pip.txt").write_text("pip!=8\n")
     assert world.run(found.done) != 0

@@ -23,7 +23,7 @@ PREFIX = f"slx{os.getpid()}"
 HOST, NODE = f"{PREFIX}h", f"{PREFIX}n"
 MAC, ADDRESS = "52:54:00:00:01:01", "10.20.0.12"
 NIC = make_lab().node("compute1").nics[1]
-SUDO = "#!/bin/sh\n[ \"$1\" = -n ] && shift\nexec \"$@\"\n"
+SUDO = '#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n'
 PROGRAMS = ("ip", "iptables", "iptables-save", "fping", "ss", "tc", "bridge")
 
 
@@ -38,7 +38,9 @@ def _why_not() -> str:
         return "needs root: network namespaces"
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"not installed: {', '.join(missing)}"
-    if subprocess.run(["ip", "netns", "add", f"{PREFIX}p"], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["ip", "netns", "add", f"{PREFIX}p"], capture_output=True, check=False
+    ).returncode:
         return "network namespaces are not allowed here"
     run("ip", "netns", "del", f"{PREFIX}p")
     return ""
@@ -63,7 +65,9 @@ class Site:
         return run("ip", "netns", "exec", NODE, *argv, check=check)
 
     def look(self, command: Command) -> str:
-        return self.host(*command.argv[command.argv.index("-n") + 1 :] if "-n" in command.argv else command.argv)
+        return self.host(
+            *command.argv[command.argv.index("-n") + 1 :] if "-n" in command.argv else command.argv
+        )
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
@@ -75,9 +79,14 @@ class Site:
     def scene(self, *addresses: str) -> Scene:
         script = protocol.render(scene.parts(addresses), "M")
         found = subprocess.run(
-            ["ip", "netns", "exec", NODE, "sh", "-s"], input=script, capture_output=True, text=True, check=True,
-            env={**os.environ, "PATH": self.path}, timeout=60,
-        )  # fmt: skip
+            ["ip", "netns", "exec", NODE, "sh", "-s"],
+            input=script,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PATH": self.path},
+            timeout=60,
+        )
         return scene.read(protocol.read(found.stdout, "M"))
 
 
@@ -88,8 +97,23 @@ def site(tmp_path: Path) -> Iterator[Site]:
         for name in (HOST, NODE):
             run("ip", "netns", "add", name)
         made.host("ip", "link", "add", "sl-b", "type", "bridge")
-        made.host("ip", "link", "add", "vnet1", "address", f"fe{MAC[2:]}", "type", "veth", "peer", "name", "eth1",
-                  "address", MAC, "netns", NODE)  # fmt: skip
+        made.host(
+            "ip",
+            "link",
+            "add",
+            "vnet1",
+            "address",
+            f"fe{MAC[2:]}",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth1",
+            "address",
+            MAC,
+            "netns",
+            NODE,
+        )
         made.host("ip", "link", "set", "vnet1", "master", "sl-b")
         made.host("ip", "addr", "add", "10.20.0.1/24", "dev", "sl-b")
         for name in ("sl-b", "vnet1", "lo"):
@@ -139,7 +163,11 @@ def test_the_host_sees_its_route_and_the_rules_on_the_bridge(site: Site) -> None
     site.host("iptables", "-A", "OUTPUT", "-o", "other", "-j", "DROP")
     ping(site, ADDRESS)
     (rule,) = site.snapshot().rules_on("sl-b")
-    assert (rule.text, rule.packets > 0, rule.refuses) == ("-A OUTPUT -o sl-b -p icmp -j DROP", True, True)
+    assert (rule.text, rule.packets > 0, rule.refuses) == (
+        "-A OUTPUT -o sl-b -p icmp -j DROP",
+        True,
+        True,
+    )
 
 
 def test_a_healthy_node_s_words_are_understood(site: Site) -> None:
@@ -165,7 +193,9 @@ def test_each_thing_that_is_broken_is_seen(site: Site) -> None:
             listening.kill()
     site.node("sysctl", "-qw", "net.ipv4.icmp_echo_ignore_all=1")
     site.node("iptables", "-A", "INPUT", "-i", "eth1", "-p", "icmp", "-j", "DROP")
-    site.node("iptables", "-A", "INPUT", "-s", "10.20.0.11", "-p", "tcp", "--dport", "22", "-j", "REJECT")
+    site.node(
+        "iptables", "-A", "INPUT", "-s", "10.20.0.11", "-p", "tcp", "--dport", "22", "-j", "REJECT"
+    )
     site.node("ip", "link", "set", "eth1", "mtu", "1400")
     found = site.scene()
     assert found.ignores_pings

@@ -55,14 +55,19 @@ NO_PROGRAM = "#!/bin/sh\nexit 127\n"
 
 
 def run(line: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, timeout=30, check=False
+    )
 
 
 def test_fping_answers_for_loopback_as_we_read_it() -> None:
     done = run(fping.shell_line(["127.0.0.1", "127.0.0.2"]))
     pings = fping.parse(done.stderr)
     assert done.returncode == 0
-    assert {target: ping.received for target, ping in pings.items()} == {"127.0.0.1": 3, "127.0.0.2": 3}
+    assert {target: ping.received for target, ping in pings.items()} == {
+        "127.0.0.1": 3,
+        "127.0.0.2": 3,
+    }
     assert all(ping.worst_ms is not None and ping.worst_ms < 2000 for ping in pings.values())
 
 
@@ -138,9 +143,14 @@ def test_a_real_shell_runs_the_script_to_its_end(tmp_path: Path, shell: str) -> 
     assert all(each.is_passed for (kind, *_), each in found.items() if kind is CheckKind.PING)
     assert found[CheckKind.SSH, "compute1", "net0"].is_passed
     assert found[CheckKind.SSH, "compute2", "net0"].detail == "HOST KEY MISMATCH"
-    assert found[CheckKind.SSH, "compute2", "net0"].output == "@ WARNING * @ Host key verification failed."
+    assert (
+        found[CheckKind.SSH, "compute2", "net0"].output
+        == "@ WARNING * @ Host key verification failed."
+    )
     for network in ("net0", "net1"):
-        assert found[CheckKind.PORT, "compute1", network].is_passed, found[CheckKind.PORT, "compute1", network]
+        assert found[CheckKind.PORT, "compute1", network].is_passed, found[
+            CheckKind.PORT, "compute1", network
+        ]
         assert found[CheckKind.PORT, "compute2", network].detail == "refused"
         source = found[CheckKind.SOURCE, "compute1", network]
         assert source.detail.startswith("would leave by lo from 127.")
@@ -183,7 +193,9 @@ exit ${{bad:-0}}
 """
 
 
-def test_names_are_told_apart_though_getent_leaves_out_what_it_does_not_know(tmp_path: Path) -> None:
+def test_names_are_told_apart_though_getent_leaves_out_what_it_does_not_know(
+    tmp_path: Path,
+) -> None:
     lab = loopback_lab()
     known = 'ahostsv4:compute2) echo "127.1.0.13 STREAM other" ;; hosts:127.1.0.13) echo "$key compute2" ;;'
     env = write_programs(tmp_path / "bin", {"getent": hosts_file(known)})
@@ -201,7 +213,9 @@ def test_the_real_getent_takes_marks_for_addresses_and_answers_in_order() -> Non
 
 def test_a_missing_getent_and_a_missing_scan_are_told(tmp_path: Path) -> None:
     lab = loopback_lab()
-    env = write_programs(tmp_path / "bin", {"getent": NO_PROGRAM, "ssh-keyscan": NO_PROGRAM, "ip": NO_PROGRAM})
+    env = write_programs(
+        tmp_path / "bin", {"getent": NO_PROGRAM, "ssh-keyscan": NO_PROGRAM, "ip": NO_PROGRAM}
+    )
     found = run_script(only(lab, CheckKind.NAME, CheckKind.PORT, CheckKind.SOURCE), lab, env)
     assert {each.detail for each in found.values()} == {
         "getent is not installed on controller",
@@ -296,7 +310,10 @@ def namespaces() -> Iterator[None]:
         pytest.skip("namespaces are root's")
     names = ("slt-node", "slt-one", "slt-two", "slt-switch")
     lines = ["set -e", *(f"ip netns add {name}" for name in names)]
-    lines += ["ip -n slt-switch link add br0 type bridge", "ip -n slt-switch link set br0 mtu 9000 up"]
+    lines += [
+        "ip -n slt-switch link add br0 type bridge",
+        "ip -n slt-switch link set br0 mtu 9000 up",
+    ]
     for number, name in enumerate(names[:3], start=11):
         lines += [
             f"ip -n {name} link add eth0 mtu 1500 type veth peer name {name} mtu 9000 netns slt-switch",
@@ -330,14 +347,18 @@ def pinging(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         return dict(os.environ)
     if shutil.which("ping") is None:
         pytest.skip("ping is not installed")
-    return write_programs(tmp_path / "bin", {"fping": OLD_FPING.replace("REAL", str(shutil.which("fping")))})
+    return write_programs(
+        tmp_path / "bin", {"fping": OLD_FPING.replace("REAL", str(shutil.which("fping")))}
+    )
 
 
 def mtu_of(namespace: str, mtu: int) -> None:
     assert run(f"ip -n {namespace} link set eth0 mtu {mtu}").returncode == 0
 
 
-def test_the_declared_size_passes_and_one_byte_more_does_not(namespaces: None, pinging: dict[str, str]) -> None:
+def test_the_declared_size_passes_and_one_byte_more_does_not(
+    namespaces: None, pinging: dict[str, str]
+) -> None:
     found = from_namespace(LAB, pinging, CheckKind.MTU)
     assert {each.detail for each in found.values()} == {"1500 bytes pass, 1501 do not"}
 
@@ -373,7 +394,9 @@ def test_a_larger_nic_is_told(namespaces: None, pinging: dict[str, str]) -> None
     finally:
         for namespace in ("slt-node", "slt-one"):
             mtu_of(namespace, 1500)
-    assert found["compute1"].detail == "1501 bytes pass whole, 1500 is the MTU that the lab declares"
+    assert (
+        found["compute1"].detail == "1501 bytes pass whole, 1500 is the MTU that the lab declares"
+    )
 
 
 def test_a_larger_nic_is_told_though_something_on_the_way_drops_what_it_sends(
@@ -394,27 +417,30 @@ def test_a_larger_nic_is_told_though_something_on_the_way_drops_what_it_sends(
 def test_what_the_node_does_not_send_for_another_reason_says_nothing_of_the_mtu(
     namespaces: None, tmp_path: Path
 ) -> None:
-    fping_ = f'''#!/bin/sh
+    fping_ = f"""#!/bin/sh
 case "$*" in
 *"-b 1473"*) for each; do :; done; echo "$each: error while sending ping: No buffer space available" >&2; exit 1 ;;
 esac
 exec {shutil.which("fping")} "$@"
-'''
+"""
     env = write_programs(tmp_path / "bin", {"fping": fping_})
     checks = [check for check in only(LAB, CheckKind.MTU) if check.target == "compute1"]
     found = run_script(checks, LAB, env, shell=("ip", "netns", "exec", "slt-node", "sh"))
     (result,) = found.values()
-    assert (result.status, result.detail) == (CheckStatus.ERROR, "1501 bytes were not sent: No buffer space available")
+    assert (result.status, result.detail) == (
+        CheckStatus.ERROR,
+        "1501 bytes were not sent: No buffer space available",
+    )
 
 
 def test_a_packet_lost_by_chance_leaves_the_mtu_proved(namespaces: None, tmp_path: Path) -> None:
     """Who passed on the second try was never sent one byte more, and had no result."""
-    fping_ = f'''#!/bin/sh
+    fping_ = f"""#!/bin/sh
 case "$*" in
 *"-q -C 1 "*"-b 1472"*) if mkdir {tmp_path}/lost; then echo "10.77.0.12 : 0.5" >&2; exit 1; fi 2>/dev/null ;;
 esac
 exec {shutil.which("fping")} "$@"
-'''
+"""
     found = from_namespace(LAB, write_programs(tmp_path / "bin", {"fping": fping_}), CheckKind.MTU)
     assert (tmp_path / "lost").exists()
     assert {each.detail for each in found.values()} == {"1500 bytes pass, 1501 do not"}
@@ -427,30 +453,38 @@ exec {shutil.which("fping")} "$@"
         ("1 packets transmitted, 0 received, 100% packet loss", 1, "10.0.0.1 is unreachable"),
         (
             "ping: local error: Message too long, mtu=1500\n1 packets transmitted, 0 received, +1 errors",
-            1, "10.0.0.1: error while sending ping: Message too long",
-        ),
-        (
-            "From 10.0.0.9 icmp_seq=1 Frag needed and DF set (mtu = 1500)\n1 packets transmitted, 0 received", 1,
+            1,
             "10.0.0.1: error while sending ping: Message too long",
         ),
         (
-            "ping: sendmsg: Operation not permitted\n1 packets transmitted, 0 received", 1,
+            "From 10.0.0.9 icmp_seq=1 Frag needed and DF set (mtu = 1500)\n1 packets transmitted, 0 received",
+            1,
+            "10.0.0.1: error while sending ping: Message too long",
+        ),
+        (
+            "ping: sendmsg: Operation not permitted\n1 packets transmitted, 0 received",
+            1,
             "10.0.0.1: error while sending ping: "
             "ping: sendmsg: Operation not permitted 1 packets transmitted, 0 received ended 1",
         ),
         (
-            "ping: unrecognized option: M", 1,
+            "ping: unrecognized option: M",
+            1,
             "10.0.0.1: error while sending ping: ping: unrecognized option: M ended 1",
         ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_ping_s_own_words_become_those_of_fping(shell: str, said: str, code: int, told: str, tmp_path: Path) -> None:
+def test_ping_s_own_words_become_those_of_fping(
+    shell: str, said: str, code: int, told: str, tmp_path: Path
+) -> None:
     """Of an fping that has no -M."""
     ping = f"#!/bin/sh\nprintf '%s\\n' '{said}' >&2\nexit {code}\n"
     env = write_programs(tmp_path / "bin", {"fping": OLD_FPING, "ping": ping})
     line = fping.over_function("over") + 'over 1501 10.0.0.1; printf "%s\\n" "$out"'
-    done = subprocess.run([shell, "-c", line], env=env, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(
+        [shell, "-c", line], env=env, capture_output=True, text=True, timeout=30, check=True
+    )
     assert done.stdout == f"{told}\n"
 
 
@@ -463,15 +497,24 @@ def test_a_wrong_way_out_is_told(namespaces: None) -> None:
     try:
         found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
     finally:
-        run("ip -n slt-node route del 10.77.0.12/32; ip -n slt-node route del unreachable 10.77.0.13/32")
+        run(
+            "ip -n slt-node route del 10.77.0.12/32; ip -n slt-node route del unreachable 10.77.0.13/32"
+        )
         run("ip -n slt-node address del 10.77.0.99/24 dev eth0")
-    assert found["compute1"].detail == "would leave by eth0 from 10.77.0.99, not by eth0 from 10.77.0.11"
+    assert (
+        found["compute1"].detail
+        == "would leave by eth0 from 10.77.0.99, not by eth0 from 10.77.0.11"
+    )
     assert found["compute2"].detail == "controller has no route to 10.77.0.13"
 
 
-def test_a_peer_that_does_not_answer_arp_is_asked_but_once(namespaces: None, tmp_path: Path) -> None:
+def test_a_peer_that_does_not_answer_arp_is_asked_but_once(
+    namespaces: None, tmp_path: Path
+) -> None:
     """It was waited for again, and its address called "timed out"."""
-    env = write_programs(tmp_path / "bin", {"bash": f"#!/bin/sh\necho $* >>{tmp_path}/knocked\nexit 124\n"})
+    env = write_programs(
+        tmp_path / "bin", {"bash": f"#!/bin/sh\necho $* >>{tmp_path}/knocked\nexit 124\n"}
+    )
     run("ip -n slt-two link set eth0 down; ip -n slt-node neigh flush dev eth0")
     try:
         found = from_namespace(LAB, env, CheckKind.PING, CheckKind.MTU, CheckKind.PORT)
@@ -483,7 +526,9 @@ def test_a_peer_that_does_not_answer_arp_is_asked_but_once(namespaces: None, tmp
     assert "10.77.0.13" not in knocked
 
 
-def test_a_name_whose_address_nobody_has_is_not_scanned_once_more(namespaces: None, tmp_path: Path) -> None:
+def test_a_name_whose_address_nobody_has_is_not_scanned_once_more(
+    namespaces: None, tmp_path: Path
+) -> None:
     """The kernel gave it up while ssh waited for it."""
     said = "ssh: connect to host compute2 port 22: No route to host"
     lost = f"#!/bin/sh\nfping -q -C 1 -t 4000 10.77.0.13 2>/dev/null\necho {said} >&2\nexit 255\n"

@@ -19,6 +19,8 @@ LABS = sorted((PROJECT / "labs").glob("*.yaml"))
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_graphviz_draws_every_lab(path: Path) -> None:
     drawn = graph.dot(spec.load(path))
-    done = subprocess.run(["dot", "-Tplain"], input=drawn, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["dot", "-Tplain"], input=drawn, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert sum(line.startswith("edge ") for line in done.stdout.splitlines()) == drawn.count(" -- ")

@@ -17,7 +17,10 @@ def test_a_proxy_is_told_to_shells_and_to_apt_and_the_lab_is_reached_directly() 
     files = host.files(lab, NO_MIRRORS)["compute2"]
     assert files[host.APT_PROXY] == 'Acquire::http::Proxy "http://proxy.example.org:3128";\n'
     done = subprocess.run(
-        ["bash", "-c", f"{files[host.PROXY_ENVIRONMENT]}\nenv"], capture_output=True, text=True, check=True
+        ["bash", "-c", f"{files[host.PROXY_ENVIRONMENT]}\nenv"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     assert found["http_proxy"] == found["https_proxy"] == "http://proxy.example.org:3128"
@@ -32,7 +35,9 @@ def test_a_mirror_of_packages_is_put_into_every_source_but_securitys(tmp_path: P
         "deb http://two.example.org/debian-security bookworm-security main\n"
         "deb [signed-by=/x] http://three.example.org/ubuntu/ noble main\n"
     )
-    (tmp_path / "b.sources").write_text("Types: deb\nURIs: http://three.example.org/ubuntu/\nSuites: noble\n")
+    (tmp_path / "b.sources").write_text(
+        "Types: deb\nURIs: http://three.example.org/ubuntu/\nSuites: noble\n"
+    )
     lab = with_stack(make_lab(), mirrors=Mirrors(apt="http://apt.example.org/mirror/"))
     step = next(step for step in answers.steps(lab) if "mirror" in step.title)
     command = step.command.replace("/etc/apt", str(tmp_path)).replace(" && apt-get update", "")

@@ -32,7 +32,9 @@ def can_make_namespaces() -> bool:
     return run("ip", "netns", "del", f"slprobe{os.getpid()}", ok=False).returncode == 0 and made
 
 
-pytestmark = pytest.mark.skipif(not can_make_namespaces(), reason="needs root, ip netns, tc, fping and ebtables")
+pytestmark = pytest.mark.skipif(
+    not can_make_namespaces(), reason="needs root, ip netns, tc, fping and ebtables"
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,21 @@ class Bridge:
 
     def reached(self, node: int) -> set[int]:
         """Which of nodes 1 to 3 answer it."""
-        said = self.on(node, "fping", "-c", "1", "-t", "300", "-q", *(f"10.98.0.{n}" for n in (1, 2, 3)), ok=False)
+        said = self.on(
+            node,
+            "fping",
+            "-c",
+            "1",
+            "-t",
+            "300",
+            "-q",
+            *(f"10.98.0.{n}" for n in (1, 2, 3)),
+            ok=False,
+        )
         found = impairments.counted(said.stderr.splitlines())
-        return {int(address.rpartition(".")[2]) for address, count in found.items() if count.received}
+        return {
+            int(address.rpartition(".")[2]) for address, count in found.items() if count.received
+        }
 
 
 @pytest.fixture
@@ -64,7 +78,19 @@ def bridge() -> Iterator[Bridge]:
         made.host("ip", "link", "add", "br0", "type", "bridge")
         made.host("ip", "link", "set", "br0", "up")
         for node in (1, 2, 3):
-            made.host("ip", "link", "add", f"p{node}", "type", "veth", "peer", "name", "eth0", "netns", names[node])
+            made.host(
+                "ip",
+                "link",
+                "add",
+                f"p{node}",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "eth0",
+                "netns",
+                names[node],
+            )
             made.host("ip", "link", "set", f"p{node}", "master", "br0", "up")
             made.on(node, "ip", "addr", "add", f"10.98.0.{node}/24", "dev", "eth0")
             made.on(node, "ip", "link", "set", "eth0", "up")

@@ -55,7 +55,10 @@ def _why_not() -> str:
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"not installed: {', '.join(missing)}"
     probe = f"{PREFIX}probe"
-    if subprocess.run(["ip", "netns", "add", probe], capture_output=True, check=False).returncode != 0:
+    if (
+        subprocess.run(["ip", "netns", "add", probe], capture_output=True, check=False).returncode
+        != 0
+    ):
         return "network namespaces are not allowed here"
     subprocess.run(["ip", "netns", "del", probe], check=False)
     return ""
@@ -91,7 +94,9 @@ class Segments:
     """The namespaces and what runs in them; made and removed by `net`."""
 
     def __init__(self, directory: Path) -> None:
-        self.names = {word: f"{PREFIX}{word}" for word in ("host", "controller", "compute", "world")}
+        self.names = {
+            word: f"{PREFIX}{word}" for word in ("host", "controller", "compute", "world")
+        }
         self.servers: list[subprocess.Popen[str]] = []
         (directory / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')  # -n: we are root
         (directory / "sudo").chmod(0o755)
@@ -109,8 +114,14 @@ class Segments:
             subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
         self.do("host", "sysctl -qw net.ipv4.ip_forward=1")
         self.do("host", "sysctl -qw net.ipv4.icmp_ratelimit=0")
-        self.do("host", "sysctl -qw net.ipv6.conf.default.disable_ipv6=1")  # as libvirt does it with its bridges
-        bridges = {"sl-trio0": "10.77.0.1/24", "sl-trio1": "10.77.1.1/24", "br-out": "203.0.113.1/24"}
+        self.do(
+            "host", "sysctl -qw net.ipv6.conf.default.disable_ipv6=1"
+        )  # as libvirt does it with its bridges
+        bridges = {
+            "sl-trio0": "10.77.0.1/24",
+            "sl-trio1": "10.77.1.1/24",
+            "br-out": "203.0.113.1/24",
+        }
         for bridge, address in bridges.items():
             self.do("host", f"ip link add {bridge} type bridge")
             self.do("host", f"ip addr add {address} dev {bridge}")
@@ -121,7 +132,9 @@ class Segments:
         self.plug("world", "eth0", f"{WORLD}/24", "br-out")
         for where in ("controller", "compute"):
             self.do(where, "ip route add default via 10.77.0.1")
-        self.do("world", "ip route add default via 203.0.113.1")  # no NAT: the world knows its way back
+        self.do(
+            "world", "ip route add default via 203.0.113.1"
+        )  # no NAT: the world knows its way back
         for rule in self.rules():
             self.do("host", f"iptables -A FORWARD {rule} -j REJECT")
         self.serve("compute", "10.77.0.12:22")
@@ -138,9 +151,17 @@ class Segments:
 
     def plug(self, where: str, device: str, address: str, bridge: str) -> None:
         port = f"{where[:4]}{device}"
-        self.do("host", f"ip link add {port} type veth peer name {device} netns {self.names[where]}")
+        self.do(
+            "host", f"ip link add {port} type veth peer name {device} netns {self.names[where]}"
+        )
         self.do("host", f"ip link set {port} master {bridge} up")
-        for nic in (nic for node in LAB.nodes if node.name == where for nic in node.nics if nic.device == device):
+        for nic in (
+            nic
+            for node in LAB.nodes
+            if node.name == where
+            for nic in node.nics
+            if nic.device == device
+        ):
             self.do(where, f"ip link set {device} address {nic.mac}")
         self.do(where, f"ip addr add {address} dev {device}")
         self.do(where, f"ip link set {device} up")
@@ -150,9 +171,13 @@ class Segments:
         """A bridge takes the controller's second NIC, its address and its MAC, as OVN's br-ex and Contrail's vhost0."""
         mac = mac or self.do("controller", "cat /sys/class/net/eth1/address").strip()
         for line in (
-            "link add br-ex type bridge", f"link set br-ex address {mac}", "addr flush dev eth1",
-            "link set eth1 master br-ex", "addr add 10.77.1.11/24 dev br-ex", "link set br-ex up",
-        ):  # fmt: skip
+            "link add br-ex type bridge",
+            f"link set br-ex address {mac}",
+            "addr flush dev eth1",
+            "link set eth1 master br-ex",
+            "addr add 10.77.1.11/24 dev br-ex",
+            "link set br-ex up",
+        ):
             self.do("controller", f"ip {line}")
 
     def serve(self, where: str, *places: str) -> None:
@@ -164,16 +189,22 @@ class Segments:
 
     def start(self, where: str, script: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self.names[where], "sh", "-s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env=self.environment, start_new_session=True,
-        )  # fmt: skip
+            ["ip", "netns", "exec", self.names[where], "sh", "-s"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            start_new_session=True,
+        )
         assert process.stdin is not None
         process.stdin.write(script)
         process.stdin.close()
         process.stdin = None
         return process
 
-    def judged(self, family: Family, node: str, facts: Facts = FACTS, lab: Lab = LAB) -> dict[str, CheckResult]:
+    def judged(
+        self, family: Family, node: str, facts: Facts = FACTS, lab: Lab = LAB
+    ) -> dict[str, CheckResult]:
         """What really comes of a node's checks, by kind and subject."""
         checks = [check for check in family.expected(lab) if check.node == node]
         parts = tuple(family.parts(lab, lab.node(node), checks, facts))
@@ -185,8 +216,10 @@ class Segments:
     def policy(self, where: str) -> str:
         tables = subprocess.run(
             ["ip", "-n", self.names[where], "route", "show", "table", "20454"],
-            capture_output=True, text=True, check=False,
-        ).stdout  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
         return self.do(where, "ip rule").replace("\t", " ") + tables
 
     def remove(self) -> None:
@@ -209,10 +242,15 @@ def net(tmp_path: Path) -> Iterator[Segments]:
             LOCK.unlink(missing_ok=True)
 
 
-def test_an_isolated_network_has_no_way_through_the_host_and_nothing_is_left_of_the_trial(net: Segments) -> None:
+def test_an_isolated_network_has_no_way_through_the_host_and_nothing_is_left_of_the_trial(
+    net: Segments,
+) -> None:
     before = net.policy("controller")
     result = net.judged(isolation, "controller")["no-transit"]
-    assert (result.status, result.detail) == (CheckStatus.PASSED, "no way to net0, the outside: connection refused")
+    assert (result.status, result.detail) == (
+        CheckStatus.PASSED,
+        "no way to net0, the outside: connection refused",
+    )
     assert net.policy("controller") == before
     assert "20454" not in before
 
@@ -257,7 +295,10 @@ def test_a_bridge_that_took_a_nic_s_address_and_mac_is_the_way_to_the_host(net: 
     """No route could be made out of the NIC, so nothing was tried."""
     net.take()
     result = net.judged(isolation, "controller")["no-transit"]
-    assert (result.status, result.detail) == (CheckStatus.PASSED, "no way to net0, the outside: connection refused")
+    assert (result.status, result.detail) == (
+        CheckStatus.PASSED,
+        "no way to net0, the outside: connection refused",
+    )
     net.open_up()
     result = net.judged(isolation, "controller")["no-transit"]
     assert result.status is CheckStatus.FAILED
@@ -321,9 +362,11 @@ def test_what_the_node_s_own_kernel_refuses_was_never_sent(net: Segments) -> Non
     assert (result.status, result.detail) == (CheckStatus.ERROR, NO_PACKET)
 
 
-@pytest.mark.parametrize("delay_ms", [0, 2000])  # with it the node is waited for until its kernel gives ARP up
+@pytest.mark.parametrize(
+    "delay_ms", [0, 2000]
+)  # with it the node is waited for until its kernel gives ARP up
 def test_a_host_that_does_not_answer_arp_has_refused_nothing(net: Segments, delay_ms: int) -> None:
-    """"No route to host" came from the node's own kernel."""
+    """ "No route to host" came from the node's own kernel."""
     net.do("host", "ip link set sl-trio1 down")
     lab = late(LAB, delay_ms)
     result = net.judged(isolation, "controller", lab=lab)["no-transit"]
@@ -334,22 +377,36 @@ def test_a_host_that_does_not_answer_arp_has_refused_nothing(net: Segments, dela
     nat, isolated = lab.networks
     apart = dataclasses.replace(lab, networks=(nat, dataclasses.replace(isolated, has_host=False)))
     result = net.judged(isolation, "controller", lab=apart)["no-transit"]
-    assert (result.status, result.detail) == (CheckStatus.PASSED, "no way to net0, the outside: no answer")
+    assert (result.status, result.detail) == (
+        CheckStatus.PASSED,
+        "no way to net0, the outside: no answer",
+    )
 
 
 def test_a_host_that_says_host_unreachable_has_refused(net: Segments) -> None:
     net.open_up()
     net.do("host", "iptables -A FORWARD -i sl-trio1 -j REJECT --reject-with icmp-host-prohibited")
     result = net.judged(isolation, "controller")["no-transit"]
-    assert (result.status, result.detail) == (CheckStatus.PASSED, "no way to net0, the outside: no route to host")
+    assert (result.status, result.detail) == (
+        CheckStatus.PASSED,
+        "no way to net0, the outside: no route to host",
+    )
 
 
 def test_a_nic_that_is_down_is_in_no_other_one_s_way(net: Segments) -> None:
     """Two isolated networks: of the one nothing can be said, and the other is tried."""
-    networks = tuple(dataclasses.replace(network, mode=NetworkMode.ISOLATED) for network in LAB.networks)
+    networks = tuple(
+        dataclasses.replace(network, mode=NetworkMode.ISOLATED) for network in LAB.networks
+    )
     lab = dataclasses.replace(LAB, networks=networks)
-    checks = [c for c in isolation.expected(lab) if c.node == "controller" and c.kind is CheckKind.NO_TRANSIT]
-    script = protocol.render(tuple(isolation.parts(lab, lab.node("controller"), checks, FACTS)), MARK)
+    checks = [
+        c
+        for c in isolation.expected(lab)
+        if c.node == "controller" and c.kind is CheckKind.NO_TRANSIT
+    ]
+    script = protocol.render(
+        tuple(isolation.parts(lab, lab.node("controller"), checks, FACTS)), MARK
+    )
 
     def details() -> list[str]:
         with net.start("controller", script) as process:
@@ -369,7 +426,9 @@ def test_packets_that_get_out_and_have_no_way_back_are_told(net: Segments) -> No
     assert net.judged(isolation, "controller")["no-transit"].status is CheckStatus.WARNED
 
 
-def test_packets_that_get_out_by_one_way_are_told_though_the_other_is_refused(net: Segments) -> None:
+def test_packets_that_get_out_by_one_way_are_told_though_the_other_is_refused(
+    net: Segments,
+) -> None:
     net.open_up()
     net.do("host", "iptables -A FORWARD -i sl-trio1 -o sl-trio0 -j REJECT")
     net.do("world", "ip route del default")
@@ -380,9 +439,13 @@ def test_packets_that_get_out_by_one_way_are_told_though_the_other_is_refused(ne
 
 def test_a_line_that_is_cut_leaves_no_rule_behind(net: Segments) -> None:
     net.do("host", "iptables -F FORWARD")
-    net.do("host", "iptables -A FORWARD -i sl-trio1 -j DROP")  # silence: the script waits for its time to run out
+    net.do(
+        "host", "iptables -A FORWARD -i sl-trio1 -j DROP"
+    )  # silence: the script waits for its time to run out
     checks = [check for check in isolation.expected(LAB) if check.node == "controller"]
-    script = protocol.render(tuple(isolation.parts(LAB, LAB.node("controller"), checks, FACTS)), MARK)
+    script = protocol.render(
+        tuple(isolation.parts(LAB, LAB.node("controller"), checks, FACTS)), MARK
+    )
     process = net.start("controller", script)
     deadline = time.monotonic() + 10
     while "20454" not in net.policy("controller"):
@@ -395,7 +458,9 @@ def test_a_line_that_is_cut_leaves_no_rule_behind(net: Segments) -> None:
         time.sleep(0.05)
 
 
-def test_what_a_killed_trial_left_behind_is_in_nobody_s_way_and_goes_with_the_next(net: Segments) -> None:
+def test_what_a_killed_trial_left_behind_is_in_nobody_s_way_and_goes_with_the_next(
+    net: Segments,
+) -> None:
     net.do("controller", "ip route add default via 10.77.1.1 dev eth1 table 20454")
     for address in ("10.77.0.12", "192.0.2.1"):
         net.do("controller", f"ip rule add from 10.77.1.11 to {address} pref 20454 lookup 20454")
@@ -403,7 +468,9 @@ def test_what_a_killed_trial_left_behind_is_in_nobody_s_way_and_goes_with_the_ne
     assert "20454" not in net.policy("controller")
 
 
-def test_a_network_that_a_node_is_not_on_is_out_of_reach_until_the_host_lets_it_through(net: Segments) -> None:
+def test_a_network_that_a_node_is_not_on_is_out_of_reach_until_the_host_lets_it_through(
+    net: Segments,
+) -> None:
     assert net.judged(isolation, "compute")["separate"].status is CheckStatus.PASSED
     net.open_up()
     result = net.judged(isolation, "compute")["separate"]
@@ -431,7 +498,10 @@ def judge_apart(net: Segments) -> CheckResult:
 def test_a_host_with_an_address_or_a_way_is_not_apart(net: Segments) -> None:
     assert judge_apart(net).detail == "the host has 10.77.1.1/24 on sl-trio1"
     net.do("host", "ip addr flush dev sl-trio1")
-    assert (judge_apart(net).status, judge_apart(net).detail) == (CheckStatus.PASSED, "no address, no way to 1 nodes")
+    assert (judge_apart(net).status, judge_apart(net).detail) == (
+        CheckStatus.PASSED,
+        "no address, no way to 1 nodes",
+    )
     net.do("host", "ip route add 10.77.1.0/24 via 10.77.0.11")
     assert judge_apart(net).detail == "the host reaches controller 10.77.1.11 by sl-trio0"
     net.do("host", "ip link del sl-trio1")
@@ -439,7 +509,9 @@ def test_a_host_with_an_address_or_a_way_is_not_apart(net: Segments) -> None:
 
 
 def make_closed() -> Lab:
-    networks = tuple(dataclasses.replace(network, mode=NetworkMode.ISOLATED) for network in LAB.networks)
+    networks = tuple(
+        dataclasses.replace(network, mode=NetworkMode.ISOLATED) for network in LAB.networks
+    )
     return dataclasses.replace(LAB, networks=networks)
 
 
@@ -448,8 +520,9 @@ def test_a_closed_node_that_gets_out_is_found_out(net: Segments) -> None:
     net.do("host", "iptables -I FORWARD -i sl-trio0 -o br-out -j REJECT")
     results = net.judged(outside, "compute", Facts(tried=tried), make_closed())
     assert {key: result.status for key, result in results.items()} == {
-        "closed": CheckStatus.PASSED, "closed dns": CheckStatus.PASSED,
-    }  # fmt: skip
+        "closed": CheckStatus.PASSED,
+        "closed dns": CheckStatus.PASSED,
+    }
     net.do("host", "iptables -D FORWARD -i sl-trio0 -o br-out -j REJECT")
     result = net.judged(outside, "compute", Facts(tried=tried), make_closed())["closed"]
     assert (result.status, result.detail) == (CheckStatus.FAILED, f"it is not: {WORLD}:80 answers")
@@ -465,9 +538,14 @@ def reaching(*places: str) -> Lab:
 
 def test_a_node_reaches_what_it_needs_or_says_how_it_failed(net: Segments) -> None:
     facts = Facts(tried={f"{WORLD}:{port}": Tried(address=WORLD) for port in (80, 81)})
-    assert net.judged(outside, "compute", facts, reaching(f"{WORLD}:80"))[f"reach {WORLD}:80"].is_passed
+    assert net.judged(outside, "compute", facts, reaching(f"{WORLD}:80"))[
+        f"reach {WORLD}:80"
+    ].is_passed
     refused = net.judged(outside, "compute", facts, reaching(f"{WORLD}:81"))[f"reach {WORLD}:81"]
-    assert (refused.status, refused.detail) == (CheckStatus.FAILED, f"{WORLD}:81, which the host reaches: refused")
+    assert (refused.status, refused.detail) == (
+        CheckStatus.FAILED,
+        f"{WORLD}:81, which the host reaches: refused",
+    )
     net.do("host", "iptables -I FORWARD -i sl-trio0 -j DROP")
     started = time.monotonic()
     silent = net.judged(outside, "compute", facts, reaching(f"{WORLD}:80"))[f"reach {WORLD}:80"]
@@ -514,10 +592,18 @@ deb-src https://other.invalid/debian x main
 )
 def test_the_mirror_in_a_node_s_sources_is_found(tmp_path: Path, text: str, place: str) -> None:
     (tmp_path / "sources.list").write_text(text)
-    checks = [check for check in outside.expected(LAB) if check.node == "compute" and check.kind is CheckKind.DNS]
+    checks = [
+        check
+        for check in outside.expected(LAB)
+        if check.node == "compute" and check.kind is CheckKind.DNS
+    ]
     (part,) = outside.parts(LAB, LAB.node("compute"), checks, Facts())
-    shell = part.shell.replace("/etc/apt", str(tmp_path)).replace("/etc/yum.repos.d", str(tmp_path / "none"))
-    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=30)
+    shell = part.shell.replace("/etc/apt", str(tmp_path)).replace(
+        "/etc/yum.repos.d", str(tmp_path / "none")
+    )
+    done = subprocess.run(
+        ["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=30
+    )
     assert done.returncode in (0, 1)
     found = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("packages ")]
     assert found == ([place] if place else [])

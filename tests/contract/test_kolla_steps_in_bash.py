@@ -32,8 +32,13 @@ def test_the_services_groups_lose_the_hosts_of_the_shipped_inventory(tmp_path: P
     command = step.command.replace(
         "/opt/stack/kolla-ansible/share/kolla-ansible/ansible/inventory/multinode", str(shipped)
     )
-    subprocess.run(["bash", "-ec", command.replace("/etc/kolla/inventory/services", str(made))], check=True)
-    assert made.read_text() == "# comment\n[baremetal:children]\ncontrol\ncompute\n\n[compute-x:children]\ncompute\n"
+    subprocess.run(
+        ["bash", "-ec", command.replace("/etc/kolla/inventory/services", str(made))], check=True
+    )
+    assert (
+        made.read_text()
+        == "# comment\n[baremetal:children]\ncontrol\ncompute\n\n[compute-x:children]\ncompute\n"
+    )
 
 
 def test_the_step_that_clones_a_change_really_does(tmp_path: Path) -> None:
@@ -47,8 +52,16 @@ def test_the_step_that_clones_a_change_really_does(tmp_path: Path) -> None:
     step = _with(lab, "refs/changes")
     for _again in range(2):
         for line in (step.command, step.done):
-            subprocess.run(["bash", "-ec", line.replace("/opt/stack/", f"{here}/")], check=True, capture_output=True)
-    head = subprocess.run(["git", "-C", str(here / "nova"), "log", "-1", "--format=%s"], capture_output=True, text=True)
+            subprocess.run(
+                ["bash", "-ec", line.replace("/opt/stack/", f"{here}/")],
+                check=True,
+                capture_output=True,
+            )
+    head = subprocess.run(
+        ["git", "-C", str(here / "nova"), "log", "-1", "--format=%s"],
+        capture_output=True,
+        text=True,
+    )
     assert head.stdout == "the change\n"
 
 
@@ -66,16 +79,22 @@ def _unit(lab: Lab) -> str:
 
 
 EXTERNAL = {
-    "networks": FOUR, "external_network": "external", "controller_nics": ("mgmt", "fabric", "external"),
-}  # fmt: skip
+    "networks": FOUR,
+    "external_network": "external",
+    "controller_nics": ("mgmt", "fabric", "external"),
+}
 
 
 @pytest.mark.parametrize("stack", [{}, EXTERNAL])
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
-def test_systemd_itself_finds_nothing_wrong_with_the_unit(tmp_path: Path, stack: dict[str, Any]) -> None:
+def test_systemd_itself_finds_nothing_wrong_with_the_unit(
+    tmp_path: Path, stack: dict[str, Any]
+) -> None:
     unit = tmp_path / "stacklab-external.service"
     unit.write_text(_unit(load(tmp_path, **stack)))
-    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False
+    )
     assert not [line for line in done.stderr.splitlines() if unit.name in line]
 
 
@@ -86,6 +105,9 @@ def test_the_unit_writes_what_networkd_and_networkmanager_read(tmp_path: Path) -
             command = line.removeprefix("ExecStart=").replace("/run/", f"{tmp_path}/run/")
             subprocess.run(shlex.split(command), check=True)
     network = (tmp_path / "run/systemd/network/05-stacklab-external.network").read_text()
-    assert network == "[Match]\nName=eth2\n[Link]\nMTUBytes=1500\n[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+    assert (
+        network
+        == "[Match]\nName=eth2\n[Link]\nMTUBytes=1500\n[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+    )
     manager = (tmp_path / "run/NetworkManager/conf.d/stacklab-external.conf").read_text()
     assert manager == "[keyfile]\nunmanaged-devices=interface-name:eth2\n"

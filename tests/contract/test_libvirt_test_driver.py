@@ -105,7 +105,9 @@ def test_what_goes_away_under_our_hands_is_absent_not_a_traceback(
     assert ours.interfaces(made) == ()
 
 
-def test_what_is_off_or_absent_may_be_shut_down_and_powered_off_again(raw: virConnect, ours: TestDriver) -> None:
+def test_what_is_off_or_absent_may_be_shut_down_and_powered_off_again(
+    raw: virConnect, ours: TestDriver
+) -> None:
     made = define(raw, start=False)
     for each in (made, NOBODY):
         ours.shut_down(each)
@@ -136,25 +138,35 @@ def test_a_domain_stands_still_and_is_powered_on_again(raw: virConnect, ours: Te
         each(NOBODY)  # absent is no error: there is nothing to do
 
 
-def test_what_libvirt_refuses_to_do_with_a_nic_is_told_in_our_words(raw: virConnect, ours: TestDriver) -> None:
+def test_what_libvirt_refuses_to_do_with_a_nic_is_told_in_our_words(
+    raw: virConnect, ours: TestDriver
+) -> None:
     """This driver can change no NIC: only how its refusal is told is seen here."""
     made = define(raw)
     found = libvirt_faults.interface(ours.domain_xml(made), "52:54:00:00:00:01")
     assert found
-    for change, doing in ((ours.unplug, "unplugging"), (ours.update_nic, "changing"), (ours.plug, "plugging")):
+    for change, doing in (
+        (ours.unplug, "unplugging"),
+        (ours.update_nic, "changing"),
+        (ours.plug, "plugging"),
+    ):
         with pytest.raises(ProviderError, match=f"{doing} a NIC .*trio_node: libvirt says: "):
             change(made, found)
         change(NOBODY, found)
 
 
-def test_resuming_what_runs_is_libvirt_s_error_in_our_words(raw: virConnect, ours: TestDriver) -> None:
+def test_resuming_what_runs_is_libvirt_s_error_in_our_words(
+    raw: virConnect, ours: TestDriver
+) -> None:
     with pytest.raises(ProviderError, match="resuming trio_node: libvirt says: ") as caught:
         ours.resume(define(raw))
     assert caught.value.hint == "./invoke doctor"
 
 
 @pytest.mark.parametrize("start", [True, False])
-def test_removing_a_domain_takes_it_and_no_other(raw: virConnect, ours: TestDriver, start: bool) -> None:
+def test_removing_a_domain_takes_it_and_no_other(
+    raw: virConnect, ours: TestDriver, start: bool
+) -> None:
     other, made = define(raw, "trio_node2"), define(raw, start=start)
     ours.remove_domain(made, "trio_node")
     assert domains(raw) == {"test", "trio_node2"}
@@ -162,14 +174,18 @@ def test_removing_a_domain_takes_it_and_no_other(raw: virConnect, ours: TestDriv
     ours.remove_domain(made, "trio_node")  # absent is success
 
 
-def test_a_domain_that_keeps_no_definition_is_removed_too(raw: virConnect, ours: TestDriver) -> None:
+def test_a_domain_that_keeps_no_definition_is_removed_too(
+    raw: virConnect, ours: TestDriver
+) -> None:
     made = str(uuid.uuid4())
     raw.createXML(DOMAIN.format(name="trio_node", uuid=made))
     ours.remove_domain(made, "trio_node")
     assert domains(raw) == {"test"}
 
 
-def test_a_domain_of_our_uuid_with_another_name_is_left_alone(raw: virConnect, ours: TestDriver) -> None:
+def test_a_domain_of_our_uuid_with_another_name_is_left_alone(
+    raw: virConnect, ours: TestDriver
+) -> None:
     made = define(raw, "somebodys")
     with pytest.raises(NotOurs, match="is called somebodys, not trio_node as recorded"):
         ours.remove_domain(made, "trio_node")
@@ -180,12 +196,16 @@ def test_a_name_that_another_domain_has_is_refused(raw: virConnect, ours: TestDr
     made = define(raw)
     ours.refuse_foreign_domain("trio_node", made)
     ours.refuse_foreign_domain("nobody", made)
-    with pytest.raises(NotOurs, match=f"called trio_node exists and is not this lab's .UUID {made}") as caught:
+    with pytest.raises(
+        NotOurs, match=f"called trio_node exists and is not this lab's .UUID {made}"
+    ) as caught:
         ours.refuse_foreign_domain("trio_node", NOBODY)
     assert "virsh dominfo trio_node" in str(caught.value.hint)
 
 
-def test_why_a_domain_is_in_its_state_is_told_in_libvirt_s_word(raw: virConnect, ours: TestDriver) -> None:
+def test_why_a_domain_is_in_its_state_is_told_in_libvirt_s_word(
+    raw: virConnect, ours: TestDriver
+) -> None:
     made = define(raw)
     assert ours.why_in_state(made) == "", "that it was booted says no more than that it runs"
     raw.lookupByUUIDString(made).suspend()
@@ -254,7 +274,11 @@ def test_libvirt_takes_our_network_as_it_is_written(raw: virConnect, ours: TestD
     made = str(uuid.uuid4())
     ours.ensure_network(*network_xml(made))
     xml = raw.networkLookupByName("trio_net0").XMLDesc()
-    for part in ("<mtu size='1500'/>", "bridge name='sl-trio0' stp='off' delay='0'", "<hostname>compute1</hostname>"):
+    for part in (
+        "<mtu size='1500'/>",
+        "bridge name='sl-trio0' stp='off' delay='0'",
+        "<hostname>compute1</hostname>",
+    ):
         assert part in xml
     assert "<host mac='52:54:00:00:00:01' name='compute1' ip='10.10.0.12'>" in xml
     assert "<lease expiry='10080'" in xml
@@ -272,8 +296,12 @@ def test_a_network_is_made_once_and_started_again(raw: virConnect, ours: TestDri
     assert raw.networkLookupByName("trio_net0").isActive()
 
 
-def test_a_foreign_network_of_our_name_is_refused_and_left_alone(raw: virConnect, ours: TestDriver) -> None:
-    foreign = raw.networkDefineXML("<network><name>trio_net0</name><bridge name='virbr9'/></network>")
+def test_a_foreign_network_of_our_name_is_refused_and_left_alone(
+    raw: virConnect, ours: TestDriver
+) -> None:
+    foreign = raw.networkDefineXML(
+        "<network><name>trio_net0</name><bridge name='virbr9'/></network>"
+    )
     foreign.create()
     made = str(uuid.uuid4())
     with pytest.raises(NotOurs, match="network called trio_net0 exists and is not this lab's"):
@@ -284,7 +312,9 @@ def test_a_foreign_network_of_our_name_is_refused_and_left_alone(raw: virConnect
 
 
 @pytest.mark.parametrize("start", [True, False])
-def test_removing_a_network_takes_it_and_no_other(raw: virConnect, ours: TestDriver, start: bool) -> None:
+def test_removing_a_network_takes_it_and_no_other(
+    raw: virConnect, ours: TestDriver, start: bool
+) -> None:
     made = str(uuid.uuid4())
     ours.ensure_network(*network_xml(made))
     if not start:
@@ -343,8 +373,12 @@ def test_the_pool_of_another_home_with_the_same_name_is_left(
     assert [each.name() for each in raw.listAllStoragePools()] == ["default-pool"]
 
 
-def test_a_pool_of_our_name_on_another_directory_is_refused(raw: virConnect, ours: TestDriver, tmp_path: Path) -> None:
-    with pytest.raises(NotOurs, match="a libvirt pool called default-pool exists, on another directory"):
+def test_a_pool_of_our_name_on_another_directory_is_refused(
+    raw: virConnect, ours: TestDriver, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        NotOurs, match="a libvirt pool called default-pool exists, on another directory"
+    ):
         ours.ensure_pool("default-pool", tmp_path)
     assert raw.storagePoolLookupByName("default-pool").isActive()
 
@@ -352,7 +386,9 @@ def test_a_pool_of_our_name_on_another_directory_is_refused(raw: virConnect, our
 # --- the connection
 
 
-def test_a_driver_that_is_not_there_is_told_with_what_to_do(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_driver_that_is_not_there_is_told_with_what_to_do(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(ProviderError, match="libvirtd can't be reached: ") as caught:
         Libvirt("nosuch:///system")
     assert caught.value.hint == "./invoke doctor"

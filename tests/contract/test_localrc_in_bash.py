@@ -54,9 +54,10 @@ def expected_of_both(lab: Lab, node: Node, secrets: Mapping[str, str]) -> dict[s
     assert nic is not None
     assert controller is not None
     return {
-        "SERVICE_HOST": str(controller.address.ip), "PHYSICAL_INTERFACE": nic.device,
+        "SERVICE_HOST": str(controller.address.ip),
+        "PHYSICAL_INTERFACE": nic.device,
         **{name.upper(): value for name, value in secrets.items()},
-    }  # fmt: skip
+    }
 
 
 def check_installer(lab: Lab, node: Node, secrets: Mapping[str, str], directory: Path) -> None:
@@ -75,7 +76,9 @@ def check_installer(lab: Lab, node: Node, secrets: Mapping[str, str], directory:
     assert expected.items() <= found.items()
     assert found["switched"] == ""
     # setup_devstack.sh, word for word
-    grepped = run("bash", "-c", f"grep \"CONTRAIL_DEFAULT_INSTALL\" {directory}/localrc | cut -d'=' -f2")
+    grepped = run(
+        "bash", "-c", f"grep \"CONTRAIL_DEFAULT_INSTALL\" {directory}/localrc | cut -d'=' -f2"
+    )
     assert grepped == {"R2.20": "True\n", "R1.06": "True\n"}.get(lab.stack.release, "False\n")
     assert found["CONTRAIL_DEFAULT_INSTALL"] == grepped.strip()
 
@@ -85,8 +88,10 @@ def check_devstack(lab: Lab, node: Node, secrets: Mapping[str, str], directory: 
     nic = node.nic_on(lab.stack.network)
     assert nic is not None
     expected = {
-        **expected_of_both(lab, node, secrets), "HOST_IP": str(nic.address.ip), "Q_PLUGIN": "opencontrail",
-    }  # fmt: skip
+        **expected_of_both(lab, node, secrets),
+        "HOST_IP": str(nic.address.ip),
+        "Q_PLUGIN": "opencontrail",
+    }
     switched = [word for word in found["switched"].split() if not word.startswith("plugin:")]
     assert found["switched"].count("plugin:") == len(lab.stack.plugins)
     if node is lab.controller:
@@ -101,7 +106,10 @@ def check_devstack(lab: Lab, node: Node, secrets: Mapping[str, str], directory: 
 
 def check_in_bash(lab: Lab, secrets: Mapping[str, str]) -> None:
     for name, files in render(lab, secrets).items():
-        for path, check in {INSTALLER_LOCALRC: check_installer, DEVSTACK_LOCALRC: check_devstack}.items():
+        for path, check in {
+            INSTALLER_LOCALRC: check_installer,
+            DEVSTACK_LOCALRC: check_devstack,
+        }.items():
             if path in files:
                 with tempfile.TemporaryDirectory() as directory:
                     Path(directory, "localrc").write_text(files[path])

@@ -31,7 +31,9 @@ print(json.dumps({"results": len(results), "passed": passed, "used_s": used, "pe
 
 def checked(nodes: int) -> dict[str, float]:
     argv = [sys.executable, "-c", CHECKED.replace("NODES", str(nodes))]
-    done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        argv, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, float] = json.loads(done.stdout)
     return found

@@ -100,15 +100,29 @@ LOCALRC = "[[local|localrc]]\nA=1\n"
         ("[[ local | localrc ]]\nA=1\n", None, None),  # blanks around the bar
         (" [[local|localrc]]\nA=1\n", None, None),  # not in the first column
         ("[[local|localrc]] of this node\nA=1\n", "A=1\n", "A=1\n"),
-        ("[[local|localrc]]\r\nA=1\r\n", None, None),  # CRLF: the whole section is lost, without a word
+        (
+            "[[local|localrc]]\r\nA=1\r\n",
+            None,
+            None,
+        ),  # CRLF: the whole section is lost, without a word
         (f"{LOCALRC}[[local|other]]\nB=1\n", "A=1\n", "A=1\n"),
         (f"{LOCALRC}[[post-config|$X]]\nB=1\n[[local|localrc]]\nC=1\n", "A=1\nC=1\n", "A=1\nC=1\n"),
-        (f"{LOCALRC}[[local|localrc]]\nC=1\n", "A=1\n", "A=1\nC=1\n"),  # two in a row: put right in Newton
-        (f"{LOCALRC}[[ $A =~ 1|2 ]] && B=1\nC=1\n", "A=1\n", "A=1\n"),  # bash that looks like a header
+        (
+            f"{LOCALRC}[[local|localrc]]\nC=1\n",
+            "A=1\n",
+            "A=1\nC=1\n",
+        ),  # two in a row: put right in Newton
+        (
+            f"{LOCALRC}[[ $A =~ 1|2 ]] && B=1\nC=1\n",
+            "A=1\n",
+            "A=1\n",
+        ),  # bash that looks like a header
         (f"{LOCALRC}  [[ $A =~ 1|2 ]] && B=1\nC=1\n", "A=1\n  [[ $A =~ 1|2 ]] && B=1\nC=1\n", None),
     ],
 )
-def test_localrc_is_what_stands_in_its_sections(text: str, old: str | None, new: str | None) -> None:
+def test_localrc_is_what_stands_in_its_sections(
+    text: str, old: str | None, new: str | None
+) -> None:
     for era, expected in (("icehouse", old), ("mitaka", old), ("newton", new), ("master", new)):
         if expected is not None or old is None:
             assert meta_config.localrc(text, SCRIPTS[era]) == expected, era
@@ -117,14 +131,21 @@ def test_localrc_is_what_stands_in_its_sections(text: str, old: str | None, new:
 def test_two_brackets_anywhere_end_havanas_localrc() -> None:
     text = f"{LOCALRC}  if [[ $A ]]; then B=1; fi\nC=1\n"
     assert meta_config.localrc(text, SCRIPTS["havana"]) == "A=1\n"
-    assert meta_config.localrc(text, SCRIPTS["icehouse"]) == text.removeprefix("[[local|localrc]]\n")
+    assert meta_config.localrc(text, SCRIPTS["icehouse"]) == text.removeprefix(
+        "[[local|localrc]]\n"
+    )
 
 
 def test_options_keep_their_order_and_a_repeated_key_has_several_values() -> None:
-    text = post_config("[sect]", "b = 1", "a = x", "c = 3", "a = y", "[other]", "d = 4", "[sect]", "e = 5")
+    text = post_config(
+        "[sect]", "b = 1", "a = x", "c = 3", "a = y", "[other]", "d = 4", "[sect]", "e = 5"
+    )
     for era in ("kilo", "ocata", "master"):
         found = merged(text, era, "[sect]\na = old\n")
-        assert found == {"sect": {"e": ["5"], "b": ["1"], "a": ["x", "y"], "c": ["3"]}, "other": {"d": ["4"]}}
+        assert found == {
+            "sect": {"e": ["5"], "b": ["1"], "a": ["x", "y"], "c": ["3"]},
+            "other": {"d": ["4"]},
+        }
     assert merged(text, "juno", "[sect]\na = old\n")["sect"]["a"] == ["x", "y"]
     # Each line for itself: the last one wins.
     assert merged(text, "icehouse", "[sect]\na = old\n")["sect"]["a"] == ["y"]
@@ -145,7 +166,10 @@ def test_a_file_whose_variable_is_not_set_stops_the_group() -> None:
 
 
 def test_a_directory_that_is_not_there_is_made_since_2026() -> None:
-    text = "[[post-config|/etc/own/own.conf]]\n[s]\na = 1\n" + "[[post-config|$NOVA_CONF]]\n[s]\na = 1\n"
+    text = (
+        "[[post-config|/etc/own/own.conf]]\n[s]\na = 1\n"
+        + "[[post-config|$NOVA_CONF]]\n[s]\na = 1\n"
+    )
     target = machine()
     meta_config.merge(text, "post-config", target, SCRIPTS["2026.1"])
     assert meta_config.options(target.files["/etc/own/own.conf"]) == {"s": {"a": ["1"]}}
@@ -164,10 +188,32 @@ def test_the_table_of_releases_names_what_each_does_to_a_value() -> None:
 
 values = st.one_of(
     st.text("ab9 \"'`$&|;<>(){}[]!*?~#%^=,.:/@+-_\\é漢", max_size=20),
-    st.lists(st.sampled_from((
-        "]]", "[[", "$PLACE", "$(id)", "`id`", "\\", '\\"', "&", "|", "=", "-n", " ", "  ", "*", '"', "'", "#", "?",
-    )), max_size=6).map("".join),
-)  # fmt: skip
+    st.lists(
+        st.sampled_from(
+            (
+                "]]",
+                "[[",
+                "$PLACE",
+                "$(id)",
+                "`id`",
+                "\\",
+                '\\"',
+                "&",
+                "|",
+                "=",
+                "-n",
+                " ",
+                "  ",
+                "*",
+                '"',
+                "'",
+                "#",
+                "?",
+            )
+        ),
+        max_size=6,
+    ).map("".join),
+)
 
 
 def expressible(found: list[str], traps: Collection[str]) -> list[str]:
@@ -190,8 +236,13 @@ def test_any_value_that_is_quoted_comes_through_as_it_was(era: str) -> None:
     def check(found: list[str]) -> None:
         kept = expressible(found, traps)
         assume(kept)
-        lines = ["[sect]", *(f"k{at} = {post_config_value(value, traps)}" for at, value in enumerate(kept))]
-        text = post_config(*lines).replace("A=1", "\n".join(f"A={localrc_value(value)}" for value in kept))
+        lines = [
+            "[sect]",
+            *(f"k{at} = {post_config_value(value, traps)}" for at, value in enumerate(kept)),
+        ]
+        text = post_config(*lines).replace(
+            "A=1", "\n".join(f"A={localrc_value(value)}" for value in kept)
+        )
         expected = {f"k{at}": [value] for at, value in enumerate(kept)}
         old = "[sect]\n" + "".join(f"{key} = old\n" for key in expected)
         assert merged(text, era, "[sect]\n").get("sect") == expected
@@ -211,9 +262,11 @@ def rendered_nodes() -> list[tuple[Lab, str]]:
     labs = (spec.load(path) for path in sorted((PROJECT / "labs").glob("*.yaml")))
     return [
         (lab, node)
-        for lab in labs if lab.stack.installer is Installer.DEVSTACK
-        for node, files in preview(lab).items() if any(path.name in ("localrc", "local.conf") for path in files)
-    ]  # fmt: skip
+        for lab in labs
+        if lab.stack.installer is Installer.DEVSTACK
+        for node, files in preview(lab).items()
+        if any(path.name in ("localrc", "local.conf") for path in files)
+    ]
 
 
 NODES = [pytest.param(lab, node, id=f"{lab.name}-{node}") for lab, node in rendered_nodes()]
@@ -228,10 +281,15 @@ def test_a_labs_local_conf_has_its_variables_and_its_options(lab: Lab, node: str
     assert variables["HOST_IP"] == str(nic.address.ip)
     assert variables["ADMIN_PASSWORD"] == "x" * 20
     role = lab.node(node).role
-    check_options(lab, files.get("local.conf", ""), {
-        (each.file, each.section, each.key): each.value
-        for each in lab.stack.post_config if each.role in ("all", str(role))
-    })  # fmt: skip
+    check_options(
+        lab,
+        files.get("local.conf", ""),
+        {
+            (each.file, each.section, each.key): each.value
+            for each in lab.stack.post_config
+            if each.role in ("all", str(role))
+        },
+    )
 
 
 def test_the_eras_of_the_model_are_those_of_the_table() -> None:

@@ -27,20 +27,34 @@ from stacklab.workflow.nodes import clocks
 from tests.unit.checks.fake_lab import make_lab
 
 MARK = "stacklab-contract"
-SHELLS = [pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"no {name}"))
-          for name in ("sh", "bash", "dash")]  # fmt: skip
+SHELLS = [
+    pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"no {name}"))
+    for name in ("sh", "bash", "dash")
+]
 LAB = make_lab()
 NODE = LAB.node("controller")
-ALL = [check for check in nodes.expected(LAB) if check.node == NODE.name and check.kind is not CheckKind.USER]
+ALL = [
+    check
+    for check in nodes.expected(LAB)
+    if check.node == NODE.name and check.kind is not CheckKind.USER
+]
 
 
-def ask(*before: str, path: str = os.environ["PATH"], lab: Lab = LAB, checks: list[Check] = ALL) -> Answer:
+def ask(
+    *before: str, path: str = os.environ["PATH"], lab: Lab = LAB, checks: list[Check] = ALL
+) -> Answer:
     """Run a node's script by that shell."""
     script = protocol.render(list(nodes.parts(lab, lab.node("controller"), checks, Facts())), MARK)
     done = subprocess.run(
-        [*before, "-s"], input=script, capture_output=True, text=True, timeout=60, check=False,
-        env={"PATH": path}, cwd="/",
-    )  # fmt: skip
+        [*before, "-s"],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": path},
+        cwd="/",
+    )
     assert done.stderr == ""
     return protocol.read(done.stdout, MARK)
 
@@ -60,7 +74,9 @@ def test_a_machine_tells_of_itself_what_python_sees(shell: str) -> None:
     before = nics_here()
     found = look(shell)
     after = nics_here()
-    assert before & after <= set(found.devices()) <= before | after  # other tests' and labs' come and go
+    assert (
+        before & after <= set(found.devices()) <= before | after
+    )  # other tests' and labs' come and go
     assert abs(float(found.first("uptime")) - time.clock_gettime(time.CLOCK_BOOTTIME)) < 60
     online = Path("/sys/devices/system/cpu/online").read_text().strip()
     assert found.first("online") == online
@@ -115,9 +131,14 @@ def test_a_missing_program_is_said_and_spoils_nothing_else(poor_path: str) -> No
     script = protocol.render(list(nodes.parts(LAB, NODE, ALL, Facts())), MARK)
     hidden = "ip() { return 127; }\nstat() { return 127; }\n"
     done = subprocess.run(
-        [shutil.which("sh") or "sh", "-s"], input=hidden + script, capture_output=True, text=True, timeout=60,
-        check=False, env={"PATH": poor_path},
-    )  # fmt: skip
+        [shutil.which("sh") or "sh", "-s"],
+        input=hidden + script,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": poor_path},
+    )
     answer = protocol.read(done.stdout, MARK)
     results = {result.check.kind: result for result in nodes.judge(LAB, ALL, answer, Facts())}
     assert results[CheckKind.NIC].detail == "ip is not installed"
@@ -131,7 +152,9 @@ def test_a_missing_program_is_said_and_spoils_nothing_else(poor_path: str) -> No
 def test_date_understands_by_how_much_a_clock_is_to_be_moved(offset: float) -> None:
     words = re.search(r"date -d \"[^\"]+\" \+@%s\.%N", clocks.shell_line(offset))
     assert words is not None
-    done = subprocess.run(["sh", "-c", words[0]], capture_output=True, text=True, check=True, timeout=10)
+    done = subprocess.run(
+        ["sh", "-c", words[0]], capture_output=True, text=True, check=True, timeout=10
+    )
     assert abs(float(done.stdout.strip().removeprefix("@")) - (time.time() - offset)) < 5
 
 
@@ -148,7 +171,10 @@ def namespace() -> Iterator[str]:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("needs root and ip, to make a network namespace")
     name = f"sl-{secrets.token_hex(4)}"
-    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode != 0:
+    if (
+        subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode
+        != 0
+    ):
         pytest.skip("this machine allows no network namespaces")
     try:
         for nic in NODE.nics:
@@ -169,7 +195,9 @@ def judged(namespace: str, node: Node = NODE) -> dict[str, str]:
     verdicts = {nic.device: nodes_network.judge_nic(nic, found) for nic in node.nics}
     verdicts["routes"] = nodes_network.judge_routes(LAB, node, found)
     assert CheckStatus.ERROR not in {status for status, _ in verdicts.values()}
-    return {name: detail for name, (status, detail) in verdicts.items() if status is CheckStatus.FAILED}
+    return {
+        name: detail for name, (status, detail) in verdicts.items() if status is CheckStatus.FAILED
+    }
 
 
 def test_declared_nics_and_routes_pass(namespace: str) -> None:
@@ -196,7 +224,10 @@ NO_ROUTE = "there is no route to 10.20.0.0/24 out of eth1"
                 "routes": "10.20.0.0/24 goes out of eth1 from 10.20.0.99, not 10.20.0.11",
             },
         ),
-        ("ip addr flush dev eth1", {"eth1": "has no address, not 10.20.0.11/24", "routes": NO_ROUTE}),
+        (
+            "ip addr flush dev eth1",
+            {"eth1": "has no address, not 10.20.0.11/24", "routes": NO_ROUTE},
+        ),
         (
             "ip link set eth1 down; ip link set eth1 name foo; ip link set foo up",
             {
@@ -210,14 +241,27 @@ NO_ROUTE = "there is no route to 10.20.0.0/24 out of eth1"
         ),
         (
             "ip route replace default nexthop via 10.10.0.1 dev eth0 nexthop via 10.20.0.1 dev eth1",
-            {"routes": "default via 10.10.0.1 via 10.20.0.1 dev eth0, eth1 instead of via 10.10.0.1 dev eth0"},
+            {
+                "routes": "default via 10.10.0.1 via 10.20.0.1 dev eth0, eth1 instead of via 10.10.0.1 dev eth0"
+            },
         ),
-        ("ip route del default", {"routes": "there is no default route: it should be via 10.10.0.1 dev eth0"}),
-        ("ip addr add 10.20.0.11/24 dev eth0", {"eth1": "10.20.0.11/24 is on eth0 as well",
-                                                "routes": "10.20.0.0/24 goes out of eth0 as well"}),
-        ("ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up", {}),
+        (
+            "ip route del default",
+            {"routes": "there is no default route: it should be via 10.10.0.1 dev eth0"},
+        ),
+        (
+            "ip addr add 10.20.0.11/24 dev eth0",
+            {
+                "eth1": "10.20.0.11/24 is on eth0 as well",
+                "routes": "10.20.0.0/24 goes out of eth0 as well",
+            },
+        ),
+        (
+            "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up",
+            {},
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_broken_is_said(namespace: str, broken: str, expected: dict[str, str]) -> None:
     for line in broken.split("; "):
         run(f"ip -n {namespace} {line.removeprefix('ip ')}")
@@ -236,4 +280,6 @@ def test_a_bridge_made_of_a_nic_may_have_its_address(namespace: str) -> None:
 def test_a_nic_that_the_spec_does_not_have_is_missed(namespace: str) -> None:
     more = dataclasses.replace(NODE.nics[1], device="eth2", mac="52:54:00:00:00:77")
     node = dataclasses.replace(NODE, nics=(*NODE.nics, more))
-    assert judged(namespace, node)["eth2"] == "there is no eth2: no NIC has its MAC 52:54:00:00:00:77"
+    assert (
+        judged(namespace, node)["eth2"] == "there is no eth2: no NIC has its MAC 52:54:00:00:00:77"
+    )

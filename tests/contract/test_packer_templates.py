@@ -21,7 +21,11 @@ from stacklab.tools import packer
 PACKER = PROJECT / "packer"
 SCRIPTS = sorted(
     path
-    for path in (*PACKER.glob("scripts/*.sh"), *PACKER.glob("bootstrap/*.sh"), *PACKER.glob("files/*"))
+    for path in (
+        *PACKER.glob("scripts/*.sh"),
+        *PACKER.glob("bootstrap/*.sh"),
+        *PACKER.glob("files/*"),
+    )
     if path.suffix in ("", ".sh")
 )
 RUNNER = SubprocessRunner()
@@ -30,7 +34,9 @@ needs_packer = pytest.mark.skipif(shutil.which("packer") is None, reason="packer
 
 def _variables(directory: Path) -> dict[str, object]:
     key = directory / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=30)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=30
+    )
     (directory / "disk.raw").touch()
     (directory / "seed").touch()
     return {
@@ -79,13 +85,17 @@ def test_packer_accepts_the_template_with_our_variables(kind: str, tmp_path: Pat
 
 @needs_packer
 def test_packer_accepts_a_cloud_images_seed(tmp_path: Path) -> None:
-    _validate(tmp_path, {**_variables(tmp_path), "is_disk": True, "cd_files": [str(tmp_path / "seed")]})
+    _validate(
+        tmp_path, {**_variables(tmp_path), "is_disk": True, "cd_files": [str(tmp_path / "seed")]}
+    )
 
 
 @needs_packer
 @pytest.mark.parametrize("kind", EXTRA)
 @pytest.mark.parametrize("change", ["less", "more"])
-def test_packer_refuses_variables_that_the_template_does_not_name(kind: str, change: str, tmp_path: Path) -> None:
+def test_packer_refuses_variables_that_the_template_does_not_name(
+    kind: str, change: str, tmp_path: Path
+) -> None:
     """So that the tests above can fail, and a renamed variable is found without a build."""
     variables = {**_variables(tmp_path), **EXTRA[kind]}
     if change == "less":
@@ -105,24 +115,36 @@ def test_packer_tells_its_version_as_we_read_it() -> None:
 
 
 def test_there_are_scripts_to_look_at() -> None:
-    assert {"20-node.sh", "customize.sh", "stacklab-seed", "stacklab-late"} <= {path.name for path in SCRIPTS}
+    assert {"20-node.sh", "customize.sh", "stacklab-seed", "stacklab-late"} <= {
+        path.name for path in SCRIPTS
+    }
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_sh_can_read_the_script(path: Path) -> None:
-    done = subprocess.run(["sh", "-n", path], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        ["sh", "-n", path], capture_output=True, text=True, timeout=30, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
 @pytest.mark.parametrize("unit", sorted(path.name for path in PACKER.glob("files/*.service")))
 def test_systemd_can_read_the_unit(unit: str, tmp_path: Path) -> None:
     text = (PACKER / "files" / unit).read_text()
     assert "/usr/local/sbin/stacklab-" in text
     copy = tmp_path / unit
-    copy.write_text(text.replace("/usr/local/sbin", str(PACKER / "files")))  # it is not installed here
+    copy.write_text(
+        text.replace("/usr/local/sbin", str(PACKER / "files"))
+    )  # it is not installed here
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, timeout=60, check=False
+        ["systemd-analyze", "verify", "--man=no", copy],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     about_it = [line for line in done.stderr.splitlines() if unit in line]
     assert (done.returncode, about_it) == (0, [])
@@ -140,7 +162,13 @@ class Machine:
         self.called = root / "called"
         self.bin.mkdir()
         self.called.touch()
-        for name in ("sleep", "update-grub", "userdel", "systemctl", "apt-get"):  # never this machine's own
+        for name in (
+            "sleep",
+            "update-grub",
+            "userdel",
+            "systemctl",
+            "apt-get",
+        ):  # never this machine's own
             fake = self.bin / name
             fake.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.called}\n')
             fake.chmod(0o755)
@@ -156,10 +184,14 @@ class Machine:
         text = (PACKER / "scripts" / script).read_text()
         text = text[text.index(since) :]
         for top in ("/etc/", "/run/", "/lib/", "/var/", "/boot/"):
-            text = text.replace(f" {top}", f" {self.root}{top}").replace(f'"{top}', f'"{self.root}{top}')
+            text = text.replace(f" {top}", f" {self.root}{top}").replace(
+                f'"{top}', f'"{self.root}{top}'
+            )
             text = text.replace(f"={top}", f"={self.root}{top}")
         environment = {"PATH": f"{self.bin}:{os.environ['PATH']}"}
-        subprocess.run(["sh", "-eu"], input=text, text=True, env=environment, timeout=30, check=True)
+        subprocess.run(
+            ["sh", "-eu"], input=text, text=True, env=environment, timeout=30, check=True
+        )
 
 
 @pytest.fixture
@@ -201,7 +233,9 @@ def test_nothing_of_a_cloud_images_network_and_rights_stays(machine: Machine) ->
     assert (machine.root / "etc/cloud/cloud-init.disabled").exists()
 
 
-@pytest.mark.parametrize(("has_begun", "is_over", "waited"), [(False, False, 0), (True, True, 0), (True, False, 300)])
+@pytest.mark.parametrize(
+    ("has_begun", "is_over", "waited"), [(False, False, 0), (True, True, 0), (True, False, 300)]
+)
 def test_a_build_waits_for_cloud_init_but_not_for_ever(
     has_begun: bool, is_over: bool, waited: int, machine: Machine
 ) -> None:
@@ -245,7 +279,9 @@ class Seeded:
 
     @property
     def files(self) -> list[str]:
-        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
+        return sorted(
+            str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()
+        )
 
     @property
     def marks(self) -> list[str]:

@@ -55,7 +55,12 @@ class Node:
         self.log.write_text("")
         env = {"PATH": f"{self.bin}:/usr/bin:/bin"}
         return subprocess.run(
-            [str(BASH), str(path), *args], env=env, capture_output=True, text=True, check=False, timeout=60
+            [str(BASH), str(path), *args],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
 
     @property
@@ -77,12 +82,17 @@ def docker_script(tmp_path: Path) -> str:
 @pytest.fixture
 def options_script(tmp_path: Path) -> str:
     return render(
-        load(tmp_path, 'overcommit: {disk: 2}\npost_config: {all: {/etc/nova/nova.conf: {a: {b: "c \'d"}}}}')
+        load(
+            tmp_path,
+            'overcommit: {disk: 2}\npost_config: {all: {/etc/nova/nova.conf: {a: {b: "c \'d"}}}}',
+        )
     )[OPTIONS]
 
 
 class TestOptions:
-    def test_they_are_set_once_and_their_service_is_restarted(self, node: Node, options_script: str) -> None:
+    def test_they_are_set_once_and_their_service_is_restarted(
+        self, node: Node, options_script: str
+    ) -> None:
         assert node.run(options_script).returncode == 0
         assert node.did == [
             "/etc/nova/nova.conf DEFAULT disk_allocation_ratio = 2.0",
@@ -92,14 +102,20 @@ class TestOptions:
         assert node.run(options_script).returncode == 0
         assert node.did == []
 
-    def test_check_changes_nothing_and_says_whether_they_are_set(self, node: Node, options_script: str) -> None:
+    def test_check_changes_nothing_and_says_whether_they_are_set(
+        self, node: Node, options_script: str
+    ) -> None:
         assert node.run(options_script, "check").returncode == 1
         assert node.did == []
         node.run(options_script)
         assert node.run(options_script, "check").returncode == 0
 
-    def test_glances_place_is_installed_and_nova_may_read_there(self, node: Node, tmp_path: Path) -> None:
-        lab = load(tmp_path, "network_mode: flat\nglance: {direct_copy: true}", release="newton", nodes="")
+    def test_glances_place_is_installed_and_nova_may_read_there(
+        self, node: Node, tmp_path: Path
+    ) -> None:
+        lab = load(
+            tmp_path, "network_mode: flat\nglance: {direct_copy: true}", release="newton", nodes=""
+        )
         files = render(lab)
         (tmp_path / "metadata.json").write_text(files[METADATA])
         script = files[OPTIONS].replace(str(METADATA), str(tmp_path / "metadata.json"))
@@ -133,23 +149,31 @@ class TestDocker:
         (node.root / "venv/bin/nova-compute").chmod(0o755)
         return docker_script
 
-    def test_a_unit_is_started_from_the_virtualenv_with_its_own_arguments(self, node: Node, script: str) -> None:
+    def test_a_unit_is_started_from_the_virtualenv_with_its_own_arguments(
+        self, node: Node, script: str
+    ) -> None:
         unit = "[Service]\nUser=nova\nExecStart=/usr/bin/nova-compute --config-file /etc/nova/nova.conf\n"
         (node.root / "units/openstack-nova-compute.service").write_text(unit)
-        (node.root / "units/openstack-nova-novncproxy.service").write_text("ExecStart=/usr/bin/nova-novncproxy\n")
+        (node.root / "units/openstack-nova-novncproxy.service").write_text(
+            "ExecStart=/usr/bin/nova-novncproxy\n"
+        )
         assert node.run(script, "check", "services").returncode == 1
         assert node.run(script, "services").returncode == 0
         found = (node.root / "overrides/openstack-nova-compute.service.d/stacklab.conf").read_text()
         program = f"{node.root}/venv/bin/nova-compute --config-file /etc/nova/nova.conf"
         assert found == f"[Service]\nExecStart=\nExecStart={program}\n"
         # The virtualenv has no proxy, so that one stays RDO's.
-        assert [path.name for path in (node.root / "overrides").iterdir()] == ["openstack-nova-compute.service.d"]
+        assert [path.name for path in (node.root / "overrides").iterdir()] == [
+            "openstack-nova-compute.service.d"
+        ]
         assert node.did == ["systemctl daemon-reload"]
         assert node.run(script, "check", "services").returncode == 0
 
     def test_an_init_script_is_pointed_there(self, node: Node, script: str) -> None:
         init = node.root / "inits/openstack-nova-compute"
-        init.write_text('suffix=compute\nexec="/usr/bin/nova-$suffix"\nconfig="/etc/nova/nova.conf"\n')
+        init.write_text(
+            'suffix=compute\nexec="/usr/bin/nova-$suffix"\nconfig="/etc/nova/nova.conf"\n'
+        )
         assert node.run(script, "check", "services").returncode == 1
         assert node.run(script, "services").returncode == 0
         assert f'exec="{node.root}/venv/bin/nova-$suffix"\n' in init.read_text()
@@ -189,8 +213,12 @@ class TestDocker:
 
 
 @pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed")
-def test_shellcheck_has_nothing_to_say(tmp_path: Path, docker_script: str, options_script: str) -> None:
+def test_shellcheck_has_nothing_to_say(
+    tmp_path: Path, docker_script: str, options_script: str
+) -> None:
     for name, text in (("docker.sh", docker_script), ("options.sh", options_script)):
         (tmp_path / name).write_text(text)
-        found = subprocess.run([str(SHELLCHECK), name], cwd=tmp_path, capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            [str(SHELLCHECK), name], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert found.stdout == ""

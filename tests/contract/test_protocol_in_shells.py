@@ -38,7 +38,9 @@ def test_long_lines_of_parts_side_by_side_stay_apart(shell: list[str]) -> None:
     short = "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i + 1)); done"
     parts = [Part(tag="a", shell=long), Part(tag="b", shell=short), Part(tag="c", shell=long)]
     script = protocol.render(parts, MARK).encode()
-    done = subprocess.run([*shell, "-s"], input=script, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*shell, "-s"], input=script, capture_output=True, timeout=60, check=False
+    )
     answer = protocol.read(done.stdout.decode(), MARK)
     assert answer.of("b").lines == tuple(f"line {number}" for number in range(1000))
     for tag in ("a", "c"):
@@ -47,12 +49,16 @@ def test_long_lines_of_parts_side_by_side_stay_apart(shell: list[str]) -> None:
         assert len(set(answer.of(tag).lines)) == 1
 
 
-def test_a_check_of_a_lab_s_own_ends_soon_after_its_session(shell: list[str], tmp_path: Path) -> None:
+def test_a_check_of_a_lab_s_own_ends_soon_after_its_session(
+    shell: list[str], tmp_path: Path
+) -> None:
     """It did not: a node went on trying, for an hour or more, what nobody waited for any longer."""
     counter = tmp_path / "tries"
     lab = lab_with(command(f"echo >>{counter}; false", retries=99, interval_s=0.1))
     parts = list(custom.parts(lab, lab.nodes[0], list(custom.expected(lab)), Facts()))
-    with subprocess.Popen([*shell, "-s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+    with subprocess.Popen(
+        [*shell, "-s"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
         assert run.stdin
         assert run.stdout
         run.stdin.write(protocol.render(parts, MARK).encode())
@@ -76,17 +82,25 @@ def test_what_nodes_are_sent_is_a_script(shell: list[str], path: Path) -> None:
     for node in lab.nodes:
         own = [check for check in checks if check.node == node.name]
         script = protocol.render(plan.parts(lab, node, own, facts), MARK).encode()
-        done = subprocess.run([*shell, "-n"], input=script, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(
+            [*shell, "-n"], input=script, capture_output=True, timeout=60, check=False
+        )
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_peer_whose_profile_has_much_to_say_is_reached_all_the_same(shell: list[str], tmp_path: Path) -> None:
+def test_a_peer_whose_profile_has_much_to_say_is_reached_all_the_same(
+    shell: list[str], tmp_path: Path
+) -> None:
     told = "printf '%020000d\\n' 7; echo reached 10.10.0.11 40000 10.10.0.12 22"
     for name, body in (("ssh", told), ("fping", "exit 0")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
-    script = protocol.render([pairs_shell.logins([("compute1", "10.10.0.12")], [], 0.0)], MARK).encode()
+    script = protocol.render(
+        [pairs_shell.logins([("compute1", "10.10.0.12")], [], 0.0)], MARK
+    ).encode()
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)}
-    done = subprocess.run([*shell, "-s"], input=script, capture_output=True, timeout=60, check=False, env=environment)
+    done = subprocess.run(
+        [*shell, "-s"], input=script, capture_output=True, timeout=60, check=False, env=environment
+    )
     said = protocol.read(done.stdout.decode(), MARK).of(pairs_shell.LOGINS)
     assert pairs_read.Logins.read(said.lines).reached("compute1") == "10.10.0.12"

@@ -67,19 +67,41 @@ def team(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
 
 def test_loading_it_imports_nothing_of_ours_but_itself() -> None:
     code = "import sys, stacklab.pytest_plugin; print(*(name for name in sys.modules if name.startswith('stacklab')))"
-    loaded = subprocess.run((sys.executable, "-c", code), cwd=PROJECT, capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        (sys.executable, "-c", code), cwd=PROJECT, capture_output=True, text=True, check=True
+    )
     assert loaded.stdout.split() == ["stacklab", "stacklab.pytest_plugin"]
 
 
 @pytest.mark.parametrize("workers", ["0", "2", "3"])
-def test_however_many_workers_there_are_each_node_has_one_session(team: pytest.Pytester, workers: str) -> None:
-    words = ("-p", "stacklab.pytest_plugin", "--lab", "trio", "--lab-checks", "-k", "hostname or login or test_")
+def test_however_many_workers_there_are_each_node_has_one_session(
+    team: pytest.Pytester, workers: str
+) -> None:
+    words = (
+        "-p",
+        "stacklab.pytest_plugin",
+        "--lab",
+        "trio",
+        "--lab-checks",
+        "-k",
+        "hostname or login or test_",
+    )
     result = team.runpytest_subprocess(*words, "-n", workers, "--junitxml", "j.xml")
-    assert sorted((team.path / "sessions").read_text().split()) == ["compute1", "compute2", "controller"]
+    assert sorted((team.path / "sessions").read_text().split()) == [
+        "compute1",
+        "compute2",
+        "controller",
+    ]
     outcomes = result.parseoutcomes()
-    assert (outcomes["failed"], outcomes["passed"], outcomes.get("errors", 0)) == (1, 6 + 3 + 6 + 2, 0)
+    assert (outcomes["failed"], outcomes["passed"], outcomes.get("errors", 0)) == (
+        1,
+        6 + 3 + 6 + 2,
+        0,
+    )
     cases = [case.get("name") for case in ET.parse(team.path / "j.xml").iter("testcase")]
-    checks = [check.title for check in plan.expected(make_lab()) if check.kind in ("hostname", "login")]
+    checks = [
+        check.title for check in plan.expected(make_lab()) if check.kind in ("hostname", "login")
+    ]
     assert sorted(name for name in cases if name in checks) == sorted(checks)
     assert "test_that_fails[compute1]" in cases
     assert len(cases) == 6 + 12

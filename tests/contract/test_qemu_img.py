@@ -18,7 +18,9 @@ from stacklab.process import SubprocessRunner
 from stacklab.tools import qemu_img
 from tests.unit.images.fake_images import make_image
 
-pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
+pytestmark = pytest.mark.skipif(
+    shutil.which("qemu-img") is None, reason="qemu-img is not installed"
+)
 
 RUNNER = SubprocessRunner()
 SIZE = Size.parse("48GiB")
@@ -58,7 +60,9 @@ def test_an_overlay_is_small_and_quickly_made(stored: StoredImage, tmp_path: Pat
 
 def test_an_overlay_is_read_as_it_was_made(stored: StoredImage, overlay: Path) -> None:
     found = qemu_img.parse_info(RUNNER.run(qemu_img.info(overlay)).stdout)
-    assert found == qemu_img.DiskInfo(format="qcow2", virtual_bytes=60 * 1024**3, backing=stored.path)
+    assert found == qemu_img.DiskInfo(
+        format="qcow2", virtual_bytes=60 * 1024**3, backing=stored.path
+    )
 
 
 def test_a_converted_disk_is_thin_and_stands_alone(stored: StoredImage) -> None:
@@ -69,16 +73,22 @@ def test_a_converted_disk_is_thin_and_stands_alone(stored: StoredImage) -> None:
 
 def test_a_disk_is_resized(overlay: Path) -> None:
     RUNNER.run(qemu_img.resize(overlay, Size.parse("70GiB")))
-    assert qemu_img.parse_info(RUNNER.run(qemu_img.info(overlay)).stdout).virtual_bytes == 70 * 1024**3
+    assert (
+        qemu_img.parse_info(RUNNER.run(qemu_img.info(overlay)).stdout).virtual_bytes == 70 * 1024**3
+    )
 
 
-def test_using_overlays_does_not_make_their_base_look_changed(stored: StoredImage, overlay: Path) -> None:
+def test_using_overlays_does_not_make_their_base_look_changed(
+    stored: StoredImage, overlay: Path
+) -> None:
     RUNNER.run(qemu_img.resize(overlay, Size.parse("70GiB")))
     assert stored.is_untouched
     store.verify(stored)
 
 
-def test_a_base_that_was_changed_under_its_overlays_is_refused_by_name(stored: StoredImage, overlay: Path) -> None:
+def test_a_base_that_was_changed_under_its_overlays_is_refused_by_name(
+    stored: StoredImage, overlay: Path
+) -> None:
     assert overlay.exists()
     stored.path.chmod(0o644)
     RUNNER.run(qemu_img.resize(stored.path, Size.parse("49GiB")))

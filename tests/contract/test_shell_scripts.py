@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-PACKER = sorted((*PROJECT.glob("packer/*/*.sh"), *(path for path in PROJECT.glob("packer/files/*") if not path.suffix)))
+PACKER = sorted(
+    (
+        *PROJECT.glob("packer/*/*.sh"),
+        *(path for path in PROJECT.glob("packer/files/*") if not path.suffix),
+    )
+)
 SCRIPTS = ("invoke", ".ci/run", *(str(path.relative_to(PROJECT)) for path in PACKER))
 SHELLCHECK = shutil.which("shellcheck")
 
@@ -17,7 +22,9 @@ SHELLCHECK = shutil.which("shellcheck")
 @pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_shellcheck_has_nothing_to_say(script: str) -> None:
-    shell = () if (PROJECT / script).read_text().startswith("#!") else ("--shell", "sh")  # Packer's is sh
+    shell = (
+        () if (PROJECT / script).read_text().startswith("#!") else ("--shell", "sh")
+    )  # Packer's is sh
     argv = (str(SHELLCHECK), *shell, script)
     found = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert found.stdout == ""
@@ -25,4 +32,8 @@ def test_shellcheck_has_nothing_to_say(script: str) -> None:
 
 
 def test_there_are_scripts_to_read() -> None:
-    assert {"packer/bootstrap/customize.sh", "packer/files/stacklab-seed", "packer/scripts/20-node.sh"} < {*SCRIPTS}
+    assert {
+        "packer/bootstrap/customize.sh",
+        "packer/files/stacklab-seed",
+        "packer/scripts/20-node.sh",
+    } < {*SCRIPTS}

@@ -17,9 +17,13 @@ def effective(directory: Path, node: str = "compute1") -> dict[str, str]:
     paths = HostPaths(directory).lab("trio")
     paths.root.mkdir(parents=True)
     paths.ssh_config.write_text(ssh.render_config(make_lab(), paths), encoding="utf-8")
-    done = subprocess.run(["ssh", "-G", "-F", str(paths.ssh_config), node], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["ssh", "-G", "-F", str(paths.ssh_config), node], capture_output=True, text=True, check=True
+    )
     assert done.stderr == ""
-    return {name: value for name, _, value in (line.partition(" ") for line in done.stdout.splitlines())}
+    return {
+        name: value for name, _, value in (line.partition(" ") for line in done.stdout.splitlines())
+    }
 
 
 def test_ssh_takes_every_option(tmp_path: Path) -> None:
@@ -58,7 +62,11 @@ def test_the_socket_is_named_by_the_node() -> None:
     assert ssh.can_share(lab, paths)
     config = ssh.render_config(lab, paths)
     done = subprocess.run(
-        ["ssh", "-G", "-F", "/dev/stdin", "compute1"], input=config, capture_output=True, text=True, check=True
+        ["ssh", "-G", "-F", "/dev/stdin", "compute1"],
+        input=config,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "controlpath /nonexistent/a b%/labs/trio/ctl/compute1\n" in done.stdout
 

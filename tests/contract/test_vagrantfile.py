@@ -47,10 +47,19 @@ def write(lab: Lab, root: Path, accelerator: Accelerator = TCG) -> LabPaths:
 
 
 def run(paths: LabPaths, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**vagrant.environment(paths.root), "VAGRANT_HOME": str(paths.host.root / "vagrant.d")}
+    environment = {
+        **vagrant.environment(paths.root),
+        "VAGRANT_HOME": str(paths.host.root / "vagrant.d"),
+    }
     environment |= {"HOME": str(paths.host.root), "PATH": os.environ["PATH"]}
     return subprocess.run(
-        ["vagrant", *words], cwd=paths.root, env=environment, capture_output=True, text=True, check=False, timeout=120
+        ["vagrant", *words],
+        cwd=paths.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
 
 
@@ -63,9 +72,13 @@ def change(paths: LabPaths, **node: object) -> None:
 @pytest.mark.parametrize(
     ("name", "accelerator"), [("contrail-3node", TCG), ("contrail-3node", KVM), ("mini-2node", TCG)]
 )
-def test_vagrant_finds_nothing_wrong_with_a_lab_of_ours(tmp_path: Path, name: str, accelerator: Accelerator) -> None:
+def test_vagrant_finds_nothing_wrong_with_a_lab_of_ours(
+    tmp_path: Path, name: str, accelerator: Accelerator
+) -> None:
     done = run(write(load(name), tmp_path, accelerator), "validate")
-    assert (done.returncode, done.stdout.strip()) == (0, "Vagrantfile validated successfully."), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, "Vagrantfile validated successfully."), (
+        done.stderr
+    )
 
 
 def test_vagrant_s_validation_sees_what_is_in_lab_json(tmp_path: Path) -> None:
@@ -110,13 +123,21 @@ def bridge() -> Iterator[str]:
 def test_a_network_of_the_host_s_own_is_joined_by_its_bridge(tmp_path: Path, bridge: str) -> None:
     lab = load("contrail-3node")
     fabric = dataclasses.replace(lab.network("fabric"), mode=NetworkMode.BRIDGED, bridge=bridge)
-    done = run(write(dataclasses.replace(lab, networks=(lab.networks[0], fabric)), tmp_path), "validate")
-    assert (done.returncode, done.stdout.strip()) == (0, "Vagrantfile validated successfully."), done.stderr
+    done = run(
+        write(dataclasses.replace(lab, networks=(lab.networks[0], fabric)), tmp_path), "validate"
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "Vagrantfile validated successfully."), (
+        done.stderr
+    )
 
 
 def test_a_bridge_that_the_host_has_not_is_refused_by_vagrant_too(tmp_path: Path) -> None:
     lab = load("contrail-3node")
-    fabric = dataclasses.replace(lab.network("fabric"), mode=NetworkMode.BRIDGED, bridge="nobridge0")
-    done = run(write(dataclasses.replace(lab, networks=(lab.networks[0], fabric)), tmp_path), "validate")
+    fabric = dataclasses.replace(
+        lab.network("fabric"), mode=NetworkMode.BRIDGED, bridge="nobridge0"
+    )
+    done = run(
+        write(dataclasses.replace(lab, networks=(lab.networks[0], fabric)), tmp_path), "validate"
+    )
     assert done.returncode == 1
     assert "nobridge0" in done.stdout + done.stderr

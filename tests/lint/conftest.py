@@ -9,7 +9,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-lint", action="store_true", help="write the expected texts of tests/lint anew")
+    parser.addoption(
+        "--update-lint", action="store_true", help="write the expected texts of tests/lint anew"
+    )
 
 
 @pytest.fixture

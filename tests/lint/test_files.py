@@ -32,7 +32,9 @@ SECRET = "Leak"  # every password in these folders begins with it, however it go
 Compare = Callable[[Path, str], None]
 
 
-def findings(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[lint.Finding, ...]:
+def findings(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[lint.Finding, ...]:
     """Lint a copy of a folder, so that names in messages are the same everywhere."""
     copy = tmp_path / "case"
     shutil.copytree(folder, copy)
@@ -41,10 +43,16 @@ def findings(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t
     for name, size in case.get("sizes", {}).items():
         with Path(name).open("wb") as file:
             file.truncate(size)
-    files = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file() and path.name not in OWN)
+    files = sorted(
+        path.relative_to(copy)
+        for path in copy.rglob("*")
+        if path.is_file() and path.name not in OWN
+    )
     if Path("lab.yaml").is_file():
         return lint.lint_lab(_lab(), _rendered(files))
-    return lint.lint_files([*files, *map(Path, case.get("paths", []))], release=case.get("release", ""))
+    return lint.lint_files(
+        [*files, *map(Path, case.get("paths", []))], release=case.get("release", "")
+    )
 
 
 def _lab() -> Lab:
@@ -82,12 +90,16 @@ def test_a_finding_is_one_line_with_a_fix_and_without_a_secret(
 def test_a_folder_shows_its_rule_and_only_few_others(folder: Path) -> None:
     told = [line.split(": ")[1] for line in (folder / "expected.txt").read_text().splitlines()]
     assert folder.name in told, f"{folder.name}/expected.txt says {told}"
-    assert len(set(told) - {folder.name}) <= 2, f"{folder.name} shows {sorted(set(told))}: keep it to one rule"
+    assert len(set(told) - {folder.name}) <= 2, (
+        f"{folder.name} shows {sorted(set(told))}: keep it to one rule"
+    )
 
 
 @pytest.mark.parametrize("rule", lint.RULES, ids=lambda rule: rule.id)
 def test_every_rule_has_a_folder(rule: lint.Rule) -> None:
-    assert (HERE / "bad" / rule.id).is_dir(), f"tests/lint/bad/{rule.id}/ is missing: a file that breaks the rule"
+    assert (HERE / "bad" / rule.id).is_dir(), (
+        f"tests/lint/bad/{rule.id}/ is missing: a file that breaks the rule"
+    )
 
 
 def test_every_folder_is_a_rules() -> None:
@@ -103,7 +115,9 @@ def test_rules_have_ids_of_their_own_and_say_where_they_are_from() -> None:
 
 
 @pytest.mark.parametrize("folder", GOOD, ids=lambda path: path.name)
-def test_nothing_is_said_of_a_good_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_said_of_a_good_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert [str(each) for each in findings(folder, tmp_path, monkeypatch)] == []
 
 

@@ -17,8 +17,13 @@ def in_bash(text: str, tmp_path: Path) -> tuple[str | None, ...]:
     (tmp_path / "localrc").write_text(text)
     show = "source ./localrc 2>/dev/null; for n in A B C; do [ -v $n ] && printf '%s' \"=${!n}\"; printf '\\0'; done"
     done = subprocess.run(
-        ["bash", "-c", show], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True, timeout=10
-    )  # fmt: skip
+        ["bash", "-c", show],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        check=True,
+        timeout=10,
+    )
     return tuple(part[1:] if part else None for part in done.stdout.decode().split("\0")[:3])
 
 

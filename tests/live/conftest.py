@@ -43,13 +43,24 @@ class Stacklab:
     """Types `./invoke ...` as a person would, each time in a new process."""
 
     checkout: Path = PROJECT
-    environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "STACKLAB_HOME": str(HOME)})
+    environment: dict[str, str] = field(
+        default_factory=lambda: {**os.environ, "STACKLAB_HOME": str(HOME)}
+    )
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and return at once."""
         # A shell starts background jobs with SIGINT ignored, and that is inherited by all below.
         return subprocess.Popen(
-            ("env", "--default-signal=INT", sys.executable, "-m", "invoke", "--search-root", self.checkout, *words),
+            (
+                "env",
+                "--default-signal=INT",
+                sys.executable,
+                "-m",
+                "invoke",
+                "--search-root",
+                self.checkout,
+                *words,
+            ),
             cwd=self.checkout,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -71,7 +82,9 @@ class Stacklab:
             process.kill()
             raise
         elapsed = time.monotonic() - started
-        print(f"$ ./invoke {' '.join(words)}   -> {process.returncode} in {elapsed:.1f} s\n{err[-3000:]}{out[-3000:]}")
+        print(
+            f"$ ./invoke {' '.join(words)}   -> {process.returncode} in {elapsed:.1f} s\n{err[-3000:]}{out[-3000:]}"
+        )
         return Run(process.returncode, out, err, elapsed)
 
     def ok(self, *words: str) -> Run:
@@ -84,7 +97,9 @@ class Stacklab:
     def check(self, lab: str, *words: str) -> Run:
         """A lab.check that has to pass, be it with warnings."""
         run = self.run("lab.check", lab, *words)
-        assert run.code in PASSED, f"lab.check {lab} {words} ended with {run.code}: {run.out[-3000:]}{run.err[-2000:]}"
+        assert run.code in PASSED, (
+            f"lab.check {lab} {words} ended with {run.code}: {run.out[-3000:]}{run.err[-2000:]}"
+        )
         assert "Traceback" not in run.err
         return run
 
@@ -130,9 +145,16 @@ def left_of(lab: str) -> list[str]:
     left += [f"network {name}" for name in virsh("net-list", "--all") if name.startswith(f"{lab}_")]
     left += [f"volume {path}" for path in (HOME / "volumes").glob(f"{lab}_*")]
     left += [f"directory {path}" for path in (HOME / "labs").glob(lab)]
-    left += [f"process {line}" for line in processes(f"{HOME}/labs/{lab}/") + processes(f"guest={lab}_")]
+    left += [
+        f"process {line}" for line in processes(f"{HOME}/labs/{lab}/") + processes(f"guest={lab}_")
+    ]
     left += [f"lock {path}" for path in (HOME / "locks").glob(f"lab.{lab}.lock")]
-    index = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d")) / "data" / "machine-index" / "index"
+    index = (
+        Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
+        / "data"
+        / "machine-index"
+        / "index"
+    )
     if index.is_file() and f"{HOME}/labs/{lab}" in index.read_text():
         left.append(f"vagrant's index {index}")
     return left
@@ -151,9 +173,13 @@ def stacklab() -> Iterator[Stacklab]:
         for lab in LABS:
             typed.run("lab.destroy", lab)
         shutil.rmtree(HOME)
-    probe = subprocess.run(("virsh", "-c", "qemu:///system", "list", "--all", "--name"), capture_output=True, text=True)
+    probe = subprocess.run(
+        ("virsh", "-c", "qemu:///system", "list", "--all", "--name"), capture_output=True, text=True
+    )
     taken = [name for name in probe.stdout.split() if name.split("_")[0] in LABS]
-    assert not taken, f"these are up on this host, and are not ours to touch: {taken}; ./invoke lab.destroy them first"
+    assert not taken, (
+        f"these are up on this host, and are not ours to touch: {taken}; ./invoke lab.destroy them first"
+    )
     yield typed
     for lab in LABS:
         typed.run("lab.destroy", lab)

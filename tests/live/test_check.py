@@ -48,7 +48,9 @@ def check_with(stacklab: Stacklab, mishap: Callable[[], object], node: str, *wor
     started = time.monotonic()
     process = stacklab.start(*command)
     try:
-        wait_until(lambda: processes(f"{DIRECTORY}/ssh_config -T -- {node} sh -s"), f"asking {node}")
+        wait_until(
+            lambda: processes(f"{DIRECTORY}/ssh_config -T -- {node} sh -s"), f"asking {node}"
+        )
         time.sleep(0.5)
         mishap()
     except BaseException:
@@ -61,10 +63,18 @@ def check_with(stacklab: Stacklab, mishap: Callable[[], object], node: str, *wor
 def back_door(node: str, where: Path) -> Iterator[Callable[[str], str]]:
     """A connection of the test's own: it stays when sshd takes no new ones."""
     ssh = ("ssh", "-F", str(DIRECTORY / "ssh_config"), "-o", f"ControlPath={where}/back-door")
-    subprocess.run((*ssh, "-fN", node), check=True, timeout=30, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        (*ssh, "-fN", node),
+        check=True,
+        timeout=30,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
     def run(line: str) -> str:
-        return subprocess.run((*ssh, node, line), check=True, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(
+            (*ssh, node, line), check=True, capture_output=True, text=True, timeout=30
+        ).stdout
 
     try:
         yield run
@@ -80,11 +90,15 @@ def flat(text: str) -> str:
 # --- first the lab is whole
 
 
-def test_a_whole_lab_passes_quickly_with_its_connections_shared_or_not(stacklab: Stacklab, lab: Run) -> None:
+def test_a_whole_lab_passes_quickly_with_its_connections_shared_or_not(
+    stacklab: Stacklab, lab: Run
+) -> None:
     stacklab.close_connections(LAB, NODES)
     cold, warm = stacklab.check(LAB), stacklab.check(LAB)
     # Told, not asserted: this host may have other work.
-    print(f"lab.check {LAB}: {cold.elapsed_s:.1f} s cold (wanted: 20), {warm.elapsed_s:.1f} s warm (wanted: 10)")
+    print(
+        f"lab.check {LAB}: {cold.elapsed_s:.1f} s cold (wanted: 20), {warm.elapsed_s:.1f} s warm (wanted: 10)"
+    )
     for layer in ("nodes", "pairs", "isolation", "outside"):
         assert re.search(rf"^{layer} +(\d+) of \1 passed", warm.out, re.MULTILINE), layer
 
@@ -99,7 +113,11 @@ class Whole(HTMLParser):
         self.ended: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.asked += [str(v) for k, v in attrs if k in ("src", "href") and not str(v).startswith(("#", "data:"))]
+        self.asked += [
+            str(v)
+            for k, v in attrs
+            if k in ("src", "href") and not str(v).startswith(("#", "data:"))
+        ]
 
     def handle_endtag(self, tag: str) -> None:
         self.ended.append(tag)
@@ -108,7 +126,9 @@ class Whole(HTMLParser):
         self.text += data
 
 
-def test_what_is_asked_for_is_tried_and_nothing_else(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
+def test_what_is_asked_for_is_tried_and_nothing_else(
+    stacklab: Stacklab, lab: Run, tmp_path: Path
+) -> None:
     def tried(*words: str) -> list[dict[str, str]]:
         path = tmp_path / "c.json"
         stacklab.check(LAB, "--json", str(path), *words)
@@ -116,16 +136,24 @@ def test_what_is_asked_for_is_tried_and_nothing_else(stacklab: Stacklab, lab: Ru
         return found
 
     assert {each["layer"] for each in tried("--layer", "isolation,nodes")} == {"isolation", "nodes"}
-    both = [e for e in tried("--layer", "pairs", "--network", "fabric", "--node", "compute1") if e["layer"] == "pairs"]
+    both = [
+        e
+        for e in tried("--layer", "pairs", "--network", "fabric", "--node", "compute1")
+        if e["layer"] == "pairs"
+    ]
     assert {each["network"] for each in both} == {"fabric"}
     assert all("compute1" in (each["node"], each["target"]) for each in both)
-    assert {"compute1 -> controller", "controller -> compute1"} <= {f"{e['node']} -> {e['target']}" for e in both}
+    assert {"compute1 -> controller", "controller -> compute1"} <= {
+        f"{e['node']} -> {e['target']}" for e in both
+    }
     wrong = stacklab.run("lab.check", LAB, "--node", "compute9")
     assert wrong.code == 1
     assert "compute1" in wrong.err
 
 
-def test_the_page_and_the_junit_file_are_whole(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
+def test_the_page_and_the_junit_file_are_whole(
+    stacklab: Stacklab, lab: Run, tmp_path: Path
+) -> None:
     page, junit = tmp_path / "c.html", tmp_path / "c.xml"
     stacklab.check(LAB, "--html", str(page), "--junit", str(junit))
     read = Whole()
@@ -143,7 +171,9 @@ def test_a_report_that_can_t_be_written_is_told_before_anything_is_tried(
     stacklab: Stacklab, lab: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    run = stacklab.run("lab.check", LAB, "--json", f"{tmp_path}/file/c.json", "--html", str(tmp_path))
+    run = stacklab.run(
+        "lab.check", LAB, "--json", f"{tmp_path}/file/c.json", "--html", str(tmp_path)
+    )
     assert run.code == 1
     assert f"{tmp_path}/file/c.json" in run.err
     assert f"{tmp_path}: is a directory" in run.err
@@ -151,7 +181,9 @@ def test_a_report_that_can_t_be_written_is_told_before_anything_is_tried(
     assert run.out == ""
 
 
-def test_a_report_that_can_t_be_written_any_more_costs_no_result(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
+def test_a_report_that_can_t_be_written_any_more_costs_no_result(
+    stacklab: Stacklab, lab: Run, tmp_path: Path
+) -> None:
     reports, other = tmp_path / "reports", tmp_path / "c.xml"
     reports.mkdir()
 
@@ -159,7 +191,9 @@ def test_a_report_that_can_t_be_written_any_more_costs_no_result(stacklab: Stack
         reports.rmdir()
         reports.write_text("")
 
-    run = check_with(stacklab, replace, "compute1", "--json", f"{reports}/c.json", "--junit", str(other))
+    run = check_with(
+        stacklab, replace, "compute1", "--json", f"{reports}/c.json", "--junit", str(other)
+    )
     assert run.code in (1, 7), "all passed, and yet not all is well"
     assert f"{reports}/c.json" in run.err
     assert "60 of 60 passed" in run.out
@@ -197,14 +231,21 @@ def test_a_node_without_sshd(stacklab: Stacklab, lab: Run, tmp_path: Path) -> No
 
 
 def test_a_node_whose_sshd_goes_while_its_connection_stays(stacklab: Stacklab, lab: Run) -> None:
-    stacklab.check(LAB, "--layer", "nodes", "--node", "compute2")  # there is a shared connection now
+    stacklab.check(
+        LAB, "--layer", "nodes", "--node", "compute2"
+    )  # there is a shared connection now
     stacklab.on(LAB, "compute2", "sudo systemctl stop ssh.socket; sudo systemctl stop ssh.service")
     try:
-        found = stacklab.run("lab.check", LAB, "--layer", "pairs", "--network", "fabric", "--wait", "0")
+        found = stacklab.run(
+            "lab.check", LAB, "--layer", "pairs", "--network", "fabric", "--wait", "0"
+        )
     finally:
         stacklab.on(LAB, "compute2", "sudo systemctl start ssh.service")
     assert found.code == 5
-    assert "2 because sshd is not up on compute2: nothing listens on TCP 22 (port on fabric;" in found.err
+    assert (
+        "2 because sshd is not up on compute2: nothing listens on TCP 22 (port on fabric;"
+        in found.err
+    )
 
 
 def test_a_node_without_fping(stacklab: Stacklab, lab: Run) -> None:
@@ -220,18 +261,26 @@ def test_a_node_without_fping(stacklab: Stacklab, lab: Run) -> None:
 
 def test_a_node_whose_disk_is_full(stacklab: Stacklab, lab: Run) -> None:
     # More than there is: it takes all, what is kept for root among it.
-    stacklab.on(LAB, "compute1", "sudo fallocate -l 48G /full 2>/dev/null || df --output=avail / | grep -qx ' *0'")
+    stacklab.on(
+        LAB,
+        "compute1",
+        "sudo fallocate -l 48G /full 2>/dev/null || df --output=avail / | grep -qx ' *0'",
+    )
     try:
         run = stacklab.run("lab.check", LAB, "--wait", "0")
     finally:
         stacklab.on(LAB, "compute1", "sudo rm /full")
     assert run.code == 5
     assert "failed compute1: root full: 0 B free" in flat(run.out)
-    assert "1 of 120 checks did not pass" in run.err, "a full disk keeps nothing else from being tried"
+    assert "1 of 120 checks did not pass" in run.err, (
+        "a full disk keeps nothing else from being tried"
+    )
 
 
 def test_a_node_that_is_frozen(stacklab: Stacklab, lab: Run) -> None:
-    run = check_with(stacklab, lambda: domain("suspend", "compute2"), "compute2", "--layer", "nodes,pairs")
+    run = check_with(
+        stacklab, lambda: domain("suspend", "compute2"), "compute2", "--layer", "nodes,pairs"
+    )
     try:
         print(f"told {run.elapsed_s:.1f} s after the start of the check (wanted: 20)")
         assert run.code == 5
@@ -270,7 +319,9 @@ def start_libvirtd() -> None:
     wait_until(is_up, "up")
 
 
-def test_libvirtd_restarted_while_it_checks(stacklab: Stacklab, lab: Run, own_libvirtd: Callable[[], None]) -> None:
+def test_libvirtd_restarted_while_it_checks(
+    stacklab: Stacklab, lab: Run, own_libvirtd: Callable[[], None]
+) -> None:
     def restart() -> None:
         own_libvirtd()
         start_libvirtd()
@@ -280,7 +331,9 @@ def test_libvirtd_restarted_while_it_checks(stacklab: Stacklab, lab: Run, own_li
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running"), "the nodes never noticed"
 
 
-def test_libvirtd_gone_while_it_checks(stacklab: Stacklab, lab: Run, own_libvirtd: Callable[[], None]) -> None:
+def test_libvirtd_gone_while_it_checks(
+    stacklab: Stacklab, lab: Run, own_libvirtd: Callable[[], None]
+) -> None:
     run = check_with(stacklab, own_libvirtd, "compute1", "--layer", "nodes,pairs", "--wait", "0")
     assert run.code == 6, "nothing failed: nobody could tell"
     assert "libvirtd does not tell" in run.out
@@ -295,7 +348,9 @@ def test_what_faults_cut_is_cut_and_all_else_works(stacklab: Stacklab, lab: Run)
     stacklab.ok("lab.fault", LAB, "partition", "fabric", "controller")
     stacklab.ok("lab.fault", LAB, "unplug", "compute1", "eth1")
     expected = stacklab.check(LAB, "--expect", "--layer", "nodes,pairs", "--wait", "30")
-    assert re.search(r"partition fabric .*: \d+ checks cut, \d+ must still work; all as expected", expected.err)
+    assert re.search(
+        r"partition fabric .*: \d+ checks cut, \d+ must still work; all as expected", expected.err
+    )
     plain = stacklab.run("lab.check", LAB, "--layer", "nodes,pairs", "--wait", "0")
     assert plain.code == 5
     assert "cause lab.fault partition fabric controller" in flat(plain.out)
@@ -314,7 +369,9 @@ def test_a_fault_that_cuts_nothing_is_no_fault(stacklab: Stacklab, lab: Run) -> 
     argv = ("virsh", "-c", "qemu:///system", "domif-setlink", f"{LAB}_compute2", mac, "up")
     subprocess.run(argv, check=True, capture_output=True, timeout=30)
     try:
-        run = stacklab.run("lab.check", LAB, "--expect", "--layer", "pairs", "--network", "fabric", "--wait", "0")
+        run = stacklab.run(
+            "lab.check", LAB, "--expect", "--layer", "pairs", "--network", "fabric", "--wait", "0"
+        )
     finally:
         stacklab.ok("lab.fault", LAB, "--undo", "link-down")
     assert run.code == 5
@@ -333,14 +390,25 @@ def test_the_logs_have_an_index_and_no_secret(stacklab: Stacklab, lab: Run, tmp_
     secrets = set(json.loads((DIRECTORY / "secrets.json").read_text()).values())
     # Keys that are on the nodes and on this host; a line of one is as bad as the whole.
     keys = [path.read_text() for path in (DIRECTORY / "keys").iterdir() if path.suffix != ".pub"]
-    lines = {line for key in keys for line in key.splitlines() if len(line) > 30 and "PRIVATE" not in line}
+    lines = {
+        line
+        for key in keys
+        for line in key.splitlines()
+        if len(line) > 30 and "PRIVATE" not in line
+    }
     assert secrets
     assert lines
     bundle = tmp_path / "bundle.tar.gz"
     stacklab.ok("lab.logs", LAB, "--out", str(bundle))
     with tarfile.open(bundle) as archive:
-        members = {each.name: archive.extractfile(each) for each in archive.getmembers() if each.isfile()}
-        texts = {name: stream.read().decode("utf-8", "replace") for name, stream in members.items() if stream}
+        members = {
+            each.name: archive.extractfile(each) for each in archive.getmembers() if each.isfile()
+        }
+        texts = {
+            name: stream.read().decode("utf-8", "replace")
+            for name, stream in members.items()
+            if stream
+        }
     index = texts["bundle/index.html"]
     for node in NODES:
         assert any(name.startswith(f"bundle/nodes/{node}/") for name in texts), node
@@ -362,11 +430,17 @@ def wan(stacklab: Stacklab, image: Path) -> Iterator[Run]:
     assert left_of(WAN) == []
 
 
-def test_declared_impairments_are_made_and_measured(stacklab: Stacklab, wan: Run, tmp_path: Path) -> None:
+def test_declared_impairments_are_made_and_measured(
+    stacklab: Stacklab, wan: Run, tmp_path: Path
+) -> None:
     path = tmp_path / "c.json"
     stacklab.check(WAN, "--json", str(path))
     checks = json.loads(path.read_text())["checks"]
-    details = {(each["node"], each["kind"]): each["detail"] for each in checks if each["layer"] == "impairments"}
+    details = {
+        (each["node"], each["kind"]): each["detail"]
+        for each in checks
+        if each["layer"] == "impairments"
+    }
     assert len(details) == 6
     assert re.match(r"4\d\.\d ms there and back", details["west", "delay"])
     assert re.search(r"of \d{3,} pings lost, 1\.99 % declared", details["east", "loss"])
@@ -380,6 +454,8 @@ def test_an_impairment_that_is_gone_is_found_and_put_right(stacklab: Stacklab, w
     assert run.code == 5
     assert "west eth1 -> east 10.162.0.12 (wan): rate" in flat(run.out)
     assert f"./invoke lab.up {WAN} puts it right" in flat(run.out)
-    assert "failed east eth1 -> west 10.162.0.11 (wan): rate" not in flat(run.out), "east's own NIC is as declared"
+    assert "failed east eth1 -> west 10.162.0.11 (wan): rate" not in flat(run.out), (
+        "east's own NIC is as declared"
+    )
     stacklab.ok("lab.up", WAN)
     stacklab.check(WAN, "--layer", "impairments")

@@ -38,14 +38,25 @@ def play(job: Job, checkout: Path, *, sabotage: str = "") -> int:
     for step in job.steps:
         if not (step.when == "always" or (step.when == "on_failure") == bool(failed)):
             continue
-        lines = [f"{line}\n{sabotage}" if "./invoke lab.up" in line else line for line in step.shell.splitlines()]
+        lines = [
+            f"{line}\n{sabotage}" if "./invoke lab.up" in line else line
+            for line in step.shell.splitlines()
+        ]
         environment = {
-            **os.environ, **job.environment, "STACKLAB_HOME": str(HOME), "CI_PROJECT_DIR": str(checkout),
-            "CI_JOB_STATUS": "failed" if failed else "success", "PATH": f"{checkout}/bin:{os.environ['PATH']}",
-        }  # fmt: skip
+            **os.environ,
+            **job.environment,
+            "STACKLAB_HOME": str(HOME),
+            "CI_PROJECT_DIR": str(checkout),
+            "CI_JOB_STATUS": "failed" if failed else "success",
+            "PATH": f"{checkout}/bin:{os.environ['PATH']}",
+        }
         argv = ("bash", "-eo", "pipefail", "-c", "\n".join(lines))
-        run = subprocess.run(argv, cwd=checkout, env=environment, capture_output=True, text=True, timeout=900)
-        print(f"## {job}: {step.name} -> {run.returncode}\n{run.stdout[-3000:]}{run.stderr[-3000:]}")
+        run = subprocess.run(
+            argv, cwd=checkout, env=environment, capture_output=True, text=True, timeout=900
+        )
+        print(
+            f"## {job}: {step.name} -> {run.returncode}\n{run.stdout[-3000:]}{run.stderr[-3000:]}"
+        )
         failed = failed or (run.returncode if run.returncode not in job.ok_codes else 0)
     return failed
 
@@ -55,7 +66,11 @@ def test_a_job_that_passes_leaves_reports_and_nothing_else(
     stacklab: Stacklab, image: Path, job: Job, checkout: Path
 ) -> None:
     assert play(job, checkout) == 0
-    assert {path.name for path in (checkout / "reports").iterdir()} == {"checks.html", "checks.json", "checks.xml"}
+    assert {path.name for path in (checkout / "reports").iterdir()} == {
+        "checks.html",
+        "checks.json",
+        "checks.xml",
+    }
     suite = ET.parse(checkout / "reports" / "checks.xml").getroot().find("testsuite")
     assert suite is not None
     assert suite.get("failures") == "0"

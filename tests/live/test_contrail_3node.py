@@ -54,7 +54,9 @@ def test_one_command_brings_up_three_nodes_and_checks_them(stacklab: Stacklab, l
     assert f"{CHECKS} of {CHECKS} checks passed" in lab.out
     assert "ubuntu-14.04" in lab.out, "which image was taken, and which was not, is said"
     for node in NODES:
-        assert re.search(rf"{node} .*eth0 192\.168\.150\.\d+ .*eth1 10\.150\.0\.\d+ .*lab\.ssh", lab.out), node
+        assert re.search(
+            rf"{node} .*eth0 192\.168\.150\.\d+ .*eth1 10\.150\.0\.\d+ .*lab\.ssh", lab.out
+        ), node
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
 
 
@@ -62,9 +64,11 @@ def test_status_is_quick_and_starts_no_vagrant(stacklab: Stacklab, lab: Run) -> 
     shutil.rmtree(HOME / "no-vagrant", ignore_errors=True)
     (HOME / "no-vagrant").mkdir()
     fake = HOME / "no-vagrant" / "vagrant"
-    fake.write_text("#!/bin/sh\ntouch \"$(dirname \"$0\")/called\"\n")
+    fake.write_text('#!/bin/sh\ntouch "$(dirname "$0")/called"\n')
     fake.chmod(0o755)
-    guarded = Stacklab(environment={**stacklab.environment, "PATH": f"{fake.parent}:{os.environ['PATH']}"})
+    guarded = Stacklab(
+        environment={**stacklab.environment, "PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    )
     took = min(guarded.ok("lab.status", LAB).elapsed_s for _ in range(3))
     print(f"lab.status took {took:.2f} s")
     assert not (fake.parent / "called").exists()
@@ -73,16 +77,19 @@ def test_status_is_quick_and_starts_no_vagrant(stacklab: Stacklab, lab: Run) -> 
 def test_up_again_leaves_running_nodes_alone(stacklab: Stacklab, lab: Run) -> None:
     before = {node: stacklab.on(LAB, node, "cat /proc/sys/kernel/random/boot_id") for node in NODES}
     stacklab.ok("lab.up", LAB)
-    assert {node: stacklab.on(LAB, node, "cat /proc/sys/kernel/random/boot_id") for node in NODES} == before
+    assert {
+        node: stacklab.on(LAB, node, "cat /proc/sys/kernel/random/boot_id") for node in NODES
+    } == before
 
 
 def test_each_node_is_what_the_spec_says(stacklab: Stacklab, lab: Run) -> None:
     for number, node in enumerate(NODES):
         text = stacklab.on(
-            LAB, node,
+            LAB,
+            node,
             "hostname; id -un; sudo -n id -u; ip -4 -br addr; cat /proc/swaps; df -BG --output=size / | tail -1;"
             "cat /sys/class/net/eth1/mtu; systemctl is-system-running --wait; ls /dev/kvm; cat /proc/cmdline",
-        )  # fmt: skip
+        )
         assert text.splitlines()[:3] == [node, "stack", "0"]
         assert f"192.168.150.{10 + number}/24" in text
         assert f"10.150.0.{10 + number}/24" in text
@@ -109,13 +116,17 @@ def test_the_answers_are_in_place_and_shut(stacklab: Stacklab, lab: Run) -> None
     assert not any(password in lab.out + lab.err for password in passwords.values())
 
 
-def test_what_somebody_changed_on_a_node_is_shown_and_put_right(stacklab: Stacklab, lab: Run) -> None:
+def test_what_somebody_changed_on_a_node_is_shown_and_put_right(
+    stacklab: Stacklab, lab: Run
+) -> None:
     assert stacklab.ok("answers.diff", LAB).out.strip() == ""
     path = "/opt/stack/devstack/localrc"
     stacklab.on(LAB, "compute1", f"sed -i s/^LOGDAYS=1/LOGDAYS=7/ {path}; echo NEW=1 >> {path}")
     run = stacklab.run("answers.diff", LAB)
     assert run.code == 1
-    assert {f"--- compute1:{path}", "-LOGDAYS=7", "+LOGDAYS=1", "-NEW=1"} < set(run.out.splitlines())
+    assert {f"--- compute1:{path}", "-LOGDAYS=7", "+LOGDAYS=1", "-NEW=1"} < set(
+        run.out.splitlines()
+    )
     passwords = json.loads((DIRECTORY / "secrets.json").read_text())
     assert not any(password in run.out + run.err for password in passwords.values())
     assert f"replaced compute1:{path}" in stacklab.ok("answers.push", LAB).out
@@ -131,7 +142,9 @@ def test_no_password_and_no_root_login_opens_a_node(stacklab: Stacklab, lab: Run
 
 
 def test_vagrant_itself_works_in_the_labs_directory(stacklab: Stacklab, lab: Run) -> None:
-    status = subprocess.run(("vagrant", "status"), cwd=DIRECTORY, capture_output=True, text=True, check=True)
+    status = subprocess.run(
+        ("vagrant", "status"), cwd=DIRECTORY, capture_output=True, text=True, check=True
+    )
     assert len(re.findall(r"running \(libvirt\)", status.stdout)) == 3
     argv = ("vagrant", "ssh", "compute1", "-c", "hostname; id -un")
     ssh = subprocess.run(argv, cwd=DIRECTORY, capture_output=True, text=True, check=True)
@@ -148,7 +161,9 @@ def test_the_console_shows_how_it_booted(stacklab: Stacklab, lab: Run) -> None:
     assert "compute1 login:" in stacklab.ok("lab.console", LAB, "--node", "compute1").out
 
 
-def test_check_reports_in_json_and_junit_and_finds_what_is_broken(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
+def test_check_reports_in_json_and_junit_and_finds_what_is_broken(
+    stacklab: Stacklab, lab: Run, tmp_path: Path
+) -> None:
     json_file, junit = tmp_path / "c.json", tmp_path / "c.xml"
     checked = stacklab.check(LAB, "--json", str(json_file), "--junit", str(junit))
     told = json.loads(json_file.read_text())
@@ -166,12 +181,18 @@ def test_check_reports_in_json_and_junit_and_finds_what_is_broken(stacklab: Stac
     assert "10.150.0.11/24" in run.out
     assert "on fabric; compute1 <-> controller, compute2" in run.out
     assert "nic, routes, no-transit of compute1" in run.out
-    failed = [case.get("name") for case in ET.parse(junit).iter("testcase") if case.find("failure") is not None]
+    failed = [
+        case.get("name")
+        for case in ET.parse(junit).iter("testcase")
+        if case.find("failure") is not None
+    ]
     assert "controller eth1 -> compute1 10.150.0.11 (fabric): ping" in failed
     stacklab.check(LAB, "--wait", "20")
 
 
-def test_a_bridge_that_took_a_nics_address_is_as_good_as_the_nic(stacklab: Stacklab, lab: Run) -> None:
+def test_a_bridge_that_took_a_nics_address_is_as_good_as_the_nic(
+    stacklab: Stacklab, lab: Run
+) -> None:
     """As OVN's br-ex and Contrail's vhost0 do."""
     took = (
         "ip link add br-ex type bridge; ip link set br-ex address $(cat /sys/class/net/eth1/address);"
@@ -182,7 +203,9 @@ def test_a_bridge_that_took_a_nics_address_is_as_good_as_the_nic(stacklab: Stack
     try:
         stacklab.check(LAB, "--wait", "20")
     finally:
-        stacklab.on(LAB, "compute1", "sudo sh -c 'ip link del br-ex; ip addr add 10.150.0.11/24 dev eth1'")
+        stacklab.on(
+            LAB, "compute1", "sudo sh -c 'ip link del br-ex; ip addr add 10.150.0.11/24 dev eth1'"
+        )
     stacklab.check(LAB, "--wait", "20")
 
 
@@ -200,7 +223,9 @@ def test_a_node_with_another_host_key_is_refused_loudly(stacklab: Stacklab, lab:
         known_hosts.write_text(text)
     assert run.code == 5
     assert "HOST KEY MISMATCH" in run.out
-    assert re.search(r"host -> compute1 192\.168\.150\.11 \(mgmt\): login\s+HOST KEY MISMATCH", run.out)
+    assert re.search(
+        r"host -> compute1 192\.168\.150\.11 \(mgmt\): login\s+HOST KEY MISMATCH", run.out
+    )
 
 
 def test_another_lab_runs_beside_it_and_goes_without_a_trace(stacklab: Stacklab, lab: Run) -> None:
@@ -224,7 +249,9 @@ def test_down_and_up_keep_disks_keys_and_addresses(stacklab: Stacklab, lab: Run)
     assert stacklab.on(LAB, "compute1", "cat /home/stack/kept") == "kept\n"
 
 
-def test_a_base_image_that_was_changed_is_refused_by_name(stacklab: Stacklab, lab: Run, image: Path) -> None:
+def test_a_base_image_that_was_changed_is_refused_by_name(
+    stacklab: Stacklab, lab: Run, image: Path
+) -> None:
     stacklab.ok("lab.down", LAB)
     image.chmod(0o644)
     with image.open("r+b") as stream:
@@ -242,7 +269,9 @@ def test_a_base_image_that_was_changed_is_refused_by_name(stacklab: Stacklab, la
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "off")
 
 
-def test_rebuild_starts_over_with_the_same_passwords_and_addresses(stacklab: Stacklab, lab: Run) -> None:
+def test_rebuild_starts_over_with_the_same_passwords_and_addresses(
+    stacklab: Stacklab, lab: Run
+) -> None:
     secrets = (DIRECTORY / "secrets.json").read_text()
     run = stacklab.ok("lab.rebuild", LAB)
     assert f"{CHECKS} of {CHECKS} checks passed" in run.out
@@ -252,8 +281,12 @@ def test_rebuild_starts_over_with_the_same_passwords_and_addresses(stacklab: Sta
 
 def test_another_checkout_is_refused(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
-    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__"))
-    elsewhere = Stacklab(checkout=copy, environment={**stacklab.environment, "PYTHONPATH": str(copy)})
+    shutil.copytree(
+        PROJECT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__")
+    )
+    elsewhere = Stacklab(
+        checkout=copy, environment={**stacklab.environment, "PYTHONPATH": str(copy)}
+    )
     for task in ("lab.up", "lab.destroy", "lab.down", "lab.rebuild"):
         run = elsewhere.run(task, LAB)
         assert run.code == 4, task
@@ -312,12 +345,18 @@ def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, mini: str) -> None:
     assert left_of(mini) == []
 
 
-def test_a_node_that_never_answers_is_given_up_with_evidence(stacklab: Stacklab, mini: str, tmp_path: Path) -> None:
+def test_a_node_that_never_answers_is_given_up_with_evidence(
+    stacklab: Stacklab, mini: str, tmp_path: Path
+) -> None:
     checkout = tmp_path / "checkout"
-    shutil.copytree(PROJECT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__"))
+    shutil.copytree(
+        PROJECT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__")
+    )
     spec = checkout / "labs" / f"{mini}.yaml"
     spec.write_text(spec.read_text() + "\nchecks:\n  boot_timeout: 1\n")
-    mine = Stacklab(checkout=checkout, environment={**stacklab.environment, "PYTHONPATH": str(checkout)})
+    mine = Stacklab(
+        checkout=checkout, environment={**stacklab.environment, "PYTHONPATH": str(checkout)}
+    )
     run = mine.run("lab.up", mini)
     assert run.code == 4
     for word in ("does not answer on 192.168.151.11", "NIC eth0", "lease", "console"):
@@ -340,12 +379,16 @@ def test_a_taken_subnet_is_found_before_anything_is_made(stacklab: Stacklab, min
     assert left_of(mini) in ([], [f"lock {HOME}/locks/lab.{mini}.lock"])
 
 
-def test_somebody_elses_domain_of_the_same_name_is_never_touched(stacklab: Stacklab, mini: str) -> None:
+def test_somebody_elses_domain_of_the_same_name_is_never_touched(
+    stacklab: Stacklab, mini: str
+) -> None:
     xml = (
         "<domain type='qemu'><name>mini-2node_node1</name><memory unit='MiB'>64</memory>"
         "<os><type arch='x86_64'>hvm</type></os></domain>"
     )
-    subprocess.run(("virsh", "define", "/dev/stdin"), input=xml, text=True, check=True, capture_output=True)
+    subprocess.run(
+        ("virsh", "define", "/dev/stdin"), input=xml, text=True, check=True, capture_output=True
+    )
     try:
         run = stacklab.run("lab.up", mini)
         assert run.code == 4
@@ -362,6 +405,8 @@ def test_the_driving_process_stays_small(stacklab: Stacklab, mini: str) -> None:
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     argv = (sys.executable, "-c", code, sys.executable, "-m", "invoke", "lab.plan", LAB)
-    run = subprocess.run(argv, cwd=PROJECT, env=stacklab.environment, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        argv, cwd=PROJECT, env=stacklab.environment, capture_output=True, text=True, check=True
+    )
     assert int(run.stdout.split()[-1]) < 200 * 1024
     assert processes(str(HOME)) == []

@@ -95,7 +95,9 @@ def no_pauses_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
-def fetch(url: str, directory: Path, said: list[str] | None = None, *, digest: str = DIGEST) -> Path:
+def fetch(
+    url: str, directory: Path, said: list[str] | None = None, *, digest: str = DIGEST
+) -> Path:
     return download.fetch(url, digest, directory, say=(said if said is not None else []).append)
 
 
@@ -141,7 +143,9 @@ def test_a_cut_connection_is_taken_up_where_it_broke(server: Server, tmp_path: P
     assert "connection broken (it ended early); going on at 0.5 MiB, try 1 of 5" in said
 
 
-def test_a_download_that_gets_on_is_not_given_up_however_often_it_breaks(server: Server, tmp_path: Path) -> None:
+def test_a_download_that_gets_on_is_not_given_up_however_often_it_breaks(
+    server: Server, tmp_path: Path
+) -> None:
     server.breaks_at = [100_000] * 12
     assert fetch(server.url, tmp_path).read_bytes() == CONTENT
     assert len(server.asked) == 13
@@ -154,7 +158,9 @@ def test_a_server_that_ignores_the_range_starts_again(server: Server, tmp_path: 
     assert server.asked == [("GET", None), ("GET", "bytes=500000-")]
 
 
-def test_a_server_that_always_breaks_at_one_place_is_given_up_and_its_part_kept(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_always_breaks_at_one_place_is_given_up_and_its_part_kept(
+    server: Server, tmp_path: Path
+) -> None:
     server.honours_range = False
     server.breaks_at = [500_000] * 50
     with pytest.raises(ImageError, match="can't be had: it ended early"):
@@ -176,14 +182,18 @@ def test_a_part_that_is_whole_already_is_taken_as_it_is(server: Server, tmp_path
 
 
 @pytest.mark.parametrize("tells_range_size", [True, False])
-def test_a_part_longer_than_the_file_is_thrown_away(server: Server, tmp_path: Path, tells_range_size: bool) -> None:
+def test_a_part_longer_than_the_file_is_thrown_away(
+    server: Server, tmp_path: Path, tells_range_size: bool
+) -> None:
     server.tells_range_size = tells_range_size
     part_of(target(server, tmp_path)).write_bytes(CONTENT + b"and more")
     assert fetch(server.url, tmp_path).read_bytes() == CONTENT
     assert [wanted for _, wanted in server.asked] == [f"bytes={len(CONTENT) + 8}-", None]
 
 
-def test_a_server_that_tells_no_length_is_believed_and_the_digest_checked(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_tells_no_length_is_believed_and_the_digest_checked(
+    server: Server, tmp_path: Path
+) -> None:
     server.tells_length = False
     assert fetch(server.url, tmp_path).read_bytes() == CONTENT
     server.content = CONTENT[::-1]
@@ -191,7 +201,9 @@ def test_a_server_that_tells_no_length_is_believed_and_the_digest_checked(server
         fetch(server.url, tmp_path / "other")
 
 
-def test_what_is_not_what_was_pinned_is_kept_aside_and_never_used(server: Server, tmp_path: Path) -> None:
+def test_what_is_not_what_was_pinned_is_kept_aside_and_never_used(
+    server: Server, tmp_path: Path
+) -> None:
     server.content = b"evil" * 1000
     with pytest.raises(ImageError, match="is not what the catalogue pins") as caught:
         fetch(server.url, tmp_path)
@@ -204,7 +216,9 @@ def test_what_is_not_what_was_pinned_is_kept_aside_and_never_used(server: Server
     assert server.asked == [("GET", None), ("GET", None)]
 
 
-def test_a_file_that_was_changed_after_its_download_is_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_was_changed_after_its_download_is_fetched_again(
+    server: Server, tmp_path: Path
+) -> None:
     path = fetch(server.url, tmp_path)
     path.chmod(0o644)
     path.write_bytes(b"changed")
@@ -213,7 +227,9 @@ def test_a_file_that_was_changed_after_its_download_is_fetched_again(server: Ser
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
-def test_a_server_that_refuses_is_told_in_one_line_and_asked_once(server: Server, tmp_path: Path, status: int) -> None:
+def test_a_server_that_refuses_is_told_in_one_line_and_asked_once(
+    server: Server, tmp_path: Path, status: int
+) -> None:
     server.status = status
     with pytest.raises(ImageError) as caught:
         fetch(server.url, tmp_path)
@@ -232,7 +248,9 @@ def test_a_refused_connection_is_told_in_one_line_and_leaves_nothing(tmp_path: P
     assert left(tmp_path) == []
 
 
-def test_a_connection_that_ends_before_the_first_byte_leaves_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_connection_that_ends_before_the_first_byte_leaves_nothing(
+    server: Server, tmp_path: Path
+) -> None:
     server.breaks_at = [0]
     with pytest.raises(ImageError, match="it ended early"):
         fetch(server.url, tmp_path)
@@ -284,7 +302,9 @@ def test_a_source_is_reachable_when_it_answers(server: Server) -> None:
     assert download.is_reachable(server.url)
 
 
-def test_a_source_is_not_reachable_when_it_refuses_or_is_not_there_or_is_no_url(server: Server) -> None:
+def test_a_source_is_not_reachable_when_it_refuses_or_is_not_there_or_is_no_url(
+    server: Server,
+) -> None:
     server.status = 404
     assert not download.is_reachable(server.url)
     assert not download.is_reachable(unused_url())
@@ -295,7 +315,9 @@ def test_a_source_that_never_answers_is_not_waited_for() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        assert not download.is_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.2)
+        assert not download.is_reachable(
+            f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.2
+        )
 
 
 def test_a_file_is_complete_when_the_whole_of_it_is_here(server: Server, tmp_path: Path) -> None:

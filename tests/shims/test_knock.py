@@ -45,14 +45,17 @@ def test_an_sshd_is_known_by_its_name(listening: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "said"), [(b"HTTP/1.1 400\r\n", "something else than sshd answers"), (b"", "closed at once")]
+    ("says", "said"),
+    [(b"HTTP/1.1 400\r\n", "something else than sshd answers"), (b"", "closed at once")],
 )
 def test_what_is_no_sshd_is_told(listening: socket.socket, says: bytes, said: str) -> None:
     found = knocked(listening, says)
     assert (found.door, found.said) == (Door.OTHER, said)
 
 
-def test_silence_is_told_from_no_connection(listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_told_from_no_connection(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(knock, "_SPEAK_S", 0.2)
     found = knocked(listening, None)
     assert (found.door, found.said) == (Door.SILENT, "connected, but nothing was said for 0.2 s")
@@ -74,7 +77,9 @@ def test_a_closed_port_refuses(listening: socket.socket) -> None:
         (OSError(1, "Operation not permitted"), Door.NO_ANSWER),
     ],
 )
-def test_who_does_not_connect_says_how(monkeypatch: pytest.MonkeyPatch, error: OSError, door: Door) -> None:
+def test_who_does_not_connect_says_how(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, door: Door
+) -> None:
     def connect(*_args: object, **_kwargs: object) -> None:
         raise error
 

@@ -112,7 +112,9 @@ def test_other_codes_may_be_expected() -> None:
         RUNNER.run(_sh("exit 0", ok_codes=(4,)))
 
 
-@pytest.mark.parametrize(("number", "words"), [(9, "was ended by SIGKILL"), (40, "was ended by signal 40")])
+@pytest.mark.parametrize(
+    ("number", "words"), [(9, "was ended by SIGKILL"), (40, "was ended by signal 40")]
+)
 def test_a_signal_is_named(number: int, words: str) -> None:
     with pytest.raises(CommandFailed, match=words):
         RUNNER.run(_sh(f"kill -{number} $$"))
@@ -145,7 +147,13 @@ def test_a_failure_shows_its_own_part_of_the_log_and_where_it_lies(tmp_path: Pat
 
 def test_a_command_that_does_not_end_is_ended_and_what_it_said_is_shown(tmp_path: Path) -> None:
     with pytest.raises(CommandTimedOut, match=r"waiting: sh had no end after 0\.3 s") as caught:
-        RUNNER.run(_sh(f"echo $$ >{tmp_path}/pid; echo still here; exec sleep 60", what="waiting", timeout_s=0.3))
+        RUNNER.run(
+            _sh(
+                f"echo $$ >{tmp_path}/pid; echo still here; exec sleep 60",
+                what="waiting",
+                timeout_s=0.3,
+            )
+        )
     assert "  | still here" in str(caught.value)
     _assert_gone(_pid_in(tmp_path / "pid"))
 
@@ -162,7 +170,9 @@ def test_a_command_is_given_time_to_tidy_up(tmp_path: Path) -> None:
     assert (tmp_path / "tidy").read_text() == "tidy\n"
 
 
-def test_a_command_that_ignores_kindness_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_ignores_kindness_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "_GRACE_S", 0.2)
     script = f"trap '' INT TERM; echo $$ >{tmp_path}/pid; while :; do sleep 0.1; done"
     with pytest.raises(CommandTimedOut):
@@ -189,7 +199,8 @@ def test_an_interactive_command_has_our_own_streams(capfd: pytest.CaptureFixture
 
 
 @pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(), reason="signals arrive in the main thread only"
+    threading.current_thread() is not threading.main_thread(),
+    reason="signals arrive in the main thread only",
 )
 def test_ctrl_c_ends_the_command_and_is_passed_on(tmp_path: Path) -> None:
     def press_ctrl_c() -> None:
@@ -216,7 +227,9 @@ def test_a_daemon_that_left_the_session_is_left_alone(tmp_path: Path) -> None:
 def test_many_commands_run_side_by_side() -> None:
     results: list[str] = []
     threads = [
-        threading.Thread(target=lambda i=i: results.append(RUNNER.run(_sh(f"sleep 0.3; echo {i}")).stdout))
+        threading.Thread(
+            target=lambda i=i: results.append(RUNNER.run(_sh(f"sleep 0.3; echo {i}")).stdout)
+        )
         for i in range(8)
     ]
     started = time.monotonic()
@@ -245,7 +258,9 @@ class Heard:
 def test_a_conversation_is_heard_while_it_goes_on() -> None:
     heard = Heard()
     began = time.time()
-    result = RUNNER.converse(_sh("echo one; sleep 0.5; printf 'tw'; sleep 0.3; echo o"), heard=heard)
+    result = RUNNER.converse(
+        _sh("echo one; sleep 0.5; printf 'tw'; sleep 0.3; echo o"), heard=heard
+    )
     ended = time.time()
     assert heard.texts == ["one", "two"]
     first, second = (at for _, at in heard.lines)
@@ -278,7 +293,9 @@ def test_much_is_said_and_heard_at_the_same_time() -> None:
 
 def test_one_who_does_not_listen_is_still_heard() -> None:
     heard = Heard()
-    result = RUNNER.converse(_sh("exec 0<&-; echo deaf; exit 3", stdin=b"x" * 1_000_000, ok_codes=(3,)), heard=heard)
+    result = RUNNER.converse(
+        _sh("exec 0<&-; echo deaf; exit 3", stdin=b"x" * 1_000_000, ok_codes=(3,)), heard=heard
+    )
     assert (heard.texts, result.exit_code) == (["deaf"], 3)
 
 
@@ -337,13 +354,17 @@ def test_a_conversation_is_ended_when_there_is_a_reason(tmp_path: Path) -> None:
     _assert_gone(_pid_in(tmp_path / "pid"))
 
 
-def test_one_who_ignores_kindness_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_who_ignores_kindness_is_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "_GRACE_S", 0.2)
     heard = Heard()
     script = f"trap '' INT TERM; echo $$ >{tmp_path}/pid; while :; do echo still; sleep 0.1; done"
     started = time.monotonic()
     with pytest.raises(CommandFailed, match="was ended: enough"):
-        RUNNER.converse(_sh(script), heard=heard, why_stop=lambda: "enough" if len(heard.lines) > 2 else "")
+        RUNNER.converse(
+            _sh(script), heard=heard, why_stop=lambda: "enough" if len(heard.lines) > 2 else ""
+        )
     assert time.monotonic() - started < 5
     _assert_gone(_pid_in(tmp_path / "pid"))
 

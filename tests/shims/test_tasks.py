@@ -28,10 +28,18 @@ def invoke(tmp_path: Path) -> Invoke:
     """Run `invoke WORDS` in the project, with a home and a PATH on which nothing of libvirt can be started."""
 
     def run(*words: str, cwd: Path = PROJECT, **more: str) -> Done:
-        environment = {**os.environ, "STACKLAB_HOME": str(tmp_path / "home"), "COLUMNS": "200", "NO_COLOR": "1", **more}
+        environment = {
+            **os.environ,
+            "STACKLAB_HOME": str(tmp_path / "home"),
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+            **more,
+        }
         argv = [sys.executable, "-m", "invoke", *words]
         started = time.monotonic()
-        done = subprocess.run(argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
         print(f"invoke {' '.join(words)}: {time.monotonic() - started:.2f} s")
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -48,7 +56,9 @@ def refused(done: Done, code: int) -> str:
 def test_the_labs_are_listed_with_what_they_are(invoke: Invoke) -> None:
     done = invoke("lab.list")
     assert done.returncode == 0
-    for name, what in zip(LABS, ("a controller and two computes", "Two nodes on one network"), strict=True):
+    for name, what in zip(
+        LABS, ("a controller and two computes", "Two nodes on one network"), strict=True
+    ):
         assert any(name in line and what in line for line in done.stdout.splitlines())
 
 
@@ -85,7 +95,9 @@ def test_the_files_that_are_named_are_validated(invoke: Invoke) -> None:
     assert (done.returncode, done.stdout) == (0, "2 labs valid\n")
 
 
-def test_all_that_is_wrong_with_several_files_is_told_at_once(invoke: Invoke, tmp_path: Path) -> None:
+def test_all_that_is_wrong_with_several_files_is_told_at_once(
+    invoke: Invoke, tmp_path: Path
+) -> None:
     good = (PROJECT / "labs" / "mini-2node.yaml").read_text()
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text(good.replace("memory: 512MiB", "memroy: 512MiB"))
@@ -99,9 +111,16 @@ def test_all_that_is_wrong_with_several_files_is_told_at_once(invoke: Invoke, tm
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("broken.yaml", b"nodes: [\n"), ("binary.yaml", b"\x00\xff\xfe"), ("empty.yaml", b""), ("gone.yaml", None)],
+    [
+        ("broken.yaml", b"nodes: [\n"),
+        ("binary.yaml", b"\x00\xff\xfe"),
+        ("empty.yaml", b""),
+        ("gone.yaml", None),
+    ],
 )
-def test_what_is_no_lab_at_all_is_refused(invoke: Invoke, tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_what_is_no_lab_at_all_is_refused(
+    invoke: Invoke, tmp_path: Path, name: str, content: bytes | None
+) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
@@ -113,7 +132,9 @@ def test_a_directory_is_no_lab(invoke: Invoke, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["lab.up", "lab.show", "lab.plan", "lab.rebuild", "doctor"])
-def test_an_unknown_lab_is_refused_with_the_nearest(invoke: Invoke, task: str, tmp_path: Path) -> None:
+def test_an_unknown_lab_is_refused_with_the_nearest(
+    invoke: Invoke, task: str, tmp_path: Path
+) -> None:
     said = refused(invoke(task, "contrail-3nod"), 2)
     assert "no lab 'contrail-3nod' in labs/ (did you mean contrail-3node?)" in said
     assert "next: ./invoke lab.list" in said
@@ -131,7 +152,9 @@ def test_a_plan_tells_what_up_would_do_and_touches_nothing(invoke: Invoke, tmp_p
 
 
 @pytest.mark.parametrize("task", ["lab.status", "lab.check", "lab.ssh", "lab.console"])
-def test_a_lab_that_is_not_up_is_told_with_what_to_type(invoke: Invoke, task: str, tmp_path: Path) -> None:
+def test_a_lab_that_is_not_up_is_told_with_what_to_type(
+    invoke: Invoke, task: str, tmp_path: Path
+) -> None:
     said = refused(invoke(task, "mini-2node"), 1)
     assert "lab mini-2node is not up" in said
     assert "next: ./invoke lab.up mini-2node" in said
@@ -149,7 +172,9 @@ def test_status_of_nothing_is_an_empty_table_and_an_empty_list(invoke: Invoke) -
 
 @pytest.mark.parametrize("name", ["..", "../labs", "/", "."])
 @pytest.mark.parametrize("task", ["lab.destroy", "lab.down", "lab.status"])
-def test_a_name_that_is_a_path_goes_nowhere(invoke: Invoke, tmp_path: Path, task: str, name: str) -> None:
+def test_a_name_that_is_a_path_goes_nowhere(
+    invoke: Invoke, tmp_path: Path, task: str, name: str
+) -> None:
     precious = tmp_path / "home" / "labs" / "precious"
     precious.mkdir(parents=True)
     assert "is no lab's name" in refused(invoke(task, name), 1)
@@ -202,7 +227,9 @@ def test_images_that_are_not_there_are_neither_verified_nor_pruned(invoke: Invok
     assert invoke("image.prune").stdout == "nothing to delete\n"
 
 
-def test_a_task_that_needs_no_vagrant_does_not_mind_that_there_is_none(invoke: Invoke, tmp_path: Path) -> None:
+def test_a_task_that_needs_no_vagrant_does_not_mind_that_there_is_none(
+    invoke: Invoke, tmp_path: Path
+) -> None:
     done = invoke("lab.plan", "mini-2node", PATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -210,8 +237,13 @@ def test_a_task_that_needs_no_vagrant_does_not_mind_that_there_is_none(invoke: I
 def test_a_full_disk_is_told_in_words() -> None:
     argv = [sys.executable, "-m", "invoke", "lab.list"]
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(argv, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (9, "No space left on device\n  next: df -h, then ./invoke image.prune\n")
+        done = subprocess.run(
+            argv, cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (
+        9,
+        "No space left on device\n  next: df -h, then ./invoke image.prune\n",
+    )
 
 
 def test_ctrl_c_ends_what_runs_on_the_nodes_at_once(tmp_path: Path) -> None:
@@ -228,7 +260,9 @@ def test_ctrl_c_ends_what_runs_on_the_nodes_at_once(tmp_path: Path) -> None:
     environment = {**os.environ, "STACKLAB_HOME": str(paths.host.root), "PATH": path}
     argv = [sys.executable, "-m", "invoke", "lab.exec", lab.name, "--", "sleep", "60"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(
+        argv, cwd=PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True
+    ) as process:
         deadline = time.monotonic() + 30
         while not begun.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -255,5 +289,7 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(tmp_path: Path) -> None:
 def test_rendering_does_not_wait_for_the_lint() -> None:
     loaded = "[name for name in sys.modules if name.startswith('stacklab') and '.lint' in name]"
     code = f"import sys, stacklab.views.answers; print({loaded})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"

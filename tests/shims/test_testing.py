@@ -8,7 +8,17 @@ from stacklab.dev import testing
 
 
 def _step(tests: Path, *options: str) -> testing._Step:
-    argv = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests.parent), *options, str(tests))
+    argv = (
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tests.parent),
+        *options,
+        str(tests),
+    )
     return testing._Step("some tests", argv, report="some.xml")
 
 
@@ -17,7 +27,9 @@ def _end(out: str) -> str:
     return out.rpartition("== failed: some tests\n")[2]
 
 
-def test_what_failed_is_told_once_more_at_the_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_failed_is_told_once_more_at_the_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     tests = tmp_path / "test_some.py"
     tests.write_text("def test_well():\n    pass\n\n\ndef test_ill():\n    assert 40 + 2 == 54\n")
     assert testing._run((_step(tests),), tmp_path) == 1
@@ -27,29 +39,41 @@ def test_what_failed_is_told_once_more_at_the_end(tmp_path: Path, capfd: pytest.
     assert "test_well" not in said
 
 
-def test_of_many_failures_the_first_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_of_many_failures_the_first_are_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     tests = tmp_path / "test_some.py"
-    tests.write_text("import pytest\n@pytest.mark.parametrize('n', range(25))\ndef test_ill(n):\n    assert n < 0\n")
+    tests.write_text(
+        "import pytest\n@pytest.mark.parametrize('n', range(25))\ndef test_ill(n):\n    assert n < 0\n"
+    )
     assert testing._run((_step(tests),), tmp_path) == 1
     said = _end(capfd.readouterr().out)
     assert said.count("test_some.py::test_ill[") == 20
     assert f"and 5 more: {tmp_path / 'some.xml'}" in said
 
 
-def test_a_pytest_that_never_ran_leaves_no_old_failures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "some.xml").write_text("<testsuite><testcase name='old'><failure>x</failure></testcase></testsuite>")
+def test_a_pytest_that_never_ran_leaves_no_old_failures(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "some.xml").write_text(
+        "<testsuite><testcase name='old'><failure>x</failure></testcase></testsuite>"
+    )
     assert testing._run((_step(tmp_path, "--no-such-option"),), tmp_path) == 1
     assert "ended before it wrote its report" in _end(capfd.readouterr().out)
 
 
-def test_a_pytest_that_found_nothing_to_run_is_told_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_pytest_that_found_nothing_to_run_is_told_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     tests = tmp_path / "test_some.py"
     tests.write_text("\n")
     assert testing._run((_step(tests),), tmp_path) == 1
     assert _end(capfd.readouterr().out) == "  no test failed, but pytest did: see above\n"
 
 
-def test_nothing_is_added_where_all_passes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_added_where_all_passes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     tests = tmp_path / "test_some.py"
     tests.write_text("def test_well():\n    pass\n")
     assert testing._run((_step(tests),), tmp_path) == 0

@@ -44,10 +44,16 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "#!/bin/sh\ntrap : INT\n: > begun\nwhile [ ! -e go ]; do sleep 0.05; done\n: > ended\n"
     )
     program.chmod(0o755)
-    return {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)}
+    return {
+        **os.environ,
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(PROJECT),
+    }
 
 
-def test_the_lock_outlives_a_killed_lab_up_and_ends_with_vagrant(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_lock_outlives_a_killed_lab_up_and_ends_with_vagrant(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     lab = tmp_path / "lab"
     lab.mkdir()
     with subprocess.Popen([sys.executable, "-c", UP, str(lab)], env=environment) as process:
@@ -63,22 +69,34 @@ def test_the_lock_outlives_a_killed_lab_up_and_ends_with_vagrant(tmp_path: Path,
     assert not is_held(lab)
 
 
-def test_vagrant_runs_again_when_the_last_one_has_ended(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_vagrant_runs_again_when_the_last_one_has_ended(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     (tmp_path / "go").touch()
     for _ in range(2):
-        subprocess.run([sys.executable, "-c", UP, str(tmp_path)], env=environment, check=True, timeout=30)
+        subprocess.run(
+            [sys.executable, "-c", UP, str(tmp_path)], env=environment, check=True, timeout=30
+        )
     assert not is_held(tmp_path)
 
 
-def test_a_vagrant_that_has_no_end_is_ended_and_told_so(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_vagrant_that_has_no_end_is_ended_and_told_so(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     lab = tmp_path / "lab"
     lab.mkdir()
     program = tmp_path / "bin" / "vagrant"
-    program.write_text("#!/bin/sh\ntrap 'exit 1' INT TERM\necho making domains\nwhile :; do sleep 0.05; done\n")
+    program.write_text(
+        "#!/bin/sh\ntrap 'exit 1' INT TERM\necho making domains\nwhile :; do sleep 0.05; done\n"
+    )
     short = UP.replace(" v.up(", " v.limit_s = lambda nodes: 1.0; v.up(")
     started = time.monotonic()
     found = subprocess.run(
-        [sys.executable, "-c", short, str(lab)], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", short, str(lab)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert time.monotonic() - started < 20
     assert "vagrant up had no end after 1 s, and was ended: libvirtd may hang" in found.stderr

@@ -15,12 +15,45 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 
 # What the wrapper itself calls, from the real machine.
-PLAIN = ("cat", "dirname", "env", "flock", "grep", "mkdir", "rm", "sed", "sha256sum", "sh",
-         "sleep", "sort", "tail", "touch", "tr")  # fmt: skip
+PLAIN = (
+    "cat",
+    "dirname",
+    "env",
+    "flock",
+    "grep",
+    "mkdir",
+    "rm",
+    "sed",
+    "sha256sum",
+    "sh",
+    "sleep",
+    "sort",
+    "tail",
+    "touch",
+    "tr",
+)
 TOOLS = (
-    "qemu-system-x86_64", "qemu-img", "libvirtd", "virsh", "vagrant", "packer", "mmdebstrap", "extlinux", "sfdisk",
-    "mkfs.ext4", "ssh", "fping", "dnsmasq", "ip", "iptables", "ebtables", "genisoimage", "setpriv", "gcc", "pkg-config",
-)  # fmt: skip
+    "qemu-system-x86_64",
+    "qemu-img",
+    "libvirtd",
+    "virsh",
+    "vagrant",
+    "packer",
+    "mmdebstrap",
+    "extlinux",
+    "sfdisk",
+    "mkfs.ext4",
+    "ssh",
+    "fping",
+    "dnsmasq",
+    "ip",
+    "iptables",
+    "ebtables",
+    "genisoimage",
+    "setpriv",
+    "gcc",
+    "pkg-config",
+)
 
 # Answers the wrapper's questions, and makes a venv whose pip and invoke record their arguments.
 PYTHON = r"""#!/bin/sh
@@ -81,7 +114,9 @@ class World:
 
     def put(self, name: str, text: str = NOTHING, folder: str = "bin") -> None:
         path = self.root / folder / name
-        assert not path.is_symlink(), f"{path} would be written through to the real machine's {path.resolve()}"
+        assert not path.is_symlink(), (
+            f"{path} would be written through to the real machine's {path.resolve()}"
+        )
         path.write_text(text)
         path.chmod(0o755)
 
@@ -98,13 +133,26 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PATH": str(self.bin), "WORLD": str(self.root), "HOME": str(self.root), "LC_ALL": "C"}
+        return {
+            "PATH": str(self.bin),
+            "WORLD": str(self.root),
+            "HOME": str(self.root),
+            "LC_ALL": "C",
+        }
 
-    def invoke(self, *args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    def invoke(
+        self, *args: str, cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(self.checkout / "invoke"), *args], cwd=cwd or self.root, env={**self.environment, **env},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            [str(self.checkout / "invoke"), *args],
+            cwd=cwd or self.root,
+            env={**self.environment, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     @property
     def calls(self) -> list[str]:
@@ -119,7 +167,12 @@ class World:
 def world(tmp_path: Path) -> World:
     """A Debian machine, used by root, that has all the packages and no .venv yet."""
     made = World(tmp_path)
-    for folder in ("bin", "to-install", "checkout/requirements", ".vagrant.d/gems/3/gems/vagrant-libvirt-0"):
+    for folder in (
+        "bin",
+        "to-install",
+        "checkout/requirements",
+        ".vagrant.d/gems/3/gems/vagrant-libvirt-0",
+    ):
         (tmp_path / folder).mkdir(parents=True)
     for name in ("cp", "chmod", "seq", *PLAIN):
         real = shutil.which(name)
@@ -152,13 +205,19 @@ def world(tmp_path: Path) -> World:
 def test_the_arguments_reach_the_venvs_invoke_untouched(world: World) -> None:
     done = world.invoke("lab.exec", "a lab", "--", "ls *")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"invoke in {world.root}: --search-root {world.checkout} lab.exec a lab -- ls *\n"
+    assert (
+        done.stdout
+        == f"invoke in {world.root}: --search-root {world.checkout} lab.exec a lab -- ls *\n"
+    )
 
 
 def test_it_stays_in_the_directory_that_it_was_called_in(world: World, tmp_path: Path) -> None:
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
-    assert f"invoke in {elsewhere}: --search-root {world.checkout}" in world.invoke("x", cwd=elsewhere).stdout
+    assert (
+        f"invoke in {elsewhere}: --search-root {world.checkout}"
+        in world.invoke("x", cwd=elsewhere).stdout
+    )
 
 
 def test_requirements_are_installed_with_hashes_and_build_tools_first(world: World) -> None:
@@ -168,7 +227,9 @@ def test_requirements_are_installed_with_hashes_and_build_tools_first(world: Wor
     assert build.endswith("build.txt")
     assert "--require-hashes --no-build-isolation -r" in everything
     assert everything.endswith("all.txt")
-    assert itself.endswith(f"--no-deps --no-build-isolation --editable {world.checkout}"), "for its pytest plug-in"
+    assert itself.endswith(f"--no-deps --no-build-isolation --editable {world.checkout}"), (
+        "for its pytest plug-in"
+    )
 
 
 def test_the_second_start_does_nothing_but_start(world: World) -> None:
@@ -199,15 +260,22 @@ def test_a_moved_checkout_makes_its_venv_anew(world: World) -> None:
     world.invoke()
     moved = world.root / "moved"
     world.checkout.rename(moved)
-    done = subprocess.run([str(moved / "invoke")], env=world.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(moved / "invoke")], env=world.environment, capture_output=True, text=True, check=False
+    )
     assert f"--search-root {moved}" in done.stdout
     assert len(world.calls_of("venv")) == 2
 
 
 def test_a_killed_set_up_is_done_again(world: World) -> None:
     world.note("venv-hangs")
-    cut = subprocess.Popen([str(world.checkout / "invoke")], env=world.environment, start_new_session=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    cut = subprocess.Popen(
+        [str(world.checkout / "invoke")],
+        env=world.environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 10
     while not (world.root / "venv-started").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -221,10 +289,15 @@ def test_a_killed_set_up_is_done_again(world: World) -> None:
 def test_two_at_once_set_up_once(world: World) -> None:
     world.note("pip-slow")
     both = [
-        subprocess.Popen([str(world.checkout / "invoke"), "x"], env=world.environment,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [str(world.checkout / "invoke"), "x"],
+            env=world.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     told = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sum("waiting for it" in err for _, err in told) == 1
@@ -262,7 +335,10 @@ def test_who_is_not_root_installs_by_sudo(world: World) -> None:
     done = world.invoke("x")
     assert done.returncode == 0, done.stderr
     assert "by sudo, which may ask for your password" in done.stderr
-    assert [call.split()[:2] for call in world.calls_of("sudo")] == [["sudo", "apt-get"], ["sudo", "env"]]
+    assert [call.split()[:2] for call in world.calls_of("sudo")] == [
+        ["sudo", "apt-get"],
+        ["sudo", "env"],
+    ]
 
 
 def test_neither_root_nor_sudo_is_told_what_root_must_type(world: World) -> None:
@@ -338,7 +414,9 @@ def test_fedora_gets_its_own_package_names_and_a_line_for_the_rest(world: World)
     world.put("dnf", DNF)
     done = world.invoke("x")
     assert done.returncode == 3
-    assert world.calls == ["dnf -y --setopt=install_weak_deps=False install libvirt-client openssh-clients"]
+    assert world.calls == [
+        "dnf -y --setopt=install_weak_deps=False install libvirt-client openssh-clients"
+    ]
     assert "not to be had from dnf here: packer\n" in done.stderr
 
 
@@ -371,14 +449,18 @@ FOR_TESTS = ("chromium", "chromedriver", "shellcheck")
     ("task", "ci", "is_wanted"),
     [("test", "true", True), ("test", "", False), ("lab.up", "true", False), ("", "true", False)],
 )
-def test_what_tests_need_is_installed_for_those_of_ci_alone(world: World, task: str, ci: str, is_wanted: bool) -> None:
+def test_what_tests_need_is_installed_for_those_of_ci_alone(
+    world: World, task: str, ci: str, is_wanted: bool
+) -> None:
     for tool in FOR_TESTS:
         world.put(tool, folder="to-install")
     done = world.invoke(*filter(None, [task]), CI=ci)
     assert done.returncode == 0, done.stderr
     assert bool(world.calls_of("apt-get")) is is_wanted
     if is_wanted:
-        assert world.calls_of("apt-get")[-1].endswith("--no-install-recommends chromium chromium-driver shellcheck")
+        assert world.calls_of("apt-get")[-1].endswith(
+            "--no-install-recommends chromium chromium-driver shellcheck"
+        )
 
 
 @pytest.mark.parametrize("browser", ["chromium", "chromium-browser", "google-chrome"])

@@ -9,7 +9,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the expected texts of tests/specs anew")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the expected texts of tests/specs anew"
+    )
 
 
 @pytest.fixture

@@ -28,7 +28,9 @@ def load(path: Path) -> Lab:
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
-def test_a_bad_spec_tells_all_its_problems(path: Path, compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_spec_tells_all_its_problems(
+    path: Path, compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(path.parent)
     with pytest.raises(SpecError) as caught:
         load(path)

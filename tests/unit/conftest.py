@@ -20,11 +20,15 @@ class TouchedTheMachine(BaseException):
 def untouched_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def guard(owner: ModuleType | type, name: str) -> None:
         def stop(*args: object, **_kwargs: object) -> NoReturn:
-            raise TouchedTheMachine(f"{name} was called with {args[-1:]}; use fake_runner, or move it to tests/shims")
+            raise TouchedTheMachine(
+                f"{name} was called with {args[-1:]}; use fake_runner, or move it to tests/shims"
+            )
 
         monkeypatch.setattr(owner, name, stop)
 
-    guard(subprocess.Popen, "__init__")  # not the name: `from subprocess import Popen` is caught too
+    guard(
+        subprocess.Popen, "__init__"
+    )  # not the name: `from subprocess import Popen` is caught too
     for name in ("system", "fork", "forkpty", "posix_spawn", "posix_spawnp", "execv", "execve"):
         guard(os, name)
     for name in ("connect", "connect_ex"):

@@ -41,14 +41,18 @@ def kernel(tmp_path: Path) -> Path:
 def no_kernel_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "release", lambda: "9.9-test")
     real = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith("/boot/") and real(path, mode))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: not str(path).startswith("/boot/") and real(path, mode)
+    )
 
 
 def pick(paths: HostPaths, runner: FakeRunner, device: Path, kernel: Path | None) -> Accelerator:
     return accelerator.pick(paths, runner, kernel=kernel, device=device)
 
 
-def test_a_kernel_that_boots_proves_kvm(paths: HostPaths, fake_runner: FakeRunner, device: Path, kernel: Path) -> None:
+def test_a_kernel_that_boots_proves_kvm(
+    paths: HostPaths, fake_runner: FakeRunner, device: Path, kernel: Path
+) -> None:
     fake_runner.on("qemu-system-x86_64", answer=BOOTED)
     found = pick(paths, fake_runner, device, kernel)
     assert found.is_kvm
@@ -74,10 +78,15 @@ def test_the_trial_has_a_limit_and_ends_by_itself(
     [
         (CommandTimedOut("had no end"), "/dev/kvm opens, but a kernel hung for 10 s under it"),
         (
-            CommandFailed("trying: qemu ended with 1\n  qemu ...\n  | error: failed to set MSR 0x10a"),
+            CommandFailed(
+                "trying: qemu ended with 1\n  qemu ...\n  | error: failed to set MSR 0x10a"
+            ),
             "/dev/kvm opens, but QEMU under it fails: failed to set MSR 0x10a",
         ),
-        (Result(exit_code=0, stdout="Booting from ROM...\n"), "/dev/kvm opens, but the kernel said nothing"),
+        (
+            Result(exit_code=0, stdout="Booting from ROM...\n"),
+            "/dev/kvm opens, but the kernel said nothing",
+        ),
     ],
     ids=["hangs", "aborts", "silent"],
 )
@@ -104,7 +113,9 @@ def test_a_missing_qemu_is_told_and_not_taken_for_a_broken_kvm(
     assert not paths.accelerator.exists()
 
 
-def test_no_device_is_tcg_without_a_trial(paths: HostPaths, fake_runner: FakeRunner, tmp_path: Path) -> None:
+def test_no_device_is_tcg_without_a_trial(
+    paths: HostPaths, fake_runner: FakeRunner, tmp_path: Path
+) -> None:
     found = pick(paths, fake_runner, tmp_path / "none", None)
     assert found.reason == f"{tmp_path / 'none'}: there is none"
     assert not found.is_kvm
@@ -119,7 +130,11 @@ def test_a_device_that_may_not_be_opened_is_told_with_the_group(
 
 @pytest.mark.parametrize("answer", [BOOTED, CommandTimedOut("hung")], ids=["boots", "hangs"])
 def test_the_verdict_is_kept(
-    paths: HostPaths, fake_runner: FakeRunner, device: Path, kernel: Path, answer: Result | BaseException
+    paths: HostPaths,
+    fake_runner: FakeRunner,
+    device: Path,
+    kernel: Path,
+    answer: Result | BaseException,
 ) -> None:
     fake_runner.on("qemu-system-x86_64", answer=answer)
     first = pick(paths, fake_runner, device, kernel)
@@ -186,6 +201,11 @@ def test_the_kernel_of_an_image_is_tried_where_none_is_given(
 
 def test_every_tool_has_its_word_for_it() -> None:
     kvm, tcg = Accelerator(name="KVM", reason=""), Accelerator(name="TCG", reason="")
-    assert (kvm.qemu_name, kvm.libvirt_driver, kvm.cpu_model, kvm.cpu_features) == ("kvm", "kvm", "host", ())
+    assert (kvm.qemu_name, kvm.libvirt_driver, kvm.cpu_model, kvm.cpu_features) == (
+        "kvm",
+        "kvm",
+        "host",
+        (),
+    )
     assert (tcg.qemu_name, tcg.libvirt_driver, tcg.cpu_model) == ("tcg", "qemu", "qemu64")
     assert set(tcg.cpu_features) == {"svm", "npt"}

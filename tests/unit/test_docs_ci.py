@@ -22,7 +22,10 @@ README = (ci_recipes.DOCS / "README.md").read_text()
 def understood(words: list[str]) -> dict[str, object]:
     """What invoke's own parser makes of the words: the task's name and its options; raises on any that it has not."""
     context = Parser(contexts=tasks.ns.to_contexts()).parse_argv(words)[0]
-    return {"task": context.name, **{name: argument.value for name, argument in context.args.items()}}
+    return {
+        "task": context.name,
+        **{name: argument.value for name, argument in context.args.items()},
+    }
 
 
 def tasks_of(job: Job) -> list[str]:
@@ -46,7 +49,9 @@ def test_every_command_is_a_task_with_such_options(job: Job) -> None:
             assert found["name"] in spec.names(PROJECT / "labs")
 
 
-@pytest.mark.parametrize("words", [["lab.up", "mini-2node", "--tll", "2h"], ["lab.chek", "x"], ["lab.up"]])
+@pytest.mark.parametrize(
+    "words", [["lab.up", "mini-2node", "--tll", "2h"], ["lab.chek", "x"], ["lab.up"]]
+)
 def test_a_command_that_is_none_would_be_found(words: list[str]) -> None:
     with pytest.raises(Exception, match=r"No idea|did not receive|found none"):
         understood(words)
@@ -54,7 +59,9 @@ def test_a_command_that_is_none_would_be_found(words: list[str]) -> None:
 
 @pytest.mark.parametrize("job", JOBS, ids=str)
 def test_a_job_goes_up_with_a_ttl_checks_and_destroys_always(job: Job) -> None:
-    names = [name for name in tasks_of(job) if name in ("lab.up", "lab.check", "lab.logs", "lab.destroy")]
+    names = [
+        name for name in tasks_of(job) if name in ("lab.up", "lab.check", "lab.logs", "lab.destroy")
+    ]
     assert set(names) == {"lab.up", "lab.check", "lab.logs", "lab.destroy"}
     (up,) = (words for words in job.invocations if words[0] == "lab.up")
     (check,) = (words for words in job.invocations if words[0] == "lab.check")
@@ -108,7 +115,10 @@ def test_every_action_is_pinned_to_a_version() -> None:
 
 
 def test_the_readme_s_commands_are_tasks_too() -> None:
-    lines = [found.strip(" `") for found in re.findall(r"(?:\./invoke|/srv/stacklab/invoke) ([a-z.]+[^`>\n]*)", README)]
+    lines = [
+        found.strip(" `")
+        for found in re.findall(r"(?:\./invoke|/srv/stacklab/invoke) ([a-z.]+[^`>\n]*)", README)
+    ]
     assert len(lines) >= 3
     for line in lines:
         understood(shlex.split(line))

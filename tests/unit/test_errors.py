@@ -9,7 +9,11 @@ from stacklab.errors import LabError, Problem, SpecError, ToolNotFound
 
 
 def _family() -> list[type[LabError]]:
-    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LabError)]
+    return [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, LabError)
+    ]
 
 
 @pytest.mark.parametrize("kind", _family(), ids=lambda kind: kind.__name__)
@@ -29,7 +33,10 @@ def test_a_leaf_ends_with_its_branchs_exit_code() -> None:
 
 
 def test_an_error_shows_its_cause_and_then_the_next_step() -> None:
-    assert str(LabError("no lab 'x'", hint="./invoke lab.list")) == "no lab 'x'\n  next: ./invoke lab.list"
+    assert (
+        str(LabError("no lab 'x'", hint="./invoke lab.list"))
+        == "no lab 'x'\n  next: ./invoke lab.list"
+    )
     assert str(LabError("no lab 'x'")) == "no lab 'x'"
 
 
@@ -38,13 +45,17 @@ def test_a_missing_tool_is_named_and_points_at_the_doctor() -> None:
 
 
 def test_what_the_host_refused_is_told_in_its_words() -> None:
-    told = errors.of_host(PermissionError(errno.EACCES, "Permission denied", "/var/lib/stacklab/labs"))
+    told = errors.of_host(
+        PermissionError(errno.EACCES, "Permission denied", "/var/lib/stacklab/labs")
+    )
     assert told is not None
     assert str(told) == (
         "/var/lib/stacklab/labs: Permission denied\n"
         "  next: ls -ld /var/lib/stacklab/labs, or set STACKLAB_HOME to a directory of your own"
     )
-    assert str(errors.of_host(OSError(errno.ENOSPC, "No space left on device"))).startswith("No space left on device")
+    assert str(errors.of_host(OSError(errno.ENOSPC, "No space left on device"))).startswith(
+        "No space left on device"
+    )
 
 
 def test_what_may_be_a_bug_keeps_its_traceback() -> None:

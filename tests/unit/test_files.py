@@ -58,7 +58,9 @@ def test_whoever_reads_the_old_file_goes_on_reading_it(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=["fails", "interrupted"])
+@pytest.mark.parametrize(
+    "error", [OSError("disk full"), KeyboardInterrupt()], ids=["fails", "interrupted"]
+)
 @pytest.mark.parametrize("step", ["fsync", "fchmod"])
 def test_a_write_that_ends_early_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, step: str
@@ -76,7 +78,9 @@ def test_a_write_that_ends_early_leaves_the_old_file_and_nothing_else(
     assert names(tmp_path) == ["file"]
 
 
-def test_it_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_on_the_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
     seen: list[bool] = []
     real = os.fsync
@@ -91,7 +95,9 @@ def test_it_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch:
 
 
 @given(content=st.binary(max_size=64) | st.text(st.characters(codec="utf-8"), max_size=64))
-def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, content: bytes | str) -> None:
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes | str
+) -> None:
     path = tmp_path_factory.mktemp("files") / "file"
     files.write(path, content)
     assert path.read_bytes() == (content.encode() if isinstance(content, str) else content)

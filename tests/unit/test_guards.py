@@ -33,16 +33,22 @@ def test_except_exception_does_not_hide_it() -> None:
     assert not issubclass(TouchedTheMachine, Exception)
 
 
-def test_the_fake_runner_answers_by_the_longest_beginning_and_records(fake_runner: FakeRunner) -> None:
+def test_the_fake_runner_answers_by_the_longest_beginning_and_records(
+    fake_runner: FakeRunner,
+) -> None:
     fake_runner.on("vagrant", stdout="short").on("vagrant", "status", stdout="long")
     runner: Runner = fake_runner
-    assert isinstance(fake_runner, FakeRunner)  # one class, whether imported or brought by the fixture
+    assert isinstance(
+        fake_runner, FakeRunner
+    )  # one class, whether imported or brought by the fixture
     assert runner.run(Command(argv=("vagrant", "status", "a"))).stdout == "long"
     assert runner.run(Command(argv=("vagrant", "up"))).stdout == "short"
     assert fake_runner.argvs == [("vagrant", "status", "a"), ("vagrant", "up")]
 
 
-def test_the_fake_runner_answers_a_list_in_turn_and_repeats_the_last(fake_runner: FakeRunner) -> None:
+def test_the_fake_runner_answers_a_list_in_turn_and_repeats_the_last(
+    fake_runner: FakeRunner,
+) -> None:
     fake_runner.on("ssh", answer=[OSError("first"), Result(exit_code=0, stdout="then")])
     command = Command(argv=("ssh", "node"))
     with pytest.raises(OSError, match="first"):
@@ -50,6 +56,8 @@ def test_the_fake_runner_answers_a_list_in_turn_and_repeats_the_last(fake_runner
     assert [fake_runner.run(command).stdout for _ in range(2)] == ["then", "then"]
 
 
-def test_the_fake_runner_fails_a_test_that_runs_what_it_did_not_script(fake_runner: FakeRunner) -> None:
+def test_the_fake_runner_fails_a_test_that_runs_what_it_did_not_script(
+    fake_runner: FakeRunner,
+) -> None:
     with pytest.raises(AssertionError, match="no answer scripted for: virsh list"):
         fake_runner.run(Command(argv=("virsh", "list")))

@@ -13,10 +13,33 @@ PACKAGE = PROJECT / "stacklab"
 
 # Each imports only from those above it.
 ORDER = (
-    "errors", "model", "paths", "facts", "releases", "files", "locks", "progress", "spec", "lint", "process", "tools",
-    "secrets", "record", "nodes", "accelerator", "images", "providers", "installers", "checks", "doctor", "workflow",
-    "dev", "views", "cli", "pytest_plugin",
-)  # fmt: skip
+    "errors",
+    "model",
+    "paths",
+    "facts",
+    "releases",
+    "files",
+    "locks",
+    "progress",
+    "spec",
+    "lint",
+    "process",
+    "tools",
+    "secrets",
+    "record",
+    "nodes",
+    "accelerator",
+    "images",
+    "providers",
+    "installers",
+    "checks",
+    "doctor",
+    "workflow",
+    "dev",
+    "views",
+    "cli",
+    "pytest_plugin",
+)
 ONLY_FROM = {"process": {"errors"}}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -41,7 +64,9 @@ def _imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+            yield from (
+                f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names
+            )
 
 
 def _layers_imported(path: Path) -> set[str]:
@@ -51,7 +76,9 @@ def _layers_imported(path: Path) -> set[str]:
 
 def test_every_module_has_its_place_in_the_order() -> None:
     unknown = {_layer(path) for path in MODULES} - {*ORDER, "__init__"}
-    assert not unknown, f"{sorted(unknown)} has no place yet: put it into ORDER here, below all that it imports"
+    assert not unknown, (
+        f"{sorted(unknown)} has no place yet: put it into ORDER here, below all that it imports"
+    )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
@@ -65,7 +92,9 @@ def test_a_module_imports_only_from_those_above_it(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=_name)
 def test_imports_are_written_in_full(path: Path) -> None:
     relative = [name for name in _imports(path) if name.startswith(".")]
-    assert not relative, f"{_name(path)} imports {relative}: write stacklab.…, so that the order can be read"
+    assert not relative, (
+        f"{_name(path)} imports {relative}: write stacklab.…, so that the order can be read"
+    )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)
@@ -86,6 +115,10 @@ def test_a_module_has_at_most_400_lines(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)
 def test_a_function_has_at_most_60_lines(path: Path) -> None:
-    functions = [n for n in ast.walk(_parse(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    long = {f.name: length for f in functions if (length := (f.end_lineno or 0) - f.lineno + 1) > 60}
+    functions = [
+        n for n in ast.walk(_parse(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    long = {
+        f.name: length for f in functions if (length := (f.end_lineno or 0) - f.lineno + 1) > 60
+    }
     assert not long, f"{_name(path)}: {long}"

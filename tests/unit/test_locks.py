@@ -23,7 +23,9 @@ def test_a_lock_that_is_held_refuses_a_second_holder_at_once_by_name_and_process
     monkeypatch.setattr(locks.time, "sleep", lambda _s: pytest.fail("it waited"))
     with (
         locks.held(path, "lab trio"),
-        pytest.raises(AlreadyRunning, match=f"lab trio is in use by process {os.getpid()}") as caught,
+        pytest.raises(
+            AlreadyRunning, match=f"lab trio is in use by process {os.getpid()}"
+        ) as caught,
         locks.held(path, "lab trio"),
     ):
         pass
@@ -67,13 +69,18 @@ def test_whoever_waits_is_told_once_and_gets_it(path: Path) -> None:
     thread.join()
     assert order == ["first", "second"]
     assert len(said) == 1
-    assert re.fullmatch(rf"waiting for process {os.getpid()}( \(.{{1,80}}\)), which uses it, 5 s at most", said[0])
+    assert re.fullmatch(
+        rf"waiting for process {os.getpid()}( \(.{{1,80}}\)), which uses it, 5 s at most", said[0]
+    )
 
 
 @pytest.mark.parametrize(
     ("cmdline", "told"),
     [
-        (b"/v/python\0/v/invoke\0--search-root\0/w\0lab.up\0contrail-3node\0", " (lab.up contrail-3node)"),
+        (
+            b"/v/python\0/v/invoke\0--search-root\0/w\0lab.up\0contrail-3node\0",
+            " (lab.up contrail-3node)",
+        ),
         (b"/usr/bin/sleep\x0060\0", " (sleep 60)"),
         (b"", ""),
         (b"x\x1b[2J" + b"y" * 200, f" (x[2J{'y' * 76})"),
@@ -131,7 +138,9 @@ def test_another_user_may_lock_the_same_file(path: Path) -> None:
         os.umask(before)
 
 
-def test_a_lock_of_another_user_is_taken_as_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_another_user_is_taken_as_it_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_descriptor: int, _mode: int) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -142,7 +151,10 @@ def test_a_lock_of_another_user_is_taken_as_it_is(path: Path, monkeypatch: pytes
 
 def test_a_place_where_no_lock_can_be_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HostError, match="can't be locked") as caught, locks.held(tmp_path / "file" / "x.lock", "it"):
+    with (
+        pytest.raises(HostError, match="can't be locked") as caught,
+        locks.held(tmp_path / "file" / "x.lock", "it"),
+    ):
         pass
     assert "\n" not in caught.value.message
 

@@ -17,7 +17,13 @@ from tests.unit.installers.contrail.labs import make_lab as make_contrail
 
 def _node(name: str, role: Role, *networks: str) -> Node:
     nics = tuple(
-        NIC(network=net, device=f"eth{i}", address=IPv4Interface("10.0.0.5/24"), mac="52:54:00:00:00:01", mtu=1500)
+        NIC(
+            network=net,
+            device=f"eth{i}",
+            address=IPv4Interface("10.0.0.5/24"),
+            mac="52:54:00:00:00:01",
+            mtu=1500,
+        )
         for i, net in enumerate(networks)
     )
     return Node(name=name, role=role, cpus=1, memory=Size(512), disk=Size(1024), nics=nics)
@@ -25,25 +31,41 @@ def _node(name: str, role: Role, *networks: str) -> Node:
 
 def _lab(*nodes: Node) -> Lab:
     networks = tuple(
-        Network(name=name, cidr=IPv4Network(cidr), mode=NetworkMode.NAT, mtu=1500, bridge=f"b-{name}")
+        Network(
+            name=name, cidr=IPv4Network(cidr), mode=NetworkMode.NAT, mtu=1500, bridge=f"b-{name}"
+        )
         for name, cidr in (("mgmt", "10.0.0.0/24"), ("data", "10.0.1.0/24"))
     )
     return Lab(
-        name="l", description="", source=Path("l.yaml"), images=("debian-12",), networks=networks, nodes=nodes,
+        name="l",
+        description="",
+        source=Path("l.yaml"),
+        images=("debian-12",),
+        networks=networks,
+        nodes=nodes,
         stack=Stack(installer=Installer.NONE, network="mgmt"),
         checks=CheckPolicy(retries=1, interval_s=1.0, boot_timeout_s=1.0),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "mib"),
-    [("512MiB", 512), ("2GiB", 2048), ("1.5GiB", 1536), ("1TiB", 1048576), (" 2 GiB ", 2048), ("0.5GiB", 512)],
+    [
+        ("512MiB", 512),
+        ("2GiB", 2048),
+        ("1.5GiB", 1536),
+        ("1TiB", 1048576),
+        (" 2 GiB ", 2048),
+        ("0.5GiB", 512),
+    ],
 )
 def test_a_size_is_read_with_its_unit(text: str, mib: int) -> None:
     assert Size.parse(text).mib == mib
 
 
-@pytest.mark.parametrize("text", ["", "512", "2GB", "2G", "-1GiB", "0MiB", "0.3MiB", "1e3MiB", "2gib", "GiB"])
+@pytest.mark.parametrize(
+    "text", ["", "512", "2GB", "2G", "-1GiB", "0MiB", "0.3MiB", "1e3MiB", "2gib", "GiB"]
+)
 def test_what_is_no_size_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="is no"):
         Size.parse(text)
@@ -118,7 +140,9 @@ def test_a_node_off_that_network_keeps_its_own_address() -> None:
 
 
 def test_a_roles_own_lines_and_options_come_last_whichever_the_spec_has_first() -> None:
-    option = ConfigOption(role="compute", file="$NOVA_CONF", section="DEFAULT", key="debug", value="True")
+    option = ConfigOption(
+        role="compute", file="$NOVA_CONF", section="DEFAULT", key="debug", value="True"
+    )
     stack = dataclasses.replace(
         make_contrail().stack,
         lines=(Lines(role="compute", lines=("A=2",)), Lines(role="all", lines=("A=1", "B=1"))),

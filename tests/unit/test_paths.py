@@ -21,7 +21,9 @@ def test_the_project_is_where_the_package_lies() -> None:
     assert (PROJECT / "stacklab" / "paths.py").is_file()
 
 
-def test_a_hosts_files_are_in_var_lib_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hosts_files_are_in_var_lib_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("STACKLAB_HOME", raising=False)
     assert HostPaths.default().root == Path("/var/lib/stacklab")
     monkeypatch.setenv("STACKLAB_HOME", "/elsewhere")
@@ -39,7 +41,9 @@ def test_everything_lies_under_the_hosts_root_and_nothing_twice() -> None:
 
 def test_two_labs_share_no_file() -> None:
     one, two = _HOST.lab("one"), _HOST.lab("two")
-    assert not {getattr(one, n) for n in _properties(LabPaths)} & {getattr(two, n) for n in _properties(LabPaths)}
+    assert not {getattr(one, n) for n in _properties(LabPaths)} & {
+        getattr(two, n) for n in _properties(LabPaths)
+    }
     assert one.overlay("a") != two.overlay("a")
 
 
@@ -52,7 +56,9 @@ def test_a_shared_connections_socket_fits_into_a_sockets_path() -> None:
     assert len(str(longest)) <= 107 - 17  # ssh adds a dot and 16 characters while it makes one
 
 
-def test_a_home_is_absolute_whatever_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_home_is_absolute_whatever_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STACKLAB_HOME", "some/../home")
     assert HostPaths.default().root == tmp_path / "home"
@@ -61,7 +67,8 @@ def test_a_home_is_absolute_whatever_is_said(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../images", "a/b", "/etc", "a\n", "-a", "a-", "A", "a_b", "a b", "aio.bak"]
+    "name",
+    ["", ".", "..", "../images", "a/b", "/etc", "a\n", "-a", "a-", "A", "a_b", "a b", "aio.bak"],
 )
 def test_what_can_be_no_lab_s_name_never_becomes_a_path(name: str) -> None:
     with pytest.raises(LabError, match="is no lab's name"):

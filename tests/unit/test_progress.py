@@ -54,7 +54,9 @@ def test_a_stage_is_told_and_timed() -> None:
     assert 0.02 <= timing.elapsed_s < 5
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()], ids=["fails", "interrupted"])
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), KeyboardInterrupt()], ids=["fails", "interrupted"]
+)
 def test_a_stage_that_ends_early_is_told_with_its_error_and_raises_it(error: BaseException) -> None:
     listener = FakeListener()
     progress = Progress(listener)

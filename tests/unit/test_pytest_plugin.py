@@ -39,10 +39,16 @@ class Nodes(SimulatedNodes):
         self.silent: set[str] = set()
 
     def _say(self, node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
-        return ([self.called[node]] if tag == "nodes.hostname" and node in self.called else lines), code
+        return (
+            [self.called[node]] if tag == "nodes.hostname" and node in self.called else lines
+        ), code
 
     def converse(
-        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+        self,
+        command: Command,
+        *,
+        heard: Callable[[str, float], None],
+        why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
         self.sessions.append(node_of(command))
         if node_of(command) in self.silent:
@@ -73,18 +79,24 @@ def lab(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     record.write(paths, record.new(made, paths, image="debian-12-abc", passed_over={}, now=1.0))
     paths.resolved.write_text(spec.to_json(made))
     nodes = Nodes(made)
-    context = Host(host=host, runner=nodes, progress=Progress(), why_unreachable=lambda: "no libvirtd here")
+    context = Host(
+        host=host, runner=nodes, progress=Progress(), why_unreachable=lambda: "no libvirtd here"
+    )
     context.known = dict.fromkeys(NAMES, DomainState.RUNNING)
     nodes.context = context  # type: ignore[attr-defined]
     monkeypatch.setattr(pytest_plugin, "_context", lambda _config: context)
     monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
-    monkeypatch.setattr(checking, "explained", lambda _context, _lab, _paths, results: tuple(results))
+    monkeypatch.setattr(
+        checking, "explained", lambda _context, _lab, _paths, results: tuple(results)
+    )
     return nodes
 
 
 @pytest.fixture(autouse=True)
 def no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # what they import is not ours to answer for
+    monkeypatch.setenv(
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"
+    )  # what they import is not ours to answer for
 
 
 def run(pytester: pytest.Pytester, *words: str) -> pytest.RunResult:
@@ -101,11 +113,15 @@ def ids(pytester: pytest.Pytester, *words: str) -> list[str]:
 
 
 def test_without_a_lab_it_does_nothing(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("def test_it(pytestconfig): assert not pytestconfig.pluginmanager.hasplugin('stacklab.checks')")
+    pytester.makepyfile(
+        "def test_it(pytestconfig): assert not pytestconfig.pluginmanager.hasplugin('stacklab.checks')"
+    )
     run(pytester).assert_outcomes(passed=1)
 
 
-def test_a_team_s_own_fixtures_of_these_names_are_theirs(pytester: pytest.Pytester, lab: Nodes) -> None:
+def test_a_team_s_own_fixtures_of_these_names_are_theirs(
+    pytester: pytest.Pytester, lab: Nodes
+) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -128,7 +144,9 @@ def test_it_is_an_entry_point_named_as_its_module() -> None:
 # --- which lab
 
 
-def test_a_lab_that_is_not_up_is_one_line_with_what_to_type(pytester: pytest.Pytester, lab: Nodes) -> None:
+def test_a_lab_that_is_not_up_is_one_line_with_what_to_type(
+    pytester: pytest.Pytester, lab: Nodes
+) -> None:
     result = run(pytester, "--lab", "mini-2node")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     lines = [line for line in result.errlines if line]
@@ -140,10 +158,15 @@ def test_a_lab_that_is_not_up_is_one_line_with_what_to_type(pytester: pytest.Pyt
 def test_a_lab_that_is_shut_down_is_not_up(pytester: pytest.Pytester, lab: Nodes) -> None:
     lab.context.known = dict.fromkeys(NAMES, DomainState.OFF)  # type: ignore[attr-defined]
     result = run(pytester, "--lab", "trio")
-    assert "lab trio is not up: none of its nodes runs; next: ./invoke lab.up trio" in result.stderr.str()
+    assert (
+        "lab trio is not up: none of its nodes runs; next: ./invoke lab.up trio"
+        in result.stderr.str()
+    )
 
 
-def test_a_lab_with_a_node_that_is_off_is_for_the_tests_to_judge(pytester: pytest.Pytester, lab: Nodes) -> None:
+def test_a_lab_with_a_node_that_is_off_is_for_the_tests_to_judge(
+    pytester: pytest.Pytester, lab: Nodes
+) -> None:
     lab.context.known = {**lab.context.known, "compute1": DomainState.OFF}  # type: ignore[attr-defined]
     pytester.makepyfile("def test_mine(lab): assert lab.name == 'trio'")
     run(pytester, "--lab", "trio").assert_outcomes(passed=1)
@@ -160,11 +183,17 @@ def test_checks_of_no_lab_are_refused(pytester: pytest.Pytester) -> None:
 # --- fixtures
 
 
-def test_a_test_runs_for_each_node_and_for_each_ordered_pair(pytester: pytest.Pytester, lab: Nodes) -> None:
+def test_a_test_runs_for_each_node_and_for_each_ordered_pair(
+    pytester: pytest.Pytester, lab: Nodes
+) -> None:
     pytester.makepyfile(test_x="def test_one(node): pass\ndef test_two(node_pair): pass\n")
     found = ids(pytester, "--lab", "trio")
-    assert {each for each in found if "test_one" in each} == {f"test_x.py::test_one[{name}]" for name in NAMES}
-    pairs = {f"test_x.py::test_two[{one}:{other}]" for one in NAMES for other in NAMES if one != other}
+    assert {each for each in found if "test_one" in each} == {
+        f"test_x.py::test_one[{name}]" for name in NAMES
+    }
+    pairs = {
+        f"test_x.py::test_two[{one}:{other}]" for one in NAMES for other in NAMES if one != other
+    }
     assert {each for each in found if "test_two" in each} == pairs
     assert len(found) == 9
 
@@ -190,11 +219,16 @@ def test_a_node_says_what_its_spec_says(pytester: pytest.Pytester, lab: Nodes) -
     result = run(pytester, "--lab", "trio")
     result.assert_outcomes(passed=7, failed=2)
     result.stdout.fnmatch_lines_random(
-        ["controller is on no network 'nat' (it is on: net0, net1)", "lab trio has no node 'compute9' (it has: contr*"]
+        [
+            "controller is on no network 'nat' (it is on: net0, net1)",
+            "lab trio has no node 'compute9' (it has: contr*",
+        ]
     )
 
 
-def test_a_command_runs_on_a_node_and_any_exit_code_is_a_result(pytester: pytest.Pytester, lab: Nodes) -> None:
+def test_a_command_runs_on_a_node_and_any_exit_code_is_a_result(
+    pytester: pytest.Pytester, lab: Nodes
+) -> None:
     pytester.makepyfile(
         """
         def test_exec(lab):
@@ -205,10 +239,15 @@ def test_a_command_runs_on_a_node_and_any_exit_code_is_a_result(pytester: pytest
     run(pytester, "--lab", "trio").assert_outcomes(passed=1)
     config = str(lab.context.host.lab("trio").ssh_config)  # type: ignore[attr-defined]
     assert [argv[:3] for argv in lab.commands] == [("ssh", "-F", config)] * 2
-    assert [argv[-2:] for argv in lab.commands] == [("compute1", "false; exit 3"), ("compute1", "ls 'a b'")]
+    assert [argv[-2:] for argv in lab.commands] == [
+        ("compute1", "false; exit 3"),
+        ("compute1", "ls 'a b'"),
+    ]
 
 
-def test_a_node_is_a_testinfra_host_by_the_lab_s_own_ssh_config(pytester: pytest.Pytester, lab: Nodes) -> None:
+def test_a_node_is_a_testinfra_host_by_the_lab_s_own_ssh_config(
+    pytester: pytest.Pytester, lab: Nodes
+) -> None:
     pytester.makepyfile(
         """
         def test_host(node):
@@ -231,25 +270,34 @@ def test_testinfra_s_own_fixture_runs_on_every_node_and_never_on_this_machine(
     )
     found = ids(pytester, "--lab", "trio")
     assert sorted(found) == [
-        *sorted(f"test_all.py::test_it[ssh://{name}]" for name in NAMES), "test_theirs.py::test_it[ssh://elsewhere]",
-    ]  # fmt: skip
+        *sorted(f"test_all.py::test_it[ssh://{name}]" for name in NAMES),
+        "test_theirs.py::test_it[ssh://elsewhere]",
+    ]
     run(pytester, "--lab", "trio").assert_outcomes(passed=4)
-    assert ids(pytester, "--lab", "trio", "--hosts", "ssh://mine", "test_all.py") == ["test_all.py::test_it[ssh://mine]"]
+    assert ids(pytester, "--lab", "trio", "--hosts", "ssh://mine", "test_all.py") == [
+        "test_all.py::test_it[ssh://mine]"
+    ]
 
 
 # --- the built-in checks
 
 
-def test_every_check_is_an_item_beside_the_team_s_own(pytester: pytest.Pytester, lab: Nodes) -> None:
+def test_every_check_is_an_item_beside_the_team_s_own(
+    pytester: pytest.Pytester, lab: Nodes
+) -> None:
     pytester.makepyfile("def test_mine(lab): pass")
     found = ids(pytester, "--lab", "trio", "--lab-checks")
     expected = [f"trio::{check.kind}::{check.title}" for check in plan.expected(make_lab())]
-    assert sorted(found) == sorted([*expected, "test_every_check_is_an_item_beside_the_team_s_own.py::test_mine"])
+    assert sorted(found) == sorted(
+        [*expected, "test_every_check_is_an_item_beside_the_team_s_own.py::test_mine"]
+    )
     assert ids(pytester, "--lab", "trio") == found[-1:]
 
 
 def test_all_checks_are_one_session_per_node(pytester: pytest.Pytester, lab: Nodes) -> None:
-    result = run(pytester, "--lab", "trio", "--lab-checks", "-k", "login or hostname", "--strict-markers")
+    result = run(
+        pytester, "--lab", "trio", "--lab-checks", "-k", "login or hostname", "--strict-markers"
+    )
     result.assert_outcomes(passed=6, deselected=len(plan.expected(make_lab())) - 6)
     assert sorted(lab.sessions) == sorted(NAMES)
 
@@ -273,10 +321,14 @@ def test_a_check_that_failed_fails_with_its_evidence_and_one_without_an_answer_i
 ) -> None:
     lab.called["compute1"] = "debian"
     lab.silent.add("compute2")
-    result = run(pytester, "--lab", "trio", "--lab-checks", "-k", "login or hostname", "--junitxml", "j.xml")
+    result = run(
+        pytester, "--lab", "trio", "--lab-checks", "-k", "login or hostname", "--junitxml", "j.xml"
+    )
     outcome = result.parseoutcomes()
     assert (outcome["passed"], outcome["failed"], outcome["errors"]) == (3, 2, 1)
-    result.stdout.fnmatch_lines(["compute1: hostname: calls itself 'debian'", "$ *hostname", "debian"])
+    result.stdout.fnmatch_lines(
+        ["compute1: hostname: calls itself 'debian'", "$ *hostname", "debian"]
+    )
     assert "Traceback" not in result.stdout.str()
     assert "pytest_plugin.py" not in result.stdout.str()
     cases = {case.get("name"): case for case in ET.parse(pytester.path / "j.xml").iter("testcase")}
@@ -295,11 +347,15 @@ def test_a_warning_is_pytest_s_and_passes(
 
     def warned(*args: object, **kwargs: object) -> object:
         found = original(*args, **kwargs)  # type: ignore[arg-type]
-        return tuple(dataclasses.replace(each, status=CheckStatus.WARNED, detail="so so") for each in found)
+        return tuple(
+            dataclasses.replace(each, status=CheckStatus.WARNED, detail="so so") for each in found
+        )
 
     monkeypatch.setattr(checking, "check", warned)
     # -W: here, and not for teams, the session around this one makes errors of warnings
-    result = run(pytester, "--lab", "trio", "--lab-checks", "-k", "compute1 and hostname", "-W", "default")
+    result = run(
+        pytester, "--lab", "trio", "--lab-checks", "-k", "compute1 and hostname", "-W", "default"
+    )
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*LabCheckWarning: compute1: hostname: so so"])
 

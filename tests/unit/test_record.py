@@ -25,7 +25,9 @@ def paths(tmp_path: Path) -> LabPaths:
 
 
 def new(paths: LabPaths, lab: Lab | None = None) -> LabRecord:
-    return record.new(lab or make_lab(), paths, image="debian-12-abc", passed_over={"x": "no net"}, now=12.5)
+    return record.new(
+        lab or make_lab(), paths, image="debian-12-abc", passed_over={"x": "no net"}, now=12.5
+    )
 
 
 def test_a_record_is_read_as_it_was_written(paths: LabPaths) -> None:
@@ -84,7 +86,9 @@ def test_changing_one_node_leaves_the_others(paths: LabPaths) -> None:
     assert [node.is_created for node in kept.nodes] == [False, False, False]
 
 
-@pytest.mark.parametrize("text", ["", "{", "null", "[]", "3", "{}", '{"version": 2}', '{"version": 1}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "null", "[]", "3", "{}", '{"version": 2}', '{"version": 1}', "\x00"]
+)
 def test_a_damaged_record_is_an_error_that_tells_what_to_do(paths: LabPaths, text: str) -> None:
     paths.root.mkdir(parents=True)
     paths.record.write_text(text)
@@ -102,8 +106,12 @@ def test_a_copy_of_a_lab_s_directory_is_not_taken_for_the_lab(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("key", ["overlay", "seed"])
-@pytest.mark.parametrize("value", ["/etc/passwd", "volumes/trio_compute1.qcow2", "{volumes}/../labs/x", "{volumes}/y"])
-def test_a_record_that_names_a_file_of_somebody_else_s_is_damaged(paths: LabPaths, key: str, value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["/etc/passwd", "volumes/trio_compute1.qcow2", "{volumes}/../labs/x", "{volumes}/y"]
+)
+def test_a_record_that_names_a_file_of_somebody_else_s_is_damaged(
+    paths: LabPaths, key: str, value: str
+) -> None:
     """Whoever destroys the lab, often root by cron, deletes these files."""
     record.write(paths, new(paths))
     whole = json.loads(paths.record.read_text())
@@ -116,11 +124,17 @@ def test_a_record_that_names_a_file_of_somebody_else_s_is_damaged(paths: LabPath
 @pytest.mark.parametrize(
     ("kind", "key", "value"),
     [
-        ("nodes", "name", "../../../etc"), ("nodes", "name", 5), ("nodes", "domain", "theirs"), ("nodes", "uuid", None),
-        ("networks", "uuid", 5), ("networks", "libvirt_name", "default"), ("networks", "bridge", None),
-        ("networks", "bridge", "--flush"), ("networks", "bridge", "FORWARD"),
+        ("nodes", "name", "../../../etc"),
+        ("nodes", "name", 5),
+        ("nodes", "domain", "theirs"),
+        ("nodes", "uuid", None),
+        ("networks", "uuid", 5),
+        ("networks", "libvirt_name", "default"),
+        ("networks", "bridge", None),
+        ("networks", "bridge", "--flush"),
+        ("networks", "bridge", "FORWARD"),
     ],
-)  # fmt: skip
+)
 def test_a_record_that_names_a_thing_of_somebody_else_s_is_damaged(
     paths: LabPaths, kind: str, key: str, value: object
 ) -> None:
@@ -150,11 +164,21 @@ def test_a_record_that_was_made_at_no_time_is_damaged(paths: LabPaths, value: ob
 
 @given(data=st.data())
 @settings(deadline=None, max_examples=150)
-def test_any_damage_is_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_any_damage_is_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     paths = HostPaths(tmp_path_factory.mktemp("host")).lab("trio")
     record.write(paths, new(paths))
     whole = json.loads(paths.record.read_text())
-    junk = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}) | st.just([1])
+    junk = (
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text(max_size=3)
+        | st.just([])
+        | st.just({})
+        | st.just([1])
+    )
     key = data.draw(st.sampled_from(sorted(whole)))
     if data.draw(st.booleans()):
         del whole[key]
@@ -192,7 +216,9 @@ def test_a_copy_that_somebody_made_of_a_lab_is_no_lab(tmp_path: Path) -> None:
     assert record.names(host) == ()
 
 
-def test_a_lab_of_another_checkout_is_refused_with_where_to_go(paths: LabPaths, tmp_path: Path) -> None:
+def test_a_lab_of_another_checkout_is_refused_with_where_to_go(
+    paths: LabPaths, tmp_path: Path
+) -> None:
     other = tmp_path / "other checkout"
     other.mkdir()
     (other / "tasks.py").touch()
@@ -202,7 +228,9 @@ def test_a_lab_of_another_checkout_is_refused_with_where_to_go(paths: LabPaths, 
     assert f"cd {other} && ./invoke lab.destroy trio" in str(caught.value.hint)
 
 
-def test_a_lab_of_a_checkout_that_is_gone_may_be_taken_over(paths: LabPaths, tmp_path: Path) -> None:
+def test_a_lab_of_a_checkout_that_is_gone_may_be_taken_over(
+    paths: LabPaths, tmp_path: Path
+) -> None:
     record.refuse_foreign(dataclasses.replace(new(paths), checkout=tmp_path / "gone"))
 
 

@@ -20,10 +20,34 @@ ROWS = tuple(row for word in INSTALLERS for row in releases.of(word).values())
 DEVSTACK = releases.of(Installer.DEVSTACK)
 # Oldest first; DevStack's master is in front of all of them.
 SERIES = (
-    "havana", "icehouse", "juno", "kilo", "liberty", "mitaka", "newton", "ocata", "pike", "queens", "rocky", "stein",
-    "train", "ussuri", "victoria", "wallaby", "xena", "yoga", "zed", "2023.1", "2023.2", "2024.1", "2024.2", "2025.1",
-    "2025.2", "2026.1", "master",
-)  # fmt: skip
+    "havana",
+    "icehouse",
+    "juno",
+    "kilo",
+    "liberty",
+    "mitaka",
+    "newton",
+    "ocata",
+    "pike",
+    "queens",
+    "rocky",
+    "stein",
+    "train",
+    "ussuri",
+    "victoria",
+    "wallaby",
+    "xena",
+    "yoga",
+    "zed",
+    "2023.1",
+    "2023.2",
+    "2024.1",
+    "2024.2",
+    "2025.1",
+    "2025.2",
+    "2026.1",
+    "master",
+)
 NEUTRON = (NetworkingMode.OVS, NetworkingMode.LINUXBRIDGE, NetworkingMode.OVN)
 _IMAGE = re.compile(r"(?:ubuntu-\d\d\.\d\d|(?:debian|fedora|rocky|centos)-\d+|centos-stream-\d+)")
 
@@ -62,11 +86,18 @@ class TestForm:
     def test_a_release_takes_over_what_it_does_not_say(self, tmp_path: Path) -> None:
         row = table(tmp_path, _ROW + "  second: {like: first, ref: other, traits: {text: two}}\n")
         assert (row.ref, row.images, row.text("text"), row.words("list")) == (
-            "other", ("debian-12",), "two", ("a=1", "b=2"),
-        )  # fmt: skip
+            "other",
+            ("debian-12",),
+            "two",
+            ("a=1", "b=2"),
+        )
 
     def test_an_empty_value_takes_away_what_like_brought(self, tmp_path: Path) -> None:
-        row = table(tmp_path, _ROW + "  second: {like: first, services: {controller off: ''}, inert: {MULTI_HOST: }}\n")
+        row = table(
+            tmp_path,
+            _ROW
+            + "  second: {like: first, services: {controller off: ''}, inert: {MULTI_HOST: }}\n",
+        )
         assert (dict(row.services), dict(row.inert)) == ({}, {})
 
     def test_a_row_for_like_alone_is_no_release(self, tmp_path: Path) -> None:
@@ -74,7 +105,9 @@ class TestForm:
         assert row.name == "second"
         assert list(releases._table(tmp_path / "releases.yaml")[Installer.DEVSTACK]) == ["second"]
 
-    def test_like_a_release_that_is_not_above_is_an_error_with_both_names(self, tmp_path: Path) -> None:
+    def test_like_a_release_that_is_not_above_is_an_error_with_both_names(
+        self, tmp_path: Path
+    ) -> None:
         with pytest.raises(LabError, match="devstack second: like third"):
             table(tmp_path, _ROW + "  second: {like: third}\n  third: {like: first}\n")
 
@@ -90,7 +123,9 @@ class TestForm:
             row.text("list")
 
     @pytest.mark.parametrize("wrong", ["when: later", "driver: dockr"])
-    def test_a_bug_of_a_word_that_is_none_is_an_error_with_its_release(self, tmp_path: Path, wrong: str) -> None:
+    def test_a_bug_of_a_word_that_is_none_is_an_error_with_its_release(
+        self, tmp_path: Path, wrong: str
+    ) -> None:
         bug = f"{{id: x, symptom: y, fix: z, {wrong}}}"
         with pytest.raises(LabError, match=f"devstack second: ValueError.*{wrong.split()[-1]}"):
             table(tmp_path, _ROW + f"  second: {{like: first, bugs: [{bug}]}}\n")
@@ -101,11 +136,17 @@ class TestForm:
             _ROW + "  second: {like: first, bugs: [{id: a, symptom: b, fix: c}, "
             "{id: d, symptom: e, fix: f, driver: zun, commands: [g], when: after, done: h}]}\n",
         ).bugs
-        assert (bug.when, bug.is_worked_around, bug.concerns(Driver.FAKE)) == (When.BEFORE, False, True)
+        assert (bug.when, bug.is_worked_around, bug.concerns(Driver.FAKE)) == (
+            When.BEFORE,
+            False,
+            True,
+        )
         assert (other.when, other.is_worked_around, other.done) == (When.AFTER, True, "h")
         assert (other.concerns(Driver.ZUN), other.concerns(Driver.LIBVIRT)) == (True, False)
 
-    @pytest.mark.parametrize("ref", ["mitaka", "stable/mitaka", "mitaka-eol", "unmaintained/mitaka", "mitaka-eom"])
+    @pytest.mark.parametrize(
+        "ref", ["mitaka", "stable/mitaka", "mitaka-eol", "unmaintained/mitaka", "mitaka-eom"]
+    )
     def test_a_branch_or_tag_tells_its_release(self, ref: str) -> None:
         assert releases.plain_name(ref) == "mitaka"
 
@@ -149,17 +190,22 @@ class TestEveryRow:
             assert not bug.done or len(bug.commands) == 1
 
     @pytest.mark.parametrize("row", by_title())
-    def test_a_bugs_commands_have_a_moment_that_the_installers_steps_have(self, row: Release) -> None:
+    def test_a_bugs_commands_have_a_moment_that_the_installers_steps_have(
+        self, row: Release
+    ) -> None:
         moments = {
-            Installer.CONTRAIL: set(When), Installer.DEVSTACK: set(When),
+            Installer.CONTRAIL: set(When),
+            Installer.DEVSTACK: set(When),
             Installer.PACKSTACK: {When.BEFORE, When.AFTER},  # packages: nothing is cloned
-        }.get(row.installer, {When.BEFORE})  # fmt: skip
+        }.get(row.installer, {When.BEFORE})
         assert {bug.when for bug in row.bugs if bug.commands} <= moments
         assert {bug.when for bug in row.bugs if not bug.commands} <= {When.BEFORE}
         assert {bug.driver for bug in row.bugs} <= {None, *row.drivers}
 
     @pytest.mark.parametrize("row", by_title())
-    def test_an_option_that_is_a_range_has_the_installers_own_as_default(self, row: Release) -> None:
+    def test_an_option_that_is_a_range_has_the_installers_own_as_default(
+        self, row: Release
+    ) -> None:
         for option in {"fixed_range", "floating_range"} & row.options:
             # A tenant's network in the vrouter's tables is in nobody's way.
             assert bool(row.text(option)) is (row.installer is not Installer.CONTRAIL)
@@ -170,8 +216,12 @@ class TestEveryRow:
 
     def test_the_first_of_each_installer_is_the_default(self) -> None:
         assert [next(iter(releases.of(word))) for word in INSTALLERS] == [
-            "master", "R26.1", "2026.1", "2025.1", "2025.2",
-        ]  # fmt: skip
+            "master",
+            "R26.1",
+            "2026.1",
+            "2025.1",
+            "2025.2",
+        ]
 
 
 def localrc_of(row: Release) -> str:
@@ -187,7 +237,9 @@ class TestDevStack:
     def test_is_checked_out_by_a_ref_that_exists(self, row: Release) -> None:
         if row.is_alive:
             assert row.ref in (row.name, f"stable/{row.name}")
-        elif row.name == "kilo":  # DevStack's stable/kilo went without a tag; other projects have kilo-eol
+        elif (
+            row.name == "kilo"
+        ):  # DevStack's stable/kilo went without a tag; other projects have kilo-eol
             assert row.ref == "kilo-2"
         else:
             assert row.ref in (f"{row.name}-eol", f"unmaintained/{row.name}")
@@ -196,7 +248,9 @@ class TestDevStack:
     def test_names_what_its_projects_branches_have_become(self, row: Release) -> None:
         gone = not row.is_alive and not row.ref.startswith("unmaintained/")
         assert row.text("projects_ref") == (f"{row.name}-eol" if gone else "")
-        expected = {"GLANCE", "HORIZON", "KEYSTONE", "NEUTRON", "NOVA", "REQUIREMENTS"} if gone else set()
+        expected = (
+            {"GLANCE", "HORIZON", "KEYSTONE", "NEUTRON", "NOVA", "REQUIREMENTS"} if gone else set()
+        )
         assert expected <= set(row.words("projects"))
         assert gone == bool(row.words("projects"))
 
@@ -214,7 +268,10 @@ class TestDevStack:
     @pytest.mark.parametrize("row", by_title(DEVSTACK.values()))
     def test_a_mode_that_is_not_the_default_is_asked_for(self, row: Release) -> None:
         for mode in row.network_modes[1:]:
-            if NetworkingMode(row.network_modes[0]).is_nova_network != NetworkingMode(mode).is_nova_network:
+            if (
+                NetworkingMode(row.network_modes[0]).is_nova_network
+                != NetworkingMode(mode).is_nova_network
+            ):
                 assert f"controller {mode}" in row.services
                 assert f"controller {mode} off" in row.services
             elif mode != NetworkingMode.OVS:
@@ -226,13 +283,20 @@ class TestDevStack:
         assert not named & set(row.replaced)
 
     def test_q_ovn_agent_took_over_from_the_metadata_agent_in_2025_2(self) -> None:
-        with_agent = {name for name, row in DEVSTACK.items() if "q-ovn-agent" in row.services.get("compute ovn", ())}
+        with_agent = {
+            name
+            for name, row in DEVSTACK.items()
+            if "q-ovn-agent" in row.services.get("compute ovn", ())
+        }
         assert with_agent == since("2025.2")
 
     def test_ovn_with_q_agt_or_q_l3_dies_so_no_list_has_both(self) -> None:
         for row in DEVSTACK.values():
             if NetworkingMode.OVN in row.network_modes:
-                assert not {"q-agt", "q-l3"} & {*row.services["compute ovn"], *row.services.get("controller ovn", ())}
+                assert not {"q-agt", "q-l3"} & {
+                    *row.services["compute ovn"],
+                    *row.services.get("controller ovn", ()),
+                }
 
     def test_the_default_mode_went_from_nova_network_to_ovs_to_ovn(self) -> None:
         defaults = {name: row.network_modes[0] for name, row in DEVSTACK.items()}
@@ -242,11 +306,17 @@ class TestDevStack:
         assert {name for name, mode in defaults.items() if mode == "ovn"} == since("xena")
 
     def test_nova_network_starts_in_cells_v1_alone_since_ocata(self) -> None:
-        with_it = {name for name, row in DEVSTACK.items() if NetworkingMode.FLAT_DHCP in row.network_modes}
+        with_it = {
+            name for name, row in DEVSTACK.items() if NetworkingMode.FLAT_DHCP in row.network_modes
+        }
         assert with_it == since("havana") - since("ocata")
 
     def test_linuxbridge_is_in_devstack_until_2024_2(self) -> None:
-        with_it = {name for name, row in DEVSTACK.items() if NetworkingMode.LINUXBRIDGE in row.network_modes}
+        with_it = {
+            name
+            for name, row in DEVSTACK.items()
+            if NetworkingMode.LINUXBRIDGE in row.network_modes
+        }
         assert with_it == since("havana") - since("2025.1")
 
     def test_nova_networks_variables_are_inert_where_it_is_not(self) -> None:
@@ -255,14 +325,22 @@ class TestDevStack:
                 assert (variable in row.inert) is (name in since("ocata")), (name, variable)
 
     def test_screens_and_the_admin_token_are_inert_since_they_went(self) -> None:
-        assert {name for name, row in DEVSTACK.items() if "USE_SCREEN" in row.inert} == since("queens")
-        assert {name for name, row in DEVSTACK.items() if "SCREEN_LOGDIR" in row.inert} == since("rocky")
-        assert {name for name, row in DEVSTACK.items() if "SERVICE_TOKEN" in row.inert} == since("mitaka")
+        assert {name for name, row in DEVSTACK.items() if "USE_SCREEN" in row.inert} == since(
+            "queens"
+        )
+        assert {name for name, row in DEVSTACK.items() if "SCREEN_LOGDIR" in row.inert} == since(
+            "rocky"
+        )
+        assert {name for name, row in DEVSTACK.items() if "SERVICE_TOKEN" in row.inert} == since(
+            "mitaka"
+        )
 
     def test_a_compute_of_ocata_and_later_needs_placement(self) -> None:
         for name, row in DEVSTACK.items():
             for mode in row.network_modes:
-                assert ("placement-client" in row.services[f"compute {mode}"]) is (name in since("ocata"))
+                assert ("placement-client" in row.services[f"compute {mode}"]) is (
+                    name in since("ocata")
+                )
             assert bool(row.text("discover_hosts")) is (name in since("ocata"))
 
     def test_images_are_copied_from_glances_file_system_until_mitaka(self) -> None:
@@ -275,29 +353,43 @@ class TestDevStack:
     def test_the_section_of_the_direct_url_left_default_in_juno(self) -> None:
         for name, row in DEVSTACK.items():
             expected = "DEFAULT" if name in ("havana", "icehouse") else "glance"
-            assert row.text("direct_url_section") == (expected if "glance.url_schemes" in row.options else "")
+            assert row.text("direct_url_section") == (
+                expected if "glance.url_schemes" in row.options else ""
+            )
         assert DEVSTACK["icehouse"].text("store_section") == "DEFAULT"
         assert DEVSTACK["juno"].text("store_section") == "glance_store"
 
     def test_a_computes_first_overcommit_is_told_apart_since_stein(self) -> None:
-        assert {name for name, row in DEVSTACK.items() if row.text("initial_overcommit")} == since("stein")
+        assert {name for name, row in DEVSTACK.items() if row.text("initial_overcommit")} == since(
+            "stein"
+        )
 
     def test_back_ends_of_cinder_have_names_since_juno(self) -> None:
-        named = {name for name, row in DEVSTACK.items() if row.text("volume_backends") == "CINDER_ENABLED_BACKENDS"}
+        named = {
+            name
+            for name, row in DEVSTACK.items()
+            if row.text("volume_backends") == "CINDER_ENABLED_BACKENDS"
+        }
         assert named == since("juno")
 
     def test_plugins_came_with_kilo(self) -> None:
         assert having("plugins") == since("kilo")
 
     def test_a_plugin_that_is_enabled_twice_ends_stack_sh_since_newton(self) -> None:
-        assert {name for name, row in DEVSTACK.items() if row.text("plugin_twice") == "stops"} == since("newton")
+        assert {
+            name for name, row in DEVSTACK.items() if row.text("plugin_twice") == "stops"
+        } == since("newton")
         assert {name for name, row in DEVSTACK.items() if row.text("plugin_twice")} == since("kilo")
 
     def test_what_is_disabled_stays_so_since_liberty(self) -> None:
-        assert {name for name, row in DEVSTACK.items() if row.text("disable_is_final")} == since("liberty")
+        assert {name for name, row in DEVSTACK.items() if row.text("disable_is_final")} == since(
+            "liberty"
+        )
 
     def test_git_openstack_org_is_replaced_wherever_it_is_the_default(self) -> None:
-        assert {name for name, row in DEVSTACK.items() if row.text("git_base")} == since("icehouse") - since("train")
+        assert {name for name, row in DEVSTACK.items() if row.text("git_base")} == since(
+            "icehouse"
+        ) - since("train")
 
     def test_tempest_is_pinned_wherever_devstack_would_take_master(self) -> None:
         pinned = {name for name, row in DEVSTACK.items() if "TEMPEST_BRANCH" in localrc_of(row)}
@@ -306,7 +398,11 @@ class TestDevStack:
     def test_todays_get_pip_is_avoided_wherever_it_would_meet_an_older_python(self) -> None:
         # By tools/install_pip.sh of each: from Pike on Python 2.7 has a URL of its own, 3.6 since Ussuri and 3.8 in
         # Wallaby and Xena; Debian, Ubuntu and Fedora keep their own pip since.
-        avoided = {name for name, row in DEVSTACK.items() if any(bug.id.startswith("get-pip") for bug in row.bugs)}
+        avoided = {
+            name
+            for name, row in DEVSTACK.items()
+            if any(bug.id.startswith("get-pip") for bug in row.bugs)
+        }
         assert avoided == (since("havana") - since("pike")) | {"ussuri", "victoria"}
         files = {name for name in avoided if "PIP_GET_PIP_URL" not in localrc_of(DEVSTACK[name])}
         assert files == since("havana") - since("newton")  # the URL is no variable there
@@ -315,45 +411,77 @@ class TestDevStack:
             assert (bug.when, bool(bug.done)) == (When.AFTER_CLONE, True)
 
     def test_a_bug_with_python_3_12_is_no_bug_of_systems_without_it(self) -> None:
-        with_it = {name for name, row in DEVSTACK.items() if any(bug.id == "kuryr-distutils" for bug in row.bugs)}
+        with_it = {
+            name
+            for name, row in DEVSTACK.items()
+            if any(bug.id == "kuryr-distutils" for bug in row.bugs)
+        }
         assert with_it == {"2024.2", "2025.1", "master"}
         assert all(Driver.ZUN in DEVSTACK[name].drivers for name in with_it)
 
     def test_nova_docker_is_put_in_by_the_way_of_its_time(self) -> None:
-        styles = {name: row.text("docker_style") for name, row in DEVSTACK.items() if Driver.DOCKER in row.drivers}
+        styles = {
+            name: row.text("docker_style")
+            for name, row in DEVSTACK.items()
+            if Driver.DOCKER in row.drivers
+        }
         assert styles == {
-            "havana": "intree", "icehouse": "prepare", "juno": "prepare", "kilo": "prepare", "liberty": "prepare",
-            "mitaka": "plugin", "newton": "plugin",
-        }  # fmt: skip
+            "havana": "intree",
+            "icehouse": "prepare",
+            "juno": "prepare",
+            "kilo": "prepare",
+            "liberty": "prepare",
+            "mitaka": "plugin",
+            "newton": "plugin",
+        }
         for name in styles:
             assert bool(DEVSTACK[name].text("docker_ref")) is (name != "havana")
 
     def test_zun_has_a_ref_wherever_it_is_a_driver(self) -> None:
         with_zun = {name for name, row in DEVSTACK.items() if row.text("zun_ref")}
         assert with_zun == {name for name, row in DEVSTACK.items() if Driver.ZUN in row.drivers}
-        assert with_zun == since("queens") - {"2025.2", "2026.1"}  # pike's other plugins have no ref
+        assert with_zun == since("queens") - {
+            "2025.2",
+            "2026.1",
+        }  # pike's other plugins have no ref
 
     @pytest.mark.parametrize(
         ("name", "image", "does"),
         [
-            ("mitaka", "ubuntu-14.04", True), ("mitaka", "ubuntu-16.04", False), ("2026.1", "ubuntu-22.04", False),
-            ("2025.2", "ubuntu-22.04", True), ("2026.1", "debian-13", True), ("havana", "ubuntu-14.04", False),
+            ("mitaka", "ubuntu-14.04", True),
+            ("mitaka", "ubuntu-16.04", False),
+            ("2026.1", "ubuntu-22.04", False),
+            ("2025.2", "ubuntu-22.04", True),
+            ("2026.1", "debian-13", True),
+            ("havana", "ubuntu-14.04", False),
             # Rocky's name is unknown to GetDistro before 2023.1, CentOS Stream's before Wallaby.
-            ("zed", "rocky-9", False), ("2023.1", "rocky-9", True), ("victoria", "centos-stream-8", False),
+            ("zed", "rocky-9", False),
+            ("2023.1", "rocky-9", True),
+            ("victoria", "centos-stream-8", False),
         ],
-    )  # fmt: skip
-    def test_runs_on_what_its_stack_sh_lets_pass(self, name: str, image: str, *, does: bool) -> None:
+    )
+    def test_runs_on_what_its_stack_sh_lets_pass(
+        self, name: str, image: str, *, does: bool
+    ) -> None:
         assert (image in DEVSTACK[name].images) is does
 
 
 class TestContrail:
     def test_every_pair_is_a_release_of_devstack(self) -> None:
         pairs = {name: row.pairs for name, row in releases.of(Installer.CONTRAIL).items()}
-        assert pairs == {"master": ("mitaka",), "R3.0": ("mitaka",), "R2.20": ("kilo",), "R1.06": ("havana",)}
+        assert pairs == {
+            "master": ("mitaka",),
+            "R3.0": ("mitaka",),
+            "R2.20": ("kilo",),
+            "R1.06": ("havana",),
+        }
         assert {pair for each in pairs.values() for pair in each} <= set(DEVSTACK)
 
     def test_packages_or_sources_is_a_word_that_scripts_compare_literally(self) -> None:
-        found = {name: row.text("default_install") for name, row in releases.of(Installer.CONTRAIL).items()}
+        found = {
+            name: row.text("default_install")
+            for name, row in releases.of(Installer.CONTRAIL).items()
+        }
         assert found == {"master": "False", "R3.0": "False", "R2.20": "True", "R1.06": "True"}
 
     def test_only_r1_06_reads_its_services_from_localrc(self) -> None:
@@ -365,7 +493,11 @@ class TestContrail:
 
     def test_packages_are_ubuntus_alone(self) -> None:
         assert "centos-7" in releases.find(Installer.CONTRAIL, "master").images
-        assert not [image for image in releases.find(Installer.CONTRAIL, "R2.20").images if "ubuntu" not in image]
+        assert not [
+            image
+            for image in releases.find(Installer.CONTRAIL, "R2.20").images
+            if "ubuntu" not in image
+        ]
 
     def test_the_projects_of_a_pair_are_projects_of_its_devstack(self) -> None:
         for row in releases.of(Installer.CONTRAIL).values():
@@ -376,7 +508,10 @@ class TestContrail:
         without = {"driver", "api_network", "external_network", "floating_range", "volume_types"}
         for row in releases.of(Installer.CONTRAIL).values():
             for pair in row.pairs:
-                assert row.options == DEVSTACK[pair].options - without | {"devstack_branch", "answers"}
+                assert row.options == DEVSTACK[pair].options - without | {
+                    "devstack_branch",
+                    "answers",
+                }
 
 
 class TestTheOthers:
@@ -395,7 +530,11 @@ class TestTheOthers:
 
     @pytest.mark.parametrize("name", ["icehouse", "havana"])
     def test_fedora_19s_four_bugs_have_their_ways_around(self, name: str) -> None:
-        bugs = {bug.id: bug for bug in releases.find(Installer.PACKSTACK, name).bugs if "fedora-19" in bug.images}
+        bugs = {
+            bug.id: bug
+            for bug in releases.find(Installer.PACKSTACK, name).bugs
+            if "fedora-19" in bug.images
+        }
         assert set(bugs) == {"rdo-puppet-ruby", "rdo-kvm-modules", "rdo-django14", "rdo-qpidd"}
         assert all(bug.commands for bug in bugs.values())
         # The configuration of qpidd is there after packstack alone.
@@ -421,4 +560,8 @@ class TestTheOthers:
 
     def test_opensdn_checks_out_nothing_that_became_a_tag(self) -> None:
         for row in releases.of(Installer.OPENSDN).values():
-            assert not [ref for ref in row.mapping("vanilla").values() if ref.startswith(("stable/", "unmaintained/"))]
+            assert not [
+                ref
+                for ref in row.mapping("vanilla").values()
+                if ref.startswith(("stable/", "unmaintained/"))
+            ]

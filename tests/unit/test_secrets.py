@@ -69,9 +69,13 @@ def test_a_uuid_is_one(path: Path) -> None:
     check_secrets({"cinder_rbd_secret_uuid": made})
 
 
-@given(names=st.lists(st.sampled_from(["a_password", "b_password", "c_token", "d_token"]), max_size=4))
+@given(
+    names=st.lists(st.sampled_from(["a_password", "b_password", "c_token", "d_token"]), max_size=4)
+)
 @settings(deadline=None, max_examples=30)
-def test_whatever_is_made_survives_the_installers(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+def test_whatever_is_made_survives_the_installers(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
     check_secrets(secrets.load_or_make(tmp_path_factory.mktemp("s") / "secrets.json", names))
 
 
@@ -111,7 +115,9 @@ def own(tmp_path: Path) -> tuple[Path, SecretSource]:
     return file, SecretSource(name="admin_password", file=str(file))
 
 
-def test_a_secret_of_the_users_comes_from_the_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_of_the_users_comes_from_the_environment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_ADMIN_PASSWORD", "Swordfish2026")
     found = secrets.load_or_make(path, NAMES, (ENV,))
     assert found["admin_password"] == "Swordfish2026"
@@ -141,13 +147,19 @@ def test_a_changed_source_counts_and_is_kept(path: Path, monkeypatch: pytest.Mon
     assert secrets.load_or_make(path, NAMES)["admin_password"] == "Haddock2027"
 
 
-def test_a_source_that_was_never_there_is_named_with_what_to_type(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_was_never_there_is_named_with_what_to_type(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MY_ADMIN_PASSWORD", raising=False)
-    with pytest.raises(LabError, match=r"stack\.secrets\.admin_password: \$MY_ADMIN_PASSWORD is not set") as caught:
+    with pytest.raises(
+        LabError, match=r"stack\.secrets\.admin_password: \$MY_ADMIN_PASSWORD is not set"
+    ) as caught:
         secrets.load_or_make(path, NAMES, (ENV,))
     assert "export MY_ADMIN_PASSWORD" in (caught.value.hint or "")
     with pytest.raises(LabError, match="No such file"):
-        secrets.load_or_make(path, NAMES, (SecretSource(name="admin_password", file="/nowhere/at/all"),))
+        secrets.load_or_make(
+            path, NAMES, (SecretSource(name="admin_password", file="/nowhere/at/all"),)
+        )
 
 
 def test_a_file_that_others_can_read_is_refused(path: Path, own: tuple[Path, SecretSource]) -> None:

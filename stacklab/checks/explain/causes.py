@@ -46,7 +46,10 @@ class Cause:
         parts = []
         if pairs:
             networks = ", ".join(dict.fromkeys(each.check.network for each in pairs))
-            parts += [f"{_kinds(pairs)} on {networks}", _ways({(r.check.node, r.check.target) for r in pairs}, pairs)]
+            parts += [
+                f"{_kinds(pairs)} on {networks}",
+                _ways({(r.check.node, r.check.target) for r in pairs}, pairs),
+            ]
         others: dict[str, list[CheckResult]] = {}
         for each in self.results:
             if each.check.kind.layer is not Layer.PAIRS:
@@ -54,16 +57,22 @@ class Cause:
         alike: dict[str, list[str]] = {}
         for node, own in others.items():
             alike.setdefault(_kinds(own), []).append(node)
-        return "; ".join([*parts, *(f"{kinds} of {_named(nodes)}" for kinds, nodes in alike.items())])
+        return "; ".join(
+            [*parts, *(f"{kinds} of {_named(nodes)}" for kinds, nodes in alike.items())]
+        )
 
     @property
     def evidence(self) -> str:
         """What was found out, each line once: a login's, what most have in common, one result's, then the others'."""
         logins = [each for each in self.results if each.check.kind is CheckKind.LOGIN]
-        others = [each for each in self.results if each.clues and each.check.kind is not CheckKind.LOGIN]
+        others = [
+            each for each in self.results if each.clues and each.check.kind is not CheckKind.LOGIN
+        ]
         lines = [line for each in logins for line in each.clues.splitlines()]
         if others:
-            ranked = Counter(line for each in others for line in dict.fromkeys(each.clues.splitlines())).most_common()
+            ranked = Counter(
+                line for each in others for line in dict.fromkeys(each.clues.splitlines())
+            ).most_common()
             lines += [line for line, times in ranked if times > ranked[0][1] / 2]
             lines += [*min(others, key=_rank).clues.splitlines(), *(line for line, _ in ranked)]
         return "\n".join(dict.fromkeys(lines))
@@ -102,17 +111,24 @@ def _named(names: Sequence[str]) -> str:
 
 def _ways(ways: set[tuple[str, str]], pairs: Sequence[CheckResult]) -> str:
     """Ways between nodes as stars: `a <-> b, c`, and `a -> d` for those that are there one way only."""
-    order = list(dict.fromkeys(name for each in pairs for name in (each.check.node, each.check.target)))
+    order = list(
+        dict.fromkeys(name for each in pairs for name in (each.check.node, each.check.target))
+    )
     there: dict[str, set[str]] = {}
     both: dict[str, set[str]] = {}
     for source, target in ways:
         (both if (target, source) in ways else there).setdefault(source, set()).add(target)
-    stars = [*_stars(both, order, "<->", is_mutual=True), *_stars(there, order, "->", is_mutual=False)]
+    stars = [
+        *_stars(both, order, "<->", is_mutual=True),
+        *_stars(there, order, "->", is_mutual=False),
+    ]
     more = [f"{len(stars) - _MOST_STARS} more nodes"] if len(stars) > _MOST_STARS else []
     return "; ".join([*stars[:_MOST_STARS], *more])
 
 
-def _stars(ends: Mapping[str, set[str]], order: Sequence[str], arrow: str, *, is_mutual: bool) -> Iterator[str]:
+def _stars(
+    ends: Mapping[str, set[str]], order: Sequence[str], arrow: str, *, is_mutual: bool
+) -> Iterator[str]:
     """The node with the most ends first; nodes that have the same ends are one."""
     alike: dict[frozenset[str], list[str]] = {}
     for name in order:
@@ -127,7 +143,9 @@ def _stars(ends: Mapping[str, set[str]], order: Sequence[str], arrow: str, *, is
             done.update(names)
 
 
-def raise_for(results: Iterable[CheckResult], *, hint: str | None = None, warnings: bool = True) -> None:
+def raise_for(
+    results: Iterable[CheckResult], *, hint: str | None = None, warnings: bool = True
+) -> None:
     """Raise what tells how the checks came out, unless all passed.
 
     CheckFailed (5) names the causes and what failed without one by address and interface,

@@ -68,7 +68,9 @@ class _Site:
         self._lab = lab
         self._outage = outage
         self._nodes = {node.name: node for node in lab.nodes}
-        self._unreached = {r.check.node for r in bad if r.check.kind is CheckKind.LOGIN or _is_cut_off(r)}
+        self._unreached = {
+            r.check.node for r in bad if r.check.kind is CheckKind.LOGIN or _is_cut_off(r)
+        }
         asked: dict[str, list[str]] = {}
         count: Counter[str] = Counter()
         for check in (result.check for result in bad):
@@ -76,31 +78,45 @@ class _Site:
                 count.update({check.node, check.target} & self._nodes.keys())
                 asked.setdefault(check.node, []).append(check.address)
         # Who could not be logged in on comes first: its failure may explain most others.
-        chosen = sorted(count, key=lambda name: (name not in self._unreached, -count[name]))[:_MOST_NODES]
+        chosen = sorted(count, key=lambda name: (name not in self._unreached, -count[name]))[
+            :_MOST_NODES
+        ]
         self._views: dict[str, View] = {}
         self._scenes: dict[str, Scene] = {}
         if not chosen:
             return
 
         def view(name: str) -> View | None:
-            return host.view(self._nodes[name], shot, is_knocking=name in self._unreached) if host else None
+            return (
+                host.view(self._nodes[name], shot, is_knocking=name in self._unreached)
+                if host
+                else None
+            )
 
         def ask(name: str) -> Scene:
             if name in self._unreached:
                 return UNSEEN
-            return scene.ask(paths, runner, name, list(dict.fromkeys(filter(None, asked.get(name, ())))))
+            return scene.ask(
+                paths, runner, name, list(dict.fromkeys(filter(None, asked.get(name, ()))))
+            )
 
         with ThreadPoolExecutor(max_workers=2 * len(chosen)) as pool:
             scenes = pool.map(ask, chosen)
             shot = host.snapshot() if host else None
             views = pool.map(view, chosen)
-            self._views = {name: found for name, found in zip(chosen, views, strict=True) if found is not None}
+            self._views = {
+                name: found for name, found in zip(chosen, views, strict=True) if found is not None
+            }
             self._scenes = dict(zip(chosen, scenes, strict=True))
 
     def explained(self, result: CheckResult) -> CheckResult:
         """The result with what was found out."""
         check = result.check
-        if check.node == HOST or check.node not in self._nodes or result.detail.startswith(STILL_HEAD):
+        if (
+            check.node == HOST
+            or check.node not in self._nodes
+            or result.detail.startswith(STILL_HEAD)
+        ):
             return result
         if check.kind is CheckKind.LOGIN:
             return self._login(result)
@@ -108,7 +124,9 @@ class _Site:
             return self._packets(result)
         cause, view = self._fault(check), self._views.get(check.node)
         if not cause:
-            cause = next(filter(None, (self._of_nic(node, nic) for node, nic in self._needed(result))), "")
+            cause = next(
+                filter(None, (self._of_nic(node, nic) for node, nic in self._needed(result))), ""
+            )
         if not cause and check.kind is CheckKind.NIC and _ONLY_MTU.fullmatch(result.detail):
             node, nic = self._nodes[check.node], _nic(self._nodes, check)
             cause = _wrong_mtu(self._scenes.get(check.node, UNSEEN), node, nic) if nic else ""
@@ -143,7 +161,12 @@ class _Site:
         cause = ""
         if not any(word in result.detail for word in _TOLD):
             is_silent = result.detail.startswith("no reply")
-            cause = next(filter(None, self._causes(check, source, mine, target, theirs, is_silent=is_silent)), "")
+            cause = next(
+                filter(
+                    None, self._causes(check, source, mine, target, theirs, is_silent=is_silent)
+                ),
+                "",
+            )
         lines = [*self._end(source, mine), *self._way(source, theirs), *self._end(target, theirs)]
         if check.kind in _TCP:
             lines += self._sshd(target)
@@ -165,7 +188,9 @@ class _Site:
             for node, nic in ends:
                 yield _wrong_mtu(self._scenes.get(node.name, UNSEEN), node, nic)
         route = here.routes.get(address, "")
-        if route and not any(f" dev {way} " in f" {route} " for way in (mine.device, here.holder(mine))):
+        if route and not any(
+            f" dev {way} " in f" {route} " for way in (mine.device, here.holder(mine))
+        ):
             yield f"{source.name} sends to {address} wrongly: {route}"
         mac, state = here.neighbours.get(address, ("", ""))
         if mac and mac.lower() != theirs.mac:
@@ -181,7 +206,10 @@ class _Site:
         if check.kind in (CheckKind.PING, CheckKind.MTU) and there.ignores_pings:
             yield f"{target.name} ignores pings (icmp_echo_ignore_all)"
         word = "tcp" if check.kind in _TCP else "icmp"
-        at_target, at_source = (target, there, theirs, str(mine.address.ip)), (source, here, mine, address)
+        at_target, at_source = (
+            (target, there, theirs, str(mine.address.ip)),
+            (source, here, mine, address),
+        )
         for (node, found, nic, peer), hook, is_reply in (
             (at_target, "input", False),
             (at_source, "output", False),
@@ -238,7 +266,9 @@ class _Site:
         """The NIC that a route is missing for, where that is all that is wrong."""
         nics = self._nodes[result.check.node].nics
         says = "there is no route to {} out of {}".format
-        return next((nic for nic in nics if result.detail == says(nic.address.network, nic.device)), None)
+        return next(
+            (nic for nic in nics if result.detail == says(nic.address.network, nic.device)), None
+        )
 
     def _end(self, node: Node, nic: NIC) -> Iterator[str]:
         """One end of a failed check: the NIC by the node's words, then its tap."""
@@ -284,7 +314,13 @@ def _wrong_mtu(found: Scene, node: Node, nic: NIC) -> str:
     return f"{nic.device} of {node.name} has an MTU of {device.mtu}, not {nic.mtu}"
 
 
-def _with(result: CheckResult, cause: str, lines: Iterable[str], *, is_told: bool = False) -> CheckResult:
+def _with(
+    result: CheckResult, cause: str, lines: Iterable[str], *, is_told: bool = False
+) -> CheckResult:
     """The result with its evidence; `is_told` puts the cause into its detail, unless it stands there."""
-    detail = f"{result.detail}: {cause}" if cause and is_told and cause not in result.detail else result.detail
+    detail = (
+        f"{result.detail}: {cause}"
+        if cause and is_told and cause not in result.detail
+        else result.detail
+    )
     return dataclasses.replace(result.explained(cause, lines), detail=detail)

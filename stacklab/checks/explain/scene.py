@@ -22,9 +22,13 @@ from stacklab.tools import ssh
 _LIMIT_S = 8.0
 _MOST_ADDRESSES = 32
 _JOURNAL_LINES = 4
-_LINK = re.compile(r"\d+: (?P<name>[^:@\s]+)(@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d+)(.* link/ether (?P<mac>\S+))?")
+_LINK = re.compile(
+    r"\d+: (?P<name>[^:@\s]+)(@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d+)(.* link/ether (?P<mac>\S+))?"
+)
 _ADDRESS = re.compile(r"\d+: (?P<name>\S+)\s+inet (?P<address>\d[\d./]+)")
-_NEIGHBOUR = re.compile(r"(?P<address>\d[\d.]+) dev \S+\s+(lladdr (?P<mac>\S+)\s+)?(.*\s)?(?P<state>[A-Z]+)")
+_NEIGHBOUR = re.compile(
+    r"(?P<address>\d[\d.]+) dev \S+\s+(lladdr (?P<mac>\S+)\s+)?(.*\s)?(?P<state>[A-Z]+)"
+)
 _NETEM = re.compile(r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>[\d.]+)%")
 _HOOK = re.compile(r"type filter hook (\w+)")
 _IPTABLES = re.compile(r"(\[\d+:\d+\] )?(?P<rule>-A .* -j (?P<verdict>DROP|REJECT|ACCEPT)\b.*)")
@@ -69,7 +73,9 @@ class Scene:
     is_seen: bool = False
     devices: Mapping[str, Device] = field(default_factory=dict)
     routes: Mapping[str, str] = field(default_factory=dict)  # address -> what `ip route get` said
-    neighbours: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # address -> MAC or "", state
+    neighbours: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # address -> MAC or "", state
     listens: bool | None = None  # whether anything listens on TCP 22
     ignores_pings: bool = False
     rules: tuple[Rule, ...] = ()
@@ -80,14 +86,22 @@ class Scene:
 
         The same rule as the check `nic` has; where nobody has the address it is the NIC's own device.
         """
-        found = [name for name, device in self.devices.items() if str(nic.address) in device.addresses]
+        found = [
+            name for name, device in self.devices.items() if str(nic.address) in device.addresses
+        ]
         made_of_it = (name for name in found if self.devices[name].mac == nic.mac.lower())
         return nic.device if nic.device in found else next(made_of_it, nic.device)
 
-    def drops(self, hook: str, protocol_: str, nic: NIC, peer: str, *, is_reply: bool = False) -> str:
+    def drops(
+        self, hook: str, protocol_: str, nic: NIC, peer: str, *, is_reply: bool = False
+    ) -> str:
         """The rule that keeps these packets (icmp echo, or tcp to 22; or what answers them) from going on; or ""."""
         nic = dataclasses.replace(nic, device=self.holder(nic))
-        fitting = (r for r in self.rules if r.hook == hook and _fits(r, protocol_, nic, peer, is_reply=is_reply))
+        fitting = (
+            r
+            for r in self.rules
+            if r.hook == hook and _fits(r, protocol_, nic, peer, is_reply=is_reply)
+        )
         first = next(fitting, None)
         return first.text if first and not first.accepts else ""
 
@@ -111,7 +125,9 @@ def parts(addresses: Sequence[str]) -> tuple[Part, ...]:
     }
     if not addresses:
         del look["route"]
-    return tuple(Part(tag=f"explain.{tag}", shell=shell, phase=Phase.FACTS) for tag, shell in look.items())
+    return tuple(
+        Part(tag=f"explain.{tag}", shell=shell, phase=Phase.FACTS) for tag, shell in look.items()
+    )
 
 
 def ask(paths: LabPaths, runner: Conversing, node: str, addresses: Sequence[str]) -> Scene:
@@ -120,7 +136,9 @@ def ask(paths: LabPaths, runner: Conversing, node: str, addresses: Sequence[str]
     hearing = Hearing(marker)
     script = protocol.render(parts(addresses), marker)
     with contextlib.suppress(LabError):  # what was heard so far counts
-        runner.converse(ssh.script_command(paths, node, script, timeout_s=_LIMIT_S), heard=hearing.hear)
+        runner.converse(
+            ssh.script_command(paths, node, script, timeout_s=_LIMIT_S), heard=hearing.hear
+        )
     return read(hearing.answer())
 
 
@@ -141,7 +159,9 @@ def read(answer: Answer) -> Scene:
         listens=any(re.search(r":22\s", line) for line in port.lines) if port.code == 0 else None,
         ignores_pings=answer.of("explain.pings").text.strip() == "1",
         rules=tuple(_rules(answer.of("explain.firewall").lines)),
-        journal=answer.of("explain.journal").lines[-_JOURNAL_LINES:] if answer.of("explain.journal").code == 0 else (),
+        journal=answer.of("explain.journal").lines[-_JOURNAL_LINES:]
+        if answer.of("explain.journal").code == 0
+        else (),
     )
 
 
@@ -150,7 +170,9 @@ def _devices(answer: Answer) -> dict[str, Device]:
     for match in map(_ADDRESS.match, answer.of("explain.addr").lines):
         if match:
             addresses.setdefault(match["name"], []).append(match["address"])
-    losses = {m["name"]: float(m["loss"]) for m in map(_NETEM.match, answer.of("explain.tc").lines) if m}
+    losses = {
+        m["name"]: float(m["loss"]) for m in map(_NETEM.match, answer.of("explain.tc").lines) if m
+    }
     return {
         match["name"]: Device(
             flags=tuple(match["flags"].split(",")),
@@ -179,9 +201,13 @@ def _rules(lines: Sequence[str]) -> Iterator[Rule]:
         if match := _IPTABLES.match(line):
             chain = match["rule"].split()[1]
             if chain in ("INPUT", "OUTPUT"):
-                yield Rule(hook=chain.lower(), text=match["rule"], accepts=match["verdict"] == "ACCEPT")
+                yield Rule(
+                    hook=chain.lower(), text=match["rule"], accepts=match["verdict"] == "ACCEPT"
+                )
         elif match := _POLICY.match(line):
-            policies.append(Rule(hook=match["chain"].lower(), text=f"policy of {match['chain']} is DROP"))
+            policies.append(
+                Rule(hook=match["chain"].lower(), text=f"policy of {match['chain']} is DROP")
+            )
         elif match := _HOOK.search(line):
             hook = match[1]
             if hook in ("input", "output") and "policy drop" in line:
@@ -201,7 +227,12 @@ def _fits(rule: Rule, protocol_: str, nic: NIC, peer: str, *, is_reply: bool) ->
         return True
     if {"!", "!="} & set(words):
         return rule.accepts
-    states = after.get("--ctstate") or after.get("--state") or (after.get("state") if "ct" in words else "") or ""
+    states = (
+        after.get("--ctstate")
+        or after.get("--state")
+        or (after.get("state") if "ct" in words else "")
+        or ""
+    )
     if states and not set(states.upper().split(",")) & ({"ESTABLISHED"} if is_reply else {"NEW"}):
         return False
     kind = after.get("--icmp-type") or (after.get("type") if "icmp" in words else None)
@@ -220,7 +251,9 @@ def _fits(rule: Rule, protocol_: str, nic: NIC, peer: str, *, is_reply: bool) ->
     if device and device != nic.device:
         return False
     ends = (peer, str(nic.address.ip))
-    return all(_holds(after[word], ends) for word in ("-s", "-d", "saddr", "daddr") if word in after)
+    return all(
+        _holds(after[word], ends) for word in ("-s", "-d", "saddr", "daddr") if word in after
+    )
 
 
 def _holds(text: str, addresses: Sequence[str]) -> bool:

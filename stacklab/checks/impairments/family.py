@@ -99,7 +99,9 @@ def expected(lab: Lab) -> Iterator[Check]:
                     yield _check(kind, node, nic, peer, theirs)
             if nic.impairment.rate_kbit and nic.impairment.loss_percent < 100:
                 # Once: what leaves a NIC does not depend on where it goes.
-                yield from (_check(CheckKind.RATE, node, nic, *peer) for peer in _peers(members, place)[:1])
+                yield from (
+                    _check(CheckKind.RATE, node, nic, *peer) for peer in _peers(members, place)[:1]
+                )
 
 
 def _peers(members: Sequence[tuple[Node, NIC]], place: int) -> list[tuple[Node, NIC]]:
@@ -153,7 +155,11 @@ def plan(members: Sequence[NIC]) -> Plan:
         least = min(losses) if len(losses) < len(impaired) else 1 - (1 - min(losses)) ** 2
         # Round trips need some that come back; a verdict on loss needs some that do not.
         survivors = (1 - max(losses)) ** 2
-        wanted = max(5 * _PINGS_MIN, math.ceil(math.log(ODDS) / math.log(1 - least)), math.ceil(10 / survivors))
+        wanted = max(
+            5 * _PINGS_MIN,
+            math.ceil(math.log(ODDS) / math.log(1 - least)),
+            math.ceil(10 / survivors),
+        )
     count = max(_PINGS_MIN, min(wanted, _PINGS_MAX, int(_PINGS_MS / period)))
     # Few pings are spread over a second: a short stall of an emulated CPU does not meet all of them.
     period = max(period, 1000 / count)
@@ -167,26 +173,38 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         return
     yield Part(tag=_SHOW, shell=tc.SHOW, phase=Phase.FACTS)
     lines, longest = [], 0.0
-    for network in dict.fromkeys(check.network for check in checks if check.kind is not CheckKind.RATE):
-        addresses = [c.address for c in checks if c.network == network and c.kind is not CheckKind.RATE]
+    for network in dict.fromkeys(
+        check.network for check in checks if check.kind is not CheckKind.RATE
+    ):
+        addresses = [
+            c.address for c in checks if c.network == network and c.kind is not CheckKind.RATE
+        ]
         chosen = plan([nic for _, nic in lab.members(network)])
         lines.append(ping_line(chosen, list(dict.fromkeys(addresses))))
         longest = max(longest, (chosen.count * chosen.period_ms + chosen.timeout_ms) / 1000)
     if lines:
-        shell = "\n".join([f"command -v fping >/dev/null || return {NOT_FOUND}", *(f"{line} &" for line in lines)])
+        shell = "\n".join(
+            [f"command -v fping >/dev/null || return {NOT_FOUND}", *(f"{line} &" for line in lines)]
+        )
         yield Part(tag=_PING, shell=f"{shell}\nwait", phase=Phase.PINGS, limit_s=10 + longest)
     rates = [check for check in checks if check.kind is CheckKind.RATE]
     if rates:
         trains = [(check, _own(lab, check)) for check in rates]
-        shell = shlex.join(["python3", "-c", _TRAIN, *(_train(check, nic) for check, nic in trains)])
-        limit = 10 + sum(_RATE_TRIES * (2 * _RATE_WINDOW_S + _warm_s(nic.impairment)) for _, nic in trains)
+        shell = shlex.join(
+            ["python3", "-c", _TRAIN, *(_train(check, nic) for check, nic in trains)]
+        )
+        limit = 10 + sum(
+            _RATE_TRIES * (2 * _RATE_WINDOW_S + _warm_s(nic.impairment)) for _, nic in trains
+        )
         yield Part(tag=_RATE, shell=shell, limit_s=limit)
 
 
 def ping_line(chosen: Plan, addresses: Sequence[str]) -> str:
     """One fping to all of them; as root, whom no fping holds to a slower pace."""
     between = max(1, int(chosen.period_ms / len(addresses)) - 1)
-    options = f"-q -c {chosen.count} -i {between} -p {round(chosen.period_ms)} -t {chosen.timeout_ms}"
+    options = (
+        f"-q -c {chosen.count} -i {between} -p {round(chosen.period_ms)} -t {chosen.timeout_ms}"
+    )
     return f"sudo -n fping {options} {shlex.join(addresses)}"
 
 
@@ -230,7 +248,10 @@ def counted(lines: Sequence[str]) -> dict[str, Counted]:
         if match := _COUNTED.fullmatch(line.strip()):
             least = float(match["least"]) if match["least"] else None
             found[match["target"]] = Counted(
-                sent=int(match["sent"]), received=int(match["received"]), least_ms=least, line=line.strip()
+                sent=int(match["sent"]),
+                received=int(match["received"]),
+                least_ms=least,
+                line=line.strip(),
             )
     return found
 
@@ -283,7 +304,12 @@ def _doubtful(lab: Lab, check: Check, netems: Netems, detail: str) -> CheckResul
     if why := _why(lab, check, netems):
         return _of(lab, check, CheckStatus.FAILED, detail + why)
     if netems is None:
-        return _of(lab, check, CheckStatus.ERROR, f"{detail}, which is too little to tell, and tc does not tell either")
+        return _of(
+            lab,
+            check,
+            CheckStatus.ERROR,
+            f"{detail}, which is too little to tell, and tc does not tell either",
+        )
     return _of(lab, check, CheckStatus.PASSED, f"{detail}, which alone can't tell; tc says so")
 
 
@@ -339,7 +365,9 @@ def bounds(sent: int, share: float) -> tuple[int, int]:
 
 def _judge_rate(lab: Lab, check: Check, answer: Answer, netems: Netems) -> CheckResult:
     said = answer.of(_RATE)
-    numbers = next((line.split()[1:] for line in said.lines if line.startswith(f"{check.device} ")), [])
+    numbers = next(
+        (line.split()[1:] for line in said.lines if line.startswith(f"{check.device} ")), []
+    )
     try:
         sent, gone, took, full = map(float, numbers)
         found, offered = gone * 8 / took / 1000, math.inf if full else sent * 8 / took / 1000

@@ -23,12 +23,14 @@ _BOOT_MARGIN_S = 2.0  # /proc/uptime's own, and the way of a line
 _SUDO_LIMIT_S = 8
 _LOOK = "nodes.look"
 _HOSTNAME = Part(
-    tag="nodes.hostname", shell='read -r name </proc/sys/kernel/hostname; echo "$name"', phase=Phase.FACTS
+    tag="nodes.hostname",
+    shell='read -r name </proc/sys/kernel/hostname; echo "$name"',
+    phase=Phase.FACTS,
 )
 # sudo looks its own host's name up, and a node without an answer would keep it waiting
 _USER = Part(
     tag="nodes.user",
-    shell=f"id -un; timeout {_SUDO_LIMIT_S} sudo -n true; echo \"sudo $?\"",
+    shell=f'id -un; timeout {_SUDO_LIMIT_S} sudo -n true; echo "sudo $?"',
     phase=Phase.FACTS,
     limit_s=_SUDO_LIMIT_S + 2.0,
 )
@@ -37,8 +39,11 @@ CLOCK = Part(tag="nodes.clock", shell="date +%s.%N", phase=Phase.FACTS)
 # Once more when no session is beginning any more: a busy host hears a line up to a second late.
 _LATER = Part(tag="nodes.clock.later", shell="sleep 0.6; date +%s.%N", phase=Phase.PINGS)
 _PARTS = (
-    (CheckKind.HOSTNAME, _HOSTNAME), (CheckKind.USER, _USER), (CheckKind.CLOCK, CLOCK), (CheckKind.CLOCK, _LATER),
-)  # fmt: skip
+    (CheckKind.HOSTNAME, _HOSTNAME),
+    (CheckKind.USER, _USER),
+    (CheckKind.CLOCK, CLOCK),
+    (CheckKind.CLOCK, _LATER),
+)
 _MACHINE = {
     CheckKind.CPUS: nodes_machine.judge_cpus,
     CheckKind.MEMORY: nodes_machine.judge_memory,
@@ -66,7 +71,11 @@ def expected(lab: Lab) -> Iterator[Check]:
         for nic in node.nics:
             address = str(nic.address.ip)
             yield Check(
-                kind=CheckKind.NIC, node=node.name, network=nic.network, address=address, device=nic.device
+                kind=CheckKind.NIC,
+                node=node.name,
+                network=nic.network,
+                address=address,
+                device=nic.device,
             )
         yield Check(kind=CheckKind.ROUTES, node=node.name)
         yield Check(kind=CheckKind.CLOCK, node=node.name)
@@ -113,7 +122,11 @@ def _judge_look(lab: Lab, check: Check, answer: Answer, look: Look, facts: Facts
     if status is CheckStatus.PASSED:
         return CheckResult(check=check, status=status, detail=detail)
     return CheckResult(
-        check=check, status=status, detail=detail, command=command, output=look.text(check.kind)[-OUTPUT_MAX:]
+        check=check,
+        status=status,
+        detail=detail,
+        command=command,
+        output=look.text(check.kind)[-OUTPUT_MAX:],
     )
 
 
@@ -128,7 +141,10 @@ def judge_uptime(look: Look, heard_at: float, answered_at: float | None = None) 
     booted_at = heard_at - uptime_s
     said = f"up since {_moment(booted_at)}"
     if answered_at is not None and booted_at > answered_at + _BOOT_MARGIN_S:
-        return CheckStatus.WARNED, f"booted again: {said}, lab.up saw it answer at {_moment(answered_at)}"
+        return (
+            CheckStatus.WARNED,
+            f"booted again: {said}, lab.up saw it answer at {_moment(answered_at)}",
+        )
     return CheckStatus.PASSED, said
 
 
@@ -155,7 +171,9 @@ def _judge_hostname(check: Check, answer: Answer) -> CheckResult:
     if name.partition(".")[0] == check.node:
         return CheckResult(check=check, status=CheckStatus.PASSED, detail=name)
     detail = f"calls itself {name!r}"
-    return CheckResult(check=check, status=CheckStatus.FAILED, detail=detail, command=command, output=name)
+    return CheckResult(
+        check=check, status=CheckStatus.FAILED, detail=detail, command=command, output=name
+    )
 
 
 def _judge_user(check: Check, answer: Answer) -> CheckResult:
@@ -176,7 +194,9 @@ def _judge_user(check: Check, answer: Answer) -> CheckResult:
         detail = f"sudo did not end in {_SUDO_LIMIT_S} s"
     else:
         detail = f"sudo -n true: {'; '.join(said.lines[1:-1])[:200] or f'ended with {code}'}"
-    return CheckResult(check=check, status=status, detail=detail, command="id -un; sudo -n true", output=said.text)
+    return CheckResult(
+        check=check, status=status, detail=detail, command="id -un; sudo -n true", output=said.text
+    )
 
 
 def clock_offset_s(answer: Answer, delay_ms: float = 0.0) -> float | None:
@@ -217,7 +237,9 @@ def judge_clocks(checks: Sequence[Check], offsets: Mapping[str, float]) -> Itera
         if own is None:
             status, detail = CheckStatus.ERROR, "its clock was not read"
         elif check.node in off:
-            detail = _apart(own, offsets[off[check.node]], f"{off[check.node]}'s") + ": lab.up sets it"
+            detail = (
+                _apart(own, offsets[off[check.node]], f"{off[check.node]}'s") + ": lab.up sets it"
+            )
         elif len(offsets) == 1 and abs(own) >= MOST_SKEW_S:  # no other node was asked
             status, detail = CheckStatus.WARNED, _apart(own, 0.0, "the host's")
         else:

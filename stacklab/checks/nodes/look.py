@@ -97,7 +97,9 @@ _DEEPEST = 8  # partition on LVM on RAID on ...
 def shell(kinds: Iterable[CheckKind]) -> str:
     """What a node has to run for checks of these kinds; "" where that is nothing."""
     wanted = set(kinds)
-    lines = dict.fromkeys(line for kind, needs in _NEEDS.items() if kind in wanted for line in needs)
+    lines = dict.fromkeys(
+        line for kind, needs in _NEEDS.items() if kind in wanted for line in needs
+    )
     return _FUNCTIONS + "\n".join(lines) if lines else ""
 
 
@@ -148,7 +150,9 @@ class FileSystem:
 class Look:
     """One node's answer by what its lines begin with; what was not said is missing."""
 
-    words: dict[str, list[list[str]]] = field(default_factory=dict)  # first word -> the others, by line
+    words: dict[str, list[list[str]]] = field(
+        default_factory=dict
+    )  # first word -> the others, by line
     texts: dict[str, list[str]] = field(default_factory=dict)  # what a program wrote
     codes: dict[str, int] = field(default_factory=dict)
 
@@ -167,7 +171,9 @@ class Look:
         """The lines that a check of that kind was judged by."""
         lines: list[str] = []
         for key in _OF_KIND[kind]:
-            lines += self.texts.get(key) or [" ".join((key, *rest)) for rest in self.words.get(key, ())]
+            lines += self.texts.get(key) or [
+                " ".join((key, *rest)) for rest in self.words.get(key, ())
+            ]
         return "\n".join(lines)[-OUTPUT_MAX:]
 
     def first(self, key: str) -> str:
@@ -185,7 +191,9 @@ class Look:
         for name, mac, mtu, flags, carrier in _of_length(self.words.get("nic", ()), 5):
             if (size := _whole(mtu)) is not None:
                 is_up = bool(_hexadecimal(flags) & _IFF_UP)
-                found[name] = Device(mac=mac.lower(), mtu=size, is_up=is_up, has_carrier=carrier == "1")
+                found[name] = Device(
+                    mac=mac.lower(), mtu=size, is_up=is_up, has_carrier=carrier == "1"
+                )
         return found
 
     def addresses(self) -> dict[str, list[IPv4Interface]] | None:
@@ -194,7 +202,9 @@ class Look:
             return None
         found: dict[str, list[IPv4Interface]] = {}
         for line in self.texts["addr"]:
-            match = re.match(r"\d+: ([^\s@]+)\S*\s+inet ([\d.]+)(?: peer [\d.]+)?(/\d+)?", line, re.ASCII)
+            match = re.match(
+                r"\d+: ([^\s@]+)\S*\s+inet ([\d.]+)(?: peer [\d.]+)?(/\d+)?", line, re.ASCII
+            )
             if match and (address := _interface(match[2] + (match[3] or ""))):
                 found.setdefault(match[1], []).append(address)
         return found
@@ -203,7 +213,9 @@ class Look:
         """Its routes in the kernel's order; None where ip failed."""
         if self.codes.get("route") != 0:
             return None
-        return [route for line in self.texts["route"] if (route := _route(line.split())) is not None]
+        return [
+            route for line in self.texts["route"] if (route := _route(line.split())) is not None
+        ]
 
     def root(self) -> tuple[str, str, str, set[str]] | None:
         """What is mounted on /: device number, source, type, options; None where nothing was said."""

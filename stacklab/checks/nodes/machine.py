@@ -11,7 +11,9 @@ from stacklab.model.lab import Node, Size
 Verdict = tuple[CheckStatus, str]
 
 SWAP = Size(1024)  # what packer/scripts/20-node.sh makes, and no more: the mission's row 1
-_LEAST_OF_DISK = 0.9  # what is not the root file system is a boot partition and the file system's own tables
+_LEAST_OF_DISK = (
+    0.9  # what is not the root file system is a boot partition and the file system's own tables
+)
 _MOST_USED = 0.9
 _LATE = "sudo /usr/local/sbin/stacklab-late"  # packer/files: grows the root file system, switches swap on
 
@@ -44,7 +46,10 @@ def judge_cpus(node: Node, look: Look) -> Verdict:
     if online == node.cpus:
         return CheckStatus.PASSED, f"{online} online"
     has_more = present is not None and present > online
-    return CheckStatus.FAILED, f"{online}{f' of {present}' if has_more else ''} online, not {node.cpus}"
+    return (
+        CheckStatus.FAILED,
+        f"{online}{f' of {present}' if has_more else ''} online, not {node.cpus}",
+    )
 
 
 def _count(ranges: str) -> int | None:
@@ -65,10 +70,17 @@ def judge_memory(node: Node, look: Look) -> Verdict:
         return _unknown(look.why_not("proc"))
     declared = node.memory.bytes
     found = total_kib * 1024 + (look.number("kexec_crash_size") or 0)
-    taken = int(declared * _OF_EACH_PAGE) + _OF_EACH_KERNEL + (_SWIOTLB if node.memory >= _HIGH_FROM else 0)
+    taken = (
+        int(declared * _OF_EACH_PAGE)
+        + _OF_EACH_KERNEL
+        + (_SWIOTLB if node.memory >= _HIGH_FROM else 0)
+    )
     said = f"{found >> 20} MiB of {node.memory.mib} MiB"
     if found > declared:
-        return CheckStatus.FAILED, f"has {found >> 20} MiB, more than the declared {node.memory.mib} MiB"
+        return (
+            CheckStatus.FAILED,
+            f"has {found >> 20} MiB, more than the declared {node.memory.mib} MiB",
+        )
     if found < declared - taken:
         return CheckStatus.FAILED, f"has {said}: a kernel takes {taken >> 20} MiB at most"
     return CheckStatus.PASSED, said
@@ -79,7 +91,9 @@ def judge_disk(node: Node, look: Look) -> Verdict:
     disk = look.root_disk()
     if disk is None:
         root = look.root()
-        return _unknown(f"no disk of / was found: {root[1]}, {root[0]}" if root else look.why_not("proc"))
+        return _unknown(
+            f"no disk of / was found: {root[1]}, {root[0]}" if root else look.why_not("proc")
+        )
     if disk.bytes == node.disk.bytes:
         return CheckStatus.PASSED, f"{disk.name} has {node.disk}"
     exact = "" if disk.bytes % (1 << 20) else f" ({disk.bytes >> 20} MiB)"

@@ -18,7 +18,9 @@ def judge_nic(nic: NIC, look: Look) -> Verdict:
     others = [name for name, device in devices.items() if device.mac == mac and name != nic.device]
     found = devices.get(nic.device)
     if found is None:
-        where = f"its MAC {mac} is on {', '.join(others)}" if others else f"no NIC has its MAC {mac}"
+        where = (
+            f"its MAC {mac} is on {', '.join(others)}" if others else f"no NIC has its MAC {mac}"
+        )
         return CheckStatus.FAILED, f"there is no {nic.device}: {where}"
     wrong = []
     if found.mac != mac:
@@ -56,7 +58,9 @@ def _wrong_addresses(nic: NIC, look: Look) -> list[str]:
         return [f"has {', '.join(map(str, own)) or 'no address'}, not {nic.address}"]
     if holders[0] == nic.device:
         return [f"{nic.address} is on {', '.join(holders[1:])} as well"] if holders[1:] else []
-    strange = [name for name in holders if name not in devices or devices[name].mac != nic.mac.lower()]
+    strange = [
+        name for name in holders if name not in devices or devices[name].mac != nic.mac.lower()
+    ]
     if not strange:
         return []
     has = f"has {', '.join(map(str, own))}, and " if own else ""
@@ -71,14 +75,20 @@ def judge_routes(lab: Lab, node: Node, look: Look) -> Verdict:
     wrong = [*_wrong_default(lab, node, routes, look), *_wrong_networks(lab, node, routes, look)]
     if wrong:
         return CheckStatus.FAILED, "; ".join(wrong)
-    default = next((f"default {route}" for route in routes if not route.prefix.prefixlen), "no default route")
+    default = next(
+        (f"default {route}" for route in routes if not route.prefix.prefixlen), "no default route"
+    )
     return CheckStatus.PASSED, f"{default}, {len(node.nics)} connected"
 
 
 def _ways(nic: NIC, look: Look) -> list[str]:
     """Out of which devices the NIC's packets may go: its own, or what was made of it and has its address."""
     devices = look.devices()
-    made_of_it = [name for name in _holders(nic, look) if name in devices and devices[name].mac == nic.mac.lower()]
+    made_of_it = [
+        name
+        for name in _holders(nic, look)
+        if name in devices and devices[name].mac == nic.mac.lower()
+    ]
     return [nic.device, *made_of_it] if nic.device in devices else [nic.device]
 
 
@@ -86,11 +96,18 @@ def _wrong_default(lab: Lab, node: Node, routes: list[Route], look: Look) -> lis
     found = [route for route in routes if not route.prefix.prefixlen]
     network = lab.network(node.access.network)
     if network.mode is not NetworkMode.NAT:
-        return [f"default {route}, where none should be: {network.name} is {network.mode}" for route in found]
+        return [
+            f"default {route}, where none should be: {network.name} is {network.mode}"
+            for route in found
+        ]
     gateway = str(network.host_address)
     right = f"via {gateway} dev {node.access.device}"
     ways = set(_ways(node.access, look))
-    strange = [route for route in found if set(route.gateways) != {gateway} or not set(route.devices) <= ways]
+    strange = [
+        route
+        for route in found
+        if set(route.gateways) != {gateway} or not set(route.devices) <= ways
+    ]
     if not found:
         return [f"there is no default route: it should be {right}"]
     if strange:
@@ -112,5 +129,9 @@ def _wrong_networks(lab: Lab, node: Node, routes: list[Route], look: Look) -> li
             wrong.append(f"{cidr} goes out of {nic.device} from {own[0].source}, not {address}")
         elif own[0].gateways:
             wrong.append(f"{cidr} goes {own[0]}, and {nic.device} is on it")
-        wrong += [f"{cidr} goes out of {', '.join(route.devices)} as well" for route in found if route not in own]
+        wrong += [
+            f"{cidr} goes out of {', '.join(route.devices)} as well"
+            for route in found
+            if route not in own
+        ]
     return wrong

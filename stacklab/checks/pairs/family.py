@@ -26,7 +26,9 @@ _Job = TypeVar("_Job")
 def expected(lab: Lab) -> Iterator[Check]:
     """See Family.expected; nothing is promised of ways that are declared to lose most."""
     # One string per address, however many checks name it.
-    addresses = {(node.name, nic.network): str(nic.address.ip) for node in lab.nodes for nic in node.nics}
+    addresses = {
+        (node.name, nic.network): str(nic.address.ip) for node in lab.nodes for nic in node.nics
+    }
     members = {network.name: lab.members(network.name) for network in lab.networks}
     names = {node.name: lab.name_nic(node) for node in lab.nodes}
     for node in lab.nodes:
@@ -48,7 +50,12 @@ def expected(lab: Lab) -> Iterator[Check]:
 
 
 def _check(
-    kind: CheckKind, node: Node, own: NIC, peer: str, network: str, addresses: Mapping[tuple[str, str], str]
+    kind: CheckKind,
+    node: Node,
+    own: NIC,
+    peer: str,
+    network: str,
+    addresses: Mapping[tuple[str, str], str],
 ) -> Check:
     """A check of a path, or of a name, which stands for the peer's address on that network."""
     return Check(
@@ -69,7 +76,9 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     # Nodes that start together do not all knock at the same one.
     turn = [each.name for each in lab.nodes].index(node.name)
     slower_ms, count = ways.slower_ms(lab), ways.tries(lab, fping.COUNT)
-    addresses = _unique(check.address for kind in (CheckKind.PING, CheckKind.MTU) for check in of[kind])
+    addresses = _unique(
+        check.address for kind in (CheckKind.PING, CheckKind.MTU) for check in of[kind]
+    )
     if addresses:
         sizes: dict[int, list[str]] = {}
         for check in of[CheckKind.MTU]:
@@ -79,12 +88,16 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         yield script.sources(_unique(check.address for check in of[CheckKind.SOURCE]))
     if of[CheckKind.NAME]:
         numbers = _numbers(lab)
-        yield script.names([(numbers[check.target], check.target, check.address) for check in of[CheckKind.NAME]])
+        yield script.names(
+            [(numbers[check.target], check.target, check.address) for check in of[CheckKind.NAME]]
+        )
     peers = {check.target: check.address for check in of[CheckKind.SSH]}
     # A login proves the port, and a key exchange more takes an emulated node half a second.
     others = _unique(c.address for c in of[CheckKind.PORT] if peers.get(c.target) != c.address)
     if peers or others:
-        yield script.logins(_rotated([*peers.items()], turn), _rotated(others, turn), slower_ms, count)
+        yield script.logins(
+            _rotated([*peers.items()], turn), _rotated(others, turn), slower_ms, count
+        )
 
 
 def _numbers(lab: Lab) -> dict[str, int]:
@@ -147,11 +160,15 @@ class _Reading:
             logins=read.Logins.read(answer.of(script.LOGINS).lines),
         )
 
-    def none(self, check: Check, tag: str, program: str, *, is_missing: bool = False) -> CheckResult:
+    def none(
+        self, check: Check, tag: str, program: str, *, is_missing: bool = False
+    ) -> CheckResult:
         """What to say where a part said nothing of a check."""
         said = self.answer.of(tag)
         if is_missing or said.code == NOT_FOUND:
-            return _of(check, CheckStatus.ERROR, f"{program} is not installed on {check.node}", said.text)
+            return _of(
+                check, CheckStatus.ERROR, f"{program} is not installed on {check.node}", said.text
+            )
         why = self.answer.missing(tag) or f"{program} gave no result (exit code {said.code})"
         return _of(check, CheckStatus.ERROR, why, said.text)
 
@@ -198,7 +215,9 @@ def _judge_ping(check: Check, reading: _Reading) -> CheckResult:
     ping = reading.pings.own.get(check.address)
     if ping is None:
         return reading.none(check, script.PINGS, "fping")
-    shown = f"{ping.target} : {' '.join('-' if rtt is None else f'{rtt:g}' for rtt in ping.rtts_ms)}"
+    shown = (
+        f"{ping.target} : {' '.join('-' if rtt is None else f'{rtt:g}' for rtt in ping.rtts_ms)}"
+    )
     if ping.received == 0:
         return _of(check, CheckStatus.FAILED, f"no reply to {ping.sent} pings", shown)
     if ping.received == ping.sent:
@@ -225,14 +244,21 @@ def _judge_mtu(check: Check, reading: _Reading) -> CheckResult:
     if address not in pings.passed.get(size, ()):
         if reading.answer.missing(script.PINGS):  # it would have been tried again
             return reading.none(check, script.PINGS, "fping")
-        smaller = max((each for each, passed in pings.passed.items() if each < size and address in passed), default=0)
-        detail = f"{size} bytes do not pass, {smaller} do" if smaller else f"{size} bytes do not pass"
+        smaller = max(
+            (each for each, passed in pings.passed.items() if each < size and address in passed),
+            default=0,
+        )
+        detail = (
+            f"{size} bytes do not pass, {smaller} do" if smaller else f"{size} bytes do not pass"
+        )
         return _of(check, CheckStatus.FAILED, detail, command=fping.sized_line(size, [address]))
     if address not in pings.tried.get(size + 1, ()):
         return reading.none(check, script.PINGS, "fping")
     why = pings.unsent.get((size + 1, address), "")
     if not why:  # no answer is no proof: the node itself must not let out what somebody on the way may only drop
-        became = "pass whole" if address in pings.passed.get(size + 1, ()) else "are sent and get lost"
+        became = (
+            "pass whole" if address in pings.passed.get(size + 1, ()) else "are sent and get lost"
+        )
         detail = f"{size + 1} bytes {became}, {size} is the MTU that the lab declares"
         return _of(check, CheckStatus.FAILED, detail, command=fping.sized_line(size + 1, [address]))
     if not why.startswith(fping.TOO_LONG):
@@ -246,7 +272,9 @@ def _judge_source(check: Check, reading: _Reading) -> CheckResult:
         said = reading.answer.of(script.SOURCES)
         if said.code is None or said.code == NOT_FOUND:
             return reading.none(check, script.SOURCES, "ip")
-        return _of(check, CheckStatus.FAILED, f"{check.node} has no route to {check.address}", said.text)
+        return _of(
+            check, CheckStatus.FAILED, f"{check.node} has no route to {check.address}", said.text
+        )
     words = line.split()
     way = dict(itertools.pairwise(words))
     nic = reading.nics[check.network]
@@ -256,7 +284,9 @@ def _judge_source(check: Check, reading: _Reading) -> CheckResult:
         return _of(check, CheckStatus.PASSED, f"{found[0]} {found[1]}")
     # A bridge or a vrouter that a cloud made of the NIC (br-ex, vhost0) has its address and its MAC.
     if found[1] == wanted[1] and "via" not in way and reading.macs.get(found[0]) == nic.mac.lower():
-        return _of(check, CheckStatus.PASSED, f"{found[0]} {found[1]}, which has {nic.device}'s MAC")
+        return _of(
+            check, CheckStatus.PASSED, f"{found[0]} {found[1]}, which has {nic.device}'s MAC"
+        )
     via = f" via {way['via']}" if "via" in way else ""
     detail = f"would leave by {found[0]} from {found[1]}{via}, not by {wanted[0]} from {wanted[1]}"
     return _of(check, CheckStatus.FAILED, detail, line)
@@ -268,18 +298,32 @@ def _judge_name(check: Check, reading: _Reading) -> CheckResult:
     if codes is None:
         return reading.none(check, script.NAMES, "getent")
     if NOT_FOUND in codes:
-        return _of(check, CheckStatus.ERROR, f"getent is not installed on {check.node}", "\n".join(names.others))
+        return _of(
+            check,
+            CheckStatus.ERROR,
+            f"getent is not installed on {check.node}",
+            "\n".join(names.others),
+        )
     addresses, back = names.forward.get(number, []), names.backward.get(check.address, [])
     shown = f"{check.target}: {' '.join(addresses)}\n{check.address}: {' '.join(back)}"
     limit = f" (no answer in {script.NAMES_LIMIT_S} s)"
     if not addresses:
         why = limit if codes[0] == TIMED_OUT else ""
-        return _of(check, CheckStatus.FAILED, f"{check.target} is not known on {check.node}{why}", shown)
+        return _of(
+            check, CheckStatus.FAILED, f"{check.target} is not known on {check.node}{why}", shown
+        )
     if addresses[0] != check.address:
-        return _of(check, CheckStatus.FAILED, f"is {', '.join(addresses)} there, not {check.address}", shown)
+        return _of(
+            check,
+            CheckStatus.FAILED,
+            f"is {', '.join(addresses)} there, not {check.address}",
+            shown,
+        )
     if not back:
         why = limit if codes[1] == TIMED_OUT else ""
-        return _of(check, CheckStatus.FAILED, f"{check.address} has no name on {check.node}{why}", shown)
+        return _of(
+            check, CheckStatus.FAILED, f"{check.address} has no name on {check.node}{why}", shown
+        )
     if check.target not in (word.partition(".")[0] for word in back):
         detail = f"{check.address} is {', '.join(back)} there, not {check.target}"
         return _of(check, CheckStatus.FAILED, detail, shown)
@@ -297,7 +341,9 @@ def _judge_port(check: Check, reading: _Reading) -> CheckResult:
         return _of(check, CheckStatus.FAILED, f"sshd there shows no {read.KEY} key")
     code, text = logins.silent.get(address, (NOT_FOUND, ""))
     if code == NOT_FOUND:
-        return reading.none(check, script.LOGINS, "ssh-keyscan", is_missing=address in logins.silent)
+        return reading.none(
+            check, script.LOGINS, "ssh-keyscan", is_missing=address in logins.silent
+        )
     if code == 0:
         return _of(check, CheckStatus.FAILED, "TCP/22 is open, and no sshd answers")
     why = "timed out" if code in (TIMED_OUT, script.KILLED) else ssh.classify(text)
@@ -311,8 +357,20 @@ def _judge_key(check: Check, logins: read.Logins, shown: str) -> CheckResult:
     said = f"{check.address} {read.KEY} {shown}"
     if not known:
         where = f"in known_hosts on {check.node}"
-        return _of(check, CheckStatus.FAILED, f"HOST KEY MISMATCH: {check.address} has no key {where}", said)
-    owner = next((names for names, keys in logins.known.items() if shown in keys and not read.is_address(names)), "")
+        return _of(
+            check,
+            CheckStatus.FAILED,
+            f"HOST KEY MISMATCH: {check.address} has no key {where}",
+            said,
+        )
+    owner = next(
+        (
+            names
+            for names, keys in logins.known.items()
+            if shown in keys and not read.is_address(names)
+        ),
+        "",
+    )
     whose = f"the key of {owner}" if owner else "an unknown key"
     return _of(check, CheckStatus.FAILED, f"HOST KEY MISMATCH: shows {whose}", said)
 

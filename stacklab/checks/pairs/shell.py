@@ -24,7 +24,24 @@ NAMES_LIMIT_S = 8
 _TRIPS = 12  # round trips of a login, which a declared delay makes slower
 _MOST_SOUGHT = 16  # beyond so many failures their cause is the same
 # What tunnels, PPP and jumbo frames leave of a packet; tried where the declared size does not pass.
-_SMALLER = (9000, 8950, 8000, 4000, 1500, 1492, 1480, 1476, 1472, 1458, 1450, 1442, 1430, 1400, 1280, 576)
+_SMALLER = (
+    9000,
+    8950,
+    8000,
+    4000,
+    1500,
+    1492,
+    1480,
+    1476,
+    1472,
+    1458,
+    1450,
+    1442,
+    1430,
+    1400,
+    1280,
+    576,
+)
 
 # `found` is what `answered` found, `alive` the addresses with a reply, at their own size.
 _MTU = f"""\
@@ -89,7 +106,10 @@ set -f
 
 
 def pings(
-    addresses: Sequence[str], sizes: Mapping[int, Sequence[str]], slower_ms: float, count: int = fping.COUNT
+    addresses: Sequence[str],
+    sizes: Mapping[int, Sequence[str]],
+    slower_ms: float,
+    count: int = fping.COUNT,
 ) -> Part:
     """Ping them all at once; then, by the size that must pass whole, those of each that answered.
 
@@ -99,11 +119,17 @@ def pings(
     lines = [f"out=$({line} 2>&1); rc=$?", "printf '%s\\n' \"$out\""]
     limit = 1 + fping.longest_s(len(addresses), count=count, slower_ms=slower_ms)
     if sizes:
-        functions = fping.sized_function("sized", slower_ms=slower_ms), fping.over_function("over", slower_ms=slower_ms)
+        functions = (
+            fping.sized_function("sized", slower_ms=slower_ms),
+            fping.over_function("over", slower_ms=slower_ms),
+        )
         lines = ["".join(functions) + _MTU + lines[0], *lines[1:]]
         lines += [f'answered "$out"; alive=$found; tries={count}']
         lines += [f"mtu {size} {shlex.join(peers)}" for size, peers in sizes.items()]
-        limit += sum(5 * fping.longest_s(len(peers), count=count, slower_ms=slower_ms) for peers in sizes.values())
+        limit += sum(
+            5 * fping.longest_s(len(peers), count=count, slower_ms=slower_ms)
+            for peers in sizes.values()
+        )
     lines.append("return $rc")
     return Part(tag=PINGS, shell="\n".join(lines), phase=Phase.PINGS, limit_s=limit)
 
@@ -135,10 +161,16 @@ names() {{
         some = peers[first : first + _NAMES_AT_ONCE]
         numbers = " ".join(str(number) for number, _, _ in some)
         addresses = " ".join(address for _, _, address in some)
-        keys = [word for number, name, _ in some for word in (f"0.0.{number // 256}.{number % 256}", name)]
+        keys = [
+            word
+            for number, name, _ in some
+            for word in (f"0.0.{number // 256}.{number % 256}", name)
+        ]
         calls.append(f"names '{numbers}' '{addresses}' {shlex.join(keys)}")
     shell = function + "\n".join(_in_turns(calls))
-    return Part(tag=NAMES, shell=shell, limit_s=(2 * NAMES_LIMIT_S + 2) * -(-len(calls) // _AT_ONCE))
+    return Part(
+        tag=NAMES, shell=shell, limit_s=(2 * NAMES_LIMIT_S + 2) * -(-len(calls) // _AT_ONCE)
+    )
 
 
 def _in_turns(calls: Sequence[str]) -> list[str]:
@@ -156,7 +188,10 @@ def ssh_line(slower_ms: float = 0.0) -> str:
 
 
 def logins(
-    peers: Sequence[tuple[str, str]], addresses: Sequence[str], slower_ms: float, pings: int = fping.COUNT
+    peers: Sequence[tuple[str, str]],
+    addresses: Sequence[str],
+    slower_ms: float,
+    pings: int = fping.COUNT,
 ) -> Part:
     """Log in on each peer by name as `stack`, and have the sshds at other addresses show their keys.
 
@@ -167,7 +202,9 @@ def logins(
     """
     patience = _LOGIN_S + _slower_s(slower_ms)
     line = f"{ssh_line(slower_ms)} {ssh.USER}@\"$1\" 'echo reached $SSH_CONNECTION'"
-    functions = _watched(patience, slower_ms, pings) + f"""\
+    functions = (
+        _watched(patience, slower_ms, pings)
+        + f"""\
 scan() {{
   out=$(watched "$1" ssh-keyscan -T {patience} -t ed25519 "$1" 2>&1); rc=$?; peer=$1
   case $out in
@@ -204,7 +241,10 @@ echo known
 cat ~/.ssh/known_hosts /etc/ssh/ssh_known_hosts 2>/dev/null
 echo shown
 """
-    calls = [f"reach {shlex.join(peer)}" for peer in peers] + [f"scan {address}" for address in addresses]
+    )
+    calls = [f"reach {shlex.join(peer)}" for peer in peers] + [
+        f"scan {address}" for address in addresses
+    ]
     limit = (2 * patience + 10) * -(-len(calls) // _AT_ONCE)
     return Part(tag=LOGINS, shell=functions + "\n".join(_in_turns(calls)), limit_s=limit)
 

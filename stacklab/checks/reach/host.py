@@ -29,16 +29,25 @@ from stacklab.process import Command, Runner
 from stacklab.tools import fping
 
 _LIMIT_S = 3.0
-_SOURCES = ("etc/apt/sources.list", "etc/apt/sources.list.d/*.list", "etc/apt/sources.list.d/*.sources")
+_SOURCES = (
+    "etc/apt/sources.list",
+    "etc/apt/sources.list.d/*.list",
+    "etc/apt/sources.list.d/*.sources",
+)
 _MIRROR = re.compile(r"^(?:deb|URIs:)[^#\n]*?(https?://[^\s]+)", re.MULTILINE)
 _PATIENCE_MS = 800
 Dial = Callable[[Iterable[str]], Mapping[str, Tried]]
 
 
 def gather(
-    lab: Lab, checks: Sequence[Check], runner: Runner, mirrors: Mirrors = NO_MIRRORS,
-    *, dial: Dial | None = None, root: Path = Path("/"),
-) -> Facts:  # fmt: skip
+    lab: Lab,
+    checks: Sequence[Check],
+    runner: Runner,
+    mirrors: Mirrors = NO_MIRRORS,
+    *,
+    dial: Dial | None = None,
+    root: Path = Path("/"),
+) -> Facts:
     """Try what these checks need to be held against, all at once, and nothing that they don't need."""
     dial = dial or functools.partial(dial_all, limit_s=_LIMIT_S + ways.slower_s(lab))
     kinds = {check.kind for check in checks}
@@ -46,7 +55,12 @@ def gather(
     alive = _alive(lab, checks, runner) if CheckKind.SEPARATE in kinds else frozenset()
     if not kinds & {CheckKind.REACH, CheckKind.DNS, CheckKind.CLOSED, CheckKind.NO_TRANSIT}:
         return Facts(alive=alive)
-    wanted = [place for node in lab.nodes for place in outside.places(lab, node) if place != outside.PACKAGES]
+    wanted = [
+        place
+        for node in lab.nodes
+        for place in outside.places(lab, node)
+        if place != outside.PACKAGES
+    ]
     wanted = [*package_mirrors(root), *(instead.get(place, place) for place in wanted)]
     if CheckKind.NO_TRANSIT in kinds:
         wanted += isolation.candidates(lab)
@@ -76,7 +90,10 @@ def package_mirrors(root: Path = Path("/")) -> tuple[str, ...]:
     for pattern in _SOURCES:
         for path in sorted(root.glob(pattern)):
             try:
-                found += [outside.place_of(url) for url in _MIRROR.findall(path.read_text(errors="replace"))]
+                found += [
+                    outside.place_of(url)
+                    for url in _MIRROR.findall(path.read_text(errors="replace"))
+                ]
             except OSError:
                 continue
     return tuple(dict.fromkeys(filter(None, found)))
@@ -110,7 +127,8 @@ def dial_all(places: Iterable[str], limit_s: float = _LIMIT_S) -> Mapping[str, T
             place, why = done.get(timeout=max(0.0, deadline - time.monotonic()))
             why_not[place] = why
     return {
-        place: Tried(address=addresses.get(place, ""), why_not=why_not.get(place, "timed out")) for place in wanted
+        place: Tried(address=addresses.get(place, ""), why_not=why_not.get(place, "timed out"))
+        for place in wanted
     }
 
 
@@ -134,7 +152,7 @@ def _alive(lab: Lab, checks: Sequence[Check], runner: Runner) -> frozenset[str]:
         for name in sorted(names)
         if lab.network(name).has_host
         for _, nic in lab.members(name)
-    ]  # fmt: skip
+    ]
     return frozenset(each for each, ping in _ping(lab, found, runner)[0].items() if ping.received)
 
 
@@ -144,13 +162,18 @@ def _fping(lab: Lab, addresses: Iterable[str]) -> tuple[str, ...]:
     return ("fping", "-q", "-C", "2", "-p", "400", "-t", patience, "-i", "1", *addresses)
 
 
-def _ping(lab: Lab, addresses: Sequence[str], runner: Runner) -> tuple[Mapping[str, fping.Ping], str]:
+def _ping(
+    lab: Lab, addresses: Sequence[str], runner: Runner
+) -> tuple[Mapping[str, fping.Ping], str]:
     """What fping on the host says, taken apart; {} and why where it could not be run."""
     if not addresses:
         return {}, ""
     limit = 20 + ways.slower_s(lab)
     command = Command(
-        argv=_fping(lab, addresses), what="pinging nodes from the host", ok_codes=(0, 1, 2), timeout_s=limit
+        argv=_fping(lab, addresses),
+        what="pinging nodes from the host",
+        ok_codes=(0, 1, 2),
+        timeout_s=limit,
     )
     try:
         return fping.parse(runner.run(command).stderr), ""
@@ -173,17 +196,24 @@ def _judge_apart(
     """The host has no address on the network's bridge, and reaches no node there by any way of the lab's."""
     look = Command(
         argv=("ip", "-o", "addr", "show", "dev", check.device),
-        what=f"reading the addresses of {check.device}", timeout_s=10,
-    )  # fmt: skip
+        what=f"reading the addresses of {check.device}",
+        timeout_s=10,
+    )
 
-    def ended(status: CheckStatus, detail: str, command: object = "", output: str = "") -> CheckResult:
+    def ended(
+        status: CheckStatus, detail: str, command: object = "", output: str = ""
+    ) -> CheckResult:
         said = output[-OUTPUT_MAX:]
-        return CheckResult(check=check, status=status, detail=detail, command=str(command), output=said)
+        return CheckResult(
+            check=check, status=status, detail=detail, command=str(command), output=said
+        )
 
     try:
         text = runner.run(look).stdout
     except ToolError as error:
-        return ended(CheckStatus.ERROR, f"the bridge {check.device} can't be looked at", look, error.message)
+        return ended(
+            CheckStatus.ERROR, f"the bridge {check.device} can't be looked at", look, error.message
+        )
     if own := re.findall(r"\binet6? (\S+)", text):
         detail = f"the host has {', '.join(own)} on {check.device}"
         return ended(CheckStatus.FAILED, detail, look, text)
@@ -206,7 +236,11 @@ def _judge_apart(
 
 def _device_to(address: str, runner: Runner) -> str:
     """The interface that the host sends to an address by; "" if that can't be told."""
-    command = Command(argv=("ip", "-o", "route", "get", address), what=f"reading the route to {address}", timeout_s=10)
+    command = Command(
+        argv=("ip", "-o", "route", "get", address),
+        what=f"reading the route to {address}",
+        timeout_s=10,
+    )
     try:
         found = re.search(r"\bdev (\S+)", runner.run(command).stdout)
     except ToolError:

@@ -34,10 +34,17 @@ _PATIENCE_MS = 1000
 _PREFERENCE = 20454
 _TABLE = 20454
 _LEFT = 4  # rules that a killed script may have left
-_REFUSED_AT_ONCE = 4  # a kernel refuses six packets of one sender's, then one each second (icmp_ratelimit)
+_REFUSED_AT_ONCE = (
+    4  # a kernel refuses six packets of one sender's, then one each second (icmp_ratelimit)
+)
 _DIAL_S = 3.0  # waited out only where nothing is refused
 
-_UNABLE = {"missing": "is not there", "down": "is down", "unplugged": "has no carrier", "bare": "lacks its address"}
+_UNABLE = {
+    "missing": "is not there",
+    "down": "is down",
+    "unplugged": "has no carrier",
+    "bare": "lacks its address",
+}
 # What a host has to say that lets nothing through. One's own kernel says EHOSTUNREACH of a host that is not there.
 _REFUSALS = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES})
 _NO_ARP = ("FAILED", "INCOMPLETE")  # states of a neighbour that has not answered
@@ -133,7 +140,9 @@ def expected(lab: Lab) -> Iterator[Check]:
     ours = [network for network in lab.networks if network.is_made_by_us and network.name in used]
     for network in ours:
         if not network.has_host:
-            yield Check(kind=CheckKind.HOST_APART, node=HOST, network=network.name, device=network.bridge)
+            yield Check(
+                kind=CheckKind.HOST_APART, node=HOST, network=network.name, device=network.bridge
+            )
     isolated = {network.name for network in ours if network.mode is NetworkMode.ISOLATED}
     for node in lab.nodes:
         own = {nic.network for nic in node.nics}
@@ -192,7 +201,12 @@ def _targets(lab: Lab, node: Node, nic: NIC, facts: Facts) -> tuple[list[_Target
         others = [each for each in _members(lab, nic.network, goal) if each[0].name != node.name]
         target = next(
             (
-                _Target(goal.name, str(theirs.address.ip), "22", f"{peer.name} {theirs.address.ip}:22 on {goal.name}")
+                _Target(
+                    goal.name,
+                    str(theirs.address.ip),
+                    "22",
+                    f"{peer.name} {theirs.address.ip}:22 on {goal.name}",
+                )
                 for peer, theirs in others[:_CANDIDATES]
                 if (tried := facts.tried.get(f"{theirs.address.ip}:22")) and tried.is_open
             ),
@@ -217,7 +231,13 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     if addresses := [address for network in separate for address in _addresses(lab, network)]:
         limit = 10 + 0.03 * len(addresses) + ways.slower_s(lab)
         yield Part(tag=SEPARATE, shell=_ping_line(lab, addresses), limit_s=limit)
-    own = [nic for c in checks if c.kind is CheckKind.NO_TRANSIT for nic in node.nics if nic.network == c.network]
+    own = [
+        nic
+        for c in checks
+        if c.kind is CheckKind.NO_TRANSIT
+        for nic in node.nics
+        if nic.network == c.network
+    ]
     pairs = [(nic, target) for nic in own for target in _targets(lab, node, nic, facts)[0]]
     if pairs:
         nics = [nic for nic in own if any(each is nic for each, _ in pairs)]
@@ -258,7 +278,11 @@ def _transit_script(lab: Lab, nics: Sequence[NIC], pairs: Sequence[tuple[NIC, _T
     undo += [f"neigh show to {host} nud all" for host in hosts]
     limit = _DIAL_S + ways.slower_s(lab)
     return _TRANSIT.format(
-        do="\n".join(do), undo="\n".join(undo), count=len(nics), dial=shlex.quote(_DIAL), limit=limit
+        do="\n".join(do),
+        undo="\n".join(undo),
+        count=len(nics),
+        dial=shlex.quote(_DIAL),
+        limit=limit,
     )
 
 
@@ -286,14 +310,19 @@ def _judge_separate(
     if reached:
         names = ", ".join(f"{addresses[each]} {each}" for each in reached[:_NAMED])
         more = f" and {len(reached) - _NAMED} more" if len(reached) > _NAMED else ""
-        return ended(CheckStatus.FAILED, f"reached, though it has no NIC there: {names}{more}", said.text)
+        return ended(
+            CheckStatus.FAILED, f"reached, though it has no NIC there: {names}{more}", said.text
+        )
     if said.code == NOT_FOUND:
         return ended(CheckStatus.ERROR, f"fping is not installed on {check.node}", said.text)
     if said.code is None or any(each not in pings for each in addresses):
         why = answer.missing(SEPARATE) or f"fping gave no result (exit code {said.code})"
         return ended(CheckStatus.ERROR, why, said.text)
     if lab.network(check.network).has_host and not facts.alive & addresses.keys():
-        return ended(CheckStatus.WARNED, f"nothing is proved: none of {len(addresses)} answers the host either")
+        return ended(
+            CheckStatus.WARNED,
+            f"nothing is proved: none of {len(addresses)} answers the host either",
+        )
     return ended(CheckStatus.PASSED, f"none of {len(addresses)} answers")
 
 
@@ -309,15 +338,28 @@ class _Trial:
 
 def _trial(network: Network, nic: NIC, targets: Sequence[_Target], lines: Sequence[str]) -> _Trial:
     words = [line.split() for line in lines]
-    device = next((each[2] for each in words if each[:2] == ["by", nic.device] and len(each) == 3), nic.device)
+    device = next(
+        (each[2] for each in words if each[:2] == ["by", nic.device] and len(each) == 3), nic.device
+    )
     way = f"from {nic.address.ip} via {network.host_address} dev {device} "
     routed = {line.split()[0] for line in lines if way in line}
-    state = next((each[-1] for each in words if each[:3] == [str(network.host_address), "dev", device]), "")
-    dials = dict(line.split()[1:3] for line in lines if re.fullmatch(r"dial \S+ (\d+|silent)", line, re.ASCII))
+    state = next(
+        (each[-1] for each in words if each[:3] == [str(network.host_address), "dev", device]), ""
+    )
+    dials = dict(
+        line.split()[1:3]
+        for line in lines
+        if re.fullmatch(r"dial \S+ (\d+|silent)", line, re.ASCII)
+    )
     codes = {target: dials[target.word(nic)] for target in targets if target.word(nic) in dials}
     if state in ("", *_NO_ARP):
-        codes = {target: "silent" if code == str(errno.EHOSTUNREACH) else code for target, code in codes.items()}
-    lost = tuple(target for target in targets if target not in codes or target.address not in routed)
+        codes = {
+            target: "silent" if code == str(errno.EHOSTUNREACH) else code
+            for target, code in codes.items()
+        }
+    lost = tuple(
+        target for target in targets if target not in codes or target.address not in routed
+    )
     return _Trial(device, codes, lost, state in _NO_ARP)
 
 
@@ -328,11 +370,17 @@ def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> Chec
     said = answer.of(TRANSIT)
     trial = _trial(network, nic, targets, said.lines)
 
-    def ended(status: CheckStatus, detail: str, target: _Target | None = None, command: str = "") -> CheckResult:
+    def ended(
+        status: CheckStatus, detail: str, target: _Target | None = None, command: str = ""
+    ) -> CheckResult:
         is_fine = status is CheckStatus.PASSED
         command = _retry(network, nic, trial.device, target) if target and not is_fine else command
         return CheckResult(
-            check=check, status=status, detail=detail, command=command, output="" if is_fine else said.text
+            check=check,
+            status=status,
+            detail=detail,
+            command=command,
+            output="" if is_fine else said.text,
         )
 
     if not targets:
@@ -341,33 +389,55 @@ def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> Chec
     if unable := next(filter(None, (re.fullmatch(pattern, line) for line in said.lines)), None):
         detail = f"{unable[2]} {_UNABLE[unable[1]]}: {_UNSENT}"
         return ended(CheckStatus.ERROR, detail, command=f"ip addr show dev {unable[2]}")
-    if open_ := [target for target, code in trial.codes.items() if code == "0" and target not in trial.lost]:
+    if open_ := [
+        target for target, code in trial.codes.items() if code == "0" and target not in trial.lost
+    ]:
         names = ", ".join(target.title for target in open_)
         detail = f"gets through the host ({network.host_address}) to {names}"
         return ended(CheckStatus.FAILED, detail, open_[0])
     if trial.lost or said.code is None:
         code = f" (exit code {said.code})" if said.code else ""
-        return ended(CheckStatus.ERROR, answer.missing(TRANSIT) or f"{_UNSENT}{code}", next(iter(trial.lost), None))
+        return ended(
+            CheckStatus.ERROR,
+            answer.missing(TRANSIT) or f"{_UNSENT}{code}",
+            next(iter(trial.lost), None),
+        )
     return ended(*_judge_closed(network, trial, untried))
 
 
-def _judge_closed(network: Network, trial: _Trial, untried: Sequence[str]) -> tuple[CheckStatus, str, _Target | None]:
+def _judge_closed(
+    network: Network, trial: _Trial, untried: Sequence[str]
+) -> tuple[CheckStatus, str, _Target | None]:
     """Of ways that packets did go, and of which none is open; with the one to try again."""
     known = {"silent", *map(str, _REFUSALS)}
     if odd := next((target for target, code in trial.codes.items() if code not in known), None):
         error = os.strerror(int(trial.codes[odd])).lower()
-        return CheckStatus.ERROR, f"{error} on the way to {odd.title}: that is no refusal of the host's", odd
+        return (
+            CheckStatus.ERROR,
+            f"{error} on the way to {odd.title}: that is no refusal of the host's",
+            odd,
+        )
     refusals = {os.strerror(int(code)).lower() for code in trial.codes.values() if code != "silent"}
     silent = next((target for target, code in trial.codes.items() if code == "silent"), None)
     if silent and network.has_host and trial.is_mute:
-        return CheckStatus.ERROR, f"the host ({network.host_address}) does not answer ARP: {_UNSENT}", silent
+        return (
+            CheckStatus.ERROR,
+            f"the host ({network.host_address}) does not answer ARP: {_UNSENT}",
+            silent,
+        )
     if silent and network.has_host and (not refusals or len(trial.codes) <= _REFUSED_AT_ONCE):
-        detail = f"neither an answer from {silent.title} nor the host's refusal: packets may get out"
+        detail = (
+            f"neither an answer from {silent.title} nor the host's refusal: packets may get out"
+        )
         return CheckStatus.WARNED, detail, silent
     if untried:
         return CheckStatus.WARNED, _unproved(untried), None
     goals = ", ".join(target.goal for target in trial.codes)
-    return CheckStatus.PASSED, f"no way to {goals}: {', '.join(sorted(refusals)) or 'no answer'}", None
+    return (
+        CheckStatus.PASSED,
+        f"no way to {goals}: {', '.join(sorted(refusals)) or 'no answer'}",
+        None,
+    )
 
 
 def _unproved(goals: Iterable[str]) -> str:
@@ -385,7 +455,9 @@ def witnesses(lab: Lab, check: Check, facts: Facts) -> frozenset[str]:
         lacking = _targets(lab, node, nic, facts)[1]  # no node is on OUTSIDE
     else:
         return frozenset()
-    return frozenset(peer.name for name in lacking for peer, _ in lab.members(name) if peer.name != check.node)
+    return frozenset(
+        peer.name for name in lacking for peer, _ in lab.members(name) if peer.name != check.node
+    )
 
 
 def _retry(network: Network, nic: NIC, device: str, target: _Target) -> str:

@@ -29,7 +29,9 @@ from stacklab.tools import ssh
 PACKAGES = "packages"  # subject of REACH: the mirror that the node's own sources name
 DNS = "dns"  # subject of CLOSED: names of the outside are not known, either
 _PORTS = {"http": 80, "https": 443, "git": 9418, "ssh": 22}
-_LIMIT_S = 4  # of one connection; all of them together have longer, for a busy node takes seconds to begin
+_LIMIT_S = (
+    4  # of one connection; all of them together have longer, for a busy node takes seconds to begin
+)
 _BUSY_S = 8
 _CONTROLS_MAX = 4  # of a closed node: places that it must not reach
 DIALS = "outside.dials"  # the part
@@ -92,7 +94,10 @@ def _urls(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
     release = releases.of(stack.installer).get(stack.release)
     if release is None or not is_in_cloud(lab, node):
         return
-    is_everywhere = stack.installer in (Installer.DEVSTACK, Installer.CONTRAIL)  # the others deploy from one node
+    is_everywhere = stack.installer in (
+        Installer.DEVSTACK,
+        Installer.CONTRAIL,
+    )  # the others deploy from one node
     if not is_everywhere and node.name != lab.controller.name:
         return
     if stack.installer in (Installer.CONTRAIL, Installer.OPENSDN):
@@ -127,7 +132,10 @@ def _way(lab: Lab, url: str) -> str:
 
 def _is_direct(lab: Lab, url: str) -> bool:
     name = urlsplit(url).hostname or ""
-    return any(name == each.lstrip(".") or name.endswith(f".{each.lstrip('.')}") for each in lab.stack.proxy.no_proxy)
+    return any(
+        name == each.lstrip(".") or name.endswith(f".{each.lstrip('.')}")
+        for each in lab.stack.proxy.no_proxy
+    )
 
 
 def place_of(url: str) -> str:
@@ -155,7 +163,9 @@ def instead(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
             if kind == "git":
                 fitting = [(old, new) for new, old in mirrors.git if f"{url}/".startswith(old)]
                 if fitting:  # git takes the longest
-                    found[_way(lab, url)] = _way(lab, max(fitting, key=lambda each: len(each[0]))[1])
+                    found[_way(lab, url)] = _way(
+                        lab, max(fitting, key=lambda each: len(each[0]))[1]
+                    )
     return {old: new for old, new in found.items() if old and new}
 
 
@@ -187,15 +197,22 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
             case CheckKind.DNS, _:
                 # one that is known is enough: each costs a process
                 names = _names(lab, node, facts, _MIRROR if PACKAGES in places(lab, node) else "")
-                lines += [" || ".join(f"look {_quoted(name)}" for name in names) + " &"] if names else []
+                lines += (
+                    [" || ".join(f"look {_quoted(name)}" for name in names) + " &"] if names else []
+                )
             case CheckKind.REACH, subject if subject != PACKAGES:
                 lines.append(f"dial tcp {shlex.quote(facts.instead.get(subject, subject))} &")
-    has_mirror = PACKAGES in places(lab, node) and kinds & {(CheckKind.REACH, PACKAGES), (CheckKind.DNS, "")}
+    has_mirror = PACKAGES in places(lab, node) and kinds & {
+        (CheckKind.REACH, PACKAGES),
+        (CheckKind.DNS, ""),
+    }
     find = _FIND_PACKAGES if has_mirror else ""
     if lines or find:
         script = "\n".join([_FUNCTIONS + find, *lines, "wait"])
         limit = _LIMIT_S + ways.slower_s(lab) + (0 if _has_silent(checks, facts) else _BUSY_S)
-        yield Part(tag=DIALS, shell=f"timeout {limit} bash -c {shlex.quote(script)}", limit_s=limit + 4.0)
+        yield Part(
+            tag=DIALS, shell=f"timeout {limit} bash -c {shlex.quote(script)}", limit_s=limit + 4.0
+        )
 
 
 def _quoted(name: str) -> str:
@@ -206,8 +223,14 @@ def _has_silent(checks: Sequence[Check], facts: Facts) -> bool:
     """Whether some silence is waited for till the end: of what does not answer the host, or must not do so here."""
     if any(check.kind is CheckKind.CLOSED for check in checks):
         return True
-    places = (facts.instead.get(check.subject, check.subject) for check in checks if check.kind is CheckKind.REACH)
-    return any((tried := facts.tried.get(place)) and tried.why_not == "timed out" for place in places)
+    places = (
+        facts.instead.get(check.subject, check.subject)
+        for check in checks
+        if check.kind is CheckKind.REACH
+    )
+    return any(
+        (tried := facts.tried.get(place)) and tried.why_not == "timed out" for place in places
+    )
 
 
 def _names(lab: Lab, node: Node, facts: Facts, mirror: str) -> dict[str, str]:
@@ -245,7 +268,10 @@ def _hear(lines: Sequence[str]) -> _Heard:
         elif word == "try":
             heard.begun.add(place)
         elif word in ("tcp", "closed", "dns") and code.isascii() and code.isdigit():
-            {"tcp": heard.tcp, "closed": heard.closed, "dns": heard.dns}[word][place] = (int(code), text.strip())
+            {"tcp": heard.tcp, "closed": heard.closed, "dns": heard.dns}[word][place] = (
+                int(code),
+                text.strip(),
+            )
     return heard
 
 
@@ -262,12 +288,22 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
         elif said.code is None:
             yield CheckResult(check=check, status=CheckStatus.ERROR, detail=answer.missing(DIALS))
         elif said.code not in (0, TIMED_OUT):
-            what = "bash or timeout is not installed" if said.code == NOT_FOUND else f"bash ended with {said.code}"
+            what = (
+                "bash or timeout is not installed"
+                if said.code == NOT_FOUND
+                else f"bash ended with {said.code}"
+            )
             detail = f"{what} on {check.node}"
-            yield CheckResult(check=check, status=CheckStatus.ERROR, detail=detail, output=said.text)
+            yield CheckResult(
+                check=check, status=CheckStatus.ERROR, detail=detail, output=said.text
+            )
         elif not _is_tried(lab, check, heard, facts, said.code):
             is_late = said.code == TIMED_OUT
-            detail = f"{check.node} was too busy: it had no time to try" if is_late else "its answer is broken"
+            detail = (
+                f"{check.node} was too busy: it had no time to try"
+                if is_late
+                else "its answer is broken"
+            )
             yield CheckResult(check=check, status=CheckStatus.ERROR, detail=detail)
         elif check.kind is CheckKind.REACH:
             yield _judge_reach(check, heard, facts)
@@ -299,10 +335,16 @@ def _is_tried(lab: Lab, check: Check, heard: _Heard, facts: Facts, code: int) ->
 
 
 def _judge_reach(check: Check, heard: _Heard, facts: Facts) -> CheckResult:
-    place = heard.packages if check.subject == PACKAGES else facts.instead.get(check.subject, check.subject)
+    place = (
+        heard.packages
+        if check.subject == PACKAGES
+        else facts.instead.get(check.subject, check.subject)
+    )
     if not place:
         detail = "its sources name no mirror of packages"
-        return CheckResult(check=check, status=CheckStatus.WARNED, detail=detail, command="apt-cache policy")
+        return CheckResult(
+            check=check, status=CheckStatus.WARNED, detail=detail, command="apt-cache policy"
+        )
     code, text = heard.tcp.get(place, (TIMED_OUT, ""))
     if code == 0:
         return CheckResult(check=check, status=CheckStatus.PASSED, detail=f"{place} answers")
@@ -311,10 +353,14 @@ def _judge_reach(check: Check, heard: _Heard, facts: Facts) -> CheckResult:
     host = facts.of(place)
     if host is not None and host.is_open:
         detail = f"{place}, which the host reaches: {why}"
-        return CheckResult(check=check, status=CheckStatus.FAILED, detail=detail, command=command, output=text)
+        return CheckResult(
+            check=check, status=CheckStatus.FAILED, detail=detail, command=command, output=text
+        )
     at_host = host.why_not if host else "did not try"
     detail = f"neither the host ({at_host}) nor {check.node} ({why}) reaches {place}"
-    return CheckResult(check=check, status=CheckStatus.WARNED, detail=detail, command=command, output=text)
+    return CheckResult(
+        check=check, status=CheckStatus.WARNED, detail=detail, command=command, output=text
+    )
 
 
 def dial_line(place: str) -> str:
@@ -342,13 +388,25 @@ def _judge_dns(lab: Lab, check: Check, heard: _Heard, facts: Facts) -> CheckResu
         why = "not known" if known in heard.dns else "no answer"
         return ended(CheckStatus.FAILED, f"{known}, which the host knows: {why}", known)
     whose = "the host" if hosts else "the host (did not try)"
-    return ended(CheckStatus.WARNED, f"neither {whose} nor {check.node} knows {', '.join(asked)}", next(iter(asked)))
+    return ended(
+        CheckStatus.WARNED,
+        f"neither {whose} nor {check.node} knows {', '.join(asked)}",
+        next(iter(asked)),
+    )
 
 
 def _judge_closed(check: Check, heard: _Heard) -> CheckResult:
     if check.subject == DNS:
-        known = [f"{name} is {text.partition(' ')[0]}" for name, (code, text) in heard.dns.items() if code == 0]
-        lines = [f"getent ahostsv4 {shlex.quote(name)}" for name, (code, _) in heard.dns.items() if code == 0]
+        known = [
+            f"{name} is {text.partition(' ')[0]}"
+            for name, (code, text) in heard.dns.items()
+            if code == 0
+        ]
+        lines = [
+            f"getent ahostsv4 {shlex.quote(name)}"
+            for name, (code, _) in heard.dns.items()
+            if code == 0
+        ]
     else:
         known = [f"{place} answers" for place, (code, _) in heard.closed.items() if code == 0]
         lines = [dial_line(place) for place, (code, _) in heard.closed.items() if code == 0]

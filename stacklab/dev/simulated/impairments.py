@@ -31,7 +31,9 @@ def pings(lab: Lab, node: Node, shell: str) -> Iterator[str]:
             sent = int(count)
             received = sent - round(sent * loss_of(*ends))
             least = round_trip_ms(*ends) + 0.8
-            times = f", min/avg/max = {least:.2f}/{least + 1:.2f}/{least + 9:.2f}" if received else ""
+            times = (
+                f", min/avg/max = {least:.2f}/{least + 1:.2f}/{least + 9:.2f}" if received else ""
+            )
             yield f"{address} : xmt/rcv/%loss = {sent}/{received}/{100 * (sent - received) // sent}%{times}"
 
 

@@ -49,7 +49,9 @@ def _addresses(node: Node) -> list[str]:
     lines = [f"1: lo    inet 127.0.0.1/8 scope host lo{end}"]
     for number, nic in enumerate(node.nics, start=2):
         broadcast = nic.address.network.broadcast_address
-        lines.append(f"{number}: {nic.device}    inet {nic.address} brd {broadcast} scope global {nic.device}{end}")
+        lines.append(
+            f"{number}: {nic.device}    inet {nic.address} brd {broadcast} scope global {nic.device}{end}"
+        )
     return lines
 
 
@@ -60,5 +62,7 @@ def _routes(lab: Lab, node: Node) -> list[str]:
         source = f"src {access.address.ip} metric 1024"
         lines.append(f"default via {network.host_address} dev {access.device} proto dhcp {source}")
     for nic in node.nics:
-        lines.append(f"{nic.address.network} dev {nic.device} proto kernel scope link src {nic.address.ip}")
+        lines.append(
+            f"{nic.address.network} dev {nic.device} proto kernel scope link src {nic.address.ip}"
+        )
     return lines

@@ -16,10 +16,14 @@ _PACKAGES = "packages.example.org:80"
 
 def facts(lab: Lab) -> Facts:
     """What checks.host gathers on a host that reaches everything."""
-    places = {place for node in lab.nodes for place in outside.places(lab, node)} - {outside.PACKAGES}
+    places = {place for node in lab.nodes for place in outside.places(lab, node)} - {
+        outside.PACKAGES
+    }
     tried = {place: Tried(address=_ADDRESS) for place in (_PACKAGES, *sorted(places))}
     tried |= {place: Tried(address=outside.name_of(place)) for place in isolation.candidates(lab)}
-    return Facts(tried=tried, alive=frozenset(str(nic.address.ip) for node in lab.nodes for nic in node.nics))
+    return Facts(
+        tried=tried, alive=frozenset(str(nic.address.ip) for node in lab.nodes for nic in node.nics)
+    )
 
 
 def separate(lab: Lab, node: Node, shell: str) -> Sequence[str]:
@@ -40,7 +44,10 @@ def transit(lab: Lab, node: Node, shell: str) -> Sequence[str]:
 
 def dials(lab: Lab, node: Node, shell: str) -> Sequence[str]:
     """All that is wanted answers, and nothing of what must not."""
-    tcp, closed = re.findall(r"^dial tcp (\S+) &$", shell, re.MULTILINE), re.findall(r"dial closed (\S+) &", shell)
+    tcp, closed = (
+        re.findall(r"^dial tcp (\S+) &$", shell, re.MULTILINE),
+        re.findall(r"dial closed (\S+) &", shell),
+    )
     lines = [f"try {place}" for place in closed]
     lines += [f"closed {place} 1 bash: connect: Network is unreachable" for place in closed]
     names = re.findall(r"^look (\S+) (?:&|\|\|)", shell, re.MULTILINE)

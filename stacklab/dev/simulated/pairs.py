@@ -21,7 +21,9 @@ def pings(lab: Lab, node: Node, shell: str) -> Iterator[str]:
         yield f"size {size}"
         yield from (f"{address} : 0.6" for address in addresses)
         yield f"size {int(size) + 1}"
-        yield from (f"{address}: error while sending ping: Message too long" for address in addresses)
+        yield from (
+            f"{address}: error while sending ping: Message too long" for address in addresses
+        )
         yield from (f"{address} is unreachable" for address in addresses)
 
 
@@ -39,13 +41,18 @@ def sources(lab: Lab, node: Node, shell: str) -> Iterator[str]:
 def names(lab: Lab, node: Node, shell: str) -> Iterator[str]:
     """Each name has its address, and back."""
     by_name = {each.name: str(lab.name_nic(each).address.ip) for each in lab.nodes}
-    for numbers, addresses, asked in re.findall(r"^names '(.*?)' '(.*?)' (.*) &$", shell, re.MULTILINE):
+    for numbers, addresses, asked in re.findall(
+        r"^names '(.*?)' '(.*?)' (.*) &$", shell, re.MULTILINE
+    ):
         keys = asked.split()
         for mark, name in zip(keys[::2], keys[1::2], strict=True):
             yield from _known(mark, mark)
             yield from _known(by_name[name], name)
         yield "back"
-        yield from (f"{address:15} {name}" for address, name in zip(addresses.split(), keys[1::2], strict=True))
+        yield from (
+            f"{address:15} {name}"
+            for address, name in zip(addresses.split(), keys[1::2], strict=True)
+        )
         yield f"codes 0 0 {numbers}"
 
 

@@ -20,15 +20,23 @@ from stacklab.model.lab import Lab, Node
 from stacklab.process import Command, Result
 
 Lines = Iterable[str]
-Responder = Callable[[Lab, Node, str], Lines]  # the lab, the node, the part's shell -> what it writes
-Spoil = Callable[[str, str, list[str], int], tuple[list[str], int]]  # node, tag, lines, code -> lines, code
+Responder = Callable[
+    [Lab, Node, str], Lines
+]  # the lab, the node, the part's shell -> what it writes
+Spoil = Callable[
+    [str, str, list[str], int], tuple[list[str], int]
+]  # node, tag, lines, code -> lines, code
 
-_PART = re.compile(r"^(part\d+)\(\) \{\n(.*?)\n\}\n(?=(?:part\d+|session)\(\) \{$)", re.MULTILINE | re.DOTALL)
+_PART = re.compile(
+    r"^(part\d+)\(\) \{\n(.*?)\n\}\n(?=(?:part\d+|session)\(\) \{$)", re.MULTILINE | re.DOTALL
+)
 _CALL = re.compile(r"^tagged (\S+) (part\d+)", re.MULTILINE)
 
 
 def _clock(lab: Lab, node: Node, shell: str) -> Lines:
-    return [f"{time.time() - node.access.impairment.delay_ms / 1000:.9f}"]  # what is late is not late here
+    return [
+        f"{time.time() - node.access.impairment.delay_ms / 1000:.9f}"
+    ]  # what is late is not late here
 
 
 def _hostname(lab: Lab, node: Node, shell: str) -> Lines:
@@ -36,7 +44,10 @@ def _hostname(lab: Lab, node: Node, shell: str) -> Lines:
 
 
 def _custom(lab: Lab, node: Node, shell: str) -> Lines:
-    return [f"{number} ended yes 1 0 0" for number in re.findall(r"^attempt (\d+) ", shell, re.MULTILINE)]
+    return [
+        f"{number} ended yes 1 0 0"
+        for number in re.findall(r"^attempt (\d+) ", shell, re.MULTILINE)
+    ]
 
 
 # By the tag, or what it begins with; who is not here writes nothing and ends with 0.
@@ -82,8 +93,12 @@ def answer(lab: Lab, command: Command, spoil: Spoil = _as_it_is) -> Iterator[str
     bodies = dict(_PART.findall(text))
     yield f"{m} begin"
     for tag, name in _CALL.findall(text):
-        responder = next((HEALTHY[key] for key in HEALTHY if tag == key or tag.startswith(f"{key}.")), None)
-        lines, code = spoil(node.name, tag, list(responder(lab, node, bodies[name])) if responder else [], 0)
+        responder = next(
+            (HEALTHY[key] for key in HEALTHY if tag == key or tag.startswith(f"{key}.")), None
+        )
+        lines, code = spoil(
+            node.name, tag, list(responder(lab, node, bodies[name])) if responder else [], 0
+        )
         yield from (f"{m} {tag} {line}" for line in lines)
         yield f"{m} {tag} = {code}"
     yield f"{m} end"
@@ -98,7 +113,11 @@ class SimulatedNodes:
         self.asked: list[str] = []  # which node, session by session
 
     def converse(
-        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+        self,
+        command: Command,
+        *,
+        heard: Callable[[str, float], None],
+        why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
         """See stacklab.process.Conversing."""
         self.asked.append(node_of(command))

@@ -39,17 +39,25 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Role
 from stacklab.releases import Bug, Release, When
 
-SECRET_NAMES = ("admin_password", "database_password", "rabbit_password", "service_password", "service_token")
+SECRET_NAMES = (
+    "admin_password",
+    "database_password",
+    "rabbit_password",
+    "service_password",
+    "service_token",
+)
 _INSTALLER = CLONES / "contrail-installer"
 _DEVSTACK = CLONES / "devstack"
 INSTALLER_LOCALRC = _INSTALLER / "localrc"
 DEVSTACK_LOCALRC = _DEVSTACK / "localrc"
 DEVSTACK_CONF = _DEVSTACK / "local.conf"
 _LOG = _DEVSTACK / "log" / "stack.log"
-_TEMPLATES = MappingProxyType({
-    INSTALLER_LOCALRC: "contrail/contrail-installer.localrc.j2",
-    DEVSTACK_LOCALRC: "contrail/devstack.localrc.j2",
-})  # fmt: skip
+_TEMPLATES = MappingProxyType(
+    {
+        INSTALLER_LOCALRC: "contrail/contrail-installer.localrc.j2",
+        DEVSTACK_LOCALRC: "contrail/devstack.localrc.j2",
+    }
+)
 
 # setup_devstack.sh does not source localrc, it greps for this name.
 _GREPPED = "CONTRAIL_DEFAULT_INSTALL"
@@ -97,26 +105,40 @@ def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, s
     spec = shown(request.lab.source).replace(_GREPPED, "?")
     for path, template in _TEMPLATES.items():
         text = request.render(
-            template, node, seat=seat, spec=spec, refs=refs, proxy=proxy, bugs=known, log=_LOG,
-            sources=sources, novnc_ref=devstack.release.text("novnc_ref"),
+            template,
+            node,
+            seat=seat,
+            spec=spec,
+            refs=refs,
+            proxy=proxy,
+            bugs=known,
+            log=_LOG,
+            sources=sources,
+            novnc_ref=devstack.release.text("novnc_ref"),
             git_base=git_base(request.lab, request.release.text("git_base")),
-        )  # fmt: skip
+        )
         once = _GREPPED if path == INSTALLER_LOCALRC else ""
         check_localrc(f"{node.name}:{path}", text, once=once)
         files[path] = text
     if sections := plain_sections(devstack, node):
         # localrc wins over a local.conf's own variables, but its sections are merged all the same.
         traps = devstack.release.words(TRAIT)
-        files[DEVSTACK_CONF] = devstack.render("devstack/post-config.conf.j2", node, sections=sections, traps=traps)
+        files[DEVSTACK_CONF] = devstack.render(
+            "devstack/post-config.conf.j2", node, sections=sections, traps=traps
+        )
     if lines := request.lab.stack.lines_for(node.role):
         files[DEVSTACK_LOCALRC] += "\n".join(("", "# -- from the spec " + "-" * 61, *lines, ""))
     return {**files, **images.metadata_file(request.lab, node)}
 
 
-def _bug_lines(lab: Lab, devstack: Release, node: Node, refs: Mapping[str, str]) -> Sequence[tuple[Bug, Sequence[str]]]:
+def _bug_lines(
+    lab: Lab, devstack: Release, node: Node, refs: Mapping[str, str]
+) -> Sequence[tuple[Bug, Sequence[str]]]:
     """What localrc says because of DevStack's bugs; a name that the spec has a ref for is the spec's."""
-    wanted = ((bug, [line for line in bug.localrc if line.partition("=")[0] not in refs])
-              for bug in bugs_on(lab, devstack, node))  # fmt: skip
+    wanted = (
+        (bug, [line for line in bug.localrc if line.partition("=")[0] not in refs])
+        for bug in bugs_on(lab, devstack, node)
+    )
     return [(bug, lines) for bug, lines in wanted if lines]
 
 
@@ -129,8 +151,12 @@ def _refs(lab: Lab, release: Release) -> Mapping[str, str]:
     """What DevStack is to clone: the release's own branches are gone, and the spec may name others."""
     devstack = paired_devstack(release)
     known = projects.cloned(devstack)
-    found = {f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")}
-    return found | {f"{known[name].variable}_BRANCH": ref for name, ref in lab.stack.refs if name in known}
+    found = {
+        f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")
+    }
+    return found | {
+        f"{known[name].variable}_BRANCH": ref for name, ref in lab.stack.refs if name in known
+    }
 
 
 def _check_pair(lab: Lab, release: Release) -> None:
@@ -147,7 +173,9 @@ def _seat(lab: Lab, node: Node) -> Seat | None:
     controllers = [n.name for n in lab.nodes if n.role is Role.CONTROLLER]
     if len(controllers) > 1:
         # Its scripts lose all but the first address of a list.
-        raise RenderError(f"contrail-installer knows one controller, the lab has {', '.join(controllers)}")
+        raise RenderError(
+            f"contrail-installer knows one controller, the lab has {', '.join(controllers)}"
+        )
     is_controller = node.name == lab.controller.name
     if not is_controller and node.role is not Role.COMPUTE:
         return None
@@ -166,7 +194,9 @@ def steps(lab: Lab) -> tuple[Step, ...]:
     """The order in which the localrc files are used: the controller whole, then the computes."""
     release = release_of(lab)
     computes = [node for node in lab.computes if node.name != lab.controller.name]
-    return tuple(step for node in (lab.controller, *computes) for step in _steps_on(lab, node, release))
+    return tuple(
+        step for node in (lab.controller, *computes) for step in _steps_on(lab, node, release)
+    )
 
 
 def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
@@ -174,11 +204,17 @@ def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
     yield install_git(node)
     yield clone(node, release.repository, release.ref, _INSTALLER)
     yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=_INSTALLER)
-    yield clone(node, projects.devstack_url(lab, devstack), projects.devstack_ref(lab, devstack), _DEVSTACK)
+    yield clone(
+        node, projects.devstack_url(lab, devstack), projects.devstack_ref(lab, devstack), _DEVSTACK
+    )
     yield from workarounds(lab, devstack, node, When.AFTER_CLONE, tree=_DEVSTACK)
     # contrail.sh exits 0 whatever happens: what it says of itself is in .stage.txt.
     for verb in ("build", "install"):
-        yield _verb(node, verb, done=f"grep -qx install {_INSTALLER}/.stage.txt" if verb == "install" else "")
+        yield _verb(
+            node,
+            verb,
+            done=f"grep -qx install {_INSTALLER}/.stage.txt" if verb == "install" else "",
+        )
     yield _verb(node, "configure")
     if not has_compute(lab, node):
         yield Step(

@@ -57,5 +57,7 @@ def render_template(env: jinja2.Environment, name: str, context: Mapping[str, ob
 def _place(error: BaseException, env: jinja2.Environment, name: str) -> str:
     """The deepest `template:line` of a traceback: Jinja2 gives its frames the template's file name."""
     files = {env.get_template(known).filename: known for known in env.list_templates()}
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files
+    ]
     return f"{files[frames[-1].filename]}:{frames[-1].lineno}" if frames else name

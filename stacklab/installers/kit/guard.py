@@ -40,11 +40,17 @@ def check_localrc(where: str, text: str, *, once: str = "") -> None:
         if match is None:
             if line and not any(form.fullmatch(line) for form in (_COMMENT, _SERVICE, _PLUGIN)):
                 # Only the part before "=" is shown: what follows may be a password.
-                raise RenderError(f"{where}:{number}: no plain assignment: {line.partition('=')[0]!r}")
+                raise RenderError(
+                    f"{where}:{number}: no plain assignment: {line.partition('=')[0]!r}"
+                )
         elif match[1] in seen:
-            raise RenderError(f"{where}:{number}: {match[1]} was set on line {seen[match[1]]} already")
+            raise RenderError(
+                f"{where}:{number}: {match[1]} was set on line {seen[match[1]]} already"
+            )
         else:
             seen[match[1]] = number
     mentions = sum(once in line for line in text.split("\n")) if once else 1
     if mentions != 1:
-        raise RenderError(f"{where}: {mentions} lines mention {once}, there must be one (scripts grep for it)")
+        raise RenderError(
+            f"{where}: {mentions} lines mention {once}, there must be one (scripts grep for it)"
+        )

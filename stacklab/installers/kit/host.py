@@ -32,7 +32,7 @@ def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str
     if lab.stack.proxy != Proxy():
         found[PROXY_ENVIRONMENT] = "".join(
             f"export {name}={value}\n" for name, value in proxy_variables(lab).items()
-        )  # fmt: skip
+        )
         if lab.stack.proxy.http:
             found[APT_PROXY] = f'Acquire::http::Proxy "{lab.stack.proxy.http}";\n'
     return {node.name: dict(found) for node in lab.nodes}
@@ -111,8 +111,14 @@ def proxy_variables(lab: Lab) -> Mapping[str, str]:
     if proxy == Proxy():
         return {}
     own = [str(nic.address.ip) for node in lab.nodes for nic in node.nics]
-    direct = dict.fromkeys(("localhost", "127.0.0.1", *own, *(node.name for node in lab.nodes), *proxy.no_proxy))
-    found = {"http_proxy": proxy.http, "https_proxy": proxy.https or proxy.http, "no_proxy": ",".join(direct)}
+    direct = dict.fromkeys(
+        ("localhost", "127.0.0.1", *own, *(node.name for node in lab.nodes), *proxy.no_proxy)
+    )
+    found = {
+        "http_proxy": proxy.http,
+        "https_proxy": proxy.https or proxy.http,
+        "no_proxy": ",".join(direct),
+    }
     return {name: value for name, value in found.items() if value}
 
 
@@ -125,11 +131,17 @@ def _pip(lab: Lab, index: str, *, trusts: bool) -> str:
         lines.append(f"trusted-host = {urlsplit(index).hostname or ''}")
     if trusts:  # pip has a list of its own
         is_debian = lab.images[0].startswith(("debian", "ubuntu"))
-        whole = "/etc/ssl/certs/ca-certificates.crt" if is_debian else "/etc/pki/tls/certs/ca-bundle.crt"
+        whole = (
+            "/etc/ssl/certs/ca-certificates.crt"
+            if is_debian
+            else "/etc/pki/tls/certs/ca-bundle.crt"
+        )
         lines.append(f"cert = {whole}")
     return "\n".join([*lines, ""])
 
 
 def _git(lab: Lab, urls: Sequence[tuple[str, str]]) -> str:
     header = f"# Rendered from {shown(lab.source)}: where this host's git fetches from, too.\n"
-    return header + "".join(f'[url "{mirror}"]\n\tinsteadOf = {replaced}\n' for mirror, replaced in urls)
+    return header + "".join(
+        f'[url "{mirror}"]\n\tinsteadOf = {replaced}\n' for mirror, replaced in urls
+    )

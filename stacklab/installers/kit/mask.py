@@ -12,12 +12,18 @@ _NAMES = re.compile(r"password|passwd|token|secret|_pw|_(?:key|salt|cookie)$", r
 # Possessive, here and below: what is looked through may be one long line.
 _ASSIGNMENT = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)["']?[ \t]*+[=:][ \t]*+""")
 # A whole quoted value where it is one; whatever else begins there, to the end of its line: it may hold blanks.
-_VALUE = re.compile(r"""(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\n]|'')*+')(?=[\s,;)}\]]|\Z)|[^ \t\n][^\n]*+""")
+_VALUE = re.compile(
+    r"""(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\n]|'')*+')(?=[\s,;)}\]]|\Z)|[^ \t\n][^\n]*+"""
+)
 # {...} and a plain $NAME are no secrets but say where one is.
 _ELSEWHERE = re.compile(r"""\{|["']?\$(?:\w++|\{\w++\})["']?(?:[\s,;]|\Z)""")
-_KEY_FILE = re.compile(r"""["']?(?:~|/(?:etc|home|opt|root|run|tmp|usr|var))/""")  # where a key is, not the key
+_KEY_FILE = re.compile(
+    r"""["']?(?:~|/(?:etc|home|opt|root|run|tmp|usr|var))/"""
+)  # where a key is, not the key
 _BLOCK = re.compile(r"[|>][-+0-9]*+[ \t]*+\n")
-_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S)
+_PEM = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
+)
 _USERINFO = re.compile(r"(://[^/\s:@]*+:)[^/\s]+@")
 _KEY_OF_YAML = re.compile(r"[ \t]*(?:- )?[\w-]+:(?=[ \t]|$)")
 
@@ -55,12 +61,16 @@ def _without_named(text: str) -> Iterator[str]:
 def _end_of_value(text: str, found: re.Match[str]) -> int:
     """Where the value of an assignment ends; where it begins, if that is no secret."""
     begin = found.end()
-    if _ELSEWHERE.match(text, begin) or (found["name"].lower().endswith("_key") and _KEY_FILE.match(text, begin)):
+    if _ELSEWHERE.match(text, begin) or (
+        found["name"].lower().endswith("_key") and _KEY_FILE.match(text, begin)
+    ):
         return begin
     if block := _BLOCK.match(text, begin):
         line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
         deeper = len(line) - len(line.lstrip(" ")) + 1
-        body = re.compile(rf"(?: {{{deeper},}}\S[^\n]*+(?:\n|\Z)|[ \t]*\n)*+").match(text, block.end())
+        body = re.compile(rf"(?: {{{deeper},}}\S[^\n]*+(?:\n|\Z)|[ \t]*\n)*+").match(
+            text, block.end()
+        )
         end = body.end() if body else block.end()
         return end - text.endswith("\n", begin, end)  # the next line stays one
     value = _VALUE.match(text, begin)

@@ -20,7 +20,9 @@ from stacklab.model.stack import ConfigOption
 class Trap(StrEnum):
     """What the scripts of some releases of DevStack do to a value: the words of their trait `post_config`."""
 
-    WORDS = "words"  # an unquoted echo: blanks melt into one, file names take the place of a pattern
+    WORDS = (
+        "words"  # an unquoted echo: blanks melt into one, file names take the place of a pattern
+    )
     BACKSLASH = "backslash"  # a backslash acts in sed; & is taken care of
     SED = "sed"  # both act in sed
     BAR = "bar"  # sed's s has bars around the value
@@ -75,7 +77,9 @@ def option_line(option: ConfigOption, traps: Collection[str] = TODAY) -> str:
     try:
         return f"{option.key} = {post_config_value(option.value, traps)}".rstrip()
     except RenderError as error:
-        place = ".".join(("stack.post_config", option.role, option.file, option.section, option.key))
+        place = ".".join(
+            ("stack.post_config", option.role, option.file, option.section, option.key)
+        )
         raise RenderError(f"{place}: {error.message}", hint=error.hint) from error
 
 
@@ -83,12 +87,16 @@ def _check_characters(text: str, what: str) -> None:
     if "\n" in text or "\r" in text:
         raise RenderError(f"a value {what} is one line, this has more", hint="write it on one line")
     if found := _CONTROL.search(text):
-        raise RenderError(f"a value {what} can't hold the character U+{ord(found[0]):04X}", hint="take it out")
+        raise RenderError(
+            f"a value {what} can't hold the character U+{ord(found[0]):04X}", hint="take it out"
+        )
 
 
 def _check_blanks(text: str, traps: Collection[str]) -> None:
     if text != text.strip(" \t"):
-        raise RenderError("an ini file keeps no blanks around a value", hint="take the first and last ones away")
+        raise RenderError(
+            "an ini file keeps no blanks around a value", hint="take the first and last ones away"
+        )
     if Trap.WORDS in traps and ("\t" in text or "  " in text):
         raise RenderError(
             "DevStack of this release makes one blank of tabs and of several blanks",
@@ -107,7 +115,9 @@ def _check_words(text: str) -> None:
     """Refuse what `echo $value` would take for its own option, or for the names of files."""
     words = text.split(" ")
     if _ECHO_OPTION.fullmatch(words[0]):
-        raise RenderError(f"DevStack's echo takes {words[0]} at the beginning of a value for an option of its own")
+        raise RenderError(
+            f"DevStack's echo takes {words[0]} at the beginning of a value for an option of its own"
+        )
     if any(_may_name_files(word) for word in words):
         raise RenderError(
             "DevStack's bash would put the names of files in place of a word with *, ? or [",

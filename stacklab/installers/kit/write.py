@@ -40,7 +40,11 @@ def write_into(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) 
 
 
 def _wanted(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) -> dict[Path, str]:
-    return {_below(root, node, path): text for node, files in rendered.items() for path, text in files.items()}
+    return {
+        _below(root, node, path): text
+        for node, files in rendered.items()
+        for path, text in files.items()
+    }
 
 
 def digest(files: Mapping[PurePosixPath, str]) -> str:

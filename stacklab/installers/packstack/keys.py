@@ -29,7 +29,9 @@ class Condition:
     def holds(self, value: str) -> bool:
         """Whether a value fulfils it."""
         if self.how == "has":
-            return any(word in value for word in self.words)  # Packstack, too, looks for a substring
+            return any(
+                word in value for word in self.words
+            )  # Packstack, too, looks for a substring
         return value in self.words if self.how == "is" else bool(value)
 
 
@@ -85,7 +87,9 @@ class Table:
 
     def has(self, release: str, key: Key) -> bool:
         """Whether the release has the key by this very name."""
-        return not self.is_before(release, key.since) and not (key.until and self.is_before(key.until, release))
+        return not self.is_before(release, key.since) and not (
+            key.until and self.is_before(key.until, release)
+        )
 
     def keys_of(self, release: str) -> Mapping[str, Key]:
         """The keys of a release by name."""
@@ -103,8 +107,10 @@ def table(path: Path = TABLE) -> Table:
         groups[name] = Group(name=name, when=when, since=str(row.get("since", "")))
         keys.update({key: _key(key, name, str(text)) for key, text in row["keys"].items()})
     return Table(
-        releases=tuple(data["releases"].split()), keys=MappingProxyType(keys), groups=MappingProxyType(groups),
-    )  # fmt: skip
+        releases=tuple(data["releases"].split()),
+        keys=MappingProxyType(keys),
+        groups=MappingProxyType(groups),
+    )
 
 
 def _condition(word: str) -> Condition:
@@ -125,4 +131,11 @@ def _key(name: str, group: str, text: str) -> Key:
             raise LabError(f"{TABLE}: {name}: {word!r} means nothing", hint=f"git diff {TABLE}")
         found[word] = value
     was = tuple(found.pop("was").split())
-    return Key(name=name, group=group, kind=kind, words=tuple(words.split("|")) if words else (), was=was, **found)
+    return Key(
+        name=name,
+        group=group,
+        kind=kind,
+        words=tuple(words.split("|")) if words else (),
+        was=was,
+        **found,
+    )

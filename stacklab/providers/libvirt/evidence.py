@@ -108,20 +108,26 @@ class Looker:
             why_not=tuple(why for _, why in (links, neighbours, rules) if why),
         )
 
-    def view(self, node: Node, snapshot: Snapshot | None = None, *, is_knocking: bool = True) -> View:
+    def view(
+        self, node: Node, snapshot: Snapshot | None = None, *, is_knocking: bool = True
+    ) -> View:
         """One node; without a snapshot one is made, after knocking: that is what makes ARP ask."""
         address = str(node.access.address.ip)
         knocked = self._knocker(address) if is_knocking and self._runner is not None else None
         snapshot = snapshot or self.snapshot()
         networks = {each.name: each for each in self._record.networks}
         why_not = list(snapshot.why_not)
-        state, reason, plugs, leases = self._from_libvirt(node, networks.get(node.access.network), why_not)
+        state, reason, plugs, leases = self._from_libvirt(
+            node, networks.get(node.access.network), why_not
+        )
         route = None
         if self._runner is not None:
             text, why = self._run(host_net.route(address))
             route = host_net.parse_route(text)
             why_not += [why] if why else []
-        nics = tuple(_nic_view(nic, networks.get(nic.network), plugs, snapshot) for nic in node.nics)
+        nics = tuple(
+            _nic_view(nic, networks.get(nic.network), plugs, snapshot) for nic in node.nics
+        )
         return View(
             node=node,
             state=state,
@@ -174,7 +180,9 @@ class Looker:
         return state, reason, host_net.parse_plugs(xml) if xml else (), leases
 
 
-def _nic_view(nic: NIC, network: NetworkRecord | None, plugs: tuple[Plug, ...] | None, snapshot: Snapshot) -> NICView:
+def _nic_view(
+    nic: NIC, network: NetworkRecord | None, plugs: tuple[Plug, ...] | None, snapshot: Snapshot
+) -> NICView:
     plug = next((each for each in plugs or () if each.mac == nic.mac), None)
     if plugs is None:  # libvirtd does not tell: the tap is known by its MAC
         tap = snapshot.tap_of(nic.mac)
@@ -198,8 +206,12 @@ def _dnsmasq(network: NetworkRecord | None, nic: NIC) -> str:
     except (OSError, ValueError):
         return ""
     runs = "runs" if Path(f"/proc/{pid}").exists() else f"does not run any more (process {pid})"
-    fields = next((line.split(",") for line in hosts.splitlines() if line.startswith(nic.mac)), None)
-    keeps = f"keeps {fields[1]} for {nic.mac}" if fields and len(fields) > 1 else f"knows no {nic.mac}"
+    fields = next(
+        (line.split(",") for line in hosts.splitlines() if line.startswith(nic.mac)), None
+    )
+    keeps = (
+        f"keeps {fields[1]} for {nic.mac}" if fields and len(fields) > 1 else f"knows no {nic.mac}"
+    )
     return f"{runs}, {keeps}"
 
 
@@ -237,7 +249,12 @@ def cause(view: View) -> str:
     if not view.nics:
         return ""
     access = view.nics[0]
-    return state_cause(view) or nic_cause(view, access) or _on_the_way(view, access) or _at_its_door(view, access)
+    return (
+        state_cause(view)
+        or nic_cause(view, access)
+        or _on_the_way(view, access)
+        or _at_its_door(view, access)
+    )
 
 
 def _on_the_way(view: View, access: NICView) -> str:
@@ -251,12 +268,16 @@ def _on_the_way(view: View, access: NICView) -> str:
         if not any(line for line in view.console):
             return f"{name} never sent a packet, nor wrote a word on its console: it did not boot"
         return f"{name} never sent a packet on {nic.device}: its network did not come up"
-    other = next((lease for lease in view.leases if lease.mac == nic.mac and lease.address != address), None)
+    other = next(
+        (lease for lease in view.leases if lease.mac == nic.mac and lease.address != address), None
+    )
     if other and not (neighbour and neighbour.mac):
         return f"{name}'s lease is for another address: {other.address}, not {address}"
     if (neighbour and neighbour.is_silent) and tap is not None:
         sent = f"{name} sent {tap.received} packets on {nic.device}"
-        return f"{sent}, but does not answer ARP for {address}: it has not that address, or it hangs"
+        return (
+            f"{sent}, but does not answer ARP for {address}: it has not that address, or it hangs"
+        )
     return ""
 
 
@@ -265,12 +286,16 @@ def _at_its_door(view: View, access: NICView) -> str:
     if view.knock is None:
         return ""
     arp = "answers ARP but " if neighbour and neighbour.mac == access.nic.mac else ""
-    rule = next((r for r in view.rules if r.refuses and r.packets and _ON_OUR_WAY.match(r.text)), None)
+    rule = next(
+        (r for r in view.rules if r.refuses and r.packets and _ON_OUR_WAY.match(r.text)), None
+    )
     match view.knock.door:
         case Door.REFUSED:
             return f"{name} {arp}refuses TCP 22: sshd is not up"
         case Door.NO_ANSWER | Door.UNREACHABLE if rule:
-            return f"a firewall rule of this host refuses packets: {rule.text} ({rule.packets} so far)"
+            return (
+                f"a firewall rule of this host refuses packets: {rule.text} ({rule.packets} so far)"
+            )
         case Door.NO_ANSWER if arp:
             return f"{name} {arp}not TCP 22: its firewall drops that, or it is too busy"
         case Door.UNREACHABLE if arp:

@@ -52,7 +52,9 @@ class VagrantLibvirt:
         """Our pool: one per STACKLAB_HOME, so that tests and people don't share one."""
         if self._host.root == _DEFAULT_ROOT:
             return "stacklab"
-        return "stacklab-" + "".join(c if c.isalnum() else "-" for c in str(self._host.root).strip("/"))
+        return "stacklab-" + "".join(
+            c if c.isalnum() else "-" for c in str(self._host.root).strip("/")
+        )
 
     def files(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[Path, str]:
         """See Provider.files."""
@@ -77,10 +79,14 @@ class VagrantLibvirt:
 
         with (
             self._progress.stage("host", "vagrant"),
-            locks.held(lock, "vagrant on this host", wait_s=_WAIT_FOR_OTHER_VAGRANT_S, waiting=waiting),
+            locks.held(
+                lock, "vagrant on this host", wait_s=_WAIT_FOR_OTHER_VAGRANT_S, waiting=waiting
+            ),
         ):
             limit = vagrant.limit_s(nodes)
-            self._progress.say("host", f"vagrant makes or starts {', '.join(nodes)}, {limit:.0f} s at most")
+            self._progress.say(
+                "host", f"vagrant makes or starts {', '.join(nodes)}, {limit:.0f} s at most"
+            )
             vagrant.up(paths.root, nodes, log=paths.logs / "vagrant.log")
 
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
@@ -97,12 +103,16 @@ class VagrantLibvirt:
             waiting = [node for node in waiting if self._is_on(node)]
             names = ", ".join(node.name for node in waiting)
             if waiting:
-                self._progress.say("host", f"waiting for {names} to shut down, {elapsed:.0f} of {patience_s:.0f} s")
+                self._progress.say(
+                    "host", f"waiting for {names} to shut down, {elapsed:.0f} of {patience_s:.0f} s"
+                )
                 time.sleep(_POLL_S)
         for node in waiting:
             last = (tail(paths.console(node.name), 1) or ("",))[0]
             said = f"; its console ends with: {last[:100]}" if last else ""
-            self._progress.note(node.name, f"did not shut down within {patience_s:.0f} s: its power is cut{said}")
+            self._progress.note(
+                node.name, f"did not shut down within {patience_s:.0f} s: its power is cut{said}"
+            )
             self._libvirt.power_off(node.uuid)
 
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
@@ -112,7 +122,9 @@ class VagrantLibvirt:
             self._libvirt.remove_domain(found.uuid, found.domain)
             found.overlay.unlink(missing_ok=True)
             found.seed.unlink(missing_ok=True)
-            for half in found.seed.parent.glob(f".{found.seed.name}.*"):  # of a run that was killed; it holds keys
+            for half in found.seed.parent.glob(
+                f".{found.seed.name}.*"
+            ):  # of a run that was killed; it holds keys
                 half.unlink(missing_ok=True)
         shutil.rmtree(vagrant.dotfile(paths.root) / "machines" / node, ignore_errors=True)
         paths.console(node).unlink(missing_ok=True)
@@ -150,7 +162,11 @@ class VagrantLibvirt:
         return Looker(self._libvirt, self._runner, paths, record)
 
     def _is_on(self, node: NodeRecord) -> bool:
-        return self._libvirt.state(node.uuid) not in (DomainState.OFF, DomainState.ABSENT, DomainState.CRASHED)
+        return self._libvirt.state(node.uuid) not in (
+            DomainState.OFF,
+            DomainState.ABSENT,
+            DomainState.CRASHED,
+        )
 
     def _machines(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[str, object]:
         """What vagrant/Vagrantfile reads."""
@@ -158,7 +174,11 @@ class VagrantLibvirt:
             raise ProviderError("no accelerator was picked")
         return {
             "name": lab.name,
-            "ssh": {"user": ssh.USER, "private_key": str(paths.private_key), "config": str(paths.ssh_config)},
+            "ssh": {
+                "user": ssh.USER,
+                "private_key": str(paths.private_key),
+                "config": str(paths.ssh_config),
+            },
             "libvirt": {
                 "uri": URI,
                 "driver": self._accelerator.libvirt_driver,
@@ -168,7 +188,9 @@ class VagrantLibvirt:
             "nodes": [self._machine(lab, paths, record, node) for node in lab.nodes],
         }
 
-    def _machine(self, lab: Lab, paths: LabPaths, record: LabRecord, node: Node) -> Mapping[str, object]:
+    def _machine(
+        self, lab: Lab, paths: LabPaths, record: LabRecord, node: Node
+    ) -> Mapping[str, object]:
         found = record.node(node.name)
         if found is None or self._accelerator is None:
             raise ProviderError(f"{node.name} is not on record")

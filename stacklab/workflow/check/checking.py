@@ -51,9 +51,15 @@ class Outcome:
 
 
 def wish(
-    context: Context, name: str, *, layers: str = "", nodes: str = "", networks: str = "", wait: str = "",
+    context: Context,
+    name: str,
+    *,
+    layers: str = "",
+    nodes: str = "",
+    networks: str = "",
+    wait: str = "",
     expect: bool = False,
-) -> Wish:  # fmt: skip
+) -> Wish:
     """Understand what was typed; several words of one kind stand behind commas. Raises LabError naming what is odd."""
     lab, paths = running_lab(context, name)
     selection = Selection(
@@ -63,8 +69,12 @@ def wish(
     )
     if not plan.expected(lab, selection):
         hint = f"./invoke lab.check {name}"
-        raise LabError(f"lab {name} has no check of that kind there: nothing would be proved", hint=hint)
-    return Wish(lab=lab, paths=paths, selection=selection, wait_s=_seconds(wait), is_expecting=expect)
+        raise LabError(
+            f"lab {name} has no check of that kind there: nothing would be proved", hint=hint
+        )
+    return Wish(
+        lab=lab, paths=paths, selection=selection, wait_s=_seconds(wait), is_expecting=expect
+    )
 
 
 def _words(text: str, what: str, known: Sequence[str]) -> list[str]:
@@ -91,13 +101,24 @@ def run(context: Context, wish: Wish) -> Outcome:
     """Prove it, once."""
     started_at, started = time.time(), time.monotonic()
     results = check(
-        context, wish.lab, wish.paths, selection=wish.selection, wait_s=wish.wait_s, expect=wish.is_expecting
+        context,
+        wish.lab,
+        wish.paths,
+        selection=wish.selection,
+        wait_s=wish.wait_s,
+        expect=wish.is_expecting,
     )
-    return Outcome(lab=wish.lab, results=results, started_at=started_at, elapsed_s=time.monotonic() - started)
+    return Outcome(
+        lab=wish.lab, results=results, started_at=started_at, elapsed_s=time.monotonic() - started
+    )
 
 
 def watch(
-    context: Context, wish: Wish, *, interval_s: float = 5.0, sleep: Callable[[float], None] = time.sleep
+    context: Context,
+    wish: Wish,
+    *,
+    interval_s: float = 5.0,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Outcome]:
     """Prove it again and again, each time at once, for ever."""
     while True:
@@ -106,16 +127,24 @@ def watch(
 
 
 def check(
-    context: Context, lab: Lab, paths: LabPaths, *, selection: Selection = ALL, wait_s: float | None = None,
+    context: Context,
+    lab: Lab,
+    paths: LabPaths,
+    *,
+    selection: Selection = ALL,
+    wait_s: float | None = None,
     expect: bool = False,
-) -> tuple[CheckResult, ...]:  # fmt: skip
+) -> tuple[CheckResult, ...]:
     """Try what the spec promises of running nodes; what fails is tried again as the lab says, or for `wait_s`.
 
     With `expect`, what the lab's faults cut must be cut. What failed comes with its cause.
     """
     outage = Outage(lab, fault_list.listed(paths) if expect else ())
     if expect and not outage.faults:
-        raise LabError(f"lab {lab.name} has no fault to expect anything of", hint=f"./invoke lab.fault {lab.name} ...")
+        raise LabError(
+            f"lab {lab.name} has no fault to expect anything of",
+            hint=f"./invoke lab.fault {lab.name} ...",
+        )
     with context.progress.stage("host", "checks"):
         kept = record.read(paths)
         mesh = Mesh(
@@ -134,7 +163,9 @@ def check(
     return masking.results(paths, explained(context, lab, paths, results))
 
 
-def _facts(context: Context, lab: Lab, kept: LabRecord | None) -> Callable[[Sequence[Check]], Facts]:
+def _facts(
+    context: Context, lab: Lab, kept: LabRecord | None
+) -> Callable[[Sequence[Check]], Facts]:
     """What the host knows for some checks, found out anew each time."""
     mirrors = host_mirrors(context.runner)
 

@@ -17,13 +17,17 @@ from stacklab.workflow.context import Context
 from stacklab.workflow.faults import fault_list
 
 
-def explained(context: Context, lab: Lab, paths: LabPaths, results: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+def explained(
+    context: Context, lab: Lab, paths: LabPaths, results: Sequence[CheckResult]
+) -> tuple[CheckResult, ...]:
     """The same results, with the causes of what did not pass; costs nothing where all did."""
     if all(result.is_passed for result in results):
         return tuple(results)
     with context.progress.stage("host", "causes"):
         context.progress.say("host", "looking for the causes, 10 s at most")
-        return explain.explain(lab, paths, context.runner, results, looker(context, paths), _faults(paths))
+        return explain.explain(
+            lab, paths, context.runner, results, looker(context, paths), _faults(paths)
+        )
 
 
 def _faults(paths: LabPaths) -> tuple[Fault, ...]:

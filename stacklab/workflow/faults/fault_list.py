@@ -48,18 +48,26 @@ def _partition(lab: Lab, words: Sequence[str]) -> Fault:
         raise _wrong(lab, f"partition takes NETWORK NODE,NODE, not {' '.join(words) or 'nothing'}")
     network = next((network for network in lab.networks if network.name == words[0]), None)
     if network is None:
-        raise _wrong(lab, f"lab {lab.name} has no network {words[0]!r} (it has: {_names(lab.networks)})")
+        raise _wrong(
+            lab, f"lab {lab.name} has no network {words[0]!r} (it has: {_names(lab.networks)})"
+        )
     if network.mode is NetworkMode.BRIDGED:
-        raise _wrong(lab, f"network {network.name} is a bridge of the host's: it is not the lab's to part")
+        raise _wrong(
+            lab, f"network {network.name} is a bridge of the host's: it is not the lab's to part"
+        )
     members = [node.name for node, _ in lab.members(network.name)]
     groups = [tuple(name for name in word.split(",") if name) for word in words[1:]]
     named = [name for group in groups for name in group]
     for name in named:
         if name not in members:
-            raise _wrong(lab, f"{name!r} is no node on {network.name} (there are: {', '.join(members)})")
+            raise _wrong(
+                lab, f"{name!r} is no node on {network.name} (there are: {', '.join(members)})"
+            )
         if named.count(name) > 1:
             raise _wrong(lab, f"{name} is named twice")
-    groups = [group for group in (*groups, tuple(name for name in members if name not in named)) if group]
+    groups = [
+        group for group in (*groups, tuple(name for name in members if name not in named)) if group
+    ]
     if len(groups) < 2:
         raise _wrong(lab, f"all of {network.name} is in one group: nothing is parted")
     return Fault(kind=FaultKind.PARTITION, network=network.name, groups=tuple(groups))
@@ -82,7 +90,9 @@ def listed(paths: LabPaths) -> tuple[Fault, ...]:
         return ()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         hint = f"./invoke lab.rebuild {paths.name} makes the nodes anew; ebtables -L shows the rules of a partition"
-        raise LabError(f"the faults of lab {paths.name} can't be read: {path}: {error}", hint=hint) from error
+        raise LabError(
+            f"the faults of lab {paths.name} can't be read: {path}: {error}", hint=hint
+        ) from error
 
 
 def _read(data: dict[str, object]) -> Fault:

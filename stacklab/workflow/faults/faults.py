@@ -34,7 +34,13 @@ _POLL_S = 0.25
 _ANY_CODE = tuple(range(256))
 _ON_NODE_S = 30.0
 # Undone in this order: a node has to run before its NIC is plugged in.
-_ORDER = (FaultKind.POWER_OFF, FaultKind.PAUSE, FaultKind.UNPLUG, FaultKind.LINK_DOWN, FaultKind.PARTITION)
+_ORDER = (
+    FaultKind.POWER_OFF,
+    FaultKind.PAUSE,
+    FaultKind.UNPLUG,
+    FaultKind.LINK_DOWN,
+    FaultKind.PARTITION,
+)
 # Once the NIC is back: networkd takes it up by itself, ifupdown and ifcfg want to be told.
 _TAKE_UP = """\
 n=0
@@ -57,11 +63,16 @@ def apply(context: Context, lab: Lab, paths: LabPaths, fault: Fault) -> Fault:
     with context.lab_lock(lab.name):
         work = _open(context, lab, paths)
         if any(str(each) == str(fault) for each in work.faults):
-            raise LabError(f"lab {lab.name} has {fault} already", hint=f"./invoke lab.fault {lab.name} --undo {fault}")
+            raise LabError(
+                f"lab {lab.name} has {fault} already",
+                hint=f"./invoke lab.fault {lab.name} --undo {fault}",
+            )
         return work.apply(fault)
 
 
-def undo(context: Context, lab: Lab, paths: LabPaths, words: Sequence[str] = ()) -> tuple[Fault, ...]:
+def undo(
+    context: Context, lab: Lab, paths: LabPaths, words: Sequence[str] = ()
+) -> tuple[Fault, ...]:
     """Undo the faults whose words begin with these, or all; waits until nodes that were cut off answer.
 
     Returns what was undone; raises LabError when no fault is called so.
@@ -72,7 +83,9 @@ def undo(context: Context, lab: Lab, paths: LabPaths, words: Sequence[str] = ())
         if words and not chosen:
             known = "; ".join(map(str, work.faults)) or "none"
             hint = f"./invoke lab.fault {lab.name}"
-            raise LabError(f"lab {lab.name} has no fault {' '.join(words)} (it has: {known})", hint=hint)
+            raise LabError(
+                f"lab {lab.name} has no fault {' '.join(words)} (it has: {known})", hint=hint
+            )
         return work.undo(chosen)
 
 
@@ -92,12 +105,16 @@ def clear(context: Context, lab: Lab, paths: LabPaths, kept: LabRecord) -> tuple
     if not work.faults:
         return ()
     context.progress.note("host", f"undoing {'; '.join(map(str, work.faults))}")
-    undone = work.undo([each for each in work.faults if each.kind is not FaultKind.POWER_OFF], wait=False)
+    undone = work.undo(
+        [each for each in work.faults if each.kind is not FaultKind.POWER_OFF], wait=False
+    )
     fault_list.write(paths, ())
     return undone
 
 
-def settle(context: Context, lab: Lab, paths: LabPaths, kept: LabRecord, undone: Sequence[Fault]) -> None:
+def settle(
+    context: Context, lab: Lab, paths: LabPaths, kept: LabRecord, undone: Sequence[Fault]
+) -> None:
     """For `lab.up`, once all nodes answer: put right on them what no host can (clocks, NICs)."""
     if undone:
         Faults(context, lab, paths, kept).settle(undone)
@@ -107,11 +124,17 @@ def forget(context: Context, paths: LabPaths, kept: LabRecord) -> None:
     """For `lab.down`, `lab.destroy` and `lab.rebuild`, once the nodes are off: leave nothing of a fault on the host."""
     try:
         found = listed(paths)
-    except LabError:  # what can't be read must not keep the lab alive: any bridge may have been parted
-        found = tuple(Fault(kind=FaultKind.PARTITION, network=network.name) for network in kept.networks)
+    except (
+        LabError
+    ):  # what can't be read must not keep the lab alive: any bridge may have been parted
+        found = tuple(
+            Fault(kind=FaultKind.PARTITION, network=network.name) for network in kept.networks
+        )
     for fault in found:
         # A network that isn't on record is none of ours, and no reason to keep the lab.
-        if fault.kind is FaultKind.PARTITION and any(each.name == fault.network for each in kept.networks):
+        if fault.kind is FaultKind.PARTITION and any(
+            each.name == fault.network for each in kept.networks
+        ):
             _heal(context, kept, fault)
     fault_list.write(paths, ())
 
@@ -175,10 +198,14 @@ class Faults:
     def _refuse(self, fault: Fault) -> None:
         """Raise LabError when a node is not in a state for it."""
         if fault.kind is FaultKind.PARTITION:
-            if any(each.kind is fault.kind and each.network == fault.network for each in self.faults):
+            if any(
+                each.kind is fault.kind and each.network == fault.network for each in self.faults
+            ):
                 hint = f"./invoke lab.fault {self._lab.name} --undo"
                 raise LabError(f"network {fault.network} is partitioned already", hint=hint)
-            _chains(self._context, f"partitioning {fault.network}")  # what can't be made must not be listed
+            _chains(
+                self._context, f"partitioning {fault.network}"
+            )  # what can't be made must not be listed
             return
         state = self._libvirt.state(self._uuid(fault.node))
         if state is DomainState.PAUSED and fault.kind is FaultKind.POWER_OFF:
@@ -202,10 +229,14 @@ class Faults:
                 return lambda: self._part(fault)
 
     def _interface(self, fault: Fault) -> str:
-        found = libvirt_faults.interface(self._libvirt.domain_xml(self._uuid(fault.node)), self._nic(fault).mac)
+        found = libvirt_faults.interface(
+            self._libvirt.domain_xml(self._uuid(fault.node)), self._nic(fault).mac
+        )
         if not found:
             hint = f"./invoke lab.fault {self._lab.name} lists its faults; ./invoke lab.up {self._lab.name}"
-            raise ProviderError(f"{fault.node} has no {fault.device} ({self._nic(fault).mac}) now", hint=hint)
+            raise ProviderError(
+                f"{fault.node} has no {fault.device} ({self._nic(fault).mac}) now", hint=hint
+            )
         return found
 
     def _set_link(self, fault: Fault, *, is_up: bool) -> None:
@@ -229,7 +260,10 @@ class Faults:
 
     def _part(self, fault: Fault) -> None:
         bridge = _bridge(self._kept, fault.network)
-        taps = [[tap for name in group if (tap := self._tap(name, fault.network))] for group in fault.groups]
+        taps = [
+            [tap for name in group if (tap := self._tap(name, fault.network))]
+            for group in fault.groups
+        ]
         for argv in (*ebtables.heal(bridge, len(taps)), *ebtables.cut(bridge, taps)):
             ok = (0,) if argv[1] in ("-N", "-A") else _ANY_CODE
             what = f"partitioning {fault.network}"
@@ -250,7 +284,9 @@ class Faults:
 
     def _close_connections(self, fault: Fault) -> None:
         """End the shared connection to a node that is cut off: it would hang for half a minute before it noticed."""
-        cuts = fault.node and (fault.stops_node or fault.device == self._lab.node(fault.node).access.device)
+        cuts = fault.node and (
+            fault.stops_node or fault.device == self._lab.node(fault.node).access.device
+        )
         if cuts and (self._paths.sockets / fault.node).exists():
             with contextlib.suppress(ToolError):
                 self._context.runner.run(ssh.close_command(self._paths, fault.node))
@@ -284,17 +320,24 @@ class Faults:
         mine = [fault for fault in undone if fault.node in reached]
         booted = {fault.node for fault in mine if fault.kind is FaultKind.POWER_OFF}
         self._open_consoles(booted)
-        waiter = Waiter(self._lab, self._paths, self._kept, self._context.provider(), self._context.progress)
+        waiter = Waiter(
+            self._lab, self._paths, self._kept, self._context.provider(), self._context.progress
+        )
         waiter.start([node for node in nodes if node.name in booted])
         waiter.finish()
         for node in nodes:
             self._wait_for(node)
         for fault in mine:
-            if fault.kind is FaultKind.UNPLUG and self._nic(fault) is not self._lab.node(fault.node).access:
+            if (
+                fault.kind is FaultKind.UNPLUG
+                and self._nic(fault) is not self._lab.node(fault.node).access
+            ):
                 self._take_up(fault)
         late = sorted({fault.node for fault in mine if fault.stops_node})
         set_clocks(self._context.runner, self._paths, [self._lab.node(name) for name in late])
-        anew = {fault.node for fault in mine if fault.kind in (FaultKind.POWER_OFF, FaultKind.UNPLUG)}
+        anew = {
+            fault.node for fault in mine if fault.kind in (FaultKind.POWER_OFF, FaultKind.UNPLUG)
+        }
         if anew:
             impair(self._context, self._lab, self._paths, anew)
 
@@ -319,12 +362,16 @@ class Faults:
     def _take_up(self, fault: Fault) -> None:
         """Have a node configure the NIC that it has again."""
         script = _TAKE_UP.format(device=shlex.quote(fault.device))
-        command = ssh.exec_command(self._paths, fault.node, ("sudo", "-n", "sh", "-s"), timeout_s=_ON_NODE_S)
+        command = ssh.exec_command(
+            self._paths, fault.node, ("sudo", "-n", "sh", "-s"), timeout_s=_ON_NODE_S
+        )
         result = self._context.runner.run(dataclasses.replace(command, stdin=script.encode()))
         if result.exit_code != 0:
             said = result.stderr.strip() or f"ended with {result.exit_code}"
             hint = f"./invoke lab.exec {self._lab.name} --node {fault.node} -- sudo ifup {fault.device}"
-            raise CommandFailed(f"{fault.node} has {fault.device} again and does not take it up: {said}", hint=hint)
+            raise CommandFailed(
+                f"{fault.node} has {fault.device} again and does not take it up: {said}", hint=hint
+            )
 
     def _nic(self, fault: Fault) -> NIC:
         found = self._lab.node(fault.node).nic_on(fault.network)
@@ -334,14 +381,18 @@ class Faults:
     def _uuid(self, node: str) -> str:
         found = self._kept.node(node)
         if found is None:
-            raise LabError(f"{node} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}")
+            raise LabError(
+                f"{node} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}"
+            )
         return found.uuid
 
 
 def _bridge(kept: LabRecord, network: str) -> str:
     found = next((each for each in kept.networks if each.name == network), None)
     if found is None:
-        raise LabError(f"network {network} is not on record", hint=f"./invoke lab.rebuild {kept.name}")
+        raise LabError(
+            f"network {network} is not on record", hint=f"./invoke lab.rebuild {kept.name}"
+        )
     return found.bridge
 
 
@@ -360,7 +411,11 @@ def _heal(context: Context, kept: LabRecord, fault: Fault) -> None:
 def _chains(context: Context, what: str) -> frozenset[str]:
     """The host's chains; raises LabError where nobody may look: what can't be seen isn't gone."""
     try:
-        return ebtables.chains(context.runner.run(Command(argv=as_root(ebtables.LOOK), what=what)).stdout)
+        return ebtables.chains(
+            context.runner.run(Command(argv=as_root(ebtables.LOOK), what=what)).stdout
+        )
     except ToolError as error:
-        hint = f"`sudo -n ebtables -L` has to work here; ebtables is in the package {ebtables.PACKAGE}"
+        hint = (
+            f"`sudo -n ebtables -L` has to work here; ebtables is in the package {ebtables.PACKAGE}"
+        )
         raise ProviderError(error.message, hint=hint) from error

@@ -24,7 +24,9 @@ def refuse(lab: Lab, before: Lab | None) -> None:
     changed = [
         f"{kind} {name}"
         for kind, old, new in (("network", before.networks, lab.networks), ("node", *made))
-        for name in sorted({item.name for item in {*old, *new} if item not in old or item not in new})
+        for name in sorted(
+            {item.name for item in {*old, *new} if item not in old or item not in new}
+        )
     ]
     if changed:
         raise SpecChanged(lab.name, changed)

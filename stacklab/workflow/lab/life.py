@@ -47,7 +47,11 @@ def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
         if (kept := record.read(paths)) is None:
             raise not_up(context, name)
         return (_status(context, paths, kept, last_resolved(paths)),)
-    return tuple(found for each in record.names(context.host) if (found := _any_status(context, each)) is not None)
+    return tuple(
+        found
+        for each in record.names(context.host)
+        if (found := _any_status(context, each)) is not None
+    )
 
 
 def _any_status(context: Context, name: str) -> LabStatus | None:
@@ -57,7 +61,13 @@ def _any_status(context: Context, name: str) -> LabStatus | None:
         kept, lab = record.read(paths), last_resolved(paths)
     except LabError as error:
         return LabStatus(
-            name=name, checkout="", image="", states={}, lab=None, directory=str(paths.root), trouble=error.message
+            name=name,
+            checkout="",
+            image="",
+            states={},
+            lab=None,
+            directory=str(paths.root),
+            trouble=error.message,
         )
     return _status(context, paths, kept, lab) if kept else None
 
@@ -74,7 +84,9 @@ def _status(context: Context, paths: LabPaths, kept: LabRecord, lab: Lab | None)
     )
 
 
-def execute(context: Context, name: str, argv: Sequence[str], nodes: Sequence[str]) -> Mapping[str, Result | LabError]:
+def execute(
+    context: Context, name: str, argv: Sequence[str], nodes: Sequence[str]
+) -> Mapping[str, Result | LabError]:
     """Run a command on these nodes (all, if none is named) at once; each has its result or its error."""
     lab, paths = running_lab(context, name)
     chosen = [lab_node(lab, node) for node in nodes] or [node.name for node in lab.nodes]
@@ -105,11 +117,27 @@ def console(context: Context, name: str, node: str, *, follow: bool, interactive
     lab, paths = running_lab(context, name)
     chosen = _one_node(lab, node)
     if interactive:
-        argv: tuple[str, ...] = ("virsh", "-c", URI, "console", lab.domain_name(chosen), "--devname", "serial1")
+        argv: tuple[str, ...] = (
+            "virsh",
+            "-c",
+            URI,
+            "console",
+            lab.domain_name(chosen),
+            "--devname",
+            "serial1",
+        )
     else:
-        argv = ("tail", *(("-f",) if follow else ()), "-n", "+1" if not follow else "50", str(paths.console(chosen)))
+        argv = (
+            "tail",
+            *(("-f",) if follow else ()),
+            "-n",
+            "+1" if not follow else "50",
+            str(paths.console(chosen)),
+        )
     what = f"showing {chosen}'s console"
-    return context.runner.run(Command(argv=argv, what=what, interactive=True, ok_codes=tuple(range(256)))).exit_code
+    return context.runner.run(
+        Command(argv=argv, what=what, interactive=True, ok_codes=tuple(range(256)))
+    ).exit_code
 
 
 def as_dict(found: LabStatus) -> Mapping[str, object]:
@@ -143,7 +171,10 @@ def lab_node(lab: Lab, name: str) -> str:
     """The name, if the lab has such a node; raises LabError listing those it has."""
     if name not in {node.name for node in lab.nodes}:
         known = ", ".join(node.name for node in lab.nodes)
-        raise LabError(f"lab {lab.name} has no node {name!r} (it has: {known})", hint=f"./invoke lab.status {lab.name}")
+        raise LabError(
+            f"lab {lab.name} has no node {name!r} (it has: {known})",
+            hint=f"./invoke lab.status {lab.name}",
+        )
     return name
 
 
@@ -160,11 +191,15 @@ def down(context: Context, name: str) -> None:
             raise not_up(context, name)
         _close_connections(context, paths, kept)
         with context.progress.stage("host", "shutdown"):
-            context.provider().down(kept, [node.name for node in kept.nodes], patience_s=_SHUTDOWN_S)
+            context.provider().down(
+                kept, [node.name for node in kept.nodes], patience_s=_SHUTDOWN_S
+            )
             faults.forget(context, paths, kept)
 
 
-def destroy(context: Context, name: str, *, read: Callable[[LabPaths], LabRecord | None] = read_own) -> bool:
+def destroy(
+    context: Context, name: str, *, read: Callable[[LabPaths], LabRecord | None] = read_own
+) -> bool:
     """Remove all that is recorded as this lab's, and nothing else; False if there was nothing.
 
     `read` gives the record, or raises what keeps the lab from being destroyed.
@@ -183,7 +218,9 @@ def _remove_directory(paths: LabPaths) -> None:
     try:
         shutil.rmtree(paths.root)
     except OSError as error:
-        raise HostError(f"{paths.root} can't be removed: {error}", hint=f"rm -r {paths.root}") from error
+        raise HostError(
+            f"{paths.root} can't be removed: {error}", hint=f"rm -r {paths.root}"
+        ) from error
 
 
 def rebuild(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
@@ -209,7 +246,9 @@ def _remove(context: Context, paths: LabPaths, kept: LabRecord | None) -> bool:
         faults.forget(context, paths, kept)
     left = [str(path) for node in kept.nodes for path in (node.overlay, node.seed) if path.exists()]
     if left:
-        raise ProviderError(f"left behind: {', '.join(left)}", hint=f"./invoke lab.destroy {kept.name} again")
+        raise ProviderError(
+            f"left behind: {', '.join(left)}", hint=f"./invoke lab.destroy {kept.name} again"
+        )
     shutil.rmtree(paths.root / ".vagrant", ignore_errors=True)
     return True
 

@@ -19,7 +19,12 @@ def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
     if kept is not None:
         record.refuse_foreign(kept)
         changes.refuse(lab, last_resolved(context.host.lab(lab.name)))
-    return (*_image(context, lab, kept), *_networks(lab, kept), *_nodes(context, lab, kept), *_answers(lab))
+    return (
+        *_image(context, lab, kept),
+        *_networks(lab, kept),
+        *_nodes(context, lab, kept),
+        *_answers(lab),
+    )
 
 
 def _image(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
@@ -31,7 +36,13 @@ def _image(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[R
         image = catalogue.get(images, name)
         if store.find(context.host, image) is not None:
             return (*rows, (f"image {name}", "use", "it is built"))
-        rows.append((f"image {name}", "build", f"if its source can be had: {image.source} {image.url}".rstrip()))
+        rows.append(
+            (
+                f"image {name}",
+                "build",
+                f"if its source can be had: {image.source} {image.url}".rstrip(),
+            )
+        )
     return tuple(rows)
 
 
@@ -68,11 +79,17 @@ def _nodes(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[R
 def _states(context: Context, kept: record.LabRecord) -> dict[str, DomainState]:
     """Without those that Vagrant did not finish: they are made again, whatever they do."""
     states = context.states(kept)
-    return {node.name: states[node.name] for node in kept.nodes if node.is_created and node.name in states}
+    return {
+        node.name: states[node.name]
+        for node in kept.nodes
+        if node.is_created and node.name in states
+    }
 
 
 def _answers(lab: Lab) -> tuple[Row, ...]:
     rendered = answers.preview(lab)
     return tuple(
-        (f"answers {node}", "write", ", ".join(map(str, files))) for node, files in rendered.items() if files
+        (f"answers {node}", "write", ", ".join(map(str, files)))
+        for node, files in rendered.items()
+        if files
     )

@@ -51,7 +51,10 @@ def ttl_s(text: str | None) -> float | None:
     found = _TTL.fullmatch(text)
     seconds = int(found[1]) * _SECONDS_PER[found[2]] if found else 0
     if not 0 < seconds <= _LONGEST_TTL_S:
-        raise LabError(f"--ttl {text!a} is no time from 1s to 365d", hint="--ttl 90s, --ttl 30m, --ttl 2h or --ttl 1d")
+        raise LabError(
+            f"--ttl {text!a} is no time from 1s to 365d",
+            hint="--ttl 90s, --ttl 30m, --ttl 2h or --ttl 1d",
+        )
     return float(seconds)
 
 
@@ -93,10 +96,15 @@ def raise_for(found: Sequence[Reaped]) -> None:
     failed = [each for each in found if each.fate is Fate.FAILED]
     if failed:
         told = "\n".join(f"  {each.lab}: {each.detail}" for each in failed)
-        raise ProviderError(f"{len(failed)} of {len(found)} labs can't be reaped:\n{told}", hint="./invoke lab.status")
+        raise ProviderError(
+            f"{len(failed)} of {len(found)} labs can't be reaped:\n{told}",
+            hint="./invoke lab.status",
+        )
 
 
-def _one(context: Context, paths: LabPaths, *, dry_run: bool, clock: Callable[[], float]) -> Reaped | None:
+def _one(
+    context: Context, paths: LabPaths, *, dry_run: bool, clock: Callable[[], float]
+) -> Reaped | None:
     name = paths.name
     try:
         kept = record.read(paths)

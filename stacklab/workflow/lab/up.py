@@ -72,7 +72,9 @@ class Bringing:
     For callers that hold the lab's lock.
     """
 
-    def __init__(self, context: Context, lab: Lab, paths: LabPaths, *, ttl_s: float | None = None) -> None:
+    def __init__(
+        self, context: Context, lab: Lab, paths: LabPaths, *, ttl_s: float | None = None
+    ) -> None:
         self._context = context
         self._lab = lab
         self._paths = paths
@@ -105,7 +107,9 @@ class Bringing:
         if expires_at is not None and expires_at < time.time():
             more = f"./invoke lab.up {lab.name} --ttl 2h"
             progress.note("host", f"its time (--ttl) is over: lab.reap takes it, unless {more}")
-        self._keep(dataclasses.replace(before, image=image, passed_over=passed_over, expires_at=expires_at))
+        self._keep(
+            dataclasses.replace(before, image=image, passed_over=passed_over, expires_at=expires_at)
+        )
         with progress.stage("host", "files"):
             keys = access.prepare(lab, paths, self._context.runner)
             rendered, _ = render_answers(self._context, lab, paths)
@@ -120,7 +124,11 @@ class Bringing:
         self._place_answers(rendered, fresh={node.name for node in missing})
         impair(self._context, lab, paths)
         results = checking.check(self._context, lab, paths) if checks else ()
-        raise_for(results, warnings=False, hint=f"./invoke lab.check {lab.name}, or ./invoke lab.ssh {lab.name}")
+        raise_for(
+            results,
+            warnings=False,
+            hint=f"./invoke lab.check {lab.name}, or ./invoke lab.ssh {lab.name}",
+        )
         return Outcome(
             lab=lab,
             image=self._record.image,
@@ -143,7 +151,9 @@ class Bringing:
         context, lab = self._context, self._lab
         context.libvirt  # noqa: B018  starts libvirtd if that is all that is missing
         states = context.provider().status(before) if before else {}
-        starting = [node.name for node in lab.nodes if states.get(node.name) is not DomainState.RUNNING]
+        starting = [
+            node.name for node in lab.nodes if states.get(node.name) is not DomainState.RUNNING
+        ]
         doctor.raise_for(
             doctor.preflight(
                 lab,
@@ -179,7 +189,9 @@ class Bringing:
                 # Vagrant was ended between the domain and its second NIC: nothing in it is worth keeping
                 provider.remove_node(self._paths, self._record, node.name)
             if not found.overlay.exists():
-                self._context.runner.run(qemu_img.overlay(found.overlay, choice.stored.path, node.disk))
+                self._context.runner.run(
+                    qemu_img.overlay(found.overlay, choice.stored.path, node.disk)
+                )
             self._write_seed(node, found, keys, choice.image.network, rendered[node.name])
             _empty_console(self._paths, node)
             starting.append(node)
@@ -205,7 +217,11 @@ class Bringing:
             provider.up(self._lab, self._paths, self._record, [node.name for node in nodes])
             self._open_consoles(nodes)
             for node in nodes:
-                self._keep(self._record.with_node(dataclasses.replace(self._record_of(node), is_created=True)))
+                self._keep(
+                    self._record.with_node(
+                        dataclasses.replace(self._record_of(node), is_created=True)
+                    )
+                )
         waiter.start(self._lab.nodes)
         waiter.finish()
         # A booting kernel reads its clock to the second, and nobody puts it right later.
@@ -233,17 +249,23 @@ class Bringing:
     def _record_of(self, node: Node) -> NodeRecord:
         found = self._record.node(node.name)
         if found is None:
-            raise LabError(f"{node.name} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}")
+            raise LabError(
+                f"{node.name} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}"
+            )
         return found
 
 
-def render_answers(context: Context, lab: Lab, paths: LabPaths) -> tuple[Rendered, Mapping[str, str]]:
+def render_answers(
+    context: Context, lab: Lab, paths: LabPaths
+) -> tuple[Rendered, Mapping[str, str]]:
     """Every answer file with the lab's own secrets, made now if there are none; and those. For who holds the lock."""
     known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
     return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
 
 
-def place_answers(context: Context, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]) -> None:
+def place_answers(
+    context: Context, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
+) -> None:
     """Bring answer files to a running node, over those that are there; their directories are made."""
     with context.progress.stage(node, "answers"):
         archive = seed.tar(seed.answer_entries(found))

@@ -17,8 +17,12 @@ def _rendered(path: Path, lab: Lab) -> Lab:
         answers.preview(lab)
     except RenderError as error:
         lines = path.read_text().splitlines() if path.is_file() else []
-        line = next((number for number, text in enumerate(lines, start=1) if text.startswith("stack:")), 1)
-        raise SpecError([Problem(shown(path), line, 1, "", error.message, error.hint or "")]) from error
+        line = next(
+            (number for number, text in enumerate(lines, start=1) if text.startswith("stack:")), 1
+        )
+        raise SpecError(
+            [Problem(shown(path), line, 1, "", error.message, error.hint or "")]
+        ) from error
     return lab
 
 

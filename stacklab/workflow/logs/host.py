@@ -29,13 +29,17 @@ class Source:
     path: str
     title: str
     read: Callable[[], str]
-    original: PurePosixPath | None = None  # the file's own name, where that tells what is secret in it
+    original: PurePosixPath | None = (
+        None  # the file's own name, where that tells what is secret in it
+    )
 
 
 class Host:
     """What a lab has on this host; `why_no_libvirt` is why libvirtd is not asked."""
 
-    def __init__(self, runner: Runner, paths: LabPaths, record: LabRecord | None, why_no_libvirt: str) -> None:
+    def __init__(
+        self, runner: Runner, paths: LabPaths, record: LabRecord | None, why_no_libvirt: str
+    ) -> None:
         self._runner = runner
         self._paths = paths
         self._record = record
@@ -44,7 +48,9 @@ class Host:
     def sources(self) -> Iterator[Source]:
         """Everything, in the order of the index."""
         yield from self._own_files()
-        yield Source(path="host/machine.txt", title="this host: kernel, memory, disks", read=self._machine)
+        yield Source(
+            path="host/machine.txt", title="this host: kernel, memory, disks", read=self._machine
+        )
         if self._record is None:
             return
         for node in self._record.nodes:
@@ -54,11 +60,19 @@ class Host:
                 f"{name}: what its domain does and has used",
                 (("domstate", "--reason", domain), ("domstats", domain), ("domiflist", domain)),
             )
-            yield self._virsh(f"host/domains/{name}.xml", f"{name}: its domain", (("dumpxml", domain),))
-            yield self._file(f"host/qemu/{name}.log", f"{name}: what QEMU said", _QEMU_LOGS / f"{domain}.log")
+            yield self._virsh(
+                f"host/domains/{name}.xml", f"{name}: its domain", (("dumpxml", domain),)
+            )
+            yield self._file(
+                f"host/qemu/{name}.log", f"{name}: what QEMU said", _QEMU_LOGS / f"{domain}.log"
+            )
         for network in self._record.networks:
             name, libvirt_name = network.name, network.libvirt_name
-            yield self._virsh(f"host/networks/{name}.xml", f"{name}: its network", (("net-dumpxml", libvirt_name),))
+            yield self._virsh(
+                f"host/networks/{name}.xml",
+                f"{name}: its network",
+                (("net-dumpxml", libvirt_name),),
+            )
             yield self._virsh(
                 f"host/networks/{name}.leases.txt",
                 f"{name}: its leases",
@@ -66,15 +80,23 @@ class Host:
             )
             status = _DNSMASQ / f"{network.bridge}.status"
             if _may_be_there(status):  # not where nobody asks by DHCP
-                yield self._file(f"host/networks/{name}.dnsmasq.json", f"{name}: leases as dnsmasq keeps them", status)
+                yield self._file(
+                    f"host/networks/{name}.dnsmasq.json",
+                    f"{name}: leases as dnsmasq keeps them",
+                    status,
+                )
             yield self._bridge(name, network.bridge)
         yield Source(
-            path="host/firewall.txt", title="firewall rules that name a bridge of the lab's", read=self._firewall
+            path="host/firewall.txt",
+            title="firewall rules that name a bridge of the lab's",
+            read=self._firewall,
         )
 
     def _own_files(self) -> Iterator[Source]:
         paths = self._paths
-        yield self._file("host/events.log", "what was done to the lab, and how it ended", events.path(paths))
+        yield self._file(
+            "host/events.log", "what was done to the lab, and how it ended", events.path(paths)
+        )
         older = events.path(paths).with_name("events.log.1")
         if older.exists():
             yield self._file("host/events.log.1", "the events before those", older)
@@ -90,7 +112,9 @@ class Host:
             yield self._file(f"host/console/{node}.log", f"{node}: its serial console", log)
 
     def _file(self, path: str, title: str, file: Path) -> Source:
-        return Source(path=path, title=title, read=lambda: self._tail(file), original=PurePosixPath(file))
+        return Source(
+            path=path, title=title, read=lambda: self._tail(file), original=PurePosixPath(file)
+        )
 
     def _virsh(self, path: str, title: str, lines: tuple[tuple[str, ...], ...]) -> Source:
         def read() -> str:
@@ -121,15 +145,25 @@ class Host:
         command = host_net.firewall()
         bridges = {network.bridge for network in self._record.networks} if self._record else set()
         text = self._runner.run(command).stdout
-        rules = [line for line in text.splitlines() if line.startswith(("*", ":")) or bridges & set(line.split())]
+        rules = [
+            line
+            for line in text.splitlines()
+            if line.startswith(("*", ":")) or bridges & set(line.split())
+        ]
         return "\n".join(rules) + "\n"
 
     def _machine(self) -> str:
         commands = (
-            ("uname", "-a"), ("uptime",), ("free", "-m"), ("df", "-h", str(self._paths.host.root)), ("df", "-i", "/"),
-            ("virsh", "--version"), ("vagrant", "--version"), ("qemu-system-x86_64", "--version"),
+            ("uname", "-a"),
+            ("uptime",),
+            ("free", "-m"),
+            ("df", "-h", str(self._paths.host.root)),
+            ("df", "-i", "/"),
+            ("virsh", "--version"),
+            ("vagrant", "--version"),
+            ("qemu-system-x86_64", "--version"),
             ("git", "-C", str(PROJECT), "log", "-1", "--format=%H %cI %s"),
-        )  # fmt: skip
+        )
         return "\n".join(f"$ {' '.join(argv)}\n{self._said(argv)}" for argv in commands)
 
     def _said(self, argv: tuple[str, ...]) -> str:
@@ -141,7 +175,9 @@ class Host:
     def _run(self, argv: tuple[str, ...]) -> str:
         path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
         env = {"PATH": path, "LC_ALL": "C"}
-        return self._runner.run(Command(argv=argv, what=f"asking {argv[0]}", timeout_s=_LIMIT_S, env=env)).stdout
+        return self._runner.run(
+            Command(argv=argv, what=f"asking {argv[0]}", timeout_s=_LIMIT_S, env=env)
+        ).stdout
 
     def _tail(self, file: Path) -> str:
         """The end of a file, from a whole line on; root's by sudo, where that may be."""

@@ -90,7 +90,9 @@ def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], 
     except OSError as error:
         raise _unwritable(target, error) from error
     try:
-        inside = work / (target.name.removesuffix(".tar.gz").removesuffix(".tgz") if is_archive else "bundle")
+        inside = work / (
+            target.name.removesuffix(".tar.gz").removesuffix(".tgz") if is_archive else "bundle"
+        )
         bundle = _Collecting(context, paths, inside).run()
         (inside / "index.html").write_text(index(bundle))
         _place(inside, target, work, is_archive=is_archive)
@@ -105,7 +107,9 @@ def _target(out: str) -> Path:
     try:
         return Path(out).expanduser().absolute()
     except RuntimeError as error:  # ~USER, and there is no such user
-        raise LabError(f"{out}: there is no such user", hint="--out DIR, or --out FILE.tar.gz") from error
+        raise LabError(
+            f"{out}: there is no such user", hint="--out DIR, or --out FILE.tar.gz"
+        ) from error
 
 
 def _refuse_foreign(target: Path, *, is_archive: bool) -> None:
@@ -126,7 +130,10 @@ def _has_our_index(directory: Path) -> bool:
 
 
 def _unwritable(target: Path, error: OSError) -> LabError:
-    return LabError(f"{target}: {error.strerror or error}", hint="--out DIR, or --out FILE.tar.gz, where you may write")
+    return LabError(
+        f"{target}: {error.strerror or error}",
+        hint="--out DIR, or --out FILE.tar.gz, where you may write",
+    )
 
 
 def _place(inside: Path, target: Path, work: Path, *, is_archive: bool) -> None:
@@ -168,10 +175,14 @@ class _Collecting:
                     self._add("host", source.path, source.title, text, why_not, source.original)
         names = [node.name for node in kept.nodes] if kept else []
         with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as pool:
-            for name, found in zip(names, pool.map(lambda name: self._node(name, states), names), strict=True):
+            for name, found in zip(
+                names, pool.map(lambda name: self._node(name, states), names), strict=True
+            ):
                 for path, text in logs_node.texts(found):
                     cut = "\n(cut off here)\n" if path in found.cut else ""
-                    self._add(name, f"nodes/{name}/{path}", path.removeprefix("files"), text + cut, "")
+                    self._add(
+                        name, f"nodes/{name}/{path}", path.removeprefix("files"), text + cut, ""
+                    )
                 if found.why_not:
                     title = "the rest" if found.files else "what the node itself tells"
                     self._add(name, f"nodes/{name}", title, "", found.why_not)
@@ -202,7 +213,9 @@ class _Collecting:
 
     def _node(self, name: str, states: Mapping[str, DomainState]) -> logs_node.NodeLogs:
         with self._context.progress.stage(name, "logs"):
-            self._context.progress.say(name, f"fetching its logs, {logs_node.LIMIT_S:.0f} s at most")
+            self._context.progress.say(
+                name, f"fetching its logs, {logs_node.LIMIT_S:.0f} s at most"
+            )
             state = states.get(name, DomainState.RUNNING)
             if state is not DomainState.RUNNING:
                 return logs_node.NodeLogs(why_not=f"the node is {state}")
@@ -228,7 +241,13 @@ class _Collecting:
             self._add("answers", path, f"{inner.parts[0]}: {on_node}", text, why, on_node)
 
     def _add(
-        self, section: str, path: str, title: str, text: str, why_not: str, original: PurePosixPath | None = None
+        self,
+        section: str,
+        path: str,
+        title: str,
+        text: str,
+        why_not: str,
+        original: PurePosixPath | None = None,
     ) -> None:
         if not why_not and self._size > _MOST_BYTES:
             why_not = _FULL
@@ -245,7 +264,9 @@ class _Collecting:
             if error.errno not in _OF_ITS_NAME:
                 raise
             why = f"its name can't be written here: {error.strerror}"
-            self._items.append(Item(section=section, path=path[:200], title=title[:200], why_not=why))
+            self._items.append(
+                Item(section=section, path=path[:200], title=title[:200], why_not=why)
+            )
             return
         self._size += len(data)
         self._items.append(Item(section=section, path=path, title=title, size=len(data)))

@@ -25,12 +25,31 @@ _COMMAND_S = 20
 
 # Where installers and the services of a cloud write; what is not there is passed over.
 _PLACES = (
-    "/opt/stack/logs", "/opt/stack/contrail-installer/log", "/opt/stack/devstack/log", "/home/stack/ansible.log",
-    "/home/stack/logs", "/var/tmp/packstack", "/var/log/contrail", "/var/log/kolla", "/var/log/nova",
-    "/var/log/neutron", "/var/log/keystone", "/var/log/glance", "/var/log/cinder", "/var/log/rabbitmq",
-    "/var/log/mysql", "/var/log/mariadb", "/var/log/apache2", "/var/log/httpd", "/var/log/openvswitch",
-    "/var/log/libvirt", "/var/log/cloud-init.log", "/var/log/upstart", "/var/log/syslog", "/var/log/messages",
-)  # fmt: skip
+    "/opt/stack/logs",
+    "/opt/stack/contrail-installer/log",
+    "/opt/stack/devstack/log",
+    "/home/stack/ansible.log",
+    "/home/stack/logs",
+    "/var/tmp/packstack",
+    "/var/log/contrail",
+    "/var/log/kolla",
+    "/var/log/nova",
+    "/var/log/neutron",
+    "/var/log/keystone",
+    "/var/log/glance",
+    "/var/log/cinder",
+    "/var/log/rabbitmq",
+    "/var/log/mysql",
+    "/var/log/mariadb",
+    "/var/log/apache2",
+    "/var/log/httpd",
+    "/var/log/openvswitch",
+    "/var/log/libvirt",
+    "/var/log/cloud-init.log",
+    "/var/log/upstart",
+    "/var/log/syslog",
+    "/var/log/messages",
+)
 _SECTIONS: Mapping[str, tuple[str, int]] = {
     "system.txt": (
         "uname -a; uptime; date -u; cat /etc/os-release; free -m; swapon -s; df -h; df -i; cat /proc/loadavg",
@@ -86,9 +105,9 @@ def script(marker: str) -> str:
     lines += [
         f"find {places} -type f -size +0c ! -name '*.gz' ! -name '*.xz' -printf '%T@ %p\\n' 2>/dev/null"
         f" | sort -rn | head -n {_FILES} | cut -d ' ' -f 2- | while read -r f; do",
-        "printf '%s begin files%s\\n' \"$m\" \"$f\"",
+        'printf \'%s begin files%s\\n\' "$m" "$f"',
         f'tail -c {_OF_FILE} "$f" 2>&1',
-        "printf '\\n%s end files%s\\n' \"$m\" \"$f\"",
+        'printf \'\\n%s end files%s\\n\' "$m" "$f"',
         "done",
         "printf '%s bye\\n' \"$m\"",
         "}",
@@ -103,8 +122,14 @@ def collect(paths: LabPaths, runner: Conversing, node: str) -> NodeLogs:
     marker = f"stacklab-{secrets.token_hex(8)}"
     hearing = _Hearing(marker)
     try:
-        result = runner.converse(_command(paths, node, marker), heard=hearing.hear, why_stop=hearing.why_stop)
-        why = "" if hearing.is_whole else ssh.classify(result.stderr) or result.stderr.strip().rpartition("\n")[2]
+        result = runner.converse(
+            _command(paths, node, marker), heard=hearing.hear, why_stop=hearing.why_stop
+        )
+        why = (
+            ""
+            if hearing.is_whole
+            else ssh.classify(result.stderr) or result.stderr.strip().rpartition("\n")[2]
+        )
         why = why or ("" if hearing.is_whole else f"ssh ended with {result.exit_code}")
     except LabError as error:
         why = hearing.why_stop() or ssh.classify(error.message) or error.message.splitlines()[0]
@@ -116,7 +141,9 @@ def _command(paths: LabPaths, node: str, marker: str) -> Command:
     # sudo first asks whether it may: it must not eat the script.
     line = "if sudo -n true 2>/dev/null; then exec sudo -n sh -s; else exec sh -s; fi"
     command = ssh.exec_command(paths, node, (line,), timeout_s=LIMIT_S)
-    return dataclasses.replace(command, what=f"fetching the logs of {node}", stdin=script(marker).encode())
+    return dataclasses.replace(
+        command, what=f"fetching the logs of {node}", stdin=script(marker).encode()
+    )
 
 
 class _Hearing:

@@ -29,7 +29,9 @@ def set_clocks(runner: Conversing, paths: LabPaths, nodes_: Sequence[Node]) -> N
     """Set the clocks of these running nodes, all at once; one that can't be set is for the check to tell."""
     threads = [
         # Daemons: Ctrl-C must not wait for a node that hangs.
-        threading.Thread(target=_set, args=(runner, paths, node), name=f"clock {node.name}", daemon=True)
+        threading.Thread(
+            target=_set, args=(runner, paths, node), name=f"clock {node.name}", daemon=True
+        )
         for node in nodes_
     ]
     for thread in threads:
@@ -45,7 +47,9 @@ def _set(runner: Conversing, paths: LabPaths, node: Node) -> None:
             offset = _offset_s(runner, paths, node)
             if offset is None or abs(offset) <= _ENOUGH_S:
                 return
-            runner.run(ssh.exec_command(paths, node.name, (shell_line(offset),), timeout_s=_LIMIT_S))
+            runner.run(
+                ssh.exec_command(paths, node.name, (shell_line(offset),), timeout_s=_LIMIT_S)
+            )
     except LabError:
         return
 
@@ -55,7 +59,9 @@ def _offset_s(runner: Conversing, paths: LabPaths, node: Node) -> float | None:
     hearing = Hearing(marker)
     parts = [_NETEM, nodes.CLOCK] if node.access.impairment else [nodes.CLOCK]
     script = protocol.render(parts, marker)
-    runner.converse(ssh.script_command(paths, node.name, script, timeout_s=_LIMIT_S), heard=hearing.hear)
+    runner.converse(
+        ssh.script_command(paths, node.name, script, timeout_s=_LIMIT_S), heard=hearing.hear
+    )
     answer = hearing.answer()
     netem = tc.parse(answer.of(_NETEM.tag).text).get(node.access.device, NO_IMPAIRMENT)
     return nodes.clock_offset_s(answer, netem.delay_ms)
@@ -63,4 +69,4 @@ def _offset_s(runner: Conversing, paths: LabPaths, node: Node) -> float | None:
 
 def shell_line(offset_s: float) -> str:
     """Move a clock that is that far ahead; both looks in one root shell, since sudo takes 0.2 s emulated."""
-    return f"sudo -n sh -c 'date -s \"$(date -d \"{-offset_s:+.3f} seconds\" +@%s.%N)\" >/dev/null'"
+    return f'sudo -n sh -c \'date -s "$(date -d "{-offset_s:+.3f} seconds" +@%s.%N)" >/dev/null\''

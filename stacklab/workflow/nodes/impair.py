@@ -36,8 +36,13 @@ def impair(context: Context, lab: Lab, paths: LabPaths, nodes: Collection[str] =
     if not todo:
         return
     _keep(paths, declared | before)
-    with context.progress.stage("host", "impairments"), ThreadPoolExecutor(max_workers=len(todo)) as pool:
-        why = [text for text in pool.map(lambda node: _one(context, lab, paths, node), todo) if text]
+    with (
+        context.progress.stage("host", "impairments"),
+        ThreadPoolExecutor(max_workers=len(todo)) as pool,
+    ):
+        why = [
+            text for text in pool.map(lambda node: _one(context, lab, paths, node), todo) if text
+        ]
     if why:
         raise CommandFailed("\n".join(why), hint=_hint(lab))
     _keep(paths, (declared | before) - ({node.name for node in todo} - declared))
@@ -47,7 +52,9 @@ def _one(context: Context, lab: Lab, paths: LabPaths, node: Node) -> str:
     """Impair one node; returns why it could not be done."""
     command = ssh.exec_command(paths, node.name, _SUDO, timeout_s=_LIMIT_S)
     try:
-        result = context.runner.run(dataclasses.replace(command, stdin=tc.script(node.nics).encode()))
+        result = context.runner.run(
+            dataclasses.replace(command, stdin=tc.script(node.nics).encode())
+        )
     except LabError as error:
         return f"{node.name} can't be reached to impair its NICs: {error.message}"
     if result.exit_code == ssh.UNREACHED:

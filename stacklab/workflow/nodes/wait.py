@@ -59,7 +59,9 @@ class _Boot:
 class Waiter:
     """Waits for all of a lab's nodes at once, each in a thread of its own."""
 
-    def __init__(self, lab: Lab, paths: LabPaths, record: LabRecord, provider: Provider, progress: Progress) -> None:
+    def __init__(
+        self, lab: Lab, paths: LabPaths, record: LabRecord, provider: Provider, progress: Progress
+    ) -> None:
         self._lab = lab
         self._paths = paths
         self._record = record
@@ -72,7 +74,9 @@ class Waiter:
         """Begin to wait, so that the clock shows each node's own time."""
         for node in nodes:
             # Daemons: Ctrl-C must not wait for a node that never boots.
-            thread = threading.Thread(target=self._one, args=(node,), name=f"wait {node.name}", daemon=True)
+            thread = threading.Thread(
+                target=self._one, args=(node,), name=f"wait {node.name}", daemon=True
+            )
             thread.start()
             self._threads.append(thread)
 
@@ -83,12 +87,16 @@ class Waiter:
                 thread.join(0.2)  # in pieces: a plain join would keep Ctrl-C waiting
         if not self._failed:
             return
-        unexpected = [error for error in self._failed.values() if not isinstance(error, NodeNotReady)]
+        unexpected = [
+            error for error in self._failed.values() if not isinstance(error, NodeNotReady)
+        ]
         if unexpected:
             raise unexpected[0]
         message = "\n".join(str(error) for _, error in sorted(self._failed.items()))
         name = self._lab.name
-        raise NodeNotReady(message, hint=f"./invoke lab.console {name}, then ./invoke lab.rebuild {name}")
+        raise NodeNotReady(
+            message, hint=f"./invoke lab.console {name}, then ./invoke lab.rebuild {name}"
+        )
 
     def _one(self, node: Node) -> None:
         try:
@@ -106,7 +114,9 @@ class Waiter:
                 return
             if not left:
                 raise self._not_ready(node, f"will never answer: {why}")
-            self._progress.note(node.name, f"{why}: resetting it, {_RESETS - left + 1} of {_RESETS}")
+            self._progress.note(
+                node.name, f"{why}: resetting it, {_RESETS - left + 1} of {_RESETS}"
+            )
             begin = _size(console)
             self._provider.reset(self._record, node.name)
 
@@ -121,13 +131,17 @@ class Waiter:
                 return ""
             now = time.monotonic()
             if now - boot.started > limit:
-                raise self._not_ready(node, f"does not answer on {address}:{_PORT} after {limit:.0f} s ({said})")
+                raise self._not_ready(
+                    node, f"does not answer on {address}:{_PORT} after {limit:.0f} s ({said})"
+                )
             if now - looked > _LOOK_EVERY_S:
                 looked = now
                 state = self._provider.status(self._record).get(node.name, DomainState.ABSENT)
                 if state in (DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT):
                     raise self._not_ready(node, f"is {state} while it should boot")
-                lines = tail(self._paths.console(node.name), _CONSOLE_LINES, start=boot.console_start)
+                lines = tail(
+                    self._paths.console(node.name), _CONSOLE_LINES, start=boot.console_start
+                )
                 if why := boot.why_hopeless(lines, now):
                     return why
                 waited = f"{now - boot.started:.0f} of {limit:.0f} s"

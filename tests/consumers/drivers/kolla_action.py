@@ -16,10 +16,15 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
 
     _requires_connection = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Give the facts that the test knows of the host; no container, volume or hypervisor, and every port free."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         if self._task.action.rpartition(".")[2] in ("setup", "gather_facts"):
             variables = task_vars or {}
-            return {**result, "ansible_facts": variables["lab_facts"][variables["inventory_hostname"]]}
+            return {
+                **result,
+                "ansible_facts": variables["lab_facts"][variables["inventory_hostname"]],
+            }
         return {**result, "containers": {}, "volumes": {}, "resources": []}

@@ -22,15 +22,32 @@ from oslo_config import cfg
 NAMESPACES = {
     "nova": ("nova.conf",),
     "glance-api": ("glance.api", "glance.store", "glance.multi_store", "glance"),
-    "neutron": ("neutron", "neutron.db", "neutron.base.agent", "neutron.extensions", "neutron.ml2.ovn", "nova.auth"),
+    "neutron": (
+        "neutron",
+        "neutron.db",
+        "neutron.base.agent",
+        "neutron.extensions",
+        "neutron.ml2.ovn",
+        "nova.auth",
+    ),
     "ml2": ("neutron.ml2", "neutron.ml2.ovn", "neutron.ml2.ovs.agent"),
     "cinder": ("cinder",),
 }
 SHARED = (
-    "oslo.log", "oslo.messaging", "oslo.db", "oslo.concurrency", "oslo.policy", "oslo.cache", "oslo.middleware",
-    "oslo.service.service", "oslo.service.wsgi", "oslo.service.sslutils", "oslo.limit", "oslo.privsep",
+    "oslo.log",
+    "oslo.messaging",
+    "oslo.db",
+    "oslo.concurrency",
+    "oslo.policy",
+    "oslo.cache",
+    "oslo.middleware",
+    "oslo.service.service",
+    "oslo.service.wsgi",
+    "oslo.service.sslutils",
+    "oslo.limit",
+    "oslo.privsep",
     "keystonemiddleware.auth_token",
-)  # fmt: skip
+)
 ANY_SECTION = {"cinder": "backend_defaults"}
 
 Ini = Mapping[str, Mapping[str, list[str]]]

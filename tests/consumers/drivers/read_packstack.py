@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 VAR_DIR = "/var/tmp/packstack"
-OWN_ADDRESS = "192.0.2.1"  # what this machine seems to have: in no lab, so it is seen where it leaks
+OWN_ADDRESS = (
+    "192.0.2.1"  # what this machine seems to have: in no lab, so it is seen where it leaks
+)
 
 
 def stand_in_for_netifaces() -> None:
@@ -57,13 +59,24 @@ def parse(answers: str) -> dict[str, Any]:
     network.get_localhost_ip = utils.get_localhost_ip = lambda: OWN_ADDRESS
     run_setup.loadPlugins()
     run_setup.initPluginsConfig()
-    known = {param.CONF_NAME for group in run_setup.controller.getAllGroups() for param in group.parameters.values()}
+    known = {
+        param.CONF_NAME
+        for group in run_setup.controller.getAllGroups()
+        for param in group.parameters.values()
+    }
     defaults = {
         param.CONF_NAME: str(param.DEFAULT_VALUE)
         for group in run_setup.controller.getAllGroups()
         for param in group.parameters.values()
     }
-    result = {"error": "", "config": {}, "hosts": [], "unknown": [], "tried": tried, "defaults": defaults}
+    result = {
+        "error": "",
+        "config": {},
+        "hosts": [],
+        "unknown": [],
+        "tried": tried,
+        "defaults": defaults,
+    }
     try:
         run_setup._handleAnswerFileParams(answers)
     except Exception as error:
@@ -75,7 +88,9 @@ def parse(answers: str) -> dict[str, Any]:
     # An unknown key is ignored by it without a word: this asks what it would not.
     read = configparser.RawConfigParser()
     read.read(answers)
-    result["unknown"] = sorted(key.upper() for key in read.options("general") if key.upper() not in known)
+    result["unknown"] = sorted(
+        key.upper() for key in read.options("general") if key.upper() not in known
+    )
     return result
 
 

@@ -27,7 +27,13 @@ def make_lab(
 ) -> Lab:
     """A resolved lab: node number n has .11+n on every network, eth0 on the first."""
     networks = tuple(
-        Network(name=f"net{number}", cidr=IPv4Network(cidr), mode=mode, mtu=mtu, bridge=f"sl-{name}{number}")
+        Network(
+            name=f"net{number}",
+            cidr=IPv4Network(cidr),
+            mode=mode,
+            mtu=mtu,
+            bridge=f"sl-{name}{number}",
+        )
         for number, cidr in enumerate(cidrs)
     )
     made = []
@@ -43,7 +49,9 @@ def make_lab(
             for number, network in enumerate(networks)
         )
         role = Role.CONTROLLER if index == 0 else Role.COMPUTE
-        made.append(Node(name=node, role=role, cpus=1, memory=Size(memory_mib), disk=Size(20480), nics=nics))
+        made.append(
+            Node(name=node, role=role, cpus=1, memory=Size(memory_mib), disk=Size(20480), nics=nics)
+        )
     return Lab(
         name=name,
         description="",
@@ -60,7 +68,11 @@ def late(lab: Lab, delay_ms: float) -> Lab:
     """The same with every first NIC holding back what it sends."""
     nodes = tuple(
         dataclasses.replace(
-            node, nics=(dataclasses.replace(node.access, impairment=Impairment(delay_ms=delay_ms)), *node.nics[1:])
+            node,
+            nics=(
+                dataclasses.replace(node.access, impairment=Impairment(delay_ms=delay_ms)),
+                *node.nics[1:],
+            ),
         )
         for node in lab.nodes
     )
@@ -81,7 +93,11 @@ class FakeRunner:
         return self.answer(command)
 
     def converse(
-        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+        self,
+        command: Command,
+        *,
+        heard: Callable[[str, float], None],
+        why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
         """The same, told line by line; see Conversing.converse."""
         result = self.run(command)

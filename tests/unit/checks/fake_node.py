@@ -39,15 +39,21 @@ def answer(
                 f"login {name} 255 {said}" if (name := _login(line)) in shut else line
                 for line in lines
             ]
-            lines += [f"silent {shut[name]} 1 {said}" for line in lines if (name := _login(line)) in shut]
+            lines += [
+                f"silent {shut[name]} 1 {said}" for line in lines if (name := _login(line)) in shut
+            ]
         return lines, code
 
-    return Result(exit_code=0, stdout="\n".join(simulate.answer(lab, command, spoil)) + "\n", elapsed_s=0.8)
+    return Result(
+        exit_code=0, stdout="\n".join(simulate.answer(lab, command, spoil)) + "\n", elapsed_s=0.8
+    )
 
 
 def _own(lines: list[str]) -> int:
     """How many lines there are before the first with another size."""
-    return next((number for number, line in enumerate(lines) if line.startswith("size ")), len(lines))
+    return next(
+        (number for number, line in enumerate(lines) if line.startswith("size ")), len(lines)
+    )
 
 
 def _login(line: str) -> str:

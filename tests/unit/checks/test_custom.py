@@ -19,12 +19,19 @@ from stacklab.paths import HostPaths
 from tests.unit.checks.fake_lab import make_lab
 
 BOTH = ("controller", "compute1")
-COMMAND = CustomCheck(name="ssh runs", kind=CustomKind.COMMAND, nodes=BOTH, command="systemctl is-active ssh")
+COMMAND = CustomCheck(
+    name="ssh runs", kind=CustomKind.COMMAND, nodes=BOTH, command="systemctl is-active ssh"
+)
 PORT = CustomCheck(name="api", kind=CustomKind.PORT, nodes=BOTH, port=8774, host="compute1")
-PAGE = CustomCheck(name="page", kind=CustomKind.HTTP, nodes=("compute2",), url="http://controller/", text="Log in")
+PAGE = CustomCheck(
+    name="page", kind=CustomKind.HTTP, nodes=("compute2",), url="http://controller/", text="Log in"
+)
 PASSED, WARNED, FAILED, ERROR = (
-    CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.FAILED, CheckStatus.ERROR,
-)  # fmt: skip
+    CheckStatus.PASSED,
+    CheckStatus.WARNED,
+    CheckStatus.FAILED,
+    CheckStatus.ERROR,
+)
 
 
 def lab_with(*checks: CustomCheck) -> Lab:
@@ -36,7 +43,9 @@ def judge(own: CustomCheck, *lines: str, code: int | None = 0) -> CheckResult:
     """The first node's result of a check, after it wrote these lines."""
     lab = lab_with(own)
     check = next(iter(custom.expected(lab)))
-    answer = Answer(is_begun=True, is_complete=True, said={"custom.0": Said(lines=lines, code=code)})
+    answer = Answer(
+        is_begun=True, is_complete=True, said={"custom.0": Said(lines=lines, code=code)}
+    )
     (result,) = custom.judge(lab, [check], answer, Facts())
     return result
 
@@ -109,7 +118,11 @@ def test_a_part_has_the_time_of_all_its_tries() -> None:
 
 
 def test_a_port_is_asked_of_the_address_or_of_what_is_written() -> None:
-    for host, asked in (("compute1", "10.10.0.12"), ("example.org", "example.org"), ("", "127.0.0.1")):
+    for host, asked in (
+        ("compute1", "10.10.0.12"),
+        ("example.org", "example.org"),
+        ("", "127.0.0.1"),
+    ):
         own = dataclasses.replace(PORT, host=host)
         lab = lab_with(own)
         (part,) = custom.parts(lab, lab.nodes[0], list(custom.expected(lab))[:1], Facts())
@@ -124,30 +137,68 @@ def test_a_port_is_asked_of_the_address_or_of_what_is_written() -> None:
     [
         (COMMAND, ["0 ended yes 1 0 0"], PASSED, "exit code 0"),
         (COMMAND, ["0 ended yes 2 0 0"], PASSED, "exit code 0 (try 2 of 3)"),
-        (COMMAND, ["0 ended no 3 3 0", "0 | first", "0 | off"], FAILED, "exit code 3, not 0: off (try 3 of 3)"),
+        (
+            COMMAND,
+            ["0 ended no 3 3 0", "0 | first", "0 | off"],
+            FAILED,
+            "exit code 3, not 0: off (try 3 of 3)",
+        ),
         (COMMAND, ["0 ended no 1 3 0"], FAILED, "exit code 3, not 0"),
-        (COMMAND, ["0 ended text 1 0 0", "0 | inactive"], FAILED, "`active` is not in what it wrote"),
+        (
+            COMMAND,
+            ["0 ended text 1 0 0", "0 | inactive"],
+            FAILED,
+            "`active` is not in what it wrote",
+        ),
         (COMMAND, ["0 ended no 1 - 124", "0 | begun"], FAILED, "no end within 10 s"),
         (COMMAND, ["sh: 12: Killed", "0 ended no 1 - 137"], FAILED, "no end within 10 s"),
-        (COMMAND, ["0 ended no 1 - 127", "0 | sh: timeout: not found"], ERROR,
-         "timeout or bash can't be run on controller: sh: timeout: not found"),
+        (
+            COMMAND,
+            ["0 ended no 1 - 127", "0 | sh: timeout: not found"],
+            ERROR,
+            "timeout or bash can't be run on controller: sh: timeout: not found",
+        ),
         (COMMAND, ["0 ended"], ERROR, "its answer is broken"),
         (COMMAND, ["0 ended yes x 0 0"], ERROR, "its answer is broken"),
         (COMMAND, [], ERROR, "its answer is broken"),
         (PORT, ["0 ended yes 1 0 0"], PASSED, "connected"),
-        (PORT, ["0 ended no 1 1 0", "0 | bash: connect: Connection refused", "0 | bash: /dev/tcp/: Connection refused"],
-         FAILED, "refused"),
+        (
+            PORT,
+            [
+                "0 ended no 1 1 0",
+                "0 | bash: connect: Connection refused",
+                "0 | bash: /dev/tcp/: Connection refused",
+            ],
+            FAILED,
+            "refused",
+        ),
         (PORT, ["0 ended no 1 1 0", "0 | bash: connect: No route to host"], FAILED, "unreachable"),
         (PORT, ["0 ended no 1 - 124"], FAILED, "no answer within 10 s"),
         (PAGE, ["0 ended yes 1 0 0"], PASSED, "status 200"),
-        (PAGE, ["0 ended no 1 1 0", "0 | status 503, not 200", "0 | busy"], FAILED, "status 503, not 200"),
-        (PAGE, ["0 ended no 1 127 0", "0 | bash: not found"], ERROR, "python3 is not installed on compute2"),
-        (PAGE, ["0 ended no 1 1 0", "0 | Traceback (most", "0 | ImportError: No module named 'ssl'"],
-         ERROR, "python3 on compute2 could not try: ImportError: No module named 'ssl'"),
+        (
+            PAGE,
+            ["0 ended no 1 1 0", "0 | status 503, not 200", "0 | busy"],
+            FAILED,
+            "status 503, not 200",
+        ),
+        (
+            PAGE,
+            ["0 ended no 1 127 0", "0 | bash: not found"],
+            ERROR,
+            "python3 is not installed on compute2",
+        ),
+        (
+            PAGE,
+            ["0 ended no 1 1 0", "0 | Traceback (most", "0 | ImportError: No module named 'ssl'"],
+            ERROR,
+            "python3 on compute2 could not try: ImportError: No module named 'ssl'",
+        ),
         (PAGE, ["0 ended no 1 - 124"], FAILED, "no answer within 10 s"),
     ],
-)  # fmt: skip
-def test_an_answer_is_judged_by_its_kind(own: CustomCheck, lines: list[str], status: CheckStatus, detail: str) -> None:
+)
+def test_an_answer_is_judged_by_its_kind(
+    own: CustomCheck, lines: list[str], status: CheckStatus, detail: str
+) -> None:
     own = dataclasses.replace(own, retries=2, text=own.text or "active")
     assert (judge(own, *lines).status, judge(own, *lines).detail) == (status, detail)
 
@@ -170,7 +221,9 @@ def test_a_warning_fails_softly_but_is_no_answer_where_there_is_none() -> None:
 
 
 def test_what_was_cut_off_has_no_answer_and_what_was_said_before_counts() -> None:
-    own = [dataclasses.replace(COMMAND, name=f"{number}", nodes=("controller",)) for number in range(5)]
+    own = [
+        dataclasses.replace(COMMAND, name=f"{number}", nodes=("controller",)) for number in range(5)
+    ]
     lab = lab_with(*own)
     said = {"custom.0": Said(lines=("0 ended no 1 7 0",), code=None)}  # of 0 and 4
     answer = Answer(is_begun=True, said=said, why_cut="the node is off")
@@ -199,7 +252,9 @@ def test_they_are_tried_with_the_rest_in_one_session_per_node() -> None:
 
 def test_names_with_anything_in_them_are_told_apart() -> None:
     names = ("a", "A", "a b", "it's /v2.1 (api)")
-    lab = lab_with(*(dataclasses.replace(COMMAND, name=name, nodes=("controller",)) for name in names))
+    lab = lab_with(
+        *(dataclasses.replace(COMMAND, name=name, nodes=("controller",)) for name in names)
+    )
     checks = list(custom.expected(lab))
     said = Said(lines=tuple(f"{number} ended no 1 {number} 0" for number in range(4)), code=0)
     answer = Answer(said={f"custom.{number}": said for number in range(4)})

@@ -19,7 +19,10 @@ ACCESS = Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth0", network
 PAUSED = Fault(kind=FaultKind.PAUSE, node="compute1", at=100.0)
 OFF = Fault(kind=FaultKind.POWER_OFF, node="compute1", at=100.0)
 PARTED = Fault(
-    kind=FaultKind.PARTITION, network="net1", groups=(("controller", "compute1"), ("compute2",)), at=100.0
+    kind=FaultKind.PARTITION,
+    network="net1",
+    groups=(("controller", "compute1"), ("compute2",)),
+    at=100.0,
 )
 EVERY = (DOWN, GONE, ACCESS, PAUSED, OFF, PARTED)
 
@@ -27,14 +30,23 @@ EVERY = (DOWN, GONE, ACCESS, PAUSED, OFF, PARTED)
 def pair(kind: CheckKind, node: str, target: str, network: str = "net1") -> Check:
     theirs = LAB.node(target).nic_on(network)
     assert theirs is not None
-    return Check(kind=kind, node=node, target=target, network=network, address=str(theirs.address.ip), device="eth1")
+    return Check(
+        kind=kind,
+        node=node,
+        target=target,
+        network=network,
+        address=str(theirs.address.ip),
+        device="eth1",
+    )
 
 
 def one(kind: CheckKind, node: str) -> Check:
     return Check(kind=kind, node=node)
 
 
-def result(check: Check, status: CheckStatus = CheckStatus.PASSED, detail: str = "1.2 ms") -> CheckResult:
+def result(
+    check: Check, status: CheckStatus = CheckStatus.PASSED, detail: str = "1.2 ms"
+) -> CheckResult:
     return CheckResult(check=check, status=status, detail=detail, command="fping", output="said")
 
 
@@ -51,19 +63,25 @@ def test_without_a_fault_everything_must_work() -> None:
 
 
 @pytest.mark.parametrize("fault", [DOWN, GONE], ids=str)
-def test_a_nic_that_is_gone_cuts_its_node_off_that_network_both_ways_and_nothing_else(fault: Fault) -> None:
+def test_a_nic_that_is_gone_cuts_its_node_off_that_network_both_ways_and_nothing_else(
+    fault: Fault,
+) -> None:
     pings = [check for check in pairs.expected(LAB) if check.kind is CheckKind.PING]
     found = {(c.node, c.target) for c in pings if cut(LAB, [fault], c)}
     assert found == {
-        ("compute1", "controller"), ("compute1", "compute2"), ("controller", "compute1"), ("compute2", "compute1"),
-    }  # fmt: skip
+        ("compute1", "controller"),
+        ("compute1", "compute2"),
+        ("controller", "compute1"),
+        ("compute2", "compute1"),
+    }
     assert {c.network for c in pings if cut(LAB, [fault], c)} == {"net1"}
     for kind in (CheckKind.STATE, CheckKind.LOGIN, CheckKind.HOSTNAME, CheckKind.CLOCK):
         assert effect(one(kind, "compute1"), fault) is Effect.NONE
 
 
 @pytest.mark.parametrize(
-    "kind", [CheckKind.MTU, CheckKind.PORT, CheckKind.SSH, CheckKind.DELAY, CheckKind.LOSS, CheckKind.PING]
+    "kind",
+    [CheckKind.MTU, CheckKind.PORT, CheckKind.SSH, CheckKind.DELAY, CheckKind.LOSS, CheckKind.PING],
 )
 def test_all_that_goes_to_a_node_and_back_is_cut_with_it(kind: CheckKind) -> None:
     assert cut(LAB, [DOWN], pair(kind, "controller", "compute1"))
@@ -76,7 +94,9 @@ def test_names_are_known_whatever_is_cut() -> None:
     assert effect(pair(CheckKind.NAME, "controller", "compute1"), DOWN, PARTED) is Effect.NONE
 
 
-def test_a_nic_s_own_state_without_a_cable_is_anybody_s_guess_but_without_the_nic_it_is_not() -> None:
+def test_a_nic_s_own_state_without_a_cable_is_anybody_s_guess_but_without_the_nic_it_is_not() -> (
+    None
+):
     own = Check(kind=CheckKind.NIC, node="compute1", device="eth1", network="net1")
     other = dataclasses.replace(own, device="eth0", network="net0")
     assert [effect(own, DOWN), effect(own, GONE)] == [Effect.EITHER, Effect.CUT]
@@ -88,14 +108,22 @@ def test_a_nic_s_own_state_without_a_cable_is_anybody_s_guess_but_without_the_ni
 
 @pytest.mark.parametrize("fault", [PAUSED, OFF, ACCESS], ids=str)
 def test_what_the_host_can_t_log_in_to_can_t_be_tried(fault: Fault) -> None:
-    own = [check for check in plan.expected(LAB) if check.node == "compute1" and check.kind is not CheckKind.STATE]
+    own = [
+        check
+        for check in plan.expected(LAB)
+        if check.node == "compute1" and check.kind is not CheckKind.STATE
+    ]
     assert len(own) > 5
     assert all(cut(LAB, [fault], check) for check in own)
 
 
 def test_a_node_that_stands_still_is_seen_so_and_one_without_a_cable_runs() -> None:
     state = one(CheckKind.STATE, "compute1")
-    assert [effect(state, fault) for fault in (PAUSED, OFF, ACCESS)] == [Effect.CUT, Effect.CUT, Effect.NONE]
+    assert [effect(state, fault) for fault in (PAUSED, OFF, ACCESS)] == [
+        Effect.CUT,
+        Effect.CUT,
+        Effect.NONE,
+    ]
     assert effect(one(CheckKind.STATE, "compute2"), PAUSED) is Effect.NONE
 
 
@@ -133,12 +161,17 @@ def test_what_a_network_loses_by_declaration_may_be_lost() -> None:
         nodes=tuple(
             dataclasses.replace(
                 node,
-                nics=(node.nics[0], dataclasses.replace(node.nics[1], impairment=Impairment(loss_percent=100))),
+                nics=(
+                    node.nics[0],
+                    dataclasses.replace(node.nics[1], impairment=Impairment(loss_percent=100)),
+                ),
             )
             for node in LAB.nodes
         ),
     )
-    (check,) = [c for c in impairments.expected(lossy) if (c.node, c.target) == ("controller", "compute1")]
+    (check,) = [
+        c for c in impairments.expected(lossy) if (c.node, c.target) == ("controller", "compute1")
+    ]
     assert effect(check, DOWN, lab=lossy) is Effect.EITHER
     assert effect(check, lab=lossy) is Effect.NONE
 
@@ -146,13 +179,17 @@ def test_what_a_network_loses_by_declaration_may_be_lost() -> None:
 def test_nobody_can_say_what_a_cloud_makes_of_it() -> None:
     assert effect(one(CheckKind.SERVICE, "controller"), PAUSED) is Effect.EITHER
     assert effect(one(CheckKind.CLOUD, "controller")) is Effect.NONE
-    assert effect(one(CheckKind.COMMAND, "controller"), PAUSED) is Effect.NONE  # the lab's own: it must hold
+    assert (
+        effect(one(CheckKind.COMMAND, "controller"), PAUSED) is Effect.NONE
+    )  # the lab's own: it must hold
     assert effect(one(CheckKind.COMMAND, "compute1"), PAUSED) is Effect.CUT
 
 
 @pytest.mark.parametrize("fault", EVERY, ids=str)
 @pytest.mark.parametrize("kind", list(CheckKind))
-def test_every_kind_of_check_has_its_effect_under_every_fault(fault: Fault, kind: CheckKind) -> None:
+def test_every_kind_of_check_has_its_effect_under_every_fault(
+    fault: Fault, kind: CheckKind
+) -> None:
     for check in (one(kind, "compute1"), one(kind, "controller"), one(kind, HOST)):
         assert effect(check, fault) in Effect
     for layer in Layer:
@@ -164,7 +201,9 @@ def test_every_kind_of_check_has_its_effect_under_every_fault(fault: Fault, kind
 
 def test_what_must_be_cut_and_is_passes() -> None:
     check = pair(CheckKind.PING, "controller", "compute1")
-    found = Outage(LAB, [DOWN]).as_expected(result(check, CheckStatus.FAILED, "no reply to 3 pings"))
+    found = Outage(LAB, [DOWN]).as_expected(
+        result(check, CheckStatus.FAILED, "no reply to 3 pings")
+    )
     assert found.status is CheckStatus.PASSED
     assert found.detail == "cut, as lab.fault link-down compute1 eth1 did: no reply to 3 pings"
     assert (found.command, found.output) == ("", "")
@@ -185,12 +224,16 @@ def test_what_is_not_cut_stays_as_it_came_out(status: CheckStatus) -> None:
 
 
 def test_what_could_not_be_tried_on_a_node_that_answers_proves_no_cut() -> None:
-    given = result(pair(CheckKind.PING, "controller", "compute1"), CheckStatus.ERROR, "fping is not installed")
+    given = result(
+        pair(CheckKind.PING, "controller", "compute1"), CheckStatus.ERROR, "fping is not installed"
+    )
     assert Outage(LAB, [DOWN]).as_expected(given) is given
 
 
 def test_what_could_not_be_tried_on_a_node_that_is_cut_off_is_as_it_should_be() -> None:
-    given = result(one(CheckKind.HOSTNAME, "compute1"), CheckStatus.ERROR, "not reached: the node is paused")
+    given = result(
+        one(CheckKind.HOSTNAME, "compute1"), CheckStatus.ERROR, "not reached: the node is paused"
+    )
     assert Outage(LAB, [PAUSED]).as_expected(given).status is CheckStatus.PASSED
 
 
@@ -213,13 +256,18 @@ def test_a_lab_where_nothing_was_cut_fails_under_every_fault() -> None:
     """The whole of --expect could only pass if this did."""
     for fault in EVERY:
         outage = Outage(LAB, [fault])
-        assert not all(outage.as_expected(result(check)).is_passed for check in plan.expected(LAB)), str(fault)
+        assert not all(
+            outage.as_expected(result(check)).is_passed for check in plan.expected(LAB)
+        ), str(fault)
 
 
 def test_a_lab_that_is_all_cut_fails_but_where_nothing_is_left() -> None:
     for fault in EVERY:
         outage = Outage(LAB, [fault])
-        found = [outage.as_expected(result(c, CheckStatus.FAILED, "no reply")) for c in plan.expected(LAB)]
+        found = [
+            outage.as_expected(result(c, CheckStatus.FAILED, "no reply"))
+            for c in plan.expected(LAB)
+        ]
         assert not all(each.is_passed for each in found), str(fault)
 
 
@@ -230,13 +278,19 @@ def test_the_time_is_counted_from_the_last_fault() -> None:
     outage = Outage(LAB, [DOWN, dataclasses.replace(PARTED, at=140.0)])
     check = pair(CheckKind.PING, "controller", "compute1")
     text = expect.told(outage, [outage.as_expected(result(check, CheckStatus.FAILED))], 147.25)
-    assert text.endswith("1 checks cut, 0 must still work; all as expected 7.2 s after the fault at the latest")
+    assert text.endswith(
+        "1 checks cut, 0 must still work; all as expected 7.2 s after the fault at the latest"
+    )
     text = expect.told(outage, [outage.as_expected(result(check))], 147.25)
     assert text.endswith("1 not as expected")
 
 
 def test_a_fault_is_written_as_it_is_typed() -> None:
     assert [str(fault) for fault in EVERY] == [
-        "link-down compute1 eth1", "unplug compute1 eth1", "link-down compute1 eth0", "pause compute1",
-        "power-off compute1", "partition net1 controller,compute1 compute2",
-    ]  # fmt: skip
+        "link-down compute1 eth1",
+        "unplug compute1 eth1",
+        "link-down compute1 eth0",
+        "pause compute1",
+        "power-off compute1",
+        "partition net1 controller,compute1 compute2",
+    ]

@@ -13,7 +13,15 @@ from stacklab.checks import lookout, plan
 from stacklab.checks.family import Facts
 from stacklab.checks.lookout import States
 from stacklab.checks.mesh import CheckEvent, Mesh
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.checks.result import (
+    HOST,
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Selection,
+)
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
@@ -119,7 +127,10 @@ def test_only_what_failed_is_tried_again() -> None:
 
 
 def test_retries_are_bounded_and_the_last_answer_stands() -> None:
-    runner, sleep = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])), FakeSleep()
+    runner, sleep = (
+        FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])),
+        FakeSleep(),
+    )
     results = check(LAB, runner, sleep=sleep)
     bad = [result for result in results if not result.is_passed]
     assert {(result.check.node, result.check.target, result.detail) for result in bad} == {
@@ -131,7 +142,10 @@ def test_retries_are_bounded_and_the_last_answer_stands() -> None:
 
 
 def test_a_policy_given_by_the_caller_comes_before_the_labs() -> None:
-    runner, sleep = FakeRunner(lambda command: answer(LAB, command, unknown=["compute1"])), FakeSleep()
+    runner, sleep = (
+        FakeRunner(lambda command: answer(LAB, command, unknown=["compute1"])),
+        FakeSleep(),
+    )
     check(LAB, runner, policy=CheckPolicy(retries=0, interval_s=9, boot_timeout_s=1), sleep=sleep)
     assert sleep.waits == []
 
@@ -147,7 +161,9 @@ def test_an_unreachable_node_has_one_failure_and_the_rest_not_reached() -> None:
     results = check(LAB, FakeRunner(unreachable), sleep=FakeSleep())
     own = [result for result in results if result.check.node == "compute1"]
     failed = [result for result in own if result.status is CheckStatus.FAILED]
-    assert [(result.check.kind, result.detail) for result in failed] == [(CheckKind.LOGIN, "unreachable")]
+    assert [(result.check.kind, result.detail) for result in failed] == [
+        (CheckKind.LOGIN, "unreachable")
+    ]
     assert {(r.status, r.detail) for r in own[2:] if r.check.kind is not CheckKind.CLOCK} == {
         (CheckStatus.ERROR, "not reached: unreachable")
     }
@@ -163,9 +179,14 @@ def test_a_node_that_hangs_is_timed_out() -> None:
 
 
 def test_a_login_that_answers_something_else_is_no_login() -> None:
-    stub = FakeRunner(lambda command: Result(exit_code=1, stderr="This account is currently not available.\n"))
+    stub = FakeRunner(
+        lambda command: Result(exit_code=1, stderr="This account is currently not available.\n")
+    )
     results = check(make_lab(nodes=("one",), retries=0), stub)
-    assert (results[1].status, results[1].detail) == (CheckStatus.FAILED, "This account is currently not available.")
+    assert (results[1].status, results[1].detail) == (
+        CheckStatus.FAILED,
+        "This account is currently not available.",
+    )
 
 
 def test_a_session_lost_on_its_way_keeps_what_it_had_answered() -> None:
@@ -174,7 +195,9 @@ def test_a_session_lost_on_its_way_keeps_what_it_had_answered() -> None:
     def stub_cut(command: Command) -> Result:
         text = answer(lab, command).stdout
         cut = text[: text.index(" pairs.logins ") - 25]
-        return Result(exit_code=255, stdout=cut, stderr="Connection to 10.10.0.11 closed by remote host.\n")
+        return Result(
+            exit_code=255, stdout=cut, stderr="Connection to 10.10.0.11 closed by remote host.\n"
+        )
 
     results = check(lab, FakeRunner(stub_cut))
     by_kind = {result.check.kind: result for result in results}
@@ -217,7 +240,10 @@ def test_an_event_says_what_a_node_waits_for() -> None:
     events: list[CheckEvent] = []
     check(LAB, FakeRunner(unreachable), on_event=events.append, sleep=FakeSleep())
     said = next(str(event) for event in events if event.node == "compute1")
-    assert "compute1 waits for host -> compute1 10.10.0.12 (net0): login: unreachable (try 1 of 3)" in said
+    assert (
+        "compute1 waits for host -> compute1 10.10.0.12 (net0): login: unreachable (try 1 of 3)"
+        in said
+    )
 
 
 class FakeNodes(FakeRunner):
@@ -229,7 +255,11 @@ class FakeNodes(FakeRunner):
         self.silent = threading.Event()
 
     def converse(
-        self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+        self,
+        command: Command,
+        *,
+        heard: Callable[[str, float], None],
+        why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
         until = self.falls_silent.get(node_of(command))
         if until is None:
@@ -255,13 +285,21 @@ def test_a_node_that_goes_off_mid_check_is_not_waited_for_and_keeps_what_it_answ
     nodes = FakeNodes(lab, falls_silent={"compute1": "pairs.logins"})
 
     def states() -> States:
-        return {n.name: state if n.name == "compute1" and nodes.silent.is_set() else RUNNING for n in lab.nodes}
+        return {
+            n.name: state if n.name == "compute1" and nodes.silent.is_set() else RUNNING
+            for n in lab.nodes
+        }
 
     started = time.monotonic()
-    results = {(r.check.node, r.check.kind, r.check.target): r for r in check(lab, nodes, states=states)}
+    results = {
+        (r.check.node, r.check.kind, r.check.target): r for r in check(lab, nodes, states=states)
+    }
     assert time.monotonic() - started < 9
     own = {kind: r for (node, kind, *_), r in results.items() if node == "compute1"}
-    assert (own[CheckKind.STATE].status, own[CheckKind.STATE].detail) == (CheckStatus.FAILED, f"is {state}")
+    assert (own[CheckKind.STATE].status, own[CheckKind.STATE].detail) == (
+        CheckStatus.FAILED,
+        f"is {state}",
+    )
     assert own[CheckKind.PING].is_passed
     assert own[CheckKind.LOGIN].is_passed
     assert own[CheckKind.PORT].status is CheckStatus.ERROR
@@ -274,13 +312,19 @@ def test_a_session_that_takes_too_long_keeps_what_it_had_answered() -> None:
 
     class FakeSlow(FakeRunner):
         def converse(
-            self, command: Command, *, heard: Callable[[str, float], None], why_stop: Callable[[], str] = lambda: ""
+            self,
+            command: Command,
+            *,
+            heard: Callable[[str, float], None],
+            why_stop: Callable[[], str] = lambda: "",
         ) -> Result:
             for line in self.run(command).stdout.splitlines():
                 if "pairs.logins" in line:
                     break
                 heard(line, time.time())
-            raise CommandTimedOut("running a script on a node: ssh had no end after 60 s\n  ssh ...")
+            raise CommandTimedOut(
+                "running a script on a node: ssh had no end after 60 s\n  ssh ..."
+            )
 
     results = check(lab, FakeSlow(lambda command: answer(lab, command)))
     by_kind = {r.check.kind: r for r in results}
@@ -310,7 +354,10 @@ def test_a_node_that_is_off_is_not_talked_to(state: DomainState) -> None:
     results = check(lab, runner, states=lambda: states)
     assert sorted(map(node_of, runner.commands)) == ["compute2", "controller"]
     own = {r.check.kind: r for r in results if r.check.node == "compute1"}
-    assert (own[CheckKind.LOGIN].status, own[CheckKind.LOGIN].detail) == (CheckStatus.FAILED, f"the node is {state}")
+    assert (own[CheckKind.LOGIN].status, own[CheckKind.LOGIN].detail) == (
+        CheckStatus.FAILED,
+        f"the node is {state}",
+    )
     assert own[CheckKind.STATE].command.endswith("trio_compute1")
     assert (own[CheckKind.PING].status, own[CheckKind.PING].detail) == (
         CheckStatus.ERROR,
@@ -325,7 +372,9 @@ def test_what_a_node_that_is_off_fails_at_is_not_tried_again() -> None:
     off = ["compute1"]
     runner, sleep = FakeRunner(lambda command: answer(lab, command, refused=off)), FakeSleep()
     results = check(lab, runner, sleep=sleep, states=lambda: states)
-    assert {name for r in results if not r.is_passed for name in (r.check.node, r.check.target)} > {"compute1"}
+    assert {name for r in results if not r.is_passed for name in (r.check.node, r.check.target)} > {
+        "compute1"
+    }
     assert sleep.waits == []
     check(lab, runner, sleep=sleep, states=lambda: states, wait_s=0.1)
     assert sleep.waits, "who waits may be about to start it"
@@ -339,7 +388,12 @@ def test_a_libvirtd_that_goes_away_mid_check_costs_the_states_alone() -> None:
         return answer(LAB, command)
 
     states = {n.name: RUNNING for n in LAB.nodes}
-    results = check(LAB, FakeRunner(fake_answer), sleep=FakeSleep(), states=lambda: {} if is_away.is_set() else states)
+    results = check(
+        LAB,
+        FakeRunner(fake_answer),
+        sleep=FakeSleep(),
+        states=lambda: {} if is_away.is_set() else states,
+    )
     bad = [r for r in results if not r.is_passed]
     assert {(r.check.kind, r.status, r.detail) for r in bad} == {
         (CheckKind.STATE, CheckStatus.ERROR, "libvirtd does not tell")
@@ -377,7 +431,9 @@ def test_a_bug_in_the_states_is_no_answer() -> None:
         ("", "ssh ended with 255"),
     ],
 )
-def test_a_node_that_lets_nobody_in_fails_its_login_with_the_cause(stderr: str, detail: str) -> None:
+def test_a_node_that_lets_nobody_in_fails_its_login_with_the_cause(
+    stderr: str, detail: str
+) -> None:
     lab = make_lab(retries=0)
 
     def stub_closed(command: Command) -> Result:
@@ -386,7 +442,10 @@ def test_a_node_that_lets_nobody_in_fails_its_login_with_the_cause(stderr: str, 
 
     results = check(lab, FakeRunner(stub_closed))
     own = {r.check.kind: r for r in results if r.check.node == "compute1"}
-    assert (own[CheckKind.LOGIN].status, own[CheckKind.LOGIN].detail) == (CheckStatus.FAILED, detail)
+    assert (own[CheckKind.LOGIN].status, own[CheckKind.LOGIN].detail) == (
+        CheckStatus.FAILED,
+        detail,
+    )
     assert own[CheckKind.LOGIN].command.endswith("'sh -s'")
     assert own[CheckKind.LOGIN].output == stderr
     assert own[CheckKind.SSH].detail == f"not reached: {detail}"
@@ -475,7 +534,10 @@ ISOLATION = Selection(layers=frozenset({Layer.ISOLATION}))
 def make_halves() -> Lab:
     """All on net0; on net1, which is isolated, compute2 alone: nobody else can show that it is out of reach."""
     nat, isolated = LAB.networks
-    nodes = tuple(dataclasses.replace(each, nics=each.nics[: 1 + (each.name == "compute2")]) for each in LAB.nodes)
+    nodes = tuple(
+        dataclasses.replace(each, nics=each.nics[: 1 + (each.name == "compute2")])
+        for each in LAB.nodes
+    )
     networks = (nat, dataclasses.replace(isolated, mode=NetworkMode.ISOLATED))
     return dataclasses.replace(LAB, nodes=nodes, networks=networks)
 
@@ -495,23 +557,45 @@ class Booting:
         self.gathered.append(list(checks))
         found = outside_simulated.facts(HALVES)
         own = frozenset(str(nic.address.ip) for nic in HALVES.node("compute2").nics)
-        return found if len(self.gathered) >= self.heard_at else dataclasses.replace(found, alive=found.alive - own)
+        return (
+            found
+            if len(self.gathered) >= self.heard_at
+            else dataclasses.replace(found, alive=found.alive - own)
+        )
 
     def answer(self, command: Command) -> Result:
         if node_of(command) == "compute2" and len(self.gathered) < self.up_at:
-            return Result(exit_code=255, stderr="ssh: connect to host 10.10.0.13 port 22: Connection refused")
+            return Result(
+                exit_code=255, stderr="ssh: connect to host 10.10.0.13 port 22: Connection refused"
+            )
         return answer(HALVES, command)
 
     def check(
-        self, *, wait_s: float | None = None, policy: CheckPolicy = LAB.checks, states: States | None = None
+        self,
+        *,
+        wait_s: float | None = None,
+        policy: CheckPolicy = LAB.checks,
+        states: States | None = None,
     ) -> dict[CheckStatus, set[str]]:
         """Which nodes have a result of which status."""
-        runner, found = FakeRunner(self.answer), states or {node.name: RUNNING for node in HALVES.nodes}
+        runner, found = (
+            FakeRunner(self.answer),
+            states or {node.name: RUNNING for node in HALVES.nodes},
+        )
         results = check(
-            HALVES, runner, selection=ISOLATION, gather=self.gather, sleep=self.sleep, wait_s=wait_s, policy=policy,
+            HALVES,
+            runner,
+            selection=ISOLATION,
+            gather=self.gather,
+            sleep=self.sleep,
+            wait_s=wait_s,
+            policy=policy,
             states=lambda: found,
-        )  # fmt: skip
-        return {status: {r.check.node for r in results if r.status is status} for status in {r.status for r in results}}
+        )
+        return {
+            status: {r.check.node for r in results if r.status is status}
+            for status in {r.status for r in results}
+        }
 
 
 EVERYBODY = {"controller", "compute1", "compute2"}
@@ -527,7 +611,10 @@ def test_what_a_node_that_boots_meanwhile_bears_witness_to_is_proved_by_the_try_
 def test_a_witness_that_is_heard_late_is_asked_once_more_and_not_for_ever() -> None:
     booting = Booting(up_at=1, heard_at=2)
     assert booting.check(wait_s=60) == {CheckStatus.PASSED: EVERYBODY}
-    assert {c.node for c in booting.gathered[1] if c.kind is not CheckKind.LOGIN} == {"controller", "compute1"}
+    assert {c.node for c in booting.gathered[1] if c.kind is not CheckKind.LOGIN} == {
+        "controller",
+        "compute1",
+    }
     silent = Booting(up_at=3, heard_at=99)
     found = silent.check(wait_s=60)
     assert found[CheckStatus.WARNED] == {"controller", "compute1"}
@@ -558,7 +645,9 @@ def test_a_warning_that_no_node_can_take_away_is_no_reason_to_try_again() -> Non
             return dataclasses.replace(found, tried=tried)
 
     cut = Cut(up_at=1, heard_at=1)
-    assert cut.check(wait_s=60)[CheckStatus.WARNED] == {"compute2"}, "nothing outside answers this host"
+    assert cut.check(wait_s=60)[CheckStatus.WARNED] == {"compute2"}, (
+        "nothing outside answers this host"
+    )
     assert len(cut.gathered) == 1
 
 
@@ -583,7 +672,9 @@ def test_a_result_costs_little_memory() -> None:
     lab = make_lab(nodes=tuple(f"n{number}" for number in range(25)))
     tracemalloc.start()
     try:
-        results = check(lab, SimulatedNodes(lab), selection=Selection(layers=frozenset({Layer.PAIRS})))
+        results = check(
+            lab, SimulatedNodes(lab), selection=Selection(layers=frozenset({Layer.PAIRS}))
+        )
         held, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -612,10 +703,14 @@ def test_a_clock_once_read_is_not_forgotten_when_other_checks_are_tried_again() 
         sleep=lambda seconds: None,
     )
     found = mesh.check(plan.expected(lab, Selection(layers=frozenset({Layer.NODES}))))
-    clocks = {result.check.node: result.status for result in found if result.check.kind is CheckKind.CLOCK}
+    clocks = {
+        result.check.node: result.status for result in found if result.check.kind is CheckKind.CLOCK
+    }
     assert clocks == {
-        "controller": CheckStatus.PASSED, "compute1": CheckStatus.FAILED, "compute2": CheckStatus.PASSED
-    }  # fmt: skip
+        "controller": CheckStatus.PASSED,
+        "compute1": CheckStatus.FAILED,
+        "compute2": CheckStatus.PASSED,
+    }
 
 
 def test_a_declared_delay_is_no_clock_that_is_behind() -> None:
@@ -630,7 +725,9 @@ def test_a_declared_delay_is_no_clock_that_is_behind() -> None:
                 lines = [f"{time.time() - 2 - behind_s:.6f}"]
             return lines, code
 
-        results = check(lab, SimulatedNodes(lab, spoil), selection=Selection(layers=frozenset({Layer.NODES})))
+        results = check(
+            lab, SimulatedNodes(lab, spoil), selection=Selection(layers=frozenset({Layer.NODES}))
+        )
         return {r.check.node: r.status for r in results if r.check.kind is CheckKind.CLOCK}
 
     assert set(told(0).values()) == {CheckStatus.PASSED}
@@ -639,7 +736,10 @@ def test_a_declared_delay_is_no_clock_that_is_behind() -> None:
 
 def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
     """It was not: it had passed at first, when the node beside it was not heard, and failed for good."""
-    lab, asked = make_lab(nodes=("controller", "compute1"), retries=3), {"controller": 0, "compute1": 0}
+    lab, asked = (
+        make_lab(nodes=("controller", "compute1"), retries=3),
+        {"controller": 0, "compute1": 0},
+    )
 
     def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
         if tag == "nodes.clock":
@@ -652,7 +752,9 @@ def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
         return lines, code
 
     runner = SimulatedNodes(lab, spoil)
-    results = check(lab, runner, selection=Selection(layers=frozenset({Layer.NODES})), sleep=lambda _: None)
+    results = check(
+        lab, runner, selection=Selection(layers=frozenset({Layer.NODES})), sleep=lambda _: None
+    )
     assert [str(r.detail) for r in results if not r.is_passed] == []
 
 
@@ -662,7 +764,10 @@ def test_what_is_meant_to_be_broken_is_turned_round_and_not_tried_again() -> Non
             return dataclasses.replace(result, status=CheckStatus.PASSED, detail="cut")
         return result
 
-    runner, sleep = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])), FakeSleep()
+    runner, sleep = (
+        FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])),
+        FakeSleep(),
+    )
     results = check(LAB, runner, sleep=sleep, as_expected=turned)
     assert all(result.is_passed for result in results)
     assert sum(result.detail == "cut" for result in results) == 4  # ssh and port, from both

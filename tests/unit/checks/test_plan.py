@@ -29,10 +29,17 @@ TEXTS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, ma
 def labs(draw: st.DrawFn) -> Lab:
     """A lab of a drawn spec: networks of every mode, counted nodes, impairments, checks of its own."""
     lines = ["image: debian-12", "networks:"]
-    modes = {"mgmt": draw(st.sampled_from(["nat", "isolated"])), "data": draw(st.sampled_from(["nat", "isolated"]))}
+    modes = {
+        "mgmt": draw(st.sampled_from(["nat", "isolated"])),
+        "data": draw(st.sampled_from(["nat", "isolated"])),
+    }
     modes |= {"far": "isolated", "lan": "bridged"}
     for number, (name, mode) in enumerate(modes.items()):
-        lines += [f"  {name}:", f"    cidr: 10.9{number}.0.0/{draw(st.sampled_from([24, 27]))}", f"    mode: {mode}"]
+        lines += [
+            f"  {name}:",
+            f"    cidr: 10.9{number}.0.0/{draw(st.sampled_from([24, 27]))}",
+            f"    mode: {mode}",
+        ]
         lines += [f"    mtu: {draw(st.sampled_from([576, 1500, 9000]))}"]
         lines += ["    bridge: br0"] * (mode == "bridged") + ["    host: false"] * (name == "far")
         if name != "mgmt":
@@ -67,7 +74,9 @@ def checked(lab: Lab, spoil: simulate.Spoil | None = None) -> tuple[CheckResult,
         runner=simulate.SimulatedNodes(lab, spoil) if spoil else simulate.SimulatedNodes(lab),
         gather=lambda own: outside_simulated.facts(lab),
         states=lambda: {node.name: DomainState.RUNNING for node in lab.nodes},
-        judge_host=lambda own: [CheckResult(check=c, status=CheckStatus.PASSED, detail="") for c in own],
+        judge_host=lambda own: [
+            CheckResult(check=c, status=CheckStatus.PASSED, detail="") for c in own
+        ],
     )
     return mesh.check()
 
@@ -86,7 +95,11 @@ def test_no_two_checks_are_one(lab: Lab) -> None:
 def test_a_healthy_lab_has_an_answer_to_every_check_and_all_pass(lab: Lab) -> None:
     results = checked(lab)
     assert [result.check for result in results] == list(plan.expected(lab))
-    assert [(r.check.title, r.detail) for r in results if r.status in (CheckStatus.FAILED, CheckStatus.ERROR)] == []
+    assert [
+        (r.check.title, r.detail)
+        for r in results
+        if r.status in (CheckStatus.FAILED, CheckStatus.ERROR)
+    ] == []
 
 
 @given(LABS, st.sampled_from([0, 1, 124, 127]))
@@ -95,18 +108,28 @@ def test_what_says_nothing_passes_nothing(lab: Lab, code: int) -> None:
     """Each check can do otherwise than pass, and does so where its part has ended without a word."""
     results = checked(lab, lambda _node, _tag, _lines, _code: ([], code))
     kinds = (CheckKind.STATE, CheckKind.LOGIN, CheckKind.HOST_APART)
-    passed = [r.check.title for r in results if r.status is CheckStatus.PASSED and r.check.kind not in kinds]
+    passed = [
+        r.check.title
+        for r in results
+        if r.status is CheckStatus.PASSED and r.check.kind not in kinds
+    ]
     assert passed == []
 
 
 @given(LABS, st.data())
 @settings(deadline=None, max_examples=40)
-def test_a_selection_has_what_it_wants_and_no_more_than_the_logins_beside(lab: Lab, data: st.DataObject) -> None:
+def test_a_selection_has_what_it_wants_and_no_more_than_the_logins_beside(
+    lab: Lab, data: st.DataObject
+) -> None:
     every = plan.expected(lab)
     selection = Selection(
         layers=data.draw(st.frozensets(st.sampled_from(list(Layer)), max_size=3)),
-        nodes=data.draw(st.frozensets(st.sampled_from([node.name for node in lab.nodes]), max_size=2)),
-        networks=data.draw(st.frozensets(st.sampled_from([network.name for network in lab.networks]), max_size=2)),
+        nodes=data.draw(
+            st.frozensets(st.sampled_from([node.name for node in lab.nodes]), max_size=2)
+        ),
+        networks=data.draw(
+            st.frozensets(st.sampled_from([network.name for network in lab.networks]), max_size=2)
+        ),
     )
     found = plan.expected(lab, selection)
     wanted = [check for check in every if selection.wants(check)]

@@ -20,9 +20,23 @@ from stacklab.workflow.check.checking import Outcome
 from tests.unit.views.fake_results import dead, down, failed, is_way, many, of_each_kind, ran
 
 KEYS = {
-    "layer", "kind", "node", "target", "network", "address", "device", "subject", "status", "detail", "rtt_ms",
-    "elapsed_s", "command", "output", "cause", "evidence",
-}  # fmt: skip
+    "layer",
+    "kind",
+    "node",
+    "target",
+    "network",
+    "address",
+    "device",
+    "subject",
+    "status",
+    "detail",
+    "rtt_ms",
+    "elapsed_s",
+    "command",
+    "output",
+    "cause",
+    "evidence",
+}
 
 
 def lost(detail: str = "no reply to 3 pings", output: str = "10.20.0.12 : - - -") -> Outcome:
@@ -31,7 +45,14 @@ def lost(detail: str = "no reply to 3 pings", output: str = "10.20.0.12 : - - -"
     def spoil(result: CheckResult) -> CheckResult:
         if not is_way(result, "controller", "compute1", "net1", CheckKind.PING):
             return result
-        return failed(result, detail, command="fping 10.20.0.12", output=output, evidence="arp FAILED", elapsed_s=0.5)
+        return failed(
+            result,
+            detail,
+            command="fping 10.20.0.12",
+            output=output,
+            evidence="arp FAILED",
+            elapsed_s=0.5,
+        )
 
     return ran(spoil=spoil)
 
@@ -55,10 +76,15 @@ def test_the_json_tells_how_the_run_was() -> None:
     assert isinstance(summary, dict)
     layers = summary.pop("layers")
     assert found == {
-        "version": 1, "lab": "trio", "started_at": "2026-11-20T10:30:00Z", "elapsed_s": 4.25, "verdict": "failed",
-        "exit_code": 5, "summary": {"total": 91, "passed": 90, "warned": 0, "failed": 1, "error": 0},
+        "version": 1,
+        "lab": "trio",
+        "started_at": "2026-11-20T10:30:00Z",
+        "elapsed_s": 4.25,
+        "verdict": "failed",
+        "exit_code": 5,
+        "summary": {"total": 91, "passed": 90, "warned": 0, "failed": 1, "error": 0},
         "causes": [],
-    }  # fmt: skip
+    }
     assert list(layers) == ["nodes", "pairs", "isolation"]
     assert layers["pairs"] == {"total": 72, "passed": 71, "warned": 0, "failed": 1, "error": 0}
     assert len(checks) == 91
@@ -68,11 +94,23 @@ def test_the_json_tells_how_the_run_was() -> None:
 def test_a_failed_check_is_whole_in_the_json() -> None:
     (bad,) = [row for row in as_json(lost())["checks"] if row["status"] == "failed"]  # type: ignore[attr-defined]
     assert bad == {
-        "layer": "pairs", "kind": "ping", "node": "controller", "target": "compute1", "network": "net1",
-        "address": "10.20.0.12", "device": "eth1", "subject": "", "status": "failed", "detail": "no reply to 3 pings",
-        "rtt_ms": None, "elapsed_s": 0.5, "command": "fping 10.20.0.12", "output": "10.20.0.12 : - - -",
-        "cause": "", "evidence": "arp FAILED",
-    }  # fmt: skip
+        "layer": "pairs",
+        "kind": "ping",
+        "node": "controller",
+        "target": "compute1",
+        "network": "net1",
+        "address": "10.20.0.12",
+        "device": "eth1",
+        "subject": "",
+        "status": "failed",
+        "detail": "no reply to 3 pings",
+        "rtt_ms": None,
+        "elapsed_s": 0.5,
+        "command": "fping 10.20.0.12",
+        "output": "10.20.0.12 : - - -",
+        "cause": "",
+        "evidence": "arp FAILED",
+    }
 
 
 @pytest.mark.parametrize(
@@ -86,7 +124,9 @@ def test_a_failed_check_is_whole_in_the_json() -> None:
 )
 def test_the_verdict_is_the_exit_codes(statuses: str, verdict: str, code: int) -> None:
     turns = itertools.cycle(map(CheckStatus, statuses.split()))
-    found = as_json(ran(spoil=lambda result: CheckResult(check=result.check, status=next(turns), detail="")))
+    found = as_json(
+        ran(spoil=lambda result: CheckResult(check=result.check, status=next(turns), detail=""))
+    )
     assert (found["verdict"], found["exit_code"]) == (verdict, code)
 
 
@@ -112,14 +152,17 @@ def test_the_json_tells_each_cause_once() -> None:
     (cause,) = found["causes"]  # type: ignore[misc,attr-defined]
     evidence = cause.pop("evidence").splitlines()
     assert cause == {
-        "cause": "eth1 is down on compute1", "count": 12,
+        "cause": "eth1 is down on compute1",
+        "count": 12,
         "scope": "ping, mtu, port on net1; compute1 <-> controller, compute2",
-    }  # fmt: skip
+    }
     assert evidence[0] == "compute1: eth1 is down, no address"
     assert len(evidence) == len(set(evidence))
     rows = [row for row in found["checks"] if row["cause"]]  # type: ignore[attr-defined]
     assert len(rows) == 12
-    assert {(row["cause"], row["status"]) for row in rows} == {("eth1 is down on compute1", "failed")}
+    assert {(row["cause"], row["status"]) for row in rows} == {
+        ("eth1 is down on compute1", "failed")
+    }
 
 
 # --- JUnit
@@ -129,10 +172,12 @@ def test_the_message_of_a_failure_has_its_cause_once() -> None:
     found = as_xml(ran(many(4), dead("compute2")))
     messages = {each.get("message") for tag in ("failure", "error") for each in found.iter(tag)}
     assert messages == {
-        "is off (cause: compute2 is shut off (crashed))", "the node is off (cause: compute2 is shut off (crashed))",
+        "is off (cause: compute2 is shut off (crashed))",
+        "the node is off (cause: compute2 is shut off (crashed))",
         "not reached: the node is off (cause: compute2 is shut off (crashed))",
-        "no reply to 3 pings: compute2 is shut off (crashed)", "no route to host: compute2 is shut off (crashed)",
-    }  # fmt: skip
+        "no reply to 3 pings: compute2 is shut off (crashed)",
+        "no route to host: compute2 is shut off (crashed)",
+    }
 
 
 def test_junit_has_a_suite_per_layer_and_a_case_per_check() -> None:
@@ -152,7 +197,16 @@ def test_junit_has_a_suite_per_layer_and_a_case_per_check() -> None:
 ATTRIBUTES = {
     "testsuites": {"name", "time", "tests", "failures", "errors"},
     "testsuite": {
-        "name", "package", "id", "hostname", "timestamp", "tests", "failures", "errors", "skipped", "time",
+        "name",
+        "package",
+        "id",
+        "hostname",
+        "timestamp",
+        "tests",
+        "failures",
+        "errors",
+        "skipped",
+        "time",
     },
     "properties": set(),
     "testcase": {"classname", "name", "time"},
@@ -160,7 +214,7 @@ ATTRIBUTES = {
     "error": {"message", "type"},
     "system-out": set(),
     "system-err": set(),
-}  # fmt: skip
+}
 
 
 def test_junit_keeps_to_the_schemas() -> None:
@@ -176,12 +230,19 @@ def test_junit_keeps_to_the_schemas() -> None:
         tags = [child.tag for child in suite]
         assert tags == ["properties", *["testcase"] * (len(tags) - 3), "system-out", "system-err"]
         assert {tuple(child.tag for child in case) for case in suite.iter("testcase")} <= {
-            (), ("failure",), ("failure", "system-out"), ("error",), ("error", "system-out"), ("system-out",),
-        }  # fmt: skip
+            (),
+            ("failure",),
+            ("failure", "system-out"),
+            ("error",),
+            ("error", "system-out"),
+            ("system-out",),
+        }
 
 
 def test_a_junit_failure_has_all_that_is_known() -> None:
-    case = next(case for case in as_xml(lost()).iter("testcase") if case.find("failure") is not None)
+    case = next(
+        case for case in as_xml(lost()).iter("testcase") if case.find("failure") is not None
+    )
     failure = case.find("failure")
     assert failure is not None
     assert failure.get("message") == "no reply to 3 pings"
@@ -194,8 +255,11 @@ def test_a_junit_failure_has_all_that_is_known() -> None:
 
 
 def test_a_warning_is_a_case_that_passes_and_says_so() -> None:
-    (said,) = [each.text or "" for each in as_xml(ran(spoil=of_each_kind)).iter("system-out")
-               if (each.text or "").startswith("warning: ")]  # fmt: skip
+    (said,) = [
+        each.text or ""
+        for each in as_xml(ran(spoil=of_each_kind)).iter("system-out")
+        if (each.text or "").startswith("warning: ")
+    ]
     assert "the root file system is 94% full" in said
 
 
@@ -252,7 +316,9 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a link of another user's")
 @pytest.mark.parametrize("planted", ["report.html", "deep/report.html"])
-def test_a_link_that_another_user_planted_where_all_may_write_is_not_followed(tmp_path: Path, planted: str) -> None:
+def test_a_link_that_another_user_planted_where_all_may_write_is_not_followed(
+    tmp_path: Path, planted: str
+) -> None:
     """As the kernel has it (protected_symlinks): root must not be led to write over a file of its own."""
     (tmp_path / "etc").mkdir()
     victim = tmp_path / "etc" / "report.html"
@@ -273,7 +339,10 @@ def test_a_link_that_another_user_planted_where_all_may_write_is_not_followed(tm
 
 
 def test_a_user_that_there_is_not_is_told() -> None:
-    for tried in (lambda path: report.check_writable([path]), lambda path: report.save(path, ["x"])):
+    for tried in (
+        lambda path: report.check_writable([path]),
+        lambda path: report.save(path, ["x"]),
+    ):
         with pytest.raises(LabError, match=r"~nobody-of-that-name/r\.json: "):
             tried("~nobody-of-that-name/r.json")
 
@@ -319,7 +388,9 @@ def test_a_full_disk_is_told_with_the_path() -> None:
         ("file", ""),
     ],
 )
-def test_a_path_is_tried_before_the_checks_and_nothing_is_left(tmp_path: Path, place: str, why: str) -> None:
+def test_a_path_is_tried_before_the_checks_and_nothing_is_left(
+    tmp_path: Path, place: str, why: str
+) -> None:
     (tmp_path / "file").write_text("old")
     (tmp_path / "directory").mkdir()
     path = str(tmp_path / place) if place else ""

@@ -55,14 +55,18 @@ def test_other_requirements_make_the_venv_anew(project: Path) -> None:
 
 def test_a_venv_whose_pip_failed_is_made_anew(project: Path) -> None:
     with pytest.raises(CommandFailed):
-        consumers.prepare("packstack", _runner(project, pip=CommandFailed("no network")), project=project)
+        consumers.prepare(
+            "packstack", _runner(project, pip=CommandFailed("no network")), project=project
+        )
     runner = _runner(project)
     consumers.prepare("packstack", runner, project=project)
     assert len(runner.argvs) == 2
 
 
 def test_a_consumer_without_requirements_is_named_with_those_that_have_some(project: Path) -> None:
-    with pytest.raises(LabError, match=r"no requirements/consumers-kola.txt \(there are: packstack\)"):
+    with pytest.raises(
+        LabError, match=r"no requirements/consumers-kola.txt \(there are: packstack\)"
+    ):
         consumers.prepare("kola", FakeRunner(), project=project)
 
 

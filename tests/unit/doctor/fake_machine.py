@@ -32,7 +32,10 @@ VERSIONS = {
 
 def link(name: str, *addresses: str) -> dict[str, Any]:
     """One interface as `ip -json addr` tells it."""
-    infos = [{"family": "inet", "local": a.partition("/")[0], "prefixlen": int(a.partition("/")[2])} for a in addresses]
+    infos = [
+        {"family": "inet", "local": a.partition("/")[0], "prefixlen": int(a.partition("/")[2])}
+        for a in addresses
+    ]
     infos.append({"family": "inet6", "local": "fe80::1", "prefixlen": 64})
     return {"ifname": name, "addr_info": infos}
 

@@ -18,7 +18,9 @@ def test_what_cannot_be_read_is_empty(tmp_path: Path) -> None:
     assert machine.list_dir(tmp_path / "none") == ()
 
 
-def test_a_program_outside_of_a_plain_users_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_program_outside_of_a_plain_users_path_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine.find_program("no-such-program") is None
     assert machine.find_program("ldconfig") in {"/usr/sbin/ldconfig", "/sbin/ldconfig"}

@@ -21,7 +21,10 @@ def test_a_host_with_everything_misses_nothing_and_runs_nothing() -> None:
 
 def test_a_missing_program_is_named_with_the_package_to_install() -> None:
     (result,) = programs.missing(make_machine(absent={"qemu-img"}))
-    assert (result.sentence, result.fix) == ("qemu-img is not installed", "sudo apt-get install qemu-utils")
+    assert (result.sentence, result.fix) == (
+        "qemu-img is not installed",
+        "sudo apt-get install qemu-utils",
+    )
 
 
 def test_on_a_host_with_dnf_the_fix_is_dnfs() -> None:
@@ -81,7 +84,9 @@ def test_the_plugin_is_found_in_the_users_own_list() -> None:
     assert not programs.probe_plugin(machine).is_failed
 
 
-@pytest.mark.parametrize("name", ["vagrant-libvirtual-1.0.gemspec", "vagrant-2.3.4.gemspec", "vagrant-libvirt-0.1.txt"])
+@pytest.mark.parametrize(
+    "name", ["vagrant-libvirtual-1.0.gemspec", "vagrant-2.3.4.gemspec", "vagrant-libvirt-0.1.txt"]
+)
 def test_another_gem_is_not_taken_for_the_plugin(name: str) -> None:
     result = programs.probe_plugin(make_machine(gems=(name,)))
     assert result.is_failed
@@ -89,7 +94,8 @@ def test_another_gem_is_not_taken_for_the_plugin(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "floor", "older"), [("9.0", "10.0", True), ("10.0", "9.0", False), ("7.2", "7.2", False)]
+    ("version", "floor", "older"),
+    [("9.0", "10.0", True), ("10.0", "9.0", False), ("7.2", "7.2", False)],
 )
 def test_versions_are_compared_as_numbers(version: str, floor: str, older: bool) -> None:
     assert programs.is_older(version, floor) is older

@@ -47,7 +47,12 @@ def test_an_unreadable_meminfo_is_a_warning(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("free", "status"),
-    [(7168, ProbeStatus.OK), (7167, ProbeStatus.WARNING), (1536, ProbeStatus.WARNING), (1535, ProbeStatus.FAILED)],
+    [
+        (7168, ProbeStatus.OK),
+        (7167, ProbeStatus.WARNING),
+        (1536, ProbeStatus.WARNING),
+        (1535, ProbeStatus.FAILED),
+    ],
 )
 def test_disk_is_wanted_for_an_image_and_every_node(free: int, status: ProbeStatus) -> None:
     assert resources.probe_disk(LAB, HOST, make_machine(free_mib=free)).status is status
@@ -69,11 +74,31 @@ SOCKET = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
 @pytest.mark.parametrize(
     ("problem", "comm", "sentence", "fix"),
     [
-        (f"{SOCKET}: No such file or directory", "systemd", "is not running", "sudo systemctl start libvirtd"),
-        (f"{SOCKET}: No such file or directory", "bash", "is not running", "virtlogd -d; libvirtd -d"),
-        (f"{SOCKET}: Connection refused", "systemd", "is not running", "sudo systemctl start libvirtd"),
+        (
+            f"{SOCKET}: No such file or directory",
+            "systemd",
+            "is not running",
+            "sudo systemctl start libvirtd",
+        ),
+        (
+            f"{SOCKET}: No such file or directory",
+            "bash",
+            "is not running",
+            "virtlogd -d; libvirtd -d",
+        ),
+        (
+            f"{SOCKET}: Connection refused",
+            "systemd",
+            "is not running",
+            "sudo systemctl start libvirtd",
+        ),
         (f"{SOCKET}: Permission denied", "systemd", "does not let me in", "usermod -aG libvirt me"),
-        ("authentication unavailable: no polkit agent", "systemd", "does not let me in", "log in again"),
+        (
+            "authentication unavailable: no polkit agent",
+            "systemd",
+            "does not let me in",
+            "log in again",
+        ),
         ("internal error: client socket is closed", "systemd", "does not answer", "virsh"),
         (
             "internal error: Unable to get system bus connection: Could not connect: No such file or directory",
@@ -83,7 +108,9 @@ SOCKET = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
         ),
     ],
 )
-def test_what_libvirt_says_leads_to_its_fix(problem: str, comm: str, sentence: str, fix: str) -> None:
+def test_what_libvirt_says_leads_to_its_fix(
+    problem: str, comm: str, sentence: str, fix: str
+) -> None:
     result = resources.probe_libvirt(problem, make_machine(files={"/proc/1/comm": comm + "\n"}))
     assert result.is_failed
     assert result.area is ProbeArea.PROVIDER

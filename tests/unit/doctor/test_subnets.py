@@ -27,21 +27,30 @@ def probe(
     lab: Lab = LAB,
     others: tuple[Lab, ...] = (),
 ) -> ProbeResult:
-    claims = (*subnets.parse_addresses(json.dumps(links)), *subnets.parse_routes(json.dumps(routes)))
+    claims = (
+        *subnets.parse_addresses(json.dumps(links)),
+        *subnets.parse_routes(json.dumps(routes)),
+    )
     return subnets.probe_networks(lab, claims, subnets.parse_links(json.dumps(links)), others)[0]
 
 
 def test_a_range_that_nobody_has_is_free() -> None:
     result = probe(
-        links=(link("eth0", "10.0.0.5/24"),), routes=(route("default", "eth0"), route("10.0.0.0/24", "eth0"))
+        links=(link("eth0", "10.0.0.5/24"),),
+        routes=(route("default", "eth0"), route("10.0.0.0/24", "eth0")),
     )
-    assert (result.status, result.sentence) == (ProbeStatus.OK, "network 'net0' (192.168.122.0/24) is free")
+    assert (result.status, result.sentence) == (
+        ProbeStatus.OK,
+        "network 'net0' (192.168.122.0/24) is free",
+    )
 
 
 def test_a_host_that_is_a_guest_in_the_labs_range_is_told_so() -> None:
     result = probe(links=(link("eth0", "192.168.122.15/24"),))
     assert result.status is ProbeStatus.FAILED
-    assert result.sentence == "network 'net0' (192.168.122.0/24) is taken: eth0 has 192.168.122.15/24"
+    assert (
+        result.sentence == "network 'net0' (192.168.122.0/24) is taken: eth0 has 192.168.122.15/24"
+    )
     assert result.fix == "give 'net0' another cidr in labs/trio.yaml, 10.64.0.0/24 is free"
 
 
@@ -111,7 +120,10 @@ def test_local_and_other_families_routes_take_nothing() -> None:
 def test_a_bridged_network_needs_its_bridge_and_minds_no_neighbours() -> None:
     lab = make_lab(cidrs=("192.168.122.0/24",), mode=NetworkMode.BRIDGED)
     bridge = lab.networks[0].bridge
-    assert probe(lab=lab, links=(link(bridge), link("eth0", "192.168.122.4/24"))).status is ProbeStatus.OK
+    assert (
+        probe(lab=lab, links=(link(bridge), link("eth0", "192.168.122.4/24"))).status
+        is ProbeStatus.OK
+    )
     result = probe(lab=lab)
     assert result.status is ProbeStatus.FAILED
     assert f"bridged to {bridge}, which this host does not have" in result.sentence
@@ -138,7 +150,11 @@ def test_libvirts_default_network_over_the_hosts_own_is_found() -> None:
 
 
 def test_libvirts_default_network_on_its_own_is_no_trap() -> None:
-    links = [link("eth0", "10.0.0.15/24"), link("virbr0", "192.168.122.1/24"), link("lo", "127.0.0.1/8")]
+    links = [
+        link("eth0", "10.0.0.15/24"),
+        link("virbr0", "192.168.122.1/24"),
+        link("lo", "127.0.0.1/8"),
+    ]
     assert subnets.probe_nested(subnets.parse_addresses(json.dumps(links))) is None
 
 
@@ -146,7 +162,10 @@ _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(["ifname", "addr_info", "local", "prefixlen", "dst", "dev", "type"]), inner)
+        | st.dictionaries(
+            st.sampled_from(["ifname", "addr_info", "local", "prefixlen", "dst", "dev", "type"]),
+            inner,
+        )
     ),
     max_leaves=12,
 )

@@ -23,7 +23,12 @@ OK = Result(exit_code=0)
 
 
 def make_image(name: str = "debian-12", source: SourceKind = SourceKind.BOOTSTRAP) -> Image:
-    common = {"name": name, "description": "for tests", "network": NetworkStyle.NETWORKD, "cpu": "qemu64"}
+    common = {
+        "name": name,
+        "description": "for tests",
+        "network": NetworkStyle.NETWORKD,
+        "cpu": "qemu64",
+    }
     match source:
         case SourceKind.BOOTSTRAP:
             return Image(**common, source=source, suite="bookworm", packages=("udev", "sudo"))  # type: ignore[arg-type]
@@ -54,7 +59,9 @@ class FakeBuild:
         monkeypatch.setattr("os.geteuid", lambda: euid)
         self.runner = FakeRunner()
         sudo = () if euid == 0 else ("sudo", "-n")
-        self.runner.on(*sudo, "true").on("apt-get", stdout=SOURCES).on("ssh-keygen", answer=self._keygen)
+        self.runner.on(*sudo, "true").on("apt-get", stdout=SOURCES).on(
+            "ssh-keygen", answer=self._keygen
+        )
         self.runner.on(*sudo, "setpriv", "--pdeathsig", "KILL", answer=self._mmdebstrap)
         self.runner.on(*sudo, "install", answer=self._install)
         self.runner.on("sfdisk").on(*sudo, "mke2fs").on(*sudo, "unshare")
@@ -65,7 +72,10 @@ class FakeBuild:
 
     def builder(self) -> Builder:
         return Builder(
-            paths=self.paths, runner=self.runner, progress=self.progress, pick_accelerator=lambda _kernel: TCG
+            paths=self.paths,
+            runner=self.runner,
+            progress=self.progress,
+            pick_accelerator=lambda _kernel: TCG,
         )
 
     def ran(self, word: str) -> list[Command]:
@@ -96,7 +106,9 @@ class FakeBuild:
         return OK
 
     def _packer(self, command: Command) -> Result:
-        name = next(word for word in command.argv if word.startswith("-var-file=")).removeprefix("-var-file=")
+        name = next(word for word in command.argv if word.startswith("-var-file=")).removeprefix(
+            "-var-file="
+        )
         self.variables = json.loads(Path(name).read_text())
         out = Path(str(self.variables["output"]))
         out.mkdir()
@@ -104,4 +116,6 @@ class FakeBuild:
         return OK
 
     def _info(self, _command: Command) -> Result:
-        return Result(exit_code=0, stdout=json.dumps({"format": "qcow2", "virtual-size": self.virtual_bytes}))
+        return Result(
+            exit_code=0, stdout=json.dumps({"format": "qcow2", "virtual-size": self.virtual_bytes})
+        )

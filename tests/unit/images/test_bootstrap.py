@@ -32,10 +32,14 @@ def run(fake: FakeBuild, work: Path) -> bootstrap.Bootstrapped:
     log.touch()
     key = work / "key.pub"
     key.write_text("a key")
-    return bootstrap.bootstrap(make_image(), key, work, fake.runner, log=log, say=lambda _text: None)
+    return bootstrap.bootstrap(
+        make_image(), key, work, fake.runner, log=log, say=lambda _text: None
+    )
 
 
-def test_the_disk_is_thin_begins_with_the_boot_code_and_keeps_its_partition_table(fake: FakeBuild, work: Path) -> None:
+def test_the_disk_is_thin_begins_with_the_boot_code_and_keeps_its_partition_table(
+    fake: FakeBuild, work: Path
+) -> None:
     def partition(command: Command) -> Result:
         assert command.stdin == b"label: dos\nstart=2048, type=83, bootable\n"
         with Path(command.argv[-1]).open("r+b") as stream:
@@ -61,7 +65,11 @@ def test_packages_and_mirror_are_the_images_and_the_hosts(fake: FakeBuild, work:
     run(fake, work)
     (command,) = fake.ran("mmdebstrap")
     assert "--include=udev,sudo" in command.argv
-    assert command.argv[-3:] == ("bookworm", str(work / "root"), "deb http://mirror.test/debian/ bookworm main")
+    assert command.argv[-3:] == (
+        "bookworm",
+        str(work / "root"),
+        "deb http://mirror.test/debian/ bookworm main",
+    )
     assert f"STACKLAB_BUILD_KEY={work / 'key.pub'}" in command.argv
 
 
@@ -146,7 +154,9 @@ def failing(log_text: str) -> Callable[[Command], Result]:
 def test_a_mirror_that_can_not_be_reached_is_told_as_that(fake: FakeBuild, work: Path) -> None:
     text = "I: running apt-get update\nErr:1 http://mirror.test\nE: Failed to fetch http://mirror.test/x\nI: more\n"
     fake.runner.on(*MMDEBSTRAP, answer=failing(text))
-    with pytest.raises(ImageError, match="the package mirror for bookworm can't be reached") as caught:
+    with pytest.raises(
+        ImageError, match="the package mirror for bookworm can't be reached"
+    ) as caught:
         run(fake, work)
     assert "  | E: Failed to fetch http://mirror.test/x" in caught.value.message
     assert caught.value.hint is not None
@@ -160,7 +170,9 @@ def test_any_other_failure_of_mmdebstrap_is_its_own(fake: FakeBuild, work: Path)
 
 def test_the_recipe_is_what_is_run_but_for_paths_and_mirrors(fake: FakeBuild, work: Path) -> None:
     run(fake, work)
-    run_words = {word for command in (*fake.ran("mmdebstrap"), *fake.ran("mke2fs")) for word in command.argv}
+    run_words = {
+        word for command in (*fake.ran("mmdebstrap"), *fake.ran("mke2fs")) for word in command.argv
+    }
     recipe = bootstrap.recipe(make_image())
     different = {word for word in recipe if word not in run_words}
     assert different == {

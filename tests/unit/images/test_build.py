@@ -73,7 +73,9 @@ def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_built_image_is_in_the_store_with_its_kernel_and_nothing_else_is_left(fake: FakeBuild) -> None:
+def test_a_built_image_is_in_the_store_with_its_kernel_and_nothing_else_is_left(
+    fake: FakeBuild,
+) -> None:
     stored = fake.builder().build(IMAGE)
     assert stored.path.read_bytes() == b"first build"
     assert stored.path.with_suffix(".vmlinuz").read_text() == "kernel"
@@ -83,7 +85,12 @@ def test_a_built_image_is_in_the_store_with_its_kernel_and_nothing_else_is_left(
 
 def test_its_stages_are_timed_in_order(fake: FakeBuild) -> None:
     fake.builder().build(IMAGE)
-    assert [timing.stage for timing in fake.progress.timings] == ["bootstrap", "accelerator", "packer", "store"]
+    assert [timing.stage for timing in fake.progress.timings] == [
+        "bootstrap",
+        "accelerator",
+        "packer",
+        "store",
+    ]
     assert {timing.row for timing in fake.progress.timings} == {"image debian-12"}
 
 
@@ -130,9 +137,13 @@ def test_an_image_whose_file_is_gone_is_built_again(fake: FakeBuild) -> None:
     assert fake.builder().build(IMAGE) == second
 
 
-@pytest.mark.parametrize("error", [CommandFailed("it ended with 1"), KeyboardInterrupt()], ids=["fails", "interrupted"])
+@pytest.mark.parametrize(
+    "error", [CommandFailed("it ended with 1"), KeyboardInterrupt()], ids=["fails", "interrupted"]
+)
 @pytest.mark.parametrize("step", STEPS, ids=" ".join)
-def test_a_build_that_ends_early_leaves_nothing(fake: FakeBuild, step: tuple[str, ...], error: BaseException) -> None:
+def test_a_build_that_ends_early_leaves_nothing(
+    fake: FakeBuild, step: tuple[str, ...], error: BaseException
+) -> None:
     fake.runner.on(*step, answer=error)
     with pytest.raises(type(error)):
         fake.builder().build(IMAGE)
@@ -168,7 +179,9 @@ def test_a_failed_build_lets_go_of_its_lock(fake: FakeBuild) -> None:
     ],
     ids=["format", "size", "backing"],
 )
-def test_what_is_no_standalone_qcow2_of_the_right_size_is_not_stored(fake: FakeBuild, told: str) -> None:
+def test_what_is_no_standalone_qcow2_of_the_right_size_is_not_stored(
+    fake: FakeBuild, told: str
+) -> None:
     fake.runner.on("qemu-img", "info", stdout=told)
     with pytest.raises(ImageError, match="not a standalone qcow2 of 48GiB"):
         fake.builder().build(IMAGE)
@@ -192,10 +205,14 @@ def test_who_waits_for_another_build_takes_its_result(fake: FakeBuild) -> None:
     built = fake.builder().build(IMAGE)
     other.join(5)
     assert results == [built]
-    assert "waiting for process" in listener.lines[0]  # and its runner has no answer for any command
+    assert (
+        "waiting for process" in listener.lines[0]
+    )  # and its runner has no answer for any command
 
 
-def test_who_has_the_image_does_not_wait_for_a_forced_build(fake: FakeBuild, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_has_the_image_does_not_wait_for_a_forced_build(
+    fake: FakeBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(build, "_WAIT_FOR_OTHER_BUILD_S", 0.0)
     stored = fake.builder().build(IMAGE)
     with locks.held(fake.paths.locks / "image.debian-12.lock", "a forced build"):
@@ -223,7 +240,9 @@ def test_no_two_builds_share_a_directory(fake: FakeBuild) -> None:
 
 
 def test_clean_up_leaves_a_running_build_alone(fake: FakeBuild) -> None:
-    running, left = (fake.paths.building / f"{name}_abc_d" for name in ("debian-12", "ubuntu-14.04"))
+    running, left = (
+        fake.paths.building / f"{name}_abc_d" for name in ("debian-12", "ubuntu-14.04")
+    )
     for path in (running, left):
         path.mkdir(parents=True)
     with locks.held(fake.paths.locks / "image.debian-12.lock", "it"):
@@ -233,12 +252,16 @@ def test_clean_up_leaves_a_running_build_alone(fake: FakeBuild) -> None:
     assert fake.works == []
 
 
-def test_clean_up_of_a_host_without_builds_does_nothing(tmp_path: Path, fake_runner: FakeRunner) -> None:
+def test_clean_up_of_a_host_without_builds_does_nothing(
+    tmp_path: Path, fake_runner: FakeRunner
+) -> None:
     build.clean_up(HostPaths(tmp_path / "none"), fake_runner)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_only_root_can_remove_is_removed_by_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_root_can_remove_is_removed_by_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake = FakeBuild(tmp_path, monkeypatch, euid=1000)
     removed: list[str] = []
 
@@ -256,8 +279,12 @@ def test_what_only_root_can_remove_is_removed_by_root(tmp_path: Path, monkeypatc
 def test_packer_gets_all_its_template_asks_for(fake: FakeBuild) -> None:
     fake.builder().build(IMAGE)
     template = (PROJECT / "packer" / "image" / "main.pkr.hcl").read_text()
-    variables = dict(re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', template, re.MULTILINE | re.DOTALL))
-    assert set(fake.variables) == {name for name, text in variables.items() if "default" not in text}
+    variables = dict(
+        re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', template, re.MULTILINE | re.DOTALL)
+    )
+    assert set(fake.variables) == {
+        name for name, text in variables.items() if "default" not in text
+    }
     assert fake.variables["is_disk"] is True
     assert (fake.variables["accelerator"], fake.variables["cpu"]) == ("tcg", "qemu64")
     assert fake.variables["disk_mib"] == "49152"
@@ -266,7 +293,9 @@ def test_packer_gets_all_its_template_asks_for(fake: FakeBuild) -> None:
 def test_every_script_runs_in_the_order_of_its_name(fake: FakeBuild) -> None:
     fake.builder().build(IMAGE)
     scripts = [Path(str(path)) for path in fake.variables["scripts"]]  # type: ignore[attr-defined]
-    assert [path.name for path in scripts] == sorted(p.name for p in (PROJECT / "packer" / "scripts").iterdir())
+    assert [path.name for path in scripts] == sorted(
+        p.name for p in (PROJECT / "packer" / "scripts").iterdir()
+    )
     assert scripts[0].name == "10-packages.sh"
     assert all(path.is_file() for path in scripts)
 
@@ -283,7 +312,9 @@ def test_a_cloud_image_gets_a_seed_that_lets_packer_in(
 
     def answer(command: Command) -> Result:
         result = fake._packer(command)
-        seeds.update({Path(path).name: Path(path).read_text() for path in fake.variables["cd_files"]})  # type: ignore[attr-defined]
+        seeds.update(
+            {Path(path).name: Path(path).read_text() for path in fake.variables["cd_files"]}
+        )  # type: ignore[attr-defined]
         return result
 
     fake.runner.on(*PACKER, answer=answer)
@@ -336,18 +367,25 @@ def test_what_packer_says_is_told_while_it_runs(fake: FakeBuild, downloaded: Pat
                 log.write(piece)
                 log.flush()
                 time.sleep(0.7)
-            while not any("packer: " in line for line in listener.lines) and time.monotonic() < deadline:
+            while (
+                not any("packer: " in line for line in listener.lines)
+                and time.monotonic() < deadline
+            ):
                 time.sleep(0.01)
         return fake._packer(command)
 
     fake.runner.on(*PACKER, answer=answer)
     builder: Builder = dataclasses.replace(fake.builder(), progress=Progress(listener))
     builder.build(make_image("cloudy", SourceKind.CLOUD))
-    assert [line for line in listener.lines if "packer: " in line] == ["image cloudy: packer: Waiting for SSH"]
+    assert [line for line in listener.lines if "packer: " in line] == [
+        "image cloudy: packer: Waiting for SSH"
+    ]
     assert "image cloudy: packer boots it (TCG)" in listener.lines
 
 
-def test_packer_s_wait_for_ssh_tells_its_limit_and_what_the_console_says(fake: FakeBuild, downloaded: Path) -> None:
+def test_packer_s_wait_for_ssh_tells_its_limit_and_what_the_console_says(
+    fake: FakeBuild, downloaded: Path
+) -> None:
     listener = SayingListener()
     wanted = "image cloudy: packer waits for ssh, 20m at most; console: [  3.1] Mounting root"
 
@@ -362,7 +400,9 @@ def test_packer_s_wait_for_ssh_tells_its_limit_and_what_the_console_says(fake: F
         return fake._packer(command)
 
     fake.runner.on(*PACKER, answer=answer)
-    dataclasses.replace(fake.builder(), progress=Progress(listener)).build(make_image("cloudy", SourceKind.CLOUD))
+    dataclasses.replace(fake.builder(), progress=Progress(listener)).build(
+        make_image("cloudy", SourceKind.CLOUD)
+    )
     assert wanted in listener.lines
 
 

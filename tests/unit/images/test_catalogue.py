@@ -47,19 +47,29 @@ def test_an_entry_is_read_whole(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.yaml"
     path.write_text(CLOUD)
     image = catalogue.load(path)["tiny-1"]
-    assert (image.url, image.cpu, image.network) == ("https://x.test/tiny.img", "qemu64", NetworkStyle.NETWORKD)
+    assert (image.url, image.cpu, image.network) == (
+        "https://x.test/tiny.img",
+        "qemu64",
+        NetworkStyle.NETWORKD,
+    )
     assert (image.packages, image.boot_command, image.suite) == ((), (), "")
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (("source: cloud", "source: clod"), "tiny-1.source: 'clod' is none of bootstrap, cloud, installer"),
+        (
+            ("source: cloud", "source: clod"),
+            "tiny-1.source: 'clod' is none of bootstrap, cloud, installer",
+        ),
         (("  network: networkd\n", ""), "missing keys ['network']"),
         (("description:", "colour: red\n  description:"), "unknown keys ['colour']"),
         (("sha256:", "md5:"), "tiny-1.digest: write sha256:"),
         (("0000", "000"), "tiny-1.digest: write sha256:"),
-        (("network: networkd", "network: wicked"), "'wicked' is not a valid NetworkStyle (known: networkd, "),
+        (
+            ("network: networkd", "network: wicked"),
+            "'wicked' is not a valid NetworkStyle (known: networkd, ",
+        ),
         (("https:", "gopher:"), "tiny-1.url: gopher://x.test/tiny.img is neither"),
         (("tiny-1:", "tiny_1:"), "tiny_1: write a name of a-z"),
         (("tiny-1:", "../tiny:"), "../tiny: write a name of a-z"),

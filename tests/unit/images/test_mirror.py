@@ -31,11 +31,17 @@ def test_a_suite_that_this_host_does_not_have_has_no_sources() -> None:
 
 
 def test_updates_without_their_suite_are_no_source() -> None:
-    assert mirror.parse_targets("bookworm", ["bookworm-updates|main|http://m.test/|bookworm-updates"]) == ()
+    assert (
+        mirror.parse_targets("bookworm", ["bookworm-updates|main|http://m.test/|bookworm-updates"])
+        == ()
+    )
 
 
 def test_a_host_that_says_stable_has_the_suite_all_the_same() -> None:
-    lines = ["stable-updates|main|http://m.test/d/|bookworm-updates", "stable|main|http://m.test/d/|bookworm"]
+    lines = [
+        "stable-updates|main|http://m.test/d/|bookworm-updates",
+        "stable|main|http://m.test/d/|bookworm",
+    ]
     assert mirror.parse_targets("bookworm", lines) == (
         "deb http://m.test/d/ stable main",
         "deb http://m.test/d/ stable-updates main",
@@ -52,10 +58,16 @@ def test_the_hosts_own_sources_are_asked_of_apt(fake_runner: FakeRunner) -> None
     assert len(fake_runner.commands) == 1
 
 
-def test_package_lists_that_were_thrown_away_do_not_hide_the_mirror(fake_runner: FakeRunner) -> None:
+def test_package_lists_that_were_thrown_away_do_not_hide_the_mirror(
+    fake_runner: FakeRunner,
+) -> None:
     bare = "bookworm|main|http://m.test/debian/|$(CODENAME)\n"
-    fake_runner.on("apt-get", "indextargets").on("apt-get", "indextargets", "--no-release-info", stdout=bare)
-    assert mirror.apt_sources("bookworm", fake_runner) == ("deb http://m.test/debian/ bookworm main",)
+    fake_runner.on("apt-get", "indextargets").on(
+        "apt-get", "indextargets", "--no-release-info", stdout=bare
+    )
+    assert mirror.apt_sources("bookworm", fake_runner) == (
+        "deb http://m.test/debian/ bookworm main",
+    )
 
 
 def test_a_host_without_apt_has_no_sources(fake_runner: FakeRunner) -> None:
@@ -64,5 +76,8 @@ def test_a_host_without_apt_has_no_sources(fake_runner: FakeRunner) -> None:
 
 
 def test_an_apt_that_fails_has_no_sources(fake_runner: FakeRunner) -> None:
-    fake_runner.on("apt-get", answer=[CommandFailed("apt-get ended with 100"), Result(exit_code=0, stdout=LINES)])
+    fake_runner.on(
+        "apt-get",
+        answer=[CommandFailed("apt-get ended with 100"), Result(exit_code=0, stdout=LINES)],
+    )
     assert mirror.apt_sources("bookworm", fake_runner) == ()

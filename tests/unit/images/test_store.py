@@ -35,7 +35,9 @@ def packer(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PACKER, tmp_path / "packer"))
 
 
-def add(paths: HostPaths, content: bytes = b"image", *, now: float = 1.0, image: Image | None = None) -> StoredImage:
+def add(
+    paths: HostPaths, content: bytes = b"image", *, now: float = 1.0, image: Image | None = None
+) -> StoredImage:
     built = paths.root / "built.qcow2"
     built.write_bytes(content)
     return store.add(paths, image or make_image(), built, now=now, took_s=2.5)
@@ -86,7 +88,9 @@ def test_what_is_no_input_does_not_change_the_address(kind: SourceKind, packer: 
 
 
 @KINDS
-def test_time_and_order_of_the_files_do_not_change_the_address(kind: SourceKind, packer: Path, tmp_path: Path) -> None:
+def test_time_and_order_of_the_files_do_not_change_the_address(
+    kind: SourceKind, packer: Path, tmp_path: Path
+) -> None:
     image = make_image(source=kind)
     again = tmp_path / "again"
     for path in sorted((path for path in packer.rglob("*") if path.is_file()), reverse=True):
@@ -111,7 +115,11 @@ def test_the_description_does_not_change_the_address(image: Image, text: str) ->
     assert store.address(dataclasses.replace(image, description=text)) == store.address(image)
 
 
-@given(image=IMAGES, field=st.sampled_from(["name", "cpu", "suite", "url", "digest"]), text=st.text(min_size=1))
+@given(
+    image=IMAGES,
+    field=st.sampled_from(["name", "cpu", "suite", "url", "digest"]),
+    text=st.text(min_size=1),
+)
 def test_every_other_field_changes_the_address(image: Image, field: str, text: str) -> None:
     changed = dataclasses.replace(image, **{field: getattr(image, field) + text})
     assert store.address(changed) != store.address(image)
@@ -120,7 +128,9 @@ def test_every_other_field_changes_the_address(image: Image, field: str, text: s
 def test_lists_change_the_address_by_their_order_and_their_borders() -> None:
     image = make_image()
     lists = [("a", "b"), ("b", "a"), ("a,b",), ("ab",), ()]
-    assert len({store.address(dataclasses.replace(image, packages=packages)) for packages in lists}) == len(lists)
+    assert len(
+        {store.address(dataclasses.replace(image, packages=packages)) for packages in lists}
+    ) == len(lists)
 
 
 def test_another_way_to_bootstrap_changes_the_address_of_bootstrapped_images_alone(
@@ -244,13 +254,18 @@ def swap(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [grow, swap])
-def test_a_changed_base_is_refused_by_name(paths: HostPaths, change: Callable[[Path], None]) -> None:
+def test_a_changed_base_is_refused_by_name(
+    paths: HostPaths, change: Callable[[Path], None]
+) -> None:
     added = add(paths)
     store.check(added)
     change(added.path)
     with pytest.raises(ImageError) as caught:
         store.check(added)
-    assert f"base image {added.key} was changed since it was built: {added.path}" in caught.value.message
+    assert (
+        f"base image {added.key} was changed since it was built: {added.path}"
+        in caught.value.message
+    )
     assert caught.value.hint is not None
     assert "--force" in caught.value.hint
 

@@ -35,8 +35,12 @@ ALL = {**VARIANTS, **LABS}
 
 def secrets_of(lab: Lab) -> Mapping[str, str]:
     """The same ones on every machine; those of the hand-made labs are written down."""
-    made = {name: hashlib.sha256(name.encode()).hexdigest()[:20] for name in answers.secret_names(lab)}
-    made |= {name: str(uuid.uuid5(uuid.NAMESPACE_DNS, name)) for name in made if name.endswith("_uuid")}
+    made = {
+        name: hashlib.sha256(name.encode()).hexdigest()[:20] for name in answers.secret_names(lab)
+    }
+    made |= {
+        name: str(uuid.uuid5(uuid.NAMESPACE_DNS, name)) for name in made if name.endswith("_uuid")
+    }
     return {**made, **{name: value for name, value in SECRETS.items() if name in made}}
 
 
@@ -50,8 +54,16 @@ def test_the_rendered_tree_is_the_one_that_was_reviewed(name: str) -> None:
     if os.environ.get("STACKLAB_UPDATE_ANSWERS"):
         write_tree(rendered(name), root)
         (root / STEPS).write_text("\n".join(script(answers.steps(ALL[name]))))
-    found = {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
-    expected = {f"{node}{path}": text for node, files in rendered(name).items() for path, text in files.items()}
+    found = {
+        str(path.relative_to(root)): path.read_text()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+    expected = {
+        f"{node}{path}": text
+        for node, files in rendered(name).items()
+        for path, text in files.items()
+    }
     expected[STEPS] = "\n".join(script(answers.steps(ALL[name])))
     assert found == dict(sorted(expected.items()))
 

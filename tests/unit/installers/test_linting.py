@@ -30,7 +30,11 @@ def rules(*paths: Path, release: str = "") -> list[str]:
     [
         ("localrc", "HOST_IP=1\n", lint.Kind.DEVSTACK),
         ("localrc", "INSTALL_PROFILE=ALL\n", lint.Kind.CONTRAIL),
-        ("localrc", "Q_PLUGIN=contrail\nCONTRAIL_VGW_INTERFACE=vgw\nCASS_MAX_HEAP_SIZE=1G\n", lint.Kind.DEVSTACK),
+        (
+            "localrc",
+            "Q_PLUGIN=contrail\nCONTRAIL_VGW_INTERFACE=vgw\nCASS_MAX_HEAP_SIZE=1G\n",
+            lint.Kind.DEVSTACK,
+        ),
         ("localrc", "CASS_HEAP_NEWSIZE=1G\nCASS_MAX_HEAP_SIZE=1G\n", lint.Kind.CONTRAIL),
         ("x/devstack/localrc", "INSTALL_PROFILE=ALL\n", lint.Kind.DEVSTACK),
         ("x/contrail-installer/localrc", "HOST_IP=1\n", lint.Kind.CONTRAIL),
@@ -41,7 +45,11 @@ def rules(*paths: Path, release: str = "") -> list[str]:
         ("answers.txt", "CONFIG_GLANCE_INSTALL = y\n", lint.Kind.PACKSTACK),
         ("mine.yml", "network_interface: eth0\n", lint.Kind.KOLLA),
         ("multinode", "[control]\nnode1\n", lint.Kind.KOLLA),
-        ("inventory/lab", "# mine\nnode1 ansible_host=10.0.0.1\n[control]\nnode1\n", lint.Kind.KOLLA),
+        (
+            "inventory/lab",
+            "# mine\nnode1 ansible_host=10.0.0.1\n[control]\nnode1\n",
+            lint.Kind.KOLLA,
+        ),
         ("hosts", "[baremetal:children]\ncontrol\n", lint.Kind.KOLLA),
         ("hosts", "[web]\nnode1\n", None),
         ("mine.yaml", "provider_config:\n", lint.Kind.OPENSDN),
@@ -49,7 +57,9 @@ def rules(*paths: Path, release: str = "") -> list[str]:
         ("mine.yaml", "a: 1\n", None),
     ],
 )
-def test_a_file_is_known_by_what_it_says_or_by_its_name(path: str, text: str, kind: lint.Kind | None) -> None:
+def test_a_file_is_known_by_what_it_says_or_by_its_name(
+    path: str, text: str, kind: lint.Kind | None
+) -> None:
     assert detect.detect(Source(name=path, text=text), PurePath(path)) is kind
 
 
@@ -67,7 +77,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert rules(tmp_path / "localrc") == ["file-unread"]
 
 
-def test_a_file_that_may_not_be_read_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "localrc"
     path.write_text("A=1\n")
 
@@ -91,14 +103,21 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "rule"),
-    [(b"", "file-empty"), (b"A\0B\n", "file-binary"), ("A=1\n".encode("utf-16-le"), "file-utf16"),
-     ("A=1\n".encode("utf-16"), "file-utf16"), (b"# \xe4\nA=1\n", "file-encoding"),
-     (b"\xef\xbb\xbfA=1\n", "file-byte-order-mark")],
-)  # fmt: skip
+    [
+        (b"", "file-empty"),
+        (b"A\0B\n", "file-binary"),
+        ("A=1\n".encode("utf-16-le"), "file-utf16"),
+        ("A=1\n".encode("utf-16"), "file-utf16"),
+        (b"# \xe4\nA=1\n", "file-encoding"),
+        (b"\xef\xbb\xbfA=1\n", "file-byte-order-mark"),
+    ],
+)
 def test_bytes_that_are_no_plain_text_are_told_apart(data: bytes, rule: str) -> None:
     source, findings = read.decode("localrc", data)
     assert [each.rule for each in findings] == [rule]
-    assert (source is None) is (rule != "file-byte-order-mark"), "of what is no text, nothing else is said"
+    assert (source is None) is (rule != "file-byte-order-mark"), (
+        "of what is no text, nothing else is said"
+    )
 
 
 def test_an_unknown_release_is_an_error_that_lists_the_known(tmp_path: Path) -> None:
@@ -122,7 +141,9 @@ def test_the_release_is_said_or_in_the_branches_or_the_newest(tmp_path: Path) ->
 
 
 def test_a_kolla_or_packstack_file_may_say_its_release_itself(tmp_path: Path) -> None:
-    (tmp_path / "globals.yml").write_text('openstack_release: "2026.1"\nkolla_internal_address: 10.0.0.9\n')
+    (tmp_path / "globals.yml").write_text(
+        'openstack_release: "2026.1"\nkolla_internal_address: 10.0.0.9\n'
+    )
     assert rules(tmp_path / "globals.yml") == []
     assert rules(tmp_path / "globals.yml", release="2025.2") == ["kolla-release"]
     nova = "CONFIG_NOVA_NETWORK_PUBIF=eth0\nCONFIG_NOVA_NETWORK_PRIVIF=eth1\nCONFIG_NEUTRON_INSTALL=n\n"
@@ -137,8 +158,10 @@ def test_a_rule_has_its_say_some_times_in_a_file_and_then_counts(tmp_path: Path)
         text = "[[local|localrc]]\n[[post-config|$NOVA_CONF]]\n[DEFAULT]\n" + "; x\n" * times
         (tmp_path / name / "local.conf").write_text(text)
     found = lint.lint_files([tmp_path / name / "local.conf" for name in ("few", "many")])
-    few, many = ([each for each in found if each.rule == "conf-semicolon" and name in each.file]
-                 for name in ("few", "many"))  # fmt: skip
+    few, many = (
+        [each for each in found if each.rule == "conf-semicolon" and name in each.file]
+        for name in ("few", "many")
+    )
     assert len(few) == len(many) == 20
     assert [each.line for each in many] == list(range(4, 24))
     assert "more" not in few[-1].effect
@@ -148,14 +171,23 @@ def test_a_rule_has_its_say_some_times_in_a_file_and_then_counts(tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("answers.txt", "CONFIG_FOO_{}=y"), ("globals.yml", "enable_cindr{}: yes"), ("localrc", "CONTRAIL_SR{}=y"),
-        ("local.conf", "[[post-confg{}|$NOVA_CNF{}]]"), ("multinode", "[g{0}:children]\nh{0}"),
+        ("answers.txt", "CONFIG_FOO_{}=y"),
+        ("globals.yml", "enable_cindr{}: yes"),
+        ("localrc", "CONTRAIL_SR{}=y"),
+        ("local.conf", "[[post-confg{}|$NOVA_CNF{}]]"),
+        ("multinode", "[g{0}:children]\nh{0}"),
         ("passwords.yml", "a{}_password:"),
     ],
-)  # fmt: skip
+)
 def test_thousands_of_mistakes_take_no_minutes(tmp_path: Path, name: str, line: str) -> None:
-    first = {"answers.txt": "[general]\n", "multinode": "[control]\n", "localrc": "INSTALL_PROFILE=ALL\n"}.get(name, "")
-    (tmp_path / name).write_text(first + "".join(f"{line.format(at, at)}\n" for at in range(25_000)))
+    first = {
+        "answers.txt": "[general]\n",
+        "multinode": "[control]\n",
+        "localrc": "INSTALL_PROFILE=ALL\n",
+    }.get(name, "")
+    (tmp_path / name).write_text(
+        first + "".join(f"{line.format(at, at)}\n" for at in range(25_000))
+    )
     started = time.process_time()
     found = lint.lint_files([tmp_path / name])
     assert time.process_time() - started < 6
@@ -179,7 +211,9 @@ def test_clouds_in_directories_of_their_own_are_not_compared(tmp_path: Path) -> 
                 text.replace("HOST_IP=10.0.0.1", f"HOST_IP=10.0.0.{len(node)}")
             )
     assert "across-host-ip" not in rules(*tmp_path.rglob("localrc"))
-    assert rules(*tmp_path.glob("*/compute/localrc")).count("across-host-ip") == 1, "single nodes may be one cloud"
+    assert rules(*tmp_path.glob("*/compute/localrc")).count("across-host-ip") == 1, (
+        "single nodes may be one cloud"
+    )
 
 
 def test_a_section_is_what_devstack_would_find() -> None:
@@ -187,8 +221,10 @@ def test_a_section_is_what_devstack_would_find() -> None:
     found = local_conf.sections(Source(name="local.conf", text=text).lines)
     # As awk does it: the first word, without brackets, up to the second bar.
     assert [(each.line, each.group, each.name, each.body) for each in found] == [
-        (2, "local", "localrc", ("A=1",)), (4, "", "", ("B", " [[local|localrc]]")), (7, "a", "b", ()),
-    ]  # fmt: skip
+        (2, "local", "localrc", ("A=1",)),
+        (4, "", "", ("B", " [[local|localrc]]")),
+        (7, "a", "b", ()),
+    ]
 
 
 # Seen with inc/meta-config and inc/ini-config of devstack@493835a and gawk: what arrives in the file.

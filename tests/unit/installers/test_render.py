@@ -20,7 +20,11 @@ from tests.unit.installers.kit.test_host import with_stack
 
 
 def assignments(text: str) -> dict[str, str]:
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    pairs = (
+        line.partition("=")
+        for line in text.splitlines()
+        if "=" in line and not line.startswith("#")
+    )
     return {name: value for name, _, value in pairs}
 
 
@@ -35,7 +39,12 @@ def devstack_localrc(lab: Lab, node: str) -> dict[str, str]:
 def switched(lab: Lab, node: str) -> dict[str, bool]:
     lines = render(lab, SECRETS)[node][DEVSTACK_LOCALRC].splitlines()
     verbs = {"enable_service": True, "disable_service": False}
-    return {name: verbs[words[0]] for line in lines if (words := line.split()) and words[0] in verbs for name in words}
+    return {
+        name: verbs[words[0]]
+        for line in lines
+        if (words := line.split()) and words[0] in verbs
+        for name in words
+    }
 
 
 def test_every_node_of_the_three_gets_both_localrc_under_opt_stack() -> None:
@@ -75,25 +84,40 @@ def test_addresses_are_those_on_the_stacks_network() -> None:
     lab = make_lab(cloud="10.99.0.0/24", device="ens7")
     compute = installer_localrc(lab, "compute2")
     assert compute["COMPUTE_HOST_IP"] == "10.99.0.12"
-    assert compute["SERVICE_HOST"] == compute["CONTROL_IP"] == compute["Q_META_DATA_IP"] == "10.99.0.10"
+    assert (
+        compute["SERVICE_HOST"]
+        == compute["CONTROL_IP"]
+        == compute["Q_META_DATA_IP"]
+        == "10.99.0.10"
+    )
     assert compute["PHYSICAL_INTERFACE"] == "ens7"
     stack = devstack_localrc(lab, "compute2")
     assert stack["HOST_IP"] == stack["VNCSERVER_LISTEN"] == "10.99.0.12"
     assert stack["GLANCE_HOSTPORT"] == "10.99.0.10:9292"
-    assert {stack[name] for name in ("SERVICE_HOST", "MYSQL_HOST", "RABBIT_HOST", "Q_HOST")} == {"10.99.0.10"}
+    assert {stack[name] for name in ("SERVICE_HOST", "MYSQL_HOST", "RABBIT_HOST", "Q_HOST")} == {
+        "10.99.0.10"
+    }
 
 
 @pytest.mark.parametrize("branch", BRANCHES)
 def test_what_contrail_sh_has_no_default_for_is_always_there(branch: str) -> None:
     for node in ("controller", "compute1"):
         assert {
-            "INSTALL_PROFILE", "PHYSICAL_INTERFACE", "SERVICE_HOST", "SERVICE_TIMEOUT", "RABBIT_PASSWORD",
-            "SERVICE_TOKEN", "CONTRAIL_DEFAULT_INSTALL", "LOGFILE",
-        } <= set(installer_localrc(make_lab(branch), node))  # fmt: skip
+            "INSTALL_PROFILE",
+            "PHYSICAL_INTERFACE",
+            "SERVICE_HOST",
+            "SERVICE_TIMEOUT",
+            "RABBIT_PASSWORD",
+            "SERVICE_TOKEN",
+            "CONTRAIL_DEFAULT_INSTALL",
+            "LOGFILE",
+        } <= set(installer_localrc(make_lab(branch), node))
 
 
 def test_no_gateway_is_asked_for_where_there_is_no_vrouter() -> None:
-    assert not any(name.startswith("CONTRAIL_VGW") for name in installer_localrc(make_lab(), "controller"))
+    assert not any(
+        name.startswith("CONTRAIL_VGW") for name in installer_localrc(make_lab(), "controller")
+    )
 
 
 @pytest.mark.parametrize("branch", ["master", "R3.0", "R2.20"])
@@ -101,7 +125,10 @@ def test_enabled_services_is_left_alone_where_contrail_sh_overwrites_it(branch: 
     lab = make_lab(branch)
     assert "ENABLED_SERVICES" not in installer_localrc(lab, "controller")
     assert "ENABLED_SERVICES" not in installer_localrc(lab, "compute1")
-    assert "between its configure and its start" in render(lab, SECRETS)["controller"][INSTALLER_LOCALRC]
+    assert (
+        "between its configure and its start"
+        in render(lab, SECRETS)["controller"][INSTALLER_LOCALRC]
+    )
 
 
 def test_r1_06_lists_services_with_the_agent_on_computes_alone() -> None:
@@ -134,13 +161,22 @@ def test_devstacks_compute_runs_nova_compute_and_no_rabbit() -> None:
 def test_branches_differ_in_sources_and_plugin() -> None:
     by_branch = {branch: installer_localrc(make_lab(branch), "controller") for branch in BRANCHES}
     assert {branch: names["CONTRAIL_DEFAULT_INSTALL"] for branch, names in by_branch.items()} == {
-        "master": "False", "R3.0": "False", "R2.20": "True", "R1.06": "True",
-    }  # fmt: skip
+        "master": "False",
+        "R3.0": "False",
+        "R2.20": "True",
+        "R1.06": "True",
+    }
     assert by_branch["R2.20"]["LAUNCHPAD_BRANCH"] == "r2.20"
     assert by_branch["R3.0"]["CONTRAIL_BRANCH"] == "R3.0"
-    assert {branch for branch in BRANCHES if "Q_PLUGIN_CLASS" in devstack_localrc(make_lab(branch), "compute1")} == {
-        "master", "R3.0", "R2.20",
-    }  # fmt: skip
+    assert {
+        branch
+        for branch in BRANCHES
+        if "Q_PLUGIN_CLASS" in devstack_localrc(make_lab(branch), "compute1")
+    } == {
+        "master",
+        "R3.0",
+        "R2.20",
+    }
     assert "NOVA_VIF_DRIVER" in devstack_localrc(make_lab("R1.06"), "compute1")
     assert devstack_localrc(make_lab("R2.20"), "controller")["NOVA_BRANCH"] == "kilo-eol"
     assert devstack_localrc(make_lab("R1.06"), "compute1")["OSLOCFG_BRANCH"] == "havana-eol"
@@ -148,7 +184,10 @@ def test_branches_differ_in_sources_and_plugin() -> None:
 
 def test_the_header_names_spec_and_template_but_no_time_or_checkout() -> None:
     text = render(make_lab(), SECRETS)["compute1"][DEVSTACK_LOCALRC]
-    assert "# Rendered from labs/contrail-3node.yaml by localrc/contrail/devstack.localrc.j2" in text.splitlines()[1]
+    assert (
+        "# Rendered from labs/contrail-3node.yaml by localrc/contrail/devstack.localrc.j2"
+        in text.splitlines()[1]
+    )
 
 
 def test_a_spec_whose_name_scripts_would_act_on_is_masked_in_the_header() -> None:
@@ -162,7 +201,9 @@ def test_rendering_twice_gives_the_same() -> None:
 
 
 def test_the_specs_refs_go_before_the_releases_own() -> None:
-    lab = with_stack(make_lab(), refs=(("nova", "refs/changes/12/345612/3"), ("oslo.config", "mitaka-eol")))
+    lab = with_stack(
+        make_lab(), refs=(("nova", "refs/changes/12/345612/3"), ("oslo.config", "mitaka-eol"))
+    )
     found = devstack_localrc(lab, "compute1")
     assert found["NOVA_BRANCH"] == "refs/changes/12/345612/3"
     assert found["OSLOCFG_BRANCH"] == "mitaka-eol"
@@ -173,7 +214,10 @@ def test_the_specs_refs_go_before_the_releases_own() -> None:
 
 
 def test_further_lines_end_devstacks_localrc_for_their_role() -> None:
-    lines = (Lines(role="all", lines=("A=1",)), Lines(role="compute", lines=("B=$A", "enable_service x")))
+    lines = (
+        Lines(role="all", lines=("A=1",)),
+        Lines(role="compute", lines=("B=$A", "enable_service x")),
+    )
     rendered = render(with_stack(make_lab(), lines=lines), SECRETS)
     assert rendered["controller"][DEVSTACK_LOCALRC].endswith("\nA=1\n")
     assert rendered["compute1"][DEVSTACK_LOCALRC].endswith("\nA=1\nB=$A\nenable_service x\n")
@@ -181,7 +225,9 @@ def test_further_lines_end_devstacks_localrc_for_their_role() -> None:
 
 
 def test_options_of_services_go_into_a_local_conf_beside_the_localrc_that_wins() -> None:
-    option = ConfigOption(role="compute", file="$NOVA_CONF", section="libvirt", key="cpu_mode", value="none")
+    option = ConfigOption(
+        role="compute", file="$NOVA_CONF", section="libvirt", key="cpu_mode", value="none"
+    )
     lab = with_stack(make_lab(), overcommit=Overcommit(cpu=8.0), post_config=(option,))
     rendered = render(lab, SECRETS)
     text = rendered["compute1"][DEVSTACK_CONF]
@@ -229,12 +275,22 @@ def test_git_is_there_before_anything_is_cloned() -> None:
     assert titles[0] == "install git"
 
 
-def test_the_controller_is_finished_before_a_compute_begins_and_loses_its_agent_before_it_starts() -> None:
+def test_the_controller_is_finished_before_a_compute_begins_and_loses_its_agent_before_it_starts() -> (
+    None
+):
     steps = contrail.steps(make_lab())
-    assert list(dict.fromkeys(step.node for step in steps)) == ["controller", "compute1", "compute2"]
+    assert list(dict.fromkeys(step.node for step in steps)) == [
+        "controller",
+        "compute1",
+        "compute2",
+    ]
     titles = [step.title for step in steps if step.node == "controller"]
     agent = next(title for title in titles if "agent" in title)
-    assert titles.index("contrail.sh configure") < titles.index(agent) < titles.index("contrail.sh start")
+    assert (
+        titles.index("contrail.sh configure")
+        < titles.index(agent)
+        < titles.index("contrail.sh start")
+    )
     assert not any("agent" in step.title for step in steps if step.node == "compute1")
 
 
@@ -256,11 +312,15 @@ def test_a_ref_of_the_spec_goes_before_the_line_of_a_bug() -> None:
 
 
 @pytest.mark.parametrize("branch", BRANCHES)
-def test_the_bugs_of_the_devstack_beside_contrail_are_worked_around_within_its_clone(branch: str) -> None:
+def test_the_bugs_of_the_devstack_beside_contrail_are_worked_around_within_its_clone(
+    branch: str,
+) -> None:
     for node in ("controller", "compute2"):
         steps = [step for step in contrail.steps(make_lab(branch)) if step.node == node]
         titles = [step.title for step in steps]
-        (at,) = (index for index, title in enumerate(titles) if title.startswith("work around get-pip"))
+        (at,) = (
+            index for index, title in enumerate(titles) if title.startswith("work around get-pip")
+        )
         assert titles[at - 1].startswith("clone devstack at ")
         assert at < titles.index("run DevStack")
         assert steps[at].command.startswith("cd /opt/stack/devstack && ")
@@ -270,20 +330,31 @@ def test_the_bugs_of_the_devstack_beside_contrail_are_worked_around_within_its_c
 
 def test_a_finished_devstack_is_known_by_the_summary_of_the_log_that_localrc_names() -> None:
     log = devstack_localrc(make_lab(), "compute1")["LOGFILE"]
-    (step,) = (each for each in contrail.steps(make_lab()) if each.node == "compute1" and each.title == "run DevStack")
+    (step,) = (
+        each
+        for each in contrail.steps(make_lab())
+        if each.node == "compute1" and each.title == "run DevStack"
+    )
     assert step.done == f"grep -qs 'stack.sh completed' {log}.summary"
 
 
 def test_devstack_comes_from_the_specs_git_base_and_contrail_installer_from_github() -> None:
     lab = with_stack(make_lab(), git_base="https://git.example.org/")
     assert devstack_localrc(lab, "compute1")["GIT_BASE"] == "https://git.example.org"
-    urls = [word for step in contrail.steps(lab) for word in step.command.split() if word.startswith("https://")]
+    urls = [
+        word
+        for step in contrail.steps(lab)
+        for word in step.command.split()
+        if word.startswith("https://")
+    ]
     assert "https://git.example.org/openstack/devstack" in urls
     assert "https://github.com/Juniper/contrail-installer" in urls  # GIT_BASE is OpenStack's
 
 
 def test_an_unknown_branch_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(RenderError, match=r"no 'R4.0' of contrail \(known: master, R3.0, R2.20, R1.06\)"):
+    with pytest.raises(
+        RenderError, match=r"no 'R4.0' of contrail \(known: master, R3.0, R2.20, R1.06\)"
+    ):
         render(make_lab("R4.0"), SECRETS)
 
 
@@ -313,12 +384,23 @@ def test_a_missing_secret_is_named_with_template_and_line(name: str) -> None:
     some = {key: value for key, value in SECRETS.items() if key != name}
     with pytest.raises(RenderError) as caught:
         render(make_lab(), some)
-    assert caught.value.message == f"contrail/contrail-installer.localrc.j2:{line}: '{name}' is undefined"
+    assert (
+        caught.value.message
+        == f"contrail/contrail-installer.localrc.j2:{line}: '{name}' is undefined"
+    )
 
 
 @pytest.mark.parametrize(
     "value",
-    ["", "x" * 7, "x" * 33, "se cret0123456789", "a&b0123456789abcdef", "ümlaut0123456789x", "0123456789abcdef\n"],
+    [
+        "",
+        "x" * 7,
+        "x" * 33,
+        "se cret0123456789",
+        "a&b0123456789abcdef",
+        "ümlaut0123456789x",
+        "0123456789abcdef\n",
+    ],
 )
 def test_a_secret_that_sed_or_bash_would_mangle_is_refused_unseen(value: str) -> None:
     with pytest.raises(RenderError, match="secret rabbit_password") as caught:
@@ -334,19 +416,26 @@ def test_a_template_can_be_tried_from_another_directory(tmp_path: Path) -> None:
     (tmp_path / "contrail").mkdir()
     for name in ("contrail-installer", "devstack"):
         (tmp_path / "contrail" / f"{name}.localrc.j2").write_text("CONTRAIL_DEFAULT_INSTALL=True\n")
-    assert render(make_lab(), SECRETS, templates=tmp_path)["compute1"][DEVSTACK_LOCALRC].endswith("=True\n")
+    assert render(make_lab(), SECRETS, templates=tmp_path)["compute1"][DEVSTACK_LOCALRC].endswith(
+        "=True\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("A=1\nB={{ lab.nope }}\n", "contrail-installer.localrc.j2:2: 'stacklab.model.lab.Lab object' has no attribute"),
+        (
+            "A=1\nB={{ lab.nope }}\n",
+            "contrail-installer.localrc.j2:2: 'stacklab.model.lab.Lab object' has no attribute",
+        ),
         ("A=1\n{% if %}\n", "contrail-installer.localrc.j2:2: Expected an expression"),
         ("B=True\nA={{ node.name }} b\n", "contrail-installer/localrc:2: no plain assignment: 'A'"),
         (None, "contrail-installer.localrc.j2: no such template"),
     ],
-)  # fmt: skip
-def test_a_broken_template_is_named_with_its_line(tmp_path: Path, template: str | None, message: str) -> None:
+)
+def test_a_broken_template_is_named_with_its_line(
+    tmp_path: Path, template: str | None, message: str
+) -> None:
     (tmp_path / "contrail").mkdir()
     if template is not None:
         (tmp_path / "contrail" / "contrail-installer.localrc.j2").write_text(template)

@@ -40,8 +40,12 @@ def every_packstack() -> list[tuple[str, str, str, int]]:
 
 @pytest.mark.parametrize(("release", "mode", "driver", "nodes"), every_packstack())
 @pytest.mark.parametrize("networks", ["", FOUR], ids=["plain", "networks"])
-def test_packstacks(tmp_path: Path, release: str, mode: str, driver: str, nodes: int, networks: str) -> None:
-    stack = f"{networks}network_mode: {mode}\n" + (f"driver: {driver}\n" if driver != Driver.LIBVIRT else "")
+def test_packstacks(
+    tmp_path: Path, release: str, mode: str, driver: str, nodes: int, networks: str
+) -> None:
+    stack = f"{networks}network_mode: {mode}\n" + (
+        f"driver: {driver}\n" if driver != Driver.LIBVIRT else ""
+    )
     computes = packstack_labs.COMPUTES if nodes == 3 else ""
     assert findings(packstack_labs.load(tmp_path, stack, release=release, nodes=computes)) == []
 

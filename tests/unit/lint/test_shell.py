@@ -25,10 +25,18 @@ def test_the_reader_knows_what_bash_would_set(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["if true; then\nA=1\nfi\n", "true && A=1\n", "for x in a; do A=1; done\n", "{ A=1; }\n",
-     "while false; do\nA=1\ndone\n", "[ -n x ] ||\nA=1\n", "case x in\nx) A=1;;\nesac\n",
-     "if false; then true; else A=1; fi\n", "f() { A=1; }\n"],
-)  # fmt: skip
+    [
+        "if true; then\nA=1\nfi\n",
+        "true && A=1\n",
+        "for x in a; do A=1; done\n",
+        "{ A=1; }\n",
+        "while false; do\nA=1\ndone\n",
+        "[ -n x ] ||\nA=1\n",
+        "case x in\nx) A=1;;\nesac\n",
+        "if false; then true; else A=1; fi\n",
+        "f() { A=1; }\n",
+    ],
+)
 def test_what_a_condition_sets_is_not_claimed(text: str) -> None:
     rc = load(text + "B=2\n")
     assert "A" in rc.values
@@ -38,21 +46,35 @@ def test_what_a_condition_sets_is_not_claimed(text: str) -> None:
 
 def test_lines_are_where_a_statement_begins() -> None:
     script = shell.read("\nA='1\n2'\n\nenable_service a \\\n  b\nB=3\n")
-    assert [(each.name, each.line) for each in script.statements] == [("A", 2), ("enable_service", 5), ("B", 7)]
+    assert [(each.name, each.line) for each in script.statements] == [
+        ("A", 2),
+        ("enable_service", 5),
+        ("B", 7),
+    ]
     assert [(word.text, word.line) for word in script.calls[0].args] == [("a", 5), ("b", 6)]
 
 
 @pytest.mark.parametrize(
     ("text", "line", "mark"),
-    [('A=1\nB="x\n', 2, '"'), ("A='x\n\n", 1, "'"), ("A=$(x\n", 1, "$("), ("if a\nthen\n", 1, "if"),
-     ("A=${B\n", 1, "${"), ("cat <<E\nx\n", 1, "<<E"), ("A=(1 2\n", 1, "("), ("A=`x\n", 1, "`")],
-)  # fmt: skip
+    [
+        ('A=1\nB="x\n', 2, '"'),
+        ("A='x\n\n", 1, "'"),
+        ("A=$(x\n", 1, "$("),
+        ("if a\nthen\n", 1, "if"),
+        ("A=${B\n", 1, "${"),
+        ("cat <<E\nx\n", 1, "<<E"),
+        ("A=(1 2\n", 1, "("),
+        ("A=`x\n", 1, "`"),
+    ],
+)
 def test_the_line_of_an_open_quote_is_told(text: str, line: int, mark: str) -> None:
     assert shell.read(text).unclosed == shell.Unclosed(line=line, mark=mark)
 
 
 def test_variables_inside_single_quotes_are_no_references() -> None:
-    words = [each.value for each in shell.read("A='$X'\nB=\"$X\"\nC=\\$X\nD=${X:-$Y}\n").assignments]
+    words = [
+        each.value for each in shell.read("A='$X'\nB=\"$X\"\nC=\\$X\nD=${X:-$Y}\n").assignments
+    ]
     assert [word.names for word in words] == [(), ("X",), (), ("X", "Y")]
 
 
@@ -78,7 +100,10 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
     ("text", "expected"),
     [
         ("ENABLED_SERVICES=key,n-cpu\n", {"key", "n-cpu"}),
-        ("ENABLED_SERVICES=key\nenable_service a b\nenable_service c,d\ndisable_service a\n", {"key", "b", "c", "d"}),
+        (
+            "ENABLED_SERVICES=key\nenable_service a b\nenable_service c,d\ndisable_service a\n",
+            {"key", "b", "c", "d"},
+        ),
         ("enable_service a\nENABLED_SERVICES=key\n", {"key"}),
         ("ENABLED_SERVICES=key,a,-a\n", {"key"}),
         ("ENABLED_SERVICES=key\nENABLED_SERVICES+=,a\n", {"key", "a"}),

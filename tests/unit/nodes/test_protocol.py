@@ -84,7 +84,11 @@ def test_no_text_makes_the_reader_raise(text: str) -> None:
 
 
 @settings(deadline=None)  # a loaded machine is no bug
-@given(st.lists(st.sampled_from([*TEXT.splitlines(keepends=True), MARK, " ", "\n", " = 1", "\r\n", "\0"])))
+@given(
+    st.lists(
+        st.sampled_from([*TEXT.splitlines(keepends=True), MARK, " ", "\n", " = 1", "\r\n", "\0"])
+    )
+)
 def test_shuffled_pieces_never_raise(pieces: list[str]) -> None:
     answer = protocol.read("".join(pieces), MARK)
     assert all(line.strip() for said in answer.said.values() for line in said.lines)
@@ -103,14 +107,30 @@ def test_facts_come_one_after_the_other_then_pings_then_the_rest() -> None:
         Part(tag="a1", shell="echo a", phase=Phase.FACTS),
         Part(tag="a2", shell="echo a", phase=Phase.FACTS),
     ]
-    calls = [line for line in protocol.render(parts, MARK).splitlines() if line.startswith(("tagged ", "wait"))]
-    assert calls == ["tagged a1 part2", "tagged a2 part3", "tagged b part1 &", "wait", "tagged c part0 &", "wait"]
+    calls = [
+        line
+        for line in protocol.render(parts, MARK).splitlines()
+        if line.startswith(("tagged ", "wait"))
+    ]
+    assert calls == [
+        "tagged a1 part2",
+        "tagged a2 part3",
+        "tagged b part1 &",
+        "wait",
+        "tagged c part0 &",
+        "wait",
+    ]
 
 
 def test_a_session_may_take_as_long_as_its_longest_parts() -> None:
     def part(tag: str, phase: Phase, limit_s: float) -> Part:
         return Part(tag=tag, shell="true", phase=phase, limit_s=limit_s)
 
-    parts = [part("a", Phase.FACTS, 1), part("b", Phase.FACTS, 2), part("c", Phase.REST, 5), part("d", Phase.REST, 7)]
+    parts = [
+        part("a", Phase.FACTS, 1),
+        part("b", Phase.FACTS, 2),
+        part("c", Phase.REST, 5),
+        part("d", Phase.REST, 7),
+    ]
     assert protocol.time_limit_s(parts) == 1 + 2 + 7
     assert protocol.time_limit_s([]) == 0

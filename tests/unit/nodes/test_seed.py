@@ -47,7 +47,9 @@ def text(found: dict[str, Entry], path: str) -> str:
 
 def with_mtu(lab: Lab, mtu: int) -> Lab:
     nodes = tuple(
-        dataclasses.replace(node, nics=tuple(dataclasses.replace(nic, mtu=mtu) for nic in node.nics))
+        dataclasses.replace(
+            node, nics=tuple(dataclasses.replace(nic, mtu=mtu) for nic in node.nics)
+        )
         for node in lab.nodes
     )
     return dataclasses.replace(lab, nodes=nodes)
@@ -90,7 +92,9 @@ def test_the_lab_s_key_opens_stack_and_is_stack_s_own() -> None:
     assert {each.mode for each in ours.values()} == {0o600}
     assert ours["home/stack/.ssh/authorized_keys"].text == "ssh-ed25519 AAAAlab lab\n"
     assert ours["home/stack/.ssh/id_ed25519"].text == "PRIVATE lab\n"
-    assert ours["home/stack/.ssh/known_hosts"].text == access.known_hosts(make_lab(), make_keys(make_lab()))
+    assert ours["home/stack/.ssh/known_hosts"].text == access.known_hosts(
+        make_lab(), make_keys(make_lab())
+    )
 
 
 def test_a_node_that_asks_by_dhcp_is_told_neither_mtu_nor_dns_by_it() -> None:
@@ -139,7 +143,9 @@ def test_a_prefix_other_than_24_is_written_as_it_is() -> None:
     node = dataclasses.replace(lab.nodes[1], nics=(lab.nodes[1].nics[0], nic))
     lab = dataclasses.replace(lab, nodes=(lab.nodes[0], node, lab.nodes[2]))
     assert "Address=10.20.1.2/22\n" in text(entries(lab=lab), "etc/systemd/network/10-eth1.network")
-    assert "netmask 255.255.252.0\n" in text(entries(NetworkStyle.IFUPDOWN, lab=lab), "etc/network/interfaces")
+    assert "netmask 255.255.252.0\n" in text(
+        entries(NetworkStyle.IFUPDOWN, lab=lab), "etc/network/interfaces"
+    )
     ifcfg = text(entries(NetworkStyle.IFCFG, lab=lab), "etc/sysconfig/network-scripts/ifcfg-eth1")
     assert "PREFIX=22\n" in ifcfg
 
@@ -163,7 +169,9 @@ def test_answers_lie_in_directories_of_stack_s_own_which_come_first() -> None:
     ]
     assert {each.owner for each in found.values()} == {"stack"}
     assert found["opt/stack/devstack"] == Entry(text=None, mode=0o755, owner="stack")
-    assert found["opt/stack/devstack/localrc"] == Entry(text="HOST_IP=1\n", mode=0o600, owner="stack")
+    assert found["opt/stack/devstack/localrc"] == Entry(
+        text="HOST_IP=1\n", mode=0o600, owner="stack"
+    )
 
 
 def test_a_node_without_answers_gets_no_directory_for_them() -> None:
@@ -174,7 +182,12 @@ def test_the_archive_keeps_modes_and_names_owners() -> None:
     found = {member.name: member for member in members(seed.image(entries()))}
     key, directory = found["etc/ssh/ssh_host_ed25519_key"], found["home/stack/.ssh"]
     assert (key.mode, key.uname, key.gname, key.uid, key.gid) == (0o600, "root", "root", 0, 0)
-    assert (directory.mode, directory.uname, directory.gname, directory.uid) == (0o700, "stack", "stack", 1000)
+    assert (directory.mode, directory.uname, directory.gname, directory.uid) == (
+        0o700,
+        "stack",
+        "stack",
+        1000,
+    )
     assert directory.isdir()
     assert not any(name.startswith(("/", ".")) for name in found)
 
@@ -182,7 +195,9 @@ def test_the_archive_keeps_modes_and_names_owners() -> None:
 def test_the_mark_stands_first_and_is_the_digest_of_the_rest() -> None:
     content = entries()
     first, *rest = members(seed.image(content))
-    assert first.name == f"var/lib/stacklab/seed-{hashlib.sha256(seed.tar(content)).hexdigest()[:32]}"
+    assert (
+        first.name == f"var/lib/stacklab/seed-{hashlib.sha256(seed.tar(content)).hexdigest()[:32]}"
+    )
     assert first.size == 0
     assert [member.name for member in rest] == list(content)
 
@@ -198,7 +213,9 @@ def test_the_mark_stands_first_and_is_the_digest_of_the_rest() -> None:
 )
 def test_any_change_gives_another_mark(changed: Entry) -> None:
     before = {"etc/hostname": Entry(text="controller\n")}
-    marks = [members(seed.image(content))[0].name for content in (before, {"etc/hostname": changed})]
+    marks = [
+        members(seed.image(content))[0].name for content in (before, {"etc/hostname": changed})
+    ]
     assert marks[0] != marks[1]
 
 
@@ -214,7 +231,9 @@ def test_two_nodes_never_share_a_seed() -> None:
     assert len(found) == 3
 
 
-PATHS = st.lists(st.from_regex(r"[a-z][a-z0-9._-]{0,20}", fullmatch=True), min_size=1, max_size=4).map("/".join)
+PATHS = st.lists(
+    st.from_regex(r"[a-z][a-z0-9._-]{0,20}", fullmatch=True), min_size=1, max_size=4
+).map("/".join)
 CONTENT = st.dictionaries(
     PATHS,
     st.builds(
@@ -229,7 +248,9 @@ CONTENT = st.dictionaries(
 
 @given(content=CONTENT)
 @settings(deadline=None, max_examples=100)
-def test_whatever_goes_in_comes_out_and_the_same_again_is_the_same_bytes(content: dict[str, Entry]) -> None:
+def test_whatever_goes_in_comes_out_and_the_same_again_is_the_same_bytes(
+    content: dict[str, Entry],
+) -> None:
     data = seed.image(content)
     assert seed.image(dict(content)) == data
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
@@ -249,13 +270,21 @@ def test_where_kolla_installs_a_name_is_the_address_of_the_apis() -> None:
     assert "192.168.150.10 controller-mgmt" in lines
 
 
-def test_files_of_the_system_are_roots_and_readable_those_with_secrets_are_the_users_alone() -> None:
-    found = seed.answer_entries({
-        PurePosixPath("/etc/pip.conf"): "[global]\n",
-        PurePosixPath("/etc/kolla/passwords.yml"): "a: b\n",
-        PurePosixPath("/etc/kolla/config/nova.conf"): "[DEFAULT]\n",
-    })  # fmt: skip
+def test_files_of_the_system_are_roots_and_readable_those_with_secrets_are_the_users_alone() -> (
+    None
+):
+    found = seed.answer_entries(
+        {
+            PurePosixPath("/etc/pip.conf"): "[global]\n",
+            PurePosixPath("/etc/kolla/passwords.yml"): "a: b\n",
+            PurePosixPath("/etc/kolla/config/nova.conf"): "[DEFAULT]\n",
+        }
+    )
     assert found["etc/pip.conf"] == Entry(text="[global]\n", mode=0o644, owner="root")
     assert found["etc/kolla/passwords.yml"] == Entry(text="a: b\n", mode=0o600, owner="stack")
-    assert found["etc/kolla"] == found["etc/kolla/config"] == Entry(text=None, mode=0o755, owner="stack")
+    assert (
+        found["etc/kolla"]
+        == found["etc/kolla/config"]
+        == Entry(text=None, mode=0o755, owner="stack")
+    )
     assert "etc" not in found

@@ -31,7 +31,11 @@ def test_automatic_addresses_begin_at_11_in_the_order_written() -> None:
 
 
 def test_automatic_addresses_pass_over_those_given_before() -> None:
-    assert given(slot("a", "10.0.0.12"), slot("b"), slot("c")) == ["10.0.0.12", "10.0.0.11", "10.0.0.13"]
+    assert given(slot("a", "10.0.0.12"), slot("b"), slot("c")) == [
+        "10.0.0.12",
+        "10.0.0.11",
+        "10.0.0.13",
+    ]
 
 
 def test_each_network_counts_for_itself() -> None:
@@ -44,7 +48,9 @@ def test_each_network_counts_for_itself() -> None:
 
 
 def test_a_later_fixed_address_never_moves_an_earlier_automatic_one() -> None:
-    assert refused(slot("a"), slot("b", "10.0.0.11")) == ["10.0.0.11 of b is a's already (given automatically)"]
+    assert refused(slot("a"), slot("b", "10.0.0.11")) == [
+        "10.0.0.11 of b is a's already (given automatically)"
+    ]
 
 
 def test_the_top_of_a_wide_network_stays_free_for_floating_addresses() -> None:
@@ -102,7 +108,9 @@ def test_the_macs_of_a_lab_are_these_for_ever() -> None:
     assert macs("mini-2node", [("node1", "net")]) == {("node1", "net"): "52:54:00:0d:c9:43"}
 
 
-def test_macs_that_collide_are_told_apart_the_same_way_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_macs_that_collide_are_told_apart_the_same_way_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fake_hex(*parts: str, digits: int) -> str:
         return (parts[3] if len(parts) > 3 else "0").rjust(digits, "0")
 

@@ -36,12 +36,28 @@ def custom(directory: Path, check: str) -> CustomCheck:
 def test_all_that_is_not_written_is_filled_in(tmp_path: Path) -> None:
     everyone = ("compute", "worker1", "worker2", "other")
     assert custom(tmp_path, "command: uptime") == CustomCheck(
-        name="a", kind=CustomKind.COMMAND, nodes=everyone, command="uptime", exit_code=0, host="", port=0, url="",
-        http_status=200, text="", retries=0, interval_s=1.0, timeout_s=10.0, is_warning=False,
-    )  # fmt: skip
-    assert custom(tmp_path, "port: 22") == CustomCheck(name="a", kind=CustomKind.PORT, nodes=everyone, port=22)
+        name="a",
+        kind=CustomKind.COMMAND,
+        nodes=everyone,
+        command="uptime",
+        exit_code=0,
+        host="",
+        port=0,
+        url="",
+        http_status=200,
+        text="",
+        retries=0,
+        interval_s=1.0,
+        timeout_s=10.0,
+        is_warning=False,
+    )
+    assert custom(tmp_path, "port: 22") == CustomCheck(
+        name="a", kind=CustomKind.PORT, nodes=everyone, port=22
+    )
     url = "http://other:80/"
-    assert custom(tmp_path, f"http: '{url}'") == CustomCheck(name="a", kind=CustomKind.HTTP, nodes=everyone, url=url)
+    assert custom(tmp_path, f"http: '{url}'") == CustomCheck(
+        name="a", kind=CustomKind.HTTP, nodes=everyone, url=url
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +72,9 @@ def test_all_that_is_not_written_is_filled_in(tmp_path: Path) -> None:
         ("[other, worker1, worker]", ["worker1", "worker2", "other"]),  # the lab's order, each once
     ],
 )
-def test_nodes_are_named_one_by_one_by_count_or_by_role(tmp_path: Path, written: str, meant: list[str]) -> None:
+def test_nodes_are_named_one_by_one_by_count_or_by_role(
+    tmp_path: Path, written: str, meant: list[str]
+) -> None:
     assert list(custom(tmp_path, f"command: 'true', nodes: {written}").nodes) == meant
 
 
@@ -86,7 +104,13 @@ def test_a_script_keeps_its_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "check", ["command: 'true', port: 22", "port: 22, text: a", "http: 'http://a/', host: other", "nodes: all"]
+    "check",
+    [
+        "command: 'true', port: 22",
+        "port: 22, text: a",
+        "http: 'http://a/', host: other",
+        "nodes: all",
+    ],
 )
 def test_it_is_one_of_the_three_with_its_own_keys(tmp_path: Path, check: str) -> None:
     with pytest.raises(SpecError, match=r"checks\.custom\[0\]"):
@@ -95,14 +119,27 @@ def test_it_is_one_of_the_three_with_its_own_keys(tmp_path: Path, check: str) ->
 
 @pytest.mark.parametrize(
     "command",
-    ["OS_PASSWORD=letmein openstack", "true\nexport TOKEN='abc'", "wget https://me:letmein@host/", "x; PW=\"a b\" y"],
+    [
+        "OS_PASSWORD=letmein openstack",
+        "true\nexport TOKEN='abc'",
+        "wget https://me:letmein@host/",
+        'x; PW="a b" y',
+    ],
 )
 def test_a_command_holds_no_secret(command: str) -> None:
     assert secret_in_command(command)
 
 
 @pytest.mark.parametrize(
-    "command", ["TOKEN=$(cat f)", "PW=`cat f`", "PASSWORD=$OTHER", "TOKEN=/etc/t", "curl http://host/", "PASSWORD= x"]
+    "command",
+    [
+        "TOKEN=$(cat f)",
+        "PW=`cat f`",
+        "PASSWORD=$OTHER",
+        "TOKEN=/etc/t",
+        "curl http://host/",
+        "PASSWORD= x",
+    ],
 )
 def test_a_command_may_read_one(command: str) -> None:
     assert secret_in_command(command) == ""

@@ -28,33 +28,48 @@ def load(directory: Path, network: str = "", nic: str = "") -> Lab:
 
 
 @pytest.mark.parametrize(
-    ("written", "ms"), [("0ms", 0), ("20ms", 20), ("20 ms", 20), ("0.5ms", 0.5), ("1.5s", 1500), ("10s", 10000)]
+    ("written", "ms"),
+    [("0ms", 0), ("20ms", 20), ("20 ms", 20), ("0.5ms", 0.5), ("1.5s", 1500), ("10s", 10000)],
 )
 def test_a_delay_has_its_unit(written: str, ms: float) -> None:
     assert values.delay(written) == ms
 
 
-@pytest.mark.parametrize(("written", "percent"), [("0%", 0), ("1%", 1), ("0.25%", 0.25), ("100 %", 100)])
+@pytest.mark.parametrize(
+    ("written", "percent"), [("0%", 0), ("1%", 1), ("0.25%", 0.25), ("100 %", 100)]
+)
 def test_a_loss_is_a_percentage(written: str, percent: float) -> None:
     assert values.loss(written) == percent
 
 
 @pytest.mark.parametrize(
     ("written", "kbit"),
-    [("none", 0), ("32kbit", 32), ("512kbit", 512), ("1.5mbit", 1500), ("10mbit", 10_000), ("10gbit", 10_000_000),
-     ("0.1mbit", 100), ("2.3mbit", 2300)],
-)  # fmt: skip
+    [
+        ("none", 0),
+        ("32kbit", 32),
+        ("512kbit", 512),
+        ("1.5mbit", 1500),
+        ("10mbit", 10_000),
+        ("10gbit", 10_000_000),
+        ("0.1mbit", 100),
+        ("2.3mbit", 2300),
+    ],
+)
 def test_a_rate_is_in_kbit(written: str, kbit: int) -> None:
     assert values.rate(written) == kbit
 
 
-@pytest.mark.parametrize("written", ["", "ms", "1", "1 m", "1ms2", "-1ms", "1e3ms", "1,5s", "\u0661ms"])
+@pytest.mark.parametrize(
+    "written", ["", "ms", "1", "1 m", "1ms2", "-1ms", "1e3ms", "1,5s", "\u0661ms"]
+)
 def test_what_is_no_delay_is_refused(written: str) -> None:
     with pytest.raises(Wrong):
         values.delay(written)
 
 
-@pytest.mark.parametrize("written", ["31kbit", "10.1gbit", "10Mbit", "10mb", "0mbit", "none of it", "32.5kbit"])
+@pytest.mark.parametrize(
+    "written", ["31kbit", "10.1gbit", "10Mbit", "10mb", "0mbit", "none of it", "32.5kbit"]
+)
 def test_what_is_no_rate_is_refused(written: str) -> None:
     with pytest.raises(Wrong):
         values.rate(written)
@@ -80,7 +95,10 @@ def test_a_nics_own_comes_first_key_by_key(tmp_path: Path) -> None:
 
 
 def test_a_network_may_be_without_the_host(tmp_path: Path) -> None:
-    assert [network.has_host for network in load(tmp_path, ", host: false").networks] == [True, False]
+    assert [network.has_host for network in load(tmp_path, ", host: false").networks] == [
+        True,
+        False,
+    ]
 
 
 def test_nobody_is_logged_in_over_a_nic_that_loses_all(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def test_an_unknown_lab_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SpecError) as caught:
         spec.find("contrail-3nod", LABS)
     assert (
-        str(caught.value) == "no lab 'contrail-3nod' in labs/ (did you mean contrail-3node?)\n  next: ./invoke lab.list"
+        str(caught.value)
+        == "no lab 'contrail-3nod' in labs/ (did you mean contrail-3node?)\n  next: ./invoke lab.list"
     )
     assert caught.value.exit_code == 2
 
@@ -47,16 +48,22 @@ def test_a_lab_like_no_other_lists_all(tmp_path: Path) -> None:
         spec.find("aio", tmp_path / "none")
 
 
-@pytest.mark.parametrize("name", ["../labs/mini-2node", "/etc/passwd", "", "mini-2node.yaml", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["../labs/mini-2node", "/etc/passwd", "", "mini-2node.yaml", "a\nb"]
+)
 def test_a_name_is_never_a_path(name: str) -> None:
     with pytest.raises(spec.UnknownLab) as caught:
         spec.find(name, LABS)
     assert "\n" not in caught.value.message
 
 
-def test_problems_are_sorted_by_place_and_name_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_are_sorted_by_place_and_name_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "lab.yaml").write_text("bogus: 1\nimage: debian-12\nnetworks: {}\nnodes: {}\nother: 2\n")
+    (tmp_path / "lab.yaml").write_text(
+        "bogus: 1\nimage: debian-12\nnetworks: {}\nnodes: {}\nother: 2\n"
+    )
     with pytest.raises(SpecError) as caught:
         spec.load(tmp_path / "lab.yaml")
     assert [problem.line for problem in caught.value.problems] == [1, 5]
@@ -64,7 +71,9 @@ def test_problems_are_sorted_by_place_and_name_the_next_step(tmp_path: Path, mon
     assert caught.value.hint == "./invoke lab.validate lab.yaml"
 
 
-def test_a_file_elsewhere_is_shown_as_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_elsewhere_is_shown_as_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     below = tmp_path / "below"
     below.mkdir()
     monkeypatch.chdir(below)
@@ -80,7 +89,9 @@ def test_a_missing_file_is_a_problem_of_the_spec(tmp_path: Path) -> None:
 def test_yaml_problems_and_wrong_values_are_told_together(tmp_path: Path) -> None:
     path = tmp_path / "lab.yaml"
     networks = "networks: {n: {cidr: 10.0.0.1/24, mode: nat}}\n"
-    path.write_text(f"image: debian-12\nimage: x\n{networks}nodes: {{a: {{cpus: 0, nics: [{{network: m}}]}}}}\n")
+    path.write_text(
+        f"image: debian-12\nimage: x\n{networks}nodes: {{a: {{cpus: 0, nics: [{{network: m}}]}}}}\n"
+    )
     with pytest.raises(SpecError) as caught:
         spec.load(path)
     paths = [problem.path for problem in caught.value.problems]
@@ -95,7 +106,16 @@ def test_a_lab_survives_json(name: str) -> None:
 
 def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
     lab = spec.to_dict(spec.load(LABS / "mini-2node.yaml"))
-    assert list(lab) == ["name", "description", "source", "images", "networks", "nodes", "stack", "checks"]
+    assert list(lab) == [
+        "name",
+        "description",
+        "source",
+        "images",
+        "networks",
+        "nodes",
+        "stack",
+        "checks",
+    ]
     assert lab["networks"] == [
         {
             "name": "net",

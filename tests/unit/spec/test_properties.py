@@ -66,7 +66,10 @@ def nodes_of_labs(draw: st.DrawFn, networks: dict[str, object]) -> Nodes:
     for index in range(draw(st.integers(1, 5))):
         order = draw(st.permutations(sorted(networks)))
         node: dict[str, object] = {
-            "nics": [{"network": name} | draw(impairments) for name in order[: draw(st.integers(1, len(order)))]],
+            "nics": [
+                {"network": name} | draw(impairments)
+                for name in order[: draw(st.integers(1, len(order)))]
+            ],
             "role": draw(st.sampled_from(["controller", "compute", "node"])),
             "memory": draw(st.sampled_from(["128MiB", "1.5GiB"])),
         }
@@ -84,7 +87,9 @@ def specs(draw: st.DrawFn) -> tuple[dict[str, object], Nodes]:
 
 @quick
 @given(specs())
-def test_addresses_lie_in_their_networks_and_nothing_is_given_twice(written: tuple[dict[str, object], Nodes]) -> None:
+def test_addresses_lie_in_their_networks_and_nothing_is_given_twice(
+    written: tuple[dict[str, object], Nodes],
+) -> None:
     lab = load_spec(*written)
     nics = [nic for node in lab.nodes for nic in node.nics]
     assert len({nic.address.ip for nic in nics}) == len(nics)
@@ -107,7 +112,9 @@ def test_the_same_spec_is_the_same_lab_each_time(written: tuple[dict[str, object
 
 @quick
 @given(specs(), st.data())
-def test_a_node_added_at_the_end_moves_nobody(written: tuple[dict[str, object], Nodes], data: st.DataObject) -> None:
+def test_a_node_added_at_the_end_moves_nobody(
+    written: tuple[dict[str, object], Nodes], data: st.DataObject
+) -> None:
     networks, nodes = written
     more = {f"late-{name}": node for name, node in data.draw(nodes_of_labs(networks)).items()}
     before, after = load_spec(networks, nodes), load_spec(networks, nodes | more)
@@ -134,7 +141,9 @@ def test_a_fixed_address_at_the_end_moves_nobody_or_is_refused(
 
 @quick
 @given(specs())
-def test_the_order_of_a_mapping_within_a_node_means_nothing(written: tuple[dict[str, object], Nodes]) -> None:
+def test_the_order_of_a_mapping_within_a_node_means_nothing(
+    written: tuple[dict[str, object], Nodes],
+) -> None:
     networks, nodes = written
     turned = {name: dict(reversed(node.items())) for name, node in nodes.items()}
     assert load_spec(networks, turned).nodes == load_spec(networks, nodes).nodes
@@ -145,9 +154,21 @@ def test_the_order_of_a_mapping_within_a_node_means_nothing(written: tuple[dict[
 def test_json_holds_all_of_a_lab(written: tuple[dict[str, object], Nodes]) -> None:
     lab = load_spec(*written)
     custom = CustomCheck(
-        name="all", kind=CustomKind.HTTP, nodes=("na", "nb"), command="c", exit_code=3, host="h", port=4, url="u",
-        http_status=5, text="t", retries=6, interval_s=7.5, timeout_s=8.5, is_warning=True,
-    )  # fmt: skip
+        name="all",
+        kind=CustomKind.HTTP,
+        nodes=("na", "nb"),
+        command="c",
+        exit_code=3,
+        host="h",
+        port=4,
+        url="u",
+        http_status=5,
+        text="t",
+        retries=6,
+        interval_s=7.5,
+        timeout_s=8.5,
+        is_warning=True,
+    )
     lab = dataclasses.replace(
         lab,
         networks=(dataclasses.replace(lab.networks[0], has_host=False), *lab.networks[1:]),
@@ -189,21 +210,28 @@ def test_a_scrambled_lab_is_a_lab_or_a_spec_error(data: st.DataObject) -> None:
             case "insert":
                 cut = data.draw(st.integers(0, len(lines[at])))
                 added = data.draw(
-                    st.text(st.sampled_from(" \t:-[]{}&*!|>'\"%@`#,?<=~0a\\\u2028\ud800\x07"), max_size=4)
+                    st.text(
+                        st.sampled_from(" \t:-[]{}&*!|>'\"%@`#,?<=~0a\\\u2028\ud800\x07"),
+                        max_size=4,
+                    )
                 )
                 lines[at] = lines[at][:cut] + added + lines[at][cut:]
     spec_error_or_lab("\n".join(lines))
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
+@given(
+    st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
+)
 def test_any_bytes_are_a_spec_error(raw: bytes) -> None:
     spec_error_or_lab(raw)
 
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -214,7 +242,10 @@ def test_any_value_at_any_place_is_a_lab_or_a_spec_error(data: st.DataObject) ->
     lab: dict[str, object] = {
         "image": ["debian-12"],
         "networks": {"net": {"cidr": "10.0.0.0/24", "mode": "nat", "delay": "1ms"}},
-        "nodes": {"a": {"nics": [{"network": "net"}]}, "b": {"count": 2, "nics": [{"network": "net"}]}},
+        "nodes": {
+            "a": {"nics": [{"network": "net"}]},
+            "b": {"count": 2, "nics": [{"network": "net"}]},
+        },
         "stack": {"installer": "none"},
         "checks": {
             "retries": 2,
@@ -223,7 +254,9 @@ def test_any_value_at_any_place_is_a_lab_or_a_spec_error(data: st.DataObject) ->
     }
     owner: object = lab
     while True:
-        key = data.draw(st.sampled_from(list(owner) if isinstance(owner, dict) else list(range(len(owner)))))  # type: ignore[arg-type]
+        key = data.draw(
+            st.sampled_from(list(owner) if isinstance(owner, dict) else list(range(len(owner))))
+        )  # type: ignore[arg-type]
         inner = owner[key]  # type: ignore[index]
         if not isinstance(inner, dict | list) or data.draw(st.booleans()):
             owner[key] = data.draw(VALUES)  # type: ignore[index]

@@ -47,13 +47,21 @@ def test_every_default_is_filled_in(directory: Path) -> None:
 
 
 def test_devices_follow_the_order_of_the_nics(directory: Path) -> None:
-    lab = resolve(directory, NETWORKS + "nodes: {node: {nics: [{network: fabric}, {network: mgmt}]}}\n")
-    assert [(nic.device, nic.network) for nic in lab.nodes[0].nics] == [("eth0", "fabric"), ("eth1", "mgmt")]
+    lab = resolve(
+        directory, NETWORKS + "nodes: {node: {nics: [{network: fabric}, {network: mgmt}]}}\n"
+    )
+    assert [(nic.device, nic.network) for nic in lab.nodes[0].nics] == [
+        ("eth0", "fabric"),
+        ("eth1", "mgmt"),
+    ]
     assert lab.nodes[0].access.network == "fabric"
 
 
 def test_a_count_numbers_the_nodes_from_1(directory: Path) -> None:
-    lab = resolve(directory, NETWORKS + "nodes: {n: {count: 3, nics: [{network: mgmt, address: 10.0.0.20}]}}\n")
+    lab = resolve(
+        directory,
+        NETWORKS + "nodes: {n: {count: 3, nics: [{network: mgmt, address: 10.0.0.20}]}}\n",
+    )
     assert [(node.name, str(node.access.address)) for node in lab.nodes] == [
         ("n1", "10.0.0.20/24"),
         ("n2", "10.0.0.21/24"),
@@ -84,7 +92,9 @@ def test_a_bridged_network_is_on_the_bridge_that_is_named(directory: Path) -> No
     assert (network.mode, network.bridge) == (NetworkMode.BRIDGED, "br0")
 
 
-CONTRAIL = NETWORKS.replace("debian-12", "ubuntu-14.04") + NODES.replace("{nics", "{role: controller, nics")
+CONTRAIL = NETWORKS.replace("debian-12", "ubuntu-14.04") + NODES.replace(
+    "{nics", "{role: controller, nics"
+)
 
 
 @pytest.mark.parametrize("release", releases.of(Installer.CONTRAIL))
@@ -96,9 +106,14 @@ def test_contrail_brings_the_devstack_that_worked_with_it(directory: Path, relea
 def test_contrail_is_master_with_mitaka_when_nothing_is_said(directory: Path) -> None:
     lab = resolve(directory, f"{CONTRAIL}stack: {{installer: contrail}}\n")
     assert lab.stack == Stack(
-        installer=Installer.CONTRAIL, network="fabric", api_network="fabric", data_network="fabric",
-        release="master", devstack_branch="mitaka", network_mode=NetworkingMode.VROUTER,
-    )  # fmt: skip
+        installer=Installer.CONTRAIL,
+        network="fabric",
+        api_network="fabric",
+        data_network="fabric",
+        release="master",
+        devstack_branch="mitaka",
+        network_mode=NetworkingMode.VROUTER,
+    )
 
 
 @pytest.mark.parametrize("written", ["mitaka", "stable/mitaka", "mitaka-eol"])

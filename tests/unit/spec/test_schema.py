@@ -34,7 +34,9 @@ def test_what_is_not_written_is_none() -> None:
     assert not findings
     assert spec is not None
     node = spec.nodes["node"]
-    assert [spec.name, spec.stack, spec.checks, node.cpus, node.memory, node.count, node.role] == [None] * 7
+    assert [spec.name, spec.stack, spec.checks, node.cpus, node.memory, node.count, node.role] == [
+        None
+    ] * 7
     assert spec.image == ("debian-12",)
 
 
@@ -46,7 +48,9 @@ def test_a_spec_cannot_be_changed() -> None:
 
 
 def test_what_was_refused_is_left_out_and_the_rest_is_kept() -> None:
-    spec, findings = validate(SMALLEST + "  other: {cpus: 99, memory: 2GiB, nics: [{network: net}]}\nbogus: 1\n")
+    spec, findings = validate(
+        SMALLEST + "  other: {cpus: 99, memory: 2GiB, nics: [{network: net}]}\nbogus: 1\n"
+    )
     assert findings == ["nodes.other.cpus: 99 is out of range", "bogus: unknown key"]
     assert spec is not None
     assert spec.nodes["other"].cpus is None
@@ -55,7 +59,10 @@ def test_what_was_refused_is_left_out_and_the_rest_is_kept() -> None:
 
 def test_a_node_whose_nics_are_broken_is_left_out_whole() -> None:
     spec, findings = validate(SMALLEST + "  other: {nics: [{network: net}, {}, {network: NET}]}\n")
-    assert findings == ["nodes.other.nics[1].network: is missing", "nodes.other.nics[2].network: 'NET' is no host name"]
+    assert findings == [
+        "nodes.other.nics[1].network: is missing",
+        "nodes.other.nics[2].network: 'NET' is no host name",
+    ]
     assert spec is not None
     assert list(spec.nodes) == ["node"]
 
@@ -75,8 +82,12 @@ def test_a_file_that_is_no_mapping_gives_nothing(text: str) -> None:
     assert len(findings) == 1
 
 
-@pytest.mark.parametrize("key", ["image", "networks", "nodes", "stack", "checks", "name", "description"])
-@pytest.mark.parametrize("value", ["x: {y: z}", "[a, [b]]", "[{}]", "{}", "[]", "~", "'@'", "{a: ~}", "{a: [~]}"])
+@pytest.mark.parametrize(
+    "key", ["image", "networks", "nodes", "stack", "checks", "name", "description"]
+)
+@pytest.mark.parametrize(
+    "value", ["x: {y: z}", "[a, [b]]", "[{}]", "{}", "[]", "~", "'@'", "{a: ~}", "{a: [~]}"]
+)
 def test_any_value_of_any_key_comes_to_an_end(key: str, value: str) -> None:
     lines = [line for line in SMALLEST.splitlines() if not line.startswith(key)]
     text = f"{key}: {value if ': ' not in value or value[0] in '{[' else '{' + value + '}'}\n"

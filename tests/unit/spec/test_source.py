@@ -62,12 +62,18 @@ def test_values_and_keys_remember_their_places() -> None:
 
 def test_a_finding_without_a_place_gets_that_of_what_is_around_it() -> None:
     document = parse("a:\n  b:\n    c: 1\n", "f")
-    assert str(document.problem(Finding(("a", "b", "zzz"), "is missing"))) == "f:3:5: a.b.zzz: is missing"
+    assert (
+        str(document.problem(Finding(("a", "b", "zzz"), "is missing")))
+        == "f:3:5: a.b.zzz: is missing"
+    )
 
 
 def test_a_finding_at_its_key_points_there() -> None:
     document = parse("a:\n  b: 1\n", "f")
-    assert str(document.problem(Finding(("a", "b"), "bad", "good", at_key=True))) == "f:2:3: a.b: bad (good)"
+    assert (
+        str(document.problem(Finding(("a", "b"), "bad", "good", at_key=True)))
+        == "f:2:3: a.b: bad (good)"
+    )
     assert str(document.problem(Finding(("a", "b"), "bad"))) == "f:2:6: a.b: bad"
 
 
@@ -105,7 +111,9 @@ def test_a_merge_of_text_is_a_problem() -> None:
     assert "`<<` takes a mapping" in only_problem(parse("a:\n  <<: text\n", "f"))
 
 
-@pytest.mark.parametrize("text", ["a: &x [*x]\n", "a: &x {b: *x}\n", "a: &x\n  <<: *x\n", "&x a: {b: &y {<<: [*y]}}\n"])
+@pytest.mark.parametrize(
+    "text", ["a: &x [*x]\n", "a: &x {b: *x}\n", "a: &x\n  <<: *x\n", "&x a: {b: &y {<<: [*y]}}\n"]
+)
 def test_recursion_is_refused(text: str) -> None:
     assert "an alias inside the thing that it names" in only_problem(parse(text, "f"))
 
@@ -115,18 +123,24 @@ def test_the_same_alias_twice_is_no_recursion() -> None:
 
 
 def test_aliases_of_aliases_stop_early() -> None:
-    lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    lines = ["a0: &a0 [x, x]"] + [
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)
+    ]
     document = parse("\n".join(lines), "f")
     assert document.data is None
     assert "too large" in only_problem(document)
 
 
 def test_merges_of_merges_stop_early() -> None:
-    lines = ["a0: &a0 {k: v}"] + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 30)]
+    lines = ["a0: &a0 {k: v}"] + [
+        f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 30)
+    ]
     assert "too large" in only_problem(parse("\n".join(lines), "f"))
 
 
-@pytest.mark.parametrize("text", ["[" * 5000 + "]" * 5000, "- " * 3000 + "x", "[" * 100 + "]" * 100])
+@pytest.mark.parametrize(
+    "text", ["[" * 5000 + "]" * 5000, "- " * 3000 + "x", "[" * 100 + "]" * 100]
+)
 def test_deep_nesting_is_one_clear_line(text: str) -> None:
     document = parse(text, "f")
     assert document.data is None
@@ -134,7 +148,8 @@ def test_deep_nesting_is_one_clear_line(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: !vm x\n", "a: !!binary aGk=\n", "a: !!set {x}\n", "a: !!python/object:os.system {}\n"]
+    "text",
+    ["a: !vm x\n", "a: !!binary aGk=\n", "a: !!set {x}\n", "a: !!python/object:os.system {}\n"],
 )
 def test_tags_are_refused_and_never_constructed(text: str) -> None:
     document = parse(text, "f")
@@ -159,7 +174,10 @@ def test_text_that_would_garble_the_terminal_is_refused(escape: str) -> None:
         ("a: b: c\n", "f:1:5: a `:` where none can be (quote the value, or fix the indentation)"),
         ("a: *x\n", "f:1:4: no anchor named 'x' (define it first, with &)"),
         ("a: 1\n---\nb: 2\n", "f:2:1: a second document begins here (one lab per file)"),
-        ('a: "\\UFFFFFFFF"\n', "f:1:1: has an escape that is no character (see the \\U and \\x in it)"),
+        (
+            'a: "\\UFFFFFFFF"\n',
+            "f:1:1: has an escape that is no character (see the \\U and \\x in it)",
+        ),
         ("a: \x01\n", "f:1:4: character U+0001 is not allowed in YAML (remove it)"),
         ("", "f:1:1: is empty (see labs/mini-2node.yaml for a start)"),
         ("# only a comment\n", "f:1:1: is empty (see labs/mini-2node.yaml for a start)"),
@@ -188,7 +206,9 @@ def test_what_pyyaml_refuses_is_one_line_too(text: str) -> None:
         (b"", "f:1:1: is empty (see labs/mini-2node.yaml for a start)"),
     ],
 )
-def test_a_file_that_is_no_text_is_one_clear_line(tmp_path: Path, raw: bytes, expected: str) -> None:
+def test_a_file_that_is_no_text_is_one_clear_line(
+    tmp_path: Path, raw: bytes, expected: str
+) -> None:
     path = tmp_path / "lab.yaml"
     path.write_bytes(raw)
     assert only_problem(read(path, "f")) == expected
@@ -203,7 +223,10 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
 
 
 def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
-    assert only_problem(read(tmp_path / "none.yaml", "f")) == "f:1:1: cannot be read: No such file or directory"
+    assert (
+        only_problem(read(tmp_path / "none.yaml", "f"))
+        == "f:1:1: cannot be read: No such file or directory"
+    )
     assert only_problem(read(tmp_path, "f")) == "f:1:1: cannot be read: Is a directory"
 
 

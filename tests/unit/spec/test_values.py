@@ -13,7 +13,9 @@ from stacklab.spec.values import Wrong
 read_size = values.size(Size.parse("128MiB"), "nothing boots in less")
 
 
-@pytest.mark.parametrize(("text", "mib"), [("512MiB", 512), ("1.5GiB", 1536), ("2 GiB", 2048), (" 1TiB ", 1048576)])
+@pytest.mark.parametrize(
+    ("text", "mib"), [("512MiB", 512), ("1.5GiB", 1536), ("2 GiB", 2048), (" 1TiB ", 1048576)]
+)
 def test_a_size_has_a_number_and_a_unit(text: str, mib: int) -> None:
     assert read_size(text) == Size(mib)
 
@@ -62,7 +64,10 @@ def test_what_is_no_host_name_is_no_name(text: str) -> None:
 @pytest.mark.parametrize("text", ["1", "0x1f", "7up"])
 def test_a_node_cannot_be_taken_for_an_address(text: str) -> None:
     assert values.name_problem(text, 20) is None
-    assert values.name_problem(text, 20, values.NODE_NAME) == (f"'{text}' is no host name", "begin with a letter")
+    assert values.name_problem(text, 20, values.NODE_NAME) == (
+        f"'{text}' is no host name",
+        "begin with a letter",
+    )
 
 
 @pytest.mark.parametrize("text", ["192.168.150.0/24", "10.0.0.0/8", "172.16.0.8/29"])
@@ -72,7 +77,16 @@ def test_a_range_is_an_address_and_a_prefix_length(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["10.0.0.1/24", "10.0.0.0", "10.0.0.0/30", "10.0.0.0/7", "0.0.0.0/0", "127.0.0.0/8", "169.254.0.0/16", "/24"],
+    [
+        "10.0.0.1/24",
+        "10.0.0.0",
+        "10.0.0.0/30",
+        "10.0.0.0/7",
+        "0.0.0.0/0",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "/24",
+    ],
 )
 @pytest.mark.parametrize("ending", ["", "x", " "])
 def test_a_range_that_no_lab_can_have_is_refused_whatever_follows(text: str, ending: str) -> None:
@@ -81,7 +95,16 @@ def test_a_range_that_no_lab_can_have_is_refused_whatever_follows(text: str, end
 
 
 @pytest.mark.parametrize(
-    "text", ["224.0.0.0/4", "255.255.255.248/29", "fe80::/64", "10.0.0.0/255.0.0.0", "010.0.0.0/24", "10.0.0.0/24x", ""]
+    "text",
+    [
+        "224.0.0.0/4",
+        "255.255.255.248/29",
+        "fe80::/64",
+        "10.0.0.0/255.0.0.0",
+        "010.0.0.0/24",
+        "10.0.0.0/24x",
+        "",
+    ],
 )
 def test_a_range_that_no_lab_can_have_is_refused(text: str) -> None:
     with pytest.raises(Wrong):
@@ -101,7 +124,9 @@ def test_an_address_has_no_prefix_length() -> None:
     assert caught.value.right == "write 10.0.0.5"
 
 
-@pytest.mark.parametrize("text", ["10.0.0", "10.0.0.256", "::1", "host", "", "10.0.0.5 ", "٣.0.0.1", "167772165"])
+@pytest.mark.parametrize(
+    "text", ["10.0.0", "10.0.0.256", "::1", "host", "", "10.0.0.5 ", "٣.0.0.1", "167772165"]
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(Wrong):
         values.address(text)
@@ -138,6 +163,9 @@ def test_text_is_neither_a_list_nor_a_mapping(value: object) -> None:
 
 
 def test_a_suggestion_lists_what_there_is() -> None:
-    assert values.suggest("mgnt", ["mgmt", "public"], label="declared") == "did you mean mgmt? declared: mgmt, public"
+    assert (
+        values.suggest("mgnt", ["mgmt", "public"], label="declared")
+        == "did you mean mgmt? declared: mgmt, public"
+    )
     assert values.suggest("zzz", ["mgmt"], label="declared") == "declared: mgmt"
     assert values.suggest("zzz", [], label="declared") == "declared: none"

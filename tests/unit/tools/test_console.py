@@ -44,9 +44,13 @@ def test_a_console_that_cannot_be_read_is_told_so(log: Path) -> None:
     assert tail(log)[0].startswith("(can't be read: [Errno 2]")
 
 
-@given(raw=st.binary(max_size=300) | st.text("\x1b[]();?m0\x07\\ \nab", max_size=60).map(str.encode))
+@given(
+    raw=st.binary(max_size=300) | st.text("\x1b[]();?m0\x07\\ \nab", max_size=60).map(str.encode)
+)
 @settings(deadline=None, max_examples=200)
-def test_whatever_a_guest_writes_our_terminal_is_safe(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+def test_whatever_a_guest_writes_our_terminal_is_safe(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes
+) -> None:
     log = tmp_path_factory.mktemp("c") / "log"
     log.write_bytes(raw)
     assert all(line.isprintable() and line.strip() for line in tail(log))

@@ -15,7 +15,9 @@ def test_what_is_cut_is_healed_whole() -> None:
 def test_a_chain_is_emptied_before_it_goes_and_nothing_points_to_it() -> None:
     heal = ebtables.heal("sl-1", 2)
     order = [(argv[1], argv[2]) for argv in heal]
-    assert order.index(("-D", "FORWARD")) < order.index(("-F", "sl-1")) < order.index(("-F", "sl-1-0"))
+    assert (
+        order.index(("-D", "FORWARD")) < order.index(("-F", "sl-1")) < order.index(("-F", "sl-1-0"))
+    )
     assert order.index(("-F", "sl-1-0")) < order.index(("-X", "sl-1-0"))
 
 
@@ -40,6 +42,10 @@ def test_two_groups_have_two_rules_a_tap() -> None:
 def test_nothing_is_dropped_that_does_not_go_from_one_of_its_taps_to_another() -> None:
     cut = ebtables.cut("sl-1", [["vnet1"], ["vnet2", "vnet3"], []])
     assert [argv[2:5:2] for argv in cut if argv[-1] == "DROP"] == [
-        ("sl-1-0", "vnet2"), ("sl-1-0", "vnet3"), ("sl-1-1", "vnet1"),
-        ("sl-1-2", "vnet1"), ("sl-1-2", "vnet2"), ("sl-1-2", "vnet3"),
-    ]  # fmt: skip
+        ("sl-1-0", "vnet2"),
+        ("sl-1-0", "vnet3"),
+        ("sl-1-1", "vnet1"),
+        ("sl-1-2", "vnet1"),
+        ("sl-1-2", "vnet2"),
+        ("sl-1-2", "vnet3"),
+    ]

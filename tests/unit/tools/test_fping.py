@@ -82,7 +82,9 @@ def test_no_text_makes_the_parser_raise(text: str) -> None:
         assert 0 <= ping.received <= ping.sent
 
 
-_RTTS = st.lists(st.none() | st.floats(0, 99999).map(lambda value: round(value, 3)), min_size=1, max_size=5)
+_RTTS = st.lists(
+    st.none() | st.floats(0, 99999).map(lambda value: round(value, 3)), min_size=1, max_size=5
+)
 
 
 @settings(deadline=None)  # a loaded machine is no bug

@@ -30,7 +30,9 @@ def test_pips_own_file_is_read(tmp_path: Path) -> None:
     assert host_mirrors(git(), {}, (conf(tmp_path / "pip.conf", INDEX),)).pip == INDEX
 
 
-def test_the_users_file_goes_before_the_systems_and_the_environment_before_both(tmp_path: Path) -> None:
+def test_the_users_file_goes_before_the_systems_and_the_environment_before_both(
+    tmp_path: Path,
+) -> None:
     files = (conf(tmp_path / "system", INDEX), conf(tmp_path / "user", f"{INDEX}/user"))
     assert host_mirrors(git(), {}, files).pip == f"{INDEX}/user"
     assert host_mirrors(git(), {"PIP_INDEX_URL": f"{INDEX}/env"}, files).pip == f"{INDEX}/env"
@@ -38,10 +40,16 @@ def test_the_users_file_goes_before_the_systems_and_the_environment_before_both(
 
 @pytest.mark.parametrize(
     "url",
-    ["http://localhost:3141/simple", "http://127.0.0.1:3141/simple", "http://[::1]/simple", "no url",
-     "https://user:word@pypi.example.org/simple", "https://token@pypi.example.org/simple",
-     "https://pypi.example.org/simple?token=x"],
-)  # fmt: skip
+    [
+        "http://localhost:3141/simple",
+        "http://127.0.0.1:3141/simple",
+        "http://[::1]/simple",
+        "no url",
+        "https://user:word@pypi.example.org/simple",
+        "https://token@pypi.example.org/simple",
+        "https://pypi.example.org/simple?token=x",
+    ],
+)
 def test_an_index_that_a_node_can_not_or_must_not_have_is_kept_from_it(url: str) -> None:
     assert host_mirrors(git(), {"PIP_INDEX_URL": url}, ()).pip == ""
 
@@ -59,7 +67,8 @@ def test_what_git_fetches_instead_is_taken_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "mirror", ["file:///srv/git/", "/srv/git/", "http://localhost/", "https://token@git.example.org/"]
+    "mirror",
+    ["file:///srv/git/", "/srv/git/", "http://localhost/", "https://token@git.example.org/"],
 )
 def test_a_mirror_of_git_that_a_node_can_not_or_must_not_have_is_kept_from_it(mirror: str) -> None:
     assert host_mirrors(git(f"url.{mirror}.insteadof https://opendev.org/"), {}, ()).git == ()
@@ -79,7 +88,9 @@ def test_nodes_trust_whom_the_host_trusts_beside_its_distribution(tmp_path: Path
     assert found == (("our-company", PEM),)
 
 
-@pytest.mark.parametrize("text", ["", "nothing", PEM + "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n"])
+@pytest.mark.parametrize(
+    "text", ["", "nothing", PEM + "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n"]
+)
 def test_a_file_that_is_not_only_certificates_stays_on_the_host(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.crt").write_text(text)
     assert host_mirrors(git(), {}, (), (tmp_path,)).authorities == ()

@@ -9,11 +9,23 @@ from hypothesis import strategies as st
 from stacklab.tools import host_net
 from stacklab.tools.host_net import Link, Neighbour, Plug, Route, Rule, Snapshot
 
-LINKS = json.dumps([
-    {"ifname": "sl-a", "flags": ["BROADCAST", "UP"], "address": "52:54:00:8a:7c:06", "stats64": {"rx": {"packets": 1}}},
-    {"ifname": "vnet9", "flags": ["UP", "LOWER_UP"], "master": "sl-a", "address": "fe:54:00:60:e3:f1",
-     "stats64": {"rx": {"packets": 79, "dropped": 2}, "tx": {"packets": 116, "dropped": 1}}},
-])  # fmt: skip
+LINKS = json.dumps(
+    [
+        {
+            "ifname": "sl-a",
+            "flags": ["BROADCAST", "UP"],
+            "address": "52:54:00:8a:7c:06",
+            "stats64": {"rx": {"packets": 1}},
+        },
+        {
+            "ifname": "vnet9",
+            "flags": ["UP", "LOWER_UP"],
+            "master": "sl-a",
+            "address": "fe:54:00:60:e3:f1",
+            "stats64": {"rx": {"packets": 79, "dropped": 2}, "tx": {"packets": 116, "dropped": 1}},
+        },
+    ]
+)
 DOMAIN = """<domain><devices>
 <interface type='network'><mac address='52:54:00:60:E3:F1'/><source network='t_net0' bridge='sl-a'/>
 <target dev='vnet9'/><link state='down'/></interface>
@@ -36,7 +48,9 @@ def test_a_tap_is_known_by_its_node_s_mac() -> None:
 
 
 def test_a_bridge_that_took_a_tap_s_mac_is_not_taken_for_it() -> None:
-    snapshot = Snapshot(links=host_net.parse_links(LINKS.replace("52:54:00:8a:7c:06", "fe:54:00:60:e3:f1")))
+    snapshot = Snapshot(
+        links=host_net.parse_links(LINKS.replace("52:54:00:8a:7c:06", "fe:54:00:60:e3:f1"))
+    )
     assert snapshot.tap_of("52:54:00:60:e3:f1") == snapshot.links["vnet9"]
 
 
@@ -44,7 +58,9 @@ def test_neighbours_are_read_the_silent_ones_too() -> None:
     text = '[{"dst":"10.0.0.1","dev":"b","lladdr":"52:54:00:00:00:01","state":["STALE"]},'
     text += '{"dst":"10.0.0.2","dev":"b","state":["INCOMPLETE"]}]'
     known, silent = host_net.parse_neighbours(text)
-    assert known == Neighbour(address="10.0.0.1", device="b", mac="52:54:00:00:00:01", state="STALE")
+    assert known == Neighbour(
+        address="10.0.0.1", device="b", mac="52:54:00:00:00:01", state="STALE"
+    )
     assert (known.is_silent, silent.is_silent) == (False, True)
 
 
@@ -78,7 +94,9 @@ def test_the_rules_on_a_bridge_are_those_that_name_it_and_those_that_hold_for_al
 
 def test_a_domain_s_plugs_are_read() -> None:
     assert host_net.parse_plugs(DOMAIN) == (
-        Plug(mac="52:54:00:60:e3:f1", network="t_net0", bridge="sl-a", tap="vnet9", is_linked=False),
+        Plug(
+            mac="52:54:00:60:e3:f1", network="t_net0", bridge="sl-a", tap="vnet9", is_linked=False
+        ),
         Plug(mac="52:54:00:60:e3:f2", network="", bridge="br0", tap="", is_linked=True),
     )
 
@@ -97,5 +115,13 @@ def test_no_text_is_too_odd(text: str) -> None:
 
 
 def test_every_look_is_bounded_and_finds_sbin() -> None:
-    looks = (host_net.links(), host_net.neighbours(), host_net.route("10.0.0.1"), host_net.firewall())
-    assert all(look.timeout_s and look.timeout_s <= 5 and "/usr/sbin" in str(look.env["PATH"]) for look in looks)
+    looks = (
+        host_net.links(),
+        host_net.neighbours(),
+        host_net.route("10.0.0.1"),
+        host_net.firewall(),
+    )
+    assert all(
+        look.timeout_s and look.timeout_s <= 5 and "/usr/sbin" in str(look.env["PATH"])
+        for look in looks
+    )

@@ -37,11 +37,15 @@ def test_what_is_plugged_in_again_has_its_mac_tap_network_and_slot_and_another_p
     assert source is not None
     assert dict(source.attrib) == {"network": "trio_net1"}
     assert [found.find(name).attrib for name in ("mac", "target", "link")] == [  # type: ignore[union-attr]
-        {"address": MAC}, {"dev": "vnet3"}, {"state": "up"}
-    ]  # fmt: skip
+        {"address": MAC},
+        {"dev": "vnet3"},
+        {"state": "up"},
+    ]
     assert found.find("address") is not None
 
 
 def test_a_bridge_of_the_host_s_stays_the_nic_s_bridge() -> None:
-    found = ET.fromstring(libvirt_faults.to_plug(libvirt_faults.interface(DOMAIN, "52:54:00:00:02:01")))
+    found = ET.fromstring(
+        libvirt_faults.to_plug(libvirt_faults.interface(DOMAIN, "52:54:00:00:02:01"))
+    )
     assert [source.attrib for source in found.findall("source")] == [{"bridge": "br0"}]

@@ -31,18 +31,24 @@ def test_a_network_has_our_name_uuid_bridge_and_address() -> None:
 def test_the_mtu_is_the_network_s() -> None:
     lab = make_lab()
     small = dataclasses.replace(lab.networks[0], mtu=1400)
-    top = ET.fromstring(libvirt_xml.network(dataclasses.replace(lab, networks=(small,)), small, UUID))
+    top = ET.fromstring(
+        libvirt_xml.network(dataclasses.replace(lab, networks=(small,)), small, UUID)
+    )
     assert top.find("mtu").attrib == {"size": "1400"}  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("mode", "forwards"), [(NetworkMode.NAT, ["nat"]), (NetworkMode.ISOLATED, [])])
+@pytest.mark.parametrize(
+    ("mode", "forwards"), [(NetworkMode.NAT, ["nat"]), (NetworkMode.ISOLATED, [])]
+)
 def test_only_a_nat_network_reaches_outside(mode: NetworkMode, forwards: list[str]) -> None:
     assert [each.get("mode") for each in network(mode=mode).iter("forward")] == forwards
 
 
 def test_the_access_network_leases_each_node_its_own_address_and_nobody_else_any() -> None:
     top = network(0)
-    hosts = [(each.get("mac"), each.get("name"), each.get("ip")) for each in top.iterfind("ip/dhcp/host")]
+    hosts = [
+        (each.get("mac"), each.get("name"), each.get("ip")) for each in top.iterfind("ip/dhcp/host")
+    ]
     assert hosts == [
         ("52:54:00:00:00:00", "controller", "10.10.0.11"),
         ("52:54:00:00:00:01", "compute1", "10.10.0.12"),
@@ -66,7 +72,11 @@ def test_a_network_that_is_nobody_s_access_has_no_dhcp() -> None:
 def test_where_the_host_is_apart_the_bridge_has_no_address_and_nobody_listens() -> None:
     lab = make_lab(mode=NetworkMode.ISOLATED)
     apart = dataclasses.replace(lab.networks[1], has_host=False)
-    top = ET.fromstring(libvirt_xml.network(dataclasses.replace(lab, networks=(lab.networks[0], apart)), apart, UUID))
+    top = ET.fromstring(
+        libvirt_xml.network(
+            dataclasses.replace(lab, networks=(lab.networks[0], apart)), apart, UUID
+        )
+    )
     assert {each.tag for each in top} == {"name", "uuid", "bridge", "mtu"}
     assert network(1, mode=NetworkMode.ISOLATED).find("ip") is not None
 
@@ -89,4 +99,8 @@ def test_a_domain_s_nics_are_told_by_mac_network_and_tap() -> None:
       </interface>
       <interface type='bridge'><mac address='bb'/><source bridge='br0'/></interface>
       <interface type='user'/></devices></domain>"""
-    assert libvirt_xml.interfaces(xml) == (("aa", "trio_net0", "vnet0"), ("bb", "br0", ""), ("", "", ""))
+    assert libvirt_xml.interfaces(xml) == (
+        ("aa", "trio_net0", "vnet0"),
+        ("bb", "br0", ""),
+        ("", "", ""),
+    )

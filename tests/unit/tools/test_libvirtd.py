@@ -79,17 +79,24 @@ def test_with_systemd_its_service_is_started(host: FakeHost, fake_runner: FakeRu
 def test_without_systemd_both_daemons_are_started(host: FakeHost, fake_runner: FakeRunner) -> None:
     host.ensure(fake_runner.on("virtlogd").on("libvirtd", answer=host.starting()))
     assert fake_runner.argvs == [("virtlogd", "-d"), ("libvirtd", "-d")]
-    assert [command.ok_codes for command in fake_runner.commands] == [(0, 1), (0,)]  # virtlogd may run already
+    assert [command.ok_codes for command in fake_runner.commands] == [
+        (0, 1),
+        (0,),
+    ]  # virtlogd may run already
 
 
-def test_who_is_not_root_asks_sudo_which_must_not_ask_back(host: FakeHost, fake_runner: FakeRunner) -> None:
+def test_who_is_not_root_asks_sudo_which_must_not_ask_back(
+    host: FakeHost, fake_runner: FakeRunner
+) -> None:
     host.become(1000)
     host.ensure(fake_runner.on("sudo", "-n", answer=host.starting()))
     assert fake_runner.argvs == [("sudo", "-n", "virtlogd", "-d"), ("sudo", "-n", "libvirtd", "-d")]
     assert [command.ok_codes for command in fake_runner.commands] == [(0, 1), (0,)]
 
 
-def test_a_socket_that_a_user_may_not_open_is_left_for_doctor_s_words(host: FakeHost, fake_runner: FakeRunner) -> None:
+def test_a_socket_that_a_user_may_not_open_is_left_for_doctor_s_words(
+    host: FakeHost, fake_runner: FakeRunner
+) -> None:
     host.socket.touch()
     host.become(1000)
     host.ensure(fake_runner)
@@ -104,15 +111,21 @@ def test_the_socket_of_a_libvirtd_that_died_does_not_keep_root_from_starting_it(
     assert ("libvirtd", "-d") in fake_runner.argvs
 
 
-def test_a_libvirtd_that_cannot_start_is_the_provider_s_error(host: FakeHost, fake_runner: FakeRunner) -> None:
+def test_a_libvirtd_that_cannot_start_is_the_provider_s_error(
+    host: FakeHost, fake_runner: FakeRunner
+) -> None:
     fake_runner.on("virtlogd").on("libvirtd", answer=CommandFailed("libvirtd ended with 3"))
     with pytest.raises(ProviderError, match="can't be started\nlibvirtd ended with 3") as caught:
         host.ensure(fake_runner)
     assert caught.value.hint == "./invoke doctor"
 
 
-def test_a_libvirtd_that_never_answers_is_waited_for_only_so_long(host: FakeHost, fake_runner: FakeRunner) -> None:
-    with pytest.raises(ProviderError, match=r"does not answer after \d+ s: Failed to connect socket"):
+def test_a_libvirtd_that_never_answers_is_waited_for_only_so_long(
+    host: FakeHost, fake_runner: FakeRunner
+) -> None:
+    with pytest.raises(
+        ProviderError, match=r"does not answer after \d+ s: Failed to connect socket"
+    ):
         host.ensure(fake_runner.on("virtlogd").on("libvirtd"))
 
 
@@ -130,7 +143,9 @@ def bare(host: FakeHost) -> FakeHost:
     return host
 
 
-def test_a_device_that_only_root_may_open_is_given_to_group_kvm(bare: FakeHost, fake_runner: FakeRunner) -> None:
+def test_a_device_that_only_root_may_open_is_given_to_group_kvm(
+    bare: FakeHost, fake_runner: FakeRunner
+) -> None:
     bare.ensure(fake_runner)
     assert bare.owners == [(-1, 104)]
     assert bare.kvm.stat().st_mode & 0o777 == 0o660
@@ -138,7 +153,9 @@ def test_a_device_that_only_root_may_open_is_given_to_group_kvm(bare: FakeHost, 
     assert "/dev/kvm: group kvm may open it now" in bare.said[0]
 
 
-def test_a_device_of_the_right_group_with_its_rights_is_left_alone(bare: FakeHost, fake_runner: FakeRunner) -> None:
+def test_a_device_of_the_right_group_with_its_rights_is_left_alone(
+    bare: FakeHost, fake_runner: FakeRunner
+) -> None:
     bare.has_group(bare.kvm.stat().st_gid)
     bare.kvm.chmod(0o660)
     bare.ensure(fake_runner)
@@ -147,7 +164,9 @@ def test_a_device_of_the_right_group_with_its_rights_is_left_alone(bare: FakeHos
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o620])
-def test_the_right_group_without_its_rights_is_repaired(bare: FakeHost, fake_runner: FakeRunner, mode: int) -> None:
+def test_the_right_group_without_its_rights_is_repaired(
+    bare: FakeHost, fake_runner: FakeRunner, mode: int
+) -> None:
     bare.has_group(bare.kvm.stat().st_gid)
     bare.kvm.chmod(mode)
     bare.ensure(fake_runner)
@@ -166,7 +185,9 @@ def test_who_is_not_root_changes_nothing(bare: FakeHost, fake_runner: FakeRunner
     assert (bare.owners, bare.said) == ([], [])
 
 
-def test_without_a_group_kvm_or_a_device_nothing_is_changed(bare: FakeHost, fake_runner: FakeRunner) -> None:
+def test_without_a_group_kvm_or_a_device_nothing_is_changed(
+    bare: FakeHost, fake_runner: FakeRunner
+) -> None:
     bare.has_group(None)
     bare.ensure(fake_runner)
     bare.has_group(104)

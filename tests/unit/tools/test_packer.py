@@ -51,17 +51,26 @@ def test_the_version_is_read(text: str, version: tuple[int, int]) -> None:
     assert packer.parse_version(text) == version
 
 
-@pytest.mark.parametrize(("version", "needs"), [((1, 6), False), ((1, 7), True), ((1, 11), True), ((2, 0), True)])
-def test_packer_1_7_and_later_load_the_builder_from_a_plugin(version: tuple[int, int], needs: bool) -> None:
+@pytest.mark.parametrize(
+    ("version", "needs"), [((1, 6), False), ((1, 7), True), ((1, 11), True), ((2, 0), True)]
+)
+def test_packer_1_7_and_later_load_the_builder_from_a_plugin(
+    version: tuple[int, int], needs: bool
+) -> None:
     assert packer.needs_plugins(version) is needs
 
 
 def test_variables_are_json_with_lists() -> None:
-    assert json.loads(packer.variables_json({"a": "b", "scripts": ["x", "y"]})) == {"a": "b", "scripts": ["x", "y"]}
+    assert json.loads(packer.variables_json({"a": "b", "scripts": ["x", "y"]})) == {
+        "a": "b",
+        "scripts": ["x", "y"],
+    }
 
 
 def test_a_build_is_machine_readable_logged_bounded_and_keeps_to_its_directory() -> None:
-    command = packer.build(Path("/t"), Path("/v.json"), log=Path("/l"), cache=Path("/c"), timeout_s=60)
+    command = packer.build(
+        Path("/t"), Path("/v.json"), log=Path("/l"), cache=Path("/c"), timeout_s=60
+    )
     assert command.argv[-1] == "."
     assert "-machine-readable" in command.argv
     assert "-var-file=/v.json" in command.argv
@@ -70,7 +79,9 @@ def test_a_build_is_machine_readable_logged_bounded_and_keeps_to_its_directory()
 
 
 def test_a_build_does_not_outlive_us() -> None:
-    command = packer.build(Path("/t"), Path("/v.json"), log=Path("/l"), cache=Path("/c"), timeout_s=60)
+    command = packer.build(
+        Path("/t"), Path("/v.json"), log=Path("/l"), cache=Path("/c"), timeout_s=60
+    )
     assert command.argv[:4] == ("setpriv", "--pdeathsig", "TERM", "packer")
 
 

@@ -28,7 +28,9 @@ RECORDED = """\
 
 def test_an_overlay_is_told_with_the_whole_path_of_its_base() -> None:
     found = qemu_img.parse_info(RECORDED)
-    assert found == DiskInfo(format="qcow2", virtual_bytes=20 * 1024**3, backing=Path("/images/base.qcow2"))
+    assert found == DiskInfo(
+        format="qcow2", virtual_bytes=20 * 1024**3, backing=Path("/images/base.qcow2")
+    )
 
 
 def test_a_disk_without_a_base_has_none() -> None:
@@ -36,7 +38,9 @@ def test_a_disk_without_a_base_has_none() -> None:
 
 
 def test_an_older_qemu_img_that_tells_the_short_name_alone_is_read() -> None:
-    data = {key: value for key, value in json.loads(RECORDED).items() if not key.startswith("full-")}
+    data = {
+        key: value for key, value in json.loads(RECORDED).items() if not key.startswith("full-")
+    }
     assert qemu_img.parse_info(json.dumps(data)).backing == Path("base.qcow2")
 
 

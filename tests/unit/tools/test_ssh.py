@@ -22,7 +22,11 @@ def deep_paths(sockets_bytes: int) -> LabPaths:
 
 def test_every_node_has_an_entry_at_its_access_address() -> None:
     text = ssh.render_config(make_lab(), PATHS)
-    for name, address in (("controller", "10.10.0.11"), ("compute1", "10.10.0.12"), ("compute2", "10.10.0.13")):
+    for name, address in (
+        ("controller", "10.10.0.11"),
+        ("compute1", "10.10.0.12"),
+        ("compute2", "10.10.0.13"),
+    ):
         assert f"Host {name}\n  HostName {address}\n" in text
 
 
@@ -36,13 +40,21 @@ def test_host_keys_are_checked_and_never_learnt() -> None:
 
 def test_no_source_file_turns_host_key_checking_off() -> None:
     root = Path(stacklab.__file__).parent
-    wrong = ("StrictHostKeyChecking" + " no", "StrictHostKeyChecking" + "=no", "StrictHostKeyChecking" + "=accept-new")
+    wrong = (
+        "StrictHostKeyChecking" + " no",
+        "StrictHostKeyChecking" + "=no",
+        "StrictHostKeyChecking" + "=accept-new",
+    )
     files = [path for path in root.rglob("*") if path.suffix in {".py", ".j2", ".sh"}]
-    assert not [path for path in files for word in wrong if word in path.read_text(encoding="utf-8")]
+    assert not [
+        path for path in files for word in wrong if word in path.read_text(encoding="utf-8")
+    ]
 
 
 def test_connections_are_shared_by_a_socket_per_node() -> None:
-    assert 'ControlPath "/var/lib/stacklab/labs/trio/ctl/%n"' in ssh.render_config(make_lab(), PATHS)
+    assert 'ControlPath "/var/lib/stacklab/labs/trio/ctl/%n"' in ssh.render_config(
+        make_lab(), PATHS
+    )
 
 
 def test_sharing_ends_where_the_socket_with_its_suffix_has_no_room() -> None:
@@ -64,7 +76,10 @@ def test_a_script_goes_by_stdin_and_any_exit_code_is_an_answer() -> None:
 
 
 def test_words_of_a_command_arrive_as_they_were_given() -> None:
-    assert ssh.exec_command(PATHS, "compute1", ["echo", "a b", "$HOME"]).argv[-1] == "echo 'a b' '$HOME'"
+    assert (
+        ssh.exec_command(PATHS, "compute1", ["echo", "a b", "$HOME"]).argv[-1]
+        == "echo 'a b' '$HOME'"
+    )
 
 
 def test_a_single_word_is_a_line_for_the_nodes_shell() -> None:
@@ -109,7 +124,10 @@ Host key verification failed.
         ("stack@10.10.0.12: Permission denied (publickey).", "permission denied"),
         ("ssh: Could not resolve hostname compute9: Name or service not known", "name not known"),
         ("kex_exchange_identification: Connection closed by remote host", "connection closed"),
-        ("No ED25519 host key is known for compute1 and you have requested strict checking.", "HOST KEY MISMATCH"),
+        (
+            "No ED25519 host key is known for compute1 and you have requested strict checking.",
+            "HOST KEY MISMATCH",
+        ),
         (CHANGED, "HOST KEY MISMATCH"),
         (CHANGED + "stack@10.10.0.12: Permission denied (publickey).", "HOST KEY MISMATCH"),
         ("something else", ""),

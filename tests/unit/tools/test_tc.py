@@ -9,7 +9,13 @@ import pytest
 from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment
 from stacklab.tools import tc
 
-NIC1 = NIC(network="wan", device="eth1", address=IPv4Interface("10.1.0.11/24"), mac="52:54:00:00:00:01", mtu=1500)
+NIC1 = NIC(
+    network="wan",
+    device="eth1",
+    address=IPv4Interface("10.1.0.11/24"),
+    mac="52:54:00:00:00:01",
+    mtu=1500,
+)
 SLOW = Impairment(delay_ms=20, loss_percent=1, rate_kbit=10_000)
 
 
@@ -22,7 +28,9 @@ def test_netem_is_told_units_that_every_tc_knows() -> None:
 
 @pytest.mark.parametrize("rate_kbit", [64, 512, 10_000, 1_000_000])
 @pytest.mark.parametrize("delay_ms", [0.0, 20.0, 1500.0])
-def test_the_limit_holds_all_that_is_on_its_way_and_a_queue_of_half_a_second(rate_kbit: int, delay_ms: float) -> None:
+def test_the_limit_holds_all_that_is_on_its_way_and_a_queue_of_half_a_second(
+    rate_kbit: int, delay_ms: float
+) -> None:
     limit = tc.limit(Impairment(delay_ms=delay_ms, rate_kbit=rate_kbit), 1500)
     bytes_s = rate_kbit * 125
     assert limit * 64 >= bytes_s * delay_ms / 1000  # be it in the smallest frames

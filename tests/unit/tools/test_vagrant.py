@@ -40,7 +40,9 @@ class FakeVagrant:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeVagrant]:
-    made = type("Fake", (FakeVagrant,), {"made": [], "fails": None, "says": b"Bringing machine up...\n"})
+    made = type(
+        "Fake", (FakeVagrant,), {"made": [], "fails": None, "says": b"Bringing machine up...\n"}
+    )
     monkeypatch.setattr(vagrant, "_Vagrant", made)
     return made
 
@@ -67,7 +69,9 @@ def test_several_nodes_are_a_pattern_of_whole_names(fake: type[FakeVagrant], log
     assert [name for name in names if re.search(found[1:-1], name)] == ["node1", "a-b"]
 
 
-def test_vagrant_is_told_its_directory_and_to_keep_quiet(fake: type[FakeVagrant], log: Path) -> None:
+def test_vagrant_is_told_its_directory_and_to_keep_quiet(
+    fake: type[FakeVagrant], log: Path
+) -> None:
     vagrant.up(log.parent.parent, ["a"], log=log)
     made, root = fake.made[0], log.parent.parent
     assert made.asked == {"vm_name": "a", "provider": "libvirt", "no_provision": True}
@@ -84,7 +88,9 @@ def test_what_vagrant_says_is_added_to_the_log(fake: type[FakeVagrant], log: Pat
     assert log.read_text() == "Bringing machine up...\n" * 2
 
 
-def test_a_failure_shows_the_end_of_this_run_s_log_alone(fake: type[FakeVagrant], log: Path) -> None:
+def test_a_failure_shows_the_end_of_this_run_s_log_alone(
+    fake: type[FakeVagrant], log: Path
+) -> None:
     log.parent.mkdir()
     log.write_text("of yesterday\n")
     fake.fails = subprocess.CalledProcessError(1, ["vagrant", "up"])
@@ -100,7 +106,9 @@ def test_a_failure_shows_the_end_of_this_run_s_log_alone(fake: type[FakeVagrant]
     assert f"log: {log}" in message
 
 
-def test_a_failure_before_the_first_word_does_not_show_yesterday_s(fake: type[FakeVagrant], log: Path) -> None:
+def test_a_failure_before_the_first_word_does_not_show_yesterday_s(
+    fake: type[FakeVagrant], log: Path
+) -> None:
     log.parent.mkdir()
     log.write_text("of yesterday\n")
     fake.fails, fake.says = subprocess.CalledProcessError(2, ["vagrant"]), b""
@@ -122,7 +130,6 @@ def test_vagrant_dies_with_us() -> None:
     assert command[:3] == ["flock", "--no-fork", "/labs/trio/vagrant.lock"]
     assert command[3:6] == ["setpriv", "--pdeathsig", "INT"]
     assert command[-2:] == ["up", "--provider=libvirt"]
-
 
 
 # --- the index of all machines of a user, as Vagrant 2.3.4 left it
@@ -165,7 +172,9 @@ def test_only_entries_of_exactly_our_directory_are_forgotten(index: Path) -> Non
     vagrant.forget(Path("/var/lib/stacklab/labs/trio"))
     after = json.loads(index.read_text())
     assert after["version"] == 1
-    assert after["machines"] == {key: entry for key, entry in before["machines"].items() if key[0] in "cdef"}
+    assert after["machines"] == {
+        key: entry for key, entry in before["machines"].items() if key[0] in "cdef"
+    }
     assert sorted(path.name[0] for path in index.parent.glob("*.lock")) == ["c", "d", "e", "f", "i"]
 
 
@@ -178,7 +187,17 @@ def test_forgetting_twice_touches_nothing_the_second_time(index: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "{}", '{"machines": []}', '{"machines": null}', '{"machines": {"a": 1}}', "\x00\xff"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"machines": []}',
+        '{"machines": null}',
+        '{"machines": {"a": 1}}',
+        "\x00\xff",
+    ],
 )
 def test_a_damaged_index_is_left_alone(index: Path, text: str) -> None:
     index.write_bytes(text.encode("latin-1"))
@@ -186,7 +205,9 @@ def test_a_damaged_index_is_left_alone(index: Path, text: str) -> None:
     assert index.read_bytes() == text.encode("latin-1")
 
 
-def test_where_vagrant_never_ran_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_vagrant_never_ran_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "none"))
     vagrant.forget(Path("/var/lib/stacklab/labs/trio"))
     assert list(tmp_path.iterdir()) == []

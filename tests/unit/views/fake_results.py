@@ -12,10 +12,26 @@ from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 
 _STEAL = "document.title='owned'"
-HOSTILE = f'</script><script>{_STEAL}</script><img src=x onerror="{_STEAL}">&amp; <!--<script \u202e'
+HOSTILE = (
+    f'</script><script>{_STEAL}</script><img src=x onerror="{_STEAL}">&amp; <!--<script \u202e'
+)
 AT = 1_795_170_600.0  # 2026-11-20 10:30 UTC
-_OF_NODES = [CheckKind.STATE, CheckKind.LOGIN, CheckKind.HOSTNAME, CheckKind.DISK, CheckKind.NIC, CheckKind.CLOCK]
-_OF_PAIRS = [CheckKind.PING, CheckKind.MTU, CheckKind.SOURCE, CheckKind.PORT, CheckKind.NAME, CheckKind.SSH]
+_OF_NODES = [
+    CheckKind.STATE,
+    CheckKind.LOGIN,
+    CheckKind.HOSTNAME,
+    CheckKind.DISK,
+    CheckKind.NIC,
+    CheckKind.CLOCK,
+]
+_OF_PAIRS = [
+    CheckKind.PING,
+    CheckKind.MTU,
+    CheckKind.SOURCE,
+    CheckKind.PORT,
+    CheckKind.NAME,
+    CheckKind.SSH,
+]
 Spoil = Callable[[CheckResult], CheckResult]
 
 
@@ -23,7 +39,9 @@ def passed(check: Check) -> CheckResult:
     """A result of a healthy node; round trips differ, and are the same in each run."""
     if check.kind is CheckKind.PING:
         rtt = (0.3, 0.55, 0.8, 1.4, 2.6, 4.9, 12.0)[sum(map(ord, check.node + check.address)) % 7]
-        return CheckResult(check=check, status=CheckStatus.PASSED, detail=f"{rtt:.1f} ms", rtt_ms=rtt)
+        return CheckResult(
+            check=check, status=CheckStatus.PASSED, detail=f"{rtt:.1f} ms", rtt_ms=rtt
+        )
     return CheckResult(check=check, status=CheckStatus.PASSED, detail="fine", elapsed_s=0.25)
 
 
@@ -32,14 +50,24 @@ def expected(lab: Lab) -> Iterator[Check]:
     for node in lab.nodes:
         for kind in _OF_NODES:
             address = str(node.access.address.ip) if kind is CheckKind.LOGIN else ""
-            yield Check(kind=kind, node=node.name, target=node.name, network=node.access.network, address=address)
+            yield Check(
+                kind=kind,
+                node=node.name,
+                target=node.name,
+                network=node.access.network,
+                address=address,
+            )
         for nic in node.nics:
             for peer, theirs in lab.members(nic.network):
                 for kind in _OF_PAIRS if peer is not node else []:
                     yield Check(
-                        kind=kind, node=node.name, target=peer.name, network=nic.network,
-                        address=str(theirs.address.ip), device=nic.device,
-                    )  # fmt: skip
+                        kind=kind,
+                        node=node.name,
+                        target=peer.name,
+                        network=nic.network,
+                        address=str(theirs.address.ip),
+                        device=nic.device,
+                    )
     yield Check(kind=CheckKind.HOST_APART, node=HOST, network=lab.networks[-1].name)
 
 
@@ -69,14 +97,20 @@ def of_each_kind(result: CheckResult) -> CheckResult:
         evidence = "route  10.20.0.12 dev eth1 src 10.20.0.11\narp    10.20.0.12 dev eth1 FAILED\nhost   vnet5 is up"
         command = "fping -C 3 10.20.0.12"
         output = "10.20.0.12 : - - -"
-        return failed(result, "no reply to 3 pings", command=command, output=output, evidence=evidence)
+        return failed(
+            result, "no reply to 3 pings", command=command, output=output, evidence=evidence
+        )
     if is_way(result, "controller", "compute2", "net0", CheckKind.PING):
         return failed(result, "2 replies to 3 pings", rtt_ms=41.5, command="fping -C 3 10.10.0.13")
     if is_way(result, "compute1", "compute2", "net1", CheckKind.MTU):
-        return failed(result, "1500 bytes do not get through whole", command="ping -M do -s 1472 10.20.0.13")
+        return failed(
+            result, "1500 bytes do not get through whole", command="ping -M do -s 1472 10.20.0.13"
+        )
     if is_way(result, "compute2", "compute1", "net0", CheckKind.SSH):
         command = f"ssh stack@compute1 'echo {HOSTILE}'"
-        return failed(result, f"refused {HOSTILE}", command=command, output=HOSTILE, evidence=HOSTILE)
+        return failed(
+            result, f"refused {HOSTILE}", command=command, output=HOSTILE, evidence=HOSTILE
+        )
     if check.node == "compute2" and check.kind in (CheckKind.CLOCK, CheckKind.NIC, CheckKind.DISK):
         detail = "not reached: Connection timed out"
         return dataclasses.replace(result, status=CheckStatus.ERROR, detail=detail)
@@ -103,7 +137,10 @@ def off(name: str) -> Spoil:
                 result, status=CheckStatus.ERROR, detail="not reached: the node is off", rtt_ms=None
             )
         if check.target == name and check.kind in (CheckKind.PING, CheckKind.SSH):
-            return failed(result, "no reply to 3 pings" if check.kind is CheckKind.PING else "no route to host")
+            return failed(
+                result,
+                "no reply to 3 pings" if check.kind is CheckKind.PING else "no route to host",
+            )
         return result
 
     return spoil
@@ -117,7 +154,10 @@ def many(count: int) -> Lab:
 
 def explained(result: CheckResult, cause: str, *clues: str) -> CheckResult:
     """The result with its cause, as the search for causes makes it."""
-    is_told = result.status is CheckStatus.FAILED and result.check.kind not in (CheckKind.STATE, CheckKind.LOGIN)
+    is_told = result.status is CheckStatus.FAILED and result.check.kind not in (
+        CheckKind.STATE,
+        CheckKind.LOGIN,
+    )
     detail = f"{result.detail}: {cause}" if is_told else result.detail
     return dataclasses.replace(result.explained(cause, clues), detail=detail)
 
@@ -128,17 +168,27 @@ def down(name: str, network: str, device: str, cause: str = "") -> Spoil:
     def spoil(result: CheckResult) -> CheckResult:
         check = result.check
         kinds = (CheckKind.PING, CheckKind.MTU, CheckKind.PORT)
-        if check.network != network or name not in (check.node, check.target) or check.kind not in kinds:
+        if (
+            check.network != network
+            or name not in (check.node, check.target)
+            or check.kind not in kinds
+        ):
             return result
         other = check.target if check.node == name else check.node
         clues = (
-            *(f"{other}: {device} is up, 10.20.0.1/24", f"{other}: route: {check.address} dev {device}"),
-            *(f"{other}: ARP for {check.address}: nobody answers (failed)",) * (check.node == other),
+            *(
+                f"{other}: {device} is up, 10.20.0.1/24",
+                f"{other}: route: {check.address} dev {device}",
+            ),
+            *(f"{other}: ARP for {check.address}: nobody answers (failed)",)
+            * (check.node == other),
             f"{name}: {device} is down, no address",
             f"{name}, from the host: NIC {device}: 52:54:00:00:00:01 on {network}, tap vnet3; tap on a bridge, up",
             *(f"{other}: TCP 22: something listens",) * (check.kind is CheckKind.PORT),
         )
-        bad = failed(result, "no reply to 3 pings", command=f"fping -C 3 {check.address}", output="- - -")
+        bad = failed(
+            result, "no reply to 3 pings", command=f"fping -C 3 {check.address}", output="- - -"
+        )
         return explained(bad, cause or f"{device} is down on {name}", *clues)
 
     return spoil
@@ -153,12 +203,17 @@ def dead(name: str) -> Spoil:
             return bad
         clues: tuple[str, ...] = ()
         if bad.check.kind is CheckKind.LOGIN:
-            console = [f"  | [   {number}.000000] the console's line {number}" for number in range(6)]
+            console = [
+                f"  | [   {number}.000000] the console's line {number}" for number in range(6)
+            ]
             domain = f"domain trio_{name}: shut off (crashed)"
             clues = (domain, "lease: none", f"console of {name} ends with:", *console)
         elif bad.check.kind in (CheckKind.PING, CheckKind.SSH):
             other = bad.check.node
-            clues = (f"{other}: {bad.check.device} is up, 10.20.0.1/24", f"{name}, from the host: no tap")
+            clues = (
+                f"{other}: {bad.check.device} is up, 10.20.0.1/24",
+                f"{name}, from the host: no tap",
+            )
         return explained(bad, f"{name} is shut off (crashed)", *clues)
 
     return spoil

@@ -63,7 +63,12 @@ def test_a_difference_is_coloured_as_diffs_are() -> None:
 
 def finding(line: int, fix: str = "HOST_IP=10.0.0.1") -> Finding:
     return Finding(
-        file="localrc", line=line, rule="shell-x", severity=Severity.ERROR, effect="[bold] is no markup", fix=fix
+        file="localrc",
+        line=line,
+        rule="shell-x",
+        severity=Severity.ERROR,
+        effect="[bold] is no markup",
+        fix=fix,
     )
 
 
@@ -78,10 +83,14 @@ def test_a_finding_is_a_line_and_its_fix_below() -> None:
 
 def test_a_release_is_told_with_its_fate() -> None:
     lines = text(views.releases(tuple(releases.of(Installer.CONTRAIL).values()))).splitlines()
-    assert any("R2.20" in line and "ended 2016" in line and "ubuntu-14.04" in line for line in lines)
+    assert any(
+        "R2.20" in line and "ended 2016" in line and "ubuntu-14.04" in line for line in lines
+    )
     assert "alive" in text(views.releases((releases.find(Installer.KOLLA, "2025.2"),)))
 
 
-def test_notes_do_not_get_between_a_program_and_its_output(capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_do_not_get_between_a_program_and_its_output(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     views.to_stderr(["one", "two"])
     assert capsys.readouterr() == ("", "note: one\nnote: two\n")

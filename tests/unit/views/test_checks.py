@@ -19,7 +19,9 @@ def rounds(*each: tuple[CheckStatus, CheckStatus]) -> list[Outcome]:
             CheckResult(check=Check(kind=CheckKind.HOSTNAME, node=node), status=status, detail="so")
             for node, status in zip(("one", "two"), statuses, strict=True)
         )
-        made.append(Outcome(lab=make_lab(), results=results, started_at=1000.0 + 10 * number, elapsed_s=0.0))
+        made.append(
+            Outcome(lab=make_lab(), results=results, started_at=1000.0 + 10 * number, elapsed_s=0.0)
+        )
     return made
 
 

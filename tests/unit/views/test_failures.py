@@ -14,22 +14,34 @@ from tests.unit.views.fake_results import dead, down, many, of_each_kind, off, r
 
 def test_causes_stand_before_effects_and_failures_before_what_had_no_answer() -> None:
     groups = failures.grouped(ran(many(6), off("compute2")).results)
-    told = [(group.first.status.value, group.first.check.kind.value, len(group.results)) for group in groups]
+    told = [
+        (group.first.status.value, group.first.check.kind.value, len(group.results))
+        for group in groups
+    ]
     assert told == [
-        ("failed", "state", 1), ("failed", "login", 1), ("failed", "ping", 5), ("failed", "ssh", 5),
-        ("failed", "ping", 5), ("failed", "ssh", 5), ("error", "hostname", 64),
-    ]  # fmt: skip
+        ("failed", "state", 1),
+        ("failed", "login", 1),
+        ("failed", "ping", 5),
+        ("failed", "ssh", 5),
+        ("failed", "ping", 5),
+        ("failed", "ssh", 5),
+        ("error", "hostname", 64),
+    ]
 
 
 def test_a_few_alike_are_told_each_on_its_own() -> None:
     groups = failures.grouped(ran(many(4), off("compute2")).results)
-    assert [len(group.results) for group in groups if group.first.check.kind is CheckKind.PING] == [1] * 6
+    assert [len(group.results) for group in groups if group.first.check.kind is CheckKind.PING] == [
+        1
+    ] * 6
 
 
 def test_every_bad_result_is_in_one_group() -> None:
     for found in (ran(many(6), off("compute2")), ran(spoil=of_each_kind)):
         listed = [result for group in failures.grouped(found.results) for result in group.results]
-        assert sorted(map(id, listed)) == sorted(id(result) for result in found.results if not result.is_passed)
+        assert sorted(map(id, listed)) == sorted(
+            id(result) for result in found.results if not result.is_passed
+        )
 
 
 def test_a_group_names_some_of_its_nodes() -> None:
@@ -38,11 +50,16 @@ def test_a_group_names_some_of_its_nodes() -> None:
         "11 nodes -> compute2 10.10.0.13 (net0): ping: from controller eth0, compute1 eth0, compute3 eth0, "
         "compute4 eth0, compute5 eth0, compute6 eth0 and 5 more"
     )
-    assert titles[-1] == "compute2: 136 checks (hostname, disk, nic, clock, ping, mtu, source, port, name, ssh)"
+    assert (
+        titles[-1]
+        == "compute2: 136 checks (hostname, disk, nic, clock, ping, mtu, source, port, name, ssh)"
+    )
 
 
 def result(kind: CheckKind, command: str, node: str = "compute1") -> CheckResult:
-    return CheckResult(check=Check(kind=kind, node=node), status=CheckStatus.FAILED, detail="x", command=command)
+    return CheckResult(
+        check=Check(kind=kind, node=node), status=CheckStatus.FAILED, detail="x", command=command
+    )
 
 
 def test_what_to_type_is_typed_on_this_host() -> None:
@@ -78,9 +95,9 @@ def test_a_cause_has_one_command() -> None:
         (cause,) = causes(found.results)
         return failures.remedy(found.lab, cause)
 
-    assert typed(ran(spoil=down("compute1", "net1", "eth1", "lab.fault link-down compute1 eth1"))) == (
-        "./invoke lab.fault trio --undo"
-    )
+    assert typed(
+        ran(spoil=down("compute1", "net1", "eth1", "lab.fault link-down compute1 eth1"))
+    ) == ("./invoke lab.fault trio --undo")
     assert typed(ran(spoil=down("compute1", "net1", "eth1"))) == (
         "./invoke lab.exec trio --node controller -- 'fping -C 3 10.20.0.12'"
     )
@@ -91,9 +108,24 @@ def test_a_cause_has_one_command() -> None:
     ("status", "output", "said"),
     [
         (CheckStatus.WARNED, "environment: line 2: git.example.org: Name or service not known", ""),
-        (CheckStatus.WARNED, "bash: line 1: /dev/tcp/x/443: Invalid argument\n94% full", "94% full"),
-        (CheckStatus.FAILED, "bash: connect: Connection refused", "bash: connect: Connection refused"),
+        (
+            CheckStatus.WARNED,
+            "bash: line 1: /dev/tcp/x/443: Invalid argument\n94% full",
+            "94% full",
+        ),
+        (
+            CheckStatus.FAILED,
+            "bash: connect: Connection refused",
+            "bash: connect: Connection refused",
+        ),
     ],
 )
-def test_what_a_shell_says_of_itself_is_not_told_with_a_warning(status: CheckStatus, output: str, said: str) -> None:
-    assert failures.said(dataclasses.replace(result(CheckKind.REACH, "x"), status=status, output=output)) == said
+def test_what_a_shell_says_of_itself_is_not_told_with_a_warning(
+    status: CheckStatus, output: str, said: str
+) -> None:
+    assert (
+        failures.said(
+            dataclasses.replace(result(CheckKind.REACH, "x"), status=status, output=output)
+        )
+        == said
+    )

@@ -85,8 +85,13 @@ def test_an_unknown_format_is_told_the_nearest() -> None:
 def test_a_path_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "device")
     reader = os.open(tmp_path / "device", os.O_RDONLY | os.O_NONBLOCK)
-    graph.write("x", tmp_path / "device")  # as /dev/null and /dev/stdout: never replaced, least of all by root
-    assert (os.read(reader, 10), stat.S_ISFIFO((tmp_path / "device").stat().st_mode)) == (b"x", True)
+    graph.write(
+        "x", tmp_path / "device"
+    )  # as /dev/null and /dev/stdout: never replaced, least of all by root
+    assert (os.read(reader, 10), stat.S_ISFIFO((tmp_path / "device").stat().st_mode)) == (
+        b"x",
+        True,
+    )
     os.close(reader)
     graph.write("x", tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text() == "x"
@@ -111,10 +116,15 @@ def impaired(*found: Impairment, nodes: int = 3) -> Lab:
     """The lab with these on its nodes' NICs on net1, in their order; the last of them on all the rest."""
     lab = many(nodes)
     every = [*found, *[found[-1]] * (nodes - len(found))]
-    return dataclasses.replace(lab, nodes=tuple(
-        dataclasses.replace(node, nics=(node.nics[0], dataclasses.replace(node.nics[1], impairment=each)))
-        for node, each in zip(lab.nodes, every, strict=True)
-    ))  # fmt: skip
+    return dataclasses.replace(
+        lab,
+        nodes=tuple(
+            dataclasses.replace(
+                node, nics=(node.nics[0], dataclasses.replace(node.nics[1], impairment=each))
+            )
+            for node, each in zip(lab.nodes, every, strict=True)
+        ),
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +189,11 @@ def test_nothing_is_said_of_what_declares_nothing() -> None:
 
 def test_labels_reach_over_no_edge_and_are_drawn_over_the_lines() -> None:
     found = Impairment(delay_ms=12345, loss_percent=99.99, rate_kbit=234_567)
-    for lab in (impaired(found, nodes=1), impaired(found, SLOW, nodes=2), impaired(found, SLOW, found, nodes=4)):
+    for lab in (
+        impaired(found, nodes=1),
+        impaired(found, SLOW, nodes=2),
+        impaired(found, SLOW, found, nodes=4),
+    ):
         root = ET.fromstring(graph.svg(lab))
         every = list(root.iter())
         last_line = max(at for at, element in enumerate(every) if element.tag == f"{SVG}line")
@@ -192,7 +206,9 @@ def test_labels_reach_over_no_edge_and_are_drawn_over_the_lines() -> None:
 
 
 def test_the_label_of_a_node_s_last_nic_of_many_stays_with_its_node() -> None:
-    lab = make_lab(nodes=("a", "b", "c", "d"), cidrs=tuple(f"10.{number}.0.0/24" for number in range(20, 29)))
+    lab = make_lab(
+        nodes=("a", "b", "c", "d"), cidrs=tuple(f"10.{number}.0.0/24" for number in range(20, 29))
+    )
     found = Impairment(delay_ms=12345, loss_percent=99.99, rate_kbit=234_567)
     *others, last = lab.nodes
     nics = (*last.nics[:-1], dataclasses.replace(last.nics[-1], impairment=found))

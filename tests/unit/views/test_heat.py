@@ -10,14 +10,16 @@ from tests.unit.views.fake_results import expecting, failed, is_way, many, of_ea
 
 
 @pytest.mark.parametrize(
-    ("rtt_ms", "band"), [(0.01, 0), (0.99, 0), (1, 1), (2.9, 1), (3, 2), (10, 3), (30, 4), (99.9, 4), (100, 5)]
+    ("rtt_ms", "band"),
+    [(0.01, 0), (0.99, 0), (1, 1), (2.9, 1), (3, 2), (10, 3), (30, 4), (99.9, 4), (100, 5)],
 )
 def test_a_round_trip_has_its_band(rtt_ms: float, band: int) -> None:
     assert heat.band(rtt_ms) == band
 
 
 @pytest.mark.parametrize(
-    ("rtt_ms", "text"), [(0.04, "0.0"), (1.26, "1.3"), (99.94, "99.9"), (99.96, "100"), (1234.5, "1234")]
+    ("rtt_ms", "text"),
+    [(0.04, "0.0"), (1.26, "1.3"), (99.94, "99.9"), (99.96, "100"), (1234.5, "1234")],
 )
 def test_a_round_trip_is_short(rtt_ms: float, text: str) -> None:
     assert heat.rtt_text(rtt_ms) == text
@@ -77,9 +79,14 @@ def test_what_a_fault_cuts_is_cut_and_not_fine() -> None:
         first, second = sorted(found, key=lambda grid: grid.network)
         cut = heat.Cell(CheckStatus.PASSED, "cut")
         assert {pair for pair, cell in second.cells.items() if cell == cut and cell.is_cut} == {
-            ("controller", "compute1"), ("compute1", "controller"), ("compute1", "compute2"), ("compute2", "compute1"),
-        }  # fmt: skip
-        assert second.caption.startswith("net1 10.20.0.0/24: 2 of 6 ways fine, 4 cut, slowest 12.0 ms")
+            ("controller", "compute1"),
+            ("compute1", "controller"),
+            ("compute1", "compute2"),
+            ("compute2", "compute1"),
+        }
+        assert second.caption.startswith(
+            "net1 10.20.0.0/24: 2 of 6 ways fine, 4 cut, slowest 12.0 ms"
+        )
         # its routes may be others, by whichever NIC
         assert first.cells["compute1", "controller"].text == "2.6 cut?"
         assert first.cells["controller", "compute1"].text == "1.4"

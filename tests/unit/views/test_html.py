@@ -17,7 +17,17 @@ from stacklab.checks.result import CheckResult
 from stacklab.views import html
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.views.fake_results import HOSTILE, dead, down, expecting, failed, many, of_each_kind, off, ran
+from tests.unit.views.fake_results import (
+    HOSTILE,
+    dead,
+    down,
+    expecting,
+    failed,
+    many,
+    of_each_kind,
+    off,
+    ran,
+)
 
 
 def page(found: Outcome) -> str:
@@ -60,12 +70,20 @@ def test_the_page_names_nothing_outside() -> None:
             assert re.match(r"#|data:,$", attributes.get(name) or "#"), (tag, attributes)
         assert "style" not in attributes  # the policy would refuse it
         assert not [name for name in attributes if name.startswith("on")]
-    assert not re.findall(r"url\(|@import|fetch\(|XMLHttpRequest|innerHTML|insertAdjacentHTML|eval\(", text)
+    assert not re.findall(
+        r"url\(|@import|fetch\(|XMLHttpRequest|innerHTML|insertAdjacentHTML|eval\(", text
+    )
 
 
 def test_without_scripts_the_failures_and_matrices_are_there() -> None:
     text = re.sub(r"<script.*?</script>", "", page(ran(spoil=of_each_kind)), flags=re.DOTALL)
-    for word in ("10.20.0.12 : - - -", "arp    10.20.0.12 dev eth1 FAILED", ">41.5 some lost<", ">lost<", ">0.3 mtu<"):
+    for word in (
+        "10.20.0.12 : - - -",
+        "arp    10.20.0.12 dev eth1 FAILED",
+        ">41.5 some lost<",
+        ">lost<",
+        ">0.3 mtu<",
+    ):
         assert word in text
     assert "2026-11-20 10:30 UTC" in text
     assert "took 4.2 s" in text
@@ -79,8 +97,9 @@ def test_hostile_text_is_no_markup() -> None:
     found = Elements(page(ran(lab, spoil))).found
     assert [tag for tag, _ in found if tag in ("img", "iframe", "object")] == []
     assert [attributes for tag, attributes in found if tag == "script"] == [
-        {"type": "application/json", "id": "data"}, {}
-    ]  # fmt: skip
+        {"type": "application/json", "id": "data"},
+        {},
+    ]
     text = page(ran(lab, spoil))
     assert "<script>document" not in text
     (inside,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
@@ -95,23 +114,41 @@ def test_the_data_are_all_results() -> None:
         check = result.check
         row = {name: words[column[at]] for name, column in columns.items()}
         assert row == {
-            "layer": check.kind.layer, "kind": check.kind, "node": check.node, "target": check.target,
-            "network": check.network, "address": check.address, "device": check.device, "subject": check.subject,
-            "status": result.status, "detail": result.detail.replace("\u202e", ""),
-        }  # fmt: skip
+            "layer": check.kind.layer,
+            "kind": check.kind,
+            "node": check.node,
+            "target": check.target,
+            "network": check.network,
+            "address": check.address,
+            "device": check.device,
+            "subject": check.subject,
+            "status": result.status,
+            "detail": result.detail.replace("\u202e", ""),
+        }
         assert read["rtt"][at] == (result.rtt_ms or 0)
-        assert (str(at) in read["texts"]) is bool(result.command or result.output or result.evidence)
+        assert (str(at) in read["texts"]) is bool(
+            result.command or result.output or result.evidence
+        )
 
 
 @pytest.mark.parametrize(
     ("rtt_ms", "text"),
-    [(None, "0"), (0.0, "0"), (0.04567, "0.0457"), (1.2345, "1.23"), (123.456, "123"), (4567.8, "4568")],
+    [
+        (None, "0"),
+        (0.0, "0"),
+        (0.04567, "0.0457"),
+        (1.2345, "1.23"),
+        (123.456, "123"),
+        (4567.8, "4568"),
+    ],
 )
 def test_round_trips_have_three_digits(rtt_ms: float | None, text: str) -> None:
     assert html._rtt(rtt_ms) == text
 
 
-def test_outputs_that_no_browser_could_hold_are_left_out_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_that_no_browser_could_hold_are_left_out_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(html, "_TEXTS_MAX", 1000)
     read = data(page(ran(spoil=lambda result: failed(result, "x", output="y" * 90))))
     told = [texts[1:] for texts in read["texts"].values()]
@@ -137,7 +174,8 @@ def test_what_is_bad_is_marked_in_the_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("elapsed_s", "text"), [(0.05, "0.1 s"), (59.94, "59.9 s"), (61, "1 min 1 s"), (3600, "60 min 0 s")]
+    ("elapsed_s", "text"),
+    [(0.05, "0.1 s"), (59.94, "59.9 s"), (61, "1 min 1 s"), (3600, "60 min 0 s")],
 )
 def test_how_long_it_took_is_readable(elapsed_s: float, text: str) -> None:
     assert html._seconds(elapsed_s) == text
@@ -150,7 +188,11 @@ def test_a_cause_stands_once_with_a_link_to_each_check() -> None:
     assert plain.count("eth1 is down on compute1") == 1
     assert "12 checks: ping, mtu, port on net1; compute1 &lt;-&gt; controller, compute2" in plain
     assert 'id="problems"' not in plain
-    links = [int(attributes["data-at"] or "") for tag, attributes in Elements(text).found if "data-at" in attributes]
+    links = [
+        int(attributes["data-at"] or "")
+        for tag, attributes in Elements(text).found
+        if "data-at" in attributes
+    ]
     assert links == [at for at, result in enumerate(found.results) if not result.is_passed]
 
 
@@ -169,9 +211,13 @@ def test_what_is_cut_as_expected_has_its_look_and_its_words() -> None:
     fault = Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth1", network="net1")
     text = page(ran(spoil=expecting(make_lab(), fault)))
     assert 'aria-label="controller to compute1: cut: as expected">cut<' in text
-    assert 'aria-label="compute1 to controller: 2.6 ms, something fails, as it may">2.6 cut?<' in text
+    assert (
+        'aria-label="compute1 to controller: 2.6 ms, something fails, as it may">2.6 cut?<' in text
+    )
     assert '<span class="key cut">cut: as expected</span>' in text
     assert "key cut" not in re.sub(r"<style>.*?</style>", "", page(ran()), flags=re.DOTALL)
     wide = many(9)
-    assert ">2.6 cut?<" not in page(ran(wide, expecting(wide, fault)))  # would push columns out of sight
+    assert ">2.6 cut?<" not in page(
+        ran(wide, expecting(wide, fault))
+    )  # would push columns out of sight
     assert ">cut<" in page(ran(wide, expecting(wide, fault)))

@@ -76,7 +76,10 @@ def test_rows_are_throttled_each_for_itself(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (LabError("no space left\nmore of it", hint="df"), "host: disk failed after 1.0 s: no space left"),
+        (
+            LabError("no space left\nmore of it", hint="df"),
+            "host: disk failed after 1.0 s: no space left",
+        ),
         (KeyboardInterrupt(), "host: disk ended after 1.0 s: KeyboardInterrupt"),
         (LabError(""), "host: disk failed after 1.0 s: "),
     ],

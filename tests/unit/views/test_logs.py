@@ -16,8 +16,18 @@ BUNDLE = Bundle(
     items=(
         Item(section="host", path="host/record.json", title="what exists", size=10),
         Item(section="host", path="host/events.log", title="what was done", size=3 * 1024 * 1024),
-        Item(section="controller", path="nodes/controller/files/a#b.log", title="<b>odd</b>", size=2048),
-        Item(section="compute1", path="nodes/compute1", title="what the node tells", why_not="the node is <paused>"),
+        Item(
+            section="controller",
+            path="nodes/controller/files/a#b.log",
+            title="<b>odd</b>",
+            size=2048,
+        ),
+        Item(
+            section="compute1",
+            path="nodes/compute1",
+            title="what the node tells",
+            why_not="the node is <paused>",
+        ),
     ),
 )
 
@@ -92,4 +102,6 @@ def test_the_terminal_is_told_where_it_is_and_what_is_missing() -> None:
         "/o/trio/index.html: 3 files, 3.0 MiB; passwords and keys are masked",
         "not had: nodes/compute1: the node is <paused>",
     ]
-    assert next(logs.summary(Written(path=Path("/o/t.tar.gz"), bundle=BUNDLE))).startswith("/o/t.tar.gz: 3 files")
+    assert next(logs.summary(Written(path=Path("/o/t.tar.gz"), bundle=BUNDLE))).startswith(
+        "/o/t.tar.gz: 3 files"
+    )

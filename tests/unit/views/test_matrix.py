@@ -13,14 +13,27 @@ from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.views import matrix, tables
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.views.fake_results import dead, down, expecting, failed, is_way, many, of_each_kind, off, ran
+from tests.unit.views.fake_results import (
+    dead,
+    down,
+    expecting,
+    failed,
+    is_way,
+    many,
+    of_each_kind,
+    off,
+    ran,
+)
 
 
 def shown(found: Outcome, width: int = 80, *, colour: bool = False) -> list[str]:
     console = Console(
-        file=io.StringIO(), width=width, soft_wrap=True, force_terminal=colour,
+        file=io.StringIO(),
+        width=width,
+        soft_wrap=True,
+        force_terminal=colour,
         color_system="standard" if colour else None,
-    )  # fmt: skip
+    )
     console.print(tables.checks(found.lab, found.results, width=width))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
 
@@ -117,14 +130,24 @@ def test_a_healthy_matrix_of_many_nodes_is_a_line() -> None:
 def test_a_dead_node_among_many_is_told_once() -> None:
     lines = shown(ran(many(90), off("compute7")))
     assert lines[1:3] == ["  reach nobody: compute7", "  are reached by nobody: compute7"]
-    assert "no answer compute7: 1072 checks (hostname, disk, nic, clock, ping, mtu, source," in lines
-    told = [line for line in lines if line.startswith("failed    89 nodes -> compute7 10.10.0.18 (net0): ping")]
+    assert (
+        "no answer compute7: 1072 checks (hostname, disk, nic, clock, ping, mtu, source," in lines
+    )
+    told = [
+        line
+        for line in lines
+        if line.startswith("failed    89 nodes -> compute7 10.10.0.18 (net0): ping")
+    ]
     assert len(told) == 1
 
 
 def test_where_a_row_does_not_fit_its_failures_are_words() -> None:
     def spoil(result: CheckResult) -> CheckResult:
-        bad = result.check.node == "compute9" and result.check.kind is CheckKind.PING and "9" in result.check.target
+        bad = (
+            result.check.node == "compute9"
+            and result.check.kind is CheckKind.PING
+            and "9" in result.check.target
+        )
         return failed(result, "no reply") if bad else result
 
     lines = shown(ran(many(90), spoil))
@@ -147,7 +170,9 @@ def test_no_list_is_endless() -> None:
 def test_long_evidence_is_wrapped_and_indented() -> None:
     def spoil(result: CheckResult) -> CheckResult:
         is_one = is_way(result, "controller", "compute1", "net0", CheckKind.PING)
-        return failed(result, "lost", evidence="word " * 40 + "\x1b[31m\x07red") if is_one else result
+        return (
+            failed(result, "lost", evidence="word " * 40 + "\x1b[31m\x07red") if is_one else result
+        )
 
     lines = [line for line in shown(ran(spoil=spoil)) if line.startswith("          | ")]
     assert len(lines) == 4
@@ -173,7 +198,11 @@ def test_what_was_not_tried_is_blank_and_a_network_without_pairs_has_no_matrix()
 def test_a_warning_in_a_cell_is_no_failure() -> None:
     def spoil(result: CheckResult) -> CheckResult:
         is_one = is_way(result, "controller", "compute1", "net0", CheckKind.MTU)
-        return dataclasses.replace(result, status=CheckStatus.WARNED, detail="smaller") if is_one else result
+        return (
+            dataclasses.replace(result, status=CheckStatus.WARNED, detail="smaller")
+            if is_one
+            else result
+        )
 
     lines = shown(ran(spoil=spoil))
     assert "6 of 6 ways fine" in lines[0]

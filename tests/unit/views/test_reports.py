@@ -20,7 +20,9 @@ def test_reports_are_written_where_they_were_asked_for(tmp_path: Path) -> None:
     assert Path(paths["html"]).read_text().startswith("<!doctype html>")
 
 
-def test_reports_that_nobody_asked_for_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_that_nobody_asked_for_are_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     reports = Reports()
     reports.check_writable()
@@ -29,7 +31,9 @@ def test_reports_that_nobody_asked_for_are_not_written(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("kind", ["json", "junit", "html"])
-def test_a_report_that_can_not_be_written_is_told_before_and_after(tmp_path: Path, kind: str) -> None:
+def test_a_report_that_can_not_be_written_is_told_before_and_after(
+    tmp_path: Path, kind: str
+) -> None:
     reports = Reports(**{kind: str(tmp_path)})
     with pytest.raises(LabError, match="is a directory"):
         reports.check_writable()
@@ -47,7 +51,9 @@ def test_one_that_can_not_be_written_keeps_no_other_from_it(tmp_path: Path) -> N
     assert (tmp_path / "page.html").exists()
 
 
-def test_failed_checks_are_told_by_the_exit_code_be_the_report_written_or_not(tmp_path: Path) -> None:
+def test_failed_checks_are_told_by_the_exit_code_be_the_report_written_or_not(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(CheckFailed) as caught:
         Reports(json=str(tmp_path)).conclude(ran(spoil=of_each_kind))
     assert caught.value.exit_code == 5

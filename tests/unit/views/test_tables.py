@@ -26,7 +26,12 @@ ODD = ["[red]loud[/red]", "[/]", "[/red]", "[link=x]", ":smile:", "[bold", "üml
 
 
 def text(*renderables: object, colour: bool = False) -> str:
-    console = Console(file=io.StringIO(), width=300, force_terminal=colour, color_system="standard" if colour else None)
+    console = Console(
+        file=io.StringIO(),
+        width=300,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+    )
     for each in renderables:
         console.print(each)
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
@@ -42,12 +47,20 @@ def row(rendered: str, *cells: str) -> str:
 def status(state: DomainState = DomainState.RUNNING, *, image: str = "debian-12-abc") -> LabStatus:
     lab = make_lab()
     states = {node.name: state for node in lab.nodes}
-    return LabStatus(name="trio", checkout="/c", image=image, states=states, lab=lab, directory="/d")
+    return LabStatus(
+        name="trio", checkout="/c", image=image, states=states, lab=lab, directory="/d"
+    )
 
 
 def check(*, passed: bool, detail: str = "") -> CheckResult:
-    made = Check(kind=CheckKind.PING, node="controller", target="compute1", network="net0", address="10.10.0.12",
-                 device="eth0")  # fmt: skip
+    made = Check(
+        kind=CheckKind.PING,
+        node="controller",
+        target="compute1",
+        network="net0",
+        address="10.10.0.12",
+        device="eth0",
+    )
     status_ = CheckStatus.PASSED if passed else CheckStatus.FAILED
     return CheckResult(check=made, status=status_, detail=detail, rtt_ms=1.26 if passed else None)
 
@@ -56,7 +69,9 @@ def check(*, passed: bool, detail: str = "") -> CheckResult:
 def test_odd_texts_are_shown_as_they_are_everywhere(odd: str) -> None:
     lab = dataclasses.replace(make_lab(), description=odd)
     image = dataclasses.replace(make_image(), description=odd)
-    probe = ProbeResult(name="n", area=ProbeArea.HOST, status=ProbeStatus.FAILED, sentence=odd, fix=odd)
+    probe = ProbeResult(
+        name="n", area=ProbeArea.HOST, status=ProbeStatus.FAILED, sentence=odd, fix=odd
+    )
     shown = {
         "lab": text(*tables.lab(lab)),
         "list": text(tables.table(("lab", "what"), [("trio", odd)])),
@@ -75,7 +90,10 @@ def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
     lab = dataclasses.replace(
         make_lab(),
         stack=Stack(
-            installer=Installer.CONTRAIL, network="net1", release="master", devstack_branch="x",
+            installer=Installer.CONTRAIL,
+            network="net1",
+            release="master",
+            devstack_branch="x",
             network_mode=NetworkingMode.VROUTER,
         ),
     )
@@ -96,7 +114,9 @@ def test_status_is_a_line_per_node_in_colours() -> None:
 
 
 def test_a_lab_that_cannot_be_understood_has_a_line() -> None:
-    broken = dataclasses.replace(status(), states={}, lab=None, image="", trouble="the record is damaged: /r: no")
+    broken = dataclasses.replace(
+        status(), states={}, lab=None, image="", trouble="the record is damaged: /r: no"
+    )
     shown = text(tables.status([broken, status()]))
     assert "the record is damaged: /r: no" in row(shown, "trio", "damaged")
     assert "controller" in shown
@@ -113,15 +133,25 @@ def test_the_status_of_a_lab_that_was_never_resolved_has_no_addresses() -> None:
 )
 def test_an_image_is_told_by_whether_it_is_of_today_s_inputs(address: str, said: str) -> None:
     stored = StoredImage(
-        name="debian-12", address=address, path=HostPaths.default().images / "debian-12-a-b.qcow2", sha256="",
-        size_bytes=420 * 1024 * 1024, mtime_ns=0, built_at=0, took_s=0,
-    )  # fmt: skip
-    shown = text(tables.images({"debian-12": make_image()}, [stored], {"debian-12": "now"}), colour=True)
+        name="debian-12",
+        address=address,
+        path=HostPaths.default().images / "debian-12-a-b.qcow2",
+        sha256="",
+        size_bytes=420 * 1024 * 1024,
+        mtime_ns=0,
+        built_at=0,
+        took_s=0,
+    )
+    shown = text(
+        tables.images({"debian-12": make_image()}, [stored], {"debian-12": "now"}), colour=True
+    )
     assert said in row(shown, "debian-12-a-b", "420 MiB")
     assert "not built" not in shown
 
 
-def test_long_lines_are_not_broken_so_that_commands_can_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_lines_are_not_broken_so_that_commands_can_be_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     long = "x" * 500
     shown = io.StringIO()
     monkeypatch.setattr("sys.stdout", shown)
@@ -132,7 +162,9 @@ def test_long_lines_are_not_broken_so_that_commands_can_be_copied(monkeypatch: p
 
 def test_a_probe_that_fails_tells_its_fix_and_one_that_holds_does_not() -> None:
     def probe(status: ProbeStatus) -> ProbeResult:
-        return ProbeResult(name="n", area=ProbeArea.HOST, status=status, sentence="it is so", fix="do that")
+        return ProbeResult(
+            name="n", area=ProbeArea.HOST, status=status, sentence="it is so", fix="do that"
+        )
 
     assert "fix: do that" in text(tables.probes([probe(ProbeStatus.FAILED)]))
     assert "fix: do that" not in text(tables.probes([probe(ProbeStatus.OK)]))
@@ -151,24 +183,35 @@ def test_timings_are_added_up_per_stage_and_row() -> None:
 
 def test_up_ends_with_how_to_log_in_and_what_to_type_next() -> None:
     found = Outcome(
-        lab=make_lab(), image="debian-12-abc", passed_over={"ubuntu-14.04": "no net"}, accelerator="TCG (x)",
+        lab=make_lab(),
+        image="debian-12-abc",
+        passed_over={"ubuntu-14.04": "no net"},
+        accelerator="TCG (x)",
         results=(check(passed=True), check(passed=False)),
-    )  # fmt: skip
+    )
     shown = text(*tables.outcome(found, []))
-    assert row(shown, "controller", "eth0 10.10.0.11  eth1 10.20.0.11").rstrip().endswith("./invoke lab.ssh trio")
+    assert (
+        row(shown, "controller", "eth0 10.10.0.11  eth1 10.20.0.11")
+        .rstrip()
+        .endswith("./invoke lab.ssh trio")
+    )
     row(shown, "compute1", "./invoke lab.ssh trio --node compute1")
     row(shown, "not taken", "ubuntu-14.04: no net")
     row(shown, "./invoke lab.check trio", "1 of 2 checks passed")
     row(shown, "./invoke lab.destroy trio")
-    assert "prove that all nodes" in text(*tables.outcome(dataclasses.replace(found, results=()), []))
+    assert "prove that all nodes" in text(
+        *tables.outcome(dataclasses.replace(found, results=()), [])
+    )
 
 
 def test_what_nodes_print_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    output.by_node({
-        "controller": Result(exit_code=0, stdout="one\n[red]two\n"),
-        "n": Result(exit_code=3, stdout="", stderr="bad\n"),
-        "gone": LabError("not reached\nat all"),
-    })  # fmt: skip
+    output.by_node(
+        {
+            "controller": Result(exit_code=0, stdout="one\n[red]two\n"),
+            "n": Result(exit_code=3, stdout="", stderr="bad\n"),
+            "gone": LabError("not reached\nat all"),
+        }
+    )
     captured = capsys.readouterr()
     assert captured.out == "controller | one\ncontroller | [red]two\n"
     assert captured.err.splitlines() == [

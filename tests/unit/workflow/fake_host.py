@@ -85,7 +85,9 @@ class FakeHost:
 
     def __post_init__(self) -> None:
         self.paths = HostPaths(self.root)
-        self.runner.on("ssh-keygen", answer=fake_keygen).on("qemu-img", "create", answer=fake_overlay).on("ssh")
+        self.runner.on("ssh-keygen", answer=fake_keygen).on(
+            "qemu-img", "create", answer=fake_overlay
+        ).on("ssh")
         self.runner.on("git", "config").on("fping").on("ip", stdout="[]")
         self.runner.on("iptables-save").on("sudo", "-n", "iptables-save")
         self.context = FakeContext(
@@ -106,7 +108,9 @@ class FakeHost:
         built = self.root / "built.qcow2"
         built.write_bytes(content)
         image = catalogue.get(catalogue.load(), name)
-        return store.add(self.paths, image, built, now=float(len(list(self.paths.images.iterdir()))), took_s=1)
+        return store.add(
+            self.paths, image, built, now=float(len(list(self.paths.images.iterdir()))), took_s=1
+        )
 
     def up(self, lab: Lab | None = None) -> Outcome:
         return bringing.up(self.context, lab or make_lab(), checks=False)
@@ -116,7 +120,9 @@ class FakeHost:
         self.ups.append(tuple(nodes))
         for node in json.loads((directory / "lab.json").read_text())["nodes"]:
             if node["name"] in nodes:
-                self.libvirt.add(node["uuid"], f"{directory.name}_{node['name']}", DomainState.RUNNING)
+                self.libvirt.add(
+                    node["uuid"], f"{directory.name}_{node['name']}", DomainState.RUNNING
+                )
             if node["name"] == self.fails_at:
                 raise ProviderError("vagrant up ended with 1")
 
@@ -135,9 +141,13 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setattr(vagrant_libvirt, "_POLL_S", 0.001)
     monkeypatch.setattr(bringing, "host_mirrors", lambda _runner: NO_MIRRORS)
     monkeypatch.setattr(
-        bringing.clocks, "set_clocks", lambda _r, _p, nodes: made.clocks_set.append(tuple(n.name for n in nodes))
+        bringing.clocks,
+        "set_clocks",
+        lambda _r, _p, nodes: made.clocks_set.append(tuple(n.name for n in nodes)),
     )
     monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
     monkeypatch.setattr(wait, "banner", lambda _address, _port=22: (True, ""))
-    monkeypatch.setattr(knock, "knock", lambda _address: Knock(door=Door.REFUSED, said="Connection refused"))
+    monkeypatch.setattr(
+        knock, "knock", lambda _address: Knock(door=Door.REFUSED, said="Connection refused")
+    )
     return made

@@ -51,11 +51,17 @@ def holding(host: FakeHost, **changed: Callable[[str], str | None]) -> Callable[
         if "tar" in command.argv[-1]:
             return Result(exit_code=0)
         lines = []
-        for name in re.findall(r"/\S+(?= |;)", (command.stdin or b"").decode().partition(";")[0] + ";"):
-            text: str | None = (host.lab("contrail-3node").answers / node / name.lstrip("/")).read_text()
+        for name in re.findall(
+            r"/\S+(?= |;)", (command.stdin or b"").decode().partition(";")[0] + ";"
+        ):
+            text: str | None = (
+                host.lab("contrail-3node").answers / node / name.lstrip("/")
+            ).read_text()
             if node in changed and name == str(LOCALRC):
                 text = changed[node](text or "")
-            lines.append(f"{name} {base64.b64encode(text.encode()).decode() if text is not None else '-'}")
+            lines.append(
+                f"{name} {base64.b64encode(text.encode()).decode() if text is not None else '-'}"
+            )
         return Result(exit_code=0, stdout="\n".join(lines) + "\n")
 
     return answer
@@ -71,7 +77,9 @@ def test_nothing_differs_right_after_up(up: FakeHost) -> None:
 
 
 def test_a_line_that_somebody_changed_on_a_node_is_shown(up: FakeHost) -> None:
-    up.runner.on("ssh", answer=holding(up, compute1=lambda text: text.replace("LOGDAYS=1", "LOGDAYS=7")))
+    up.runner.on(
+        "ssh", answer=holding(up, compute1=lambda text: text.replace("LOGDAYS=1", "LOGDAYS=7"))
+    )
     (found,) = workflow.diff(up.context, make_lab())
     assert (found.node, found.path) == ("compute1", LOCALRC)
     assert {"-LOGDAYS=7", "+LOGDAYS=1"} < set(found.lines)
@@ -95,10 +103,14 @@ def test_a_file_that_is_gone_is_shown_whole(up: FakeHost) -> None:
 
 def test_no_secret_is_shown_neither_todays_nor_the_nodes(up: FakeHost) -> None:
     def other(text: str) -> str:
-        return re.sub(r"^(ADMIN_PASSWORD)=.*$", r"\1=Swordfish2026", text, flags=re.M).replace("LOGDAYS=1", "LOGDAYS=7")
+        return re.sub(r"^(ADMIN_PASSWORD)=.*$", r"\1=Swordfish2026", text, flags=re.M).replace(
+            "LOGDAYS=1", "LOGDAYS=7"
+        )
 
     up.runner.on("ssh", answer=holding(up, compute2=other))
-    shown = "\n".join(line for found in workflow.diff(up.context, make_lab()) for line in found.lines)
+    shown = "\n".join(
+        line for found in workflow.diff(up.context, make_lab()) for line in found.lines
+    )
     assert "LOGDAYS=7" in shown
     assert "Swordfish2026" not in shown
     assert not any(value in shown for value in kept(up).values())
@@ -106,15 +118,21 @@ def test_no_secret_is_shown_neither_todays_nor_the_nodes(up: FakeHost) -> None:
 
 def test_where_only_a_password_differs_that_is_said(up: FakeHost) -> None:
     admin = kept(up)["admin_password"]
-    up.runner.on("ssh", answer=holding(up, compute2=lambda text: text.replace(admin, "Swordfish2026")))
+    up.runner.on(
+        "ssh", answer=holding(up, compute2=lambda text: text.replace(admin, "Swordfish2026"))
+    )
     (found,) = workflow.diff(up.context, make_lab())
     assert "only secrets" in found.lines[-1]
 
 
-def test_a_secret_in_a_form_of_its_own_is_shown_neither_before_nor_on_the_nodes(host: FakeHost, tmp_path: Path) -> None:
+def test_a_secret_in_a_form_of_its_own_is_shown_neither_before_nor_on_the_nodes(
+    host: FakeHost, tmp_path: Path
+) -> None:
     lab = load_kolla(tmp_path)
     text = workflow.preview(lab, FakeRunner())["controller"][PASSWORDS]
-    values = {line.partition(": ")[2].strip('"') for line in text.splitlines() if not line.startswith("#")}
+    values = {
+        line.partition(": ")[2].strip('"') for line in text.splitlines() if not line.startswith("#")
+    }
     assert values == {"********", "null"}  # the registry's has none
     host.up(lab)
     kept = (host.lab(lab.name).answers / "controller" / str(PASSWORDS)[1:]).read_text()
@@ -124,7 +142,9 @@ def test_a_secret_in_a_form_of_its_own_is_shown_neither_before_nor_on_the_nodes(
     (found,) = (each for each in workflow.diff(host.context, lab) if each.path == PASSWORDS)
     shown = "\n".join(found.lines)
     assert "+nova_database_password: ********" in found.lines
-    secret = {line.partition(": ")[2].strip('"') for line in kept.splitlines() if not line.startswith("#")} - {"null"}
+    secret = {
+        line.partition(": ")[2].strip('"') for line in kept.splitlines() if not line.startswith("#")
+    } - {"null"}
     assert len(secret) > 90
     assert not any(value in shown for value in secret)
 
@@ -137,7 +157,9 @@ def test_a_node_that_does_not_answer_is_named(up: FakeHost) -> None:
 
 
 def test_push_replaces_what_differs_and_nothing_else(up: FakeHost) -> None:
-    up.runner.on("ssh", answer=holding(up, compute1=lambda text: text.replace("LOGDAYS=1", "LOGDAYS=7")))
+    up.runner.on(
+        "ssh", answer=holding(up, compute1=lambda text: text.replace("LOGDAYS=1", "LOGDAYS=7"))
+    )
     up.runner.commands.clear()
     found = workflow.push(up.context, make_lab())
     assert [(each.node, each.path) for each in found] == [("compute1", LOCALRC)]
@@ -170,13 +192,18 @@ def test_what_is_written_out_is_what_lab_up_uses_then(host: FakeHost, tmp_path: 
     written = workflow.write(found, tmp_path / "out")
     assert len(written) == 6
     assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
-    assert known["admin_password"] in (tmp_path / "out/compute1/opt/stack/devstack/localrc").read_text()
+    assert (
+        known["admin_password"]
+        in (tmp_path / "out/compute1/opt/stack/devstack/localrc").read_text()
+    )
     host.up(make_lab())
     assert kept(host) == known
     assert workflow.write(found, tmp_path / "out") == ()
 
 
-def test_a_directory_of_the_users_keeps_its_files_and_its_mode(host: FakeHost, tmp_path: Path) -> None:
+def test_a_directory_of_the_users_keeps_its_files_and_its_mode(
+    host: FakeHost, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o755)
     (home / "thesis.tex").write_text("years of work")
@@ -184,7 +211,9 @@ def test_a_directory_of_the_users_keeps_its_files_and_its_mode(host: FakeHost, t
     workflow.write(found, home)
     assert (home / "thesis.tex").read_text() == "years of work"
     assert home.stat().st_mode & 0o777 == 0o755
-    assert {path.stat().st_mode & 0o777 for path in (home / "compute1").rglob("*") if path.is_dir()} == {0o700}
+    assert {
+        path.stat().st_mode & 0o777 for path in (home / "compute1").rglob("*") if path.is_dir()
+    } == {0o700}
 
 
 def test_a_directory_that_can_not_be_written_to_is_named(host: FakeHost, tmp_path: Path) -> None:
@@ -201,14 +230,18 @@ def test_one_node_can_be_asked_for_and_an_unknown_one_is_refused() -> None:
     assert list(workflow.only(found, "compute2")) == ["compute2"]
     assert workflow.only(found, "") is found
     workflow.check_node(lab, "compute2")
-    with pytest.raises(LabError, match=r"no node 'compute3' \(it has: controller, compute1, compute2\)"):
+    with pytest.raises(
+        LabError, match=r"no node 'compute3' \(it has: controller, compute1, compute2\)"
+    ):
         workflow.check_node(lab, "compute3")
 
 
 def test_a_release_that_upstream_ended_says_so_with_the_year() -> None:
     found = workflow.notes(with_images(make_lab(), "debian-12"))
     assert found[0].startswith("contrail master: upstream ended it in 2017: ")
-    assert found[1] == "contrail master never ran on debian-12: nodes come up on it, the cloud won't"
+    assert (
+        found[1] == "contrail master never ran on debian-12: nodes come up on it, the cloud won't"
+    )
     assert any(note.startswith("known bug contrail-shebang: ") for note in found)
 
 
@@ -217,7 +250,9 @@ def test_a_lab_without_an_installer_has_nothing_to_note() -> None:
 
 
 def test_an_operating_system_of_the_release_is_no_note() -> None:
-    assert not any("never ran" in note for note in workflow.notes(with_images(make_lab(), "ubuntu-14.04")))
+    assert not any(
+        "never ran" in note for note in workflow.notes(with_images(make_lab(), "ubuntu-14.04"))
+    )
 
 
 def with_bugs(monkeypatch: pytest.MonkeyPatch, *bugs: Bug) -> Lab:
@@ -254,7 +289,13 @@ def test_a_clouds_other_half_has_bugs_too_and_what_is_done_about_them_is_said() 
 
 
 def test_a_bug_of_another_driver_is_nobodys_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    bug = Bug(id="id", symptom="it breaks", fix="take another", images=("ubuntu-14.04",), driver=Driver.ZUN)
+    bug = Bug(
+        id="id",
+        symptom="it breaks",
+        fix="take another",
+        images=("ubuntu-14.04",),
+        driver=Driver.ZUN,
+    )
     assert "it breaks" not in str(workflow.notes(with_bugs(monkeypatch, bug)))
 
 
@@ -275,18 +316,24 @@ def test_lint_wants_something_to_lint(tmp_path: Path) -> None:
 
 
 def finding(severity: Severity, line: int = 3) -> Finding:
-    return Finding(file="localrc", line=line, rule="shell-x", severity=severity, effect="x", fix="y")
+    return Finding(
+        file="localrc", line=line, rule="shell-x", severity=severity, effect="x", fix="y"
+    )
 
 
 def test_an_error_is_a_failure_that_counts_and_a_warning_is_none() -> None:
     workflow.raise_for_findings(())
     workflow.raise_for_findings((finding(Severity.WARNING),))
     with pytest.raises(LabError, match=r"^2 errors, 1 warning") as caught:
-        workflow.raise_for_findings((finding(Severity.WARNING), finding(Severity.ERROR, 7), finding(Severity.ERROR)))
+        workflow.raise_for_findings(
+            (finding(Severity.WARNING), finding(Severity.ERROR, 7), finding(Severity.ERROR))
+        )
     assert caught.value.hint == "mend localrc:7, then the same again"
 
 
-def test_a_word_is_a_labs_name_unless_there_is_such_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_is_a_labs_name_unless_there_is_such_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert workflow.lint_any(["contrail-3node", "devstack-aio"], PROJECT / "labs") == ()
     assert workflow.lint_any([str(PROJECT / "labs" / "devstack-aio.yaml")], PROJECT / "labs") == ()
     with pytest.raises(LabError, match="a lab says itself"):
@@ -295,4 +342,6 @@ def test_a_word_is_a_labs_name_unless_there_is_such_a_file(tmp_path: Path, monke
         workflow.lint_any(["contrail-3nod"], PROJECT / "labs")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "localrc").write_text("HOST_IP = 10.0.0.1\n")
-    assert "shell-blank-around-equals" in {each.rule for each in workflow.lint_any(["localrc"], PROJECT / "labs")}
+    assert "shell-blank-around-equals" in {
+        each.rule for each in workflow.lint_any(["localrc"], PROJECT / "labs")
+    }

@@ -36,7 +36,11 @@ class FakeBuilder:
 @pytest.fixture
 def builder(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeBuilder:
     """A catalogue of three: two in clouds, neither built nor in reach, and one of our own."""
-    entries = [make_image("first", SourceKind.CLOUD), make_image("second", SourceKind.CLOUD), make_image("own")]
+    entries = [
+        make_image("first", SourceKind.CLOUD),
+        make_image("second", SourceKind.CLOUD),
+        make_image("own"),
+    ]
     monkeypatch.setattr(catalogue, "load", lambda: {image.name: image for image in entries})
     monkeypatch.setattr(download, "is_reachable", lambda _url: False)
     made = FakeBuilder()
@@ -47,7 +51,14 @@ def builder(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeBuilder:
 def stored(name: str, host: FakeHost) -> StoredImage:
     path = host.paths.images / f"{name}-aaaaaaaaaaaa-bbbbbbbb.qcow2"
     return StoredImage(
-        name=name, address="aaaaaaaaaaaa", path=path, sha256="", size_bytes=0, mtime_ns=0, built_at=0, took_s=0
+        name=name,
+        address="aaaaaaaaaaaa",
+        path=path,
+        sha256="",
+        size_bytes=0,
+        mtime_ns=0,
+        built_at=0,
+        took_s=0,
     )
 
 
@@ -66,7 +77,9 @@ def test_the_first_whose_source_answers_is_taken(
     assert builder.asked == ["first"]
 
 
-def test_what_cannot_be_reached_is_passed_over_with_the_reason_and_told(host: FakeHost, builder: FakeBuilder) -> None:
+def test_what_cannot_be_reached_is_passed_over_with_the_reason_and_told(
+    host: FakeHost, builder: FakeBuilder
+) -> None:
     builder.results = {"own": stored("own", host)}
     choice = choose(host, "first", "second", "own")
     why = "its source can't be reached"
@@ -80,16 +93,23 @@ def test_what_cannot_be_built_is_passed_over_with_the_first_line_of_why(
     host: FakeHost, builder: FakeBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download, "is_reachable", lambda _url: True)
-    builder.results = {"first": ImageError("not what is pinned\n  found: x", hint="h"), "own": stored("own", host)}
+    builder.results = {
+        "first": ImageError("not what is pinned\n  found: x", hint="h"),
+        "own": stored("own", host),
+    }
     assert choose(host, "first", "own").passed_over == {"first": "not what is pinned"}
 
 
 def test_the_last_one_s_own_error_is_raised(host: FakeHost, builder: FakeBuilder) -> None:
-    builder.results = {"second": ImageError("http://x.test: name not known", hint="check the network")}
+    builder.results = {
+        "second": ImageError("http://x.test: name not known", hint="check the network")
+    }
     with pytest.raises(ImageError, match="name not known") as caught:
         choose(host, "first", "second")
     assert caught.value.hint == "check the network"
-    assert builder.asked == ["second"]  # asked, though it does not answer: it knows best what to say
+    assert builder.asked == [
+        "second"
+    ]  # asked, though it does not answer: it knows best what to say
 
 
 def test_what_is_built_already_needs_no_source(
@@ -108,7 +128,9 @@ def test_what_is_downloaded_already_needs_no_source(
     assert choose(host, "first", "own").stored.name == "first"
 
 
-def test_an_image_that_no_catalogue_knows_is_refused_with_those_it_knows(host: FakeHost, builder: FakeBuilder) -> None:
+def test_an_image_that_no_catalogue_knows_is_refused_with_those_it_knows(
+    host: FakeHost, builder: FakeBuilder
+) -> None:
     with pytest.raises(ImageError, match=r"no image 'nosuch' \(known: first, second, own\)"):
         choose(host, "nosuch", "own")
 

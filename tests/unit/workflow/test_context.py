@@ -23,7 +23,9 @@ def make(root: Path, runner: FakeRunner | None = None, **more: object) -> Contex
     return Context(host=HostPaths(root), runner=runner or FakeRunner(), progress=Progress(), **more)  # type: ignore[arg-type]
 
 
-def put(context: Context, name: str, *, checkout: Path | None = None, resolved: bool = True) -> None:
+def put(
+    context: Context, name: str, *, checkout: Path | None = None, resolved: bool = True
+) -> None:
     """A lab on record."""
     paths, lab = context.host.lab(name), make_lab(name=name)
     kept = record.new(lab, paths, image="debian-12-abc", passed_over={}, now=0)
@@ -41,7 +43,9 @@ def checkout(path: Path) -> Path:
 # --- libvirt
 
 
-def test_libvirt_is_connected_to_once_and_only_when_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libvirt_is_connected_to_once_and_only_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(libvirtd, "_KVM", tmp_path / "no-kvm")
     monkeypatch.setattr(libvirtd, "_SOCKET", tmp_path / "socket")
     (tmp_path / "socket").touch()
@@ -128,10 +132,16 @@ def test_the_record_of_a_checkout_that_is_gone_is_ours(tmp_path: Path) -> None:
 # --- the lock and the host's directory
 
 
-def test_a_lab_that_is_held_is_refused_after_a_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lab_that_is_held_is_refused_after_a_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stacklab.workflow.context._WAIT_FOR_LOCK_S", 0.01)
     one, two = make(tmp_path), make(tmp_path)
-    with one.lab_lock("trio"), pytest.raises(AlreadyRunning, match="lab trio is in use"), two.lab_lock("trio"):
+    with (
+        one.lab_lock("trio"),
+        pytest.raises(AlreadyRunning, match="lab trio is in use"),
+        two.lab_lock("trio"),
+    ):
         pass
 
 
@@ -146,8 +156,14 @@ def test_what_all_labs_share_is_made(tmp_path: Path) -> None:
     for _ in range(2):
         context.prepare_root()
     assert {path.name for path in (tmp_path / "home").iterdir()} == {
-        "labs", "images", "building", "downloads", "volumes", "locks", "logs",
-    }  # fmt: skip
+        "labs",
+        "images",
+        "building",
+        "downloads",
+        "volumes",
+        "locks",
+        "logs",
+    }
 
 
 def test_who_is_not_root_asks_sudo_for_a_home_that_is_not_theirs(
@@ -158,7 +174,19 @@ def test_who_is_not_root_asks_sudo_for_a_home_that_is_not_theirs(
     monkeypatch.setattr("os.access", lambda path, _mode: path != tmp_path)
     make(tmp_path / "home", fake_runner.on("sudo")).prepare_root()
     assert fake_runner.argvs == [
-        ("sudo", "-n", "install", "-d", "-m", "2775", "-o", "1000", "-g", "libvirt", str(tmp_path / "home"))
+        (
+            "sudo",
+            "-n",
+            "install",
+            "-d",
+            "-m",
+            "2775",
+            "-o",
+            "1000",
+            "-g",
+            "libvirt",
+            str(tmp_path / "home"),
+        )
     ]
 
 
@@ -185,13 +213,18 @@ def test_the_lock_of_a_lab_of_which_there_is_nothing_is_not_left(tmp_path: Path)
     assert list(context.host.locks.iterdir()) == [paths.lock]
 
 
-def test_a_killed_command_s_vagrant_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_command_s_vagrant_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stacklab.workflow.context._WAIT_FOR_LOCK_S", 0.01)
     context = make(tmp_path)
     put(context, "trio")
     lock = vagrant.lock(context.host.lab("trio").root)
     with locks.held(lock, "vagrant"):
-        with pytest.raises(AlreadyRunning, match="killed is still at work") as caught, context.lab_lock("trio"):
+        with (
+            pytest.raises(AlreadyRunning, match="killed is still at work") as caught,
+            context.lab_lock("trio"),
+        ):
             pass
         assert "vagrant.log" in str(caught.value.hint)
     with context.lab_lock("trio"), locks.held(lock, "vagrant"):
@@ -216,8 +249,12 @@ def test_a_home_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
     assert "STACKLAB_HOME" in str(caught.value.hint)
 
 
-def test_asking_for_states_starts_no_libvirtd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stacklab.tools.libvirtd.ensure", lambda *_args: pytest.fail("it was started"))
+def test_asking_for_states_starts_no_libvirtd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "stacklab.tools.libvirtd.ensure", lambda *_args: pytest.fail("it was started")
+    )
     lab = make_lab()
     kept = record.new(lab, HostPaths(tmp_path).lab(lab.name), image="x", passed_over={}, now=0)
     context = make(tmp_path)

@@ -17,7 +17,9 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def memory(host: FakeHost) -> ProbeResult:
-    return next(probe for probe in diagnose.full(host.context, make_lab()) if probe.name == "memory")
+    return next(
+        probe for probe in diagnose.full(host.context, make_lab()) if probe.name == "memory"
+    )
 
 
 def test_nodes_that_run_have_their_memory_already(host: FakeHost) -> None:

@@ -26,7 +26,11 @@ def told(paths: LabPaths) -> list[str]:
     lines = events.path(paths).read_text().splitlines()
     heads = [re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[\d+\] |    ", line) for line in lines]
     assert all(heads), lines
-    return [re.sub(r"\d+\.\d s", "N s", line[len(head[0]) :]) for line, head in zip(lines, heads, strict=True) if head]
+    return [
+        re.sub(r"\d+\.\d s", "N s", line[len(head[0]) :])
+        for line, head in zip(lines, heads, strict=True)
+        if head
+    ]
 
 
 def test_a_command_s_stages_and_notes_are_written_and_handed_on(paths: LabPaths) -> None:
@@ -44,12 +48,19 @@ def test_a_command_s_stages_and_notes_are_written_and_handed_on(paths: LabPaths)
         "lab.up trio done in N s",
     ]
     assert [text for _, text in listener.heard] == [
-        "vagrant", "too often to be kept", "vagrant ended", "its kernel panicked: resetting it, 1 of 2",
-    ]  # fmt: skip
+        "vagrant",
+        "too often to be kept",
+        "vagrant ended",
+        "its kernel panicked: resetting it, 1 of 2",
+    ]
 
 
 def test_how_a_command_failed_is_written_and_raised_on(paths: LabPaths) -> None:
-    with pytest.raises(HostError), events.recorded(paths, "lab.up trio", None) as log, Progress(log).stage("h", "s"):
+    with (
+        pytest.raises(HostError),
+        events.recorded(paths, "lab.up trio", None) as log,
+        Progress(log).stage("h", "s"),
+    ):
         raise HostError("no room\n  more of it", hint="df -h")
     assert told(paths)[-2:] == ["lab.up trio failed after N s: no room", "  more of it"]
     assert told(paths)[2] == "h: s failed after N s: no room"
@@ -64,7 +75,11 @@ def test_what_happened_before_there_was_a_lab_is_written_once_there_is_one(paths
         log.noted("host", "accelerator: TCG")
         assert not paths.logs.exists(), "a lab that never comes to be leaves nothing"
         paths.record.touch()
-    assert told(paths) == ["lab.up trio begins", "host: accelerator: TCG", "lab.up trio done in N s"]
+    assert told(paths) == [
+        "lab.up trio begins",
+        "host: accelerator: TCG",
+        "lab.up trio done in N s",
+    ]
 
 
 def test_a_lab_that_was_destroyed_does_not_come_back_as_a_log(paths: LabPaths) -> None:
@@ -110,7 +125,9 @@ def test_an_endless_message_is_cut(paths: LabPaths) -> None:
     assert events.path(paths).stat().st_size < 20_000
 
 
-def test_a_link_that_somebody_planted_is_not_written_through(paths: LabPaths, tmp_path: Path) -> None:
+def test_a_link_that_somebody_planted_is_not_written_through(
+    paths: LabPaths, tmp_path: Path
+) -> None:
     (tmp_path / "passwd").write_text("root\n")
     paths.logs.mkdir()
     events.path(paths).symlink_to(tmp_path / "passwd")
@@ -121,9 +138,17 @@ def test_a_link_that_somebody_planted_is_not_written_through(paths: LabPaths, tm
 
 @pytest.mark.parametrize(
     ("title", "is_written"),
-    [("lab.up trio", True), ("lab.reap", False), ("image.build trio", False), ("lab.up ..", False), ("", False)],
+    [
+        ("lab.up trio", True),
+        ("lab.reap", False),
+        ("image.build trio", False),
+        ("lab.up ..", False),
+        ("", False),
+    ],
 )
-def test_a_session_s_title_tells_whose_log_it_belongs_to(paths: LabPaths, title: str, is_written: bool) -> None:
+def test_a_session_s_title_tells_whose_log_it_belongs_to(
+    paths: LabPaths, title: str, is_written: bool
+) -> None:
     listener = FakeListener()
     with events.for_title(paths.host, title, listener) as log:
         assert log is not None

@@ -30,12 +30,18 @@ def paths(tmp_path: Path) -> LabPaths:
 
 def give_secrets(paths: LabPaths) -> None:
     paths.keys.mkdir(parents=True, exist_ok=True)
-    paths.secrets.write_text(json.dumps({"admin_password": PASSWORD, "longer": PASSWORD + "X", "empty": ""}))
-    paths.private_key.write_text(f"-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY-----\n")
+    paths.secrets.write_text(
+        json.dumps({"admin_password": PASSWORD, "longer": PASSWORD + "X", "empty": ""})
+    )
+    paths.private_key.write_text(
+        f"-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY-----\n"
+    )
 
 
 def result(**fields: str) -> CheckResult:
-    check = Check(kind=CheckKind.LOGIN, node="controller", network="net0", address="192.0.2.1", device="eth0")
+    check = Check(
+        kind=CheckKind.LOGIN, node="controller", network="net0", address="192.0.2.1", device="eth0"
+    )
     return CheckResult(check=check, status=CheckStatus.FAILED, **{"detail": "refused", **fields})  # type: ignore[arg-type]
 
 
@@ -65,8 +71,13 @@ def test_secrets_that_cannot_be_read_keep_no_check_from_being_told(paths: LabPat
 
 def test_many_results_of_a_large_lab_cost_no_second(paths: LabPaths) -> None:
     for number in range(200):
-        (paths.keys / f"n{number}").write_text("".join(f"{number:03}{line:02}{'k' * 60}\n" for line in range(6)))
-    many = [result(output=f"no answer {number}", evidence="ARP: nobody answers\n" * 5) for number in range(20_000)]
+        (paths.keys / f"n{number}").write_text(
+            "".join(f"{number:03}{line:02}{'k' * 60}\n" for line in range(6))
+        )
+    many = [
+        result(output=f"no answer {number}", evidence="ARP: nobody answers\n" * 5)
+        for number in range(20_000)
+    ]
     started = time.process_time()
     masking.results(paths, many)
     assert time.process_time() - started < 2
@@ -75,7 +86,9 @@ def test_many_results_of_a_large_lab_cost_no_second(paths: LabPaths) -> None:
 def test_a_check_masks_what_it_found(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     host.up()
     give_secrets(host.lab())
-    monkeypatch.setattr(checking.Mesh, "check", lambda _self, *_args, **_rest: (result(output=f"said {PASSWORD}"),))
+    monkeypatch.setattr(
+        checking.Mesh, "check", lambda _self, *_args, **_rest: (result(output=f"said {PASSWORD}"),)
+    )
     monkeypatch.setattr(checking, "explained", lambda _c, _l, _p, results: results)
     monkeypatch.setattr(checking, "host_mirrors", lambda _runner: None)
     (found,) = checking.check(host.context, make_lab(), host.lab())

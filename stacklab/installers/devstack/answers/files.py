@@ -33,7 +33,8 @@ def render(request: Request) -> Rendered:
     _check_volume_types(request)
     seats = {node.name: seat(request.lab, request.release, node) for node in request.lab.nodes}
     return {
-        node.name: _files(request, node, place) if (place := seats[node.name]) else {} for node in request.lab.nodes
+        node.name: _files(request, node, place) if (place := seats[node.name]) else {}
+        for node in request.lab.nodes
     }
 
 

@@ -23,7 +23,11 @@ def metadata_file(lab: Lab, node: Node) -> Mapping[PurePosixPath, str]:
 
 def share(lab: Lab, node: Node) -> Iterator[Step]:
     """What the controller does for computes that copy, once its stack.sh is through."""
-    if not lab.stack.glance.direct_copy or node.name != lab.controller.name or has_compute(lab, node):
+    if (
+        not lab.stack.glance.direct_copy
+        or node.name != lab.controller.name
+        or has_compute(lab, node)
+    ):
         return
     network = lab.network(lab.stack.api_network or lab.stack.network)
     yield Step(

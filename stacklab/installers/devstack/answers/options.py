@@ -72,11 +72,18 @@ def _glance(request: Request, node: Node) -> Iterator[Row]:
         return
     section = request.release.text("direct_url_section")
     if not section:
-        raise RenderError(f"stack.glance: nova of {request.release.name} gets images from glance's API alone")
+        raise RenderError(
+            f"stack.glance: nova of {request.release.name} gets images from glance's API alone"
+        )
     if node.name == lab.controller.name:
         yield GLANCE, "DEFAULT", "show_multiple_locations", "True"
         if glance.direct_copy:
-            yield GLANCE, request.release.text("store_section"), "filesystem_store_metadata_file", str(METADATA)
+            yield (
+                GLANCE,
+                request.release.text("store_section"),
+                "filesystem_store_metadata_file",
+                str(METADATA),
+            )
     if has_compute(lab, node):
         schemes = dict.fromkeys((*(("file",) if glance.direct_copy else ()), *glance.url_schemes))
         yield NOVA, section, "allowed_direct_url_schemes", ",".join(schemes)

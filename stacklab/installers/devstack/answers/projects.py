@@ -56,13 +56,17 @@ class Sources:
 
 def cloned(release: Release) -> Mapping[str, Project]:
     """What a release clones, by name."""
-    return {project.name: project for project in table().projects if release.name in project.releases}
+    return {
+        project.name: project for project in table().projects if release.name in project.releases
+    }
 
 
 def sources(lab: Lab, release: Release) -> Sources:
     """What localrc says about sources; raises RenderError for a project that this release does not clone."""
     known = cloned(release)
-    branches = {f"{word}_BRANCH": release.text("projects_ref") for word in release.words("projects")}
+    branches = {
+        f"{word}_BRANCH": release.text("projects_ref") for word in release.words("projects")
+    }
     plugins = _plugins(lab, release)
     elsewhere = {DEVSTACK, *(plugin.name for plugin in (*plugins, *driver_plugins(lab, release)))}
     libraries = []
@@ -73,11 +77,15 @@ def sources(lab: Lab, release: Release) -> Sources:
         elif name not in elsewhere:
             right = suggest(name, [*known, *elsewhere], label="it clones")
             hint = f"{right}; a project with a plugin of its own goes under stack.plugins"
-            raise RenderError(f"stack.refs: DevStack {release.name} does not clone {name!r}", hint=hint)
+            raise RenderError(
+                f"stack.refs: DevStack {release.name} does not clone {name!r}", hint=hint
+            )
     return Sources(
         git_base=git_base(lab, release.text("git_base")),
-        branches=branches, libraries=tuple(libraries), plugins=plugins,
-    )  # fmt: skip
+        branches=branches,
+        libraries=tuple(libraries),
+        plugins=plugins,
+    )
 
 
 def devstack_url(lab: Lab, release: Release) -> str:
@@ -95,8 +103,15 @@ def driver_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
     """The repositories that the driver needs, each at the branch that goes with the release."""
     series = release.text(f"{lab.stack.driver}_ref")
     base, refs = git_base(lab), dict(lab.stack.refs)
-    found = (each.plugin(base, release.name, series) for each in table().plugins.get(str(lab.stack.driver), ()))
-    return tuple(Plugin(name=p.name, url=p.url, ref=refs.get(p.name, p.ref)) for p in found) if series else ()
+    found = (
+        each.plugin(base, release.name, series)
+        for each in table().plugins.get(str(lab.stack.driver), ())
+    )
+    return (
+        tuple(Plugin(name=p.name, url=p.url, ref=refs.get(p.name, p.ref)) for p in found)
+        if series
+        else ()
+    )
 
 
 def _plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
@@ -127,12 +142,21 @@ def table() -> Table:
     kinds = (("servers", False), ("libraries", True))
     return Table(
         order=order,
-        projects=tuple(_project(name, row, order, lib) for kind, lib in kinds for name, row in rows[kind].items()),
-        plugins=MappingProxyType({
-            driver: tuple(Needed(name=n, path=row["path"], refs=row.get("refs", {})) for n, row in needed.items())
-            for driver, needed in rows["plugins"].items()
-        }),
-    )  # fmt: skip
+        projects=tuple(
+            _project(name, row, order, lib)
+            for kind, lib in kinds
+            for name, row in rows[kind].items()
+        ),
+        plugins=MappingProxyType(
+            {
+                driver: tuple(
+                    Needed(name=n, path=row["path"], refs=row.get("refs", {}))
+                    for n, row in needed.items()
+                )
+                for driver, needed in rows["plugins"].items()
+            }
+        ),
+    )
 
 
 def _project(name: str, row: str, order: tuple[str, ...], is_library: bool) -> Project:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import address, api_address, free_of_nodes, has_compute, is_in_cloud, nic_on
+from stacklab.installers.contract import (
+    address,
+    api_address,
+    free_of_nodes,
+    has_compute,
+    is_in_cloud,
+    nic_on,
+)
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver, NetworkingMode, Role
 from stacklab.releases import Release
@@ -63,7 +70,9 @@ def ranges(lab: Lab, release: Release) -> Ranges:
     """The ranges of tenants and of floating addresses; raises RenderError for one that can't be given away."""
     stack = lab.stack
     if not stack.external_network:
-        gateway = stack.floating_range[1] if stack.floating_range and not _is_nova_network(lab) else None
+        gateway = (
+            stack.floating_range[1] if stack.floating_range and not _is_nova_network(lab) else None
+        )
         return Ranges(fixed=stack.fixed_range, floating=stack.floating_range, gateway=gateway)
     outside = lab.network(stack.external_network)
     wanted = stack.floating_range
@@ -73,9 +82,11 @@ def ranges(lab: Lab, release: Release) -> Ranges:
     # Where stack.sh doesn't take the NIC over, the controller itself is the way out.
     own = nic_on(lab, lab.controller, outside.name).address.ip
     return Ranges(
-        fixed=stack.fixed_range, floating=outside.cidr, pool=f"start={given[1]},end={given[-2]}",
+        fixed=stack.fixed_range,
+        floating=outside.cidr,
+        pool=f"start={given[1]},end={given[-2]}",
         gateway=outside.host_address if release.text("public_interface") else own,
-    )  # fmt: skip
+    )
 
 
 def _is_nova_network(lab: Lab) -> bool:
@@ -131,7 +142,11 @@ def _on_controller(lab: Lab, release: Release, node: Node) -> dict[str, tuple[st
     off = release.services.get(f"controller {mode} off", ())
     if not has_compute(lab, node):
         off += release.services.get("controller off", ())
-    return {"services": (), "enabled": release.services.get(f"controller {mode}", ()), "disabled": off}
+    return {
+        "services": (),
+        "enabled": release.services.get(f"controller {mode}", ()),
+        "disabled": off,
+    }
 
 
 def _on_compute(lab: Lab, release: Release) -> dict[str, tuple[str, ...]]:

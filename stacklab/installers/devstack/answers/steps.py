@@ -22,7 +22,9 @@ _AS_ADMIN = f"cd {TREE} && set +u && . ./openrc admin admin"
 def steps(lab: Lab) -> tuple[Step, ...]:
     """The order in which the files are used; raises RenderError for a lab that DevStack can't be."""
     release = release_of(lab)
-    computes = [node for node in lab.nodes if node.name != lab.controller.name and is_in_cloud(lab, node)]
+    computes = [
+        node for node in lab.nodes if node.name != lab.controller.name and is_in_cloud(lab, node)
+    ]
     found: list[Step] = []
     for node in (lab.controller, *computes):
         if place := seat(lab, release, node):
@@ -63,12 +65,20 @@ def _docker(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Ste
     if style == "intree":
         if place.has_compute:
             command = f"cd {TREE} && ./tools/docker/install_docker.sh"
-            yield Step(node=node.name, title="install docker and its images", command=command, done="docker info")
+            yield Step(
+                node=node.name,
+                title="install docker and its images",
+                command=command,
+                done="docker info",
+            )
         return
     for plugin in driver_plugins(lab, release):
         yield clone(node, plugin.url, plugin.ref, CLONES / plugin.name)
     # By hand and not by prepare_devstack.sh, which would append to localrc at every run.
-    for name in ("lib/nova_plugins/hypervisor-docker", *(("extras.d/70-docker.sh",) if style == "prepare" else ())):
+    for name in (
+        "lib/nova_plugins/hypervisor-docker",
+        *(("extras.d/70-docker.sh",) if style == "prepare" else ()),
+    ):
         source = _DOCKER / "contrib" / "devstack" / name
         yield Step(
             node=node.name,

@@ -17,19 +17,34 @@ _NOVA = "openstack/devstack@icehouse-eol:lib/nova"
 RULES = (
     warning("devstack-host-ip-missing", "no HOST_IP", f"{_STACKRC}: get_default_host_ip"),
     rule("devstack-host-ip", "a HOST_IP that no other node can reach", _STACKRC),
-    rule("devstack-host-ip-foreign", "a HOST_IP that is on none of the node's NICs", "the lab's spec"),
+    rule(
+        "devstack-host-ip-foreign", "a HOST_IP that is on none of the node's NICs", "the lab's spec"
+    ),
     rule("devstack-service-host", "a compute that does not know its controller", _STACKRC),
     rule("devstack-range", "a range that is none", _STACKRC),
     rule("devstack-range-overlap", "ranges that overlap", _STACKRC),
     rule("devstack-range-lab", "a range that overlaps one of the lab's networks", "the lab's spec"),
-    rule("devstack-fixed-size", "FIXED_NETWORK_SIZE larger than FIXED_RANGE", "openstack/devstack@mitaka-eol:stack.sh"),
-    rule("devstack-gateway", "a gateway or a pool outside its range",
-         "openstack/devstack@493835a:lib/neutron_plugins/services/l3"),
-    warning("devstack-flat-interface", "FLAT_INTERFACE is the NIC with HOST_IP, and another one is free",
-            f"{_NOVA}: FLAT_INTERFACE; openstack/nova@icehouse-eol:nova/network/linux_net.py: ensure_bridge"),
-    rule("devstack-public-interface", "PUBLIC_INTERFACE is the NIC that the host logs in by",
-         "openstack/devstack@493835a:lib/neutron: _move_neutron_addresses_route"),
-)  # fmt: skip
+    rule(
+        "devstack-fixed-size",
+        "FIXED_NETWORK_SIZE larger than FIXED_RANGE",
+        "openstack/devstack@mitaka-eol:stack.sh",
+    ),
+    rule(
+        "devstack-gateway",
+        "a gateway or a pool outside its range",
+        "openstack/devstack@493835a:lib/neutron_plugins/services/l3",
+    ),
+    warning(
+        "devstack-flat-interface",
+        "FLAT_INTERFACE is the NIC with HOST_IP, and another one is free",
+        f"{_NOVA}: FLAT_INTERFACE; openstack/nova@icehouse-eol:nova/network/linux_net.py: ensure_bridge",
+    ),
+    rule(
+        "devstack-public-interface",
+        "PUBLIC_INTERFACE is the NIC that the host logs in by",
+        "openstack/devstack@493835a:lib/neutron: _move_neutron_addresses_route",
+    ),
+)
 _BOOK = Book(RULES)
 _RANGES = ("FIXED_RANGE", "FLOATING_RANGE", "IPV4_ADDRS_SAFE_TO_USE", "PUBLIC_NETWORK_RANGE")
 _POOL = re.compile(r"start=([0-9.]+),end=([0-9.]+)")
@@ -38,7 +53,16 @@ _INSIDE = (("NETWORK_GATEWAY", "FIXED_RANGE"), ("PUBLIC_NETWORK_GATEWAY", "FLOAT
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Every finding of this module's rules."""
-    for each in (_host_ip, _service_host, _ranges, _overlaps, _lab_networks, _size, _gateways, _devices):
+    for each in (
+        _host_ip,
+        _service_host,
+        _ranges,
+        _overlaps,
+        _lab_networks,
+        _size,
+        _gateways,
+        _devices,
+    ):
         yield from each(rc)
 
 
@@ -50,32 +74,49 @@ def is_loopback(text: str) -> bool:
 def _host_ip(rc: Localrc) -> Iterator[Finding]:
     line, value = rc.line("HOST_IP"), rc.value("HOST_IP")
     if not rc.is_set("HOST_IP") or (value == "" and rc.values["HOST_IP"] == ""):
-        if not any(rc.is_set(name) for name in ("HOST_IPV6", "HOST_IP_IFACE")) and not rc.script.unclosed:
+        if (
+            not any(rc.is_set(name) for name in ("HOST_IPV6", "HOST_IP_IFACE"))
+            and not rc.script.unclosed
+        ):
             yield _BOOK.finding(
-                "devstack-host-ip-missing", rc.file, line,
+                "devstack-host-ip-missing",
+                rc.file,
+                line,
                 "the first address of the NIC with the default route is taken, which need not be the one that the "
-                "other nodes use", "HOST_IP=ADDRESS",
-            )  # fmt: skip
+                "other nodes use",
+                "HOST_IP=ADDRESS",
+            )
         return
     if is_loopback(value) or value == "0.0.0.0":
         yield _BOOK.finding(
-            "devstack-host-ip", rc.file, line, f"{value} is this node to every node: none reaches another by it",
+            "devstack-host-ip",
+            rc.file,
+            line,
+            f"{value} is this node to every node: none reaches another by it",
             "HOST_IP=ADDRESS of a NIC that the other nodes reach",
-        )  # fmt: skip
+        )
     elif value and value != "dhcp" and rc.address("HOST_IP") is None:
         yield _BOOK.finding(
-            "devstack-host-ip", rc.file, line,
+            "devstack-host-ip",
+            rc.file,
+            line,
             f"{value} is no IPv4 address, and ends up in configuration files as it is",
             "HOST_IP=ADDRESS",
-        )  # fmt: skip
+        )
     node, address = rc.scope.node, rc.address("HOST_IP")
-    if node is not None and address is not None and address not in [nic.address.ip for nic in node.nics]:
+    if (
+        node is not None
+        and address is not None
+        and address not in [nic.address.ip for nic in node.nics]
+    ):
         known = ", ".join(f"{nic.address.ip} on {nic.network}" for nic in node.nics)
         yield _BOOK.finding(
-            "devstack-host-ip-foreign", rc.file, line,
+            "devstack-host-ip-foreign",
+            rc.file,
+            line,
             f"{node.name} has no NIC with {address}: its services can't listen there",
             f"HOST_IP=ADDRESS, one of its own: {known}",
-        )  # fmt: skip
+        )
 
 
 def _service_host(rc: Localrc) -> Iterator[Finding]:
@@ -83,16 +124,20 @@ def _service_host(rc: Localrc) -> Iterator[Finding]:
         return
     if not rc.is_set("SERVICE_HOST"):
         yield _BOOK.finding(
-            "devstack-service-host", rc.file, 0,
+            "devstack-service-host",
+            rc.file,
+            0,
             "without SERVICE_HOST this compute takes itself for the controller: it talks to services that aren't here",
             "SERVICE_HOST=ADDRESS of the controller",
-        )  # fmt: skip
+        )
     elif is_loopback(rc.value("SERVICE_HOST")):
         yield _BOOK.finding(
-            "devstack-service-host", rc.file, rc.line("SERVICE_HOST"),
+            "devstack-service-host",
+            rc.file,
+            rc.line("SERVICE_HOST"),
             f"{rc.value('SERVICE_HOST')} is this compute itself, and no controller runs here",
             "SERVICE_HOST=ADDRESS of the controller",
-        )  # fmt: skip
+        )
 
 
 def _ranges(rc: Localrc) -> Iterator[Finding]:
@@ -103,24 +148,32 @@ def _ranges(rc: Localrc) -> Iterator[Finding]:
         network = rc.network(name)
         if network is None:
             yield _BOOK.finding(
-                "devstack-range", rc.file, rc.line(name), f"{value} is no range", f"{name}=10.4.128.0/20"
+                "devstack-range",
+                rc.file,
+                rc.line(name),
+                f"{value} is no range",
+                f"{name}=10.4.128.0/20",
             )
         elif str(network.network_address) != value.partition("/")[0]:
             yield _BOOK.finding(
-                "devstack-range", rc.file, rc.line(name),
+                "devstack-range",
+                rc.file,
+                rc.line(name),
                 f"{value} begins inside its range: nova-network takes {network}, neutron refuses some of it",
                 f"{name}={network}",
-            )  # fmt: skip
+            )
 
 
 def _overlaps(rc: Localrc) -> Iterator[Finding]:
     fixed, floating = rc.network("FIXED_RANGE"), rc.network("FLOATING_RANGE")
     if fixed and floating and fixed.overlaps(floating):
         yield _BOOK.finding(
-            "devstack-range-overlap", rc.file, rc.line("FLOATING_RANGE"),
+            "devstack-range-overlap",
+            rc.file,
+            rc.line("FLOATING_RANGE"),
             f"FIXED_RANGE {fixed} and FLOATING_RANGE {floating} share addresses: instances and floating addresses meet",
             "write two ranges that share nothing",
-        )  # fmt: skip
+        )
     for name, network in (("FIXED_RANGE", fixed), ("FLOATING_RANGE", floating)):
         for host in ("HOST_IP", "SERVICE_HOST"):
             address = rc.address(host)
@@ -131,11 +184,13 @@ def _overlaps(rc: Localrc) -> Iterator[Finding]:
                 and (host == "HOST_IP" or address != rc.address("HOST_IP"))
             ):
                 yield _BOOK.finding(
-                    "devstack-range-overlap", rc.file, rc.line(name),
+                    "devstack-range-overlap",
+                    rc.file,
+                    rc.line(name),
                     f"{host} {address} is inside {name} {network}: the same address is given to an instance sooner "
                     "or later",
                     f"{name}=RANGE, with one that no node is in",
-                )  # fmt: skip
+                )
 
 
 def _is_given(rc: Localrc, name: str, address: IPv4Address, network: IPv4Network) -> bool:
@@ -157,30 +212,46 @@ def _lab_networks(rc: Localrc) -> Iterator[Finding]:
         network = rc.network(name)
         for each in lab.networks:
             # Floating addresses are meant to be on the network that carries them.
-            if network is None or not network.overlaps(each.cidr) or _is_carrier(rc, name, each.name):
+            if (
+                network is None
+                or not network.overlaps(each.cidr)
+                or _is_carrier(rc, name, each.name)
+            ):
                 continue
             yield _BOOK.finding(
-                "devstack-range-lab", rc.file, rc.line(name),
+                "devstack-range-lab",
+                rc.file,
+                rc.line(name),
                 f"{network} overlaps the lab's network {each.name} {each.cidr}: nodes there can't be told from "
                 "instances",
                 f"{name}=RANGE, with one outside of {', '.join(str(other.cidr) for other in lab.networks)}",
-            )  # fmt: skip
+            )
 
 
 def _is_carrier(rc: Localrc, name: str, network: str) -> bool:
-    return name == "FLOATING_RANGE" and rc.scope.lab is not None and network == rc.scope.lab.stack.external_network
+    return (
+        name == "FLOATING_RANGE"
+        and rc.scope.lab is not None
+        and network == rc.scope.lab.stack.external_network
+    )
 
 
 def _size(rc: Localrc) -> Iterator[Finding]:
-    release, size, fixed = rc.scope.release, rc.value("FIXED_NETWORK_SIZE"), rc.network("FIXED_RANGE")
+    release, size, fixed = (
+        rc.scope.release,
+        rc.value("FIXED_NETWORK_SIZE"),
+        rc.network("FIXED_RANGE"),
+    )
     if release and not any(NetworkingMode(word).is_nova_network for word in release.network_modes):
         return
     if fixed and size.isdigit() and int(size) > fixed.num_addresses:
         yield _BOOK.finding(
-            "devstack-fixed-size", rc.file, rc.line("FIXED_NETWORK_SIZE"),
+            "devstack-fixed-size",
+            rc.file,
+            rc.line("FIXED_NETWORK_SIZE"),
             f"a network of {size} addresses does not fit into {fixed} ({fixed.num_addresses}): nova-manage refuses it",
             f"FIXED_NETWORK_SIZE={fixed.num_addresses}",
-        )  # fmt: skip
+        )
 
 
 def _gateways(rc: Localrc) -> Iterator[Finding]:
@@ -189,7 +260,9 @@ def _gateways(rc: Localrc) -> Iterator[Finding]:
     pool = rc.value("Q_FLOATING_ALLOCATION_POOL")
     for text in re.findall(r"(?:start|end)=([0-9.]+)", pool):
         try:
-            yield from _outside(rc, "Q_FLOATING_ALLOCATION_POOL", IPv4Address(text), "FLOATING_RANGE")
+            yield from _outside(
+                rc, "Q_FLOATING_ALLOCATION_POOL", IPv4Address(text), "FLOATING_RANGE"
+            )
         except ValueError:
             continue
 
@@ -198,10 +271,12 @@ def _outside(rc: Localrc, name: str, address: IPv4Address | None, of: str) -> It
     network: IPv4Network | None = rc.network(of)
     if address is not None and network is not None and address not in network:
         yield _BOOK.finding(
-            "devstack-gateway", rc.file, rc.line(name),
+            "devstack-gateway",
+            rc.file,
+            rc.line(name),
             f"{address} is outside {of} {network}: neutron refuses the subnet",
             f"write an address in {network} into {name}",
-        )  # fmt: skip
+        )
 
 
 def _devices(rc: Localrc) -> Iterator[Finding]:
@@ -209,20 +284,33 @@ def _devices(rc: Localrc) -> Iterator[Finding]:
     if node is None:
         return
     own: NIC | None = next((nic for nic in node.nics if nic.address.ip == host_ip), None)
-    free = [nic for nic in node.nics if nic.device not in (node.access.device, own.device if own else "")]
-    inside = [nic.device for nic in free if rc.scope.lab is None or nic.network != rc.scope.lab.stack.external_network]
+    free = [
+        nic
+        for nic in node.nics
+        if nic.device not in (node.access.device, own.device if own else "")
+    ]
+    inside = [
+        nic.device
+        for nic in free
+        if rc.scope.lab is None or nic.network != rc.scope.lab.stack.external_network
+    ]
     is_bridged = rc.value("NETWORK_MANAGER") != "FlatManager"  # which leaves bridges to people
     if own is not None and rc.value("FLAT_INTERFACE") == own.device and inside and is_bridged:
         yield _BOOK.finding(
-            "devstack-flat-interface", rc.file, rc.line("FLAT_INTERFACE"),
+            "devstack-flat-interface",
+            rc.file,
+            rc.line("FLAT_INTERFACE"),
             f"{own.device} has HOST_IP {host_ip}: with the first instance nova-network puts it into a bridge and moves "
             "the address there, and connections break off",
             f"FLAT_INTERFACE={' or '.join(inside)}",
-        )  # fmt: skip
+        )
     if rc.value("PUBLIC_INTERFACE") == node.access.device:
         yield _BOOK.finding(
-            "devstack-public-interface", rc.file, rc.line("PUBLIC_INTERFACE"),
+            "devstack-public-interface",
+            rc.file,
+            rc.line("PUBLIC_INTERFACE"),
             f"{node.access.device} is what the host logs in by: moved into a bridge, {node.name} can't be reached",
-            f"PUBLIC_INTERFACE={' or '.join(nic.device for nic in free)}" if free
+            f"PUBLIC_INTERFACE={' or '.join(nic.device for nic in free)}"
+            if free
             else "remove the line, or give the lab a network for floating addresses",
-        )  # fmt: skip
+        )

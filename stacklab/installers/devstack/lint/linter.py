@@ -14,9 +14,13 @@ from stacklab.lint.finding import Finding
 from stacklab.lint.scope import Scope, Source
 
 RULES = (
-    *shell_rules.RULES, *devstack_secrets.RULES, *devstack_services.RULES, *devstack_addresses.RULES,
-    *devstack_sources.RULES, *devstack_names.RULES,
-)  # fmt: skip
+    *shell_rules.RULES,
+    *devstack_secrets.RULES,
+    *devstack_services.RULES,
+    *devstack_addresses.RULES,
+    *devstack_sources.RULES,
+    *devstack_names.RULES,
+)
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
@@ -25,5 +29,11 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     yield from shell_rules.check(rc)
     if any(line.endswith("\r") for line in source.lines):
         return
-    for module in (devstack_secrets, devstack_services, devstack_addresses, devstack_sources, devstack_names):
+    for module in (
+        devstack_secrets,
+        devstack_services,
+        devstack_addresses,
+        devstack_sources,
+        devstack_names,
+    ):
         yield from module.check(rc)

@@ -22,24 +22,39 @@ RULES = (
     rule("conf-crlf", "Windows line ends in local.conf", f"{_META}: get_meta_section"),
     rule("conf-header-lost", "a shell line that looks like a header", f"{_META}: get_meta_section"),
     rule("conf-header-blank", "a header with blanks inside", f"{_META}: get_meta_section"),
-    rule("conf-header-indented", "a header that does not begin in the first column", f"{_META}: get_meta_section"),
+    rule(
+        "conf-header-indented",
+        "a header that does not begin in the first column",
+        f"{_META}: get_meta_section",
+    ),
     rule("conf-header-form", "a header without [[, | or ]]", f"{_META}: get_meta_section"),
-    rule("conf-phase", "a phase that stack.sh does not have", "openstack/devstack@493835a:stack.sh"),
-    rule("conf-local-name", "a [[local|...]] that is not localrc", f"{_META}: extract_localrc_section"),
+    rule(
+        "conf-phase", "a phase that stack.sh does not have", "openstack/devstack@493835a:stack.sh"
+    ),
+    rule(
+        "conf-local-name",
+        "a [[local|...]] that is not localrc",
+        f"{_META}: extract_localrc_section",
+    ),
     rule("conf-text-before", "text above the first header", f"{_META}: get_meta_section"),
     rule("conf-shadowed", "a localrc beside local.conf", f"{_META}: extract_localrc_section"),
     rule("conf-no-localrc", "no [[local|localrc]] section", f"{_META}: extract_localrc_section"),
     rule("conf-file", "a section for no file", f"{_META}: merge_config_group"),
-    rule("conf-slash", "a file's path without its leading slash",
-         "openstack/devstack@493835a:doc/source/configuration.rst"),
+    rule(
+        "conf-slash",
+        "a file's path without its leading slash",
+        "openstack/devstack@493835a:doc/source/configuration.rst",
+    ),
     *post_config.RULES,
-)  # fmt: skip
+)
 _BOOK = Book(RULES)
 
 PHASES = ("local", "post-config", "extra", "post-extra", "test-config")
 _HEADER = re.compile(r"\[\[.+\|.*\]\]")  # as in get_meta_section
 _SHELL = re.compile(r"\[\[\s+.*\]\]\s*(&&|\|\||;|$)")
-_RELATIVE = re.compile(r"\$Q_PLUGIN_CONF_FILE$|\$\{Q_PLUGIN_CONF_FILE\}$|[A-Za-z0-9_.][A-Za-z0-9_./-]*$")
+_RELATIVE = re.compile(
+    r"\$Q_PLUGIN_CONF_FILE$|\$\{Q_PLUGIN_CONF_FILE\}$|[A-Za-z0-9_.][A-Za-z0-9_./-]*$"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,42 +106,65 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
 
 
 def _crlf(source: Source, returns: list[int]) -> Finding:
-    headers = [number for number in returns if source.lines[number - 1].startswith("[[local|localrc]]")]
+    headers = [
+        number for number in returns if source.lines[number - 1].startswith("[[local|localrc]]")
+    ]
     effect = (
         "the whole [[local|localrc]] section is lost without a word: its name is taken to be `localrc` and a carriage "
-        "return" if headers else f"{len(returns)} lines end in CR LF: every value ends in a carriage return"
-    )  # fmt: skip
-    return _BOOK.finding("conf-crlf", source.name, (headers or returns)[0], effect, f"sed -i 's/\\r$//' {source.name}")
+        "return"
+        if headers
+        else f"{len(returns)} lines end in CR LF: every value ends in a carriage return"
+    )
+    return _BOOK.finding(
+        "conf-crlf",
+        source.name,
+        (headers or returns)[0],
+        effect,
+        f"sed -i 's/\\r$//' {source.name}",
+    )
 
 
 def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterator[Finding]:
     """The file as a whole: what stands above, beside, and nowhere."""
     first = found[0].line if found else len(source.lines) + 1
-    above = [n for n, line in enumerate(source.lines[: first - 1], start=1) if line.strip() and line.lstrip()[0] != "#"]
+    above = [
+        n
+        for n, line in enumerate(source.lines[: first - 1], start=1)
+        if line.strip() and line.lstrip()[0] != "#"
+    ]
     bent = list(_bent(source))
     bent_lines = {each.line for each in bent}
     yield from bent
     if above and not bent_lines & set(above):
         what = f"lines {above[0]} to {above[-1]} are" if len(above) > 1 else f"line {above[0]} is"
         yield _BOOK.finding(
-            "conf-text-before", source.name, above[0], f"{what} not read: no header stands above",
+            "conf-text-before",
+            source.name,
+            above[0],
+            f"{what} not read: no header stands above",
             "write [[local|localrc]] above it",
-        )  # fmt: skip
+        )
     is_beside = "localrc" in scope.siblings
-    localrc = next((each for each in found if (each.group, each.name) == ("local", "localrc")), None)
+    localrc = next(
+        (each for each in found if (each.group, each.name) == ("local", "localrc")), None
+    )
     if not (is_beside or bent or above or localrc):
         yield _BOOK.finding(
-            "conf-no-localrc", source.name, 0,
+            "conf-no-localrc",
+            source.name,
+            0,
             "no variable is set: DevStack installs its defaults on one node and asks for the passwords",
             "write [[local|localrc]] above the variables",
-        )  # fmt: skip
+        )
     if is_beside and localrc and source.name.rpartition("/")[2] == "local.conf":
         yield _BOOK.finding(
-            "conf-shadowed", source.name, localrc.line,
+            "conf-shadowed",
+            source.name,
+            localrc.line,
             "a file localrc lies in the same directory: DevStack reads that one and drops this [[local|localrc]] "
             "section; post-config sections still count",
             "rm localrc, or move its lines into local.conf",
-        )  # fmt: skip
+        )
 
 
 def _bent(source: Source) -> Iterator[Finding]:
@@ -135,84 +173,114 @@ def _bent(source: Source) -> Iterator[Finding]:
         bare = line.strip()
         if _HEADER.match(line):
             continue
-        if line[:1] in (" ", "\t") and re.match(r"\[\[(local|post-config|extra|post-extra|test-config)\s*\|", bare):
+        if line[:1] in (" ", "\t") and re.match(
+            r"\[\[(local|post-config|extra|post-extra|test-config)\s*\|", bare
+        ):
             yield _BOOK.finding(
-                "conf-header-indented", source.name, number,
+                "conf-header-indented",
+                source.name,
+                number,
                 "this is no header but part of the section above: the section that it should begin is not there",
                 f"write {bare.split(']]')[0]}]] in the first column",
-            )  # fmt: skip
+            )
         elif re.match(r"\[{1,2}\s*(local|post-config|extra|post-extra|test-config)\b[^=]*$", line):
             inside = re.sub(r"[\[\]\s]", "", bare)
             group, _, name = inside.partition("|")
             yield _BOOK.finding(
-                "conf-header-form", source.name, number,
+                "conf-header-form",
+                source.name,
+                number,
                 "this is no header: the section that it should begin is not there",
                 f"[[{group}|{name or ('localrc' if group == 'local' else '$NOVA_CONF')}]]",
-            )  # fmt: skip
+            )
 
 
-def _header(source: Source, section: Section, near_phase: Near, near_file: Near) -> Iterator[Finding]:
+def _header(
+    source: Source, section: Section, near_phase: Near, near_file: Near
+) -> Iterator[Finding]:
     line = source.lines[section.line - 1]
     inside = line[2 : line.index("]]")] if "]]" in line else ""
-    if _SHELL.match(line) and (inside.startswith(" ") and not re.match(r"\s*[a-z-]+\s*\|\s*[$/a-z]", inside)):
+    if _SHELL.match(line) and (
+        inside.startswith(" ") and not re.match(r"\s*[a-z-]+\s*\|\s*[$/a-z]", inside)
+    ):
         yield from _lost(source, section)
     elif section.group not in PHASES or re.search(r"\s\||\|\s|^\s", inside):
         yield from _group(source, section, inside, near_phase)
     elif section.group == "local" and section.name != "localrc":
         yield _BOOK.finding(
-            "conf-local-name", source.name, section.line,
+            "conf-local-name",
+            source.name,
+            section.line,
             f"the section is not read: of [[local|...]] only localrc is ({section.name or 'nothing'} stands here)",
             "[[local|localrc]], or a file local.sh beside stack.sh",
-        )  # fmt: skip
+        )
     elif section.group != "local":
         yield from _target(source, section, near_file)
 
 
 def _lost(source: Source, section: Section) -> Iterator[Finding]:
     last = section.line + len(section.body)
-    what = f"everything from line {section.line} to line {last} is lost" if section.body else "the line is lost"
+    what = (
+        f"everything from line {section.line} to line {last} is lost"
+        if section.body
+        else "the line is lost"
+    )
     yield _BOOK.finding(
-        "conf-header-lost", source.name, section.line, f"{what}: `[[` in column 0 with a | behind it starts a section",
+        "conf-header-lost",
+        source.name,
+        section.line,
+        f"{what}: `[[` in column 0 with a | behind it starts a section",
         "indent the line by one blank, or write `if [ ... ]`",
-    )  # fmt: skip
+    )
 
 
 def _group(source: Source, section: Section, inside: str, nearest: Near) -> Iterator[Finding]:
     words = [part.strip() for part in inside.partition("|")[::2]]
     if words[0] in PHASES:
         yield _BOOK.finding(
-            "conf-header-blank", source.name, section.line,
+            "conf-header-blank",
+            source.name,
+            section.line,
             "the section is not found and is lost: blanks inside [[ ]] are taken literally",
             f"[[{words[0]}|{words[1]}]]",
-        )  # fmt: skip
+        )
         return
     yield _BOOK.finding(
-        "conf-phase", source.name, section.line,
+        "conf-phase",
+        source.name,
+        section.line,
         f"no phase is called {words[0] or 'nothing'}: the section is never read",
         f"[[{nearest(words[0].lower()) or 'post-config'}|{words[1]}]] (there are {', '.join(PHASES)})",
-    )  # fmt: skip
+    )
 
 
 def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding]:
     if not section.name:
         yield _BOOK.finding(
-            "conf-file", source.name, section.line, "the header names no file: the section is never read",
+            "conf-file",
+            source.name,
+            section.line,
+            "the header names no file: the section is never read",
             f"[[{section.group}|$NOVA_CONF]]",
-        )  # fmt: skip
+        )
     elif _RELATIVE.match(section.name):
         yield _BOOK.finding(
-            "conf-slash", source.name, section.line,
+            "conf-slash",
+            source.name,
+            section.line,
             "the path is relative: a file below DevStack's own directory is written, and no service reads it",
             f"[[{section.group}|{_path_of(section.name)}]]",
-        )  # fmt: skip
+        )
     elif section.name.startswith("$"):
         name = section.name[1:].strip("{}")
         if (near := nearest(name)) and near != name:
             yield _BOOK.finding(
-                "conf-file", source.name, section.line,
+                "conf-file",
+                source.name,
+                section.line,
                 f"{section.name} is not known: this section and all later ones of [[{section.group}|...]] are skipped",
                 f"[[{section.group}|${near}]]",
-            )  # fmt: skip
+            )
 
 
 def _path_of(name: str) -> str:
@@ -223,8 +291,23 @@ def _path_of(name: str) -> str:
 
 
 _FILES = (
-    "NOVA_CONF", "NOVA_CPU_CONF", "NEUTRON_CONF", "GLANCE_API_CONF", "GLANCE_REGISTRY_CONF", "KEYSTONE_CONF",
-    "CINDER_CONF", "HEAT_CONF", "TEMPEST_CONFIG", "NEUTRON_CORE_PLUGIN_CONF", "Q_DHCP_CONF_FILE", "Q_L3_CONF_FILE",
-    "Q_META_CONF_FILE", "SWIFT_CONF_DIR", "PLACEMENT_CONF", "IRONIC_CONF_FILE", "ZUN_CONF", "GLANCE_CONF",
+    "NOVA_CONF",
+    "NOVA_CPU_CONF",
+    "NEUTRON_CONF",
+    "GLANCE_API_CONF",
+    "GLANCE_REGISTRY_CONF",
+    "KEYSTONE_CONF",
+    "CINDER_CONF",
+    "HEAT_CONF",
+    "TEMPEST_CONFIG",
+    "NEUTRON_CORE_PLUGIN_CONF",
+    "Q_DHCP_CONF_FILE",
+    "Q_L3_CONF_FILE",
+    "Q_META_CONF_FILE",
+    "SWIFT_CONF_DIR",
+    "PLACEMENT_CONF",
+    "IRONIC_CONF_FILE",
+    "ZUN_CONF",
+    "GLANCE_CONF",
     "NOVA_CELLS_CONF",
-)  # fmt: skip
+)

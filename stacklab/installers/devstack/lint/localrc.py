@@ -13,11 +13,17 @@ from types import MappingProxyType
 from stacklab.lint import shell
 from stacklab.lint.scope import Scope, Source
 
-SWITCHES = frozenset({"enable_service", "disable_service", "enable_plugin", "disable_all_services", "enable_libvirt"})
+SWITCHES = frozenset(
+    {"enable_service", "disable_service", "enable_plugin", "disable_all_services", "enable_libvirt"}
+)
 _SERVERS = ("DATABASE_HOST", "MYSQL_HOST", "RABBIT_HOST", "Q_HOST", "GLANCE_HOSTPORT")
-_REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^${}]*))?\})")
+_REFERENCE = re.compile(
+    r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^${}]*))?\})"
+)
 # stackrc has these before it reads localrc.
-PRESET = MappingProxyType({"DEST": "/opt/stack", "DATA_DIR": "/opt/stack/data", "SERVICE_DIR": "/opt/stack/status"})
+PRESET = MappingProxyType(
+    {"DEST": "/opt/stack", "DATA_DIR": "/opt/stack/data", "SERVICE_DIR": "/opt/stack/status"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +40,9 @@ class Services:
 
     def lacks(self, *names: str) -> bool:
         """Whether none of them is enabled, for certain."""
-        return not self.has(*names) and (self.is_whole or all(name in self.disabled for name in names))
+        return not self.has(*names) and (
+            self.is_whole or all(name in self.disabled for name in names)
+        )
 
     def line(self, *names: str) -> int:
         """Where the first of them that is enabled is enabled."""
@@ -62,7 +70,11 @@ class Localrc:
     @cached_property
     def settled(self) -> Mapping[str, shell.Assignment]:
         """The assignment of each name that wins; names that are set under a condition alone are left out."""
-        return {each.name: each for each in self.script.assignments if not each.conditional and not each.is_element}
+        return {
+            each.name: each
+            for each in self.script.assignments
+            if not each.conditional and not each.is_element
+        }
 
     @cached_property
     def uncertain(self) -> frozenset[str]:
@@ -133,7 +145,11 @@ class Localrc:
         if host and service_host and any(self.value(name) not in ("", host) for name in _SERVERS):
             return True
         own = ("key", "keystone", "mysql", "postgresql", "n-sch", "q-svc")
-        return self.services.is_whole and not self.services.has(*own) and self.services.has("n-cpu", "zun-compute")
+        return (
+            self.services.is_whole
+            and not self.services.has(*own)
+            and self.services.has("n-cpu", "zun-compute")
+        )
 
     @cached_property
     def is_ovn(self) -> bool | None:
@@ -184,7 +200,9 @@ def _services(script: shell.Script, *, is_final: bool) -> Services:
             enabled |= dict.fromkeys(_listed(each.value.text), each.line)
         elif isinstance(each, shell.Call) and each.name == "enable_service":
             names = {name: arg.line for arg in each.args for name in _listed(arg.text)}
-            enabled |= {name: line for name, line in names.items() if not (is_final and name in disabled)}
+            enabled |= {
+                name: line for name, line in names.items() if not (is_final and name in disabled)
+            }
         elif isinstance(each, shell.Call) and each.name == "disable_service":
             for arg in each.args:
                 disabled[arg.text] = arg.line
@@ -192,8 +210,14 @@ def _services(script: shell.Script, *, is_final: bool) -> Services:
         elif isinstance(each, shell.Call) and each.name == "disable_all_services":
             enabled.clear()
             is_whole = True
-    negated = {name.removeprefix("-"): line for name, line in enabled.items() if name.startswith("-")}
-    kept = {name: line for name, line in enabled.items() if not name.startswith("-") and name not in negated}
+    negated = {
+        name.removeprefix("-"): line for name, line in enabled.items() if name.startswith("-")
+    }
+    kept = {
+        name: line
+        for name, line in enabled.items()
+        if not name.startswith("-") and name not in negated
+    }
     return Services(enabled=kept, disabled={**disabled, **negated}, is_whole=is_whole)
 
 

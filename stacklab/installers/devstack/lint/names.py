@@ -16,21 +16,36 @@ from stacklab.model.stack import Installer
 from stacklab.releases import Release
 
 RULES = (
-    rule("devstack-service-name", "a service that is nearly one of DevStack's",
-         "openstack/devstack@493835a:functions-common: is_service_enabled"),
-    rule("devstack-name", "a variable that is nearly one of DevStack's", "openstack/devstack@493835a:stackrc"),
-)  # fmt: skip
+    rule(
+        "devstack-service-name",
+        "a service that is nearly one of DevStack's",
+        "openstack/devstack@493835a:functions-common: is_service_enabled",
+    ),
+    rule(
+        "devstack-name",
+        "a variable that is nearly one of DevStack's",
+        "openstack/devstack@493835a:stackrc",
+    ),
+)
 _BOOK = Book(RULES)
 
 # What is asked for by is_service_enabled and run_process, or stands in stackrc: the first and the last release, and
 # the names; established by `git grep` at each release's tag.
 _ERAS = (
-    ("havana", "", """c-api c-bak c-sch c-vol cinder g-api glance horizon key ldap mysql n-api n-api-meta n-cond n-cpu
+    (
+        "havana",
+        "",
+        """c-api c-bak c-sch c-vol cinder g-api glance horizon key ldap mysql n-api n-api-meta n-cond n-cpu
         n-novnc n-sch n-spice neutron nova postgresql q-agt q-dhcp q-l3 q-meta q-svc rabbit s-account s-container
-        s-object s-proxy swift tempest tls-proxy"""),
+        s-object s-proxy swift tempest tls-proxy""",
+    ),
     ("havana", "juno", "baremetal ryu"),
-    ("havana", "kilo", """ceilometer-acentral ceilometer-acompute ceilometer-alarm-evaluator ceilometer-alarm-notifier
-        ceilometer-api ceilometer-collector qpid tr-api tr-cond tr-tmgr trove zeromq"""),
+    (
+        "havana",
+        "kilo",
+        """ceilometer-acentral ceilometer-acompute ceilometer-alarm-evaluator ceilometer-alarm-notifier
+        ceilometer-api ceilometer-collector qpid tr-api tr-cond tr-tmgr trove zeromq""",
+    ),
     ("havana", "liberty", "ir-api ir-cond n-obj q-vpn"),
     ("havana", "mitaka", "q-fwaas q-lbaas"),
     ("havana", "newton", "h-api h-api-cfn h-api-cw h-eng"),
@@ -38,20 +53,32 @@ _ERAS = (
     ("havana", "stein", "n-cauth n-cell n-cell-child n-cell-region n-net swift3"),
     ("havana", "ussuri", "g-reg"),
     ("havana", "victoria", "n-xvnc"),
-    ("icehouse", "kilo", "ceilometer-anotification gantt odl-compute odl-server sahara zaqar-server"),
+    (
+        "icehouse",
+        "kilo",
+        "ceilometer-anotification gantt odl-compute odl-server sahara zaqar-server",
+    ),
     ("icehouse", "", "dstat q-metering"),
     ("juno", "mitaka", "ceph"),
     ("liberty", "ussuri", "g-search peakmem_tracker"),
     ("liberty", "", "keystone n-sproxy"),
     ("mitaka", "ocata", "g-glare"),
-    ("newton", "", """neutron-agent neutron-api neutron-dhcp neutron-l3 neutron-metadata-agent neutron-metering
-        placement"""),
+    (
+        "newton",
+        "",
+        """neutron-agent neutron-api neutron-dhcp neutron-l3 neutron-metadata-agent neutron-metering
+        placement""",
+    ),
     ("ocata", "", "placement-api placement-client"),
     ("pike", "", "etcd3 memory_tracker n-cond-cell n-super-cond"),
     ("rocky", "", "n-novnc-cell n-spice-cell n-sproxy-cell neutron-rpc-server s-container-sync"),
     ("train", "", "s3api tcpdump"),
-    ("victoria", "", """neutron-dns neutron-qos ovn-controller ovn-controller-vtep ovn-northd ovs-vswitchd ovs-vtep
-        ovsdb-server q-dns q-ovn-metadata-agent q-qos"""),
+    (
+        "victoria",
+        "",
+        """neutron-dns neutron-qos ovn-controller ovn-controller-vtep ovn-northd ovs-vswitchd ovs-vtep
+        ovsdb-server q-dns q-ovn-metadata-agent q-qos""",
+    ),
     ("wallaby", "", "g-api-r neutron-log q-log"),
     ("yoga", "", "neutron-placement neutron-trunk q-placement q-trunk"),
     ("2023.1", "", "file_tracker"),
@@ -59,24 +86,74 @@ _ERAS = (
     ("2024.1", "", "neutron-ovn-agent neutron-ovn-metadata-agent q-ovn-agent"),
     ("2024.2", "", "neutron-ovn-maintenance-worker neutron-periodic-workers openstack-cli-server"),
     ("2025.1", "", "atop"),
-)  # fmt: skip
+)
 # Plugins' own, as far as they look like DevStack's.
-_PLUGINS = frozenset({
-    "etcd", "h-api-cloudwatch", "m-api", "m-dat", "m-sch", "m-shr", "neutron-agt", "neutron-server", "neutron-vpnaas",
-    "o-api", "o-cw", "o-da", "o-hk", "o-hm", "q-bgp", "q-dr", "q-dr-agent", "q-fwaas-v1", "q-fwaas-v2", "q-lbaasv1",
-    "q-lbaasv2", "q-sriov-agt", "zun-api", "zun-cni-daemon", "zun-compute", "zun-wsproxy",
-})  # fmt: skip
+_PLUGINS = frozenset(
+    {
+        "etcd",
+        "h-api-cloudwatch",
+        "m-api",
+        "m-dat",
+        "m-sch",
+        "m-shr",
+        "neutron-agt",
+        "neutron-server",
+        "neutron-vpnaas",
+        "o-api",
+        "o-cw",
+        "o-da",
+        "o-hk",
+        "o-hm",
+        "q-bgp",
+        "q-dr",
+        "q-dr-agent",
+        "q-fwaas-v1",
+        "q-fwaas-v2",
+        "q-lbaasv1",
+        "q-lbaasv2",
+        "q-sriov-agt",
+        "zun-api",
+        "zun-cni-daemon",
+        "zun-compute",
+        "zun-wsproxy",
+    }
+)
 _SERVICE = re.compile(r"[A-Za-z0-9_-]+")
 _ALIKE = 0.85  # n-cpuu and n-cpu are; m-api of Manila's plugin and n-api are not
 
 # What people set by hand. Of DevStack's 3000 other names one alone is as near to any of them.
-_VARIABLES = frozenset({
-    "ADMIN_PASSWORD", "DATABASE_HOST", "DATABASE_PASSWORD", "DATABASE_TYPE", "DISABLED_SERVICES", "ENABLED_SERVICES",
-    "FIXED_RANGE", "FLOATING_RANGE", "GIT_BASE", "GLANCE_HOSTPORT", "HOST_IP", "IPV4_ADDRS_SAFE_TO_USE",
-    "LIBVIRT_TYPE", "LOGFILE", "MYSQL_HOST", "NETWORK_GATEWAY", "NOVNCPROXY_URL", "PUBLIC_INTERFACE",
-    "PUBLIC_NETWORK_GATEWAY", "Q_AGENT", "Q_ML2_PLUGIN_MECHANISM_DRIVERS", "Q_ML2_TENANT_NETWORK_TYPE", "RABBIT_HOST",
-    "RABBIT_PASSWORD", "SERVICE_HOST", "SERVICE_PASSWORD", "VIRT_DRIVER", "VNCSERVER_LISTEN",
-})  # fmt: skip
+_VARIABLES = frozenset(
+    {
+        "ADMIN_PASSWORD",
+        "DATABASE_HOST",
+        "DATABASE_PASSWORD",
+        "DATABASE_TYPE",
+        "DISABLED_SERVICES",
+        "ENABLED_SERVICES",
+        "FIXED_RANGE",
+        "FLOATING_RANGE",
+        "GIT_BASE",
+        "GLANCE_HOSTPORT",
+        "HOST_IP",
+        "IPV4_ADDRS_SAFE_TO_USE",
+        "LIBVIRT_TYPE",
+        "LOGFILE",
+        "MYSQL_HOST",
+        "NETWORK_GATEWAY",
+        "NOVNCPROXY_URL",
+        "PUBLIC_INTERFACE",
+        "PUBLIC_NETWORK_GATEWAY",
+        "Q_AGENT",
+        "Q_ML2_PLUGIN_MECHANISM_DRIVERS",
+        "Q_ML2_TENANT_NETWORK_TYPE",
+        "RABBIT_HOST",
+        "RABBIT_PASSWORD",
+        "SERVICE_HOST",
+        "SERVICE_PASSWORD",
+        "VIRT_DRIVER",
+        "VNCSERVER_LISTEN",
+    }
+)
 _OTHERS = frozenset({"IPV6_ADDRS_SAFE_TO_USE"})
 _SAME = 0.92
 
@@ -93,7 +170,9 @@ def services(release: Release | None) -> frozenset[str]:
     if release is None or release.name not in known:
         return _every()
     at = known.index(release.name)
-    found = {name for words in release.services.values() for name in words} | {*release.replaced.values()}
+    found = {name for words in release.services.values() for name in words} | {
+        *release.replaced.values()
+    }
     for since, until, names in _ERAS:
         if at <= known.index(since) and (not until or known.index(until) <= at):
             found.update(names.split())
@@ -106,7 +185,11 @@ def _every() -> frozenset[str]:
     rows: Mapping[str, Release] = releases.of(Installer.DEVSTACK)
     found = {name for _since, _until, names in _ERAS for name in names.split()} | _PLUGINS
     for row in rows.values():
-        found |= {*row.replaced, *row.replaced.values(), *(name for words in row.services.values() for name in words)}
+        found |= {
+            *row.replaced,
+            *row.replaced.values(),
+            *(name for words in row.services.values() for name in words),
+        }
     return frozenset(found)
 
 
@@ -121,11 +204,18 @@ def _services(rc: Localrc) -> Iterator[Finding]:
         if name in _every() or not _SERVICE.fullmatch(name):
             continue
         if near := plain.get(_plain(name)) or nearest(name.lower()):
-            effect = "nothing is started for it" if is_wanted else f"nothing is disabled: {near} stays as it is"
+            effect = (
+                "nothing is started for it"
+                if is_wanted
+                else f"nothing is disabled: {near} stays as it is"
+            )
             yield _BOOK.finding(
-                "devstack-service-name", rc.file, line, f"DevStack knows no service {name}: {effect}",
+                "devstack-service-name",
+                rc.file,
+                line,
+                f"DevStack knows no service {name}: {effect}",
                 f"write {near} instead of {name}",
-            )  # fmt: skip
+            )
 
 
 def _plain(name: str) -> str:
@@ -144,5 +234,9 @@ def _variables(rc: Localrc) -> Iterator[Finding]:
         switch = name.partition("_")[0].lower()
         fix = f"{switch}_service NAME NAME" if switch in ("enable", "disable") else f"{near}=..."
         yield _BOOK.finding(
-            "devstack-name", rc.file, each.line, f"DevStack reads no {name}: the line does nothing", fix
+            "devstack-name",
+            rc.file,
+            each.line,
+            f"DevStack reads no {name}: the line does nothing",
+            fix,
         )

@@ -27,7 +27,7 @@ RULES = (
     rule("conf-expansion", "$ or a backtick in a value", _MERGE),
     rule("conf-glob", "a value that is a pattern of file names", f"{_MERGE}, iniset"),
     warning("conf-comment", "a comment behind a value", _MERGE),
-)  # fmt: skip
+)
 _BOOK = Book(RULES)
 _KNOWN_NAME = re.compile(r"[A-Z][A-Z0-9_]*")  # DevStack's own: $SERVICE_HOST and the like are meant
 
@@ -43,25 +43,39 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
             yield from _section(file, number, line)
         elif line[0] in " \t":
             yield _BOOK.finding(
-                "conf-indented", file, number, "the line is dropped: one that begins with a blank is not read",
+                "conf-indented",
+                file,
+                number,
+                "the line is dropped: one that begins with a blank is not read",
                 "begin it in the first column; a long value stays on one line",
-            )  # fmt: skip
+            )
         elif line[0] == ";":
             yield _BOOK.finding(
-                "conf-semicolon", file, number, "the comment becomes an option of its own: only # begins one here",
+                "conf-semicolon",
+                file,
+                number,
+                "the comment becomes an option of its own: only # begins one here",
                 "write # instead of ;",
-            )  # fmt: skip
+            )
         elif "=" not in line:
             name = line.split()[0]
             yield _BOOK.finding(
-                "conf-no-equals", file, number, "an option of that name with an empty value is written",
-                f"[{name.strip('[]')}]" if name.startswith("[") else f"{name} = VALUE, or # before it",
-            )  # fmt: skip
+                "conf-no-equals",
+                file,
+                number,
+                "an option of that name with an empty value is written",
+                f"[{name.strip('[]')}]"
+                if name.startswith("[")
+                else f"{name} = VALUE, or # before it",
+            )
         elif not section:
             yield _BOOK.finding(
-                "conf-no-section", file, number, "the option is lost: no [section] stands above it",
+                "conf-no-section",
+                file,
+                number,
+                "the option is lost: no [section] stands above it",
                 "write [DEFAULT], or the section that is meant, above it",
-            )  # fmt: skip
+            )
         else:
             yield from _value(file, number, *(part.strip() for part in line.split("=", 1)))
 
@@ -70,24 +84,31 @@ def _section(file: str, number: int, line: str) -> Iterator[Finding]:
     inside = line[1 : line.index("]")]
     if inside != inside.strip() and inside.startswith(" "):
         yield _BOOK.finding(
-            "conf-section-blank", file, number,
+            "conf-section-blank",
+            file,
+            number,
             "the section's name is empty: each option below becomes a section instead",
             f"[{inside.strip()}]",
-        )  # fmt: skip
+        )
     elif len(inside.split()) > 1:
         yield _BOOK.finding(
-            "conf-section-blank", file, number,
+            "conf-section-blank",
+            file,
+            number,
             f"only the first word counts: what follows goes into [{inside.split()[0]}]",
             "write a name of one word; other sections need a plugin or local.sh",
-        )  # fmt: skip
+        )
 
 
 def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
     if re.search(r"\s#", value):
         yield _BOOK.finding(
-            "conf-comment", file, number,
-            "the comment becomes part of the value", "put the comment on a line of its own",
-        )  # fmt: skip
+            "conf-comment",
+            file,
+            number,
+            "the comment becomes part of the value",
+            "put the comment on a line of its own",
+        )
         return
     evaluated = re.sub(r"\\(.)", r"\1", value)  # by `read`
     try:
@@ -97,26 +118,40 @@ def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
     words = [each for each in tokens if isinstance(each, shell.Word)]
     if not tokens:
         yield _BOOK.finding(
-            "conf-quotes", file, number, f"the quote is never closed: {name} is lost",
+            "conf-quotes",
+            file,
+            number,
+            f"the quote is never closed: {name} is lost",
             r'write \\" for a quote that is to stay',
-        )  # fmt: skip
+        )
     elif len(tokens) > 1:
         yield _BOOK.finding(
-            "conf-value-blank", file, number,
+            "conf-value-blank",
+            file,
+            number,
             f"the quotes end where they look to begin: {name} gets the first word alone",
             f"{name} = ONE TWO, without quotes",
-        )  # fmt: skip
+        )
     elif re.search(r'(?<!\\)"', evaluated) and '"' in value:
         yield _BOOK.finding(
-            "conf-quotes", file, number, "the quotes are eaten by the shell", f"{name} = VALUE, without quotes"
+            "conf-quotes",
+            file,
+            number,
+            "the quotes are eaten by the shell",
+            f"{name} = VALUE, without quotes",
         )
     elif re.search(r"(?<!\\)(\\\\)*\\(?![\\\"$`])", value):
-        yield _BOOK.finding("conf-backslash", file, number, "a single backslash is dropped", r"write \\ for each")
+        yield _BOOK.finding(
+            "conf-backslash", file, number, "a single backslash is dropped", r"write \\ for each"
+        )
     elif re.search(r"(^|\s)\*(\s|$)", value):
         yield _BOOK.finding(
-            "conf-glob", file, number, "the shell puts the names of the files in DevStack's directory there",
+            "conf-glob",
+            file,
+            number,
+            "the shell puts the names of the files in DevStack's directory there",
             "write the names themselves, or the option's own word for all",
-        )  # fmt: skip
+        )
     for word in words[:1]:
         yield from _expansions(file, number, word)
 
@@ -128,7 +163,10 @@ def _expansions(file: str, number: int, word: shell.Word) -> Iterator[Finding]:
             continue
         what = f"${found[1]}" if found[1] else "$$" if found[2] else "a backtick"
         yield _BOOK.finding(
-            "conf-expansion", file, number, f"{what} is replaced by the shell before the value is stored",
+            "conf-expansion",
+            file,
+            number,
+            f"{what} is replaced by the shell before the value is stored",
             f"write \\\\{what}, if it is to stay" if found[1] else "write a value without it",
-        )  # fmt: skip
+        )
         return

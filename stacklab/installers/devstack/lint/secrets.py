@@ -13,11 +13,18 @@ _READ = "openstack/devstack@493835a:stack.sh: read_password"
 RULES = (
     rule("devstack-password-missing", "a password that is not set", _READ),
     rule("devstack-password-empty", "a password that is empty", _READ),
-    rule("devstack-password-characters", "a password of other characters than letters, digits, - _ . and ~", _READ),
+    rule(
+        "devstack-password-characters",
+        "a password of other characters than letters, digits, - _ . and ~",
+        _READ,
+    ),
     warning("devstack-password-long", "an admin's password of more than 20 characters", _READ),
-    rule("devstack-service-token", "no SERVICE_TOKEN for a release that asks for it",
-         "openstack/devstack@liberty-eol:stack.sh"),
-)  # fmt: skip
+    rule(
+        "devstack-service-token",
+        "no SERVICE_TOKEN for a release that asks for it",
+        "openstack/devstack@liberty-eol:stack.sh",
+    ),
+)
 _BOOK = Book(RULES)
 
 PASSWORDS = ("ADMIN_PASSWORD", "DATABASE_PASSWORD", "RABBIT_PASSWORD", "SERVICE_PASSWORD")
@@ -44,13 +51,20 @@ def _missing(rc: Localrc) -> Iterator[Finding]:
     missing = [name for name in PASSWORDS if name not in given]
     if not missing:
         return
-    effect = "stack.sh stops and asks" if not rc.is_compute else (
-        "a compute is not asked for all of them: those stay empty, and its services are refused by the controller's"
-    )  # fmt: skip
+    effect = (
+        "stack.sh stops and asks"
+        if not rc.is_compute
+        else (
+            "a compute is not asked for all of them: those stay empty, and its services are refused by the controller's"
+        )
+    )
     yield _BOOK.finding(
-        "devstack-password-missing", rc.file, 0, f"{', '.join(missing)} not set: {effect}",
+        "devstack-password-missing",
+        rc.file,
+        0,
+        f"{', '.join(missing)} not set: {effect}",
         " ".join(f"{name}=..." for name in missing),
-    )  # fmt: skip
+    )
 
 
 def _token(rc: Localrc) -> Iterator[Finding]:
@@ -58,10 +72,12 @@ def _token(rc: Localrc) -> Iterator[Finding]:
     is_read = release is not None and not release.inert.get("SERVICE_TOKEN")
     if release and is_read and not rc.is_set("SERVICE_TOKEN") and not rc.is_compute:
         yield _BOOK.finding(
-            "devstack-service-token", rc.file, 0,
+            "devstack-service-token",
+            rc.file,
+            0,
             f"SERVICE_TOKEN not set: stack.sh of {release.name} stops and asks for it",
             "SERVICE_TOKEN=...",
-        )  # fmt: skip
+        )
 
 
 def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
@@ -69,26 +85,42 @@ def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
     unknown = [each for each in word.names if each not in rc.values]
     if value == "" and name not in rc.uncertain:
         yield _BOOK.finding(
-            "devstack-password-empty", rc.file, line, f"{name} is empty, which is as good as not set", f"{name}=..."
+            "devstack-password-empty",
+            rc.file,
+            line,
+            f"{name} is empty, which is as good as not set",
+            f"{name}=...",
         )
-    elif (value is None and (unknown or "$$" in word.live)) or (value and not _ARRIVES.fullmatch(value)):
+    elif (value is None and (unknown or "$$" in word.live)) or (
+        value and not _ARRIVES.fullmatch(value)
+    ):
         yield _BOOK.finding(
-            "devstack-password-characters", rc.file, line,
+            "devstack-password-characters",
+            rc.file,
+            line,
             f"{name} will not arrive as it is written: {_lost(value)}",
             "write letters, digits, - _ . and ~ only, a letter or a digit first",
-        )  # fmt: skip
+        )
     elif value and name == "ADMIN_PASSWORD" and len(value) > 20:
         yield _BOOK.finding(
-            "devstack-password-long", rc.file, line,
+            "devstack-password-long",
+            rc.file,
+            line,
             "Horizon cuts it at 20 characters, as stack.sh says: nobody logs in",
             "write a password of at most 20 characters",
-        )  # fmt: skip
+        )
 
 
 def _lost(value: str | None) -> str:
     """What becomes of a password that is not taken as it is."""
     if value is None:
         return "bash replaces the part behind $"
-    first = {"~": "bash takes a ~ in front for a home directory", "-": "programs take a - in front for an option"}
-    return first.get(value[0], "it goes unescaped into shell commands, URLs and sed scripts, which take other "
-                     "characters for their own")  # fmt: skip
+    first = {
+        "~": "bash takes a ~ in front for a home directory",
+        "-": "programs take a - in front for an option",
+    }
+    return first.get(
+        value[0],
+        "it goes unescaped into shell commands, URLs and sed scripts, which take other "
+        "characters for their own",
+    )

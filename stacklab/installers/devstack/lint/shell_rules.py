@@ -15,31 +15,57 @@ from stacklab.lint.finding import Finding
 _BASH = "bash(1)"
 RULES = (
     rule("shell-crlf", "Windows line ends", "bash(1): a carriage return is no blank"),
-    rule("shell-blank-around-equals", "a blank before or after the = of an assignment", f"{_BASH}, PARAMETERS"),
+    rule(
+        "shell-blank-around-equals",
+        "a blank before or after the = of an assignment",
+        f"{_BASH}, PARAMETERS",
+    ),
     rule("shell-second-word", "an unquoted value with a blank", f"{_BASH}, SIMPLE COMMANDS"),
-    rule("shell-unclosed", "a quote or a block that is never closed", f"{_BASH}, QUOTING, COMPOUND COMMANDS"),
+    rule(
+        "shell-unclosed",
+        "a quote or a block that is never closed",
+        f"{_BASH}, QUOTING, COMPOUND COMMANDS",
+    ),
     rule("shell-metacharacter", "an unquoted & ; ( < or > in a value", f"{_BASH}, DEFINITIONS"),
     rule("shell-no-assignment", "a line that is neither an assignment nor a known command", _BASH),
-    rule("shell-name", "a name that bash does not take for a variable's", f"{_BASH}, DEFINITIONS: name"),
+    rule(
+        "shell-name",
+        "a name that bash does not take for a variable's",
+        f"{_BASH}, DEFINITIONS: name",
+    ),
     warning("shell-set-twice", "a variable that is set twice", _BASH),
-    rule("shell-used-before-set", "a variable that is used above the line that sets it", f"{_BASH}, EXPANSION"),
+    rule(
+        "shell-used-before-set",
+        "a variable that is used above the line that sets it",
+        f"{_BASH}, EXPANSION",
+    ),
     rule("shell-typographic", "a typographic quote, dash or blank", f"{_BASH}, QUOTING"),
     warning("shell-tilde", "a quoted ~", f"{_BASH}, Tilde Expansion"),
     rule("shell-exit", "exit in a file that is sourced", f"{_BASH}, SHELL BUILTIN COMMANDS"),
     rule("shell-command", "`set` where an assignment was meant", f"{_BASH}, set"),
-)  # fmt: skip
+)
 _BOOK = Book(RULES)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{2,}")
 _ALMOST = re.compile(r"(export )?\s*([A-Z$][A-Za-z0-9_.-]*)\+?=")
 _TYPOGRAPHIC = {
-    "\u201c": "a typographic quote", "\u201d": "a typographic quote", "\u2018": "a typographic quote",
-    "\u2019": "a typographic quote", "\u2013": "a typographic dash", "\u2014": "a typographic dash",
-    "\u00a0": "a no-break space", "\u200b": "a zero-width space", "\ufeff": "a byte order mark",
-}  # fmt: skip
-_SPECS = "# -- from the spec"  # below it, answers/ puts a spec's own lines, which have the last word
-_BARE = re.compile(r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=([^\s"'#$`\\;&(<>]*)([;&(<>])(?!\()""")
+    "\u201c": "a typographic quote",
+    "\u201d": "a typographic quote",
+    "\u2018": "a typographic quote",
+    "\u2019": "a typographic quote",
+    "\u2013": "a typographic dash",
+    "\u2014": "a typographic dash",
+    "\u00a0": "a no-break space",
+    "\u200b": "a zero-width space",
+    "\ufeff": "a byte order mark",
+}
+_SPECS = (
+    "# -- from the spec"  # below it, answers/ puts a spec's own lines, which have the last word
+)
+_BARE = re.compile(
+    r"""\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=([^\s"'#$`\\;&(<>]*)([;&(<>])(?!\()"""
+)
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
@@ -47,11 +73,13 @@ def check(rc: Localrc) -> Iterator[Finding]:
     returns = [number for number, line in enumerate(rc.lines, start=1) if line.endswith("\r")]
     if returns:
         yield _BOOK.finding(
-            "shell-crlf", rc.file, returns[0],
+            "shell-crlf",
+            rc.file,
+            returns[0],
             f"{len(returns)} lines end in CR LF: bash keeps the carriage return, so every value ends in one and no "
             "number, address or True is understood",
             f"sed -i 's/\\r$//' {rc.file}",
-        )  # fmt: skip
+        )
         return  # all else would only repeat it
     for each in (_unclosed, _words, _metacharacters, _twice, _order, _characters, _names, _tildes):
         yield from each(rc)
@@ -62,12 +90,22 @@ def _unclosed(rc: Localrc) -> Iterator[Finding]:
         return
     line, mark = rc.script.unclosed.line, rc.script.unclosed.mark
     what = "the block that begins with" if mark.isalpha() or mark in "({" else "the quote"
-    closing = {"if": "fi", "case": "esac", "for": "done", "while": "done", "until": "done", "{": "}", "(": ")"}
+    closing = {
+        "if": "fi",
+        "case": "esac",
+        "for": "done",
+        "while": "done",
+        "until": "done",
+        "{": "}",
+        "(": ")",
+    }
     yield _BOOK.finding(
-        "shell-unclosed", rc.file, line,
+        "shell-unclosed",
+        rc.file,
+        line,
         f"{what} {mark} is never closed: bash reads nothing from line {line} on",
         f"add the closing {closing.get(mark, mark if mark in (chr(34), chr(39), '`') else 'mark')}",
-    )  # fmt: skip
+    )
 
 
 def _words(rc: Localrc) -> Iterator[Finding]:
@@ -78,20 +116,28 @@ def _words(rc: Localrc) -> Iterator[Finding]:
             yield from _prefixed(rc, call)
         elif _NAME.fullmatch(call.name) and first.startswith(("=", "+=")):
             yield _BOOK.finding(
-                "shell-blank-around-equals", rc.file, call.line,
+                "shell-blank-around-equals",
+                rc.file,
+                call.line,
                 f"bash runs a command called {call.name} (not found); the variable stays unset",
                 f"{call.name}=..., without blanks around =",
-            )  # fmt: skip
+            )
         elif call.name == "exit":
             yield _BOOK.finding(
-                "shell-exit", rc.file, call.line, "the file is sourced, so this ends the installer itself",
+                "shell-exit",
+                rc.file,
+                call.line,
+                "the file is sourced, so this ends the installer itself",
                 "remove the line, or write return" if not call.conditional else "write return",
-            )  # fmt: skip
+            )
         elif call.name == "set" and first and "=" in first and not first.startswith(("-", "+")):
             yield _BOOK.finding(
-                "shell-command", rc.file, call.line, "`set` sets no variable in bash: it stays unset",
+                "shell-command",
+                rc.file,
+                call.line,
+                "`set` sets no variable in bash: it stays unset",
                 f"{first.partition('=')[0]}=..., without set",
-            )  # fmt: skip
+            )
         elif not call.conditional:
             yield from _unknown(rc, call)
 
@@ -101,16 +147,20 @@ def _prefixed(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
     line = rc.lines[call.line - 1] if call.line <= len(rc.lines) else ""
     if re.search(rf"\b{name}\+?=\s", line):
         yield _BOOK.finding(
-            "shell-blank-around-equals", rc.file, call.line,
+            "shell-blank-around-equals",
+            rc.file,
+            call.line,
             f"bash takes what follows the blank for a command, with {name} empty for it alone; {name} stays unset",
             f"{name}=..., without a blank after =",
-        )  # fmt: skip
+        )
         return
     yield _BOOK.finding(
-        "shell-second-word", rc.file, call.line,
+        "shell-second-word",
+        rc.file,
+        call.line,
         f"bash takes the second word for a command, with {name} for it alone; {name} stays unset",
         f'{name}="...", with the whole value in quotes',
-    )  # fmt: skip
+    )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -132,14 +182,23 @@ def _unknown(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
         fix = f"{call.name[:-1]}=..."
     elif _VARIABLE.fullmatch(call.name):
         fix = f"{call.name}=... or # before it"
-    elif call.name.startswith("[") and "|" not in call.name and call.name.endswith("]") and not call.args:
+    elif (
+        call.name.startswith("[")
+        and "|" not in call.name
+        and call.name.endswith("]")
+        and not call.args
+    ):
         fix = "remove the line: sections belong into local.conf"
     elif call.name.startswith("//") or call.name == ";":
         fix = "write # where a comment begins"
     else:
         return
     yield _BOOK.finding(
-        "shell-no-assignment", rc.file, call.line, f"bash knows no command {call.name}: the line sets nothing", fix
+        "shell-no-assignment",
+        rc.file,
+        call.line,
+        f"bash knows no command {call.name}: the line sets nothing",
+        fix,
     )
 
 
@@ -160,9 +219,12 @@ def _metacharacters(rc: Localrc) -> Iterator[Finding]:
         if found[3] in ";&" and (not rest.strip() or rest[:1] in " \t&"):
             continue  # A=1; B=2 and A=1 && b are meant so
         yield _BOOK.finding(
-            "shell-metacharacter", rc.file, number, effects[found[3]].format(name=found[1]),
+            "shell-metacharacter",
+            rc.file,
+            number,
+            effects[found[3]].format(name=found[1]),
             f"{found[1]}='...', in single quotes, or letters and digits only",
-        )  # fmt: skip
+        )
 
 
 def _inner_lines(rc: Localrc) -> frozenset[int]:
@@ -177,7 +239,9 @@ def _inner_lines(rc: Localrc) -> frozenset[int]:
 def _twice(rc: Localrc) -> Iterator[Finding]:
     seen: dict[str, shell.Assignment] = {}
     used: dict[str, int] = {}  # name -> last line that refers to it
-    last_word = next((number for number, line in enumerate(rc.lines, start=1) if line.startswith(_SPECS)), 0)
+    last_word = next(
+        (number for number, line in enumerate(rc.lines, start=1) if line.startswith(_SPECS)), 0
+    )
     for each in rc.script.assignments:
         used |= dict.fromkeys(each.value.names, each.line)
         if each.is_element or each.is_appended or each.conditional:
@@ -189,10 +253,12 @@ def _twice(rc: Localrc) -> Iterator[Finding]:
         if used.get(each.name, 0) > before.line or before.line < last_word < each.line:
             continue  # its first value was used in between, or is the one that a spec's line is to replace
         yield _BOOK.finding(
-            "shell-set-twice", rc.file, each.line,
+            "shell-set-twice",
+            rc.file,
+            each.line,
             f"{each.name} was set on line {before.line} already: that value is lost, this one is used",
             f"keep one of lines {before.line} and {each.line}",
-        )  # fmt: skip
+        )
 
 
 def _order(rc: Localrc) -> Iterator[Finding]:
@@ -203,19 +269,34 @@ def _order(rc: Localrc) -> Iterator[Finding]:
     told: set[tuple[str, int]] = set()
     for each in rc.script.assignments:
         for name in each.value.names:
-            if f"{{{name}:" in each.value.live or f"{{{name}-" in each.value.live or name == each.name:
+            if (
+                f"{{{name}:" in each.value.live
+                or f"{{{name}-" in each.value.live
+                or name == each.name
+            ):
                 continue
             is_late = name in first and first[name] > each.line
             is_never = name not in first and name in ("HOST_IP", "SERVICE_HOST")
             if not (is_late or is_never) or (name, each.line) in told:
                 continue
             told.add((name, each.line))
-            why = f"is set on line {first[name]} only" if is_late else "is not set in this file (it is found out later)"
-            where = f"move {name}=... above line {each.line}" if is_late else f"{name}=... above line {each.line}"
+            why = (
+                f"is set on line {first[name]} only"
+                if is_late
+                else "is not set in this file (it is found out later)"
+            )
+            where = (
+                f"move {name}=... above line {each.line}"
+                if is_late
+                else f"{name}=... above line {each.line}"
+            )
             yield _BOOK.finding(
-                "shell-used-before-set", rc.file, each.line, f"${name} {why}: {each.name} gets an empty text for it",
+                "shell-used-before-set",
+                rc.file,
+                each.line,
+                f"${name} {why}: {each.name} gets an empty text for it",
                 where,
-            )  # fmt: skip
+            )
 
 
 def _characters(rc: Localrc) -> Iterator[Finding]:
@@ -232,10 +313,12 @@ def _characters(rc: Localrc) -> Iterator[Finding]:
                 "mark": "nothing",
             }
             yield _BOOK.finding(
-                "shell-typographic", rc.file, number,
+                "shell-typographic",
+                rc.file,
+                number,
                 f"{what} (U+{ord(found):04X}) quotes and separates nothing: bash makes it part of the value",
                 f"write {plain[what.split()[-1]]} instead",
-            )  # fmt: skip
+            )
 
 
 def _names(rc: Localrc) -> Iterator[Finding]:
@@ -245,15 +328,21 @@ def _names(rc: Localrc) -> Iterator[Finding]:
         if found is None or number in inner or _NAME.fullmatch(found[2]):
             continue
         yield _BOOK.finding(
-            "shell-name", rc.file, number, f"{found[2]} is no name for a variable: bash takes the line for a command",
+            "shell-name",
+            rc.file,
+            number,
+            f"{found[2]} is no name for a variable: bash takes the line for a command",
             f"{re.sub(r'[^A-Za-z0-9_]', '_', found[2].lstrip('$'))}=...",
-        )  # fmt: skip
+        )
 
 
 def _tildes(rc: Localrc) -> Iterator[Finding]:
     for each in rc.script.assignments:
         if each.value.text.startswith("~/") and each.value.raw[:1] in ('"', "'"):
             yield _BOOK.finding(
-                "shell-tilde", rc.file, each.line, "a quoted ~ stays a ~: it names no home directory",
+                "shell-tilde",
+                rc.file,
+                each.line,
+                "a quoted ~ stays a ~: it names no home directory",
                 f"{each.name}=$HOME/...",
-            )  # fmt: skip
+            )

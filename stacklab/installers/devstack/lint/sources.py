@@ -15,35 +15,110 @@ from stacklab.model.stack import Driver, Installer
 
 _COMMON = "openstack/devstack@493835a:functions-common"
 RULES = (
-    warning("devstack-inert", "a variable that the release does not read", "localrc/releases.yaml: inert"),
-    rule("devstack-bool", "a truth value that is none of DevStack's words", f"{_COMMON}: trueorfalse"),
-    rule("devstack-virt-driver", "a VIRT_DRIVER without its file", "openstack/devstack@493835a:lib/nova"),
-    rule("devstack-libvirt-type", "a LIBVIRT_TYPE that nova does not take", "openstack/nova:nova/conf/libvirt.py"),
-    rule("devstack-git-base", "sources from where there are none any more", "openstack/devstack@mitaka-eol:stackrc"),
-    rule("devstack-change", "a change from review that is not named wholly", f"{_COMMON}: git_clone"),
+    warning(
+        "devstack-inert",
+        "a variable that the release does not read",
+        "localrc/releases.yaml: inert",
+    ),
+    rule(
+        "devstack-bool", "a truth value that is none of DevStack's words", f"{_COMMON}: trueorfalse"
+    ),
+    rule(
+        "devstack-virt-driver",
+        "a VIRT_DRIVER without its file",
+        "openstack/devstack@493835a:lib/nova",
+    ),
+    rule(
+        "devstack-libvirt-type",
+        "a LIBVIRT_TYPE that nova does not take",
+        "openstack/nova:nova/conf/libvirt.py",
+    ),
+    rule(
+        "devstack-git-base",
+        "sources from where there are none any more",
+        "openstack/devstack@mitaka-eol:stackrc",
+    ),
+    rule(
+        "devstack-change", "a change from review that is not named wholly", f"{_COMMON}: git_clone"
+    ),
     rule("devstack-branch-gone", "a branch that was deleted", "localrc/releases.yaml: ref"),
     warning("devstack-branches-mixed", "branches of several releases", f"{_COMMON}: git_clone"),
-    warning("devstack-dest", "DEST in a home directory",
-            "openstack/devstack@493835a:functions: check_path_perm_sanity"),
-)  # fmt: skip
+    warning(
+        "devstack-dest",
+        "DEST in a home directory",
+        "openstack/devstack@493835a:functions: check_path_perm_sanity",
+    ),
+)
 _BOOK = Book(RULES)
 
-_TRUTH = frozenset({
-    "1", "yes", "Yes", "YES", "true", "True", "TRUE", "0", "no", "No", "NO", "false", "False", "FALSE",
-})  # fmt: skip
+_TRUTH = frozenset(
+    {
+        "1",
+        "yes",
+        "Yes",
+        "YES",
+        "true",
+        "True",
+        "TRUE",
+        "0",
+        "no",
+        "No",
+        "NO",
+        "false",
+        "False",
+        "FALSE",
+    }
+)
 # What HEAD or Mitaka hand to trueorfalse, and people set.
-_BOOLEANS = frozenset({
-    "DATABASE_QUERY_LOGGING", "DEBUG_LIBVIRT", "DOWNLOAD_DEFAULT_IMAGES",
-    "ENABLE_CHASSIS_AS_GW", "ENABLE_DEBUG_LOG_LEVEL", "ENABLE_KSM", "ENABLE_VOLUME_MULTIATTACH", "ENFORCE_SCOPE",
-    "ERROR_ON_CLONE", "GLANCE_ENABLE_MULTIPLE_STORES", "GLANCE_USE_IMPORT_WORKFLOW",
-    "GLOBAL_VENV", "INSTALL_DATABASE_SERVER_PACKAGES", "IPV6_ENABLED", "LOG_COLOR", "MULTI_HOST",
-    "MYSQL_REDUCE_MEMORY", "NEUTRON_PORT_SECURITY", "NOVA_SERIAL_ENABLED", "NOVA_SPICE_ENABLED", "NOVA_VNC_ENABLED",
-    "NOVNC_FROM_PACKAGE", "OFFLINE", "OVN_BUILD_FROM_SOURCE", "OVN_L3_CREATE_PUBLIC_NETWORK", "PIP_UPGRADE",
-    "RECLONE", "RECREATE_KEYSTONE_DB", "SYSLOG", "USE_SCREEN", "USE_SYSTEMD", "USE_VENV", "VERBOSE",
-})  # fmt: skip
+_BOOLEANS = frozenset(
+    {
+        "DATABASE_QUERY_LOGGING",
+        "DEBUG_LIBVIRT",
+        "DOWNLOAD_DEFAULT_IMAGES",
+        "ENABLE_CHASSIS_AS_GW",
+        "ENABLE_DEBUG_LOG_LEVEL",
+        "ENABLE_KSM",
+        "ENABLE_VOLUME_MULTIATTACH",
+        "ENFORCE_SCOPE",
+        "ERROR_ON_CLONE",
+        "GLANCE_ENABLE_MULTIPLE_STORES",
+        "GLANCE_USE_IMPORT_WORKFLOW",
+        "GLOBAL_VENV",
+        "INSTALL_DATABASE_SERVER_PACKAGES",
+        "IPV6_ENABLED",
+        "LOG_COLOR",
+        "MULTI_HOST",
+        "MYSQL_REDUCE_MEMORY",
+        "NEUTRON_PORT_SECURITY",
+        "NOVA_SERIAL_ENABLED",
+        "NOVA_SPICE_ENABLED",
+        "NOVA_VNC_ENABLED",
+        "NOVNC_FROM_PACKAGE",
+        "OFFLINE",
+        "OVN_BUILD_FROM_SOURCE",
+        "OVN_L3_CREATE_PUBLIC_NETWORK",
+        "PIP_UPGRADE",
+        "RECLONE",
+        "RECREATE_KEYSTONE_DB",
+        "SYSLOG",
+        "USE_SCREEN",
+        "USE_SYSTEMD",
+        "USE_VENV",
+        "VERBOSE",
+    }
+)
 # lib/nova_plugins/hypervisor-* of some release; what a plugin brings is asked of the release's own list.
-_DRIVERS = frozenset({"libvirt", "fake", "ironic", "openvz", "vsphere", "xenserver", "baremetal", "powervm"})
-_LIBVIRT = ("kvm", "qemu", "lxc", "uml", "xen", "parallels")  # of any nova; it compares them as they are
+_DRIVERS = frozenset(
+    {"libvirt", "fake", "ironic", "openvz", "vsphere", "xenserver", "baremetal", "powervm"}
+)
+_LIBVIRT = (
+    "kvm",
+    "qemu",
+    "lxc",
+    "uml",
+    "xen",
+    "parallels",
+)  # of any nova; it compares them as they are
 _CHANGE = re.compile(r"(?:refs/)?(?:changes/)?(?:[0-9]{1,2}/)?([0-9]{4,})(?:/([0-9]+))?/?")
 _STABLE = re.compile(r"(?:stable|unmaintained)/([a-z0-9.]+)|([a-z0-9.]+)-(?:eol|eom)")
 
@@ -81,47 +156,67 @@ def _refs(rc: Localrc) -> Iterator[tuple[str, int, str]]:
 def _inert(rc: Localrc) -> Iterator[Finding]:
     release = rc.scope.release
     inert = {name: why for name, why in release.inert.items() if why} if release else {}
-    is_half = "contrail" in rc.value("Q_PLUGIN")  # the other half's contrail.sh wants the same secrets
+    is_half = "contrail" in rc.value(
+        "Q_PLUGIN"
+    )  # the other half's contrail.sh wants the same secrets
     for name in rc.values:
         if release and name in inert and not (is_half and name == "SERVICE_TOKEN"):
             yield _BOOK.finding(
-                "devstack-inert", rc.file, rc.line(name),
+                "devstack-inert",
+                rc.file,
+                rc.line(name),
                 f"DevStack {release.name} does not read {name}: {inert[name]}",
-                "remove the line" if rc.scope.lab else "remove the line, or say which release the file is for",
-            )  # fmt: skip
+                "remove the line"
+                if rc.scope.lab
+                else "remove the line, or say which release the file is for",
+            )
 
 
 def _booleans(rc: Localrc) -> Iterator[Finding]:
     for name, each in rc.settled.items():
         value = rc.value(name)
-        is_near = bool(difflib.get_close_matches(value.lower(), ("true", "false"), n=1, cutoff=0.7)) and value.isalpha()
+        is_near = (
+            bool(difflib.get_close_matches(value.lower(), ("true", "false"), n=1, cutoff=0.7))
+            and value.isalpha()
+        )
         if not value or value in _TRUTH or each.is_appended or not (name in _BOOLEANS or is_near):
             continue
         meant = "False" if value.lower()[:1] in ("f", "n") or value.lower() == "off" else "True"
         yield _BOOK.finding(
-            "devstack-bool", rc.file, each.line, f"{value} is no truth value: the default is taken without a word",
+            "devstack-bool",
+            rc.file,
+            each.line,
+            f"{value} is no truth value: the default is taken without a word",
             f"{name}={meant} (yes, true, 1 and no, false, 0 are understood)",
-        )  # fmt: skip
+        )
 
 
 def _driver(rc: Localrc) -> Iterator[Finding]:
     value, release = rc.value("VIRT_DRIVER"), rc.scope.release
-    plugins = {call.args[0].text for call in rc.script.calls if call.name == "enable_plugin" and call.args}
+    plugins = {
+        call.args[0].text for call in rc.script.calls if call.name == "enable_plugin" and call.args
+    }
     if not value or value in _DRIVERS:
         return
-    if value == Driver.DOCKER and (release is None or Driver.DOCKER in release.drivers or "nova-docker" in plugins):
+    if value == Driver.DOCKER and (
+        release is None or Driver.DOCKER in release.drivers or "nova-docker" in plugins
+    ):
         return
     if any(value in plugin for plugin in plugins):  # a plugin brings its file
         return
     near = difflib.get_close_matches(value.lower(), _DRIVERS, n=1)
-    fix = "VIRT_DRIVER=libvirt and LIBVIRT_TYPE=" + value if value in ("kvm", "qemu", "lxc") else (
-        f"VIRT_DRIVER={near[0] if near else 'libvirt'}"
-    )  # fmt: skip
+    fix = (
+        "VIRT_DRIVER=libvirt and LIBVIRT_TYPE=" + value
+        if value in ("kvm", "qemu", "lxc")
+        else (f"VIRT_DRIVER={near[0] if near else 'libvirt'}")
+    )
     yield _BOOK.finding(
-        "devstack-virt-driver", rc.file, rc.line("VIRT_DRIVER"),
+        "devstack-virt-driver",
+        rc.file,
+        rc.line("VIRT_DRIVER"),
         f"there is no lib/nova_plugins/hypervisor-{value}: stack.sh passes over it, and nova-compute has no driver",
         fix,
-    )  # fmt: skip
+    )
 
 
 def _libvirt(rc: Localrc) -> Iterator[Finding]:
@@ -130,10 +225,12 @@ def _libvirt(rc: Localrc) -> Iterator[Finding]:
         return
     near = difflib.get_close_matches(value.lower(), _LIBVIRT, n=1)
     yield _BOOK.finding(
-        "devstack-libvirt-type", rc.file, rc.line("LIBVIRT_TYPE"),
+        "devstack-libvirt-type",
+        rc.file,
+        rc.line("LIBVIRT_TYPE"),
         f"{value} is none of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and nova-compute does not start",
         f"LIBVIRT_TYPE={near[0] if near else 'qemu'}",
-    )  # fmt: skip
+    )
 
 
 def _urls(rc: Localrc) -> Iterator[tuple[str, int, str, str]]:
@@ -146,19 +243,32 @@ def _urls(rc: Localrc) -> Iterator[tuple[str, int, str, str]]:
     for call in rc.script.calls:
         if call.name == "enable_plugin" and len(call.args) > 1:
             name, url = call.args[0].text, call.args[1].text
-            path = re.sub(r".*openstack\.org[^/]*/(?:p/)?|[a-z]+://[^/]*/", "", url)  # without a password before @
+            path = re.sub(
+                r".*openstack\.org[^/]*/(?:p/)?|[a-z]+://[^/]*/", "", url
+            )  # without a password before @
             host = "opendev.org" if "openstack.org" in url else "github.com"
-            yield f"enable_plugin {name}", call.line, url, f"enable_plugin {name} https://{host}/{path} ..."
+            yield (
+                f"enable_plugin {name}",
+                call.line,
+                url,
+                f"enable_plugin {name} https://{host}/{path} ...",
+            )
 
 
 def _git_base(rc: Localrc) -> Iterator[Finding]:
     for name, line, url, fix in _urls(rc):
         is_git = url.startswith("git://")
         if is_git or "git.openstack.org" in url:
-            what = "git:// is served by neither opendev.org nor GitHub" if is_git else "git.openstack.org is gone"
-            effect = "cloning the plugin fails or hangs" if name.startswith("enable_plugin") else (
-                "every clone fails or hangs"
-            )  # fmt: skip
+            what = (
+                "git:// is served by neither opendev.org nor GitHub"
+                if is_git
+                else "git.openstack.org is gone"
+            )
+            effect = (
+                "cloning the plugin fails or hangs"
+                if name.startswith("enable_plugin")
+                else ("every clone fails or hangs")
+            )
             yield _BOOK.finding("devstack-git-base", rc.file, line, f"{what}: {effect}", fix)
 
 
@@ -174,9 +284,12 @@ def _changes(rc: Localrc) -> Iterator[Finding]:
             continue
         what = f"{ref} names no patch set" if patch is None else f"{ref} is no change's whole name"
         yield _BOOK.finding(
-            "devstack-change", rc.file, line, f"{what}: fetching it fails, and stack.sh stops",
+            "devstack-change",
+            rc.file,
+            line,
+            f"{what}: fetching it fails, and stack.sh stops",
             f"{name} ... {right}" if name.startswith("enable_plugin") else f"{name}={right}",
-        )  # fmt: skip
+        )
 
 
 def _branches(rc: Localrc) -> Iterator[Finding]:
@@ -187,18 +300,27 @@ def _branches(rc: Localrc) -> Iterator[Finding]:
             continue
         instead = release.ref if release.ref.startswith("unmaintained/") else f"{release.name}-eol"
         yield _BOOK.finding(
-            "devstack-branch-gone", rc.file, line, f"{ref} was deleted: cloning it fails",
+            "devstack-branch-gone",
+            rc.file,
+            line,
+            f"{ref} was deleted: cloning it fails",
             f"{name} ... {instead}" if name.startswith("enable_plugin") else f"{name}={instead}",
-        )  # fmt: skip
-    named = [(name, line, release) for name, line, release in _named(rc) if not name.startswith("enable_plugin")]
+        )
+    named = [
+        (name, line, release)
+        for name, line, release in _named(rc)
+        if not name.startswith("enable_plugin")
+    ]
     common = named_release(rc)
     for name, line, release_name in named:
         if release_name != common:
             yield _BOOK.finding(
-                "devstack-branches-mixed", rc.file, line,
+                "devstack-branches-mixed",
+                rc.file,
+                line,
                 f"{name} is of {release_name}, the others of {common}: one set of requirements serves one release",
                 f"write {common}'s branch, unless the mix is what you test",
-            )  # fmt: skip
+            )
 
 
 def _dest(rc: Localrc) -> Iterator[Finding]:
@@ -206,7 +328,9 @@ def _dest(rc: Localrc) -> Iterator[Finding]:
     if each is None or not re.match(r"/home/|/root\b|~|\$\{?HOME", each.value.text):
         return
     yield _BOOK.finding(
-        "devstack-dest", rc.file, each.line,
+        "devstack-dest",
+        rc.file,
+        each.line,
         "stack.sh stops if the home directory is closed to others (0700), and services run as other users",
         "DEST=/opt/stack",
-    )  # fmt: skip
+    )

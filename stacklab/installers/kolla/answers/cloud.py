@@ -88,7 +88,9 @@ def cloud_of(lab: Lab, release: Release) -> Cloud:
         distribution=_distribution(lab, release),
         vip=_free_address(lab) if haproxy else api_address(lab),
         has_haproxy=haproxy,
-        plugin_agent=_PLUGIN_AGENTS[lab.stack.network_mode or NetworkingMode(release.network_modes[0])],
+        plugin_agent=_PLUGIN_AGENTS[
+            lab.stack.network_mode or NetworkingMode(release.network_modes[0])
+        ],
         git=f"{git_base(lab)}/openstack",
         sources=sources(lab, release),
     )
@@ -117,7 +119,9 @@ def sources(lab: Lab, release: Release) -> tuple[Source, ...]:
                 f"stack.{key}: kolla-ansible {release.name} mounts no source of {project}",
                 hint=suggest(variable, known, label="it does of"),
             )
-        found.append(Source(project=project.replace("_", "-"), variable=variable, ref=refs.get(project, "")))
+        found.append(
+            Source(project=project.replace("_", "-"), variable=variable, ref=refs.get(project, ""))
+        )
     return tuple(found)
 
 
@@ -147,10 +151,15 @@ def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
     cidr = lab.network(network).cidr
     size = cidr.num_addresses
     first, last = cidr[size - _TOP_FREE if size >= 256 else size // 2], cidr[-2]
-    if found := ", ".join(f"{ip} is {name}'s" for name, ip in taken(lab, network) if first <= ip <= last):
+    if found := ", ".join(
+        f"{ip} is {name}'s" for name, ip in taken(lab, network) if first <= ip <= last
+    ):
         free = free_part(lab, network, max(cidr.prefixlen + 1, 27))
         right = f"write floating_range: {free}" if free else f"a wider cidr for {network}"
-        raise RenderError(f"stack.external_network: {first} to {last} would be given away, but {found}", hint=right)
+        raise RenderError(
+            f"stack.external_network: {first} to {last} would be given away, but {found}",
+            hint=right,
+        )
     return first, last
 
 
@@ -190,7 +199,9 @@ def _distribution(lab: Lab, release: Release) -> str:
 
 
 def _host(lab: Lab, node: Node) -> Host:
-    return Host(name=node.name, address=address(lab, node), interfaces=tuple(_interfaces(lab, node)))
+    return Host(
+        name=node.name, address=address(lab, node), interfaces=tuple(_interfaces(lab, node))
+    )
 
 
 def _interfaces(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,13 @@ import yaml
 from stacklab.errors import RenderError
 from stacklab.installers.contract import Rendered, Request
 from stacklab.installers.kit import host
-from stacklab.installers.kolla.answers.cloud import EXTERNAL_DEVICE, Cloud, cloud_of, controllers_of, external_device
+from stacklab.installers.kolla.answers.cloud import (
+    EXTERNAL_DEVICE,
+    Cloud,
+    cloud_of,
+    controllers_of,
+    external_device,
+)
 from stacklab.installers.kolla.answers.overrides import overrides
 from stacklab.installers.kolla.answers.passwords import passwords, secret_names, shaped_secrets
 from stacklab.installers.kolla.answers.steps import EXTERNAL_UNIT, PASSWORDS, steps
@@ -40,9 +46,13 @@ def render(request: Request) -> Rendered:
         device = external_device(lab, node)
         nic = node.nic_on(lab.stack.external_network)
         rendered[node.name][_UNIT_FILE] = request.render(
-            "kolla/external.service.j2", node, device=device, unit=EXTERNAL_UNIT,
-            is_dummy=device == EXTERNAL_DEVICE, mtu=nic.mtu if nic else 0,
-        )  # fmt: skip
+            "kolla/external.service.j2",
+            node,
+            device=device,
+            unit=EXTERNAL_UNIT,
+            is_dummy=device == EXTERNAL_DEVICE,
+            mtu=nic.mtu if nic else 0,
+        )
     return rendered
 
 
@@ -52,13 +62,24 @@ def _deployer_files(request: Request, cloud: Cloud) -> Iterator[tuple[PurePosixP
     proxy = tuple(_proxy(lab, cloud))
     yield (
         CONFIG / "globals.yml",
-        request.render("kolla/globals.yml.j2", lab.controller, cloud=cloud, answers=answers, proxy=proxy),
+        request.render(
+            "kolla/globals.yml.j2", lab.controller, cloud=cloud, answers=answers, proxy=proxy
+        ),
     )
     names = passwords(lab.stack.release, request.secrets)
-    yield CONFIG / PASSWORDS, request.render("kolla/passwords.yml.j2", lab.controller, passwords=names)
-    yield CONFIG / "inventory" / "lab", request.render("kolla/inventory.j2", lab.controller, cloud=cloud)
+    yield (
+        CONFIG / PASSWORDS,
+        request.render("kolla/passwords.yml.j2", lab.controller, passwords=names),
+    )
+    yield (
+        CONFIG / "inventory" / "lab",
+        request.render("kolla/inventory.j2", lab.controller, cloud=cloud),
+    )
     for path, sections in overrides(lab).items():
-        yield path, request.render("kolla/override.conf.j2", lab.controller, path=path, sections=sections)
+        yield (
+            path,
+            request.render("kolla/override.conf.j2", lab.controller, path=path, sections=sections),
+        )
 
 
 class _AsAtTheTop(yaml.SafeLoader):
@@ -67,8 +88,12 @@ class _AsAtTheTop(yaml.SafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012 - an instance variable to mypy's eyes
 
 
-_AsAtTheTop.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(rf"(?i:{'|'.join(_WORDS)})$"), list("yYtTnNfF"))
-_AsAtTheTop.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(f"(?:{_WHOLE})$"), list("-0123456789"))
+_AsAtTheTop.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(rf"(?i:{'|'.join(_WORDS)})$"), list("yYtTnNfF")
+)
+_AsAtTheTop.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(f"(?:{_WHOLE})$"), list("-0123456789")
+)
 
 
 def answer(key: str, value: str) -> str:
@@ -85,7 +110,8 @@ def answer(key: str, value: str) -> str:
             return json.dumps(yaml.load(value, Loader=_AsAtTheTop), ensure_ascii=False)
         except (yaml.YAMLError, TypeError, ValueError) as error:
             raise RenderError(
-                f"stack.answers: {key} begins like a list or a mapping, and is none", hint="e.g. [a, b] or {a: b}"
+                f"stack.answers: {key} begins like a list or a mapping, and is none",
+                hint="e.g. [a, b] or {a: b}",
             ) from error
     return json.dumps(value, ensure_ascii=False)
 

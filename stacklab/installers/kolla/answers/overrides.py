@@ -36,32 +36,47 @@ def _usual(service: str, file: str, plain: str = "") -> Override:
 
 
 # As the roles' tasks/config.yml look for them, the same in 2025.1 to master.
-_FILES: Mapping[str, Override] = MappingProxyType({
-    "nova.conf": _usual("nova", "nova.conf"),
-    "nova-cpu.conf": Override(plain="nova/nova-compute.conf"),
-    "keystone.conf": _usual("keystone", "keystone.conf"),
-    "glance-api.conf": _usual("glance", "glance-api.conf", "glance/glance-api.conf"),
-    "cinder.conf": _usual("cinder", "cinder.conf"),
-    "heat.conf": _usual("heat", "heat.conf"),
-    "placement.conf": _usual("placement", "placement.conf"),
-    "zun.conf": _usual("zun", "zun.conf"),
-    "neutron.conf": _usual("neutron", "neutron.conf"),
-    "ml2_conf.ini": _usual("neutron", "ml2_conf.ini", "neutron/ml2_conf.ini"),
-    "l3_agent.ini": _usual("neutron", "l3_agent.ini", "neutron/l3_agent.ini"),
-    "dhcp_agent.ini": _usual("neutron", "dhcp_agent.ini", "neutron/dhcp_agent.ini"),
-    "openvswitch_agent.ini": _usual("neutron", "openvswitch_agent.ini", "neutron/openvswitch_agent.ini"),
-    "metadata_agent.ini": Override(plain="neutron/metadata_agent.ini"),
-    "neutron_ovn_metadata_agent.ini": Override(plain="neutron/neutron_ovn_metadata_agent.ini"),
-})  # fmt: skip
+_FILES: Mapping[str, Override] = MappingProxyType(
+    {
+        "nova.conf": _usual("nova", "nova.conf"),
+        "nova-cpu.conf": Override(plain="nova/nova-compute.conf"),
+        "keystone.conf": _usual("keystone", "keystone.conf"),
+        "glance-api.conf": _usual("glance", "glance-api.conf", "glance/glance-api.conf"),
+        "cinder.conf": _usual("cinder", "cinder.conf"),
+        "heat.conf": _usual("heat", "heat.conf"),
+        "placement.conf": _usual("placement", "placement.conf"),
+        "zun.conf": _usual("zun", "zun.conf"),
+        "neutron.conf": _usual("neutron", "neutron.conf"),
+        "ml2_conf.ini": _usual("neutron", "ml2_conf.ini", "neutron/ml2_conf.ini"),
+        "l3_agent.ini": _usual("neutron", "l3_agent.ini", "neutron/l3_agent.ini"),
+        "dhcp_agent.ini": _usual("neutron", "dhcp_agent.ini", "neutron/dhcp_agent.ini"),
+        "openvswitch_agent.ini": _usual(
+            "neutron", "openvswitch_agent.ini", "neutron/openvswitch_agent.ini"
+        ),
+        "metadata_agent.ini": Override(plain="neutron/metadata_agent.ini"),
+        "neutron_ovn_metadata_agent.ini": Override(plain="neutron/neutron_ovn_metadata_agent.ini"),
+    }
+)
 
 # DevStack's variables for the same files, so that one spec's post_config does for both.
-_VARIABLES: Mapping[str, str] = MappingProxyType({
-    "NOVA_CONF": "nova.conf", "NOVA_CPU_CONF": "nova-cpu.conf", "KEYSTONE_CONF": "keystone.conf",
-    "GLANCE_API_CONF": "glance-api.conf", "CINDER_CONF": "cinder.conf", "HEAT_CONF": "heat.conf",
-    "PLACEMENT_CONF": "placement.conf", "ZUN_CONF": "zun.conf", "NEUTRON_CONF": "neutron.conf",
-    "NEUTRON_CORE_PLUGIN_CONF": "ml2_conf.ini", "Q_L3_CONF_FILE": "l3_agent.ini", "Q_DHCP_CONF_FILE": "dhcp_agent.ini",
-    "Q_META_CONF_FILE": "metadata_agent.ini", "OVN_META_CONF": "neutron_ovn_metadata_agent.ini",
-})  # fmt: skip
+_VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "NOVA_CONF": "nova.conf",
+        "NOVA_CPU_CONF": "nova-cpu.conf",
+        "KEYSTONE_CONF": "keystone.conf",
+        "GLANCE_API_CONF": "glance-api.conf",
+        "CINDER_CONF": "cinder.conf",
+        "HEAT_CONF": "heat.conf",
+        "PLACEMENT_CONF": "placement.conf",
+        "ZUN_CONF": "zun.conf",
+        "NEUTRON_CONF": "neutron.conf",
+        "NEUTRON_CORE_PLUGIN_CONF": "ml2_conf.ini",
+        "Q_L3_CONF_FILE": "l3_agent.ini",
+        "Q_DHCP_CONF_FILE": "dhcp_agent.ini",
+        "Q_META_CONF_FILE": "metadata_agent.ini",
+        "OVN_META_CONF": "neutron_ovn_metadata_agent.ini",
+    }
+)
 
 
 def overrides(lab: Lab) -> Mapping[PurePosixPath, Sections]:
@@ -111,7 +126,9 @@ def _places(lab: Lab, option: ConfigOption, override: Override) -> Iterable[str]
             f"stack.post_config.{option.role}: {option.file} is the same on all hosts of kolla-ansible",
             hint=f"write it under stack.post_config.all: only hosts that run the service get {option.file}",
         )
-    hosts = (node.name for node in lab.nodes if is_in_cloud(lab, node) and str(node.role) == option.role)
+    hosts = (
+        node.name for node in lab.nodes if is_in_cloud(lab, node) and str(node.role) == option.role
+    )
     return tuple(override.own.format(host=host) for host in hosts)
 
 

@@ -20,10 +20,15 @@ TABLE = PROJECT / "localrc" / "kolla" / "passwords.yaml"
 PLAIN, SSH, BLANK = "plain", "ssh", "blank"
 
 
-_FORMS: Mapping[str, str] = MappingProxyType({
-    "uuid": "a UUID", "hmac": "32 hex digits", "fernet": "a Fernet key", "salt": "a salt for bcrypt",
-    SSH: "a pair of keys, which kolla-genpwd makes",
-})  # fmt: skip
+_FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "uuid": "a UUID",
+        "hmac": "32 hex digits",
+        "fernet": "a Fernet key",
+        "salt": "a salt for bcrypt",
+        SSH: "a pair of keys, which kolla-genpwd makes",
+    }
+)
 
 
 class Password(NamedTuple):
@@ -49,7 +54,9 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
                 f"stack.secrets.{name}: kolla-ansible wants {form} there: it is made for the lab, none can be given",
                 hint=f"remove it (of those that can be given, the nearest: {near})",
             )
-    return tuple(name for name, kind in known.items() if kind != SSH and (kind != BLANK or name in sourced))
+    return tuple(
+        name for name, kind in known.items() if kind != SSH and (kind != BLANK or name in sourced)
+    )
 
 
 def passwords(release: str, secrets: Mapping[str, str]) -> tuple[Password, ...]:
@@ -58,7 +65,7 @@ def passwords(release: str, secrets: Mapping[str, str]) -> tuple[Password, ...]:
         Password(name, shaped(kind, secrets[name]) if name in secrets else "")
         for name, kind in kinds(release).items()
         if kind != SSH
-    )  # fmt: skip
+    )
 
 
 def shaped_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, str]:
@@ -68,7 +75,7 @@ def shaped_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, str]:
         name: shaped(known[name], value)
         for name, value in secrets.items()
         if known.get(name, PLAIN) not in (PLAIN, BLANK)
-    }  # fmt: skip
+    }
 
 
 def shaped(kind: str, secret: str) -> str:

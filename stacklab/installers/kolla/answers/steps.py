@@ -50,7 +50,7 @@ def steps(lab: Lab) -> tuple[Step, ...]:
         *_deployer(lab, release),
         *_changes(lab, release),
         *_deploy(lab, release),
-    )  # fmt: skip
+    )
 
 
 def _prepare(lab: Lab, node: Node) -> Iterator[Step]:
@@ -91,14 +91,21 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
         command=f"install -d -o stack -g stack /etc/kolla {_INVENTORY}",
         user="root",
     )
-    package, core = shlex.quote(release.text("package")), shlex.quote(f"ansible-core{release.text('ansible_core')}")
+    package, core = (
+        shlex.quote(release.text("package")),
+        shlex.quote(f"ansible-core{release.text('ansible_core')}"),
+    )
     yield Step(
         node=node,
         title=f"install {release.text('package')}",
         command=f"{_PYTHON} -m venv {_VENV} && {_VENV}/bin/pip -q install {core} {package} python-openstackclient",
         done=f"{_VENV}/bin/kolla-ansible --version && {_VENV}/bin/openstack --version",
     )
-    yield _kolla(lab, "install-deps", done="test -d ~/.ansible/collections/ansible_collections/openstack/kolla")
+    yield _kolla(
+        lab,
+        "install-deps",
+        done="test -d ~/.ansible/collections/ansible_collections/openstack/kolla",
+    )
     # Ours are dropped from the shipped inventory: Ansible would add its control01 and so on to them.
     awk = rf"/^\[/ {{ dropped = $0 ~ /^\[({_OWN_GROUPS})\]/ }} !dropped"
     yield Step(

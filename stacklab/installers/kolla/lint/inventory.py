@@ -17,8 +17,16 @@ _SAMPLE = "kolla-ansible@stable/2025.2:ansible/inventory/multinode"
 RULES = (
     rule("kolla-inventory-groups", "groups that the plays ask for are missing", _SAMPLE),
     rule("kolla-inventory-empty", "a top group without a host", _SAMPLE),
-    warning("kolla-inventory-idle", "a top group without a host, of services that are off by default", _SAMPLE),
-    rule("kolla-inventory-child", "a child that is no group", "ansible-core: `Section ... includes undefined group`"),
+    warning(
+        "kolla-inventory-idle",
+        "a top group without a host, of services that are off by default",
+        _SAMPLE,
+    ),
+    rule(
+        "kolla-inventory-child",
+        "a child that is no group",
+        "ansible-core: `Section ... includes undefined group`",
+    ),
     rule("kolla-inventory-host", "a host that is no node of the lab", "the lab"),
 )
 _BOOK = Book(RULES)
@@ -48,10 +56,12 @@ def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Find
         for child, line in group.children:
             if child not in groups and child not in ("all", "ungrouped"):
                 yield _BOOK.finding(
-                    "kolla-inventory-child", source.name, line,
+                    "kolla-inventory-child",
+                    source.name,
+                    line,
                     f"{child} is no group: Ansible then takes nothing from this file, and knows localhost alone",
                     f"write {nearest(child) or '[' + child + ']'}",
-                )  # fmt: skip
+                )
     yield from _hosts(source.name, groups, scope)
 
 
@@ -71,17 +81,23 @@ def _read(source: Source) -> dict[str, _Group]:
 
 def _missing(file: str, groups: dict[str, _Group], release: Release | None) -> Iterator[Finding]:
     known = names()
-    word = release.name if release is not None and release.name in known.releases else known.releases[-2]
+    word = (
+        release.name
+        if release is not None and release.name in known.releases
+        else known.releases[-2]
+    )
     wanted = known.groups[word] - {*TOP, "deployment"}
     missing = sorted(wanted - groups.keys())
     if not missing or len(missing) == len(wanted):
         return  # without any, the services' groups are in a file beside it
     shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
     yield _BOOK.finding(
-        "kolla-inventory-groups", file, 0,
+        "kolla-inventory-groups",
+        file,
+        0,
         f"plays of kolla-ansible {word} ask for groups that are missing: {shown}",
         f"take all below [deployment] from ansible/inventory/multinode of kolla-ansible {word}",
-    )  # fmt: skip
+    )
 
 
 def _top(file: str, groups: dict[str, _Group]) -> Iterator[Finding]:
@@ -91,27 +107,36 @@ def _top(file: str, groups: dict[str, _Group]) -> Iterator[Finding]:
             continue
         if name in _IDLE:
             yield _BOOK.finding(
-                "kolla-inventory-idle", file, group.line,
+                "kolla-inventory-idle",
+                file,
+                group.line,
                 f"[{name}] has no host: no harm while {_IDLE[name]} off, the default; what is on runs nowhere",
                 "write a node's name below it",
-            )  # fmt: skip
+            )
         else:
             yield _BOOK.finding(
-                "kolla-inventory-empty", file, group.line,
-                f"[{name}] has no host: what runs on it is nowhere", "write a node's name below it",
-            )  # fmt: skip
+                "kolla-inventory-empty",
+                file,
+                group.line,
+                f"[{name}] has no host: what runs on it is nowhere",
+                "write a node's name below it",
+            )
 
 
 def _hosts(file: str, groups: dict[str, _Group], scope: Scope) -> Iterator[Finding]:
     lab = scope.lab
     if lab is None:
         return
-    known = {node.name for node in lab.nodes} | {str(nic.address.ip) for node in lab.nodes for nic in node.nics}
+    known = {node.name for node in lab.nodes} | {
+        str(nic.address.ip) for node in lab.nodes for nic in node.nics
+    }
     for name in TOP:
         for host, line in groups[name].members if name in groups else ():
             if host not in known and "[" not in host:
                 yield _BOOK.finding(
-                    "kolla-inventory-host", file, line,
+                    "kolla-inventory-host",
+                    file,
+                    line,
                     f"{host} is no node of lab {lab.name}: Ansible cannot log in there",
                     f"write one of {', '.join(node.name for node in lab.nodes)}",
-                )  # fmt: skip
+                )

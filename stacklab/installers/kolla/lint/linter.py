@@ -25,16 +25,48 @@ from stacklab.spec.values import nearest
 _AT = "kolla-ansible@stable/2025.2"
 _OWN = (
     rule("kolla-yaml", "no YAML, or no mapping", "YAML 1.1, as PyYAML reads it"),
-    warning("kolla-duplicate-key", "a variable that is set twice", "ansible-core: `Using last defined value only`"),
-    rule("kolla-unknown-variable", "a variable that is nearly one of kolla-ansible's", f"{_AT}:ansible/group_vars/all"),
+    warning(
+        "kolla-duplicate-key",
+        "a variable that is set twice",
+        "ansible-core: `Using last defined value only`",
+    ),
+    rule(
+        "kolla-unknown-variable",
+        "a variable that is nearly one of kolla-ansible's",
+        f"{_AT}:ansible/group_vars/all",
+    ),
     rule("kolla-gone-variable", "a variable of another release", f"{_AT}:ansible/group_vars/all"),
-    rule("kolla-number", "an unquoted number that YAML changes", "YAML 1.1: float, octal and base-60 integers"),
-    rule("kolla-flag", "a flag that is neither yes nor no", "ansible-core: filter `bool`, of any other text False"),
+    rule(
+        "kolla-number",
+        "an unquoted number that YAML changes",
+        "YAML 1.1: float, octal and base-60 integers",
+    ),
+    rule(
+        "kolla-flag",
+        "a flag that is neither yes nor no",
+        "ansible-core: filter `bool`, of any other text False",
+    ),
     rule("kolla-word", "a word that the variable does not take", f"{_AT}:etc/kolla/globals.yml"),
-    rule("kolla-distro", "a base distribution that the release has no images of", f"{_AT}: kolla_base_distro_version"),
-    rule("kolla-release", "openstack_release of another release", f"{_AT}:ansible/group_vars/all/common.yml"),
-    rule("kolla-dev-directory", "a directory for sources that is not its own", f"{_AT}:tools/cleanup-host"),
-    rule("kolla-password-empty", "a password that is empty", f"{_AT}:ansible/roles/prechecks/tasks/service_checks.yml"),
+    rule(
+        "kolla-distro",
+        "a base distribution that the release has no images of",
+        f"{_AT}: kolla_base_distro_version",
+    ),
+    rule(
+        "kolla-release",
+        "openstack_release of another release",
+        f"{_AT}:ansible/group_vars/all/common.yml",
+    ),
+    rule(
+        "kolla-dev-directory",
+        "a directory for sources that is not its own",
+        f"{_AT}:tools/cleanup-host",
+    ),
+    rule(
+        "kolla-password-empty",
+        "a password that is empty",
+        f"{_AT}:ansible/roles/prechecks/tasks/service_checks.yml",
+    ),
 )
 RULES = (*_OWN, *kolla_network.RULES, *kolla_inventory.RULES)
 _BOOK = Book(RULES)
@@ -45,7 +77,11 @@ _ALIKE = 0.9  # below, a variable of a role or of the user's own would be taken 
 _YES = ("yes", "on", "1", "true")
 _NO = ("no", "off", "0", "false", "none", "null")
 _WORDS = {
-    "neutron_plugin_agent": ("openvswitch", "ovn", "opensdn"),  # the last one is tf-ansible-deployer's
+    "neutron_plugin_agent": (
+        "openvswitch",
+        "ovn",
+        "opensdn",
+    ),  # the last one is tf-ansible-deployer's
     "kolla_container_engine": ("docker", "podman"),
     "nova_console": ("novnc", "spice", "none"),
     "network_address_family": ("ipv4", "ipv6"),
@@ -116,15 +152,22 @@ def _unknown(scene: _Scene) -> Iterator[Finding]:
             continue
         elif (near := nearest(entry.key)) or _ENABLE.fullmatch(entry.key):
             yield _BOOK.finding(
-                "kolla-unknown-variable", scene.file, entry.line,
+                "kolla-unknown-variable",
+                scene.file,
+                entry.line,
                 f"nothing in kolla-ansible {scene.word} reads {entry.key}",
                 f"write {near}" if near else "remove the line",
-            )  # fmt: skip
+            )
 
 
 def _used(scene: _Scene) -> frozenset[str]:
     """Names that the file itself makes use of, in templates."""
-    return frozenset(name for entry in scene.root.items if entry.is_template for name in _NAME.findall(entry.text))
+    return frozenset(
+        name
+        for entry in scene.root.items
+        if entry.is_template
+        for name in _NAME.findall(entry.text)
+    )
 
 
 def _gone(scene: _Scene, entry: Entry) -> Finding:
@@ -134,18 +177,24 @@ def _gone(scene: _Scene, entry: Entry) -> Finding:
         if new and old in entry.key:
             fix = f"write {entry.key.replace(old, new)}"
     return _BOOK.finding(
-        "kolla-gone-variable", scene.file, entry.line,
-        f"kolla-ansible {scene.word} does not read {entry.key}, which is of {having}", fix,
-    )  # fmt: skip
+        "kolla-gone-variable",
+        scene.file,
+        entry.line,
+        f"kolla-ansible {scene.word} does not read {entry.key}, which is of {having}",
+        fix,
+    )
 
 
 def _numbers(scene: _Scene) -> Iterator[Finding]:
     for entry in scene.root.items:
         if read := yaml_tree.changed(entry):
             yield _BOOK.finding(
-                "kolla-number", scene.file, entry.line,
-                f"YAML reads {entry.text} as the number {read}", f'{entry.key}: "{entry.text}"',
-            )  # fmt: skip
+                "kolla-number",
+                scene.file,
+                entry.line,
+                f"YAML reads {entry.text} as the number {read}",
+                f'{entry.key}: "{entry.text}"',
+            )
 
 
 def _flags(scene: _Scene) -> Iterator[Finding]:
@@ -157,9 +206,12 @@ def _flags(scene: _Scene) -> Iterator[Finding]:
         meant = "yes" if entry.text.lower() in ("y", "t", "enabled", "enable") else "no"
         shown = entry.text or "nothing"
         yield _BOOK.finding(
-            "kolla-flag", scene.file, entry.line,
-            f"{shown} is neither yes nor no to Ansible, and counts as no", f'{entry.key}: "{meant}"',
-        )  # fmt: skip
+            "kolla-flag",
+            scene.file,
+            entry.line,
+            f"{shown} is neither yes nor no to Ansible, and counts as no",
+            f'{entry.key}: "{meant}"',
+        )
 
 
 def _words(scene: _Scene) -> Iterator[Finding]:
@@ -171,33 +223,48 @@ def _words(scene: _Scene) -> Iterator[Finding]:
             continue  # stable/2025.1 and older have VMware's agents
         near = nearest(entry.text.lower(), words)
         yield _BOOK.finding(
-            "kolla-word", scene.file, entry.line,
+            "kolla-word",
+            scene.file,
+            entry.line,
             f"{entry.text or 'nothing'} is none of {', '.join(words)}: what depends on it is left out",
             f'{entry.key}: "{near or words[0]}"',
-        )  # fmt: skip
+        )
 
 
 def _distro(scene: _Scene) -> Iterator[Finding]:
     entry = scene.root.get("kolla_base_distro")
-    known = [word.partition("=")[0] for word in scene.release.words("base_distros")] if scene.release else []
+    known = (
+        [word.partition("=")[0] for word in scene.release.words("base_distros")]
+        if scene.release
+        else []
+    )
     if entry is None or not known or entry.is_template or entry.text in known:
         return
     yield _BOOK.finding(
-        "kolla-distro", scene.file, entry.line,
+        "kolla-distro",
+        scene.file,
+        entry.line,
         f"kolla-ansible {scene.word} has no {entry.text or 'such'} images; it stops at kolla_base_distro_version",
         f"kolla_base_distro: {nearest(entry.text, known) or known[0]} (of {', '.join(known)})",
-    )  # fmt: skip
+    )
 
 
 def _release_word(scene: _Scene) -> Iterator[Finding]:
     entry = scene.root.get("openstack_release")
-    if entry is None or scene.scope.release is None or entry.is_template or entry.text == scene.word:
+    if (
+        entry is None
+        or scene.scope.release is None
+        or entry.is_template
+        or entry.text == scene.word
+    ):
         return
     yield _BOOK.finding(
-        "kolla-release", scene.file, entry.line,
+        "kolla-release",
+        scene.file,
+        entry.line,
         f"kolla-ansible {scene.word} would start containers of {entry.text}, which its configuration is not made for",
         "remove the line",
-    )  # fmt: skip
+    )
 
 
 def _dev_directory(scene: _Scene) -> Iterator[Finding]:
@@ -211,7 +278,9 @@ def _dev_directory(scene: _Scene) -> Iterator[Finding]:
         effect = f"`kolla-ansible destroy --include-dev` removes the whole of {entry.text}"
     else:
         return
-    yield _BOOK.finding("kolla-dev-directory", scene.file, entry.line, effect, f"{entry.key}: /opt/stack/")
+    yield _BOOK.finding(
+        "kolla-dev-directory", scene.file, entry.line, effect, f"{entry.key}: /opt/stack/"
+    )
 
 
 def _passwords(source: Source) -> Iterator[Finding]:
@@ -224,16 +293,21 @@ def _passwords(source: Source) -> Iterator[Finding]:
     if lines:
         more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
         yield _BOOK.finding(
-            "kolla-password-empty", source.name, lines[0][0],
-            f"{lines[0][1]}{more}: empty, so `kolla-ansible prechecks` stops", f"kolla-genpwd -p {source.name}",
-        )  # fmt: skip
+            "kolla-password-empty",
+            source.name,
+            lines[0][0],
+            f"{lines[0][1]}{more}: empty, so `kolla-ansible prechecks` stops",
+            f"kolla-genpwd -p {source.name}",
+        )
     seen = {number for number, _ in lines}
     root = yaml_tree.parse(source.text, source.name)
     for entry in root.items if isinstance(root, Entry) else ():
         is_seen = "ssh_key" in entry.key or entry.line in seen
         if entry.kind in ("str", "null") and not entry.text and not is_seen:
             yield _BOOK.finding(
-                "kolla-password-empty", source.name, entry.line,
+                "kolla-password-empty",
+                source.name,
+                entry.line,
                 f"{entry.key} is empty; the prechecks do not see it, and services start without a password",
                 f"remove the value, then kolla-genpwd -p {source.name}",
-            )  # fmt: skip
+            )

@@ -14,7 +14,6 @@ from stacklab.paths import PROJECT
 TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
     """Names by release, and those of roles, which every release may have."""
@@ -41,7 +40,9 @@ def names(path: Path = TABLE) -> Names:
     releases = tuple(data["releases"].split())
     return Names(
         releases=releases,
-        variables=MappingProxyType({release: _of(data["variables"], release) for release in releases}),
+        variables=MappingProxyType(
+            {release: _of(data["variables"], release) for release in releases}
+        ),
         groups=MappingProxyType({release: _of(data["groups"], release) for release in releases}),
         roles=frozenset(data["variables"]["roles"].split()),
     )

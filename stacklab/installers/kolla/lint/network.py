@@ -13,21 +13,45 @@ from stacklab.spec.values import nearest
 
 _CHECK = "kolla-ansible@stable/2025.2:ansible/roles/loadbalancer/tasks/precheck.yml"
 RULES = (
-    rule("kolla-vip-missing", "no kolla_internal_vip_address", "kolla-ansible@stable/2025.2:etc/kolla/globals.yml"),
+    rule(
+        "kolla-vip-missing",
+        "no kolla_internal_vip_address",
+        "kolla-ansible@stable/2025.2:etc/kolla/globals.yml",
+    ),
     rule("kolla-vip-address", "a VIP that is no address", f"{_CHECK}: ansible.utils.ipaddr"),
     rule("kolla-vip-taken", "a VIP that somebody has", f"{_CHECK}: `not pingable from any node`"),
-    rule("kolla-vip-network", "a VIP outside the API's network", f"{_CHECK}: `same network as api_interface`"),
-    rule("kolla-vip-without-haproxy", "a VIP that nobody puts up", "kolla-ansible@stable/2025.2:etc/kolla/globals.yml"),
-    rule("kolla-interface", "an interface that no node has", "prechecks: `interface ... not found`"),
-    rule("kolla-external-interface", "the API's interface given to neutron", "kolla-ansible: production networking"),
+    rule(
+        "kolla-vip-network",
+        "a VIP outside the API's network",
+        f"{_CHECK}: `same network as api_interface`",
+    ),
+    rule(
+        "kolla-vip-without-haproxy",
+        "a VIP that nobody puts up",
+        "kolla-ansible@stable/2025.2:etc/kolla/globals.yml",
+    ),
+    rule(
+        "kolla-interface", "an interface that no node has", "prechecks: `interface ... not found`"
+    ),
+    rule(
+        "kolla-external-interface",
+        "the API's interface given to neutron",
+        "kolla-ansible: production networking",
+    ),
 )
 _BOOK = Book(RULES)
 
 _VIP = "kolla_internal_vip_address"
 _INTERFACES = (
-    "network_interface", "api_interface", "kolla_external_vip_interface", "tunnel_interface", "dns_interface",
-    "storage_interface", "migration_interface", "neutron_external_interface",
-)  # fmt: skip
+    "network_interface",
+    "api_interface",
+    "kolla_external_vip_interface",
+    "tunnel_interface",
+    "dns_interface",
+    "storage_interface",
+    "migration_interface",
+    "neutron_external_interface",
+)
 
 
 def check(given: Globals) -> Iterator[Finding]:
@@ -42,9 +66,12 @@ def _vip(given: Globals) -> Iterator[Finding]:
     if entry is None or not (entry.text or entry.is_template):
         if given.root.get("kolla_internal_address") is None:
             yield _BOOK.finding(
-                "kolla-vip-missing", given.file, entry.line if entry else 0,
-                f"{_VIP} is left out: it is empty, and the APIs have no address", f"{_VIP}: {_free(given)}",
-            )  # fmt: skip
+                "kolla-vip-missing",
+                given.file,
+                entry.line if entry else 0,
+                f"{_VIP} is left out: it is empty, and the APIs have no address",
+                f"{_VIP}: {_free(given)}",
+            )
         return
     if entry.is_template:
         return
@@ -52,10 +79,12 @@ def _vip(given: Globals) -> Iterator[Finding]:
         address = ip_address(entry.text)
     except ValueError:
         yield _BOOK.finding(
-            "kolla-vip-address", given.file, entry.line,
+            "kolla-vip-address",
+            given.file,
+            entry.line,
             f"{entry.text} is no address: keepalived cannot put it up (names go into kolla_internal_fqdn)",
             f"{_VIP}: {_free(given)}",
-        )  # fmt: skip
+        )
         return
     if isinstance(address, IPv4Address):
         yield from _place(given, entry, address)
@@ -71,24 +100,30 @@ def _place(given: Globals, entry: Entry, vip: IPv4Address) -> Iterator[Finding]:
         nic = lab.controller.nic_on(network.name)
         if nic is not None and vip != nic.address.ip:
             yield _BOOK.finding(
-                "kolla-vip-without-haproxy", given.file, entry.line,
+                "kolla-vip-without-haproxy",
+                given.file,
+                entry.line,
                 f"enable_haproxy is off, so nobody puts {vip} up: no service finds keystone",
-                f"{_VIP}: {nic.address.ip}, which is {lab.controller.name}'s, or enable_haproxy: \"yes\"",
-            )  # fmt: skip
+                f'{_VIP}: {nic.address.ip}, which is {lab.controller.name}\'s, or enable_haproxy: "yes"',
+            )
         return
     if vip in owners:
         yield _BOOK.finding(
-            "kolla-vip-taken", given.file, entry.line,
+            "kolla-vip-taken",
+            given.file,
+            entry.line,
             f"{vip} is {owners[vip]} own: `kolla-ansible prechecks` stops, as it answers to ping",
             f"{_VIP}: {_free(given)}",
-        )  # fmt: skip
+        )
     elif vip not in network.cidr:
         yield _BOOK.finding(
-            "kolla-vip-network", given.file, entry.line,
+            "kolla-vip-network",
+            given.file,
+            entry.line,
             f"{vip} is not in {network.cidr}, the network of the APIs ({network.name}): "
             "`kolla-ansible prechecks` stops",
             f"{_VIP}: {_free(given)}",
-        )  # fmt: skip
+        )
 
 
 def _free(given: Globals) -> str:
@@ -98,7 +133,9 @@ def _free(given: Globals) -> str:
         return "ADDRESS, one that nobody has, of network_interface's network"
     taken = {nic.address.ip for node in lab.nodes for nic in node.nics}
     last = int(network.cidr.broadcast_address) - 1
-    return str(next((a for i in range(64) if (a := IPv4Address(last - i)) not in taken), IPv4Address(last)))
+    return str(
+        next((a for i in range(64) if (a := IPv4Address(last - i)) not in taken), IPv4Address(last))
+    )
 
 
 def _interfaces(given: Globals) -> Iterator[Finding]:
@@ -114,19 +151,25 @@ def _interfaces(given: Globals) -> Iterator[Finding]:
         if foreign:
             near = nearest(foreign[0], devices)
             yield _BOOK.finding(
-                "kolla-interface", given.file, entry.line,
+                "kolla-interface",
+                given.file,
+                entry.line,
                 f"no node of lab {lab.name} has a NIC called {foreign[0]}: the play stops when it needs it",
                 f"{name}: {near or ' or '.join(sorted(devices))}",
-            )  # fmt: skip
+            )
 
 
 def _external(given: Globals) -> Iterator[Finding]:
     entry = given.root.get("neutron_external_interface")
     if entry is None or entry.is_template or not entry.text:
         return
-    if entry.text == given.text("api_interface", given.text("network_interface")):  # else the inventory has it
+    if entry.text == given.text(
+        "api_interface", given.text("network_interface")
+    ):  # else the inventory has it
         yield _BOOK.finding(
-            "kolla-external-interface", given.file, entry.line,
+            "kolla-external-interface",
+            given.file,
+            entry.line,
             f"{entry.text} is the APIs' interface, too: as a port of br-ex it loses its address, and you the node",
             "write a NIC without an address into neutron_external_interface",
-        )  # fmt: skip
+        )

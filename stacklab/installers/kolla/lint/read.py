@@ -27,7 +27,11 @@ class Globals:
     def is_on(self, name: str, default: bool) -> bool:
         """A flag, by Ansible's words."""
         entry = self.root.get(name)
-        return default if entry is None or entry.is_template else entry.text.lower() in ("yes", "on", "1", "true")
+        return (
+            default
+            if entry is None or entry.is_template
+            else entry.text.lower() in ("yes", "on", "1", "true")
+        )
 
     @property
     def api_network(self) -> Network | None:

@@ -41,16 +41,22 @@ _KEY = "/home/stack/.ssh/id_ed25519"  # the lab's key: see seed.py
 
 # Each of these would be the first controller's `ip`.
 _API_HOSTS = (
-    "KEYSTONE_AUTH_HOST", "IPFABRIC_SERVICE_HOST", "computeManager_ip", "imageManager_ip", "networkManager_ip",
-)  # fmt: skip
+    "KEYSTONE_AUTH_HOST",
+    "IPFABRIC_SERVICE_HOST",
+    "computeManager_ip",
+    "imageManager_ip",
+    "networkManager_ip",
+)
 
 # What follows from the nodes, or is an option of its own.
-_OURS = MappingProxyType({
-    "CLOUD_ORCHESTRATOR": "remove it: OpenStack is all that we bring",
-    "CONTROL_NODES": "remove it: they are the nodes of role controller",
-    "KOLLA_MODE": "write stack.kolla_mode",
-    "OPENSTACK_VERSION": "write stack.openstack",
-})  # fmt: skip
+_OURS = MappingProxyType(
+    {
+        "CLOUD_ORCHESTRATOR": "remove it: OpenStack is all that we bring",
+        "CONTROL_NODES": "remove it: they are the nodes of role controller",
+        "KOLLA_MODE": "write stack.kolla_mode",
+        "OPENSTACK_VERSION": "write stack.openstack",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +100,11 @@ def render(request: Request) -> Rendered:
 
 def members(lab: Lab) -> tuple[Node, ...]:
     """The nodes that are part of the cloud, the deployer first; one of role `node` is a bystander."""
-    others = (node for node in lab.nodes if node.role is not Role.NODE and node.name != lab.controller.name)
+    others = (
+        node
+        for node in lab.nodes
+        if node.role is not Role.NODE and node.name != lab.controller.name
+    )
     return (lab.controller, *others)
 
 
@@ -105,7 +115,9 @@ def seats(lab: Lab, release: Release) -> tuple[Seat, ...]:
         Seat(
             node=node,
             address=address(lab, node),
-            roles=MappingProxyType({role: _options(lab, node, role, devices) for role in _roles(lab, node, release)}),
+            roles=MappingProxyType(
+                {role: _options(lab, node, role, devices) for role in _roles(lab, node, release)}
+            ),
         )
         for node in members(lab)
     )
@@ -149,7 +161,9 @@ def _has_api_network(lab: Lab) -> bool:
 def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mapping[str, str]:
     """contrail_configuration: it becomes /etc/contrail/common.env on every node, and env of every container."""
     control = [
-        nic_on(lab, seat.node, _data_network(lab)).address.ip for seat in seats(lab, release) if "control" in seat.roles
+        nic_on(lab, seat.node, _data_network(lab)).address.ip
+        for seat in seats(lab, release)
+        if "control" in seat.roles
     ]
     found = {
         "CLOUD_ORCHESTRATOR": "openstack",
@@ -184,14 +198,18 @@ def _vrouter(lab: Lab) -> Mapping[str, str]:
     nics = {nic_on(lab, node, data.name) for node in members(lab)}
     if len({nic.device for nic in nics}) == 1:
         found["PHYSICAL_INTERFACE"] = next(iter(nics)).device
-    if data.mode is NetworkMode.NAT and any(node.access.network == data.name for node in members(lab)):
+    if data.mode is NetworkMode.NAT and any(
+        node.access.network == data.name for node in members(lab)
+    ):
         found["VROUTER_GATEWAY"] = str(data.host_address)
     return found
 
 
 def _global_proxy(lab: Lab) -> Mapping[str, str]:
     """The playbooks' own way out; docker's is in a file of its own."""
-    return {name.upper(): value for name, value in proxy_variables(lab).items() if name != "no_proxy"}
+    return {
+        name.upper(): value for name, value in proxy_variables(lab).items() if name != "no_proxy"
+    }
 
 
 def steps(lab: Lab) -> tuple[Step, ...]:
@@ -204,9 +222,15 @@ def steps(lab: Lab) -> tuple[Step, ...]:
         clone(lab.controller, release.repository, release.ref, DEPLOYER),
         *kolla.mends(lab.controller, flavour, release, DEPLOYER),
         _own_etc_kolla(lab.controller),
-        _playbook(lab, "configure_instances", "prepare the instances: docker, chrony, kolla-ansible"),
+        _playbook(
+            lab, "configure_instances", "prepare the instances: docker, chrony, kolla-ansible"
+        ),
         _playbook(lab, flavour.playbook, f"install OpenStack {flavour.openstack}"),
-        _playbook(lab, release.text("install_playbook").removesuffix(".yml"), f"install OpenSDN {release.name}"),
+        _playbook(
+            lab,
+            release.text("install_playbook").removesuffix(".yml"),
+            f"install OpenSDN {release.name}",
+        ),
         *(_playbook(lab, name, "give OpenStack OpenSDN's plugins") for name in flavour.finish),
     )
 

@@ -18,16 +18,30 @@ PATCHED, VANILLA = "patched", "vanilla"
 # What a stock cloud asks for. The deployer fills in one and the same well-known word for whatever is left
 # out, so nothing may be; what belongs to services that are off is nobody's password.
 PASSWORDS = (
-    "keystone_admin_password", "keystone_database_password",
-    "database_password", "mariadb_backup_database_password",
-    "rabbitmq_password", "rabbitmq_monitoring_password", "rabbitmq_cluster_cookie",
-    "memcache_secret_key", "metadata_secret", "horizon_secret_key", "horizon_database_password",
-    "glance_keystone_password", "glance_database_password",
-    "placement_keystone_password", "placement_database_password",
-    "nova_keystone_password", "nova_database_password", "nova_api_database_password",
-    "neutron_keystone_password", "neutron_database_password",
-    "heat_keystone_password", "heat_database_password", "heat_domain_admin_password",
-)  # fmt: skip
+    "keystone_admin_password",
+    "keystone_database_password",
+    "database_password",
+    "mariadb_backup_database_password",
+    "rabbitmq_password",
+    "rabbitmq_monitoring_password",
+    "rabbitmq_cluster_cookie",
+    "memcache_secret_key",
+    "metadata_secret",
+    "horizon_secret_key",
+    "horizon_database_password",
+    "glance_keystone_password",
+    "glance_database_password",
+    "placement_keystone_password",
+    "placement_database_password",
+    "nova_keystone_password",
+    "nova_database_password",
+    "nova_api_database_password",
+    "neutron_keystone_password",
+    "neutron_database_password",
+    "heat_keystone_password",
+    "heat_database_password",
+    "heat_domain_admin_password",
+)
 
 _PLUGIN_VOLUME = ("opensdn:/opt/plugin/",)
 
@@ -58,7 +72,9 @@ def flavour(lab: Lab, release: Release) -> Flavour:
     known = _known(release, mode)
     title = f"OpenSDN {release.name}"
     if not known:
-        raise RenderError(f"stack.kolla_mode: {title} can bring no {mode} kolla", hint=_way_out(lab, release))
+        raise RenderError(
+            f"stack.kolla_mode: {title} can bring no {mode} kolla", hint=_way_out(lab, release)
+        )
     own = release.text("openstack")
     openstack = lab.stack.openstack or (own if own in known else known[-1])
     if openstack not in known:
@@ -83,7 +99,11 @@ def _known(release: Release, mode: str) -> tuple[str, ...]:
         return release.words("patched")
     # Its plugins are put into a directory of one Python, and that of other containers is not there.
     pythons = release.mapping("base_python")
-    return tuple(name for name in release.mapping("vanilla") if pythons[name] == release.text("vanilla_python"))
+    return tuple(
+        name
+        for name in release.mapping("vanilla")
+        if pythons[name] == release.text("vanilla_python")
+    )
 
 
 def _images(lab: Lab) -> set[str]:
@@ -97,8 +117,12 @@ def _systems(release: Release, openstack: str) -> set[str]:
 
 def _way_out(lab: Lab, release: Release, openstack: str = "") -> str:
     """What to write instead: pairs that exist, those for the lab's own image and OpenStack first."""
-    pairs = [(mode, name) for mode in (VANILLA, PATCHED) for name in reversed(_known(release, mode))]
-    pairs.sort(key=lambda pair: (pair[1] != openstack, not _systems(release, pair[1]) & _images(lab)))
+    pairs = [
+        (mode, name) for mode in (VANILLA, PATCHED) for name in reversed(_known(release, mode))
+    ]
+    pairs.sort(
+        key=lambda pair: (pair[1] != openstack, not _systems(release, pair[1]) & _images(lab))
+    )
     mode, name = pairs[0]
     return f'write kolla_mode: {mode} with openstack: "{name}"'
 
@@ -115,7 +139,9 @@ def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str
         "enable_fluentd": "no",
     }
     if flavour.mode == VANILLA:
-        found["neutron_plugin_agent"] = "opensdn"  # a word that kolla does not know: it configures no agent
+        found["neutron_plugin_agent"] = (
+            "opensdn"  # a word that kolla does not know: it configures no agent
+        )
         for service in ("neutron_server", "nova_compute", "heat_engine"):
             found[f"{service}_extra_volumes"] = _PLUGIN_VOLUME
     return found
@@ -137,7 +163,10 @@ def customize(lab: Lab, flavour: Flavour) -> Mapping[str, str]:
         if ratio is not None:
             put("nova.conf", "DEFAULT", f"{name}_allocation_ratio", f"{ratio:g}")
     for option in lab.stack.post_config:
-        check_plain(f"stack.post_config.{option.role}.{option.file}.{option.section}.{option.key}", option.value)
+        check_plain(
+            f"stack.post_config.{option.role}.{option.file}.{option.section}.{option.key}",
+            option.value,
+        )
         for file in _files_of(lab, option):
             put(file, option.section, option.key, option.value)
     return {file: _ini(sections) for file, sections in sorted(files.items())}
@@ -146,9 +175,14 @@ def customize(lab: Lab, flavour: Flavour) -> Mapping[str, str]:
 def check_plain(where: str, value: str) -> None:
     """Raise RenderError for a value that Ansible, or a block of YAML, would not leave as it is."""
     if "{{" in value or "{%" in value or "{#" in value:
-        raise RenderError(f"{where}: Ansible takes {{{{, {{% and {{# for its own", hint="write what they stand for")
+        raise RenderError(
+            f"{where}: Ansible takes {{{{, {{% and {{# for its own",
+            hint="write what they stand for",
+        )
     if not value.isprintable():
-        raise RenderError(f"{where}: it has characters that cannot be seen", hint="write blanks, and one line")
+        raise RenderError(
+            f"{where}: it has characters that cannot be seen", hint="write blanks, and one line"
+        )
 
 
 def _files_of(lab: Lab, option: ConfigOption) -> tuple[str, ...]:
@@ -162,12 +196,17 @@ def _files_of(lab: Lab, option: ConfigOption) -> tuple[str, ...]:
     if option.role == "all":
         return (path.name,)
     service = path.parts[2]
-    nodes = [node for node in lab.nodes if str(node.role) == option.role and node.role is not Role.NODE]
+    nodes = [
+        node for node in lab.nodes if str(node.role) == option.role and node.role is not Role.NODE
+    ]
     return tuple(f"{service}/{address(lab, node)}/{path.name}" for node in nodes)
 
 
 def _ini(sections: Mapping[str, Mapping[str, str]]) -> str:
-    blocks = ("\n".join((f"[{name}]", *(f"{k} = {v}" for k, v in keys.items()))) for name, keys in sections.items())
+    blocks = (
+        "\n".join((f"[{name}]", *(f"{k} = {v}" for k, v in keys.items())))
+        for name, keys in sections.items()
+    )
     return "\n".join(blocks) + "\n"
 
 
@@ -177,23 +216,26 @@ _ADMIN = "{{ hostvars['localhost'].contrail_configuration.KEYSTONE_AUTH_ADMIN_PA
 _NEUTRON_INI = "playbooks/roles/neutron/templates/ContrailPlugin.ini.j2"
 _NEUTRON_SH = "playbooks/roles/neutron/files/config_opensdn.sh"
 _NOVA_SH = "playbooks/roles/nova/files/config_opensdn.sh"
-_MENDS = MappingProxyType({
-    "admin-password": (
-        "log neutron's plugin in with the lab's password",
-        f"sed -i \"s/^admin_password = contrail123$/admin_password = {_ADMIN}/\" {_NEUTRON_INI}",
-        f"! grep -qx 'admin_password = contrail123' {_NEUTRON_INI}",
-    ),
-    "neutron-passwords": (
-        "leave neutron's passwords as they are",
-        f"sed -i '/\"password = contrail123\"/,/^fi$/d; /\"memcache_secret_key = contrail123\"/,/^fi$/d' {_NEUTRON_SH}",
-        f"! grep -q contrail123 {_NEUTRON_SH}",
-    ),
-    "nova-api-on-computes": (
-        "pass over the services of nova that a node has not",
-        f"sed -i 's/^do$/do test -e \"$nova_conf\" || continue/' {_NOVA_SH}",
-        f"! grep -qx do {_NOVA_SH}",
-    ),
-})  # fmt: skip
+_MENDS = MappingProxyType(
+    {
+        "admin-password": (
+            "log neutron's plugin in with the lab's password",
+            f'sed -i "s/^admin_password = contrail123$/admin_password = {_ADMIN}/" {_NEUTRON_INI}',
+            f"! grep -qx 'admin_password = contrail123' {_NEUTRON_INI}",
+        ),
+        "neutron-passwords": (
+            "leave neutron's passwords as they are",
+            'sed -i \'/"password = contrail123"/,/^fi$/d; '
+            f'/"memcache_secret_key = contrail123"/,/^fi$/d\' {_NEUTRON_SH}',
+            f"! grep -q contrail123 {_NEUTRON_SH}",
+        ),
+        "nova-api-on-computes": (
+            "pass over the services of nova that a node has not",
+            f"sed -i 's/^do$/do test -e \"$nova_conf\" || continue/' {_NOVA_SH}",
+            f"! grep -qx do {_NOVA_SH}",
+        ),
+    }
+)
 
 
 def mends(node: Node, flavour: Flavour, release: Release, clone: PurePosixPath) -> Iterator[Step]:
@@ -202,4 +244,9 @@ def mends(node: Node, flavour: Flavour, release: Release, clone: PurePosixPath) 
         return
     for word in release.words("vanilla_mends"):
         title, command, done = _MENDS[word]
-        yield Step(node=node.name, title=title, command=f"cd {clone} && {command}", done=f"cd {clone} && {done}")
+        yield Step(
+            node=node.name,
+            title=title,
+            command=f"cd {clone} && {command}",
+            done=f"cd {clone} && {done}",
+        )

@@ -22,13 +22,15 @@ _GLANCE = "/etc/glance/glance-api.conf"
 _INSTALLED_METADATA = PurePosixPath("/etc/glance/filesystem_store_metadata.json")
 _IMAGES = "/var/lib/glance/images"  # where RDO's glance keeps them
 # DevStack's names for files, as a lab's post_config may say them.
-_FILES: Mapping[str, str] = MappingProxyType({
-    "$NOVA_CONF": _NOVA,
-    "$GLANCE_API_CONF": _GLANCE,
-    "$CINDER_CONF": "/etc/cinder/cinder.conf",
-    "$KEYSTONE_CONF": "/etc/keystone/keystone.conf",
-    "$NEUTRON_CONF": "/etc/neutron/neutron.conf",
-})  # fmt: skip
+_FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "$NOVA_CONF": _NOVA,
+        "$GLANCE_API_CONF": _GLANCE,
+        "$CINDER_CONF": "/etc/cinder/cinder.conf",
+        "$KEYSTONE_CONF": "/etc/keystone/keystone.conf",
+        "$NEUTRON_CONF": "/etc/neutron/neutron.conf",
+    }
+)
 
 
 def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
@@ -39,12 +41,18 @@ def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
         return {}
     copies = lab.stack.glance.direct_copy and node.name == lab.controller.name
     text = request.render(
-        "packstack/options.sh.j2", node, options=found, path=SCRIPT,
-        metadata=METADATA if copies else "", metadata_path=_INSTALLED_METADATA,
-    )  # fmt: skip
+        "packstack/options.sh.j2",
+        node,
+        options=found,
+        path=SCRIPT,
+        metadata=METADATA if copies else "",
+        metadata_path=_INSTALLED_METADATA,
+    )
     if not copies:
         return {SCRIPT: text}
-    json = request.render("packstack/glance-metadata.json.j2", node, id=lab.name, mountpoint=_IMAGES)
+    json = request.render(
+        "packstack/glance-metadata.json.j2", node, id=lab.name, mountpoint=_IMAGES
+    )
     return {SCRIPT: text, METADATA: json}
 
 
@@ -53,7 +61,10 @@ def options(lab: Lab, release: Release, node: Node) -> tuple[ConfigOption, ...]:
     role = str(node.role)
     ours = (
         ConfigOption(role=role, file=file, section=section, key=key, value=value)
-        for file, section, key, value in (*_overcommit(lab, release, node), *_glance(lab, release, node))
+        for file, section, key, value in (
+            *_overcommit(lab, release, node),
+            *_glance(lab, release, node),
+        )
     )
     return (*ours, *(_theirs(option) for option in lab.stack.post_config_for(node.role)))
 
@@ -70,7 +81,9 @@ def _theirs(option: ConfigOption) -> ConfigOption:
             f"stack.post_config.{option.role}: crudini takes what follows the ; in {option.key} for a comment",
             hint="a value without a blank before its ;",
         )
-    return ConfigOption(role=option.role, file=file, section=option.section, key=option.key, value=option.value)
+    return ConfigOption(
+        role=option.role, file=file, section=option.section, key=option.key, value=option.value
+    )
 
 
 def _overcommit(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
@@ -85,7 +98,9 @@ def _overcommit(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, s
 
 def _glance(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
     glance = lab.stack.glance
-    schemes = tuple(dict.fromkeys((*(("file",) if glance.direct_copy else ()), *glance.url_schemes)))
+    schemes = tuple(
+        dict.fromkeys((*(("file",) if glance.direct_copy else ()), *glance.url_schemes))
+    )
     if not schemes:
         return
     is_controller = node.name == lab.controller.name
@@ -97,9 +112,19 @@ def _glance(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, 
     if is_controller:
         yield _GLANCE, "DEFAULT", "show_multiple_locations", "True"
     if has_compute(lab, node):
-        yield _NOVA, release.text("direct_url_section"), "allowed_direct_url_schemes", ",".join(schemes)
+        yield (
+            _NOVA,
+            release.text("direct_url_section"),
+            "allowed_direct_url_schemes",
+            ",".join(schemes),
+        )
     if glance.direct_copy:
-        yield _GLANCE, release.text("store_section"), "filesystem_store_metadata_file", str(_INSTALLED_METADATA)
+        yield (
+            _GLANCE,
+            release.text("store_section"),
+            "filesystem_store_metadata_file",
+            str(_INSTALLED_METADATA),
+        )
         yield _NOVA, "image_file_url", "filesystems", "glance"
         yield _NOVA, "image_file_url:glance", "id", lab.name
         yield _NOVA, "image_file_url:glance", "mountpoint", _IMAGES

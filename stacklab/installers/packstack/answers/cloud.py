@@ -17,17 +17,23 @@ from stacklab.model.stack import Driver, NetworkingMode
 from stacklab.releases import Release
 
 # What neutron's back ends are called there, and their types of networks, the tenants' first.
-_AGENTS: Mapping[NetworkingMode, tuple[str, tuple[str, ...]]] = MappingProxyType({
-    NetworkingMode.OVN: ("ovn", ("geneve", "flat")),
-    NetworkingMode.OVS: ("openvswitch", ("vxlan", "flat")),
-    NetworkingMode.LINUXBRIDGE: ("linuxbridge", ("vlan",)),
-})  # fmt: skip
-_MANAGERS: Mapping[NetworkingMode, str] = MappingProxyType({
-    NetworkingMode.FLAT: "nova.network.manager.FlatManager",
-    NetworkingMode.FLAT_DHCP: "nova.network.manager.FlatDHCPManager",
-    NetworkingMode.VLAN: "nova.network.manager.VlanManager",
-})  # fmt: skip
-_MAPPED = "CONFIG_NEUTRON_OVS_BRIDGES_COMPUTE"  # where this is a key, a mapping does not mean every node
+_AGENTS: Mapping[NetworkingMode, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        NetworkingMode.OVN: ("ovn", ("geneve", "flat")),
+        NetworkingMode.OVS: ("openvswitch", ("vxlan", "flat")),
+        NetworkingMode.LINUXBRIDGE: ("linuxbridge", ("vlan",)),
+    }
+)
+_MANAGERS: Mapping[NetworkingMode, str] = MappingProxyType(
+    {
+        NetworkingMode.FLAT: "nova.network.manager.FlatManager",
+        NetworkingMode.FLAT_DHCP: "nova.network.manager.FlatDHCPManager",
+        NetworkingMode.VLAN: "nova.network.manager.VlanManager",
+    }
+)
+_MAPPED = (
+    "CONFIG_NEUTRON_OVS_BRIDGES_COMPUTE"  # where this is a key, a mapping does not mean every node
+)
 _POOLS = "CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"
 
 
@@ -72,7 +78,9 @@ def of(lab: Lab, release: Release) -> Cloud:
     floating, pools = _floating(lab, release, mode)
     return Cloud(
         controller=api_address(lab),
-        computes=tuple(host_address(lab, node) for node in cloud_nodes(lab) if has_compute(lab, node)),
+        computes=tuple(
+            host_address(lab, node) for node in cloud_nodes(lab) if has_compute(lab, node)
+        ),
         is_nova_network=mode.is_nova_network,
         has_vlans=mode is NetworkingMode.VLAN,
         manager=_MANAGERS.get(mode, ""),
@@ -82,7 +90,9 @@ def of(lab: Lab, release: Release) -> Cloud:
         data_device=_data_device(lab),
         data_cidr=lab.network(stack.data_network or stack.network).cidr,
         public_device=nic_on(lab, lab.controller, external or stack.network).device,
-        external_device=nic_on(lab, lab.controller, external).device if external and not mode.is_nova_network else "",
+        external_device=nic_on(lab, lab.controller, external).device
+        if external and not mode.is_nova_network
+        else "",
         fixed_range=str(fixed),
         fixed_size=fixed.num_addresses,
         floating_range=str(floating),
@@ -93,7 +103,9 @@ def of(lab: Lab, release: Release) -> Cloud:
 
 def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
     """The nodes that Packstack installs, the controller first."""
-    rest = (node for node in lab.nodes if is_in_cloud(lab, node) and node.name != lab.controller.name)
+    rest = (
+        node for node in lab.nodes if is_in_cloud(lab, node) and node.name != lab.controller.name
+    )
     return (lab.controller, *rest)
 
 
@@ -148,7 +160,9 @@ def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Net
     if not stack.external_network or mode.is_nova_network:
         return wanted or IPv4Network(release.text("floating_range")), []
     cidr = lab.network(stack.external_network).cidr
-    part = wanted or list(cidr.subnets(1))[1]  # the host has its first address, nodes those that follow
+    part = (
+        wanted or list(cidr.subnets(1))[1]
+    )  # the host has its first address, nodes those that follow
     if not part.subnet_of(cidr):
         raise RenderError(
             f"stack.floating_range: {part} is not in {stack.external_network}, {cidr}",

@@ -38,11 +38,22 @@ def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
     """The script of all steps, and the registry's settings."""
     lab, release = request.lab, request.release
     script = request.render(
-        "packstack/docker-steps.sh.j2", node, path=SCRIPT, registry=REGISTRY, source=_SOURCE, venv=_VENV,
-        driver=release.text("docker_driver"), formats=_FORMATS, url=f"{git_base(lab)}/openstack/nova",
-        ref=dict(lab.stack.refs).get("nova") or release.text("nova_ref"), driver_ref=release.text("docker_ref"),
-        version=release.text("nova_version"), packages=release.words("venv_packages"),
-    )  # fmt: skip
+        "packstack/docker-steps.sh.j2",
+        node,
+        path=SCRIPT,
+        registry=REGISTRY,
+        source=_SOURCE,
+        venv=_VENV,
+        driver=release.text("docker_driver"),
+        formats=_FORMATS,
+        url=f"{git_base(lab)}/openstack/nova",
+        ref=dict(lab.stack.refs).get("nova") or release.text("nova_ref"),
+        driver_ref=release.text("docker_ref"),
+        version=release.text("nova_version"),
+        packages=release.words("venv_packages"),
+    )
     controller = packstack_cloud.of(lab, release).controller
-    settings = request.render("packstack/docker-registry.j2", node, controller=controller, port=_PORT)
+    settings = request.render(
+        "packstack/docker-registry.j2", node, controller=controller, port=_PORT
+    )
     return {SCRIPT: script, REGISTRY: settings}

@@ -22,8 +22,17 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 
 # Secrets by the key that asks for them; the others every release reads.
-_ONLY_WITH = {"service_token": "CONFIG_KEYSTONE_ADMIN_TOKEN", "horizon_secret": "CONFIG_HORIZON_SECRET_KEY"}
-_ALWAYS = ("admin_password", "demo_password", "database_password", "rabbit_password", "service_password")
+_ONLY_WITH = {
+    "service_token": "CONFIG_KEYSTONE_ADMIN_TOKEN",
+    "horizon_secret": "CONFIG_HORIZON_SECRET_KEY",
+}
+_ALWAYS = (
+    "admin_password",
+    "demo_password",
+    "database_password",
+    "rabbit_password",
+    "service_password",
+)
 _METADATA = "metadata_password"  # neutron's
 
 
@@ -74,11 +83,15 @@ def _answers(request: Request, node: Node) -> str:
 def _value(request: Request, key: str, value: str) -> str:
     """A value of the spec's as the release's parser reads it back; raises RenderError where it can't."""
     if value != value.strip():
-        raise RenderError(f"stack.answers.{key}: blanks around the value are lost", hint="remove them")
+        raise RenderError(
+            f"stack.answers.{key}: blanks around the value are lost", hint="remove them"
+        )
     if not request.release.text("python2"):
         return value
     if re.search(r"\s;", value):  # its parser takes the rest for a comment
-        raise RenderError(f"stack.answers.{key}: Packstack {request.release.name} reads up to the ; alone")
+        raise RenderError(
+            f"stack.answers.{key}: Packstack {request.release.name} reads up to the ; alone"
+        )
     return value.replace("%", "%%")  # and would look for a key to put in place of what follows
 
 
@@ -94,5 +107,6 @@ def _check_sources(lab: Lab) -> None:
     for project, _ref in stack.refs:
         if project != "nova":
             raise RenderError(
-                f"stack.refs.{project}: with Packstack and driver docker, nova alone is from source", hint="refs: nova"
+                f"stack.refs.{project}: with Packstack and driver docker, nova alone is from source",
+                hint="refs: nova",
             )

@@ -42,7 +42,9 @@ class Keys:
     def spelled(self, key: str) -> tuple[str, ...]:
         """A key's names in this release; none where it has no such thing. Raises RenderError for no key at all."""
         if key not in self.ever:
-            raise RenderError(f"{key} is no key of any Packstack", hint=f"git diff {TABLE.relative_to(PROJECT)}")
+            raise RenderError(
+                f"{key} is no key of any Packstack", hint=f"git diff {TABLE.relative_to(PROJECT)}"
+            )
         return self.renamed.get(key) or ((key,) if key in self.own else ())
 
 
@@ -68,7 +70,9 @@ def fit(text: str, keys: Keys, extra: Mapping[str, str]) -> str:
     wanted = {key.upper(): value for key, value in extra.items()}
     for key in wanted:
         if key not in keys.names:
-            right = suggest(key, sorted(keys.names), label=f"keys of {keys.release}").partition(" (")[0]
+            right = suggest(key, sorted(keys.names), label=f"keys of {keys.release}").partition(
+                " ("
+            )[0]
             raise RenderError(f"stack.answers: Packstack {keys.release} reads no {key}", hint=right)
     lines = list(_fitted(text.splitlines(), keys, wanted))
     said = {line.partition("=")[0] for line in lines}
@@ -96,7 +100,11 @@ def _fitted(lines: list[str], keys: Keys, wanted: dict[str, str]) -> Iterator[st
 def _section(title: str, values: Mapping[str, str]) -> list[str]:
     if not values:
         return []
-    return ["", f"{_HEADING}{title} ".ljust(80, "-"), *(f"{key}={value}" for key, value in values.items())]
+    return [
+        "",
+        f"{_HEADING}{title} ".ljust(80, "-"),
+        *(f"{key}={value}" for key, value in values.items()),
+    ]
 
 
 def _without_empty_sections(lines: list[str]) -> Iterator[str]:

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from stacklab.installers.packstack.lint.ini import Entry
-from stacklab.installers.packstack.lint.read import HOSTS, NO_NOVA_NETWORK, OVN_DEFAULT, PLACEHOLDER, Reading
+from stacklab.installers.packstack.lint.read import (
+    HOSTS,
+    NO_NOVA_NETWORK,
+    OVN_DEFAULT,
+    PLACEHOLDER,
+    Reading,
+)
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.spec.values import nearest
@@ -14,40 +20,96 @@ from stacklab.spec.values import nearest
 _PLUGINS = "packstack@26.0.0:packstack/plugins"
 _NEUTRON = f"{_PLUGINS}/neutron_350.py"
 RULES = (
-    warning("packstack-local-default", "a host that is left out where there are several", f"{_PLUGINS}: DEFAULT_VALUE"),
-    rule("packstack-one-host", "a list where one host is taken", "packstack@26.0.0: validate_ssh, validate_multi_ssh"),
-    rule("packstack-loopback", "localhost where there are several hosts", "packstack@26.0.0: force_ip"),
+    warning(
+        "packstack-local-default",
+        "a host that is left out where there are several",
+        f"{_PLUGINS}: DEFAULT_VALUE",
+    ),
+    rule(
+        "packstack-one-host",
+        "a list where one host is taken",
+        "packstack@26.0.0: validate_ssh, validate_multi_ssh",
+    ),
+    rule(
+        "packstack-loopback",
+        "localhost where there are several hosts",
+        "packstack@26.0.0: force_ip",
+    ),
     rule("packstack-foreign-host", "a host that is no node of the lab", "the lab"),
     rule("packstack-controller", "a controller that is not the lab's", "the lab"),
-    rule("packstack-nova-network", "CONFIG_NEUTRON_INSTALL=n without nova-network", f"{_NEUTRON}: validate_neutron"),
-    rule("packstack-storage-host", "CONFIG_STORAGE_HOST without CONFIG_UNSUPPORTED", f"{_PLUGINS}/prescript_000.py"),
-    rule("packstack-bridges", "bridges, networks and interfaces that do not meet", f"{_NEUTRON}: find_pair_with"),
+    rule(
+        "packstack-nova-network",
+        "CONFIG_NEUTRON_INSTALL=n without nova-network",
+        f"{_NEUTRON}: validate_neutron",
+    ),
+    rule(
+        "packstack-storage-host",
+        "CONFIG_STORAGE_HOST without CONFIG_UNSUPPORTED",
+        f"{_PLUGINS}/prescript_000.py",
+    ),
+    rule(
+        "packstack-bridges",
+        "bridges, networks and interfaces that do not meet",
+        f"{_NEUTRON}: find_pair_with",
+    ),
     rule("packstack-ovn-overrides", "what OVN sets by itself", f"{_NEUTRON}: initSequences"),
-    rule("packstack-mechanism", "ML2's mechanism drivers without the L2 agent's", f"{_NEUTRON}: initSequences"),
-    rule("packstack-network-type", "a type of tenant networks that ML2 has no driver for",
-         "openstack/neutron@29.0.0:neutron/plugins/ml2/managers.py: TypeManager"),
+    rule(
+        "packstack-mechanism",
+        "ML2's mechanism drivers without the L2 agent's",
+        f"{_NEUTRON}: initSequences",
+    ),
+    rule(
+        "packstack-network-type",
+        "a type of tenant networks that ML2 has no driver for",
+        "openstack/neutron@29.0.0:neutron/plugins/ml2/managers.py: TypeManager",
+    ),
     rule("packstack-interface", "an interface that no node has", "the lab"),
-    rule("packstack-overlap", "ranges of addresses that overlap", "the lab; one address cannot be in two places"),
-    warning("packstack-placeholder", "PW_PLACEHOLDER", "packstack@26.0.0:packstack/installer/processors.py"),
+    rule(
+        "packstack-overlap",
+        "ranges of addresses that overlap",
+        "the lab; one address cannot be in two places",
+    ),
+    warning(
+        "packstack-placeholder",
+        "PW_PLACEHOLDER",
+        "packstack@26.0.0:packstack/installer/processors.py",
+    ),
 )
 _BOOK = Book(RULES)
 
 _RANGES = (
-    "CONFIG_NOVA_NETWORK_FIXEDRANGE", "CONFIG_NOVA_NETWORK_FLOATRANGE",
-    "CONFIG_PROVISION_DEMO_FLOATRANGE", "CONFIG_PROVISION_TEMPEST_FLOATRANGE",
-)  # fmt: skip
+    "CONFIG_NOVA_NETWORK_FIXEDRANGE",
+    "CONFIG_NOVA_NETWORK_FLOATRANGE",
+    "CONFIG_PROVISION_DEMO_FLOATRANGE",
+    "CONFIG_PROVISION_TEMPEST_FLOATRANGE",
+)
 _DEVICES = (
-    "CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVS_TUNNEL_IF", "CONFIG_NOVA_NETWORK_PUBIF",
-    "CONFIG_NOVA_NETWORK_PRIVIF", "CONFIG_NOVA_COMPUTE_PRIVIF",
-)  # fmt: skip
+    "CONFIG_NEUTRON_OVN_TUNNEL_IF",
+    "CONFIG_NEUTRON_OVS_TUNNEL_IF",
+    "CONFIG_NOVA_NETWORK_PUBIF",
+    "CONFIG_NOVA_NETWORK_PRIVIF",
+    "CONFIG_NOVA_COMPUTE_PRIVIF",
+)
 _ML2 = "CONFIG_NEUTRON_ML2"
 _AGENTS = ("openvswitch", "ovn", "linuxbridge")  # and the mechanism drivers of these names
 
 
 def check(reading: Reading) -> Iterator[Finding]:
     """Every finding of this module's rules."""
-    for each in (_hosts, _left_out, _lab_hosts, _networking, _storage, _bridges, _ovn, _mechanism, _types, _devices,
-                 _ranges, _passwords):  # fmt: skip
+    for each in (
+        _hosts,
+        _left_out,
+        _lab_hosts,
+        _networking,
+        _storage,
+        _bridges,
+        _ovn,
+        _mechanism,
+        _types,
+        _devices,
+        _ranges,
+        _passwords,
+    ):
         yield from each(reading)
 
 
@@ -77,17 +139,21 @@ def _hosts(reading: Reading) -> Iterator[Finding]:
         hosts = _addresses(entry)
         if len(hosts) > 1 and key is not None and key.kind == "host":
             yield _BOOK.finding(
-                "packstack-one-host", reading.file, entry.line,
+                "packstack-one-host",
+                reading.file,
+                entry.line,
                 f"{entry.key} is one host; Packstack stops, as none is called {entry.value!r}",
                 f"{entry.key}={hosts[0]}",
-            )  # fmt: skip
+            )
         for host in hosts:
             if is_many and (host == "localhost" or host.startswith("127.")):
                 yield _BOOK.finding(
-                    "packstack-loopback", reading.file, entry.line,
+                    "packstack-loopback",
+                    reading.file,
+                    entry.line,
                     f"{host} is every machine's own: each would look for {entry.key} on itself",
                     "write the machine's address on the network that they share",
-                )  # fmt: skip
+                )
 
 
 def _left_out(reading: Reading) -> Iterator[Finding]:
@@ -100,10 +166,12 @@ def _left_out(reading: Reading) -> Iterator[Finding]:
         if key is None or reading.entry(name) is not None or reading.unmet(key.group):
             continue
         yield _BOOK.finding(
-            "packstack-local-default", reading.file, first.line,
+            "packstack-local-default",
+            reading.file,
+            first.line,
             f"{name} is left out: it becomes the address by which the machine that runs Packstack reaches the outside",
             f"{name}={controller or 'ADDRESS'}",
-        )  # fmt: skip
+        )
 
 
 def _lab_hosts(reading: Reading) -> Iterator[Finding]:
@@ -116,31 +184,45 @@ def _lab_hosts(reading: Reading) -> Iterator[Finding]:
         foreign = [host for host in _addresses(entry) if host not in known]
         if foreign:
             yield _BOOK.finding(
-                "packstack-foreign-host", reading.file, entry.line,
+                "packstack-foreign-host",
+                reading.file,
+                entry.line,
                 f"{', '.join(foreign)} is no node of lab {lab.name}: Packstack stops, as port 22 there does not answer",
                 f"write one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
-            )  # fmt: skip
+            )
     controller = reading.entry("CONFIG_CONTROLLER_HOST")
     mine = [str(nic.address.ip) for nic in lab.controller.nics]
-    if controller is not None and controller.value in known and controller.value not in (*mine, lab.controller.name):
+    if (
+        controller is not None
+        and controller.value in known
+        and controller.value not in (*mine, lab.controller.name)
+    ):
         wanted = lab.controller.nic_on(lab.stack.network)
         given = controller.value
         yield _BOOK.finding(
-            "packstack-controller", reading.file, controller.line,
+            "packstack-controller",
+            reading.file,
+            controller.line,
             f"{given} is {owners.get(given, given)}, and the lab looks for its services on {lab.controller.name}",
             f"{controller.key}={wanted.address.ip if wanted else mine[0]}",
-        )  # fmt: skip
+        )
 
 
 def _networking(reading: Reading) -> Iterator[Finding]:
     entry = reading.given.get("CONFIG_NEUTRON_INSTALL")
-    if entry is None or entry.value != "n" or reading.table.is_before(reading.release, NO_NOVA_NETWORK):
+    if (
+        entry is None
+        or entry.value != "n"
+        or reading.table.is_before(reading.release, NO_NOVA_NETWORK)
+    ):
         return
     yield _BOOK.finding(
-        "packstack-nova-network", reading.file, entry.line,
+        "packstack-nova-network",
+        reading.file,
+        entry.line,
         f"Packstack {reading.release} stops: nova-network is gone since Ocata, so neutron must be installed",
         "CONFIG_NEUTRON_INSTALL=y",
-    )  # fmt: skip
+    )
 
 
 def _storage(reading: Reading) -> Iterator[Finding]:
@@ -150,10 +232,12 @@ def _storage(reading: Reading) -> Iterator[Finding]:
     controller = reading.entry("CONFIG_CONTROLLER_HOST")
     if controller is not None and controller.value != entry.value:
         yield _BOOK.finding(
-            "packstack-storage-host", reading.file, entry.line,
+            "packstack-storage-host",
+            reading.file,
+            entry.line,
             f"CONFIG_STORAGE_HOST is never read: cinder's volumes are put on the controller, {controller.value}",
             "CONFIG_UNSUPPORTED=y",
-        )  # fmt: skip
+        )
 
 
 def _bridges(reading: Reading) -> Iterator[Finding]:
@@ -161,15 +245,24 @@ def _bridges(reading: Reading) -> Iterator[Finding]:
     prefix = f"CONFIG_NEUTRON_{kind}_BRIDGE"
     if kind is None or f"{prefix}_MAPPINGS" not in reading.keys:
         return
-    maps, ifaces, computes = (reading.entry(f"{prefix}{end}") for end in ("_MAPPINGS", "_IFACES", "S_COMPUTE"))
-    for pairs, form, effect in ((maps, "extnet:br-ex", "Packstack stops with an IndexError"),
-                                (ifaces, "br-ex:eth1", "no bridge gets a port")):  # fmt: skip
-        wrong = next((pair for pair in _addresses(pairs) if pair.count(":") != 1), "") if pairs else ""
+    maps, ifaces, computes = (
+        reading.entry(f"{prefix}{end}") for end in ("_MAPPINGS", "_IFACES", "S_COMPUTE")
+    )
+    for pairs, form, effect in (
+        (maps, "extnet:br-ex", "Packstack stops with an IndexError"),
+        (ifaces, "br-ex:eth1", "no bridge gets a port"),
+    ):
+        wrong = (
+            next((pair for pair in _addresses(pairs) if pair.count(":") != 1), "") if pairs else ""
+        )
         if pairs is not None and wrong and reading.value("CONFIG_USE_SUBNETS") != "y":
             yield _BOOK.finding(
-                "packstack-bridges", reading.file, pairs.line,
-                f"{effect}: {wrong} is not of the form {form}", f"{pairs.key}={form}",
-            )  # fmt: skip
+                "packstack-bridges",
+                reading.file,
+                pairs.line,
+                f"{effect}: {wrong} is not of the form {form}",
+                f"{pairs.key}={form}",
+            )
             return
     known = {_side(pair, 1) for pair in _split(reading.value(f"{prefix}_MAPPINGS"))} - {""}
     with_nic = {_side(pair, 0) for pair in _split(ifaces.value if ifaces else "")} - {""}
@@ -179,31 +272,40 @@ def _bridges(reading: Reading) -> Iterator[Finding]:
         missing = [f"{prefix}{end}" for end, held in places if bridge not in held]
         if computes is not None and missing:
             yield _BOOK.finding(
-                "packstack-bridges", reading.file, computes.line,
+                "packstack-bridges",
+                reading.file,
+                computes.line,
                 f"Packstack stops: {bridge} is not in {' nor in '.join(missing)}",
                 f"add {bridge} to {' and '.join(missing)}, or remove it here",
-            )  # fmt: skip
+            )
 
 
 def _bridge_names(
     reading: Reading, maps: Entry | None, ifaces: Entry | None, known: set[str], with_nic: set[str]
 ) -> Iterator[Finding]:
-    if maps is not None and all(_side(pair, 0).startswith("br-") for pair in _split(maps.value) if pair):
+    if maps is not None and all(
+        _side(pair, 0).startswith("br-") for pair in _split(maps.value) if pair
+    ):
         turned = ",".join(":".join(reversed(pair.split(":"))) for pair in _split(maps.value))
         if not any(name.startswith("br-") for name in known) and maps.value:
             yield _BOOK.finding(
-                "packstack-bridges", reading.file, maps.line,
-                f"a mapping is network:bridge; this makes a bridge called {sorted(known)[0]}", f"{maps.key}={turned}",
-            )  # fmt: skip
+                "packstack-bridges",
+                reading.file,
+                maps.line,
+                f"a mapping is network:bridge; this makes a bridge called {sorted(known)[0]}",
+                f"{maps.key}={turned}",
+            )
             return
     # The router's own bridge needed no network once; releases that want one for it name it by default.
     lost = sorted(with_nic - known - {reading.value("CONFIG_NEUTRON_L3_EXT_BRIDGE")})
     if ifaces is not None and known and lost:
         yield _BOOK.finding(
-            "packstack-bridges", reading.file, ifaces.line,
+            "packstack-bridges",
+            reading.file,
+            ifaces.line,
             f"no network is mapped to {', '.join(lost)}: nothing ever goes through it",
             f"add one to {ifaces.key.replace('_IFACES', '_MAPPINGS')}, or write {' or '.join(sorted(known))} here",
-        )  # fmt: skip
+        )
 
 
 def _split(value: str) -> list[str]:
@@ -220,17 +322,21 @@ def _ovn(reading: Reading) -> Iterator[Finding]:
     types = reading.given.get("CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES")
     if types is not None and types.value not in ("", "geneve"):
         yield _BOOK.finding(
-            "packstack-ovn-overrides", reading.file, types.line,
+            "packstack-ovn-overrides",
+            reading.file,
+            types.line,
             f"Packstack sets it to geneve, as CONFIG_NEUTRON_L2_AGENT is ovn; {types.value} is lost",
             f"{types.key}=geneve, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
-        )  # fmt: skip
+        )
     vpn = reading.given.get("CONFIG_NEUTRON_VPNAAS")
     if vpn is not None and vpn.value == "y":
         yield _BOOK.finding(
-            "packstack-ovn-overrides", reading.file, vpn.line,
+            "packstack-ovn-overrides",
+            reading.file,
+            vpn.line,
             "Packstack sets it to n, as CONFIG_NEUTRON_L2_AGENT is ovn",
             "CONFIG_NEUTRON_VPNAAS=n, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
-        )  # fmt: skip
+        )
 
 
 def _mechanism(reading: Reading) -> Iterator[Finding]:
@@ -244,33 +350,53 @@ def _mechanism(reading: Reading) -> Iterator[Finding]:
         return
     effect = f"nothing binds ports: CONFIG_NEUTRON_L2_AGENT is {agent}, which is no {others[0]}"
     if not reading.table.is_before(reading.release, OVN_DEFAULT):
-        effect = f"Packstack sets it to {agent}, as CONFIG_NEUTRON_L2_AGENT is; {entry.value} is lost"
+        effect = (
+            f"Packstack sets it to {agent}, as CONFIG_NEUTRON_L2_AGENT is; {entry.value} is lost"
+        )
     kept = ",".join([agent, *(name for name in drivers if name not in _AGENTS)])
     yield _BOOK.finding(
-        "packstack-mechanism", reading.file, entry.line, effect,
+        "packstack-mechanism",
+        reading.file,
+        entry.line,
+        effect,
         f"{entry.key}={kept}, or CONFIG_NEUTRON_L2_AGENT={others[0]}",
-    )  # fmt: skip
+    )
 
 
 def _types(reading: Reading) -> Iterator[Finding]:
     """Neutron's server ends at a type of tenant networks that it has no type driver for."""
     tenants, drivers = f"{_ML2}_TENANT_NETWORK_TYPES", f"{_ML2}_TYPE_DRIVERS"
     given = [reading.given[name] for name in (tenants, drivers) if name in reading.given]
-    is_old = reading.table.is_before(reading.release, OVN_DEFAULT)  # with other defaults than the table's
-    if not given or (is_old and len(given) < 2) or any(not entry.value or entry.joined for entry in given):
+    is_old = reading.table.is_before(
+        reading.release, OVN_DEFAULT
+    )  # with other defaults than the table's
+    if (
+        not given
+        or (is_old and len(given) < 2)
+        or any(not entry.value or entry.joined for entry in given)
+    ):
         return
     key = reading.key(given[0])
-    if key is None or reading.unmet(key.group) or (reading.l2_agent == "ovn" and not is_old):  # Packstack sets OVN's
+    if (
+        key is None or reading.unmet(key.group) or (reading.l2_agent == "ovn" and not is_old)
+    ):  # Packstack sets OVN's
         return
     known = _split(reading.value(drivers))
     usable = [name for name in known if name != "flat"]  # which only an admin's networks are
     if missing := [name for name in _split(reading.value(tenants)) if name not in known]:
         yield _BOOK.finding(
-            "packstack-network-type", reading.file, given[0].line,
+            "packstack-network-type",
+            reading.file,
+            given[0].line,
             f"{drivers}, {','.join(known)}, has no {', '.join(missing)}, which {tenants} asks for"
             f"{'' if tenants in reading.given else ' by default'}: neutron-server ends at once",
-            " or ".join([*(f"{tenants}={name}" for name in usable[:1]), f"{drivers}={','.join([*known, *missing])}"]),
-        )  # fmt: skip
+            " or ".join(
+                [
+                    *(f"{tenants}={name}" for name in usable[:1]),
+                    f"{drivers}={','.join([*known, *missing])}",
+                ]
+            ),
+        )
 
 
 def _devices(reading: Reading) -> Iterator[Finding]:
@@ -289,10 +415,12 @@ def _devices(reading: Reading) -> Iterator[Finding]:
             if device and device not in known:
                 near = nearest(device, known)
                 yield _BOOK.finding(
-                    "packstack-interface", reading.file, entry.line,
+                    "packstack-interface",
+                    reading.file,
+                    entry.line,
                     f"no node of lab {lab.name} has a NIC called {device}: what Packstack sets up on it fails",
                     f"write {near}" if near else f"write {' or '.join(sorted(known - {'lo'}))}",
-                )  # fmt: skip
+                )
 
 
 def _network(text: str) -> IPv4Network | None:
@@ -311,14 +439,22 @@ def _ranges(reading: Reading) -> Iterator[Finding]:
             continue
         if effect := _collision(reading, network, seen, is_floating="FLOAT" in entry.key):
             yield _BOOK.finding(
-                "packstack-overlap", reading.file, entry.line, f"{network} {effect}", "write a range that nobody uses"
+                "packstack-overlap",
+                reading.file,
+                entry.line,
+                f"{network} {effect}",
+                "write a range that nobody uses",
             )
         if "PROVISION" not in entry.key:  # the demo's and Tempest's may well be the same
             seen.append((entry.key, network))
 
 
 def _collision(
-    reading: Reading, network: IPv4Network, seen: list[tuple[str, IPv4Network]], *, is_floating: bool
+    reading: Reading,
+    network: IPv4Network,
+    seen: list[tuple[str, IPv4Network]],
+    *,
+    is_floating: bool,
 ) -> str:
     for other, taken in seen:
         if taken.overlaps(network):
@@ -344,13 +480,18 @@ def _is_in(host: str, network: IPv4Network) -> bool:
 
 def _passwords(reading: Reading) -> Iterator[Finding]:
     left = [
-        entry for entry in reading.answers.general
-        if entry.value == "PW_PLACEHOLDER" and (key := reading.keys.get(entry.key)) and not reading.unmet(key.group)
-    ]  # fmt: skip
+        entry
+        for entry in reading.answers.general
+        if entry.value == "PW_PLACEHOLDER"
+        and (key := reading.keys.get(entry.key))
+        and not reading.unmet(key.group)
+    ]
     if not left or reading.value("CONFIG_DEFAULT_PASSWORD"):
         return
     names = left[0].key + (f" and {len(left) - 1} more" if len(left) > 1 else "")
-    effect = f"{names}: Packstack makes up a password of its own for each, and writes it into this file"
+    effect = (
+        f"{names}: Packstack makes up a password of its own for each, and writes it into this file"
+    )
     if reading.table.is_before(reading.release, PLACEHOLDER):
         effect = f"{names}: Packstack {reading.release} knows no placeholder, so that word becomes the password"
     fix = "CONFIG_DEFAULT_PASSWORD=..., which stands for every PW_PLACEHOLDER"

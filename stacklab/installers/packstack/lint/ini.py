@@ -24,7 +24,9 @@ class Entry:
     value: str
     line: int
     section: str
-    joined: list[int] = field(default_factory=list)  # lines that were taken for the value's continuation
+    joined: list[int] = field(
+        default_factory=list
+    )  # lines that were taken for the value's continuation
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +94,18 @@ class _Reader:
             self._current = None
         elif not self.headers:
             self.homeless = number
-        elif (option := _OPTION.match(text)) and option["key"] and not (self.python2 and text[0].isspace()):
+        elif (
+            (option := _OPTION.match(text))
+            and option["key"]
+            and not (self.python2 and text[0].isspace())
+        ):
             value = option["value"]
             if self.python2 and (cut := re.search(r"\s;", value)):
                 value = value[: cut.start()]
             section = self.headers[-1].name
-            self._current = Entry(key=option["key"].upper(), value=value.strip(), line=number, section=section)
+            self._current = Entry(
+                key=option["key"].upper(), value=value.strip(), line=number, section=section
+            )
             self.entries.append(self._current)
         else:
             self.broken.append(number)

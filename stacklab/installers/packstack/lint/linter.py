@@ -21,18 +21,56 @@ from stacklab.model.stack import Installer
 
 _RUN = "packstack@26.0.0:packstack/installer/run_setup.py"
 _FORM = (
-    rule("packstack-no-general", "no [general], or something before it", f"{_RUN}: _handleAnswerFileParams"),
-    rule("packstack-two-general", "[general] twice", "Python 3: configparser.RawConfigParser(strict=True)"),
-    rule("packstack-other-section", "keys in a section that is not [general]", f"{_RUN}: _loadParamFromFile"),
-    rule("packstack-no-assignment", "a line that is no key=value", "Python: configparser, ParsingError"),
-    rule("packstack-continuation", "a line that begins with a blank", "Python: configparser, continuation lines"),
-    rule("packstack-duplicate-key", "a key that is given twice", "Python 3: configparser, DuplicateOptionError"),
-    rule("packstack-unknown-key", "a key that Packstack does not have", f"{_RUN}: _loadParamFromFile"),
-    rule("packstack-gone-key", "a key of another release", "packstack: plugins at each release's tag"),
+    rule(
+        "packstack-no-general",
+        "no [general], or something before it",
+        f"{_RUN}: _handleAnswerFileParams",
+    ),
+    rule(
+        "packstack-two-general",
+        "[general] twice",
+        "Python 3: configparser.RawConfigParser(strict=True)",
+    ),
+    rule(
+        "packstack-other-section",
+        "keys in a section that is not [general]",
+        f"{_RUN}: _loadParamFromFile",
+    ),
+    rule(
+        "packstack-no-assignment",
+        "a line that is no key=value",
+        "Python: configparser, ParsingError",
+    ),
+    rule(
+        "packstack-continuation",
+        "a line that begins with a blank",
+        "Python: configparser, continuation lines",
+    ),
+    rule(
+        "packstack-duplicate-key",
+        "a key that is given twice",
+        "Python 3: configparser, DuplicateOptionError",
+    ),
+    rule(
+        "packstack-unknown-key", "a key that Packstack does not have", f"{_RUN}: _loadParamFromFile"
+    ),
+    rule(
+        "packstack-gone-key", "a key of another release", "packstack: plugins at each release's tag"
+    ),
     warning("packstack-deprecated-key", "a deprecated name", f"{_RUN}: DEPRECATES"),
-    rule("packstack-old-and-new-key", "a key by its new and by a deprecated name", f"{_RUN}: _loadParamFromFile"),
-    rule("packstack-alias-conflict", "deprecated names of one key that disagree", f"{_RUN}: ValueError"),
-    warning("packstack-unread-key", "a key whose group is not read", f"{_RUN}: _handleGroupCondition"),
+    rule(
+        "packstack-old-and-new-key",
+        "a key by its new and by a deprecated name",
+        f"{_RUN}: _loadParamFromFile",
+    ),
+    rule(
+        "packstack-alias-conflict",
+        "deprecated names of one key that disagree",
+        f"{_RUN}: ValueError",
+    ),
+    warning(
+        "packstack-unread-key", "a key whose group is not read", f"{_RUN}: _handleGroupCondition"
+    ),
 )
 RULES = (*_FORM, *packstack_values.RULES, *packstack_cloud.RULES)
 _BOOK = Book(RULES)
@@ -89,32 +127,41 @@ def _form(reading: Reading) -> Iterator[Finding]:
     answers, file = reading.answers, reading.file
     if answers.homeless:
         yield _BOOK.finding(
-            "packstack-no-general", file, answers.homeless,
+            "packstack-no-general",
+            file,
+            answers.homeless,
             "Packstack stops: `File contains no section headers`",
             "write [general] as the first line",
-        )  # fmt: skip
+        )
     elif not any(header.name == ini.SECTION for header in answers.headers):
         near = next((h for h in answers.headers if h.name.strip().lower() == ini.SECTION), None)
         yield _BOOK.finding(
-            "packstack-no-general", file, near.line if near else 0,
-            "Packstack stops: `No section: 'general'`" + (f", as [{near.name}] is another one" if near else ""),
+            "packstack-no-general",
+            file,
+            near.line if near else 0,
+            "Packstack stops: `No section: 'general'`"
+            + (f", as [{near.name}] is another one" if near else ""),
             "write [general] as the first line",
-        )  # fmt: skip
+        )
     yield from _sections(reading)
     for line in answers.broken:
         yield _BOOK.finding(
-            "packstack-no-assignment", file, line,
+            "packstack-no-assignment",
+            file,
+            line,
             "Packstack stops: `Source contains parsing errors`",
             "write KEY=value, or put # before it",
-        )  # fmt: skip
+        )
     for entry in answers.entries:
         if entry.joined:
             yield _BOOK.finding(
-                "packstack-continuation", file, entry.joined[0],
+                "packstack-continuation",
+                file,
+                entry.joined[0],
                 f"a line that begins with a blank continues the value of {entry.key} (line {entry.line}); "
                 "what is set in it stays unset",
                 "remove the blank",
-            )  # fmt: skip
+            )
 
 
 def _sections(reading: Reading) -> Iterator[Finding]:
@@ -122,20 +169,24 @@ def _sections(reading: Reading) -> Iterator[Finding]:
     for header in answers.headers:
         if header.again and not reading.is_python2:
             yield _BOOK.finding(
-                "packstack-two-general", file, header.line,
+                "packstack-two-general",
+                file,
+                header.line,
                 f"Packstack stops: `section '{header.name}' already exists` (line {header.again})",
                 "remove this line",
-            )  # fmt: skip
+            )
     if not any(header.name == ini.SECTION for header in answers.headers):
         return
     for header in answers.headers:
         lost = [entry for entry in answers.entries if entry.section == header.name]
         if header.name not in (ini.SECTION, "DEFAULT") and lost and not header.again:
             yield _BOOK.finding(
-                "packstack-other-section", file, header.line,
+                "packstack-other-section",
+                file,
+                header.line,
                 f"the {len(lost)} keys of [{header.name}] are never read; Packstack knows [general] alone",
                 f"remove the line [{header.name}]",
-            )  # fmt: skip
+            )
 
 
 def _twice(reading: Reading) -> Iterator[Finding]:
@@ -148,7 +199,11 @@ def _twice(reading: Reading) -> Iterator[Finding]:
         if not reading.is_python2:
             effect = f"Packstack stops: `option '{entry.key.lower()}' in section '{entry.section}' already exists`"
         yield _BOOK.finding(
-            "packstack-duplicate-key", reading.file, entry.line, effect, f"remove line {first} or line {entry.line}"
+            "packstack-duplicate-key",
+            reading.file,
+            entry.line,
+            effect,
+            f"remove line {first} or line {entry.line}",
         )
 
 
@@ -162,17 +217,22 @@ def _unknown(reading: Reading) -> Iterator[Finding]:
         key = reading.table.keys.get(entry.key)
         if key is not None:
             yield _BOOK.finding(
-                "packstack-gone-key", reading.file, entry.line,
-                f"Packstack {reading.release} ignores {entry.key}: {_life(key)}", _instead(entry, reading),
-            )  # fmt: skip
+                "packstack-gone-key",
+                reading.file,
+                entry.line,
+                f"Packstack {reading.release} ignores {entry.key}: {_life(key)}",
+                _instead(entry, reading),
+            )
             continue
         bare = re.sub(r"^(EXPORT|SET)\s+", "", entry.key)
         near = bare if bare in current else _known_like(bare, current, nearest)
         yield _BOOK.finding(
-            "packstack-unknown-key", reading.file, entry.line,
+            "packstack-unknown-key",
+            reading.file,
+            entry.line,
             f"Packstack {reading.release} ignores {entry.key} without a word",
             f"write {near}" if near else "remove the line",
-        )  # fmt: skip
+        )
 
 
 def _known_like(name: str, current: Mapping[str, Key], nearest: Near) -> str:
@@ -189,7 +249,9 @@ def _life(key: Key) -> str:
 def _instead(entry: Entry, reading: Reading) -> str:
     release = reading.scope.release
     old = release.mapping("renamed").get(entry.key, "") if release else ""
-    heirs = (key.name for key in reading.table.keys.values() if entry.key in key.was and not key.until)
+    heirs = (
+        key.name for key in reading.table.keys.values() if entry.key in key.was and not key.until
+    )
     instead = ", ".join(old.split()) or next(heirs, "")
     return f"write {instead}" if instead else "remove the line"
 
@@ -197,26 +259,38 @@ def _instead(entry: Entry, reading: Reading) -> str:
 def _aliases(reading: Reading) -> Iterator[Finding]:
     given = reading.given
     for key in reading.keys.values():
-        old = [given[name] for name in key.was if name in given and name not in reading.keys and given[name].value]
+        old = [
+            given[name]
+            for name in key.was
+            if name in given and name not in reading.keys and given[name].value
+        ]
         if not old:
             continue
         names = ", ".join(entry.key for entry in old)
         if key.name in given:
             yield _BOOK.finding(
-                "packstack-old-and-new-key", reading.file, old[0].line,
-                f"{names} is ignored, as {key.name} is in line {given[key.name].line}", "remove the deprecated one",
-            )  # fmt: skip
+                "packstack-old-and-new-key",
+                reading.file,
+                old[0].line,
+                f"{names} is ignored, as {key.name} is in line {given[key.name].line}",
+                "remove the deprecated one",
+            )
         elif len({entry.value for entry in old}) > 1:
             yield _BOOK.finding(
-                "packstack-alias-conflict", reading.file, old[-1].line,
+                "packstack-alias-conflict",
+                reading.file,
+                old[-1].line,
                 f"Packstack stops: {names} are all deprecated names of {key.name}, and differ",
                 f"write one {key.name}",
-            )  # fmt: skip
+            )
         else:
             yield _BOOK.finding(
-                "packstack-deprecated-key", reading.file, old[0].line,
-                f"Packstack takes {names} for {key.name}, and writes that into the file", f"write {key.name}",
-            )  # fmt: skip
+                "packstack-deprecated-key",
+                reading.file,
+                old[0].line,
+                f"Packstack takes {names} for {key.name}, and writes that into the file",
+                f"write {key.name}",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,17 +311,28 @@ def _unread(reading: Reading) -> Iterator[Finding]:
     for group in found.values():
         names = group[0].entry.key + (f" and {len(group) - 1} more" if len(group) > 1 else "")
         yield _BOOK.finding(
-            "packstack-unread-key", reading.file, group[0].entry.line,
-            f"{names}: never read, as {group[0].why}", _how_to_read(reading.table, reading.keys, group[0]),
-        )  # fmt: skip
+            "packstack-unread-key",
+            reading.file,
+            group[0].entry.line,
+            f"{names}: never read, as {group[0].why}",
+            _how_to_read(reading.table, reading.keys, group[0]),
+        )
 
 
 def _is_own(entry: Entry, key: Key) -> bool:
     """Whether somebody chose the value: it is neither the default nor one that Packstack makes up."""
-    is_made_up = key.is_secret or (key.is_filled and not key.default) or key.kind in ("host", "hosts", "url")
+    is_made_up = (
+        key.is_secret or (key.is_filled and not key.default) or key.kind in ("host", "hosts", "url")
+    )
     return bool(entry.value) and not is_made_up and entry.value != key.default
 
 
 def _how_to_read(keys: Table, current: Mapping[str, Key], unread: _Unread) -> str:
-    condition = next((c for c in keys.groups[current[unread.entry.key].group].when if c.key in unread.why), None)
-    return f"write {condition.key}={condition.words[0]}" if condition and condition.words else "remove the line"
+    condition = next(
+        (c for c in keys.groups[current[unread.entry.key].group].when if c.key in unread.why), None
+    )
+    return (
+        f"write {condition.key}={condition.words[0]}"
+        if condition and condition.words
+        else "remove the line"
+    )

@@ -15,9 +15,13 @@ NO_NOVA_NETWORK = "ocata"
 OVN_DEFAULT = "stein"  # before, CONFIG_NEUTRON_L2_AGENT was openvswitch where nothing was said
 # Where the machine that runs Packstack stands in for what is left out; other keys for hosts are empty by default.
 HOSTS = (
-    "CONFIG_CONTROLLER_HOST", "CONFIG_COMPUTE_HOSTS", "CONFIG_NETWORK_HOSTS", "CONFIG_AMQP_HOST",
-    "CONFIG_MARIADB_HOST", "CONFIG_REDIS_HOST",
-)  # fmt: skip
+    "CONFIG_CONTROLLER_HOST",
+    "CONFIG_COMPUTE_HOSTS",
+    "CONFIG_NETWORK_HOSTS",
+    "CONFIG_AMQP_HOST",
+    "CONFIG_MARIADB_HOST",
+    "CONFIG_REDIS_HOST",
+)
 PLACEHOLDER = "juno"  # the first that replaces PW_PLACEHOLDER
 
 

@@ -17,10 +17,20 @@ _VALIDATORS = "packstack@26.0.0:packstack/installer/validators.py"
 RULES = (
     rule("packstack-yes-no", "neither y nor n", f"{_VALIDATORS}: validate_options"),
     rule("packstack-word", "a word that the key does not take", f"{_VALIDATORS}: validate_options"),
-    rule("packstack-number", "no number, or no port", f"{_VALIDATORS}: validate_integer, validate_port"),
-    rule("packstack-address", "no address, or no range of addresses", f"{_VALIDATORS}: validate_ip"),
+    rule(
+        "packstack-number",
+        "no number, or no port",
+        f"{_VALIDATORS}: validate_integer, validate_port",
+    ),
+    rule(
+        "packstack-address", "no address, or no range of addresses", f"{_VALIDATORS}: validate_ip"
+    ),
     rule("packstack-quoted", "a value in quotes", "Python: configparser keeps quotes"),
-    rule("packstack-inline-comment", "a comment behind a value", "Python: configparser, inline_comment_prefixes=None"),
+    rule(
+        "packstack-inline-comment",
+        "a comment behind a value",
+        "Python: configparser, inline_comment_prefixes=None",
+    ),
     rule("packstack-empty", "an empty value", f"{_VALIDATORS}: validate_not_empty"),
     rule("packstack-percent", "%( in a value", "Python 2: ConfigParser, interpolation"),
 )
@@ -46,7 +56,9 @@ def check(reading: Reading) -> Iterator[Finding]:
 
 def _first(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
     if not entry.value:
-        return _empty(entry, key) if entry.key == key.name else None  # an empty deprecated one is passed over
+        return (
+            _empty(entry, key) if entry.key == key.name else None
+        )  # an empty deprecated one is passed over
     for each in (_percent, _quoted, _comment):
         if found := each(entry, key, reading):
             return found
@@ -55,7 +67,11 @@ def _first(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | N
 
 def _empty(entry: Entry, key: Key) -> tuple[str, str, str] | None:
     what = f" (the default, {key.default}, is for a key that is left out)" if key.default else ""
-    fix = "write a password of letters and digits" if key.is_secret else f"{entry.key}={key.default or 'ADDRESS'}"
+    fix = (
+        "write a password of letters and digits"
+        if key.is_secret
+        else f"{entry.key}={key.default or 'ADDRESS'}"
+    )
     if key.is_filled:
         return "packstack-empty", f"Packstack stops: {entry.key} may not be empty{what}", fix
     if key.kind == "yn" or key.name in HOSTS:
@@ -81,7 +97,11 @@ def _quoted(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | 
     effect = f"Packstack stops: {value} is none of {_choices(key)}"
     if not key.words and key.kind not in ("yn", "bool"):
         effect = "the quotes become part of the value"
-    return "packstack-quoted", effect, "write the same without quotes" if key.is_secret else f"{entry.key}={bare}"
+    return (
+        "packstack-quoted",
+        effect,
+        "write the same without quotes" if key.is_secret else f"{entry.key}={bare}",
+    )
 
 
 def _comment(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
@@ -92,7 +112,11 @@ def _comment(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] |
     effect = "the comment becomes part of the value"
     if key.words or key.kind in ("yn", "bool"):
         effect = f"Packstack stops: the comment is part of the value, which is then none of {_choices(key)}"
-    fix = "put the comment on a line of its own" if key.is_secret else f"{entry.key}={bare}, and the comment above it"
+    fix = (
+        "put the comment on a line of its own"
+        if key.is_secret
+        else f"{entry.key}={bare}, and the comment above it"
+    )
     return "packstack-inline-comment", effect, fix
 
 
@@ -106,7 +130,11 @@ def _typed(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | N
         effect = f"Packstack stops: {entry.key} takes y or n, not {value}"
         return "packstack-yes-no", effect, f"{entry.key}={'y' if value.lower() in _YES else 'n'}"
     if key.kind == "bool" and value.lower() not in _BOOL:
-        return "packstack-yes-no", f"Packstack stops: {entry.key} takes y or n, not {value}", f"{entry.key}=y"
+        return (
+            "packstack-yes-no",
+            f"Packstack stops: {entry.key} takes y or n, not {value}",
+            f"{entry.key}=y",
+        )
     if key.kind in ("word", "words") and not reading.table.is_before(reading.release, key.same):
         return _word(entry, key)
     if key.kind in ("integer", "port", "float"):
@@ -117,7 +145,9 @@ def _typed(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | N
 
 
 def _word(entry: Entry, key: Key) -> tuple[str, str, str] | None:
-    given = [word.strip() for word in entry.value.split(",")] if key.kind == "words" else [entry.value]
+    given = (
+        [word.strip() for word in entry.value.split(",")] if key.kind == "words" else [entry.value]
+    )
     wrong = next((word for word in given if word and word not in key.words), None)
     if wrong is None:
         return None
@@ -127,7 +157,9 @@ def _word(entry: Entry, key: Key) -> tuple[str, str, str] | None:
 
 
 def _number(entry: Entry, key: Key) -> tuple[str, str, str] | None:
-    what = {"integer": "a whole number", "port": f"a port, 0 to {_MOST_PORT}"}.get(key.kind, "a number such as 1.5")
+    what = {"integer": "a whole number", "port": f"a port, 0 to {_MOST_PORT}"}.get(
+        key.kind, "a number such as 1.5"
+    )
     try:
         number = float(entry.value) if key.kind == "float" else int(entry.value)
     except ValueError:
@@ -146,7 +178,11 @@ def _address(entry: Entry, key: Key) -> tuple[str, str, str] | None:
             ipaddress.ip_network(entry.value, strict=False)
     except ValueError:
         if key.kind == "ip":
-            return "packstack-address", f"Packstack stops: {entry.value} is no address", "write an address"
+            return (
+                "packstack-address",
+                f"Packstack stops: {entry.value} is no address",
+                "write an address",
+            )
         effect = f"{entry.value} is no range of addresses; Packstack takes it, and the network is never made"
         return "packstack-address", effect, f"{entry.key}={key.default or '10.3.4.0/22'}"
     return None

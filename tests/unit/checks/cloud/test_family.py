@@ -20,7 +20,9 @@ from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
 from tests.unit.checks.fake_lab import FakeRunner, make_lab
 
-LAB = dataclasses.replace(make_lab(), stack=dataclasses.replace(make_lab().stack, installer=Installer.DEVSTACK))
+LAB = dataclasses.replace(
+    make_lab(), stack=dataclasses.replace(make_lab().stack, installer=Installer.DEVSTACK)
+)
 SERVICES = ("nova-api", "nova-compute")
 
 
@@ -31,7 +33,12 @@ class FakeStack:
         for name in SERVICES:
             yield Check(kind=CheckKind.SERVICE, node=lab.controller.name, subject=name)
         for node in lab.computes:
-            yield Check(kind=CheckKind.CLOUD, node=lab.controller.name, target=node.name, subject="hypervisor")
+            yield Check(
+                kind=CheckKind.CLOUD,
+                node=lab.controller.name,
+                target=node.name,
+                subject="hypervisor",
+            )
 
     def parts(self, lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
         if any(check.kind is CheckKind.SERVICE for check in checks):
@@ -39,7 +46,9 @@ class FakeStack:
         if any(check.kind is CheckKind.CLOUD for check in checks):
             yield Part(tag="cloud.hypervisors", shell="fake-hypervisors")
 
-    def judge(self, lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
+    def judge(
+        self, lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts
+    ) -> Iterator[CheckResult]:
         for check in checks:
             tag, word = "cloud.hypervisors", check.target
             if check.kind is CheckKind.SERVICE:
@@ -72,9 +81,18 @@ def fake_answer(command: Command) -> Result:
 
 
 def check(lab: Lab, runner: FakeRunner, *layers: Layer) -> dict[str, CheckStatus]:
-    mesh = Mesh(lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=runner, sleep=lambda seconds: None)
+    mesh = Mesh(
+        lab=lab,
+        paths=HostPaths(Path("/nowhere")).lab("trio"),
+        runner=runner,
+        sleep=lambda seconds: None,
+    )
     results = mesh.check(plan.expected(lab, Selection(layers=frozenset(layers))))
-    return {result.check.title: result.status for result in results if result.check.kind is not CheckKind.LOGIN}
+    return {
+        result.check.title: result.status
+        for result in results
+        if result.check.kind is not CheckKind.LOGIN
+    }
 
 
 def test_no_stack_has_checks_of_its_own_yet() -> None:
@@ -107,7 +125,10 @@ def test_they_run_in_the_nodes_one_session_and_are_judged_under_both_layers() ->
     }
     scripts = [(command.stdin or b"").decode() for command in runner.commands]
     assert all("fake-hypervisors" in script for script in scripts)
-    assert ["fake-services" in script for script in scripts] == [True, *[False] * (len(scripts) - 1)]
+    assert ["fake-services" in script for script in scripts] == [
+        True,
+        *[False] * (len(scripts) - 1),
+    ]
 
 
 @pytest.mark.usefixtures("stack")
@@ -120,20 +141,28 @@ def test_they_run_in_the_nodes_one_session_and_are_judged_under_both_layers() ->
 )
 def test_one_layer_asks_for_its_own_alone(layer: Layer, kind: CheckKind, shell: str) -> None:
     checks = [
-        check for check in plan.expected(LAB, Selection(layers=frozenset({layer}))) if check.kind is not CheckKind.LOGIN
+        check
+        for check in plan.expected(LAB, Selection(layers=frozenset({layer})))
+        if check.kind is not CheckKind.LOGIN
     ]
     assert {check.kind for check in checks} == {kind}
     script = render(plan.parts(LAB, LAB.nodes[0], checks, Facts()), "m")
     assert [word for word in ("fake-services", "fake-hypervisors") if word in script] == [shell]
 
 
-def test_another_layers_kind_is_a_bug_of_the_stack(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "expected", lambda lab: [Check(kind=CheckKind.PING, node="controller")])
+def test_another_layers_kind_is_a_bug_of_the_stack(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        stack, "expected", lambda lab: [Check(kind=CheckKind.PING, node="controller")]
+    )
     with pytest.raises(AssertionError, match="ping"):
         list(cloud.expected(LAB))
 
 
-def test_another_familys_tag_is_a_bug_of_the_stack(stack: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_familys_tag_is_a_bug_of_the_stack(
+    stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stack, "parts", lambda *given: [Part(tag="nodes.nics", shell="true")])
     with pytest.raises(AssertionError, match=r"nodes\.nics"):
         list(cloud.parts(LAB, LAB.nodes[0], [], Facts()))

@@ -16,10 +16,18 @@ FAULT = "lab.fault link-down compute1 eth1"
 
 
 def result(
-    kind: CheckKind, node: str, target: str = "", *, clues: Iterable[str] = (), cause: str = "x", command: str = "type"
+    kind: CheckKind,
+    node: str,
+    target: str = "",
+    *,
+    clues: Iterable[str] = (),
+    cause: str = "x",
+    command: str = "type",
 ) -> CheckResult:
     check = Check(kind=kind, node=node, target=target, network="net1" if target else "")
-    return CheckResult(check=check, status=CheckStatus.FAILED, detail="", command=command).explained(cause, clues)
+    return CheckResult(
+        check=check, status=CheckStatus.FAILED, detail="", command=command
+    ).explained(cause, clues)
 
 
 def scope(*ways: str) -> str:
@@ -29,11 +37,14 @@ def scope(*ways: str) -> str:
 
 
 def test_what_explains_the_most_stands_first_and_what_has_none_is_in_none() -> None:
-    one, two, three = (result(CheckKind.PING, node, cause=cause) for node, cause in ("ax", "by", "cy"))
+    one, two, three = (
+        result(CheckKind.PING, node, cause=cause) for node, cause in ("ax", "by", "cy")
+    )
     none = result(CheckKind.PING, "d", cause="", clues=["no cause: z"])
     assert causes([one, two, none, three]) == (
-        Cause(text="y", results=(two, three)), Cause(text="x", results=(one,)),
-    )  # fmt: skip
+        Cause(text="y", results=(two, three)),
+        Cause(text="x", results=(one,)),
+    )
     assert none.evidence == none.clues == "no cause: z"
 
 
@@ -44,7 +55,10 @@ def test_where_nothing_was_found_out_the_evidence_stays() -> None:
 
 def test_what_passed_has_no_cause_whatever_its_evidence_says() -> None:
     passed = CheckResult(
-        check=Check(kind=CheckKind.DISK, node="a"), status=CheckStatus.WARNED, detail="", evidence="cause: x"
+        check=Check(kind=CheckKind.DISK, node="a"),
+        status=CheckStatus.WARNED,
+        detail="",
+        evidence="cause: x",
     )
     assert causes([passed]) == ()
 
@@ -79,8 +93,13 @@ def test_a_cause_tells_kinds_pairs_and_what_nodes_fail_at() -> None:
 
 
 def test_nodes_that_fail_at_the_same_are_told_together() -> None:
-    found = [result(kind, node) for node in ("a", "b") for kind in (CheckKind.ROUTES, CheckKind.NIC)]
-    assert Cause(text="x", results=(*found, result(CheckKind.NIC, "c"))).scope == "nic, routes of a, b; nic of c"
+    found = [
+        result(kind, node) for node in ("a", "b") for kind in (CheckKind.ROUTES, CheckKind.NIC)
+    ]
+    assert (
+        Cause(text="x", results=(*found, result(CheckKind.NIC, "c"))).scope
+        == "nic, routes of a, b; nic of c"
+    )
 
 
 def test_evidence_is_told_once_what_most_have_in_common_first() -> None:
@@ -91,8 +110,14 @@ def test_evidence_is_told_once_what_most_have_in_common_first() -> None:
         result(CheckKind.LOGIN, "b", clues=["domain: off", "  | console"]),
     )
     assert Cause(text="x", results=found).evidence.splitlines() == [
-        "domain: off", "  | console", "b: down", "c: up", "c: ARP", "a: up", "a: other",
-    ]  # fmt: skip
+        "domain: off",
+        "  | console",
+        "b: down",
+        "c: up",
+        "c: ARP",
+        "a: up",
+        "a: other",
+    ]
     assert Cause(text="x", results=(result(CheckKind.PING, "a", "b"),)).evidence == ""
 
 
@@ -106,7 +131,12 @@ def test_the_host_s_own_word_of_a_node_shows_a_cause_best() -> None:
 
 def test_two_hundred_nodes_split_in_halves_are_told_at_once() -> None:
     names = [f"n{number}" for number in range(200)]
-    ways = [f"{a}>{b}" for a in names for b in names if (names.index(a) < 100) is not (names.index(b) < 100)]
+    ways = [
+        f"{a}>{b}"
+        for a in names
+        for b in names
+        if (names.index(a) < 100) is not (names.index(b) < 100)
+    ]
     began = time.process_time()
     assert scope(*ways) == (
         "n0, n1, n2, n3, n4, n5 and 94 more <-> n100, n101, n102, n103, n104, n105 and 94 more"
@@ -130,7 +160,9 @@ def test_one_cause_of_all_is_told_in_one_line() -> None:
 
 
 def test_causes_stand_before_what_has_none() -> None:
-    alone = CheckResult(check=Check(kind=CheckKind.DISK, node="b"), status=CheckStatus.FAILED, detail="full")
+    alone = CheckResult(
+        check=Check(kind=CheckKind.DISK, node="b"), status=CheckStatus.FAILED, detail="full"
+    )
     with pytest.raises(CheckFailed) as caught:
         raise_for([alone, *ran(spoil=down("compute1", "net1", "eth1")).results])
     head, first, last = caught.value.message.splitlines()
@@ -166,7 +198,10 @@ def test_a_long_list_is_cut_with_its_number() -> None:
 
 def test_what_had_no_answer_and_what_is_warned_of_are_errors_of_their_own() -> None:
     check = Check(kind=CheckKind.DISK, node="a")
-    error, warned = (CheckResult(check=check, status=s, detail="why") for s in (CheckStatus.ERROR, CheckStatus.WARNED))
+    error, warned = (
+        CheckResult(check=check, status=s, detail="why")
+        for s in (CheckStatus.ERROR, CheckStatus.WARNED)
+    )
     with pytest.raises(NotChecked, match="1 of 2 checks could not be tried:\n  a: disk: why"):
         raise_for([warned, error])
     with pytest.raises(CheckWarned, match="1 of 1 checks passed with a warning:\n  a: disk: why"):

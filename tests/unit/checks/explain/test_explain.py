@@ -27,14 +27,24 @@ from tests.unit.checks.fake_lab import make_lab
 def well(lab: Lab, node: Node) -> Scene:
     """What a healthy node says."""
     devices = {
-        nic.device: Device(flags=("UP", "LOWER_UP"), mtu=nic.mtu, addresses=(str(nic.address),), mac=nic.mac)
+        nic.device: Device(
+            flags=("UP", "LOWER_UP"), mtu=nic.mtu, addresses=(str(nic.address),), mac=nic.mac
+        )
         for nic in node.nics
     }
-    others = [(peer, theirs, nic) for nic in node.nics for peer, theirs in lab.members(nic.network) if peer != node]
+    others = [
+        (peer, theirs, nic)
+        for nic in node.nics
+        for peer, theirs in lab.members(nic.network)
+        if peer != node
+    ]
     return Scene(
         is_seen=True,
         devices=devices,
-        routes={str(t.address.ip): f"{t.address.ip} dev {nic.device} src {nic.address.ip}" for _, t, nic in others},
+        routes={
+            str(t.address.ip): f"{t.address.ip} dev {nic.device} src {nic.address.ip}"
+            for _, t, nic in others
+        },
         neighbours={str(theirs.address.ip): (theirs.mac, "REACHABLE") for _, theirs, _ in others},
         listens=True,
     )
@@ -48,7 +58,12 @@ def view_of(lab: Lab, node: Node) -> View:
             network=lab.network_name(nic.network),
             bridge=lab.network(nic.network).bridge,
             plug=Plug(mac=nic.mac, network="", bridge="", tap=f"vnet-{nic.device}", is_linked=True),
-            tap=Link(name=f"vnet-{nic.device}", master=lab.network(nic.network).bridge, received=5, sent=6),
+            tap=Link(
+                name=f"vnet-{nic.device}",
+                master=lab.network(nic.network).bridge,
+                received=5,
+                sent=6,
+            ),
         )
         for nic in node.nics
     )
@@ -58,7 +73,9 @@ def view_of(lab: Lab, node: Node) -> View:
         state=DomainState.RUNNING,
         nics=nics,
         is_looked_at=True,
-        neighbour=Neighbour(address=str(access.address.ip), device="b", mac=access.mac, state="REACHABLE"),
+        neighbour=Neighbour(
+            address=str(access.address.ip), device="b", mac=access.mac, state="REACHABLE"
+        ),
     )
 
 
@@ -82,11 +99,25 @@ class Site:
             address = str(nic.address.ip)
             found += [
                 Check(kind=CheckKind.STATE, node=node.name),
-                Check(kind=CheckKind.LOGIN, node=node.name, target=node.name, network=nic.network, address=address,
-                      device=nic.device),
-                *(Check(kind=CheckKind.NIC, node=node.name, network=nic.network, address=str(nic.address.ip),
-                        device=nic.device) for nic in node.nics),
-            ]  # fmt: skip
+                Check(
+                    kind=CheckKind.LOGIN,
+                    node=node.name,
+                    target=node.name,
+                    network=nic.network,
+                    address=address,
+                    device=nic.device,
+                ),
+                *(
+                    Check(
+                        kind=CheckKind.NIC,
+                        node=node.name,
+                        network=nic.network,
+                        address=str(nic.address.ip),
+                        device=nic.device,
+                    )
+                    for nic in node.nics
+                ),
+            ]
         return [*found, *pairs.expected(self.lab)]
 
     def ask(self, paths: LabPaths, runner: Conversing, node: str, addresses: list[str]) -> Scene:
@@ -96,7 +127,9 @@ class Site:
     def snapshot(self) -> Snapshot:
         return Snapshot()
 
-    def view(self, node: Node, snapshot: Snapshot | None = None, *, is_knocking: bool = True) -> View:
+    def view(
+        self, node: Node, snapshot: Snapshot | None = None, *, is_knocking: bool = True
+    ) -> View:
         if is_knocking:
             self.knocked.append(node.name)
         return self.views[node.name]
@@ -113,7 +146,9 @@ class Site:
         self.change(node, "eth1", addresses=())
         bridge = dataclasses.replace(found, **{"mac": mac or found.mac, **changes})  # type: ignore[arg-type]
         devices = {**self.scenes[node].devices, "br-ex": bridge}
-        routes = {to: way.replace("dev eth1", "dev br-ex") for to, way in self.scenes[node].routes.items()}
+        routes = {
+            to: way.replace("dev eth1", "dev br-ex") for to, way in self.scenes[node].routes.items()
+        }
         self.scenes[node] = dataclasses.replace(self.scenes[node], devices=devices, routes=routes)
 
     def see(self, node: str, network: str, change: Callable[[NICView], NICView]) -> None:
@@ -124,10 +159,16 @@ class Site:
 
     def fail(self, detail: str, *, status: CheckStatus = CheckStatus.FAILED, **which: str) -> None:
         """Let all checks of that description fail."""
-        hit = [c for c in self.results if all(str(getattr(c, key)) == value for key, value in which.items())]
+        hit = [
+            c
+            for c in self.results
+            if all(str(getattr(c, key)) == value for key, value in which.items())
+        ]
         assert hit, which
         for check in hit:
-            self.results[check] = CheckResult(check=check, status=status, detail=detail, command="type this")
+            self.results[check] = CheckResult(
+                check=check, status=status, detail=detail, command="type this"
+            )
 
     def explained(self) -> dict[Check, CheckResult]:
         found, faults = tuple(self.results.values()), self.faults
@@ -137,7 +178,11 @@ class Site:
     def detail(self, **which: str) -> str:
         """What is told of the one check of that description."""
         found = self.explained()
-        return next(r.detail for c, r in found.items() if all(str(getattr(c, k)) == v for k, v in which.items()))
+        return next(
+            r.detail
+            for c, r in found.items()
+            if all(str(getattr(c, k)) == v for k, v in which.items())
+        )
 
 
 def _passed(check: Check) -> CheckResult:
@@ -169,7 +214,9 @@ def test_a_device_that_is_down_explains_all_that_needs_it_in_the_same_words(site
     site.fail("eth1 is down", kind="nic", node="compute1", device="eth1")
     found = site.explained()
     bad = [result for result in found.values() if not result.is_passed]
-    assert {r.detail for r in bad if r.check.kind is not CheckKind.NIC} == {f"{SILENT}: eth1 is down on compute1"}
+    assert {r.detail for r in bad if r.check.kind is not CheckKind.NIC} == {
+        f"{SILENT}: eth1 is down on compute1"
+    }
     (cause,) = causes(found.values())
     assert (cause.text, len(cause.results)) == ("eth1 is down on compute1", 7)
     assert "compute1: eth1 is down, no address" in cause.evidence
@@ -183,7 +230,10 @@ def test_a_device_that_is_down_explains_all_that_needs_it_in_the_same_words(site
     ("changes", "cause"),
     [
         ({"flags": ("UP",)}, "eth1 has no carrier on compute1"),
-        ({"addresses": ("10.20.0.99/24",)}, "eth1 of compute1 has 10.20.0.99/24, not 10.20.0.12/24"),
+        (
+            {"addresses": ("10.20.0.99/24",)},
+            "eth1 of compute1 has 10.20.0.99/24, not 10.20.0.12/24",
+        ),
         ({"addresses": ()}, "eth1 of compute1 has no address, not 10.20.0.12/24"),
         ({"loss_percent": 100.0}, "eth1 of compute1 loses 100 % of what it sends (netem)"),
     ],
@@ -199,7 +249,9 @@ def test_a_bridge_that_took_a_nic_s_address_and_mac_is_no_cause(site: Site) -> N
     site.take("compute1")
     site.take("controller")
     site.fail(SILENT, **PING)
-    site.fail("no packet could be sent", **{**PING, "kind": "nic", "node": "compute1", "target": ""})
+    site.fail(
+        "no packet could be sent", **{**PING, "kind": "nic", "node": "compute1", "target": ""}
+    )
     found = [r for r in site.explained().values() if not r.is_passed]
     assert [(r.cause, r.detail) for r in found if r.cause] == []
     assert "compute1: eth1 is up, no address" in found[-1].evidence
@@ -224,10 +276,18 @@ def test_a_bridge_that_is_down_or_is_not_the_nic_s_is_one(
 
 def test_a_rule_is_of_the_bridge_that_took_the_address_not_of_the_nic_below(site: Site) -> None:
     site.take("compute1")
-    rules = {device: Rule(hook="input", text=f"-A INPUT -i {device} -p icmp -j DROP") for device in ("eth1", "br-ex")}
+    rules = {
+        device: Rule(hook="input", text=f"-A INPUT -i {device} -p icmp -j DROP")
+        for device in ("eth1", "br-ex")
+    }
     site.fail(SILENT, **PING)
-    for device, says in (("eth1", ""), ("br-ex", f": a firewall rule of compute1 refuses it: {rules['br-ex'].text}")):
-        site.scenes["compute1"] = dataclasses.replace(site.scenes["compute1"], rules=(rules[device],))
+    for device, says in (
+        ("eth1", ""),
+        ("br-ex", f": a firewall rule of compute1 refuses it: {rules['br-ex'].text}"),
+    ):
+        site.scenes["compute1"] = dataclasses.replace(
+            site.scenes["compute1"], rules=(rules[device],)
+        )
         assert site.detail(**PING) == f"{SILENT}{says}"
 
 
@@ -242,7 +302,10 @@ def test_a_wrong_mtu_explains_sizes_but_not_silence(site: Site) -> None:
     site.change("compute1", "eth1", mtu=1400)
     which = {**PING, "kind": "mtu"}
     site.fail("1500 bytes do not pass, 1400 do", **which)
-    assert site.detail(**which) == "1500 bytes do not pass, 1400 do: eth1 of compute1 has an MTU of 1400, not 1500"
+    assert (
+        site.detail(**which)
+        == "1500 bytes do not pass, 1400 do: eth1 of compute1 has an MTU of 1400, not 1500"
+    )
     site.fail("no reply to pings of any size", **which)
     assert site.detail(**which) == "no reply to pings of any size"
 
@@ -259,7 +322,10 @@ def test_a_pulled_cable_is_told_rather_than_the_carrier_that_is_gone_for_it(site
 def test_a_tap_off_its_bridge_is_told(site: Site) -> None:
     site.see("compute1", "net1", lambda at: dataclasses.replace(at, tap=Link(name="vnet7")))
     site.fail(SILENT, **PING)
-    assert site.detail(**PING) == f"{SILENT}: tap vnet7 of compute1's eth1 is not on bridge sl-trio1, but on none"
+    assert (
+        site.detail(**PING)
+        == f"{SILENT}: tap vnet7 of compute1's eth1 is not on bridge sl-trio1, but on none"
+    )
 
 
 def test_a_route_by_another_device(site: Site) -> None:
@@ -267,7 +333,9 @@ def test_a_route_by_another_device(site: Site) -> None:
     routes = {**found.routes, "10.20.0.12": "10.20.0.12 via 10.10.0.1 dev eth0 src 10.10.0.11"}
     site.scenes["controller"] = dataclasses.replace(found, routes=routes)
     site.fail(SILENT, **PING)
-    cause = "controller sends to 10.20.0.12 wrongly: 10.20.0.12 via 10.10.0.1 dev eth0 src 10.10.0.11"
+    cause = (
+        "controller sends to 10.20.0.12 wrongly: 10.20.0.12 via 10.10.0.1 dev eth0 src 10.10.0.11"
+    )
     assert site.detail(**PING) == f"{SILENT}: {cause}"
 
 
@@ -294,7 +362,10 @@ def test_a_firewall_of_the_target_s(site: Site) -> None:
     site.scenes["compute1"] = dataclasses.replace(site.scenes["compute1"], rules=(rule,))
     site.fail(SILENT, **PING)
     site.fail("timed out", **SSH)
-    assert site.detail(**PING) == f"{SILENT}: a firewall rule of compute1 refuses it: -A INPUT -p icmp -j DROP"
+    assert (
+        site.detail(**PING)
+        == f"{SILENT}: a firewall rule of compute1 refuses it: -A INPUT -p icmp -j DROP"
+    )
     assert site.detail(**SSH) == "timed out", "that rule is not about TCP"
 
 
@@ -302,16 +373,24 @@ def test_a_firewall_of_the_source_s(site: Site) -> None:
     rule = Rule(hook="output", text="-A OUTPUT -o eth0 -j DROP")
     site.scenes["controller"] = dataclasses.replace(site.scenes["controller"], rules=(rule,))
     site.fail("timed out", **SSH)
-    assert site.detail(**SSH) == "timed out: a firewall rule of controller refuses it: -A OUTPUT -o eth0 -j DROP"
+    assert (
+        site.detail(**SSH)
+        == "timed out: a firewall rule of controller refuses it: -A OUTPUT -o eth0 -j DROP"
+    )
 
 
-def test_a_firewall_that_lets_no_answer_in_explains_the_pings_that_its_own_node_sends(site: Site) -> None:
+def test_a_firewall_that_lets_no_answer_in_explains_the_pings_that_its_own_node_sends(
+    site: Site,
+) -> None:
     rule = Rule(hook="input", text="-A INPUT -i eth1 -p icmp -j DROP")
     site.scenes["compute1"] = dataclasses.replace(site.scenes["compute1"], rules=(rule,))
     site.fail(SILENT, kind="ping", node="compute1", network="net1")
     site.fail(SILENT, **PING)
     (cause,) = causes(site.explained().values())
-    assert (cause.text, len(cause.results)) == (f"a firewall rule of compute1 refuses it: {rule.text}", 3)
+    assert (cause.text, len(cause.results)) == (
+        f"a firewall rule of compute1 refuses it: {rule.text}",
+        3,
+    )
 
 
 def test_a_firewall_that_lets_no_answer_out(site: Site) -> None:
@@ -328,10 +407,14 @@ def test_a_node_that_ignores_pings(site: Site) -> None:
 
 
 def test_an_sshd_that_is_not_up_though_the_shared_connection_lives_on(site: Site) -> None:
-    found = dataclasses.replace(site.scenes["compute1"], listens=False, journal=("Received signal 15; terminating.",))
+    found = dataclasses.replace(
+        site.scenes["compute1"], listens=False, journal=("Received signal 15; terminating.",)
+    )
     site.scenes["compute1"] = found
     site.fail("refused", **SSH)
-    result = next(r for c, r in site.explained().items() if c.kind is CheckKind.SSH and not r.is_passed)
+    result = next(
+        r for c, r in site.explained().items() if c.kind is CheckKind.SSH and not r.is_passed
+    )
     assert result.detail == "refused: sshd is not up on compute1: nothing listens on TCP 22"
     assert "compute1: sshd: Received signal 15; terminating." in result.evidence
     assert result.command == "type this"
@@ -345,7 +428,9 @@ def test_what_ssh_itself_has_told_is_no_network_s_fault(site: Site, said: str) -
 
 
 def test_a_paused_node_explains_what_was_not_tried_on_it_too(site: Site) -> None:
-    site.views["compute1"] = dataclasses.replace(site.views["compute1"], state=DomainState.PAUSED, reason="user")
+    site.views["compute1"] = dataclasses.replace(
+        site.views["compute1"], state=DomainState.PAUSED, reason="user"
+    )
     site.fail("not reached: the node is paused", status=CheckStatus.ERROR, node="compute1")
     site.fail("is paused", kind="state", node="compute1")
     site.fail("the node is paused", kind="login", node="compute1")
@@ -354,19 +439,28 @@ def test_a_paused_node_explains_what_was_not_tried_on_it_too(site: Site) -> None
     found = site.explained()
     (cause,) = causes(found.values())
     assert cause.text == "compute1 is paused (user)"
-    about = [r for r in found.values() if not r.is_passed and "compute1" in (r.check.node, r.check.target)]
+    about = [
+        r
+        for r in found.values()
+        if not r.is_passed and "compute1" in (r.check.node, r.check.target)
+    ]
     assert len(cause.results) == len(about)
     details = {r.detail for r in about}
     assert details == {
-        "not reached: the node is paused", "is paused", "the node is paused", f"{SILENT}: compute1 is paused (user)",
-    }  # fmt: skip
+        "not reached: the node is paused",
+        "is paused",
+        "the node is paused",
+        f"{SILENT}: compute1 is paused (user)",
+    }
     assert "compute1" not in site.asked, "who could not be logged in on is not asked again"
     assert site.knocked == ["compute1"]
 
 
 def test_a_node_that_went_off_after_its_login_explains_what_it_no_longer_did(site: Site) -> None:
     """It was asked once more, for 8 s, and what its session had not come to had "no known cause"."""
-    site.views["compute1"] = dataclasses.replace(site.views["compute1"], state=DomainState.OFF, reason="destroyed")
+    site.views["compute1"] = dataclasses.replace(
+        site.views["compute1"], state=DomainState.OFF, reason="destroyed"
+    )
     site.fail(SILENT, **PING)
     ended = "the session ended before this check: the node is off"
     site.fail(ended, node="compute1", kind="nic", status=CheckStatus.ERROR)
@@ -387,7 +481,9 @@ def test_a_login_that_failed_is_diagnosed_from_the_host(site: Site) -> None:
     cause = "compute1 answers ARP but refuses TCP 22: sshd is not up"
     assert site.detail(kind="login", node="compute1") == f"refused: {cause}"
     assert site.detail(**SSH) == f"refused: {cause}"
-    login = next(r for c, r in site.explained().items() if c.kind is CheckKind.LOGIN and c.node == "compute1")
+    login = next(
+        r for c, r in site.explained().items() if c.kind is CheckKind.LOGIN and c.node == "compute1"
+    )
     assert "domain trio_compute1: running" in login.evidence
 
 
@@ -433,12 +529,16 @@ def test_what_lab_fault_has_done_needs_no_other_cause(site: Site) -> None:
 
 def test_a_node_that_lab_fault_has_paused(site: Site) -> None:
     site.faults = [Fault(kind=FaultKind.PAUSE, node="compute1")]
-    site.views["compute1"] = dataclasses.replace(site.views["compute1"], state=DomainState.PAUSED, reason="user")
+    site.views["compute1"] = dataclasses.replace(
+        site.views["compute1"], state=DomainState.PAUSED, reason="user"
+    )
     site.fail("not reached: the node is paused", status=CheckStatus.ERROR, node="compute1")
     site.fail("is paused", kind="state", node="compute1")
     site.fail("the node is paused", kind="login", node="compute1")
     site.fail(SILENT, **PING)
-    assert {cause.text for cause in causes(site.explained().values())} == {"lab.fault pause compute1"}
+    assert {cause.text for cause in causes(site.explained().values())} == {
+        "lab.fault pause compute1"
+    }
 
 
 def test_without_a_certain_cause_there_is_evidence_alone(site: Site) -> None:
@@ -478,17 +578,31 @@ def test_only_so_many_nodes_are_asked_those_with_the_most_failures_first(
 
 def test_what_the_host_itself_did_and_other_layers_are_left_alone(site: Site) -> None:
     check = Check(kind=CheckKind.HOST_APART, node=HOST, network="net1")
-    site.results[check] = CheckResult(check=check, status=CheckStatus.FAILED, detail="answers", evidence="its own")
+    site.results[check] = CheckResult(
+        check=check, status=CheckStatus.FAILED, detail="answers", evidence="its own"
+    )
     assert site.explained()[check] == site.results[check]
 
 
 def test_what_else_a_nic_fails_at_that_lab_fault_has_taken_is_the_same_cause(site: Site) -> None:
     site.faults = [Fault(kind=FaultKind.LINK_DOWN, node="compute1", device="eth1", network="net1")]
-    site.see("compute1", "net1", lambda at: dataclasses.replace(at, plug=dataclasses.replace(at.plug, is_linked=False)))  # type: ignore[type-var]
+    site.see(
+        "compute1",
+        "net1",
+        lambda at: dataclasses.replace(at, plug=dataclasses.replace(at.plug, is_linked=False)),
+    )  # type: ignore[type-var]
     site.fail(SILENT, **PING)
-    site.fail("would leave by eth0, not by eth1", kind="source", node="compute1", target="controller", network="net1")
+    site.fail(
+        "would leave by eth0, not by eth1",
+        kind="source",
+        node="compute1",
+        target="controller",
+        network="net1",
+    )
     site.fail("eth1 has no carrier", kind="nic", node="compute1", network="net1")
-    assert [cause.text for cause in causes(site.explained().values())] == ["lab.fault link-down compute1 eth1"]
+    assert [cause.text for cause in causes(site.explained().values())] == [
+        "lab.fault link-down compute1 eth1"
+    ]
 
 
 def test_what_works_though_lab_fault_was_to_cut_it_is_not_explained_by_it(site: Site) -> None:
@@ -505,10 +619,15 @@ def test_what_works_though_lab_fault_was_to_cut_it_is_not_explained_by_it(site: 
     [
         ("there is no route to 10.20.0.0/24 out of eth1", "eth1 is down on compute1"),
         ("there is no route to 10.10.0.0/24 out of eth0", ""),
-        ("there is no default route: it should be another; there is no route to 10.20.0.0/24 out of eth1", ""),
+        (
+            "there is no default route: it should be another; there is no route to 10.20.0.0/24 out of eth1",
+            "",
+        ),
     ],
 )
-def test_a_route_that_is_missing_with_its_nic_has_the_nic_s_cause(site: Site, detail: str, cause: str) -> None:
+def test_a_route_that_is_missing_with_its_nic_has_the_nic_s_cause(
+    site: Site, detail: str, cause: str
+) -> None:
     check = Check(kind=CheckKind.ROUTES, node="compute1")
     site.change("compute1", "eth1", flags=())
     site.results[check] = CheckResult(check=check, status=CheckStatus.FAILED, detail=detail)
@@ -518,7 +637,9 @@ def test_a_route_that_is_missing_with_its_nic_has_the_nic_s_cause(site: Site, de
 TRANSIT = Check(kind=CheckKind.NO_TRANSIT, node="compute1", network="net1", device="eth1")
 
 
-def test_what_could_not_be_sent_by_a_nic_that_is_down_has_the_cause_of_all_else_by_it(site: Site) -> None:
+def test_what_could_not_be_sent_by_a_nic_that_is_down_has_the_cause_of_all_else_by_it(
+    site: Site,
+) -> None:
     site.change("compute1", "eth1", flags=())
     site.fail("eth1 is down", kind="nic", node="compute1", device="eth1")
     said = "eth1 is down: no packet could be sent by way of the host"
@@ -531,30 +652,41 @@ def test_what_could_not_be_sent_by_a_nic_that_is_down_has_the_cause_of_all_else_
 def test_a_nic_alone_explains_why_nothing_could_be_sent(site: Site) -> None:
     """Where its own layer alone is checked, nobody else has failed on that node."""
     site.change("compute1", "eth1", addresses=())
-    site.results[TRANSIT] = CheckResult(check=TRANSIT, status=CheckStatus.ERROR, detail="no packet could be sent")
+    site.results[TRANSIT] = CheckResult(
+        check=TRANSIT, status=CheckStatus.ERROR, detail="no packet could be sent"
+    )
     assert site.explained()[TRANSIT].cause == "eth1 of compute1 has no address, not 10.20.0.12/24"
 
 
 def test_a_way_through_the_host_is_no_nic_s_fault(site: Site) -> None:
     site.change("compute1", "eth1", addresses=())
-    site.results[TRANSIT] = CheckResult(check=TRANSIT, status=CheckStatus.FAILED, detail="gets through the host")
+    site.results[TRANSIT] = CheckResult(
+        check=TRANSIT, status=CheckStatus.FAILED, detail="gets through the host"
+    )
     assert site.explained()[TRANSIT].cause == ""
 
 
 @pytest.mark.parametrize("kind", [CheckKind.DELAY, CheckKind.LOSS, CheckKind.RATE])
-@pytest.mark.parametrize(("node", "target"), [("compute1", "controller"), ("controller", "compute1")])
+@pytest.mark.parametrize(
+    ("node", "target"), [("compute1", "controller"), ("controller", "compute1")]
+)
 def test_what_is_measured_between_two_nics_is_not_where_one_is_down(
     site: Site, kind: CheckKind, node: str, target: str
 ) -> None:
-    check = Check(kind=kind, node=node, target=target, network="net1", address="10.20.0.9", device="eth1")
-    site.results[check] = CheckResult(check=check, status=CheckStatus.FAILED, detail="no reply to 20 pings")
+    check = Check(
+        kind=kind, node=node, target=target, network="net1", address="10.20.0.9", device="eth1"
+    )
+    site.results[check] = CheckResult(
+        check=check, status=CheckStatus.FAILED, detail="no reply to 20 pings"
+    )
     assert site.explained()[check].cause == ""
     site.change("compute1", "eth1", flags=())
     assert site.explained()[check].cause == "eth1 is down on compute1"
 
 
 @pytest.mark.parametrize(
-    ("detail", "count"), [("has MTU 9000, not 1500", 2), ("eth1 is down; has MTU 9000, not 1500", 1)]
+    ("detail", "count"),
+    [("has MTU 9000, not 1500", 2), ("eth1 is down; has MTU 9000, not 1500", 1)],
 )
 def test_a_wrong_mtu_is_one_cause_of_the_nic_s_failure_and_of_what_gets_lost(
     site: Site, detail: str, count: int
@@ -564,4 +696,7 @@ def test_a_wrong_mtu_is_one_cause_of_the_nic_s_failure_and_of_what_gets_lost(
     lost = "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares"
     site.fail(lost, kind="mtu", node="compute1", target="controller", network="net1")
     (cause,) = causes(site.explained().values())
-    assert (cause.text, len(cause.results)) == ("eth1 of compute1 has an MTU of 9000, not 1500", count)
+    assert (cause.text, len(cause.results)) == (
+        "eth1 of compute1 has an MTU of 9000, not 1500",
+        count,
+    )

@@ -49,7 +49,9 @@ def seen(codes: dict[str, int] | None = None, **said: str) -> Scene:
 
 def test_devices_are_read_with_state_mtu_and_addresses() -> None:
     found = seen()
-    assert {name: (d.state, d.mtu, d.addresses, d.loss_percent) for name, d in found.devices.items()} == {
+    assert {
+        name: (d.state, d.mtu, d.addresses, d.loss_percent) for name, d in found.devices.items()
+    } == {
         "lo": ("up", 65536, ("127.0.0.1/8",), 0.0),
         "eth0": ("up", 1500, ("10.10.0.12/24", "10.10.0.99/24"), 30.0),
         "eth1": ("down", 1400, (), 0.0),
@@ -82,7 +84,9 @@ def test_neighbours_and_routes_are_read_in_every_age_s_words() -> None:
         ("sh: 1: ss: not found", 127, None),
     ],
 )
-def test_whether_sshd_listens_is_known_where_ss_is(text: str, code: int, listens: bool | None) -> None:
+def test_whether_sshd_listens_is_known_where_ss_is(
+    text: str, code: int, listens: bool | None
+) -> None:
     assert seen({"port": code}, port=text).listens is listens
 
 
@@ -114,8 +118,16 @@ type filter hook forward priority filter; policy drop;
             "-A INPUT -p icmp -i eth1 -j DROP",
             "-A INPUT -p tcp -m tcp --dport 22 -s 10.20.0.11/32 -j REJECT --reject-with icmp-port-unreachable",
         ),
-        (NFT, 'iifname "eth1" icmp type echo-request drop', "tcp dport 22 ip saddr 10.20.0.11 drop"),
-        ("*filter\n:INPUT DROP [1:2]\nCOMMIT", "policy of INPUT is DROP", "policy of INPUT is DROP"),
+        (
+            NFT,
+            'iifname "eth1" icmp type echo-request drop',
+            "tcp dport 22 ip saddr 10.20.0.11 drop",
+        ),
+        (
+            "*filter\n:INPUT DROP [1:2]\nCOMMIT",
+            "policy of INPUT is DROP",
+            "policy of INPUT is DROP",
+        ),
         (
             "chain i {\ntype filter hook input priority 0; policy drop;\n}",
             "policy of input is drop",
@@ -125,19 +137,35 @@ type filter hook forward priority filter; policy drop;
         ("-A INPUT -p tcp -m tcp --dport 80 -j DROP", "", ""),  # another port's
         ("-A INPUT -s 10.99.0.0/16 -j DROP", "", ""),  # another's packets
         ("-A INPUT -s 10.20.0.0/16 -j DROP", *["-A INPUT -s 10.20.0.0/16 -j DROP"] * 2),
-        ("-A INPUT -p tcp -m multiport --dports 80,22 -j DROP", "",
-         "-A INPUT -p tcp -m multiport --dports 80,22 -j DROP"),
+        (
+            "-A INPUT -p tcp -m multiport --dports 80,22 -j DROP",
+            "",
+            "-A INPUT -p tcp -m multiport --dports 80,22 -j DROP",
+        ),
         ("-A INPUT -m conntrack --ctstate INVALID -j DROP", "", ""),
         ("-A INPUT ! -s 10.20.0.0/16 -j DROP", "", ""),
         ("-A INPUT -p icmp -m icmp --icmp-type 13 -j DROP", "", ""),
-        ("-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP", "-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP", ""),
-        ("*filter\n-A INPUT -p tcp --dport 80 -j DROP\nCOMMIT\n" + NFT,
-         'iifname "eth1" icmp type echo-request drop', "tcp dport 22 ip saddr 10.20.0.11 drop"),
+        (
+            "-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP",
+            "-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP",
+            "",
+        ),
+        (
+            "*filter\n-A INPUT -p tcp --dport 80 -j DROP\nCOMMIT\n" + NFT,
+            'iifname "eth1" icmp type echo-request drop',
+            "tcp dport 22 ip saddr 10.20.0.11 drop",
+        ),
         ("-A FORWARD -j DROP\n-A INPUT -j ACCEPT", "", ""),
-        ("chain forward {\ntype filter hook forward priority 0;\nicmp type echo-request drop\n}", "", ""),
+        (
+            "chain forward {\ntype filter hook forward priority 0;\nicmp type echo-request drop\n}",
+            "",
+            "",
+        ),
     ],
-)  # fmt: skip
-def test_a_rule_is_blamed_for_the_packets_that_it_is_about_alone(firewall: str, icmp: str, tcp: str) -> None:
+)
+def test_a_rule_is_blamed_for_the_packets_that_it_is_about_alone(
+    firewall: str, icmp: str, tcp: str
+) -> None:
     found = seen(firewall=firewall)
     assert found.drops("input", "icmp", NIC, PEER) == icmp
     assert found.drops("input", "tcp", NIC, PEER) == tcp
@@ -157,18 +185,34 @@ COMMIT"""
     ("firewall", "request_", "reply"),
     [
         ("-A INPUT -p icmp -j DROP", "-A INPUT -p icmp -j DROP", "-A INPUT -p icmp -j DROP"),
-        ("-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP", "-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP", ""),
+        (
+            "-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP",
+            "-A INPUT -p icmp -m icmp --icmp-type 8 -j DROP",
+            "",
+        ),
         ("-A INPUT -p icmp --icmp-type 0 -j DROP", "", "-A INPUT -p icmp --icmp-type 0 -j DROP"),
         (CENTOS, "", ""),
-        (CENTOS.replace("-A INPUT -p icmp -j ACCEPT\n", ""),
-         "-A INPUT -j REJECT --reject-with icmp-host-prohibited", ""),
+        (
+            CENTOS.replace("-A INPUT -p icmp -j ACCEPT\n", ""),
+            "-A INPUT -j REJECT --reject-with icmp-host-prohibited",
+            "",
+        ),
         ("-A INPUT -p icmp ! -i eth9 -j ACCEPT\n-A INPUT -j DROP", "", ""),
-        (":INPUT DROP [0:0]\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT", "policy of INPUT is DROP", ""),
-        ("chain i {\ntype filter hook input priority 0; policy drop;\nct state established,related accept\n}",
-         "policy of input is drop", ""),
+        (
+            ":INPUT DROP [0:0]\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+            "policy of INPUT is DROP",
+            "",
+        ),
+        (
+            "chain i {\ntype filter hook input priority 0; policy drop;\nct state established,related accept\n}",
+            "policy of input is drop",
+            "",
+        ),
     ],
-)  # fmt: skip
-def test_a_rule_is_blamed_only_where_none_before_it_accepts(firewall: str, request_: str, reply: str) -> None:
+)
+def test_a_rule_is_blamed_only_where_none_before_it_accepts(
+    firewall: str, request_: str, reply: str
+) -> None:
     found = seen(firewall=firewall)
     assert found.drops("input", "icmp", NIC, PEER) == request_
     assert found.drops("input", "icmp", NIC, PEER, is_reply=True) == reply
@@ -194,8 +238,14 @@ def test_a_node_that_was_cut_off_before_its_first_word_is_unseen() -> None:
 
 
 def test_what_was_heard_before_a_cut_counts() -> None:
-    text = "\n".join(["M begin", *(f"M explain.link {line}" for line in HEALTHY["link"].splitlines()),
-                      "M explain.link = 0", "M explain.addr 2: eth0    inet 10.1"])  # fmt: skip
+    text = "\n".join(
+        [
+            "M begin",
+            *(f"M explain.link {line}" for line in HEALTHY["link"].splitlines()),
+            "M explain.link = 0",
+            "M explain.addr 2: eth0    inet 10.1",
+        ]
+    )
     found = scene.read(protocol.read(text, "M"))
     assert found.is_seen
     assert found.devices["eth1"].state == "down"
@@ -205,7 +255,9 @@ def test_what_was_heard_before_a_cut_counts() -> None:
 @given(st.text())
 def test_garbage_is_never_an_error(text: str) -> None:
     seen(link=text, addr=text, neigh=text, route=text, port=text, firewall=text, tc=text)
-    seen(firewall=IPTABLES.replace("10.20.0.11/32", "".join(text.split()) or "x")).drops("input", "tcp", NIC, PEER)
+    seen(firewall=IPTABLES.replace("10.20.0.11/32", "".join(text.split()) or "x")).drops(
+        "input", "tcp", NIC, PEER
+    )
 
 
 def test_the_addresses_asked_for_are_bounded_and_quoted() -> None:

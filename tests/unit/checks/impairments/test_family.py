@@ -28,7 +28,9 @@ def impaired(*on_net1: Impairment, nodes: int = 3) -> Lab:
     for index, node in enumerate(lab.nodes):
         found = on_net1[min(index, len(on_net1) - 1)]
         made.append(
-            dataclasses.replace(node, nics=(node.nics[0], dataclasses.replace(node.nics[1], impairment=found)))
+            dataclasses.replace(
+                node, nics=(node.nics[0], dataclasses.replace(node.nics[1], impairment=found))
+            )
         )
     return dataclasses.replace(lab, nodes=tuple(made))
 
@@ -43,14 +45,18 @@ def of(lab: Lab, kind: CheckKind, node: str = "n0", target: str = "n1") -> Check
 SHOWN = "qdisc netem 51ab: dev eth1 root refcnt 2 limit 808 delay 20ms loss 1% rate 10Mbit"
 
 
-def answer(pings: str = "", rate: str = "", shown: str = SHOWN, codes: Mapping[str, int] | None = None) -> Answer:
+def answer(
+    pings: str = "", rate: str = "", shown: str = SHOWN, codes: Mapping[str, int] | None = None
+) -> Answer:
     codes = codes or {}
     said = {
         tag: Said(lines=tuple(text.splitlines()), code=codes.get(tag, 0))
         for tag, text in (
-            ("impairments.tc", shown), ("impairments.ping", pings), ("impairments.rate", rate)
+            ("impairments.tc", shown),
+            ("impairments.ping", pings),
+            ("impairments.rate", rate),
         )
-    }  # fmt: skip
+    }
     return Answer(is_begun=True, is_complete=True, said=said)
 
 
@@ -78,13 +84,19 @@ def test_every_pair_with_an_impaired_end_is_measured_from_both_ends() -> None:
     pairs = {("n0", "n1"), ("n0", "n2"), ("n1", "n0"), ("n2", "n0")}
     for kind in (CheckKind.DELAY, CheckKind.LOSS):
         assert {(node, target) for each, node, target in found if each is kind} == pairs
-    assert [node for each, node, _ in found if each is CheckKind.RATE] == ["n0"]  # what leaves it, once
+    assert [node for each, node, _ in found if each is CheckKind.RATE] == [
+        "n0"
+    ]  # what leaves it, once
     assert len(found) == len(set(found))
 
 
 def test_only_what_is_declared_is_measured() -> None:
-    assert {c.kind for c in impairments.expected(impaired(Impairment(delay_ms=5)))} == {CheckKind.DELAY}
-    assert {c.kind for c in impairments.expected(impaired(Impairment(rate_kbit=512)))} == {CheckKind.RATE}
+    assert {c.kind for c in impairments.expected(impaired(Impairment(delay_ms=5)))} == {
+        CheckKind.DELAY
+    }
+    assert {c.kind for c in impairments.expected(impaired(Impairment(rate_kbit=512)))} == {
+        CheckKind.RATE
+    }
 
 
 def test_where_next_to_nothing_comes_back_there_is_no_round_trip_to_measure() -> None:
@@ -106,7 +118,9 @@ def test_many_nodes_try_a_few_neighbours_each_and_all_are_tried() -> None:
 @pytest.mark.parametrize("loss", [0.0, 0.1, 1, 2, 10, 50, 90, 100])
 @pytest.mark.parametrize("rate", [0, 64, 512, 10_000])
 @pytest.mark.parametrize("nodes", [2, 3, 50])
-def test_the_pings_take_five_seconds_at_most_and_leave_a_slow_link_room(loss: float, rate: int, nodes: int) -> None:
+def test_the_pings_take_five_seconds_at_most_and_leave_a_slow_link_room(
+    loss: float, rate: int, nodes: int
+) -> None:
     lab = impaired(Impairment(delay_ms=20, loss_percent=loss, rate_kbit=rate), nodes=nodes)
     chosen = plan([nic for _, nic in lab.members("net1")])
     assert chosen.count * chosen.period_ms <= 5001
@@ -149,20 +163,30 @@ def test_a_node_pings_only_what_is_left_to_try() -> None:
 def test_a_slow_link_s_train_has_small_packets() -> None:
     lab = impaired(Impairment(rate_kbit=64))
     own = [of(lab, CheckKind.RATE)]
-    shell = next(p.shell for p in impairments.parts(lab, lab.nodes[0], own, FACTS) if p.tag == "impairments.rate")
+    shell = next(
+        p.shell
+        for p in impairments.parts(lab, lab.nodes[0], own, FACTS)
+        if p.tag == "impairments.rate"
+    )
     assert "eth1,10.20.0.12,160," in shell
 
 
 def test_counts_are_read_from_any_fping_and_garbage_is_passed_over() -> None:
-    found = counted([
-        "10.0.0.1 : xmt/rcv/%loss = 20/19/5%, min/avg/max = 40.1/40.5/41.0",
-        "10.0.0.2  : xmt/rcv/%loss = 20/0/100%",
-        "10.0.0.3 : xmt/rcv/%return = 20/21/105%, min/avg/max = 0.04/0.05/0.06",
-        "sudo: a password is required", "", "10.0.0.4 : xmt/rcv/%loss = x/y/z%",
-    ])  # fmt: skip
+    found = counted(
+        [
+            "10.0.0.1 : xmt/rcv/%loss = 20/19/5%, min/avg/max = 40.1/40.5/41.0",
+            "10.0.0.2  : xmt/rcv/%loss = 20/0/100%",
+            "10.0.0.3 : xmt/rcv/%return = 20/21/105%, min/avg/max = 0.04/0.05/0.06",
+            "sudo: a password is required",
+            "",
+            "10.0.0.4 : xmt/rcv/%loss = x/y/z%",
+        ]
+    )
     assert {t: (c.sent, c.received, c.least_ms) for t, c in found.items()} == {
-        "10.0.0.1": (20, 19, 40.1), "10.0.0.2": (20, 0, None), "10.0.0.3": (20, 21, 0.04),
-    }  # fmt: skip
+        "10.0.0.1": (20, 19, 40.1),
+        "10.0.0.2": (20, 0, None),
+        "10.0.0.3": (20, 21, 0.04),
+    }
 
 
 # --- delay
@@ -171,13 +195,22 @@ def test_counts_are_read_from_any_fping_and_garbage_is_passed_over() -> None:
 @pytest.mark.parametrize(
     ("least", "status"),
     [
-        (40.6, CheckStatus.PASSED), (44.9, CheckStatus.PASSED), (0.6, CheckStatus.FAILED), (20.6, CheckStatus.FAILED),
-        (30.6, CheckStatus.FAILED), (39.0, CheckStatus.FAILED), (50.6, CheckStatus.FAILED),
+        (40.6, CheckStatus.PASSED),
+        (44.9, CheckStatus.PASSED),
+        (0.6, CheckStatus.FAILED),
+        (20.6, CheckStatus.FAILED),
+        (30.6, CheckStatus.FAILED),
+        (39.0, CheckStatus.FAILED),
+        (50.6, CheckStatus.FAILED),
     ],
-)  # fmt: skip
+)
 def test_the_fastest_round_trip_is_both_ends_delays(least: float, status: CheckStatus) -> None:
     lab = impaired(Impairment(delay_ms=20))
-    found = judged(lab, CheckKind.DELAY, answer(line(20, 20, least), shown=SHOWN.replace(" loss 1% rate 10Mbit", "")))
+    found = judged(
+        lab,
+        CheckKind.DELAY,
+        answer(line(20, 20, least), shown=SHOWN.replace(" loss 1% rate 10Mbit", "")),
+    )
     assert found.status is status
     assert found.detail == f"{least:.1f} ms there and back, 40 ms declared"
 
@@ -197,17 +230,25 @@ def test_a_delay_as_short_as_an_emulated_node_is_slow_is_told_by_tc() -> None:
     lab = impaired(Impairment(delay_ms=1))
     shown = "qdisc netem 51ab: dev eth1 root refcnt 2 limit 808 delay 1ms"
     assert judged(lab, CheckKind.DELAY, answer(line(20, 20, 2.9), shown=shown)).is_passed
-    found = judged(lab, CheckKind.DELAY, answer(line(20, 20, 2.9), shown="qdisc fq_codel 0: dev eth1 root refcnt 2"))
+    found = judged(
+        lab,
+        CheckKind.DELAY,
+        answer(line(20, 20, 2.9), shown="qdisc fq_codel 0: dev eth1 root refcnt 2"),
+    )
     assert found.status is CheckStatus.FAILED
     assert "eth1 has no netem, ./invoke lab.up trio puts it right" in found.detail
-    found = judged(lab, CheckKind.DELAY, answer(line(20, 20, 2.9), codes={"impairments.tc": NOT_FOUND}))
+    found = judged(
+        lab, CheckKind.DELAY, answer(line(20, 20, 2.9), codes={"impairments.tc": NOT_FOUND})
+    )
     assert found.status is CheckStatus.ERROR
 
 
 # --- loss
 
 
-@pytest.mark.parametrize(("sent", "share"), [(100, 0.5), (344, 0.0199), (917, 0.01), (1000, 0.001), (20, 0.9)])
+@pytest.mark.parametrize(
+    ("sent", "share"), [(100, 0.5), (344, 0.0199), (917, 0.01), (1000, 0.001), (20, 0.9)]
+)
 def test_the_bounds_leave_out_what_next_to_never_happens(sent: int, share: float) -> None:
     least, most = bounds(sent, share)
     dice = random.Random(4)
@@ -225,9 +266,15 @@ def test_all_declared_lost_is_all_lost() -> None:
 
 @pytest.mark.parametrize(
     ("lost", "status"),
-    [(7, CheckStatus.PASSED), (1, CheckStatus.PASSED), (16, CheckStatus.PASSED), (0, CheckStatus.FAILED),
-     (17, CheckStatus.FAILED), (344, CheckStatus.FAILED)],
-)  # fmt: skip
+    [
+        (7, CheckStatus.PASSED),
+        (1, CheckStatus.PASSED),
+        (16, CheckStatus.PASSED),
+        (0, CheckStatus.FAILED),
+        (17, CheckStatus.FAILED),
+        (344, CheckStatus.FAILED),
+    ],
+)
 def test_loss_is_held_against_the_declared_of_both_ends(lost: int, status: CheckStatus) -> None:
     found = judged(impaired(WAN), CheckKind.LOSS, answer(line(344, 344 - lost)))
     assert found.status is status
@@ -266,7 +313,9 @@ def test_a_duplicate_is_not_a_loss_the_other_way_round() -> None:
         (500_000, 500_000, CheckStatus.WARNED),
     ],
 )
-def test_the_rate_is_what_leaves_the_nic_while_more_is_offered(sent: int, gone: int, status: CheckStatus) -> None:
+def test_the_rate_is_what_leaves_the_nic_while_more_is_offered(
+    sent: int, gone: int, status: CheckStatus
+) -> None:
     found = judged(impaired(WAN), CheckKind.RATE, answer(rate=f"eth1 {sent} {gone} 1.000 0"))
     assert found.status is status, found.detail
     assert "10 Mbit/s declared" in found.detail
@@ -278,7 +327,9 @@ def test_a_full_socket_is_as_good_as_an_offer() -> None:
 
 
 def test_where_the_cpu_is_the_limit_and_there_is_no_netem_it_is_no_warning() -> None:
-    found = judged(impaired(WAN), CheckKind.RATE, answer(rate="eth1 500000 500000 1.000 0", shown=""))
+    found = judged(
+        impaired(WAN), CheckKind.RATE, answer(rate="eth1 500000 500000 1.000 0", shown="")
+    )
     assert found.status is CheckStatus.FAILED
     assert "eth1 has no netem" in found.detail
 
@@ -321,21 +372,37 @@ def measured(lab: Lab, spoiled: Lab, node: str = "n0") -> list[CheckResult]:
     """What a node of `spoiled` says when it is held against `lab`."""
     own = [c for c in impairments.expected(lab) if c.node == node]
     parts = impairments.parts(lab, lab.node(node), own, FACTS)
-    said = {p.tag: Said(lines=tuple(HEALTHY[p.tag](spoiled, spoiled.node(node), p.shell)), code=0) for p in parts}
-    return list(impairments.judge(lab, own, Answer(is_begun=True, is_complete=True, said=said), FACTS))
+    said = {
+        p.tag: Said(lines=tuple(HEALTHY[p.tag](spoiled, spoiled.node(node), p.shell)), code=0)
+        for p in parts
+    }
+    return list(
+        impairments.judge(lab, own, Answer(is_begun=True, is_complete=True, said=said), FACTS)
+    )
 
 
 @pytest.mark.parametrize(
     "impairment",
-    [WAN, Impairment(delay_ms=5), Impairment(delay_ms=1500, loss_percent=40), Impairment(rate_kbit=64),
-     Impairment(loss_percent=0.1), Impairment(loss_percent=100), Impairment(delay_ms=1, loss_percent=5, rate_kbit=128)],
+    [
+        WAN,
+        Impairment(delay_ms=5),
+        Impairment(delay_ms=1500, loss_percent=40),
+        Impairment(rate_kbit=64),
+        Impairment(loss_percent=0.1),
+        Impairment(loss_percent=100),
+        Impairment(delay_ms=1, loss_percent=5, rate_kbit=128),
+    ],
     ids=lambda each: tc.words(each),
-)  # fmt: skip
+)
 @pytest.mark.parametrize("nodes", [2, 3, 9])
-def test_nodes_that_are_as_declared_pass_and_others_do_not(impairment: Impairment, nodes: int) -> None:
+def test_nodes_that_are_as_declared_pass_and_others_do_not(
+    impairment: Impairment, nodes: int
+) -> None:
     lab = impaired(impairment, nodes=nodes)
     assert {result.status for result in measured(lab, lab)} == {CheckStatus.PASSED}
-    assert not any(result.is_passed for result in measured(lab, impaired(NO_IMPAIRMENT, nodes=nodes)))
+    assert not any(
+        result.is_passed for result in measured(lab, impaired(NO_IMPAIRMENT, nodes=nodes))
+    )
     for other in (
         dataclasses.replace(impairment, delay_ms=impairment.delay_ms * 2 + 20),
         dataclasses.replace(impairment, rate_kbit=impairment.rate_kbit // 2 or 32),

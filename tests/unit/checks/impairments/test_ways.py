@@ -15,7 +15,9 @@ LAB = make_lab()
 def impaired(*which: Impairment) -> Lab:
     """The second NIC of each node with one of these."""
     nodes = tuple(
-        dataclasses.replace(node, nics=(node.nics[0], dataclasses.replace(node.nics[1], impairment=each)))
+        dataclasses.replace(
+            node, nics=(node.nics[0], dataclasses.replace(node.nics[1], impairment=each))
+        )
         for node, each in zip(LAB.nodes, which, strict=True)
     )
     return dataclasses.replace(LAB, nodes=nodes)

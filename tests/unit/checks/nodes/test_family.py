@@ -25,7 +25,12 @@ from tests.unit.checks.fake_lab import make_lab
 LAB = make_lab()
 NODE = LAB.node("controller")
 NOW = 1_800_000_000.0
-PASSED, WARNED, FAILED, ERROR = CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.FAILED, CheckStatus.ERROR
+PASSED, WARNED, FAILED, ERROR = (
+    CheckStatus.PASSED,
+    CheckStatus.WARNED,
+    CheckStatus.FAILED,
+    CheckStatus.ERROR,
+)
 MAC0, MAC1 = (nic.mac for nic in NODE.nics)
 
 # text that a healthy node says -> what this one says instead
@@ -51,9 +56,13 @@ def judged(answer: Answer, lab: Lab = LAB) -> dict[tuple[CheckKind, str], CheckR
     return {(r.check.kind, r.check.device): r for r in nodes.judge(lab, checks, answer, Facts())}
 
 
-def said(kind: CheckKind, changes: Changes, device: str = "", lab: Lab = LAB) -> tuple[CheckStatus, str]:
+def said(
+    kind: CheckKind, changes: Changes, device: str = "", lab: Lab = LAB
+) -> tuple[CheckStatus, str]:
     result = judged(answer_of(lines_of(lab, changes)), lab)[kind, device]
-    assert bool(result.command) == (result.status is not PASSED), "a failure says what to type again, a pass nothing"
+    assert bool(result.command) == (result.status is not PASSED), (
+        "a failure says what to type again, a pass nothing"
+    )
     assert bool(result.output) <= (result.status is not PASSED), "a pass keeps no output"
     return result.status, result.detail
 
@@ -85,7 +94,9 @@ def test_every_kind_of_the_layer_is_promised_of_every_node_and_a_nic_check_per_n
 
 def test_each_check_of_a_node_has_one_result_but_those_that_the_mesh_judges() -> None:
     of_the_mesh = {CheckKind.STATE, CheckKind.LOGIN, CheckKind.CLOCK}
-    checks = [c for c in nodes.expected(LAB) if c.node == "controller" and c.kind not in of_the_mesh]
+    checks = [
+        c for c in nodes.expected(LAB) if c.node == "controller" and c.kind not in of_the_mesh
+    ]
     found = [r.check for r in nodes.judge(LAB, checks, Answer(), Facts())]
     assert found == checks
 
@@ -100,7 +111,9 @@ def test_each_check_of_a_node_has_one_result_but_those_that_the_mesh_judges() ->
         (CheckKind.ROUTES, "run route", "run fs"),
     ],
 )
-def test_a_node_runs_no_more_than_the_wanted_checks_need(kind: CheckKind, has: str, lacks: str) -> None:
+def test_a_node_runs_no_more_than_the_wanted_checks_need(
+    kind: CheckKind, has: str, lacks: str
+) -> None:
     (part,) = nodes.parts(LAB, NODE, [Check(kind=kind, node="controller")], Facts())
     calls = part.shell[part.shell.rindex("}") :]
     assert has in calls
@@ -112,7 +125,11 @@ def test_without_checks_there_is_nothing_to_run() -> None:
 
 
 def test_the_clock_is_read_after_all_other_looks() -> None:
-    checks = [check for check in plan.expected(LAB) if check.node == "controller" and check.kind.layer is Layer.NODES]
+    checks = [
+        check
+        for check in plan.expected(LAB)
+        if check.node == "controller" and check.kind.layer is Layer.NODES
+    ]
     tags = [part.tag for part in nodes.parts(LAB, NODE, checks, Facts()) if part.phase == 0]
     assert tags == ["nodes.look", "nodes.hostname", "nodes.user", "nodes.clock"]
 
@@ -124,7 +141,9 @@ def test_a_healthy_node_passes_all_of_it() -> None:
     user, name = Said(lines=("stack", "sudo 0"), code=0), Said(lines=("controller",), code=0)
     results = judged(answer_of(lines_of(), **{"nodes.user": user, "nodes.hostname": name}))
     assert {result.status for result in results.values()} == {PASSED}
-    assert {kind: result.detail for (kind, device), result in results.items() if device != "eth0"} == {
+    assert {
+        kind: result.detail for (kind, device), result in results.items() if device != "eth0"
+    } == {
         CheckKind.USER: "stack, with sudo",
         CheckKind.HOSTNAME: "controller",
         CheckKind.UPTIME: "up since 2027-01-15 06:53:19 UTC",
@@ -150,7 +169,11 @@ def test_whatever_a_node_says_each_check_has_one_result(begin: int, end: int, ga
     assert len(judged(answer_of(lines))) == 11
 
 
-@given(st.lists(st.sampled_from([word for line in lines_of() for word in line.split(" ")]), max_size=60))
+@given(
+    st.lists(
+        st.sampled_from([word for line in lines_of() for word in line.split(" ")]), max_size=60
+    )
+)
 def test_words_in_any_order_break_no_judge(words: list[str]) -> None:
     lines = re.split(r"(?=@begin|@end|block|nic|fs|mount|uptime)", " ".join(words))
     assert len(judged(answer_of([line.strip() for line in lines]))) == 11
@@ -160,7 +183,11 @@ def test_words_in_any_order_break_no_judge(words: list[str]) -> None:
     ("lines", "kind", "detail"),
     [
         (["@begin addr", "sh: 1: ip: not found", "@end 127"], CheckKind.NIC, "ip is not installed"),
-        (["@begin route", "Cannot open netlink", "@end 1"], CheckKind.ROUTES, "ip ended with 1: Cannot open netlink"),
+        (
+            ["@begin route", "Cannot open netlink", "@end 1"],
+            CheckKind.ROUTES,
+            "ip ended with 1: Cannot open netlink",
+        ),
         (["@begin fs", "stat: not found", "@end 127"], CheckKind.ROOT, "stat is not installed"),
         (["@begin proc", "sed: not found", "@end 127"], CheckKind.MEMORY, "sed is not installed"),
         (["@begin addr", "@end 0"], CheckKind.NIC, "the node did not tell"),
@@ -170,7 +197,9 @@ def test_words_in_any_order_break_no_judge(words: list[str]) -> None:
         ([], CheckKind.UPTIME, "the node did not tell how long it is up"),
     ],
 )
-def test_a_look_that_failed_is_an_error_not_a_failure(lines: list[str], kind: CheckKind, detail: str) -> None:
+def test_a_look_that_failed_is_an_error_not_a_failure(
+    lines: list[str], kind: CheckKind, detail: str
+) -> None:
     device = "eth1" if kind is CheckKind.NIC else ""
     result = judged(answer_of(lines))[kind, device]
     assert (result.status, result.detail) == (ERROR, detail)
@@ -203,7 +232,9 @@ def test_a_node_that_booted_after_lab_up_saw_it_answer_is_warned_of() -> None:
     ],
 )
 def test_cpus(declared: int, found: str, present: str, expected: tuple[CheckStatus, str]) -> None:
-    lab = dataclasses.replace(LAB, nodes=tuple(dataclasses.replace(node, cpus=declared) for node in LAB.nodes))
+    lab = dataclasses.replace(
+        LAB, nodes=tuple(dataclasses.replace(node, cpus=declared) for node in LAB.nodes)
+    )
     lines = [f"online {found}", f"present {present}"]
     result = judged(answer_of(lines), lab)[CheckKind.CPUS, ""]
     assert (result.status, result.detail) == expected
@@ -252,8 +283,13 @@ def test_a_disk_of_another_size() -> None:
     [
         {"254:1 rw": "254:0 rw", "/dev/vda1": "/dev/vda"},  # no partition
         {"254:1 rw": "0:35 rw", "ext4": "btrfs"},  # btrfs, by its source
-        {"mount 254:1": "mount 253:0", "block vda ": "block dm-0 253:0 9 - vda1\nblock vda "},  # LVM
-        {"mount 254:1": "mount 0:1 rw - rootfs rootfs rw\nmount 254:1"},  # what an initramfs leaves below
+        {
+            "mount 254:1": "mount 253:0",
+            "block vda ": "block dm-0 253:0 9 - vda1\nblock vda ",
+        },  # LVM
+        {
+            "mount 254:1": "mount 0:1 rw - rootfs rootfs rw\nmount 254:1"
+        },  # what an initramfs leaves below
     ],
 )
 def test_the_disk_is_found_below_whatever_holds_the_root_file_system(changes: Changes) -> None:
@@ -266,9 +302,14 @@ def test_a_root_on_no_disk_that_is_known_is_an_error() -> None:
     assert said(CheckKind.ROOT, odd)[0] is ERROR
 
 
-@pytest.mark.parametrize("line", ["mount", "mount 254:9", "mount 254:9 rw", "mount 254:9 rw - ext4 /dev/x"])
+@pytest.mark.parametrize(
+    "line", ["mount", "mount 254:9", "mount 254:9 rw", "mount 254:9 rw - ext4 /dev/x"]
+)
 def test_a_mount_that_is_half_told_is_passed_over(line: str) -> None:
-    assert said(CheckKind.DISK, {"@end 0\nblock vda ": f"{line}\n@end 0\nblock vda "}) == (PASSED, "vda has 20GiB")
+    assert said(CheckKind.DISK, {"@end 0\nblock vda ": f"{line}\n@end 0\nblock vda "}) == (
+        PASSED,
+        "vda has 20GiB",
+    )
 
 
 FS = f"fs 4096 {5242880 * 98 // 100} {5242880 * 95 // 100} {5242880 * 90 // 100} 3145728 3135535"
@@ -278,11 +319,19 @@ FS = f"fs 4096 {5242880 * 98 // 100} {5242880 * 95 // 100} {5242880 * 90 // 100}
     ("fs", "status", "detail"),
     [
         ("fs 4096 5138022 0 0 3145728 3135535", FAILED, "full: 0 B free"),
-        ("fs 4096 5138022 262144 0 3145728 3135535", FAILED, "full: 0 B free for stack, 1.0 GiB for root alone"),
+        (
+            "fs 4096 5138022 262144 0 3145728 3135535",
+            FAILED,
+            "full: 0 B free for stack, 1.0 GiB for root alone",
+        ),
         ("fs 4096 5138022 4980736 4718592 3145728 0", FAILED, "full: no inode is free"),
         ("fs 4096 5138022 504000 250000 3145728 3135535", WARNED, "95% used, 977 MiB free"),
         ("fs 4096 5138022 4980736 4718592 3145728 10", WARNED, "100% of its inodes used, 10 free"),
-        ("fs 4096 5138022 4980736 4718592 0 0", PASSED, "19.6 GiB, 3% used"),  # btrfs has no table of inodes
+        (
+            "fs 4096 5138022 4980736 4718592 0 0",
+            PASSED,
+            "19.6 GiB, 3% used",
+        ),  # btrfs has no table of inodes
         (
             "fs 4096 2621440 2500000 2400000 3145728 3135535",
             FAILED,
@@ -309,12 +358,21 @@ def test_a_root_file_system_that_cannot_be_written_to(changes: Changes) -> None:
     ],
 )
 def test_swap(total: int, free: int, status: CheckStatus, detail: str) -> None:
-    changes = {"SwapTotal: 1048572": f"SwapTotal: {total}", "SwapFree: 1048572": f"SwapFree: {free}"}
+    changes = {
+        "SwapTotal: 1048572": f"SwapTotal: {total}",
+        "SwapFree: 1048572": f"SwapFree: {free}",
+    }
     assert said(CheckKind.SWAP, changes) == (status, detail)
 
 
 def test_amounts() -> None:
-    assert [amount(n) for n in (0, 1, 2048, 5 << 20, 3 << 29)] == ["0 B", "1 B", "2 KiB", "5 MiB", "1.5 GiB"]
+    assert [amount(n) for n in (0, 1, 2048, 5 << 20, 3 << 29)] == [
+        "0 B",
+        "1 B",
+        "2 KiB",
+        "5 MiB",
+        "1.5 GiB",
+    ]
 
 
 # NICs
@@ -324,13 +382,22 @@ def test_amounts() -> None:
     ("changes", "detail"),
     [
         ({"nic eth1": "nic foo"}, f"there is no eth1: its MAC {MAC1} is on foo"),
-        ({f"nic eth1 {MAC1}": "nic foo 02:00:00:00:00:01"}, f"there is no eth1: no NIC has its MAC {MAC1}"),
+        (
+            {f"nic eth1 {MAC1}": "nic foo 02:00:00:00:00:01"},
+            f"there is no eth1: no NIC has its MAC {MAC1}",
+        ),
         ({f"{MAC1} 1500 0x1003 1": f"{MAC1} 1500 0x1002 -"}, "eth1 is down"),
-        ({f"{MAC1} 1500 0x1003 1": f"{MAC1} 1500 0x1003 0"}, "eth1 has no carrier: it is unplugged"),
+        (
+            {f"{MAC1} 1500 0x1003 1": f"{MAC1} 1500 0x1003 0"},
+            "eth1 has no carrier: it is unplugged",
+        ),
         ({f"{MAC1} 1500": f"{MAC1} 1400"}, "has MTU 1400, not 1500"),
         ({"inet 10.20.0.11/24": "inet 10.20.0.99/24"}, "has 10.20.0.99/24, not 10.20.0.11/24"),
         ({"inet 10.20.0.11/24": "inet 10.20.0.11/16"}, "has 10.20.0.11/16, not 10.20.0.11/24"),
-        ({"3: eth1    inet 10.20.0.11/24": "3: eth1    inet6 fe80::1/64"}, "has no address, not 10.20.0.11/24"),
+        (
+            {"3: eth1    inet 10.20.0.11/24": "3: eth1    inet6 fe80::1/64"},
+            "has no address, not 10.20.0.11/24",
+        ),
         ({"3: eth1 ": "3: eth0 "}, "10.20.0.11/24 is on eth0"),
         (
             {"3: eth1 ": "3: eth1    inet 10.20.0.11/24 x\n4: dummy0 "},
@@ -346,7 +413,10 @@ def test_amounts() -> None:
         ),
         ({MAC1: "02:00:00:00:00:01"}, f"eth1 has MAC 02:00:00:00:00:01, not {MAC1}"),
         (
-            {f"{MAC1} 1500 0x1003 1": f"{MAC1} 9000 0x1002 -", "inet 10.20.0.11/24": "inet 10.20.0.12/24"},
+            {
+                f"{MAC1} 1500 0x1003 1": f"{MAC1} 9000 0x1002 -",
+                "inet 10.20.0.11/24": "inet 10.20.0.12/24",
+            },
             "eth1 is down; has MTU 9000, not 1500; has 10.20.0.12/24, not 10.20.0.11/24",
         ),
     ],
@@ -358,7 +428,11 @@ def test_a_nic_says_all_that_differs(changes: Changes, detail: str) -> None:
 @pytest.mark.parametrize("name", ["br-ex", "vhost0"])
 def test_what_a_cloud_makes_of_a_nic_may_have_its_address(name: str) -> None:
     made = f"nic eth1 {MAC1} 1500 0x1003 1\nnic {name} {MAC1} 1500 0x1003 1"
-    moved = {f"nic eth1 {MAC1} 1500 0x1003 1": made, "3: eth1 ": f"9: {name} ", "dev eth1": f"dev {name}"}
+    moved = {
+        f"nic eth1 {MAC1} 1500 0x1003 1": made,
+        "3: eth1 ": f"9: {name} ",
+        "dev eth1": f"dev {name}",
+    }
     assert nic(moved) == (PASSED, f"10.20.0.11/24 on {name}, which has its MAC, {MAC1}, MTU 1500")
     assert routes(moved)[0] is PASSED
 
@@ -369,7 +443,9 @@ def test_a_second_address_on_a_nic_is_nobodys_business() -> None:
 
 
 def test_a_nics_failure_keeps_what_ip_said() -> None:
-    result = judged(answer_of(lines_of(LAB, {"inet 10.20.0.11/24": "inet 10.20.0.99/24"})))[CheckKind.NIC, "eth1"]
+    result = judged(answer_of(lines_of(LAB, {"inet 10.20.0.11/24": "inet 10.20.0.99/24"})))[
+        CheckKind.NIC, "eth1"
+    ]
     assert "inet 10.20.0.99/24" in result.output
     assert result.command == "ip addr"
 
@@ -380,7 +456,10 @@ def test_a_nics_failure_keeps_what_ip_said() -> None:
 @pytest.mark.parametrize(
     ("changes", "detail"),
     [
-        ({"default via": "198.51.100.0/24 via"}, "there is no default route: it should be via 10.10.0.1 dev eth0"),
+        (
+            {"default via": "198.51.100.0/24 via"},
+            "there is no default route: it should be via 10.10.0.1 dev eth0",
+        ),
         (
             {"default via": "default via 10.20.0.1 dev eth1 \ndefault via"},
             "default via 10.20.0.1 dev eth1 beside via 10.10.0.1 dev eth0",
@@ -401,8 +480,14 @@ def test_a_nics_failure_keeps_what_ip_said() -> None:
             "default via 10.10.0.1 via 10.20.0.1 dev eth0, eth1 instead of via 10.10.0.1 dev eth0",
         ),
         ({"10.20.0.0/24 dev": "10.21.0.0/24 dev"}, "there is no route to 10.20.0.0/24 out of eth1"),
-        ({"10.20.0.0/24 dev": "unreachable 10.20.0.0/24 dev"}, "there is no route to 10.20.0.0/24 out of eth1"),
-        ({"src 10.20.0.11": "src 10.20.0.99"}, "10.20.0.0/24 goes out of eth1 from 10.20.0.99, not 10.20.0.11"),
+        (
+            {"10.20.0.0/24 dev": "unreachable 10.20.0.0/24 dev"},
+            "there is no route to 10.20.0.0/24 out of eth1",
+        ),
+        (
+            {"src 10.20.0.11": "src 10.20.0.99"},
+            "10.20.0.0/24 goes out of eth1 from 10.20.0.99, not 10.20.0.11",
+        ),
         (
             {"10.20.0.0/24 dev": "10.20.0.0/24 via 10.20.0.1 dev"},
             "10.20.0.0/24 goes via 10.20.0.1 dev eth1, and eth1 is on it",
@@ -422,7 +507,10 @@ def test_routes_that_differ(changes: Changes, detail: str) -> None:
 
 
 def test_routes_that_a_cloud_adds_are_its_own() -> None:
-    assert routes({"10.20.0.0/24 dev": "172.17.0.0/16 dev docker0 scope link\n10.20.0.0/24 dev"})[0] is PASSED
+    assert (
+        routes({"10.20.0.0/24 dev": "172.17.0.0/16 dev docker0 scope link\n10.20.0.0/24 dev"})[0]
+        is PASSED
+    )
 
 
 def test_a_node_without_nat_has_no_default_route() -> None:
@@ -445,7 +533,10 @@ def test_a_renamed_nic_fails_its_routes_too() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (r"2: eth0    inet 10.1.2.3/24 brd 10.1.2.255 scope global eth0\ valid_lft forever", {"eth0": ["10.1.2.3/24"]}),
+        (
+            r"2: eth0    inet 10.1.2.3/24 brd 10.1.2.255 scope global eth0\ valid_lft forever",
+            {"eth0": ["10.1.2.3/24"]},
+        ),
         ("7: tun0    inet 10.8.0.6 peer 10.8.0.5/32 scope global tun0", {"tun0": ["10.8.0.6/32"]}),
         ("5: veth1@if4    inet 10.1.0.1/8 scope global veth1", {"veth1": ["10.1.0.1/8"]}),
         ("2: eth0    inet 999.1.2.3/24 scope global eth0", {}),
@@ -454,7 +545,9 @@ def test_a_renamed_nic_fails_its_routes_too() -> None:
 )
 def test_lines_of_ip_addr(line: str, expected: dict[str, list[str]]) -> None:
     look = nodes_look.parse(["@begin addr", line, "@end 0"])
-    assert look.addresses() == {name: [IPv4Interface(each) for each in held] for name, held in expected.items()}
+    assert look.addresses() == {
+        name: [IPv4Interface(each) for each in held] for name, held in expected.items()
+    }
 
 
 # user, host name
@@ -471,9 +564,17 @@ def one(kind: CheckKind, tag: str, *lines: str, code: int | None = 0) -> tuple[C
     [
         (("stack", "sudo 0"), PASSED, "stack, with sudo"),
         (("root", "sudo 0"), FAILED, "the session is root's, not stack's"),
-        (("stack", "sudo: a password is required", "sudo 1"), FAILED, "sudo -n true: sudo: a password is required"),
+        (
+            ("stack", "sudo: a password is required", "sudo 1"),
+            FAILED,
+            "sudo -n true: sudo: a password is required",
+        ),
         (("stack", "sudo 1"), FAILED, "sudo -n true: ended with 1"),
-        (("stack", "timeout: failed to run command 'sudo'", "sudo 127"), FAILED, "sudo is not installed"),
+        (
+            ("stack", "timeout: failed to run command 'sudo'", "sudo 127"),
+            FAILED,
+            "sudo is not installed",
+        ),
         (("stack", "sudo 124"), FAILED, "sudo did not end in 8 s"),
         ((), FAILED, "the session is nobody's, not stack's"),
     ],
@@ -492,7 +593,8 @@ def test_a_user_that_was_cut_off_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("controller", PASSED), ("controller.example.org", PASSED), ("debian", FAILED)]
+    ("name", "status"),
+    [("controller", PASSED), ("controller.example.org", PASSED), ("debian", FAILED)],
 )
 def test_the_host_name(name: str, status: CheckStatus) -> None:
     assert one(CheckKind.HOSTNAME, "nodes.hostname", name)[0] is status
@@ -530,9 +632,12 @@ def test_of_two_clocks_the_host_tells_which_is_off() -> None:
 
 
 def test_nodes_that_agree_pass_though_the_host_is_off() -> None:
-    assert {status for status, _ in clocks(dict.fromkeys(("controller", "compute1", "compute2"), 90.0)).values()} == {
-        PASSED
-    }
+    assert {
+        status
+        for status, _ in clocks(
+            dict.fromkeys(("controller", "compute1", "compute2"), 90.0)
+        ).values()
+    } == {PASSED}
 
 
 def test_a_host_that_is_off_does_not_blame_the_wrong_node() -> None:
@@ -549,7 +654,11 @@ def test_a_node_asked_alone_is_held_against_the_host() -> None:
     assert clocks({"compute1": -4.0})["compute1"] == (WARNED, "4.0 s behind the host's")
 
 
-@given(st.dictionaries(st.sampled_from(["controller", "compute1", "compute2"]), st.floats(-9, 9), min_size=2))
+@given(
+    st.dictionaries(
+        st.sampled_from(["controller", "compute1", "compute2"]), st.floats(-9, 9), min_size=2
+    )
+)
 def test_of_any_two_clocks_too_far_apart_one_fails(offsets: dict[str, float]) -> None:
     found = clocks(offsets)
     names = sorted(offsets)
@@ -559,25 +668,42 @@ def test_of_any_two_clocks_too_far_apart_one_fails(offsets: dict[str, float]) ->
                 assert FAILED in (found[first][0], found[second][0])
 
 
-@given(st.dictionaries(st.sampled_from(["controller", "compute1", "compute2"]), st.floats(-0.24, 0.24), min_size=2))
+@given(
+    st.dictionaries(
+        st.sampled_from(["controller", "compute1", "compute2"]), st.floats(-0.24, 0.24), min_size=2
+    )
+)
 def test_clocks_that_are_near_each_other_never_fail(offsets: dict[str, float]) -> None:
     assert FAILED not in {status for status, _ in clocks(offsets).values()}
 
 
 @pytest.mark.parametrize(
     ("lines", "offset"),
-    [(("1800000000.25",), 0.25), (("date: invalid",), None), ((), None), (("nan",), None), (("inf",), None)],
+    [
+        (("1800000000.25",), 0.25),
+        (("date: invalid",), None),
+        ((), None),
+        (("nan",), None),
+        (("inf",), None),
+    ],
 )
-def test_an_offset_is_what_the_node_said_less_when_it_came(lines: tuple[str, ...], offset: float | None) -> None:
+def test_an_offset_is_what_the_node_said_less_when_it_came(
+    lines: tuple[str, ...], offset: float | None
+) -> None:
     answer = Answer(said={"nodes.clock": Said(lines=lines, code=0, heard_at=NOW)})
     assert nodes.clock_offset_s(answer) == offset
 
 
 @pytest.mark.parametrize(("first_late", "later_late"), [(0.9, 0.02), (0.02, 0.9)])
-def test_of_two_looks_at_a_clock_the_one_that_came_fastest_counts(first_late: float, later_late: float) -> None:
+def test_of_two_looks_at_a_clock_the_one_that_came_fastest_counts(
+    first_late: float, later_late: float
+) -> None:
     def look_at(ahead: float, late: float) -> Said:
         return Said(lines=(str(NOW + ahead),), code=0, heard_at=NOW + late)
 
     for ahead in (0.0, -5.0, 5.0):
-        said = {"nodes.clock": look_at(ahead, first_late), "nodes.clock.later": look_at(ahead, later_late)}
+        said = {
+            "nodes.clock": look_at(ahead, first_late),
+            "nodes.clock.later": look_at(ahead, later_late),
+        }
         assert nodes.clock_offset_s(Answer(said=said)) == pytest.approx(ahead - 0.02, abs=1e-3)

@@ -41,10 +41,14 @@ def healthy(checks: Sequence[Check], lab: Lab = LAB) -> str:
 HEALTHY = "a banner\n" + healthy(OF_CONTROLLER)
 
 
-def judged(text: str, checks: Sequence[Check] = OF_CONTROLLER, lab: Lab = LAB) -> dict[Key, CheckResult]:
+def judged(
+    text: str, checks: Sequence[Check] = OF_CONTROLLER, lab: Lab = LAB
+) -> dict[Key, CheckResult]:
     results = list(pairs.judge(lab, checks, protocol.read(text, MARK), FACTS))
     assert [result.check for result in results] == list(checks)
-    return {(result.check.kind, result.check.target, result.check.network): result for result in results}
+    return {
+        (result.check.kind, result.check.target, result.check.network): result for result in results
+    }
 
 
 def spoilt(old: str, new: str, text: str = HEALTHY) -> dict[Key, CheckResult]:
@@ -57,12 +61,18 @@ def line(tag: str, text: str) -> str:
 
 
 def bad(results: dict[Key, CheckResult]) -> dict[Key, tuple[CheckStatus, str]]:
-    return {key: (r.status, r.detail) for key, r in results.items() if r.status is not CheckStatus.PASSED}
+    return {
+        key: (r.status, r.detail)
+        for key, r in results.items()
+        if r.status is not CheckStatus.PASSED
+    }
 
 
 def test_every_pair_is_checked_on_every_network_they_share() -> None:
     for kind in (CheckKind.PING, CheckKind.MTU, CheckKind.SOURCE, CheckKind.PORT):
-        found = {(check.node, check.target, check.network) for check in CHECKS if check.kind is kind}
+        found = {
+            (check.node, check.target, check.network) for check in CHECKS if check.kind is kind
+        }
         assert len(found) == 3 * 2 * 2
         assert ("compute2", "controller", "net1") in found
     for kind in (CheckKind.NAME, CheckKind.SSH):
@@ -70,8 +80,15 @@ def test_every_pair_is_checked_on_every_network_they_share() -> None:
 
 
 def test_a_ping_names_the_peers_address_and_the_nodes_own_interface() -> None:
-    ping = next(check for check in CHECKS if check.kind is CheckKind.PING and check.network == "net1")
-    assert (ping.node, ping.device, ping.target, ping.address) == ("controller", "eth1", "compute1", "10.20.0.12")
+    ping = next(
+        check for check in CHECKS if check.kind is CheckKind.PING and check.network == "net1"
+    )
+    assert (ping.node, ping.device, ping.target, ping.address) == (
+        "controller",
+        "eth1",
+        "compute1",
+        "10.20.0.12",
+    )
 
 
 def test_a_lone_node_has_no_pairs() -> None:
@@ -92,7 +109,9 @@ def test_checks_of_one_address_share_one_string() -> None:
 
 def test_a_name_is_checked_for_the_address_that_it_stands_for() -> None:
     lab = make_contrail(installer=Installer.KOLLA)
-    found = [check for check in pairs.expected(lab) if check.kind in (CheckKind.NAME, CheckKind.SSH)]
+    found = [
+        check for check in pairs.expected(lab) if check.kind in (CheckKind.NAME, CheckKind.SSH)
+    ]
     assert {check.network for check in found} == {"fabric"}
     assert {check.device for check in found} == {"eth1"}
 
@@ -101,7 +120,9 @@ def impaired(**how: float) -> Lab:
     """compute2's eth1 impaired."""
     *others, last = LAB.nodes
     nic = dataclasses.replace(last.nics[1], impairment=Impairment(**how))  # type: ignore[arg-type]
-    return dataclasses.replace(LAB, nodes=(*others, dataclasses.replace(last, nics=(last.nics[0], nic))))
+    return dataclasses.replace(
+        LAB, nodes=(*others, dataclasses.replace(last, nics=(last.nics[0], nic)))
+    )
 
 
 def test_nothing_is_promised_of_a_nic_that_loses_everything() -> None:
@@ -124,7 +145,8 @@ def test_a_lost_packet_is_no_failure_where_loss_is_declared() -> None:
 
 def test_declared_delays_are_waited_for() -> None:
     fast, slow = (
-        [*pairs.parts(lab, LAB.nodes[0], OF_CONTROLLER, FACTS)] for lab in (LAB, impaired(delay_ms=1500.0))
+        [*pairs.parts(lab, LAB.nodes[0], OF_CONTROLLER, FACTS)]
+        for lab in (LAB, impaired(delay_ms=1500.0))
     )
     by_tag = {part.tag: part for part in fast}
     for part in slow:
@@ -134,7 +156,9 @@ def test_declared_delays_are_waited_for() -> None:
 
 
 @pytest.mark.parametrize(("loss", "count"), [(1, 3), (10, 5), (40, 8)])
-def test_where_loss_is_declared_so_many_are_sent_that_one_comes_back(loss: float, count: int) -> None:
+def test_where_loss_is_declared_so_many_are_sent_that_one_comes_back(
+    loss: float, count: int
+) -> None:
     """Three were: with 40 % one healthy pair in sixteen failed."""
     lab = impaired(loss_percent=loss)
     by_tag = {part.tag: part.shell for part in pairs.parts(lab, lab.nodes[0], OF_CONTROLLER, FACTS)}
@@ -145,7 +169,9 @@ def test_where_loss_is_declared_so_many_are_sent_that_one_comes_back(loss: float
 
 def test_nothing_is_promised_of_a_way_that_loses_half_of_it() -> None:
     """TCP's waits double faster than the odds of the next packet shrink: a login ends when it likes."""
-    assert set(pairs.expected(impaired(loss_percent=50))) == set(pairs.expected(impaired(loss_percent=100)))
+    assert set(pairs.expected(impaired(loss_percent=50))) == set(
+        pairs.expected(impaired(loss_percent=100))
+    )
     assert set(pairs.expected(impaired(loss_percent=49))) == set(CHECKS)
 
 
@@ -158,7 +184,11 @@ def test_what_a_cloud_made_of_a_nic_is_that_nic() -> None:
     for found, is_fine in ((mac, True), ("52:54:00:ff:ff:ff", False)):
         told = line("source", f"mac vhost0 {found}") + "\n" + begins
         results = judged(HEALTHY.replace(old, way).replace(begins, told))
-        sources = [r for (kind, _, network), r in results.items() if kind is CheckKind.SOURCE and network == "net1"]
+        sources = [
+            r
+            for (kind, _, network), r in results.items()
+            if kind is CheckKind.SOURCE and network == "net1"
+        ]
         assert [r.is_passed for r in sources] == [is_fine, is_fine]
     told = line("source", f"mac vhost0 {mac}") + "\n" + begins
     beside = judged(HEALTHY.replace(old, "dev vhost0 src 10.20.0.99").replace(begins, told))
@@ -204,7 +234,9 @@ def test_each_node_logs_in_to_another_one_first() -> None:
 
 def test_many_peers_are_logged_in_to_a_few_at_a_time() -> None:
     lab = make_lab(nodes=tuple(f"n{number}" for number in range(30)))
-    parts = list(pairs.parts(lab, lab.nodes[0], [c for c in pairs.expected(lab) if c.node == "n0"], FACTS))
+    parts = list(
+        pairs.parts(lab, lab.nodes[0], [c for c in pairs.expected(lab) if c.node == "n0"], FACTS)
+    )
     few = {part.tag: part for part in pairs.parts(LAB, LAB.nodes[0], OF_CONTROLLER, FACTS)}
     for part in parts:
         at_once = longest = 0
@@ -231,28 +263,38 @@ def test_a_healthy_answer_passes_everything() -> None:
 
 
 def test_results_that_say_the_same_share_one_string() -> None:
-    details = [r.detail for r in judged(HEALTHY).values() if r.check.kind in (CheckKind.PING, CheckKind.MTU)]
+    details = [
+        r.detail
+        for r in judged(HEALTHY).values()
+        if r.check.kind in (CheckKind.PING, CheckKind.MTU)
+    ]
     assert len({id(detail) for detail in details}) == 2
 
 
 def test_a_silent_address_fails_that_ping_and_that_mtu() -> None:
     text = HEALTHY.replace(line("ping", "10.20.0.12 : 0.6\n"), "")
     text = re.sub(rf"{re.escape(line('ping', '10.20.0.12'))}(:| is).*\n", "", text)
-    assert bad(spoilt(line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "10.20.0.12 : - - -"), text)) == {
+    assert bad(
+        spoilt(line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "10.20.0.12 : - - -"), text)
+    ) == {
         (CheckKind.PING, "compute1", "net1"): (CheckStatus.FAILED, "no reply to 3 pings"),
         (CheckKind.MTU, "compute1", "net1"): (CheckStatus.FAILED, "no reply to pings of any size"),
     }
 
 
 def test_a_lost_packet_fails_with_the_count() -> None:
-    results = spoilt(line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "10.20.0.12 : 0.50 - 0.30"))
+    results = spoilt(
+        line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "10.20.0.12 : 0.50 - 0.30")
+    )
     assert bad(results) == {
         (CheckKind.PING, "compute1", "net1"): (CheckStatus.FAILED, "2 replies to 3 pings"),
     }
     assert results[CheckKind.PING, "compute1", "net1"].rtt_ms == 0.5
 
 
-NOT_SENT = "size 1501; 10.20.0.12: error while sending ping: Message too long; 10.20.0.12 is unreachable"
+NOT_SENT = (
+    "size 1501; 10.20.0.12: error while sending ping: Message too long; 10.20.0.12 is unreachable"
+)
 
 
 def of_mtu(said: str) -> CheckResult:
@@ -266,7 +308,11 @@ def of_mtu(said: str) -> CheckResult:
 @pytest.mark.parametrize(
     ("said", "status", "detail"),
     [
-        (f"size 1500; 10.20.0.12 : 1; {NOT_SENT}", CheckStatus.PASSED, "1500 bytes pass, 1501 do not"),
+        (
+            f"size 1500; 10.20.0.12 : 1; {NOT_SENT}",
+            CheckStatus.PASSED,
+            "1500 bytes pass, 1501 do not",
+        ),
         (
             f"size 1500; 10.20.0.12 : 1; {NOT_SENT.replace('long', 'large')}",  # musl's words
             CheckStatus.PASSED,
@@ -293,9 +339,17 @@ def of_mtu(said: str) -> CheckResult:
             CheckStatus.FAILED,
             "1500 bytes do not pass, 1400 do",
         ),
-        ("size 1500; 10.20.0.12 : -; size 1500; 10.20.0.12 : -", CheckStatus.FAILED, "1500 bytes do not pass"),
+        (
+            "size 1500; 10.20.0.12 : -; size 1500; 10.20.0.12 : -",
+            CheckStatus.FAILED,
+            "1500 bytes do not pass",
+        ),
         ("size 1500; fping: can't", CheckStatus.ERROR, "fping gave no result (exit code 0)"),
-        ("size 1500; 10.20.0.12 : 1; size 1501", CheckStatus.ERROR, "fping gave no result (exit code 0)"),
+        (
+            "size 1500; 10.20.0.12 : 1; size 1501",
+            CheckStatus.ERROR,
+            "fping gave no result (exit code 0)",
+        ),
         ("size ٣; 10.20.0.12 : 1", CheckStatus.ERROR, "fping gave no result (exit code 0)"),
     ],
 )
@@ -313,22 +367,34 @@ def test_a_size_that_passed_on_the_second_try_passes() -> None:
 def test_a_failed_size_says_what_to_type() -> None:
     assert "-M " in of_mtu("size 1500; 10.20.0.12 : -").command
     assert "-b 1472 10.20.0.12" in of_mtu("size 1500; 10.20.0.12 : -").command
-    assert "-b 1473 10.20.0.12" in of_mtu("size 1500; 10.20.0.12 : 1; size 1501; 10.20.0.12 is alive").command
+    assert (
+        "-b 1473 10.20.0.12"
+        in of_mtu("size 1500; 10.20.0.12 : 1; size 1501; 10.20.0.12 is alive").command
+    )
 
 
 def test_a_missing_fping_is_an_error_and_the_rest_of_the_layer_answers() -> None:
     begin = HEALTHY.index(line("ping", ""))
     end = HEALTHY.index(line("ping", "= 0\n"))
-    text = HEALTHY[:begin] + line("ping", "sh: 1: fping: not found\n") + HEALTHY[end:].replace("ping = 0", "ping = 127")
+    text = (
+        HEALTHY[:begin]
+        + line("ping", "sh: 1: fping: not found\n")
+        + HEALTHY[end:].replace("ping = 0", "ping = 127")
+    )
     found = bad(judged(text))
     assert set(found.values()) == {(CheckStatus.ERROR, "fping is not installed on controller")}
     assert {kind for kind, _, _ in found} == {CheckKind.PING, CheckKind.MTU}
 
 
 def test_an_fping_without_an_answer_is_an_error_with_its_words() -> None:
-    text = HEALTHY.replace(line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "fping: can't create socket"))
+    text = HEALTHY.replace(
+        line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "fping: can't create socket")
+    )
     result = judged(text.replace("ping = 0", "ping = 4"))[CheckKind.PING, "compute1", "net1"]
-    assert (result.status, result.detail) == (CheckStatus.ERROR, "fping gave no result (exit code 4)")
+    assert (result.status, result.detail) == (
+        CheckStatus.ERROR,
+        "fping gave no result (exit code 4)",
+    )
     assert "can't create socket" in result.output
 
 
@@ -356,11 +422,21 @@ def test_an_fping_without_an_answer_is_an_error_with_its_words() -> None:
             "would leave by lo from 10.20.0.12, not by eth1 from 10.20.0.11",
         ),
         ("10.20.0.12", CheckStatus.FAILED, "would leave by ? from ?, not by eth1 from 10.20.0.11"),
-        ("RTNETLINK answers: Network is unreachable", CheckStatus.FAILED, "controller has no route to 10.20.0.12"),
-        ("10.20.0.12 dev eth1 src 10.20.0.11 \\    cache mtu 1400", CheckStatus.PASSED, "eth1 10.20.0.11"),
+        (
+            "RTNETLINK answers: Network is unreachable",
+            CheckStatus.FAILED,
+            "controller has no route to 10.20.0.12",
+        ),
+        (
+            "10.20.0.12 dev eth1 src 10.20.0.11 \\    cache mtu 1400",
+            CheckStatus.PASSED,
+            "eth1 10.20.0.11",
+        ),
     ],
 )
-def test_packets_must_leave_by_the_nic_on_that_network(said: str, status: CheckStatus, detail: str) -> None:
+def test_packets_must_leave_by_the_nic_on_that_network(
+    said: str, status: CheckStatus, detail: str
+) -> None:
     good = line("source", "10.20.0.12 dev eth1 src 10.20.0.11 uid 1000 \\    cache")
     results = spoilt(good, line("source", said))
     result = results[CheckKind.SOURCE, "compute1", "net1"]
@@ -369,9 +445,14 @@ def test_packets_must_leave_by_the_nic_on_that_network(said: str, status: CheckS
 
 
 def test_a_missing_ip_is_an_error() -> None:
-    text = HEALTHY.replace(line("source", "10."), line("source", "x10.")).replace("source = 0", "source = 127")
+    text = HEALTHY.replace(line("source", "10."), line("source", "x10.")).replace(
+        "source = 0", "source = 127"
+    )
     result = judged(text)[CheckKind.SOURCE, "compute1", "net1"]
-    assert (result.status, result.detail) == (CheckStatus.ERROR, "ip is not installed on controller")
+    assert (result.status, result.detail) == (
+        CheckStatus.ERROR,
+        "ip is not installed on controller",
+    )
 
 
 def of_name(*lines: str) -> CheckResult:
@@ -390,7 +471,11 @@ BACK = ("back", "10.10.0.12 compute1.lab compute1", "10.10.0.13 compute2")
     ("lines", "status", "detail"),
     [
         ((*FORWARD, *OTHER, *BACK, "codes 0 0 2 3"), CheckStatus.PASSED, "10.10.0.12, and back"),
-        ((FORWARD[0], *OTHER, *BACK, "codes 2 0 2 3"), CheckStatus.FAILED, "compute1 is not known on controller"),
+        (
+            (FORWARD[0], *OTHER, *BACK, "codes 2 0 2 3"),
+            CheckStatus.FAILED,
+            "compute1 is not known on controller",
+        ),
         (
             ("back", "codes 124 124 2 3"),
             CheckStatus.FAILED,
@@ -421,9 +506,17 @@ BACK = ("back", "10.10.0.12 compute1.lab compute1", "10.10.0.13 compute2")
             CheckStatus.FAILED,
             "10.10.0.12 is elsewhere, compute10 there, not compute1",
         ),
-        (("timeout: no getent", "codes 127 127 2 3"), CheckStatus.ERROR, "getent is not installed on controller"),
+        (
+            ("timeout: no getent", "codes 127 127 2 3"),
+            CheckStatus.ERROR,
+            "getent is not installed on controller",
+        ),
         ((*FORWARD, *OTHER, *BACK), CheckStatus.ERROR, "getent gave no result (exit code 0)"),
-        ((*FORWARD, *OTHER, *BACK, "codes 0 0 x"), CheckStatus.ERROR, "getent gave no result (exit code 0)"),
+        (
+            (*FORWARD, *OTHER, *BACK, "codes 0 0 x"),
+            CheckStatus.ERROR,
+            "getent gave no result (exit code 0)",
+        ),
     ],
 )
 def test_a_name_must_lead_to_the_access_address_and_back(
@@ -445,8 +538,16 @@ NO_SCAN = "ssh-keyscan is not installed on controller"
         ("silent 10.20.0.12 127 sh: ssh-keyscan: not found", CheckStatus.ERROR, NO_SCAN),
         ("silent 10.20.0.12 0 ", CheckStatus.FAILED, "TCP/22 is open, and no sshd answers"),
         ("silent 10.20.0.12 1 odd", CheckStatus.FAILED, "no connection (exit code 1)"),
-        ("10.20.0.12 ssh-ed25519 AAAAcompute2", CheckStatus.FAILED, "HOST KEY MISMATCH: shows the key of compute2"),
-        ("10.20.0.12 ssh-ed25519 AAAAnobody", CheckStatus.FAILED, "HOST KEY MISMATCH: shows an unknown key"),
+        (
+            "10.20.0.12 ssh-ed25519 AAAAcompute2",
+            CheckStatus.FAILED,
+            "HOST KEY MISMATCH: shows the key of compute2",
+        ),
+        (
+            "10.20.0.12 ssh-ed25519 AAAAnobody",
+            CheckStatus.FAILED,
+            "HOST KEY MISMATCH: shows an unknown key",
+        ),
         ("# 10.20.0.12:22 SSH-2.0-x", CheckStatus.FAILED, "sshd there shows no ssh-ed25519 key"),
         ("# 10.20.0.12 SSH-2.0-old", CheckStatus.FAILED, "sshd there shows no ssh-ed25519 key"),
         ("silent 10.20.0.12", CheckStatus.ERROR, "ssh-keyscan gave no result (exit code 0)"),
@@ -455,10 +556,14 @@ NO_SCAN = "ssh-keyscan is not installed on controller"
 )
 def test_the_peers_own_sshd_must_answer_there(said: str, status: CheckStatus, detail: str) -> None:
     text = HEALTHY.replace(line("logins", "# 10.20.0.12:22 SSH-2.0-OpenSSH_9.2p1\n"), "")
-    results = spoilt(line("logins", "10.20.0.12 ssh-ed25519 AAAAcompute1"), line("logins", said), text)
+    results = spoilt(
+        line("logins", "10.20.0.12 ssh-ed25519 AAAAcompute1"), line("logins", said), text
+    )
     result = results[CheckKind.PORT, "compute1", "net1"]
     assert (result.status, result.detail) == (status, detail)
-    assert [key for key in bad(results) if key[0] is CheckKind.PORT] == [(CheckKind.PORT, "compute1", "net1")]
+    assert [key for key in bad(results) if key[0] is CheckKind.PORT] == [
+        (CheckKind.PORT, "compute1", "net1")
+    ]
 
 
 def test_a_peer_without_a_known_key_is_told() -> None:
@@ -479,13 +584,21 @@ LOGIN = line("logins", "login compute1 0 reached 10.10.0.11 40000 10.10.0.12 22"
 @pytest.mark.parametrize(
     ("said", "status", "detail"),
     [
-        ("255 ssh: connect to host compute1 port 22: Connection refused", CheckStatus.FAILED, "refused"),
+        (
+            "255 ssh: connect to host compute1 port 22: Connection refused",
+            CheckStatus.FAILED,
+            "refused",
+        ),
         ("255 Host key verification failed.", CheckStatus.FAILED, "HOST KEY MISMATCH"),
         ("143 ", CheckStatus.FAILED, "timed out"),
         ("255 Killed by signal 15.", CheckStatus.FAILED, "timed out"),
         ("3 ", CheckStatus.FAILED, "ended with 3"),
         ("127 sh: ssh: not found", CheckStatus.ERROR, "ssh is not installed on controller"),
-        ("0 reached 10.20.0.11 40000 10.20.0.12 22", CheckStatus.FAILED, "reached 10.20.0.12, not 10.10.0.12"),
+        (
+            "0 reached 10.20.0.11 40000 10.20.0.12 22",
+            CheckStatus.FAILED,
+            "reached 10.20.0.12, not 10.10.0.12",
+        ),
         ("0 a banner reached 10.10.0.11 40000 10.10.0.12 22", CheckStatus.PASSED, "logged in"),
         ("x", CheckStatus.ERROR, "ssh gave no result (exit code 0)"),
     ],
@@ -526,7 +639,9 @@ def test_an_answer_cut_anywhere_never_fails_a_check_nor_passes_them_all() -> Non
 
 
 def test_a_size_that_was_to_be_tried_again_is_no_failure() -> None:
-    text = HEALTHY.replace("10.20.0.12 : 0.6", "10.20.0.12 : -").replace("10.10.0.12 : 0.6", "10.10.0.12 : -")
+    text = HEALTHY.replace("10.20.0.12 : 0.6", "10.20.0.12 : -").replace(
+        "10.10.0.12 : 0.6", "10.10.0.12 : -"
+    )
     text = text[: text.index(line("ping", "= 0"))]
     for network in ("net0", "net1"):
         assert judged(text)[CheckKind.MTU, "compute1", network].status is CheckStatus.ERROR
@@ -538,7 +653,16 @@ def test_garbage_is_an_error_and_never_raises(text: str) -> None:
     assert {result.status for result in judged(text).values()} == {CheckStatus.ERROR}
 
 
-PIECES = [*HEALTHY.splitlines(keepends=True), MARK, " ", "\n", "fping", "255", "\0", line("names", "codes 1 1 99999\n")]
+PIECES = [
+    *HEALTHY.splitlines(keepends=True),
+    MARK,
+    " ",
+    "\n",
+    "fping",
+    "255",
+    "\0",
+    line("names", "codes 1 1 99999\n"),
+]
 
 
 @settings(deadline=None)  # a loaded machine is no bug
@@ -548,7 +672,10 @@ def test_shuffled_pieces_of_an_answer_never_raise(pieces: list[str]) -> None:
 
 
 @settings(deadline=None)  # a loaded machine is no bug
-@given(st.sampled_from(["ping", "source", "names", "logins"]), st.text(alphabet=st.characters(codec="utf-8")))
+@given(
+    st.sampled_from(["ping", "source", "names", "logins"]),
+    st.text(alphabet=st.characters(codec="utf-8")),
+)
 def test_no_word_in_a_part_makes_the_judge_raise(tag: str, text: str) -> None:
     lines = "".join(f"{line(tag, each)}\n" for each in text.splitlines())
     judged(f"{MARK} begin\n{lines}{line(tag, '= 0')}\n{MARK} end\n")

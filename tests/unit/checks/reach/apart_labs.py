@@ -25,7 +25,9 @@ def make_apart() -> Lab:
     lab = make_lab(cidrs=("10.10.0.0/24", "10.20.0.0/24", "10.30.0.0/24"))
     without = {"controller": "net2", "compute2": "net1"}
     nodes = tuple(
-        dataclasses.replace(node, nics=tuple(nic for nic in node.nics if nic.network != without.get(node.name)))
+        dataclasses.replace(
+            node, nics=tuple(nic for nic in node.nics if nic.network != without.get(node.name))
+        )
         for node in lab.nodes
     )
     modes = (NetworkMode.NAT, NetworkMode.ISOLATED, NetworkMode.ISOLATED)

@@ -9,7 +9,15 @@ import pytest
 from stacklab.checks import plan
 from stacklab.checks.family import Facts, Tried
 from stacklab.checks.reach import host, isolation, outside
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.checks.result import (
+    HOST,
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Selection,
+)
 from stacklab.errors import CommandFailed, ToolNotFound
 from stacklab.model.stack import Mirrors
 from stacklab.process import Result
@@ -37,7 +45,9 @@ class FakeDial:
         }
 
 
-def gathered(lab: object, layer: Layer, dial: FakeDial, root: Path, runner: FakeRunner | None = None) -> Facts:
+def gathered(
+    lab: object, layer: Layer, dial: FakeDial, root: Path, runner: FakeRunner | None = None
+) -> Facts:
     assert isinstance(lab, type(LAB))
     checks = plan.expected(lab, Selection(layers=frozenset({layer})))
     return host.gather(lab, checks, runner or FakeRunner(), dial=dial, root=root)
@@ -60,14 +70,22 @@ def test_isolation_needs_sshd_s_and_the_outside_and_who_is_alive(tmp_path: Path)
 
 
 def test_a_host_without_fping_sees_nobody_alive_and_goes_on(tmp_path: Path) -> None:
-    facts = gathered(LAB, Layer.ISOLATION, FakeDial(), tmp_path, FakeRunner().on("fping", answer=ToolNotFound("fping")))
+    facts = gathered(
+        LAB,
+        Layer.ISOLATION,
+        FakeDial(),
+        tmp_path,
+        FakeRunner().on("fping", answer=ToolNotFound("fping")),
+    )
     assert facts.alive == frozenset()
 
 
 def test_the_outside_is_the_host_s_mirrors_and_what_the_spec_needs(tmp_path: Path) -> None:
     sources = tmp_path / "etc" / "apt" / "sources.list.d"
     sources.mkdir(parents=True)
-    (sources / "a.sources").write_text("Types: deb\nURIs: https://apt.example.org/debian\nSuites: x\n")
+    (sources / "a.sources").write_text(
+        "Types: deb\nURIs: https://apt.example.org/debian\nSuites: x\n"
+    )
     (sources.parent / "sources.list").write_text(
         "# deb http://old.example.org/ x main\ndeb [arch=amd64] http://apt.example.org:8080/debian x main\n"
     )
@@ -106,8 +124,17 @@ def judged(runner: FakeRunner) -> CheckResult:
 
 
 def runner(*, addresses: str = "", pings: str = NOBODY, device: str = "eth0") -> FakeRunner:
-    found = FakeRunner().on("ip", "-o", "addr", stdout=addresses).on("fping", answer=Result(exit_code=1, stderr=pings))
-    return found.on("ip", "-o", "route", stdout=f"10.30.0.12 via 192.0.2.1 dev {device} src 192.0.2.2 \\    cache\n")
+    found = (
+        FakeRunner()
+        .on("ip", "-o", "addr", stdout=addresses)
+        .on("fping", answer=Result(exit_code=1, stderr=pings))
+    )
+    return found.on(
+        "ip",
+        "-o",
+        "route",
+        stdout=f"10.30.0.12 via 192.0.2.1 dev {device} src 192.0.2.2 \\    cache\n",
+    )
 
 
 def test_what_is_declared_to_be_late_is_waited_for() -> None:
@@ -126,7 +153,9 @@ def test_a_host_with_no_address_and_no_way_is_apart() -> None:
     assert (result.command, result.output) == ("", "")
 
 
-@pytest.mark.parametrize("address", ["inet 10.30.0.1/24 scope global", "inet6 fe80::1/64 scope link"])
+@pytest.mark.parametrize(
+    "address", ["inet 10.30.0.1/24 scope global", "inet6 fe80::1/64 scope link"]
+)
 def test_any_address_on_the_bridge_fails(address: str) -> None:
     result = judged(runner(addresses=f"7: sl-trio2    {address} sl-trio2\n"))
     assert result.status is CheckStatus.FAILED

@@ -23,14 +23,21 @@ SEPARATE = ("separate", "net2")
 OUTSIDE = "203.0.113.80:80"
 
 
-def controller(facts: Facts = FACTS, lab: Lab = LAB, **said: list[str]) -> dict[tuple[str, str], CheckResult]:
+def controller(
+    facts: Facts = FACTS, lab: Lab = LAB, **said: list[str]
+) -> dict[tuple[str, str], CheckResult]:
     """The controller's results, some of its parts saying something else."""
-    written = healthy(isolation, lab, "controller", facts) | {f"isolation.{tag}": lines for tag, lines in said.items()}
+    written = healthy(isolation, lab, "controller", facts) | {
+        f"isolation.{tag}": lines for tag, lines in said.items()
+    }
     return judged(isolation, lab, "controller", text(written), facts)
 
 
 def shells(node: str) -> dict[str, str]:
-    return {p.tag: p.shell for p in isolation.parts(LAB, LAB.node(node), of(isolation, LAB, node), FACTS)}
+    return {
+        p.tag: p.shell
+        for p in isolation.parts(LAB, LAB.node(node), of(isolation, LAB, node), FACTS)
+    }
 
 
 def transit_lines(code: str, facts: Facts = FACTS) -> list[str]:
@@ -40,12 +47,18 @@ def transit_lines(code: str, facts: Facts = FACTS) -> list[str]:
 
 def closed_to(*places: str) -> Facts:
     """The host has no answer of these."""
-    tried = {place: Tried(why_not="timed out") if place in places else t for place, t in FACTS.tried.items()}
+    tried = {
+        place: Tried(why_not="timed out") if place in places else t
+        for place, t in FACTS.tried.items()
+    }
     return dataclasses.replace(FACTS, tried=tried)
 
 
 def test_what_is_expected_follows_from_modes_and_members() -> None:
-    found = [(check.node, str(check.kind), check.network, check.device) for check in isolation.expected(LAB)]
+    found = [
+        (check.node, str(check.kind), check.network, check.device)
+        for check in isolation.expected(LAB)
+    ]
     assert found == [
         (HOST, "host-apart", "net2", "sl-trio2"),
         ("controller", "separate", "net2", ""),
@@ -58,7 +71,9 @@ def test_what_is_expected_follows_from_modes_and_members() -> None:
 
 
 def test_a_bridged_network_is_nobody_s_to_keep_apart() -> None:
-    networks = tuple(dataclasses.replace(network, mode=NetworkMode.BRIDGED) for network in LAB.networks)
+    networks = tuple(
+        dataclasses.replace(network, mode=NetworkMode.BRIDGED) for network in LAB.networks
+    )
     assert list(isolation.expected(dataclasses.replace(LAB, networks=networks))) == []
 
 
@@ -70,7 +85,9 @@ def test_a_lab_of_nat_networks_that_all_are_on_has_nothing_to_keep_apart() -> No
 
 def test_a_healthy_lab_passes() -> None:
     for node in LAB.nodes:
-        results = judged(isolation, LAB, node.name, text(healthy(isolation, LAB, node.name, FACTS)), FACTS)
+        results = judged(
+            isolation, LAB, node.name, text(healthy(isolation, LAB, node.name, FACTS)), FACTS
+        )
         assert {r.status for r in results.values()} == {CheckStatus.PASSED}, results
         assert {(r.command, r.output) for r in results.values()} == {("", "")}
 
@@ -112,6 +129,7 @@ def test_silence_of_addresses_that_do_not_answer_the_host_either_proves_nothing(
 
 def test_what_is_declared_to_be_late_is_waited_for() -> None:
     """It was not: with a delay of 2 s nothing could answer in time, and what was open passed as closed."""
+
     def parts(lab: Lab) -> dict[str, Part]:
         own = of(isolation, lab, "controller")
         return {part.tag: part for part in isolation.parts(lab, lab.node("controller"), own, FACTS)}
@@ -125,7 +143,10 @@ def test_what_is_declared_to_be_late_is_waited_for() -> None:
 
 
 def test_where_the_host_is_apart_it_can_not_be_the_witness() -> None:
-    assert controller(facts=dataclasses.replace(FACTS, alive=frozenset()))[SEPARATE].status is CheckStatus.PASSED
+    assert (
+        controller(facts=dataclasses.replace(FACTS, alive=frozenset()))[SEPARATE].status
+        is CheckStatus.PASSED
+    )
 
 
 def test_packets_go_by_the_host_between_two_addresses_only_and_the_way_is_closed_again() -> None:
@@ -147,7 +168,11 @@ def test_who_answers_by_one_way_only_is_asked_first_and_nobody_asks_itself() -> 
     assert asked("controller") == ["10.10.0.13"]
     for node in LAB.nodes:
         own = {str(nic.address.ip) for nic in node.nics}
-        words = [word for shell in shells(node.name).values() for word in re.findall(r"[\d.]+,([\d.]+),\d+", shell)]
+        words = [
+            word
+            for shell in shells(node.name).values()
+            for word in re.findall(r"[\d.]+,([\d.]+),\d+", shell)
+        ]
         assert words
         assert not own & set(words)
 
@@ -180,26 +205,42 @@ def test_the_refusal_of_one_way_is_none_of_another() -> None:
 
 def test_silence_is_all_that_can_be_heard_where_there_is_no_host() -> None:
     written = healthy(isolation, LAB, "compute2", FACTS)
-    lines = [re.sub(r"^(dial \S+) \d+$", r"\1 silent", line) for line in written["isolation.transit"]]
+    lines = [
+        re.sub(r"^(dial \S+) \d+$", r"\1 silent", line) for line in written["isolation.transit"]
+    ]
     said = text(written | {"isolation.transit": lines})
     result = judged(isolation, LAB, "compute2", said, FACTS)["no-transit", "net2"]
-    assert (result.status, result.detail) == (CheckStatus.PASSED, "no way to net0, net1, the outside: no answer")
+    assert (result.status, result.detail) == (
+        CheckStatus.PASSED,
+        "no way to net0, net1, the outside: no answer",
+    )
 
 
 def test_packets_that_did_not_go_by_the_host_prove_nothing() -> None:
-    lines = [line.replace("via 10.20.0.1 dev eth1", "dev eth0 src 10.20.0.11") for line in transit_lines("111")]
+    lines = [
+        line.replace("via 10.20.0.1 dev eth1", "dev eth0 src 10.20.0.11")
+        for line in transit_lines("111")
+    ]
     assert controller(transit=lines)[TRANSIT].status is CheckStatus.ERROR
     assert controller(transit=["flock: timeout"])[TRANSIT].status is CheckStatus.ERROR
 
 
 def test_what_connected_past_the_host_is_not_open() -> None:
     """Of those that had not gone by the host only the first was left out."""
-    lines = [line.replace("via 10.20.0.1 dev eth1", "dev eth2 src 10.20.0.11") for line in transit_lines("0")]
+    lines = [
+        line.replace("via 10.20.0.1 dev eth1", "dev eth2 src 10.20.0.11")
+        for line in transit_lines("0")
+    ]
     assert len(lines) == 4
     result = controller(transit=lines)[TRANSIT]
-    assert (result.status, result.detail) == (CheckStatus.ERROR, "no packet could be sent by way of the host")
-    one = [line.replace("via 10.20.0.1 dev eth1", "dev eth2") if "10.10.0.13" in line else line
-           for line in transit_lines("0")]  # fmt: skip
+    assert (result.status, result.detail) == (
+        CheckStatus.ERROR,
+        "no packet could be sent by way of the host",
+    )
+    one = [
+        line.replace("via 10.20.0.1 dev eth1", "dev eth2") if "10.10.0.13" in line else line
+        for line in transit_lines("0")
+    ]
     result = controller(transit=one)[TRANSIT]
     assert result.detail == f"gets through the host (10.20.0.1) to {OUTSIDE} outside"
 
@@ -215,10 +256,14 @@ def test_what_was_made_of_the_nic_is_its_way_and_nothing_else_is() -> None:
 
 
 def arp(state: str, device: str = "eth1") -> str:
-    return f"10.20.0.1 dev {device} {'' if state == 'FAILED' else 'lladdr 52:54:00:aa:aa:aa '}{state}"
+    return (
+        f"10.20.0.1 dev {device} {'' if state == 'FAILED' else 'lladdr 52:54:00:aa:aa:aa '}{state}"
+    )
 
 
-@pytest.mark.parametrize("code", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES])
+@pytest.mark.parametrize(
+    "code", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES]
+)
 def test_what_a_host_can_say_is_a_refusal(code: int) -> None:
     result = controller(transit=[*transit_lines(str(code)), arp("REACHABLE")])[TRANSIT]
     detail = f"no way to net0, the outside: {os.strerror(code).lower()}"
@@ -242,7 +287,9 @@ def test_any_other_error_is_no_refusal(code: int) -> None:
         ("STALE", CheckStatus.PASSED),
     ],
 )
-def test_no_route_to_host_is_a_refusal_only_of_a_host_that_answers_arp(neighbour: str, status: CheckStatus) -> None:
+def test_no_route_to_host_is_a_refusal_only_of_a_host_that_answers_arp(
+    neighbour: str, status: CheckStatus
+) -> None:
     others = [arp("REACHABLE", "eth0"), *([arp(neighbour)] if neighbour else [])]
     assert controller(transit=[*transit_lines("113"), *others])[TRANSIT].status is status
     silent = controller(transit=[*transit_lines("silent"), *others])[TRANSIT].status
@@ -297,13 +344,18 @@ def wanting(node: str, network: str, facts: Facts) -> set[str]:
 
 def test_who_could_bear_witness_and_does_not_is_known() -> None:
     silent = dataclasses.replace(FACTS, alive=frozenset())
-    assert [wanting("compute2", "net1", facts) for facts in (FACTS, silent)] == [set(), {"controller", "compute1"}]
+    assert [wanting("compute2", "net1", facts) for facts in (FACTS, silent)] == [
+        set(),
+        {"controller", "compute1"},
+    ]
     assert wanting("controller", "net2", silent) == set(), "the host is not there, nor asked"
     some = closed_to("10.10.0.13:22")
     assert wanting("controller", "net1", some) == set(), "compute1 answers"
     none = closed_to("10.10.0.11:22", "10.10.0.12:22", "10.10.0.13:22")
     assert wanting("controller", "net1", none) == {"compute1", "compute2"}
-    assert wanting("controller", "net1", closed_to("packages.example.org:80")) == set(), "no node is outside"
+    assert wanting("controller", "net1", closed_to("packages.example.org:80")) == set(), (
+        "no node is outside"
+    )
 
 
 def test_a_network_where_the_host_is_not_is_no_goal() -> None:

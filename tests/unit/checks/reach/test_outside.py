@@ -17,9 +17,12 @@ from tests.unit.checks.reach.apart_labs import healthy, judged, make_closed, of,
 
 PLAIN = make_lab()
 CLOUD = with_stack(
-    PLAIN, installer=Installer.DEVSTACK, release="2026.1", git_base="https://git.example.org",
+    PLAIN,
+    installer=Installer.DEVSTACK,
+    release="2026.1",
+    git_base="https://git.example.org",
     mirrors=Mirrors(pip="https://pip.example.org/simple", apt="http://apt.example.org:3142/debian"),
-)  # fmt: skip
+)
 CLOSED = make_closed()
 FACTS = outside_simulated.facts(CLOUD)
 GIT = ("reach", "git.example.org:443")
@@ -31,20 +34,27 @@ def places(lab: Lab, node: str = "controller") -> tuple[str, ...]:
     return outside.places(lab, lab.node(node))
 
 
-def results(lab: Lab, facts: Facts, *changes: tuple[str, str]) -> dict[tuple[str, str], CheckResult]:
+def results(
+    lab: Lab, facts: Facts, *changes: tuple[str, str]
+) -> dict[tuple[str, str], CheckResult]:
     """The controller's results; each change is the beginning of a line, and what is said instead of it."""
     written = healthy(outside, lab, "controller", facts)
     for begins, instead in changes:
         lines = written["outside.dials"]
         assert any(line.startswith(begins) for line in lines), lines
-        written["outside.dials"] = [line for line in lines if not line.startswith(begins)] + [instead] * bool(instead)
+        written["outside.dials"] = [line for line in lines if not line.startswith(begins)] + [
+            instead
+        ] * bool(instead)
     return judged(outside, lab, "controller", text(written), facts)
 
 
 def unreached(*names: str, facts: Facts = FACTS, address: str = "") -> Facts:
     """The host itself does not reach these names."""
     lost = Tried(address=address, why_not="timed out" if address else "name not known")
-    tried = {place: lost if outside.name_of(place) in names else each for place, each in facts.tried.items()}
+    tried = {
+        place: lost if outside.name_of(place) in names else each
+        for place, each in facts.tried.items()
+    }
     return dataclasses.replace(facts, tried=tried)
 
 
@@ -101,17 +111,26 @@ def test_the_host_s_own_mirrors_stand_for_what_the_spec_leaves_open() -> None:
     lab = with_stack(PLAIN, installer=Installer.DEVSTACK, release="2026.1")
     mirrors = Mirrors(
         pip="http://pip.example.org:8080/simple",
-        git=(("http://near.example.org/", "https://opendev.org/"), ("http://nearer.example.org/", "https://opendev.org/openstack/")),
-    )  # fmt: skip
+        git=(
+            ("http://near.example.org/", "https://opendev.org/"),
+            ("http://nearer.example.org/", "https://opendev.org/openstack/"),
+        ),
+    )
     found = outside.instead(lab, mirrors)
     assert found[PIP] == "pip.example.org:8080"
     assert found["opendev.org:443"] == "near.example.org:80"
     assert outside.instead(lab, dataclasses.replace(mirrors, git=mirrors.git[1:])) == {
-        "opendev.org:443": "nearer.example.org:80", PIP: "pip.example.org:8080",
-    }  # fmt: skip
+        "opendev.org:443": "nearer.example.org:80",
+        PIP: "pip.example.org:8080",
+    }
     assert outside.instead(CLOUD, Mirrors(pip="http://pip.example.org")) == {}
-    facts = Facts(instead=found, tried={place: Tried(address="203.0.113.1") for place in found.values()})
-    shell = "".join(part.shell for part in outside.parts(lab, lab.nodes[0], of(outside, lab, "controller"), facts))
+    facts = Facts(
+        instead=found, tried={place: Tried(address="203.0.113.1") for place in found.values()}
+    )
+    shell = "".join(
+        part.shell
+        for part in outside.parts(lab, lab.nodes[0], of(outside, lab, "controller"), facts)
+    )
     assert "dial tcp pip.example.org:8080" in shell
     assert PIP not in shell
 
@@ -124,7 +143,11 @@ def test_all_of_it_is_one_process_of_the_node_s() -> None:
 
 
 def test_a_selected_check_asks_for_no_more_than_it_needs() -> None:
-    only = [check for check in of(outside, CLOUD, "controller") if check.subject == "git.example.org:443"]
+    only = [
+        check
+        for check in of(outside, CLOUD, "controller")
+        if check.subject == "git.example.org:443"
+    ]
     (part,) = outside.parts(CLOUD, CLOUD.nodes[0], only, FACTS)
     assert "dial tcp git.example.org:443" in part.shell
     assert "pip.example.org" not in part.shell
@@ -150,7 +173,9 @@ def test_what_the_host_reaches_and_a_node_does_not_fails() -> None:
 
 def test_what_the_host_does_not_reach_either_is_a_warning() -> None:
     facts = unreached("git.example.org")
-    result = results(CLOUD, facts, ("tcp git", "tcp git.example.org:443 1 bash: git: Name or service not known"))[GIT]
+    result = results(
+        CLOUD, facts, ("tcp git", "tcp git.example.org:443 1 bash: git: Name or service not known")
+    )[GIT]
     assert result.status is CheckStatus.WARNED
     assert result.detail == (
         "neither the host (name not known) nor controller (name not known) reaches git.example.org:443"
@@ -164,7 +189,9 @@ def test_a_node_that_reaches_what_the_host_does_not_passes() -> None:
 def test_what_the_time_ran_out_on_timed_out_and_the_rest_counts() -> None:
     written = healthy(outside, CLOUD, "controller", FACTS)
     lines = [line for line in written["outside.dials"] if not line.startswith("tcp git")]
-    found = judged(outside, CLOUD, "controller", text({"outside.dials": lines}, {"outside.dials": 124}), FACTS)
+    found = judged(
+        outside, CLOUD, "controller", text({"outside.dials": lines}, {"outside.dials": 124}), FACTS
+    )
     assert found[GIT].detail.endswith("timed out")
     assert {key for key, result in found.items() if not result.is_passed} == {GIT}
 
@@ -172,11 +199,23 @@ def test_what_the_time_ran_out_on_timed_out_and_the_rest_counts() -> None:
 def test_what_a_busy_node_never_began_to_try_has_no_answer() -> None:
     for lab in (PLAIN, CLOUD, CLOSED):
         facts = outside_simulated.facts(lab)
-        found = judged(outside, lab, "controller", text({"outside.dials": []}, {"outside.dials": 124}), facts)
+        found = judged(
+            outside, lab, "controller", text({"outside.dials": []}, {"outside.dials": 124}), facts
+        )
         assert {result.status for result in found.values()} == {CheckStatus.ERROR}, found
-        begun = [line for line in healthy(outside, lab, "controller", facts)["outside.dials"] if line.startswith("try")]
+        begun = [
+            line
+            for line in healthy(outside, lab, "controller", facts)["outside.dials"]
+            if line.startswith("try")
+        ]
         begun += ["packages packages.example.org:80"]
-        found = judged(outside, lab, "controller", text({"outside.dials": begun}, {"outside.dials": 124}), facts)
+        found = judged(
+            outside,
+            lab,
+            "controller",
+            text({"outside.dials": begun}, {"outside.dials": 124}),
+            facts,
+        )
         wanted = CheckStatus.PASSED if lab is CLOSED else CheckStatus.FAILED
         assert {result.status for result in found.values()} == {wanted}, found
 
@@ -186,7 +225,9 @@ def test_what_does_not_answer_the_host_is_not_waited_for_long() -> None:
         (part,) = outside.parts(CLOUD, CLOUD.nodes[0], of(outside, CLOUD, "controller"), facts)
         return part.limit_s
 
-    assert limit(unreached("git.example.org", address="203.0.113.80")) < limit(unreached("git.example.org"))
+    assert limit(unreached("git.example.org", address="203.0.113.80")) < limit(
+        unreached("git.example.org")
+    )
 
 
 def test_the_mirror_in_the_node_s_own_sources_is_held_against_the_host() -> None:
@@ -194,8 +235,9 @@ def test_the_mirror_in_the_node_s_own_sources_is_held_against_the_host() -> None
     said = ("tcp packages", "tcp packages.example.org:80 1 bash: connect: Connection timed out")
     result = results(PLAIN, facts, said)["reach", "packages"]
     assert (result.status, result.detail) == (
-        CheckStatus.FAILED, "packages.example.org:80, which the host reaches: timed out",
-    )  # fmt: skip
+        CheckStatus.FAILED,
+        "packages.example.org:80, which the host reaches: timed out",
+    )
     nobody = unreached("packages.example.org", facts=facts)
     assert results(PLAIN, nobody, said)["reach", "packages"].status is CheckStatus.WARNED
 
@@ -203,22 +245,34 @@ def test_the_mirror_in_the_node_s_own_sources_is_held_against_the_host() -> None
 def test_a_node_without_sources_is_a_warning() -> None:
     facts = outside_simulated.facts(PLAIN)
     result = results(PLAIN, facts, ("packages", ""), ("tcp", ""), ("dns", ""))["reach", "packages"]
-    assert (result.status, result.detail) == (CheckStatus.WARNED, "its sources name no mirror of packages")
+    assert (result.status, result.detail) == (
+        CheckStatus.WARNED,
+        "its sources name no mirror of packages",
+    )
 
 
 def test_nothing_is_the_node_s_fault_if_the_host_never_tried() -> None:
     said = ("tcp git", "tcp git.example.org:443 1 bash: connect: Connection refused")
     written = healthy(outside, CLOUD, "controller", FACTS)
-    lines = [line for line in written["outside.dials"] if not line.startswith("tcp git")] + [said[1]]
+    lines = [line for line in written["outside.dials"] if not line.startswith("tcp git")] + [
+        said[1]
+    ]
     result = judged(outside, CLOUD, "controller", text({"outside.dials": lines}), Facts())[GIT]
     assert (result.status, "did not try" in result.detail) == (CheckStatus.WARNED, True)
 
 
 def named(facts: Facts, **codes: int) -> CheckResult:
     """The result of DNS where these names, of example.org, were asked for in turn."""
-    lines = [line for line in healthy(outside, CLOUD, "controller", facts)["outside.dials"] if "tcp" in line]
+    lines = [
+        line
+        for line in healthy(outside, CLOUD, "controller", facts)["outside.dials"]
+        if "tcp" in line
+    ]
     for name, code in codes.items():
-        lines += [f"try {name}.example.org", f"dns {name}.example.org {code} {'' if code else '203.0.113.80 STREAM x'}"]
+        lines += [
+            f"try {name}.example.org",
+            f"dns {name}.example.org {code} {'' if code else '203.0.113.80 STREAM x'}",
+        ]
     return judged(outside, CLOUD, "controller", text({"outside.dials": lines}), facts)["dns", ""]
 
 
@@ -229,12 +283,15 @@ def test_one_name_that_is_known_shows_that_names_are() -> None:
     assert named(FACTS, apt=2, git=0).detail == "git.example.org is 203.0.113.80"
     result = named(FACTS, apt=2, git=2, pip=2)
     assert (result.status, result.detail) == (
-        CheckStatus.FAILED, "apt.example.org, which the host knows: not known",
-    )  # fmt: skip
+        CheckStatus.FAILED,
+        "apt.example.org, which the host knows: not known",
+    )
 
 
 def test_what_the_host_knows_is_asked_first() -> None:
-    (part,) = outside.parts(CLOUD, CLOUD.nodes[0], of(outside, CLOUD, "controller"), unreached("apt.example.org"))
+    (part,) = outside.parts(
+        CLOUD, CLOUD.nodes[0], of(outside, CLOUD, "controller"), unreached("apt.example.org")
+    )
     assert "look git.example.org || look pip.example.org || look apt.example.org &" in part.shell
     facts = outside_simulated.facts(PLAIN)
     (part,) = outside.parts(PLAIN, PLAIN.nodes[0], of(outside, PLAIN, "controller"), facts)
@@ -245,7 +302,9 @@ def test_names_that_the_host_does_not_know_either_are_a_warning() -> None:
     facts = unreached("apt.example.org", "git.example.org", "pip.example.org")
     assert named(facts, apt=2, git=2, pip=2).status is CheckStatus.WARNED
     # a name that the host knows, though nothing answers there, is known
-    facts = unreached("apt.example.org", "git.example.org", "pip.example.org", address="203.0.113.80")
+    facts = unreached(
+        "apt.example.org", "git.example.org", "pip.example.org", address="203.0.113.80"
+    )
     assert named(facts, apt=2, git=2, pip=2).status is CheckStatus.FAILED
 
 
@@ -262,7 +321,9 @@ def test_only_the_first_nic_s_network_is_a_way_out(mode: NetworkMode) -> None:
     first, second = CLOSED.networks
     other = dataclasses.replace(CLOSED, networks=(first, dataclasses.replace(second, mode=mode)))
     assert list(outside.expected(other)) == list(outside.expected(CLOSED))
-    open_ = dataclasses.replace(CLOSED, networks=(dataclasses.replace(first, mode=NetworkMode.NAT), second))
+    open_ = dataclasses.replace(
+        CLOSED, networks=(dataclasses.replace(first, mode=NetworkMode.NAT), second)
+    )
     assert CheckKind.CLOSED not in {check.kind for check in outside.expected(open_)}
 
 
@@ -290,34 +351,55 @@ def test_what_a_closed_node_reaches_is_named() -> None:
     facts = outside_simulated.facts(CLOSED)
     found = results(CLOSED, facts, ("closed 203", "closed 203.0.113.80:80 0 "))
     result = found["closed", ""]
-    assert (result.status, result.detail) == (CheckStatus.FAILED, "it is not: 203.0.113.80:80 answers")
+    assert (result.status, result.detail) == (
+        CheckStatus.FAILED,
+        "it is not: 203.0.113.80:80 answers",
+    )
     assert found["closed", "dns"].status is CheckStatus.PASSED
     said = ("dns packages", "dns packages.example.org 0 203.0.113.80 STREAM x")
     result = results(CLOSED, facts, said)["closed", "dns"]
     assert (result.status, result.detail) == (
-        CheckStatus.FAILED, "it is not: packages.example.org is 203.0.113.80",
-    )  # fmt: skip
+        CheckStatus.FAILED,
+        "it is not: packages.example.org is 203.0.113.80",
+    )
 
 
 def test_a_closed_node_proves_nothing_where_the_host_is_closed_in_too() -> None:
     facts = unreached("packages.example.org", facts=outside_simulated.facts(CLOSED))
-    assert {r.status for r in judged(outside, CLOSED, "controller", text({}), facts).values()} == {CheckStatus.WARNED}
-    assert {r.status for r in judged(outside, CLOSED, "controller", text({}), Facts()).values()} == {CheckStatus.WARNED}
+    assert {r.status for r in judged(outside, CLOSED, "controller", text({}), facts).values()} == {
+        CheckStatus.WARNED
+    }
+    assert {
+        r.status for r in judged(outside, CLOSED, "controller", text({}), Facts()).values()
+    } == {CheckStatus.WARNED}
 
 
 def test_what_answers_within_the_lab_is_no_outside() -> None:
-    facts = Facts(tried={"10.10.0.12:22": Tried(address="10.10.0.12"), "a.example.org:80": Tried(address="10.10.0.1")})
+    facts = Facts(
+        tried={
+            "10.10.0.12:22": Tried(address="10.10.0.12"),
+            "a.example.org:80": Tried(address="10.10.0.1"),
+        }
+    )
     assert outside.controls(CLOSED, facts) == {}
     wide = dataclasses.replace(CLOSED.networks[0], cidr=IPv4Network("10.99.0.0/24"))
     lab = dataclasses.replace(CLOSED, networks=(wide, CLOSED.networks[1]))
     assert list(outside.controls(lab, facts)) == ["10.10.0.12:22", "10.10.0.1:80"]
 
 
-@pytest.mark.parametrize(("code", "words"), [(127, "bash or timeout is not installed"), (2, "bash ended with 2")])
+@pytest.mark.parametrize(
+    ("code", "words"), [(127, "bash or timeout is not installed"), (2, "bash ended with 2")]
+)
 def test_a_node_that_can_not_try_has_no_answer(code: int, words: str) -> None:
     for lab in (CLOUD, CLOSED):
         facts = outside_simulated.facts(lab)
-        found = judged(outside, lab, "controller", text({"outside.dials": ["?"]}, {"outside.dials": code}), facts)
+        found = judged(
+            outside,
+            lab,
+            "controller",
+            text({"outside.dials": ["?"]}, {"outside.dials": code}),
+            facts,
+        )
         assert {result.status for result in found.values()} == {CheckStatus.ERROR}
         assert all(words in result.detail for result in found.values())
 

@@ -29,7 +29,13 @@ TWO = ("mgmt", "fabric")
 FOUR = {"api_network": "api", "data_network": "data", "external_network": "outside"}
 SECRETS = {
     name: f"{name.title().replace('_', '')}0123456789"
-    for name in ("admin_password", "database_password", "rabbit_password", "service_password", "service_token")
+    for name in (
+        "admin_password",
+        "database_password",
+        "rabbit_password",
+        "service_password",
+        "service_token",
+    )
 }
 
 
@@ -44,7 +50,10 @@ def write(
 ) -> Path:
     """A lab's file: a controller and some computes, on an image that the release supports."""
     row = releases.find(Installer.DEVSTACK, release)
-    names = [*networks, *(stack[key] for key in FOUR if key in stack and stack[key] not in networks)]
+    names = [
+        *networks,
+        *(stack[key] for key in FOUR if key in stack and stack[key] not in networks),
+    ]
     nics = [{"network": name} for name in names]
     of_computes = [nic for nic in nics if outside_on_computes or nic["network"] != "outside"]
     lab = {
@@ -53,7 +62,11 @@ def write(
         "networks": {name: {"cidr": NETWORKS[name], "mode": "nat"} for name in names},
         "nodes": {
             "controller": {"role": "controller", "nics": nics},
-            **({"compute": {"role": "compute", "count": computes, "nics": of_computes}} if computes else {}),
+            **(
+                {"compute": {"role": "compute", "count": computes, "nics": of_computes}}
+                if computes
+                else {}
+            ),
         },
         "stack": {"installer": "devstack", "release": release, "network": "fabric", **stack},
     }
@@ -95,7 +108,9 @@ def every_driver() -> list[tuple[str, str]]:
 
 def values(text: str) -> dict[str, str]:
     """The plain assignments of a localrc, the last of each name, as they are written."""
-    found = (line.removeprefix("export ").partition("=") for line in text.splitlines() if "=" in line)
+    found = (
+        line.removeprefix("export ").partition("=") for line in text.splitlines() if "=" in line
+    )
     return {name: value for name, _, value in found if name.isidentifier()}
 
 

@@ -19,7 +19,11 @@ DEVSTACK = releases.of(Installer.DEVSTACK)
 def told(text: str, rule: str, scope: Scope | str) -> list[Finding]:
     """What one rule says; a scope may be a release's name."""
     given = Scope(release=DEVSTACK[scope]) if isinstance(scope, str) else scope
-    return [each for each in devstack.lint(Source(name="localrc", text=text), given) if each.rule == f"devstack-{rule}"]
+    return [
+        each
+        for each in devstack.lint(Source(name="localrc", text=text), given)
+        if each.rule == f"devstack-{rule}"
+    ]
 
 
 # Seen with functions-common of each tag: enable_plugin twice, then DEVSTACK_PLUGINS and GITREPO.
@@ -33,8 +37,12 @@ def told(text: str, rule: str, scope: Scope | str) -> list[Finding]:
     ],
 )
 def test_a_plugin_twice_is_an_end_or_a_mix(release: str, effect: str) -> None:
-    text = "enable_plugin heat https://one.example/heat\nenable_plugin heat https://two.example/heat\n"
-    assert [(each.line, each.effect) for each in told(text, "plugin-twice", release)] == [(2, effect)]
+    text = (
+        "enable_plugin heat https://one.example/heat\nenable_plugin heat https://two.example/heat\n"
+    )
+    assert [(each.line, each.effect) for each in told(text, "plugin-twice", release)] == [
+        (2, effect)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +74,11 @@ TWO = "{network: mgmt}, {network: fabric, address: 10.0.5.10}"
     [
         (TWO, "FlatDHCPManager", []),  # as in DevStack's guides: nova moves the address along
         (f"{TWO}, {{network: more}}", "FlatDHCPManager", ["FLAT_INTERFACE=eth2"]),
-        (f"{TWO}, {{network: more}}, {{network: outside}}", "FlatDHCPManager", ["FLAT_INTERFACE=eth2 or eth3"]),
+        (
+            f"{TWO}, {{network: more}}, {{network: outside}}",
+            "FlatDHCPManager",
+            ["FLAT_INTERFACE=eth2 or eth3"],
+        ),
         (f"{TWO}, {{network: more}}", "FlatManager", []),  # which makes no bridge
     ],
 )
@@ -79,9 +91,11 @@ def test_an_address_in_a_bridge_is_told_where_another_nic_is_free(
 
 @pytest.mark.parametrize(
     ("nics", "fix"),
-    [(TWO, "remove the line, or give the lab a network for floating addresses"),
-     (f"{TWO}, {{network: outside}}", "PUBLIC_INTERFACE=eth2")],
-)  # fmt: skip
+    [
+        (TWO, "remove the line, or give the lab a network for floating addresses"),
+        (f"{TWO}, {{network: outside}}", "PUBLIC_INTERFACE=eth2"),
+    ],
+)
 def test_the_hosts_way_in_is_no_public_interface(tmp_path: Path, nics: str, fix: str) -> None:
     text = "HOST_IP=10.0.5.10\nPUBLIC_INTERFACE=eth0\n"
     assert [each.fix for each in told(text, "public-interface", lab(tmp_path, nics))] == [fix]
@@ -90,9 +104,18 @@ def test_the_hosts_way_in_is_no_public_interface(tmp_path: Path, nics: str, fix:
 # is_service_enabled of stable/2026.1 was asked for n-cpu after `enable_service` with each: it says no.
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("n-cpuu", "n-cpu"), ("N-CPU", "n-cpu"), ("n_cpu", "n-cpu"), ("n-cup", "n-cpu"), ("rabbitmq", "rabbit"),
-     ("mysqld", "mysql"), ("postgres", "postgresql"), ("etcd33", "etcd3"), ("placementapi", "placement-api")],
-)  # fmt: skip
+    [
+        ("n-cpuu", "n-cpu"),
+        ("N-CPU", "n-cpu"),
+        ("n_cpu", "n-cpu"),
+        ("n-cup", "n-cpu"),
+        ("rabbitmq", "rabbit"),
+        ("mysqld", "mysql"),
+        ("postgres", "postgresql"),
+        ("etcd33", "etcd3"),
+        ("placementapi", "placement-api"),
+    ],
+)
 def test_a_service_that_is_nearly_one_is_told(name: str, meant: str) -> None:
     for call in ("enable_service", "disable_service"):
         assert [each.fix for each in told(f"{call} {name}\n", "service-name", "2026.1")] == [
@@ -102,9 +125,26 @@ def test_a_service_that_is_nearly_one_is_told(name: str, meant: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["n-net", "q-lbaasv2", "m-api", "o-api", "zun-compute", "q-sriov-agt", "df-controller", "gnocchi-api", "h-eng",
-     "octavia", "ceph", "designate-api", "my-own", "tr-api", "ironic", "q-fwaas-v2", "neutron-openvswitch-agent"],
-)  # fmt: skip
+    [
+        "n-net",
+        "q-lbaasv2",
+        "m-api",
+        "o-api",
+        "zun-compute",
+        "q-sriov-agt",
+        "df-controller",
+        "gnocchi-api",
+        "h-eng",
+        "octavia",
+        "ceph",
+        "designate-api",
+        "my-own",
+        "tr-api",
+        "ironic",
+        "q-fwaas-v2",
+        "neutron-openvswitch-agent",
+    ],
+)
 def test_a_plugins_or_another_ages_service_is_none_of_our_business(name: str) -> None:
     assert told(f"enable_service {name}\n", "service-name", "2026.1") == []
 
@@ -123,45 +163,74 @@ def test_only_services_that_the_release_has_are_proposed() -> None:
 def test_disabling_by_the_other_releases_name_is_told(release: str) -> None:
     row = DEVSTACK[release]
     other = {"2025.1": "q-ovn-agent", "2026.1": "q-ovn-metadata-agent"}
-    found = told("disable_service q-ovn-agent q-ovn-metadata-agent n-obj\n", "replaced-service", release)
+    found = told(
+        "disable_service q-ovn-agent q-ovn-metadata-agent n-obj\n", "replaced-service", release
+    )
     assert found == [], "who names both is right whatever the release"
     text = f"disable_service {other.get(release, 'q-ovn-agent')} n-obj g-reg\n"
     fixes = [each.fix for each in told(text, "replaced-service", release)]
-    assert fixes == ([f"disable_service {row.replaced[other[release]]}"] if release in other else [])
+    assert fixes == (
+        [f"disable_service {row.replaced[other[release]]}"] if release in other else []
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "release", "count"),
     [
-        ("Q_AGENT=openvswitch", "2026.1", 1), ("Q_AGENT=openvswitch", "xena", 1), ("Q_AGENT=openvswitch", "wallaby", 0),
-        ("Q_AGENT=linuxbridge", "yoga", 1), ("Q_AGENT=ovn", "2026.1", 0),
+        ("Q_AGENT=openvswitch", "2026.1", 1),
+        ("Q_AGENT=openvswitch", "xena", 1),
+        ("Q_AGENT=openvswitch", "wallaby", 0),
+        ("Q_AGENT=linuxbridge", "yoga", 1),
+        ("Q_AGENT=ovn", "2026.1", 0),
         ("Q_AGENT=openvswitch\nQ_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch", "2026.1", 0),
         ("Q_AGENT=openvswitch\nQ_DVR_MODE=dvr", "2026.1", 0),  # which sets the driver itself
-        ("HOST_IP=10.0.0.2\nSERVICE_HOST=10.0.0.1\nMYSQL_HOST=10.0.0.1\nQ_AGENT=openvswitch", "2026.1", 0),
+        (
+            "HOST_IP=10.0.0.2\nSERVICE_HOST=10.0.0.1\nMYSQL_HOST=10.0.0.1\nQ_AGENT=openvswitch",
+            "2026.1",
+            0,
+        ),
     ],
-)  # fmt: skip
-def test_since_xena_the_agent_alone_is_half_of_a_backend(line: str, release: str, count: int) -> None:
+)
+def test_since_xena_the_agent_alone_is_half_of_a_backend(
+    line: str, release: str, count: int
+) -> None:
     assert len(told(f"{line}\n", "mechanism", release)) == count
 
 
 # Seen with git 2 and a repository that has refs/changes/12/345612/3: all others are not found.
 @pytest.mark.parametrize(
     ("ref", "count"),
-    [("refs/changes/12/345612/3", 0), ("refs/changes/12/345612", 1), ("12/345612/3", 1), ("changes/12/345612/3", 1),
-     ("refs/changes/13/345612/3", 1), ("stable/2026.1", 0), ("1234567", 0), ("refs/heads/master", 0),
-     ("2024.2-eol", 0)],
-)  # fmt: skip
+    [
+        ("refs/changes/12/345612/3", 0),
+        ("refs/changes/12/345612", 1),
+        ("12/345612/3", 1),
+        ("changes/12/345612/3", 1),
+        ("refs/changes/13/345612/3", 1),
+        ("stable/2026.1", 0),
+        ("1234567", 0),
+        ("refs/heads/master", 0),
+        ("2024.2-eol", 0),
+    ],
+)
 def test_a_change_is_named_wholly(ref: str, count: int) -> None:
     assert len(told(f"NOVA_BRANCH={ref}\n", "change", "2026.1")) == count
-    assert len(told(f"enable_plugin zun https://a.example/zun {ref}\n", "change", "2026.1")) == count
+    assert (
+        len(told(f"enable_plugin zun https://a.example/zun {ref}\n", "change", "2026.1")) == count
+    )
 
 
 def test_a_specs_own_lines_have_the_last_word() -> None:
-    found = devstack.lint(Source(name="localrc", text="A=1\n# -- from the spec --\nA=2\nA=3\n"), Scope())
-    assert [(each.rule, each.line) for each in found if each.rule == "shell-set-twice"] == [("shell-set-twice", 4)]
+    found = devstack.lint(
+        Source(name="localrc", text="A=1\n# -- from the spec --\nA=2\nA=3\n"), Scope()
+    )
+    assert [(each.rule, each.line) for each in found if each.rule == "shell-set-twice"] == [
+        ("shell-set-twice", 4)
+    ]
 
 
-@pytest.mark.parametrize(("value", "count"), [("kvm", 0), ("qemu", 0), ("lxc", 0), ("KVM", 1), ("kvn", 1)])
+@pytest.mark.parametrize(
+    ("value", "count"), [("kvm", 0), ("qemu", 0), ("lxc", 0), ("KVM", 1), ("kvn", 1)]
+)
 def test_libvirts_type_is_written_as_nova_compares_it(value: str, count: int) -> None:
     assert len(told(f"LIBVIRT_TYPE={value}\n", "libvirt-type", "2026.1")) == count
     assert told(f"VIRT_DRIVER=ironic\nLIBVIRT_TYPE={value}\n", "libvirt-type", "2026.1") == []
@@ -169,6 +238,9 @@ def test_libvirts_type_is_written_as_nova_compares_it(value: str, count: int) ->
 
 def test_a_variable_of_ones_own_is_no_misspelling() -> None:
     assert len(told("ENABLED_SERVICE=n-cpu\n", "name", "2026.1")) == 1
-    assert told("FLOATING_RANGES=1.2.3.0/24\nFLOATING_RANGE=$FLOATING_RANGES\n", "name", "2026.1") == []
+    assert (
+        told("FLOATING_RANGES=1.2.3.0/24\nFLOATING_RANGE=$FLOATING_RANGES\n", "name", "2026.1")
+        == []
+    )
     names = "IPV6_ADDRS_SAFE_TO_USE SSL_ENABLED_SERVICES V6_NETWORK_GATEWAY HOST_IPV6 MYSQL_PASSWORD Q_HOST NOVA_BRANCH"
     assert told("".join(f"{name}=x\n" for name in names.split()), "name", "2026.1") == []

@@ -29,7 +29,10 @@ def test_the_controller_is_stacked_whole_before_any_compute(tmp_path: Path) -> N
 
 def test_computes_are_discovered_at_the_end_since_ocata(tmp_path: Path) -> None:
     last = steps(tmp_path, release="ocata")[-1]
-    assert (last.node, last.command) == ("controller", "cd /opt/stack/devstack && ./tools/discover_hosts.sh")
+    assert (last.node, last.command) == (
+        "controller",
+        "cd /opt/stack/devstack && ./tools/discover_hosts.sh",
+    )
     assert "discover" not in str(steps(tmp_path, release="newton"))
     assert "discover" not in str(steps(tmp_path, computes=0))  # stack.sh itself does it there
 
@@ -37,7 +40,9 @@ def test_computes_are_discovered_at_the_end_since_ocata(tmp_path: Path) -> None:
 def test_devstack_is_cloned_at_what_exists_today_or_at_the_specs_ref(tmp_path: Path) -> None:
     found = steps(tmp_path, release="mitaka")
     assert found[0].title == "install git"
-    assert "fetch -q --depth 1 https://opendev.org/openstack/devstack mitaka-eol" in found[1].command
+    assert (
+        "fetch -q --depth 1 https://opendev.org/openstack/devstack mitaka-eol" in found[1].command
+    )
     change = steps(tmp_path, refs={"devstack": "refs/changes/1/2/3"})[1]
     assert " refs/changes/1/2/3 " in change.command
 
@@ -46,18 +51,34 @@ def test_devstack_is_cloned_at_what_exists_today_or_at_the_specs_ref(tmp_path: P
 def test_devstack_itself_comes_from_the_specs_git_base_too(tmp_path: Path, base: str) -> None:
     # Otherwise an offline lab ends at its first step.
     found = steps(tmp_path, release="liberty", driver="docker", git_base=base)
-    urls = {word for step in found if step.title.startswith("clone ") for word in step.command.split() if "://" in word}
-    assert urls == {"https://git.example/mirror/openstack/devstack", "https://git.example/mirror/x/nova-docker"}
+    urls = {
+        word
+        for step in found
+        if step.title.startswith("clone ")
+        for word in step.command.split()
+        if "://" in word
+    }
+    assert urls == {
+        "https://git.example/mirror/openstack/devstack",
+        "https://git.example/mirror/x/nova-docker",
+    }
     assert "GIT_BASE=https://git.example/mirror\n" in labs.rendered(tmp_path, git_base=base)
 
 
 def get_pip(found: list[Step], node: str = "compute1") -> list[Step]:
-    return [step for step in found if step.node == node and step.title.startswith("work around get-pip")]
+    return [
+        step for step in found if step.node == node and step.title.startswith("work around get-pip")
+    ]
 
 
 @pytest.mark.parametrize(
     ("release", "version", "cap"),
-    [("havana", "2.6", False), ("kilo", "2.6", False), ("liberty", "2.7", True), ("mitaka", "2.7", True)],
+    [
+        ("havana", "2.6", False),
+        ("kilo", "2.6", False),
+        ("liberty", "2.7", True),
+        ("mitaka", "2.7", True),
+    ],
 )
 def test_an_old_get_pip_is_put_between_the_clone_and_stack_sh(
     tmp_path: Path, release: str, version: str, *, cap: bool
@@ -66,7 +87,9 @@ def test_an_old_get_pip_is_put_between_the_clone_and_stack_sh(
     found = steps(tmp_path, release=release)
     (step,) = get_pip(found)
     names = titles(found, "compute1")
-    assert names.index(f"clone devstack at {releases.find(Installer.DEVSTACK, release).ref}") < names.index(step.title)
+    assert names.index(
+        f"clone devstack at {releases.find(Installer.DEVSTACK, release).ref}"
+    ) < names.index(step.title)
     assert names.index(step.title) < names.index("run stack.sh")
     assert step.user == "stack"  # root's file could not be replaced
     assert step.command.startswith("cd /opt/stack/devstack && ")
@@ -76,12 +99,19 @@ def test_an_old_get_pip_is_put_between_the_clone_and_stack_sh(
 
 
 @pytest.mark.parametrize(
-    ("release", "version"), [("newton", "2.7"), ("ocata", "2.7"), ("victoria", "3.8"), ("pike", ""), ("wallaby", "")]
+    ("release", "version"),
+    [("newton", "2.7"), ("ocata", "2.7"), ("victoria", "3.8"), ("pike", ""), ("wallaby", "")],
 )
-def test_a_get_pip_that_a_variable_names_is_named(tmp_path: Path, release: str, version: str) -> None:
-    found = labs.values(labs.rendered(tmp_path, "compute1", release=release)).get("PIP_GET_PIP_URL", "")
+def test_a_get_pip_that_a_variable_names_is_named(
+    tmp_path: Path, release: str, version: str
+) -> None:
+    found = labs.values(labs.rendered(tmp_path, "compute1", release=release)).get(
+        "PIP_GET_PIP_URL", ""
+    )
     assert found == (f"https://bootstrap.pypa.io/pip/{version}/get-pip.py" if version else "")
-    assert bool(get_pip(steps(tmp_path, release=release))) is (release == "newton")  # its cap of pip
+    assert bool(get_pip(steps(tmp_path, release=release))) is (
+        release == "newton"
+    )  # its cap of pip
 
 
 def test_nobody_stacks_as_root(tmp_path: Path) -> None:
@@ -100,7 +130,9 @@ def test_nova_docker_is_copied_by_hand_and_never_by_its_own_script(tmp_path: Pat
     of_compute = titles(found, "compute1")
     assert "give DevStack nova-docker's hypervisor-docker" in of_compute
     assert "give DevStack nova-docker's 70-docker.sh" in of_compute
-    assert of_compute.index("clone nova-docker at stable/liberty") < of_compute.index("run stack.sh")
+    assert of_compute.index("clone nova-docker at stable/liberty") < of_compute.index(
+        "run stack.sh"
+    )
 
 
 def test_nova_docker_of_mitaka_still_needs_its_hypervisor_file(tmp_path: Path) -> None:
@@ -112,7 +144,9 @@ def test_nova_docker_of_mitaka_still_needs_its_hypervisor_file(tmp_path: Path) -
 
 def test_a_ref_of_nova_docker_is_honoured(tmp_path: Path) -> None:
     for release in ("liberty", "mitaka"):
-        found = steps(tmp_path, release=release, driver="docker", refs={"nova-docker": "refs/changes/4/5/6"})
+        found = steps(
+            tmp_path, release=release, driver="docker", refs={"nova-docker": "refs/changes/4/5/6"}
+        )
         assert "clone nova-docker at refs/changes/4/5/6" in titles(found, "compute1")
 
 
@@ -123,17 +157,23 @@ def test_havanas_own_docker_is_installed_before_stack_sh(tmp_path: Path) -> None
 
 def test_computes_see_glances_images_before_their_nova_starts(tmp_path: Path) -> None:
     found = steps(tmp_path, release="mitaka", glance={"direct_copy": "true"})
-    shared = next(i for i, step in enumerate(found) if step.title == "share glance's images with the computes")
+    shared = next(
+        i for i, step in enumerate(found) if step.title == "share glance's images with the computes"
+    )
     seen = next(i for i, step in enumerate(found) if step.title.startswith("see glance's images"))
     stacked = [i for i, step in enumerate(found) if step.title == "run stack.sh"]
     assert stacked[0] < shared < seen < stacked[1]
     assert "10.170.0.11:/opt/stack/data/glance" in found[seen].command
-    assert "glance" not in str(steps(tmp_path, release="mitaka", computes=0, glance={"direct_copy": "true"}))
+    assert "glance" not in str(
+        steps(tmp_path, release="mitaka", computes=0, glance={"direct_copy": "true"})
+    )
 
 
 def test_the_external_nic_is_given_to_br_ex_by_hand_before_newton(tmp_path: Path) -> None:
     wanted = {"network_mode": "ovs", "external_network": "outside"}
-    found = [step for step in steps(tmp_path, release="mitaka", **wanted) if "br-ex" in step.command]
+    found = [
+        step for step in steps(tmp_path, release="mitaka", **wanted) if "br-ex" in step.command
+    ]
     assert [(step.node, step.user) for step in found] == [("controller", "root")]
     assert "add-port br-ex eth2" in found[0].command
     assert "br-ex" not in str(steps(tmp_path, release="newton", **wanted))
@@ -141,7 +181,9 @@ def test_the_external_nic_is_given_to_br_ex_by_hand_before_newton(tmp_path: Path
 
 def test_icehouse_makes_back_ends_without_their_volume_types(tmp_path: Path) -> None:
     found = steps(tmp_path, release="icehouse", volume_types=["fast", "bronze"])
-    assert [step.command.partition("cinder ")[2] for step in found if "volume type" in step.title] == [
+    assert [
+        step.command.partition("cinder ")[2] for step in found if "volume type" in step.title
+    ] == [
         "type-create fast && cinder type-key fast set volume_backend_name=LVM_iSCSI",
         "type-create bronze && cinder type-key bronze set volume_backend_name=LVM_iSCSI_2",
     ]

@@ -8,18 +8,42 @@ from stacklab.installers.kit.guard import check_localrc
 
 def test_assignments_services_plugins_comments_and_blank_lines_pass() -> None:
     plugin = "enable_plugin x https://git.example.org/~me/x refs/changes/1/2/3\n"
-    text = f"# a comment: $HOME 'quoted'\n\nA_1=10.0.0.1:9292\nenable_service q-svc neutron\n{plugin}"
+    text = (
+        f"# a comment: $HOME 'quoted'\n\nA_1=10.0.0.1:9292\nenable_service q-svc neutron\n{plugin}"
+    )
     check_localrc("x", text, once="A_1")
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "A = 1", "A=b c", "A=", "A=$B", "A=`id`", "A=$(id)", "A='b'", 'A="b"', "A=a&b", "A=a\\1", "A=1 # why", " A=1",
-        "a=1", "A=1\r", "A=1;id", "id", "enable_service q-svc;id", "enable_service", "disable_service q-$x",
-        "export A=1", "# ü", "A=1\x0b", "[[local|localrc]]", "enable_plugin x https://$(id) y", "enable_plugin x ~/x y",
+        "A = 1",
+        "A=b c",
+        "A=",
+        "A=$B",
+        "A=`id`",
+        "A=$(id)",
+        "A='b'",
+        'A="b"',
+        "A=a&b",
+        "A=a\\1",
+        "A=1 # why",
+        " A=1",
+        "a=1",
+        "A=1\r",
+        "A=1;id",
+        "id",
+        "enable_service q-svc;id",
+        "enable_service",
+        "disable_service q-$x",
+        "export A=1",
+        "# ü",
+        "A=1\x0b",
+        "[[local|localrc]]",
+        "enable_plugin x https://$(id) y",
+        "enable_plugin x ~/x y",
     ],
-)  # fmt: skip
+)
 def test_whatever_bash_or_sed_could_act_on_is_refused_with_its_line(line: str) -> None:
     with pytest.raises(RenderError, match="node:2: no plain assignment"):
         check_localrc("node", f"OK=1\n{line}\n")

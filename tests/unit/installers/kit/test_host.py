@@ -34,13 +34,18 @@ def test_every_node_has_the_hosts_index_of_packages() -> None:
 
 def test_the_specs_index_goes_before_the_hosts() -> None:
     lab = with_stack(make_lab(), mirrors=Mirrors(pip="https://mine.example.org/simple"))
-    text = host.files(lab, Mirrors(pip="https://pypi.example.org/simple"))["controller"][host.PIP_CONF]
+    text = host.files(lab, Mirrors(pip="https://pypi.example.org/simple"))["controller"][
+        host.PIP_CONF
+    ]
     assert "mine.example.org" in text
     assert "pypi.example.org" not in text
 
 
 def test_pip_trusts_an_index_without_tls_only_where_it_is_one() -> None:
-    for url, is_trusted in (("http://pypi.example.org/simple", True), ("https://pypi.example.org/simple", False)):
+    for url, is_trusted in (
+        ("http://pypi.example.org/simple", True),
+        ("https://pypi.example.org/simple", False),
+    ):
         text = host.files(make_lab(), Mirrors(pip=url))["compute1"][host.PIP_CONF]
         assert ("trusted-host = pypi.example.org" in text) is is_trusted
 
@@ -48,7 +53,9 @@ def test_pip_trusts_an_index_without_tls_only_where_it_is_one() -> None:
 def test_git_fetches_from_where_the_host_does() -> None:
     found = Mirrors(git=(("https://git.example.org/opendev/", "https://opendev.org/"),))
     text = host.files(make_lab(), found)["compute1"][host.GIT_CONFIG]
-    assert text.endswith('\n[url "https://git.example.org/opendev/"]\n\tinsteadOf = https://opendev.org/\n')
+    assert text.endswith(
+        '\n[url "https://git.example.org/opendev/"]\n\tinsteadOf = https://opendev.org/\n'
+    )
 
 
 def test_an_authority_is_trusted_by_the_system_and_by_pip() -> None:
@@ -63,7 +70,9 @@ def test_an_authority_is_trusted_by_the_system_and_by_pip() -> None:
 
 
 def test_these_files_are_part_of_what_is_rendered() -> None:
-    found = answers.render(with_stack(make_lab(), proxy=PROXY), SECRETS, mirrors=Mirrors(pip="https://p.example/s"))
+    found = answers.render(
+        with_stack(make_lab(), proxy=PROXY), SECRETS, mirrors=Mirrors(pip="https://p.example/s")
+    )
     assert {host.PIP_CONF, host.APT_PROXY, host.PROXY_ENVIRONMENT} < set(found["compute1"])
 
 
@@ -81,19 +90,26 @@ def with_bug(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Release:  # noq
     return row
 
 
-def test_a_bugs_commands_are_run_at_its_moment_and_by_the_right_user(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bugs_commands_are_run_at_its_moment_and_by_the_right_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lab = make_lab()
-    for when, user, command in ((When.BEFORE, "root", "a"), (When.AFTER_CLONE, "stack", "cd /x && a")):
+    for when, user, command in (
+        (When.BEFORE, "root", "a"),
+        (When.AFTER_CLONE, "stack", "cd /x && a"),
+    ):
         row = with_bug(monkeypatch, when=when, commands=("a",), done="b", role="controller")
         tree = PurePosixPath("/x")
         found = {
             each: list(host.workarounds(lab, row, lab.controller, each, tree=tree)) for each in When
-        }  # fmt: skip
+        }
         assert [each for each, steps in found.items() if steps] == [when]
         (step,) = found[when]
         assert (step.user, step.command, step.done) == (user, command, command[:-1] + "b")
         assert not list(host.workarounds(lab, row, lab.computes[0], when, tree=tree))
-        assert bool([step for step in host.steps(lab, NO_MIRRORS) if " x: " in step.title]) is (when is When.BEFORE)
+        assert bool([step for step in host.steps(lab, NO_MIRRORS) if " x: " in step.title]) is (
+            when is When.BEFORE
+        )
 
 
 def test_a_bug_of_another_driver_is_not_worked_around(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,13 +119,17 @@ def test_a_bug_of_another_driver_is_not_worked_around(monkeypatch: pytest.Monkey
         assert len([step for step in host.steps(lab, NO_MIRRORS) if " x: " in step.title]) == count
 
 
-def test_what_the_paired_devstack_needs_beforehand_is_done_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_paired_devstack_needs_beforehand_is_done_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bug = Bug(id="x", symptom="y", fix="z", commands=("a",))
     pair = dataclasses.replace(releases.find(Installer.DEVSTACK, "mitaka"), bugs=(bug,))
     monkeypatch.setattr(host, "paired_devstack", lambda _release: pair)
     assert [step.node for step in host.steps(make_lab(), NO_MIRRORS) if step.command == "a"] == [
-        "controller", "compute1", "compute2",
-    ]  # fmt: skip
+        "controller",
+        "compute1",
+        "compute2",
+    ]
 
 
 def test_no_path_of_these_holds_a_secret() -> None:

@@ -33,7 +33,10 @@ OLD = "Swordfish2026"
         ("X_PASSWORD='a '\"?\"", "X_PASSWORD=*"),
         ("X_PASSWORD='?", "X_PASSWORD=*"),
         ("X_PASSWORD=${Y:-?}", "X_PASSWORD=*"),
-        ("connection = mysql+pymysql://nova:?@10.0.0.1/nova", "connection = mysql+pymysql://nova:*@10.0.0.1/nova"),
+        (
+            "connection = mysql+pymysql://nova:?@10.0.0.1/nova",
+            "connection = mysql+pymysql://nova:*@10.0.0.1/nova",
+        ),
         ("transport_url: rabbit://a:?@h1,b:?@h2/", "transport_url: rabbit://a:*@h2/"),
         ("  private_key: ?", "  private_key: *"),
     ],
@@ -46,11 +49,20 @@ def test_a_secret_of_an_earlier_day_is_known_by_its_name(line: str, wanted: str)
 @pytest.mark.parametrize(
     "line",
     [
-        "MYSQL_PASSWORD=$ADMIN_PASSWORD", 'password = "${ADMIN_PASSWORD}"', "admin_password: {{ x }}",
-        "nova_ssh_key:", "passwords: {a: 1}", "CONFIG_SSH_KEY=/root/.ssh/id_ed25519.pub", "ssh_key: ~/.ssh/id_rsa",
-        "keystone_token: ", "LOGDAYS=1", "monkey: x", "the key: x", "git_base: https://git.example.org:8443/a@b",
+        "MYSQL_PASSWORD=$ADMIN_PASSWORD",
+        'password = "${ADMIN_PASSWORD}"',
+        "admin_password: {{ x }}",
+        "nova_ssh_key:",
+        "passwords: {a: 1}",
+        "CONFIG_SSH_KEY=/root/.ssh/id_ed25519.pub",
+        "ssh_key: ~/.ssh/id_rsa",
+        "keystone_token: ",
+        "LOGDAYS=1",
+        "monkey: x",
+        "the key: x",
+        "git_base: https://git.example.org:8443/a@b",
     ],
-)  # fmt: skip
+)
 def test_what_says_only_where_a_secret_is_stays(line: str) -> None:
     assert masked(f"{line}\n", ()) == f"{line}\n"
 
@@ -64,7 +76,9 @@ def test_a_path_in_a_password_makes_it_no_file() -> None:
 def test_a_block_of_a_key_goes_whole_whatever_is_in_it(header: str, end: str) -> None:
     text = f"nova_ssh_key:\n  private_key: {header}\n    {OLD}\n\n    more of it{end}"
     assert masked(text, ()) == f"nova_ssh_key:\n  private_key: {MASK}{end}"
-    assert masked(f"{text.rstrip()}\n  public: b\nc: d\n", ()).endswith(f"_key: {MASK}\n  public: b\nc: d\n")
+    assert masked(f"{text.rstrip()}\n  public: b\nc: d\n", ()).endswith(
+        f"_key: {MASK}\n  public: b\nc: d\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,9 +104,16 @@ def test_every_value_of_a_file_of_passwords_is_a_secret(name: str) -> None:
     assert OLD not in shown
     kept = [line for line in shown.splitlines() if line != MASK]
     assert kept == [
-        "# /etc/kolla/passwords.yml", "", f"gnocchi_user_id: {MASK}", "empty:", "nova_ssh_key:",
-        f"  private_key: {MASK}", "", f"  public_key: {MASK}", f"long: {MASK}",
-    ]  # fmt: skip
+        "# /etc/kolla/passwords.yml",
+        "",
+        f"gnocchi_user_id: {MASK}",
+        "empty:",
+        "nova_ssh_key:",
+        f"  private_key: {MASK}",
+        "",
+        f"  public_key: {MASK}",
+        f"long: {MASK}",
+    ]
     assert "gnocchi_user_id: Swordfish2026" in masked(text, ())  # elsewhere an id is none
 
 
@@ -101,7 +122,17 @@ def test_a_secret_that_holds_another_is_masked_whole() -> None:
 
 
 def test_long_lines_take_no_minutes() -> None:
-    pieces = ("a_", "password", "password ", " ", "my_key: |\n  a\n", "\n \n", "://a:", "a='", 'password: "\\')
+    pieces = (
+        "a_",
+        "password",
+        "password ",
+        " ",
+        "my_key: |\n  a\n",
+        "\n \n",
+        "://a:",
+        "a='",
+        'password: "\\',
+    )
     begun = time.process_time()
     for piece in pieces:
         masked(piece * 20_000, ())

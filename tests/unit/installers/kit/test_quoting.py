@@ -10,7 +10,13 @@ from __future__ import annotations
 import pytest
 
 from stacklab.errors import RenderError
-from stacklab.installers.kit.quoting import TODAY, Trap, localrc_value, option_line, post_config_value
+from stacklab.installers.kit.quoting import (
+    TODAY,
+    Trap,
+    localrc_value,
+    option_line,
+    post_config_value,
+)
 from stacklab.model.stack import ConfigOption
 
 OLD = (Trap.SED,)
@@ -18,7 +24,9 @@ HAVANA = (Trap.SED, Trap.BAR, Trap.EQUALS)
 ZED = (Trap.WORDS, Trap.BACKSLASH)
 
 
-@pytest.mark.parametrize("value", ["16.0", "file,http", "/opt/x", "a b", "'q'", "a;b # c", "%(name)s [x]", "é", ""])
+@pytest.mark.parametrize(
+    "value", ["16.0", "file,http", "/opt/x", "a b", "'q'", "a;b # c", "%(name)s [x]", "é", ""]
+)
 @pytest.mark.parametrize("traps", [TODAY, ZED, OLD, HAVANA])
 def test_most_values_are_written_as_they_are(value: str, traps: tuple[Trap, ...]) -> None:
     assert post_config_value(value, traps) == value
@@ -35,8 +43,14 @@ def test_most_values_are_written_as_they_are(value: str, traps: tuple[Trap, ...]
         ("a]]b", 'a]""]b', 'a]""]b', 'a]""]b'),
     ],
 )
-def test_what_the_scripts_would_act_on_is_quoted_for_each_of_them(value: str, today: str, zed: str, old: str) -> None:
-    assert tuple(post_config_value(value, traps) for traps in (TODAY, ZED, OLD)) == (today, zed, old)
+def test_what_the_scripts_would_act_on_is_quoted_for_each_of_them(
+    value: str, today: str, zed: str, old: str
+) -> None:
+    assert tuple(post_config_value(value, traps) for traps in (TODAY, ZED, OLD)) == (
+        today,
+        zed,
+        old,
+    )
 
 
 def test_havana_gets_an_equals_sign_that_its_awk_does_not_see() -> None:
@@ -76,7 +90,15 @@ def test_releases_before_zed_have_no_echo_that_harms(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["http://*/", "[x]", "[%(name)s] %(message)s", '{"vendor_id":"8086","product_id":"*"}', "?", "00:1f.*"]
+    "value",
+    [
+        "http://*/",
+        "[x]",
+        "[%(name)s] %(message)s",
+        '{"vendor_id":"8086","product_id":"*"}',
+        "?",
+        "00:1f.*",
+    ],
 )
 def test_a_pattern_that_no_file_of_devstacks_can_have_is_kept(value: str) -> None:
     assert post_config_value(value, TODAY).replace("\\", "") == value
@@ -84,7 +106,14 @@ def test_a_pattern_that_no_file_of_devstacks_can_have_is_kept(value: str) -> Non
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [("plain", "plain"), ("a b", "'a b'"), ("$X", "'$X'"), ("", "''"), ("it's", "'it'\"'\"'s'"), ("]]]", "']'']'']'")],
+    [
+        ("plain", "plain"),
+        ("a b", "'a b'"),
+        ("$X", "'$X'"),
+        ("", "''"),
+        ("it's", "'it'\"'\"'s'"),
+        ("]]]", "']'']'']'"),
+    ],
 )
 def test_a_value_of_localrc_is_one_word_of_bash(value: str, written: str) -> None:
     assert localrc_value(value) == written
@@ -96,7 +125,9 @@ def test_a_value_of_localrc_is_one_line() -> None:
 
 
 def option(value: str) -> ConfigOption:
-    return ConfigOption(role="compute", file="$NOVA_CONF", section="libvirt", key="virt_type", value=value)
+    return ConfigOption(
+        role="compute", file="$NOVA_CONF", section="libvirt", key="virt_type", value=value
+    )
 
 
 def test_an_options_line_has_its_key_and_no_blanks_at_its_end() -> None:
@@ -108,6 +139,8 @@ def test_an_options_line_has_its_key_and_no_blanks_at_its_end() -> None:
 def test_an_option_that_cannot_be_is_named_and_its_value_is_not_shown() -> None:
     with pytest.raises(RenderError) as error:
         option_line(option("hidden  value"))
-    assert error.value.message.startswith("stack.post_config.compute.$NOVA_CONF.libvirt.virt_type: DevStack")
+    assert error.value.message.startswith(
+        "stack.post_config.compute.$NOVA_CONF.libvirt.virt_type: DevStack"
+    )
     assert "hidden" not in str(error.value)
     assert error.value.hint == "write one blank"

@@ -23,7 +23,10 @@ def root(tmp_path: Path) -> Path:
 
 def test_files_land_at_node_and_path_with_their_very_text(root: Path) -> None:
     changed = write_tree({"n1": {LOCALRC: "A=1\n"}, "n2": {LOCALRC: "A=2\n"}}, root)
-    assert changed == (root / "n1/opt/stack/devstack/localrc", root / "n2/opt/stack/devstack/localrc")
+    assert changed == (
+        root / "n1/opt/stack/devstack/localrc",
+        root / "n2/opt/stack/devstack/localrc",
+    )
     assert [path.read_bytes() for path in changed] == [b"A=1\n", b"A=2\n"]
 
 
@@ -65,8 +68,13 @@ def test_a_changed_file_is_replaced_whole(root: Path) -> None:
 def test_what_is_no_longer_rendered_is_removed_with_its_directories(root: Path) -> None:
     write_tree({"n1": {LOCALRC: "A=1\n", OTHER: "A=1\n"}, "n2": {LOCALRC: "A=1\n"}}, root)
     changed = write_tree({"n1": {LOCALRC: "A=1\n"}, "n2": {}}, root)
-    assert changed == (root / "n1/opt/stack/contrail-installer/localrc", root / "n2/opt/stack/devstack/localrc")
-    assert [path for path in root.rglob("*") if path.is_file()] == [root / "n1/opt/stack/devstack/localrc"]
+    assert changed == (
+        root / "n1/opt/stack/contrail-installer/localrc",
+        root / "n2/opt/stack/devstack/localrc",
+    )
+    assert [path for path in root.rglob("*") if path.is_file()] == [
+        root / "n1/opt/stack/devstack/localrc"
+    ]
     assert [path.name for path in root.iterdir()] == ["n1"]
 
 
@@ -103,7 +111,9 @@ def test_a_directory_gives_way_to_a_file_and_a_file_to_a_directory(root: Path) -
     assert (root / "n2/opt/stack/devstack/localrc").read_text() == "A=1\n"
 
 
-@pytest.mark.parametrize(("node", "path"), [("..", "/a"), ("", "/a"), ("a/b", "/a"), ("n", "/../../a"), ("n", "a")])
+@pytest.mark.parametrize(
+    ("node", "path"), [("..", "/a"), ("", "/a"), ("a/b", "/a"), ("n", "/../../a"), ("n", "a")]
+)
 def test_nothing_is_written_outside_of_the_root(root: Path, node: str, path: str) -> None:
     with pytest.raises(RenderError):
         write_tree({"ok": {LOCALRC: "A=1\n"}, node: {PurePosixPath(path): ""}}, root)
@@ -124,4 +134,6 @@ def test_the_digest_depends_on_paths_and_texts_but_not_on_their_order() -> None:
 
 
 def test_the_digest_does_not_confuse_a_path_with_a_text() -> None:
-    assert digest({PurePosixPath("/a"): "b/c", PurePosixPath("/d"): ""}) != digest({PurePosixPath("/ab"): "/c/d"})
+    assert digest({PurePosixPath("/a"): "b/c", PurePosixPath("/d"): ""}) != digest(
+        {PurePosixPath("/ab"): "/c/d"}
+    )

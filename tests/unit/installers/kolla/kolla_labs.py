@@ -27,13 +27,20 @@ FOUR = {
     "data": {"cidr": "10.250.1.0/24", "mode": "isolated"},
     "external": {"cidr": "10.250.2.0/24", "mode": "nat"},
 }
-IMAGES = {"2025.1": "debian-12", "2025.2": "debian-12", "2026.1": "debian-12", "master": "ubuntu-24.04"}
+IMAGES = {
+    "2025.1": "debian-12",
+    "2025.2": "debian-12",
+    "2026.1": "debian-12",
+    "master": "ubuntu-24.04",
+}
 
 
 def nics(*networks: str) -> list[dict[str, str]]:
     """NICs on networks, in this order; "fabric=10.250.0.2" is one with an address of its own."""
     parts = [network.partition("=") for network in networks]
-    return [{"network": name, **({"address": address} if address else {})} for name, _, address in parts]
+    return [
+        {"network": name, **({"address": address} if address else {})} for name, _, address in parts
+    ]
 
 
 def load(
@@ -56,7 +63,9 @@ def load(
     }
     if computes:
         nodes["compute"] = {"role": "compute", "count": computes, "nics": nics(*compute_nics)}
-    nodes |= {name: {"role": "node", "nics": nics(*networks)} for name, networks in bystanders.items()}
+    nodes |= {
+        name: {"role": "node", "nics": nics(*networks)} for name, networks in bystanders.items()
+    }
     data = {
         "image": IMAGES.get(release, "debian-12"),
         "networks": dict(networks),

@@ -27,14 +27,25 @@ def told(text: str, scope: Scope | None = None, *, name: str = "globals.yml") ->
 @pytest.mark.parametrize(
     "line",
     [
-        "openstack_release: 2025.2", 'openstack_release: "2025.2"', "enable_heat: no", 'enable_heat: "yes"',
-        "enable_heat: On", "enable_heat: 1", 'enable_heat: "{{ enable_nova }}"', "my_variable: y",
-        "nova_api_healthcheck_retries: 3", "neutron_plugin_agent: ovn", "nova_console: spice",
-        "kolla_dev_repos_directory: /opt/stack", "kolla_dev_repos_directory: /home/stack/src",
-        "kolla_base_distro: rocky", "docker_client_timeout: 120", "network_interface: eth1",
+        "openstack_release: 2025.2",
+        'openstack_release: "2025.2"',
+        "enable_heat: no",
+        'enable_heat: "yes"',
+        "enable_heat: On",
+        "enable_heat: 1",
+        'enable_heat: "{{ enable_nova }}"',
+        "my_variable: y",
+        "nova_api_healthcheck_retries: 3",
+        "neutron_plugin_agent: ovn",
+        "nova_console: spice",
+        "kolla_dev_repos_directory: /opt/stack",
+        "kolla_dev_repos_directory: /home/stack/src",
+        "kolla_base_distro: rocky",
+        "docker_client_timeout: 120",
+        "network_interface: eth1",
         "neutron_external_interface: eth0",
     ],
-)  # fmt: skip
+)
 def test_what_kolla_ansible_takes_is_no_finding(line: str) -> None:
     assert told(f"{VIP}{line}\n") == []
 
@@ -47,11 +58,14 @@ def test_a_flag_that_ansible_does_not_know_counts_as_no(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "read"), [("2025.10", "2025.1"), ("0755", "493"), ("1_200", "1200"), ("12:30", "750"), ("0x1f", "31")]
+    ("written", "read"),
+    [("2025.10", "2025.1"), ("0755", "493"), ("1_200", "1200"), ("12:30", "750"), ("0x1f", "31")],
 )
 def test_numbers_that_yaml_changes_are_told(written: str, read: str) -> None:
     assert str(yaml.safe_load(written)) == read
-    (found,) = kolla.lint(Source(name="globals.yml", text=f"{VIP}node_config: {written}\n"), Scope())
+    (found,) = kolla.lint(
+        Source(name="globals.yml", text=f"{VIP}node_config: {written}\n"), Scope()
+    )
     assert read in found.effect
     assert found.fix == f'node_config: "{written}"'
     assert told(f'{VIP}node_config: "{written}"\n') == []
@@ -81,7 +95,9 @@ def test_keys_that_are_given_twice_are_found_below_as_well() -> None:
     assert told(f"{VIP}mine:\n  a: 1\n  b: 2\n  a: 3\n") == ["duplicate-key:5"]
 
 
-@pytest.mark.parametrize(("variable", "having"), [("enable_zun", ("2025.1", "2025.2")), ("enable_redis", ("2025.1",))])
+@pytest.mark.parametrize(
+    ("variable", "having"), [("enable_zun", ("2025.1", "2025.2")), ("enable_redis", ("2025.1",))]
+)
 def test_a_variable_is_of_some_releases(variable: str, having: tuple[str, ...]) -> None:
     assert names().having(variable) == having
     for release in RELEASES.values():
@@ -102,9 +118,14 @@ def test_variables_of_roles_are_not_taken_for_misspelt_ones() -> None:
         assert told(f"{VIP}{variable}: x\n") in ([], ["flag:2"]), variable
 
 
-@pytest.mark.parametrize("variable", ["enable_cindr", "enabel_cinder", "network_interfaces", "kolla_base_distr"])
+@pytest.mark.parametrize(
+    "variable", ["enable_cindr", "enabel_cinder", "network_interfaces", "kolla_base_distr"]
+)
 def test_misspelt_variables_are_told(variable: str) -> None:
-    assert told(f"{VIP}{variable}: x\n") in (["unknown-variable:2"], ["flag:2", "unknown-variable:2"])
+    assert told(f"{VIP}{variable}: x\n") in (
+        ["unknown-variable:2"],
+        ["flag:2", "unknown-variable:2"],
+    )
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -151,7 +172,11 @@ ansible_user=stack
 
 def services(release: str) -> str:
     """The rest of an inventory: every group that the release's plays ask for."""
-    return "".join(f"[{name}:children]\ncontrol\n" for name in sorted(names().groups[release]) if name not in INVENTORY)
+    return "".join(
+        f"[{name}:children]\ncontrol\n"
+        for name in sorted(names().groups[release])
+        if name not in INVENTORY
+    )
 
 
 def test_an_inventory_without_services_has_them_beside_it() -> None:
@@ -184,22 +209,32 @@ def lab(tmp_path: Path) -> Scope:
 @pytest.mark.parametrize(
     ("address", "rules"),
     [
-        ("10.0.5.250", []), ("10.0.5.10", ["vip-taken:1"]), ("10.0.5.11", ["vip-taken:1"]),
-        ("10.0.5.1", ["vip-taken:1"]), ("192.168.150.250", ["vip-network:1"]), ("10.0.6.1", ["vip-network:1"]),
+        ("10.0.5.250", []),
+        ("10.0.5.10", ["vip-taken:1"]),
+        ("10.0.5.11", ["vip-taken:1"]),
+        ("10.0.5.1", ["vip-taken:1"]),
+        ("192.168.150.250", ["vip-network:1"]),
+        ("10.0.6.1", ["vip-network:1"]),
         ("cloud", ["vip-address:1"]),
     ],
-)  # fmt: skip
-def test_a_vip_is_a_free_address_on_the_apis_network(address: str, rules: list[str], lab: Scope) -> None:
+)
+def test_a_vip_is_a_free_address_on_the_apis_network(
+    address: str, rules: list[str], lab: Scope
+) -> None:
     assert told(f"kolla_internal_vip_address: {address}\n", lab) == rules
 
 
-@pytest.mark.parametrize(("address", "rules"), [("10.0.5.10", []), ("10.0.5.250", ["vip-without-haproxy:1"])])
+@pytest.mark.parametrize(
+    ("address", "rules"), [("10.0.5.10", []), ("10.0.5.250", ["vip-without-haproxy:1"])]
+)
 def test_without_haproxy_it_is_the_controllers(address: str, rules: list[str], lab: Scope) -> None:
     assert told(f"kolla_internal_vip_address: {address}\nenable_haproxy: no\n", lab) == rules
 
 
 def test_the_address_that_is_proposed_is_free(lab: Scope) -> None:
-    (found,) = kolla.lint(Source(name="globals.yml", text="kolla_internal_vip_address: 10.0.5.10\n"), lab)
+    (found,) = kolla.lint(
+        Source(name="globals.yml", text="kolla_internal_vip_address: 10.0.5.10\n"), lab
+    )
     assert told(found.fix + "\n", lab) == []
 
 
@@ -212,4 +247,6 @@ def test_a_labs_inventory_is_linted_by_whatever_name(path: str, lab: Scope) -> N
     assert lab.lab is not None
     text = "[control]\ncontroller\n[network]\ncontroller\n[compute]\nnobody\n"
     found = lint.lint_lab(lab.lab, {"controller": {PurePosixPath(path): text}})
-    assert [(each.file, each.line, each.rule) for each in found] == [(f"controller:{path}", 6, "kolla-inventory-host")]
+    assert [(each.file, each.line, each.rule) for each in found] == [
+        (f"controller:{path}", 6, "kolla-inventory-host")
+    ]

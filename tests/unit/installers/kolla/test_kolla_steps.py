@@ -22,7 +22,11 @@ def _with(lab: Lab, words: str) -> Step:
 
 def test_the_deployer_does_kollas_verbs_in_their_order(tmp_path: Path) -> None:
     steps = answers.steps(load(tmp_path))
-    verbs = [step.title.removeprefix("kolla-ansible ") for step in steps if step.title.startswith("kolla-ansible ")]
+    verbs = [
+        step.title.removeprefix("kolla-ansible ")
+        for step in steps
+        if step.title.startswith("kolla-ansible ")
+    ]
     assert verbs == ["install-deps", "bootstrap-servers", "prechecks", "deploy", "post-deploy"]
     assert {step.node for step in steps if "kolla" in step.command} == {"controller"}
     for step in steps:
@@ -39,16 +43,22 @@ def test_kolla_and_ansible_are_those_of_the_release(tmp_path: Path, release: str
     assert row.text("package") in command
 
 
-def test_a_change_under_review_is_cloned_by_a_step_since_ansibles_git_can_not(tmp_path: Path) -> None:
+def test_a_change_under_review_is_cloned_by_a_step_since_ansibles_git_can_not(
+    tmp_path: Path,
+) -> None:
     lab = load(tmp_path, refs={"nova": "refs/changes/12/345612/3", "keystone": "master"})
     steps = [step for step in answers.steps(lab) if "refs/changes" in step.command]
     assert [(step.node, step.user) for step in steps] == [
-        ("controller", "root"), ("compute1", "root"), ("compute2", "root"),
-    ]  # fmt: skip
+        ("controller", "root"),
+        ("compute1", "root"),
+        ("compute2", "root"),
+    ]
     assert "https://opendev.org/openstack/nova refs/changes/12/345612/3" in steps[0].command
     assert "/opt/stack/nova checkout -q -B change-12-345612-3 FETCH_HEAD" in steps[0].command
     titles = [step.title for step in answers.steps(lab)]
-    assert titles.index(steps[0].title) < titles.index("kolla-ansible deploy")  # which leaves a clone alone
+    assert titles.index(steps[0].title) < titles.index(
+        "kolla-ansible deploy"
+    )  # which leaves a clone alone
 
 
 def test_the_external_nic_loses_its_address(tmp_path: Path) -> None:
@@ -56,7 +66,9 @@ def test_the_external_nic_loses_its_address(tmp_path: Path) -> None:
     step = _with(lab, "take the address off")
     assert (step.node, step.user) == ("controller", "root")
     # Anew, not only --now: the unit may run already, for another device.
-    assert step.command.endswith("enable stacklab-external.service && systemctl restart stacklab-external.service")
+    assert step.command.endswith(
+        "enable stacklab-external.service && systemctl restart stacklab-external.service"
+    )
     assert step.done.endswith("! ip -4 -o address show dev eth2 | grep -q inet")
 
 
@@ -64,13 +76,23 @@ def test_the_external_nic_loses_its_address(tmp_path: Path) -> None:
     ("stack", "wanted"),
     [
         ({}, "EXT_NET_RANGE=start=10.250.2.224,end=10.250.2.254"),
-        ({"floating_range": "10.250.2.240/28"}, "EXT_NET_RANGE=start=10.250.2.241,end=10.250.2.254"),
-        ({"fixed_range": "10.9.0.0/16"}, "DEMO_NET_CIDR=10.9.0.0/16 DEMO_NET_GATEWAY=10.9.0.1 "
-                                         "EXT_NET_CIDR=10.250.2.0/24 EXT_NET_GATEWAY=10.250.2.1 "),
+        (
+            {"floating_range": "10.250.2.240/28"},
+            "EXT_NET_RANGE=start=10.250.2.241,end=10.250.2.254",
+        ),
+        (
+            {"fixed_range": "10.9.0.0/16"},
+            "DEMO_NET_CIDR=10.9.0.0/16 DEMO_NET_GATEWAY=10.9.0.1 "
+            "EXT_NET_CIDR=10.250.2.0/24 EXT_NET_GATEWAY=10.250.2.1 ",
+        ),
     ],
-)  # fmt: skip
-def test_the_first_networks_are_those_of_the_spec(tmp_path: Path, stack: dict[str, object], wanted: str) -> None:
-    lab = load(tmp_path, networks=FOUR, external_network="external", controller_nics=CONTROLLER, **stack)
+)
+def test_the_first_networks_are_those_of_the_spec(
+    tmp_path: Path, stack: dict[str, object], wanted: str
+) -> None:
+    lab = load(
+        tmp_path, networks=FOUR, external_network="external", controller_nics=CONTROLLER, **stack
+    )
     assert wanted in _with(lab, "init-runonce").command
 
 

@@ -17,7 +17,9 @@ from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
 from stacklab.model.stack import Installer, Role
 from stacklab.paths import PROJECT
 
-SECRETS = {name: f"Secret{number:02}abcdefgh" for number, name in enumerate(opensdn.secret_names(None))}  # type: ignore[arg-type]
+SECRETS = {
+    name: f"Secret{number:02}abcdefgh" for number, name in enumerate(opensdn.secret_names(None))
+}  # type: ignore[arg-type]
 
 
 @cache
@@ -26,7 +28,9 @@ def shipped() -> Lab:
     return spec.load(PROJECT / "labs" / "opensdn-3node.yaml")
 
 
-def vary(lab: Lab | None = None, *, images: tuple[str, ...] = ("ubuntu-24.04",), **stack: object) -> Lab:
+def vary(
+    lab: Lab | None = None, *, images: tuple[str, ...] = ("ubuntu-24.04",), **stack: object
+) -> Lab:
     """The same nodes with another stack, from any image."""
     lab = lab or shipped()
     return replace(lab, images=images, stack=replace(lab.stack, **stack))
@@ -35,7 +39,10 @@ def vary(lab: Lab | None = None, *, images: tuple[str, ...] = ("ubuntu-24.04",),
 def plain(release: str, **stack: object) -> Lab:
     """A lab that says its release and nothing else of OpenSDN, from the image that the release names first."""
     row = releases.find(Installer.OPENSDN, release)
-    return vary(images=row.images[:1], **{"release": release, "kolla_mode": "", "openstack": "", "answers": ()} | stack)
+    return vary(
+        images=row.images[:1],
+        **{"release": release, "kolla_mode": "", "openstack": "", "answers": ()} | stack,
+    )
 
 
 def of_roles(**roles: Role) -> Lab:
@@ -48,13 +55,18 @@ def of_roles(**roles: Role) -> Lab:
 def with_network(name: str, cidr: str, **stack: object) -> Lab:
     """The shipped lab with one network more, on which every node has its last NIC."""
     lab, range_ = shipped(), IPv4Network(cidr)
-    network = Network(name=name, cidr=range_, mode=NetworkMode.ISOLATED, mtu=1500, bridge=f"sl-{name}")
+    network = Network(
+        name=name, cidr=range_, mode=NetworkMode.ISOLATED, mtu=1500, bridge=f"sl-{name}"
+    )
     nodes = []
     for number, node in enumerate(lab.nodes):
         nic = NIC(
-            network=name, device=f"eth{len(node.nics)}", mac=f"52:54:00:00:09:{number:02x}", mtu=1500,
+            network=name,
+            device=f"eth{len(node.nics)}",
+            mac=f"52:54:00:00:09:{number:02x}",
+            mtu=1500,
             address=IPv4Interface(f"{range_[10 + number]}/{range_.prefixlen}"),
-        )  # fmt: skip
+        )
         nodes.append(replace(node, nics=(*node.nics, nic)))
     return vary(replace(lab, networks=(*lab.networks, network), nodes=tuple(nodes)), **stack)
 
@@ -63,7 +75,9 @@ def _node(like: Node, number: int, name: str, role: Role) -> Node:
     nics = tuple(
         replace(
             nic,
-            address=IPv4Interface(f"{nic.address.network[10 + number]}/{nic.address.network.prefixlen}"),
+            address=IPv4Interface(
+                f"{nic.address.network[10 + number]}/{nic.address.network.prefixlen}"
+            ),
             mac=f"{nic.mac[:-2]}{number:02x}",
         )
         for nic in like.nics

@@ -15,8 +15,26 @@ from stacklab.installers.opensdn.answers import files as opensdn
 from stacklab.installers.opensdn.answers import kolla as opensdn_kolla
 from stacklab.installers.rendering import Step
 from stacklab.model.lab import Lab
-from stacklab.model.stack import ConfigOption, Installer, Mirrors, NetworkingMode, Overcommit, Proxy, Role, SecretSource
-from tests.unit.installers.opensdn.opensdn_labs import SECRETS, of_roles, plain, read, shipped, text, vary, with_network
+from stacklab.model.stack import (
+    ConfigOption,
+    Installer,
+    Mirrors,
+    NetworkingMode,
+    Overcommit,
+    Proxy,
+    Role,
+    SecretSource,
+)
+from tests.unit.installers.opensdn.opensdn_labs import (
+    SECRETS,
+    of_roles,
+    plain,
+    read,
+    shipped,
+    text,
+    vary,
+    with_network,
+)
 
 RELEASES = releases.of(Installer.OPENSDN)
 
@@ -24,14 +42,21 @@ RELEASES = releases.of(Installer.OPENSDN)
 class TestInstances:
     def test_the_file_is_on_the_controller_alone(self) -> None:
         rendered = answers.render(shipped(), SECRETS)
-        assert {name: list(files) for name, files in rendered.items() if files} == {"controller": [opensdn.INSTANCES]}
+        assert {name: list(files) for name, files in rendered.items() if files} == {
+            "controller": [opensdn.INSTANCES]
+        }
 
     def test_a_role_without_options_is_null(self) -> None:
         instances = read(shipped())["instances"]
         assert instances["compute1"]["roles"] == {"vrouter": None, "openstack_compute": None}
         assert set(instances["controller"]["roles"]) == {
-            "analytics", "config", "config_database", "control", "webui", "openstack",
-        }  # fmt: skip
+            "analytics",
+            "config",
+            "config_database",
+            "control",
+            "webui",
+            "openstack",
+        }
 
     def test_nodes_are_reached_with_the_labs_key_and_never_with_a_password(self) -> None:
         bms = read(shipped())["provider_config"]["bms"]
@@ -48,7 +73,10 @@ class TestInstances:
         found = read(lab)
         having = {name for name, each in found["instances"].items() if "openstack" in each["roles"]}
         assert having == {"a"}
-        assert found["contrail_configuration"]["CONTROL_NODES"] == "10.152.0.10,10.152.0.11,10.152.0.12"
+        assert (
+            found["contrail_configuration"]["CONTROL_NODES"]
+            == "10.152.0.10,10.152.0.11,10.152.0.12"
+        )
         assert all("control" in found["instances"][name]["roles"] for name in "abc")
 
     def test_a_bystander_is_no_instance(self) -> None:
@@ -69,14 +97,19 @@ class TestOpenStack:
 
     @pytest.mark.parametrize("name", RELEASES)
     @pytest.mark.parametrize("mode", ["patched", "vanilla"])
-    def test_everything_that_a_release_brings_has_its_system_ansible_and_containers(self, name: str, mode: str) -> None:
+    def test_everything_that_a_release_brings_has_its_system_ansible_and_containers(
+        self, name: str, mode: str
+    ) -> None:
         row = RELEASES[name]
         for openstack in opensdn_kolla._known(row, mode):
             systems = sorted(row.mapping("systems")[openstack].split("+"))
             lab = plain(name, kolla_mode=mode, openstack=openstack)
             rendered = read(replace(lab, images=tuple(systems)))
             assert rendered["contrail_configuration"]["OPENSTACK_VERSION"] == openstack
-            assert rendered["kolla_config"]["kolla_globals"]["kolla_base_distro"] in ("centos", "rocky")
+            assert rendered["kolla_config"]["kolla_globals"]["kolla_base_distro"] in (
+                "centos",
+                "rocky",
+            )
             assert row.mapping("ansible")[openstack].startswith("ansible")
 
     def test_the_release_is_text_not_a_number(self) -> None:
@@ -105,7 +138,9 @@ class TestOpenStack:
         assert opensdn_kolla._known(RELEASES["R25.1"], "vanilla") == ("xena", "yoga")
 
     def test_an_operating_system_that_kolla_ansible_is_not_for_is_refused(self) -> None:
-        with pytest.raises(RenderError, match=r"kolla-ansible of 2023\.2 is not for ubuntu-24\.04") as caught:
+        with pytest.raises(
+            RenderError, match=r"kolla-ansible of 2023\.2 is not for ubuntu-24\.04"
+        ) as caught:
             text(vary(kolla_mode="patched", openstack="2023.2"))
         assert caught.value.hint is not None
         assert "image: rocky-9 or ubuntu-22.04" in caught.value.hint
@@ -132,7 +167,10 @@ class TestOpenStack:
     def test_without_haproxy_the_controllers_own_address_is_the_clouds(self) -> None:
         found = read(shipped())["kolla_config"]["kolla_globals"]
         # As text: the deployer's own "no" goes through | bool, and so does this.
-        assert (found["enable_haproxy"], found["kolla_internal_address"]) == ("no", "192.168.152.10")
+        assert (found["enable_haproxy"], found["kolla_internal_address"]) == (
+            "no",
+            "192.168.152.10",
+        )
 
 
 class TestSecrets:
@@ -171,17 +209,23 @@ class TestNetworks:
 
     def test_nics_of_different_names_are_named_per_vrouter(self) -> None:
         lab = shipped()
-        odd = replace(lab.nodes[2], nics=(lab.nodes[2].nics[0], replace(lab.nodes[2].nics[1], device="ens9")))
+        odd = replace(
+            lab.nodes[2], nics=(lab.nodes[2].nics[0], replace(lab.nodes[2].nics[1], device="ens9"))
+        )
         found = read(replace(lab, nodes=(*lab.nodes[:2], odd)))
         assert "PHYSICAL_INTERFACE" not in found["contrail_configuration"]
-        vrouters = [found["instances"][name]["roles"]["vrouter"] for name in ("compute1", "compute2")]
+        vrouters = [
+            found["instances"][name]["roles"]["vrouter"] for name in ("compute1", "compute2")
+        ]
         assert vrouters == [{"PHYSICAL_INTERFACE": "eth1"}, {"PHYSICAL_INTERFACE": "ens9"}]
 
     def test_an_api_network_reaches_kolla_and_opensdn(self) -> None:
         found = read(with_network("api", "10.153.0.0/24", api_network="api"))
         assert found["kolla_config"]["kolla_globals"]["kolla_internal_address"] == "10.153.0.10"
         assert found["instances"]["controller"]["roles"]["openstack"] == {"api_interface": "eth2"}
-        assert found["instances"]["compute1"]["roles"]["openstack_compute"] == {"api_interface": "eth2"}
+        assert found["instances"]["compute1"]["roles"]["openstack_compute"] == {
+            "api_interface": "eth2"
+        }
         for name in ("KEYSTONE_AUTH_HOST", "IPFABRIC_SERVICE_HOST", "computeManager_ip"):
             assert found["contrail_configuration"][name] == "10.153.0.10"
 
@@ -199,7 +243,13 @@ class TestNetworks:
 
 class TestOptions:
     def test_answers_are_added_to_and_go_before_ours(self) -> None:
-        lab = vary(answers=(("LOG_LEVEL", "SYS_DEBUG"), ("CONTRAIL_CONTAINER_TAG", "R26.1-7"), ("SSL_ENABLE", "yes")))
+        lab = vary(
+            answers=(
+                ("LOG_LEVEL", "SYS_DEBUG"),
+                ("CONTRAIL_CONTAINER_TAG", "R26.1-7"),
+                ("SSL_ENABLE", "yes"),
+            )
+        )
         found = read(lab)["contrail_configuration"]
         assert (found["LOG_LEVEL"], found["CONTRAIL_CONTAINER_TAG"], found["SSL_ENABLE"]) == (
             "SYS_DEBUG",
@@ -207,24 +257,37 @@ class TestOptions:
             "yes",
         )
 
-    @pytest.mark.parametrize("key", ["KOLLA_MODE", "OPENSTACK_VERSION", "CONTROL_NODES", "CLOUD_ORCHESTRATOR"])
+    @pytest.mark.parametrize(
+        "key", ["KOLLA_MODE", "OPENSTACK_VERSION", "CONTROL_NODES", "CLOUD_ORCHESTRATOR"]
+    )
     def test_what_follows_from_the_lab_is_not_free_to_choose(self, key: str) -> None:
         with pytest.raises(RenderError, match=f"stack.answers.{key}") as caught:
             text(vary(answers=((key, "x"),)))
         assert caught.value.hint
 
-    @pytest.mark.parametrize("value", ["{{ lookup('env', 'HOME') }}", "{% if x %}", "two\u2028lines", "a\tb"])
+    @pytest.mark.parametrize(
+        "value", ["{{ lookup('env', 'HOME') }}", "{% if x %}", "two\u2028lines", "a\tb"]
+    )
     def test_a_value_that_ansible_or_yaml_would_change_is_refused(self, value: str) -> None:
-        option = ConfigOption(role="all", file="/etc/nova/nova.conf", section="DEFAULT", key="debug", value=value)
+        option = ConfigOption(
+            role="all", file="/etc/nova/nova.conf", section="DEFAULT", key="debug", value=value
+        )
         for lab in (vary(answers=(("LOG_LEVEL", value),)), vary(post_config=(option,))):
-            with pytest.raises(RenderError, match=r"LOG_LEVEL|nova\.conf\.DEFAULT\.debug") as caught:
+            with pytest.raises(
+                RenderError, match=r"LOG_LEVEL|nova\.conf\.DEFAULT\.debug"
+            ) as caught:
                 text(lab)
             assert value not in str(caught.value)
 
     @given(st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1))
     def test_any_other_value_is_read_back_as_it_was(self, value: str) -> None:
-        assume(value.isprintable() and not {"{{", "{%", "{#"} & {value[i : i + 2] for i in range(len(value))})
-        option = ConfigOption(role="all", file="/etc/nova/nova.conf", section="DEFAULT", key="debug", value=value)
+        assume(
+            value.isprintable()
+            and not {"{{", "{%", "{#"} & {value[i : i + 2] for i in range(len(value))}
+        )
+        option = ConfigOption(
+            role="all", file="/etc/nova/nova.conf", section="DEFAULT", key="debug", value=value
+        )
         found = read(vary(answers=(("X", value),), post_config=(option,)))
         assert found["contrail_configuration"]["X"] == value
         assert f"debug = {value}".rstrip() in found["kolla_config"]["customize"]["nova.conf"]
@@ -236,10 +299,12 @@ class TestOptions:
         assert "disk_allocation_ratio" not in text_
 
     def test_post_config_is_kollas_file_for_all_or_for_a_host(self) -> None:
-        option = ConfigOption(role="all", file="/etc/nova/nova.conf", section="libvirt", key="cpu_mode", value="none")
-        custom = read(vary(post_config=(option, replace(option, role="compute", value="custom"))))["kolla_config"][
-            "customize"
-        ]
+        option = ConfigOption(
+            role="all", file="/etc/nova/nova.conf", section="libvirt", key="cpu_mode", value="none"
+        )
+        custom = read(vary(post_config=(option, replace(option, role="compute", value="custom"))))[
+            "kolla_config"
+        ]["customize"]
         assert "[libvirt]\ncpu_mode = none\n" in custom["nova.conf"]
         # kolla's roles merge SERVICE/HOST/FILE last; its host is the instance's ip.
         for host in ("192.168.152.11", "192.168.152.12"):
@@ -247,7 +312,9 @@ class TestOptions:
         assert "nova/192.168.152.10/nova.conf" not in custom
 
     def test_a_variable_of_devstacks_is_no_file_of_kollas(self) -> None:
-        option = ConfigOption(role="all", file="$NOVA_CONF", section="DEFAULT", key="debug", value="True")
+        option = ConfigOption(
+            role="all", file="$NOVA_CONF", section="DEFAULT", key="debug", value="True"
+        )
         with pytest.raises(RenderError, match=r"kolla has no file '\$NOVA_CONF'") as caught:
             text(vary(post_config=(option,)))
         assert caught.value.hint == "write /etc/SERVICE/FILE, e.g. /etc/nova/nova.conf"
@@ -277,15 +344,25 @@ class TestOptions:
 class TestSteps:
     def test_vanilla_is_finished_after_opensdn(self) -> None:
         assert _playbooks(shipped()) == [
-            "configure_instances", "install_vanilla_openstack", "install_opensdn", "config_openstack",
-        ]  # fmt: skip
+            "configure_instances",
+            "install_vanilla_openstack",
+            "install_opensdn",
+            "config_openstack",
+        ]
 
     def test_patched_has_three_playbooks_and_r24_1_the_older_name(self) -> None:
-        assert _playbooks(plain("R24.1")) == ["configure_instances", "install_openstack", "install_contrail"]
+        assert _playbooks(plain("R24.1")) == [
+            "configure_instances",
+            "install_openstack",
+            "install_contrail",
+        ]
 
     def test_each_playbook_reads_our_file_with_host_keys_checked(self) -> None:
         for step in _steps(shipped(), "ansible-playbook -e"):
-            assert "-e orchestrator=openstack -e config_file=/opt/stack/opensdn/instances.yaml" in step.command
+            assert (
+                "-e orchestrator=openstack -e config_file=/opt/stack/opensdn/instances.yaml"
+                in step.command
+            )
             assert "ANSIBLE_HOST_KEY_CHECKING=True" in step.command
             assert " -i " not in step.command
             assert step.user == "stack"
@@ -295,7 +372,9 @@ class TestSteps:
             assert step.done.startswith("sha256sum --status -c /opt/stack/opensdn/")
             assert step.command.endswith(step.done.split()[-1])
 
-    @pytest.mark.parametrize(("name", "package"), [("R26.1", "ansible>=9,<10"), ("R25.1", "ansible>=4,<6")])
+    @pytest.mark.parametrize(
+        ("name", "package"), [("R26.1", "ansible>=9,<10"), ("R25.1", "ansible>=4,<6")]
+    )
     def test_ansible_is_of_openstacks_time(self, name: str, package: str) -> None:
         step = _steps(plain(name), "pip install")[0]
         assert f"'{package}'" in step.command
@@ -324,4 +403,7 @@ def _steps(lab: Lab, part: str) -> list[Step]:
 
 
 def _playbooks(lab: Lab) -> list[str]:
-    return [step.command.partition("playbooks/")[2].partition(".yml")[0] for step in _steps(lab, "ansible-playbook -e")]
+    return [
+        step.command.partition("playbooks/")[2].partition(".yml")[0]
+        for step in _steps(lab, "ansible-playbook -e")
+    ]

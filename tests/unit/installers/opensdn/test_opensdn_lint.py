@@ -51,8 +51,14 @@ def test_a_good_file_has_no_finding() -> None:
 
 
 def test_kubernetes_needs_no_openstack() -> None:
-    text = changed(("openstack: }", "k8s_master: }"), ("openstack_compute", "k8s_node"), ("kolla_config", "other"))
-    assert told(text.replace("CLOUD_ORCHESTRATOR: openstack", "CLOUD_ORCHESTRATOR: kubernetes")) == []
+    text = changed(
+        ("openstack: }", "k8s_master: }"),
+        ("openstack_compute", "k8s_node"),
+        ("kolla_config", "other"),
+    )
+    assert (
+        told(text.replace("CLOUD_ORCHESTRATOR: openstack", "CLOUD_ORCHESTRATOR: kubernetes")) == []
+    )
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "instances:\n", "instances: {}\n"])
@@ -89,10 +95,14 @@ def test_a_clouds_instance_is_asked_for_its_address(provider: str) -> None:
 @pytest.mark.parametrize(
     ("version", "rules"),
     [
-        ('"2024.2"', []), ("'2023.1'", []), ("yoga", []), ("2024.2", ["version-number:16"]),
-        ("2024.10", ["version:16", "version-number:16"]), ('"2025.1"', ["version:16"]),
+        ('"2024.2"', []),
+        ("'2023.1'", []),
+        ("yoga", []),
+        ("2024.2", ["version-number:16"]),
+        ("2024.10", ["version:16", "version-number:16"]),
+        ('"2025.1"', ["version:16"]),
     ],
-)  # fmt: skip
+)
 def test_an_openstack_is_one_that_has_a_branch(version: str, rules: list[str]) -> None:
     assert told(changed(('"2024.2"', version))) == rules
 
@@ -113,12 +123,25 @@ def test_a_release_whose_branches_nobody_knows_has_no_opinion() -> None:
 @pytest.mark.parametrize(
     ("nodes", "rules"),
     [
-        ("10.0.5.10", []), ("10.0.5.10,10.0.5.11", []), ('"10.0.5.10, 10.0.5.11"', []), ("10.0.5.12", ["nodes:13"]),
-        ("node1", ["nodes:13"]), ("[10.0.5.10]", ["nodes:13"]), ("192.168.3.10", []), ('"{{ mine }}"', []),
+        ("10.0.5.10", []),
+        ("10.0.5.10,10.0.5.11", []),
+        ('"10.0.5.10, 10.0.5.11"', []),
+        ("10.0.5.12", ["nodes:13"]),
+        ("node1", ["nodes:13"]),
+        ("[10.0.5.10]", ["nodes:13"]),
+        ("192.168.3.10", []),
+        ('"{{ mine }}"', []),
     ],
-)  # fmt: skip
+)
 def test_node_lists_are_of_instances_or_of_another_network(nodes: str, rules: list[str]) -> None:
-    assert told(changed(("  CONTRAIL_CONTAINER_TAG", f"  CONTROL_NODES: {nodes}\n  CONTRAIL_CONTAINER_TAG"))) == rules
+    assert (
+        told(
+            changed(
+                ("  CONTRAIL_CONTAINER_TAG", f"  CONTROL_NODES: {nodes}\n  CONTRAIL_CONTAINER_TAG")
+            )
+        )
+        == rules
+    )
 
 
 def test_sections_of_ones_own_are_left_alone() -> None:

@@ -44,24 +44,42 @@ COMPUTES = """\
 _loaded: dict[tuple[str, ...], Lab] = {}
 
 
-def load(directory: Path, stack: str = "", *, release: str = "2025.1", nodes: str = COMPUTES, image: str = "") -> Lab:
+def load(
+    directory: Path,
+    stack: str = "",
+    *,
+    release: str = "2025.1",
+    nodes: str = COMPUTES,
+    image: str = "",
+) -> Lab:
     """The lab whose stack says `stack`, lines of YAML; `nodes` are those beside the controller."""
     key = (stack, release, nodes, image)
     if key not in _loaded:  # a lab is frozen, and many tests ask for the same
-        _loaded[key] = _load(directory / "lab.yaml", stack, release=release, nodes=nodes, image=image)
+        _loaded[key] = _load(
+            directory / "lab.yaml", stack, release=release, nodes=nodes, image=image
+        )
     return _loaded[key]
 
 
 def _load(path: Path, stack: str, *, release: str, nodes: str, image: str) -> Lab:
     lines = "".join(f"  {line}\n" for line in stack.splitlines())
-    system = image or ("centos-stream-9" if release == "2025.1" else "fedora-20" if release == "havana" else "centos-7")
+    system = image or (
+        "centos-stream-9"
+        if release == "2025.1"
+        else "fedora-20"
+        if release == "havana"
+        else "centos-7"
+    )
     path.write_text(_SPEC.format(image=system, release=release, nodes=nodes, stack=lines))
     return spec.load(path)
 
 
 def secrets(lab: Lab) -> dict[str, str]:
     """A secret of its own for each name, so that a mix-up shows."""
-    return {name: f"{name.replace('_', '')}0123456789abcdefghij"[:20] for name in answers.secret_names(lab)}
+    return {
+        name: f"{name.replace('_', '')}0123456789abcdefghij"[:20]
+        for name in answers.secret_names(lab)
+    }
 
 
 def render(lab: Lab, node: str = "controller") -> dict[PurePosixPath, str]:

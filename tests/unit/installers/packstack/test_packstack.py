@@ -14,13 +14,26 @@ from stacklab.installers.packstack.answers import own_keys as packstack_keys
 from stacklab.model.stack import Driver, Installer, NetworkingMode
 from stacklab.paths import PROJECT
 from stacklab.releases import Release
-from tests.unit.installers.packstack.packstack_labs import ANSWERS, COMPUTES, answer_keys, keys, load, render, secrets
+from tests.unit.installers.packstack.packstack_labs import (
+    ANSWERS,
+    COMPUTES,
+    answer_keys,
+    keys,
+    load,
+    render,
+    secrets,
+)
 
 RELEASES = releases.of(Installer.PACKSTACK)
 NOVA_NETWORK = [name for name, row in RELEASES.items() if row.text("nova_network")]
 OVS = [name for name, row in RELEASES.items() if "ovs" in row.network_modes]
 NETWORKS = "data_network: data\nexternal_network: public\n"
-HOST_KEYS = ("CONFIG_CONTROLLER_HOST", "CONFIG_NETWORK_HOSTS", "CONFIG_AMQP_HOST", "CONFIG_MARIADB_HOST")
+HOST_KEYS = (
+    "CONFIG_CONTROLLER_HOST",
+    "CONFIG_NETWORK_HOSTS",
+    "CONFIG_AMQP_HOST",
+    "CONFIG_MARIADB_HOST",
+)
 CONTROLLER, COMPUTE1, COMPUTE2 = "10.150.0.11", "10.150.0.12", "10.150.0.13"
 
 
@@ -37,7 +50,9 @@ def every_cloud() -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(("release", "mode", "driver"), every_cloud())
 class TestEveryReleaseInEveryMode:
     def stack(self, mode: str, driver: str) -> str:
-        return f"{NETWORKS}network_mode: {mode}\n" + (f"driver: {driver}\n" if driver != "libvirt" else "")
+        return f"{NETWORKS}network_mode: {mode}\n" + (
+            f"driver: {driver}\n" if driver != "libvirt" else ""
+        )
 
     def nodes(self, driver: str) -> str:
         return "" if driver == "docker" else COMPUTES
@@ -45,10 +60,14 @@ class TestEveryReleaseInEveryMode:
     def test_its_answers_hold_no_key_that_it_does_not_read(
         self, tmp_path: Path, release: str, mode: str, driver: str
     ) -> None:
-        found = answer_keys(load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver)))
+        found = answer_keys(
+            load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver))
+        )
         assert found.keys() <= packstack_keys.of(RELEASES[release]).names
 
-    def test_every_host_is_one_of_the_labs(self, tmp_path: Path, release: str, mode: str, driver: str) -> None:
+    def test_every_host_is_one_of_the_labs(
+        self, tmp_path: Path, release: str, mode: str, driver: str
+    ) -> None:
         lab = load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver))
         own = {str(nic.address.ip) for _node, nic in lab.members("fabric")}
         found = {
@@ -66,12 +85,18 @@ class TestEveryReleaseInEveryMode:
         everything = "".join(render(lab).values())
         assert all(value in everything for value in secrets(lab).values())
         for node in lab.computes:
-            assert not any(value in text for value in secrets(lab).values() for text in render(lab, node.name).values())
+            assert not any(
+                value in text
+                for value in secrets(lab).values()
+                for text in render(lab, node.name).values()
+            )
 
     def test_neutron_is_there_where_nova_does_not_do_it(
         self, tmp_path: Path, release: str, mode: str, driver: str
     ) -> None:
-        found = answer_keys(load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver)))
+        found = answer_keys(
+            load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver))
+        )
         is_nova = NetworkingMode(mode).is_nova_network
         assert found["CONFIG_NEUTRON_INSTALL"] == ("n" if is_nova else "y")
         assert ("CONFIG_NOVA_NETWORK_MANAGER" in found) is is_nova
@@ -80,23 +105,31 @@ class TestEveryReleaseInEveryMode:
     def test_it_has_one_section_and_says_where_it_comes_from(
         self, tmp_path: Path, release: str, mode: str, driver: str
     ) -> None:
-        text = render(load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver)))[ANSWERS]
+        text = render(
+            load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver))
+        )[ANSWERS]
         assert [line for line in text.splitlines() if line.startswith("[")] == ["[general]"]
         assert "by localrc/packstack/answers.txt.j2: edit those, not this." in text
         # A blank at a line's beginning would make it part of the value above.
         assert not [line for line in text.splitlines() if line != line.strip()]
 
-    def test_it_has_steps_for_every_node(self, tmp_path: Path, release: str, mode: str, driver: str) -> None:
+    def test_it_has_steps_for_every_node(
+        self, tmp_path: Path, release: str, mode: str, driver: str
+    ) -> None:
         lab = load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver))
         assert {step.node for step in answers.steps(lab)} == {node.name for node in lab.nodes}
 
 
 class TestHosts:
     @pytest.mark.parametrize("key", [*HOST_KEYS, "CONFIG_REDIS_HOST"])
-    def test_every_service_is_on_the_controller_by_its_one_address(self, tmp_path: Path, key: str) -> None:
+    def test_every_service_is_on_the_controller_by_its_one_address(
+        self, tmp_path: Path, key: str
+    ) -> None:
         assert answer_keys(load(tmp_path))[key] == CONTROLLER
 
-    def test_computes_are_listed_without_blanks_and_the_controller_is_none(self, tmp_path: Path) -> None:
+    def test_computes_are_listed_without_blanks_and_the_controller_is_none(
+        self, tmp_path: Path
+    ) -> None:
         # Some of its code splits at "," and looks for the host with the blank.
         assert answer_keys(load(tmp_path))["CONFIG_COMPUTE_HOSTS"] == f"{COMPUTE1},{COMPUTE2}"
 
@@ -106,7 +139,9 @@ class TestHosts:
     def test_the_controller_is_where_the_apis_are_in_every_key(self, tmp_path: Path) -> None:
         # Packstack takes two addresses for two hosts, and would install one machine twice at once.
         found = answer_keys(load(tmp_path, "api_network: api", nodes=""))
-        assert {found[key] for key in (*HOST_KEYS, "CONFIG_REDIS_HOST", "CONFIG_COMPUTE_HOSTS")} == {"10.150.2.11"}
+        assert {
+            found[key] for key in (*HOST_KEYS, "CONFIG_REDIS_HOST", "CONFIG_COMPUTE_HOSTS")
+        } == {"10.150.2.11"}
 
     def test_a_bystander_is_no_host_and_gets_nothing(self, tmp_path: Path) -> None:
         other = "  other:\n    nics: [{network: mgmt}, {network: fabric}]\n"
@@ -118,7 +153,16 @@ class TestHosts:
 
     def test_havana_has_a_key_for_each_service(self, tmp_path: Path) -> None:
         found = answer_keys(load(tmp_path, release="havana"))
-        services = ("GLANCE", "KEYSTONE", "NOVA_API", "NOVA_CONDUCTOR", "NOVA_SCHED", "OSCLIENT", "MYSQL", "QPID")
+        services = (
+            "GLANCE",
+            "KEYSTONE",
+            "NOVA_API",
+            "NOVA_CONDUCTOR",
+            "NOVA_SCHED",
+            "OSCLIENT",
+            "MYSQL",
+            "QPID",
+        )
         assert {found[f"CONFIG_{service}_HOST"] for service in services} == {CONTROLLER}
         assert found["CONFIG_NOVA_COMPUTE_HOSTS"] == f"{COMPUTE1},{COMPUTE2}"
         assert "CONFIG_CONTROLLER_HOST" not in found
@@ -146,7 +190,9 @@ class TestNeutron:
         # Packstack looks up the interface on its own machine for every host's firewall.
         assert found["CONFIG_NEUTRON_OVN_TUNNEL_SUBNETS"] == "10.150.1.0/24"
 
-    def test_tunnels_are_on_the_clouds_network_where_no_other_is_given(self, tmp_path: Path) -> None:
+    def test_tunnels_are_on_the_clouds_network_where_no_other_is_given(
+        self, tmp_path: Path
+    ) -> None:
         found = answer_keys(load(tmp_path))
         assert found["CONFIG_NEUTRON_OVN_TUNNEL_IF"] == "eth1"
         assert found["CONFIG_NEUTRON_OVN_TUNNEL_SUBNETS"] == "10.150.0.0/24"
@@ -162,7 +208,9 @@ class TestNeutron:
         assert answer_keys(load(tmp_path, NETWORKS))["CONFIG_PROVISION_OVS_BRIDGE"] == "n"
         assert answer_keys(load(tmp_path))["CONFIG_PROVISION_OVS_BRIDGE"] == "y"
 
-    def test_instances_get_the_half_of_the_external_network_that_no_node_has(self, tmp_path: Path) -> None:
+    def test_instances_get_the_half_of_the_external_network_that_no_node_has(
+        self, tmp_path: Path
+    ) -> None:
         found = answer_keys(load(tmp_path, NETWORKS))
         assert found["CONFIG_PROVISION_DEMO_FLOATRANGE"] == "10.150.3.0/24"
         pools = json.loads(found["CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"])
@@ -170,7 +218,9 @@ class TestNeutron:
 
     def test_the_spec_says_which_part(self, tmp_path: Path) -> None:
         found = answer_keys(load(tmp_path, f"{NETWORKS}floating_range: 10.150.3.64/26"))
-        assert json.loads(found["CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"]) == ["start=10.150.3.64,end=10.150.3.127"]
+        assert json.loads(found["CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"]) == [
+            "start=10.150.3.64,end=10.150.3.127"
+        ]
 
     @pytest.mark.parametrize(
         ("part", "wrong"),
@@ -179,13 +229,17 @@ class TestNeutron:
             ("10.9.0.0/24", "is not in public"),
         ],
     )
-    def test_a_part_that_is_not_free_is_refused(self, tmp_path: Path, part: str, wrong: str) -> None:
+    def test_a_part_that_is_not_free_is_refused(
+        self, tmp_path: Path, part: str, wrong: str
+    ) -> None:
         lab = load(tmp_path, f"{NETWORKS}floating_range: {part}")
         with pytest.raises(RenderError, match=r"stack\.floating_range") as caught:
             answers.preview(lab)
         assert wrong in str(caught.value)
 
-    def test_without_an_external_network_the_range_is_the_specs_or_packstacks(self, tmp_path: Path) -> None:
+    def test_without_an_external_network_the_range_is_the_specs_or_packstacks(
+        self, tmp_path: Path
+    ) -> None:
         assert answer_keys(load(tmp_path))["CONFIG_PROVISION_DEMO_FLOATRANGE"] == "172.24.4.0/24"
         found = answer_keys(load(tmp_path, "floating_range: 10.77.0.0/24"))
         assert found["CONFIG_PROVISION_DEMO_FLOATRANGE"] == "10.77.0.0/24"
@@ -208,7 +262,9 @@ class TestNeutron:
         assert not [key for key in found if "_OVN_" in key]
 
     @pytest.mark.parametrize("release", OVS)
-    def test_a_mapping_is_made_where_it_is_not_every_nodes(self, tmp_path: Path, release: str) -> None:
+    def test_a_mapping_is_made_where_it_is_not_every_nodes(
+        self, tmp_path: Path, release: str
+    ) -> None:
         # An agent ends when a bridge that it has a mapping of is missing: the computes have no br-ex.
         found = answer_keys(load(tmp_path, f"{NETWORKS}network_mode: ovs", release=release))
         can = "CONFIG_NEUTRON_OVS_BRIDGES_COMPUTE" in found
@@ -216,7 +272,9 @@ class TestNeutron:
         assert found["CONFIG_NEUTRON_ML2_TYPE_DRIVERS"] == ("vxlan,flat" if can else "vxlan")
 
     def test_linuxbridge_has_vlans_on_the_data_network(self, tmp_path: Path) -> None:
-        found = answer_keys(load(tmp_path, "network_mode: linuxbridge\ndata_network: data", release="mitaka"))
+        found = answer_keys(
+            load(tmp_path, "network_mode: linuxbridge\ndata_network: data", release="mitaka")
+        )
         assert found["CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES"] == "vlan"
         assert found["CONFIG_NEUTRON_LB_INTERFACE_MAPPINGS"] == "tenants:eth2"
         assert found["CONFIG_NEUTRON_ML2_VLAN_RANGES"].startswith("tenants:")
@@ -224,10 +282,17 @@ class TestNeutron:
     def test_an_old_release_gives_no_addresses_of_nodes_away(self, tmp_path: Path) -> None:
         # Before Pike there are no pools: the public network's whole range would be instances'.
         assert (
-            answer_keys(load(tmp_path, f"{NETWORKS}network_mode: ovs", release="newton"))["CONFIG_PROVISION_DEMO"]
+            answer_keys(load(tmp_path, f"{NETWORKS}network_mode: ovs", release="newton"))[
+                "CONFIG_PROVISION_DEMO"
+            ]
             == "n"
         )
-        assert answer_keys(load(tmp_path, "network_mode: ovs", release="newton"))["CONFIG_PROVISION_DEMO"] == "y"
+        assert (
+            answer_keys(load(tmp_path, "network_mode: ovs", release="newton"))[
+                "CONFIG_PROVISION_DEMO"
+            ]
+            == "y"
+        )
 
     def test_a_fixed_range_is_refused_where_no_key_holds_it(self, tmp_path: Path) -> None:
         lab = load(tmp_path, "network_mode: ovs\nfixed_range: 10.66.0.0/24", release="newton")
@@ -240,15 +305,22 @@ class TestNeutron:
 class TestNovaNetwork:
     @pytest.mark.parametrize("release", NOVA_NETWORK)
     @pytest.mark.parametrize(
-        ("mode", "manager"), [("flat", "FlatManager"), ("flat-dhcp", "FlatDHCPManager"), ("vlan", "VlanManager")]
+        ("mode", "manager"),
+        [("flat", "FlatManager"), ("flat-dhcp", "FlatDHCPManager"), ("vlan", "VlanManager")],
     )
-    def test_a_mode_is_a_manager(self, tmp_path: Path, release: str, mode: str, manager: str) -> None:
+    def test_a_mode_is_a_manager(
+        self, tmp_path: Path, release: str, mode: str, manager: str
+    ) -> None:
         found = answer_keys(load(tmp_path, f"network_mode: {mode}", release=release))
         assert found["CONFIG_NOVA_NETWORK_MANAGER"] == f"nova.network.manager.{manager}"
         assert ("CONFIG_NOVA_NETWORK_VLAN_START" in found) is (mode == "vlan")
 
-    def test_instances_bridge_is_on_data_and_floating_addresses_are_outside(self, tmp_path: Path) -> None:
-        found = answer_keys(load(tmp_path, f"{NETWORKS}network_mode: flat-dhcp", release="icehouse"))
+    def test_instances_bridge_is_on_data_and_floating_addresses_are_outside(
+        self, tmp_path: Path
+    ) -> None:
+        found = answer_keys(
+            load(tmp_path, f"{NETWORKS}network_mode: flat-dhcp", release="icehouse")
+        )
         assert found["CONFIG_NOVA_NETWORK_PRIVIF"] == found["CONFIG_NOVA_COMPUTE_PRIVIF"] == "eth2"
         assert found["CONFIG_NOVA_NETWORK_PUBIF"] == "eth4"
 
@@ -263,7 +335,9 @@ class TestNovaNetwork:
         assert found["CONFIG_NOVA_NETWORK_FLOATRANGE"] == "10.77.0.0/24"
 
     def test_it_has_no_use_for_neutrons_secret(self, tmp_path: Path) -> None:
-        assert "metadata_password" not in answers.secret_names(load(tmp_path, "network_mode: flat", release="icehouse"))
+        assert "metadata_password" not in answers.secret_names(
+            load(tmp_path, "network_mode: flat", release="icehouse")
+        )
         assert "metadata_password" in answers.secret_names(load(tmp_path))
 
 
@@ -271,10 +345,33 @@ class TestKeys:
     def test_no_password_is_left_to_packstack(self, tmp_path: Path) -> None:
         lab = load(tmp_path)
         found, own = answer_keys(lab), set(secrets(lab).values())
-        passwords = {key: value for key, value in found.items() if key.endswith(("_PW", "_PASSWORD", "_SECRET_KEY"))}
-        services = ("KEYSTONE_DB", "GLANCE_DB", "CINDER_DB", "NOVA_DB", "NEUTRON_DB", "NEUTRON_METADATA", "MARIADB")
-        users = ("KEYSTONE_ADMIN", "KEYSTONE_DEMO", "GLANCE_KS", "CINDER_KS", "NOVA_KS", "NEUTRON_KS")
-        others = {"CONFIG_AMQP_AUTH_PASSWORD", "CONFIG_DEFAULT_PASSWORD", "CONFIG_HORIZON_SECRET_KEY"}
+        passwords = {
+            key: value
+            for key, value in found.items()
+            if key.endswith(("_PW", "_PASSWORD", "_SECRET_KEY"))
+        }
+        services = (
+            "KEYSTONE_DB",
+            "GLANCE_DB",
+            "CINDER_DB",
+            "NOVA_DB",
+            "NEUTRON_DB",
+            "NEUTRON_METADATA",
+            "MARIADB",
+        )
+        users = (
+            "KEYSTONE_ADMIN",
+            "KEYSTONE_DEMO",
+            "GLANCE_KS",
+            "CINDER_KS",
+            "NOVA_KS",
+            "NEUTRON_KS",
+        )
+        others = {
+            "CONFIG_AMQP_AUTH_PASSWORD",
+            "CONFIG_DEFAULT_PASSWORD",
+            "CONFIG_HORIZON_SECRET_KEY",
+        }
         assert passwords.keys() == {f"CONFIG_{name}_PW" for name in (*services, *users)} | others
         assert set(passwords.values()) <= own
         assert "PW_PLACEHOLDER" not in found.values()
@@ -290,14 +387,21 @@ class TestKeys:
         assert not [key for key in answer_keys(load(tmp_path)) if "ALLOC_RATIO" in key]
 
     def test_an_answer_of_the_specs_takes_the_place_of_ours(self, tmp_path: Path) -> None:
-        found = render(load(tmp_path, "answers: {CONFIG_DEBUG_MODE: n, CONFIG_HEAT_DOMAIN: lab}"))[ANSWERS]
+        found = render(load(tmp_path, "answers: {CONFIG_DEBUG_MODE: n, CONFIG_HEAT_DOMAIN: lab}"))[
+            ANSWERS
+        ]
         assert keys(found)["CONFIG_DEBUG_MODE"] == "n"
         assert found.endswith("CONFIG_HEAT_DOMAIN=lab\n")
 
     def test_an_answer_may_be_written_in_small_letters(self, tmp_path: Path) -> None:
-        assert answer_keys(load(tmp_path, "answers: {config_debug_mode: n}"))["CONFIG_DEBUG_MODE"] == "n"
+        assert (
+            answer_keys(load(tmp_path, "answers: {config_debug_mode: n}"))["CONFIG_DEBUG_MODE"]
+            == "n"
+        )
 
-    def test_an_answer_that_the_release_ignores_is_refused_with_the_nearest(self, tmp_path: Path) -> None:
+    def test_an_answer_that_the_release_ignores_is_refused_with_the_nearest(
+        self, tmp_path: Path
+    ) -> None:
         lab = load(tmp_path, "answers: {CONFIG_DEBUG_MODUS: n}")
         with pytest.raises(RenderError, match="reads no CONFIG_DEBUG_MODUS") as caught:
             answers.preview(lab)
@@ -308,10 +412,14 @@ class TestKeys:
         with pytest.raises(RenderError, match="CONFIG_NOVA_COMPUTE_HOSTS"):
             answers.preview(lab)
 
-    def test_a_percent_sign_is_doubled_for_a_parser_that_looks_behind_it(self, tmp_path: Path) -> None:
+    def test_a_percent_sign_is_doubled_for_a_parser_that_looks_behind_it(
+        self, tmp_path: Path
+    ) -> None:
         stack = 'answers: {CONFIG_REPO: "http://repo.example/a%20b"}'
         assert answer_keys(load(tmp_path, stack))["CONFIG_REPO"].endswith("a%20b")
-        assert answer_keys(load(tmp_path, stack, release="mitaka"))["CONFIG_REPO"].endswith("a%%20b")
+        assert answer_keys(load(tmp_path, stack, release="mitaka"))["CONFIG_REPO"].endswith(
+            "a%%20b"
+        )
 
     def test_what_an_old_parser_takes_for_a_comment_is_refused(self, tmp_path: Path) -> None:
         lab = load(tmp_path, 'answers: {CONFIG_REPO: "http://a.example ;b"}', release="mitaka")
@@ -329,9 +437,8 @@ class TestKeys:
             packstack_keys.fit("CONFIG_NOVA_INSTAL=y\n", packstack_keys.of(row), {})
 
     def test_a_key_that_is_left_out_takes_its_comment_along(self) -> None:
-        text = (
-            "[general]\n\n# -- old\n# for it alone\nCONFIG_NAGIOS_INSTALL=n\n\n# -- new\n# stays\nCONFIG_DEBUG_MODE=y\n"
-        )
+        kept = "# -- new\n# stays\nCONFIG_DEBUG_MODE=y\n"
+        text = f"[general]\n\n# -- old\n# for it alone\nCONFIG_NAGIOS_INSTALL=n\n\n{kept}"
         fitted = packstack_keys.fit(text, packstack_keys.of(RELEASES["2025.1"]), {})
         assert fitted == "[general]\n\n# -- new\n# stays\nCONFIG_DEBUG_MODE=y\n"
 

@@ -31,12 +31,29 @@ def told(text: str, scope: Scope | None = None) -> list[str]:
 
 
 FORMS = (
-    "[general]\na=1\n", "[general]\na = 1 \n", "[general]\na: 1\n", "[general]\nA=1\nb=\n", "[general]\na=y # c\n",
-    "[general]\na=y ; c\n", '[general]\na="y"\n', '[general]\na=""\n', "[general]\na=%(x)s\n", "[general]\na=1\n b=2\n",
-    "[general]\na=1\n\n b=2\n", "[general]\na=1\n# c\n  b=2\n", "[general]\na=1\n  # c\n", " [general]\na=1\n",
-    "[general]\n a=1\n", "[general]\n a=1\n b=2\n", "[general]\n a=1\nb=2\n", "[DEFAULT]\na=3\n[general]\nb=1\n",
-    "[general]\na=1\n[other]\nb=2\n", "[general]\nexport a=1\n", "[general]\na=b=c\n", "; c\n[general]\na=1\n",
-)  # fmt: skip
+    "[general]\na=1\n",
+    "[general]\na = 1 \n",
+    "[general]\na: 1\n",
+    "[general]\nA=1\nb=\n",
+    "[general]\na=y # c\n",
+    "[general]\na=y ; c\n",
+    '[general]\na="y"\n',
+    '[general]\na=""\n',
+    "[general]\na=%(x)s\n",
+    "[general]\na=1\n b=2\n",
+    "[general]\na=1\n\n b=2\n",
+    "[general]\na=1\n# c\n  b=2\n",
+    "[general]\na=1\n  # c\n",
+    " [general]\na=1\n",
+    "[general]\n a=1\n",
+    "[general]\n a=1\n b=2\n",
+    "[general]\n a=1\nb=2\n",
+    "[DEFAULT]\na=3\n[general]\nb=1\n",
+    "[general]\na=1\n[other]\nb=2\n",
+    "[general]\nexport a=1\n",
+    "[general]\na=b=c\n",
+    "; c\n[general]\na=1\n",
+)
 
 
 @pytest.mark.parametrize("text", FORMS)
@@ -68,9 +85,11 @@ def test_what_python_3_refuses_is_told(text: str, refusal: str) -> None:
         configparser.RawConfigParser().read_string(text)
     assert type(error.value).__name__ == refusal
     rules = {
-        "MissingSectionHeaderError": "no-general:1", "ParsingError": "no-assignment:2",
-        "DuplicateOptionError": "duplicate-key:3", "DuplicateSectionError": "two-general:3",
-    }  # fmt: skip
+        "MissingSectionHeaderError": "no-general:1",
+        "ParsingError": "no-assignment:2",
+        "DuplicateOptionError": "duplicate-key:3",
+        "DuplicateSectionError": "two-general:3",
+    }
     assert rules[refusal] in told(text)
 
 
@@ -100,7 +119,11 @@ def test_python_2_took_no_indented_line(text: str) -> None:
 
 
 def test_a_good_file_has_no_finding() -> None:
-    text = HEAD + HOSTS + "CONFIG_DEBUG_MODE=y\nCONFIG_KEYSTONE_ADMIN_PW=LeakPw1\nCONFIG_NTP_SERVERS=192.0.2.1\n"
+    text = (
+        HEAD
+        + HOSTS
+        + "CONFIG_DEBUG_MODE=y\nCONFIG_KEYSTONE_ADMIN_PW=LeakPw1\nCONFIG_NTP_SERVERS=192.0.2.1\n"
+    )
     assert told(text) == []
 
 
@@ -126,7 +149,10 @@ def test_python_2_lets_the_last_of_two_keys_win() -> None:
 
 
 def test_python_2_makes_one_of_two_equal_sections() -> None:
-    assert told(HEAD + "CONFIG_DEBUG_MODE=y\n" + HEAD + "CONFIG_NTP_SERVERS=192.0.2.1\n", ICEHOUSE) == []
+    assert (
+        told(HEAD + "CONFIG_DEBUG_MODE=y\n" + HEAD + "CONFIG_NTP_SERVERS=192.0.2.1\n", ICEHOUSE)
+        == []
+    )
 
 
 def test_a_groups_condition_is_that_of_the_release() -> None:
@@ -173,12 +199,23 @@ def test_the_release_is_guessed_by_the_keys() -> None:
     nova = f"CONFIG_NEUTRON_INSTALL=n\n{manager}CONFIG_NOVA_NETWORK_PUBIF=eth0\n"
     assert told(HEAD + nova) == []
     assert told(HEAD + "CONFIG_NEUTRON_INSTALL=n\n") == ["nova-network:2"]
-    assert packstack.guess(table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]) == "havana"
-    assert packstack.guess(table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]) == "2025.1"
+    assert (
+        packstack.guess(
+            table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]
+        )
+        == "havana"
+    )
+    assert (
+        packstack.guess(table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"])
+        == "2025.1"
+    )
 
 
 def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
-    old = ["CONFIG_LBAAS_INSTALL", "CONFIG_NAGIOS_INSTALL"]  # until Stein, until Ocata: releases that no lab has
+    old = [
+        "CONFIG_LBAAS_INSTALL",
+        "CONFIG_NAGIOS_INSTALL",
+    ]  # until Stein, until Ocata: releases that no lab has
     assert [packstack.guess(table(), names) for names in ([], old[:1], old[1:])] == ["2025.1"] * 3
     assert packstack.guess(table(), old) == "newton"
     new = ["CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVN_BRIDGE_IFACES"]
@@ -189,11 +226,14 @@ def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
 @pytest.mark.parametrize(
     ("agent", "drivers", "rule"),
     [
-        ("openvswitch", "ovn", ["mechanism:3"]), ("ovn", "openvswitch", ["mechanism:3"]),
-        ("openvswitch", "openvswitch,l2population", []), ("openvswitch", "ovn,openvswitch", []), ("ovn", "ovn", []),
+        ("openvswitch", "ovn", ["mechanism:3"]),
+        ("ovn", "openvswitch", ["mechanism:3"]),
+        ("openvswitch", "openvswitch,l2population", []),
+        ("openvswitch", "ovn,openvswitch", []),
+        ("ovn", "ovn", []),
         ("openvswitch", "sriovnicswitch", []),
     ],
-)  # fmt: skip
+)
 def test_the_agents_driver_is_among_ml2s(agent: str, drivers: str, rule: list[str]) -> None:
     text = f"CONFIG_NEUTRON_L2_AGENT={agent}\nCONFIG_NEUTRON_ML2_MECHANISM_DRIVERS={drivers}\n"
     assert told(HEAD + text, NEWEST) == rule
@@ -202,12 +242,16 @@ def test_the_agents_driver_is_among_ml2s(agent: str, drivers: str, rule: list[st
 @pytest.mark.parametrize(
     ("agent", "drivers", "types", "rule"),
     [
-        ("openvswitch", "vxlan", "vlan", ["network-type:3"]), ("openvswitch", "vxlan,vlan", "vlan,vxlan", []),
-        ("openvswitch", "vxlan", "", ["network-type:3"]), ("openvswitch", "geneve,flat", "", []),
+        ("openvswitch", "vxlan", "vlan", ["network-type:3"]),
+        ("openvswitch", "vxlan,vlan", "vlan,vxlan", []),
+        ("openvswitch", "vxlan", "", ["network-type:3"]),
+        ("openvswitch", "geneve,flat", "", []),
         ("ovn", "vlan", "", []),
     ],
-)  # fmt: skip
-def test_a_tenants_network_is_of_a_type_that_ml2_has(agent: str, drivers: str, types: str, rule: list[str]) -> None:
+)
+def test_a_tenants_network_is_of_a_type_that_ml2_has(
+    agent: str, drivers: str, types: str, rule: list[str]
+) -> None:
     text = f"CONFIG_NEUTRON_L2_AGENT={agent}\nCONFIG_NEUTRON_ML2_TYPE_DRIVERS={drivers}\n"
     text += f"CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES={types}\n" if types else ""
     assert [word.replace(":4", ":3") for word in told(HEAD + text, NEWEST)] == rule
@@ -221,12 +265,19 @@ def test_a_release_that_is_given_is_not_guessed() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "CONFIG_DEBUG_MODE=n", "CONFIG_NOVA_DB_PURGE_ENABLE=YES", "CONFIG_REDIS_PORT=65534", "CONFIG_REDIS_PORT=0",
-        "CONFIG_NEUTRON_ML2_TYPE_DRIVERS=geneve, flat", "CONFIG_NOVA_SCHED_RAM_ALLOC_RATIO=1", "CONFIG_RH_USER=",
-        "CONFIG_NOVA_PCI_ALIAS=[]", "CONFIG_PROVISION_DEMO_FLOATRANGE=172.24.4.1/24", "CONFIG_SERVICE_WORKERS=%{x}",
+        "CONFIG_DEBUG_MODE=n",
+        "CONFIG_NOVA_DB_PURGE_ENABLE=YES",
+        "CONFIG_REDIS_PORT=65534",
+        "CONFIG_REDIS_PORT=0",
+        "CONFIG_NEUTRON_ML2_TYPE_DRIVERS=geneve, flat",
+        "CONFIG_NOVA_SCHED_RAM_ALLOC_RATIO=1",
+        "CONFIG_RH_USER=",
+        "CONFIG_NOVA_PCI_ALIAS=[]",
+        "CONFIG_PROVISION_DEMO_FLOATRANGE=172.24.4.1/24",
+        "CONFIG_SERVICE_WORKERS=%{x}",
         "CONFIG_PROVISION_TEMPEST=y\nCONFIG_TEMPEST_HOST=",
     ],
-)  # fmt: skip
+)
 def test_what_packstack_takes_is_no_finding(line: str) -> None:
     assert told(f"{HEAD}{line}\n") == []
 
@@ -237,7 +288,10 @@ def test_keys_of_a_group_that_is_not_read_may_hold_anything() -> None:
 
 
 def test_defaults_and_passwords_of_such_a_group_are_no_finding() -> None:
-    text = HEAD + "CONFIG_HEAT_INSTALL=n\nCONFIG_HEAT_CFN_INSTALL=y\nCONFIG_HEAT_DB_PW=Leak\nCONFIG_HEAT_DOMAIN=heat\n"
+    text = (
+        HEAD
+        + "CONFIG_HEAT_INSTALL=n\nCONFIG_HEAT_CFN_INSTALL=y\nCONFIG_HEAT_DB_PW=Leak\nCONFIG_HEAT_DOMAIN=heat\n"
+    )
     assert told(text) == []
 
 
@@ -245,7 +299,20 @@ def test_a_generated_file_has_all_defaults_and_no_finding() -> None:
     lines = [
         f"{key.name}={key.default or ('LeakPw1' if key.is_secret else 'n' if key.kind == 'yn' else 'x')}"
         for key in table().keys_of("2025.1").values()
-        if key.kind not in ("host", "hosts", "ip", "cidr", "integer", "port", "float", "word", "words", "url", "text")
+        if key.kind
+        not in (
+            "host",
+            "hosts",
+            "ip",
+            "cidr",
+            "integer",
+            "port",
+            "float",
+            "word",
+            "words",
+            "url",
+            "text",
+        )
     ]
     assert len(lines) > 120
     assert told(HEAD + "\n".join(lines) + "\n") == []
@@ -276,7 +343,8 @@ def test_a_host_by_its_old_name_is_not_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "lines", ["CONFIG_UNSUPPORTED=y\nCONFIG_STORAGE_HOST=10.0.5.11\n", "CONFIG_STORAGE_HOST=10.0.5.10\n"]
+    "lines",
+    ["CONFIG_UNSUPPORTED=y\nCONFIG_STORAGE_HOST=10.0.5.11\n", "CONFIG_STORAGE_HOST=10.0.5.10\n"],
 )
 def test_a_storage_host_that_is_read_or_makes_no_difference_is_fine(lines: str) -> None:
     assert told(HEAD + HOSTS + lines) == []
@@ -296,7 +364,9 @@ def test_a_storage_host_that_is_read_or_makes_no_difference_is_fine(lines: str) 
         ("", "br-eth1:eth1", "", []),
     ],
 )
-def test_bridges_meet_their_networks_and_interfaces(maps: str, ifaces: str, computes: str, rules: list[str]) -> None:
+def test_bridges_meet_their_networks_and_interfaces(
+    maps: str, ifaces: str, computes: str, rules: list[str]
+) -> None:
     prefix = "CONFIG_NEUTRON_OVS_BRIDGE"
     text = (
         f"{HEAD}CONFIG_NEUTRON_L2_AGENT=openvswitch\n{prefix}_MAPPINGS={maps}\n{prefix}_IFACES={ifaces}\n"
@@ -309,7 +379,9 @@ def test_the_routers_own_bridge_needs_no_network_up_to_kilo() -> None:
     text = f"{HEAD}CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS=physnet1:br-eth1\nCONFIG_NEUTRON_OVS_BRIDGE_IFACES=br-ex:eth2\n"
     kilo = Scope(release=releases.of(Installer.PACKSTACK)["kilo"])
     assert told(f"{text}CONFIG_NEUTRON_L3_EXT_BRIDGE=br-ex\n", kilo) == []
-    (found,) = packstack.lint(Source(name="f", text=f"{text}CONFIG_NEUTRON_L3_EXT_BRIDGE=provider\n"), kilo)
+    (found,) = packstack.lint(
+        Source(name="f", text=f"{text}CONFIG_NEUTRON_L3_EXT_BRIDGE=provider\n"), kilo
+    )
     assert found.fix == "add one to CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS, or write br-eth1 here"
 
 
@@ -337,7 +409,9 @@ def lab(tmp_path: Path) -> Scope:
         "stack: {installer: packstack, network: fabric, external_network: public}\n"
     )
     found = spec.load(path, known_images=("stand-in",))
-    return Scope(release=releases.of(Installer.PACKSTACK)["2025.1"], lab=found, node=found.controller)
+    return Scope(
+        release=releases.of(Installer.PACKSTACK)["2025.1"], lab=found, node=found.controller
+    )
 
 
 def test_a_labs_own_file_has_no_finding(lab: Scope) -> None:
@@ -346,10 +420,14 @@ def test_a_labs_own_file_has_no_finding(lab: Scope) -> None:
 
 def test_floating_addresses_may_be_on_the_external_network_alone(lab: Scope) -> None:
     assert told(HEAD + HOSTS + "CONFIG_PROVISION_DEMO_FLOATRANGE=172.24.4.128/25\n", lab) == []
-    assert told(HEAD + HOSTS + "CONFIG_PROVISION_DEMO_FLOATRANGE=10.0.5.128/25\n", lab) == ["overlap:8"]
+    assert told(HEAD + HOSTS + "CONFIG_PROVISION_DEMO_FLOATRANGE=10.0.5.128/25\n", lab) == [
+        "overlap:8"
+    ]
 
 
-@pytest.mark.parametrize("release", releases.of(Installer.PACKSTACK).values(), ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "release", releases.of(Installer.PACKSTACK).values(), ids=lambda row: row.name
+)
 def test_what_a_release_calls_otherwise_it_has_by_that_name_alone(release: Release) -> None:
     own = table().keys_of(release.name)
     for new, old in release.mapping("renamed").items():
@@ -360,7 +438,10 @@ def test_what_a_release_calls_otherwise_it_has_by_that_name_alone(release: Relea
 
 def test_havana_has_its_own_names() -> None:
     scope = Scope(release=releases.of(Installer.PACKSTACK)["havana"])
-    text = HEAD + "CONFIG_NOVA_API_HOST=10.0.5.10\nCONFIG_MYSQL_HOST=10.0.5.10\nCONFIG_QPID_HOST=10.0.5.10\n"
+    text = (
+        HEAD
+        + "CONFIG_NOVA_API_HOST=10.0.5.10\nCONFIG_MYSQL_HOST=10.0.5.10\nCONFIG_QPID_HOST=10.0.5.10\n"
+    )
     assert told(text, scope) == []
     (gone,) = packstack.lint(Source(name="f", text=HEAD + "CONFIG_AMQP_HOST=10.0.5.10\n"), scope)
     assert (gone.rule, gone.fix) == ("packstack-gone-key", "write CONFIG_QPID_HOST")
@@ -374,4 +455,7 @@ def test_with_subnets_an_interface_is_a_range(lab: Scope) -> None:
 def test_the_controllers_other_address_is_the_controller_too(lab: Scope) -> None:
     assert lab.lab is not None
     other = str(lab.lab.controller.access.address.ip)
-    assert told(HEAD + HOSTS.replace("CONTROLLER_HOST=10.0.5.10", f"CONTROLLER_HOST={other}"), lab) == []
+    assert (
+        told(HEAD + HOSTS.replace("CONTROLLER_HOST=10.0.5.10", f"CONTROLLER_HOST={other}"), lab)
+        == []
+    )

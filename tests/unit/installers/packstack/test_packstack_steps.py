@@ -34,7 +34,9 @@ WITH_DOCKER = "network_mode: flat-dhcp\ndriver: docker\n"
 
 def option_lines(lab: Lab, node: str = "controller") -> list[str]:
     text = render(lab, node).get(OPTIONS, "")
-    return [line.removeprefix("option ") for line in text.splitlines() if line.startswith("option ")]
+    return [
+        line.removeprefix("option ") for line in text.splitlines() if line.startswith("option ")
+    ]
 
 
 def step(lab: Lab, title: str, node: str = "controller") -> Step:
@@ -55,7 +57,9 @@ class TestOptions:
         assert "/etc/nova/nova.conf DEFAULT disk_allocation_ratio 2.0" in option_lines(lab, node)
 
     @pytest.mark.parametrize("release", ["icehouse", "mitaka"])
-    def test_an_old_scheduler_is_given_the_filter_that_knows_it(self, tmp_path: Path, release: str) -> None:
+    def test_an_old_scheduler_is_given_the_filter_that_knows_it(
+        self, tmp_path: Path, release: str
+    ) -> None:
         # Packstack's own list leaves out DiskFilter up to Mitaka: the ratio would be set, and never read.
         lab = load(tmp_path, "overcommit: {disk: 2}", release=release)
         filters = [line for line in option_lines(lab) if "scheduler_default_filters" in line]
@@ -93,7 +97,9 @@ class TestOptions:
             answers.preview(lab)
         assert "$NOVA_CONF" in (caught.value.hint or "")
 
-    def test_every_node_with_options_has_a_step_that_sets_them_and_knows_when_they_are(self, tmp_path: Path) -> None:
+    def test_every_node_with_options_has_a_step_that_sets_them_and_knows_when_they_are(
+        self, tmp_path: Path
+    ) -> None:
         lab = load(tmp_path, "overcommit: {disk: 2}")
         for node in lab.nodes:
             found = step(lab, "no keys for", node.name)
@@ -102,21 +108,28 @@ class TestOptions:
 
 class TestImagesFromGlance:
     @pytest.mark.parametrize(
-        ("release", "nova", "glance"), [("icehouse", "DEFAULT", "DEFAULT"), ("newton", "glance", "glance_store")]
+        ("release", "nova", "glance"),
+        [("icehouse", "DEFAULT", "DEFAULT"), ("newton", "glance", "glance_store")],
     )
     def test_direct_copy_gives_both_ends_the_same_id(
         self, tmp_path: Path, release: str, nova: str, glance: str
     ) -> None:
-        lab = load(tmp_path, "network_mode: flat\nglance: {direct_copy: true}", release=release, nodes="")
+        lab = load(
+            tmp_path, "network_mode: flat\nglance: {direct_copy: true}", release=release, nodes=""
+        )
         shared = json.loads(render(lab)[METADATA])
         found = option_lines(lab)
         assert f"/etc/nova/nova.conf image_file_url:glance id {shared['id']}" in found
-        assert f"/etc/nova/nova.conf image_file_url:glance mountpoint {shared['mountpoint']}" in found
+        assert (
+            f"/etc/nova/nova.conf image_file_url:glance mountpoint {shared['mountpoint']}" in found
+        )
         assert "/etc/nova/nova.conf image_file_url filesystems glance" in found
         assert f"/etc/nova/nova.conf {nova} allowed_direct_url_schemes file" in found
         assert "/etc/glance/glance-api.conf DEFAULT show_multiple_locations True" in found
         place = "/etc/glance/filesystem_store_metadata.json"
-        assert f"/etc/glance/glance-api.conf {glance} filesystem_store_metadata_file {place}" in found
+        assert (
+            f"/etc/glance/glance-api.conf {glance} filesystem_store_metadata_file {place}" in found
+        )
         assert f"metadata={place}" in render(lab)[OPTIONS]
 
     def test_it_is_refused_where_nova_does_not_see_glances_files(self, tmp_path: Path) -> None:
@@ -125,9 +138,15 @@ class TestImagesFromGlance:
             answers.preview(lab)
 
     def test_schemes_are_for_all_computes(self, tmp_path: Path) -> None:
-        lab = load(tmp_path, "network_mode: flat\nglance: {url_schemes: [http, swift]}", release="newton")
-        assert option_lines(lab, "compute2") == ["/etc/nova/nova.conf glance allowed_direct_url_schemes http,swift"]
-        assert option_lines(lab) == ["/etc/glance/glance-api.conf DEFAULT show_multiple_locations True"]
+        lab = load(
+            tmp_path, "network_mode: flat\nglance: {url_schemes: [http, swift]}", release="newton"
+        )
+        assert option_lines(lab, "compute2") == [
+            "/etc/nova/nova.conf glance allowed_direct_url_schemes http,swift"
+        ]
+        assert option_lines(lab) == [
+            "/etc/glance/glance-api.conf DEFAULT show_multiple_locations True"
+        ]
         assert METADATA not in render(lab)
 
     def test_todays_nova_has_neither(self, tmp_path: Path) -> None:
@@ -160,7 +179,9 @@ class TestDocker:
         assert lines[-1].split() == ["export", *dict.fromkeys(lines[-1].split()[1:])]
         assert set(lines[-1].split()[1:]) == names
 
-    def test_nova_is_the_release_that_packages_have_with_the_driver_that_it_lost(self, lab: Lab) -> None:
+    def test_nova_is_the_release_that_packages_have_with_the_driver_that_it_lost(
+        self, lab: Lab
+    ) -> None:
         script = render(lab)[DOCKER]
         assert "git clone https://opendev.org/openstack/nova " in script
         assert "fetch origin icehouse-eol\n" in script
@@ -176,18 +197,24 @@ class TestDocker:
         stack = f"{WITH_DOCKER}git_base: https://git.example\nrefs: {{nova: refs/changes/01/1/1}}"
         script = render(load(tmp_path, stack, release="icehouse", nodes=""))[DOCKER]
         assert "git clone https://git.example/openstack/nova " in script
-        slashed = render(load(tmp_path, stack.replace(".example", ".example/"), release="icehouse", nodes=""))[DOCKER]
+        slashed = render(
+            load(tmp_path, stack.replace(".example", ".example/"), release="icehouse", nodes="")
+        )[DOCKER]
         assert "git clone https://git.example/openstack/nova " in slashed
         assert "fetch origin refs/changes/01/1/1\n" in script
 
-    @pytest.mark.parametrize("option", ["git_base: https://git.example", "refs: {nova: icehouse-eol}"])
+    @pytest.mark.parametrize(
+        "option", ["git_base: https://git.example", "refs: {nova: icehouse-eol}"]
+    )
     def test_packages_have_no_source(self, tmp_path: Path, option: str) -> None:
         lab = load(tmp_path, option, release="icehouse")
         with pytest.raises(RenderError, match="Packstack installs packages"):
             answers.preview(lab)
 
     def test_nothing_but_nova_is_from_source(self, tmp_path: Path) -> None:
-        lab = load(tmp_path, f"{WITH_DOCKER}refs: {{glance: icehouse-eol}}", release="icehouse", nodes="")
+        lab = load(
+            tmp_path, f"{WITH_DOCKER}refs: {{glance: icehouse-eol}}", release="icehouse", nodes=""
+        )
         with pytest.raises(RenderError, match=r"stack\.refs\.glance"):
             answers.preview(lab)
 
@@ -205,10 +232,14 @@ class TestDocker:
     def test_its_steps_follow_packstacks_each_with_a_test_of_its_own(self, lab: Lab) -> None:
         found = answers.steps(lab)
         commands = [each.command for each in found]
-        run = next(index for index, command in enumerate(commands) if "packstack --answer-file" in command)
+        run = next(
+            index for index, command in enumerate(commands) if "packstack --answer-file" in command
+        )
         words = [word for word, _title in packstack_docker.STEPS]
         assert commands[run + 1 :] == [f"bash {DOCKER} {word}" for word in words]
-        assert [each.done for each in found[run + 1 :]] == [f"bash {DOCKER} check {word}" for word in words]
+        assert [each.done for each in found[run + 1 :]] == [
+            f"bash {DOCKER} check {word}" for word in words
+        ]
 
     def test_the_script_has_those_steps_in_that_order(self, lab: Lab) -> None:
         script = render(lab)[DOCKER]
@@ -237,7 +268,9 @@ class TestSteps:
         run = next(index for index, each in enumerate(found) if "run packstack" in each.title)
         for node in lab.nodes:
             opened = next(
-                index for index, each in enumerate(found) if each.node == node.name and "let root in" in each.title
+                index
+                for index, each in enumerate(found)
+                if each.node == node.name and "let root in" in each.title
             )
             assert opened < run
 
@@ -263,10 +296,14 @@ class TestSteps:
         lab = load(tmp_path, "proxy: {http: 'http://proxy.example:3128'}")
         for node in lab.nodes:
             assert "proxy=http://proxy.example:3128" in step(lab, "tell yum", node.name).command
-        assert step(lab, "run packstack").command.startswith(". /etc/profile.d/stacklab-proxy.sh && ")
+        assert step(lab, "run packstack").command.startswith(
+            ". /etc/profile.d/stacklab-proxy.sh && "
+        )
 
     @pytest.mark.parametrize("release", ["havana", "icehouse"])
-    def test_qpidds_configuration_is_mended_when_packstack_has_written_it(self, tmp_path: Path, release: str) -> None:
+    def test_qpidds_configuration_is_mended_when_packstack_has_written_it(
+        self, tmp_path: Path, release: str
+    ) -> None:
         lab = load(tmp_path, release=release, image="fedora-19")
         found = answers.steps(lab)
         (mended,) = (each for each in found if "rdo-qpidd" in each.title)
@@ -275,7 +312,9 @@ class TestSteps:
         assert (mended.node, mended.user) == ("controller", "root")
         assert "s/cluster-mechanism/ha-mechanism/ /etc/qpidd.conf" in mended.command
         assert mended.done == "! grep -qs cluster-mechanism /etc/qpidd.conf"
-        assert "rdo-qpidd" not in str(answers.steps(load(tmp_path, release=release, image="fedora-20")))
+        assert "rdo-qpidd" not in str(
+            answers.steps(load(tmp_path, release=release, image="fedora-20"))
+        )
 
     def test_no_secret_is_in_a_step(self, tmp_path: Path) -> None:
         lab = load(tmp_path, WITH_DOCKER, release="icehouse", nodes="")

@@ -39,14 +39,26 @@ class Site:
         self.libvirt.nics[self.uuid] = ((MAC, "trio_net0", "vnet1"), (MAC1, "trio_net1", "vnet2"))
         self.libvirt.given["trio_net0"] = (Lease(mac=MAC, address=ADDRESS, hostname="compute1"),)
         self.links = {
-            name: {"ifname": name, "master": master, "flags": ["UP", "LOWER_UP"], "address": mac,
-                   "stats64": {"rx": {"packets": 20}, "tx": {"packets": 30}}}
+            name: {
+                "ifname": name,
+                "master": master,
+                "flags": ["UP", "LOWER_UP"],
+                "address": mac,
+                "stats64": {"rx": {"packets": 20}, "tx": {"packets": 30}},
+            }
             for name, master, mac in (
-                ("sl-trio0", "", ""), ("sl-trio1", "", ""),
-                ("vnet1", "sl-trio0", f"fe{MAC[2:]}"), ("vnet2", "sl-trio1", f"fe{MAC1[2:]}"),
+                ("sl-trio0", "", ""),
+                ("sl-trio1", "", ""),
+                ("vnet1", "sl-trio0", f"fe{MAC[2:]}"),
+                ("vnet2", "sl-trio1", f"fe{MAC1[2:]}"),
             )
-        }  # fmt: skip
-        self.neighbour: dict[str, object] = {"dst": ADDRESS, "dev": "sl-trio0", "lladdr": MAC, "state": ["REACHABLE"]}
+        }
+        self.neighbour: dict[str, object] = {
+            "dst": ADDRESS,
+            "dev": "sl-trio0",
+            "lladdr": MAC,
+            "state": ["REACHABLE"],
+        }
         self.route = {"dst": ADDRESS, "dev": "sl-trio0", "prefsrc": "10.10.0.1"}
         self.rules = "[5:99] -A LIBVIRT_INP -i sl-trio0 -p udp --dport 67 -j ACCEPT\n"
         self.knock = Knock(door=Door.REFUSED, said="[Errno 111] Connection refused")
@@ -101,7 +113,9 @@ def test_a_node_that_is_well_has_no_cause(site: Site) -> None:
         (DomainState.CRASHED, "", "compute1 is crashed"),
     ],
 )
-def test_a_domain_that_does_not_run(site: Site, state: DomainState, reason: str, cause: str) -> None:
+def test_a_domain_that_does_not_run(
+    site: Site, state: DomainState, reason: str, cause: str
+) -> None:
     site.known.states[site.uuid] = state
     site.known.reasons[site.uuid] = reason
     site.knock = Knock(door=Door.NO_ANSWER, said="-")
@@ -115,15 +129,22 @@ def test_a_nic_that_is_unplugged(site: Site) -> None:
 
 def test_a_cable_that_is_pulled(site: Site) -> None:
     site.known.unlinked = {MAC}
-    assert site.look().cause == "eth0 of compute1 has its cable pulled: its link is down in the domain"
+    assert (
+        site.look().cause == "eth0 of compute1 has its cable pulled: its link is down in the domain"
+    )
 
 
 def test_a_tap_on_no_bridge_or_on_another(site: Site, bridge_names: tuple[str, str]) -> None:
     first, second = bridge_names
     site.links["vnet1"]["master"] = ""
-    assert site.look().cause == f"tap vnet1 of compute1's eth0 is not on bridge {first}, but on none"
+    assert (
+        site.look().cause == f"tap vnet1 of compute1's eth0 is not on bridge {first}, but on none"
+    )
     site.links["vnet1"]["master"] = second
-    assert site.look().cause == f"tap vnet1 of compute1's eth0 is not on bridge {first}, but on {second}"
+    assert (
+        site.look().cause
+        == f"tap vnet1 of compute1's eth0 is not on bridge {first}, but on {second}"
+    )
 
 
 def test_a_tap_that_is_down_or_gone(site: Site) -> None:
@@ -152,7 +173,9 @@ def test_a_route_that_leads_elsewhere(site: Site) -> None:
 
 def test_another_machine_with_the_address(site: Site) -> None:
     site.neighbour["lladdr"] = OTHER
-    assert site.look().cause == f"another machine has {ADDRESS}: {OTHER} answers, not compute1's {MAC}"
+    assert (
+        site.look().cause == f"another machine has {ADDRESS}: {OTHER} answers, not compute1's {MAC}"
+    )
 
 
 def test_a_node_that_never_sent_a_packet(site: Site) -> None:
@@ -160,13 +183,18 @@ def test_a_node_that_never_sent_a_packet(site: Site) -> None:
     site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["INCOMPLETE"]}
     assert site.look().cause == "compute1 never sent a packet on eth0: its network did not come up"
     site.say("")
-    assert site.look().cause == "compute1 never sent a packet, nor wrote a word on its console: it did not boot"
+    assert (
+        site.look().cause
+        == "compute1 never sent a packet, nor wrote a word on its console: it did not boot"
+    )
 
 
 def test_a_lease_for_another_address(site: Site) -> None:
     site.known.given["trio_net0"] = (Lease(mac=MAC, address="10.10.0.99", hostname="compute1"),)
     site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["FAILED"]}
-    assert site.look().cause == f"compute1's lease is for another address: 10.10.0.99, not {ADDRESS}"
+    assert (
+        site.look().cause == f"compute1's lease is for another address: 10.10.0.99, not {ADDRESS}"
+    )
 
 
 def test_a_node_that_sends_but_answers_no_arp(site: Site) -> None:
@@ -180,9 +208,15 @@ def test_a_node_that_sends_but_answers_no_arp(site: Site) -> None:
 @pytest.mark.parametrize(
     ("door", "cause"),
     [
-        (Door.NO_ANSWER, "compute1 answers ARP but not TCP 22: its firewall drops that, or it is too busy"),
+        (
+            Door.NO_ANSWER,
+            "compute1 answers ARP but not TCP 22: its firewall drops that, or it is too busy",
+        ),
         (Door.UNREACHABLE, "compute1 answers ARP but turns TCP 22 away: its firewall rejects that"),
-        (Door.SILENT, "compute1 takes connections to TCP 22 but says nothing: sshd hangs, or the node is too busy"),
+        (
+            Door.SILENT,
+            "compute1 takes connections to TCP 22 but says nothing: sshd hangs, or the node is too busy",
+        ),
         (Door.OTHER, "compute1's port 22 is not an sshd's: words"),
     ],
 )
@@ -235,10 +269,14 @@ def test_all_the_evidence_is_told(site: Site) -> None:
 def test_rules_that_refuse_nothing_on_the_way_are_counted_alone(site: Site) -> None:
     site.rules += "[42:99] -A LIBVIRT_FWI -o sl-trio0 -j REJECT\n"
     told = [line for line in site.look().lines if line.startswith("firewall")]
-    assert told == ["firewall of this host: 2 rules on sl-trio0, none has refused a packet on the way there"]
+    assert told == [
+        "firewall of this host: 2 rules on sl-trio0, none has refused a packet on the way there"
+    ]
 
 
-def test_dnsmasq_s_view_is_told(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dnsmasq_s_view_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(evidence, "_RUN", tmp_path)
     monkeypatch.setattr(evidence, "_DNSMASQ", tmp_path)
     (tmp_path / "trio_net0.pid").write_text("1\n")
@@ -259,7 +297,9 @@ def test_a_libvirtd_that_is_away_leaves_what_the_host_itself_tells(site: Site) -
     assert "not looked at: libvirtd does not answer" in found.lines
 
 
-def test_a_libvirtd_that_goes_away_meanwhile_is_evidence_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_libvirtd_that_goes_away_meanwhile_is_evidence_too(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def gone(_uuid: str) -> DomainState:
         raise ProviderError("libvirtd: end of file")
 
@@ -269,12 +309,17 @@ def test_a_libvirtd_that_goes_away_meanwhile_is_evidence_too(site: Site, monkeyp
 
 def test_what_may_not_be_looked_at_is_named_and_keeps_no_other_evidence_away(site: Site) -> None:
     for argv in (("iptables-save",), ("sudo", "-n", "iptables-save")):
-        site.runner.on(*argv, answer=CommandFailed("looking at this host's firewall: sudo ended with 1\n  more"))
+        site.runner.on(
+            *argv,
+            answer=CommandFailed("looking at this host's firewall: sudo ended with 1\n  more"),
+        )
     found = site.look()
     assert found.cause == "compute1 answers ARP but refuses TCP 22: sshd is not up"
     why = [line for line in found.lines if line.startswith("not looked at")]
-    assert why == ["not looked at: looking at this host's firewall failed: looking at this host's firewall: sudo ended "
-                   "with 1"]  # fmt: skip
+    assert why == [
+        "not looked at: looking at this host's firewall failed: looking at this host's firewall: sudo ended "
+        "with 1"
+    ]
 
 
 def test_without_a_look_at_the_host_no_cause_is_guessed(site: Site) -> None:

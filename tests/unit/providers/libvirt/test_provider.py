@@ -83,7 +83,10 @@ def test_vagrant_is_told_what_is_on_record(stage: Stage) -> None:
     assert isinstance(nodes, list)
     assert [node["name"] for node in nodes] == ["controller", "compute1", "compute2"]
     assert nodes[1]["uuid"] == stage.uuid("compute1")
-    assert (nodes[1]["overlay"], nodes[1]["seed"]) == ("trio_compute1.qcow2", "trio_compute1.seed.img")
+    assert (nodes[1]["overlay"], nodes[1]["seed"]) == (
+        "trio_compute1.qcow2",
+        "trio_compute1.seed.img",
+    )
     assert nodes[1]["memory_mib"] == 1024
     assert nodes[1]["nics"][1] == {
         "mac": "52:54:00:00:01:01",
@@ -99,7 +102,10 @@ def test_a_bridged_network_is_named_by_its_bridge_alone(tmp_path: Path) -> None:
     lab = make_lab()
     bridged = dataclasses.replace(lab.networks[1], mode=NetworkMode.BRIDGED, bridge="br0")
     stage = Stage(tmp_path, dataclasses.replace(lab, networks=(lab.networks[0], bridged)))
-    nics = [(node["nics"][1]["libvirt_network"], node["nics"][1]["bridge"]) for node in stage.machines["nodes"]]  # type: ignore[attr-defined]
+    nics = [
+        (node["nics"][1]["libvirt_network"], node["nics"][1]["bridge"])
+        for node in stage.machines["nodes"]
+    ]  # type: ignore[attr-defined]
     assert nics == [(None, "br0")] * 3
 
 
@@ -192,8 +198,12 @@ def test_down_presses_every_button_before_it_waits_for_one(stage: Stage) -> None
 def test_down_unplugs_only_who_did_not_hear_the_button(stage: Stage) -> None:
     stage.libvirt.stubborn = {stage.uuid("compute1")}
     stage.provider().down(stage.record, ["controller", "compute1"], patience_s=0.05)
-    assert [call for call in stage.libvirt.calls if call[0] == "power_off"] == [("power_off", stage.uuid("compute1"))]
-    assert stage.libvirt.states[stage.uuid("compute2")] is DomainState.RUNNING  # nobody asked for it
+    assert [call for call in stage.libvirt.calls if call[0] == "power_off"] == [
+        ("power_off", stage.uuid("compute1"))
+    ]
+    assert (
+        stage.libvirt.states[stage.uuid("compute2")] is DomainState.RUNNING
+    )  # nobody asked for it
     assert ("host", "waiting for compute1 to shut down, 0 of 0 s") in stage.listener.heard
 
 
@@ -270,13 +280,17 @@ def test_removing_a_node_makes_vagrant_forget_it_and_leaves_the_others(stage: St
     stage.paths.console("compute1").parent.mkdir()
     stage.paths.console("compute1").touch()
     half, other = (stage.paths.seed(name) for name in ("compute1", "controller"))
-    half, other = (path.with_name(f".{path.name}.abc123") for path in (half, other))  # of a killed files.write
+    half, other = (
+        path.with_name(f".{path.name}.abc123") for path in (half, other)
+    )  # of a killed files.write
     half.touch()
     other.touch()
     stage.provider().remove_node(stage.paths, stage.record, "compute1")
     assert not half.exists()
     assert other.exists()
-    assert [path.name for path in (stage.paths.root / ".vagrant" / "machines").iterdir()] == ["controller"]
+    assert [path.name for path in (stage.paths.root / ".vagrant" / "machines").iterdir()] == [
+        "controller"
+    ]
     assert not stage.paths.console("compute1").exists()
     assert not stage.paths.overlay("compute1").exists()
     assert stage.paths.overlay("controller").exists()
@@ -285,7 +299,9 @@ def test_removing_a_node_makes_vagrant_forget_it_and_leaves_the_others(stage: St
 
 def test_the_pool_is_forgotten_when_told_so(stage: Stage) -> None:
     stage.provider().close_down()
-    assert stage.libvirt.calls == [("remove_pool", stage.provider().pool, str(stage.paths.host.volumes))]
+    assert stage.libvirt.calls == [
+        ("remove_pool", stage.provider().pool, str(stage.paths.host.volumes))
+    ]
 
 
 # --- what it tells
@@ -326,7 +342,9 @@ def test_the_evidence_tells_that_there_is_none(stage: Stage) -> None:
     console.parent.mkdir(parents=True)
     console.touch()
     text = str(stage.provider().evidence(stage.paths, stage.record, stage.lab.node("compute1")))
-    assert "lease: none on trio_net0 for 52:54:00:00:00:01: it never asked, or nobody answered" in text
+    assert (
+        "lease: none on trio_net0 for 52:54:00:00:00:01: it never asked, or nobody answered" in text
+    )
     assert text.endswith("| nothing")
 
 

@@ -17,7 +17,9 @@ from tests.unit.workflow.fake_host import FakeHost
 
 
 def result(status: CheckStatus) -> CheckResult:
-    check = Check(kind=CheckKind.LOGIN, node="controller", network="net0", address="192.0.2.1", device="eth0")
+    check = Check(
+        kind=CheckKind.LOGIN, node="controller", network="net0", address="192.0.2.1", device="eth0"
+    )
     return CheckResult(check=check, status=status, detail="refused")
 
 
@@ -33,7 +35,9 @@ def test_what_passed_raises_nothing() -> None:
         (CheckStatus.WARNED, CheckWarned, 7),
     ],
 )
-def test_what_did_not_is_raised_with_where_to_look(status: CheckStatus, error: type[LabError], code: int) -> None:
+def test_what_did_not_is_raised_with_where_to_look(
+    status: CheckStatus, error: type[LabError], code: int
+) -> None:
     with pytest.raises(error) as caught:
         checking.raise_for_checks(make_lab(), [result(CheckStatus.PASSED), result(status)])
     assert caught.value.exit_code == code
@@ -55,10 +59,14 @@ def test_what_is_expected_is_listed_once_and_the_host_is_asked_for_each_try(
         gathered.append(list(checks))
         return Facts()
 
-    def fake_check(mesh: Mesh, checks: Sequence[Check], *, wait_s: float | None) -> tuple[CheckResult, ...]:
+    def fake_check(
+        mesh: Mesh, checks: Sequence[Check], *, wait_s: float | None
+    ) -> tuple[CheckResult, ...]:
         for tried in (checks, checks[:1]):
             mesh.gather(tried)
-        return tuple(CheckResult(check=each, status=CheckStatus.PASSED, detail="") for each in checks)
+        return tuple(
+            CheckResult(check=each, status=CheckStatus.PASSED, detail="") for each in checks
+        )
 
     monkeypatch.setattr(plan, "expected", fake_expected)
     monkeypatch.setattr(checking.host, "gather", fake_gather)

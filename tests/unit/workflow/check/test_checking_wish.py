@@ -25,7 +25,12 @@ def test_nothing_typed_is_everything(up: FakeHost) -> None:
 
 def test_words_behind_commas_select(up: FakeHost) -> None:
     wish = checking.wish(
-        up.context, "trio", layers="pairs, nodes", nodes="controller", networks="net0,net1", wait="1.5"
+        up.context,
+        "trio",
+        layers="pairs, nodes",
+        nodes="controller",
+        networks="net0,net1",
+        wait="1.5",
     )
     assert wish.selection.layers == {Layer.PAIRS, Layer.NODES}
     assert wish.selection.nodes == {"controller"}
@@ -37,13 +42,19 @@ def test_words_behind_commas_select(up: FakeHost) -> None:
     ("typed", "told"),
     [
         ({"layers": "pear"}, r"no layer 'pear' \(did you mean pairs\? there are: nodes, pairs"),
-        ({"nodes": "compute9"}, r"no node 'compute9' \(did you mean compute.\? there are: controller"),
+        (
+            {"nodes": "compute9"},
+            r"no node 'compute9' \(did you mean compute.\? there are: controller",
+        ),
         ({"networks": "x"}, r"no network 'x' \(there are: net0, net1\)"),
         ({"wait": "soon"}, "--wait soon: no number of seconds"),
         ({"wait": "-1"}, "--wait -1: no number of seconds"),
         ({"wait": "nan"}, "--wait nan: no number of seconds"),
         ({"wait": "inf"}, "--wait inf: no number of seconds"),
-        ({"layers": "impairments"}, "lab trio has no check of that kind there: nothing would be proved"),
+        (
+            {"layers": "impairments"},
+            "lab trio has no check of that kind there: nothing would be proved",
+        ),
     ],
 )
 def test_what_is_odd_is_named(up: FakeHost, typed: dict[str, str], told: str) -> None:
@@ -65,7 +76,9 @@ def test_watching_tries_each_time_once(up: FakeHost, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(checking, "run", fake_run)
     pauses: list[float] = []
-    rounds = checking.watch(up.context, checking.wish(up.context, "trio", wait="60"), sleep=pauses.append)
+    rounds = checking.watch(
+        up.context, checking.wish(up.context, "trio", wait="60"), sleep=pauses.append
+    )
     for _ in range(3):
         next(rounds)
     assert asked == [0.0, 0.0, 0.0]

@@ -11,7 +11,9 @@ from stacklab.workflow.check import explaining
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
 
-CHECK = Check(kind=CheckKind.PING, node="controller", target="compute1", network="net0", address="10.10.0.12")
+CHECK = Check(
+    kind=CheckKind.PING, node="controller", target="compute1", network="net0", address="10.10.0.12"
+)
 PASSED = CheckResult(check=CHECK, status=CheckStatus.PASSED, detail="1 ms")
 FAILED = CheckResult(check=CHECK, status=CheckStatus.FAILED, detail="no reply to 3 pings")
 
@@ -41,14 +43,18 @@ def test_where_all_passed_nothing_is_looked_at_and_no_stage_is_shown(
     assert (hosts, len(host.listener.heard)) == ([], before)
 
 
-def test_what_failed_is_explained_with_a_look_at_the_host(host: FakeHost, hosts: list[Looker | None]) -> None:
+def test_what_failed_is_explained_with_a_look_at_the_host(
+    host: FakeHost, hosts: list[Looker | None]
+) -> None:
     host.up()
     assert explaining.explained(host.context, make_lab(), host.lab(), [FAILED]) == (FAILED,)
     assert hosts[0] is not None
     assert ("host", "causes") in host.listener.heard
 
 
-def test_without_a_record_or_libvirtd_it_is_done_all_the_same(host: FakeHost, hosts: list[Looker | None]) -> None:
+def test_without_a_record_or_libvirtd_it_is_done_all_the_same(
+    host: FakeHost, hosts: list[Looker | None]
+) -> None:
     explaining.explained(host.context, make_lab(), host.lab(), [FAILED])
     host.up()
     host.context.why_unreachable = lambda: "no socket"

@@ -10,7 +10,14 @@ import pytest
 
 from stacklab import record
 from stacklab.checks.expect import Fault, FaultKind
-from stacklab.errors import AlreadyRunning, CommandFailed, LabError, NodeNotReady, ProviderError, ToolNotFound
+from stacklab.errors import (
+    AlreadyRunning,
+    CommandFailed,
+    LabError,
+    NodeNotReady,
+    ProviderError,
+    ToolNotFound,
+)
 from stacklab.model.lab import Impairment, Lab, NetworkMode
 from stacklab.process import Command, Result
 from stacklab.record import LabRecord
@@ -56,7 +63,9 @@ class FaultyLibvirt(FakeLibvirt):
             raise ProviderError(f"{words[0]}: libvirt says: no")
 
     def domain_xml(self, uuid: str) -> str:
-        nics = "".join(NIC.format(mac=mac, network=network, tap=tap) for mac, network, tap in self.nics[uuid])
+        nics = "".join(
+            NIC.format(mac=mac, network=network, tap=tap) for mac, network, tap in self.nics[uuid]
+        )
         return f"<domain><devices>{nics}</devices></domain>"
 
     def pause(self, uuid: str) -> None:
@@ -99,7 +108,10 @@ class Tables:
                 return Result(exit_code=1, stderr="sudo: a password is required\n")
             raise CommandFailed(f"{command.what}: sudo ended with 1")
         if words == ("-L",):
-            return Result(exit_code=0, stdout="".join(f"Bridge chain: {name}, entries: 0\n" for name in self.rules))
+            return Result(
+                exit_code=0,
+                stdout="".join(f"Bridge chain: {name}, entries: 0\n" for name in self.rules),
+            )
         flag, chain, rest = words[0], words[1], " ".join(words[2:])
         is_known = chain in self.rules
         if flag == "-N" and not is_known:
@@ -112,7 +124,11 @@ class Tables:
             self.rules[chain].remove(rest)
         elif flag == "-F" and is_known:
             self.rules[chain].clear()
-        elif flag == "-X" and is_known and not any(f"-j {chain}" in each for r in self.rules.values() for each in r):
+        elif (
+            flag == "-X"
+            and is_known
+            and not any(f"-j {chain}" in each for r in self.rules.values() for each in r)
+        ):
             del self.rules[chain]
         else:
             return Result(exit_code=1)
@@ -153,9 +169,16 @@ class Up:
 
     @property
     def is_healthy(self) -> bool:
-        is_wired = all(len(nics) == 2 for nics in self.libvirt.nics.values()) and not self.libvirt.down
+        is_wired = (
+            all(len(nics) == 2 for nics in self.libvirt.nics.values()) and not self.libvirt.down
+        )
         is_running = set(self.libvirt.states.values()) == {DomainState.RUNNING}
-        return is_wired and is_running and self.tables.is_clean and not (self.host.lab().root / "faults.json").exists()
+        return (
+            is_wired
+            and is_running
+            and self.tables.is_clean
+            and not (self.host.lab().root / "faults.json").exists()
+        )
 
 
 @pytest.fixture
@@ -172,17 +195,24 @@ def up(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Up:
     for prefix in (("chmod",), ("sudo", "-n", "chmod")):
         host.runner.on(*prefix)
     host.runner.commands.clear()
-    monkeypatch.setattr(faults, "set_clocks", lambda _r, _p, nodes: made.clocks.append([n.name for n in nodes]))
+    monkeypatch.setattr(
+        faults, "set_clocks", lambda _r, _p, nodes: made.clocks.append([n.name for n in nodes])
+    )
     monkeypatch.setattr(faults, "_LET_GO_S", 0.05)
     monkeypatch.setattr(faults, "_POLL_S", 0.01)
     return made
 
 
 EVERY = (
-    "link-down compute1 eth1", "link-down compute1 eth0", "unplug compute1 eth1", "unplug compute1 eth0",
-    "pause compute1", "power-off compute1", "partition net1 controller,compute1",
+    "link-down compute1 eth1",
+    "link-down compute1 eth0",
+    "unplug compute1 eth1",
+    "unplug compute1 eth0",
+    "pause compute1",
+    "power-off compute1",
+    "partition net1 controller,compute1",
     "partition net1 controller compute1 compute2",
-)  # fmt: skip
+)
 
 
 # --- words
@@ -250,8 +280,14 @@ def test_every_fault_is_made_listed_and_undone_whole(up: Up, words: str) -> None
 
 
 def test_all_at_once_are_undone_whole(up: Up) -> None:
-    for words in ("partition net1 compute2", "unplug compute1 eth1", "unplug compute2 eth1", "link-down compute2 eth0",
-                  "pause compute1", "power-off controller"):  # fmt: skip
+    for words in (
+        "partition net1 compute2",
+        "unplug compute1 eth1",
+        "unplug compute2 eth1",
+        "link-down compute2 eth0",
+        "pause compute1",
+        "power-off controller",
+    ):
         up.apply(*words.split())
     assert len(up.listed) == 6
     assert len(up.undo()) == 6
@@ -262,7 +298,9 @@ def test_nics_are_plugged_in_in_the_order_of_their_names_which_the_node_gives_an
     for device in ("eth0", "eth1"):
         up.apply("unplug", "compute1", device)
     up.undo()
-    assert [mac for mac, _, _ in up.libvirt.nics[up.uuid("compute1")]] == [nic.mac for nic in LAB.nodes[1].nics]
+    assert [mac for mac, _, _ in up.libvirt.nics[up.uuid("compute1")]] == [
+        nic.mac for nic in LAB.nodes[1].nics
+    ]
 
 
 def test_it_is_on_the_list_before_it_is_done(up: Up) -> None:
@@ -280,7 +318,11 @@ def test_it_is_on_the_list_before_it_is_done(up: Up) -> None:
 
 @pytest.mark.parametrize(
     ("words", "call"),
-    [("pause compute1", "pause"), ("unplug compute1 eth1", "unplug"), ("link-down compute1 eth1", "update_nic")],
+    [
+        ("pause compute1", "pause"),
+        ("unplug compute1 eth1", "unplug"),
+        ("link-down compute1 eth1", "update_nic"),
+    ],
 )
 def test_what_could_not_be_done_is_not_on_the_list(up: Up, words: str, call: str) -> None:
     up.libvirt.fails = call
@@ -349,7 +391,12 @@ def test_a_fault_that_is_not_there_can_t_be_undone(up: Up) -> None:
 
 
 def test_faults_are_undone_by_the_first_of_their_words(up: Up) -> None:
-    for words in ("pause compute1", "pause compute2", "partition net1 controller", "partition net0 controller"):
+    for words in (
+        "pause compute1",
+        "pause compute2",
+        "partition net1 controller",
+        "partition net0 controller",
+    ):
         up.apply(*words.split())
     assert up.undo("partition", "net1") == ("partition net1 controller compute1,compute2",)
     assert set(up.undo("pause")) == {"pause compute1", "pause compute2"}
@@ -362,8 +409,14 @@ def test_a_node_that_was_powered_on_has_its_nics_again_and_its_partition_still(u
     up.apply("link-down", "compute1", "eth1")
     up.apply("partition", "net1", "compute1")
     up.apply("power-off", "compute1")
-    tap = next(tap for mac, _, tap in up.libvirt.nics[up.uuid("compute1")] if mac == LAB.nodes[1].nics[1].mac)
-    assert not any(tap in rule for rule in up.tables.rules["sl-trio1"])  # it may be another lab's by now
+    tap = next(
+        tap
+        for mac, _, tap in up.libvirt.nics[up.uuid("compute1")]
+        if mac == LAB.nodes[1].nics[1].mac
+    )
+    assert not any(
+        tap in rule for rule in up.tables.rules["sl-trio1"]
+    )  # it may be another lab's by now
     up.libvirt.wire(up.kept, LAB)  # its start gives it new taps
     up.libvirt.down.clear()
     assert up.undo("power-off", "compute1") == ("power-off compute1", "link-down compute1 eth1")
@@ -375,8 +428,19 @@ def test_a_node_that_was_powered_on_has_its_nics_again_and_its_partition_still(u
 
 def test_the_rules_of_a_partition_name_the_lab_s_own_taps_alone(up: Up) -> None:
     up.apply("partition", "net1", "compute1")
-    own = {tap for nics in up.libvirt.nics.values() for _, network, tap in nics if network == "trio_net1"}
-    named = {word for rules in up.tables.rules.values() for rule in rules for word in rule.split() if "vnet" in word}
+    own = {
+        tap
+        for nics in up.libvirt.nics.values()
+        for _, network, tap in nics
+        if network == "trio_net1"
+    }
+    named = {
+        word
+        for rules in up.tables.rules.values()
+        for rule in rules
+        for word in rule.split()
+        if "vnet" in word
+    }
     assert named == own
 
 
@@ -401,7 +465,9 @@ def test_rules_that_nobody_may_look_at_are_not_taken_for_gone(up: Up) -> None:
     assert up.is_healthy
 
 
-@pytest.mark.parametrize("error", [ToolNotFound("ebtables"), CommandFailed("sudo: ebtables: command not found")])
+@pytest.mark.parametrize(
+    "error", [ToolNotFound("ebtables"), CommandFailed("sudo: ebtables: command not found")]
+)
 def test_a_partition_that_cannot_be_made_is_never_on_the_list(up: Up, error: LabError) -> None:
     for prefix in (("ebtables",), ("sudo", "-n", "ebtables")):
         up.host.runner.on(*prefix, answer=error)
@@ -420,9 +486,15 @@ def test_a_network_that_is_not_on_record_keeps_no_lab_alive(up: Up) -> None:
 
 @pytest.mark.parametrize(
     ("words", "closes"),
-    [("pause compute1", True), ("link-down compute1 eth0", True), ("link-down compute1 eth1", False)],
+    [
+        ("pause compute1", True),
+        ("link-down compute1 eth0", True),
+        ("link-down compute1 eth1", False),
+    ],
 )
-def test_a_shared_connection_to_a_node_that_is_cut_off_is_closed(up: Up, words: str, closes: bool) -> None:
+def test_a_shared_connection_to_a_node_that_is_cut_off_is_closed(
+    up: Up, words: str, closes: bool
+) -> None:
     (up.host.lab().sockets / "compute1").touch()
     up.apply(*words.split())
     assert any("exit" in command.argv for command in up.host.ran("ssh")) is closes
@@ -458,7 +530,9 @@ def test_a_lab_that_is_not_up_has_nothing_to_fail(host: FakeHost) -> None:
         faults.apply(host.context, LAB, host.lab(), Fault(kind=FaultKind.PAUSE, node="compute1"))
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '[{"kind": "fire", "groups": []}]', '{"a": 1}', "[{}]"])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '[{"kind": "fire", "groups": []}]', '{"a": 1}', "[{}]"]
+)
 def test_a_list_that_can_t_be_read_is_told(up: Up, text: str) -> None:
     (up.host.lab().root / "faults.json").write_text(text)
     with pytest.raises(LabError, match="the faults of lab trio can't be read"):
@@ -468,12 +542,15 @@ def test_a_list_that_can_t_be_read_is_told(up: Up, text: str) -> None:
 def test_a_nic_s_impairments_come_back_with_it(up: Up) -> None:
     slow = Impairment(delay_ms=20)
     nodes = tuple(
-        dataclasses.replace(n, nics=(n.nics[0], dataclasses.replace(n.nics[1], impairment=slow))) for n in LAB.nodes
+        dataclasses.replace(n, nics=(n.nics[0], dataclasses.replace(n.nics[1], impairment=slow)))
+        for n in LAB.nodes
     )
     lab = dataclasses.replace(LAB, nodes=nodes)
     said = "qdisc netem 51ab: dev eth1 root refcnt 2 limit 9 delay 20ms"
     up.host.runner.on("ssh", stdout=said)
-    faults.apply(up.host.context, lab, up.host.lab(), faults.parse(lab, ["unplug", "compute1", "eth1"]))
+    faults.apply(
+        up.host.context, lab, up.host.lab(), faults.parse(lab, ["unplug", "compute1", "eth1"])
+    )
     faults.undo(up.host.context, lab, up.host.lab())
     given = [command for command in up.host.ran("ssh") if b"netem" in (command.stdin or b"")]
     assert [command.argv[command.argv.index("--") + 1] for command in given] == ["compute1"]
@@ -522,7 +599,9 @@ def killed_at(up: Up, steps: int, do: Callable[[], object]) -> bool:
 
 @pytest.mark.parametrize("ends", ["undo", "clear", "forget"])
 @pytest.mark.parametrize("words", EVERY)
-def test_killed_between_any_two_steps_it_leaves_what_the_next_command_ends(up: Up, words: str, ends: str) -> None:
+def test_killed_between_any_two_steps_it_leaves_what_the_next_command_ends(
+    up: Up, words: str, ends: str
+) -> None:
     end: dict[str, Callable[[], object]] = {
         "undo": up.undo,
         "clear": lambda: faults.clear(up.host.context, LAB, up.host.lab(), up.kept),
@@ -551,7 +630,12 @@ def test_killed_between_any_two_steps_it_leaves_what_the_next_command_ends(up: U
 
 
 def test_clear_undoes_all_but_what_up_starts_itself(up: Up) -> None:
-    for words in ("partition net1 compute2", "unplug compute1 eth1", "pause compute1", "power-off controller"):
+    for words in (
+        "partition net1 compute2",
+        "unplug compute1 eth1",
+        "pause compute1",
+        "power-off controller",
+    ):
         up.apply(*words.split())
     up.host.runner.commands.clear()
     faults.clear(up.host.context, LAB, up.host.lab(), up.kept)
@@ -575,11 +659,15 @@ def test_settle_puts_right_what_clear_could_not(up: Up) -> None:
     assert [node for node, line in said if line == "sudo -n sh -s"] == ["compute1"]
 
 
-def test_a_node_that_does_not_answer_after_all_is_named_and_not_reset(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_does_not_answer_after_all_is_named_and_not_reset(
+    up: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
     up.apply("pause", "compute1")
     monkeypatch.setattr(faults, "_ON_NODE_S", 0.0)
     monkeypatch.setattr(faults.wait, "banner", lambda _address, _port=22: (False, "refused"))
-    with pytest.raises(NodeNotReady, match=r"compute1 does not answer on 10\.10\.0\.12 0 s after its"):
+    with pytest.raises(
+        NodeNotReady, match=r"compute1 does not answer on 10\.10\.0\.12 0 s after its"
+    ):
         up.undo()
     assert up.is_healthy
     assert "reset" not in {call[0] for call in up.libvirt.calls}

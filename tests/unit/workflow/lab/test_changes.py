@@ -17,17 +17,23 @@ LAB = make_lab()
 def with_nic(lab: Lab, nic: NIC) -> Lab:
     """The lab whose second node has that NIC instead of its eth1."""
     first, second, *rest = lab.nodes
-    return dataclasses.replace(lab, nodes=(first, dataclasses.replace(second, nics=(second.nics[0], nic)), *rest))
+    return dataclasses.replace(
+        lab, nodes=(first, dataclasses.replace(second, nics=(second.nics[0], nic)), *rest)
+    )
 
 
 def test_a_changed_impairment_needs_no_rebuild() -> None:
-    nic = dataclasses.replace(LAB.nodes[1].nics[1], impairment=Impairment(delay_ms=20, loss_percent=1, rate_kbit=512))
+    nic = dataclasses.replace(
+        LAB.nodes[1].nics[1], impairment=Impairment(delay_ms=20, loss_percent=1, rate_kbit=512)
+    )
     changes.refuse(with_nic(LAB, nic), LAB)
     changes.refuse(LAB, with_nic(LAB, nic))
 
 
 def test_changed_checks_need_no_rebuild() -> None:
-    own = CustomCheck(name="ssh is up", kind=CustomKind.COMMAND, nodes=("controller",), command="true")
+    own = CustomCheck(
+        name="ssh is up", kind=CustomKind.COMMAND, nodes=("controller",), command="true"
+    )
     policy = CheckPolicy(retries=8, interval_s=1, boot_timeout_s=9, custom=(own,))
     changes.refuse(dataclasses.replace(LAB, checks=policy), LAB)
 

@@ -59,7 +59,9 @@ def test_destroy_leaves_nothing(up: FakeHost) -> None:
     assert [path.name for path in up.paths.locks.iterdir()] == ["vagrant.lock"]
 
 
-def test_destroy_closes_connections_then_removes_what_is_recorded_then_its_directory(up: FakeHost) -> None:
+def test_destroy_closes_connections_then_removes_what_is_recorded_then_its_directory(
+    up: FakeHost,
+) -> None:
     order: list[str] = []
 
     def close(command: Command) -> Result:
@@ -131,13 +133,17 @@ def test_what_is_not_ours_any_more_stops_it_and_the_record_stays(up: FakeHost) -
 def test_a_disk_that_is_still_there_is_told_and_the_record_stays(
     up: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stacklab.providers.libvirt.provider.VagrantLibvirt.destroy", lambda *_args: None)
+    monkeypatch.setattr(
+        "stacklab.providers.libvirt.provider.VagrantLibvirt.destroy", lambda *_args: None
+    )
     with pytest.raises(ProviderError, match=f"left behind: {up.lab().overlay('controller')}, "):
         life.destroy(up.context, "trio")
     assert record.read(up.lab()) is not None
 
 
-def test_a_directory_that_cannot_be_removed_is_told_in_one_line(up: FakeHost, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_removed_is_told_in_one_line(
+    up: FakeHost, tmp_path: Path
+) -> None:
     moved = up.lab().root.rename(tmp_path / "elsewhere")
     up.lab().root.symlink_to(moved)
     with pytest.raises(HostError, match="labs/trio can't be removed: ") as caught:
@@ -145,7 +151,9 @@ def test_a_directory_that_cannot_be_removed_is_told_in_one_line(up: FakeHost, tm
     assert caught.value.hint == f"rm -r {up.lab().root}"
 
 
-def test_a_lab_of_another_checkout_is_not_destroyed_nor_shut_down(up: FakeHost, tmp_path: Path) -> None:
+def test_a_lab_of_another_checkout_is_not_destroyed_nor_shut_down(
+    up: FakeHost, tmp_path: Path
+) -> None:
     foreign(up, tmp_path)
     for work in (life.destroy, life.down):
         with pytest.raises(AlreadyRunning):
@@ -185,7 +193,12 @@ def test_rebuild_makes_new_nodes_and_keeps_passwords_keys_and_addresses(host: Fa
     lab = make_contrail()
     host.up(lab)
     paths = host.lab(lab.name)
-    kept = [paths.secrets, paths.private_key, *(paths.host_key(node.name) for node in lab.nodes), paths.known_hosts]
+    kept = [
+        paths.secrets,
+        paths.private_key,
+        *(paths.host_key(node.name) for node in lab.nodes),
+        paths.known_hosts,
+    ]
     before = [path.read_bytes() for path in kept]
     first = record.read(paths)
     life.rebuild(host.context, lab, checks=False)
@@ -249,7 +262,10 @@ def test_a_lab_that_is_not_up_is_told_with_what_to_type(host: FakeHost, work: ob
 
 @pytest.mark.parametrize(
     ("name", "meant", "hint"),
-    [("contrial-3node", " (did you mean contrail-3node?)", "lab.up contrail-3node"), ("xyzzy", "", "lab.list")],
+    [
+        ("contrial-3node", " (did you mean contrail-3node?)", "lab.up contrail-3node"),
+        ("xyzzy", "", "lab.list"),
+    ],
 )
 def test_a_slip_is_never_what_to_type(host: FakeHost, name: str, meant: str, hint: str) -> None:
     with pytest.raises(LabError) as caught:
@@ -300,7 +316,9 @@ def test_a_damaged_lab_hides_no_other(up: FakeHost, damaged: str) -> None:
         life.status(up.context, "duo")
 
 
-def test_a_lab_that_goes_while_all_are_looked_at_is_no_error(up: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lab_that_goes_while_all_are_looked_at_is_no_error(
+    up: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(life.record, "names", lambda _host: ("gone", "trio"))
     assert [each.name for each in life.status(up.context)] == ["trio"]
 
@@ -323,7 +341,9 @@ def test_a_command_runs_on_every_node_and_each_has_its_result_or_its_error(up: F
 
 
 def test_a_node_that_the_lab_has_not_is_refused_with_those_it_has(up: FakeHost) -> None:
-    with pytest.raises(LabError, match=r"lab trio has no node 'compute' \(it has: controller, compute1, compute2\)"):
+    with pytest.raises(
+        LabError, match=r"lab trio has no node 'compute' \(it has: controller, compute1, compute2\)"
+    ):
         life.execute(up.context, "trio", ("uptime",), ["compute"])
     with pytest.raises(LabError, match=r"next: \./invoke lab\.status trio"):
         life.execute(up.context, "trio", ("uptime",), ["compute"])
@@ -354,7 +374,9 @@ def test_a_console_is_a_file_or_a_terminal(up: FakeHost) -> None:
     ]
 
 
-def test_rebuild_keeps_the_nodes_when_they_could_not_come_back(up: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rebuild_keeps_the_nodes_when_they_could_not_come_back(
+    up: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_args: object, **_kwargs: object) -> None:
         raise HostError("too little memory")
 

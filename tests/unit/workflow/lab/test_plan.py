@@ -40,7 +40,9 @@ def test_planning_touches_nothing(host: FakeHost) -> None:
 
 def test_images_that_are_not_built_are_told_in_order_until_one_that_is(host: FakeHost) -> None:
     lab = dataclasses.replace(make_lab(), images=("ubuntu-14.04", "debian-12", "centos-7"))
-    images = {what: action for what, action in actions(host, lab).items() if what.startswith("image")}
+    images = {
+        what: action for what, action in actions(host, lab).items() if what.startswith("image")
+    }
     assert list(images.items()) == [("image ubuntu-14.04", "build"), ("image debian-12", "use")]
 
 
@@ -78,11 +80,16 @@ def test_without_libvirtd_no_node_runs_and_none_is_started_for_a_plan(host: Fake
 def test_a_bridge_of_the_host_is_joined(host: FakeHost) -> None:
     lab = make_lab()
     bridged = dataclasses.replace(lab.networks[1], mode=NetworkMode.BRIDGED, bridge="br0")
-    assert actions(host, dataclasses.replace(lab, networks=(lab.networks[0], bridged)))["network net1"] == "join"
+    assert (
+        actions(host, dataclasses.replace(lab, networks=(lab.networks[0], bridged)))["network net1"]
+        == "join"
+    )
 
 
 def test_answers_are_told_by_their_paths_and_never_by_their_secrets(host: FakeHost) -> None:
-    rows = {what: why for what, action, why in plan(host.context, make_contrail()) if action == "write"}
+    rows = {
+        what: why for what, action, why in plan(host.context, make_contrail()) if action == "write"
+    }
     assert set(rows) == {"answers controller", "answers compute1", "answers compute2"}
     assert "/opt/stack/contrail-installer/localrc" in rows["answers controller"]
     assert "xxxx" not in str(rows)

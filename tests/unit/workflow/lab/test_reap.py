@@ -49,14 +49,31 @@ def age(host: FakeHost, name: str = "trio", *, by_s: float = 10.0) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("365d", 31536000), (None, None)]
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("365d", 31536000), (None, None)],
 )
 def test_a_time_to_live_is_a_number_with_its_unit(text: str | None, seconds: float | None) -> None:
     assert reap.ttl_s(text) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2", "h", "0h", "-1h", "1.5h", "2 h", "2H", "1w", "366d", "999999999d", "٣h", "2h\n", "\ud800"]
+    "text",
+    [
+        "",
+        "2",
+        "h",
+        "0h",
+        "-1h",
+        "1.5h",
+        "2 h",
+        "2H",
+        "1w",
+        "366d",
+        "999999999d",
+        "٣h",
+        "2h\n",
+        "\ud800",
+    ],
 )
 def test_anything_else_is_refused_with_what_would_do(text: str) -> None:
     with pytest.raises(LabError, match="is no time from 1s to 365d") as caught:
@@ -67,11 +84,17 @@ def test_anything_else_is_refused_with_what_would_do(text: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (30, "30 s left"), (0.5, "0 s left"), (1801, "30 min left"), (7199, "1 h 59 min left"),
+        (30, "30 s left"),
+        (0.5, "0 s left"),
+        (1801, "30 min left"),
+        (7199, "1 h 59 min left"),
         (90000, "25 h 0 min left"),
-        (180000, "2 d 2 h left"), (0, "ended 0 s ago"), (-5, "ended 5 s ago"), (-7260, "ended 2 h 1 min ago"),
+        (180000, "2 d 2 h left"),
+        (0, "ended 0 s ago"),
+        (-5, "ended 5 s ago"),
+        (-7260, "ended 2 h 1 min ago"),
     ],
-)  # fmt: skip
+)
 def test_what_is_left_is_said_in_words(seconds: float, words: str) -> None:
     assert reap.left(1e9 + seconds, 1e9) == words
 
@@ -96,10 +119,14 @@ def test_a_lab_that_was_cut_off_half_way_has_its_time_too(host: FakeHost) -> Non
     assert expires_at(host) is not None
 
 
-def test_a_lab_without_a_time_lives_for_ever_and_its_record_is_as_it_always_was(host: FakeHost) -> None:
+def test_a_lab_without_a_time_lives_for_ever_and_its_record_is_as_it_always_was(
+    host: FakeHost,
+) -> None:
     up(host)
     assert expires_at(host) is None
-    assert "expires_at" not in json.loads(host.lab().record.read_text()), "an older checkout reads it"
+    assert "expires_at" not in json.loads(host.lab().record.read_text()), (
+        "an older checkout reads it"
+    )
 
 
 def test_up_again_prolongs_and_never_shortens(host: FakeHost) -> None:
@@ -128,7 +155,9 @@ def test_up_of_an_expired_lab_tells_that_it_will_be_taken_all_the_same(host: Fak
     age(host)
     up(host)
     (told,) = [text for _, text in host.listener.heard if "lab.reap" in text]
-    assert told == "its time (--ttl) is over: lab.reap takes it, unless ./invoke lab.up trio --ttl 2h"
+    assert (
+        told == "its time (--ttl) is over: lab.reap takes it, unless ./invoke lab.up trio --ttl 2h"
+    )
 
 
 def test_a_rebuilt_lab_keeps_its_time(host: FakeHost) -> None:
@@ -178,7 +207,9 @@ def test_a_dry_run_touches_nothing(host: FakeHost) -> None:
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
-def test_a_crashed_job_s_checkout_may_be_gone_or_still_there(host: FakeHost, tmp_path: Path, is_gone: bool) -> None:
+def test_a_crashed_job_s_checkout_may_be_gone_or_still_there(
+    host: FakeHost, tmp_path: Path, is_gone: bool
+) -> None:
     up(host, ttl="1h")
     other = tmp_path / "job-7"
     other.mkdir()
@@ -208,7 +239,9 @@ def test_who_was_given_more_time_while_we_waited_for_the_lock_stays(
 ) -> None:
     up(host, ttl="1h")
     age(host)
-    monkeypatch.setattr(reap, "_refuse_held", lambda _paths: change(host, expires_at=time.time() + 3600.5))
+    monkeypatch.setattr(
+        reap, "_refuse_held", lambda _paths: change(host, expires_at=time.time() + 3600.5)
+    )
     (found,) = reap.reap(host.context)
     assert (found.fate, found.detail) == (Fate.STAYS, "1 h 0 min left")
     assert record.read(host.lab()) is not None
@@ -240,7 +273,9 @@ def test_one_that_fails_keeps_none_of_the_others(host: FakeHost) -> None:
         reap.raise_for(found)
 
 
-def test_files_of_another_user_are_told_not_raised(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_another_user_are_told_not_raised(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_args: object, **_kwargs: object) -> bool:
         raise PermissionError(13, "Permission denied", "/var/lib/theirs")
 

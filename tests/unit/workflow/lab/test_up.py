@@ -90,12 +90,16 @@ def test_nothing_that_holds_a_secret_can_be_read_by_others(host: FakeHost) -> No
     lab = make_contrail()
     host.up(lab)
     root = host.lab(lab.name).root
-    secret = {path for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o077 == 0}
+    secret = {
+        path for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o077 == 0
+    }
     shown = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} - {
         str(path.relative_to(root)) for path in secret
     }
     assert {path for path in shown if not path.endswith(".pub")} == {"record.json", "resolved.json"}
-    assert "assword" not in (root / "resolved.json").read_text() + (root / "record.json").read_text()
+    assert (
+        "assword" not in (root / "resolved.json").read_text() + (root / "record.json").read_text()
+    )
 
 
 # --- idempotent
@@ -132,8 +136,12 @@ def test_a_paused_node_runs_on(host: FakeHost) -> None:
     assert host.ups == [ALL]
 
 
-@pytest.mark.parametrize("state", [DomainState.RUNNING, DomainState.PAUSED, DomainState.OFF, DomainState.CRASHED])
-def test_a_node_that_vagrant_left_half_made_is_made_anew(host: FakeHost, state: DomainState) -> None:
+@pytest.mark.parametrize(
+    "state", [DomainState.RUNNING, DomainState.PAUSED, DomainState.OFF, DomainState.CRASHED]
+)
+def test_a_node_that_vagrant_left_half_made_is_made_anew(
+    host: FakeHost, state: DomainState
+) -> None:
     host.up()
     node = kept(host).nodes[1]
     rewrite(host, lambda all_: all_.with_node(dataclasses.replace(node, is_created=False)))
@@ -194,17 +202,23 @@ def test_a_base_that_is_gone_from_under_its_overlays_is_refused_by_name(host: Fa
     host.up()
     for path in host.paths.images.iterdir():
         path.unlink()
-    with pytest.raises(ImageError, match=f"base image {kept(host).image}, under the overlays of lab trio, is gone"):
+    with pytest.raises(
+        ImageError, match=f"base image {kept(host).image}, under the overlays of lab trio, is gone"
+    ):
         host.up()
 
 
-def test_a_run_that_was_ended_before_its_first_overlay_records_the_base_it_takes_in_the_end(host: FakeHost) -> None:
+def test_a_run_that_was_ended_before_its_first_overlay_records_the_base_it_takes_in_the_end(
+    host: FakeHost,
+) -> None:
     host.runner.on("qemu-img", "create", answer=CommandFailed("killed"))
     with pytest.raises(CommandFailed):
         host.up()
     first = kept(host).image
     newer = host.stock(content=b"newer")
-    host.runner.on("qemu-img", "create", answer=lambda c: Path(c.argv[-2]).touch() or Result(exit_code=0))
+    host.runner.on(
+        "qemu-img", "create", answer=lambda c: Path(c.argv[-2]).touch() or Result(exit_code=0)
+    )
     assert host.up().image == newer.key
     assert kept(host).image == newer.key != first
 
@@ -244,7 +258,9 @@ def changed_nic(lab: Lab) -> Lab:
 
 
 def changed_network(lab: Lab) -> Lab:
-    return dataclasses.replace(lab, networks=(lab.networks[0], dataclasses.replace(lab.networks[1], mtu=1400)))
+    return dataclasses.replace(
+        lab, networks=(lab.networks[0], dataclasses.replace(lab.networks[1], mtu=1400))
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,10 +271,14 @@ def changed_network(lab: Lab) -> Lab:
         (changed_network, "network net1"),
     ],
 )
-def test_a_changed_spec_is_refused_by_name(host: FakeHost, change: Callable[[Lab], Lab], named: str) -> None:
+def test_a_changed_spec_is_refused_by_name(
+    host: FakeHost, change: Callable[[Lab], Lab], named: str
+) -> None:
     host.up()
     before = host.lab().resolved.read_text()
-    with pytest.raises(SpecError, match=f"lab trio exists, and its spec has changed since: {named}(\n|$)") as caught:
+    with pytest.raises(
+        SpecError, match=f"lab trio exists, and its spec has changed since: {named}(\n|$)"
+    ) as caught:
         host.up(change(make_lab()))
     assert caught.value.hint == "./invoke lab.rebuild trio (or undo the change)"
     assert host.lab().resolved.read_text() == before
@@ -272,7 +292,9 @@ def test_what_can_change_under_a_lab_is_taken_over(host: FakeHost) -> None:
     assert spec.from_json(host.lab().resolved.read_text()).checks.retries == 9
 
 
-def test_a_lab_of_another_checkout_is_refused_before_anything(host: FakeHost, tmp_path: Path) -> None:
+def test_a_lab_of_another_checkout_is_refused_before_anything(
+    host: FakeHost, tmp_path: Path
+) -> None:
     host.up()
     other = tmp_path / "other"
     other.mkdir()
@@ -299,10 +321,15 @@ def test_new_nodes_have_their_answers_from_their_seeds(host: FakeHost) -> None:
     assert host.ran("ssh") == []
     assert all(node.answers for node in kept(host, lab.name).nodes)
     with tarfile.open(kept(host, lab.name).nodes[0].seed) as archive:
-        assert any(name.startswith("opt/stack/") and name.endswith("localrc") for name in archive.getnames())
+        assert any(
+            name.startswith("opt/stack/") and name.endswith("localrc")
+            for name in archive.getnames()
+        )
 
 
-def test_changed_answers_are_brought_to_nodes_that_ran_already_and_to_no_other(host: FakeHost) -> None:
+def test_changed_answers_are_brought_to_nodes_that_ran_already_and_to_no_other(
+    host: FakeHost,
+) -> None:
     lab = make_contrail()
     host.up(lab)
     host.libvirt.states[kept(host, lab.name).nodes[1].uuid] = DomainState.OFF
@@ -323,7 +350,9 @@ def test_answers_that_could_not_be_brought_are_tried_again(host: FakeHost) -> No
     lab = make_contrail()
     host.up(lab)
     host.runner.on("ssh", answer=Result(exit_code=2, stderr="tar: disk full\n"))
-    with pytest.raises(CommandFailed, match="placing the answers on controller failed: tar: disk full"):
+    with pytest.raises(
+        CommandFailed, match="placing the answers on controller failed: tar: disk full"
+    ):
         host.up(make_contrail("R3.0"))
     host.runner.on("ssh")
     host.up(make_contrail("R3.0"))
@@ -336,7 +365,9 @@ def test_answers_that_could_not_be_brought_are_tried_again(host: FakeHost) -> No
 def test_a_node_that_does_not_answer_leaves_a_lab_to_go_on_with(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wait, "banner", lambda address, _port=22: (address != "10.10.0.12", "refused"))
+    monkeypatch.setattr(
+        wait, "banner", lambda address, _port=22: (address != "10.10.0.12", "refused")
+    )
     monkeypatch.setattr(wait, "_POLL_S", 0.01)
     lab = make_lab()
     slow = dataclasses.replace(lab, checks=dataclasses.replace(lab.checks, boot_timeout_s=0.05))
@@ -364,7 +395,9 @@ def test_programs_that_build_images_are_asked_for_only_where_one_is_built(
 
     monkeypatch.setattr(doctor, "preflight", listen)
     for is_built in (True, False):
-        monkeypatch.setattr("stacklab.workflow.base_image.is_built", lambda _context, _lab, found=is_built: found)
+        monkeypatch.setattr(
+            "stacklab.workflow.base_image.is_built", lambda _context, _lab, found=is_built: found
+        )
         host.up(make_lab())
     assert asked == [False, True]
 
@@ -383,7 +416,13 @@ def test_faults_are_undone_before_nodes_start_and_settled_when_they_answer(
 ) -> None:
     order: list[str] = []
     fault = Fault(kind=FaultKind.PAUSE, node="compute1")
-    monkeypatch.setattr(bringing.faults, "clear", lambda *_args: order.append(f"clear {len(host.ups)}") or (fault,))
-    monkeypatch.setattr(bringing.faults, "settle", lambda *args: order.append(f"settle {len(host.ups)} {args[-1][0]}"))
+    monkeypatch.setattr(
+        bringing.faults, "clear", lambda *_args: order.append(f"clear {len(host.ups)}") or (fault,)
+    )
+    monkeypatch.setattr(
+        bringing.faults,
+        "settle",
+        lambda *args: order.append(f"settle {len(host.ups)} {args[-1][0]}"),
+    )
     host.up()
     assert order == ["clear 0", "settle 1 pause compute1"]

@@ -48,5 +48,8 @@ def test_what_only_rendering_refuses_is_told_too_at_the_stack(tmp_path: Path) ->
     with pytest.raises(SpecError) as caught:
         validate.all_of([path], lambda _path: lab)
     (problem,) = caught.value.problems
-    assert (problem.line, problem.wrong) == (3, "stack.secrets: contrail asks for no 'admin_pasword'")
+    assert (problem.line, problem.wrong) == (
+        3,
+        "stack.secrets: contrail asks for no 'admin_pasword'",
+    )
     assert "admin_password" in problem.right

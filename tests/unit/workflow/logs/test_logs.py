@@ -27,7 +27,9 @@ PEM = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{KEY}\n-----END OPENSSH PRIVATE KEY
 
 def node_says(command: Command) -> Result:
     """A node's answer to the script, with what must never be shown in it."""
-    marker = next(line for line in (command.stdin or b"").decode().splitlines() if line.startswith("m="))[2:]
+    marker = next(
+        line for line in (command.stdin or b"").decode().splitlines() if line.startswith("m=")
+    )[2:]
     sections = {
         "journal.txt": f"Nov 20 sudo: nova-manage --password {PASSWORD}\nlast line\n",
         "files/var/log/nova/nova-api.log": f"connection = mysql://nova:{PASSWORD}@10.0.0.1/nova\n",
@@ -52,7 +54,9 @@ class Stage:
         self.paths.answers.mkdir(exist_ok=True)
         localrc = self.paths.answers / "controller" / "opt" / "stack" / "devstack" / "localrc"
         localrc.parent.mkdir(parents=True)
-        localrc.write_text(f"ADMIN_PASSWORD={PASSWORD}\nHOST_IP=10.10.0.11\nOTHER_TOKEN=older1234567\n")
+        localrc.write_text(
+            f"ADMIN_PASSWORD={PASSWORD}\nHOST_IP=10.10.0.11\nOTHER_TOKEN=older1234567\n"
+        )
         self.paths.console("controller").parent.mkdir(exist_ok=True)
         self.paths.console("controller").write_text(f"login: {PASSWORD}\nBooted\n")
         monkeypatch.setattr(logs_host, "_QEMU_LOGS", tmp_path / "qemu")
@@ -63,7 +67,9 @@ class Stage:
             host.runner.on(program, stdout=f"{program} says\n")
         host.runner.on("qemu-system-x86_64", answer=CommandFailed("no\n  qemu"))
         firewall = "*filter\n[1:2] -A INPUT -i sl-trio0 -j DROP\n[1:2] -A INPUT -i theirs -j DROP\n"
-        host.runner.on("iptables-save", stdout=firewall).on("sudo", "-n", "iptables-save", stdout=firewall)
+        host.runner.on("iptables-save", stdout=firewall).on(
+            "sudo", "-n", "iptables-save", stdout=firewall
+        )
         self.ssh(node_says)
 
     def ssh(self, answer: Callable[[Command], Result] | BaseException) -> None:
@@ -71,7 +77,9 @@ class Stage:
 
     def take(self, out: str = "bundle") -> Written:
         target = str(self.tmp / out)
-        return logs.collect(self.host.context, "trio", target, index=lambda found: f"{logs.MARK} {found.lab}")
+        return logs.collect(
+            self.host.context, "trio", target, index=lambda found: f"{logs.MARK} {found.lab}"
+        )
 
     def text(self, path: str) -> str:
         return (self.tmp / "bundle" / path).read_text()
@@ -90,17 +98,29 @@ def test_both_sides_are_taken_along(stage: Stage) -> None:
     bundle = stage.take().bundle
     had = {item.path for item in bundle.items if not item.why_not}
     assert {
-        "host/record.json", "host/resolved.json", "host/lab.json", "host/console/controller.log",
-        "host/domains/compute2.xml", "host/networks/net1.bridge.txt", "host/qemu/controller.log", "host/firewall.txt",
-        "host/machine.txt", "answers/controller/opt/stack/devstack/localrc",
-        "nodes/compute1/journal.txt", "nodes/compute1/files/var/log/nova/nova-api.log",
-    } <= had  # fmt: skip
+        "host/record.json",
+        "host/resolved.json",
+        "host/lab.json",
+        "host/console/controller.log",
+        "host/domains/compute2.xml",
+        "host/networks/net1.bridge.txt",
+        "host/qemu/controller.log",
+        "host/firewall.txt",
+        "host/machine.txt",
+        "answers/controller/opt/stack/devstack/localrc",
+        "nodes/compute1/journal.txt",
+        "nodes/compute1/files/var/log/nova/nova-api.log",
+    } <= had
     assert stage.text("index.html") == f"{logs.MARK} trio"
     assert bundle.states == {"controller": "running", "compute1": "running", "compute2": "running"}
     root = stage.tmp / "bundle"
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     assert files == had | {"index.html"}
-    assert all((stage.tmp / "bundle" / i.path).stat().st_size == i.size for i in bundle.items if not i.why_not)
+    assert all(
+        (stage.tmp / "bundle" / i.path).stat().st_size == i.size
+        for i in bundle.items
+        if not i.why_not
+    )
 
 
 def test_no_secret_and_no_key_is_anywhere_in_the_bundle(stage: Stage) -> None:
@@ -120,7 +140,10 @@ def test_no_secret_and_no_key_is_anywhere_in_the_bundle(stage: Stage) -> None:
 def test_of_a_key_that_was_cut_in_two_no_half_is_shown() -> None:
     text = "AAAAotherkeylineAAAAAAAAAAAAAAAA\n-----END RSA PRIVATE KEY-----\nrest\n"
     assert logs.masked(text, frozenset()) == "********\nrest\n"
-    assert logs.masked("before\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", frozenset()) == "before\n********"
+    assert (
+        logs.masked("before\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\n", frozenset())
+        == "before\n********"
+    )
 
 
 def test_a_damaged_file_of_secrets_still_masks_them(stage: Stage) -> None:
@@ -153,7 +176,9 @@ def test_an_archive_holds_the_same(stage: Stage) -> None:
     assert [path for path in stage.tmp.iterdir() if path.name.startswith(".logs")] == []
 
 
-def test_without_a_name_it_is_an_archive_here(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_name_it_is_an_archive_here(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(stage.tmp)
     written = logs.collect(stage.host.context, "trio", "", index=lambda _bundle: "")
     assert written.path == stage.tmp / "trio-logs.tar.gz"
@@ -172,7 +197,9 @@ def test_a_bundle_is_replaced_and_nothing_else_is(stage: Stage) -> None:
     assert (theirs / "work").exists()
 
 
-@pytest.mark.parametrize("page", [b"<p>how to use stacklab lab.logs</p>", b"\xff\xfe stacklab lab.logs", b""])
+@pytest.mark.parametrize(
+    "page", [b"<p>how to use stacklab lab.logs</p>", b"\xff\xfe stacklab lab.logs", b""]
+)
 def test_a_page_that_only_speaks_of_lab_logs_is_no_bundle(stage: Stage, page: bytes) -> None:
     theirs = stage.tmp / "handbook"
     theirs.mkdir()
@@ -203,7 +230,9 @@ def test_files_of_a_node_that_are_in_each_other_s_way_lose_no_other(stage: Stage
     names = ("files/a", "files/a/b", "files/" + "x/" * 3000 + "x", "journal.txt")
 
     def odd(command: Command) -> Result:
-        marker = next(line for line in (command.stdin or b"").decode().splitlines() if line.startswith("m="))[2:]
+        marker = next(
+            line for line in (command.stdin or b"").decode().splitlines() if line.startswith("m=")
+        )[2:]
         said = "".join(f"{marker} begin {name}\nsaid\n\n{marker} end {name}\n" for name in names)
         return Result(exit_code=0, stdout=f"{said}{marker} bye\n")
 
@@ -228,7 +257,10 @@ def test_a_node_that_does_not_run_is_not_asked(stage: Stage) -> None:
     before = len(stage.host.ran("ssh"))
     bundle = stage.take().bundle
     assert missing(bundle)["nodes/compute1"] == "the node is paused"
-    assert {command.argv[-2] for command in stage.host.ran("ssh")[before:]} == {"controller", "compute2"}
+    assert {command.argv[-2] for command in stage.host.ran("ssh")[before:]} == {
+        "controller",
+        "compute2",
+    }
     assert (stage.tmp / "bundle" / "nodes" / "compute2" / "journal.txt").exists()
 
 
@@ -240,7 +272,9 @@ def test_a_node_that_does_not_run_is_not_asked(stage: Stage) -> None:
         (CommandFailed("odd\n  more"), "odd"),
     ],
 )
-def test_a_node_that_does_not_answer_is_named_with_its_reason(stage: Stage, error: LabError, why: str) -> None:
+def test_a_node_that_does_not_answer_is_named_with_its_reason(
+    stage: Stage, error: LabError, why: str
+) -> None:
     stage.ssh(error)
     bundle = stage.take().bundle
     assert missing(bundle)["nodes/compute1"] == why
@@ -264,7 +298,9 @@ def test_a_libvirtd_that_is_away_leaves_the_rest(stage: Stage) -> None:
     bundle = stage.take().bundle
     why = missing(bundle)
     assert why["host/domains/compute1.xml"] == "libvirtd does not answer: no socket"
-    assert not stage.host.ran("virsh") or all(c.argv[1] == "--version" for c in stage.host.ran("virsh"))
+    assert not stage.host.ran("virsh") or all(
+        c.argv[1] == "--version" for c in stage.host.ran("virsh")
+    )
     assert "nodes/compute1/journal.txt" not in why
     assert bundle.states == {}
 
@@ -300,7 +336,9 @@ def test_its_size_is_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> N
     assert stage.text("host/console/controller.log") == "(its beginning is left out)\nthird\n"
 
 
-def test_no_more_is_fetched_than_a_bundle_holds(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_is_fetched_than_a_bundle_holds(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else 200 nodes fill this host's memory while the first of them hangs."""
     monkeypatch.setattr(logs, "_AT_ONCE", 1)
     monkeypatch.setattr(logs, "_MOST_BYTES", 100)
@@ -334,7 +372,11 @@ def test_a_node_that_begins_files_without_end_is_stopped(monkeypatch: pytest.Mon
 def test_of_what_was_cut_off_at_its_beginning_no_half_line_is_shown() -> None:
     """It might be the second half of a password."""
     hearing = logs_node._Hearing("M")
-    for name, most in (("files/var/log/a", logs_node._OF_FILE), ("journal.txt", logs_node._OF_JOURNAL), ("b", 0)):
+    for name, most in (
+        ("files/var/log/a", logs_node._OF_FILE),
+        ("journal.txt", logs_node._OF_JOURNAL),
+        ("b", 0),
+    ):
         whole = "half a secret\n" + "x" * (most - 19) + "\nlast"
         for line in (f"M begin {name}", *whole.split("\n"), f"M end {name}"):
             hearing.hear(line, 0)
@@ -368,7 +410,13 @@ def test_no_name_leads_out_of_the_bundle(name: str) -> None:
     assert not {"", ".", ".."} & set(path.split("/"))
 
 
-@given(st.lists(st.sampled_from(["M hello", "M begin a", "M end a", "M begin b", "x", "", "M bye", "M", "M begin "])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["M hello", "M begin a", "M end a", "M begin b", "x", "", "M bye", "M", "M begin "]
+        )
+    )
+)
 def test_whatever_a_node_says_is_taken_apart(lines: list[str]) -> None:
     hearing = logs_node._Hearing("M")
     for line in lines:

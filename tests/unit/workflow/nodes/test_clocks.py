@@ -36,7 +36,11 @@ def runner_of(ahead: dict[str, float], remains: float = 0.0) -> FakeRunner:
 def test_only_clocks_that_are_off_are_set() -> None:
     runner = runner_of({"controller": 0.01, "compute1": -17.0, "compute2": 0.6})
     clocks.set_clocks(runner, PATHS, LAB.nodes)
-    found = {simulate.node_of(command): command.argv[-1] for command in runner.commands if command.stdin is None}
+    found = {
+        simulate.node_of(command): command.argv[-1]
+        for command in runner.commands
+        if command.stdin is None
+    }
     assert set(found) == {"compute1", "compute2"}
     assert '"+17.0' in found["compute1"] or '"+16.9' in found["compute1"]
     assert '"-0.6' in found["compute2"] or '"-0.5' in found["compute2"]
@@ -46,7 +50,10 @@ def test_a_clock_that_is_still_off_is_set_again_but_not_for_ever() -> None:
     slow, never = runner_of({"compute1": -4.0}, 0.1), runner_of({"compute1": -4.0}, 1.0)
     for runner in (slow, never):
         clocks.set_clocks(runner, PATHS, [LAB.node("compute1")])
-    sets = [[command for command in runner.commands if command.stdin is None] for runner in (slow, never)]
+    sets = [
+        [command for command in runner.commands if command.stdin is None]
+        for runner in (slow, never)
+    ]
     assert [len(each) for each in sets] == [2, 3]
 
 
@@ -73,8 +80,12 @@ def test_what_netem_holds_back_is_no_clock_that_is_behind(netem_ms: int) -> None
     there = f"qdisc netem 51ab: dev eth0 root refcnt 2 limit 1000 delay {netem_ms / 1000:.1f}s"
 
     def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
-        return ([there] if netem_ms else []) if tag == "clocks.tc" else [str(time.time() - netem_ms / 1000)], code
+        return ([there] if netem_ms else []) if tag == "clocks.tc" else [
+            str(time.time() - netem_ms / 1000)
+        ], code
 
-    runner = FakeRunner(lambda command: Result(exit_code=0, stdout="\n".join(simulate.answer(lab, command, spoil))))
+    runner = FakeRunner(
+        lambda command: Result(exit_code=0, stdout="\n".join(simulate.answer(lab, command, spoil)))
+    )
     clocks.set_clocks(runner, PATHS, lab.nodes)
     assert [command for command in runner.commands if command.stdin is None] == []

@@ -22,7 +22,11 @@ def impaired(**of: Impairment) -> Lab:
     lab = make_lab()
     nodes = tuple(
         dataclasses.replace(
-            n, nics=(n.nics[0], dataclasses.replace(n.nics[1], impairment=of.get(n.name, NO_IMPAIRMENT)))
+            n,
+            nics=(
+                n.nics[0],
+                dataclasses.replace(n.nics[1], impairment=of.get(n.name, NO_IMPAIRMENT)),
+            ),
         )
         for n in lab.nodes
     )
@@ -31,7 +35,11 @@ def impaired(**of: Impairment) -> Lab:
 
 def sessions(host: FakeHost) -> dict[str, str]:
     """What was sent to which node."""
-    found = {c.argv[c.argv.index("--") + 1]: (c.stdin or b"").decode() for c in host.ran("ssh") if c.stdin}
+    found = {
+        c.argv[c.argv.index("--") + 1]: (c.stdin or b"").decode()
+        for c in host.ran("ssh")
+        if c.stdin
+    }
     host.runner.commands.clear()
     return found
 
@@ -96,29 +104,41 @@ def test_it_is_on_record_before_it_is_done(slow: FakeHost) -> None:
 
 
 def test_only_these_nodes_if_any_are_named(slow: FakeHost) -> None:
-    impair(slow.context, impaired(compute1=SLOW, compute2=SLOW), slow.lab(), {"compute1", "controller"})
+    impair(
+        slow.context, impaired(compute1=SLOW, compute2=SLOW), slow.lab(), {"compute1", "controller"}
+    )
     assert set(sessions(slow)) == {"compute1"}
     assert kept(slow) == ["compute1", "compute2"]
 
 
 def test_a_kernel_without_netem_is_told_with_what_to_do(slow: FakeHost) -> None:
     said = "Error: Specified qdisc kind is unknown."
-    slow.runner.on("ssh", answer=Result(exit_code=0, stdout="qdisc fq_codel 0: dev eth1 root", stderr=said))
+    slow.runner.on(
+        "ssh", answer=Result(exit_code=0, stdout="qdisc fq_codel 0: dev eth1 root", stderr=said)
+    )
     with pytest.raises(CommandFailed) as caught:
         impair(slow.context, impaired(compute1=SLOW, compute2=SLOW), slow.lab())
     for name in ("compute1", "compute2"):
         wrong = "eth1 (net1) has no netem, declared: delay 20 ms, loss 1 %, rate 10 Mbit/s"
-        assert f"node {name} does not take its impairments: {wrong}\n  tc says: {said}" in caught.value.message
+        assert (
+            f"node {name} does not take its impairments: {wrong}\n  tc says: {said}"
+            in caught.value.message
+        )
     assert "./invoke lab.exec trio -- sudo modprobe sch_netem" in str(caught.value.hint)
     assert "linux-modules-extra" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
     "answer",
-    [Result(exit_code=255, stderr="Connection refused"), CommandTimedOut("ssh had no end after 60 s")],
+    [
+        Result(exit_code=255, stderr="Connection refused"),
+        CommandTimedOut("ssh had no end after 60 s"),
+    ],
     ids=["refused", "timed out"],
 )
-def test_a_node_that_can_t_be_reached_is_named(slow: FakeHost, answer: Result | BaseException) -> None:
+def test_a_node_that_can_t_be_reached_is_named(
+    slow: FakeHost, answer: Result | BaseException
+) -> None:
     slow.runner.on("ssh", answer=answer)
     with pytest.raises(CommandFailed, match="compute1 can't be reached to impair its NICs: "):
         impair(slow.context, impaired(compute1=SLOW), slow.lab())

@@ -66,7 +66,9 @@ class Waiting:
 
     def patient(self, limit_s: float) -> Lab:
         lab = make_lab(nodes=("controller", "compute1"))
-        return dataclasses.replace(lab, checks=dataclasses.replace(lab.checks, boot_timeout_s=limit_s))
+        return dataclasses.replace(
+            lab, checks=dataclasses.replace(lab.checks, boot_timeout_s=limit_s)
+        )
 
     def banner(self, address: str) -> tuple[bool, str]:
         self.looks += 1
@@ -152,15 +154,21 @@ def test_a_node_that_does_not_run_is_told_so_while_it_is_waited_for(waiting: Wai
     waiting.run()
     told = [text for row, text in waiting.listener.heard if row == "compute1" and "waiting" in text]
     assert told
-    assert re.match(r"waiting for ssh on 10\.10\.0\.12, \d of 10 s; it is paused; console: ", told[0])
+    assert re.match(
+        r"waiting for ssh on 10\.10\.0\.12, \d of 10 s; it is paused; console: ", told[0]
+    )
 
 
 @pytest.mark.parametrize("state", [DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT])
-def test_a_node_that_goes_off_is_told_long_before_its_time_is_up(waiting: Waiting, state: DomainState) -> None:
+def test_a_node_that_goes_off_is_told_long_before_its_time_is_up(
+    waiting: Waiting, state: DomainState
+) -> None:
     waiting.refused = {COMPUTE}
     waiting.provider = FakeProvider(compute1=state)
     started = time.monotonic()
-    with pytest.raises(NodeNotReady, match=f"node compute1 is {state} while it should boot\n  evidence of compute1"):
+    with pytest.raises(
+        NodeNotReady, match=f"node compute1 is {state} while it should boot\n  evidence of compute1"
+    ):
         waiting.run()
     assert time.monotonic() - started < 8
 
@@ -176,7 +184,9 @@ def test_several_failures_are_reported_once_each_in_order_of_name(waiting: Waiti
     ]
 
 
-def test_a_libvirtd_that_goes_away_meanwhile_is_not_taken_for_a_node_s_fault(waiting: Waiting) -> None:
+def test_a_libvirtd_that_goes_away_meanwhile_is_not_taken_for_a_node_s_fault(
+    waiting: Waiting,
+) -> None:
     waiting.refused = {COMPUTE}
     waiting.provider.fails = ProviderError("libvirtd: end of file")
     with pytest.raises(ProviderError, match="end of file") as caught:
@@ -192,8 +202,12 @@ def test_one_slow_node_does_not_hide_when_the_other_was_ready(waiting: Waiting) 
     assert heard.index(("controller", "boot ended")) < heard.index(("compute1", "boot ended"))
 
 
-@pytest.mark.parametrize(("door", "is_ready"), [(Door.OPEN, True), (Door.SILENT, False), (Door.OTHER, False)])
-def test_only_an_sshd_s_own_name_counts(monkeypatch: pytest.MonkeyPatch, door: Door, is_ready: bool) -> None:
+@pytest.mark.parametrize(
+    ("door", "is_ready"), [(Door.OPEN, True), (Door.SILENT, False), (Door.OTHER, False)]
+)
+def test_only_an_sshd_s_own_name_counts(
+    monkeypatch: pytest.MonkeyPatch, door: Door, is_ready: bool
+) -> None:
     monkeypatch.setattr(knock, "knock", lambda _address, _port: Knock(door=door, said="words"))
     assert wait.banner("10.0.0.1") == (is_ready, "words")
 
@@ -209,12 +223,17 @@ def say(waiting: Waiting, text: str) -> None:
         stream.write(text)
 
 
-def test_a_kernel_that_panics_at_every_boot_is_told_long_before_its_time_is_up(waiting: Waiting) -> None:
+def test_a_kernel_that_panics_at_every_boot_is_told_long_before_its_time_is_up(
+    waiting: Waiting,
+) -> None:
     waiting.refused = {COMPUTE}
     waiting.provider.on_reset = lambda: say(waiting, PANIC)
     say(waiting, PANIC)
     started = time.monotonic()
-    with pytest.raises(NodeNotReady, match="node compute1 will never answer: its kernel panicked\n  evidence of com"):
+    with pytest.raises(
+        NodeNotReady,
+        match="node compute1 will never answer: its kernel panicked\n  evidence of com",
+    ):
         waiting.run()
     assert time.monotonic() - started < 8
     assert waiting.provider.resets == ["compute1", "compute1"]
@@ -231,13 +250,17 @@ def test_a_kernel_that_panics_at_every_boot_is_told_long_before_its_time_is_up(w
         ("[ 9.1] rcu: INFO: rcu_preempt self-detected stall on CPU\n" * 2, "its kernel hangs"),
     ],
 )
-def test_a_kernel_that_hangs_is_reset_and_boots_the_next_time(waiting: Waiting, said: str, why: str) -> None:
+def test_a_kernel_that_hangs_is_reset_and_boots_the_next_time(
+    waiting: Waiting, said: str, why: str
+) -> None:
     waiting.refused = {COMPUTE}
     waiting.provider.on_reset = waiting.refused.clear
     say(waiting, said)
     waiting.run()
     assert waiting.provider.resets == ["compute1"]
-    told = [text for row, text in waiting.listener.heard if row == "compute1" and "resetting" in text]
+    told = [
+        text for row, text in waiting.listener.heard if row == "compute1" and "resetting" in text
+    ]
     assert len(told) == 1
     assert told[0].startswith(why)
     assert told[0].endswith(": resetting it, 1 of 2")
