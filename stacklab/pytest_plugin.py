@@ -193,7 +193,7 @@ def _running(context: Context, name: str) -> RunningLab:
     """The lab, if it is up; raises LabError if nothing of it runs. One node that is off is a test's matter."""
     from stacklab import record
     from stacklab.errors import LabError, ProviderError
-    from stacklab.tools.libvirt import DomainState
+    from stacklab.model.state import NodeState
     from stacklab.workflow.context import running_lab
 
     lab, paths = running_lab(context, name)
@@ -202,7 +202,7 @@ def _running(context: Context, name: str) -> RunningLab:
         states = context.states(kept) if kept else {}
     except ProviderError:
         states = {}  # ssh may well answer
-    if states and DomainState.RUNNING not in states.values():
+    if states and NodeState.RUNNING not in states.values():
         raise LabError(
             f"lab {name} is not up: none of its nodes runs", hint=f"./invoke lab.up {name}"
         )

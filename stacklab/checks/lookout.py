@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from stacklab.tools.libvirt import DomainState
+from stacklab.model.state import NodeState
 
 _LOOK_EVERY_S = 1.5
 _PATIENCE_S = 2.0  # for one look; a libvirtd that hangs is one that does not tell
 
-States = Mapping[str, DomainState]
+States = Mapping[str, NodeState]
 
 
 class Lookout:
@@ -61,7 +61,7 @@ class Lookout:
         if self._error is not None:
             raise self._error
 
-    def state(self, node: str) -> DomainState | None:
+    def state(self, node: str) -> NodeState | None:
         """What a node's domain did a moment ago; None where nobody tells."""
         since = self._since
         if since is not None and time.monotonic() - since > _PATIENCE_S:
@@ -71,4 +71,4 @@ class Lookout:
     def why_not(self, node: str) -> str:
         """Why a node can't be talked to, as far as its domain tells; "" while it can."""
         state = self.state(node)
-        return "" if state in (None, DomainState.RUNNING) else f"the node is {state}"
+        return "" if state in (None, NodeState.RUNNING) else f"the node is {state}"

@@ -20,12 +20,12 @@ from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckSta
 from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Answer, Hearing
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Conversing, Result
 from stacklab.tools import ssh
-from stacklab.tools.libvirt import DomainState
 
 __all__ = ["CheckEvent", "Mesh", "States"]
 
@@ -248,12 +248,12 @@ class Mesh:
         others = [c for c in checks if c.kind is not CheckKind.LOGIN and c.kind not in _TOGETHER]
         return (*entered, *plan.judge(self.lab, others, answer, self._facts))
 
-    def _judge_state(self, check: Check, state: DomainState | None) -> CheckResult:
+    def _judge_state(self, check: Check, state: NodeState | None) -> CheckResult:
         if state is None:
             return CheckResult(
                 check=check, status=CheckStatus.ERROR, detail="libvirtd does not tell"
             )
-        is_fine = state is DomainState.RUNNING
+        is_fine = state is NodeState.RUNNING
         status = CheckStatus.PASSED if is_fine else CheckStatus.FAILED
         command = (
             ""

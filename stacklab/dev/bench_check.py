@@ -24,8 +24,8 @@ from stacklab.errors import LabError
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size
 from stacklab.model.stack import Installer, Role, Stack
+from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
-from stacklab.tools.libvirt import DomainState
 
 SIZES = (3, 10, 25, 50, 100, 200)
 NETWORKS = 2
@@ -104,7 +104,7 @@ def cost(nodes: int) -> Cost:
         paths=HostPaths(Path("/nowhere")).lab(lab.name),
         runner=simulated,
         gather=lambda checks: facts,
-        states=lambda: {node.name: DomainState.RUNNING for node in lab.nodes},
+        states=lambda: {node.name: NodeState.RUNNING for node in lab.nodes},
     )
     started, cpu = time.monotonic(), time.process_time()
     results = mesh.check()

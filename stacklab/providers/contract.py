@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from stacklab.model.lab import Lab, Node
+from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.providers.libvirt.evidence import Evidence
 from stacklab.record import LabRecord
-from stacklab.tools.libvirt import DomainState
 
 
 class Provider(Protocol):
@@ -42,7 +42,7 @@ class Provider(Protocol):
         """Remove one node, its disks included."""
         ...
 
-    def status(self, record: LabRecord) -> Mapping[str, DomainState]:
+    def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         """What each node does, without starting a program."""
         ...
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import libvirt
 
 from stacklab.errors import NotOurs, ProviderError
+from stacklab.model.state import NodeState
 from stacklab.tools import libvirt_xml
 
 URI = "qemu:///system"
@@ -24,25 +24,14 @@ URI = "qemu:///system"
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 
-class DomainState(StrEnum):
-    """What a domain does; ABSENT is our word for there being none."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPING = "stopping"
-    OFF = "off"
-    CRASHED = "crashed"
-    ABSENT = "absent"
-
-
-_STATES: Mapping[int, DomainState] = {
-    libvirt.VIR_DOMAIN_RUNNING: DomainState.RUNNING,
-    libvirt.VIR_DOMAIN_BLOCKED: DomainState.RUNNING,
-    libvirt.VIR_DOMAIN_PAUSED: DomainState.PAUSED,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: DomainState.PAUSED,
-    libvirt.VIR_DOMAIN_SHUTDOWN: DomainState.STOPPING,
-    libvirt.VIR_DOMAIN_SHUTOFF: DomainState.OFF,
-    libvirt.VIR_DOMAIN_CRASHED: DomainState.CRASHED,
+_STATES: Mapping[int, NodeState] = {
+    libvirt.VIR_DOMAIN_RUNNING: NodeState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: NodeState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: NodeState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: NodeState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTDOWN: NodeState.STOPPING,
+    libvirt.VIR_DOMAIN_SHUTOFF: NodeState.OFF,
+    libvirt.VIR_DOMAIN_CRASHED: NodeState.CRASHED,
 }
 
 # Of virDomainState and its reasons, those that say more than the state.
@@ -98,14 +87,14 @@ class Libvirt:
 
     # --- domains
 
-    def state(self, uuid: str) -> DomainState:
+    def state(self, uuid: str) -> NodeState:
         """What the domain of that UUID does."""
         domain = self._domain(uuid)
         if domain is None:
-            return DomainState.ABSENT
+            return NodeState.ABSENT
         with _words(f"reading the state of {uuid}", absent_ok=True):
-            return _STATES.get(domain.state()[0], DomainState.CRASHED)
-        return DomainState.ABSENT
+            return _STATES.get(domain.state()[0], NodeState.CRASHED)
+        return NodeState.ABSENT
 
     def why_in_state(self, uuid: str) -> str:
         """Why a domain is in its state, in libvirt's word (`user`, `destroyed`, `ioerror`); "" where it has none."""

@@ -16,14 +16,14 @@ from stacklab.doctor import ProbeResult, ProbeStatus
 from stacklab.images.catalogue import Image
 from stacklab.images.store import StoredImage
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.progress import Timing
-from stacklab.tools.libvirt import DomainState
 from stacklab.views import matrix
 from stacklab.workflow.lab import reap
 from stacklab.workflow.lab.life import LabStatus
 from stacklab.workflow.lab.up import Outcome
 
-_STATE_STYLE = {DomainState.RUNNING: "green", DomainState.OFF: "yellow", DomainState.ABSENT: "red"}
+_STATE_STYLE = {NodeState.RUNNING: "green", NodeState.OFF: "yellow", NodeState.ABSENT: "red"}
 _PROBE_STYLE = {ProbeStatus.OK: "green", ProbeStatus.WARNING: "yellow", ProbeStatus.FAILED: "red"}
 
 

@@ -15,6 +15,7 @@ from stacklab.accelerator import Accelerator
 from stacklab.doctor import Machine
 from stacklab.errors import AlreadyRunning, HostError, LabError, ProviderError, ToolError
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.paths import LABS, HostPaths, LabPaths
 from stacklab.process import Command, Conversing
 from stacklab.progress import Progress
@@ -24,7 +25,6 @@ from stacklab.spec import from_json, names
 from stacklab.spec.values import nearest
 from stacklab.tools import libvirt, libvirtd, vagrant
 from stacklab.tools.console import tail
-from stacklab.tools.libvirt import DomainState
 
 _WAIT_FOR_LOCK_S = 30.0
 
@@ -50,7 +50,7 @@ class Context:
             self._libvirt = self.connect()
         return self._libvirt
 
-    def states(self, kept: LabRecord) -> Mapping[str, DomainState]:
+    def states(self, kept: LabRecord) -> Mapping[str, NodeState]:
         """What a lab's nodes do, as libvirtd tells; {} where it is not running, and it is not started for that."""
         if self.why_unreachable() is not None:
             return {}

@@ -8,7 +8,7 @@ from stacklab import doctor, record
 from stacklab.images import catalogue, download
 from stacklab.images.catalogue import SourceKind
 from stacklab.model.lab import Lab
-from stacklab.tools.libvirt import DomainState
+from stacklab.model.state import NodeState
 from stacklab.workflow.context import Context
 
 
@@ -35,7 +35,7 @@ def _running(context: Context, name: str) -> frozenset[str]:
     """The lab's nodes that have their memory already; none where libvirtd does not tell."""
     kept = record.read(context.host.lab(name))
     states = context.states(kept) if kept else {}
-    return frozenset(node for node, state in states.items() if state is DomainState.RUNNING)
+    return frozenset(node for node, state in states.items() if state is NodeState.RUNNING)
 
 
 def _sources(lab: Lab | None) -> dict[str, str | None]:

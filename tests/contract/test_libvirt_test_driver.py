@@ -15,8 +15,9 @@ import pytest
 from libvirt import virConnect
 
 from stacklab.errors import NotOurs, ProviderError
+from stacklab.model.state import NodeState
 from stacklab.tools import host_net, libvirt_faults, libvirt_xml
-from stacklab.tools.libvirt import DomainState, Libvirt, why_unreachable
+from stacklab.tools.libvirt import Libvirt, why_unreachable
 from tests.unit.checks.fake_lab import make_lab
 
 URI = "test:///default"
@@ -79,17 +80,17 @@ def network_xml(made: str) -> tuple[str, str, str]:
 def test_a_domain_s_state_is_told_in_our_words(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw, start=False)
     domain = raw.lookupByUUIDString(made)
-    assert ours.state(made) is DomainState.OFF
+    assert ours.state(made) is NodeState.OFF
     domain.create()
-    assert ours.state(made) is DomainState.RUNNING
+    assert ours.state(made) is NodeState.RUNNING
     domain.suspend()
-    assert ours.state(made) is DomainState.PAUSED
+    assert ours.state(made) is NodeState.PAUSED
     ours.resume(made)
-    assert ours.state(made) is DomainState.RUNNING
+    assert ours.state(made) is NodeState.RUNNING
     ours.shut_down(made)
-    assert ours.state(made) is DomainState.OFF
+    assert ours.state(made) is NodeState.OFF
     domain.undefine()
-    assert ours.state(made) is DomainState.ABSENT
+    assert ours.state(made) is NodeState.ABSENT
 
 
 def test_what_goes_away_under_our_hands_is_absent_not_a_traceback(
@@ -101,7 +102,7 @@ def test_what_goes_away_under_our_hands_is_absent_not_a_traceback(
     monkeypatch.setattr(ours, "_domain", lambda _uuid: domain)
     ours.shut_down(made)
     ours.power_off(made)
-    assert ours.state(made) is DomainState.ABSENT
+    assert ours.state(made) is NodeState.ABSENT
     assert ours.interfaces(made) == ()
 
 
@@ -113,13 +114,13 @@ def test_what_is_off_or_absent_may_be_shut_down_and_powered_off_again(
         ours.shut_down(each)
         ours.power_off(each)
     ours.resume(NOBODY)
-    assert ours.state(made) is DomainState.OFF
+    assert ours.state(made) is NodeState.OFF
 
 
 def test_power_off_is_at_once_and_keeps_the_domain(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw)
     ours.power_off(made)
-    assert ours.state(made) is DomainState.OFF
+    assert ours.state(made) is NodeState.OFF
     assert "trio_node" in domains(raw)
 
 
@@ -129,10 +130,10 @@ def test_power_off_is_at_once_and_keeps_the_domain(raw: virConnect, ours: TestDr
 def test_a_domain_stands_still_and_is_powered_on_again(raw: virConnect, ours: TestDriver) -> None:
     made = define(raw)
     ours.pause(made)
-    assert ours.state(made) is DomainState.PAUSED
+    assert ours.state(made) is NodeState.PAUSED
     ours.power_off(made)
     ours.start(made)
-    assert ours.state(made) is DomainState.RUNNING
+    assert ours.state(made) is NodeState.RUNNING
     ours.start(made)  # running already is success
     for each in (ours.pause, ours.start):
         each(NOBODY)  # absent is no error: there is nothing to do
@@ -170,7 +171,7 @@ def test_removing_a_domain_takes_it_and_no_other(
     other, made = define(raw, "trio_node2"), define(raw, start=start)
     ours.remove_domain(made, "trio_node")
     assert domains(raw) == {"test", "trio_node2"}
-    assert ours.state(other) is DomainState.RUNNING
+    assert ours.state(other) is NodeState.RUNNING
     ours.remove_domain(made, "trio_node")  # absent is success
 
 
@@ -189,7 +190,7 @@ def test_a_domain_of_our_uuid_with_another_name_is_left_alone(
     made = define(raw, "somebodys")
     with pytest.raises(NotOurs, match="is called somebodys, not trio_node as recorded"):
         ours.remove_domain(made, "trio_node")
-    assert ours.state(made) is DomainState.RUNNING
+    assert ours.state(made) is NodeState.RUNNING
 
 
 def test_a_name_that_another_domain_has_is_refused(raw: virConnect, ours: TestDriver) -> None:

@@ -14,11 +14,11 @@ from stacklab.checks.result import CheckStatus, Layer, Selection
 from stacklab.dev.simulated.simulate import SimulatedNodes, node_of
 from stacklab.errors import ToolNotFound
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.record import LabRecord
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
 from tests.unit.checks.fake_lab import make_lab
@@ -63,9 +63,9 @@ class Nodes(SimulatedNodes):
 class Host(Context):
     """A host where libvirtd says what it is told to say."""
 
-    known: Mapping[str, DomainState]
+    known: Mapping[str, NodeState]
 
-    def states(self, kept: LabRecord) -> Mapping[str, DomainState]:
+    def states(self, kept: LabRecord) -> Mapping[str, NodeState]:
         return self.known
 
 
@@ -82,7 +82,7 @@ def lab(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     context = Host(
         host=host, runner=nodes, progress=Progress(), why_unreachable=lambda: "no libvirtd here"
     )
-    context.known = dict.fromkeys(NAMES, DomainState.RUNNING)
+    context.known = dict.fromkeys(NAMES, NodeState.RUNNING)
     nodes.context = context  # type: ignore[attr-defined]
     monkeypatch.setattr(pytest_plugin, "_context", lambda _config: context)
     monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
@@ -156,7 +156,7 @@ def test_a_lab_that_is_not_up_is_one_line_with_what_to_type(
 
 
 def test_a_lab_that_is_shut_down_is_not_up(pytester: pytest.Pytester, lab: Nodes) -> None:
-    lab.context.known = dict.fromkeys(NAMES, DomainState.OFF)  # type: ignore[attr-defined]
+    lab.context.known = dict.fromkeys(NAMES, NodeState.OFF)  # type: ignore[attr-defined]
     result = run(pytester, "--lab", "trio")
     assert (
         "lab trio is not up: none of its nodes runs; next: ./invoke lab.up trio"
@@ -167,7 +167,7 @@ def test_a_lab_that_is_shut_down_is_not_up(pytester: pytest.Pytester, lab: Nodes
 def test_a_lab_with_a_node_that_is_off_is_for_the_tests_to_judge(
     pytester: pytest.Pytester, lab: Nodes
 ) -> None:
-    lab.context.known = {**lab.context.known, "compute1": DomainState.OFF}  # type: ignore[attr-defined]
+    lab.context.known = {**lab.context.known, "compute1": NodeState.OFF}  # type: ignore[attr-defined]
     pytester.makepyfile("def test_mine(lab): assert lab.name == 'trio'")
     run(pytester, "--lab", "trio").assert_outcomes(passed=1)
 

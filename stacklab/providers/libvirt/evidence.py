@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import NIC, Node
+from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Runner
 from stacklab.record import LabRecord, NetworkRecord
@@ -17,7 +18,7 @@ from stacklab.tools import host_net, knock
 from stacklab.tools.console import tail
 from stacklab.tools.host_net import Link, Neighbour, Plug, Route, Rule, Snapshot
 from stacklab.tools.knock import Door, Knock
-from stacklab.tools.libvirt import DomainState, Lease, Libvirt
+from stacklab.tools.libvirt import Lease, Libvirt
 
 _RULES_SHOWN = 12
 _RUN = Path("/run/libvirt/network")
@@ -54,7 +55,7 @@ class View:
     """A node as this host sees it; what could not be looked at is None or empty, and `why_not` says why."""
 
     node: Node
-    state: DomainState | None = None
+    state: NodeState | None = None
     reason: str = ""
     nics: tuple[NICView, ...] = ()
     is_looked_at: bool = False  # whether the interfaces of this host are known
@@ -162,7 +163,7 @@ class Looker:
 
     def _from_libvirt(
         self, node: Node, access: NetworkRecord | None, why_not: list[str]
-    ) -> tuple[DomainState | None, str, tuple[Plug, ...] | None, tuple[Lease, ...]]:
+    ) -> tuple[NodeState | None, str, tuple[Plug, ...] | None, tuple[Lease, ...]]:
         found = self._record.node(node.name)
         if self._libvirt is None or found is None:
             why_not.append("libvirtd does not answer" if found else f"{node.name} is not on record")
@@ -218,7 +219,7 @@ def _dnsmasq(network: NetworkRecord | None, nic: NIC) -> str:
 def nic_cause(view: View, at: NICView) -> str:
     """What is wrong with a NIC's other end on this host; "" where nothing is."""
     node, device, tap, plug = view.node.name, at.nic.device, at.tap, at.plug
-    if view.state not in (None, DomainState.RUNNING):
+    if view.state not in (None, NodeState.RUNNING):
         return ""
     if view.state is not None and plug is None:
         return f"{device} is unplugged from {node}: its domain has no NIC {at.nic.mac}"
@@ -239,7 +240,7 @@ def nic_cause(view: View, at: NICView) -> str:
 
 def state_cause(view: View) -> str:
     """What a domain does instead of running; "" while it runs, or nobody can tell."""
-    if view.state in (None, DomainState.RUNNING):
+    if view.state in (None, NodeState.RUNNING):
         return ""
     return f"{view.node.name} is {view.state}" + (f" ({view.reason})" if view.reason else "")
 

@@ -13,6 +13,7 @@ from stacklab import locks
 from stacklab.accelerator import Accelerator
 from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
+from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.process import Runner
 from stacklab.progress import Progress
@@ -20,7 +21,7 @@ from stacklab.providers.libvirt.evidence import Evidence, Looker
 from stacklab.record import LabRecord, NodeRecord
 from stacklab.tools import libvirt_xml, ssh, vagrant
 from stacklab.tools.console import tail
-from stacklab.tools.libvirt import URI, DomainState, Libvirt
+from stacklab.tools.libvirt import URI, Libvirt
 
 _POLL_S = 0.1
 _WAIT_FOR_OTHER_VAGRANT_S = 600.0
@@ -94,7 +95,7 @@ class VagrantLibvirt:
         paths = self._host.lab(record.name)
         mine = [node for node in record.nodes if node.name in nodes]
         for node in mine:
-            if self._libvirt.state(node.uuid) is DomainState.PAUSED:
+            if self._libvirt.state(node.uuid) is NodeState.PAUSED:
                 self._libvirt.resume(node.uuid)  # a paused one does not hear the button
             self._libvirt.shut_down(node.uuid)
         started = time.monotonic()
@@ -142,7 +143,7 @@ class VagrantLibvirt:
         """When this host's last lab is gone: forget the pool."""
         self._libvirt.remove_pool(self.pool, self._host.volumes)
 
-    def status(self, record: LabRecord) -> Mapping[str, DomainState]:
+    def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         """See Provider.status."""
         return {node.name: self._libvirt.state(node.uuid) for node in record.nodes}
 
@@ -163,9 +164,9 @@ class VagrantLibvirt:
 
     def _is_on(self, node: NodeRecord) -> bool:
         return self._libvirt.state(node.uuid) not in (
-            DomainState.OFF,
-            DomainState.ABSENT,
-            DomainState.CRASHED,
+            NodeState.OFF,
+            NodeState.ABSENT,
+            NodeState.CRASHED,
         )
 
     def _machines(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[str, object]:

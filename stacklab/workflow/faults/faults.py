@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Sequence
 from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.errors import CommandFailed, LabError, NodeNotReady, ProviderError, ToolError
 from stacklab.model.lab import NIC, Lab, Node
+from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process import Command, as_root
 from stacklab.record import LabRecord
 from stacklab.tools import ebtables, libvirt_faults, ssh
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.context import Context, not_up, read_own
 from stacklab.workflow.faults import fault_list
 from stacklab.workflow.faults.fault_list import listed, parse
@@ -208,9 +208,9 @@ class Faults:
             )  # what can't be made must not be listed
             return
         state = self._libvirt.state(self._uuid(fault.node))
-        if state is DomainState.PAUSED and fault.kind is FaultKind.POWER_OFF:
+        if state is NodeState.PAUSED and fault.kind is FaultKind.POWER_OFF:
             return
-        if state is not DomainState.RUNNING:
+        if state is not NodeState.RUNNING:
             hint = f"./invoke lab.fault {self._lab.name} lists its faults; ./invoke lab.up {self._lab.name}"
             raise LabError(f"{fault.node} is {state}: {fault.kind} wants it running", hint=hint)
 
@@ -272,7 +272,7 @@ class Faults:
     def _tap(self, node: str, network: str) -> str:
         """A node's tap on a network; "" while it has none."""
         nic = self._lab.node(node).nic_on(network)
-        if self._libvirt.state(self._uuid(node)) not in (DomainState.RUNNING, DomainState.PAUSED):
+        if self._libvirt.state(self._uuid(node)) not in (NodeState.RUNNING, NodeState.PAUSED):
             return ""
         taps = {mac: tap for mac, _, tap in self._libvirt.interfaces(self._uuid(node))}
         return taps.get(nic.mac, "") if nic else ""
@@ -299,11 +299,11 @@ class Faults:
             return
         uuid = self._uuid(fault.node)
         state = self._libvirt.state(uuid)
-        if fault.kind is FaultKind.POWER_OFF and state in (DomainState.OFF, DomainState.CRASHED):
+        if fault.kind is FaultKind.POWER_OFF and state in (NodeState.OFF, NodeState.CRASHED):
             self._libvirt.start(uuid)
-        elif fault.kind is FaultKind.PAUSE and state is DomainState.PAUSED:
+        elif fault.kind is FaultKind.PAUSE and state is NodeState.PAUSED:
             self._libvirt.resume(uuid)
-        elif state not in (DomainState.RUNNING, DomainState.PAUSED):
+        elif state not in (NodeState.RUNNING, NodeState.PAUSED):
             return  # it comes up with all its NICs, and their cables in
         elif fault.kind is FaultKind.UNPLUG and not self._has_nic(fault):
             self._libvirt.plug(uuid, libvirt_faults.to_plug(fault.interface))
@@ -315,7 +315,7 @@ class Faults:
         left = Outage(self._lab, self.faults)
         hurt = {fault.node for fault in undone if fault.node}
         nodes = [n for n in self._lab.nodes if n.name in hurt and not left.why_unreached(n.name)]
-        nodes = [n for n in nodes if self._libvirt.state(self._uuid(n.name)) is DomainState.RUNNING]
+        nodes = [n for n in nodes if self._libvirt.state(self._uuid(n.name)) is NodeState.RUNNING]
         reached = {node.name for node in nodes}
         mine = [fault for fault in undone if fault.node in reached]
         booted = {fault.node for fault in mine if fault.kind is FaultKind.POWER_OFF}

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError, ToolError
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Result
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
-from stacklab.tools.libvirt import URI, DomainState
+from stacklab.tools.libvirt import URI
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own, running_lab
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab.up import Bringing, Outcome
@@ -30,7 +31,7 @@ class LabStatus:
     name: str
     checkout: str
     image: str
-    states: Mapping[str, DomainState]
+    states: Mapping[str, NodeState]
     lab: Lab | None
     directory: str
     expires_at: float | None = None  # None: never

@@ -6,7 +6,7 @@ from stacklab import record
 from stacklab.images import catalogue, store
 from stacklab.installers import rendering as answers
 from stacklab.model.lab import Lab
-from stacklab.tools.libvirt import DomainState
+from stacklab.model.state import NodeState
 from stacklab.workflow.context import Context, last_resolved
 from stacklab.workflow.lab import changes
 
@@ -61,22 +61,22 @@ def _networks(lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
 def _nodes(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
     states = _states(context, kept) if kept else {}
     actions = {
-        DomainState.RUNNING: "leave alone",
-        DomainState.PAUSED: "resume",
-        DomainState.OFF: "start",
-        DomainState.CRASHED: "start",
+        NodeState.RUNNING: "leave alone",
+        NodeState.PAUSED: "resume",
+        NodeState.OFF: "start",
+        NodeState.CRASHED: "start",
     }
     return tuple(
         (
             f"node {node.name}",
-            actions.get(states.get(node.name, DomainState.ABSENT), "make"),
+            actions.get(states.get(node.name, NodeState.ABSENT), "make"),
             f"{node.cpus} cpu, {node.memory}, {', '.join(str(nic.address.ip) for nic in node.nics)}",
         )
         for node in lab.nodes
     )
 
 
-def _states(context: Context, kept: record.LabRecord) -> dict[str, DomainState]:
+def _states(context: Context, kept: record.LabRecord) -> dict[str, NodeState]:
     """Without those that Vagrant did not finish: they are made again, whatever they do."""
     states = context.states(kept)
     return {

@@ -17,6 +17,7 @@ from stacklab.errors import CommandFailed, LabError
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
 from stacklab.model.lab import Lab, NetworkStyle, Node
+from stacklab.model.state import NodeState
 from stacklab.nodes import access, seed
 from stacklab.nodes.access import Keys
 from stacklab.paths import LabPaths
@@ -25,7 +26,6 @@ from stacklab.providers.libvirt.provider import VagrantLibvirt
 from stacklab.record import LabRecord, NodeRecord
 from stacklab.tools import qemu_img, ssh
 from stacklab.tools.host_mirrors import host_mirrors
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
@@ -152,7 +152,7 @@ class Bringing:
         context.libvirt  # noqa: B018  starts libvirtd if that is all that is missing
         states = context.provider().status(before) if before else {}
         starting = [
-            node.name for node in lab.nodes if states.get(node.name) is not DomainState.RUNNING
+            node.name for node in lab.nodes if states.get(node.name) is not NodeState.RUNNING
         ]
         doctor.raise_for(
             doctor.preflight(
@@ -180,12 +180,12 @@ class Bringing:
         for node in self._lab.nodes:
             found = self._record_of(node)
             state = states[node.name]
-            if state is DomainState.RUNNING and found.is_created:
+            if state is NodeState.RUNNING and found.is_created:
                 continue
-            if state is DomainState.PAUSED and found.is_created:
+            if state is NodeState.PAUSED and found.is_created:
                 self._context.libvirt.resume(found.uuid)
                 continue
-            if state is not DomainState.ABSENT and not found.is_created:
+            if state is not NodeState.ABSENT and not found.is_created:
                 # Vagrant was ended between the domain and its second NIC: nothing in it is worth keeping
                 provider.remove_node(self._paths, self._record, node.name)
             if not found.overlay.exists():

@@ -19,9 +19,9 @@ from pathlib import Path, PurePosixPath
 from stacklab import record
 from stacklab.errors import LabError, ProviderError
 from stacklab.installers.kit import mask
+from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.context import Context, not_up
 from stacklab.workflow.logs import host as logs_host
 from stacklab.workflow.logs import node as logs_node
@@ -201,7 +201,7 @@ class _Collecting:
             self._add("host", "host/record", "the lab's record", "", error.message)
             return None
 
-    def _states(self, kept: LabRecord | None) -> tuple[Mapping[str, DomainState], str]:
+    def _states(self, kept: LabRecord | None) -> tuple[Mapping[str, NodeState], str]:
         """What the domains do; and why libvirtd can't be asked."""
         why = self._context.why_unreachable()
         if why is not None:
@@ -211,13 +211,13 @@ class _Collecting:
         except ProviderError as error:
             return {}, error.message
 
-    def _node(self, name: str, states: Mapping[str, DomainState]) -> logs_node.NodeLogs:
+    def _node(self, name: str, states: Mapping[str, NodeState]) -> logs_node.NodeLogs:
         with self._context.progress.stage(name, "logs"):
             self._context.progress.say(
                 name, f"fetching its logs, {logs_node.LIMIT_S:.0f} s at most"
             )
-            state = states.get(name, DomainState.RUNNING)
-            if state is not DomainState.RUNNING:
+            state = states.get(name, NodeState.RUNNING)
+            if state is not NodeState.RUNNING:
                 return logs_node.NodeLogs(why_not=f"the node is {state}")
             if not self._paths.ssh_config.exists():
                 return logs_node.NodeLogs(why_not="the lab was never far enough up to log in")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stacklab.errors import NodeNotReady
 from stacklab.model.lab import Lab, Node
+from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.progress import Progress
 from stacklab.providers.contract import Provider
@@ -18,7 +19,6 @@ from stacklab.record import LabRecord
 from stacklab.tools import knock
 from stacklab.tools.console import tail
 from stacklab.tools.knock import Door
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow import masking
 
 _POLL_S = 0.25
@@ -136,8 +136,8 @@ class Waiter:
                 )
             if now - looked > _LOOK_EVERY_S:
                 looked = now
-                state = self._provider.status(self._record).get(node.name, DomainState.ABSENT)
-                if state in (DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT):
+                state = self._provider.status(self._record).get(node.name, NodeState.ABSENT)
+                if state in (NodeState.OFF, NodeState.CRASHED, NodeState.ABSENT):
                     raise self._not_ready(node, f"is {state} while it should boot")
                 lines = tail(
                     self._paths.console(node.name), _CONSOLE_LINES, start=boot.console_start
@@ -145,7 +145,7 @@ class Waiter:
                 if why := boot.why_hopeless(lines, now):
                     return why
                 waited = f"{now - boot.started:.0f} of {limit:.0f} s"
-                odd = "" if state is DomainState.RUNNING else f" it is {state};"
+                odd = "" if state is NodeState.RUNNING else f" it is {state};"
                 words = f"waiting for ssh on {address}, {waited};{odd} console: {boot.last[:60]}"
                 self._progress.say(node.name, words)
             time.sleep(_POLL_S)

@@ -8,9 +8,9 @@ import pytest
 
 from stacklab.checks import lookout
 from stacklab.checks.lookout import Lookout, States
-from stacklab.tools.libvirt import DomainState
+from stacklab.model.state import NodeState
 
-RUNNING = {"one": DomainState.RUNNING}
+RUNNING = {"one": NodeState.RUNNING}
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
@@ -25,8 +25,8 @@ def test_a_state_is_that_of_the_last_look(monkeypatch: pytest.MonkeyPatch) -> No
     states = dict(RUNNING)
     with Lookout(lambda: states) as looking:
         looking.renew()
-        assert (looking.state("one"), looking.why_not("one")) == (DomainState.RUNNING, "")
-        states["one"] = DomainState.PAUSED
+        assert (looking.state("one"), looking.why_not("one")) == (NodeState.RUNNING, "")
+        states["one"] = NodeState.PAUSED
         wait_for(lambda: looking.why_not("one") == "the node is paused")
         assert looking.state("nobody") is None
         assert looking.why_not("nobody") == ""

@@ -27,15 +27,15 @@ from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab, NetworkMode
+from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Conversing, Result
-from stacklab.tools.libvirt import DomainState
 from tests.unit.checks.fake_lab import FakeRunner, late, make_lab
 from tests.unit.checks.fake_node import answer, node_of, script_of
 
 LAB = make_lab()
 PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
-RUNNING = DomainState.RUNNING
+RUNNING = NodeState.RUNNING
 BASE = Selection(layers=frozenset({Layer.NODES, Layer.PAIRS}))
 
 
@@ -276,9 +276,9 @@ class FakeNodes(FakeRunner):
         raise AssertionError("nobody ended it")
 
 
-@pytest.mark.parametrize("state", [DomainState.OFF, DomainState.PAUSED])
+@pytest.mark.parametrize("state", [NodeState.OFF, NodeState.PAUSED])
 def test_a_node_that_goes_off_mid_check_is_not_waited_for_and_keeps_what_it_answered(
-    state: DomainState, monkeypatch: pytest.MonkeyPatch
+    state: NodeState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookout, "_LOOK_EVERY_S", 0.05)
     lab = make_lab(retries=0)
@@ -346,8 +346,8 @@ def test_a_session_has_more_time_where_delays_are_declared() -> None:
     assert limits[1] == limits[0] + 60
 
 
-@pytest.mark.parametrize("state", [DomainState.OFF, DomainState.PAUSED, DomainState.ABSENT])
-def test_a_node_that_is_off_is_not_talked_to(state: DomainState) -> None:
+@pytest.mark.parametrize("state", [NodeState.OFF, NodeState.PAUSED, NodeState.ABSENT])
+def test_a_node_that_is_off_is_not_talked_to(state: NodeState) -> None:
     lab = make_lab(retries=0)
     runner = FakeRunner(lambda command: answer(lab, command))
     states = {n.name: state if n.name == "compute1" else RUNNING for n in lab.nodes}
@@ -368,7 +368,7 @@ def test_a_node_that_is_off_is_not_talked_to(state: DomainState) -> None:
 def test_what_a_node_that_is_off_fails_at_is_not_tried_again() -> None:
     """It was: each try waited anew for pings that nobody could answer, 35 s until it was told."""
     lab = make_lab(retries=3)
-    states = {n.name: DomainState.OFF if n.name == "compute1" else RUNNING for n in lab.nodes}
+    states = {n.name: NodeState.OFF if n.name == "compute1" else RUNNING for n in lab.nodes}
     off = ["compute1"]
     runner, sleep = FakeRunner(lambda command: answer(lab, command, refused=off)), FakeSleep()
     results = check(lab, runner, sleep=sleep, states=lambda: states)
@@ -623,7 +623,7 @@ def test_a_witness_that_is_heard_late_is_asked_once_more_and_not_for_ever() -> N
 
 def test_a_witness_that_is_off_is_not_waited_for() -> None:
     booting = Booting(up_at=99, heard_at=99)
-    states = {n.name: DomainState.OFF if n.name == "compute2" else RUNNING for n in HALVES.nodes}
+    states = {n.name: NodeState.OFF if n.name == "compute2" else RUNNING for n in HALVES.nodes}
     assert booting.check(states=states)[CheckStatus.WARNED] == {"controller", "compute1"}
     assert (len(booting.gathered), booting.sleep.waits) == (1, [])
 
@@ -699,7 +699,7 @@ def test_a_clock_once_read_is_not_forgotten_when_other_checks_are_tried_again() 
         lab=lab,
         paths=PATHS,
         runner=SimulatedNodes(lab, spoil),
-        states=lambda: {node.name: DomainState.RUNNING for node in lab.nodes},
+        states=lambda: {node.name: NodeState.RUNNING for node in lab.nodes},
         sleep=lambda seconds: None,
     )
     found = mesh.check(plan.expected(lab, Selection(layers=frozenset({Layer.NODES}))))

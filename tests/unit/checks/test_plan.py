@@ -17,8 +17,8 @@ from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, La
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated import simulate
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
-from stacklab.tools.libvirt import DomainState
 
 FILES = sorted((*PROJECT.glob("labs/*.yaml"), *PROJECT.glob("tests/specs/good/*.yaml")))
 NETWORKS = ("mgmt", "data", "far", "lan")
@@ -73,7 +73,7 @@ def checked(lab: Lab, spoil: simulate.Spoil | None = None) -> tuple[CheckResult,
         paths=HostPaths(Path("/nowhere")).lab(lab.name),
         runner=simulate.SimulatedNodes(lab, spoil) if spoil else simulate.SimulatedNodes(lab),
         gather=lambda own: outside_simulated.facts(lab),
-        states=lambda: {node.name: DomainState.RUNNING for node in lab.nodes},
+        states=lambda: {node.name: NodeState.RUNNING for node in lab.nodes},
         judge_host=lambda own: [
             CheckResult(check=c, status=CheckStatus.PASSED, detail="") for c in own
         ],

@@ -12,10 +12,10 @@ from stacklab.doctor import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
 from stacklab.images.store import StoredImage
 from stacklab.model.stack import Installer, NetworkingMode, Stack
+from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.process import Result
 from stacklab.progress import Timing
-from stacklab.tools.libvirt import DomainState
 from stacklab.views import output, tables
 from stacklab.workflow.lab.life import LabStatus
 from stacklab.workflow.lab.up import Outcome
@@ -44,7 +44,7 @@ def row(rendered: str, *cells: str) -> str:
     return found[0]
 
 
-def status(state: DomainState = DomainState.RUNNING, *, image: str = "debian-12-abc") -> LabStatus:
+def status(state: NodeState = NodeState.RUNNING, *, image: str = "debian-12-abc") -> LabStatus:
     lab = make_lab()
     states = {node.name: state for node in lab.nodes}
     return LabStatus(
@@ -110,7 +110,7 @@ def test_status_is_a_line_per_node_in_colours() -> None:
     assert "\x1b[32mrunning" in row(shown, "trio", "controller", "10.10.0.11")
     assert "debian-12-abc" in row(shown, "trio")
     assert "trio" not in row(shown, "compute1", "10.10.0.12")
-    assert "\x1b[31mabsent" in text(tables.status([status(DomainState.ABSENT)]), colour=True)
+    assert "\x1b[31mabsent" in text(tables.status([status(NodeState.ABSENT)]), colour=True)
 
 
 def test_a_lab_that_cannot_be_understood_has_a_line() -> None:
@@ -224,7 +224,7 @@ def test_what_nodes_print_is_told_apart(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_how_long_a_lab_may_live_is_told_where_one_has_an_end() -> None:
     lab = make_lab()
-    states = {node.name: DomainState.RUNNING for node in lab.nodes}
+    states = {node.name: NodeState.RUNNING for node in lab.nodes}
     found = LabStatus(name="trio", checkout="/c", image="i", states=states, lab=lab, directory="/d")
     assert "lab.reap" not in text(tables.status([found]))
     ends = dataclasses.replace(found, expires_at=time.time() + 7200.5)

@@ -17,13 +17,13 @@ from stacklab.images import catalogue, store
 from stacklab.images.store import StoredImage
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS
+from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers.libvirt import provider as vagrant_libvirt
 from stacklab.tools import knock
 from stacklab.tools.knock import Door, Knock
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import up as bringing
@@ -121,7 +121,7 @@ class FakeHost:
         for node in json.loads((directory / "lab.json").read_text())["nodes"]:
             if node["name"] in nodes:
                 self.libvirt.add(
-                    node["uuid"], f"{directory.name}_{node['name']}", DomainState.RUNNING
+                    node["uuid"], f"{directory.name}_{node['name']}", NodeState.RUNNING
                 )
             if node["name"] == self.fails_at:
                 raise ProviderError("vagrant up ended with 1")

@@ -4,7 +4,7 @@ import pytest
 
 from stacklab.doctor import ProbeResult, ProbeStatus
 from stacklab.images import download
-from stacklab.tools.libvirt import DomainState
+from stacklab.model.state import NodeState
 from stacklab.workflow import diagnose
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import make_machine
@@ -27,7 +27,7 @@ def test_nodes_that_run_have_their_memory_already(host: FakeHost) -> None:
     host.context.fake_machine = make_machine(available_mib=100)
     assert memory(host).status is ProbeStatus.OK
     for uuid in host.libvirt.states:
-        host.libvirt.states[uuid] = DomainState.OFF
+        host.libvirt.states[uuid] = NodeState.OFF
     assert memory(host).status is ProbeStatus.FAILED
 
 

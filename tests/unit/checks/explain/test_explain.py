@@ -15,12 +15,12 @@ from stacklab.checks.explain.scene import UNSEEN, Device, Rule, Scene
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model.lab import Lab, Node
+from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.libvirt.evidence import NICView, View
 from stacklab.tools.host_net import Link, Neighbour, Plug, Snapshot
 from stacklab.tools.knock import Door, Knock
-from stacklab.tools.libvirt import DomainState
 from tests.unit.checks.fake_lab import make_lab
 
 
@@ -70,7 +70,7 @@ def view_of(lab: Lab, node: Node) -> View:
     access = node.access
     return View(
         node=node,
-        state=DomainState.RUNNING,
+        state=NodeState.RUNNING,
         nics=nics,
         is_looked_at=True,
         neighbour=Neighbour(
@@ -429,7 +429,7 @@ def test_what_ssh_itself_has_told_is_no_network_s_fault(site: Site, said: str) -
 
 def test_a_paused_node_explains_what_was_not_tried_on_it_too(site: Site) -> None:
     site.views["compute1"] = dataclasses.replace(
-        site.views["compute1"], state=DomainState.PAUSED, reason="user"
+        site.views["compute1"], state=NodeState.PAUSED, reason="user"
     )
     site.fail("not reached: the node is paused", status=CheckStatus.ERROR, node="compute1")
     site.fail("is paused", kind="state", node="compute1")
@@ -459,7 +459,7 @@ def test_a_paused_node_explains_what_was_not_tried_on_it_too(site: Site) -> None
 def test_a_node_that_went_off_after_its_login_explains_what_it_no_longer_did(site: Site) -> None:
     """It was asked once more, for 8 s, and what its session had not come to had "no known cause"."""
     site.views["compute1"] = dataclasses.replace(
-        site.views["compute1"], state=DomainState.OFF, reason="destroyed"
+        site.views["compute1"], state=NodeState.OFF, reason="destroyed"
     )
     site.fail(SILENT, **PING)
     ended = "the session ended before this check: the node is off"
@@ -530,7 +530,7 @@ def test_what_lab_fault_has_done_needs_no_other_cause(site: Site) -> None:
 def test_a_node_that_lab_fault_has_paused(site: Site) -> None:
     site.faults = [Fault(kind=FaultKind.PAUSE, node="compute1")]
     site.views["compute1"] = dataclasses.replace(
-        site.views["compute1"], state=DomainState.PAUSED, reason="user"
+        site.views["compute1"], state=NodeState.PAUSED, reason="user"
     )
     site.fail("not reached: the node is paused", status=CheckStatus.ERROR, node="compute1")
     site.fail("is paused", kind="state", node="compute1")

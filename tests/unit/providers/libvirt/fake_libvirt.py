@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacklab.errors import NotOurs
-from stacklab.tools.libvirt import DomainState, Lease
+from stacklab.model.state import NodeState
+from stacklab.tools.libvirt import Lease
 
 
 @dataclass
 class FakeLibvirt:
     """`stubborn` domains do not hear the power button; `calls` is what was asked for, in order."""
 
-    states: dict[str, DomainState] = field(default_factory=dict)
+    states: dict[str, NodeState] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     networks: dict[str, str] = field(default_factory=dict)
     pools: dict[str, Path] = field(default_factory=dict)
@@ -26,15 +27,15 @@ class FakeLibvirt:
     unlinked: set[str] = field(default_factory=set)  # MACs of NICs whose cable is pulled
     _looks: dict[str, int] = field(default_factory=dict)
 
-    def add(self, uuid: str, name: str, state: DomainState) -> None:
+    def add(self, uuid: str, name: str, state: NodeState) -> None:
         self.states[uuid], self.names[uuid] = state, name
 
-    def state(self, uuid: str) -> DomainState:
+    def state(self, uuid: str) -> NodeState:
         if uuid in self._looks:
             self._looks[uuid] -= 1
             if self._looks[uuid] < 0:
-                self.states[uuid] = DomainState.OFF
-        return self.states.get(uuid, DomainState.ABSENT)
+                self.states[uuid] = NodeState.OFF
+        return self.states.get(uuid, NodeState.ABSENT)
 
     def why_in_state(self, uuid: str) -> str:
         return self.reasons.get(uuid, "")
@@ -57,16 +58,16 @@ class FakeLibvirt:
 
     def resume(self, uuid: str) -> None:
         self.calls.append(("resume", uuid))
-        self.states[uuid] = DomainState.RUNNING
+        self.states[uuid] = NodeState.RUNNING
 
     def shut_down(self, uuid: str) -> None:
         self.calls.append(("shut_down", uuid))
-        if self.states.get(uuid) is DomainState.RUNNING and uuid not in self.stubborn:
+        if self.states.get(uuid) is NodeState.RUNNING and uuid not in self.stubborn:
             self._looks[uuid] = self.slow
 
     def power_off(self, uuid: str) -> None:
         self.calls.append(("power_off", uuid))
-        self.states[uuid] = DomainState.OFF
+        self.states[uuid] = NodeState.OFF
 
     def remove_domain(self, uuid: str, name: str) -> None:
         self.calls.append(("remove_domain", uuid, name))

@@ -9,12 +9,13 @@ import pytest
 
 from stacklab import record
 from stacklab.errors import CommandFailed, ProviderError
+from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.process import Result
 from stacklab.providers.libvirt import evidence
 from stacklab.providers.libvirt.evidence import Evidence, Looker, View
 from stacklab.tools.knock import Door, Knock
-from stacklab.tools.libvirt import DomainState, Lease
+from stacklab.tools.libvirt import Lease
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
@@ -35,7 +36,7 @@ class Site:
         assert found is not None
         self.uuid = found.uuid
         self.libvirt: FakeLibvirt | None = FakeLibvirt()
-        self.libvirt.add(self.uuid, found.domain, DomainState.RUNNING)
+        self.libvirt.add(self.uuid, found.domain, NodeState.RUNNING)
         self.libvirt.nics[self.uuid] = ((MAC, "trio_net0", "vnet1"), (MAC1, "trio_net1", "vnet2"))
         self.libvirt.given["trio_net0"] = (Lease(mac=MAC, address=ADDRESS, hostname="compute1"),)
         self.links = {
@@ -107,15 +108,13 @@ def test_a_node_that_is_well_has_no_cause(site: Site) -> None:
 @pytest.mark.parametrize(
     ("state", "reason", "cause"),
     [
-        (DomainState.PAUSED, "user", "compute1 is paused (user)"),
-        (DomainState.PAUSED, "ioerror", "compute1 is paused (ioerror)"),
-        (DomainState.OFF, "destroyed", "compute1 is off (destroyed)"),
-        (DomainState.CRASHED, "", "compute1 is crashed"),
+        (NodeState.PAUSED, "user", "compute1 is paused (user)"),
+        (NodeState.PAUSED, "ioerror", "compute1 is paused (ioerror)"),
+        (NodeState.OFF, "destroyed", "compute1 is off (destroyed)"),
+        (NodeState.CRASHED, "", "compute1 is crashed"),
     ],
 )
-def test_a_domain_that_does_not_run(
-    site: Site, state: DomainState, reason: str, cause: str
-) -> None:
+def test_a_domain_that_does_not_run(site: Site, state: NodeState, reason: str, cause: str) -> None:
     site.known.states[site.uuid] = state
     site.known.reasons[site.uuid] = reason
     site.knock = Knock(door=Door.NO_ANSWER, said="-")
@@ -300,7 +299,7 @@ def test_a_libvirtd_that_is_away_leaves_what_the_host_itself_tells(site: Site) -
 def test_a_libvirtd_that_goes_away_meanwhile_is_evidence_too(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(_uuid: str) -> DomainState:
+    def gone(_uuid: str) -> NodeState:
         raise ProviderError("libvirtd: end of file")
 
     monkeypatch.setattr(site.known, "state", gone)

@@ -11,12 +11,13 @@ from stacklab import record
 from stacklab.accelerator import Accelerator
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.lab import Lab, NetworkMode
+from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.progress import Progress
 from stacklab.providers.contract import Provider
 from stacklab.providers.libvirt import provider as vagrant_libvirt
 from stacklab.providers.libvirt.provider import VagrantLibvirt
-from stacklab.tools.libvirt import DomainState, Lease
+from stacklab.tools.libvirt import Lease
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, FakeListener
 
@@ -36,7 +37,7 @@ class Stage:
         self.libvirt = FakeLibvirt()
         self.listener = FakeListener()
         for node in self.record.nodes:
-            self.libvirt.add(node.uuid, node.domain, DomainState.RUNNING)
+            self.libvirt.add(node.uuid, node.domain, NodeState.RUNNING)
             node.overlay.touch()
             node.seed.touch()
         for network in self.record.networks:
@@ -179,7 +180,7 @@ def test_networks_and_pool_are_there_before_vagrant_is_asked_once_for_all(
 def test_a_foreign_domain_of_our_name_stops_it_before_vagrant(
     stage: Stage, vagrant_ups: list[tuple[Path, tuple[str, ...]]]
 ) -> None:
-    stage.libvirt.add("foreign", "trio_compute2", DomainState.RUNNING)
+    stage.libvirt.add("foreign", "trio_compute2", NodeState.RUNNING)
     with pytest.raises(NotOurs, match="trio_compute2"):
         stage.provider().up(stage.lab, stage.paths, stage.record, ["compute1"])
     assert vagrant_ups == []
@@ -192,7 +193,7 @@ def test_down_presses_every_button_before_it_waits_for_one(stage: Stage) -> None
     stage.libvirt.slow = 2
     stage.provider().down(stage.record, ["controller", "compute1", "compute2"], patience_s=5)
     assert [call[0] for call in stage.libvirt.calls] == ["shut_down"] * 3
-    assert set(stage.libvirt.states.values()) == {DomainState.OFF}
+    assert set(stage.libvirt.states.values()) == {NodeState.OFF}
 
 
 def test_down_unplugs_only_who_did_not_hear_the_button(stage: Stage) -> None:
@@ -201,9 +202,7 @@ def test_down_unplugs_only_who_did_not_hear_the_button(stage: Stage) -> None:
     assert [call for call in stage.libvirt.calls if call[0] == "power_off"] == [
         ("power_off", stage.uuid("compute1"))
     ]
-    assert (
-        stage.libvirt.states[stage.uuid("compute2")] is DomainState.RUNNING
-    )  # nobody asked for it
+    assert stage.libvirt.states[stage.uuid("compute2")] is NodeState.RUNNING  # nobody asked for it
     assert ("host", "waiting for compute1 to shut down, 0 of 0 s") in stage.listener.heard
 
 
@@ -226,7 +225,7 @@ def test_down_tells_of_nobody_when_all_are_off(stage: Stage) -> None:
 
 def test_a_paused_node_hears_the_button_once_it_runs_on(stage: Stage) -> None:
     uuid = stage.uuid("controller")
-    stage.libvirt.states[uuid] = DomainState.PAUSED
+    stage.libvirt.states[uuid] = NodeState.PAUSED
     stage.provider().down(stage.record, ["controller"], patience_s=5)
     assert stage.libvirt.calls == [("resume", uuid), ("shut_down", uuid)]
 
@@ -241,12 +240,12 @@ def test_what_is_absent_is_down(stage: Stage) -> None:
 
 
 def test_destroy_takes_all_that_is_recorded_and_nothing_else(stage: Stage) -> None:
-    stage.libvirt.add("theirs", "trio_compute", DomainState.RUNNING)
+    stage.libvirt.add("theirs", "trio_compute", NodeState.RUNNING)
     stage.libvirt.networks["trio_net"] = "theirs"
     theirs = stage.host.volumes / "trio_compute.qcow2"
     theirs.touch()
     stage.provider().destroy(stage.paths, stage.record)
-    assert stage.libvirt.states == {"theirs": DomainState.RUNNING}
+    assert stage.libvirt.states == {"theirs": NodeState.RUNNING}
     assert stage.libvirt.networks == {"trio_net": "theirs"}
     assert list(stage.host.volumes.iterdir()) == [theirs]
 
@@ -310,9 +309,9 @@ def test_the_pool_is_forgotten_when_told_so(stage: Stage) -> None:
 def test_status_is_every_recorded_node_s(stage: Stage) -> None:
     del stage.libvirt.states[stage.uuid("compute1")]
     assert stage.provider(None).status(stage.record) == {
-        "controller": DomainState.RUNNING,
-        "compute1": DomainState.ABSENT,
-        "compute2": DomainState.RUNNING,
+        "controller": NodeState.RUNNING,
+        "compute1": NodeState.ABSENT,
+        "compute2": NodeState.RUNNING,
     }
 
 

@@ -19,9 +19,9 @@ from stacklab.errors import (
     ToolNotFound,
 )
 from stacklab.model.lab import Impairment, Lab, NetworkMode
+from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
 from stacklab.record import LabRecord
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.faults import fault_list, faults
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
@@ -70,11 +70,11 @@ class FaultyLibvirt(FakeLibvirt):
 
     def pause(self, uuid: str) -> None:
         self._call("pause", uuid)
-        self.states[uuid] = DomainState.PAUSED
+        self.states[uuid] = NodeState.PAUSED
 
     def start(self, uuid: str) -> None:
         self._call("start", uuid)
-        self.states[uuid] = DomainState.RUNNING
+        self.states[uuid] = NodeState.RUNNING
 
     def update_nic(self, uuid: str, xml: str) -> None:
         self._call("update_nic", uuid)
@@ -172,7 +172,7 @@ class Up:
         is_wired = (
             all(len(nics) == 2 for nics in self.libvirt.nics.values()) and not self.libvirt.down
         )
-        is_running = set(self.libvirt.states.values()) == {DomainState.RUNNING}
+        is_running = set(self.libvirt.states.values()) == {NodeState.RUNNING}
         return (
             is_wired
             and is_running
@@ -345,7 +345,7 @@ def test_a_node_that_does_not_let_go_of_its_nic_is_named(up: Up) -> None:
 def test_undoing_what_was_undone_by_hand_is_no_error(up: Up) -> None:
     for words in ("pause compute1", "unplug compute2 eth1", "partition net1 compute2"):
         up.apply(*words.split())
-    up.libvirt.states[up.uuid("compute1")] = DomainState.RUNNING
+    up.libvirt.states[up.uuid("compute1")] = NodeState.RUNNING
     up.libvirt.wire(up.kept, LAB)
     up.tables.rules = {"FORWARD": []}
     up.libvirt.calls.clear()
@@ -619,7 +619,7 @@ def test_killed_between_any_two_steps_it_leaves_what_the_next_command_ends(
         assert up.listed == [], steps
         assert ends != "undo" or up.is_healthy, steps
         for uuid in up.libvirt.states:  # what lab.up or lab.destroy does next
-            up.libvirt.states[uuid] = DomainState.RUNNING
+            up.libvirt.states[uuid] = NodeState.RUNNING
         up.libvirt.wire(up.kept, LAB)
         up.libvirt.down.clear()
         steps += 1
@@ -641,8 +641,8 @@ def test_clear_undoes_all_but_what_up_starts_itself(up: Up) -> None:
     faults.clear(up.host.context, LAB, up.host.lab(), up.kept)
     assert up.listed == []
     assert up.tables.is_clean
-    assert up.libvirt.states[up.uuid("controller")] is DomainState.OFF
-    assert up.libvirt.states[up.uuid("compute1")] is DomainState.RUNNING
+    assert up.libvirt.states[up.uuid("controller")] is NodeState.OFF
+    assert up.libvirt.states[up.uuid("compute1")] is NodeState.RUNNING
     assert len(up.libvirt.nics[up.uuid("compute1")]) == 2
     assert up.host.ran("ssh") == []  # nobody is waited for here
 

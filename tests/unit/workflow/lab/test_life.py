@@ -17,8 +17,8 @@ from stacklab.errors import (
     NotOurs,
     ProviderError,
 )
+from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.context import running_lab
 from stacklab.workflow.lab import life
 from tests.unit.checks.fake_lab import make_lab
@@ -237,7 +237,7 @@ def test_rebuild_of_nothing_is_up(host: FakeHost) -> None:
 def test_down_keeps_everything_but_the_power(up: FakeHost) -> None:
     before = record.read(up.lab())
     life.down(up.context, "trio")
-    assert set(up.libvirt.states.values()) == {DomainState.OFF}
+    assert set(up.libvirt.states.values()) == {NodeState.OFF}
     assert [command.argv[-1] for command in up.ran("ssh")] == ["controller", "compute1", "compute2"]
     assert record.read(up.lab()) == before
     assert len(up.libvirt.networks) == 2
@@ -284,7 +284,7 @@ def test_status_tells_every_lab_and_every_node(up: FakeHost) -> None:
     up.up(make_lab(name="duo", cidrs=("10.30.0.0/24",)))
     found = {each.name: each for each in life.status(up.context)}
     assert list(found) == ["duo", "trio"]
-    assert set(found["trio"].states.values()) == {DomainState.RUNNING}
+    assert set(found["trio"].states.values()) == {NodeState.RUNNING}
     assert found["trio"].directory == str(up.lab().root)
     assert [each.name for each in life.status(up.context, "duo")] == ["duo"]
 
@@ -310,7 +310,7 @@ def test_a_damaged_lab_hides_no_other(up: FakeHost, damaged: str) -> None:
     assert (duo.name, duo.directory) == ("duo", str(up.lab("duo").root))
     assert "duo" in duo.trouble
     assert trio.trouble == ""
-    assert set(trio.states.values()) == {DomainState.RUNNING}
+    assert set(trio.states.values()) == {NodeState.RUNNING}
     assert json.loads(json.dumps(life.as_dict(duo)))["trouble"] == duo.trouble
     with pytest.raises(LabError):
         life.status(up.context, "duo")

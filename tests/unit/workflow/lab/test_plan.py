@@ -8,7 +8,7 @@ import pytest
 from stacklab import record
 from stacklab.errors import AlreadyRunning, RenderError, SpecError
 from stacklab.model.lab import Lab, NetworkMode
-from stacklab.tools.libvirt import DomainState
+from stacklab.model.state import NodeState
 from stacklab.workflow.lab.plan import plan
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.installers.contrail.labs import make_lab as make_contrail
@@ -50,8 +50,8 @@ def test_of_a_lab_that_exists_each_node_is_told_by_what_it_does(host: FakeHost) 
     host.up()
     kept = record.read(host.lab())
     assert kept is not None
-    host.libvirt.states[kept.nodes[1].uuid] = DomainState.OFF
-    host.libvirt.states[kept.nodes[2].uuid] = DomainState.PAUSED
+    host.libvirt.states[kept.nodes[1].uuid] = NodeState.OFF
+    host.libvirt.states[kept.nodes[2].uuid] = NodeState.PAUSED
     assert actions(host) == {
         "image": "keep",
         "network net0": "keep",

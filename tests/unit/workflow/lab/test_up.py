@@ -23,9 +23,9 @@ from stacklab.errors import (
     SpecError,
 )
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.process import Result
 from stacklab.record import LabRecord
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.nodes import wait
 from tests.unit.checks.fake_lab import make_lab
@@ -48,7 +48,7 @@ def uuid(host: FakeHost, node: str) -> str:
     return found.uuid
 
 
-def set_state(host: FakeHost, node: str, state: DomainState) -> None:
+def set_state(host: FakeHost, node: str, state: NodeState) -> None:
     host.libvirt.states[uuid(host, node)] = state
 
 
@@ -120,7 +120,7 @@ def test_a_node_that_is_off_is_started_not_made_anew(host: FakeHost) -> None:
     host.up()
     before = uuid(host, "compute1")
     host.lab().overlay("compute1").write_text("precious")
-    set_state(host, "compute1", DomainState.OFF)
+    set_state(host, "compute1", NodeState.OFF)
     host.up()
     assert host.ups[1:] == [("compute1",)]
     assert host.lab().overlay("compute1").read_text() == "precious"
@@ -130,18 +130,16 @@ def test_a_node_that_is_off_is_started_not_made_anew(host: FakeHost) -> None:
 
 def test_a_paused_node_runs_on(host: FakeHost) -> None:
     host.up()
-    set_state(host, "compute1", DomainState.PAUSED)
+    set_state(host, "compute1", NodeState.PAUSED)
     host.up()
     assert ("resume", uuid(host, "compute1")) in host.libvirt.calls
     assert host.ups == [ALL]
 
 
 @pytest.mark.parametrize(
-    "state", [DomainState.RUNNING, DomainState.PAUSED, DomainState.OFF, DomainState.CRASHED]
+    "state", [NodeState.RUNNING, NodeState.PAUSED, NodeState.OFF, NodeState.CRASHED]
 )
-def test_a_node_that_vagrant_left_half_made_is_made_anew(
-    host: FakeHost, state: DomainState
-) -> None:
+def test_a_node_that_vagrant_left_half_made_is_made_anew(host: FakeHost, state: NodeState) -> None:
     host.up()
     node = kept(host).nodes[1]
     rewrite(host, lambda all_: all_.with_node(dataclasses.replace(node, is_created=False)))
@@ -179,7 +177,7 @@ def test_a_console_begins_anew_with_each_boot(host: FakeHost) -> None:
     host.up()
     for node in ALL:
         host.lab().console(node).write_text("of yesterday")
-    set_state(host, "compute1", DomainState.OFF)
+    set_state(host, "compute1", NodeState.OFF)
     host.up()
     assert host.lab().console("compute1").read_text() == ""
     assert host.lab().console("compute2").read_text() == "of yesterday"
@@ -193,7 +191,7 @@ def test_nodes_stay_on_the_base_they_have_when_a_newer_one_is_built(host: FakeHo
     before = kept(host).image
     host.stock(content=b"newer")
     host.lab().overlay("compute1").unlink()
-    set_state(host, "compute1", DomainState.OFF)
+    set_state(host, "compute1", NodeState.OFF)
     assert host.up().image == before
     assert host.lab().overlay("compute1").read_text() == f"on {host.paths.images / before}.qcow2"
 
@@ -246,7 +244,7 @@ def test_a_subnet_that_this_host_already_routes_is_refused(host: FakeHost) -> No
 def test_memory_that_running_nodes_have_already_is_not_asked_for_twice(host: FakeHost) -> None:
     host.up()
     host.context.fake_machine = make_machine(available_mib=1500)
-    set_state(host, "compute1", DomainState.OFF)
+    set_state(host, "compute1", NodeState.OFF)
     host.up()
     assert host.ups[1:] == [("compute1",)]
 
@@ -300,7 +298,7 @@ def test_a_lab_of_another_checkout_is_refused_before_anything(
     other.mkdir()
     (other / "tasks.py").touch()
     rewrite(host, lambda found: dataclasses.replace(found, checkout=other))
-    set_state(host, "compute1", DomainState.OFF)
+    set_state(host, "compute1", NodeState.OFF)
     with pytest.raises(AlreadyRunning, match="belongs to another checkout"):
         host.up()
     assert host.ups == [ALL]
@@ -332,7 +330,7 @@ def test_changed_answers_are_brought_to_nodes_that_ran_already_and_to_no_other(
 ) -> None:
     lab = make_contrail()
     host.up(lab)
-    host.libvirt.states[kept(host, lab.name).nodes[1].uuid] = DomainState.OFF
+    host.libvirt.states[kept(host, lab.name).nodes[1].uuid] = NodeState.OFF
     host.up(make_contrail("R3.0"))
     commands = host.ran("ssh")
     assert [command.argv[-2:] for command in commands] == [
@@ -381,7 +379,7 @@ def test_checks_that_fail_are_told_and_the_lab_stays_up(host: FakeHost) -> None:
     with pytest.raises(CheckFailed) as caught:
         bringing.up(host.context, make_lab(retries=0))
     assert "./invoke lab.check trio" in str(caught.value.hint)
-    assert set(host.libvirt.states.values()) == {DomainState.RUNNING}
+    assert set(host.libvirt.states.values()) == {NodeState.RUNNING}
 
 
 def test_programs_that_build_images_are_asked_for_only_where_one_is_built(

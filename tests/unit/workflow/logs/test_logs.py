@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacklab.errors import CommandFailed, CommandTimedOut, LabError
+from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.logs import host as logs_host
 from stacklab.workflow.logs import logs
 from stacklab.workflow.logs import node as logs_node
@@ -253,7 +253,7 @@ def test_where_it_cannot_be_written_is_said(stage: Stage) -> None:
 def test_a_node_that_does_not_run_is_not_asked(stage: Stage) -> None:
     kept = json.loads(stage.paths.record.read_text())
     uuid = next(node["uuid"] for node in kept["nodes"] if node["name"] == "compute1")
-    stage.host.libvirt.states[uuid] = DomainState.PAUSED
+    stage.host.libvirt.states[uuid] = NodeState.PAUSED
     before = len(stage.host.ran("ssh"))
     bundle = stage.take().bundle
     assert missing(bundle)["nodes/compute1"] == "the node is paused"

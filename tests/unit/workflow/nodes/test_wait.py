@@ -12,13 +12,13 @@ import pytest
 from stacklab import record
 from stacklab.errors import NodeNotReady, ProviderError
 from stacklab.model.lab import Lab, Node
+from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.progress import Progress
 from stacklab.providers.libvirt.evidence import Evidence
 from stacklab.record import LabRecord
 from stacklab.tools import knock
 from stacklab.tools.knock import Door, Knock
-from stacklab.tools.libvirt import DomainState
 from stacklab.workflow.nodes import wait
 from stacklab.workflow.nodes.wait import Waiter
 from tests.unit.checks.fake_lab import make_lab
@@ -30,14 +30,14 @@ class FakeProvider:
 
     name = "fake"
 
-    def __init__(self, **states: DomainState) -> None:
-        self.states = {"controller": DomainState.RUNNING, "compute1": DomainState.RUNNING} | states
+    def __init__(self, **states: NodeState) -> None:
+        self.states = {"controller": NodeState.RUNNING, "compute1": NodeState.RUNNING} | states
         self.fails: BaseException | None = None
         self.resets: list[str] = []
         self.on_reset: Callable[[], None] = lambda: None
         self.cause = ""
 
-    def status(self, record: LabRecord) -> Mapping[str, DomainState]:
+    def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         if self.fails:
             raise self.fails
         return self.states
@@ -149,7 +149,7 @@ def test_the_likeliest_cause_stands_above_the_evidence(waiting: Waiting) -> None
 
 def test_a_node_that_does_not_run_is_told_so_while_it_is_waited_for(waiting: Waiting) -> None:
     waiting.refused = {COMPUTE}
-    waiting.provider = FakeProvider(compute1=DomainState.PAUSED)
+    waiting.provider = FakeProvider(compute1=NodeState.PAUSED)
     threading.Timer(0.3, waiting.refused.clear).start()
     waiting.run()
     told = [text for row, text in waiting.listener.heard if row == "compute1" and "waiting" in text]
@@ -159,9 +159,9 @@ def test_a_node_that_does_not_run_is_told_so_while_it_is_waited_for(waiting: Wai
     )
 
 
-@pytest.mark.parametrize("state", [DomainState.OFF, DomainState.CRASHED, DomainState.ABSENT])
+@pytest.mark.parametrize("state", [NodeState.OFF, NodeState.CRASHED, NodeState.ABSENT])
 def test_a_node_that_goes_off_is_told_long_before_its_time_is_up(
-    waiting: Waiting, state: DomainState
+    waiting: Waiting, state: NodeState
 ) -> None:
     waiting.refused = {COMPUTE}
     waiting.provider = FakeProvider(compute1=state)
@@ -175,7 +175,7 @@ def test_a_node_that_goes_off_is_told_long_before_its_time_is_up(
 
 def test_several_failures_are_reported_once_each_in_order_of_name(waiting: Waiting) -> None:
     waiting.refused = {CONTROLLER, COMPUTE}
-    waiting.provider = FakeProvider(controller=DomainState.OFF, compute1=DomainState.CRASHED)
+    waiting.provider = FakeProvider(controller=NodeState.OFF, compute1=NodeState.CRASHED)
     with pytest.raises(NodeNotReady) as caught:
         waiting.run()
     assert [line for line in caught.value.message.splitlines() if line.startswith("node")] == [
