@@ -22,7 +22,7 @@ from stacklab.lint import read
 from stacklab.lint.finding import Finding, Rule, Severity
 from stacklab.lint.scope import Linter, Scope, Source
 from stacklab.model.lab import Lab
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 __all__ = ("LINTERS", "RULES", "Finding", "Kind", "Rule", "Severity", "lint_files", "lint_lab")
 

@@ -15,7 +15,7 @@ from stacklab.installers.kit.guard import check_secrets
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Installer, Mirrors
 from stacklab.paths import PROJECT
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 __all__ = [
     "INSTALLERS",

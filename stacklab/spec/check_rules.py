@@ -11,7 +11,7 @@ from stacklab.spec.rules import Context, members
 from stacklab.spec.schema import LabSpec
 from stacklab.spec.secret_rules import secret_in_command
 from stacklab.spec.source import Finding, Keys
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 _KINDS = ("command", "port", "http")
 _ALL = "all"

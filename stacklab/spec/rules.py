@@ -11,7 +11,8 @@ from stacklab.model.lab import Impairment, NetworkMode, Size
 from stacklab.model.stack import Role
 from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
 from stacklab.spec.source import Finding, Keys
-from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, name_problem, suggest
+from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, name_problem
+from stacklab.words import suggest
 
 DEFAULT_MEMORY = Size.parse("1GiB")
 

@@ -37,7 +37,8 @@ from stacklab.spec.fields import (
 from stacklab.spec.reader import JSON
 from stacklab.spec.source import Document, Finding, Keys, Value
 from stacklab.spec.stack import StackSpec
-from stacklab.spec.values import Wrong, nearest, suggest
+from stacklab.spec.values import Wrong
+from stacklab.words import nearest, suggest
 
 MOST_NICS = 8
 

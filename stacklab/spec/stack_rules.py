@@ -15,7 +15,7 @@ from stacklab.spec.schema import STAND_IN, LabSpec
 from stacklab.spec.secret_rules import secrets_in
 from stacklab.spec.source import Finding, Keys
 from stacklab.spec.stack import StackSpec
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 # Installers that can spread their control plane; the others know one controller.
 _MANY_CONTROLLERS = (Installer.OPENSDN, Installer.KOLLA)

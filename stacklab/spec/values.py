@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import TypeVar
@@ -12,6 +11,7 @@ from typing import TypeVar
 from stacklab import releases
 from stacklab.model.lab import Size
 from stacklab.spec.source import quote
+from stacklab.words import suggest
 
 NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 NODE_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
@@ -57,19 +57,6 @@ class Wrong(ValueError):
         super().__init__(wrong)
         self.wrong = wrong
         self.right = right
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, or the empty string."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
-
-
-def suggest(word: str, known: Iterable[str], *, label: str) -> str:
-    """What would be right instead of an unknown word: the nearest one, and all there are."""
-    known = list(known)
-    listed = f"{label}: {', '.join(known) or 'none'}"
-    guess = nearest(word, known)
-    return f"did you mean {guess}? {listed}" if guess else listed
 
 
 def text(value: object) -> str:

@@ -13,7 +13,7 @@ from stacklab.checks import report
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment, Lab, Network, Node
 from stacklab.model.stack import Role
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 # Colours that differ for colour-blind eyes, too, on white and on black (Okabe and Ito).
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")

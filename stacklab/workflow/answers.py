@@ -22,9 +22,9 @@ from stacklab.model.stack import Installer
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
 from stacklab.releases import Bug, Release, operating_system
-from stacklab.spec.values import suggest
 from stacklab.tools import ssh
 from stacklab.tools.host_mirrors import host_mirrors
+from stacklab.words import suggest
 from stacklab.workflow.context import Context, read_own, running_lab
 from stacklab.workflow.lab.up import place_answers, render_answers
 

@@ -22,9 +22,9 @@ from stacklab.progress import Progress
 from stacklab.providers.libvirt.provider import VagrantLibvirt
 from stacklab.record import LabRecord
 from stacklab.spec import from_json, names
-from stacklab.spec.values import nearest
 from stacklab.tools import libvirt, libvirtd, vagrant
 from stacklab.tools.console import tail
+from stacklab.words import nearest
 
 _WAIT_FOR_LOCK_S = 30.0
 

@@ -14,6 +14,7 @@ PACKAGE = PROJECT / "stacklab"
 # Each imports only from those above it.
 ORDER = (
     "errors",
+    "words",
     "model",
     "paths",
     "facts",

@@ -16,7 +16,7 @@ from stacklab.lint.scope import Scope, Source
 from stacklab.lint.yaml_tree import Entry
 from stacklab.model.stack import Installer
 from stacklab.releases import Release
-from stacklab.spec.values import nearest
+from stacklab.words import nearest
 
 _AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"
 _HOSTS = f"{_AT}/opensdn_deployer/tasks/create_container_host_group.yml"

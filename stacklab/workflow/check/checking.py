@@ -19,8 +19,8 @@ from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
-from stacklab.spec.values import suggest
 from stacklab.tools.host_mirrors import host_mirrors
+from stacklab.words import suggest
 from stacklab.workflow import masking
 from stacklab.workflow.check.explaining import explained
 from stacklab.workflow.context import Context, running_lab

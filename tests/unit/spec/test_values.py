@@ -160,12 +160,3 @@ def test_words_are_those_of_the_enum() -> None:
 def test_text_is_neither_a_list_nor_a_mapping(value: object) -> None:
     with pytest.raises(Wrong, match="where one value is expected"):
         values.text(value)
-
-
-def test_a_suggestion_lists_what_there_is() -> None:
-    assert (
-        values.suggest("mgnt", ["mgmt", "public"], label="declared")
-        == "did you mean mgmt? declared: mgmt, public"
-    )
-    assert values.suggest("zzz", ["mgmt"], label="declared") == "declared: mgmt"
-    assert values.suggest("zzz", [], label="declared") == "declared: none"

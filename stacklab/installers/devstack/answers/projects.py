@@ -15,7 +15,7 @@ from stacklab.model.lab import Lab
 from stacklab.model.stack import Driver, Plugin
 from stacklab.paths import PROJECT
 from stacklab.releases import Release
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 TABLE = PROJECT / "localrc" / "devstack" / "projects.yaml"
 DEVSTACK = "devstack"  # may stand in `refs` as well: the installer itself

@@ -21,7 +21,7 @@ from stacklab.installers.contract import (
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import NetworkingMode, Role
 from stacklab.releases import Release, operating_system
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 EXTERNAL_DEVICE = "external0"  # a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it
 

@@ -16,7 +16,7 @@ from stacklab.errors import RenderError
 from stacklab.installers.contract import is_in_cloud
 from stacklab.model.lab import Lab
 from stacklab.model.stack import ConfigOption
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 ROOT = PurePosixPath("/etc/kolla/config")
 

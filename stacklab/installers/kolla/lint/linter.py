@@ -20,7 +20,7 @@ from stacklab.lint.scope import Scope, Source
 from stacklab.lint.yaml_tree import Entry
 from stacklab.model.stack import Installer
 from stacklab.releases import Release
-from stacklab.spec.values import nearest
+from stacklab.words import nearest
 
 _AT = "kolla-ansible@stable/2025.2"
 _OWN = (

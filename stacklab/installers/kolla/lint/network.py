@@ -9,7 +9,7 @@ from stacklab.installers.kolla.lint.read import Globals
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.yaml_tree import Entry
-from stacklab.spec.values import nearest
+from stacklab.words import nearest
 
 _CHECK = "kolla-ansible@stable/2025.2:ansible/roles/loadbalancer/tasks/precheck.yml"
 RULES = (

@@ -15,7 +15,7 @@ from stacklab.errors import RenderError
 from stacklab.installers.packstack.keys import TABLE, table
 from stacklab.paths import PROJECT
 from stacklab.releases import Release
-from stacklab.spec.values import suggest
+from stacklab.words import suggest
 
 _HEADING = "# -- "
 

@@ -15,7 +15,7 @@ from stacklab.installers.packstack.lint.read import (
 )
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
-from stacklab.spec.values import nearest
+from stacklab.words import nearest
 
 _PLUGINS = "packstack@26.0.0:packstack/plugins"
 _NEUTRON = f"{_PLUGINS}/neutron_350.py"

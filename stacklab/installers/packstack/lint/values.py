@@ -11,7 +11,7 @@ from stacklab.installers.packstack.lint.ini import Entry
 from stacklab.installers.packstack.lint.read import HOSTS, Reading
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
-from stacklab.spec.values import nearest
+from stacklab.words import nearest
 
 _VALIDATORS = "packstack@26.0.0:packstack/installer/validators.py"
 RULES = (

@@ -1,0 +1,27 @@
+"""What is said the same way everywhere: suggestions for a misspelt word, plurals."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_CLOSE_ENOUGH = 0.6  # difflib's ratio; below it a suggestion would only puzzle
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that was probably meant, or the empty string."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=_CLOSE_ENOUGH)
+    return matches[0] if matches else ""
+
+
+def suggest(word: str, known: Iterable[str], *, label: str) -> str:
+    """Return what would be right instead of an unknown word: the nearest one, and all there are."""
+    known = list(known)
+    listed = f"{label}: {', '.join(known) or 'none'}"
+    guess = nearest(word, known)
+    return f"did you mean {guess}? {listed}" if guess else listed
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 lab`, `2 labs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
