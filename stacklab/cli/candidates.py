@@ -16,7 +16,6 @@ from invoke import Collection
 from invoke.parser import ParserContext
 
 from stacklab import spec
-from stacklab.cli.completion import SHELLS
 from stacklab.cli.glue import LabTask, Word
 from stacklab.errors import LabError
 from stacklab.paths import CATALOGUE, LABS, HostPaths
@@ -40,6 +39,7 @@ LAYERS = (
     "cloud",
 )
 INSTALLERS = ("contrail", "opensdn", "devstack", "packstack", "kolla")
+SHELLS = ("bash", "zsh", "fish")
 FORMATS = ("svg", "mermaid", "dot")
 
 _IMAGE_NAME = re.compile(r"^([a-z0-9][a-z0-9.-]*):", re.MULTILINE)

@@ -18,12 +18,12 @@ from invoke.parser import ParserContext
 from stacklab.cli.glue import Word, task
 
 SCRIPTS = Path(__file__).parent / "scripts"
-SHELLS = ("bash", "zsh", "fish")
 
 
 @task("completion")
 def completion(_c: Any, shell: Annotated[str, "bash, zsh or fish", Word.SHELL]) -> None:
     """Print a shell's completion script: source <(./invoke completion bash)."""
+    from stacklab.cli.candidates import SHELLS
     from stacklab.errors import LabError
     from stacklab.words import suggest
 

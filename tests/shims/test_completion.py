@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from stacklab import spec
-from stacklab.cli.completion import SCRIPTS, SHELLS
+from stacklab.cli.candidates import SHELLS
+from stacklab.cli.completion import SCRIPTS
 from stacklab.paths import LABS, PROJECT
 
 # `compgen` has no way to complete a whole line, so its variables are set as bash sets them.
