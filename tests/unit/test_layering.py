@@ -40,6 +40,7 @@ ORDER = (
     "views",
     "cli",
     "pytest_plugin",
+    "pytest_items",
 )
 ONLY_FROM = {"process": {"errors"}}
 
