@@ -15,6 +15,7 @@ PACKAGE = PROJECT / "stacklab"
 ORDER = (
     "errors",
     "words",
+    "codec",
     "model",
     "paths",
     "facts",
