@@ -59,6 +59,6 @@ def _encode(path: Path, data: str | bytes) -> bytes:
     except UnicodeEncodeError as error:
         # Python reads a byte of a path that is not UTF-8 as a lone surrogate.
         raise HostError(
-            f"{ascii(str(path))}: its text holds a path that is not UTF-8",
+            f"{str(path)!a}: its text holds a path that is not UTF-8",
             hint="set STACKLAB_HOME to a directory with a plain name, or move the checkout",
         ) from error

