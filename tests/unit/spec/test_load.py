@@ -186,4 +186,5 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
             "stacklab.spec",
             "stacklab.spec.export",
             "stacklab.spec.reader",
+            "stacklab.words",
         }
