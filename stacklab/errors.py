@@ -28,6 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from stacklab.foreign import printable
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
@@ -51,11 +53,16 @@ class Problem:
 
 
 class LabError(Exception):
-    """An expected failure; the message names the cause, `hint` the next command to type."""
+    """An expected failure: the message names the cause, `hint` the next command to type.
+
+    A message may quote what a node or a program wrote, so it is made printable here. Whoever
+    quotes several lines of foreign text also indents them (`foreign.printable` does).
+    """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = printable(message, indent="")  # our own lines stand where they stand
         super().__init__(message)
         self.message = message
         self.hint = hint

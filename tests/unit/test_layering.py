@@ -13,6 +13,7 @@ PACKAGE = PROJECT / "stacklab"
 
 # Each imports only from those above it.
 ORDER = (
+    "foreign",
     "errors",
     "words",
     "codec",
