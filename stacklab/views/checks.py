@@ -11,6 +11,7 @@ from rich.console import Group
 from stacklab.checks import report
 from stacklab.checks.result import Check, CheckResult
 from stacklab.errors import LabError
+from stacklab.foreign import printable
 from stacklab.model.lab import Lab
 from stacklab.views import matrix, tables
 from stacklab.workflow.check import checking
@@ -112,5 +113,5 @@ def changes(rounds: Iterable[Outcome]) -> Iterator[str]:
 
 
 def _changed(result: CheckResult, was: CheckResult | None, for_s: float) -> str:
-    text = f"{result.status}: {result.check.title}: {result.detail}"
+    text = f"{result.status}: {result.check.title}: {printable(result.detail)}"
     return text if was is None else f"{text} (was {was.status} for {for_s:.0f} s)"

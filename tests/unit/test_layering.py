@@ -13,6 +13,7 @@ PACKAGE = PROJECT / "stacklab"
 
 # Each imports only from those above it.
 ORDER = (
+    "foreign",
     "errors",
     "words",
     "codec",
@@ -41,6 +42,7 @@ ORDER = (
     "views",
     "cli",
     "pytest_plugin",
+    "pytest_items",
 )
 ONLY_FROM = {"process": {"errors"}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import traceback
@@ -14,8 +15,12 @@ from stacklab.errors import RenderError
 from stacklab.installers.kit import quoting
 
 
+@functools.cache  # compiling a template takes longer than everything else in rendering it
 def environment(templates: Path) -> jinja2.Environment:
-    """Make the environment whose template names are relative to `templates`."""
+    """Return the environment whose template names are relative to `templates`.
+
+    There is one for each folder; a template that was edited in between is read again.
+    """
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,

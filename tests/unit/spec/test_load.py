@@ -187,6 +187,7 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
             "stacklab.model.lab",
             "stacklab.spec",
             "stacklab.spec.export",
+            "stacklab.words",
         }
 
 

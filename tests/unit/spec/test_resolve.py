@@ -141,7 +141,7 @@ def test_an_unused_network_is_allowed(directory: Path) -> None:
 def test_a_lab_without_computes_may_use_libvirts_default_range(directory: Path) -> None:
     text = NETWORKS.replace("10.0.0.0/24", "192.168.122.0/24")
     assert resolve(directory, text + NODES).networks[0].cidr == NESTED_DEFAULT
-    with pytest.raises(SpecError, match="default network of the computes' own libvirt"):
+    with pytest.raises(SpecError, match="which libvirt on a compute uses itself"):
         resolve(directory, text + NODES.replace("{nics", "{role: compute, nics"))
 
 
