@@ -1,4 +1,4 @@
-"""Where every file that stacklab makes lies: one property per file."""
+"""Paths of every file that stacklab makes: one property per file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_lab_name(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class HostPaths:
-    """What all labs and all checkouts of a host share."""
+    """Paths that all labs and all checkouts of a host share."""
 
     root: Path
 
@@ -69,20 +69,20 @@ class HostPaths:
 
     @property
     def logs(self) -> Path:
-        """What builds and the bench printed."""
+        """Output of image builds and of the bench."""
         return self.root / "logs"
 
     @property
     def bench_log(self) -> Path:
-        """What the programs printed that `bench.up` ran."""
+        """Output of the programs that `bench.up` runs."""
         return self.logs / "bench.log"
 
     def image_log(self, image: str) -> Path:
-        """What the build of an image printed."""
+        """Return the file with the output of an image's build."""
         return self.logs / f"image.{image}.log"
 
     def manifest(self, key: str) -> Path:
-        """What is known of a base image: beside its disk, `key` is its content address."""
+        """Return the manifest of a base image, which lies beside its disk."""
         return self.images / f"{key}.json"
 
     @property
@@ -107,7 +107,7 @@ class HostPaths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabPaths:
-    """What one lab owns on this host."""
+    """Paths that one lab owns on this host."""
 
     host: HostPaths
     name: str
@@ -119,7 +119,7 @@ class LabPaths:
 
     @property
     def record(self) -> Path:
-        """What exists of the lab: written before it is made, removed after it is gone."""
+        """The list of what exists of the lab, which is written before that is made."""
         return self.root / "record.json"
 
     @property
@@ -129,7 +129,7 @@ class LabPaths:
 
     @property
     def machines(self) -> Path:
-        """What the Vagrantfile reads, beside it."""
+        """The nodes and networks, for the Vagrantfile beside it."""
         return self.root / "lab.json"
 
     @property
@@ -173,7 +173,7 @@ class LabPaths:
 
     @property
     def faults(self) -> Path:
-        """What `lab.fault` has made fail: what there is to undo."""
+        """The faults that `lab.fault` has made, and has to undo."""
         return self.root / "faults.json"
 
     @property
@@ -188,17 +188,17 @@ class LabPaths:
 
     @property
     def logs(self) -> Path:
-        """What Vagrant and the rest printed."""
+        """Output of Vagrant, events, and the nodes' consoles."""
         return self.root / "logs"
 
     @property
     def vagrant_log(self) -> Path:
-        """What Vagrant printed."""
+        """Output of Vagrant."""
         return self.logs / "vagrant.log"
 
     @property
     def events(self) -> Path:
-        """Which commands did what to the lab, and how they ended."""
+        """The commands that changed the lab, and how they ended."""
         return self.logs / "events.log"
 
     @property
@@ -207,7 +207,7 @@ class LabPaths:
         return self.logs / "events.log.1"
 
     def console(self, node: str) -> Path:
-        """What a node wrote to its serial console."""
+        """Return the file with the output of a node's serial console."""
         return self.logs / f"{node}.console.log"
 
     def overlay(self, node: str) -> Path:

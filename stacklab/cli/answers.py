@@ -26,7 +26,7 @@ def render(
     node: Annotated[str, "only the files of this node", Word.NODE] = "",
     out: Annotated[str, "write them below this directory: OUT/NODE/PATH, mode 0600"] = "",
 ) -> None:
-    """Show a lab's answer files and installation steps; --out DIR writes the files, with secrets."""
+    """Show a lab's answer files and steps; --out DIR writes the files, with secrets."""
     from stacklab.views import answers as views
     from stacklab.workflow import answers as workflow
 
@@ -67,7 +67,7 @@ def steps(_c: Any, name: LabName) -> None:
 
 @task("answers.diff")
 def diff(_c: Any, name: NameOfLabThatIsUp) -> None:
-    """Compare the files on a lab's running nodes with its spec of today; exit code 1: they differ."""
+    """Compare the files on running nodes with the spec of today; exit code 1: they differ."""
     from stacklab.views import answers as views
     from stacklab.workflow import answers as workflow
 

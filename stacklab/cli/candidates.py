@@ -1,4 +1,4 @@
-"""What can stand at the place of the cursor: the answer to a TAB.
+"""Candidates for the place of the cursor: the answer to a TAB.
 
 Names come from where they are cheapest to read, without pydantic and libvirt: a lab that is up
 from its resolved.json. Only for a lab that is not up its spec has to be loaded.
@@ -196,7 +196,10 @@ def _images(_line: _Line) -> list[str]:
 
 
 def _resolved(line: _Line) -> dict[str, Any]:
-    """Return the line's lab as JSON, as it was brought up or else as its spec has it; {} for none."""
+    """Return the line's lab as JSON: as it was brought up, or else as its spec has it.
+
+    Without such a lab, it is empty.
+    """
     name = line.values.get("name", "")
     try:
         file = HostPaths.default().lab(name).resolved

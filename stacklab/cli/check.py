@@ -25,7 +25,7 @@ def check(
     junit: Annotated[str, "write the results to this file as JUnit XML"] = "",
     html: Annotated[str, "write the results to this file as a web page"] = "",
 ) -> None:
-    """Check that a running lab is what its spec says; exit code 5: failed, 6: no answer, 7: warned."""
+    """Check a running lab against its spec; exit code 5: failed, 6: no answer, 7: warned."""
     from stacklab.views import checks as views
     from stacklab.workflow.check import checking
 
@@ -49,7 +49,7 @@ def fault(
     rest: Annotated[Words, "the fault; if left out: list the faults there are", Word.FAULT] = None,
     undo: Annotated[bool, "undo the fault that is named, or all faults"] = False,
 ) -> None:
-    """Make something fail: link-down|unplug NODE NIC, pause|power-off NODE, partition NETWORK NODES."""
+    """Cause a fault: link-down|unplug NODE NIC, pause|power-off NODE, partition NETWORK NODES."""
     from stacklab.workflow.context import running_lab
     from stacklab.workflow.faults import faults
 

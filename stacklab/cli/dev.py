@@ -13,7 +13,7 @@ from stacklab.cli.glue import LabName, load, session, show, task
 def test_all(
     _c: Any, live: Annotated[bool, "--no-live leaves the run with real VMs out"] = True
 ) -> None:
-    """Run lint, type checks, all tests, and a live run with real VMs (--no-live leaves that out)."""
+    """Run lint, type checks, all tests, and a live run with real VMs (--no-live: without)."""
     from stacklab.dev import testing
 
     sys.exit(testing.run(live=live))

@@ -1,4 +1,4 @@
-"""What all tasks share: help and completion of parameters, errors as text, a session, printing.
+"""Ground of all tasks: help and completion of parameters, errors as text, a session, printing.
 
 A task imports what it uses inside its body: all tasks are read at every start and every TAB.
 """
@@ -34,7 +34,7 @@ logging.getLogger("vagrant").addHandler(logging.NullHandler())
 
 
 class Word(StrEnum):
-    """What a parameter stands for, so that TAB can complete it."""
+    """Kinds of names that a parameter may stand for, so that TAB can complete it."""
 
     LAB = "lab"  # has a file in labs/
     LAB_THAT_IS_UP = "lab that is up"  # has a record on this host

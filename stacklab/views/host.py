@@ -1,4 +1,4 @@
-"""What this host has for labs, for people: base images, and what the probes found."""
+"""The base images of this host, and the results of its probes, for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs on this host, for people."""
+"""The labs of this host and their nodes' states, for people."""
 
 from __future__ import annotations
 

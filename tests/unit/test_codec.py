@@ -88,7 +88,7 @@ def test_every_type_survives() -> None:
 def test_the_order_is_that_of_the_fields_and_what_is_computed_follows_its_field() -> None:
     assert list(encoded())[:3] == ["text", "flag", "path"]
     assert encoded()["inner"] == {"number": 1, "double": 2, "share": 0.5}
-    assert list(CODEC.encode(VALUE)["inner"]) == ["number", "double", "share"]  # type: ignore[arg-type]
+    assert list(json.loads(json.dumps(encoded()["inner"]))) == ["number", "double", "share"]
     assert encoded()["weight_g"] == 3
 
 
