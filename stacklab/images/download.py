@@ -30,7 +30,8 @@ _TRIES = 5  # in a row without progress
 _PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 10.0
 _REPORT_EVERY_S = 1.0
-# A connection that brings less than this is broken off. At that rate an image of 300 MiB would take 20 hours.
+# A connection that brings less than this is broken off. At that rate an image of 300 MiB would
+# take 20 hours.
 _STALLED_AFTER_S = 60.0
 _STALLED_BELOW_BYTES = 256 * 1024
 # The largest pinned file, an installer's DVD, has 4.5 GiB.

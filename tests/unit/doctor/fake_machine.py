@@ -49,6 +49,7 @@ def make_machine(
     available_mib: int = 16_000,
     swap_mib: int = 0,
     writable: bool = True,
+    open_to_all: Collection[Path] = (),
     links: Collection[dict[str, Any]] = (),
     routes: Collection[dict[str, Any]] = (),
     says: Callable[[Command], Result] | None = None,
@@ -73,6 +74,7 @@ def make_machine(
         list_dir=lambda path: gems if str(path) == GEMS else (),
         free_mib=lambda path: free_mib,
         is_writable=lambda path: writable,
+        is_open_to_all=lambda path: path in open_to_all,
         home=Path("/home/me"),
         user="me",
     )
