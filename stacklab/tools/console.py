@@ -13,7 +13,7 @@ _ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)?|[
 
 
 def tail(console: Path, lines: int = _LINES, *, start: int = 0) -> tuple[str, ...]:
-    """Return the last lines of a console log after byte `start`, without escapes and blank lines."""
+    """Return the last lines of a console log after byte `start`, without escape sequences."""
     try:
         with console.open("rb") as stream:
             size = stream.seek(0, 2)

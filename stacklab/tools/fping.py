@@ -17,7 +17,8 @@ _HEADERS = 28  # 20 bytes of IPv4 and 8 of ICMP
 TOO_LONG = "Message too l"  # EMSGSIZE: "long" with glibc, "large" with musl
 _NO_SUCH_OPTION = "nvalid option"  # of getopt: fping before 4 does not know -M
 
-# `10.0.0.2 : 0.18 - 0.01`; a duplicate reply's line ("10.0.0.2 : duplicate for [0], ...") does not match.
+# `10.0.0.2 : 0.18 - 0.01`. The line of a duplicate reply does not match:
+# `10.0.0.2 : duplicate for [0], ...`.
 _LINE = re.compile(
     r"(?P<target>\S{1,255})\s+:(?P<replies>(?:[ \t]+(?:-|\d{1,9}(?:\.\d{1,9})?))+)[ \t]*", re.ASCII
 )
@@ -74,7 +75,10 @@ def sized_function(name: str, *, slower_ms: float = 0.0) -> str:
     return f"""\
 {name}_by_ping() {{
   command -v ping >/dev/null || return 0
-  if ping -n -q -c 1 -W {wait_s} -M do -s "$1" "$2" >/dev/null 2>&1; then echo "$2 : 0"; else echo "$2 : -"; fi
+  if ping -n -q -c 1 -W {wait_s} -M do -s "$1" "$2" >/dev/null 2>&1
+  then echo "$2 : 0"
+  else echo "$2 : -"
+  fi
 }}
 {name}() {{
   count=$1; payload=$(($2 - {_HEADERS})); shift 2
@@ -93,6 +97,7 @@ def over_function(name: str, *, slower_ms: float = 0.0) -> str:
     sending ping: REASON`, which fping prints only without -C. If fping does not know -M, the
     output of ping is translated into the same words.
     """
+    wait_ms = math.ceil(_TIMEOUT_MS + slower_ms)
     wait_s = math.ceil((_TIMEOUT_MS + slower_ms) / 1000)
     return f"""\
 {name}_by_ping() {{
@@ -109,7 +114,7 @@ def over_function(name: str, *, slower_ms: float = 0.0) -> str:
 }}
 {name}() {{
   payload=$(($1 - {_HEADERS})); shift
-  out=$(fping -M -r 0 -i {_INTERVAL_MS} -t {math.ceil(_TIMEOUT_MS + slower_ms)} -b "$payload" "$@" 2>&1)
+  out=$(fping -M -r 0 -i {_INTERVAL_MS} -t {wait_ms} -b "$payload" "$@" 2>&1)
   case $out in
   *"{_NO_SUCH_OPTION}"*) out=$(for each; do {name}_by_ping "$payload" "$each" & done; wait) ;;
   esac

@@ -110,7 +110,7 @@ class Snapshot:
         return None
 
     def rules_on(self, bridge: str) -> tuple[Rule, ...]:
-        """Return the rules that name that bridge, and those that refuse packets of any interface."""
+        """Return the rules that name a bridge, and those that refuse packets of any interface."""
         rules = []
         for rule in self.rules:
             is_for_any = re.search(r" (-i|-o) ", rule.text) is None

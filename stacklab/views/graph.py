@@ -136,7 +136,7 @@ def _row(
     bad: Collection[tuple[str, str]],
     impaired: _Impaired,
 ) -> tuple[list[str], int]:
-    """Draw one row: the bars of its networks and its nodes; return also where the next row begins."""
+    """Draw a row, bars of networks and nodes; return also where the next row begins."""
     names = {nic.network for node in nodes for nic in node.nics}
     networks = [network for network in lab.networks if network.name in names]
     bars = {network.name: top + 20 + i * _BAR_STEP for i, network in enumerate(networks)}

@@ -55,7 +55,11 @@ def make_machine(
     says: Callable[[Command], Result] | None = None,
 ) -> Machine:
     """A Debian 12 with everything, less what is given."""
-    meminfo = f"MemTotal: 99999999 kB\nMemAvailable: {available_mib * 1024} kB\nSwapFree: {swap_mib * 1024} kB\n"
+    meminfo = (
+        "MemTotal: 99999999 kB\n"
+        f"MemAvailable: {available_mib * 1024} kB\n"
+        f"SwapFree: {swap_mib * 1024} kB\n"
+    )
     texts = {"/proc/meminfo": meminfo, "/proc/1/comm": "systemd\n", **(files or {})}
 
     def fake_answer(command: Command) -> Result:

@@ -125,7 +125,8 @@ SOCKET = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
         ),
         ("internal error: client socket is closed", "systemd", "does not answer", "virsh"),
         (
-            "internal error: Unable to get system bus connection: Could not connect: No such file or directory",
+            "internal error: Unable to get system bus connection: "
+            "Could not connect: No such file or directory",
             "init",
             "can't tell who",
             "sudo systemctl start dbus polkit",
