@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import pytest
@@ -58,19 +58,22 @@ def _layer(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@functools.cache
 def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), filename=str(path))
 
 
-def _imports(path: Path) -> Iterator[str]:
-    """Dotted names of what it imports, inside functions and TYPE_CHECKING too."""
+@functools.cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """Return the dotted names of what it imports, inside functions and TYPE_CHECKING too."""
+    names: list[str] = []
     for node in ast.walk(_parse(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (
-                f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names
-            )
+            module = f"{'.' * node.level}{node.module or ''}"
+            names += (f"{module}.{alias.name}" for alias in node.names)
+    return tuple(names)
 
 
 def _layers_imported(path: Path) -> set[str]:
