@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from stacklab.installers.facts import name_nic
 from stacklab.model.lab import NIC, Lab, NetworkMode, NetworkStyle, Node
 from stacklab.nodes import access
 from stacklab.nodes.access import Keys
@@ -118,7 +119,7 @@ def _hosts(lab: Lab, node: Node) -> str:
 
 
 def _name(lab: Lab, node: Node, nic: NIC) -> str:
-    return node.name if nic is lab.name_nic(node) else f"{node.name}-{nic.network}"
+    return node.name if nic is name_nic(lab, node) else f"{node.name}-{nic.network}"
 
 
 def _network_files(lab: Lab, node: Node, style: NetworkStyle) -> Mapping[str, str]:

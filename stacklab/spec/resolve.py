@@ -9,10 +9,10 @@ from pathlib import Path
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
 from stacklab.model.stack import (
+    NO_INSTALLER,
     ConfigOption,
     Driver,
     Glance,
-    Installer,
     Lines,
     Mirrors,
     NetworkingMode,
@@ -132,9 +132,9 @@ def _node(
 
 
 def _stack(spec: StackSpec, lab: LabSpec) -> Stack:
-    installer = spec.installer or Installer.NONE
+    installer = spec.installer or NO_INSTALLER
     network = spec.network or default_network(lab)
-    if installer is Installer.NONE:
+    if installer is NO_INSTALLER:
         return Stack(installer=installer, network=network)
     release = chosen_release(spec)
     return Stack(

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import CLONES, Rendered, Request, bugs_on, release_of
+from stacklab.installers.contract import Rendered
 from stacklab.installers.devstack.answers import images, options
 from stacklab.installers.devstack.answers.projects import sources
-from stacklab.installers.devstack.answers.seat import Seat, ranges, seat
+from stacklab.installers.devstack.answers.seat import DevStackSeat, ranges, seat
 from stacklab.installers.kit import quoting
+from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
+from stacklab.installers.kit.release import bugs_on, release_of
+from stacklab.installers.kit.request import Request
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 
@@ -54,7 +57,7 @@ def _check_volume_types(request: Request) -> None:
         )
 
 
-def _files(request: Request, node: Node, place: Seat) -> Mapping[PurePosixPath, str]:
+def _files(request: Request, node: Node, place: DevStackSeat) -> Mapping[PurePosixPath, str]:
     found: dict[PurePosixPath, str] = {}
     context = _context(request, node, place)
     if reads_localrc(request.lab):
@@ -66,7 +69,7 @@ def _files(request: Request, node: Node, place: Seat) -> Mapping[PurePosixPath, 
     return {**found, **images.metadata_file(request.lab, node)}
 
 
-def _context(request: Request, node: Node, place: Seat) -> dict[str, object]:
+def _context(request: Request, node: Node, place: DevStackSeat) -> dict[str, object]:
     lab, release = request.lab, request.release
     mode = lab.stack.network_mode
     return {

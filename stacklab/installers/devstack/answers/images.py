@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from stacklab.installers.contract import CLONES, Step, api_address, has_compute
+from stacklab.installers.kit.addresses import api_address
+from stacklab.installers.kit.git import CLONES
+from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
+from stacklab.stages.stage import Step
 
 IMAGES = CLONES / "data" / "glance" / "images"  # where glance of every release keeps them
 METADATA = CLONES / "glance-filesystem.json"

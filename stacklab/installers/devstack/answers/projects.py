@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from stacklab import facts
 from stacklab.errors import RenderError
-from stacklab.installers.contract import git_base
+from stacklab.installers.kit.git import git_base
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Driver, Plugin
 from stacklab.paths import PROJECT

@@ -6,21 +6,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import (
-    address,
-    api_address,
-    free_of_nodes,
-    has_compute,
-    is_in_cloud,
-    nic_on,
-)
+from stacklab.installers.kit.addresses import address, api_address, free_of_nodes, nic_on
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver, NetworkingMode, Role
 from stacklab.releases import Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
+class DevStackSeat:
     """All about one node that the templates know beside `lab` and `node`."""
 
     is_controller: bool
@@ -46,14 +40,14 @@ class Ranges:
     gateway: IPv4Address | None = None  # out of `floating`
 
 
-def seat(lab: Lab, release: Release, node: Node) -> Seat | None:
+def seat(lab: Lab, release: Release, node: Node) -> DevStackSeat | None:
     """The place of a node; None for a bystander. Raises RenderError for a lab that DevStack can't be."""
     _check(lab)
     if not is_in_cloud(lab, node):
         return None
     is_controller = node.name == lab.controller.name
     data = nic_on(lab, node, lab.stack.data_network or lab.stack.network)
-    return Seat(
+    return DevStackSeat(
         is_controller=is_controller,
         has_compute=has_compute(lab, node),
         host_ip=address(lab, node),

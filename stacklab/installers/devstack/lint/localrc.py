@@ -165,6 +165,11 @@ class Localrc:
         return release.network_modes[0] == "ovn" if release and release.network_modes else None
 
 
+def names_services(text: str) -> bool:
+    """Return True if a text enables services or names neutron's plugin: DevStack alone reads that."""
+    return "enable_service" in text or "Q_PLUGIN" in text or "n-cpu" in text
+
+
 def load(source: Source, scope: Scope) -> Localrc:
     """Read a localrc."""
     return Localrc(source=source, scope=scope, script=shell.read(source.text))

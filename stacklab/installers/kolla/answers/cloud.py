@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import (
+from stacklab.installers.kit.addresses import (
     address,
     api_address,
     free_of_nodes,
     free_part,
-    git_base,
-    has_compute,
-    is_in_cloud,
     nic_on,
     taken,
 )
+from stacklab.installers.kit.git import git_base
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import NetworkingMode, Role
 from stacklab.releases import Release, operating_system

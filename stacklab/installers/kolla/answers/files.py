@@ -14,8 +14,9 @@ from pathlib import PurePosixPath
 import yaml
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered, Request
+from stacklab.installers.contract import Rendered
 from stacklab.installers.kit import host
+from stacklab.installers.kit.request import Request
 from stacklab.installers.kolla.answers.cloud import (
     EXTERNAL_DEVICE,
     Cloud,
@@ -24,11 +25,9 @@ from stacklab.installers.kolla.answers.cloud import (
     external_device,
 )
 from stacklab.installers.kolla.answers.overrides import overrides
-from stacklab.installers.kolla.answers.passwords import passwords, secret_names, shaped_secrets
-from stacklab.installers.kolla.answers.steps import EXTERNAL_UNIT, PASSWORDS, steps
+from stacklab.installers.kolla.answers.passwords import passwords
+from stacklab.installers.kolla.answers.steps import EXTERNAL_UNIT, PASSWORDS
 from stacklab.model.lab import Lab
-
-__all__ = ["render", "secret_names", "shaped_secrets", "steps"]
 
 CONFIG = PurePosixPath("/etc/kolla")
 _UNIT_FILE = PurePosixPath("/etc/systemd/system", EXTERNAL_UNIT)

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import is_in_cloud
+from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab
 from stacklab.model.stack import ConfigOption
 from stacklab.words import suggest

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 
-from stacklab.installers.contract import CLONES, Step, git_base, release_of
+from stacklab.installers.kit.git import CLONES, git_base
+from stacklab.installers.kit.release import release_of
 from stacklab.installers.kolla.answers.cloud import (
     EXTERNAL_DEVICE,
     cloud_nodes,
@@ -18,6 +19,7 @@ from stacklab.installers.kolla.answers.cloud import (
 )
 from stacklab.model.lab import Lab, Node
 from stacklab.releases import Release
+from stacklab.stages.stage import HOUR_S, Stage, Step
 
 EXTERNAL_UNIT = "stacklab-external.service"
 
@@ -42,13 +44,30 @@ _NEWER = " && (python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || 
 _PYTHON = "$(command -v python3.12 || command -v python3)"
 
 
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """The order of a whole installation; each step may be run again."""
+def stages(lab: Lab) -> tuple[Stage, ...]:
+    """Return the stages of a whole installation; every step may be run again."""
     release = release_of(lab)
     return (
-        *(step for node in cloud_nodes(lab) for step in _prepare(lab, node)),
-        *_deployer(lab, release),
-        *_changes(lab, release),
+        Stage(
+            name="packages",
+            steps=tuple(step for node in cloud_nodes(lab) for step in _prepare(lab, node)),
+            limit_s=HOUR_S,
+            hint="a node that reaches no mirror of packages: try lab.check",
+        ),
+        Stage(
+            name="deployer",
+            steps=tuple(_deployer(lab, release)),
+            limit_s=HOUR_S,
+            after=("packages",),
+            hint="pip reached no index, or the node's Python is too old for this release",
+        ),
+        Stage(
+            name="changes",
+            steps=tuple(_changes(lab, release)),
+            limit_s=HOUR_S,
+            after=("packages",),
+            hint="a change that Gerrit has no more: write its newest patch set in stack.refs",
+        ),
         *_deploy(lab, release),
     )
 
@@ -156,16 +175,37 @@ def _changes(lab: Lab, release: Release) -> Iterator[Step]:
             )
 
 
-def _deploy(lab: Lab, release: Release) -> Iterator[Step]:
-    yield _kolla(lab, "bootstrap-servers")
-    yield _kolla(lab, "prechecks")
-    yield _kolla(lab, "deploy")
-    yield _kolla(lab, "post-deploy", done="test -s /etc/kolla/clouds.yaml")
-    yield Step(
+def _deploy(lab: Lab, release: Release) -> tuple[Stage, ...]:
+    post_deploy = _kolla(lab, "post-deploy", done="test -s /etc/kolla/clouds.yaml")
+    first_networks = Step(
         node=lab.controller.name,
         title="make first networks, an image and flavors",
-        command=f"{_ENVIRONMENT} {_networks(lab, release)} bash {_VENV}/share/kolla-ansible/init-runonce",
+        command=f"{_ENVIRONMENT} {_networks(lab, release)} "
+        f"bash {_VENV}/share/kolla-ansible/init-runonce",
         done=f"{_ENVIRONMENT} openstack --os-cloud kolla-admin router show demo-router",
+    )
+    return (
+        Stage(
+            name="bootstrap",
+            steps=(_kolla(lab, "bootstrap-servers"), _kolla(lab, "prechecks")),
+            limit_s=2 * HOUR_S,
+            after=("deployer", "changes"),
+            hint="prechecks names the node and the setting; a name must be its API address there",
+        ),
+        Stage(
+            name="deploy",
+            steps=(_kolla(lab, "deploy"),),
+            limit_s=4 * HOUR_S,
+            after=("bootstrap",),
+            hint="a container that restarts: docker ps, then its log below /var/log/kolla",
+        ),
+        Stage(
+            name="finish",
+            steps=(post_deploy, first_networks),
+            limit_s=HOUR_S,
+            after=("deploy",),
+            hint="an API that does not answer yet: the same again in a minute",
+        ),
     )
 
 

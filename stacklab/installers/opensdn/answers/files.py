@@ -14,19 +14,12 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import (
-    CLONES,
-    Rendered,
-    Request,
-    Step,
-    address,
-    api_address,
-    clone,
-    has_compute,
-    nic_on,
-    release_of,
-)
+from stacklab.installers.contract import Rendered
+from stacklab.installers.kit.addresses import address, api_address, nic_on
+from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
+from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.roles import has_compute
 from stacklab.installers.opensdn.answers import kolla
 from stacklab.model.lab import Lab, NetworkMode, Node
 from stacklab.model.stack import Proxy, Role
@@ -60,7 +53,7 @@ _OURS = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
+class Instance:
     """A node as an instance of the deployer's; a role without options is null, not an empty map."""
 
     node: Node
@@ -78,7 +71,7 @@ def render(request: Request) -> Rendered:
     lab, release = request.lab, request.release
     flavour = kolla.flavour(lab, release)
     context = {
-        "seats": seats(lab, release),
+        "instances": instances(lab, release),
         "flavour": flavour,
         "configuration": _configuration(lab, release, flavour),
         "proxy": _global_proxy(lab),
@@ -108,11 +101,11 @@ def members(lab: Lab) -> tuple[Node, ...]:
     return (lab.controller, *others)
 
 
-def seats(lab: Lab, release: Release) -> tuple[Seat, ...]:
+def instances(lab: Lab, release: Release) -> tuple[Instance, ...]:
     """What each node is to the deployer."""
     devices = {nic_on(lab, node, _data_network(lab)).device for node in members(lab)}
     return tuple(
-        Seat(
+        Instance(
             node=node,
             address=address(lab, node),
             roles=MappingProxyType(
@@ -161,9 +154,9 @@ def _has_api_network(lab: Lab) -> bool:
 def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mapping[str, str]:
     """contrail_configuration: it becomes /etc/contrail/common.env on every node, and env of every container."""
     control = [
-        nic_on(lab, seat.node, _data_network(lab)).address.ip
-        for seat in seats(lab, release)
-        if "control" in seat.roles
+        nic_on(lab, instance.node, _data_network(lab)).address.ip
+        for instance in instances(lab, release)
+        if "control" in instance.roles
     ]
     found = {
         "CLOUD_ORCHESTRATOR": "openstack",
@@ -210,74 +203,3 @@ def _global_proxy(lab: Lab) -> Mapping[str, str]:
     return {
         name.upper(): value for name, value in proxy_variables(lab).items() if name != "no_proxy"
     }
-
-
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """The order of the playbooks: the instances, OpenStack, OpenSDN, and in vanilla mode OpenStack's mending."""
-    release = release_of(lab)
-    flavour = kolla.flavour(lab, release)
-    return (
-        _packages(lab.controller),
-        _ansible(lab.controller, flavour),
-        clone(lab.controller, release.repository, release.ref, DEPLOYER),
-        *kolla.mends(lab.controller, flavour, release, DEPLOYER),
-        _own_etc_kolla(lab.controller),
-        _playbook(
-            lab, "configure_instances", "prepare the instances: docker, chrony, kolla-ansible"
-        ),
-        _playbook(lab, flavour.playbook, f"install OpenStack {flavour.openstack}"),
-        _playbook(
-            lab,
-            release.text("install_playbook").removesuffix(".yml"),
-            f"install OpenSDN {release.name}",
-        ),
-        *(_playbook(lab, name, "give OpenStack OpenSDN's plugins") for name in flavour.finish),
-    )
-
-
-def _packages(node: Node) -> Step:
-    return Step(
-        node=node.name,
-        title="install git and Python's venv",
-        command="if command -v apt-get; then apt-get update && apt-get install -y git python3-venv; "
-        "else dnf install -y git python3; fi",
-        user="root",
-        done="command -v git && python3 -c 'import ensurepip'",
-    )
-
-
-def _ansible(node: Node, flavour: kolla.Flavour) -> Step:
-    venv = HOME / "venv"
-    # requests and pyOpenSSL are imported by the deployer; kolla-ansible's setup.py wants setuptools and pbr,
-    # which a venv of Python 3.12 has not.
-    packages = f"'{flavour.ansible}' jinja2==3.0.3 requests pyopenssl 'setuptools<80' pbr"
-    return Step(
-        node=node.name,
-        title=f"make a venv with {flavour.ansible}",
-        command=f"python3 -m venv {venv} && {venv}/bin/python -m pip install {packages}",
-        done=f"{venv}/bin/ansible-playbook --version",
-    )
-
-
-def _own_etc_kolla(node: Node) -> Step:
-    return Step(
-        node=node.name,
-        title="make /etc/kolla",
-        command="install -d -o stack -g stack /etc/kolla",
-        user="root",
-        done='test "$(stat -c %U /etc/kolla)" = stack',
-    )
-
-
-def _playbook(lab: Lab, name: str, title: str) -> Step:
-    # Without -i: its inventory/hosts would have localhost's tasks run by the system's Python, not the venv's.
-    # Host keys are known on every node; the deployer's ansible.cfg would not look.
-    environment = f"ANSIBLE_HOST_KEY_CHECKING=True ANSIBLE_LOG_PATH={HOME}/ansible.log"
-    done = f"{HOME}/{name}.done"
-    return Step(
-        node=lab.controller.name,
-        title=f"{title} ({name}.yml)",
-        command=f"cd {DEPLOYER} && . {HOME}/venv/bin/activate && {environment} ansible-playbook "
-        f"-e orchestrator=openstack -e config_file={INSTANCES} playbooks/{name}.yml && sha256sum {INSTANCES} >{done}",
-        done=f"sha256sum --status -c {done}",  # run to its end with these very answers
-    )

@@ -8,10 +8,11 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Step, address, api_address
+from stacklab.installers.kit.addresses import address, api_address
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import ConfigOption, Role
 from stacklab.releases import Release, operating_system
+from stacklab.stages.stage import Step
 
 PATCHED, VANILLA = "patched", "vanilla"
 

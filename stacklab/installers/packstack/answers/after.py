@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import CLONES, Request, has_compute
+from stacklab.installers.kit.git import CLONES
+from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import ConfigOption
 from stacklab.releases import Release

@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import api_address, has_compute, is_in_cloud, nic_on, taken
+from stacklab.installers.kit.addresses import api_address, nic_on, taken
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.installers.packstack.answers import own_keys as packstack_keys
 from stacklab.installers.packstack.answers.own_keys import Keys
 from stacklab.model.lab import Lab, Node

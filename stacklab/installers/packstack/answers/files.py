@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered, Request, Step, release_of
+from stacklab.installers.contract import Rendered
+from stacklab.installers.kit.release import release_of
+from stacklab.installers.kit.request import Request
 from stacklab.installers.packstack.answers import after as packstack_after
 from stacklab.installers.packstack.answers import cloud as packstack_cloud
 from stacklab.installers.packstack.answers import docker as packstack_docker
 from stacklab.installers.packstack.answers import own_keys as packstack_keys
-from stacklab.installers.packstack.answers.steps import ANSWERS, ROOT_KEY, steps_of
+from stacklab.installers.packstack.answers.steps import ANSWERS, ROOT_KEY
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 
@@ -56,11 +58,6 @@ def render(request: Request) -> Rendered:
         )
     names = {node.name for node in packstack_cloud.cloud_nodes(lab)}
     return {node.name: _files(request, node) if node.name in names else {} for node in lab.nodes}
-
-
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """What is done with them, in this order."""
-    return steps_of(lab)
 
 
 def _files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
