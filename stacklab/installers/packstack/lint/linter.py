@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from stacklab import releases
 from stacklab.installers.packstack.keys import Key, Table, table
-from stacklab.installers.packstack.lint import cloud as packstack_cloud
-from stacklab.installers.packstack.lint import ini
-from stacklab.installers.packstack.lint import values as packstack_values
+from stacklab.installers.packstack.lint import bridges, hosts, ini, networks, values
 from stacklab.installers.packstack.lint.ini import Entry
 from stacklab.installers.packstack.lint.read import PYTHON3, Reading
 from stacklab.lint.book import Book, rule, warning
@@ -72,7 +70,7 @@ _FORM = (
         "packstack-unread-key", "a key whose group is not read", f"{_RUN}: _handleGroupCondition"
     ),
 )
-RULES = (*_FORM, *packstack_values.RULES, *packstack_cloud.RULES)
+RULES = (*_FORM, *values.RULES, *hosts.RULES, *bridges.RULES, *networks.RULES)
 _BOOK = Book(RULES)
 
 _SEVERAL = 2  # keys that only another release has
@@ -89,8 +87,9 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     yield from _unknown(reading)
     yield from _aliases(reading)
     yield from _unread(reading)
-    yield from packstack_values.check(reading)
-    yield from packstack_cloud.check(reading)
+    yield from values.check(reading)
+    for module in (hosts, bridges, networks):
+        yield from module.check(reading)
 
 
 def _reading(source: Source, scope: Scope) -> Reading:
