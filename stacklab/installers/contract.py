@@ -11,19 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import TypeAlias
 
 from stacklab.installers.kit.addresses import login_nic
-from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.git import CLONES
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kit.sources import RemoteSource
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.stack import Installer
 from stacklab.releases import Release
 from stacklab.stages.stage import Stage
-
-Rendered: TypeAlias = Mapping[str, Mapping[PurePosixPath, str]]
-"""Node name -> absolute path on that node -> text."""
 
 
 def _no_other_forms(_lab: Lab, _secrets: Mapping[str, str]) -> Mapping[str, str]:
@@ -57,5 +54,7 @@ class Kit:
     secret_aliases: Mapping[str, str] = field(default_factory=dict)
     # The NIC whose address a node's name stands for, on every node.
     name_nic: Callable[[Lab, Node], NIC] = login_nic
+    # Directories on a node that the installer's user owns, whatever answers lie in them.
+    directories: tuple[PurePosixPath, ...] = (CLONES,)
     # Releases of other installers that run beside one of this installer's.
     companions: Callable[[Release], tuple[Release, ...]] = _no_companions

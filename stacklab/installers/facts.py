@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from stacklab import releases
 from stacklab.installers import kit_of
+from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.installers.kit.sources import RemoteSource
 from stacklab.model.lab import NIC, Lab, Node
@@ -14,6 +17,12 @@ def name_nic(lab: Lab, node: Node) -> NIC:
     """Return the NIC whose address a node's name stands for, on every node."""
     kit = kit_of(lab.stack.installer)
     return kit.name_nic(lab, node) if kit else node.access
+
+
+def directories(lab: Lab) -> tuple[PurePosixPath, ...]:
+    """Return the directories on a node that its user owns: answers are put into them."""
+    kit = kit_of(lab.stack.installer)
+    return kit.directories if kit else (CLONES,)
 
 
 def remote_sources(lab: Lab, node: Node) -> tuple[RemoteSource, ...]:

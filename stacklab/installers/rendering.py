@@ -8,11 +8,11 @@ from pathlib import Path
 
 from stacklab.errors import RenderError
 from stacklab.installers import kit_of
-from stacklab.installers.contract import Kit, Rendered
+from stacklab.installers.contract import Kit
 from stacklab.installers.kit import host
 from stacklab.installers.kit.guard import check_secrets
 from stacklab.installers.kit.release import release_of
-from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
 from stacklab.paths import PROJECT

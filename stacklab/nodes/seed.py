@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from stacklab.installers.facts import name_nic
+from stacklab.installers.facts import directories, name_nic
 from stacklab.model.lab import NIC, Lab, NetworkMode, NetworkStyle, Node
 from stacklab.nodes import access
 from stacklab.nodes.access import Keys
 
 _USER = "stack"
 _HOME = "home/stack"
-_STACKS = ("/opt/stack", "/etc/kolla")  # directories of the answers that are `stack`'s own
 _SYSTEMS = (
     "/etc/pip.conf",
     "/etc/gitconfig",
@@ -73,7 +72,7 @@ def answer_entries(answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for path, text in sorted(answers.items()):
         for parent in reversed(path.parents):
-            if any(parent.is_relative_to(root) for root in _STACKS):
+            if any(parent.is_relative_to(root) for root in directories(lab)):
                 found[str(parent.relative_to("/"))] = Entry(text=None, mode=0o755, owner=_USER)
         is_systems = any(path.is_relative_to(root) for root in _SYSTEMS)
         entry = Entry(text=text) if is_systems else Entry(text=text, mode=0o600, owner=_USER)

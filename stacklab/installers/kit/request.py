@@ -1,12 +1,12 @@
-"""What a renderer is given: the lab, its release, its secrets and the templates."""
+"""What a renderer is given and gives back."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TypeAlias
 
 from stacklab.model.lab import Lab, Node
 from stacklab.paths import PROJECT
@@ -14,6 +14,10 @@ from stacklab.releases import Release
 
 if TYPE_CHECKING:  # whoever asks a kit for facts need not wait for Jinja2
     import jinja2
+
+
+Rendered: TypeAlias = Mapping[str, Mapping[PurePosixPath, str]]
+"""Node name -> absolute path on that node -> text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

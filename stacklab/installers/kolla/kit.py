@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from stacklab.installers.contract import Kit
 from stacklab.installers.kit.addresses import api_nic
+from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.sources import (
     RemoteSource,
     pip_source,
@@ -41,6 +42,7 @@ KIT = Kit(
     sources=_sources,
     shaped_secrets=passwords.shaped_secrets,
     secret_aliases=SECRET_ALIASES,
+    directories=(CLONES, files.CONFIG),
     # RabbitMQ and the prechecks want a host's name to be its address on the APIs' network.
     name_nic=api_nic,
 )

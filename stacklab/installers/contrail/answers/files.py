@@ -16,7 +16,6 @@ from types import MappingProxyType
 
 from stacklab import releases
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered
 from stacklab.installers.contrail.pairs import paired_devstack
 from stacklab.installers.devstack.answers import images, projects
 from stacklab.installers.devstack.answers.options import plain_sections
@@ -26,7 +25,7 @@ from stacklab.installers.kit.guard import check_localrc
 from stacklab.installers.kit.host import proxy_variables
 from stacklab.installers.kit.quoting import TRAIT
 from stacklab.installers.kit.release import bugs_on
-from stacklab.installers.kit.request import Request, shown
+from stacklab.installers.kit.request import Rendered, Request, shown
 from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Role

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered
 from stacklab.installers.devstack.answers import images, options
 from stacklab.installers.devstack.answers.projects import sources
 from stacklab.installers.devstack.answers.seat import DevStackSeat, ranges, seat
@@ -14,7 +13,7 @@ from stacklab.installers.kit import quoting
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
 from stacklab.installers.kit.release import bugs_on, release_of
-from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 

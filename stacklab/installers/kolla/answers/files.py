@@ -14,9 +14,8 @@ from pathlib import PurePosixPath
 import yaml
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered
 from stacklab.installers.kit import host
-from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kolla.answers.cloud import (
     EXTERNAL_DEVICE,
     Cloud,

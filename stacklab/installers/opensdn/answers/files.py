@@ -14,11 +14,10 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered
 from stacklab.installers.kit.addresses import address, api_address, nic_on
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
-from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kit.roles import has_compute
 from stacklab.installers.opensdn.answers import kolla
 from stacklab.model.lab import Lab, NetworkMode, Node

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered
 from stacklab.installers.kit.release import release_of
-from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.packstack.answers import after as packstack_after
 from stacklab.installers.packstack.answers import cloud as packstack_cloud
 from stacklab.installers.packstack.answers import docker as packstack_docker
