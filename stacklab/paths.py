@@ -11,13 +11,14 @@ from stacklab.errors import LabError
 
 PROJECT = Path(__file__).resolve().parent.parent
 LABS = PROJECT / "labs"
+CATALOGUE = PROJECT / "packer" / "catalogue.yaml"
+DEFAULT_ROOT = Path("/var/lib/stacklab")
 
-_DEFAULT_ROOT = Path("/var/lib/stacklab")
 _LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
 def is_lab_name(name: str) -> bool:
-    """Whether a lab may be called so: a host name, in lower case."""
+    """Return True if a lab may have this name: a host name, in lower case."""
     return _LAB_NAME.fullmatch(name) is not None
 
 
@@ -29,10 +30,12 @@ class HostPaths:
 
     @classmethod
     def default(cls) -> HostPaths:
-        """`STACKLAB_HOME`, or /var/lib/stacklab: one record per host, whoever's checkout."""
-        chosen = os.environ.get("STACKLAB_HOME")  # set, but empty, would be the working directory
-        # Absolute: records, overlays and libvirt's pool are read from other directories than today's.
-        return cls(Path(os.path.normpath(Path(chosen).absolute())) if chosen else _DEFAULT_ROOT)
+        """Return `STACKLAB_HOME`, or /var/lib/stacklab: all checkouts of a host share it."""
+        chosen = os.environ.get("STACKLAB_HOME")
+        if not chosen:  # set, but empty, would be the working directory
+            return cls(DEFAULT_ROOT)
+        # Absolute: libvirt and later commands read these files from other working directories.
+        return cls(Path(os.path.normpath(Path(chosen).absolute())))
 
     @property
     def images(self) -> Path:
@@ -70,12 +73,33 @@ class HostPaths:
         return self.root / "logs"
 
     @property
+    def bench_log(self) -> Path:
+        """What the programs printed that `bench.up` ran."""
+        return self.logs / "bench.log"
+
+    def image_log(self, image: str) -> Path:
+        """What the build of an image printed."""
+        return self.logs / f"image.{image}.log"
+
+    def manifest(self, key: str) -> Path:
+        """What is known of a base image: beside its disk, `key` is its content address."""
+        return self.images / f"{key}.json"
+
+    @property
     def accelerator(self) -> Path:
         """The cached verdict on KVM, per kernel."""
         return self.root / "accelerator.json"
 
+    def recorded_labs(self) -> tuple[str, ...]:
+        """Return the name of every lab that has a record on this host, sorted."""
+        names = (path.parent.name for path in self.labs.glob("*/record.json"))
+        return tuple(sorted(name for name in names if is_lab_name(name)))  # not "mylab.bak"
+
     def lab(self, name: str) -> LabPaths:
-        """The paths of one lab; raises LabError unless it can be a lab's name: `destroy ..` must not go astray."""
+        """Return the paths of one lab; raises LabError if no lab can have that name.
+
+        `lab.destroy ..` must not remove a directory that is not a lab's.
+        """
         if not is_lab_name(name):
             raise LabError(f"{name!a} is no lab's name", hint="./invoke lab.list")
         return LabPaths(host=self, name=name)
@@ -148,6 +172,16 @@ class LabPaths:
         return self.root / "ctl"
 
     @property
+    def faults(self) -> Path:
+        """What `lab.fault` has made fail: what there is to undo."""
+        return self.root / "faults.json"
+
+    @property
+    def impaired(self) -> Path:
+        """The nodes whose NICs were ever given a delay, a loss or a rate."""
+        return self.root / "impaired.json"
+
+    @property
     def answers(self) -> Path:
         """Rendered answer files: answers/<node>/<path on the node>."""
         return self.root / "answers"
@@ -156,6 +190,21 @@ class LabPaths:
     def logs(self) -> Path:
         """What Vagrant and the rest printed."""
         return self.root / "logs"
+
+    @property
+    def vagrant_log(self) -> Path:
+        """What Vagrant printed."""
+        return self.logs / "vagrant.log"
+
+    @property
+    def events(self) -> Path:
+        """Which commands did what to the lab, and how they ended."""
+        return self.logs / "events.log"
+
+    @property
+    def older_events(self) -> Path:
+        """The event log before that one."""
+        return self.logs / "events.log.1"
 
     def console(self, node: str) -> Path:
         """What a node wrote to its serial console."""

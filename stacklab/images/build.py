@@ -98,7 +98,7 @@ class Builder:
         def say(text: str) -> None:
             self.progress.say(row, text)
 
-        log = self.paths.logs / f"image.{image.name}.log"
+        log = self.paths.image_log(image.name)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.unlink(missing_ok=True)  # root's, perhaps
         log.touch()  # who watches it may be first

@@ -12,9 +12,8 @@ import yaml
 
 from stacklab.errors import ImageError
 from stacklab.model.lab import NetworkStyle, Size
-from stacklab.paths import PROJECT
+from stacklab.paths import CATALOGUE
 
-CATALOGUE = PROJECT / "packer" / "catalogue.yaml"
 DISK = Size.parse("48GiB")  # the seed's author ran out at less than 40; thin, so it costs nothing
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")

@@ -109,7 +109,7 @@ def everything(paths: HostPaths) -> tuple[StoredImage, ...]:
 
 def by_key(paths: HostPaths, key: str) -> StoredImage | None:
     """The image of that key, if it is in the store."""
-    return read(_manifest(paths, key))
+    return read(paths.manifest(key))
 
 
 def read(manifest: Path) -> StoredImage | None:
@@ -149,7 +149,7 @@ def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: floa
         k: v for k, v in dataclasses.asdict(stored).items() if k != "path"
     }
     try:
-        files.write(_manifest(paths, key), json.dumps(data, indent=2) + "\n")
+        files.write(paths.manifest(key), json.dumps(data, indent=2) + "\n")
     except BaseException:
         if not is_known:
             target.unlink()
@@ -211,7 +211,3 @@ def sha256(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             whole.update(chunk)
     return whole.hexdigest()
-
-
-def _manifest(paths: HostPaths, key: str) -> Path:
-    return paths.images / f"{key}.json"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stacklab.errors import LabError, SpecError
-from stacklab.model.lab import Lab, Size
-from stacklab.spec.export import from_dict, to_dict
+
+if TYPE_CHECKING:  # `lab.list` and TAB need neither a model nor its JSON
+    from stacklab.codec import JSON
+    from stacklab.model.lab import Lab, Size
 
 __all__ = [
     "UnknownLab",
@@ -106,6 +109,20 @@ def shown(path: Path) -> str:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def to_dict(lab: Lab) -> dict[str, JSON]:
+    """Return everything about the lab, ready for json.dumps: see spec/export.py."""
+    from stacklab.spec import export
+
+    return export.to_dict(lab)
+
+
+def from_dict(mapping: Mapping[str, object]) -> Lab:
+    """Return the lab that to_dict() was given; raises LabError when the mapping is not a lab."""
+    from stacklab.spec import export
+
+    return export.from_dict(mapping)
 
 
 def to_json(lab: Lab) -> str:

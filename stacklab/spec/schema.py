@@ -9,6 +9,7 @@ from typing import Annotated, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from stacklab.codec import JSON
 from stacklab.spec.checks import ChecksSpec
 from stacklab.spec.fields import (
     MOST_NODES,
@@ -34,7 +35,6 @@ from stacklab.spec.fields import (
     Text,
     as_list,
 )
-from stacklab.spec.reader import JSON
 from stacklab.spec.source import Document, Finding, Keys, Value
 from stacklab.spec.stack import StackSpec
 from stacklab.spec.values import Wrong

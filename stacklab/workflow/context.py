@@ -109,8 +109,8 @@ class Context:
         except AlreadyRunning as error:
             raise AlreadyRunning(
                 f"lab {paths.name}: the vagrant of a command that was killed is still at work after "
-                f"{_WAIT_FOR_LOCK_S:.0f} s{_last_words(paths.logs / 'vagrant.log')}",
-                hint=f"wait for it: tail -f {paths.logs / 'vagrant.log'}",
+                f"{_WAIT_FOR_LOCK_S:.0f} s{_last_words(paths.vagrant_log)}",
+                hint=f"wait for it: tail -f {paths.vagrant_log}",
             ) from error
 
     def prepare_root(self) -> None:

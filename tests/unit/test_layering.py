@@ -15,6 +15,7 @@ PACKAGE = PROJECT / "stacklab"
 ORDER = (
     "errors",
     "words",
+    "codec",
     "model",
     "paths",
     "facts",
@@ -41,6 +42,7 @@ ORDER = (
     "views",
     "cli",
     "pytest_plugin",
+    "pytest_items",
 )
 ONLY_FROM = {"process": {"errors"}}
 
