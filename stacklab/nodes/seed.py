@@ -64,15 +64,16 @@ def entries(
         ),
     }
     found |= {path: Entry(text=text) for path, text in _network_files(lab, node, style).items()}
-    return found | answer_entries(answers)
+    return found | answer_entries(lab, answers)
 
 
-def answer_entries(answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
+def answer_entries(lab: Lab, answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
     """A node's answer files, `stack`'s, with the directories they lie in; those of the system are root's."""
     found: dict[str, Entry] = {}
+    owned = directories(lab)
     for path, text in sorted(answers.items()):
         for parent in reversed(path.parents):
-            if any(parent.is_relative_to(root) for root in directories(lab)):
+            if any(parent.is_relative_to(root) for root in owned):
                 found[str(parent.relative_to("/"))] = Entry(text=None, mode=0o755, owner=_USER)
         is_systems = any(path.is_relative_to(root) for root in _SYSTEMS)
         entry = Entry(text=text) if is_systems else Entry(text=text, mode=0o600, owner=_USER)

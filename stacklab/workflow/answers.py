@@ -183,7 +183,7 @@ def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
     with context.lab_lock(lab.name) as paths:
         kept = read_own(paths)
         for name in dict.fromkeys(difference.node for difference in found):
-            place_answers(context, paths, name, wanted[name])
+            place_answers(context, lab, paths, name, wanted[name])
             node = kept.node(name) if kept else None
             if kept is not None and node is not None:
                 kept = kept.with_node(dataclasses.replace(node, answers=digest(wanted[name])))
