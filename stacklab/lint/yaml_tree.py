@@ -24,7 +24,7 @@ _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class YamlEntry:
     """A key of a mapping and its value."""
 
     key: str
@@ -52,11 +52,11 @@ class Entry:
         return "{{" in self.text or "{%" in self.text
 
     @property
-    def items(self) -> tuple[Entry, ...]:
+    def items(self) -> tuple[YamlEntry, ...]:
         """The entries of a mapping; none for anything else."""
         return tuple(entries(self.node))
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> YamlEntry | None:
         """The entry of that name below; the last one of equal keys, as in YAML's constructor."""
         return next((entry for entry in reversed(self.items) if entry.key == key), None)
 
@@ -70,17 +70,17 @@ class Broken:
     right: str
 
 
-def parse(text: str, name: str) -> Entry | Broken:
+def parse(text: str, name: str) -> YamlEntry | Broken:
     """The whole file as one entry without a key, or why it cannot be read."""
     try:
         root = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
         problem = spec_source.parse(text, name).problems[0]  # it says the same in plainer words
         return Broken(problem.line, problem.wrong, problem.right)
-    return Entry("", 0, root if root is not None else yaml.ScalarNode(f"{_STANDARD}null", ""))
+    return YamlEntry("", 0, root if root is not None else yaml.ScalarNode(f"{_STANDARD}null", ""))
 
 
-def mapping(source: Source, book: Book, rule: str, example: str) -> Entry | Finding:
+def mapping(source: Source, book: Book, rule: str, example: str) -> YamlEntry | Finding:
     """The file's variables, or the one finding that there are none; `example` is what would be some."""
     root = parse(source.text, source.name)
     if isinstance(root, Broken):
@@ -94,7 +94,7 @@ def mapping(source: Source, book: Book, rule: str, example: str) -> Entry | Find
     return root
 
 
-def doubles(root: Entry, book: Book, rule: str, file: str) -> Iterator[Finding]:
+def doubles(root: YamlEntry, book: Book, rule: str, file: str) -> Iterator[Finding]:
     """A finding for each key that is given again."""
     for entry, first in twice(root):
         yield book.finding(
@@ -106,17 +106,17 @@ def doubles(root: Entry, book: Book, rule: str, file: str) -> Iterator[Finding]:
         )
 
 
-def entries(node: yaml.Node) -> Iterator[Entry]:
+def entries(node: yaml.Node) -> Iterator[YamlEntry]:
     """The entries of a mapping, in the file's order; keys that are no text are left out."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
-                yield Entry(key.value, key.start_mark.line + 1, value)
+                yield YamlEntry(key.value, key.start_mark.line + 1, value)
 
 
 def twice(
-    entry: Entry, depth: int = 0, seen: set[int] | None = None
-) -> Iterator[tuple[Entry, int]]:
+    entry: YamlEntry, depth: int = 0, seen: set[int] | None = None
+) -> Iterator[tuple[YamlEntry, int]]:
     """Keys that are given again in one mapping, with the line of the first."""
     seen = set() if seen is None else seen
     if depth > DEEPEST or id(entry.node) in seen:
@@ -129,7 +129,7 @@ def twice(
         yield from twice(each, depth + 1, seen)
 
 
-def changed(entry: Entry) -> str:
+def changed(entry: YamlEntry) -> str:
     """What an unquoted number has become, where that is not what was written: 2025.1 for 2025.10; "" where it is."""
     if entry.kind not in ("int", "float"):
         return ""

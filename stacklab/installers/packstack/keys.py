@@ -61,7 +61,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class KeyGroup:
     """Keys that are read together, when all of its conditions hold."""
 
     name: str
@@ -70,12 +70,12 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class KeyTable:
     """Every key and every group, and the order of the releases."""
 
     releases: tuple[str, ...]  # oldest first
     keys: Mapping[str, Key]
-    groups: Mapping[str, Group]
+    groups: Mapping[str, KeyGroup]
 
     def name(self, release: str) -> str:
         """The release by the table's name; the newest for one that it does not know."""
@@ -97,16 +97,16 @@ class Table:
 
 
 @functools.cache
-def table(path: Path = TABLE) -> Table:
+def table(path: Path = TABLE) -> KeyTable:
     """The table, read once."""
     data = facts.read(path)
     keys: dict[str, Key] = {}
-    groups: dict[str, Group] = {}
+    groups: dict[str, KeyGroup] = {}
     for name, row in data["groups"].items():
         when = tuple(_condition(word) for word in str(row.get("when", "")).split())
-        groups[name] = Group(name=name, when=when, since=str(row.get("since", "")))
+        groups[name] = KeyGroup(name=name, when=when, since=str(row.get("since", "")))
         keys.update({key: _key(key, name, str(text)) for key, text in row["keys"].items()})
-    return Table(
+    return KeyTable(
         releases=tuple(data["releases"].split()),
         keys=MappingProxyType(keys),
         groups=MappingProxyType(groups),

@@ -126,7 +126,7 @@ def _plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class ProjectTable:
     """The whole of projects.yaml."""
 
     order: tuple[str, ...]  # DevStack's releases, the oldest first
@@ -135,12 +135,12 @@ class Table:
 
 
 @functools.cache
-def table() -> Table:
+def table() -> ProjectTable:
     """The table of projects, read once."""
     rows = facts.read(TABLE)
     order = tuple(rows["order"])
     kinds = (("servers", False), ("libraries", True))
-    return Table(
+    return ProjectTable(
         order=order,
         projects=tuple(
             _project(name, row, order, lib)

@@ -30,7 +30,7 @@ _YES = ("yes", "true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class KollaHost:
     """A line of the inventory."""
 
     name: str
@@ -39,7 +39,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ClonedSource:
     """A service whose source is mounted into its containers."""
 
     project: str  # its repository
@@ -58,30 +58,30 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cloud:
+class KollaCloud:
     """All that the templates know beside `lab`, `stack` and `release`."""
 
-    controllers: tuple[Host, ...]
-    computes: tuple[Host, ...]
+    controllers: tuple[KollaHost, ...]
+    computes: tuple[KollaHost, ...]
     distribution: str  # of the containers
     vip: IPv4Address
     has_haproxy: bool
     plugin_agent: str
     git: str
-    sources: tuple[Source, ...]
+    sources: tuple[ClonedSource, ...]
 
     @property
-    def hosts(self) -> tuple[Host, ...]:
+    def hosts(self) -> tuple[KollaHost, ...]:
         """Every host once, controllers first."""
         return tuple(dict.fromkeys((*self.controllers, *self.computes)))
 
 
-def cloud_of(lab: Lab, release: Release) -> Cloud:
+def cloud_of(lab: Lab, release: Release) -> KollaCloud:
     """See a lab with kolla-ansible's eyes; raises RenderError for what it could not install."""
     controllers = controllers_of(lab)
     floating(lab)
     haproxy = _has_haproxy(lab, controllers)
-    return Cloud(
+    return KollaCloud(
         controllers=tuple(_host(lab, node) for node in controllers),
         computes=tuple(_host(lab, node) for node in lab.nodes if has_compute(lab, node)),
         distribution=_distribution(lab, release),
@@ -105,7 +105,7 @@ def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
     return tuple(node for node in lab.nodes if is_in_cloud(lab, node))
 
 
-def sources(lab: Lab, release: Release) -> tuple[Source, ...]:
+def sources(lab: Lab, release: Release) -> tuple[ClonedSource, ...]:
     """The services in dev mode: those that the spec names, and those that it gives a ref, which needs the source."""
     refs = dict(lab.stack.refs)
     known = release.words("dev_mode")
@@ -119,7 +119,9 @@ def sources(lab: Lab, release: Release) -> tuple[Source, ...]:
                 hint=suggest(variable, known, label="it does of"),
             )
         found.append(
-            Source(project=project.replace("_", "-"), variable=variable, ref=refs.get(project, ""))
+            ClonedSource(
+                project=project.replace("_", "-"), variable=variable, ref=refs.get(project, "")
+            )
         )
     return tuple(found)
 
@@ -197,8 +199,8 @@ def _distribution(lab: Lab, release: Release) -> str:
     return name
 
 
-def _host(lab: Lab, node: Node) -> Host:
-    return Host(
+def _host(lab: Lab, node: Node) -> KollaHost:
+    return KollaHost(
         name=node.name, address=address(lab, node), interfaces=tuple(_interfaces(lab, node))
     )
 

@@ -18,7 +18,7 @@ from stacklab.installers.kit import host
 from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kolla.answers.cloud import (
     EXTERNAL_DEVICE,
-    Cloud,
+    KollaCloud,
     cloud_of,
     controllers_of,
     external_device,
@@ -54,7 +54,7 @@ def render(request: Request) -> Rendered:
     return rendered
 
 
-def _deployer_files(request: Request, cloud: Cloud) -> Iterator[tuple[PurePosixPath, str]]:
+def _deployer_files(request: Request, cloud: KollaCloud) -> Iterator[tuple[PurePosixPath, str]]:
     lab = request.lab
     answers = {key: answer(key, value) for key, value in lab.stack.answers}
     proxy = tuple(_proxy(lab, cloud))
@@ -114,7 +114,7 @@ def answer(key: str, value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _proxy(lab: Lab, cloud: Cloud) -> Iterator[tuple[str, str]]:
+def _proxy(lab: Lab, cloud: KollaCloud) -> Iterator[tuple[str, str]]:
     """The variables of kolla-ansible and of its collection that a proxy goes into."""
     found: Mapping[str, str] = host.proxy_variables(lab)
     if not found:

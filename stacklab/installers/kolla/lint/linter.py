@@ -10,14 +10,14 @@ from pathlib import PurePosixPath
 from stacklab import releases
 from stacklab.installers.kolla.lint import inventory as kolla_inventory
 from stacklab.installers.kolla.lint import network as kolla_network
-from stacklab.installers.kolla.lint.names import Names, names
+from stacklab.installers.kolla.lint.names import KnownNames, names
 from stacklab.installers.kolla.lint.read import Globals
 from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
-from stacklab.lint.yaml_tree import Entry
+from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.model.stack import Installer
 from stacklab.releases import Release
 from stacklab.words import nearest
@@ -92,14 +92,14 @@ _EMPTY = re.compile(r"[^#].*:\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _PasswordsAndGlobals:
     """What the rules of this module look at."""
 
     file: str
-    root: Entry
+    root: YamlEntry
     scope: Scope
     release: Release | None
-    names: Names
+    names: KnownNames
 
     @property
     def word(self) -> str:
@@ -125,7 +125,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
         return
     given = root.get("openstack_release")
     release = _release(scope, given.text if given else "")
-    scene = _Scene(source.name, root, scope, release, names())
+    scene = _PasswordsAndGlobals(source.name, root, scope, release, names())
     for each in (_unknown, _numbers, _flags, _words, _distro, _release_word, _dev_directory):
         yield from each(scene)
     yield from kolla_network.check(Globals(file=source.name, root=root, scope=scope))
@@ -139,7 +139,7 @@ def _release(scope: Scope, word: str) -> Release | None:
     return known.get(word) or next(iter(known.values()), None)
 
 
-def _unknown(scene: _Scene) -> Iterator[Finding]:
+def _unknown(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     current, ever = scene.names.variables[scene.word], scene.names.ever
     used = _used(scene)
     nearest = Near(current, cutoff=_ALIKE)
@@ -160,7 +160,7 @@ def _unknown(scene: _Scene) -> Iterator[Finding]:
             )
 
 
-def _used(scene: _Scene) -> frozenset[str]:
+def _used(scene: _PasswordsAndGlobals) -> frozenset[str]:
     """Names that the file itself makes use of, in templates."""
     return frozenset(
         name
@@ -170,7 +170,7 @@ def _used(scene: _Scene) -> frozenset[str]:
     )
 
 
-def _gone(scene: _Scene, entry: Entry) -> Finding:
+def _gone(scene: _PasswordsAndGlobals, entry: YamlEntry) -> Finding:
     having = ", ".join(scene.names.having(entry.key))
     fix = "remove the line"
     for old, new in (scene.release.replaced if scene.release else {}).items():
@@ -185,7 +185,7 @@ def _gone(scene: _Scene, entry: Entry) -> Finding:
     )
 
 
-def _numbers(scene: _Scene) -> Iterator[Finding]:
+def _numbers(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     for entry in scene.root.items:
         if read := yaml_tree.changed(entry):
             yield _BOOK.finding(
@@ -197,7 +197,7 @@ def _numbers(scene: _Scene) -> Iterator[Finding]:
             )
 
 
-def _flags(scene: _Scene) -> Iterator[Finding]:
+def _flags(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     for entry in scene.root.items:
         if not _FLAG.fullmatch(entry.key) or entry.is_template:
             continue
@@ -214,7 +214,7 @@ def _flags(scene: _Scene) -> Iterator[Finding]:
         )
 
 
-def _words(scene: _Scene) -> Iterator[Finding]:
+def _words(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     for entry in scene.root.items:
         words = _WORDS.get(entry.key, ())
         if not words or entry.is_template or (entry.text in words and entry.kind == "str"):
@@ -231,7 +231,7 @@ def _words(scene: _Scene) -> Iterator[Finding]:
         )
 
 
-def _distro(scene: _Scene) -> Iterator[Finding]:
+def _distro(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     entry = scene.root.get("kolla_base_distro")
     known = (
         [word.partition("=")[0] for word in scene.release.words("base_distros")]
@@ -249,7 +249,7 @@ def _distro(scene: _Scene) -> Iterator[Finding]:
     )
 
 
-def _release_word(scene: _Scene) -> Iterator[Finding]:
+def _release_word(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     entry = scene.root.get("openstack_release")
     if (
         entry is None
@@ -267,7 +267,7 @@ def _release_word(scene: _Scene) -> Iterator[Finding]:
     )
 
 
-def _dev_directory(scene: _Scene) -> Iterator[Finding]:
+def _dev_directory(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     entry = scene.root.get("kolla_dev_repos_directory")
     if entry is None or entry.is_template:
         return
@@ -301,7 +301,7 @@ def _passwords(source: Source) -> Iterator[Finding]:
         )
     seen = {number for number, _ in lines}
     root = yaml_tree.parse(source.text, source.name)
-    for entry in root.items if isinstance(root, Entry) else ():
+    for entry in root.items if isinstance(root, YamlEntry) else ():
         is_seen = "ssh_key" in entry.key or entry.line in seen
         if entry.kind in ("str", "null") and not entry.text and not is_seen:
             yield _BOOK.finding(

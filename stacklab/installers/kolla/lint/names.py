@@ -15,7 +15,7 @@ TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class KnownNames:
     """Names by release, and those of roles, which every release may have."""
 
     releases: tuple[str, ...]  # oldest first; master is the last
@@ -34,11 +34,11 @@ class Names:
 
 
 @functools.cache
-def names(path: Path = TABLE) -> Names:
+def names(path: Path = TABLE) -> KnownNames:
     """The table, read once."""
     data = facts.read(path)
     releases = tuple(data["releases"].split())
-    return Names(
+    return KnownNames(
         releases=releases,
         variables=MappingProxyType(
             {release: _of(data["variables"], release) for release in releases}

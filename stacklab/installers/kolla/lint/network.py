@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, ip_address
 from stacklab.installers.kolla.lint.read import Globals
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
-from stacklab.lint.yaml_tree import Entry
+from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.words import nearest
 
 _CHECK = "kolla-ansible@stable/2025.2:ansible/roles/loadbalancer/tasks/precheck.yml"
@@ -90,7 +90,7 @@ def _vip(given: Globals) -> Iterator[Finding]:
         yield from _place(given, entry, address)
 
 
-def _place(given: Globals, entry: Entry, vip: IPv4Address) -> Iterator[Finding]:
+def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Finding]:
     lab, network = given.scope.lab, given.api_network
     if lab is None or network is None:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stacklab.lint.scope import Scope
-from stacklab.lint.yaml_tree import Entry
+from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.model.lab import Network
 
 
@@ -14,7 +14,7 @@ class Globals:
     """The file's variables."""
 
     file: str
-    root: Entry
+    root: YamlEntry
     scope: Scope
 
     def text(self, name: str, default: str = "") -> str:

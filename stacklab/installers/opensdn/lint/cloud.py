@@ -11,7 +11,7 @@ from stacklab.installers.opensdn.lint.read import Instances
 from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
-from stacklab.lint.yaml_tree import Entry
+from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.words import nearest
 
 _AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"
@@ -173,7 +173,7 @@ def _versions(file: Instances) -> Iterator[Finding]:
         yield from _version(file, version, mode.text if mode else "patched")
 
 
-def _version(file: Instances, version: Entry, mode: str) -> Iterator[Finding]:
+def _version(file: Instances, version: YamlEntry, mode: str) -> Iterator[Finding]:
     if file.release is None:
         return
     known = [

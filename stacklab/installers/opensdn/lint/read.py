@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stacklab.lint.scope import Scope
-from stacklab.lint.yaml_tree import Entry
+from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.releases import Release
 
 
@@ -14,23 +14,23 @@ class Instances:
     """An instances.yaml, and whose it is."""
 
     name: str  # what messages call it
-    root: Entry
+    root: YamlEntry
     scope: Scope
     release: Release | None
 
-    def section(self, *names: str) -> Entry | None:
+    def section(self, *names: str) -> YamlEntry | None:
         """Return the entry at the end of a path of keys."""
-        entry: Entry | None = self.root
+        entry: YamlEntry | None = self.root
         for name in names:
             entry = entry.get(name) if entry is not None else None
         return entry
 
-    def option(self, name: str) -> Entry | None:
+    def option(self, name: str) -> YamlEntry | None:
         """Return a key of contrail_configuration."""
         return self.section("contrail_configuration", name)
 
     @property
-    def instances(self) -> tuple[Entry, ...]:
+    def instances(self) -> tuple[YamlEntry, ...]:
         """Return the instances, in the file's order."""
         section = self.section("instances")
         return section.items if section is not None else ()

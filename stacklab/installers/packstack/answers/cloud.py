@@ -11,8 +11,8 @@ from types import MappingProxyType
 from stacklab.errors import RenderError
 from stacklab.installers.kit.addresses import api_address, nic_on, taken
 from stacklab.installers.kit.roles import has_compute, is_in_cloud
-from stacklab.installers.packstack.answers import own_keys as packstack_keys
-from stacklab.installers.packstack.answers.own_keys import Keys
+from stacklab.installers.packstack.answers import release_keys
+from stacklab.installers.packstack.answers.release_keys import ReleaseKeys
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver, NetworkingMode
 from stacklab.releases import Release
@@ -39,7 +39,7 @@ _POOLS = "CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cloud:
+class PackstackCloud:
     """What the answer file says of hosts and networks."""
 
     controller: IPv4Address
@@ -61,9 +61,9 @@ class Cloud:
     no_demo: str  # why there are no first networks; "" where there are
 
 
-def of(lab: Lab, release: Release) -> Cloud:
+def of(lab: Lab, release: Release) -> PackstackCloud:
     """Look at a lab; raises RenderError for what Packstack has no words for."""
-    stack, keys = lab.stack, packstack_keys.of(release)
+    stack, keys = lab.stack, release_keys.of(release)
     mode = stack.network_mode or NetworkingMode(release.network_modes[0])
     if stack.driver is Driver.DOCKER:
         _check_docker(lab, mode, release)
@@ -77,7 +77,7 @@ def of(lab: Lab, release: Release) -> Cloud:
     external = stack.external_network
     fixed = stack.fixed_range or IPv4Network(release.text("fixed_range") or "0.0.0.0/32")
     floating, pools = _floating(lab, release, mode)
-    return Cloud(
+    return PackstackCloud(
         controller=api_address(lab),
         computes=tuple(
             host_address(lab, node) for node in cloud_nodes(lab) if has_compute(lab, node)
@@ -146,7 +146,7 @@ def _check_docker(lab: Lab, mode: NetworkingMode, release: Release) -> None:
         )
 
 
-def _no_demo(lab: Lab, mode: NetworkingMode, keys: Keys) -> str:
+def _no_demo(lab: Lab, mode: NetworkingMode, keys: ReleaseKeys) -> str:
     if lab.stack.driver is Driver.DOCKER:
         return "The image would be a disk's, and docker has no use for that."
     if lab.stack.external_network and not mode.is_nova_network and not keys.has(_POOLS):

@@ -17,7 +17,7 @@ from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.packstack.answers import after as packstack_after
 from stacklab.installers.packstack.answers import cloud as packstack_cloud
 from stacklab.installers.packstack.answers import docker as packstack_docker
-from stacklab.installers.packstack.answers import own_keys as packstack_keys
+from stacklab.installers.packstack.answers import release_keys
 from stacklab.installers.packstack.answers.steps import ANSWERS, ROOT_KEY
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
@@ -40,7 +40,7 @@ _METADATA = "metadata_password"  # neutron's
 def secret_names(lab: Lab) -> tuple[str, ...]:
     """Name the secrets of the answer file: no password is left for Packstack to make up."""
     release = release_of(lab)
-    keys = packstack_keys.of(release)
+    keys = release_keys.of(release)
     has_neutron = not packstack_cloud.of(lab, release).is_nova_network
     found = (*_ALWAYS, *((_METADATA,) if has_neutron else ()))
     return (*found, *(name for name, key in _ONLY_WITH.items() if keys.has(key)))
@@ -73,7 +73,7 @@ def _answers(request: Request, node: Node) -> str:
     cloud = packstack_cloud.of(request.lab, request.release)
     text = request.render("packstack/answers.txt.j2", node, cloud=cloud, ssh_key=f"{ROOT_KEY}.pub")
     extra = {key: _value(request, key, value) for key, value in request.lab.stack.answers}
-    return packstack_keys.fit(text, packstack_keys.of(request.release), extra)
+    return release_keys.fit(text, release_keys.of(request.release), extra)
 
 
 def _value(request: Request, key: str, value: str) -> str:

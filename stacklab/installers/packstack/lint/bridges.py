@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacklab.installers.packstack.lint.hosts import addresses
-from stacklab.installers.packstack.lint.ini import Entry
+from stacklab.installers.packstack.lint.ini import AnswerEntry
 from stacklab.installers.packstack.lint.read import (
-    Reading,
+    AnswerFile,
 )
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
@@ -24,7 +24,7 @@ RULES = (
 _BOOK = Book(RULES)
 
 
-def check(reading: Reading) -> Iterator[Finding]:
+def check(reading: AnswerFile) -> Iterator[Finding]:
     """Yield bridges, networks and interfaces that do not meet."""
     kind = {"ovn": "OVN", "openvswitch": "OVS"}.get(reading.l2_agent)
     prefix = f"CONFIG_NEUTRON_{kind}_BRIDGE"
@@ -66,7 +66,11 @@ def check(reading: Reading) -> Iterator[Finding]:
 
 
 def _bridge_names(
-    reading: Reading, maps: Entry | None, ifaces: Entry | None, known: set[str], with_nic: set[str]
+    reading: AnswerFile,
+    maps: AnswerEntry | None,
+    ifaces: AnswerEntry | None,
+    known: set[str],
+    with_nic: set[str],
 ) -> Iterator[Finding]:
     if maps is not None and all(
         _side(pair, 0).startswith("br-") for pair in split_list(maps.value) if pair

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacklab.installers.packstack.lint.ini import Entry
+from stacklab.installers.packstack.lint.ini import AnswerEntry
 from stacklab.installers.packstack.lint.read import (
     HOSTS,
     PLACEHOLDER,
-    Reading,
+    AnswerFile,
 )
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
@@ -46,13 +46,13 @@ RULES = (
 _BOOK = Book(RULES)
 
 
-def check(reading: Reading) -> Iterator[Finding]:
+def check(reading: AnswerFile) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
     for rule_check in (_hosts, _left_out, _lab_hosts, _storage, _passwords):
         yield from rule_check(reading)
 
 
-def host_entries(reading: Reading) -> Iterator[Entry]:
+def host_entries(reading: AnswerFile) -> Iterator[AnswerEntry]:
     """Entries that name machines, in the file's order; of groups that are read."""
     for entry in reading.answers.general:
         key = reading.key(entry)
@@ -62,17 +62,17 @@ def host_entries(reading: Reading) -> Iterator[Entry]:
                 yield entry
 
 
-def addresses(entry: Entry) -> list[str]:
+def addresses(entry: AnswerEntry) -> list[str]:
     """Return the machines that an entry names."""
     return [word.strip() for word in entry.value.split(",") if word.strip()]
 
 
-def cloud_hosts(reading: Reading) -> set[str]:
+def cloud_hosts(reading: AnswerFile) -> set[str]:
     """The machines of the cloud, as they are written."""
     return {host for entry in host_entries(reading) for host in addresses(entry)}
 
 
-def _hosts(reading: Reading) -> Iterator[Finding]:
+def _hosts(reading: AnswerFile) -> Iterator[Finding]:
     is_many = len(cloud_hosts(reading)) > 1
     for entry in host_entries(reading):
         key = reading.keys.get(entry.key)
@@ -96,7 +96,7 @@ def _hosts(reading: Reading) -> Iterator[Finding]:
                 )
 
 
-def _left_out(reading: Reading) -> Iterator[Finding]:
+def _left_out(reading: AnswerFile) -> Iterator[Finding]:
     if len(cloud_hosts(reading)) < 2:
         return
     first = next(host_entries(reading))
@@ -114,7 +114,7 @@ def _left_out(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _lab_hosts(reading: Reading) -> Iterator[Finding]:
+def _lab_hosts(reading: AnswerFile) -> Iterator[Finding]:
     lab = reading.scope.lab
     if lab is None:
         return
@@ -148,7 +148,7 @@ def _lab_hosts(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _storage(reading: Reading) -> Iterator[Finding]:
+def _storage(reading: AnswerFile) -> Iterator[Finding]:
     entry = reading.given.get("CONFIG_STORAGE_HOST")
     if entry is None or not entry.value or not reading.unmet("UNSUPPORTED"):
         return
@@ -163,7 +163,7 @@ def _storage(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _passwords(reading: Reading) -> Iterator[Finding]:
+def _passwords(reading: AnswerFile) -> Iterator[Finding]:
     left = [
         entry
         for entry in reading.answers.general

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from stacklab import releases
-from stacklab.installers.packstack.keys import Key, Table, table
+from stacklab.installers.packstack.keys import Key, KeyTable, table
 from stacklab.installers.packstack.lint import bridges, hosts, ini, networks, values
-from stacklab.installers.packstack.lint.ini import Entry
-from stacklab.installers.packstack.lint.read import PYTHON3, Reading
+from stacklab.installers.packstack.lint.ini import AnswerEntry
+from stacklab.installers.packstack.lint.read import PYTHON3, AnswerFile
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
@@ -92,7 +92,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
         yield from module.check(reading)
 
 
-def _reading(source: Source, scope: Scope) -> Reading:
+def _reading(source: Source, scope: Scope) -> AnswerFile:
     """The file as its release reads it; the release is guessed from the keys where none is given."""
     keys = table()
     lines = tuple(line.rstrip("\r") for line in source.lines)  # harmless to both parsers
@@ -101,10 +101,10 @@ def _reading(source: Source, scope: Scope) -> Reading:
     else:
         release = guess(keys, {entry.key for entry in ini.read(lines).entries})
     answers = ini.read(lines, python2=keys.is_before(release, PYTHON3))
-    return Reading(file=source.name, answers=answers, table=keys, release=release, scope=scope)
+    return AnswerFile(file=source.name, answers=answers, table=keys, release=release, scope=scope)
 
 
-def guess(keys: Table, names: Collection[str]) -> str:
+def guess(keys: KeyTable, names: Collection[str]) -> str:
     """The release that a file is for, of those that labs may have: the newest, unless another knows two keys more.
 
     One key of another age is a slip, and is to be told; several are an old file.
@@ -122,7 +122,7 @@ def guess(keys: Table, names: Collection[str]) -> str:
     return newest if score(best)[0] - score(newest)[0] < _SEVERAL else best
 
 
-def _form(reading: Reading) -> Iterator[Finding]:
+def _form(reading: AnswerFile) -> Iterator[Finding]:
     answers, file = reading.answers, reading.file
     if answers.homeless:
         yield _BOOK.finding(
@@ -163,7 +163,7 @@ def _form(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _sections(reading: Reading) -> Iterator[Finding]:
+def _sections(reading: AnswerFile) -> Iterator[Finding]:
     answers, file = reading.answers, reading.file
     for header in answers.headers:
         if header.again and not reading.is_python2:
@@ -188,7 +188,7 @@ def _sections(reading: Reading) -> Iterator[Finding]:
             )
 
 
-def _twice(reading: Reading) -> Iterator[Finding]:
+def _twice(reading: AnswerFile) -> Iterator[Finding]:
     seen: dict[tuple[str, str], int] = {}
     for entry in reading.answers.entries:
         first = seen.setdefault((entry.section, entry.key), entry.line)
@@ -206,7 +206,7 @@ def _twice(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _unknown(reading: Reading) -> Iterator[Finding]:
+def _unknown(reading: AnswerFile) -> Iterator[Finding]:
     current = reading.keys
     old = {alias for key in current.values() for alias in key.was}
     nearest = Near((name.removeprefix("CONFIG_") for name in current), cutoff=_ALIKE)
@@ -245,7 +245,7 @@ def _life(key: Key) -> str:
     return f"{key.since} is the first to have it"
 
 
-def _instead(entry: Entry, reading: Reading) -> str:
+def _instead(entry: AnswerEntry, reading: AnswerFile) -> str:
     release = reading.scope.release
     old = release.mapping("renamed").get(entry.key, "") if release else ""
     heirs = (
@@ -255,7 +255,7 @@ def _instead(entry: Entry, reading: Reading) -> str:
     return f"write {instead}" if instead else "remove the line"
 
 
-def _aliases(reading: Reading) -> Iterator[Finding]:
+def _aliases(reading: AnswerFile) -> Iterator[Finding]:
     given = reading.given
     for key in reading.keys.values():
         old = [
@@ -294,11 +294,11 @@ def _aliases(reading: Reading) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Unread:
-    entry: Entry
+    entry: AnswerEntry
     why: str
 
 
-def _unread(reading: Reading) -> Iterator[Finding]:
+def _unread(reading: AnswerFile) -> Iterator[Finding]:
     """One finding for each group, at its first key; a generated file holds defaults of every group, which are fine."""
     found: dict[str, list[_Unread]] = {}
     for entry in reading.answers.general:
@@ -318,7 +318,7 @@ def _unread(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _is_own(entry: Entry, key: Key) -> bool:
+def _is_own(entry: AnswerEntry, key: Key) -> bool:
     """Whether somebody chose the value: it is neither the default nor one that Packstack makes up."""
     is_made_up = (
         key.is_secret or (key.is_filled and not key.default) or key.kind in ("host", "hosts", "url")
@@ -326,7 +326,7 @@ def _is_own(entry: Entry, key: Key) -> bool:
     return bool(entry.value) and not is_made_up and entry.value != key.default
 
 
-def _how_to_read(keys: Table, current: Mapping[str, Key], unread: _Unread) -> str:
+def _how_to_read(keys: KeyTable, current: Mapping[str, Key], unread: _Unread) -> str:
     condition = next(
         (c for c in keys.groups[current[unread.entry.key].group].when if c.key in unread.why), None
     )

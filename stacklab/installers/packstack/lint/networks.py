@@ -10,7 +10,7 @@ from stacklab.installers.packstack.lint.hosts import cloud_hosts
 from stacklab.installers.packstack.lint.read import (
     NO_NOVA_NETWORK,
     OVN_DEFAULT,
-    Reading,
+    AnswerFile,
 )
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
@@ -60,13 +60,13 @@ _ML2 = "CONFIG_NEUTRON_ML2"
 _AGENTS = ("openvswitch", "ovn", "linuxbridge")  # and the mechanism drivers of these names
 
 
-def check(reading: Reading) -> Iterator[Finding]:
+def check(reading: AnswerFile) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
     for rule_check in (_networking, _ovn, _mechanism, _types, _devices, _ranges):
         yield from rule_check(reading)
 
 
-def _networking(reading: Reading) -> Iterator[Finding]:
+def _networking(reading: AnswerFile) -> Iterator[Finding]:
     entry = reading.given.get("CONFIG_NEUTRON_INSTALL")
     if (
         entry is None
@@ -83,7 +83,7 @@ def _networking(reading: Reading) -> Iterator[Finding]:
     )
 
 
-def _ovn(reading: Reading) -> Iterator[Finding]:
+def _ovn(reading: AnswerFile) -> Iterator[Finding]:
     if reading.l2_agent != "ovn" or reading.value("CONFIG_NEUTRON_INSTALL") != "y":
         return
     types = reading.given.get("CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES")
@@ -106,7 +106,7 @@ def _ovn(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _mechanism(reading: Reading) -> Iterator[Finding]:
+def _mechanism(reading: AnswerFile) -> Iterator[Finding]:
     entry, agent = reading.given.get(f"{_ML2}_MECHANISM_DRIVERS"), reading.l2_agent
     key = reading.key(entry) if entry else None
     if entry is None or key is None or reading.unmet(key.group):
@@ -130,7 +130,7 @@ def _mechanism(reading: Reading) -> Iterator[Finding]:
     )
 
 
-def _types(reading: Reading) -> Iterator[Finding]:
+def _types(reading: AnswerFile) -> Iterator[Finding]:
     """Neutron's server ends at a type of tenant networks that it has no type driver for."""
     tenants, drivers = f"{_ML2}_TENANT_NETWORK_TYPES", f"{_ML2}_TYPE_DRIVERS"
     given = [reading.given[name] for name in (tenants, drivers) if name in reading.given]
@@ -166,7 +166,7 @@ def _types(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _devices(reading: Reading) -> Iterator[Finding]:
+def _devices(reading: AnswerFile) -> Iterator[Finding]:
     lab = reading.scope.lab
     if lab is None or reading.value("CONFIG_USE_SUBNETS") == "y":
         return
@@ -197,7 +197,7 @@ def _network(text: str) -> IPv4Network | None:
         return None
 
 
-def _ranges(reading: Reading) -> Iterator[Finding]:
+def _ranges(reading: AnswerFile) -> Iterator[Finding]:
     seen: list[tuple[str, IPv4Network]] = []
     for entry in reading.answers.general:
         key = reading.keys.get(entry.key)
@@ -217,7 +217,7 @@ def _ranges(reading: Reading) -> Iterator[Finding]:
 
 
 def _collision(
-    reading: Reading,
+    reading: AnswerFile,
     network: IPv4Network,
     seen: list[tuple[str, IPv4Network]],
     *,

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stacklab.installers.packstack.keys import Key, Table
-from stacklab.installers.packstack.lint.ini import Answers, Entry
+from stacklab.installers.packstack.keys import Key, KeyTable
+from stacklab.installers.packstack.lint.ini import AnswerEntry, Answers
 from stacklab.lint.scope import Scope
 
 PYTHON3 = "stein"  # the first that reads with Python 3's parser; packstack@stein-eol:packstack/installer/run_setup.py
@@ -26,12 +26,12 @@ PLACEHOLDER = "juno"  # the first that replaces PW_PLACEHOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class AnswerFile:
     """The answers, and what the release makes of them."""
 
     file: str
     answers: Answers
-    table: Table
+    table: KeyTable
     release: str  # one of the table's
     scope: Scope
 
@@ -50,16 +50,16 @@ class Reading:
         """The keys that deprecated names stand for."""
         return {old: key for key in reversed(list(self.keys.values())) for old in key.was}
 
-    def key(self, entry: Entry) -> Key | None:
+    def key(self, entry: AnswerEntry) -> Key | None:
         """What an entry is for, by its own or by a deprecated name."""
         return self.keys.get(entry.key) or self._heirs.get(entry.key)
 
     @functools.cached_property
-    def given(self) -> Mapping[str, Entry]:
+    def given(self) -> Mapping[str, AnswerEntry]:
         """What [general] holds; the last one of equal keys."""
         return {entry.key: entry for entry in self.answers.general}
 
-    def entry(self, name: str) -> Entry | None:
+    def entry(self, name: str) -> AnswerEntry | None:
         """The entry that decides a key: its own, or one by a deprecated name."""
         if name in self.given:
             return self.given[name]

@@ -21,7 +21,7 @@ _HEADING = "# -- "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
+class ReleaseKeys:
     """The keys of one release; `renamed` are those that it knows by other names, one or several."""
 
     release: str
@@ -48,11 +48,11 @@ class Keys:
         return self.renamed.get(key) or ((key,) if key in self.own else ())
 
 
-def of(release: Release) -> Keys:
+def of(release: Release) -> ReleaseKeys:
     """The keys of a release, and its old names."""
     known = table()
     renamed = {new: tuple(old.split()) for new, old in release.mapping("renamed").items()}
-    return Keys(
+    return ReleaseKeys(
         release=release.name,
         own=frozenset(known.keys_of(release.name)),
         renamed=MappingProxyType(renamed),
@@ -61,7 +61,7 @@ def of(release: Release) -> Keys:
     )
 
 
-def fit(text: str, keys: Keys, extra: Mapping[str, str]) -> str:
+def fit(text: str, keys: ReleaseKeys, extra: Mapping[str, str]) -> str:
     """Make a rendered file the release's: keys by its names, those it lacks left out with their comments.
 
     `extra` are the spec's own: they take the place of the template's, or come last.
@@ -82,7 +82,7 @@ def fit(text: str, keys: Keys, extra: Mapping[str, str]) -> str:
     return "".join(f"{line}\n" for line in _without_empty_sections(lines))
 
 
-def _fitted(lines: list[str], keys: Keys, wanted: dict[str, str]) -> Iterator[str]:
+def _fitted(lines: list[str], keys: ReleaseKeys, wanted: dict[str, str]) -> Iterator[str]:
     comment: list[str] = []  # belongs to the key below it, and goes with it
     for line in lines:
         key, is_key, value = line.partition("=")
