@@ -35,6 +35,6 @@ class Finding:
     fix: str  # what to write instead
 
     def __str__(self) -> str:
-        """`file:line: rule: effect; fix` on one line."""
+        """Return `file:line: rule: effect -> fix` on one line."""
         where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{where}: {self.rule}: {self.effect}" + (f" -> {self.fix}" if self.fix else "")

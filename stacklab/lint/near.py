@@ -18,7 +18,7 @@ class Near:
         self._found: dict[str, str] = {}
 
     def __call__(self, word: str) -> str:
-        """The known word that was probably meant, or the empty string."""
+        """Return the known word that was probably meant, or ""."""
         if word not in self._found:
             if len(word) > _LONGEST or len(self._found) * len(self._known) >= _MOST:
                 return ""

@@ -33,7 +33,7 @@ class YamlEntry:
 
     @property
     def text(self) -> str:
-        """The value as it was written; "" for none, and for what is no scalar."""
+        """Return the value as it was written; "" for none, and for lists and mappings."""
         return (
             self.node.value
             if isinstance(self.node, yaml.ScalarNode) and self.kind != "null"
@@ -42,22 +42,22 @@ class YamlEntry:
 
     @property
     def kind(self) -> str:
-        """What YAML takes the value for: str, bool, int, float, null, seq, map."""
+        """Return YAML's type of the value: str, bool, int, float, null, seq, map."""
         tag: str = self.node.tag
         return tag.removeprefix(_STANDARD)
 
     @property
     def is_template(self) -> bool:
-        """Whether Jinja has the last word on it."""
+        """Return True if Jinja decides the value."""
         return "{{" in self.text or "{%" in self.text
 
     @property
     def items(self) -> tuple[YamlEntry, ...]:
-        """The entries of a mapping; none for anything else."""
+        """Return the entries of a mapping; none for anything else."""
         return tuple(entries(self.node))
 
     def get(self, key: str) -> YamlEntry | None:
-        """The entry of that name below; the last one of equal keys, as in YAML's constructor."""
+        """Return the entry of that name; the last one of equal keys, as YAML's constructor does."""
         return next((entry for entry in reversed(self.items) if entry.key == key), None)
 
 
@@ -71,7 +71,7 @@ class Broken:
 
 
 def parse(text: str, name: str) -> YamlEntry | Broken:
-    """The whole file as one entry without a key, or why it cannot be read."""
+    """Return the whole file as one entry without a key, or why it cannot be read."""
     try:
         root = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
@@ -81,7 +81,7 @@ def parse(text: str, name: str) -> YamlEntry | Broken:
 
 
 def mapping(source: Source, book: Book, rule: str, example: str) -> YamlEntry | Finding:
-    """The file's variables, or the one finding that there are none; `example` is what would be some."""
+    """Return the file's variables, or a finding if it has none; `example` shows some."""
     root = parse(source.text, source.name)
     if isinstance(root, Broken):
         fix = root.right or "mend the quotes or the indentation there"
@@ -95,7 +95,7 @@ def mapping(source: Source, book: Book, rule: str, example: str) -> YamlEntry | 
 
 
 def doubles(root: YamlEntry, book: Book, rule: str, file: str) -> Iterator[Finding]:
-    """A finding for each key that is given again."""
+    """Yield a finding for each key that is given again."""
     for entry, first in twice(root):
         yield book.finding(
             rule,
@@ -107,7 +107,7 @@ def doubles(root: YamlEntry, book: Book, rule: str, file: str) -> Iterator[Findi
 
 
 def entries(node: yaml.Node) -> Iterator[YamlEntry]:
-    """The entries of a mapping, in the file's order; keys that are no text are left out."""
+    """Yield the entries of a mapping, in the file's order; keys must be text."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
@@ -117,7 +117,7 @@ def entries(node: yaml.Node) -> Iterator[YamlEntry]:
 def twice(
     entry: YamlEntry, depth: int = 0, seen: set[int] | None = None
 ) -> Iterator[tuple[YamlEntry, int]]:
-    """Keys that are given again in one mapping, with the line of the first."""
+    """Yield keys that are given again in one mapping, with the line of the first."""
     seen = set() if seen is None else seen
     if depth > DEEPEST or id(entry.node) in seen:
         return
@@ -130,7 +130,7 @@ def twice(
 
 
 def changed(entry: YamlEntry) -> str:
-    """What an unquoted number has become, where that is not what was written: 2025.1 for 2025.10; "" where it is."""
+    """Return what YAML makes of an unquoted number: 2025.1 of 2025.10; "" if it stays."""
     if entry.kind not in ("int", "float"):
         return ""
     read = str(yaml.safe_load(entry.text))

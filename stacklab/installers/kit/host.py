@@ -77,7 +77,10 @@ def _trust(node: Node) -> Step:
 
 
 def _apt_mirror(node: Node, mirror: str) -> Step:
-    """Debian's and Ubuntu's sources, in either format, whatever they name now; debian-security stays."""
+    """Return the step that points APT's sources, in either format, to a mirror.
+
+    debian-security stays where it is.
+    """
     mirror = mirror.rstrip("/")
     lists = "$(find /etc/apt -name '*.list' -o -name '*.sources')"
     pattern = f"s#https?://[^ ]*/(debian|ubuntu)/?( |$)#{mirror}\\2#"
@@ -91,7 +94,7 @@ def _apt_mirror(node: Node, mirror: str) -> Step:
 
 
 def proxy_variables(lab: Lab) -> Mapping[str, str]:
-    """http_proxy and its kin, for shells; the lab's own addresses are always reached directly."""
+    """Return http_proxy and the like; the lab's own addresses are always reached directly."""
     proxy = lab.stack.proxy
     if proxy == Proxy():
         return {}

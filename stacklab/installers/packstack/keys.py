@@ -27,7 +27,7 @@ class Condition:
     words: tuple[str, ...] = ()
 
     def holds(self, value: str) -> bool:
-        """Whether a value fulfils it."""
+        """Return True if a value fulfils it."""
         if self.how == "has":
             return any(
                 word in value for word in self.words
@@ -51,12 +51,12 @@ class Key:
 
     @property
     def is_secret(self) -> bool:
-        """Whether its value must not be shown."""
+        """Return True if its value must not be shown."""
         return self.kind in ("password", "secret")
 
     @property
     def is_filled(self) -> bool:
-        """Whether an empty value is refused."""
+        """Return True if an empty value is refused."""
         return self.kind in ("password", "name", "bool")
 
 
@@ -78,27 +78,27 @@ class KeyTable:
     groups: Mapping[str, KeyGroup]
 
     def name(self, release: str) -> str:
-        """The release by the table's name; the newest for one that it does not know."""
+        """Return the release by the table's name; the newest for an unknown one."""
         return release if release in self.releases else self.releases[-1]
 
     def is_before(self, release: str, other: str) -> bool:
-        """Whether a release is older than another; no release ("") is the oldest."""
+        """Return True if a release is older than another; no release ("") is the oldest."""
         return bool(other) and self.releases.index(release) < self.releases.index(other)
 
     def has(self, release: str, key: Key) -> bool:
-        """Whether the release has the key by this very name."""
+        """Return True if the release has the key by exactly this name."""
         return not self.is_before(release, key.since) and not (
             key.until and self.is_before(key.until, release)
         )
 
     def keys_of(self, release: str) -> Mapping[str, Key]:
-        """The keys of a release by name."""
+        """Return the keys of a release by name."""
         return {name: key for name, key in self.keys.items() if self.has(release, key)}
 
 
 @functools.cache
 def table(path: Path = TABLE) -> KeyTable:
-    """The table, read once."""
+    """Return the table, read once."""
     data = facts.read(path)
     keys: dict[str, Key] = {}
     groups: dict[str, KeyGroup] = {}

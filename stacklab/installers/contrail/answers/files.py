@@ -68,12 +68,12 @@ class ContrailSeat:
 
     @property
     def is_controller(self) -> bool:
-        """Whether everything but the computes' work is here."""
+        """Return True for the node that runs everything but the computes' work."""
         return self.profile == "ALL"
 
 
 def secret_names(_lab: Lab) -> tuple[str, ...]:
-    """Name the secrets of both localrc."""
+    """Return the names of the secrets in both localrc."""
     return SECRET_NAMES
 
 
@@ -126,7 +126,10 @@ def _files(request: Request, node: Node, seat: ContrailSeat) -> Mapping[PurePosi
 def _bug_lines(
     lab: Lab, devstack: Release, node: Node, refs: Mapping[str, str]
 ) -> Sequence[tuple[Bug, Sequence[str]]]:
-    """What localrc says because of DevStack's bugs; a name that the spec has a ref for is the spec's."""
+    """Return the lines that DevStack's known bugs need, by bug.
+
+    A name that the spec has a ref for is left to the spec.
+    """
     wanted = (
         (bug, [line for line in bug.localrc if line.partition("=")[0] not in refs])
         for bug in bugs_on(lab, devstack, node)
@@ -135,12 +138,15 @@ def _bug_lines(
 
 
 def _devstack(request: Request) -> Request:
-    """The same request about the DevStack that goes with this release."""
+    """Return the same request about the DevStack that goes with this release."""
     return dataclasses.replace(request, release=paired_devstack(request.release))
 
 
 def _refs(lab: Lab, release: Release) -> Mapping[str, str]:
-    """What DevStack is to clone: the release's own branches are gone, and the spec may name others."""
+    """Return the branches that DevStack is to clone.
+
+    The release's own branches are gone upstream, and the spec may name others.
+    """
     devstack = paired_devstack(release)
     known = projects.cloned(devstack)
     found = {

@@ -100,7 +100,10 @@ def _hosts(rc: Localrc) -> Iterator[Finding]:
 
 
 def _own_address(rc: Localrc, own: str) -> Iterator[Finding]:
-    """The vrouter's packets leave by PHYSICAL_INTERFACE: others send theirs to the address that is registered."""
+    """Yield a COMPUTE_HOST_IP that is not on PHYSICAL_INTERFACE.
+
+    The vrouter sends by that NIC; others send to the address that is registered.
+    """
     node, device = rc.scope.node, rc.value("PHYSICAL_INTERFACE")
     if node is None or not own or rc.address("COMPUTE_HOST_IP") is None:
         return

@@ -58,7 +58,7 @@ _SECRETS = (
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Every finding in a localrc of contrail-installer's."""
+    """Yield every finding in a localrc of contrail-installer."""
     rc = localrc.load(source, scope)
     yield from shell_rules.check(rc)
     if any(line.endswith("\r") for line in source.lines) or rc.script.unclosed:

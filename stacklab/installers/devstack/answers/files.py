@@ -25,7 +25,7 @@ _SECRETS = ("admin_password", "database_password", "rabbit_password", "service_p
 
 
 def secret_names(lab: Lab) -> tuple[str, ...]:
-    """Name the secrets of a lab: the same ones on all nodes, as stack.sh asks for them."""
+    """Return the names of a lab's secrets: stack.sh asks for the same ones on all nodes."""
     token = () if "SERVICE_TOKEN" in release_of(lab).inert else ("service_token",)
     return (*_SECRETS, *token)
 
@@ -41,7 +41,10 @@ def render(request: Request) -> Rendered:
 
 
 def reads_localrc(lab: Lab) -> bool:
-    """Whether a localrc stands beside local.conf, and wins: nova-docker's script of old appends to that."""
+    """Return True if a localrc is written beside local.conf, and wins over it.
+
+    Old releases of nova-docker's script append to localrc.
+    """
     release = release_of(lab)
     is_old_docker = lab.stack.driver is Driver.DOCKER and release.text("docker_style") == "prepare"
     return is_old_docker or release.file == "localrc"

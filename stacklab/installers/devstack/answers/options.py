@@ -20,17 +20,23 @@ Sections = Mapping[str, Mapping[str, Sequence[ConfigOption]]]
 
 
 def sections(request: Request, node: Node, seat: DevStackSeat) -> Sections:
-    """A node's options by file and section: ours, then the spec's."""
+    """Return a node's options by file and section: ours, then the spec's."""
     return _by_section((*_own(request, node, seat), *request.lab.stack.post_config_for(node.role)))
 
 
 def plain_sections(request: Request, node: Node) -> Sections:
-    """The same for a cloud whose consoles and networks are another installer's: what the spec asks for alone."""
+    """Return only what the spec asks for.
+
+    It is for a cloud whose consoles and networks are another installer's.
+    """
     return _by_section((*_asked_for(request, node), *request.lab.stack.post_config_for(node.role)))
 
 
 def _by_section(options: Iterable[ConfigOption]) -> Sections:
-    """Of two for the same key the later one stays: DevStack would make an option of two values of them."""
+    """Keep the later of two options for the same key.
+
+    DevStack would make one option with two values of them.
+    """
     last = {(option.file, option.section, option.key): option for option in options}
     found: dict[str, dict[str, list[ConfigOption]]] = {}
     for option in last.values():
@@ -59,7 +65,11 @@ Row = tuple[str, str, str, str]  # file, section, key, value
 
 
 def _overcommit(request: Request) -> Iterator[Row]:
-    """On computes, which tell the scheduler, and on the controller, whose scheduler once decided itself."""
+    """Yield the ratios of overcommit.
+
+    Computes report them to the scheduler; the controller needs them in old releases, whose
+    scheduler decided by itself.
+    """
     ratios = request.lab.stack.overcommit
     section = request.release.text("overcommit_section") or "DEFAULT"
     for name, ratio in (("cpu", ratios.cpu), ("ram", ratios.ram), ("disk", ratios.disk)):

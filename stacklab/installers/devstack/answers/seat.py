@@ -41,7 +41,10 @@ class Ranges:
 
 
 def seat(lab: Lab, release: Release, node: Node) -> DevStackSeat | None:
-    """The place of a node; None for a bystander. Raises RenderError for a lab that DevStack can't be."""
+    """Return a node's place in the cloud; None for a bystander.
+
+    Raises RenderError for a lab that DevStack cannot install.
+    """
     _check(lab)
     if not is_in_cloud(lab, node):
         return None
@@ -61,7 +64,10 @@ def seat(lab: Lab, release: Release, node: Node) -> DevStackSeat | None:
 
 
 def ranges(lab: Lab, release: Release) -> Ranges:
-    """The ranges of tenants and of floating addresses; raises RenderError for one that can't be given away."""
+    """Return the ranges of tenants and of floating addresses.
+
+    Raises RenderError for one that would give away addresses in use.
+    """
     stack = lab.stack
     if not stack.external_network:
         gateway = (
@@ -118,7 +124,10 @@ def _check(lab: Lab) -> None:
 
 
 def _public_device(lab: Lab, node: Node) -> str:
-    """The NIC for floating addresses: the controller's, and with nova-network every compute's, its own gateway."""
+    """Return the NIC for floating addresses.
+
+    The controller has one; with nova-network every compute has, since each is a gateway of its own.
+    """
     name = lab.stack.external_network
     if not name or not (node.name == lab.controller.name or _is_nova_network(lab)):
         return ""

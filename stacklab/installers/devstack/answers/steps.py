@@ -152,7 +152,7 @@ def _after(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Itera
 
 
 def _volume_types(lab: Lab, node: Node) -> Iterator[Step]:
-    """Icehouse's stack.sh and older make back ends alone."""
+    """Yield the steps that make volume types: Icehouse and older make back ends only."""
     backends = ("LVM_iSCSI", "LVM_iSCSI_2")
     for name, backend in zip(lab.stack.volume_types, backends, strict=False):
         yield Step(

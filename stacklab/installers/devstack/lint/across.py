@@ -103,7 +103,7 @@ def check(nodes: Sequence[NodeLocalrc]) -> Iterator[Finding]:
 
 
 def _controller(seats: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
-    """The one node that the others are computes of; None if there are several, or none."""
+    """Return the only controller; None if there are several, or none."""
     heads = [
         each
         for each in seats
@@ -118,7 +118,7 @@ def _controller(seats: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
 
 
 def _belongs(seat: NodeLocalrc, controller: NodeLocalrc) -> bool:
-    """Whether it is a compute of that controller, if perhaps a wrong one."""
+    """Return True for a compute of that controller, even with wrong addresses."""
     if seat.rc.scope.lab is not None:
         return seat.rc.is_set("SERVICE_HOST") or seat.rc.is_set("HOST_IP")
     return seat.rc.is_compute or seat.rc.value("SERVICE_HOST") == controller.rc.value("HOST_IP")

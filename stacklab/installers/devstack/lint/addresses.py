@@ -52,7 +52,7 @@ _INSIDE = (("NETWORK_GATEWAY", "FIXED_RANGE"), ("PUBLIC_NETWORK_GATEWAY", "FLOAT
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     for each in (
         _host_ip,
         _service_host,
@@ -67,7 +67,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
 
 
 def is_loopback(text: str) -> bool:
-    """Whether it names the node itself: localhost or 127.x."""
+    """Return True for an address of the node itself: localhost or 127.x."""
     return text == "localhost" or text.startswith("127.") or text == "::1"
 
 
@@ -194,7 +194,10 @@ def _overlaps(rc: Localrc) -> Iterator[Finding]:
 
 
 def _is_given(rc: Localrc, name: str, address: IPv4Address, network: IPv4Network) -> bool:
-    """Whether neutron or nova may give that address away: of a range with a pool, only the pool is."""
+    """Return True if neutron or nova may give that address away.
+
+    If a range has an allocation pool, only the pool is given away.
+    """
     pool = _POOL.match(rc.value("Q_FLOATING_ALLOCATION_POOL"))
     if name == "FIXED_RANGE" or pool is None:
         return address in network

@@ -68,7 +68,7 @@ class Section:
 
 
 def sections(lines: tuple[str, ...]) -> tuple[Section, ...]:
-    """What get_meta_section would find, in order."""
+    """Return what DevStack's get_meta_section would find, in order."""
     heads = [number for number, line in enumerate(lines, start=1) if _HEADER.match(line)]
     found = []
     for number, end in zip(heads, [*heads[1:], len(lines) + 1], strict=False):
@@ -80,7 +80,7 @@ def sections(lines: tuple[str, ...]) -> tuple[Section, ...]:
 
 
 def localrc_text(source: Source) -> str:
-    """The localrc sections with all other lines emptied, so that each keeps its number."""
+    """Return the localrc sections; all other lines are empty, so line numbers stay."""
     lines = [""] * len(source.lines)
     for section in sections(source.lines):
         if (section.group, section.name) == ("local", "localrc"):
@@ -89,7 +89,7 @@ def localrc_text(source: Source) -> str:
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Every finding in a local.conf, its localrc section included."""
+    """Yield every finding in a local.conf, its localrc section included."""
     returns = [number for number, line in enumerate(source.lines, start=1) if line.endswith("\r")]
     if returns:
         yield _crlf(source, returns)
@@ -125,7 +125,7 @@ def _crlf(source: Source, returns: list[int]) -> Finding:
 
 
 def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterator[Finding]:
-    """The file as a whole: what stands above, beside, and nowhere."""
+    """Yield findings about the file as a whole: misplaced text, a localrc beside it, no section."""
     first = found[0].line if found else len(source.lines) + 1
     above = [
         n
@@ -168,7 +168,7 @@ def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterato
 
 
 def _bent(source: Source) -> Iterator[Finding]:
-    """Lines that were meant for headers and are none."""
+    """Yield lines that were meant as headers, but are not read as such."""
     for number, line in enumerate(source.lines, start=1):
         bare = line.strip()
         if _HEADER.match(line):
@@ -284,7 +284,10 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
 
 
 def _path_of(name: str) -> str:
-    """What was meant by a name that is no path: a variable's without its $, or a file's somewhere below /etc."""
+    """Return the path that was probably meant.
+
+    It is a variable without its $, or a file somewhere below /etc.
+    """
     if name.startswith("$"):
         return f"/{name}"
     return f"${name}" if name in _FILES else f"/etc/.../{name.rpartition('/')[2]}"

@@ -35,7 +35,7 @@ _ARRIVES = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~-]*")
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     yield from _missing(rc)
     yield from _token(rc)
     inert = rc.scope.release.inert if rc.scope.release else {}
@@ -112,7 +112,7 @@ def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
 
 
 def _lost(value: str | None) -> str:
-    """What becomes of a password that is not taken as it is."""
+    """Return what becomes of a password that is not taken as it is."""
     if value is None:
         return "bash replaces the part behind $"
     first = {

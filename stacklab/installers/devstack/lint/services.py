@@ -81,7 +81,7 @@ _SERVERS = ("key", "keystone", "mysql", "postgresql", "rabbit")
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     for each in (
         _wiped,
         _again,
@@ -228,7 +228,10 @@ def _replaced(rc: Localrc) -> Iterator[Finding]:
 
 
 def _defaults(release: Release) -> frozenset[str]:
-    """Neutron's services in the release's own list, as other modes take them out: `controller MODE off`."""
+    """Return neutron's services in the release's own list.
+
+    They are the ones that other modes take out: `controller MODE off`.
+    """
     lists = (
         words
         for key, words in release.services.items()
@@ -238,7 +241,7 @@ def _defaults(release: Release) -> frozenset[str]:
 
 
 def _mechanism(rc: Localrc) -> Iterator[Finding]:
-    """Since Xena two variables have OVN as default, and each has to be told that it is not."""
+    """Yield a mechanism driver that stays ovn, its default since Xena, beside another Q_AGENT."""
     release, agent = rc.scope.release, rc.value("Q_AGENT")
     is_default = release is not None and release.network_modes[:1] == ("ovn",)
     if not is_default or rc.is_compute or agent not in ("openvswitch", "linuxbridge"):

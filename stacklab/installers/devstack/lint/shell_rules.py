@@ -69,7 +69,7 @@ _BARE = re.compile(
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     returns = [number for number, line in enumerate(rc.lines, start=1) if line.endswith("\r")]
     if returns:
         yield _BOOK.finding(
@@ -109,7 +109,7 @@ def _unclosed(rc: Localrc) -> Iterator[Finding]:
 
 
 def _words(rc: Localrc) -> Iterator[Finding]:
-    """Lines that bash runs as commands, where a value was meant."""
+    """Yield lines that bash runs as commands, where a value was meant."""
     for call in rc.script.calls:
         first = call.args[0].raw if call.args else ""
         if call.prefix:
@@ -165,7 +165,7 @@ def _prefixed(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
 
 @functools.lru_cache(maxsize=1024)
 def _switch_like(name: str) -> str:
-    """The function that a misspelt one was meant to be; "" for any other name."""
+    """Return the function that a misspelt name meant; "" for any other name."""
     if len(name) > 30:
         return ""
     near = difflib.get_close_matches(name.replace("-", "_").lower(), SWITCHES, n=1, cutoff=0.8)
@@ -173,7 +173,9 @@ def _switch_like(name: str) -> str:
 
 
 def _unknown(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
-    """Only what is surely meant otherwise: a localrc may run any program."""
+    """Yield unknown commands that surely meant something else.
+
+    Other commands are left alone: a localrc may run any program."""
     if call.name in SWITCHES:
         return
     if near := _switch_like(call.name):
@@ -228,7 +230,7 @@ def _metacharacters(rc: Localrc) -> Iterator[Finding]:
 
 
 def _inner_lines(rc: Localrc) -> frozenset[int]:
-    """Lines that are the second or a later one of a quoted value."""
+    """Return the lines that continue a quoted value."""
     return frozenset(
         number
         for each in rc.script.assignments
@@ -262,7 +264,7 @@ def _twice(rc: Localrc) -> Iterator[Finding]:
 
 
 def _order(rc: Localrc) -> Iterator[Finding]:
-    """`$HOST_IP` above `HOST_IP=`: bash puts an empty text there."""
+    """Yield variables that are used above their assignment: bash expands them to nothing."""
     first: dict[str, int] = {}
     for each in rc.script.assignments:
         first.setdefault(each.name, each.line)

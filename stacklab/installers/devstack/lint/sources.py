@@ -124,19 +124,19 @@ _STABLE = re.compile(r"(?:stable|unmaintained)/([a-z0-9.]+)|([a-z0-9.]+)-(?:eol|
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     for each in (_inert, _booleans, _driver, _libvirt, _git_base, _changes, _branches, _dest):
         yield from each(rc)
 
 
 def named_release(rc: Localrc) -> str:
-    """The release that most branches of the file name; "" where none does."""
+    """Return the release that most branches in the file name; "" if none does."""
     found = Counter(release for _name, _line, release in _named(rc))
     return found.most_common(1)[0][0] if found else ""
 
 
 def _named(rc: Localrc) -> Iterator[tuple[str, int, str]]:
-    """Variables and plugins whose branch or tag names a release."""
+    """Yield variables and plugins whose branch or tag names a release."""
     known = releases.of(Installer.DEVSTACK)
     for name, line, ref in _refs(rc):
         match = _STABLE.fullmatch(ref)
@@ -234,7 +234,7 @@ def _libvirt(rc: Localrc) -> Iterator[Finding]:
 
 
 def _urls(rc: Localrc) -> Iterator[tuple[str, int, str, str]]:
-    """What is cloned from where: a variable or a plugin, its line, the URL, what to write instead."""
+    """Yield what is cloned: a variable or plugin, its line, the URL, what to write instead."""
     for name in rc.settled:
         if name == "GIT_BASE":
             yield name, rc.line(name), rc.value(name), "GIT_BASE=https://opendev.org"
@@ -273,7 +273,10 @@ def _git_base(rc: Localrc) -> Iterator[Finding]:
 
 
 def _changes(rc: Localrc) -> Iterator[Finding]:
-    """A change's ref is refs/changes/, its last two digits, its number, its patch set; git fetches no other."""
+    """Yield refs of changes that git cannot fetch.
+
+    A ref is refs/changes/, the number's last two digits, the number, the patch set.
+    """
     for name, line, ref in _refs(rc):
         found = _CHANGE.fullmatch(ref)
         if found is None or "/" not in ref:

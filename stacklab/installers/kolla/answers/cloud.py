@@ -48,12 +48,12 @@ class ClonedSource:
 
     @property
     def is_change(self) -> bool:
-        """Whether it is no branch or tag: Ansible's git can't check such a one out."""
+        """Return True for a Gerrit change: Ansible's git module cannot check it out."""
         return self.ref.startswith("refs/")
 
     @property
     def version(self) -> str:
-        """What kolla-ansible itself is to check out; "" leaves that to its default."""
+        """Return what kolla-ansible itself is to check out; "" leaves that to its default."""
         return "" if self.is_change else self.ref
 
 
@@ -72,12 +72,12 @@ class KollaCloud:
 
     @property
     def hosts(self) -> tuple[KollaHost, ...]:
-        """Every host once, controllers first."""
+        """Return every host once, controllers first."""
         return tuple(dict.fromkeys((*self.controllers, *self.computes)))
 
 
 def cloud_of(lab: Lab, release: Release) -> KollaCloud:
-    """See a lab with kolla-ansible's eyes; raises RenderError for what it could not install."""
+    """Return a lab as kolla-ansible sees it; raises RenderError for what it cannot install."""
     controllers = controllers_of(lab)
     floating(lab)
     haproxy = _has_haproxy(lab, controllers)
@@ -96,17 +96,20 @@ def cloud_of(lab: Lab, release: Release) -> KollaCloud:
 
 
 def controllers_of(lab: Lab) -> tuple[Node, ...]:
-    """The nodes with a control plane; the first one is the deployer."""
+    """Return the nodes with a control plane; the first one is the deployer."""
     return tuple(node for node in lab.nodes if node.role is Role.CONTROLLER) or (lab.controller,)
 
 
 def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
-    """The nodes that kolla-ansible installs something on."""
+    """Return the nodes that kolla-ansible installs something on."""
     return tuple(node for node in lab.nodes if is_in_cloud(lab, node))
 
 
 def sources(lab: Lab, release: Release) -> tuple[ClonedSource, ...]:
-    """The services in dev mode: those that the spec names, and those that it gives a ref, which needs the source."""
+    """Return the services in dev mode.
+
+    The spec names them, or gives them a ref, which needs the source.
+    """
     refs = dict(lab.stack.refs)
     known = release.words("dev_mode")
     found = []
@@ -137,7 +140,7 @@ def _has_haproxy(lab: Lab, controllers: tuple[Node, ...]) -> bool:
 
 
 def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
-    """The first and the last of the addresses that instances get of the external network; None where there is none."""
+    """Return the first and last address for instances on the external network, if there is one."""
     network, part = lab.stack.external_network, lab.stack.floating_range
     if not network:
         if part is None:
@@ -165,7 +168,7 @@ def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
 
 
 def _free_address(lab: Lab) -> IPv4Address:
-    """An address of the API network that nobody has: the last one below those for floating addresses.
+    """Return a free address of the API network: the last one below the floating addresses.
 
     Nodes' own are given from below, so one more node does not meet it.
     """
@@ -186,7 +189,7 @@ def _free_address(lab: Lab) -> IPv4Address:
 
 
 def _distribution(lab: Lab, release: Release) -> str:
-    """What the containers are made from: the nodes' own distribution, as upstream tests them together."""
+    """Return the distribution of the containers: the nodes' own, as upstream tests it."""
     systems = [operating_system(image) for image in lab.images]
     chosen = next((system for system in systems if system in release.images), systems[0])
     known = [word.partition("=")[0] for word in release.words("base_distros")]
@@ -215,7 +218,7 @@ def _interfaces(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
 
 
 def external_device(lab: Lab, node: Node) -> str:
-    """What neutron puts into its bridge of external networks on that node; "" where it has no such bridge."""
+    """Return the NIC that neutron puts into its external bridge on a node; "" without a bridge."""
     if not lab.stack.external_network:
         return EXTERNAL_DEVICE if node in controllers_of(lab) else ""
     nic = node.nic_on(lab.stack.external_network)

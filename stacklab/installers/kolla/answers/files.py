@@ -95,7 +95,9 @@ _AsAtTheTop.add_implicit_resolver(
 
 
 def answer(key: str, value: str) -> str:
-    """A value of stack.answers as YAML: what would be typed into globals.yml, except that 2025.10 stays a text.
+    """Return a value of stack.answers as YAML.
+
+    It is what one would type into globals.yml, except that 2025.10 stays a text.
 
     That goes for what is in lists and mappings too, [a, b] and {a: b}; raises RenderError for a broken one.
     """
@@ -115,7 +117,7 @@ def answer(key: str, value: str) -> str:
 
 
 def _proxy(lab: Lab, cloud: KollaCloud) -> Iterator[tuple[str, str]]:
-    """The variables of kolla-ansible and of its collection that a proxy goes into."""
+    """Yield the variables of kolla-ansible and of its collection that name a proxy."""
     found: Mapping[str, str] = host.proxy_variables(lab)
     if not found:
         return

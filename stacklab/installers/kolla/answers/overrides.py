@@ -80,7 +80,7 @@ _VARIABLES: Mapping[str, str] = MappingProxyType(
 
 
 def overrides(lab: Lab) -> Mapping[PurePosixPath, Sections]:
-    """Every override file of a lab: what overcommit asks for, then post_config, whose word is the last."""
+    """Return every override file of a lab: overcommit first, then post_config, which wins."""
     found: dict[PurePosixPath, dict[str, dict[str, str]]] = {}
     for path, section, key, value in (*_overcommit(lab), *_post_config(lab)):
         found.setdefault(ROOT / path, {}).setdefault(section, {})[key] = value
@@ -88,7 +88,7 @@ def overrides(lab: Lab) -> Mapping[PurePosixPath, Sections]:
 
 
 def escaped(value: str) -> str:
-    """A value as Jinja2 leaves it: kolla-ansible renders the override files as templates."""
+    """Quote a value so that Jinja2 leaves it: kolla-ansible renders override files as templates."""
     return f"{{% raw %}}{value}{{% endraw %}}" if re.search(r"\{[{%#]", value) else value
 
 

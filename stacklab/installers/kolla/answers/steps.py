@@ -156,7 +156,10 @@ def _passwords(node: str) -> Step:
 
 
 def _changes(lab: Lab, release: Release) -> Iterator[Step]:
-    """Check changes out where kolla-ansible would clone: it leaves a clone that is there alone."""
+    """Yield steps that check changes out where kolla-ansible would clone.
+
+    It leaves a clone alone that is there already.
+    """
     for source in sources(lab, release):
         if not source.is_change:
             continue
@@ -216,7 +219,7 @@ def _kolla(lab: Lab, verb: str, *, done: str = "") -> Step:
 
 
 def _networks(lab: Lab, release: Release) -> str:
-    """The variables of init-runonce that say which networks it makes."""
+    """Return the variables that tell init-runonce which networks to make."""
     stack = lab.stack
     inner = stack.fixed_range or IPv4Network(release.text("fixed_range"))
     found = [f"DEMO_NET_CIDR={inner}", f"DEMO_NET_GATEWAY={inner[1]}"]

@@ -45,7 +45,7 @@ class _InventoryGroup:
 
 
 def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Finding]:
-    """Every finding in an inventory in INI form."""
+    """Yield every finding in an inventory in INI form."""
     groups = _read(source)
     if "control" not in groups and "baremetal" not in groups:
         return  # a part of one, or an all-in-one of somebody's own

@@ -103,13 +103,13 @@ class _PasswordsAndGlobals:
 
     @property
     def word(self) -> str:
-        """The release by the names' table; its newest stable one where nothing is known."""
+        """Return the release by the names' table; the newest stable one if none is known."""
         known = self.release.name if self.release else ""
         return known if known in self.names.releases else self.names.releases[-2]
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Every finding in a globals.yml, a passwords.yml or an inventory, whichever its name says."""
+    """Yield every finding in a globals.yml, passwords.yml or inventory; its name tells which."""
     name = PurePosixPath(source.name).name
     if not name.endswith((".yml", ".yaml")):
         yield from kolla_inventory.lint(source, scope, _release(scope, ""))
@@ -132,7 +132,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
 
 
 def _release(scope: Scope, word: str) -> Release | None:
-    """The lab's release, else the one that the file names, else the table's first."""
+    """Return the lab's release, else the one that the file names, else the table's first."""
     known = releases.of(Installer.KOLLA)
     if scope.release is not None:
         return scope.release
@@ -161,7 +161,7 @@ def _unknown(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
 
 
 def _used(scene: _PasswordsAndGlobals) -> frozenset[str]:
-    """Names that the file itself makes use of, in templates."""
+    """Return names that the file itself uses in templates."""
     return frozenset(
         name
         for entry in scene.root.items
@@ -284,7 +284,7 @@ def _dev_directory(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
 
 
 def _passwords(source: Source) -> Iterator[Finding]:
-    """By the very expression that the prechecks grep for; what it lets pass is worse."""
+    """Yield empty passwords, by the expression that the prechecks grep for."""
     lines = [
         (number, line.partition(":")[0].strip())
         for number, line in enumerate(source.lines, start=1)

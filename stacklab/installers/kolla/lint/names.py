@@ -25,17 +25,17 @@ class KnownNames:
 
     @property
     def ever(self) -> frozenset[str]:
-        """Every variable of any release."""
+        """Return every variable of any release."""
         return frozenset().union(*self.variables.values())
 
     def having(self, variable: str) -> tuple[str, ...]:
-        """The releases that have a variable."""
+        """Return the releases that have a variable."""
         return tuple(release for release in self.releases if variable in self.variables[release])
 
 
 @functools.cache
 def names(path: Path = TABLE) -> KnownNames:
-    """The table, read once."""
+    """Return the table, read once."""
     data = facts.read(path)
     releases = tuple(data["releases"].split())
     return KnownNames(

@@ -55,7 +55,7 @@ _INTERFACES = (
 
 
 def check(given: Globals) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     yield from _vip(given)
     yield from _interfaces(given)
     yield from _external(given)
@@ -127,7 +127,7 @@ def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Findi
 
 
 def _free(given: Globals) -> str:
-    """An address that nobody has, from the end of the APIs' network."""
+    """Return a free address from the end of the APIs' network."""
     lab, network = given.scope.lab, given.api_network
     if lab is None or network is None:
         return "ADDRESS, one that nobody has, of network_interface's network"

@@ -61,7 +61,7 @@ class Instance:
 
 
 def secret_names(_lab: Lab) -> tuple[str, ...]:
-    """Name the secrets: kolla's passwords, by kolla's names."""
+    """Return the names of the secrets: kolla's passwords, by kolla's names."""
     return kolla.PASSWORDS
 
 
@@ -91,7 +91,7 @@ def render(request: Request) -> Rendered:
 
 
 def members(lab: Lab) -> tuple[Node, ...]:
-    """The nodes that are part of the cloud, the deployer first; one of role `node` is a bystander."""
+    """Return the nodes of the cloud, the deployer first; one of role `node` is a bystander."""
     others = (
         node
         for node in lab.nodes
@@ -101,7 +101,7 @@ def members(lab: Lab) -> tuple[Node, ...]:
 
 
 def instances(lab: Lab, release: Release) -> tuple[Instance, ...]:
-    """What each node is to the deployer."""
+    """Return each node as the deployer sees it."""
     devices = {nic_on(lab, node, _data_network(lab)).device for node in members(lab)}
     return tuple(
         Instance(
@@ -140,7 +140,7 @@ def _data_network(lab: Lab) -> str:
 
 
 def _has_api_network(lab: Lab) -> bool:
-    """Whether the APIs have a network of their own."""
+    """Return True if the APIs have a network of their own."""
     api = lab.stack.api_network
     if api and api != lab.stack.network and api == _data_network(lab):
         raise RenderError(
@@ -151,7 +151,10 @@ def _has_api_network(lab: Lab) -> bool:
 
 
 def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mapping[str, str]:
-    """contrail_configuration: it becomes /etc/contrail/common.env on every node, and env of every container."""
+    """Return contrail_configuration.
+
+    It becomes /etc/contrail/common.env on every node, and the environment of every container.
+    """
     control = [
         nic_on(lab, instance.node, _data_network(lab)).address.ip
         for instance in instances(lab, release)
@@ -181,7 +184,7 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
 
 
 def _vrouter(lab: Lab) -> Mapping[str, str]:
-    """Which NIC vrouter takes over, and its gateway: only where the default route is over that NIC.
+    """Return the NIC that vrouter takes over, and its gateway if the default route is over it.
 
     Elsewhere the agent wants none: another NIC has the way out.
     """
@@ -198,7 +201,7 @@ def _vrouter(lab: Lab) -> Mapping[str, str]:
 
 
 def _global_proxy(lab: Lab) -> Mapping[str, str]:
-    """The playbooks' own way out; docker's is in a file of its own."""
+    """Return the playbooks' proxy; docker's is in a file of its own."""
     return {
         name.upper(): value for name, value in proxy_variables(lab).items() if name != "no_proxy"
     }

@@ -126,7 +126,7 @@ def _nodes(file: Instances) -> Iterator[Finding]:
 
 
 def _may_be_second_network(file: Instances, words: list[str]) -> bool:
-    """Whether they may be the instances' addresses on another network, which only a lab can tell."""
+    """Return True if they may be addresses on another network; only a lab could tell."""
     mine = [
         IPv4Address(ip.text)
         for each in file.instances

@@ -36,7 +36,7 @@ _FILES: Mapping[str, str] = MappingProxyType(
 
 
 def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
-    """The script that sets a node's options, and what it installs; nothing where there are none."""
+    """Return the script that sets a node's options, and the files that it installs."""
     lab, release = request.lab, request.release
     found = options(lab, release, node)
     if not found:
@@ -59,7 +59,7 @@ def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
 
 
 def options(lab: Lab, release: Release, node: Node) -> tuple[ConfigOption, ...]:
-    """A node's options; those of the spec come last, and win."""
+    """Return a node's options; those of the spec come last, and win."""
     role = str(node.role)
     ours = (
         ConfigOption(role=role, file=file, section=section, key=key, value=value)
@@ -89,7 +89,7 @@ def _theirs(option: ConfigOption) -> ConfigOption:
 
 
 def _overcommit(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
-    """The ratios of CPUs and memory are keys; that of disks is none."""
+    """Yield the ratio of disks: Packstack has keys for those of CPUs and memory only."""
     disk = lab.stack.overcommit.disk
     if disk is None:
         return

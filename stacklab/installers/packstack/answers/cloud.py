@@ -62,7 +62,7 @@ class PackstackCloud:
 
 
 def of(lab: Lab, release: Release) -> PackstackCloud:
-    """Look at a lab; raises RenderError for what Packstack has no words for."""
+    """Return a lab as Packstack sees it; raises RenderError for what it has no keys for."""
     stack, keys = lab.stack, release_keys.of(release)
     mode = stack.network_mode or NetworkingMode(release.network_modes[0])
     if stack.driver is Driver.DOCKER:
@@ -103,7 +103,7 @@ def of(lab: Lab, release: Release) -> PackstackCloud:
 
 
 def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
-    """The nodes that Packstack installs, the controller first."""
+    """Return the nodes that Packstack installs, the controller first."""
     rest = (
         node for node in lab.nodes if is_in_cloud(lab, node) and node.name != lab.controller.name
     )
@@ -111,7 +111,7 @@ def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
 
 
 def host_address(lab: Lab, node: Node) -> IPv4Address:
-    """The one address by which Packstack knows a node: two of one node would be two hosts.
+    """Return the one address by which Packstack knows a node; a second would be a second host.
 
     The controller's is that of the APIs, since nothing else says where they are.
     """
@@ -155,7 +155,7 @@ def _no_demo(lab: Lab, mode: NetworkingMode, keys: ReleaseKeys) -> str:
 
 
 def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Network, list[str]]:
-    """The public network's range, and which part of it instances get."""
+    """Return the public network's range, and the part of it that instances get."""
     stack = lab.stack
     wanted = stack.floating_range
     if not stack.external_network or mode.is_nova_network:
@@ -181,6 +181,6 @@ def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Net
 
 
 def _ends(part: IPv4Network, cidr: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
-    """A range's first and last address, without those that are the whole network's."""
+    """Return a range's first and last usable address."""
     first, last = part[0], part[-1]
     return (cidr[1] if first == cidr[0] else first), (cidr[-2] if last == cidr[-1] else last)

@@ -36,7 +36,7 @@ STEPS = (
 
 
 def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
-    """The script of all steps, and the registry's settings."""
+    """Return the script of all steps, and the registry's settings."""
     lab, release = request.lab, request.release
     script = request.render(
         "packstack/docker-steps.sh.j2",

@@ -38,7 +38,7 @@ _METADATA = "metadata_password"  # neutron's
 
 
 def secret_names(lab: Lab) -> tuple[str, ...]:
-    """Name the secrets of the answer file: no password is left for Packstack to make up."""
+    """Return the names of the secrets: Packstack shall not make up any password."""
     release = release_of(lab)
     keys = release_keys.of(release)
     has_neutron = not packstack_cloud.of(lab, release).is_nova_network
@@ -77,7 +77,10 @@ def _answers(request: Request, node: Node) -> str:
 
 
 def _value(request: Request, key: str, value: str) -> str:
-    """A value of the spec's as the release's parser reads it back; raises RenderError where it can't."""
+    """Return a value so that the release's parser reads it back.
+
+    Raises RenderError if it can't be written so.
+    """
     if value != value.strip():
         raise RenderError(
             f"stack.answers.{key}: blanks around the value are lost", hint="remove them"
@@ -92,7 +95,10 @@ def _value(request: Request, key: str, value: str) -> str:
 
 
 def _check_sources(lab: Lab) -> None:
-    """Only nova's docker driver is from source, all else is RDO's packages."""
+    """Raise RenderError for sources that Packstack cannot use.
+
+    Only nova's docker driver is from source; all else is RDO's packages.
+    """
     stack = lab.stack
     if stack.driver is not Driver.DOCKER and (stack.git_base or stack.refs):
         option = "git_base" if stack.git_base else "refs"

@@ -32,15 +32,18 @@ class ReleaseKeys:
 
     @property
     def names(self) -> frozenset[str]:
-        """Every name that the release reads."""
+        """Return every name that the release reads."""
         return self.own | self.needed.keys()
 
     def has(self, key: str) -> bool:
-        """Whether the release reads it, by whatever name."""
+        """Return True if the release reads it, by whatever name."""
         return bool(self.spelled(key))
 
     def spelled(self, key: str) -> tuple[str, ...]:
-        """A key's names in this release; none where it has no such thing. Raises RenderError for no key at all."""
+        """Return a key's names in this release; none if it lacks the key.
+
+        Raises RenderError for a key that no release has.
+        """
         if key not in self.ever:
             raise RenderError(
                 f"{key} is no key of any Packstack", hint=f"git diff {TABLE.relative_to(PROJECT)}"
@@ -49,7 +52,7 @@ class ReleaseKeys:
 
 
 def of(release: Release) -> ReleaseKeys:
-    """The keys of a release, and its old names."""
+    """Return the keys of a release, and its old names."""
     known = table()
     renamed = {new: tuple(old.split()) for new, old in release.mapping("renamed").items()}
     return ReleaseKeys(

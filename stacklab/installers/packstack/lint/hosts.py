@@ -53,7 +53,7 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
 
 
 def host_entries(reading: AnswerFile) -> Iterator[AnswerEntry]:
-    """Entries that name machines, in the file's order; of groups that are read."""
+    """Yield entries that name machines, in the file's order, if their groups are read."""
     for entry in reading.answers.general:
         key = reading.key(entry)
         if key and key.kind in ("host", "hosts", "ip") and key.name != "CONFIG_VCENTER_HOST":
@@ -68,7 +68,7 @@ def addresses(entry: AnswerEntry) -> list[str]:
 
 
 def cloud_hosts(reading: AnswerFile) -> set[str]:
-    """The machines of the cloud, as they are written."""
+    """Return the machines of the cloud, as they are written."""
     return {host for entry in host_entries(reading) for host in addresses(entry)}
 
 

@@ -49,7 +49,10 @@ class Answers:
 
     @property
     def general(self) -> tuple[AnswerEntry, ...]:
-        """The entries that Packstack looks at: [general]'s and those of [DEFAULT], which every section has."""
+        """Return the entries that Packstack reads: those of [general] and of [DEFAULT].
+
+        Every section has what [DEFAULT] holds.
+        """
         return tuple(entry for entry in self.entries if entry.section in (SECTION, "DEFAULT"))
 
 
@@ -87,7 +90,7 @@ class _IniReader:
         return line[:1].isspace() if self.python2 else _indent(line) > self._indent
 
     def _take(self, text: str, number: int) -> None:
-        """A header, or a key and its value."""
+        """Read a header, or a key and its value."""
         if header := _HEADER.match(text):
             again = next((each.line for each in self.headers if each.name == header["name"]), 0)
             self.headers.append(Header(header["name"], number, again))

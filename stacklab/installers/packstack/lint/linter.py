@@ -78,7 +78,7 @@ _ALIKE = 0.8  # of what follows CONFIG_, which all have in common
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Every finding in an answer file."""
+    """Yield every finding in an answer file."""
     reading = _reading(source, scope)
     yield from _form(reading)
     if reading.answers.homeless or not reading.answers.general:
@@ -93,7 +93,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
 
 
 def _reading(source: Source, scope: Scope) -> AnswerFile:
-    """The file as its release reads it; the release is guessed from the keys where none is given."""
+    """Return the file as its release reads it; without one, the keys tell the release."""
     keys = table()
     lines = tuple(line.rstrip("\r") for line in source.lines)  # harmless to both parsers
     if scope.release is not None:
@@ -105,7 +105,9 @@ def _reading(source: Source, scope: Scope) -> AnswerFile:
 
 
 def guess(keys: KeyTable, names: Collection[str]) -> str:
-    """The release that a file is for, of those that labs may have: the newest, unless another knows two keys more.
+    """Return the release that a file is probably for.
+
+    It is the newest, unless another one knows two keys more.
 
     One key of another age is a slip, and is to be told; several are an old file.
     """
@@ -299,7 +301,10 @@ class _Unread:
 
 
 def _unread(reading: AnswerFile) -> Iterator[Finding]:
-    """One finding for each group, at its first key; a generated file holds defaults of every group, which are fine."""
+    """Yield one finding per unread group, at its first key.
+
+    Defaults are fine: a generated file holds those of every group.
+    """
     found: dict[str, list[_Unread]] = {}
     for entry in reading.answers.general:
         key = reading.keys.get(entry.key)
@@ -319,7 +324,10 @@ def _unread(reading: AnswerFile) -> Iterator[Finding]:
 
 
 def _is_own(entry: AnswerEntry, key: Key) -> bool:
-    """Whether somebody chose the value: it is neither the default nor one that Packstack makes up."""
+    """Return True if somebody chose the value.
+
+    It is neither the default nor one that Packstack makes up.
+    """
     is_made_up = (
         key.is_secret or (key.is_filled and not key.default) or key.kind in ("host", "hosts", "url")
     )

@@ -131,7 +131,7 @@ def _mechanism(reading: AnswerFile) -> Iterator[Finding]:
 
 
 def _types(reading: AnswerFile) -> Iterator[Finding]:
-    """Neutron's server ends at a type of tenant networks that it has no type driver for."""
+    """Yield types of tenant networks without a type driver: neutron-server ends at them."""
     tenants, drivers = f"{_ML2}_TENANT_NETWORK_TYPES", f"{_ML2}_TYPE_DRIVERS"
     given = [reading.given[name] for name in (tenants, drivers) if name in reading.given]
     is_old = reading.table.is_before(

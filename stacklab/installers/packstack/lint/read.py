@@ -37,30 +37,30 @@ class AnswerFile:
 
     @property
     def is_python2(self) -> bool:
-        """Whether Python 2's parser reads it."""
+        """Return True if Python 2's parser reads it."""
         return self.table.is_before(self.release, PYTHON3)
 
     @functools.cached_property
     def keys(self) -> Mapping[str, Key]:
-        """The release's keys, by the names that it has for them."""
+        """Return the release's keys, by the names that it has for them."""
         return self.table.keys_of(self.release)
 
     @functools.cached_property
     def _heirs(self) -> Mapping[str, Key]:
-        """The keys that deprecated names stand for."""
+        """Return the keys that deprecated names stand for."""
         return {old: key for key in reversed(list(self.keys.values())) for old in key.was}
 
     def key(self, entry: AnswerEntry) -> Key | None:
-        """What an entry is for, by its own or by a deprecated name."""
+        """Return the key of an entry, by its own or by a deprecated name."""
         return self.keys.get(entry.key) or self._heirs.get(entry.key)
 
     @functools.cached_property
     def given(self) -> Mapping[str, AnswerEntry]:
-        """What [general] holds; the last one of equal keys."""
+        """Return what [general] holds; the last one of equal keys."""
         return {entry.key: entry for entry in self.answers.general}
 
     def entry(self, name: str) -> AnswerEntry | None:
-        """The entry that decides a key: its own, or one by a deprecated name."""
+        """Return the entry that decides a key: its own, or one by a deprecated name."""
         if name in self.given:
             return self.given[name]
         key = self.keys.get(name)
@@ -68,7 +68,7 @@ class AnswerFile:
         return next((entry for entry in old if entry.value), None)
 
     def value(self, name: str) -> str:
-        """What a key is, with its default."""
+        """Return a key's value, or its default."""
         entry = self.entry(name)
         if entry is not None:
             return entry.value
@@ -77,13 +77,13 @@ class AnswerFile:
 
     @property
     def l2_agent(self) -> str:
-        """What carries the tenants' networks: openvswitch, ovn or, in old releases, linuxbridge."""
+        """Return the L2 agent: openvswitch, ovn or, in old releases, linuxbridge."""
         if "CONFIG_NEUTRON_L2_AGENT" in self.given:
             return self.given["CONFIG_NEUTRON_L2_AGENT"].value
         return "openvswitch" if self.table.is_before(self.release, OVN_DEFAULT) else "ovn"
 
     def unmet(self, group: str) -> str:
-        """Why a group is not read: `CONFIG_X is n`; "" if it is, or nobody knows."""
+        """Return why a group is not read: `CONFIG_X is n`; "" if it is, or cannot be told."""
         found = self.table.groups[group]
         if self.table.is_before(self.release, found.since):
             return ""

@@ -45,7 +45,10 @@ _Check = Callable[[str, Key, AnswerFile], tuple[str, str, str] | None]  # rule, 
 
 
 def check(reading: AnswerFile) -> Iterator[Finding]:
-    """Every finding of this module's rules; keys of groups that are not read may hold anything."""
+    """Yield every finding of this module's rules.
+
+    Keys of groups that are not read may hold anything.
+    """
     for entry in reading.answers.general:
         key = reading.key(entry)
         if key is None or entry.joined or reading.unmet(key.group):
