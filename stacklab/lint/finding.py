@@ -31,7 +31,8 @@ class Finding:
     line: int  # from 1; 0: the file as a whole
     rule: str
     severity: Severity
-    effect: str  # what will happen: "everything after line 14 is lost: `[[` at column 0 starts a section"
+    # what will happen: "everything after line 14 is lost: `[[` at column 0 starts a section"
+    effect: str
     fix: str  # what to write instead
 
     def __str__(self) -> str:

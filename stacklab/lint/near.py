@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-_MOST = 200_000  # comparisons for one file; more mistakes of one kind than these are for are no misspellings
+# comparisons for one file; more mistakes of one kind than these are for are no misspellings
+_MOST = 200_000
 _LONGEST = 80  # characters; the longest key of any installer has 60
 
 

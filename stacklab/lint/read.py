@@ -90,7 +90,8 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
                 "file-byte-order-mark",
                 name,
                 1,
-                "the mark becomes part of the first line: a header there is none, and a variable there stays unset",
+                "the mark becomes part of the first line: a header there is none, and a variable "
+                "there stays unset",
                 f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
             )
         )
@@ -103,7 +104,8 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
                 "file-encoding",
                 name,
                 line,
-                "a byte here is not UTF-8: Python's parsers stop, and bash passes it on; nothing else is looked at",
+                "a byte here is not UTF-8: Python's parsers stop, and bash passes it on; nothing "
+                "else is looked at",
                 f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
             ),
         )

@@ -11,7 +11,8 @@ MASK = "********"
 _NAMES = re.compile(r"password|passwd|token|secret|_pw|_(?:key|salt|cookie)$", re.I)
 # Possessive, here and below: what is looked through may be one long line.
 _ASSIGNMENT = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)["']?[ \t]*+[=:][ \t]*+""")
-# A whole quoted value where it is one; whatever else begins there, to the end of its line: it may hold blanks.
+# A whole quoted value where it is one; whatever else begins there, to the end of its line: it may
+# hold blanks.
 _VALUE = re.compile(
     r"""(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\n]|'')*+')(?=[\s,;)}\]]|\Z)|[^ \t\n][^\n]*+"""
 )

@@ -41,7 +41,9 @@ class Key:
 
     name: str
     group: str
-    kind: str  # yn, bool, word, words, integer, float, port, ip, cidr, host, hosts, name, password, secret, url, text
+    # yn, bool, word, words, integer, float, port, ip, cidr, host, hosts, name, password, secret,
+    # url, text
+    kind: str
     words: tuple[str, ...] = ()
     same: str = ""  # the first release whose words these are
     default: str = ""

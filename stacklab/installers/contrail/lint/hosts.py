@@ -84,7 +84,8 @@ def _hosts(rc: Localrc) -> Iterator[Finding]:
             "contrail-compute-host-ip",
             rc.file,
             rc.line("COMPUTE_HOST_IP"),
-            "this compute's vrouter is registered as 127.0.0.1, like every other one's: no tunnel ends at it",
+            "this compute's vrouter is registered as 127.0.0.1, like every other one's: no tunnel "
+            "ends at it",
             "COMPUTE_HOST_IP=ADDRESS of this node",
         )
     else:
@@ -134,7 +135,8 @@ def _gateway(rc: Localrc) -> Iterator[Finding]:
             "contrail-gateway",
             rc.file,
             rc.line(given[0]),
-            "every compute would be a gateway for the same public network: answers come back by any of them",
+            "every compute would be a gateway for the same public network: answers come back by "
+            "any of them",
             f"remove {', '.join(given)} from computes",
         )
     elif len(given) < len(_GATEWAY):
@@ -143,7 +145,8 @@ def _gateway(rc: Localrc) -> Iterator[Finding]:
             "contrail-gateway",
             rc.file,
             rc.line(given[0]),
-            "contrail.sh makes no gateway unless all three are set, but its stop removes a route and an interface",
+            "contrail.sh makes no gateway unless all three are set, but its stop removes a route "
+            "and an interface",
             f"set {missing} too, or none",
         )
 
@@ -155,7 +158,8 @@ def _lists(rc: Localrc) -> Iterator[Finding]:
                 "contrail-list",
                 rc.file,
                 rc.line(name),
-                "only the first address arrives in the configuration: the others are lost on the way through sed",
+                "only the first address arrives in the configuration: the others are lost on the "
+                "way through sed",
                 f"write one address into {name}: contrail-installer makes no cluster",
             )
 
@@ -184,6 +188,7 @@ def _device(rc: Localrc) -> Iterator[Finding]:
             "contrail-access-interface",
             rc.file,
             rc.line(name),
-            f"the vrouter takes over {value}, by which the host logs in: it is cut off while the vrouter isn't up",
+            f"the vrouter takes over {value}, by which the host logs in: it is cut off while the "
+            f"vrouter isn't up",
             f"{name}={' or '.join(nic.device for nic in node.nics if nic.device != node.access.device)}",
         )

@@ -124,7 +124,8 @@ def _required(rc: Localrc) -> Iterator[Finding]:
             "contrail-timeout",
             rc.file,
             rc.line("SERVICE_TIMEOUT"),
-            '`timeout` gets no number of seconds and fails: "api-server did not start" without a wait',
+            '`timeout` gets no number of seconds and fails: "api-server did not start" without a '
+            "wait",
             "SERVICE_TIMEOUT=600",
         )
     if not rc.is_set("LOGFILE"):
@@ -144,7 +145,8 @@ def _required(rc: Localrc) -> Iterator[Finding]:
             "contrail-repo-proto",
             rc.file,
             rc.line("CONTRAIL_REPO_PROTO"),
-            "sources come by ssh from git@github.com, which needs a key of a GitHub account on this node",
+            "sources come by ssh from git@github.com, which needs a key of a GitHub account on "
+            "this node",
             "CONTRAIL_REPO_PROTO=https",
         )
 
@@ -173,7 +175,8 @@ def _secrets(rc: Localrc) -> Iterator[Finding]:
                 "contrail-secret-characters",
                 rc.file,
                 each.line,
-                f"{name} goes unquoted through sed: what is not a letter or a digit is changed or cuts it short",
+                f"{name} goes unquoted through sed: what is not a letter or a digit is changed or "
+                f"cuts it short",
                 "write letters and digits only",
             )
 

@@ -54,7 +54,8 @@ def _check_volume_types(request: Request) -> None:
     types = request.lab.stack.volume_types
     if request.release.text("volume_backends") == "CINDER_MULTI_LVM_BACKEND" and len(types) > 2:
         raise RenderError(
-            f"stack.volume_types: DevStack {request.release.name} has two back ends, these are {len(types)}",
+            f"stack.volume_types: DevStack {request.release.name} has two back ends, these are "
+            f"{len(types)}",
             hint="name two at most, or take a release since juno",
         )
 

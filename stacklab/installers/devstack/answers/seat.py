@@ -100,7 +100,8 @@ def _upper_half(lab: Lab, cidr: IPv4Network) -> IPv4Network:
             if nic.address.ip in half:
                 raise RenderError(
                     f"no range is left for floating addresses: {node.name} has {nic.address.ip}",
-                    hint=f"write stack.floating_range: a part of {cidr} that has none of the nodes' addresses",
+                    hint=f"write stack.floating_range: a part of {cidr} that has none of the "
+                    f"nodes' addresses",
                 )
     return half
 
@@ -112,7 +113,8 @@ def _check(lab: Lab) -> None:
     stack = lab.stack
     if stack.driver is Driver.ZUN and api_address(lab) != address(lab, lab.controller):
         raise RenderError(
-            f"stack.api_network: zun takes a node for the controller when its HOST_IP is SERVICE_HOST; "
+            f"stack.api_network: zun takes a node for the controller when its HOST_IP is "
+            f"SERVICE_HOST; "
             f"they are {address(lab, lab.controller)} and {api_address(lab)}",
             hint="remove stack.api_network",
         )
@@ -134,7 +136,8 @@ def _public_device(lab: Lab, node: Node) -> str:
     nic = node.nic_on(name)
     if nic is None:
         raise RenderError(
-            f"node {node.name} has no NIC on {name}: with nova-network every compute has its own floating addresses",
+            f"node {node.name} has no NIC on {name}: with nova-network every compute has its own "
+            f"floating addresses",
             hint=f"add `- network: {name}` to nodes.{node.name}.nics",
         )
     return nic.device

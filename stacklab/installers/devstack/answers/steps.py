@@ -94,7 +94,8 @@ def _docker(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iter
     if not place.is_controller:
         yield Step(
             node=node.name,
-            title="make a directory for glance-api.conf, which the docker driver writes to without glance",
+            title="make a directory for glance-api.conf, which the docker driver writes to without "
+            "glance",
             command="install -d -o stack -g stack /etc/glance",
             user="root",
             done="test -d /etc/glance",

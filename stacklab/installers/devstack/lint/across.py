@@ -137,7 +137,8 @@ def same_address(nodes: Sequence[NodeLocalrc], name: str) -> Iterator[Finding]:
                 "across-host-ip",
                 each.rc.file,
                 each.rc.line(name),
-                f"{first.rc.file}:{first.rc.line(name)} has {name} {value} too: two nodes answer to one address",
+                f"{first.rc.file}:{first.rc.line(name)} has {name} {value} too: two nodes answer "
+                f"to one address",
                 f"{name}=ADDRESS, with this node's own",
             )
 
@@ -214,7 +215,8 @@ def _database(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-database-type",
             compute.file,
             compute.line("DATABASE_TYPE"),
-            f"{own} is spoken here, and the controller's database is {theirs} ({controller.file}): nothing "
+            f"{own} is spoken here, and the controller's database is {theirs} ({controller.file}): "
+            f"nothing "
             "here connects",
             f"DATABASE_TYPE={theirs}",
         )
@@ -236,7 +238,8 @@ def _hosts(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
                 "across-host",
                 compute.file,
                 compute.line(name),
-                f"{name} names {host}, and that server is on the controller ({at(controller, 'HOST_IP')})",
+                f"{name} names {host}, and that server is on the controller "
+                f"({at(controller, 'HOST_IP')})",
                 f"{name}=$SERVICE_HOST" + (":9292" if name == "GLANCE_HOSTPORT" else ""),
             )
 
@@ -251,7 +254,8 @@ def _tls(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
         "across-tls-proxy",
         where.file,
         where.services.line("tls-proxy"),
-        f"tls-proxy is enabled here and not in {(controller if where is compute else compute).file}: "
+        f"tls-proxy is enabled here and not in "
+        f"{(controller if where is compute else compute).file}: "
         "one side speaks TLS and the other does not",
         "enable tls-proxy on every node, or on none",
     )
@@ -267,7 +271,8 @@ def _release(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-release",
             compute.file,
             compute.line(name),
-            f"this node is of {ours} and the controller ({controller.file}) of {theirs}: their messages don't fit",
+            f"this node is of {ours} and the controller ({controller.file}) of {theirs}: their "
+            f"messages don't fit",
             "write the same branches on every node",
         )
 
@@ -282,7 +287,8 @@ def _backend(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-backend",
             compute.file,
             line,
-            f"{names[compute.is_ovn]} here, {names[controller.is_ovn]} on the controller ({controller.file}): "
+            f"{names[compute.is_ovn]} here, {names[controller.is_ovn]} on the controller "
+            f"({controller.file}): "
             "ports on this node are never bound",
             "write the same Q_AGENT and Q_ML2_PLUGIN_MECHANISM_DRIVERS on every node",
         )

@@ -110,7 +110,8 @@ def _crlf(source: Source, returns: list[int]) -> Finding:
         number for number in returns if source.lines[number - 1].startswith("[[local|localrc]]")
     ]
     effect = (
-        "the whole [[local|localrc]] section is lost without a word: its name is taken to be `localrc` and a carriage "
+        "the whole [[local|localrc]] section is lost without a word: its name is taken to be "
+        "`localrc` and a carriage "
         "return"
         if headers
         else f"{len(returns)} lines end in CR LF: every value ends in a carriage return"
@@ -153,7 +154,8 @@ def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterato
             "conf-no-localrc",
             source.name,
             0,
-            "no variable is set: DevStack installs its defaults on one node and asks for the passwords",
+            "no variable is set: DevStack installs its defaults on one node and asks for the "
+            "passwords",
             "write [[local|localrc]] above the variables",
         )
     if is_beside and localrc and source.name.rpartition("/")[2] == "local.conf":
@@ -161,7 +163,8 @@ def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterato
             "conf-shadowed",
             source.name,
             localrc.line,
-            "a file localrc lies in the same directory: DevStack reads that one and drops this [[local|localrc]] "
+            "a file localrc lies in the same directory: DevStack reads that one and drops this "
+            "[[local|localrc]] "
             "section; post-config sections still count",
             "rm localrc, or move its lines into local.conf",
         )
@@ -180,7 +183,8 @@ def _bent(source: Source) -> Iterator[Finding]:
                 "conf-header-indented",
                 source.name,
                 number,
-                "this is no header but part of the section above: the section that it should begin is not there",
+                "this is no header but part of the section above: the section that it should begin "
+                "is not there",
                 f"write {bare.split(']]')[0]}]] in the first column",
             )
         elif re.match(r"\[{1,2}\s*(local|post-config|extra|post-extra|test-config)\b[^=]*$", line):
@@ -211,7 +215,8 @@ def _header(
             "conf-local-name",
             source.name,
             section.line,
-            f"the section is not read: of [[local|...]] only localrc is ({section.name or 'nothing'} stands here)",
+            f"the section is not read: of [[local|...]] only localrc is "
+            f"({section.name or 'nothing'} stands here)",
             "[[local|localrc]], or a file local.sh beside stack.sh",
         )
     elif section.group != "local":
@@ -250,7 +255,8 @@ def _group(source: Source, section: Section, inside: str, nearest: Near) -> Iter
         source.name,
         section.line,
         f"no phase is called {words[0] or 'nothing'}: the section is never read",
-        f"[[{nearest(words[0].lower()) or 'post-config'}|{words[1]}]] (there are {', '.join(PHASES)})",
+        f"[[{nearest(words[0].lower()) or 'post-config'}|{words[1]}]] (there are "
+        f"{', '.join(PHASES)})",
     )
 
 
@@ -268,7 +274,8 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
             "conf-slash",
             source.name,
             section.line,
-            "the path is relative: a file below DevStack's own directory is written, and no service reads it",
+            "the path is relative: a file below DevStack's own directory is written, and no "
+            "service reads it",
             f"[[{section.group}|{_path_of(section.name)}]]",
         )
     elif section.name.startswith("$"):
@@ -278,7 +285,8 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
                 "conf-file",
                 source.name,
                 section.line,
-                f"{section.name} is not known: this section and all later ones of [[{section.group}|...]] are skipped",
+                f"{section.name} is not known: this section and all later ones of "
+                f"[[{section.group}|...]] are skipped",
                 f"[[{section.group}|${near}]]",
             )
 

@@ -141,7 +141,8 @@ class Localrc:
         host, service_host = self.value("HOST_IP"), self.value("SERVICE_HOST")
         if host and host == service_host:
             return False
-        # A controller whose APIs are on a network of their own differs, too, but asks no other node for its servers.
+        # A controller whose APIs are on a network of their own differs, too, but asks no other node
+        # for its servers.
         if host and service_host and any(self.value(name) not in ("", host) for name in _SERVERS):
             return True
         own = ("key", "keystone", "mysql", "postgresql", "n-sch", "q-svc")

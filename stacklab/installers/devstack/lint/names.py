@@ -29,7 +29,8 @@ RULES = (
 )
 _BOOK = Book(RULES)
 
-# What is asked for by is_service_enabled and run_process, or stands in stackrc: the first and the last release, and
+# What is asked for by is_service_enabled and run_process, or stands in stackrc: the first and the
+# last release, and
 # the names; established by `git grep` at each release's tag.
 _ERAS = (
     (

@@ -29,7 +29,8 @@ _BOOK = Book(RULES)
 
 PASSWORDS = ("ADMIN_PASSWORD", "DATABASE_PASSWORD", "RABBIT_PASSWORD", "SERVICE_PASSWORD")
 _CHECKED = re.compile(r"[A-Z_]+_PASSWORD|SERVICE_TOKEN|SWIFT_HASH")
-# Seen with iniset of icehouse-eol and of stable/2026.1: these arrive, in options and in URLs. Not in front, where
+# Seen with iniset of icehouse-eol and of stable/2026.1: these arrive, in options and in URLs. Not
+# in front, where
 # programs take a - for an option, and bash a ~ for a directory.
 _ARRIVES = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~-]*")
 
@@ -55,7 +56,8 @@ def _missing(rc: Localrc) -> Iterator[Finding]:
         "stack.sh stops and asks"
         if not rc.is_compute
         else (
-            "a compute is not asked for all of them: those stay empty, and its services are refused by the controller's"
+            "a compute is not asked for all of them: those stay empty, and its services are "
+            "refused by the controller's"
         )
     )
     yield _BOOK.finding(

@@ -76,7 +76,8 @@ def check(rc: Localrc) -> Iterator[Finding]:
             "shell-crlf",
             rc.file,
             returns[0],
-            f"{len(returns)} lines end in CR LF: bash keeps the carriage return, so every value ends in one and no "
+            f"{len(returns)} lines end in CR LF: bash keeps the carriage return, so every value "
+            f"ends in one and no "
             "number, address or True is understood",
             f"sed -i 's/\\r$//' {rc.file}",
         )
@@ -150,7 +151,8 @@ def _prefixed(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
             "shell-blank-around-equals",
             rc.file,
             call.line,
-            f"bash takes what follows the blank for a command, with {name} empty for it alone; {name} stays unset",
+            f"bash takes what follows the blank for a command, with {name} empty for it alone; "
+            f"{name} stays unset",
             f"{name}=..., without a blank after =",
         )
         return
@@ -209,7 +211,8 @@ def _metacharacters(rc: Localrc) -> Iterator[Finding]:
         "&": "bash runs the assignment in a process of its own: {name} stays unset",
         ";": "bash ends the value there and runs the rest as a command",
         "(": "bash stops reading the file here, with a syntax error",
-        "<": "bash takes < for a redirection: the value is lost, or the rest of the file with a syntax error",
+        "<": "bash takes < for a redirection: the value is lost, or the rest of the file with a "
+        "syntax error",
         ">": "bash takes > for a redirection: the value ends there and a file is made",
     }
     multiline = _inner_lines(rc)
@@ -253,12 +256,14 @@ def _twice(rc: Localrc) -> Iterator[Finding]:
         if before is None or each.name in each.value.names or each.name in rc.uncertain:
             continue
         if used.get(each.name, 0) > before.line or before.line < last_word < each.line:
-            continue  # its first value was used in between, or is the one that a spec's line is to replace
+            # its first value was used in between, or is the one that a spec's line is to replace
+            continue
         yield _BOOK.finding(
             "shell-set-twice",
             rc.file,
             each.line,
-            f"{each.name} was set on line {before.line} already: that value is lost, this one is used",
+            f"{each.name} was set on line {before.line} already: that value is lost, this one is "
+            f"used",
             f"keep one of lines {before.line} and {each.line}",
         )
 
@@ -318,7 +323,8 @@ def _characters(rc: Localrc) -> Iterator[Finding]:
                 "shell-typographic",
                 rc.file,
                 number,
-                f"{what} (U+{ord(found):04X}) quotes and separates nothing: bash makes it part of the value",
+                f"{what} (U+{ord(found):04X}) quotes and separates nothing: bash makes it part of "
+                f"the value",
                 f"write {plain[what.split()[-1]]} instead",
             )
 

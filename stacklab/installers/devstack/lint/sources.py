@@ -107,7 +107,8 @@ _BOOLEANS = frozenset(
         "VERBOSE",
     }
 )
-# lib/nova_plugins/hypervisor-* of some release; what a plugin brings is asked of the release's own list.
+# lib/nova_plugins/hypervisor-* of some release; what a plugin brings is asked of the release's own
+# list.
 _DRIVERS = frozenset(
     {"libvirt", "fake", "ironic", "openvz", "vsphere", "xenserver", "baremetal", "powervm"}
 )
@@ -214,7 +215,8 @@ def _driver(rc: Localrc) -> Iterator[Finding]:
         "devstack-virt-driver",
         rc.file,
         rc.line("VIRT_DRIVER"),
-        f"there is no lib/nova_plugins/hypervisor-{value}: stack.sh passes over it, and nova-compute has no driver",
+        f"there is no lib/nova_plugins/hypervisor-{value}: stack.sh passes over it, and "
+        f"nova-compute has no driver",
         fix,
     )
 
@@ -228,7 +230,8 @@ def _libvirt(rc: Localrc) -> Iterator[Finding]:
         "devstack-libvirt-type",
         rc.file,
         rc.line("LIBVIRT_TYPE"),
-        f"{value} is none of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and nova-compute does not start",
+        f"{value} is none of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and "
+        f"nova-compute does not start",
         f"LIBVIRT_TYPE={near[0] if near else 'qemu'}",
     )
 
@@ -321,7 +324,8 @@ def _branches(rc: Localrc) -> Iterator[Finding]:
                 "devstack-branches-mixed",
                 rc.file,
                 line,
-                f"{name} is of {release_name}, the others of {common}: one set of requirements serves one release",
+                f"{name} is of {release_name}, the others of {common}: one set of requirements "
+                f"serves one release",
                 f"write {common}'s branch, unless the mix is what you test",
             )
 
@@ -334,6 +338,7 @@ def _dest(rc: Localrc) -> Iterator[Finding]:
         "devstack-dest",
         rc.file,
         each.line,
-        "stack.sh stops if the home directory is closed to others (0700), and services run as other users",
+        "stack.sh stops if the home directory is closed to others (0700), and services run as "
+        "other users",
         "DEST=/opt/stack",
     )

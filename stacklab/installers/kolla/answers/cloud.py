@@ -22,7 +22,8 @@ from stacklab.model.stack import NetworkingMode, Role
 from stacklab.releases import Release, operating_system
 from stacklab.words import suggest
 
-EXTERNAL_DEVICE = "external0"  # a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it
+# a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it
+EXTERNAL_DEVICE = "external0"
 
 _PLUGIN_AGENTS = {NetworkingMode.OVS: "openvswitch", NetworkingMode.OVN: "ovn"}
 _TOP_FREE = 32  # of a /24 or wider: the spec gives these to nobody, they are for floating addresses

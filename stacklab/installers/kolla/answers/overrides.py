@@ -123,8 +123,10 @@ def _places(lab: Lab, option: ConfigOption, override: Override) -> Iterable[str]
         return (override.plain,)
     if not override.own:
         raise RenderError(
-            f"stack.post_config.{option.role}: {option.file} is the same on all hosts of kolla-ansible",
-            hint=f"write it under stack.post_config.all: only hosts that run the service get {option.file}",
+            f"stack.post_config.{option.role}: {option.file} is the same on all hosts of "
+            f"kolla-ansible",
+            hint=f"write it under stack.post_config.all: only hosts that run the service get "
+            f"{option.file}",
         )
     hosts = (
         node.name for node in lab.nodes if is_in_cloud(lab, node) and str(node.role) == option.role
@@ -135,7 +137,8 @@ def _places(lab: Lab, option: ConfigOption, override: Override) -> Iterable[str]
 def _checked(option: ConfigOption) -> str:
     if option.value != option.value.strip() or "{% endraw" in option.value:
         raise RenderError(
-            f"stack.post_config: {option.file} [{option.section}] {option.key}: an ini file would not keep this value",
+            f"stack.post_config: {option.file} [{option.section}] {option.key}: an ini file would "
+            f"not keep this value",
             hint="no blanks around it, and no {% endraw",
         )
     return escaped(option.value)

@@ -51,7 +51,8 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
         near = ", ".join(service or difflib.get_close_matches(name, plain, n=3, cutoff=0.0))
         if form := _FORMS.get(known.get(name, PLAIN)):
             raise RenderError(
-                f"stack.secrets.{name}: kolla-ansible wants {form} there: it is made for the lab, none can be given",
+                f"stack.secrets.{name}: kolla-ansible wants {form} there: it is made for the lab, "
+                f"none can be given",
                 hint=f"remove it (of those that can be given, the nearest: {near})",
             )
     return tuple(
@@ -92,7 +93,8 @@ def shaped(kind: str, secret: str) -> str:
         case "fernet":
             return base64.urlsafe_b64encode(digest).decode()
         case "salt":
-            # 128 bits are 21 characters and a third: of the last one bcrypt wants the other bits clear, as O's are.
+            # 128 bits are 21 characters and a third: of the last one bcrypt wants the other bits
+            # clear, as O's are.
             return digest.hex()[:21] + "O"
     return secret
 

@@ -33,7 +33,8 @@ PASSWORDS = "passwords.lab.yml"  # these three are in /etc/kolla
 _NEXT, _SUMS = "passwords.next", "passwords.sha256"
 _OWN_GROUPS = "control|network|compute|monitoring|storage|deployment"
 
-# Debian's minimal Python lacks what Ansible's modules import; git is for dev mode, before kolla-ansible brings it.
+# Debian's minimal Python lacks what Ansible's modules import; git is for dev mode, before kolla-
+# ansible brings it.
 _APT = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install"
 _APT_NODE = "python3 python3-apt git ca-certificates curl"
 _DNF_NODE = "python3 git ca-certificates curl"
@@ -82,7 +83,8 @@ def _prepare(lab: Lab, node: Node) -> Iterator[Step]:
         title="install what Ansible needs",
         command=command,
         user="root",
-        done=f"command -v git curl && python3 -c 'import ssl, json{', ensurepip' if is_deployer else ''}'",
+        done=f"command -v git curl && python3 -c 'import ssl, "
+        f"json{', ensurepip' if is_deployer else ''}'",
     )
     if node in controllers_of(lab):
         yield _external(lab, node)
@@ -95,7 +97,8 @@ def _external(lab: Lab, node: Node) -> Step:
     return Step(
         node=node.name,
         title=f"{'make' if is_dummy else 'take the address off'} {device}, which br-ex takes in",
-        command=f"systemctl daemon-reload && systemctl enable {EXTERNAL_UNIT} && systemctl restart {EXTERNAL_UNIT}",
+        command=f"systemctl daemon-reload && systemctl enable {EXTERNAL_UNIT} && systemctl restart "
+        f"{EXTERNAL_UNIT}",
         user="root",
         done=f"systemctl is-enabled {EXTERNAL_UNIT} && ip link show {device}"
         + ("" if is_dummy else f" && ! {has_address}"),
@@ -117,7 +120,8 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
     yield Step(
         node=node,
         title=f"install {release.text('package')}",
-        command=f"{_PYTHON} -m venv {_VENV} && {_VENV}/bin/pip -q install {core} {package} python-openstackclient",
+        command=f"{_PYTHON} -m venv {_VENV} && {_VENV}/bin/pip -q install {core} {package} "
+        f"python-openstackclient",
         done=f"{_VENV}/bin/kolla-ansible --version && {_VENV}/bin/openstack --version",
     )
     yield _kolla(
@@ -125,7 +129,8 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
         "install-deps",
         done="test -d ~/.ansible/collections/ansible_collections/openstack/kolla",
     )
-    # Ours are dropped from the shipped inventory: Ansible would add its control01 and so on to them.
+    # Ours are dropped from the shipped inventory: Ansible would add its control01 and so on to
+    # them.
     awk = rf"/^\[/ {{ dropped = $0 ~ /^\[({_OWN_GROUPS})\]/ }} !dropped"
     yield Step(
         node=node,
@@ -146,7 +151,8 @@ def _passwords(node: str) -> Step:
     return Step(
         node=node,
         title="make passwords.yml of the lab's passwords and of pairs of keys",
-        command=f"cd /etc/kolla && umask 077 && {{ test -s passwords.yml || cp {_ASKED} passwords.yml; }}"
+        command=f"cd /etc/kolla && umask 077 && {{ test -s passwords.yml || cp {_ASKED} "
+        f"passwords.yml; }}"
         f" && {merge} --old passwords.yml --new {_ASKED} --final {_NEXT}"
         f" && {merge} --old {PASSWORDS} --new {_NEXT} --final {_NEXT}"
         f" && {_VENV}/bin/kolla-genpwd -p {_NEXT} && mv {_NEXT} passwords.yml"
@@ -170,7 +176,8 @@ def _changes(lab: Lab, release: Release) -> Iterator[Step]:
             yield Step(
                 node=node.name,
                 title=f"clone {source.project} at {source.ref}",
-                # As root, as kolla-ansible clones; whole, since pbr counts commits to say which version it is.
+                # As root, as kolla-ansible clones; whole, since pbr counts commits to say which
+                # version it is.
                 command=f"git init -q {directory} && {git} fetch -q --tags {url} {source.ref}"
                 f" && {git} checkout -q -B change-{branch} FETCH_HEAD",
                 user="root",

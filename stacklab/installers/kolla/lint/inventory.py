@@ -59,7 +59,8 @@ def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Find
                     "kolla-inventory-child",
                     source.name,
                     line,
-                    f"{child} is no group: Ansible then takes nothing from this file, and knows localhost alone",
+                    f"{child} is no group: Ansible then takes nothing from this file, and knows "
+                    f"localhost alone",
                     f"write {nearest(child) or '[' + child + ']'}",
                 )
     yield from _hosts(source.name, groups, scope)
@@ -112,7 +113,8 @@ def _top(file: str, groups: dict[str, _InventoryGroup]) -> Iterator[Finding]:
                 "kolla-inventory-idle",
                 file,
                 group.line,
-                f"[{name}] has no host: no harm while {_IDLE[name]} off, the default; what is on runs nowhere",
+                f"[{name}] has no host: no harm while {_IDLE[name]} off, the default; what is on "
+                f"runs nowhere",
                 "write a node's name below it",
             )
         else:

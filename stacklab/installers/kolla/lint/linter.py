@@ -226,7 +226,8 @@ def _words(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
             "kolla-word",
             scene.file,
             entry.line,
-            f"{entry.text or 'nothing'} is none of {', '.join(words)}: what depends on it is left out",
+            f"{entry.text or 'nothing'} is none of {', '.join(words)}: what depends on it is left "
+            f"out",
             f'{entry.key}: "{near or words[0]}"',
         )
 
@@ -244,7 +245,8 @@ def _distro(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
         "kolla-distro",
         scene.file,
         entry.line,
-        f"kolla-ansible {scene.word} has no {entry.text or 'such'} images; it stops at kolla_base_distro_version",
+        f"kolla-ansible {scene.word} has no {entry.text or 'such'} images; it stops at "
+        f"kolla_base_distro_version",
         f"kolla_base_distro: {nearest(entry.text, known) or known[0]} (of {', '.join(known)})",
     )
 
@@ -262,7 +264,8 @@ def _release_word(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
         "kolla-release",
         scene.file,
         entry.line,
-        f"kolla-ansible {scene.word} would start containers of {entry.text}, which its configuration is not made for",
+        f"kolla-ansible {scene.word} would start containers of {entry.text}, which its "
+        f"configuration is not made for",
         "remove the line",
     )
 
@@ -308,6 +311,7 @@ def _passwords(source: Source) -> Iterator[Finding]:
                 "kolla-password-empty",
                 source.name,
                 entry.line,
-                f"{entry.key} is empty; the prechecks do not see it, and services start without a password",
+                f"{entry.key} is empty; the prechecks do not see it, and services start without a "
+                f"password",
                 f"remove the value, then kolla-genpwd -p {source.name}",
             )

@@ -82,7 +82,8 @@ def _vip(given: Globals) -> Iterator[Finding]:
             "kolla-vip-address",
             given.file,
             entry.line,
-            f"{entry.text} is no address: keepalived cannot put it up (names go into kolla_internal_fqdn)",
+            f"{entry.text} is no address: keepalived cannot put it up (names go into "
+            f"kolla_internal_fqdn)",
             f"{_VIP}: {_free(given)}",
         )
         return
@@ -104,7 +105,8 @@ def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Findi
                 given.file,
                 entry.line,
                 f"enable_haproxy is off, so nobody puts {vip} up: no service finds keystone",
-                f'{_VIP}: {nic.address.ip}, which is {lab.controller.name}\'s, or enable_haproxy: "yes"',
+                f"{_VIP}: {nic.address.ip}, which is {lab.controller.name}'s, or enable_haproxy: "
+                f'"yes"',
             )
         return
     if vip in owners:
@@ -154,7 +156,8 @@ def _interfaces(given: Globals) -> Iterator[Finding]:
                 "kolla-interface",
                 given.file,
                 entry.line,
-                f"no node of lab {lab.name} has a NIC called {foreign[0]}: the play stops when it needs it",
+                f"no node of lab {lab.name} has a NIC called {foreign[0]}: the play stops when it "
+                f"needs it",
                 f"{name}: {near or ' or '.join(sorted(devices))}",
             )
 
@@ -170,6 +173,7 @@ def _external(given: Globals) -> Iterator[Finding]:
             "kolla-external-interface",
             given.file,
             entry.line,
-            f"{entry.text} is the APIs' interface, too: as a port of br-ex it loses its address, and you the node",
+            f"{entry.text} is the APIs' interface, too: as a port of br-ex it loses its address, "
+            f"and you the node",
             "write a NIC without an address into neutron_external_interface",
         )

@@ -131,7 +131,8 @@ def _options(lab: Lab, node: Node, role: str, devices: Iterable[str]) -> Mapping
         found["PHYSICAL_INTERFACE"] = nic_on(lab, node, _data_network(lab)).device
     if role.startswith("openstack") and _has_api_network(lab):
         found["api_interface"] = nic_on(lab, node, lab.stack.api_network).device
-    # No network_interface: the deployer finds the NIC that has `ip`, which is vhost0 once vrouter took it over.
+    # No network_interface: the deployer finds the NIC that has `ip`, which is vhost0 once vrouter
+    # took it over.
     return found
 
 
@@ -144,7 +145,8 @@ def _has_api_network(lab: Lab) -> bool:
     api = lab.stack.api_network
     if api and api != lab.stack.network and api == _data_network(lab):
         raise RenderError(
-            f"stack.api_network: vrouter takes {api} over, and kolla would look for the APIs' address on its NIC",
+            f"stack.api_network: vrouter takes {api} over, and kolla would look for the APIs' "
+            f"address on its NIC",
             hint=f"write network: {api}, without api_network",
         )
     return api not in ("", lab.stack.network)
@@ -168,9 +170,11 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
         "CONTROL_NODES": ",".join(map(str, control)),
         "AUTH_MODE": "keystone",
         "AAA_MODE": "rbac",
-        "KEYSTONE_AUTH_URL_VERSION": "/v3",  # its own default, /v2.0, is of no OpenStack since Queens
+        # its own default, /v2.0, is of no OpenStack since Queens
+        "KEYSTONE_AUTH_URL_VERSION": "/v3",
         "JVM_EXTRA_OPTS": "-Xms256m -Xmx1g",
-        "CONFIG_DATABASE_NODEMGR__DEFAULTS__minimum_diskGB": "2",  # its alarm at 256 GB is for other disks
+        # its alarm at 256 GB is for other disks
+        "CONFIG_DATABASE_NODEMGR__DEFAULTS__minimum_diskGB": "2",
         **_vrouter(lab),
     }
     if _has_api_network(lab):

@@ -16,7 +16,8 @@ from stacklab.stages.stage import Step
 
 PATCHED, VANILLA = "patched", "vanilla"
 
-# What a stock cloud asks for. The deployer fills in one and the same well-known word for whatever is left
+# What a stock cloud asks for. The deployer fills in one and the same well-known word for whatever
+# is left
 # out, so nothing may be; what belongs to services that are off is nobody's password.
 PASSWORDS = (
     "keystone_admin_password",
@@ -138,7 +139,8 @@ def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str
     """Return kolla_globals: each replaces a default of the deployer or of kolla."""
     found: dict[str, str | tuple[str, ...]] = {
         "kolla_base_distro": flavour.base_distro,
-        "enable_haproxy": "no",  # one control plane of OpenStack: nothing to balance, and no address to spare
+        # one control plane of OpenStack: nothing to balance, and no address to spare
+        "enable_haproxy": "no",
         "kolla_internal_address": str(api_address(lab)),
         "nova_compute_virt_type": "qemu",  # a VM in a VM: KVM need not be there
         "openstack_service_workers": "1",
@@ -162,7 +164,8 @@ def customize(lab: Lab, flavour: Flavour) -> Mapping[str, str]:
         files.setdefault(file, {}).setdefault(section, {})[key] = str(value)
 
     if flavour.mode == VANILLA:
-        # The deployer writes these where instances run, but nova-api, which reads them, is on the controller.
+        # The deployer writes these where instances run, but nova-api, which reads them, is on the
+        # controller.
         put("nova.conf", "oslo_policy", "enforce_new_defaults", "False")
         put("nova.conf", "oslo_policy", "enforce_scope", "False")
     ratios = lab.stack.overcommit
@@ -217,7 +220,8 @@ def _ini(sections: Mapping[str, Mapping[str, str]]) -> str:
     return "\n".join(blocks) + "\n"
 
 
-# How a vanilla kolla is mended. Its role takes for granted that every password is the well-known one, and
+# How a vanilla kolla is mended. Its role takes for granted that every password is the well-known
+# one, and
 # that nova-api is on every compute; see the release's bugs.
 _ADMIN = "{{ hostvars['localhost'].contrail_configuration.KEYSTONE_AUTH_ADMIN_PASSWORD }}"
 _NEUTRON_INI = "playbooks/roles/neutron/templates/ContrailPlugin.ini.j2"

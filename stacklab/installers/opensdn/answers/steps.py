@@ -66,7 +66,8 @@ def _packages(node: Node) -> Step:
     return Step(
         node=node.name,
         title="install git and Python's venv",
-        command="if command -v apt-get; then apt-get update && apt-get install -y git python3-venv; "
+        command="if command -v apt-get; then apt-get update && apt-get install -y git "
+        "python3-venv; "
         "else dnf install -y git python3; fi",
         user="root",
         done="command -v git && python3 -c 'import ensurepip'",
@@ -75,7 +76,8 @@ def _packages(node: Node) -> Step:
 
 def _ansible(node: Node, flavour: kolla.Flavour) -> Step:
     venv = HOME / "venv"
-    # requests and pyOpenSSL are imported by the deployer; kolla-ansible's setup.py wants setuptools and pbr,
+    # requests and pyOpenSSL are imported by the deployer; kolla-ansible's setup.py wants setuptools
+    # and pbr,
     # which a venv of Python 3.12 has not.
     packages = f"'{flavour.ansible}' jinja2==3.0.3 requests pyopenssl 'setuptools<80' pbr"
     return Step(
@@ -97,7 +99,8 @@ def _own_etc_kolla(node: Node) -> Step:
 
 
 def _playbook(lab: Lab, name: str, title: str) -> Step:
-    # Without -i: its inventory/hosts would have localhost's tasks run by the system's Python, not the venv's.
+    # Without -i: its inventory/hosts would have localhost's tasks run by the system's Python, not
+    # the venv's.
     # Host keys are known on every node; the deployer's ansible.cfg would not look.
     environment = f"ANSIBLE_HOST_KEY_CHECKING=True ANSIBLE_LOG_PATH={HOME}/ansible.log"
     done = f"{HOME}/{name}.done"
@@ -105,6 +108,7 @@ def _playbook(lab: Lab, name: str, title: str) -> Step:
         node=lab.controller.name,
         title=f"{title} ({name}.yml)",
         command=f"cd {DEPLOYER} && . {HOME}/venv/bin/activate && {environment} ansible-playbook "
-        f"-e orchestrator=openstack -e config_file={INSTANCES} playbooks/{name}.yml && sha256sum {INSTANCES} >{done}",
+        f"-e orchestrator=openstack -e config_file={INSTANCES} playbooks/{name}.yml && sha256sum "
+        f"{INSTANCES} >{done}",
         done=f"sha256sum --status -c {done}",  # run to its end with these very answers
     )

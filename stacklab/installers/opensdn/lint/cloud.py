@@ -80,7 +80,8 @@ def _cloud(file: Instances) -> Iterator[Finding]:
             "opensdn-no-openstack",
             file.name,
             section.line if section else 0,
-            "no instance has the role openstack: there is no keystone, and the group `control` is empty",
+            "no instance has the role openstack: there is no keystone, and the group `control` is "
+            "empty",
             "write `openstack:` below the controller's roles",
         )
     settings = file.section("kolla_config", "kolla_globals")
@@ -91,8 +92,10 @@ def _cloud(file: Instances) -> Iterator[Finding]:
             "opensdn-vip",
             file.name,
             haproxy.line if haproxy else settings.line if settings else 0,
-            "the playbooks stop: haproxy is on where nothing else is said, and has no kolla_internal_vip_address",
-            "write `enable_haproxy: no` below kolla_config and kolla_globals, or a kolla_internal_vip_address",
+            "the playbooks stop: haproxy is on where nothing else is said, and has no "
+            "kolla_internal_vip_address",
+            "write `enable_haproxy: no` below kolla_config and kolla_globals, or a "
+            "kolla_internal_vip_address",
         )
 
 
@@ -166,7 +169,8 @@ def _versions(file: Instances) -> Iterator[Finding]:
             "opensdn-version-number",
             file.name,
             version.line,
-            f"{effect}; with ansible-core 2.19 or newer no branch is found for it, and the playbooks stop",
+            f"{effect}; with ansible-core 2.19 or newer no branch is found for it, and the "
+            f"playbooks stop",
             f'OPENSTACK_VERSION: "{version.text}"',
         )
     if mode is None or mode.text in _MODES:
@@ -193,7 +197,8 @@ def _version(file: Instances, version: YamlEntry, mode: str) -> Iterator[Finding
         "opensdn-version",
         file.name,
         version.line,
-        f"{file.release.name} has no branch of kolla-ansible for {version.text or 'it'} in mode {mode}: "
+        f"{file.release.name} has no branch of kolla-ansible for {version.text or 'it'} in mode "
+        f"{mode}: "
         "the playbooks stop",
         fix,
     )

@@ -131,7 +131,8 @@ def _addresses(file: Instances) -> Iterator[Finding]:
                 "opensdn-duplicate-address",
                 file.name,
                 entry.line,
-                f"{first} has {entry.text}, too: Ansible makes one host of both, and one's roles are lost",
+                f"{first} has {entry.text}, too: Ansible makes one host of both, and one's roles "
+                f"are lost",
                 "give each its own, or write all roles into one instance",
             )
         if lab is not None and entry.text not in owners:
@@ -198,7 +199,8 @@ def _roles(file: Instances) -> Iterator[Finding]:
                     "opensdn-role-value",
                     file.name,
                     role.line,
-                    f"{role.key} is installed whatever its value says: only that the key is there counts",
+                    f"{role.key} is installed whatever its value says: only that the key is there "
+                    f"counts",
                     f"remove the line, or write `{role.key}:`",
                 )
 
@@ -218,7 +220,8 @@ def _login(file: Instances) -> Iterator[Finding]:
             "opensdn-no-login",
             file.name,
             login.line if login else 0,
-            "there is no provider_config.bms: Ansible logs in as whoever runs it, with that user's own keys",
+            "there is no provider_config.bms: Ansible logs in as whoever runs it, with that user's "
+            "own keys",
             "write provider_config:, below it bms:, and there ssh_user and ssh_private_key",
         )
         return
@@ -231,6 +234,7 @@ def _login(file: Instances) -> Iterator[Finding]:
                 "opensdn-plain-password",
                 file.name,
                 password.line,
-                "a password in plain text is not needed beside ssh_private_key; and Ansible then wants sshpass",
+                "a password in plain text is not needed beside ssh_private_key; and Ansible then "
+                "wants sshpass",
                 "remove ssh_pwd",
             )

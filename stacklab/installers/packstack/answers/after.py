@@ -80,7 +80,8 @@ def _theirs(option: ConfigOption) -> ConfigOption:
         )
     if re.search(r"\s;", option.value):
         raise RenderError(
-            f"stack.post_config.{option.role}: crudini takes what follows the ; in {option.key} for a comment",
+            f"stack.post_config.{option.role}: crudini takes what follows the ; in {option.key} "
+            f"for a comment",
             hint="a value without a blank before its ;",
         )
     return ConfigOption(
@@ -108,7 +109,8 @@ def _glance(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, 
     is_controller = node.name == lab.controller.name
     if glance.direct_copy and not (is_controller and has_compute(lab, node)):
         raise RenderError(
-            "stack.glance.direct_copy: nova must see glance's file system, and that is the controller's alone",
+            "stack.glance.direct_copy: nova must see glance's file system, and that is the "
+            "controller's alone",
             hint="leave out the computes, or direct_copy",
         )
     if is_controller:

@@ -69,7 +69,8 @@ def of(lab: Lab, release: Release) -> PackstackCloud:
         _check_docker(lab, mode, release)
     if stack.fixed_range and not mode.is_nova_network:
         raise RenderError(
-            f"stack.fixed_range: with network_mode {mode}, Packstack's first network is 10.0.0.0/24; no key changes it",
+            f"stack.fixed_range: with network_mode {mode}, Packstack's first network is "
+            f"10.0.0.0/24; no key changes it",
             hint="remove fixed_range, and make networks of yours when the cloud is there",
         )
     agent, types = _AGENTS.get(mode, ("", ()))
@@ -136,12 +137,14 @@ def _check_docker(lab: Lab, mode: NetworkingMode, release: Release) -> None:
     fitting = release.words("docker_network_modes")
     if mode not in fitting:
         raise RenderError(
-            f"stack.network_mode: {mode} does not go with driver docker: its instances get no network from neutron",
+            f"stack.network_mode: {mode} does not go with driver docker: its instances get no "
+            f"network from neutron",
             hint=f"network_mode: {' or '.join(fitting)}",
         )
     if len(cloud_nodes(lab)) > 1:
         raise RenderError(
-            f"stack.driver: docker is one node's with Packstack, the lab has {len(cloud_nodes(lab))}",
+            f"stack.driver: docker is one node's with Packstack, the lab has "
+            f"{len(cloud_nodes(lab))}",
             hint="leave the controller alone, without computes",
         )
 

@@ -103,7 +103,8 @@ def _check_sources(lab: Lab) -> None:
     if stack.driver is not Driver.DOCKER and (stack.git_base or stack.refs):
         option = "git_base" if stack.git_base else "refs"
         raise RenderError(
-            f"stack.{option}: Packstack installs packages; only driver docker has something from source",
+            f"stack.{option}: Packstack installs packages; only driver docker has something from "
+            f"source",
             hint=f"remove {option}, or driver: docker",
         )
     for project, _ref in stack.refs:

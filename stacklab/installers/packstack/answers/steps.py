@@ -74,8 +74,10 @@ def _ways_in(lab: Lab, node: Node) -> Iterator[Step]:
         node=node.name,
         user="root",
         title="let root in by key, from the cloud's own networks",
-        # A Match block goes before what the file says for all; this word is the old and the new sshd's.
-        command=f"printf '%s\\n' {shlex.quote(match)} '    PermitRootLogin without-password' >> {_SSHD}"
+        # A Match block goes before what the file says for all; this word is the old and the new
+        # sshd's.
+        command=f"printf '%s\\n' {shlex.quote(match)} '    PermitRootLogin without-password' >> "
+        f"{_SSHD}"
         " && { systemctl restart sshd || service sshd restart; }",
         done=f"grep -qxF {shlex.quote(match)} {_SSHD}",
     )
@@ -84,7 +86,8 @@ def _ways_in(lab: Lab, node: Node) -> Iterator[Step]:
         user="root",
         title="take the lab's key for root's",
         command="install -d -m 0700 /root/.ssh"
-        f" && cat {_LAB_KEY}.pub >> /root/.ssh/authorized_keys && chmod 0600 /root/.ssh/authorized_keys",
+        f" && cat {_LAB_KEY}.pub >> /root/.ssh/authorized_keys && chmod 0600 "
+        f"/root/.ssh/authorized_keys",
         done=f"grep -qxFf {_LAB_KEY}.pub /root/.ssh/authorized_keys",
     )
 
@@ -97,7 +100,8 @@ def _packages(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
             node=node.name,
             user="root",
             title="tell yum of the proxy",
-            command=f"sed -i '/^proxy=/d' /etc/yum.conf && sed -i '/^\\[main\\]/a '{line} /etc/yum.conf",
+            command=f"sed -i '/^proxy=/d' /etc/yum.conf && sed -i '/^\\[main\\]/a '{line} "
+            f"/etc/yum.conf",
             done=f"grep -qxF {line} /etc/yum.conf",
         )
     package = release.text("package")
@@ -117,7 +121,8 @@ def _run(lab: Lab, release: Release) -> Iterator[Step]:
         node=name,
         user="root",
         title="give root the lab's key, for packstack's ssh",
-        command=f"install -m 0600 {_LAB_KEY} {ROOT_KEY} && install -m 0644 {_LAB_KEY}.pub {ROOT_KEY}.pub",
+        command=f"install -m 0600 {_LAB_KEY} {ROOT_KEY} && install -m 0644 {_LAB_KEY}.pub "
+        f"{ROOT_KEY}.pub",
         done=f"cmp -s {_LAB_KEY} {ROOT_KEY} && cmp -s {_LAB_KEY}.pub {ROOT_KEY}.pub",
     )
     yield Step(

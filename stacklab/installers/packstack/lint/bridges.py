@@ -85,7 +85,8 @@ def _bridge_names(
                 f"{maps.key}={turned}",
             )
             return
-    # The router's own bridge needed no network once; releases that want one for it name it by default.
+    # The router's own bridge needed no network once; releases that want one for it name it by
+    # default.
     lost = sorted(with_nic - known - {reading.value("CONFIG_NEUTRON_L3_EXT_BRIDGE")})
     if ifaces is not None and known and lost:
         yield _BOOK.finding(
@@ -93,7 +94,8 @@ def _bridge_names(
             reading.file,
             ifaces.line,
             f"no network is mapped to {', '.join(lost)}: nothing ever goes through it",
-            f"add one to {ifaces.key.replace('_IFACES', '_MAPPINGS')}, or write {' or '.join(sorted(known))} here",
+            f"add one to {ifaces.key.replace('_IFACES', '_MAPPINGS')}, or write "
+            f"{' or '.join(sorted(known))} here",
         )
 
 

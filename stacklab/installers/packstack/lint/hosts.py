@@ -109,7 +109,8 @@ def _left_out(reading: AnswerFile) -> Iterator[Finding]:
             "packstack-local-default",
             reading.file,
             first.line,
-            f"{name} is left out: it becomes the address by which the machine that runs Packstack reaches the outside",
+            f"{name} is left out: it becomes the address by which the machine that runs Packstack "
+            f"reaches the outside",
             f"{name}={controller or 'ADDRESS'}",
         )
 
@@ -127,7 +128,8 @@ def _lab_hosts(reading: AnswerFile) -> Iterator[Finding]:
                 "packstack-foreign-host",
                 reading.file,
                 entry.line,
-                f"{', '.join(foreign)} is no node of lab {lab.name}: Packstack stops, as port 22 there does not answer",
+                f"{', '.join(foreign)} is no node of lab {lab.name}: Packstack stops, as port 22 "
+                f"there does not answer",
                 f"write one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
             )
     controller = reading.entry("CONFIG_CONTROLLER_HOST")
@@ -143,7 +145,8 @@ def _lab_hosts(reading: AnswerFile) -> Iterator[Finding]:
             "packstack-controller",
             reading.file,
             controller.line,
-            f"{given} is {owners.get(given, given)}, and the lab looks for its services on {lab.controller.name}",
+            f"{given} is {owners.get(given, given)}, and the lab looks for its services on "
+            f"{lab.controller.name}",
             f"{controller.key}={wanted.address.ip if wanted else mine[0]}",
         )
 
@@ -158,7 +161,8 @@ def _storage(reading: AnswerFile) -> Iterator[Finding]:
             "packstack-storage-host",
             reading.file,
             entry.line,
-            f"CONFIG_STORAGE_HOST is never read: cinder's volumes are put on the controller, {controller.value}",
+            f"CONFIG_STORAGE_HOST is never read: cinder's volumes are put on the controller, "
+            f"{controller.value}",
             "CONFIG_UNSUPPORTED=y",
         )
 

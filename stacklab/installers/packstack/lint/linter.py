@@ -159,7 +159,8 @@ def _form(reading: AnswerFile) -> Iterator[Finding]:
                 "packstack-continuation",
                 file,
                 entry.joined[0],
-                f"a line that begins with a blank continues the value of {entry.key} (line {entry.line}); "
+                f"a line that begins with a blank continues the value of {entry.key} (line "
+                f"{entry.line}); "
                 "what is set in it stays unset",
                 "remove the blank",
             )
@@ -185,7 +186,8 @@ def _sections(reading: AnswerFile) -> Iterator[Finding]:
                 "packstack-other-section",
                 file,
                 header.line,
-                f"the {len(lost)} keys of [{header.name}] are never read; Packstack knows [general] alone",
+                f"the {len(lost)} keys of [{header.name}] are never read; Packstack knows "
+                f"[general] alone",
                 f"remove the line [{header.name}]",
             )
 

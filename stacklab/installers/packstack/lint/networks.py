@@ -78,7 +78,8 @@ def _networking(reading: AnswerFile) -> Iterator[Finding]:
         "packstack-nova-network",
         reading.file,
         entry.line,
-        f"Packstack {reading.release} stops: nova-network is gone since Ocata, so neutron must be installed",
+        f"Packstack {reading.release} stops: nova-network is gone since Ocata, so neutron must be "
+        f"installed",
         "CONFIG_NEUTRON_INSTALL=y",
     )
 
@@ -185,7 +186,8 @@ def _devices(reading: AnswerFile) -> Iterator[Finding]:
                     "packstack-interface",
                     reading.file,
                     entry.line,
-                    f"no node of lab {lab.name} has a NIC called {device}: what Packstack sets up on it fails",
+                    f"no node of lab {lab.name} has a NIC called {device}: what Packstack sets up "
+                    f"on it fails",
                     f"write {near}" if near else f"write {' or '.join(sorted(known - {'lo'}))}",
                 )
 

@@ -10,10 +10,12 @@ from stacklab.installers.packstack.keys import Key, KeyTable
 from stacklab.installers.packstack.lint.ini import AnswerEntry, Answers
 from stacklab.lint.scope import Scope
 
-PYTHON3 = "stein"  # the first that reads with Python 3's parser; packstack@stein-eol:packstack/installer/run_setup.py
+# the first that reads with Python 3's parser; packstack@stein-eol:packstack/installer/run_setup.py
+PYTHON3 = "stein"
 NO_NOVA_NETWORK = "ocata"
 OVN_DEFAULT = "stein"  # before, CONFIG_NEUTRON_L2_AGENT was openvswitch where nothing was said
-# Where the machine that runs Packstack stands in for what is left out; other keys for hosts are empty by default.
+# Where the machine that runs Packstack stands in for what is left out; other keys for hosts are
+# empty by default.
 HOSTS = (
     "CONFIG_CONTROLLER_HOST",
     "CONFIG_COMPUTE_HOSTS",
