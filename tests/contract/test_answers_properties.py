@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from stacklab import releases, spec
 from stacklab.errors import RenderError
 from stacklab.installers import rendering as answers
-from stacklab.installers.contract import has_compute, is_in_cloud
 from stacklab.installers.kit.quoting import TRAIT, localrc_value, post_config_value
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Glance, Installer
 from stacklab.releases import Release
