@@ -208,7 +208,8 @@ def exec_(_c: Any, name: str, rest: list[str] | None = None, node: str = "") -> 
 
     words = cli.command_line(f"./invoke lab.exec {name}", rest or ())
     with session() as context:
-        output.by_node(results := life.execute(context, name, words, [node] if node else []))
+        chosen = [node] if node else []
+        results = life.execute(context, name, words, chosen, output.ByNode)
     sys.exit(life.exit_code(results))
 
 
@@ -217,10 +218,13 @@ def console(
     _c: Any, name: str, node: str = "", follow: bool = False, interactive: bool = False
 ) -> None:
     """Show what a node printed on its serial console."""
+    from stacklab.views import output
     from stacklab.workflow.lab import life
 
+    show = output.console_line()
     with session() as context:
-        sys.exit(life.console(context, name, node, follow=follow, interactive=interactive))
+        code = life.console(context, name, node, follow=follow, interactive=interactive, show=show)
+    sys.exit(code)
 
 
 @lab_task

@@ -352,6 +352,8 @@ class LabChecks(pytest.Collector):
 
 def _told(found: CheckResult) -> str:
     """A check that did not pass, as lab.check tells it."""
+    from stacklab.foreign import printable
+
     command = f"$ {found.command}" if found.command else ""
     parts = (
         f"{found.check.title}: {found.detail}",
@@ -359,7 +361,7 @@ def _told(found: CheckResult) -> str:
         found.output.rstrip(),
         found.evidence.rstrip(),
     )
-    return "\n".join(filter(None, parts))
+    return printable("\n".join(filter(None, parts)), indent="")
 
 
 class LabCheck(pytest.Item):

@@ -25,6 +25,7 @@ ORDER = (
     "progress",
     "spec",
     "lint",
+    "streams",
     "process",
     "tools",
     "secrets",
@@ -42,7 +43,7 @@ ORDER = (
     "cli",
     "pytest_plugin",
 )
-ONLY_FROM = {"process": {"errors"}}
+ONLY_FROM = {"process": {"errors", "streams"}, "streams": set()}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [*MODULES, *PROJECT.glob("tasks.py")]

@@ -23,7 +23,7 @@ from stacklab.installers.contract import OPENDEV, git_base, is_in_cloud
 from stacklab.installers.devstack.answers.projects import devstack_url
 from stacklab.model.lab import Lab, NetworkMode, Node
 from stacklab.model.stack import Installer, Mirrors
-from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part
+from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part, is_number
 from stacklab.tools import ssh
 
 PACKAGES = "packages"  # subject of REACH: the mirror that the node's own sources name
@@ -267,7 +267,7 @@ def _hear(lines: Sequence[str]) -> _Heard:
             heard.packages = place
         elif word == "try":
             heard.begun.add(place)
-        elif word in ("tcp", "closed", "dns") and code.isascii() and code.isdigit():
+        elif word in ("tcp", "closed", "dns") and is_number(code):
             {"tcp": heard.tcp, "closed": heard.closed, "dns": heard.dns}[word][place] = (
                 int(code),
                 text.strip(),
