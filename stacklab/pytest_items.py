@@ -18,6 +18,7 @@ from stacklab import locks
 from stacklab.checks import plan
 from stacklab.checks.result import Check, CheckResult, CheckStatus, Selection
 from stacklab.errors import LabError
+from stacklab.foreign import printable
 from stacklab.pytest_plugin import MARKER, LabCheckWarning, RunningLab, fail
 from stacklab.workflow.check import checking
 
@@ -135,7 +136,7 @@ def _description(result: CheckResult) -> str:
         result.output.rstrip(),
         result.evidence.rstrip(),
     )
-    return "\n".join(filter(None, parts))
+    return printable("\n".join(filter(None, parts)), indent="")
 
 
 class LabCheck(pytest.Item):

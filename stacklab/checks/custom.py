@@ -18,7 +18,7 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.installers.facts import name_nic
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Node
-from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part
+from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part, is_number
 from stacklab.tools import ssh
 
 _KINDS = {
@@ -265,14 +265,14 @@ def _read(lines: Sequence[str], number: int) -> _Ended | None:
     if (
         len(words) != 5
         or words[0] != "ended"
-        or not all(word.isdecimal() for word in (words[2], words[4]))
+        or not all(is_number(word) for word in (words[2], words[4]))
     ):
         return None
     return _Ended(
         is_passed=words[1] == "yes",
         is_text_missing=words[1] == "text",
         tries=int(words[2]),
-        code=int(words[3]) if words[3].isdecimal() else None,
+        code=int(words[3]) if is_number(words[3]) else None,
         timeout_code=int(words[4]),
         output="\n".join(line.removeprefix("|").removeprefix(" ") for line in own[1:]).strip("\n"),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,12 +16,11 @@ from stacklab.checks.lookout import Lookout, States
 from stacklab.checks.nodes import family as nodes
 from stacklab.checks.reach import isolation
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
-from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
-from stacklab.nodes import protocol
-from stacklab.nodes.protocol import Answer, Hearing
+from stacklab.nodes import protocol, session
+from stacklab.nodes.protocol import Answer
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Conversing, Result
 from stacklab.tools import ssh
@@ -204,35 +202,30 @@ class Mesh:
         self._results.update((result.check, self.as_expected(result)) for result in together)
 
     def _session(self, lookout: Lookout, checks: tuple[Check, ...]) -> tuple[CheckResult, ...]:
-        """Run one node's script, and judge what it said; its login is the session itself."""
+        """Ask one node, and judge its answer; its login is the session itself."""
         name = checks[0].node
         if why := lookout.why_not(name):
             return _not_reached(checks, why)
         with self._thinking:
             parts = plan.parts(self.lab, self.lab.node(name), checks, self._facts)
-        marker = f"stacklab-{secrets.token_hex(8)}"
-        limit = ssh.patience_s(self.lab) + protocol.time_limit_s(parts)
-        command = ssh.script_command(
-            self.paths, name, protocol.render(parts, marker), timeout_s=limit
+        reply = session.ask(
+            self.runner,
+            self.paths,
+            name,
+            parts,
+            limit_s=ssh.patience_s(self.lab) + protocol.time_limit_s(parts),
+            why_stop=lambda: lookout.why_not(name),
         )
-        hearing = Hearing(marker)
-        try:
-            result = self.runner.converse(
-                command, heard=hearing.hear, why_stop=lambda: lookout.why_not(name)
-            )
-            cause = _cause(result)
-        except (CommandTimedOut, CommandFailed) as error:
-            cause = (
-                lookout.why_not(name)
-                or ssh.classify(error.message)
-                or error.message.partition("\n")[0]
-            )
-            result = Result(exit_code=ssh.UNREACHED, stderr=error.message)
-        answer = hearing.answer(why_cut=cause)
-        if not answer.is_begun:
-            return _not_reached(checks, cause, result.stderr.strip(), command, result.elapsed_s)
+        result = reply.result
+        if not reply.answer.is_begun:
+            said = result.stderr.strip()
+            return _not_reached(checks, reply.why, said, reply.command, result.elapsed_s)
         with self._thinking:
-            return self._judge(checks, answer, command, result)
+            # A hostile node's answer may break a judge: that must not cost the other nodes' results.
+            return session.guarded(
+                lambda: self._judge(checks, reply.answer, reply.command, result),
+                lambda why: _unread(checks, why, reply.command),
+            )
 
     def _judge(
         self, checks: Sequence[Check], answer: Answer, command: Command, result: Result
@@ -313,10 +306,13 @@ def _at_once(
         take(node, found)
 
 
-def _cause(result: Result) -> str:
-    """Say why a session ended: ssh's own reason, else the last thing that was written, else its code."""
-    last = next((line.strip() for line in reversed(result.stderr.splitlines()) if line.strip()), "")
-    return ssh.classify(result.stderr) or last[:200] or f"ssh ended with {result.exit_code}"
+def _unread(checks: Sequence[Check], why: str, command: Command) -> tuple[CheckResult, ...]:
+    """Return an ERROR for each check of a node whose answer broke a judge."""
+    return tuple(
+        CheckResult(check=check, status=CheckStatus.ERROR, detail=why, command=str(command))
+        for check in checks
+        if check.kind not in _TOGETHER
+    )
 
 
 def _unanswered(check: Check) -> CheckResult:

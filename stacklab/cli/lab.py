@@ -177,8 +177,8 @@ def execute(
 
     words = command_line(f"./invoke lab.exec {name}", rest or ())
     with session() as context:
-        results = life.execute(context, name, words, [node] if node else [])
-        output.by_node(results)
+        chosen = [node] if node else []
+        results = life.execute(context, name, words, chosen, output.ByNode)
     sys.exit(life.exit_code(results))
 
 
@@ -191,10 +191,13 @@ def console(
     interactive: Annotated[bool, "log in on the serial line instead"] = False,
 ) -> None:
     """Show what a node printed on its serial console."""
+    from stacklab.views import output
     from stacklab.workflow.lab import life
 
+    show = output.console_line()
     with session() as context:
-        sys.exit(life.console(context, name, node, follow=follow, interactive=interactive))
+        code = life.console(context, name, node, follow=follow, interactive=interactive, show=show)
+    sys.exit(code)
 
 
 @task("lab.down")

@@ -28,6 +28,7 @@ ORDER = (
     "lint",
     "stages",
     "installers",
+    "streams",
     "process",
     "tools",
     "secrets",
@@ -45,7 +46,7 @@ ORDER = (
     "pytest_plugin",
     "pytest_items",
 )
-ONLY_FROM = {"process": {"errors"}}
+ONLY_FROM = {"process": {"errors", "streams"}, "streams": set()}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [*MODULES, *PROJECT.glob("tasks.py")]

@@ -1,35 +1,36 @@
-"""What a node says of its own networks when a check has failed: one short session, and what it means."""
+"""What a node tells of its own networks when a check has failed, and what that means."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import ipaddress
 import re
-import secrets
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC
-from stacklab.nodes import protocol
-from stacklab.nodes.protocol import Answer, Hearing, Part, Phase
+from stacklab.nodes import session
+from stacklab.nodes.protocol import Answer, Part, Phase
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
-from stacklab.tools import ssh
 
 _LIMIT_S = 8.0
 _MOST_ADDRESSES = 32
 _JOURNAL_LINES = 4
 _LINK = re.compile(
-    r"\d+: (?P<name>[^:@\s]+)(@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d+)(.* link/ether (?P<mac>\S+))?"
+    r"\d+: (?P<name>[^:@\s]+)(@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d{1,9})(?!\d)"
+    r"(.* link/ether (?P<mac>\S+))?",
+    re.ASCII,
 )
 _ADDRESS = re.compile(r"\d+: (?P<name>\S+)\s+inet (?P<address>\d[\d./]+)")
 _NEIGHBOUR = re.compile(
     r"(?P<address>\d[\d.]+) dev \S+\s+(lladdr (?P<mac>\S+)\s+)?(.*\s)?(?P<state>[A-Z]+)"
 )
-_NETEM = re.compile(r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>[\d.]+)%")
+_NETEM = re.compile(
+    r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>\d{1,3}(?:\.\d{1,9})?)%", re.ASCII
+)
 _HOOK = re.compile(r"type filter hook (\w+)")
 _IPTABLES = re.compile(r"(\[\d+:\d+\] )?(?P<rule>-A .* -j (?P<verdict>DROP|REJECT|ACCEPT)\b.*)")
 _NFT_VERDICT = re.compile(r"(^|\s)(drop|reject|accept)\b")
@@ -41,7 +42,7 @@ _COUNTERS = re.compile(r"counter packets \d+ bytes \d+ ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """An interface of a node's, by its own words."""
+    """An interface of a node, in the node's own words."""
 
     flags: tuple[str, ...] = ()
     mtu: int = 0
@@ -51,7 +52,7 @@ class Device:
 
     @property
     def state(self) -> str:
-        """Up, down, or up without a carrier."""
+        """Whether it is up, down, or up without a carrier."""
         if "UP" not in self.flags:
             return "down"
         return "up" if "LOWER_UP" in self.flags else "up, without carrier"
@@ -59,7 +60,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A firewall rule of a node's that ends a packet's way; `hook` is input or output. A policy comes last."""
+    """A firewall rule of a node that decides about a packet; `hook` is input or output.
+
+    A chain's policy comes behind its rules.
+    """
 
     hook: str
     text: str
@@ -68,34 +72,37 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A node's own words; `is_seen` is False where it could not be asked."""
+    """What a node told of itself; `is_seen` is False for a node that could not be asked."""
 
     is_seen: bool = False
     devices: Mapping[str, Device] = field(default_factory=dict)
-    routes: Mapping[str, str] = field(default_factory=dict)  # address -> what `ip route get` said
-    neighbours: Mapping[str, tuple[str, str]] = field(
-        default_factory=dict
-    )  # address -> MAC or "", state
+    # By address: what `ip route get` wrote; and the neighbour's MAC ("" for none) and state.
+    routes: Mapping[str, str] = field(default_factory=dict)
+    neighbours: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     listens: bool | None = None  # whether anything listens on TCP 22
     ignores_pings: bool = False
     rules: tuple[Rule, ...] = ()
     journal: tuple[str, ...] = ()
 
     def holder(self, nic: NIC) -> str:
-        """The device that has the NIC's address: itself, or what was made of it and has its MAC (br-ex, vhost0).
+        """Return the device that has the NIC's address: the NIC's own device for want of another.
 
-        The same rule as the check `nic` has; where nobody has the address it is the NIC's own device.
+        It may be what an installer made of the NIC and gave its MAC (br-ex, vhost0); the
+        check `nic` has the same rule.
         """
-        found = [
-            name for name, device in self.devices.items() if str(nic.address) in device.addresses
-        ]
-        made_of_it = (name for name in found if self.devices[name].mac == nic.mac.lower())
-        return nic.device if nic.device in found else next(made_of_it, nic.device)
+        address, mac = str(nic.address), nic.mac.lower()
+        holders = [name for name, device in self.devices.items() if address in device.addresses]
+        if nic.device in holders:
+            return nic.device
+        return next((name for name in holders if self.devices[name].mac == mac), nic.device)
 
     def drops(
         self, hook: str, protocol_: str, nic: NIC, peer: str, *, is_reply: bool = False
     ) -> str:
-        """The rule that keeps these packets (icmp echo, or tcp to 22; or what answers them) from going on; or ""."""
+        """Return the rule that stops these packets, "" if none does.
+
+        They are ICMP echos, or TCP to port 22; with `is_reply`, what answers them.
+        """
         nic = dataclasses.replace(nic, device=self.holder(nic))
         fitting = (
             r
@@ -110,18 +117,20 @@ UNSEEN = Scene()
 
 
 def parts(addresses: Sequence[str]) -> tuple[Part, ...]:
-    """What a node is asked; the sure and quick first, so that what is cut off is the rest."""
+    """Return what a node is asked: the sure and quick first, so that the rest is cut off."""
     asked = shlex.join(addresses[:_MOST_ADDRESSES])
     look = {
         "link": "ip -o link",
         "addr": "ip -o -4 addr",
         "neigh": "ip -4 neigh",
-        "route": f"for a in {asked}; do printf '%s ' $a; ip -4 -o route get $a 2>&1 | head -n 1; done",
+        "route": f"for a in {asked}; do printf '%s ' $a; "
+        "ip -4 -o route get $a 2>&1 | head -n 1; done",
         "port": "ss -ltn",
         "pings": "cat /proc/sys/net/ipv4/icmp_echo_ignore_all",
         "tc": "tc qdisc show",
         "firewall": "sudo -n sh -c 'iptables-save; nft list ruleset' 2>/dev/null",
-        "journal": f"sudo -n journalctl -q -b -t sshd -t sshd-session -n {_JOURNAL_LINES} --no-pager -o cat",
+        "journal": "sudo -n journalctl -q -b -t sshd -t sshd-session "
+        f"-n {_JOURNAL_LINES} --no-pager -o cat",
     }
     if not addresses:
         del look["route"]
@@ -131,19 +140,20 @@ def parts(addresses: Sequence[str]) -> tuple[Part, ...]:
 
 
 def ask(paths: LabPaths, runner: Conversing, node: str, addresses: Sequence[str]) -> Scene:
-    """One session with a node, within seconds; UNSEEN where that fails."""
-    marker = f"stacklab-{secrets.token_hex(8)}"
-    hearing = Hearing(marker)
-    script = protocol.render(parts(addresses), marker)
-    with contextlib.suppress(LabError):  # what was heard so far counts
-        runner.converse(
-            ssh.script_command(paths, node, script, timeout_s=_LIMIT_S), heard=hearing.hear
-        )
-    return read(hearing.answer())
+    """Ask a node in one session, within seconds; UNSEEN where that fails. Never raises."""
+    try:
+        reply = session.ask(runner, paths, node, parts(addresses), limit_s=_LIMIT_S)
+    except LabError:  # this host has no ssh
+        return UNSEEN
+    return read(reply.answer)
 
 
 def read(answer: Answer) -> Scene:
-    """What the parts said."""
+    """Return what the parts wrote; UNSEEN for an answer that breaks a parser here."""
+    return session.guarded(lambda: _read(answer), lambda _why: UNSEEN)
+
+
+def _read(answer: Answer) -> Scene:
     if not answer.is_begun or answer.of("explain.link").code is None:
         return UNSEEN
     port = answer.of("explain.port")
@@ -193,7 +203,7 @@ def _routes(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _rules(lines: Sequence[str]) -> Iterator[Rule]:
-    """Every rule of iptables-save and of `nft list ruleset` that accepts or refuses what comes in or goes out."""
+    """Yield each rule of iptables-save and `nft list ruleset` that accepts or refuses packets."""
     hook = ""
     policies = []
     for raw in lines:
@@ -220,7 +230,10 @@ def _rules(lines: Sequence[str]) -> Iterator[Rule]:
 
 
 def _fits(rule: Rule, protocol_: str, nic: NIC, peer: str, *, is_reply: bool) -> bool:
-    """Whether a rule is about these packets, as far as its words tell; of an accepting one, whether it may be."""
+    """Return whether a rule is about these packets, as far as its words tell.
+
+    In doubt a rule that accepts is taken to be about them: no cause is better than a wrong one.
+    """
     words = rule.text.replace('"', "").split()
     after = {word: words[at + 1] for at, word in enumerate(words[:-1])}
     if rule.text.startswith("policy"):

@@ -21,7 +21,7 @@ from stacklab.installers.facts import remote_sources
 from stacklab.installers.kit.sources import SourceKind
 from stacklab.model.lab import Lab, NetworkMode, Node
 from stacklab.model.stack import Mirrors
-from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part
+from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part, is_number
 from stacklab.tools import ssh
 
 PACKAGES = "packages"  # subject of REACH: the mirror that the node's own sources name
@@ -231,7 +231,7 @@ def _hear(lines: Sequence[str]) -> _Heard:
             heard.packages = place
         elif word == "try":
             heard.begun.add(place)
-        elif word in ("tcp", "closed", "dns") and code.isascii() and code.isdigit():
+        elif word in ("tcp", "closed", "dns") and is_number(code):
             {"tcp": heard.tcp, "closed": heard.closed, "dns": heard.dns}[word][place] = (
                 int(code),
                 text.strip(),

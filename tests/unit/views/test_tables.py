@@ -204,13 +204,13 @@ def test_up_ends_with_how_to_log_in_and_what_to_type_next() -> None:
 
 
 def test_what_nodes_print_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    output.by_node(
-        {
-            "controller": Result(exit_code=0, stdout="one\n[red]two\n"),
-            "n": Result(exit_code=3, stdout="", stderr="bad\n"),
-            "gone": LabError("not reached\nat all"),
-        }
-    )
+    shown = output.ByNode(["controller", "n", "gone"])
+    shown.out("controller", b"one\n")
+    shown.out("controller", b"[red]two\n")
+    shown.err("n", b"bad\n")
+    shown.ended("controller", Result(exit_code=0))
+    shown.ended("n", Result(exit_code=3))
+    shown.ended("gone", LabError("not reached\nat all"))
     captured = capsys.readouterr()
     assert captured.out == "controller | one\ncontroller | [red]two\n"
     assert captured.err.splitlines() == [
