@@ -19,7 +19,7 @@ from stacklab.checks import plan
 from stacklab.checks.result import Check, CheckResult, CheckStatus, Selection
 from stacklab.errors import LabError
 from stacklab.foreign import printable
-from stacklab.pytest_plugin import MARKER, LabCheckWarning, RunningLab, fail
+from stacklab.pytest_lab import LabCheckWarning, RunningLab, fail
 from stacklab.workflow.check import checking
 
 _CHECKS_LIMIT_S = 3600.0  # an xdist worker waits this long for the checks that another one runs
@@ -34,8 +34,9 @@ class Checks:
     All of them are run at once, with one ssh session per node, when the first item needs a result.
     """
 
-    def __init__(self, config: pytest.Config, running: RunningLab) -> None:
+    def __init__(self, config: pytest.Config, running: RunningLab, marker: str) -> None:
         self._running = running
+        self.marker = marker
         self._outcome: Outcome | None = None
         # xdist workers share a directory of their controller: the first one writes the results,
         # the others read them.
@@ -147,7 +148,7 @@ class LabCheck(pytest.Item):
         self._checks = checks
         self.check = check
         self.extra_keyword_matches.add(check.kind.layer.value)
-        self.add_marker(MARKER)
+        self.add_marker(checks.marker)
 
     def setup(self) -> None:
         """Run the checks; an unanswered one fails here, which pytest counts as an error."""

@@ -43,8 +43,9 @@ ORDER = (
     "dev",
     "views",
     "cli",
-    "pytest_plugin",
+    "pytest_lab",
     "pytest_items",
+    "pytest_plugin",
 )
 ONLY_FROM = {"process": {"errors", "streams"}, "streams": set()}
 
