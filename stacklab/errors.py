@@ -167,7 +167,7 @@ _HOST_ERRNOS = frozenset(
 
 
 def of_host(error: OSError) -> HostError | None:
-    """Return the HostError for an operating system's error, or None where it may come from a bug."""
+    """Return the HostError for an error of the system, or None if it may come from a bug."""
     if error.errno not in _HOST_ERRNOS:
         return None
     prefix = f"{error.filename}: " if error.filename is not None else ""

@@ -125,7 +125,7 @@ def _acquire(
 
 
 def _command_of(process_id: str) -> str:
-    """Return what was typed to start a process, in brackets; for a task of ours, from its name on."""
+    """Return a process's command in brackets; for a task of ours, from the task's name on."""
     if not _PROCESS_ID.fullmatch(process_id):
         return ""
     try:

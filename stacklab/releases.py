@@ -15,6 +15,8 @@ from stacklab.model.stack import Driver, Installer
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "releases.yaml"
+# An installer that is not in the table brings its rows in its own folder: <word>/releases.yaml.
+KITS_FOLDER = Path(__file__).with_name("installers")
 
 # A release that is `like` another one adds to these keys; all other keys it replaces.
 _ADDED_TO = ("traits", "services", "replaced", "inert")
@@ -106,7 +108,10 @@ class Release:
 
 def of(installer: Installer) -> Mapping[str, Release]:
     """Return an installer's releases by name, in the table's order; the first is the default."""
-    return _table().get(installer, MappingProxyType({}))
+    rows = _table().get(installer)
+    if rows is None:
+        rows = _rows_of_kit(installer, KITS_FOLDER / installer / "releases.yaml")
+    return rows
 
 
 def find(installer: Installer, name: str) -> Release:
@@ -134,6 +139,12 @@ def _table(path: Path = TABLE) -> Mapping[Installer, Mapping[str, Release]]:
     return MappingProxyType(
         {Installer(word): _releases(Installer(word), rows) for word, rows in data.items()}
     )
+
+
+@functools.cache
+def _rows_of_kit(installer: Installer, path: Path) -> Mapping[str, Release]:
+    """Read the rows that a kit brings; none where it brings no file."""
+    return _releases(installer, facts.read(path)) if path.is_file() else MappingProxyType({})
 
 
 def _releases(

@@ -118,9 +118,7 @@ def rules(_c: Any) -> None:
 @task("answers.releases")
 def releases(
     _c: Any,
-    rest: Annotated[
-        Words, "installers: contrail, opensdn, devstack, packstack, kolla", Word.INSTALLER
-    ] = None,
+    rest: Annotated[Words, "installers; all of them if none is named", Word.INSTALLER] = None,
 ) -> None:
     """Show the releases of an installer (or of all), and what each of them supports."""
     from stacklab.views import answers as views

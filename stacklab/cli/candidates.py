@@ -38,7 +38,6 @@ LAYERS = (
     "services",
     "cloud",
 )
-INSTALLERS = ("contrail", "opensdn", "devstack", "packstack", "kolla")
 SHELLS = ("bash", "zsh", "fish")
 FORMATS = ("svg", "mermaid", "dot")
 
@@ -211,6 +210,12 @@ def _resolved(line: _Line) -> dict[str, Any]:
     return resolved if isinstance(resolved, dict) else {}
 
 
+def _installers(_line: _Line) -> Iterable[str]:
+    from stacklab.installers import KITS  # no other TAB waits for it
+
+    return KITS
+
+
 _SOURCES: Mapping[Word, Callable[[_Line], Iterable[str]]] = {
     Word.LAB: _labs_with_a_file,
     Word.LAB_THAT_IS_UP: _labs_that_are_up,
@@ -220,7 +225,7 @@ _SOURCES: Mapping[Word, Callable[[_Line], Iterable[str]]] = {
     Word.IMAGE: _images,
     Word.LAYER: lambda _line: LAYERS,
     Word.FAULT: lambda _line: FAULTS,
-    Word.INSTALLER: lambda _line: INSTALLERS,
+    Word.INSTALLER: _installers,
     Word.FORMAT: lambda _line: FORMATS,
     Word.SHELL: lambda _line: SHELLS,
 }

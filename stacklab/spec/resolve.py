@@ -10,10 +10,10 @@ from pathlib import Path
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
 from stacklab.model.stack import (
+    NO_INSTALLER,
     ConfigOption,
     Driver,
     Glance,
-    Installer,
     Lines,
     Mirrors,
     NetworkingMode,
@@ -140,9 +140,9 @@ def _node(
 
 def _stack(spec: StackSpec, lab: LabSpec) -> Stack:
     network = spec.network or default_network(lab)
-    installer = spec.installer or Installer.NONE
+    installer = spec.installer or NO_INSTALLER
     stack = Stack(installer=installer, network=network)
-    if installer is Installer.NONE:
+    if installer is NO_INSTALLER:
         return stack
     stack = _with_release(stack, spec, chosen_release(spec))
     stack = _with_networks(stack, spec)

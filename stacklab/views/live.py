@@ -89,9 +89,7 @@ class LiveTable:
             )
             elapsed = f"{now - row.started:.0f}" if row.stage else ""
             text = Text(row.said) if row.stage and row.said else Text("  ".join(row.done), "dim")
-            table.add_row(
-                mark, Text(printable(name)), Text(printable(row.stage)), elapsed, text
-            )
+            table.add_row(mark, Text(printable(name)), Text(printable(row.stage)), elapsed, text)
         return table
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stacklab import accelerator, locks, record
+from stacklab import accelerator, files, locks, record
 from stacklab.accelerator import Accelerator
 from stacklab.doctor import Machine
 from stacklab.errors import AlreadyRunning, HostError, LabError, ProviderError, ToolError
@@ -150,7 +150,7 @@ class Context:
         try:
             for directory in shared:
                 if not directory.is_dir():
-                    directory.mkdir(parents=True)
+                    files.make_directory(directory)
                     _share(directory)
         except OSError as error:
             raise HostError(

@@ -38,12 +38,12 @@ def environment(templates: Path) -> jinja2.Environment:
 
 
 def shell_word(value: object) -> str:
-    """A value as bash reads it back: quoted where it must be."""
+    """Quote a value, if it needs quotes, so that bash reads it back."""
     return shlex.quote(str(value))
 
 
 def yaml_text(value: object) -> str:
-    """A value as YAML reads it back, as text: "2025.2" and "yes" stay what they are."""
+    """Quote a value so that YAML reads it back as text: "2025.2" and "yes" stay as they are."""
     return json.dumps(str(value), ensure_ascii=False)
 
 
@@ -60,7 +60,10 @@ def render_template(env: jinja2.Environment, name: str, context: Mapping[str, ob
 
 
 def _place(error: BaseException, env: jinja2.Environment, name: str) -> str:
-    """The deepest `template:line` of a traceback: Jinja2 gives its frames the template's file name."""
+    """Return the deepest `template:line` of a traceback.
+
+    Jinja2 gives its frames the template's file name.
+    """
     files = {env.get_template(known).filename: known for known in env.list_templates()}
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files

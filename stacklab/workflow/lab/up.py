@@ -243,7 +243,7 @@ class Bringing:
             found = self._record_of(node)
             if node.name in fresh or found.answers == wanted or not rendered[node.name]:
                 continue
-            place_answers(self._context, self._paths, node.name, rendered[node.name])
+            place_answers(self._context, self._lab, self._paths, node.name, rendered[node.name])
             self._keep(self._record.with_node(dataclasses.replace(found, answers=wanted)))
 
     def _record_of(self, node: Node) -> NodeRecord:
@@ -264,11 +264,11 @@ def render_answers(
 
 
 def place_answers(
-    context: Context, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
+    context: Context, lab: Lab, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
 ) -> None:
     """Bring answer files to a running node, over those that are there; their directories are made."""
     with context.progress.stage(node, "answers"):
-        archive = seed.tar(seed.answer_entries(found))
+        archive = seed.tar(seed.answer_entries(lab, found))
         argv = ("sudo", "tar", "-xpf", "-", "-C", "/")
         command = ssh.exec_command(paths, node, argv, timeout_s=_PLACE_LIMIT_S)
         result = context.runner.run(dataclasses.replace(command, stdin=archive))

@@ -149,7 +149,7 @@ def test_where_a_file_or_a_free_text_is_wanted_the_shell_completes(words: tuple[
 def test_the_words_that_are_written_out_are_those_of_the_slow_modules() -> None:
     assert set(candidates.FAULTS) == set(FaultKind)
     assert set(candidates.LAYERS) == set(Layer)
-    assert {*candidates.INSTALLERS, "none"} == set(Installer)
+    assert {*candidates._installers(candidates._Line()), "none"} == set(Installer)
     assert candidates._images(candidates._Line()) == list(catalogue.load())
 
 

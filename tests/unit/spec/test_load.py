@@ -35,8 +35,8 @@ def test_an_unknown_lab_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SpecError) as caught:
         spec.find("contrail-3nod", LABS)
     assert (
-        str(caught.value)
-        == "no lab 'contrail-3nod' in labs/ (did you mean contrail-3node?)\n  next: ./invoke lab.list"
+        str(caught.value) == "no lab 'contrail-3nod' in labs/ (did you mean contrail-3node?)\n"
+        "  next: ./invoke lab.list"
     )
     assert caught.value.exit_code == 2
 

@@ -124,7 +124,11 @@ def test_a_release_may_be_called_by_its_branch_or_tag(directory: Path, written: 
 
 
 def test_with_one_network_that_one_carries_the_cloud(directory: Path) -> None:
-    text = "image: a\nnetworks: {net: {cidr: 10.0.0.0/24, mode: nat}}\nnodes: {n: {nics: [{network: net}]}}\n"
+    text = (
+        "image: a\n"
+        "networks: {net: {cidr: 10.0.0.0/24, mode: nat}}\n"
+        "nodes: {n: {nics: [{network: net}]}}\n"
+    )
     assert resolve(directory, text).stack.network == "net"
 
 

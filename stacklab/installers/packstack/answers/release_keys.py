@@ -21,7 +21,7 @@ _HEADING = "# -- "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
+class ReleaseKeys:
     """The keys of one release; `renamed` are those that it knows by other names, one or several."""
 
     release: str
@@ -32,15 +32,18 @@ class Keys:
 
     @property
     def names(self) -> frozenset[str]:
-        """Every name that the release reads."""
+        """Return every name that the release reads."""
         return self.own | self.needed.keys()
 
     def has(self, key: str) -> bool:
-        """Whether the release reads it, by whatever name."""
+        """Return True if the release reads it, by whatever name."""
         return bool(self.spelled(key))
 
     def spelled(self, key: str) -> tuple[str, ...]:
-        """A key's names in this release; none where it has no such thing. Raises RenderError for no key at all."""
+        """Return a key's names in this release; none if it lacks the key.
+
+        Raises RenderError for a key that no release has.
+        """
         if key not in self.ever:
             raise RenderError(
                 f"{key} is no key of any Packstack", hint=f"git diff {TABLE.relative_to(PROJECT)}"
@@ -48,11 +51,11 @@ class Keys:
         return self.renamed.get(key) or ((key,) if key in self.own else ())
 
 
-def of(release: Release) -> Keys:
-    """The keys of a release, and its old names."""
+def of(release: Release) -> ReleaseKeys:
+    """Return the keys of a release, and its old names."""
     known = table()
     renamed = {new: tuple(old.split()) for new, old in release.mapping("renamed").items()}
-    return Keys(
+    return ReleaseKeys(
         release=release.name,
         own=frozenset(known.keys_of(release.name)),
         renamed=MappingProxyType(renamed),
@@ -61,7 +64,7 @@ def of(release: Release) -> Keys:
     )
 
 
-def fit(text: str, keys: Keys, extra: Mapping[str, str]) -> str:
+def fit(text: str, keys: ReleaseKeys, extra: Mapping[str, str]) -> str:
     """Make a rendered file the release's: keys by its names, those it lacks left out with their comments.
 
     `extra` are the spec's own: they take the place of the template's, or come last.
@@ -82,7 +85,7 @@ def fit(text: str, keys: Keys, extra: Mapping[str, str]) -> str:
     return "".join(f"{line}\n" for line in _without_empty_sections(lines))
 
 
-def _fitted(lines: list[str], keys: Keys, wanted: dict[str, str]) -> Iterator[str]:
+def _fitted(lines: list[str], keys: ReleaseKeys, wanted: dict[str, str]) -> Iterator[str]:
     comment: list[str] = []  # belongs to the key below it, and goes with it
     for line in lines:
         key, is_key, value = line.partition("=")

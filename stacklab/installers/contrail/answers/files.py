@@ -8,7 +8,7 @@ master (cfe0fc0), R2.20 (abf7ba8) and R1.06 (9b4f974), and in DevStack's tags.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import PurePosixPath
@@ -16,28 +16,20 @@ from types import MappingProxyType
 
 from stacklab import releases
 from stacklab.errors import RenderError
-from stacklab.installers.contract import (
-    CLONES,
-    Rendered,
-    Request,
-    Step,
-    bugs_on,
-    clone,
-    git_base,
-    has_compute,
-    install_git,
-    nic_on,
-    release_of,
-    shown,
-)
+from stacklab.installers.contrail.pairs import paired_devstack
 from stacklab.installers.devstack.answers import images, projects
 from stacklab.installers.devstack.answers.options import plain_sections
+from stacklab.installers.kit.addresses import nic_on
+from stacklab.installers.kit.git import CLONES, git_base
 from stacklab.installers.kit.guard import check_localrc
-from stacklab.installers.kit.host import paired_devstack, proxy_variables, workarounds
+from stacklab.installers.kit.host import proxy_variables
 from stacklab.installers.kit.quoting import TRAIT
+from stacklab.installers.kit.release import bugs_on
+from stacklab.installers.kit.request import Rendered, Request, shown
+from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Role
-from stacklab.releases import Bug, Release, When
+from stacklab.releases import Bug, Release
 
 SECRET_NAMES = (
     "admin_password",
@@ -46,12 +38,12 @@ SECRET_NAMES = (
     "service_password",
     "service_token",
 )
-_INSTALLER = CLONES / "contrail-installer"
-_DEVSTACK = CLONES / "devstack"
-INSTALLER_LOCALRC = _INSTALLER / "localrc"
-DEVSTACK_LOCALRC = _DEVSTACK / "localrc"
-DEVSTACK_CONF = _DEVSTACK / "local.conf"
-_LOG = _DEVSTACK / "log" / "stack.log"
+INSTALLER_TREE = CLONES / "contrail-installer"
+DEVSTACK_TREE = CLONES / "devstack"
+INSTALLER_LOCALRC = INSTALLER_TREE / "localrc"
+DEVSTACK_LOCALRC = DEVSTACK_TREE / "localrc"
+DEVSTACK_CONF = DEVSTACK_TREE / "local.conf"
+LOG = DEVSTACK_TREE / "log" / "stack.log"
 _TEMPLATES = MappingProxyType(
     {
         INSTALLER_LOCALRC: "contrail/contrail-installer.localrc.j2",
@@ -64,7 +56,7 @@ _GREPPED = "CONTRAIL_DEFAULT_INSTALL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
+class ContrailSeat:
     """What a node is to Contrail, and where: all that the templates know beside `lab` and `node`."""
 
     profile: str  # INSTALL_PROFILE: ALL or COMPUTE, compared by contrail.sh as they stand here
@@ -76,12 +68,12 @@ class Seat:
 
     @property
     def is_controller(self) -> bool:
-        """Whether everything but the computes' work is here."""
+        """Return True for the node that runs everything but the computes' work."""
         return self.profile == "ALL"
 
 
 def secret_names(_lab: Lab) -> tuple[str, ...]:
-    """Name the secrets of both localrc."""
+    """Return the names of the secrets in both localrc."""
     return SECRET_NAMES
 
 
@@ -96,7 +88,7 @@ def render(request: Request) -> Rendered:
     return rendered
 
 
-def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, str]:
+def _files(request: Request, node: Node, seat: ContrailSeat) -> Mapping[PurePosixPath, str]:
     files = {}
     devstack = _devstack(request)
     sources = projects.sources(request.lab, devstack.release)  # refuses a ref of what is not cloned
@@ -112,7 +104,7 @@ def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, s
             refs=refs,
             proxy=proxy,
             bugs=known,
-            log=_LOG,
+            log=LOG,
             sources=sources,
             novnc_ref=devstack.release.text("novnc_ref"),
             git_base=git_base(request.lab, request.release.text("git_base")),
@@ -134,7 +126,10 @@ def _files(request: Request, node: Node, seat: Seat) -> Mapping[PurePosixPath, s
 def _bug_lines(
     lab: Lab, devstack: Release, node: Node, refs: Mapping[str, str]
 ) -> Sequence[tuple[Bug, Sequence[str]]]:
-    """What localrc says because of DevStack's bugs; a name that the spec has a ref for is the spec's."""
+    """Return the lines that DevStack's known bugs need, by bug.
+
+    A name that the spec has a ref for is left to the spec.
+    """
     wanted = (
         (bug, [line for line in bug.localrc if line.partition("=")[0] not in refs])
         for bug in bugs_on(lab, devstack, node)
@@ -143,12 +138,15 @@ def _bug_lines(
 
 
 def _devstack(request: Request) -> Request:
-    """The same request about the DevStack that goes with this release."""
+    """Return the same request about the DevStack that goes with this release."""
     return dataclasses.replace(request, release=paired_devstack(request.release))
 
 
 def _refs(lab: Lab, release: Release) -> Mapping[str, str]:
-    """What DevStack is to clone: the release's own branches are gone, and the spec may name others."""
+    """Return the branches that DevStack is to clone.
+
+    The release's own branches are gone upstream, and the spec may name others.
+    """
     devstack = paired_devstack(release)
     known = projects.cloned(devstack)
     found = {
@@ -169,7 +167,7 @@ def _check_pair(lab: Lab, release: Release) -> None:
         )
 
 
-def _seat(lab: Lab, node: Node) -> Seat | None:
+def _seat(lab: Lab, node: Node) -> ContrailSeat | None:
     controllers = [n.name for n in lab.nodes if n.role is Role.CONTROLLER]
     if len(controllers) > 1:
         # Its scripts lose all but the first address of a list.
@@ -180,7 +178,7 @@ def _seat(lab: Lab, node: Node) -> Seat | None:
     if not is_controller and node.role is not Role.COMPUTE:
         return None
     data = nic_on(lab, node, lab.stack.data_network or lab.stack.network)
-    return Seat(
+    return ContrailSeat(
         profile="ALL" if is_controller else "COMPUTE",
         has_compute=has_compute(lab, node),
         address=nic_on(lab, node, lab.stack.network).address.ip,
@@ -188,61 +186,3 @@ def _seat(lab: Lab, node: Node) -> Seat | None:
         data_address=data.address.ip,
         controller=nic_on(lab, lab.controller, lab.stack.network).address.ip,
     )
-
-
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """The order in which the localrc files are used: the controller whole, then the computes."""
-    release = release_of(lab)
-    computes = [node for node in lab.computes if node.name != lab.controller.name]
-    return tuple(
-        step for node in (lab.controller, *computes) for step in _steps_on(lab, node, release)
-    )
-
-
-def _steps_on(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
-    devstack = paired_devstack(release)
-    yield install_git(node)
-    yield clone(node, release.repository, release.ref, _INSTALLER)
-    yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=_INSTALLER)
-    yield clone(
-        node, projects.devstack_url(lab, devstack), projects.devstack_ref(lab, devstack), _DEVSTACK
-    )
-    yield from workarounds(lab, devstack, node, When.AFTER_CLONE, tree=_DEVSTACK)
-    # contrail.sh exits 0 whatever happens: what it says of itself is in .stage.txt.
-    for verb in ("build", "install"):
-        yield _verb(
-            node,
-            verb,
-            done=f"grep -qx install {_INSTALLER}/.stage.txt" if verb == "install" else "",
-        )
-    yield _verb(node, "configure")
-    if not has_compute(lab, node):
-        yield Step(
-            node=node.name,
-            title="take the vrouter agent out: it runs on the computes",
-            command=f"cd {_INSTALLER} && {release.text('without_agent')}",
-        )
-    yield _verb(node, "start", done=f"compgen -G '{_INSTALLER}/status/contrail/*.pid'")
-    plugin = "lib/neutron_plugins/opencontrail"
-    yield Step(
-        node=node.name,
-        title="give DevStack the opencontrail plugin",
-        command=f"cp {_INSTALLER}/devstack/{plugin} {_DEVSTACK}/{plugin}",
-        done=f"cmp -s {_INSTALLER}/devstack/{plugin} {_DEVSTACK}/{plugin}",
-    )
-    yield from images.see(lab, node)
-    yield Step(
-        node=node.name,
-        title="run DevStack",
-        command=f"cd {_DEVSTACK} && ./stack.sh",
-        done=f"grep -qs 'stack.sh completed' {_LOG}.summary",
-    )
-    for each in (devstack, release):
-        yield from workarounds(lab, each, node, When.AFTER)
-    yield from images.share(lab, node)
-
-
-def _verb(node: Node, verb: str, *, done: str = "") -> Step:
-    # Through bash: the script's #! is on its second line.
-    command = f"cd {_INSTALLER} && bash contrail.sh {verb}"
-    return Step(node=node.name, title=f"contrail.sh {verb}", command=command, done=done)
