@@ -79,5 +79,9 @@ def _time_of(argv: Sequence[str], home: str) -> float:
     )
     elapsed_s = time.perf_counter() - started
     if done.returncode != 0:
-        raise LabError(f"{' '.join(argv)} ended with {done.returncode}\n{done.stderr.strip()}")
+        words = " ".join(argv)
+        raise LabError(
+            f"{words} ended with {done.returncode}\n{done.stderr.strip()}",
+            hint="./invoke -l, then ./invoke bench.cli again",
+        )
     return elapsed_s
