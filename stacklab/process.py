@@ -80,7 +80,7 @@ class Runner(Protocol):
 
 
 class Conversing(Runner, Protocol):
-    """A runner that tells what a command says while it says it."""
+    """A runner that hands out what a command writes while it writes it."""
 
     def converse(
         self,
@@ -89,7 +89,7 @@ class Conversing(Runner, Protocol):
         heard: Callable[[str, float], None],
         why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
-        """Run it to its end; `heard` gets each line of stdout with the moment (time.time()) it came.
+        """Run it to its end; `heard` gets each line of stdout, and when it came (time.time()).
 
         A last line without a newline was cut off, and is not heard.
         `why_stop` is asked several times a second; any answer but "" ends the command

@@ -50,7 +50,7 @@ class End:
 
 
 class Lines:
-    """Cuts a stream into lines; of one that is too long the beginning is handed out, and said so."""
+    """Cuts a stream into lines; of a line that is too long the beginning is handed out."""
 
     def __init__(self, hand_out: Callable[[bytes], None], most: int) -> None:
         self._hand_out = hand_out
