@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from stacklab.checks.family import Facts
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.installers.facts import name_nic
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part, is_number
@@ -135,7 +136,7 @@ def _end(lab: Lab, custom: CustomCheck) -> tuple[Node, NIC] | None:
         return None
     for node in lab.nodes:
         if custom.host == node.name:
-            return node, lab.name_nic(node)
+            return node, name_nic(lab, node)
         for nic in node.nics:
             if custom.host == str(nic.address.ip):
                 return node, nic

@@ -1,4 +1,4 @@
-"""What a machine wrote to its serial console, as text that a terminal may be shown."""
+"""Reader of a machine's serial console log, as text that is safe to show on a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tail(console: Path, lines: int = _LINES, *, start: int = 0) -> tuple[str, ..
     try:
         with console.open("rb") as stream:
             size = stream.seek(0, 2)
-            begin = start if start <= size else 0  # virtlogd made the file anew
+            begin = start if start <= size else 0  # else the log was replaced by a new one
             stream.seek(max(begin, size - _TAIL_BYTES))
             text = stream.read().decode("utf-8", "replace")
     except OSError as error:

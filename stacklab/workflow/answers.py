@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from stacklab import record, releases, spec
 from stacklab.errors import HostError, LabError
 from stacklab.foreign import printable
+from stacklab.installers import KITS
 from stacklab.installers import rendering as answers
+from stacklab.installers.facts import releases_in
 from stacklab.installers.kit.mask import masked, without
 from stacklab.installers.kit.write import digest, write_into
 from stacklab.installers.rendering import Rendered, Step
 from stacklab.model.lab import Lab
-from stacklab.model.stack import Installer
+from stacklab.model.stack import NO_INSTALLER
 from stacklab.nodes import protocol, session
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.nodes.session import Reply
@@ -58,7 +60,7 @@ class Difference:
 
 def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
     """Return every file as lab.up would write it, and the lab's secrets, made now if need be."""
-    if lab.stack.installer is Installer.NONE:
+    if lab.stack.installer is NO_INSTALLER:
         return answers.render(lab, {}), {}
     with context.lab_lock(lab.name) as paths:
         return render_answers(context, lab, paths)
@@ -208,7 +210,7 @@ def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
     with context.lab_lock(lab.name) as paths:
         kept = read_own(paths)
         for name in dict.fromkeys(difference.node for difference in found):
-            place_answers(context, paths, name, wanted[name])
+            place_answers(context, lab, paths, name, wanted[name])
             node = kept.node(name) if kept else None
             if kept is not None and node is not None:
                 kept = kept.with_node(dataclasses.replace(node, answers=digest(wanted[name])))
@@ -268,7 +270,7 @@ def raise_for_findings(found: Sequence[Finding]) -> None:
 
 def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
     """Return every release of these installers, or of all."""
-    known = [word for word in Installer if word is not Installer.NONE]
+    known = list(KITS)
     for word in words:
         if word not in known:
             raise LabError(f"no installer {word!r} ({suggest(word, known, label='known')})")
@@ -279,7 +281,7 @@ def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
 
 def fate(lab: Lab) -> tuple[str, ...]:
     """Return what a user should know of a release: upstream ended it, or it never ran here."""
-    if lab.stack.installer is Installer.NONE:
+    if lab.stack.installer is NO_INSTALLER:
         return ()
     release = releases.find(lab.stack.installer, lab.stack.release)
     title = f"{release.installer} {release.name}"
@@ -314,14 +316,11 @@ def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
 
 def notes(lab: Lab) -> tuple[str, ...]:
     """Return the fate of a lab's release, and its known bugs with the ways around them."""
-    if lab.stack.installer is Installer.NONE:
+    if lab.stack.installer is NO_INSTALLER:
         return ()
-    release = releases.find(lab.stack.installer, lab.stack.release)
-    paired = (releases.find(Installer.DEVSTACK, each) for each in release.pairs[:1])
-    told = _unmended(lab, release)
-    known = (
-        bug for each in (release, *paired) for bug in each.bugs if bug.concerns(lab.stack.driver)
-    )
+    running = releases_in(lab)
+    told = _unmended(lab, running[0])
+    known = (bug for each in running for bug in each.bugs if bug.concerns(lab.stack.driver))
     return (*fate(lab), *(_way_around(bug) for bug in known if bug not in told))
 
 

@@ -20,11 +20,6 @@ _ERROR_LINES = 20
 _MOST_OF_ONE = 16 * 1024  # characters
 
 
-def path(paths: LabPaths) -> Path:
-    """The event log; the one before it has `.1` behind its name."""
-    return paths.logs / "events.log"
-
-
 class EventLog:
     """A listener that writes down what it hears, and hands it on; no write of it ever fails a command.
 
@@ -45,7 +40,7 @@ class EventLog:
         if not self._paths.record.exists():
             return
         with contextlib.suppress(OSError):  # a full disk, somebody else's lab
-            _append(path(self._paths), "".join(self._waiting))
+            _append(self._paths.events, "".join(self._waiting))
             self._waiting.clear()
 
     def started(self, row: str, stage: str) -> None:

@@ -14,6 +14,7 @@ from stacklab.checks.impairments import ways
 from stacklab.checks.pairs import read
 from stacklab.checks.pairs import shell as script
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.installers.facts import name_nic
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, TIMED_OUT, Answer, Part
 from stacklab.tools import fping, ssh
@@ -30,7 +31,7 @@ def expected(lab: Lab) -> Iterator[Check]:
         (node.name, nic.network): str(nic.address.ip) for node in lab.nodes for nic in node.nics
     }
     members = {network.name: lab.members(network.name) for network in lab.networks}
-    names = {node.name: lab.name_nic(node) for node in lab.nodes}
+    names = {node.name: name_nic(lab, node) for node in lab.nodes}
     for node in lab.nodes:
         by_name = [
             (peer.name, names[peer.name], node.nic_on(names[peer.name].network) or node.access)

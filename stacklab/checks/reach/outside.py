@@ -8,21 +8,19 @@ host reaches it.
 
 from __future__ import annotations
 
-import importlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
-from stacklab import releases
 from stacklab.checks.family import Facts, Tried
 from stacklab.checks.impairments import ways
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
-from stacklab.installers.contract import OPENDEV, git_base, is_in_cloud
-from stacklab.installers.devstack.answers.projects import devstack_url
+from stacklab.installers.facts import remote_sources
+from stacklab.installers.kit.sources import SourceKind
 from stacklab.model.lab import Lab, NetworkMode, Node
-from stacklab.model.stack import Installer, Mirrors
+from stacklab.model.stack import Mirrors
 from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part, is_number
 from stacklab.tools import ssh
 
@@ -84,43 +82,8 @@ def places(lab: Lab, node: Node) -> tuple[str, ...]:
     """What a node needs of the outside, each once: PACKAGES or "NAME:PORT", the proxy where it goes by one."""
     apt, proxy = lab.stack.mirrors.apt, lab.stack.proxy.http
     found = [_way(lab, apt) if apt else place_of(proxy) if proxy else PACKAGES]
-    found += [_way(lab, url) for _kind, url in _urls(lab, node)]
+    found += [_way(lab, source.url) for source in remote_sources(lab, node)]
     return tuple(dict.fromkeys(filter(None, found)))
-
-
-def _urls(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
-    """What the installer clones ("git") and where it has Python's packages from ("pip") on that node."""
-    stack = lab.stack
-    release = releases.of(stack.installer).get(stack.release)
-    if release is None or not is_in_cloud(lab, node):
-        return
-    is_everywhere = stack.installer in (
-        Installer.DEVSTACK,
-        Installer.CONTRAIL,
-    )  # the others deploy from one node
-    if not is_everywhere and node.name != lab.controller.name:
-        return
-    if stack.installer in (Installer.CONTRAIL, Installer.OPENSDN):
-        yield "git", release.repository
-    if stack.installer is Installer.DEVSTACK:
-        yield "git", devstack_url(lab, release)
-    if is_everywhere:
-        yield "git", git_base(lab, release.text("git_base") or OPENDEV)
-    elif stack.git_base or stack.refs or stack.dev_mode:
-        yield "git", git_base(lab)
-    yield from (("git", plugin.url) for plugin in stack.plugins)
-    if stack.installer is Installer.PACKSTACK:
-        yield "packages", release.text("package_url")
-    else:
-        yield "pip", stack.mirrors.pip or pip_index()
-
-
-def pip_index() -> str:
-    """Where pip has packages from if nobody says otherwise: its own constant, "" in an environment without pip."""
-    try:
-        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
-    except (ImportError, AttributeError):
-        return ""
 
 
 def _way(lab: Lab, url: str) -> str:
@@ -157,10 +120,11 @@ def instead(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
     """Which places nodes do not go to, since they were given the host's own mirrors, and where they go instead."""
     found = {}
     for node in lab.nodes:
-        for kind, url in _urls(lab, node):
-            if kind == "pip" and mirrors.pip and not lab.stack.mirrors.pip:
+        for source in remote_sources(lab, node):
+            kind, url = source.kind, source.url
+            if kind is SourceKind.PIP and mirrors.pip and not lab.stack.mirrors.pip:
                 found[_way(lab, url)] = _way(lab, mirrors.pip)
-            if kind == "git":
+            if kind is SourceKind.GIT:
                 fitting = [(old, new) for new, old in mirrors.git if f"{url}/".startswith(old)]
                 if fitting:  # git takes the longest
                     found[_way(lab, url)] = _way(

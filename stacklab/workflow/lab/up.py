@@ -245,7 +245,7 @@ class Bringing:
             found = self._record_of(node)
             if node.name in fresh or found.answers == wanted or not rendered[node.name]:
                 continue
-            place_answers(self._context, self._paths, node.name, rendered[node.name])
+            place_answers(self._context, self._lab, self._paths, node.name, rendered[node.name])
             self._keep(self._record.with_node(dataclasses.replace(found, answers=wanted)))
 
     def _record_of(self, node: Node) -> NodeRecord:
@@ -266,11 +266,11 @@ def render_answers(
 
 
 def place_answers(
-    context: Context, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
+    context: Context, lab: Lab, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
 ) -> None:
     """Bring answer files to a running node, over those that are there; their directories are made."""
     with context.progress.stage(node, "answers"):
-        archive = seed.tar(seed.answer_entries(found))
+        archive = seed.tar(seed.answer_entries(lab, found))
         shell = protocol.fed("sudo -n tar -xpf - -C /", archive)
         part = Part(tag="answers.place", shell=shell, limit_s=_PLACE_LIMIT_S)
         reply = session.ask(context.runner, paths, node, [part], limit_s=_PLACE_LIMIT_S)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from stacklab import files
 from stacklab.errors import CommandFailed, LabError
@@ -94,20 +93,16 @@ def _hint(lab: Lab) -> str:
     )
 
 
-def _path(paths: LabPaths) -> Path:
-    return paths.root / "impaired.json"
-
-
 def _impaired(paths: LabPaths) -> set[str]:
     """Return the nodes that may be impaired; none where the list of them can't be read."""
     try:
-        return {name for name in json.loads(_path(paths).read_text()) if isinstance(name, str)}
+        return {name for name in json.loads(paths.impaired.read_text()) if isinstance(name, str)}
     except (OSError, ValueError, TypeError):
         return set()
 
 
 def _keep(paths: LabPaths, names: Collection[str]) -> None:
     if names:
-        files.write(_path(paths), json.dumps(sorted(names)) + "\n")
+        files.write(paths.impaired, json.dumps(sorted(names)) + "\n")
     else:
-        _path(paths).unlink(missing_ok=True)
+        paths.impaired.unlink(missing_ok=True)
