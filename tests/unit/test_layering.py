@@ -28,7 +28,6 @@ ORDER = (
     "lint",
     "stages",
     "installers",
-    "streams",
     "process",
     "tools",
     "secrets",
@@ -46,7 +45,7 @@ ORDER = (
     "pytest_plugin",
     "pytest_items",
 )
-ONLY_FROM = {"process": {"errors", "streams"}, "streams": set()}
+ONLY_FROM = {"process": {"errors"}}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [*MODULES, *PROJECT.glob("tasks.py")]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
-from stacklab.streams import Beginning, End, Lines, send
+from stacklab.process.streams import Beginning, End, Lines, send
 
 _GRACE_S = 5.0
 _ASK_EVERY_S = 0.25
