@@ -1,4 +1,4 @@
-"""Keys of a lab: its own key pair, and host keys made by us, so that nothing is taken on trust."""
+"""Keys of a lab: its own key pair, and host keys that we make, so that no key is taken on trust."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Keys:
 
 
 def prepare(lab: Lab, paths: LabPaths, runner: Runner) -> Keys:
-    """Make what keys are missing, and write known_hosts and ssh_config from them."""
+    """Make the keys that are missing, and write known_hosts and ssh_config from them."""
     for directory in (paths.keys, paths.sockets):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
@@ -55,7 +55,7 @@ def prepare(lab: Lab, paths: LabPaths, runner: Runner) -> Keys:
 
 
 def known_hosts(lab: Lab, keys: Keys) -> str:
-    """Every node by name and by each of its addresses."""
+    """Return the lines of known_hosts: each node by its name and by each of its addresses."""
     lines = []
     for node in lab.nodes:
         kind, blob = keys.hosts[node.name].public.split()[:2]

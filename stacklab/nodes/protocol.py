@@ -1,9 +1,9 @@
-"""How host and node talk: one script to a node, every line of its answer marked.
+"""How host and node talk: one script goes to a node, and every line of its answer is marked.
 
-A family of checks gives `Part`s: pieces of shell with a tag. The node runs them all in
-one session and writes each line of a part's output as `MARK TAG line`, and at its end
-`MARK TAG = CODE`; a line is one write, so that parts may run side by side. Whatever a
-banner or a profile prints has no mark. An emulated node is ten times slower than its
+Whoever asks a node (session.py) gives `Part`s: pieces of shell with a tag. The node runs them
+all in one session. It writes each line of a part's output as `MARK TAG line`, and at its end
+`MARK TAG = CODE`; each line is one write, so that parts may run side by side. What a banner or
+a profile prints has no mark, and is dropped. An emulated node is ten times slower than its
 host, so a part should fork only for the programs whose answer it needs.
 """
 
@@ -198,7 +198,7 @@ def fed(command: str, data: bytes) -> str:
 
 
 def is_number(word: str) -> bool:
-    """Return whether a node's word is a number that int() takes: it refuses 4300 digits and more."""
+    """Return whether a node's word is a number for int(), which refuses more than 4300 digits."""
     return len(word) <= _DIGITS_MAX and word.isascii() and word.isdigit()
 
 

@@ -68,7 +68,7 @@ def entries(
 
 
 def answer_entries(lab: Lab, answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
-    """A node's answer files, `stack`'s, with the directories they lie in; those of the system are root's."""
+    """Return a node's answer files and their directories: those of `stack`, and root's in /etc."""
     found: dict[str, Entry] = {}
     owned = directories(lab)
     for path, text in sorted(answers.items()):
@@ -90,7 +90,7 @@ def image(content: Mapping[str, Entry]) -> bytes:
 
 
 def tar(content: Mapping[str, Entry]) -> bytes:
-    """A ustar archive with names, not numbers, for owners: a system gives `stack` what uid it likes."""
+    """Return a ustar archive with owners by name: each system gives `stack` a uid of its own."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path, entry in content.items():
@@ -113,7 +113,7 @@ def _hosts(lab: Lab, node: Node) -> str:
     """Every node by name at the address that it stands for, and as NODE-NETWORK at its others."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     for other in lab.nodes:
-        # Its own name too is a real address, not 127.0.1.1: services that listen there must be reachable.
+        # Its own name is a real address, too, and not 127.0.1.1: services listen on it.
         lines += [f"{nic.address.ip} {_name(lab, other, nic)}" for nic in other.nics]
     return "".join(f"{line}\n" for line in (f"# lab {lab.name}, node {node.name}", *lines))
 
@@ -123,7 +123,7 @@ def _name(lab: Lab, node: Node, nic: NIC) -> str:
 
 
 def _network_files(lab: Lab, node: Node, style: NetworkStyle) -> Mapping[str, str]:
-    """The access NIC asks by DHCP, since Vagrant wants to see a lease; its address is fixed all the same."""
+    """Return the access NIC's lines: DHCP, since Vagrant wants to see a lease of its address."""
     match style:
         case NetworkStyle.NETWORKD:
             return {
@@ -160,7 +160,10 @@ def _networkd(nic: NIC, is_access: bool) -> str:
 def _ifupdown(nic: NIC, is_access: bool) -> str:
     device = nic.device
     if is_access:
-        return f"\nauto {device}\niface {device} inet dhcp\n    post-up ip link set {device} mtu {nic.mtu}\n"
+        return (
+            f"\nauto {device}\niface {device} inet dhcp\n"
+            f"    post-up ip link set {device} mtu {nic.mtu}\n"
+        )
     return (
         f"\nauto {device}\niface {device} inet static\n    address {nic.address.ip}\n"
         f"    netmask {nic.address.netmask}\n    mtu {nic.mtu}\n"

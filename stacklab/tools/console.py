@@ -11,7 +11,7 @@ _TAIL_BYTES = 16384
 
 
 def tail(console: Path, lines: int = _LINES, *, start: int = 0) -> tuple[str, ...]:
-    """Return the last lines of a console log from byte `start` on: printable, blank ones left out."""
+    """Return the last lines of a console log from byte `start` on: printable, no blank ones."""
     try:
         with console.open("rb") as stream:
             size = stream.seek(0, 2)

@@ -13,24 +13,30 @@ from stacklab.foreign import printable
 from stacklab.workflow.logs.logs import MARK, Bundle, Item, Written
 
 _STYLE = """
-:root { color-scheme: light dark; --fg: #1c2024; --bg: #fff; --dim: #60646c; --line: #d9d9e0; --bad: #b42318;
-  --good: #18794e; --card: #f7f7f8; --link: #0b68cb; }
-@media (prefers-color-scheme: dark) { :root { --fg: #edeef0; --bg: #111113; --dim: #b0b4ba; --line: #363a3f;
-  --bad: #ff9592; --good: #3dd68c; --card: #18191b; --link: #70b8ff; } }
+:root { color-scheme: light dark; --fg: #1c2024; --bg: #fff; --dim: #60646c; --line: #d9d9e0;
+  --bad: #b42318; --good: #18794e; --card: #f7f7f8; --link: #0b68cb; }
+@media (prefers-color-scheme: dark) {
+  :root { --fg: #edeef0; --bg: #111113; --dim: #b0b4ba; --line: #363a3f;
+    --bad: #ff9592; --good: #3dd68c; --card: #18191b; --link: #70b8ff; } }
 * { box-sizing: border-box }
-body { margin: 0 auto; max-width: 60rem; padding: 1rem; font: 16px/1.45 system-ui, sans-serif; color: var(--fg);
-  background: var(--bg); }
+body { margin: 0 auto; max-width: 60rem; padding: 1rem; font: 16px/1.45 system-ui, sans-serif;
+  color: var(--fg); background: var(--bg); }
 h1 { font-size: 1.4rem; margin: 0 } h2 { font-size: 1.1rem; margin: 1.6rem 0 .4rem }
-p { margin: .3rem 0 } .dim { color: var(--dim) } .bad { color: var(--bad) } .good { color: var(--good) }
+p { margin: .3rem 0 }
+.dim { color: var(--dim) } .bad { color: var(--bad) } .good { color: var(--good) }
 a { color: var(--link); overflow-wrap: anywhere }
-nav a, .node { display: inline-block; margin: .3rem .4rem 0 0; padding: .15rem .6rem; border: 1px solid var(--line);
-  border-radius: 1rem; text-decoration: none; background: var(--card) }
+nav a, .node { display: inline-block; margin: .3rem .4rem 0 0; padding: .15rem .6rem;
+  border: 1px solid var(--line); border-radius: 1rem; text-decoration: none;
+  background: var(--card) }
 table { border-collapse: collapse; width: 100% }
-td { padding: .3rem .5rem .3rem 0; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere }
+td { padding: .3rem .5rem .3rem 0; border-top: 1px solid var(--line); vertical-align: top;
+  overflow-wrap: anywhere }
 td:last-child { text-align: right; white-space: nowrap; padding-right: 0; color: var(--dim) }
 .missing td:last-child { text-align: left; white-space: normal; color: var(--bad) }
-@media (max-width: 36rem) { td { display: block; border: 0; padding: 0 } td:first-child { border-top: 1px solid
-  var(--line); padding-top: .4rem } td:last-child { text-align: left; padding-bottom: .4rem } }
+@media (max-width: 36rem) {
+  td { display: block; border: 0; padding: 0 }
+  td:first-child { border-top: 1px solid var(--line); padding-top: .4rem }
+  td:last-child { text-align: left; padding-bottom: .4rem } }
 """
 # The page has one inline style and nothing else; whatever slips into it loads and runs nothing.
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -46,13 +52,14 @@ def index(bundle: Bundle) -> str:
     taken = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(bundle.taken_at))
     sections = list(dict.fromkeys(item.section for item in bundle.items))
     had = [item for item in bundle.items if not item.why_not]
+    size = _size(sum(item.size for item in had))
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{MARK}',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>logs of {escape(bundle.lab)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>Logs of lab {escape(bundle.lab)}</h1>",
-        f'<p class="dim">collected {taken}: {len(had)} files, {_size(sum(item.size for item in had))}; '
+        f'<p class="dim">collected {taken}: {len(had)} files, {size}; '
         "passwords and keys are masked</p>",
         *_states(bundle),
         "<nav>",

@@ -48,7 +48,10 @@ sudo -n base64 -w 3000 {file}"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A file of a node that is not what would be rendered today; `lines` is a unified diff, secrets masked."""
+    """A file of a node that differs from what would be rendered today.
+
+    `lines` is a unified diff with secrets masked; foreign text in part.
+    """
 
     node: str
     path: PurePosixPath
@@ -56,7 +59,7 @@ class Difference:
 
 
 def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
-    """Everything as lab.up would write it, with the lab's own secrets, made now if there are none; and those."""
+    """Return every file as lab.up would write it, and the lab's secrets, made now if need be."""
     if lab.stack.installer is NO_INSTALLER:
         return answers.render(lab, {}), {}
     with context.lab_lock(lab.name) as paths:
@@ -64,7 +67,7 @@ def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
 
 
 def preview(lab: Lab, runner: Runner) -> Rendered:
-    """The same with masks for secrets: nothing is made, so it needs no right to write anywhere."""
+    """Return every file with masks for secrets: it makes none, and writes nowhere."""
     found = answers.preview(lab, mirrors=host_mirrors(runner))
     secret = _shown(lab, dict.fromkeys(answers.secret_names(lab), answers.PLACEHOLDER))
     return {
@@ -74,12 +77,12 @@ def preview(lab: Lab, runner: Runner) -> Rendered:
 
 
 def steps(lab: Lab, runner: Runner) -> tuple[Step, ...]:
-    """What is done with the files on this host's nodes, in order."""
+    """Return what is done with the files on the nodes, in order."""
     return answers.steps(lab, mirrors=host_mirrors(runner))
 
 
 def check_node(lab: Lab, node: str) -> None:
-    """Raise LabError, listing the nodes there are, for one that the lab has not; "" is all of them."""
+    """Raise LabError, listing the lab's nodes, for an unknown one; "" is all of them."""
     if node and node not in {each.name for each in lab.nodes}:
         known = ", ".join(each.name for each in lab.nodes)
         hint = f"./invoke answers.render {lab.name}"
@@ -87,12 +90,12 @@ def check_node(lab: Lab, node: str) -> None:
 
 
 def only(found: Rendered, node: str) -> Rendered:
-    """One node's files, or all where none is named."""
+    """Return one node's files, or all if none is named."""
     return {node: found[node]} if node else found
 
 
 def write(found: Rendered, directory: Path) -> tuple[Path, ...]:
-    """Write them below a directory of the user's, 0600; returns those that changed."""
+    """Write them below a directory of the user, 0600; return those that changed."""
     try:
         return write_into(found, directory)
     except OSError as error:
@@ -102,7 +105,7 @@ def write(found: Rendered, directory: Path) -> tuple[Path, ...]:
 
 
 def _shown(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Every string that is in a rendered file because of a secret."""
+    """Return every string that is in a rendered file because of a secret."""
     return tuple(
         dict.fromkeys(
             text for forms in answers.shown_secrets(lab, known).values() for text in forms
@@ -111,7 +114,7 @@ def _shown(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
-    """What is on the running nodes, against what would be rendered from today's spec."""
+    """Compare what the running nodes have with what would be rendered from today's spec."""
     running_lab(context, lab.name)
     return _compare(context, lab, *rendered(context, lab))
 
@@ -200,7 +203,7 @@ def _unified(
 
 
 def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
-    """Bring the running nodes' files to what the spec says today; returns what was replaced."""
+    """Bring the running nodes' files to what the spec says today; return what was replaced."""
     running_lab(context, lab.name)
     wanted, known = rendered(context, lab)
     found = _compare(context, lab, wanted, known)
@@ -216,7 +219,7 @@ def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
 
 
 def raise_for_differences(name: str, found: Sequence[Difference]) -> None:
-    """Raise LabError where something differs, naming what brings the nodes up to date."""
+    """Raise LabError if something differs; its hint brings the nodes up to date."""
     if found:
         what = "1 file" if len(found) == 1 else f"{len(found)} files"
         wrong = f"{what} of lab {name} differ{'s' if len(found) == 1 else ''} from its spec"
@@ -224,7 +227,7 @@ def raise_for_differences(name: str, found: Sequence[Difference]) -> None:
 
 
 def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Finding, ...]:
-    """Every rule over labs' files as they would be rendered, and over files that are named."""
+    """Apply every rule to labs' files as they would be rendered, and to files that are named."""
     from stacklab.installers import linting as lint  # rendering must not wait for 200 rules
 
     if not words:
@@ -247,7 +250,7 @@ def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Fi
 
 
 def _is_lab(word: str, labs: Path) -> bool:
-    """Whether a word is a lab's name or its spec, and no answer file."""
+    """Return whether a word is a lab's name or its spec, and not an answer file."""
     path = Path(word)
     if path.exists():
         return path.suffix == ".yaml" and path.resolve().parent == labs.resolve()
@@ -255,7 +258,7 @@ def _is_lab(word: str, labs: Path) -> bool:
 
 
 def raise_for_findings(found: Sequence[Finding]) -> None:
-    """Raise LabError where a consumer will fail or lose something; warnings alone are no failure."""
+    """Raise LabError if a consumer will fail or lose something; not for warnings alone."""
     errors = [finding for finding in found if finding.severity == "error"]
     if errors:
         count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
@@ -266,7 +269,7 @@ def raise_for_findings(found: Sequence[Finding]) -> None:
 
 
 def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
-    """Every release of these installers, or of all."""
+    """Return every release of these installers, or of all."""
     known = list(KITS)
     for word in words:
         if word not in known:
@@ -277,7 +280,7 @@ def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
 
 
 def fate(lab: Lab) -> tuple[str, ...]:
-    """What is no error, but should be known: upstream has ended the release, or it never ran on such nodes."""
+    """Return what a user should know of a release: upstream ended it, or it never ran here."""
     if lab.stack.installer is NO_INSTALLER:
         return ()
     release = releases.find(lab.stack.installer, lab.stack.release)
@@ -302,7 +305,7 @@ def fate(lab: Lab) -> tuple[str, ...]:
 
 
 def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
-    """Bugs of the image that the lab takes first, and of its driver, which no answer and no step works around."""
+    """Return the bugs of the lab's first image, and of its driver, that nothing works around."""
     system = operating_system(lab.images[0])
     return tuple(
         bug
@@ -312,7 +315,7 @@ def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
 
 
 def notes(lab: Lab) -> tuple[str, ...]:
-    """The fate of a lab's release, and its known bugs with the ways around them."""
+    """Return the fate of a lab's release, and its known bugs with the ways around them."""
     if lab.stack.installer is NO_INSTALLER:
         return ()
     running = releases_in(lab)

@@ -28,7 +28,6 @@ ORDER = (
     "lint",
     "stages",
     "installers",
-    "streams",
     "process",
     "tools",
     "secrets",
@@ -47,7 +46,7 @@ ORDER = (
     "pytest_items",
     "pytest_plugin",
 )
-ONLY_FROM = {"process": {"errors", "streams"}, "streams": set()}
+ONLY_FROM = {"process": {"errors"}}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [*MODULES, *PROJECT.glob("tasks.py")]

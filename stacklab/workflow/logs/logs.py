@@ -1,7 +1,7 @@
-"""`lab.logs`: all that tells what became of a lab, in one bundle with an index page; secrets masked.
+"""`lab.logs`: all that tells what became of a lab, in one bundle with an index page.
 
-Works whatever is broken: what can't be had is named in the index, with its reason.
-Changes nothing, and takes no lock: it is most wanted while a command hangs.
+Secrets are masked. Works whatever is broken: what can't be had is named in the index, with
+its reason. Changes nothing, and takes no lock: it is most wanted while a command hangs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A file of the bundle; or what was wanted and could not be had, and why (`size` is 0 then)."""
+    """A file of the bundle, or what could not be had and why (its `size` is 0)."""
 
     section: str  # host, a node's name, answers
     path: str
@@ -51,7 +51,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What was collected; `states` are the nodes' as libvirtd tells, empty where it does not."""
+    """What was collected; `states` are the nodes' states, empty if libvirtd does not tell."""
 
     lab: str
     taken_at: float
@@ -60,7 +60,7 @@ class Bundle:
 
     @property
     def missing(self) -> tuple[Item, ...]:
-        """What could not be had."""
+        """Return what could not be had."""
         return tuple(item for item in self.items if item.why_not)
 
 
@@ -73,10 +73,10 @@ class Written:
 
 
 def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], str]) -> Written:
-    """Write the bundle: a directory, or with a name that ends in .tar.gz (or without any) an archive.
+    """Write the bundle: a directory, or an archive if `out` ends in .tar.gz or is "".
 
-    `index` renders the page. Raises LabError where nothing of the lab exists, or where
-    it can't be written.
+    `index` renders the page. Raises LabError if nothing of the lab exists, or if the
+    bundle can't be written.
     """
     paths = context.host.lab(name)
     if not paths.root.is_dir():
@@ -151,7 +151,7 @@ def _place(inside: Path, target: Path, work: Path, *, is_archive: bool) -> None:
 
 
 class _Collecting:
-    """One run: everything is fetched, masked and written, file by file."""
+    """One run of lab.logs: everything is fetched, masked and written, file by file."""
 
     def __init__(self, context: Context, paths: LabPaths, root: Path) -> None:
         self._context = context

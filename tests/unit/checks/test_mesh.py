@@ -28,6 +28,7 @@ from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.state import NodeState
+from stacklab.nodes.protocol import Answer
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Conversing, Result
 from tests.unit.checks.fake_lab import FakeRunner, late, make_lab
@@ -335,6 +336,29 @@ def test_a_session_that_takes_too_long_keeps_what_it_had_answered() -> None:
         CheckStatus.ERROR,
         "the session ended before this check: timed out",
     )
+
+
+def test_an_answer_that_breaks_a_judge_costs_no_other_node_s_results(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was a traceback: no report, and what all other nodes had answered was lost."""
+    judge = plan.judge
+
+    def stub_breaks(
+        lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts
+    ) -> Iterable[CheckResult]:
+        if checks and checks[0].node == "compute1":
+            return [CheckResult(check=checks[0], status=CheckStatus.PASSED, detail=f"{int('x')}")]
+        return judge(lab, checks, answer, facts)
+
+    monkeypatch.setattr(plan, "judge", stub_breaks)
+    lab = make_lab(retries=0)
+    results = check(lab, FakeRunner(lambda c: answer(lab, c)))
+    broken = [r for r in results if r.check.node == "compute1" and r.status is CheckStatus.ERROR]
+    assert len(broken) > 5
+    assert {r.detail for r in broken if r.check.kind is not CheckKind.CLOCK} == {broken[0].detail}
+    assert broken[0].detail.startswith("its answer can't be read: ValueError in test_mesh.py:")
+    assert all(r.is_passed for r in results if r.check.node not in ("compute1", HOST))
 
 
 def test_a_session_has_more_time_where_delays_are_declared() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,3 +137,72 @@ def test_a_session_may_take_as_long_as_its_longest_parts() -> None:
     ]
     assert protocol.time_limit_s(parts) == 1 + 2 + 7
     assert protocol.time_limit_s([]) == 0
+
+
+# --- bounds: a node may be hostile
+
+
+def test_only_tags_that_were_asked_for_are_kept() -> None:
+    hearing = Hearing(MARK, ["a.one"])
+    for line in TEXT.splitlines():
+        hearing.hear(line, 0.0)
+    for number in range(1000):
+        hearing.hear(f"{MARK} t{number} {number}", 0.0)
+    answer = hearing.answer()
+    assert set(answer.said) == {"a.one"}
+    assert (answer.is_begun, answer.is_complete) == (True, True)
+
+
+def test_a_line_is_cut_where_an_honest_node_cuts_it() -> None:
+    hearing = Hearing(MARK, ["a.one"])
+    hearing.hear(f"{MARK} a.one {'9' * 900_000}", 0.0)
+    (line,) = hearing.answer().of("a.one").lines
+    assert len(line) == protocol.LINE_MAX
+    assert int(line)  # of more than 4300 digits it would raise
+
+
+@pytest.mark.parametrize("character", ["A", "\u00e9", "\u20ac", "\U0001f600"])
+@pytest.mark.parametrize("head", [f"{MARK} a.one", "banner"])
+def test_a_session_has_a_limit_in_memory_whatever_it_is_filled_with(
+    head: str, character: str
+) -> None:
+    hearing = Hearing(MARK, ["a.one"])
+    line = f"{head} {character * 3000}"
+    count = 0
+    while not hearing.why_stop():
+        hearing.hear(line, 0.0)
+        count += 1
+    assert hearing.why_stop() == "it wrote more than 8 MiB"
+    before = len(hearing.answer().of("a.one").lines)
+    hearing.hear(line, 0.0)
+    said = hearing.answer().of("a.one")
+    assert len(said.lines) == before, "what comes before it is ended is dropped"
+    assert sum(map(sys.getsizeof, said.lines)) <= protocol.SESSION_MAX
+    assert count < 4000
+
+
+@pytest.mark.parametrize(
+    ("word", "is_number"),
+    [
+        ("0", True),
+        ("007", True),
+        ("", False),
+        ("-1", False),
+        ("1.5", False),
+        ("9" * 13, False),
+        ("9" * 5000, False),
+        ("\u0661", False),
+        ("\u00b2", False),
+    ],
+)
+def test_a_number_is_what_int_takes(word: str, is_number: bool) -> None:
+    assert protocol.is_number(word) is is_number
+
+
+def test_bytes_reach_a_command_s_stdin_and_a_script_root_s_shell() -> None:
+    data = bytes(range(256)) * 20 + b"\nEND-OF-DATA\n"
+    line, *rest = protocol.fed("sudo tar -x", data).splitlines()
+    assert line == "base64 -d <<'END-OF-DATA' | sudo tar -x"
+    assert rest[-1] == "END-OF-DATA"
+    assert base64.b64decode("".join(rest[:-1])) == data
+    assert protocol.as_root("echo 'a b'") == """sudo -n sh -c 'echo '"'"'a b'"'"''"""

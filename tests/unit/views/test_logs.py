@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -85,6 +87,25 @@ def test_the_page_is_self_contained_and_knows_dark(page: Page) -> None:
     assert not re.search(r"https?://|<script|@import|url\(", text)
     assert "prefers-color-scheme: dark" in text
     assert MARK in text[:200]
+
+
+def test_nothing_that_slips_into_the_page_is_loaded_or_run() -> None:
+    text = logs.index(BUNDLE)
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    assert " style=" not in text
+    assert text.index("Content-Security-Policy") < text.index("<style>")
+
+
+def test_what_a_node_says_of_what_is_missing_moves_no_cursor() -> None:
+    item = Item(section="n", path="nodes/n", title="t", why_not="\x1b]0;x\x07gone\nnot had: forged")
+    bundle = Bundle(lab="trio", taken_at=0.0, states={}, items=(item,))
+    _, line = logs.summary(Written(path=Path("/o/t.tar.gz"), bundle=bundle))
+    assert line == "not had: nodes/n: gone\n    not had: forged"
 
 
 def test_what_is_looked_at_first_stands_first() -> None:

@@ -252,6 +252,28 @@ def test_what_was_heard_before_a_cut_counts() -> None:
     assert found.listens is None
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"tc": "qdisc netem 1: dev eth0 root loss 1..2%"},
+        {"tc": f"qdisc netem 1: dev eth0 root loss {'9' * 5000}%"},
+        {"tc": "qdisc netem 1: dev eth0 root loss \u0661.%"},
+        {"link": f"2: eth0: <UP> mtu {'9' * 5000}"},
+        {"link": f"2: eth0: <UP> mtu {'9' * 5000}", "tc": "qdisc netem 1: dev eth0 root loss .%"},
+    ],
+)
+def test_a_number_that_is_none_is_never_an_error(said: dict[str, str]) -> None:
+    assert seen(**said).is_seen
+
+
+def test_an_answer_that_breaks_a_parser_is_no_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stub_breaks(lines: object) -> None:
+        raise ValueError(lines)
+
+    monkeypatch.setattr(scene, "_rules", stub_breaks)
+    assert seen() is UNSEEN
+
+
 @given(st.text())
 def test_garbage_is_never_an_error(text: str) -> None:
     seen(link=text, addr=text, neigh=text, route=text, port=text, firewall=text, tc=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -361,6 +362,19 @@ def test_a_node_that_says_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch) -
     assert hearing.why_stop() == "more than 1 MiB"
 
 
+def test_what_a_node_s_logs_cost_is_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of two characters cost 700 MB of memory before 16 MiB were counted."""
+    monkeypatch.setattr(logs_node, "MOST_BYTES", 1024 * 1024)
+    for line in ("y", "\u20ac" * 100, "\U0001f600", ""):
+        hearing = logs_node._Hearing("M")
+        hearing.hear("M begin x", 0)
+        while not hearing.why_stop():
+            hearing.hear(line, 0)
+        for _ in range(100):
+            hearing.hear(line, 0)  # what comes before it is ended
+        assert sys.getsizeof(hearing.logs.files["x"]) < 1.3 * logs_node.MOST_BYTES
+
+
 def test_a_node_that_begins_files_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs_node, "MOST_BYTES", 1024 * 1024)
     hearing = logs_node._Hearing("M")
@@ -392,6 +406,15 @@ def test_of_what_was_cut_off_at_its_beginning_no_half_line_is_shown() -> None:
         ("files/var/log/a.html", "files/var/log/a.html.txt"),
         ("files/var/log/a.SVG", "files/var/log/a.SVG.txt"),
         ("files/var/log/nova/a.log", "files/var/log/nova/a.log"),
+        ("files/var/log/nova/a.conf", "files/var/log/nova/a.conf"),
+        ("files/var/log/nova/a.JSON", "files/var/log/nova/a.JSON"),
+        ("files/var/log/syslog", "files/var/log/syslog"),
+        ("files/var/log/syslog.1", "files/var/log/syslog.1.txt"),
+        ("files/a.xht", "files/a.xht.txt"),
+        ("files/a.shtml", "files/a.shtml.txt"),
+        ("files/a.mhtml", "files/a.mhtml.txt"),
+        ("files/a.svgz", "files/a.svgz.txt"),
+        ("files/a.log.xsl", "files/a.log.xsl.txt"),
         ("files/../../../etc/passwd", "files/_/_/_/etc/passwd"),
         ("/etc/passwd", "etc/passwd"),
         ("files/a b\x1b[2J<script>", "files/a_b__2J_script_"),

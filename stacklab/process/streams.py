@@ -31,6 +31,11 @@ class Beginning:
         """What was kept."""
         return self._data.decode("utf-8", "replace")
 
+    @property
+    def left_out_words(self) -> str:
+        """A line that tells how much was left out; "" if nothing was."""
+        return f"({self.left_out} bytes of its output were left out)\n" if self.left_out else ""
+
 
 class End:
     """Keeps the last bytes of a stream."""
@@ -50,7 +55,7 @@ class End:
 
 
 class Lines:
-    """Cuts a stream into lines; of one that is too long the beginning is handed out, and said so."""
+    """Cuts a stream into lines; of a line that is too long the beginning is handed out."""
 
     def __init__(self, hand_out: Callable[[bytes], None], most: int) -> None:
         self._hand_out = hand_out

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
-from stacklab.streams import Beginning, End, Lines, send
+from stacklab.process.streams import Beginning, End, Lines, send
 
 _GRACE_S = 5.0
 _ASK_EVERY_S = 0.25
@@ -56,7 +56,8 @@ class Command:
 class Result:
     """What a command left behind; with a log, stdout and stderr are in there instead.
 
-    Of a long stdout the beginning is kept, of a long stderr the end.
+    Of a long stdout the beginning is kept, of a long stderr the end; the last line of stderr
+    then tells how much was left out.
     """
 
     exit_code: int
@@ -80,7 +81,7 @@ class Runner(Protocol):
 
 
 class Conversing(Runner, Protocol):
-    """A runner that tells what a command says while it says it."""
+    """A runner that hands out what a command writes while it writes it."""
 
     def converse(
         self,
@@ -89,7 +90,7 @@ class Conversing(Runner, Protocol):
         heard: Callable[[str, float], None],
         why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
-        """Run it to its end; `heard` gets each line of stdout with the moment (time.time()) it came.
+        """Run it to its end; `heard` gets each line of stdout, and when it came (time.time()).
 
         A last line without a newline was cut off, and is not heard.
         `why_stop` is asked several times a second; any answer but "" ends the command
@@ -199,7 +200,7 @@ class SubprocessRunner:
         result = Result(
             exit_code=process.returncode,
             stdout=output.text,
-            stderr=errors.text,
+            stderr=errors.text + output.left_out_words,
             elapsed_s=time.monotonic() - started,
             left_out=output.left_out,
         )
@@ -305,12 +306,13 @@ def _start(command: Command, log: BinaryIO | None) -> subprocess.Popen[bytes]:
     if shutil.which(command.argv[0], path=environment.get("PATH")) is None:
         raise ToolNotFound(command.argv[0])
     stream = None if command.interactive else (log or subprocess.PIPE)
+    stdin = subprocess.DEVNULL if command.stdin is None else subprocess.PIPE
     try:
         return subprocess.Popen(
             command.argv,
             cwd=command.cwd,
             env=environment,
-            stdin=_stdin(command),
+            stdin=None if command.interactive else stdin,
             stdout=stream,
             stderr=subprocess.STDOUT if log and not command.interactive else stream,
             start_new_session=not command.interactive,
@@ -322,12 +324,6 @@ def _start(command: Command, log: BinaryIO | None) -> subprocess.Popen[bytes]:
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     merged = {**os.environ, **changes}
     return {name: value for name, value in merged.items() if value is not None}
-
-
-def _stdin(command: Command) -> int | None:
-    if command.interactive:
-        return None
-    return subprocess.DEVNULL if command.stdin is None else subprocess.PIPE
 
 
 def _communicate(process: subprocess.Popen[bytes], command: Command, log_start: int) -> None:
