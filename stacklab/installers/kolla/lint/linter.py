@@ -1,4 +1,4 @@
-"""Rules for kolla-ansible's globals.yml and passwords.yml; its inventory is in kolla_inventory."""
+"""Rules for kolla-ansible's globals.yml and passwords.yml; its inventory is in inventory.py."""
 
 from __future__ import annotations
 
