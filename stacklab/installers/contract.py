@@ -1,4 +1,4 @@
-"""What the house asks of an installer: its kit.
+"""The contract of installers: their kit, which the house asks.
 
 A kit holds facts and functions. Functions of one kind stand in one folder: `answers`
 renders files and lists stages, `lint` judges files. Neither imports the other: a lint

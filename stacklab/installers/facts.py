@@ -1,4 +1,4 @@
-"""What the house asks about a lab's installer; a lab without one has answers, too."""
+"""Facts about a lab's installer; a lab without one has them, too."""
 
 from __future__ import annotations
 

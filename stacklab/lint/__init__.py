@@ -1,1 +1,1 @@
-"""What every linter is built from: readers of shell and YAML, rules, findings, the scope of a file."""
+"""Parts of every linter: readers of shell and YAML, rules, findings, a file's scope."""

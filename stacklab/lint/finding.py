@@ -1,4 +1,4 @@
-"""What a lint says: which rule, where, what will happen, and what to write instead."""
+"""Rules and findings: the place, what will happen, and what to write instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """Whether the consumer will fail or lose something, or merely do nothing."""
+    """The harm: an error makes the consumer fail or lose something, a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -15,7 +15,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One thing that can be wrong; `id` is `<consumer>-<what>`, and names its folder in tests/lint/bad."""
+    """A thing that can be wrong; `id` is <consumer>-<what>, a folder's name in tests/lint/bad."""
 
     id: str
     severity: Severity

@@ -16,7 +16,7 @@ from stacklab.releases import Release
 
 
 class Sureness(IntEnum):
-    """How sure a kit is that a file is its own; the surest kit gets the file."""
+    """The sureness of a kit that a file is its own; the surest kit gets the file."""
 
     GUESS = 1  # by names that other installers' files may have, too
     PLACE = 2  # it lies where this installer looks for it

@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-# comparisons for one file; more mistakes of one kind than these are for are no misspellings
+# Comparisons for one file: whoever has more unknown words did not misspell them.
 _MOST = 200_000
 _LONGEST = 80  # characters; the longest key of any installer has 60
 
 
 class Near:
-    """Looks among known words, for the first few unknown ones of a file alone: nearness is slow to tell."""
+    """The known word next to an unknown one, for the first few unknown ones of a file.
+
+    Comparing is slow, so a file full of unknown words is not compared to its end.
+    """
 
     def __init__(self, known: Iterable[str], *, cutoff: float = 0.6) -> None:
         self._known = sorted(known)

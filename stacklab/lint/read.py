@@ -16,7 +16,7 @@ RULES = (
     rule("file-unread", "a path that can't be read", "open(2)"),
     rule("file-too-big", "a file of more than 1 MiB", "no answer file is that long"),
     rule("file-empty", "a file without a single line", "bash(1), RawConfigParser, YAML"),
-    rule("file-binary", "a file that is no text", "bash(1): cannot execute binary file"),
+    rule("file-binary", "a file that is not text", "bash(1): cannot execute binary file"),
     rule("file-utf16", "a text in UTF-16", "bash(1)"),
     rule("file-encoding", "a text that is not UTF-8", "YAML 1.1; Python's open()"),
     rule("file-byte-order-mark", "a byte order mark", "bash(1)"),
@@ -36,7 +36,7 @@ def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
         if stat.S_ISDIR(status.st_mode):
             return None, (_directory(path),)
         if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-            effect = "this is no regular file, so it is not read"
+            effect = "this is not a regular file, so it is not read"
             return None, (_BOOK.finding("file-unread", name, 0, effect, "give the path of a file"),)
         if status.st_size > LIMIT:
             size = f"{status.st_size / LIMIT:.1f} MiB"
@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
                     "file-too-big",
                     name,
                     0,
-                    f"{size}, more than the 1 MiB that is read: this is no answer file",
+                    f"{size}, more than the 1 MiB that is read: this is not an answer file",
                     "give the path of the answer file itself",
                 ),
             )
@@ -76,7 +76,7 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
         )
     if b"\0" in data:
         line = data[: data.index(b"\0")].count(b"\n") + 1
-        effect = "there are zero bytes in it: this is no text"
+        effect = "there are zero bytes in it: this is not text"
         return None, (
             _BOOK.finding(
                 "file-binary", name, line, effect, "give the path of the answer file itself"

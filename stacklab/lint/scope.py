@@ -1,4 +1,4 @@
-"""What is known about a file beside its text: whose it is, and what stands beside it."""
+"""Sources and scopes: a file's text, and what is known about the file besides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer file looks like before anybody knows whose it is."""
+"""The shape of an answer file, before it is known whose it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read bash as far as an answer file uses it: assignments and calls in order, with lines; nothing is run.
+"""Read bash as far as answer files use it: assignments and calls in order; nothing is run.
 
 Whatever stands inside `if`, a loop, a function, a subshell or behind `&&` is
 `conditional`: it may happen, so a rule claims nothing from it.
@@ -87,7 +87,7 @@ class Unclosed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """What was read: statements in order."""
+    """A script that was read: statements in order."""
 
     statements: tuple[Assignment | Call, ...]
     unclosed: Unclosed | None = None
@@ -112,7 +112,7 @@ class UnclosedError(Exception):
 
 
 def read(text: str) -> Script:
-    """Read a whole file; where bash would stop reading, `unclosed` says so and the statements end."""
+    """Read a whole file; if bash would stop reading, `unclosed` tells where."""
     parser = _Parser()
     try:
         for token in _Lexer(text).tokens():

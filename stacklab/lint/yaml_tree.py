@@ -1,4 +1,4 @@
-"""A YAML file as Ansible reads it: values with their lines, and what YAML 1.1 makes of an unquoted one.
+"""A YAML file as Ansible reads it: values, their lines, and YAML 1.1's view of unquoted ones.
 
 spec/source keeps the text that was written; here the interest is in what becomes of it.
 Composed nodes are looked at where a rule asks, never expanded, so aliases cost nothing.
@@ -63,7 +63,7 @@ class YamlEntry:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Why a file is no YAML, and where."""
+    """The reason why a file is not YAML, and the place."""
 
     line: int
     wrong: str
@@ -87,7 +87,7 @@ def mapping(source: Source, book: Book, rule: str, example: str) -> YamlEntry | 
         fix = root.right or "mend the quotes or the indentation there"
         return book.finding(rule, source.name, root.line, f"Ansible stops: {root.wrong}", fix)
     if root.kind != "map":
-        what = "is empty" if root.kind == "null" else "is no mapping"
+        what = "is empty" if root.kind == "null" else "is not a mapping"
         return book.finding(
             rule, source.name, 0, f"the file {what}: Ansible stops", f"write {example}"
         )

@@ -1,1 +1,1 @@
-"""What installers share: the template environment, quoting, masking, writing."""
+"""Helpers that installers share: templates, quoting, masking, writing, git, addresses."""

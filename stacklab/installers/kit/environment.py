@@ -27,7 +27,7 @@ def environment(templates: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # shell variables, not HTML; answers/guard.py guards their characters
+        autoescape=False,  # shell variables, not HTML; kit/guard.py guards their characters
     )
     made.filters["sh"] = shell_word
     made.filters["yaml"] = yaml_text

@@ -1,4 +1,4 @@
-"""What a rendered localrc may hold: a guard between the templates and the shells that read them.
+"""A guard between templates and shells: it checks what a rendered localrc may hold.
 
 localrc is sourced by bash, and its values travel on unquoted through sed and
 grep, so a blank, a quote or a `$` that got in would act there, on the node.
@@ -20,7 +20,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def check_secrets(secrets: Mapping[str, str]) -> None:
-    """Raise RenderError for a secret that the installers' own scripts would mangle; never shows its value."""
+    """Raise RenderError for a secret that installers' scripts would mangle; hide its value."""
     for name, value in secrets.items():
         form = _UUID if name.endswith("_uuid") and len(value) == 36 else _SECRET
         if form.fullmatch(value) is None:

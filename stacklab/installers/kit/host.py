@@ -111,7 +111,8 @@ def proxy_variables(lab: Lab) -> Mapping[str, str]:
 
 
 def _pip(lab: Lab, index: str, *, trusts: bool) -> str:
-    header = f"# Rendered from {shown(lab.source)}: where this host, or the spec, has Python packages from."
+    spec = shown(lab.source)
+    header = f"# Rendered from {spec}: where this host, or the spec, has Python packages from."
     lines = [header, "[global]"]
     if index:
         lines.append(f"index-url = {index}")

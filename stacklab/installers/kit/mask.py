@@ -1,4 +1,4 @@
-"""Take secrets out of a text that is to be shown: those that are known, and what looks like one of an earlier day."""
+"""Mask secrets in texts for people: known ones, and what looks like an older one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ASSIGNMENT = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)["']?[ \t]*+[=:][ \t]*+"
 _VALUE = re.compile(
     r"""(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\n]|'')*+')(?=[\s,;)}\]]|\Z)|[^ \t\n][^\n]*+"""
 )
-# {...} and a plain $NAME are no secrets but say where one is.
+# {...} and a plain $NAME are not secrets but say where one is.
 _ELSEWHERE = re.compile(r"""\{|["']?\$(?:\w++|\{\w++\})["']?(?:[\s,;]|\Z)""")
 _KEY_FILE = re.compile(
     r"""["']?(?:~|/(?:etc|home|opt|root|run|tmp|usr|var))/"""

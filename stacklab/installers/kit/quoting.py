@@ -1,4 +1,4 @@
-r"""How a value is written so that an installer's scripts read it back as it was.
+r"""Quoting of values, so that an installer's scripts read them back unchanged.
 
 An option of a local.conf's post-config is taken to its ini file by awk, by a `read`
 that removes backslashes, by eval within double quotes, in some releases by an
@@ -18,7 +18,7 @@ from stacklab.model.stack import ConfigOption
 
 
 class Trap(StrEnum):
-    """What the scripts of some releases of DevStack do to a value: the words of their trait `post_config`."""
+    """A change that scripts of some DevStack do to a value: a word of the trait `post_config`."""
 
     WORDS = (
         "words"  # an unquoted echo: blanks melt into one, file names take the place of a pattern

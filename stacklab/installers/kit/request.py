@@ -1,4 +1,4 @@
-"""What a renderer is given and gives back."""
+"""The input and the result of a renderer."""
 
 from __future__ import annotations
 

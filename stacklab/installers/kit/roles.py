@@ -1,4 +1,4 @@
-"""What a node's role means for the cloud."""
+"""Meanings of a node's role for the cloud."""
 
 from __future__ import annotations
 

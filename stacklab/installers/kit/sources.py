@@ -1,4 +1,4 @@
-"""What an installer fetches from the world while it runs, and from where."""
+"""Remote sources: where an installer fetches from while it runs."""
 
 from __future__ import annotations
 

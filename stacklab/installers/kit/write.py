@@ -29,7 +29,7 @@ def write_tree(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) 
 
 
 def write_into(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) -> tuple[Path, ...]:
-    """Write every file below a directory of the user's, whose other content and modes stay as they are."""
+    """Write every file below a directory of the user; its other content stays as it is."""
     written = []
     for path, text in _wanted(rendered, root).items():
         for parent in reversed(path.relative_to(root).parents):
@@ -48,7 +48,7 @@ def _wanted(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) -> 
 
 
 def digest(files: Mapping[PurePosixPath, str]) -> str:
-    """Hash one node's files, paths included: the same hash means there is nothing to bring to the node."""
+    """Hash one node's files and paths: if it is the same, the node needs no new files."""
     whole = hashlib.sha256()
     for path, text in sorted(files.items()):
         for part in (str(path).encode(), text.encode()):
@@ -58,9 +58,9 @@ def digest(files: Mapping[PurePosixPath, str]) -> str:
 
 def _below(root: Path, node: str, path: PurePosixPath) -> Path:
     if not node or "/" in node or node in (".", ".."):
-        raise RenderError(f"{node!r} is no node's name")
+        raise RenderError(f"{node!r} is not a node's name")
     if not path.is_absolute() or ".." in path.parts:
-        raise RenderError(f"{node}: {path} is no absolute path")
+        raise RenderError(f"{node}: {path} is not an absolute path")
     return root / node / path.relative_to("/")
 
 

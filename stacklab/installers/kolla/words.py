@@ -1,4 +1,4 @@
-"""What kolla-ansible calls the secrets that other installers know by other names."""
+"""Names of secrets: kolla-ansible's own for those of other installers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which keys an answer file of which Packstack may have: localrc/packstack/keys.yaml, read when first asked for.
+"""Keys of answer files, by Packstack's release: localrc/packstack/keys.yaml, read once.
 
 What is rendered and what is linted go by the same table.
 """
@@ -20,7 +20,10 @@ TABLE = PROJECT / "localrc" / "packstack" / "keys.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold for a group to be read: `is` one of the words, `has` one in it, or `filled` at all."""
+    """A condition for a group to be read.
+
+    Its key `is` one of the words, `has` one in it, or is `filled` at all.
+    """
 
     key: str
     how: str

@@ -57,7 +57,7 @@ _GREPPED = "CONTRAIL_DEFAULT_INSTALL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContrailSeat:
-    """What a node is to Contrail, and where: all that the templates know beside `lab` and `node`."""
+    """A node as Contrail sees it: what templates know beside `lab` and `node`."""
 
     profile: str  # INSTALL_PROFILE: ALL or COMPUTE, compared by contrail.sh as they stand here
     has_compute: bool  # nova-compute and the vrouter agent do their work here

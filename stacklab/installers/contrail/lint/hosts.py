@@ -184,11 +184,12 @@ def _device(rc: Localrc) -> Iterator[Finding]:
             f"{name}=DEVICE, one of: {known}",
         )
     elif node is not None and len(node.nics) > 1 and value == node.access.device:
+        others = [nic.device for nic in node.nics if nic.device != value]
         yield _BOOK.finding(
             "contrail-access-interface",
             rc.file,
             rc.line(name),
             f"the vrouter takes over {value}, by which the host logs in: it is cut off while the "
             f"vrouter isn't up",
-            f"{name}={' or '.join(nic.device for nic in node.nics if nic.device != node.access.device)}",
+            f"{name}={' or '.join(others)}",
         )

@@ -91,7 +91,10 @@ def _install(rc: Localrc) -> Iterator[Finding]:
     if value in ("True", "False"):
         return
     if not rc.is_set(name):
-        effect = "unset it means one thing where the services are chosen (from source) and another later (packages)"
+        effect = (
+            "unset it means one thing where the services are chosen (from source) "
+            "and another later (packages)"
+        )
     else:
         effect = f"{value or 'nothing'} is not the word True, so all is built from source"
     yield _BOOK.finding(

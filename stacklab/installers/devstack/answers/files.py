@@ -1,4 +1,4 @@
-"""The answer files of every node: localrc or local.conf, and what glance reads about its file system."""
+"""Answers for DevStack: localrc or local.conf of every node, and a file for glance."""
 
 from __future__ import annotations
 

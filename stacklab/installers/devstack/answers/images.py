@@ -1,4 +1,4 @@
-"""Glance's file system, which nova copies images from: what glance tells of it, and how computes see it."""
+"""Glance's file system, which nova copies images from: its metadata, and its NFS share."""
 
 from __future__ import annotations
 

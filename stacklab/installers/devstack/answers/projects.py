@@ -1,4 +1,4 @@
-"""What DevStack clones: a project's variable, the branches to say, and the plugins a driver needs."""
+"""Projects that DevStack clones: their variables and branches, and the plugins of drivers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Needed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where a node's DevStack clones from: what stands in localrc about it."""
+    """Sources of a node's DevStack, as localrc names them."""
 
     git_base: str
     branches: Mapping[str, str]  # NOVA_BRANCH -> branch, tag or change

@@ -1,4 +1,4 @@
-"""What a node is to DevStack, and where: addresses, NICs, services, ranges."""
+"""A node as DevStack sees it: addresses, NICs, services, ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done with the answers: the controller whole, then the computes, then what ties them together."""
+"""Stages of DevStack: the controller, then the computes, then what joins them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What DevStack makes of a localrc or a local.conf."""
+"""Rules for the localrc and the local.conf of DevStack."""

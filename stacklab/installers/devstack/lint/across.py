@@ -196,7 +196,7 @@ def passwords(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
                 "across-password",
                 compute.file,
                 compute.line(name),
-                f"{name} is not the one of {at(controller, name)}: the controller refuses this node",
+                f"{name} differs from {at(controller, name)}: the controller refuses this node",
                 f"write the same {name} on every node",
             )
 

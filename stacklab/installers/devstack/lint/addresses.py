@@ -102,7 +102,7 @@ def _host_ip(rc: Localrc) -> Iterator[Finding]:
             "devstack-host-ip",
             rc.file,
             line,
-            f"{value} is no IPv4 address, and ends up in configuration files as it is",
+            f"{value} is not an IPv4 address, and ends up in configuration files as it is",
             "HOST_IP=ADDRESS",
         )
     node, address = rc.scope.node, rc.address("HOST_IP")
@@ -154,7 +154,7 @@ def _ranges(rc: Localrc) -> Iterator[Finding]:
                 "devstack-range",
                 rc.file,
                 rc.line(name),
-                f"{value} is no range",
+                f"{value} is not a range",
                 f"{name}=10.4.128.0/20",
             )
         elif str(network.network_address) != value.partition("/")[0]:

@@ -1,7 +1,7 @@
 """Rules for local.conf: sections, and what gets lost between them.
 
 inc/meta-config finds a section by a pattern and a whole-word comparison, so a
-header that is nearly right is no error: its section is simply not there.
+header that is nearly right is not an error: its section is simply not there.
 """
 
 from __future__ import annotations
@@ -183,7 +183,8 @@ def _bent(source: Source) -> Iterator[Finding]:
                 "conf-header-indented",
                 source.name,
                 number,
-                "this is no header but part of the section above: the section that it should begin "
+                "this is not a header but part of the section above: the section that it should "
+                "begin "
                 "is not there",
                 f"write {bare.split(']]')[0]}]] in the first column",
             )
@@ -194,7 +195,7 @@ def _bent(source: Source) -> Iterator[Finding]:
                 "conf-header-form",
                 source.name,
                 number,
-                "this is no header: the section that it should begin is not there",
+                "this is not a header: the section that it should begin is not there",
                 f"[[{group}|{name or ('localrc' if group == 'local' else '$NOVA_CONF')}]]",
             )
 

@@ -28,7 +28,10 @@ PRESET = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What ENABLED_SERVICES comes to; `is_whole` when the file itself sets it, else only the changes are known."""
+    """The services that a file enables and disables.
+
+    `is_whole` says that the file sets ENABLED_SERVICES; otherwise only changes are known.
+    """
 
     enabled: Mapping[str, int]  # service -> line
     disabled: Mapping[str, int]
@@ -167,7 +170,7 @@ class Localrc:
 
 
 def names_services(text: str) -> bool:
-    """Return True if a text enables services or names neutron's plugin: DevStack alone reads that."""
+    """Return True if a text enables services or names neutron's plugin, as DevStack does."""
     return "enable_service" in text or "Q_PLUGIN" in text or "n-cpu" in text
 
 

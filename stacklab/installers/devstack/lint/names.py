@@ -1,4 +1,4 @@
-"""Rules for names that are nearly DevStack's: a service or a variable of which nothing in it has ever heard."""
+"""Rules for names that are nearly DevStack's: unknown services and variables."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ _ERAS = (
     (
         "havana",
         "",
-        """c-api c-bak c-sch c-vol cinder g-api glance horizon key ldap mysql n-api n-api-meta n-cond n-cpu
-        n-novnc n-sch n-spice neutron nova postgresql q-agt q-dhcp q-l3 q-meta q-svc rabbit s-account s-container
-        s-object s-proxy swift tempest tls-proxy""",
+        """c-api c-bak c-sch c-vol cinder g-api glance horizon key ldap mysql n-api n-api-meta
+        n-cond n-cpu n-novnc n-sch n-spice neutron nova postgresql q-agt q-dhcp q-l3 q-meta
+        q-svc rabbit s-account s-container s-object s-proxy swift tempest tls-proxy""",
     ),
     ("havana", "juno", "baremetal ryu"),
     (
         "havana",
         "kilo",
-        """ceilometer-acentral ceilometer-acompute ceilometer-alarm-evaluator ceilometer-alarm-notifier
-        ceilometer-api ceilometer-collector qpid tr-api tr-cond tr-tmgr trove zeromq""",
+        """ceilometer-acentral ceilometer-acompute ceilometer-alarm-evaluator
+        ceilometer-alarm-notifier ceilometer-api ceilometer-collector qpid tr-api tr-cond
+        tr-tmgr trove zeromq""",
     ),
     ("havana", "liberty", "ir-api ir-cond n-obj q-vpn"),
     ("havana", "mitaka", "q-fwaas q-lbaas"),
@@ -67,8 +68,8 @@ _ERAS = (
     (
         "newton",
         "",
-        """neutron-agent neutron-api neutron-dhcp neutron-l3 neutron-metadata-agent neutron-metering
-        placement""",
+        """neutron-agent neutron-api neutron-dhcp neutron-l3 neutron-metadata-agent
+        neutron-metering placement""",
     ),
     ("ocata", "", "placement-api placement-client"),
     ("pike", "", "etcd3 memory_tracker n-cond-cell n-super-cond"),
@@ -77,8 +78,8 @@ _ERAS = (
     (
         "victoria",
         "",
-        """neutron-dns neutron-qos ovn-controller ovn-controller-vtep ovn-northd ovs-vswitchd ovs-vtep
-        ovsdb-server q-dns q-ovn-metadata-agent q-qos""",
+        """neutron-dns neutron-qos ovn-controller ovn-controller-vtep ovn-northd ovs-vswitchd
+        ovs-vtep ovsdb-server q-dns q-ovn-metadata-agent q-qos""",
     ),
     ("wallaby", "", "g-api-r neutron-log q-log"),
     ("yoga", "", "neutron-placement neutron-trunk q-placement q-trunk"),

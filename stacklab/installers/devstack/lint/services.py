@@ -380,7 +380,10 @@ def _plugins(rc: Localrc) -> Iterator[Finding]:
         elif name in seen:
             effect = f"stack.sh stops: {name} was enabled on line {seen[name]} already"
             if release and release.text("plugin_twice") == "replaces":
-                effect = f"URL and branch of line {seen[name]} are lost, and every phase of {name} is run twice"
+                effect = (
+                    f"URL and branch of line {seen[name]} are lost, and every phase of {name} is "
+                    f"run twice"
+                )
             yield _BOOK.finding(
                 "devstack-plugin-twice",
                 rc.file,

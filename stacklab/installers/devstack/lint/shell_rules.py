@@ -14,7 +14,7 @@ from stacklab.lint.finding import Finding
 
 _BASH = "bash(1)"
 RULES = (
-    rule("shell-crlf", "Windows line ends", "bash(1): a carriage return is no blank"),
+    rule("shell-crlf", "Windows line ends", "bash(1): a carriage return is not a blank"),
     rule(
         "shell-blank-around-equals",
         "a blank before or after the = of an assignment",
@@ -339,7 +339,7 @@ def _names(rc: Localrc) -> Iterator[Finding]:
             "shell-name",
             rc.file,
             number,
-            f"{found[2]} is no name for a variable: bash takes the line for a command",
+            f"{found[2]} is not a name for a variable: bash takes the line for a command",
             f"{re.sub(r'[^A-Za-z0-9_]', '_', found[2].lstrip('$'))}=...",
         )
 

@@ -20,9 +20,7 @@ RULES = (
         "a variable that the release does not read",
         "localrc/releases.yaml: inert",
     ),
-    rule(
-        "devstack-bool", "a truth value that is none of DevStack's words", f"{_COMMON}: trueorfalse"
-    ),
+    rule("devstack-bool", "a boolean that DevStack does not understand", f"{_COMMON}: trueorfalse"),
     rule(
         "devstack-virt-driver",
         "a VIRT_DRIVER without its file",
@@ -187,7 +185,7 @@ def _booleans(rc: Localrc) -> Iterator[Finding]:
             "devstack-bool",
             rc.file,
             each.line,
-            f"{value} is no truth value: the default is taken without a word",
+            f"{value} is not a boolean, so DevStack silently uses its default",
             f"{name}={meant} (yes, true, 1 and no, false, 0 are understood)",
         )
 
@@ -230,7 +228,7 @@ def _libvirt(rc: Localrc) -> Iterator[Finding]:
         "devstack-libvirt-type",
         rc.file,
         rc.line("LIBVIRT_TYPE"),
-        f"{value} is none of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and "
+        f"{value} is not one of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and "
         f"nova-compute does not start",
         f"LIBVIRT_TYPE={near[0] if near else 'qemu'}",
     )
@@ -288,7 +286,9 @@ def _changes(rc: Localrc) -> Iterator[Finding]:
         right = f"refs/changes/{number[-2:]}/{number}/{patch or 'PATCHSET'}"
         if ref == right:
             continue
-        what = f"{ref} names no patch set" if patch is None else f"{ref} is no change's whole name"
+        what = (
+            f"{ref} names no patch set" if patch is None else f"{ref} is not a change's whole name"
+        )
         yield _BOOK.finding(
             "devstack-change",
             rc.file,

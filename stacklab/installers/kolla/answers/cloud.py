@@ -1,4 +1,4 @@
-"""A lab as kolla-ansible sees it: hosts, their interfaces, the address of the APIs, and source to be mounted."""
+"""A lab as kolla-ansible sees it: hosts, interfaces, the address of the APIs, mounted sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers for kolla-ansible: globals.yml, passwords, the inventory and override files, on the first controller.
+"""Answers for kolla-ansible, on the first controller: globals.yml, passwords, inventory, overrides.
 
 It deploys from there. Facts here were read, and run, in openstack/kolla-ansible:
 stable/2025.1 (a7fc0cd), stable/2025.2 (257605a), stable/2026.1 (762181a), master (1a68181).
@@ -35,7 +35,7 @@ _WHOLE = r"0|-?[1-9][0-9]{0,17}"
 
 
 def render(request: Request) -> Rendered:
-    """Render everything that the deployer needs; the other nodes get what the deployer brings them."""
+    """Render all that the deployer needs; it brings the other nodes what they need."""
     lab = request.lab
     cloud = cloud_of(lab, request.release)
     rendered: dict[str, dict[PurePosixPath, str]] = {node.name: {} for node in lab.nodes}
@@ -81,7 +81,7 @@ def _deployer_files(request: Request, cloud: KollaCloud) -> Iterator[tuple[PureP
 
 
 class _AsAtTheTop(yaml.SafeLoader):
-    """YAML in which yes and no are switches, whole numbers are numbers, and whatever else is not quoted is text."""
+    """YAML in which yes and no are booleans, whole numbers are numbers, and the rest is text."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - an instance variable to mypy's eyes
 
@@ -99,7 +99,8 @@ def answer(key: str, value: str) -> str:
 
     It is what one would type into globals.yml, except that 2025.10 stays a text.
 
-    That goes for what is in lists and mappings too, [a, b] and {a: b}; raises RenderError for a broken one.
+    The same holds within lists and mappings, [a, b] and {a: b}. Raises RenderError for
+    a broken one.
     """
     if value.lower() in _WORDS:
         return _WORDS[value.lower()]

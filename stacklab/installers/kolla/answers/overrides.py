@@ -1,4 +1,4 @@
-"""Options of services that kolla-ansible lays over its own: ini files below /etc/kolla/config on the deployer.
+"""Options that kolla-ansible merges over its own: ini files in the deployer's /etc/kolla/config.
 
 Its action merge_configs reads its own template, then <file>, then <service>/<host>/<file>;
 a later file's option takes the place of an earlier one's. All of them go through Jinja2.
@@ -25,7 +25,10 @@ Sections = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
-    """Where the options of one file of a service go: for all hosts, and for one ("": it has no such place)."""
+    """Places for the options of one file of a service: for all hosts, and for one.
+
+    A place that does not exist is "".
+    """
 
     plain: str
     own: str = ""

@@ -1,4 +1,4 @@
-"""kolla-ansible's passwords: which a release asks for (localrc/kolla/passwords.yaml), and the form of each."""
+"""Passwords of kolla-ansible: those of a release, by localrc/kolla/passwords.yaml."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Password(NamedTuple):
 def secret_names(lab: Lab) -> tuple[str, ...]:
     """Return the names of passwords to make: all but key pairs, and blank ones only from a source.
 
-    Raises RenderError for a source of what is no plain word: its value would not be what the services get.
+    Raises RenderError for a source of a password that is not a plain word: the services
+    would get another value.
     """
     known = kinds(lab.stack.release)
     plain = [name for name, kind in known.items() if kind in (PLAIN, BLANK)]

@@ -1,4 +1,4 @@
-"""What is done with kolla-ansible's files: nearly all of it on the deployer, which goes to the other nodes by ssh."""
+"""Stages of kolla-ansible: nearly all run on the deployer, which reaches other nodes by ssh."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ _DNF_NODE = "python3 git ca-certificates curl"
 _APT_DEPLOYER = "python3-venv python3-dev gcc libffi-dev libssl-dev"
 _DNF_DEPLOYER = "python3-devel gcc libffi-devel openssl-devel"
 # EL 9's own Python is older than kolla-ansible wants it.
-_NEWER = " && (python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || dnf -qy install python3.12)"
+_NEWER = (
+    " && (python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' "
+    "|| dnf -qy install python3.12)"
+)
 _PYTHON = "$(command -v python3.12 || command -v python3)"
 
 
@@ -77,7 +80,8 @@ def _prepare(lab: Lab, node: Node) -> Iterator[Step]:
     is_deployer = node.name == lab.controller.name
     apt = f"{_APT_NODE} {_APT_DEPLOYER}" if is_deployer else _APT_NODE
     dnf = f"{_DNF_NODE} {_DNF_DEPLOYER}" if is_deployer else _DNF_NODE
-    command = f"if command -v apt-get; then {_APT} {apt}; else dnf -qy install {dnf}{_NEWER if is_deployer else ''}; fi"
+    newer = _NEWER if is_deployer else ""
+    command = f"if command -v apt-get; then {_APT} {apt}; else dnf -qy install {dnf}{newer}; fi"
     yield Step(
         node=node.name,
         title="install what Ansible needs",
@@ -141,7 +145,9 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
 
 
 def _passwords(node: str) -> Step:
-    """Make passwords.yml, which kolla-genpwd writes anew: so it is none of ours, and ours is beside it.
+    """Return the step that makes passwords.yml of ours, which lies beside it.
+
+    kolla-genpwd rewrites passwords.yml, so it is not an answer file.
 
     The `old` of kolla-mergepwd goes before its `new`: what is there before what the
     package asks for, and the lab's own before both. Pairs of keys stay as they are,

@@ -1,1 +1,1 @@
-"""What kolla-ansible makes of globals.yml, passwords.yml and an inventory."""
+"""Rules for kolla-ansible's globals.yml, passwords.yml and inventory."""

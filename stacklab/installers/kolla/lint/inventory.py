@@ -24,10 +24,10 @@ RULES = (
     ),
     rule(
         "kolla-inventory-child",
-        "a child that is no group",
+        "a child that is not a group",
         "ansible-core: `Section ... includes undefined group`",
     ),
-    rule("kolla-inventory-host", "a host that is no node of the lab", "the lab"),
+    rule("kolla-inventory-host", "a host that is not a node of the lab", "the lab"),
 )
 _BOOK = Book(RULES)
 
@@ -59,7 +59,7 @@ def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Find
                     "kolla-inventory-child",
                     source.name,
                     line,
-                    f"{child} is no group: Ansible then takes nothing from this file, and knows "
+                    f"{child} is not a group: Ansible then takes nothing from this file, and knows "
                     f"localhost alone",
                     f"write {nearest(child) or '[' + child + ']'}",
                 )
@@ -141,6 +141,6 @@ def _hosts(file: str, groups: dict[str, _InventoryGroup], scope: Scope) -> Itera
                     "kolla-inventory-host",
                     file,
                     line,
-                    f"{host} is no node of lab {lab.name}: Ansible cannot log in there",
+                    f"{host} is not a node of lab {lab.name}: Ansible cannot log in there",
                     f"write one of {', '.join(node.name for node in lab.nodes)}",
                 )

@@ -1,4 +1,4 @@
-"""Rules for kolla-ansible's globals.yml and passwords.yml; its inventory is in kolla_inventory."""
+"""Rules for kolla-ansible's globals.yml and passwords.yml; its inventory is in inventory.py."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ _EMPTY = re.compile(r"[^#].*:\s*")
 
 @dataclass(frozen=True, slots=True)
 class _PasswordsAndGlobals:
-    """What the rules of this module look at."""
+    """A file as the rules of this module see it."""
 
     file: str
     root: YamlEntry
@@ -226,7 +226,8 @@ def _words(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
             "kolla-word",
             scene.file,
             entry.line,
-            f"{entry.text or 'nothing'} is none of {', '.join(words)}: what depends on it is left "
+            f"{entry.text or 'nothing'} is not one of {', '.join(words)}: what depends on it is "
+            f"left "
             f"out",
             f'{entry.key}: "{near or words[0]}"',
         )
@@ -276,7 +277,7 @@ def _dev_directory(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
         return
     path = PurePosixPath(entry.text)
     if not path.is_absolute():
-        effect = f"{entry.text or 'nothing'} is no absolute path: containers cannot mount it"
+        effect = f"{entry.text or 'nothing'} is not an absolute path: containers cannot mount it"
     elif len(path.parts) < 3 or (path.parts[1] == "home" and len(path.parts) < 4):
         effect = f"`kolla-ansible destroy --include-dev` removes the whole of {entry.text}"
     else:

@@ -1,4 +1,4 @@
-"""Which variables and inventory groups kolla-ansible has: localrc/kolla/variables.yaml, read when first asked for."""
+"""Variables and inventory groups of kolla-ansible: localrc/kolla/variables.yaml, read once."""
 
 from __future__ import annotations
 

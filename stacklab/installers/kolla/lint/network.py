@@ -18,7 +18,7 @@ RULES = (
         "no kolla_internal_vip_address",
         "kolla-ansible@stable/2025.2:etc/kolla/globals.yml",
     ),
-    rule("kolla-vip-address", "a VIP that is no address", f"{_CHECK}: ansible.utils.ipaddr"),
+    rule("kolla-vip-address", "a VIP that is not an address", f"{_CHECK}: ansible.utils.ipaddr"),
     rule("kolla-vip-taken", "a VIP that somebody has", f"{_CHECK}: `not pingable from any node`"),
     rule(
         "kolla-vip-network",
@@ -82,7 +82,7 @@ def _vip(given: Globals) -> Iterator[Finding]:
             "kolla-vip-address",
             given.file,
             entry.line,
-            f"{entry.text} is no address: keepalived cannot put it up (names go into "
+            f"{entry.text} is not an address: keepalived cannot put it up (names go into "
             f"kolla_internal_fqdn)",
             f"{_VIP}: {_free(given)}",
         )

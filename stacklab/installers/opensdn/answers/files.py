@@ -1,8 +1,8 @@
-"""Answers for OpenSDN: instances.yaml for tf-ansible-deployer, which brings OpenStack by kolla-ansible.
+"""Answers for OpenSDN: instances.yaml for tf-ansible-deployer, which uses kolla-ansible.
 
-One file, on the controller, where the playbooks are run; what they do with it was read in, and tried with,
-OpenSDN-io/tf-ansible-deployer R26.1 (8efda5e), R25.1 (55454cb) and R24.1 (bac9cc5), tf-kolla-ansible
-(75c6dcb) and tf-container-builder (701b232).
+It is one file, on the controller, where the playbooks run. What they do with it was read in,
+and tried with, OpenSDN-io/tf-ansible-deployer R26.1 (8efda5e), R25.1 (55454cb) and R24.1
+(bac9cc5), tf-kolla-ansible (75c6dcb) and tf-container-builder (701b232).
 """
 
 from __future__ import annotations

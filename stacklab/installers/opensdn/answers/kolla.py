@@ -1,4 +1,4 @@
-"""The half of instances.yaml that kolla-ansible reads: patched by OpenSDN, or as OpenStack ships it."""
+"""The half of instances.yaml for kolla-ansible: OpenSDN's patched one, or OpenStack's own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _PLUGIN_VOLUME = ("opensdn:/opt/plugin/",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flavour:
-    """How OpenStack is brought, and which."""
+    """A choice of OpenStack: its release, and how it is installed."""
 
     mode: str
     openstack: str

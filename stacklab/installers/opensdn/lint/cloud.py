@@ -27,7 +27,7 @@ RULES = (
     rule(
         "opensdn-orchestrator", "an unknown CLOUD_ORCHESTRATOR", f"{_SET}: supported_orchestrators"
     ),
-    rule("opensdn-nodes", "a list of nodes that are no instances", f"{_AT}/opensdn_deployer"),
+    rule("opensdn-nodes", "a list of nodes that are not instances", f"{_AT}/opensdn_deployer"),
     warning(
         "opensdn-old-version-key",
         "CONTRAIL_VERSION",
@@ -123,7 +123,8 @@ def _nodes(file: Instances) -> Iterator[Finding]:
                 "opensdn-nodes",
                 file.name,
                 entry.line,
-                f"{foreign[0]} is no instance's address: services look for each other there in vain",
+                f"{foreign[0]} is not an instance's address: services look for each other there in "
+                f"vain",
                 f'{entry.key}: "{",".join(sorted(known))}", or some of these',
             )
 

@@ -20,11 +20,11 @@ RULES = (
     ),
     rule("opensdn-instance", "an instance without provider or address", _HOSTS),
     rule("opensdn-duplicate-address", "two instances with one address", f"{_HOSTS}: add_host"),
-    rule("opensdn-foreign-address", "an address that is no node's", "the lab"),
+    rule("opensdn-foreign-address", "an address that is not a node's", "the lab"),
     rule("opensdn-unknown-role", "a role that nothing installs", f"{_AT}/opensdn/tasks/main.yml"),
     rule(
         "opensdn-role-list",
-        "roles that are no mapping",
+        "roles that are not a mapping",
         "tf-ansible-deployer: filter extract_roles",
     ),
     rule(
@@ -140,7 +140,8 @@ def _addresses(file: Instances) -> Iterator[Finding]:
                 "opensdn-foreign-address",
                 file.name,
                 entry.line,
-                f"{entry.text} is no node's of lab {lab.name}: Ansible cannot log in there",
+                f"{entry.text} is not an address of any node of lab {lab.name}: Ansible cannot log "
+                f"in there",
                 f"write one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
             )
         elif not is_address(entry.text):
@@ -148,7 +149,7 @@ def _addresses(file: Instances) -> Iterator[Finding]:
                 "opensdn-instance",
                 file.name,
                 entry.line,
-                f"{entry.text} is no address; node lists are made of it",
+                f"{entry.text} is not an address; node lists are made of it",
                 "write an address, no name",
             )
 

@@ -1,4 +1,4 @@
-"""Options that Packstack has no keys for: they go into the services' own files, when it is through."""
+"""Options that Packstack has no keys for: they go into the services' own files after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lab as Packstack sees it: hosts, interfaces and ranges; refuses what an answer file can't say."""
+"""A lab as Packstack sees it: hosts, interfaces, ranges; what it can't express is refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _POOLS = "CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackstackCloud:
-    """What the answer file says of hosts and networks."""
+    """Hosts and networks, as the answer file names them."""
 
     controller: IPv4Address
     computes: tuple[IPv4Address, ...]
@@ -153,7 +153,8 @@ def _no_demo(lab: Lab, mode: NetworkingMode, keys: ReleaseKeys) -> str:
     if lab.stack.driver is Driver.DOCKER:
         return "The image would be a disk's, and docker has no use for that."
     if lab.stack.external_network and not mode.is_nova_network and not keys.has(_POOLS):
-        return f"It would give away all of {lab.stack.external_network}, the nodes' and the host's addresses too."
+        network = lab.stack.external_network
+        return f"It would give away all of {network}, the nodes' and the host's addresses too."
     return ""
 
 

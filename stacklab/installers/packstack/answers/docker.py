@@ -1,4 +1,4 @@
-"""nova's docker driver after Packstack: nova from source in a virtualenv, docker, its registry, redis."""
+"""nova's docker driver after Packstack: nova from source, docker, its registry, redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers for Packstack: one answer file on the controller, and scripts for what it has no keys for.
+"""Answers for Packstack: one answer file on the controller, and scripts for all else.
 
 Facts here were read in redhat-openstack/packstack: 26.0.0 (cd0e4455), and the tags
 havana-eol (3a2d755c) to newton-eol (43baf0d9). What `if`s there would be between
@@ -110,6 +110,6 @@ def _check_sources(lab: Lab) -> None:
     for project, _ref in stack.refs:
         if project != "nova":
             raise RenderError(
-                f"stack.refs.{project}: with Packstack and driver docker, nova alone is from source",
+                f"stack.refs.{project}: with Packstack and driver docker, only nova is from source",
                 hint="refs: nova",
             )

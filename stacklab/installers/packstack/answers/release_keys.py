@@ -1,4 +1,4 @@
-"""Which keys a release of Packstack reads, and by which names: its answer file holds no others.
+"""Keys that a release of Packstack reads, by its own names; answer files hold no others.
 
 An unknown key is ignored without a word, and one that a group's condition asks for is
 searched for by its present name alone. So a template says what is to be true, by the
@@ -46,7 +46,8 @@ class ReleaseKeys:
         """
         if key not in self.ever:
             raise RenderError(
-                f"{key} is no key of any Packstack", hint=f"git diff {TABLE.relative_to(PROJECT)}"
+                f"{key} is not a key of any Packstack",
+                hint=f"git diff {TABLE.relative_to(PROJECT)}",
             )
         return self.renamed.get(key) or ((key,) if key in self.own else ())
 
@@ -65,7 +66,9 @@ def of(release: Release) -> ReleaseKeys:
 
 
 def fit(text: str, keys: ReleaseKeys, extra: Mapping[str, str]) -> str:
-    """Make a rendered file the release's: keys by its names, those it lacks left out with their comments.
+    """Make a rendered file fit the release.
+
+    Keys get the release's names; those that it lacks are left out with their comments.
 
     `extra` are the spec's own: they take the place of the template's, or come last.
     Raises RenderError for one that the release does not read.

@@ -1,4 +1,4 @@
-"""The order in which Packstack's files are used: ways in for root, packages, the run, and what comes after it.
+"""Stages of Packstack: ways in for root and packages, the run, and what comes after it.
 
 Packstack runs on the controller, and reaches every host, its own too, as root by ssh.
 Nodes let no root in, so each is opened to root by the lab's own key, from the cloud's

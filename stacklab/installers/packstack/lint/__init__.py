@@ -1,1 +1,1 @@
-"""What Packstack makes of an answer file."""
+"""Rules for Packstack's answer file."""

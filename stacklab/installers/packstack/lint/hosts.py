@@ -30,7 +30,7 @@ RULES = (
         "localhost where there are several hosts",
         "packstack@26.0.0: force_ip",
     ),
-    rule("packstack-foreign-host", "a host that is no node of the lab", "the lab"),
+    rule("packstack-foreign-host", "a host that is not a node of the lab", "the lab"),
     rule("packstack-controller", "a controller that is not the lab's", "the lab"),
     rule(
         "packstack-storage-host",
@@ -128,7 +128,8 @@ def _lab_hosts(reading: AnswerFile) -> Iterator[Finding]:
                 "packstack-foreign-host",
                 reading.file,
                 entry.line,
-                f"{', '.join(foreign)} is no node of lab {lab.name}: Packstack stops, as port 22 "
+                f"{', '.join(foreign)} is not a node of lab {lab.name}: Packstack stops, as port "
+                f"22 "
                 f"there does not answer",
                 f"write one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
             )
@@ -182,7 +183,10 @@ def _passwords(reading: AnswerFile) -> Iterator[Finding]:
         f"{names}: Packstack makes up a password of its own for each, and writes it into this file"
     )
     if reading.table.is_before(reading.release, PLACEHOLDER):
-        effect = f"{names}: Packstack {reading.release} knows no placeholder, so that word becomes the password"
+        effect = (
+            f"{names}: Packstack {reading.release} knows no placeholder, so that word becomes the "
+            f"password"
+        )
     fix = "CONFIG_DEFAULT_PASSWORD=..., which stands for every PW_PLACEHOLDER"
     if "CONFIG_DEFAULT_PASSWORD" not in reading.keys:
         fix = "write a password"

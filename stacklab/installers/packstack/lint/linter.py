@@ -36,7 +36,7 @@ _FORM = (
     ),
     rule(
         "packstack-no-assignment",
-        "a line that is no key=value",
+        "a line that is not key=value",
         "Python: configparser, ParsingError",
     ),
     rule(
@@ -200,7 +200,10 @@ def _twice(reading: AnswerFile) -> Iterator[Finding]:
             continue
         effect = f"line {first} is ignored: the last one wins"
         if not reading.is_python2:
-            effect = f"Packstack stops: `option '{entry.key.lower()}' in section '{entry.section}' already exists`"
+            effect = (
+                f"Packstack stops: `option '{entry.key.lower()}' in section '{entry.section}' "
+                f"already exists`"
+            )
         yield _BOOK.finding(
             "packstack-duplicate-key",
             reading.file,

@@ -93,7 +93,8 @@ def _ovn(reading: AnswerFile) -> Iterator[Finding]:
             "packstack-ovn-overrides",
             reading.file,
             types.line,
-            f"Packstack sets it to geneve, as CONFIG_NEUTRON_L2_AGENT is ovn; {types.value} is lost",
+            f"Packstack sets it to geneve, as CONFIG_NEUTRON_L2_AGENT is ovn: "
+            f"{types.value} is lost",
             f"{types.key}=geneve, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
         )
     vpn = reading.given.get("CONFIG_NEUTRON_VPNAAS")
@@ -116,7 +117,7 @@ def _mechanism(reading: AnswerFile) -> Iterator[Finding]:
     others = [name for name in drivers if name in _AGENTS and name != agent]
     if agent not in _AGENTS or agent in drivers or not others:
         return
-    effect = f"nothing binds ports: CONFIG_NEUTRON_L2_AGENT is {agent}, which is no {others[0]}"
+    effect = f"nothing binds ports: CONFIG_NEUTRON_L2_AGENT is {agent}, not {others[0]}"
     if not reading.table.is_before(reading.release, OVN_DEFAULT):
         effect = (
             f"Packstack sets it to {agent}, as CONFIG_NEUTRON_L2_AGENT is; {entry.value} is lost"
@@ -232,7 +233,10 @@ def _collision(
     for each in lab.networks if lab else ():
         is_meant = is_floating and lab is not None and each.name == lab.stack.external_network
         if each.cidr.overlaps(network) and not is_meant:
-            return f"overlaps the lab's network {each.name}, {each.cidr}: instances and nodes would share addresses"
+            return (
+                f"overlaps the lab's network {each.name}, {each.cidr}: instances and nodes would "
+                f"share addresses"
+            )
     if lab is None and not is_floating:
         inside = sorted(host for host in cloud_hosts(reading) if _is_in(host, network))
         if inside:

@@ -86,7 +86,10 @@ def _empty(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
 def _percent(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str, str] | None:
     if not reading.is_python2 or "%(" not in entry.value:
         return None
-    effect = f"Packstack {reading.release} stops: Python 2's parser takes %( for the start of another key's name"
+    effect = (
+        f"Packstack {reading.release} stops: Python 2's parser takes %( for the start of another "
+        f"key's name"
+    )
     return "packstack-percent", effect, "write a value without %("
 
 
@@ -97,7 +100,7 @@ def _quoted(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str
     if reading.is_python2 and value == _Q2 * 2:
         return None  # Python 2's parser takes it for empty
     bare = value[1:-1]
-    effect = f"Packstack stops: {value} is none of {_choices(key)}"
+    effect = f"Packstack stops: {value} is not one of {_choices(key)}"
     if not key.words and key.kind not in ("yn", "bool"):
         effect = "the quotes become part of the value"
     return (
@@ -114,7 +117,10 @@ def _comment(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, st
     bare = entry.value[: match.start()].rstrip()
     effect = "the comment becomes part of the value"
     if key.words or key.kind in ("yn", "bool"):
-        effect = f"Packstack stops: the comment is part of the value, which is then none of {_choices(key)}"
+        effect = (
+            f"Packstack stops: the comment is part of the value, which is then none of "
+            f"{_choices(key)}"
+        )
     fix = (
         "put the comment on a line of its own"
         if key.is_secret
@@ -156,7 +162,7 @@ def _word(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
         return None
     near = nearest(wrong, key.words)
     fix = f"write {near}" if near else f"write one of {', '.join(key.words)}"
-    return "packstack-word", f"Packstack stops: {wrong} is none of {', '.join(key.words)}", fix
+    return "packstack-word", f"Packstack stops: {wrong} is not one of {', '.join(key.words)}", fix
 
 
 def _number(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
@@ -183,9 +189,12 @@ def _address(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
         if key.kind == "ip":
             return (
                 "packstack-address",
-                f"Packstack stops: {entry.value} is no address",
+                f"Packstack stops: {entry.value} is not an address",
                 "write an address",
             )
-        effect = f"{entry.value} is no range of addresses; Packstack takes it, and the network is never made"
+        effect = (
+            f"{entry.value} is not a range of addresses; Packstack takes it, and the network is "
+            f"never made"
+        )
         return "packstack-address", effect, f"{entry.key}={key.default or '10.3.4.0/22'}"
     return None
