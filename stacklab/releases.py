@@ -137,17 +137,19 @@ def plain_name(name: str) -> str:
 def _table(path: Path = TABLE) -> Mapping[Installer, Mapping[str, Release]]:
     data = facts.read(path)
     return MappingProxyType(
-        {Installer(word): _releases(Installer(word), rows) for word, rows in data.items()}
+        {Installer(word): _read_releases(Installer(word), rows) for word, rows in data.items()}
     )
 
 
 @functools.cache
 def _rows_of_kit(installer: Installer, path: Path) -> Mapping[str, Release]:
     """Read the rows that a kit brings; none where it brings no file."""
-    return _releases(installer, facts.read(path)) if path.is_file() else MappingProxyType({})
+    if not path.is_file():
+        return MappingProxyType({})
+    return _read_releases(installer, facts.read(path))
 
 
-def _releases(
+def _read_releases(
     installer: Installer, rows: Mapping[str, Mapping[str, object]]
 ) -> Mapping[str, Release]:
     merged: dict[str, dict[str, object]] = {}
@@ -159,22 +161,26 @@ def _releases(
                 f"{TABLE}: {installer} {name}: like {parent}, which is not above it",
                 hint=f"git diff {TABLE}",
             )
-        merged[str(name)] = _merge(merged.get(parent, {}), row)
+        merged[str(name)] = _merge_rows(merged.get(parent, {}), row)
     # Names that begin with _ exist only for others to be `like` them.
     public = {name: row for name, row in merged.items() if not name.startswith("_")}
-    return MappingProxyType({name: _release(installer, name, row) for name, row in public.items()})
+    return MappingProxyType(
+        {name: _read_release(installer, name, row) for name, row in public.items()}
+    )
 
 
-def _merge(parent: Mapping[str, object], row: Mapping[str, object]) -> dict[str, object]:
+def _merge_rows(parent: Mapping[str, object], row: Mapping[str, object]) -> dict[str, object]:
     """Return a release's row completed by that of the release that it is `like`."""
     merged = {**parent, **row}
     merged.pop("like", None)
     for key in _ADDED_TO:
-        merged[key] = _without_empty({**_mapping(parent.get(key)), **_mapping(row.get(key))})
+        merged[key] = _without_empty(
+            {**_read_mapping(parent.get(key)), **_read_mapping(row.get(key))}
+        )
     return merged
 
 
-def _release(installer: Installer, name: str, row: Mapping[str, object]) -> Release:
+def _read_release(installer: Installer, name: str, row: Mapping[str, object]) -> Release:
     try:
         return Release(
             installer=installer,
@@ -184,20 +190,20 @@ def _release(installer: Installer, name: str, row: Mapping[str, object]) -> Rele
             repository=str(row["repository"]),
             dead=int(str(row["dead"])) if row.get("dead") else None,
             grave=str(row.get("grave", "")),
-            images=_words(row["images"]),
+            images=_read_words(row["images"]),
             file=str(row["file"]),
-            network_modes=_words(row["network_modes"]),
-            drivers=_words(row.get("drivers")),
-            options=frozenset(_words(row["options"])),
-            pairs=_words(row.get("pairs")),
+            network_modes=_read_words(row["network_modes"]),
+            drivers=_read_words(row.get("drivers")),
+            options=frozenset(_read_words(row["options"])),
+            pairs=_read_words(row.get("pairs")),
             services=MappingProxyType(
-                {key: _words(value) for key, value in _mapping(row["services"]).items()}
+                {key: _read_words(value) for key, value in _read_mapping(row["services"]).items()}
             ),
-            replaced=_texts(row["replaced"]),
-            inert=_texts(row["inert"]),
-            bugs=tuple(map(_bug, _items(row.get("bugs")))),
+            replaced=_read_texts(row["replaced"]),
+            inert=_read_texts(row["inert"]),
+            bugs=tuple(map(_read_bug, _read_list(row.get("bugs")))),
             traits=MappingProxyType(
-                {key: _trait(value) for key, value in _mapping(row["traits"]).items()}
+                {key: _read_trait(value) for key, value in _read_mapping(row["traits"]).items()}
             ),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -206,9 +212,9 @@ def _release(installer: Installer, name: str, row: Mapping[str, object]) -> Rele
         ) from error
 
 
-def _bug(value: object) -> Bug:
-    row = _mapping(value)
-    lists = {key: _words(row[key]) for key in ("images", "commands", "localrc") if key in row}
+def _read_bug(value: object) -> Bug:
+    row = _read_mapping(value)
+    lists = {key: _read_words(row[key]) for key in ("images", "commands", "localrc") if key in row}
     return Bug(
         id=str(row["id"]),
         symptom=str(row["symptom"]),
@@ -221,11 +227,11 @@ def _bug(value: object) -> Bug:
     )
 
 
-def _trait(value: object) -> str | tuple[str, ...]:
-    return _words(value) if isinstance(value, list) else str(value)
+def _read_trait(value: object) -> str | tuple[str, ...]:
+    return _read_words(value) if isinstance(value, list) else str(value)
 
 
-def _mapping(value: object) -> dict[str, object]:
+def _read_mapping(value: object) -> dict[str, object]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -233,8 +239,8 @@ def _mapping(value: object) -> dict[str, object]:
     return {str(key): item for key, item in value.items()}
 
 
-def _texts(value: object) -> Mapping[str, str]:
-    return MappingProxyType({key: str(item) for key, item in _mapping(value).items()})
+def _read_texts(value: object) -> Mapping[str, str]:
+    return MappingProxyType({key: str(item) for key, item in _read_mapping(value).items()})
 
 
 def _without_empty(row: dict[str, object]) -> dict[str, object]:
@@ -242,7 +248,7 @@ def _without_empty(row: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in row.items() if value not in ("", None, [])}
 
 
-def _items(value: object) -> list[object]:
+def _read_list(value: object) -> list[object]:
     if value is None:
         return []
     if not isinstance(value, list):
@@ -250,8 +256,8 @@ def _items(value: object) -> list[object]:
     return value
 
 
-def _words(value: object) -> tuple[str, ...]:
+def _read_words(value: object) -> tuple[str, ...]:
     """Return the items of a list, or the words of a text that is separated by blanks."""
     if isinstance(value, str):
         return tuple(value.split())
-    return tuple(str(item) for item in _items(value))
+    return tuple(str(item) for item in _read_list(value))

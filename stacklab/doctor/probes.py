@@ -37,7 +37,7 @@ def preflight(
         resources.probe_libvirt(connect(), machine),
         resources.probe_memory(lab, machine, starting=starting),
         resources.probe_disk(lab, host, machine),
-        *_subnets(lab, machine, others),
+        *_probe_subnets(lab, machine, others),
     )
 
 
@@ -65,15 +65,17 @@ def full(
         resources.probe_accelerator(*accelerator),
         *memory,
         resources.probe_disk(lab, host, machine),
-        *_subnets(lab, machine, others),
+        *_probe_subnets(lab, machine, others),
         *resources.probe_sources(sources or {}),
     )
 
 
-def _subnets(lab: Lab | None, machine: Machine, others: Iterable[Lab]) -> tuple[ProbeResult, ...]:
+def _probe_subnets(
+    lab: Lab | None, machine: Machine, others: Iterable[Lab]
+) -> tuple[ProbeResult, ...]:
     try:
-        addresses = _ip(machine, "addr")
-        routes = _ip(machine, "-4", "route", "show", "table", "all")
+        addresses = _run_ip(machine, "addr")
+        routes = _run_ip(machine, "-4", "route", "show", "table", "all")
     except LabError as error:
         sentence = f"the addresses of this host cannot be read: {error.message}"
         fix = "sudo apt-get install iproute2"
@@ -97,7 +99,7 @@ def _subnets(lab: Lab | None, machine: Machine, others: Iterable[Lab]) -> tuple[
     return tuple(results)
 
 
-def _ip(machine: Machine, *words: str) -> str:
+def _run_ip(machine: Machine, *words: str) -> str:
     program = machine.which("ip") or "ip"
     command = Command(
         argv=(program, "-json", *words), what="reading this host's addresses", timeout_s=_IP_LIMIT_S

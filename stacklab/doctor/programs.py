@@ -70,7 +70,7 @@ def missing(machine: Machine, *, builds_image: bool = True) -> tuple[ProbeResult
     for program in PROGRAMS:
         is_needed = not program.only_for and (builds_image or not program.builds_images)
         if is_needed and machine.which(program.name) is None:
-            results.append(_absent(machine, program))
+            results.append(_absent_result(machine, program))
     plugin = probe_plugin(machine)
     if plugin.is_failed:
         results.append(plugin)
@@ -81,7 +81,7 @@ def probe_all(machine: Machine) -> tuple[ProbeResult, ...]:
     """Probe every program, all at once: Vagrant and Packer take a second to tell their version."""
     with ThreadPoolExecutor() as pool:
         return (
-            *pool.map(lambda program: _probe(machine, program), PROGRAMS),
+            *pool.map(lambda program: _probe_program(machine, program), PROGRAMS),
             probe_plugin(machine),
         )
 
@@ -99,11 +99,11 @@ def probe_plugin(machine: Machine) -> ProbeResult:
     ]
     if gems:
         version = gems[-1].removeprefix(prefix).removesuffix(".gemspec")
-        return _ok(_PLUGIN, f"{_PLUGIN} {version}, from the distribution")
+        return _ok_result(_PLUGIN, f"{_PLUGIN} {version}, from the distribution")
     if f'"{_PLUGIN}"' in machine.read_text(machine.home / ".vagrant.d" / "plugins.json"):
-        return _ok(_PLUGIN, f"{_PLUGIN}, from the user's own plugins")
-    fix = _install(machine, _PLUGIN, _PLUGIN) + f"  (or: vagrant plugin install {_PLUGIN})"
-    return _failed(_PLUGIN, f"Vagrant's plugin {_PLUGIN} is not installed", fix)
+        return _ok_result(_PLUGIN, f"{_PLUGIN}, from the user's own plugins")
+    fix = _install_command(machine, _PLUGIN, _PLUGIN) + f"  (or: vagrant plugin install {_PLUGIN})"
+    return _failed_result(_PLUGIN, f"Vagrant's plugin {_PLUGIN} is not installed", fix)
 
 
 def parse_version(text: str) -> str:
@@ -114,17 +114,17 @@ def parse_version(text: str) -> str:
 
 def is_older(version: str, floor: str) -> bool:
     """Return True if a version is lower than another one, compared part by part."""
-    return _parts(version) < _parts(floor)
+    return _version_parts(version) < _version_parts(floor)
 
 
-def _parts(version: str) -> tuple[int, ...]:
+def _version_parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _probe(machine: Machine, program: Program) -> ProbeResult:
+def _probe_program(machine: Machine, program: Program) -> ProbeResult:
     path = machine.which(program.name)
     if path is None:
-        return _absent(machine, program)
+        return _absent_result(machine, program)
     command = Command(
         argv=(path, *program.version),
         what=f"asking {program.name} for its version",
@@ -133,24 +133,24 @@ def _probe(machine: Machine, program: Program) -> ProbeResult:
     try:
         result = machine.runner.run(command)
     except LabError as error:
-        fix = _install(machine, program.apt, program.dnf)
-        return _failed(program.name, f"{program.name} does not run: {error.message}", fix)
+        fix = _install_command(machine, program.apt, program.dnf)
+        return _failed_result(program.name, f"{program.name} does not run: {error.message}", fix)
     version = parse_version(result.stdout + result.stderr)
     if version and program.tested and is_older(version, program.tested):
         sentence = (
             f"{program.name} {version} is older than {program.tested}, the oldest that is tested"
         )
-        fix = _install(machine, program.apt, program.dnf)
-        return _result(program.name, ProbeStatus.WARNING, sentence, fix)
-    return _ok(program.name, f"{program.name} {version}".rstrip())
+        fix = _install_command(machine, program.apt, program.dnf)
+        return _tool_result(program.name, ProbeStatus.WARNING, sentence, fix)
+    return _ok_result(program.name, f"{program.name} {version}".rstrip())
 
 
-def _absent(machine: Machine, program: Program) -> ProbeResult:
+def _absent_result(machine: Machine, program: Program) -> ProbeResult:
     sentence = f"{program.name} is not installed"
-    fix = _install(machine, program.apt, program.dnf)
+    fix = _install_command(machine, program.apt, program.dnf)
     if program.only_for:
         sentence += f": {program.only_for} needs it"
-        return _result(program.name, ProbeStatus.WARNING, sentence, fix)
+        return _tool_result(program.name, ProbeStatus.WARNING, sentence, fix)
     return ProbeResult(
         name=program.name,
         area=ProbeArea.TOOL,
@@ -161,7 +161,7 @@ def _absent(machine: Machine, program: Program) -> ProbeResult:
     )
 
 
-def _install(machine: Machine, apt: str, dnf: str) -> str:
+def _install_command(machine: Machine, apt: str, dnf: str) -> str:
     """Return the command by which this host installs a package."""
     for tool, package in (("apt-get", apt), ("dnf", dnf)):
         if machine.which(tool):
@@ -169,13 +169,13 @@ def _install(machine: Machine, apt: str, dnf: str) -> str:
     return f"install {apt} by this host's package manager"
 
 
-def _result(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
+def _tool_result(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
     return ProbeResult(name=name, area=ProbeArea.TOOL, status=status, sentence=sentence, fix=fix)
 
 
-def _ok(name: str, sentence: str) -> ProbeResult:
-    return _result(name, ProbeStatus.OK, sentence)
+def _ok_result(name: str, sentence: str) -> ProbeResult:
+    return _tool_result(name, ProbeStatus.OK, sentence)
 
 
-def _failed(name: str, sentence: str, fix: str) -> ProbeResult:
-    return _result(name, ProbeStatus.FAILED, sentence, fix)
+def _failed_result(name: str, sentence: str, fix: str) -> ProbeResult:
+    return _tool_result(name, ProbeStatus.FAILED, sentence, fix)

@@ -46,10 +46,10 @@ def raise_for(results: Iterable[ProbeResult]) -> None:
     """Raise one error with all that failed; the first one decides its type and its hint."""
     failed = [result for result in results if result.is_failed]
     if failed:
-        raise _error(failed)
+        raise _combined_error(failed)
 
 
-def _error(failed: list[ProbeResult]) -> LabError:
+def _combined_error(failed: list[ProbeResult]) -> LabError:
     first = failed[0]
     hint = first.fix or None
     if len(failed) == 1 and first.is_not_installed:

@@ -89,10 +89,12 @@ def probe_networks(
 ) -> tuple[ProbeResult, ...]:
     """Probe each network of the lab; `others` are the labs on record on this host."""
     neighbours = tuple(other for other in others if other.name != lab.name)
-    return tuple(_probe(lab, network, claims, links, neighbours) for network in lab.networks)
+    return tuple(
+        _probe_network(lab, network, claims, links, neighbours) for network in lab.networks
+    )
 
 
-def _probe(
+def _probe_network(
     lab: Lab,
     network: Network,
     claims: Sequence[Claim],
@@ -112,19 +114,19 @@ def _probe(
     suggestion = _suggestion(lab, network, claims, others)
     fix = f"give {network.name!r} another cidr in {lab.source}{suggestion}"
     if taken:
-        owner = _owner(taken[0].device, others)
+        owner = _owner_lab(taken[0].device, others)
         if owner:
             fix = f"./invoke lab.down {owner}, or {fix}"
-        sentence = f"{subject} is taken: {_holder(taken[0], owner)}"
-        return _result(network, ProbeStatus.FAILED, sentence, fix)
+        sentence = f"{subject} is taken: {_holder_text(taken[0], owner)}"
+        return _network_result(network, ProbeStatus.FAILED, sentence, fix)
     if foreign:
         route = f"{foreign[0].shown} by {foreign[0].device}"
         sentence = f"{subject} will hide a part of the route to {route}"
-        return _result(network, ProbeStatus.WARNING, sentence, fix)
+        return _network_result(network, ProbeStatus.WARNING, sentence, fix)
     overlap = _overlap_with_lab(network, others)
     if overlap:
-        return _result(network, ProbeStatus.WARNING, f"{subject} {overlap}", fix)
-    return _result(network, ProbeStatus.OK, f"{subject} is free")
+        return _network_result(network, ProbeStatus.WARNING, f"{subject} {overlap}", fix)
+    return _network_result(network, ProbeStatus.OK, f"{subject} is free")
 
 
 def _overlap_with_lab(network: Network, others: Sequence[Lab]) -> str:
@@ -140,9 +142,11 @@ def _overlap_with_lab(network: Network, others: Sequence[Lab]) -> str:
 def _probe_bridge(lab: Lab, network: Network, links: frozenset[str]) -> ProbeResult:
     sentence = f"network {network.name!r} is bridged to {network.bridge}"
     if network.bridge in links:
-        return _result(network, ProbeStatus.OK, sentence)
+        return _network_result(network, ProbeStatus.OK, sentence)
     fix = f"sudo ip link add {network.bridge} type bridge, or name another bridge in {lab.source}"
-    return _result(network, ProbeStatus.FAILED, f"{sentence}, which this host does not have", fix)
+    return _network_result(
+        network, ProbeStatus.FAILED, f"{sentence}, which this host does not have", fix
+    )
 
 
 def _is_wide_route(claim: Claim, network: Network) -> bool:
@@ -153,12 +157,12 @@ def _is_wide_route(claim: Claim, network: Network) -> bool:
     return not claim.is_address and claim.cidr.prefixlen < network.cidr.prefixlen
 
 
-def _owner(device: str, others: Sequence[Lab]) -> str:
+def _owner_lab(device: str, others: Sequence[Lab]) -> str:
     owners = {network.bridge: other.name for other in others for network in other.networks}
     return owners.get(device, "")
 
 
-def _holder(claim: Claim, owner: str) -> str:
+def _holder_text(claim: Claim, owner: str) -> str:
     if owner:
         return f"lab {owner} has {claim.shown} on {claim.device}"
     if claim.is_address:
@@ -202,7 +206,9 @@ def probe_nested(claims: Sequence[Claim]) -> ProbeResult | None:
     return None
 
 
-def _result(network: Network, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
+def _network_result(
+    network: Network, status: ProbeStatus, sentence: str, fix: str = ""
+) -> ProbeResult:
     return ProbeResult(
         name=f"network {network.name}",
         area=ProbeArea.HOST,

@@ -48,24 +48,24 @@ class Builder:
         """
         # Look before the lock, too: whoever needs the stored image must not wait for hours
         # because somebody else is forcing a newer one.
-        stored = None if force else self._find(image)
+        stored = None if force else self._find_stored(image)
         if stored is not None:
             return stored
         row = f"image {image.name}"
         with locks.held(
-            _lock(self.paths, image.name),
+            _lock_file(self.paths, image.name),
             row,
             wait_s=_WAIT_FOR_OTHER_BUILD_S,
             waiting=lambda text: self.progress.say(row, text),
         ):
-            stored = None if force else self._find(image)
+            stored = None if force else self._find_stored(image)
             return stored or self._build_and_store(image)
 
     def _build_and_store(self, image: Image) -> StoredImage:
         started = time.monotonic()
         _clean_up(self.paths, image.name, self.runner)
         with self._work_directory(image) as work:
-            built = self._make(image, work)
+            built = self._make_image(image, work)
             with self.progress.stage(f"image {image.name}", "store"):
                 files.make_directory(self.paths.images)
                 elapsed = time.monotonic() - started
@@ -75,7 +75,7 @@ class Builder:
                     kernel.replace(stored.path.with_suffix(".vmlinuz"))
         return stored
 
-    def _find(self, image: Image) -> StoredImage | None:
+    def _find_stored(self, image: Image) -> StoredImage | None:
         """Return the stored image, if its file exists; raise ImageError if that was changed."""
         stored = store.find(self.paths, image)
         if stored is None or not stored.path.exists():
@@ -96,9 +96,9 @@ class Builder:
             work.chmod(0o755)  # apt reads files in it as its own user, _apt
             yield work
         finally:
-            _remove(work, self.runner)
+            _remove_directory(work, self.runner)
 
-    def _make(self, image: Image, work: Path) -> Path:
+    def _make_image(self, image: Image, work: Path) -> Path:
         row = f"image {image.name}"
 
         def say(text: str) -> None:
@@ -143,7 +143,7 @@ class Builder:
         files.write(variables_file, packer.variables_json(variables), mode=0o600)
         command = packer.build(templates, variables_file, log=log, cache=work, timeout_s=_TIMEOUT_S)
         console = work / "out.console.log"  # packer/image gives QEMU this name by -serial
-        with self._watch(log, f"image {image.name}", console, _SSH_TIMEOUT[image.source]):
+        with self._watch_packer(log, f"image {image.name}", console, _SSH_TIMEOUT[image.source]):
             try:
                 self.runner.run(command)
             except (CommandFailed, CommandTimedOut) as error:
@@ -160,7 +160,7 @@ class Builder:
         return built
 
     @contextmanager
-    def _watch(self, log: Path, row: str, console: Path, ssh_limit: str) -> Iterator[None]:
+    def _watch_packer(self, log: Path, row: str, console: Path, ssh_limit: str) -> Iterator[None]:
         """Show what Packer does while it runs, and for how long it will wait at most."""
         is_over = threading.Event()
         start = log.stat().st_size  # earlier commands wrote to the log, too
@@ -244,7 +244,10 @@ def clean_up(paths: HostPaths, runner: Runner) -> None:
     names = {work.name.partition("_")[0] for work in paths.building.glob("*_*")}
     names |= {stored.stem.rsplit("-", 2)[0] for stored in paths.images.glob("*.qcow2")}
     for name in sorted(names):
-        with contextlib.suppress(AlreadyRunning), locks.held(_lock(paths, name), f"image {name}"):
+        with (
+            contextlib.suppress(AlreadyRunning),
+            locks.held(_lock_file(paths, name), f"image {name}"),
+        ):
             _clean_up(paths, name, runner)
 
 
@@ -252,10 +255,10 @@ def _clean_up(paths: HostPaths, name: str, runner: Runner) -> None:
     """Remove what killed builds of one image left; the caller must hold its lock."""
     store.remove_halves(paths, name)
     for work in paths.building.glob(f"{name}_*"):
-        _remove(work, runner)
+        _remove_directory(work, runner)
 
 
-def _remove(work: Path, runner: Runner) -> None:
+def _remove_directory(work: Path, runner: Runner) -> None:
     """Delete a build's directory, in which packages were unpacked as root."""
     shutil.rmtree(work, ignore_errors=True)
     if work.exists():  # we are not root
@@ -263,5 +266,5 @@ def _remove(work: Path, runner: Runner) -> None:
         runner.run(Command(argv=argv, what="removing what a build left"))
 
 
-def _lock(paths: HostPaths, name: str) -> Path:
+def _lock_file(paths: HostPaths, name: str) -> Path:
     return paths.locks / f"image.{name}.lock"

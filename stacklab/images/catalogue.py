@@ -61,7 +61,7 @@ def load(path: Path = CATALOGUE) -> Mapping[str, Image]:
         raise ImageError(f"{path}: {error}") from error
     if not isinstance(data, dict):
         raise ImageError(f"{path}: it is not a mapping of names to images")
-    return {str(name): _image(path, str(name), entry) for name, entry in data.items()}
+    return {str(name): _read_image(path, str(name), entry) for name, entry in data.items()}
 
 
 def get(catalogue: Mapping[str, Image], name: str) -> Image:
@@ -73,7 +73,7 @@ def get(catalogue: Mapping[str, Image], name: str) -> Image:
     return catalogue[name]
 
 
-def _image(path: Path, name: str, entry: object) -> Image:
+def _read_image(path: Path, name: str, entry: object) -> Image:
     if not _NAME.fullmatch(name) or not isinstance(entry, dict):
         raise ImageError(
             f"{path}: {name}: write a name of a-z, 0-9, . and -, and under it what the image is"
@@ -94,11 +94,11 @@ def _image(path: Path, name: str, entry: object) -> Image:
         network=network,
         cpu=str(entry.get("cpu", "qemu64")),
         suite=str(entry.get("suite", "")),
-        packages=_strings(entry.get("packages")),
+        packages=_read_strings(entry.get("packages")),
         url=str(entry.get("url", "")),
         digest=str(entry.get("digest", "")),
         answers=str(entry.get("answers", "")),
-        boot_command=_strings(entry.get("boot_command")),
+        boot_command=_read_strings(entry.get("boot_command")),
     )
 
 
@@ -123,5 +123,5 @@ def _check_download(place: str, url: str, digest: str) -> None:
         raise ImageError(f"{place}.url: {url} is neither http:// nor https://")
 
 
-def _strings(value: object) -> tuple[str, ...]:
+def _read_strings(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, list) else ()

@@ -48,7 +48,7 @@ def is_reachable(url: str, *, timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
     """Return True if the source answers a HEAD request within the time limit."""
     try:
         request = urllib.request.Request(url, method="HEAD")
-        with _open(request, timeout_s) as answer:
+        with _open_url(request, timeout_s) as answer:
             return bool(answer.status < 400)
     except urllib.error.HTTPError as refusal:
         refusal.close()  # the error is the answer, and holds the connection
@@ -59,7 +59,7 @@ def is_reachable(url: str, *, timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
 
 def is_complete(url: str, digest: str, directory: Path) -> bool:
     """Return True if the whole file is here; its digest is checked when it is used."""
-    return _target(url, digest, directory).is_file()
+    return _target_path(url, digest, directory).is_file()
 
 
 def fetch(url: str, digest: str, directory: Path, *, say: Callable[[str], None]) -> Path:
@@ -69,15 +69,15 @@ def fetch(url: str, digest: str, directory: Path, *, say: Callable[[str], None])
     digest. Such a file is kept aside as .refused, to be looked at, and is never used.
     """
     files.make_directory(directory)
-    target = _target(url, digest, directory)
+    target = _target_path(url, digest, directory)
     lock = target.with_name(target.name + ".lock")
     with locks.held(lock, f"the download of {target.name}", wait_s=3600, waiting=say):
-        if target.is_file() and _digest(target, digest) == digest:
+        if target.is_file() and _file_digest(target, digest) == digest:
             return target
         part = target.with_name(target.name + ".part")
         _download(url, part, say)
         say("verifying the digest")
-        actual = _digest(part, digest)
+        actual = _file_digest(part, digest)
         if actual != digest:
             refused = target.with_name(target.name + ".refused")
             part.replace(refused)
@@ -91,14 +91,14 @@ def fetch(url: str, digest: str, directory: Path, *, say: Callable[[str], None])
     return target
 
 
-def _target(url: str, digest: str, directory: Path) -> Path:
+def _target_path(url: str, digest: str, directory: Path) -> Path:
     name = Path(urllib.parse.urlsplit(url).path).name or "download"
     return directory / f"{digest.replace(':', '-')[:23]}-{name}"
 
 
 def _download(url: str, part: Path, say: Callable[[str], None]) -> None:
     """Fill `part` to its end; go on where a connection broke."""
-    largest = _size(part)
+    largest = _file_size(part)
     tries_without_progress = 0
     while True:
         is_slow = False
@@ -113,7 +113,7 @@ def _download(url: str, part: Path, say: Callable[[str], None]) -> None:
         except (OSError, http.client.HTTPException) as error:
             reason = _reason(error, part)
             is_slow = isinstance(error, _TooSlowError)
-        size = _size(part)
+        size = _file_size(part)
         # A slow server makes progress at every try, and would never be given up.
         if size > largest and not is_slow:
             tries_without_progress = 0
@@ -138,7 +138,7 @@ def _reason(error: OSError | http.client.HTTPException, part: Path) -> str:
 
 
 def _not_available(url: str, part: Path, reason: str) -> ImageError:
-    size = _size(part)
+    size = _file_size(part)
     if size == 0:
         part.unlink(missing_ok=True)
         return ImageError(f"{url} can't be had: {reason}", hint="./invoke doctor")
@@ -149,16 +149,16 @@ def _not_available(url: str, part: Path, reason: str) -> ImageError:
     )
 
 
-def _size(path: Path) -> int:
+def _file_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
 def _transfer(url: str, part: Path, say: Callable[[str], None]) -> bool:
     """Fetch what one connection brings; return True if all that the server announced is here."""
-    offset = _size(part)
+    offset = _file_size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"} if offset else {})
     try:
-        answer = _open(request, _TIMEOUT_S)
+        answer = _open_url(request, _TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code != 416 or not offset:
             raise
@@ -175,13 +175,13 @@ def _transfer(url: str, part: Path, say: Callable[[str], None]) -> bool:
         if total is not None and total > _LARGEST_BYTES:
             raise _too_large(url, part)
         with part.open("ab" if offset else "wb") as stream:
-            for done in _copy(answer, stream.write, offset, total, say):
+            for done in _copy_body(answer, stream.write, offset, total, say):
                 if done > _LARGEST_BYTES:
                     raise _too_large(url, part)
-    return total is None or _size(part) >= total
+    return total is None or _file_size(part) >= total
 
 
-def _open(request: urllib.request.Request, timeout_s: float) -> _Answer:
+def _open_url(request: urllib.request.Request, timeout_s: float) -> _Answer:
     """Send a request and return its answer; raise TimeoutError if that takes too long in all.
 
     urlopen's own limit is for each piece that it receives: a server that sends one header after
@@ -225,7 +225,7 @@ def _too_large(url: str, part: Path) -> ImageError:
     )
 
 
-def _copy(
+def _copy_body(
     answer: _Answer,
     write: Callable[[bytes], object],
     offset: int,
@@ -253,7 +253,7 @@ def _copy(
             say(f"downloaded {_mib(done)}{of_total}, {_mib(rate)}/s")
 
 
-def _digest(path: Path, like: str) -> str:
+def _file_digest(path: Path, like: str) -> str:
     """Return a file's digest by the algorithm of another one: sha256:... or sha512:..."""
     algorithm = like.split(":", 1)[0]
     with path.open("rb") as stream:

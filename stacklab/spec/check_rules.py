@@ -40,13 +40,13 @@ def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
             wrong = f"'{check.name}' is also custom[{seen[check.name]}]"
             yield Finding((*path, "name"), wrong, "rename one of them")
         seen.setdefault(check.name, index)
-        yield from _kind(path, check)
-        yield from _nodes(path, check, spec)
-        yield from _url_port(path, check)
-        yield from _secret(path, check)
+        yield from _check_kind(path, check)
+        yield from _check_nodes(path, check, spec)
+        yield from _check_url_port(path, check)
+        yield from _check_secret(path, check)
 
 
-def _kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+def _check_kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
     kinds = [kind for kind in _KINDS if getattr(check, kind) is not None]
     if not kinds:
         yield Finding(path, "tries nothing", "write one of command, port and http")
@@ -61,7 +61,7 @@ def _kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
             yield Finding((*path, key), f"has no meaning for {kinds[0]}", right, at_key=True)
 
 
-def _nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[Finding]:
+def _check_nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[Finding]:
     if check.nodes is not None and not check.nodes:
         yield Finding((*path, "nodes"), "no node", "name one, or remove it: all is the default")
     for index, word in enumerate(check.nodes or ()):
@@ -73,13 +73,13 @@ def _nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[Finding]:
         yield Finding((*path, "nodes", index), wrong, suggest(word, known, label="known"))
 
 
-def _url_port(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+def _check_url_port(path: Keys, check: CustomSpec) -> Iterator[Finding]:
     match = _URL_PORT.match(check.http or "")
     if match and not 1 <= int(match[1]) <= 65535:
         yield Finding((*path, "http"), f"{match[1]} is not a port", "1 to 65535")
 
 
-def _secret(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+def _check_secret(path: Keys, check: CustomSpec) -> Iterator[Finding]:
     variable = secret_in_command(check.command or "")
     if variable:
         yield Finding(

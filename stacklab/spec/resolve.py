@@ -52,7 +52,7 @@ def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, 
     """Return the Lab, or None and what is wrong; None also if a part of the spec was left out."""
     nodes = members(spec)
     ranges = {name: network.cidr for name, network in spec.networks.items()}
-    addresses, address_findings = assign(_slots(nodes), ranges)
+    addresses, address_findings = assign(_address_slots(nodes), ranges)
     # All rules run, whatever one of them finds: the user wants to see every mistake at once.
     findings = [
         *check(spec, context),
@@ -63,7 +63,8 @@ def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, 
     if findings or not context.is_whole:
         return None, findings
     networks = {
-        name: _network(context.name, name, network) for name, network in spec.networks.items()
+        name: _resolve_network(context.name, name, network)
+        for name, network in spec.networks.items()
     }
     mac_of = macs(context.name, addresses)
     lab = Lab(
@@ -72,14 +73,14 @@ def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, 
         source=source,
         images=spec.image,
         networks=tuple(networks.values()),
-        nodes=tuple(_node(member, spec, networks, addresses, mac_of) for member in nodes),
-        stack=_stack(spec.stack or StackSpec(), spec),
-        checks=_checks(spec.checks or ChecksSpec(), spec),
+        nodes=tuple(_resolve_node(member, spec, networks, addresses, mac_of) for member in nodes),
+        stack=_resolve_stack(spec.stack or StackSpec(), spec),
+        checks=_resolve_checks(spec.checks or ChecksSpec(), spec),
     )
     return lab, []
 
 
-def _slots(nodes: tuple[Member, ...]) -> list[Slot]:
+def _address_slots(nodes: tuple[Member, ...]) -> list[Slot]:
     slots: list[Slot] = []
     for member in nodes:
         seen: set[str] = set()
@@ -93,7 +94,7 @@ def _slots(nodes: tuple[Member, ...]) -> list[Slot]:
     return slots
 
 
-def _network(lab: str, name: str, spec: NetworkSpec) -> Network:
+def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
     bridge = "sl-" + stable_hex(lab, name, digits=10)
     if spec.mode is NetworkMode.BRIDGED and spec.bridge:
         bridge = spec.bridge
@@ -107,7 +108,7 @@ def _network(lab: str, name: str, spec: NetworkSpec) -> Network:
     )
 
 
-def _node(
+def _resolve_node(
     member: Member,
     spec: LabSpec,
     networks: Mapping[str, Network],
@@ -138,7 +139,7 @@ def _node(
     )
 
 
-def _stack(spec: StackSpec, lab: LabSpec) -> Stack:
+def _resolve_stack(spec: StackSpec, lab: LabSpec) -> Stack:
     network = spec.network or default_network(lab)
     installer = spec.installer or NO_INSTALLER
     stack = Stack(installer=installer, network=network)
@@ -203,8 +204,8 @@ def _with_sources(stack: Stack, spec: StackSpec) -> Stack:
         ),
         git_base=spec.git_base or "",
         refs=tuple((spec.refs or {}).items()),
-        mirrors=_mirrors(spec.mirrors or MirrorsSpec()),
-        proxy=_proxy(spec.proxy or ProxySpec()),
+        mirrors=_resolve_mirrors(spec.mirrors or MirrorsSpec()),
+        proxy=_resolve_proxy(spec.proxy or ProxySpec()),
         secrets=tuple(
             SecretSource(name=name, env=source.env or "", file=source.file or "")
             for name, source in (spec.secrets or {}).items()
@@ -212,11 +213,11 @@ def _with_sources(stack: Stack, spec: StackSpec) -> Stack:
     )
 
 
-def _mirrors(spec: MirrorsSpec) -> Mirrors:
+def _resolve_mirrors(spec: MirrorsSpec) -> Mirrors:
     return Mirrors(pip=spec.pip or "", apt=spec.apt or "")
 
 
-def _proxy(spec: ProxySpec) -> Proxy:
+def _resolve_proxy(spec: ProxySpec) -> Proxy:
     return Proxy(http=spec.http or "", https=spec.https or "", no_proxy=spec.no_proxy or ())
 
 
@@ -228,12 +229,12 @@ def _post_config(spec: StackSpec) -> Iterator[ConfigOption]:
                     yield ConfigOption(role=role, file=file, section=section, key=key, value=value)
 
 
-def _checks(spec: ChecksSpec, lab: LabSpec) -> CheckPolicy:
+def _resolve_checks(spec: ChecksSpec, lab: LabSpec) -> CheckPolicy:
     return CheckPolicy(
         retries=_retries(spec.retries, DEFAULT_TRIES),
         interval_s=2.0 if spec.interval is None else spec.interval,
         boot_timeout_s=300.0 if spec.boot_timeout is None else spec.boot_timeout,
-        custom=tuple(_custom_check(check, lab) for check in spec.custom or ()),
+        custom=tuple(_resolve_custom_check(check, lab) for check in spec.custom or ()),
     )
 
 
@@ -242,10 +243,10 @@ def _retries(tries: int | None, default: int) -> int:
     return (tries or default) - 1
 
 
-def _custom_check(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
+def _resolve_custom_check(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
     return CustomCheck(
         name=spec.name,
-        kind=_kind(spec),
+        kind=_kind_of_check(spec),
         nodes=nodes_of(lab, spec),
         command=spec.command or "",
         exit_code=spec.exit_code or 0,
@@ -261,7 +262,7 @@ def _custom_check(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
     )
 
 
-def _kind(spec: CustomSpec) -> CustomKind:
+def _kind_of_check(spec: CustomSpec) -> CustomKind:
     if spec.command is not None:
         return CustomKind.COMMAND
     if spec.port is not None:

@@ -74,18 +74,18 @@ def default_network(spec: LabSpec) -> str:
 
 def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
     """Yield all that is wrong with a spec, except for its addresses, `stack` and `checks`."""
-    yield from _name(spec, context)
-    yield from _images(spec, context)
-    yield from _networks(spec)
-    yield from _names(spec)
+    yield from _check_name(spec, context)
+    yield from _check_images(spec, context)
+    yield from _check_networks(spec)
+    yield from _check_names(spec)
     for key, node in spec.nodes.items():
-        yield from _nics(("nodes", key, "nics"), node, spec, context)
+        yield from _check_nics(("nodes", key, "nics"), node, spec, context)
     # Totals of a spec that lost a part would be wrong.
     if context.is_whole:
-        yield from _totals(spec, context)
+        yield from _check_totals(spec, context)
 
 
-def _name(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_name(spec: LabSpec, context: Context) -> Iterator[Finding]:
     problem = name_problem(context.name, LAB_NAME_LENGTH)
     if problem:
         wrong, right = problem
@@ -96,7 +96,7 @@ def _name(spec: LabSpec, context: Context) -> Iterator[Finding]:
         )
 
 
-def _images(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_images(spec: LabSpec, context: Context) -> Iterator[Finding]:
     if not spec.image:
         yield Finding(("image",), "no image", "e.g. debian-12")
     for index, image in enumerate(spec.image):
@@ -113,7 +113,7 @@ def _images(spec: LabSpec, context: Context) -> Iterator[Finding]:
             )
 
 
-def _networks(spec: LabSpec) -> Iterator[Finding]:
+def _check_networks(spec: LabSpec) -> Iterator[Finding]:
     has_compute = any(node.role is Role.COMPUTE for node in spec.nodes.values())
     earlier: list[str] = []
     for name, network in spec.networks.items():
@@ -129,10 +129,10 @@ def _networks(spec: LabSpec) -> Iterator[Finding]:
                 f"{network.cidr} overlaps {NESTED_DEFAULT}, which libvirt on a compute uses itself",
                 "a compute could not reach this network; choose another range",
             )
-        yield from _network_mode(path, network)
+        yield from _check_network_mode(path, network)
 
 
-def _network_mode(path: Keys, network: NetworkSpec) -> Iterator[Finding]:
+def _check_network_mode(path: Keys, network: NetworkSpec) -> Iterator[Finding]:
     is_bridged = network.mode is NetworkMode.BRIDGED
     if is_bridged and network.bridge is None:
         yield Finding(
@@ -146,7 +146,7 @@ def _network_mode(path: Keys, network: NetworkSpec) -> Iterator[Finding]:
         yield Finding((*path, "host"), wrong, "remove it, or write mode: isolated")
 
 
-def _names(spec: LabSpec) -> Iterator[Finding]:
+def _check_names(spec: LabSpec) -> Iterator[Finding]:
     owners: dict[str, str] = {}
     invalid: set[str] = set()
     for member in members(spec):
@@ -166,7 +166,7 @@ def _names(spec: LabSpec) -> Iterator[Finding]:
             yield Finding(path, f"with its number, {wrong}", right, at_key=True)
 
 
-def _nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterator[Finding]:
     if not node.nics:
         yield Finding(path, "no NIC", "at least one, on a nat or isolated network")
     if len(node.nics) > MOST_NICS:
@@ -182,10 +182,10 @@ def _nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterat
             yield Finding(nic_path, f"a second NIC on {nic.network}", right)
         seen.setdefault(nic.network, index)
     if node.nics and node.nics[0].network in spec.networks:
-        yield from _first_nic(path, node.nics[0], spec.networks[node.nics[0].network])
+        yield from _check_first_nic(path, node.nics[0], spec.networks[node.nics[0].network])
 
 
-def _first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator[Finding]:
+def _check_first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator[Finding]:
     """Yield what would keep the host from logging in to a node, which it does by the first NIC."""
     network_path: Keys = (*path, 0, "network")
     if network.mode is NetworkMode.BRIDGED:
@@ -208,7 +208,7 @@ def _first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator[Findi
         )
 
 
-def _totals(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_totals(spec: LabSpec, context: Context) -> Iterator[Finding]:
     if not spec.networks:
         yield Finding(
             ("networks",), "no network", "at least one; see labs/mini-2node.yaml", at_key=True

@@ -196,10 +196,10 @@ def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
         if attempt == 0:
             # Later attempts find only what comes from leaving something out.
             reported = {finding.path for finding in findings}
-            found = map(_finding, errors)
+            found = map(_error_finding, errors)
             findings += [finding for finding in found if finding.path not in reported]
         for detail in errors:
-            _leave_out(data, _path(detail), detail["type"] == "missing")
+            _leave_out(data, _error_path(detail), detail["type"] == "missing")
     return None, findings
 
 
@@ -239,7 +239,7 @@ def _list_without_empty(items: list[Value], path: Keys) -> tuple[list[Value], li
     return result, findings
 
 
-def _path(detail: ErrorDetails) -> Keys:
+def _error_path(detail: ErrorDetails) -> Keys:
     # pydantic adds "[key]" where it refuses a mapping's key instead of its value.
     return tuple(key for key in detail["loc"] if key != "[key]")
 
@@ -305,8 +305,8 @@ def _plain_type(kind: object) -> object:
     return kind
 
 
-def _finding(detail: ErrorDetails) -> Finding:
-    path = _path(detail)
+def _error_finding(detail: ErrorDetails) -> Finding:
+    path = _error_path(detail)
     last = str(path[-1]) if path else ""
     at_key = detail["loc"][-1:] == ("[key]",)
     match detail["type"]:

@@ -168,7 +168,7 @@ def parse(text: str, file: str) -> Document:
         )
     if root is None:
         return _unreadable(file, "is empty", "see labs/mini-2node.yaml for a start")
-    walk = _Walk(file)
+    walk = _NodeWalk(file)
     data = walk.value(root, ())
     if walk.is_stopped:
         return Document(file, problems=tuple(walk.problems[-1:]))
@@ -192,7 +192,7 @@ def _explain(error: yaml.MarkedYAMLError) -> tuple[str, str, Place]:
     return f"broken YAML: {_UNSHOWABLE.sub('?', reason)}", "", place
 
 
-class _Walk:
+class _NodeWalk:
     """A walk over composed nodes that turns them into values, places and problems."""
 
     def __init__(self, file: str) -> None:
@@ -211,7 +211,7 @@ class _Walk:
         if id(node) in self._ancestors:
             self._refuse(node, path, _ALIAS_IN_ITSELF, "write it out")
             return None
-        self.values[path] = _place(node)
+        self.values[path] = _place_of(node)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         self._ancestors.add(id(node))
@@ -241,7 +241,7 @@ class _Walk:
             # The mapping's own keys come first and win over those that `<<` merges in.
             if key.value not in mapping:
                 key_path = (*path, key.value)
-                self.keys[key_path] = _place(key)
+                self.keys[key_path] = _place_of(key)
                 mapping[key.value] = self.value(value, key_path)
         return mapping
 
@@ -257,7 +257,7 @@ class _Walk:
             if key.tag == _STANDARD + "merge":
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             elif self._is_usable_key(key, path, places):
-                places[key.value] = _place(key)
+                places[key.value] = _place_of(key)
                 yield key, value
         outer |= {id(node)}
         for base in merged:
@@ -287,9 +287,9 @@ class _Walk:
         return self.is_stopped
 
     def _refuse(self, node: yaml.Node, path: Keys, wrong: str, right: str) -> None:
-        line, column = _place(node)
+        line, column = _place_of(node)
         self.problems.append(Problem(self.file, line, column, show(path), wrong, right))
 
 
-def _place(node: yaml.Node) -> Place:
+def _place_of(node: yaml.Node) -> Place:
     return Place(node.start_mark.line + 1, node.start_mark.column + 1)

@@ -111,7 +111,7 @@ def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE)
     parts: list[str] = []
     top = _HEAD
     for row in rows:
-        row_parts, top = _row(lab, row, top, width, bad, impaired)
+        row_parts, top = _draw_row(lab, row, top, width, bad, impaired)
         parts += row_parts
     size = f'viewBox="0 0 {width} {top}" width="{width}" height="{top}"'
     return "\n".join(
@@ -128,7 +128,7 @@ def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE)
     )
 
 
-def _row(
+def _draw_row(
     lab: Lab,
     nodes: tuple[Node, ...],
     top: int,
@@ -157,18 +157,18 @@ def _row(
     for i, node in enumerate(nodes):
         marks = {network: " bad" for name, network in bad if name == node.name}
         x = _PAD + i * (_NODE_WIDTH + _GAP)
-        parts += _node(node, x, nodes_top, height, bars, colours, marks)
+        parts += _draw_node(node, x, nodes_top, height, bars, colours, marks)
         labels += _nic_labels(node, x, bars, impaired)
     return [*parts, *labels], nodes_top + height + _GAP
 
 
-def _mode(network: Network) -> str:
+def _mode_text(network: Network) -> str:
     """Return the mode of a network, and say if the host is not on it."""
     return network.mode if network.has_host else f"{network.mode}, without the host"
 
 
 def _bar_label(network: Network, impaired: _Impaired) -> str:
-    details = ", ".join(filter(None, (_mode(network), impaired.networks[network.name])))
+    details = ", ".join(filter(None, (_mode_text(network), impaired.networks[network.name])))
     return f"{network.name}  {network.cidr}  {details}"
 
 
@@ -187,7 +187,7 @@ def _nic_labels(node: Node, x: int, bars: Mapping[str, int], impaired: _Impaired
             yield f'<text class="dim halo" x="{left}" y="{bars[nic.network] + _LINE}">{text}</text>'
 
 
-def _node(
+def _draw_node(
     node: Node,
     x: int,
     y: int,
@@ -231,13 +231,13 @@ def mermaid(lab: Lab) -> str:
     lines = ["flowchart TB"]
     for network in lab.networks:
         label = "<br>".join(_network_lines(network, impaired))
-        lines.append(f'  {_id("net", network.name)}(["{label}"])')
+        lines.append(f'  {_identifier("net", network.name)}(["{label}"])')
     for node in lab.nodes:
-        node_id = _id("node", node.name)
+        node_id = _identifier("node", node.name)
         lines.append(f'  {node_id}["{node.name}<br>{node.role}, {node.memory}"]')
         for nic in node.nics:
             label = "<br>".join(_nic_lines(node, nic, impaired))
-            lines.append(f'  {_id("net", nic.network)} ---|"{label}"| {node_id}')
+            lines.append(f'  {_identifier("net", nic.network)} ---|"{label}"| {node_id}')
     return "\n".join([*lines, ""])
 
 
@@ -250,20 +250,20 @@ def dot(lab: Lab) -> str:
     ]
     for network in lab.networks:
         label = "\\n".join(_network_lines(network, impaired))
-        lines.append(f'  {_id("net", network.name)} [shape=oval, label="{label}"];')
+        lines.append(f'  {_identifier("net", network.name)} [shape=oval, label="{label}"];')
     for node in lab.nodes:
-        node_id = _id("node", node.name)
+        node_id = _identifier("node", node.name)
         label = f"{node.name}\\n{node.role}, {node.memory}"
         lines.append(f'  {node_id} [shape=box, label="{label}"];')
         for nic in node.nics:
             label = "\\n".join(_nic_lines(node, nic, impaired))
-            lines.append(f'  {_id("net", nic.network)} -- {node_id} [label="{label}"];')
+            lines.append(f'  {_identifier("net", nic.network)} -- {node_id} [label="{label}"];')
     return "\n".join([*lines, "}", ""])
 
 
 def _network_lines(network: Network, impaired: _Impaired) -> Iterator[str]:
     yield network.name
-    yield f"{network.cidr} {_mode(network)}"
+    yield f"{network.cidr} {_mode_text(network)}"
     text = impaired.networks[network.name]
     if text:
         yield text
@@ -276,7 +276,7 @@ def _nic_lines(node: Node, nic: NIC, impaired: _Impaired) -> Iterator[str]:
         yield text
 
 
-def _id(kind: str, name: str) -> str:
+def _identifier(kind: str, name: str) -> str:
     """Return an identifier for both languages; names don't contain `_`, so it stays unique."""
     return f"{kind}_{name.replace('-', '_')}"
 
