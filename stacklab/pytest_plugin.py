@@ -354,7 +354,7 @@ def _told(found: CheckResult) -> str:
     """A check that did not pass, as lab.check tells it."""
     command = f"$ {found.command}" if found.command else ""
     parts = (
-        f"{found.check.title}: {found.detail}",
+        f"{found.check.title}: {found.sentence}",
         command,
         found.output.rstrip(),
         found.evidence.rstrip(),

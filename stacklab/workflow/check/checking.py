@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stacklab import record
-from stacklab.checks import plan
-from stacklab.checks.expect import Outage, told
+from stacklab.checks import host, plan
+from stacklab.checks.expect import Outage, summary
 from stacklab.checks.explain.causes import raise_for
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh, States
-from stacklab.checks.reach import host
 from stacklab.checks.result import ALL, Check, CheckResult, Layer, Selection
 from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
@@ -60,7 +59,10 @@ def wish(
     wait: str = "",
     expect: bool = False,
 ) -> Wish:
-    """Understand what was typed; several words of one kind stand behind commas. Raises LabError naming what is odd."""
+    """Understand what was typed; several words of one kind are separated by commas.
+
+    Raises LabError naming what is odd.
+    """
     lab, paths = running_lab(context, name)
     selection = Selection(
         layers=frozenset(map(Layer, _words(layers, "layer", list(Layer)))),
@@ -135,9 +137,10 @@ def check(
     wait_s: float | None = None,
     expect: bool = False,
 ) -> tuple[CheckResult, ...]:
-    """Try what the spec promises of running nodes; what fails is tried again as the lab says, or for `wait_s`.
+    """Try what the spec promises of running nodes.
 
-    With `expect`, what the lab's faults cut must be cut. What failed comes with its cause.
+    What fails is tried again as the lab says, or for `wait_s`. With `expect`, what the lab's
+    faults cut must be cut. What failed comes with its cause.
     """
     outage = Outage(lab, fault_list.listed(paths) if expect else ())
     if expect and not outage.faults:
@@ -159,7 +162,7 @@ def check(
         )
         results = mesh.check(plan.expected(lab, selection), wait_s=wait_s)
     if expect:
-        context.progress.note("host", told(outage, results, time.time()))
+        context.progress.note("host", summary(outage, results, time.time()))
     return masking.results(paths, explained(context, lab, paths, results))
 
 

@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections.abc import Sequence
 
-from stacklab.checks.nodes import family as nodes
+from stacklab.checks.nodes import clocks
 from stacklab.errors import LabError
 from stacklab.model.lab import NO_IMPAIRMENT, Node
 from stacklab.nodes import protocol
@@ -57,14 +57,14 @@ def _set(runner: Conversing, paths: LabPaths, node: Node) -> None:
 def _offset_s(runner: Conversing, paths: LabPaths, node: Node) -> float | None:
     marker = f"stacklab-{secrets.token_hex(8)}"
     hearing = Hearing(marker)
-    parts = [_NETEM, nodes.CLOCK] if node.access.impairment else [nodes.CLOCK]
+    parts = [_NETEM, clocks.CLOCK] if node.access.impairment else [clocks.CLOCK]
     script = protocol.render(parts, marker)
     runner.converse(
         ssh.script_command(paths, node.name, script, timeout_s=_LIMIT_S), heard=hearing.hear
     )
     answer = hearing.answer()
     netem = tc.parse(answer.of(_NETEM.tag).text).get(node.access.device, NO_IMPAIRMENT)
-    return nodes.clock_offset_s(answer, netem.delay_ms)
+    return clocks.offset_s(answer, netem.delay_ms)
 
 
 def shell_line(offset_s: float) -> str:

@@ -20,6 +20,7 @@ from stacklab.checks.result import (
     CheckResult,
     CheckStatus,
     Layer,
+    Reason,
     Selection,
 )
 from stacklab.dev.simulated import outside as outside_simulated
@@ -515,7 +516,10 @@ def test_what_the_host_judges_is_among_the_results_and_tried_again() -> None:
     def judge_host(checks: Sequence[Check]) -> list[CheckResult]:
         tries.append(len(checks))
         status = CheckStatus.PASSED if len(tries) > 1 else CheckStatus.FAILED
-        return [CheckResult(check=each, status=status, detail="apart") for each in checks]
+        return [
+            CheckResult(check=each, status=status, reason=Reason.OK, detail="apart")
+            for each in checks
+        ]
 
     lab, expected = LAB, plan.expected
     with pytest.MonkeyPatch.context() as patch:
