@@ -70,6 +70,15 @@ class Facts:
             return None
 
 
+# What to say, and what to type, of a node whose state is this (None: nobody can tell).
+AboutState = Callable[[str, NodeState | None], tuple[str, str]]
+
+
+def about_state(node: str, state: NodeState | None) -> tuple[str, str]:
+    """Return the state's own word, for want of a provider that knows more."""
+    return (f"is {state}" if state else "its state is not known"), ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """What is known of all nodes when their sessions are over."""
@@ -77,6 +86,7 @@ class Overview:
     states: Mapping[str, NodeState | None]  # None: nobody can tell
     measured: Mapping[str, float]  # what `Family.measure` found, by node
     due: AbstractSet[Check]  # the checks that this attempt is about
+    about_state: AboutState = about_state
 
 
 def _needs_nothing(lab: Lab, checks: Sequence[Check], mirrors: Mirrors = NO_MIRRORS) -> Needs:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from stacklab.checks import answers, plan
 from stacklab.checks.at_once import at_once
-from stacklab.checks.family import Facts, Family, Overview
+from stacklab.checks.family import AboutState, Facts, Family, Overview, about_state
 from stacklab.checks.lookout import Lookout, States
 from stacklab.checks.result import (
     HOST,
@@ -106,6 +106,7 @@ class Mesh:
     runner: Conversing
     gather: Callable[[Sequence[Check]], Facts] = lambda checks: Facts()
     states: Callable[[], States] = _no_states
+    about_state: AboutState = about_state
     judge_host: Callable[[Sequence[Check]], Iterable[CheckResult]] = lambda checks: ()
     as_expected: Callable[[CheckResult], CheckResult] = lambda result: result
     on_event: Callable[[CheckEvent], None] = lambda event: None
@@ -244,7 +245,9 @@ class Mesh:
         results: list[CheckResult] = []
         for family, own in plan.by_family(some):
             measured = self._measured.get(family, {})
-            overview = Overview(states=states, measured=measured, due=todo)
+            overview = Overview(
+                states=states, measured=measured, due=todo, about_state=self.about_state
+            )
             results += family.together(self.lab, own, overview)
         return results
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from stacklab.checks.impairments import family as impairments
 from stacklab.checks.impairments import measuring, verdicts
 from stacklab.model.lab import Impairment
 from stacklab.tools import ebtables, tc
@@ -105,7 +104,7 @@ def bridge() -> Iterator[Bridge]:
 def train(bridge: Bridge, rate_kbit: int, *, frame: int = 1514) -> tuple[float, float]:
     """What left eth0 of node 1 in one train, and what was offered (inf: the socket was full), in kbit/s."""
     words = f"eth0,10.98.0.2,{frame},{rate_kbit * 125 * 1.3:.0f},0.200"
-    said = bridge.on(1, sys.executable, "-c", impairments._TRAIN, words).stdout.split()
+    said = bridge.on(1, sys.executable, "-c", measuring._TRAIN, words).stdout.split()
     assert said[0] == "eth0"
     sent, gone, took, full = map(float, said[1:])
     return gone * 8 / took / 1000, math.inf if full else sent * 8 / took / 1000

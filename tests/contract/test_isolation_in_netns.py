@@ -559,7 +559,7 @@ def test_a_node_reaches_what_it_needs_or_says_how_it_failed(net: Segments) -> No
     assert silent.detail == f"{WORLD}:80, which the host reaches: timed out"
     assert time.monotonic() - started < 14
     started = time.monotonic()
-    closed_in = Facts(tried={f"{WORLD}:80": Tried(why_not="timed out")})
+    closed_in = Facts(tried={f"{WORLD}:80": Tried(why_not="timed out", is_timed_out=True)})
     silent = net.judged(outside_family, "compute", closed_in, reaching(f"{WORLD}:80"))[
         f"reach {WORLD}:80"
     ]

@@ -184,19 +184,20 @@ def together(lab: Lab, checks: Sequence[Check], overview: Overview) -> Iterator[
     """See Family.together: the states of the domains, and the clocks of the nodes."""
     for check in checks:
         if check.kind is CheckKind.STATE and check in overview.due:
-            yield _judge_state(lab, check, overview.states.get(check.node))
+            yield _judge_state(check, overview)
     # All clocks, be they due or not: a node that is heard later may show another to be wrong.
     clock_checks = [check for check in checks if check.kind is CheckKind.CLOCK]
     yield from clocks.judge(clock_checks, overview.measured)
 
 
-def _judge_state(lab: Lab, check: Check, state: NodeState | None) -> CheckResult:
-    if state is None:
-        return Verdict.error(Reason.NO_ANSWER, "libvirtd does not tell").of(check)
+def _judge_state(check: Check, overview: Overview) -> CheckResult:
+    state = overview.states.get(check.node)
     if state is NodeState.RUNNING:
         return Verdict.passed(f"is {state}").of(check)
-    command = f"virsh -c qemu:///system domstate --reason {lab.domain_name(check.node)}"
-    return Verdict.failed(Reason.NOT_RUNNING, f"is {state}").of(check, command=command)
+    detail, command = overview.about_state(check.node, state)
+    if state is None:
+        return Verdict.error(Reason.NO_ANSWER, detail).of(check, command=command)
+    return Verdict.failed(Reason.NOT_RUNNING, detail).of(check, command=command)
 
 
 def measure(lab: Lab, node: Node, answer: Answer) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from stacklab.checks.mesh import Mesh, States
 from stacklab.checks.result import ALL, Check, CheckResult, Layer, Selection
 from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
 from stacklab.tools.host_mirrors import host_mirrors
@@ -156,6 +158,7 @@ def check(
             runner=context.runner,
             gather=_facts(context, lab, kept),
             states=_states(context, kept),
+            about_state=functools.partial(_about_state, lab),
             judge_host=lambda checks: host.judge(lab, checks, context.runner),
             as_expected=outage.as_expected,
             on_event=lambda event: context.progress.say("host", str(event)),
@@ -190,6 +193,13 @@ def _states(context: Context, kept: LabRecord | None) -> Callable[[], States]:
             return {}
 
     return look
+
+
+def _about_state(lab: Lab, node: str, state: NodeState | None) -> tuple[str, str]:
+    """Return what to say of a node that does not run, and what to type."""
+    if state is None:
+        return "libvirtd does not tell", ""
+    return f"is {state}", f"virsh -c qemu:///system domstate --reason {lab.domain_name(node)}"
 
 
 def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
