@@ -1,7 +1,7 @@
-"""KVM or TCG: only a kernel that really boots under KVM tells.
+"""Choice between KVM and TCG (QEMU's emulator), by booting a kernel under KVM.
 
-/dev/kvm may exist, open and create VMs, and still hang every guest (nested clouds,
-broken MSRs). So one is booted, with a time limit; the verdict is kept per kernel.
+/dev/kvm may exist, open and create VMs, and still hang every guest: nested clouds and broken
+MSRs do that. So a kernel is booted with a time limit. The verdict is kept for the host's kernel.
 """
 
 from __future__ import annotations
@@ -19,42 +19,43 @@ from stacklab.paths import HostPaths
 from stacklab.process import Command, Runner
 
 _QEMU = "qemu-system-x86_64"
-_LIMIT_S = 10.0  # a healthy one panics, for want of a root file system, in under 2 s
+_LIMIT_S = 10.0
+# Without a root file system a kernel that boots panics, in under 2 s where KVM works.
 _PROOF = "Kernel panic"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accelerator:
-    """How guests run on this host, and why so."""
+    """How guests run on this host, and the reason for it."""
 
     name: str  # KVM or TCG
     reason: str
 
     @property
     def is_kvm(self) -> bool:
-        """Whether the processor itself runs the guests."""
+        """Return True if the processor itself runs the guests."""
         return self.name == "KVM"
 
     @property
     def qemu_name(self) -> str:
-        """QEMU's and Packer's word for it."""
+        """Return the name that QEMU and Packer use."""
         return "kvm" if self.is_kvm else "tcg"
 
     @property
     def libvirt_driver(self) -> str:
-        """libvirt's domain type."""
+        """Return libvirt's domain type."""
         return "kvm" if self.is_kvm else "qemu"
 
     @property
     def cpu_model(self) -> str:
-        """A QEMU CPU that works: under TCG the fastest known-good one."""
+        """Return a QEMU CPU model that works; for TCG, the fastest one that does."""
         return "host" if self.is_kvm else "qemu64"
 
     @property
     def cpu_features(self) -> tuple[str, ...]:
-        """What nodes get on top, so that they can virtualize in turn.
+        """Return the CPU features that a node needs to run guests of its own.
 
-        TCG emulates AMD SVM: a guest inside a node then boots in 2 s instead of 23.
+        TCG emulates AMD SVM: a guest inside a node then boots in 2 s instead of 23 s.
         """
         return () if self.is_kvm else ("svm", "npt")
 
@@ -65,31 +66,30 @@ class Accelerator:
 def pick(
     paths: HostPaths, runner: Runner, *, kernel: Path | None = None, device: Path = Path("/dev/kvm")
 ) -> Accelerator:
-    """KVM if a kernel boots under it within seconds, TCG otherwise.
+    """Return KVM if a kernel boots under it within seconds, else TCG.
 
-    `kernel` is tried first; without one that can be read, KVM stays unproved and TCG is taken,
-    which is not remembered.
+    `kernel` is tried before those that this host has. If none can be read, the answer is TCG and
+    is not kept: a kernel may be there the next time.
     """
     if not os.access(device, os.R_OK | os.W_OK):
-        why = (
-            "no right to open it: add yourself to group kvm" if device.exists() else "there is none"
-        )
-        return Accelerator(name="TCG", reason=f"{device}: {why}")
-    known = _read(paths.accelerator)
-    if known is not None:
-        return known
-    candidate = next(_kernels(paths, kernel), None)
+        problem = "it does not exist"
+        if device.exists():
+            problem = "you may not open it: add yourself to the group kvm"
+        return Accelerator(name="TCG", reason=f"{device}: {problem}")
+    kept = _read_verdict(paths.accelerator)
+    if kept is not None:
+        return kept
+    candidate = next(_readable_kernels(paths, kernel), None)
     if candidate is None:
-        return Accelerator(name="TCG", reason="no kernel at hand to try KVM with")
-    verdict = _try(candidate, runner)
-    paths.root.mkdir(parents=True, exist_ok=True)
-    data = {"key": _key(), "name": verdict.name, "reason": verdict.reason}
+        return Accelerator(name="TCG", reason="no kernel was found to try KVM with")
+    verdict = _try_kernel(candidate, runner)
+    data = {"key": _host_key(), "name": verdict.name, "reason": verdict.reason}
     files.write(paths.accelerator, json.dumps(data) + "\n")
     return verdict
 
 
-def _kernels(paths: HostPaths, given: Path | None) -> Iterator[Path]:
-    candidates = [given] if given is not None else []
+def _readable_kernels(paths: HostPaths, first: Path | None) -> Iterator[Path]:
+    candidates = [first] if first is not None else []
     candidates += sorted(paths.images.glob("*.vmlinuz"))
     candidates += [Path(f"/boot/vmlinuz-{platform.release()}"), Path("/boot/vmlinuz")]
     for path in candidates:
@@ -97,7 +97,7 @@ def _kernels(paths: HostPaths, given: Path | None) -> Iterator[Path]:
             yield path
 
 
-def _try(kernel: Path, runner: Runner) -> Accelerator:
+def _try_kernel(kernel: Path, runner: Runner) -> Accelerator:
     argv = (
         _QEMU,
         "-machine",
@@ -122,28 +122,30 @@ def _try(kernel: Path, runner: Runner) -> Accelerator:
         result = runner.run(command)
     except CommandTimedOut:
         return Accelerator(
-            name="TCG", reason=f"/dev/kvm opens, but a kernel hung for {_LIMIT_S:.0f} s under it"
+            name="TCG", reason=f"/dev/kvm opens, but a kernel hung under it for {_LIMIT_S:.0f} s"
         )
     except CommandFailed as error:
-        last = str(error).strip().splitlines()[-1].strip(" |").rpartition(": ")[2]
+        # The message ends with QEMU's last line: `  | qemu-system-x86_64: REASON`.
+        last_line = str(error).strip().splitlines()[-1].strip(" |")
+        reason = last_line.rpartition(": ")[2]
         return Accelerator(
-            name="TCG", reason=f"/dev/kvm opens, but QEMU under it fails: {last[:60]}"
+            name="TCG", reason=f"/dev/kvm opens, but QEMU fails with it: {reason[:60]}"
         )
     if _PROOF in result.stdout:
         return Accelerator(name="KVM", reason=f"a kernel booted in {result.elapsed_s:.1f} s")
-    return Accelerator(name="TCG", reason="/dev/kvm opens, but the kernel said nothing")
+    return Accelerator(name="TCG", reason="/dev/kvm opens, but the kernel printed nothing")
 
 
-def _read(path: Path) -> Accelerator | None:
+def _read_verdict(path: Path) -> Accelerator | None:
     try:
         data = json.loads(path.read_text())
-        if data["key"] != _key():
+        if data["key"] != _host_key():
             return None
         return Accelerator(name=str(data["name"]), reason=str(data["reason"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _key() -> str:
-    """What the verdict holds for: this machine and its kernel."""
+def _host_key() -> str:
+    """Return what the verdict is valid for: this machine with this kernel."""
     return f"{platform.node()} {platform.release()}"

@@ -1,24 +1,24 @@
-"""Every exception that stacklab raises on purpose.
+"""Every exception that stacklab raises on purpose, with the exit code of `./invoke`.
 
-LabError                      1   base: shown as text, never as a traceback
-├── SpecError(problems)       2   the user's YAML
-├── ToolError                 3   a program that we call
-│   ├── ToolNotFound(name)
-│   ├── CommandFailed(command, result)
-│   └── CommandTimedOut(command, timeout_s)
-├── ProviderError             4   libvirt, Vagrant, somebody else's things
-│   ├── NotOurs(name)
-│   ├── AlreadyRunning(lab)
-│   └── NodeNotReady(node)
-├── CheckFailed               5   a node does not do what the spec promises
-├── NotChecked                6   a check had no answer, none failed
-├── CheckWarned               7   all passed, with warnings
-├── ImageError                8   a base image cannot be had, or was changed
-├── HostError                 9   this machine cannot run that lab
-├── RenderError(template)    10   a template that cannot be rendered
-└── Interrupted             130   Ctrl-C
+LabError               1   base class: shown as text, never as a traceback
+├── SpecError          2   the lab's YAML file has problems
+├── ToolError          3   a program that stacklab calls failed
+│   ├── ToolNotFound           it is not installed
+│   ├── CommandFailed          it ended with an unexpected exit code
+│   └── CommandTimedOut        it did not end in time
+├── ProviderError      4   libvirt or Vagrant refused
+│   ├── NotOurs                a domain or network belongs to somebody else
+│   ├── AlreadyRunning         another process or checkout holds the lab
+│   └── NodeNotReady           a node did not answer in time
+├── CheckFailed        5   at least one check failed
+├── NotChecked         6   no check failed, but at least one could not be run
+├── CheckWarned        7   all checks passed, some with a warning
+├── ImageError         8   a base image is not available, or was changed
+├── HostError          9   this host cannot do what the lab needs
+├── RenderError       10   a template could not be rendered
+└── Interrupted      130   the user pressed Ctrl-C
 
-The number is the exit code of `invoke`. `hint` is the next thing to type.
+Any other exception is a bug in stacklab and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from stacklab.foreign import printable
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Problem:
-    """One thing that is wrong in a spec, and where; sorts by place."""
+    """One mistake in a spec and its place in the file; problems sort by that place."""
 
     file: str
     line: int
@@ -41,17 +43,26 @@ class Problem:
     right: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}: "
-        what = f"{self.path}: {self.wrong}" if self.path else self.wrong
-        return where + what + (f" ({self.right})" if self.right else "")
+        text = f"{self.file}:{self.line}:{self.column}: "
+        if self.path:
+            text += f"{self.path}: "
+        text += self.wrong
+        if self.right:
+            text += f" ({self.right})"
+        return text
 
 
 class LabError(Exception):
-    """An expected failure: it names its cause and the next step."""
+    """An expected failure: the message names the cause, `hint` the next command to type.
+
+    A message may quote what a node or a program wrote, so it is made printable here. Whoever
+    quotes several lines of foreign text also indents them (`foreign.printable` does).
+    """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = printable(message, indent="")  # our own lines stand where they stand
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -61,7 +72,7 @@ class LabError(Exception):
 
 
 class SpecError(LabError):
-    """The lab's YAML has problems; all of them are listed at once."""
+    """The lab's YAML file has problems; the message lists all of them."""
 
     exit_code = 2
 
@@ -71,7 +82,7 @@ class SpecError(LabError):
 
 
 class ToolError(LabError):
-    """A program that stacklab calls is missing, failed or hung."""
+    """A program that stacklab calls is missing, failed or did not end."""
 
     exit_code = 3
 
@@ -85,29 +96,29 @@ class ToolNotFound(ToolError):
 
 
 class CommandFailed(ToolError):
-    """A command ended with an exit code that was not expected."""
+    """A command ended with an unexpected exit code."""
 
 
 class CommandTimedOut(ToolError):
-    """A command was still running when its time was up."""
+    """A command was stopped because its time limit was over."""
 
 
 class ProviderError(LabError):
-    """libvirt or Vagrant refused, or something is not as recorded."""
+    """libvirt or Vagrant refused, or the lab is not as it was recorded."""
 
     exit_code = 4
 
 
 class NotOurs(ProviderError):
-    """Something has a name that this lab needs, and is not this lab's."""
+    """A domain, network or file has a name that this lab needs, but belongs to somebody else."""
 
 
 class AlreadyRunning(ProviderError):
-    """Another command, or another checkout, holds this lab."""
+    """Another process, or another checkout of stacklab, holds this lab."""
 
 
 class NodeNotReady(ProviderError):
-    """A node did not answer within its time; the message holds the evidence."""
+    """A node did not answer in time; the message holds what is known about the cause."""
 
 
 class CheckFailed(LabError):
@@ -117,30 +128,31 @@ class CheckFailed(LabError):
 
 
 class NotChecked(LabError):
-    """Nothing failed, but at least one check could not be tried."""
+    """No check failed, but at least one could not be run."""
 
     exit_code = 6
 
 
 class CheckWarned(LabError):
-    """All checks passed, some with a warning."""
+    """All checks passed, but at least one gave a warning."""
 
     exit_code = 7
 
 
 class RenderError(LabError):
-    """A template asks for something that the lab does not have."""
+    """A template needs a value that the lab does not have."""
 
     exit_code = 10
 
 
 class HostError(LabError):
-    """This host cannot do what the lab needs: memory, disk, subnet, rights."""
+    """This host lacks what the lab needs: memory, disk space, a free subnet, permissions."""
 
     exit_code = 9
 
 
-_OF_THE_HOST = frozenset(
+# Errors that come from the state of this host. Others, such as ENOENT, may come from a bug.
+_HOST_ERRNOS = frozenset(
     {
         errno.EACCES,
         errno.EPERM,
@@ -155,28 +167,28 @@ _OF_THE_HOST = frozenset(
 
 
 def of_host(error: OSError) -> HostError | None:
-    """What this machine refused, in our words; None where the cause may as well be a bug."""
-    if error.errno not in _OF_THE_HOST:
+    """Return the HostError for an error of the system, or None if it may come from a bug."""
+    if error.errno not in _HOST_ERRNOS:
         return None
+    prefix = f"{error.filename}: " if error.filename is not None else ""
+    return HostError(f"{prefix}{error.strerror}", hint=_host_hint(error))
+
+
+def _host_hint(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "df -h, then ./invoke image.prune"
     if error.errno in (errno.EACCES, errno.EPERM) and error.filename is not None:
-        hint = f"ls -ld {error.filename}, or set STACKLAB_HOME to a directory of your own"
-    else:
-        hint = (
-            "df -h, then ./invoke image.prune"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "./invoke doctor"
-        )
-    where = f"{error.filename}: " if error.filename is not None else ""
-    return HostError(f"{where}{error.strerror}", hint=hint)
+        return f"ls -ld {error.filename}, or set STACKLAB_HOME to a directory of your own"
+    return "./invoke doctor"
 
 
 class ImageError(LabError):
-    """A base image cannot be had, is not what was pinned, or was changed."""
+    """A base image is not available, does not match its pinned digest, or was changed."""
 
     exit_code = 8
 
 
 class Interrupted(LabError):
-    """The user pressed Ctrl-C; everything done so far is recorded."""
+    """The user pressed Ctrl-C; all that was done so far is recorded."""
 
     exit_code = 130

@@ -1,4 +1,4 @@
-"""The project's own tables of facts: YAML files beside the templates, read by libyaml's parser where it is there."""
+"""Reader of the project's tables of facts: YAML files that lie beside the templates."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
-# Ten times faster than PyYAML's own; its wheels have it, a build without libyaml has not.
+# libyaml's parser is ten times faster than PyYAML's own. PyYAML's wheels contain it;
+# a build from source on a host without libyaml does not.
 Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(path: Path) -> Any:
-    """A table's content."""
+    """Return a table's content."""
     return yaml.load(path.read_text(), Loader=Loader)

@@ -1,4 +1,4 @@
-"""Write files so that a crash leaves the old one or the new one, never half of one."""
+"""Atomic writing of files: after a crash there is the old content or the new one, never a mix."""
 
 from __future__ import annotations
 
@@ -6,27 +6,59 @@ import os
 import tempfile
 from pathlib import Path
 
+from stacklab.errors import HostError
+
+_DIRECTORY_MODE = 0o755
+
 
 def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> bool:
-    """Write atomically with exactly that mode; True if the content is new.
+    """Write a file atomically with exactly that mode; return True if its content changed.
 
-    An unchanged file is not written again, only given its mode.
+    A file that has this content already is not written, only given the mode. Missing directories
+    are made. Raises HostError for text that cannot be encoded as UTF-8.
     """
-    content = data.encode() if isinstance(data, str) else data
+    content = _encode(path, data)
     if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
         if path.stat().st_mode & 0o777 != mode:
             path.chmod(mode)
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    make_directory(path.parent)
+    descriptor, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), mode)
             stream.write(content)
             stream.flush()
+            # The content must be on the disk before the file gets its name: a file system may
+            # write the rename first, and a power cut would then leave an empty file.
             os.fsync(stream.fileno())
-        Path(name).replace(path)
+        Path(temporary_name).replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        Path(temporary_name).unlink(missing_ok=True)
         raise
     return True
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and its missing parents, writable for their owner only.
+
+    Under umask 000, which containers and some CI systems have, Path.mkdir would let every user of
+    the host replace what lies there: keys, and files that root's ssh and Vagrant execute.
+    """
+    for directory in reversed((path, *path.parents)):
+        if not directory.exists():
+            # exist_ok: another process may make it at the same moment.
+            directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+
+
+def _encode(path: Path, data: str | bytes) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    try:
+        return data.encode()
+    except UnicodeEncodeError as error:
+        # Python reads a byte of a path that is not UTF-8 as a lone surrogate.
+        raise HostError(
+            f"{str(path)!a}: its text holds a path that is not UTF-8",
+            hint="set STACKLAB_HOME to a directory with a plain name, or move the checkout",
+        ) from error

@@ -1,4 +1,4 @@
-"""Where every file that stacklab makes lies: one property per file."""
+"""Paths of every file that stacklab makes: one property per file."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from stacklab.errors import LabError
 
 PROJECT = Path(__file__).resolve().parent.parent
 LABS = PROJECT / "labs"
+CATALOGUE = PROJECT / "packer" / "catalogue.yaml"
+DEFAULT_ROOT = Path("/var/lib/stacklab")
 
-_DEFAULT_ROOT = Path("/var/lib/stacklab")
 _LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
 def is_lab_name(name: str) -> bool:
-    """Whether a lab may be called so: a host name, in lower case."""
+    """Return True if a lab may have this name: a host name, in lower case."""
     return _LAB_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class HostPaths:
-    """What all labs and all checkouts of a host share."""
+    """Paths that all labs and all checkouts of a host share."""
 
     root: Path
 
     @classmethod
     def default(cls) -> HostPaths:
-        """`STACKLAB_HOME`, or /var/lib/stacklab: one record per host, whoever's checkout."""
-        chosen = os.environ.get("STACKLAB_HOME")  # set, but empty, would be the working directory
-        # Absolute: records, overlays and libvirt's pool are read from other directories than today's.
-        return cls(Path(os.path.normpath(Path(chosen).absolute())) if chosen else _DEFAULT_ROOT)
+        """Return `STACKLAB_HOME`, or /var/lib/stacklab: all checkouts of a host share it."""
+        chosen = os.environ.get("STACKLAB_HOME")
+        if not chosen:  # set, but empty, would be the working directory
+            return cls(DEFAULT_ROOT)
+        # Absolute: libvirt and later commands read these files from other working directories.
+        return cls(Path(os.path.normpath(Path(chosen).absolute())))
 
     @property
     def images(self) -> Path:
@@ -66,16 +69,37 @@ class HostPaths:
 
     @property
     def logs(self) -> Path:
-        """What builds and the bench printed."""
+        """Output of image builds and of the bench."""
         return self.root / "logs"
+
+    @property
+    def bench_log(self) -> Path:
+        """Output of the programs that `bench.up` runs."""
+        return self.logs / "bench.log"
+
+    def image_log(self, image: str) -> Path:
+        """Return the file with the output of an image's build."""
+        return self.logs / f"image.{image}.log"
+
+    def manifest(self, key: str) -> Path:
+        """Return the manifest of a base image, which lies beside its disk."""
+        return self.images / f"{key}.json"
 
     @property
     def accelerator(self) -> Path:
         """The cached verdict on KVM, per kernel."""
         return self.root / "accelerator.json"
 
+    def recorded_labs(self) -> tuple[str, ...]:
+        """Return the name of every lab that has a record on this host, sorted."""
+        names = (path.parent.name for path in self.labs.glob("*/record.json"))
+        return tuple(sorted(name for name in names if is_lab_name(name)))  # not "mylab.bak"
+
     def lab(self, name: str) -> LabPaths:
-        """The paths of one lab; raises LabError unless it can be a lab's name: `destroy ..` must not go astray."""
+        """Return the paths of one lab; raises LabError if no lab can have that name.
+
+        `lab.destroy ..` must not remove a directory that is not a lab's.
+        """
         if not is_lab_name(name):
             raise LabError(f"{name!a} is no lab's name", hint="./invoke lab.list")
         return LabPaths(host=self, name=name)
@@ -83,7 +107,7 @@ class HostPaths:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabPaths:
-    """What one lab owns on this host."""
+    """Paths that one lab owns on this host."""
 
     host: HostPaths
     name: str
@@ -95,7 +119,7 @@ class LabPaths:
 
     @property
     def record(self) -> Path:
-        """What exists of the lab: written before it is made, removed after it is gone."""
+        """The list of what exists of the lab, which is written before that is made."""
         return self.root / "record.json"
 
     @property
@@ -105,7 +129,7 @@ class LabPaths:
 
     @property
     def machines(self) -> Path:
-        """What the Vagrantfile reads, beside it."""
+        """The nodes and networks, for the Vagrantfile beside it."""
         return self.root / "lab.json"
 
     @property
@@ -148,17 +172,42 @@ class LabPaths:
         return self.root / "ctl"
 
     @property
+    def faults(self) -> Path:
+        """The faults that `lab.fault` has made, and has to undo."""
+        return self.root / "faults.json"
+
+    @property
+    def impaired(self) -> Path:
+        """The nodes whose NICs were ever given a delay, a loss or a rate."""
+        return self.root / "impaired.json"
+
+    @property
     def answers(self) -> Path:
         """Rendered answer files: answers/<node>/<path on the node>."""
         return self.root / "answers"
 
     @property
     def logs(self) -> Path:
-        """What Vagrant and the rest printed."""
+        """Output of Vagrant, events, and the nodes' consoles."""
         return self.root / "logs"
 
+    @property
+    def vagrant_log(self) -> Path:
+        """Output of Vagrant."""
+        return self.logs / "vagrant.log"
+
+    @property
+    def events(self) -> Path:
+        """The commands that changed the lab, and how they ended."""
+        return self.logs / "events.log"
+
+    @property
+    def older_events(self) -> Path:
+        """The event log before that one."""
+        return self.logs / "events.log.1"
+
     def console(self, node: str) -> Path:
-        """What a node wrote to its serial console."""
+        """Return the file with the output of a node's serial console."""
         return self.logs / f"{node}.console.log"
 
     def overlay(self, node: str) -> Path:

@@ -16,13 +16,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
+from stacklab.streams import Beginning, End, Lines, send
 
 _GRACE_S = 5.0
 _ASK_EVERY_S = 0.25
-_KEPT_MAX = 1_000_000  # bytes of one line, and of stderr: what says more must not fill our memory
+_KEPT_MAX = 1_000_000  # bytes of one line, and of stderr: a babbler must not fill our memory
+MOST_BYTES = 64 * 1024 * 1024  # of a program of this host; what runs on a node is given less
 _TAIL_LINES = 10
 _UNQUOTED_MASK = "xxMASKEDxx"
 
@@ -38,30 +40,34 @@ class Command:
     stdin: bytes | None = field(default=None, repr=False)
     timeout_s: float | None = None
     ok_codes: tuple[int, ...] = (0,)
-    secrets: tuple[str, ...] = field(
-        default=(), repr=False
-    )  # masked in every message; a log has them as printed
+    # Masked in every message; a log has them as printed.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     log: Path | None = None  # both streams are appended to it as they come
     interactive: bool = False  # keeps the terminal (ssh, console)
+    most_bytes: int = MOST_BYTES  # of stdout are kept by `run`; Result.left_out counts the rest
 
     def __str__(self) -> str:
-        # Masked before quoting (quoting splits a secret that holds a quote); the mask itself needs none.
+        # Masked before quoting, which splits a secret that holds a quote.
         masked = (_mask(word, self.secrets, _UNQUOTED_MASK) for word in self.argv)
         return shlex.join(masked).replace(_UNQUOTED_MASK, "***")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a command left behind; with a log, stdout and stderr are in there instead."""
+    """What a command left behind; with a log, stdout and stderr are in there instead.
+
+    Of a long stdout the beginning is kept, of a long stderr the end.
+    """
 
     exit_code: int
     stdout: str = ""
     stderr: str = ""
     elapsed_s: float = 0.0
+    left_out: int = 0  # bytes of stdout that were more than Command.most_bytes
 
 
 def as_root(argv: Sequence[str]) -> tuple[str, ...]:
-    """The same command line with root's rights; sudo must not ask, for nobody may be there to answer."""
+    """Return the same command line with root's rights; sudo must not ask: nobody may be there."""
     return tuple(argv) if os.geteuid() == 0 else ("sudo", "-n", *argv)
 
 
@@ -92,6 +98,17 @@ class Conversing(Runner, Protocol):
         """
         ...
 
+    def stream(
+        self, command: Command, *, out: Callable[[bytes], None], err: Callable[[bytes], None]
+    ) -> Result:
+        """Run it to its end, and hand out each line of both streams as bytes, when it comes.
+
+        A line keeps its newline; the last one may have none. Of a line that never ends, the
+        beginning is handed out. Nothing is kept: the Result's stdout and stderr are "".
+        Raises what Runner.run does.
+        """
+        ...
+
 
 class SubprocessRunner:
     """Runs commands for real. Ctrl-C and time-outs: SIGINT, grace, SIGTERM, grace, SIGKILL."""
@@ -107,27 +124,10 @@ class SubprocessRunner:
 
     def run(self, command: Command) -> Result:
         """See Runner.run."""
-        environment = _environment(command.env)
-        if shutil.which(command.argv[0], path=environment.get("PATH")) is None:
-            raise ToolNotFound(command.argv[0])
-        started = time.monotonic()
-        with contextlib.ExitStack() as opened:
-            log = opened.enter_context(command.log.open("ab")) if command.log else None
-            log_start = log.tell() if log else 0
-            process = opened.enter_context(_start(command, environment, log))
-            self._running[process] = command
-            opened.callback(self._running.pop, process)
-            out, err = _communicate(process, command, log_start)
-        result = Result(
-            exit_code=process.returncode,
-            stdout=out.decode("utf-8", "replace"),
-            stderr=err.decode("utf-8", "replace"),
-            elapsed_s=time.monotonic() - started,
-        )
-        if result.exit_code not in command.ok_codes:
-            told = _told(command, log_start, result.stderr.strip() or result.stdout)
-            raise CommandFailed(f"{_headline(command, _ending(result.exit_code))}{told}")
-        return result
+        if command.interactive or command.log:
+            return self._run_attached(command)
+        kept = Beginning(command.most_bytes)
+        return self._piped(command, kept.take, keeps_streams=True, kept=kept)
 
     def converse(
         self,
@@ -137,14 +137,60 @@ class SubprocessRunner:
         why_stop: Callable[[], str] = lambda: "",
     ) -> Result:
         """See Conversing.converse."""
-        environment = _environment(command.env)
-        if shutil.which(command.argv[0], path=environment.get("PATH")) is None:
-            raise ToolNotFound(command.argv[0])
+
+        def hear(line: bytes) -> None:
+            if line.endswith(b"\n"):
+                heard(line[:-1].decode("utf-8", "replace"), time.time())
+
+        return self._piped(command, Lines(hear, _KEPT_MAX).take, why_stop=why_stop)
+
+    def stream(
+        self, command: Command, *, out: Callable[[bytes], None], err: Callable[[bytes], None]
+    ) -> Result:
+        """See Conversing.stream."""
+        lines, error_lines = Lines(out, _KEPT_MAX), Lines(err, _KEPT_MAX)
+        result = self._piped(command, lines.take, take_error=error_lines.take)
+        lines.end()
+        error_lines.end()
+        return result
+
+    def _run_attached(self, command: Command) -> Result:
+        """Run what writes to the terminal or to a log: nothing is kept here."""
         started = time.monotonic()
-        with _start(command, environment, None) as process:
+        with contextlib.ExitStack() as opened:
+            log = opened.enter_context(command.log.open("ab")) if command.log else None
+            log_start = log.tell() if log else 0
+            process = opened.enter_context(_start(command, log))
+            self._running[process] = command
+            opened.callback(self._running.pop, process)
+            _communicate(process, command, log_start)
+        result = Result(exit_code=process.returncode, elapsed_s=time.monotonic() - started)
+        _raise_for_code(command, result, log_start)
+        return result
+
+    def _piped(
+        self,
+        command: Command,
+        take: Callable[[bytes], None],
+        *,
+        take_error: Callable[[bytes], None] | None = None,
+        why_stop: Callable[[], str] = lambda: "",
+        keeps_streams: bool = False,
+        kept: Beginning | None = None,
+    ) -> Result:
+        """Run a command whose streams are read here, piece by piece."""
+        started = time.monotonic()
+        errors = End(_KEPT_MAX)
+        output = kept or Beginning(0)
+
+        def written() -> str:
+            return errors.text.strip() or output.text
+
+        with _start(command, None) as process:
             self._running[process] = command
             try:
-                err = _converse(process, command, heard, why_stop)
+                reading = _Reading(process, command, take, take_error or errors.take)
+                reading.run(why_stop, written, keeps_streams=keeps_streams)
             except BaseException:
                 _stop(process, group=True)
                 raise
@@ -152,84 +198,112 @@ class SubprocessRunner:
                 self._running.pop(process, None)
         result = Result(
             exit_code=process.returncode,
-            stderr=err.decode("utf-8", "replace"),
+            stdout=output.text,
+            stderr=errors.text,
             elapsed_s=time.monotonic() - started,
+            left_out=output.left_out,
         )
-        if result.exit_code not in command.ok_codes:
-            raise CommandFailed(
-                f"{_headline(command, _ending(result.exit_code))}{_told(command, 0, result.stderr)}"
-            )
+        _raise_for_code(command, result, 0)
         return result
 
 
-def _converse(
-    process: subprocess.Popen[bytes],
-    command: Command,
-    heard: Callable[[str, float], None],
-    why_stop: Callable[[], str],
-) -> bytes:
-    """Feed stdin and read both streams until they end; returns stderr."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    deadline = time.monotonic() + (
-        command.timeout_s if command.timeout_s is not None else float("inf")
-    )
-    unsent, line, err = memoryview(command.stdin or b""), b"", b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        selector.register(process.stderr, selectors.EVENT_READ)
-        if process.stdin is not None:
-            os.set_blocking(process.stdin.fileno(), False)
-            selector.register(process.stdin, selectors.EVENT_WRITE)
-        while selector.get_map():
-            if why := why_stop():
-                raise CommandFailed(f"{_headline(command, f'was ended: {why}')}")
-            if time.monotonic() > deadline:
-                said = _told(command, 0, err.decode("utf-8", "replace"))
-                raise CommandTimedOut(
-                    f"{_headline(command, f'had no end after {command.timeout_s:g} s')}{said}"
-                )
-            ready = selector.select(_ASK_EVERY_S)
-            if not ready and process.poll() is not None:
-                break  # a daemon that it left has our streams: what it wrote itself has been read
-            for key, _ in ready:
-                if key.fileobj is process.stdin:
-                    unsent = _send(process.stdin, unsent)
-                    if not unsent:
-                        selector.unregister(process.stdin)
-                        with contextlib.suppress(BrokenPipeError):
-                            process.stdin.close()
-                    continue
-                data = os.read(key.fd, 65536)
-                if not data:
-                    selector.unregister(key.fileobj)
-                elif key.fileobj is process.stderr:
-                    err = (err + data)[-_KEPT_MAX:]
-                else:
-                    now = time.time()
-                    *lines, line = (line[:_KEPT_MAX] + data).split(b"\n")
-                    for each in lines:
-                        heard(each.decode("utf-8", "replace"), now)
-    try:
-        process.wait(_GRACE_S)
-    except subprocess.TimeoutExpired:
-        raise CommandTimedOut(_headline(command, "closed its streams and had no end")) from None
-    return err
+class _Reading:
+    """Feeds a process its stdin and reads both its streams until they end."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        command: Command,
+        take: Callable[[bytes], None],
+        take_error: Callable[[bytes], None],
+    ) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process = process
+        self._command = command
+        self._takers = {process.stdout.fileno(): take, process.stderr.fileno(): take_error}
+        self._unsent = memoryview(command.stdin or b"")
+
+    def run(
+        self,
+        why_stop: Callable[[], str],
+        written: Callable[[], str],
+        *,
+        keeps_streams: bool,
+    ) -> None:
+        """Read to the end; raises CommandFailed for a reason to stop, and CommandTimedOut.
+
+        `keeps_streams`: wait for what the process left behind, as long as it holds them.
+        """
+        limit_s = self._command.timeout_s
+        deadline = time.monotonic() + (float("inf") if limit_s is None else limit_s)
+        with selectors.DefaultSelector() as selector:
+            self._register(selector)
+            while selector.get_map():
+                why = why_stop()
+                if why:
+                    raise CommandFailed(_headline(self._command, f"was ended: {why}"))
+                left_s = deadline - time.monotonic()
+                if left_s < 0:
+                    raise _timed_out(self._command, 0, written())
+                ready = selector.select(min(_ASK_EVERY_S, left_s))
+                if not ready and not keeps_streams and self._process.poll() is not None:
+                    break  # a daemon that it left has our streams: its own words have been read
+                for key, _ in ready:
+                    self._serve(selector, key.fd)
+        self._wait(deadline, keeps_streams=keeps_streams)
+
+    def _register(self, selector: selectors.BaseSelector) -> None:
+        for descriptor in self._takers:
+            selector.register(descriptor, selectors.EVENT_READ)
+        if self._process.stdin is not None:
+            descriptor = self._process.stdin.fileno()
+            os.set_blocking(descriptor, False)
+            selector.register(descriptor, selectors.EVENT_WRITE)
+
+    def _serve(self, selector: selectors.BaseSelector, descriptor: int) -> None:
+        """Do what one stream is ready for."""
+        stdin = self._process.stdin
+        if descriptor not in self._takers:
+            assert stdin is not None
+            self._unsent = send(stdin, self._unsent)
+            if not self._unsent:
+                selector.unregister(descriptor)
+                with contextlib.suppress(BrokenPipeError):
+                    stdin.close()
+            return
+        data = os.read(descriptor, 65536)
+        if data:
+            self._takers[descriptor](data)
+        else:
+            selector.unregister(descriptor)
+
+    def _wait(self, deadline: float, *, keeps_streams: bool) -> None:
+        """Wait for the end of a process that has closed its streams."""
+        limit_s = max(deadline - time.monotonic(), _GRACE_S) if keeps_streams else _GRACE_S
+        try:
+            self._process.wait(None if limit_s == float("inf") else limit_s)
+        except subprocess.TimeoutExpired:
+            words = "closed its streams and had no end"
+            raise CommandTimedOut(_headline(self._command, words)) from None
 
 
-def _send(stdin: IO[bytes], unsent: memoryview) -> memoryview:
-    """Write what the pipe takes; nothing is left when nobody reads any more."""
-    try:
-        return unsent[os.write(stdin.fileno(), unsent[:65536]) :]
-    except BlockingIOError:
-        return unsent
-    except BrokenPipeError:
-        return memoryview(b"")
+def _timed_out(command: Command, log_start: int, said: str) -> CommandTimedOut:
+    ending = f"had no end after {command.timeout_s:g} s"
+    return CommandTimedOut(f"{_headline(command, ending)}{_told(command, log_start, said)}")
 
 
-def _start(
-    command: Command, environment: Mapping[str, str], log: BinaryIO | None
-) -> subprocess.Popen[bytes]:
+def _raise_for_code(command: Command, result: Result, log_start: int) -> None:
+    if result.exit_code in command.ok_codes:
+        return
+    last_lines = _told(command, log_start, result.stderr.strip() or result.stdout)
+    raise CommandFailed(f"{_headline(command, _ending(result.exit_code))}{last_lines}")
+
+
+def _start(command: Command, log: BinaryIO | None) -> subprocess.Popen[bytes]:
+    environment = _environment(command.env)
+    if shutil.which(command.argv[0], path=environment.get("PATH")) is None:
+        raise ToolNotFound(command.argv[0])
     stream = None if command.interactive else (log or subprocess.PIPE)
     try:
         return subprocess.Popen(
@@ -256,21 +330,13 @@ def _stdin(command: Command) -> int | None:
     return subprocess.DEVNULL if command.stdin is None else subprocess.PIPE
 
 
-def _communicate(
-    process: subprocess.Popen[bytes], command: Command, log_start: int
-) -> tuple[bytes, bytes]:
+def _communicate(process: subprocess.Popen[bytes], command: Command, log_start: int) -> None:
     try:
-        out, err = process.communicate(
-            None if command.interactive else command.stdin, timeout=command.timeout_s
-        )
-        return out or b"", err or b""
-    except subprocess.TimeoutExpired as expired:
+        stdin = None if command.interactive else command.stdin
+        process.communicate(stdin, timeout=command.timeout_s)
+    except subprocess.TimeoutExpired:
         _stop(process, group=not command.interactive)
-        said = (expired.stderr or expired.output or b"").decode("utf-8", "replace")
-        told = _told(command, log_start, said)
-        raise CommandTimedOut(
-            f"{_headline(command, f'had no end after {command.timeout_s:g} s')}{told}"
-        ) from None
+        raise _timed_out(command, log_start, "") from None
     except BaseException:
         _stop(process, group=not command.interactive)
         raise
@@ -300,14 +366,8 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals, *, group: 
     except ProcessLookupError:
         return
     except PermissionError:  # a child of sudo: only root may signal it
-        argv = (
-            "sudo",
-            "-n",
-            "kill",
-            f"-{number.name.removeprefix('SIG')}",
-            "--",
-            f"-{process.pid}",
-        )
+        name = number.name.removeprefix("SIG")
+        argv = ("sudo", "-n", "kill", f"-{name}", "--", f"-{process.pid}")
         subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
 
 
@@ -332,10 +392,11 @@ def _headline(command: Command, ending: str) -> str:
 
 
 def _told(command: Command, log_start: int, output: str) -> str:
-    """The last lines of what this command said; a log may hold earlier commands' lines too."""
+    """Return the last lines that this command wrote, each behind a mark of ours."""
     if command.log:
         with command.log.open("rb") as log:
-            log.seek(log_start)
+            # A log may hold earlier commands' lines, too.
+            log.seek(max(log_start, log.seek(0, os.SEEK_END) - _KEPT_MAX))
             output = log.read().decode("utf-8", "replace")
     tail = _mask(output, command.secrets).rstrip().splitlines()[-_TAIL_LINES:]
     where = [f"  log: {command.log}"] if command.log else []

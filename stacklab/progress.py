@@ -1,4 +1,4 @@
-"""What is going on, told as it happens; who shows it, and how, is decided elsewhere."""
+"""Progress of the work on a lab: stages with their times, for a listener that shows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long one stage of one row took; a row is a node, an image or the host."""
+    """Duration of one stage of one row; a row is a node, an image or the host."""
 
     row: str
     stage: str
@@ -20,27 +20,27 @@ class Timing:
 
 
 class Listener(Protocol):
-    """Shows progress; called from several threads, one at a time."""
+    """A view that shows progress; called from several threads, but one call at a time."""
 
     def started(self, row: str, stage: str) -> None:
-        """A stage of a row began."""
+        """Show that a stage of a row has begun."""
         ...
 
     def said(self, row: str, text: str) -> None:
-        """A row tells what it waits for; replaces what it said before."""
+        """Show what a row waits for, instead of what it waited for before."""
         ...
 
     def noted(self, row: str, text: str) -> None:
-        """Something worth keeping was found out; it stays to be read."""
+        """Show something that was found out; it stays on the screen."""
         ...
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
-        """A stage of a row is over."""
+        """Show that a stage of a row has ended, with the error that ended it, if any."""
         ...
 
 
 class Progress:
-    """Tells a listener about stages, and keeps how long each took. Thread-safe."""
+    """Stages that are reported to a listener and timed. Thread-safe."""
 
     def __init__(self, listener: Listener | None = None) -> None:
         self._listener = listener
@@ -49,25 +49,25 @@ class Progress:
 
     @property
     def timings(self) -> tuple[Timing, ...]:
-        """Every stage that ended, in the order of ending."""
+        """Return every stage that has ended, in the order in which they ended."""
         with self._lock:
             return tuple(self._timings)
 
     def say(self, row: str, text: str) -> None:
-        """Tell what a row waits for."""
+        """Report what a row waits for."""
         with self._lock:
             if self._listener:
                 self._listener.said(row, text)
 
     def note(self, row: str, text: str) -> None:
-        """Tell something that stays to be read."""
+        """Report something that stays on the screen."""
         with self._lock:
             if self._listener:
                 self._listener.noted(row, text)
 
     @contextmanager
     def stage(self, row: str, stage: str) -> Iterator[None]:
-        """Time what happens inside."""
+        """Report a stage and time what runs inside the `with` block."""
         started = time.monotonic()
         error: BaseException | None = None
         with self._lock:

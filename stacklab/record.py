@@ -200,11 +200,8 @@ def write(paths: LabPaths, record: LabRecord) -> None:
 
 
 def names(host: HostPaths) -> tuple[str, ...]:
-    """Every lab that has a record on this host, sorted."""
-    found = (path.parent.name for path in host.labs.glob("*/record.json"))
-    return tuple(
-        sorted(name for name in found if is_lab_name(name))
-    )  # not somebody's copy, "mylab.bak"
+    """Return the name of every lab that has a record on this host, sorted."""
+    return host.recorded_labs()
 
 
 def refuse_foreign(record: LabRecord) -> None:

@@ -1,4 +1,4 @@
-"""Which releases each installer has, and what is true of each: localrc/releases.yaml, read once."""
+"""The releases of each installer and what is true of each: localrc/releases.yaml, read once."""
 
 from __future__ import annotations
 
@@ -15,111 +15,117 @@ from stacklab.model.stack import Driver, Installer
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "releases.yaml"
+# An installer that is not in the table brings its rows in its own folder: <word>/releases.yaml.
+KITS_FOLDER = Path(__file__).with_name("installers")
+
+# A release that is `like` another one adds to these keys; all other keys it replaces.
+_ADDED_TO = ("traits", "services", "replaced", "inert")
 
 
 class When(StrEnum):
-    """At which moment a bug's commands are run, and as whom."""
+    """The moment at which the commands against a bug are run, and the user who runs them."""
 
-    BEFORE = "before"  # the installer, as root
-    AFTER_CLONE = "after-clone"  # of the installer's repository, within it, as stack
-    AFTER = "after"  # the installer, as root
+    BEFORE = "before"  # before the installer, as root
+    AFTER_CLONE = "after-clone"  # inside the clone of the installer's repository, as stack
+    AFTER = "after"  # after the installer, as root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
-    """A known bug of a release, and the way around it.
+    """A known bug of a release and its workaround.
 
-    `commands` are run on the nodes of `role`; `localrc` are lines for the answer
-    files; with neither, `fix` is for people.
+    `commands` are run on the nodes of `role`; `localrc` holds lines for the answer files. A bug
+    with neither of them is shown to the user, who does what `fix` says.
     """
 
     id: str
     symptom: str
     fix: str
-    images: tuple[str, ...] = ()  # operating systems it shows itself on; none: all
-    driver: Driver | None = None  # with which it shows itself; None: any
+    images: tuple[str, ...] = ()  # with this operating system only; empty: any
+    driver: Driver | None = None  # with this driver only; None: any
     role: str = "all"
     when: When = When.BEFORE
     commands: tuple[str, ...] = ()
-    done: str = ""  # succeeds where the command, then the only one, has nothing left to do
+    done: str = ""  # succeeds when the command, which is then the only one, is not needed
     localrc: tuple[str, ...] = ()
 
     @property
     def is_worked_around(self) -> bool:
-        """Whether answers and steps see to it, so that nobody has to."""
+        """Return True if answers or steps work around it without the user."""
         return bool(self.commands or self.localrc)
 
     def concerns(self, driver: Driver) -> bool:
-        """Whether a cloud with that driver can meet it."""
+        """Return True if a cloud with that driver can have the bug."""
         return self.driver in (None, driver)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One release of one installer: everything that differs from the next one."""
+    """One release of one installer, with all that differs from other releases."""
 
     installer: Installer
     name: str
-    year: int  # in which it came out
-    ref: str  # the branch or tag of the installer's repository that exists today
+    year: int  # of the release
+    ref: str  # the branch or tag in the installer's repository that still exists
     repository: str
-    dead: int | None  # the year in which upstream ended it
-    grave: str  # what is gone of it
-    images: tuple[str, ...]  # operating systems it supports, in the catalogue's words: ubuntu-24.04
-    file: str  # what the answers are written to: localrc, local.conf, answers.txt, ...
+    dead: int | None  # the year in which upstream ended its support
+    grave: str  # which of its downloads no longer exist
+    images: tuple[str, ...]  # operating systems it supports, as the catalogue names them
+    file: str  # the name of the answer file: localrc, local.conf, answers.txt, ...
     network_modes: tuple[str, ...]  # the first is the default
-    drivers: tuple[str, ...]  # of nova; the first is the default
+    drivers: tuple[str, ...]  # of Nova; the first is the default
     options: frozenset[str]  # keys of a lab's `stack` that it understands
-    pairs: tuple[
-        str, ...
-    ]  # releases of DevStack that it worked with (contrail only); the first is the default
-    services: Mapping[
-        str, tuple[str, ...]
-    ]  # "controller", "compute", or with a mode: "compute ovn"
-    replaced: Mapping[str, str]  # a service's name elsewhere -> the one that does its work here
-    inert: Mapping[str, str]  # variables that it does not read, each with why
+    # Contrail only: releases of DevStack that it worked with; the first is the default.
+    pairs: tuple[str, ...]
+    # The keys are "controller" or "compute", or one of them with a mode: "compute ovn".
+    services: Mapping[str, tuple[str, ...]]
+    replaced: Mapping[str, str]  # a service of other releases -> the one that replaces it here
+    inert: Mapping[str, str]  # variables that it does not read -> the reason
     bugs: tuple[Bug, ...]
-    traits: Mapping[str, str | tuple[str, ...]]  # what only its own renderer asks for
+    traits: Mapping[str, str | tuple[str, ...]]  # facts that only its own renderer needs
 
     @property
     def is_alive(self) -> bool:
-        """Whether upstream still keeps it."""
+        """Return True if upstream still supports it."""
         return self.dead is None
 
     def text(self, trait: str) -> str:
-        """A trait that is one word; "" where the release has none."""
-        found = self.traits.get(trait, "")
-        if not isinstance(found, str):
-            raise LabError(f"{TABLE}: {self.installer} {self.name}: {trait} is no single value")
-        return found
+        """Return a trait that is a single text; "" where the release does not have it."""
+        value = self.traits.get(trait, "")
+        if not isinstance(value, str):
+            raise LabError(f"{TABLE}: {self.installer} {self.name}: {trait} is not a single value")
+        return value
 
     def words(self, trait: str) -> tuple[str, ...]:
-        """A trait that is a list; empty where the release has none."""
-        found = self.traits.get(trait, ())
-        return (found,) if isinstance(found, str) else found
+        """Return a trait that is a list; empty where the release does not have it."""
+        value = self.traits.get(trait, ())
+        return (value,) if isinstance(value, str) else value
 
     def mapping(self, trait: str) -> Mapping[str, str]:
-        """A trait that is a list of NAME=VALUE, in its order; empty where the release has none."""
+        """Return a trait that is a list of NAME=VALUE, as a mapping in the list's order."""
         return MappingProxyType(dict(word.split("=", 1) for word in self.words(trait)))
 
 
 def of(installer: Installer) -> Mapping[str, Release]:
-    """Every release of an installer by name, in the table's order; the first is the default."""
-    return _table().get(installer, MappingProxyType({}))
+    """Return an installer's releases by name, in the table's order; the first is the default."""
+    rows = _table().get(installer)
+    if rows is None:
+        rows = _rows_of_kit(installer, KITS_FOLDER / installer / "releases.yaml")
+    return rows
 
 
 def find(installer: Installer, name: str) -> Release:
-    """The release of that name; raises KeyError."""
+    """Return the release of that name; raise KeyError if the installer does not have it."""
     return of(installer)[name]
 
 
 def operating_system(image: str) -> str:
-    """What a catalogue's image is an image of, in the table's words: debian-12-cloud is debian-12."""
+    """Return the operating system of a catalogue's image: debian-12 for debian-12-cloud."""
     return image.removesuffix("-cloud")
 
 
 def plain_name(name: str) -> str:
-    """A release's name out of a branch's or a tag's: stable/mitaka and mitaka-eol are mitaka."""
+    """Return the release that a branch or tag is of: mitaka for stable/mitaka and mitaka-eol."""
     for prefix in ("stable/", "unmaintained/"):
         name = name.removeprefix(prefix)
     for suffix in ("-eol", "-eom"):
@@ -135,35 +141,37 @@ def _table(path: Path = TABLE) -> Mapping[Installer, Mapping[str, Release]]:
     )
 
 
+@functools.cache
+def _rows_of_kit(installer: Installer, path: Path) -> Mapping[str, Release]:
+    """Read the rows that a kit brings; none where it brings no file."""
+    return _releases(installer, facts.read(path)) if path.is_file() else MappingProxyType({})
+
+
 def _releases(
     installer: Installer, rows: Mapping[str, Mapping[str, object]]
 ) -> Mapping[str, Release]:
-    whole: dict[str, dict[str, object]] = {}
+    merged: dict[str, dict[str, object]] = {}
     for name, row in rows.items():
         row = row or {}
-        like = str(row.get("like", ""))
-        if like and like not in whole:
+        parent = str(row.get("like", ""))
+        if parent and parent not in merged:
             raise LabError(
-                f"{TABLE}: {installer} {name}: like {like}, which is not above it",
+                f"{TABLE}: {installer} {name}: like {parent}, which is not above it",
                 hint=f"git diff {TABLE}",
             )
-        base = whole.get(like, {})
-        merged = {**base, **{key: value for key, value in row.items() if key != "like"}}
-        for key in (
-            "traits",
-            "services",
-            "replaced",
-            "inert",
-        ):  # these are added to, the others replaced
-            merged[key] = _without_empty({**_mapping(base.get(key)), **_mapping(row.get(key))})
-        whole[str(name)] = merged
-    return MappingProxyType(
-        {
-            name: _release(installer, name, row)
-            for name, row in whole.items()
-            if not name.startswith("_")
-        }
-    )
+        merged[str(name)] = _merge(merged.get(parent, {}), row)
+    # Names that begin with _ exist only for others to be `like` them.
+    public = {name: row for name, row in merged.items() if not name.startswith("_")}
+    return MappingProxyType({name: _release(installer, name, row) for name, row in public.items()})
+
+
+def _merge(parent: Mapping[str, object], row: Mapping[str, object]) -> dict[str, object]:
+    """Return a release's row completed by that of the release that it is `like`."""
+    merged = {**parent, **row}
+    merged.pop("like", None)
+    for key in _ADDED_TO:
+        merged[key] = _without_empty({**_mapping(parent.get(key)), **_mapping(row.get(key))})
+    return merged
 
 
 def _release(installer: Installer, name: str, row: Mapping[str, object]) -> Release:
@@ -182,15 +190,14 @@ def _release(installer: Installer, name: str, row: Mapping[str, object]) -> Rele
             drivers=_words(row.get("drivers")),
             options=frozenset(_words(row["options"])),
             pairs=_words(row.get("pairs")),
-            services=MappingProxyType({k: _words(v) for k, v in _mapping(row["services"]).items()}),
-            replaced=MappingProxyType({k: str(v) for k, v in _mapping(row["replaced"]).items()}),
-            inert=MappingProxyType({k: str(v) for k, v in _mapping(row["inert"]).items()}),
-            bugs=tuple(_bug(each) for each in _items(row.get("bugs"))),
+            services=MappingProxyType(
+                {key: _words(value) for key, value in _mapping(row["services"]).items()}
+            ),
+            replaced=_texts(row["replaced"]),
+            inert=_texts(row["inert"]),
+            bugs=tuple(map(_bug, _items(row.get("bugs")))),
             traits=MappingProxyType(
-                {
-                    k: _words(v) if isinstance(v, list) else str(v)
-                    for k, v in _mapping(row["traits"]).items()
-                }
+                {key: _trait(value) for key, value in _mapping(row["traits"]).items()}
             ),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -199,46 +206,52 @@ def _release(installer: Installer, name: str, row: Mapping[str, object]) -> Rele
         ) from error
 
 
-def _bug(row: object) -> Bug:
-    found = _mapping(row)
-    lists = {key: _words(found[key]) for key in ("images", "commands", "localrc") if key in found}
+def _bug(value: object) -> Bug:
+    row = _mapping(value)
+    lists = {key: _words(row[key]) for key in ("images", "commands", "localrc") if key in row}
     return Bug(
-        id=str(found["id"]),
-        symptom=str(found["symptom"]),
-        fix=str(found["fix"]),
-        role=str(found.get("role", "all")),
-        driver=Driver(str(found["driver"])) if "driver" in found else None,
-        when=When(str(found.get("when", When.BEFORE))),
-        done=str(found.get("done", "")),
+        id=str(row["id"]),
+        symptom=str(row["symptom"]),
+        fix=str(row["fix"]),
+        role=str(row.get("role", "all")),
+        driver=Driver(str(row["driver"])) if "driver" in row else None,
+        when=When(str(row.get("when", When.BEFORE))),
+        done=str(row.get("done", "")),
         **lists,
     )
+
+
+def _trait(value: object) -> str | tuple[str, ...]:
+    return _words(value) if isinstance(value, list) else str(value)
 
 
 def _mapping(value: object) -> dict[str, object]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise TypeError(f"{value!r} is no mapping")
+        raise TypeError(f"{value!r} is not a mapping")
     return {str(key): item for key, item in value.items()}
 
 
-def _without_empty(found: dict[str, object]) -> dict[str, object]:
-    """What is left where an empty value takes away what `like` brought."""
-    return {key: value for key, value in found.items() if value not in ("", None, [])}
+def _texts(value: object) -> Mapping[str, str]:
+    return MappingProxyType({key: str(item) for key, item in _mapping(value).items()})
+
+
+def _without_empty(row: dict[str, object]) -> dict[str, object]:
+    """Drop the keys without a value: by an empty value a row removes what `like` brought."""
+    return {key: value for key, value in row.items() if value not in ("", None, [])}
 
 
 def _items(value: object) -> list[object]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{value!r} is not a list")
     return value
 
 
 def _words(value: object) -> tuple[str, ...]:
-    """A list of words, or one text of blank-separated ones."""
-    return (
-        tuple(value.split())
-        if isinstance(value, str)
-        else tuple(str(item) for item in _items(value))
-    )
+    """Return the items of a list, or the words of a text that is separated by blanks."""
+    if isinstance(value, str):
+        return tuple(value.split())
+    return tuple(str(item) for item in _items(value))

@@ -1,4 +1,4 @@
-"""Passwords of a lab: made once, kept 0600, the same on every node and after a rebuild."""
+"""Passwords of a lab: made once and kept, so that they survive a rebuild of its nodes."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from stacklab import files
 from stacklab.errors import LabError
 from stacklab.model.stack import SecretSource
 
-# Letters and digits only, at most 20: what contrail-installer's sed and DevStack's ini files survive.
+# contrail-installer edits its files by sed and DevStack writes ini files: neither quotes
+# passwords, and some services cut what is longer than 20 characters.
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 20
-_GIVEN = re.compile(r"[A-Za-z0-9]{8,20}")
+_USER_SECRET = re.compile(r"[A-Za-z0-9]{8,20}")
 
 
 def load_or_make(
     path: Path, names: Collection[str], sources: Sequence[SecretSource] = ()
 ) -> Mapping[str, str]:
-    """Return a secret for each name: the user's own, else the kept one, else a new one; all are kept.
+    """Return a secret for each name, and keep all of them in a file with mode 0600.
 
-    A user's source that is empty today leaves the one that was kept. Raises LabError when the file is
-    damaged (making new ones would lock people out of a running cloud), and for a source that can't be used.
+    A secret from one of the user's sources comes first, then the one that was kept, then a new
+    one. A source that is empty today does not replace the secret that was kept. Raises LabError
+    for a source that cannot be used, and for a damaged file: new secrets would lock the user out
+    of a running cloud.
     """
-    known = _kept(path)
-    given = {source.name: _given(source, known) for source in sources}
-    found = {name: given.get(name) or known.get(name) or _make(name) for name in names}
-    if {**known, **found} != known:
-        files.write(
-            path, json.dumps({**known, **found}, indent=2, sort_keys=True) + "\n", mode=0o600
-        )
-    return found
+    known = _read_kept(path)
+    from_user = {source.name: _read_source(source, known) for source in sources}
+    wanted = {name: from_user.get(name) or known.get(name) or _make_secret(name) for name in names}
+    merged = {**known, **wanted}
+    if merged != known:
+        files.write(path, json.dumps(merged, indent=2, sort_keys=True) + "\n", mode=0o600)
+    return wanted
 
 
-def _kept(path: Path) -> dict[str, str]:
+def _read_kept(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
@@ -51,43 +53,45 @@ def _kept(path: Path) -> dict[str, str]:
         raise LabError(f"{path} is damaged: {error}", hint=hint) from error
 
 
-def _given(source: SecretSource, known: Mapping[str, str]) -> str:
-    """The user's own secret; never part of a message."""
-    found = os.environ.get(source.env, "") if source.env else _first_line(source, known)
-    if not found and source.name in known:
+def _read_source(source: SecretSource, known: Mapping[str, str]) -> str:
+    """Return the user's secret, else the kept one. A secret is never part of an error message."""
+    value = os.environ.get(source.env, "") if source.env else _read_file(source, known)
+    if not value and source.name in known:
         return known[source.name]
-    where = f"stack.secrets.{source.name}: " + (f"${source.env}" if source.env else source.file)
-    if not found:
-        raise LabError(f"{where} is not set", hint=f"read -rs {source.env}; export {source.env}")
-    if _GIVEN.fullmatch(found) is None:
-        right = "8 to 20 letters and digits: installers' scripts mangle the others"
-        raise LabError(f"{where} holds what no installer survives", hint=f"choose {right}")
-    return found
+    place = f"${source.env}" if source.env else source.file
+    setting = f"stack.secrets.{source.name}: {place}"
+    if not value:
+        raise LabError(f"{setting} is not set", hint=f"read -rs {source.env}; export {source.env}")
+    if _USER_SECRET.fullmatch(value) is None:
+        raise LabError(
+            f"{setting} holds characters or a length that the installers' scripts do not survive",
+            hint="choose 8 to 20 letters and digits",
+        )
+    return value
 
 
-def _first_line(source: SecretSource, known: Mapping[str, str]) -> str:
+def _read_file(source: SecretSource, known: Mapping[str, str]) -> str:
     path = Path(source.file).expanduser()
-    where = f"stack.secrets.{source.name}: {source.file}"
+    setting = f"stack.secrets.{source.name}: {source.file}"
     try:
         if path.stat().st_mode & 0o077:
-            raise LabError(f"{where} can be read by others", hint=f"chmod 600 {source.file}")
-        found = path.read_text().partition("\n")[0].strip()
+            raise LabError(f"{setting} can be read by others", hint=f"chmod 600 {source.file}")
+        value = path.read_text().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         if source.name in known:
             return ""
-        why = error.strerror if isinstance(error, OSError) else "no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
         raise LabError(
-            f"{where}: {why}", hint="write the secret into it: its first line, mode 600"
+            f"{setting}: {reason}", hint="write the secret into its first line, with mode 600"
         ) from error
-    if not found and source.name not in known:
-        raise LabError(f"{where} is empty", hint="write the secret into it: its first line")
-    return found
+    if not value and source.name not in known:
+        raise LabError(f"{setting} is empty", hint="write the secret into its first line")
+    return value
 
 
-def _make(name: str) -> str:
+def _make_secret(name: str) -> str:
     if name.endswith("_uuid"):
         return str(uuid.uuid4())
     # A letter first: some ini readers take a leading digit for a number.
-    return secrets.choice(string.ascii_letters) + "".join(
-        secrets.choice(_ALPHABET) for _ in range(_LENGTH - 1)
-    )
+    first = secrets.choice(string.ascii_letters)
+    return first + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH - 1))

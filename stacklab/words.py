@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 _CLOSE_ENOUGH = 0.6  # difflib's ratio; below it a suggestion would only puzzle
@@ -10,6 +9,9 @@ _CLOSE_ENOUGH = 0.6  # difflib's ratio; below it a suggestion would only puzzle
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return the known word that was probably meant, or the empty string."""
+    # Imported here: it compiles regular expressions, and every TAB imports this module.
+    import difflib
+
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=_CLOSE_ENOUGH)
     return matches[0] if matches else ""
 

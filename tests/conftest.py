@@ -70,6 +70,16 @@ class FakeRunner:
             heard(line, time.time())
         return dataclasses.replace(result, stdout="")
 
+    def stream(
+        self, command: Command, *, out: Callable[[bytes], None], err: Callable[[bytes], None]
+    ) -> Result:
+        """The same, both streams line by line; see Conversing.stream."""
+        result = self.run(command)
+        for text, take in ((result.stdout, out), (result.stderr, err)):
+            for line in text.splitlines(keepends=True):
+                take(line.encode())
+        return dataclasses.replace(result, stdout="", stderr="")
+
     @property
     def argvs(self) -> list[tuple[str, ...]]:
         """What was run, in order."""

@@ -24,9 +24,10 @@ from stacklab.checks.result import (
     Reason,
     Verdict,
 )
+from stacklab.installers.facts import name_nic
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Node
-from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part
+from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part, is_number
 from stacklab.tools import ssh
 
 _KINDS = {
@@ -146,7 +147,7 @@ def _end(lab: Lab, custom: CustomCheck) -> tuple[Node, NIC] | None:
         return None
     for node in lab.nodes:
         if custom.host == node.name:
-            return node, lab.name_nic(node)
+            return node, name_nic(lab, node)
         for nic in node.nics:
             if custom.host == str(nic.address.ip):
                 return node, nic
@@ -273,14 +274,14 @@ def _read(lines: Sequence[str], number: int) -> _Ended | None:
     if len(words) != 5 or words[0] != "ended":
         return None
     _, outcome, tries, code, timeout_code = words
-    if not (tries.isdecimal() and timeout_code.isdecimal()):
+    if not (is_number(tries) and is_number(timeout_code)):
         return None
     output = (line.removeprefix("|").removeprefix(" ") for line in own[1:])
     return _Ended(
         is_passed=outcome == "yes",
         is_text_missing=outcome == "text",
         tries=int(tries),
-        code=int(code) if code.isdecimal() else None,
+        code=int(code) if is_number(code) else None,
         timeout_code=int(timeout_code),
         output="\n".join(output).strip("\n"),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,13 +22,13 @@ from stacklab.checks.result import (
     Reason,
     Verdict,
 )
-from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab, Node
-from stacklab.nodes import protocol
-from stacklab.nodes.protocol import Answer, Hearing
+from stacklab.nodes import protocol, session
+from stacklab.nodes.protocol import Answer
+from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
-from stacklab.process import Command, Conversing, Result
+from stacklab.process import Conversing
 from stacklab.tools import ssh
 
 __all__ = ["CheckEvent", "Mesh", "States"]
@@ -78,16 +77,6 @@ class _Patience:
         if self.deadline is None:
             return self.interval_s
         return min(self.interval_s, self.left(attempt))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
-    """How a node's session went; `why` is a sentence for what it did not answer."""
-
-    command: Command
-    result: Result
-    reason: Reason  # of a login that failed
-    why: str
 
 
 @dataclass(kw_only=True)
@@ -252,50 +241,41 @@ class Mesh:
         return results
 
     def _session(self, lookout: Lookout, checks: tuple[Check, ...]) -> tuple[CheckResult, ...]:
-        """Run one node's script, and judge what it said; its login is the session itself."""
+        """Ask one node, and judge its answer; its login is the session itself."""
         name = checks[0].node
         why_off = lookout.why_not(name)
         if why_off:
             return _not_reached(checks, Reason.NODE_OFF, why_off)
         with self._judging:
             parts = plan.parts(self.lab, self.lab.node(name), checks, self._facts)
-        marker = f"stacklab-{secrets.token_hex(8)}"
-        limit = ssh.patience_s(self.lab) + protocol.time_limit_s(parts)
-        script = protocol.render(parts, marker)
-        command = ssh.script_command(self.paths, name, script, timeout_s=limit)
-        hearing = Hearing(marker)
-        session = self._converse(lookout, name, command, hearing)
-        answer = hearing.answer(why_cut=session.why)
-        if not answer.is_begun:
-            return _not_reached(checks, session.reason, session.why, session)
-        with self._judging:
-            results = self._judge(checks, answer, session)
-        if session.reason is Reason.NODE_OFF:
-            return tuple(map(_as_node_off, results))
-        return results
+        stopped: list[str] = []
 
-    def _converse(
-        self, lookout: Lookout, name: str, command: Command, hearing: Hearing
-    ) -> _Session:
-        """Have the session, and find out why it ended."""
-        try:
-            result = self.runner.converse(
-                command, heard=hearing.hear, why_stop=lambda: lookout.why_not(name)
-            )
-        except (CommandTimedOut, CommandFailed) as error:
+        def why_stop() -> str:
             why = lookout.why_not(name)
-            reason = Reason.NODE_OFF
-            if not why:
-                why = ssh.classify(error.message) or error.message.partition("\n")[0]
-                reason = answers.connection(error.message)
-            failed = Result(exit_code=ssh.UNREACHED, stderr=error.message)
-            return _Session(command=command, result=failed, reason=reason, why=why)
-        reason = answers.connection(result.stderr)
-        return _Session(command=command, result=result, reason=reason, why=_why_ended(result))
+            if why:
+                stopped.append(why)
+            return why
 
-    def _judge(
-        self, checks: Sequence[Check], answer: Answer, session: _Session
-    ) -> tuple[CheckResult, ...]:
+        reply = session.ask(
+            self.runner,
+            self.paths,
+            name,
+            parts,
+            limit_s=ssh.patience_s(self.lab) + protocol.time_limit_s(parts),
+            why_stop=why_stop,
+        )
+        reason = Reason.NODE_OFF if stopped else answers.connection(reply.result.stderr)
+        if not reply.answer.is_begun:
+            return _not_reached(checks, reason, reply.why, reply)
+        with self._judging:
+            # A hostile node's answer may break a judge: that must not cost other nodes' results.
+            results = session.guarded(
+                lambda: self._judge(checks, reply), lambda why: _unread(checks, why, reply)
+            )
+        return tuple(map(_as_node_off, results)) if stopped else results
+
+    def _judge(self, checks: Sequence[Check], reply: Reply) -> tuple[CheckResult, ...]:
+        answer = reply.answer
         node = self.lab.node(checks[0].node)
         login = [check for check in checks if check.kind is CheckKind.LOGIN]
         others = [check for check in checks if check.kind is not CheckKind.LOGIN]
@@ -303,7 +283,7 @@ class Mesh:
             if any(check.kind.traits.is_together for check in some):
                 self._measure(family, node, answer)
         own = [check for check in others if not check.kind.traits.is_together]
-        entered = (_entered(check, answer, session) for check in login)
+        entered = (_entered(check, reply) for check in login)
         return (*entered, *plan.judge(self.lab, own, answer, self._facts))
 
     def _measure(self, family: Family, node: Node, answer: Answer) -> None:
@@ -326,10 +306,10 @@ def _by_node(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Ch
     return [tuple(some) for some in own.values()]
 
 
-def _why_ended(result: Result) -> str:
-    """Say why a session ended: ssh's reason, else the last line that was written, else the code."""
-    last = next((line.strip() for line in reversed(result.stderr.splitlines()) if line.strip()), "")
-    return ssh.classify(result.stderr) or last[:200] or f"ssh ended with {result.exit_code}"
+def _unread(checks: Sequence[Check], why: str, reply: Reply) -> tuple[CheckResult, ...]:
+    """Return an error for each check of a node whose answer broke a judge."""
+    verdict = Verdict.error(Reason.UNREADABLE, why)
+    return tuple(verdict.of(check, command=str(reply.command)) for check in checks)
 
 
 def _unanswered(check: Check) -> CheckResult:
@@ -343,20 +323,20 @@ def _as_node_off(result: CheckResult) -> CheckResult:
     return dataclasses.replace(result, reason=Reason.NODE_OFF)
 
 
-def _entered(login: Check, answer: Answer, session: _Session) -> CheckResult:
+def _entered(login: Check, reply: Reply) -> CheckResult:
     return CheckResult(
         check=login,
         status=CheckStatus.PASSED,
         reason=Reason.OK,
         detail="logged in",
-        elapsed_s=session.result.elapsed_s,
-        command="" if answer.is_complete else str(session.command),
-        output=session.result.stderr[-protocol.OUTPUT_MAX :],
+        elapsed_s=reply.result.elapsed_s,
+        command="" if reply.answer.is_complete else str(reply.command),
+        output=reply.result.stderr[-protocol.OUTPUT_MAX :],
     )
 
 
 def _not_reached(
-    checks: Sequence[Check], reason: Reason, why: str, session: _Session | None = None
+    checks: Sequence[Check], reason: Reason, why: str, reply: Reply | None = None
 ) -> tuple[CheckResult, ...]:
     """Return the results of a node without a session: the login failed, and no other was tried."""
     others = reason if reason is Reason.NODE_OFF else Reason.NOT_REACHED
@@ -366,10 +346,10 @@ def _not_reached(
             results.append(Verdict.error(others, f"not reached: {why}").of(check))
             continue
         verdict = Verdict.failed(reason, why)
-        if session is None:
+        if reply is None:
             results.append(verdict.of(check))
             continue
-        output = session.result.stderr.strip()
-        result = verdict.of(check, command=str(session.command), output=output)
-        results.append(dataclasses.replace(result, elapsed_s=session.result.elapsed_s))
+        output = reply.result.stderr.strip()
+        result = verdict.of(check, command=str(reply.command), output=output)
+        results.append(dataclasses.replace(result, elapsed_s=reply.result.elapsed_s))
     return tuple(results)

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 import stat
 import tempfile
 import time
@@ -22,17 +21,11 @@ from xml.sax.saxutils import escape, quoteattr
 from stacklab.checks.explain.causes import Explained, causes
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
+from stacklab.foreign import printable
 from stacklab.model.lab import Lab
 
 # Of the JSON: a key that goes or changes its meaning makes a new version, a further key does not.
 VERSION = 1
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))"
-)  # colours, titles
-# All that XML 1.0 allows in no document, not even as a reference; and what turns the direction of a text.
-_UNWANTED = re.compile(
-    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
 _EXIT_CODES = {
     CheckStatus.PASSED: 0,
     CheckStatus.WARNED: CheckWarned.exit_code,
@@ -105,8 +98,8 @@ def stamp(at: float, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str:
 
 
 def clean(text: str) -> str:
-    """What a node wrote, without what moves a terminal's cursor or no document may hold."""
-    return _UNWANTED.sub("", _ESCAPES.sub("", text))
+    """Return what a node wrote as a terminal and any document may hold it."""
+    return printable(text, indent="")
 
 
 def json_parts(ran: Ran) -> Iterator[str]:

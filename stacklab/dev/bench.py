@@ -182,7 +182,7 @@ def _plain(bench: _Bench) -> float:
             argv=("vagrant", *words),
             cwd=directory,
             env=environment,
-            log=bench.context.host.logs / "bench.log",
+            log=bench.context.host.bench_log,
             timeout_s=_LIMIT_S,
             what=f"bench: vagrant {words[0]}",
         )

@@ -23,7 +23,7 @@ from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import LabError
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size
-from stacklab.model.stack import Installer, Role, Stack
+from stacklab.model.stack import NO_INSTALLER, Role, Stack
 from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
 
@@ -74,7 +74,7 @@ def lab_of(nodes: int, networks: int = NETWORKS) -> Lab:
         images=("debian-12",),
         networks=made,
         nodes=tuple(_node(number, made) for number in range(nodes)),
-        stack=Stack(installer=Installer.NONE, network="net0"),
+        stack=Stack(installer=NO_INSTALLER, network="net0"),
         checks=CheckPolicy(retries=0, interval_s=0.0, boot_timeout_s=1.0),
     )
 

@@ -1,4 +1,4 @@
-"""Probes of the host: every assumption that stacklab makes, as a sentence with its fix."""
+"""Probes of the host: each assumption of stacklab, checked, with a fix if it does not hold."""
 
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.probes import full, preflight

@@ -1,9 +1,10 @@
-"""What the probes may read of this host; a test gives its own."""
+"""What the probes read of this host; tests pass a fake one."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,12 @@ from stacklab.process import Runner, SubprocessRunner
 
 
 def find_program(name: str) -> str | None:
-    """Where a program is; Debian keeps sfdisk, mke2fs and ip out of a plain user's PATH."""
+    """Return the path of a program, also of one in sbin, which a user's PATH on Debian lacks."""
     return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
 def read_text(path: Path) -> str:
-    """A file's text; empty when it cannot be read."""
+    """Return a file's text, or "" if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -25,7 +26,7 @@ def read_text(path: Path) -> str:
 
 
 def list_dir(path: Path) -> tuple[str, ...]:
-    """The names in a directory; none when it cannot be read."""
+    """Return the sorted names in a directory, or () if it cannot be read."""
     try:
         return tuple(sorted(entry.name for entry in path.iterdir()))
     except OSError:
@@ -33,23 +34,33 @@ def list_dir(path: Path) -> tuple[str, ...]:
 
 
 def nearest_existing(path: Path) -> Path:
-    """The path itself, or the closest directory above it that exists."""
-    return next((each for each in (path, *path.parents) if each.exists()), Path("/"))
+    """Return the path itself, or the closest directory above it that exists."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
 
 
 def free_mib(path: Path) -> int:
-    """Free space where a path is, or would be."""
+    """Return the free space where a path is, or would be."""
     return shutil.disk_usage(nearest_existing(path)).free // (1024 * 1024)
 
 
 def is_writable(path: Path) -> bool:
-    """Whether we may make that path, or things in it."""
+    """Return True if we may make that path, or files in it."""
     return os.access(nearest_existing(path), os.W_OK | os.X_OK)
+
+
+def is_open_to_all(path: Path) -> bool:
+    """Return True if every user of the host may write to that path."""
+    try:
+        return bool(path.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The host as the probes see it."""
+    """This host, as far as the probes use it."""
 
     runner: Runner = field(default_factory=SubprocessRunner)
     which: Callable[[str], str | None] = find_program
@@ -57,5 +68,6 @@ class Machine:
     list_dir: Callable[[Path], tuple[str, ...]] = list_dir
     free_mib: Callable[[Path], int] = free_mib
     is_writable: Callable[[Path], bool] = is_writable
+    is_open_to_all: Callable[[Path], bool] = is_open_to_all
     home: Path = field(default_factory=Path.home)
     user: str = field(default_factory=lambda: os.environ.get("USER", "$USER"))

@@ -1,4 +1,4 @@
-"""Which probes run when: the fast ones before a lab starts, all of them for `doctor`."""
+"""The two sets of probes: the fast ones before a lab starts, and all of them for `doctor`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stacklab.model.lab import Lab
 from stacklab.paths import HostPaths
 from stacklab.process import Command
 
-Connect = Callable[[], str | None]  # None: libvirtd answers; else what it, or its socket, said
+Connect = Callable[[], str | None]  # returns None if libvirtd answers, else the error
 
 _IP_LIMIT_S = 5
 
@@ -27,13 +27,13 @@ def preflight(
     starting: Collection[str] | None = None,
     builds_image: bool = True,
 ) -> tuple[ProbeResult, ...]:
-    """Run what `lab.up` has to know before it makes anything; no program but `ip` is started.
+    """Run the probes that `lab.up` needs before it makes anything; the only program run is `ip`.
 
     `others` are the labs on record, `starting` the nodes that do not run yet.
     """
     return (
         *programs.missing(machine, builds_image=builds_image),
-        resources.probe_root(host, machine),
+        resources.probe_root(host, machine, lab),
         resources.probe_libvirt(connect(), machine),
         resources.probe_memory(lab, machine, starting=starting),
         resources.probe_disk(lab, host, machine),
@@ -54,14 +54,16 @@ def full(
 ) -> tuple[ProbeResult, ...]:
     """Run every probe.
 
-    `accelerator` is the verdict and its reason; `sources` maps where images come from to what is wrong with it.
+    `accelerator` is the verdict and its reason; `sources` maps a source of images to its problem,
+    or to None if it can be reached.
     """
+    memory = (resources.probe_memory(lab, machine, starting=starting),) if lab else ()
     return (
         *programs.probe_all(machine),
-        resources.probe_root(host, machine),
+        resources.probe_root(host, machine, lab),
         resources.probe_libvirt(connect(), machine),
         resources.probe_accelerator(*accelerator),
-        *((resources.probe_memory(lab, machine, starting=starting),) if lab else ()),
+        *memory,
         resources.probe_disk(lab, host, machine),
         *_subnets(lab, machine, others),
         *resources.probe_sources(sources or {}),
@@ -73,7 +75,7 @@ def _subnets(lab: Lab | None, machine: Machine, others: Iterable[Lab]) -> tuple[
         addresses = _ip(machine, "addr")
         routes = _ip(machine, "-4", "route", "show", "table", "all")
     except LabError as error:
-        sentence = f"which addresses this host uses cannot be read: {error.message}"
+        sentence = f"the addresses of this host cannot be read: {error.message}"
         fix = "sudo apt-get install iproute2"
         return (
             ProbeResult(
@@ -85,9 +87,14 @@ def _subnets(lab: Lab | None, machine: Machine, others: Iterable[Lab]) -> tuple[
             ),
         )
     claims = (*subnets.parse_addresses(addresses), *subnets.parse_routes(routes))
+    results: list[ProbeResult] = []
+    if lab:
+        links = subnets.parse_links(addresses)
+        results += subnets.probe_networks(lab, claims, links, others)
     nested = subnets.probe_nested(claims)
-    own = subnets.probe_networks(lab, claims, subnets.parse_links(addresses), others) if lab else ()
-    return (*own, *((nested,) if nested else ()))
+    if nested:
+        results.append(nested)
+    return tuple(results)
 
 
 def _ip(machine: Machine, *words: str) -> str:

@@ -1,9 +1,8 @@
-"""Probes of the programs that stacklab calls: there, and as new as those it was tested with."""
+"""Probes of the programs that stacklab calls: installed, and not older than the tested ones."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,15 @@ _VERSION_LIMIT_S = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program, how it tells its version, and who ships it. `tested` is Debian 12's, our floor."""
+    """A program, its packages, and how to ask for its version; `tested` is that of Debian 12."""
 
     name: str
     apt: str
     dnf: str
     version: tuple[str, ...] = ("--version",)
     tested: str = ""
-    builds_images: bool = False  # needed only where an image has to be made
-    only_for: str = ""  # what else than lab.up wants it: its absence is a warning
+    builds_images: bool = False  # needed only to build images
+    only_for: str = ""  # the task that needs it, if lab.up does not: then it may be missing
 
 
 PROGRAMS = (
@@ -66,19 +65,20 @@ PROGRAMS = (
 
 
 def missing(machine: Machine, *, builds_image: bool = True) -> tuple[ProbeResult, ...]:
-    """Only what is not installed, the Vagrant plugin among it: a few stat() calls, no program is run."""
-    needed = [
-        each for each in PROGRAMS if not each.only_for and (builds_image or not each.builds_images)
-    ]
-    absent = [
-        _absent(machine, program) for program in needed if machine.which(program.name) is None
-    ]
+    """Return the programs that are not installed, and Vagrant's plugin; no program is run."""
+    results: list[ProbeResult] = []
+    for program in PROGRAMS:
+        is_needed = not program.only_for and (builds_image or not program.builds_images)
+        if is_needed and machine.which(program.name) is None:
+            results.append(_absent(machine, program))
     plugin = probe_plugin(machine)
-    return (*absent, plugin) if plugin.is_failed else tuple(absent)
+    if plugin.is_failed:
+        results.append(plugin)
+    return tuple(results)
 
 
 def probe_all(machine: Machine) -> tuple[ProbeResult, ...]:
-    """Every program with its version, asked all at once: Vagrant and Packer are slow to answer."""
+    """Probe every program, all at once: Vagrant and Packer take a second to tell their version."""
     with ThreadPoolExecutor() as pool:
         return (
             *pool.map(lambda program: _probe(machine, program), PROGRAMS),
@@ -87,9 +87,9 @@ def probe_all(machine: Machine) -> tuple[ProbeResult, ...]:
 
 
 def probe_plugin(machine: Machine) -> ProbeResult:
-    """Whether Vagrant has its libvirt provider: from the distribution's files or the user's own list.
+    """Probe for Vagrant's libvirt provider, which a package or the user may have installed.
 
-    `vagrant plugin list` takes a second.
+    Its files are looked for, because `vagrant plugin list` takes a second.
     """
     prefix = f"{_PLUGIN}-"
     gems = [
@@ -107,13 +107,13 @@ def probe_plugin(machine: Machine) -> ProbeResult:
 
 
 def parse_version(text: str) -> str:
-    """The first version number in what a program says of itself; empty when there is none."""
+    """Return the first version number in a program's output, or ""."""
     match = _VERSION.search(text)
     return match[0] if match else ""
 
 
 def is_older(version: str, floor: str) -> bool:
-    """Compare two dotted numbers part by part."""
+    """Return True if a version is lower than another one, compared part by part."""
     return _parts(version) < _parts(floor)
 
 
@@ -146,25 +146,27 @@ def _probe(machine: Machine, program: Program) -> ProbeResult:
 
 
 def _absent(machine: Machine, program: Program) -> ProbeResult:
-    sentence, fix = f"{program.name} is not installed", _install(machine, program.apt, program.dnf)
+    sentence = f"{program.name} is not installed"
+    fix = _install(machine, program.apt, program.dnf)
     if program.only_for:
-        return _result(
-            program.name, ProbeStatus.WARNING, f"{sentence}: {program.only_for} wants it", fix
-        )
-    return _failed(program.name, sentence, fix)
+        sentence += f": {program.only_for} needs it"
+        return _result(program.name, ProbeStatus.WARNING, sentence, fix)
+    return ProbeResult(
+        name=program.name,
+        area=ProbeArea.TOOL,
+        status=ProbeStatus.FAILED,
+        sentence=sentence,
+        fix=fix,
+        is_not_installed=True,
+    )
 
 
 def _install(machine: Machine, apt: str, dnf: str) -> str:
-    """The command that this host installs packages with."""
-    ways: Sequence[tuple[str, str]] = (("apt-get", apt), ("dnf", dnf))
-    tool, package = next(
-        ((tool, package) for tool, package in ways if machine.which(tool)), ("", apt)
-    )
-    return (
-        f"sudo {tool} install {package}"
-        if tool
-        else f"install {package} by this host's package manager"
-    )
+    """Return the command by which this host installs a package."""
+    for tool, package in (("apt-get", apt), ("dnf", dnf)):
+        if machine.which(tool):
+            return f"sudo {tool} install {package}"
+    return f"install {apt} by this host's package manager"
 
 
 def _result(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:

@@ -11,132 +11,136 @@ from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.model.lab import Lab, Size
 from stacklab.paths import HostPaths
 
-_QEMU_OVERHEAD = Size(150)  # a QEMU process beside its guest's memory
-_IMAGE_DISK = Size(1024)
-_NODE_DISK = Size(2048)
-_LEAST_DISK = Size(1536)
+# What libvirt's client library says of a socket that it may not open, and of one without a daemon.
+_REFUSED = re.compile(
+    r"permission denied|not permitted|access denied|authentication|polkit", re.IGNORECASE
+)
+_NOT_RUNNING = re.compile(
+    r"no such file|connection refused|failed to connect socket|end of file", re.IGNORECASE
+)
+
+_QEMU_OVERHEAD = Size(150)  # of a QEMU process, beside its guest's memory
+_IMAGE_DISK = Size(1024)  # of a base image
+_NODE_DISK = Size(2048)  # what a node writes to its overlay
+_LEAST_DISK = Size(1536)  # an image, and a node that has just booted
 
 
 def probe_memory(
     lab: Lab, machine: Machine, *, starting: Collection[str] | None = None
 ) -> ProbeResult:
-    """Whether the nodes that are yet to start (all of them, when not named) fit in what is free."""
+    """Probe if the nodes that are yet to start, by default all, fit into the free memory."""
     nodes = [node for node in lab.nodes if starting is None or node.name in starting]
     need = sum(node.memory.mib + _QEMU_OVERHEAD.mib for node in nodes)
     text = machine.read_text(Path("/proc/meminfo"))
-    available, swap = _meminfo_mib(text, "MemAvailable"), _meminfo_mib(text, "SwapFree") or 0
+    available = _meminfo_mib(text, "MemAvailable")
+    swap = _meminfo_mib(text, "SwapFree") or 0
     if available is None:
-        return _host(
-            "memory",
-            ProbeStatus.WARNING,
-            "how much memory is free cannot be read from /proc/meminfo",
-        )
+        sentence = "the free memory cannot be read from /proc/meminfo"
+        return _host_result("memory", ProbeStatus.WARNING, sentence)
+    needs = f"{lab.name} needs {_gib(need)} of memory"
+    fix = f"give the nodes less memory in {lab.source}, or stop another lab: ./invoke lab.down NAME"
     if need > available + swap:
-        sentence = f"{lab.name} needs {_gib(need)} of memory, {_gib(available + swap)} is free"
-        return _host("memory", ProbeStatus.FAILED, sentence, _less_memory(lab))
+        sentence = f"{needs}, {_gib(available + swap)} is free"
+        return _host_result("memory", ProbeStatus.FAILED, sentence, fix)
     if need > available:
-        sentence = (
-            f"{lab.name} needs {_gib(need)} of memory, {_gib(available)} is free: it will swap"
-        )
-        return _host("memory", ProbeStatus.WARNING, sentence, _less_memory(lab))
-    return _host(
-        "memory",
-        ProbeStatus.OK,
-        f"{lab.name} needs {_gib(need)} of memory, {_gib(available)} is free",
-    )
-
-
-def _less_memory(lab: Lab) -> str:
-    return (
-        f"give the nodes less memory in {lab.source}, or stop another lab: ./invoke lab.down NAME"
-    )
+        sentence = f"{needs}, {_gib(available)} is free: it will swap"
+        return _host_result("memory", ProbeStatus.WARNING, sentence, fix)
+    return _host_result("memory", ProbeStatus.OK, f"{needs}, {_gib(available)} is free")
 
 
 def probe_disk(lab: Lab | None, host: HostPaths, machine: Machine) -> ProbeResult:
-    """Whether an image and what the nodes will write fit."""
+    """Probe if an image and what the nodes will write fit on the disk."""
     free = machine.free_mib(host.root)
     need = _IMAGE_DISK.mib + _NODE_DISK.mib * (len(lab.nodes) if lab else 1)
-    what = lab.name if lab else "an image with one node"
-    sentence = f"{what} may come to use {_gib(need)} under {host.root}, {_gib(free)} is free"
-    fix = "./invoke image.prune, or set STACKLAB_HOME to a larger disk"
+    user = lab.name if lab else "an image with one node"
+    root = _printable(host.root)
+    sentence = f"{user} may need {_gib(need)} under {root}, {_gib(free)} is free"
+    fix = "./invoke image.prune, or set STACKLAB_HOME to a directory on a larger disk"
     if free < _LEAST_DISK.mib:
-        least = f"{_gib(free)} is free under {host.root}, too little for anything (least: {_gib(_LEAST_DISK.mib)})"
-        return _host("disk", ProbeStatus.FAILED, least, fix)
-    return (
-        _host("disk", ProbeStatus.OK, sentence)
-        if free >= need
-        else _host("disk", ProbeStatus.WARNING, sentence, fix)
-    )
+        least = _gib(_LEAST_DISK.mib)
+        sentence = f"{_gib(free)} is free under {root}, at least {least} are needed"
+        return _host_result("disk", ProbeStatus.FAILED, sentence, fix)
+    if free < need:
+        return _host_result("disk", ProbeStatus.WARNING, sentence, fix)
+    return _host_result("disk", ProbeStatus.OK, sentence)
 
 
-def probe_root(host: HostPaths, machine: Machine) -> ProbeResult:
-    """Whether we may write where everything is kept."""
-    if machine.is_writable(host.root):
-        return _host("home", ProbeStatus.OK, f"{host.root} can be written")
-    fix = f"sudo install -d -o {machine.user} {host.root}, or set STACKLAB_HOME to a directory of yours"
-    return _host(
-        "home", ProbeStatus.FAILED, f"{host.root} cannot be written by {machine.user}", fix
-    )
+def probe_root(host: HostPaths, machine: Machine, lab: Lab | None = None) -> ProbeResult:
+    """Probe if we, and not everybody, may write to the directories in which labs are kept."""
+    try:
+        str(host.root).encode()
+    except UnicodeEncodeError:
+        # ssh's and libvirt's files hold the path, and libvirt's must be UTF-8.
+        sentence = f"the name of {_printable(host.root)} is not UTF-8"
+        fix = "set STACKLAB_HOME to a directory with another name"
+        return _host_result("home", ProbeStatus.FAILED, sentence, fix)
+    if not machine.is_writable(host.root):
+        sentence = f"{host.root} cannot be written by {machine.user}"
+        fix = (
+            f"sudo install -d -o {machine.user} {host.root}, "
+            "or set STACKLAB_HOME to a directory of your own"
+        )
+        return _host_result("home", ProbeStatus.FAILED, sentence, fix)
+    directories = [host.root, host.labs, host.images, host.volumes]
+    if lab:
+        directories.append(host.lab(lab.name).root)
+    open_to_all = [str(path) for path in directories if machine.is_open_to_all(path)]
+    if open_to_all:
+        # Whoever can replace a lab's ssh_config or Vagrantfile runs commands as its user.
+        sentence = f"every user of this host may write to {', '.join(open_to_all)}"
+        return _host_result(
+            "home", ProbeStatus.FAILED, sentence, f"chmod o-w {' '.join(open_to_all)}"
+        )
+    return _host_result("home", ProbeStatus.OK, f"{host.root} can be written")
 
 
 def probe_libvirt(problem: str | None, machine: Machine) -> ProbeResult:
-    """Judge what connecting to libvirtd said; None is a connection."""
+    """Judge the error of connecting to libvirtd; None means that it answered."""
     if problem is None:
-        return _provider(ProbeStatus.OK, "libvirtd answers")
+        return _libvirtd_result(ProbeStatus.OK, "libvirtd answers")
     if re.search(r"system bus", problem, re.IGNORECASE):
-        # It asks polkit, over D-Bus, who an ordinary user is; root is not asked about.
+        # libvirtd asks polkit, over D-Bus, who an ordinary user is; it does not ask about root.
+        sentence = f"libvirtd can't tell who {machine.user} is: {problem}"
         fix = "sudo systemctl start dbus polkit, or use it as root where there is no systemd"
-        return _provider(
-            ProbeStatus.FAILED, f"libvirtd can't tell who {machine.user} is: {problem}", fix
-        )
-    if re.search(
-        r"permission denied|not permitted|access denied|authentication|polkit",
-        problem,
-        re.IGNORECASE,
-    ):
+    elif _REFUSED.search(problem):
+        sentence = f"libvirtd does not let {machine.user} in: {problem}"
         fix = f"sudo usermod -aG libvirt {machine.user}, then log in again"
-        return _provider(
-            ProbeStatus.FAILED, f"libvirtd does not let {machine.user} in: {problem}", fix
-        )
-    if re.search(
-        r"no such file|connection refused|failed to connect socket|end of file",
-        problem,
-        re.IGNORECASE,
-    ):
+    elif _NOT_RUNNING.search(problem):
+        sentence = f"libvirtd is not running: {problem}"
         is_systemd = machine.read_text(Path("/proc/1/comm")).strip() == "systemd"
         fix = "sudo systemctl start libvirtd" if is_systemd else "virtlogd -d; libvirtd -d"
-        return _provider(ProbeStatus.FAILED, f"libvirtd is not running: {problem}", fix)
-    return _provider(
-        ProbeStatus.FAILED, f"libvirtd does not answer: {problem}", "virsh -c qemu:///system list"
-    )
+    else:
+        sentence = f"libvirtd does not answer: {problem}"
+        fix = "virsh -c qemu:///system list"
+    return _libvirtd_result(ProbeStatus.FAILED, sentence, fix)
 
 
 def probe_accelerator(accelerator: str, reason: str = "") -> ProbeResult:
-    """Judge the verdict on KVM: `kvm`, or `tcg` with the reason."""
+    """Judge the verdict about KVM: `kvm` or `tcg`, and the reason."""
     because = f": {reason}" if reason else ""
     if accelerator == "kvm":
-        return _host("accelerator", ProbeStatus.OK, f"KVM boots a kernel{because}")
+        return _host_result("accelerator", ProbeStatus.OK, f"KVM boots a kernel{because}")
     sentence = f"nodes are emulated ({accelerator}), about ten times slower{because}"
-    fix = "a host, or a guest with nested virtualization, whose KVM boots a kernel"
-    return _host("accelerator", ProbeStatus.WARNING, sentence, fix)
+    fix = "use a host, or a guest with nested virtualization, whose KVM boots a kernel"
+    return _host_result("accelerator", ProbeStatus.WARNING, sentence, fix)
 
 
 def probe_sources(sources: Mapping[str, str | None]) -> tuple[ProbeResult, ...]:
-    """Judge where images come from: source to problem, None being reachable."""
+    """Judge the sources of images: their problem by name, or None for one that can be reached."""
     results = []
     for name, problem in sources.items():
         if problem is None:
-            results.append(_host("source", ProbeStatus.OK, f"{name} can be reached"))
+            results.append(_host_result("source", ProbeStatus.OK, f"{name} can be reached"))
         else:
-            # An image that is built already, or the next of a lab's list, needs no source.
+            # Only a warning: an image may be built already, or a lab may name another one.
             sentence = f"{name} cannot be reached: {problem}"
             fix = "check the network or the proxy; name another image first in the lab's `image:`"
-            results.append(_host("source", ProbeStatus.WARNING, sentence, fix))
+            results.append(_host_result("source", ProbeStatus.WARNING, sentence, fix))
     return tuple(results)
 
 
 def host_memory(machine: Machine) -> Size | None:
-    """All the memory of this host; None where it does not tell."""
+    """Return all the memory of this host, or None if it is unknown."""
     total = _meminfo_mib(machine.read_text(Path("/proc/meminfo")), "MemTotal")
     return Size(total) if total else None
 
@@ -146,15 +150,20 @@ def _meminfo_mib(text: str, name: str) -> int | None:
     return int(match[1]) // 1024 if match else None
 
 
+def _printable(path: Path) -> str:
+    """Return a path as text; bytes that are not UTF-8, which a terminal refuses, are escaped."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
 def _gib(mib: int) -> str:
     return f"{mib / 1024:.1f} GiB"
 
 
-def _host(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
+def _host_result(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
     return ProbeResult(name=name, area=ProbeArea.HOST, status=status, sentence=sentence, fix=fix)
 
 
-def _provider(status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
+def _libvirtd_result(status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
     return ProbeResult(
         name="libvirtd", area=ProbeArea.PROVIDER, status=status, sentence=sentence, fix=fix
     )

@@ -1,4 +1,4 @@
-"""What a probe found, and the error that several of them make together."""
+"""Results of probes, and the error that the failed ones make together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stacklab.errors import HostError, LabError, ProviderError, ToolError, ToolN
 
 
 class ProbeStatus(StrEnum):
-    """How it stands: a warning does not keep a lab from starting."""
+    """Outcome of a probe: with a warning, a lab can still start."""
 
     OK = "ok"
     WARNING = "warning"
@@ -18,7 +18,7 @@ class ProbeStatus(StrEnum):
 
 
 class ProbeArea(StrEnum):
-    """What a failed probe is about: it decides the exit code."""
+    """Subject of a probe: for a failed one it decides the exit code."""
 
     TOOL = "tool"
     PROVIDER = "provider"
@@ -27,36 +27,32 @@ class ProbeArea(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """One assumption: how it stands, in a sentence, and what to type when it does not hold."""
+    """One assumption: whether it holds, a sentence about it, and the command that fixes it."""
 
     name: str
     area: ProbeArea
     status: ProbeStatus
     sentence: str
     fix: str = ""
+    is_not_installed: bool = False  # a program is missing
 
     @property
     def is_failed(self) -> bool:
-        """Whether no lab can start like this."""
+        """Return True if a lab cannot start like this."""
         return self.status is ProbeStatus.FAILED
 
 
 def raise_for(results: Iterable[ProbeResult]) -> None:
-    """Raise one error with all that failed; the first of them decides its type, its fix is the hint."""
+    """Raise one error with all that failed; the first one decides its type and its hint."""
     failed = [result for result in results if result.is_failed]
-    if not failed:
-        return
-    raise _error(failed)
+    if failed:
+        raise _error(failed)
 
 
 def _error(failed: list[ProbeResult]) -> LabError:
     first = failed[0]
     hint = first.fix or None
-    if (
-        len(failed) == 1
-        and first.area is ProbeArea.TOOL
-        and first.sentence == f"{first.name} is not installed"
-    ):
+    if len(failed) == 1 and first.is_not_installed:
         return ToolNotFound(first.name, hint=hint)
     message = "\n".join(result.sentence for result in failed)
     match first.area:

@@ -1,1 +1,1 @@
-"""Base images: where they come from, how they are built, where they are kept."""
+"""Base images: their catalogue, sources, builds and store."""

@@ -1,6 +1,7 @@
-"""A bootable disk from packages: mmdebstrap, mke2fs and extlinux; no partition scan, no kpartx.
+"""Bootstrap of a bootable disk from packages, by mmdebstrap, mke2fs and extlinux.
 
-Recipe: facts/proven.md. Needs root, by sudo where we are not.
+The file system is made inside the disk's file at an offset, so that neither kpartx nor a scan for
+partitions is needed. It needs root, by sudo for other users.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from stacklab.paths import PROJECT
 from stacklab.process import Command, Runner, as_root
 
 _HOOKS = PROJECT / "packer" / "bootstrap"
-_OFFSET = 1024 * 1024  # the partition begins at 1 MiB, as everybody's does
+_OFFSET = 1024 * 1024  # the partition begins at 1 MiB, as all partitioning tools do it
 _MBR_CODE = tuple(
     Path(path)
     for path in (
@@ -26,11 +27,11 @@ _MBR_CODE = tuple(
         "/usr/share/syslinux/mbr.bin",
     )
 )
-_MBR_BYTES = 440  # the rest of the sector is the partition table
+_MBR_BYTES = 440  # the rest of the first sector is the partition table
 _TIMEOUT_S = 1200.0
 _NO_MIRROR = ("Failed to fetch", "Could not resolve", "Unable to fetch", "Connection failed")
-# As root, mmdebstrap mounts /proc and more into the tree, in whoever's mount namespace it is; and it goes on
-# without us if we are killed. In namespaces of its own, its mounts and processes end with ours.
+# As root, mmdebstrap mounts /proc and more into the tree, and goes on if we are killed. In
+# namespaces of its own, its mounts and processes end together with us.
 _CONTAINED = (
     "setpriv",
     "--pdeathsig",
@@ -46,14 +47,14 @@ _CONTAINED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bootstrapped:
-    """A raw disk that boots, and its kernel beside it (to try an accelerator with)."""
+    """A raw disk that boots, and its kernel, by which the accelerator is chosen."""
 
     disk: Path
     kernel: Path
 
 
 def recipe(image: Image) -> tuple[str, ...]:
-    """What is run to make an image, without any path of this host: a part of the image's address."""
+    """Return the commands that make an image, without paths of this host, for its address."""
     return (
         *_mmdebstrap(image, Path("root"), hooks=Path("hooks"), sources=()),
         *_mke2fs(Path("root"), Path("disk")),
@@ -69,51 +70,52 @@ def bootstrap(
     log: Path,
     say: Callable[[str], None],
 ) -> Bootstrapped:
-    """Make the disk in `work`, an empty directory; `build_key` is a public key that lets Packer in.
+    """Make the disk in `work`, an empty directory; Packer logs in by `build_key`, a public key.
 
-    Raises HostError where root's rights can't be had, ImageError when the mirror can't be reached,
-    CommandFailed for anything else.
+    Raises HostError if sudo does not give root's rights, ImageError if the mirror can't be
+    reached, and CommandFailed for anything else.
     """
     root, disk, mount, kernel = work / "root", work / "disk.raw", work / "mnt", work / "vmlinuz"
     _require_root(image, runner)
-    code = _boot_code()
+    boot_code = _boot_code()
     mount.mkdir()
     say("fetching and unpacking packages")
     _install(image, build_key, root, runner, log)
-    # by root: some systems' kernels are for root's eyes only
+    # As root: some distributions let only root read the kernel.
     argv = as_root(("install", "-m", "0644", str(root / "vmlinuz"), str(kernel)))
-    runner.run(Command(argv=argv, what="taking the kernel out"))
+    runner.run(Command(argv=argv, what="copying the kernel"))
     say("making the disk")
-    _make_disk(root, disk, code, runner, log)
+    _make_disk(root, disk, boot_code, runner, log)
     argv = as_root(("unshare", "--mount", str(_HOOKS / "bootloader.sh"), str(disk), str(mount)))
     runner.run(Command(argv=argv, what="installing the boot loader", log=log, timeout_s=60))
     return Bootstrapped(disk=disk, kernel=kernel)
 
 
 def _require_root(image: Image, runner: Runner) -> None:
-    """Ask before the work, not in its midst."""
+    """Ask for root's rights before the work begins, not after minutes of it."""
     if os.geteuid() == 0:
         return
     try:
         runner.run(Command(argv=as_root(("true",)), what="asking for root's rights"))
     except CommandFailed as error:
         raise HostError(
-            f"making image {image.name} needs root's rights, and sudo gives them to you only with a password",
+            f"making image {image.name} needs root's rights, "
+            "and sudo gives them to you only with a password",
             hint=f"sudo ./invoke image.build {image.name}; every user's labs then share it",
         ) from error
 
 
 def _boot_code() -> bytes:
-    code = next((path for path in _MBR_CODE if path.is_file()), None)
-    if code is None:
-        raise ImageError(
-            f"extlinux's boot code is missing: {_MBR_CODE[0]}", hint="apt-get install extlinux"
-        )
-    return code.read_bytes()[:_MBR_BYTES]
+    for path in _MBR_CODE:
+        if path.is_file():
+            return path.read_bytes()[:_MBR_BYTES]
+    raise ImageError(
+        f"extlinux's boot code is missing: {_MBR_CODE[0]}", hint="apt-get install extlinux"
+    )
 
 
 def _with_sbin() -> dict[str, str | None]:
-    """The environment in which sfdisk and mke2fs are found: Debian keeps them off a user's PATH."""
+    """Return an environment in which sfdisk and mke2fs are found, which a user's PATH lacks."""
     return {"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"}
 
 
@@ -128,7 +130,7 @@ def _mmdebstrap(
         "--aptopt=Apt::Install-Recommends false",
         "--aptopt=Acquire::Languages none",
         "--aptopt=Acquire::Retries 3",
-        # a throw-away node has no reader for these, and they are a third of the files
+        # Nobody reads these on a throw-away node, and they are a third of all files.
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -148,10 +150,12 @@ def _mke2fs(root: Path, disk: Path) -> tuple[str, ...]:
         "ext4",
         "-L",
         "root",
-        # extlinux reads neither; gdt_csum lets the kernel skip unused inode tables
+        # extlinux can read neither of the first two; uninit_bg lets the kernel skip unused
+        # inode tables.
         "-O",
         "^64bit,^metadata_csum,uninit_bg",
-        # zeroed now, in the sparse file, so that no node's kernel zeroes them into its overlay
+        # Inode tables are zeroed now, in the sparse file: else the kernel of every node would
+        # zero them later, into its overlay.
         "-E",
         f"offset={_OFFSET},lazy_itable_init=0,lazy_journal_init=1",
         "-J",
@@ -167,7 +171,7 @@ def _mke2fs(root: Path, disk: Path) -> tuple[str, ...]:
 
 def _install(image: Image, build_key: Path, root: Path, runner: Runner, log: Path) -> None:
     argv = _mmdebstrap(image, root, hooks=_HOOKS, sources=mirror.apt_sources(image.suite, runner))
-    # `env`, not Command.env: sudo would drop it
+    # By the program `env` and not by Command.env, which sudo would drop.
     argv = as_root((*_CONTAINED, "env", f"STACKLAB_BUILD_KEY={build_key}", *argv))
     try:
         what = f"bootstrapping {image.name}"
@@ -176,19 +180,23 @@ def _install(image: Image, build_key: Path, root: Path, runner: Runner, log: Pat
         text = log.read_text(errors="replace")
         if any(sign in text for sign in _NO_MIRROR):
             raise ImageError(
-                f"the package mirror for {image.suite} can't be reached\n{_first_failure(text)}\n  log: {log}",
+                f"the package mirror for {image.suite} can't be reached\n"
+                f"{_first_failures(text)}\n  log: {log}",
                 hint="check this host's APT sources: apt-get update; then the same command again",
             ) from error
         raise
 
 
-def _first_failure(text: str) -> str:
+def _first_failures(text: str) -> str:
     lines = [line for line in text.splitlines() if line.startswith(("E:", "Err:", "W:"))]
     return "\n".join(f"  | {line}" for line in lines[:3])
 
 
-def _make_disk(root: Path, disk: Path, code: bytes, runner: Runner, log: Path) -> None:
-    """A partitioned raw disk, sparse, its file system filled from `root` and as large as it will ever be."""
+def _make_disk(root: Path, disk: Path, boot_code: bytes, runner: Runner, log: Path) -> None:
+    """Make a partitioned, sparse raw disk whose file system holds the content of `root`.
+
+    The file system has its final size: it never has to grow.
+    """
     with disk.open("wb") as stream:
         stream.truncate(DISK.bytes)
     table = b"label: dos\nstart=2048, type=83, bootable\n"
@@ -207,4 +215,4 @@ def _make_disk(root: Path, disk: Path, code: bytes, runner: Runner, log: Path) -
         )
     )
     with disk.open("r+b") as stream:
-        stream.write(code)
+        stream.write(boot_code)

@@ -1,4 +1,4 @@
-"""The catalogue of images as data: packer/catalogue.yaml, read and checked."""
+"""The catalogue of images: packer/catalogue.yaml, read and validated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import yaml
 
 from stacklab.errors import ImageError
 from stacklab.model.lab import NetworkStyle, Size
-from stacklab.paths import PROJECT
+from stacklab.paths import CATALOGUE
 
-CATALOGUE = PROJECT / "packer" / "catalogue.yaml"
-DISK = Size.parse("48GiB")  # the seed's author ran out at less than 40; thin, so it costs nothing
+# Less than 40 GiB was too little for some DevStack nodes. Disks are sparse: size costs nothing.
+DISK = Size.parse("48GiB")
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
-# part of file names: no `_`, which ends it there
+# Part of file names of the form NAME_..., so without `_`.
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _COMMON = {"description", "source", "network", "cpu"}
 _KEYS = {
@@ -29,7 +29,7 @@ _KEYS = {
 
 
 class SourceKind(StrEnum):
-    """Where an image's first bytes come from."""
+    """The kinds of sources that an image is made from."""
 
     BOOTSTRAP = "bootstrap"
     CLOUD = "cloud"
@@ -38,7 +38,7 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One entry of the catalogue; fields of other kinds than its own are empty."""
+    """One entry of the catalogue; the fields of other kinds of sources are empty."""
 
     name: str
     description: str
@@ -54,18 +54,18 @@ class Image:
 
 
 def load(path: Path = CATALOGUE) -> Mapping[str, Image]:
-    """Read the catalogue; raises ImageError naming the entry that is wrong."""
+    """Read the catalogue; raise ImageError, with its name, for a wrong entry."""
     try:
         data = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise ImageError(f"{path}: {error}") from error
     if not isinstance(data, dict):
-        raise ImageError(f"{path}: it is no mapping of names to images")
+        raise ImageError(f"{path}: it is not a mapping of names to images")
     return {str(name): _image(path, str(name), entry) for name, entry in data.items()}
 
 
 def get(catalogue: Mapping[str, Image], name: str) -> Image:
-    """The image of that name; raises ImageError listing the known ones."""
+    """Return the image of that name; raise ImageError, with the known names, if there is none."""
     if name not in catalogue:
         raise ImageError(
             f"no image {name!r} (known: {', '.join(catalogue)})", hint="./invoke image.list"
@@ -79,28 +79,14 @@ def _image(path: Path, name: str, entry: object) -> Image:
             f"{path}: {name}: write a name of a-z, 0-9, . and -, and under it what the image is"
         )
     kind = str(entry.get("source", ""))
-    if kind not in _KEYS:
-        raise ImageError(f"{path}: {name}.source: {kind!r} is none of {', '.join(_KEYS)}")
-    unknown = sorted(set(entry) - _KEYS[kind])
-    missing = sorted(_KEYS[kind] - {"cpu"} - set(entry))
-    if unknown or missing:
-        raise ImageError(f"{path}: {name}: unknown keys {unknown}, missing keys {missing}")
-    digest = str(entry.get("digest", ""))
-    if kind != "bootstrap" and not _DIGEST.fullmatch(digest):
-        raise ImageError(
-            f"{path}: {name}.digest: write sha256:<64 hex digits> or sha512:<128 hex digits>"
-        )
-    if kind != "bootstrap" and not re.match("https?://", str(entry["url"])):
-        raise ImageError(f"{path}: {name}.url: {entry['url']} is neither http:// nor https://")
-    for key in ("packages", "boot_command"):
-        if key in entry and not (isinstance(entry[key], list) and entry[key]):
-            raise ImageError(f"{path}: {name}.{key}: write a list")
+    _check_keys(f"{path}: {name}", kind, entry)
+    if kind != "bootstrap":
+        _check_download(f"{path}: {name}", str(entry["url"]), str(entry["digest"]))
     try:
         network = NetworkStyle(str(entry["network"]))
     except ValueError as error:
-        raise ImageError(
-            f"{path}: {name}.network: {error} (known: {', '.join(NetworkStyle)})"
-        ) from error
+        known = ", ".join(NetworkStyle)
+        raise ImageError(f"{path}: {name}.network: {error} (known: {known})") from error
     return Image(
         name=name,
         description=str(entry["description"]),
@@ -110,10 +96,31 @@ def _image(path: Path, name: str, entry: object) -> Image:
         suite=str(entry.get("suite", "")),
         packages=_strings(entry.get("packages")),
         url=str(entry.get("url", "")),
-        digest=digest,
+        digest=str(entry.get("digest", "")),
         answers=str(entry.get("answers", "")),
         boot_command=_strings(entry.get("boot_command")),
     )
+
+
+def _check_keys(place: str, kind: str, entry: Mapping[object, object]) -> None:
+    """Raise ImageError unless an entry has exactly the keys of its kind of source."""
+    if kind not in _KEYS:
+        raise ImageError(f"{place}.source: {kind!r} is none of {', '.join(_KEYS)}")
+    unknown = sorted(map(str, set(entry) - _KEYS[kind]))
+    missing = sorted(_KEYS[kind] - {"cpu"} - set(entry))
+    if unknown or missing:
+        raise ImageError(f"{place}: unknown keys {unknown}, missing keys {missing}")
+    for key in ("packages", "boot_command"):
+        value = entry.get(key, ["left out"])
+        if not isinstance(value, list) or not value:
+            raise ImageError(f"{place}.{key}: write a list")
+
+
+def _check_download(place: str, url: str, digest: str) -> None:
+    if not _DIGEST.fullmatch(digest):
+        raise ImageError(f"{place}.digest: write sha256:<64 hex digits> or sha512:<128 hex digits>")
+    if not re.match("https?://", url):
+        raise ImageError(f"{place}.url: {url} is neither http:// nor https://")
 
 
 def _strings(value: object) -> tuple[str, ...]:

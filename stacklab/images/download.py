@@ -1,7 +1,8 @@
-"""Downloads that resume, are verified before use, and are shared by every lab.
+"""Downloads of images: resumed where they broke, verified before use, shared by every lab.
 
-A transfer restarts from its checkpoint (the .part file), and what was written is
-checked against the pin of the catalogue, whatever the server says.
+What was received is kept in a .part file, at whose end the next try goes on. A server is never
+believed: the whole file must have the digest that the catalogue pins, and a server that sends
+too slowly, or without end, is given up.
 """
 
 from __future__ import annotations
@@ -9,68 +10,80 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.client
+import queue
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
-from stacklab import locks
+from stacklab import files, locks
 from stacklab.errors import ImageError
 
 _CHUNK = 256 * 1024
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 30.0  # until a server answers, and between two pieces of a file
 _PROBE_TIMEOUT_S = 5.0
-_TRIES = 5  # in vain, one after the other
+_TRIES = 5  # in a row without progress
 _PAUSE_S = 2.0
-_TELL_EVERY_S = 1.0
+_LONGEST_PAUSE_S = 10.0
+_REPORT_EVERY_S = 1.0
+# A connection that brings less than this is broken off. At that rate an image of 300 MiB would
+# take 20 hours.
+_STALLED_AFTER_S = 60.0
+_STALLED_BELOW_BYTES = 256 * 1024
+# The largest pinned file, an installer's DVD, has 4.5 GiB.
+_LARGEST_BYTES = 16 * 1024**3
+
+_Answer: TypeAlias = http.client.HTTPResponse
+
+
+class _TooSlowError(OSError):
+    """A connection that brings almost nothing."""
 
 
 def is_reachable(url: str, *, timeout_s: float = _PROBE_TIMEOUT_S) -> bool:
-    """Whether the source answers a HEAD request; a name that does not resolve says no at once."""
+    """Return True if the source answers a HEAD request within the time limit."""
     try:
         request = urllib.request.Request(url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+        with _open(request, timeout_s) as answer:
             return bool(answer.status < 400)
     except urllib.error.HTTPError as refusal:
-        refusal.close()  # it is the answer, connection and all
+        refusal.close()  # the error is the answer, and holds the connection
         return False
     except (OSError, ValueError, http.client.HTTPException):
         return False
 
 
 def is_complete(url: str, digest: str, directory: Path) -> bool:
-    """Whether the whole file is here already (its digest is checked when it is used)."""
+    """Return True if the whole file is here; its digest is checked when it is used."""
     return _target(url, digest, directory).is_file()
 
 
 def fetch(url: str, digest: str, directory: Path, *, say: Callable[[str], None]) -> Path:
-    """Return the verified file, downloading what is missing of it.
+    """Return the verified file, after downloading what is missing of it.
 
-    Raises ImageError when the source can't be had, or when what came is not what was pinned
-    (it is kept aside as .refused for a look, and never used).
+    Raises ImageError if the source is not available, or if its content does not have the pinned
+    digest. Such a file is kept aside as .refused, to be looked at, and is never used.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    files.make_directory(directory)
     target = _target(url, digest, directory)
-    name = target.name
-    with locks.held(
-        target.with_suffix(target.suffix + ".lock"),
-        f"the download of {name}",
-        wait_s=3600,
-        waiting=say,
-    ):
+    lock = target.with_name(target.name + ".lock")
+    with locks.held(lock, f"the download of {target.name}", wait_s=3600, waiting=say):
         if target.is_file() and _digest(target, digest) == digest:
             return target
         part = target.with_name(target.name + ".part")
         _download(url, part, say)
         say("verifying the digest")
-        found = _digest(part, digest)
-        if found != digest:
+        actual = _digest(part, digest)
+        if actual != digest:
             refused = target.with_name(target.name + ".refused")
             part.replace(refused)
             raise ImageError(
-                f"{url} is not what the catalogue pins\n  pinned: {digest}\n  found:  {found}\n  kept:   {refused}",
+                f"{url} is not what the catalogue pins\n"
+                f"  pinned: {digest}\n  found:  {actual}\n  kept:   {refused}",
                 hint="compare with the publisher's checksums, then correct packer/catalogue.yaml",
             )
         part.chmod(0o444)
@@ -84,39 +97,56 @@ def _target(url: str, digest: str, directory: Path) -> Path:
 
 
 def _download(url: str, part: Path, say: Callable[[str], None]) -> None:
-    """Fill `part` to its end; a broken connection is taken up where it broke."""
-    most, in_vain = _size(part), 0
+    """Fill `part` to its end; go on where a connection broke."""
+    largest = _size(part)
+    tries_without_progress = 0
     while True:
+        is_slow = False
         try:
             if _transfer(url, part, say):
                 return
-            why = "it ended early"
+            reason = "it ended early"
         except urllib.error.HTTPError as refusal:
             refusal.close()
-            raise ImageError(
-                f"{url}: {refusal.code} {refusal.reason}", hint="./invoke doctor"
-            ) from refusal
-        except (OSError, http.client.HTTPException) as broken:
-            if isinstance(broken, OSError) and broken.errno == errno.ENOSPC:
-                raise ImageError(
-                    f"{part}: {broken.strerror}", hint="./invoke image.prune"
-                ) from broken
-            why = str(getattr(broken, "reason", broken)) or type(broken).__name__
-        if (size := _size(part)) > most:
-            most, in_vain = size, 0
+            message = f"{url}: {refusal.code} {refusal.reason}"
+            raise ImageError(message, hint="./invoke doctor") from refusal
+        except (OSError, http.client.HTTPException) as error:
+            reason = _reason(error, part)
+            is_slow = isinstance(error, _TooSlowError)
+        size = _size(part)
+        # A slow server makes progress at every try, and would never be given up.
+        if size > largest and not is_slow:
+            tries_without_progress = 0
         else:
-            in_vain += 1
-        if (
-            size == 0 or in_vain == _TRIES
-        ):  # of nothing, that the source is not there is told at once
-            if size == 0:
-                part.unlink(missing_ok=True)
-            tried = (
-                f" ({_TRIES} tries in vain, the {_mib(size)} that came are kept)" if size else ""
-            )
-            raise ImageError(f"{url} can't be had: {why}{tried}", hint="./invoke doctor")
-        say(f"connection broken ({why}); going on at {_mib(size)}, try {in_vain + 1} of {_TRIES}")
-        time.sleep(min(_PAUSE_S * 2**in_vain, 10.0))
+            tries_without_progress += 1
+        largest = max(largest, size)
+        # If nothing at all came, the source is not there: trying again would only delay the news.
+        if size == 0 or tries_without_progress == _TRIES:
+            raise _not_available(url, part, reason)
+        say(
+            f"connection broken ({reason}); going on at {_mib(size)}, "
+            f"try {tries_without_progress + 1} of {_TRIES}"
+        )
+        time.sleep(min(_PAUSE_S * 2**tries_without_progress, _LONGEST_PAUSE_S))
+
+
+def _reason(error: OSError | http.client.HTTPException, part: Path) -> str:
+    """Return why a connection broke; raise ImageError if it was the disk."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        raise ImageError(f"{part}: {error.strerror}", hint="./invoke image.prune") from error
+    return str(getattr(error, "reason", error)) or type(error).__name__
+
+
+def _not_available(url: str, part: Path, reason: str) -> ImageError:
+    size = _size(part)
+    if size == 0:
+        part.unlink(missing_ok=True)
+        return ImageError(f"{url} can't be had: {reason}", hint="./invoke doctor")
+    return ImageError(
+        f"{url} can't be had: {reason} "
+        f"({_TRIES} tries without progress, the {_mib(size)} that came are kept)",
+        hint="./invoke doctor",
+    )
 
 
 def _size(path: Path) -> int:
@@ -124,55 +154,107 @@ def _size(path: Path) -> int:
 
 
 def _transfer(url: str, part: Path, say: Callable[[str], None]) -> bool:
-    """One connection's worth; True when the server's announced length has arrived."""
-    have = _size(part)
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    """Fetch what one connection brings; return True if all that the server announced is here."""
+    offset = _size(part)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"} if offset else {})
     try:
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+        answer = _open(request, _TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code != 416 or not have:
+        if error.code != 416 or not offset:
             raise
         error.close()
-        # "bytes */SIZE": the part is complete, or it is no part of what is there today
-        if error.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
+        # "bytes */SIZE": either the part is complete, or the file has changed since.
+        if error.headers.get("Content-Range", "").rpartition("/")[2] == str(offset):
             return True
         part.unlink()
         return _transfer(url, part, say)
     with answer:
-        if have and answer.status != 206:  # the server can't resume: from the start
-            have = 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length is not None else None
-        with part.open("ab" if have else "wb") as stream:
-            done = _copy(answer, stream.write, have, total, say)
-    return total is None or done >= total
+        if offset and answer.status != 206:  # the server can't resume and sends all of it
+            offset = 0
+        total = _announced_size(answer, offset)
+        if total is not None and total > _LARGEST_BYTES:
+            raise _too_large(url, part)
+        with part.open("ab" if offset else "wb") as stream:
+            for done in _copy(answer, stream.write, offset, total, say):
+                if done > _LARGEST_BYTES:
+                    raise _too_large(url, part)
+    return total is None or _size(part) >= total
+
+
+def _open(request: urllib.request.Request, timeout_s: float) -> _Answer:
+    """Send a request and return its answer; raise TimeoutError if that takes too long in all.
+
+    urlopen's own limit is for each piece that it receives: a server that sends one header after
+    another could keep it for hours. So it runs in a thread, which is left behind if it is late.
+    """
+    answers: queue.Queue[_Answer | BaseException] = queue.Queue()
+    is_late = threading.Event()
+
+    def send() -> None:
+        try:
+            answer = urllib.request.urlopen(request, timeout=timeout_s)
+        except BaseException as error:
+            answers.put(error)
+            return
+        answers.put(answer)
+        if is_late.is_set():
+            answer.close()
+
+    threading.Thread(target=send, daemon=True).start()
+    try:
+        answer = answers.get(timeout=timeout_s)
+    except queue.Empty:
+        is_late.set()
+        raise TimeoutError(f"no answer within {timeout_s:g} s") from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _announced_size(answer: _Answer, offset: int) -> int | None:
+    """Return the size of the whole file, or None if the server does not announce it."""
+    length = answer.headers.get("Content-Length", "")
+    return offset + int(length) if length.isascii() and length.isdecimal() else None
+
+
+def _too_large(url: str, part: Path) -> ImageError:
+    part.unlink(missing_ok=True)
+    return ImageError(
+        f"{url} is larger than {_mib(_LARGEST_BYTES)}, which no image is",
+        hint="correct its url in packer/catalogue.yaml",
+    )
 
 
 def _copy(
-    answer: http.client.HTTPResponse,
+    answer: _Answer,
     write: Callable[[bytes], object],
-    done: int,
+    offset: int,
     total: int | None,
     say: Callable[[str], None],
-) -> int:
-    told = started = time.monotonic()
-    first = done
-    while chunk := answer.read(_CHUNK):
+) -> Iterator[int]:
+    """Write what a connection brings; yield the size of the file after each piece."""
+    started = reported = time.monotonic()
+    done = offset
+    window_start, window_offset = started, offset
+    # read1 returns what is there: read would wait for a whole chunk from a slow server.
+    while chunk := answer.read1(_CHUNK):
         write(chunk)
         done += len(chunk)
+        yield done
         now = time.monotonic()
-        if now - told >= _TELL_EVERY_S:
-            told = now
-            rate = (done - first) / (now - started)
-            say(
-                f"downloaded {_mib(done)}"
-                + (f" of {_mib(total)}" if total else "")
-                + f", {_mib(int(rate))}/s"
-            )
-    return done
+        if now - window_start >= _STALLED_AFTER_S:
+            if done - window_offset < _STALLED_BELOW_BYTES:
+                raise _TooSlowError(f"only {done - window_offset} bytes in {_STALLED_AFTER_S:g} s")
+            window_start, window_offset = now, done
+        if now - reported >= _REPORT_EVERY_S:
+            reported = now
+            of_total = f" of {_mib(total)}" if total else ""
+            rate = int((done - offset) / max(now - started, 0.001))
+            say(f"downloaded {_mib(done)}{of_total}, {_mib(rate)}/s")
 
 
 def _digest(path: Path, like: str) -> str:
+    """Return a file's digest by the algorithm of another one: sha256:... or sha512:..."""
     algorithm = like.split(":", 1)[0]
     with path.open("rb") as stream:
         return f"{algorithm}:{hashlib.file_digest(stream, algorithm).hexdigest()}"

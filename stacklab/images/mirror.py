@@ -1,4 +1,4 @@
-"""The host's own APT sources for a suite: mirrors are inherited, never written down here."""
+"""Package mirrors: images are made from the APT sources that this host uses itself."""
 
 from __future__ import annotations
 
@@ -11,46 +11,47 @@ _FORMAT = "$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(CODENAME)"
 
 
 def apt_sources(suite: str, runner: Runner) -> tuple[str, ...]:
-    """One-line sources of `suite` and its updates as this host has them; () where it has none.
+    """Return this host's sources of `suite` and its updates, one line each.
 
-    A host of another distribution has none; mmdebstrap then takes its own default mirror.
+    They are () on a host of another distribution; mmdebstrap then takes its own default mirror.
     """
     argv = ("apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages")
-    # a host whose package lists were never fetched, or thrown away (containers), tells only without their content
+    # The second form does not need package lists, which a fresh host or a container lacks.
     for options in ((), ("--no-release-info",)):
         command = Command(
             argv=(*argv[:2], *options, *argv[2:]), what="reading this host's APT sources"
         )
         try:
-            found = parse_targets(suite, runner.run(command).stdout.splitlines())
+            sources = parse_targets(suite, runner.run(command).stdout.splitlines())
         except (CommandFailed, ToolNotFound):
             return ()
-        if found:
-            return found
+        if sources:
+            return sources
     return ()
 
 
 def parse_targets(suite: str, lines: Sequence[str]) -> tuple[str, ...]:
-    """Sources of `suite`, `suite-updates` and `suite-security`, each once, the suite itself first.
+    """Return the sources of `suite`, its updates and its security updates, each once, in order.
 
-    A host may call them by another name (stable): the codename tells which they are.
+    A host may use another name, such as stable, for the suite: the codename tells which it is.
     """
     wanted = (suite, f"{suite}-updates", f"{suite}-security")
-    found: dict[tuple[int, str, str], list[str]] = {}
+    components_of: dict[tuple[int, str, str], list[str]] = {}
     for line in lines:
         fields = line.split("|")
         if len(fields) != 4:
             continue
         release, component, uri, codename = fields
-        real = next((name for name in (release, codename) if name in wanted), None)
-        if real is None:
+        name = release if release in wanted else codename
+        if name not in wanted:
             continue
-        components = found.setdefault((wanted.index(real), release, uri), [])
+        components = components_of.setdefault((wanted.index(name), release, uri), [])
         if component not in components:
             components.append(component)
-    if not any(position == 0 for position, _, _ in found):
+    # Updates alone would not do: the suite itself is missing.
+    if not any(position == 0 for position, _, _ in components_of):
         return ()
     return tuple(
-        f"deb {uri} {release} {' '.join(parts)}"
-        for (_, release, uri), parts in sorted(found.items())
+        f"deb {uri} {release} {' '.join(components)}"
+        for (_, release, uri), components in sorted(components_of.items())
     )

@@ -1,10 +1,10 @@
-"""Base images on this host: content-addressed, read-only, each with a manifest.
+"""Store of base images on this host: read-only files, each with a manifest.
 
-An image's address is a digest of everything that goes into it (its catalogue entry,
-the templates, scripts and files under packer/), so it is rebuilt when, and only
-when, one of them changed. Which packages a mirror holds today is not among them:
-`image.build NAME --force` takes newer ones. What came out is in its key too, so that
-such a build lies beside the one before, on which there may be overlays.
+An image's address is a digest of all that goes into it: its catalogue entry and the templates,
+scripts and files under packer/. So an image is rebuilt when one of them changes, and only then.
+The packages that a mirror has today are not part of the address; `image.build NAME --force` takes
+newer ones. Its key also contains a digest of the built file, so that such a build is stored
+beside the older one, on which there may be overlays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +31,12 @@ _INPUTS = {
     SourceKind.CLOUD: ("cloud", "image", "scripts", "files"),
     SourceKind.INSTALLER: ("answers", "image", "scripts", "files"),
 }
-_KEY = re.compile("-[0-9a-f]{12}-[0-9a-f]{8}")  # of a key, what follows the image's name
-_CHUNK = 1024 * 1024
+_KEY_END = re.compile("-[0-9a-f]{12}-[0-9a-f]{8}")  # what follows the image's name in a key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
-    """A base image in the store, as its manifest tells; `built_at` is seconds since the epoch."""
+    """A base image in the store, from its manifest; `built_at` is in seconds since the epoch."""
 
     name: str
     address: str
@@ -50,12 +49,12 @@ class StoredImage:
 
     @property
     def key(self) -> str:
-        """Its name in records and tables: name, address, 8 digits of its content's digest."""
+        """Return its name in records and tables: NAME-ADDRESS-DIGEST."""
         return self.path.stem
 
     @property
     def is_untouched(self) -> bool:
-        """Whether the file looks as it was left: size and time, no reading."""
+        """Return True if the file's size and time are as recorded; its content is not read."""
         try:
             stat = self.path.stat()
         except OSError:
@@ -64,56 +63,56 @@ class StoredImage:
 
 
 def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
-    """Twelve hex digits that change when an input of the image changes."""
-    whole = hashlib.sha256()
-    entry = {k: v for k, v in dataclasses.asdict(image).items() if k != "description"}
+    """Return twelve hex digits that change when an input of the image changes."""
+    digest = hashlib.sha256()
+    entry = dataclasses.asdict(image)
+    del entry["description"]
     recipe: Sequence[str] = bootstrap.recipe(image) if image.source is SourceKind.BOOTSTRAP else ()
-    whole.update(
-        json.dumps(
-            {"entry": entry, "disk_mib": DISK.mib, "recipe": recipe}, sort_keys=True
-        ).encode()
-    )
+    description = {"entry": entry, "disk_mib": DISK.mib, "recipe": recipe}
+    digest.update(json.dumps(description, sort_keys=True).encode())
     for path in inputs(image, packer=packer):
         content = path.read_bytes()
-        whole.update(f"\0{path.relative_to(packer)}\0{len(content)}\0".encode() + content)
-    return whole.hexdigest()[:12]
+        # With name and length, moving bytes from one file to the next changes the digest.
+        digest.update(f"\0{path.relative_to(packer)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:12]
 
 
 def inputs(image: Image, *, packer: Path = PROJECT / "packer") -> tuple[Path, ...]:
-    """The files under packer/ that go into an image, sorted."""
-    found = (
-        path
-        for name in _INPUTS[image.source]
-        for path in (packer / name).rglob("*")
-        if path.is_file()
-    )
-    found = (
-        path for path in found if not (path.name.startswith(".") or path.name.endswith("~"))
-    )  # an editor's
-    if image.source is SourceKind.INSTALLER:
-        found = (p for p in found if p.parent.name != "answers" or p.name == image.answers)
-    return tuple(sorted(found))
+    """Return the files under packer/ that go into an image, sorted."""
+    paths: list[Path] = []
+    for directory in _INPUTS[image.source]:
+        paths += (path for path in (packer / directory).rglob("*") if _is_input(path, image))
+    return tuple(sorted(paths))
+
+
+def _is_input(path: Path, image: Image) -> bool:
+    is_backup = path.name.startswith(".") or path.name.endswith("~")  # of an editor
+    # Each installer's image has an answer file of its own among those in packer/answers.
+    is_answer_file = image.source is SourceKind.INSTALLER and path.parent.name == "answers"
+    is_of_other_image = is_answer_file and path.name != image.answers
+    return path.is_file() and not is_backup and not is_of_other_image
 
 
 def find(paths: HostPaths, image: Image) -> StoredImage | None:
-    """The image as it is to be built from today's inputs, if it is in the store: its newest build."""
+    """Return the newest build of an image from today's inputs, or None if there is none."""
     manifests = paths.images.glob(f"{image.name}-{address(image)}-*.json")
-    return max(filter(None, map(read, manifests)), key=lambda stored: stored.built_at, default=None)
+    builds = filter(None, map(read, manifests))
+    return max(builds, key=lambda stored: stored.built_at, default=None)
 
 
 def everything(paths: HostPaths) -> tuple[StoredImage, ...]:
-    """All images of the store, older addresses included, sorted by name."""
+    """Return all images of the store, also those of older inputs, sorted by name."""
     manifests = sorted(paths.images.glob("*.json")) if paths.images.is_dir() else []
-    return tuple(image for path in manifests if (image := read(path)) is not None)
+    return tuple(filter(None, map(read, manifests)))
 
 
 def by_key(paths: HostPaths, key: str) -> StoredImage | None:
-    """The image of that key, if it is in the store."""
-    return read(_manifest(paths, key))
+    """Return the image of that key, or None if it is not in the store."""
+    return read(paths.manifest(key))
 
 
 def read(manifest: Path) -> StoredImage | None:
-    """Read a manifest; None where there is none, ImageError where it is damaged."""
+    """Read a manifest; return None if there is none, raise ImageError if it is damaged."""
     try:
         data = json.loads(manifest.read_text())
         return StoredImage(**{**data, "path": manifest.with_suffix(".qcow2")})
@@ -127,12 +126,12 @@ def read(manifest: Path) -> StoredImage | None:
 
 
 def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: float) -> StoredImage:
-    """Move a finished qcow2 into the store and write its manifest, which makes it exist."""
+    """Move a finished qcow2 into the store and write its manifest: only then it counts."""
     built.chmod(0o444)
     digest = sha256(built)
     key = f"{image.name}-{address(image)}-{digest[:8]}"
     target = paths.images / f"{key}.qcow2"
-    is_known = target.exists()  # the same bytes again: overlays on them do not mind
+    is_known = target.exists()  # with the same content, so overlays on it stay intact
     built.replace(target)
     stat = target.stat()
     stored = StoredImage(
@@ -145,11 +144,10 @@ def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: floa
         built_at=now,
         took_s=took_s,
     )
-    data: Mapping[str, object] = {
-        k: v for k, v in dataclasses.asdict(stored).items() if k != "path"
-    }
+    manifest = dataclasses.asdict(stored)
+    del manifest["path"]
     try:
-        files.write(_manifest(paths, key), json.dumps(data, indent=2) + "\n")
+        files.write(paths.manifest(key), json.dumps(manifest, indent=2) + "\n")
     except BaseException:
         if not is_known:
             target.unlink()
@@ -158,7 +156,7 @@ def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: floa
 
 
 def verify(stored: StoredImage) -> None:
-    """Read the whole file; raises ImageError naming it if it is not what was built."""
+    """Read the whole file; raise ImageError if it is not what was built."""
     if not stored.path.is_file():
         raise ImageError(
             f"base image {stored.key} is gone: {stored.path}",
@@ -173,13 +171,13 @@ def verify(stored: StoredImage) -> None:
 
 
 def check(stored: StoredImage) -> None:
-    """Verify in microseconds when size and time are as left; read it all when they are not."""
+    """Verify an image; its content is read only if its size or time has changed."""
     if not stored.is_untouched:
         verify(stored)
 
 
 def remove(stored: StoredImage) -> None:
-    """Delete an image; the manifest first, so that half of it is never found."""
+    """Delete an image; the manifest goes first, so that half an image is never found."""
     stored.path.with_suffix(".json").unlink(missing_ok=True)
     stored.path.unlink(missing_ok=True)
     stored.path.with_suffix(".vmlinuz").unlink(missing_ok=True)
@@ -188,30 +186,25 @@ def remove(stored: StoredImage) -> None:
 def unused(
     paths: HostPaths, keys_in_use: Collection[str], current: Collection[str]
 ) -> tuple[StoredImage, ...]:
-    """What `image.prune` may delete: no lab's base, and not what `lab.up` would take today."""
-    return tuple(i for i in everything(paths) if i.key not in keys_in_use and i.key not in current)
+    """Return the images that are neither the base of a lab nor those that lab.up would take."""
+    needed = {*keys_in_use, *current}
+    return tuple(image for image in everything(paths) if image.key not in needed)
 
 
 def remove_halves(paths: HostPaths, name: str) -> None:
-    """Delete what a killed `add` or `remove` of image `name` left: files that no manifest tells of.
+    """Delete the files without a manifest that a killed `add` or `remove` left.
 
-    To be called by who holds the image's lock.
+    The caller must hold the image's lock.
     """
     for path in paths.images.glob(f"{name}-*"):
         is_half = path.suffix in (".qcow2", ".vmlinuz") and not path.with_suffix(".json").exists()
-        if is_half and _KEY.fullmatch(path.stem.removeprefix(name)):
+        # The pattern also finds the images whose name only begins with this one.
+        if is_half and _KEY_END.fullmatch(path.stem.removeprefix(name)):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
 
 def sha256(path: Path) -> str:
-    """A file's digest, read in pieces."""
-    whole = hashlib.sha256()
+    """Return the digest of a file's content."""
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            whole.update(chunk)
-    return whole.hexdigest()
-
-
-def _manifest(paths: HostPaths, key: str) -> Path:
-    return paths.images / f"{key}.json"
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,91 +1,88 @@
-"""Say what an installer will make of an answer file, ours or anybody's: file, line, rule, effect, fix."""
+"""Say what an installer will make of an answer file, ours or anybody's.
+
+Kits bring their rules, and the means to tell their files from those of others.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePath, PurePosixPath
-from types import MappingProxyType
 
 from stacklab import releases
 from stacklab.errors import LabError
-from stacklab.installers import detect, scoping
-from stacklab.installers.contrail import lint as contrail
-from stacklab.installers.detect import Kind
-from stacklab.installers.devstack.lint import across, local_conf
-from stacklab.installers.devstack.lint import linter as devstack
-from stacklab.installers.kolla.lint import linter as kolla
-from stacklab.installers.opensdn import lint as opensdn
-from stacklab.installers.packstack.lint import linter as packstack
+from stacklab.installers import all_kits
 from stacklab.lint import read
+from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding, Rule, Severity
-from stacklab.lint.scope import Linter, Scope, Source
-from stacklab.model.lab import Lab
+from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting
+from stacklab.lint.scope import Scope, Source
+from stacklab.model.lab import Lab, Node
 from stacklab.words import suggest
 
-__all__ = ("LINTERS", "RULES", "Finding", "Kind", "Rule", "Severity", "lint_files", "lint_lab")
-
-LINTERS: Mapping[Kind, Linter] = MappingProxyType(
-    {
-        Kind.DEVSTACK: devstack.lint,
-        Kind.LOCAL_CONF: local_conf.lint,
-        Kind.CONTRAIL: contrail.lint,
-        Kind.PACKSTACK: packstack.lint,
-        Kind.KOLLA: kolla.lint,
-        Kind.OPENSDN: opensdn.lint,
-    }
+__all__ = (
+    "RULES",
+    "FileKind",
+    "Finding",
+    "Rule",
+    "Severity",
+    "detect",
+    "lint_files",
+    "lint_lab",
 )
 
-_MODULES = (read, detect, local_conf, devstack, contrail, packstack, kolla, opensdn, across)
-# The rules for any shell file are in two modules' lists.
+_UNKNOWN = (
+    rule("file-kind", "a file that no installer reads", "the names that installers look for"),
+)
+_BOOK = Book(_UNKNOWN)
+_LINTINGS: tuple[Linting, ...] = tuple(kit.linting() for kit in all_kits())
+# Rules that two kits share, those of any shell file, are listed once.
 RULES: tuple[Rule, ...] = tuple(
-    {rule.id: rule for module in _MODULES for rule in module.RULES}.values()
+    {
+        rule.id: rule
+        for rules in (read.RULES, _UNKNOWN, *(linting.rules for linting in _LINTINGS))
+        for rule in rules
+    }.values()
 )
-
-# What of a lab's rendered files has rules; the others are scripts and notes.
-_NAMES = frozenset(
-    {"localrc", "local.conf", "answers.txt", "globals.yml", "passwords.yml", "instances.yaml"}
-)
-_MOST = 20  # findings of one rule in one file; who has more reads no more of them
+_TREES = frozenset(name for linting in _LINTINGS for name in linting.trees)
+_MAX_PER_RULE = 20  # findings of one rule in one file; nobody reads more
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
-    """A file with all that is known of it."""
-
-    source: Source
-    kind: Kind
-    scope: Scope
-    node: str
+def detect(source: Source, path: PurePath) -> FileKind | None:
+    """Return what a file is: the claim of the surest kit, of equals the first; None if unknown."""
+    best: Claim | None = None
+    for linting in _LINTINGS:
+        claim = linting.claim(source, path)
+        if claim is not None and (best is None or claim.sureness > best.sureness):
+            best = claim
+    return best.kind if best else None
 
 
 def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ...]:
-    """Lint files as they lie there; those of one cloud's nodes are compared, too.
+    """Lint files where they lie; those of one cloud's nodes are compared, too.
 
     `release` says which release they are for; otherwise their branches do, else
     it is the newest. Raises LabError for a release that nobody has.
     """
     findings: list[Finding] = []
-    files: list[_File] = []
+    files: list[LintedFile] = []
     for path in dict.fromkeys(paths):
-        source, wrong = read.read(path)
-        findings += wrong
+        source, problems = read.read(path)
+        findings += problems
         if source is None:
             continue
-        kind = detect.detect(source, path)
+        kind = detect(source, path)
         if kind is None:
-            findings.append(detect.unknown(source))
+            findings.append(_unknown(source))
             continue
-        node = scoping.node_of(
-            path, is_alone=sum(other.parent == path.parent for other in paths) == 1
-        )
+        is_alone = sum(other.parent == path.parent for other in paths) == 1
         files.append(
-            _File(
+            LintedFile(
                 source=source,
                 kind=kind,
-                scope=scoping.of_file(source, kind, path, release),
-                node=node,
+                scope=_scope_of_file(source, kind, path, release),
+                node=_node_of(path, is_alone=is_alone),
             )
         )
     _check_release(release, files)
@@ -93,69 +90,111 @@ def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ..
 
 
 def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> tuple[Finding, ...]:
-    """Lint what was rendered for a lab's nodes; a file that has no rules is passed over."""
-    files = []
+    """Lint what was rendered for a lab's nodes; scripts and notes have no rules."""
+    files: list[LintedFile] = []
     for node in lab.nodes:
         texts = rendered.get(node.name, {})
         for path, text in texts.items():
             source = Source(name=f"{node.name}:{path}", text=text)
-            kind = detect.detect(source, path)
-            if kind is not None and (path.name in _NAMES or detect.is_inventory(text)):
-                scope = scoping.of_lab(lab, node, kind, path, tuple(texts))
-                files.append(_File(source=source, kind=kind, scope=scope, node=node.name))
+            kind = detect(source, path)
+            if kind is not None and _has_rules(path, text):
+                scope = _scope_in_lab(lab, node, kind, path, tuple(texts))
+                files.append(LintedFile(source=source, kind=kind, scope=scope, node=node.name))
     return _lint(files, [])
 
 
-def _check_release(release: str, files: Sequence[_File]) -> None:
-    known = dict.fromkeys(name for each in files for name in releases.of(each.kind.installer))
+def _has_rules(path: PurePosixPath, text: str) -> bool:
+    return any(
+        linting.has_rules(text) or any(path.name in kind.names for kind in linting.kinds)
+        for linting in _LINTINGS
+    )
+
+
+def _scope_of_file(source: Source, kind: FileKind, path: Path, release: str) -> Scope:
+    others = sorted(other.name for other in path.parent.iterdir() if other.name != path.name)
+    return Scope(release=kind.release(kind, source, release), siblings=tuple(others))
+
+
+def _scope_in_lab(
+    lab: Lab, node: Node, kind: FileKind, path: PurePosixPath, paths: tuple[PurePosixPath, ...]
+) -> Scope:
+    others = (other.name for other in paths if other.parent == path.parent and other != path)
+    return Scope(release=kind.lab_release(kind, lab), lab=lab, node=node, siblings=tuple(others))
+
+
+def _node_of(path: PurePath, *, is_alone: bool) -> str:
+    """Return what stands for a node: the directory above the trees that installers make.
+
+    Where several files of a directory are linted, each stands for a node of its own.
+    """
+    if not is_alone:
+        return str(path)
+    parent = path.parent
+    while parent.name in _TREES:
+        parent = parent.parent
+    return str(parent)
+
+
+def _unknown(source: Source) -> Finding:
+    titles = ", ".join(kind.title for linting in _LINTINGS for kind in linting.kinds)
+    names = sorted({name for linting in _LINTINGS for kind in linting.kinds for name in kind.names})
+    return _BOOK.finding(
+        "file-kind",
+        source.name,
+        0,
+        f"neither its name nor its text tells what it is for (known: {titles})",
+        f"give it the name that its installer looks for: {', '.join(names)}",
+    )
+
+
+def _check_release(release: str, files: Sequence[LintedFile]) -> None:
+    known = dict.fromkeys(name for file in files for name in releases.of(file.kind.installer))
     if release and files and release not in known:
-        wrong = f"no release {release!r} of what these files are for"
-        raise LabError(wrong, hint=suggest(release, known, label="one of"))
+        raise LabError(
+            f"no release {release!r} of what these files are for",
+            hint=suggest(release, known, label="one of"),
+        )
 
 
-def _lint(files: Sequence[_File], findings: Sequence[Finding]) -> tuple[Finding, ...]:
+def _lint(files: Sequence[LintedFile], findings: Sequence[Finding]) -> tuple[Finding, ...]:
     found = [*findings]
-    seats = []
-    for each in files:
-        found += _at_most(LINTERS[each.kind](each.source, each.scope))
-        is_dropped = each.kind is Kind.LOCAL_CONF and "localrc" in each.scope.siblings
-        if each.kind in scoping.SHELL and not is_dropped:
-            rc = scoping.load(each.source, each.kind, each.scope)
-            seats.append(across.Seat(node=each.node, rc=rc, is_contrail=each.kind is Kind.CONTRAIL))
-    for cloud in _clouds(seats):
-        found += across.check(cloud)
+    for file in files:
+        found += _first_of_each_rule(file.kind.lint(file.source, file.scope))
+    compared = [file for file in files if file.kind.is_compared(file.source, file.scope)]
+    for cloud in _clouds(compared):
+        for linting in _LINTINGS:
+            found += linting.compare(cloud)
     return tuple(sorted(set(found)))
 
 
-def _at_most(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """One file's findings, of each rule the first few; the last of them says how many more there are."""
+def _first_of_each_rule(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the first few findings of each rule; the last of them counts those left out."""
     by_rule: dict[str, list[Finding]] = {}
     left_out: Counter[str] = Counter()
-    for each in findings:
-        told = by_rule.setdefault(each.rule, [])
-        if len(told) < _MOST:
-            told.append(each)
+    for finding in findings:
+        shown = by_rule.setdefault(finding.rule, [])
+        if len(shown) < _MAX_PER_RULE:
+            shown.append(finding)
         else:
-            left_out[each.rule] += 1
-    for rule_id, told in by_rule.items():
-        *first, last = sorted(told)
+            left_out[finding.rule] += 1
+    for rule_id, shown in by_rule.items():
+        *first, last = sorted(shown)
         yield from first
-        more = (
-            f" (and {left_out[rule_id]} more findings like it in this file)"
-            if left_out[rule_id]
-            else ""
-        )
+        count = left_out[rule_id]
+        more = f" (and {count} more findings like it in this file)" if count else ""
         yield replace(last, effect=f"{last.effect}{more}")
 
 
-def _clouds(seats: Sequence[across.Seat]) -> Iterator[Sequence[across.Seat]]:
-    """Those that belong together: a lab's, one directory's; single nodes from anywhere may be one cloud."""
-    clouds: dict[str, list[across.Seat]] = {}
-    for seat in seats:
-        clouds.setdefault("" if seat.rc.scope.lab else str(PurePath(seat.node).parent), []).append(
-            seat
-        )
-    if all(len({seat.node for seat in cloud}) == 1 for cloud in clouds.values()):
-        yield seats
+def _clouds(files: Sequence[LintedFile]) -> Iterator[Sequence[LintedFile]]:
+    """Yield files that belong together: those of a lab, or of one directory's nodes.
+
+    Single nodes from anywhere may be one cloud.
+    """
+    clouds: dict[str, list[LintedFile]] = {}
+    for file in files:
+        directory = "" if file.scope.lab else str(PurePath(file.node).parent)
+        clouds.setdefault(directory, []).append(file)
+    if all(len({file.node for file in cloud}) == 1 for cloud in clouds.values()):
+        yield files
     else:
         yield from clouds.values()

@@ -2,98 +2,69 @@
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import InstallerAnswers, Rendered, Request, Step, release_of
+from stacklab.installers import kit_of
+from stacklab.installers.contract import Kit
 from stacklab.installers.kit import host
-from stacklab.installers.kit.environment import environment
 from stacklab.installers.kit.guard import check_secrets
+from stacklab.installers.kit.release import release_of
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.model.lab import Lab
-from stacklab.model.stack import NO_MIRRORS, Installer, Mirrors
+from stacklab.model.stack import NO_MIRRORS, Mirrors
 from stacklab.paths import PROJECT
+from stacklab.stages.stage import Stage, Step, check_order, steps_of, with_steps
 from stacklab.words import suggest
 
 __all__ = [
-    "INSTALLERS",
     "PLACEHOLDER",
     "Rendered",
+    "Stage",
     "Step",
-    "installer",
     "preview",
     "render",
     "secret_names",
     "shown_secrets",
+    "stages",
     "steps",
 ]
 
 PLACEHOLDER = "x" * 20  # what preview() puts where a secret belongs
 
-# What other installers call what kolla-ansible calls so.
-_USUAL: Mapping[str, str] = MappingProxyType(
-    {
-        "admin_password": "keystone_admin_password",
-        "rabbit_password": "rabbitmq_password",
-        "metadata_password": "metadata_secret",
-        "horizon_secret": "horizon_secret_key",
-    }
-)
-
-# One module each; imported when a lab asks for it, so that no lab waits for the others.
-INSTALLERS: Mapping[Installer, str] = MappingProxyType(
-    {
-        Installer.CONTRAIL: "contrail.answers",
-        Installer.OPENSDN: "opensdn.answers.files",
-        Installer.DEVSTACK: "devstack.answers",
-        Installer.PACKSTACK: "packstack.answers.files",
-        Installer.KOLLA: "kolla.answers.files",
-    }
-)
-
-
-def installer(word: Installer) -> InstallerAnswers | None:
-    """What makes an installer's files; None for `none`."""
-    if word is Installer.NONE:
-        return None
-    module = importlib.import_module(f"stacklab.installers.{INSTALLERS[word]}")
-    return InstallerAnswers(
-        secret_names=module.secret_names,
-        render=module.render,
-        steps=module.steps,
-        shaped=getattr(module, "shaped_secrets", None),
-    )
-
 
 def secret_names(lab: Lab) -> tuple[str, ...]:
-    """Name the secrets that `render` wants for this lab.
+    """Return the names of the secrets that `render` wants for this lab.
 
-    Raises RenderError for a secret of the user's that the installer does not ask for.
+    Raises RenderError for a secret in the spec that the installer does not ask for.
     """
-    found = installer(lab.stack.installer)
-    names = found.secret_names(lab) if found else ()
+    kit = kit_of(lab.stack.installer)
+    names = kit.secret_names(lab) if kit else ()
     for source in lab.stack.secrets:
         if source.name not in names:
-            usual = _USUAL.get(source.name)
-            listed = f"its secrets: {', '.join(names)}"
-            is_known = usual is not None and usual in names
-            right = (
-                f"did you mean {usual}? {listed}"
-                if is_known
-                else suggest(source.name, names, label="its secrets")
-            )
             raise RenderError(
-                f"stack.secrets: {lab.stack.installer} asks for no {source.name!r}", hint=right
+                f"stack.secrets: {lab.stack.installer} asks for no {source.name!r}",
+                hint=_secret_hint(kit, source.name, names),
             )
     return names
 
 
+def _secret_hint(kit: Kit | None, name: str, names: tuple[str, ...]) -> str:
+    alias = kit.secret_aliases.get(name) if kit else None
+    if alias in names:
+        return f"did you mean {alias}? its secrets: {', '.join(names)}"
+    return suggest(name, names, label="its secrets")
+
+
 def shown_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
-    """Every string that may stand in a rendered file for a secret: itself, and the form that its reader wants."""
-    found = installer(lab.stack.installer)
-    shaped = found.shaped(lab, secrets) if found is not None and found.shaped is not None else {}
+    """Return, for each secret, every string that may stand in a rendered file for it.
+
+    That is the secret itself, and the form that its reader wants.
+    """
+    kit = kit_of(lab.stack.installer)
+    shaped = kit.shaped_secrets(lab, secrets) if kit else {}
     return {
         name: (value, shaped[name]) if name in shaped else (value,)
         for name, value in secrets.items()
@@ -113,25 +84,44 @@ def render(
     RenderError, with template and line, for a secret or a variable that is missing,
     and for a value that would not survive the installer's scripts.
     """
-    found = installer(lab.stack.installer)
-    if found is None:
+    from stacklab.installers.kit.environment import environment  # loads Jinja2
+
+    kit = kit_of(lab.stack.installer)
+    if kit is None:
         return {node.name: {} for node in lab.nodes}
     names = secret_names(lab)
     wanted = {name: value for name, value in secrets.items() if name in names}
     check_secrets(wanted)
-    rendered = found.render(
-        Request(lab=lab, release=release_of(lab), secrets=wanted, env=environment(templates))
-    )
-    around = host.files(lab, mirrors)
-    return {name: {**around[name], **files} for name, files in rendered.items()}
+    request = Request(lab=lab, release=release_of(lab), secrets=wanted, env=environment(templates))
+    rendered = kit.render(request)
+    shared = host.files(lab, mirrors)
+    return {name: {**shared[name], **files} for name, files in rendered.items()}
 
 
 def preview(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> Rendered:
-    """Render with placeholders for secrets: what there would be, or the RenderError, before anything is made."""
+    """Render with placeholders for secrets: it shows files, or an error, before anything exists."""
     return render(lab, dict.fromkeys(secret_names(lab), PLACEHOLDER), mirrors=mirrors)
 
 
+def stages(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Stage, ...]:
+    """Return what is done with the files, in order: settings of every node, then the installer.
+
+    Stages without steps are left out. The installer's first stages wait for the settings.
+    """
+    kit = kit_of(lab.stack.installer)
+    if kit is None:
+        return ()
+    release = release_of(lab)
+    settings = host.stage(lab, mirrors, (release, *kit.companions(release)))
+    installer_stages = (
+        stage if stage.after else dataclasses.replace(stage, after=(settings.name,))
+        for stage in kit.stages(lab)
+    )
+    found = with_steps((settings, *installer_stages))
+    check_order(found)
+    return found
+
+
 def steps(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Step, ...]:
-    """What is done with the files, node by node, in this order."""
-    found = installer(lab.stack.installer)
-    return (*host.steps(lab, mirrors), *found.steps(lab)) if found else ()
+    """Return the steps of all stages, in order."""
+    return steps_of(stages(lab, mirrors=mirrors))

@@ -12,16 +12,16 @@ class Book:
         self._severities = {rule.id: rule.severity for rule in rules}
 
     def finding(self, rule: str, file: str, line: int, effect: str, fix: str) -> Finding:
-        """One finding of that rule."""
+        """Return a finding of that rule."""
         severity = self._severities[rule]
         return Finding(file=file, line=line, rule=rule, severity=severity, effect=effect, fix=fix)
 
 
 def rule(rule_id: str, title: str, source: str) -> Rule:
-    """A rule whose breach makes the consumer fail, or lose or mistake something."""
+    """Return a rule whose breach makes the consumer fail, lose or misread something."""
     return Rule(id=rule_id, severity=Severity.ERROR, title=title, source=source)
 
 
 def warning(rule_id: str, title: str, source: str) -> Rule:
-    """A rule whose breach does nothing, or does no harm yet."""
+    """Return a rule whose breach does no harm, or none yet."""
     return Rule(id=rule_id, severity=Severity.WARNING, title=title, source=source)

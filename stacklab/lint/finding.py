@@ -31,10 +31,11 @@ class Finding:
     line: int  # from 1; 0: the file as a whole
     rule: str
     severity: Severity
-    effect: str  # what will happen: "everything after line 14 is lost: `[[` at column 0 starts a section"
+    # what will happen: "everything after line 14 is lost: `[[` at column 0 starts a section"
+    effect: str
     fix: str  # what to write instead
 
     def __str__(self) -> str:
-        """`file:line: rule: effect; fix` on one line."""
+        """Return `file:line: rule: effect -> fix` on one line."""
         where = f"{self.file}:{self.line}" if self.line else self.file
         return f"{where}: {self.rule}: {self.effect}" + (f" -> {self.fix}" if self.fix else "")

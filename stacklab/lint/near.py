@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-_MOST = 200_000  # comparisons for one file; more mistakes of one kind than these are for are no misspellings
+# comparisons for one file; more mistakes of one kind than these are for are no misspellings
+_MOST = 200_000
 _LONGEST = 80  # characters; the longest key of any installer has 60
 
 
@@ -18,7 +19,7 @@ class Near:
         self._found: dict[str, str] = {}
 
     def __call__(self, word: str) -> str:
-        """The known word that was probably meant, or the empty string."""
+        """Return the known word that was probably meant, or ""."""
         if word not in self._found:
             if len(word) > _LONGEST or len(self._found) * len(self._known) >= _MOST:
                 return ""

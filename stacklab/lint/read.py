@@ -26,7 +26,10 @@ _ANSWERS = ("localrc", "local.conf", "answers.txt", "globals.yml", "instances.ya
 
 
 def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
-    """Its text if it is one, and what is wrong with it as a file; a file that is too big is not opened."""
+    """Return a file's text, if it is text, and what is wrong with it as a file.
+
+    A file that is too big is not opened.
+    """
     name = str(path)
     try:
         status = path.stat()
@@ -57,7 +60,7 @@ def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
 
 
 def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
-    """The text in these bytes; none where they are no text, of which one finding says all."""
+    """Return the text in these bytes; None, with one finding, if they are not text."""
     if not data.strip():
         effect = "nothing is set: all defaults are taken"
         return None, (_BOOK.finding("file-empty", name, 0, effect, "write it, or remove it"),)
@@ -87,7 +90,8 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
                 "file-byte-order-mark",
                 name,
                 1,
-                "the mark becomes part of the first line: a header there is none, and a variable there stays unset",
+                "the mark becomes part of the first line: a header there is none, and a variable "
+                "there stays unset",
                 f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
             )
         )
@@ -100,7 +104,8 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
                 "file-encoding",
                 name,
                 line,
-                "a byte here is not UTF-8: Python's parsers stop, and bash passes it on; nothing else is looked at",
+                "a byte here is not UTF-8: Python's parsers stop, and bash passes it on; nothing "
+                "else is looked at",
                 f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
             ),
         )
@@ -108,7 +113,10 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
 
 
 def _reach(path: Path, error: OSError) -> str:
-    """What to do about a file that can't be read: there are passwords in it, so nobody else may get to read it."""
+    """Return what to do about a file that can't be read.
+
+    It may hold passwords, so the advice must not open it to others.
+    """
     if isinstance(error, PermissionError):
         return f"run this as the owner of the file: ls -ld {path} {path.parent}"
     parent = next((each for each in path.parents if each.is_dir()), path.parent)
@@ -116,7 +124,7 @@ def _reach(path: Path, error: OSError) -> str:
 
 
 def _looks_utf16(data: bytes) -> bool:
-    """Without a mark: text of our alphabet has a zero in every other byte."""
+    """Return True for UTF-16 without a mark: Latin text has a zero in every other byte."""
     head = data[:200]
     return (
         len(head) >= 4

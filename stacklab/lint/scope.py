@@ -20,7 +20,7 @@ class Source:
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
-        """Its lines without their ends; a carriage return stays, for a rule to find."""
+        """Return its lines without their ends; a carriage return stays, for a rule to find."""
         return tuple(self.text.removesuffix("\n").split("\n")) if self.text else ()
 
 
@@ -35,7 +35,7 @@ class Scope:
 
     @property
     def is_controller(self) -> bool | None:
-        """Whether the node is the lab's controller; None when no lab is known."""
+        """Return True if the node is the lab's controller; None if no lab is known."""
         if self.lab is None or self.node is None:
             return None
         return self.node.name == self.lab.controller.name

@@ -45,12 +45,12 @@ class Word:
 
     @property
     def is_dynamic(self) -> bool:
-        """Whether bash replaces something in it."""
+        """Return True if bash replaces something in it."""
         return bool(_DYNAMIC.search(self.live))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Variables that it refers to."""
+        """Return the variables that it refers to."""
         return tuple(_REFERENCE.findall(self.live))
 
 
@@ -94,12 +94,12 @@ class Script:
 
     @property
     def assignments(self) -> tuple[Assignment, ...]:
-        """Only the assignments."""
+        """Return the assignments only."""
         return tuple(each for each in self.statements if isinstance(each, Assignment))
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """Only the calls."""
+        """Return the calls only."""
         return tuple(each for each in self.statements if isinstance(each, Call))
 
 
@@ -127,7 +127,7 @@ def read(text: str) -> Script:
 
 
 def tokens(text: str) -> Iterator[Word | str]:
-    """The words and operators of a text; raises UnclosedError."""
+    """Return the words and operators of a text; raises UnclosedError."""
     return _Lexer(text).tokens()
 
 
@@ -142,7 +142,7 @@ class _Lexer:
     heredocs: list[tuple[str, bool]] = field(default_factory=list)
 
     def tokens(self) -> Iterator[Word | str]:
-        """Words, and operators as they stand."""
+        """Yield words, and operators as they are."""
         while self.at < len(self.text):
             char = self.text[self.at]
             if char in " \t":
@@ -173,7 +173,7 @@ class _Lexer:
         return passed
 
     def _redirect(self) -> None:
-        """Pass over `> file` and the like; a here-document's body comes after the line."""
+        """Skip `> file` and the like; a here-document's body comes after the line."""
         found = _REDIRECTION.match(self.text, self.at)
         operator = found[0] if found else self.text[self.at]
         self.at += len(operator)
@@ -255,7 +255,7 @@ class _Lexer:
         return self.text[start : self.at - 1]
 
     def _nested(self) -> str:
-        """`$(...)`, `${...}`, an array's `(...)` or backticks, with all that is inside."""
+        """Read `$(...)`, `${...}`, an array's `(...)` or backticks, with all that is inside."""
         line, start = self.line, self.at
         opening = (
             self.text[self.at : self.at + 2] if self.text[self.at] == "$" else self.text[self.at]
@@ -295,7 +295,7 @@ class _Parser:
     line: int = 1
 
     def take(self, token: Word | str) -> None:
-        """The next word or operator."""
+        """Return the next word or operator."""
         if isinstance(token, Word):
             self.line = token.line
             self.words.append(token)

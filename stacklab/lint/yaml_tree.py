@@ -24,7 +24,7 @@ _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class YamlEntry:
     """A key of a mapping and its value."""
 
     key: str
@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The value as it was written; "" for none, and for what is no scalar."""
+        """Return the value as it was written; "" for none, and for lists and mappings."""
         return (
             self.node.value
             if isinstance(self.node, yaml.ScalarNode) and self.kind != "null"
@@ -42,22 +42,22 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """What YAML takes the value for: str, bool, int, float, null, seq, map."""
+        """Return YAML's type of the value: str, bool, int, float, null, seq, map."""
         tag: str = self.node.tag
         return tag.removeprefix(_STANDARD)
 
     @property
     def is_template(self) -> bool:
-        """Whether Jinja has the last word on it."""
+        """Return True if Jinja decides the value."""
         return "{{" in self.text or "{%" in self.text
 
     @property
-    def items(self) -> tuple[Entry, ...]:
-        """The entries of a mapping; none for anything else."""
+    def items(self) -> tuple[YamlEntry, ...]:
+        """Return the entries of a mapping; none for anything else."""
         return tuple(entries(self.node))
 
-    def get(self, key: str) -> Entry | None:
-        """The entry of that name below; the last one of equal keys, as in YAML's constructor."""
+    def get(self, key: str) -> YamlEntry | None:
+        """Return the entry of that name; the last one of equal keys, as YAML's constructor does."""
         return next((entry for entry in reversed(self.items) if entry.key == key), None)
 
 
@@ -70,18 +70,18 @@ class Broken:
     right: str
 
 
-def parse(text: str, name: str) -> Entry | Broken:
-    """The whole file as one entry without a key, or why it cannot be read."""
+def parse(text: str, name: str) -> YamlEntry | Broken:
+    """Return the whole file as one entry without a key, or why it cannot be read."""
     try:
         root = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
         problem = spec_source.parse(text, name).problems[0]  # it says the same in plainer words
         return Broken(problem.line, problem.wrong, problem.right)
-    return Entry("", 0, root if root is not None else yaml.ScalarNode(f"{_STANDARD}null", ""))
+    return YamlEntry("", 0, root if root is not None else yaml.ScalarNode(f"{_STANDARD}null", ""))
 
 
-def mapping(source: Source, book: Book, rule: str, example: str) -> Entry | Finding:
-    """The file's variables, or the one finding that there are none; `example` is what would be some."""
+def mapping(source: Source, book: Book, rule: str, example: str) -> YamlEntry | Finding:
+    """Return the file's variables, or a finding if it has none; `example` shows some."""
     root = parse(source.text, source.name)
     if isinstance(root, Broken):
         fix = root.right or "mend the quotes or the indentation there"
@@ -94,8 +94,8 @@ def mapping(source: Source, book: Book, rule: str, example: str) -> Entry | Find
     return root
 
 
-def doubles(root: Entry, book: Book, rule: str, file: str) -> Iterator[Finding]:
-    """A finding for each key that is given again."""
+def doubles(root: YamlEntry, book: Book, rule: str, file: str) -> Iterator[Finding]:
+    """Yield a finding for each key that is given again."""
     for entry, first in twice(root):
         yield book.finding(
             rule,
@@ -106,18 +106,18 @@ def doubles(root: Entry, book: Book, rule: str, file: str) -> Iterator[Finding]:
         )
 
 
-def entries(node: yaml.Node) -> Iterator[Entry]:
-    """The entries of a mapping, in the file's order; keys that are no text are left out."""
+def entries(node: yaml.Node) -> Iterator[YamlEntry]:
+    """Yield the entries of a mapping, in the file's order; keys must be text."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
-                yield Entry(key.value, key.start_mark.line + 1, value)
+                yield YamlEntry(key.value, key.start_mark.line + 1, value)
 
 
 def twice(
-    entry: Entry, depth: int = 0, seen: set[int] | None = None
-) -> Iterator[tuple[Entry, int]]:
-    """Keys that are given again in one mapping, with the line of the first."""
+    entry: YamlEntry, depth: int = 0, seen: set[int] | None = None
+) -> Iterator[tuple[YamlEntry, int]]:
+    """Yield keys that are given again in one mapping, with the line of the first."""
     seen = set() if seen is None else seen
     if depth > DEEPEST or id(entry.node) in seen:
         return
@@ -129,8 +129,8 @@ def twice(
         yield from twice(each, depth + 1, seen)
 
 
-def changed(entry: Entry) -> str:
-    """What an unquoted number has become, where that is not what was written: 2025.1 for 2025.10; "" where it is."""
+def changed(entry: YamlEntry) -> str:
+    """Return what YAML makes of an unquoted number: 2025.1 of 2025.10; "" if it stays."""
     if entry.kind not in ("int", "float"):
         return ""
     read = str(yaml.safe_load(entry.text))

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 from stacklab.model.checks import CheckPolicy
-from stacklab.model.stack import Installer, Role, Stack
+from stacklab.model.stack import Role, Stack
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MiB|GiB|TiB)\s*")
 
@@ -176,16 +176,6 @@ class Lab:
         return tuple(
             (node, nic) for node in self.nodes for nic in node.nics if nic.network == network
         )
-
-    def name_nic(self, node: Node) -> NIC:
-        """The NIC whose address a node's name stands for, on every node.
-
-        The one that the host logs in by; where Kolla installs, that of the APIs: its
-        RabbitMQ and its prechecks want a host's name to be its address there.
-        """
-        if self.stack.installer not in (Installer.KOLLA, Installer.OPENSDN):
-            return node.access
-        return node.nic_on(self.stack.api_network or self.stack.network) or node.access
 
     def domain_name(self, node: str) -> str:
         """libvirt's name for a node: `_` is in no lab's and no node's name, so this can't collide."""

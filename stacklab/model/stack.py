@@ -16,14 +16,17 @@ class Role(StrEnum):
 
 
 class Installer(StrEnum):
-    """Which installer's answer files a lab carries."""
+    """Which installer's answer files a lab carries: each but NONE is a folder in `installers/`."""
 
-    NONE = "none"
+    NONE = "none"  # nodes alone
     CONTRAIL = "contrail"  # contrail-installer and DevStack
     OPENSDN = "opensdn"  # tf-ansible-deployer, with kolla
     DEVSTACK = "devstack"
     PACKSTACK = "packstack"
     KOLLA = "kolla"
+
+
+NO_INSTALLER = Installer.NONE
 
 
 class NetworkingMode(StrEnum):

@@ -9,8 +9,10 @@ host, so a part should fork only for the programs whose answer it needs.
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -20,12 +22,15 @@ TIMED_OUT = 124  # timeout(1)'s
 OUTPUT_MAX = 2000
 _TAG = re.compile(r"[a-z0-9][a-z0-9.:_-]*")
 _ENDED = re.compile(r"= (\d{1,3})", re.ASCII)
-_LINE_MAX = 3500  # a pipe keeps 4096 bytes in one piece, and so does bash's printf
-_LINES_MAX = 5000  # per part: what says more is broken, and must not fill the host's memory
+LINE_MAX = 3500  # a pipe keeps 4096 bytes in one piece, and so does bash's printf
+LINES_MAX = 5000  # per part: what writes more is broken, and must not fill the host's memory
+SESSION_MAX = 8 * 1024 * 1024  # of one session, in memory: 50 of them may run at once
+_DIGITS_MAX = 12
+TOO_MUCH = f"it wrote more than {SESSION_MAX // 1024 // 1024} MiB"
 
 
 class Phase(IntEnum):
-    """When a part runs; those of one phase run side by side but for FACTS, one after the other."""
+    """When a part runs: those of FACTS one after the other, those of another phase side by side."""
 
     FACTS = 0  # quick looks at the node itself
     PINGS = 1  # before what would share the CPU with them and spoil their times
@@ -34,7 +39,10 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A piece of shell for a node: POSIX sh, no stdin, as `stack`; `limit_s` is how long it may take at worst."""
+    """A piece of shell for a node: POSIX sh, no stdin, as `stack`.
+
+    `limit_s` is how long it may take at worst.
+    """
 
     tag: str
     shell: str
@@ -47,7 +55,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a part wrote, stderr included, without blank lines; `code` is None while it has not ended."""
+    """What a part wrote, stderr included, without blank lines.
+
+    `lines` is foreign text as it came, for parsers (see stacklab/foreign.py for why it is
+    not of type Foreign); whatever is shown of it goes through `printable` at a report.
+    `code` is None for a part that has not ended.
+    """
 
     lines: tuple[str, ...] = ()
     code: int | None = None
@@ -55,7 +68,7 @@ class Said:
 
     @property
     def text(self) -> str:
-        """All of it, as far as a report shows it."""
+        """The end of it, as far as a report shows it; foreign text, too."""
         return "\n".join(self.lines)[-OUTPUT_MAX:]
 
 
@@ -64,7 +77,7 @@ NOTHING = Said()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """All that a node said; what was cut off is missing here."""
+    """All that a node answered; what was cut off is missing here."""
 
     is_begun: bool = False
     is_complete: bool = False
@@ -72,11 +85,11 @@ class Answer:
     why_cut: str = ""  # why the session ended early, if it is known
 
     def of(self, tag: str) -> Said:
-        """What the part of that tag said; NOTHING if it never ran."""
+        """Return what the part of that tag wrote; NOTHING if it never ran."""
         return self.said.get(tag, NOTHING)
 
     def missing(self, tag: str) -> str:
-        """Why there is no answer of a part; "" when there is one."""
+        """Return why a part has no answer; "" when it has one."""
         if self.of(tag).code is not None:
             return ""
         if self.is_complete:
@@ -85,33 +98,52 @@ class Answer:
 
 
 class Hearing:
-    """Takes a node's lines as they come; give `hear` to Conversing.converse."""
+    """Takes a node's lines as they come, for `session.listen`; what it keeps has bounds.
 
-    def __init__(self, marker: str) -> None:
+    Only the parts' own tags are kept (None: any, for answers that nobody hostile wrote), of
+    each line what an honest node would have sent, and no more than SESSION_MAX in all.
+    """
+
+    def __init__(self, marker: str, tags: Iterable[str] | None = None) -> None:
         self._prefix = f"{marker} "
+        self._tags = None if tags is None else frozenset(tags)
         self._is_begun = self._is_complete = False
         self._lines: dict[str, list[str]] = {}
         self._codes: dict[str, int] = {}
         self._first: dict[str, float] = {}
+        self._size = 0
 
     def hear(self, line: str, at: float) -> None:
         """Take one line; never raises, whatever it is given."""
-        if not line.startswith(self._prefix):
+        self._size += len(line)  # also of a line without the marker: a flood is ended early
+        if self._size > SESSION_MAX or not line.startswith(self._prefix):
             return
         tag, _, rest = line[len(self._prefix) :].partition(" ")
         if not rest.strip():
             self._is_begun |= tag == "begin"
             self._is_complete |= tag == "end"
             return
+        if self._tags is None or tag in self._tags:
+            self._keep(tag, rest, at)
+
+    def _keep(self, tag: str, rest: str, at: float) -> None:
         lines = self._lines.setdefault(tag, [])
         self._first.setdefault(tag, at)
-        if rest.startswith("= ") and (ended := _ENDED.fullmatch(rest)):
+        ended = _ENDED.fullmatch(rest) if rest.startswith("= ") else None
+        if ended:
             self._codes[tag] = int(ended[1])
-        elif len(lines) < _LINES_MAX:
-            lines.append(rest.rstrip("\r"))
+        elif len(lines) < LINES_MAX:
+            kept = rest[:LINE_MAX].rstrip("\r")
+            # What it costs us: one character beyond Latin-1 makes the whole line twice as large.
+            self._size += sys.getsizeof(kept)
+            lines.append(kept)
+
+    def why_stop(self) -> str:
+        """Return why no more is taken; "" while there is room."""
+        return TOO_MUCH if self._size > SESSION_MAX else ""
 
     def answer(self, why_cut: str = "") -> Answer:
-        """All that was heard so far."""
+        """Return all that was heard so far."""
         said = {
             tag: Said(lines=tuple(lines), code=self._codes.get(tag), heard_at=self._first[tag])
             for tag, lines in self._lines.items()
@@ -122,7 +154,7 @@ class Hearing:
 
 
 def read(text: str, marker: str) -> Answer:
-    """Take a whole answer apart; a last line without its end was cut off, and counts for nothing."""
+    """Take a whole answer apart; a last line without a newline was cut off: it is dropped."""
     hearing = Hearing(marker)
     for line in text.split("\n")[:-1]:
         hearing.hear(line, 0.0)
@@ -140,10 +172,10 @@ def render(parts: Sequence[Part], marker: str) -> str:
         "set -f",
         "PATH=$PATH:/usr/sbin:/sbin",
         "export LC_ALL=C",
-        # `read` forks nothing, where a sed of its own costs an emulated node 70 ms; each line is one write;
-        # the blank line ends an output that ends without one
+        # `read` forks nothing, where a sed of its own costs an emulated node 70 ms; each line is
+        # one write; the blank line ends an output that ends without one
         f"""tagged() {{ {{ "$2" 2>&1; printf '\\n= %s\\n' "$?"; }} | while IFS= read -r line; do
-  [ -z "$line" ] || printf '%s %.{_LINE_MAX}s\\n' "$m $1" "$line"
+  [ -z "$line" ] || printf '%s %.{LINE_MAX}s\\n' "$m $1" "$line"
 done; }}""",
     ]
     calls: dict[Phase, list[str]] = {phase: [] for phase in Phase}
@@ -159,8 +191,24 @@ done; }}""",
     return "\n".join(lines)
 
 
+def fed(command: str, data: bytes) -> str:
+    """Return shell for a Part that gives a command these bytes on its stdin."""
+    text = base64.encodebytes(data).decode()  # has no line that could end the here-document
+    return f"base64 -d <<'END-OF-DATA' | {command}\n{text}END-OF-DATA"
+
+
+def is_number(word: str) -> bool:
+    """Return whether a node's word is a number that int() takes: it refuses 4300 digits and more."""
+    return len(word) <= _DIGITS_MAX and word.isascii() and word.isdigit()
+
+
+def as_root(script: str) -> str:
+    """Return a line of shell for a Part that runs a short script as root; sudo must not ask."""
+    return f"sudo -n sh -c {shlex.quote(script)}"
+
+
 def time_limit_s(parts: Iterable[Part]) -> float:
-    """How long a session with these parts may take, every one of them hanging."""
+    """Return how long a session with these parts may take if every one of them hangs."""
     limits: dict[Phase, float] = dict.fromkeys(Phase, 0.0)
     for part in parts:
         if part.phase is Phase.FACTS:

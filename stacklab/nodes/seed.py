@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from stacklab.installers.facts import directories, name_nic
 from stacklab.model.lab import NIC, Lab, NetworkMode, NetworkStyle, Node
 from stacklab.nodes import access
 from stacklab.nodes.access import Keys
 
 _USER = "stack"
 _HOME = "home/stack"
-_STACKS = ("/opt/stack", "/etc/kolla")  # directories of the answers that are `stack`'s own
 _SYSTEMS = (
     "/etc/pip.conf",
     "/etc/gitconfig",
@@ -64,15 +64,16 @@ def entries(
         ),
     }
     found |= {path: Entry(text=text) for path, text in _network_files(lab, node, style).items()}
-    return found | answer_entries(answers)
+    return found | answer_entries(lab, answers)
 
 
-def answer_entries(answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
+def answer_entries(lab: Lab, answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
     """A node's answer files, `stack`'s, with the directories they lie in; those of the system are root's."""
     found: dict[str, Entry] = {}
+    owned = directories(lab)
     for path, text in sorted(answers.items()):
         for parent in reversed(path.parents):
-            if any(parent.is_relative_to(root) for root in _STACKS):
+            if any(parent.is_relative_to(root) for root in owned):
                 found[str(parent.relative_to("/"))] = Entry(text=None, mode=0o755, owner=_USER)
         is_systems = any(path.is_relative_to(root) for root in _SYSTEMS)
         entry = Entry(text=text) if is_systems else Entry(text=text, mode=0o600, owner=_USER)
@@ -118,7 +119,7 @@ def _hosts(lab: Lab, node: Node) -> str:
 
 
 def _name(lab: Lab, node: Node, nic: NIC) -> str:
-    return node.name if nic is lab.name_nic(node) else f"{node.name}-{nic.network}"
+    return node.name if nic is name_nic(lab, node) else f"{node.name}-{nic.network}"
 
 
 def _network_files(lab: Lab, node: Node, style: NetworkStyle) -> Mapping[str, str]:

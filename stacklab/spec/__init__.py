@@ -1,16 +1,19 @@
-"""YAML -> Lab: find a lab's file, read it, tell all that is wrong with it at once."""
+"""Labs' files: find one, read it into a Lab, and report all its mistakes at once."""
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stacklab.errors import LabError, SpecError
-from stacklab.model.lab import Lab, Size
-from stacklab.spec.export import from_dict, to_dict
+from stacklab.words import nearest
+
+if TYPE_CHECKING:  # `lab.list` and TAB need neither a model nor its JSON
+    from stacklab.codec import JSON
+    from stacklab.model.lab import Lab, Size
 
 __all__ = [
     "UnknownLab",
@@ -28,12 +31,11 @@ __all__ = [
 
 
 class UnknownLab(SpecError):
-    """No file of that name is in the labs directory."""
+    """The labs directory does not have a file of that name."""
 
     def __init__(self, name: str, directory: Path, known: Collection[str]) -> None:
-        """Name the nearest lab, or all of them."""
-        guesses = difflib.get_close_matches(name, list(known), n=1)
-        right = f"did you mean {guesses[0]}?" if guesses else f"known: {', '.join(known) or 'none'}"
+        guess = nearest(name, known)
+        right = f"did you mean {guess}?" if guess else f"known: {', '.join(known) or 'none'}"
         super().__init__((), hint="./invoke lab.list")
         self.message = f"no lab {name!a} in {shown(directory)}/ ({right})"
 
@@ -43,10 +45,10 @@ def load(
 ) -> Lab:
     """Read a lab's file and fill in every default.
 
-    None for `known_images` or `host_memory` leaves that check out. Raises SpecError with
-    everything that is wrong.
+    Without `known_images` or `host_memory` they are not compared with the lab. Raises SpecError
+    with all that is wrong.
     """
-    # Here and not at the top: who only reads lab.json must not wait 0.1 s for pydantic.
+    # Not at the top: importing pydantic takes 0.1 s, and reading a recorded lab needs none of it.
     from stacklab.spec import source
     from stacklab.spec.resolve import resolve
     from stacklab.spec.rules import Context
@@ -68,20 +70,20 @@ def load(
             known_images=known_images,
             host_memory=host_memory,
         )
-        lab, more = resolve(spec, context, path.resolve())
-        findings = findings + more
-    said = {problem.path for problem in document.problems}
-    problems = [
-        *document.problems,
-        *(document.problem(f) for f in findings if source.show(f.path) not in said),
-    ]
+        lab, rule_findings = resolve(spec, context, path.resolve())
+        findings += rule_findings
+    problems = list(document.problems)
+    reported = {problem.path for problem in problems}
+    for finding in findings:
+        if source.show(finding.path) not in reported:
+            problems.append(document.problem(finding))
     if problems or lab is None:
         raise SpecError(problems, hint=hint)
     return lab
 
 
 def find(name: str, directory: Path) -> Path:
-    """The file of the lab of that name; raises UnknownLab, which names the nearest."""
+    """Return the file of a lab; raise UnknownLab, which suggests a name, if there is none."""
     known = names(directory)
     if name not in known:
         raise UnknownLab(name, directory, known)
@@ -89,32 +91,46 @@ def find(name: str, directory: Path) -> Path:
 
 
 def names(directory: Path) -> tuple[str, ...]:
-    """Every lab that has a file in the directory, sorted."""
+    """Return the names of all labs in the directory, sorted."""
     return tuple(sorted(path.stem for path in directory.glob("*.yaml")))
 
 
 def schema_json() -> str:
-    """The JSON Schema of a lab file, as labs/lab.schema.json holds it."""
+    """Return the JSON Schema of a lab's file: the content of labs/lab.schema.json."""
     from stacklab.spec import schema
 
     return schema.schema_json()
 
 
 def shown(path: Path) -> str:
-    """A path as messages show it: relative to the working directory when below it."""
+    """Return a path for messages: relative to the working directory if it is inside it."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
 
 
+def to_dict(lab: Lab) -> dict[str, JSON]:
+    """Return everything about the lab, ready for json.dumps: see spec/export.py."""
+    from stacklab.spec import export
+
+    return export.to_dict(lab)
+
+
+def from_dict(mapping: Mapping[str, object]) -> Lab:
+    """Return the lab that to_dict() was given; raises LabError when the mapping is not a lab."""
+    from stacklab.spec import export
+
+    return export.from_dict(mapping)
+
+
 def to_json(lab: Lab) -> str:
-    """The resolved lab as text."""
+    """Return the resolved lab as JSON."""
     return json.dumps(to_dict(lab), indent=2) + "\n"
 
 
 def from_json(text: str) -> Lab:
-    """The exact inverse of to_json; raises LabError on a damaged text."""
+    """Return the lab that to_json was given; raise LabError for a damaged text."""
     try:
         data = json.loads(text)
     except ValueError as error:
@@ -123,9 +139,14 @@ def from_json(text: str) -> Lab:
 
 
 def headline(path: Path) -> str:
-    """A lab's description, read without validating the rest; "" where there is none."""
+    """Return a lab's description, or "", without validating its file."""
     try:
-        found = re.search(r"^description:[ \t]*(.+?)[ \t]*$", path.read_text(), re.MULTILINE)
+        text = path.read_text()
     except (OSError, UnicodeDecodeError):
         return ""
-    return found[1].strip("\"'") if found else ""
+    match = re.search(r"^description:[ \t]*(.+?)[ \t]*$", text, re.MULTILINE)
+    if match is None:
+        return ""
+    description = match[1].strip("\"'")
+    # The file may be anybody's: nothing of it may control the terminal or the order of letters.
+    return "".join(char for char in description if char.isprintable())

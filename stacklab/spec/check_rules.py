@@ -1,4 +1,4 @@
-"""What a lab's own checks must fulfil, and which nodes they are for."""
+"""Rules for a lab's own checks, and the nodes that each of them is for."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from stacklab.spec.source import Finding, Keys
 from stacklab.words import suggest
 
 _KINDS = ("command", "port", "http")
-_ALL = "all"
-_PORT = re.compile(r"https?://[^/?:]*:([0-9]+)")
-# Which kinds a key means something to.
-_OF = {
+_ALL_NODES = "all"
+_URL_PORT = re.compile(r"https?://[^/?:]*:([0-9]+)")
+# For each key that only some kinds of checks have: these kinds.
+_KINDS_WITH = {
     "exit_code": ("command",),
     "text": ("command", "http"),
     "host": ("port",),
@@ -26,32 +26,24 @@ _OF = {
 
 
 def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
-    """All that is wrong with a spec's own checks; of a spec that lost something nothing is said."""
+    """Yield all that is wrong with a spec's own checks.
+
+    Of a spec that is not whole nothing is said: the nodes that a check names may have been in
+    the part that was left out.
+    """
     if spec.checks is None or not context.is_whole:
         return
     seen: dict[str, int] = {}
     for index, check in enumerate(spec.checks.custom or ()):
         path: Keys = ("checks", "custom", index)
         if check.name in seen:
-            yield Finding(
-                (*path, "name"),
-                f"'{check.name}' is also custom[{seen[check.name]}]",
-                "rename one of them",
-            )
+            wrong = f"'{check.name}' is also custom[{seen[check.name]}]"
+            yield Finding((*path, "name"), wrong, "rename one of them")
         seen.setdefault(check.name, index)
         yield from _kind(path, check)
         yield from _nodes(path, check, spec)
-        if (
-            check.http is not None
-            and (port := _PORT.match(check.http))
-            and not 1 <= int(port[1]) <= 65535
-        ):
-            yield Finding((*path, "http"), f"{port[1]} is no port", "1 to 65535")
-        if check.command is not None and (variable := secret_in_command(check.command)):
-            wrong = f"{variable} has its value in the spec"
-            yield Finding(
-                (*path, "command"), wrong, "let the command read it from a file on the node"
-            )
+        yield from _url_port(path, check)
+        yield from _secret(path, check)
 
 
 def _kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
@@ -59,48 +51,61 @@ def _kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
     if not kinds:
         yield Finding(path, "tries nothing", "write one of command, port and http")
     for kind in kinds[1:]:
-        yield Finding(
-            (*path, kind), f"it has {kinds[0]} already", "make two checks of it", at_key=True
-        )
+        wrong = f"it has {kinds[0]} already"
+        yield Finding((*path, kind), wrong, "make two checks of it", at_key=True)
     if len(kinds) != 1:
         return
-    for key, having in _OF.items():
-        if getattr(check, key) is not None and kinds[0] not in having:
-            right = f"remove it; it is for {' and '.join(having)}"
-            yield Finding((*path, key), f"means nothing to {kinds[0]}", right, at_key=True)
+    for key, kinds_with_key in _KINDS_WITH.items():
+        if getattr(check, key) is not None and kinds[0] not in kinds_with_key:
+            right = f"remove it; it is for {' and '.join(kinds_with_key)}"
+            yield Finding((*path, key), f"has no meaning for {kinds[0]}", right, at_key=True)
 
 
 def _nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[Finding]:
     if check.nodes is not None and not check.nodes:
         yield Finding((*path, "nodes"), "no node", "name one, or remove it: all is the default")
     for index, word in enumerate(check.nodes or ()):
-        if not _meant(spec, word):
-            known = [
-                *spec.nodes,
-                *(member.name for member in members(spec) if member.name not in spec.nodes),
-            ]
-            wrong = f"no node has the role {word}" if word in tuple(Role) else f"no node '{word}'"
-            yield Finding(
-                (*path, "nodes", index), wrong, suggest(word, [*known, _ALL], label="known")
-            )
+        if _nodes_meant(spec, word):
+            continue
+        # dict keeps the order: the spec's own names, then those with a number, then `all`.
+        known = dict.fromkeys([*spec.nodes, *(member.name for member in members(spec)), _ALL_NODES])
+        wrong = f"no node has the role {word}" if word in tuple(Role) else f"no node '{word}'"
+        yield Finding((*path, "nodes", index), wrong, suggest(word, known, label="known"))
 
 
-def _meant(spec: LabSpec, word: str) -> set[str]:
-    """The nodes that a word stands for: all, one by its name, all of a count, or a role."""
+def _url_port(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+    match = _URL_PORT.match(check.http or "")
+    if match and not 1 <= int(match[1]) <= 65535:
+        yield Finding((*path, "http"), f"{match[1]} is not a port", "1 to 65535")
+
+
+def _secret(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+    variable = secret_in_command(check.command or "")
+    if variable:
+        yield Finding(
+            (*path, "command"),
+            f"the spec holds the value of {variable}",
+            "let the command read it from a file on the node",
+        )
+
+
+def _nodes_meant(spec: LabSpec, word: str) -> set[str]:
+    """Return the names of the nodes that a word of `nodes` stands for.
+
+    A node's name comes before the name of an entry with a count, and both before a role.
+    """
     everyone = members(spec)
-    if word == _ALL:
+    if word == _ALL_NODES:
         return {member.name for member in everyone}
-    for found in (
-        {member.name for member in everyone if member.name == word},
-        {member.name for member in everyone if member.key == word},
-        {member.name for member in everyone if (member.spec.role or Role.NODE) == word},
-    ):
-        if found:
-            return found
-    return set()
+    by_name = {member.name for member in everyone if member.name == word}
+    by_entry = {member.name for member in everyone if member.key == word}
+    by_role = {member.name for member in everyone if (member.spec.role or Role.NODE) == word}
+    return by_name or by_entry or by_role
 
 
 def nodes_of(spec: LabSpec, check: CustomSpec) -> tuple[str, ...]:
-    """The names of the nodes that a check is for, in the lab's order."""
-    meant = set().union(*(_meant(spec, word) for word in check.nodes or (_ALL,)))
+    """Return the names of the nodes that a check is for, in the lab's order."""
+    meant: set[str] = set()
+    for word in check.nodes or (_ALL_NODES,):
+        meant |= _nodes_meant(spec, word)
     return tuple(member.name for member in members(spec) if member.name in meant)

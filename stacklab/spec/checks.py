@@ -1,4 +1,4 @@
-"""A lab's `checks` as they are written: how patient they are, and those that its author adds."""
+"""The form of a lab's `checks`: limits of the built-in ones, and checks that the author adds."""
 
 from __future__ import annotations
 
@@ -28,46 +28,50 @@ from stacklab.spec.fields import (
 
 
 class CustomSpec(Spec):
-    """A check of your own: a command, a port or a page, tried from nodes. It has one of the three."""
+    """A check of your own, run on nodes: exactly one of a command, a port and a web page."""
 
-    name: CheckName = Field(description="What reports call it; no two checks have the same.")
+    name: CheckName = Field(description="Its name in reports, unique in the lab.")
     command: ShellCommand | None = Field(
         default=None,
-        description="A line or a script for bash, run on each of `nodes` as user stack, without input. It passes "
-        "when it ends with `exit_code` and `text` is in the last 64 KiB of its output.",
+        description="A line or a script for bash, run on each of `nodes` as user stack, without "
+        "input. It passes when it ends with `exit_code` and `text` is in the last 64 KiB of its "
+        "output.",
     )
     port: Port | None = Field(
         default=None, description="A TCP port of `host` that each of `nodes` can connect to."
     )
     http: PageUrl | None = Field(
         default=None,
-        description="A page that each of `nodes` can get: http://controller:8774/. It passes with `status`, and "
-        "`text` in its first MiB. Redirects are not followed; a certificate that the node does not trust fails.",
+        description="A page that each of `nodes` can get: http://controller:8774/. It passes if "
+        "its status is `status` and `text` is in its first MiB. Redirects are not followed; a "
+        "certificate that the node does not trust fails.",
     )
     nodes: Annotated[tuple[NodeWord, ...], BeforeValidator(as_list), NODE_WORDS_SCHEMA] | None = (
         Field(
             default=None,
-            description="Which nodes try it: names of nodes, what is written under `nodes` for all of a count, roles "
-            "(controller, compute, node), or all. A node's name comes before a role. Default: all.",
+            description="The nodes that run it: names of nodes, the name of an entry with a count "
+            "for all of its nodes, roles (controller, compute, node), or all. A node's name comes "
+            "before a role. Default: all.",
         )
     )
     exit_code: ExitCode | None = Field(
-        default=None, description="Of `command`: how it must end. Default: 0."
+        default=None, description="Of `command`: the exit code with which it passes. Default: 0."
     )
     text: Phrase | None = Field(
         default=None,
-        description="Of `command` or `http`: what must be in its output or page, letter by letter.",
+        description="Of `command` or `http`: the exact text that its output or page must contain.",
     )
     host: CheckHost | None = Field(
         default=None,
-        description="Of `port`: a node's name, or any other name or address. Default: the node itself (127.0.0.1).",
+        description="Of `port`: a node's name, or any other name or address. "
+        "Default: the node itself (127.0.0.1).",
     )
     status: HttpStatus | None = Field(
-        default=None, description="Of `http`: its status. Default: 200."
+        default=None, description="Of `http`: the status with which it passes. Default: 200."
     )
     retries: Retries | None = Field(
         default=None,
-        description="Tries on the node, the first one included, 1 to 100, until one passes. Default: 1.",
+        description="How many times it is tried on the node until it passes, 1 to 100. Default: 1.",
     )
     interval: Interval | None = Field(
         default=None, description="Seconds between these tries. Default: 1."
@@ -77,22 +81,23 @@ class CustomSpec(Spec):
     )
     level: Level | None = Field(
         default=None,
-        description="warning: when it fails, the lab passes all the same, with a warning. Default: failure.",
+        description="warning: if it fails, the lab still passes, with a warning. Default: failure.",
     )
 
 
 class ChecksSpec(Spec):
-    """How patient the checks are, and checks of your own."""
+    """Limits of the checks, and checks of your own."""
 
     retries: Retries | None = Field(
-        default=None, description="Tries per check, the first one included, 1 to 100. Default: 3."
+        default=None,
+        description="How many times a check is tried until it passes, 1 to 100. Default: 3.",
     )
     interval: Interval | None = Field(
         default=None, description="Seconds between tries. Default: 2."
     )
     boot_timeout: Boot | None = Field(
-        default=None, description="Seconds until a node must answer. Default: 300."
+        default=None, description="Seconds within which a node must answer. Default: 300."
     )
     custom: tuple[CustomSpec, ...] | None = Field(
-        default=None, description="Checks of your own: commands, ports and pages, tried from nodes."
+        default=None, description="Checks of your own, run on nodes: commands, ports and web pages."
     )

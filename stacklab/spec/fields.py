@@ -1,4 +1,4 @@
-"""The kinds of values a spec has: how each is read, and what JSON Schema says of it."""
+"""The types of a spec's values: how each is read, and its JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -30,48 +30,50 @@ MOST_NODES = 64  # of one count
 
 
 class Spec(BaseModel):
-    """A mapping of a spec: frozen, and without keys that we don't know."""
+    """A mapping in a spec; it refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _text_schema(pattern: str, *, longest: int | None = None) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"type": "string", "pattern": f"^{pattern}$"}
-        | ({"maxLength": longest} if longest is not None else {})
-    )
+    schema: dict[str, object] = {"type": "string", "pattern": f"^{pattern}$"}
+    if longest is not None:
+        schema["maxLength"] = longest
+    return WithJsonSchema(schema)
 
 
 def as_list(value: object) -> object:
-    """A list of one, where one value stands for it."""
+    """Return a list of one for a single value, which a spec may have in place of a list."""
     return [value] if isinstance(value, str) else value
 
 
-_read_size = values.size(SMALLEST_MEMORY, "nothing boots in less")
-_read_disk = values.size(
-    SMALLEST_DISK, "the base image is that large, and thin: it takes what is written"
+_read_size = values.size_reader(SMALLEST_MEMORY, "nothing boots in less")
+_read_disk = values.size_reader(
+    SMALLEST_DISK, "the base image is that large; on the host a disk takes only what is written"
 )
 
 LabName = Annotated[
-    str, PlainValidator(values.name(LAB_NAME_LENGTH)), _text_schema(NAME, longest=LAB_NAME_LENGTH)
+    str,
+    PlainValidator(values.name_reader(LAB_NAME_LENGTH)),
+    _text_schema(NAME, longest=LAB_NAME_LENGTH),
 ]
 NetworkName = Annotated[
-    str, PlainValidator(values.name(NAME_LENGTH)), _text_schema(NAME, longest=NAME_LENGTH)
+    str, PlainValidator(values.name_reader(NAME_LENGTH)), _text_schema(NAME, longest=NAME_LENGTH)
 ]
 NodeName = Annotated[
     str,
-    PlainValidator(values.name(NAME_LENGTH, NODE_NAME)),
+    PlainValidator(values.name_reader(NAME_LENGTH, NODE_NAME)),
     _text_schema(NODE_NAME, longest=NAME_LENGTH),
 ]
 ImageName = Annotated[
     str,
-    PlainValidator(values.matching(values.IMAGE, "image name", "e.g. debian-12")),
+    PlainValidator(values.pattern_reader(values.IMAGE, "image name", "e.g. debian-12")),
     _text_schema(values.IMAGE),
 ]
 Bridge = Annotated[
     str,
     PlainValidator(
-        values.matching(
+        values.pattern_reader(
             values.BRIDGE, "bridge name", "a bridge of the host, e.g. br0; 15 characters"
         )
     ),
@@ -79,74 +81,98 @@ Bridge = Annotated[
 ]
 Branch = Annotated[
     str,
-    PlainValidator(values.matching(values.BRANCH, "branch", "e.g. stable/mitaka")),
+    PlainValidator(values.pattern_reader(values.BRANCH, "branch", "e.g. stable/mitaka")),
     _text_schema(values.BRANCH),
 ]
-Text = Annotated[str, PlainValidator(values.line), WithJsonSchema({"type": "string"})]
+Text = Annotated[str, PlainValidator(values.read_line), WithJsonSchema({"type": "string"})]
 Memory = Annotated[Size, PlainValidator(_read_size), _text_schema(values.SIZE)]
 Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(values.SIZE)]
-Cidr = Annotated[IPv4Network, PlainValidator(values.cidr), _text_schema(values.CIDR)]
-Pool = Annotated[IPv4Network, PlainValidator(values.pool), _text_schema(values.CIDR)]
-Address = Annotated[IPv4Address, PlainValidator(values.address), _text_schema(values.ADDRESS)]
+Cidr = Annotated[IPv4Network, PlainValidator(values.read_cidr), _text_schema(values.CIDR)]
+Pool = Annotated[IPv4Network, PlainValidator(values.read_pool), _text_schema(values.CIDR)]
+Address = Annotated[IPv4Address, PlainValidator(values.read_address), _text_schema(values.ADDRESS)]
 
 
-def _words(kind: type[StrEnum]) -> WithJsonSchema:
+def _enum_schema(kind: type[StrEnum]) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": [str(word) for word in kind]})
 
 
-def _range(kind: str, low: int, high: int) -> WithJsonSchema:
+def _range_schema(kind: str, low: int, high: int) -> WithJsonSchema:
     return WithJsonSchema({"type": kind, "minimum": low, "maximum": high})
 
 
-Mode = Annotated[NetworkMode, PlainValidator(values.word(NetworkMode)), _words(NetworkMode)]
-RoleWord = Annotated[Role, PlainValidator(values.word(Role)), _words(Role)]
-InstallerWord = Annotated[Installer, PlainValidator(values.word(Installer)), _words(Installer)]
-Cpus = Annotated[int, PlainValidator(values.number(int, 1, 64)), _range("integer", 1, 64)]
+Mode = Annotated[
+    NetworkMode, PlainValidator(values.word_reader(NetworkMode)), _enum_schema(NetworkMode)
+]
+RoleWord = Annotated[Role, PlainValidator(values.word_reader(Role)), _enum_schema(Role)]
+InstallerWord = Annotated[
+    Installer, PlainValidator(values.word_reader(Installer)), _enum_schema(Installer)
+]
+Cpus = Annotated[
+    int, PlainValidator(values.number_reader(int, 1, 64)), _range_schema("integer", 1, 64)
+]
 Count = Annotated[
-    int, PlainValidator(values.number(int, 1, MOST_NODES)), _range("integer", 1, MOST_NODES)
+    int,
+    PlainValidator(values.number_reader(int, 1, MOST_NODES)),
+    _range_schema("integer", 1, MOST_NODES),
 ]
 Mtu = Annotated[
-    int, PlainValidator(values.number(int, 576, 9216, "bytes")), _range("integer", 576, 9216)
+    int,
+    PlainValidator(values.number_reader(int, 576, 9216, "bytes")),
+    _range_schema("integer", 576, 9216),
 ]
-Retries = Annotated[int, PlainValidator(values.number(int, 1, 100)), _range("integer", 1, 100)]
+Retries = Annotated[
+    int, PlainValidator(values.number_reader(int, 1, 100)), _range_schema("integer", 1, 100)
+]
 Interval = Annotated[
-    float, PlainValidator(values.number(float, 0, 3600, "seconds")), _range("number", 0, 3600)
+    float,
+    PlainValidator(values.number_reader(float, 0, 3600, "seconds")),
+    _range_schema("number", 0, 3600),
 ]
 Boot = Annotated[
-    float, PlainValidator(values.number(float, 1, 86400, "seconds")), _range("number", 1, 86400)
+    float,
+    PlainValidator(values.number_reader(float, 1, 86400, "seconds")),
+    _range_schema("number", 1, 86400),
 ]
 
-Delay = Annotated[float, PlainValidator(values.delay), _text_schema(values.DELAY)]
-Loss = Annotated[float, PlainValidator(values.loss), _text_schema(values.LOSS)]
-Rate = Annotated[int, PlainValidator(values.rate), _text_schema(values.RATE)]
+Delay = Annotated[float, PlainValidator(values.read_delay), _text_schema(values.DELAY)]
+Loss = Annotated[float, PlainValidator(values.read_loss), _text_schema(values.LOSS)]
+Rate = Annotated[int, PlainValidator(values.read_rate), _text_schema(values.RATE)]
 Phrase = Annotated[
-    str, PlainValidator(values.phrase), WithJsonSchema({"type": "string", "minLength": 1})
+    str, PlainValidator(values.read_phrase), WithJsonSchema({"type": "string", "minLength": 1})
 ]
 ShellCommand = Annotated[
     str,
-    PlainValidator(values.command),
+    PlainValidator(values.read_command),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": values.LONGEST_COMMAND}),
 ]
-ExitCode = Annotated[int, PlainValidator(values.number(int, 0, 255)), _range("integer", 0, 255)]
-Port = Annotated[int, PlainValidator(values.number(int, 1, 65535)), _range("integer", 1, 65535)]
+ExitCode = Annotated[
+    int, PlainValidator(values.number_reader(int, 0, 255)), _range_schema("integer", 0, 255)
+]
+Port = Annotated[
+    int, PlainValidator(values.number_reader(int, 1, 65535)), _range_schema("integer", 1, 65535)
+]
 HttpStatus = Annotated[
-    int, PlainValidator(values.number(int, 100, 599)), _range("integer", 100, 599)
+    int, PlainValidator(values.number_reader(int, 100, 599)), _range_schema("integer", 100, 599)
 ]
 TryLimit = Annotated[
-    float, PlainValidator(values.number(float, 1, 600, "seconds")), _range("number", 1, 600)
+    float,
+    PlainValidator(values.number_reader(float, 1, 600, "seconds")),
+    _range_schema("number", 1, 600),
 ]
 
-ReleaseName = Annotated[str, PlainValidator(values.release), _text_schema(values.BRANCH)]
+ReleaseName = Annotated[str, PlainValidator(values.read_release), _text_schema(values.BRANCH)]
 ModeWord = Annotated[
-    NetworkingMode, PlainValidator(values.word(NetworkingMode)), _words(NetworkingMode)
+    NetworkingMode, PlainValidator(values.word_reader(NetworkingMode)), _enum_schema(NetworkingMode)
 ]
-DriverWord = Annotated[Driver, PlainValidator(values.word(Driver)), _words(Driver)]
-Flag = Annotated[bool, PlainValidator(values.flag), WithJsonSchema({"type": "boolean"})]
-Ratio = Annotated[float, PlainValidator(values.number(float, 0, 1000)), _range("number", 0, 1000)]
+DriverWord = Annotated[Driver, PlainValidator(values.word_reader(Driver)), _enum_schema(Driver)]
+Flag = Annotated[bool, PlainValidator(values.read_flag), WithJsonSchema({"type": "boolean"})]
+Ratio = Annotated[
+    float, PlainValidator(values.number_reader(float, 0, 1000)), _range_schema("number", 0, 1000)
+]
 NodeRoles = Annotated[
     str,
     PlainValidator(
-        values.matching(
+        values.pattern_reader(
             "all|controller|compute|node", "role of nodes", "all, controller, compute or node"
         )
     ),
@@ -156,24 +182,24 @@ NodeRoles = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Makes `Annotated[str, Form(...)]` text that matches a pattern; `what` and `right` are for the error."""
+    """The form of a text, for `Annotated[str, Form(...)]`; `what` and `right` are for the error."""
 
     pattern: str
     what: str
     right: str
-    is_shown: bool = True  # False: somebody may have written a secret there
+    is_shown: bool = True  # False: the error does not repeat the text, it might be a secret
 
     def __get_pydantic_core_schema__(
         self, _source: object, _handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """See pydantic: how it is validated."""
-        read = values.matching(self.pattern, self.what, self.right, is_shown=self.is_shown)
+        """Validate by the pattern (a hook of pydantic)."""
+        read = values.pattern_reader(self.pattern, self.what, self.right, is_shown=self.is_shown)
         return no_info_plain_validator_function(read)
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """See pydantic: what editors are told of it."""
+        """Return the JSON Schema, which editors use (a hook of pydantic)."""
         return {"type": "string", "pattern": f"^{self.pattern}$"}
 
 
@@ -198,7 +224,7 @@ GitUrl = Annotated[
     Form(
         r"(https?|git|file)://[A-Za-z0-9._~:/%+-]{1,300}",
         "git URL",
-        "e.g. https://opendev.org, no name or password in it",
+        "e.g. https://opendev.org, without a name or password",
     ),
 ]
 Project = Annotated[
@@ -264,7 +290,7 @@ PageUrl = Annotated[
     Form(
         r"https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]{0,500})?",
         "URL of a page",
-        "e.g. http://controller:8774/, no name or password in it",
+        "e.g. http://controller:8774/, without a name or password",
     ),
 ]
 Level = Annotated[str, Form(r"(failure|warning)", "level", "failure or warning")]
@@ -272,7 +298,7 @@ _NODE_WORD = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 NodeWord = Annotated[
     str, Form(_NODE_WORD, "node or role", "a node's name, controller, compute, node or all")
 ]
-# One word or a list of them; two types side by side, which editors take as either.
+# One word or a list of words: editors take two types side by side as either of them.
 NODE_WORDS_SCHEMA = WithJsonSchema(
     {
         "type": ["string", "array"],

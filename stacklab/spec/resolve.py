@@ -1,18 +1,19 @@
-"""LabSpec -> Lab: every default filled in, once."""
+"""Resolving of a LabSpec: a Lab in which every default is filled in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
 from stacklab.model.stack import (
+    NO_INSTALLER,
     ConfigOption,
     Driver,
     Glance,
-    Installer,
     Lines,
     Mirrors,
     NetworkingMode,
@@ -23,6 +24,7 @@ from stacklab.model.stack import (
     SecretSource,
     Stack,
 )
+from stacklab.releases import Release
 from stacklab.spec.addresses import Slot, assign, macs
 from stacklab.spec.check_rules import check_custom, nodes_of
 from stacklab.spec.checks import ChecksSpec, CustomSpec
@@ -47,32 +49,34 @@ DEFAULT_TRIES = 3
 
 
 def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, list[Finding]]:
-    """Make the Lab; None when there are findings, or when something was left out of the spec."""
+    """Return the Lab, or None and what is wrong; None also if a part of the spec was left out."""
     nodes = members(spec)
-    findings = [*check(spec, context), *check_stack(spec, context), *check_custom(spec, context)]
-    addresses, refused = assign(
-        _slots(nodes), {name: network.cidr for name, network in spec.networks.items()}
-    )
-    findings += refused
+    ranges = {name: network.cidr for name, network in spec.networks.items()}
+    addresses, address_findings = assign(_slots(nodes), ranges)
+    # All rules run, whatever one of them finds: the user wants to see every mistake at once.
+    findings = [
+        *check(spec, context),
+        *check_stack(spec, context),
+        *check_custom(spec, context),
+        *address_findings,
+    ]
     if findings or not context.is_whole:
         return None, findings
     networks = {
         name: _network(context.name, name, network) for name, network in spec.networks.items()
     }
-    hardware = macs(context.name, addresses)
-    return (
-        Lab(
-            name=context.name,
-            description=spec.description or "",
-            source=source,
-            images=spec.image,
-            networks=tuple(networks.values()),
-            nodes=tuple(_node(member, spec, networks, addresses, hardware) for member in nodes),
-            stack=_stack(spec.stack or StackSpec(), spec),
-            checks=_checks(spec.checks or ChecksSpec(), spec),
-        ),
-        [],
+    mac_of = macs(context.name, addresses)
+    lab = Lab(
+        name=context.name,
+        description=spec.description or "",
+        source=source,
+        images=spec.image,
+        networks=tuple(networks.values()),
+        nodes=tuple(_node(member, spec, networks, addresses, mac_of) for member in nodes),
+        stack=_stack(spec.stack or StackSpec(), spec),
+        checks=_checks(spec.checks or ChecksSpec(), spec),
     )
+    return lab, []
 
 
 def _slots(nodes: tuple[Member, ...]) -> list[Slot]:
@@ -80,7 +84,7 @@ def _slots(nodes: tuple[Member, ...]) -> list[Slot]:
     for member in nodes:
         seen: set[str] = set()
         for index, nic in enumerate(member.spec.nics):
-            if nic.network not in seen:  # a second NIC on one network is reported as just that
+            if nic.network not in seen:  # a second NIC on it is a finding of its own
                 path = ("nodes", member.key, "nics", index)
                 slots.append(
                     Slot(member.name, nic.network, path, wanted_address(member, nic.address))
@@ -90,13 +94,15 @@ def _slots(nodes: tuple[Member, ...]) -> list[Slot]:
 
 
 def _network(lab: str, name: str, spec: NetworkSpec) -> Network:
-    own = "sl-" + stable_hex(lab, name, digits=10)
+    bridge = "sl-" + stable_hex(lab, name, digits=10)
+    if spec.mode is NetworkMode.BRIDGED and spec.bridge:
+        bridge = spec.bridge
     return Network(
         name=name,
         cidr=spec.cidr,
         mode=spec.mode,
         mtu=spec.mtu or DEFAULT_MTU,
-        bridge=spec.bridge if spec.mode is NetworkMode.BRIDGED and spec.bridge else own,
+        bridge=bridge,
         has_host=spec.host is not False,
     )
 
@@ -106,17 +112,18 @@ def _node(
     spec: LabSpec,
     networks: Mapping[str, Network],
     addresses: Mapping[tuple[str, str], IPv4Address],
-    hardware: Mapping[tuple[str, str], str],
+    mac_of: Mapping[tuple[str, str], str],
 ) -> Node:
     nics: list[NIC] = []
     for index, nic in enumerate(member.spec.nics):
-        network, end = networks[nic.network], (member.name, nic.network)
+        network = networks[nic.network]
+        end = (member.name, nic.network)
         nics.append(
             NIC(
                 network=network.name,
                 device=f"eth{index}",
                 address=IPv4Interface((addresses[end], network.cidr.prefixlen)),
-                mac=hardware[end],
+                mac=mac_of[end],
                 mtu=network.mtu,
                 impairment=impairment(nic, spec.networks[nic.network]),
             )
@@ -132,60 +139,77 @@ def _node(
 
 
 def _stack(spec: StackSpec, lab: LabSpec) -> Stack:
-    installer = spec.installer or Installer.NONE
     network = spec.network or default_network(lab)
-    if installer is Installer.NONE:
-        return Stack(installer=installer, network=network)
-    release = chosen_release(spec)
-    return Stack(
-        installer=installer,
-        network=network,
-        api_network=spec.api_network or network,
-        data_network=spec.data_network or network,
-        external_network=spec.external_network or "",
+    installer = spec.installer or NO_INSTALLER
+    stack = Stack(installer=installer, network=network)
+    if installer is NO_INSTALLER:
+        return stack
+    stack = _with_release(stack, spec, chosen_release(spec))
+    stack = _with_networks(stack, spec)
+    stack = _with_settings(stack, spec)
+    return _with_sources(stack, spec)
+
+
+def _with_release(stack: Stack, spec: StackSpec, release: Release) -> Stack:
+    """Add what depends on the release: its defaults are the first ones of its lists."""
+    driver = Driver(release.drivers[0]) if release.drivers else Driver.LIBVIRT
+    if spec.driver is not None and release.drivers:
+        driver = spec.driver
+    return replace(
+        stack,
         release=release.name,
         devstack_branch=release.pairs[0] if release.pairs else "",
         network_mode=spec.network_mode or NetworkingMode(release.network_modes[0]),
-        driver=spec.driver or Driver(release.drivers[0]) if release.drivers else Driver.LIBVIRT,
-        fixed_range=spec.fixed_range,
-        floating_range=spec.floating_range,
-        overcommit=_overcommit(spec.overcommit or OvercommitSpec()),
-        glance=_glance(spec.glance or GlanceSpec()),
-        volume_types=spec.volume_types or (),
-        plugins=tuple(
-            Plugin(name=n, url=p.url, ref=p.ref or "") for n, p in (spec.plugins or {}).items()
-        ),
-        git_base=spec.git_base or "",
-        refs=tuple((spec.refs or {}).items()),
-        lines=tuple(Lines(role=role, lines=lines) for role, lines in (spec.localrc or {}).items()),
-        post_config=tuple(_post_config(spec)),
-        answers=tuple((spec.answers or {}).items()),
-        mirrors=_mirrors(spec.mirrors or MirrorsSpec()),
-        proxy=_proxy(spec.proxy or ProxySpec()),
-        secrets=tuple(
-            SecretSource(name=n, env=s.env or "", file=s.file or "")
-            for n, s in (spec.secrets or {}).items()
-        ),
-        dev_mode=spec.dev_mode or (),
+        driver=driver,
         kolla_mode=spec.kolla_mode or release.text("kolla_mode"),
         openstack=spec.openstack or release.text("openstack"),
     )
 
 
-def _post_config(spec: StackSpec) -> Iterator[ConfigOption]:
-    for role, files in (spec.post_config or {}).items():
-        for file, sections in files.items():
-            for section, options in sections.items():
-                for key, value in options.items():
-                    yield ConfigOption(role=role, file=file, section=section, key=key, value=value)
+def _with_networks(stack: Stack, spec: StackSpec) -> Stack:
+    return replace(
+        stack,
+        api_network=spec.api_network or stack.network,
+        data_network=spec.data_network or stack.network,
+        external_network=spec.external_network or "",
+        fixed_range=spec.fixed_range,
+        floating_range=spec.floating_range,
+    )
 
 
-def _overcommit(spec: OvercommitSpec) -> Overcommit:
-    return Overcommit(cpu=spec.cpu, ram=spec.ram, disk=spec.disk)
+def _with_settings(stack: Stack, spec: StackSpec) -> Stack:
+    """Add the settings of the services, and lines and options that are passed on as they are."""
+    overcommit = spec.overcommit or OvercommitSpec()
+    glance = spec.glance or GlanceSpec()
+    return replace(
+        stack,
+        overcommit=Overcommit(cpu=overcommit.cpu, ram=overcommit.ram, disk=overcommit.disk),
+        glance=Glance(direct_copy=bool(glance.direct_copy), url_schemes=glance.url_schemes or ()),
+        volume_types=spec.volume_types or (),
+        lines=tuple(Lines(role=role, lines=lines) for role, lines in (spec.localrc or {}).items()),
+        post_config=tuple(_post_config(spec)),
+        answers=tuple((spec.answers or {}).items()),
+        dev_mode=spec.dev_mode or (),
+    )
 
 
-def _glance(spec: GlanceSpec) -> Glance:
-    return Glance(direct_copy=bool(spec.direct_copy), url_schemes=spec.url_schemes or ())
+def _with_sources(stack: Stack, spec: StackSpec) -> Stack:
+    """Add from where the installer gets code, packages and secrets."""
+    return replace(
+        stack,
+        plugins=tuple(
+            Plugin(name=name, url=plugin.url, ref=plugin.ref or "")
+            for name, plugin in (spec.plugins or {}).items()
+        ),
+        git_base=spec.git_base or "",
+        refs=tuple((spec.refs or {}).items()),
+        mirrors=_mirrors(spec.mirrors or MirrorsSpec()),
+        proxy=_proxy(spec.proxy or ProxySpec()),
+        secrets=tuple(
+            SecretSource(name=name, env=source.env or "", file=source.file or "")
+            for name, source in (spec.secrets or {}).items()
+        ),
+    )
 
 
 def _mirrors(spec: MirrorsSpec) -> Mirrors:
@@ -196,29 +220,32 @@ def _proxy(spec: ProxySpec) -> Proxy:
     return Proxy(http=spec.http or "", https=spec.https or "", no_proxy=spec.no_proxy or ())
 
 
+def _post_config(spec: StackSpec) -> Iterator[ConfigOption]:
+    for role, files in (spec.post_config or {}).items():
+        for file, sections in files.items():
+            for section, options in sections.items():
+                for key, value in options.items():
+                    yield ConfigOption(role=role, file=file, section=section, key=key, value=value)
+
+
 def _checks(spec: ChecksSpec, lab: LabSpec) -> CheckPolicy:
     return CheckPolicy(
-        retries=_after_the_first(spec.retries, DEFAULT_TRIES),
+        retries=_retries(spec.retries, DEFAULT_TRIES),
         interval_s=2.0 if spec.interval is None else spec.interval,
         boot_timeout_s=300.0 if spec.boot_timeout is None else spec.boot_timeout,
-        custom=tuple(_custom(check, lab) for check in spec.custom or ()),
+        custom=tuple(_custom_check(check, lab) for check in spec.custom or ()),
     )
 
 
-def _after_the_first(tries: int | None, default: int) -> int:
-    """A spec counts tries, the model those after the first."""
+def _retries(tries: int | None, default: int) -> int:
+    """Return how often to try again: a spec counts all tries, the model those after the first."""
     return (tries or default) - 1
 
 
-def _custom(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
-    kinds = (
-        (CustomKind.COMMAND, spec.command),
-        (CustomKind.PORT, spec.port),
-        (CustomKind.HTTP, spec.http),
-    )
+def _custom_check(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
     return CustomCheck(
         name=spec.name,
-        kind=next(kind for kind, value in kinds if value is not None),
+        kind=_kind(spec),
         nodes=nodes_of(lab, spec),
         command=spec.command or "",
         exit_code=spec.exit_code or 0,
@@ -227,8 +254,16 @@ def _custom(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
         url=spec.http or "",
         http_status=spec.status or 200,
         text=spec.text or "",
-        retries=_after_the_first(spec.retries, 1),
+        retries=_retries(spec.retries, 1),
         interval_s=1.0 if spec.interval is None else spec.interval,
         timeout_s=10.0 if spec.timeout is None else spec.timeout,
         is_warning=spec.level == "warning",
     )
+
+
+def _kind(spec: CustomSpec) -> CustomKind:
+    if spec.command is not None:
+        return CustomKind.COMMAND
+    if spec.port is not None:
+        return CustomKind.PORT
+    return CustomKind.HTTP  # check_custom has seen to it that there is exactly one

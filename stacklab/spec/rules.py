@@ -1,4 +1,4 @@
-"""What a spec must fulfil beyond the form of each value; every rule tells all that it finds."""
+"""Rules for a spec as a whole, beyond the form of each value."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from stacklab.words import suggest
 
 DEFAULT_MEMORY = Size.parse("1GiB")
 
-# What libvirt's packages put on every machine, so also on a node that is a compute.
+# libvirt's packages make this network on every machine, so also on a node that is a compute.
 NESTED_DEFAULT = IPv4Network("192.168.122.0/24")
+
+# Names that a node cannot have, and the reason.
+_RESERVED_NAMES = {
+    "localhost": "every host's own name",
+    "host": "what reports call the host itself",
+}
 
 
 class Member(NamedTuple):
-    """A node by its final name; `offset` counts from 0 within its entry."""
+    """A node by its final name; `offset` is its position, from 0, among the nodes of its entry."""
 
     name: str
     key: str
@@ -31,55 +37,59 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a spec is judged by, beside itself."""
+    """What the rules must know beside the spec."""
 
     name: str
-    declared: tuple[str, ...] | None = (
-        None  # None: unknown; every network that is written, also one that is broken
-    )
-    is_whole: bool = True  # False: something was left out, so sums and totals mean nothing
+    # Every network that is written, also one with mistakes; None: unknown.
+    declared: tuple[str, ...] | None = None
+    is_whole: bool = True  # False: something was left out, so totals have no meaning
     known_images: Collection[str] | None = None
     host_memory: Size | None = None
 
 
 def members(spec: LabSpec) -> tuple[Member, ...]:
-    """Every node with its final name: `compute` with a count of 2 is compute1 and compute2."""
-    found: list[Member] = []
+    """Return every node by its final name: a `compute` with count 2 is compute1 and compute2."""
+    nodes: list[Member] = []
     for key, node in spec.nodes.items():
         if node.count is None:
-            found.append(Member(key, key, 0, node))
+            nodes.append(Member(key, key, 0, node))
         else:
-            found += [
+            nodes += [
                 Member(f"{key}{number + 1}", key, number, node) for number in range(node.count)
             ]
-    return tuple(found)
+    return tuple(nodes)
 
 
 def default_network(spec: LabSpec) -> str:
-    """The network that carries the cloud when none is named: the first that no host logs in by."""
-    access = {node.nics[0].network for node in spec.nodes.values() if node.nics}
-    return next(
-        (name for name in spec.networks if name not in access), next(iter(spec.networks), "")
-    )
+    """Return the network that carries the cloud if the spec does not name one.
+
+    It is the first network that is not used to log in to a node, else the first one.
+    """
+    login_networks = {node.nics[0].network for node in spec.nodes.values() if node.nics}
+    for name in spec.networks:
+        if name not in login_networks:
+            return name
+    return next(iter(spec.networks), "")
 
 
 def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
-    """All that is wrong with a spec, save its addresses."""
+    """Yield all that is wrong with a spec, except for its addresses, `stack` and `checks`."""
     yield from _name(spec, context)
     yield from _images(spec, context)
     yield from _networks(spec)
     yield from _names(spec)
     for key, node in spec.nodes.items():
         yield from _nics(("nodes", key, "nics"), node, spec, context)
+    # Totals of a spec that lost a part would be wrong.
     if context.is_whole:
         yield from _totals(spec, context)
 
 
 def _name(spec: LabSpec, context: Context) -> Iterator[Finding]:
-    if problem := name_problem(context.name, LAB_NAME_LENGTH):
-        yield Finding(
-            (), f"the file's name is the lab's: {problem[0]}", f"rename the file: {problem[1]}"
-        )
+    problem = name_problem(context.name, LAB_NAME_LENGTH)
+    if problem:
+        wrong, right = problem
+        yield Finding((), f"the file's name is the lab's: {wrong}", f"rename the file: {right}")
     elif spec.name is not None and spec.name != context.name:
         yield Finding(
             ("name",), f"'{spec.name}' is not the file's name", f"{context.name}, or leave it out"
@@ -91,7 +101,7 @@ def _images(spec: LabSpec, context: Context) -> Iterator[Finding]:
         yield Finding(("image",), "no image", "e.g. debian-12")
     for index, image in enumerate(spec.image):
         path: Keys = ("image", index)
-        if image == STAND_IN:
+        if image == STAND_IN:  # it was refused by its form, which is a finding already
             continue
         if image in spec.image[:index]:
             yield Finding(path, f"{image} is written twice", "remove one")
@@ -114,47 +124,46 @@ def _networks(spec: LabSpec) -> Iterator[Finding]:
                 yield Finding((*path, "cidr"), wrong, "give each network a range of its own")
         earlier.append(name)
         if has_compute and network.cidr.overlaps(NESTED_DEFAULT):
-            wrong = f"{network.cidr} overlaps {NESTED_DEFAULT}, the default network of the computes' own libvirt"
             yield Finding(
                 (*path, "cidr"),
-                wrong,
-                "a compute would lose its way to this network; choose another range",
+                f"{network.cidr} overlaps {NESTED_DEFAULT}, which libvirt on a compute uses itself",
+                "a compute could not reach this network; choose another range",
             )
-        if network.mode is NetworkMode.BRIDGED and network.bridge is None:
-            yield Finding(
-                path, "mode bridged needs a bridge of the host", "add e.g. bridge: br0", at_key=True
-            )
-        if network.mode is not NetworkMode.BRIDGED and network.bridge is not None:
-            yield Finding(
-                (*path, "bridge"),
-                f"mode {network.mode} makes its own bridge",
-                "remove it, or mode: bridged",
-            )
-        if network.host is False and network.mode is not NetworkMode.ISOLATED:
-            wrong = f"the host is part of a network of mode {network.mode}"
-            yield Finding((*path, "host"), wrong, "remove it, or mode: isolated")
+        yield from _network_mode(path, network)
+
+
+def _network_mode(path: Keys, network: NetworkSpec) -> Iterator[Finding]:
+    is_bridged = network.mode is NetworkMode.BRIDGED
+    if is_bridged and network.bridge is None:
+        yield Finding(
+            path, "mode bridged needs a bridge of the host", "add e.g. bridge: br0", at_key=True
+        )
+    if not is_bridged and network.bridge is not None:
+        wrong = f"mode {network.mode} makes its own bridge"
+        yield Finding((*path, "bridge"), wrong, "remove it, or write mode: bridged")
+    if network.host is False and network.mode is not NetworkMode.ISOLATED:
+        wrong = f"the host is part of a network of mode {network.mode}"
+        yield Finding((*path, "host"), wrong, "remove it, or write mode: isolated")
 
 
 def _names(spec: LabSpec) -> Iterator[Finding]:
     owners: dict[str, str] = {}
-    too_long: set[str] = set()
+    invalid: set[str] = set()
     for member in members(spec):
         path: Keys = ("nodes", member.key)
         if member.name in owners:
             wrong = f"{member.name} is also a node of '{owners[member.name]}'"
             yield Finding(path, wrong, "rename one of them", at_key=True)
         owners.setdefault(member.name, member.key)
-        if member.name == "localhost":
-            yield Finding(path, "localhost is every host's own name", "rename it", at_key=True)
-        if member.name == "host":
-            yield Finding(
-                path, "host is what reports call the host itself", "rename it", at_key=True
-            )
-        if member.key not in too_long and (
-            problem := name_problem(member.name, NAME_LENGTH, NODE_NAME)
-        ):
-            too_long.add(member.key)
-            yield Finding(path, f"with its number, {problem[0]}", problem[1], at_key=True)
+        if member.name in _RESERVED_NAMES:
+            wrong = f"{member.name} is {_RESERVED_NAMES[member.name]}"
+            yield Finding(path, wrong, "rename it", at_key=True)
+        # One finding for all nodes of a count.
+        problem = name_problem(member.name, NAME_LENGTH, NODE_NAME)
+        if problem and member.key not in invalid:
+            invalid.add(member.key)
+            wrong, right = problem
+            yield Finding(path, f"with its number, {wrong}", right, at_key=True)
 
 
 def _nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -164,34 +173,39 @@ def _nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterat
         yield Finding(path, f"{len(node.nics)} NICs", f"{MOST_NICS} at most")
     seen: dict[str, int] = {}
     for index, nic in enumerate(node.nics):
-        here: Keys = (*path, index, "network")
+        nic_path: Keys = (*path, index, "network")
         if context.declared is not None and nic.network not in context.declared:
             right = suggest(nic.network, context.declared, label="declared")
-            yield Finding(here, f"no network '{nic.network}'", right)
+            yield Finding(nic_path, f"no network '{nic.network}'", right)
         elif nic.network in seen:
-            yield Finding(
-                here, f"a second NIC on {nic.network}", f"the first is nics[{seen[nic.network]}]"
-            )
+            right = f"the first is nics[{seen[nic.network]}]"
+            yield Finding(nic_path, f"a second NIC on {nic.network}", right)
         seen.setdefault(nic.network, index)
-    if node.nics:
-        first = spec.networks.get(node.nics[0].network)
-        if first is not None and first.mode is NetworkMode.BRIDGED:
-            wrong = f"the first NIC is on {node.nics[0].network}, which is bridged"
-            yield Finding(
-                (*path, 0, "network"), wrong, "the host logs in by it: nat or isolated first"
-            )
-        if first is not None and first.host is False and first.mode is NetworkMode.ISOLATED:
-            wrong = f"the first NIC is on {node.nics[0].network}, where the host is not"
-            yield Finding(
-                (*path, 0, "network"), wrong, "the host logs in by it: put another network first"
-            )
-        if first is not None and impairment(node.nics[0], first).loss_percent >= 100:
-            at: Keys = (*path, 0, "network") if node.nics[0].loss is None else (*path, 0, "loss")
-            yield Finding(
-                at,
-                "the first NIC loses all that it sends",
-                "the host logs in by it: write loss: 0% here",
-            )
+    if node.nics and node.nics[0].network in spec.networks:
+        yield from _first_nic(path, node.nics[0], spec.networks[node.nics[0].network])
+
+
+def _first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator[Finding]:
+    """Yield what would keep the host from logging in to a node, which it does by the first NIC."""
+    network_path: Keys = (*path, 0, "network")
+    if network.mode is NetworkMode.BRIDGED:
+        yield Finding(
+            network_path,
+            f"the first NIC is on {nic.network}, which is bridged",
+            "the host logs in by it: put a nat or isolated network first",
+        )
+    if network.host is False and network.mode is NetworkMode.ISOLATED:
+        yield Finding(
+            network_path,
+            f"the first NIC is on {nic.network}, where the host does not have an address",
+            "the host logs in by it: put another network first",
+        )
+    if impairment(nic, network).loss_percent >= 100:
+        yield Finding(
+            network_path if nic.loss is None else (*path, 0, "loss"),
+            "the first NIC loses all that it sends",
+            "the host logs in by it: write loss: 0% here",
+        )
 
 
 def _totals(spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -208,14 +222,15 @@ def _totals(spec: LabSpec, context: Context) -> Iterator[Finding]:
 
 
 def wanted_address(member: Member, address: IPv4Address | None) -> IPv4Address | None:
-    """A node's own address: the one written is the first node's, the others follow it."""
+    """Return a node's address: the written one is that of the first node, the others follow it."""
+    # Past 255.255.255.255 the addition raises: return the first one, which is outside its network.
     if address is None or int(address) + member.offset > 0xFFFFFFFF:
         return address
     return address + member.offset
 
 
 def impairment(nic: NicSpec, network: NetworkSpec) -> Impairment:
-    """What a NIC does to what it sends: what is written for it, else what is for its network."""
+    """Return how a NIC impairs what it sends: as written for it, else as for its network."""
     return Impairment(
         delay_ms=(network.delay or 0.0) if nic.delay is None else nic.delay,
         loss_percent=(network.loss or 0.0) if nic.loss is None else nic.loss,

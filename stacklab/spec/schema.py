@@ -1,4 +1,4 @@
-"""A lab as it is written: LabSpec, its JSON Schema, and its errors in the project's words."""
+"""The form of a lab's file: LabSpec, its JSON Schema, and pydantic's errors as findings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from stacklab.codec import JSON
 from stacklab.spec.checks import ChecksSpec
 from stacklab.spec.fields import (
     MOST_NODES,
@@ -34,7 +35,6 @@ from stacklab.spec.fields import (
     Text,
     as_list,
 )
-from stacklab.spec.reader import JSON
 from stacklab.spec.source import Document, Finding, Keys, Value
 from stacklab.spec.stack import StackSpec
 from stacklab.spec.values import Wrong
@@ -42,22 +42,25 @@ from stacklab.words import nearest, suggest
 
 MOST_NICS = 8
 
-# A NIC's network goes, then the NICs, then their node: three passes; more would be a bug.
+# Each attempt leaves out what the one before refused: a NIC's network, then the list of NICs,
+# then the node. Three are enough; ten would be a bug.
 MOST_ATTEMPTS = 10
 
-# Put in the place of what was refused, so that the rest can still be checked.
+# Takes the place of a value that was refused, so that the rest can still be checked.
 STAND_IN = "stand-in"
+
+_NO_VALUE, _REMOVE_KEY = "does not have a value", "write one, or remove the key"
 
 
 class NetworkSpec(Spec):
-    """A segment with an address range. The host has its .1."""
+    """A network segment with an address range, in which the host has the .1."""
 
     cidr: Cidr = Field(
-        description="Its address range, e.g. 192.168.150.0/24. The host takes the .1 (/29 to /8)."
+        description="Its address range, /29 to /8, e.g. 192.168.150.0/24. The host takes the .1."
     )
     mode: Mode = Field(
-        description="nat: reaches outside through the host. isolated: host and nodes only. "
-        "bridged: a bridge that the host already has, named in `bridge`."
+        description="nat: nodes reach other networks through the host. isolated: host and nodes "
+        "only. bridged: a bridge that the host already has, named in `bridge`."
     )
     mtu: Mtu | None = Field(
         default=None, description="Bytes per packet, 576 to 9216. Default: 1500."
@@ -67,68 +70,74 @@ class NetworkSpec(Spec):
     )
     host: Flag | None = Field(
         default=None,
-        description="false: the host has no address there and no way in, with mode isolated only, and not on a "
-        "network that a node is logged in by. Default: true.",
+        description="false: the host does not have an address on it. Only with mode isolated, and "
+        "not for the network of a node's first NIC, by which the host logs in. Default: true.",
     )
     delay: Delay | None = Field(
         default=None,
-        description="How long each NIC there holds back what it sends, one way: 20ms, 1.5s (up to 10s). Default: 0ms.",
+        description="For how long each of its NICs holds back what it sends, one way: 20ms, 1.5s "
+        "(up to 10s). Default: 0ms.",
     )
     loss: Loss | None = Field(
         default=None,
-        description="How much of what it sends each NIC there loses, one way: 1%, 0.5%. Default: 0%.",
+        description="How much of what it sends each of its NICs loses, one way: 1%, 0.5%. "
+        "Default: 0%.",
     )
     rate: Rate | None = Field(
         default=None,
-        description="How much each NIC there can send: 512kbit, 10mbit, 1gbit (32kbit to 10gbit), or none: as fast "
-        "as it goes. Default: none.",
+        description="How much each of its NICs can send: 512kbit, 10mbit, 1gbit (32kbit to "
+        "10gbit), or none for no limit. Default: none.",
     )
 
 
 class NicSpec(Spec):
-    """A node's end of a network. The NICs are eth0, eth1, ... as written."""
+    """A node's end of a network. In the written order the NICs are eth0, eth1, ..."""
 
     network: NetworkName = Field(description="The network's name, as declared under `networks`.")
     address: Address | None = Field(
         default=None,
-        description="A fixed address. Of a node with a `count` it is the first one's: the others get the next ones. "
-        "Default: the first free address from .11 upward, in the order of the nodes.",
+        description="A fixed address. For a node with a `count` it is that of the first one, and "
+        "the others get the next ones. Default: the first free address from .11 upward, in the "
+        "order of the nodes.",
     )
     delay: Delay | None = Field(
         default=None,
-        description="How long it holds back what it sends: 20ms, 1.5s. Default: its network's.",
+        description="How long it holds back what it sends: 20ms, 1.5s. Default: as its network.",
     )
     loss: Loss | None = Field(
         default=None,
-        description="How much of what it sends it loses: 1%, 0.5%. Default: its network's.",
+        description="How much of what it sends it loses: 1%, 0.5%. Default: as its network.",
     )
     rate: Rate | None = Field(
         default=None,
-        description="How much it can send: 512kbit, 10mbit, 1gbit, none. Default: its network's.",
+        description="How much it can send: 512kbit, 10mbit, 1gbit, none. Default: as its network.",
     )
 
 
 class NodeSpec(Spec):
-    """A VM, or several alike."""
+    """A VM, or several equal ones."""
 
     role: RoleWord | None = Field(
         default=None,
-        description="What it is in the cloud: controller, compute or node. Default: node.",
+        description="Its role in the cloud: controller, compute or node. Default: node.",
     )
     count: Count | None = Field(
         default=None,
-        description=f"How many (1 to {MOST_NODES}): name1, name2, ... Without it: one, under its own name.",
+        description=f"How many (1 to {MOST_NODES}): they are called name1, name2, ... Without it "
+        "there is one, called name.",
     )
     cpus: Cpus | None = Field(default=None, description="Processors, 1 to 64. Default: 1.")
     memory: Memory | None = Field(
-        default=None, description="With its unit: 512MiB, 1.5GiB. Default: 1GiB."
+        default=None, description="Its memory, with a unit: 512MiB, 1.5GiB. Default: 1GiB."
     )
     disk: Disk | None = Field(
         default=None,
-        description="The virtual disk, 48GiB or more; it takes what is written to it. Default: 48GiB.",
+        description="The size of its virtual disk, 48GiB or more. On the host it takes only what "
+        "is written to it. Default: 48GiB.",
     )
     nics: tuple[NicSpec, ...] = Field(
-        description="eth0, eth1, ... The host logs in by the first, so that is on a nat or isolated network.",
+        description="eth0, eth1, ... The host logs in by the first one, which must be on a nat or "
+        "isolated network.",
         json_schema_extra={"minItems": 1, "maxItems": MOST_NICS},
     )
 
@@ -137,11 +146,12 @@ class LabSpec(Spec):
     """A lab of stacklab: networks, the nodes on them, and the cloud to be installed."""
 
     name: LabName | None = Field(
-        default=None, description="The file's name without .yaml; it need not be written."
+        default=None, description="The file's name without .yaml; it can be left out."
     )
     description: Text | None = Field(default=None, description="One line for `lab.list`.")
     image: Annotated[tuple[ImageName, ...], BeforeValidator(as_list)] = Field(
-        description="The base image, or several in order of preference: the first whose source can be had.",
+        description="The base image, or several in order of preference: the first one whose source "
+        "can be reached is used.",
         json_schema_extra={"minItems": 1},
     )
     networks: dict[NetworkName, NetworkSpec] = Field(
@@ -154,7 +164,7 @@ class LabSpec(Spec):
         default=None, description="The cloud to be installed. Default: none."
     )
     checks: ChecksSpec | None = Field(
-        default=None, description="How patient the checks are, and checks of your own."
+        default=None, description="Limits of the checks, and checks of your own."
     )
 
 
@@ -171,109 +181,125 @@ _EXAMPLES = {
 
 
 def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
-    """Make a LabSpec; what was refused is left out of it and is among the findings.
+    """Make a LabSpec without the parts that were refused, each of which is a finding.
 
-    None when nothing usable is left.
+    It is None if nothing usable is left.
     """
-    data, findings = _without_nothing(document.data, ())
+    data, findings = _without_empty(document.data, ())
     if not isinstance(data, dict):
-        return None, findings or [Finding((), "is no mapping", "see labs/mini-2node.yaml")]
+        return None, findings or [Finding((), "is not a mapping", "see labs/mini-2node.yaml")]
     for attempt in range(MOST_ATTEMPTS):
         try:
             return LabSpec.model_validate(data), findings
         except ValidationError as error:
             errors = error.errors(include_url=False, include_input=False)
         if attempt == 0:
-            said = {finding.path for finding in findings}
-            findings += [finding for finding in map(_finding, errors) if finding.path not in said]
+            # Later attempts find only what comes from leaving something out.
+            reported = {finding.path for finding in findings}
+            found = map(_finding, errors)
+            findings += [finding for finding in found if finding.path not in reported]
         for detail in errors:
-            _drop(data, _path(detail), detail["type"] == "missing")
+            _leave_out(data, _path(detail), detail["type"] == "missing")
     return None, findings
 
 
-def _without_nothing(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
-    """The value without keys that have none (`memory:`), each of them a finding."""
-    findings: list[Finding] = []
+def _without_empty(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
+    """Return the value without keys that have no value (`memory:`), and a finding for each."""
     if isinstance(value, dict):
-        kept: dict[str, Value] = {}
-        for key, item in value.items():
-            if item is None:
-                findings.append(
-                    Finding(
-                        (*path, key), "has no value", "write one, or remove the key", at_key=True
-                    )
-                )
-                continue
-            kept[key], found = _without_nothing(item, (*path, key))
-            findings += found
-        return kept, findings
+        return _mapping_without_empty(value, path)
     if isinstance(value, list):
-        items: list[Value] = []
-        for index, item in enumerate(value):
-            if item is None:
-                findings.append(
-                    Finding((*path, index), "has no value", "write one, or remove the line")
-                )
-                items.append("")  # keeps the others at their index
-                continue
-            inner, found = _without_nothing(item, (*path, index))
-            items.append(inner)
-            findings += found
-        return items, findings
-    return value, findings
+        return _list_without_empty(value, path)
+    return value, []
+
+
+def _mapping_without_empty(
+    mapping: dict[str, Value], path: Keys
+) -> tuple[dict[str, Value], list[Finding]]:
+    result: dict[str, Value] = {}
+    findings: list[Finding] = []
+    for key, item in mapping.items():
+        if item is None:
+            findings.append(Finding((*path, key), _NO_VALUE, _REMOVE_KEY, at_key=True))
+            continue
+        result[key], inner_findings = _without_empty(item, (*path, key))
+        findings += inner_findings
+    return result, findings
+
+
+def _list_without_empty(items: list[Value], path: Keys) -> tuple[list[Value], list[Finding]]:
+    result: list[Value] = []
+    findings: list[Finding] = []
+    for index, item in enumerate(items):
+        if item is None:
+            findings.append(Finding((*path, index), _NO_VALUE, "write one, or remove the line"))
+            item = ""  # the later items keep their index, which is part of their path
+        inner, inner_findings = _without_empty(item, (*path, index))
+        result.append(inner)
+        findings += inner_findings
+    return result, findings
 
 
 def _path(detail: ErrorDetails) -> Keys:
+    # pydantic adds "[key]" where it refuses a mapping's key instead of its value.
     return tuple(key for key in detail["loc"] if key != "[key]")
 
 
-def _drop(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
-    """Leave out what was refused, with as little around it as possible."""
-    if (
-        path[0] == "image"
-        and isinstance(images := data.get("image"), list)
-        and isinstance(path[-1], int)
-    ):
+def _leave_out(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
+    """Remove what was refused from the data, with as little around it as possible."""
+    images = data.get("image")
+    if path[0] == "image" and isinstance(images, list) and isinstance(path[-1], int):
         images[path[-1]] = STAND_IN
         return
     if len(path) == 1:
-        stand_ins: dict[str, Value] = {"image": [STAND_IN], "networks": {}, "nodes": {}}
-        if path[0] in stand_ins:
-            data[str(path[0])] = stand_ins[str(path[0])]
-        else:
-            data.pop(str(path[0]), None)
+        _leave_out_top(data, str(path[0]))
         return
-    path = path[:-1] if is_missing else path
-    # Without a list's item the later ones would change their places: the whole list goes.
-    path = path[:-1] if isinstance(path[-1], int) else path
-    owner: Value = data
-    for key in path[:-1]:
-        if isinstance(owner, dict) and isinstance(key, str):
-            owner = owner.get(key)
-        elif isinstance(owner, list) and isinstance(key, int):
-            owner = owner[key]
-    if isinstance(owner, dict):
-        if path[-1] == "bridge" and not is_missing:
-            owner["bridge"] = STAND_IN  # else mode bridged would seem to lack it
-        else:
-            owner.pop(str(path[-1]), None)
+    if is_missing:
+        path = path[:-1]  # it is not there: what needs it goes
+    if isinstance(path[-1], int):
+        # Without one item, the later ones of a list would change their places: the list goes.
+        path = path[:-1]
+    owner = _value_at(data, path[:-1])
+    if not isinstance(owner, dict):
+        return
+    if path[-1] == "bridge" and not is_missing:
+        owner["bridge"] = STAND_IN  # else the rules would say that mode bridged needs one
+    else:
+        owner.pop(str(path[-1]), None)
 
 
-def _model(path: Keys) -> type[Spec]:
-    """The mapping at that place of a spec."""
-    found: object = LabSpec
+def _leave_out_top(data: dict[str, Value], key: str) -> None:
+    stand_ins: dict[str, Value] = {"image": [STAND_IN], "networks": {}, "nodes": {}}
+    if key in stand_ins:
+        data[key] = stand_ins[key]
+    else:
+        data.pop(key, None)
+
+
+def _value_at(value: Value, path: Keys) -> Value:
     for key in path:
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            found = _plain(found.model_fields[str(key)].annotation)
+        if isinstance(value, dict) and isinstance(key, str):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int):
+            value = value[key]
+    return value
+
+
+def _model_at(path: Keys) -> type[Spec]:
+    """Return the type of the mapping at that path of a spec."""
+    kind: object = LabSpec
+    for key in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = _plain_type(kind.model_fields[str(key)].annotation)
         else:
-            found = _plain(get_args(found)[1 if get_origin(found) is dict else 0])
-    assert isinstance(found, type)
-    assert issubclass(found, Spec)
-    return found
+            # The type of the values of a dict, or of the items of a tuple.
+            kind = _plain_type(get_args(kind)[1 if get_origin(kind) is dict else 0])
+    assert isinstance(kind, type)
+    assert issubclass(kind, Spec)
+    return kind
 
 
-def _plain(kind: object) -> object:
-    """A field's kind without `| None` and without what validates it."""
+def _plain_type(kind: object) -> object:
+    """Return a field's type without `| None` and without its validators."""
     while get_origin(kind) in (Annotated, types.UnionType):
         kind = get_args(kind)[0]
     return kind
@@ -287,28 +313,29 @@ def _finding(detail: ErrorDetails) -> Finding:
         case "missing":
             return Finding(path, "is missing", _EXAMPLES.get(last, ""))
         case "extra_forbidden":
-            known = list(_model(path[:-1]).model_fields)
+            known = list(_model_at(path[:-1]).model_fields)
             guess = nearest(last, known)
             right = f"did you mean {guess}?" if guess else suggest(last, known, label="known")
-            return Finding(path, "unknown key", right, True)
+            return Finding(path, "unknown key", right, at_key=True)
         case "value_error":
             cause = detail.get("ctx", {}).get("error")
             if isinstance(cause, Wrong):
                 return Finding(path, cause.wrong, cause.right, at_key)
         case "model_type" | "dict_type" | "model_attributes_type":
-            return Finding(path, "is no mapping", "write `key: value` lines, indented")
+            return Finding(path, "is not a mapping", "write `key: value` lines, indented")
         case "tuple_type" | "list_type":
-            return Finding(path, "is no list", "write `- ` lines, indented")
+            return Finding(path, "is not a list", "write `- ` lines, indented")
     return Finding(path, detail["msg"])
 
 
 def schema_json() -> str:
-    """The JSON Schema of a lab file, draft 7: what yaml-language-server understands."""
+    """Return the JSON Schema of a lab's file, in draft 7, which yaml-language-server reads."""
     schema = _simplify(LabSpec.model_json_schema(ref_template="#/definitions/{model}"))
     assert isinstance(schema, dict)
     schema["definitions"] = schema.pop("$defs")
     properties = schema["properties"]
     assert isinstance(properties, dict)
+    # pydantic knows `image` as a list only, but a spec may have a single name there.
     image = properties["image"]
     assert isinstance(image, dict)
     names = image.pop("items")
@@ -318,26 +345,36 @@ def schema_json() -> str:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "stacklab lab",
     }
-    return json.dumps(head | {k: v for k, v in schema.items() if k != "title"}, indent=2) + "\n"
+    schema.pop("title", None)
+    return json.dumps(head | schema, indent=2) + "\n"
 
 
 def _simplify(value: JSON) -> JSON:
-    """Drop pydantic's `null` alternatives, defaults and titles; wrap a $ref that has neighbours."""
+    """Drop pydantic's `null` alternatives, defaults and titles; wrap a $ref that has siblings."""
     if isinstance(value, list):
         return [_simplify(item) for item in value]
     if not isinstance(value, dict):
         return value
+    value = _without_null(value)
+    properties = value.get("properties")
+    if isinstance(properties, dict):
+        # Its keys are a lab's, of which one may be called `title` or `default`.
+        schema = {key: _simplify(item) for key, item in value.items() if key != "properties"}
+        simplified = {name: _simplify(field) for name, field in properties.items()}
+        return schema | {"properties": simplified}
+    schema = {k: _simplify(item) for k, item in value.items() if k not in ("title", "default")}
+    if "patternProperties" in schema:
+        schema["additionalProperties"] = False
+    if "$ref" in schema and len(schema) > 1:  # draft 7 ignores all that is beside a $ref
+        schema["allOf"] = [{"$ref": schema.pop("$ref")}]
+    return schema
+
+
+def _without_null(value: dict[str, JSON]) -> dict[str, JSON]:
+    """Replace `anyOf: [TYPE, null]`, which stands for an optional key, by TYPE."""
     alternatives = value.get("anyOf")
-    if isinstance(alternatives, list):
-        (kept,) = [item for item in alternatives if item != {"type": "null"}]
-        assert isinstance(kept, dict)
-        value = {k: v for k, v in value.items() if k != "anyOf"} | kept
-    if isinstance(fields := value.get("properties"), dict):
-        found: dict[str, JSON] = {k: _simplify(v) for k, v in value.items() if k != "properties"}
-        return found | {"properties": {name: _simplify(field) for name, field in fields.items()}}
-    found = {k: _simplify(v) for k, v in value.items() if k not in ("title", "default")}
-    if "patternProperties" in found:
-        found["additionalProperties"] = False
-    if "$ref" in found and len(found) > 1:  # draft 7 ignores whatever stands beside a $ref
-        found["allOf"] = [{"$ref": found.pop("$ref")}]
-    return found
+    if not isinstance(alternatives, list):
+        return value
+    (alternative,) = [item for item in alternatives if item != {"type": "null"}]
+    assert isinstance(alternative, dict)
+    return {key: item for key, item in value.items() if key != "anyOf"} | alternative

@@ -1,4 +1,4 @@
-"""Secrets that stand in a spec's text: they belong into the environment or a file, which the spec names."""
+"""Search for secrets in a spec: they belong into the environment or a file, which it names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from stacklab.spec.source import Finding, Keys
 from stacklab.spec.stack import StackSpec
 
+# The words of a name in camelCase or snake_case.
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_LAST = frozenset(
+# The last word of a name tells that it holds a secret.
+_SECRET_WORDS = frozenset(
     {
         "pass",
         "passwd",
@@ -23,14 +25,20 @@ _LAST = frozenset(
         "credential",
     }
 )
+# NAME=VALUE or NAME+=VALUE in bash; the value is quoted, or ends at a blank or an operator.
 _ASSIGNMENT = re.compile(r"""(?:^|[\s;&|(){}"'])([A-Za-z_]\w*)\+?=("[^"]*"|'[^']*'|[^\s;&|]*)""")
+# A value that is a variable and nothing else: $NAME or ${NAME}, in quotes or not.
 _REFERENCE = re.compile(r"""(["']?)\$(\w+|\{\w+\})\1""")
+# A URL with a user in it: https://user:password@host.
 _USERINFO = re.compile(r"\w+://[^/\s@]*@")
 _RIGHT = "name its source under stack.secrets, or leave it out: one is made for the lab"
 
+# Values of a variable named like a secret that only switch something on or off.
+_SWITCHES = ("true", "false", "yes", "no", "y", "n", "none")
+
 
 def secrets_in(stack: StackSpec) -> Iterator[Finding]:
-    """Every line, option and URL of a stack that holds a secret's value, which is not shown."""
+    """Yield every line, option and URL of a stack that holds a secret; its value is not shown."""
     for role, lines in (stack.localrc or {}).items():
         for index, line in enumerate(lines):
             yield from _in_line(("stack", "localrc", role, index), line)
@@ -44,35 +52,33 @@ def secrets_in(stack: StackSpec) -> Iterator[Finding]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a variable of that name holds a secret: its last word says so, as in ADMIN_PASSWORD or adminPw."""
+    """Return True if a variable of that name holds a secret, like ADMIN_PASSWORD or adminPw."""
     words = [word.lower() for word in _WORDS.findall(name)]
-    return bool(words) and (words[-1] in _LAST or words[-1].removesuffix("s") in _LAST)
+    return bool(words) and (
+        words[-1] in _SECRET_WORDS or words[-1].removesuffix("s") in _SECRET_WORDS
+    )
 
 
 def secret_in_command(text: str) -> str:
-    """What of a shell's command has a secret's value in it: the variable's name, or "a URL"; "" for nothing."""
-    for name, value in _ASSIGNMENT.findall(text):
-        if (
-            is_secret(name)
-            and value.strip("\"'")
-            and not _is_harmless(value)
-            and "$" not in value
-            and "`" not in value
-        ):
-            return str(name)
+    """Return what holds a secret in a shell command: a variable's name, "a URL", or ""."""
+    for name, value in _secret_assignments(text):
+        # The value of another variable, or of a command, is not in the spec.
+        if "$" not in value and "`" not in value:
+            return name
     return "a URL" if _USERINFO.search(text) else ""
 
 
+def _secret_assignments(text: str) -> Iterator[tuple[str, str]]:
+    for name, value in _ASSIGNMENT.findall(text):
+        if is_secret(name) and value.strip("\"'") and not _is_harmless(value):
+            yield name, value
+
+
 def _in_line(path: Keys, line: str) -> Iterator[Finding]:
-    """localrc is bash: a reference to another variable is no secret, whatever it is called."""
-    for name, value in _ASSIGNMENT.findall(line):
-        if (
-            is_secret(name)
-            and value.strip("\"'")
-            and not _is_harmless(value)
-            and not _REFERENCE.fullmatch(value)
-        ):
-            yield Finding(path, f"{name} has its value in the spec", _RIGHT)
+    """Yield the secrets in a line of localrc, which is bash: a reference is not a secret."""
+    for name, value in _secret_assignments(line):
+        if not _REFERENCE.fullmatch(value):
+            yield Finding(path, f"the spec holds the value of {name}", _RIGHT)
             return
     if _USERINFO.search(line):
         yield Finding(
@@ -83,10 +89,10 @@ def _in_line(path: Keys, line: str) -> Iterator[Finding]:
 
 
 def _in_option(path: Keys, value: str) -> Iterator[Finding]:
-    """Nothing expands there: what is written is what the service gets."""
+    """Yield the secrets in an option, where nothing expands: the service gets what is written."""
     name = str(path[-1])
     if is_secret(name) and value and not _is_harmless(value):
-        yield Finding(path, f"{name} has its value in the spec", _RIGHT)
+        yield Finding(path, f"the spec holds the value of {name}", _RIGHT)
     elif _USERINFO.search(value):
         yield Finding(
             path,
@@ -96,14 +102,6 @@ def _in_option(path: Keys, value: str) -> Iterator[Finding]:
 
 
 def _is_harmless(value: str) -> bool:
-    """A path to a key, a word like `true`: what names a secret without being one."""
+    """Return True for the path of a key and for a word like `true`, which are not secrets."""
     plain = value.strip("\"'")
-    return plain.startswith(("/", "~", "$HOME/")) or plain.lower() in (
-        "true",
-        "false",
-        "yes",
-        "no",
-        "y",
-        "n",
-        "none",
-    )
+    return plain.startswith(("/", "~", "$HOME/")) or plain.lower() in _SWITCHES

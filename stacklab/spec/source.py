@@ -1,8 +1,8 @@
-"""Read a YAML file into plain text values, and remember where each one stood.
+"""Reader of a YAML file: every value as the text that was written, with its place in the file.
 
-PyYAML's constructor would turn a MAC into a base-60 integer, `2025.10` into 2025.1
-and `on` into True, and would keep the last of two equal keys without a word. So the
-composed nodes are walked instead: every scalar stays the text that was written.
+PyYAML's constructor would turn a MAC into a base-60 integer, `2025.10` into 2025.1 and `on` into
+True, and would silently keep the last of two equal keys. So this module walks the composed nodes
+and keeps each scalar as text.
 """
 
 from __future__ import annotations
@@ -30,9 +30,15 @@ _SCALARS = {
     _STANDARD + kind
     for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
 }
+_ALIAS_IN_ITSELF = "an alias inside of what it refers to"
 _PLAIN_KEY = re.compile(r"[\w.-]{1,60}", re.ASCII)
-_UNSHOWABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_SAID_BETTER = (
+# Control characters, lone surrogates, and what changes the direction of text: with the latter a
+# description reads otherwise than it is ("Trojan Source", CVE-2021-42574).
+_UNSHOWABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+# What libyaml says (a pattern), and how to say it to people: what is wrong, what would be right.
+_PLAIN_WORDS = (
     (r"found character '\\t'.*", "a tab where YAML wants spaces", "indent with spaces"),
     (
         r"mapping values are not allowed here",
@@ -41,7 +47,7 @@ _SAID_BETTER = (
     ),
     (
         r"could not find expected ':'",
-        "a line that is no `key: value`",
+        "a line that is not `key: value`",
         "add the `:`, or fix the indentation",
     ),
     (
@@ -59,7 +65,7 @@ _SAID_BETTER = (
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong, by its path in the spec; `at_key` points at the key, not the value."""
+    """A mistake at a path of the spec; `at_key` points at the key instead of the value."""
 
     path: Keys
     wrong: str
@@ -79,7 +85,7 @@ _START = Place(1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file: its values as text, where they stood, what was wrong already."""
+    """A YAML file: its values as text, their places, and the mistakes found while reading."""
 
     file: str
     data: Value = None
@@ -88,7 +94,7 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
     def problem(self, finding: Finding) -> Problem:
-        """The finding with its place: its own, or that of the nearest thing around it."""
+        """Return the finding with its place, or with that of the nearest thing around it."""
         path = finding.path
         place = self.keys.get(path) if finding.at_key else None
         while place is None and path:
@@ -101,24 +107,26 @@ class Document:
 
 
 def show(path: Keys) -> str:
-    """A path as people write it: `nodes.controller.nics[1]`."""
+    """Return a path as people write it: `nodes.controller.nics[1]`."""
     text = ""
     for key in path:
         if isinstance(key, int):
             text += f"[{key}]"
         else:
-            text += ("." if text else "") + (key if _PLAIN_KEY.fullmatch(key) else quote(key))
+            name = key if _PLAIN_KEY.fullmatch(key) else quote(key)
+            text += f".{name}" if text else name
     return text
 
 
 def quote(text: str) -> str:
-    """The text in quotes, on one line, 60 characters at most, without a URL's password or token."""
-    text = re.sub(r"(//\S*?)\?\S+", r"\1?***", re.sub(r"//[^/\s]*@", "//***@", text))
+    """Return the text in quotes: one line, at most 60 characters, no password or token of a URL."""
+    text = re.sub(r"//[^/\s]*@", "//***@", text)
+    text = re.sub(r"(//\S*?)\?\S+", r"\1?***", text)
     return ascii(text if len(text) <= 60 else text[:57] + "...")
 
 
 def read(path: Path, file: str) -> Document:
-    """Read and parse a file; what is wrong with it becomes a problem, never an exception."""
+    """Read and parse a file; each mistake in it becomes a problem, not an exception."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(LARGEST + 1)
@@ -127,7 +135,7 @@ def read(path: Path, file: str) -> Document:
     if len(raw) > LARGEST:
         return _unreadable(file, "is larger than 1 MiB", "a lab is a few KiB of YAML")
     if b"\0" in raw:
-        return _unreadable(file, "is binary, or UTF-16", "write YAML in UTF-8")
+        return _unreadable(file, "is binary or UTF-16", "write YAML in UTF-8")
     try:
         return parse(raw.decode("utf-8-sig"), file)
     except UnicodeDecodeError as error:
@@ -142,7 +150,7 @@ def read(path: Path, file: str) -> Document:
 
 
 def parse(text: str, file: str) -> Document:
-    """Parse YAML; what is wrong with it becomes a problem, never an exception."""
+    """Parse YAML; each mistake in it becomes a problem, not an exception."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -155,7 +163,9 @@ def parse(text: str, file: str) -> Document:
     except RecursionError:
         return _unreadable(file, "is nested too deeply", "a lab needs 5 levels")
     except (ValueError, OverflowError):  # PyYAML's chr() of an escape like "\UFFFFFFFF"
-        return _unreadable(file, "has an escape that is no character", "see the \\U and \\x in it")
+        return _unreadable(
+            file, "has an escape that is not a character", "see the \\U and \\x in it"
+        )
     if root is None:
         return _unreadable(file, "is empty", "see labs/mini-2node.yaml for a start")
     walk = _Walk(file)
@@ -172,97 +182,102 @@ def _unreadable(file: str, wrong: str, right: str = "", place: Place = _START) -
 def _explain(error: yaml.MarkedYAMLError) -> tuple[str, str, Place]:
     mark = error.problem_mark or error.context_mark
     place = Place(mark.line + 1, mark.column + 1) if mark else _START
-    said = error.problem or error.context or "is no YAML"
-    for pattern, wrong, right in _SAID_BETTER:
-        if match := re.match(pattern, said):
+    reason = error.problem or error.context or "it is not YAML"
+    for pattern, wrong, right in _PLAIN_WORDS:
+        match = re.match(pattern, reason)
+        if match:
             return match.expand(wrong), right, place
-    around = f"{error.context}, " if error.context and error.context != said else ""
-    return f"broken YAML: {_UNSHOWABLE.sub('?', around + said)}", "", place
+    if error.context and error.context != reason:
+        reason = f"{error.context}, {reason}"
+    return f"broken YAML: {_UNSHOWABLE.sub('?', reason)}", "", place
 
 
 class _Walk:
-    """Turns composed nodes into values; collects places and problems on the way."""
+    """A walk over composed nodes that turns them into values, places and problems."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.values: dict[Keys, Place] = {}
         self.keys: dict[Keys, Place] = {}
         self.problems: list[Problem] = []
-        self._open: set[int] = set()
+        self._ancestors: set[int] = set()  # nodes that the walk is inside of, by id
         self._count = 0
         self.is_stopped = False
 
     def value(self, node: yaml.Node, path: Keys) -> Value:
-        """The node's value; None for an empty one and for what had to be refused."""
+        """Return the node's value, or None if it is empty or was refused."""
         if self._is_too_much(node, path):
             return None
-        if id(node) in self._open:
-            self._refuse(node, path, "an alias inside the thing that it names", "write it out")
+        if id(node) in self._ancestors:
+            self._refuse(node, path, _ALIAS_IN_ITSELF, "write it out")
             return None
         self.values[path] = _place(node)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
-        self._open.add(id(node))
+        self._ancestors.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode) and node.tag == _STANDARD + "seq":
                 return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
             if isinstance(node, yaml.MappingNode) and node.tag == _STANDARD + "map":
                 return self._mapping(node, path)
         finally:
-            self._open.discard(id(node))
-        self._refuse(node, path, f"the tag {quote(node.tag)} means nothing here", "remove it")
+            self._ancestors.discard(id(node))
+        self._refuse(node, path, f"the tag {quote(node.tag)} has no meaning here", "remove it")
         return None
 
     def _scalar(self, node: yaml.ScalarNode, path: Keys) -> str | None:
         if node.tag not in _SCALARS:
-            self._refuse(node, path, f"the tag {quote(node.tag)} means nothing here", "remove it")
+            self._refuse(node, path, f"the tag {quote(node.tag)} has no meaning here", "remove it")
             return None
         text: str = node.value
         if _UNSHOWABLE.search(text):
-            self._refuse(node, path, "holds a character that cannot be shown", "remove it")
+            self._refuse(node, path, "contains a character that cannot be shown", "remove it")
             return None
         return None if node.tag == _STANDARD + "null" else text
 
     def _mapping(self, node: yaml.MappingNode, path: Keys) -> dict[str, Value]:
-        found: dict[str, Value] = {}
+        mapping: dict[str, Value] = {}
         for key, value in self._entries(node, path, frozenset()):
-            if key.value not in found:  # what is merged in by `<<` yields to what is written here
-                here = (*path, key.value)
-                self.keys[here] = _place(key)
-                found[key.value] = self.value(value, here)
-        return found
+            # The mapping's own keys come first and win over those that `<<` merges in.
+            if key.value not in mapping:
+                key_path = (*path, key.value)
+                self.keys[key_path] = _place(key)
+                mapping[key.value] = self.value(value, key_path)
+        return mapping
 
     def _entries(
         self, node: yaml.MappingNode, path: Keys, outer: frozenset[int]
     ) -> Iterator[_Entry]:
-        """Its own entries, then those of what it merges with `<<`."""
-        outer |= {id(node)}
-        own: dict[str, Place] = {}
-        merges: list[yaml.Node] = []
+        """Yield a mapping's own entries, then those of the mappings that it merges with `<<`."""
+        merged: list[yaml.Node] = []
+        places: dict[str, Place] = {}
         for key, value in node.value:
             if self._is_too_much(key, path):
                 return
             if key.tag == _STANDARD + "merge":
-                merges += value.value if isinstance(value, yaml.SequenceNode) else [value]
-            elif not isinstance(key, yaml.ScalarNode) or _UNSHOWABLE.search(key.value):
-                self._refuse(key, path, "a key that is no plain word", "write `key: value`")
-            elif key.value in own:
-                self._refuse(
-                    key,
-                    (*path, key.value),
-                    "is written twice",
-                    f"first in line {own[key.value].line}",
-                )
-            else:
-                own[key.value] = _place(key)
+                merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
+            elif self._is_usable_key(key, path, places):
+                places[key.value] = _place(key)
                 yield key, value
-        for base in merges:
+        outer |= {id(node)}
+        for base in merged:
             if not isinstance(base, yaml.MappingNode):
                 self._refuse(base, path, "`<<` takes a mapping", "write `<<: *anchor`")
             elif id(base) in outer:
-                self._refuse(base, path, "an alias inside the thing that it names", "write it out")
+                self._refuse(base, path, _ALIAS_IN_ITSELF, "write it out")
             else:
                 yield from self._entries(base, path, outer)
+
+    def _is_usable_key(self, key: yaml.Node, path: Keys, places: Mapping[str, Place]) -> bool:
+        if not isinstance(key, yaml.ScalarNode) or _UNSHOWABLE.search(key.value):
+            self._refuse(key, path, "a key that is not a plain word", "write `key: value`")
+            return False
+        if key.value in places:
+            first_line = places[key.value].line
+            right = f"first in line {first_line}"
+            self._refuse(key, (*path, key.value), "is written twice", right)
+            return False
+        return True
 
     def _is_too_much(self, node: yaml.Node, path: Keys) -> bool:
         self._count += 1

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from stacklab.model.stack import Installer
 from stacklab.spec.fields import (
     Branch,
     ConfigFile,
@@ -38,6 +39,9 @@ from stacklab.spec.fields import (
     Word,
     as_list,
 )
+
+_FIRST, *_MORE, _LAST = Installer
+_INSTALLERS = f"{', '.join((_FIRST, *_MORE))} or {_LAST}"
 
 
 class OvercommitSpec(Spec):
@@ -99,7 +103,7 @@ class StackSpec(Spec):
 
     installer: InstallerWord | None = Field(
         default=None,
-        description="none, contrail, opensdn, devstack, packstack or kolla. Default: none.",
+        description=f"{_INSTALLERS}. Default: none.",
     )
     release: ReleaseName | None = Field(
         default=None,

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 
 from stacklab import releases
 from stacklab.model.lab import NetworkMode
-from stacklab.model.stack import Installer, Role
+from stacklab.model.stack import NO_INSTALLER, Installer, Role
 from stacklab.releases import Release, operating_system
 from stacklab.spec.rules import Context, default_network, members
 from stacklab.spec.schema import STAND_IN, LabSpec
@@ -17,16 +17,7 @@ from stacklab.spec.source import Finding, Keys
 from stacklab.spec.stack import StackSpec
 from stacklab.words import suggest
 
-# Installers that can spread their control plane; the others know one controller.
-_MANY_CONTROLLERS = (Installer.OPENSDN, Installer.KOLLA)
 _NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
-_CONTROLLERS_FILES = (
-    "$GLANCE_API_CONF",
-    "$GLANCE_REGISTRY_CONF",
-    "$HEAT_CONF",
-    "$KEYSTONE_CONF",
-    "$PLACEMENT_CONF",
-)
 
 
 def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
@@ -35,7 +26,7 @@ def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
     if stack is None:
         return
     yield from _network_names(stack, context)
-    if stack.installer in (None, Installer.NONE):
+    if stack.installer in (None, NO_INSTALLER):
         if context.is_whole:
             for key in _set_keys(stack):
                 yield Finding(
@@ -58,13 +49,13 @@ def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
     yield from _twice(stack)
     if context.is_whole:
         yield from _sources(stack)
-        yield from _foreign_files(stack, spec)
-        yield from _nodes(stack, spec)
+        yield from _foreign_files(stack, spec, release)
+        yield from _nodes(stack, spec, release)
 
 
 def chosen_release(stack: StackSpec) -> Release:
     """The release that a stack names, or its installer's default; the installer is not `none`."""
-    known = releases.of(stack.installer or Installer.NONE)
+    known = releases.of(stack.installer or NO_INSTALLER)
     return known[stack.release or next(iter(known))]
 
 
@@ -232,15 +223,16 @@ def _twice(stack: StackSpec) -> Iterator[Finding]:
             )
 
 
-def _foreign_files(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
-    """A file of the controller's services: on a compute its directory is missing, and stack.sh stops there."""
-    if stack.installer not in (Installer.DEVSTACK, Installer.CONTRAIL):
-        return
+def _foreign_files(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
+    """Yield files of the controller's services that computes are to change.
+
+    On a compute such a file's directory is missing, and stack.sh stops there.
+    """
     if not any(node.role is Role.COMPUTE for node in spec.nodes.values()):
         return
     for role in ("all", "compute"):
         for file in (stack.post_config or {}).get(role, {}):
-            if file in _CONTROLLERS_FILES:
+            if file in release.words("controller_files"):
                 wrong = f"computes have no {file}: stack.sh would stop there"
                 yield Finding(
                     ("stack", "post_config", role, file),
@@ -261,11 +253,12 @@ def _sources(stack: StackSpec) -> Iterator[Finding]:
             )
 
 
-def _nodes(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
+def _nodes(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
+    has_several = release.text("controllers") == "several"  # its control plane can be spread
     controllers = [member.name for member in members(spec) if member.spec.role is Role.CONTROLLER]
-    if not controllers or (len(controllers) > 1 and stack.installer not in _MANY_CONTROLLERS):
+    if not controllers or (len(controllers) > 1 and not has_several):
         found = ", ".join(controllers) or "none"
-        wrong = f"{stack.installer} needs {'a' if stack.installer in _MANY_CONTROLLERS else 'exactly one'} controller"
+        wrong = f"{stack.installer} needs {'a' if has_several else 'exactly one'} controller"
         yield Finding(("stack", "installer"), wrong, f"role: controller has {found}")
     network = stack.network or default_network(spec)
     everyone, cloud, first = tuple(Role), (Role.CONTROLLER, Role.COMPUTE), (Role.CONTROLLER,)

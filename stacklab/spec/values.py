@@ -1,4 +1,8 @@
-"""The words of a spec: text in, value out, or what is wrong and what would be right."""
+"""Readers of a spec's values: each takes the text that was written and returns the value.
+
+A reader raises Wrong with what is wrong and what would be right. The `..._reader` functions make
+readers.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from stacklab.model.lab import Size
 from stacklab.spec.source import quote
 from stacklab.words import suggest
 
+# Patterns of whole texts; the JSON Schema uses them, too, so they are in the syntax that both
+# Python and ECMAScript understand.
 NAME = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 NODE_NAME = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 SIZE = r"[0-9]{1,6}(\.[0-9]{1,6})? ?(MiB|GiB|TiB)"
@@ -30,8 +36,8 @@ LAB_NAME_LENGTH = 30
 NAME_LENGTH = 20
 SMALLEST_PREFIX, LARGEST_PREFIX = 8, 29
 
-# Ranges that no lab can use, and why.
-_TAKEN = (
+# Ranges that no lab can use, and the reason.
+_RESERVED = (
     (IPv4Network("0.0.0.0/8"), "means 'this host'"),
     (IPv4Network("127.0.0.0/8"), "is every host's own loopback"),
     (IPv4Network("169.254.0.0/16"), "is for link-local addresses"),
@@ -50,257 +56,282 @@ Number = TypeVar("Number", int, float)
 
 
 class Wrong(ValueError):
-    """A value that cannot be."""
+    """A value that a spec cannot have; `right` says what it could be instead."""
 
     def __init__(self, wrong: str, right: str = "") -> None:
-        """Say what is wrong, and what would be right."""
         super().__init__(wrong)
         self.wrong = wrong
         self.right = right
 
 
-def text(value: object) -> str:
-    """Any text; raises Wrong for a list or a mapping."""
+def read_text(value: object) -> str:
+    """Return a text; raise Wrong for a list or a mapping."""
     if isinstance(value, str):
         return value
     kind = "a list" if isinstance(value, list) else "a mapping"
     raise Wrong(f"{kind}, where one value is expected")
 
 
-def line(value: object) -> str:
-    """One line of text."""
-    found = text(value).strip()
-    if "\n" in found:
+def read_line(value: object) -> str:
+    """Return one line of text."""
+    text = read_text(value).strip()
+    if "\n" in text:
         raise Wrong("is more than one line", "one line; comments can say more")
-    return found
+    return text
 
 
-def phrase(value: object) -> str:
-    """One line of text that is not empty."""
-    found = line(value)
-    if not found:
+def read_phrase(value: object) -> str:
+    """Return one line of text that is not empty."""
+    text = read_line(value)
+    if not text:
         raise Wrong("is empty", "write some text, or remove the key")
-    return found
+    return text
 
 
-def command(value: object) -> str:
-    """A shell's command, of any number of lines."""
-    found = text(value).strip("\n")
-    if not found.strip():
+def read_command(value: object) -> str:
+    """Return a shell command, which may have several lines."""
+    text = read_text(value).strip("\n")
+    if not text.strip():
         raise Wrong("is empty", "write a command, e.g. systemctl is-active ssh")
-    if len(found) > LONGEST_COMMAND:
+    if len(text) > LONGEST_COMMAND:
         raise Wrong(
-            f"has {len(found)} characters",
+            f"has {len(text)} characters",
             f"{LONGEST_COMMAND} at most; put a script on the node and call it",
         )
-    return found
+    return text
 
 
-def delay(value: object) -> float:
-    """How long packets are held back, in ms."""
-    amount, unit, found = _with_unit(value, DELAY, "delay", "20ms or 1.5s", "ms")
-    ms = amount * _MS_PER[unit]
-    if ms > LONGEST_DELAY_MS:
-        raise Wrong(f"{found} is out of range", f"0ms to {LONGEST_DELAY_MS // 1000}s")
-    return ms
+def read_delay(value: object) -> float:
+    """Return for how many milliseconds packets are held back."""
+    amount, unit, text = _read_with_unit(value, DELAY, "delay", "20ms or 1.5s", "ms")
+    delay_ms = amount * _MS_PER[unit]
+    if delay_ms > LONGEST_DELAY_MS:
+        raise Wrong(f"{text} is out of range", f"0ms to {LONGEST_DELAY_MS // 1000}s")
+    return delay_ms
 
 
-def loss(value: object) -> float:
-    """How many packets are lost, in percent."""
-    amount, _, found = _with_unit(value, LOSS, "loss", "1% or 0.5%", "%")
+def read_loss(value: object) -> float:
+    """Return how many percent of the packets are lost."""
+    amount, _, text = _read_with_unit(value, LOSS, "loss", "1% or 0.5%", "%")
     if amount > 100:
-        raise Wrong(f"{found} is out of range", "0% to 100%")
+        raise Wrong(f"{text} is out of range", "0% to 100%")
     return amount
 
 
-def rate(value: object) -> int:
-    """How much goes through, in kbit/s; 0 for `none`."""
-    if text(value).strip() == "none":
+def read_rate(value: object) -> int:
+    """Return the bandwidth in kbit/s; 0 for `none`, which means that it is not limited."""
+    if read_text(value).strip() == "none":
         return 0
-    amount, unit, found = _with_unit(value, RATE, "rate", "512kbit, 10mbit, 1gbit or none", "mbit")
-    kbit = round(amount * _KBIT_PER[unit], 6)
-    if not LOWEST_RATE_KBIT <= kbit <= HIGHEST_RATE_KBIT:
+    amount, unit, text = _read_with_unit(
+        value, RATE, "rate", "512kbit, 10mbit, 1gbit or none", "mbit"
+    )
+    rate_kbit = round(amount * _KBIT_PER[unit], 6)
+    if not LOWEST_RATE_KBIT <= rate_kbit <= HIGHEST_RATE_KBIT:
         raise Wrong(
-            f"{found} is out of range",
+            f"{text} is out of range",
             f"{LOWEST_RATE_KBIT}kbit to {HIGHEST_RATE_KBIT // 1_000_000}gbit",
         )
-    if kbit != int(kbit):
-        raise Wrong(f"{found} is no whole number of kbit", f"e.g. {int(kbit)}kbit")
-    return int(kbit)
+    if rate_kbit != int(rate_kbit):
+        raise Wrong(f"{text} is not a whole number of kbit", f"e.g. {int(rate_kbit)}kbit")
+    return int(rate_kbit)
 
 
-def _with_unit(
-    value: object, pattern: str, what: str, example: str, usual: str
+def _read_with_unit(
+    value: object, pattern: str, what: str, example: str, usual_unit: str
 ) -> tuple[float, str, str]:
-    """The number, its unit, and what was written."""
-    found = text(value).strip()
-    if re.fullmatch(_AMOUNT, found):
-        raise Wrong(f"{quote(found)} has no unit", f"write {found}{usual}")
-    if not re.fullmatch(pattern, found):
-        raise Wrong(f"{quote(found)} is no {what}", f"e.g. {example}")
-    number = found.rstrip("%abcdefghijklmnopqrstuvwxyz ")
-    return float(number), found[len(number) :].strip(), found
+    """Return the number, its unit, and the text that was written."""
+    text = read_text(value).strip()
+    if re.fullmatch(_AMOUNT, text):
+        raise Wrong(f"{quote(text)} lacks a unit", f"write {text}{usual_unit}")
+    if not re.fullmatch(pattern, text):
+        raise Wrong(f"{quote(text)} is not a {what}", f"e.g. {example}")
+    number = text.rstrip("%abcdefghijklmnopqrstuvwxyz ")
+    unit = text[len(number) :].strip()
+    return float(number), unit, text
 
 
 def name_problem(name: str, length: int, pattern: str = NAME) -> tuple[str, str] | None:
-    """What is wrong with a name, and what would be right; None when it is a host name."""
+    """Return what is wrong with a name and what would be right; None for a host name."""
     if len(name) > length:
         return f"{quote(name)} is longer than {length} characters", "shorten it"
     if re.fullmatch(pattern, name):
         return None
     if pattern == NODE_NAME and re.fullmatch(NAME, name):
         # inet_aton(3) reads `1` and `0x1f` as addresses: `ping 1` pings 0.0.0.1.
-        return f"{quote(name)} is no host name", "begin with a letter"
+        return f"{quote(name)} is not a host name", "begin with a letter"
     return (
-        f"{quote(name)} is no host name",
-        "lower-case letters, digits and -, neither first nor last",
+        f"{quote(name)} is not a host name",
+        "lower-case letters and digits, with - between them",
     )
 
 
-def name(length: int, pattern: str = NAME) -> Callable[[object], str]:
-    """A reader of names that can be host names."""
+def name_reader(length: int, pattern: str = NAME) -> Callable[[object], str]:
+    """Make a reader of host names that have at most `length` characters."""
 
     def read(value: object) -> str:
-        name = text(value)
-        if problem := name_problem(name, length, pattern):
+        name = read_text(value)
+        problem = name_problem(name, length, pattern)
+        if problem:
             raise Wrong(*problem)
         return name
 
     return read
 
 
-def matching(
+def pattern_reader(
     pattern: str, what: str, right: str, *, is_shown: bool = True
 ) -> Callable[[object], str]:
-    """A reader of text of one form; `what` names the form. What is not shown is left out of errors."""
+    """Make a reader of texts that match a pattern; `what` names such a text.
+
+    Unless `is_shown`, the error does not repeat the text: it might be a secret.
+    """
+    article = "an" if what[0] in "aeiou" else "a"
 
     def read(value: object) -> str:
-        found = text(value)
-        if not re.fullmatch(pattern, found):
-            raise Wrong(f"{quote(found) if is_shown else 'it'} is no {what}", right)
-        return found
+        text = read_text(value)
+        if not re.fullmatch(pattern, text):
+            shown = quote(text) if is_shown else "it"
+            raise Wrong(f"{shown} is not {article} {what}", right)
+        return text
 
     return read
 
 
-def word(kind: type[Word]) -> Callable[[object], Word]:
-    """A reader of one of an enum's words."""
+def word_reader(kind: type[Word]) -> Callable[[object], Word]:
+    """Make a reader of an enum's words."""
 
     def read(value: object) -> Word:
-        found = text(value)
+        text = read_text(value)
         try:
-            return kind(found)
+            return kind(text)
         except ValueError:
-            raise Wrong(f"{quote(found)} is unknown", suggest(found, kind, label="known")) from None
+            raise Wrong(f"{quote(text)} is unknown", suggest(text, kind, label="known")) from None
 
     return read
 
 
-def flag(value: object) -> bool:
-    """`true` or `false`."""
-    found = text(value)
-    if found not in ("true", "false"):
-        raise Wrong(f"{quote(found)} is neither true nor false", "true or false")
-    return found == "true"
+def read_flag(value: object) -> bool:
+    """Return True for `true` and False for `false`."""
+    text = read_text(value)
+    if text not in ("true", "false"):
+        raise Wrong(f"{quote(text)} is neither true nor false", "true or false")
+    return text == "true"
 
 
-def release(value: object) -> str:
-    """A release by its name, or by its branch or tag: mitaka, stable/mitaka or mitaka-eol."""
-    return releases.plain_name(matching(BRANCH, "release", "e.g. mitaka or 2026.1")(value))
+_read_branch = pattern_reader(BRANCH, "release", "e.g. mitaka or 2026.1")
 
 
-def number(kind: type[Number], low: int, high: int, unit: str = "") -> Callable[[object], Number]:
-    """A reader of numbers from `low` to `high`."""
+def read_release(value: object) -> str:
+    """Return a release by its name, or by a branch or tag: stable/mitaka or mitaka-eol."""
+    return releases.plain_name(_read_branch(value))
+
+
+def number_reader(
+    kind: type[Number], low: int, high: int, unit: str = ""
+) -> Callable[[object], Number]:
+    """Make a reader of numbers from `low` to `high`."""
     pattern = r"[0-9]{1,9}" if kind is int else r"[0-9]{1,9}(\.[0-9]{1,6})?"
-    right = f"{low} to {high}" + (f" {unit}" if unit else "")
+    what = "whole number" if kind is int else "number"
+    right = f"{low} to {high}"
+    if unit:
+        what += f" of {unit}"
+        right += f" {unit}"
 
     def read(value: object) -> Number:
-        found = text(value)
-        if not re.fullmatch(pattern, found):
-            whole = "whole number" if kind is int else "number"
-            raise Wrong(f"{quote(found)} is no {whole}" + (f" of {unit}" if unit else ""), right)
-        if not low <= kind(found) <= high:
-            raise Wrong(f"{found} is out of range", right)
-        return kind(found)
+        text = read_text(value)
+        if not re.fullmatch(pattern, text):
+            raise Wrong(f"{quote(text)} is not a {what}", right)
+        number = kind(text)
+        if not low <= number <= high:
+            raise Wrong(f"{text} is out of range", right)
+        return number
 
     return read
 
 
-def size(smallest: Size, why: str) -> Callable[[object], Size]:
-    """A reader of amounts of memory or disk, of at least `smallest`; `why` says why not less."""
+def size_reader(smallest: Size, reason: str) -> Callable[[object], Size]:
+    """Make a reader of sizes of memory or disks; `reason` says why `smallest` is the least."""
 
     def read(value: object) -> Size:
-        found = text(value).strip()
-        if not re.fullmatch(SIZE, found):
-            raise Wrong(f"{quote(found)} is no size", f"write {_right_size(found)}")
+        text = read_text(value).strip()
+        if not re.fullmatch(SIZE, text):
+            raise Wrong(f"{quote(text)} is not a size", f"write {_likely_size(text)}")
         try:
-            amount = Size.parse(found)
+            size = Size.parse(text)
         except ValueError:
             raise Wrong(
-                f"{quote(found)} is not a whole, positive number of MiB", "e.g. 512MiB or 1.5GiB"
+                f"{quote(text)} is not a whole, positive number of MiB", "e.g. 512MiB or 1.5GiB"
             ) from None
-        if amount < smallest:
-            raise Wrong(f"{found} is less than {smallest}", why)
-        return amount
+        if size < smallest:
+            raise Wrong(f"{text} is less than {smallest}", reason)
+        return size
 
     return read
 
 
-def _right_size(found: str) -> str:
-    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*([kmgt]?)i?b?", found.lower())
+def _likely_size(text: str) -> str:
+    """Return the size that was probably meant, with the right unit."""
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*([kmgt]?)i?b?", text.lower())
     if match is None:
         return "a number and MiB, GiB or TiB: 512MiB"
-    # "512" and "2048" are megabytes to whoever writes them, "2" is gigabytes.
-    unit = "GiB" if not match[2] and float(match[1]) < 64 else _UNITS[match[2]]
-    return match[1] + unit
+    number, unit_letter = match.groups()
+    # Without a unit, 512 and 2048 are meant as MiB, but 2 and 16 as GiB.
+    if not unit_letter and float(number) < 64:
+        return f"{number}GiB"
+    return number + _UNITS[unit_letter]
 
 
-def cidr(value: object) -> IPv4Network:
-    """An address range that a lab's network can have."""
-    return _range(value, "the host and nodes", f"/{LARGEST_PREFIX} at least; /24 is usual")
+def read_cidr(value: object) -> IPv4Network:
+    """Return an address range that a lab's network can have."""
+    return _read_range(value, "the host and nodes", f"/{LARGEST_PREFIX} at least; /24 is usual")
 
 
-def pool(value: object) -> IPv4Network:
-    """A range of addresses that a cloud gives out itself."""
-    return _range(value, "a cloud to give addresses from", f"/{LARGEST_PREFIX} at least")
+def read_pool(value: object) -> IPv4Network:
+    """Return a range of addresses that a cloud gives out by itself."""
+    return _read_range(value, "a cloud to give addresses from", f"/{LARGEST_PREFIX} at least")
 
 
-def _range(value: object, user: str, right: str) -> IPv4Network:
-    found = text(value)
-    if re.fullmatch(ADDRESS, found):
-        raise Wrong(f"{quote(found)} has no prefix length", f"write {found}/24")
-    if ":" in found:
-        raise Wrong(
-            f"{quote(found)} is not IPv4", "IPv6 networks are not supported; e.g. 192.168.150.0/24"
-        )
-    try:
-        if not re.fullmatch(CIDR, found):
-            raise ValueError
-        network = IPv4Network(found, strict=False)
-    except ValueError:
-        raise Wrong(f"{quote(found)} is no address range", "e.g. 192.168.150.0/24") from None
-    if str(network.network_address) != found.partition("/")[0]:
-        raise Wrong(f"{found} has host bits set", f"write {network}")
-    if not network.prefixlen >= SMALLEST_PREFIX:
-        raise Wrong(f"{found} is too wide", f"/{SMALLEST_PREFIX} at most; /24 holds 253 nodes")
+def _read_range(value: object, user: str, right: str) -> IPv4Network:
+    text = read_text(value)
+    network = _parse_network(text)
+    if str(network.network_address) != text.partition("/")[0]:
+        raise Wrong(f"{text} has host bits set", f"write {network}")
+    if network.prefixlen < SMALLEST_PREFIX:
+        raise Wrong(f"{text} is too wide", f"/{SMALLEST_PREFIX} at most; /24 holds 253 nodes")
     if network.prefixlen > LARGEST_PREFIX:
-        raise Wrong(f"{found} is too small for {user}", right)
-    for taken, why in _TAKEN:
-        if network.overlaps(taken):
+        raise Wrong(f"{text} is too small for {user}", right)
+    for reserved, reason in _RESERVED:
+        if network.overlaps(reserved):
             raise Wrong(
-                f"{found} lies in {taken}, which {why}", "e.g. 192.168.150.0/24 or 10.150.0.0/24"
+                f"{text} lies in {reserved}, which {reason}",
+                "e.g. 192.168.150.0/24 or 10.150.0.0/24",
             )
     return network
 
 
-def address(value: object) -> IPv4Address:
-    """An address, without a prefix length: that is the network's."""
-    found = text(value)
-    bare, slash, _ = found.partition("/")
+def _parse_network(text: str) -> IPv4Network:
+    if re.fullmatch(ADDRESS, text):
+        raise Wrong(f"{quote(text)} lacks a prefix length", f"write {text}/24")
+    if ":" in text:
+        raise Wrong(
+            f"{quote(text)} is not IPv4", "IPv6 networks are not supported; e.g. 192.168.150.0/24"
+        )
     try:
-        parsed = IPv4Address(bare)
+        if re.fullmatch(CIDR, text):
+            return IPv4Network(text, strict=False)
     except ValueError:
-        raise Wrong(f"{quote(found)} is no IPv4 address", "e.g. 192.168.150.10") from None
+        pass
+    raise Wrong(f"{quote(text)} is not an address range", "e.g. 192.168.150.0/24")
+
+
+def read_address(value: object) -> IPv4Address:
+    """Return an address, which is written without a prefix length: its network has that."""
+    text = read_text(value)
+    bare, slash, _ = text.partition("/")
+    try:
+        address = IPv4Address(bare)
+    except ValueError:
+        raise Wrong(f"{quote(text)} is not an IPv4 address", "e.g. 192.168.150.10") from None
     if slash:
-        raise Wrong(f"{quote(found)} has a prefix length, which is the network's", f"write {bare}")
-    return parsed
+        raise Wrong(f"{quote(text)} has a prefix length, which only networks have", f"write {bare}")
+    return address

@@ -1,28 +1,24 @@
-"""What a machine wrote to its serial console, as text that a terminal may be shown."""
+"""Reader of a machine's serial console log, as text that is safe to show on a terminal."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from stacklab.foreign import printable
+
 _LINES = 15
-# ECMA-48: CSI ... final; OSC ... BEL or ST (systemd 257 marks its units so); others of two or three bytes
-_ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)?|[ -/]+[0-~]|.)")
+_TAIL_BYTES = 16384
 
 
 def tail(console: Path, lines: int = _LINES, *, start: int = 0) -> tuple[str, ...]:
-    """The last lines that a console log has to say from byte `start` on, without escapes and blank lines."""
+    """Return the last lines of a console log from byte `start` on: printable, blank ones left out."""
     try:
         with console.open("rb") as stream:
             size = stream.seek(0, 2)
-            begin = start if start <= size else 0  # it was made anew
-            stream.seek(max(begin, size - 16384))
+            begin = start if start <= size else 0  # else the log was replaced by a new one
+            stream.seek(max(begin, size - _TAIL_BYTES))
             text = stream.read().decode("utf-8", "replace")
     except OSError as error:
         return (f"(can't be read: {error})",)
-    clean = "".join(c for c in _without_escapes(text) if c.isprintable() or c == "\n")
-    return tuple(line for line in clean.splitlines() if line.strip())[-lines:]
-
-
-def _without_escapes(text: str) -> str:
-    return _ESCAPE.sub("", text.replace("\r", "\n"))
+    shown = printable(text, indent="").replace("\t", " ")
+    return tuple(line for line in shown.split("\n") if line.strip())[-lines:]

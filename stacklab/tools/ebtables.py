@@ -1,12 +1,12 @@
-"""ebtables: keep groups of taps on a bridge from hearing each other. Pure.
+"""Command lines of ebtables that cut a bridge's taps into groups. Pure: nothing is run here.
 
-The frames that a bridge hands on are dropped between groups; the host's own pass, and
-no tap loses its carrier. In chains that bear the bridge's name each tap has a rule for
-what it sends, and each other group one for what it is sent.
+Frames that the bridge forwards between groups are dropped. Frames of the host pass, and each tap
+keeps its carrier. The rules are in chains that are named after the bridge: one for each tap that
+sends, with one for each tap of the other groups.
 
-Only what goes from one tap that is named to another is dropped: the name of a tap that
-is gone may be another lab's tomorrow. (`--logical-in` would tell bridges apart, but not
-every kernel has it.)
+Both the sending and the receiving tap are in every rule. The name of a tap that is gone may be
+given to another lab tomorrow, and a rule for one end only would then cut that lab.
+(`--logical-in` would match the bridge, but not every kernel supports it.)
 """
 
 from __future__ import annotations
@@ -16,26 +16,29 @@ from collections.abc import Sequence
 
 Argv = tuple[str, ...]
 
-# Of a single chain it would fail whether that is gone or nobody may look: all are listed.
+# All chains: listing a single one fails both if it does not exist and if we may not look.
 LOOK: Argv = ("ebtables", "-L")
 PACKAGE = "iptables (Fedora: iptables-nft)"
 _CHAIN = re.compile(r"^Bridge chain: ([^,\s]+),", re.M)
 
 
 def cut(bridge: str, groups: Sequence[Sequence[str]]) -> list[Argv]:
-    """The commands that part these groups of taps; the one that makes them count is the last."""
+    """Return the commands that cut a bridge into groups; only the last one activates the rules."""
     commands: list[Argv] = [("ebtables", "-N", bridge, "-P", "RETURN")]
     for number, taps in enumerate(groups):
         chain = f"{bridge}-{number}"
-        others = (tap for other, each in enumerate(groups) if other != number for tap in each)
         commands.append(("ebtables", "-N", chain, "-P", "RETURN"))
-        commands += [("ebtables", "-A", chain, "-o", tap, "-j", "DROP") for tap in others]
+        for other, other_taps in enumerate(groups):
+            if other != number:
+                commands += [
+                    ("ebtables", "-A", chain, "-o", tap, "-j", "DROP") for tap in other_taps
+                ]
         commands += [("ebtables", "-A", bridge, "-i", tap, "-j", chain) for tap in taps]
     return [*commands, ("ebtables", "-A", "FORWARD", "-j", bridge)]
 
 
 def heal(bridge: str, groups: int) -> list[Argv]:
-    """The commands that take all of it away; each may fail where there is nothing left to take."""
+    """Return the commands that remove all of it; each may fail if there is nothing to remove."""
     chains = [f"{bridge}-{number}" for number in range(groups)]
     return [
         ("ebtables", "-D", "FORWARD", "-j", bridge),
@@ -46,5 +49,5 @@ def heal(bridge: str, groups: int) -> list[Argv]:
 
 
 def chains(listing: str) -> frozenset[str]:
-    """The chains that there are, as LOOK tells."""
+    """Return the names of all chains, from the output of LOOK."""
     return frozenset(_CHAIN.findall(listing))

@@ -1,4 +1,4 @@
-"""fping: the line to run on a node, and what its answer means."""
+"""fping: shell code that runs it on a node, and a parser of its output."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 COUNT = 3
-# An interval under 10 ms and a period under 100 ms are refused to users other than root by older fpings.
+# An older fping lets only root use an interval below 10 ms or a period below 100 ms.
 _INTERVAL_MS = 10
 _PERIOD_MS = 200
-_TIMEOUT_MS = 2000  # an emulated node under load answers late, not never
-_HEADERS = 28  # IPv4's 20 bytes and ICMP's 8
-TOO_LONG = "Message too l"  # EMSGSIZE: `long` by glibc, `large` by musl
-_NO_SUCH_OPTION = "nvalid option"  # fping before 4 has no -M, and says so in its libc's words
+_TIMEOUT_MS = 2000  # an emulated node under load may answer late
+_HEADERS = 28  # 20 bytes of IPv4 and 8 of ICMP
+TOO_LONG = "Message too l"  # EMSGSIZE: "long" with glibc, "large" with musl
+_NO_SUCH_OPTION = "nvalid option"  # of getopt: fping before 4 does not know -M
 
-# `10.0.0.2 : 0.18 - 0.01`; a duplicate reply's line ("10.0.0.2 : duplicate for [0], ...") does not match.
+# `10.0.0.2 : 0.18 - 0.01`. The line of a duplicate reply does not match:
+# `10.0.0.2 : duplicate for [0], ...`.
 _LINE = re.compile(
     r"(?P<target>\S{1,255})\s+:(?P<replies>(?:[ \t]+(?:-|\d{1,9}(?:\.\d{1,9})?))+)[ \t]*", re.ASCII
 )
@@ -25,52 +26,59 @@ _LINE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ping:
-    """What one target answered: a round trip in ms per packet, None where it was lost."""
+    """The answers of one target: the round trip of each packet, None for a lost one."""
 
     target: str
     rtts_ms: tuple[float | None, ...]
 
     @property
     def sent(self) -> int:
-        """How many packets went out."""
+        """Return how many packets were sent."""
         return len(self.rtts_ms)
 
     @property
     def received(self) -> int:
-        """How many came back."""
+        """Return how many were answered."""
         return sum(rtt is not None for rtt in self.rtts_ms)
 
     @property
     def worst_ms(self) -> float | None:
-        """The slowest round trip; None when nothing came back."""
+        """Return the slowest round trip, or None if all packets were lost."""
         return max((rtt for rtt in self.rtts_ms if rtt is not None), default=None)
 
 
 def shell_line(addresses: Sequence[str], *, count: int = COUNT, slower_ms: float = 0.0) -> str:
-    """One fping to all of them; it answers on stderr. `slower_ms` is added to how long it waits for a reply."""
+    """Return a command that pings all addresses and prints the results to stderr.
+
+    `slower_ms` is added to the time that it waits for a reply.
+    """
     return f"fping {_options(count, slower_ms)} {shlex.join(addresses)}"
 
 
 def longest_s(targets: int, *, count: int = COUNT, slower_ms: float = 0.0) -> float:
-    """How long it takes if none of so many answers."""
+    """Return how long it takes if none of the targets answers."""
     return (count * max(_PERIOD_MS, targets * _INTERVAL_MS) + _TIMEOUT_MS + slower_ms) / 1000
 
 
 def sized_line(size: int, addresses: Sequence[str]) -> str:
-    """One fping with IPv4 packets of that many bytes that nobody may cut up; needs fping 4."""
+    """Return a command that sends packets of `size` bytes with "don't fragment"; needs fping 4."""
     return f"fping -M {_options(1, 0.0)} -b {size - _HEADERS} {shlex.join(addresses)}"
 
 
 def sized_function(name: str, *, slower_ms: float = 0.0) -> str:
-    """A shell function `NAME COUNT SIZE ADDRESS...` that sets `out` to what fping -q -C says of such packets.
+    """Return a shell function `NAME COUNT SIZE ADDRESS...` for packets that are not fragmented.
 
-    Where fping has no -M, ping asks each of them once, and a reply's time is put down as 0.
+    It sets `out` to the output of fping -q -C. If fping does not know -M, ping is used, once for
+    each address, and prints 0 as the time of a reply.
     """
     wait_s = math.ceil((_TIMEOUT_MS + slower_ms) / 1000)
     return f"""\
 {name}_by_ping() {{
   command -v ping >/dev/null || return 0
-  if ping -n -q -c 1 -W {wait_s} -M do -s "$1" "$2" >/dev/null 2>&1; then echo "$2 : 0"; else echo "$2 : -"; fi
+  if ping -n -q -c 1 -W {wait_s} -M do -s "$1" "$2" >/dev/null 2>&1
+  then echo "$2 : 0"
+  else echo "$2 : -"
+  fi
 }}
 {name}() {{
   count=$1; payload=$(($2 - {_HEADERS})); shift 2
@@ -83,12 +91,13 @@ def sized_function(name: str, *, slower_ms: float = 0.0) -> str:
 
 
 def over_function(name: str, *, slower_ms: float = 0.0) -> str:
-    """A shell function `NAME SIZE ADDRESS...` that sets `out` to what becomes of a packet that nobody may cut up.
+    """Return a shell function `NAME SIZE ADDRESS...` that tells why a large packet was not sent.
 
-    With -C fping keeps to itself why a packet was not even sent. So it is asked without: `ADDRESS is alive`,
-    `ADDRESS is unreachable`, `ADDRESS: error while sending ping: WHY`. Where it has no -M, ping is
-    asked, and put into the same words.
+    It sets `out` to lines `ADDRESS is alive`, `ADDRESS is unreachable` or `ADDRESS: error while
+    sending ping: REASON`, which fping prints only without -C. If fping does not know -M, the
+    output of ping is translated into the same words.
     """
+    wait_ms = math.ceil(_TIMEOUT_MS + slower_ms)
     wait_s = math.ceil((_TIMEOUT_MS + slower_ms) / 1000)
     return f"""\
 {name}_by_ping() {{
@@ -105,7 +114,7 @@ def over_function(name: str, *, slower_ms: float = 0.0) -> str:
 }}
 {name}() {{
   payload=$(($1 - {_HEADERS})); shift
-  out=$(fping -M -r 0 -i {_INTERVAL_MS} -t {math.ceil(_TIMEOUT_MS + slower_ms)} -b "$payload" "$@" 2>&1)
+  out=$(fping -M -r 0 -i {_INTERVAL_MS} -t {wait_ms} -b "$payload" "$@" 2>&1)
   case $out in
   *"{_NO_SUCH_OPTION}"*) out=$(for each; do {name}_by_ping "$payload" "$each" & done; wait) ;;
   esac
@@ -120,21 +129,25 @@ def _options(count: int | str, slower_ms: float) -> str:
 
 
 def parse(text: str) -> dict[str, Ping]:
-    """Read the lines of `fping -q -C`; whatever is no such line is passed over.
+    """Parse the output of `fping -q -C`; other lines are ignored.
 
-    A name that does not resolve gets no line, so it is absent. A target that was
-    given twice gets two lines, which are put together.
+    A name that could not be resolved is absent: fping prints nothing for it. The two lines of a
+    target that was given twice are joined.
     """
-    found: dict[str, Ping] = {}
+    pings: dict[str, Ping] = {}
     for line in text.splitlines():
-        if ping := parse_line(line):
-            before = found[ping.target].rtts_ms if ping.target in found else ()
-            found[ping.target] = Ping(target=ping.target, rtts_ms=before + ping.rtts_ms)
-    return found
+        ping = parse_line(line)
+        if ping is None:
+            continue
+        if ping.target in pings:
+            rtts_ms = pings[ping.target].rtts_ms + ping.rtts_ms
+            ping = Ping(target=ping.target, rtts_ms=rtts_ms)
+        pings[ping.target] = ping
+    return pings
 
 
 def parse_line(line: str) -> Ping | None:
-    """Read one line of `fping -q -C`; None if it is something else."""
+    """Parse one line of `fping -q -C`; return None for any other line."""
     match = _LINE.fullmatch(line.strip())
     if match is None:
         return None

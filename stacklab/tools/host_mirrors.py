@@ -1,4 +1,4 @@
-"""Where this host fetches packages from: nodes do the same, and no mirror is ever written down."""
+"""The mirrors that this host is configured for, so that its nodes can use the same ones."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from stacklab.errors import ToolError
 from stacklab.model.stack import Mirrors
 from stacklab.process import Command, Runner
 
-# In pip's own order: a later one goes before an earlier one.
+# In the order in which pip reads them: a later file overrides an earlier one.
 _PIP_FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip/pip.conf"))
-# Where Debian's and Red Hat's tools look for what an administrator trusts.
+# Certificates that the administrator added, on Debian and on Red Hat.
 _AUTHORITIES = (Path("/usr/local/share/ca-certificates"), Path("/etc/pki/ca-trust/source/anchors"))
 _CERTIFICATES = re.compile(
     r"\s*(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
@@ -30,11 +30,11 @@ def host_mirrors(
     files: Sequence[Path] = _PIP_FILES,
     trusted: Sequence[Path] = _AUTHORITIES,
 ) -> Mirrors:
-    """The host's own index of Python packages, replacements of git's URLs, and authorities.
+    """Return the host's index of Python packages, its replacements of git URLs, and certificates.
 
-    What a node could not reach is left out, and what has a password in it. APT's
-    mirror is in the base image already: it is made from the host's own sources.
-    Where a company's proxy looks into TLS, nodes must trust whom the host trusts.
+    URLs that a node could not reach are left out, and those with a password. The APT mirror is in
+    the base image already, which is made from the host's own sources. The certificates are for
+    networks whose proxy decrypts TLS: there, nodes must trust the authorities that the host trusts.
     """
     return Mirrors(
         pip=_pip_index(environ, files), git=_git_urls(runner), authorities=_authorities(trusted)
@@ -42,16 +42,17 @@ def host_mirrors(
 
 
 def _authorities(directories: Sequence[Path]) -> tuple[tuple[str, str], ...]:
-    found = []
+    certificates = []
     for directory in directories:
         for path in sorted(directory.glob("*.crt")) + sorted(directory.glob("*.pem")):
             try:
                 text = path.read_text()
             except (OSError, UnicodeDecodeError):
                 continue
-            if _CERTIFICATES.fullmatch(text):  # nothing else, and no private key
-                found.append((re.sub(r"[^A-Za-z0-9_-]", "-", path.stem), text.strip() + "\n"))
-    return tuple(found)
+            if _CERTIFICATES.fullmatch(text):  # certificates only, not a private key
+                name = re.sub(r"[^A-Za-z0-9_-]", "-", path.stem)
+                certificates.append((name, text.strip() + "\n"))
+    return tuple(certificates)
 
 
 def _pip_index(environ: Mapping[str, str], files: Sequence[Path]) -> str:
@@ -60,13 +61,13 @@ def _pip_index(environ: Mapping[str, str], files: Sequence[Path]) -> str:
         try:
             parser.read(file.expanduser())
         except (configparser.Error, OSError, UnicodeDecodeError):
-            continue  # pip will say it better
+            continue  # pip explains it better when it is used
     index = environ.get("PIP_INDEX_URL") or str(parser.get("global", "index-url", fallback=""))
     return index if _is_reachable(index) else ""
 
 
 def _git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
-    """(Mirror, beginning of a URL that it stands for): `url.<mirror>.insteadOf` of the system and the user."""
+    """Return (mirror, start of the URLs that it replaces): git's `url.MIRROR.insteadOf`."""
     argv = ("git", "config", "--get-regexp", r"^url\..*\.insteadof$")
     command = Command(
         argv=argv, cwd=Path("/"), what="reading git's settings", ok_codes=(0, 1), timeout_s=10
@@ -75,21 +76,19 @@ def _git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
         lines = runner.run(command).stdout.splitlines()
     except ToolError:
         return ()
-    found = []
+    replacements = []
     for line in lines:
         key, _, replaced = line.partition(" ")
         mirror = key.removeprefix("url.").rpartition(".")[0]
-        if (
-            urlsplit(mirror).scheme in ("http", "https", "git")
-            and _is_reachable(mirror)
-            and _PLAIN.fullmatch(replaced)
-        ):
-            found.append((mirror, replaced))
-    return tuple(found)
+        is_network_url = urlsplit(mirror).scheme in ("http", "https", "git")
+        # The text ends up in shell code on the nodes.
+        if is_network_url and _is_reachable(mirror) and _PLAIN.fullmatch(replaced):
+            replacements.append((mirror, replaced))
+    return tuple(replacements)
 
 
 def _is_reachable(url: str) -> bool:
-    """Whether it is not on the host's own loopback, and carries no password that would end up on nodes."""
+    """Return True if nodes can use a URL: not on the host's loopback, and without a password."""
     parts = urlsplit(url)
     if not parts.hostname or "@" in parts.netloc or parts.query or parts.hostname == "localhost":
         return False

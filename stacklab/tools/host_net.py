@@ -1,7 +1,7 @@
-"""The host's side of a lab's networks: command lines that only look, and what they say. Pure.
+"""Commands that describe this host's side of a lab's networks, and parsers of their output. Pure.
 
-iproute2 answers in JSON (since Debian 10), the firewall in iptables-save's lines, which
-name a bridge by its interface; where iptables is nft's, both show the same rules.
+iproute2 prints JSON (since Debian 10). The firewall is read by iptables-save, which also shows
+the rules of an iptables that uses nftables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NO_ANSWER = ("FAILED", "INCOMPLETE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plug:
-    """A domain's NIC as libvirt has it; `is_linked` is whether its cable is in."""
+    """A domain's NIC in libvirt's XML; `is_linked` is False if its cable is unplugged."""
 
     mac: str
     network: str
@@ -35,7 +35,7 @@ class Plug:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """An interface of the host's; a tap receives what its guest sends."""
+    """An interface of the host; what a guest sends is received by its tap."""
 
     name: str
     master: str = ""
@@ -49,7 +49,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """Who answers for an address, as far as ARP knows."""
+    """An entry of the ARP table."""
 
     address: str
     device: str
@@ -58,13 +58,13 @@ class Neighbour:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it was asked for, and nobody answered."""
+        """Return True if ARP asked for the address and nobody answered."""
         return not self.mac and self.state in _NO_ANSWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """How the host would send to an address."""
+    """The way by which the host sends to an address."""
 
     device: str
     source: str = ""
@@ -80,13 +80,13 @@ class Rule:
 
     @property
     def refuses(self) -> bool:
-        """Whether it keeps packets from going on."""
+        """Return True if it drops or rejects packets."""
         return _REFUSES.search(self.text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What the host's network looked like; `why_not` is what could not be looked at, and why."""
+    """The state of the host's network; `why_not` names what could not be read, and the reason."""
 
     links: Mapping[str, Link] = field(default_factory=dict)
     neighbours: tuple[Neighbour, ...] = ()
@@ -94,49 +94,53 @@ class Snapshot:
     why_not: tuple[str, ...] = ()
 
     def neighbour(self, address: str) -> Neighbour | None:
-        """Who answers for an address."""
-        return next((each for each in self.neighbours if each.address == address), None)
+        """Return the ARP entry of an address, if there is one."""
+        for neighbour in self.neighbours:
+            if neighbour.address == address:
+                return neighbour
+        return None
 
     def tap_of(self, mac: str) -> Link | None:
-        """The tap of the NIC with that MAC, by the MAC that libvirt gives taps: fe and the rest."""
-        bridges = {
-            each.master for each in self.links.values()
-        }  # without a MAC of their own they take a tap's
-        taps = (each for each in self.links.values() if each.name not in bridges)
-        return next((each for each in taps if each.mac == f"fe{mac[2:]}"), None)
+        """Return the tap of the NIC with that MAC: libvirt replaces its first byte by fe."""
+        # A bridge without a MAC of its own has that of one of its taps.
+        bridges = {link.master for link in self.links.values()}
+        for link in self.links.values():
+            if link.mac == f"fe{mac[2:]}" and link.name not in bridges:
+                return link
+        return None
 
     def rules_on(self, bridge: str) -> tuple[Rule, ...]:
-        """Which rules name that bridge, or hold for every interface and refuse."""
-        return tuple(
-            rule
-            for rule in self.rules
-            if bridge in rule.text.split()
-            or (rule.refuses and not re.search(r" (-i|-o) ", rule.text))
-        )
+        """Return the rules that name a bridge, and those that refuse packets of any interface."""
+        rules = []
+        for rule in self.rules:
+            is_for_any = re.search(r" (-i|-o) ", rule.text) is None
+            if bridge in rule.text.split() or (rule.refuses and is_for_any):
+                rules.append(rule)
+        return tuple(rules)
 
 
 def links() -> Command:
-    """Every interface with its bridge and its counters."""
+    """List every interface with its bridge and its counters."""
     return _look(("ip", "-json", "-s", "link", "show"), "this host's interfaces")
 
 
 def neighbours() -> Command:
-    """Who answers for which address."""
+    """List the ARP table."""
     return _look(("ip", "-json", "-4", "neigh", "show"), "this host's neighbours")
 
 
 def route(address: str) -> Command:
-    """How the host would send to an address."""
+    """Ask by which way the host sends to an address."""
     return _look(("ip", "-json", "-4", "route", "get", address), f"the route to {address}")
 
 
 def firewall() -> Command:
-    """Every rule with its counters; only root may ask."""
+    """List every firewall rule with its counters, which only root may do."""
     return _look(as_root(("iptables-save", "-c")), "this host's firewall")
 
 
 def _look(argv: Sequence[str], what: str) -> Command:
-    # A user's PATH may be without sbin.
+    # A user's PATH may lack sbin.
     path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
     return Command(
         argv=tuple(argv), what=f"looking at {what}", timeout_s=_LIMIT_S, env={"PATH": path}
@@ -144,78 +148,84 @@ def _look(argv: Sequence[str], what: str) -> Command:
 
 
 def parse_links(text: str) -> dict[str, Link]:
-    """Read `ip -json -s link show`."""
-    found = {}
-    for each in _entries(text):
-        counters = each.get("stats64") or each.get("stats") or {}
+    """Parse `ip -json -s link show`."""
+    links = {}
+    for entry in _entries(text):
+        counters = entry.get("stats64") or entry.get("stats") or {}
         rx, tx = counters.get("rx") or {}, counters.get("tx") or {}
-        flags = each.get("flags") or ()
-        name = str(each.get("ifname", ""))
-        found[name] = Link(
+        flags = entry.get("flags") or ()
+        name = str(entry.get("ifname", ""))
+        links[name] = Link(
             name=name,
-            master=str(each.get("master", "")),
-            mac=str(each.get("address", "")),
+            master=str(entry.get("master", "")),
+            mac=str(entry.get("address", "")),
             is_up="UP" in flags,
             has_carrier="LOWER_UP" in flags,
             received=int(rx.get("packets", 0)),
             sent=int(tx.get("packets", 0)),
             dropped=int(rx.get("dropped", 0)) + int(tx.get("dropped", 0)),
         )
-    return found
+    return links
 
 
 def parse_neighbours(text: str) -> tuple[Neighbour, ...]:
-    """Read `ip -json neigh show`."""
+    """Parse `ip -json neigh show`."""
     return tuple(
         Neighbour(
-            address=str(each.get("dst", "")),
-            device=str(each.get("dev", "")),
-            mac=str(each.get("lladdr", "")),
-            state=" ".join(map(str, each.get("state") or ())),
+            address=str(entry.get("dst", "")),
+            device=str(entry.get("dev", "")),
+            mac=str(entry.get("lladdr", "")),
+            state=" ".join(map(str, entry.get("state") or ())),
         )
-        for each in _entries(text)
+        for entry in _entries(text)
     )
 
 
 def parse_route(text: str) -> Route | None:
-    """Read `ip -json route get`."""
-    for each in _entries(text):
-        return Route(
-            device=str(each.get("dev", "")),
-            source=str(each.get("prefsrc", "")),
-            gateway=str(each.get("gateway", "")),
-        )
-    return None
+    """Parse `ip -json route get`; return None if there is no route."""
+    entries = _entries(text)
+    if not entries:
+        return None
+    entry = entries[0]
+    return Route(
+        device=str(entry.get("dev", "")),
+        source=str(entry.get("prefsrc", "")),
+        gateway=str(entry.get("gateway", "")),
+    )
 
 
 def parse_rules(text: str) -> tuple[Rule, ...]:
-    """Read `iptables-save -c`, of which only the rules themselves count."""
+    """Parse the rules in the output of `iptables-save -c`."""
     matches = (_COUNTED.fullmatch(line.strip()) for line in text.splitlines())
     return tuple(Rule(text=match[2], packets=int(match[1])) for match in matches if match)
 
 
 def parse_plugs(domain_xml: str) -> tuple[Plug, ...]:
-    """Read a domain's NICs out of its XML; the bridge and the tap are there while it runs."""
-    found = []
+    """Parse a domain's NICs in its XML; bridge and tap are there only while it runs."""
+    plugs = []
     for interface in ET.fromstring(domain_xml).iterfind("devices/interface"):
-        parts = {name: interface.find(name) for name in ("mac", "source", "target", "link")}
-        at = {name: part.attrib if part is not None else {} for name, part in parts.items()}
-        found.append(
-            Plug(
-                mac=at["mac"].get("address", "").lower(),
-                network=at["source"].get("network", ""),
-                bridge=at["source"].get("bridge", ""),
-                tap=at["target"].get("dev", ""),
-                is_linked=at["link"].get("state", "up") != "down",
-            )
+        plug = Plug(
+            mac=_attribute(interface, "mac", "address").lower(),
+            network=_attribute(interface, "source", "network"),
+            bridge=_attribute(interface, "source", "bridge"),
+            tap=_attribute(interface, "target", "dev"),
+            is_linked=_attribute(interface, "link", "state") != "down",  # absent: it is up
         )
-    return tuple(found)
+        plugs.append(plug)
+    return tuple(plugs)
+
+
+def _attribute(interface: ET.Element, name: str, attribute: str) -> str:
+    element = interface.find(name)
+    return "" if element is None else element.get(attribute, "")
 
 
 def _entries(text: str) -> list[dict[str, Any]]:
-    """The objects of a list in JSON; none where it is something else."""
+    """Return the objects in a JSON list; [] for any other text."""
     try:
         data = json.loads(text or "[]")
     except ValueError:
         return []
-    return [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
+    if not isinstance(data, list):
+        return []
+    return [entry for entry in data if isinstance(entry, dict)]

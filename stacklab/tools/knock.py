@@ -1,4 +1,4 @@
-"""Knock at an sshd's port: what answers, told apart."""
+"""A connection to a node's ssh port that tells sshd, other services and silence apart."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ _SPEAK_S = 5.0
 
 
 class Door(StrEnum):
-    """How a port answered."""
+    """The ways in which a port can answer."""
 
-    OPEN = "open"  # an sshd said its name
+    OPEN = "open"  # sshd sent its version
     REFUSED = "refused"
-    SILENT = "silent"  # it took the connection, and said nothing
-    OTHER = "other"  # something else than sshd
-    NO_ANSWER = "no answer"  # to TCP; ARP may have been answered
-    UNREACHABLE = "unreachable"  # no route, or nobody has the address
+    SILENT = "silent"  # the connection was accepted, but nothing was sent
+    OTHER = "other"  # a service that is not sshd
+    NO_ANSWER = "no answer"  # to TCP; ARP may be answered
+    UNREACHABLE = "unreachable"  # there is no route, or nobody has the address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knock:
-    """What came of knocking once."""
+    """The result of one connection; `said` is the answer or the error, as text."""
 
     door: Door
     said: str
 
 
 def knock(address: str, port: int = PORT) -> Knock:
-    """Connect, and listen for sshd's name."""
+    """Connect to a port, and wait for the version that sshd sends first."""
     try:
         connection = socket.create_connection((address, port), timeout=_CONNECT_S)
     except ConnectionRefusedError as error:
@@ -45,15 +45,15 @@ def knock(address: str, port: int = PORT) -> Knock:
     with connection:
         try:
             connection.settimeout(_SPEAK_S)
-            said = connection.recv(64)
+            answer = connection.recv(64)
         except TimeoutError:
             return Knock(
                 door=Door.SILENT, said=f"connected, but nothing was said for {_SPEAK_S:g} s"
             )
         except OSError as error:
             return Knock(door=Door.OTHER, said=str(error))
-    if said.startswith(b"SSH-"):
-        return Knock(door=Door.OPEN, said=said.decode("ascii", "replace").strip())
-    return Knock(
-        door=Door.OTHER, said="something else than sshd answers" if said else "closed at once"
-    )
+    if answer.startswith(b"SSH-"):
+        return Knock(door=Door.OPEN, said=answer.decode("ascii", "replace").strip())
+    if answer:
+        return Knock(door=Door.OTHER, said="something else than sshd answers")
+    return Knock(door=Door.OTHER, said="closed at once")

@@ -1,6 +1,7 @@
-"""packer: its command lines for 1.6 and later, and its output read. Pure.
+"""Command lines of Packer 1.6 and later, and a parser of its output. Pure: nothing is run here.
 
-Source: facts/libraries.md 3; 1.6.6 rejects `required_plugins`, 1.10 and later need it.
+Packer 1.6.6, the one in Debian 12, rejects `required_plugins` in a template; 1.10 and later need
+it.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ _UI = re.compile(r"^\d+,[^,]*,ui,(?:say|message|error),(?P<text>.*)$")
 
 
 def version() -> Command:
-    """Ask which Packer this is."""
+    """Ask for the version."""
     return Command(argv=("packer", "version"), what="asking packer's version", env=_QUIET)
 
 
 def parse_version(text: str) -> tuple[int, int]:
-    """(major, minor) of `packer version`; (0, 0) if it says something else."""
+    """Parse (major, minor) in the output of `packer version`; (0, 0) if it is not there."""
     match = re.search(r"v(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def needs_plugins(version_: tuple[int, int]) -> bool:
-    """Whether this Packer loads its qemu builder from a plugin."""
+    """Return True if this Packer loads its qemu builder from a plugin."""
     return version_ >= (1, 7)
 
 
@@ -48,27 +49,27 @@ def validate(directory: Path, variables: Path) -> Command:
 
 
 def build(directory: Path, variables: Path, *, log: Path, cache: Path, timeout_s: float) -> Command:
-    """Build; `log` gets machine-readable lines as they come."""
+    """Build the image; Packer writes machine-readable lines to `log` while it runs."""
     argv = ("packer", "-machine-readable", "build", "-color=false", f"-var-file={variables}", ".")
     return Command(
-        # were we killed, it would boot and provision on: TERM lets it end its QEMU first
+        # If we are killed, it must not go on. On TERM, Packer stops its QEMU before it ends.
         argv=("setpriv", "--pdeathsig", "TERM", *argv),
         cwd=directory,
         log=log,
         timeout_s=timeout_s,
         what="building the image with packer",
-        # TMPDIR: packer would copy files of gigabytes through /tmp
+        # TMPDIR: else Packer copies files of gigabytes through /tmp.
         env={**_QUIET, "PACKER_CACHE_DIR": str(cache), "TMPDIR": str(cache)},
     )
 
 
 def variables_json(values: Mapping[str, object]) -> str:
-    """The text of a -var-file."""
+    """Return the content of a -var-file."""
     return json.dumps(values, indent=2) + "\n"
 
 
 def parse_step(line: str) -> str | None:
-    """What a machine-readable line tells a person, if anything."""
+    """Return what a machine-readable line says to a person, or None."""
     match = _UI.match(line.rstrip("\n"))
     if match is None:
         return None

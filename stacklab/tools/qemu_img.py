@@ -1,4 +1,4 @@
-"""qemu-img: its command lines, and its JSON read. Pure."""
+"""Command lines of qemu-img, and a parser of its JSON. Pure: nothing is run here."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from stacklab.process import Command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskInfo:
-    """What `qemu-img info` tells of a disk; sizes in bytes."""
+    """A disk as `qemu-img info` describes it."""
 
     format: str
     virtual_bytes: int
     backing: Path | None
+    data_file: str | None = None
+
+    @property
+    def is_standalone_qcow2(self) -> bool:
+        """Return True if its content is in no other file, which a guest could have chosen."""
+        return self.format == "qcow2" and self.backing is None and self.data_file is None
 
 
 def overlay(path: Path, base: Path, size: Size) -> Command:
-    """Make a copy-on-write disk on a base image: milliseconds, some 200 KiB."""
-    # -F: without it qemu-img 6.1 and later refuse; guessing it let a guest name host files.
+    """Make a copy-on-write disk on a base image: it takes milliseconds and some 200 KiB."""
+    # -F: QEMU must not guess the base's format. A guest that writes a qcow2 header to a raw disk
+    # could name a file of the host as its backing file. qemu-img 6.1 and later insist on -F.
     argv = (
         "qemu-img",
         "create",
@@ -39,30 +46,33 @@ def overlay(path: Path, base: Path, size: Size) -> Command:
 
 
 def convert(source: Path, target: Path) -> Command:
-    """Write `source`, whatever its format, as a qcow2 of its own."""
+    """Copy a disk of any format to a standalone qcow2."""
     argv = ("qemu-img", "convert", "-O", "qcow2", str(source), str(target))
     return Command(argv=argv, what=f"converting {source.name} to qcow2")
 
 
 def resize(path: Path, size: Size) -> Command:
-    """Give a qcow2 a larger virtual size; the file grows by nothing."""
+    """Give a qcow2 a larger virtual size; the file itself does not grow."""
     return Command(
         argv=("qemu-img", "resize", "-q", str(path), f"{size.mib}M"), what=f"resizing {path.name}"
     )
 
 
 def info(path: Path) -> Command:
-    """Ask for a disk's format, size and backing file; works while a domain uses it."""
-    argv = ("qemu-img", "info", "--force-share", "--output=json", str(path))
+    """Describe a qcow2, also one that a domain uses; any other format is an error."""
+    # -f: a raw disk whose content looks like another format must not be opened as that.
+    argv = ("qemu-img", "info", "--force-share", "-f", "qcow2", "--output=json", str(path))
     return Command(argv=argv, what=f"reading {path.name}")
 
 
 def parse_info(text: str) -> DiskInfo:
-    """Read `qemu-img info --output=json`."""
+    """Parse `qemu-img info --output=json`."""
     data = json.loads(text)
     backing = data.get("full-backing-filename") or data.get("backing-filename")
+    specific = data.get("format-specific", {}).get("data", {})
     return DiskInfo(
         format=data["format"],
         virtual_bytes=data["virtual-size"],
         backing=Path(backing) if backing else None,
+        data_file=specific.get("data-file"),
     )

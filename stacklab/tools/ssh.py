@@ -26,6 +26,8 @@ UNREACHED = 255  # ssh's own exit code when it, not the remote command, failed
 _SOCKET_PATH_MAX = 107
 _SOCKET_SUFFIX = 17
 _ANY_CODE = tuple(range(256))
+# Of what one command on a node writes: the node may be hostile, and this host's memory is not.
+MOST_BYTES = 8 * 1024 * 1024
 
 
 class Trouble(StrEnum):
@@ -127,7 +129,7 @@ def _common(lab: Lab, paths: LabPaths) -> str:
 
 
 def patience_s(lab: Lab) -> int:
-    """How long logging in may take: what a node answers by its first NIC may be declared to be late."""
+    """Return how long logging in may take: a node's first NIC may be declared to be late."""
     late_ms = max((node.access.impairment.delay_ms for node in lab.nodes), default=0.0)
     return CONNECT_TIMEOUT_S + math.ceil(_TRIPS * late_ms / 1000)
 
@@ -149,13 +151,14 @@ def _ssh(paths: LabPaths, *options: str) -> tuple[str, ...]:
 
 
 def script_command(paths: LabPaths, node: str, script: str, *, timeout_s: float) -> Command:
-    """Run a POSIX shell script on a node, given on stdin: no limit on its size, nothing to quote."""
+    """Run a POSIX shell script on a node; on stdin it has no limit of size and needs no quotes."""
     return Command(
         argv=_ssh(paths, "-T", "--", node, "sh -s"),
         what=f"running a script on {node}",
         stdin=script.encode(),
         timeout_s=timeout_s,
         ok_codes=_ANY_CODE,
+        most_bytes=MOST_BYTES,
     )
 
 
@@ -172,6 +175,18 @@ def exec_command(
         what=f"running a command on {node}",
         timeout_s=timeout_s,
         ok_codes=_ANY_CODE,
+        most_bytes=MOST_BYTES,
+    )
+
+
+def root_command(paths: LabPaths, node: str, script: str, *, what: str) -> Command:
+    """Run a POSIX shell script on a node as root, given on stdin; it has no time limit."""
+    return Command(
+        argv=_ssh(paths, "-T", "--", node, "sudo -n sh -s"),
+        what=what,
+        stdin=script.encode(),
+        ok_codes=_ANY_CODE,
+        most_bytes=MOST_BYTES,
     )
 
 

@@ -1,4 +1,4 @@
-"""tc: the lines that impair a node's NICs, and what `tc qdisc show` says of them. Pure."""
+"""tc: the lines that impair a node's NICs, and what `tc qdisc show` tells of them. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from stacklab.model.lab import NIC, Impairment
 
-HANDLE = "51ab:"  # what we have put there: a qdisc of somebody else's on a NIC that declares nothing is left alone
+# Marks our own qdiscs: somebody else's, on a NIC that declares no impairment, is left alone.
+HANDLE = "51ab:"
 SHOW = "tc qdisc show"
 
 _SMALLEST = 64  # bytes of a frame
@@ -19,15 +20,17 @@ _FASTEST_KBIT = 10_000_000  # of a NIC that declares no rate
 _NETEM = re.compile(
     r"qdisc netem (?P<handle>\S+) (?:dev (?P<device>\S+) )?root\b(?P<rest>.*)", re.ASCII
 )
-_DELAY = re.compile(r"\bdelay (\d+(?:\.\d+)?)(us|ms|s)\b", re.ASCII)
-_LOSS = re.compile(r"\bloss (?:random )?(\d+(?:\.\d+)?)%", re.ASCII)
-_RATE = re.compile(r"\brate (\d+(?:\.\d+)?)([KMGT]?)bit\b", re.ASCII | re.IGNORECASE)
+# A bounded count of digits: a hostile node's number must not become infinite.
+_NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)"
+_DELAY = re.compile(rf"\bdelay {_NUMBER}(us|ms|s)\b", re.ASCII)
+_LOSS = re.compile(rf"\bloss (?:random )?{_NUMBER}%", re.ASCII)
+_RATE = re.compile(rf"\brate {_NUMBER}([KMGT]?)bit\b", re.ASCII | re.IGNORECASE)
 _MS_PER = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _KBIT_PER = {"": 0.001, "k": 1.0, "m": 1e3, "g": 1e6, "t": 1e9}
 
 
 def limit(impairment: Impairment, mtu: int) -> int:
-    """How many packets netem may hold; its own 1000 drop what is only delayed.
+    """Return how many packets netem may hold; its own limit of 1000 drops what is only delayed.
 
     All that is on its way at the declared rate, be it in the smallest frames, and a
     queue of half a second; where no rate is declared, full frames at 10 Gbit/s.
@@ -42,7 +45,7 @@ def limit(impairment: Impairment, mtu: int) -> int:
 
 
 def netem(impairment: Impairment, mtu: int) -> str:
-    """The qdisc as tc is told it."""
+    """Return the qdisc in tc's own words."""
     words = [f"netem limit {limit(impairment, mtu)}"]
     if impairment.delay_ms:
         words.append(f"delay {round(impairment.delay_ms * 1000)}us")
@@ -54,9 +57,9 @@ def netem(impairment: Impairment, mtu: int) -> str:
 
 
 def script(nics: Iterable[NIC]) -> str:
-    """What root's sh runs on a node: each NIC as declared; ends with what tc shows.
+    """Return the script that gives each NIC what it declares; for root's sh. SHOW tells the rest.
 
-    Made anew each time: `tc qdisc change` keeps a rate that is no longer asked for.
+    The qdisc is replaced each time: `tc qdisc change` keeps a rate that is no longer declared.
     """
     lines = ["PATH=$PATH:/usr/sbin:/sbin", "export LC_ALL=C", "modprobe sch_netem 2>/dev/null"]
     for nic in nics:
@@ -71,26 +74,32 @@ def script(nics: Iterable[NIC]) -> str:
                 f"""case "$({SHOW} dev {device})" in *"qdisc netem {HANDLE} "*)"""
                 f" tc qdisc del dev {device} root ;; esac"
             ]
-    return "\n".join([*lines, SHOW, ""])
+    return "\n".join([*lines, ""])
 
 
 def parse(text: str) -> dict[str, Impairment]:
-    """What each device's netem does, as `tc qdisc show` tells it; a device without one is not there."""
-    found = {}
+    """Return what each device's netem does, from `tc qdisc show`; only devices that have one."""
+    impairments = {}
     for line in text.splitlines():
-        if (match := _NETEM.match(line.strip())) and match["device"]:
-            rest = match["rest"]
-            delay, loss, rate = _DELAY.search(rest), _LOSS.search(rest), _RATE.search(rest)
-            found[match["device"]] = Impairment(
-                delay_ms=float(delay[1]) * _MS_PER[delay[2]] if delay else 0.0,
-                loss_percent=float(loss[1]) if loss else 0.0,
-                rate_kbit=round(float(rate[1]) * _KBIT_PER[rate[2].lower()]) if rate else 0,
-            )
-    return found
+        match = _NETEM.match(line.strip())
+        if match and match["device"]:
+            impairments[match["device"]] = _impairment(match["rest"])
+    return impairments
+
+
+def _impairment(words_of_netem: str) -> Impairment:
+    delay = _DELAY.search(words_of_netem)
+    loss = _LOSS.search(words_of_netem)
+    rate = _RATE.search(words_of_netem)
+    return Impairment(
+        delay_ms=float(delay[1]) * _MS_PER[delay[2]] if delay else 0.0,
+        loss_percent=float(loss[1]) if loss else 0.0,
+        rate_kbit=round(float(rate[1]) * _KBIT_PER[rate[2].lower()]) if rate else 0,
+    )
 
 
 def is_same(declared: Impairment, found: Impairment | None) -> bool:
-    """Whether netem does what is declared, as exactly as tc tells it; None is no netem at all."""
+    """Return whether netem does what is declared, as exactly as tc shows it; None: no netem."""
     found = found or Impairment()
     pairs = (
         (declared.delay_ms, found.delay_ms),
@@ -102,21 +111,23 @@ def is_same(declared: Impairment, found: Impairment | None) -> bool:
 
 
 def words(impairment: Impairment | None) -> str:
-    """An impairment as people write it."""
+    """Return an impairment as people write it."""
+    if impairment is None:
+        return "no netem"
     if not impairment:
-        return "no netem" if impairment is None else "nothing"
-    told = []
+        return "nothing"
+    effects = []
     if impairment.delay_ms:
-        told.append(f"delay {impairment.delay_ms:g} ms")
+        effects.append(f"delay {impairment.delay_ms:g} ms")
     if impairment.loss_percent:
-        told.append(f"loss {impairment.loss_percent:g} %")
+        effects.append(f"loss {impairment.loss_percent:g} %")
     if impairment.rate_kbit:
-        told.append(f"rate {rate_words(impairment.rate_kbit)}")
-    return ", ".join(told)
+        effects.append(f"rate {rate_words(impairment.rate_kbit)}")
+    return ", ".join(effects)
 
 
 def rate_words(kbit: float) -> str:
-    """A rate with its unit."""
+    """Return a rate with its unit."""
     for unit, per in (("Gbit/s", 1e6), ("Mbit/s", 1e3)):
         if kbit >= per:
             return f"{kbit / per:.3g} {unit}"

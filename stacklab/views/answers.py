@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from stacklab.foreign import printable
 from stacklab.installers.rendering import Rendered, Step
 from stacklab.releases import Release
 from stacklab.views.tables import table
@@ -62,9 +63,8 @@ def differences(found: Sequence[Difference]) -> Iterable[Text]:
     """Unified diffs, coloured as people know them."""
     for difference in found:
         for line in difference.lines:
-            yield Text(
-                line, style=_STYLES.get(line[:1], "") if line[:3] not in ("---", "+++") else "bold"
-            )
+            style = _STYLES.get(line[:1], "") if line[:3] not in ("---", "+++") else "bold"
+            yield Text(printable(line), style=style)
 
 
 def findings(found: Sequence[Finding]) -> Iterable[Text]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group
@@ -11,7 +11,9 @@ from rich.console import Group
 from stacklab.checks import report
 from stacklab.checks.result import Check, CheckResult
 from stacklab.errors import LabError
-from stacklab.views import tables
+from stacklab.foreign import printable
+from stacklab.model.lab import Lab
+from stacklab.views import matrix, tables
 from stacklab.workflow.check import checking
 from stacklab.workflow.check.checking import Outcome
 
@@ -71,7 +73,13 @@ def _page(found: Outcome) -> Iterator[str]:
 
 def outcome(found: Outcome) -> list[Group]:
     """Who reaches whom, and what does not pass."""
-    return [tables.checks(found.lab, found.results)]
+    return [results_group(found.lab, found.results)]
+
+
+def results_group(lab: Lab, results: Sequence[CheckResult], *, width: int | None = None) -> Group:
+    """Return who reaches whom per network, the layers with counts, and whatever did not pass."""
+    # A group, since a Text on its own is wrapped whatever it asks for.
+    return Group(*matrix.shown(lab, results, width or tables.console().width))
 
 
 def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
@@ -105,5 +113,5 @@ def changes(rounds: Iterable[Outcome]) -> Iterator[str]:
 
 
 def _changed(result: CheckResult, was: CheckResult | None, for_s: float) -> str:
-    text = f"{result.status}: {result.check.title}: {result.detail}"
+    text = f"{result.status}: {result.check.title}: {printable(result.detail)}"
     return text if was is None else f"{text} (was {was.status} for {for_s:.0f} s)"

@@ -1,9 +1,9 @@
-"""A lab as a picture: which node has which NIC on which network. Drawn from the spec, nothing runs."""
+"""Drawings of a lab's nodes, NICs and networks, from its spec: SVG, Mermaid and Graphviz."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,21 +15,24 @@ from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment, Lab, Network, Nod
 from stacklab.model.stack import Role
 from stacklab.words import suggest
 
-# Colours that differ for colour-blind eyes, too, on white and on black (Okabe and Ito).
+# The palette of Okabe and Ito: colour-blind people can tell its colours apart, on white and black.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
 _ROLE_FILL = {Role.CONTROLLER: "strong", Role.COMPUTE: "plain", Role.NODE: "plain"}
 
 _NODE_WIDTH, _LINE, _PAD, _GAP = 250, 18, 12, 30  # pixels
-_BAR_STEP, _HEAD, LETTER = 40, 44, 8
+_BAR_STEP, _HEAD = 40, 44
+LETTER = 8  # the width of one, in pixels, in the monospace font of _STYLE
 _PER_ROW = 4
 
 _STYLE = """
   .page { fill: #ffffff } .text { fill: #1b1f23 } .dim { fill: #57606a }
   .plain { fill: #f6f8fa; stroke: #57606a } .strong { fill: #ddf4ff; stroke: #0969da }
-  text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace } .title { font-weight: bold }
+  text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
+  .title { font-weight: bold }
   .halo { paint-order: stroke; stroke: #ffffff; stroke-width: 5px }
   @media (prefers-color-scheme: dark) {
-    .page { fill: #0d1117 } .text { fill: #e6edf3 } .halo { stroke: #0d1117 } .dim { fill: #9198a1 }
+    .page { fill: #0d1117 } .text { fill: #e6edf3 } .halo { stroke: #0d1117 }
+    .dim { fill: #9198a1 }
     .plain { fill: #161b22; stroke: #9198a1 } .strong { fill: #12263f; stroke: #4493f8 }
   }
 """
@@ -37,50 +40,69 @@ _STYLE = """
 
 @dataclass(frozen=True, slots=True)
 class _Impaired:
-    """What is declared of delay, loss and rate, in words: of each network once, and of the NICs that differ.
+    """The declared delay, loss and rate as text, for each network and for the NICs that differ.
 
-    A lab has it by NIC. What most on a network have is told as the network's own.
+    A lab declares them for each NIC. What most NICs of a network have is shown at the network.
     """
 
-    networks: Mapping[str, str]  # by name; "" where nothing is declared
+    networks: Mapping[str, str]  # by name; "" if nothing is declared
     nics: Mapping[tuple[str, str], str]  # by node and network
 
     @classmethod
     def of(cls, lab: Lab) -> _Impaired:
+        """Collect what a lab declares."""
         networks: dict[str, str] = {}
         nics: dict[tuple[str, str], str] = {}
         for network in lab.networks:
             members = lab.members(network.name)
-            counted = Counter(nic.impairment for _, nic in members)
-            # Where two are as many: none at all, else the first.
-            usual = max(counted, key=lambda each: (counted[each], not each), default=NO_IMPAIRMENT)
+            usual = _usual_impairment(nic.impairment for _, nic in members)
             networks[network.name] = brief(usual) if usual else ""
-            others = (
-                (node.name, nic.impairment) for node, nic in members if nic.impairment != usual
-            )
-            nics |= {(name, network.name): brief(impairment) for name, impairment in others}
+            for node, nic in members:
+                if nic.impairment != usual:
+                    nics[node.name, network.name] = brief(nic.impairment)
         return cls(networks, nics)
 
 
+def _usual_impairment(impairments: Iterable[Impairment]) -> Impairment:
+    counts = Counter(impairments)
+
+    def rank(impairment: Impairment) -> tuple[int, bool]:
+        # Of two that are equally frequent, "unimpaired" wins; else the first one.
+        return counts[impairment], not impairment
+
+    return max(counts, key=rank, default=NO_IMPAIRMENT)
+
+
 def brief(impairment: Impairment) -> str:
-    """An impairment in the words of a spec: `20ms 1% 10mbit`."""
-    delay, loss, rate = impairment.delay_ms, impairment.loss_percent, impairment.rate_kbit
-    words = [f"{delay / 1000:g}s" if delay >= 1000 else f"{delay:g}ms"] if delay else []
-    words += [f"{loss:g}%"] if loss else []
-    unit, per = next(
-        (each for each in (("gbit", 10**6), ("mbit", 10**3)) if rate >= each[1]), ("kbit", 1)
-    )
-    words += [f"{rate / per:.10g}{unit}"] if rate else []
+    """Return an impairment in the words of a spec: `20ms 1% 10mbit`."""
+    words = []
+    if impairment.delay_ms:
+        words.append(_delay_text(impairment.delay_ms))
+    if impairment.loss_percent:
+        words.append(f"{impairment.loss_percent:g}%")
+    if impairment.rate_kbit:
+        words.append(_rate_text(impairment.rate_kbit))
     return " ".join(words) or "unimpaired"
 
 
-def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE) -> str:
-    """One self-contained SVG: networks as bars, nodes below them in rows, a line from each NIC to its network.
+def _delay_text(delay_ms: float) -> str:
+    return f"{delay_ms / 1000:g}s" if delay_ms >= 1000 else f"{delay_ms:g}ms"
 
-    What is in `bad`, NICs as (node, network) and nodes as (node, ""), has that class;
-    a page with a style of its own gives "" for `style`.
+
+def _rate_text(rate_kbit: int) -> str:
+    for unit, kbit in (("gbit", 10**6), ("mbit", 10**3)):
+        if rate_kbit >= kbit:
+            return f"{rate_kbit / kbit:.10g}{unit}"
+    return f"{rate_kbit:.10g}kbit"
+
+
+def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE) -> str:
+    """Draw one self-contained SVG: rows of nodes, with the bars of their networks above them.
+
+    NICs (node, network) and nodes (node, "") that are in `bad` get that class. A page that has a
+    style of its own passes "" for `style`.
     """
-    rows = [lab.nodes[at : at + _PER_ROW] for at in range(0, len(lab.nodes), _PER_ROW)]
+    rows = [lab.nodes[start : start + _PER_ROW] for start in range(0, len(lab.nodes), _PER_ROW)]
     title = escape(f"{lab.name}: {lab.description}" if lab.description else lab.name)
     columns = min(len(lab.nodes), _PER_ROW)
     impaired = _Impaired.of(lab)
@@ -89,8 +111,8 @@ def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE)
     parts: list[str] = []
     top = _HEAD
     for row in rows:
-        drawn, top = _row(lab, row, top, width, bad, impaired)
-        parts += drawn
+        row_parts, top = _row(lab, row, top, width, bad, impaired)
+        parts += row_parts
     size = f'viewBox="0 0 {width} {top}" width="{width}" height="{top}"'
     return "\n".join(
         [
@@ -114,52 +136,54 @@ def _row(
     bad: Collection[tuple[str, str]],
     impaired: _Impaired,
 ) -> tuple[list[str], int]:
-    """One row: its networks' bars and its nodes; returns where the next one begins."""
-    used = [n for n in lab.networks if any(node.nic_on(n.name) for node in nodes)]
-    bars = {network.name: top + 20 + at * _BAR_STEP for at, network in enumerate(used)}
-    colours = {
-        network.name: _COLOURS[at % len(_COLOURS)] for at, network in enumerate(lab.networks)
-    }
+    """Draw a row, bars of networks and nodes; return also where the next row begins."""
+    names = {nic.network for node in nodes for nic in node.nics}
+    networks = [network for network in lab.networks if network.name in names]
+    bars = {network.name: top + 20 + i * _BAR_STEP for i, network in enumerate(networks)}
+    # By the network's place in the lab, so that it has the same colour in every row.
+    colours = {network.name: _COLOURS[i % len(_COLOURS)] for i, network in enumerate(lab.networks)}
     parts: list[str] = []
-    labels: list[str] = []  # drawn last: the nodes' lines go behind them
-    for network in used:
+    labels: list[str] = []  # drawn last, so that no line crosses them
+    for network in networks:
         y, colour = bars[network.name], colours[network.name]
+        label = escape(_bar_label(network, impaired))
         parts.append(
-            f'<line x1="{_PAD}" y1="{y}" x2="{width - _PAD}" y2="{y}" stroke="{colour}" stroke-width="5"/>'
+            f'<line x1="{_PAD}" y1="{y}" x2="{width - _PAD}" y2="{y}" '
+            f'stroke="{colour}" stroke-width="5"/>'
         )
-        labels.append(
-            f'<text class="text halo" x="{_PAD}" y="{y - 8}">{escape(_bar_label(network, impaired))}</text>'
-        )
-    below = top + 20 + len(used) * _BAR_STEP
+        labels.append(f'<text class="text halo" x="{_PAD}" y="{y - 8}">{label}</text>')
+    nodes_top = top + 20 + len(networks) * _BAR_STEP
     height = (max(len(node.nics) for node in nodes) + 2) * _LINE + _PAD
-    for at, node in enumerate(nodes):
+    for i, node in enumerate(nodes):
         marks = {network: " bad" for name, network in bad if name == node.name}
-        x = _PAD + at * (_NODE_WIDTH + _GAP)
-        parts += _node(node, x, below, height, bars, colours, marks)
+        x = _PAD + i * (_NODE_WIDTH + _GAP)
+        parts += _node(node, x, nodes_top, height, bars, colours, marks)
         labels += _nic_labels(node, x, bars, impaired)
-    return [*parts, *labels], below + height + _GAP
+    return [*parts, *labels], nodes_top + height + _GAP
 
 
 def _mode(network: Network) -> str:
-    """How it is connected, and whether the host is on it."""
+    """Return the mode of a network, and say if the host is not on it."""
     return network.mode if network.has_host else f"{network.mode}, without the host"
 
 
 def _bar_label(network: Network, impaired: _Impaired) -> str:
-    told = ", ".join(filter(None, (_mode(network), impaired.networks[network.name])))
-    return f"{network.name}  {network.cidr}  {told}"
+    details = ", ".join(filter(None, (_mode(network), impaired.networks[network.name])))
+    return f"{network.name}  {network.cidr}  {details}"
 
 
-def _line_x(x: int, at: int) -> int:
-    """Where the line of a node's NIC number `at` is, of a node at x."""
-    return x + 20 + at * 26
+def _line_x(x: int, index: int) -> int:
+    """Return the position of the line of a node's NIC, for a node at x."""
+    return x + 20 + index * 26
 
 
 def _nic_labels(node: Node, x: int, bars: Mapping[str, int], impaired: _Impaired) -> Iterator[str]:
-    """Beside the line of each NIC that differs, under its network's bar and within the node's width."""
-    for at, nic in enumerate(node.nics):
-        if text := impaired.nics.get((node.name, nic.network)):
-            left = min(_line_x(x, at) + 8, x + _NODE_WIDTH - len(text) * LETTER)
+    """Label the line of each NIC that differs from its network, below the network's bar."""
+    for index, nic in enumerate(node.nics):
+        text = impaired.nics.get((node.name, nic.network))
+        if text:
+            # The label must not reach into the next node's column.
+            left = min(_line_x(x, index) + 8, x + _NODE_WIDTH - len(text) * LETTER)
             yield f'<text class="dim halo" x="{left}" y="{bars[nic.network] + _LINE}">{text}</text>'
 
 
@@ -173,54 +197,52 @@ def _node(
     marks: Mapping[str, str],
 ) -> list[str]:
     parts = [f'<g class="node{marks.get("", "")}" data-node="{node.name}">']
-    for at, nic in enumerate(node.nics):
-        line_x, colour = _line_x(x, at), colours[nic.network]
-        top, mark = (
-            bars[nic.network],
-            f' class="{marks[nic.network].strip()}"' if nic.network in marks else "",
-        )
+    for index, nic in enumerate(node.nics):
+        line_x = _line_x(x, index)
+        colour = colours[nic.network]
+        top = bars[nic.network]
+        mark = f' class="{marks[nic.network].strip()}"' if nic.network in marks else ""
         parts.append(
             f'<line{mark} x1="{line_x}" y1="{top}" x2="{line_x}" y2="{y}" stroke="{colour}"/>'
         )
         parts.append(f'<circle{mark} cx="{line_x}" cy="{top}" r="5" fill="{colour}"/>')
     parts.append(
-        f'<rect class="{_ROLE_FILL[node.role]}" x="{x}" y="{y}" width="{_NODE_WIDTH}" height="{height}" rx="6"/>'
+        f'<rect class="{_ROLE_FILL[node.role]}" x="{x}" y="{y}" '
+        f'width="{_NODE_WIDTH}" height="{height}" rx="6"/>'
     )
     lines = [("text title", node.name), ("dim", f"{node.role}, {node.cpus} cpu, {node.memory}")]
-    for at, (style, text) in enumerate(lines):
+    for index, (style, text) in enumerate(lines):
+        line_y = y + (index + 1) * _LINE
+        parts.append(f'<text class="{style}" x="{x + _PAD}" y="{line_y}">{escape(text)}</text>')
+    for index, nic in enumerate(node.nics):
+        line_y = y + (index + 3) * _LINE
+        text = f"{nic.device} {nic.address.ip}"
+        mark = marks.get(nic.network, "")
         parts.append(
-            f'<text class="{style}" x="{x + _PAD}" y="{y + (at + 1) * _LINE}">{escape(text)}</text>'
+            f'<circle cx="{x + _PAD + 4}" cy="{line_y - 4}" r="4" fill="{colours[nic.network]}"/>'
         )
-    for at, nic in enumerate(node.nics):
-        place, mark = y + (at + 3) * _LINE, marks.get(nic.network, "")
-        parts.append(
-            f'<circle cx="{x + _PAD + 4}" cy="{place - 4}" r="4" fill="{colours[nic.network]}"/>'
-        )
-        parts.append(
-            f'<text class="text{mark}" x="{x + _PAD + 14}" y="{place}">{nic.device} {nic.address.ip}</text>'
-        )
+        parts.append(f'<text class="text{mark}" x="{x + _PAD + 14}" y="{line_y}">{text}</text>')
     return [*parts, "</g>"]
 
 
 def mermaid(lab: Lab) -> str:
-    """A flowchart for Markdown: GitHub and GitLab draw it."""
+    """Return a flowchart for Markdown, which GitHub and GitLab draw."""
     impaired = _Impaired.of(lab)
     lines = ["flowchart TB"]
     for network in lab.networks:
         label = "<br>".join(_network_lines(network, impaired))
         lines.append(f'  {_id("net", network.name)}(["{label}"])')
     for node in lab.nodes:
-        lines.append(f'  {_id("node", node.name)}["{node.name}<br>{node.role}, {node.memory}"]')
-        ends = ((nic, "<br>".join(_nic_lines(node, nic, impaired))) for nic in node.nics)
-        lines += [
-            f'  {_id("net", nic.network)} ---|"{end}"| {_id("node", node.name)}'
-            for nic, end in ends
-        ]
+        node_id = _id("node", node.name)
+        lines.append(f'  {node_id}["{node.name}<br>{node.role}, {node.memory}"]')
+        for nic in node.nics:
+            label = "<br>".join(_nic_lines(node, nic, impaired))
+            lines.append(f'  {_id("net", nic.network)} ---|"{label}"| {node_id}')
     return "\n".join([*lines, ""])
 
 
 def dot(lab: Lab) -> str:
-    """A graph for Graphviz: dot -Tsvg."""
+    """Return a graph for Graphviz: dot -Tsvg."""
     impaired = _Impaired.of(lab)
     lines = [
         f'graph "{lab.name}" {{',
@@ -230,32 +252,32 @@ def dot(lab: Lab) -> str:
         label = "\\n".join(_network_lines(network, impaired))
         lines.append(f'  {_id("net", network.name)} [shape=oval, label="{label}"];')
     for node in lab.nodes:
-        lines.append(
-            f'  {_id("node", node.name)} [shape=box, label="{node.name}\\n{node.role}, {node.memory}"];'
-        )
-        ends = ((nic, "\\n".join(_nic_lines(node, nic, impaired))) for nic in node.nics)
-        lines += [
-            f'  {_id("net", nic.network)} -- {_id("node", node.name)} [label="{end}"];'
-            for nic, end in ends
-        ]
+        node_id = _id("node", node.name)
+        label = f"{node.name}\\n{node.role}, {node.memory}"
+        lines.append(f'  {node_id} [shape=box, label="{label}"];')
+        for nic in node.nics:
+            label = "\\n".join(_nic_lines(node, nic, impaired))
+            lines.append(f'  {_id("net", nic.network)} -- {node_id} [label="{label}"];')
     return "\n".join([*lines, "}", ""])
 
 
 def _network_lines(network: Network, impaired: _Impaired) -> Iterator[str]:
     yield network.name
     yield f"{network.cidr} {_mode(network)}"
-    if text := impaired.networks[network.name]:
+    text = impaired.networks[network.name]
+    if text:
         yield text
 
 
 def _nic_lines(node: Node, nic: NIC, impaired: _Impaired) -> Iterator[str]:
     yield f"{nic.device} {nic.address.ip}"
-    if text := impaired.nics.get((node.name, nic.network)):
+    text = impaired.nics.get((node.name, nic.network))
+    if text:
         yield text
 
 
 def _id(kind: str, name: str) -> str:
-    """A name as both languages take it; `_` is in no name, so no two can meet."""
+    """Return an identifier for both languages; names don't contain `_`, so it stays unique."""
     return f"{kind}_{name.replace('-', '_')}"
 
 
@@ -265,7 +287,7 @@ FORMATS: Mapping[str, Callable[[Lab], str]] = MappingProxyType(
 
 
 def draw(lab: Lab, form: str) -> str:
-    """The picture in one of FORMATS; raises LabError naming them."""
+    """Return the drawing in one of FORMATS; raise LabError, which lists them, for any other."""
     if form not in FORMATS:
         raise LabError(
             f"no format {form!r} ({suggest(form, FORMATS, label='known')})", hint="--format svg"
@@ -274,5 +296,5 @@ def draw(lab: Lab, form: str) -> str:
 
 
 def write(drawn: str, path: Path) -> None:
-    """Write a picture; raises LabError naming a path that can't be written."""
+    """Write a drawing; raise LabError, with the path, if it can't be written."""
     report.save(str(path), (drawn,))

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stacklab.errors import LabError
+from stacklab.foreign import printable
 from stacklab.progress import Listener
 
 _PLAIN_EVERY_S = 10.0  # a log has no use for more
@@ -54,11 +55,11 @@ class LiveTable:
 
     def said(self, row: str, text: str) -> None:
         """See Listener."""
-        self._rows.setdefault(row, _Row()).said = text
+        self._rows.setdefault(row, _Row()).said = printable(text)
 
     def noted(self, row: str, text: str) -> None:
         """See Listener."""
-        self._live.console.print(Text(f"{row}: {text}", "dim"))
+        self._live.console.print(Text(printable(f"{row}: {text}"), "dim"))
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
@@ -71,7 +72,7 @@ class LiveTable:
     def render(self) -> Table:
         """The table as of now."""
         now = time.monotonic()
-        title = Text(f"{self._title}  {now - self._began:.0f} s")
+        title = Text(f"{printable(self._title)}  {now - self._began:.0f} s")
         table = Table(title=title, title_justify="left", expand=True, box=None)
         table.add_column("", width=1)
         table.add_column("", style="bold", no_wrap=True, ratio=2)
@@ -88,7 +89,7 @@ class LiveTable:
             )
             elapsed = f"{now - row.started:.0f}" if row.stage else ""
             text = Text(row.said) if row.stage and row.said else Text("  ".join(row.done), "dim")
-            table.add_row(mark, Text(name), Text(row.stage), elapsed, text)
+            table.add_row(mark, Text(printable(name)), Text(printable(row.stage)), elapsed, text)
         return table
 
 
@@ -132,7 +133,8 @@ class PlainLines:
             self._print(f"{row}: {stage} ended after {elapsed_s:.1f} s: {type(error).__name__}")
 
     def _print(self, text: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=self._stream, flush=True)
+        # What a row says may be a node's words: none of it may move a cursor or forge a line.
+        print(f"{time.strftime('%H:%M:%S')} {printable(text)}", file=self._stream, flush=True)
 
 
 def listener(title: str, stream: TextIO = sys.stderr) -> AbstractContextManager[Listener | None]:

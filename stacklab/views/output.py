@@ -1,29 +1,69 @@
-"""What commands on nodes printed, told apart by node."""
+"""What commands on nodes, and nodes' consoles, print: told apart by node, safe on a terminal.
+
+A node may write what moves a terminal's cursor, so a terminal is shown printable text. A
+pipe or a file gets the bytes as they came: whoever asks for these may need each of them.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from stacklab.errors import LabError
+from stacklab.foreign import printable
 from stacklab.process import Result
 
 
-def by_node(results: Mapping[str, Result | LabError]) -> None:
-    """Print each line behind its node's name: stdout to stdout, stderr and errors to stderr."""
-    width = max(map(len, results))
-    for node, result in results.items():
-        prefix = f"{node:<{width}} | "
+class ByNode:
+    """Prints each line behind its node's name as it comes; see workflow.lab.life.Shown."""
+
+    def __init__(self, nodes: Sequence[str]) -> None:
+        self._width = max(map(len, nodes))
+        self._lock = threading.Lock()
+
+    def out(self, node: str, line: bytes) -> None:
+        """Print a line of a node's stdout to stdout."""
+        self._print(node, line, sys.stdout)
+
+    def err(self, node: str, line: bytes) -> None:
+        """Print a line of a node's stderr to stderr."""
+        self._print(node, line, sys.stderr)
+
+    def ended(self, node: str, result: Result | LabError) -> None:
+        """Print how a command ended, if not with 0, to stderr."""
         if isinstance(result, LabError):
-            _print(prefix, result.message, sys.stderr)
-            continue
-        _print(prefix, result.stdout, sys.stdout)
-        _print(prefix, result.stderr, sys.stderr)
-        if result.exit_code:
-            _print(prefix, f"ended with {result.exit_code}", sys.stderr)
+            for line in result.message.splitlines():
+                self.err(node, line.encode("utf-8", "replace"))
+        elif result.exit_code:
+            self.err(node, f"ended with {result.exit_code}".encode())
+
+    def _print(self, node: str, line: bytes, stream: TextIO) -> None:
+        prefix = f"{node:<{self._width}} | "
+        text = line.removesuffix(b"\n")
+        with self._lock:
+            if not stream.isatty():
+                _write_raw(prefix.encode() + text + b"\n", stream)
+                return
+            # A line of a node must not look like one of another node.
+            for piece in printable(text.decode("utf-8", "replace"), indent="").split("\n"):
+                print(prefix + piece, file=stream, flush=True)
 
 
-def _print(prefix: str, text: str, stream: TextIO) -> None:
-    for line in text.splitlines():
-        print(prefix + line, file=stream, flush=True)
+def console_line() -> Callable[[bytes], None] | None:
+    """Return what shows a line of a console on our terminal; None where it may stay raw."""
+    if not sys.stdout.isatty():
+        return None
+
+    def show(line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        print(printable(text, indent=""), flush=True)
+
+    return show
+
+
+def _write_raw(data: bytes, stream: TextIO) -> None:
+    stream.flush()
+    stream.buffer.write(data)
+    stream.buffer.flush()

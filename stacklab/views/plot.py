@@ -1,4 +1,4 @@
-"""What `bench.check` measured, as a table and as a drawing."""
+"""Results of `bench.check`, as a table and as a chart."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from stacklab.checks import report
 from stacklab.dev.bench_check import NETWORKS, Cost
 from stacklab.views.tables import table
 
-WANTED_S, WANTED_MIB = 60.0, 300.0  # of 200 nodes
+# The goals for a lab of 200 nodes.
+WANTED_S, WANTED_MIB = 60.0, 300.0
 
 
-def costs(found: Sequence[Cost]) -> Table:
-    """A row per size."""
+def costs(results: Sequence[Cost]) -> Table:
+    """Make a table with a row for each number of nodes."""
     rows = [
         (
-            each.nodes,
-            each.sessions,
-            each.checks,
-            f"{each.elapsed_s:.2f}",
-            f"{each.elapsed_s / each.checks * 1e6:.0f}",
-            f"{each.peak_mib:.0f}",
+            cost.nodes,
+            cost.sessions,
+            cost.checks,
+            f"{cost.elapsed_s:.2f}",
+            f"{cost.elapsed_s / cost.checks * 1e6:.0f}",
+            f"{cost.peak_mib:.0f}",
         )
-        for each in found
+        for cost in results
     ]
     return table(("nodes", "sessions", "checks", "seconds", "µs per check", "MiB at most"), rows)
 
 
-def svg(found: Sequence[Cost]) -> str:
-    """Time and memory by the number of nodes, each in percent of what 200 nodes may take."""
+def svg(results: Sequence[Cost]) -> str:
+    """Draw time and memory by the number of nodes, in percent of the goals for 200 nodes."""
     chart = pygal.XY(
         title=f"a check of simulated nodes on {NETWORKS} networks",
         x_title="nodes",
@@ -41,20 +42,16 @@ def svg(found: Sequence[Cost]) -> str:
         height=450,
         range=(0, 100),
         legend_at_bottom=True,
-        js=[],  # its tooltips would be fetched from a web site
+        js=[],  # the script for tooltips would be loaded from a web site
         style=pygal.style.CleanStyle,
     )
-    chart.add(
-        f"time, of {WANTED_S:.0f} s",
-        [(each.nodes, each.elapsed_s / WANTED_S * 100) for each in found],
-    )
-    chart.add(
-        f"memory, of {WANTED_MIB:.0f} MiB",
-        [(each.nodes, each.peak_mib / WANTED_MIB * 100) for each in found],
-    )
+    times = [(cost.nodes, cost.elapsed_s / WANTED_S * 100) for cost in results]
+    memory = [(cost.nodes, cost.peak_mib / WANTED_MIB * 100) for cost in results]
+    chart.add(f"time, of {WANTED_S:.0f} s", times)
+    chart.add(f"memory, of {WANTED_MIB:.0f} MiB", memory)
     return str(chart.render(is_unicode=True))
 
 
-def write(found: Sequence[Cost], path: Path) -> None:
-    """Write the drawing; raises LabError naming a path that can't be written."""
-    report.save(str(path), (svg(found),))
+def write(results: Sequence[Cost], path: Path) -> None:
+    """Write the chart; raise LabError, with the path, if it can't be written."""
+    report.save(str(path), (svg(results),))

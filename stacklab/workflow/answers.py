@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import difflib
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,16 +14,21 @@ from typing import TYPE_CHECKING
 
 from stacklab import record, releases, spec
 from stacklab.errors import HostError, LabError
+from stacklab.foreign import printable
+from stacklab.installers import KITS
 from stacklab.installers import rendering as answers
+from stacklab.installers.facts import releases_in
 from stacklab.installers.kit.mask import masked, without
 from stacklab.installers.kit.write import digest, write_into
 from stacklab.installers.rendering import Rendered, Step
 from stacklab.model.lab import Lab
-from stacklab.model.stack import Installer
+from stacklab.model.stack import NO_INSTALLER
+from stacklab.nodes import protocol, session
+from stacklab.nodes.protocol import Part, Phase
+from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
 from stacklab.releases import Bug, Release, operating_system
-from stacklab.tools import ssh
 from stacklab.tools.host_mirrors import host_mirrors
 from stacklab.words import suggest
 from stacklab.workflow.context import Context, read_own, running_lab
@@ -33,11 +39,11 @@ if TYPE_CHECKING:
 
 _READ_LIMIT_S = 60.0
 
-# One line per file: its path and its content as base64, or `-` where it is not there.
-_READER = (
-    'for f in {files}; do if sudo -n test -e "$f"; then echo "$f $(sudo -n base64 -w0 "$f")"; '
-    'else echo "$f -"; fi; done'
-)
+_NOT_THERE = 44  # the exit code of a part whose file does not exist
+# In lines that a session takes whole; sudo reads what the user `stack` may not.
+_READER = """\
+sudo -n test -e {file} || exit {not_there}
+sudo -n base64 -w 3000 {file}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,7 @@ class Difference:
 
 def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
     """Everything as lab.up would write it, with the lab's own secrets, made now if there are none; and those."""
-    if lab.stack.installer is Installer.NONE:
+    if lab.stack.installer is NO_INSTALLER:
         return answers.render(lab, {}), {}
     with context.lab_lock(lab.name) as paths:
         return render_answers(context, lab, paths)
@@ -135,20 +141,40 @@ def _compare(
 def _read(
     context: Context, paths: LabPaths, node: str, files: Mapping[PurePosixPath, str]
 ) -> Mapping[PurePosixPath, str | None]:
-    script = _READER.format(files=" ".join(map(str, files)))
-    result = context.runner.run(ssh.script_command(paths, node, script, timeout_s=_READ_LIMIT_S))
-    if result.exit_code != 0:
-        why = result.stderr.strip() or f"exit code {result.exit_code}"
-        raise LabError(f"{node} can't be read: {why}", hint=f"./invoke lab.check {paths.name}")
-    found: dict[PurePosixPath, str | None] = {}
-    for line in result.stdout.splitlines():
-        path, _, content = line.partition(" ")
-        found[PurePosixPath(path)] = None if content == "-" else _decoded(content)
-    return {path: found.get(path) for path in files}
+    """Return what a node has of these files, None for one that it has not; raises LabError."""
+    parts = {path: _reader(number, path) for number, path in enumerate(files)}
+    reply = session.ask(context.runner, paths, node, tuple(parts.values()), limit_s=_READ_LIMIT_S)
+    if not reply.answer.is_begun:
+        hint = f"./invoke lab.check {paths.name}"
+        raise LabError(f"{node} can't be read: {reply.why}", hint=hint)
+    return {
+        path: _content(reply, part.tag, f"{node}:{path}", paths.name)
+        for path, part in parts.items()
+    }
 
 
-def _decoded(content: str) -> str:
-    return base64.b64decode(content).decode("utf-8", errors="replace")
+def _reader(number: int, path: PurePosixPath) -> Part:
+    # In a subshell: `exit` must end this part, and not the session.
+    shell = _READER.format(file=shlex.quote(str(path)), not_there=_NOT_THERE)
+    return Part(tag=f"answers.{number}", shell=f"(\n{shell}\n)", phase=Phase.FACTS)
+
+
+def _content(reply: Reply, tag: str, place: str, lab: str) -> str | None:
+    """Return a file's text as the node sent it, None if there is no such file; raises LabError."""
+    said = reply.answer.of(tag)
+    if said.code == _NOT_THERE:
+        return None
+    why = reply.missing(tag)
+    if not why and said.code != 0:
+        why = said.text or f"exit code {said.code}"
+    if not why and len(said.lines) < protocol.LINES_MAX:
+        try:
+            data = base64.b64decode("".join(said.lines), validate=True)
+            return data.decode("utf-8", errors="replace")
+        except ValueError:  # not base64, or not even ASCII
+            why = "its answer is broken"
+    why = why or "the file is too large"
+    raise LabError(f"{place} can't be read: {printable(why)}", hint=f"./invoke lab.check {lab}")
 
 
 def _unified(
@@ -181,7 +207,7 @@ def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
     with context.lab_lock(lab.name) as paths:
         kept = read_own(paths)
         for name in dict.fromkeys(difference.node for difference in found):
-            place_answers(context, paths, name, wanted[name])
+            place_answers(context, lab, paths, name, wanted[name])
             node = kept.node(name) if kept else None
             if kept is not None and node is not None:
                 kept = kept.with_node(dataclasses.replace(node, answers=digest(wanted[name])))
@@ -241,7 +267,7 @@ def raise_for_findings(found: Sequence[Finding]) -> None:
 
 def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
     """Every release of these installers, or of all."""
-    known = [word for word in Installer if word is not Installer.NONE]
+    known = list(KITS)
     for word in words:
         if word not in known:
             raise LabError(f"no installer {word!r} ({suggest(word, known, label='known')})")
@@ -252,7 +278,7 @@ def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
 
 def fate(lab: Lab) -> tuple[str, ...]:
     """What is no error, but should be known: upstream has ended the release, or it never ran on such nodes."""
-    if lab.stack.installer is Installer.NONE:
+    if lab.stack.installer is NO_INSTALLER:
         return ()
     release = releases.find(lab.stack.installer, lab.stack.release)
     title = f"{release.installer} {release.name}"
@@ -287,14 +313,11 @@ def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
 
 def notes(lab: Lab) -> tuple[str, ...]:
     """The fate of a lab's release, and its known bugs with the ways around them."""
-    if lab.stack.installer is Installer.NONE:
+    if lab.stack.installer is NO_INSTALLER:
         return ()
-    release = releases.find(lab.stack.installer, lab.stack.release)
-    paired = (releases.find(Installer.DEVSTACK, each) for each in release.pairs[:1])
-    told = _unmended(lab, release)
-    known = (
-        bug for each in (release, *paired) for bug in each.bugs if bug.concerns(lab.stack.driver)
-    )
+    running = releases_in(lab)
+    told = _unmended(lab, running[0])
+    known = (bug for each in running for bug in each.bugs if bug.concerns(lab.stack.driver))
     return (*fate(lab), *(_way_around(bug) for bug in known if bug not in told))
 
 

@@ -1,4 +1,4 @@
-"""Which base image a lab gets: the first of its list whose source can be had."""
+"""Choose a lab's base image: the first of its list whose source can be reached."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stacklab.workflow.context import Context
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The base image taken, and why those before it were not."""
+    """The base image of a lab; `passed_over` says why each image before it was not taken."""
 
     image: Image
     stored: StoredImage
@@ -26,7 +26,7 @@ class Choice:
 
 
 def builder(context: Context) -> Builder:
-    """What builds images on this host."""
+    """Return the builder of this host's images."""
     return Builder(
         paths=context.host,
         runner=context.runner,
@@ -38,7 +38,7 @@ def builder(context: Context) -> Builder:
 
 
 def recorded(context: Context, record: LabRecord) -> Choice:
-    """The image that the lab's overlays lie on; raises ImageError by name if it is gone or was changed."""
+    """Return the image under the lab's overlays; raises ImageError if it is gone or was changed."""
     stored = store.by_key(context.host, record.image)
     if stored is None:
         raise ImageError(
@@ -51,7 +51,7 @@ def recorded(context: Context, record: LabRecord) -> Choice:
 
 
 def is_built(context: Context, lab: Lab) -> bool:
-    """Whether one of the lab's images is in the store, so that no builder is needed."""
+    """Return whether the store holds one of the lab's images, so that nothing has to be built."""
     images = catalogue.load()
     return any(
         store.find(context.host, catalogue.get(images, name)) is not None for name in lab.images
@@ -59,35 +59,38 @@ def is_built(context: Context, lab: Lab) -> bool:
 
 
 def choose(context: Context, lab: Lab) -> Choice:
-    """Take the first image that is built or can be; raises ImageError when there is none."""
+    """Take the first image that is built or can be built; raises ImageError if there is none."""
+    if not lab.images:
+        raise ImageError(
+            f"lab {lab.name} names no image", hint=f"./invoke lab.validate labs/{lab.name}.yaml"
+        )
     images = catalogue.load()
     passed_over: dict[str, str] = {}
-    for position, name in enumerate(lab.images):
+    for name in lab.images[:-1]:
         image = catalogue.get(images, name)
-        is_last = position == len(lab.images) - 1
-        stored = store.find(context.host, image)
-        if stored is None and not is_last and (why := _unobtainable(context, image)):
-            passed_over[name] = why
+        if store.find(context.host, image) is None and (reason := _unreachable(context, image)):
+            passed_over[name] = reason
             continue
         try:
-            stored = builder(context).build(image)
+            return _built(context, image, passed_over)
         except ImageError as error:
-            if is_last:
-                raise
             passed_over[name] = error.message.partition("\n")[0]
-            continue
-        if passed_over:
-            reasons = "; ".join(f"{other}: {why}" for other, why in passed_over.items())
-            context.progress.note("host", f"image {name} taken, not {reasons}")
-        return Choice(image=image, stored=stored, passed_over=passed_over)
-    raise ImageError(
-        f"lab {lab.name} names no image", hint=f"./invoke lab.validate labs/{lab.name}.yaml"
-    )
+    # There is no other choice left: why this one can't be built is the user's answer.
+    return _built(context, catalogue.get(images, lab.images[-1]), passed_over)
 
 
-def _unobtainable(context: Context, image: Image) -> str | None:
-    if image.source is SourceKind.BOOTSTRAP or download.is_complete(
-        image.url, image.digest, context.host.downloads
-    ):
-        return None
-    return None if download.is_reachable(image.url) else "its source can't be reached"
+def _built(context: Context, image: Image, passed_over: Mapping[str, str]) -> Choice:
+    stored = builder(context).build(image)
+    if passed_over:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in passed_over.items())
+        context.progress.note("host", f"image {image.name} taken, not {reasons}")
+    return Choice(image=image, stored=stored, passed_over=dict(passed_over))
+
+
+def _unreachable(context: Context, image: Image) -> str:
+    """Return why the image's source can't be used now; "" if it can."""
+    if image.source is SourceKind.BOOTSTRAP:
+        return ""  # made from the host's own mirror, which the build itself asks
+    if download.is_complete(image.url, image.digest, context.host.downloads):
+        return ""
+    return "" if download.is_reachable(image.url) else "its source can't be reached"

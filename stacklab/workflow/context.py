@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stacklab import accelerator, locks, record
+from stacklab import accelerator, files, locks, record
 from stacklab.accelerator import Accelerator
 from stacklab.doctor import Machine
 from stacklab.errors import AlreadyRunning, HostError, LabError, ProviderError, ToolError
@@ -109,8 +109,8 @@ class Context:
         except AlreadyRunning as error:
             raise AlreadyRunning(
                 f"lab {paths.name}: the vagrant of a command that was killed is still at work after "
-                f"{_WAIT_FOR_LOCK_S:.0f} s{_last_words(paths.logs / 'vagrant.log')}",
-                hint=f"wait for it: tail -f {paths.logs / 'vagrant.log'}",
+                f"{_WAIT_FOR_LOCK_S:.0f} s{_last_words(paths.vagrant_log)}",
+                hint=f"wait for it: tail -f {paths.vagrant_log}",
             ) from error
 
     def prepare_root(self) -> None:
@@ -150,7 +150,7 @@ class Context:
         try:
             for directory in shared:
                 if not directory.is_dir():
-                    directory.mkdir(parents=True)
+                    files.make_directory(directory)
                     _share(directory)
         except OSError as error:
             raise HostError(

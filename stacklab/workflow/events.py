@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from stacklab.errors import LabError
+from stacklab.foreign import printable
 from stacklab.paths import HostPaths, LabPaths, is_lab_name
 from stacklab.progress import Listener
 
@@ -17,11 +18,6 @@ _MOST_BYTES = 1024 * 1024  # then it is put aside, and a new one begun
 _MOST_WAITING = 500
 _ERROR_LINES = 20
 _MOST_OF_ONE = 16 * 1024  # characters
-
-
-def path(paths: LabPaths) -> Path:
-    """The event log; the one before it has `.1` behind its name."""
-    return paths.logs / "events.log"
 
 
 class EventLog:
@@ -39,13 +35,12 @@ class EventLog:
     def write(self, text: str) -> None:
         """Add an event; further lines of it are indented."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        lines = "\n    ".join(_plain(text).rstrip().split("\n"))
-        self._waiting.append(f"{now} [{os.getpid()}] {lines}\n")
+        self._waiting.append(f"{now} [{os.getpid()}] {_lines(text)}\n")
         del self._waiting[:-_MOST_WAITING]
         if not self._paths.record.exists():
             return
         with contextlib.suppress(OSError):  # a full disk, somebody else's lab
-            _append(path(self._paths), "".join(self._waiting))
+            _append(self._paths.events, "".join(self._waiting))
             self._waiting.clear()
 
     def started(self, row: str, stage: str) -> None:
@@ -109,10 +104,11 @@ def _words(error: BaseException, most: int) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _plain(text: str) -> str:
-    """What a node or a program said, as lines that forge no event and move no cursor."""
-    text = "".join(c if c.isprintable() or c == "\n" else " " for c in text[:_MOST_OF_ONE])
-    return text if len(text) < _MOST_OF_ONE else f"{text} (cut off here)"
+def _lines(text: str) -> str:
+    """Return an event's text as a node or a program may have it written: no line forges an event."""
+    is_cut = len(text) > _MOST_OF_ONE
+    shown = printable(text[:_MOST_OF_ONE].rstrip()).replace("\t", " ")
+    return f"{shown} (cut off here)" if is_cut else shown
 
 
 def _append(log: Path, text: str) -> None:

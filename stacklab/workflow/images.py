@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from stacklab import record
 from stacklab.errors import ImageError
-from stacklab.images import build as building
+from stacklab.images import build as image_build
 from stacklab.images import catalogue, store
 from stacklab.images.catalogue import Image
 from stacklab.images.store import StoredImage
-from stacklab.workflow import base_image as base
+from stacklab.workflow import base_image
 from stacklab.workflow.context import Context
 
 
@@ -18,30 +18,29 @@ def build(context: Context, name: str, *, force: bool) -> StoredImage:
     """Build one image of the catalogue."""
     image = catalogue.get(catalogue.load(), name)
     context.prepare_root()
-    return base.builder(context).build(image, force=force)
+    return base_image.builder(context).build(image, force=force)
 
 
 def overview(
     context: Context,
 ) -> tuple[Mapping[str, Image], tuple[StoredImage, ...], Mapping[str, str]]:
-    """The catalogue, what is stored, and each image's address as of today's inputs."""
+    """Return the catalogue, what is stored, and the key that each image would get today."""
     images = catalogue.load()
-    return (
-        images,
-        store.everything(context.host),
-        {name: store.address(image) for name, image in images.items()},
-    )
+    addresses = {name: store.address(image) for name, image in images.items()}
+    return images, store.everything(context.host), addresses
 
 
 def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
-    """Read these images whole (all, if none is named); returns their keys, raises ImageError for the first bad one."""
-    found = store.everything(context.host)
-    unknown = [name for name in names if name not in {image.name for image in found}]
-    if unknown:
-        raise ImageError(
-            f"image {unknown[0]} is not built", hint=f"./invoke image.build {unknown[0]}"
-        )
-    chosen = [image for image in found if not names or image.name in names]
+    """Read the named images whole, or all of them, and compare each with its digest.
+
+    Returns their keys; raises ImageError for the first one that was changed.
+    """
+    stored = store.everything(context.host)
+    stored_names = {image.name for image in stored}
+    for name in names:
+        if name not in stored_names:
+            raise ImageError(f"image {name} is not built", hint=f"./invoke image.build {name}")
+    chosen = [image for image in stored if not names or image.name in names]
     for image in chosen:
         with context.progress.stage(image.key, "verify"):
             store.verify(image)
@@ -49,16 +48,21 @@ def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def prune(context: Context) -> tuple[str, ...]:
-    """Delete what no lab uses and no lab.up would take; returns the keys."""
-    building.clean_up(context.host, context.runner)
-    records = [record.read(context.host.lab(name)) for name in record.names(context.host)]
-    in_use = {kept.image for kept in records if kept is not None}
-    current = {
-        stored.key
-        for image in catalogue.load().values()
-        if (stored := store.find(context.host, image))
-    }
-    unused = store.unused(context.host, in_use, current)
+    """Delete the images that no lab uses and no `lab.up` would take; returns their keys."""
+    image_build.clean_up(context.host, context.runner)
+    unused = store.unused(context.host, _in_use(context), _current(context))
     for image in unused:
         store.remove(image)
     return tuple(image.key for image in unused)
+
+
+def _in_use(context: Context) -> set[str]:
+    """Return the keys of the images under the overlays of this host's labs."""
+    records = [record.read(context.host.lab(name)) for name in record.names(context.host)]
+    return {lab_record.image for lab_record in records if lab_record is not None}
+
+
+def _current(context: Context) -> set[str]:
+    """Return the keys of the images that are built from today's inputs."""
+    images = [store.find(context.host, image) for image in catalogue.load().values()]
+    return {image.key for image in images if image is not None}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stacklab import releases, spec
-from stacklab.installers.packstack.answers import own_keys as packstack_keys
+from stacklab.installers.packstack.answers import release_keys
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer
 from stacklab.paths import PROJECT
@@ -166,4 +166,4 @@ class TestRefused:
 
 def test_our_keys_are_those_of_its_plugins(read: Reader, tmp_path: Path) -> None:
     known = set(read(render(load(tmp_path))[ANSWERS])["defaults"])
-    assert packstack_keys.of(releases.find(Installer.PACKSTACK, "2025.1")).own == known
+    assert release_keys.of(releases.find(Installer.PACKSTACK, "2025.1")).own == known

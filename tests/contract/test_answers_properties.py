@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from stacklab import releases, spec
 from stacklab.errors import RenderError
 from stacklab.installers import rendering as answers
-from stacklab.installers.contract import has_compute, is_in_cloud
 from stacklab.installers.kit.quoting import TRAIT, localrc_value, post_config_value
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Glance, Installer
 from stacklab.releases import Release
@@ -329,18 +329,28 @@ def in_files(lab: Lab, files: Mapping[PurePosixPath, str]) -> dict[str, dict[str
     return found
 
 
+def without_what_packstack_refuses(stack: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is never rendered here: six of seven examples of icehouse were refused for it.
+
+    fixed_range is nova-network's, git_base and refs are for sources, which only driver docker has,
+    and glance's files are not on a lab's computes.
+    """
+    left_out = ("fixed_range", "git_base", "refs", "glance")
+    accepted = {name: value for name, value in stack.items() if name not in left_out}
+    glance = {key: value for key, value in stack.get("glance", {}).items() if key != "direct_copy"}
+    return {**accepted, "glance": glance} if glance else accepted
+
+
 @pytest.mark.parametrize("name", ["2025.1", "newton", "icehouse"])
 def test_any_stack_of_packstack_comes_through_its_parser(name: str, tmp_path: Path) -> None:
     release = releases.find(Installer.PACKSTACK, name)
-    keys = st.sampled_from(
-        ("CONFIG_NTP_SERVERS", "CONFIG_KEYSTONE_REGION", "CONFIG_NOVA_LIBVIRT_VIRT_TYPE")
-    )
+    newer = ("CONFIG_KEYSTONE_REGION", "CONFIG_NOVA_LIBVIRT_VIRT_TYPE")
+    keys = st.sampled_from(("CONFIG_NTP_SERVERS", *(newer if name != "icehouse" else ())))
 
     @QUICK
     @given(stack=with_answers(release, keys, plain))
     def check(stack: dict[str, Any]) -> None:
-        stack.pop("fixed_range", None)  # is nova-network's alone
-        lab = load(Installer.PACKSTACK, release, stack, tmp_path)
+        lab = load(Installer.PACKSTACK, release, without_what_packstack_refuses(stack), tmp_path)
         secrets = secrets_of(lab)
         rendered = render_or_reject(lab, secrets)
         parser = configparser.RawConfigParser()  # as packstack/installer/run_setup.py does

@@ -153,11 +153,11 @@ def test_tc_takes_our_netem_and_shows_it_as_we_read_it(bridge: Bridge) -> None:
     nics = [nic for nic in lab.nodes[0].nics if nic.impairment]
     bridge.on(1, "ip", "link", "set", "eth0", "down")
     bridge.on(1, "ip", "link", "set", "eth0", "name", nics[0].device)
-    said = bridge.on(1, "sh", "-c", tc.script(nics), ok=False)
+    said = bridge.on(1, "sh", "-c", tc.script(nics) + tc.SHOW, ok=False)
     if "kind is unknown" in said.stderr:
         pytest.skip("this kernel has no sch_netem")
     assert tc.is_same(nics[0].impairment, tc.parse(said.stdout)[nics[0].device])
-    again = bridge.on(1, "sh", "-c", tc.script(nics), ok=False)
+    again = bridge.on(1, "sh", "-c", tc.script(nics) + tc.SHOW, ok=False)
     assert tc.parse(again.stdout) == tc.parse(said.stdout)
 
 

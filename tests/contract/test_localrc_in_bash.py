@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from stacklab.installers.contrail.answers import DEVSTACK_LOCALRC, INSTALLER_LOCALRC
+from stacklab.installers.contrail.answers.files import DEVSTACK_LOCALRC, INSTALLER_LOCALRC
 from stacklab.installers.rendering import render
 from stacklab.model.lab import Lab, Node
 from tests.unit.installers.contrail.labs import SECRETS, VARIANTS, labs

@@ -14,9 +14,9 @@ from pathlib import Path
 from stacklab.checks import plan
 from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import Layer, Selection
-from stacklab.checks.simulate import SimulatedNodes
+from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.paths import HostPaths
-from stacklab.workflow.bench_check import peak_mib
+from stacklab.dev.bench_check import peak_mib
 from tests.unit.checks.fake_lab import make_lab
 
 lab = make_lab(nodes=tuple(f"n{number}" for number in range(NODES)), cidrs=("10.10.0.0/22", "10.20.0.0/22"))

@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, {project!r})
 
 from stacklab import pytest_plugin, record, spec
-from stacklab.checks.simulate import SimulatedNodes, node_of
+from stacklab.dev.simulated.simulate import SimulatedNodes, node_of
 from stacklab.paths import HostPaths
 from stacklab.progress import Progress
 from stacklab.workflow.context import Context

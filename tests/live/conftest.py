@@ -1,7 +1,12 @@
-"""Live tests: a real image, real VMs, in a home of their own that nothing survives in.
+"""Live tests: a real image, real VMs, in a home of their own that is removed at the end.
 
 They use the shipped labs under their own names, so they refuse to start on a host
 where those are up: what a person runs is never touched.
+
+Emulated nodes take minutes to boot, so tests share labs. A test asks for the state that it needs:
+`lab` (contrail-3node is up and healthy), `mini_absent` (nothing of mini-2node exists), `wan`. It
+leaves that state as it found it or says in its name what it did, and after a test that failed the
+lab is brought back. Files run in the order of FILES, which puts tests of one lab together.
 """
 
 from __future__ import annotations
@@ -12,20 +17,64 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from stacklab import spec
+from stacklab.checks import plan
+from stacklab.checks.result import Layer
 from stacklab.paths import PROJECT
 
 HOME = Path("/var/lib/stacklab-live-tests")
 LAB = "contrail-3node"
 NODES = ("controller", "compute1", "compute2")
-LABS = (LAB, "mini-2node", "wan-2node")
-# A host that reaches no git server is warned of that: no failure of the lab's.
+MINI = "mini-2node"
+WAN = "wan-2node"
+LABS = (LAB, MINI, WAN)
+# A host that reaches no git server gets a warning for that; the lab itself has passed.
 PASSED = (0, 7)
+# contrail-3node is destroyed at the end of its last file: an idle emulated node costs CPU time, too.
+FILES = (
+    "test_check_whole.py",
+    "test_check_broken.py",
+    "test_contrail_3node.py",
+    "test_mini_2node.py",
+    "test_ci_recipes.py",
+    "test_wan_2node.py",
+)
+HAS_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group tests by the lab that they share; the order within a file stays."""
+    places = {Path(__file__).with_name(name): at for at, name in enumerate(FILES)}
+    items.sort(key=lambda item: places.get(item.path, -1))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note for the fixtures whether the test failed."""
+    report = yield
+    if report.failed:
+        item.stash[HAS_FAILED] = True
+    return report
+
+
+def count(lab: str, layer: Layer | None = None) -> int:
+    """Return how many checks a shipped lab's spec promises."""
+    checks = plan.expected(spec.load(PROJECT / "labs" / f"{lab}.yaml"))
+    return sum(layer in (None, check.kind.layer) for check in checks)
+
+
+def all_passed(lab: str, layer: Layer | None = None) -> str:
+    """Return how a run says that all of a lab's checks, or all of a layer, have passed."""
+    total = count(lab, layer)
+    return f"{total} of {total} {'checks ' if layer is None else ''}passed"
 
 
 @dataclass
@@ -120,6 +169,11 @@ class Stacklab:
             subprocess.run(argv, capture_output=True, check=False, timeout=20)
 
 
+def flat(text: str) -> str:
+    """Return what was printed without its line breaks and indents."""
+    return " ".join(text.split())
+
+
 def virsh(*words: str) -> list[str]:
     """The names that a virsh list prints."""
     argv = ("virsh", "-c", "qemu:///system", *words, "--name")
@@ -195,7 +249,34 @@ def image(stacklab: Stacklab) -> Path:
 
 
 @pytest.fixture(scope="session")
-def lab(stacklab: Stacklab, image: Path) -> Run:
-    """contrail-3node, up: one for all files, so who breaks it puts it right, and the last one destroys it."""
+def first_up(stacklab: Stacklab, image: Path) -> Run:
+    """Bring contrail-3node up, once for all files."""
     assert image.is_file()
     return stacklab.ok("lab.up", LAB)
+
+
+@pytest.fixture
+def lab(stacklab: Stacklab, first_up: Run, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Hand out contrail-3node, up and healthy; it is mended after a test that failed."""
+    yield first_up
+    if request.node.stash.get(HAS_FAILED, False):
+        print(f"mending {LAB} after a test that failed")
+        stacklab.run("lab.up", LAB)
+
+
+@pytest.fixture
+def mini_absent(stacklab: Stacklab, image: Path) -> str:
+    """Destroy mini-2node if an earlier test left it up, and return its name."""
+    assert image.is_file()
+    if left_of(MINI):
+        stacklab.ok("lab.destroy", MINI)
+    assert_gone(MINI)
+    return MINI
+
+
+def assert_gone(lab: str, limit_s: float = 10) -> None:
+    """Fail unless nothing of a lab is left soon: a killed command's children need a moment to end."""
+    deadline = time.monotonic() + limit_s
+    while left_of(lab) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert left_of(lab) == []

@@ -6,23 +6,28 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
-import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stacklab.paths import PROJECT
-from tests.live.conftest import HOME, LAB, NODES, Run, Stacklab, bridges, left_of, processes, virsh
+from tests.live.conftest import (
+    HOME,
+    LAB,
+    MINI,
+    NODES,
+    Run,
+    Stacklab,
+    all_passed,
+    bridges,
+    left_of,
+)
 
 pytestmark = pytest.mark.live
 
 DIRECTORY = HOME / "labs" / LAB
-CHECKS = 120  # of contrail-3node; who adds one says so here
 # What an emulated CPU that starves does now and then, once and on purpose.
 PANIC_AT_NEXT_BOOT = """sudo tee /etc/systemd/system/panic-once.service > /dev/null <<'end'
 [Unit]
@@ -51,7 +56,7 @@ def test_the_image_is_thin_large_read_only_and_built_once(stacklab: Stacklab, im
 
 
 def test_one_command_brings_up_three_nodes_and_checks_them(stacklab: Stacklab, lab: Run) -> None:
-    assert f"{CHECKS} of {CHECKS} checks passed" in lab.out
+    assert all_passed(LAB) in lab.out
     assert "ubuntu-14.04" in lab.out, "which image was taken, and which was not, is said"
     for node in NODES:
         assert re.search(
@@ -161,16 +166,10 @@ def test_the_console_shows_how_it_booted(stacklab: Stacklab, lab: Run) -> None:
     assert "compute1 login:" in stacklab.ok("lab.console", LAB, "--node", "compute1").out
 
 
-def test_check_reports_in_json_and_junit_and_finds_what_is_broken(
+def test_check_finds_what_is_broken_and_says_so_in_its_reports(
     stacklab: Stacklab, lab: Run, tmp_path: Path
 ) -> None:
-    json_file, junit = tmp_path / "c.json", tmp_path / "c.xml"
-    checked = stacklab.check(LAB, "--json", str(json_file), "--junit", str(junit))
-    told = json.loads(json_file.read_text())
-    assert told["summary"]["total"] == len(told["checks"]) == CHECKS
-    assert told["summary"]["failed"] == told["summary"]["error"] == 0
-    assert told["exit_code"] == checked.code
-    assert len(list(ET.parse(junit).iter("testcase"))) == CHECKS
+    junit = tmp_path / "c.xml"
     stacklab.on(LAB, "compute1", "sudo ip link set eth1 down")
     try:
         run = stacklab.run("lab.check", LAB, "--junit", str(junit))
@@ -229,30 +228,27 @@ def test_a_node_with_another_host_key_is_refused_loudly(stacklab: Stacklab, lab:
 
 
 def test_another_lab_runs_beside_it_and_goes_without_a_trace(stacklab: Stacklab, lab: Run) -> None:
-    stacklab.ok("lab.up", "mini-2node")
+    stacklab.ok("lab.up", MINI)
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
-    stacklab.on("mini-2node", "node2", PANIC_AT_NEXT_BOOT)
-    stacklab.ok("lab.down", "mini-2node")
-    run = stacklab.ok("lab.up", "mini-2node")
+    stacklab.on(MINI, "node2", PANIC_AT_NEXT_BOOT)
+    stacklab.ok("lab.down", MINI)
+    run = stacklab.ok("lab.up", MINI)
     assert "node2: its kernel panicked: resetting it, 1 of 2" in run.err
-    stacklab.ok("lab.destroy", "mini-2node")
-    assert left_of("mini-2node") == []
+    stacklab.ok("lab.destroy", MINI)
+    assert left_of(MINI) == []
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
 
 
-def test_down_and_up_keep_disks_keys_and_addresses(stacklab: Stacklab, lab: Run) -> None:
+def test_down_keeps_disks_and_turns_nodes_off(stacklab: Stacklab, lab: Run) -> None:
     stacklab.on(LAB, "compute1", "echo kept > /home/stack/kept; sync")
     stacklab.ok("lab.down", LAB)
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "off")
-    run = stacklab.ok("lab.up", LAB)
-    assert f"{CHECKS} of {CHECKS} checks passed" in run.out
-    assert stacklab.on(LAB, "compute1", "cat /home/stack/kept") == "kept\n"
 
 
 def test_a_base_image_that_was_changed_is_refused_by_name(
     stacklab: Stacklab, lab: Run, image: Path
 ) -> None:
-    stacklab.ok("lab.down", LAB)
+    stacklab.ok("lab.down", LAB)  # again: it is off already, unless the test before failed
     image.chmod(0o644)
     with image.open("r+b") as stream:
         stream.seek(-1, os.SEEK_END)
@@ -269,12 +265,18 @@ def test_a_base_image_that_was_changed_is_refused_by_name(
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "off")
 
 
+def test_up_after_down_keeps_disks_keys_and_addresses(stacklab: Stacklab, lab: Run) -> None:
+    run = stacklab.ok("lab.up", LAB)
+    assert all_passed(LAB) in run.out
+    assert stacklab.on(LAB, "compute1", "cat /home/stack/kept") == "kept\n"
+
+
 def test_rebuild_starts_over_with_the_same_passwords_and_addresses(
     stacklab: Stacklab, lab: Run
 ) -> None:
     secrets = (DIRECTORY / "secrets.json").read_text()
     run = stacklab.ok("lab.rebuild", LAB)
-    assert f"{CHECKS} of {CHECKS} checks passed" in run.out
+    assert all_passed(LAB) in run.out
     assert (DIRECTORY / "secrets.json").read_text() == secrets
     assert stacklab.on(LAB, "compute1", "test -e /home/stack/kept || echo gone") == "gone\n"
 
@@ -306,107 +308,3 @@ def test_destroy_leaves_nothing_behind(stacklab: Stacklab, lab: Run, image: Path
     assert bridges() == []
     assert image.is_file(), "images are shared: prune removes them, not destroy"
     assert "nothing of lab" in stacklab.ok("lab.destroy", LAB).out
-
-
-@pytest.fixture
-def mini(stacklab: Stacklab, image: Path) -> Iterator[str]:
-    assert image.is_file()
-    yield "mini-2node"
-    stacklab.run("lab.destroy", "mini-2node")
-
-
-@pytest.mark.parametrize("after_s", [0.6, 1.2, 2.0, 3.0, 6.0])
-def test_a_killed_up_is_put_right(stacklab: Stacklab, mini: str, after_s: float) -> None:
-    """kill -9 at several points; destroy after some, up again after others."""
-    process = stacklab.start("lab.up", mini)
-    time.sleep(after_s)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    if after_s in (1.2, 3.0):
-        stacklab.ok("lab.destroy", mini)
-    else:
-        assert "42 of 42 checks passed" in stacklab.ok("lab.up", mini).out
-        stacklab.ok("lab.destroy", mini)
-    deadline = time.monotonic() + 10
-    while left_of(mini) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert left_of(mini) == []
-
-
-def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, mini: str) -> None:
-    process = stacklab.start("lab.up", mini)
-    time.sleep(6)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"next: ./invoke lab.up {mini} (it goes on from here)" in err
-    assert "Traceback" not in err
-    stacklab.ok("lab.destroy", mini)
-    assert left_of(mini) == []
-
-
-def test_a_node_that_never_answers_is_given_up_with_evidence(
-    stacklab: Stacklab, mini: str, tmp_path: Path
-) -> None:
-    checkout = tmp_path / "checkout"
-    shutil.copytree(
-        PROJECT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__")
-    )
-    spec = checkout / "labs" / f"{mini}.yaml"
-    spec.write_text(spec.read_text() + "\nchecks:\n  boot_timeout: 1\n")
-    mine = Stacklab(
-        checkout=checkout, environment={**stacklab.environment, "PYTHONPATH": str(checkout)}
-    )
-    run = mine.run("lab.up", mini)
-    assert run.code == 4
-    for word in ("does not answer on 192.168.151.11", "NIC eth0", "lease", "console"):
-        assert word in run.err
-    mine.ok("lab.destroy", mini)
-    assert left_of(mini) == []
-
-
-def test_a_taken_subnet_is_found_before_anything_is_made(stacklab: Stacklab, mini: str) -> None:
-    subprocess.run(("ip", "link", "add", "taken0", "type", "bridge"), check=True)
-    try:
-        subprocess.run(("ip", "addr", "add", "192.168.151.77/24", "dev", "taken0"), check=True)
-        run = stacklab.run("lab.up", mini)
-    finally:
-        subprocess.run(("ip", "link", "del", "taken0"), check=True)
-    assert run.code == 9
-    assert "192.168.151.0/24" in run.err
-    assert "taken0" in run.err
-    assert "next:" in run.err
-    assert left_of(mini) in ([], [f"lock {HOME}/locks/lab.{mini}.lock"])
-
-
-def test_somebody_elses_domain_of_the_same_name_is_never_touched(
-    stacklab: Stacklab, mini: str
-) -> None:
-    xml = (
-        "<domain type='qemu'><name>mini-2node_node1</name><memory unit='MiB'>64</memory>"
-        "<os><type arch='x86_64'>hvm</type></os></domain>"
-    )
-    subprocess.run(
-        ("virsh", "define", "/dev/stdin"), input=xml, text=True, check=True, capture_output=True
-    )
-    try:
-        run = stacklab.run("lab.up", mini)
-        assert run.code == 4
-        assert "mini-2node_node1" in run.err
-        stacklab.ok("lab.destroy", mini)
-        assert "mini-2node_node1" in virsh("list", "--all")
-    finally:
-        subprocess.run(("virsh", "undefine", "mini-2node_node1"), check=True, capture_output=True)
-
-
-def test_the_driving_process_stays_small(stacklab: Stacklab, mini: str) -> None:
-    code = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    argv = (sys.executable, "-c", code, sys.executable, "-m", "invoke", "lab.plan", LAB)
-    run = subprocess.run(
-        argv, cwd=PROJECT, env=stacklab.environment, capture_output=True, text=True, check=True
-    )
-    assert int(run.stdout.split()[-1]) < 200 * 1024
-    assert processes(str(HOME)) == []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
+import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +31,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.content = CONTENT
         self.honours_range = True
         self.tells_length = True
+        self.length: str | None = None  # what it says instead of the true length
+        self.pause_s = 0.0  # after each byte
         self.tells_range_size = True
         self.breaks_at: list[int] = []  # per answer: bytes sent before the connection is cut
         self.status = 200
@@ -68,10 +73,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if wanted and server.honours_range else 200)
         body = server.content[start:]
         if server.tells_length:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", server.length or str(len(body)))
         self.end_headers()
         if server.breaks_at:
             body = body[: server.breaks_at.pop(0)]
+        if server.pause_s:
+            with contextlib.suppress(OSError):  # the client broke off
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(server.pause_s)
+            return
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -291,10 +302,10 @@ def test_a_full_disk_is_told_as_that_at_once(server: Server, tmp_path: Path) -> 
 
 
 def test_progress_is_told(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_TELL_EVERY_S", 0.0)
+    monkeypatch.setattr(download, "_REPORT_EVERY_S", 0.0)
     said: list[str] = []
     fetch(server.url, tmp_path, said)
-    assert any(line.startswith("downloaded 0.5 MiB of 1.2 MiB, ") for line in said)
+    assert any(re.match(r"downloaded [01]\.\d MiB of 1\.2 MiB, ", line) for line in said)
     assert said[-1] == "verifying the digest"
 
 
@@ -318,6 +329,61 @@ def test_a_source_that_never_answers_is_not_waited_for() -> None:
         assert not download.is_reachable(
             f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout_s=0.2
         )
+
+
+def test_a_source_whose_headers_never_end_is_not_waited_for() -> None:
+    """urlopen limits each piece, not all of them: a header every 20 ms kept it for minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        is_over = threading.Event()
+
+        def answer() -> None:
+            connection, _ = slow.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.0 200 OK\r\n")
+                while not is_over.wait(0.02):
+                    connection.sendall(b"X-Padding: x\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        started = time.monotonic()
+        assert not download.is_reachable(
+            f"http://127.0.0.1:{slow.getsockname()[1]}/", timeout_s=0.3
+        )
+        assert time.monotonic() - started < 2
+        is_over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("length", ["abc", "-1", "1.5", "\u0661"])
+def test_a_length_that_is_not_a_number_is_not_believed(
+    server: Server, tmp_path: Path, length: str
+) -> None:
+    server.length = length.encode().decode("latin-1")
+    assert fetch(server.url, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_server_that_sends_almost_nothing_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_STALLED_AFTER_S", 0.1)
+    server.pause_s = 0.02
+    said: list[str] = []
+    with pytest.raises(ImageError, match=r"can't be had: only \d+ bytes in 0\.1 s"):
+        fetch(server.url, tmp_path, said)
+    assert len(server.asked) == download._TRIES
+    assert left(tmp_path) == [part_of(target(server, tmp_path)).name]
+
+
+@pytest.mark.parametrize("tells_length", [True, False])
+def test_a_body_without_end_does_not_fill_the_disk(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells_length: bool
+) -> None:
+    monkeypatch.setattr(download, "_LARGEST_BYTES", 300_000)
+    server.tells_length = tells_length
+    with pytest.raises(ImageError, match=r"is larger than 0\.3 MiB"):
+        fetch(server.url, tmp_path)
+    assert len(server.asked) == 1
+    assert left(tmp_path) == []
 
 
 def test_a_file_is_complete_when_the_whole_of_it_is_here(server: Server, tmp_path: Path) -> None:

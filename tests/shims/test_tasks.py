@@ -193,6 +193,30 @@ def test_destroy_of_what_no_lab_is_called_is_a_slip(invoke: Invoke) -> None:
     assert "./invoke lab.list" in refused(invoke("lab.destroy", "nosuch"), 1)
 
 
+@pytest.mark.parametrize(
+    ("words", "problem", "next_step"),
+    [
+        (("lab.chek",), "did you mean lab.check?", "./invoke -l"),
+        (("--help", "lab.chek"), "did you mean lab.check?", "./invoke -l"),
+        (("lab.up", "x", "--tll", "2h"), "did you mean --ttl?", "./invoke --help lab.up"),
+        (("lab.up",), "lab.up needs NAME", "./invoke --help lab.up"),
+        (("lab.up", "x", "--ttl"), "--ttl needs a value", "./invoke --help lab.up"),
+    ],
+)
+def test_a_wrong_command_line_is_told_with_the_next_step(
+    invoke: Invoke, words: tuple[str, ...], problem: str, next_step: str
+) -> None:
+    said = refused(invoke(*words), 1)
+    assert problem in said
+    assert said.endswith(f"\n  next: {next_step}\n")
+
+
+def test_an_unknown_shell_is_refused_with_the_known_ones(invoke: Invoke) -> None:
+    said = refused(invoke("completion", "tcsh"), 1)
+    assert "shells: bash, zsh, fish" in said
+    assert "next: ./invoke completion bash" in said
+
+
 def test_exec_without_a_command_says_how(invoke: Invoke) -> None:
     said = refused(invoke("lab.exec", "mini-2node"), 1)
     assert "no command given" in said

@@ -7,6 +7,12 @@ import pytest
 from stacklab.dev import testing
 
 
+@pytest.fixture(autouse=True)
+def _without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the inner pytest start without our plug-ins: importing them takes longer than its tests."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 def _step(tests: Path, *options: str) -> testing._Step:
     argv = (
         "-m",

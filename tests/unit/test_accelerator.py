@@ -76,16 +76,16 @@ def test_the_trial_has_a_limit_and_ends_by_itself(
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (CommandTimedOut("had no end"), "/dev/kvm opens, but a kernel hung for 10 s under it"),
+        (CommandTimedOut("had no end"), "/dev/kvm opens, but a kernel hung under it for 10 s"),
         (
             CommandFailed(
                 "trying: qemu ended with 1\n  qemu ...\n  | error: failed to set MSR 0x10a"
             ),
-            "/dev/kvm opens, but QEMU under it fails: failed to set MSR 0x10a",
+            "/dev/kvm opens, but QEMU fails with it: failed to set MSR 0x10a",
         ),
         (
             Result(exit_code=0, stdout="Booting from ROM...\n"),
-            "/dev/kvm opens, but the kernel said nothing",
+            "/dev/kvm opens, but the kernel printed nothing",
         ),
     ],
     ids=["hangs", "aborts", "silent"],
@@ -117,7 +117,7 @@ def test_no_device_is_tcg_without_a_trial(
     paths: HostPaths, fake_runner: FakeRunner, tmp_path: Path
 ) -> None:
     found = pick(paths, fake_runner, tmp_path / "none", None)
-    assert found.reason == f"{tmp_path / 'none'}: there is none"
+    assert found.reason == f"{tmp_path / 'none'}: it does not exist"
     assert not found.is_kvm
 
 
@@ -125,7 +125,7 @@ def test_a_device_that_may_not_be_opened_is_told_with_the_group(
     paths: HostPaths, fake_runner: FakeRunner, device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    assert "add yourself to group kvm" in pick(paths, fake_runner, device, None).reason
+    assert "add yourself to the group kvm" in pick(paths, fake_runner, device, None).reason
 
 
 @pytest.mark.parametrize("answer", [BOOTED, CommandTimedOut("hung")], ids=["boots", "hangs"])
@@ -172,14 +172,14 @@ def test_without_a_kernel_nothing_is_proved_and_nothing_kept(
     paths: HostPaths, fake_runner: FakeRunner, device: Path
 ) -> None:
     found = pick(paths, fake_runner, device, None)
-    assert str(found) == "TCG (no kernel at hand to try KVM with)"
+    assert str(found) == "TCG (no kernel was found to try KVM with)"
     assert not paths.accelerator.exists()
 
 
 def test_a_kernel_that_may_not_be_read_is_none(
     paths: HostPaths, fake_runner: FakeRunner, device: Path, tmp_path: Path
 ) -> None:
-    assert "no kernel at hand" in pick(paths, fake_runner, device, tmp_path / "none").reason
+    assert "no kernel was found" in pick(paths, fake_runner, device, tmp_path / "none").reason
 
 
 def test_the_kernel_of_an_image_is_tried_where_none_is_given(

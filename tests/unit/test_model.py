@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stacklab.installers.facts import name_nic
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
 from stacklab.model.stack import ConfigOption, Installer, Lines, Role, Stack
@@ -122,21 +123,21 @@ def test_stable_hex_never_moves_and_does_not_confuse_its_parts() -> None:
 
 def test_a_name_stands_for_the_address_by_which_the_host_logs_in() -> None:
     lab = make_contrail()
-    assert all(lab.name_nic(node) is node.access for node in lab.nodes)
+    assert all(name_nic(lab, node) is node.access for node in lab.nodes)
 
 
 @pytest.mark.parametrize("installer", [Installer.KOLLA, Installer.OPENSDN])
 def test_where_kolla_installs_it_stands_for_the_address_of_the_apis(installer: Installer) -> None:
     lab = make_contrail(installer=installer)
-    assert {lab.name_nic(node).network for node in lab.nodes} == {"fabric"}
+    assert {name_nic(lab, node).network for node in lab.nodes} == {"fabric"}
     apart = dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, api_network="mgmt"))
-    assert {apart.name_nic(node).network for node in apart.nodes} == {"mgmt"}
+    assert {name_nic(apart, node).network for node in apart.nodes} == {"mgmt"}
 
 
 def test_a_node_off_that_network_keeps_its_own_address() -> None:
     lab = make_contrail(installer=Installer.KOLLA)
     apart = dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, api_network="elsewhere"))
-    assert all(apart.name_nic(node) is node.access for node in apart.nodes)
+    assert all(name_nic(apart, node) is node.access for node in apart.nodes)
 
 
 def test_a_roles_own_lines_and_options_come_last_whichever_the_spec_has_first() -> None:

@@ -220,8 +220,8 @@ def test_a_node_says_what_its_spec_says(pytester: pytest.Pytester, lab: Nodes) -
     result.assert_outcomes(passed=7, failed=2)
     result.stdout.fnmatch_lines_random(
         [
-            "controller is on no network 'nat' (it is on: net0, net1)",
-            "lab trio has no node 'compute9' (it has: contr*",
+            "controller is not on network 'nat' (it is on: net0, net1)",
+            "there is no node 'compute9' in lab trio (its nodes: contr*",
         ]
     )
 

@@ -77,8 +77,9 @@ def table(tmp_path: Path, text: str) -> Release:
 _ROW = """
 devstack:
   first:
-    {year: 2020, repository: here, ref: main, images: debian-12, file: local.conf, network_modes: ovs, options: localrc,
-     services: {controller off: n-cpu}, inert: {MULTI_HOST: gone}, traits: {text: one, list: [a=1, b=2]}}
+    {year: 2020, repository: here, ref: main, images: debian-12, file: local.conf,
+     network_modes: ovs, options: localrc, services: {controller off: n-cpu},
+     inert: {MULTI_HOST: gone}, traits: {text: one, list: [a=1, b=2]}}
 """
 
 
@@ -119,7 +120,7 @@ class TestForm:
         row = table(tmp_path, _ROW)
         assert dict(row.mapping("list")) == {"a": "1", "b": "2"}
         assert dict(row.mapping("none")) == {}
-        with pytest.raises(LabError, match="list is no single value"):
+        with pytest.raises(LabError, match="list is not a single value"):
             row.text("list")
 
     @pytest.mark.parametrize("wrong", ["when: later", "driver: dockr"])
@@ -396,8 +397,8 @@ class TestDevStack:
         assert pinned == since("icehouse") - since("ocata")
 
     def test_todays_get_pip_is_avoided_wherever_it_would_meet_an_older_python(self) -> None:
-        # By tools/install_pip.sh of each: from Pike on Python 2.7 has a URL of its own, 3.6 since Ussuri and 3.8 in
-        # Wallaby and Xena; Debian, Ubuntu and Fedora keep their own pip since.
+        # By tools/install_pip.sh of each: from Pike on Python 2.7 has a URL of its own, 3.6 since
+        # Ussuri and 3.8 in Wallaby and Xena; Debian, Ubuntu and Fedora keep their own pip since.
         avoided = {
             name
             for name, row in DEVSTACK.items()

@@ -180,7 +180,7 @@ def test_a_secret_that_scripts_would_mangle_is_refused_unseen(
     path: Path, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_ADMIN_PASSWORD", value)
-    with pytest.raises(LabError, match="no installer survives") as caught:
+    with pytest.raises(LabError, match="scripts do not survive") as caught:
         secrets.load_or_make(path, NAMES, (ENV,))
     assert value not in str(caught.value)
     assert not path.exists()

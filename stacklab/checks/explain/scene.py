@@ -1,11 +1,9 @@
-"""What a node says of its own networks when a check has failed: one short session, and what it means."""
+"""What a node tells of its own networks when a check has failed, and what that means."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
-import secrets
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,28 +13,31 @@ from stacklab.checks.explain.firewall import Packets, Rule
 from stacklab.checks.holder import holder
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC
-from stacklab.nodes import protocol
-from stacklab.nodes.protocol import Answer, Hearing, Part, Phase
+from stacklab.nodes import session
+from stacklab.nodes.protocol import Answer, Part, Phase
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
-from stacklab.tools import ssh
 
 _LIMIT_S = 8.0
 _MOST_ADDRESSES = 32
 _JOURNAL_LINES = 4
 _LINK = re.compile(
-    r"\d+: (?P<name>[^:@\s]+)(@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d+)(.* link/ether (?P<mac>\S+))?"
+    r"\d+: (?P<name>[^:@\s]+)(@\S+)?: <(?P<flags>[^>]*)> mtu (?P<mtu>\d{1,9})(?!\d)"
+    r"(.* link/ether (?P<mac>\S+))?",
+    re.ASCII,
 )
 _ADDRESS = re.compile(r"\d+: (?P<name>\S+)\s+inet (?P<address>\d[\d./]+)")
 _NEIGHBOUR = re.compile(
     r"(?P<address>\d[\d.]+) dev \S+\s+(lladdr (?P<mac>\S+)\s+)?(.*\s)?(?P<state>[A-Z]+)"
 )
-_NETEM = re.compile(r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>[\d.]+)%")
+_NETEM = re.compile(
+    r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>\d{1,3}(?:\.\d{1,9})?)%", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """An interface of a node's, by its own words."""
+    """An interface of a node, in the node's own words."""
 
     flags: tuple[str, ...] = ()
     mtu: int = 0
@@ -64,14 +65,13 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A node's own words; `is_seen` is False where it could not be asked."""
+    """What a node told of itself; `is_seen` is False for a node that could not be asked."""
 
     is_seen: bool = False
     devices: Mapping[str, Device] = field(default_factory=dict)
-    routes: Mapping[str, str] = field(default_factory=dict)  # address -> what `ip route get` said
-    neighbours: Mapping[str, tuple[str, str]] = field(
-        default_factory=dict
-    )  # address -> MAC or "", state
+    # By address: what `ip route get` wrote; and the neighbour's MAC ("" for none) and state.
+    routes: Mapping[str, str] = field(default_factory=dict)
+    neighbours: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     listens: bool | None = None  # whether anything listens on TCP 22
     ignores_pings: bool = False
     rules: tuple[Rule, ...] = ()
@@ -86,7 +86,10 @@ class Scene:
     def drops(
         self, hook: str, protocol_: str, nic: NIC, peer: str, *, is_reply: bool = False
     ) -> str:
-        """The rule that keeps these packets (icmp echo, or tcp to 22; or what answers them) from going on; or ""."""
+        """Return the rule that stops these packets, "" if none does.
+
+        They are ICMP echos, or TCP to port 22; with `is_reply`, what answers them.
+        """
         nic = dataclasses.replace(nic, device=self.holder(nic))
         packets = Packets(protocol=protocol_, nic=nic, peer=peer, is_reply=is_reply)
         for rule in self.rules:
@@ -99,18 +102,20 @@ UNSEEN = Scene()
 
 
 def parts(addresses: Sequence[str]) -> tuple[Part, ...]:
-    """What a node is asked; the sure and quick first, so that what is cut off is the rest."""
+    """Return what a node is asked: the sure and quick first, so that the rest is cut off."""
     asked = shlex.join(addresses[:_MOST_ADDRESSES])
     look = {
         "link": "ip -o link",
         "addr": "ip -o -4 addr",
         "neigh": "ip -4 neigh",
-        "route": f"for a in {asked}; do printf '%s ' $a; ip -4 -o route get $a 2>&1 | head -n 1; done",
+        "route": f"for a in {asked}; do printf '%s ' $a; "
+        "ip -4 -o route get $a 2>&1 | head -n 1; done",
         "port": "ss -ltn",
         "pings": "cat /proc/sys/net/ipv4/icmp_echo_ignore_all",
         "tc": "tc qdisc show",
         "firewall": "sudo -n sh -c 'iptables-save; nft list ruleset' 2>/dev/null",
-        "journal": f"sudo -n journalctl -q -b -t sshd -t sshd-session -n {_JOURNAL_LINES} --no-pager -o cat",
+        "journal": "sudo -n journalctl -q -b -t sshd -t sshd-session "
+        f"-n {_JOURNAL_LINES} --no-pager -o cat",
     }
     if not addresses:
         del look["route"]
@@ -120,19 +125,20 @@ def parts(addresses: Sequence[str]) -> tuple[Part, ...]:
 
 
 def ask(paths: LabPaths, runner: Conversing, node: str, addresses: Sequence[str]) -> Scene:
-    """One session with a node, within seconds; UNSEEN where that fails."""
-    marker = f"stacklab-{secrets.token_hex(8)}"
-    hearing = Hearing(marker)
-    script = protocol.render(parts(addresses), marker)
-    with contextlib.suppress(LabError):  # what was heard so far counts
-        runner.converse(
-            ssh.script_command(paths, node, script, timeout_s=_LIMIT_S), heard=hearing.hear
-        )
-    return read(hearing.answer())
+    """Ask a node in one session, within seconds; UNSEEN where that fails. Never raises."""
+    try:
+        reply = session.ask(runner, paths, node, parts(addresses), limit_s=_LIMIT_S)
+    except LabError:  # this host has no ssh
+        return UNSEEN
+    return read(reply.answer)
 
 
 def read(answer: Answer) -> Scene:
-    """What the parts said."""
+    """Return what the parts wrote; UNSEEN for an answer that breaks a parser here."""
+    return session.guarded(lambda: _read(answer), lambda _why: UNSEEN)
+
+
+def _read(answer: Answer) -> Scene:
     if not answer.is_begun or answer.of("explain.link").code is None:
         return UNSEEN
     port = answer.of("explain.port")

@@ -10,6 +10,7 @@ from stacklab.checks.impairments import ways
 from stacklab.checks.pairs import shell as script
 from stacklab.checks.pairs import verdicts
 from stacklab.checks.result import Check, CheckKind, CheckResult, Layer
+from stacklab.installers.facts import name_nic
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.protocol import Answer, Part
 from stacklab.tools import fping
@@ -24,7 +25,7 @@ def expected(lab: Lab) -> Iterator[Check]:
         (node.name, nic.network): str(nic.address.ip) for node in lab.nodes for nic in node.nics
     }
     members = {network.name: lab.members(network.name) for network in lab.networks}
-    name_nics = {node.name: lab.name_nic(node) for node in lab.nodes}
+    name_nics = {node.name: name_nic(lab, node) for node in lab.nodes}
     for node in lab.nodes:
         # A name stands for the peer's address on one network, which the node may not be on.
         by_name = []

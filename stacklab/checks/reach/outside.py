@@ -7,17 +7,15 @@ closed.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
-from stacklab import releases
 from stacklab.checks.family import Facts, Needs, Tried
-from stacklab.installers.contract import OPENDEV, git_base, is_in_cloud
-from stacklab.installers.devstack.answers.projects import devstack_url
+from stacklab.installers.facts import remote_sources
+from stacklab.installers.kit.sources import SourceKind
 from stacklab.model.lab import Lab, NetworkMode, Node
-from stacklab.model.stack import Installer, Mirrors
+from stacklab.model.stack import Mirrors
 
 PACKAGES = "packages"  # in place of a place: the mirror that the node's own sources name
 _PORTS = {"http": 80, "https": 443, "git": 9418, "ssh": 22}
@@ -35,43 +33,8 @@ def places(lab: Lab, node: Node) -> tuple[str, ...]:
         packages = _way(lab, apt)
     elif proxy:
         packages = place_of(proxy)
-    others = (_way(lab, url) for _kind, url in _urls(lab, node))
+    others = (_way(lab, source.url) for source in remote_sources(lab, node))
     return tuple(dict.fromkeys(filter(None, (packages, *others))))
-
-
-def _urls(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
-    """What the installer clones ("git") and where it has Python's packages from ("pip") on that node."""
-    stack = lab.stack
-    release = releases.of(stack.installer).get(stack.release)
-    if release is None or not is_in_cloud(lab, node):
-        return
-    is_everywhere = stack.installer in (
-        Installer.DEVSTACK,
-        Installer.CONTRAIL,
-    )  # the others deploy from one node
-    if not is_everywhere and node.name != lab.controller.name:
-        return
-    if stack.installer in (Installer.CONTRAIL, Installer.OPENSDN):
-        yield "git", release.repository
-    if stack.installer is Installer.DEVSTACK:
-        yield "git", devstack_url(lab, release)
-    if is_everywhere:
-        yield "git", git_base(lab, release.text("git_base") or OPENDEV)
-    elif stack.git_base or stack.refs or stack.dev_mode:
-        yield "git", git_base(lab)
-    yield from (("git", plugin.url) for plugin in stack.plugins)
-    if stack.installer is Installer.PACKSTACK:
-        yield "packages", release.text("package_url")
-    else:
-        yield "pip", stack.mirrors.pip or pip_index()
-
-
-def pip_index() -> str:
-    """Where pip has packages from if nobody says otherwise: its own constant, "" in an environment without pip."""
-    try:
-        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
-    except (ImportError, AttributeError):
-        return ""
 
 
 def _way(lab: Lab, url: str) -> str:
@@ -113,18 +76,18 @@ def instead(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
     """Map the places that nodes avoid to the host's own mirrors that they were given instead."""
     mirrored = {}
     for node in lab.nodes:
-        for kind, url in _urls(lab, node):
-            mirror = _mirror_of(lab, mirrors, kind, url)
+        for source in remote_sources(lab, node):
+            mirror = _mirror_of(lab, mirrors, source.kind, source.url)
             if mirror:
-                mirrored[_way(lab, url)] = _way(lab, mirror)
+                mirrored[_way(lab, source.url)] = _way(lab, mirror)
     return {old: new for old, new in mirrored.items() if old and new}
 
 
-def _mirror_of(lab: Lab, mirrors: Mirrors, kind: str, url: str) -> str:
+def _mirror_of(lab: Lab, mirrors: Mirrors, kind: SourceKind, url: str) -> str:
     """Return the host's mirror of a URL; "" if it has none."""
-    if kind == "pip":
+    if kind is SourceKind.PIP:
         return "" if lab.stack.mirrors.pip else mirrors.pip
-    if kind != "git":
+    if kind is not SourceKind.GIT:
         return ""
     # git takes the longest prefix that fits
     fitting = [(old, new) for new, old in mirrors.git if f"{url}/".startswith(old)]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from stacklab.checks.pairs.read import KEY, is_address
+from stacklab.installers.facts import name_nic
 from stacklab.model.lab import Lab, Node
 
 _FPING = re.compile(r"^out=\$\((fping .*) 2>&1\); rc=\$\?$", re.MULTILINE)
@@ -40,7 +41,7 @@ def sources(lab: Lab, node: Node, shell: str) -> Iterator[str]:
 
 def names(lab: Lab, node: Node, shell: str) -> Iterator[str]:
     """Each name has its address, and back."""
-    by_name = {each.name: str(lab.name_nic(each).address.ip) for each in lab.nodes}
+    by_name = {each.name: str(name_nic(lab, each).address.ip) for each in lab.nodes}
     for numbers, addresses, asked in re.findall(
         r"^names '(.*?)' '(.*?)' (.*) &$", shell, re.MULTILINE
     ):

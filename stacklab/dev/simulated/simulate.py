@@ -125,6 +125,12 @@ class SimulatedNodes:
             heard(line, time.time())
         return Result(exit_code=0, elapsed_s=0.8)
 
+    def stream(
+        self, command: Command, *, out: Callable[[bytes], None], err: Callable[[bytes], None]
+    ) -> Result:
+        """See stacklab.process.Conversing: a user's command writes nothing here."""
+        return Result(exit_code=0)
+
     def run(self, command: Command) -> Result:
         """See stacklab.process.Runner."""
         return Result(exit_code=0)

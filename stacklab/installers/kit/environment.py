@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import traceback
@@ -14,8 +15,12 @@ from stacklab.errors import RenderError
 from stacklab.installers.kit import quoting
 
 
+@functools.cache  # compiling a template takes longer than everything else in rendering it
 def environment(templates: Path) -> jinja2.Environment:
-    """Make the environment whose template names are relative to `templates`."""
+    """Return the environment whose template names are relative to `templates`.
+
+    There is one for each folder; a template that was edited in between is read again.
+    """
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
@@ -33,12 +38,12 @@ def environment(templates: Path) -> jinja2.Environment:
 
 
 def shell_word(value: object) -> str:
-    """A value as bash reads it back: quoted where it must be."""
+    """Quote a value, if it needs quotes, so that bash reads it back."""
     return shlex.quote(str(value))
 
 
 def yaml_text(value: object) -> str:
-    """A value as YAML reads it back, as text: "2025.2" and "yes" stay what they are."""
+    """Quote a value so that YAML reads it back as text: "2025.2" and "yes" stay as they are."""
     return json.dumps(str(value), ensure_ascii=False)
 
 
@@ -55,7 +60,10 @@ def render_template(env: jinja2.Environment, name: str, context: Mapping[str, ob
 
 
 def _place(error: BaseException, env: jinja2.Environment, name: str) -> str:
-    """The deepest `template:line` of a traceback: Jinja2 gives its frames the template's file name."""
+    """Return the deepest `template:line` of a traceback.
+
+    Jinja2 gives its frames the template's file name.
+    """
     files = {env.get_template(known).filename: known for known in env.list_templates()}
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from stacklab import releases
-from stacklab.installers.contract import Step, bugs_on, is_in_cloud, release_of, shown
+from stacklab.installers.kit.release import workarounds
+from stacklab.installers.kit.request import shown
+from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab, Node
-from stacklab.model.stack import Installer, Mirrors, Proxy
+from stacklab.model.stack import Mirrors, Proxy
 from stacklab.releases import Release, When
+from stacklab.stages.stage import MINUTE_S, Stage, Step
 
 AUTHORITIES = PurePosixPath("/usr/local/share/ca-certificates")
 GIT_CONFIG = PurePosixPath("/etc/gitconfig")
@@ -38,45 +40,28 @@ def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str
     return {node.name: dict(found) for node in lab.nodes}
 
 
-def steps(lab: Lab, mirrors: Mirrors) -> tuple[Step, ...]:
-    """What is done on every node before its installer runs: authorities, APT's mirror, known bugs' work-arounds."""
-    found: list[Step] = []
+def stage(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Stage:
+    """Return what is done on every node of the cloud before its installer runs.
+
+    That is trust in the host's authorities, APT's mirror, and the work-arounds of
+    known bugs of the releases that will be running.
+    """
+    steps: list[Step] = []
     for node in lab.nodes:
         if not is_in_cloud(lab, node):
             continue
         if mirrors.authorities:
-            found.append(_trust(node))
+            steps.append(_trust(node))
         if mirror := lab.stack.mirrors.apt:
-            found.append(_apt_mirror(node, mirror))
-        for release in _releases_in(lab):
-            found += workarounds(lab, release, node, When.BEFORE)
-    return tuple(found)
-
-
-def paired_devstack(release: Release) -> Release:
-    """The DevStack that an installer runs beside itself, whose bugs are the lab's, too."""
-    return releases.find(Installer.DEVSTACK, release.pairs[0])
-
-
-def workarounds(
-    lab: Lab, release: Release, node: Node, when: When, *, tree: PurePosixPath | None = None
-) -> Iterator[Step]:
-    """The commands of a release's bugs for that moment; those for after the clone are run within it, as stack."""
-    within = f"cd {tree} && " if when is When.AFTER_CLONE else ""
-    for bug in bugs_on(lab, release, node):
-        for command in bug.commands if bug.when is when else ():
-            yield Step(
-                node=node.name,
-                user="stack" if within else "root",
-                title=f"work around {bug.id}: {bug.symptom}",
-                command=f"{within}{command}",
-                done=f"{within}{bug.done}" if bug.done else "",
-            )
-
-
-def _releases_in(lab: Lab) -> tuple[Release, ...]:
-    release = release_of(lab)
-    return (release, paired_devstack(release)) if release.pairs else (release,)
+            steps.append(_apt_mirror(node, mirror))
+        for release in running:
+            steps += workarounds(lab, release, node, When.BEFORE)
+    return Stage(
+        name="settings",
+        steps=tuple(steps),
+        limit_s=30 * MINUTE_S,
+        hint="a node that reaches no mirror of packages: try lab.check",
+    )
 
 
 def _trust(node: Node) -> Step:
@@ -92,7 +77,10 @@ def _trust(node: Node) -> Step:
 
 
 def _apt_mirror(node: Node, mirror: str) -> Step:
-    """Debian's and Ubuntu's sources, in either format, whatever they name now; debian-security stays."""
+    """Return the step that points APT's sources, in either format, to a mirror.
+
+    debian-security stays where it is.
+    """
     mirror = mirror.rstrip("/")
     lists = "$(find /etc/apt -name '*.list' -o -name '*.sources')"
     pattern = f"s#https?://[^ ]*/(debian|ubuntu)/?( |$)#{mirror}\\2#"
@@ -106,7 +94,7 @@ def _apt_mirror(node: Node, mirror: str) -> Step:
 
 
 def proxy_variables(lab: Lab) -> Mapping[str, str]:
-    """http_proxy and its kin, for shells; the lab's own addresses are always reached directly."""
+    """Return http_proxy and the like; the lab's own addresses are always reached directly."""
     proxy = lab.stack.proxy
     if proxy == Proxy():
         return {}

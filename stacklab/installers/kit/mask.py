@@ -11,7 +11,8 @@ MASK = "********"
 _NAMES = re.compile(r"password|passwd|token|secret|_pw|_(?:key|salt|cookie)$", re.I)
 # Possessive, here and below: what is looked through may be one long line.
 _ASSIGNMENT = re.compile(r"""(?<![\w-])(?P<name>[\w-]++)["']?[ \t]*+[=:][ \t]*+""")
-# A whole quoted value where it is one; whatever else begins there, to the end of its line: it may hold blanks.
+# A whole quoted value where it is one; whatever else begins there, to the end of its line: it may
+# hold blanks.
 _VALUE = re.compile(
     r"""(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\n]|'')*+')(?=[\s,;)}\]]|\Z)|[^ \t\n][^\n]*+"""
 )
@@ -29,14 +30,14 @@ _KEY_OF_YAML = re.compile(r"[ \t]*(?:- )?[\w-]+:(?=[ \t]|$)")
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """A text with a mask for each of these secrets; one that holds another goes first."""
+    """Mask these secrets in a text; longer ones first, since one may contain another."""
     for value in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(value, MASK)
     return text
 
 
 def masked(text: str, secrets: Iterable[str], path: PurePosixPath | None = None) -> str:
-    """A text without these secrets, and without what a name, a URL or a PEM header calls one.
+    """Mask these secrets in a text, and whatever a name, a URL or a PEM header calls a secret.
 
     `path` says which file it is: all values of a passwords.yml are secrets, whatever their names.
     """
@@ -59,7 +60,7 @@ def _without_named(text: str) -> Iterator[str]:
 
 
 def _end_of_value(text: str, found: re.Match[str]) -> int:
-    """Where the value of an assignment ends; where it begins, if that is no secret."""
+    """Return where an assignment's value ends; where it begins, if it is not a secret."""
     begin = found.end()
     if _ELSEWHERE.match(text, begin) or (
         found["name"].lower().endswith("_key") and _KEY_FILE.match(text, begin)
@@ -78,7 +79,7 @@ def _end_of_value(text: str, found: re.Match[str]) -> int:
 
 
 def _only_its_key(line: str) -> str:
-    """A line of a file of passwords: a comment as it is, else no more than the key and that there is a value."""
+    """Mask a line of a file of passwords: comments stay, of others only the key is shown."""
     body = line.rstrip()
     if not body or body.startswith("#"):
         return line

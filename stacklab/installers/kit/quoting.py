@@ -40,7 +40,7 @@ _BRACKET = re.compile(r"\[[!^]?\]?[^]]*\]")
 
 
 def localrc_value(value: object) -> str:
-    """A value as bash reads it back, and as no script takes it for a section's header.
+    """Quote a value for bash, so that no script takes the line for a section's header.
 
     Raises RenderError for what one line can't hold.
     """
@@ -51,7 +51,7 @@ def localrc_value(value: object) -> str:
 
 
 def post_config_value(value: object, traps: Collection[str] = TODAY) -> str:
-    """What stands behind `key = ` in a post-config section, so that the option becomes `value`.
+    """Return what to write behind `key = ` so that the option becomes `value`.
 
     `traps` are those of the release. Raises RenderError for what no quoting brings
     through them; the value is not shown.
@@ -73,7 +73,10 @@ def post_config_value(value: object, traps: Collection[str] = TODAY) -> str:
 
 
 def option_line(option: ConfigOption, traps: Collection[str] = TODAY) -> str:
-    """An option's whole line in a post-config section; the RenderError says which option it is."""
+    """Return an option's whole line in a post-config section.
+
+    A RenderError says which option it is.
+    """
     try:
         return f"{option.key} = {post_config_value(option.value, traps)}".rstrip()
     except RenderError as error:
@@ -126,7 +129,7 @@ def _check_words(text: str) -> None:
 
 
 def _may_name_files(word: str) -> bool:
-    """Whether bash, in DevStack's directory, may find files that a word is a pattern of.
+    """Return True if a word is a pattern of files in DevStack's directory.
 
     No file there has a name of one character, or one with other characters than _PLAIN's.
     """

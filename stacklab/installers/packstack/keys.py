@@ -27,7 +27,7 @@ class Condition:
     words: tuple[str, ...] = ()
 
     def holds(self, value: str) -> bool:
-        """Whether a value fulfils it."""
+        """Return True if a value fulfils it."""
         if self.how == "has":
             return any(
                 word in value for word in self.words
@@ -41,7 +41,9 @@ class Key:
 
     name: str
     group: str
-    kind: str  # yn, bool, word, words, integer, float, port, ip, cidr, host, hosts, name, password, secret, url, text
+    # yn, bool, word, words, integer, float, port, ip, cidr, host, hosts, name, password, secret,
+    # url, text
+    kind: str
     words: tuple[str, ...] = ()
     same: str = ""  # the first release whose words these are
     default: str = ""
@@ -51,17 +53,17 @@ class Key:
 
     @property
     def is_secret(self) -> bool:
-        """Whether its value must not be shown."""
+        """Return True if its value must not be shown."""
         return self.kind in ("password", "secret")
 
     @property
     def is_filled(self) -> bool:
-        """Whether an empty value is refused."""
+        """Return True if an empty value is refused."""
         return self.kind in ("password", "name", "bool")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class KeyGroup:
     """Keys that are read together, when all of its conditions hold."""
 
     name: str
@@ -70,43 +72,43 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class KeyTable:
     """Every key and every group, and the order of the releases."""
 
     releases: tuple[str, ...]  # oldest first
     keys: Mapping[str, Key]
-    groups: Mapping[str, Group]
+    groups: Mapping[str, KeyGroup]
 
     def name(self, release: str) -> str:
-        """The release by the table's name; the newest for one that it does not know."""
+        """Return the release by the table's name; the newest for an unknown one."""
         return release if release in self.releases else self.releases[-1]
 
     def is_before(self, release: str, other: str) -> bool:
-        """Whether a release is older than another; no release ("") is the oldest."""
+        """Return True if a release is older than another; no release ("") is the oldest."""
         return bool(other) and self.releases.index(release) < self.releases.index(other)
 
     def has(self, release: str, key: Key) -> bool:
-        """Whether the release has the key by this very name."""
+        """Return True if the release has the key by exactly this name."""
         return not self.is_before(release, key.since) and not (
             key.until and self.is_before(key.until, release)
         )
 
     def keys_of(self, release: str) -> Mapping[str, Key]:
-        """The keys of a release by name."""
+        """Return the keys of a release by name."""
         return {name: key for name, key in self.keys.items() if self.has(release, key)}
 
 
 @functools.cache
-def table(path: Path = TABLE) -> Table:
-    """The table, read once."""
+def table(path: Path = TABLE) -> KeyTable:
+    """Return the table, read once."""
     data = facts.read(path)
     keys: dict[str, Key] = {}
-    groups: dict[str, Group] = {}
+    groups: dict[str, KeyGroup] = {}
     for name, row in data["groups"].items():
         when = tuple(_condition(word) for word in str(row.get("when", "")).split())
-        groups[name] = Group(name=name, when=when, since=str(row.get("since", "")))
+        groups[name] = KeyGroup(name=name, when=when, since=str(row.get("since", "")))
         keys.update({key: _key(key, name, str(text)) for key, text in row["keys"].items()})
-    return Table(
+    return KeyTable(
         releases=tuple(data["releases"].split()),
         keys=MappingProxyType(keys),
         groups=MappingProxyType(groups),

@@ -14,7 +14,7 @@ from stacklab.accelerator import Accelerator
 from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.state import NodeState
-from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.paths import DEFAULT_ROOT, PROJECT, HostPaths, LabPaths
 from stacklab.process import Runner
 from stacklab.progress import Progress
 from stacklab.providers.libvirt.evidence import Evidence, Looker
@@ -25,7 +25,6 @@ from stacklab.tools.libvirt import URI, Libvirt
 
 _POLL_S = 0.1
 _WAIT_FOR_OTHER_VAGRANT_S = 600.0
-_DEFAULT_ROOT = Path("/var/lib/stacklab")
 
 
 class VagrantLibvirt:
@@ -51,7 +50,7 @@ class VagrantLibvirt:
     @property
     def pool(self) -> str:
         """Our pool: one per STACKLAB_HOME, so that tests and people don't share one."""
-        if self._host.root == _DEFAULT_ROOT:
+        if self._host.root == DEFAULT_ROOT:
             return "stacklab"
         return "stacklab-" + "".join(
             c if c.isalnum() else "-" for c in str(self._host.root).strip("/")
@@ -88,7 +87,7 @@ class VagrantLibvirt:
             self._progress.say(
                 "host", f"vagrant makes or starts {', '.join(nodes)}, {limit:.0f} s at most"
             )
-            vagrant.up(paths.root, nodes, log=paths.logs / "vagrant.log")
+            vagrant.up(paths.root, nodes, log=paths.vagrant_log)
 
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
         """See Provider.down."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from stacklab import files
 from stacklab.checks.expect import Fault, FaultKind
@@ -83,7 +82,7 @@ def _wrong(lab: Lab, what: str) -> LabError:
 
 def listed(paths: LabPaths) -> tuple[Fault, ...]:
     """The faults of a lab, the oldest first; raises LabError when the list can't be understood."""
-    path = _path(paths)
+    path = paths.faults
     try:
         return tuple(_read(each) for each in json.loads(path.read_text()))
     except FileNotFoundError:
@@ -104,10 +103,6 @@ def write(paths: LabPaths, faults: Iterable[Fault]) -> None:
     """Keep the list; none is no file."""
     kept = [dataclasses.asdict(fault) for fault in faults]
     if kept:
-        files.write(_path(paths), json.dumps(kept, indent=2) + "\n")
+        files.write(paths.faults, json.dumps(kept, indent=2) + "\n")
     else:
-        _path(paths).unlink(missing_ok=True)
-
-
-def _path(paths: LabPaths) -> Path:
-    return paths.root / "faults.json"
+        paths.faults.unlink(missing_ok=True)

@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.errors import CommandFailed, LabError, NodeNotReady, ProviderError, ToolError
+from stacklab.foreign import printable
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.state import NodeState
+from stacklab.nodes import protocol, session
+from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
 from stacklab.process import Command, as_root
 from stacklab.record import LabRecord
@@ -362,15 +365,17 @@ class Faults:
     def _take_up(self, fault: Fault) -> None:
         """Have a node configure the NIC that it has again."""
         script = _TAKE_UP.format(device=shlex.quote(fault.device))
-        command = ssh.exec_command(
-            self._paths, fault.node, ("sudo", "-n", "sh", "-s"), timeout_s=_ON_NODE_S
+        part = Part(tag="faults.take-up", shell=protocol.as_root(script), limit_s=_ON_NODE_S)
+        reply = session.ask(
+            self._context.runner, self._paths, fault.node, [part], limit_s=_ON_NODE_S
         )
-        result = self._context.runner.run(dataclasses.replace(command, stdin=script.encode()))
-        if result.exit_code != 0:
-            said = result.stderr.strip() or f"ended with {result.exit_code}"
+        taken = reply.answer.of(part.tag)
+        if taken.code != 0:
+            said = reply.missing(part.tag) or taken.text or f"ended with {taken.code}"
             hint = f"./invoke lab.exec {self._lab.name} --node {fault.node} -- sudo ifup {fault.device}"
             raise CommandFailed(
-                f"{fault.node} has {fault.device} again and does not take it up: {said}", hint=hint
+                f"{fault.node} has {fault.device} again and does not take it up: {printable(said)}",
+                hint=hint,
             )
 
     def _nic(self, fault: Fault) -> NIC:

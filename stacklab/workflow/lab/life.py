@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Protocol
 
 from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError, ToolError
@@ -85,22 +87,59 @@ def _status(context: Context, paths: LabPaths, kept: LabRecord, lab: Lab | None)
     )
 
 
+class Shown(Protocol):
+    """Shows what a command on several nodes writes, as it comes; called from several threads."""
+
+    def out(self, node: str, line: bytes) -> None:
+        """Show a line of stdout."""
+        ...
+
+    def err(self, node: str, line: bytes) -> None:
+        """Show a line of stderr."""
+        ...
+
+    def ended(self, node: str, result: Result | LabError) -> None:
+        """Tell how the command ended on a node."""
+        ...
+
+
 def execute(
-    context: Context, name: str, argv: Sequence[str], nodes: Sequence[str]
+    context: Context,
+    name: str,
+    argv: Sequence[str],
+    nodes: Sequence[str],
+    show: Callable[[Sequence[str]], Shown],
 ) -> Mapping[str, Result | LabError]:
-    """Run a command on these nodes (all, if none is named) at once; each has its result or its error."""
+    """Run a command on these nodes (all, if none is named) at once; each has its result or error.
+
+    What it writes is shown line by line and not kept: there is no limit of time or size.
+    """
     lab, paths = running_lab(context, name)
     chosen = [lab_node(lab, node) for node in nodes] or [node.name for node in lab.nodes]
+    shown = show(chosen)
 
     def one(node: str) -> Result | LabError:
+        result: Result | LabError
         try:
-            return context.runner.run(ssh.exec_command(paths, node, argv))
+            result = context.runner.stream(
+                ssh.exec_command(paths, node, argv),
+                out=lambda line: shown.out(node, line),
+                err=lambda line: shown.err(node, line),
+            )
         except LabError as error:
-            return error
+            result = error
+        shown.ended(node, result)
+        return result
 
     pool = ThreadPoolExecutor(max_workers=len(chosen))
     try:
-        return dict(zip(chosen, pool.map(one, chosen), strict=True))
+        running = {node: pool.submit(one, node) for node in chosen}
+        # The first that can't be shown any more (a closed pipe) ends it, not the slowest node.
+        wait(running.values(), return_when=FIRST_EXCEPTION)
+        for future in running.values():
+            if future.done():
+                future.result()
+        return {node: future.result() for node, future in running.items()}
     finally:
         # No `with`: on Ctrl-C it would wait for the commands, which our caller ends.
         pool.shutdown(wait=False, cancel_futures=True)
@@ -113,8 +152,19 @@ def login(context: Context, name: str, node: str) -> int:
     return context.runner.run(ssh.login_command(paths, chosen)).exit_code
 
 
-def console(context: Context, name: str, node: str, *, follow: bool, interactive: bool) -> int:
-    """Show a node's serial console as printed so far, as it goes on, or as a terminal to log in on."""
+def console(
+    context: Context,
+    name: str,
+    node: str,
+    *,
+    follow: bool,
+    interactive: bool,
+    show: Callable[[bytes], None] | None = None,
+) -> int:
+    """Show a node's serial console as printed so far, as it goes on, or as a terminal to log in on.
+
+    `show` takes each line of what was printed; without it the lines go to our stdout as they are.
+    """
     lab, paths = running_lab(context, name)
     chosen = _one_node(lab, node)
     if interactive:
@@ -136,9 +186,10 @@ def console(context: Context, name: str, node: str, *, follow: bool, interactive
             str(paths.console(chosen)),
         )
     what = f"showing {chosen}'s console"
-    return context.runner.run(
-        Command(argv=argv, what=what, interactive=True, ok_codes=tuple(range(256)))
-    ).exit_code
+    command = Command(argv=argv, what=what, ok_codes=tuple(range(256)))
+    if show is not None and not interactive:
+        return context.runner.stream(command, out=show, err=show).exit_code
+    return context.runner.run(dataclasses.replace(command, interactive=True)).exit_code
 
 
 def as_dict(found: LabStatus) -> Mapping[str, object]:

@@ -14,17 +14,19 @@ from stacklab import doctor, files, record, secrets, spec
 from stacklab.checks.explain.causes import raise_for
 from stacklab.checks.result import CheckResult
 from stacklab.errors import CommandFailed, LabError
+from stacklab.foreign import printable
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
 from stacklab.model.lab import Lab, NetworkStyle, Node
 from stacklab.model.state import NodeState
-from stacklab.nodes import access, seed
+from stacklab.nodes import access, protocol, seed, session
 from stacklab.nodes.access import Keys
+from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
 from stacklab.process import Command, as_root
 from stacklab.providers.libvirt.provider import VagrantLibvirt
 from stacklab.record import LabRecord, NodeRecord
-from stacklab.tools import qemu_img, ssh
+from stacklab.tools import qemu_img
 from stacklab.tools.host_mirrors import host_mirrors
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
@@ -243,7 +245,7 @@ class Bringing:
             found = self._record_of(node)
             if node.name in fresh or found.answers == wanted or not rendered[node.name]:
                 continue
-            place_answers(self._context, self._paths, node.name, rendered[node.name])
+            place_answers(self._context, self._lab, self._paths, node.name, rendered[node.name])
             self._keep(self._record.with_node(dataclasses.replace(found, answers=wanted)))
 
     def _record_of(self, node: Node) -> NodeRecord:
@@ -264,17 +266,19 @@ def render_answers(
 
 
 def place_answers(
-    context: Context, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
+    context: Context, lab: Lab, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
 ) -> None:
     """Bring answer files to a running node, over those that are there; their directories are made."""
     with context.progress.stage(node, "answers"):
-        archive = seed.tar(seed.answer_entries(found))
-        argv = ("sudo", "tar", "-xpf", "-", "-C", "/")
-        command = ssh.exec_command(paths, node, argv, timeout_s=_PLACE_LIMIT_S)
-        result = context.runner.run(dataclasses.replace(command, stdin=archive))
-        if result.exit_code != 0:
+        archive = seed.tar(seed.answer_entries(lab, found))
+        shell = protocol.fed("sudo -n tar -xpf - -C /", archive)
+        part = Part(tag="answers.place", shell=shell, limit_s=_PLACE_LIMIT_S)
+        reply = session.ask(context.runner, paths, node, [part], limit_s=_PLACE_LIMIT_S)
+        placed = reply.answer.of(part.tag)
+        if placed.code != 0:
+            why = reply.missing(part.tag) or placed.text or f"ended with {placed.code}"
             raise CommandFailed(
-                f"placing the answers on {node} failed: {result.stderr.strip()}",
+                f"placing the answers on {node} failed: {printable(why)}",
                 hint=f"./invoke lab.check {paths.name}, then ./invoke lab.up {paths.name} again",
             )
 

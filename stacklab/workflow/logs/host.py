@@ -13,7 +13,6 @@ from stacklab.process import Command, Runner, as_root
 from stacklab.record import LabRecord
 from stacklab.tools import host_net
 from stacklab.tools.libvirt import URI
-from stacklab.workflow import events
 from stacklab.workflow.logs.node import from_whole_line
 
 _LIMIT_S = 10.0
@@ -95,16 +94,16 @@ class Host:
     def _own_files(self) -> Iterator[Source]:
         paths = self._paths
         yield self._file(
-            "host/events.log", "what was done to the lab, and how it ended", events.path(paths)
+            "host/events.log", "what was done to the lab, and how it ended", paths.events
         )
-        older = events.path(paths).with_name("events.log.1")
+        older = paths.older_events
         if older.exists():
             yield self._file("host/events.log.1", "the events before those", older)
         yield self._file("host/record.json", "what exists of it on this host", paths.record)
         yield self._file("host/resolved.json", "the lab as it was resolved", paths.resolved)
         yield self._file("host/lab.json", "what Vagrant was told", paths.machines)
-        yield self._file("host/vagrant.log", "what Vagrant said", paths.logs / "vagrant.log")
-        faults = paths.root / "faults.json"
+        yield self._file("host/vagrant.log", "what Vagrant said", paths.vagrant_log)
+        faults = paths.faults
         if faults.exists():
             yield self._file("host/faults.json", "faults that lab.fault has made", faults)
         for log in sorted(paths.logs.glob("*.console.log")):

@@ -224,7 +224,7 @@ class _Collecting:
             if sum(self._fetched) > _MOST_BYTES:
                 return logs_node.NodeLogs(why_not=_FULL)
             found = logs_node.collect(self._paths, self._context.runner, name)
-            self._fetched.append(sum(len(line) for lines in found.files.values() for line in lines))
+            self._fetched.append(sum(map(len, found.files.values())))
             return found
 
     def _answers(self) -> None:

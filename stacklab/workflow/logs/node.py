@@ -1,17 +1,16 @@
-"""`lab.logs`, a node's side: one session that tells everything, cut into files as it comes."""
+"""`lab.logs`, a node's side: one session that sends everything, cut into files as it comes."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
-import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from stacklab.errors import LabError
+from stacklab.nodes import session
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Conversing
 from stacklab.tools import ssh
@@ -52,41 +51,49 @@ _PLACES = (
 )
 _SECTIONS: Mapping[str, tuple[str, int]] = {
     "system.txt": (
-        "uname -a; uptime; date -u; cat /etc/os-release; free -m; swapon -s; df -h; df -i; cat /proc/loadavg",
+        "uname -a; uptime; date -u; cat /etc/os-release; free -m; swapon -s; df -h; df -i; "
+        "cat /proc/loadavg",
         _OF_FILE,
     ),
     "network.txt": (
-        "ip -d addr; ip route show table all; ip rule; ip neigh; ss -tulnp; cat /etc/resolv.conf /etc/hosts; "
-        "tc -s qdisc show",
+        "ip -d addr; ip route show table all; ip rule; ip neigh; ss -tulnp; "
+        "cat /etc/resolv.conf /etc/hosts; tc -s qdisc show",
         _OF_FILE,
     ),
     "firewall.txt": ("iptables-save -c; nft list ruleset", _OF_FILE),
     "processes.txt": ("ps -eo pid,ppid,user,stat,etime,time,rss,args --sort=-rss", _OF_FILE),
     "units.txt": (
-        "systemctl --no-pager --failed; for u in $(systemctl --failed --no-legend --plain | cut -d' ' -f1); do "
-        "systemctl --no-pager status $u; done; systemctl --no-pager list-jobs; initctl list 2>/dev/null",
+        "systemctl --no-pager --failed; "
+        "for u in $(systemctl --failed --no-legend --plain | cut -d' ' -f1); do "
+        "systemctl --no-pager status $u; done; systemctl --no-pager list-jobs; "
+        "initctl list 2>/dev/null",
         _OF_FILE,
     ),
     "dmesg.txt": ("dmesg", 256 * 1024),
     "journal.txt": ("journalctl --no-pager -b -o short-iso", _OF_JOURNAL),
     "login.txt": ("last -n 20; tail -n 50 /var/log/auth.log", _OF_FILE),
 }
-_COST_OF_FILE = 1024  # to us, be it empty: of those there may be no end
-_PAGES = (".html", ".htm", ".xhtml", ".svg", ".xml", ".js")
+_COST_OF_FILE = 1024  # to us, even of an empty file: a node may begin files without end
+# Suffixes that every browser and file manager shows as text; ".txt" is put behind all others.
+_TEXTS = ("", ".log", ".txt", ".conf", ".json")
 _ODD = re.compile(r"[^A-Za-z0-9._@+=-]")
 
 
 @dataclass
 class NodeLogs:
-    """What a node gave, by path; `why_not` is why that is not all."""
+    """What a node gave, by path; `why_not` is why that is not all.
 
-    files: dict[str, list[str]] = field(default_factory=dict)
-    cut: set[str] = field(default_factory=set)  # whose end did not come
-    why_not: str = ""
+    Each file is one buffer of UTF-8: as one string per line, what 16 MiB of short lines
+    cost this host would be up to 700 MB.
+    """
+
+    files: dict[str, bytearray] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)  # files whose end did not come
+    why_not: str = ""  # printable
 
 
 def script(marker: str) -> str:
-    """What the node runs, as root where that is allowed: no write to its disk, which may be full."""
+    """Return what the node runs, as root if it may: no write to its disk, which may be full."""
     lines = [
         f"m={shlex.quote(marker)}",
         "PATH=$PATH:/usr/sbin:/sbin",
@@ -103,7 +110,8 @@ def script(marker: str) -> str:
         ]
     places = shlex.join(_PLACES)
     lines += [
-        f"find {places} -type f -size +0c ! -name '*.gz' ! -name '*.xz' -printf '%T@ %p\\n' 2>/dev/null"
+        f"find {places} -type f -size +0c ! -name '*.gz' ! -name '*.xz'"
+        " -printf '%T@ %p\\n' 2>/dev/null"
         f" | sort -rn | head -n {_FILES} | cut -d ' ' -f 2- | while read -r f; do",
         'printf \'%s begin files%s\\n\' "$m" "$f"',
         f'tail -c {_OF_FILE} "$f" 2>&1',
@@ -118,23 +126,17 @@ def script(marker: str) -> str:
 
 
 def collect(paths: LabPaths, runner: Conversing, node: str) -> NodeLogs:
-    """Fetch all that a node can tell; never raises, what came before an end counts."""
-    marker = f"stacklab-{secrets.token_hex(8)}"
+    """Fetch all that a node can tell; never raises, and what came before an end counts."""
+    marker = session.marker()
     hearing = _Hearing(marker)
     try:
-        result = runner.converse(
-            _command(paths, node, marker), heard=hearing.hear, why_stop=hearing.why_stop
-        )
-        why = (
-            ""
-            if hearing.is_whole
-            else ssh.classify(result.stderr) or result.stderr.strip().rpartition("\n")[2]
-        )
-        why = why or ("" if hearing.is_whole else f"ssh ended with {result.exit_code}")
-    except LabError as error:
-        why = hearing.why_stop() or ssh.classify(error.message) or error.message.splitlines()[0]
-    hearing.found.why_not = why
-    return hearing.found
+        ending = session.listen(runner, _command(paths, node, marker), hearing)
+    except LabError as error:  # this host has no ssh
+        hearing.logs.why_not = error.message
+        return hearing.logs
+    if not hearing.is_whole:
+        hearing.logs.why_not = ending.why
+    return hearing.logs
 
 
 def _command(paths: LabPaths, node: str, marker: str) -> Command:
@@ -147,55 +149,67 @@ def _command(paths: LabPaths, node: str, marker: str) -> Command:
 
 
 class _Hearing:
+    """Cuts a node's lines into files; see session.Hearer."""
+
     def __init__(self, marker: str) -> None:
         self._marker = f"{marker} "
         self._path: str | None = None
         self._size = 0
-        self.found = NodeLogs()
+        self.logs = NodeLogs()
         self.is_whole = False
 
     def hear(self, line: str, _at: float) -> None:
         """Take one line of the answer."""
-        self._size += len(line) + 1
+        data = line.encode("utf-8", "replace") + b"\n"
+        self._size += len(data)
+        if self._size > MOST_BYTES:  # why_stop is asked only now and then
+            return
         if line.startswith(self._marker):
-            word, _, name = line[len(self._marker) :].rstrip("\r").partition(" ")
-            self.is_whole |= word == "bye"
-            if word == "begin":
-                self._size += _COST_OF_FILE
-                self._path = safe_path(name)
-                self.found.files[self._path] = []
-                self.found.cut.add(self._path)
-            elif word == "end" and self._path is not None:
-                self.found.cut.discard(self._path)
-                self._path = None
+            self._mark(line[len(self._marker) :].rstrip("\r"))
         elif self._path is not None:
-            self.found.files[self._path].append(line)
+            self.logs.files[self._path] += data
+
+    def _mark(self, text: str) -> None:
+        """Begin or end a file."""
+        word, _, name = text.partition(" ")
+        self.is_whole |= word == "bye"
+        if word == "begin":
+            self._size += _COST_OF_FILE
+            self._path = safe_path(name)
+            self.logs.files[self._path] = bytearray()
+            self.logs.cut.add(self._path)
+        elif word == "end" and self._path is not None:
+            self.logs.cut.discard(self._path)
+            self._path = None
 
     def why_stop(self) -> str:
-        """Why no more is taken."""
-        return f"more than {MOST_BYTES // 1024 // 1024} MiB" if self._size > MOST_BYTES else ""
+        """Return why no more is taken; "" while there is room."""
+        most = f"more than {MOST_BYTES // 1024 // 1024} MiB"
+        return most if self._size > MOST_BYTES else ""
 
 
 def safe_path(name: str) -> str:
-    """A node's word for a file as a relative path of plain words: it must not lead anywhere else."""
+    """Return a node's name of a file as a relative path of plain words that leads nowhere else.
+
+    The bundle may be looked at in a browser, where a file's suffix decides whether scripts
+    in it run: only suffixes that are known to be shown as text stay.
+    """
     parts = (_ODD.sub("_", part)[:100] for part in PurePosixPath("/", name).parts[1:])
     path = "/".join(part if part.strip(".") else "_" for part in parts) or "_"
-    # The bundle may be looked at in a browser: nothing of a node's may run there.
-    return f"{path}.txt" if path.lower().endswith(_PAGES) else path
+    return path if PurePosixPath(path).suffix.lower() in _TEXTS else f"{path}.txt"
 
 
-def texts(found: NodeLogs) -> Iterator[tuple[str, str]]:
-    """Each file's path and text; of one that was cut off at its beginning, from the first whole line on."""
-    for path, lines in found.files.items():
-        with contextlib.suppress(IndexError):
-            if not lines[-1]:  # ours, in front of the mark
-                lines = lines[:-1]
-        text = "\n".join(lines) + "\n" if lines else ""
+def texts(logs: NodeLogs) -> Iterator[tuple[str, str]]:
+    """Yield each file's path and text; of one whose beginning was left out, only whole lines."""
+    for path, data in logs.files.items():
+        # The newline in front of our mark is ours.
+        whole = data[:-1] if data.endswith(b"\n\n") or data == b"\n" else data
+        text = whole.decode("utf-8", "replace")
         most = _SECTIONS[path][1] if path in _SECTIONS else _OF_FILE
-        is_cut = (path in _SECTIONS or path.startswith("files/")) and len(text.encode()) >= most
-        yield path, from_whole_line(text) if is_cut else text
+        is_bounded = path in _SECTIONS or path.startswith("files/")
+        yield path, from_whole_line(text) if is_bounded and len(whole) >= most else text
 
 
 def from_whole_line(text: str) -> str:
-    """A text whose beginning was left out, from its first whole line on: what is before may be half a secret."""
+    """Return a text from its first whole line on: what stands before may be half a secret."""
     return "(its beginning is left out)\n" + text.partition("\n")[2]

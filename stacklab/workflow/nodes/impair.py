@@ -1,34 +1,36 @@
-"""Put declared impairments on running nodes, and take away what is declared no more.
+"""Put declared impairments on running nodes, and take away what is no longer declared.
 
-netem is the nodes' own: one that boots again has lost it, and `lab.check` says so
+netem lives in the node: a node that boots again has lost it, and `lab.check` says so
 until the next `lab.up`. `L/impaired.json` names the nodes that were ever given any,
-so that a lab without costs no session.
+so that a lab without impairments costs no session.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from stacklab import files
 from stacklab.errors import CommandFailed, LabError
+from stacklab.foreign import printable
 from stacklab.model.lab import Lab, Node
+from stacklab.nodes import protocol, session
+from stacklab.nodes.protocol import Part, Phase
 from stacklab.paths import LabPaths
-from stacklab.tools import ssh, tc
+from stacklab.tools import tc
 from stacklab.workflow.context import Context
 
 _LIMIT_S = 60.0
-_SUDO = ("sudo", "-n", "sh", "-s")
+_SET = "impair.set"
+_SHOW = "impair.show"
 
 
 def impair(context: Context, lab: Lab, paths: LabPaths, nodes: Collection[str] = ()) -> None:
-    """Give every NIC of these nodes (all, if none is named) its impairments; one session to each node that has any.
+    """Give every NIC of these nodes (all, if none is named) its impairments.
 
-    Idempotent, for nodes that just booted and for those that ran. Raises CommandFailed
-    naming every node that can't.
+    One session to each node that has any. Idempotent, for nodes that just booted and for
+    those that ran. Raises CommandFailed naming every node that can't.
     """
     before = _impaired(paths)
     declared = {node.name for node in lab.nodes if any(nic.impairment for nic in node.nics)}
@@ -40,59 +42,67 @@ def impair(context: Context, lab: Lab, paths: LabPaths, nodes: Collection[str] =
         context.progress.stage("host", "impairments"),
         ThreadPoolExecutor(max_workers=len(todo)) as pool,
     ):
-        why = [
-            text for text in pool.map(lambda node: _one(context, lab, paths, node), todo) if text
-        ]
-    if why:
-        raise CommandFailed("\n".join(why), hint=_hint(lab))
+        problems = list(pool.map(lambda node: _one(context, paths, node), todo))
+    wrong = [problem for problem in problems if problem]
+    if wrong:
+        raise CommandFailed("\n".join(wrong), hint=_hint(lab))
     _keep(paths, (declared | before) - ({node.name for node in todo} - declared))
 
 
-def _one(context: Context, lab: Lab, paths: LabPaths, node: Node) -> str:
-    """Impair one node; returns why it could not be done."""
-    command = ssh.exec_command(paths, node.name, _SUDO, timeout_s=_LIMIT_S)
+def _one(context: Context, paths: LabPaths, node: Node) -> str:
+    """Impair one node; returns why that failed, "" if it did not."""
+    parts = (
+        Part(
+            tag=_SET,
+            shell=protocol.as_root(tc.script(node.nics)),
+            phase=Phase.FACTS,
+            limit_s=_LIMIT_S,
+        ),
+        Part(tag=_SHOW, shell=tc.SHOW, phase=Phase.FACTS),
+    )
     try:
-        result = context.runner.run(
-            dataclasses.replace(command, stdin=tc.script(node.nics).encode())
-        )
+        reply = session.ask(context.runner, paths, node.name, parts, limit_s=_LIMIT_S)
     except LabError as error:
         return f"{node.name} can't be reached to impair its NICs: {error.message}"
-    if result.exit_code == ssh.UNREACHED:
-        return f"{node.name} can't be reached to impair its NICs: {result.stderr.strip()}"
-    found = tc.parse(result.stdout)
+    why = reply.missing(_SHOW)
+    if why:
+        return f"{node.name} can't be reached to impair its NICs: {why}"
+    shown = reply.answer.of(_SHOW)
+    impairments = tc.parse("\n".join(shown.lines))
     wrong = [
-        f"{nic.device} ({nic.network}) has {tc.words(found.get(nic.device))}, declared: {tc.words(nic.impairment)}"
+        f"{nic.device} ({nic.network}) has {tc.words(impairments.get(nic.device))}, "
+        f"declared: {tc.words(nic.impairment)}"
         for nic in node.nics
-        if nic.impairment and not tc.is_same(nic.impairment, found.get(nic.device))
+        if nic.impairment and not tc.is_same(nic.impairment, impairments.get(nic.device))
     ]
     if not wrong:
         return ""
-    said = result.stderr.strip() or result.stdout.strip() or f"tc ended with {result.exit_code}"
-    return f"node {node.name} does not take its impairments: {'; '.join(wrong)}\n  tc says: {said}"
+    setting = reply.answer.of(_SET)
+    said = setting.text or shown.text or f"tc ended with {setting.code}"
+    return (
+        f"node {node.name} does not take its impairments: {'; '.join(wrong)}\n"
+        f"  tc says: {printable(said)}"
+    )
 
 
 def _hint(lab: Lab) -> str:
     return (
-        f"./invoke lab.exec {lab.name} -- sudo modprobe sch_netem; where the kernel has none, install the rest of its "
-        "modules there (Ubuntu: linux-modules-extra-$(uname -r), CentOS: kernel-modules-extra), or take delay, loss "
-        "and rate out of the spec"
+        f"./invoke lab.exec {lab.name} -- sudo modprobe sch_netem; where the kernel has none, "
+        "install the rest of its modules there (Ubuntu: linux-modules-extra-$(uname -r), "
+        "CentOS: kernel-modules-extra), or take delay, loss and rate out of the spec"
     )
 
 
-def _path(paths: LabPaths) -> Path:
-    return paths.root / "impaired.json"
-
-
 def _impaired(paths: LabPaths) -> set[str]:
-    """The nodes that may have been impaired; a file that can't be read counts for none."""
+    """Return the nodes that may be impaired; none where the list of them can't be read."""
     try:
-        return {name for name in json.loads(_path(paths).read_text()) if isinstance(name, str)}
+        return {name for name in json.loads(paths.impaired.read_text()) if isinstance(name, str)}
     except (OSError, ValueError, TypeError):
         return set()
 
 
 def _keep(paths: LabPaths, names: Collection[str]) -> None:
     if names:
-        files.write(_path(paths), json.dumps(sorted(names)) + "\n")
+        files.write(paths.impaired, json.dumps(sorted(names)) + "\n")
     else:
-        _path(paths).unlink(missing_ok=True)
+        paths.impaired.unlink(missing_ok=True)

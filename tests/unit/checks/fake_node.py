@@ -7,6 +7,7 @@ from collections.abc import Collection
 from stacklab.checks.pairs import shell as script
 from stacklab.dev.simulated import simulate
 from stacklab.dev.simulated.simulate import node_of, script_of
+from stacklab.installers.facts import name_nic
 from stacklab.model.lab import Lab
 from stacklab.process import Command, Result
 
@@ -22,7 +23,7 @@ def answer(
     refused: Collection[str] = (),
 ) -> Result:
     """Answer what the script asks, no more: `lost` addresses, `unknown` names, `refused` ssh peers."""
-    nameless = {str(lab.name_nic(lab.node(name)).address.ip) for name in unknown}
+    nameless = {str(name_nic(lab, lab.node(name)).address.ip) for name in unknown}
 
     def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
         if tag == script.PINGS:
@@ -33,7 +34,7 @@ def answer(
         if tag == script.NAMES:
             lines = [line for line in lines if line.split()[0] not in nameless]
         if tag == script.LOGINS:
-            shut = {name: lab.name_nic(lab.node(name)).address.ip for name in refused}
+            shut = {name: name_nic(lab, lab.node(name)).address.ip for name in refused}
             said = "ssh: connect to host port 22: Connection refused"
             lines = [
                 f"login {name} 255 {said}" if (name := _login(line)) in shut else line

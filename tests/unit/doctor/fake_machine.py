@@ -49,12 +49,17 @@ def make_machine(
     available_mib: int = 16_000,
     swap_mib: int = 0,
     writable: bool = True,
+    open_to_all: Collection[Path] = (),
     links: Collection[dict[str, Any]] = (),
     routes: Collection[dict[str, Any]] = (),
     says: Callable[[Command], Result] | None = None,
 ) -> Machine:
     """A Debian 12 with everything, less what is given."""
-    meminfo = f"MemTotal: 99999999 kB\nMemAvailable: {available_mib * 1024} kB\nSwapFree: {swap_mib * 1024} kB\n"
+    meminfo = (
+        "MemTotal: 99999999 kB\n"
+        f"MemAvailable: {available_mib * 1024} kB\n"
+        f"SwapFree: {swap_mib * 1024} kB\n"
+    )
     texts = {"/proc/meminfo": meminfo, "/proc/1/comm": "systemd\n", **(files or {})}
 
     def fake_answer(command: Command) -> Result:
@@ -73,6 +78,7 @@ def make_machine(
         list_dir=lambda path: gems if str(path) == GEMS else (),
         free_mib=lambda path: free_mib,
         is_writable=lambda path: writable,
+        is_open_to_all=lambda path: path in open_to_all,
         home=Path("/home/me"),
         user="me",
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,29 @@ def test_a_home_that_cannot_be_written_fails_with_its_fix() -> None:
     assert "sudo install -d -o me /var/lib/stacklab" in result.fix
 
 
+@pytest.mark.parametrize("path", [HOST.root, HOST.labs, HOST.images, HOST.lab("trio").root])
+def test_a_directory_that_everybody_may_write_to_fails_with_its_fix(path: Path) -> None:
+    """Whoever replaces a lab's ssh_config or Vagrantfile runs commands as root."""
+    result = resources.probe_root(HOST, make_machine(open_to_all=(path,)), LAB)
+    assert result.is_failed
+    assert result.sentence == f"every user of this host may write to {path}"
+    assert result.fix == f"chmod o-w {path}"
+
+
+def test_a_lab_that_does_not_start_now_is_not_looked_at() -> None:
+    machine = make_machine(open_to_all=(HOST.lab("trio").root,))
+    assert not resources.probe_root(HOST, machine).is_failed
+
+
+def test_a_home_whose_name_is_not_utf_8_fails_with_its_fix() -> None:
+    host = HostPaths(Path(os.fsdecode(b"/home/m\xfcller")))
+    result = resources.probe_root(host, make_machine())
+    assert result.is_failed
+    assert "/home/m\\udcfcller is not UTF-8" in result.sentence
+    disk = resources.probe_disk(None, host, make_machine())
+    (result.sentence + result.fix + disk.sentence).encode()  # what a terminal does with it
+
+
 SOCKET = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
 
 
@@ -101,7 +125,8 @@ SOCKET = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
         ),
         ("internal error: client socket is closed", "systemd", "does not answer", "virsh"),
         (
-            "internal error: Unable to get system bus connection: Could not connect: No such file or directory",
+            "internal error: Unable to get system bus connection: "
+            "Could not connect: No such file or directory",
             "init",
             "can't tell who",
             "sudo systemctl start dbus polkit",

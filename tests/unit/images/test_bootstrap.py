@@ -152,7 +152,12 @@ def failing(log_text: str) -> Callable[[Command], Result]:
 
 
 def test_a_mirror_that_can_not_be_reached_is_told_as_that(fake: FakeBuild, work: Path) -> None:
-    text = "I: running apt-get update\nErr:1 http://mirror.test\nE: Failed to fetch http://mirror.test/x\nI: more\n"
+    text = (
+        "I: running apt-get update\n"
+        "Err:1 http://mirror.test\n"
+        "E: Failed to fetch http://mirror.test/x\n"
+        "I: more\n"
+    )
     fake.runner.on(*MMDEBSTRAP, answer=failing(text))
     with pytest.raises(
         ImageError, match="the package mirror for bookworm can't be reached"

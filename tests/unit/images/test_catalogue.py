@@ -92,7 +92,10 @@ def test_what_is_no_catalogue_is_told_in_one_line(tmp_path: Path, text: str) -> 
 
 @pytest.mark.parametrize("packages", ["udev, sudo", "[]"])
 def test_packages_are_a_list(tmp_path: Path, packages: str) -> None:
-    text = f"d:\n  description: d\n  source: bootstrap\n  suite: s\n  network: networkd\n  packages: {packages}\n"
+    text = (
+        "d:\n  description: d\n  source: bootstrap\n  suite: s\n  network: networkd\n"
+        f"  packages: {packages}\n"
+    )
     with pytest.raises(ImageError, match="packages: write a list"):
         load(tmp_path, text)
 

@@ -11,10 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.errors import LabError
-from stacklab.installers import detect
 from stacklab.installers import linting as lint
+from stacklab.installers.contrail.lint.linting import LOCALRC as CONTRAIL_LOCALRC
 from stacklab.installers.devstack.lint import local_conf, post_config
+from stacklab.installers.devstack.lint.linting import LOCAL_CONF
+from stacklab.installers.devstack.lint.linting import LOCALRC as DEVSTACK_LOCALRC
+from stacklab.installers.kolla.lint.linting import FILES as KOLLA_FILES
+from stacklab.installers.opensdn.lint.linting import INSTANCES
+from stacklab.installers.packstack.lint.linting import ANSWERS
 from stacklab.lint import read
+from stacklab.lint.kinds import FileKind
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 
@@ -28,39 +34,39 @@ def rules(*paths: Path, release: str = "") -> list[str]:
 @pytest.mark.parametrize(
     ("path", "text", "kind"),
     [
-        ("localrc", "HOST_IP=1\n", lint.Kind.DEVSTACK),
-        ("localrc", "INSTALL_PROFILE=ALL\n", lint.Kind.CONTRAIL),
+        ("localrc", "HOST_IP=1\n", DEVSTACK_LOCALRC),
+        ("localrc", "INSTALL_PROFILE=ALL\n", CONTRAIL_LOCALRC),
         (
             "localrc",
             "Q_PLUGIN=contrail\nCONTRAIL_VGW_INTERFACE=vgw\nCASS_MAX_HEAP_SIZE=1G\n",
-            lint.Kind.DEVSTACK,
+            DEVSTACK_LOCALRC,
         ),
-        ("localrc", "CASS_HEAP_NEWSIZE=1G\nCASS_MAX_HEAP_SIZE=1G\n", lint.Kind.CONTRAIL),
-        ("x/devstack/localrc", "INSTALL_PROFILE=ALL\n", lint.Kind.DEVSTACK),
-        ("x/contrail-installer/localrc", "HOST_IP=1\n", lint.Kind.CONTRAIL),
-        ("compute.conf", HEAD, lint.Kind.LOCAL_CONF),
-        ("compute.conf", "[[local | localrc]]\n", lint.Kind.LOCAL_CONF),
-        ("local.conf", "nothing", lint.Kind.LOCAL_CONF),
-        ("mine", "[general]\nCONFIG_GLANCE_INSTALL=y\n", lint.Kind.PACKSTACK),
-        ("answers.txt", "CONFIG_GLANCE_INSTALL = y\n", lint.Kind.PACKSTACK),
-        ("mine.yml", "network_interface: eth0\n", lint.Kind.KOLLA),
-        ("multinode", "[control]\nnode1\n", lint.Kind.KOLLA),
+        ("localrc", "CASS_HEAP_NEWSIZE=1G\nCASS_MAX_HEAP_SIZE=1G\n", CONTRAIL_LOCALRC),
+        ("x/devstack/localrc", "INSTALL_PROFILE=ALL\n", DEVSTACK_LOCALRC),
+        ("x/contrail-installer/localrc", "HOST_IP=1\n", CONTRAIL_LOCALRC),
+        ("compute.conf", HEAD, LOCAL_CONF),
+        ("compute.conf", "[[local | localrc]]\n", LOCAL_CONF),
+        ("local.conf", "nothing", LOCAL_CONF),
+        ("mine", "[general]\nCONFIG_GLANCE_INSTALL=y\n", ANSWERS),
+        ("answers.txt", "CONFIG_GLANCE_INSTALL = y\n", ANSWERS),
+        ("mine.yml", "network_interface: eth0\n", KOLLA_FILES),
+        ("multinode", "[control]\nnode1\n", KOLLA_FILES),
         (
             "inventory/lab",
             "# mine\nnode1 ansible_host=10.0.0.1\n[control]\nnode1\n",
-            lint.Kind.KOLLA,
+            KOLLA_FILES,
         ),
-        ("hosts", "[baremetal:children]\ncontrol\n", lint.Kind.KOLLA),
+        ("hosts", "[baremetal:children]\ncontrol\n", KOLLA_FILES),
         ("hosts", "[web]\nnode1\n", None),
-        ("mine.yaml", "provider_config:\n", lint.Kind.OPENSDN),
+        ("mine.yaml", "provider_config:\n", INSTANCES),
         ("README", "Hello\n", None),
         ("mine.yaml", "a: 1\n", None),
     ],
 )
 def test_a_file_is_known_by_what_it_says_or_by_its_name(
-    path: str, text: str, kind: lint.Kind | None
+    path: str, text: str, kind: FileKind | None
 ) -> None:
-    assert detect.detect(Source(name=path, text=text), PurePath(path)) is kind
+    assert lint.detect(Source(name=path, text=text), PurePath(path)) is kind
 
 
 def test_a_file_that_is_too_big_is_refused_by_its_size(tmp_path: Path) -> None:
@@ -268,8 +274,8 @@ ALPHABET = "A=1 '\"\\$(){}[]|`;&<>#\n\r\t:,-ENABLED_SERVICES\ufeff\u201c"
 @settings(max_examples=150, deadline=None)
 @given(st.text(alphabet=ALPHABET, max_size=80))
 def test_no_text_breaks_a_linter(text: str) -> None:
-    for kind in (lint.Kind.DEVSTACK, lint.Kind.LOCAL_CONF, lint.Kind.CONTRAIL):
+    for kind in (DEVSTACK_LOCALRC, LOCAL_CONF, CONTRAIL_LOCALRC):
         for source in (text, HEAD + text, f"{HEAD}A=1\n[[post-config|$X]]\n[a]\n{text}"):
-            for each in lint.LINTERS[kind](Source(name="f", text=source), Scope()):
+            for each in kind.lint(Source(name="f", text=source), Scope()):
                 assert "\n" not in str(each)
                 assert 0 <= each.line <= source.count("\n") + 1

@@ -8,12 +8,18 @@ from hypothesis import given, settings
 
 from stacklab import releases
 from stacklab.errors import RenderError
-from stacklab.installers.contrail import answers as contrail
-from stacklab.installers.contrail.answers import DEVSTACK_CONF, DEVSTACK_LOCALRC, INSTALLER_LOCALRC
-from stacklab.installers.rendering import INSTALLERS, installer, render, secret_names
+from stacklab.installers import KITS, kit_of
+from stacklab.installers.contrail.answers import steps as contrail_steps
+from stacklab.installers.contrail.answers.files import (
+    DEVSTACK_CONF,
+    DEVSTACK_LOCALRC,
+    INSTALLER_LOCALRC,
+)
+from stacklab.installers.rendering import render, secret_names
 from stacklab.model.lab import Lab
 from stacklab.model.stack import ConfigOption, Installer, Lines, Overcommit, Proxy, Role
 from stacklab.paths import PROJECT
+from stacklab.stages.stage import steps_of
 from tests.unit.installers.contrail.labs import BRANCHES, SECRETS, THREE_NODES, labs, make_lab
 from tests.unit.installers.contrail.labs import secrets as any_secrets
 from tests.unit.installers.kit.test_host import with_stack
@@ -58,8 +64,8 @@ def test_every_node_of_the_three_gets_both_localrc_under_opt_stack() -> None:
 
 
 def test_every_installer_that_a_spec_can_name_is_known() -> None:
-    assert {*INSTALLERS, Installer.NONE} == set(Installer)
-    assert all(installer(word) is not None for word in INSTALLERS)
+    assert {*KITS, Installer.NONE} == set(Installer)
+    assert all(kit_of(word) is not None for word in KITS)
 
 
 def test_a_lab_without_an_installer_needs_no_secrets_and_gets_no_files() -> None:
@@ -271,14 +277,18 @@ def test_a_library_of_a_ref_is_cloned_and_not_taken_from_pypi() -> None:
 
 
 def test_git_is_there_before_anything_is_cloned() -> None:
-    titles = [step.title for step in contrail.steps(make_lab()) if step.node == "compute1"]
+    titles = [
+        step.title
+        for step in steps_of(contrail_steps.stages(make_lab()))
+        if step.node == "compute1"
+    ]
     assert titles[0] == "install git"
 
 
 def test_the_controller_is_finished_before_a_compute_begins_and_loses_its_agent_before_it_starts() -> (
     None
 ):
-    steps = contrail.steps(make_lab())
+    steps = steps_of(contrail_steps.stages(make_lab()))
     assert list(dict.fromkeys(step.node for step in steps)) == [
         "controller",
         "compute1",
@@ -316,7 +326,9 @@ def test_the_bugs_of_the_devstack_beside_contrail_are_worked_around_within_its_c
     branch: str,
 ) -> None:
     for node in ("controller", "compute2"):
-        steps = [step for step in contrail.steps(make_lab(branch)) if step.node == node]
+        steps = [
+            step for step in steps_of(contrail_steps.stages(make_lab(branch))) if step.node == node
+        ]
         titles = [step.title for step in steps]
         (at,) = (
             index for index, title in enumerate(titles) if title.startswith("work around get-pip")
@@ -332,7 +344,7 @@ def test_a_finished_devstack_is_known_by_the_summary_of_the_log_that_localrc_nam
     log = devstack_localrc(make_lab(), "compute1")["LOGFILE"]
     (step,) = (
         each
-        for each in contrail.steps(make_lab())
+        for each in steps_of(contrail_steps.stages(make_lab()))
         if each.node == "compute1" and each.title == "run DevStack"
     )
     assert step.done == f"grep -qs 'stack.sh completed' {log}.summary"
@@ -343,7 +355,7 @@ def test_devstack_comes_from_the_specs_git_base_and_contrail_installer_from_gith
     assert devstack_localrc(lab, "compute1")["GIT_BASE"] == "https://git.example.org"
     urls = [
         word
-        for step in contrail.steps(lab)
+        for step in steps_of(contrail_steps.stages(lab))
         for word in step.command.split()
         if word.startswith("https://")
     ]

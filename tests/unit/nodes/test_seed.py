@@ -159,7 +159,7 @@ def test_every_style_names_every_device(style: NetworkStyle) -> None:
 
 
 def test_answers_lie_in_directories_of_stack_s_own_which_come_first() -> None:
-    found = seed.answer_entries(ANSWERS)
+    found = seed.answer_entries(make_lab(), ANSWERS)
     assert list(found) == [
         "opt/stack",
         "opt/stack/contrail-installer",
@@ -175,7 +175,7 @@ def test_answers_lie_in_directories_of_stack_s_own_which_come_first() -> None:
 
 
 def test_a_node_without_answers_gets_no_directory_for_them() -> None:
-    assert seed.answer_entries({}) == {}
+    assert seed.answer_entries(make_lab(), {}) == {}
 
 
 def test_the_archive_keeps_modes_and_names_owners() -> None:
@@ -274,11 +274,12 @@ def test_files_of_the_system_are_roots_and_readable_those_with_secrets_are_the_u
     None
 ):
     found = seed.answer_entries(
+        make_contrail(installer=Installer.KOLLA),
         {
             PurePosixPath("/etc/pip.conf"): "[global]\n",
             PurePosixPath("/etc/kolla/passwords.yml"): "a: b\n",
             PurePosixPath("/etc/kolla/config/nova.conf"): "[DEFAULT]\n",
-        }
+        },
     )
     assert found["etc/pip.conf"] == Entry(text="[global]\n", mode=0o644, owner="root")
     assert found["etc/kolla/passwords.yml"] == Entry(text="a: b\n", mode=0o600, owner="stack")

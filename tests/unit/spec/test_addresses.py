@@ -49,7 +49,7 @@ def test_each_network_counts_for_itself() -> None:
 
 def test_a_later_fixed_address_never_moves_an_earlier_automatic_one() -> None:
     assert refused(slot("a"), slot("b", "10.0.0.11")) == [
-        "10.0.0.11 of b is a's already (given automatically)"
+        "10.0.0.11 of b is already a's (given automatically)"
     ]
 
 
@@ -62,7 +62,10 @@ def test_the_top_of_a_wide_network_stays_free_for_floating_addresses() -> None:
 def test_a_small_network_is_used_up_to_its_broadcast_address() -> None:
     small = {"net": IPv4Network("10.0.0.0/28")}
     assert given(*map(slot, "abcd"), networks=small)[-1] == "10.0.0.14"
-    assert "no automatic address left for e" in refused(*map(slot, "abcde"), networks=small)[0]
+    assert (
+        "does not have an automatic address left for e"
+        in refused(*map(slot, "abcde"), networks=small)[0]
+    )
 
 
 def test_fixed_addresses_may_be_where_automatic_ones_are_not() -> None:
@@ -85,7 +88,7 @@ def test_addresses_that_no_node_can_have_are_refused(wanted: str, why: str) -> N
 
 def test_an_address_given_twice_names_its_owner_and_a_free_one() -> None:
     _, (finding,) = assign([slot("a", "10.0.0.11"), slot("b", "10.0.0.11")], NET)
-    assert finding.wrong == "10.0.0.11 of b is a's already"
+    assert finding.wrong == "10.0.0.11 of b is already a's"
     assert finding.right == "10.0.0.12 is free"
     assert finding.path == ("nodes", "b", "nics", 0, "address")
 

@@ -32,14 +32,14 @@ def load(directory: Path, network: str = "", nic: str = "") -> Lab:
     [("0ms", 0), ("20ms", 20), ("20 ms", 20), ("0.5ms", 0.5), ("1.5s", 1500), ("10s", 10000)],
 )
 def test_a_delay_has_its_unit(written: str, ms: float) -> None:
-    assert values.delay(written) == ms
+    assert values.read_delay(written) == ms
 
 
 @pytest.mark.parametrize(
     ("written", "percent"), [("0%", 0), ("1%", 1), ("0.25%", 0.25), ("100 %", 100)]
 )
 def test_a_loss_is_a_percentage(written: str, percent: float) -> None:
-    assert values.loss(written) == percent
+    assert values.read_loss(written) == percent
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_loss_is_a_percentage(written: str, percent: float) -> None:
     ],
 )
 def test_a_rate_is_in_kbit(written: str, kbit: int) -> None:
-    assert values.rate(written) == kbit
+    assert values.read_rate(written) == kbit
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_rate_is_in_kbit(written: str, kbit: int) -> None:
 )
 def test_what_is_no_delay_is_refused(written: str) -> None:
     with pytest.raises(Wrong):
-        values.delay(written)
+        values.read_delay(written)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_is_no_delay_is_refused(written: str) -> None:
 )
 def test_what_is_no_rate_is_refused(written: str) -> None:
     with pytest.raises(Wrong):
-        values.rate(written)
+        values.read_rate(written)
 
 
 def test_nothing_said_is_nothing_done(tmp_path: Path) -> None:

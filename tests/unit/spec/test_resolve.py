@@ -124,7 +124,11 @@ def test_a_release_may_be_called_by_its_branch_or_tag(directory: Path, written: 
 
 
 def test_with_one_network_that_one_carries_the_cloud(directory: Path) -> None:
-    text = "image: a\nnetworks: {net: {cidr: 10.0.0.0/24, mode: nat}}\nnodes: {n: {nics: [{network: net}]}}\n"
+    text = (
+        "image: a\n"
+        "networks: {net: {cidr: 10.0.0.0/24, mode: nat}}\n"
+        "nodes: {n: {nics: [{network: net}]}}\n"
+    )
     assert resolve(directory, text).stack.network == "net"
 
 
@@ -141,7 +145,7 @@ def test_an_unused_network_is_allowed(directory: Path) -> None:
 def test_a_lab_without_computes_may_use_libvirts_default_range(directory: Path) -> None:
     text = NETWORKS.replace("10.0.0.0/24", "192.168.122.0/24")
     assert resolve(directory, text + NODES).networks[0].cidr == NESTED_DEFAULT
-    with pytest.raises(SpecError, match="default network of the computes' own libvirt"):
+    with pytest.raises(SpecError, match="which libvirt on a compute uses itself"):
         resolve(directory, text + NODES.replace("{nics", "{role: compute, nics"))
 
 

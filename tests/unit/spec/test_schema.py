@@ -61,7 +61,7 @@ def test_a_node_whose_nics_are_broken_is_left_out_whole() -> None:
     spec, findings = validate(SMALLEST + "  other: {nics: [{network: net}, {}, {network: NET}]}\n")
     assert findings == [
         "nodes.other.nics[1].network: is missing",
-        "nodes.other.nics[2].network: 'NET' is no host name",
+        "nodes.other.nics[2].network: 'NET' is not a host name",
     ]
     assert spec is not None
     assert list(spec.nodes) == ["node"]

@@ -115,7 +115,7 @@ def test_a_merge_of_text_is_a_problem() -> None:
     "text", ["a: &x [*x]\n", "a: &x {b: *x}\n", "a: &x\n  <<: *x\n", "&x a: {b: &y {<<: [*y]}}\n"]
 )
 def test_recursion_is_refused(text: str) -> None:
-    assert "an alias inside the thing that it names" in only_problem(parse(text, "f"))
+    assert "an alias inside of what it refers to" in only_problem(parse(text, "f"))
 
 
 def test_the_same_alias_twice_is_no_recursion() -> None:
@@ -154,12 +154,26 @@ def test_deep_nesting_is_one_clear_line(text: str) -> None:
 def test_tags_are_refused_and_never_constructed(text: str) -> None:
     document = parse(text, "f")
     assert document.data == {"a": None}
-    assert "means nothing here" in only_problem(document)
+    assert "has no meaning here" in only_problem(document)
 
 
 @pytest.mark.parametrize("text", ["? [a, b]\n: x\n", "{[a]: x}\n"])
 def test_a_key_that_is_a_list_is_refused(text: str) -> None:
-    assert "a key that is no plain word" in only_problem(parse(text, "f"))
+    assert "a key that is not a plain word" in only_problem(parse(text, "f"))
+
+
+@pytest.mark.parametrize("escape", [r"\u202e", r"\u2066", r"\u200f", r"\u061c", r"\u2028"])
+def test_text_that_reads_otherwise_than_it_is_is_refused(escape: str) -> None:
+    assert "cannot be shown" in only_problem(parse(f'description: "a{escape}x"\n', "f"))
+    raw = escape.encode().decode("unicode_escape")
+    assert parse(f'description: "a{raw}x"\n', "f").problems
+
+
+@pytest.mark.parametrize("text", ["שלום", "日本", "👩\u200d💻", "é"])
+def test_other_scripts_are_text_like_any(text: str) -> None:
+    document = parse(f"a: {text}\n", "f")
+    assert document.data == {"a": text}
+    assert not document.problems
 
 
 @pytest.mark.parametrize("escape", [r"\ud800", r"\e", r"\0", r"\x9b"])
@@ -176,7 +190,7 @@ def test_text_that_would_garble_the_terminal_is_refused(escape: str) -> None:
         ("a: 1\n---\nb: 2\n", "f:2:1: a second document begins here (one lab per file)"),
         (
             'a: "\\UFFFFFFFF"\n',
-            "f:1:1: has an escape that is no character (see the \\U and \\x in it)",
+            "f:1:1: has an escape that is not a character (see the \\U and \\x in it)",
         ),
         ("a: \x01\n", "f:1:4: character U+0001 is not allowed in YAML (remove it)"),
         ("", "f:1:1: is empty (see labs/mini-2node.yaml for a start)"),
@@ -200,8 +214,8 @@ def test_what_pyyaml_refuses_is_one_line_too(text: str) -> None:
     ("raw", "expected"),
     [
         (b"a: 1\nb: \xff\n", "f:2:4: byte 0xff is not UTF-8 (save it as UTF-8)"),
-        (b"\x7fELF\0\0", "f:1:1: is binary, or UTF-16 (write YAML in UTF-8)"),
-        ("a: 1".encode("utf-16"), "f:1:1: is binary, or UTF-16 (write YAML in UTF-8)"),
+        (b"\x7fELF\0\0", "f:1:1: is binary or UTF-16 (write YAML in UTF-8)"),
+        ("a: 1".encode("utf-16"), "f:1:1: is binary or UTF-16 (write YAML in UTF-8)"),
         (b"#" * (LARGEST + 1), "f:1:1: is larger than 1 MiB (a lab is a few KiB of YAML)"),
         (b"", "f:1:1: is empty (see labs/mini-2node.yaml for a start)"),
     ],

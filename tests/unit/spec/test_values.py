@@ -10,7 +10,7 @@ from stacklab.model.lab import NetworkMode, Size
 from stacklab.spec import values
 from stacklab.spec.values import Wrong
 
-read_size = values.size(Size.parse("128MiB"), "nothing boots in less")
+read_size = values.size_reader(Size.parse("128MiB"), "nothing boots in less")
 
 
 @pytest.mark.parametrize(
@@ -52,27 +52,27 @@ def test_too_little_memory_says_why() -> None:
 
 @pytest.mark.parametrize("text", ["a", "0", "node1", "a-b", "a--b", "x" * 20])
 def test_host_names_are_names(text: str) -> None:
-    assert values.name(20)(text) == text
+    assert values.name_reader(20)(text) == text
 
 
 @pytest.mark.parametrize("text", ["", "A", "a_b", "-a", "a-", "a.b", "ä", "a b", "a\n", "x" * 21])
 def test_what_is_no_host_name_is_no_name(text: str) -> None:
     with pytest.raises(Wrong):
-        values.name(20)(text)
+        values.name_reader(20)(text)
 
 
 @pytest.mark.parametrize("text", ["1", "0x1f", "7up"])
 def test_a_node_cannot_be_taken_for_an_address(text: str) -> None:
     assert values.name_problem(text, 20) is None
     assert values.name_problem(text, 20, values.NODE_NAME) == (
-        f"'{text}' is no host name",
+        f"'{text}' is not a host name",
         "begin with a letter",
     )
 
 
 @pytest.mark.parametrize("text", ["192.168.150.0/24", "10.0.0.0/8", "172.16.0.8/29"])
 def test_a_range_is_an_address_and_a_prefix_length(text: str) -> None:
-    assert values.cidr(text) == IPv4Network(text)
+    assert values.read_cidr(text) == IPv4Network(text)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_range_is_an_address_and_a_prefix_length(text: str) -> None:
 @pytest.mark.parametrize("ending", ["", "x", " "])
 def test_a_range_that_no_lab_can_have_is_refused_whatever_follows(text: str, ending: str) -> None:
     with pytest.raises(Wrong):
-        values.cidr(text + ending)
+        values.read_cidr(text + ending)
 
 
 @pytest.mark.parametrize(
@@ -108,19 +108,19 @@ def test_a_range_that_no_lab_can_have_is_refused_whatever_follows(text: str, end
 )
 def test_a_range_that_no_lab_can_have_is_refused(text: str) -> None:
     with pytest.raises(Wrong):
-        values.cidr(text)
+        values.read_cidr(text)
 
 
 def test_host_bits_are_answered_with_the_network() -> None:
     with pytest.raises(Wrong) as caught:
-        values.cidr("192.168.150.77/26")
+        values.read_cidr("192.168.150.77/26")
     assert caught.value.right == "write 192.168.150.64/26"
 
 
 def test_an_address_has_no_prefix_length() -> None:
-    assert values.address("10.0.0.5") == IPv4Address("10.0.0.5")
+    assert values.read_address("10.0.0.5") == IPv4Address("10.0.0.5")
     with pytest.raises(Wrong) as caught:
-        values.address("10.0.0.5/24")
+        values.read_address("10.0.0.5/24")
     assert caught.value.right == "write 10.0.0.5"
 
 
@@ -129,11 +129,11 @@ def test_an_address_has_no_prefix_length() -> None:
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(Wrong):
-        values.address(text)
+        values.read_address(text)
 
 
 def test_whole_numbers_have_a_range() -> None:
-    read = values.number(int, 1, 64)
+    read = values.number_reader(int, 1, 64)
     assert (read("1"), read("064"), read("64")) == (1, 64, 64)
     for text in ("0", "65", "1.0", "+1", "-1", "1_0", "0x1", "", " 1", "1" * 5000, "٣", "true"):
         with pytest.raises(Wrong):
@@ -141,15 +141,15 @@ def test_whole_numbers_have_a_range() -> None:
 
 
 def test_numbers_carry_their_unit_into_the_answer() -> None:
-    read = values.number(float, 0, 10, "seconds")
+    read = values.number_reader(float, 0, 10, "seconds")
     assert (read("0.5"), read("10")) == (0.5, 10.0)
-    with pytest.raises(Wrong, match="'5s' is no number of seconds") as caught:
+    with pytest.raises(Wrong, match="'5s' is not a number of seconds") as caught:
         read("5s")
     assert caught.value.right == "0 to 10 seconds"
 
 
 def test_words_are_those_of_the_enum() -> None:
-    read = values.word(NetworkMode)
+    read = values.word_reader(NetworkMode)
     assert read("nat") is NetworkMode.NAT
     with pytest.raises(Wrong) as caught:
         read("isolatd")
@@ -159,4 +159,4 @@ def test_words_are_those_of_the_enum() -> None:
 @pytest.mark.parametrize("value", [["a"], {"a": "b"}])
 def test_text_is_neither_a_list_nor_a_mapping(value: object) -> None:
     with pytest.raises(Wrong, match="where one value is expected"):
-        values.text(value)
+        values.read_text(value)

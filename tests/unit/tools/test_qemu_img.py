@@ -51,6 +51,29 @@ def test_an_overlay_names_the_format_of_its_base() -> None:
     assert argv[-2:] == ("/o.qcow2", "20480M")
 
 
+def test_a_disk_whose_content_is_in_another_file_is_not_standalone() -> None:
+    base = {"format": "qcow2", "virtual-size": 512}
+    external = {"type": "qcow2", "data": {"compat": "1.1", "data-file": "/etc/shadow"}}
+    internal = {"type": "qcow2", "data": {"compat": "1.1", "lazy-refcounts": False}}
+    standalone = {
+        "plain": {},
+        "with details": {"format-specific": internal},
+        "external": {"format-specific": external},
+        "overlay": {"backing-filename": "base.qcow2"},
+        "raw": {"format": "raw"},
+    }
+    assert [
+        name
+        for name, more in standalone.items()
+        if qemu_img.parse_info(json.dumps(base | more)).is_standalone_qcow2
+    ] == ["plain", "with details"]
+
+
+def test_the_format_of_a_disk_is_never_guessed() -> None:
+    argv = qemu_img.info(Path("/o.qcow2")).argv
+    assert argv[argv.index("-f") + 1] == "qcow2"
+
+
 def test_a_disk_in_use_can_be_read() -> None:
     assert "--force-share" in qemu_img.info(Path("/o.qcow2")).argv
 

@@ -143,7 +143,7 @@ def impaired(*found: Impairment, nodes: int = 3) -> Lab:
 def test_an_impairment_is_told_as_a_spec_has_it(impairment: Impairment, text: str) -> None:
     assert graph.brief(impairment) == text
     if impairment:
-        words = {"%": values.loss, "s": values.delay, "t": values.rate}
+        words = {"%": values.read_loss, "s": values.read_delay, "t": values.read_rate}
         found = {word: words[word[-1]](word) for word in text.split()}
         assert sorted(found.values()) == sorted(filter(None, dataclasses.astuple(impairment)))
 

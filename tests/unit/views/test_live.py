@@ -119,13 +119,40 @@ def test_a_stage_that_ended_shows_what_it_took_and_one_that_failed_so(clock: Clo
     assert re.search(r"✗ +compute2 +boot failed", text)
 
 
-@pytest.mark.parametrize("odd", ["[/red]", "[red]x[/]", "a\nb", ":warning:", "[", "\x1b[31m"])
+@pytest.mark.parametrize("odd", ["[/red]", "[red]x[/]", "a\nb", ":warning:", "["])
 def test_odd_words_are_shown_and_nothing_is_made_of_them(odd: str) -> None:
     view = LiveTable(Console(file=io.StringIO()), f"lab.check {odd}")
     view.started(odd, odd)
     view.said(odd, odd)
     text = shown(view)
     assert odd.splitlines()[0] in text
+
+
+HOSTILE = "said \x1b[1A\x1b[2K\x1b]52;c;ZXZpbA==\x07\u202eevil\r12:00:00 node2: forged"
+
+
+def test_a_node_s_words_move_no_cursor_in_the_table() -> None:
+    view = LiveTable(Console(file=io.StringIO()), f"lab.check {HOSTILE}")
+    view.started(HOSTILE, HOSTILE)
+    view.said(HOSTILE, HOSTILE)
+    view.noted(HOSTILE, HOSTILE)
+    noted = view._live.console.file.getvalue()  # type: ignore[attr-defined]
+    for text in (shown(view), noted):
+        assert "evil" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
+
+
+def test_a_node_s_words_forge_no_line_of_a_log() -> None:
+    view, stream = plain()
+    view.started("node1", HOSTILE)
+    view.said("node2", HOSTILE)
+    view.noted("node1", HOSTILE)
+    view.ended("node1", "boot", 1.0, LabError(HOSTILE))
+    printed = stream.getvalue()
+    assert all(c.isprintable() or c == "\n" for c in printed)
+    ours = [line for line in printed.splitlines() if not line.startswith("    ")]
+    assert len(ours) == 4
+    assert not any(line.startswith("12:00:00 node2: forged") for line in ours)
 
 
 def test_a_row_that_another_thread_adds_meanwhile_does_not_end_the_view() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.model.cause import Cause, CauseKind
-from stacklab.views import matrix, tables
+from stacklab.views import checks, matrix
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import (
@@ -35,7 +35,7 @@ def shown(found: Outcome, width: int = 80, *, colour: bool = False) -> list[str]
         force_terminal=colour,
         color_system="standard" if colour else None,
     )
-    console.print(tables.checks(found.lab, found.results, width=width))
+    console.print(checks.results_group(found.lab, found.results, width=width))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
 
 

@@ -32,6 +32,7 @@ from stacklab.workflow.nodes import wait
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import make_machine
+from tests.unit.nodes import fake_session
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, FakeListener
 
 TCG = Accelerator(name="TCG", reason="a test")
@@ -87,7 +88,7 @@ class FakeHost:
         self.paths = HostPaths(self.root)
         self.runner.on("ssh-keygen", answer=fake_keygen).on(
             "qemu-img", "create", answer=fake_overlay
-        ).on("ssh")
+        ).on("ssh", answer=fake_session.healthy)
         self.runner.on("git", "config").on("fping").on("ip", stdout="[]")
         self.runner.on("iptables-save").on("sudo", "-n", "iptables-save")
         self.context = FakeContext(

@@ -25,6 +25,8 @@ from tests.unit.checks.fake_lab import make_lab as make_plain
 from tests.unit.installers.contrail.labs import make_lab
 from tests.unit.installers.kolla.kolla_labs import PASSWORDS
 from tests.unit.installers.kolla.kolla_labs import load as load_kolla
+from tests.unit.nodes import fake_session
+from tests.unit.nodes.fake_session import Said
 from tests.unit.workflow.fake_host import FakeHost
 
 LOCALRC = PurePosixPath("/opt/stack/devstack/localrc")
@@ -48,23 +50,26 @@ def holding(host: FakeHost, **changed: Callable[[str], str | None]) -> Callable[
 
     def answer(command: Command) -> Result:
         node = command.argv[-2]
-        if "tar" in command.argv[-1]:
-            return Result(exit_code=0)
-        lines = []
-        for name in re.findall(
-            r"/\S+(?= |;)", (command.stdin or b"").decode().partition(";")[0] + ";"
-        ):
-            text: str | None = (
-                host.lab("contrail-3node").answers / node / name.lstrip("/")
-            ).read_text()
+
+        def respond(tag: str, shell: str) -> Said:
+            if tag == "answers.place":
+                return ""
+            name = shell.partition("test -e ")[2].split()[0]
+            path = host.lab("contrail-3node").answers / node / name.lstrip("/")
+            text: str | None = path.read_text()
             if node in changed and name == str(LOCALRC):
                 text = changed[node](text or "")
-            lines.append(
-                f"{name} {base64.b64encode(text.encode()).decode() if text is not None else '-'}"
-            )
-        return Result(exit_code=0, stdout="\n".join(lines) + "\n")
+            return ("", 44) if text is None else encoded(text)
+
+        return fake_session.answering(respond)(command)
 
     return answer
+
+
+def encoded(text: str) -> str:
+    """A file as base64 -w 3000 writes it."""
+    whole = base64.b64encode(text.encode()).decode()
+    return "\n".join(whole[at : at + 3000] for at in range(0, len(whole), 3000))
 
 
 def kept(host: FakeHost) -> dict[str, str]:
@@ -137,8 +142,11 @@ def test_a_secret_in_a_form_of_its_own_is_shown_neither_before_nor_on_the_nodes(
     host.up(lab)
     kept = (host.lab(lab.name).answers / "controller" / str(PASSWORDS)[1:]).read_text()
     old = kept.replace("nova_database_password:", "gone_database_password:")
-    answer = f"{PASSWORDS} {base64.b64encode(old.encode()).decode()}\n"
-    host.runner.on("ssh", answer=Result(exit_code=0, stdout=answer))
+
+    def respond(_tag: str, shell: str) -> Said:
+        return encoded(old) if str(PASSWORDS) in shell else ("", 44)
+
+    host.runner.on("ssh", answer=fake_session.answering(respond))
     (found,) = (each for each in workflow.diff(host.context, lab) if each.path == PASSWORDS)
     shown = "\n".join(found.lines)
     assert "+nova_database_password: ********" in found.lines
@@ -151,9 +159,37 @@ def test_a_secret_in_a_form_of_its_own_is_shown_neither_before_nor_on_the_nodes(
 
 def test_a_node_that_does_not_answer_is_named(up: FakeHost) -> None:
     up.runner.on("ssh", answer=Result(exit_code=255, stderr="Connection refused"))
-    with pytest.raises(LabError, match="controller can't be read: Connection refused") as caught:
+    with pytest.raises(LabError, match="controller can't be read: refused") as caught:
         workflow.diff(up.context, make_lab())
     assert caught.value.hint == "./invoke lab.check contrail-3node"
+
+
+def sent(command: Command) -> bytes:
+    """The archive that a session brings to a node."""
+    shell = fake_session.parts_of(command)["answers.place"]
+    assert "| sudo -n tar -xpf - -C /" in shell.splitlines()[0]
+    return base64.b64decode("".join(shell.splitlines()[1:-1]))
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (("!!!", 0), "its answer is broken"),
+        (("\u0661\u0662", 0), "its answer is broken"),
+        (("QUJ", 0), "its answer is broken"),
+        (("sudo: a password is required", 1), "sudo: a password is required"),
+        (("no\x1b]0;owned\x07\n::error::forged", 1), "no\n    ::error::forged"),
+        (("", 1), "exit code 1"),
+        (("QUJD\n" * 5000, 0), "the file is too large"),
+    ],
+)
+def test_a_file_that_a_node_does_not_send_whole_is_named(
+    up: FakeHost, said: Said, why: str
+) -> None:
+    up.runner.on("ssh", answer=fake_session.answering(lambda _tag, _shell: said))
+    with pytest.raises(LabError) as caught:
+        workflow.diff(up.context, make_lab())
+    assert re.fullmatch(rf"controller:/\S+ can't be read: {re.escape(why)}", caught.value.message)
 
 
 def test_push_replaces_what_differs_and_nothing_else(up: FakeHost) -> None:
@@ -163,16 +199,16 @@ def test_push_replaces_what_differs_and_nothing_else(up: FakeHost) -> None:
     up.runner.commands.clear()
     found = workflow.push(up.context, make_lab())
     assert [(each.node, each.path) for each in found] == [("compute1", LOCALRC)]
-    placed = [command for command in up.ran("ssh") if "tar" in command.argv[-1]]
+    placed = [command for command in up.ran("ssh") if b"answers.place" in (command.stdin or b"")]
     assert [command.argv[-2] for command in placed] == ["compute1"]
-    assert b"LOGDAYS=1" in (placed[0].stdin or b"")
+    assert b"LOGDAYS=1" in sent(placed[0])
 
 
 def test_push_remembers_what_the_node_has_now(up: FakeHost) -> None:
     workflow.push(up.context, make_lab("R3.0"))
     up.runner.commands.clear()
     up.up(make_lab("R3.0"))
-    assert not [command for command in up.ran("ssh") if "tar" in command.argv[-1]]
+    assert not [c for c in up.ran("ssh") if b"answers.place" in (c.stdin or b"")]
 
 
 def test_a_lab_that_is_not_up_has_nothing_to_compare_with(host: FakeHost) -> None:

@@ -23,7 +23,7 @@ def paths(tmp_path: Path) -> LabPaths:
 
 def told(paths: LabPaths) -> list[str]:
     """The events without their times and processes, which are checked."""
-    lines = events.path(paths).read_text().splitlines()
+    lines = paths.events.read_text().splitlines()
     heads = [re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \[\d+\] |    ", line) for line in lines]
     assert all(heads), lines
     return [
@@ -103,7 +103,7 @@ def test_a_long_log_is_put_aside_once(paths: LabPaths, monkeypatch: pytest.Monke
     assert set(sizes) == {"events.log", "events.log.1"}
     assert max(sizes.values()) < 250
     assert told(paths)[-1] == "lab.check 4 done in N s"
-    assert events.path(paths).stat().st_mode & 0o777 == 0o600
+    assert paths.events.stat().st_mode & 0o777 == 0o600
 
 
 def test_what_a_node_said_forges_no_event_and_moves_no_cursor(paths: LabPaths) -> None:
@@ -112,7 +112,7 @@ def test_what_a_node_said_forges_no_event_and_moves_no_cursor(paths: LabPaths) -
     log.noted("compute1", odd)
     with pytest.raises(HostError), events.recorded(paths, "lab.up trio", None):
         raise HostError(odd)
-    text = events.path(paths).read_text()
+    text = paths.events.read_text()
     assert all(c.isprintable() or c == "\n" for c in text)
     assert text.count("\n") == len(text.splitlines()) == len(told(paths))
     assert sum(not line.startswith("    ") for line in text.splitlines()) == 3
@@ -122,7 +122,7 @@ def test_what_a_node_said_forges_no_event_and_moves_no_cursor(paths: LabPaths) -
 def test_an_endless_message_is_cut(paths: LabPaths) -> None:
     log = events.EventLog(paths)
     log.write("x" * 10_000_000)
-    assert events.path(paths).stat().st_size < 20_000
+    assert paths.events.stat().st_size < 20_000
 
 
 def test_a_link_that_somebody_planted_is_not_written_through(
@@ -130,7 +130,7 @@ def test_a_link_that_somebody_planted_is_not_written_through(
 ) -> None:
     (tmp_path / "passwd").write_text("root\n")
     paths.logs.mkdir()
-    events.path(paths).symlink_to(tmp_path / "passwd")
+    paths.events.symlink_to(tmp_path / "passwd")
     with events.recorded(paths, "lab.check trio", None):
         pass
     assert (tmp_path / "passwd").read_text() == "root\n"
@@ -153,5 +153,5 @@ def test_a_session_s_title_tells_whose_log_it_belongs_to(
     with events.for_title(paths.host, title, listener) as log:
         assert log is not None
         log.noted("host", "text")
-    assert events.path(paths).exists() is is_written
+    assert paths.events.exists() is is_written
     assert listener.heard == [("host", "text")]

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import CLONES, Rendered, Request, bugs_on, release_of
 from stacklab.installers.devstack.answers import images, options
 from stacklab.installers.devstack.answers.projects import sources
-from stacklab.installers.devstack.answers.seat import Seat, ranges, seat
+from stacklab.installers.devstack.answers.seat import DevStackSeat, ranges, seat
 from stacklab.installers.kit import quoting
+from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
+from stacklab.installers.kit.release import bugs_on, release_of
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 
@@ -23,7 +25,7 @@ _SECRETS = ("admin_password", "database_password", "rabbit_password", "service_p
 
 
 def secret_names(lab: Lab) -> tuple[str, ...]:
-    """Name the secrets of a lab: the same ones on all nodes, as stack.sh asks for them."""
+    """Return the names of a lab's secrets: stack.sh asks for the same ones on all nodes."""
     token = () if "SERVICE_TOKEN" in release_of(lab).inert else ("service_token",)
     return (*_SECRETS, *token)
 
@@ -39,7 +41,10 @@ def render(request: Request) -> Rendered:
 
 
 def reads_localrc(lab: Lab) -> bool:
-    """Whether a localrc stands beside local.conf, and wins: nova-docker's script of old appends to that."""
+    """Return True if a localrc is written beside local.conf, and wins over it.
+
+    Old releases of nova-docker's script append to localrc.
+    """
     release = release_of(lab)
     is_old_docker = lab.stack.driver is Driver.DOCKER and release.text("docker_style") == "prepare"
     return is_old_docker or release.file == "localrc"
@@ -49,12 +54,13 @@ def _check_volume_types(request: Request) -> None:
     types = request.lab.stack.volume_types
     if request.release.text("volume_backends") == "CINDER_MULTI_LVM_BACKEND" and len(types) > 2:
         raise RenderError(
-            f"stack.volume_types: DevStack {request.release.name} has two back ends, these are {len(types)}",
+            f"stack.volume_types: DevStack {request.release.name} has two back ends, these are "
+            f"{len(types)}",
             hint="name two at most, or take a release since juno",
         )
 
 
-def _files(request: Request, node: Node, place: Seat) -> Mapping[PurePosixPath, str]:
+def _files(request: Request, node: Node, place: DevStackSeat) -> Mapping[PurePosixPath, str]:
     found: dict[PurePosixPath, str] = {}
     context = _context(request, node, place)
     if reads_localrc(request.lab):
@@ -66,7 +72,7 @@ def _files(request: Request, node: Node, place: Seat) -> Mapping[PurePosixPath, 
     return {**found, **images.metadata_file(request.lab, node)}
 
 
-def _context(request: Request, node: Node, place: Seat) -> dict[str, object]:
+def _context(request: Request, node: Node, place: DevStackSeat) -> dict[str, object]:
     lab, release = request.lab, request.release
     mode = lab.stack.network_mode
     return {

@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from stacklab.installers.contract import CLONES, Step, api_address, has_compute
+from stacklab.installers.kit.addresses import api_address
+from stacklab.installers.kit.git import CLONES
+from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
+from stacklab.stages.stage import Step
 
 IMAGES = CLONES / "data" / "glance" / "images"  # where glance of every release keeps them
 METADATA = CLONES / "glance-filesystem.json"
@@ -15,14 +18,17 @@ _SHARED = IMAGES.parent  # not IMAGES: stack.sh removes that and makes it anew
 
 
 def metadata_file(lab: Lab, node: Node) -> Mapping[PurePosixPath, str]:
-    """What glance tells of its file system, where the lab wants it: nova copies when it knows the same id."""
+    """Return what glance says of its file system, if the lab wants direct copies.
+
+    nova copies an image if it knows the same id.
+    """
     if not lab.stack.glance.direct_copy or node.name != lab.controller.name:
         return {}
     return {METADATA: json.dumps({"id": lab.name, "mountpoint": str(IMAGES)}, indent=2) + "\n"}
 
 
 def share(lab: Lab, node: Node) -> Iterator[Step]:
-    """What the controller does for computes that copy, once its stack.sh is through."""
+    """Yield what the controller does for computes that copy, after its stack.sh."""
     if (
         not lab.stack.glance.direct_copy
         or node.name != lab.controller.name
@@ -49,7 +55,10 @@ def share(lab: Lab, node: Node) -> Iterator[Step]:
 
 
 def see(lab: Lab, node: Node) -> Iterator[Step]:
-    """What a compute needs to copy from them, before its nova starts; the controller's stack.sh is through by then."""
+    """Yield what a compute needs for copies before its nova starts.
+
+    The controller's stack.sh has ended by then.
+    """
     if not lab.stack.glance.direct_copy or node.name == lab.controller.name:
         return
     # bg, nofail: a node that is up before the controller tries on, and its boot does not wait.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Request, has_compute
 from stacklab.installers.devstack.answers.images import IMAGES, METADATA
-from stacklab.installers.devstack.answers.seat import Seat
+from stacklab.installers.devstack.answers.seat import DevStackSeat
+from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import ConfigOption, Driver, NetworkingMode
 
@@ -18,18 +19,24 @@ Sections = Mapping[str, Mapping[str, Sequence[ConfigOption]]]
 """File -> section -> its options, in the order in which they are written."""
 
 
-def sections(request: Request, node: Node, seat: Seat) -> Sections:
-    """A node's options by file and section: ours, then the spec's."""
+def sections(request: Request, node: Node, seat: DevStackSeat) -> Sections:
+    """Return a node's options by file and section: ours, then the spec's."""
     return _by_section((*_own(request, node, seat), *request.lab.stack.post_config_for(node.role)))
 
 
 def plain_sections(request: Request, node: Node) -> Sections:
-    """The same for a cloud whose consoles and networks are another installer's: what the spec asks for alone."""
+    """Return only what the spec asks for.
+
+    It is for a cloud whose consoles and networks are another installer's.
+    """
     return _by_section((*_asked_for(request, node), *request.lab.stack.post_config_for(node.role)))
 
 
 def _by_section(options: Iterable[ConfigOption]) -> Sections:
-    """Of two for the same key the later one stays: DevStack would make an option of two values of them."""
+    """Keep the later of two options for the same key.
+
+    DevStack would make one option with two values of them.
+    """
     last = {(option.file, option.section, option.key): option for option in options}
     found: dict[str, dict[str, list[ConfigOption]]] = {}
     for option in last.values():
@@ -42,7 +49,7 @@ def _asked_for(request: Request, node: Node) -> Iterator[ConfigOption]:
     yield from _as_options(_glance(request, node), node)
 
 
-def _own(request: Request, node: Node, seat: Seat) -> Iterator[ConfigOption]:
+def _own(request: Request, node: Node, seat: DevStackSeat) -> Iterator[ConfigOption]:
     yield from _asked_for(request, node)
     yield from _as_options(_docker(request.lab, seat), node)
     yield from _as_options(_consoles(request, seat), node)
@@ -58,7 +65,11 @@ Row = tuple[str, str, str, str]  # file, section, key, value
 
 
 def _overcommit(request: Request) -> Iterator[Row]:
-    """On computes, which tell the scheduler, and on the controller, whose scheduler once decided itself."""
+    """Yield the ratios of overcommit.
+
+    Computes report them to the scheduler; the controller needs them in old releases, whose
+    scheduler decided by itself.
+    """
     ratios = request.lab.stack.overcommit
     section = request.release.text("overcommit_section") or "DEFAULT"
     for name, ratio in (("cpu", ratios.cpu), ("ram", ratios.ram), ("disk", ratios.disk)):
@@ -93,13 +104,13 @@ def _glance(request: Request, node: Node) -> Iterator[Row]:
             yield NOVA, f"image_file_url:{lab.name}", "mountpoint", str(IMAGES)
 
 
-def _docker(lab: Lab, seat: Seat) -> Iterator[Row]:
+def _docker(lab: Lab, seat: DevStackSeat) -> Iterator[Row]:
     if lab.stack.driver is Driver.DOCKER and seat.is_controller and not seat.has_compute:
         # The driver's script says so only where nova-compute is, and glance isn't there.
         yield GLANCE, "DEFAULT", "container_formats", "ami,ari,aki,bare,ovf,ova,docker"
 
 
-def _consoles(request: Request, seat: Seat) -> Iterator[Row]:
+def _consoles(request: Request, seat: DevStackSeat) -> Iterator[Row]:
     if "NOVA_VNC_ENABLED" in request.release.inert and not seat.is_controller:
         # Without a console proxy of its own such a node switches VNC off.
         yield NOVA, "DEFAULT", "vnc_enabled", "True"
@@ -107,7 +118,7 @@ def _consoles(request: Request, seat: Seat) -> Iterator[Row]:
         yield NOVA, "DEFAULT", "vncserver_proxyclient_address", str(seat.host_ip)
 
 
-def _tunnels(request: Request, seat: Seat) -> Iterator[Row]:
+def _tunnels(request: Request, seat: DevStackSeat) -> Iterator[Row]:
     is_ovs = request.lab.stack.network_mode is NetworkingMode.OVS
     if is_ovs and "TUNNEL_ENDPOINT_IP" in request.release.inert and seat.data_ip != seat.host_ip:
         yield PLUGIN, "ovs", "local_ip", str(seat.data_ip)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from stacklab import facts
 from stacklab.errors import RenderError
-from stacklab.installers.contract import git_base
+from stacklab.installers.kit.git import git_base
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Driver, Plugin
 from stacklab.paths import PROJECT
@@ -40,7 +40,7 @@ class Needed:
     refs: Mapping[str, str]  # by release, where it is not the driver's own
 
     def plugin(self, base: str, release: str, ref: str) -> Plugin:
-        """It as a plugin of a release; `ref` is the driver's."""
+        """Return it as a plugin of a release; `ref` is the driver's."""
         return Plugin(name=self.name, url=f"{base}/{self.path}", ref=self.refs.get(release, ref))
 
 
@@ -55,14 +55,17 @@ class Sources:
 
 
 def cloned(release: Release) -> Mapping[str, Project]:
-    """What a release clones, by name."""
+    """Return what a release clones, by name."""
     return {
         project.name: project for project in table().projects if release.name in project.releases
     }
 
 
 def sources(lab: Lab, release: Release) -> Sources:
-    """What localrc says about sources; raises RenderError for a project that this release does not clone."""
+    """Return what localrc says about sources.
+
+    Raises RenderError for a project that this release does not clone.
+    """
     known = cloned(release)
     branches = {
         f"{word}_BRANCH": release.text("projects_ref") for word in release.words("projects")
@@ -89,18 +92,18 @@ def sources(lab: Lab, release: Release) -> Sources:
 
 
 def devstack_url(lab: Lab, release: Release) -> str:
-    """Where DevStack itself is cloned from: the spec's git_base has it as well as its projects."""
+    """Return where DevStack itself is cloned from; the spec's git_base has it, too."""
     base = git_base(lab, "")
     return f"{base}{urlsplit(release.repository).path}" if base else release.repository
 
 
 def devstack_ref(lab: Lab, release: Release) -> str:
-    """The branch, tag or change of DevStack itself."""
+    """Return the branch, tag or change of DevStack itself."""
     return dict(lab.stack.refs).get(DEVSTACK, release.ref)
 
 
 def driver_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
-    """The repositories that the driver needs, each at the branch that goes with the release."""
+    """Return the repositories that the driver needs, at the release's branches."""
     series = release.text(f"{lab.stack.driver}_ref")
     base, refs = git_base(lab), dict(lab.stack.refs)
     found = (
@@ -115,7 +118,10 @@ def driver_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
 
 
 def _plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
-    """The driver's plugins, then the spec's; one that is enabled twice ends stack.sh, so the spec's takes its place."""
+    """Return the driver's plugins, then the spec's.
+
+    A plugin that is enabled twice ends stack.sh, so the spec's replaces the driver's.
+    """
     is_copied = lab.stack.driver is Driver.DOCKER and release.text("docker_style") != "plugin"
     found = {} if is_copied else {plugin.name: plugin for plugin in driver_plugins(lab, release)}
     refs, own = dict(lab.stack.refs), release.text("projects_ref") or release.ref
@@ -126,7 +132,7 @@ def _plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class ProjectTable:
     """The whole of projects.yaml."""
 
     order: tuple[str, ...]  # DevStack's releases, the oldest first
@@ -135,12 +141,12 @@ class Table:
 
 
 @functools.cache
-def table() -> Table:
-    """The table of projects, read once."""
+def table() -> ProjectTable:
+    """Return the table of projects, read once."""
     rows = facts.read(TABLE)
     order = tuple(rows["order"])
     kinds = (("servers", False), ("libraries", True))
-    return Table(
+    return ProjectTable(
         order=order,
         projects=tuple(
             _project(name, row, order, lib)

@@ -6,21 +6,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import (
-    address,
-    api_address,
-    free_of_nodes,
-    has_compute,
-    is_in_cloud,
-    nic_on,
-)
+from stacklab.installers.kit.addresses import address, api_address, free_of_nodes, nic_on
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver, NetworkingMode, Role
 from stacklab.releases import Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
+class DevStackSeat:
     """All about one node that the templates know beside `lab` and `node`."""
 
     is_controller: bool
@@ -46,14 +40,17 @@ class Ranges:
     gateway: IPv4Address | None = None  # out of `floating`
 
 
-def seat(lab: Lab, release: Release, node: Node) -> Seat | None:
-    """The place of a node; None for a bystander. Raises RenderError for a lab that DevStack can't be."""
+def seat(lab: Lab, release: Release, node: Node) -> DevStackSeat | None:
+    """Return a node's place in the cloud; None for a bystander.
+
+    Raises RenderError for a lab that DevStack cannot install.
+    """
     _check(lab)
     if not is_in_cloud(lab, node):
         return None
     is_controller = node.name == lab.controller.name
     data = nic_on(lab, node, lab.stack.data_network or lab.stack.network)
-    return Seat(
+    return DevStackSeat(
         is_controller=is_controller,
         has_compute=has_compute(lab, node),
         host_ip=address(lab, node),
@@ -67,7 +64,10 @@ def seat(lab: Lab, release: Release, node: Node) -> Seat | None:
 
 
 def ranges(lab: Lab, release: Release) -> Ranges:
-    """The ranges of tenants and of floating addresses; raises RenderError for one that can't be given away."""
+    """Return the ranges of tenants and of floating addresses.
+
+    Raises RenderError for one that would give away addresses in use.
+    """
     stack = lab.stack
     if not stack.external_network:
         gateway = (
@@ -100,7 +100,8 @@ def _upper_half(lab: Lab, cidr: IPv4Network) -> IPv4Network:
             if nic.address.ip in half:
                 raise RenderError(
                     f"no range is left for floating addresses: {node.name} has {nic.address.ip}",
-                    hint=f"write stack.floating_range: a part of {cidr} that has none of the nodes' addresses",
+                    hint=f"write stack.floating_range: a part of {cidr} that has none of the "
+                    f"nodes' addresses",
                 )
     return half
 
@@ -112,7 +113,8 @@ def _check(lab: Lab) -> None:
     stack = lab.stack
     if stack.driver is Driver.ZUN and api_address(lab) != address(lab, lab.controller):
         raise RenderError(
-            f"stack.api_network: zun takes a node for the controller when its HOST_IP is SERVICE_HOST; "
+            f"stack.api_network: zun takes a node for the controller when its HOST_IP is "
+            f"SERVICE_HOST; "
             f"they are {address(lab, lab.controller)} and {api_address(lab)}",
             hint="remove stack.api_network",
         )
@@ -124,14 +126,18 @@ def _check(lab: Lab) -> None:
 
 
 def _public_device(lab: Lab, node: Node) -> str:
-    """The NIC for floating addresses: the controller's, and with nova-network every compute's, its own gateway."""
+    """Return the NIC for floating addresses.
+
+    The controller has one; with nova-network every compute has, since each is a gateway of its own.
+    """
     name = lab.stack.external_network
     if not name or not (node.name == lab.controller.name or _is_nova_network(lab)):
         return ""
     nic = node.nic_on(name)
     if nic is None:
         raise RenderError(
-            f"node {node.name} has no NIC on {name}: with nova-network every compute has its own floating addresses",
+            f"node {node.name} has no NIC on {name}: with nova-network every compute has its own "
+            f"floating addresses",
             hint=f"add `- network: {name}` to nodes.{node.name}.nics",
         )
     return nic.device

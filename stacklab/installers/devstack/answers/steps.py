@@ -4,47 +4,84 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stacklab.installers.contract import CLONES, Step, clone, install_git, is_in_cloud, release_of
 from stacklab.installers.devstack.answers import images
 from stacklab.installers.devstack.answers.files import LOGS, TREE
 from stacklab.installers.devstack.answers.projects import devstack_ref, devstack_url, driver_plugins
-from stacklab.installers.devstack.answers.seat import Seat, seat
-from stacklab.installers.kit.host import workarounds
+from stacklab.installers.devstack.answers.seat import DevStackSeat, seat
+from stacklab.installers.kit.git import CLONES, clone, install_git
+from stacklab.installers.kit.release import release_of, workarounds
+from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 from stacklab.releases import Release, When
+from stacklab.stages.stage import HOUR_S, MINUTE_S, Stage, Step, name_at
 
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run
 _DOCKER = CLONES / "nova-docker"
 _AS_ADMIN = f"cd {TREE} && set +u && . ./openrc admin admin"
 
 
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """The order in which the files are used; raises RenderError for a lab that DevStack can't be."""
+def stages(lab: Lab) -> tuple[Stage, ...]:
+    """Return the stages of every node; raises RenderError for a lab that DevStack can't be."""
     release = release_of(lab)
     computes = [
         node for node in lab.nodes if node.name != lab.controller.name and is_in_cloud(lab, node)
     ]
-    found: list[Step] = []
+    found: list[Stage] = []
     for node in (lab.controller, *computes):
-        if place := seat(lab, release, node):
-            found += _prepare(lab, release, node, place)
-            found += images.see(lab, node)
-            found.append(_stack(node))
-            found += workarounds(lab, release, node, When.AFTER)
-            found += _after(lab, release, node, place)
+        place = seat(lab, release, node)
+        if place:
+            found += _stages_on(lab, release, node, place)
     if computes and release.text("discover_hosts"):
-        found.append(
-            Step(
-                node=lab.controller.name,
-                title="map the computes to nova's cell",
-                command=f"cd {TREE} && ./tools/discover_hosts.sh",
-            )
-        )
+        found.append(_discover_hosts(lab, tuple(stage.name for stage in found)))
     return tuple(found)
 
 
-def _prepare(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Step]:
+def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Stage]:
+    is_controller = node.name == lab.controller.name
+    controller_is_up = () if is_controller else (name_at("stack", lab.controller.name),)
+    yield Stage(
+        name=name_at("sources", node.name),
+        steps=tuple(_prepare(lab, release, node, place)),
+        limit_s=HOUR_S,
+        hint="a repository that moved: stack.git_base names a mirror",
+    )
+    yield Stage(
+        name=name_at("stack", node.name),
+        steps=(*images.see(lab, node), _stack(node)),
+        limit_s=4 * HOUR_S,
+        after=(name_at("sources", node.name), *controller_is_up),
+        done=f"grep -qs 'stack.sh completed' {_SUMMARY}",
+        hint=f"the last lines of {LOGS}/stack.sh.log name the command that failed",
+    )
+    yield Stage(
+        name=name_at("finish", node.name),
+        steps=(
+            *workarounds(lab, release, node, When.AFTER),
+            *_after(lab, release, node, place),
+        ),
+        limit_s=HOUR_S,
+        after=(name_at("stack", node.name),),
+        hint="a service that stack.sh started has ended since",
+    )
+
+
+def _discover_hosts(lab: Lab, after: tuple[str, ...]) -> Stage:
+    step = Step(
+        node=lab.controller.name,
+        title="map the computes to nova's cell",
+        command=f"cd {TREE} && ./tools/discover_hosts.sh",
+    )
+    return Stage(
+        name="discover-hosts",
+        steps=(step,),
+        limit_s=10 * MINUTE_S,
+        after=after,
+        hint="a compute whose nova-compute has not registered: openstack compute service list",
+    )
+
+
+def _prepare(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Step]:
     yield install_git(node)
     yield clone(node, devstack_url(lab, release), devstack_ref(lab, release), TREE)
     yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=TREE)
@@ -52,12 +89,13 @@ def _prepare(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[St
         yield from _docker(lab, release, node, place)
 
 
-def _docker(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Step]:
+def _docker(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Step]:
     style = release.text("docker_style")
     if not place.is_controller:
         yield Step(
             node=node.name,
-            title="make a directory for glance-api.conf, which the docker driver writes to without glance",
+            title="make a directory for glance-api.conf, which the docker driver writes to without "
+            "glance",
             command="install -d -o stack -g stack /etc/glance",
             user="root",
             done="test -d /etc/glance",
@@ -97,7 +135,7 @@ def _stack(node: Node) -> Step:
     )
 
 
-def _after(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Step]:
+def _after(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Step]:
     if not place.is_controller:
         return
     yield from images.share(lab, node)
@@ -115,7 +153,7 @@ def _after(lab: Lab, release: Release, node: Node, place: Seat) -> Iterator[Step
 
 
 def _volume_types(lab: Lab, node: Node) -> Iterator[Step]:
-    """Icehouse's stack.sh and older make back ends alone."""
+    """Yield the steps that make volume types: Icehouse and older make back ends only."""
     backends = ("LVM_iSCSI", "LVM_iSCSI_2")
     for name, backend in zip(lab.stack.volume_types, backends, strict=False):
         yield Step(

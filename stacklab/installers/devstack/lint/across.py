@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from stacklab.installers.devstack.lint import local_conf, localrc
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.installers.devstack.lint.secrets import PASSWORDS
 from stacklab.installers.devstack.lint.sources import named_release
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
+from stacklab.lint.kinds import FileKind, LintedFile
+from stacklab.lint.scope import Scope, Source
 
 _GUIDE = "openstack/devstack@493835a:doc/source/guides/multinode-lab.rst"
 RULES = (
@@ -43,16 +46,6 @@ RULES = (
         "openstack/devstack@493835a:lib/neutron_plugins/ml2",
     ),
     rule("across-region", "nodes of different regions", "openstack/devstack@493835a:stackrc"),
-    rule(
-        "across-contrail",
-        "Contrail's localrc and DevStack's disagree on one node",
-        "Juniper/contrail-installer@cfe0fc0",
-    ),
-    rule(
-        "across-contrail-branch",
-        "Contrail's branch differs between nodes",
-        "Juniper/contrail-installer@cfe0fc0:contrail.sh",
-    ),
 )
 _BOOK = Book(RULES)
 
@@ -73,36 +66,44 @@ _TYPES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seat:
+class NodeLocalrc:
     """One node's localrc; `node` is its name, or the directory that its files lie in."""
 
     node: str
     rc: Localrc
-    is_contrail: bool = False
 
 
-def check(seats: Sequence[Seat]) -> Iterator[Finding]:
-    """Every finding between these files."""
-    devstack = [each for each in seats if not each.is_contrail]
-    contrail = [each for each in seats if each.is_contrail]
-    yield from _same_address(devstack, "HOST_IP")
-    yield from _same_address(contrail, "COMPUTE_HOST_IP")
-    controller = _controller(devstack)
-    for each in devstack:
-        if controller is not None and each is not controller and _belongs(each, controller):
-            yield from _pair(controller, each)
-    head = _contrail_controller(contrail)
-    for each in contrail:
-        if head is not None and each is not head:
-            yield from _contrail_pair(head, each)
-    for each in contrail:
-        for other in devstack:
-            if each.node == other.node:
-                yield from _halves(each.rc, other.rc)
+def load(source: Source, is_local_conf: bool, scope: Scope) -> Localrc:
+    """Return the localrc that a file is, or holds."""
+    if is_local_conf:
+        source = Source(name=source.name, text=local_conf.localrc_text(source))
+    return localrc.load(source, scope)
 
 
-def _controller(seats: Sequence[Seat]) -> Seat | None:
-    """The one node that the others are computes of; None if there are several, or none."""
+def of_kinds(
+    files: Sequence[LintedFile], plain: FileKind, local_conf_kind: FileKind | None = None
+) -> list[NodeLocalrc]:
+    """Return the localrc of every file of these kinds; others' files are left out."""
+    return [
+        NodeLocalrc(node=file.node, rc=load(file.source, file.kind is local_conf_kind, file.scope))
+        for file in files
+        if file.kind in (plain, local_conf_kind)
+    ]
+
+
+def check(nodes: Sequence[NodeLocalrc]) -> Iterator[Finding]:
+    """Yield what DevStack's files of one cloud contradict each other in."""
+    yield from same_address(nodes, "HOST_IP")
+    controller = _controller(nodes)
+    if controller is None:
+        return
+    for node in nodes:
+        if node is not controller and _belongs(node, controller):
+            yield from _pair(controller, node)
+
+
+def _controller(seats: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
+    """Return the only controller; None if there are several, or none."""
     heads = [
         each
         for each in seats
@@ -116,16 +117,17 @@ def _controller(seats: Sequence[Seat]) -> Seat | None:
     return heads[0] if len(heads) == 1 else None
 
 
-def _belongs(seat: Seat, controller: Seat) -> bool:
-    """Whether it is a compute of that controller, if perhaps a wrong one."""
+def _belongs(seat: NodeLocalrc, controller: NodeLocalrc) -> bool:
+    """Return True for a compute of that controller, even with wrong addresses."""
     if seat.rc.scope.lab is not None:
         return seat.rc.is_set("SERVICE_HOST") or seat.rc.is_set("HOST_IP")
     return seat.rc.is_compute or seat.rc.value("SERVICE_HOST") == controller.rc.value("HOST_IP")
 
 
-def _same_address(seats: Sequence[Seat], name: str) -> Iterator[Finding]:
-    seen: dict[str, Seat] = {}
-    for each in seats:
+def same_address(nodes: Sequence[NodeLocalrc], name: str) -> Iterator[Finding]:
+    """Yield nodes whose variable of that name holds another node's address."""
+    seen: dict[str, NodeLocalrc] = {}
+    for each in nodes:
         value = each.rc.value(name)
         if not value or value.startswith("127."):
             continue
@@ -135,23 +137,36 @@ def _same_address(seats: Sequence[Seat], name: str) -> Iterator[Finding]:
                 "across-host-ip",
                 each.rc.file,
                 each.rc.line(name),
-                f"{first.rc.file}:{first.rc.line(name)} has {name} {value} too: two nodes answer to one address",
+                f"{first.rc.file}:{first.rc.line(name)} has {name} {value} too: two nodes answer "
+                f"to one address",
                 f"{name}=ADDRESS, with this node's own",
             )
 
 
-def _is_one_cloud(one: Seat, other: Seat) -> bool:
+def _is_one_cloud(one: NodeLocalrc, other: NodeLocalrc) -> bool:
     hosts = {seat.rc.value("SERVICE_HOST") or seat.rc.value("HOST_IP") for seat in (one, other)}
     return one.rc.scope.lab is not None or len(hosts) == 1
 
 
-def _pair(controller: Seat, compute: Seat) -> Iterator[Finding]:
-    for each in (_service_host, _passwords, _database, _hosts, _tls, _release, _backend, _types):
+def _pair(controller: NodeLocalrc, compute: NodeLocalrc) -> Iterator[Finding]:
+    for each in (_service_host, passwords, _database, _hosts, _tls, _release, _backend, _types):
         yield from each(controller.rc, compute.rc)
 
 
-def _at(rc: Localrc, name: str) -> str:
+def at(rc: Localrc, name: str) -> str:
+    """Return file:line of a variable; the file alone if it is not set there."""
     return f"{rc.file}:{rc.line(name)}" if rc.line(name) else rc.file
+
+
+def wrong_service_host(rc: Localrc, host: str, right: str, place: str) -> Finding:
+    """Return the finding for a SERVICE_HOST that is not the controller's address."""
+    return _BOOK.finding(
+        "across-service-host",
+        rc.file,
+        rc.line("SERVICE_HOST"),
+        f"{host} is not the controller, which is {right} ({place}): nothing answers there",
+        f"SERVICE_HOST={right}",
+    )
 
 
 def _service_host(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
@@ -169,16 +184,11 @@ def _service_host(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
         and controller.address("HOST_IP")
         and compute.address("SERVICE_HOST")
     ):
-        yield _BOOK.finding(
-            "across-service-host",
-            compute.file,
-            compute.line("SERVICE_HOST"),
-            f"{host} is not the controller, which is {own} ({_at(controller, 'HOST_IP')}): nothing answers there",
-            f"SERVICE_HOST={own}",
-        )
+        yield wrong_service_host(compute, host, own, at(controller, "HOST_IP"))
 
 
-def _passwords(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+def passwords(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    """Yield passwords of a compute that are not the controller's."""
     for name in (*PASSWORDS, "SERVICE_TOKEN"):
         ours, theirs = _password(compute, name), _password(controller, name)
         if ours and theirs and ours != theirs:
@@ -186,7 +196,7 @@ def _passwords(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
                 "across-password",
                 compute.file,
                 compute.line(name),
-                f"{name} is not the one of {_at(controller, name)}: the controller refuses this node",
+                f"{name} is not the one of {at(controller, name)}: the controller refuses this node",
                 f"write the same {name} on every node",
             )
 
@@ -205,7 +215,8 @@ def _database(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-database-type",
             compute.file,
             compute.line("DATABASE_TYPE"),
-            f"{own} is spoken here, and the controller's database is {theirs} ({controller.file}): nothing "
+            f"{own} is spoken here, and the controller's database is {theirs} ({controller.file}): "
+            f"nothing "
             "here connects",
             f"DATABASE_TYPE={theirs}",
         )
@@ -227,7 +238,8 @@ def _hosts(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
                 "across-host",
                 compute.file,
                 compute.line(name),
-                f"{name} names {host}, and that server is on the controller ({_at(controller, 'HOST_IP')})",
+                f"{name} names {host}, and that server is on the controller "
+                f"({at(controller, 'HOST_IP')})",
                 f"{name}=$SERVICE_HOST" + (":9292" if name == "GLANCE_HOSTPORT" else ""),
             )
 
@@ -242,7 +254,8 @@ def _tls(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
         "across-tls-proxy",
         where.file,
         where.services.line("tls-proxy"),
-        f"tls-proxy is enabled here and not in {(controller if where is compute else compute).file}: "
+        f"tls-proxy is enabled here and not in "
+        f"{(controller if where is compute else compute).file}: "
         "one side speaks TLS and the other does not",
         "enable tls-proxy on every node, or on none",
     )
@@ -258,7 +271,8 @@ def _release(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-release",
             compute.file,
             compute.line(name),
-            f"this node is of {ours} and the controller ({controller.file}) of {theirs}: their messages don't fit",
+            f"this node is of {ours} and the controller ({controller.file}) of {theirs}: their "
+            f"messages don't fit",
             "write the same branches on every node",
         )
 
@@ -273,7 +287,8 @@ def _backend(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-backend",
             compute.file,
             line,
-            f"{names[compute.is_ovn]} here, {names[controller.is_ovn]} on the controller ({controller.file}): "
+            f"{names[compute.is_ovn]} here, {names[controller.is_ovn]} on the controller "
+            f"({controller.file}): "
             "ports on this node are never bound",
             "write the same Q_AGENT and Q_ML2_PLUGIN_MECHANISM_DRIVERS on every node",
         )
@@ -295,55 +310,6 @@ def _types(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
                     rule_id,
                     compute.file,
                     compute.line(name),
-                    f"{name} is {ours}, and {theirs} in {_at(controller, name)}: {effect}",
+                    f"{name} is {ours}, and {theirs} in {at(controller, name)}: {effect}",
                     f"{name}={theirs}",
                 )
-
-
-def _contrail_controller(seats: Sequence[Seat]) -> Seat | None:
-    heads = [each for each in seats if each.rc.value("INSTALL_PROFILE") == "ALL"]
-    return heads[0] if len(heads) == 1 else None
-
-
-def _contrail_pair(head: Seat, seat: Seat) -> Iterator[Finding]:
-    ours, theirs = seat.rc, head.rc
-    host, own = ours.value("SERVICE_HOST"), theirs.value("SERVICE_HOST")
-    if host and own and host != own:
-        yield _BOOK.finding(
-            "across-service-host",
-            ours.file,
-            ours.line("SERVICE_HOST"),
-            f"{host} is not the controller, which is {own} ({_at(theirs, 'SERVICE_HOST')}): nothing answers there",
-            f"SERVICE_HOST={own}",
-        )
-    yield from _passwords(theirs, ours)
-    for name in ("CONTRAIL_BRANCH", "LAUNCHPAD_BRANCH", "CONTRAIL_DEFAULT_INSTALL"):
-        if ours.value(name) and theirs.value(name) and ours.value(name) != theirs.value(name):
-            yield _BOOK.finding(
-                "across-contrail-branch",
-                ours.file,
-                ours.line(name),
-                f"{name} is {ours.value(name)}, and {theirs.value(name)} in {_at(theirs, name)}: agent and control "
-                "node differ",
-                f"{name}={theirs.value(name)}",
-            )
-
-
-def _halves(contrail: Localrc, devstack: Localrc) -> Iterator[Finding]:
-    """One node's two files: they share names, and nobody compares them."""
-    same = ("SERVICE_HOST", "PHYSICAL_INTERFACE", "ADMIN_PASSWORD", "RABBIT_PASSWORD")
-    for name in same:
-        ours, theirs = contrail.value(name), devstack.value(name)
-        if ours and theirs and ours != theirs:
-            is_secret = name.endswith("PASSWORD")
-            shown = "" if is_secret else f" ({ours} and {theirs})"
-            yield _BOOK.finding(
-                "across-contrail",
-                contrail.file,
-                contrail.line(name),
-                f"{name} differs between here and {_at(devstack, name)}{shown}: Contrail and OpenStack do not find "
-                "each other",
-                f"write the same {name} into both files"
-                if is_secret
-                else f"{name}={theirs}, or {name}={ours} there",
-            )

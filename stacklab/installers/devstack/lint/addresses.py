@@ -37,7 +37,8 @@ RULES = (
     warning(
         "devstack-flat-interface",
         "FLAT_INTERFACE is the NIC with HOST_IP, and another one is free",
-        f"{_NOVA}: FLAT_INTERFACE; openstack/nova@icehouse-eol:nova/network/linux_net.py: ensure_bridge",
+        f"{_NOVA}: FLAT_INTERFACE; openstack/nova@icehouse-eol:nova/network/linux_net.py: "
+        f"ensure_bridge",
     ),
     rule(
         "devstack-public-interface",
@@ -52,7 +53,7 @@ _INSIDE = (("NETWORK_GATEWAY", "FIXED_RANGE"), ("PUBLIC_NETWORK_GATEWAY", "FLOAT
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     for each in (
         _host_ip,
         _service_host,
@@ -67,7 +68,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
 
 
 def is_loopback(text: str) -> bool:
-    """Whether it names the node itself: localhost or 127.x."""
+    """Return True for an address of the node itself: localhost or 127.x."""
     return text == "localhost" or text.startswith("127.") or text == "::1"
 
 
@@ -82,7 +83,8 @@ def _host_ip(rc: Localrc) -> Iterator[Finding]:
                 "devstack-host-ip-missing",
                 rc.file,
                 line,
-                "the first address of the NIC with the default route is taken, which need not be the one that the "
+                "the first address of the NIC with the default route is taken, which need not be "
+                "the one that the "
                 "other nodes use",
                 "HOST_IP=ADDRESS",
             )
@@ -127,7 +129,8 @@ def _service_host(rc: Localrc) -> Iterator[Finding]:
             "devstack-service-host",
             rc.file,
             0,
-            "without SERVICE_HOST this compute takes itself for the controller: it talks to services that aren't here",
+            "without SERVICE_HOST this compute takes itself for the controller: it talks to "
+            "services that aren't here",
             "SERVICE_HOST=ADDRESS of the controller",
         )
     elif is_loopback(rc.value("SERVICE_HOST")):
@@ -159,7 +162,8 @@ def _ranges(rc: Localrc) -> Iterator[Finding]:
                 "devstack-range",
                 rc.file,
                 rc.line(name),
-                f"{value} begins inside its range: nova-network takes {network}, neutron refuses some of it",
+                f"{value} begins inside its range: nova-network takes {network}, neutron refuses "
+                f"some of it",
                 f"{name}={network}",
             )
 
@@ -171,7 +175,8 @@ def _overlaps(rc: Localrc) -> Iterator[Finding]:
             "devstack-range-overlap",
             rc.file,
             rc.line("FLOATING_RANGE"),
-            f"FIXED_RANGE {fixed} and FLOATING_RANGE {floating} share addresses: instances and floating addresses meet",
+            f"FIXED_RANGE {fixed} and FLOATING_RANGE {floating} share addresses: instances and "
+            f"floating addresses meet",
             "write two ranges that share nothing",
         )
     for name, network in (("FIXED_RANGE", fixed), ("FLOATING_RANGE", floating)):
@@ -187,14 +192,18 @@ def _overlaps(rc: Localrc) -> Iterator[Finding]:
                     "devstack-range-overlap",
                     rc.file,
                     rc.line(name),
-                    f"{host} {address} is inside {name} {network}: the same address is given to an instance sooner "
+                    f"{host} {address} is inside {name} {network}: the same address is given to an "
+                    f"instance sooner "
                     "or later",
                     f"{name}=RANGE, with one that no node is in",
                 )
 
 
 def _is_given(rc: Localrc, name: str, address: IPv4Address, network: IPv4Network) -> bool:
-    """Whether neutron or nova may give that address away: of a range with a pool, only the pool is."""
+    """Return True if neutron or nova may give that address away.
+
+    If a range has an allocation pool, only the pool is given away.
+    """
     pool = _POOL.match(rc.value("Q_FLOATING_ALLOCATION_POOL"))
     if name == "FIXED_RANGE" or pool is None:
         return address in network
@@ -222,9 +231,11 @@ def _lab_networks(rc: Localrc) -> Iterator[Finding]:
                 "devstack-range-lab",
                 rc.file,
                 rc.line(name),
-                f"{network} overlaps the lab's network {each.name} {each.cidr}: nodes there can't be told from "
+                f"{network} overlaps the lab's network {each.name} {each.cidr}: nodes there can't "
+                f"be told from "
                 "instances",
-                f"{name}=RANGE, with one outside of {', '.join(str(other.cidr) for other in lab.networks)}",
+                f"{name}=RANGE, with one outside of "
+                f"{', '.join(str(other.cidr) for other in lab.networks)}",
             )
 
 
@@ -249,7 +260,8 @@ def _size(rc: Localrc) -> Iterator[Finding]:
             "devstack-fixed-size",
             rc.file,
             rc.line("FIXED_NETWORK_SIZE"),
-            f"a network of {size} addresses does not fit into {fixed} ({fixed.num_addresses}): nova-manage refuses it",
+            f"a network of {size} addresses does not fit into {fixed} ({fixed.num_addresses}): "
+            f"nova-manage refuses it",
             f"FIXED_NETWORK_SIZE={fixed.num_addresses}",
         )
 
@@ -300,7 +312,8 @@ def _devices(rc: Localrc) -> Iterator[Finding]:
             "devstack-flat-interface",
             rc.file,
             rc.line("FLAT_INTERFACE"),
-            f"{own.device} has HOST_IP {host_ip}: with the first instance nova-network puts it into a bridge and moves "
+            f"{own.device} has HOST_IP {host_ip}: with the first instance nova-network puts it "
+            f"into a bridge and moves "
             "the address there, and connections break off",
             f"FLAT_INTERFACE={' or '.join(inside)}",
         )
@@ -309,7 +322,8 @@ def _devices(rc: Localrc) -> Iterator[Finding]:
             "devstack-public-interface",
             rc.file,
             rc.line("PUBLIC_INTERFACE"),
-            f"{node.access.device} is what the host logs in by: moved into a bridge, {node.name} can't be reached",
+            f"{node.access.device} is what the host logs in by: moved into a bridge, {node.name} "
+            f"can't be reached",
             f"PUBLIC_INTERFACE={' or '.join(nic.device for nic in free)}"
             if free
             else "remove the line, or give the lab a network for floating addresses",

@@ -24,7 +24,7 @@ RULES = (
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Every finding in a localrc."""
+    """Yield every finding in a localrc."""
     rc = localrc.load(source, scope)
     yield from shell_rules.check(rc)
     if any(line.endswith("\r") for line in source.lines):

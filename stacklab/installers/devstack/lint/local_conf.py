@@ -68,7 +68,7 @@ class Section:
 
 
 def sections(lines: tuple[str, ...]) -> tuple[Section, ...]:
-    """What get_meta_section would find, in order."""
+    """Return what DevStack's get_meta_section would find, in order."""
     heads = [number for number, line in enumerate(lines, start=1) if _HEADER.match(line)]
     found = []
     for number, end in zip(heads, [*heads[1:], len(lines) + 1], strict=False):
@@ -80,7 +80,7 @@ def sections(lines: tuple[str, ...]) -> tuple[Section, ...]:
 
 
 def localrc_text(source: Source) -> str:
-    """The localrc sections with all other lines emptied, so that each keeps its number."""
+    """Return the localrc sections; all other lines are empty, so line numbers stay."""
     lines = [""] * len(source.lines)
     for section in sections(source.lines):
         if (section.group, section.name) == ("local", "localrc"):
@@ -89,7 +89,7 @@ def localrc_text(source: Source) -> str:
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Every finding in a local.conf, its localrc section included."""
+    """Yield every finding in a local.conf, its localrc section included."""
     returns = [number for number, line in enumerate(source.lines, start=1) if line.endswith("\r")]
     if returns:
         yield _crlf(source, returns)
@@ -110,7 +110,8 @@ def _crlf(source: Source, returns: list[int]) -> Finding:
         number for number in returns if source.lines[number - 1].startswith("[[local|localrc]]")
     ]
     effect = (
-        "the whole [[local|localrc]] section is lost without a word: its name is taken to be `localrc` and a carriage "
+        "the whole [[local|localrc]] section is lost without a word: its name is taken to be "
+        "`localrc` and a carriage "
         "return"
         if headers
         else f"{len(returns)} lines end in CR LF: every value ends in a carriage return"
@@ -125,7 +126,7 @@ def _crlf(source: Source, returns: list[int]) -> Finding:
 
 
 def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterator[Finding]:
-    """The file as a whole: what stands above, beside, and nowhere."""
+    """Yield findings about the file as a whole: misplaced text, a localrc beside it, no section."""
     first = found[0].line if found else len(source.lines) + 1
     above = [
         n
@@ -153,7 +154,8 @@ def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterato
             "conf-no-localrc",
             source.name,
             0,
-            "no variable is set: DevStack installs its defaults on one node and asks for the passwords",
+            "no variable is set: DevStack installs its defaults on one node and asks for the "
+            "passwords",
             "write [[local|localrc]] above the variables",
         )
     if is_beside and localrc and source.name.rpartition("/")[2] == "local.conf":
@@ -161,14 +163,15 @@ def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterato
             "conf-shadowed",
             source.name,
             localrc.line,
-            "a file localrc lies in the same directory: DevStack reads that one and drops this [[local|localrc]] "
+            "a file localrc lies in the same directory: DevStack reads that one and drops this "
+            "[[local|localrc]] "
             "section; post-config sections still count",
             "rm localrc, or move its lines into local.conf",
         )
 
 
 def _bent(source: Source) -> Iterator[Finding]:
-    """Lines that were meant for headers and are none."""
+    """Yield lines that were meant as headers, but are not read as such."""
     for number, line in enumerate(source.lines, start=1):
         bare = line.strip()
         if _HEADER.match(line):
@@ -180,7 +183,8 @@ def _bent(source: Source) -> Iterator[Finding]:
                 "conf-header-indented",
                 source.name,
                 number,
-                "this is no header but part of the section above: the section that it should begin is not there",
+                "this is no header but part of the section above: the section that it should begin "
+                "is not there",
                 f"write {bare.split(']]')[0]}]] in the first column",
             )
         elif re.match(r"\[{1,2}\s*(local|post-config|extra|post-extra|test-config)\b[^=]*$", line):
@@ -211,7 +215,8 @@ def _header(
             "conf-local-name",
             source.name,
             section.line,
-            f"the section is not read: of [[local|...]] only localrc is ({section.name or 'nothing'} stands here)",
+            f"the section is not read: of [[local|...]] only localrc is "
+            f"({section.name or 'nothing'} stands here)",
             "[[local|localrc]], or a file local.sh beside stack.sh",
         )
     elif section.group != "local":
@@ -250,7 +255,8 @@ def _group(source: Source, section: Section, inside: str, nearest: Near) -> Iter
         source.name,
         section.line,
         f"no phase is called {words[0] or 'nothing'}: the section is never read",
-        f"[[{nearest(words[0].lower()) or 'post-config'}|{words[1]}]] (there are {', '.join(PHASES)})",
+        f"[[{nearest(words[0].lower()) or 'post-config'}|{words[1]}]] (there are "
+        f"{', '.join(PHASES)})",
     )
 
 
@@ -268,7 +274,8 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
             "conf-slash",
             source.name,
             section.line,
-            "the path is relative: a file below DevStack's own directory is written, and no service reads it",
+            "the path is relative: a file below DevStack's own directory is written, and no "
+            "service reads it",
             f"[[{section.group}|{_path_of(section.name)}]]",
         )
     elif section.name.startswith("$"):
@@ -278,13 +285,17 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
                 "conf-file",
                 source.name,
                 section.line,
-                f"{section.name} is not known: this section and all later ones of [[{section.group}|...]] are skipped",
+                f"{section.name} is not known: this section and all later ones of "
+                f"[[{section.group}|...]] are skipped",
                 f"[[{section.group}|${near}]]",
             )
 
 
 def _path_of(name: str) -> str:
-    """What was meant by a name that is no path: a variable's without its $, or a file's somewhere below /etc."""
+    """Return the path that was probably meant.
+
+    It is a variable without its $, or a file somewhere below /etc.
+    """
     if name.startswith("$"):
         return f"/{name}"
     return f"${name}" if name in _FILES else f"/etc/.../{name.rpartition('/')[2]}"

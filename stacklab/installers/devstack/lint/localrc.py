@@ -35,17 +35,17 @@ class Services:
     is_whole: bool
 
     def has(self, *names: str) -> bool:
-        """Whether one of them is enabled by this file."""
+        """Return True if this file enables one of them."""
         return any(name in self.enabled for name in names)
 
     def lacks(self, *names: str) -> bool:
-        """Whether none of them is enabled, for certain."""
+        """Return True if certainly none of them is enabled."""
         return not self.has(*names) and (
             self.is_whole or all(name in self.disabled for name in names)
         )
 
     def line(self, *names: str) -> int:
-        """Where the first of them that is enabled is enabled."""
+        """Return the line that enables the first of them that is enabled."""
         return next((self.enabled[name] for name in names if name in self.enabled), 0)
 
 
@@ -59,17 +59,17 @@ class Localrc:
 
     @property
     def file(self) -> str:
-        """What messages call it."""
+        """Return what messages call it."""
         return self.source.name
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The file's lines."""
+        """Return the file's lines."""
         return self.source.lines
 
     @cached_property
     def settled(self) -> Mapping[str, shell.Assignment]:
-        """The assignment of each name that wins; names that are set under a condition alone are left out."""
+        """Return the last assignment of each name; conditional ones are left out."""
         return {
             each.name: each
             for each in self.script.assignments
@@ -78,12 +78,12 @@ class Localrc:
 
     @cached_property
     def uncertain(self) -> frozenset[str]:
-        """Names that a condition may set, or set otherwise."""
+        """Return names that a condition may set, or change."""
         return frozenset(each.name for each in self.script.assignments if each.conditional)
 
     @cached_property
     def values(self) -> Mapping[str, str | None]:
-        """What each name holds at the end; None where that can't be told without running it."""
+        """Return what each name holds at the end; None if one must run the file to know."""
         values: dict[str, str | None] = {}
         preset: dict[str, str | None] = dict(PRESET)
         for each in self.script.assignments:
@@ -97,26 +97,26 @@ class Localrc:
         return values
 
     def value(self, name: str) -> str:
-        """What it holds at the end; "" where it isn't set or can't be told."""
+        """Return what it holds at the end; "" if it is not set or cannot be told."""
         return self.values.get(name) or ""
 
     def is_set(self, name: str) -> bool:
-        """Whether the file sets it, perhaps under a condition."""
+        """Return True if the file sets it, perhaps under a condition."""
         return name in self.values
 
     def line(self, name: str) -> int:
-        """Where it gets its last value; 0 where it isn't set."""
+        """Return the line of its last value; 0 if it is not set."""
         return self.settled[name].line if name in self.settled else 0
 
     def address(self, name: str) -> IPv4Address | None:
-        """Its value, if that is an IPv4 address."""
+        """Return its value if that is an IPv4 address."""
         try:
             return IPv4Address(self.value(name))
         except ValueError:
             return None
 
     def network(self, name: str) -> IPv4Network | None:
-        """Its value, if that is a range."""
+        """Return its value if that is a range."""
         try:
             return IPv4Network(self.value(name), strict=False) if "/" in self.value(name) else None
         except ValueError:
@@ -124,24 +124,25 @@ class Localrc:
 
     @cached_property
     def services(self) -> Services:
-        """ENABLED_SERVICES after the whole file, as DevStack's functions change it."""
+        """Return ENABLED_SERVICES after the whole file, as DevStack's functions change it."""
         return _services(self.script, is_final=self.disable_is_final)
 
     @property
     def disable_is_final(self) -> bool:
-        """Whether what was disabled once is not enabled again."""
+        """Return True if enable_service has no effect after disable_service."""
         release = self.scope.release
         return release is None or bool(release.text("disable_is_final"))
 
     @cached_property
     def is_compute(self) -> bool:
-        """Whether this is a node of somebody else's cloud: the lab says so, or what it asks others for."""
+        """Return True for a compute: the lab says so, or its servers are elsewhere."""
         if self.scope.is_controller is not None:
             return not self.scope.is_controller
         host, service_host = self.value("HOST_IP"), self.value("SERVICE_HOST")
         if host and host == service_host:
             return False
-        # A controller whose APIs are on a network of their own differs, too, but asks no other node for its servers.
+        # A controller whose APIs are on a network of their own differs, too, but asks no other node
+        # for its servers.
         if host and service_host and any(self.value(name) not in ("", host) for name in _SERVERS):
             return True
         own = ("key", "keystone", "mysql", "postgresql", "n-sch", "q-svc")
@@ -153,7 +154,7 @@ class Localrc:
 
     @cached_property
     def is_ovn(self) -> bool | None:
-        """Whether neutron's backend is OVN; None where neither file nor release tells."""
+        """Return True if neutron's backend is OVN; None if neither file nor release tells."""
         for name in ("Q_AGENT", "NEUTRON_AGENT", "Q_ML2_PLUGIN_MECHANISM_DRIVERS"):
             if self.value(name):
                 return "ovn" in self.value(name).split(",")
@@ -165,13 +166,18 @@ class Localrc:
         return release.network_modes[0] == "ovn" if release and release.network_modes else None
 
 
+def names_services(text: str) -> bool:
+    """Return True if a text enables services or names neutron's plugin: DevStack alone reads that."""
+    return "enable_service" in text or "Q_PLUGIN" in text or "n-cpu" in text
+
+
 def load(source: Source, scope: Scope) -> Localrc:
     """Read a localrc."""
     return Localrc(source=source, scope=scope, script=shell.read(source.text))
 
 
 def expand(word: shell.Word, values: Mapping[str, str | None]) -> str | None:
-    """A word's value, as far as `values` and plain references go; None where bash would have to be asked."""
+    """Return a word's value; None if only bash could tell it."""
     if not word.is_dynamic:
         return word.text
     missing = False
@@ -222,5 +228,8 @@ def _services(script: shell.Script, *, is_final: bool) -> Services:
 
 
 def _listed(text: str) -> Iterator[str]:
-    """The names of a comma-separated list; bash has no part in it, so neither have blanks."""
+    """Yield the names of a comma-separated list.
+
+    DevStack splits it without bash, so blanks do not separate.
+    """
     return (name for name in text.split(",") if name and "$" not in name)

@@ -29,7 +29,8 @@ RULES = (
 )
 _BOOK = Book(RULES)
 
-# What is asked for by is_service_enabled and run_process, or stands in stackrc: the first and the last release, and
+# What is asked for by is_service_enabled and run_process, or stands in stackrc: the first and the
+# last release, and
 # the names; established by `git grep` at each release's tag.
 _ERAS = (
     (
@@ -159,13 +160,13 @@ _SAME = 0.92
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     yield from _services(rc)
     yield from _variables(rc)
 
 
 def services(release: Release | None) -> frozenset[str]:
-    """The names of services that a release knows; of all releases where none is given."""
+    """Return the services that a release knows; of all releases if none is given."""
     known = list(releases.of(Installer.DEVSTACK))  # the newest first
     if release is None or release.name not in known:
         return _every()
@@ -181,7 +182,7 @@ def services(release: Release | None) -> frozenset[str]:
 
 @functools.cache
 def _every() -> frozenset[str]:
-    """Every name that any release has, or a plugin."""
+    """Return every name that any release or plugin has."""
     rows: Mapping[str, Release] = releases.of(Installer.DEVSTACK)
     found = {name for _since, _until, names in _ERAS for name in names.split()} | _PLUGINS
     for row in rows.values():
@@ -219,7 +220,10 @@ def _services(rc: Localrc) -> Iterator[Finding]:
 
 
 def _plain(name: str) -> str:
-    """What is left when case, separators and the order of letters do not count: n_cpu and n-cup are n-cpu."""
+    """Return a name without case, separators and order of letters.
+
+    n_cpu and n-cup then equal n-cpu.
+    """
     letters = re.sub(r"[_-]", "", name.lower())
     return "".join(sorted(letters))
 

@@ -33,7 +33,7 @@ _KNOWN_NAME = re.compile(r"[A-Z][A-Z0-9_]*")  # DevStack's own: $SERVICE_HOST an
 
 
 def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
-    """Every finding in one section's body, whose first line has that number."""
+    """Yield every finding in a section's body, whose first line has that number."""
     section = ""
     for number, line in enumerate(lines, start=first):
         if not line.strip() or re.match(r" *#", line):
@@ -157,7 +157,10 @@ def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
 
 
 def _expansions(file: str, number: int, word: shell.Word) -> Iterator[Finding]:
-    """`$x` that no variable of DevStack's is meant by: nova's own `$my_ip`, `$$` in a password."""
+    """Yield references that the shell would expand, though they are not DevStack's.
+
+    Examples are nova's own `$my_ip`, and `$$` in a password.
+    """
     for found in re.finditer(r"\$(?:\{?([A-Za-z0-9_]+)|(\$)|(\())|(`)", word.live):
         if found[3] or (found[1] and _KNOWN_NAME.fullmatch(found[1])):
             continue

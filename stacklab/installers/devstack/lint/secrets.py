@@ -29,13 +29,14 @@ _BOOK = Book(RULES)
 
 PASSWORDS = ("ADMIN_PASSWORD", "DATABASE_PASSWORD", "RABBIT_PASSWORD", "SERVICE_PASSWORD")
 _CHECKED = re.compile(r"[A-Z_]+_PASSWORD|SERVICE_TOKEN|SWIFT_HASH")
-# Seen with iniset of icehouse-eol and of stable/2026.1: these arrive, in options and in URLs. Not in front, where
+# Seen with iniset of icehouse-eol and of stable/2026.1: these arrive, in options and in URLs. Not
+# in front, where
 # programs take a - for an option, and bash a ~ for a directory.
 _ARRIVES = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~-]*")
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     yield from _missing(rc)
     yield from _token(rc)
     inert = rc.scope.release.inert if rc.scope.release else {}
@@ -55,7 +56,8 @@ def _missing(rc: Localrc) -> Iterator[Finding]:
         "stack.sh stops and asks"
         if not rc.is_compute
         else (
-            "a compute is not asked for all of them: those stay empty, and its services are refused by the controller's"
+            "a compute is not asked for all of them: those stay empty, and its services are "
+            "refused by the controller's"
         )
     )
     yield _BOOK.finding(
@@ -112,7 +114,7 @@ def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
 
 
 def _lost(value: str | None) -> str:
-    """What becomes of a password that is not taken as it is."""
+    """Return what becomes of a password that is not taken as it is."""
     if value is None:
         return "bash replaces the part behind $"
     first = {

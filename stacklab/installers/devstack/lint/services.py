@@ -81,7 +81,7 @@ _SERVERS = ("key", "keystone", "mysql", "postgresql", "rabbit")
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     for each in (
         _wiped,
         _again,
@@ -115,8 +115,10 @@ def _wiped(rc: Localrc) -> Iterator[Finding]:
                     "devstack-services-wiped",
                     rc.file,
                     each.line,
-                    f"the whole list is replaced: what line{'s' if len(calls) > 1 else ''} {lines} set is undone",
-                    "write ENABLED_SERVICES= above every enable_service and disable_service, or ENABLED_SERVICES+=,...",
+                    f"the whole list is replaced: what line{'s' if len(calls) > 1 else ''} {lines} "
+                    f"set is undone",
+                    "write ENABLED_SERVICES= above every enable_service and disable_service, or "
+                    "ENABLED_SERVICES+=,...",
                 )
             calls = []
 
@@ -137,7 +139,8 @@ def _again(rc: Localrc) -> Iterator[Finding]:
                         "devstack-enable-after-disable",
                         rc.file,
                         call.line,
-                        f"{arg.text} stays disabled: line {disabled[arg.text]} disabled it, and that is final",
+                        f"{arg.text} stays disabled: line {disabled[arg.text]} disabled it, and "
+                        f"that is final",
                         f"remove {arg.text} from line {disabled[arg.text]}",
                     )
 
@@ -171,7 +174,8 @@ def _lists(rc: Localrc) -> Iterator[Finding]:
                         "devstack-service-list",
                         rc.file,
                         each.line,
-                        f"{arg.text} is taken for one name, which is not enabled: nothing is disabled",
+                        f"{arg.text} is taken for one name, which is not enabled: nothing is "
+                        f"disabled",
                         f"disable_service {' '.join(part for part in arg.text.split(',') if part)}",
                     )
 
@@ -192,7 +196,8 @@ def _ovn(rc: Localrc) -> Iterator[Finding]:
                 rc.file,
                 rc.services.line(wrong),
                 f"stack.sh stops: {wrong} must be disabled with OVN{why}",
-                "write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch and "
+                "write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch "
+                "and "
                 "Q_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch on every node",
             )
 
@@ -222,13 +227,17 @@ def _replaced(rc: Localrc) -> Iterator[Finding]:
                 "devstack-replaced-service",
                 rc.file,
                 line,
-                f"nothing is disabled: in DevStack {release.name}, {instead} does the work of {name}",
+                f"nothing is disabled: in DevStack {release.name}, {instead} does the work of "
+                f"{name}",
                 f"disable_service {instead}",
             )
 
 
 def _defaults(release: Release) -> frozenset[str]:
-    """Neutron's services in the release's own list, as other modes take them out: `controller MODE off`."""
+    """Return neutron's services in the release's own list.
+
+    They are the ones that other modes take out: `controller MODE off`.
+    """
     lists = (
         words
         for key, words in release.services.items()
@@ -238,7 +247,7 @@ def _defaults(release: Release) -> frozenset[str]:
 
 
 def _mechanism(rc: Localrc) -> Iterator[Finding]:
-    """Since Xena two variables have OVN as default, and each has to be told that it is not."""
+    """Yield a mechanism driver that stays ovn, its default since Xena, beside another Q_AGENT."""
     release, agent = rc.scope.release, rc.value("Q_AGENT")
     is_default = release is not None and release.network_modes[:1] == ("ovn",)
     if not is_default or rc.is_compute or agent not in ("openvswitch", "linuxbridge"):
@@ -249,7 +258,8 @@ def _mechanism(rc: Localrc) -> Iterator[Finding]:
             "devstack-mechanism",
             rc.file,
             rc.line("Q_AGENT"),
-            f"ml2's mechanism driver stays ovn, the default: neutron asks OVN for ports that {agent}'s agents should "
+            f"ml2's mechanism driver stays ovn, the default: neutron asks OVN for ports that "
+            f"{agent}'s agents should "
             "make, and none is bound",
             f"{name}={agent}",
         )
@@ -264,7 +274,8 @@ def _nova_network(rc: Localrc) -> Iterator[Finding]:
             "devstack-nova-network",
             rc.file,
             rc.services.line("n-net"),
-            f"DevStack {release.name} has no nova-network: nothing is started, and instances get no network",
+            f"DevStack {release.name} has no nova-network: nothing is started, and instances get "
+            f"no network",
             f"remove n-net: neutron, by {release.network_modes[0]}, is the default",
         )
         return
@@ -277,7 +288,8 @@ def _nova_network(rc: Localrc) -> Iterator[Finding]:
             "devstack-two-networks",
             rc.file,
             line,
-            f"nova-network and neutron are both enabled{what}: each makes bridges and rules of its own",
+            f"nova-network and neutron are both enabled{what}: each makes bridges and rules of its "
+            f"own",
             "disable_service n-net"
             if not rc.services.is_whole
             else "leave one of them in ENABLED_SERVICES",
@@ -293,7 +305,8 @@ def _compute(rc: Localrc) -> Iterator[Finding]:
                 "devstack-compute-services",
                 rc.file,
                 0,
-                "without ENABLED_SERVICES this compute installs the default list: a second Keystone, database and API",
+                "without ENABLED_SERVICES this compute installs the default list: a second "
+                "Keystone, database and API",
                 "ENABLED_SERVICES=n-cpu,... and what else a compute needs",
             )
         return
@@ -303,7 +316,8 @@ def _compute(rc: Localrc) -> Iterator[Finding]:
                 "devstack-second-server",
                 rc.file,
                 rc.services.line(name),
-                f"{name} is installed and started here too, and nothing uses it: this node uses the controller's",
+                f"{name} is installed and started here too, and nothing uses it: this node uses "
+                f"the controller's",
                 f"remove {name} from ENABLED_SERVICES",
             )
     end = rc.scope.release.text("glance_alone") if rc.scope.release else ""
@@ -325,7 +339,8 @@ def _database(rc: Localrc) -> Iterator[Finding]:
             "devstack-database-type",
             rc.file,
             0,
-            '"No database enabled": connections are written empty; n-cpu bears that, c-vol, n-net and n-api do not',
+            '"No database enabled": connections are written empty; n-cpu bears that, c-vol, n-net '
+            "and n-api do not",
             "DATABASE_TYPE=mysql",
         )
     elif not any(rc.is_set(name) for name in ("DATABASE_HOST", "MYSQL_HOST", "BASE_SQL_CONN")):
@@ -350,7 +365,8 @@ def _plugins(rc: Localrc) -> Iterator[Finding]:
                 "devstack-plugin-release",
                 rc.file,
                 call.line,
-                f"DevStack {release.name} knows no enable_plugin: the line is an unknown command and does nothing",
+                f"DevStack {release.name} knows no enable_plugin: the line is an unknown command "
+                f"and does nothing",
                 "take a release from Kilo on, or follow the plugin's own instructions for this one",
             )
         elif len(call.args) < 2:

@@ -69,14 +69,15 @@ _BARE = re.compile(
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     returns = [number for number, line in enumerate(rc.lines, start=1) if line.endswith("\r")]
     if returns:
         yield _BOOK.finding(
             "shell-crlf",
             rc.file,
             returns[0],
-            f"{len(returns)} lines end in CR LF: bash keeps the carriage return, so every value ends in one and no "
+            f"{len(returns)} lines end in CR LF: bash keeps the carriage return, so every value "
+            f"ends in one and no "
             "number, address or True is understood",
             f"sed -i 's/\\r$//' {rc.file}",
         )
@@ -109,7 +110,7 @@ def _unclosed(rc: Localrc) -> Iterator[Finding]:
 
 
 def _words(rc: Localrc) -> Iterator[Finding]:
-    """Lines that bash runs as commands, where a value was meant."""
+    """Yield lines that bash runs as commands, where a value was meant."""
     for call in rc.script.calls:
         first = call.args[0].raw if call.args else ""
         if call.prefix:
@@ -150,7 +151,8 @@ def _prefixed(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
             "shell-blank-around-equals",
             rc.file,
             call.line,
-            f"bash takes what follows the blank for a command, with {name} empty for it alone; {name} stays unset",
+            f"bash takes what follows the blank for a command, with {name} empty for it alone; "
+            f"{name} stays unset",
             f"{name}=..., without a blank after =",
         )
         return
@@ -165,7 +167,7 @@ def _prefixed(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
 
 @functools.lru_cache(maxsize=1024)
 def _switch_like(name: str) -> str:
-    """The function that a misspelt one was meant to be; "" for any other name."""
+    """Return the function that a misspelt name meant; "" for any other name."""
     if len(name) > 30:
         return ""
     near = difflib.get_close_matches(name.replace("-", "_").lower(), SWITCHES, n=1, cutoff=0.8)
@@ -173,7 +175,9 @@ def _switch_like(name: str) -> str:
 
 
 def _unknown(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
-    """Only what is surely meant otherwise: a localrc may run any program."""
+    """Yield unknown commands that surely meant something else.
+
+    Other commands are left alone: a localrc may run any program."""
     if call.name in SWITCHES:
         return
     if near := _switch_like(call.name):
@@ -207,7 +211,8 @@ def _metacharacters(rc: Localrc) -> Iterator[Finding]:
         "&": "bash runs the assignment in a process of its own: {name} stays unset",
         ";": "bash ends the value there and runs the rest as a command",
         "(": "bash stops reading the file here, with a syntax error",
-        "<": "bash takes < for a redirection: the value is lost, or the rest of the file with a syntax error",
+        "<": "bash takes < for a redirection: the value is lost, or the rest of the file with a "
+        "syntax error",
         ">": "bash takes > for a redirection: the value ends there and a file is made",
     }
     multiline = _inner_lines(rc)
@@ -228,7 +233,7 @@ def _metacharacters(rc: Localrc) -> Iterator[Finding]:
 
 
 def _inner_lines(rc: Localrc) -> frozenset[int]:
-    """Lines that are the second or a later one of a quoted value."""
+    """Return the lines that continue a quoted value."""
     return frozenset(
         number
         for each in rc.script.assignments
@@ -251,18 +256,20 @@ def _twice(rc: Localrc) -> Iterator[Finding]:
         if before is None or each.name in each.value.names or each.name in rc.uncertain:
             continue
         if used.get(each.name, 0) > before.line or before.line < last_word < each.line:
-            continue  # its first value was used in between, or is the one that a spec's line is to replace
+            # its first value was used in between, or is the one that a spec's line is to replace
+            continue
         yield _BOOK.finding(
             "shell-set-twice",
             rc.file,
             each.line,
-            f"{each.name} was set on line {before.line} already: that value is lost, this one is used",
+            f"{each.name} was set on line {before.line} already: that value is lost, this one is "
+            f"used",
             f"keep one of lines {before.line} and {each.line}",
         )
 
 
 def _order(rc: Localrc) -> Iterator[Finding]:
-    """`$HOST_IP` above `HOST_IP=`: bash puts an empty text there."""
+    """Yield variables that are used above their assignment: bash expands them to nothing."""
     first: dict[str, int] = {}
     for each in rc.script.assignments:
         first.setdefault(each.name, each.line)
@@ -316,7 +323,8 @@ def _characters(rc: Localrc) -> Iterator[Finding]:
                 "shell-typographic",
                 rc.file,
                 number,
-                f"{what} (U+{ord(found):04X}) quotes and separates nothing: bash makes it part of the value",
+                f"{what} (U+{ord(found):04X}) quotes and separates nothing: bash makes it part of "
+                f"the value",
                 f"write {plain[what.split()[-1]]} instead",
             )
 

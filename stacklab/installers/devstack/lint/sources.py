@@ -107,7 +107,8 @@ _BOOLEANS = frozenset(
         "VERBOSE",
     }
 )
-# lib/nova_plugins/hypervisor-* of some release; what a plugin brings is asked of the release's own list.
+# lib/nova_plugins/hypervisor-* of some release; what a plugin brings is asked of the release's own
+# list.
 _DRIVERS = frozenset(
     {"libvirt", "fake", "ironic", "openvz", "vsphere", "xenserver", "baremetal", "powervm"}
 )
@@ -124,19 +125,19 @@ _STABLE = re.compile(r"(?:stable|unmaintained)/([a-z0-9.]+)|([a-z0-9.]+)-(?:eol|
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     for each in (_inert, _booleans, _driver, _libvirt, _git_base, _changes, _branches, _dest):
         yield from each(rc)
 
 
 def named_release(rc: Localrc) -> str:
-    """The release that most branches of the file name; "" where none does."""
+    """Return the release that most branches in the file name; "" if none does."""
     found = Counter(release for _name, _line, release in _named(rc))
     return found.most_common(1)[0][0] if found else ""
 
 
 def _named(rc: Localrc) -> Iterator[tuple[str, int, str]]:
-    """Variables and plugins whose branch or tag names a release."""
+    """Yield variables and plugins whose branch or tag names a release."""
     known = releases.of(Installer.DEVSTACK)
     for name, line, ref in _refs(rc):
         match = _STABLE.fullmatch(ref)
@@ -214,7 +215,8 @@ def _driver(rc: Localrc) -> Iterator[Finding]:
         "devstack-virt-driver",
         rc.file,
         rc.line("VIRT_DRIVER"),
-        f"there is no lib/nova_plugins/hypervisor-{value}: stack.sh passes over it, and nova-compute has no driver",
+        f"there is no lib/nova_plugins/hypervisor-{value}: stack.sh passes over it, and "
+        f"nova-compute has no driver",
         fix,
     )
 
@@ -228,13 +230,14 @@ def _libvirt(rc: Localrc) -> Iterator[Finding]:
         "devstack-libvirt-type",
         rc.file,
         rc.line("LIBVIRT_TYPE"),
-        f"{value} is none of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and nova-compute does not start",
+        f"{value} is none of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and "
+        f"nova-compute does not start",
         f"LIBVIRT_TYPE={near[0] if near else 'qemu'}",
     )
 
 
 def _urls(rc: Localrc) -> Iterator[tuple[str, int, str, str]]:
-    """What is cloned from where: a variable or a plugin, its line, the URL, what to write instead."""
+    """Yield what is cloned: a variable or plugin, its line, the URL, what to write instead."""
     for name in rc.settled:
         if name == "GIT_BASE":
             yield name, rc.line(name), rc.value(name), "GIT_BASE=https://opendev.org"
@@ -273,7 +276,10 @@ def _git_base(rc: Localrc) -> Iterator[Finding]:
 
 
 def _changes(rc: Localrc) -> Iterator[Finding]:
-    """A change's ref is refs/changes/, its last two digits, its number, its patch set; git fetches no other."""
+    """Yield refs of changes that git cannot fetch.
+
+    A ref is refs/changes/, the number's last two digits, the number, the patch set.
+    """
     for name, line, ref in _refs(rc):
         found = _CHANGE.fullmatch(ref)
         if found is None or "/" not in ref:
@@ -318,7 +324,8 @@ def _branches(rc: Localrc) -> Iterator[Finding]:
                 "devstack-branches-mixed",
                 rc.file,
                 line,
-                f"{name} is of {release_name}, the others of {common}: one set of requirements serves one release",
+                f"{name} is of {release_name}, the others of {common}: one set of requirements "
+                f"serves one release",
                 f"write {common}'s branch, unless the mix is what you test",
             )
 
@@ -331,6 +338,7 @@ def _dest(rc: Localrc) -> Iterator[Finding]:
         "devstack-dest",
         rc.file,
         each.line,
-        "stack.sh stops if the home directory is closed to others (0700), and services run as other users",
+        "stack.sh stops if the home directory is closed to others (0700), and services run as "
+        "other users",
         "DEST=/opt/stack",
     )

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import (
+from stacklab.installers.kit.addresses import (
     address,
     api_address,
     free_of_nodes,
     free_part,
-    git_base,
-    has_compute,
-    is_in_cloud,
     nic_on,
     taken,
 )
+from stacklab.installers.kit.git import git_base
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import NetworkingMode, Role
 from stacklab.releases import Release, operating_system
 from stacklab.words import suggest
 
-EXTERNAL_DEVICE = "external0"  # a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it
+# a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it
+EXTERNAL_DEVICE = "external0"
 
 _PLUGIN_AGENTS = {NetworkingMode.OVS: "openvswitch", NetworkingMode.OVN: "ovn"}
 _TOP_FREE = 32  # of a /24 or wider: the spec gives these to nobody, they are for floating addresses
@@ -31,7 +31,7 @@ _YES = ("yes", "true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class KollaHost:
     """A line of the inventory."""
 
     name: str
@@ -40,7 +40,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ClonedSource:
     """A service whose source is mounted into its containers."""
 
     project: str  # its repository
@@ -49,40 +49,40 @@ class Source:
 
     @property
     def is_change(self) -> bool:
-        """Whether it is no branch or tag: Ansible's git can't check such a one out."""
+        """Return True for a Gerrit change: Ansible's git module cannot check it out."""
         return self.ref.startswith("refs/")
 
     @property
     def version(self) -> str:
-        """What kolla-ansible itself is to check out; "" leaves that to its default."""
+        """Return what kolla-ansible itself is to check out; "" leaves that to its default."""
         return "" if self.is_change else self.ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cloud:
+class KollaCloud:
     """All that the templates know beside `lab`, `stack` and `release`."""
 
-    controllers: tuple[Host, ...]
-    computes: tuple[Host, ...]
+    controllers: tuple[KollaHost, ...]
+    computes: tuple[KollaHost, ...]
     distribution: str  # of the containers
     vip: IPv4Address
     has_haproxy: bool
     plugin_agent: str
     git: str
-    sources: tuple[Source, ...]
+    sources: tuple[ClonedSource, ...]
 
     @property
-    def hosts(self) -> tuple[Host, ...]:
-        """Every host once, controllers first."""
+    def hosts(self) -> tuple[KollaHost, ...]:
+        """Return every host once, controllers first."""
         return tuple(dict.fromkeys((*self.controllers, *self.computes)))
 
 
-def cloud_of(lab: Lab, release: Release) -> Cloud:
-    """See a lab with kolla-ansible's eyes; raises RenderError for what it could not install."""
+def cloud_of(lab: Lab, release: Release) -> KollaCloud:
+    """Return a lab as kolla-ansible sees it; raises RenderError for what it cannot install."""
     controllers = controllers_of(lab)
     floating(lab)
     haproxy = _has_haproxy(lab, controllers)
-    return Cloud(
+    return KollaCloud(
         controllers=tuple(_host(lab, node) for node in controllers),
         computes=tuple(_host(lab, node) for node in lab.nodes if has_compute(lab, node)),
         distribution=_distribution(lab, release),
@@ -97,17 +97,20 @@ def cloud_of(lab: Lab, release: Release) -> Cloud:
 
 
 def controllers_of(lab: Lab) -> tuple[Node, ...]:
-    """The nodes with a control plane; the first one is the deployer."""
+    """Return the nodes with a control plane; the first one is the deployer."""
     return tuple(node for node in lab.nodes if node.role is Role.CONTROLLER) or (lab.controller,)
 
 
 def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
-    """The nodes that kolla-ansible installs something on."""
+    """Return the nodes that kolla-ansible installs something on."""
     return tuple(node for node in lab.nodes if is_in_cloud(lab, node))
 
 
-def sources(lab: Lab, release: Release) -> tuple[Source, ...]:
-    """The services in dev mode: those that the spec names, and those that it gives a ref, which needs the source."""
+def sources(lab: Lab, release: Release) -> tuple[ClonedSource, ...]:
+    """Return the services in dev mode.
+
+    The spec names them, or gives them a ref, which needs the source.
+    """
     refs = dict(lab.stack.refs)
     known = release.words("dev_mode")
     found = []
@@ -120,7 +123,9 @@ def sources(lab: Lab, release: Release) -> tuple[Source, ...]:
                 hint=suggest(variable, known, label="it does of"),
             )
         found.append(
-            Source(project=project.replace("_", "-"), variable=variable, ref=refs.get(project, ""))
+            ClonedSource(
+                project=project.replace("_", "-"), variable=variable, ref=refs.get(project, "")
+            )
         )
     return tuple(found)
 
@@ -136,7 +141,7 @@ def _has_haproxy(lab: Lab, controllers: tuple[Node, ...]) -> bool:
 
 
 def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
-    """The first and the last of the addresses that instances get of the external network; None where there is none."""
+    """Return the first and last address for instances on the external network, if there is one."""
     network, part = lab.stack.external_network, lab.stack.floating_range
     if not network:
         if part is None:
@@ -164,7 +169,7 @@ def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
 
 
 def _free_address(lab: Lab) -> IPv4Address:
-    """An address of the API network that nobody has: the last one below those for floating addresses.
+    """Return a free address of the API network: the last one below the floating addresses.
 
     Nodes' own are given from below, so one more node does not meet it.
     """
@@ -185,7 +190,7 @@ def _free_address(lab: Lab) -> IPv4Address:
 
 
 def _distribution(lab: Lab, release: Release) -> str:
-    """What the containers are made from: the nodes' own distribution, as upstream tests them together."""
+    """Return the distribution of the containers: the nodes' own, as upstream tests it."""
     systems = [operating_system(image) for image in lab.images]
     chosen = next((system for system in systems if system in release.images), systems[0])
     known = [word.partition("=")[0] for word in release.words("base_distros")]
@@ -198,8 +203,8 @@ def _distribution(lab: Lab, release: Release) -> str:
     return name
 
 
-def _host(lab: Lab, node: Node) -> Host:
-    return Host(
+def _host(lab: Lab, node: Node) -> KollaHost:
+    return KollaHost(
         name=node.name, address=address(lab, node), interfaces=tuple(_interfaces(lab, node))
     )
 
@@ -214,7 +219,7 @@ def _interfaces(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
 
 
 def external_device(lab: Lab, node: Node) -> str:
-    """What neutron puts into its bridge of external networks on that node; "" where it has no such bridge."""
+    """Return the NIC that neutron puts into its external bridge on a node; "" without a bridge."""
     if not lab.stack.external_network:
         return EXTERNAL_DEVICE if node in controllers_of(lab) else ""
     nic = node.nic_on(lab.stack.external_network)

@@ -14,21 +14,19 @@ from pathlib import PurePosixPath
 import yaml
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered, Request
 from stacklab.installers.kit import host
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kolla.answers.cloud import (
     EXTERNAL_DEVICE,
-    Cloud,
+    KollaCloud,
     cloud_of,
     controllers_of,
     external_device,
 )
 from stacklab.installers.kolla.answers.overrides import overrides
-from stacklab.installers.kolla.answers.passwords import passwords, secret_names, shaped_secrets
-from stacklab.installers.kolla.answers.steps import EXTERNAL_UNIT, PASSWORDS, steps
+from stacklab.installers.kolla.answers.passwords import passwords
+from stacklab.installers.kolla.answers.steps import EXTERNAL_UNIT, PASSWORDS
 from stacklab.model.lab import Lab
-
-__all__ = ["render", "secret_names", "shaped_secrets", "steps"]
 
 CONFIG = PurePosixPath("/etc/kolla")
 _UNIT_FILE = PurePosixPath("/etc/systemd/system", EXTERNAL_UNIT)
@@ -56,7 +54,7 @@ def render(request: Request) -> Rendered:
     return rendered
 
 
-def _deployer_files(request: Request, cloud: Cloud) -> Iterator[tuple[PurePosixPath, str]]:
+def _deployer_files(request: Request, cloud: KollaCloud) -> Iterator[tuple[PurePosixPath, str]]:
     lab = request.lab
     answers = {key: answer(key, value) for key, value in lab.stack.answers}
     proxy = tuple(_proxy(lab, cloud))
@@ -97,7 +95,9 @@ _AsAtTheTop.add_implicit_resolver(
 
 
 def answer(key: str, value: str) -> str:
-    """A value of stack.answers as YAML: what would be typed into globals.yml, except that 2025.10 stays a text.
+    """Return a value of stack.answers as YAML.
+
+    It is what one would type into globals.yml, except that 2025.10 stays a text.
 
     That goes for what is in lists and mappings too, [a, b] and {a: b}; raises RenderError for a broken one.
     """
@@ -116,8 +116,8 @@ def answer(key: str, value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _proxy(lab: Lab, cloud: Cloud) -> Iterator[tuple[str, str]]:
-    """The variables of kolla-ansible and of its collection that a proxy goes into."""
+def _proxy(lab: Lab, cloud: KollaCloud) -> Iterator[tuple[str, str]]:
+    """Yield the variables of kolla-ansible and of its collection that name a proxy."""
     found: Mapping[str, str] = host.proxy_variables(lab)
     if not found:
         return

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import is_in_cloud
+from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab
 from stacklab.model.stack import ConfigOption
 from stacklab.words import suggest
@@ -80,7 +80,7 @@ _VARIABLES: Mapping[str, str] = MappingProxyType(
 
 
 def overrides(lab: Lab) -> Mapping[PurePosixPath, Sections]:
-    """Every override file of a lab: what overcommit asks for, then post_config, whose word is the last."""
+    """Return every override file of a lab: overcommit first, then post_config, which wins."""
     found: dict[PurePosixPath, dict[str, dict[str, str]]] = {}
     for path, section, key, value in (*_overcommit(lab), *_post_config(lab)):
         found.setdefault(ROOT / path, {}).setdefault(section, {})[key] = value
@@ -88,7 +88,7 @@ def overrides(lab: Lab) -> Mapping[PurePosixPath, Sections]:
 
 
 def escaped(value: str) -> str:
-    """A value as Jinja2 leaves it: kolla-ansible renders the override files as templates."""
+    """Quote a value so that Jinja2 leaves it: kolla-ansible renders override files as templates."""
     return f"{{% raw %}}{value}{{% endraw %}}" if re.search(r"\{[{%#]", value) else value
 
 
@@ -123,8 +123,10 @@ def _places(lab: Lab, option: ConfigOption, override: Override) -> Iterable[str]
         return (override.plain,)
     if not override.own:
         raise RenderError(
-            f"stack.post_config.{option.role}: {option.file} is the same on all hosts of kolla-ansible",
-            hint=f"write it under stack.post_config.all: only hosts that run the service get {option.file}",
+            f"stack.post_config.{option.role}: {option.file} is the same on all hosts of "
+            f"kolla-ansible",
+            hint=f"write it under stack.post_config.all: only hosts that run the service get "
+            f"{option.file}",
         )
     hosts = (
         node.name for node in lab.nodes if is_in_cloud(lab, node) and str(node.role) == option.role
@@ -135,7 +137,8 @@ def _places(lab: Lab, option: ConfigOption, override: Override) -> Iterable[str]
 def _checked(option: ConfigOption) -> str:
     if option.value != option.value.strip() or "{% endraw" in option.value:
         raise RenderError(
-            f"stack.post_config: {option.file} [{option.section}] {option.key}: an ini file would not keep this value",
+            f"stack.post_config: {option.file} [{option.section}] {option.key}: an ini file would "
+            f"not keep this value",
             hint="no blanks around it, and no {% endraw",
         )
     return escaped(option.value)

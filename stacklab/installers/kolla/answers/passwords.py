@@ -39,7 +39,7 @@ class Password(NamedTuple):
 
 
 def secret_names(lab: Lab) -> tuple[str, ...]:
-    """Name the passwords that are made for the lab: all but key pairs; a blank one if the lab has a source for it.
+    """Return the names of passwords to make: all but key pairs, and blank ones only from a source.
 
     Raises RenderError for a source of what is no plain word: its value would not be what the services get.
     """
@@ -51,7 +51,8 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
         near = ", ".join(service or difflib.get_close_matches(name, plain, n=3, cutoff=0.0))
         if form := _FORMS.get(known.get(name, PLAIN)):
             raise RenderError(
-                f"stack.secrets.{name}: kolla-ansible wants {form} there: it is made for the lab, none can be given",
+                f"stack.secrets.{name}: kolla-ansible wants {form} there: it is made for the lab, "
+                f"none can be given",
                 hint=f"remove it (of those that can be given, the nearest: {near})",
             )
     return tuple(
@@ -60,7 +61,7 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
 
 
 def passwords(release: str, secrets: Mapping[str, str]) -> tuple[Password, ...]:
-    """Every password of a release but pairs of keys, by name, each in the form of its kind."""
+    """Return every password of a release, without key pairs, each in the form of its kind."""
     return tuple(
         Password(name, shaped(kind, secrets[name]) if name in secrets else "")
         for name, kind in kinds(release).items()
@@ -69,7 +70,7 @@ def passwords(release: str, secrets: Mapping[str, str]) -> tuple[Password, ...]:
 
 
 def shaped_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, str]:
-    """What stands in passwords.lab.yml for those secrets that have another form than they are kept in."""
+    """Return the secrets that passwords.lab.yml holds in another form than they are kept in."""
     known = kinds(lab.stack.release)
     return {
         name: shaped(known[name], value)
@@ -79,7 +80,10 @@ def shaped_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def shaped(kind: str, secret: str) -> str:
-    """A secret in the form that its reader wants: a function of the secret alone, so that a rebuild has it again."""
+    """Return a secret in the form that its reader wants.
+
+    The form depends on the secret alone, so that a rebuilt lab has the same one.
+    """
     digest = hashlib.sha256(secret.encode()).digest()
     match kind:
         case "uuid":
@@ -89,14 +93,15 @@ def shaped(kind: str, secret: str) -> str:
         case "fernet":
             return base64.urlsafe_b64encode(digest).decode()
         case "salt":
-            # 128 bits are 21 characters and a third: of the last one bcrypt wants the other bits clear, as O's are.
+            # 128 bits are 21 characters and a third: of the last one bcrypt wants the other bits
+            # clear, as O's are.
             return digest.hex()[:21] + "O"
     return secret
 
 
 @functools.cache
 def kinds(release: str) -> Mapping[str, str]:
-    """Each password of a release with its kind, sorted by name."""
+    """Return each password of a release with its kind, sorted by name."""
     table = facts.read(TABLE)
     found = {name: kind for kind, names in table["kinds"].items() for name in names.split()}
     plain = f"{table['names']} {table['also'].get(release, '')}".split()

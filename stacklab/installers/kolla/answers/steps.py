@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 
-from stacklab.installers.contract import CLONES, Step, git_base, release_of
+from stacklab.installers.kit.git import CLONES, git_base
+from stacklab.installers.kit.release import release_of
 from stacklab.installers.kolla.answers.cloud import (
     EXTERNAL_DEVICE,
     cloud_nodes,
@@ -18,6 +19,7 @@ from stacklab.installers.kolla.answers.cloud import (
 )
 from stacklab.model.lab import Lab, Node
 from stacklab.releases import Release
+from stacklab.stages.stage import HOUR_S, Stage, Step
 
 EXTERNAL_UNIT = "stacklab-external.service"
 
@@ -31,7 +33,8 @@ PASSWORDS = "passwords.lab.yml"  # these three are in /etc/kolla
 _NEXT, _SUMS = "passwords.next", "passwords.sha256"
 _OWN_GROUPS = "control|network|compute|monitoring|storage|deployment"
 
-# Debian's minimal Python lacks what Ansible's modules import; git is for dev mode, before kolla-ansible brings it.
+# Debian's minimal Python lacks what Ansible's modules import; git is for dev mode, before kolla-
+# ansible brings it.
 _APT = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install"
 _APT_NODE = "python3 python3-apt git ca-certificates curl"
 _DNF_NODE = "python3 git ca-certificates curl"
@@ -42,13 +45,30 @@ _NEWER = " && (python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || 
 _PYTHON = "$(command -v python3.12 || command -v python3)"
 
 
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """The order of a whole installation; each step may be run again."""
+def stages(lab: Lab) -> tuple[Stage, ...]:
+    """Return the stages of a whole installation; every step may be run again."""
     release = release_of(lab)
     return (
-        *(step for node in cloud_nodes(lab) for step in _prepare(lab, node)),
-        *_deployer(lab, release),
-        *_changes(lab, release),
+        Stage(
+            name="packages",
+            steps=tuple(step for node in cloud_nodes(lab) for step in _prepare(lab, node)),
+            limit_s=HOUR_S,
+            hint="a node that reaches no mirror of packages: try lab.check",
+        ),
+        Stage(
+            name="deployer",
+            steps=tuple(_deployer(lab, release)),
+            limit_s=HOUR_S,
+            after=("packages",),
+            hint="pip reached no index, or the node's Python is too old for this release",
+        ),
+        Stage(
+            name="changes",
+            steps=tuple(_changes(lab, release)),
+            limit_s=HOUR_S,
+            after=("packages",),
+            hint="a change that Gerrit has no more: write its newest patch set in stack.refs",
+        ),
         *_deploy(lab, release),
     )
 
@@ -63,7 +83,8 @@ def _prepare(lab: Lab, node: Node) -> Iterator[Step]:
         title="install what Ansible needs",
         command=command,
         user="root",
-        done=f"command -v git curl && python3 -c 'import ssl, json{', ensurepip' if is_deployer else ''}'",
+        done=f"command -v git curl && python3 -c 'import ssl, "
+        f"json{', ensurepip' if is_deployer else ''}'",
     )
     if node in controllers_of(lab):
         yield _external(lab, node)
@@ -76,7 +97,8 @@ def _external(lab: Lab, node: Node) -> Step:
     return Step(
         node=node.name,
         title=f"{'make' if is_dummy else 'take the address off'} {device}, which br-ex takes in",
-        command=f"systemctl daemon-reload && systemctl enable {EXTERNAL_UNIT} && systemctl restart {EXTERNAL_UNIT}",
+        command=f"systemctl daemon-reload && systemctl enable {EXTERNAL_UNIT} && systemctl restart "
+        f"{EXTERNAL_UNIT}",
         user="root",
         done=f"systemctl is-enabled {EXTERNAL_UNIT} && ip link show {device}"
         + ("" if is_dummy else f" && ! {has_address}"),
@@ -98,7 +120,8 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
     yield Step(
         node=node,
         title=f"install {release.text('package')}",
-        command=f"{_PYTHON} -m venv {_VENV} && {_VENV}/bin/pip -q install {core} {package} python-openstackclient",
+        command=f"{_PYTHON} -m venv {_VENV} && {_VENV}/bin/pip -q install {core} {package} "
+        f"python-openstackclient",
         done=f"{_VENV}/bin/kolla-ansible --version && {_VENV}/bin/openstack --version",
     )
     yield _kolla(
@@ -106,7 +129,8 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
         "install-deps",
         done="test -d ~/.ansible/collections/ansible_collections/openstack/kolla",
     )
-    # Ours are dropped from the shipped inventory: Ansible would add its control01 and so on to them.
+    # Ours are dropped from the shipped inventory: Ansible would add its control01 and so on to
+    # them.
     awk = rf"/^\[/ {{ dropped = $0 ~ /^\[({_OWN_GROUPS})\]/ }} !dropped"
     yield Step(
         node=node,
@@ -127,7 +151,8 @@ def _passwords(node: str) -> Step:
     return Step(
         node=node,
         title="make passwords.yml of the lab's passwords and of pairs of keys",
-        command=f"cd /etc/kolla && umask 077 && {{ test -s passwords.yml || cp {_ASKED} passwords.yml; }}"
+        command=f"cd /etc/kolla && umask 077 && {{ test -s passwords.yml || cp {_ASKED} "
+        f"passwords.yml; }}"
         f" && {merge} --old passwords.yml --new {_ASKED} --final {_NEXT}"
         f" && {merge} --old {PASSWORDS} --new {_NEXT} --final {_NEXT}"
         f" && {_VENV}/bin/kolla-genpwd -p {_NEXT} && mv {_NEXT} passwords.yml"
@@ -137,7 +162,10 @@ def _passwords(node: str) -> Step:
 
 
 def _changes(lab: Lab, release: Release) -> Iterator[Step]:
-    """Check changes out where kolla-ansible would clone: it leaves a clone that is there alone."""
+    """Yield steps that check changes out where kolla-ansible would clone.
+
+    It leaves a clone alone that is there already.
+    """
     for source in sources(lab, release):
         if not source.is_change:
             continue
@@ -148,7 +176,8 @@ def _changes(lab: Lab, release: Release) -> Iterator[Step]:
             yield Step(
                 node=node.name,
                 title=f"clone {source.project} at {source.ref}",
-                # As root, as kolla-ansible clones; whole, since pbr counts commits to say which version it is.
+                # As root, as kolla-ansible clones; whole, since pbr counts commits to say which
+                # version it is.
                 command=f"git init -q {directory} && {git} fetch -q --tags {url} {source.ref}"
                 f" && {git} checkout -q -B change-{branch} FETCH_HEAD",
                 user="root",
@@ -156,16 +185,37 @@ def _changes(lab: Lab, release: Release) -> Iterator[Step]:
             )
 
 
-def _deploy(lab: Lab, release: Release) -> Iterator[Step]:
-    yield _kolla(lab, "bootstrap-servers")
-    yield _kolla(lab, "prechecks")
-    yield _kolla(lab, "deploy")
-    yield _kolla(lab, "post-deploy", done="test -s /etc/kolla/clouds.yaml")
-    yield Step(
+def _deploy(lab: Lab, release: Release) -> tuple[Stage, ...]:
+    post_deploy = _kolla(lab, "post-deploy", done="test -s /etc/kolla/clouds.yaml")
+    first_networks = Step(
         node=lab.controller.name,
         title="make first networks, an image and flavors",
-        command=f"{_ENVIRONMENT} {_networks(lab, release)} bash {_VENV}/share/kolla-ansible/init-runonce",
+        command=f"{_ENVIRONMENT} {_networks(lab, release)} "
+        f"bash {_VENV}/share/kolla-ansible/init-runonce",
         done=f"{_ENVIRONMENT} openstack --os-cloud kolla-admin router show demo-router",
+    )
+    return (
+        Stage(
+            name="bootstrap",
+            steps=(_kolla(lab, "bootstrap-servers"), _kolla(lab, "prechecks")),
+            limit_s=2 * HOUR_S,
+            after=("deployer", "changes"),
+            hint="prechecks names the node and the setting; a name must be its API address there",
+        ),
+        Stage(
+            name="deploy",
+            steps=(_kolla(lab, "deploy"),),
+            limit_s=4 * HOUR_S,
+            after=("bootstrap",),
+            hint="a container that restarts: docker ps, then its log below /var/log/kolla",
+        ),
+        Stage(
+            name="finish",
+            steps=(post_deploy, first_networks),
+            limit_s=HOUR_S,
+            after=("deploy",),
+            hint="an API that does not answer yet: the same again in a minute",
+        ),
     )
 
 
@@ -176,7 +226,7 @@ def _kolla(lab: Lab, verb: str, *, done: str = "") -> Step:
 
 
 def _networks(lab: Lab, release: Release) -> str:
-    """The variables of init-runonce that say which networks it makes."""
+    """Return the variables that tell init-runonce which networks to make."""
     stack = lab.stack
     inner = stack.fixed_range or IPv4Network(release.text("fixed_range"))
     found = [f"DEMO_NET_CIDR={inner}", f"DEMO_NET_GATEWAY={inner[1]}"]

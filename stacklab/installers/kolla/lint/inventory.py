@@ -38,14 +38,14 @@ _HEADER = re.compile(r"\[(?P<name>[^\]:]+)(?::(?P<kind>children|vars))?\]\s*(?:[
 
 
 @dataclass(slots=True)
-class _Group:
+class _InventoryGroup:
     line: int
     members: list[tuple[str, int]] = field(default_factory=list)  # hosts, and where
     children: list[tuple[str, int]] = field(default_factory=list)
 
 
 def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Finding]:
-    """Every finding in an inventory in INI form."""
+    """Yield every finding in an inventory in INI form."""
     groups = _read(source)
     if "control" not in groups and "baremetal" not in groups:
         return  # a part of one, or an all-in-one of somebody's own
@@ -59,27 +59,30 @@ def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Find
                     "kolla-inventory-child",
                     source.name,
                     line,
-                    f"{child} is no group: Ansible then takes nothing from this file, and knows localhost alone",
+                    f"{child} is no group: Ansible then takes nothing from this file, and knows "
+                    f"localhost alone",
                     f"write {nearest(child) or '[' + child + ']'}",
                 )
     yield from _hosts(source.name, groups, scope)
 
 
-def _read(source: Source) -> dict[str, _Group]:
-    groups: dict[str, _Group] = {}
-    kind, current = "vars", _Group(0)
+def _read(source: Source) -> dict[str, _InventoryGroup]:
+    groups: dict[str, _InventoryGroup] = {}
+    kind, current = "vars", _InventoryGroup(0)
     for number, line in enumerate(source.lines, start=1):
         text = line.strip()
         if header := _HEADER.fullmatch(text):
             kind = header["kind"] or "hosts"
-            current = groups.setdefault(header["name"], _Group(number))
+            current = groups.setdefault(header["name"], _InventoryGroup(number))
         elif text and text[0] not in "#;" and kind != "vars":
             place = current.members if kind == "hosts" else current.children
             place.append((text.split()[0], number))
     return groups
 
 
-def _missing(file: str, groups: dict[str, _Group], release: Release | None) -> Iterator[Finding]:
+def _missing(
+    file: str, groups: dict[str, _InventoryGroup], release: Release | None
+) -> Iterator[Finding]:
     known = names()
     word = (
         release.name
@@ -100,7 +103,7 @@ def _missing(file: str, groups: dict[str, _Group], release: Release | None) -> I
     )
 
 
-def _top(file: str, groups: dict[str, _Group]) -> Iterator[Finding]:
+def _top(file: str, groups: dict[str, _InventoryGroup]) -> Iterator[Finding]:
     for name in TOP:
         group = groups.get(name)
         if group is None or group.members or group.children:
@@ -110,7 +113,8 @@ def _top(file: str, groups: dict[str, _Group]) -> Iterator[Finding]:
                 "kolla-inventory-idle",
                 file,
                 group.line,
-                f"[{name}] has no host: no harm while {_IDLE[name]} off, the default; what is on runs nowhere",
+                f"[{name}] has no host: no harm while {_IDLE[name]} off, the default; what is on "
+                f"runs nowhere",
                 "write a node's name below it",
             )
         else:
@@ -123,7 +127,7 @@ def _top(file: str, groups: dict[str, _Group]) -> Iterator[Finding]:
             )
 
 
-def _hosts(file: str, groups: dict[str, _Group], scope: Scope) -> Iterator[Finding]:
+def _hosts(file: str, groups: dict[str, _InventoryGroup], scope: Scope) -> Iterator[Finding]:
     lab = scope.lab
     if lab is None:
         return

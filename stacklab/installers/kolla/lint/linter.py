@@ -10,14 +10,14 @@ from pathlib import PurePosixPath
 from stacklab import releases
 from stacklab.installers.kolla.lint import inventory as kolla_inventory
 from stacklab.installers.kolla.lint import network as kolla_network
-from stacklab.installers.kolla.lint.names import Names, names
+from stacklab.installers.kolla.lint.names import KnownNames, names
 from stacklab.installers.kolla.lint.read import Globals
 from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
-from stacklab.lint.yaml_tree import Entry
+from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.model.stack import Installer
 from stacklab.releases import Release
 from stacklab.words import nearest
@@ -92,24 +92,24 @@ _EMPTY = re.compile(r"[^#].*:\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _PasswordsAndGlobals:
     """What the rules of this module look at."""
 
     file: str
-    root: Entry
+    root: YamlEntry
     scope: Scope
     release: Release | None
-    names: Names
+    names: KnownNames
 
     @property
     def word(self) -> str:
-        """The release by the names' table; its newest stable one where nothing is known."""
+        """Return the release by the names' table; the newest stable one if none is known."""
         known = self.release.name if self.release else ""
         return known if known in self.names.releases else self.names.releases[-2]
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Every finding in a globals.yml, a passwords.yml or an inventory, whichever its name says."""
+    """Yield every finding in a globals.yml, passwords.yml or inventory; its name tells which."""
     name = PurePosixPath(source.name).name
     if not name.endswith((".yml", ".yaml")):
         yield from kolla_inventory.lint(source, scope, _release(scope, ""))
@@ -125,21 +125,21 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
         return
     given = root.get("openstack_release")
     release = _release(scope, given.text if given else "")
-    scene = _Scene(source.name, root, scope, release, names())
+    scene = _PasswordsAndGlobals(source.name, root, scope, release, names())
     for each in (_unknown, _numbers, _flags, _words, _distro, _release_word, _dev_directory):
         yield from each(scene)
     yield from kolla_network.check(Globals(file=source.name, root=root, scope=scope))
 
 
 def _release(scope: Scope, word: str) -> Release | None:
-    """The lab's release, else the one that the file names, else the table's first."""
+    """Return the lab's release, else the one that the file names, else the table's first."""
     known = releases.of(Installer.KOLLA)
     if scope.release is not None:
         return scope.release
     return known.get(word) or next(iter(known.values()), None)
 
 
-def _unknown(scene: _Scene) -> Iterator[Finding]:
+def _unknown(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     current, ever = scene.names.variables[scene.word], scene.names.ever
     used = _used(scene)
     nearest = Near(current, cutoff=_ALIKE)
@@ -160,8 +160,8 @@ def _unknown(scene: _Scene) -> Iterator[Finding]:
             )
 
 
-def _used(scene: _Scene) -> frozenset[str]:
-    """Names that the file itself makes use of, in templates."""
+def _used(scene: _PasswordsAndGlobals) -> frozenset[str]:
+    """Return names that the file itself uses in templates."""
     return frozenset(
         name
         for entry in scene.root.items
@@ -170,7 +170,7 @@ def _used(scene: _Scene) -> frozenset[str]:
     )
 
 
-def _gone(scene: _Scene, entry: Entry) -> Finding:
+def _gone(scene: _PasswordsAndGlobals, entry: YamlEntry) -> Finding:
     having = ", ".join(scene.names.having(entry.key))
     fix = "remove the line"
     for old, new in (scene.release.replaced if scene.release else {}).items():
@@ -185,7 +185,7 @@ def _gone(scene: _Scene, entry: Entry) -> Finding:
     )
 
 
-def _numbers(scene: _Scene) -> Iterator[Finding]:
+def _numbers(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     for entry in scene.root.items:
         if read := yaml_tree.changed(entry):
             yield _BOOK.finding(
@@ -197,7 +197,7 @@ def _numbers(scene: _Scene) -> Iterator[Finding]:
             )
 
 
-def _flags(scene: _Scene) -> Iterator[Finding]:
+def _flags(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     for entry in scene.root.items:
         if not _FLAG.fullmatch(entry.key) or entry.is_template:
             continue
@@ -214,7 +214,7 @@ def _flags(scene: _Scene) -> Iterator[Finding]:
         )
 
 
-def _words(scene: _Scene) -> Iterator[Finding]:
+def _words(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     for entry in scene.root.items:
         words = _WORDS.get(entry.key, ())
         if not words or entry.is_template or (entry.text in words and entry.kind == "str"):
@@ -226,12 +226,13 @@ def _words(scene: _Scene) -> Iterator[Finding]:
             "kolla-word",
             scene.file,
             entry.line,
-            f"{entry.text or 'nothing'} is none of {', '.join(words)}: what depends on it is left out",
+            f"{entry.text or 'nothing'} is none of {', '.join(words)}: what depends on it is left "
+            f"out",
             f'{entry.key}: "{near or words[0]}"',
         )
 
 
-def _distro(scene: _Scene) -> Iterator[Finding]:
+def _distro(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     entry = scene.root.get("kolla_base_distro")
     known = (
         [word.partition("=")[0] for word in scene.release.words("base_distros")]
@@ -244,12 +245,13 @@ def _distro(scene: _Scene) -> Iterator[Finding]:
         "kolla-distro",
         scene.file,
         entry.line,
-        f"kolla-ansible {scene.word} has no {entry.text or 'such'} images; it stops at kolla_base_distro_version",
+        f"kolla-ansible {scene.word} has no {entry.text or 'such'} images; it stops at "
+        f"kolla_base_distro_version",
         f"kolla_base_distro: {nearest(entry.text, known) or known[0]} (of {', '.join(known)})",
     )
 
 
-def _release_word(scene: _Scene) -> Iterator[Finding]:
+def _release_word(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     entry = scene.root.get("openstack_release")
     if (
         entry is None
@@ -262,12 +264,13 @@ def _release_word(scene: _Scene) -> Iterator[Finding]:
         "kolla-release",
         scene.file,
         entry.line,
-        f"kolla-ansible {scene.word} would start containers of {entry.text}, which its configuration is not made for",
+        f"kolla-ansible {scene.word} would start containers of {entry.text}, which its "
+        f"configuration is not made for",
         "remove the line",
     )
 
 
-def _dev_directory(scene: _Scene) -> Iterator[Finding]:
+def _dev_directory(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
     entry = scene.root.get("kolla_dev_repos_directory")
     if entry is None or entry.is_template:
         return
@@ -284,7 +287,7 @@ def _dev_directory(scene: _Scene) -> Iterator[Finding]:
 
 
 def _passwords(source: Source) -> Iterator[Finding]:
-    """By the very expression that the prechecks grep for; what it lets pass is worse."""
+    """Yield empty passwords, by the expression that the prechecks grep for."""
     lines = [
         (number, line.partition(":")[0].strip())
         for number, line in enumerate(source.lines, start=1)
@@ -301,13 +304,14 @@ def _passwords(source: Source) -> Iterator[Finding]:
         )
     seen = {number for number, _ in lines}
     root = yaml_tree.parse(source.text, source.name)
-    for entry in root.items if isinstance(root, Entry) else ():
+    for entry in root.items if isinstance(root, YamlEntry) else ():
         is_seen = "ssh_key" in entry.key or entry.line in seen
         if entry.kind in ("str", "null") and not entry.text and not is_seen:
             yield _BOOK.finding(
                 "kolla-password-empty",
                 source.name,
                 entry.line,
-                f"{entry.key} is empty; the prechecks do not see it, and services start without a password",
+                f"{entry.key} is empty; the prechecks do not see it, and services start without a "
+                f"password",
                 f"remove the value, then kolla-genpwd -p {source.name}",
             )

@@ -15,7 +15,7 @@ TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class KnownNames:
     """Names by release, and those of roles, which every release may have."""
 
     releases: tuple[str, ...]  # oldest first; master is the last
@@ -25,20 +25,20 @@ class Names:
 
     @property
     def ever(self) -> frozenset[str]:
-        """Every variable of any release."""
+        """Return every variable of any release."""
         return frozenset().union(*self.variables.values())
 
     def having(self, variable: str) -> tuple[str, ...]:
-        """The releases that have a variable."""
+        """Return the releases that have a variable."""
         return tuple(release for release in self.releases if variable in self.variables[release])
 
 
 @functools.cache
-def names(path: Path = TABLE) -> Names:
-    """The table, read once."""
+def names(path: Path = TABLE) -> KnownNames:
+    """Return the table, read once."""
     data = facts.read(path)
     releases = tuple(data["releases"].split())
-    return Names(
+    return KnownNames(
         releases=releases,
         variables=MappingProxyType(
             {release: _of(data["variables"], release) for release in releases}

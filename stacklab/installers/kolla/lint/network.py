@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, ip_address
 from stacklab.installers.kolla.lint.read import Globals
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
-from stacklab.lint.yaml_tree import Entry
+from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.words import nearest
 
 _CHECK = "kolla-ansible@stable/2025.2:ansible/roles/loadbalancer/tasks/precheck.yml"
@@ -55,7 +55,7 @@ _INTERFACES = (
 
 
 def check(given: Globals) -> Iterator[Finding]:
-    """Every finding of this module's rules."""
+    """Yield every finding of this module's rules."""
     yield from _vip(given)
     yield from _interfaces(given)
     yield from _external(given)
@@ -82,7 +82,8 @@ def _vip(given: Globals) -> Iterator[Finding]:
             "kolla-vip-address",
             given.file,
             entry.line,
-            f"{entry.text} is no address: keepalived cannot put it up (names go into kolla_internal_fqdn)",
+            f"{entry.text} is no address: keepalived cannot put it up (names go into "
+            f"kolla_internal_fqdn)",
             f"{_VIP}: {_free(given)}",
         )
         return
@@ -90,7 +91,7 @@ def _vip(given: Globals) -> Iterator[Finding]:
         yield from _place(given, entry, address)
 
 
-def _place(given: Globals, entry: Entry, vip: IPv4Address) -> Iterator[Finding]:
+def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Finding]:
     lab, network = given.scope.lab, given.api_network
     if lab is None or network is None:
         return
@@ -104,7 +105,8 @@ def _place(given: Globals, entry: Entry, vip: IPv4Address) -> Iterator[Finding]:
                 given.file,
                 entry.line,
                 f"enable_haproxy is off, so nobody puts {vip} up: no service finds keystone",
-                f'{_VIP}: {nic.address.ip}, which is {lab.controller.name}\'s, or enable_haproxy: "yes"',
+                f"{_VIP}: {nic.address.ip}, which is {lab.controller.name}'s, or enable_haproxy: "
+                f'"yes"',
             )
         return
     if vip in owners:
@@ -127,7 +129,7 @@ def _place(given: Globals, entry: Entry, vip: IPv4Address) -> Iterator[Finding]:
 
 
 def _free(given: Globals) -> str:
-    """An address that nobody has, from the end of the APIs' network."""
+    """Return a free address from the end of the APIs' network."""
     lab, network = given.scope.lab, given.api_network
     if lab is None or network is None:
         return "ADDRESS, one that nobody has, of network_interface's network"
@@ -154,7 +156,8 @@ def _interfaces(given: Globals) -> Iterator[Finding]:
                 "kolla-interface",
                 given.file,
                 entry.line,
-                f"no node of lab {lab.name} has a NIC called {foreign[0]}: the play stops when it needs it",
+                f"no node of lab {lab.name} has a NIC called {foreign[0]}: the play stops when it "
+                f"needs it",
                 f"{name}: {near or ' or '.join(sorted(devices))}",
             )
 
@@ -170,6 +173,7 @@ def _external(given: Globals) -> Iterator[Finding]:
             "kolla-external-interface",
             given.file,
             entry.line,
-            f"{entry.text} is the APIs' interface, too: as a port of br-ex it loses its address, and you the node",
+            f"{entry.text} is the APIs' interface, too: as a port of br-ex it loses its address, "
+            f"and you the node",
             "write a NIC without an address into neutron_external_interface",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stacklab.lint.scope import Scope
-from stacklab.lint.yaml_tree import Entry
+from stacklab.lint.yaml_tree import YamlEntry
 from stacklab.model.lab import Network
 
 
@@ -14,18 +14,18 @@ class Globals:
     """The file's variables."""
 
     file: str
-    root: Entry
+    root: YamlEntry
     scope: Scope
 
     def text(self, name: str, default: str = "") -> str:
-        """A variable as it was written; "" where a template decides."""
+        """Return a variable as it was written; "" if a template decides."""
         entry = self.root.get(name)
         if entry is None:
             return default
         return "" if entry.is_template else entry.text
 
     def is_on(self, name: str, default: bool) -> bool:
-        """A flag, by Ansible's words."""
+        """Return a flag, by Ansible's words."""
         entry = self.root.get(name)
         return (
             default
@@ -35,7 +35,7 @@ class Globals:
 
     @property
     def api_network(self) -> Network | None:
-        """The lab's network that carries the APIs."""
+        """Return the lab's network that carries the APIs."""
         lab = self.scope.lab
         if lab is None:
             return None

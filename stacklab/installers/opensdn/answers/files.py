@@ -14,19 +14,11 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import (
-    CLONES,
-    Rendered,
-    Request,
-    Step,
-    address,
-    api_address,
-    clone,
-    has_compute,
-    nic_on,
-    release_of,
-)
+from stacklab.installers.kit.addresses import address, api_address, nic_on
+from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
+from stacklab.installers.kit.request import Rendered, Request
+from stacklab.installers.kit.roles import has_compute
 from stacklab.installers.opensdn.answers import kolla
 from stacklab.model.lab import Lab, NetworkMode, Node
 from stacklab.model.stack import Proxy, Role
@@ -60,7 +52,7 @@ _OURS = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
+class Instance:
     """A node as an instance of the deployer's; a role without options is null, not an empty map."""
 
     node: Node
@@ -69,7 +61,7 @@ class Seat:
 
 
 def secret_names(_lab: Lab) -> tuple[str, ...]:
-    """Name the secrets: kolla's passwords, by kolla's names."""
+    """Return the names of the secrets: kolla's passwords, by kolla's names."""
     return kolla.PASSWORDS
 
 
@@ -78,7 +70,7 @@ def render(request: Request) -> Rendered:
     lab, release = request.lab, request.release
     flavour = kolla.flavour(lab, release)
     context = {
-        "seats": seats(lab, release),
+        "instances": instances(lab, release),
         "flavour": flavour,
         "configuration": _configuration(lab, release, flavour),
         "proxy": _global_proxy(lab),
@@ -99,7 +91,7 @@ def render(request: Request) -> Rendered:
 
 
 def members(lab: Lab) -> tuple[Node, ...]:
-    """The nodes that are part of the cloud, the deployer first; one of role `node` is a bystander."""
+    """Return the nodes of the cloud, the deployer first; one of role `node` is a bystander."""
     others = (
         node
         for node in lab.nodes
@@ -108,11 +100,11 @@ def members(lab: Lab) -> tuple[Node, ...]:
     return (lab.controller, *others)
 
 
-def seats(lab: Lab, release: Release) -> tuple[Seat, ...]:
-    """What each node is to the deployer."""
+def instances(lab: Lab, release: Release) -> tuple[Instance, ...]:
+    """Return each node as the deployer sees it."""
     devices = {nic_on(lab, node, _data_network(lab)).device for node in members(lab)}
     return tuple(
-        Seat(
+        Instance(
             node=node,
             address=address(lab, node),
             roles=MappingProxyType(
@@ -139,7 +131,8 @@ def _options(lab: Lab, node: Node, role: str, devices: Iterable[str]) -> Mapping
         found["PHYSICAL_INTERFACE"] = nic_on(lab, node, _data_network(lab)).device
     if role.startswith("openstack") and _has_api_network(lab):
         found["api_interface"] = nic_on(lab, node, lab.stack.api_network).device
-    # No network_interface: the deployer finds the NIC that has `ip`, which is vhost0 once vrouter took it over.
+    # No network_interface: the deployer finds the NIC that has `ip`, which is vhost0 once vrouter
+    # took it over.
     return found
 
 
@@ -148,22 +141,26 @@ def _data_network(lab: Lab) -> str:
 
 
 def _has_api_network(lab: Lab) -> bool:
-    """Whether the APIs have a network of their own."""
+    """Return True if the APIs have a network of their own."""
     api = lab.stack.api_network
     if api and api != lab.stack.network and api == _data_network(lab):
         raise RenderError(
-            f"stack.api_network: vrouter takes {api} over, and kolla would look for the APIs' address on its NIC",
+            f"stack.api_network: vrouter takes {api} over, and kolla would look for the APIs' "
+            f"address on its NIC",
             hint=f"write network: {api}, without api_network",
         )
     return api not in ("", lab.stack.network)
 
 
 def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mapping[str, str]:
-    """contrail_configuration: it becomes /etc/contrail/common.env on every node, and env of every container."""
+    """Return contrail_configuration.
+
+    It becomes /etc/contrail/common.env on every node, and the environment of every container.
+    """
     control = [
-        nic_on(lab, seat.node, _data_network(lab)).address.ip
-        for seat in seats(lab, release)
-        if "control" in seat.roles
+        nic_on(lab, instance.node, _data_network(lab)).address.ip
+        for instance in instances(lab, release)
+        if "control" in instance.roles
     ]
     found = {
         "CLOUD_ORCHESTRATOR": "openstack",
@@ -173,9 +170,11 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
         "CONTROL_NODES": ",".join(map(str, control)),
         "AUTH_MODE": "keystone",
         "AAA_MODE": "rbac",
-        "KEYSTONE_AUTH_URL_VERSION": "/v3",  # its own default, /v2.0, is of no OpenStack since Queens
+        # its own default, /v2.0, is of no OpenStack since Queens
+        "KEYSTONE_AUTH_URL_VERSION": "/v3",
         "JVM_EXTRA_OPTS": "-Xms256m -Xmx1g",
-        "CONFIG_DATABASE_NODEMGR__DEFAULTS__minimum_diskGB": "2",  # its alarm at 256 GB is for other disks
+        # its alarm at 256 GB is for other disks
+        "CONFIG_DATABASE_NODEMGR__DEFAULTS__minimum_diskGB": "2",
         **_vrouter(lab),
     }
     if _has_api_network(lab):
@@ -189,7 +188,7 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
 
 
 def _vrouter(lab: Lab) -> Mapping[str, str]:
-    """Which NIC vrouter takes over, and its gateway: only where the default route is over that NIC.
+    """Return the NIC that vrouter takes over, and its gateway if the default route is over it.
 
     Elsewhere the agent wants none: another NIC has the way out.
     """
@@ -206,78 +205,7 @@ def _vrouter(lab: Lab) -> Mapping[str, str]:
 
 
 def _global_proxy(lab: Lab) -> Mapping[str, str]:
-    """The playbooks' own way out; docker's is in a file of its own."""
+    """Return the playbooks' proxy; docker's is in a file of its own."""
     return {
         name.upper(): value for name, value in proxy_variables(lab).items() if name != "no_proxy"
     }
-
-
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """The order of the playbooks: the instances, OpenStack, OpenSDN, and in vanilla mode OpenStack's mending."""
-    release = release_of(lab)
-    flavour = kolla.flavour(lab, release)
-    return (
-        _packages(lab.controller),
-        _ansible(lab.controller, flavour),
-        clone(lab.controller, release.repository, release.ref, DEPLOYER),
-        *kolla.mends(lab.controller, flavour, release, DEPLOYER),
-        _own_etc_kolla(lab.controller),
-        _playbook(
-            lab, "configure_instances", "prepare the instances: docker, chrony, kolla-ansible"
-        ),
-        _playbook(lab, flavour.playbook, f"install OpenStack {flavour.openstack}"),
-        _playbook(
-            lab,
-            release.text("install_playbook").removesuffix(".yml"),
-            f"install OpenSDN {release.name}",
-        ),
-        *(_playbook(lab, name, "give OpenStack OpenSDN's plugins") for name in flavour.finish),
-    )
-
-
-def _packages(node: Node) -> Step:
-    return Step(
-        node=node.name,
-        title="install git and Python's venv",
-        command="if command -v apt-get; then apt-get update && apt-get install -y git python3-venv; "
-        "else dnf install -y git python3; fi",
-        user="root",
-        done="command -v git && python3 -c 'import ensurepip'",
-    )
-
-
-def _ansible(node: Node, flavour: kolla.Flavour) -> Step:
-    venv = HOME / "venv"
-    # requests and pyOpenSSL are imported by the deployer; kolla-ansible's setup.py wants setuptools and pbr,
-    # which a venv of Python 3.12 has not.
-    packages = f"'{flavour.ansible}' jinja2==3.0.3 requests pyopenssl 'setuptools<80' pbr"
-    return Step(
-        node=node.name,
-        title=f"make a venv with {flavour.ansible}",
-        command=f"python3 -m venv {venv} && {venv}/bin/python -m pip install {packages}",
-        done=f"{venv}/bin/ansible-playbook --version",
-    )
-
-
-def _own_etc_kolla(node: Node) -> Step:
-    return Step(
-        node=node.name,
-        title="make /etc/kolla",
-        command="install -d -o stack -g stack /etc/kolla",
-        user="root",
-        done='test "$(stat -c %U /etc/kolla)" = stack',
-    )
-
-
-def _playbook(lab: Lab, name: str, title: str) -> Step:
-    # Without -i: its inventory/hosts would have localhost's tasks run by the system's Python, not the venv's.
-    # Host keys are known on every node; the deployer's ansible.cfg would not look.
-    environment = f"ANSIBLE_HOST_KEY_CHECKING=True ANSIBLE_LOG_PATH={HOME}/ansible.log"
-    done = f"{HOME}/{name}.done"
-    return Step(
-        node=lab.controller.name,
-        title=f"{title} ({name}.yml)",
-        command=f"cd {DEPLOYER} && . {HOME}/venv/bin/activate && {environment} ansible-playbook "
-        f"-e orchestrator=openstack -e config_file={INSTANCES} playbooks/{name}.yml && sha256sum {INSTANCES} >{done}",
-        done=f"sha256sum --status -c {done}",  # run to its end with these very answers
-    )

@@ -8,14 +8,16 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Step, address, api_address
+from stacklab.installers.kit.addresses import address, api_address
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import ConfigOption, Role
 from stacklab.releases import Release, operating_system
+from stacklab.stages.stage import Step
 
 PATCHED, VANILLA = "patched", "vanilla"
 
-# What a stock cloud asks for. The deployer fills in one and the same well-known word for whatever is left
+# What a stock cloud asks for. The deployer fills in one and the same well-known word for whatever
+# is left
 # out, so nothing may be; what belongs to services that are off is nobody's password.
 PASSWORDS = (
     "keystone_admin_password",
@@ -57,17 +59,20 @@ class Flavour:
 
     @property
     def playbook(self) -> str:
-        """The deployer's playbook for it."""
+        """Return the deployer's playbook for it."""
         return "install_vanilla_openstack" if self.mode == VANILLA else "install_openstack"
 
     @property
     def finish(self) -> tuple[str, ...]:
-        """The playbooks that are run after OpenSDN's; a patched kolla needs none."""
+        """Return the playbooks that run after OpenSDN's; a patched kolla needs none."""
         return ("config_openstack",) if self.mode == VANILLA else ()
 
 
 def flavour(lab: Lab, release: Release) -> Flavour:
-    """Settle mode and OpenStack; raises RenderError for a pair that does not exist, or not on these images."""
+    """Choose mode and OpenStack's release.
+
+    Raises RenderError for a pair that does not exist, or does not work on these images.
+    """
     mode = lab.stack.kolla_mode or release.text("kolla_mode")
     known = _known(release, mode)
     title = f"OpenSDN {release.name}"
@@ -94,7 +99,7 @@ def flavour(lab: Lab, release: Release) -> Flavour:
 
 
 def _known(release: Release, mode: str) -> tuple[str, ...]:
-    """The releases of OpenStack that a mode brings, oldest first."""
+    """Return the releases of OpenStack that a mode can install, oldest first."""
     if mode == PATCHED:
         return release.words("patched")
     # Its plugins are put into a directory of one Python, and that of other containers is not there.
@@ -111,12 +116,15 @@ def _images(lab: Lab) -> set[str]:
 
 
 def _systems(release: Release, openstack: str) -> set[str]:
-    """Where its kolla-ansible works; on later Pythons not even Ansible of its time does."""
+    """Return the systems on which its kolla-ansible works.
+
+    On later Pythons not even the Ansible of its time works.
+    """
     return set(release.mapping("systems")[openstack].split("+"))
 
 
 def _way_out(lab: Lab, release: Release, openstack: str = "") -> str:
-    """What to write instead: pairs that exist, those for the lab's own image and OpenStack first."""
+    """Return what to write instead: the best pair for the lab's image and OpenStack."""
     pairs = [
         (mode, name) for mode in (VANILLA, PATCHED) for name in reversed(_known(release, mode))
     ]
@@ -128,10 +136,11 @@ def _way_out(lab: Lab, release: Release, openstack: str = "") -> str:
 
 
 def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str, ...]]:
-    """kolla_globals: each replaces a default of the deployer's or of kolla's."""
+    """Return kolla_globals: each replaces a default of the deployer or of kolla."""
     found: dict[str, str | tuple[str, ...]] = {
         "kolla_base_distro": flavour.base_distro,
-        "enable_haproxy": "no",  # one control plane of OpenStack: nothing to balance, and no address to spare
+        # one control plane of OpenStack: nothing to balance, and no address to spare
+        "enable_haproxy": "no",
         "kolla_internal_address": str(api_address(lab)),
         "nova_compute_virt_type": "qemu",  # a VM in a VM: KVM need not be there
         "openstack_service_workers": "1",
@@ -148,14 +157,15 @@ def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str
 
 
 def customize(lab: Lab, flavour: Flavour) -> Mapping[str, str]:
-    """kolla_config.customize: ini files below /etc/kolla/config, which kolla merges into the services' own."""
+    """Return kolla_config.customize: ini files that kolla merges into the services' own."""
     files: dict[str, dict[str, dict[str, str]]] = {}
 
     def put(file: str, section: str, key: str, value: object) -> None:
         files.setdefault(file, {}).setdefault(section, {})[key] = str(value)
 
     if flavour.mode == VANILLA:
-        # The deployer writes these where instances run, but nova-api, which reads them, is on the controller.
+        # The deployer writes these where instances run, but nova-api, which reads them, is on the
+        # controller.
         put("nova.conf", "oslo_policy", "enforce_new_defaults", "False")
         put("nova.conf", "oslo_policy", "enforce_scope", "False")
     ratios = lab.stack.overcommit
@@ -186,7 +196,7 @@ def check_plain(where: str, value: str) -> None:
 
 
 def _files_of(lab: Lab, option: ConfigOption) -> tuple[str, ...]:
-    """Where kolla looks for it: NAME.conf for all nodes, SERVICE/HOST/NAME.conf for one."""
+    """Return where kolla looks for it: NAME.conf for all nodes, SERVICE/HOST/NAME.conf for one."""
     path = PurePosixPath(option.file)
     if len(path.parts) != 4 or path.parts[:2] != ("/", "etc"):
         raise RenderError(
@@ -210,7 +220,8 @@ def _ini(sections: Mapping[str, Mapping[str, str]]) -> str:
     return "\n".join(blocks) + "\n"
 
 
-# How a vanilla kolla is mended. Its role takes for granted that every password is the well-known one, and
+# How a vanilla kolla is mended. Its role takes for granted that every password is the well-known
+# one, and
 # that nova-api is on every compute; see the release's bugs.
 _ADMIN = "{{ hostvars['localhost'].contrail_configuration.KEYSTONE_AUTH_ADMIN_PASSWORD }}"
 _NEUTRON_INI = "playbooks/roles/neutron/templates/ContrailPlugin.ini.j2"
@@ -239,7 +250,7 @@ _MENDS = MappingProxyType(
 
 
 def mends(node: Node, flavour: Flavour, release: Release, clone: PurePosixPath) -> Iterator[Step]:
-    """What is changed in the deployer's clone before it is run, for those bugs that the release has."""
+    """Yield changes to the deployer's clone, for those bugs that the release has."""
     if flavour.mode != VANILLA:
         return
     for word in release.words("vanilla_mends"):

@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import CLONES, Request, has_compute
+from stacklab.installers.kit.git import CLONES
+from stacklab.installers.kit.request import Request
+from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import ConfigOption
 from stacklab.releases import Release
@@ -34,7 +36,7 @@ _FILES: Mapping[str, str] = MappingProxyType(
 
 
 def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
-    """The script that sets a node's options, and what it installs; nothing where there are none."""
+    """Return the script that sets a node's options, and the files that it installs."""
     lab, release = request.lab, request.release
     found = options(lab, release, node)
     if not found:
@@ -57,7 +59,7 @@ def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
 
 
 def options(lab: Lab, release: Release, node: Node) -> tuple[ConfigOption, ...]:
-    """A node's options; those of the spec come last, and win."""
+    """Return a node's options; those of the spec come last, and win."""
     role = str(node.role)
     ours = (
         ConfigOption(role=role, file=file, section=section, key=key, value=value)
@@ -78,7 +80,8 @@ def _theirs(option: ConfigOption) -> ConfigOption:
         )
     if re.search(r"\s;", option.value):
         raise RenderError(
-            f"stack.post_config.{option.role}: crudini takes what follows the ; in {option.key} for a comment",
+            f"stack.post_config.{option.role}: crudini takes what follows the ; in {option.key} "
+            f"for a comment",
             hint="a value without a blank before its ;",
         )
     return ConfigOption(
@@ -87,7 +90,7 @@ def _theirs(option: ConfigOption) -> ConfigOption:
 
 
 def _overcommit(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
-    """The ratios of CPUs and memory are keys; that of disks is none."""
+    """Yield the ratio of disks: Packstack has keys for those of CPUs and memory only."""
     disk = lab.stack.overcommit.disk
     if disk is None:
         return
@@ -106,7 +109,8 @@ def _glance(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, 
     is_controller = node.name == lab.controller.name
     if glance.direct_copy and not (is_controller and has_compute(lab, node)):
         raise RenderError(
-            "stack.glance.direct_copy: nova must see glance's file system, and that is the controller's alone",
+            "stack.glance.direct_copy: nova must see glance's file system, and that is the "
+            "controller's alone",
             hint="leave out the computes, or direct_copy",
         )
     if is_controller:

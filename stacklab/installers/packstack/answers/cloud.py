@@ -9,9 +9,10 @@ from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import api_address, has_compute, is_in_cloud, nic_on, taken
-from stacklab.installers.packstack.answers import own_keys as packstack_keys
-from stacklab.installers.packstack.answers.own_keys import Keys
+from stacklab.installers.kit.addresses import api_address, nic_on, taken
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
+from stacklab.installers.packstack.answers import release_keys
+from stacklab.installers.packstack.answers.release_keys import ReleaseKeys
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver, NetworkingMode
 from stacklab.releases import Release
@@ -38,7 +39,7 @@ _POOLS = "CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cloud:
+class PackstackCloud:
     """What the answer file says of hosts and networks."""
 
     controller: IPv4Address
@@ -60,15 +61,16 @@ class Cloud:
     no_demo: str  # why there are no first networks; "" where there are
 
 
-def of(lab: Lab, release: Release) -> Cloud:
-    """Look at a lab; raises RenderError for what Packstack has no words for."""
-    stack, keys = lab.stack, packstack_keys.of(release)
+def of(lab: Lab, release: Release) -> PackstackCloud:
+    """Return a lab as Packstack sees it; raises RenderError for what it has no keys for."""
+    stack, keys = lab.stack, release_keys.of(release)
     mode = stack.network_mode or NetworkingMode(release.network_modes[0])
     if stack.driver is Driver.DOCKER:
         _check_docker(lab, mode, release)
     if stack.fixed_range and not mode.is_nova_network:
         raise RenderError(
-            f"stack.fixed_range: with network_mode {mode}, Packstack's first network is 10.0.0.0/24; no key changes it",
+            f"stack.fixed_range: with network_mode {mode}, Packstack's first network is "
+            f"10.0.0.0/24; no key changes it",
             hint="remove fixed_range, and make networks of yours when the cloud is there",
         )
     agent, types = _AGENTS.get(mode, ("", ()))
@@ -76,7 +78,7 @@ def of(lab: Lab, release: Release) -> Cloud:
     external = stack.external_network
     fixed = stack.fixed_range or IPv4Network(release.text("fixed_range") or "0.0.0.0/32")
     floating, pools = _floating(lab, release, mode)
-    return Cloud(
+    return PackstackCloud(
         controller=api_address(lab),
         computes=tuple(
             host_address(lab, node) for node in cloud_nodes(lab) if has_compute(lab, node)
@@ -102,7 +104,7 @@ def of(lab: Lab, release: Release) -> Cloud:
 
 
 def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
-    """The nodes that Packstack installs, the controller first."""
+    """Return the nodes that Packstack installs, the controller first."""
     rest = (
         node for node in lab.nodes if is_in_cloud(lab, node) and node.name != lab.controller.name
     )
@@ -110,7 +112,7 @@ def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
 
 
 def host_address(lab: Lab, node: Node) -> IPv4Address:
-    """The one address by which Packstack knows a node: two of one node would be two hosts.
+    """Return the one address by which Packstack knows a node; a second would be a second host.
 
     The controller's is that of the APIs, since nothing else says where they are.
     """
@@ -135,17 +137,19 @@ def _check_docker(lab: Lab, mode: NetworkingMode, release: Release) -> None:
     fitting = release.words("docker_network_modes")
     if mode not in fitting:
         raise RenderError(
-            f"stack.network_mode: {mode} does not go with driver docker: its instances get no network from neutron",
+            f"stack.network_mode: {mode} does not go with driver docker: its instances get no "
+            f"network from neutron",
             hint=f"network_mode: {' or '.join(fitting)}",
         )
     if len(cloud_nodes(lab)) > 1:
         raise RenderError(
-            f"stack.driver: docker is one node's with Packstack, the lab has {len(cloud_nodes(lab))}",
+            f"stack.driver: docker is one node's with Packstack, the lab has "
+            f"{len(cloud_nodes(lab))}",
             hint="leave the controller alone, without computes",
         )
 
 
-def _no_demo(lab: Lab, mode: NetworkingMode, keys: Keys) -> str:
+def _no_demo(lab: Lab, mode: NetworkingMode, keys: ReleaseKeys) -> str:
     if lab.stack.driver is Driver.DOCKER:
         return "The image would be a disk's, and docker has no use for that."
     if lab.stack.external_network and not mode.is_nova_network and not keys.has(_POOLS):
@@ -154,7 +158,7 @@ def _no_demo(lab: Lab, mode: NetworkingMode, keys: Keys) -> str:
 
 
 def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Network, list[str]]:
-    """The public network's range, and which part of it instances get."""
+    """Return the public network's range, and the part of it that instances get."""
     stack = lab.stack
     wanted = stack.floating_range
     if not stack.external_network or mode.is_nova_network:
@@ -180,6 +184,6 @@ def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Net
 
 
 def _ends(part: IPv4Network, cidr: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
-    """A range's first and last address, without those that are the whole network's."""
+    """Return a range's first and last usable address."""
     first, last = part[0], part[-1]
     return (cidr[1] if first == cidr[0] else first), (cidr[-2] if last == cidr[-1] else last)

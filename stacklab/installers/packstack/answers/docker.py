@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from stacklab.installers.contract import CLONES, Request, git_base
+from stacklab.installers.kit.git import CLONES, git_base
+from stacklab.installers.kit.request import Request
 from stacklab.installers.packstack.answers import cloud as packstack_cloud
 from stacklab.installers.packstack.answers.after import DIRECTORY
 from stacklab.model.lab import Node
@@ -35,7 +36,7 @@ STEPS = (
 
 
 def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
-    """The script of all steps, and the registry's settings."""
+    """Return the script of all steps, and the registry's settings."""
     lab, release = request.lab, request.release
     script = request.render(
         "packstack/docker-steps.sh.j2",

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.contract import Rendered, Request, Step, release_of
+from stacklab.installers.kit.release import release_of
+from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.packstack.answers import after as packstack_after
 from stacklab.installers.packstack.answers import cloud as packstack_cloud
 from stacklab.installers.packstack.answers import docker as packstack_docker
-from stacklab.installers.packstack.answers import own_keys as packstack_keys
-from stacklab.installers.packstack.answers.steps import ANSWERS, ROOT_KEY, steps_of
+from stacklab.installers.packstack.answers import release_keys
+from stacklab.installers.packstack.answers.steps import ANSWERS, ROOT_KEY
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 
@@ -37,9 +38,9 @@ _METADATA = "metadata_password"  # neutron's
 
 
 def secret_names(lab: Lab) -> tuple[str, ...]:
-    """Name the secrets of the answer file: no password is left for Packstack to make up."""
+    """Return the names of the secrets: Packstack shall not make up any password."""
     release = release_of(lab)
-    keys = packstack_keys.of(release)
+    keys = release_keys.of(release)
     has_neutron = not packstack_cloud.of(lab, release).is_nova_network
     found = (*_ALWAYS, *((_METADATA,) if has_neutron else ()))
     return (*found, *(name for name, key in _ONLY_WITH.items() if keys.has(key)))
@@ -58,11 +59,6 @@ def render(request: Request) -> Rendered:
     return {node.name: _files(request, node) if node.name in names else {} for node in lab.nodes}
 
 
-def steps(lab: Lab) -> tuple[Step, ...]:
-    """What is done with them, in this order."""
-    return steps_of(lab)
-
-
 def _files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
     lab = request.lab
     files = dict(packstack_after.files(request, node))
@@ -77,11 +73,14 @@ def _answers(request: Request, node: Node) -> str:
     cloud = packstack_cloud.of(request.lab, request.release)
     text = request.render("packstack/answers.txt.j2", node, cloud=cloud, ssh_key=f"{ROOT_KEY}.pub")
     extra = {key: _value(request, key, value) for key, value in request.lab.stack.answers}
-    return packstack_keys.fit(text, packstack_keys.of(request.release), extra)
+    return release_keys.fit(text, release_keys.of(request.release), extra)
 
 
 def _value(request: Request, key: str, value: str) -> str:
-    """A value of the spec's as the release's parser reads it back; raises RenderError where it can't."""
+    """Return a value so that the release's parser reads it back.
+
+    Raises RenderError if it can't be written so.
+    """
     if value != value.strip():
         raise RenderError(
             f"stack.answers.{key}: blanks around the value are lost", hint="remove them"
@@ -96,12 +95,16 @@ def _value(request: Request, key: str, value: str) -> str:
 
 
 def _check_sources(lab: Lab) -> None:
-    """Only nova's docker driver is from source, all else is RDO's packages."""
+    """Raise RenderError for sources that Packstack cannot use.
+
+    Only nova's docker driver is from source; all else is RDO's packages.
+    """
     stack = lab.stack
     if stack.driver is not Driver.DOCKER and (stack.git_base or stack.refs):
         option = "git_base" if stack.git_base else "refs"
         raise RenderError(
-            f"stack.{option}: Packstack installs packages; only driver docker has something from source",
+            f"stack.{option}: Packstack installs packages; only driver docker has something from "
+            f"source",
             hint=f"remove {option}, or driver: docker",
         )
     for project, _ref in stack.refs:

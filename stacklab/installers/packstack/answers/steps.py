@@ -11,8 +11,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from stacklab.installers.contract import Step, release_of
-from stacklab.installers.kit.host import workarounds
+from stacklab.installers.kit.release import release_of, workarounds
 from stacklab.installers.packstack.answers import after as packstack_after
 from stacklab.installers.packstack.answers import docker as packstack_docker
 from stacklab.installers.packstack.answers.after import DIRECTORY
@@ -20,6 +19,7 @@ from stacklab.installers.packstack.answers.cloud import cloud_nodes
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Driver
 from stacklab.releases import Release, When
+from stacklab.stages.stage import HOUR_S, Stage, Step, name_at
 
 ANSWERS = DIRECTORY / "answers.txt"
 ROOT_KEY = PurePosixPath("/root/.ssh/id_ed25519")
@@ -31,18 +31,40 @@ _SSHD = "/etc/ssh/sshd_config"
 _PROXY = "/etc/profile.d/stacklab-proxy.sh"
 
 
-def steps_of(lab: Lab) -> tuple[Step, ...]:
-    """Every step, for people and for whoever runs them."""
+def stages(lab: Lab) -> tuple[Stage, ...]:
+    """Return the stages: every node made ready, the run on the controller, what comes after it."""
     release, nodes = release_of(lab), cloud_nodes(lab)
-    found: list[Step] = []
-    for node in nodes:
-        found += _ways_in(lab, node)
-        found += _packages(lab, release, node)
-    found += _run(lab, release)
-    for node in nodes:
-        found += workarounds(lab, release, node, When.AFTER)
-        found += _after(lab, release, node)
-    return tuple(found)
+    prepared = tuple(name_at("packages", node.name) for node in nodes)
+    return (
+        *(_prepared(lab, release, node) for node in nodes),
+        Stage(
+            name="packstack",
+            steps=tuple(_run(lab, release)),
+            limit_s=4 * HOUR_S,
+            after=prepared,
+            hint="packstack names a puppet manifest: its log lies below /var/tmp/packstack",
+        ),
+        *(_finished(lab, release, node) for node in nodes),
+    )
+
+
+def _prepared(lab: Lab, release: Release, node: Node) -> Stage:
+    return Stage(
+        name=name_at("packages", node.name),
+        steps=(*_ways_in(lab, node), *_packages(lab, release, node)),
+        limit_s=HOUR_S,
+        hint="a repository that was archived: localrc/releases.yaml says where it went",
+    )
+
+
+def _finished(lab: Lab, release: Release, node: Node) -> Stage:
+    return Stage(
+        name=name_at("finish", node.name),
+        steps=(*workarounds(lab, release, node, When.AFTER), *_after(lab, release, node)),
+        limit_s=HOUR_S,
+        after=("packstack",),
+        hint="a service that does not start again with its new options: journalctl -u",
+    )
 
 
 def _ways_in(lab: Lab, node: Node) -> Iterator[Step]:
@@ -52,8 +74,10 @@ def _ways_in(lab: Lab, node: Node) -> Iterator[Step]:
         node=node.name,
         user="root",
         title="let root in by key, from the cloud's own networks",
-        # A Match block goes before what the file says for all; this word is the old and the new sshd's.
-        command=f"printf '%s\\n' {shlex.quote(match)} '    PermitRootLogin without-password' >> {_SSHD}"
+        # A Match block goes before what the file says for all; this word is the old and the new
+        # sshd's.
+        command=f"printf '%s\\n' {shlex.quote(match)} '    PermitRootLogin without-password' >> "
+        f"{_SSHD}"
         " && { systemctl restart sshd || service sshd restart; }",
         done=f"grep -qxF {shlex.quote(match)} {_SSHD}",
     )
@@ -62,7 +86,8 @@ def _ways_in(lab: Lab, node: Node) -> Iterator[Step]:
         user="root",
         title="take the lab's key for root's",
         command="install -d -m 0700 /root/.ssh"
-        f" && cat {_LAB_KEY}.pub >> /root/.ssh/authorized_keys && chmod 0600 /root/.ssh/authorized_keys",
+        f" && cat {_LAB_KEY}.pub >> /root/.ssh/authorized_keys && chmod 0600 "
+        f"/root/.ssh/authorized_keys",
         done=f"grep -qxFf {_LAB_KEY}.pub /root/.ssh/authorized_keys",
     )
 
@@ -75,7 +100,8 @@ def _packages(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
             node=node.name,
             user="root",
             title="tell yum of the proxy",
-            command=f"sed -i '/^proxy=/d' /etc/yum.conf && sed -i '/^\\[main\\]/a '{line} /etc/yum.conf",
+            command=f"sed -i '/^proxy=/d' /etc/yum.conf && sed -i '/^\\[main\\]/a '{line} "
+            f"/etc/yum.conf",
             done=f"grep -qxF {line} /etc/yum.conf",
         )
     package = release.text("package")
@@ -95,7 +121,8 @@ def _run(lab: Lab, release: Release) -> Iterator[Step]:
         node=name,
         user="root",
         title="give root the lab's key, for packstack's ssh",
-        command=f"install -m 0600 {_LAB_KEY} {ROOT_KEY} && install -m 0644 {_LAB_KEY}.pub {ROOT_KEY}.pub",
+        command=f"install -m 0600 {_LAB_KEY} {ROOT_KEY} && install -m 0644 {_LAB_KEY}.pub "
+        f"{ROOT_KEY}.pub",
         done=f"cmp -s {_LAB_KEY} {ROOT_KEY} && cmp -s {_LAB_KEY}.pub {ROOT_KEY}.pub",
     )
     yield Step(

@@ -17,7 +17,7 @@ _OPTION = re.compile(r"(?P<key>.*?)\s*[=:]\s*(?P<value>.*)$")
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
+class AnswerEntry:
     """A key with its value, as the parser has them; keys are case-insensitive."""
 
     key: str  # upper case
@@ -42,30 +42,33 @@ class Header:
 class Answers:
     """An answer file, read; what the parser refuses is in `homeless` and `broken`."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[AnswerEntry, ...]
     headers: tuple[Header, ...]
     homeless: int  # the first line before any header; 0: none
     broken: tuple[int, ...]  # lines that are no `key=value`
 
     @property
-    def general(self) -> tuple[Entry, ...]:
-        """The entries that Packstack looks at: [general]'s and those of [DEFAULT], which every section has."""
+    def general(self) -> tuple[AnswerEntry, ...]:
+        """Return the entries that Packstack reads: those of [general] and of [DEFAULT].
+
+        Every section has what [DEFAULT] holds.
+        """
         return tuple(entry for entry in self.entries if entry.section in (SECTION, "DEFAULT"))
 
 
 def read(lines: tuple[str, ...], *, python2: bool = False) -> Answers:
     """Read the lines of an answer file."""
-    return _Reader(python2).read(lines)
+    return _IniReader(python2).read(lines)
 
 
-class _Reader:
+class _IniReader:
     def __init__(self, python2: bool) -> None:
         self.python2 = python2
-        self.entries: list[Entry] = []
+        self.entries: list[AnswerEntry] = []
         self.headers: list[Header] = []
         self.broken: list[int] = []
         self.homeless = 0
-        self._current: Entry | None = None
+        self._current: AnswerEntry | None = None
         self._indent = 0
 
     def read(self, lines: tuple[str, ...]) -> Answers:
@@ -87,7 +90,7 @@ class _Reader:
         return line[:1].isspace() if self.python2 else _indent(line) > self._indent
 
     def _take(self, text: str, number: int) -> None:
-        """A header, or a key and its value."""
+        """Read a header, or a key and its value."""
         if header := _HEADER.match(text):
             again = next((each.line for each in self.headers if each.name == header["name"]), 0)
             self.headers.append(Header(header["name"], number, again))
@@ -103,7 +106,7 @@ class _Reader:
             if self.python2 and (cut := re.search(r"\s;", value)):
                 value = value[: cut.start()]
             section = self.headers[-1].name
-            self._current = Entry(
+            self._current = AnswerEntry(
                 key=option["key"].upper(), value=value.strip(), line=number, section=section
             )
             self.entries.append(self._current)

@@ -7,12 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from stacklab import releases
-from stacklab.installers.packstack.keys import Key, Table, table
-from stacklab.installers.packstack.lint import cloud as packstack_cloud
-from stacklab.installers.packstack.lint import ini
-from stacklab.installers.packstack.lint import values as packstack_values
-from stacklab.installers.packstack.lint.ini import Entry
-from stacklab.installers.packstack.lint.read import PYTHON3, Reading
+from stacklab.installers.packstack.keys import Key, KeyTable, table
+from stacklab.installers.packstack.lint import bridges, hosts, ini, networks, values
+from stacklab.installers.packstack.lint.ini import AnswerEntry
+from stacklab.installers.packstack.lint.read import PYTHON3, AnswerFile
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
@@ -72,7 +70,7 @@ _FORM = (
         "packstack-unread-key", "a key whose group is not read", f"{_RUN}: _handleGroupCondition"
     ),
 )
-RULES = (*_FORM, *packstack_values.RULES, *packstack_cloud.RULES)
+RULES = (*_FORM, *values.RULES, *hosts.RULES, *bridges.RULES, *networks.RULES)
 _BOOK = Book(RULES)
 
 _SEVERAL = 2  # keys that only another release has
@@ -80,7 +78,7 @@ _ALIKE = 0.8  # of what follows CONFIG_, which all have in common
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
-    """Every finding in an answer file."""
+    """Yield every finding in an answer file."""
     reading = _reading(source, scope)
     yield from _form(reading)
     if reading.answers.homeless or not reading.answers.general:
@@ -89,12 +87,13 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     yield from _unknown(reading)
     yield from _aliases(reading)
     yield from _unread(reading)
-    yield from packstack_values.check(reading)
-    yield from packstack_cloud.check(reading)
+    yield from values.check(reading)
+    for module in (hosts, bridges, networks):
+        yield from module.check(reading)
 
 
-def _reading(source: Source, scope: Scope) -> Reading:
-    """The file as its release reads it; the release is guessed from the keys where none is given."""
+def _reading(source: Source, scope: Scope) -> AnswerFile:
+    """Return the file as its release reads it; without one, the keys tell the release."""
     keys = table()
     lines = tuple(line.rstrip("\r") for line in source.lines)  # harmless to both parsers
     if scope.release is not None:
@@ -102,11 +101,13 @@ def _reading(source: Source, scope: Scope) -> Reading:
     else:
         release = guess(keys, {entry.key for entry in ini.read(lines).entries})
     answers = ini.read(lines, python2=keys.is_before(release, PYTHON3))
-    return Reading(file=source.name, answers=answers, table=keys, release=release, scope=scope)
+    return AnswerFile(file=source.name, answers=answers, table=keys, release=release, scope=scope)
 
 
-def guess(keys: Table, names: Collection[str]) -> str:
-    """The release that a file is for, of those that labs may have: the newest, unless another knows two keys more.
+def guess(keys: KeyTable, names: Collection[str]) -> str:
+    """Return the release that a file is probably for.
+
+    It is the newest, unless another one knows two keys more.
 
     One key of another age is a slip, and is to be told; several are an old file.
     """
@@ -123,7 +124,7 @@ def guess(keys: Table, names: Collection[str]) -> str:
     return newest if score(best)[0] - score(newest)[0] < _SEVERAL else best
 
 
-def _form(reading: Reading) -> Iterator[Finding]:
+def _form(reading: AnswerFile) -> Iterator[Finding]:
     answers, file = reading.answers, reading.file
     if answers.homeless:
         yield _BOOK.finding(
@@ -158,13 +159,14 @@ def _form(reading: Reading) -> Iterator[Finding]:
                 "packstack-continuation",
                 file,
                 entry.joined[0],
-                f"a line that begins with a blank continues the value of {entry.key} (line {entry.line}); "
+                f"a line that begins with a blank continues the value of {entry.key} (line "
+                f"{entry.line}); "
                 "what is set in it stays unset",
                 "remove the blank",
             )
 
 
-def _sections(reading: Reading) -> Iterator[Finding]:
+def _sections(reading: AnswerFile) -> Iterator[Finding]:
     answers, file = reading.answers, reading.file
     for header in answers.headers:
         if header.again and not reading.is_python2:
@@ -184,12 +186,13 @@ def _sections(reading: Reading) -> Iterator[Finding]:
                 "packstack-other-section",
                 file,
                 header.line,
-                f"the {len(lost)} keys of [{header.name}] are never read; Packstack knows [general] alone",
+                f"the {len(lost)} keys of [{header.name}] are never read; Packstack knows "
+                f"[general] alone",
                 f"remove the line [{header.name}]",
             )
 
 
-def _twice(reading: Reading) -> Iterator[Finding]:
+def _twice(reading: AnswerFile) -> Iterator[Finding]:
     seen: dict[tuple[str, str], int] = {}
     for entry in reading.answers.entries:
         first = seen.setdefault((entry.section, entry.key), entry.line)
@@ -207,7 +210,7 @@ def _twice(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _unknown(reading: Reading) -> Iterator[Finding]:
+def _unknown(reading: AnswerFile) -> Iterator[Finding]:
     current = reading.keys
     old = {alias for key in current.values() for alias in key.was}
     nearest = Near((name.removeprefix("CONFIG_") for name in current), cutoff=_ALIKE)
@@ -246,7 +249,7 @@ def _life(key: Key) -> str:
     return f"{key.since} is the first to have it"
 
 
-def _instead(entry: Entry, reading: Reading) -> str:
+def _instead(entry: AnswerEntry, reading: AnswerFile) -> str:
     release = reading.scope.release
     old = release.mapping("renamed").get(entry.key, "") if release else ""
     heirs = (
@@ -256,7 +259,7 @@ def _instead(entry: Entry, reading: Reading) -> str:
     return f"write {instead}" if instead else "remove the line"
 
 
-def _aliases(reading: Reading) -> Iterator[Finding]:
+def _aliases(reading: AnswerFile) -> Iterator[Finding]:
     given = reading.given
     for key in reading.keys.values():
         old = [
@@ -295,12 +298,15 @@ def _aliases(reading: Reading) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Unread:
-    entry: Entry
+    entry: AnswerEntry
     why: str
 
 
-def _unread(reading: Reading) -> Iterator[Finding]:
-    """One finding for each group, at its first key; a generated file holds defaults of every group, which are fine."""
+def _unread(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield one finding per unread group, at its first key.
+
+    Defaults are fine: a generated file holds those of every group.
+    """
     found: dict[str, list[_Unread]] = {}
     for entry in reading.answers.general:
         key = reading.keys.get(entry.key)
@@ -319,15 +325,18 @@ def _unread(reading: Reading) -> Iterator[Finding]:
         )
 
 
-def _is_own(entry: Entry, key: Key) -> bool:
-    """Whether somebody chose the value: it is neither the default nor one that Packstack makes up."""
+def _is_own(entry: AnswerEntry, key: Key) -> bool:
+    """Return True if somebody chose the value.
+
+    It is neither the default nor one that Packstack makes up.
+    """
     is_made_up = (
         key.is_secret or (key.is_filled and not key.default) or key.kind in ("host", "hosts", "url")
     )
     return bool(entry.value) and not is_made_up and entry.value != key.default
 
 
-def _how_to_read(keys: Table, current: Mapping[str, Key], unread: _Unread) -> str:
+def _how_to_read(keys: KeyTable, current: Mapping[str, Key], unread: _Unread) -> str:
     condition = next(
         (c for c in keys.groups[current[unread.entry.key].group].when if c.key in unread.why), None
     )

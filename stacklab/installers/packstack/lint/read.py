@@ -6,14 +6,16 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stacklab.installers.packstack.keys import Key, Table
-from stacklab.installers.packstack.lint.ini import Answers, Entry
+from stacklab.installers.packstack.keys import Key, KeyTable
+from stacklab.installers.packstack.lint.ini import AnswerEntry, Answers
 from stacklab.lint.scope import Scope
 
-PYTHON3 = "stein"  # the first that reads with Python 3's parser; packstack@stein-eol:packstack/installer/run_setup.py
+# the first that reads with Python 3's parser; packstack@stein-eol:packstack/installer/run_setup.py
+PYTHON3 = "stein"
 NO_NOVA_NETWORK = "ocata"
 OVN_DEFAULT = "stein"  # before, CONFIG_NEUTRON_L2_AGENT was openvswitch where nothing was said
-# Where the machine that runs Packstack stands in for what is left out; other keys for hosts are empty by default.
+# Where the machine that runs Packstack stands in for what is left out; other keys for hosts are
+# empty by default.
 HOSTS = (
     "CONFIG_CONTROLLER_HOST",
     "CONFIG_COMPUTE_HOSTS",
@@ -26,41 +28,41 @@ PLACEHOLDER = "juno"  # the first that replaces PW_PLACEHOLDER
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class AnswerFile:
     """The answers, and what the release makes of them."""
 
     file: str
     answers: Answers
-    table: Table
+    table: KeyTable
     release: str  # one of the table's
     scope: Scope
 
     @property
     def is_python2(self) -> bool:
-        """Whether Python 2's parser reads it."""
+        """Return True if Python 2's parser reads it."""
         return self.table.is_before(self.release, PYTHON3)
 
     @functools.cached_property
     def keys(self) -> Mapping[str, Key]:
-        """The release's keys, by the names that it has for them."""
+        """Return the release's keys, by the names that it has for them."""
         return self.table.keys_of(self.release)
 
     @functools.cached_property
     def _heirs(self) -> Mapping[str, Key]:
-        """The keys that deprecated names stand for."""
+        """Return the keys that deprecated names stand for."""
         return {old: key for key in reversed(list(self.keys.values())) for old in key.was}
 
-    def key(self, entry: Entry) -> Key | None:
-        """What an entry is for, by its own or by a deprecated name."""
+    def key(self, entry: AnswerEntry) -> Key | None:
+        """Return the key of an entry, by its own or by a deprecated name."""
         return self.keys.get(entry.key) or self._heirs.get(entry.key)
 
     @functools.cached_property
-    def given(self) -> Mapping[str, Entry]:
-        """What [general] holds; the last one of equal keys."""
+    def given(self) -> Mapping[str, AnswerEntry]:
+        """Return what [general] holds; the last one of equal keys."""
         return {entry.key: entry for entry in self.answers.general}
 
-    def entry(self, name: str) -> Entry | None:
-        """The entry that decides a key: its own, or one by a deprecated name."""
+    def entry(self, name: str) -> AnswerEntry | None:
+        """Return the entry that decides a key: its own, or one by a deprecated name."""
         if name in self.given:
             return self.given[name]
         key = self.keys.get(name)
@@ -68,7 +70,7 @@ class Reading:
         return next((entry for entry in old if entry.value), None)
 
     def value(self, name: str) -> str:
-        """What a key is, with its default."""
+        """Return a key's value, or its default."""
         entry = self.entry(name)
         if entry is not None:
             return entry.value
@@ -77,13 +79,13 @@ class Reading:
 
     @property
     def l2_agent(self) -> str:
-        """What carries the tenants' networks: openvswitch, ovn or, in old releases, linuxbridge."""
+        """Return the L2 agent: openvswitch, ovn or, in old releases, linuxbridge."""
         if "CONFIG_NEUTRON_L2_AGENT" in self.given:
             return self.given["CONFIG_NEUTRON_L2_AGENT"].value
         return "openvswitch" if self.table.is_before(self.release, OVN_DEFAULT) else "ovn"
 
     def unmet(self, group: str) -> str:
-        """Why a group is not read: `CONFIG_X is n`; "" if it is, or nobody knows."""
+        """Return why a group is not read: `CONFIG_X is n`; "" if it is, or cannot be told."""
         found = self.table.groups[group]
         if self.table.is_before(self.release, found.since):
             return ""

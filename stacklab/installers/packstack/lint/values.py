@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from stacklab.installers.packstack.keys import Key
-from stacklab.installers.packstack.lint.ini import Entry
-from stacklab.installers.packstack.lint.read import HOSTS, Reading
+from stacklab.installers.packstack.lint.ini import AnswerEntry
+from stacklab.installers.packstack.lint.read import HOSTS, AnswerFile
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.words import nearest
@@ -41,11 +41,14 @@ _Q1, _Q2 = "'", '"'
 _MOST_PORT = 65534  # validate_port refuses 65535
 _BOOL = ("y", "yes", "true", "n", "no", "false")
 _YES = ("y", "yes", "true", "on", "1")
-_Check = Callable[[str, Key, Reading], tuple[str, str, str] | None]  # rule, effect, fix
+_Check = Callable[[str, Key, AnswerFile], tuple[str, str, str] | None]  # rule, effect, fix
 
 
-def check(reading: Reading) -> Iterator[Finding]:
-    """Every finding of this module's rules; keys of groups that are not read may hold anything."""
+def check(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield every finding of this module's rules.
+
+    Keys of groups that are not read may hold anything.
+    """
     for entry in reading.answers.general:
         key = reading.key(entry)
         if key is None or entry.joined or reading.unmet(key.group):
@@ -54,7 +57,7 @@ def check(reading: Reading) -> Iterator[Finding]:
             yield _BOOK.finding(found[0], reading.file, entry.line, found[1], found[2])
 
 
-def _first(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
+def _first(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str, str] | None:
     if not entry.value:
         return (
             _empty(entry, key) if entry.key == key.name else None
@@ -65,7 +68,7 @@ def _first(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | N
     return _typed(entry, key, reading)
 
 
-def _empty(entry: Entry, key: Key) -> tuple[str, str, str] | None:
+def _empty(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
     what = f" (the default, {key.default}, is for a key that is left out)" if key.default else ""
     fix = (
         "write a password of letters and digits"
@@ -80,14 +83,14 @@ def _empty(entry: Entry, key: Key) -> tuple[str, str, str] | None:
     return None
 
 
-def _percent(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
+def _percent(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str, str] | None:
     if not reading.is_python2 or "%(" not in entry.value:
         return None
     effect = f"Packstack {reading.release} stops: Python 2's parser takes %( for the start of another key's name"
     return "packstack-percent", effect, "write a value without %("
 
 
-def _quoted(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
+def _quoted(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str, str] | None:
     value = entry.value
     if len(value) < 2 or value[0] != value[-1] or value[0] not in (_Q1, _Q2):
         return None
@@ -104,7 +107,7 @@ def _quoted(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | 
     )
 
 
-def _comment(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
+def _comment(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str, str] | None:
     match = _COMMENT.search(entry.value)
     if match is None:
         return None
@@ -124,7 +127,7 @@ def _choices(key: Key) -> str:
     return ", ".join(key.words or (("y", "n") if key.kind == "yn" else _BOOL))
 
 
-def _typed(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | None:
+def _typed(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str, str] | None:
     value = entry.value
     if key.kind == "yn" and value not in ("y", "n"):
         effect = f"Packstack stops: {entry.key} takes y or n, not {value}"
@@ -144,7 +147,7 @@ def _typed(entry: Entry, key: Key, reading: Reading) -> tuple[str, str, str] | N
     return None
 
 
-def _word(entry: Entry, key: Key) -> tuple[str, str, str] | None:
+def _word(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
     given = (
         [word.strip() for word in entry.value.split(",")] if key.kind == "words" else [entry.value]
     )
@@ -156,7 +159,7 @@ def _word(entry: Entry, key: Key) -> tuple[str, str, str] | None:
     return "packstack-word", f"Packstack stops: {wrong} is none of {', '.join(key.words)}", fix
 
 
-def _number(entry: Entry, key: Key) -> tuple[str, str, str] | None:
+def _number(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
     what = {"integer": "a whole number", "port": f"a port, 0 to {_MOST_PORT}"}.get(
         key.kind, "a number such as 1.5"
     )
@@ -170,7 +173,7 @@ def _number(entry: Entry, key: Key) -> tuple[str, str, str] | None:
     return "packstack-number", f"Packstack stops: {entry.value} is not {what}", fix
 
 
-def _address(entry: Entry, key: Key) -> tuple[str, str, str] | None:
+def _address(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
     try:
         if key.kind == "ip":
             ipaddress.ip_address(entry.value)

@@ -10,6 +10,7 @@ from stacklab.checks.family import Facts, Tried
 from stacklab.checks.reach import outside, outside_family
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import outside as outside_simulated
+from stacklab.installers.kit.sources import pip_index
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.stack import Installer, Mirrors, Plugin, Proxy
 from tests.unit.checks.fake_lab import late, make_lab
@@ -27,7 +28,7 @@ CLOSED = make_closed()
 FACTS = outside_simulated.facts(CLOUD)
 GIT = ("reach", "git.example.org:443")
 
-PIP = outside.place_of(outside.pip_index())  # no registry's name stands in this tree
+PIP = outside.place_of(pip_index())  # no registry's name stands in this tree
 
 
 def places(lab: Lab, node: str = "controller") -> tuple[str, ...]:

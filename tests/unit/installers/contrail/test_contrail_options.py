@@ -10,7 +10,7 @@ import pytest
 
 from stacklab.errors import RenderError
 from stacklab.installers import rendering as answers
-from stacklab.installers.contrail.answers import DEVSTACK_CONF, DEVSTACK_LOCALRC
+from stacklab.installers.contrail.answers.files import DEVSTACK_CONF, DEVSTACK_LOCALRC
 from stacklab.installers.rendering import Step
 from stacklab.model.lab import Lab
 from stacklab.model.stack import ConfigOption, Glance, Overcommit, Plugin, Role

@@ -8,10 +8,13 @@ import pytest
 
 from stacklab import releases
 from stacklab.installers import rendering as answers
+from stacklab.installers.contrail import kit as contrail
 from stacklab.installers.kit import host
+from stacklab.installers.kit.release import workarounds
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Driver, Installer, Mirrors, Proxy, Role
 from stacklab.releases import Bug, Release, When
+from stacklab.stages.stage import Step
 from tests.unit.installers.contrail.labs import SECRETS, THREE_NODES, make_lab
 
 PROXY = Proxy(http="http://proxy.example.org:3128", no_proxy=(".example.org",))
@@ -82,41 +85,41 @@ def test_a_bystander_is_left_alone() -> None:
     assert "client" not in {step.node for step in answers.steps(lab)}
 
 
-def with_bug(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Release:  # noqa: ANN401
+def with_bug(**changes: Any) -> Release:  # noqa: ANN401
     """Contrail's release, with no bug but this one."""
     bug = Bug(id="x", symptom="y", fix="z", **changes)
-    row = dataclasses.replace(releases.find(Installer.CONTRAIL, "master"), bugs=(bug,))
-    monkeypatch.setattr(host, "release_of", lambda _lab: row)
-    return row
+    return dataclasses.replace(releases.find(Installer.CONTRAIL, "master"), bugs=(bug,))
 
 
-def test_a_bugs_commands_are_run_at_its_moment_and_by_the_right_user(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def steps_around_x(lab: Lab, row: Release) -> list[Step]:
+    """The steps before the installer, of bug x alone."""
+    steps = host.stage(lab, NO_MIRRORS, (row,)).steps
+    return [step for step in steps if " x: " in step.title]
+
+
+def test_a_bugs_commands_are_run_at_its_moment_and_by_the_right_user() -> None:
     lab = make_lab()
     for when, user, command in (
         (When.BEFORE, "root", "a"),
         (When.AFTER_CLONE, "stack", "cd /x && a"),
     ):
-        row = with_bug(monkeypatch, when=when, commands=("a",), done="b", role="controller")
+        row = with_bug(when=when, commands=("a",), done="b", role="controller")
         tree = PurePosixPath("/x")
         found = {
-            each: list(host.workarounds(lab, row, lab.controller, each, tree=tree)) for each in When
+            each: list(workarounds(lab, row, lab.controller, each, tree=tree)) for each in When
         }
         assert [each for each, steps in found.items() if steps] == [when]
         (step,) = found[when]
         assert (step.user, step.command, step.done) == (user, command, command[:-1] + "b")
-        assert not list(host.workarounds(lab, row, lab.computes[0], when, tree=tree))
-        assert bool([step for step in host.steps(lab, NO_MIRRORS) if " x: " in step.title]) is (
-            when is When.BEFORE
-        )
+        assert not list(workarounds(lab, row, lab.computes[0], when, tree=tree))
+        assert bool(steps_around_x(lab, row)) is (when is When.BEFORE)
 
 
-def test_a_bug_of_another_driver_is_not_worked_around(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_of_another_driver_is_not_worked_around() -> None:
     lab = make_lab()
     for driver, count in ((None, 3), (Driver.LIBVIRT, 3), (Driver.ZUN, 0)):
-        with_bug(monkeypatch, commands=("a",), driver=driver)
-        assert len([step for step in host.steps(lab, NO_MIRRORS) if " x: " in step.title]) == count
+        row = with_bug(commands=("a",), driver=driver)
+        assert len(steps_around_x(lab, row)) == count
 
 
 def test_what_the_paired_devstack_needs_beforehand_is_done_too(
@@ -124,8 +127,8 @@ def test_what_the_paired_devstack_needs_beforehand_is_done_too(
 ) -> None:
     bug = Bug(id="x", symptom="y", fix="z", commands=("a",))
     pair = dataclasses.replace(releases.find(Installer.DEVSTACK, "mitaka"), bugs=(bug,))
-    monkeypatch.setattr(host, "paired_devstack", lambda _release: pair)
-    assert [step.node for step in host.steps(make_lab(), NO_MIRRORS) if step.command == "a"] == [
+    monkeypatch.setattr(contrail, "paired_devstack", lambda _release: pair)
+    assert [step.node for step in answers.steps(make_lab()) if step.command == "a"] == [
         "controller",
         "compute1",
         "compute2",

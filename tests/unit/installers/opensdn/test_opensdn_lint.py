@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from stacklab import releases
-from stacklab.installers.opensdn import lint as opensdn
+from stacklab.installers.opensdn.lint import linter as opensdn
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.stack import Installer
 

@@ -10,7 +10,7 @@ import pytest
 from stacklab import releases, spec
 from stacklab.errors import RenderError, SpecError
 from stacklab.installers import rendering as answers
-from stacklab.installers.packstack.answers import own_keys as packstack_keys
+from stacklab.installers.packstack.answers import release_keys
 from stacklab.model.stack import Driver, Installer, NetworkingMode
 from stacklab.paths import PROJECT
 from stacklab.releases import Release
@@ -63,7 +63,7 @@ class TestEveryReleaseInEveryMode:
         found = answer_keys(
             load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver))
         )
-        assert found.keys() <= packstack_keys.of(RELEASES[release]).names
+        assert found.keys() <= release_keys.of(RELEASES[release]).names
 
     def test_every_host_is_one_of_the_labs(
         self, tmp_path: Path, release: str, mode: str, driver: str
@@ -434,18 +434,18 @@ class TestKeys:
     def test_a_key_of_no_release_can_not_stand_in_the_template(self) -> None:
         row = RELEASES["2025.1"]
         with pytest.raises(RenderError, match="CONFIG_NOVA_INSTAL "):
-            packstack_keys.fit("CONFIG_NOVA_INSTAL=y\n", packstack_keys.of(row), {})
+            release_keys.fit("CONFIG_NOVA_INSTAL=y\n", release_keys.of(row), {})
 
     def test_a_key_that_is_left_out_takes_its_comment_along(self) -> None:
         kept = "# -- new\n# stays\nCONFIG_DEBUG_MODE=y\n"
         text = f"[general]\n\n# -- old\n# for it alone\nCONFIG_NAGIOS_INSTALL=n\n\n{kept}"
-        fitted = packstack_keys.fit(text, packstack_keys.of(RELEASES["2025.1"]), {})
+        fitted = release_keys.fit(text, release_keys.of(RELEASES["2025.1"]), {})
         assert fitted == "[general]\n\n# -- new\n# stays\nCONFIG_DEBUG_MODE=y\n"
 
     @pytest.mark.parametrize("row", RELEASES.values(), ids=RELEASES)
     def test_a_renamed_key_is_a_key_elsewhere(self, row: Release) -> None:
-        assert row.mapping("renamed").keys() <= packstack_keys.of(row).ever
-        assert set(row.words("lacks")) <= packstack_keys.of(row).ever
+        assert row.mapping("renamed").keys() <= release_keys.of(row).ever
+        assert set(row.words("lacks")) <= release_keys.of(row).ever
 
 
 class TestLabs:

@@ -24,6 +24,7 @@ from stacklab.process import Command, Result
 from stacklab.record import LabRecord
 from stacklab.workflow.faults import fault_list, faults
 from tests.unit.checks.fake_lab import make_lab
+from tests.unit.nodes import fake_session
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
 from tests.unit.workflow.fake_host import FakeHost
 
@@ -515,6 +516,18 @@ def test_a_nic_that_is_back_is_taken_up(up: Up) -> None:
     assert "compute1" in command.argv
 
 
+def test_a_nic_that_is_back_and_not_taken_up_is_told_with_the_node_s_words(up: Up) -> None:
+    up.apply("unplug", "compute1", "eth1")
+    said = "ifup: unknown interface\x1b[2J eth1\n::error::forged"
+    up.host.runner.on("ssh", answer=fake_session.answering({"faults.take-up": (said, 1)}))
+    with pytest.raises(CommandFailed) as caught:
+        up.undo()
+    assert caught.value.message == (
+        "compute1 has eth1 again and does not take it up: "
+        "ifup: unknown interface eth1\n    ::error::forged"
+    )
+
+
 def test_another_checkout_s_lab_is_left_alone(up: Up, tmp_path: Path) -> None:
     (tmp_path / "tasks.py").touch()
     record.write(up.host.lab(), dataclasses.replace(up.kept, checkout=tmp_path))
@@ -547,7 +560,7 @@ def test_a_nic_s_impairments_come_back_with_it(up: Up) -> None:
     )
     lab = dataclasses.replace(LAB, nodes=nodes)
     said = "qdisc netem 51ab: dev eth1 root refcnt 2 limit 9 delay 20ms"
-    up.host.runner.on("ssh", stdout=said)
+    up.host.runner.on("ssh", answer=fake_session.answering({"impair.show": said}))
     faults.apply(
         up.host.context, lab, up.host.lab(), faults.parse(lab, ["unplug", "compute1", "eth1"])
     )
@@ -654,9 +667,10 @@ def test_settle_puts_right_what_clear_could_not(up: Up) -> None:
     assert sorted(map(str, undone)) == ["pause compute2", "unplug compute1 eth1"]
     up.host.runner.commands.clear()
     faults.settle(up.host.context, LAB, up.host.lab(), up.kept, undone)
-    said = [(c.argv[c.argv.index("--") + 1], c.argv[-1]) for c in up.host.ran("ssh")]
+    asked = [command for command in up.host.ran("ssh") if command.stdin]
+    taken_up = [c for c in asked if "faults.take-up" in fake_session.parts_of(c)]
     assert up.clocks == [["compute2"]]
-    assert [node for node, line in said if line == "sudo -n sh -s"] == ["compute1"]
+    assert [c.argv[c.argv.index("--") + 1] for c in taken_up] == ["compute1"]
 
 
 def test_a_node_that_does_not_answer_after_all_is_named_and_not_reset(

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -326,6 +328,48 @@ def test_a_lab_that_goes_while_all_are_looked_at_is_no_error(
 # --- exec, login, console
 
 
+@dataclasses.dataclass
+class FakeShown:
+    """Remembers what was to be shown; `breaks` is a node whose lines can't be."""
+
+    breaks: str = ""
+    nodes: list[str] = dataclasses.field(default_factory=list)
+    lines: list[tuple[str, bytes]] = dataclasses.field(default_factory=list)
+    ends: dict[str, Result | LabError] = dataclasses.field(default_factory=dict)
+
+    def of(self, nodes: Sequence[str]) -> FakeShown:
+        self.nodes = list(nodes)
+        return self
+
+    def out(self, node: str, line: bytes) -> None:
+        if node == self.breaks:
+            raise BrokenPipeError
+        self.lines.append((node, line))
+
+    err = out
+
+    def ended(self, node: str, result: Result | LabError) -> None:
+        self.ends[node] = result
+
+
+def test_a_closed_pipe_ends_a_command_though_another_node_hangs(up: FakeHost) -> None:
+    hangs = threading.Event()
+
+    def answer(command: Command) -> Result:
+        if command.argv[-2] == "controller":
+            hangs.wait(30)
+        return Result(exit_code=0, stdout="line\n")
+
+    up.runner.on("ssh", answer=answer)
+    started = time.monotonic()
+    try:
+        with pytest.raises(BrokenPipeError):
+            life.execute(up.context, "trio", ("yes",), [], FakeShown(breaks="compute1").of)
+        assert time.monotonic() - started < 10
+    finally:
+        hangs.set()
+
+
 def test_a_command_runs_on_every_node_and_each_has_its_result_or_its_error(up: FakeHost) -> None:
     def answer(command: Command) -> Result:
         node = command.argv[-2]
@@ -334,7 +378,13 @@ def test_a_command_runs_on_every_node_and_each_has_its_result_or_its_error(up: F
         return Result(exit_code=3 if node == "compute1" else 0, stdout=node)
 
     up.runner.on("ssh", answer=answer)
-    results = life.execute(up.context, "trio", ("uptime",), [])
+    shown = FakeShown()
+    results = life.execute(up.context, "trio", ("uptime",), [], shown.of)
+    assert shown.nodes == ["controller", "compute1", "compute2"]
+    assert sorted(shown.lines) == [("compute1", b"compute1"), ("controller", b"controller")]
+    assert {name: each.exit_code for name, each in shown.ends.items()} == {
+        name: each.exit_code for name, each in results.items()
+    }
     assert list(results) == ["controller", "compute1", "compute2"]
     assert [each.exit_code for each in results.values()] == [0, 3, CommandFailed.exit_code]
     assert life.exit_code(results) == 3
@@ -344,9 +394,9 @@ def test_a_node_that_the_lab_has_not_is_refused_with_those_it_has(up: FakeHost) 
     with pytest.raises(
         LabError, match=r"lab trio has no node 'compute' \(it has: controller, compute1, compute2\)"
     ):
-        life.execute(up.context, "trio", ("uptime",), ["compute"])
+        life.execute(up.context, "trio", ("uptime",), ["compute"], FakeShown().of)
     with pytest.raises(LabError, match=r"next: \./invoke lab\.status trio"):
-        life.execute(up.context, "trio", ("uptime",), ["compute"])
+        life.execute(up.context, "trio", ("uptime",), ["compute"], FakeShown().of)
     with pytest.raises(LabError, match="has no node"):
         life.login(up.context, "trio", "../x")
     with pytest.raises(LabError, match="has no node"):

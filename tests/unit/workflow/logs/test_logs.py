@@ -380,7 +380,7 @@ def test_of_what_was_cut_off_at_its_beginning_no_half_line_is_shown() -> None:
         whole = "half a secret\n" + "x" * (most - 19) + "\nlast"
         for line in (f"M begin {name}", *whole.split("\n"), f"M end {name}"):
             hearing.hear(line, 0)
-    found = dict(logs_node.texts(hearing.found))
+    found = dict(logs_node.texts(hearing.logs))
     assert found["files/var/log/a"].startswith("(its beginning is left out)\nxxx")
     assert found["journal.txt"].startswith("(its beginning is left out)\nxxx")
     assert found["b"].startswith("half a secret\n")
@@ -421,4 +421,4 @@ def test_whatever_a_node_says_is_taken_apart(lines: list[str]) -> None:
     hearing = logs_node._Hearing("M")
     for line in lines:
         hearing.hear(line, 0.0)
-    assert all(isinstance(text, str) for _, text in logs_node.texts(hearing.found))
+    assert all(isinstance(text, str) for _, text in logs_node.texts(hearing.logs))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +13,7 @@ from stacklab.process import Command, Result
 from stacklab.tools import tc
 from stacklab.workflow.nodes.impair import impair
 from tests.unit.checks.fake_lab import make_lab
+from tests.unit.nodes import fake_session
 from tests.unit.workflow.fake_host import FakeHost
 
 SLOW = Impairment(delay_ms=20, loss_percent=1, rate_kbit=10_000)
@@ -36,12 +39,17 @@ def impaired(**of: Impairment) -> Lab:
 def sessions(host: FakeHost) -> dict[str, str]:
     """What was sent to which node."""
     found = {
-        c.argv[c.argv.index("--") + 1]: (c.stdin or b"").decode()
+        c.argv[c.argv.index("--") + 1]: fake_session.parts_of(c)["impair.set"]
         for c in host.ran("ssh")
         if c.stdin
     }
     host.runner.commands.clear()
     return found
+
+
+def showing(text: str, said: str = "") -> Callable[[Command], Result]:
+    """Nodes whose tc shows this, and that said that while they were impaired."""
+    return fake_session.answering({"impair.set": said, "impair.show": text})
 
 
 def kept(host: FakeHost) -> list[str]:
@@ -53,7 +61,7 @@ def kept(host: FakeHost) -> list[str]:
 def slow(host: FakeHost) -> FakeHost:
     """Nodes whose eth1 is what we told it to be."""
     host.lab().root.mkdir(parents=True)
-    host.runner.on("ssh", stdout=SHOWN)
+    host.runner.on("ssh", answer=showing(SHOWN))
     return host
 
 
@@ -67,8 +75,9 @@ def test_one_session_to_each_node_that_has_any_as_root(slow: FakeHost) -> None:
     lab = impaired(compute1=SLOW)
     impair(slow.context, lab, slow.lab())
     (command,) = slow.ran("ssh")
-    assert command.argv[-2:] == ("compute1", "sudo -n sh -s")
-    assert command.stdin == tc.script(lab.node("compute1").nics).encode()
+    assert command.argv[-2:] == ("compute1", "sh -s")
+    script = tc.script(lab.node("compute1").nics)
+    assert fake_session.parts_of(command)["impair.set"] == f"sudo -n sh -c {shlex.quote(script)}"
     assert kept(slow) == ["compute1"]
 
 
@@ -96,7 +105,7 @@ def test_it_is_on_record_before_it_is_done(slow: FakeHost) -> None:
 
     def look(command: Command) -> Result:
         seen.append(kept(slow))
-        return Result(exit_code=0, stdout=SHOWN)
+        return showing(SHOWN)(command)
 
     slow.runner.on("ssh", answer=look)
     impair(slow.context, impaired(compute1=SLOW), slow.lab())
@@ -113,9 +122,7 @@ def test_only_these_nodes_if_any_are_named(slow: FakeHost) -> None:
 
 def test_a_kernel_without_netem_is_told_with_what_to_do(slow: FakeHost) -> None:
     said = "Error: Specified qdisc kind is unknown."
-    slow.runner.on(
-        "ssh", answer=Result(exit_code=0, stdout="qdisc fq_codel 0: dev eth1 root", stderr=said)
-    )
+    slow.runner.on("ssh", answer=showing("qdisc fq_codel 0: dev eth1 root", said))
     with pytest.raises(CommandFailed) as caught:
         impair(slow.context, impaired(compute1=SLOW, compute2=SLOW), slow.lab())
     for name in ("compute1", "compute2"):
@@ -145,6 +152,32 @@ def test_a_node_that_can_t_be_reached_is_named(
     assert kept(slow) == ["compute1"]
 
 
+def test_a_session_that_was_cut_off_is_no_kernel_without_netem(slow: FakeHost) -> None:
+    script = fake_session.answering({"impair.set": ""})
+
+    def cut(command: Command) -> Result:
+        head, _, _ = script(command).stdout.partition(" impair.show")
+        return Result(exit_code=255, stdout=head + "\n", stderr="Connection reset by peer")
+
+    slow.runner.on("ssh", answer=cut)
+    with pytest.raises(CommandFailed, match=r"compute1 can't be reached .*: connection closed"):
+        impair(slow.context, impaired(compute1=SLOW), slow.lab())
+
+
+def test_what_a_node_says_forges_no_line_and_moves_no_cursor(slow: FakeHost) -> None:
+    said = "no\x1b[2J\x1b]0;owned\x07\n::error::forged\u202e"
+    slow.runner.on("ssh", answer=showing("", said))
+    with pytest.raises(CommandFailed) as caught:
+        impair(slow.context, impaired(compute1=SLOW), slow.lab())
+    assert caught.value.message.endswith("\n  tc says: no\n    ::error::forged")
+
+
+def test_a_rate_of_four_hundred_digits_stops_nothing(slow: FakeHost) -> None:
+    slow.runner.on("ssh", answer=showing(SHOWN.replace("10Mbit", "9" * 400 + "Gbit")))
+    with pytest.raises(CommandFailed, match="does not take its impairments"):
+        impair(slow.context, impaired(compute1=SLOW), slow.lab())
+
+
 @pytest.mark.parametrize("text", ["", "{", "7", '{"a": 1}', "[1, null]"])
 def test_a_list_that_can_t_be_read_stops_nothing(slow: FakeHost, text: str) -> None:
     (slow.lab().root / "impaired.json").write_text(text)
@@ -153,7 +186,7 @@ def test_a_list_that_can_t_be_read_stops_nothing(slow: FakeHost, text: str) -> N
 
 
 def test_up_impairs_after_boot(host: FakeHost) -> None:
-    host.runner.on("ssh", stdout=SHOWN)
+    host.runner.on("ssh", answer=showing(SHOWN))
     host.up(impaired(compute1=SLOW))
     assert set(sessions(host)) == {"compute1"}
     heard = [text for _, text in host.listener.heard]

@@ -1,0 +1,127 @@
+"""`answers.*`: the installers' answer files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from stacklab import spec
+from stacklab.cli.glue import (
+    LabName,
+    NameOfLabThatIsUp,
+    Word,
+    Words,
+    print_lines,
+    session,
+    show,
+    task,
+)
+from stacklab.paths import LABS
+
+
+@task("answers.render")
+def render(
+    _c: Any,
+    name: LabName,
+    node: Annotated[str, "only the files of this node", Word.NODE] = "",
+    out: Annotated[str, "write them below this directory: OUT/NODE/PATH, mode 0600"] = "",
+) -> None:
+    """Show a lab's answer files and steps; --out DIR writes the files, with secrets."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    lab = spec.load(spec.find(name, LABS))
+    workflow.check_node(lab, node)
+    with session() as context:
+        # Only what is written has the lab's own passwords in it.
+        every_file = (
+            workflow.rendered(context, lab)[0] if out else workflow.preview(lab, context.runner)
+        )
+        rendered = workflow.only(every_file, node)
+        steps = workflow.steps(lab, context.runner)
+    if out:
+        written = workflow.write(rendered, Path(out).expanduser())
+        print_lines([f"wrote {path}" for path in written], "nothing changed")
+    elif not steps:
+        print(
+            f"lab {name} has no installer: there is nothing to render "
+            "(stack: installer: in its spec)"
+        )
+    elif node:
+        print_lines(list(views.texts(rendered)))
+    else:
+        show(views.files(rendered), views.steps(steps))
+    views.to_stderr(workflow.notes(lab))
+
+
+@task("answers.steps")
+def steps(_c: Any, name: LabName) -> None:
+    """Show the commands that install a lab's stack, in order, each with its node and user."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    with session() as context:
+        steps = workflow.steps(spec.load(spec.find(name, LABS)), context.runner)
+    print_lines(list(views.script(steps)))
+
+
+@task("answers.diff")
+def diff(_c: Any, name: NameOfLabThatIsUp) -> None:
+    """Compare the files on running nodes with the spec of today; exit code 1: they differ."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    with session() as context:
+        differences = workflow.diff(context, spec.load(spec.find(name, LABS)))
+    show(*views.differences(differences))
+    workflow.raise_for_differences(name, differences)
+
+
+@task("answers.push")
+def push(_c: Any, name: NameOfLabThatIsUp) -> None:
+    """Replace the files of a lab's running nodes that differ from its spec of today."""
+    from stacklab.workflow import answers as workflow
+
+    with session(f"answers.push {name}") as context:
+        replaced = workflow.push(context, spec.load(spec.find(name, LABS)))
+    print_lines([f"replaced {one.node}:{one.path}" for one in replaced], "nothing differs")
+
+
+@task("answers.lint")
+def lint(
+    _c: Any,
+    rest: Annotated[Words, "files, or names of labs", Word.LAB] = None,
+    release: Annotated[
+        str, "release of hand-written files; if left out: the one they name, or the newest"
+    ] = "",
+) -> None:
+    """List what is wrong with answer files, or with a lab's: file:line, rule, effect, fix."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    findings = workflow.lint_any(rest or (), LABS, release=release)
+    show(*views.findings(findings))
+    workflow.raise_for_findings(findings)
+    print("nothing that must be fixed" if findings else "nothing to complain about")
+
+
+@task("answers.rules")
+def rules(_c: Any) -> None:
+    """Show every rule of answers.lint."""
+    from stacklab.installers import linting
+    from stacklab.views import tables
+
+    rows = [(rule.id, rule.severity, rule.title) for rule in linting.RULES]
+    show(tables.table(("rule", "", "what"), rows))
+
+
+@task("answers.releases")
+def releases(
+    _c: Any,
+    rest: Annotated[Words, "installers; all of them if none is named", Word.INSTALLER] = None,
+) -> None:
+    """Show the releases of an installer (or of all), and what each of them supports."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers as workflow
+
+    show(views.releases(workflow.releases_of(rest or ())))

@@ -1,0 +1,100 @@
+"""`lab.check`, `lab.fault`, `lab.logs` and `doctor`: what works, what does not, and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from stacklab.cli.glue import NameOfLabThatIsUp, Word, Words, load, print_lines, session, show, task
+
+
+@task("lab.check")
+def check(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    layer: Annotated[
+        str,
+        "only these layers: nodes, pairs, isolation, outside, impairments, custom, services, cloud",
+        Word.LAYER,
+    ] = "",
+    node: Annotated[str, "only checks by these nodes and of these nodes", Word.NODE] = "",
+    network: Annotated[str, "only checks on these networks", Word.NETWORK] = "",
+    wait: Annotated[str, "try again what fails, for this many seconds"] = "",
+    watch: Annotated[bool, "check again and again, and print changes (Ctrl-C ends it)"] = False,
+    expect: Annotated[bool, "expect what lab.fault has cut to fail, and all else to work"] = False,
+    json: Annotated[str, "write the results to this file as JSON"] = "",
+    junit: Annotated[str, "write the results to this file as JUnit XML"] = "",
+    html: Annotated[str, "write the results to this file as a web page"] = "",
+) -> None:
+    """Check a running lab against its spec; exit code 5: failed, 6: no answer, 7: warned."""
+    from stacklab.views import checks as views
+    from stacklab.workflow.check import checking
+
+    reports = views.Reports(json=json, junit=junit, html=html)
+    reports.check_writable()
+    with session(f"lab.check {name}") as context:
+        request = checking.wish(
+            context, name, layers=layer, nodes=node, networks=network, wait=wait, expect=expect
+        )
+        if watch:
+            views.watch(checking.watch(context, request), reports)
+        outcome = checking.run(context, request)
+    show(*views.outcome(outcome))
+    reports.conclude(outcome)
+
+
+@task("lab.fault")
+def fault(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    rest: Annotated[Words, "the fault; if left out: list the faults there are", Word.FAULT] = None,
+    undo: Annotated[bool, "undo the fault that is named, or all faults"] = False,
+) -> None:
+    """Cause a fault: link-down|unplug NODE NIC, pause|power-off NODE, partition NETWORK NODES."""
+    from stacklab.workflow.context import running_lab
+    from stacklab.workflow.faults import faults
+
+    with session(f"lab.fault {name}") as context:
+        lab, paths = running_lab(context, name)
+        if undo:
+            verb, done = "undone: ", faults.undo(context, lab, paths, rest or ())
+        elif rest:
+            verb, done = "made: ", (faults.apply(context, lab, paths, faults.parse(lab, rest)),)
+        else:
+            verb, done = "", faults.listed(paths)
+    print_lines([f"{verb}{one}" for one in done], "no fault")
+
+
+@task("lab.logs")
+def logs(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    out: Annotated[
+        str, "a directory, or a file that ends in .tar.gz; if left out: NAME-logs.tar.gz here"
+    ] = "",
+) -> None:
+    """Collect the logs of this host and of the nodes, secrets masked, with an index page."""
+    from stacklab.views import logs as views
+    from stacklab.workflow.logs import logs
+
+    with session(f"lab.logs {name}") as context:
+        written = logs.collect(context, name, out, index=views.index)
+    print_lines(list(views.summary(written)))
+
+
+@task("doctor")
+def doctor(
+    _c: Any,
+    rest: Annotated[Words, "a lab's name: probe for what it needs, too", Word.LAB] = None,
+) -> None:
+    """Test every assumption about this host, and say how to fix what does not hold."""
+    from stacklab import spec
+    from stacklab.doctor import raise_for
+    from stacklab.paths import LABS
+    from stacklab.views import host
+    from stacklab.workflow import diagnose
+
+    lab = load(spec.find(rest[0], LABS)) if rest else None
+    with session() as context:
+        results = diagnose.full(context, lab)
+    show(host.probes(results))
+    raise_for(results)

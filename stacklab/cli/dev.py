@@ -1,0 +1,65 @@
+"""`test.*` and `bench.*`: for those who work on stacklab itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from stacklab.cli.glue import LabName, load, session, show, task
+
+
+@task("test.all", is_default=True)
+def test_all(
+    _c: Any, live: Annotated[bool, "--no-live leaves the run with real VMs out"] = True
+) -> None:
+    """Run lint, type checks, all tests, and a live run with real VMs (--no-live: without)."""
+    from stacklab.dev import testing
+
+    sys.exit(testing.run(live=live))
+
+
+@task("test.consumers")
+def test_consumers(_c: Any) -> None:
+    """Install the programs that read answer files (Packstack, nova, ...), and feed them ours."""
+    from stacklab.dev import testing
+
+    sys.exit(testing.consumers())
+
+
+@task("bench.up")
+def bench_up(_c: Any, name: LabName = "contrail-3node") -> None:
+    """Compare lab.up with bare QEMU and with plain `vagrant up`, in one run."""
+    from stacklab import spec
+    from stacklab.dev import bench
+    from stacklab.paths import LABS
+    from stacklab.views import tables
+
+    with session(f"bench.up {name}") as context:
+        rows = bench.measure(context, load(spec.find(name, LABS)))
+    show(tables.table(("what", "seconds", "ratio", "wanted"), rows))
+
+
+@task("bench.check")
+def bench_check(
+    _c: Any, out: Annotated[str, "write the drawing to this file"] = "reports/bench-check.svg"
+) -> None:
+    """Measure what a check costs the host, for 3 to 200 simulated nodes; --out FILE: a drawing."""
+    from stacklab.dev import bench_check
+    from stacklab.views import plot
+
+    costs = list(bench_check.measure())
+    show(plot.costs(costs))
+    plot.write(costs, Path(out))
+
+
+@task("bench.cli")
+def bench_cli(
+    _c: Any, rounds: Annotated[int, "how many runs of each command, interleaved"] = 15
+) -> None:
+    """Compare the start-up of quick commands with a bare `import invoke`, in one run."""
+    from stacklab.dev import bench_cli
+    from stacklab.views import tables
+
+    rows = bench_cli.measure(rounds=rounds)
+    show(tables.table(("what", "seconds", "ratio", "wanted"), rows))

@@ -1,0 +1,248 @@
+"""Ground of all tasks: help and completion of parameters, errors as text, a session, printing.
+
+A task imports what it uses inside its body: all tasks are read at every start and every TAB.
+"""
+
+from __future__ import annotations
+
+import functools
+import json as jsonlib
+import logging
+import shlex
+import signal
+import sys
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from invoke import Argument, Collection, Exit, Task
+from invoke.parser.parser import ParseMachine
+
+from stacklab import errors
+from stacklab.paths import HostPaths
+
+if TYPE_CHECKING:
+    from stacklab.model.lab import Lab
+    from stacklab.workflow.context import Context
+
+# python-vagrant complains at its import that there is no vagrant; preflight says it better.
+logging.getLogger("vagrant").addHandler(logging.NullHandler())
+
+
+class Word(StrEnum):
+    """Kinds of names that a parameter may stand for, so that TAB can complete it."""
+
+    LAB = "lab"  # has a file in labs/
+    LAB_THAT_IS_UP = "lab that is up"  # has a record on this host
+    NODE = "node"
+    NIC = "NIC"
+    NETWORK = "network"
+    LAYER = "layer"
+    IMAGE = "image"
+    FAULT = "fault"
+    INSTALLER = "installer"
+    FORMAT = "format"
+    SHELL = "shell"
+
+
+# A parameter's annotation says its help, and what completes it.
+LabName = Annotated[str, "lab name (NAME for labs/NAME.yaml)", Word.LAB]
+NameOfLabThatIsUp = Annotated[str, "lab name (NAME for labs/NAME.yaml)", Word.LAB_THAT_IS_UP]
+NodeName = Annotated[str, "node name; if left out: the controller", Word.NODE]
+AsJson = Annotated[bool, "print JSON instead of a table"]
+Words = list[str] | None
+
+
+class Rest(Argument):
+    """All further words of a task; they may be left out, which invoke's own positionals may not.
+
+    It looks as if it were still missing until the parser has read the whole task.
+    """
+
+    is_complete = False
+    _value: list[str] | None
+
+    @property
+    def value(self) -> Any:
+        """Return None while more words can come, then all words."""
+        return list(self._value or []) if self.is_complete else None
+
+    @value.setter
+    def value(self, word: str) -> None:
+        self._value = [*(self._value or []), word]
+
+
+def _complete_context(machine: Any, original: Any = ParseMachine.complete_context) -> None:
+    for argument in machine.context.args.values() if machine.context else ():
+        if isinstance(argument, Rest):
+            argument.is_complete = True
+    original(machine)
+
+
+ParseMachine.complete_context = _complete_context
+
+
+class LabTask(Task):
+    """A task whose parameter `rest` takes all further words, and whose parameters complete."""
+
+    full_name: str  # as it is typed: lab.up
+    words: dict[str, Word]  # what completes a parameter, by its name
+    help: dict[str, str]
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
+        """See invoke.Task.get_arguments."""
+        texts = dict(self.help)
+        arguments = super().get_arguments(ignore_unknown_help)
+        self.help = texts  # invoke takes out what it has used, and would have none the next time
+        return [
+            Rest(names=argument.names, positional=True, help=argument.help)
+            if argument.names[0] == "rest"
+            else argument
+            for argument in arguments
+        ]
+
+
+def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[..., None]], LabTask]:
+    """Make a task of a function: its expected errors become text and an exit code.
+
+    Bugs keep their traceback. The help of a parameter is the first text in its `Annotated`
+    annotation; a Word there says what completes it.
+    """
+
+    def decorate(body: Callable[..., None]) -> LabTask:
+        annotations = typing.get_type_hints(body, include_extras=True)
+        metadata = {
+            name: annotation.__metadata__
+            for name, annotation in annotations.items()
+            if typing.get_origin(annotation) is Annotated
+        }
+        made = LabTask(
+            _guarded(body),
+            name=full_name.rpartition(".")[2],
+            help={name: values[0] for name, values in metadata.items()},
+            auto_shortflags=False,
+            default=is_default,
+        )
+        made.full_name = full_name
+        made.words = {name: values[1] for name, values in metadata.items() if len(values) > 1}
+        return made
+
+    return decorate
+
+
+def _guarded(body: Callable[..., None]) -> Callable[..., None]:
+    """Return the function with its expected errors raised as invoke's Exit."""
+
+    @functools.wraps(body)
+    def wrapped(*args: object, **kwargs: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)  # cleaned up after like Ctrl-C
+        try:
+            body(*args, **kwargs)
+            sys.stdout.flush()
+        except errors.LabError as error:
+            raise Exit(str(error), code=error.exit_code) from error
+        except KeyboardInterrupt as error:
+            hint = f"./invoke {_typed()} (it goes on from here)"
+            interrupted = errors.Interrupted("interrupted", hint=hint)
+            raise Exit(str(interrupted), code=interrupted.exit_code) from error
+        except BrokenPipeError as error:
+            sys.stdout = None  # nobody is left to flush to
+            raise Exit(code=141) from error
+        except OSError as error:
+            refusal = errors.of_host(error)
+            if refusal is None:
+                raise
+            if not error.filename:
+                sys.stdout = None  # its disk may be full: it can't be flushed
+            raise Exit(str(refusal), code=refusal.exit_code) from error
+
+    return wrapped
+
+
+def collection(*modules: ModuleType) -> Collection:
+    """Return all tasks of these modules, each in the group that its full name says."""
+    root = Collection()
+    groups: dict[str, Collection] = {}
+    for module in modules:
+        for member in vars(module).values():
+            if not isinstance(member, LabTask):
+                continue
+            group = member.full_name.rpartition(".")[0]
+            if group:
+                groups.setdefault(group, Collection()).add_task(member)
+            else:
+                root.add_task(member)
+    for group, tasks in groups.items():
+        root.add_collection(tasks, name=group)
+    return root
+
+
+def command_line(typed: str, rest: Sequence[str]) -> list[str]:
+    """Return the words behind `--`.
+
+    Raises LabError, naming what to type, when there are none, or some before it. invoke's own
+    remainder won't do: it no longer says which words belong together.
+    """
+    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    if rest or not words:
+        line = shlex.join([*rest, *words]) or "uptime"
+        raise errors.LabError("no command given behind `--`", hint=f"{typed} -- {line}")
+    return words
+
+
+def _typed() -> str:
+    """Return what the user typed behind ./invoke, which puts the project in front of it."""
+    words = sys.argv[3:] if sys.argv[1:2] == ["--search-root"] else sys.argv[1:]
+    return shlex.join(words)
+
+
+@contextmanager
+def session(title: str = "") -> Iterator[Context]:
+    """Hand out this host; with a title, progress is shown as suits the terminal."""
+    from stacklab.process import SubprocessRunner
+    from stacklab.progress import Progress
+    from stacklab.views import live
+    from stacklab.workflow import events
+    from stacklab.workflow.context import Context
+
+    runner, host = SubprocessRunner(), HostPaths.default()
+    with (
+        live.listener(title) if title else live.quiet() as shown,
+        events.for_title(host, title, shown) as listener,
+    ):
+        try:
+            yield Context(host=host, runner=runner, progress=Progress(listener))
+        finally:
+            runner.stop_all()
+
+
+def load(path: Path) -> Lab:
+    """Return a resolved lab, checked against the catalogue and this host."""
+    from stacklab import spec
+    from stacklab.doctor import Machine, host_memory
+    from stacklab.images import catalogue
+
+    return spec.load(path, known_images=catalogue.load(), host_memory=host_memory(Machine()))
+
+
+def show(*renderables: object) -> None:
+    """Print to stdout, for people."""
+    from stacklab.views import tables
+
+    for renderable in renderables:
+        tables.console().print(renderable)
+
+
+def show_json(data: object) -> None:
+    """Print to stdout, for machines."""
+    print(jsonlib.dumps(data, indent=2, default=str))
+
+
+def print_lines(lines: Sequence[str], otherwise: str = "") -> None:
+    """Print a line each, or what to say when there are none."""
+    print("\n".join(lines) or otherwise)

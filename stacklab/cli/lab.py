@@ -1,0 +1,237 @@
+"""`lab.*`: a lab's life, from its file to nothing left behind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from stacklab import spec
+from stacklab.cli.glue import (
+    AsJson,
+    LabName,
+    NameOfLabThatIsUp,
+    NodeName,
+    Word,
+    Words,
+    command_line,
+    load,
+    print_lines,
+    session,
+    show,
+    show_json,
+    task,
+)
+from stacklab.paths import LABS, HostPaths
+from stacklab.words import plural
+
+if TYPE_CHECKING:
+    from stacklab.workflow.lab.life import LabStatus
+
+RunChecks = Annotated[bool, "--no-checks returns when the nodes answer, without checking them"]
+
+
+@task("lab.list")
+def list_labs(_c: Any, json: AsJson = False) -> None:
+    """Show the labs that have a file in labs/."""
+    descriptions = {name: spec.headline(LABS / f"{name}.yaml") for name in spec.names(LABS)}
+    if json:
+        show_json([{"name": name, "description": text} for name, text in descriptions.items()])
+    else:
+        from stacklab.views import tables
+
+        show(tables.table(("lab", "what"), descriptions.items()))
+
+
+@task("lab.show")
+def show_lab(_c: Any, name: LabName, json: AsJson = False) -> None:
+    """Show a lab with every default filled in."""
+    from stacklab.views import labs
+
+    lab = load(spec.find(name, LABS))
+    if json:
+        show_json(spec.to_dict(lab))
+    else:
+        show(*labs.lab(lab))
+
+
+@task("lab.graph")
+def graph(
+    _c: Any,
+    name: LabName,
+    format: Annotated[str, "svg, mermaid or dot", Word.FORMAT] = "svg",
+    out: Annotated[str, "write the drawing to this file"] = "",
+) -> None:
+    """Draw a lab's nodes, NICs and networks from its spec: on stdout, or into --out FILE."""
+    from stacklab.views import graph
+
+    drawing = graph.draw(spec.load(spec.find(name, LABS)), format)
+    if out:
+        graph.write(drawing, Path(out))
+    else:
+        print(drawing, end="")
+
+
+@task("lab.validate")
+def validate(
+    _c: Any, rest: Annotated[Words, "spec files; if left out: all of labs/"] = None
+) -> None:
+    """Name all that is wrong with spec files: file:line:col, what, and what would be right."""
+    from stacklab.views import answers as views
+    from stacklab.workflow import answers
+    from stacklab.workflow.lab import validate
+
+    files = [Path(word) for word in rest or ()]
+    if not files:
+        files = [LABS / f"{name}.yaml" for name in spec.names(LABS)]
+    for lab in validate.all_of(files, load):
+        views.to_stderr(f"{lab.name}: {note}" for note in answers.fate(lab))
+    print(f"{plural(len(files), 'lab')} valid")
+
+
+@task("lab.plan")
+def plan(_c: Any, name: LabName) -> None:
+    """Show what `lab.up` would do, without doing it."""
+    from stacklab.views import tables
+    from stacklab.workflow.lab import plan
+
+    with session() as context:
+        steps = plan.plan(context, load(spec.find(name, LABS)))
+        show(tables.table(("what", "", "why"), steps))
+
+
+@task("lab.up")
+def up(
+    _c: Any,
+    name: LabName,
+    checks: RunChecks = True,
+    ttl: Annotated[
+        str | None, "time to live, after which lab.reap destroys it: 30m, 2h, 1d"
+    ] = None,
+) -> None:
+    """Bring a lab up, or what is missing of it, and check it."""
+    from stacklab.views import labs
+    from stacklab.workflow.lab import reap, up
+
+    lab = load(spec.find(name, LABS))
+    ttl_s = reap.ttl_s(ttl)
+    with session(f"lab.up {name}") as context:
+        outcome = up.up(context, lab, checks=checks, ttl_s=ttl_s)
+    show(*labs.outcome(outcome, context.progress.timings))
+
+
+@task("lab.rebuild")
+def rebuild(_c: Any, name: LabName, checks: RunChecks = True) -> None:
+    """Make a lab's nodes again from scratch, with the same addresses, keys and passwords."""
+    from stacklab.views import labs
+    from stacklab.workflow.lab import life
+
+    lab = load(spec.find(name, LABS))
+    with session(f"lab.rebuild {name}") as context:
+        outcome = life.rebuild(context, lab, checks=checks)
+    show(*labs.outcome(outcome, context.progress.timings))
+
+
+@task("lab.status")
+def status(
+    _c: Any,
+    rest: Annotated[Words, "a lab's name; if left out: all labs", Word.LAB_THAT_IS_UP] = None,
+    json: AsJson = False,
+) -> None:
+    """Show what runs on this host: all labs, or one."""
+    statuses: Sequence[LabStatus] = ()
+    # Nobody should have to wait for libvirt to learn that there is nothing.
+    if rest or HostPaths.default().recorded_labs():
+        from stacklab.workflow.lab import life
+
+        with session() as context:
+            statuses = life.status(context, rest[0] if rest else None)
+    if json:
+        show_json([life.as_dict(one) for one in statuses])
+    else:
+        from stacklab.views import status
+
+        show(status.table(statuses))
+
+
+@task("lab.ssh")
+def ssh(_c: Any, name: NameOfLabThatIsUp, node: NodeName = "") -> None:
+    """Log in on a node as `stack`."""
+    from stacklab.workflow.lab import life
+
+    with session() as context:
+        sys.exit(life.login(context, name, node))
+
+
+@task("lab.exec")
+def execute(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    rest: Annotated[Words, "nothing: the command stands behind `--`"] = None,
+    node: Annotated[str, "only on this node; if left out: on all", Word.NODE] = "",
+) -> None:
+    """Run what follows `--` on all nodes at once: ./invoke lab.exec LAB -- uptime."""
+    from stacklab.views import output
+    from stacklab.workflow.lab import life
+
+    words = command_line(f"./invoke lab.exec {name}", rest or ())
+    with session() as context:
+        chosen = [node] if node else []
+        results = life.execute(context, name, words, chosen, output.ByNode)
+    sys.exit(life.exit_code(results))
+
+
+@task("lab.console")
+def console(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    node: NodeName = "",
+    follow: Annotated[bool, "keep printing what comes (Ctrl-C ends it)"] = False,
+    interactive: Annotated[bool, "log in on the serial line instead"] = False,
+) -> None:
+    """Show what a node printed on its serial console."""
+    from stacklab.views import output
+    from stacklab.workflow.lab import life
+
+    show = output.console_line()
+    with session() as context:
+        code = life.console(context, name, node, follow=follow, interactive=interactive, show=show)
+    sys.exit(code)
+
+
+@task("lab.down")
+def down(_c: Any, name: NameOfLabThatIsUp) -> None:
+    """Shut a lab's nodes down; lab.up starts them again, at the same addresses."""
+    from stacklab.workflow.lab import life
+
+    with session(f"lab.down {name}") as context:
+        life.down(context, name)
+
+
+@task("lab.destroy")
+def destroy(_c: Any, name: NameOfLabThatIsUp) -> None:
+    """Remove all that is recorded as this lab's, and nothing else."""
+    from stacklab.workflow.context import not_up
+    from stacklab.workflow.lab import life
+
+    with session(f"lab.destroy {name}") as context:
+        was_there = life.destroy(context, name)
+        # Destroying nothing is a success, unless the name is a typing error.
+        if not was_there and name not in spec.names(LABS):
+            raise not_up(context, name)
+    print(f"lab {name} is gone" if was_there else f"nothing of lab {name} exists on this host")
+
+
+@task("lab.reap")
+def reap(
+    _c: Any, dry_run: Annotated[bool, "say what would be done, and do nothing"] = False
+) -> None:
+    """Destroy the labs whose time to live is over (lab.up --ttl)."""
+    from stacklab.workflow.lab import reap
+
+    with session("lab.reap") as context:
+        reaped = reap.reap(context, dry_run=dry_run)
+    lines = [f"{one.lab}: {one.fate}, {one.detail}" for one in reaped]
+    print_lines(lines, "no lab has a time to live")
+    reap.raise_for(reaped)

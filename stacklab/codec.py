@@ -1,0 +1,288 @@
+"""JSON of frozen dataclasses, made and read by their fields and type hints.
+
+A field may hold text, numbers, true or false, None, a path, an IP address or network, a
+StrEnum, another dataclass, a tuple of any of these, a tuple of fixed length, or a mapping
+from text. What is read is held against the type hints: an unknown or a missing field and a
+value of another type raise NotSuchData, which names the field by its path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import math
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Generic, TypeAlias, TypeVar
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+Data = TypeVar("Data")
+
+_ADDRESSES = (
+    ipaddress.IPv4Address,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Address,
+    ipaddress.IPv6Interface,
+    ipaddress.IPv6Network,
+)
+
+
+class NotSuchData(ValueError):
+    """Data that does not have the shape of its dataclass."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        """Name the field, as in `nodes[0].nics[1].mtu`."""
+        super().__init__(f"{path} {problem}" if path else f"it {problem}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One key of a value that is written as several; `{}` in it is the name of the field."""
+
+    key: str
+    kind: type
+    value_of: Callable[[Any], JSON]
+    is_computed: bool = False  # written for other programs; ignored when it is read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A type whose values take keys of the mapping around them, instead of one key of their own."""
+
+    parts: tuple[Part, ...]
+    join: Callable[..., Any]  # called with the parts that are not computed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """A property that is written as well, for programs that can't compute it; ignored when read."""
+
+    key: str
+    after: str  # the field that it follows
+    value_of: Callable[[Any], JSON]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slot:
+    """A field of a dataclass, with what is needed to read and to write it."""
+
+    name: str
+    hint: object
+    is_required: bool
+    spread: Spread | None
+    computed: tuple[Computed, ...]
+
+    def json_keys(self) -> list[str]:
+        """Return the JSON keys that this field may take."""
+        own_keys = [self.name]
+        if self.spread is not None:
+            own_keys = [part.key.format(self.name) for part in self.spread.parts]
+        return own_keys + [computed.key for computed in self.computed]
+
+
+class Codec(Generic[Data]):
+    """The JSON of one dataclass and of all that it holds."""
+
+    def __init__(
+        self,
+        kind: type[Data],
+        *,
+        spreads: Mapping[type, Spread] = types.MappingProxyType({}),
+        computed: Mapping[type, tuple[Computed, ...]] = types.MappingProxyType({}),
+    ) -> None:
+        """Take the dataclass, and what of its JSON does not follow from its fields."""
+        self._kind = kind
+        self._spreads = spreads
+        self._computed = computed
+        # Type hints are text until they are evaluated, which is slow: once per class will do.
+        self._slots: dict[type, tuple[_Slot, ...]] = {}
+
+    def encode(self, value: Data) -> dict[str, JSON]:
+        """Return the value as json.dumps takes it, in the order of the fields."""
+        return self._encode_dataclass(value)
+
+    def decode(self, data: object) -> Data:
+        """Return the value that encode() was given; raises NotSuchData."""
+        return typing.cast("Data", self._decode_dataclass(self._kind, data, ""))
+
+    # --- writing
+
+    def _encode_dataclass(self, value: object) -> dict[str, JSON]:
+        encoded: dict[str, JSON] = {}
+        for slot in self._slots_of(type(value)):
+            field_value = getattr(value, slot.name)
+            if slot.spread is None:
+                encoded[slot.name] = self._encode(field_value)
+            else:
+                for part in slot.spread.parts:
+                    encoded[part.key.format(slot.name)] = part.value_of(field_value)
+            for computed in slot.computed:
+                encoded[computed.key] = computed.value_of(value)
+        return encoded
+
+    def _encode(self, value: object) -> JSON:
+        # A StrEnum is text for json too, but str() makes it plain for every other reader.
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, tuple):
+            return [self._encode(item) for item in value]
+        if isinstance(value, Mapping):
+            return {str(key): self._encode(item) for key, item in value.items()}
+        if dataclasses.is_dataclass(value):
+            return self._encode_dataclass(value)
+        return str(value)
+
+    # --- reading
+
+    def _decode_dataclass(self, kind: type, data: object, path: str) -> object:
+        if not isinstance(data, Mapping):
+            raise NotSuchData(path, "is not a mapping")
+        slots = self._slots_of(kind)
+        known_keys = {key for slot in slots for key in slot.json_keys()}
+        for key in data:
+            if key not in known_keys:
+                raise NotSuchData(_join(path, str(key)), "is not a known field")
+        arguments = {}
+        for slot in slots:
+            if slot.spread is not None:
+                arguments[slot.name] = self._decode_spread(slot, slot.spread, data, path)
+            elif slot.name in data:
+                inner_path = _join(path, slot.name)
+                arguments[slot.name] = self._decode(slot.hint, data[slot.name], inner_path)
+            elif slot.is_required:
+                raise NotSuchData(_join(path, slot.name), "is missing")
+        return kind(**arguments)
+
+    def _decode_spread(
+        self, slot: _Slot, spread: Spread, data: Mapping[str, object], path: str
+    ) -> object:
+        values = []
+        for part in spread.parts:
+            if part.is_computed:
+                continue
+            key = part.key.format(slot.name)
+            if key not in data:
+                raise NotSuchData(_join(path, key), "is missing")
+            values.append(self._decode(part.kind, data[key], _join(path, key)))
+        try:
+            return spread.join(*values)
+        except ValueError as error:
+            raise NotSuchData(_join(path, slot.name), f"is not right: {error}") from error
+
+    def _decode(self, hint: object, data: object, path: str) -> object:
+        origin = typing.get_origin(hint)
+        if origin in (typing.Union, types.UnionType):
+            return self._decode_optional(hint, data, path)
+        if origin is tuple:
+            return self._decode_tuple(typing.get_args(hint), data, path)
+        if origin is not None and issubclass(origin, Mapping):
+            return self._decode_mapping(typing.get_args(hint)[1], data, path)
+        if dataclasses.is_dataclass(hint):
+            return self._decode_dataclass(typing.cast("type", hint), data, path)
+        return _decode_scalar(hint, data, path)
+
+    def _decode_optional(self, hint: object, data: object, path: str) -> object:
+        alternatives = [one for one in typing.get_args(hint) if one is not types.NoneType]
+        if len(alternatives) != 1:
+            raise TypeError(f"{path}: a union of several types can't be told apart: {hint}")
+        if data is None:
+            return None
+        return self._decode(alternatives[0], data, path)
+
+    def _decode_tuple(self, hints: tuple[object, ...], data: object, path: str) -> object:
+        if not isinstance(data, list):
+            raise NotSuchData(path, "is not a list")
+        if len(hints) == 2 and hints[1] is Ellipsis:
+            hints = (hints[0],) * len(data)
+        if len(data) != len(hints):
+            raise NotSuchData(path, f"is not a list of {len(hints)}")
+        numbered = enumerate(zip(hints, data, strict=True))
+        return tuple(self._decode(hint, item, f"{path}[{i}]") for i, (hint, item) in numbered)
+
+    def _decode_mapping(self, hint: object, data: object, path: str) -> object:
+        if not isinstance(data, Mapping):
+            raise NotSuchData(path, "is not a mapping")
+        return {
+            str(key): self._decode(hint, item, _join(path, str(key))) for key, item in data.items()
+        }
+
+    def _slots_of(self, kind: type) -> tuple[_Slot, ...]:
+        if kind not in self._slots:
+            self._slots[kind] = tuple(self._make_slots(kind))
+        return self._slots[kind]
+
+    def _make_slots(self, kind: type) -> list[_Slot]:
+        hints = typing.get_type_hints(kind)
+        missing = dataclasses.MISSING
+        return [
+            _Slot(
+                name=field.name,
+                hint=hints[field.name],
+                is_required=field.default is missing and field.default_factory is missing,
+                spread=self._spreads.get(hints[field.name]),
+                computed=tuple(
+                    computed
+                    for computed in self._computed.get(kind, ())
+                    if computed.after == field.name
+                ),
+            )
+            for field in dataclasses.fields(kind)
+        ]
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _decode_scalar(hint: object, data: object, path: str) -> object:
+    """Return a value that is not made of others."""
+    if hint is bool:
+        return _expect(data, bool, path, "is neither true nor false")
+    if hint is int:
+        return _expect_int(data, path)
+    if hint is float:
+        return _expect_float(data, path)
+    text = _expect(data, str, path, "is not text")
+    if hint is str:
+        return text
+    if hint is Path:
+        return Path(text)
+    if isinstance(hint, type) and hint in _ADDRESSES:
+        return _parse(hint, text, path, f"is not an {hint.__name__}")
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return _parse(hint, text, path, f"is not one of {', '.join(hint)}")
+    raise TypeError(f"{path}: the codec does not know the type {hint}")
+
+
+def _expect(data: object, kind: type[Data], path: str, problem: str) -> Data:
+    if not isinstance(data, kind):
+        raise NotSuchData(path, problem)
+    return data
+
+
+def _expect_int(data: object, path: str, noun: str = "a whole number") -> int:
+    # bool is an int for Python, but `true` is not a number in JSON.
+    if isinstance(data, bool) or not isinstance(data, int):
+        raise NotSuchData(path, f"is not {noun}")
+    return data
+
+
+def _expect_float(data: object, path: str) -> float:
+    number = data if isinstance(data, float) else _expect_int(data, path, "a number")
+    # JSON's numbers have no end, a float has; and Python reads `NaN` from what is not JSON.
+    if abs(number) > sys.float_info.max or math.isnan(number):
+        raise NotSuchData(path, "is not a finite number")
+    return float(number)
+
+
+def _parse(kind: Callable[[str], Any], text: str, path: str, problem: str) -> object:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise NotSuchData(path, problem) from error

@@ -1,0 +1,1 @@
+"""Rules for the localrc of contrail-installer."""

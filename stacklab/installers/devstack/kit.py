@@ -1,0 +1,43 @@
+"""DevStack: stack.sh on every node, the controller first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab.installers.contract import Kit
+from stacklab.installers.devstack.answers import files, projects, steps
+from stacklab.installers.kit.release import release_of
+from stacklab.installers.kit.sources import (
+    RemoteSource,
+    git_source,
+    pip_source,
+    plugin_sources,
+    project_sources,
+)
+from stacklab.lint.kinds import Linting
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Installer
+
+
+def _linting() -> Linting:
+    from stacklab.installers.devstack.lint.linting import LINTING
+
+    return LINTING
+
+
+def _sources(lab: Lab, _node: Node) -> Iterator[RemoteSource]:
+    release = release_of(lab)
+    yield git_source(projects.devstack_url(lab, release))
+    yield from project_sources(lab, release)
+    yield from plugin_sources(lab)
+    yield pip_source(lab)
+
+
+KIT = Kit(
+    word=Installer.DEVSTACK,
+    secret_names=files.secret_names,
+    render=files.render,
+    stages=steps.stages,
+    linting=_linting,
+    sources=_sources,
+)

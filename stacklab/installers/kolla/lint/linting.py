@@ -1,0 +1,45 @@
+"""kolla-ansible's files: how they are told from others'."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from stacklab.installers.kolla.lint import linter
+from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
+from stacklab.lint.scope import Source
+from stacklab.lint.shape import is_assignments
+from stacklab.model.stack import Installer
+
+_VARIABLE = re.compile(
+    r"^(kolla_\w+|openstack_release|network_interface|enable_\w+)\s*:", re.MULTILINE
+)
+_GROUP = re.compile(r"^\[(control|baremetal:children)\]", re.MULTILINE)
+_INVENTORIES = ("multinode", "all-in-one", "inventory")
+
+FILES = FileKind(
+    title="globals.yml, passwords.yml or inventory of kolla-ansible",
+    installer=Installer.KOLLA,
+    names=frozenset({"globals.yml", "passwords.yml"}),
+    lint=linter.lint,
+)
+
+
+def is_inventory(text: str) -> bool:
+    """Return True for an inventory in INI form, whatever its name."""
+    return _GROUP.search(text) is not None
+
+
+def _claim(source: Source, path: PurePath) -> Claim | None:
+    text, name = source.text, path.name
+    has_passwords = name.startswith("passwords.") and "_password:" in text
+    if is_inventory(text) or name in _INVENTORIES or has_passwords:
+        return Claim(kind=FILES, sureness=Sureness.FORM)
+    if is_assignments(text, path):
+        return None
+    if name.startswith("globals.") or _VARIABLE.search(text):
+        return Claim(kind=FILES, sureness=Sureness.KEYS)
+    return None
+
+
+LINTING = Linting(kinds=(FILES,), rules=linter.RULES, claim=_claim, has_rules=is_inventory)

@@ -1,0 +1,47 @@
+"""OpenSDN by tf-ansible-deployer, which brings OpenStack by kolla-ansible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab.installers.contract import Kit
+from stacklab.installers.kit.addresses import api_nic
+from stacklab.installers.kit.release import release_of
+from stacklab.installers.kit.sources import (
+    RemoteSource,
+    git_source,
+    pip_source,
+    plugin_sources,
+    wanted_project_sources,
+)
+from stacklab.installers.kolla.words import SECRET_ALIASES
+from stacklab.installers.opensdn.answers import files, steps
+from stacklab.lint.kinds import Linting
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Installer
+
+
+def _linting() -> Linting:
+    from stacklab.installers.opensdn.lint.linting import LINTING
+
+    return LINTING
+
+
+def _sources(lab: Lab, node: Node) -> Iterator[RemoteSource]:
+    if node.name == lab.controller.name:
+        yield git_source(release_of(lab).repository)
+        yield from wanted_project_sources(lab)
+        yield from plugin_sources(lab)
+        yield pip_source(lab)
+
+
+KIT = Kit(
+    word=Installer.OPENSDN,
+    secret_names=files.secret_names,
+    render=files.render,
+    stages=steps.stages,
+    linting=_linting,
+    sources=_sources,
+    secret_aliases=SECRET_ALIASES,  # kolla's words
+    name_nic=api_nic,  # as kolla wants it
+)

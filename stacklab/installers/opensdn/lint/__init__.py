@@ -1,0 +1,1 @@
+"""Rules for instances.yaml of tf-ansible-deployer."""

@@ -1,0 +1,67 @@
+"""Rules for the instances.yaml of OpenSDN's tf-ansible-deployer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab import releases
+from stacklab.installers.opensdn.lint import cloud, instances
+from stacklab.installers.opensdn.lint.read import Instances
+from stacklab.lint import yaml_tree
+from stacklab.lint.book import Book, rule, warning
+from stacklab.lint.finding import Finding
+from stacklab.lint.near import Near
+from stacklab.lint.scope import Scope, Source
+from stacklab.model.stack import Installer
+
+_AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"
+_FORM = (
+    rule("opensdn-yaml", "no YAML, or no mapping", "YAML 1.1, as PyYAML reads it"),
+    warning(
+        "opensdn-duplicate-key",
+        "a key that is given twice",
+        "ansible-core: `Using last defined value only`",
+    ),
+    rule("opensdn-section", "a section that nothing reads", f"{_AT}/opensdn_deployer"),
+)
+RULES = (*_FORM, *instances.RULES, *cloud.RULES)
+_BOOK = Book(RULES)
+_SECTIONS = (
+    "provider_config",
+    "instances",
+    "global_configuration",
+    "contrail_configuration",
+    "default_configuration",
+    "kolla_config",
+    "remote_locations",
+    "contrail_ansible_environment",
+    "orchestrator",
+)
+
+
+def lint(source: Source, scope: Scope) -> Iterator[Finding]:
+    """Yield every finding in an instances.yaml."""
+    root = yaml_tree.mapping(source, _BOOK, "opensdn-yaml", "`instances:`")
+    if isinstance(root, Finding):
+        yield root
+        return
+    known = releases.of(Installer.OPENSDN)
+    release = scope.release if scope.release is not None else next(iter(known.values()), None)
+    file = Instances(name=source.name, root=root, scope=scope, release=release)
+    yield from _keys(file)
+    yield from instances.check(file)
+    yield from cloud.check(file)
+
+
+def _keys(file: Instances) -> Iterator[Finding]:
+    yield from yaml_tree.doubles(file.root, _BOOK, "opensdn-duplicate-key", file.name)
+    nearest_section = Near(_SECTIONS, cutoff=0.88)
+    for entry in file.root.items:
+        if entry.key not in _SECTIONS and (near := nearest_section(entry.key)):
+            yield _BOOK.finding(
+                "opensdn-section",
+                file.name,
+                entry.line,
+                f"no playbook reads {entry.key}",
+                f"write {near}:",
+            )

@@ -1,0 +1,34 @@
+"""instances.yaml: how it is told from others' YAML."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from stacklab.installers.opensdn.lint import linter
+from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
+from stacklab.lint.scope import Source
+from stacklab.lint.shape import is_assignments
+from stacklab.model.stack import Installer
+
+_SECTION = re.compile(
+    r"^(provider_config|contrail_configuration|global_configuration)\s*:", re.MULTILINE
+)
+
+INSTANCES = FileKind(
+    title="instances.yaml of OpenSDN",
+    installer=Installer.OPENSDN,
+    names=frozenset({"instances.yaml"}),
+    lint=linter.lint,
+)
+
+
+def _claim(source: Source, path: PurePath) -> Claim | None:
+    if is_assignments(source.text, path):
+        return None
+    if path.name.startswith("instances.") or _SECTION.search(source.text):
+        return Claim(kind=INSTANCES, sureness=Sureness.KEYS)
+    return None
+
+
+LINTING = Linting(kinds=(INSTANCES,), rules=linter.RULES, claim=_claim)

@@ -1,0 +1,41 @@
+"""OpenStack from RDO's packages by Packstack, which runs on the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab.installers.contract import Kit
+from stacklab.installers.kit.release import release_of
+from stacklab.installers.kit.sources import (
+    RemoteSource,
+    SourceKind,
+    plugin_sources,
+    wanted_project_sources,
+)
+from stacklab.installers.packstack.answers import files, steps
+from stacklab.lint.kinds import Linting
+from stacklab.model.lab import Lab, Node
+from stacklab.model.stack import Installer
+
+
+def _linting() -> Linting:
+    from stacklab.installers.packstack.lint.linting import LINTING
+
+    return LINTING
+
+
+def _sources(lab: Lab, node: Node) -> Iterator[RemoteSource]:
+    if node.name == lab.controller.name:
+        yield from wanted_project_sources(lab)
+        yield from plugin_sources(lab)
+        yield RemoteSource(kind=SourceKind.PACKAGES, url=release_of(lab).text("package_url"))
+
+
+KIT = Kit(
+    word=Installer.PACKSTACK,
+    secret_names=files.secret_names,
+    render=files.render,
+    stages=steps.stages,
+    linting=_linting,
+    sources=_sources,
+)

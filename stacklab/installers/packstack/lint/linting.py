@@ -1,0 +1,34 @@
+"""Packstack's answer file: how it is told from other lists of assignments."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from stacklab.installers.packstack.lint import linter
+from stacklab.lint.kinds import Claim, FileKind, Linting, Sureness
+from stacklab.lint.scope import Source
+from stacklab.lint.shape import is_assignments
+from stacklab.model.stack import Installer
+
+_KEY = re.compile(r"^\s*CONFIG_[A-Z0-9_]+\s*=", re.MULTILINE)
+
+ANSWERS = FileKind(
+    title="answers.txt of Packstack",
+    installer=Installer.PACKSTACK,
+    names=frozenset({"answers.txt"}),
+    lint=linter.lint,
+)
+
+
+def _claim(source: Source, path: PurePath) -> Claim | None:
+    text = source.text
+    if is_assignments(text, path):
+        is_ours = _KEY.search(text) or text.lstrip().startswith("[general]")
+        return Claim(kind=ANSWERS, sureness=Sureness.KEYS) if is_ours else None
+    # Without one key in it, its name or its section says less than a key of another installer.
+    is_ours = path.name.startswith("answers") or "[general]" in text
+    return Claim(kind=ANSWERS, sureness=Sureness.PLACE) if is_ours else None
+
+
+LINTING = Linting(kinds=(ANSWERS,), rules=linter.RULES, claim=_claim)

@@ -1,0 +1,102 @@
+"""Kinds of answer files: who reads them, which rules they have, and whose file one is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import PurePath
+
+from stacklab import releases
+from stacklab.lint.finding import Finding, Rule
+from stacklab.lint.scope import Linter, Scope, Source
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Installer
+from stacklab.releases import Release
+
+
+class Sureness(IntEnum):
+    """How sure a kit is that a file is its own; the surest kit gets the file."""
+
+    GUESS = 1  # by names that other installers' files may have, too
+    PLACE = 2  # it lies where this installer looks for it
+    KEYS = 3  # its name, or a key in it, is this installer's alone
+    HEADER = 4  # a header in it is this installer's alone, whatever keys follow
+    FORM = 5  # no other installer reads anything of this form
+
+
+def newest_release(installer: Installer) -> Release | None:
+    """Return the first release in an installer's rows; None if it has no rows."""
+    return next(iter(releases.of(installer).values()), None)
+
+
+def release_as_said(kind: FileKind, _source: Source, said: str) -> Release | None:
+    """Return the release that the user names; None leaves it to the linter to find out."""
+    return releases.of(kind.installer).get(said)
+
+
+def release_of_lab(kind: FileKind, lab: Lab) -> Release | None:
+    """Return the lab's release of the file's installer, or the newest."""
+    known = releases.of(kind.installer)
+    return known.get(lab.stack.release) or newest_release(kind.installer)
+
+
+def _is_never_compared(_source: Source, _scope: Scope) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FileKind:
+    """A kind of file that has rules; two kinds are never equal."""
+
+    title: str  # as people know it: localrc of DevStack
+    installer: Installer  # whose releases it has
+    names: frozenset[str]  # what a lab's rendered files of this kind are called
+    lint: Linter
+    # Which release a file is for that lies somewhere, where the user names one or "".
+    release: Callable[[FileKind, Source, str], Release | None] = release_as_said
+    # Which release a file is for that was rendered for a lab.
+    lab_release: Callable[[FileKind, Lab], Release | None] = release_of_lab
+    # True if files of several nodes of one cloud are compared with each other.
+    is_compared: Callable[[Source, Scope], bool] = _is_never_compared
+
+    def __str__(self) -> str:
+        return self.title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A kit's word that a file is of one of its kinds."""
+
+    kind: FileKind
+    sureness: Sureness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LintedFile:
+    """A file with all that is known about it; `node` is a node's name, or its directory."""
+
+    source: Source
+    kind: FileKind
+    scope: Scope
+    node: str
+
+
+def _compare_nothing(_files: Sequence[LintedFile]) -> Iterator[Finding]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linting:
+    """All that a kit knows about files that somebody wrote for its installer."""
+
+    kinds: tuple[FileKind, ...]
+    rules: tuple[Rule, ...]
+    # Claims a file by what it says and by its path; None if it is not this installer's.
+    claim: Callable[[Source, PurePath], Claim | None]
+    # Compares files of one cloud's nodes; it gets those of all kits, and takes its own.
+    compare: Callable[[Sequence[LintedFile]], Iterator[Finding]] = _compare_nothing
+    # Directories below a node's own in which its files may lie.
+    trees: tuple[str, ...] = ()
+    # True if a lab's rendered file has rules, though its name is in no kind's `names`.
+    has_rules: Callable[[str], bool] = lambda _text: False

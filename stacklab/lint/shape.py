@@ -1,0 +1,18 @@
+"""What an answer file looks like before anybody knows whose it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+_ASSIGNMENT_OR_SERVICE = re.compile(
+    r"^\s*(?:(?:export\s+)?[A-Z][A-Z0-9_]*\s*\+?=|(?:en|dis)able_(?:service|plugin)\b)",
+    re.MULTILINE,
+)
+
+
+def is_assignments(text: str, path: PurePath) -> bool:
+    """Return True for lines of NAME=VALUE; otherwise the file is YAML, or should be."""
+    if path.suffix in (".yml", ".yaml"):
+        return False
+    return _ASSIGNMENT_OR_SERVICE.search(text) is not None

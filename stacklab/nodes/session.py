@@ -1,0 +1,149 @@
+"""The one way to ask a node: a script made of parts goes there, and an answer comes back.
+
+    reply = session.ask(runner, paths, "node1", parts, limit_s=20)
+    reply.answer.of("some.tag").lines    # what the part wrote; foreign text
+    reply.why                            # why the session ended, in a few printable words
+
+Each session has a marker of its own that nobody on the node can know beforehand, a time
+limit, and bounds on what is kept. A node that can't be reached is an answer that is not
+begun, never an exception; what was heard before a session was cut off counts.
+
+`listen` is the same for those who speak another protocol (`lab.logs`, `units`): they
+bring their own command and their own hearer.
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from stacklab.errors import CommandFailed, CommandTimedOut
+from stacklab.foreign import Foreign, printable
+from stacklab.nodes import protocol
+from stacklab.nodes.protocol import Answer, Hearing, Part
+from stacklab.paths import LabPaths
+from stacklab.process import Command, Conversing, Result
+from stacklab.tools import ssh
+
+_WORDS_MAX = 200
+T = TypeVar("T")
+
+
+class Hearer(Protocol):
+    """Takes a node's lines, and tells when it has had enough."""
+
+    def hear(self, line: str, at: float) -> None:
+        """Take one line; must not raise, whatever it is given."""
+        ...
+
+    def why_stop(self) -> str:
+        """Return why no more is taken; "" while there is room."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a session ended; `why` is printable and never empty."""
+
+    result: Result
+    why: str
+
+    @property
+    def stderr(self) -> Foreign:
+        """What ssh, and a node's login shell, wrote beside the answer."""
+        return Foreign(self.result.stderr)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply(Ending):
+    """A node's answer, and the command that asked for it."""
+
+    answer: Answer
+    command: Command
+
+    def missing(self, tag: str) -> str:
+        """Return why a part has no answer; "" when it has one."""
+        return self.answer.missing(tag) if self.answer.is_begun else self.why
+
+
+def marker() -> str:
+    """Return a new word that marks a session's lines: no banner and no user can know it."""
+    return f"stacklab-{secrets.token_hex(8)}"
+
+
+def never() -> str:
+    """Return "": there is no reason to end a session early."""
+    return ""
+
+
+def ask(
+    runner: Conversing,
+    paths: LabPaths,
+    node: str,
+    parts: Sequence[Part],
+    *,
+    limit_s: float,
+    why_stop: Callable[[], str] = never,
+) -> Reply:
+    """Run these parts on a node in one session, and return what it answered.
+
+    `why_stop` is asked several times a second: any answer but "" ends the session. Raises
+    ToolNotFound only (this host has no ssh).
+    """
+    mark = marker()
+    hearing = Hearing(mark, (part.tag for part in parts))
+    script = protocol.render(parts, mark)
+    command = ssh.script_command(paths, node, script, timeout_s=limit_s)
+    ending = listen(runner, command, hearing, why_stop=why_stop)
+    return Reply(
+        answer=hearing.answer(why_cut=ending.why),
+        command=command,
+        result=ending.result,
+        why=ending.why,
+    )
+
+
+def listen(
+    runner: Conversing, command: Command, hearer: Hearer, *, why_stop: Callable[[], str] = never
+) -> Ending:
+    """Run a command on a node, let `hearer` have its lines, and return how that ended.
+
+    Raises ToolNotFound only.
+    """
+
+    def why_end() -> str:
+        return hearer.why_stop() or why_stop()
+
+    try:
+        result = runner.converse(command, heard=hearer.hear, why_stop=why_end)
+    except (CommandTimedOut, CommandFailed) as error:
+        # The reason to stop first: the error's text is ours, but quotes what the node wrote.
+        why = why_end() or ssh.classify(error.message) or error.message.partition("\n")[0]
+        failed = Result(exit_code=ssh.UNREACHED, stderr=error.message)
+        return Ending(result=failed, why=printable(why))
+    return Ending(result=result, why=printable(_why_ended(result)))
+
+
+def guarded(judge: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+    """Return what a judge makes of an answer; if it raises, what `otherwise` makes of the reason.
+
+    The only guard against answers that break a parser: it costs that node's results, never
+    the command with the results of all other nodes.
+    """
+    try:
+        return judge()
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+        return otherwise(f"its answer can't be read: {where}")
+
+
+def _why_ended(result: Result) -> str:
+    """Return why a session ended: ssh's own reason, else the last line it wrote, else its code."""
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    last = printable(lines[-1][:_WORDS_MAX]).strip() if lines else ""
+    return ssh.classify(result.stderr) or last or f"ssh ended with {result.exit_code}"

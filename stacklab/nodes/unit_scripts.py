@@ -1,0 +1,191 @@
+"""What `units` runs on a node: shell, as root. Pure; see units.py for what it is about.
+
+On the node each unit has a directory, /var/lib/stacklab-units/NAME, that outlives a reboot:
+
+    script, run, over   the work, what starts it, and what writes down its end
+    digest              of the script: the same name must not hide other work
+    begun               boot id and time; written by the unit itself before the work begins
+    output              both streams, at most as many bytes as `start` was told
+    left-out            how many bytes were more than that
+    ended               how the work ended, by systemd's own account
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+
+ROOT = "/var/lib/stacklab-units"
+CHUNK_BYTES = 1024 * 1024  # of the output, sent by one base64(1)
+LINE_CHARACTERS = 3000  # of base64: 2250 bytes, a multiple of 3, so each line stands alone
+LOST_EVERY = 20  # polls of half a second between two looks whether the unit still exists
+
+# exec: systemd sees how the work itself ends. The writer of the output ignores SIGTERM, so that
+# it drains the pipe after the work was killed; dd writes what comes at once, unlike head(1).
+_RUN = """\
+#!/bin/bash
+dir=$1 most=$2
+printf '%s %s\\n' "$(cat /proc/sys/kernel/random/boot_id)" "$(date +%s.%N)" >"$dir/begun.new"
+mv "$dir/begun.new" "$dir/begun"
+cd ~ || cd /
+exec /bin/sh "$dir/script" </dev/null > >(
+  trap '' TERM INT HUP
+  dd bs=64k count="$most" iflag=count_bytes status=none >>"$dir/output"
+  wc -c >"$dir/left-out"
+) 2>&1
+"""
+
+# systemd.exec(5) "Environment variables set on service processes": systemd 232 and later.
+# It runs when no process of the unit is left: the output is complete by then. As root, for
+# whom systemctl needs no D-Bus, which a shutdown may have stopped already.
+_OVER = """\
+#!/bin/sh
+dir=$1
+printf '%s %s %s %s %s\\n' "${EXIT_CODE:-none}" "${EXIT_STATUS:-none}" "${SERVICE_RESULT:-none}" \\
+  "$(date +%s.%N)" "$(systemctl is-system-running)" >"$dir/ended.new"
+sync "$dir/output" "$dir/ended.new" 2>/dev/null
+mv "$dir/ended.new" "$dir/ended"
+"""
+
+# Whether it is active is asked first: a unit that ends meanwhile is then seen with its end.
+_STATUS = """\
+status() {
+  active=$(systemctl is-active "$unit")
+  [ -d "$dir" ] || return 0
+  printf 'active %s\\n' "$active"
+  printf 'boot %s\\n' "$(cat /proc/sys/kernel/random/boot_id)"
+  for file in digest begun ended left-out; do
+    [ ! -e "$dir/$file" ] || printf '%s %s\\n' "$file" "$(head -c 300 "$dir/$file" | head -n 1)"
+  done
+  printf 'size %s\\n' "$(stat -c %s "$dir/output" 2>/dev/null || echo 0)"
+}
+"""
+
+_START = """\
+main() {{
+  umask 077
+  mkdir -p {root} && chmod 711 {root} || return 1
+  exec 9>{root}/.lock
+  flock -w 30 9 || return 1
+  if [ ! -e "$dir/begun" ] && [ ! -e "$dir/ended" ] && ! systemctl -q is-active "$unit"; then
+    begin 9>&- || return 1
+  fi
+  status
+}}
+begin() {{
+  rm -rf "$dir"
+  mkdir "$dir" || return 1
+  cd "$dir" || return 1
+  put script {script}
+  put run {run}
+  put over {over}
+  echo {digest} >digest
+  : >output
+  chown -R {user}: "$dir" || return 1
+  systemd-run --quiet --collect --unit="$unit" --description={description} \\
+    -p Type=exec -p User={user} -p KillMode=control-group -p TimeoutStopSec=20 \\
+    -p TasksMax=infinity -p OOMPolicy=continue -p IgnoreSIGPIPE=no {limit} \\
+    -p "ExecStopPost=+/bin/sh $dir/over $dir" -- /bin/bash "$dir/run" "$dir" {most}
+}}
+put() {{ printf '%s' "$2" | base64 -d >"$1"; }}
+main </dev/null
+"""
+
+_ATTACH = """\
+main() {{
+  at={offset} polls=0
+  printf '%s begin\\n' "$m"
+  while :; do
+    over=no
+    [ ! -e "$dir/ended" ] || over=yes
+    [ $((polls % {lost_every})) -ne 0 ] || is_alive || over=yes
+    size=$(stat -c %s "$dir/output" 2>/dev/null || echo 0)
+    if [ "$size" -gt "$at" ]; then
+      count=$((size - at))
+      [ "$count" -le {chunk} ] || count={chunk}
+      printf '%s chunk %s\\n' "$m" "$at"
+      tail -c +$((at + 1)) "$dir/output" | head -c "$count" | base64 -w {line}
+      at=$((at + count))
+      printf '%s at %s\\n' "$m" "$at"
+      continue
+    fi
+    [ $over = no ] || break
+    polls=$((polls + 1))
+    # Where the connection is gone, it is this line that ends the script.
+    printf '%s still\\n' "$m"
+    sleep 0.5
+  done
+  status | while IFS= read -r line; do printf '%s status %s\\n' "$m" "$line"; done
+  printf '%s end\\n' "$m"
+}}
+is_alive() {{
+  case $(systemctl is-active "$unit") in active | activating | deactivating) return 0 ;; esac
+  return 1
+}}
+main </dev/null
+"""
+
+_STOP = """\
+timeout 60 systemctl stop "$unit" 2>/dev/null
+status
+"""
+
+_FORGET = """\
+if systemctl -q is-active "$unit"; then echo "it still runs"; exit 1; fi
+rm -rf "$dir"
+"""
+
+
+def digest(script: str) -> str:
+    """Return what tells one script from another."""
+    return hashlib.sha256(script.encode()).hexdigest()[:32]
+
+
+def start(name: str, script: str, *, user: str, limit_s: float | None, most_bytes: int) -> str:
+    """Return the script that starts a unit unless it was started before, and prints its status."""
+    return _head(name) + _START.format(
+        root=ROOT,
+        script=_encoded(script),
+        run=_encoded(_RUN),
+        over=_encoded(_OVER),
+        digest=digest(script),
+        user=shlex.quote(user),
+        description=shlex.quote(f"stacklab: {name}"),
+        limit="" if limit_s is None else f"-p RuntimeMaxSec={limit_s:g}",
+        most=most_bytes,
+    )
+
+
+def status(name: str) -> str:
+    """Return the script that prints a unit's status."""
+    return f"{_head(name)}status\n"
+
+
+def stop(name: str) -> str:
+    """Return the script that stops a unit, and prints its status."""
+    return _head(name) + _STOP
+
+
+def forget(name: str) -> str:
+    """Return the script that removes all that is left of a unit that does not run."""
+    return _head(name) + _FORGET
+
+
+def attach(name: str, marker: str, offset: int) -> str:
+    """Return the script that sends a unit's output from a byte on, until the unit is over."""
+    return f"m={shlex.quote(marker)}\n{_head(name)}" + _ATTACH.format(
+        offset=offset, chunk=CHUNK_BYTES, line=LINE_CHARACTERS, lost_every=LOST_EVERY
+    )
+
+
+def _head(name: str) -> str:
+    # Images have units of their own that are called stacklab-SOMETHING.
+    return (
+        "PATH=$PATH:/usr/sbin:/sbin\nexport LC_ALL=C\n"
+        f"dir={ROOT}/{name} unit=stacklab-unit-{name}.service\n{_STATUS}"
+    )
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,303 @@
+"""Leave work running on a node, as a systemd unit, and come back to it later.
+
+    units = Units(runner, paths, "node1")
+    units.start("devstack", script, user="stack", limit_s=3600)
+    attached = units.follow("devstack", heard=file.write)     # bytes, as they come
+    attached.status.exit_code
+
+The work belongs to the node: it goes on when the connection is lost or when the command
+that started it is killed, and whoever knows its name may attach to it, from any byte on.
+What it writes is kept in a file on the node that survives a reboot; the unit does not, and
+a node that rebooted in the middle is told as such (`UnitPhase.REBOOTED`).
+
+Nothing is kept on this host: each piece of output is handed out and forgotten.
+Needs systemd 243 or later on the node, and sudo that does not ask.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stacklab.errors import CommandFailed
+from stacklab.foreign import printable
+from stacklab.nodes import protocol, session, unit_scripts
+from stacklab.nodes.protocol import Part, is_number
+from stacklab.paths import LabPaths
+from stacklab.process import Conversing
+from stacklab.tools import ssh
+
+MOST_BYTES = 512 * 1024 * 1024  # of output are kept on the node
+_LIMIT_S = 90.0  # of one question; `systemctl stop` alone may take a minute
+_AGAIN_S = 2.0  # between two attempts to attach
+_PATIENCE_S = 300.0
+_STATUS_LINES = 20
+_LINE_MAX = unit_scripts.LINE_CHARACTERS + 100
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
+_TIME = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
+_SIGNAL = re.compile(r"[A-Z0-9+-]{1,12}", re.ASCII)
+_GOING_DOWN = ("stopping", "offline", "unknown")  # of `systemctl is-system-running`
+_ALIVE = ("active", "activating", "deactivating", "reloading")
+
+
+class UnitPhase(StrEnum):
+    """What became of a unit."""
+
+    ABSENT = "absent"  # never started, or forgotten
+    RUNNING = "running"
+    ENDED = "ended"
+    REBOOTED = "rebooted"  # the node went down while it ran: the output shows how far it came
+    LOST = "lost"  # gone without a result, and the node did not reboot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitStatus:
+    """A unit by the node's account; times are by the node's clock.
+
+    Of work that ended either `exit_code` or `signal` is set; `reason` is systemd's word
+    for why it ended (success, exit-code, signal, timeout, oom-kill...).
+    """
+
+    phase: UnitPhase
+    exit_code: int | None = None
+    signal: str = ""  # KILL, TERM...
+    reason: str = ""
+    started_at: float = 0.0
+    ended_at: float | None = None
+    size: int = 0  # bytes of output on the node
+    left_out: int = 0  # bytes that were more than it was to keep
+    digest: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the work ended with exit code 0."""
+        return self.phase is UnitPhase.ENDED and self.exit_code == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """How far an attachment came: the next one goes on from `offset`.
+
+    `status` is None if it was cut off while the unit was running, and `why` tells why.
+    """
+
+    offset: int
+    status: UnitStatus | None = None
+    why: str = ""
+
+
+class Units:
+    """The units that we left on one node."""
+
+    def __init__(self, runner: Conversing, paths: LabPaths, node: str) -> None:
+        self._runner = runner
+        self._paths = paths
+        self._node = node
+
+    def start(
+        self,
+        name: str,
+        script: str,
+        *,
+        user: str = ssh.USER,
+        limit_s: float | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> UnitStatus:
+        """Start a POSIX shell script as a unit, and return at once.
+
+        Idempotent by name: work that was started before is left alone, be it over or not;
+        `forget` it to run it again. Raises CommandFailed for a node that can't be reached,
+        and for a name under which another script was started.
+        """
+        text = unit_scripts.start(name, script, user=user, limit_s=limit_s, most_bytes=most_bytes)
+        status = _status(self._lines(name, text, f"start {name}"))
+        if status.digest != unit_scripts.digest(script):
+            raise CommandFailed(
+                f"{self._node} has another script under the name {name}",
+                hint=f"./invoke lab.exec {self._paths.name} --node {self._node} -- "
+                f"sudo ls {unit_scripts.ROOT}/{name}",
+            )
+        return status
+
+    def status(self, name: str) -> UnitStatus:
+        """Return what became of a unit; raises CommandFailed for a node that can't be reached."""
+        return _status(self._lines(name, unit_scripts.status(name), f"ask for {name}"))
+
+    def stop(self, name: str) -> UnitStatus:
+        """End a unit: SIGTERM, and SIGKILL after 20 s. No error if it is over or absent."""
+        return _status(self._lines(name, unit_scripts.stop(name), f"stop {name}"))
+
+    def forget(self, name: str) -> None:
+        """Remove what is left of a unit on the node; raises CommandFailed while it runs."""
+        self._lines(name, unit_scripts.forget(name), f"forget {name}")
+
+    def attach(
+        self,
+        name: str,
+        *,
+        heard: Callable[[bytes], object],
+        offset: int = 0,
+        limit_s: float | None = None,
+        why_stop: Callable[[], str] = session.never,
+    ) -> Attached:
+        """Hand out a unit's output from a byte on, until the unit is over, in one session.
+
+        The work goes on whatever becomes of the session. Never raises for a lost
+        connection; what `heard` raises ends the session and is raised.
+        """
+        marker = session.marker()
+        hearing = _Output(marker, offset, heard)
+        script = unit_scripts.attach(_checked(name), marker, offset)
+        command = ssh.root_command(
+            self._paths, self._node, script, what=f"following {name} on {self._node}"
+        )
+        command = dataclasses.replace(command, timeout_s=limit_s)
+        ending = session.listen(self._runner, command, hearing, why_stop=why_stop)
+        if hearing.is_complete:
+            return Attached(offset=hearing.offset, status=_status(hearing.status_lines))
+        return Attached(offset=hearing.offset, why=hearing.why_stop() or ending.why)
+
+    def follow(
+        self,
+        name: str,
+        *,
+        heard: Callable[[bytes], object],
+        offset: int = 0,
+        patience_s: float = _PATIENCE_S,
+        why_stop: Callable[[], str] = session.never,
+    ) -> Attached:
+        """Attach until the unit is over, and again after each lost connection.
+
+        Gives up when there was no connection for `patience_s`, or `why_stop` has a reason:
+        then the result has no status.
+        """
+        given_up_at = time.monotonic() + patience_s
+        while True:
+            attached = self.attach(name, heard=heard, offset=offset, why_stop=why_stop)
+            if attached.status is not None or why_stop():
+                return attached
+            if attached.offset > offset:
+                given_up_at = time.monotonic() + patience_s
+            if time.monotonic() > given_up_at:
+                return attached
+            offset = attached.offset
+            time.sleep(_AGAIN_S)
+
+    def _lines(self, name: str, script: str, what: str) -> Sequence[str]:
+        """Run one of our scripts as root, and return what it wrote."""
+        _checked(name)
+        part = Part(
+            tag="units",
+            shell=protocol.fed("sudo -n sh -s", script.encode()),
+            limit_s=_LIMIT_S,
+        )
+        reply = session.ask(self._runner, self._paths, self._node, [part], limit_s=_LIMIT_S)
+        said = reply.answer.of(part.tag)
+        if said.code == 0:
+            return said.lines
+        why = reply.missing(part.tag) or said.text or f"exit code {said.code}"
+        raise CommandFailed(
+            f"{self._node} can't {what}: {printable(why)}",
+            hint=f"./invoke lab.check {self._paths.name}",
+        )
+
+
+class _Output:
+    """Takes the lines of an attachment; see session.Hearer. Keeps nothing but the status."""
+
+    def __init__(self, marker: str, offset: int, heard: Callable[[bytes], object]) -> None:
+        self._prefix = f"{marker} "
+        self._heard = heard
+        self._is_in_chunk = False
+        self._why_broken = ""
+        self.offset = offset
+        self.is_complete = False
+        self.status_lines: list[str] = []
+
+    def hear(self, line: str, _at: float) -> None:
+        """Take one line; raises only what `heard` raises."""
+        if self._why_broken or self.is_complete:
+            return
+        if line.startswith(self._prefix):
+            word, _, rest = line[len(self._prefix) :].partition(" ")
+            self._mark(word, rest)
+        elif self._is_in_chunk:
+            self._take(line)
+
+    def _mark(self, word: str, rest: str) -> None:
+        self._is_in_chunk = word == "chunk"
+        # Each chunk says where it begins and ends: no byte is lost or repeated unseen.
+        if word in ("chunk", "at") and rest != str(self.offset):
+            self._why_broken = f"its output goes on at byte {rest[:20]}, not {self.offset}"
+        elif word == "status" and len(self.status_lines) < _STATUS_LINES:
+            self.status_lines.append(rest[: protocol.LINE_MAX])
+        elif word == "end":
+            self.is_complete = True
+
+    def _take(self, line: str) -> None:
+        try:
+            data = base64.b64decode(line[:_LINE_MAX], validate=True)
+        except (binascii.Error, ValueError):
+            self._why_broken = "its output is not base64"
+            return
+        self._heard(data)
+        self.offset += len(data)
+
+    def why_stop(self) -> str:
+        """Return why no more is taken; "" while the node keeps to the protocol."""
+        return printable(self._why_broken)
+
+
+def _checked(name: str) -> str:
+    assert _NAME.fullmatch(name), name
+    return name
+
+
+def _status(lines: Sequence[str]) -> UnitStatus:
+    """Return a status from the lines that a node wrote; whatever they are, it does not raise."""
+    values: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(" ")
+        values.setdefault(key, value)
+    begun = values.get("begun", "").split()
+    # EXIT_CODE EXIT_STATUS SERVICE_RESULT TIME STATE-OF-THE-SYSTEM
+    how, code, reason, ended_at, _ = (*values.get("ended", "").split()[:5], *[""] * 5)[:5]
+    return UnitStatus(
+        phase=_phase(values),
+        exit_code=int(code) if how == "exited" and is_number(code) else None,
+        signal=code if how in ("killed", "dumped") and _SIGNAL.fullmatch(code) else "",
+        reason=printable(reason),
+        started_at=_time(begun[1]) if len(begun) == 2 else 0.0,
+        ended_at=_time(ended_at) if ended_at else None,
+        size=_number(values.get("size", "")),
+        left_out=_number(values.get("left-out", "")),
+        digest=printable(values.get("digest", "")),
+    )
+
+
+def _phase(values: Mapping[str, str]) -> UnitPhase:
+    ended = values.get("ended", "").split()
+    if ended:
+        # The shutdown killed it, or killed something under it. What ended well ended well.
+        is_shutdown = ended[-1] in _GOING_DOWN and ended[:2] != ["exited", "0"]
+        return UnitPhase.REBOOTED if is_shutdown else UnitPhase.ENDED
+    if values.get("active") in _ALIVE:
+        return UnitPhase.RUNNING
+    begun = values.get("begun", "").split()
+    if not begun:
+        return UnitPhase.ABSENT
+    return UnitPhase.LOST if begun[0] == values.get("boot") else UnitPhase.REBOOTED
+
+
+def _time(word: str) -> float:
+    return float(word) if _TIME.fullmatch(word) else 0.0
+
+
+def _number(word: str) -> int:
+    return int(word) if is_number(word) else 0

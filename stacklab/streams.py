@@ -1,0 +1,93 @@
+"""What is kept of a stream of bytes: its beginning, its end, or one line at a time.
+
+Each of them has a bound, for whoever writes the stream may never stop.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import IO
+
+CUT = b" (cut off here)"  # behind a line of which the rest was dropped
+
+
+class Beginning:
+    """Keeps the first bytes of a stream, and counts the others."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._data = bytearray()
+        self.left_out = 0
+
+    def take(self, data: bytes) -> None:
+        """Take the next piece of the stream."""
+        room = self._most - len(self._data)
+        self._data += data[:room]
+        self.left_out += max(0, len(data) - room)
+
+    @property
+    def text(self) -> str:
+        """What was kept."""
+        return self._data.decode("utf-8", "replace")
+
+
+class End:
+    """Keeps the last bytes of a stream."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._data = b""
+
+    def take(self, data: bytes) -> None:
+        """Take the next piece of the stream."""
+        self._data = (self._data + data)[-self._most :]
+
+    @property
+    def text(self) -> str:
+        """What was kept."""
+        return self._data.decode("utf-8", "replace")
+
+
+class Lines:
+    """Cuts a stream into lines; of one that is too long the beginning is handed out, and said so."""
+
+    def __init__(self, hand_out: Callable[[bytes], None], most: int) -> None:
+        self._hand_out = hand_out
+        self._most = most
+        self._begun = bytearray()
+        self._is_cut = False
+
+    def take(self, data: bytes) -> None:
+        """Take the next piece of the stream."""
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._add(line)
+            self._finish(b"\n")
+        self._add(rest)
+
+    def end(self) -> None:
+        """Hand out a last line that has no newline."""
+        if self._begun:
+            self._finish(b"")
+
+    def _add(self, data: bytes) -> None:
+        room = max(0, self._most - len(self._begun))
+        self._begun += data[:room]
+        self._is_cut = self._is_cut or len(data) > room
+
+    def _finish(self, newline: bytes) -> None:
+        line = bytes(self._begun) + (CUT if self._is_cut else b"") + newline
+        self._begun.clear()
+        self._is_cut = False
+        self._hand_out(line)
+
+
+def send(stdin: IO[bytes], unsent: memoryview) -> memoryview:
+    """Write what a pipe takes, and return the rest: nothing where nobody reads any more."""
+    try:
+        return unsent[os.write(stdin.fileno(), unsent[:65536]) :]
+    except BlockingIOError:
+        return unsent
+    except BrokenPipeError:
+        return memoryview(b"")

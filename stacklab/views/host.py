@@ -1,0 +1,53 @@
+"""The base images of this host, and the results of its probes, for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from stacklab.views.tables import table
+
+if TYPE_CHECKING:
+    from stacklab.doctor import ProbeResult
+    from stacklab.images.catalogue import Image
+    from stacklab.images.store import StoredImage
+
+# By the status's word, as ProbeStatus has it.
+_PROBE_STYLE = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+
+def images(
+    catalogue: Mapping[str, Image],
+    stored_images: Sequence[StoredImage],
+    current_addresses: Mapping[str, str],
+) -> Table:
+    """Return a line per image of the catalogue, and below it one per image that was built of it."""
+    rows: list[Sequence[object]] = []
+    for name, image in catalogue.items():
+        built = [stored for stored in stored_images if stored.name == name]
+        state = "" if built else "not built"
+        rows.append((name, image.source, image.description, state, "", ""))
+        rows += [_built_row(stored, current_addresses[name]) for stored in built]
+    return table(("image", "source", "what", "state", "size", "built"), rows)
+
+
+def _built_row(stored: StoredImage, current_address: str) -> Sequence[object]:
+    is_current = stored.address == current_address
+    state = Text("current", "green") if is_current else Text("of other inputs", "yellow")
+    size = f"{stored.size_bytes / 1024 / 1024:.0f} MiB"
+    built_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.built_at))
+    return ("", "", stored.key, state, size, built_at)
+
+
+def probes(results: Sequence[ProbeResult]) -> Table:
+    """Return a line per probe of the doctor, with the fix of what does not hold."""
+    rows = []
+    for probe in results:
+        status = str(probe.status)
+        fix = f"\n  fix: {probe.fix}" if probe.fix and status != "ok" else ""
+        rows.append((Text(status, _PROBE_STYLE[status]), probe.name, probe.sentence + fix))
+    return table(("", "probe", "what"), rows)

@@ -1,0 +1,110 @@
+"""A lab for people: as its spec has it, and as `lab.up` leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from stacklab.views.tables import spaced, table
+
+if TYPE_CHECKING:  # types alone: `lab.show` has no need of libvirt
+    from stacklab.model.lab import Lab, Node
+    from stacklab.progress import Timing
+    from stacklab.workflow.lab.up import Outcome
+
+_NODE_HEADER = ("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac")
+
+
+def lab(resolved: Lab) -> list[Table]:
+    """Return tables of a resolved lab: what it is, its networks and its nodes."""
+    networks = [
+        (
+            network.name,
+            network.cidr,
+            network.mode,
+            network.mtu,
+            network.host_address if network.is_made_by_us else "-",
+            network.bridge,
+        )
+        for network in resolved.networks
+    ]
+    nodes = [row for node in resolved.nodes for row in _nic_rows(node)]
+    return [
+        table(("lab", resolved.name), _about(resolved)),
+        table(("network", "cidr", "mode", "mtu", "host", "bridge"), networks),
+        table(_NODE_HEADER, nodes),
+    ]
+
+
+def _about(resolved: Lab) -> list[tuple[str, str]]:
+    stack = resolved.stack
+    rows = [
+        ("description", resolved.description or "-"),
+        ("image", ", then ".join(resolved.images)),
+        ("memory", f"{resolved.memory} in all"),
+    ]
+    if stack.release:
+        pair = f" with DevStack {stack.devstack_branch}" if stack.devstack_branch else ""
+        cloud = f"{stack.installer} {stack.release}{pair}, {stack.network_mode}"
+        rows.append(("stack", f"{cloud}, on {stack.network}"))
+    return rows
+
+
+def _nic_rows(node: Node) -> Iterator[tuple[object, ...]]:
+    """Yield a row per NIC; the node's own columns stand in the first one only."""
+    node_cells: tuple[object, ...] = (node.name, node.role, node.cpus, node.memory, node.disk)
+    for nic in node.nics:
+        yield (*node_cells, nic.device, nic.network, nic.address, nic.mac)
+        node_cells = ("",) * len(node_cells)
+
+
+def summary(
+    resolved: Lab, image: str, passed_over: Mapping[str, str], accelerator: str
+) -> list[Table]:
+    """Return tables of what a person wants to know of a lab that is up."""
+    rows = []
+    for node in resolved.nodes:
+        addresses = "  ".join(f"{nic.device} {nic.address.ip}" for nic in node.nics)
+        # `lab.ssh` without --node goes to the controller.
+        option = "" if node is resolved.controller else f" --node {node.name}"
+        rows.append((node.name, node.role, addresses, f"./invoke lab.ssh {resolved.name}{option}"))
+    about = [("image", image), ("accelerator", accelerator)]
+    about += [("not taken", f"{name}: {reason}") for name, reason in passed_over.items()]
+    return [
+        table(("node", "role", "addresses", "log in"), rows),
+        table(("lab", resolved.name), about),
+    ]
+
+
+def outcome(result: Outcome, stage_timings: Sequence[Timing]) -> list[Table | str]:
+    """Return what `lab.up` ends with: the lab, the time it took, and what to type next."""
+    name = result.lab.name
+    check_text = "prove that all nodes reach each other"
+    if result.results:
+        passed = sum(check_result.is_passed for check_result in result.results)
+        check_text = f"{passed} of {len(result.results)} checks passed"
+    next_steps = [
+        (f"./invoke lab.ssh {name}", "log in on the controller"),
+        (f"./invoke lab.exec {name} -- uptime", "run something on every node"),
+        (f"./invoke lab.check {name}", check_text),
+        (f"./invoke lab.rebuild {name}", "start over"),
+        (f"./invoke lab.destroy {name}", "leave nothing behind"),
+    ]
+    return [
+        *spaced(summary(result.lab, result.image, result.passed_over, result.accelerator)),
+        timings(stage_timings),
+        "",
+        table(("next", ""), next_steps),
+    ]
+
+
+def timings(stage_timings: Sequence[Timing]) -> Table:
+    """Return a table of how long each stage took, a row's stages of one name added up."""
+    seconds_by_stage: dict[str, float] = {}
+    for timing in stage_timings:
+        name = timing.stage if timing.row == "host" else f"{timing.stage} ({timing.row})"
+        seconds_by_stage[name] = seconds_by_stage.get(name, 0.0) + timing.elapsed_s
+    rows = [(name, f"{seconds:.1f}") for name, seconds in seconds_by_stage.items()]
+    return table(("stage", "seconds"), rows)

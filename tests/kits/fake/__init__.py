@@ -1,0 +1,1 @@
+"""A fake installer: what a new one needs, and nothing else. See tests/shims/test_kits.py."""

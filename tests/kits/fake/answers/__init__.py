@@ -1,0 +1,1 @@
+"""Renders fake.conf, and lists the stages that use it."""

@@ -1,0 +1,108 @@
+"""lab.up of mini-2node from nothing: killed, interrupted, refused; the last test leaves it up."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from stacklab.paths import PROJECT
+from tests.live.conftest import HOME, MINI, Stacklab, all_passed, assert_gone, left_of, virsh
+
+pytestmark = pytest.mark.live
+
+
+def kill_an_up(stacklab: Stacklab, after_s: float) -> None:
+    process = stacklab.start("lab.up", MINI)
+    time.sleep(after_s)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, mini_absent: str) -> None:
+    process = stacklab.start("lab.up", MINI)
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"next: ./invoke lab.up {MINI} (it goes on from here)" in err
+    assert "Traceback" not in err
+    stacklab.ok("lab.destroy", MINI)
+    assert left_of(MINI) == []
+
+
+def test_a_node_that_never_answers_is_given_up_with_evidence(
+    stacklab: Stacklab, mini_absent: str, tmp_path: Path
+) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(
+        PROJECT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__")
+    )
+    spec = checkout / "labs" / f"{MINI}.yaml"
+    spec.write_text(spec.read_text() + "\nchecks:\n  boot_timeout: 1\n")
+    mine = Stacklab(
+        checkout=checkout, environment={**stacklab.environment, "PYTHONPATH": str(checkout)}
+    )
+    run = mine.run("lab.up", MINI)
+    assert run.code == 4
+    for word in ("does not answer on 192.168.151.11", "NIC eth0", "lease", "console"):
+        assert word in run.err
+    mine.ok("lab.destroy", MINI)
+    assert left_of(MINI) == []
+
+
+def test_a_taken_subnet_is_found_before_anything_is_made(
+    stacklab: Stacklab, mini_absent: str
+) -> None:
+    subprocess.run(("ip", "link", "add", "taken0", "type", "bridge"), check=True)
+    try:
+        subprocess.run(("ip", "addr", "add", "192.168.151.77/24", "dev", "taken0"), check=True)
+        run = stacklab.run("lab.up", MINI)
+    finally:
+        subprocess.run(("ip", "link", "del", "taken0"), check=True)
+    assert run.code == 9
+    assert "192.168.151.0/24" in run.err
+    assert "taken0" in run.err
+    assert "next:" in run.err
+    assert left_of(MINI) in ([], [f"lock {HOME}/locks/lab.{MINI}.lock"])
+
+
+def test_somebody_elses_domain_of_the_same_name_is_never_touched(
+    stacklab: Stacklab, mini_absent: str
+) -> None:
+    xml = (
+        "<domain type='qemu'><name>mini-2node_node1</name><memory unit='MiB'>64</memory>"
+        "<os><type arch='x86_64'>hvm</type></os></domain>"
+    )
+    subprocess.run(
+        ("virsh", "define", "/dev/stdin"), input=xml, text=True, check=True, capture_output=True
+    )
+    try:
+        run = stacklab.run("lab.up", MINI)
+        assert run.code == 4
+        assert "mini-2node_node1" in run.err
+        stacklab.ok("lab.destroy", MINI)
+        assert "mini-2node_node1" in virsh("list", "--all")
+    finally:
+        subprocess.run(("virsh", "undefine", "mini-2node_node1"), check=True, capture_output=True)
+
+
+# The ups come last, and the last of them leaves the lab up for test_ci_recipes.py.
+@pytest.mark.parametrize("after_s", [1.2, 3.0])
+def test_a_killed_up_is_destroyed(stacklab: Stacklab, mini_absent: str, after_s: float) -> None:
+    kill_an_up(stacklab, after_s)
+    stacklab.ok("lab.destroy", MINI)
+    assert_gone(MINI)
+
+
+@pytest.mark.parametrize("after_s", [6.0, 2.0, 0.6])
+def test_a_killed_up_goes_on_when_it_is_called_again(
+    stacklab: Stacklab, mini_absent: str, after_s: float
+) -> None:
+    """The next test's mini_absent, or its lab.reap, sees that nothing of it is left after destroy."""
+    kill_an_up(stacklab, after_s)
+    assert all_passed(MINI) in stacklab.ok("lab.up", MINI).out

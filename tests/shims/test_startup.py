@@ -1,0 +1,69 @@
+"""What quick commands load: nothing that they don't use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stacklab.paths import PROJECT
+
+# What takes long to load.
+SLOW = {"libvirt", "jinja2", "pydantic", "rich", "vagrant", "pygal", "stacklab.model"}
+PROBE = """\
+import atexit, os, sys
+def tell():
+    loaded = " ".join(sorted(set(sys.modules)))
+    os.write(2, f"loaded: {loaded}".encode())
+atexit.register(tell)
+from invoke.main import program
+program.run()
+"""
+
+
+def loaded_by(home: Path, *words: str) -> set[str]:
+    """Run a command, and return the names of all modules that it loads."""
+    environment = {**os.environ, "STACKLAB_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *words],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout
+    return set(done.stderr.rpartition("loaded: ")[2].split())
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        (("-l",), set()),
+        (("--help", "lab.up"), set()),
+        (("lab.list",), {"rich"}),
+        (("lab.list", "--json"), set()),
+        (("lab.status",), {"rich"}),
+        (("lab.status", "--json"), set()),
+        (("completion", "bash"), set()),
+        (("--complete", "--", "invoke", "lab.up", "con"), set()),
+        (("--complete", "--", "invoke", "image.build", ""), set()),
+        (("--complete", "--", "invoke", "lab.fault", "mini-2node", ""), set()),
+    ],
+)
+def test_a_quick_command_loads_only_what_it_uses(
+    tmp_path: Path, words: tuple[str, ...], needed: set[str]
+) -> None:
+    assert loaded_by(tmp_path, *words) & SLOW == needed
+
+
+def test_the_nodes_of_a_lab_that_is_up_are_completed_without_its_spec(tmp_path: Path) -> None:
+    resolved = tmp_path / "labs" / "mini-2node" / "resolved.json"
+    resolved.parent.mkdir(parents=True)
+    resolved.write_text('{"nodes": [{"name": "node1"}]}')
+    words = ("--complete", "--", "invoke", "lab.ssh", "mini-2node", "--node", "")
+    assert not loaded_by(tmp_path, *words) & SLOW

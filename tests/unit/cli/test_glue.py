@@ -1,0 +1,102 @@
+"""The collection of all tasks: names, help, exit codes."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from invoke import Exit
+
+import tasks
+from stacklab.cli.glue import LabTask, task
+from stacklab.errors import HostError, LabError, SpecError
+
+NAMES = sorted(tasks.ns.task_names)
+
+
+def test_all_tasks_are_there() -> None:
+    assert NAMES == [
+        "answers.diff",
+        "answers.lint",
+        "answers.push",
+        "answers.releases",
+        "answers.render",
+        "answers.rules",
+        "answers.steps",
+        "bench.check",
+        "bench.cli",
+        "bench.up",
+        "completion",
+        "doctor",
+        "image.build",
+        "image.list",
+        "image.prune",
+        "image.verify",
+        "lab.check",
+        "lab.console",
+        "lab.destroy",
+        "lab.down",
+        "lab.exec",
+        "lab.fault",
+        "lab.graph",
+        "lab.list",
+        "lab.logs",
+        "lab.plan",
+        "lab.reap",
+        "lab.rebuild",
+        "lab.show",
+        "lab.ssh",
+        "lab.status",
+        "lab.up",
+        "lab.validate",
+        "test.all",
+        "test.consumers",
+    ]
+    assert tasks.ns["test"] is tasks.ns["test.all"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_has_help_and_every_task_one_line(name: str) -> None:
+    made = tasks.ns[name]
+    assert isinstance(made, LabTask)
+    parameters = list(inspect.signature(made.body).parameters)[1:]
+    assert sorted(made.help) == sorted(parameters)
+    assert all(text and not text.endswith(".") for text in made.help.values())
+    first_line = (made.__doc__ or "").strip().splitlines()[0]
+    assert first_line.endswith(".")
+    assert len(first_line) <= 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_task_has_a_short_option(name: str) -> None:
+    (context,) = (one for one in tasks.ns.to_contexts() if one.name == name)
+    assert [flag for flag in context.flags if not flag.startswith("--")] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (LabError("no", hint="this"), 1),
+        (SpecError((), hint="this"), 2),
+        (HostError("no", hint="this"), 9),
+        (KeyboardInterrupt(), 130),
+        (BrokenPipeError(), 141),
+    ],
+)
+def test_an_expected_error_is_an_exit_code(error: BaseException, code: int) -> None:
+    @task("some.thing")
+    def thing(_c: object) -> None:
+        raise error
+
+    with pytest.raises(Exit) as caught:
+        thing.body(None)
+    assert caught.value.code == code
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    @task("some.thing")
+    def thing(_c: object) -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        thing.body(None)
