@@ -132,7 +132,7 @@ def _description(result: CheckResult) -> str:
     """Return a check that did not pass in the words of lab.check."""
     command = f"$ {result.command}" if result.command else ""
     parts = (
-        f"{result.check.title}: {result.detail}",
+        f"{result.check.title}: {result.sentence}",
         command,
         result.output.rstrip(),
         result.evidence.rstrip(),

@@ -13,8 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from stacklab.checks.family import Facts
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks import answers
+from stacklab.checks.family import Facts, Family
+from stacklab.checks.result import (
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Reason,
+    Verdict,
+)
 from stacklab.installers.facts import name_nic
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Node
@@ -31,17 +40,19 @@ _KILL_AFTER_S = 2  # for what ignores SIGTERM
 _OWN_TIME_S = 5.0  # forks and sleep(1) of one try on an emulated node
 _PYTHON_START_S = 5.0
 _DETAIL_MAX = 200
+_NOT_RUN = (125, 126, NOT_FOUND)  # timeout(1)'s codes where it could not start anything
 
-# What a try runs in: $1 is the user's command, $2 our marker. timeout(1) ends its whole process group;
-# tail stays to hand on what was written until then. Who leaves something behind that holds the
-# output open has not ended.
+# What a try runs in: $1 is the user's command, $2 our marker. timeout(1) ends its whole process
+# group; tail stays to hand on what was written until then. A command that leaves something behind
+# that holds the output open has not ended.
 _INNER = """\
 trap : TERM
 { bash -c "$1" 2>&1; printf '\\n%s code %s\\n' "$2" "$?"; } | { trap '' TERM; exec tail -c 65536; }"""
 
 # attempt NUMBER TRIES INTERVAL LIMIT WANTED TEXT COMMAND
-# `NUMBER ended yes|no|text TRIES CODE|- CODE_OF_TIMEOUT`, then what the last try wrote if that was not `yes`.
-# `case` before `##`: a prefix that is not there would cost a shell minutes to look for in 64 KiB.
+# It writes `NUMBER ended yes|no|text TRIES CODE|- CODE_OF_TIMEOUT`, then what the last try wrote if
+# that was not `yes`. `case` stands before `##`, since looking for a prefix that is missing in 64 KiB
+# would cost a shell minutes.
 _ATTEMPT = f"""\
 inner={shlex.quote(_INNER)}
 attempt() {{
@@ -57,7 +68,7 @@ attempt() {{
     fi
     [ "$n" -lt "$2" ] || break
     sleep "$3"
-    echo "try $1 $n" # nobody reads this; where the session is gone, it is what ends this, too
+    echo "try $1 $n" # nobody reads this; where the session is gone, it ends this script, too
   done
   echo "$1 ended $ok $n $code $rc"
   [ $ok = yes ] || printf '%s\\n' "$out" | tail -c {OUTPUT_MAX} | sed "s/^/$1 | /"
@@ -131,7 +142,7 @@ def expected(lab: Lab) -> Iterator[Check]:
 
 
 def _end(lab: Lab, custom: CustomCheck) -> tuple[Node, NIC] | None:
-    """The node that a port is asked of, and its NIC; None for anything outside the lab, or for each node itself."""
+    """Return the node that a port is asked of, and its NIC; None where it is not of the lab."""
     if custom.kind is not CustomKind.PORT:
         return None
     for node in lab.nodes:
@@ -161,11 +172,11 @@ def _check(custom: CustomCheck, node: Node, end: tuple[Node, NIC] | None) -> Che
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
     """See Family.parts; a part has several checks, one after the other."""
-    found = _by_name(lab)
+    by_name = _by_name(lab)
     lanes: dict[str, list[str]] = {}
     limits: dict[str, float] = {}
     for check in checks:
-        number, custom = found[check.subject]
+        number, custom = by_name[check.subject]
         limit_s = custom.timeout_s + (_PYTHON_START_S if custom.kind is CustomKind.HTTP else 0)
         tries = custom.retries + 1
         words = (
@@ -196,7 +207,7 @@ def _tag(number: int) -> str:
 
 
 def _command(check: Check, custom: CustomCheck) -> str:
-    """What bash has to run on the node: it ends with `exit_code` if the check passes."""
+    """Return what bash has to run on the node: it ends with `exit_code` if the check passes."""
     match custom.kind:
         case CustomKind.COMMAND:
             return custom.command
@@ -217,99 +228,98 @@ def _command(check: Check, custom: CustomCheck) -> str:
 
 
 def command_line(check: Check, custom: CustomCheck) -> str:
-    """What to type on the node to try one check again."""
+    """Return what to type on the node to try one check again."""
     match custom.kind:
         case CustomKind.COMMAND:
             return custom.command
         case CustomKind.PORT:
             return f"timeout {custom.timeout_s:g} bash -c {shlex.quote(_command(check, custom))}"
         case CustomKind.HTTP:
-            code = f"import urllib.request as u; print(u.urlopen({custom.url!r}, timeout={custom.timeout_s:g}).read())"
+            request = f"u.urlopen({custom.url!r}, timeout={custom.timeout_s:g})"
+            code = f"import urllib.request as u; print({request}.read())"
             return f"python3 -c {shlex.quote(code)}"
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
     """See Family.judge."""
-    found = _by_name(lab)
+    by_name = _by_name(lab)
     for check in checks:
-        number, custom = found[check.subject]
-        ended = _read(answer.of(_tag(number)).lines, number)
+        number, custom = by_name[check.subject]
+        tag = _tag(number)
+        ended = _read(answer.of(tag).lines, number)
+        command = command_line(check, custom)
         if ended is None:
-            said = answer.of(_tag(number)).text
-            detail = answer.missing(_tag(number)) or "its answer is broken"
-            yield _result(check, custom, CheckStatus.ERROR, detail, said)
-            continue
-        status, detail = _judge(check, custom, ended)
-        if ended.tries > 1:
-            detail += f" (try {ended.tries} of {custom.retries + 1})"
-        if status is CheckStatus.FAILED and custom.is_warning:
-            status = CheckStatus.WARNED
-        yield _result(check, custom, status, detail, ended.output)
+            broken = Verdict.error(Reason.UNREADABLE, "its answer is broken")
+            verdict = answers.missing(answer, tag) or broken
+            yield verdict.of(check, command=command, output=answer.of(tag).text)
+        else:
+            verdict = _with_tries(custom, ended, _judge(check, custom, ended))
+            yield verdict.of(check, command=command, output=ended.output)
 
 
-def _result(
-    check: Check, custom: CustomCheck, status: CheckStatus, detail: str, output: str
-) -> CheckResult:
-    if status is CheckStatus.PASSED:
-        return CheckResult(check=check, status=status, detail=detail)
-    command = command_line(check, custom)
-    return CheckResult(
-        check=check, status=status, detail=detail, command=command, output=output[-OUTPUT_MAX:]
-    )
+def _with_tries(custom: CustomCheck, ended: _Ended, verdict: Verdict) -> Verdict:
+    """Return the verdict with the number of tries, as a warning where the author wants that."""
+    status, detail = verdict.status, verdict.detail
+    if ended.tries > 1:
+        detail += f" (try {ended.tries} of {custom.retries + 1})"
+    if status is CheckStatus.FAILED and custom.is_warning:
+        status = CheckStatus.WARNED
+    return Verdict(status, verdict.reason, detail, verdict.about)
 
 
 def _read(lines: Sequence[str], number: int) -> _Ended | None:
-    """Take apart what `attempt` wrote of one check; None if it is not there, or is something else."""
+    """Take apart what `attempt` wrote of one check; None if it is missing or is something else."""
     own = [line.removeprefix(f"{number} ") for line in lines if line.startswith(f"{number} ")]
     words = own[0].split() if own else []
-    if (
-        len(words) != 5
-        or words[0] != "ended"
-        or not all(is_number(word) for word in (words[2], words[4]))
-    ):
+    if len(words) != 5 or words[0] != "ended":
         return None
+    _, outcome, tries, code, timeout_code = words
+    if not (is_number(tries) and is_number(timeout_code)):
+        return None
+    output = (line.removeprefix("|").removeprefix(" ") for line in own[1:])
     return _Ended(
-        is_passed=words[1] == "yes",
-        is_text_missing=words[1] == "text",
-        tries=int(words[2]),
-        code=int(words[3]) if is_number(words[3]) else None,
-        timeout_code=int(words[4]),
-        output="\n".join(line.removeprefix("|").removeprefix(" ") for line in own[1:]).strip("\n"),
+        is_passed=outcome == "yes",
+        is_text_missing=outcome == "text",
+        tries=int(tries),
+        code=int(code) if is_number(code) else None,
+        timeout_code=int(timeout_code),
+        output="\n".join(output).strip("\n"),
     )
 
 
-def _judge(check: Check, custom: CustomCheck, ended: _Ended) -> tuple[CheckStatus, str]:
+def _judge(check: Check, custom: CustomCheck, ended: _Ended) -> Verdict:
     if ended.is_passed:
-        return CheckStatus.PASSED, _passed(custom)
-    if ended.code is None and ended.timeout_code in (125, 126, NOT_FOUND):
-        return (
-            CheckStatus.ERROR,
-            f"timeout or bash can't be run on {check.node}: {_last_line(ended.output)}",
-        )
+        return Verdict.passed(_passed(custom))
+    if ended.code is None and ended.timeout_code in _NOT_RUN:
+        detail = f"timeout or bash can't be run on {check.node}: {_last_line(ended.output)}"
+        return Verdict.error(Reason.PROGRAM_MISSING, detail, about="bash")
     if ended.code is None:
         what = "no end" if custom.kind is CustomKind.COMMAND else "no answer"
-        return CheckStatus.FAILED, f"{what} within {custom.timeout_s:g} s"
+        return Verdict.failed(Reason.TIMED_OUT, f"{what} within {custom.timeout_s:g} s")
     if ended.is_text_missing:
-        return CheckStatus.FAILED, f"`{custom.text}` is not in what it wrote"
+        return Verdict.failed(Reason.NO_TEXT, f"`{custom.text}` is not in what it wrote")
     match custom.kind:
         case CustomKind.COMMAND:
-            said = _last_line(ended.output)
-            return CheckStatus.FAILED, f"exit code {ended.code}, not {custom.exit_code}" + (
-                said and f": {said}"
-            )
+            last = _last_line(ended.output)
+            said = f": {last}" if last else ""
+            detail = f"exit code {ended.code}, not {custom.exit_code}{said}"
+            return Verdict.failed(Reason.WRONG_CODE, detail)
         case CustomKind.PORT:
-            return CheckStatus.FAILED, ssh.classify(ended.output) or _last_line(ended.output)
+            detail = ssh.classify(ended.output) or _last_line(ended.output)
+            return Verdict.failed(answers.connection(ended.output), detail)
         case CustomKind.HTTP:
-            if ended.code == NOT_FOUND:
-                return CheckStatus.ERROR, f"python3 is not installed on {check.node}"
-            if ended.code != 1 or ended.output.startswith(
-                "Traceback"
-            ):  # e.g. without its module ssl
-                return (
-                    CheckStatus.ERROR,
-                    f"python3 on {check.node} could not try: {_last_line(ended.output)}",
-                )
-            return CheckStatus.FAILED, _clean(ended.output.partition("\n")[0])
+            return _judge_page(check, ended)
+
+
+def _judge_page(check: Check, ended: _Ended) -> Verdict:
+    """Judge what our Python wrote about a page: its first line says what is wrong."""
+    if ended.code == NOT_FOUND:
+        return answers.not_installed("python3", check.node)
+    # Another exit code is Python's own, for instance where it lacks its module ssl.
+    if ended.code != 1 or ended.output.startswith("Traceback"):
+        detail = f"python3 on {check.node} could not try: {_last_line(ended.output)}"
+        return Verdict.error(Reason.PROGRAM_FAILED, detail, about="python3")
+    return Verdict.failed(Reason.WRONG_PAGE, _clean(ended.output.partition("\n")[0]))
 
 
 def _passed(custom: CustomCheck) -> str:
@@ -327,5 +337,9 @@ def _last_line(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Fit for one line of a table, whatever a program wrote."""
-    return "".join(each if each.isprintable() else " " for each in text).strip()[:_DETAIL_MAX]
+    """Make a program's words fit for one line of a table."""
+    printable = (char if char.isprintable() else " " for char in text)
+    return "".join(printable).strip()[:_DETAIL_MAX]
+
+
+FAMILY = Family(layers=(Layer.CUSTOM,), expected=expected, parts=parts, judge=judge)

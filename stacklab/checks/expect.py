@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stacklab.checks.impairments.family import loss_of
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
+from stacklab.checks.impairments.measuring import loss_of
+from stacklab.checks.kinds import Exposure
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason, Verdict
 from stacklab.model.lab import Lab
 
 
@@ -19,9 +20,8 @@ class FaultKind(StrEnum):
     UNPLUG = "unplug"  # the NIC itself is
     PAUSE = "pause"  # the node stands still
     POWER_OFF = "power-off"
-    PARTITION = (
-        "partition"  # groups of nodes do not hear each other on a network; the host hears all
-    )
+    # Groups of nodes do not hear each other on a network; the host hears all.
+    PARTITION = "partition"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Fault:
 
     @property
     def stops_node(self) -> bool:
-        """Whether the whole node stands still."""
+        """True if the whole node stands still."""
         return self.kind in (FaultKind.PAUSE, FaultKind.POWER_OFF)
 
 
@@ -55,38 +55,8 @@ class Effect(StrEnum):
     EITHER = "either"  # nobody can say: it depends on what the node makes of it
 
 
-# What goes from a node to another on a network, and comes back.
-_PAIRS = frozenset(
-    {
-        CheckKind.PING,
-        CheckKind.MTU,
-        CheckKind.PORT,
-        CheckKind.SSH,
-        CheckKind.DELAY,
-        CheckKind.LOSS,
-    }
-)
-# What a node may see otherwise when one of its NICs has no carrier: some systems take the addresses away, some don't.
-_OWN_NICS = frozenset(
-    {
-        CheckKind.ROUTES,
-        CheckKind.NIC,
-        CheckKind.DNS,
-        CheckKind.REACH,
-        CheckKind.CLOSED,
-        CheckKind.SEPARATE,
-        CheckKind.NO_TRANSIT,
-        CheckKind.SOURCE,
-    }
-)
-_TO_SOMEWHERE = frozenset(
-    {CheckKind.RATE, CheckKind.TCP, CheckKind.HTTP, CheckKind.SEPARATE, CheckKind.NO_TRANSIT}
-)
-# How what a fault turned round says so; views tell such results apart by it.
-CUT_HEAD = "cut, as lab.fault "
-EITHER_HEAD = "may be, while there is "
-STILL_HEAD = "still works ("
-_NO_CUT = ("HOST KEY MISMATCH", "permission denied")  # somebody answered
+# With these reasons somebody answered, so the way was there.
+_ANSWERED = (Reason.HOST_KEY, Reason.DENIED)
 
 
 class Outage:
@@ -113,24 +83,25 @@ class Outage:
         self._hurt = {node: fault for (node, _), fault in self._down.items()}
 
     def effect(self, check: Check) -> tuple[Effect, Fault | None]:
-        """What becomes of a check, and by which fault."""
+        """Return what becomes of a check, and by which fault."""
         if not self.faults or check.node == HOST:
             return Effect.NONE, None
         if check.kind is CheckKind.STATE:
             stopped = self._stopped.get(check.node)
             return (Effect.CUT, stopped) if stopped else (Effect.NONE, None)
-        if unreached := self.why_unreached(check.node):
+        unreached = self.why_unreached(check.node)
+        if unreached is not None:
             return Effect.CUT, unreached
-        if check.kind in _PAIRS:
+        if Exposure.PATH in check.kind.traits.exposure:
             return self._of_pair(check)
         return self._of_one(check)
 
     def why_unreached(self, node: str) -> Fault | None:
-        """The fault that keeps the host from logging in on a node; None if it still can."""
+        """Return the fault that keeps the host from logging in on a node; None if it can."""
         return self._down.get((node, self._access.get(node, "")))
 
     def of_nic(self, node: str, network: str) -> Fault | None:
-        """The fault that took a node's NIC away, or the whole node."""
+        """Return the fault that took a node's NIC away, or the whole node."""
         return self._down.get((node, network))
 
     def _of_pair(self, check: Check) -> tuple[Effect, Fault | None]:
@@ -145,7 +116,7 @@ class Outage:
         return Effect.CUT, fault
 
     def _between(self, check: Check) -> Iterator[Fault]:
-        """The faults on the way of a check from one node to another on its network."""
+        """Yield the faults on the way of a check from one node to another on its network."""
         for node in (check.node, check.target):
             if fault := self._down.get((node, check.network)):
                 yield fault
@@ -154,62 +125,73 @@ class Outage:
                 yield fault
 
     def _of_one(self, check: Check) -> tuple[Effect, Fault | None]:
-        own = self._hurt.get(check.node)
-        if check.kind is CheckKind.NIC and check.network:
-            fault = self._down.get((check.node, check.network))
-            if fault is None:
-                return Effect.NONE, None
-            return (Effect.CUT if fault.kind is FaultKind.UNPLUG else Effect.EITHER), fault
-        if check.kind in _OWN_NICS and own:
-            return Effect.EITHER, own
-        if check.kind in _TO_SOMEWHERE:
-            fault = own or self._hurt.get(check.target) or next(self._between(check), None)
-            if fault is None and check.kind in (CheckKind.TCP, CheckKind.HTTP):
-                fault = self.faults[0]  # nothing tells by which network it goes
-            return (Effect.EITHER, fault) if fault else (Effect.NONE, None)
-        if check.kind.layer in (Layer.SERVICES, Layer.CLOUD):
-            return Effect.EITHER, self.faults[0]
-        return Effect.NONE, None
+        """Return what becomes of a check that does not go to a node and back."""
+        exposure = check.kind.traits.exposure
+        if Exposure.ITS_NIC in exposure and check.network:
+            return self._of_its_nic(check)
+        on_node = self._hurt.get(check.node)
+        if Exposure.OWN_NICS in exposure and on_node:
+            return Effect.EITHER, on_node
+        fault: Fault | None = None
+        if Exposure.OTHER_END in exposure:
+            fault = on_node or self._hurt.get(check.target) or next(self._between(check), None)
+        if fault is None and Exposure.UNKNOWN_WAY in exposure:
+            fault = self.faults[0]
+        return (Effect.EITHER, fault) if fault else (Effect.NONE, None)
+
+    def _of_its_nic(self, check: Check) -> tuple[Effect, Fault | None]:
+        fault = self._down.get((check.node, check.network))
+        if fault is None:
+            return Effect.NONE, None
+        # Without a cable, systems differ in what they do to the NIC's address.
+        return (Effect.CUT if fault.kind is FaultKind.UNPLUG else Effect.EITHER), fault
 
     def as_expected(self, result: CheckResult) -> CheckResult:
-        """The result, turned round where a fault cuts it: what must be cut passes if it is."""
+        """Return the result, turned round where a fault cuts it: it passes if it is cut."""
         effect, fault = self.effect(result.check)
         if effect is Effect.NONE:
             return result
         if effect is Effect.EITHER:
             if result.is_passed:
                 return result
-            detail = f"{EITHER_HEAD}{fault}: {result.detail}"
-            return CheckResult(check=result.check, status=CheckStatus.PASSED, detail=detail)
+            detail = f"may be, while there is {fault}: {result.detail}"
+            return Verdict(CheckStatus.PASSED, Reason.MAY_FAIL, detail).of(result.check)
         if result.is_passed:
-            detail = f"{STILL_HEAD}{result.detail}), {fault} was to cut it"
-            return dataclasses.replace(result, status=CheckStatus.FAILED, detail=detail)
+            return dataclasses.replace(
+                result,
+                status=CheckStatus.FAILED,
+                reason=Reason.STILL_WORKS,
+                detail=f"still works ({result.detail}), {fault} was to cut it",
+            )
         if not self._is_cut(result):
             return result
-        detail = f"{CUT_HEAD}{fault} did: {result.detail}"
-        return CheckResult(check=result.check, status=CheckStatus.PASSED, detail=detail)
+        detail = f"cut, as lab.fault {fault} did: {result.detail}"
+        return Verdict(CheckStatus.PASSED, Reason.CUT, detail).of(result.check)
 
     def _is_cut(self, result: CheckResult) -> bool:
-        """Whether it failed for want of a way; what could not be tried on a node that answers proves nothing."""
-        if result.detail.startswith(_NO_CUT):
+        """Return True if a check failed for want of a way.
+
+        What could not be tried on a node that answers proves nothing.
+        """
+        if result.reason in _ANSWERED:
             return False
-        return (
-            result.status is CheckStatus.FAILED or self.why_unreached(result.check.node) is not None
-        )
+        if result.status is CheckStatus.FAILED:
+            return True
+        return self.why_unreached(result.check.node) is not None
 
     @property
     def since(self) -> float:
-        """When the last of the faults was there."""
+        """When the last of the faults was made."""
         return max((fault.at for fault in self.faults), default=0.0)
 
 
 def cut(lab: Lab, faults: Sequence[Fault], check: Check) -> bool:
-    """Whether these faults cut what a check tries."""
+    """Return True if these faults cut what a check tries."""
     return Outage(lab, faults).effect(check)[0] is Effect.CUT
 
 
-def told(outage: Outage, results: Sequence[CheckResult], now: float) -> str:
-    """How a lab stands with its faults, in one line; `now` is when the last check had its answer."""
+def summary(outage: Outage, results: Sequence[CheckResult], now: float) -> str:
+    """Sum up a lab with its faults in a line; `now` is when the last check had its answer."""
     names = ", ".join(str(fault) for fault in outage.faults) or "no fault"
     effects = [outage.effect(result.check)[0] for result in results]
     counts = f"{effects.count(Effect.CUT)} checks cut, {effects.count(Effect.NONE)} must still work"

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from stacklab.checks import plan
-from stacklab.checks.family import Facts
+from stacklab.checks import answers, plan
+from stacklab.checks.at_once import at_once
+from stacklab.checks.family import AboutState, Facts, Family, Overview, about_state
 from stacklab.checks.lookout import Lookout, States
-from stacklab.checks.nodes import family as nodes
-from stacklab.checks.reach import isolation
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer
+from stacklab.checks.result import (
+    HOST,
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Reason,
+    Verdict,
+)
 from stacklab.model.checks import CheckPolicy
-from stacklab.model.lab import Lab
-from stacklab.model.state import NodeState
+from stacklab.model.lab import Lab, Node
 from stacklab.nodes import protocol, session
 from stacklab.nodes.protocol import Answer
+from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
-from stacklab.process import Command, Conversing, Result
+from stacklab.process import Conversing
 from stacklab.tools import ssh
 
 __all__ = ["CheckEvent", "Mesh", "States"]
 
-# More ssh clients than this slow each other down on a small host until they time out.
-_SESSIONS_AT_ONCE = 50
-# What the mesh judges itself, of all nodes together and after their sessions.
-_TOGETHER = (CheckKind.STATE, CheckKind.CLOCK)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckEvent:
-    """A node has answered: how far the checks are."""
+    """The progress of the checks, after a node has answered."""
 
     node: str
     attempt: int
@@ -57,15 +58,36 @@ def _no_states() -> States:
     return {}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Patience:
+    """How often, or for how long, to try again what does not pass."""
+
+    interval_s: float
+    tries: int = 0  # 0: until the deadline
+    deadline: float | None = None  # time.monotonic()
+
+    def left(self, attempt: int) -> float:
+        """Return how many tries, or seconds, are left after that attempt."""
+        if self.deadline is None:
+            return self.tries - attempt
+        return self.deadline - time.monotonic()
+
+    def pause_s(self, attempt: int) -> float:
+        """Return how long to wait: the last try comes when the time is over, not before."""
+        if self.deadline is None:
+            return self.interval_s
+        return min(self.interval_s, self.left(attempt))
+
+
 @dataclass(kw_only=True)
 class Mesh:
     """One run of a lab's checks.
 
     `states` says what each node's domain does ({} where nobody can tell), and is asked
-    again and again in a thread of its own: a node that goes off is not waited for.
-    `gather` finds what these checks are held against, anew for each try. `judge_host`
-    judges what the host does itself. `as_expected` turns a result round where something
-    is meant to be broken. `on_event` is called in the caller's thread.
+    again and again in a thread of its own, so that nobody waits for a node that goes off.
+    `gather` finds what these checks are held against, again for each try. `judge_host`
+    judges the checks that the host does itself. `as_expected` turns a result round where
+    something is meant to be broken. `on_event` is called in the caller's thread.
     """
 
     lab: Lab
@@ -73,17 +95,18 @@ class Mesh:
     runner: Conversing
     gather: Callable[[Sequence[Check]], Facts] = lambda checks: Facts()
     states: Callable[[], States] = _no_states
+    about_state: AboutState = about_state
     judge_host: Callable[[Sequence[Check]], Iterable[CheckResult]] = lambda checks: ()
     as_expected: Callable[[CheckResult], CheckResult] = lambda result: result
     on_event: Callable[[CheckEvent], None] = lambda event: None
     sleep: Callable[[float], None] = time.sleep
     _facts: Facts = field(default_factory=Facts, init=False)
-    # Which nodes would have had to answer the host for what was only warned of.
+    # Which nodes would have to answer the host before a warning of isolation can be settled.
     _witnesses: dict[Check, frozenset[str]] = field(default_factory=dict, init=False)
-    _offsets: dict[str, float] = field(default_factory=dict, init=False)
+    _measured: dict[Family, dict[str, float]] = field(default_factory=dict, init=False)
     _results: dict[Check, CheckResult] = field(default_factory=dict, init=False)
-    # One at a time: it is Python's work alone, and side by side it holds memory for as many nodes.
-    _thinking: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    # Judging is CPU-bound: one node at a time, so that only its parsed output is in memory.
+    _judging: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def check(
         self,
@@ -99,41 +122,41 @@ class Mesh:
         """
         policy = policy or self.lab.checks
         checks = plan.expected(self.lab) if checks is None else checks
-        self._results, self._witnesses = {}, {}
-        deadline = None if wait_s is None else time.monotonic() + wait_s
+        self._results, self._witnesses, self._measured = {}, {}, {}
+        patience = _Patience(interval_s=policy.interval_s, tries=policy.retries + 1)
+        if wait_s is not None:
+            deadline = time.monotonic() + wait_s
+            patience = _Patience(interval_s=policy.interval_s, deadline=deadline)
         with Lookout(self.states) as lookout:
-            attempt, todo, was_last = 1, frozenset(checks), False
-            while todo:
-                self._attempt(
-                    lookout,
-                    checks,
-                    todo,
-                    attempt,
-                    0 if deadline is not None else policy.retries + 1,
-                )
-                # Of all: a clock, or a login, that passed before may have been found wrong since.
-                bad = frozenset(
-                    c
-                    for c in checks
-                    if not self._is_over(c, lookout, is_waiting=deadline is not None)
-                )
-                # What lacks a witness comes with what failed, and once more after it: some never answer the host.
-                todo = bad | self._unproved(lookout) if bad or not was_last else bad
-                was_last = not bad
-                left = (
-                    policy.retries + 1 - attempt
-                    if deadline is None
-                    else deadline - time.monotonic()
-                )
-                if not todo or left <= 0:
-                    break
-                # The last try comes when the time is over, not before.
-                self.sleep(policy.interval_s if deadline is None else min(policy.interval_s, left))
-                attempt += 1
-        return tuple(self._results.get(each) or _unanswered(each) for each in checks)
+            self._try_until_passed(lookout, checks, patience)
+        return tuple(self._results.get(check) or _unanswered(check) for check in checks)
 
-    def _unproved(self, lookout: Lookout) -> frozenset[Check]:
-        """What was warned of for want of a node that answers the host, and may have one by now."""
+    def _try_until_passed(
+        self, lookout: Lookout, checks: Sequence[Check], patience: _Patience
+    ) -> None:
+        is_waiting = patience.deadline is not None
+        attempt, todo, was_settled = 1, frozenset(checks), False
+        while todo:
+            self._attempt(lookout, checks, todo, attempt, patience.tries)
+            # Of all checks: a clock or a login that passed may have been found wrong since.
+            bad = frozenset(
+                check
+                for check in checks
+                if not self._is_over(check, lookout, is_waiting=is_waiting)
+            )
+            # Retry inconclusive isolation checks whenever something else is retried, plus once
+            # at the end: the nodes that would prove something may answer the host by then.
+            todo = bad
+            if bad or not was_settled:
+                todo |= self._inconclusive(lookout)
+            was_settled = not bad
+            if not todo or patience.left(attempt) <= 0:
+                break
+            self.sleep(patience.pause_s(attempt))
+            attempt += 1
+
+    def _inconclusive(self, lookout: Lookout) -> frozenset[Check]:
+        """Return what has a warning for want of a node that may answer the host by now."""
         return frozenset(
             check
             for check, names in self._witnesses.items()
@@ -141,15 +164,19 @@ class Mesh:
         )
 
     def _is_over(self, check: Check, lookout: Lookout, *, is_waiting: bool) -> bool:
-        """Whether it passed, has had its own tries on the node already, or is about a node that is off."""
+        """Return True if trying a check again is useless.
+
+        It has passed, the node has tried it several times already, or a node of it is off.
+        """
         result = self._results.get(check)
         if result is None or result.is_passed:
             return result is not None
         if is_waiting:
             return False
-        has_tried = result.status is CheckStatus.FAILED and check.kind.layer is Layer.CUSTOM
-        # No node comes up by being tried again; each try would wait anew for what it can't answer.
-        return has_tried or any(lookout.why_not(name) for name in (check.node, check.target))
+        if result.status is CheckStatus.FAILED and check.kind.traits.has_own_retries:
+            return True
+        # Trying again brings no node up, and each try would wait for what it can't answer.
+        return any(lookout.why_not(name) for name in (check.node, check.target))
 
     def _attempt(
         self,
@@ -164,191 +191,165 @@ class Mesh:
         self._facts = self.gather([check for check in checks if check in todo])
         passed = sum(result.is_passed for result in self._results.values())
 
-        def take(node: str, found: tuple[CheckResult, ...]) -> None:
+        def take(node: str, results: tuple[CheckResult, ...]) -> None:
             nonlocal passed
-            found = tuple(map(self.as_expected, found))
-            for result in found:
-                before = self._results.get(result.check)
-                passed += result.is_passed - (before is not None and before.is_passed)
-                self._results[result.check] = result
-                self._witnesses.pop(result.check, None)
-                is_warned = result.status is CheckStatus.WARNED
-                if is_warned and (
-                    wanting := isolation.witnesses(self.lab, result.check, self._facts)
-                ):
-                    self._witnesses[result.check] = wanting
-            first = next((result for result in found if not result.is_passed), None)
-            self.on_event(
-                CheckEvent(
-                    node=node,
-                    attempt=attempt,
-                    attempts=attempts,
-                    passed=passed,
-                    total=len(checks),
-                    waiting_for=first,
-                )
+            results = tuple(map(self.as_expected, results))
+            passed += sum(map(self._keep, results))
+            event = CheckEvent(
+                node=node,
+                attempt=attempt,
+                attempts=attempts,
+                passed=passed,
+                total=len(checks),
+                waiting_for=next((result for result in results if not result.is_passed), None),
             )
+            self.on_event(event)
 
-        own = [c for c in checks if c in todo and c.node == HOST]
-        if own:
-            take(HOST, tuple(self.judge_host(own)))
-        _at_once(lambda part: self._session(lookout, part), _by_node(checks, todo), take)
+        of_host = [check for check in checks if check in todo and check.node == HOST]
+        if of_host:
+            take(HOST, tuple(self.judge_host(of_host)))
+        at_once(lambda part: self._session(lookout, part), _by_node(checks, todo), take)
         lookout.renew()
-        states = [c for c in checks if c.kind is CheckKind.STATE and c in todo]
-        # All of them: a node that is heard later may show another one's to be wrong.
-        clocks = [c for c in checks if c.kind is CheckKind.CLOCK]
-        together = [self._judge_state(c, lookout.state(c.node)) for c in states]
-        together += nodes.judge_clocks(clocks, self._offsets)
-        self._results.update((result.check, self.as_expected(result)) for result in together)
+        for result in self._together(lookout, checks, todo):
+            self._results[result.check] = self.as_expected(result)
+
+    def _keep(self, result: CheckResult) -> int:
+        """Keep a result; returns how many more have passed: -1, 0 or 1."""
+        before = self._results.get(result.check)
+        self._results[result.check] = result
+        self._witnesses.pop(result.check, None)
+        if result.status is CheckStatus.WARNED:
+            family = plan.family_of(result.check)
+            names = family.witnesses(self.lab, result.check, self._facts)
+            if names:
+                self._witnesses[result.check] = names
+        return result.is_passed - (before is not None and before.is_passed)
+
+    def _together(
+        self, lookout: Lookout, checks: Sequence[Check], todo: AbstractSet[Check]
+    ) -> list[CheckResult]:
+        """Judge what can only be judged of all nodes, when all sessions are over."""
+        some = [check for check in checks if check.kind.traits.is_together]
+        states = {check.node: lookout.state(check.node) for check in some}
+        results: list[CheckResult] = []
+        for family, own in plan.by_family(some):
+            measured = self._measured.get(family, {})
+            overview = Overview(
+                states=states, measured=measured, due=todo, about_state=self.about_state
+            )
+            results += family.together(self.lab, own, overview)
+        return results
 
     def _session(self, lookout: Lookout, checks: tuple[Check, ...]) -> tuple[CheckResult, ...]:
         """Ask one node, and judge its answer; its login is the session itself."""
         name = checks[0].node
-        if why := lookout.why_not(name):
-            return _not_reached(checks, why)
-        with self._thinking:
+        why_off = lookout.why_not(name)
+        if why_off:
+            return _not_reached(checks, Reason.NODE_OFF, why_off)
+        with self._judging:
             parts = plan.parts(self.lab, self.lab.node(name), checks, self._facts)
+        stopped: list[str] = []
+
+        def why_stop() -> str:
+            why = lookout.why_not(name)
+            if why:
+                stopped.append(why)
+            return why
+
         reply = session.ask(
             self.runner,
             self.paths,
             name,
             parts,
             limit_s=ssh.patience_s(self.lab) + protocol.time_limit_s(parts),
-            why_stop=lambda: lookout.why_not(name),
+            why_stop=why_stop,
         )
-        result = reply.result
+        reason = Reason.NODE_OFF if stopped else answers.connection(reply.result.stderr)
         if not reply.answer.is_begun:
-            said = result.stderr.strip()
-            return _not_reached(checks, reply.why, said, reply.command, result.elapsed_s)
-        with self._thinking:
-            # A hostile node's answer may break a judge: that must not cost the other nodes' results.
-            return session.guarded(
-                lambda: self._judge(checks, reply.answer, reply.command, result),
-                lambda why: _unread(checks, why, reply.command),
+            return _not_reached(checks, reason, reply.why, reply)
+        with self._judging:
+            # A hostile node's answer may break a judge: that must not cost other nodes' results.
+            results = session.guarded(
+                lambda: self._judge(checks, reply), lambda why: _unread(checks, why, reply)
             )
+        return tuple(map(_as_node_off, results)) if stopped else results
 
-    def _judge(
-        self, checks: Sequence[Check], answer: Answer, command: Command, result: Result
-    ) -> tuple[CheckResult, ...]:
-        login = next((check for check in checks if check.kind is CheckKind.LOGIN), None)
-        entered = () if login is None else (_entered(login, answer, command, result),)
-        name = checks[0].node
-        if any(check.kind is CheckKind.CLOCK for check in checks):
-            self._offsets.pop(name, None)
-            delay_ms = self.lab.node(name).access.impairment.delay_ms
-            if (offset := nodes.clock_offset_s(answer, delay_ms)) is not None:
-                self._offsets[name] = offset
-        others = [c for c in checks if c.kind is not CheckKind.LOGIN and c.kind not in _TOGETHER]
-        return (*entered, *plan.judge(self.lab, others, answer, self._facts))
+    def _judge(self, checks: Sequence[Check], reply: Reply) -> tuple[CheckResult, ...]:
+        answer = reply.answer
+        node = self.lab.node(checks[0].node)
+        login = [check for check in checks if check.kind is CheckKind.LOGIN]
+        others = [check for check in checks if check.kind is not CheckKind.LOGIN]
+        for family, some in plan.by_family(others):
+            if any(check.kind.traits.is_together for check in some):
+                self._measure(family, node, answer)
+        own = [check for check in others if not check.kind.traits.is_together]
+        entered = (_entered(check, reply) for check in login)
+        return (*entered, *plan.judge(self.lab, own, answer, self._facts))
 
-    def _judge_state(self, check: Check, state: NodeState | None) -> CheckResult:
-        if state is None:
-            return CheckResult(
-                check=check, status=CheckStatus.ERROR, detail="libvirtd does not tell"
-            )
-        is_fine = state is NodeState.RUNNING
-        status = CheckStatus.PASSED if is_fine else CheckStatus.FAILED
-        command = (
-            ""
-            if is_fine
-            else f"virsh -c qemu:///system domstate --reason {self.lab.domain_name(check.node)}"
-        )
-        return CheckResult(check=check, status=status, detail=f"is {state}", command=command)
+    def _measure(self, family: Family, node: Node, answer: Answer) -> None:
+        """Keep the number that the family takes from a node's answer; an old one is forgotten."""
+        measured = self._measured.setdefault(family, {})
+        measured.pop(node.name, None)
+        number = family.measure(self.lab, node, answer)
+        if number is not None:
+            measured[node.name] = number
 
 
 def _by_node(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Check, ...]]:
-    """What sessions are to try, by node; a node with any of it has to log in again."""
+    """List what sessions are to try, by node; a node with any of it has to log in again."""
     own: dict[str, list[Check]] = {}
-    has_todo = {check.node for check in todo if check.kind is not CheckKind.STATE}
+    busy = {check.node for check in todo if check.kind.traits.needs_session}
     for check in checks:
         is_tried = check in todo or check.kind is CheckKind.LOGIN
-        if (
-            check.node in has_todo
-            and is_tried
-            and check.node != HOST
-            and check.kind is not CheckKind.STATE
-        ):
+        if is_tried and check.node in busy and check.kind.traits.needs_session:
             own.setdefault(check.node, []).append(check)
-    return [tuple(each) for each in own.values()]
+    return [tuple(some) for some in own.values()]
 
 
-def _at_once(
-    work: Callable[[tuple[Check, ...]], tuple[CheckResult, ...]],
-    parts: Sequence[tuple[Check, ...]],
-    take: Callable[[str, tuple[CheckResult, ...]], None],
-) -> None:
-    """Work on all parts in parallel and hand out each result as it comes, in this thread.
-
-    Daemon threads, not an executor: Ctrl-C must not wait for a node that hangs.
-    """
-    waiting: queue.SimpleQueue[tuple[Check, ...]] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[str, tuple[CheckResult, ...] | BaseException]] = (
-        queue.SimpleQueue()
-    )
-
-    def one() -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                part = waiting.get_nowait()
-                try:
-                    done.put((part[0].node, work(part)))
-                except BaseException as error:  # raised again below, where somebody can see it
-                    done.put((part[0].node, error))
-
-    for part in parts:
-        waiting.put(part)
-    for number in range(min(len(parts), _SESSIONS_AT_ONCE)):
-        threading.Thread(target=one, name=f"check {number}", daemon=True).start()
-    for _ in parts:
-        node, found = done.get()
-        if isinstance(found, BaseException):
-            raise found
-        take(node, found)
-
-
-def _unread(checks: Sequence[Check], why: str, command: Command) -> tuple[CheckResult, ...]:
-    """Return an ERROR for each check of a node whose answer broke a judge."""
-    return tuple(
-        CheckResult(check=check, status=CheckStatus.ERROR, detail=why, command=str(command))
-        for check in checks
-        if check.kind not in _TOGETHER
-    )
+def _unread(checks: Sequence[Check], why: str, reply: Reply) -> tuple[CheckResult, ...]:
+    """Return an error for each check of a node whose answer broke a judge."""
+    verdict = Verdict.error(Reason.UNREADABLE, why)
+    return tuple(verdict.of(check, command=str(reply.command)) for check in checks)
 
 
 def _unanswered(check: Check) -> CheckResult:
-    return CheckResult(check=check, status=CheckStatus.ERROR, detail="nobody could tell")
+    return Verdict.error(Reason.NO_ANSWER, "nobody could tell").of(check)
 
 
-def _entered(login: Check, answer: Answer, command: Command, result: Result) -> CheckResult:
+def _as_node_off(result: CheckResult) -> CheckResult:
+    """Return the result with the true reason where the session ended since the node went off."""
+    if result.reason is not Reason.SESSION_ENDED:
+        return result
+    return dataclasses.replace(result, reason=Reason.NODE_OFF)
+
+
+def _entered(login: Check, reply: Reply) -> CheckResult:
     return CheckResult(
         check=login,
         status=CheckStatus.PASSED,
+        reason=Reason.OK,
         detail="logged in",
-        elapsed_s=result.elapsed_s,
-        command="" if answer.is_complete else str(command),
-        output=result.stderr[-protocol.OUTPUT_MAX :],
+        elapsed_s=reply.result.elapsed_s,
+        command="" if reply.answer.is_complete else str(reply.command),
+        output=reply.result.stderr[-protocol.OUTPUT_MAX :],
     )
 
 
 def _not_reached(
-    checks: Sequence[Check],
-    cause: str,
-    said: str = "",
-    command: Command | None = None,
-    elapsed_s: float = 0.0,
+    checks: Sequence[Check], reason: Reason, why: str, reply: Reply | None = None
 ) -> tuple[CheckResult, ...]:
-    def one(check: Check) -> CheckResult:
+    """Return the results of a node without a session: the login failed, and no other was tried."""
+    others = reason if reason is Reason.NODE_OFF else Reason.NOT_REACHED
+    results = []
+    for check in checks:
         if check.kind is not CheckKind.LOGIN:
-            return CheckResult(
-                check=check, status=CheckStatus.ERROR, detail=f"not reached: {cause}"
-            )
-        return CheckResult(
-            check=check,
-            status=CheckStatus.FAILED,
-            detail=cause,
-            elapsed_s=elapsed_s,
-            command=str(command) if command else "",
-            output=said[-protocol.OUTPUT_MAX :],
-        )
-
-    return tuple(map(one, checks))
+            results.append(Verdict.error(others, f"not reached: {why}").of(check))
+            continue
+        verdict = Verdict.failed(reason, why)
+        if reply is None:
+            results.append(verdict.of(check))
+            continue
+        output = reply.result.stderr.strip()
+        result = verdict.of(check, command=str(reply.command), output=output)
+        results.append(dataclasses.replace(result, elapsed_s=reply.result.elapsed_s))
+    return tuple(results)

@@ -1,4 +1,4 @@
-"""Which checks a lab's spec promises, by family, in one order."""
+"""The checks that a lab's spec promises, in one order, and the families that judge them."""
 
 from __future__ import annotations
 
@@ -10,58 +10,63 @@ from stacklab.checks.family import Facts, Family
 from stacklab.checks.impairments import family as impairments
 from stacklab.checks.nodes import family as nodes
 from stacklab.checks.pairs import family as pairs
-from stacklab.checks.reach import isolation, outside
+from stacklab.checks.reach import isolation_family, outside_family
 from stacklab.checks.result import ALL, Check, CheckKind, CheckResult, Layer, Selection
 from stacklab.model.lab import Lab, Node
 from stacklab.nodes.protocol import Answer, Part
 
-# Who is to judge what; a layer that comes with its cloud is one more line here.
-FAMILIES: dict[Layer, Family] = {
-    Layer.NODES: nodes,
-    Layer.PAIRS: pairs,
-    Layer.ISOLATION: isolation,
-    Layer.OUTSIDE: outside,
-    Layer.IMPAIRMENTS: impairments,
-    Layer.CUSTOM: custom,
-    Layer.SERVICES: cloud,
-    Layer.CLOUD: cloud,
-}
+# The only list of families, in the order of reports.
+FAMILIES: tuple[Family, ...] = (
+    nodes.FAMILY,
+    pairs.FAMILY,
+    isolation_family.FAMILY,
+    outside_family.FAMILY,
+    impairments.FAMILY,
+    custom.FAMILY,
+    cloud.FAMILY,
+)
+_BY_LAYER: dict[Layer, Family] = {layer: family for family in FAMILIES for layer in family.layers}
 
 
 def expected(lab: Lab, selection: Selection = ALL) -> tuple[Check, ...]:
-    """List every check that the spec promises and the selection wants, node by node; a login is always among them."""
-    found: dict[str, list[Check]] = {node.name: [] for node in lab.nodes}
-    for family in dict.fromkeys(FAMILIES.values()):
+    """List every check that the spec promises and the selection wants, node by node.
+
+    A node that has any of them has its login among them.
+    """
+    by_node: dict[str, list[Check]] = {node.name: [] for node in lab.nodes}
+    for family in FAMILIES:
         for check in family.expected(lab):
-            found.setdefault(check.node, []).append(check)
-    wanted = {
-        name: [check for check in checks if selection.wants(check)]
-        for name, checks in found.items()
-    }
-    return tuple(
-        check
-        for name, checks in found.items()
-        for check in checks
-        if selection.wants(check) or (check.kind is CheckKind.LOGIN and wanted[name])
-    )
+            by_node.setdefault(check.node, []).append(check)
+    chosen: list[Check] = []
+    for checks in by_node.values():
+        wanted = [check for check in checks if selection.wants(check)]
+        if not wanted:
+            continue
+        chosen += [c for c in checks if c.kind is CheckKind.LOGIN or selection.wants(c)]
+    return tuple(chosen)
+
+
+def family_of(check: Check) -> Family:
+    """Return the family that a check belongs to."""
+    return _BY_LAYER[check.kind.layer]
 
 
 def by_family(checks: Sequence[Check]) -> list[tuple[Family, list[Check]]]:
-    """The checks with those who judge them; logins, states and clocks are judged by the mesh."""
-    found: dict[int, tuple[Family, list[Check]]] = {}
+    """Group checks by the family that judges them."""
+    groups: dict[Family, list[Check]] = {}
     for check in checks:
-        family = FAMILIES[check.kind.layer]
-        found.setdefault(id(family), (family, []))[1].append(check)
-    return list(found.values())
+        groups.setdefault(family_of(check), []).append(check)
+    return list(groups.items())
 
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> tuple[Part, ...]:
-    """What a node has to run for these of its checks; raises AssertionError if two parts have one tag."""
-    found = tuple(
-        part for family, own in by_family(checks) for part in family.parts(lab, node, own, facts)
+    """List what a node has to run for its checks; raises AssertionError if two parts have one tag."""
+    listed = tuple(
+        part for family, some in by_family(checks) for part in family.parts(lab, node, some, facts)
     )
-    assert len({part.tag for part in found}) == len(found), [part.tag for part in found]
-    return found
+    tags = [part.tag for part in listed]
+    assert len(set(tags)) == len(tags), tags
+    return listed
 
 
 def judge(
@@ -69,8 +74,8 @@ def judge(
 ) -> tuple[CheckResult, ...]:
     """Hold a node's answer against what was expected, in the order of the checks."""
     results = {
-        r.check: r
-        for family, own in by_family(checks)
-        for r in family.judge(lab, own, answer, facts)
+        result.check: result
+        for family, some in by_family(checks)
+        for result in family.judge(lab, some, answer, facts)
     }
     return tuple(results[check] for check in checks if check in results)

@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Protocol, TypedDict
 from xml.sax.saxutils import escape, quoteattr
 
-from stacklab.checks.explain.causes import Cause, causes
+from stacklab.checks.explain.causes import Explained, causes
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
 from stacklab.foreign import printable
 from stacklab.model.lab import Lab
 
-VERSION = (
-    1  # of the JSON: a key that goes or changes its meaning is a new one, a further key is not
-)
+# Of the JSON: a key that goes or changes its meaning makes a new version, a further key does not.
+VERSION = 1
 _EXIT_CODES = {
     CheckStatus.PASSED: 0,
     CheckStatus.WARNED: CheckWarned.exit_code,
@@ -126,6 +125,7 @@ def json_parts(ran: Ran) -> Iterator[str]:
 
 
 def _row(result: CheckResult) -> dict[str, str | float | None]:
+    """Return a check as the report has it; `reason` and `cause_kind` are words that stay."""
     check = result.check
     return {
         "layer": check.kind.layer.value,
@@ -137,22 +137,26 @@ def _row(result: CheckResult) -> dict[str, str | float | None]:
         "device": check.device,
         "subject": check.subject,
         "status": result.status.value,
-        "detail": _whole(result.detail),
+        "reason": result.reason.value,
+        "about": _whole(result.about),
+        "detail": _whole(result.sentence),
         "rtt_ms": result.rtt_ms,
         "elapsed_s": round(result.elapsed_s, 3),
         "command": _whole(result.command),
         "output": _whole(result.output),
-        "cause": _whole(result.cause),
+        "cause_kind": result.cause.kind.value if result.cause else "",
+        "cause": _whole(result.cause_text),
         "evidence": _whole(result.evidence),
     }
 
 
-def _cause_row(cause: Cause) -> dict[str, str | int]:
+def _cause_row(group: Explained) -> dict[str, str | int]:
     return {
-        "cause": _whole(cause.text),
-        "count": len(cause.results),
-        "scope": cause.scope,
-        "evidence": _whole(cause.evidence),
+        "kind": group.cause.kind.value,
+        "cause": _whole(group.cause.text),
+        "count": len(group.results),
+        "scope": group.scope,
+        "evidence": _whole(group.evidence),
     }
 
 
@@ -199,20 +203,21 @@ def _case(lab: Lab, result: CheckResult) -> str:
     )
     if result.status is CheckStatus.PASSED:
         return f"{head}/>\n"
-    told = "\n".join(
-        filter(None, [result.command and f"$ {result.command}", result.output, result.evidence])
-    )
-    whole = f"{check.title}: {result.detail}\n{told}"
+    command = f"$ {result.command}" if result.command else ""
+    details = "\n".join(filter(None, [command, result.output, result.evidence]))
+    whole = f"{check.title}: {result.sentence}\n{details}"
     if result.status is CheckStatus.WARNED:
-        return (
-            f"{head}>\n<system-out>{escape(clean(f'warning: {whole}'))}</system-out>\n</testcase>\n"
-        )
+        warning = escape(clean(f"warning: {whole}"))
+        return f"{head}>\n<system-out>{warning}</system-out>\n</testcase>\n"
     tag = "failure" if result.status is CheckStatus.FAILED else "error"
     # The message is all that many readers show, and group by.
-    because = f" (cause: {result.cause})" if result.cause not in result.detail else ""
-    body = f'<{tag} message={_quoted(result.detail + because)} type="{check.kind}">{escape(clean(whole))}</{tag}>\n'
-    if told:
-        body += f"<system-out>{escape(clean(told))}</system-out>\n"
+    message = result.sentence
+    if result.cause is not None and not result.is_cause_in_sentence:
+        message += f" (cause: {result.cause})"
+    text = escape(clean(whole))
+    body = f'<{tag} message={_quoted(message)} type="{check.kind}">{text}</{tag}>\n'
+    if details:
+        body += f"<system-out>{escape(clean(details))}</system-out>\n"
     return f"{head}>\n{body}</testcase>\n"
 
 

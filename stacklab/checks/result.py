@@ -1,4 +1,4 @@
-"""What a check is, and what came of it."""
+"""A check, and the result of trying it."""
 
 from __future__ import annotations
 
@@ -7,83 +7,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-_CAUSE = "cause: "  # how evidence begins that has one
+from stacklab.checks.kinds import CheckKind, ExplainedBy, Layer
+from stacklab.checks.reasons import Reason
+from stacklab.model.cause import Cause
+from stacklab.nodes.protocol import OUTPUT_MAX
+
+__all__ = [
+    "ALL",
+    "HOST",
+    "Check",
+    "CheckKind",
+    "CheckResult",
+    "CheckStatus",
+    "Layer",
+    "Reason",
+    "Selection",
+    "Verdict",
+]
+
 HOST = "host"  # who does it, where no node does
-
-
-class Layer(StrEnum):
-    """What a check is about; the word for `--layer`."""
-
-    NODES = "nodes"  # each node is as declared
-    PAIRS = "pairs"  # each node reaches each other on every network they share
-    ISOLATION = "isolation"  # what must not be reached is not
-    OUTSIDE = "outside"  # what a stack needs of the world is reached, or nothing of it
-    IMPAIRMENTS = "impairments"  # declared delay, loss and rate are there
-    CUSTOM = "custom"  # what the spec's `checks: custom:` lists
-    SERVICES = "services"  # the cloud's services run
-    CLOUD = "cloud"  # the cloud does its work
-
-
-class CheckKind(StrEnum):
-    """What is tried."""
-
-    STATE = "state"  # the node's domain runs
-    LOGIN = "login"  # host to node, ssh
-    USER = "user"  # the session is the declared user's, with sudo
-    HOSTNAME = "hostname"  # the node goes by its own name
-    UPTIME = "uptime"  # since when, and that it hasn't booted again since
-    CPUS = "cpus"
-    MEMORY = "memory"
-    DISK = "disk"  # the virtual disk has its declared size
-    ROOT = "root"  # the root file system fills the disk, and has room
-    SWAP = "swap"
-    NIC = "nic"  # device, MAC, address, MTU, up
-    ROUTES = "routes"
-    CLOCK = "clock"  # the nodes' clocks agree
-    PING = "ping"  # node to node, per network
-    MTU = "mtu"  # the declared size gets through whole, one byte more does not
-    SOURCE = "source"  # out of the NIC on that network
-    PORT = "port"  # sshd answers there, and it is that node's
-    NAME = "name"  # node resolves node
-    SSH = "ssh"  # node to node, as stack
-    SEPARATE = "separate"  # no way to a network that the node is not on
-    NO_TRANSIT = "no-transit"  # no way out of an isolated network through the host
-    HOST_APART = "host-apart"  # the host has no way to the network
-    DNS = "dns"
-    REACH = "reach"  # something outside answers
-    CLOSED = "closed"  # nothing outside does
-    DELAY = "delay"
-    LOSS = "loss"
-    RATE = "rate"
-    COMMAND = "command"
-    TCP = "tcp"
-    HTTP = "http"
-    SERVICE = "service"
-    CLOUD = "cloud"
-
-    @property
-    def layer(self) -> Layer:
-        """What it is about."""
-        return _LAYERS[self]
-
-
-_LAYERS = {
-    kind: layer
-    for layer, kinds in (
-        (
-            Layer.NODES,
-            "state login user hostname uptime cpus memory disk root swap nic routes clock",
-        ),
-        (Layer.PAIRS, "ping mtu source port name ssh"),
-        (Layer.ISOLATION, "separate no-transit host-apart"),
-        (Layer.OUTSIDE, "dns reach closed"),
-        (Layer.IMPAIRMENTS, "delay loss rate"),
-        (Layer.CUSTOM, "command tcp http"),
-        (Layer.SERVICES, "service"),
-        (Layer.CLOUD, "cloud"),
-    )
-    for kind in map(CheckKind, kinds.split())
-}
+# A cause is added to the sentence of what sends packets, and of a login.
+_TELLS_CAUSE = (ExplainedBy.PACKETS, ExplainedBy.LOGIN)
 
 
 class CheckStatus(StrEnum):
@@ -133,39 +77,104 @@ class Check:
 class CheckResult:
     """A check with its outcome.
 
-    `command` is what to type again on the node and `output` what it wrote; of a check
-    that passed they may be "". `evidence` is what was found out about a failure.
+    `reason` is what programs decide by, `detail` the sentence that people read; no
+    program may look into the sentence. `about` names what the reason is about, where
+    that is not in the check itself: a program, a device. `command` is what to type
+    again on the node and `output` what it wrote; of a check that passed they may be "".
+    `cause` and `clues` are added to a failure by the search for causes.
     """
 
     check: Check
     status: CheckStatus
+    reason: Reason
     detail: str
+    about: str = ""
     elapsed_s: float = 0.0
     command: str = ""
     output: str = ""
     rtt_ms: float | None = None  # of a ping: its slowest round trip
-    evidence: str = ""
+    cause: Cause | None = None  # None: nobody knows, or there is nothing to explain
+    clues: str = ""  # what was found out about a failure, a fact a line
 
     @property
     def is_passed(self) -> bool:
-        """Whether it holds, be it with a warning."""
+        """True if the check passed, be it with a warning."""
         return self.status in (CheckStatus.PASSED, CheckStatus.WARNED)
 
     @property
-    def cause(self) -> str:
-        """Why it did not pass, in the same words for all that did not for the same reason; "" if nobody knows."""
-        head = self.evidence.partition("\n")[0]
-        return head.removeprefix(_CAUSE) if head.startswith(_CAUSE) and not self.is_passed else ""
+    def cause_text(self) -> str:
+        """The cause as a sentence; "" if nobody knows it."""
+        return self.cause.text if self.cause else ""
 
     @property
-    def clues(self) -> str:
-        """The evidence without the cause."""
-        return self.evidence.partition("\n")[2] if self.cause else self.evidence
+    def sentence(self) -> str:
+        """The detail, followed by the cause where both belong together."""
+        if self.cause is None or not self.is_cause_in_sentence:
+            return self.detail
+        return f"{self.detail}: {self.cause}"
 
-    def explained(self, cause: str, clues: Iterable[str]) -> CheckResult:
-        """The same with its cause, "" for none, and what else was found out; if that is nothing, as it was."""
-        lines = [*([_CAUSE + cause] if cause else []), *clues]
-        return dataclasses.replace(self, evidence="\n".join(lines) or self.evidence)
+    @property
+    def is_cause_in_sentence(self) -> bool:
+        """True if `sentence` has the cause: a node that is off is in the detail already."""
+        is_told = self.check.kind.traits.explained_by in _TELLS_CAUSE
+        return is_told and self.reason not in (Reason.NODE_OFF, Reason.NOT_REACHED)
+
+    @property
+    def evidence(self) -> str:
+        """The cause and the clues, as the reports have them."""
+        head = f"cause: {self.cause}" if self.cause else ""
+        return "\n".join(filter(None, (head, self.clues)))
+
+    def explained(self, cause: Cause | None, clues: Iterable[str]) -> CheckResult:
+        """Return the result with its cause and clues; what is not given stays as it was."""
+        lines = "\n".join(clues)
+        return dataclasses.replace(self, cause=cause or self.cause, clues=lines or self.clues)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a check came out, before it is known what to type to see it again."""
+
+    status: CheckStatus
+    reason: Reason
+    detail: str
+    about: str = ""
+
+    @classmethod
+    def passed(cls, detail: str) -> Verdict:
+        """Return the verdict on what is as it should be."""
+        return cls(CheckStatus.PASSED, Reason.OK, detail)
+
+    @classmethod
+    def warned(cls, reason: Reason, detail: str) -> Verdict:
+        """Return the verdict on what is not as it should be, and not the lab's fault."""
+        return cls(CheckStatus.WARNED, reason, detail)
+
+    @classmethod
+    def failed(cls, reason: Reason, detail: str, about: str = "") -> Verdict:
+        """Return the verdict on what is wrong."""
+        return cls(CheckStatus.FAILED, reason, detail, about)
+
+    @classmethod
+    def error(cls, reason: Reason, detail: str, about: str = "") -> Verdict:
+        """Return the verdict on what had no answer."""
+        return cls(CheckStatus.ERROR, reason, detail, about)
+
+    def of(
+        self, check: Check, *, command: str = "", output: str = "", rtt_ms: float | None = None
+    ) -> CheckResult:
+        """Make the check's result; one that passed needs neither a command nor an output."""
+        is_shown = self.status is not CheckStatus.PASSED
+        return CheckResult(
+            check=check,
+            status=self.status,
+            reason=self.reason,
+            detail=self.detail,
+            about=self.about,
+            command=command if is_shown else "",
+            output=output[-OUTPUT_MAX:] if is_shown else "",
+            rtt_ms=rtt_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

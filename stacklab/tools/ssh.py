@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 
 from stacklab.model.lab import Lab, Node
@@ -28,25 +29,60 @@ _ANY_CODE = tuple(range(256))
 # Of what one command on a node writes: the node may be hostile, and this host's memory is not.
 MOST_BYTES = 8 * 1024 * 1024
 
+
+class Trouble(StrEnum):
+    """What ssh's errors mean, in stable words."""
+
+    HOST_KEY = "host-key"  # the host key is not the one on record
+    DENIED = "denied"
+    REFUSED = "refused"
+    TIMED_OUT = "timed-out"
+    UNREACHABLE = "unreachable"
+    NAME_UNKNOWN = "name-unknown"
+    CLOSED = "closed"
+
+
 # The first match wins, so what is loud or sure stands first.
 _CAUSES = tuple(
-    (re.compile(pattern, re.IGNORECASE), words)
-    for pattern, words in (
+    (re.compile(pattern, re.IGNORECASE), trouble, words)
+    for pattern, trouble, words in (
         (
             r"REMOTE HOST IDENTIFICATION HAS CHANGED|HOST KEY FOR .{1,300} HAS CHANGED",
+            Trouble.HOST_KEY,
             "HOST KEY MISMATCH",
         ),
-        (r"Host key verification failed|No \w+ host key is known", "HOST KEY MISMATCH"),
-        (r"UNPROTECTED PRIVATE KEY FILE", "permission denied: the private key is open to others"),
-        (r"Permission denied|Too many authentication failures", "permission denied"),
-        (r"Connection refused", "refused"),
-        (r"timed out|timeout, server|no end after", "timed out"),
-        (r"No route to host|(Network|Host) is unreachable", "unreachable"),
+        (
+            r"Host key verification failed|No \w+ host key is known",
+            Trouble.HOST_KEY,
+            "HOST KEY MISMATCH",
+        ),
+        (
+            r"UNPROTECTED PRIVATE KEY FILE",
+            Trouble.DENIED,
+            "permission denied: the private key is open to others",
+        ),
+        (
+            r"Permission denied|Too many authentication failures",
+            Trouble.DENIED,
+            "permission denied",
+        ),
+        (r"Connection refused", Trouble.REFUSED, "refused"),
+        (r"timed out|timeout, server|no end after", Trouble.TIMED_OUT, "timed out"),
+        (
+            r"No route to host|(Network|Host) is unreachable",
+            Trouble.UNREACHABLE,
+            "unreachable",
+        ),
         (
             r"Could not resolve hostname|Name or service not known|Temporary failure in name",
+            Trouble.NAME_UNKNOWN,
             "name not known",
         ),
-        (r"Connection (reset|closed)|Broken pipe|kex_exchange_identification", "connection closed"),
+        (
+            r"Connection (reset|closed)|Broken pipe|kex_exchange_identification",
+            Trouble.CLOSED,
+            "connection closed",
+        ),
     )
 )
 
@@ -175,5 +211,10 @@ def close_command(paths: LabPaths, node: str) -> Command:
 
 
 def classify(text: str) -> str:
-    """Return in a few words why ssh failed, from what it wrote; "" for an unknown cause."""
-    return next((words for pattern, words in _CAUSES if pattern.search(text)), "")
+    """Say in a few words why ssh failed, from what it wrote; "" when it is none of the known causes."""
+    return next((words for pattern, _, words in _CAUSES if pattern.search(text)), "")
+
+
+def trouble(text: str) -> Trouble | None:
+    """Return the stable word for what `classify` says in a few words; None if it says nothing."""
+    return next((trouble for pattern, trouble, _ in _CAUSES if pattern.search(text)), None)

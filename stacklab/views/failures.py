@@ -1,4 +1,4 @@
-"""What did not pass and has no cause, in the order in which to look at it; and what to type to see it again."""
+"""What did not pass and has no cause, in the order to look at it, and what to type for it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stacklab.checks.explain.causes import Cause
-from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Layer
+from stacklab.checks.explain.causes import Explained
+from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model.lab import Lab
 
-_ALIKE = 4  # so many nodes with one and the same trouble are told as one
+_ALIKE = 4  # so many nodes with the same trouble are one group
 _NAMED = 6
 _ORDER = {layer: number for number, layer in enumerate(Layer)}
-# What a shell calls itself and its lines is nobody's business.
+# How a shell names itself and its lines.
 _OF_SHELL = re.compile(r"(?:environment|bash): (?:line \d+|connect): ")
-_BY_HOST = (
-    CheckKind.STATE,
-    CheckKind.LOGIN,
-)  # what the host itself does, whichever node it is about
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Results that say the same; mostly just one."""
+    """Results that came out alike for the same reason; mostly just one."""
 
     results: tuple[CheckResult, ...]
 
@@ -39,14 +35,11 @@ class Group:
         check = self.first.check
         if len(self.results) == 1:
             return check.title
-        nodes = list(
-            dict.fromkeys(
-                f"{each.check.node} {each.check.device}".rstrip() for each in self.results
-            )
-        )
-        if len(nodes) == 1 or len({each.check.node for each in self.results}) == 1:
-            kinds = dict.fromkeys(each.check.kind.value for each in self.results)
+        if len({result.check.node for result in self.results}) == 1:
+            kinds = dict.fromkeys(result.check.kind.value for result in self.results)
             return f"{check.node}: {len(self.results)} checks ({', '.join(kinds)})"
+        checks = (result.check for result in self.results)
+        nodes = list(dict.fromkeys(f"{each.node} {each.device}".rstrip() for each in checks))
         more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
         who = ", ".join(nodes[:_NAMED])
         network = f" ({check.network})" if check.network else ""
@@ -54,36 +47,51 @@ class Group:
         to = f" -> {check.target} {check.address}".rstrip() if check.target else ""
         return f"{len(nodes)} nodes{to}{network}: {check.kind}{subject}: from {who}{more}"
 
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What is said of them: one line where all say the same, else one for each that differs."""
+        by_detail: dict[str, CheckResult] = {}
+        for result in self.results:
+            by_detail.setdefault(result.detail.replace(result.check.node, "NODE"), result)
+        different = list(by_detail.values())
+        if len(different) == 1:
+            return (self.first.detail,)
+        lines = [f"{result.check.node}: {result.detail}" for result in different[:_NAMED]]
+        if len(different) > _NAMED:
+            lines.append(f"and {len(different) - _NAMED} more")
+        return tuple(lines)
+
 
 def grouped(results: Iterable[CheckResult]) -> list[Group]:
-    """All that did not pass for no known cause, what failed before what had no answer, nodes before pairs.
+    """Group all that did not pass for an unknown cause, in the order to look at them.
 
-    What had no answer for one reason is one group per node; what many nodes fail at
-    with the same target is one, too.
+    What failed comes before what had no answer, nodes before pairs. What had no answer for
+    one reason is one group per node, and so is what many nodes fail at with the same target.
     """
     found: dict[tuple[object, ...], list[CheckResult]] = {}
     for result in results:
-        if not result.is_passed and not result.cause:
-            check = result.check
-            key: tuple[object, ...] = (result.status, check.node, result.detail)
-            if result.status is CheckStatus.FAILED:
-                key = (
-                    check.kind,
-                    check.target,
-                    check.address,
-                    check.network,
-                    check.subject,
-                    result.detail,
-                )
-                if check.target in ("", check.node):
-                    key = (check,)
-            found.setdefault(key, []).append(result)
-    groups = []
-    for each in found.values():
-        is_one = len(each) >= _ALIKE or (len(each) > 1 and each[0].status is CheckStatus.ERROR)
-        groups += [Group(tuple(each))] if is_one else [Group((result,)) for result in each]
+        if not result.is_passed and result.cause is None:
+            found.setdefault(_key(result), []).append(result)
+    groups: list[Group] = []
+    for alike in found.values():
+        is_error = alike[0].status is CheckStatus.ERROR
+        if len(alike) >= _ALIKE or (len(alike) > 1 and is_error):
+            groups.append(Group(tuple(alike)))
+        else:
+            groups += [Group((result,)) for result in alike]
     groups.sort(key=_rank)
     return groups
+
+
+def _key(result: CheckResult) -> tuple[object, ...]:
+    """Return what results of one group have in common; never a sentence."""
+    check = result.check
+    if result.status is CheckStatus.ERROR:
+        return result.status, check.node, result.reason, result.about
+    if check.target in ("", check.node):
+        return (check,)
+    to = (check.target, check.address, check.network, check.subject)
+    return check.kind, *to, result.reason, result.about
 
 
 def _rank(group: Group) -> tuple[bool, int]:
@@ -91,35 +99,41 @@ def _rank(group: Group) -> tuple[bool, int]:
 
 
 def warned(results: Iterable[CheckResult]) -> list[Group]:
-    """What passed with a warning; what several nodes are warned of in the same words is told once."""
+    """Group what passed with a warning; what several nodes are warned of is one group."""
     found: dict[tuple[object, ...], list[CheckResult]] = {}
     for result in results:
         if result.status is CheckStatus.WARNED:
             check = result.check
-            words = result.detail.replace(check.node, "NODE")
-            found.setdefault(
-                (check.kind, check.target, check.network, check.subject, words), []
-            ).append(result)
-    return [Group(tuple(each)) for each in found.values()]
+            what = (check.kind, check.target, check.network, check.subject)
+            found.setdefault((*what, result.reason, result.about), []).append(result)
+    return [Group(tuple(alike)) for alike in found.values()]
 
 
 def typed(lab: Lab, result: CheckResult) -> str:
-    """The command to type on this host to see for oneself; "" if there is none."""
-    if not result.command or result.check.kind in _BY_HOST or result.check.node == HOST:
+    """Return the command to type on this host to see for oneself; "" if there is none."""
+    check = result.check
+    if not result.command or check.kind.traits.is_typed_here:
         return result.command
     # One word, which lab.exec gives to the node's shell as it is.
-    return (
-        f"./invoke lab.exec {lab.name} --node {result.check.node} -- {shlex.quote(result.command)}"
-    )
+    command = shlex.quote(result.command)
+    return f"./invoke lab.exec {lab.name} --node {check.node} -- {command}"
 
 
-def remedy(lab: Lab, cause: Cause) -> str:
-    """The one command to type: it undoes what lab.fault did, or shows what is wrong; "" if there is none."""
-    return f"./invoke lab.fault {lab.name} --undo" if cause.is_fault else typed(lab, cause.first)
+def remedy(lab: Lab, group: Explained) -> str:
+    """Return the one command to type: it undoes what lab.fault did, or shows what is wrong.
+
+    "" if there is none.
+    """
+    if group.is_fault:
+        return f"./invoke lab.fault {lab.name} --undo"
+    return typed(lab, group.first)
 
 
 def said(result: CheckResult) -> str:
-    """What a command wrote, if it is worth reading: of a warning not what its shell complained of."""
+    """Return a command's output, if it is worth reading.
+
+    Of a warning, what its shell complained of is not.
+    """
     if result.status is not CheckStatus.WARNED:
         return result.output
     return "\n".join(line for line in result.output.splitlines() if not _OF_SHELL.match(line))

@@ -7,30 +7,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from stacklab.checks.expect import CUT_HEAD, EITHER_HEAD, STILL_HEAD
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer, Reason
 from stacklab.model.lab import Lab
 
-# Fixed, so that two runs can be compared; each about three times the one before, as round trips spread.
+# Fixed, so that two runs can be compared. Each is about three times the one before: round trips
+# spread over orders of magnitude.
 BANDS_MS = (1.0, 3.0, 10.0, 30.0, 100.0)
 _GRAVITY = (CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.ERROR, CheckStatus.FAILED)
-CUT, MAYBE_CUT = "cut", "cut?"  # words of what passes since a fault was to cut it, or might
+# Words of what passes since a fault was to cut it, or might.
+CUT, MAYBE_CUT = "cut", "cut?"
+_EXPECTED = {Reason.CUT: CUT, Reason.MAY_FAIL: MAYBE_CUT}
 Pair = tuple[str, str]
 
 
 def band(rtt_ms: float) -> int:
-    """Which band a round trip is in: 0 is under 1 ms, the last 100 ms and more."""
+    """Return the band of a round trip: 0 is under 1 ms, the last one 100 ms and more."""
     return bisect.bisect_right(BANDS_MS, rtt_ms)
 
 
 def rtt_text(rtt_ms: float) -> str:
-    """A round trip in at most four characters, for as long as it is no more than ten seconds."""
+    """Write a round trip in at most four characters, up to ten seconds."""
     return f"{rtt_ms:.1f}" if rtt_ms < 99.95 else f"{rtt_ms:.0f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What all checks from one node to another on a network say together; `word` is the reason of the gravest."""
+    """What all checks from one node to another on a network say; `word` is the gravest one's."""
 
     status: CheckStatus
     word: str = ""
@@ -38,35 +40,34 @@ class Cell:
 
     @property
     def is_bad(self) -> bool:
-        """Whether something did not pass."""
+        """True if something did not pass."""
         return self.status in (CheckStatus.FAILED, CheckStatus.ERROR)
 
     @property
     def is_cut(self) -> bool:
-        """Whether nothing comes through, as was expected."""
+        """True if nothing comes through, as was expected."""
         return self.status is CheckStatus.PASSED and self.word == CUT
 
     @property
     def text(self) -> str:
-        """The round trip; of what is not as it should be, the reason."""
+        """The round trip, and the word of what is not as it should be."""
         if self.rtt_ms is None:
             return self.word
         return rtt_text(self.rtt_ms) + (f" {self.word}" if self.word else "")
 
     def joined(self, other: Cell) -> Cell:
-        """Both in one: the graver one's word, the first one's where they are alike."""
+        """Join two cells: the graver one's word counts, the first one's where they are alike."""
         mine, others = _GRAVITY.index(self.status), _GRAVITY.index(other.status)
-        graver = (
-            other if others > mine or (others == mine and (not self.word or other.is_cut)) else self
-        )
-        return Cell(
-            graver.status, graver.word, self.rtt_ms if self.rtt_ms is not None else other.rtt_ms
-        )
+        graver = self
+        if others > mine or (others == mine and (not self.word or other.is_cut)):
+            graver = other
+        rtt_ms = other.rtt_ms if self.rtt_ms is None else self.rtt_ms
+        return Cell(graver.status, graver.word, rtt_ms)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One network's matrix: its nodes in the lab's order, a cell for each ordered pair that was checked."""
+    """One network's matrix: its nodes in the lab's order, a cell for each ordered pair."""
 
     network: str
     cidr: str
@@ -88,7 +89,7 @@ class Grid:
 
     @property
     def caption(self) -> str:
-        """How it is on the whole, in a line."""
+        """The network in a line: how many ways work, and which is the slowest."""
         total, cut = len(self.cells), sum(cell.is_cut for cell in self.cells.values())
         words = f"{self.network} {self.cidr}: {total - len(self.bad) - cut} of {total} ways fine"
         if cut:
@@ -96,11 +97,12 @@ class Grid:
         if self.slowest is None:
             return words
         source, target = self.slowest
-        return f"{words}, slowest {rtt_text(self.cells[self.slowest].rtt_ms or 0.0)} ms {source} -> {target}"
+        trip = rtt_text(self.cells[self.slowest].rtt_ms or 0.0)
+        return f"{words}, slowest {trip} ms {source} -> {target}"
 
 
 def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
-    """A matrix for each network on which nodes were tried against each other."""
+    """Return a matrix for each network on which nodes were tried against each other."""
     found: dict[str, dict[Pair, Cell]] = {network.name: {} for network in lab.networks}
     for result in results:
         check = result.check
@@ -109,10 +111,11 @@ def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
             before = cells.get(pair)
             if before is None:
                 cells[pair] = cell
-            else:  # a ping's own word first: what else fails does so for want of it
-                cells[pair] = (
-                    cell.joined(before) if check.kind is CheckKind.PING else before.joined(cell)
-                )
+            elif check.kind is CheckKind.PING:
+                # A ping's own word comes first: what else fails does so because of it.
+                cells[pair] = cell.joined(before)
+            else:
+                cells[pair] = before.joined(cell)
     return tuple(
         Grid(
             network.name,
@@ -126,21 +129,20 @@ def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
 
 
 def _names(lab: Lab, network: str, cells: Mapping[Pair, Cell]) -> tuple[str, ...]:
-    """The network's nodes, without those that a selection left out."""
+    """Return the network's nodes, without those that a selection left out."""
     used = {name for pair in cells for name in pair}
     return tuple(node.name for node, _ in lab.members(network) if node.name in used)
 
 
 def _cell(result: CheckResult) -> Cell:
+    """Return what one check says of its pair."""
     kind = result.check.kind
     rtt = result.rtt_ms if kind is CheckKind.PING else None
     if result.status is CheckStatus.PASSED:
-        expected = ((CUT_HEAD, CUT), (EITHER_HEAD, MAYBE_CUT))
-        word = next((word for head, word in expected if result.detail.startswith(head)), "")
-        return Cell(result.status, word, rtt)
+        return Cell(result.status, _EXPECTED.get(result.reason, ""), rtt)
     if result.status is CheckStatus.ERROR:
         return Cell(result.status, "?", rtt)
-    if result.detail.startswith(STILL_HEAD):
+    if result.reason is Reason.STILL_WORKS:
         return Cell(result.status, "not cut", rtt)
     if kind is CheckKind.PING and result.status is CheckStatus.FAILED:
         return Cell(result.status, "lost" if rtt is None else "some lost", rtt)
@@ -148,7 +150,7 @@ def _cell(result: CheckResult) -> Cell:
 
 
 def spread(grid: Grid) -> tuple[list[str], list[str], Sequence[Pair]]:
-    """Take apart what fails: nodes that reach nobody, nodes that nobody reaches, and the pairs left over."""
+    """Split what fails: nodes that reach nobody, nodes that nobody reaches, and other pairs."""
     bad = set(grid.bad)
     out: dict[str, int] = {}
     into: dict[str, int] = {}

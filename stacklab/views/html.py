@@ -19,7 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from stacklab.checks import report
-from stacklab.checks.explain.causes import Cause, causes, checks_text
+from stacklab.checks.explain.causes import Explained, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model.lab import Lab
 from stacklab.views import failures, graph
@@ -31,9 +31,8 @@ _MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks
 _MOST_LINKS = 200  # to the checks that a cause explains; the list of all checks has the rest
 _MOST_CELLS = 40  # nodes whose matrix is a table; of more it is painted
 _FEW = 8  # columns whose names lie flat
-_TEXTS_MAX = (
-    12_000_000  # characters of outputs and evidence: the page has to stay one that a browser opens
-)
+# Characters of outputs and evidence: a browser has to be able to open the page.
+_TEXTS_MAX = 12_000_000
 _AT_ONCE = 10_000
 _SIGNS = {
     CheckStatus.PASSED: "✓",
@@ -52,13 +51,13 @@ _LEFT_OUT = "left out, the page would be too large: lab.check --json FILE has it
 
 
 def parts(found: Outcome) -> Iterator[str]:
-    """The page, piece by piece."""
+    """Yield the page, piece by piece."""
     counts = report.summary(found.results)
     verdict = report.verdict(counts)
     made = [_Matrix(grid) for grid in grids(found.lab, found.results)]
     bad = _bad_places(found.results, [each.grid for each in made])
     known = causes(found.results)
-    places = {id(result): at for at, result in enumerate(found.results) if known and result.cause}
+    places = {id(result): at for at, result in enumerate(found.results) if result.cause}
     words = {cell.word for each in made for cell in each.grid.cells.values()}
     css, js = ((_TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
     environment = jinja2.Environment(
@@ -88,7 +87,7 @@ def parts(found: Outcome) -> Iterator[str]:
             ("failed", "failed"),
             ("error", "without an answer"),
         ],
-        causes=[_Told(found.lab, cause, places) for cause in known],
+        causes=[_Shown(found.lab, group, places) for group in known],
         groups=failures.grouped(found.results),
         warned=failures.warned(found.results),
         most=_MOST_SHOWN,
@@ -109,18 +108,18 @@ def parts(found: Outcome) -> Iterator[str]:
     )
 
 
-class _Told:
+class _Shown:
     """A cause as the template takes it; its checks are named by their places in the list of all."""
 
-    def __init__(self, lab: Lab, cause: Cause, places: Mapping[int, int]) -> None:
-        self.text, self.scope, self.evidence = cause.text, cause.scope, cause.evidence
-        self.command = failures.remedy(lab, cause)
-        self.count = checks_text(len(cause.results))
+    def __init__(self, lab: Lab, group: Explained, places: Mapping[int, int]) -> None:
+        self.text, self.scope, self.evidence = group.cause.text, group.scope, group.evidence
+        self.command = failures.remedy(lab, group)
+        self.count = checks_text(len(group.results))
         self.checks = [
-            (places[id(result)], result.check.title, result.detail.removesuffix(f": {cause.text}"))
-            for result in cause.results[:_MOST_LINKS]
+            (places[id(result)], result.check.title, result.detail)
+            for result in group.results[:_MOST_LINKS]
         ]
-        self.left = len(cause.results) - len(self.checks)
+        self.left = len(group.results) - len(self.checks)
 
 
 def _headline(counts: report.Counts, verdict: CheckStatus) -> str:
@@ -142,14 +141,14 @@ def _seconds(elapsed_s: float) -> str:
 
 
 def _band_texts() -> list[str]:
-    """The legend: <1, 1-3, ..., 100 and more."""
+    """Return the legend: <1, 1-3, ..., 100 and more."""
     limits = [f"{limit:g}" for limit in BANDS_MS]
     between = [f"{low}-{high}" for low, high in pairwise(limits)]
     return [f"<{limits[0]}", *between, f"≥{limits[-1]}"]
 
 
 def _hash(text: str) -> str:
-    """What a Content-Security-Policy knows an inline script or style by."""
+    """Return what a Content-Security-Policy knows an inline script or style by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -207,7 +206,10 @@ def _passed(cell: Cell, *, is_worded: bool) -> _Painted:
 
 
 def _bad_places(results: Iterable[CheckResult], found: Sequence[Grid]) -> set[tuple[str, str]]:
-    """Nodes that are not as declared, and NICs that what fails has in common: not all that lost one dead node."""
+    """Return nodes that are not as declared, and NICs that failures have in common.
+
+    A node that merely lost a dead one is not among them.
+    """
     bad = {
         (r.check.node, "") for r in results if not r.is_passed and r.check.kind.layer is Layer.NODES
     }
@@ -219,7 +221,10 @@ def _bad_places(results: Iterable[CheckResult], found: Sequence[Grid]) -> set[tu
 
 
 def _data(found: Outcome) -> Iterator[str]:
-    """All results as columns of numbers into one list of words: some thirty characters per check."""
+    """Yield all results as columns of numbers into one list of words.
+
+    That takes some thirty characters per check.
+    """
     words: dict[str, int] = {}
 
     def number(text: str) -> str:
@@ -235,7 +240,8 @@ def _data(found: Outcome) -> Iterator[str]:
         "device": lambda r: r.check.device,
         "subject": lambda r: r.check.subject,
         "status": lambda r: r.status,
-        "detail": lambda r: report.clean(r.detail),
+        "reason": lambda r: r.reason,
+        "detail": lambda r: report.clean(r.sentence),
     }
     yield '{"columns":{'
     for at, (name, value) in enumerate(columns.items()):
@@ -257,14 +263,14 @@ def _joined(items: Iterator[str]) -> Iterator[str]:
 
 
 def _rtt(rtt_ms: float | None) -> str:
-    """Three digits that count; 0 for none."""
+    """Write a round trip with three significant digits; 0 for none."""
     if not rtt_ms:
         return "0"
     return f"{round(rtt_ms, max(0, 2 - math.floor(math.log10(rtt_ms)))):g}"
 
 
 def _texts(lab: Lab, results: Sequence[CheckResult]) -> Iterator[str]:
-    """Of each result that has one: what to type, its output, its evidence."""
+    """Yield of each result that has them: what to type, its output, its evidence."""
     room, before = _TEXTS_MAX, ""
     for at, result in enumerate(results):
         if not (result.command or result.output or result.evidence):
@@ -278,6 +284,6 @@ def _texts(lab: Lab, results: Sequence[CheckResult]) -> Iterator[str]:
 
 
 def _json(value: Sequence[str] | Sequence[float]) -> str:
-    """JSON that may stand in a script element, whatever a node wrote."""
+    """Return JSON that may stand in a script element, whatever a node wrote."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,4 +1,4 @@
-"""A lab's checks on a terminal: who reaches whom, the layers with counts, what did not pass and what to type.
+"""A lab's checks on a terminal: who reaches whom, counts by layer, failures and what to type.
 
 Readable at 80 columns: a matrix takes the widest form that fits, and one of many nodes
 is only what fails of it.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from stacklab.checks import report
-from stacklab.checks.explain.causes import Cause, causes, checks_text
+from stacklab.checks.explain.causes import Explained, causes, checks_text
 from stacklab.checks.result import CheckResult, CheckStatus
 from stacklab.model.lab import Lab
 from stacklab.views import failures
@@ -80,14 +80,14 @@ _FORMS = (
 
 
 def shown(lab: Lab, results: Sequence[CheckResult], width: int) -> list[Text]:
-    """All of it, paragraph by paragraph."""
+    """Return all of it, paragraph by paragraph."""
     made = [line for grid in grids(lab, results) for line in (*matrix(grid, width), Text())]
     made += [*layers(results), *problems(lab, results, width)]
     return made
 
 
 def matrix(grid: Grid, width: int) -> list[Text]:
-    """One network: a caption, then a row for each node; of many nodes only what fails."""
+    """Draw one network: a caption, then a row for each node; of many nodes only what fails."""
     caption = Text(grid.caption, "bold")
     if len(grid.names) > _MOST_NODES:
         return [caption, *_compact(grid, width)]
@@ -107,7 +107,7 @@ def _short(name: str) -> str:
 
 
 def _rows(grid: Grid, form: _Form) -> list[Text]:
-    """The matrix in one of its forms; the slowest way has a star."""
+    """Draw the matrix in one of its forms; the slowest way has a star."""
     numbers = [str(number) for number in range(1, len(grid.names) + 1)]
     header = numbers if form.has_numbers else list(grid.names)
     labels = [f"{n:>2} {_short(name)}" for n, name in zip(numbers, grid.names, strict=True)]
@@ -147,7 +147,7 @@ def _in_cell(grid: Grid, form: _Form, pair: tuple[str, str]) -> Text:
 
 
 def _compact(grid: Grid, width: int) -> Iterator[Text]:
-    """What fails between many nodes: a character per cell where a row of them fits, words where not."""
+    """Draw what fails between many nodes: a character per cell if a row fits, else words."""
     if not grid.bad:
         return
     mute, deaf, left = spread(grid)
@@ -184,13 +184,13 @@ def _compact(grid: Grid, width: int) -> Iterator[Text]:
 
 
 def _digit(grid: Grid, name: str) -> str:
-    """The last digit of a node's number, every tenth a bar to count by."""
+    """Return the last digit of a node's number; every tenth is a bar to count by."""
     number = grid.names.index(name) + 1
     return "|" if number % 10 == 0 else str(number % 10)
 
 
 def _listed(words: Sequence[str], width: int) -> str:
-    """As many as fit, and how many more there are."""
+    """Join as many words as fit, and say how many more there are."""
     line = ""
     for at, word in enumerate(words):
         more = f" and {len(words) - at - 1} more" if at + 1 < len(words) else ""
@@ -202,7 +202,7 @@ def _listed(words: Sequence[str], width: int) -> str:
 
 
 def layers(results: Sequence[CheckResult]) -> list[Text]:
-    """How many checks of each layer came out how."""
+    """Count how the checks of each layer came out."""
     lines = []
     for layer, counts in report.by_layer(results).items():
         line = Text(f"{layer:<12}").append(
@@ -220,13 +220,13 @@ def layers(results: Sequence[CheckResult]) -> list[Text]:
 
 
 def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[Text]:
-    """The causes, each with all it explains and what to type; what did not pass without one; warnings, apart."""
+    """Yield the causes with all they explain, then failures without a cause, then warnings."""
     known = causes(results)
     if known:
         yield Text()
         yield Text("what is wrong", "bold")
-    for cause in known[:_MOST_CAUSES]:
-        yield from _cause(lab, cause, width)
+    for explained in known[:_MOST_CAUSES]:
+        yield from _cause(lab, explained, width)
     if len(known) > _MOST_CAUSES:
         yield Text(
             f"and {len(known) - _MOST_CAUSES} more (all of them: --html FILE, --json FILE)", "dim"
@@ -251,7 +251,8 @@ def _group(lab: Lab, group: Group, width: int) -> Iterator[Text]:
     head = "no answer" if result.status is CheckStatus.ERROR else str(result.status)
     title, *further = textwrap.wrap(report.clean(group.title), max(width - _INDENT, 20)) or [""]
     yield Text(f"{head:<{_INDENT}}", STATUS_STYLE[result.status]).append(title, "bold")
-    yield from _indented("", [*further, *_wrapped(result.detail, width)], "")
+    details = [line for detail in group.details for line in _wrapped(detail, width)]
+    yield from _indented("", [*further, *details], "")
     if result.command:
         # One line, which the terminal may wrap: it is to be copied.
         yield from _indented("$ ", failures.typed(lab, result).splitlines(), "cyan")
@@ -260,19 +261,22 @@ def _group(lab: Lab, group: Group, width: int) -> Iterator[Text]:
             yield from _indented("| ", _cut(_wrapped(text, width, _HANG), _MOST_LINES), "dim")
 
 
-def _cause(lab: Lab, cause: Cause, width: int) -> Iterator[Text]:
-    """A cause in red, then what it explains, what to type and what was found out, each once."""
-    title, *further = textwrap.wrap(report.clean(cause.text), max(width - _INDENT, 20)) or [""]
+def _cause(lab: Lab, group: Explained, width: int) -> Iterator[Text]:
+    """Yield a cause in red, then what it explains, what to type and what was found out."""
+    text = report.clean(group.cause.text)
+    title, *further = textwrap.wrap(text, max(width - _INDENT, 20)) or [""]
     yield Text(f"{'cause':<{_INDENT}}", "red").append(title, "bold")
-    explains = f"{checks_text(len(cause.results))}: {cause.scope}"
+    explains = f"{checks_text(len(group.results))}: {group.scope}"
     yield from _indented("", [*further, *_wrapped(explains, width)], "")
-    if command := failures.remedy(lab, cause):
+    command = failures.remedy(lab, group)
+    if command:
         yield from _indented("$ ", command.splitlines(), "cyan")
-    yield from _indented("| ", _cut(_wrapped(cause.evidence, width, _HANG), _MOST_OF_CAUSE), "dim")
+    evidence = _wrapped(group.evidence, width, _HANG)
+    yield from _indented("| ", _cut(evidence, _MOST_OF_CAUSE), "dim")
 
 
 def _wrapped(text: str, width: int, hang: str = "") -> list[str]:
-    """The text's lines, none too wide; `hang` stands before what is left of one."""
+    """Wrap a text's lines to the width; `hang` stands before what is left of one."""
     lines = (line.expandtabs().rstrip() for line in report.clean(text).splitlines())
     room = max(width - _INDENT - 2, 20)
     return [part for line in lines for part in textwrap.wrap(line, room, subsequent_indent=hang)]

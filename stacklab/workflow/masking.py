@@ -20,7 +20,10 @@ _END_OF_KEY = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 
 
 def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None) -> str:
-    """A text without these secrets, nor what looks like one; of a key that was cut in two, without its second half."""
+    """Return a text without these secrets and what looks like one.
+
+    The second half of a key that was cut in two is taken out as well.
+    """
     end = _END_OF_KEY.search(text)
     if end and "-----BEGIN" not in text[: end.start()]:
         text = mask.MASK + text[end.end() :]
@@ -28,7 +31,7 @@ def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None
 
 
 def known_secrets(paths: LabPaths) -> frozenset[str]:
-    """Everything that must not be shown: the lab's passwords, and every line of its private keys.
+    """Return all that must not be shown: the lab's passwords, and every line of its private keys.
 
     Raises LabError where they can't be read: nobody could mask them.
     """
@@ -36,36 +39,38 @@ def known_secrets(paths: LabPaths) -> frozenset[str]:
 
 
 def results(paths: LabPaths, found: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
-    """The same results without the lab's secrets, which a command's output or a console may have told."""
-    hide = _Hiding(paths)
-    return tuple(map(hide.result, found))
+    """Return the results without the lab's secrets, which an output or a console may have."""
+    hiding = _Hiding(paths)
+    return tuple(map(hiding.result, found))
 
 
 def text(paths: LabPaths, shown: str) -> str:
-    """The same text without the lab's secrets."""
+    """Return the text without the lab's secrets."""
     return _Hiding(paths).text(shown)
 
 
 class _Hiding:
-    """Takes a lab's secrets out of many short texts: whole files have `masked`, which looks for more."""
+    """Takes a lab's secrets out of many short texts; `masked` looks for more in whole files."""
 
     def __init__(self, paths: LabPaths) -> None:
         self._passwords: tuple[str, ...] = ()
         self._key_lines: frozenset[str] = frozenset()
-        with contextlib.suppress(
-            LabError, OSError
-        ):  # who may not read them may not log in: nothing was told
+        # Who may not read them may not log in either, so no output can have them.
+        with contextlib.suppress(LabError, OSError):
             self._passwords = tuple(sorted(filter(None, _passwords(paths)), key=len, reverse=True))
             self._key_lines = frozenset(_key_lines(paths))
 
-    def result(self, found: CheckResult) -> CheckResult:
-        before = (found.detail, found.command, found.output, found.evidence)
+    def result(self, result: CheckResult) -> CheckResult:
+        cause = result.cause
+        before = (result.detail, result.command, result.output, result.clues, result.cause_text)
         after = tuple(map(self.text, before))
         if after == before:
-            return found
-        detail, command, output, evidence = after
+            return result
+        detail, command, output, clues, text = after
+        if cause is not None:
+            cause = dataclasses.replace(cause, text=text)
         return dataclasses.replace(
-            found, detail=detail, command=command, output=output, evidence=evidence
+            result, detail=detail, command=command, output=output, clues=clues, cause=cause
         )
 
     def text(self, shown: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from stacklab.checks.impairments import family as impairments
+from stacklab.checks.impairments import measuring, verdicts
 from stacklab.model.lab import Impairment
 from stacklab.tools import ebtables, tc
 from tests.unit.checks.impairments.test_family import impaired
@@ -62,7 +62,7 @@ class Bridge:
             *(f"10.98.0.{n}" for n in (1, 2, 3)),
             ok=False,
         )
-        found = impairments.counted(said.stderr.splitlines())
+        found = verdicts.counted(said.stderr.splitlines())
         return {
             int(address.rpartition(".")[2]) for address, count in found.items() if count.received
         }
@@ -104,7 +104,7 @@ def bridge() -> Iterator[Bridge]:
 def train(bridge: Bridge, rate_kbit: int, *, frame: int = 1514) -> tuple[float, float]:
     """What left eth0 of node 1 in one train, and what was offered (inf: the socket was full), in kbit/s."""
     words = f"eth0,10.98.0.2,{frame},{rate_kbit * 125 * 1.3:.0f},0.200"
-    said = bridge.on(1, sys.executable, "-c", impairments._TRAIN, words).stdout.split()
+    said = bridge.on(1, sys.executable, "-c", measuring._TRAIN, words).stdout.split()
     assert said[0] == "eth0"
     sent, gone, took, full = map(float, said[1:])
     return gone * 8 / took / 1000, math.inf if full else sent * 8 / took / 1000
@@ -131,9 +131,9 @@ def test_a_train_of_which_nothing_arrives_has_its_answer(bridge: Bridge) -> None
 
 def test_fping_counts_as_we_read_it(bridge: Bridge) -> None:
     lab = impaired(Impairment(loss_percent=10))
-    chosen = impairments.plan([nic for _, nic in lab.members("net1")])
-    line = impairments.ping_line(chosen, ["10.98.0.2", "10.98.0.99"]).removeprefix("sudo -n ")
-    found = impairments.counted(bridge.on(1, "sh", "-c", line, ok=False).stderr.splitlines())
+    chosen = measuring.plan([nic for _, nic in lab.members("net1")])
+    line = measuring.ping_line(chosen, ["10.98.0.2", "10.98.0.99"]).removeprefix("sudo -n ")
+    found = verdicts.counted(bridge.on(1, "sh", "-c", line, ok=False).stderr.splitlines())
     assert (found["10.98.0.2"].sent, found["10.98.0.2"].received) == (chosen.count, chosen.count)
     least = found["10.98.0.2"].least_ms
     assert least is not None

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import pytest
 
+from stacklab.checks import host
 from stacklab.checks.explain import scene
 from stacklab.checks.family import Facts, Family, Tried
-from stacklab.checks.reach import host, isolation, outside
+from stacklab.checks.reach import isolation_family, outside, outside_family
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.nodes import protocol
@@ -246,7 +247,7 @@ def test_an_isolated_network_has_no_way_through_the_host_and_nothing_is_left_of_
     net: Segments,
 ) -> None:
     before = net.policy("controller")
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert (result.status, result.detail) == (
         CheckStatus.PASSED,
         "no way to net0, the outside: connection refused",
@@ -257,7 +258,7 @@ def test_an_isolated_network_has_no_way_through_the_host_and_nothing_is_left_of_
 
 def test_a_host_that_forwards_is_found_out(net: Segments) -> None:
     net.open_up()
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert result.status is CheckStatus.FAILED
     assert result.detail == (
         f"gets through the host (10.77.1.1) to compute 10.77.0.12:22 on net0, {WORLD}:80 outside"
@@ -285,7 +286,7 @@ def test_a_nic_that_can_send_nothing_is_no_isolation_and_is_not_waited_for(
     net.do(where, line)
     nat, isolated = LAB.networks
     lab = dataclasses.replace(LAB, networks=(nat, dataclasses.replace(isolated, has_host=has_host)))
-    result = net.judged(isolation, "controller", lab=lab)["no-transit"]
+    result = net.judged(isolation_family, "controller", lab=lab)["no-transit"]
     assert (result.status, result.detail) == (CheckStatus.ERROR, said)
     assert "silent" not in result.output, "nobody waited for an answer"
     assert "20454" not in net.policy("controller")
@@ -294,13 +295,13 @@ def test_a_nic_that_can_send_nothing_is_no_isolation_and_is_not_waited_for(
 def test_a_bridge_that_took_a_nic_s_address_and_mac_is_the_way_to_the_host(net: Segments) -> None:
     """No route could be made out of the NIC, so nothing was tried."""
     net.take()
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert (result.status, result.detail) == (
         CheckStatus.PASSED,
         "no way to net0, the outside: connection refused",
     )
     net.open_up()
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert result.status is CheckStatus.FAILED
     assert f"compute 10.77.0.12:22 on net0, {WORLD}:80 outside" in result.detail
     assert result.command.startswith("sudo ip route add 10.77.0.12 via 10.77.1.1 dev br-ex && ")
@@ -321,7 +322,7 @@ def test_a_bridge_that_can_send_nothing_or_is_not_the_nic_s_is_told(
 ) -> None:
     net.take(mac)
     net.do(where, line)
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert (result.status, result.detail) == (CheckStatus.ERROR, f"{said}: {NO_PACKET}")
     assert "silent" not in result.output
 
@@ -347,7 +348,7 @@ def test_what_connects_by_another_way_is_not_let_through_by_the_host(net: Segmen
     """Of two that did not go by way of the host the second, which answered, was told as open."""
     net.open_up()
     net.do("controller", "ip rule add pref 10 lookup main")
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert re.findall(r"^dial .* (\S+)$", result.output, re.MULTILINE) == ["0", "0"]
     assert (result.status, result.detail) == (CheckStatus.ERROR, NO_PACKET)
 
@@ -356,7 +357,7 @@ def test_what_the_node_s_own_kernel_refuses_was_never_sent(net: Segments) -> Non
     """It passed for the host's refusal: of TCP alone, so that `ip route get` knows nothing of it."""
     net.open_up()
     net.do("controller", "ip rule add pref 10 from 10.77.1.11 ipproto tcp prohibit")
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert result.output.count(" dev eth1 table 20454 ") == 2
     assert f"unsent 10.77.1.11,{WORLD},80 {errno.EACCES}" in result.output
     assert (result.status, result.detail) == (CheckStatus.ERROR, NO_PACKET)
@@ -369,14 +370,14 @@ def test_a_host_that_does_not_answer_arp_has_refused_nothing(net: Segments, dela
     """ "No route to host" came from the node's own kernel."""
     net.do("host", "ip link set sl-trio1 down")
     lab = late(LAB, delay_ms)
-    result = net.judged(isolation, "controller", lab=lab)["no-transit"]
+    result = net.judged(isolation_family, "controller", lab=lab)["no-transit"]
     says = f"the host (10.77.1.1) does not answer ARP: {NO_PACKET}"
     assert (result.status, result.detail) == (CheckStatus.ERROR, says)
     if delay_ms:
         assert f"dial 10.77.1.11,10.77.0.12,22 {errno.EHOSTUNREACH}" in result.output
     nat, isolated = lab.networks
     apart = dataclasses.replace(lab, networks=(nat, dataclasses.replace(isolated, has_host=False)))
-    result = net.judged(isolation, "controller", lab=apart)["no-transit"]
+    result = net.judged(isolation_family, "controller", lab=apart)["no-transit"]
     assert (result.status, result.detail) == (
         CheckStatus.PASSED,
         "no way to net0, the outside: no answer",
@@ -386,7 +387,7 @@ def test_a_host_that_does_not_answer_arp_has_refused_nothing(net: Segments, dela
 def test_a_host_that_says_host_unreachable_has_refused(net: Segments) -> None:
     net.open_up()
     net.do("host", "iptables -A FORWARD -i sl-trio1 -j REJECT --reject-with icmp-host-prohibited")
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert (result.status, result.detail) == (
         CheckStatus.PASSED,
         "no way to net0, the outside: no route to host",
@@ -401,17 +402,19 @@ def test_a_nic_that_is_down_is_in_no_other_one_s_way(net: Segments) -> None:
     lab = dataclasses.replace(LAB, networks=networks)
     checks = [
         c
-        for c in isolation.expected(lab)
+        for c in isolation_family.expected(lab)
         if c.node == "controller" and c.kind is CheckKind.NO_TRANSIT
     ]
     script = protocol.render(
-        tuple(isolation.parts(lab, lab.node("controller"), checks, FACTS)), MARK
+        tuple(isolation_family.parts(lab, lab.node("controller"), checks, FACTS)), MARK
     )
 
     def details() -> list[str]:
         with net.start("controller", script) as process:
             said, _ = process.communicate(timeout=60)
-        return [r.detail for r in isolation.judge(lab, checks, protocol.read(said, MARK), FACTS)]
+        return [
+            r.detail for r in isolation_family.judge(lab, checks, protocol.read(said, MARK), FACTS)
+        ]
 
     open_ = f"gets through the host (10.77.0.1) to {WORLD}:80 outside"
     assert details() == [open_, "no way to net0, the outside: connection refused"]
@@ -423,7 +426,7 @@ def test_packets_that_get_out_and_have_no_way_back_are_told(net: Segments) -> No
     net.open_up()
     net.do("world", "ip route del default")
     net.do("compute", "ip route del default")
-    assert net.judged(isolation, "controller")["no-transit"].status is CheckStatus.WARNED
+    assert net.judged(isolation_family, "controller")["no-transit"].status is CheckStatus.WARNED
 
 
 def test_packets_that_get_out_by_one_way_are_told_though_the_other_is_refused(
@@ -432,7 +435,7 @@ def test_packets_that_get_out_by_one_way_are_told_though_the_other_is_refused(
     net.open_up()
     net.do("host", "iptables -A FORWARD -i sl-trio1 -o sl-trio0 -j REJECT")
     net.do("world", "ip route del default")
-    result = net.judged(isolation, "controller")["no-transit"]
+    result = net.judged(isolation_family, "controller")["no-transit"]
     assert result.status is CheckStatus.WARNED
     assert f"{WORLD}:80 outside" in result.detail
 
@@ -442,9 +445,9 @@ def test_a_line_that_is_cut_leaves_no_rule_behind(net: Segments) -> None:
     net.do(
         "host", "iptables -A FORWARD -i sl-trio1 -j DROP"
     )  # silence: the script waits for its time to run out
-    checks = [check for check in isolation.expected(LAB) if check.node == "controller"]
+    checks = [check for check in isolation_family.expected(LAB) if check.node == "controller"]
     script = protocol.render(
-        tuple(isolation.parts(LAB, LAB.node("controller"), checks, FACTS)), MARK
+        tuple(isolation_family.parts(LAB, LAB.node("controller"), checks, FACTS)), MARK
     )
     process = net.start("controller", script)
     deadline = time.monotonic() + 10
@@ -464,16 +467,16 @@ def test_what_a_killed_trial_left_behind_is_in_nobody_s_way_and_goes_with_the_ne
     net.do("controller", "ip route add default via 10.77.1.1 dev eth1 table 20454")
     for address in ("10.77.0.12", "192.0.2.1"):
         net.do("controller", f"ip rule add from 10.77.1.11 to {address} pref 20454 lookup 20454")
-    assert net.judged(isolation, "controller")["no-transit"].status is CheckStatus.PASSED
+    assert net.judged(isolation_family, "controller")["no-transit"].status is CheckStatus.PASSED
     assert "20454" not in net.policy("controller")
 
 
 def test_a_network_that_a_node_is_not_on_is_out_of_reach_until_the_host_lets_it_through(
     net: Segments,
 ) -> None:
-    assert net.judged(isolation, "compute")["separate"].status is CheckStatus.PASSED
+    assert net.judged(isolation_family, "compute")["separate"].status is CheckStatus.PASSED
     net.open_up()
-    result = net.judged(isolation, "compute")["separate"]
+    result = net.judged(isolation_family, "compute")["separate"]
     assert result.status is CheckStatus.FAILED
     assert result.detail == "reached, though it has no NIC there: controller 10.77.1.11"
 
@@ -518,13 +521,13 @@ def make_closed() -> Lab:
 def test_a_closed_node_that_gets_out_is_found_out(net: Segments) -> None:
     tried = {"mirror.invalid:80": Tried(address=WORLD)}
     net.do("host", "iptables -I FORWARD -i sl-trio0 -o br-out -j REJECT")
-    results = net.judged(outside, "compute", Facts(tried=tried), make_closed())
+    results = net.judged(outside_family, "compute", Facts(tried=tried), make_closed())
     assert {key: result.status for key, result in results.items()} == {
         "closed": CheckStatus.PASSED,
         "closed dns": CheckStatus.PASSED,
     }
     net.do("host", "iptables -D FORWARD -i sl-trio0 -o br-out -j REJECT")
-    result = net.judged(outside, "compute", Facts(tried=tried), make_closed())["closed"]
+    result = net.judged(outside_family, "compute", Facts(tried=tried), make_closed())["closed"]
     assert (result.status, result.detail) == (CheckStatus.FAILED, f"it is not: {WORLD}:80 answers")
 
 
@@ -538,22 +541,28 @@ def reaching(*places: str) -> Lab:
 
 def test_a_node_reaches_what_it_needs_or_says_how_it_failed(net: Segments) -> None:
     facts = Facts(tried={f"{WORLD}:{port}": Tried(address=WORLD) for port in (80, 81)})
-    assert net.judged(outside, "compute", facts, reaching(f"{WORLD}:80"))[
+    assert net.judged(outside_family, "compute", facts, reaching(f"{WORLD}:80"))[
         f"reach {WORLD}:80"
     ].is_passed
-    refused = net.judged(outside, "compute", facts, reaching(f"{WORLD}:81"))[f"reach {WORLD}:81"]
+    refused = net.judged(outside_family, "compute", facts, reaching(f"{WORLD}:81"))[
+        f"reach {WORLD}:81"
+    ]
     assert (refused.status, refused.detail) == (
         CheckStatus.FAILED,
         f"{WORLD}:81, which the host reaches: refused",
     )
     net.do("host", "iptables -I FORWARD -i sl-trio0 -j DROP")
     started = time.monotonic()
-    silent = net.judged(outside, "compute", facts, reaching(f"{WORLD}:80"))[f"reach {WORLD}:80"]
+    silent = net.judged(outside_family, "compute", facts, reaching(f"{WORLD}:80"))[
+        f"reach {WORLD}:80"
+    ]
     assert silent.detail == f"{WORLD}:80, which the host reaches: timed out"
     assert time.monotonic() - started < 14
     started = time.monotonic()
-    closed_in = Facts(tried={f"{WORLD}:80": Tried(why_not="timed out")})
-    silent = net.judged(outside, "compute", closed_in, reaching(f"{WORLD}:80"))[f"reach {WORLD}:80"]
+    closed_in = Facts(tried={f"{WORLD}:80": Tried(why_not="timed out", is_timed_out=True)})
+    silent = net.judged(outside_family, "compute", closed_in, reaching(f"{WORLD}:80"))[
+        f"reach {WORLD}:80"
+    ]
     assert silent.status is CheckStatus.WARNED
     assert time.monotonic() - started < 7
 
@@ -594,10 +603,10 @@ def test_the_mirror_in_a_node_s_sources_is_found(tmp_path: Path, text: str, plac
     (tmp_path / "sources.list").write_text(text)
     checks = [
         check
-        for check in outside.expected(LAB)
+        for check in outside_family.expected(LAB)
         if check.node == "compute" and check.kind is CheckKind.DNS
     ]
-    (part,) = outside.parts(LAB, LAB.node("compute"), checks, Facts())
+    (part,) = outside_family.parts(LAB, LAB.node("compute"), checks, Facts())
     shell = part.shell.replace("/etc/apt", str(tmp_path)).replace(
         "/etc/yum.repos.d", str(tmp_path / "none")
     )

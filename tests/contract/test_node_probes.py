@@ -194,9 +194,11 @@ def judged(namespace: str, node: Node = NODE) -> dict[str, str]:
     found = look("ip", "netns", "exec", namespace, "sh")
     verdicts = {nic.device: nodes_network.judge_nic(nic, found) for nic in node.nics}
     verdicts["routes"] = nodes_network.judge_routes(LAB, node, found)
-    assert CheckStatus.ERROR not in {status for status, _ in verdicts.values()}
+    assert CheckStatus.ERROR not in {verdict.status for verdict in verdicts.values()}
     return {
-        name: detail for name, (status, detail) in verdicts.items() if status is CheckStatus.FAILED
+        name: verdict.detail
+        for name, verdict in verdicts.items()
+        if verdict.status is CheckStatus.FAILED
     }
 
 

@@ -1,4 +1,4 @@
-"""What explains failures, each told once with all that it explains; and the error that a run ends with."""
+"""The causes of failures, each once with all that it explains, and the error that a run ends with."""
 
 from __future__ import annotations
 
@@ -8,93 +8,101 @@ from dataclasses import dataclass
 
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
+from stacklab.model.cause import Cause, CauseKind
 
 _LINES_SHOWN = 10
 _NAMED = 6
 _MOST_STARS = 3
-# Whose result shows a cause best: what the host says of the node, then the node of its NIC, then a ping.
-_TELLING = (CheckKind.STATE, CheckKind.LOGIN, CheckKind.NIC, CheckKind.ROUTES, CheckKind.PING)
-_FAULT = "lab.fault "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """One thing that is wrong, and all that failed for it."""
+class Explained:
+    """A cause, and all that failed because of it."""
 
-    text: str
+    cause: Cause
     results: tuple[CheckResult, ...]
 
     @property
     def is_fault(self) -> bool:
-        """Whether lab.fault made it."""
-        return self.text.startswith(_FAULT)
+        """True if lab.fault made it."""
+        return self.cause.kind is CauseKind.FAULT
 
     @property
     def because(self) -> str:
         """The cause behind a word that joins it to what failed."""
-        return f"because of {self.text}" if self.is_fault else f"because {self.text}"
+        return f"because of {self.cause}" if self.is_fault else f"because {self.cause}"
 
     @property
     def first(self) -> CheckResult:
         """The result that shows it best."""
-        return min([result for result in self.results if result.command] or self.results, key=_rank)
+        with_command = [result for result in self.results if result.command]
+        return min(with_command or self.results, key=_rank)
 
     @property
     def scope(self) -> str:
-        """What failed for it: `ping, mtu on fabric; compute1 <-> controller, compute2; nic of compute1`."""
-        pairs = [each for each in self.results if each.check.kind.layer is Layer.PAIRS]
-        parts = []
+        """What failed because of it, in a line.
+
+        For instance `ping, mtu on fabric; compute1 <-> controller, compute2; nic of compute1`.
+        """
+        pairs = [result for result in self.results if result.check.kind.layer is Layer.PAIRS]
+        words = []
         if pairs:
-            networks = ", ".join(dict.fromkeys(each.check.network for each in pairs))
-            parts += [
-                f"{_kinds(pairs)} on {networks}",
-                _ways({(r.check.node, r.check.target) for r in pairs}, pairs),
-            ]
-        others: dict[str, list[CheckResult]] = {}
-        for each in self.results:
-            if each.check.kind.layer is not Layer.PAIRS:
-                others.setdefault(each.check.node, []).append(each)
-        alike: dict[str, list[str]] = {}
-        for node, own in others.items():
-            alike.setdefault(_kinds(own), []).append(node)
-        return "; ".join(
-            [*parts, *(f"{kinds} of {_named(nodes)}" for kinds, nodes in alike.items())]
-        )
+            networks = ", ".join(dict.fromkeys(result.check.network for result in pairs))
+            ways = {(result.check.node, result.check.target) for result in pairs}
+            words += [f"{_kinds(pairs)} on {networks}", _ways(ways, pairs)]
+        by_node: dict[str, list[CheckResult]] = {}
+        for result in self.results:
+            if result.check.kind.layer is not Layer.PAIRS:
+                by_node.setdefault(result.check.node, []).append(result)
+        # Nodes that fail at the same kinds are named together.
+        nodes_by_kinds: dict[str, list[str]] = {}
+        for node, results in by_node.items():
+            nodes_by_kinds.setdefault(_kinds(results), []).append(node)
+        words += [f"{kinds} of {_named(nodes)}" for kinds, nodes in nodes_by_kinds.items()]
+        return "; ".join(words)
 
     @property
     def evidence(self) -> str:
-        """What was found out, each line once: a login's, what most have in common, one result's, then the others'."""
-        logins = [each for each in self.results if each.check.kind is CheckKind.LOGIN]
+        """What was found out, each line once.
+
+        A login's lines come first, then what most results have in common, then one
+        result's, then all others.
+        """
+        logins = [result for result in self.results if result.check.kind is CheckKind.LOGIN]
         others = [
-            each for each in self.results if each.clues and each.check.kind is not CheckKind.LOGIN
+            result
+            for result in self.results
+            if result.clues and result.check.kind is not CheckKind.LOGIN
         ]
-        lines = [line for each in logins for line in each.clues.splitlines()]
+        lines = [line for result in logins for line in result.clues.splitlines()]
         if others:
-            ranked = Counter(
-                line for each in others for line in dict.fromkeys(each.clues.splitlines())
-            ).most_common()
-            lines += [line for line, times in ranked if times > ranked[0][1] / 2]
-            lines += [*min(others, key=_rank).clues.splitlines(), *(line for line, _ in ranked)]
+            count: Counter[str] = Counter()
+            for result in others:
+                count.update(list(dict.fromkeys(result.clues.splitlines())))
+            ranked = count.most_common()
+            most = ranked[0][1]
+            lines += [line for line, times in ranked if times > most / 2]
+            lines += min(others, key=_rank).clues.splitlines()
+            lines += [line for line, _ in ranked]
         return "\n".join(dict.fromkeys(lines))
 
 
-def causes(results: Iterable[CheckResult]) -> tuple[Cause, ...]:
-    """What was found to be wrong, what explains the most first."""
-    grouped: dict[str, list[CheckResult]] = {}
+def causes(results: Iterable[CheckResult]) -> tuple[Explained, ...]:
+    """Group what failed by its cause; the cause that explains the most comes first."""
+    by_cause: dict[Cause, list[CheckResult]] = {}
     for result in results:
-        if cause := result.cause:
-            grouped.setdefault(cause, []).append(result)
-    found = (Cause(text=text, results=tuple(group)) for text, group in grouped.items())
-    return tuple(sorted(found, key=lambda cause: -len(cause.results)))
+        if result.cause is not None and not result.is_passed:
+            by_cause.setdefault(result.cause, []).append(result)
+    groups = [Explained(cause=cause, results=tuple(group)) for cause, group in by_cause.items()]
+    return tuple(sorted(groups, key=lambda group: -len(group.results)))
 
 
 def _rank(result: CheckResult) -> int:
-    kind = result.check.kind
-    return _TELLING.index(kind) if kind in _TELLING else len(_TELLING)
+    return result.check.kind.traits.shows_cause
 
 
 def checks_text(count: int) -> str:
-    """So many checks."""
+    """Return a number of checks, in words."""
     return f"{count} check{'' if count == 1 else 's'}"
 
 
@@ -110,17 +118,21 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _ways(ways: set[tuple[str, str]], pairs: Sequence[CheckResult]) -> str:
-    """Ways between nodes as stars: `a <-> b, c`, and `a -> d` for those that are there one way only."""
-    order = list(
-        dict.fromkeys(name for each in pairs for name in (each.check.node, each.check.target))
-    )
+    """Write ways between nodes as stars.
+
+    `a <-> b, c` goes both ways; `a -> d` is for those that are there one way only.
+    """
+    order: dict[str, None] = {}
+    for result in pairs:
+        order[result.check.node] = order[result.check.target] = None
     there: dict[str, set[str]] = {}
     both: dict[str, set[str]] = {}
     for source, target in ways:
-        (both if (target, source) in ways else there).setdefault(source, set()).add(target)
+        ends = both if (target, source) in ways else there
+        ends.setdefault(source, set()).add(target)
     stars = [
-        *_stars(both, order, "<->", is_mutual=True),
-        *_stars(there, order, "->", is_mutual=False),
+        *_stars(both, list(order), "<->", is_mutual=True),
+        *_stars(there, list(order), "->", is_mutual=False),
     ]
     more = [f"{len(stars) - _MOST_STARS} more nodes"] if len(stars) > _MOST_STARS else []
     return "; ".join([*stars[:_MOST_STARS], *more])
@@ -129,13 +141,14 @@ def _ways(ways: set[tuple[str, str]], pairs: Sequence[CheckResult]) -> str:
 def _stars(
     ends: Mapping[str, set[str]], order: Sequence[str], arrow: str, *, is_mutual: bool
 ) -> Iterator[str]:
-    """The node with the most ends first; nodes that have the same ends are one."""
+    """Yield the node with the most ends first; nodes that have the same ends are one star."""
     alike: dict[frozenset[str], list[str]] = {}
     for name in order:
         if name in ends:
             alike.setdefault(frozenset(ends[name]), []).append(name)
+    # With arrows both ways, a node that was a centre is not named as an end as well.
     done: set[str] = set()
-    for others, names in sorted(alike.items(), key=lambda each: -len(each[0])):
+    for others, names in sorted(alike.items(), key=lambda star: -len(star[0])):
         left = others - done
         if left:
             yield f"{_named(names)} {arrow} {_named([name for name in order if name in left])}"
@@ -167,21 +180,21 @@ def raise_for(
     else:
         return
     head = f"{len(bad)} of {len(listed)} checks {head}:"
-    raise error("\n".join(_told(head, bad)), hint=hint)
+    raise error("\n".join(_lines(head, bad)), hint=hint)
 
 
-def _told(head: str, bad: Sequence[CheckResult]) -> Iterator[str]:
-    """The causes first, then some of what has none."""
-    found = causes(bad)
-    alone = [result for result in bad if not result.cause]
-    lines = [f"{len(cause.results)} {cause.because} ({cause.scope})" for cause in found]
-    if len(lines) == 1 and not alone:
+def _lines(head: str, bad: Sequence[CheckResult]) -> Iterator[str]:
+    """Yield the causes first, then some of the results that have none."""
+    unexplained = [result for result in bad if result.cause is None or result.is_passed]
+    lines = [f"{len(group.results)} {group.because} ({group.scope})" for group in causes(bad)]
+    if len(lines) == 1 and not unexplained:
         yield f"{head} {lines[0]}"
         return
     yield head
     if len(lines) > _LINES_SHOWN:
         lines[_LINES_SHOWN:] = [f"and {len(lines) - _LINES_SHOWN} more causes"]
-    lines += [f"{result.check.title}: {result.detail}" for result in alone[:_LINES_SHOWN]]
-    if len(alone) > _LINES_SHOWN:
-        lines.append(f"and {len(alone) - _LINES_SHOWN} more")
+    for result in unexplained[:_LINES_SHOWN]:
+        lines.append(f"{result.check.title}: {result.detail}")
+    if len(unexplained) > _LINES_SHOWN:
+        lines.append(f"and {len(unexplained) - _LINES_SHOWN} more")
     yield from (f"  {line}" for line in lines)

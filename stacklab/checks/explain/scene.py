@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stacklab.checks.explain import firewall
+from stacklab.checks.explain.firewall import Packets, Rule
+from stacklab.checks.holder import holder
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC
 from stacklab.nodes import session
@@ -31,13 +33,6 @@ _NEIGHBOUR = re.compile(
 _NETEM = re.compile(
     r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>\d{1,3}(?:\.\d{1,9})?)%", re.ASCII
 )
-_HOOK = re.compile(r"type filter hook (\w+)")
-_IPTABLES = re.compile(r"(\[\d+:\d+\] )?(?P<rule>-A .* -j (?P<verdict>DROP|REJECT|ACCEPT)\b.*)")
-_NFT_VERDICT = re.compile(r"(^|\s)(drop|reject|accept)\b")
-_POLICY = re.compile(r":(?P<chain>INPUT|OUTPUT) DROP\b")
-_ECHO = ("8", "8/0", "echo-request", "any")
-_ECHO_REPLY = ("0", "0/0", "echo-reply", "any")
-_COUNTERS = re.compile(r"counter packets \d+ bytes \d+ ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,23 +46,21 @@ class Device:
     mac: str = ""
 
     @property
+    def is_up(self) -> bool:
+        """True if it is switched on."""
+        return "UP" in self.flags
+
+    @property
+    def has_carrier(self) -> bool:
+        """True if its cable is plugged in at both ends."""
+        return "LOWER_UP" in self.flags
+
+    @property
     def state(self) -> str:
-        """Whether it is up, down, or up without a carrier."""
-        if "UP" not in self.flags:
+        """Up, down, or up without a carrier."""
+        if not self.is_up:
             return "down"
-        return "up" if "LOWER_UP" in self.flags else "up, without carrier"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """A firewall rule of a node that decides about a packet; `hook` is input or output.
-
-    A chain's policy comes behind its rules.
-    """
-
-    hook: str
-    text: str
-    accepts: bool = False
+        return "up" if self.has_carrier else "up, without carrier"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,16 +78,10 @@ class Scene:
     journal: tuple[str, ...] = ()
 
     def holder(self, nic: NIC) -> str:
-        """Return the device that has the NIC's address: the NIC's own device for want of another.
-
-        It may be what an installer made of the NIC and gave its MAC (br-ex, vhost0); the
-        check `nic` has the same rule.
-        """
-        address, mac = str(nic.address), nic.mac.lower()
-        holders = [name for name, device in self.devices.items() if address in device.addresses]
-        if nic.device in holders:
-            return nic.device
-        return next((name for name in holders if self.devices[name].mac == mac), nic.device)
+        """Return the device that stands for the NIC: itself, or what a cloud made of it."""
+        addresses = {name: device.addresses for name, device in self.devices.items()}
+        macs = {name: device.mac for name, device in self.devices.items()}
+        return holder(nic, addresses, macs)
 
     def drops(
         self, hook: str, protocol_: str, nic: NIC, peer: str, *, is_reply: bool = False
@@ -104,13 +91,11 @@ class Scene:
         They are ICMP echos, or TCP to port 22; with `is_reply`, what answers them.
         """
         nic = dataclasses.replace(nic, device=self.holder(nic))
-        fitting = (
-            r
-            for r in self.rules
-            if r.hook == hook and _fits(r, protocol_, nic, peer, is_reply=is_reply)
-        )
-        first = next(fitting, None)
-        return first.text if first and not first.accepts else ""
+        packets = Packets(protocol=protocol_, nic=nic, peer=peer, is_reply=is_reply)
+        for rule in self.rules:
+            if rule.hook == hook and rule.fits(packets):
+                return "" if rule.accepts else rule.text
+        return ""
 
 
 UNSEEN = Scene()
@@ -168,7 +153,7 @@ def _read(answer: Answer) -> Scene:
         },
         listens=any(re.search(r":22\s", line) for line in port.lines) if port.code == 0 else None,
         ignores_pings=answer.of("explain.pings").text.strip() == "1",
-        rules=tuple(_rules(answer.of("explain.firewall").lines)),
+        rules=tuple(firewall.read(answer.of("explain.firewall").lines)),
         journal=answer.of("explain.journal").lines[-_JOURNAL_LINES:]
         if answer.of("explain.journal").code == 0
         else (),
@@ -200,78 +185,3 @@ def _routes(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         address, _, text = line.partition(" ")
         yield address, re.sub(r"( uid \d+)?\s*\\?\s*(cache.*)?$", "", text).strip()
-
-
-def _rules(lines: Sequence[str]) -> Iterator[Rule]:
-    """Yield each rule of iptables-save and `nft list ruleset` that accepts or refuses packets."""
-    hook = ""
-    policies = []
-    for raw in lines:
-        line = raw.strip()
-        if match := _IPTABLES.match(line):
-            chain = match["rule"].split()[1]
-            if chain in ("INPUT", "OUTPUT"):
-                yield Rule(
-                    hook=chain.lower(), text=match["rule"], accepts=match["verdict"] == "ACCEPT"
-                )
-        elif match := _POLICY.match(line):
-            policies.append(
-                Rule(hook=match["chain"].lower(), text=f"policy of {match['chain']} is DROP")
-            )
-        elif match := _HOOK.search(line):
-            hook = match[1]
-            if hook in ("input", "output") and "policy drop" in line:
-                policies.append(Rule(hook=hook, text=f"policy of {hook} is drop"))
-        elif line.startswith(("chain ", "}")):
-            hook = ""
-        elif hook in ("input", "output") and (match := _NFT_VERDICT.search(line)):
-            yield Rule(hook=hook, text=_COUNTERS.sub("", line), accepts=match[2] == "accept")
-    yield from policies
-
-
-def _fits(rule: Rule, protocol_: str, nic: NIC, peer: str, *, is_reply: bool) -> bool:
-    """Return whether a rule is about these packets, as far as its words tell.
-
-    In doubt a rule that accepts is taken to be about them: no cause is better than a wrong one.
-    """
-    words = rule.text.replace('"', "").split()
-    after = {word: words[at + 1] for at, word in enumerate(words[:-1])}
-    if rule.text.startswith("policy"):
-        return True
-    if {"!", "!="} & set(words):
-        return rule.accepts
-    states = (
-        after.get("--ctstate")
-        or after.get("--state")
-        or (after.get("state") if "ct" in words else "")
-        or ""
-    )
-    if states and not set(states.upper().split(",")) & ({"ESTABLISHED"} if is_reply else {"NEW"}):
-        return False
-    kind = after.get("--icmp-type") or (after.get("type") if "icmp" in words else None)
-    if kind and kind not in (_ECHO_REPLY if is_reply else _ECHO):
-        return False
-    named = after.get("-p") or next((word for word in ("icmp", "tcp", "udp") if word in words), "")
-    if named and named not in (protocol_, "all"):
-        return False
-    ours, others = ("sport", "dport") if is_reply else ("dport", "sport")  # sshd's port, and any
-    port = after.get(f"--{ours}") or after.get(f"--{ours}s") or after.get(ours) or ""
-    if f"--{others}" in after or others in after:
-        return False
-    if port and (protocol_ != "tcp" or not {"22", "ssh"} & set(re.findall(r"\w+", port))):
-        return False
-    device = after.get("-i") or after.get("-o") or after.get("iifname") or after.get("oifname")
-    if device and device != nic.device:
-        return False
-    ends = (peer, str(nic.address.ip))
-    return all(
-        _holds(after[word], ends) for word in ("-s", "-d", "saddr", "daddr") if word in after
-    )
-
-
-def _holds(text: str, addresses: Sequence[str]) -> bool:
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return any(ipaddress.ip_address(address) in network for address in addresses)

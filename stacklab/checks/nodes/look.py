@@ -1,4 +1,4 @@
-"""What a node is asked about itself, in one part with few forks, and its answer taken apart. Pure."""
+"""What a node is asked about itself, in one part with few forks, and its answer. Pure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv4Network
 from itertools import pairwise
 
-from stacklab.checks.result import CheckKind
+from stacklab.checks.result import CheckKind, Reason, Verdict
 from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX
 
-# `read` where it will do: an emulated node needs 30 ms for a program, 100 times what a look into /sys takes.
+# `read` where it will do: an emulated node needs 30 ms to start a program, a hundred times as long
+# as it takes to read a file in /sys.
 _FUNCTIONS = """\
 show() {
   for file; do
@@ -46,10 +47,11 @@ nics() {
   set -f
 }
 """
-# meminfo's lines as they are; of mountinfo what is mounted on /: its device, options, type and source
+# meminfo's lines as they are; of mountinfo what is mounted on /: device, options, type and source
 _PROC = (
     "run proc sed -n -e '/^MemTotal:/p' -e '/^Swap[TF]/p'"
-    " -e 's|^[0-9]* [0-9]* \\([0-9]*:[0-9]*\\) [^ ]* / |mount \\1 |p' /proc/meminfo /proc/self/mountinfo"
+    " -e 's|^[0-9]* [0-9]* \\([0-9]*:[0-9]*\\) [^ ]* / |mount \\1 |p'"
+    " /proc/meminfo /proc/self/mountinfo"
 )
 _ADDRESSES = "run addr ip -o -4 addr show"
 _FS = "run fs stat -f -c 'fs %S %b %f %a %c %d' /"
@@ -95,7 +97,7 @@ _DEEPEST = 8  # partition on LVM on RAID on ...
 
 
 def shell(kinds: Iterable[CheckKind]) -> str:
-    """What a node has to run for checks of these kinds; "" where that is nothing."""
+    """Return what a node has to run for checks of these kinds; "" where that is nothing."""
     wanted = set(kinds)
     lines = dict.fromkeys(
         line for kind, needs in _NEEDS.items() if kind in wanted for line in needs
@@ -156,19 +158,21 @@ class Look:
     texts: dict[str, list[str]] = field(default_factory=dict)  # what a program wrote
     codes: dict[str, int] = field(default_factory=dict)
 
-    def why_not(self, *keys: str) -> str:
-        """Why what these programs were to tell is missing."""
+    def unknown(self, *keys: str) -> Verdict:
+        """Return why the answers of these programs are missing."""
         for key in keys:
-            code = self.codes.get(key)
+            code, program = self.codes.get(key), _PROGRAMS[key]
             if code == NOT_FOUND:
-                return f"{_PROGRAMS[key]} is not installed"
+                detail = f"{program} is not installed"
+                return Verdict.error(Reason.PROGRAM_MISSING, detail, about=program)
             if code:
                 said = "; ".join(self.texts[key])[:200]
-                return f"{_PROGRAMS[key]} ended with {code}: {said}"
-        return "the node did not tell"
+                detail = f"{program} ended with {code}: {said}"
+                return Verdict.error(Reason.PROGRAM_FAILED, detail, about=program)
+        return Verdict.error(Reason.NO_ANSWER, "the node did not tell")
 
     def text(self, kind: CheckKind) -> str:
-        """The lines that a check of that kind was judged by."""
+        """Return the lines that a check of that kind was judged by."""
         lines: list[str] = []
         for key in _OF_KIND[kind]:
             lines += self.texts.get(key) or [
@@ -177,16 +181,16 @@ class Look:
         return "\n".join(lines)[-OUTPUT_MAX:]
 
     def first(self, key: str) -> str:
-        """The first word after that one; "" if there is none."""
+        """Return the first word after that one; "" if there is none."""
         found = self.words.get(key) or [[]]
         return found[0][0] if found[0] else ""
 
     def number(self, key: str) -> int | None:
-        """The same as a whole number."""
+        """Return that word as a whole number."""
         return _whole(self.first(key))
 
     def devices(self) -> dict[str, Device]:
-        """Its NICs and what else is a network device, by name."""
+        """Return its NICs and what else is a network device, by name."""
         found = {}
         for name, mac, mtu, flags, carrier in _of_length(self.words.get("nic", ()), 5):
             if (size := _whole(mtu)) is not None:
@@ -197,7 +201,7 @@ class Look:
         return found
 
     def addresses(self) -> dict[str, list[IPv4Interface]] | None:
-        """Its addresses by device; None where ip failed."""
+        """Return its addresses by device; None where ip failed."""
         if self.codes.get("addr") != 0:
             return None
         found: dict[str, list[IPv4Interface]] = {}
@@ -210,7 +214,7 @@ class Look:
         return found
 
     def routes(self) -> list[Route] | None:
-        """Its routes in the kernel's order; None where ip failed."""
+        """Return its routes in the kernel's order; None where ip failed."""
         if self.codes.get("route") != 0:
             return None
         return [
@@ -218,7 +222,7 @@ class Look:
         ]
 
     def root(self) -> tuple[str, str, str, set[str]] | None:
-        """What is mounted on /: device number, source, type, options; None where nothing was said."""
+        """Return what is mounted on /: device number, source, type, options; None if unknown."""
         for words in reversed(self.words.get("mount", [])):  # the last one covers those before
             if "-" in words and len(words) >= words.index("-") + 4:
                 kind, source, options = words[words.index("-") + 1 :][:3]
@@ -226,7 +230,7 @@ class Look:
         return None
 
     def root_disk(self) -> Disk | None:
-        """The disk that the root file system lies on, whatever is between."""
+        """Return the disk that the root file system lies on, whatever is between."""
         root = self.root()
         blocks = {words[0]: words[1:] for words in self.words.get("block", ()) if len(words) >= 4}
         by_number = {words[0]: name for name, words in blocks.items()}
@@ -244,7 +248,7 @@ class Look:
         return None
 
     def file_system(self) -> FileSystem | None:
-        """How large the root file system is, and how full; None where stat failed."""
+        """Return the size and use of the root file system; None where stat failed."""
         for words in _of_length(self.words.get("fs", ()), 6):
             numbers = [number for word in words if (number := _whole(word)) is not None]
             if len(numbers) == 6:

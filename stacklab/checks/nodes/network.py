@@ -2,136 +2,178 @@
 
 from __future__ import annotations
 
-from stacklab.checks.nodes.look import Look, Route
-from stacklab.checks.nodes.machine import Verdict
-from stacklab.checks.result import CheckStatus
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Interface
+
+from stacklab.checks.holder import holders, is_made_of
+from stacklab.checks.nodes.look import Device, Look, Route
+from stacklab.checks.nodes.machine import Fault, all_of
+from stacklab.checks.result import Reason, Verdict
 from stacklab.model.lab import NIC, Lab, NetworkMode, Node
+
+Addresses = Mapping[str, Sequence[IPv4Interface]]  # by device
 
 
 def judge_nic(nic: NIC, look: Look) -> Verdict:
-    """The device is there by its name, with its MAC, MTU and address, up and plugged in; all that differs is said."""
+    """Judge that the device has its name, MAC, MTU and address, and is up and plugged in.
+
+    All that differs is in the detail.
+    """
     devices, addresses = look.devices(), look.addresses()
     if addresses is None or not devices:
-        return CheckStatus.ERROR, look.why_not("addr")
+        return look.unknown("addr")
     mac = nic.mac.lower()
-    # what is built on a NIC (a VLAN, a bridge) may have its MAC: only without the NIC itself is it the NIC
+    # What is built on a NIC (a VLAN, a bridge) may have its MAC: only where the NIC itself is
+    # missing is another device with that MAC the NIC under a wrong name.
     others = [name for name, device in devices.items() if device.mac == mac and name != nic.device]
-    found = devices.get(nic.device)
-    if found is None:
-        where = (
-            f"its MAC {mac} is on {', '.join(others)}" if others else f"no NIC has its MAC {mac}"
-        )
-        return CheckStatus.FAILED, f"there is no {nic.device}: {where}"
-    wrong = []
-    if found.mac != mac:
-        where = f": that is on {', '.join(others)}" if others else ""
-        wrong.append(f"{nic.device} has MAC {found.mac}, not {mac}{where}")
-    if not found.is_up:
-        wrong.append(f"{nic.device} is down")
-    elif not found.has_carrier:
-        wrong.append(f"{nic.device} has no carrier: it is unplugged")
-    if found.mtu != nic.mtu:
-        wrong.append(f"has MTU {found.mtu}, not {nic.mtu}")
-    wrong += _wrong_addresses(nic, look)
-    if wrong:
-        return CheckStatus.FAILED, "; ".join(wrong)
-    holder = _holders(nic, look)[0]
+    device = devices.get(nic.device)
+    if device is None:
+        where = f"no NIC has its MAC {mac}"
+        if others:
+            where = f"its MAC {mac} is on {', '.join(others)}"
+        return Verdict.failed(Reason.NIC_MISSING, f"there is no {nic.device}: {where}")
+    faults = [*_wrong_link(nic, device, others), *_wrong_addresses(nic, devices, addresses)]
+    if faults:
+        return all_of(faults)
+    holder = _holders(nic, addresses)[0]
     on = "" if holder == nic.device else f" on {holder}, which has its MAC"
-    return CheckStatus.PASSED, f"{nic.address}{on}, {mac}, MTU {nic.mtu}"
+    return Verdict.passed(f"{nic.address}{on}, {mac}, MTU {nic.mtu}")
 
 
-def _holders(nic: NIC, look: Look) -> list[str]:
-    """The devices that have the NIC's declared address: its own one first."""
-    found = [name for name, held in (look.addresses() or {}).items() if nic.address in held]
-    return sorted(found, key=lambda name: name != nic.device)
+def _wrong_link(nic: NIC, device: Device, others: Sequence[str]) -> list[Fault]:
+    """Return what is wrong with the link: MAC, state, carrier, MTU."""
+    faults: list[Fault] = []
+    mac = nic.mac.lower()
+    if device.mac != mac:
+        where = f": that is on {', '.join(others)}" if others else ""
+        faults.append((Reason.WRONG_MAC, f"{nic.device} has MAC {device.mac}, not {mac}{where}"))
+    if not device.is_up:
+        faults.append((Reason.NIC_DOWN, f"{nic.device} is down"))
+    elif not device.has_carrier:
+        faults.append((Reason.NO_CARRIER, f"{nic.device} has no carrier: it is unplugged"))
+    if device.mtu != nic.mtu:
+        faults.append((Reason.WRONG_MTU, f"has MTU {device.mtu}, not {nic.mtu}"))
+    return faults
 
 
-def _wrong_addresses(nic: NIC, look: Look) -> list[str]:
-    """What is wrong with where the declared address is.
+def _holders(nic: NIC, addresses: Addresses) -> list[str]:
+    """Return all devices that have the NIC's declared address: its own one first."""
+    return holders(nic, {name: _written(held) for name, held in addresses.items()})
+
+
+def _written(addresses: Sequence[IPv4Interface]) -> list[str]:
+    return [str(address) for address in addresses]
+
+
+def _wrong_addresses(nic: NIC, devices: Mapping[str, Device], addresses: Addresses) -> list[Fault]:
+    """Return what is wrong with where the declared address is.
 
     A bridge or a vrouter made of the NIC takes its address and its MAC (br-ex, vhost0):
     that is what a cloud is meant to do.
     """
-    holders, devices = _holders(nic, look), look.devices()
-    own = (look.addresses() or {}).get(nic.device, [])
-    if not holders:
-        return [f"has {', '.join(map(str, own)) or 'no address'}, not {nic.address}"]
-    if holders[0] == nic.device:
-        return [f"{nic.address} is on {', '.join(holders[1:])} as well"] if holders[1:] else []
-    strange = [
-        name for name in holders if name not in devices or devices[name].mac != nic.mac.lower()
-    ]
+    having = _holders(nic, addresses)
+    on_nic = _written(addresses.get(nic.device, []))
+    if not having:
+        has = ", ".join(on_nic) or "no address"
+        return [(Reason.WRONG_ADDRESS, f"has {has}, not {nic.address}")]
+    if having[0] == nic.device:
+        if not having[1:]:
+            return []
+        others = ", ".join(having[1:])
+        return [(Reason.WRONG_ADDRESS, f"{nic.address} is on {others} as well")]
+    strange = [name for name in having if not _is_made_of(nic, name, devices)]
     if not strange:
         return []
-    has = f"has {', '.join(map(str, own))}, and " if own else ""
-    return [f"{has}{nic.address} is on {', '.join(strange)}"]
+    has = f"has {', '.join(on_nic)}, and " if on_nic else ""
+    return [(Reason.WRONG_ADDRESS, f"{has}{nic.address} is on {', '.join(strange)}")]
+
+
+def _is_made_of(nic: NIC, name: str, devices: Mapping[str, Device]) -> bool:
+    """Return True if a device of that name was made of the NIC."""
+    return name in devices and is_made_of(nic, devices[name].mac)
 
 
 def judge_routes(lab: Lab, node: Node, look: Look) -> Verdict:
-    """Each network is reached out of the NIC on it with that NIC's address, all else by the first NIC or not at all."""
-    routes = look.routes()
-    if routes is None or look.addresses() is None:
-        return CheckStatus.ERROR, look.why_not("route", "addr")
-    wrong = [*_wrong_default(lab, node, routes, look), *_wrong_networks(lab, node, routes, look)]
-    if wrong:
-        return CheckStatus.FAILED, "; ".join(wrong)
-    default = next(
-        (f"default {route}" for route in routes if not route.prefix.prefixlen), "no default route"
-    )
-    return CheckStatus.PASSED, f"{default}, {len(node.nics)} connected"
+    """Judge that each network is reached out of the NIC on it, with that NIC's address.
 
-
-def _ways(nic: NIC, look: Look) -> list[str]:
-    """Out of which devices the NIC's packets may go: its own, or what was made of it and has its address."""
+    All else is reached by the first NIC, or not at all.
+    """
+    routes, addresses = look.routes(), look.addresses()
+    if routes is None or addresses is None:
+        return look.unknown("route", "addr")
     devices = look.devices()
-    made_of_it = [
-        name
-        for name in _holders(nic, look)
-        if name in devices and devices[name].mac == nic.mac.lower()
-    ]
-    return [nic.device, *made_of_it] if nic.device in devices else [nic.device]
+    ways = {nic.device: _ways(nic, devices, addresses) for nic in node.nics}
+    faults = _wrong_default(lab, node, routes, ways)
+    missing = []  # devices without the route to their network
+    for nic in node.nics:
+        wrong = _wrong_network(lab, nic, routes, ways[nic.device])
+        faults += wrong
+        missing += [nic.device for reason, _ in wrong if reason is Reason.NO_ROUTE]
+    if faults:
+        verdict = all_of(faults)
+        about = missing[0] if len(faults) == 1 and missing else ""
+        return Verdict.failed(verdict.reason, verdict.detail, about=about)
+    default = "no default route"
+    for route in routes:
+        if not route.prefix.prefixlen:
+            default = f"default {route}"
+            break
+    return Verdict.passed(f"{default}, {len(node.nics)} connected")
 
 
-def _wrong_default(lab: Lab, node: Node, routes: list[Route], look: Look) -> list[str]:
-    found = [route for route in routes if not route.prefix.prefixlen]
+def _ways(nic: NIC, devices: Mapping[str, Device], addresses: Addresses) -> list[str]:
+    """Return the devices that the NIC's packets may leave by.
+
+    These are its own, and what was made of it and has its address.
+    """
+    if nic.device not in devices:
+        return [nic.device]
+    having = _holders(nic, addresses)
+    return [nic.device, *(name for name in having if _is_made_of(nic, name, devices))]
+
+
+def _wrong_default(
+    lab: Lab, node: Node, routes: Sequence[Route], ways: Mapping[str, Sequence[str]]
+) -> list[Fault]:
+    defaults = [route for route in routes if not route.prefix.prefixlen]
     network = lab.network(node.access.network)
     if network.mode is not NetworkMode.NAT:
-        return [
-            f"default {route}, where none should be: {network.name} is {network.mode}"
-            for route in found
-        ]
+        why = f"where none should be: {network.name} is {network.mode}"
+        return [(Reason.WRONG_ROUTE, f"default {route}, {why}") for route in defaults]
     gateway = str(network.host_address)
     right = f"via {gateway} dev {node.access.device}"
-    ways = set(_ways(node.access, look))
+    if not defaults:
+        return [(Reason.WRONG_ROUTE, f"there is no default route: it should be {right}")]
+    allowed = set(ways[node.access.device])
     strange = [
         route
-        for route in found
-        if set(route.gateways) != {gateway} or not set(route.devices) <= ways
+        for route in defaults
+        if set(route.gateways) != {gateway} or not set(route.devices) <= allowed
     ]
-    if not found:
-        return [f"there is no default route: it should be {right}"]
-    if strange:
-        beside = "beside" if len(strange) < len(found) else "instead of"
-        return [f"default {', '.join(map(str, strange))} {beside} {right}"]
-    return []
+    if not strange:
+        return []
+    beside = "beside" if len(strange) < len(defaults) else "instead of"
+    detail = f"default {', '.join(map(str, strange))} {beside} {right}"
+    return [(Reason.WRONG_ROUTE, detail)]
 
 
-def _wrong_networks(lab: Lab, node: Node, routes: list[Route], look: Look) -> list[str]:
-    wrong = []
-    for nic in node.nics:
-        cidr, ways = lab.network(nic.network).cidr, _ways(nic, look)
-        found = [route for route in routes if route.prefix == cidr]
-        own = [route for route in found if set(route.devices) <= set(ways)]
-        address = str(nic.address.ip)
-        if not own:
-            wrong.append(f"there is no route to {cidr} out of {nic.device}")
-        elif own[0].source not in ("", address):
-            wrong.append(f"{cidr} goes out of {nic.device} from {own[0].source}, not {address}")
-        elif own[0].gateways:
-            wrong.append(f"{cidr} goes {own[0]}, and {nic.device} is on it")
-        wrong += [
-            f"{cidr} goes out of {', '.join(route.devices)} as well"
-            for route in found
-            if route not in own
-        ]
-    return wrong
+def _wrong_network(lab: Lab, nic: NIC, routes: Sequence[Route], ways: Sequence[str]) -> list[Fault]:
+    """Return what is wrong with the routes to the network that a NIC is on."""
+    cidr, address = lab.network(nic.network).cidr, str(nic.address.ip)
+    to_it = [route for route in routes if route.prefix == cidr]
+    right = [route for route in to_it if set(route.devices) <= set(ways)]
+    faults: list[Fault] = []
+    if not right:
+        detail = f"there is no route to {cidr} out of {nic.device}"
+        faults.append((Reason.NO_ROUTE, detail))
+    elif right[0].source not in ("", address):
+        detail = f"{cidr} goes out of {nic.device} from {right[0].source}, not {address}"
+        faults.append((Reason.WRONG_ROUTE, detail))
+    elif right[0].gateways:
+        detail = f"{cidr} goes {right[0]}, and {nic.device} is on it"
+        faults.append((Reason.WRONG_ROUTE, detail))
+    for route in to_it:
+        if route not in right:
+            detail = f"{cidr} goes out of {', '.join(route.devices)} as well"
+            faults.append((Reason.WRONG_ROUTE, detail))
+    return faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from stacklab.checks.impairments.family import loss_of, round_trip_ms
+from stacklab.checks.impairments.measuring import loss_of, round_trip_ms
 from stacklab.model.lab import Lab, Node
 from stacklab.tools import tc
 

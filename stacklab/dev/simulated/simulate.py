@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from stacklab.checks.pairs import shell as pairs_shell
-from stacklab.checks.reach import isolation, outside
+from stacklab.checks.reach import dials, isolation_family, transit
 from stacklab.dev.simulated import impairments as impairments_simulated
 from stacklab.dev.simulated import nodes as nodes_simulated
 from stacklab.dev.simulated import outside as outside_simulated
@@ -53,9 +53,9 @@ def _custom(lab: Lab, node: Node, shell: str) -> Lines:
 # By the tag, or what it begins with; who is not here writes nothing and ends with 0.
 HEALTHY: dict[str, Responder] = {
     "custom": _custom,
-    isolation.SEPARATE: outside_simulated.separate,
-    isolation.TRANSIT: outside_simulated.transit,
-    outside.DIALS: outside_simulated.dials,
+    isolation_family.SEPARATE: outside_simulated.separate,
+    transit.TRANSIT: outside_simulated.transit,
+    dials.DIALS: outside_simulated.dials,
     "impairments.ping": impairments_simulated.pings,
     "impairments.rate": impairments_simulated.trains,
     "impairments.tc": impairments_simulated.show,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacklab.errors import LabError, ProviderError
+from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.lab import NIC, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
@@ -151,7 +152,7 @@ class Looker:
         view = self.view(node)
         found = self._record.node(node.name)
         domain = found.domain if found else node.name
-        return Evidence(cause=cause(view), lines=tuple(lines(view, domain)))
+        return Evidence(cause=str(cause(view) or ""), lines=tuple(lines(view, domain)))
 
     def _run(self, command: Command) -> tuple[str, str]:
         """What it said, and why it said nothing."""
@@ -216,39 +217,45 @@ def _dnsmasq(network: NetworkRecord | None, nic: NIC) -> str:
     return f"{runs}, {keeps}"
 
 
-def nic_cause(view: View, at: NICView) -> str:
-    """What is wrong with a NIC's other end on this host; "" where nothing is."""
+def nic_cause(view: View, at: NICView) -> Cause | None:
+    """Return what is wrong with a NIC's other end on this host; None where nothing is."""
     node, device, tap, plug = view.node.name, at.nic.device, at.tap, at.plug
     if view.state not in (None, NodeState.RUNNING):
-        return ""
+        return None
     if view.state is not None and plug is None:
-        return f"{device} is unplugged from {node}: its domain has no NIC {at.nic.mac}"
+        text = f"{device} is unplugged from {node}: its domain has no NIC {at.nic.mac}"
+        return Cause(CauseKind.NIC_UNPLUGGED, text)
     if plug is not None and not plug.is_linked:
-        return f"{device} of {node} has its cable pulled: its link is down in the domain"
+        text = f"{device} of {node} has its cable pulled: its link is down in the domain"
+        return Cause(CauseKind.CABLE_PULLED, text)
     if not view.is_looked_at:
-        return ""
+        return None
     if at.bridge and not at.has_bridge:
-        return f"bridge {at.bridge} of {at.network} is down or gone"
+        text = f"bridge {at.bridge} of {at.network} is down or gone"
+        return Cause(CauseKind.BRIDGE_DOWN, text)
     if tap is None:
-        return f"{device} of {node} has no tap on this host"
+        return Cause(CauseKind.TAP_MISSING, f"{device} of {node} has no tap on this host")
+    name = f"tap {tap.name} of {node}'s {device}"
     if at.bridge and tap.master != at.bridge:
-        return f"tap {tap.name} of {node}'s {device} is not on bridge {at.bridge}, but on {tap.master or 'none'}"
+        text = f"{name} is not on bridge {at.bridge}, but on {tap.master or 'none'}"
+        return Cause(CauseKind.TAP_ASTRAY, text)
     if not tap.is_up:
-        return f"tap {tap.name} of {node}'s {device} is down"
-    return ""
+        return Cause(CauseKind.TAP_DOWN, f"{name} is down")
+    return None
 
 
-def state_cause(view: View) -> str:
-    """What a domain does instead of running; "" while it runs, or nobody can tell."""
+def state_cause(view: View) -> Cause | None:
+    """Return what a domain does instead of running; None while it runs, or nobody can tell."""
     if view.state in (None, NodeState.RUNNING):
-        return ""
-    return f"{view.node.name} is {view.state}" + (f" ({view.reason})" if view.reason else "")
+        return None
+    reason = f" ({view.reason})" if view.reason else ""
+    return Cause(CauseKind.NODE_STATE, f"{view.node.name} is {view.state}{reason}")
 
 
-def cause(view: View) -> str:
-    """Why a node does not answer on the address that the host logs in by: the first that the evidence bears out."""
+def cause(view: View) -> Cause | None:
+    """Return why a node does not answer the host: the first cause that the evidence bears out."""
     if not view.nics:
-        return ""
+        return None
     access = view.nics[0]
     return (
         state_cause(view)
@@ -258,54 +265,63 @@ def cause(view: View) -> str:
     )
 
 
-def _on_the_way(view: View, access: NICView) -> str:
+def _on_the_way(view: View, access: NICView) -> Cause | None:
     name, nic = view.node.name, access.nic
     address, neighbour, tap = str(nic.address.ip), view.neighbour, access.tap
     if view.route and access.bridge and view.route.device != access.bridge:
-        return f"this host sends to {address} by {view.route.device}, not by {access.bridge}"
+        text = f"this host sends to {address} by {view.route.device}, not by {access.bridge}"
+        return Cause(CauseKind.HOST_ROUTE, text)
     if neighbour and neighbour.mac and neighbour.mac != nic.mac:
-        return f"another machine has {address}: {neighbour.mac} answers, not {name}'s {nic.mac}"
+        owner = f"{neighbour.mac} answers, not {name}'s {nic.mac}"
+        return Cause(CauseKind.ADDRESS_TAKEN, f"another machine has {address}: {owner}")
     if tap is not None and tap.received == 0:
         if not any(line for line in view.console):
-            return f"{name} never sent a packet, nor wrote a word on its console: it did not boot"
-        return f"{name} never sent a packet on {nic.device}: its network did not come up"
+            text = f"{name} never sent a packet, nor wrote a word on its console: it did not boot"
+            return Cause(CauseKind.NOT_BOOTED, text)
+        text = f"{name} never sent a packet on {nic.device}: its network did not come up"
+        return Cause(CauseKind.NETWORK_DOWN, text)
     other = next(
         (lease for lease in view.leases if lease.mac == nic.mac and lease.address != address), None
     )
     if other and not (neighbour and neighbour.mac):
-        return f"{name}'s lease is for another address: {other.address}, not {address}"
+        text = f"{name}'s lease is for another address: {other.address}, not {address}"
+        return Cause(CauseKind.OTHER_LEASE, text)
     if (neighbour and neighbour.is_silent) and tap is not None:
         sent = f"{name} sent {tap.received} packets on {nic.device}"
-        return (
-            f"{sent}, but does not answer ARP for {address}: it has not that address, or it hangs"
-        )
-    return ""
+        why = f"does not answer ARP for {address}: it has not that address, or it hangs"
+        return Cause(CauseKind.NO_ARP, f"{sent}, but {why}")
+    return None
 
 
-def _at_its_door(view: View, access: NICView) -> str:
+def _at_its_door(view: View, access: NICView) -> Cause | None:
     name, neighbour = view.node.name, view.neighbour
     if view.knock is None:
-        return ""
+        return None
     arp = "answers ARP but " if neighbour and neighbour.mac == access.nic.mac else ""
     rule = next(
         (r for r in view.rules if r.refuses and r.packets and _ON_OUR_WAY.match(r.text)), None
     )
     match view.knock.door:
         case Door.REFUSED:
-            return f"{name} {arp}refuses TCP 22: sshd is not up"
+            return Cause(CauseKind.SSHD_DOWN, f"{name} {arp}refuses TCP 22: sshd is not up")
         case Door.NO_ANSWER | Door.UNREACHABLE if rule:
-            return (
-                f"a firewall rule of this host refuses packets: {rule.text} ({rule.packets} so far)"
-            )
+            counted = f"{rule.text} ({rule.packets} so far)"
+            text = f"a firewall rule of this host refuses packets: {counted}"
+            return Cause(CauseKind.HOST_FIREWALL, text)
         case Door.NO_ANSWER if arp:
-            return f"{name} {arp}not TCP 22: its firewall drops that, or it is too busy"
+            text = f"{name} {arp}not TCP 22: its firewall drops that, or it is too busy"
+            return Cause(CauseKind.SSHD_FILTERED, text)
         case Door.UNREACHABLE if arp:
-            return f"{name} {arp}turns TCP 22 away: its firewall rejects that"
+            text = f"{name} {arp}turns TCP 22 away: its firewall rejects that"
+            return Cause(CauseKind.SSHD_FILTERED, text)
         case Door.SILENT:
-            return f"{name} takes connections to TCP 22 but says nothing: sshd hangs, or the node is too busy"
+            why = "sshd hangs, or the node is too busy"
+            text = f"{name} takes connections to TCP 22 but says nothing: {why}"
+            return Cause(CauseKind.SSHD_HANGS, text)
         case Door.OTHER:
-            return f"{name}'s port 22 is not an sshd's: {view.knock.said}"
-    return ""
+            text = f"{name}'s port 22 is not an sshd's: {view.knock.said}"
+            return Cause(CauseKind.NOT_SSHD, text)
+    return None
 
 
 def lines(view: View, domain: str) -> Iterator[str]:

@@ -163,7 +163,7 @@
       const cell = y * n + x;
       worst[cell] = Math.min(worst[cell], rank(at));
       if (rtt[at]) { trips[cell] = rtt[at]; band[cell] = bands.filter((limit) => rtt[at] >= limit).length; }
-      else if (word("detail", at).startsWith("cut, as lab.fault ")) band[cell] = 7;
+      else if (word("reason", at) === "cut") band[cell] = 7;
       else if (band[cell] < 0) band[cell] = 6;
     }
     const size = Math.max(5, Math.min(14, Math.floor(canvas.closest(".scroll").clientWidth / n)));

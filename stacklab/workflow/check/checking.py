@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stacklab import record
-from stacklab.checks import plan
-from stacklab.checks.expect import Outage, told
+from stacklab.checks import host, plan
+from stacklab.checks.expect import Outage, summary
 from stacklab.checks.explain.causes import raise_for
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh, States
-from stacklab.checks.reach import host
 from stacklab.checks.result import ALL, Check, CheckResult, Layer, Selection
 from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
+from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
 from stacklab.tools.host_mirrors import host_mirrors
@@ -60,7 +61,10 @@ def wish(
     wait: str = "",
     expect: bool = False,
 ) -> Wish:
-    """Understand what was typed; several words of one kind stand behind commas. Raises LabError naming what is odd."""
+    """Understand what was typed; several words of one kind are separated by commas.
+
+    Raises LabError naming what is odd.
+    """
     lab, paths = running_lab(context, name)
     selection = Selection(
         layers=frozenset(map(Layer, _words(layers, "layer", list(Layer)))),
@@ -135,9 +139,10 @@ def check(
     wait_s: float | None = None,
     expect: bool = False,
 ) -> tuple[CheckResult, ...]:
-    """Try what the spec promises of running nodes; what fails is tried again as the lab says, or for `wait_s`.
+    """Try what the spec promises of running nodes.
 
-    With `expect`, what the lab's faults cut must be cut. What failed comes with its cause.
+    What fails is tried again as the lab says, or for `wait_s`. With `expect`, what the lab's
+    faults cut must be cut. What failed comes with its cause.
     """
     outage = Outage(lab, fault_list.listed(paths) if expect else ())
     if expect and not outage.faults:
@@ -153,13 +158,14 @@ def check(
             runner=context.runner,
             gather=_facts(context, lab, kept),
             states=_states(context, kept),
+            about_state=functools.partial(_about_state, lab),
             judge_host=lambda checks: host.judge(lab, checks, context.runner),
             as_expected=outage.as_expected,
             on_event=lambda event: context.progress.say("host", str(event)),
         )
         results = mesh.check(plan.expected(lab, selection), wait_s=wait_s)
     if expect:
-        context.progress.note("host", told(outage, results, time.time()))
+        context.progress.note("host", summary(outage, results, time.time()))
     return masking.results(paths, explained(context, lab, paths, results))
 
 
@@ -187,6 +193,13 @@ def _states(context: Context, kept: LabRecord | None) -> Callable[[], States]:
             return {}
 
     return look
+
+
+def _about_state(lab: Lab, node: str, state: NodeState | None) -> tuple[str, str]:
+    """Return what to say of a node that does not run, and what to type."""
+    if state is None:
+        return "libvirtd does not tell", ""
+    return f"is {state}", f"virsh -c qemu:///system domstate --reason {lab.domain_name(node)}"
 
 
 def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from stacklab.checks.nodes import family as nodes
+from stacklab.checks.nodes import clocks
 from stacklab.errors import LabError
 from stacklab.model.lab import NO_IMPAIRMENT, Node
 from stacklab.nodes import session
@@ -58,12 +58,12 @@ def _set(runner: Conversing, paths: LabPaths, node: Node) -> None:
 
 def _offset_s(runner: Conversing, paths: LabPaths, node: Node) -> float | None:
     """Return how far a node's clock is ahead of the host's; None if that can't be told."""
-    parts = [_NETEM, nodes.CLOCK] if node.access.impairment else [nodes.CLOCK]
+    parts = [_NETEM, clocks.CLOCK] if node.access.impairment else [clocks.CLOCK]
     answer = session.ask(runner, paths, node.name, parts, limit_s=_LIMIT_S).answer
 
     def offset() -> float | None:
         netem = tc.parse(answer.of(_NETEM.tag).text).get(node.access.device, NO_IMPAIRMENT)
-        return nodes.clock_offset_s(answer, netem.delay_ms)
+        return clocks.offset_s(answer, netem.delay_ms)
 
     return session.guarded(offset, lambda _why: None)
 

@@ -10,7 +10,14 @@ import pytest
 from stacklab.checks import custom, plan
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.checks.result import (
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Selection,
+)
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import Lab

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from stacklab import spec
 from stacklab.checks import plan
 from stacklab.checks.mesh import Mesh
-from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.checks.result import (
+    HOST,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Reason,
+    Selection,
+)
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated import simulate
 from stacklab.model.lab import Lab
@@ -75,7 +83,8 @@ def checked(lab: Lab, spoil: simulate.Spoil | None = None) -> tuple[CheckResult,
         gather=lambda own: outside_simulated.facts(lab),
         states=lambda: {node.name: NodeState.RUNNING for node in lab.nodes},
         judge_host=lambda own: [
-            CheckResult(check=c, status=CheckStatus.PASSED, detail="") for c in own
+            CheckResult(check=c, status=CheckStatus.PASSED, reason=Reason.OK, detail="")
+            for c in own
         ],
     )
     return mesh.check()

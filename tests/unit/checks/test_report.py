@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.checks import report
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import LabError
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.views.fake_results import dead, down, failed, is_way, many, of_each_kind, ran
@@ -29,11 +29,14 @@ KEYS = {
     "device",
     "subject",
     "status",
+    "reason",
+    "about",
     "detail",
     "rtt_ms",
     "elapsed_s",
     "command",
     "output",
+    "cause_kind",
     "cause",
     "evidence",
 }
@@ -50,7 +53,7 @@ def lost(detail: str = "no reply to 3 pings", output: str = "10.20.0.12 : - - -"
             detail,
             command="fping 10.20.0.12",
             output=output,
-            evidence="arp FAILED",
+            clues="arp FAILED",
             elapsed_s=0.5,
         )
 
@@ -103,11 +106,14 @@ def test_a_failed_check_is_whole_in_the_json() -> None:
         "device": "eth1",
         "subject": "",
         "status": "failed",
+        "reason": "no-reply",
+        "about": "",
         "detail": "no reply to 3 pings",
         "rtt_ms": None,
         "elapsed_s": 0.5,
         "command": "fping 10.20.0.12",
         "output": "10.20.0.12 : - - -",
+        "cause_kind": "",
         "cause": "",
         "evidence": "arp FAILED",
     }
@@ -125,7 +131,11 @@ def test_a_failed_check_is_whole_in_the_json() -> None:
 def test_the_verdict_is_the_exit_codes(statuses: str, verdict: str, code: int) -> None:
     turns = itertools.cycle(map(CheckStatus, statuses.split()))
     found = as_json(
-        ran(spoil=lambda result: CheckResult(check=result.check, status=next(turns), detail=""))
+        ran(
+            spoil=lambda result: CheckResult(
+                check=result.check, status=next(turns), reason=Reason.OK, detail=""
+            )
+        )
     )
     assert (found["verdict"], found["exit_code"]) == (verdict, code)
 
@@ -152,6 +162,7 @@ def test_the_json_tells_each_cause_once() -> None:
     (cause,) = found["causes"]  # type: ignore[misc,attr-defined]
     evidence = cause.pop("evidence").splitlines()
     assert cause == {
+        "kind": "nic-down",
         "cause": "eth1 is down on compute1",
         "count": 12,
         "scope": "ping, mtu, port on net1; compute1 <-> controller, compute2",
@@ -160,8 +171,8 @@ def test_the_json_tells_each_cause_once() -> None:
     assert len(evidence) == len(set(evidence))
     rows = [row for row in found["checks"] if row["cause"]]  # type: ignore[attr-defined]
     assert len(rows) == 12
-    assert {(row["cause"], row["status"]) for row in rows} == {
-        ("eth1 is down on compute1", "failed")
+    assert {(row["cause"], row["cause_kind"], row["status"]) for row in rows} == {
+        ("eth1 is down on compute1", "nic-down", "failed")
     }
 
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from stacklab.checks.expect import Effect, Fault, Outage
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.lab import Lab
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
@@ -40,9 +41,19 @@ def passed(check: Check) -> CheckResult:
     if check.kind is CheckKind.PING:
         rtt = (0.3, 0.55, 0.8, 1.4, 2.6, 4.9, 12.0)[sum(map(ord, check.node + check.address)) % 7]
         return CheckResult(
-            check=check, status=CheckStatus.PASSED, detail=f"{rtt:.1f} ms", rtt_ms=rtt
+            check=check,
+            status=CheckStatus.PASSED,
+            reason=Reason.OK,
+            detail=f"{rtt:.1f} ms",
+            rtt_ms=rtt,
         )
-    return CheckResult(check=check, status=CheckStatus.PASSED, detail="fine", elapsed_s=0.25)
+    return CheckResult(
+        check=check,
+        status=CheckStatus.PASSED,
+        reason=Reason.OK,
+        detail="fine",
+        elapsed_s=0.25,
+    )
 
 
 def expected(lab: Lab) -> Iterator[Check]:
@@ -86,7 +97,13 @@ def is_way(result: CheckResult, source: str, target: str, network: str, kind: Ch
 
 def failed(result: CheckResult, detail: str, **more: object) -> CheckResult:
     """The same check, failed."""
-    with_all = {"status": CheckStatus.FAILED, "detail": detail, "rtt_ms": None, **more}
+    with_all = {
+        "status": CheckStatus.FAILED,
+        "reason": Reason.NO_REPLY,
+        "detail": detail,
+        "rtt_ms": None,
+        **more,
+    }
     return dataclasses.replace(result, **with_all)  # type: ignore[arg-type]
 
 
@@ -97,28 +114,47 @@ def of_each_kind(result: CheckResult) -> CheckResult:
         evidence = "route  10.20.0.12 dev eth1 src 10.20.0.11\narp    10.20.0.12 dev eth1 FAILED\nhost   vnet5 is up"
         command = "fping -C 3 10.20.0.12"
         output = "10.20.0.12 : - - -"
-        return failed(
-            result, "no reply to 3 pings", command=command, output=output, evidence=evidence
-        )
+        return failed(result, "no reply to 3 pings", command=command, output=output, clues=evidence)
     if is_way(result, "controller", "compute2", "net0", CheckKind.PING):
-        return failed(result, "2 replies to 3 pings", rtt_ms=41.5, command="fping -C 3 10.10.0.13")
+        return failed(
+            result,
+            "2 replies to 3 pings",
+            reason=Reason.SOME_LOST,
+            rtt_ms=41.5,
+            command="fping -C 3 10.10.0.13",
+        )
     if is_way(result, "compute1", "compute2", "net1", CheckKind.MTU):
         return failed(
-            result, "1500 bytes do not get through whole", command="ping -M do -s 1472 10.20.0.13"
+            result,
+            "1500 bytes do not get through whole",
+            reason=Reason.TOO_LONG,
+            command="ping -M do -s 1472 10.20.0.13",
         )
     if is_way(result, "compute2", "compute1", "net0", CheckKind.SSH):
         command = f"ssh stack@compute1 'echo {HOSTILE}'"
         return failed(
-            result, f"refused {HOSTILE}", command=command, output=HOSTILE, evidence=HOSTILE
+            result,
+            f"refused {HOSTILE}",
+            reason=Reason.REFUSED,
+            command=command,
+            output=HOSTILE,
+            clues=HOSTILE,
         )
     if check.node == "compute2" and check.kind in (CheckKind.CLOCK, CheckKind.NIC, CheckKind.DISK):
         detail = "not reached: Connection timed out"
-        return dataclasses.replace(result, status=CheckStatus.ERROR, detail=detail)
+        return dataclasses.replace(
+            result, status=CheckStatus.ERROR, reason=Reason.NOT_REACHED, detail=detail
+        )
     if check.node == "compute1" and check.kind is CheckKind.DISK:
         output = "/dev/vda1  48G  44G  3G  94% /"
         detail = "the root file system is 94% full"
         return dataclasses.replace(
-            result, status=CheckStatus.WARNED, detail=detail, command="df -h /", output=output
+            result,
+            status=CheckStatus.WARNED,
+            reason=Reason.NEARLY_FULL,
+            detail=detail,
+            command="df -h /",
+            output=output,
         )
     return result
 
@@ -130,16 +166,26 @@ def off(name: str) -> Spoil:
         check = result.check
         if check.node == name:
             if check.kind is CheckKind.STATE:
-                return failed(result, "is off", command=f"virsh domstate --reason trio_{name}")
+                return failed(
+                    result,
+                    "is off",
+                    reason=Reason.NOT_RUNNING,
+                    command=f"virsh domstate --reason trio_{name}",
+                )
             if check.kind is CheckKind.LOGIN:
-                return failed(result, "the node is off")
+                return failed(result, "the node is off", reason=Reason.NODE_OFF)
             return dataclasses.replace(
-                result, status=CheckStatus.ERROR, detail="not reached: the node is off", rtt_ms=None
+                result,
+                status=CheckStatus.ERROR,
+                reason=Reason.NODE_OFF,
+                detail="not reached: the node is off",
+                rtt_ms=None,
             )
         if check.target == name and check.kind in (CheckKind.PING, CheckKind.SSH):
             return failed(
                 result,
                 "no reply to 3 pings" if check.kind is CheckKind.PING else "no route to host",
+                reason=Reason.NO_REPLY if check.kind is CheckKind.PING else Reason.UNREACHABLE,
             )
         return result
 
@@ -152,17 +198,7 @@ def many(count: int) -> Lab:
     return make_lab(nodes=("controller", *names), cidrs=("10.10.0.0/16", "10.20.0.0/16"))
 
 
-def explained(result: CheckResult, cause: str, *clues: str) -> CheckResult:
-    """The result with its cause, as the search for causes makes it."""
-    is_told = result.status is CheckStatus.FAILED and result.check.kind not in (
-        CheckKind.STATE,
-        CheckKind.LOGIN,
-    )
-    detail = f"{result.detail}: {cause}" if is_told else result.detail
-    return dataclasses.replace(result.explained(cause, clues), detail=detail)
-
-
-def down(name: str, network: str, device: str, cause: str = "") -> Spoil:
+def down(name: str, network: str, device: str, cause: Cause | None = None) -> Spoil:
     """A NIC that is down: what goes out of it or to it fails, with a cause and the evidence of both ends."""
 
     def spoil(result: CheckResult) -> CheckResult:
@@ -189,7 +225,8 @@ def down(name: str, network: str, device: str, cause: str = "") -> Spoil:
         bad = failed(
             result, "no reply to 3 pings", command=f"fping -C 3 {check.address}", output="- - -"
         )
-        return explained(bad, cause or f"{device} is down on {name}", *clues)
+        is_down = Cause(CauseKind.NIC_DOWN, f"{device} is down on {name}")
+        return bad.explained(cause or is_down, clues)
 
     return spoil
 
@@ -214,7 +251,7 @@ def dead(name: str) -> Spoil:
                 f"{other}: {bad.check.device} is up, 10.20.0.1/24",
                 f"{name}, from the host: no tap",
             )
-        return explained(bad, f"{name} is shut off (crashed)", *clues)
+        return bad.explained(Cause(CauseKind.NODE_STATE, f"{name} is shut off (crashed)"), clues)
 
     return spoil
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import LabError
 from stacklab.views import checks
 from stacklab.workflow.check.checking import Outcome
@@ -16,7 +16,12 @@ def rounds(*each: tuple[CheckStatus, CheckStatus]) -> list[Outcome]:
     made = []
     for number, statuses in enumerate(each):
         results = tuple(
-            CheckResult(check=Check(kind=CheckKind.HOSTNAME, node=node), status=status, detail="so")
+            CheckResult(
+                check=Check(kind=CheckKind.HOSTNAME, node=node),
+                status=status,
+                reason=Reason.WRONG_NAME,
+                detail="so",
+            )
             for node, status in zip(("one", "two"), statuses, strict=True)
         )
         made.append(

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from stacklab.checks.explain.causes import causes
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.model.cause import Cause, CauseKind
 from stacklab.views import failures
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
@@ -58,7 +59,11 @@ def test_a_group_names_some_of_its_nodes() -> None:
 
 def result(kind: CheckKind, command: str, node: str = "compute1") -> CheckResult:
     return CheckResult(
-        check=Check(kind=kind, node=node), status=CheckStatus.FAILED, detail="x", command=command
+        check=Check(kind=kind, node=node),
+        status=CheckStatus.FAILED,
+        reason=Reason.FULL,
+        detail="x",
+        command=command,
     )
 
 
@@ -76,13 +81,16 @@ def test_a_warning_of_several_nodes_is_told_once() -> None:
         CheckResult(
             check=Check(kind=CheckKind.REACH, node=node, subject="git.example.org:443"),
             status=CheckStatus.WARNED,
+            reason=Reason.HOST_FAILS_TOO,
             detail=f"neither the host nor {node} reaches git.example.org:443",
         )
         for node in ("one", "two", "three")
     ]
     (group,) = failures.warned(results)
     assert group.title == "3 nodes: reach git.example.org:443: from one, two, three"
-    assert len(failures.warned([*results, dataclasses.replace(results[0], detail="slow")])) == 2
+    assert len(set(group.details)) == 1
+    slow = dataclasses.replace(results[0], reason=Reason.TIMED_OUT)
+    assert len(failures.warned([*results, slow])) == 2
 
 
 def test_what_has_a_cause_is_in_no_group() -> None:
@@ -91,13 +99,15 @@ def test_what_has_a_cause_is_in_no_group() -> None:
 
 
 def test_a_cause_has_one_command() -> None:
+    fault = Cause(CauseKind.FAULT, "lab.fault link-down compute1 eth1")
+
     def typed(found: Outcome) -> str:
         (cause,) = causes(found.results)
         return failures.remedy(found.lab, cause)
 
-    assert typed(
-        ran(spoil=down("compute1", "net1", "eth1", "lab.fault link-down compute1 eth1"))
-    ) == ("./invoke lab.fault trio --undo")
+    assert typed(ran(spoil=down("compute1", "net1", "eth1", fault))) == (
+        "./invoke lab.fault trio --undo"
+    )
     assert typed(ran(spoil=down("compute1", "net1", "eth1"))) == (
         "./invoke lab.exec trio --node controller -- 'fping -C 3 10.20.0.12'"
     )

@@ -14,6 +14,7 @@ import pytest
 
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckResult
+from stacklab.model.cause import Cause, CauseKind
 from stacklab.views import html
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
@@ -91,7 +92,7 @@ def test_without_scripts_the_failures_and_matrices_are_there() -> None:
 
 def test_hostile_text_is_no_markup() -> None:
     def spoil(result: CheckResult) -> CheckResult:
-        return failed(result, HOSTILE, command=HOSTILE, output=HOSTILE, evidence=HOSTILE)
+        return failed(result, HOSTILE, command=HOSTILE, output=HOSTILE, clues=HOSTILE)
 
     lab = dataclasses.replace(make_lab(), description=HOSTILE)
     found = Elements(page(ran(lab, spoil))).found
@@ -123,7 +124,8 @@ def test_the_data_are_all_results() -> None:
             "device": check.device,
             "subject": check.subject,
             "status": result.status,
-            "detail": result.detail.replace("\u202e", ""),
+            "reason": result.reason,
+            "detail": result.sentence.replace("\u202e", ""),
         }
         assert read["rtt"][at] == (result.rtt_ms or 0)
         assert (str(at) in read["texts"]) is bool(
@@ -203,7 +205,13 @@ def test_of_many_checks_of_a_cause_some_are_links() -> None:
 
 
 def test_a_hostile_cause_is_no_markup() -> None:
-    text = page(ran(spoil=lambda result: failed(result, "x").explained(HOSTILE, [HOSTILE])))
+    text = page(
+        ran(
+            spoil=lambda result: failed(result, "x").explained(
+                Cause(CauseKind.NIC_DOWN, HOSTILE), [HOSTILE]
+            )
+        )
+    )
     assert [tag for tag, _ in Elements(text).found if tag == "img"] == []
 
 

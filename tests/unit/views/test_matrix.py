@@ -10,6 +10,7 @@ from rich.console import Console
 
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.model.cause import Cause, CauseKind
 from stacklab.views import checks, matrix
 from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
@@ -170,9 +171,7 @@ def test_no_list_is_endless() -> None:
 def test_long_evidence_is_wrapped_and_indented() -> None:
     def spoil(result: CheckResult) -> CheckResult:
         is_one = is_way(result, "controller", "compute1", "net0", CheckKind.PING)
-        return (
-            failed(result, "lost", evidence="word " * 40 + "\x1b[31m\x07red") if is_one else result
-        )
+        return failed(result, "lost", clues="word " * 40 + "\x1b[31m\x07red") if is_one else result
 
     lines = [line for line in shown(ran(spoil=spoil)) if line.startswith("          | ")]
     assert len(lines) == 4
@@ -254,7 +253,9 @@ def test_what_has_no_cause_stands_behind_the_causes() -> None:
 
 def test_many_causes_are_cut_with_their_number() -> None:
     def spoil(result: CheckResult) -> CheckResult:
-        return failed(result, "x").explained(f"{result.check.title} broke", [])
+        return failed(result, "x").explained(
+            Cause(CauseKind.NIC_DOWN, f"{result.check.title} broke"), []
+        )
 
     lines = shown(ran(spoil=spoil))
     assert len([line for line in lines if line.startswith("cause ")]) == 10

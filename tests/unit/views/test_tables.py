@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.doctor import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
 from stacklab.images.store import StoredImage
@@ -63,7 +63,13 @@ def check(*, passed: bool, detail: str = "") -> CheckResult:
         device="eth0",
     )
     status_ = CheckStatus.PASSED if passed else CheckStatus.FAILED
-    return CheckResult(check=made, status=status_, detail=detail, rtt_ms=1.26 if passed else None)
+    return CheckResult(
+        check=made,
+        status=status_,
+        reason=Reason.NO_REPLY,
+        detail=detail,
+        rtt_ms=1.26 if passed else None,
+    )
 
 
 @pytest.mark.parametrize("odd", ODD)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import LabError
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.workflow import masking
@@ -42,10 +42,15 @@ def result(**fields: str) -> CheckResult:
     check = Check(
         kind=CheckKind.LOGIN, node="controller", network="net0", address="192.0.2.1", device="eth0"
     )
-    return CheckResult(check=check, status=CheckStatus.FAILED, **{"detail": "refused", **fields})  # type: ignore[arg-type]
+    return CheckResult(
+        check=check,
+        status=CheckStatus.FAILED,
+        reason=Reason.REFUSED,
+        **{"detail": "refused", **fields},
+    )  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("field", ["detail", "command", "output", "evidence"])
+@pytest.mark.parametrize("field", ["detail", "command", "output", "clues"])
 def test_no_result_tells_a_secret(paths: LabPaths, field: str) -> None:
     said = f"console: ADMIN={PASSWORD} {PASSWORD}X\n{KEY}\njoined{KEY}too\n{DIGEST}"
     (found,) = masking.results(paths, [result(**{field: said})])
@@ -75,7 +80,7 @@ def test_many_results_of_a_large_lab_cost_no_second(paths: LabPaths) -> None:
             "".join(f"{number:03}{line:02}{'k' * 60}\n" for line in range(6))
         )
     many = [
-        result(output=f"no answer {number}", evidence="ARP: nobody answers\n" * 5)
+        result(output=f"no answer {number}", clues="ARP: nobody answers\n" * 5)
         for number in range(20_000)
     ]
     started = time.process_time()

@@ -10,9 +10,17 @@ import pytest
 
 from stacklab.checks import plan
 from stacklab.checks.cloud import family as cloud
-from stacklab.checks.family import Facts
+from stacklab.checks.family import Facts, Family
 from stacklab.checks.mesh import Mesh
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.checks.result import (
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Reason,
+    Selection,
+)
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Installer
 from stacklab.nodes.protocol import Answer, Part, render
@@ -57,6 +65,7 @@ class FakeStack:
             yield CheckResult(
                 check=check,
                 status=CheckStatus.PASSED if is_there else CheckStatus.FAILED,
+                reason=Reason.OK if is_there else Reason.NO_ANSWER,
                 detail="registered" if is_there else "not registered",
             )
 
@@ -64,7 +73,14 @@ class FakeStack:
 @pytest.fixture
 def stack(monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     found = FakeStack()
-    monkeypatch.setitem(cloud.CLOUDS, Installer.DEVSTACK, found)
+    family = Family(
+        layers=(Layer.SERVICES, Layer.CLOUD),
+        # Looked up when they are called: a test may replace one.
+        expected=lambda lab: found.expected(lab),
+        parts=lambda *args: found.parts(*args),
+        judge=lambda *args: found.judge(*args),
+    )
+    monkeypatch.setitem(cloud.CLOUDS, Installer.DEVSTACK, family)
     return found
 
 

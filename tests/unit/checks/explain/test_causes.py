@@ -7,12 +7,14 @@ from collections.abc import Iterable
 
 import pytest
 
-from stacklab.checks.explain.causes import Cause, causes, raise_for
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.explain.causes import Explained, causes, raise_for
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import CheckFailed, CheckWarned, NotChecked
+from stacklab.model.cause import Cause, CauseKind
 from tests.unit.views.fake_results import dead, down, many, of_each_kind, ran
 
-FAULT = "lab.fault link-down compute1 eth1"
+FAULT = Cause(CauseKind.FAULT, "lab.fault link-down compute1 eth1")
+X = Cause(CauseKind.NIC_DOWN, "x")
 
 
 def result(
@@ -25,15 +27,20 @@ def result(
     command: str = "type",
 ) -> CheckResult:
     check = Check(kind=kind, node=node, target=target, network="net1" if target else "")
-    return CheckResult(
-        check=check, status=CheckStatus.FAILED, detail="", command=command
-    ).explained(cause, clues)
+    found = CheckResult(
+        check=check,
+        status=CheckStatus.FAILED,
+        reason=Reason.NO_REPLY,
+        detail="",
+        command=command,
+    )
+    return found.explained(Cause(CauseKind.NIC_DOWN, cause) if cause else None, clues)
 
 
 def scope(*ways: str) -> str:
     """How pings on those ways are told."""
     pings = [result(CheckKind.PING, *way.split(">")) for way in ways]
-    return Cause(text="x", results=tuple(pings)).scope.removeprefix("ping on net1; ")
+    return Explained(cause=X, results=tuple(pings)).scope.removeprefix("ping on net1; ")
 
 
 def test_what_explains_the_most_stands_first_and_what_has_none_is_in_none() -> None:
@@ -42,23 +49,24 @@ def test_what_explains_the_most_stands_first_and_what_has_none_is_in_none() -> N
     )
     none = result(CheckKind.PING, "d", cause="", clues=["no cause: z"])
     assert causes([one, two, none, three]) == (
-        Cause(text="y", results=(two, three)),
-        Cause(text="x", results=(one,)),
+        Explained(cause=Cause(CauseKind.NIC_DOWN, "y"), results=(two, three)),
+        Explained(cause=X, results=(one,)),
     )
     assert none.evidence == none.clues == "no cause: z"
 
 
 def test_where_nothing_was_found_out_the_evidence_stays() -> None:
     had = result(CheckKind.PING, "a", cause="", clues=["its own"])
-    assert had.explained("", []) == had
+    assert had.explained(None, []) == had
 
 
 def test_what_passed_has_no_cause_whatever_its_evidence_says() -> None:
     passed = CheckResult(
         check=Check(kind=CheckKind.DISK, node="a"),
         status=CheckStatus.WARNED,
+        reason=Reason.UNPROVED,
         detail="",
-        evidence="cause: x",
+        cause=X,
     )
     assert causes([passed]) == ()
 
@@ -85,7 +93,7 @@ def test_ways_are_told_as_stars(ways: str, told: str) -> None:
 
 def test_a_cause_tells_kinds_pairs_and_what_nodes_fail_at() -> None:
     (cause,) = causes(ran(many(12), dead("compute2")).results)
-    assert cause.text == "compute2 is shut off (crashed)"
+    assert cause.cause.text == "compute2 is shut off (crashed)"
     assert cause.scope == (
         "ping, mtu, source, port, name, ssh on net0, net1; compute2 <-> controller, compute1, compute3, compute4, "
         "compute5, compute6 and 5 more; state, login, hostname, disk, nic, clock of compute2"
@@ -97,7 +105,7 @@ def test_nodes_that_fail_at_the_same_are_told_together() -> None:
         result(kind, node) for node in ("a", "b") for kind in (CheckKind.ROUTES, CheckKind.NIC)
     ]
     assert (
-        Cause(text="x", results=(*found, result(CheckKind.NIC, "c"))).scope
+        Explained(cause=X, results=(*found, result(CheckKind.NIC, "c"))).scope
         == "nic, routes of a, b; nic of c"
     )
 
@@ -109,7 +117,7 @@ def test_evidence_is_told_once_what_most_have_in_common_first() -> None:
         result(CheckKind.MTU, "c", "b", clues=["c: up", "b: down"]),
         result(CheckKind.LOGIN, "b", clues=["domain: off", "  | console"]),
     )
-    assert Cause(text="x", results=found).evidence.splitlines() == [
+    assert Explained(cause=X, results=found).evidence.splitlines() == [
         "domain: off",
         "  | console",
         "b: down",
@@ -118,15 +126,15 @@ def test_evidence_is_told_once_what_most_have_in_common_first() -> None:
         "a: up",
         "a: other",
     ]
-    assert Cause(text="x", results=(result(CheckKind.PING, "a", "b"),)).evidence == ""
+    assert Explained(cause=X, results=(result(CheckKind.PING, "a", "b"),)).evidence == ""
 
 
 def test_the_host_s_own_word_of_a_node_shows_a_cause_best() -> None:
     ping, nic = result(CheckKind.PING, "a", "b"), result(CheckKind.NIC, "b")
     state, mute = result(CheckKind.STATE, "b"), result(CheckKind.STATE, "b", command="")
-    assert Cause(text="x", results=(ping, nic, state)).first is state
-    assert Cause(text="x", results=(ping, nic, mute)).first is nic
-    assert Cause(text="x", results=(mute,)).first is mute
+    assert Explained(cause=X, results=(ping, nic, state)).first is state
+    assert Explained(cause=X, results=(ping, nic, mute)).first is nic
+    assert Explained(cause=X, results=(mute,)).first is mute
 
 
 def test_two_hundred_nodes_split_in_halves_are_told_at_once() -> None:
@@ -161,7 +169,10 @@ def test_one_cause_of_all_is_told_in_one_line() -> None:
 
 def test_causes_stand_before_what_has_none() -> None:
     alone = CheckResult(
-        check=Check(kind=CheckKind.DISK, node="b"), status=CheckStatus.FAILED, detail="full"
+        check=Check(kind=CheckKind.DISK, node="b"),
+        status=CheckStatus.FAILED,
+        reason=Reason.FULL,
+        detail="full",
     )
     with pytest.raises(CheckFailed) as caught:
         raise_for([alone, *ran(spoil=down("compute1", "net1", "eth1")).results])
@@ -199,7 +210,7 @@ def test_a_long_list_is_cut_with_its_number() -> None:
 def test_what_had_no_answer_and_what_is_warned_of_are_errors_of_their_own() -> None:
     check = Check(kind=CheckKind.DISK, node="a")
     error, warned = (
-        CheckResult(check=check, status=s, detail="why")
+        CheckResult(check=check, status=s, reason=Reason.NO_ANSWER, detail="why")
         for s in (CheckStatus.ERROR, CheckStatus.WARNED)
     )
     with pytest.raises(NotChecked, match="1 of 2 checks could not be tried:\n  a: disk: why"):

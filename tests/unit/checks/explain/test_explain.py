@@ -11,9 +11,10 @@ import pytest
 from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.checks.explain import explain, scene
 from stacklab.checks.explain.causes import causes
-from stacklab.checks.explain.scene import UNSEEN, Device, Rule, Scene
+from stacklab.checks.explain.firewall import Rule
+from stacklab.checks.explain.scene import UNSEEN, Device, Scene
 from stacklab.checks.pairs import family as pairs
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
@@ -167,7 +168,11 @@ class Site:
         assert hit, which
         for check in hit:
             self.results[check] = CheckResult(
-                check=check, status=status, detail=detail, command="type this"
+                check=check,
+                status=status,
+                reason=_REASONS[detail],
+                detail=detail,
+                command="type this",
             )
 
     def explained(self) -> dict[Check, CheckResult]:
@@ -179,14 +184,39 @@ class Site:
         """What is told of the one check of that description."""
         found = self.explained()
         return next(
-            r.detail
+            r.sentence
             for c, r in found.items()
             if all(str(getattr(c, k)) == v for k, v in which.items())
         )
 
 
 def _passed(check: Check) -> CheckResult:
-    return CheckResult(check=check, status=CheckStatus.PASSED, detail="fine")
+    return CheckResult(check=check, status=CheckStatus.PASSED, reason=Reason.OK, detail="fine")
+
+
+# The reasons that families give with these sentences.
+_REASONS = {
+    "no reply to 3 pings": Reason.NO_REPLY,
+    "no reply to pings of any size": Reason.NO_REPLY,
+    "1500 bytes do not pass, 1400 do": Reason.TOO_LONG,
+    "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares": Reason.MTU_LARGER,
+    "no packet could be sent": Reason.NOT_SENT,
+    "would leave by eth0, not by eth1": Reason.WRONG_WAY,
+    "timed out": Reason.TIMED_OUT,
+    "refused": Reason.REFUSED,
+    "HOST KEY MISMATCH": Reason.HOST_KEY,
+    "permission denied": Reason.DENIED,
+    "name not known": Reason.NAME_UNKNOWN,
+    "not reached: refused": Reason.NOT_REACHED,
+    "not reached: the node is paused": Reason.NODE_OFF,
+    "the node is paused": Reason.NODE_OFF,
+    "the session ended before this check: the node is off": Reason.NODE_OFF,
+    "is paused": Reason.NOT_RUNNING,
+    "eth1 is down": Reason.NIC_DOWN,
+    "eth1 has no carrier": Reason.NO_CARRIER,
+    "has MTU 9000, not 1500": Reason.WRONG_MTU,
+    "eth1 is down; has MTU 9000, not 1500": Reason.SEVERAL,
+}
 
 
 @pytest.fixture
@@ -214,11 +244,11 @@ def test_a_device_that_is_down_explains_all_that_needs_it_in_the_same_words(site
     site.fail("eth1 is down", kind="nic", node="compute1", device="eth1")
     found = site.explained()
     bad = [result for result in found.values() if not result.is_passed]
-    assert {r.detail for r in bad if r.check.kind is not CheckKind.NIC} == {
+    assert {r.sentence for r in bad if r.check.kind is not CheckKind.NIC} == {
         f"{SILENT}: eth1 is down on compute1"
     }
     (cause,) = causes(found.values())
-    assert (cause.text, len(cause.results)) == ("eth1 is down on compute1", 7)
+    assert (cause.cause.text, len(cause.results)) == ("eth1 is down on compute1", 7)
     assert "compute1: eth1 is down, no address" in cause.evidence
     assert "controller: ARP for 10.20.0.12: 52:54:00:00:01:01 (reachable)" in next(
         r.evidence for r in bad if r.check.node == "controller"
@@ -387,7 +417,7 @@ def test_a_firewall_that_lets_no_answer_in_explains_the_pings_that_its_own_node_
     site.fail(SILENT, kind="ping", node="compute1", network="net1")
     site.fail(SILENT, **PING)
     (cause,) = causes(site.explained().values())
-    assert (cause.text, len(cause.results)) == (
+    assert (cause.cause.text, len(cause.results)) == (
         f"a firewall rule of compute1 refuses it: {rule.text}",
         3,
     )
@@ -415,7 +445,7 @@ def test_an_sshd_that_is_not_up_though_the_shared_connection_lives_on(site: Site
     result = next(
         r for c, r in site.explained().items() if c.kind is CheckKind.SSH and not r.is_passed
     )
-    assert result.detail == "refused: sshd is not up on compute1: nothing listens on TCP 22"
+    assert result.sentence == "refused: sshd is not up on compute1: nothing listens on TCP 22"
     assert "compute1: sshd: Received signal 15; terminating." in result.evidence
     assert result.command == "type this"
 
@@ -438,14 +468,14 @@ def test_a_paused_node_explains_what_was_not_tried_on_it_too(site: Site) -> None
     site.fail("refused", kind="ssh", node="controller", target="compute2")
     found = site.explained()
     (cause,) = causes(found.values())
-    assert cause.text == "compute1 is paused (user)"
+    assert cause.cause.text == "compute1 is paused (user)"
     about = [
         r
         for r in found.values()
         if not r.is_passed and "compute1" in (r.check.node, r.check.target)
     ]
     assert len(cause.results) == len(about)
-    details = {r.detail for r in about}
+    details = {r.sentence for r in about}
     assert details == {
         "not reached: the node is paused",
         "is paused",
@@ -467,7 +497,7 @@ def test_a_node_that_went_off_after_its_login_explains_what_it_no_longer_did(sit
     site.fail(ended, node="compute1", kind="name", status=CheckStatus.ERROR)
     explained = site.explained().values()
     (cause,) = causes(explained)
-    assert cause.text == "compute1 is off (destroyed)"
+    assert cause.cause.text == "compute1 is off (destroyed)"
     assert len(cause.results) == sum(not each.is_passed for each in explained)
     assert "compute1" not in site.asked
 
@@ -536,7 +566,7 @@ def test_a_node_that_lab_fault_has_paused(site: Site) -> None:
     site.fail("is paused", kind="state", node="compute1")
     site.fail("the node is paused", kind="login", node="compute1")
     site.fail(SILENT, **PING)
-    assert {cause.text for cause in causes(site.explained().values())} == {
+    assert {cause.cause.text for cause in causes(site.explained().values())} == {
         "lab.fault pause compute1"
     }
 
@@ -545,7 +575,7 @@ def test_without_a_certain_cause_there_is_evidence_alone(site: Site) -> None:
     site.fail(SILENT, **PING)
     found = site.explained()
     result = next(r for r in found.values() if not r.is_passed)
-    assert result.detail == SILENT
+    assert result.sentence == SILENT
     assert result.evidence.startswith("controller: eth1 is up, 10.20.0.11/24\n")
     assert causes(found.values()) == ()
 
@@ -554,7 +584,7 @@ def test_nodes_that_can_t_be_asked_leave_what_the_host_sees(site: Site) -> None:
     site.scenes = dict.fromkeys(site.scenes, UNSEEN)
     site.fail(SILENT, **PING)
     result = next(r for r in site.explained().values() if not r.is_passed)
-    assert result.detail == SILENT
+    assert result.sentence == SILENT
     assert "compute1, from the host: NIC eth1" in result.evidence
 
 
@@ -562,7 +592,9 @@ def test_without_the_host_the_nodes_are_asked(site: Site) -> None:
     site.change("compute1", "eth1", flags=())
     site.fail(SILENT, **PING)
     results = explain.explain(site.lab, site.paths, None, tuple(site.results.values()), None)  # type: ignore[arg-type]
-    assert [r.detail for r in results if not r.is_passed] == [f"{SILENT}: eth1 is down on compute1"]
+    assert [r.sentence for r in results if not r.is_passed] == [
+        f"{SILENT}: eth1 is down on compute1"
+    ]
 
 
 def test_only_so_many_nodes_are_asked_those_with_the_most_failures_first(
@@ -579,7 +611,11 @@ def test_only_so_many_nodes_are_asked_those_with_the_most_failures_first(
 def test_what_the_host_itself_did_and_other_layers_are_left_alone(site: Site) -> None:
     check = Check(kind=CheckKind.HOST_APART, node=HOST, network="net1")
     site.results[check] = CheckResult(
-        check=check, status=CheckStatus.FAILED, detail="answers", evidence="its own"
+        check=check,
+        status=CheckStatus.FAILED,
+        reason=Reason.REACHED,
+        detail="answers",
+        clues="its own",
     )
     assert site.explained()[check] == site.results[check]
 
@@ -600,7 +636,7 @@ def test_what_else_a_nic_fails_at_that_lab_fault_has_taken_is_the_same_cause(sit
         network="net1",
     )
     site.fail("eth1 has no carrier", kind="nic", node="compute1", network="net1")
-    assert [cause.text for cause in causes(site.explained().values())] == [
+    assert [cause.cause.text for cause in causes(site.explained().values())] == [
         "lab.fault link-down compute1 eth1"
     ]
 
@@ -610,28 +646,28 @@ def test_what_works_though_lab_fault_was_to_cut_it_is_not_explained_by_it(site: 
     check = next(c for c in site.results if all(str(getattr(c, k)) == v for k, v in PING.items()))
     site.results[check] = Outage(site.lab, site.faults).as_expected(_passed(check))
     found = site.explained()
-    assert found[check].detail == "still works (fine), link-down compute1 eth1 was to cut it"
+    assert found[check].reason is Reason.STILL_WORKS
     assert causes(found.values()) == ()
 
 
 @pytest.mark.parametrize(
-    ("detail", "cause"),
+    ("reason", "device", "cause"),
     [
-        ("there is no route to 10.20.0.0/24 out of eth1", "eth1 is down on compute1"),
-        ("there is no route to 10.10.0.0/24 out of eth0", ""),
-        (
-            "there is no default route: it should be another; there is no route to 10.20.0.0/24 out of eth1",
-            "",
-        ),
+        (Reason.NO_ROUTE, "eth1", "eth1 is down on compute1"),
+        (Reason.NO_ROUTE, "eth0", ""),
+        (Reason.WRONG_ROUTE, "", ""),
+        (Reason.SEVERAL, "", ""),
     ],
 )
 def test_a_route_that_is_missing_with_its_nic_has_the_nic_s_cause(
-    site: Site, detail: str, cause: str
+    site: Site, reason: Reason, device: str, cause: str
 ) -> None:
     check = Check(kind=CheckKind.ROUTES, node="compute1")
     site.change("compute1", "eth1", flags=())
-    site.results[check] = CheckResult(check=check, status=CheckStatus.FAILED, detail=detail)
-    assert site.explained()[check].cause == cause
+    site.results[check] = CheckResult(
+        check=check, status=CheckStatus.FAILED, reason=reason, detail="", about=device
+    )
+    assert site.explained()[check].cause_text == cause
 
 
 TRANSIT = Check(kind=CheckKind.NO_TRANSIT, node="compute1", network="net1", device="eth1")
@@ -643,27 +679,37 @@ def test_what_could_not_be_sent_by_a_nic_that_is_down_has_the_cause_of_all_else_
     site.change("compute1", "eth1", flags=())
     site.fail("eth1 is down", kind="nic", node="compute1", device="eth1")
     said = "eth1 is down: no packet could be sent by way of the host"
-    site.results[TRANSIT] = CheckResult(check=TRANSIT, status=CheckStatus.ERROR, detail=said)
+    site.results[TRANSIT] = CheckResult(
+        check=TRANSIT, status=CheckStatus.ERROR, reason=Reason.NOT_SENT, detail=said
+    )
     (cause,) = causes(site.explained().values())
-    assert (cause.text, len(cause.results)) == ("eth1 is down on compute1", 2)
-    assert site.explained()[TRANSIT].detail == said
+    assert (cause.cause.text, len(cause.results)) == ("eth1 is down on compute1", 2)
+    assert site.explained()[TRANSIT].sentence == said
 
 
 def test_a_nic_alone_explains_why_nothing_could_be_sent(site: Site) -> None:
     """Where its own layer alone is checked, nobody else has failed on that node."""
     site.change("compute1", "eth1", addresses=())
     site.results[TRANSIT] = CheckResult(
-        check=TRANSIT, status=CheckStatus.ERROR, detail="no packet could be sent"
+        check=TRANSIT,
+        status=CheckStatus.ERROR,
+        reason=Reason.NOT_SENT,
+        detail="no packet could be sent",
     )
-    assert site.explained()[TRANSIT].cause == "eth1 of compute1 has no address, not 10.20.0.12/24"
+    assert (
+        site.explained()[TRANSIT].cause_text == "eth1 of compute1 has no address, not 10.20.0.12/24"
+    )
 
 
 def test_a_way_through_the_host_is_no_nic_s_fault(site: Site) -> None:
     site.change("compute1", "eth1", addresses=())
     site.results[TRANSIT] = CheckResult(
-        check=TRANSIT, status=CheckStatus.FAILED, detail="gets through the host"
+        check=TRANSIT,
+        status=CheckStatus.FAILED,
+        reason=Reason.REACHED,
+        detail="gets through the host",
     )
-    assert site.explained()[TRANSIT].cause == ""
+    assert site.explained()[TRANSIT].cause_text == ""
 
 
 @pytest.mark.parametrize("kind", [CheckKind.DELAY, CheckKind.LOSS, CheckKind.RATE])
@@ -677,11 +723,14 @@ def test_what_is_measured_between_two_nics_is_not_where_one_is_down(
         kind=kind, node=node, target=target, network="net1", address="10.20.0.9", device="eth1"
     )
     site.results[check] = CheckResult(
-        check=check, status=CheckStatus.FAILED, detail="no reply to 20 pings"
+        check=check,
+        status=CheckStatus.FAILED,
+        reason=Reason.NO_REPLY,
+        detail="no reply to 20 pings",
     )
-    assert site.explained()[check].cause == ""
+    assert site.explained()[check].cause_text == ""
     site.change("compute1", "eth1", flags=())
-    assert site.explained()[check].cause == "eth1 is down on compute1"
+    assert site.explained()[check].cause_text == "eth1 is down on compute1"
 
 
 @pytest.mark.parametrize(
@@ -696,7 +745,7 @@ def test_a_wrong_mtu_is_one_cause_of_the_nic_s_failure_and_of_what_gets_lost(
     lost = "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares"
     site.fail(lost, kind="mtu", node="compute1", target="controller", network="net1")
     (cause,) = causes(site.explained().values())
-    assert (cause.text, len(cause.results)) == (
+    assert (cause.cause.text, len(cause.results)) == (
         "eth1 of compute1 has an MTU of 9000, not 1500",
         count,
     )

@@ -8,7 +8,8 @@ import pytest
 
 from stacklab.checks.family import Facts
 from stacklab.checks.impairments import family as impairments
-from stacklab.checks.impairments.family import bounds, counted, plan
+from stacklab.checks.impairments.measuring import plan
+from stacklab.checks.impairments.verdicts import bounds, counted
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import impairments as impairments_simulated
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab

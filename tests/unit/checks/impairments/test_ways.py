@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from stacklab.checks.impairments import family as impairments
+from stacklab.checks.impairments import measuring as impairments
 from stacklab.checks.impairments import ways
 from stacklab.model.lab import Impairment, Lab
 from tests.unit.checks.fake_lab import late, make_lab

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from stacklab.checks.family import Facts
 from stacklab.checks.pairs import family as pairs
+from stacklab.checks.pairs import verdicts
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import simulate
 from stacklab.model.lab import Impairment, Lab
@@ -684,6 +685,6 @@ def test_no_word_in_a_part_makes_the_judge_raise(tag: str, text: str) -> None:
 @pytest.mark.parametrize("kind", sorted({check.kind for check in CHECKS}))
 def test_every_check_says_what_to_type_again(kind: CheckKind) -> None:
     check = next(check for check in CHECKS if check.kind is kind)
-    typed = pairs.command_line(check)
+    typed = verdicts.command_line(check)
     assert check.address in typed or check.target in typed
     assert "\n" not in typed

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from stacklab.checks.family import Facts, Tried
-from stacklab.checks.reach import isolation
+from stacklab.checks.reach import isolation, isolation_family
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.model.lab import Lab, NetworkMode
@@ -27,21 +27,21 @@ def controller(
     facts: Facts = FACTS, lab: Lab = LAB, **said: list[str]
 ) -> dict[tuple[str, str], CheckResult]:
     """The controller's results, some of its parts saying something else."""
-    written = healthy(isolation, lab, "controller", facts) | {
+    written = healthy(isolation_family, lab, "controller", facts) | {
         f"isolation.{tag}": lines for tag, lines in said.items()
     }
-    return judged(isolation, lab, "controller", text(written), facts)
+    return judged(isolation_family, lab, "controller", text(written), facts)
 
 
 def shells(node: str) -> dict[str, str]:
     return {
         p.tag: p.shell
-        for p in isolation.parts(LAB, LAB.node(node), of(isolation, LAB, node), FACTS)
+        for p in isolation_family.parts(LAB, LAB.node(node), of(isolation_family, LAB, node), FACTS)
     }
 
 
 def transit_lines(code: str, facts: Facts = FACTS) -> list[str]:
-    lines = healthy(isolation, LAB, "controller", facts)["isolation.transit"]
+    lines = healthy(isolation_family, LAB, "controller", facts)["isolation.transit"]
     return [re.sub(r"^(dial \S+) \d+$", rf"\1 {code}", line) for line in lines]
 
 
@@ -57,7 +57,7 @@ def closed_to(*places: str) -> Facts:
 def test_what_is_expected_follows_from_modes_and_members() -> None:
     found = [
         (check.node, str(check.kind), check.network, check.device)
-        for check in isolation.expected(LAB)
+        for check in isolation_family.expected(LAB)
     ]
     assert found == [
         (HOST, "host-apart", "net2", "sl-trio2"),
@@ -74,19 +74,23 @@ def test_a_bridged_network_is_nobody_s_to_keep_apart() -> None:
     networks = tuple(
         dataclasses.replace(network, mode=NetworkMode.BRIDGED) for network in LAB.networks
     )
-    assert list(isolation.expected(dataclasses.replace(LAB, networks=networks))) == []
+    assert list(isolation_family.expected(dataclasses.replace(LAB, networks=networks))) == []
 
 
 def test_a_lab_of_nat_networks_that_all_are_on_has_nothing_to_keep_apart() -> None:
     lab = make_lab()
-    assert list(isolation.expected(lab)) == []
-    assert list(isolation.parts(lab, lab.nodes[0], (), FACTS)) == []
+    assert list(isolation_family.expected(lab)) == []
+    assert list(isolation_family.parts(lab, lab.nodes[0], (), FACTS)) == []
 
 
 def test_a_healthy_lab_passes() -> None:
     for node in LAB.nodes:
         results = judged(
-            isolation, LAB, node.name, text(healthy(isolation, LAB, node.name, FACTS)), FACTS
+            isolation_family,
+            LAB,
+            node.name,
+            text(healthy(isolation_family, LAB, node.name, FACTS)),
+            FACTS,
         )
         assert {r.status for r in results.values()} == {CheckStatus.PASSED}, results
         assert {(r.command, r.output) for r in results.values()} == {("", "")}
@@ -113,16 +117,16 @@ def test_an_address_that_answers_where_the_node_has_no_nic_fails_and_is_named() 
     ],
 )
 def test_what_was_not_asked_is_no_silence(lines: list[str], code: int, detail: str) -> None:
-    written = healthy(isolation, LAB, "controller", FACTS) | {"isolation.separate": lines}
+    written = healthy(isolation_family, LAB, "controller", FACTS) | {"isolation.separate": lines}
     said = text(written, {"isolation.separate": code})
-    result = judged(isolation, LAB, "controller", said, FACTS)[SEPARATE]
+    result = judged(isolation_family, LAB, "controller", said, FACTS)[SEPARATE]
     assert (result.status, result.detail) == (CheckStatus.ERROR, detail)
 
 
 def test_silence_of_addresses_that_do_not_answer_the_host_either_proves_nothing() -> None:
     facts = dataclasses.replace(FACTS, alive=FACTS.alive - {"10.20.0.11", "10.20.0.12"})
-    said = text(healthy(isolation, LAB, "compute2", facts))
-    result = judged(isolation, LAB, "compute2", said, facts)["separate", "net1"]
+    said = text(healthy(isolation_family, LAB, "compute2", facts))
+    result = judged(isolation_family, LAB, "compute2", said, facts)["separate", "net1"]
     assert result.status is CheckStatus.WARNED
     assert "nothing is proved" in result.detail
 
@@ -131,8 +135,11 @@ def test_what_is_declared_to_be_late_is_waited_for() -> None:
     """It was not: with a delay of 2 s nothing could answer in time, and what was open passed as closed."""
 
     def parts(lab: Lab) -> dict[str, Part]:
-        own = of(isolation, lab, "controller")
-        return {part.tag: part for part in isolation.parts(lab, lab.node("controller"), own, FACTS)}
+        own = of(isolation_family, lab, "controller")
+        return {
+            part.tag: part
+            for part in isolation_family.parts(lab, lab.node("controller"), own, FACTS)
+        }
 
     soon, later = parts(LAB), parts(late(LAB, 2000))
     assert "-t 1000 10.30.0" in soon["isolation.separate"].shell
@@ -204,12 +211,12 @@ def test_the_refusal_of_one_way_is_none_of_another() -> None:
 
 
 def test_silence_is_all_that_can_be_heard_where_there_is_no_host() -> None:
-    written = healthy(isolation, LAB, "compute2", FACTS)
+    written = healthy(isolation_family, LAB, "compute2", FACTS)
     lines = [
         re.sub(r"^(dial \S+) \d+$", r"\1 silent", line) for line in written["isolation.transit"]
     ]
     said = text(written | {"isolation.transit": lines})
-    result = judged(isolation, LAB, "compute2", said, FACTS)["no-transit", "net2"]
+    result = judged(isolation_family, LAB, "compute2", said, FACTS)["no-transit", "net2"]
     assert (result.status, result.detail) == (
         CheckStatus.PASSED,
         "no way to net0, net1, the outside: no answer",
@@ -316,7 +323,7 @@ def test_a_nic_that_can_send_nothing_is_told_and_proves_nothing(word: str, says:
 
 def test_a_target_that_does_not_answer_the_host_is_no_target() -> None:
     facts = closed_to("10.10.0.13:22")
-    said = healthy(isolation, LAB, "controller", facts)["isolation.transit"]
+    said = healthy(isolation_family, LAB, "controller", facts)["isolation.transit"]
     assert not any("10.10.0.13" in line for line in said)
     assert any("10.10.0.12,22" in line for line in said)
     assert controller(facts=facts)[TRANSIT].status is CheckStatus.PASSED
@@ -338,7 +345,7 @@ def test_a_goal_that_could_not_be_tried_keeps_the_rest_from_passing() -> None:
 
 def wanting(node: str, network: str, facts: Facts) -> set[str]:
     """Who would have to answer the host for that node's check about a network to prove anything."""
-    (check,) = [c for c in of(isolation, LAB, node) if c.network == network]
+    (check,) = [c for c in of(isolation_family, LAB, node) if c.network == network]
     return set(isolation.witnesses(LAB, check, facts))
 
 
@@ -368,15 +375,15 @@ def test_candidates_do_not_grow_with_the_nodes() -> None:
 
 
 def test_an_answer_cut_anywhere_neither_fails_nor_passes_what_was_cut() -> None:
-    written = text(healthy(isolation, LAB, "controller", FACTS))
+    written = text(healthy(isolation_family, LAB, "controller", FACTS))
     whole = len(written) - len("stacklab-0123 end\n")
     for length in range(len(written)):
-        results = judged(isolation, LAB, "controller", written[:length], FACTS).values()
+        results = judged(isolation_family, LAB, "controller", written[:length], FACTS).values()
         assert CheckStatus.FAILED not in {r.status for r in results}, length
         assert length >= whole - 1 or CheckStatus.ERROR in {r.status for r in results}, length
 
 
 def test_a_closed_lab_s_networks_are_kept_apart_as_well() -> None:
     lab = make_closed()
-    kinds = [check.kind for check in isolation.expected(lab) if check.node == "controller"]
+    kinds = [check.kind for check in isolation_family.expected(lab) if check.node == "controller"]
     assert kinds == [CheckKind.NO_TRANSIT, CheckKind.NO_TRANSIT]

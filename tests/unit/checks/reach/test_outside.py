@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from stacklab.checks.family import Facts, Tried
-from stacklab.checks.reach import outside
+from stacklab.checks.reach import outside, outside_family
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.installers.kit.sources import pip_index
@@ -39,19 +39,20 @@ def results(
     lab: Lab, facts: Facts, *changes: tuple[str, str]
 ) -> dict[tuple[str, str], CheckResult]:
     """The controller's results; each change is the beginning of a line, and what is said instead of it."""
-    written = healthy(outside, lab, "controller", facts)
+    written = healthy(outside_family, lab, "controller", facts)
     for begins, instead in changes:
         lines = written["outside.dials"]
         assert any(line.startswith(begins) for line in lines), lines
         written["outside.dials"] = [line for line in lines if not line.startswith(begins)] + [
             instead
         ] * bool(instead)
-    return judged(outside, lab, "controller", text(written), facts)
+    return judged(outside_family, lab, "controller", text(written), facts)
 
 
 def unreached(*names: str, facts: Facts = FACTS, address: str = "") -> Facts:
     """The host itself does not reach these names."""
-    lost = Tried(address=address, why_not="timed out" if address else "name not known")
+    why = "timed out" if address else "name not known"
+    lost = Tried(address=address, why_not=why, is_timed_out=bool(address))
     tried = {
         place: lost if outside.name_of(place) in names else each
         for place, each in facts.tried.items()
@@ -60,7 +61,7 @@ def unreached(*names: str, facts: Facts = FACTS, address: str = "") -> Facts:
 
 
 def test_a_lab_without_a_cloud_needs_its_packages_and_a_name() -> None:
-    found = [(str(check.kind), check.subject) for check in of(outside, PLAIN, "compute1")]
+    found = [(str(check.kind), check.subject) for check in of(outside_family, PLAIN, "compute1")]
     assert found == [("dns", ""), ("reach", "packages")]
 
 
@@ -90,7 +91,7 @@ def test_behind_a_proxy_it_is_the_proxy_that_is_needed() -> None:
 
 def test_a_proxy_by_its_address_needs_no_name() -> None:
     lab = with_stack(CLOUD, proxy=Proxy(http="http://192.0.2.9:3128"))
-    assert [check.kind for check in of(outside, lab, "controller")] == [CheckKind.REACH]
+    assert [check.kind for check in of(outside_family, lab, "controller")] == [CheckKind.REACH]
 
 
 @pytest.mark.parametrize(
@@ -130,14 +131,18 @@ def test_the_host_s_own_mirrors_stand_for_what_the_spec_leaves_open() -> None:
     )
     shell = "".join(
         part.shell
-        for part in outside.parts(lab, lab.nodes[0], of(outside, lab, "controller"), facts)
+        for part in outside_family.parts(
+            lab, lab.nodes[0], of(outside_family, lab, "controller"), facts
+        )
     )
     assert "dial tcp pip.example.org:8080" in shell
     assert PIP not in shell
 
 
 def test_all_of_it_is_one_process_of_the_node_s() -> None:
-    parts = list(outside.parts(CLOUD, CLOUD.nodes[0], of(outside, CLOUD, "controller"), FACTS))
+    parts = list(
+        outside_family.parts(CLOUD, CLOUD.nodes[0], of(outside_family, CLOUD, "controller"), FACTS)
+    )
     assert [part.tag for part in parts] == ["outside.dials"]
     assert re.findall(r"^dial tcp (\S+) &$", parts[0].shell, re.MULTILINE) == list(places(CLOUD))
     assert "/etc/apt" not in parts[0].shell
@@ -146,13 +151,13 @@ def test_all_of_it_is_one_process_of_the_node_s() -> None:
 def test_a_selected_check_asks_for_no_more_than_it_needs() -> None:
     only = [
         check
-        for check in of(outside, CLOUD, "controller")
+        for check in of(outside_family, CLOUD, "controller")
         if check.subject == "git.example.org:443"
     ]
-    (part,) = outside.parts(CLOUD, CLOUD.nodes[0], only, FACTS)
+    (part,) = outside_family.parts(CLOUD, CLOUD.nodes[0], only, FACTS)
     assert "dial tcp git.example.org:443" in part.shell
     assert "pip.example.org" not in part.shell
-    assert list(outside.parts(CLOUD, CLOUD.nodes[0], (), FACTS)) == []
+    assert list(outside_family.parts(CLOUD, CLOUD.nodes[0], (), FACTS)) == []
 
 
 @pytest.mark.parametrize("lab", [PLAIN, CLOUD, CLOSED])
@@ -188,10 +193,14 @@ def test_a_node_that_reaches_what_the_host_does_not_passes() -> None:
 
 
 def test_what_the_time_ran_out_on_timed_out_and_the_rest_counts() -> None:
-    written = healthy(outside, CLOUD, "controller", FACTS)
+    written = healthy(outside_family, CLOUD, "controller", FACTS)
     lines = [line for line in written["outside.dials"] if not line.startswith("tcp git")]
     found = judged(
-        outside, CLOUD, "controller", text({"outside.dials": lines}, {"outside.dials": 124}), FACTS
+        outside_family,
+        CLOUD,
+        "controller",
+        text({"outside.dials": lines}, {"outside.dials": 124}),
+        FACTS,
     )
     assert found[GIT].detail.endswith("timed out")
     assert {key for key, result in found.items() if not result.is_passed} == {GIT}
@@ -201,17 +210,21 @@ def test_what_a_busy_node_never_began_to_try_has_no_answer() -> None:
     for lab in (PLAIN, CLOUD, CLOSED):
         facts = outside_simulated.facts(lab)
         found = judged(
-            outside, lab, "controller", text({"outside.dials": []}, {"outside.dials": 124}), facts
+            outside_family,
+            lab,
+            "controller",
+            text({"outside.dials": []}, {"outside.dials": 124}),
+            facts,
         )
         assert {result.status for result in found.values()} == {CheckStatus.ERROR}, found
         begun = [
             line
-            for line in healthy(outside, lab, "controller", facts)["outside.dials"]
+            for line in healthy(outside_family, lab, "controller", facts)["outside.dials"]
             if line.startswith("try")
         ]
         begun += ["packages packages.example.org:80"]
         found = judged(
-            outside,
+            outside_family,
             lab,
             "controller",
             text({"outside.dials": begun}, {"outside.dials": 124}),
@@ -223,7 +236,9 @@ def test_what_a_busy_node_never_began_to_try_has_no_answer() -> None:
 
 def test_what_does_not_answer_the_host_is_not_waited_for_long() -> None:
     def limit(facts: Facts) -> float:
-        (part,) = outside.parts(CLOUD, CLOUD.nodes[0], of(outside, CLOUD, "controller"), facts)
+        (part,) = outside_family.parts(
+            CLOUD, CLOUD.nodes[0], of(outside_family, CLOUD, "controller"), facts
+        )
         return part.limit_s
 
     assert limit(unreached("git.example.org", address="203.0.113.80")) < limit(
@@ -254,11 +269,13 @@ def test_a_node_without_sources_is_a_warning() -> None:
 
 def test_nothing_is_the_node_s_fault_if_the_host_never_tried() -> None:
     said = ("tcp git", "tcp git.example.org:443 1 bash: connect: Connection refused")
-    written = healthy(outside, CLOUD, "controller", FACTS)
+    written = healthy(outside_family, CLOUD, "controller", FACTS)
     lines = [line for line in written["outside.dials"] if not line.startswith("tcp git")] + [
         said[1]
     ]
-    result = judged(outside, CLOUD, "controller", text({"outside.dials": lines}), Facts())[GIT]
+    result = judged(outside_family, CLOUD, "controller", text({"outside.dials": lines}), Facts())[
+        GIT
+    ]
     assert (result.status, "did not try" in result.detail) == (CheckStatus.WARNED, True)
 
 
@@ -266,7 +283,7 @@ def named(facts: Facts, **codes: int) -> CheckResult:
     """The result of DNS where these names, of example.org, were asked for in turn."""
     lines = [
         line
-        for line in healthy(outside, CLOUD, "controller", facts)["outside.dials"]
+        for line in healthy(outside_family, CLOUD, "controller", facts)["outside.dials"]
         if "tcp" in line
     ]
     for name, code in codes.items():
@@ -274,11 +291,15 @@ def named(facts: Facts, **codes: int) -> CheckResult:
             f"try {name}.example.org",
             f"dns {name}.example.org {code} {'' if code else '203.0.113.80 STREAM x'}",
         ]
-    return judged(outside, CLOUD, "controller", text({"outside.dials": lines}), facts)["dns", ""]
+    return judged(outside_family, CLOUD, "controller", text({"outside.dials": lines}), facts)[
+        "dns", ""
+    ]
 
 
 def test_one_name_that_is_known_shows_that_names_are() -> None:
-    (part,) = outside.parts(CLOUD, CLOUD.nodes[0], of(outside, CLOUD, "controller"), FACTS)
+    (part,) = outside_family.parts(
+        CLOUD, CLOUD.nodes[0], of(outside_family, CLOUD, "controller"), FACTS
+    )
     assert "look apt.example.org || look git.example.org || look pip.example.org &" in part.shell
     assert named(FACTS, apt=0).detail == "apt.example.org is 203.0.113.80"
     assert named(FACTS, apt=2, git=0).detail == "git.example.org is 203.0.113.80"
@@ -290,12 +311,14 @@ def test_one_name_that_is_known_shows_that_names_are() -> None:
 
 
 def test_what_the_host_knows_is_asked_first() -> None:
-    (part,) = outside.parts(
-        CLOUD, CLOUD.nodes[0], of(outside, CLOUD, "controller"), unreached("apt.example.org")
+    (part,) = outside_family.parts(
+        CLOUD, CLOUD.nodes[0], of(outside_family, CLOUD, "controller"), unreached("apt.example.org")
     )
     assert "look git.example.org || look pip.example.org || look apt.example.org &" in part.shell
     facts = outside_simulated.facts(PLAIN)
-    (part,) = outside.parts(PLAIN, PLAIN.nodes[0], of(outside, PLAIN, "controller"), facts)
+    (part,) = outside_family.parts(
+        PLAIN, PLAIN.nodes[0], of(outside_family, PLAIN, "controller"), facts
+    )
     assert '\nlook "$name" &' in part.shell
 
 
@@ -310,10 +333,13 @@ def test_names_that_the_host_does_not_know_either_are_a_warning() -> None:
 
 
 def test_a_lab_without_a_way_out_is_closed() -> None:
-    found = [(str(check.kind), check.subject) for check in of(outside, CLOSED, "controller")]
+    found = [(str(check.kind), check.subject) for check in of(outside_family, CLOSED, "controller")]
     assert found == [("closed", ""), ("closed", "dns")]
     bridged = make_lab(mode=NetworkMode.BRIDGED)
-    assert {check.kind for check in outside.expected(bridged)} == {CheckKind.DNS, CheckKind.REACH}
+    assert {check.kind for check in outside_family.expected(bridged)} == {
+        CheckKind.DNS,
+        CheckKind.REACH,
+    }
 
 
 @pytest.mark.parametrize("mode", [NetworkMode.NAT, NetworkMode.BRIDGED])
@@ -321,18 +347,20 @@ def test_only_the_first_nic_s_network_is_a_way_out(mode: NetworkMode) -> None:
     """The default route is that one's, says layer `nodes`: by a second NIC the node reaches nothing outside."""
     first, second = CLOSED.networks
     other = dataclasses.replace(CLOSED, networks=(first, dataclasses.replace(second, mode=mode)))
-    assert list(outside.expected(other)) == list(outside.expected(CLOSED))
+    assert list(outside_family.expected(other)) == list(outside_family.expected(CLOSED))
     open_ = dataclasses.replace(
         CLOSED, networks=(dataclasses.replace(first, mode=NetworkMode.NAT), second)
     )
-    assert CheckKind.CLOSED not in {check.kind for check in outside.expected(open_)}
+    assert CheckKind.CLOSED not in {check.kind for check in outside_family.expected(open_)}
 
 
 def test_what_is_declared_to_be_late_is_waited_for() -> None:
     """It was not: with seconds of delay a closed lab passed before anything could have answered."""
 
     def shell(lab: Lab) -> str:
-        (part,) = outside.parts(lab, lab.node("controller"), of(outside, lab, "controller"), FACTS)
+        (part,) = outside_family.parts(
+            lab, lab.node("controller"), of(outside_family, lab, "controller"), FACTS
+        )
         return part.shell
 
     assert "timeout 4 bash" in shell(CLOSED)
@@ -342,7 +370,7 @@ def test_what_is_declared_to_be_late_is_waited_for() -> None:
 def test_a_mirror_on_the_lab_s_own_network_must_be_reached_though_it_is_closed() -> None:
     address = str(CLOSED.networks[0].host_address)
     lab = with_stack(CLOSED, mirrors=Mirrors(apt=f"http://{address}:3142/debian"))
-    found = [(str(check.kind), check.subject) for check in of(outside, lab, "controller")]
+    found = [(str(check.kind), check.subject) for check in of(outside_family, lab, "controller")]
     assert found == [("closed", ""), ("closed", "dns"), ("reach", f"{address}:3142")]
     facts = Facts(tried={f"{address}:3142": Tried(address=address)})
     assert outside.controls(lab, facts) == {}
@@ -367,11 +395,11 @@ def test_what_a_closed_node_reaches_is_named() -> None:
 
 def test_a_closed_node_proves_nothing_where_the_host_is_closed_in_too() -> None:
     facts = unreached("packages.example.org", facts=outside_simulated.facts(CLOSED))
-    assert {r.status for r in judged(outside, CLOSED, "controller", text({}), facts).values()} == {
-        CheckStatus.WARNED
-    }
     assert {
-        r.status for r in judged(outside, CLOSED, "controller", text({}), Facts()).values()
+        r.status for r in judged(outside_family, CLOSED, "controller", text({}), facts).values()
+    } == {CheckStatus.WARNED}
+    assert {
+        r.status for r in judged(outside_family, CLOSED, "controller", text({}), Facts()).values()
     } == {CheckStatus.WARNED}
 
 
@@ -395,7 +423,7 @@ def test_a_node_that_can_not_try_has_no_answer(code: int, words: str) -> None:
     for lab in (CLOUD, CLOSED):
         facts = outside_simulated.facts(lab)
         found = judged(
-            outside,
+            outside_family,
             lab,
             "controller",
             text({"outside.dials": ["?"]}, {"outside.dials": code}),
@@ -408,8 +436,8 @@ def test_a_node_that_can_not_try_has_no_answer(code: int, words: str) -> None:
 @pytest.mark.parametrize("lab", [CLOUD, CLOSED])
 def test_an_answer_cut_anywhere_neither_fails_nor_passes_what_was_cut(lab: Lab) -> None:
     facts = outside_simulated.facts(lab)
-    written = text(healthy(outside, lab, "controller", facts))
+    written = text(healthy(outside_family, lab, "controller", facts))
     whole = len(written) - len("stacklab-0123 end\n")
     for length in range(whole - 1):
-        found = judged(outside, lab, "controller", written[:length], facts).values()
+        found = judged(outside_family, lab, "controller", written[:length], facts).values()
         assert {result.status for result in found} == {CheckStatus.ERROR}, length

@@ -324,8 +324,8 @@ def test_what_may_not_be_looked_at_is_named_and_keeps_no_other_evidence_away(sit
 def test_without_a_look_at_the_host_no_cause_is_guessed(site: Site) -> None:
     site.runner.on("ip", answer=Result(exit_code=0, stdout="no json"))
     looker = Looker(None, None, site.paths, site.record)
-    assert evidence.cause(looker.view(site.node)) == ""
+    assert evidence.cause(looker.view(site.node)) is None
 
 
 def test_an_empty_view_has_no_cause(site: Site) -> None:
-    assert evidence.cause(View(node=site.node)) == ""
+    assert evidence.cause(View(node=site.node)) is None

@@ -9,7 +9,15 @@ import pytest
 from stacklab.checks import plan
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Layer, Selection
+from stacklab.checks.result import (
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Reason,
+    Selection,
+)
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
 from stacklab.workflow.check import checking
 from tests.unit.checks.fake_lab import make_lab
@@ -20,7 +28,7 @@ def result(status: CheckStatus) -> CheckResult:
     check = Check(
         kind=CheckKind.LOGIN, node="controller", network="net0", address="192.0.2.1", device="eth0"
     )
-    return CheckResult(check=check, status=status, detail="refused")
+    return CheckResult(check=check, status=status, reason=Reason.REFUSED, detail="refused")
 
 
 def test_what_passed_raises_nothing() -> None:
@@ -65,7 +73,8 @@ def test_what_is_expected_is_listed_once_and_the_host_is_asked_for_each_try(
         for tried in (checks, checks[:1]):
             mesh.gather(tried)
         return tuple(
-            CheckResult(check=each, status=CheckStatus.PASSED, detail="") for each in checks
+            CheckResult(check=each, status=CheckStatus.PASSED, reason=Reason.OK, detail="")
+            for each in checks
         )
 
     monkeypatch.setattr(plan, "expected", fake_expected)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from stacklab.checks.result import CheckResult, CheckStatus, Layer
+from stacklab.checks.result import CheckResult, CheckStatus, Layer, Reason
 from stacklab.errors import LabError
 from stacklab.workflow.check import checking
 from stacklab.workflow.check.checking import Wish
@@ -88,7 +88,10 @@ def test_watching_tries_each_time_once(up: FakeHost, monkeypatch: pytest.MonkeyP
 def test_an_outcome_is_raised_for_with_what_to_type(up: FakeHost) -> None:
     wish = checking.wish(up.context, "trio")
     found = CheckResult(
-        check=checking.plan.expected(wish.lab)[0], status=CheckStatus.FAILED, detail="is paused"
+        check=checking.plan.expected(wish.lab)[0],
+        status=CheckStatus.FAILED,
+        reason=Reason.NOT_RUNNING,
+        detail="is paused",
     )
     with pytest.raises(LabError, match="controller: state: is paused") as caught:
         checking.raise_for_checks(wish.lab, [found])

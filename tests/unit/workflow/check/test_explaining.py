@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from stacklab.checks.explain import explain
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.providers.libvirt.evidence import Looker
 from stacklab.workflow.check import explaining
 from tests.unit.checks.fake_lab import make_lab
@@ -14,8 +14,10 @@ from tests.unit.workflow.fake_host import FakeHost
 CHECK = Check(
     kind=CheckKind.PING, node="controller", target="compute1", network="net0", address="10.10.0.12"
 )
-PASSED = CheckResult(check=CHECK, status=CheckStatus.PASSED, detail="1 ms")
-FAILED = CheckResult(check=CHECK, status=CheckStatus.FAILED, detail="no reply to 3 pings")
+PASSED = CheckResult(check=CHECK, status=CheckStatus.PASSED, reason=Reason.OK, detail="1 ms")
+FAILED = CheckResult(
+    check=CHECK, status=CheckStatus.FAILED, reason=Reason.NO_REPLY, detail="no reply to 3 pings"
+)
 
 
 @pytest.fixture

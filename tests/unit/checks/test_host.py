@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import plan
+from stacklab.checks import host, plan
 from stacklab.checks.family import Facts, Tried
-from stacklab.checks.reach import host, isolation, outside
+from stacklab.checks.reach import isolation, outside_family
 from stacklab.checks.result import (
     HOST,
     Check,
@@ -113,7 +113,9 @@ def test_the_host_tries_its_own_mirror_in_the_place_of_what_it_stands_for(tmp_pa
     lab = dataclasses.replace(lab, stack=stack)
     dial = FakeDial()
     mirrors = Mirrors(pip="http://pip.example.org/simple")
-    host.gather(lab, tuple(outside.expected(lab)), FakeRunner(), mirrors, dial=dial, root=tmp_path)
+    host.gather(
+        lab, tuple(outside_family.expected(lab)), FakeRunner(), mirrors, dial=dial, root=tmp_path
+    )
     assert dial.calls == [["pip.example.org:80"]]
 
 

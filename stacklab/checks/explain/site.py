@@ -1,0 +1,117 @@
+"""The nodes that have to do with failures, as they and this host see them at one moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from stacklab.checks.explain import scene
+from stacklab.checks.explain.scene import UNSEEN, Scene
+from stacklab.checks.kinds import ExplainedBy
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.model.lab import NIC, Lab, Node
+from stacklab.paths import LabPaths
+from stacklab.process import Conversing
+from stacklab.providers.libvirt.evidence import Looker, View
+
+_MOST_NODES = 12  # are looked at: with more nodes, the causes are few all the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A lab with what its nodes say of themselves (scenes) and what the host sees (views)."""
+
+    lab: Lab
+    nodes: Mapping[str, Node]
+    unreached: frozenset[str]  # nodes that the host could not log in on, or that went off
+    views: Mapping[str, View] = field(default_factory=dict)
+    scenes: Mapping[str, Scene] = field(default_factory=dict)
+
+    def scene(self, node: str) -> Scene:
+        """Return a node's own words; UNSEEN where it was not asked."""
+        return self.scenes.get(node, UNSEEN)
+
+    def nic(self, check: Check) -> NIC | None:
+        """Return the NIC by which a node does a check."""
+        node = self.nodes[check.node]
+        on_network = node.nic_on(check.network) if check.network else None
+        if on_network is not None:
+            return on_network
+        return next((nic for nic in node.nics if nic.device == check.device), None)
+
+
+def look(
+    lab: Lab,
+    paths: LabPaths,
+    runner: Conversing,
+    bad: Sequence[CheckResult],
+    host: Looker | None,
+) -> Site:
+    """Ask the nodes and look at them from the host, all at once; never raises."""
+    nodes = {node.name: node for node in lab.nodes}
+    unreached = frozenset(result.check.node for result in bad if _is_cut_off(result))
+    addresses = _addresses(bad)
+    chosen = _chosen(bad, nodes, unreached)
+    if not chosen:
+        return Site(lab=lab, nodes=nodes, unreached=unreached)
+
+    def ask(name: str) -> Scene:
+        if name in unreached:
+            return UNSEEN
+        return scene.ask(paths, runner, name, addresses.get(name, []))
+
+    def view(name: str) -> View | None:
+        if host is None:
+            return None
+        return host.view(nodes[name], snapshot, is_knocking=name in unreached)
+
+    with ThreadPoolExecutor(max_workers=2 * len(chosen)) as pool:
+        scenes = pool.map(ask, chosen)
+        snapshot = host.snapshot() if host else None
+        views = zip(chosen, pool.map(view, chosen), strict=True)
+        return Site(
+            lab=lab,
+            nodes=nodes,
+            unreached=unreached,
+            views={name: seen for name, seen in views if seen is not None},
+            scenes=dict(zip(chosen, scenes, strict=True)),
+        )
+
+
+def _is_cut_off(result: CheckResult) -> bool:
+    """Return True if the host lost the node: no login, or it went off in mid-session."""
+    if result.check.kind is CheckKind.LOGIN:
+        return True
+    return result.status is CheckStatus.ERROR and result.reason is Reason.NODE_OFF
+
+
+def _is_about_ways(check: Check) -> bool:
+    return check.kind.traits.explained_by is not ExplainedBy.NODE
+
+
+def _addresses(bad: Sequence[CheckResult]) -> dict[str, list[str]]:
+    """Return the addresses that each node is asked about."""
+    addresses: dict[str, dict[str, None]] = {}
+    for result in bad:
+        check = result.check
+        if check.address and _is_about_ways(check):
+            addresses.setdefault(check.node, {})[check.address] = None
+    return {name: list(some) for name, some in addresses.items()}
+
+
+def _chosen(
+    bad: Sequence[CheckResult], nodes: Mapping[str, Node], unreached: frozenset[str]
+) -> list[str]:
+    """Choose the nodes to look at, those with the most failures first.
+
+    A node that the host could not log in on comes before all others: its failure may
+    explain most of theirs.
+    """
+    count: Counter[str] = Counter()
+    for result in bad:
+        if _is_about_ways(result.check):
+            count.update({result.check.node, result.check.target} & nodes.keys())
+    ranked = sorted(count, key=lambda name: (name not in unreached, -count[name]))
+    return ranked[:_MOST_NODES]

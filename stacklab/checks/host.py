@@ -1,0 +1,143 @@
+"""Control measurements from the host: what it reaches itself, so that a node's result means much.
+
+A failure of the host is not a failure of the lab: `gather` raises nothing, and takes
+some 5 s at most, or as much longer as the lab declares delays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import queue
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from stacklab.checks import plan
+from stacklab.checks.family import Facts, Needs, Tried
+from stacklab.checks.impairments import ways
+from stacklab.checks.reach import outside, pinging
+from stacklab.checks.result import Check, CheckResult
+from stacklab.model.lab import Lab
+from stacklab.model.stack import NO_MIRRORS, Mirrors
+from stacklab.process import Runner
+
+_LIMIT_S = 3.0
+_SOURCES = (
+    "etc/apt/sources.list",
+    "etc/apt/sources.list.d/*.list",
+    "etc/apt/sources.list.d/*.sources",
+)
+_MIRROR = re.compile(r"^(?:deb|URIs:)[^#\n]*?(https?://[^\s]+)", re.MULTILINE)
+Dial = Callable[[Iterable[str]], Mapping[str, Tried]]
+
+
+def gather(
+    lab: Lab,
+    checks: Sequence[Check],
+    runner: Runner,
+    mirrors: Mirrors = NO_MIRRORS,
+    *,
+    dial: Dial | None = None,
+    root: Path = Path("/"),
+) -> Facts:
+    """Try all that these checks' families need from the host, at once, and nothing else."""
+    dial = dial or functools.partial(dial_all, limit_s=_LIMIT_S + ways.slower_s(lab))
+    needs = Needs()
+    for family, some in plan.by_family(checks):
+        needs = needs.joined(family.gather(lab, some, mirrors))
+    pings = pinging.ping(lab, needs.pings, runner)[0]
+    alive = frozenset(address for address, ping in pings.items() if ping.received)
+    places = needs.places
+    if needs.needs_package_mirrors:
+        places = (*package_mirrors(root), *places)
+    if not places and not needs.needs_package_mirrors:
+        return Facts(alive=alive)
+    tried = _Places(dial(dict.fromkeys(places)), dial)
+    return Facts(tried=tried, instead=needs.instead, alive=alive)
+
+
+def judge(lab: Lab, checks: Sequence[Check], runner: Runner) -> Iterator[CheckResult]:
+    """Do and judge the checks that the host does itself; for Mesh.judge_host."""
+    for family, some in plan.by_family(checks):
+        yield from family.of_host(lab, some, runner)
+
+
+class _Places(dict[str, Tried]):
+    """Places and how the host fared there.
+
+    A place that nobody needed beforehand is tried when it is asked for, and is not listed:
+    the image may name a mirror of packages that the host does not use.
+    """
+
+    def __init__(self, tried: Mapping[str, Tried], dial: Dial) -> None:
+        super().__init__(tried)
+        self._dial = dial
+        self._later: dict[str, Tried] = {}
+
+    def __missing__(self, place: str) -> Tried:
+        if place not in self._later:
+            self._later.update(self._dial([place]))
+        return self._later[place]
+
+
+def package_mirrors(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return where the host's own packages come from.
+
+    An image of the same distribution was made from there.
+    """
+    places: dict[str, None] = {}
+    for pattern in _SOURCES:
+        for path in sorted(root.glob(pattern)):
+            with contextlib.suppress(OSError):
+                for url in _MIRROR.findall(path.read_text(errors="replace")):
+                    places[outside.place_of(url)] = None
+    return tuple(filter(None, places))
+
+
+def dial_all(places: Iterable[str], limit_s: float = _LIMIT_S) -> Mapping[str, Tried]:
+    """Connect to all places at once; a place without an answer in time has timed out.
+
+    Each has a daemon thread: a name server that is silent can't be cut short.
+    """
+    wanted = tuple(places)
+    addresses: dict[str, str] = {}
+    done: queue.SimpleQueue[tuple[str, Tried]] = queue.SimpleQueue()
+
+    def dial(place: str) -> None:
+        name, _, port = place.rpartition(":")
+        try:
+            found = socket.getaddrinfo(name, int(port), socket.AF_INET, socket.SOCK_STREAM)
+            addresses[place] = str(found[0][4][0])
+            socket.create_connection((addresses[place], int(port)), timeout=limit_s).close()
+            done.put((place, Tried(address=addresses[place])))
+        except (OSError, ValueError) as error:
+            done.put((place, _failed(addresses.get(place, ""), error)))
+
+    for place in wanted:
+        threading.Thread(target=dial, args=(place,), name=f"dial {place}", daemon=True).start()
+    tried: dict[str, Tried] = {}
+    deadline = time.monotonic() + limit_s
+    with contextlib.suppress(queue.Empty):
+        while len(tried) < len(wanted):
+            place, outcome = done.get(timeout=max(0.0, deadline - time.monotonic()))
+            tried[place] = outcome
+    late = {place: _failed(addresses.get(place, ""), TimeoutError()) for place in wanted}
+    return {place: tried.get(place, late[place]) for place in wanted}
+
+
+def _failed(address: str, error: Exception) -> Tried:
+    """Say in a few words why a connection failed."""
+    match error:
+        case socket.gaierror():
+            why = "name not known"
+        case TimeoutError():
+            return Tried(address=address, why_not="timed out", is_timed_out=True)
+        case ConnectionRefusedError():
+            why = "refused"
+        case _:
+            why = (getattr(error, "strerror", "") or str(error)).lower()
+    return Tried(address=address, why_not=why)

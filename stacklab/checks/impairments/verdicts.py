@@ -1,0 +1,213 @@
+"""Declared delay, loss and rate, held against what a node measured."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from stacklab.checks import answers
+from stacklab.checks.impairments.measuring import (
+    ODDS,
+    PING,
+    RATE,
+    SHOW,
+    impairment_of,
+    loss_of,
+    ping_line,
+    plan,
+    round_trip_ms,
+)
+from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict
+from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
+from stacklab.nodes.protocol import NOT_FOUND, Answer
+from stacklab.tools import tc
+
+MOST_MS_LATE, MOST_SHARE_LATE = 5.0, 0.10  # what an emulated CPU adds to a round trip
+MOST_MS_EARLY, MOST_SHARE_EARLY = 0.3, 0.02
+LEAST_RATE, MOST_RATE = 0.7, 1.15
+
+# `10.0.0.2 : xmt/rcv/%loss = 20/19/5%, min/avg/max = 40.1/40.5/41.0`; with duplicates `%return` over 100 %.
+_COUNTED = re.compile(
+    r"(?P<target>\S{1,64})\s+: xmt/rcv/%(?:loss|return) = (?P<sent>\d{1,9})/(?P<received>\d{1,9})/\d+%"
+    r"(?:, min/avg/max = (?P<least>\d{1,9}(?:\.\d{1,9})?)/\S+)?",
+    re.ASCII,
+)
+Netems = Mapping[str, Impairment] | None  # of a node, by device; None: tc did not tell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What came of a number of pings."""
+
+    sent: int
+    received: int
+    least_ms: float | None
+    line: str
+
+
+def counted(lines: Sequence[str]) -> dict[str, Counted]:
+    """Read the lines of `fping -q -c`; whatever is no such line is passed over."""
+    found = {}
+    for line in lines:
+        if match := _COUNTED.fullmatch(line.strip()):
+            least = float(match["least"]) if match["least"] else None
+            found[match["target"]] = Counted(
+                sent=int(match["sent"]),
+                received=int(match["received"]),
+                least_ms=least,
+                line=line.strip(),
+            )
+    return found
+
+
+def judge(lab: Lab, checks: Sequence[Check], answer: Answer) -> Iterator[CheckResult]:
+    """Judge the checks of one node."""
+    pings = counted(answer.of(PING).lines)
+    netems: Netems = None
+    if answer.of(SHOW).code == 0:
+        netems = tc.parse("\n".join(answer.of(SHOW).lines))
+    for check in checks:
+        if check.kind is CheckKind.RATE:
+            verdict, output = _judge_rate(lab, check, answer, netems), answer.of(RATE).text
+        else:
+            ping = pings.get(check.address)
+            if ping is None or not ping.sent:
+                verdict, output = _without_pings(check, answer), answer.of(PING).text
+            else:
+                judge_one = _judge_delay if check.kind is CheckKind.DELAY else _judge_loss
+                verdict, output = judge_one(lab, check, ping, netems), ping.line
+        yield verdict.of(check, command=_command_line(lab, check), output=output)
+
+
+def _without_pings(check: Check, answer: Answer) -> Verdict:
+    if answer.of(PING).code == NOT_FOUND:
+        return answers.not_installed("fping", check.node)
+    no_result = Verdict.error(Reason.PROGRAM_FAILED, "fping gave no result", about="fping")
+    return answers.missing(answer, PING) or no_result
+
+
+def _command_line(lab: Lab, check: Check) -> str:
+    """Return what to type on the node to measure once more."""
+    if check.kind is CheckKind.RATE:
+        return f"tc -s qdisc show dev {check.device}"
+    return ping_line(plan([nic for _, nic in lab.members(check.network)]), [check.address])
+
+
+def _ends(lab: Lab, check: Check) -> tuple[Impairment, Impairment]:
+    theirs = lab.node(check.target).nic_on(check.network)
+    return impairment_of(lab, check), theirs.impairment if theirs else NO_IMPAIRMENT
+
+
+def _wrong_netem(lab: Lab, check: Check, netems: Netems) -> str:
+    """Say how the node's own NIC differs from what is declared; "" if it does not."""
+    if netems is None:
+        return ""
+    declared, there = impairment_of(lab, check), netems.get(check.device)
+    if tc.is_same(declared, there):
+        return ""
+    repair = f"./invoke lab.up {lab.name} puts it right"
+    return f"; {check.device} has {tc.words(there)}, {repair}"
+
+
+def _by_tc(lab: Lab, check: Check, netems: Netems, reason: Reason, detail: str) -> Verdict:
+    """Let tc decide where the measurement alone could not tell the declared from nothing."""
+    wrong = _wrong_netem(lab, check, netems)
+    if wrong:
+        return Verdict.failed(reason, detail + wrong)
+    if netems is None:
+        why = "which is too little to tell, and tc does not tell either"
+        return Verdict.error(Reason.NO_ANSWER, f"{detail}, {why}")
+    return Verdict.passed(f"{detail}, which alone can't tell; tc says so")
+
+
+def _judge_delay(lab: Lab, check: Check, ping: Counted, netems: Netems) -> Verdict:
+    declared = round_trip_ms(*_ends(lab, check))
+    wrong = _wrong_netem(lab, check, netems)
+    if ping.least_ms is None:
+        return Verdict.failed(Reason.NO_REPLY, f"no reply to {ping.sent} pings{wrong}")
+    least = declared - max(MOST_MS_EARLY, declared * MOST_SHARE_EARLY)
+    most = declared + max(MOST_MS_LATE, declared * MOST_SHARE_LATE)
+    detail = f"{ping.least_ms:.1f} ms there and back, {declared:.3g} ms declared"
+    if not least <= ping.least_ms <= most:
+        return Verdict.failed(Reason.WRONG_DELAY, detail + wrong)
+    if declared <= MOST_MS_LATE:  # a node that is only slow would pass as well
+        return _by_tc(lab, check, netems, Reason.WRONG_DELAY, detail)
+    return Verdict.passed(detail)
+
+
+def _judge_loss(lab: Lab, check: Check, ping: Counted, netems: Netems) -> Verdict:
+    share = loss_of(*_ends(lab, check))
+    sent, lost = ping.sent, max(0, ping.sent - ping.received)
+    detail = f"{lost} of {sent} pings lost, {share * 100:.3g} % declared"
+    least, most = bounds(sent, share)
+    if not least <= lost <= most:
+        wrong = _wrong_netem(lab, check, netems)
+        return Verdict.failed(Reason.WRONG_LOSS, f"{detail} ({least} to {most} would do){wrong}")
+    if least == 0:  # a way that loses nothing would pass as well
+        return _by_tc(lab, check, netems, Reason.WRONG_LOSS, detail)
+    return Verdict.passed(detail)
+
+
+def bounds(sent: int, share: float) -> tuple[int, int]:
+    """How few and how many of so many may be lost: outside of it the odds are under ODDS, to each side."""
+    if share >= 1:
+        return sent, sent
+    logs = (math.lgamma(sent + 1), math.log(share), math.log1p(-share))
+
+    def odds(lost: int) -> float:
+        ways = logs[0] - math.lgamma(lost + 1) - math.lgamma(sent - lost + 1)
+        return math.exp(ways + lost * logs[1] + (sent - lost) * logs[2])
+
+    least, below = 0, odds(0)
+    while below < ODDS:
+        least += 1
+        below += odds(least)
+    most, above = sent, odds(sent)
+    while above < ODDS:
+        most -= 1
+        above += odds(most)
+    return least, most
+
+
+def _judge_rate(lab: Lab, check: Check, answer: Answer, netems: Netems) -> Verdict:
+    measured = _rates(check, answer.of(RATE).lines)
+    if measured is None:
+        if answer.of(RATE).code == NOT_FOUND:
+            return answers.not_installed("python3", check.node)
+        nothing = Verdict.error(Reason.NO_ANSWER, "no answer")
+        return answers.missing(answer, RATE) or nothing
+    left, offered = measured
+    declared = impairment_of(lab, check)
+    rate = declared.rate_kbit
+    detail = f"{tc.rate_words(left)} leave it, {tc.rate_words(rate)} declared"
+    wrong = _wrong_netem(lab, check, netems)
+    too_fast = left > rate * MOST_RATE
+    # Was the NIC offered enough to put its limit to the test?
+    is_tested = offered * (1 - declared.loss_percent / 100) >= rate * MOST_RATE
+    if too_fast or (wrong and not is_tested):
+        return Verdict.failed(Reason.WRONG_RATE, detail + wrong)
+    if not is_tested:
+        most = f"the node's CPU offers {tc.rate_words(offered)} at most"
+        return Verdict.warned(
+            Reason.NOT_TESTED, f"{detail}; {most}, so this was not put to the test"
+        )
+    if left < rate * LEAST_RATE:
+        return Verdict.failed(Reason.WRONG_RATE, detail + wrong)
+    return Verdict.passed(detail)
+
+
+def _rates(check: Check, lines: Sequence[str]) -> tuple[float, float] | None:
+    """Return the rates that left the NIC and that it was offered, in kbit/s; None if unreadable."""
+    for line in lines:
+        if not line.startswith(f"{check.device} "):
+            continue
+        try:
+            sent, gone, took, full = map(float, line.split()[1:])
+            # A NIC whose queue was full was offered as much as it could ever take.
+            offered = math.inf if full else sent * 8 / took / 1000
+            return gone * 8 / took / 1000, offered
+        except (ValueError, ZeroDivisionError):
+            return None
+    return None

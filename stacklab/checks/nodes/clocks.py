@@ -1,0 +1,89 @@
+"""The nodes' clocks, compared with each other by way of the host's."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+
+from stacklab.checks.result import Check, CheckResult, Reason, Verdict
+from stacklab.nodes.protocol import Answer, Part, Phase, Said
+
+MOST_SKEW_S = 0.5
+# After the other FACTS: what a cold node has to read from its disk, sed for instance, it has by now.
+CLOCK = Part(tag="nodes.clock", shell="date +%s.%N", phase=Phase.FACTS)
+# Once more when no session begins any more: a busy host hears a line up to a second late.
+LATER = Part(tag="nodes.clock.later", shell="sleep 0.6; date +%s.%N", phase=Phase.PINGS)
+
+
+def seconds(word: str) -> float | None:
+    """Return a finite number of seconds; None for anything else."""
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def offset_s(answer: Answer, delay_ms: float = 0.0) -> float | None:
+    """Return how far a node's clock is ahead of the host's, in seconds; None if it was not read.
+
+    `delay_ms` is what the NIC to the host holds back. A line's way to the host makes the
+    clock seem late and never early, so of several readings the largest counts.
+    """
+    ahead = [_ahead_s(answer.of(part.tag)) for part in (CLOCK, LATER)]
+    return max((each + delay_ms / 1000 for each in ahead if each is not None), default=None)
+
+
+def _ahead_s(said: Said) -> float | None:
+    now = seconds(said.lines[0]) if said.lines else None
+    return None if now is None else now - said.heard_at
+
+
+def judge(checks: Sequence[Check], offsets: Mapping[str, float]) -> Iterator[CheckResult]:
+    """Compare the nodes' clocks, each by its offset from the host's.
+
+    Of two clocks that differ too much, the one farther from the middle of all is wrong; the
+    host's counts as one of them. So each such pair has a failure, and a node that agrees
+    with most does not fail because of the others.
+    """
+    wrong = _wrong(offsets)
+    agreeing = [offset for name, offset in offsets.items() if name not in wrong]
+    for check in checks:
+        offset = offsets.get(check.node)
+        if offset is None:
+            verdict = Verdict.error(Reason.NO_ANSWER, "its clock was not read")
+        elif check.node in wrong:
+            other = wrong[check.node]
+            apart = _apart(offset, offsets[other], f"{other}'s")
+            verdict = Verdict.failed(Reason.CLOCK_OFF, f"{apart}: lab.up sets it")
+        elif len(offsets) > 1:
+            skew = max(abs(offset - other) for other in agreeing)
+            verdict = Verdict.passed(f"within {skew:.2f} s of the others'")
+        elif abs(offset) >= MOST_SKEW_S:
+            # No other node was asked, and the host's clock itself may be wrong.
+            verdict = Verdict.warned(Reason.CLOCK_OFF, _apart(offset, 0.0, "the host's"))
+        else:
+            verdict = Verdict.passed(f"within {abs(offset):.2f} s of the host's")
+        yield verdict.of(check, command=CLOCK.shell)
+
+
+def _wrong(offsets: Mapping[str, float]) -> dict[str, str]:
+    """Return the nodes whose clocks are wrong, each with the node that shows it best."""
+    middle = statistics.median([*offsets.values(), 0.0])
+    wrong: dict[str, str] = {}
+    for name, mine in offsets.items():
+        nearer = [
+            other
+            for other, theirs in offsets.items()
+            if abs(mine - theirs) >= MOST_SKEW_S and abs(mine - middle) >= abs(theirs - middle)
+        ]
+        if nearer:
+            differences = {other: abs(mine - offsets[other]) for other in nearer}
+            wrong[name] = max(nearer, key=differences.__getitem__)
+    return wrong
+
+
+def _apart(mine: float, theirs: float, whose: str) -> str:
+    skew = mine - theirs
+    return f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} {whose}"

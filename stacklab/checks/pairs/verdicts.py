@@ -1,0 +1,303 @@
+"""What a node said about its peers, held against what was expected."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from stacklab.checks import answers
+from stacklab.checks.holder import is_made_of
+from stacklab.checks.pairs import read
+from stacklab.checks.pairs import shell as script
+from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict
+from stacklab.model.lab import NIC, Lab, Node
+from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer
+from stacklab.tools import fping, ssh
+
+
+def judge(lab: Lab, checks: Sequence[Check], answer: Answer) -> Iterator[CheckResult]:
+    """Judge the checks of one node."""
+    if not checks:
+        return
+    reading = _Reading.of(lab, lab.node(checks[0].node), answer)
+    judges = {
+        CheckKind.PING: _judge_ping,
+        CheckKind.MTU: _judge_mtu,
+        CheckKind.SOURCE: _judge_source,
+        CheckKind.NAME: _judge_name,
+        CheckKind.PORT: _judge_port,
+        CheckKind.SSH: _judge_login,
+    }
+    for check in checks:
+        yield judges[check.kind](check, reading)
+
+
+def numbers(lab: Lab) -> dict[str, int]:
+    """Return the number by which a node is asked for each name."""
+    return {node.name: number for number, node in enumerate(lab.nodes, start=1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """All that a node said about its peers."""
+
+    lab: Lab
+    answer: Answer
+    numbers: Mapping[str, int]
+    mtus: Mapping[str, int]
+    nics: Mapping[str, NIC]  # by network
+    pings: read.Pings
+    sources: Mapping[str, str]
+    macs: Mapping[str, str]
+    names: read.Names
+    logins: read.Logins
+
+    @classmethod
+    def of(cls, lab: Lab, node: Node, answer: Answer) -> _Reading:
+        return cls(
+            lab=lab,
+            answer=answer,
+            numbers=numbers(lab),
+            mtus={network.name: network.mtu for network in lab.networks},
+            nics={nic.network: nic for nic in node.nics},
+            pings=read.Pings.read(answer.of(script.PINGS).lines),
+            sources=read.sources(answer.of(script.SOURCES).lines),
+            macs=read.macs(answer.of(script.SOURCES).lines),
+            names=read.Names.read(answer.of(script.NAMES).lines),
+            logins=read.Logins.read(answer.of(script.LOGINS).lines),
+        )
+
+    def none(
+        self, check: Check, tag: str, program: str, *, is_missing: bool = False
+    ) -> CheckResult:
+        """Return the result where a part said nothing of a check."""
+        if is_missing:
+            verdict = answers.not_installed(program, check.node)
+        else:
+            verdict = answers.without_result(self.answer, tag, program, check.node)
+        return _result(check, verdict, self.answer.of(tag).text)
+
+
+def command_line(check: Check) -> str:
+    """Return what to type on the node to try one check again."""
+    name, address = shlex.quote(check.target), shlex.quote(check.address)
+    match check.kind:
+        case CheckKind.NAME:
+            return f"getent ahostsv4 {name}; getent hosts {address}"
+        case CheckKind.SSH:
+            return f"{script.ssh_line()} {shlex.quote(f'{ssh.USER}@{check.target}')} true"
+        case CheckKind.SOURCE:
+            return f"ip -4 route get {address}"
+        case CheckKind.PORT:
+            return f"ssh-keyscan -t ed25519 {address}; grep -F {address} ~/.ssh/known_hosts"
+        case _:
+            return fping.shell_line([check.address])
+
+
+def _passed(check: Check, detail: str, rtt_ms: float | None = None) -> CheckResult:
+    # One string for all that say the same: a large lab has hundreds of thousands of results.
+    return Verdict.passed(sys.intern(detail)).of(check, rtt_ms=rtt_ms)
+
+
+def _failed(
+    check: Check,
+    reason: Reason,
+    detail: str,
+    output: str = "",
+    *,
+    rtt_ms: float | None = None,
+    command: str = "",
+) -> CheckResult:
+    verdict = Verdict.failed(reason, detail)
+    command = command or command_line(check)
+    return verdict.of(check, command=command, output=output, rtt_ms=rtt_ms)
+
+
+def _result(check: Check, verdict: Verdict, output: str) -> CheckResult:
+    return verdict.of(check, command=command_line(check), output=output)
+
+
+def _judge_ping(check: Check, reading: _Reading) -> CheckResult:
+    ping = reading.pings.own.get(check.address)
+    if ping is None:
+        return reading.none(check, script.PINGS, "fping")
+    trips = " ".join("-" if rtt is None else f"{rtt:g}" for rtt in ping.rtts_ms)
+    shown = f"{ping.target} : {trips}"
+    if ping.received == 0:
+        return _failed(check, Reason.NO_REPLY, f"no reply to {ping.sent} pings", shown)
+    if ping.received == ping.sent:
+        return _passed(check, f"{ping.worst_ms:.1f} ms", ping.worst_ms)
+    detail = f"{ping.received} replies to {ping.sent} pings"
+    if _loses(reading.lab, check):
+        return _passed(check, f"{detail}, loss is declared", ping.worst_ms)
+    return _failed(check, Reason.SOME_LOST, detail, shown, rtt_ms=ping.worst_ms)
+
+
+def _loses(lab: Lab, check: Check) -> bool:
+    nics = (lab.node(name).nic_on(check.network) for name in (check.node, check.target))
+    return any(nic is not None and nic.impairment.loss_percent > 0 for nic in nics)
+
+
+def _judge_mtu(check: Check, reading: _Reading) -> CheckResult:
+    """Judge that the declared size passes whole and one byte more does not leave the node."""
+    pings, address = reading.pings, check.address
+    size = reading.mtus[check.network]
+    ping = pings.own.get(address)
+    if ping is not None and not ping.received:
+        return _failed(check, Reason.NO_REPLY, "no reply to pings of any size")
+    if address not in pings.tried.get(size, ()):
+        return reading.none(check, script.PINGS, "fping")
+    if address not in pings.passed.get(size, ()):
+        return _judge_too_long(check, reading, size)
+    larger = size + 1
+    if address not in pings.tried.get(larger, ()):
+        return reading.none(check, script.PINGS, "fping")
+    why = pings.unsent.get((larger, address), "")
+    if not why:
+        # No answer is not a proof: the node itself must refuse to send what somebody on the
+        # way may only drop.
+        is_whole = address in pings.passed.get(larger, ())
+        became = "pass whole" if is_whole else "are sent and get lost"
+        detail = f"{larger} bytes {became}, {size} is the MTU that the lab declares"
+        command = fping.sized_line(larger, [address])
+        return _failed(check, Reason.MTU_LARGER, detail, command=command)
+    if not why.startswith(fping.TOO_LONG):
+        verdict = Verdict.error(Reason.NOT_SENT, f"{larger} bytes were not sent: {why}")
+        return _result(check, verdict, "")
+    return _passed(check, f"{size} bytes pass, {larger} do not")
+
+
+def _judge_too_long(check: Check, reading: _Reading, size: int) -> CheckResult:
+    """Judge a way that packets of the declared size do not pass; name the largest that do."""
+    if reading.answer.missing(script.PINGS):  # it would have been tried again
+        return reading.none(check, script.PINGS, "fping")
+    passing = [
+        smaller
+        for smaller, addresses in reading.pings.passed.items()
+        if smaller < size and check.address in addresses
+    ]
+    detail = f"{size} bytes do not pass"
+    if passing:
+        detail += f", {max(passing)} do"
+    command = fping.sized_line(size, [check.address])
+    return _failed(check, Reason.TOO_LONG, detail, command=command)
+
+
+def _judge_source(check: Check, reading: _Reading) -> CheckResult:
+    line = reading.sources.get(check.address)
+    if line is None:
+        said = reading.answer.of(script.SOURCES)
+        if said.code is None or said.code == NOT_FOUND:
+            return reading.none(check, script.SOURCES, "ip")
+        detail = f"{check.node} has no route to {check.address}"
+        return _failed(check, Reason.NO_ROUTE, detail, said.text)
+    words = line.split()
+    way = dict(itertools.pairwise(words))
+    nic = reading.nics[check.network]
+    device, source, address = way.get("dev", "?"), way.get("src", "?"), str(nic.address.ip)
+    if source == address and "via" not in way:
+        if device == nic.device:
+            return _passed(check, f"{device} {source}")
+        # A bridge or a vrouter that a cloud made of the NIC (br-ex, vhost0) has its MAC, too.
+        if is_made_of(nic, reading.macs.get(device, "")):
+            return _passed(check, f"{device} {source}, which has {nic.device}'s MAC")
+    via = f" via {way['via']}" if "via" in way else ""
+    leaves = f"would leave by {device} from {source}{via}"
+    detail = f"{leaves}, not by {nic.device} from {address}"
+    return _failed(check, Reason.WRONG_WAY, detail, line)
+
+
+def _judge_name(check: Check, reading: _Reading) -> CheckResult:
+    number, names = reading.numbers[check.target], reading.names
+    codes = names.codes.get(number)
+    if codes is None:
+        return reading.none(check, script.NAMES, "getent")
+    if NOT_FOUND in codes:
+        verdict = answers.not_installed("getent", check.node)
+        return _result(check, verdict, "\n".join(names.others))
+    addresses, back = names.forward.get(number, []), names.backward.get(check.address, [])
+    shown = f"{check.target}: {' '.join(addresses)}\n{check.address}: {' '.join(back)}"
+    if not addresses:
+        reason, limit = _unknown(codes[0], Reason.NAME_UNKNOWN)
+        detail = f"{check.target} is not known on {check.node}{limit}"
+    elif addresses[0] != check.address:
+        reason = Reason.WRONG_ADDRESS
+        detail = f"is {', '.join(addresses)} there, not {check.address}"
+    elif not back:
+        reason, limit = _unknown(codes[1], Reason.NO_NAME)
+        detail = f"{check.address} has no name on {check.node}{limit}"
+    elif check.target not in (word.partition(".")[0] for word in back):
+        reason = Reason.WRONG_NAME
+        detail = f"{check.address} is {', '.join(back)} there, not {check.target}"
+    else:
+        return _passed(check, f"{check.address}, and back")
+    return _failed(check, reason, detail, shown)
+
+
+def _unknown(code: int, otherwise: Reason) -> tuple[Reason, str]:
+    """Return why a name or an address was not found, and what to add to the sentence."""
+    if code == TIMED_OUT:
+        return Reason.TIMED_OUT, f" (no answer in {script.NAMES_LIMIT_S} s)"
+    return otherwise, ""
+
+
+def _judge_port(check: Check, reading: _Reading) -> CheckResult:
+    logins, address = reading.logins, check.address
+    shown = logins.shown.get(address)
+    if shown is not None:
+        return _judge_key(check, logins, shown)
+    if logins.reached(check.target) == address:
+        return _own_key(check)
+    if address in logins.greeted and not reading.answer.missing(script.LOGINS):
+        return _failed(check, Reason.NOT_SSHD, f"sshd there shows no {read.KEY} key")
+    code, text = logins.silent.get(address, (NOT_FOUND, ""))
+    if code == NOT_FOUND:
+        is_missing = address in logins.silent
+        return reading.none(check, script.LOGINS, "ssh-keyscan", is_missing=is_missing)
+    if code == 0:
+        return _failed(check, Reason.NOT_SSHD, "TCP/22 is open, and no sshd answers")
+    if code in (TIMED_OUT, script.KILLED):
+        return _failed(check, Reason.TIMED_OUT, "timed out", text)
+    why = ssh.classify(text) or f"no connection (exit code {code})"
+    return _failed(check, answers.connection(text), why, text)
+
+
+def _own_key(check: Check) -> CheckResult:
+    return _passed(check, "sshd answers with its own key")
+
+
+def _judge_key(check: Check, logins: read.Logins, shown: str) -> CheckResult:
+    known = logins.known.get(check.address, set())
+    if shown in known:
+        return _own_key(check)
+    said = f"{check.address} {read.KEY} {shown}"
+    if not known:
+        why = f"{check.address} has no key in known_hosts on {check.node}"
+        return _failed(check, Reason.HOST_KEY, f"HOST KEY MISMATCH: {why}", said)
+    whose = "an unknown key"
+    for names, keys in logins.known.items():
+        if shown in keys and not read.is_address(names):
+            whose = f"the key of {names}"
+            break
+    return _failed(check, Reason.HOST_KEY, f"HOST KEY MISMATCH: shows {whose}", said)
+
+
+def _judge_login(check: Check, reading: _Reading) -> CheckResult:
+    said = reading.logins.logins.get(check.target)
+    if said is None or said[0] == NOT_FOUND:
+        return reading.none(check, script.LOGINS, "ssh", is_missing=said is not None)
+    code, text = said
+    reached = reading.logins.reached(check.target)
+    if code == 0 and reached not in ("", check.address):
+        detail = f"reached {reached}, not {check.address}"
+        return _failed(check, Reason.OTHER_NODE, detail, text)
+    if code == 0:
+        return _passed(check, "logged in")
+    # ssh that is ended while it has a session says so and ends with 255.
+    if code == script.KILLED or "Killed by signal" in text:
+        return _failed(check, Reason.TIMED_OUT, "timed out", text)
+    why = ssh.classify(text) or f"ended with {code}"
+    return _failed(check, answers.connection(text), why, text)

@@ -1,0 +1,80 @@
+"""The checks that the host does itself: it keeps off networks that are declared without it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from stacklab.checks.reach import pinging
+from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict
+from stacklab.errors import ToolError
+from stacklab.model.lab import Lab
+from stacklab.process import Command, Runner
+from stacklab.tools import fping
+
+
+def judge(lab: Lab, checks: Sequence[Check], runner: Runner) -> Iterator[CheckResult]:
+    """Do and judge the checks of kind `host-apart`; see Family.of_host."""
+    apart = [check for check in checks if check.kind is CheckKind.HOST_APART]
+    addresses = [str(nic.address.ip) for check in apart for _, nic in lab.members(check.network)]
+    pings, why = pinging.ping(lab, addresses, runner)
+    for check in apart:
+        yield _judge_bridge(check, runner) or _judge_ways(lab, check, pings, why, runner)
+
+
+def _judge_bridge(check: Check, runner: Runner) -> CheckResult | None:
+    """Judge that the host has no address on the network's bridge; None where it has none."""
+    look = Command(
+        argv=("ip", "-o", "addr", "show", "dev", check.device),
+        what=f"reading the addresses of {check.device}",
+        timeout_s=10,
+    )
+    try:
+        text = runner.run(look).stdout
+    except ToolError as error:
+        detail = f"the bridge {check.device} can't be looked at"
+        verdict = Verdict.error(Reason.PROGRAM_FAILED, detail, about="ip")
+        return verdict.of(check, command=str(look), output=error.message)
+    addresses = re.findall(r"\binet6? (\S+)", text)
+    if not addresses:
+        return None
+    detail = f"the host has {', '.join(addresses)} on {check.device}"
+    return Verdict.failed(Reason.WRONG_ADDRESS, detail).of(check, command=str(look), output=text)
+
+
+def _judge_ways(
+    lab: Lab, check: Check, pings: Mapping[str, fping.Ping], why: str, runner: Runner
+) -> CheckResult:
+    """Judge that the host reaches no node of the network by any way of the lab's."""
+    members = {str(nic.address.ip): node.name for node, nic in lab.members(check.network)}
+    missing = [address for address in members if address not in pings]
+    if missing:
+        detail = f"fping on the host says nothing of {missing[0]}"
+        verdict = Verdict.error(Reason.PROGRAM_FAILED, detail, about="fping")
+        return verdict.of(check, command=" ".join(pinging.argv(lab, missing)), output=why)
+    answering = [address for address in members if pings[address].received]
+    if not answering:
+        return Verdict.passed(f"no address, no way to {len(members)} nodes").of(check)
+    address = answering[0]
+    device = _device_to(address, runner)
+    if device in {network.bridge for network in lab.networks}:
+        detail = f"the host reaches {members[address]} {address} by {device}"
+        verdict = Verdict.failed(Reason.REACHED, detail)
+    else:
+        by = f"{address} answers the host by {device or 'a way unknown'}, not by the lab"
+        verdict = Verdict.warned(Reason.ADDRESS_TAKEN, f"{by}: somebody else has it, too")
+    return verdict.of(check, command=f"ip route get {address}")
+
+
+def _device_to(address: str, runner: Runner) -> str:
+    """Return the interface that the host sends to an address by; "" if that can't be told."""
+    command = Command(
+        argv=("ip", "-o", "route", "get", address),
+        what=f"reading the route to {address}",
+        timeout_s=10,
+    )
+    try:
+        match = re.search(r"\bdev (\S+)", runner.run(command).stdout)
+    except ToolError:
+        return ""
+    return match[1] if match else ""

@@ -1,0 +1,38 @@
+"""The host's own pings to nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from stacklab.checks.impairments import ways
+from stacklab.errors import ToolError
+from stacklab.model.lab import Lab
+from stacklab.process import Command, Runner
+from stacklab.tools import fping
+
+_PATIENCE_MS = 800
+
+
+def argv(lab: Lab, addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return fping's command line; two pings, as a busy node is late with its first answer."""
+    patience = f"{math.ceil(_PATIENCE_MS + ways.slower_ms(lab))}"
+    return ("fping", "-q", "-C", "2", "-p", "400", "-t", patience, "-i", "1", *addresses)
+
+
+def ping(
+    lab: Lab, addresses: Sequence[str], runner: Runner
+) -> tuple[Mapping[str, fping.Ping], str]:
+    """Ping these addresses from the host; returns {} and the reason where fping could not run."""
+    if not addresses:
+        return {}, ""
+    command = Command(
+        argv=argv(lab, addresses),
+        what="pinging nodes from the host",
+        ok_codes=(0, 1, 2),
+        timeout_s=20 + ways.slower_s(lab),
+    )
+    try:
+        return fping.parse(runner.run(command).stderr), ""
+    except ToolError as error:
+        return {}, error.message
