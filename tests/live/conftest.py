@@ -43,6 +43,7 @@ FILES = (
     "test_contrail_3node.py",
     "test_mini_2node.py",
     "test_ci_recipes.py",
+    "test_units.py",
     "test_wan_2node.py",
 )
 HAS_FAILED = pytest.StashKey[bool]()
