@@ -1,7 +1,7 @@
-"""Venvs of the programs that read answer files for real: Packstack, kolla-ansible, Ansible.
+"""Venvs of the programs that really read answer files: Packstack, kolla-ansible, Ansible.
 
-They are no part of the program, so none is in its own venv: each has one below
-`.consumers/`, made from requirements/consumers-<name>.txt, and made anew when that changes.
+They are not dependencies of stacklab, so they stay out of its venv. Each consumer has a venv below
+`.consumers/`, made from requirements/consumers-<name>.txt, and made again when that file changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stacklab.errors import LabError
 from stacklab.paths import PROJECT
 from stacklab.process import Command, Runner
 
-_WAIT_S = 1800.0  # another worker's pip may be at it
+_WAIT_S = 1800.0  # another worker's pip may be running
 _PIP = (
     "-m",
     "pip",
@@ -31,18 +31,18 @@ _PIP = (
 
 
 def names(project: Path = PROJECT) -> tuple[str, ...]:
-    """Every consumer that has its requirements."""
-    found = (project / "requirements").glob("consumers-*.txt")
-    return tuple(sorted(path.stem.removeprefix("consumers-") for path in found))
+    """Return the name of every consumer that has a requirements file."""
+    paths = (project / "requirements").glob("consumers-*.txt")
+    return tuple(sorted(path.stem.removeprefix("consumers-") for path in paths))
 
 
 def requirements(name: str, project: Path = PROJECT) -> Path:
-    """What a consumer's venv is made from; it need not exist."""
+    """Return the path of the file that a consumer's venv is made from; it need not exist."""
     return project / "requirements" / f"consumers-{name}.txt"
 
 
 def python(name: str, project: Path = PROJECT) -> Path:
-    """Where a consumer's Python is, once its venv is made."""
+    """Return the path that a consumer's Python has once its venv is made."""
     return project / ".consumers" / name / "bin" / "python"
 
 
@@ -53,43 +53,43 @@ def prepare(
     project: Path = PROJECT,
     tell: Callable[[str], None] = lambda _text: None,
 ) -> Path:
-    """Make a consumer's venv unless it is there, whole and of today's requirements; returns its Python.
+    """Make a consumer's venv unless it is complete and up to date, and return its Python.
 
-    Several processes may ask at once: one makes it, the others wait. Raises LabError
-    for a consumer without requirements, and ToolError where pip fails.
+    Several processes may call this at once: one makes the venv, the others wait for it.
+    Raises LabError for a consumer without requirements, and ToolError if pip fails.
     """
-    wanted = requirements(name, project)
-    if not wanted.is_file():
+    source = requirements(name, project)
+    if not source.is_file():
         known = ", ".join(names(project)) or "none"
         raise LabError(
-            f"consumer {name}: no {wanted.relative_to(project)} (there are: {known})",
+            f"consumer {name}: no {source.relative_to(project)} (there are: {known})",
             hint=f"the head of requirements/consumers-{name}.in says how it is made",
         )
     venv = project / ".consumers" / name
-    stamp, key = venv / ".stacklab", _key(wanted)
+    stamp, key = venv / ".stacklab", _key(source)
     with locks.held(
         venv.with_name(f"{name}.lock"), f"consumer {name}", wait_s=_WAIT_S, waiting=tell
     ):
         if not (python(name, project).exists() and stamp.is_file() and stamp.read_text() == key):
-            tell(f"making .consumers/{name} from {wanted.relative_to(project)}")
-            _make(name, venv, wanted, runner)
-            stamp.write_text(key)  # last: a venv that was cut short has none, and is made anew
+            tell(f"making .consumers/{name} from {source.relative_to(project)}")
+            _make(name, venv, source, runner)
+            stamp.write_text(key)  # last: a venv that was cut short has no stamp, and is made again
     return python(name, project)
 
 
-def _make(name: str, venv: Path, wanted: Path, runner: Runner) -> None:
+def _make(name: str, venv: Path, source: Path, runner: Runner) -> None:
     if venv.exists():
         shutil.rmtree(venv)
     what = f"making .consumers/{name}"
     runner.run(Command(argv=(sys.executable, "-m", "venv", str(venv)), what=what, timeout_s=300))
     runner.run(
         Command(
-            argv=(str(venv / "bin" / "python"), *_PIP, str(wanted)), what=what, timeout_s=_WAIT_S
+            argv=(str(venv / "bin" / "python"), *_PIP, str(source)), what=what, timeout_s=_WAIT_S
         )
     )
 
 
-def _key(wanted: Path) -> str:
-    """A venv does not survive being moved, nor another Python: both are in its key."""
-    parts = (str(wanted), sys.version, wanted.read_text())
+def _key(source: Path) -> str:
+    """Return a hash of all that a venv depends on: it survives neither a move nor another Python."""
+    parts = (str(source), sys.version, source.read_text())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,4 +1,7 @@
-"""`test`: everything that CI runs, in order of cost; nothing is skipped in silence, and what failed is told last."""
+"""The task `test`: everything that CI runs, the cheapest first.
+
+The reason of each skipped test is printed, and what failed is repeated at the end.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from stacklab.dev import consumers as venvs
 from stacklab.paths import PROJECT
 from stacklab.process import Runner, SubprocessRunner
 
-_TOLD_FAILURES = 20  # the report has the others
-_TOLD_LINES = 30  # of a failure, its last: pytest puts the reason there
+_SHOWN_FAILURES = 20  # the report has the others
+_SHOWN_LINES = 30  # the last ones of each failure: pytest puts the reason there
 
 
 @dataclass(frozen=True)
 class _Step:
-    """What to run: Python's arguments, and for pytest the name of its report."""
+    """A call of Python: its arguments and, for pytest, the file name of its report."""
 
     name: str
     argv: tuple[str, ...]
@@ -50,7 +53,7 @@ _CONSUMERS = _Step(
 
 
 def run(*, live: bool) -> int:
-    """Run every step, the cheapest first, and tell at the end what failed: returns 0 only if all passed."""
+    """Run every step, the cheapest first, and return 0 only if all of them passed."""
     code = _run((*_STEPS, _LIVE) if live else _STEPS)
     if not live:
         print("not run, as you asked: live tests", flush=True)
@@ -58,9 +61,9 @@ def run(*, live: bool) -> int:
 
 
 def consumers(runner: Runner | None = None) -> int:
-    """Make the consumers' venvs, and have each read what is rendered for it; returns 0 only if all passed.
+    """Make the consumers' venvs, let each read what is rendered for it, and return 0 only if all passed.
 
-    Raises ToolError where a venv can't be made: those tests are asked for by name, so none is passed over.
+    Raises ToolError if a venv cannot be made: these tests were asked for by name, so none is skipped.
     """
     for name in venvs.names():
         venvs.prepare(
@@ -95,19 +98,20 @@ def _passes(step: _Step, reports: Path) -> bool:
 
 
 def _failures(report: Path) -> Iterator[str]:
-    """Tell which tests failed, and how each of them ended, by the report that pytest left."""
+    """Yield lines that name the failed tests and show how each of them ended, from pytest's report."""
     try:
         cases = ElementTree.parse(report).iter("testcase")
     except (OSError, ElementTree.ParseError):
         yield "  pytest ended before it wrote its report: see above"
         return
-    ended = [(case, end) for case in cases for end in case if end.tag in ("failure", "error")]
-    if not ended:
+    failures = [(case, end) for case in cases for end in case if end.tag in ("failure", "error")]
+    if not failures:
         yield "  no test failed, but pytest did: see above"
-    for case, end in ended[:_TOLD_FAILURES]:
+    for case, end in failures[:_SHOWN_FAILURES]:
         yield f"  {case.get('file') or case.get('classname')}::{case.get('name')}"
         yield from (
-            f"      {line}".rstrip() for line in (end.text or "").splitlines()[-_TOLD_LINES:]
+            f"      {line}".rstrip() for line in (end.text or "").splitlines()[-_SHOWN_LINES:]
         )
-    if more := ended[_TOLD_FAILURES:]:
-        yield f"  and {len(more)} more: {report}"
+    hidden = len(failures) - _SHOWN_FAILURES
+    if hidden > 0:
+        yield f"  and {hidden} more: {report}"

@@ -1,4 +1,4 @@
-"""The real fping on loopback and in network namespaces, and the node's script in a real sh with stand-ins."""
+"""The real fping on loopback, and the node's script in a real sh with stand-ins."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from stacklab.checks.family import Facts
 from stacklab.checks.pairs import family as pairs
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import CheckKind, CheckStatus
 from stacklab.model.lab import Lab
 from stacklab.nodes import protocol
 from stacklab.tools import fping
+from tests.contract.pair_scripts import (
+    MARK,
+    OLD_FPING,
+    of_controller,
+    only,
+    run,
+    run_script,
+    script,
+    write_programs,
+)
 from tests.unit.checks.fake_lab import make_lab
 
 pytestmark = pytest.mark.skipif(shutil.which("fping") is None, reason="fping is not installed")
 
-MARK = "stacklab-contract"
 FAKE_SSH = """\
 #!/bin/sh
 cat >&2 # whoever leaves the script's stdin to ssh loses the rest of the script here
@@ -44,20 +52,7 @@ for word; do
 done
 exit 1
 """
-OLD_FPING = """\
-#!/bin/sh
-case "$*" in
-*-M*) echo "fping: invalid option -- 'M'" >&2; echo "see 'fping -h' for usage information" >&2; exit 1 ;;
-esac
-exec REAL "$@"
-"""
 NO_PROGRAM = "#!/bin/sh\nexit 127\n"
-
-
-def run(line: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["sh", "-c", line], capture_output=True, text=True, timeout=30, check=False
-    )
 
 
 def test_fping_answers_for_loopback_as_we_read_it() -> None:
@@ -92,45 +87,6 @@ def test_fping_is_done_when_it_said_to_be() -> None:
 def loopback_lab(mtu: int = 65536) -> Lab:
     """Nodes with addresses that answer here: 127.1.0.11 to .13."""
     return make_lab(cidrs=("127.1.0.0/24", "127.2.0.0/24"), mtu=mtu)
-
-
-def write_programs(directory: Path, programs: dict[str, str]) -> dict[str, str]:
-    """A PATH on which these stand in for the node's, and a home with the peers' keys."""
-    directory.mkdir()
-    for name, text in programs.items():
-        (directory / name).write_text(text, encoding="utf-8")
-        (directory / name).chmod(0o755)
-    (directory / ".ssh").mkdir()
-    known = "compute1,127.1.0.12,127.2.0.12 ssh-ed25519 AAAAcompute1\n"
-    (directory / ".ssh" / "known_hosts").write_text(known, encoding="utf-8")
-    return {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "HOME": str(directory)}
-
-
-def script(checks: Sequence[Check], lab: Lab) -> str:
-    return protocol.render(tuple(pairs.parts(lab, lab.node(checks[0].node), checks, Facts())), MARK)
-
-
-def run_script(
-    checks: Sequence[Check], lab: Lab, env: dict[str, str], *, shell: Sequence[str] = ("sh",)
-) -> dict[tuple[CheckKind, str, str], CheckResult]:
-    done = subprocess.run(
-        [*shell, "-s"],
-        input=script(checks, lab),
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{MARK} begin\n")
-    assert done.stdout.endswith(f"\n{MARK} end\n")
-    found = pairs.judge(lab, checks, protocol.read(done.stdout, MARK), Facts())
-    return {(each.check.kind, each.check.target, each.check.network): each for each in found}
-
-
-def of_controller(lab: Lab) -> list[Check]:
-    return [check for check in pairs.expected(lab) if check.node == "controller"]
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
@@ -171,10 +127,6 @@ def test_a_script_cut_on_its_way_runs_nothing(tmp_path: Path) -> None:
     assert done.stdout == ""
     results = pairs.judge(lab, of_controller(lab), protocol.read(done.stdout, MARK), Facts())
     assert {result.status for result in results} == {CheckStatus.ERROR}
-
-
-def only(lab: Lab, *kinds: CheckKind) -> list[Check]:
-    return [check for check in of_controller(lab) if check.kind in kinds]
 
 
 def hosts_file(text: str) -> str:
@@ -303,149 +255,6 @@ def test_a_port_without_an_sshd_is_told() -> None:
     assert {each.detail for each in found.values()} == {"TCP/22 is open, and no sshd answers"}
 
 
-@pytest.fixture(scope="module")
-def namespaces() -> Iterator[None]:
-    """A node and two peers on one segment, as namespaces; removed again."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("namespaces are root's")
-    names = ("slt-node", "slt-one", "slt-two", "slt-switch")
-    lines = ["set -e", *(f"ip netns add {name}" for name in names)]
-    lines += [
-        "ip -n slt-switch link add br0 type bridge",
-        "ip -n slt-switch link set br0 mtu 9000 up",
-    ]
-    for number, name in enumerate(names[:3], start=11):
-        lines += [
-            f"ip -n {name} link add eth0 mtu 1500 type veth peer name {name} mtu 9000 netns slt-switch",
-            f"ip -n {name} address add 10.77.0.{number}/24 dev eth0",
-            f"ip -n {name} link set eth0 up",
-            f"ip -n {name} link set lo up",
-            f"ip -n slt-switch link set {name} master br0 up",
-        ]
-    done = run("\n".join(lines))
-    try:
-        if done.returncode:
-            pytest.skip(f"namespaces can't be made here: {done.stderr}")
-        yield
-    finally:
-        run("\n".join(f"ip netns delete {name}" for name in names))
-
-
-def from_namespace(lab: Lab, env: dict[str, str], *kinds: CheckKind) -> dict[str, CheckResult]:
-    """What the node in its namespace finds, by peer."""
-    found = run_script(only(lab, *kinds), lab, env, shell=("ip", "netns", "exec", "slt-node", "sh"))
-    return {target: each for (_, target, _), each in found.items()}
-
-
-LAB = make_lab(cidrs=("10.77.0.0/24",))
-
-
-@pytest.fixture(params=["fping", "ping"])
-def pinging(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Environments with a new fping, and with one that has no -M."""
-    if request.param == "fping":
-        return dict(os.environ)
-    if shutil.which("ping") is None:
-        pytest.skip("ping is not installed")
-    return write_programs(
-        tmp_path / "bin", {"fping": OLD_FPING.replace("REAL", str(shutil.which("fping")))}
-    )
-
-
-def mtu_of(namespace: str, mtu: int) -> None:
-    assert run(f"ip -n {namespace} link set eth0 mtu {mtu}").returncode == 0
-
-
-def test_the_declared_size_passes_and_one_byte_more_does_not(
-    namespaces: None, pinging: dict[str, str]
-) -> None:
-    found = from_namespace(LAB, pinging, CheckKind.MTU)
-    assert {each.detail for each in found.values()} == {"1500 bytes pass, 1501 do not"}
-
-
-def test_a_smaller_path_is_told_with_what_passes(namespaces: None, pinging: dict[str, str]) -> None:
-    # the bridge's port towards the peer takes less than the node's NIC sends, and drops it without a word
-    run("ip -n slt-switch link set slt-two mtu 1450")
-    try:
-        found = from_namespace(LAB, pinging, CheckKind.MTU)
-    finally:
-        run("ip -n slt-switch link set slt-two mtu 9000")
-    assert found["compute1"].is_passed
-    assert (found["compute2"].status, found["compute2"].detail) == (
-        CheckStatus.FAILED,
-        "1500 bytes do not pass, 1450 do",
-    )
-
-
-def test_a_smaller_nic_is_told_with_what_passes(namespaces: None, pinging: dict[str, str]) -> None:
-    mtu_of("slt-node", 1400)
-    try:
-        found = from_namespace(LAB, pinging, CheckKind.MTU)
-    finally:
-        mtu_of("slt-node", 1500)
-    assert {each.detail for each in found.values()} == {"1500 bytes do not pass, 1400 do"}
-
-
-def test_a_larger_nic_is_told(namespaces: None, pinging: dict[str, str]) -> None:
-    for namespace in ("slt-node", "slt-one"):
-        mtu_of(namespace, 9000)
-    try:
-        found = from_namespace(LAB, pinging, CheckKind.MTU)
-    finally:
-        for namespace in ("slt-node", "slt-one"):
-            mtu_of(namespace, 1500)
-    assert (
-        found["compute1"].detail == "1501 bytes pass whole, 1500 is the MTU that the lab declares"
-    )
-
-
-def test_a_larger_nic_is_told_though_something_on_the_way_drops_what_it_sends(
-    namespaces: None, pinging: dict[str, str]
-) -> None:
-    """It passed: no answer was taken for a refusal."""
-    mtu_of("slt-node", 9000)
-    run("ip -n slt-switch link set slt-two mtu 1500")
-    try:
-        found = from_namespace(LAB, pinging, CheckKind.MTU)
-    finally:
-        mtu_of("slt-node", 1500)
-        run("ip -n slt-switch link set slt-two mtu 9000")
-    lost = "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares"
-    assert (found["compute2"].status, found["compute2"].detail) == (CheckStatus.FAILED, lost)
-
-
-def test_what_the_node_does_not_send_for_another_reason_says_nothing_of_the_mtu(
-    namespaces: None, tmp_path: Path
-) -> None:
-    fping_ = f"""#!/bin/sh
-case "$*" in
-*"-b 1473"*) for each; do :; done; echo "$each: error while sending ping: No buffer space available" >&2; exit 1 ;;
-esac
-exec {shutil.which("fping")} "$@"
-"""
-    env = write_programs(tmp_path / "bin", {"fping": fping_})
-    checks = [check for check in only(LAB, CheckKind.MTU) if check.target == "compute1"]
-    found = run_script(checks, LAB, env, shell=("ip", "netns", "exec", "slt-node", "sh"))
-    (result,) = found.values()
-    assert (result.status, result.detail) == (
-        CheckStatus.ERROR,
-        "1501 bytes were not sent: No buffer space available",
-    )
-
-
-def test_a_packet_lost_by_chance_leaves_the_mtu_proved(namespaces: None, tmp_path: Path) -> None:
-    """Who passed on the second try was never sent one byte more, and had no result."""
-    fping_ = f"""#!/bin/sh
-case "$*" in
-*"-q -C 1 "*"-b 1472"*) if mkdir {tmp_path}/lost; then echo "10.77.0.12 : 0.5" >&2; exit 1; fi 2>/dev/null ;;
-esac
-exec {shutil.which("fping")} "$@"
-"""
-    found = from_namespace(LAB, write_programs(tmp_path / "bin", {"fping": fping_}), CheckKind.MTU)
-    assert (tmp_path / "lost").exists()
-    assert {each.detail for each in found.values()} == {"1500 bytes pass, 1501 do not"}
-
-
 @pytest.mark.parametrize(
     ("said", "code", "told"),
     [
@@ -486,59 +295,3 @@ def test_ping_s_own_words_become_those_of_fping(
         [shell, "-c", line], env=env, capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout == f"{told}\n"
-
-
-def test_a_wrong_way_out_is_told(namespaces: None) -> None:
-    found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
-    assert {each.detail for each in found.values()} == {"eth0 10.77.0.11"}
-    run("ip -n slt-node address add 10.77.0.99/24 dev eth0")
-    run("ip -n slt-node route add 10.77.0.12/32 dev eth0 src 10.77.0.99")
-    run("ip -n slt-node route add unreachable 10.77.0.13/32")
-    try:
-        found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
-    finally:
-        run(
-            "ip -n slt-node route del 10.77.0.12/32; ip -n slt-node route del unreachable 10.77.0.13/32"
-        )
-        run("ip -n slt-node address del 10.77.0.99/24 dev eth0")
-    assert (
-        found["compute1"].detail
-        == "would leave by eth0 from 10.77.0.99, not by eth0 from 10.77.0.11"
-    )
-    assert found["compute2"].detail == "controller has no route to 10.77.0.13"
-
-
-def test_a_peer_that_does_not_answer_arp_is_asked_but_once(
-    namespaces: None, tmp_path: Path
-) -> None:
-    """It was waited for again, and its address called "timed out"."""
-    env = write_programs(
-        tmp_path / "bin", {"bash": f"#!/bin/sh\necho $* >>{tmp_path}/knocked\nexit 124\n"}
-    )
-    run("ip -n slt-two link set eth0 down; ip -n slt-node neigh flush dev eth0")
-    try:
-        found = from_namespace(LAB, env, CheckKind.PING, CheckKind.MTU, CheckKind.PORT)
-    finally:
-        run("ip -n slt-two link set eth0 up")
-    assert found["compute2"].detail == "unreachable"
-    knocked = (tmp_path / "knocked").read_text()
-    assert "10.77.0.12" in knocked, "that one refuses"
-    assert "10.77.0.13" not in knocked
-
-
-def test_a_name_whose_address_nobody_has_is_not_scanned_once_more(
-    namespaces: None, tmp_path: Path
-) -> None:
-    """The kernel gave it up while ssh waited for it."""
-    said = "ssh: connect to host compute2 port 22: No route to host"
-    lost = f"#!/bin/sh\nfping -q -C 1 -t 4000 10.77.0.13 2>/dev/null\necho {said} >&2\nexit 255\n"
-    scan = f"#!/bin/sh\necho $* >>{tmp_path}/scanned\nexit 1\n"
-    env = write_programs(tmp_path / "bin", {"ssh": lost, "ssh-keyscan": scan})
-    run("ip -n slt-two link set eth0 down; ip -n slt-node neigh flush dev eth0")
-    try:
-        checks = [c for c in only(LAB, CheckKind.SSH, CheckKind.PORT) if c.target == "compute2"]
-        found = run_script(checks, LAB, env, shell=("ip", "netns", "exec", "slt-node", "sh"))
-    finally:
-        run("ip -n slt-two link set eth0 up")
-    assert {each.detail for each in found.values()} == {"unreachable"}
-    assert not (tmp_path / "scanned").exists()

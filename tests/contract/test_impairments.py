@@ -155,7 +155,7 @@ def test_tc_takes_our_netem_and_shows_it_as_we_read_it(bridge: Bridge) -> None:
     bridge.on(1, "ip", "link", "set", "eth0", "name", nics[0].device)
     said = bridge.on(1, "sh", "-c", tc.script(nics) + tc.SHOW, ok=False)
     if "kind is unknown" in said.stderr:
-        pytest.skip("this kernel has no sch_netem")
+        pytest.skip("this kernel has no sch_netem (CONFIG_NET_SCH_NETEM)")
     assert tc.is_same(nics[0].impairment, tc.parse(said.stdout)[nics[0].device])
     again = bridge.on(1, "sh", "-c", tc.script(nics) + tc.SHOW, ok=False)
     assert tc.parse(again.stdout) == tc.parse(said.stdout)

@@ -43,6 +43,7 @@ FILES = (
     "test_contrail_3node.py",
     "test_mini_2node.py",
     "test_ci_recipes.py",
+    "test_units.py",
     "test_wan_2node.py",
 )
 HAS_FAILED = pytest.StashKey[bool]()
@@ -268,9 +269,10 @@ def lab(stacklab: Stacklab, first_up: Run, request: pytest.FixtureRequest) -> It
 def mini_absent(stacklab: Stacklab, image: Path) -> str:
     """Destroy mini-2node if an earlier test left it up, and return its name."""
     assert image.is_file()
-    if left_of(MINI):
+    only_a_lock = [f"lock {HOME}/locks/lab.{MINI}.lock"]  # of a lab.up that was refused
+    if left_of(MINI) not in ([], only_a_lock):
         stacklab.ok("lab.destroy", MINI)
-    assert_gone(MINI)
+        assert_gone(MINI)
     return MINI
 
 
