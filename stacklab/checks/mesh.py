@@ -59,6 +59,10 @@ def _no_states() -> States:
     return {}
 
 
+def _about_state(node: str, state: NodeState | None) -> tuple[str, str]:
+    return (f"is {state}" if state else "its state is not known"), ""
+
+
 @dataclass(kw_only=True)
 class Mesh:
     """One run of a lab's checks.
@@ -75,6 +79,8 @@ class Mesh:
     runner: Conversing
     gather: Callable[[Sequence[Check]], Facts] = lambda checks: Facts()
     states: Callable[[], States] = _no_states
+    # What to say, and what to type, of a node whose state is this (None: nobody can tell).
+    about_state: Callable[[str, NodeState | None], tuple[str, str]] = _about_state
     judge_host: Callable[[Sequence[Check]], Iterable[CheckResult]] = lambda checks: ()
     as_expected: Callable[[CheckResult], CheckResult] = lambda result: result
     on_event: Callable[[CheckEvent], None] = lambda event: None
@@ -249,18 +255,11 @@ class Mesh:
         return (*entered, *plan.judge(self.lab, others, answer, self._facts))
 
     def _judge_state(self, check: Check, state: NodeState | None) -> CheckResult:
-        if state is None:
-            return CheckResult(
-                check=check, status=CheckStatus.ERROR, detail="libvirtd does not tell"
-            )
-        is_fine = state is NodeState.RUNNING
-        status = CheckStatus.PASSED if is_fine else CheckStatus.FAILED
-        command = (
-            ""
-            if is_fine
-            else f"virsh -c qemu:///system domstate --reason {self.lab.domain_name(check.node)}"
-        )
-        return CheckResult(check=check, status=status, detail=f"is {state}", command=command)
+        if state is NodeState.RUNNING:
+            return CheckResult(check=check, status=CheckStatus.PASSED, detail=f"is {state}")
+        status = CheckStatus.ERROR if state is None else CheckStatus.FAILED
+        detail, command = self.about_state(check.node, state)
+        return CheckResult(check=check, status=status, detail=detail, command=command)
 
 
 def _by_node(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Check, ...]]:

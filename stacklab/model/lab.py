@@ -187,14 +187,6 @@ class Lab:
             return node.access
         return node.nic_on(self.stack.api_network or self.stack.network) or node.access
 
-    def domain_name(self, node: str) -> str:
-        """libvirt's name for a node: `_` is in no lab's and no node's name, so this can't collide."""
-        return f"{self.name}_{node}"
-
-    def network_name(self, network: str) -> str:
-        """libvirt's name for a network that we make."""
-        return f"{self.name}_{network}"
-
 
 def stable_hex(*parts: str, digits: int) -> str:
     """Hex digits that depend on `parts` alone: the same on every host, for ever."""

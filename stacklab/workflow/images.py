@@ -10,6 +10,7 @@ from stacklab.images import build as building
 from stacklab.images import catalogue, store
 from stacklab.images.catalogue import Image
 from stacklab.images.store import StoredImage
+from stacklab.providers import registry
 from stacklab.workflow import base_image as base
 from stacklab.workflow.context import Context
 
@@ -51,7 +52,7 @@ def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
 def prune(context: Context) -> tuple[str, ...]:
     """Delete what no lab uses and no lab.up would take; returns the keys."""
     building.clean_up(context.host, context.runner)
-    records = [record.read(context.host.lab(name)) for name in record.names(context.host)]
+    records = [registry.read(context.host.lab(name)) for name in record.names(context.host)]
     in_use = {kept.image for kept in records if kept is not None}
     current = {
         stored.key

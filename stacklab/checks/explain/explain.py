@@ -19,8 +19,9 @@ from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckSta
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
-from stacklab.providers.libvirt import evidence
-from stacklab.providers.libvirt.evidence import Looker, View
+from stacklab.providers import evidence
+from stacklab.providers.contract import Looker
+from stacklab.providers.evidence import View
 
 _MOST_NODES = 12  # are looked at: with more, the causes are few all the same
 _TCP = (CheckKind.SSH, CheckKind.PORT)
@@ -148,7 +149,7 @@ class _Site:
         cause = self._fault(result.check) or evidence.cause(view)
         if any(word in result.detail for word in _TOLD):
             cause = ""
-        lines = evidence.lines(view, self._lab.domain_name(result.check.node))
+        lines = evidence.lines(view)
         return _with(result, cause, lines, is_told=not result.detail.startswith("the node is"))
 
     def _packets(self, result: CheckResult) -> CheckResult:
