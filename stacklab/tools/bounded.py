@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 _PIECE_S = 0.2
 
 
-class NoAnswer(Exception):
+class OverLimit(Exception):
     """A call that did not return within its limit; its thread may still be stuck in it."""
 
 
@@ -47,7 +47,7 @@ class _Running:
 
 
 def call(function: Callable[[], _T], *, limit_s: float, name: str = "bounded call") -> _T:
-    """Return what the function returns; raises NoAnswer when it takes longer than `limit_s`."""
+    """Return what the function returns; raises OverLimit when it takes longer than `limit_s`."""
     running = _Running(function, name)
     deadline = time.monotonic() + limit_s
     while True:
@@ -55,7 +55,7 @@ def call(function: Callable[[], _T], *, limit_s: float, name: str = "bounded cal
         if running.has_ended.wait(max(0.0, min(_PIECE_S, left_s))):
             return running.result()  # type: ignore[return-value]
         if left_s <= 0:
-            raise NoAnswer(f"no answer within {limit_s:.0f} s")
+            raise OverLimit(f"no answer within {limit_s:.0f} s")
 
 
 def together(functions: Sequence[Callable[[], object]], *, name: str = "together") -> None:

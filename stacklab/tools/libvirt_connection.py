@@ -99,7 +99,7 @@ class Connection:
             raise NoAnswer(limit_s)
         try:
             return bounded.call(function, limit_s=limit_s, name="libvirt")
-        except bounded.NoAnswer as error:
+        except bounded.OverLimit as error:
             self._is_abandoned = True
             raise NoAnswer(limit_s) from error
         except (KeyboardInterrupt, SystemExit):
@@ -123,7 +123,7 @@ def why_unreachable(uri: str | None = None) -> str | None:
 
     try:
         return bounded.call(look, limit_s=LOOK_S, name="libvirt")
-    except bounded.NoAnswer as error:
+    except bounded.OverLimit as error:
         raise NoAnswer(LOOK_S) from error
 
 

@@ -13,7 +13,7 @@ from stacklab.model.lab import Node
 from stacklab.nodes import seed
 from stacklab.nodes.seed import Entry
 from stacklab.process import Command, Runner, as_root
-from stacklab.providers.libvirt.kind import LibvirtNode
+from stacklab.providers.libvirt.handles import LibvirtNode
 from stacklab.tools import qemu_img
 
 

@@ -13,7 +13,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Runner
 from stacklab.providers.evidence import NICView, NodeEvidence, View, cause, lines
-from stacklab.providers.libvirt.kind import LibvirtNetwork, domain_name, network_of, node_of
+from stacklab.providers.libvirt.handles import LibvirtNetwork, domain_name, network_of, node_of
 from stacklab.record import LabRecord
 from stacklab.tools import host_net, knock
 from stacklab.tools.console import tail

@@ -15,7 +15,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Runner, as_root
 from stacklab.providers.libvirt import disks
-from stacklab.providers.libvirt.kind import LibvirtNetwork, LibvirtNode, network_of, node_of
+from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
 from stacklab.record import LabRecord
 from stacklab.tools import ebtables, libvirt_faults
 from stacklab.tools.libvirt import Libvirt

@@ -10,7 +10,7 @@ from stacklab.accelerator import Accelerator
 from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import PROJECT, HostPaths, LabPaths
-from stacklab.providers.libvirt.kind import network_name, node_of
+from stacklab.providers.libvirt.handles import network_name, node_of
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
 from stacklab.tools.libvirt_connection import URI

@@ -20,7 +20,7 @@ from stacklab.providers.contract import LogReader, Site, Source, Unreachable
 from stacklab.providers.libvirt import console, disks, machines
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
-from stacklab.providers.libvirt.kind import LibvirtNode, domain_name, network_of, node_of
+from stacklab.providers.libvirt.handles import LibvirtNode, domain_name, network_of, node_of
 from stacklab.providers.libvirt.logs import VERSIONS, LibvirtLogs
 from stacklab.record import LabRecord
 from stacklab.tools import bounded, libvirt_connection, libvirt_xml, libvirtd, vagrant
