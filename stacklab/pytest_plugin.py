@@ -67,19 +67,21 @@ def _context(config: pytest.Config) -> Context:
 
     runner = SubprocessRunner()
     config.add_cleanup(runner.stop_all)  # Ctrl-C does not reach commands of other threads
-    return Context(host=HostPaths.default(), runner=runner, progress=Progress())
+    context = Context(host=HostPaths.default(), runner=runner, progress=Progress())
+    config.add_cleanup(context.close)
+    return context
 
 
 def _running(context: Context, name: str) -> RunningLab:
     """The lab, if it is up; raises LabError if nothing of it runs. One node that is off is a test's matter."""
-    from stacklab import record
     from stacklab.errors import LabError, ProviderError
     from stacklab.model.state import NodeState
+    from stacklab.providers import registry
     from stacklab.pytest_lab import RunningLab
     from stacklab.workflow.context import running_lab
 
     lab, paths = running_lab(context, name)
-    kept = record.read(paths)
+    kept = registry.read(paths)
     try:
         states = context.states(kept) if kept else {}
     except ProviderError:

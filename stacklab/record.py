@@ -1,8 +1,9 @@
-"""What exists of a lab on this host: written before it is made, removed after it is gone.
+"""Record what exists of a lab on this host: before it is made, until it is gone.
 
-Names, UUIDs and paths are recorded whole and compared whole, so that only what is
-ours is ever destroyed. There is one record per lab and host, so two checkouts can't
-fight over one.
+Names and handles are recorded whole and compared whole, so that only what is ours is
+ever destroyed. There is one record per lab and host, so two checkouts can't fight over
+one. What stands in a handle is the provider's: workflows read records through
+stacklab.providers.registry, which refuses one whose handles are not this lab's.
 """
 
 from __future__ import annotations
@@ -10,191 +11,213 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stacklab import files
 from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
 
-_VERSION = 1
+_VERSION = 2
 _MOMENTS = ("expires_at", "answered_at")
-_BRIDGE = re.compile(r"sl-[A-Za-z0-9._-]{1,12}")
+# Version 1 knew libvirt alone, and had the handles' fields beside the others.
+_PROVIDER_OF_V1 = "libvirt"
+_NOT_HANDLE = ("name", "is_created", "answers")
+
+Handle = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
-    """A node's things on the host; `is_created` once Vagrant has finished making its domain."""
+    """A node; `handle` says to its provider what there is of it on the host."""
 
     name: str
-    domain: str
-    uuid: str
-    overlay: Path
-    seed: Path
-    is_created: bool = False
+    handle: Handle
+    is_created: bool = False  # the provider has finished making it
     answers: str = ""  # digest of the answer files that the node has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRecord:
-    """A network that we made."""
+    """A network that we made; `handle` is its provider's."""
 
     name: str
-    libvirt_name: str
-    uuid: str
-    bridge: str
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handles:
+    """The handles of a new lab, by the names of its nodes and of the networks that we make."""
+
+    nodes: Mapping[str, Handle]
+    networks: Mapping[str, Handle]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabRecord:
-    """All that a lab has on this host; `image` is the key of the base under its overlays."""
+    """All that a lab has on this host; `image` is the key of the base under its disks."""
 
     name: str
+    provider: str  # the word in stacklab.providers.registry
     checkout: Path
     created_at: float
     image: str
-    passed_over: Mapping[str, str] = field(
-        default_factory=dict
-    )  # preferred image -> why it was not taken
+    # Preferred image -> why it was not taken.
+    passed_over: Mapping[str, str] = field(default_factory=dict)
     nodes: tuple[NodeRecord, ...]
     networks: tuple[NetworkRecord, ...]
     expires_at: float | None = None  # when lab.reap may destroy it; None: never
     answered_at: float | None = None  # when lab.up last saw all nodes answer
 
     def node(self, name: str) -> NodeRecord | None:
-        """What is recorded of a node, if anything is."""
+        """Return what is recorded of a node, if anything is."""
         return next((node for node in self.nodes if node.name == name), None)
 
+    def network(self, name: str) -> NetworkRecord | None:
+        """Return what is recorded of a network, if anything is."""
+        return next((network for network in self.networks if network.name == name), None)
+
     def with_node(self, changed: NodeRecord) -> LabRecord:
-        """The same record with one node's entry replaced."""
+        """Return the same record with one node's entry replaced."""
         nodes = tuple(changed if node.name == changed.name else node for node in self.nodes)
         return dataclasses.replace(self, nodes=nodes)
 
     @property
     def is_ours(self) -> bool:
-        """Whether this checkout made it."""
+        """True if this checkout made it."""
         return self.checkout == PROJECT
 
 
+class RecordDamaged(LabError):
+    """A record that names what no record of its lab can; `look` shows what is left."""
+
+    def __init__(self, paths: LabPaths, why: object, *, look: str) -> None:
+        super().__init__(
+            f"the record of lab {paths.name} is damaged: {paths.record}: {why}",
+            hint=f"{look} shows what is left; remove it by hand, then rm -r {paths.root}",
+        )
+        self.why = why
+
+
 def new(
-    lab: Lab, paths: LabPaths, *, image: str, passed_over: Mapping[str, str], now: float
+    lab: Lab,
+    paths: LabPaths,
+    *,
+    provider: str,
+    handles: Handles,
+    image: str,
+    passed_over: Mapping[str, str],
+    now: float,
 ) -> LabRecord:
-    """Make up a record for a lab of which nothing exists; its UUIDs have never been used before."""
-    nodes = tuple(
-        NodeRecord(
-            name=node.name,
-            domain=lab.domain_name(node.name),
-            uuid=str(uuid.uuid4()),
-            overlay=paths.overlay(node.name),
-            seed=paths.seed(node.name),
-        )
-        for node in lab.nodes
-    )
-    networks = tuple(
-        NetworkRecord(
-            name=network.name,
-            libvirt_name=lab.network_name(network.name),
-            uuid=str(uuid.uuid4()),
-            bridge=network.bridge,
-        )
+    """Make up a record for a lab of which nothing exists yet."""
+    nodes = (NodeRecord(name=node.name, handle=handles.nodes[node.name]) for node in lab.nodes)
+    networks = (
+        NetworkRecord(name=network.name, handle=handles.networks[network.name])
         for network in lab.networks
         if network.is_made_by_us
     )
     return LabRecord(
-        name=lab.name,
+        name=paths.name,
+        provider=provider,
         checkout=PROJECT,
         created_at=now,
         image=image,
         passed_over=passed_over,
-        nodes=nodes,
-        networks=networks,
+        nodes=tuple(nodes),
+        networks=tuple(networks),
     )
 
 
 def read(paths: LabPaths) -> LabRecord | None:
-    """The lab's record; None where nothing exists. Raises LabError when it can't be understood."""
+    """Return the lab's record; None where nothing exists.
+
+    Its handles are not looked at: see stacklab.providers.registry.read. Raises
+    RecordDamaged when it can't be understood, LabError when it can't be read.
+    """
     try:
-        data = json.loads(paths.record.read_text())
-        if data.pop("version") != _VERSION:
-            raise ValueError("made by another version of stacklab")
-        nodes = tuple(
-            NodeRecord(**{**node, "overlay": Path(node["overlay"]), "seed": Path(node["seed"])})
-            for node in data.pop("nodes")
-        )
-        networks = tuple(NetworkRecord(**network) for network in data.pop("networks"))
-        for moment in (*_MOMENTS, "created_at"):
-            if not _is_moment(data.get(moment)) or (
-                moment == "created_at" and data[moment] is None
-            ):
-                raise ValueError(f"{moment} is {data[moment]!r}")
-        found = LabRecord(
-            **{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks}
-        )
-        _refuse_others(paths, found)
-        return found
+        text = paths.record.read_text()
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError as error:
+        raise RecordDamaged(paths, error, look="") from error
     except OSError as error:
         raise LabError(
             f"the record of lab {paths.name} can't be read: {paths.record}: {error.strerror}",
             hint=f"ls -l {paths.record}",
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LabError(
-            f"the record of lab {paths.name} is damaged: {paths.record}: {error}",
-            hint=f"virsh list --all shows what is left; remove it by hand, then rm -r {paths.root}",
-        ) from error
+    try:
+        record = _parse(json.loads(text))
+        if record.name != paths.name:
+            raise ValueError(f"it is of lab {record.name}")
+        return record
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RecordDamaged(paths, error, look="") from error
 
 
-def _refuse_others(paths: LabPaths, found: LabRecord) -> None:
-    """Raise ValueError where it names what no record of this lab can: who destroys the lab, often root, obeys it."""
-    if found.name != paths.name:
-        raise ValueError(f"it is of lab {found.name}")
-    for node in found.nodes:
-        if not is_lab_name(node.name) or node.domain != f"{paths.name}_{node.name}":
-            raise ValueError(f"no node of this lab: {node.name!a}, domain {node.domain!a}")
-        for file, ours in (
-            (node.overlay, paths.overlay(node.name)),
-            (node.seed, paths.seed(node.name)),
-        ):
-            # The home may have another name today than when the lab was made, by a link.
-            is_same_place = file == ours or os.path.realpath(file.parent) == os.path.realpath(
-                ours.parent
-            )
-            if file.name != ours.name or not is_same_place:
-                raise ValueError(f"no disk of this lab: {file}")
-    for network in found.networks:
-        if network.libvirt_name != f"{paths.name}_{network.name}" or not _BRIDGE.fullmatch(
-            network.bridge
-        ):
-            raise ValueError(
-                f"no network of this lab: {network.libvirt_name!a}, bridge {network.bridge!a}"
-            )
-    for text in (
-        *(node.uuid for node in found.nodes),
-        *(network.uuid for network in found.networks),
-    ):
-        uuid.UUID(text)
+def _parse(data: dict[str, Any]) -> LabRecord:
+    """Read either version; whatever is wrong raises one of the errors that `read` expects."""
+    version = data.pop("version")
+    if version == 1:
+        data = _from_v1(data)
+    elif version != _VERSION:
+        raise ValueError("made by another version of stacklab")
+    nodes = tuple(NodeRecord(**node) for node in data.pop("nodes"))
+    networks = tuple(NetworkRecord(**network) for network in data.pop("networks"))
+    for node in nodes:
+        _refuse_odd_thing(node.name, node.handle)
+    for network in networks:
+        _refuse_odd_thing(network.name, network.handle)
+    for moment in (*_MOMENTS, "created_at"):
+        _refuse_odd_moment(moment, data.get(moment), is_needed=moment == "created_at")
+    if not isinstance(data["provider"], str):
+        raise ValueError(f"provider is {data['provider']!r}")
+    return LabRecord(
+        **{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks}
+    )
 
 
-def _is_moment(value: object) -> bool:
-    """Whether it is None, or a time that can be reckoned with: JSON has NaN, and what destroys by it must not guess."""
-    if value is None:
-        return True
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _from_v1(data: dict[str, Any]) -> dict[str, Any]:
+    """Migrate: what version 1 had beside the known fields is the handle of today."""
+    things: dict[str, list[dict[str, Any]]] = {}
+    for kind in ("nodes", "networks"):
+        things[kind] = []
+        for thing in data[kind]:
+            known = {key: value for key, value in thing.items() if key in _NOT_HANDLE}
+            handle = {key: value for key, value in thing.items() if key not in _NOT_HANDLE}
+            things[kind].append({**known, "handle": handle})
+    return {**data, **things, "provider": _PROVIDER_OF_V1}
+
+
+def _refuse_odd_thing(name: str, handle: Handle) -> None:
+    """Raise ValueError unless the name can be one and the handle is words by words."""
+    if not is_lab_name(name):
+        raise ValueError(f"{name!a} is not a name")
+    for key, value in handle.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ValueError(f"{key!a} of {name} is {value!a}")
+
+
+def _refuse_odd_moment(name: str, value: object, *, is_needed: bool) -> None:
+    """Raise ValueError unless it is a time, or None where that may be.
+
+    JSON has NaN, and what destroys labs by their times must not guess.
+    """
+    if value is None and not is_needed:
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ValueError(f"{name} is {value!r}")
 
 
 def write(paths: LabPaths, record: LabRecord) -> None:
-    """Keep a record; the whole of it or, after a crash, the one before."""
+    """Keep a record: the whole of it or, after a crash, the one before."""
     data = {"version": _VERSION, **dataclasses.asdict(record)}
     for moment in _MOMENTS:
         if data[moment] is None:
-            del data[moment]  # a checkout from before there was one can read it
+            del data[moment]
     # It holds no secret, and whoever uses this host has to see what is taken: 0644.
     files.write(paths.record, json.dumps(data, indent=2, default=str) + "\n")
 
@@ -210,5 +233,6 @@ def refuse_foreign(record: LabRecord) -> None:
         return
     raise AlreadyRunning(
         f"lab {record.name} belongs to another checkout: {record.checkout}",
-        hint=f"work there, or end it there first: cd {record.checkout} && ./invoke lab.destroy {record.name}",
+        hint=f"work there, or end it there first: "
+        f"cd {record.checkout} && ./invoke lab.destroy {record.name}",
     )

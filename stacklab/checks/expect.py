@@ -34,7 +34,7 @@ class Fault:
     network: str = ""  # of the NIC, or the one that is partitioned
     groups: tuple[tuple[str, ...], ...] = ()  # every node of the network is in one of them
     at: float = 0.0
-    interface: str = ""  # the unplugged NIC, in libvirt's XML
+    interface: str = ""  # what the provider needs to plug the NIC in again
 
     def __str__(self) -> str:
         words = [self.node, self.device] if self.kind is not FaultKind.PARTITION else [self.network]

@@ -1,4 +1,4 @@
-"""What the nodes' domains do while they are checked, looked at from a thread of its own."""
+"""Watch what nodes do while they are checked, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from stacklab.model.state import NodeState
 
 _LOOK_EVERY_S = 1.5
-_PATIENCE_S = 2.0  # for one look; a libvirtd that hangs is one that does not tell
+_PATIENCE_S = 2.0  # for one look; a provider that hangs is one that does not tell
 
 States = Mapping[str, NodeState]
 
 
 class Lookout:
-    """Looks again and again while it is open: a libvirtd that hangs or goes away holds nobody up.
+    """Looks again and again while it is open; a provider that hangs or goes away delays nobody.
 
-    `look` tells each node's state, {} where nobody can; what it raises is raised by `renew`.
+    `look` returns each node's state, {} where nobody can tell; what it raises, `renew` raises.
     """
 
     def __init__(self, look: Callable[[], States]) -> None:
@@ -62,13 +62,13 @@ class Lookout:
             raise self._error
 
     def state(self, node: str) -> NodeState | None:
-        """What a node's domain did a moment ago; None where nobody tells."""
+        """Return what a node did a moment ago; None where nobody can tell."""
         since = self._since
         if since is not None and time.monotonic() - since > _PATIENCE_S:
             return None
         return self._states.get(node)
 
     def why_not(self, node: str) -> str:
-        """Why a node can't be talked to, as far as its domain tells; "" while it can."""
+        """Return why a node can't be talked to, by its state; "" while it can."""
         state = self.state(node)
         return "" if state in (None, NodeState.RUNNING) else f"the node is {state}"

@@ -215,10 +215,12 @@ def session(title: str = "") -> Iterator[Context]:
         live.listener(title) if title else live.quiet() as shown,
         events.for_title(host, title, shown) as listener,
     ):
+        context = Context(host=host, runner=runner, progress=Progress(listener))
         try:
-            yield Context(host=host, runner=runner, progress=Progress(listener))
+            yield context
         finally:
             runner.stop_all()
+            context.close()
 
 
 def load(path: Path) -> Lab:

@@ -24,6 +24,7 @@ from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
 from stacklab.process import Command
+from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools import qemu_img
 from stacklab.workflow import base_image as base
 from stacklab.workflow.check import checking
@@ -208,11 +209,11 @@ def _pool(bench: _Bench) -> Iterator[str]:
     directory.mkdir()
     for node in bench.lab.nodes:
         shutil.copyfile(bench.seed(node.name), directory / f"{node.name}.seed.img")
-    bench.context.libvirt.ensure_pool(name, directory)
-    try:
+    provider = bench.context.provider()
+    if not isinstance(provider, LibvirtProvider):
+        raise LabError("plain vagrant is compared with libvirt's nodes alone")
+    with provider.pool_of(name, directory):
         yield name
-    finally:
-        bench.context.libvirt.remove_pool(name)
 
 
 def _plain_json(bench: _Bench, pool: str) -> dict[str, object]:

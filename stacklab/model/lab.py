@@ -177,14 +177,6 @@ class Lab:
             (node, nic) for node in self.nodes for nic in node.nics if nic.network == network
         )
 
-    def domain_name(self, node: str) -> str:
-        """libvirt's name for a node: `_` is in no lab's and no node's name, so this can't collide."""
-        return f"{self.name}_{node}"
-
-    def network_name(self, network: str) -> str:
-        """libvirt's name for a network that we make."""
-        return f"{self.name}_{network}"
-
 
 def stable_hex(*parts: str, digits: int) -> str:
     """Hex digits that depend on `parts` alone: the same on every host, for ever."""

@@ -1,1 +1,1 @@
-"""What makes and runs nodes: the contract, and libvirt by Vagrant."""
+"""Make and run nodes: the contract, and libvirt by Vagrant."""

@@ -1,37 +1,127 @@
-"""What a provider of nodes must do. libvirt by Vagrant is the first; others can follow."""
+"""The contract of providers of nodes: what each must do, and what it may be able to do.
+
+A provider is one folder here and one line in `registry`. It implements ProviderKind and
+Provider; each of the other Protocols is a capability, which callers test by isinstance.
+A task that needs one that is missing says so by `lacking` before it changes anything.
+(Coming: Snapshots.)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol, runtime_checkable
 
-from stacklab.model.lab import Lab, Node
+from stacklab.accelerator import Accelerator
+from stacklab.errors import ProviderError
+from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.state import NodeState
-from stacklab.paths import LabPaths
-from stacklab.providers.libvirt.evidence import Evidence
-from stacklab.record import LabRecord
+from stacklab.nodes.seed import Entry
+from stacklab.paths import HostPaths, LabPaths
+from stacklab.process import Conversing
+from stacklab.progress import Progress
+from stacklab.providers.evidence import NodeEvidence, View
+from stacklab.record import Handles, LabRecord
+from stacklab.tools.host_net import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """This host, as a provider is given it; `accelerator` is asked when a node is made."""
+
+    host: HostPaths
+    runner: Conversing
+    progress: Progress
+    accelerator: Callable[[], Accelerator]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable:
+    """A provider that can't be asked: its service's own words, and what to type next."""
+
+    service: str  # libvirtd
+    why: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.service} does not answer: {self.why}"
+
+
+class ProviderKind(Protocol):
+    """A provider as the registry knows it, before anything is asked of the host.
+
+    Cheap to import: `lab.exec` and others read records without starting or asking anything.
+    """
+
+    @property
+    def look(self) -> str:
+        """The command that shows what is left of labs: a damaged record's hint."""
+        ...
+
+    def new_handles(self, lab: Lab, paths: LabPaths) -> Handles:
+        """Make up the handles of a lab of which nothing exists."""
+        ...
+
+    def refuse_damaged(self, paths: LabPaths, record: LabRecord) -> None:
+        """Raise ValueError where a handle names what no record of this lab can.
+
+        Whoever destroys a lab, often root, obeys its record.
+        """
+        ...
+
+    def open(self, site: Site) -> Provider:
+        """Return the provider; asks nothing of the host yet."""
+        ...
 
 
 class Provider(Protocol):
     """Makes, starts, stops and removes a lab's nodes and networks.
 
     All of it is idempotent: what is there already is left alone, what is absent is
-    removed with success. Only what the record names is ever touched.
+    removed with success. Only what the record names is ever touched. No call waits
+    without a bound, and every signal ends every wait.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The word in the record."""
+        ...
+
+    def why_unreachable(self, *, start: bool = False) -> Unreachable | None:
+        """Return why the provider can't be asked now, None if it can.
+
+        With `start`, its service is started if that is all that is missing; raises
+        ProviderError where it can't be.
+        """
+        ...
 
     def files(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[Path, str]:
-        """What it reads: rendered before anything is made."""
+        """Render the files that the provider reads, before anything is made."""
+        ...
+
+    def prepare(
+        self,
+        lab: Lab,
+        record: LabRecord,
+        nodes: Sequence[str],
+        *,
+        base: Path,
+        identity: Callable[[Node], Mapping[str, Entry]],
+    ) -> None:
+        """Give these nodes, which do not run, what they start from.
+
+        A disk on the base image, which stays if it is there; and the node's identity
+        (keys, addresses, answers), as files, anew each time.
+        """
         ...
 
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
-        """Have these nodes powered on; returns before they have booted."""
+        """Have these nodes running, paused ones too; returns before they have booted."""
         ...
 
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
-        """Have these nodes shut down; unplugged when their patience is over."""
+        """Shut these nodes down; cut their power when their patience is over."""
         ...
 
     def destroy(self, paths: LabPaths, record: LabRecord) -> None:
@@ -43,13 +133,191 @@ class Provider(Protocol):
         ...
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
-        """What each node does, without starting a program."""
+        """Return what each node does."""
         ...
+
+    def close_down(self) -> None:
+        """Remove what all labs share, once the last lab of this host is gone."""
+        ...
+
+    def close(self) -> None:
+        """End the connections of this process."""
+        ...
+
+
+# --- capabilities
+
+
+@runtime_checkable
+class Console(Protocol):
+    """A node's serial console."""
+
+    def console_argv(self, record: LabRecord, node: str) -> tuple[str, ...]:
+        """Return the command that is a terminal on the console."""
+        ...
+
+    def console_log(self, paths: LabPaths, node: str) -> Path:
+        """Return the file of all that the node has printed there."""
+        ...
+
+
+@runtime_checkable
+class Resets(Protocol):
+    """A reset button."""
 
     def reset(self, record: LabRecord, node: str) -> None:
-        """Press a node's reset button: it boots again from the same disk."""
+        """Boot a node again from the same disk."""
         ...
 
-    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> Evidence:
-        """Why a node may not answer: the likeliest cause; its state, NICs, leases, ARP, sshd, console. Never raises."""
+
+class FaultMaker(Protocol):
+    """Makes one lab's nodes, NICs and networks fail, and undoes it.
+
+    What is undone already, and what is gone, is success.
+    """
+
+    def state(self, node: str) -> NodeState:
+        """Return what a node does."""
         ...
+
+    def pause(self, node: str) -> None:
+        """Let a node stand still."""
+        ...
+
+    def resume(self, node: str) -> None:
+        """Let a paused node run on."""
+        ...
+
+    def power_off(self, node: str) -> None:
+        """Cut a node's power."""
+        ...
+
+    def power_on(self, node: str) -> None:
+        """Start a node that is off, with all its NICs and their cables in."""
+        ...
+
+    def has_nic(self, node: str, nic: NIC) -> bool:
+        """True while the NIC is plugged into the running node."""
+        ...
+
+    def set_link(self, node: str, nic: NIC, *, is_up: bool) -> None:
+        """Plug a NIC's cable in or out."""
+        ...
+
+    def slot(self, node: str, nic: NIC) -> str:
+        """Return what `unplug` and `plug` need to know; raises ProviderError without the NIC."""
+        ...
+
+    def unplug(self, node: str, nic: NIC, slot: str) -> None:
+        """Unplug a NIC; returns once the node has let go of it."""
+        ...
+
+    def plug(self, node: str, slot: str) -> None:
+        """Plug a NIC in again."""
+        ...
+
+    def refuse_partition(self, network: str) -> None:
+        """Raise LabError where a network can't be parted, or nobody may look."""
+        ...
+
+    def part(self, network: str, groups: Sequence[Sequence[str]]) -> None:
+        """Keep these groups of nodes from hearing each other; replaces an earlier parting."""
+        ...
+
+    def heal(self, network: str, groups: int) -> None:
+        """End a partition of up to so many groups; raises ProviderError when it stays."""
+        ...
+
+
+@runtime_checkable
+class Faults(Protocol):
+    """Nodes, NICs and networks that can be made to fail."""
+
+    def faults(self, lab: str, record: LabRecord) -> FaultMaker:
+        """Return who makes faults in that lab."""
+        ...
+
+
+class Looker(Protocol):
+    """Looks at a lab's nodes from this host; never raises, and changes nothing."""
+
+    def snapshot(self) -> Snapshot:
+        """Return this host's interfaces, neighbours and firewall, at once."""
+        ...
+
+    def view(
+        self, node: Node, snapshot: Snapshot | None = None, *, is_knocking: bool = True
+    ) -> View:
+        """Look at one node; without a snapshot one is made."""
+        ...
+
+    def evidence(self, node: Node) -> NodeEvidence:
+        """Return all that tells why a node does not answer."""
+        ...
+
+
+@runtime_checkable
+class Evidence(Protocol):
+    """Evidence of why a node does not answer, from this host."""
+
+    def looker(self, paths: LabPaths, record: LabRecord) -> Looker:
+        """Return who looks; starts nothing, and does without what can't be asked."""
+        ...
+
+    def state_command(self, record: LabRecord, node: str) -> str:
+        """Return what to type to see a node's state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Something for `lab.logs`: `read` returns its text, or raises LabError or OSError."""
+
+    path: str
+    title: str
+    read: Callable[[], str]
+    # The file's own name, where that tells what is secret in it.
+    original: PurePosixPath | None = None
+
+
+class LogReader(Protocol):
+    """Reads this host for `lab.logs`: bounded, root's files by sudo."""
+
+    def run(self, argv: tuple[str, ...]) -> str:
+        """Return what a command that only looks printed."""
+        ...
+
+    def file(self, path: str, title: str, file: Path) -> Source:
+        """Return the source that is the end of a file."""
+        ...
+
+
+@runtime_checkable
+class HostLogs(Protocol):
+    """Sources of this host for `lab.logs`, besides the lab's own files."""
+
+    def version_commands(self) -> Sequence[tuple[str, ...]]:
+        """Return the commands that tell the versions of what runs the nodes."""
+        ...
+
+    def log_sources(
+        self, paths: LabPaths, record: LabRecord, reader: LogReader, why_not: str
+    ) -> Iterator[Source]:
+        """Return what to take along; `why_not` is why the provider can't be asked."""
+        ...
+
+
+@runtime_checkable
+class Orphans(Protocol):
+    """Programs that outlive a command of ours that was killed, and go on changing its lab."""
+
+    def wait_for_orphan(self, paths: LabPaths, *, wait_s: float) -> None:
+        """Wait until none is at work; raises AlreadyRunning when that takes too long."""
+        ...
+
+
+def lacking(provider: Provider, lab: str, what: str, *, hint: str) -> ProviderError:
+    """Return the refusal of a task whose capability the lab's provider does not have."""
+    return ProviderError(
+        f"lab {lab}'s nodes are {provider.name} nodes; they have no {what}", hint=hint
+    )

@@ -34,6 +34,15 @@ class Plug:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """An address that a network's DHCP server has given out."""
+
+    mac: str
+    address: str
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """An interface of the host; what a guest sends is received by its tap."""
 

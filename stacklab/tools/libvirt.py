@@ -1,15 +1,15 @@
-"""libvirt-python, wrapped: the only module that imports it.
+"""Wrap libvirt-python: what labs need of domains, networks and the pool.
 
-It prints every error to stderr besides raising it, so that is switched off once.
 One connection may be shared by threads, but five long calls fill it: workers that
 wait (shutdown) poll instead of blocking. Source: facts/libraries.md 4.
+
+Every call has a bound: see stacklab.tools.libvirt_connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,8 @@ import libvirt
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.state import NodeState
 from stacklab.tools import libvirt_xml
-
-URI = "qemu:///system"
-
-libvirt.registerErrorHandler(lambda _context, _error: None, None)
-
+from stacklab.tools.host_net import Lease
+from stacklab.tools.libvirt_connection import LOOK_S, WORK_S, Connection, within
 
 _STATES: Mapping[int, NodeState] = {
     libvirt.VIR_DOMAIN_RUNNING: NodeState.RUNNING,
@@ -54,16 +51,7 @@ _REASONS: Mapping[tuple[int, ...], str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """An address that libvirt's dnsmasq has given out."""
-
-    mac: str
-    address: str
-    hostname: str
-
-
-class Libvirt:
+class Libvirt(Connection):
     """A connection to the system's libvirtd; raises ProviderError, with what to type next."""
 
     # What a domain leaves besides its disks; libvirt's test driver knows not all of it.
@@ -73,22 +61,11 @@ class Libvirt:
         | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     )
 
-    def __init__(self, uri: str = URI) -> None:
-        try:
-            self._connection: Any = libvirt.open(uri)
-        except libvirt.libvirtError as error:
-            raise ProviderError(
-                f"libvirtd can't be reached: {error}", hint="./invoke doctor"
-            ) from error
-
-    def close(self) -> None:
-        """End the connection."""
-        self._connection.close()
-
     # --- domains
 
+    @within(LOOK_S)
     def state(self, uuid: str) -> NodeState:
-        """What the domain of that UUID does."""
+        """Return what the domain of that UUID does."""
         domain = self._domain(uuid)
         if domain is None:
             return NodeState.ABSENT
@@ -96,22 +73,25 @@ class Libvirt:
             return _STATES.get(domain.state()[0], NodeState.CRASHED)
         return NodeState.ABSENT
 
+    @within(LOOK_S)
     def why_in_state(self, uuid: str) -> str:
-        """Why a domain is in its state, in libvirt's word (`user`, `destroyed`, `ioerror`); "" where it has none."""
+        """Return libvirt's reason for a state (`user`, `ioerror`); "" where it has none."""
         domain = self._domain(uuid)
         if domain is not None:
             with _words(f"reading the state of {uuid}", absent_ok=True):
                 return _REASONS.get(tuple(domain.state()[:2]), "")
         return ""
 
+    @within(LOOK_S)
     def domain_xml(self, uuid: str) -> str:
-        """A domain as it runs, in libvirt's XML; "" when it is absent."""
+        """Return a domain as it runs, in libvirt's XML; "" when it is absent."""
         domain = self._domain(uuid)
         if domain is not None:
             with _words(f"reading the domain {uuid}", absent_ok=True):
                 return str(domain.XMLDesc())
         return ""
 
+    @within(LOOK_S)
     def refuse_foreign_domain(self, name: str, uuid: str) -> None:
         """Raise NotOurs when the name is taken by a domain with another UUID."""
         try:
@@ -121,35 +101,40 @@ class Libvirt:
         if domain.UUIDString() != uuid:
             raise NotOurs(
                 f"a domain called {name} exists and is not this lab's (UUID {domain.UUIDString()})",
-                hint=f"look at it: virsh dominfo {name}; if it may go: virsh destroy {name}; virsh undefine {name}",
+                hint=f"look at it: virsh dominfo {name}; "
+                f"if it may go: virsh destroy {name}; virsh undefine {name}",
             )
 
+    @within(WORK_S)
     def resume(self, uuid: str) -> None:
         """Let a paused domain run on."""
         if (domain := self._domain(uuid)) is not None:
             with _words(f"resuming {domain.name()}"):
                 domain.resume()
 
+    @within(WORK_S)
     def shut_down(self, uuid: str) -> None:
-        """Press the power button; says nothing about when it is off."""
+        """Press the power button; returns before the domain is off."""
         if (domain := self._domain(uuid)) is not None:
             with _words(f"shutting {domain.name()} down", absent_ok=True):
                 if domain.isActive():
                     domain.shutdown()
 
+    @within(WORK_S)
     def reset(self, uuid: str) -> None:
         """Press the reset button of a running domain."""
         if (domain := self._domain(uuid)) is not None:
             with _words(f"resetting {domain.name()}"):
                 domain.reset()
 
+    @within(WORK_S)
     def power_off(self, uuid: str) -> None:
         """Pull the plug; being off already is success."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"powering {domain.name()} off", absent_ok=True):
-                if domain.isActive():
-                    domain.destroy()
+        domain = self._domain(uuid)
+        if domain is not None:
+            _power_off(domain)
 
+    @within(WORK_S)
     def remove_domain(self, uuid: str, name: str) -> None:
         """Power off and undefine the domain that has this UUID and this name; absent is success."""
         domain = self._domain(uuid)
@@ -160,27 +145,30 @@ class Libvirt:
                 f"domain {uuid} is called {domain.name()}, not {name} as recorded: left alone",
                 hint=f"if it is the lab's, name it back: virsh domrename {domain.name()} {name}",
             )
-        self.power_off(uuid)
+        _power_off(domain)
         with _words(f"removing {name}", absent_ok=True):
             if domain.isPersistent():
                 domain.undefineFlags(self.undefine_flags)
 
+    @within(LOOK_S)
     def interfaces(self, uuid: str) -> tuple[tuple[str, str, str], ...]:
-        """A domain's NICs: (MAC, network, tap); none when it is absent."""
+        """Return a domain's NICs: (MAC, network, tap); none when it is absent."""
         domain = self._domain(uuid)
         if domain is not None:
             with _words(f"reading the NICs of {uuid}", absent_ok=True):
                 return libvirt_xml.interfaces(domain.XMLDesc())
         return ()
 
-    # --- faults, each undone when the domain is powered off: they change what runs, never what is defined
+    # --- faults: they change what runs, never what is defined, so a power-off undoes them
 
+    @within(WORK_S)
     def pause(self, uuid: str) -> None:
-        """Let a running domain stand still."""
+        """Pause a running domain."""
         if (domain := self._domain(uuid)) is not None:
             with _words(f"pausing {domain.name()}"):
                 domain.suspend()
 
+    @within(WORK_S)
     def start(self, uuid: str) -> None:
         """Power a domain on, as it is defined; running already is success."""
         if (domain := self._domain(uuid)) is not None:
@@ -188,18 +176,21 @@ class Libvirt:
                 if not domain.isActive():
                     domain.create()
 
+    @within(WORK_S)
     def update_nic(self, uuid: str, xml: str) -> None:
-        """Change a running domain's NIC: its cable."""
+        """Plug the cable of a running domain's NIC in or out."""
         if (domain := self._domain(uuid)) is not None:
             with _words(f"changing a NIC of {domain.name()}"):
                 domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
+    @within(WORK_S)
     def unplug(self, uuid: str, xml: str) -> None:
-        """Ask a running domain to let go of a NIC; says nothing about when it has."""
+        """Ask a running domain to let go of a NIC; returns before it has."""
         if (domain := self._domain(uuid)) is not None:
             with _words(f"unplugging a NIC of {domain.name()}"):
                 domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
+    @within(WORK_S)
     def plug(self, uuid: str, xml: str) -> None:
         """Plug a NIC into a running domain."""
         if (domain := self._domain(uuid)) is not None:
@@ -208,6 +199,7 @@ class Libvirt:
 
     # --- networks
 
+    @within(WORK_S)
     def ensure_network(self, name: str, uuid: str, xml: str) -> None:
         """Define (again) and start a network; raises NotOurs when the name is somebody else's."""
         found = self._network(name)
@@ -222,6 +214,7 @@ class Libvirt:
             if not found.isActive():
                 found.create()
 
+    @within(WORK_S)
     def remove_network(self, name: str, uuid: str) -> None:
         """Stop and undefine the network of that name and UUID; absent is success."""
         found = self._network(name)
@@ -238,24 +231,22 @@ class Libvirt:
             if found.isPersistent():
                 found.undefine()
 
+    @within(LOOK_S)
     def leases(self, network: str) -> tuple[Lease, ...]:
-        """Which addresses a network has given out; none when it is not there."""
+        """Return the addresses that a network has given out; none when it is absent."""
         found = self._network(network)
         if found is None:
             return ()
         with _words(f"reading the leases of {network}", absent_ok=True):
-            return tuple(
-                Lease(
-                    mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname") or ""
-                )
-                for lease in (found.DHCPLeases() if found.isActive() else ())
-            )
+            given = found.DHCPLeases() if found.isActive() else ()
+            return tuple(_lease(lease) for lease in given)
         return ()
 
     # --- the pool
 
+    @within(WORK_S)
     def ensure_pool(self, name: str, directory: Path) -> None:
-        """Have a running pool of that name on that directory."""
+        """Make sure that a pool of that name runs on that directory."""
         try:
             pool = self._connection.storagePoolLookupByName(name)
         except libvirt.libvirtError:
@@ -274,8 +265,9 @@ class Libvirt:
             # Vagrant looks disks up by name; those made since the last look are not known yet
             pool.refresh()
 
+    @within(WORK_S)
     def remove_pool(self, name: str, directory: Path | None = None) -> None:
-        """Forget the pool (never its files); absent is success, and one on another directory is not ours."""
+        """Forget the pool, never its files; one on another directory is left alone."""
         try:
             pool = self._connection.storagePoolLookupByName(name)
         except libvirt.libvirtError:
@@ -310,7 +302,10 @@ _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_
 
 
 def _look_at_network(name: str) -> str:
-    return f"look at it: virsh net-dumpxml {name}; if it may go: virsh net-destroy {name}; virsh net-undefine {name}"
+    return (
+        f"look at it: virsh net-dumpxml {name}; "
+        f"if it may go: virsh net-destroy {name}; virsh net-undefine {name}"
+    )
 
 
 @contextmanager
@@ -325,11 +320,11 @@ def _words(doing: str, *, absent_ok: bool = False) -> Iterator[None]:
         raise ProviderError(f"{doing}: libvirt says: {error}", hint="./invoke doctor") from error
 
 
-def why_unreachable(uri: str = URI) -> str | None:
-    """What libvirtd, or its socket, says when asked for a connection; None when it answers."""
-    try:
-        libvirt.openReadOnly(uri).close()
-        libvirt.open(uri).close()
-    except libvirt.libvirtError as error:
-        return str(error)
-    return None
+def _lease(lease: Mapping[str, Any]) -> Lease:
+    return Lease(mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname") or "")
+
+
+def _power_off(domain: Any) -> None:
+    with _words(f"powering {domain.name()} off", absent_ok=True):
+        if domain.isActive():
+            domain.destroy()

@@ -7,18 +7,17 @@ from pathlib import Path
 
 from stacklab.model.lab import Lab, Network, NetworkMode
 
-_LEASE_MINUTES = (
-    7 * 24 * 60
-)  # OpenStack does not survive a change of HOST_IP, nor a lease that ran out
+# OpenStack does not survive a change of HOST_IP, nor a lease that ran out.
+_LEASE_MINUTES = 7 * 24 * 60
 
 
-def network(lab: Lab, declared: Network, uuid: str) -> str:
-    """A network with fixed leases and names for its nodes; mode bridged is not ours to make.
+def network(lab: Lab, declared: Network, uuid: str, *, name: str) -> str:
+    """Return a network with fixed leases and names for its nodes; `bridged` is not ours to make.
 
-    Where the host is to be apart there is no <ip>: the bridge gets no address, and no dnsmasq listens.
+    Without the host there is no <ip>: the bridge gets no address, and no dnsmasq listens.
     """
     top = ET.Element("network")
-    ET.SubElement(top, "name").text = lab.network_name(declared.name)
+    ET.SubElement(top, "name").text = name
     ET.SubElement(top, "uuid").text = uuid
     if declared.mode is NetworkMode.NAT:
         ET.SubElement(top, "forward", mode="nat")
@@ -33,7 +32,7 @@ def network(lab: Lab, declared: Network, uuid: str) -> str:
 
 
 def _add_host(top: ET.Element, lab: Lab, declared: Network) -> None:
-    """The host's address, and what its dnsmasq tells there."""
+    """Add the host's address, and what its dnsmasq answers there."""
     dns = ET.SubElement(top, "dns")
     address = ET.SubElement(
         top, "ip", address=str(declared.host_address), prefix=str(declared.cidr.prefixlen)
@@ -51,7 +50,7 @@ def _add_host(top: ET.Element, lab: Lab, declared: Network) -> None:
 
 
 def pool(name: str, directory: Path) -> str:
-    """A directory pool: where Vagrant finds the disks that we put there."""
+    """Return a directory pool: where Vagrant finds the disks that we put there."""
     top = ET.Element("pool", type="dir")
     ET.SubElement(top, "name").text = name
     ET.SubElement(ET.SubElement(top, "target"), "path").text = str(directory)
@@ -59,13 +58,13 @@ def pool(name: str, directory: Path) -> str:
 
 
 def pool_path(xml: str) -> Path | None:
-    """The directory of an existing pool."""
+    """Return the directory of an existing pool."""
     text = ET.fromstring(xml).findtext("target/path")
     return Path(text) if text else None
 
 
 def interfaces(domain_xml: str) -> tuple[tuple[str, str, str], ...]:
-    """A running domain's NICs: (MAC, libvirt network or bridge, tap on the host)."""
+    """Return a running domain's NICs: (MAC, libvirt network or bridge, tap on the host)."""
     found = []
     for interface in ET.fromstring(domain_xml).iterfind("devices/interface"):
         mac, source, target = (

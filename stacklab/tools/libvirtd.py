@@ -22,6 +22,8 @@ _LIMIT_S = 20.0
 def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[str], None]) -> None:
     """Start libvirtd unless it answers; a refusal (no permission) is left for doctor's words.
 
+    `reachable` returns why libvirtd does not answer, or None. What it raises is raised here:
+    a libvirtd that hangs is not started a second time.
     Where systemd is not PID 1, virtlogd and libvirtd are started as daemons.
     """
     if message := _repair_kvm_node():
@@ -57,8 +59,21 @@ def _start_commands() -> tuple[tuple[str, ...], ...]:
     return ((*sudo, "virtlogd", "-d"), (*sudo, "libvirtd", "-d"))
 
 
+def how_to_start() -> str:
+    """Return what to type to start libvirtd."""
+    return "; ".join(" ".join(argv) for argv in _start_commands())
+
+
+def how_to_restart() -> str:
+    """Return what to type when libvirtd hangs; running nodes survive it."""
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    if _SYSTEMD.is_dir():
+        return f"{sudo}systemctl restart libvirtd (nodes run on)"
+    return f"{sudo}kill -9 $(cat /run/libvirtd.pid); {how_to_start()} (nodes run on)"
+
+
 def _repair_kvm_node() -> str | None:
-    """Give /dev/kvm the owner that udev would give it, where no udev runs; tells what it did.
+    """Give /dev/kvm the owner that udev would give it, where no udev runs; returns what was done.
 
     libvirt probes QEMU as root but asks again as the guests' user. If only one of them may open
     /dev/kvm, it throws its cache away at every call and probes anew: 3 s each, minutes per lab.
@@ -74,4 +89,7 @@ def _repair_kvm_node() -> str | None:
         return None
     os.chown(_KVM, -1, group)
     _KVM.chmod(0o660)
-    return "/dev/kvm: group kvm may open it now, as udev would have it (libvirt re-probes QEMU at every call otherwise)"
+    return (
+        "/dev/kvm: group kvm may open it now, as udev would have it "
+        "(libvirt re-probes QEMU at every call otherwise)"
+    )

@@ -1,11 +1,11 @@
-"""What every workflow needs of this host, made when it is first asked for."""
+"""Hold what every workflow needs of this host, made when it is first asked for."""
 
 from __future__ import annotations
 
 import contextlib
 import grp
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,17 +13,16 @@ from pathlib import Path
 from stacklab import accelerator, files, locks, record
 from stacklab.accelerator import Accelerator
 from stacklab.doctor import Machine
-from stacklab.errors import AlreadyRunning, HostError, LabError, ProviderError, ToolError
+from stacklab.errors import HostError, LabError, ToolError
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.paths import LABS, HostPaths, LabPaths
 from stacklab.process import Command, Conversing
 from stacklab.progress import Progress
-from stacklab.providers.libvirt.provider import VagrantLibvirt
+from stacklab.providers import registry
+from stacklab.providers.contract import Orphans, Provider, Site
 from stacklab.record import LabRecord
 from stacklab.spec import from_json, names
-from stacklab.tools import libvirt, libvirtd, vagrant
-from stacklab.tools.console import tail
 from stacklab.words import nearest
 
 _WAIT_FOR_LOCK_S = 30.0
@@ -31,52 +30,61 @@ _WAIT_FOR_LOCK_S = 30.0
 
 @dataclass(kw_only=True)
 class Context:
-    """This host, and how to run things on it and tell about them."""
+    """This host, how to run things on it, and how to tell about them."""
 
     host: HostPaths
     runner: Conversing
     progress: Progress
-    connect: Callable[[], libvirt.Libvirt] = libvirt.Libvirt
-    why_unreachable: Callable[[], str | None] = libvirt.why_unreachable  # None: libvirtd answers
-    _libvirt: libvirt.Libvirt | None = field(default=None, repr=False)
+    # The word of the provider that a new lab gets; an existing one has its own on record.
+    provider_of_new_labs: str = registry.DEFAULT
+    # By their words, made when first asked for; tests put theirs here.
+    providers: dict[str, Provider] = field(default_factory=dict, repr=False)
 
-    @property
-    def libvirt(self) -> libvirt.Libvirt:
-        """The connection to libvirtd, which is started if it is not running."""
-        if self._libvirt is None:
-            libvirtd.ensure(
-                self.runner, self.why_unreachable, lambda text: self.progress.note("host", text)
+    def provider(self, record: LabRecord | None = None) -> Provider:
+        """Return the provider of a record's lab; that of new labs where there is no record."""
+        word = record.provider if record else self.provider_of_new_labs
+        if word not in self.providers:
+            site = Site(
+                host=self.host,
+                runner=self.runner,
+                progress=self.progress,
+                accelerator=self.accelerator,
             )
-            self._libvirt = self.connect()
-        return self._libvirt
+            self.providers[word] = registry.open_provider(word, site)
+        return self.providers[word]
 
-    def states(self, kept: LabRecord) -> Mapping[str, NodeState]:
-        """What a lab's nodes do, as libvirtd tells; {} where it is not running, and it is not started for that."""
-        if self.why_unreachable() is not None:
+    def why_not(self) -> str | None:
+        """Return why new labs' provider can't be asked, in its own words: for the doctor."""
+        unreachable = self.provider().why_unreachable()
+        return unreachable.why if unreachable else None
+
+    def states(self, record: LabRecord) -> Mapping[str, NodeState]:
+        """Return what a lab's nodes do; {} where its provider can't be asked.
+
+        Starts nothing for that.
+        """
+        provider = self.provider(record)
+        if provider.why_unreachable() is not None:
             return {}
-        connection = self._libvirt or self.connect()
-        try:
-            return VagrantLibvirt(connection, self.host, self.progress, None).status(kept)
-        except ProviderError:
-            self._libvirt = None  # libvirtd was started anew: the next look connects again
-            raise
+        return provider.status(record)
+
+    def close(self) -> None:
+        """End the connections of this process."""
+        for provider in self.providers.values():
+            provider.close()
 
     @property
     def machine(self) -> Machine:
-        """This host, as the probes look at it."""
+        """This host, as the probes see it."""
         return Machine(runner=self.runner)
 
-    def provider(self, chosen: Accelerator | None = None) -> VagrantLibvirt:
-        """The provider of nodes."""
-        return VagrantLibvirt(self.libvirt, self.host, self.progress, chosen, self.runner)
-
     def accelerator(self) -> Accelerator:
-        """KVM or TCG, tried once per host and kernel."""
+        """Return KVM or TCG, tried once per host and kernel."""
         return accelerator.pick(self.host, self.runner)
 
     @contextmanager
     def lab_lock(self, name: str) -> Iterator[LabPaths]:
-        """Hold a lab: whoever else wants to change it waits a little, then is refused."""
+        """Hold a lab: whoever else wants to change it waits a little and is then refused."""
         paths = self.host.lab(name)
         self.prepare_root()
 
@@ -89,32 +97,22 @@ class Context:
                 yield paths
             finally:
                 if not paths.root.exists():  # nothing of the lab is left, or ever was
-                    paths.lock.unlink(
-                        missing_ok=True
-                    )  # while it is held: whoever waits for it looks again
+                    # While it is held: whoever waits for it looks again.
+                    paths.lock.unlink(missing_ok=True)
 
     def _wait_for_orphan(self, paths: LabPaths) -> None:
-        """Let a killed command's vagrant end: it would make domains, or delete disks, behind our back."""
-        lock = vagrant.lock(paths.root)
-        if not lock.exists():
+        """Let the programs of a killed command end: they go on changing the lab."""
+        if not paths.root.exists():
             return
-
-        def waiting(_text: str) -> None:
-            words = f"waiting for the vagrant of a command that was killed, {_WAIT_FOR_LOCK_S:.0f} s at most"
-            self.progress.say("host", words)
-
         try:
-            with locks.held(lock, "vagrant", wait_s=_WAIT_FOR_LOCK_S, waiting=waiting):
-                return
-        except AlreadyRunning as error:
-            raise AlreadyRunning(
-                f"lab {paths.name}: the vagrant of a command that was killed is still at work after "
-                f"{_WAIT_FOR_LOCK_S:.0f} s{_last_words(paths.vagrant_log)}",
-                hint=f"wait for it: tail -f {paths.vagrant_log}",
-            ) from error
+            provider = self.provider(registry.read(paths))
+        except LabError:  # whoever reads the record next says what is wrong with it
+            provider = self.provider()
+        if isinstance(provider, Orphans):
+            provider.wait_for_orphan(paths, wait_s=_WAIT_FOR_LOCK_S)
 
     def prepare_root(self) -> None:
-        """Have the host's directory, by sudo where we are not root."""
+        """Make the host's directory, by sudo where we are not root."""
         host = self.host
         root = host.root
         if not root.exists() and os.geteuid() != 0 and not os.access(root.parent, os.W_OK):
@@ -161,28 +159,29 @@ class Context:
         if closed:
             raise HostError(
                 f"no right to write in {', '.join(closed)}",
-                hint=f"sudo chgrp -R libvirt {root} && sudo chmod -R g+rwX {root}, or set STACKLAB_HOME to a directory "
-                "of your own",
+                hint=f"sudo chgrp -R libvirt {root} && sudo chmod -R g+rwX {root}, "
+                "or set STACKLAB_HOME to a directory of your own",
             )
 
     def other_labs(self, name: str) -> tuple[Lab, ...]:
-        """The labs on record on this host but for this one, as they were brought up."""
-        found: list[Lab] = []
+        """Return the labs on record on this host but for this one, as they were brought up."""
+        labs: list[Lab] = []
         for other in record.names(self.host):
+            if other == name:
+                continue
             # A damaged one is told by its own tasks, and keeps nobody else's lab from starting.
             with contextlib.suppress(LabError):
-                if other != name and (lab := last_resolved(self.host.lab(other))) is not None:
-                    found.append(lab)
-        return tuple(found)
-
-
-def _last_words(log: Path) -> str:
-    found = tail(log, 3) if log.exists() else ()
-    return "".join(f"\n  | {line}" for line in found)
+                lab = last_resolved(self.host.lab(other))
+                if lab is not None:
+                    labs.append(lab)
+        return tuple(labs)
 
 
 def _own_home(root: Path) -> str:
-    return f"sudo install -d -m 2775 -g libvirt {root}, or set STACKLAB_HOME to a directory of your own"
+    return (
+        f"sudo install -d -m 2775 -g libvirt {root}, "
+        "or set STACKLAB_HOME to a directory of your own"
+    )
 
 
 def _share(directory: Path) -> None:
@@ -193,7 +192,7 @@ def _share(directory: Path) -> None:
 
 
 def last_resolved(paths: LabPaths) -> Lab | None:
-    """The lab as it was when it was last brought up."""
+    """Return the lab as it was when it was last brought up."""
     try:
         return from_json(paths.resolved.read_text())
     except FileNotFoundError:
@@ -205,15 +204,15 @@ def last_resolved(paths: LabPaths) -> Lab | None:
 
 
 def read_own(paths: LabPaths) -> LabRecord | None:
-    """The lab's record; raises AlreadyRunning when another checkout holds the lab."""
-    found = record.read(paths)
-    if found is not None:
-        record.refuse_foreign(found)
-    return found
+    """Return the lab's record; raises AlreadyRunning when another checkout holds the lab."""
+    its_record = registry.read(paths)
+    if its_record is not None:
+        record.refuse_foreign(its_record)
+    return its_record
 
 
 def not_up(context: Context, name: str) -> LabError:
-    """What to say of a lab of which nothing exists."""
+    """Return the error for a lab of which nothing exists."""
     files, near = names(LABS), ""
     if name in files:
         hint = f"./invoke lab.up {name}"
@@ -227,9 +226,9 @@ def not_up(context: Context, name: str) -> LabError:
 
 
 def running_lab(context: Context, name: str) -> tuple[Lab, LabPaths]:
-    """The lab as it was brought up; raises LabError when there is none."""
+    """Return the lab as it was brought up; raises LabError when there is none."""
     paths = context.host.lab(name)
     lab = last_resolved(paths)
-    if lab is None or record.read(paths) is None:
+    if lab is None or registry.read(paths) is None:
         raise not_up(context, name)
     return lab, paths

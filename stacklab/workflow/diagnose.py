@@ -1,29 +1,31 @@
-"""`doctor`: the probes, fed with what libvirt, the catalogue and the records say."""
+"""`doctor`: feed the probes with what the provider, the catalogue and the records say."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from stacklab import doctor, record
+from stacklab import doctor
 from stacklab.images import catalogue, download
 from stacklab.images.catalogue import SourceKind
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
+from stacklab.providers import registry
 from stacklab.workflow.context import Context
 
 
 def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
-    """Every probe; for a lab, also whether this host has room for it."""
+    """Run every probe; for a lab, also those of the room that it needs on this host."""
     accelerator = context.accelerator()
     running = _running(context, lab.name) if lab else frozenset()
     return doctor.full(
         lab,
         context.host,
         context.machine,
-        connect=context.why_unreachable,
+        connect=context.why_not,
         accelerator=(
             accelerator.qemu_name,
-            f"{accelerator.reason}; the verdict is kept: rm {context.host.accelerator} has it tried again",
+            f"{accelerator.reason}; the verdict is kept: "
+            f"rm {context.host.accelerator} has it tried again",
         ),
         others=context.other_labs(lab.name if lab else ""),
         starting=[node.name for node in lab.nodes if node.name not in running] if lab else None,
@@ -32,14 +34,14 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
 
 
 def _running(context: Context, name: str) -> frozenset[str]:
-    """The lab's nodes that have their memory already; none where libvirtd does not tell."""
-    kept = record.read(context.host.lab(name))
-    states = context.states(kept) if kept else {}
+    """Return the nodes that have their memory already; none where nobody can tell."""
+    its_record = registry.read(context.host.lab(name))
+    states = context.states(its_record) if its_record else {}
     return frozenset(node for node, state in states.items() if state is NodeState.RUNNING)
 
 
 def _sources(lab: Lab | None) -> dict[str, str | None]:
-    """Where images are downloaded from, and what is wrong with that; all the catalogue's without a lab."""
+    """Return where images come from and what is wrong with it; all of them without a lab."""
     images = catalogue.load()
     wanted = [images[name] for name in lab.images] if lab else list(images.values())
     urls = [(image.name, image.url) for image in wanted if image.source is not SourceKind.BOOTSTRAP]

@@ -10,6 +10,7 @@ from stacklab.images import build as image_build
 from stacklab.images import catalogue, store
 from stacklab.images.catalogue import Image
 from stacklab.images.store import StoredImage
+from stacklab.providers import registry
 from stacklab.workflow import base_image
 from stacklab.workflow.context import Context
 
@@ -58,7 +59,7 @@ def prune(context: Context) -> tuple[str, ...]:
 
 def _in_use(context: Context) -> set[str]:
     """Return the keys of the images under the overlays of this host's labs."""
-    records = [record.read(context.host.lab(name)) for name in record.names(context.host)]
+    records = [registry.read(context.host.lab(name)) for name in record.names(context.host)]
     return {lab_record.image for lab_record in records if lab_record is not None}
 
 

@@ -17,7 +17,8 @@ from libvirt import virConnect
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.state import NodeState
 from stacklab.tools import host_net, libvirt_faults, libvirt_xml
-from stacklab.tools.libvirt import Libvirt, why_unreachable
+from stacklab.tools.libvirt import Libvirt
+from stacklab.tools.libvirt_connection import why_unreachable
 from tests.unit.checks.fake_lab import make_lab
 
 URI = "test:///default"
@@ -71,7 +72,7 @@ def networks(raw: virConnect) -> set[str]:
 
 def network_xml(made: str) -> tuple[str, str, str]:
     lab = make_lab()
-    return "trio_net0", made, libvirt_xml.network(lab, lab.networks[0], made)
+    return "trio_net0", made, libvirt_xml.network(lab, lab.networks[0], made, name="trio_net0")
 
 
 # --- domains

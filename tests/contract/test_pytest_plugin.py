@@ -27,8 +27,10 @@ from stacklab import pytest_plugin, record, spec
 from stacklab.dev.simulated.simulate import SimulatedNodes, node_of
 from stacklab.paths import HostPaths
 from stacklab.progress import Progress
+from stacklab.providers import registry
 from stacklab.workflow.context import Context
 from tests.unit.checks.fake_lab import make_lab
+from tests.unit.providers.libvirt.fake_libvirt import make_provider
 
 HERE = Path(__file__).parent
 LAB = make_lab(retries=0)
@@ -44,9 +46,11 @@ def context(config):
     paths = HostPaths(HERE / "home").lab("trio")
     if not paths.record.exists():
         paths.root.mkdir(parents=True)
-        record.write(paths, record.new(LAB, paths, image="debian-12-abc", passed_over={{}}, now=1.0))
+        record.write(paths, registry.new_record(LAB, paths, image="debian-12-abc", passed_over={{}}, now=1.0))
         paths.resolved.write_text(spec.to_json(LAB))
-    return Context(host=HostPaths(HERE / "home"), runner=Nodes(LAB), progress=Progress(), why_unreachable=lambda: "off")
+    made = Context(host=HostPaths(HERE / "home"), runner=Nodes(LAB), progress=Progress())
+    made.providers["libvirt"] = make_provider(made.host, None, made.progress)
+    return made
 
 pytest_plugin._context = context
 """

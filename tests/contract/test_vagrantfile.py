@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import record, spec
+from stacklab import spec
 from stacklab.accelerator import Accelerator
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.progress import Progress
-from stacklab.providers.libvirt.provider import VagrantLibvirt
+from stacklab.providers import registry
 from stacklab.tools import ssh, vagrant
+from tests.unit.providers.libvirt.fake_libvirt import make_provider
 
 pytestmark = pytest.mark.skipif(shutil.which("vagrant") is None, reason="vagrant is not installed")
 
@@ -33,8 +34,8 @@ def load(name: str) -> Lab:
 def write(lab: Lab, root: Path, accelerator: Accelerator = TCG) -> LabPaths:
     """What lab.up writes before it calls vagrant; but a libvirt that is no machine's."""
     paths = HostPaths(root).lab(lab.name)
-    kept = record.new(lab, paths, image="debian-12-abc", passed_over={}, now=0)
-    provider = VagrantLibvirt(object(), paths.host, Progress(), accelerator)  # type: ignore[arg-type]
+    kept = registry.new_record(lab, paths, image="debian-12-abc", passed_over={}, now=0)
+    provider = make_provider(paths.host, None, Progress(), accelerator=accelerator)
     paths.keys.mkdir(parents=True)
     paths.private_key.touch()  # Vagrant wants to see both
     paths.ssh_config.write_text(ssh.render_config(lab, paths))

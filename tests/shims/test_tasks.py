@@ -16,6 +16,7 @@ import pytest
 from stacklab import record
 from stacklab.images import catalogue
 from stacklab.paths import PROJECT, HostPaths
+from stacklab.providers import registry
 from stacklab.spec import load, to_json
 
 Done = subprocess.CompletedProcess[str]
@@ -274,7 +275,9 @@ def test_ctrl_c_ends_what_runs_on_the_nodes_at_once(tmp_path: Path) -> None:
     """A stand-in for ssh would run for a minute; both streams are closed when it is gone, too."""
     lab = load(PROJECT / "labs" / "mini-2node.yaml", known_images=catalogue.load())
     paths = HostPaths(tmp_path / "home").lab(lab.name)
-    record.write(paths, record.new(lab, paths, image="debian-12-abc", passed_over={}, now=0))
+    record.write(
+        paths, registry.new_record(lab, paths, image="debian-12-abc", passed_over={}, now=0)
+    )
     paths.resolved.write_text(to_json(lab))
     ssh, begun = tmp_path / "bin" / "ssh", tmp_path / "begun"
     ssh.parent.mkdir()

@@ -48,6 +48,12 @@ ORDER = (
 )
 ONLY_FROM = {"process": {"errors"}}
 
+# What only a provider of nodes, and the tools that it uses, may know.
+_OF_LIBVIRT = ("virsh", "qemu:///", "domstate")
+_BELOW_THE_SEAM = ("tools", "providers")
+# The doctor asks for libvirtd and its programs by name: it looks at the host before there is a lab.
+_PROBES = "doctor"
+
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = [*MODULES, *PROJECT.glob("tasks.py")]
 
@@ -173,6 +179,40 @@ def test_imports_are_written_in_full(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_only_tasks_py_and_cli_import_invoke(path: Path) -> None:
     assert _layer(path) == "cli" or "invoke" not in {name.split(".")[0] for name in _imports(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_only_a_provider_uses_libvirt_s_tools(path: Path) -> None:
+    used = {
+        name
+        for name in _imports(path)
+        if name.startswith(("stacklab.tools.libvirt", "stacklab.tools.vagrant", "libvirt."))
+        or name == "libvirt"
+    }
+    assert not used or _layer(path) in _BELOW_THE_SEAM, f"{_name(path)} imports {sorted(used)}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_nothing_above_the_providers_knows_libvirt_s_words(path: Path) -> None:
+    layer = _layer(path) if path in MODULES else "tasks"
+    if layer in _BELOW_THE_SEAM or layer == _PROBES:
+        return
+    strings = (
+        node.value
+        for node in ast.walk(_parse(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    words = {word for text in strings for word in _OF_LIBVIRT if word in text}
+    assert not words, f"{_name(path)} says {sorted(words)}: ask the provider (contract.py)"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_a_provider_is_known_by_its_line_in_the_registry_alone(path: Path) -> None:
+    if _layer(path) == "providers":
+        return
+    inside = {name for name in _imports(path) if name.startswith("stacklab.providers.libvirt")}
+    # The bench compares with plain Vagrant, and borrows that provider's pool.
+    assert not inside or path.name == "bench.py", f"{_name(path)} imports {sorted(inside)}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)

@@ -111,11 +111,6 @@ def test_an_unknown_name_is_a_key_error() -> None:
         lab.network("b")
 
 
-def test_libvirts_names_carry_the_labs_name() -> None:
-    lab = _lab(_node("a", Role.NODE, "mgmt"))
-    assert (lab.domain_name("a"), lab.network_name("mgmt")) == ("l_a", "l_mgmt")
-
-
 def test_stable_hex_never_moves_and_does_not_confuse_its_parts() -> None:
     assert stable_hex("lab", "net", digits=6) == "aa1f15"
     assert stable_hex("ab", "c", digits=12) != stable_hex("a", "bc", digits=12)

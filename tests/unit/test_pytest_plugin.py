@@ -18,10 +18,12 @@ from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
+from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
 from tests.unit.checks.fake_lab import make_lab
+from tests.unit.providers.libvirt.fake_libvirt import make_provider
 
 pytest_plugins = ["pytester"]
 
@@ -76,12 +78,13 @@ def lab(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     made = make_lab(retries=0)
     paths = host.lab("trio")
     paths.root.mkdir(parents=True)
-    record.write(paths, record.new(made, paths, image="debian-12-abc", passed_over={}, now=1.0))
+    record.write(
+        paths, registry.new_record(made, paths, image="debian-12-abc", passed_over={}, now=1.0)
+    )
     paths.resolved.write_text(spec.to_json(made))
     nodes = Nodes(made)
-    context = Host(
-        host=host, runner=nodes, progress=Progress(), why_unreachable=lambda: "no libvirtd here"
-    )
+    context = Host(host=host, runner=nodes, progress=Progress())
+    context.providers["libvirt"] = make_provider(host, None, Progress())
     context.known = dict.fromkeys(NAMES, NodeState.RUNNING)
     nodes.context = context  # type: ignore[attr-defined]
     monkeypatch.setattr(pytest_plugin, "_context", lambda _config: context)

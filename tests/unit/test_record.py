@@ -6,6 +6,7 @@ import json
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from stacklab import record
 from stacklab.errors import AlreadyRunning, LabError
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.providers import registry
 from stacklab.record import LabRecord
 from tests.unit.checks.fake_lab import make_lab
 
@@ -25,7 +27,7 @@ def paths(tmp_path: Path) -> LabPaths:
 
 
 def new(paths: LabPaths, lab: Lab | None = None) -> LabRecord:
-    return record.new(
+    return registry.new_record(
         lab or make_lab(), paths, image="debian-12-abc", passed_over={"x": "no net"}, now=12.5
     )
 
@@ -34,23 +36,24 @@ def test_a_record_is_read_as_it_was_written(paths: LabPaths) -> None:
     kept = new(paths)
     kept = kept.with_node(dataclasses.replace(kept.nodes[1], is_created=True, answers="digest"))
     record.write(paths, kept)
-    assert record.read(paths) == kept
+    assert registry.read(paths) == kept
 
 
 def test_where_nothing_exists_there_is_no_record(paths: LabPaths) -> None:
-    assert record.read(paths) is None
+    assert registry.read(paths) is None
 
 
 def test_a_new_record_names_everything_whole(paths: LabPaths) -> None:
     kept = new(paths)
     node = kept.nodes[0]
-    assert (node.name, node.domain, node.overlay, node.seed) == (
-        "controller",
-        "trio_controller",
-        paths.host.volumes / "trio_controller.qcow2",
-        paths.host.volumes / "trio_controller.seed.img",
-    )
-    assert [(n.name, n.libvirt_name, n.bridge) for n in kept.networks] == [
+    assert {**node.handle, "uuid": ""} == {
+        "domain": "trio_controller",
+        "uuid": "",
+        "overlay": str(paths.host.volumes / "trio_controller.qcow2"),
+        "seed": str(paths.host.volumes / "trio_controller.seed.img"),
+    }
+    assert kept.provider == "libvirt"
+    assert [(n.name, n.handle["libvirt_name"], n.handle["bridge"]) for n in kept.networks] == [
         ("net0", "trio_net0", "sl-trio0"),
         ("net1", "trio_net1", "sl-trio1"),
     ]
@@ -61,7 +64,9 @@ def test_a_new_record_names_everything_whole(paths: LabPaths) -> None:
 
 def test_every_uuid_is_one_and_never_the_same(paths: LabPaths) -> None:
     first, second = new(paths), new(paths)
-    found = [each.uuid for kept in (first, second) for each in (*kept.nodes, *kept.networks)]
+    found = [
+        each.handle["uuid"] for kept in (first, second) for each in (*kept.nodes, *kept.networks)
+    ]
     assert len(set(found)) == 10
     assert [str(uuid.UUID(each)) for each in found] == found
 
@@ -93,7 +98,7 @@ def test_a_damaged_record_is_an_error_that_tells_what_to_do(paths: LabPaths, tex
     paths.root.mkdir(parents=True)
     paths.record.write_text(text)
     with pytest.raises(LabError, match="the record of lab trio is damaged") as caught:
-        record.read(paths)
+        registry.read(paths)
     assert "virsh list --all" in str(caught.value.hint)
 
 
@@ -102,25 +107,42 @@ def test_a_copy_of_a_lab_s_directory_is_not_taken_for_the_lab(tmp_path: Path) ->
     record.write(host.lab("trio"), new(host.lab("trio")))
     shutil.copytree(host.lab("trio").root, host.lab("trio-old").root)
     with pytest.raises(LabError, match=r"the record of lab trio-old is damaged: .*is of lab trio"):
-        record.read(host.lab("trio-old"))
+        registry.read(host.lab("trio-old"))
 
 
+def flat(whole: dict[str, Any]) -> dict[str, Any]:
+    """The same as version 1 had it."""
+    del whole["provider"]
+    for kind in ("nodes", "networks"):
+        whole[kind] = [{**thing.pop("handle"), **thing} for thing in whole[kind]]
+    return {**whole, "version": 1}
+
+
+def test_what_the_forged_ones_are_made_of_is_a_record_in_both_versions(paths: LabPaths) -> None:
+    kept = new(paths)
+    record.write(paths, kept)
+    paths.record.write_text(json.dumps(flat(json.loads(paths.record.read_text()))))
+    assert registry.read(paths) == kept
+
+
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("key", ["overlay", "seed"])
 @pytest.mark.parametrize(
     "value", ["/etc/passwd", "volumes/trio_compute1.qcow2", "{volumes}/../labs/x", "{volumes}/y"]
 )
 def test_a_record_that_names_a_file_of_somebody_else_s_is_damaged(
-    paths: LabPaths, key: str, value: str
+    paths: LabPaths, key: str, value: str, version: int
 ) -> None:
     """Whoever destroys the lab, often root by cron, deletes these files."""
     record.write(paths, new(paths))
     whole = json.loads(paths.record.read_text())
-    whole["nodes"][1][key] = value.format(volumes=paths.host.volumes)
-    paths.record.write_text(json.dumps(whole))
+    whole["nodes"][1]["handle"][key] = value.format(volumes=paths.host.volumes)
+    paths.record.write_text(json.dumps(whole if version == 2 else flat(whole)))
     with pytest.raises(LabError, match="the record of lab trio is damaged"):
-        record.read(paths)
+        registry.read(paths)
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(
     ("kind", "key", "value"),
     [
@@ -133,24 +155,34 @@ def test_a_record_that_names_a_file_of_somebody_else_s_is_damaged(
         ("networks", "bridge", None),
         ("networks", "bridge", "--flush"),
         ("networks", "bridge", "FORWARD"),
+        ("nodes", "more", "x"),
     ],
 )
 def test_a_record_that_names_a_thing_of_somebody_else_s_is_damaged(
-    paths: LabPaths, kind: str, key: str, value: object
+    paths: LabPaths, kind: str, key: str, value: object, version: int
 ) -> None:
     record.write(paths, new(paths))
     whole = json.loads(paths.record.read_text())
-    whole[kind][0][key] = value
-    paths.record.write_text(json.dumps(whole))
+    thing = whole[kind][0]
+    (thing if key == "name" else thing["handle"])[key] = value
+    paths.record.write_text(json.dumps(whole if version == 2 else flat(whole)))
     with pytest.raises(LabError, match="the record of lab trio is damaged"):
-        record.read(paths)
+        registry.read(paths)
+
+
+def test_a_record_of_a_provider_that_is_not_here_lists_those_that_are(paths: LabPaths) -> None:
+    record.write(paths, dataclasses.replace(new(paths), provider="tin"))
+    with pytest.raises(LabError, match=r"record of lab trio: 'tin' is not a provider .*libvirt"):
+        registry.read(paths)
 
 
 def test_a_home_that_has_two_names_has_the_same_labs(tmp_path: Path) -> None:
     real = HostPaths(tmp_path / "real")
     record.write(real.lab("trio"), new(real.lab("trio")))
     (tmp_path / "link").symlink_to("real")
-    assert record.read(HostPaths(tmp_path / "link").lab("trio")) == record.read(real.lab("trio"))
+    assert registry.read(HostPaths(tmp_path / "link").lab("trio")) == registry.read(
+        real.lab("trio")
+    )
 
 
 @pytest.mark.parametrize("value", ["soon", None, float("nan"), True, []])
@@ -159,7 +191,7 @@ def test_a_record_that_was_made_at_no_time_is_damaged(paths: LabPaths, value: ob
     whole = json.loads(paths.record.read_text())
     paths.record.write_text(json.dumps({**whole, "created_at": value}))
     with pytest.raises(LabError, match="created_at is"):
-        record.read(paths)
+        registry.read(paths)
 
 
 @given(data=st.data())
@@ -186,13 +218,13 @@ def test_any_damage_is_an_error_of_ours(
         whole[key] = data.draw(junk)
     paths.record.write_text(json.dumps(whole))
     with contextlib.suppress(LabError):
-        record.read(paths)
+        registry.read(paths)
 
 
 def test_a_record_that_cannot_be_read_is_told_in_one_line(paths: LabPaths) -> None:
     paths.record.mkdir(parents=True)  # root may read everything else
     with pytest.raises(LabError, match=r"the record of lab trio can't be read: .*Is a directory"):
-        record.read(paths)
+        registry.read(paths)
 
 
 def test_all_users_of_the_host_can_see_what_is_taken(paths: LabPaths) -> None:

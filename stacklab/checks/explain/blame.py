@@ -16,7 +16,7 @@ from stacklab.checks.kinds import Carrier
 from stacklab.checks.result import Check, CheckKind, Reason
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.lab import NIC, Node
-from stacklab.providers.libvirt import evidence
+from stacklab.providers import evidence
 
 _NO_ARP = ("FAILED", "INCOMPLETE")  # states of a neighbour that has not answered
 

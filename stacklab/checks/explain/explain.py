@@ -17,8 +17,8 @@ from stacklab.model.cause import Cause
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
-from stacklab.providers.libvirt import evidence
-from stacklab.providers.libvirt.evidence import Looker
+from stacklab.providers import evidence
+from stacklab.providers.contract import Looker
 
 # The other end answered, or the node could not even try: no network is to blame.
 _OTHER_TROUBLE = (
@@ -112,7 +112,7 @@ class _Explainer:
         cause = None
         if result.reason not in _OTHER_TROUBLE:
             cause = blame.fault(self._outage, check) or evidence.cause(view)
-        lines = evidence.lines(view, self._seen.lab.domain_name(check.node))
+        lines = evidence.lines(view)
         return result.explained(cause, lines)
 
     def _packets(self, result: CheckResult) -> CheckResult:

@@ -14,7 +14,8 @@ from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, R
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
-from stacklab.providers.libvirt.evidence import Looker, View
+from stacklab.providers.contract import Looker
+from stacklab.providers.evidence import View
 
 _MOST_NODES = 12  # are looked at: with more nodes, the causes are few all the same
 

@@ -1,82 +1,42 @@
-"""Why a node does not answer: what this host sees of it, and the likeliest cause, if that bears one out."""
+"""Look at libvirt's nodes from this host, to find out why one does not answer."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.errors import LabError, ProviderError
-from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.lab import NIC, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Runner
-from stacklab.record import LabRecord, NetworkRecord
+from stacklab.providers.evidence import NICView, NodeEvidence, View, cause, lines
+from stacklab.providers.libvirt.handles import LibvirtNetwork, domain_name, network_of, node_of
+from stacklab.record import LabRecord
 from stacklab.tools import host_net, knock
 from stacklab.tools.console import tail
-from stacklab.tools.host_net import Link, Neighbour, Plug, Route, Rule, Snapshot
-from stacklab.tools.knock import Door, Knock
-from stacklab.tools.libvirt import Lease, Libvirt
+from stacklab.tools.host_net import Lease, Plug, Snapshot
+from stacklab.tools.knock import Knock
+from stacklab.tools.libvirt import Libvirt
 
-_RULES_SHOWN = 12
 _RUN = Path("/run/libvirt/network")
 _DNSMASQ = Path("/var/lib/libvirt/dnsmasq")
-# Between this host and a node; libvirt's own chains of FORWARD are not on that way.
-_ON_OUR_WAY = re.compile(r"-A (?!LIBVIRT_FW|FORWARD\b)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What was found out: the cause in a few words ("" if none is likely), and what it was told by."""
+class _Domain:
+    """A node as libvirtd knows it; `plugs` is None where libvirtd can't be asked."""
 
-    cause: str = ""
-    lines: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return "\n".join(f"  {line}" for line in self.lines)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NICView:
-    """A NIC as declared, and its other end on this host; `bridge` is where its tap belongs."""
-
-    nic: NIC
-    network: str
-    bridge: str
-    plug: Plug | None = None
-    tap: Link | None = None
-    has_bridge: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A node as this host sees it; what could not be looked at is None or empty, and `why_not` says why."""
-
-    node: Node
     state: NodeState | None = None
     reason: str = ""
-    nics: tuple[NICView, ...] = ()
-    is_looked_at: bool = False  # whether the interfaces of this host are known
+    plugs: tuple[Plug, ...] | None = None
     leases: tuple[Lease, ...] = ()
-    dnsmasq: str = ""
-    route: Route | None = None
-    neighbour: Neighbour | None = None
-    rules: tuple[Rule, ...] = ()
-    knock: Knock | None = None
-    console: tuple[str, ...] = ()
-    console_path: Path | None = None
-    why_not: tuple[str, ...] = field(default=())
-
-    def on(self, network: str) -> NICView | None:
-        """Its NIC on that network."""
-        return next((each for each in self.nics if each.nic.network == network), None)
 
 
-class Looker:
-    """Looks at a lab's nodes from this host; never raises, and changes nothing.
+class LibvirtLooker:
+    """See stacklab.providers.contract.Looker.
 
     Either of `libvirt` and `runner` may be None: what it would tell is left out.
     """
@@ -88,16 +48,18 @@ class Looker:
         paths: LabPaths,
         record: LabRecord,
         *,
+        why_no_libvirt: str = "libvirtd does not answer",
         knocker: Callable[[str], Knock] | None = None,
     ) -> None:
         self._libvirt = libvirt
         self._runner = runner
         self._paths = paths
         self._record = record
+        self._why_no_libvirt = why_no_libvirt
         self._knocker = knocker or knock.knock
 
     def snapshot(self) -> Snapshot:
-        """This host's interfaces, neighbours and firewall, at once."""
+        """See Looker.snapshot."""
         if self._runner is None:
             return Snapshot()
         with ThreadPoolExecutor(max_workers=3) as pool:
@@ -113,93 +75,120 @@ class Looker:
     def view(
         self, node: Node, snapshot: Snapshot | None = None, *, is_knocking: bool = True
     ) -> View:
-        """One node; without a snapshot one is made, after knocking: that is what makes ARP ask."""
+        """See Looker.view."""
         address = str(node.access.address.ip)
+        # Knocking comes before the snapshot: it makes this host ask by ARP.
         knocked = self._knocker(address) if is_knocking and self._runner is not None else None
         snapshot = snapshot or self.snapshot()
-        networks = {each.name: each for each in self._record.networks}
+        networks = self._networks()
+        access = networks.get(node.access.network)
         why_not = list(snapshot.why_not)
-        state, reason, plugs, leases = self._from_libvirt(
-            node, networks.get(node.access.network), why_not
-        )
+        domain = self._domain(node, access, why_not)
         route = None
         if self._runner is not None:
             text, why = self._run(host_net.route(address))
             route = host_net.parse_route(text)
             why_not += [why] if why else []
         nics = tuple(
-            _nic_view(nic, networks.get(nic.network), plugs, snapshot) for nic in node.nics
+            _nic_view(nic, networks.get(nic.network), domain.plugs, snapshot) for nic in node.nics
         )
+        console = self._paths.console(node.name)
         return View(
             node=node,
-            state=state,
-            reason=reason,
+            title=self._title(node),
+            state=domain.state,
+            reason=domain.reason,
             nics=nics,
             is_looked_at=bool(snapshot.links),
-            leases=leases,
-            dnsmasq=_dnsmasq(networks.get(node.access.network), node.access),
+            leases=domain.leases,
+            dnsmasq=_dnsmasq(access, node.access),
             route=route,
             neighbour=snapshot.neighbour(address),
             rules=snapshot.rules_on(nics[0].bridge) if nics[0].bridge else (),
             knock=knocked,
-            console=tail(self._paths.console(node.name)),
-            console_path=self._paths.console(node.name),
+            console=tail(console),
+            console_path=console,
             why_not=tuple(why_not),
         )
 
-    def evidence(self, node: Node) -> Evidence:
-        """All that tells why it does not answer."""
+    def evidence(self, node: Node) -> NodeEvidence:
+        """See Looker.evidence."""
         view = self.view(node)
-        found = self._record.node(node.name)
-        domain = found.domain if found else node.name
-        return Evidence(cause=str(cause(view) or ""), lines=tuple(lines(view, domain)))
+        return NodeEvidence(cause=str(cause(view) or ""), lines=tuple(lines(view)))
+
+    def _title(self, node: Node) -> str:
+        if self._record.node(node.name) is None:
+            return f"domain {node.name}"
+        return f"domain {domain_name(self._record.name, node.name)}"
+
+    def _networks(self) -> Mapping[str, LibvirtNetwork]:
+        return {
+            network.name: network_of(self._record.name, network)
+            for network in self._record.networks
+        }
 
     def _run(self, command: Command) -> tuple[str, str]:
-        """What it said, and why it said nothing."""
+        """Return what a command printed, and why it failed."""
         assert self._runner is not None
         try:
             return self._runner.run(command).stdout, ""
         except LabError as error:
             return "", f"{command.what} failed: {error.message.splitlines()[0]}"
 
-    def _from_libvirt(
-        self, node: Node, access: NetworkRecord | None, why_not: list[str]
-    ) -> tuple[NodeState | None, str, tuple[Plug, ...] | None, tuple[Lease, ...]]:
-        found = self._record.node(node.name)
-        if self._libvirt is None or found is None:
-            why_not.append("libvirtd does not answer" if found else f"{node.name} is not on record")
-            return None, "", None, ()
+    def _domain(self, node: Node, access: LibvirtNetwork | None, why_not: list[str]) -> _Domain:
+        """Ask libvirtd about a node; adds to `why_not` what keeps it from answering."""
+        recorded = self._record.node(node.name)
+        if recorded is None:
+            why_not.append(f"{node.name} is not on record")
+            return _Domain()
+        if self._libvirt is None:
+            why_not.append(self._why_no_libvirt)
+            return _Domain()
+        uuid = node_of(self._paths, recorded).uuid
         try:
-            state = self._libvirt.state(found.uuid)
-            reason = self._libvirt.why_in_state(found.uuid)
-            xml = self._libvirt.domain_xml(found.uuid)
+            state = self._libvirt.state(uuid)
+            reason = self._libvirt.why_in_state(uuid)
+            xml = self._libvirt.domain_xml(uuid)
             leases = self._libvirt.leases(access.libvirt_name) if access else ()
         except ProviderError as error:
             why_not.append(error.message)
-            return None, "", None, ()
-        mine = (node.access.mac, str(node.access.address.ip))
-        leases = tuple(each for each in leases if each.mac == mine[0] or each.address == mine[1])
-        return state, reason, host_net.parse_plugs(xml) if xml else (), leases
+            return _Domain()
+        return _Domain(
+            state=state,
+            reason=reason,
+            plugs=host_net.parse_plugs(xml) if xml else (),
+            leases=tuple(lease for lease in leases if _is_for(lease, node.access)),
+        )
+
+
+def _is_for(lease: Lease, nic: NIC) -> bool:
+    return lease.mac == nic.mac or lease.address == str(nic.address.ip)
 
 
 def _nic_view(
-    nic: NIC, network: NetworkRecord | None, plugs: tuple[Plug, ...] | None, snapshot: Snapshot
+    nic: NIC, network: LibvirtNetwork | None, plugs: tuple[Plug, ...] | None, snapshot: Snapshot
 ) -> NICView:
-    plug = next((each for each in plugs or () if each.mac == nic.mac), None)
-    if plugs is None:  # libvirtd does not tell: the tap is known by its MAC
+    plug = next((plug for plug in plugs or () if plug.mac == nic.mac), None)
+    if plugs is None:
+        # Without libvirtd the tap is known by its MAC.
         tap = snapshot.tap_of(nic.mac)
         plug = Plug(mac=nic.mac, network="", bridge="", tap=tap.name if tap else "", is_linked=True)
     else:
         tap = snapshot.links.get(plug.tap) if plug and plug.tap else None
-    bridge = network.bridge if network else (plug.bridge if plug else "")
-    name = network.libvirt_name if network else bridge or nic.network
-    there = snapshot.links.get(bridge)
-    has_bridge = there.is_up if there else not snapshot.links
+    bridge = plug.bridge if plug else ""
+    name = bridge or nic.network
+    if network is not None:
+        bridge, name = network.bridge, network.libvirt_name
+    link = snapshot.links.get(bridge)
+    has_bridge = link.is_up if link else not snapshot.links
     return NICView(nic=nic, network=name, bridge=bridge, plug=plug, tap=tap, has_bridge=has_bridge)
 
 
-def _dnsmasq(network: NetworkRecord | None, nic: NIC) -> str:
-    """What the network's dnsmasq does, and would give to a NIC; "" where that can't be read."""
+def _dnsmasq(network: LibvirtNetwork | None, nic: NIC) -> str:
+    """Say if a network's dnsmasq runs, and what it would give to a NIC.
+
+    "" where that can't be read.
+    """
     if network is None:
         return ""
     try:
@@ -208,174 +197,8 @@ def _dnsmasq(network: NetworkRecord | None, nic: NIC) -> str:
     except (OSError, ValueError):
         return ""
     runs = "runs" if Path(f"/proc/{pid}").exists() else f"does not run any more (process {pid})"
-    fields = next(
-        (line.split(",") for line in hosts.splitlines() if line.startswith(nic.mac)), None
-    )
-    keeps = (
-        f"keeps {fields[1]} for {nic.mac}" if fields and len(fields) > 1 else f"knows no {nic.mac}"
-    )
-    return f"{runs}, {keeps}"
-
-
-def nic_cause(view: View, at: NICView) -> Cause | None:
-    """Return what is wrong with a NIC's other end on this host; None where nothing is."""
-    node, device, tap, plug = view.node.name, at.nic.device, at.tap, at.plug
-    if view.state not in (None, NodeState.RUNNING):
-        return None
-    if view.state is not None and plug is None:
-        text = f"{device} is unplugged from {node}: its domain has no NIC {at.nic.mac}"
-        return Cause(CauseKind.NIC_UNPLUGGED, text)
-    if plug is not None and not plug.is_linked:
-        text = f"{device} of {node} has its cable pulled: its link is down in the domain"
-        return Cause(CauseKind.CABLE_PULLED, text)
-    if not view.is_looked_at:
-        return None
-    if at.bridge and not at.has_bridge:
-        text = f"bridge {at.bridge} of {at.network} is down or gone"
-        return Cause(CauseKind.BRIDGE_DOWN, text)
-    if tap is None:
-        return Cause(CauseKind.TAP_MISSING, f"{device} of {node} has no tap on this host")
-    name = f"tap {tap.name} of {node}'s {device}"
-    if at.bridge and tap.master != at.bridge:
-        text = f"{name} is not on bridge {at.bridge}, but on {tap.master or 'none'}"
-        return Cause(CauseKind.TAP_ASTRAY, text)
-    if not tap.is_up:
-        return Cause(CauseKind.TAP_DOWN, f"{name} is down")
-    return None
-
-
-def state_cause(view: View) -> Cause | None:
-    """Return what a domain does instead of running; None while it runs, or nobody can tell."""
-    if view.state in (None, NodeState.RUNNING):
-        return None
-    reason = f" ({view.reason})" if view.reason else ""
-    return Cause(CauseKind.NODE_STATE, f"{view.node.name} is {view.state}{reason}")
-
-
-def cause(view: View) -> Cause | None:
-    """Return why a node does not answer the host: the first cause that the evidence bears out."""
-    if not view.nics:
-        return None
-    access = view.nics[0]
-    return (
-        state_cause(view)
-        or nic_cause(view, access)
-        or _on_the_way(view, access)
-        or _at_its_door(view, access)
-    )
-
-
-def _on_the_way(view: View, access: NICView) -> Cause | None:
-    name, nic = view.node.name, access.nic
-    address, neighbour, tap = str(nic.address.ip), view.neighbour, access.tap
-    if view.route and access.bridge and view.route.device != access.bridge:
-        text = f"this host sends to {address} by {view.route.device}, not by {access.bridge}"
-        return Cause(CauseKind.HOST_ROUTE, text)
-    if neighbour and neighbour.mac and neighbour.mac != nic.mac:
-        owner = f"{neighbour.mac} answers, not {name}'s {nic.mac}"
-        return Cause(CauseKind.ADDRESS_TAKEN, f"another machine has {address}: {owner}")
-    if tap is not None and tap.received == 0:
-        if not any(line for line in view.console):
-            text = f"{name} never sent a packet, nor wrote a word on its console: it did not boot"
-            return Cause(CauseKind.NOT_BOOTED, text)
-        text = f"{name} never sent a packet on {nic.device}: its network did not come up"
-        return Cause(CauseKind.NETWORK_DOWN, text)
-    other = next(
-        (lease for lease in view.leases if lease.mac == nic.mac and lease.address != address), None
-    )
-    if other and not (neighbour and neighbour.mac):
-        text = f"{name}'s lease is for another address: {other.address}, not {address}"
-        return Cause(CauseKind.OTHER_LEASE, text)
-    if (neighbour and neighbour.is_silent) and tap is not None:
-        sent = f"{name} sent {tap.received} packets on {nic.device}"
-        why = f"does not answer ARP for {address}: it has not that address, or it hangs"
-        return Cause(CauseKind.NO_ARP, f"{sent}, but {why}")
-    return None
-
-
-def _at_its_door(view: View, access: NICView) -> Cause | None:
-    name, neighbour = view.node.name, view.neighbour
-    if view.knock is None:
-        return None
-    arp = "answers ARP but " if neighbour and neighbour.mac == access.nic.mac else ""
-    rule = next(
-        (r for r in view.rules if r.refuses and r.packets and _ON_OUR_WAY.match(r.text)), None
-    )
-    match view.knock.door:
-        case Door.REFUSED:
-            return Cause(CauseKind.SSHD_DOWN, f"{name} {arp}refuses TCP 22: sshd is not up")
-        case Door.NO_ANSWER | Door.UNREACHABLE if rule:
-            counted = f"{rule.text} ({rule.packets} so far)"
-            text = f"a firewall rule of this host refuses packets: {counted}"
-            return Cause(CauseKind.HOST_FIREWALL, text)
-        case Door.NO_ANSWER if arp:
-            text = f"{name} {arp}not TCP 22: its firewall drops that, or it is too busy"
-            return Cause(CauseKind.SSHD_FILTERED, text)
-        case Door.UNREACHABLE if arp:
-            text = f"{name} {arp}turns TCP 22 away: its firewall rejects that"
-            return Cause(CauseKind.SSHD_FILTERED, text)
-        case Door.SILENT:
-            why = "sshd hangs, or the node is too busy"
-            text = f"{name} takes connections to TCP 22 but says nothing: {why}"
-            return Cause(CauseKind.SSHD_HANGS, text)
-        case Door.OTHER:
-            text = f"{name}'s port 22 is not an sshd's: {view.knock.said}"
-            return Cause(CauseKind.NOT_SSHD, text)
-    return None
-
-
-def lines(view: View, domain: str) -> Iterator[str]:
-    """The evidence, a fact a line."""
-    node, nic = view.node, view.node.access
-    address = str(nic.address.ip)
-    state = "state unknown" if view.state is None else str(view.state)
-    yield f"domain {domain}: {state}" + (f" ({view.reason})" if view.reason else "")
-    yield from (nic_line(each) for each in view.nics)
-    network = view.nics[0].network if view.nics else nic.network
-    for lease in view.leases:
-        yield f"lease: {lease.address} to {lease.mac} on {network}"
-    if not any(lease.mac == nic.mac for lease in view.leases):
-        yield f"lease: none on {network} for {nic.mac}: it never asked, or nobody answered"
-    if view.dnsmasq:
-        yield f"dnsmasq of {network}: {view.dnsmasq}"
-    if view.route:
-        via = f" via {view.route.gateway}" if view.route.gateway else ""
-        yield f"route to {address}: by {view.route.device}{via}, from {view.route.source or 'no address'}"
-    if view.neighbour:
-        yield f"ARP for {address}: {view.neighbour.mac or 'nobody answers'} ({view.neighbour.state.lower()})"
-    elif view.route:
-        yield f"ARP for {address}: not asked for"
-    if view.knock:
-        yield f"port 22 of {address}: {view.knock.door} ({view.knock.said})"
-    yield from _rule_lines(view)
-    yield from (f"not looked at: {why}" for why in view.why_not)
-    yield f"console ({view.console_path}) of {node.name} ends with:"
-    yield from [f"  | {line}" for line in view.console] or ["  | nothing"]
-
-
-def _rule_lines(view: View) -> Iterator[str]:
-    """What may be in the way: whatever has refused a packet, or would and is not libvirt's own."""
-    bridge = view.nics[0].bridge if view.nics else ""
-    on_way = [rule for rule in view.rules if rule.refuses and _ON_OUR_WAY.match(rule.text)]
-    in_way = [rule for rule in on_way if rule.packets or "-A LIBVIRT_" not in rule.text]
-    for rule in in_way[:_RULES_SHOWN]:
-        yield f"firewall of this host: {rule.text} ({rule.packets} so far)"
-    if len(in_way) > _RULES_SHOWN:
-        yield f"firewall of this host: and {len(in_way) - _RULES_SHOWN} more: sudo iptables-save -c"
-    if view.rules and not in_way:
-        yield f"firewall of this host: {len(view.rules)} rules on {bridge}, none has refused a packet on the way there"
-
-
-def nic_line(at: NICView) -> str:
-    """A NIC with its network, its tap and what went over it."""
-    nic, plug, tap = at.nic, at.plug, at.tap
-    head = f"NIC {nic.device}: {nic.mac} "
-    if plug is None:
-        return f"{head}is MISSING in the domain, to have {nic.address} on {at.network}"
-    text = f"{head}on {at.network}, tap {plug.tap or '-'}, to have {nic.address}"
-    if not plug.is_linked:
-        text += "; its cable is PULLED"
-    if tap is None:
-        return text
-    text += f"; tap on {tap.master or 'NO bridge'}, {'up' if tap.is_up else 'DOWN'}"
-    return f"{text}, the node sent {tap.received} packets and was sent {tap.sent}"
+    for line in hosts.splitlines():
+        fields = line.split(",")
+        if line.startswith(nic.mac) and len(fields) > 1:
+            return f"{runs}, keeps {fields[1]} for {nic.mac}"
+    return f"{runs}, knows no {nic.mac}"

@@ -2,225 +2,324 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import shutil
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from stacklab import locks
-from stacklab.accelerator import Accelerator
-from stacklab.errors import ProviderError
-from stacklab.model.lab import NIC, Lab, Node
+from stacklab.errors import AlreadyRunning, ProviderError
+from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
-from stacklab.paths import DEFAULT_ROOT, PROJECT, HostPaths, LabPaths
-from stacklab.process import Runner
-from stacklab.progress import Progress
-from stacklab.providers.libvirt.evidence import Evidence, Looker
-from stacklab.record import LabRecord, NodeRecord
-from stacklab.tools import libvirt_xml, ssh, vagrant
+from stacklab.nodes.seed import Entry
+from stacklab.paths import LabPaths
+from stacklab.providers.contract import LogReader, Site, Source, Unreachable
+from stacklab.providers.libvirt import console, disks, machines
+from stacklab.providers.libvirt.evidence import LibvirtLooker
+from stacklab.providers.libvirt.faults import LibvirtFaults
+from stacklab.providers.libvirt.handles import LibvirtNode, domain_name, network_of, node_of
+from stacklab.providers.libvirt.logs import VERSIONS, LibvirtLogs
+from stacklab.record import LabRecord
+from stacklab.tools import bounded, libvirt_connection, libvirt_xml, libvirtd, vagrant
 from stacklab.tools.console import tail
-from stacklab.tools.libvirt import URI, Libvirt
+from stacklab.tools.libvirt import Libvirt
+from stacklab.tools.libvirt_connection import NoAnswer
 
 _POLL_S = 0.1
 _WAIT_FOR_OTHER_VAGRANT_S = 600.0
+# How long a libvirtd that did not answer counts as one: each further wait would be for nothing.
+_HUNG_FOR_S = 30.0
+_IS_OFF = (NodeState.OFF, NodeState.ABSENT, NodeState.CRASHED)
 
 
-class VagrantLibvirt:
-    """See stacklab.providers.contract.Provider."""
+class LibvirtProvider:
+    """See stacklab.providers.contract.Provider, and there Console, Faults, Evidence and the rest.
+
+    The connection is made when something is asked for, and again when it has died.
+    """
 
     name = "libvirt"
 
     def __init__(
         self,
-        libvirt: Libvirt,
-        host: HostPaths,
-        progress: Progress,
-        accelerator: Accelerator | None,
-        runner: Runner | None = None,
+        site: Site,
+        *,
+        connect: Callable[[], Libvirt] = Libvirt,
+        ask: Callable[[], str | None] = libvirt_connection.why_unreachable,
     ) -> None:
-        """`accelerator` may be None for whoever starts nothing; without `runner` the evidence is libvirt's alone."""
-        self._libvirt = libvirt
-        self._host = host
-        self._progress = progress
-        self._accelerator = accelerator
-        self._runner = runner
+        self._site = site
+        self._connect = connect
+        self._ask = ask
+        self._open: Libvirt | None = None
+        self._lock = threading.Lock()
+        self._hung_at: float | None = None
+
+    # --- the connection
+
+    @property
+    def libvirt(self) -> Libvirt:
+        """The connection to libvirtd, which is started if it is not running."""
+        with self._lock:
+            if self._open is None or self._open.is_dead:
+                libvirtd.ensure(self._site.runner, self._reachable, self._note)
+                self._open = self._connect()
+            return self._open
+
+    def why_unreachable(self, *, start: bool = False) -> Unreachable | None:
+        """See Provider.why_unreachable."""
+        if start:
+            self.libvirt  # noqa: B018  starts libvirtd if that is all that is missing
+        try:
+            why = self._reachable()
+        except NoAnswer as error:
+            hint = error.hint or "./invoke doctor"
+            return Unreachable(service="libvirtd", why=error.message, hint=hint)
+        if why is None:
+            return None
+        is_refused = "denied" in why or "auth" in why
+        hint = "./invoke doctor" if is_refused else libvirtd.how_to_start()
+        return Unreachable(service="libvirtd", why=why, hint=hint)
+
+    def close(self) -> None:
+        """See Provider.close."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _reachable(self) -> str | None:
+        """Ask for a connection; raises NoAnswer at once where a call had none a moment ago."""
+        if self._hung_at is not None and time.monotonic() - self._hung_at < _HUNG_FOR_S:
+            raise NoAnswer(libvirt_connection.LOOK_S)
+        try:
+            return self._ask()
+        except NoAnswer:
+            self._hung_at = time.monotonic()
+            raise
+
+    def _note(self, text: str) -> None:
+        self._site.progress.note("host", text)
+
+    def _say(self, text: str) -> None:
+        self._site.progress.say("host", text)
+
+    # --- making and starting
 
     @property
     def pool(self) -> str:
         """Our pool: one per STACKLAB_HOME, so that tests and people don't share one."""
-        if self._host.root == DEFAULT_ROOT:
-            return "stacklab"
-        return "stacklab-" + "".join(
-            c if c.isalnum() else "-" for c in str(self._host.root).strip("/")
-        )
+        return machines.pool_name(self._site.host)
 
     def files(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[Path, str]:
         """See Provider.files."""
-        return {
-            paths.vagrantfile: (PROJECT / "vagrant" / "Vagrantfile").read_text(),
-            paths.machines: json.dumps(self._machines(lab, paths, record), indent=2) + "\n",
-        }
+        return machines.files(lab, paths, record, self._site.accelerator(), self.pool)
+
+    def prepare(
+        self,
+        lab: Lab,
+        record: LabRecord,
+        nodes: Sequence[str],
+        *,
+        base: Path,
+        identity: Callable[[Node], Mapping[str, Entry]],
+    ) -> None:
+        """See Provider.prepare."""
+        paths = self._paths(record)
+        for name in nodes:
+            node = lab.node(name)
+            made = self._node(record, name)
+            disks.make(self._site.runner, made, node, base=base, identity=identity(node))
+            disks.empty_console(paths.console(name))
 
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
         """See Provider.up."""
-        with self._progress.stage("host", "networks"):
-            for network in record.networks:
-                xml = libvirt_xml.network(lab, lab.network(network.name), network.uuid)
-                self._libvirt.ensure_network(network.libvirt_name, network.uuid, xml)
-            self._libvirt.ensure_pool(self.pool, self._host.volumes)
+        states = self.status(record)
+        paused = [name for name in nodes if states[name] is NodeState.PAUSED]
+        for name in paused:
+            self.libvirt.resume(self._node(record, name).uuid)
+        starting = [name for name in nodes if name not in paused]
+        if not starting:
+            return
+        with self._site.progress.stage("host", "networks"):
+            self._make_networks(lab, record)
         for node in record.nodes:
-            self._libvirt.refuse_foreign_domain(node.domain, node.uuid)
-        lock = self._host.locks / "vagrant.lock"
+            recorded = node_of(paths, node)
+            self.libvirt.refuse_foreign_domain(recorded.domain, recorded.uuid)
+        with self._site.progress.stage("host", "vagrant"):
+            self._vagrant_up(paths, starting)
+        disks.open_consoles(self._site.runner, [paths.console(name) for name in starting])
 
-        def waiting(text: str) -> None:
-            self._progress.say("host", text)
-
-        with (
-            self._progress.stage("host", "vagrant"),
-            locks.held(
-                lock, "vagrant on this host", wait_s=_WAIT_FOR_OTHER_VAGRANT_S, waiting=waiting
-            ),
-        ):
-            limit = vagrant.limit_s(nodes)
-            self._progress.say(
-                "host", f"vagrant makes or starts {', '.join(nodes)}, {limit:.0f} s at most"
+    def _make_networks(self, lab: Lab, record: LabRecord) -> None:
+        for recorded in record.networks:
+            network = network_of(record.name, recorded)
+            xml = libvirt_xml.network(
+                lab, lab.network(network.name), network.uuid, name=network.libvirt_name
             )
+            self.libvirt.ensure_network(network.libvirt_name, network.uuid, xml)
+        self.libvirt.ensure_pool(self.pool, self._site.host.volumes)
+
+    def _vagrant_up(self, paths: LabPaths, nodes: Sequence[str]) -> None:
+        lock = self._site.host.locks / "vagrant.lock"
+        with locks.held(
+            lock, "vagrant on this host", wait_s=_WAIT_FOR_OTHER_VAGRANT_S, waiting=self._say
+        ):
+            limit_s = vagrant.limit_s(nodes)
+            self._say(f"vagrant makes or starts {', '.join(nodes)}, {limit_s:.0f} s at most")
             vagrant.up(paths.root, nodes, log=paths.vagrant_log)
+
+    # --- stopping and removing
 
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
         """See Provider.down."""
-        paths = self._host.lab(record.name)
-        mine = [node for node in record.nodes if node.name in nodes]
-        for node in mine:
-            if self._libvirt.state(node.uuid) is NodeState.PAUSED:
-                self._libvirt.resume(node.uuid)  # a paused one does not hear the button
-            self._libvirt.shut_down(node.uuid)
-        started = time.monotonic()
-        waiting = list(mine)
-        while waiting and (elapsed := time.monotonic() - started) < patience_s:
-            waiting = [node for node in waiting if self._is_on(node)]
-            names = ", ".join(node.name for node in waiting)
-            if waiting:
-                self._progress.say(
-                    "host", f"waiting for {names} to shut down, {elapsed:.0f} of {patience_s:.0f} s"
-                )
-                time.sleep(_POLL_S)
+        waiting = [self._node(record, node.name) for node in record.nodes if node.name in nodes]
         for node in waiting:
-            last = (tail(paths.console(node.name), 1) or ("",))[0]
-            said = f"; its console ends with: {last[:100]}" if last else ""
-            self._progress.note(
-                node.name, f"did not shut down within {patience_s:.0f} s: its power is cut{said}"
-            )
-            self._libvirt.power_off(node.uuid)
+            if self.libvirt.state(node.uuid) is NodeState.PAUSED:
+                self.libvirt.resume(node.uuid)  # a paused one does not hear the button
+            self.libvirt.shut_down(node.uuid)
+        started = time.monotonic()
+        elapsed_s = 0.0
+        while waiting and elapsed_s < patience_s:
+            waiting = [node for node in waiting if self.libvirt.state(node.uuid) not in _IS_OFF]
+            if waiting:
+                names = ", ".join(node.name for node in waiting)
+                times = f"{elapsed_s:.0f} of {patience_s:.0f} s"
+                self._say(f"waiting for {names} to shut down, {times}")
+                time.sleep(_POLL_S)
+            elapsed_s = time.monotonic() - started
+        for node in waiting:
+            self._cut_power(self._paths(record), node, patience_s)
+
+    def _cut_power(self, paths: LabPaths, node: LibvirtNode, patience_s: float) -> None:
+        last_lines = tail(paths.console(node.name), 1)
+        last_words = f"; its console ends with: {last_lines[0][:100]}" if last_lines else ""
+        self._site.progress.note(
+            node.name, f"did not shut down within {patience_s:.0f} s: its power is cut{last_words}"
+        )
+        self.libvirt.power_off(node.uuid)
 
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
         """See Provider.remove_node."""
-        found = record.node(node)
-        if found is not None:
-            self._libvirt.remove_domain(found.uuid, found.domain)
-            found.overlay.unlink(missing_ok=True)
-            found.seed.unlink(missing_ok=True)
-            for half in found.seed.parent.glob(
-                f".{found.seed.name}.*"
-            ):  # of a run that was killed; it holds keys
-                half.unlink(missing_ok=True)
+        if record.node(node) is not None:
+            recorded = self._node(record, node)
+            self.libvirt.remove_domain(recorded.uuid, recorded.domain)
+            disks.remove(recorded)
         shutil.rmtree(vagrant.dotfile(paths.root) / "machines" / node, ignore_errors=True)
         paths.console(node).unlink(missing_ok=True)
 
     def destroy(self, paths: LabPaths, record: LabRecord) -> None:
         """See Provider.destroy."""
         # At once: QEMU under load takes seconds to let go.
-        with ThreadPoolExecutor(max_workers=max(1, len(record.nodes))) as pool:
-            list(pool.map(lambda node: self.remove_node(paths, record, node.name), record.nodes))
-        for network in record.networks:
-            self._libvirt.remove_network(network.libvirt_name, network.uuid)
+        removals = [
+            functools.partial(self.remove_node, paths, record, node.name) for node in record.nodes
+        ]
+        bounded.together(removals, name="destroy")
+        for recorded in record.networks:
+            network = network_of(record.name, recorded)
+            self.libvirt.remove_network(network.libvirt_name, network.uuid)
         vagrant.forget(paths.root)
+        shutil.rmtree(vagrant.dotfile(paths.root), ignore_errors=True)
 
     def close_down(self) -> None:
-        """When this host's last lab is gone: forget the pool."""
-        self._libvirt.remove_pool(self.pool, self._host.volumes)
+        """See Provider.close_down: forget the pool."""
+        self.libvirt.remove_pool(self.pool, self._site.host.volumes)
+
+    def wait_for_orphan(self, paths: LabPaths, *, wait_s: float) -> None:
+        """See Orphans: a killed command's vagrant goes on making domains, or deleting disks."""
+        lock = vagrant.lock(paths.root)
+        if not lock.exists():
+            return
+
+        def waiting(_text: str) -> None:
+            self._say(
+                f"waiting for the vagrant of a command that was killed, {wait_s:.0f} s at most"
+            )
+
+        try:
+            with locks.held(lock, "vagrant", wait_s=wait_s, waiting=waiting):
+                return
+        except AlreadyRunning as error:
+            log = paths.logs / "vagrant.log"
+            last_lines = tail(log, 3) if log.exists() else ()
+            last_words = "".join(f"\n  | {line}" for line in last_lines)
+            raise AlreadyRunning(
+                f"lab {paths.name}: the vagrant of a command that was killed is still at work "
+                f"after {wait_s:.0f} s{last_words}",
+                hint=f"wait for it: tail -f {log}",
+            ) from error
+
+    @contextmanager
+    def pool_of(self, name: str, directory: Path) -> Iterator[None]:
+        """Have a pool of that name on a directory for a while: for the bench."""
+        self.libvirt.ensure_pool(name, directory)
+        try:
+            yield
+        finally:
+            self.libvirt.remove_pool(name)
+
+    # --- looking
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         """See Provider.status."""
-        return {node.name: self._libvirt.state(node.uuid) for node in record.nodes}
+        states = {}
+        for node in record.nodes:
+            states[node.name] = self.libvirt.state(self._node(record, node.name).uuid)
+        return states
 
     def reset(self, record: LabRecord, node: str) -> None:
-        """See Provider.reset."""
-        if (found := record.node(node)) is not None:
-            self._libvirt.reset(found.uuid)
+        """See Resets.reset."""
+        if record.node(node) is not None:
+            self.libvirt.reset(self._node(record, node).uuid)
 
-    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> Evidence:
-        """See Provider.evidence."""
-        if record.node(node.name) is None:
-            return Evidence(lines=(f"{node.name} is not on record",))
-        return self.looker(paths, record).evidence(node)
+    def looker(self, paths: LabPaths, record: LabRecord) -> LibvirtLooker:
+        """See Evidence.looker."""
+        libvirt, why_not = self._libvirt_if_up()
+        return LibvirtLooker(libvirt, self._site.runner, paths, record, why_no_libvirt=why_not)
 
-    def looker(self, paths: LabPaths, record: LabRecord) -> Looker:
-        """Who looks at a lab's nodes from this host."""
-        return Looker(self._libvirt, self._runner, paths, record)
+    def _libvirt_if_up(self) -> tuple[Libvirt | None, str]:
+        """Return the connection, or None and why there is none; starts nothing."""
+        unreachable = self.why_unreachable()
+        if unreachable is not None:
+            return None, str(unreachable)
+        try:
+            return self.libvirt, ""
+        except ProviderError as error:
+            return None, error.message
 
-    def _is_on(self, node: NodeRecord) -> bool:
-        return self._libvirt.state(node.uuid) not in (
-            NodeState.OFF,
-            NodeState.ABSENT,
-            NodeState.CRASHED,
-        )
+    def state_command(self, record: LabRecord, node: str) -> str:
+        """See Evidence.state_command."""
+        return console.state_command(domain_name(record.name, node))
 
-    def _machines(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[str, object]:
-        """What vagrant/Vagrantfile reads."""
-        if self._accelerator is None:
-            raise ProviderError("no accelerator was picked")
-        return {
-            "name": lab.name,
-            "ssh": {
-                "user": ssh.USER,
-                "private_key": str(paths.private_key),
-                "config": str(paths.ssh_config),
-            },
-            "libvirt": {
-                "uri": URI,
-                "driver": self._accelerator.libvirt_driver,
-                "pool": self.pool,
-                "machine_type": "pc",
-            },
-            "nodes": [self._machine(lab, paths, record, node) for node in lab.nodes],
-        }
+    def console_argv(self, record: LabRecord, node: str) -> tuple[str, ...]:
+        """See Console.console_argv."""
+        return console.argv(domain_name(record.name, node))
 
-    def _machine(
-        self, lab: Lab, paths: LabPaths, record: LabRecord, node: Node
-    ) -> Mapping[str, object]:
-        found = record.node(node.name)
-        if found is None or self._accelerator is None:
-            raise ProviderError(f"{node.name} is not on record")
-        kvm = self._accelerator.is_kvm
-        cpu = {
-            "mode": "host-passthrough" if kvm else "custom",
-            "model": "" if kvm else self._accelerator.cpu_model,
-            "features": list(self._accelerator.cpu_features),
-        }
-        return {
-            "name": node.name,
-            "uuid": found.uuid,
-            "owner": f"made by stacklab from {lab.source}",
-            "cpus": node.cpus,
-            "memory_mib": node.memory.mib,
-            "cpu": cpu,
-            "overlay": found.overlay.name,
-            "seed": found.seed.name,
-            "console_log": str(paths.console(node.name)),
-            "nics": [_nic(lab, nic) for nic in node.nics],
-        }
+    def console_log(self, paths: LabPaths, node: str) -> Path:
+        """See Console.console_log."""
+        return paths.console(node)
 
+    def faults(self, lab: str, record: LabRecord) -> LibvirtFaults:
+        """See Faults.faults."""
+        return LibvirtFaults(self.libvirt, self._site.runner, self._site.host.lab(lab), record)
 
-def _nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
-    network = lab.network(nic.network)
-    return {
-        "mac": nic.mac,
-        "address": str(nic.address.ip),
-        "netmask": str(nic.address.netmask),
-        "cidr": str(network.cidr),
-        "libvirt_network": lab.network_name(network.name) if network.is_made_by_us else None,
-        "bridge": None if network.is_made_by_us else network.bridge,
-    }
+    def version_commands(self) -> Sequence[tuple[str, ...]]:
+        """See HostLogs.version_commands."""
+        return VERSIONS
+
+    def log_sources(
+        self, paths: LabPaths, record: LabRecord, reader: LogReader, why_not: str
+    ) -> Iterator[Source]:
+        """See HostLogs.log_sources."""
+        return LibvirtLogs(paths, record, reader, why_not).sources()
+
+    # --- the record
+
+    def _paths(self, record: LabRecord) -> LabPaths:
+        return self._site.host.lab(record.name)
+
+    def _node(self, record: LabRecord, name: str) -> LibvirtNode:
+        node = record.node(name)
+        if node is None:
+            raise ProviderError(f"{name} is not on record")
+        return node_of(self._paths(record), node)

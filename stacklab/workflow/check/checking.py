@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from stacklab import record
 from stacklab.checks import host, plan
 from stacklab.checks.expect import Outage, summary
 from stacklab.checks.explain.causes import raise_for
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh, States
-from stacklab.checks.result import ALL, Check, CheckResult, Layer, Selection
+from stacklab.checks.result import (
+    ALL,
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Selection,
+)
 from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
+from stacklab.providers import registry
+from stacklab.providers.contract import Evidence
 from stacklab.record import LabRecord
 from stacklab.tools.host_mirrors import host_mirrors
 from stacklab.words import suggest
@@ -32,7 +40,7 @@ _LONGEST_WAIT_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What somebody wants proved of which running lab."""
+    """A request: the checks that somebody wants of a running lab."""
 
     lab: Lab
     paths: LabPaths
@@ -43,7 +51,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of it, and when it was."""
+    """The results of a request, and when it was."""
 
     lab: Lab
     results: tuple[CheckResult, ...]
@@ -61,7 +69,7 @@ def wish(
     wait: str = "",
     expect: bool = False,
 ) -> Wish:
-    """Understand what was typed; several words of one kind are separated by commas.
+    """Read what was typed; several words of one kind are separated by commas.
 
     Raises LabError naming what is odd.
     """
@@ -141,8 +149,8 @@ def check(
 ) -> tuple[CheckResult, ...]:
     """Try what the spec promises of running nodes.
 
-    What fails is tried again as the lab says, or for `wait_s`. With `expect`, what the lab's
-    faults cut must be cut. What failed comes with its cause.
+    What fails is tried again as the lab says, or for `wait_s`, and comes with its cause.
+    With `expect`, what the lab's faults cut must be cut.
     """
     outage = Outage(lab, fault_list.listed(paths) if expect else ())
     if expect and not outage.faults:
@@ -151,14 +159,15 @@ def check(
             hint=f"./invoke lab.fault {lab.name} ...",
         )
     with context.progress.stage("host", "checks"):
-        kept = record.read(paths)
+        its_record = registry.read(paths)
+        nodes = _Nodes(context, its_record)
         mesh = Mesh(
             lab=lab,
             paths=paths,
             runner=context.runner,
-            gather=_facts(context, lab, kept),
-            states=_states(context, kept),
-            about_state=functools.partial(_about_state, lab),
+            gather=_facts(context, lab, its_record),
+            states=nodes.states,
+            about_state=nodes.about_state,
             judge_host=lambda checks: host.judge(lab, checks, context.runner),
             as_expected=outage.as_expected,
             on_event=lambda event: context.progress.say("host", str(event)),
@@ -170,38 +179,63 @@ def check(
 
 
 def _facts(
-    context: Context, lab: Lab, kept: LabRecord | None
+    context: Context, lab: Lab, its_record: LabRecord | None
 ) -> Callable[[Sequence[Check]], Facts]:
-    """What the host knows for some checks, found out anew each time."""
+    """Return who finds out what the host knows for some checks, each time again."""
     mirrors = host_mirrors(context.runner)
 
     def gather(checks: Sequence[Check]) -> Facts:
         context.progress.say("host", "trying what nodes are held against")
         found = host.gather(lab, checks, context.runner, mirrors)
-        return dataclasses.replace(found, answered_at=kept.answered_at if kept else None)
+        return dataclasses.replace(
+            found, answered_at=its_record.answered_at if its_record else None
+        )
 
     return gather
 
 
-def _states(context: Context, kept: LabRecord | None) -> Callable[[], States]:
-    """What the lab's domains do, as libvirtd tells; {} while it does not answer."""
+class _Nodes:
+    """The lab's nodes, as their provider sees them."""
 
-    def look() -> States:
-        try:
-            return context.states(kept) if kept else {}
-        except ProviderError:
+    def __init__(self, context: Context, its_record: LabRecord | None) -> None:
+        self._context = context
+        self._record = its_record
+        self._provider = context.provider(its_record)
+        self._why_not = f"{self._provider.name} has not answered yet"
+        self._hint = "./invoke doctor"
+
+    def states(self) -> States:
+        """Return each node's state; {} while the provider can't be asked."""
+        if self._record is None:
             return {}
+        try:
+            states = self._context.states(self._record)
+        except ProviderError as error:
+            self._why_not, self._hint = error.message, error.hint or ""
+            return {}
+        if not states:
+            unreachable = self._provider.why_unreachable()
+            if unreachable is not None:
+                self._why_not, self._hint = str(unreachable), unreachable.hint
+        return states
 
-    return look
-
-
-def _about_state(lab: Lab, node: str, state: NodeState | None) -> tuple[str, str]:
-    """Return what to say of a node that does not run, and what to type."""
-    if state is None:
-        return "libvirtd does not tell", ""
-    return f"is {state}", f"virsh -c qemu:///system domstate --reason {lab.domain_name(node)}"
+    def about_state(self, node: str, state: NodeState | None) -> tuple[str, str]:
+        """Return what to say of a node that does not run, and what to type."""
+        if state is None:
+            return self._why_not, self._hint
+        command = ""
+        if self._record and isinstance(self._provider, Evidence):
+            command = self._provider.state_command(self._record, node)
+        return f"is {state}", command
 
 
 def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
     """Raise CheckFailed, NotChecked or CheckWarned unless all passed."""
-    raise_for(results, hint=f"./invoke lab.ssh {lab.name}, ./invoke lab.console {lab.name}")
+    hint = f"./invoke lab.ssh {lab.name}, ./invoke lab.console {lab.name}"
+    for result in results:
+        # Nobody tells what the nodes do: first of all, the provider has to answer.
+        is_unknown = result.check.kind is CheckKind.STATE and result.status is CheckStatus.ERROR
+        if is_unknown and result.command:
+            hint = f"{result.command}, then ./invoke lab.check {lab.name} again"
+            break
+    raise_for(results, hint=hint)

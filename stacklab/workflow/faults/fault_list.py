@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from stacklab import files
 from stacklab.checks.expect import Fault, FaultKind
@@ -24,7 +25,7 @@ def parse(lab: Lab, words: Sequence[str]) -> Fault:
     """
     kind, rest = (words[0], list(words[1:])) if words else ("", [])
     if kind not in tuple(FaultKind):
-        raise _wrong(lab, f"{kind!r} is no fault (there are: {', '.join(FaultKind)})")
+        raise _wrong(lab, f"{kind!r} is not a fault (there are: {', '.join(FaultKind)})")
     if kind == FaultKind.PARTITION:
         return _partition(lab, rest)
     names = "NODE" if kind in (FaultKind.PAUSE, FaultKind.POWER_OFF) else "NODE NIC"
@@ -60,7 +61,7 @@ def _partition(lab: Lab, words: Sequence[str]) -> Fault:
     for name in named:
         if name not in members:
             raise _wrong(
-                lab, f"{name!r} is no node on {network.name} (there are: {', '.join(members)})"
+                lab, f"{name!r} is not a node on {network.name} (there are: {', '.join(members)})"
             )
         if named.count(name) > 1:
             raise _wrong(lab, f"{name} is named twice")
@@ -81,26 +82,29 @@ def _wrong(lab: Lab, what: str) -> LabError:
 
 
 def listed(paths: LabPaths) -> tuple[Fault, ...]:
-    """The faults of a lab, the oldest first; raises LabError when the list can't be understood."""
+    """Return the faults of a lab, the oldest first; raises LabError when the list is damaged."""
     path = paths.faults
     try:
         return tuple(_read(each) for each in json.loads(path.read_text()))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = f"./invoke lab.rebuild {paths.name} makes the nodes anew; ebtables -L shows the rules of a partition"
+        hint = (
+            f"./invoke lab.rebuild {paths.name} makes the nodes again; "
+            "ebtables -L shows the rules of a partition"
+        )
         raise LabError(
             f"the faults of lab {paths.name} can't be read: {path}: {error}", hint=hint
         ) from error
 
 
-def _read(data: dict[str, object]) -> Fault:
-    groups = tuple(tuple(map(str, group)) for group in data.pop("groups"))  # type: ignore[attr-defined]
-    return Fault(**{**data, "kind": FaultKind(str(data["kind"])), "groups": groups})  # type: ignore[arg-type]
+def _read(data: dict[str, Any]) -> Fault:
+    groups = tuple(tuple(map(str, group)) for group in data.pop("groups"))
+    return Fault(**{**data, "kind": FaultKind(str(data["kind"])), "groups": groups})
 
 
 def write(paths: LabPaths, faults: Iterable[Fault]) -> None:
-    """Keep the list; none is no file."""
+    """Keep the list; without faults there is no file."""
     kept = [dataclasses.asdict(fault) for fault in faults]
     if kept:
         files.write(paths.faults, json.dumps(kept, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What a changed spec means for a lab that exists."""
+"""Refuse specs that changed too much for the lab that exists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SpecChanged(SpecError):
 
 
 def refuse(lab: Lab, before: Lab | None) -> None:
-    """Raise SpecChanged unless all that differs is what can be changed under a lab: answers, checks, impairments."""
+    """Raise SpecChanged if more differs than may: answers, checks and impairments."""
     if before is None:
         return
     made = (tuple(map(_as_made, before.nodes)), tuple(map(_as_made, lab.nodes)))
@@ -33,7 +33,7 @@ def refuse(lab: Lab, before: Lab | None) -> None:
 
 
 def _as_made(node: Node) -> Node:
-    """The node without what `up` sets anew each time."""
+    """Return the node without what `up` sets each time."""
     return dataclasses.replace(
         node, nics=tuple(dataclasses.replace(nic, impairment=NO_IMPAIRMENT) for nic in node.nics)
     )

@@ -1,4 +1,4 @@
-"""What happens to a lab after it is up: status, check, exec, down, destroy, rebuild."""
+"""Do what comes after `lab.up`: status, exec, console, down, destroy, rebuild."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Result
+from stacklab.providers import registry
+from stacklab.providers.contract import Console, lacking
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
-from stacklab.tools.libvirt import URI
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own, running_lab
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab.up import Bringing, Outcome
@@ -41,27 +42,25 @@ class LabStatus:
 
 
 def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
-    """Every lab on record, or the one of that name; starts nothing (but libvirtd, to ask it).
+    """Return every lab on record, or the one of that name; starts nothing but the provider.
 
     Of all labs, one whose files are damaged hides none of the others.
     """
     if name:
         paths = context.host.lab(name)
-        if (kept := record.read(paths)) is None:
+        its_record = registry.read(paths)
+        if its_record is None:
             raise not_up(context, name)
-        return (_status(context, paths, kept, last_resolved(paths)),)
-    return tuple(
-        found
-        for each in record.names(context.host)
-        if (found := _any_status(context, each)) is not None
-    )
+        return (_status(context, paths, its_record, last_resolved(paths)),)
+    statuses = (_any_status(context, each) for each in record.names(context.host))
+    return tuple(status for status in statuses if status is not None)
 
 
 def _any_status(context: Context, name: str) -> LabStatus | None:
-    """A lab's status, however damaged it is; None if it is gone."""
+    """Return a lab's status, however damaged it is; None if it is gone."""
     paths = context.host.lab(name)
     try:
-        kept, lab = record.read(paths), last_resolved(paths)
+        its_record, lab = registry.read(paths), last_resolved(paths)
     except LabError as error:
         return LabStatus(
             name=name,
@@ -72,18 +71,18 @@ def _any_status(context: Context, name: str) -> LabStatus | None:
             directory=str(paths.root),
             trouble=error.message,
         )
-    return _status(context, paths, kept, lab) if kept else None
+    return _status(context, paths, its_record, lab) if its_record else None
 
 
-def _status(context: Context, paths: LabPaths, kept: LabRecord, lab: Lab | None) -> LabStatus:
+def _status(context: Context, paths: LabPaths, its_record: LabRecord, lab: Lab | None) -> LabStatus:
     return LabStatus(
         name=paths.name,
-        checkout=str(kept.checkout),
-        image=kept.image,
-        states=context.provider().status(kept),
+        checkout=str(its_record.checkout),
+        image=its_record.image,
+        states=context.provider(its_record).status(its_record),
         lab=lab,
         directory=str(paths.root),
-        expires_at=kept.expires_at,
+        expires_at=its_record.expires_at,
     )
 
 
@@ -167,24 +166,18 @@ def console(
     """
     lab, paths = running_lab(context, name)
     chosen = _one_node(lab, node)
+    its_record = registry.read(paths)
+    if its_record is None:
+        raise not_up(context, name)
+    provider = context.provider(its_record)
+    if not isinstance(provider, Console):
+        raise lacking(provider, name, "serial console", hint=f"./invoke lab.ssh {name}")
     if interactive:
-        argv: tuple[str, ...] = (
-            "virsh",
-            "-c",
-            URI,
-            "console",
-            lab.domain_name(chosen),
-            "--devname",
-            "serial1",
-        )
+        argv = provider.console_argv(its_record, chosen)
+    elif follow:
+        argv = ("tail", "-f", "-n", "50", str(provider.console_log(paths, chosen)))
     else:
-        argv = (
-            "tail",
-            *(("-f",) if follow else ()),
-            "-n",
-            "+1" if not follow else "50",
-            str(paths.console(chosen)),
-        )
+        argv = ("tail", "-n", "+1", str(provider.console_log(paths, chosen)))
     what = f"showing {chosen}'s console"
     command = Command(argv=argv, what=what, ok_codes=tuple(range(256)))
     if show is not None and not interactive:
@@ -193,7 +186,7 @@ def console(
 
 
 def as_dict(found: LabStatus) -> Mapping[str, object]:
-    """A lab's status, ready for JSON."""
+    """Return a lab's status, ready for JSON."""
     return {
         "name": found.name,
         "checkout": found.checkout,
@@ -215,12 +208,12 @@ def as_dict(found: LabStatus) -> Mapping[str, object]:
 
 
 def exit_code(results: Mapping[str, Result | LabError]) -> int:
-    """The highest exit code of several nodes; an error of ours counts as its own."""
+    """Return the highest exit code of several nodes; an error of ours has one, too."""
     return max(each.exit_code for each in results.values())
 
 
 def lab_node(lab: Lab, name: str) -> str:
-    """The name, if the lab has such a node; raises LabError listing those it has."""
+    """Return the name if the lab has such a node; raises LabError listing those it has."""
     if name not in {node.name for node in lab.nodes}:
         known = ", ".join(node.name for node in lab.nodes)
         raise LabError(
@@ -231,22 +224,21 @@ def lab_node(lab: Lab, name: str) -> str:
 
 
 def _one_node(lab: Lab, name: str) -> str:
-    """The node of that name; the controller, if none is named."""
+    """Return the node of that name; the controller, if none is named."""
     return lab_node(lab, name) if name else lab.controller.name
 
 
 def down(context: Context, name: str) -> None:
     """Shut all nodes down; disks, networks and addresses stay."""
     with context.lab_lock(name) as paths:
-        kept = read_own(paths)
-        if kept is None:
+        its_record = read_own(paths)
+        if its_record is None:
             raise not_up(context, name)
-        _close_connections(context, paths, kept)
+        _close_connections(context, paths, its_record)
         with context.progress.stage("host", "shutdown"):
-            context.provider().down(
-                kept, [node.name for node in kept.nodes], patience_s=_SHUTDOWN_S
-            )
-            faults.forget(context, paths, kept)
+            nodes = [node.name for node in its_record.nodes]
+            context.provider(its_record).down(its_record, nodes, patience_s=_SHUTDOWN_S)
+            faults.forget(context, paths, its_record)
 
 
 def destroy(
@@ -254,16 +246,30 @@ def destroy(
 ) -> bool:
     """Remove all that is recorded as this lab's, and nothing else; False if there was nothing.
 
-    `read` gives the record, or raises what keeps the lab from being destroyed.
+    `read` returns the record, or raises what keeps the lab from being destroyed.
     """
     with context.lab_lock(name) as paths:
-        was_there = _remove(context, paths, read(paths))
+        its_record = read(paths)
+        was_there = _remove(context, paths, its_record)
         if was_there:
             with context.progress.stage("host", "files"):
                 _remove_directory(paths)
-            if not record.names(context.host):
-                context.provider().close_down()
+            provider = context.provider(its_record)
+            if _is_last_of(context, provider.name):
+                provider.close_down()
         return was_there
+
+
+def _is_last_of(context: Context, provider: str) -> bool:
+    """Return whether no lab of that provider is left on this host, as far as records tell."""
+    for name in record.names(context.host):
+        try:
+            other = record.read(context.host.lab(name))
+        except LabError:
+            return False  # damaged: nobody knows whose it is
+        if other is not None and other.provider == provider:
+            return False
+    return True
 
 
 def _remove_directory(paths: LabPaths) -> None:
@@ -276,7 +282,7 @@ def _remove_directory(paths: LabPaths) -> None:
 
 
 def rebuild(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
-    """Make the lab anew from its spec of today; its passwords and keys stay."""
+    """Make the lab again from its spec of today; its passwords and keys stay."""
     with context.lab_lock(lab.name) as paths:
         bringing = Bringing(context, lab, paths)
         # Before the old nodes go: what can't come back had better stay.
@@ -288,28 +294,32 @@ def rebuild(context: Context, lab: Lab, *, checks: bool = True) -> Outcome:
         return bringing.bring(None, choice, checks=checks)
 
 
-def _remove(context: Context, paths: LabPaths, kept: LabRecord | None) -> bool:
-    """Everything outside the lab's directory; the record stays until the caller removes it."""
-    if kept is None:
+def _remove(context: Context, paths: LabPaths, its_record: LabRecord | None) -> bool:
+    """Remove everything outside the lab's directory; the caller removes the record."""
+    if its_record is None:
         return paths.root.exists()
-    _close_connections(context, paths, kept)
+    _close_connections(context, paths, its_record)
     with context.progress.stage("host", "destroy"):
-        context.provider().destroy(paths, kept)
-        faults.forget(context, paths, kept)
-    left = [str(path) for node in kept.nodes for path in (node.overlay, node.seed) if path.exists()]
+        context.provider(its_record).destroy(paths, its_record)
+        faults.forget(context, paths, its_record)
+    disks = [
+        disk
+        for node in its_record.nodes
+        for disk in (paths.overlay(node.name), paths.seed(node.name))
+    ]
+    left = [str(disk) for disk in disks if disk.exists()]
     if left:
         raise ProviderError(
-            f"left behind: {', '.join(left)}", hint=f"./invoke lab.destroy {kept.name} again"
+            f"left behind: {', '.join(left)}", hint=f"./invoke lab.destroy {paths.name} again"
         )
-    shutil.rmtree(paths.root / ".vagrant", ignore_errors=True)
     return True
 
 
-def _close_connections(context: Context, paths: LabPaths, kept: LabRecord) -> None:
+def _close_connections(context: Context, paths: LabPaths, its_record: LabRecord) -> None:
     """End the shared ssh connections: their processes would outlive the nodes by ten minutes."""
     if not paths.ssh_config.exists():
         return
-    for node in kept.nodes:
+    for node in its_record.nodes:
         if (paths.sockets / node.name).exists():
             with contextlib.suppress(ToolError):  # one that hangs must not keep the nodes alive
                 context.runner.run(ssh.close_command(paths, node.name))

@@ -1,12 +1,13 @@
-"""`lab.plan`: what up would do, found out without touching anything."""
+"""`lab.plan`: find out what up would do, without touching anything."""
 
 from __future__ import annotations
 
 from stacklab import record
 from stacklab.images import catalogue, store
 from stacklab.installers import rendering as answers
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
+from stacklab.providers import registry
 from stacklab.workflow.context import Context, last_resolved
 from stacklab.workflow.lab import changes
 
@@ -14,22 +15,22 @@ Row = tuple[str, str, str]
 
 
 def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
-    """Rows of (what, what happens to it, why), in the order of lab.up."""
-    kept = record.read(context.host.lab(lab.name))
-    if kept is not None:
-        record.refuse_foreign(kept)
+    """Return rows of (what, what happens to it, why), in the order of lab.up."""
+    its_record = registry.read(context.host.lab(lab.name))
+    if its_record is not None:
+        record.refuse_foreign(its_record)
         changes.refuse(lab, last_resolved(context.host.lab(lab.name)))
     return (
-        *_image(context, lab, kept),
-        *_networks(lab, kept),
-        *_nodes(context, lab, kept),
+        *_image(context, lab, its_record),
+        *_networks(lab, its_record),
+        *_nodes(context, lab, its_record),
         *_answers(lab),
     )
 
 
-def _image(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
-    if kept is not None:
-        return (("image", "keep", kept.image),)
+def _image(context: Context, lab: Lab, its_record: record.LabRecord | None) -> tuple[Row, ...]:
+    if its_record is not None:
+        return (("image", "keep", its_record.image),)
     images = catalogue.load()
     rows: list[Row] = []
     for name in lab.images:
@@ -46,8 +47,8 @@ def _image(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[R
     return tuple(rows)
 
 
-def _networks(lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
-    made = {network.name for network in kept.networks} if kept else set()
+def _networks(lab: Lab, its_record: record.LabRecord | None) -> tuple[Row, ...]:
+    made = {network.name for network in its_record.networks} if its_record else set()
     return tuple(
         (
             f"network {network.name}",
@@ -58,8 +59,8 @@ def _networks(lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
     )
 
 
-def _nodes(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[Row, ...]:
-    states = _states(context, kept) if kept else {}
+def _nodes(context: Context, lab: Lab, its_record: record.LabRecord | None) -> tuple[Row, ...]:
+    states = _states(context, its_record) if its_record else {}
     actions = {
         NodeState.RUNNING: "leave alone",
         NodeState.PAUSED: "resume",
@@ -70,18 +71,22 @@ def _nodes(context: Context, lab: Lab, kept: record.LabRecord | None) -> tuple[R
         (
             f"node {node.name}",
             actions.get(states.get(node.name, NodeState.ABSENT), "make"),
-            f"{node.cpus} cpu, {node.memory}, {', '.join(str(nic.address.ip) for nic in node.nics)}",
+            f"{node.cpus} cpu, {node.memory}, {_addresses(node)}",
         )
         for node in lab.nodes
     )
 
 
-def _states(context: Context, kept: record.LabRecord) -> dict[str, NodeState]:
-    """Without those that Vagrant did not finish: they are made again, whatever they do."""
-    states = context.states(kept)
+def _addresses(node: Node) -> str:
+    return ", ".join(str(nic.address.ip) for nic in node.nics)
+
+
+def _states(context: Context, its_record: record.LabRecord) -> dict[str, NodeState]:
+    """Return what nodes do, but for those half made: they are made again, whatever they do."""
+    states = context.states(its_record)
     return {
         node.name: states[node.name]
-        for node in kept.nodes
+        for node in its_record.nodes
         if node.is_created and node.name in states
     }
 

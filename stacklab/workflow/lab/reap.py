@@ -11,6 +11,7 @@ from enum import StrEnum
 from stacklab import locks, record
 from stacklab.errors import AlreadyRunning, LabError, ProviderError
 from stacklab.paths import LabPaths
+from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import life
@@ -22,7 +23,7 @@ _CLOCK_SLACK_S = 60.0  # what a time server may take back at once
 
 
 class Fate(StrEnum):
-    """What became of a lab that has a time to live."""
+    """The fate of a lab that has a time to live."""
 
     DESTROYED = "destroyed"
     DUE = "due"  # would be destroyed now
@@ -45,7 +46,7 @@ class _NotDue(Exception):
 
 
 def ttl_s(text: str | None) -> float | None:
-    """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else, an empty variable too."""
+    """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else."""
     if text is None:
         return None
     found = _TTL.fullmatch(text)
@@ -59,7 +60,7 @@ def ttl_s(text: str | None) -> float | None:
 
 
 def left(expires_at: float | None, now: float) -> str:
-    """How long a lab may live yet, in words: "1 h 58 min left", "ended 5 min ago"; "" if for ever."""
+    """Return a lab's time in words: "1 h 58 min left", "ended 5 min ago"; "" if for ever."""
     if expires_at is None:
         return ""
     seconds = expires_at - now
@@ -79,10 +80,10 @@ def _span(seconds: float) -> str:
 def reap(
     context: Context, *, dry_run: bool = False, clock: Callable[[], float] = time.time
 ) -> tuple[Reaped, ...]:
-    """Destroy every lab past its time, whichever checkout made it; tells of each lab that has one.
+    """Destroy every lab past its time, whichever checkout made it; returns the fate of each.
 
-    One that can't be destroyed keeps none of the others. A lab without a time to live
-    is not looked at, one that a command holds is left alone.
+    One that can't be destroyed does not keep the others alive. A lab without a time to
+    live is not looked at; one that a command holds is left alone.
     """
     return tuple(
         fate
@@ -107,12 +108,12 @@ def _one(
 ) -> Reaped | None:
     name = paths.name
     try:
-        kept = record.read(paths)
-        if kept is None or kept.expires_at is None:
+        its_record = registry.read(paths)
+        if its_record is None or its_record.expires_at is None:
             return None
-        told = left(kept.expires_at, clock())
-        _refuse_odd_clock(kept, clock())
-        if kept.expires_at > clock():
+        told = left(its_record.expires_at, clock())
+        _refuse_odd_clock(its_record, clock())
+        if its_record.expires_at > clock():
             return Reaped(lab=name, fate=Fate.STAYS, detail=told)
         _refuse_held(paths)
         if dry_run:
@@ -130,28 +131,31 @@ def _one(
 
 
 def _refuse_held(paths: LabPaths) -> None:
-    """Raise AlreadyRunning at once where a command holds the lab: life.destroy would wait for it."""
+    """Raise AlreadyRunning where a command holds the lab: life.destroy would wait for it."""
     if paths.lock.exists():
         with locks.held(paths.lock, f"lab {paths.name}"):
             return
 
 
-def _refuse_odd_clock(kept: LabRecord, now: float) -> None:
-    """Raise LabError where the record is of a time to come: then nobody knows whose time is up."""
-    if kept.created_at > now + _CLOCK_SLACK_S:
-        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(kept.created_at))
+def _refuse_odd_clock(its_record: LabRecord, now: float) -> None:
+    """Raise LabError where the record is from the future: nobody knows whose time is up."""
+    if its_record.created_at > now + _CLOCK_SLACK_S:
+        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(its_record.created_at))
         raise LabError(
             f"made at {made}, which is yet to come: the clock went backwards",
-            hint=f"set the clock, or ./invoke lab.destroy {kept.name}",
+            hint=f"set the clock, or ./invoke lab.destroy {its_record.name}",
         )
 
 
 def _read_due(paths: LabPaths, clock: Callable[[], float]) -> LabRecord:
-    """The record, read again under the lab's lock, of whatever checkout: a crashed job's is often still there."""
-    kept = record.read(paths)
-    if kept is None:
+    """Read the record again, under the lab's lock; raises _NotDue where it may live.
+
+    Any checkout's lab is taken: that of a crashed job is often still there.
+    """
+    its_record = registry.read(paths)
+    if its_record is None:
         raise _NotDue("somebody else has removed it")
-    if kept.expires_at is None or kept.expires_at > clock():
-        raise _NotDue(left(kept.expires_at, clock()) or "has no time to live any more")
-    _refuse_odd_clock(kept, clock())
-    return kept
+    if its_record.expires_at is None or its_record.expires_at > clock():
+        raise _NotDue(left(its_record.expires_at, clock()) or "has no time to live any more")
+    _refuse_odd_clock(its_record, clock())
+    return its_record

@@ -1,10 +1,8 @@
-"""`lab.up`: from a lab to nodes that passed their checks, going on wherever it was left."""
+"""`lab.up`: bring a lab to nodes that passed their checks, from wherever it was left."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,16 +15,15 @@ from stacklab.errors import CommandFailed, LabError
 from stacklab.foreign import printable
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
-from stacklab.model.lab import Lab, NetworkStyle, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.nodes import access, protocol, seed, session
 from stacklab.nodes.access import Keys
 from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
-from stacklab.process import Command, as_root
-from stacklab.providers.libvirt.provider import VagrantLibvirt
+from stacklab.providers import registry
+from stacklab.providers.contract import Provider
 from stacklab.record import LabRecord, NodeRecord
-from stacklab.tools import qemu_img
 from stacklab.tools.host_mirrors import host_mirrors
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
@@ -55,10 +52,10 @@ class Outcome:
 
 
 def up(context: Context, lab: Lab, *, checks: bool = True, ttl_s: float | None = None) -> Outcome:
-    """Bring the lab up, or what is missing of it, and check it; from now on it has `ttl_s` before lab.reap may take it.
+    """Bring the lab up, or what is missing of it, and check it; `ttl_s` counts from now.
 
-    Idempotent: nodes that run are left alone. Raises what stands in errors.py; whatever
-    happened, the same call goes on from there, and destroy removes all of it.
+    Idempotent: nodes that run are left alone. Raises any LabError. Safe to call again
+    after any failure: it resumes; `destroy` removes partial state.
     """
     with context.lab_lock(lab.name) as paths:
         bringing = Bringing(context, lab, paths, ttl_s=ttl_s)
@@ -71,7 +68,7 @@ def up(context: Context, lab: Lab, *, checks: bool = True, ttl_s: float | None =
 class Bringing:
     """One run of up: the lab, its record as it grows, and the steps in their order.
 
-    For callers that hold the lab's lock.
+    The caller holds the lab's lock.
     """
 
     def __init__(
@@ -82,10 +79,10 @@ class Bringing:
         self._paths = paths
         self._progress = context.progress
         self._ttl_s = ttl_s
-        self._expires_at: float | None = None  # of the lab that is there already
+        self._expires_at: float | None = None  # of the lab as it was before
 
     def prepare(self, before: LabRecord | None, *, anew: bool = False) -> Choice:
-        """Find out all that can be known to fail, and have the base image, before a node is touched.
+        """Find what would fail, and get the base image, before a node is touched.
 
         `anew` takes today's image even where overlays of another one exist.
         """
@@ -100,15 +97,25 @@ class Bringing:
         lab, paths, progress = self._lab, self._paths, self._progress
         accelerator = self._context.accelerator()
         progress.note("host", f"accelerator: {accelerator}")
-        provider = self._context.provider(accelerator)
+        provider = self._context.provider(before)
         image, passed_over = choice.stored.key, choice.passed_over
         if before is None:
-            before = record.new(lab, paths, image=image, passed_over=passed_over, now=time.time())
-        # A run that was ended before its first overlay may have recorded another base than is taken now.
+            before = registry.new_record(
+                lab,
+                paths,
+                image=image,
+                passed_over=passed_over,
+                now=time.time(),
+                provider=provider.name,
+            )
+        # A run that was cut short before its first overlay may have recorded another base.
         expires_at = self._until()
         if expires_at is not None and expires_at < time.time():
             more = f"./invoke lab.up {lab.name} --ttl 2h"
-            progress.note("host", f"its time (--ttl) is over: lab.reap takes it, unless {more}")
+            progress.note(
+                "host",
+                f"this lab's TTL has expired; lab.reap will destroy it unless you run {more}",
+            )
         self._keep(
             dataclasses.replace(before, image=image, passed_over=passed_over, expires_at=expires_at)
         )
@@ -120,10 +127,10 @@ class Bringing:
             for path, text in provider.files(lab, paths, self._record).items():
                 files.write(path, text, mode=0o600)
             undone = faults.clear(self._context, lab, paths, self._record)
-            missing = self._prepare_disks(provider, choice, keys, rendered)
-        self._start(provider, missing)
+            booting, paused = self._prepare(provider, choice, keys, rendered)
+        self._start(provider, booting, paused)
         faults.settle(self._context, lab, paths, self._record, undone)
-        self._place_answers(rendered, fresh={node.name for node in missing})
+        self._place_answers(rendered, fresh={node.name for node in booting})
         impair(self._context, lab, paths)
         results = checking.check(self._context, lab, paths) if checks else ()
         raise_for(
@@ -140,7 +147,7 @@ class Bringing:
         )
 
     def _until(self) -> float | None:
-        """When the lab expires: a new time to live counts from now, and takes nothing from an older promise."""
+        """Return when the lab expires: never earlier than was promised before."""
         if self._ttl_s is None:
             return self._expires_at
         return max(time.time() + self._ttl_s, self._expires_at or 0.0)
@@ -151,8 +158,9 @@ class Bringing:
 
     def _preflight(self, before: LabRecord | None) -> None:
         context, lab = self._context, self._lab
-        context.libvirt  # noqa: B018  starts libvirtd if that is all that is missing
-        states = context.provider().status(before) if before else {}
+        provider = context.provider(before)
+        unreachable = provider.why_unreachable(start=True)
+        states = provider.status(before) if before and unreachable is None else {}
         starting = [
             node.name for node in lab.nodes if states.get(node.name) is not NodeState.RUNNING
         ]
@@ -161,7 +169,7 @@ class Bringing:
                 lab,
                 context.host,
                 context.machine,
-                connect=context.why_unreachable,
+                connect=lambda: unreachable.why if unreachable else None,
                 others=context.other_labs(lab.name),
                 starting=starting,
                 builds_image=not base.is_built(context, lab),
@@ -169,77 +177,65 @@ class Bringing:
         )
 
     def _base(self, before: LabRecord | None) -> Choice:
-        if before is not None and any(node.overlay.exists() for node in before.nodes):
+        if before is not None and any(
+            self._paths.overlay(node.name).exists() for node in before.nodes
+        ):
             return base.recorded(self._context, before)
         return base.choose(self._context, self._lab)
 
-    def _prepare_disks(
-        self, provider: VagrantLibvirt, choice: Choice, keys: Keys, rendered: Rendered
-    ) -> tuple[Node, ...]:
-        """Put right what was left half-way, make what is missing; returns the nodes to start."""
+    def _not_running(self, provider: Provider) -> tuple[Sequence[Node], Sequence[Node]]:
+        """Remove what was left half-way; return the nodes to boot, and those paused."""
         states = provider.status(self._record)
-        starting = []
+        booting, paused = [], []
         for node in self._lab.nodes:
-            found = self._record_of(node)
-            state = states[node.name]
-            if state is NodeState.RUNNING and found.is_created:
+            state, is_created = states[node.name], self._record_of(node).is_created
+            if state is NodeState.RUNNING and is_created:
                 continue
-            if state is NodeState.PAUSED and found.is_created:
-                self._context.libvirt.resume(found.uuid)
+            if state is NodeState.PAUSED and is_created:
+                paused.append(node)
                 continue
-            if state is not NodeState.ABSENT and not found.is_created:
-                # Vagrant was ended between the domain and its second NIC: nothing in it is worth keeping
+            if state is not NodeState.ABSENT and not is_created:
+                # Its making was cut short: nothing in it is worth keeping.
                 provider.remove_node(self._paths, self._record, node.name)
-            if not found.overlay.exists():
-                self._context.runner.run(
-                    qemu_img.overlay(found.overlay, choice.stored.path, node.disk)
-                )
-            self._write_seed(node, found, keys, choice.image.network, rendered[node.name])
-            _empty_console(self._paths, node)
-            starting.append(node)
-        return tuple(starting)
+            booting.append(node)
+        return booting, paused
 
-    def _write_seed(
-        self,
-        node: Node,
-        found: NodeRecord,
-        keys: Keys,
-        style: NetworkStyle,
-        files_: Mapping[PurePosixPath, str],
-    ) -> None:
-        content = seed.entries(self._lab, node, keys, style, files_)
-        # libvirt gives the file to QEMU's user when the domain starts; until then it is ours alone
-        found.seed.unlink(missing_ok=True)
-        files.write(found.seed, seed.image(content), mode=0o600)
-        self._keep(self._record.with_node(dataclasses.replace(found, answers=digest(files_))))
+    def _prepare(
+        self, provider: Provider, choice: Choice, keys: Keys, rendered: Rendered
+    ) -> tuple[Sequence[Node], Sequence[Node]]:
+        """Give the nodes that are to boot what they start from; return them, and those paused."""
+        lab, style = self._lab, choice.image.network
+        booting, paused = self._not_running(provider)
+        provider.prepare(
+            lab,
+            self._record,
+            [node.name for node in booting],
+            base=choice.stored.path,
+            identity=lambda node: seed.entries(lab, node, keys, style, rendered[node.name]),
+        )
+        for node in booting:
+            changed = dataclasses.replace(
+                self._record_of(node), answers=digest(rendered[node.name])
+            )
+            self._keep(self._record.with_node(changed))
+        return booting, paused
 
-    def _start(self, provider: VagrantLibvirt, nodes: Sequence[Node]) -> None:
+    def _start(self, provider: Provider, booting: Sequence[Node], paused: Sequence[Node]) -> None:
+        names = [node.name for node in (*booting, *paused)]
         waiter = Waiter(self._lab, self._paths, self._record, provider, self._progress)
-        if nodes:
-            provider.up(self._lab, self._paths, self._record, [node.name for node in nodes])
-            self._open_consoles(nodes)
-            for node in nodes:
-                self._keep(
-                    self._record.with_node(
-                        dataclasses.replace(self._record_of(node), is_created=True)
-                    )
-                )
+        if names:
+            provider.up(self._lab, self._paths, self._record, names)
+            for node in booting:
+                changed = dataclasses.replace(self._record_of(node), is_created=True)
+                self._keep(self._record.with_node(changed))
         waiter.start(self._lab.nodes)
         waiter.finish()
         # A booting kernel reads its clock to the second, and nobody puts it right later.
         clocks.set_clocks(self._context.runner, self._paths, self._lab.nodes)
         self._keep(dataclasses.replace(self._record, answered_at=time.time()))
 
-    def _open_consoles(self, nodes: Sequence[Node]) -> None:
-        """Let us read what our nodes say: virtlogd makes the files anew, root's and shut, in our 0700 directory."""
-        if os.geteuid() == 0:
-            return
-        argv = as_root(("chmod", "0644", *(str(self._paths.console(node.name)) for node in nodes)))
-        with contextlib.suppress(LabError):  # without sudo the nodes run all the same
-            self._context.runner.run(Command(argv=argv, what="opening the console logs"))
-
     def _place_answers(self, rendered: Rendered, *, fresh: set[str]) -> None:
-        """Bring changed answer files to nodes that ran already; new nodes have them from their seeds."""
+        """Copy changed answer files to nodes that ran already; new nodes have them from seeds."""
         for node in self._lab.nodes:
             wanted = digest(rendered[node.name])
             found = self._record_of(node)
@@ -260,7 +256,10 @@ class Bringing:
 def render_answers(
     context: Context, lab: Lab, paths: LabPaths
 ) -> tuple[Rendered, Mapping[str, str]]:
-    """Every answer file with the lab's own secrets, made now if there are none; and those. For who holds the lock."""
+    """Render every answer file with the lab's secrets, which are made if there are none.
+
+    Returns both. The caller holds the lab's lock.
+    """
     known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
     return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
 
@@ -268,7 +267,7 @@ def render_answers(
 def place_answers(
     context: Context, lab: Lab, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
 ) -> None:
-    """Bring answer files to a running node, over those that are there; their directories are made."""
+    """Copy answer files to a running node, over those that are there."""
     with context.progress.stage(node, "answers"):
         archive = seed.tar(seed.answer_entries(lab, found))
         shell = protocol.fed("sudo -n tar -xpf - -C /", archive)
@@ -281,11 +280,3 @@ def place_answers(
                 f"placing the answers on {node} failed: {printable(why)}",
                 hint=f"./invoke lab.check {paths.name}, then ./invoke lab.up {paths.name} again",
             )
-
-
-def _empty_console(paths: LabPaths, node: Node) -> None:
-    """Only this boot's words, and something to look at before virtlogd makes its own."""
-    console = paths.console(node.name)
-    console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    console.unlink(missing_ok=True)
-    os.close(os.open(console, os.O_WRONLY | os.O_CREAT, 0o600))

@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from stacklab import record
 from stacklab.errors import LabError, ProviderError
 from stacklab.installers.kit import mask
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
+from stacklab.providers import registry
+from stacklab.providers.contract import Source
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, not_up
-from stacklab.workflow.logs import host as logs_host
 from stacklab.workflow.logs import node as logs_node
 from stacklab.workflow.logs.host import Host
 from stacklab.workflow.masking import known_secrets, masked
@@ -51,7 +51,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What was collected; `states` are the nodes' states, empty if libvirtd does not tell."""
+    """What was collected; `states` are the nodes', empty where nobody can tell."""
 
     lab: str
     taken_at: float
@@ -165,15 +165,16 @@ class _Collecting:
     def run(self) -> Bundle:
         """Collect all of it."""
         self._root.mkdir(mode=0o700)
-        kept = self._record()
-        states, why = self._states(kept)
+        its_record = self._record()
+        states, why = self._states(its_record)
         with self._context.progress.stage("host", "logs"):
-            host = Host(self._context.runner, self._paths, kept, why)
+            provider = self._context.provider(its_record)
+            host = Host(self._context.runner, self._paths, its_record, provider, why)
             with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
                 sources = list(host.sources())
                 for source, (text, why_not) in zip(sources, pool.map(_read, sources), strict=True):
                     self._add("host", source.path, source.title, text, why_not, source.original)
-        names = [node.name for node in kept.nodes] if kept else []
+        names = [node.name for node in its_record.nodes] if its_record else []
         with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as pool:
             for name, found in zip(
                 names, pool.map(lambda name: self._node(name, states), names), strict=True
@@ -196,18 +197,19 @@ class _Collecting:
 
     def _record(self) -> LabRecord | None:
         try:
-            return record.read(self._paths)
+            return registry.read(self._paths)
         except LabError as error:
             self._add("host", "host/record", "the lab's record", "", error.message)
             return None
 
-    def _states(self, kept: LabRecord | None) -> tuple[Mapping[str, NodeState], str]:
-        """What the domains do; and why libvirtd can't be asked."""
-        why = self._context.why_unreachable()
-        if why is not None:
-            return {}, f"libvirtd does not answer: {why}"
+    def _states(self, its_record: LabRecord | None) -> tuple[Mapping[str, NodeState], str]:
+        """Return what the nodes do, and why their provider can't be asked."""
+        provider = self._context.provider(its_record)
+        unreachable = provider.why_unreachable()
+        if unreachable is not None:
+            return {}, str(unreachable)
         try:
-            return (self._context.states(kept) if kept else {}), ""
+            return (provider.status(its_record) if its_record else {}), ""
         except ProviderError as error:
             return {}, error.message
 
@@ -272,7 +274,7 @@ class _Collecting:
         self._items.append(Item(section=section, path=path, title=title, size=len(data)))
 
 
-def _read(source: logs_host.Source) -> tuple[str, str]:
+def _read(source: Source) -> tuple[str, str]:
     try:
         return source.read(), ""
     except LabError as error:

@@ -1,4 +1,4 @@
-"""Wait until nodes answer, telling for what, for no longer than agreed, and why not if not."""
+"""Wait until nodes answer, no longer than agreed; say for what, and why it ended in vain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.progress import Progress
-from stacklab.providers.contract import Provider
+from stacklab.providers.contract import Evidence, Provider, Resets
 from stacklab.record import LabRecord
 from stacklab.tools import knock
 from stacklab.tools.console import tail
@@ -24,7 +24,8 @@ from stacklab.workflow import masking
 _POLL_S = 0.25
 _LOOK_EVERY_S = 2.0
 _PORT = knock.PORT
-_RESETS = 2  # an emulated CPU, starved by a busy host, now and then hangs a kernel that boots well the next time
+# An emulated CPU, starved by a busy host, now and then hangs a kernel that boots the next time.
+_RESETS = 2
 _SILENT_S = 90.0
 _CONSOLE_LINES = 200
 _PANIC = "Kernel panic - not syncing"
@@ -34,7 +35,7 @@ _OF_KERNEL = re.compile(r"\[ *\d+\.\d+\] ")
 
 @dataclass
 class _Boot:
-    """One start of a node: since when, where in its console log it begins, and what came there last."""
+    """One start of a node: since when, where its console log begins, what came there last."""
 
     started: float
     console_start: int = 0
@@ -42,7 +43,7 @@ class _Boot:
     last_at: float = 0.0
 
     def why_hopeless(self, lines: Sequence[str], now: float) -> str:
-        """Why the kernel will never get to sshd, as far as its console tells; "" while it may."""
+        """Return why the kernel will never get to sshd, by its console; "" while it may."""
         last = (lines or ("",))[-1].strip()
         if last != self.last:
             self.last, self.last_at = last, now
@@ -71,7 +72,7 @@ class Waiter:
         self._threads: list[threading.Thread] = []
 
     def start(self, nodes: Sequence[Node]) -> None:
-        """Begin to wait, so that the clock shows each node's own time."""
+        """Start waiting, so that the clock shows each node's own time."""
         for node in nodes:
             # Daemons: Ctrl-C must not wait for a node that never boots.
             thread = threading.Thread(
@@ -108,15 +109,14 @@ class Waiter:
     def _wait(self, node: Node) -> None:
         console = self._paths.console(node.name)
         begin = 0
-        for left in range(_RESETS, -1, -1):
+        resets = _RESETS if isinstance(self._provider, Resets) else 0
+        for left in range(resets, -1, -1):
             why = self._boot(node, _Boot(started=time.monotonic(), console_start=begin))
             if not why:
                 return
-            if not left:
+            if not left or not isinstance(self._provider, Resets):
                 raise self._not_ready(node, f"will never answer: {why}")
-            self._progress.note(
-                node.name, f"{why}: resetting it, {_RESETS - left + 1} of {_RESETS}"
-            )
+            self._progress.note(node.name, f"{why}: resetting it, {resets - left + 1} of {resets}")
             begin = _size(console)
             self._provider.reset(self._record, node.name)
 
@@ -126,39 +126,51 @@ class Waiter:
         limit = self._lab.checks.boot_timeout_s
         looked = boot.last_at = boot.started
         while True:
-            is_ready, said = banner(address)
+            is_ready, reason = banner(address)
             if is_ready:
                 return ""
             now = time.monotonic()
             if now - boot.started > limit:
                 raise self._not_ready(
-                    node, f"does not answer on {address}:{_PORT} after {limit:.0f} s ({said})"
+                    node, f"does not answer on {address}:{_PORT} after {limit:.0f} s ({reason})"
                 )
             if now - looked > _LOOK_EVERY_S:
                 looked = now
-                state = self._provider.status(self._record).get(node.name, NodeState.ABSENT)
-                if state in (NodeState.OFF, NodeState.CRASHED, NodeState.ABSENT):
-                    raise self._not_ready(node, f"is {state} while it should boot")
-                lines = tail(
-                    self._paths.console(node.name), _CONSOLE_LINES, start=boot.console_start
-                )
-                if why := boot.why_hopeless(lines, now):
+                why = self._look(node, boot, now)
+                if why:
                     return why
-                waited = f"{now - boot.started:.0f} of {limit:.0f} s"
-                odd = "" if state is NodeState.RUNNING else f" it is {state};"
-                words = f"waiting for ssh on {address}, {waited};{odd} console: {boot.last[:60]}"
-                self._progress.say(node.name, words)
             time.sleep(_POLL_S)
+
+    def _look(self, node: Node, boot: _Boot, now: float) -> str:
+        """Look at a node that boots, and say so; returns why it will never answer."""
+        state = self._provider.status(self._record).get(node.name, NodeState.ABSENT)
+        if state in (NodeState.OFF, NodeState.CRASHED, NodeState.ABSENT):
+            raise self._not_ready(node, f"is {state} while it should boot")
+        console = self._paths.console(node.name)
+        why = boot.why_hopeless(tail(console, _CONSOLE_LINES, start=boot.console_start), now)
+        if why:
+            return why
+        waited = f"{now - boot.started:.0f} of {self._lab.checks.boot_timeout_s:.0f} s"
+        odd = "" if state is NodeState.RUNNING else f" it is {state};"
+        self._progress.say(
+            node.name,
+            f"waiting for ssh on {node.access.address.ip}, {waited};{odd} "
+            f"console: {boot.last[:60]}",
+        )
+        return ""
 
     def _not_ready(self, node: Node, what: str) -> NodeNotReady:
         self._progress.say(node.name, "looking for the cause")
-        found = self._provider.evidence(self._paths, self._record, node)
-        likely = f"\n  likely cause: {found.cause}" if found.cause else ""
-        return NodeNotReady(masking.text(self._paths, f"node {node.name} {what}{likely}\n{found}"))
+        text = f"node {node.name} {what}"
+        if isinstance(self._provider, Evidence):
+            evidence = self._provider.looker(self._paths, self._record).evidence(node)
+            likely = f"\n  likely cause: {evidence.cause}" if evidence.cause else ""
+            text += f"{likely}\n{evidence}"
+        return NodeNotReady(masking.text(self._paths, text))
 
 
 def _size(console: Path) -> int:
-    """How much a console log holds so far."""
+    """Return how much a console log holds so far."""
     try:
         return console.stat().st_size
     except OSError:
@@ -166,6 +178,6 @@ def _size(console: Path) -> int:
 
 
 def banner(address: str, port: int = _PORT) -> tuple[bool, str]:
-    """Whether sshd says its name, and what happened else."""
-    found = knock.knock(address, port)
-    return found.door is Door.OPEN, found.said
+    """Return whether sshd says its name, and what happened else."""
+    answer = knock.knock(address, port)
+    return answer.door is Door.OPEN, answer.said

@@ -63,12 +63,12 @@ def check(
         paths=PATHS,
         runner=runner,
         states=states or (lambda: running),
+        about_state=about_state,
         sleep=sleep,
         on_event=on_event,
         judge_host=judge_host,
         as_expected=as_expected,
         gather=gather,
-        about_state=about_state,
     )
     return mesh.check(plan.expected(lab, selection), policy=policy, wait_s=wait_s)
 

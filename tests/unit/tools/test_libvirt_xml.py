@@ -15,7 +15,9 @@ UUID = "11111111-2222-3333-4444-555555555555"
 
 def network(number: int = 0, *, mode: NetworkMode = NetworkMode.NAT) -> ET.Element:
     lab = make_lab(mode=mode)
-    return ET.fromstring(libvirt_xml.network(lab, lab.networks[number], UUID))
+    return ET.fromstring(
+        libvirt_xml.network(lab, lab.networks[number], UUID, name=f"trio_net{number}")
+    )
 
 
 def test_a_network_has_our_name_uuid_bridge_and_address() -> None:
@@ -32,7 +34,9 @@ def test_the_mtu_is_the_network_s() -> None:
     lab = make_lab()
     small = dataclasses.replace(lab.networks[0], mtu=1400)
     top = ET.fromstring(
-        libvirt_xml.network(dataclasses.replace(lab, networks=(small,)), small, UUID)
+        libvirt_xml.network(
+            dataclasses.replace(lab, networks=(small,)), small, UUID, name="trio_net0"
+        )
     )
     assert top.find("mtu").attrib == {"size": "1400"}  # type: ignore[union-attr]
 
@@ -74,7 +78,10 @@ def test_where_the_host_is_apart_the_bridge_has_no_address_and_nobody_listens() 
     apart = dataclasses.replace(lab.networks[1], has_host=False)
     top = ET.fromstring(
         libvirt_xml.network(
-            dataclasses.replace(lab, networks=(lab.networks[0], apart)), apart, UUID
+            dataclasses.replace(lab, networks=(lab.networks[0], apart)),
+            apart,
+            UUID,
+            name="trio_net1",
         )
     )
     assert {each.tag for each in top} == {"name", "uuid", "bridge", "mtu"}

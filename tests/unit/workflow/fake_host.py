@@ -21,7 +21,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
-from stacklab.providers.libvirt import provider as vagrant_libvirt
+from stacklab.providers.libvirt import provider as libvirt_provider
 from stacklab.tools import knock
 from stacklab.tools.knock import Door, Knock
 from stacklab.workflow.check import checking
@@ -33,9 +33,8 @@ from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import make_machine
 from tests.unit.nodes import fake_session
-from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, FakeListener
+from tests.unit.providers.libvirt.fake_libvirt import TCG, FakeLibvirt, FakeListener, make_provider
 
-TCG = Accelerator(name="TCG", reason="a test")
 OK = Result(exit_code=0)
 
 
@@ -95,10 +94,17 @@ class FakeHost:
             host=self.paths,
             runner=self.runner,
             progress=Progress(self.listener),
-            why_unreachable=lambda: None,
-            _libvirt=self.libvirt,  # type: ignore[arg-type]
         )
+        self.connect(self.libvirt)
         self.context.fake_machine = make_machine()
+
+    def connect(self, libvirt: FakeLibvirt | None) -> None:
+        """Have libvirtd be this one; None: it does not answer."""
+        if libvirt is not None:
+            self.libvirt = libvirt
+        self.context.providers["libvirt"] = make_provider(
+            self.paths, libvirt, self.context.progress, runner=self.runner
+        )
 
     def lab(self, name: str = "trio") -> LabPaths:
         return self.paths.lab(name)
@@ -138,8 +144,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     made.root.mkdir()
     made.stock()
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant.d"))
-    monkeypatch.setattr(vagrant_libvirt.vagrant, "up", made.vagrant_up)
-    monkeypatch.setattr(vagrant_libvirt, "_POLL_S", 0.001)
+    monkeypatch.setattr(libvirt_provider.vagrant, "up", made.vagrant_up)
+    monkeypatch.setattr(libvirt_provider, "_POLL_S", 0.001)
     monkeypatch.setattr(bringing, "host_mirrors", lambda _runner: NO_MIRRORS)
     monkeypatch.setattr(
         bringing.clocks,

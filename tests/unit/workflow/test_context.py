@@ -6,17 +6,18 @@ from pathlib import Path
 import pytest
 
 from stacklab import locks, record
-from stacklab.errors import AlreadyRunning, CommandFailed, HostError, LabError
+from stacklab.errors import AlreadyRunning, CommandFailed, HostError, LabError, ProviderError
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
-from stacklab.providers.libvirt.provider import VagrantLibvirt
+from stacklab.providers import registry
+from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.spec import to_json
-from stacklab.tools import libvirtd, vagrant
+from stacklab.tools import vagrant
 from stacklab.workflow.context import Context, last_resolved, read_own
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
+from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, make_provider
 
 
 def make(root: Path, runner: FakeRunner | None = None, **more: object) -> Context:
@@ -28,7 +29,7 @@ def put(
 ) -> None:
     """A lab on record."""
     paths, lab = context.host.lab(name), make_lab(name=name)
-    kept = record.new(lab, paths, image="debian-12-abc", passed_over={}, now=0)
+    kept = registry.new_record(lab, paths, image="debian-12-abc", passed_over={}, now=0)
     record.write(paths, dataclasses.replace(kept, checkout=checkout) if checkout else kept)
     if resolved:
         paths.resolved.write_text(to_json(lab))
@@ -40,27 +41,28 @@ def checkout(path: Path) -> Path:
     return path
 
 
-# --- libvirt
+# --- providers
 
 
-def test_libvirt_is_connected_to_once_and_only_when_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(libvirtd, "_KVM", tmp_path / "no-kvm")
-    monkeypatch.setattr(libvirtd, "_SOCKET", tmp_path / "socket")
-    (tmp_path / "socket").touch()
-    made: list[FakeLibvirt] = []
+def test_a_provider_is_made_once_by_the_word_in_the_record(tmp_path: Path) -> None:
+    context = make(tmp_path)
+    put(context, "trio")
+    kept = registry.read(context.host.lab("trio"))
+    assert context.providers == {}
+    assert context.provider(kept) is context.provider()
+    assert isinstance(context.provider(), LibvirtProvider)
 
-    def connect() -> FakeLibvirt:
-        made.append(FakeLibvirt())
-        return made[-1]
 
-    context = make(tmp_path, connect=connect, why_unreachable=lambda: None)
-    assert made == []
-    assert context.libvirt is context.libvirt
-    assert len(made) == 1
-    assert isinstance(context.provider(), VagrantLibvirt)
-    assert len(made) == 1
+def test_a_word_that_is_not_a_provider_lists_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ProviderError, match=r"'tin' is not a provider \(there are: libvirt\)"):
+        make(tmp_path, provider_of_new_labs="tin").provider()
+
+
+def test_connections_are_ended(tmp_path: Path) -> None:
+    context, libvirt = make(tmp_path), FakeLibvirt()
+    context.providers["libvirt"] = make_provider(context.host, libvirt, Progress())
+    context.close()
+    assert libvirt.calls == [("close",)]
 
 
 # --- labs on record
@@ -256,8 +258,9 @@ def test_asking_for_states_starts_no_libvirtd(
         "stacklab.tools.libvirtd.ensure", lambda *_args: pytest.fail("it was started")
     )
     lab = make_lab()
-    kept = record.new(lab, HostPaths(tmp_path).lab(lab.name), image="x", passed_over={}, now=0)
+    kept = registry.new_record(
+        lab, HostPaths(tmp_path).lab(lab.name), image="x", passed_over={}, now=0
+    )
     context = make(tmp_path)
-    context.why_unreachable = lambda: "not running"
-    context.connect = lambda: pytest.fail("it was asked")  # type: ignore[assignment]
+    context.providers["libvirt"] = make_provider(context.host, None, Progress())
     assert context.states(kept) == {}

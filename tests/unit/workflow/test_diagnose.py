@@ -33,7 +33,7 @@ def test_nodes_that_run_have_their_memory_already(host: FakeHost) -> None:
 
 def test_without_libvirtd_no_node_runs(host: FakeHost) -> None:
     host.up()
-    host.context.why_unreachable = lambda: "connection refused"
+    host.connect(None)
     host.context.fake_machine = make_machine(available_mib=100)
     assert memory(host).status is ProbeStatus.FAILED
 

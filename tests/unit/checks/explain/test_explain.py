@@ -19,7 +19,7 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
-from stacklab.providers.libvirt.evidence import NICView, View
+from stacklab.providers.evidence import NICView, View
 from stacklab.tools.host_net import Link, Neighbour, Plug, Snapshot
 from stacklab.tools.knock import Door, Knock
 from tests.unit.checks.fake_lab import make_lab
@@ -56,7 +56,7 @@ def view_of(lab: Lab, node: Node) -> View:
     nics = tuple(
         NICView(
             nic=nic,
-            network=lab.network_name(nic.network),
+            network=f"{lab.name}_{nic.network}",
             bridge=lab.network(nic.network).bridge,
             plug=Plug(mac=nic.mac, network="", bridge="", tap=f"vnet-{nic.device}", is_linked=True),
             tap=Link(
@@ -71,6 +71,7 @@ def view_of(lab: Lab, node: Node) -> View:
     access = node.access
     return View(
         node=node,
+        title=f"domain {lab.name}_{node.name}",
         state=NodeState.RUNNING,
         nics=nics,
         is_looked_at=True,

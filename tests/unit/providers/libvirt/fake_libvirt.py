@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stacklab.accelerator import Accelerator
 from stacklab.errors import NotOurs
 from stacklab.model.state import NodeState
-from stacklab.tools.libvirt import Lease
+from stacklab.paths import HostPaths
+from stacklab.progress import Progress
+from stacklab.providers.contract import Site
+from stacklab.providers.libvirt.provider import LibvirtProvider
+from stacklab.tools.host_net import Lease
+from tests.conftest import FakeRunner
+
+TCG = Accelerator(name="TCG", reason="a test")
 
 
 @dataclass
@@ -25,7 +33,11 @@ class FakeLibvirt:
     calls: list[tuple[str, ...]] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     unlinked: set[str] = field(default_factory=set)  # MACs of NICs whose cable is pulled
+    is_dead: bool = False
     _looks: dict[str, int] = field(default_factory=dict)
+
+    def close(self) -> None:
+        self.calls.append(("close",))
 
     def add(self, uuid: str, name: str, state: NodeState) -> None:
         self.states[uuid], self.names[uuid] = state, name
@@ -99,6 +111,26 @@ class FakeLibvirt:
     def remove_pool(self, name: str, directory: Path | None = None) -> None:
         self.calls.append(("remove_pool", name, str(directory)))
         self.pools.pop(name, None)
+
+
+def make_provider(
+    host: HostPaths,
+    libvirt: FakeLibvirt | None,
+    progress: Progress,
+    *,
+    accelerator: Accelerator = TCG,
+    runner: FakeRunner | None = None,
+) -> LibvirtProvider:
+    """A provider that is connected to this libvirt; without one, nothing answers."""
+    site = Site(
+        host=host,
+        runner=runner or FakeRunner(),
+        progress=progress,
+        accelerator=lambda: accelerator,
+    )
+    provider = LibvirtProvider(site, ask=lambda: None if libvirt else "no socket")
+    provider._open = libvirt  # type: ignore[assignment]
+    return provider
 
 
 @dataclass

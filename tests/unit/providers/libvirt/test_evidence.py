@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import record
 from stacklab.errors import CommandFailed, ProviderError
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.process import Result
+from stacklab.providers import registry
+from stacklab.providers.evidence import NodeEvidence, View
 from stacklab.providers.libvirt import evidence
-from stacklab.providers.libvirt.evidence import Evidence, Looker, View
+from stacklab.providers.libvirt.evidence import LibvirtLooker
+from stacklab.tools.host_net import Lease
 from stacklab.tools.knock import Door, Knock
-from stacklab.tools.libvirt import Lease
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
@@ -31,12 +32,12 @@ class Site:
         self.lab = make_lab()
         self.node = self.lab.node("compute1")
         self.paths = HostPaths(root).lab("trio")
-        self.record = record.new(self.lab, self.paths, image="x", passed_over={}, now=0)
+        self.record = registry.new_record(self.lab, self.paths, image="x", passed_over={}, now=0)
         found = self.record.node("compute1")
         assert found is not None
-        self.uuid = found.uuid
+        self.uuid = found.handle["uuid"]
         self.libvirt: FakeLibvirt | None = FakeLibvirt()
-        self.libvirt.add(self.uuid, found.domain, NodeState.RUNNING)
+        self.libvirt.add(self.uuid, found.handle["domain"], NodeState.RUNNING)
         self.libvirt.nics[self.uuid] = ((MAC, "trio_net0", "vnet1"), (MAC1, "trio_net1", "vnet2"))
         self.libvirt.given["trio_net0"] = (Lease(mac=MAC, address=ADDRESS, hostname="compute1"),)
         self.links = {
@@ -71,7 +72,7 @@ class Site:
         console.parent.mkdir(parents=True, exist_ok=True)
         console.write_text(text)
 
-    def looker(self) -> Looker:
+    def looker(self) -> LibvirtLooker:
         links = [{k: v for k, v in each.items() if v} for each in self.links.values()]
         self.runner.on("ip", "-json", "-s", "link", stdout=json.dumps(links))
         self.runner.on("ip", "-json", "-4", "neigh", stdout=json.dumps([self.neighbour]))
@@ -80,9 +81,9 @@ class Site:
             if argv not in self.runner.script:
                 self.runner.on(*argv, stdout=self.rules)
         knocker = lambda _address: self.knock  # noqa: E731
-        return Looker(self.libvirt, self.runner, self.paths, self.record, knocker=knocker)  # type: ignore[arg-type]
+        return LibvirtLooker(self.libvirt, self.runner, self.paths, self.record, knocker=knocker)  # type: ignore[arg-type]
 
-    def look(self) -> Evidence:
+    def look(self) -> NodeEvidence:
         return self.looker().evidence(self.node)
 
     @property
@@ -155,7 +156,7 @@ def test_a_tap_that_is_down_or_gone(site: Site) -> None:
 
 @pytest.fixture
 def bridge_names(site: Site) -> tuple[str, str]:
-    return site.record.networks[0].bridge, site.record.networks[1].bridge
+    return site.record.networks[0].handle["bridge"], site.record.networks[1].handle["bridge"]
 
 
 def test_a_bridge_that_is_down_or_gone(site: Site, bridge_names: tuple[str, str]) -> None:
@@ -323,7 +324,7 @@ def test_what_may_not_be_looked_at_is_named_and_keeps_no_other_evidence_away(sit
 
 def test_without_a_look_at_the_host_no_cause_is_guessed(site: Site) -> None:
     site.runner.on("ip", answer=Result(exit_code=0, stdout="no json"))
-    looker = Looker(None, None, site.paths, site.record)
+    looker = LibvirtLooker(None, None, site.paths, site.record)
     assert evidence.cause(looker.view(site.node)) is None
 
 

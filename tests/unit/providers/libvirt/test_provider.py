@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import record
 from stacklab.accelerator import Accelerator
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.progress import Progress
+from stacklab.providers import registry
 from stacklab.providers.contract import Provider
-from stacklab.providers.libvirt import provider as vagrant_libvirt
-from stacklab.providers.libvirt.provider import VagrantLibvirt
-from stacklab.tools.libvirt import Lease
+from stacklab.providers.libvirt import provider as libvirt_provider
+from stacklab.providers.libvirt.evidence import LibvirtLooker
+from stacklab.providers.libvirt.provider import LibvirtProvider
+from stacklab.tools.host_net import Lease
 from tests.unit.checks.fake_lab import make_lab
-from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, FakeListener
+from tests.unit.providers.libvirt.fake_libvirt import TCG, FakeLibvirt, FakeListener, make_provider
 
-TCG = Accelerator(name="TCG", reason="a test")
 KVM = Accelerator(name="KVM", reason="a test")
 
 
@@ -33,23 +33,27 @@ class Stage:
         self.host = HostPaths(root)
         self.host.volumes.mkdir(parents=True)
         self.paths = self.host.lab(lab.name)
-        self.record = record.new(lab, self.paths, image="debian-12-abc", passed_over={}, now=0)
+        self.record = registry.new_record(
+            lab, self.paths, image="debian-12-abc", passed_over={}, now=0
+        )
         self.libvirt = FakeLibvirt()
         self.listener = FakeListener()
         for node in self.record.nodes:
-            self.libvirt.add(node.uuid, node.domain, NodeState.RUNNING)
-            node.overlay.touch()
-            node.seed.touch()
+            self.libvirt.add(node.handle["uuid"], node.handle["domain"], NodeState.RUNNING)
+            self.paths.overlay(node.name).touch()
+            self.paths.seed(node.name).touch()
         for network in self.record.networks:
-            self.libvirt.networks[network.libvirt_name] = network.uuid
+            self.libvirt.networks[network.handle["libvirt_name"]] = network.handle["uuid"]
 
-    def provider(self, accelerator: Accelerator | None = TCG) -> VagrantLibvirt:
-        return VagrantLibvirt(self.libvirt, self.host, Progress(self.listener), accelerator)  # type: ignore[arg-type]
+    def provider(self, accelerator: Accelerator = TCG) -> LibvirtProvider:
+        return make_provider(
+            self.host, self.libvirt, Progress(self.listener), accelerator=accelerator
+        )
 
     def uuid(self, name: str) -> str:
         found = self.record.node(name)
         assert found is not None
-        return found.uuid
+        return found.handle["uuid"]
 
     @property
     def machines(self) -> dict[str, object]:
@@ -60,7 +64,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant.d"))
-    monkeypatch.setattr(vagrant_libvirt, "_POLL_S", 0.001)
+    monkeypatch.setattr(libvirt_provider, "_POLL_S", 0.001)
     return Stage(tmp_path, make_lab())
 
 
@@ -126,11 +130,6 @@ def test_the_accelerator_decides_driver_and_cpu(
     assert [node["cpu"] for node in machines["nodes"]] == [cpu] * 3
 
 
-def test_without_an_accelerator_nothing_can_be_made(stage: Stage) -> None:
-    with pytest.raises(ProviderError, match="no accelerator was picked"):
-        stage.provider(None).files(stage.lab, stage.paths, stage.record)
-
-
 def test_a_node_that_is_not_on_record_is_refused(stage: Stage) -> None:
     kept = dataclasses.replace(stage.record, nodes=stage.record.nodes[:2])
     with pytest.raises(ProviderError, match="compute2 is not on record"):
@@ -146,7 +145,7 @@ def test_a_node_that_is_not_on_record_is_refused(stage: Stage) -> None:
     ],
 )
 def test_each_home_has_its_own_pool(stage: Stage, root: str, pool: str) -> None:
-    assert VagrantLibvirt(stage.libvirt, HostPaths(Path(root)), Progress(), None).pool == pool  # type: ignore[arg-type]
+    assert make_provider(HostPaths(Path(root)), stage.libvirt, Progress()).pool == pool
 
 
 # --- up
@@ -159,7 +158,7 @@ def vagrant_ups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, tuple[str, 
     def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
         asked.append((directory, tuple(nodes)))
 
-    monkeypatch.setattr(vagrant_libvirt.vagrant, "up", up)
+    monkeypatch.setattr(libvirt_provider.vagrant, "up", up)
     return asked
 
 
@@ -254,8 +253,11 @@ def test_destroy_asks_by_uuid_and_by_name(stage: Stage) -> None:
     stage.provider().destroy(stage.paths, stage.record)
     kept = stage.record
     assert stage.libvirt.calls == [
-        *(("remove_domain", node.uuid, node.domain) for node in kept.nodes),
-        *(("remove_network", network.libvirt_name, network.uuid) for network in kept.networks),
+        *(("remove_domain", node.handle["uuid"], node.handle["domain"]) for node in kept.nodes),
+        *(
+            ("remove_network", network.handle["libvirt_name"], network.handle["uuid"])
+            for network in kept.networks
+        ),
     ]
 
 
@@ -308,11 +310,16 @@ def test_the_pool_is_forgotten_when_told_so(stage: Stage) -> None:
 
 def test_status_is_every_recorded_node_s(stage: Stage) -> None:
     del stage.libvirt.states[stage.uuid("compute1")]
-    assert stage.provider(None).status(stage.record) == {
+    assert stage.provider().status(stage.record) == {
         "controller": NodeState.RUNNING,
         "compute1": NodeState.ABSENT,
         "compute2": NodeState.RUNNING,
     }
+
+
+def looker(stage: Stage) -> LibvirtLooker:
+    """One that asks libvirt alone."""
+    return LibvirtLooker(stage.libvirt, None, stage.paths, stage.record)  # type: ignore[arg-type]
 
 
 def test_the_evidence_tells_state_nics_leases_and_console(stage: Stage) -> None:
@@ -325,7 +332,7 @@ def test_the_evidence_tells_state_nics_leases_and_console(stage: Stage) -> None:
     console = stage.paths.console("compute1")
     console.parent.mkdir(parents=True)
     console.write_text("Booting...\n\nKernel panic\n")
-    assert str(stage.provider().evidence(stage.paths, stage.record, node)).splitlines() == [
+    assert str(looker(stage).evidence(node)).splitlines() == [
         "  domain trio_compute1: running",
         "  NIC eth0: 52:54:00:00:00:01 on trio_net0, tap vnet3, to have 10.10.0.12/24",
         "  NIC eth1: 52:54:00:00:01:01 is MISSING in the domain, to have 10.20.0.12/24 on trio_net1",
@@ -340,7 +347,7 @@ def test_the_evidence_tells_that_there_is_none(stage: Stage) -> None:
     console = stage.paths.console("compute1")
     console.parent.mkdir(parents=True)
     console.touch()
-    text = str(stage.provider().evidence(stage.paths, stage.record, stage.lab.node("compute1")))
+    text = str(looker(stage).evidence(stage.lab.node("compute1")))
     assert (
         "lease: none on trio_net0 for 52:54:00:00:00:01: it never asked, or nobody answered" in text
     )
@@ -349,4 +356,6 @@ def test_the_evidence_tells_that_there_is_none(stage: Stage) -> None:
 
 def test_of_a_node_that_is_not_on_record_there_is_no_evidence(stage: Stage) -> None:
     kept = dataclasses.replace(stage.record, nodes=())
-    assert "not on record" in str(stage.provider().evidence(stage.paths, kept, stage.lab.nodes[0]))
+    assert "not on record" in str(
+        LibvirtLooker(stage.libvirt, None, stage.paths, kept).evidence(stage.lab.nodes[0])
+    )  # type: ignore[arg-type]

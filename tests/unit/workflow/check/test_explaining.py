@@ -6,7 +6,7 @@ import pytest
 
 from stacklab.checks.explain import explain
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
-from stacklab.providers.libvirt.evidence import Looker
+from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.workflow.check import explaining
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.workflow.fake_host import FakeHost
@@ -21,14 +21,14 @@ FAILED = CheckResult(
 
 
 @pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> list[Looker | None]:
+def hosts(monkeypatch: pytest.MonkeyPatch) -> list[LibvirtLooker | None]:
     """Who was to look at the host, each time that something was to be explained."""
-    seen: list[Looker | None] = []
+    seen: list[LibvirtLooker | None] = []
 
     def fake(*args: object) -> tuple[CheckResult, ...]:
         results, host = args[3], args[4]
         assert isinstance(results, Sequence)
-        assert host is None or isinstance(host, Looker)
+        assert host is None or isinstance(host, LibvirtLooker)
         seen.append(host)
         return tuple(results)
 
@@ -37,7 +37,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> list[Looker | None]:
 
 
 def test_where_all_passed_nothing_is_looked_at_and_no_stage_is_shown(
-    host: FakeHost, hosts: list[Looker | None]
+    host: FakeHost, hosts: list[LibvirtLooker | None]
 ) -> None:
     host.up()
     before = len(host.listener.heard)
@@ -46,7 +46,7 @@ def test_where_all_passed_nothing_is_looked_at_and_no_stage_is_shown(
 
 
 def test_what_failed_is_explained_with_a_look_at_the_host(
-    host: FakeHost, hosts: list[Looker | None]
+    host: FakeHost, hosts: list[LibvirtLooker | None]
 ) -> None:
     host.up()
     assert explaining.explained(host.context, make_lab(), host.lab(), [FAILED]) == (FAILED,)
@@ -55,11 +55,11 @@ def test_what_failed_is_explained_with_a_look_at_the_host(
 
 
 def test_without_a_record_or_libvirtd_it_is_done_all_the_same(
-    host: FakeHost, hosts: list[Looker | None]
+    host: FakeHost, hosts: list[LibvirtLooker | None]
 ) -> None:
     explaining.explained(host.context, make_lab(), host.lab(), [FAILED])
     host.up()
-    host.context.why_unreachable = lambda: "no socket"
+    host.connect(None)
     explaining.explained(host.context, make_lab(), host.lab(), [FAILED])
     assert hosts[0] is None
     assert hosts[1] is not None

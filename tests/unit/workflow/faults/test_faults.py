@@ -21,6 +21,7 @@ from stacklab.errors import (
 from stacklab.model.lab import Impairment, Lab, NetworkMode
 from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
+from stacklab.providers.libvirt import faults as libvirt_faults
 from stacklab.record import LabRecord
 from stacklab.workflow.faults import fault_list, faults
 from tests.unit.checks.fake_lab import make_lab
@@ -46,13 +47,13 @@ class FaultyLibvirt(FakeLibvirt):
         for node in lab.nodes:
             self.nics[self.uuid(kept, node.name)] = ()
             for nic in node.nics:
-                self._add(self.uuid(kept, node.name), nic.mac, lab.network_name(nic.network))
+                self._add(self.uuid(kept, node.name), nic.mac, f"{lab.name}_{nic.network}")
 
     @staticmethod
     def uuid(kept: LabRecord, node: str) -> str:
         found = kept.node(node)
         assert found is not None
-        return found.uuid
+        return found.handle["uuid"]
 
     def _add(self, uuid: str, mac: str, network: str) -> None:
         self._taps += 1
@@ -185,8 +186,7 @@ class Up:
 @pytest.fixture
 def up(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Up:
     libvirt, tables = FaultyLibvirt(), Tables()
-    host.libvirt = libvirt
-    host.context._libvirt = libvirt  # type: ignore[assignment]
+    host.connect(libvirt)
     host.up()
     made = Up(host, libvirt, tables)
     libvirt.wire(made.kept, LAB)
@@ -199,7 +199,8 @@ def up(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Up:
     monkeypatch.setattr(
         faults, "set_clocks", lambda _r, _p, nodes: made.clocks.append([n.name for n in nodes])
     )
-    monkeypatch.setattr(faults, "_LET_GO_S", 0.05)
+    monkeypatch.setattr(libvirt_faults, "_LET_GO_S", 0.05)
+    monkeypatch.setattr(libvirt_faults, "_POLL_S", 0.01)
     monkeypatch.setattr(faults, "_POLL_S", 0.01)
     return made
 
@@ -241,8 +242,8 @@ def test_what_is_listed_can_be_typed_again(words: str) -> None:
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [
-        ("", "'' is no fault .there are: link-down, unplug, pause, power-off, partition"),
-        ("fire compute1", "'fire' is no fault"),
+        ("", "'' is not a fault .there are: link-down, unplug, pause, power-off, partition"),
+        ("fire compute1", "'fire' is not a fault"),
         ("pause", "pause takes NODE, not nothing"),
         ("pause compute1 eth1", "pause takes NODE, not compute1 eth1"),
         ("link-down compute1", "link-down takes NODE NIC, not compute1"),
@@ -250,7 +251,7 @@ def test_what_is_listed_can_be_typed_again(words: str) -> None:
         ("unplug compute1 eth7", "compute1 has no NIC 'eth7' .it has: eth0 on net0, eth1 on net1"),
         ("partition net1", "partition takes NETWORK NODE,NODE, not net1"),
         ("partition nowhere compute1", "has no network 'nowhere'"),
-        ("partition net1 nobody", "'nobody' is no node on net1"),
+        ("partition net1 nobody", "'nobody' is not a node on net1"),
         ("partition net1 compute1 compute1", "compute1 is named twice"),
         ("partition net1 controller,compute1,compute2", "nothing is parted"),
         ("partition net1 ,", "nothing is parted"),

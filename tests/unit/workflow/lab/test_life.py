@@ -136,7 +136,7 @@ def test_a_disk_that_is_still_there_is_told_and_the_record_stays(
     up: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "stacklab.providers.libvirt.provider.VagrantLibvirt.destroy", lambda *_args: None
+        "stacklab.providers.libvirt.provider.LibvirtProvider.destroy", lambda *_args: None
     )
     with pytest.raises(ProviderError, match=f"left behind: {up.lab().overlay('controller')}, "):
         life.destroy(up.context, "trio")
@@ -208,8 +208,10 @@ def test_rebuild_makes_new_nodes_and_keeps_passwords_keys_and_addresses(host: Fa
     assert [path.read_bytes() for path in kept] == before
     assert first is not None
     assert second is not None
-    assert not {node.uuid for node in first.nodes} & {node.uuid for node in second.nodes}
-    assert set(host.libvirt.states) == {node.uuid for node in second.nodes}
+    assert not {node.handle["uuid"] for node in first.nodes} & {
+        node.handle["uuid"] for node in second.nodes
+    }
+    assert set(host.libvirt.states) == {node.handle["uuid"] for node in second.nodes}
     assert len(host.ups) == 2
 
 

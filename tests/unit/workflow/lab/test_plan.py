@@ -50,8 +50,8 @@ def test_of_a_lab_that_exists_each_node_is_told_by_what_it_does(host: FakeHost) 
     host.up()
     kept = record.read(host.lab())
     assert kept is not None
-    host.libvirt.states[kept.nodes[1].uuid] = NodeState.OFF
-    host.libvirt.states[kept.nodes[2].uuid] = NodeState.PAUSED
+    host.libvirt.states[kept.nodes[1].handle["uuid"]] = NodeState.OFF
+    host.libvirt.states[kept.nodes[2].handle["uuid"]] = NodeState.PAUSED
     assert actions(host) == {
         "image": "keep",
         "network net0": "keep",
@@ -72,8 +72,7 @@ def test_a_node_that_vagrant_did_not_finish_is_told_to_be_made(host: FakeHost) -
 
 def test_without_libvirtd_no_node_runs_and_none_is_started_for_a_plan(host: FakeHost) -> None:
     host.up()
-    host.context.why_unreachable = lambda: "Failed to connect socket"
-    host.context._libvirt = None
+    host.connect(None)
     assert actions(host)["node controller"] == "make"
 
 

@@ -45,7 +45,7 @@ def kept(host: FakeHost, name: str = "trio") -> LabRecord:
 def uuid(host: FakeHost, node: str) -> str:
     found = kept(host).node(node)
     assert found is not None
-    return found.uuid
+    return found.handle["uuid"]
 
 
 def set_state(host: FakeHost, node: str, state: NodeState) -> None:
@@ -67,8 +67,11 @@ def test_from_nothing_every_node_is_made_in_one_go(host: FakeHost) -> None:
     assert outcome.results == ()
     assert all(node.is_created for node in kept(host).nodes)
     for node in kept(host).nodes:
-        assert node.overlay.read_text() == f"on {host.paths.images / outcome.image}.qcow2"
-        assert node.seed.stat().st_mode & 0o777 == 0o600
+        assert (
+            host.lab().overlay(node.name).read_text()
+            == f"on {host.paths.images / outcome.image}.qcow2"
+        )
+        assert host.lab().seed(node.name).stat().st_mode & 0o777 == 0o600
     assert spec.from_json(host.lab().resolved.read_text()) == make_lab()
 
 
@@ -107,12 +110,14 @@ def test_nothing_that_holds_a_secret_can_be_read_by_others(host: FakeHost) -> No
 
 def test_running_nodes_are_left_alone(host: FakeHost) -> None:
     host.up()
-    seeds = {node.name: node.seed.stat().st_ino for node in kept(host).nodes}
+    seeds = {node.name: host.lab().seed(node.name).stat().st_ino for node in kept(host).nodes}
     before, calls = kept(host), len(host.runner.commands)
     host.up()
     assert host.ups == [ALL]
     assert dataclasses.replace(kept(host), answered_at=before.answered_at) == before
-    assert {node.name: node.seed.stat().st_ino for node in kept(host).nodes} == seeds
+    assert {
+        node.name: host.lab().seed(node.name).stat().st_ino for node in kept(host).nodes
+    } == seeds
     assert host.runner.commands[calls:] == []
 
 
@@ -144,11 +149,11 @@ def test_a_node_that_vagrant_left_half_made_is_made_anew(host: FakeHost, state: 
     node = kept(host).nodes[1]
     rewrite(host, lambda all_: all_.with_node(dataclasses.replace(node, is_created=False)))
     set_state(host, "compute1", state)
-    node.overlay.write_text("half of a first boot")
+    host.lab().overlay(node.name).write_text("half of a first boot")
     host.up()
-    assert ("remove_domain", node.uuid, node.domain) in host.libvirt.calls
+    assert ("remove_domain", node.handle["uuid"], node.handle["domain"]) in host.libvirt.calls
     assert host.ups[1:] == [("compute1",)]
-    assert node.overlay.read_text().startswith("on ")
+    assert host.lab().overlay(node.name).read_text().startswith("on ")
     assert kept(host).nodes[1].is_created
 
 
@@ -318,7 +323,7 @@ def test_new_nodes_have_their_answers_from_their_seeds(host: FakeHost) -> None:
     host.up(lab)
     assert host.ran("ssh") == []
     assert all(node.answers for node in kept(host, lab.name).nodes)
-    with tarfile.open(kept(host, lab.name).nodes[0].seed) as archive:
+    with tarfile.open(host.lab(lab.name).seed(lab.nodes[0].name)) as archive:
         assert any(
             name.startswith("opt/stack/") and name.endswith("localrc")
             for name in archive.getnames()
@@ -330,7 +335,7 @@ def test_changed_answers_are_brought_to_nodes_that_ran_already_and_to_no_other(
 ) -> None:
     lab = make_contrail()
     host.up(lab)
-    host.libvirt.states[kept(host, lab.name).nodes[1].uuid] = NodeState.OFF
+    host.libvirt.states[kept(host, lab.name).nodes[1].handle["uuid"]] = NodeState.OFF
     host.up(make_contrail("R3.0"))
     commands = host.ran("ssh")
     assert [command.argv[-2:] for command in commands] == [

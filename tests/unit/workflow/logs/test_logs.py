@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from stacklab.errors import CommandFailed, CommandTimedOut, LabError
 from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
+from stacklab.providers.libvirt import logs as libvirt_logs
 from stacklab.workflow.logs import host as logs_host
 from stacklab.workflow.logs import logs
 from stacklab.workflow.logs import node as logs_node
@@ -60,8 +61,8 @@ class Stage:
         )
         self.paths.console("controller").parent.mkdir(exist_ok=True)
         self.paths.console("controller").write_text(f"login: {PASSWORD}\nBooted\n")
-        monkeypatch.setattr(logs_host, "_QEMU_LOGS", tmp_path / "qemu")
-        monkeypatch.setattr(logs_host, "_DNSMASQ", tmp_path / "dnsmasq")
+        monkeypatch.setattr(libvirt_logs, "_QEMU_LOGS", tmp_path / "qemu")
+        monkeypatch.setattr(libvirt_logs, "_DNSMASQ", tmp_path / "dnsmasq")
         (tmp_path / "qemu").mkdir()
         (tmp_path / "qemu" / "trio_controller.log").write_text("qemu started\n")
         for program in ("virsh", "ip", "bridge", "uname", "uptime", "free", "df", "vagrant", "git"):
@@ -253,7 +254,7 @@ def test_where_it_cannot_be_written_is_said(stage: Stage) -> None:
 
 def test_a_node_that_does_not_run_is_not_asked(stage: Stage) -> None:
     kept = json.loads(stage.paths.record.read_text())
-    uuid = next(node["uuid"] for node in kept["nodes"] if node["name"] == "compute1")
+    uuid = next(node["handle"]["uuid"] for node in kept["nodes"] if node["name"] == "compute1")
     stage.host.libvirt.states[uuid] = NodeState.PAUSED
     before = len(stage.host.ran("ssh"))
     bundle = stage.take().bundle
@@ -295,7 +296,7 @@ def test_what_a_node_said_before_it_was_cut_off_is_kept(stage: Stage) -> None:
 
 
 def test_a_libvirtd_that_is_away_leaves_the_rest(stage: Stage) -> None:
-    stage.host.context.why_unreachable = lambda: "no socket"
+    stage.host.connect(None)
     bundle = stage.take().bundle
     why = missing(bundle)
     assert why["host/domains/compute1.xml"] == "libvirtd does not answer: no socket"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import record
 from stacklab.errors import NodeNotReady, ProviderError
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.progress import Progress
-from stacklab.providers.libvirt.evidence import Evidence
+from stacklab.providers import registry
+from stacklab.providers.evidence import NodeEvidence
 from stacklab.record import LabRecord
 from stacklab.tools import knock
 from stacklab.tools.knock import Door, Knock
@@ -46,8 +46,14 @@ class FakeProvider:
         self.resets.append(node)
         self.on_reset()
 
-    def evidence(self, paths: LabPaths, record: LabRecord, node: Node) -> Evidence:
-        return Evidence(cause=self.cause, lines=(f"evidence of {node.name}",))
+    def looker(self, paths: LabPaths, record: LabRecord) -> FakeProvider:
+        return self
+
+    def state_command(self, record: LabRecord, node: str) -> str:
+        return ""
+
+    def evidence(self, node: Node) -> NodeEvidence:
+        return NodeEvidence(cause=self.cause, lines=(f"evidence of {node.name}",))
 
 
 class Waiting:
@@ -75,7 +81,7 @@ class Waiting:
         return address not in self.refused, "Connection refused"
 
     def run(self) -> None:
-        kept = record.new(self.lab, self.paths, image="x", passed_over={}, now=0)
+        kept = registry.new_record(self.lab, self.paths, image="x", passed_over={}, now=0)
         waiter = Waiter(self.lab, self.paths, kept, self.provider, Progress(self.listener))  # type: ignore[arg-type]
         waiter.start(self.lab.nodes)
         waiter.finish()

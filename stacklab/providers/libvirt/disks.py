@@ -1,0 +1,56 @@
+"""Make what a node starts from: an overlay on the base image, a seed, an empty console log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stacklab import files
+from stacklab.errors import LabError
+from stacklab.model.lab import Node
+from stacklab.nodes import seed
+from stacklab.nodes.seed import Entry
+from stacklab.process import Command, Runner, as_root
+from stacklab.providers.libvirt.handles import LibvirtNode
+from stacklab.tools import qemu_img
+
+
+def make(
+    runner: Runner, disks: LibvirtNode, node: Node, *, base: Path, identity: Mapping[str, Entry]
+) -> None:
+    """Make a node's overlay, unless it is there, and its seed, anew each time."""
+    if not disks.overlay.exists():
+        runner.run(qemu_img.overlay(disks.overlay, base, node.disk))
+    # libvirt gives the file to QEMU's user when the domain starts; until then it is ours alone.
+    disks.seed.unlink(missing_ok=True)
+    files.write(disks.seed, seed.image(identity), mode=0o600)
+
+
+def remove(disks: LibvirtNode) -> None:
+    """Remove a node's disks; absent is success."""
+    disks.overlay.unlink(missing_ok=True)
+    disks.seed.unlink(missing_ok=True)
+    # Of a run that was killed while it wrote the seed; it holds keys.
+    for half in disks.seed.parent.glob(f".{disks.seed.name}.*"):
+        half.unlink(missing_ok=True)
+
+
+def empty_console(console: Path) -> None:
+    """Make an empty console log: only this boot's words, and a file before virtlogd makes its."""
+    console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    console.unlink(missing_ok=True)
+    os.close(os.open(console, os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+def open_consoles(runner: Runner, consoles: Sequence[Path]) -> None:
+    """Let us read what nodes print.
+
+    At every start virtlogd makes the files anew, root's and shut, in our 0700 directory.
+    """
+    if not consoles or os.geteuid() == 0:
+        return
+    argv = as_root(("chmod", "0644", *map(str, consoles)))
+    with contextlib.suppress(LabError):  # without sudo the nodes run all the same
+        runner.run(Command(argv=argv, what="opening the console logs"))

@@ -1,0 +1,177 @@
+"""Make libvirt's nodes, NICs and networks fail, and undo it.
+
+What libvirt changes is the running domain only, so that a power-off undoes it. A
+partition is made of ebtables' rules on the network's bridge, which outlive the nodes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from stacklab.errors import LabError, ProviderError, ToolError
+from stacklab.model.lab import NIC
+from stacklab.model.state import NodeState
+from stacklab.paths import LabPaths
+from stacklab.process import Command, Runner, as_root
+from stacklab.providers.libvirt import disks
+from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
+from stacklab.record import LabRecord
+from stacklab.tools import ebtables, libvirt_faults
+from stacklab.tools.libvirt import Libvirt
+
+_LET_GO_S = 20.0
+_POLL_S = 0.25
+_ANY_CODE = tuple(range(256))
+
+
+class LibvirtFaults:
+    """See stacklab.providers.contract.FaultMaker."""
+
+    def __init__(
+        self, libvirt: Libvirt, runner: Runner, paths: LabPaths, record: LabRecord
+    ) -> None:
+        self._libvirt = libvirt
+        self._runner = runner
+        self._paths = paths
+        self._record = record
+
+    def state(self, node: str) -> NodeState:
+        """See FaultMaker.state."""
+        return self._libvirt.state(self._node(node).uuid)
+
+    def pause(self, node: str) -> None:
+        """See FaultMaker.pause."""
+        self._libvirt.pause(self._node(node).uuid)
+
+    def resume(self, node: str) -> None:
+        """See FaultMaker.resume."""
+        self._libvirt.resume(self._node(node).uuid)
+
+    def power_off(self, node: str) -> None:
+        """See FaultMaker.power_off."""
+        self._libvirt.power_off(self._node(node).uuid)
+
+    def power_on(self, node: str) -> None:
+        """See FaultMaker.power_on."""
+        self._libvirt.start(self._node(node).uuid)
+        disks.open_consoles(self._runner, [self._paths.console(node)])
+
+    # --- NICs
+
+    def has_nic(self, node: str, nic: NIC) -> bool:
+        """See FaultMaker.has_nic."""
+        interfaces = self._libvirt.interfaces(self._node(node).uuid)
+        return any(mac == nic.mac for mac, _, _ in interfaces)
+
+    def set_link(self, node: str, nic: NIC, *, is_up: bool) -> None:
+        """See FaultMaker.set_link."""
+        changed = libvirt_faults.with_link(self.slot(node, nic), is_up=is_up)
+        self._libvirt.update_nic(self._node(node).uuid, changed)
+
+    def slot(self, node: str, nic: NIC) -> str:
+        """See FaultMaker.slot: the NIC in libvirt's XML."""
+        xml = self._libvirt.domain_xml(self._node(node).uuid)
+        interface = libvirt_faults.interface(xml, nic.mac)
+        if not interface:
+            name = self._record.name
+            raise ProviderError(
+                f"{node} has no {nic.device} ({nic.mac}) now",
+                hint=f"./invoke lab.fault {name} lists its faults; ./invoke lab.up {name}",
+            )
+        return interface
+
+    def unplug(self, node: str, nic: NIC, slot: str) -> None:
+        """See FaultMaker.unplug."""
+        self._libvirt.unplug(self._node(node).uuid, slot)
+        deadline = time.monotonic() + _LET_GO_S
+        while self.has_nic(node, nic):
+            if time.monotonic() > deadline:
+                name = self._record.name
+                raise ProviderError(
+                    f"{node} does not let go of {nic.device} within {_LET_GO_S:.0f} s",
+                    hint=f"./invoke lab.console {name} --node {node}, or link-down instead",
+                )
+            time.sleep(_POLL_S)
+
+    def plug(self, node: str, slot: str) -> None:
+        """See FaultMaker.plug."""
+        self._libvirt.plug(self._node(node).uuid, libvirt_faults.to_plug(slot))
+
+    # --- partitions
+
+    def refuse_partition(self, network: str) -> None:
+        """See FaultMaker.refuse_partition."""
+        self._network(network)
+        self._chains(f"partitioning {network}")
+
+    def part(self, network: str, groups: Sequence[Sequence[str]]) -> None:
+        """See FaultMaker.part."""
+        bridge = self._network(network).bridge
+        taps = []
+        for group in groups:
+            of_group = (self._tap(node, network) for node in group)
+            taps.append([tap for tap in of_group if tap])
+        for argv in (*ebtables.heal(bridge, len(taps)), *ebtables.cut(bridge, taps)):
+            # What takes rules away may find none; what makes them has to succeed.
+            ok_codes = (0,) if argv[1] in ("-N", "-A") else _ANY_CODE
+            self._ebtables(argv, f"partitioning {network}", ok_codes)
+
+    def heal(self, network: str, groups: int) -> None:
+        """See FaultMaker.heal."""
+        bridge = self._network(network).bridge
+        what = f"ending the partition of {network}"
+        for argv in ebtables.heal(bridge, groups):
+            self._ebtables(argv, what, _ANY_CODE)
+        if bridge in self._chains(what):
+            again = f"./invoke lab.fault {self._record.name} --undo again"
+            raise ProviderError(
+                f"the rules that part {network} are still there",
+                hint=f"ebtables -L {bridge}, then {again}",
+            )
+
+    def _ebtables(self, argv: Sequence[str], what: str, ok_codes: tuple[int, ...]) -> None:
+        self._runner.run(Command(argv=as_root(tuple(argv)), what=what, ok_codes=ok_codes))
+
+    def _chains(self, what: str) -> frozenset[str]:
+        """Return the host's chains; raises LabError where nobody may look.
+
+        What can't be seen isn't gone.
+        """
+        try:
+            listing = self._runner.run(Command(argv=as_root(ebtables.LOOK), what=what)).stdout
+        except ToolError as error:
+            raise ProviderError(
+                error.message,
+                hint="`sudo -n ebtables -L` has to work here; "
+                f"ebtables is in the package {ebtables.PACKAGE}",
+            ) from error
+        return ebtables.chains(listing)
+
+    def _tap(self, node: str, network: str) -> str:
+        """Return a node's tap on a network; "" while it has none."""
+        domain = self._node(node)
+        if self._libvirt.state(domain.uuid) not in (NodeState.RUNNING, NodeState.PAUSED):
+            return ""
+        name = self._network(network).libvirt_name
+        interfaces = self._libvirt.interfaces(domain.uuid)
+        return next((tap for _, source, tap in interfaces if source == name), "")
+
+    # --- the record
+
+    def _node(self, name: str) -> LibvirtNode:
+        node = self._record.node(name)
+        if node is None:
+            raise self._not_on_record(name)
+        return node_of(self._paths, node)
+
+    def _network(self, name: str) -> LibvirtNetwork:
+        network = self._record.network(name)
+        if network is None:
+            raise self._not_on_record(f"network {name}")
+        return network_of(self._record.name, network)
+
+    def _not_on_record(self, what: str) -> LabError:
+        return LabError(
+            f"{what} is not on record", hint=f"./invoke lab.rebuild {self._record.name}"
+        )

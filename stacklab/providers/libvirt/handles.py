@@ -1,0 +1,95 @@
+"""The handles of libvirt's labs in their records, compared whole.
+
+A handle is only ever read through the functions here, which refuse what no record of
+the lab can name: whoever destroys a lab, often root, obeys its record. Imports nothing
+of libvirt's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacklab.paths import LabPaths
+from stacklab.record import Handle, NetworkRecord, NodeRecord
+
+_BRIDGE = re.compile(r"sl-[A-Za-z0-9._-]{1,12}")
+_OF_NODE = {"domain", "uuid", "overlay", "seed"}
+_OF_NETWORK = {"libvirt_name", "uuid", "bridge"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibvirtNode:
+    """A node's things on this host."""
+
+    name: str
+    domain: str
+    uuid: str
+    overlay: Path
+    seed: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibvirtNetwork:
+    """A network that we made."""
+
+    name: str
+    libvirt_name: str
+    uuid: str
+    bridge: str
+
+
+def domain_name(lab: str, node: str) -> str:
+    """Return libvirt's name for a node; `_` is in no lab's and no node's name."""
+    return f"{lab}_{node}"
+
+
+def network_name(lab: str, network: str) -> str:
+    """Return libvirt's name for a network that we make."""
+    return f"{lab}_{network}"
+
+
+def node_of(paths: LabPaths, node: NodeRecord) -> LibvirtNode:
+    """Read a node's handle; raises ValueError where it is not a node of this lab."""
+    handle = node.handle
+    _refuse_odd_keys(node.name, handle, _OF_NODE)
+    if handle["domain"] != domain_name(paths.name, node.name):
+        raise ValueError(f"not a node of this lab: {node.name!a}, domain {handle['domain']!a}")
+    uuid.UUID(handle["uuid"])
+    return LibvirtNode(
+        name=node.name,
+        domain=handle["domain"],
+        uuid=handle["uuid"],
+        overlay=_disk(handle["overlay"], paths.overlay(node.name)),
+        seed=_disk(handle["seed"], paths.seed(node.name)),
+    )
+
+
+def network_of(lab: str, network: NetworkRecord) -> LibvirtNetwork:
+    """Read a network's handle; raises ValueError where it is not a network of this lab."""
+    handle = network.handle
+    _refuse_odd_keys(network.name, handle, _OF_NETWORK)
+    name, bridge = handle["libvirt_name"], handle["bridge"]
+    if name != network_name(lab, network.name) or not _BRIDGE.fullmatch(bridge):
+        raise ValueError(f"not a network of this lab: {name!a}, bridge {bridge!a}")
+    uuid.UUID(handle["uuid"])
+    return LibvirtNetwork(name=network.name, libvirt_name=name, uuid=handle["uuid"], bridge=bridge)
+
+
+def _refuse_odd_keys(name: str, handle: Handle, wanted: set[str]) -> None:
+    odd = wanted ^ handle.keys()
+    if odd:
+        raise ValueError(f"the handle of {name}: {', '.join(sorted(odd))}")
+
+
+def _disk(recorded: str, ours: Path) -> Path:
+    """Return a recorded disk; raises ValueError unless it is the lab's own."""
+    disk = Path(recorded)
+    # The home may have another name today than when the lab was made, by a link.
+    is_same_place = disk == ours or os.path.realpath(disk.parent) == os.path.realpath(ours.parent)
+    if disk.name != ours.name or not is_same_place:
+        raise ValueError(f"not a disk of this lab: {disk}")
+    return disk

@@ -1,0 +1,121 @@
+"""Collect for `lab.logs` what libvirt, QEMU, dnsmasq and Vagrant know of a lab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stacklab.errors import LabError
+from stacklab.paths import LabPaths
+from stacklab.providers.contract import LogReader, Source
+from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
+from stacklab.record import LabRecord
+from stacklab.tools import host_net
+from stacklab.tools.libvirt_connection import URI
+
+VERSIONS = (
+    ("virsh", "--version"),
+    ("vagrant", "--version"),
+    ("qemu-system-x86_64", "--version"),
+)
+_QEMU_LOGS = Path("/var/log/libvirt/qemu")
+_DNSMASQ = Path("/var/lib/libvirt/dnsmasq")
+
+
+class LibvirtLogs:
+    """The sources of one lab; `why_not` is why libvirtd can't be asked, "" if it can."""
+
+    def __init__(self, paths: LabPaths, record: LabRecord, reader: LogReader, why_not: str) -> None:
+        self._paths = paths
+        self._record = record
+        self._reader = reader
+        self._why_not = why_not
+        self._networks = [network_of(record.name, network) for network in record.networks]
+
+    def sources(self) -> Iterator[Source]:
+        """Return everything, in the order of the index."""
+        yield self._reader.file("host/lab.json", "what Vagrant was told", self._paths.machines)
+        vagrant_log = self._paths.logs / "vagrant.log"
+        yield self._reader.file("host/vagrant.log", "what Vagrant said", vagrant_log)
+        for recorded in self._record.nodes:
+            yield from self._of_node(node_of(self._paths, recorded))
+        for network in self._networks:
+            yield from self._of_network(network)
+        yield Source(
+            path="host/firewall.txt",
+            title="firewall rules that name a bridge of the lab's",
+            read=self._firewall,
+        )
+
+    def _of_node(self, node: LibvirtNode) -> Iterator[Source]:
+        name, domain = node.name, node.domain
+        yield self._virsh(
+            f"host/domains/{name}.state.txt",
+            f"{name}: what its domain does and has used",
+            (("domstate", "--reason", domain), ("domstats", domain), ("domiflist", domain)),
+        )
+        yield self._virsh(f"host/domains/{name}.xml", f"{name}: its domain", (("dumpxml", domain),))
+        yield self._reader.file(
+            f"host/qemu/{name}.log", f"{name}: what QEMU said", _QEMU_LOGS / f"{domain}.log"
+        )
+
+    def _of_network(self, network: LibvirtNetwork) -> Iterator[Source]:
+        name, libvirt_name = network.name, network.libvirt_name
+        yield self._virsh(
+            f"host/networks/{name}.xml", f"{name}: its network", (("net-dumpxml", libvirt_name),)
+        )
+        yield self._virsh(
+            f"host/networks/{name}.leases.txt",
+            f"{name}: its leases",
+            (("net-info", libvirt_name), ("net-dhcp-leases", libvirt_name)),
+        )
+        status = _DNSMASQ / f"{network.bridge}.status"
+        if _may_be_there(status):  # not where nobody asks by DHCP
+            yield self._reader.file(
+                f"host/networks/{name}.dnsmasq.json",
+                f"{name}: leases as dnsmasq keeps them",
+                status,
+            )
+        yield self._bridge(name, network.bridge)
+
+    def _virsh(self, path: str, title: str, commands: tuple[tuple[str, ...], ...]) -> Source:
+        def read() -> str:
+            if self._why_not:
+                raise LabError(self._why_not)
+            prefix = ("virsh", "-r", "-q", "-c", URI)
+            return "\n".join(self._reader.run((*prefix, *words)) for words in commands)
+
+        return Source(path=path, title=title, read=read)
+
+    def _bridge(self, name: str, bridge: str) -> Source:
+        commands = (
+            ("ip", "-d", "-s", "link", "show", "dev", bridge),
+            ("ip", "addr", "show", "dev", bridge),
+            ("ip", "-d", "-s", "link", "show", "master", bridge),
+            ("ip", "route", "show", "dev", bridge),
+            ("ip", "neigh", "show", "dev", bridge),
+            ("bridge", "fdb", "show", "br", bridge),
+        )
+
+        def read() -> str:
+            return "\n".join(f"$ {' '.join(argv)}\n{self._reader.run(argv)}" for argv in commands)
+
+        title = f"{name}: bridge {bridge}, its taps with their counters, routes, neighbours"
+        return Source(path=f"host/networks/{name}.bridge.txt", title=title, read=read)
+
+    def _firewall(self) -> str:
+        bridges = {network.bridge for network in self._networks}
+        text = self._reader.run(host_net.firewall().argv)
+        rules = []
+        for line in text.splitlines():
+            is_head = line.startswith(("*", ":"))
+            if is_head or bridges & set(line.split()):
+                rules.append(line)
+        return "\n".join(rules) + "\n"
+
+
+def _may_be_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except PermissionError:
+        return True

@@ -1,0 +1,91 @@
+"""Render what vagrant/Vagrantfile reads: the lab's machines, as JSON beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from stacklab.accelerator import Accelerator
+from stacklab.errors import ProviderError
+from stacklab.model.lab import NIC, Lab, Node
+from stacklab.paths import PROJECT, HostPaths, LabPaths
+from stacklab.providers.libvirt.handles import network_name, node_of
+from stacklab.record import LabRecord
+from stacklab.tools import ssh
+from stacklab.tools.libvirt_connection import URI
+
+_DEFAULT_ROOT = Path("/var/lib/stacklab")
+
+
+def pool_name(host: HostPaths) -> str:
+    """Return the name of the pool that holds this home's disks."""
+    if host.root == _DEFAULT_ROOT:
+        return "stacklab"
+    words = "".join(c if c.isalnum() else "-" for c in str(host.root).strip("/"))
+    return f"stacklab-{words}"
+
+
+def files(
+    lab: Lab, paths: LabPaths, record: LabRecord, accelerator: Accelerator, pool: str
+) -> Mapping[Path, str]:
+    """Render the Vagrantfile, a copy so that the lab outlives the checkout, and lab.json."""
+    nodes = [_machine(lab, paths, record, node, accelerator) for node in lab.nodes]
+    machines = {
+        "name": lab.name,
+        "ssh": {
+            "user": ssh.USER,
+            "private_key": str(paths.private_key),
+            "config": str(paths.ssh_config),
+        },
+        "libvirt": {
+            "uri": URI,
+            "driver": accelerator.libvirt_driver,
+            "pool": pool,
+            "machine_type": "pc",
+        },
+        "nodes": nodes,
+    }
+    return {
+        paths.vagrantfile: (PROJECT / "vagrant" / "Vagrantfile").read_text(),
+        paths.machines: json.dumps(machines, indent=2) + "\n",
+    }
+
+
+def _machine(
+    lab: Lab, paths: LabPaths, record: LabRecord, node: Node, accelerator: Accelerator
+) -> Mapping[str, object]:
+    recorded = record.node(node.name)
+    if recorded is None:
+        raise ProviderError(f"{node.name} is not on record")
+    disks = node_of(paths, recorded)
+    cpu = {
+        "mode": "host-passthrough" if accelerator.is_kvm else "custom",
+        "model": "" if accelerator.is_kvm else accelerator.cpu_model,
+        "features": list(accelerator.cpu_features),
+    }
+    return {
+        "name": node.name,
+        "uuid": disks.uuid,
+        "owner": f"made by stacklab from {lab.source}",
+        "cpus": node.cpus,
+        "memory_mib": node.memory.mib,
+        "cpu": cpu,
+        "overlay": disks.overlay.name,
+        "seed": disks.seed.name,
+        "console_log": str(paths.console(node.name)),
+        "nics": [_nic(lab, nic) for nic in node.nics],
+    }
+
+
+def _nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
+    network = lab.network(nic.network)
+    is_ours = network.is_made_by_us
+    return {
+        "mac": nic.mac,
+        "address": str(nic.address.ip),
+        "netmask": str(nic.address.netmask),
+        "cidr": str(network.cidr),
+        "libvirt_network": network_name(lab.name, network.name) if is_ours else None,
+        "bridge": None if is_ours else network.bridge,
+    }
