@@ -37,7 +37,7 @@ def told(*each: tuple[CheckStatus, CheckStatus]) -> list[str]:
 def test_watch_shows_a_node_s_words_without_what_moves_a_cursor() -> None:
     hostile = "lost\x1b[1A\x1b[2K\x1b]52;c;x\x07\u202e\n12:00:00 2 of 2 checks passed"
     check = Check(kind=CheckKind.HOSTNAME, node="one")
-    result = CheckResult(check=check, status=FAILED, detail=hostile, reason=Reason.OTHER)
+    result = CheckResult(check=check, status=FAILED, detail=hostile, reason=Reason.WRONG_NAME)
     outcome = Outcome(lab=make_lab(), results=(result,), started_at=1000.0, elapsed_s=0.0)
     first, *_ = checks.changes([outcome])
     head, *further = first.split("\n")
