@@ -23,7 +23,7 @@ from stacklab.process import Conversing
 from stacklab.progress import Progress
 from stacklab.providers.evidence import NodeEvidence, View
 from stacklab.record import Handles, LabRecord
-from stacklab.tools.host_net import Snapshot
+from stacklab.tools.host.net import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

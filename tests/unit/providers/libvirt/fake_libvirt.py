@@ -12,7 +12,7 @@ from stacklab.paths import HostPaths
 from stacklab.progress import Progress
 from stacklab.providers.contract import Site
 from stacklab.providers.libvirt.provider import LibvirtProvider
-from stacklab.tools.host_net import Lease
+from stacklab.tools.host.net import Lease
 from tests.conftest import FakeRunner
 
 TCG = Accelerator(name="TCG", reason="a test")

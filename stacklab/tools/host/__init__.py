@@ -1,0 +1,1 @@
+"""This machine, as its own commands and settings describe it."""
