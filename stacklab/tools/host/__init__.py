@@ -1,1 +1,1 @@
-"""This machine, as its own commands and settings describe it."""
+"""This machine, as its own commands, devices and settings describe it."""
