@@ -26,8 +26,9 @@ INDENT = "    "
 _ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)?|[ -/]+[0-~]|.)")
 # What some reader takes for the end of a line; a bare \r is one, too, for it overwrites its line.
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-# Control and format characters (bidi, zero width), halves of surrogates, and unassigned ones.
-_UNWANTED = frozenset({"Cc", "Cf", "Cs", "Cn"})
+# Control and format characters (bidi, zero width), halves of surrogates, and unassigned ones;
+# for private use: what they look like is up to the reader's fonts.
+_UNWANTED = frozenset({"Cc", "Cf", "Cs", "Cn", "Co"})
 _KEPT = {ord("\n"): None, ord("\t"): None}
 
 

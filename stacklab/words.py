@@ -1,4 +1,4 @@
-"""What is said the same way everywhere: suggestions for a misspelt word, plurals."""
+"""Phrases that are the same everywhere: suggestions for a misspelt word, plurals."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ def suggest(word: str, known: Iterable[str], *, label: str) -> str:
     listed = f"{label}: {', '.join(known) or 'none'}"
     guess = nearest(word, known)
     return f"did you mean {guess}? {listed}" if guess else listed
+
+
+def meant_or_known(word: str, known: Iterable[str]) -> str:
+    """Return the word that was probably meant, or else all there are.
+
+    For a list that would be too long beside a suggestion: the keys of a place, all labs.
+    """
+    known = list(known)
+    guess = nearest(word, known)
+    return f"did you mean {guess}?" if guess else suggest(word, known, label="known")
+
+
+def unknown_node(lab: str, node: str, known: Iterable[str]) -> str:
+    """Return the sentence for a name that none of a lab's nodes has."""
+    return f"lab {lab} does not have a node {node!r} ({suggest(node, known, label='it has')})"
 
 
 def plural(count: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from invoke import Collection
-from invoke.parser import ParserContext
+from invoke.parser import Argument, ParserContext
 
 from stacklab import spec
 from stacklab.cli.glue import LabTask, Word
@@ -52,7 +52,7 @@ class _Line:
     context: ParserContext | None = None
     values: dict[str, str] = field(default_factory=dict)  # of the task's positionals
     rest: list[str] = field(default_factory=list)
-    open_flag: Any = None  # an option whose value comes next
+    open_flag: Argument | None = None  # an option whose value comes next
 
 
 def for_line(
@@ -67,24 +67,14 @@ def for_line(
     if "--" in before:
         return []  # a command for the nodes
     line = _read(before, collection)
-    task_names = sorted(_contexts_by_name(collection))
-    flag, equals, typed = current.partition("=")
     if line.open_flag is not None:
         return _of_parameter(line, line.open_flag.name, current.lstrip("="))
-    if flag.startswith("--") and equals and line.context and flag in line.context.flags:
-        values = _of_parameter(line, line.context.flags[flag].name, typed)
-        return [f"{flag}={value}" for value in values]
+    if current.startswith("--") and "=" in current:
+        return _of_flag_with_value(line, current)
     if current.startswith("-"):
         return _flags(line.context or initial_context, current)
-    if line.task is None or line.context is None:
-        return task_names
-    for argument in line.context.positional_args:
-        if argument.name == "rest":
-            # A further task may follow, too, but that is rare and would bury the names.
-            return _of_rest(line, current)
-        if argument.name not in line.values:
-            return _of_parameter(line, argument.name, current)
-    return task_names
+    names = _of_positional(line, current)
+    return sorted(_contexts_by_name(collection)) if names is None else names
 
 
 def _read(words: Iterable[str], collection: Collection) -> _Line:
@@ -92,15 +82,38 @@ def _read(words: Iterable[str], collection: Collection) -> _Line:
     line = _Line()
     for word in words:
         if line.open_flag is not None:
-            line.open_flag = None
+            line.open_flag = None  # this word is its value
         elif word.startswith("-"):
-            name, equals, _ = word.partition("=")
-            flag = line.context.flags.get(name) if line.context else None
-            if flag is not None and flag.takes_value and not equals:
-                line.open_flag = flag
+            line.open_flag = _flag_without_its_value(line, word)
         elif not _take_positional(line, word) and word in contexts:
             line = _Line(task=collection[word], context=contexts[word])
     return line
+
+
+def _flag_without_its_value(line: _Line, word: str) -> Argument | None:
+    """Return the option if the next word is its value."""
+    flag = line.context.flags.get(word) if line.context else None  # never `--node=x`
+    return flag if flag is not None and flag.takes_value else None
+
+
+def _of_flag_with_value(line: _Line, current: str) -> list[str]:
+    """Complete `--node=n`, which is one word: each candidate repeats the option."""
+    flag, _, value = current.partition("=")
+    if line.context is None or flag not in line.context.flags:
+        return []
+    names = _of_parameter(line, line.context.flags[flag].name, value)
+    return [f"{flag}={name}" for name in names]
+
+
+def _of_positional(line: _Line, current: str) -> list[str] | None:
+    """Complete the next word that the task takes; None if it takes no further one."""
+    for argument in line.context.positional_args if line.context else ():
+        if argument.name == "rest":
+            # A further task may follow, too, but that is rare and would bury the names.
+            return _of_rest(line, current)
+        if argument.name not in line.values:
+            return _of_parameter(line, argument.name, current)
+    return None
 
 
 def _contexts_by_name(collection: Collection) -> dict[str, ParserContext]:

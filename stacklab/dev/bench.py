@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab import files, record
-from stacklab.accelerator import Accelerator
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
 from stacklab.process import Command
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools import qemu_img
+from stacklab.tools.host.accelerator import Accelerator
 from stacklab.workflow import base_image as base
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context

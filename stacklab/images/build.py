@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab import files, locks
-from stacklab.accelerator import Accelerator
 from stacklab.errors import AlreadyRunning, CommandFailed, CommandTimedOut, ImageError
 from stacklab.images import bootstrap, download, store
 from stacklab.images.catalogue import Image, SourceKind
@@ -23,6 +22,7 @@ from stacklab.process import Command, Runner, as_root
 from stacklab.progress import Progress
 from stacklab.tools import packer, qemu_img
 from stacklab.tools.console import tail
+from stacklab.tools.host.accelerator import Accelerator
 
 # An installer unpacks itself into memory. Under TCG a cloud image takes minutes until it accepts
 # a login, and a whole installation takes hours.

@@ -36,6 +36,7 @@ _STALLED_AFTER_S = 60.0
 _STALLED_BELOW_BYTES = 256 * 1024
 # The largest pinned file, an installer's DVD, has 4.5 GiB.
 _LARGEST_BYTES = 16 * 1024**3
+_MOST_DIGITS = 30  # of a size that is read; it is far too large then, and int() refuses 4300
 
 _Answer: TypeAlias = http.client.HTTPResponse
 
@@ -156,28 +157,41 @@ def _file_size(path: Path) -> int:
 def _transfer(url: str, part: Path, say: Callable[[str], None]) -> bool:
     """Fetch what one connection brings; return True if all that the server announced is here."""
     offset = _file_size(part)
-    request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"} if offset else {})
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
+    request = urllib.request.Request(url, headers=headers)
     try:
         answer = _open_url(request, _TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code != 416 or not offset:
+        if error.code != 416 or offset == 0:
             raise
         error.close()
-        # "bytes */SIZE": either the part is complete, or the file has changed since.
-        if error.headers.get("Content-Range", "").rpartition("/")[2] == str(offset):
+        if _size_told_by(error) == offset:
             return True
-        part.unlink()
+        part.unlink()  # the file has changed since: from the start
         return _transfer(url, part, say)
     with answer:
-        if offset and answer.status != 206:  # the server can't resume and sends all of it
-            offset = 0
-        total = _announced_size(answer, offset)
-        if total is not None and total > _LARGEST_BYTES:
-            raise _too_large(url, part)
-        with part.open("ab" if offset else "wb") as stream:
-            for done in _copy_body(answer, stream.write, offset, total, say):
-                if done > _LARGEST_BYTES:
-                    raise _too_large(url, part)
+        return _receive(answer, url, part, offset, say)
+
+
+def _size_told_by(refusal: urllib.error.HTTPError) -> int | None:
+    """Return the size of the file that a server tells with 416: `Content-Range: bytes */SIZE`."""
+    return _size_in(refusal.headers.get("Content-Range", "").rpartition("/")[2])
+
+
+def _receive(
+    answer: _Answer, url: str, part: Path, offset: int, say: Callable[[str], None]
+) -> bool:
+    """Write an answer to the file; return True if all that was announced is here."""
+    if answer.status != 206:
+        offset = 0  # the server can't resume, and sends all of it
+    total = _announced_size(answer, offset)
+    if total is not None and total > _LARGEST_BYTES:
+        raise _too_large(url, part)
+    with part.open("ab" if offset else "wb") as stream:
+        for size in _copy_body(answer, stream.write, offset, total, say):
+            # What was announced may be a lie, and an answer without an end fills the disk.
+            if size > _LARGEST_BYTES:
+                raise _too_large(url, part)
     return total is None or _file_size(part) >= total
 
 
@@ -213,8 +227,15 @@ def _open_url(request: urllib.request.Request, timeout_s: float) -> _Answer:
 
 def _announced_size(answer: _Answer, offset: int) -> int | None:
     """Return the size of the whole file, or None if the server does not announce it."""
-    length = answer.headers.get("Content-Length", "")
-    return offset + int(length) if length.isascii() and length.isdecimal() else None
+    length = _size_in(answer.headers.get("Content-Length", ""))
+    return None if length is None else offset + length
+
+
+def _size_in(header: str) -> int | None:
+    """Return the number in a header's value, or None if it is anything else."""
+    if not (header.isascii() and header.isdecimal()):
+        return None
+    return int(header[:_MOST_DIGITS])
 
 
 def _too_large(url: str, part: Path) -> ImageError:

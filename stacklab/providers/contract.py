@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
-from stacklab.accelerator import Accelerator
 from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.state import NodeState
@@ -23,7 +22,8 @@ from stacklab.process import Conversing
 from stacklab.progress import Progress
 from stacklab.providers.evidence import NodeEvidence, View
 from stacklab.record import Handles, LabRecord
-from stacklab.tools.host_net import Snapshot
+from stacklab.tools.host.accelerator import Accelerator
+from stacklab.tools.host.net import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

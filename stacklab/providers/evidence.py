@@ -14,7 +14,7 @@ from pathlib import Path
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.lab import NIC, Node
 from stacklab.model.state import NodeState
-from stacklab.tools.host_net import Lease, Link, Neighbour, Plug, Route, Rule
+from stacklab.tools.host.net import Lease, Link, Neighbour, Plug, Route, Rule
 from stacklab.tools.knock import Door, Knock
 
 _RULES_SHOWN = 12

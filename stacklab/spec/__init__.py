@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stacklab.errors import LabError, SpecError
-from stacklab.words import nearest
+from stacklab.words import meant_or_known
 
 if TYPE_CHECKING:  # `lab.list` and TAB need neither a model nor its JSON
     from stacklab.codec import JSON
@@ -34,10 +34,8 @@ class UnknownLab(SpecError):
     """The labs directory does not have a file of that name."""
 
     def __init__(self, name: str, directory: Path, known: Collection[str]) -> None:
-        guess = nearest(name, known)
-        right = f"did you mean {guess}?" if guess else f"known: {', '.join(known) or 'none'}"
         super().__init__((), hint="./invoke lab.list")
-        self.message = f"no lab {name!a} in {shown(directory)}/ ({right})"
+        self.message = f"no lab {name!a} in {shown(directory)}/ ({meant_or_known(name, known)})"
 
 
 def load(
@@ -52,7 +50,7 @@ def load(
     from stacklab.spec import source
     from stacklab.spec.resolve import resolve
     from stacklab.spec.rules import Context
-    from stacklab.spec.schema import validate
+    from stacklab.spec.validation import validate
 
     file = shown(path)
     hint = f"./invoke lab.validate {file}"
@@ -97,9 +95,9 @@ def names(directory: Path) -> tuple[str, ...]:
 
 def schema_json() -> str:
     """Return the JSON Schema of a lab's file: the content of labs/lab.schema.json."""
-    from stacklab.spec import schema
+    from stacklab.spec import json_schema
 
-    return schema.schema_json()
+    return json_schema.schema_json()
 
 
 def shown(path: Path) -> str:

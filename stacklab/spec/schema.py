@@ -1,15 +1,11 @@
-"""The form of a lab's file: LabSpec, its JSON Schema, and pydantic's errors as findings."""
+"""The form of a lab's file, as pydantic models: LabSpec and its parts."""
 
 from __future__ import annotations
 
-import json
-import types
-from typing import Annotated, get_args, get_origin
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BeforeValidator, Field
 
-from stacklab.codec import JSON
 from stacklab.spec.checks import ChecksSpec
 from stacklab.spec.fields import (
     MOST_NODES,
@@ -35,21 +31,12 @@ from stacklab.spec.fields import (
     Text,
     as_list,
 )
-from stacklab.spec.source import Document, Finding, Keys, Value
 from stacklab.spec.stack import StackSpec
-from stacklab.spec.values import Wrong
-from stacklab.words import nearest, suggest
 
 MOST_NICS = 8
 
-# Each attempt leaves out what the one before refused: a NIC's network, then the list of NICs,
-# then the node. Three are enough; ten would be a bug.
-MOST_ATTEMPTS = 10
-
 # Takes the place of a value that was refused, so that the rest can still be checked.
 STAND_IN = "stand-in"
-
-_NO_VALUE, _REMOVE_KEY = "does not have a value", "write one, or remove the key"
 
 
 class NetworkSpec(Spec):
@@ -166,215 +153,3 @@ class LabSpec(Spec):
     checks: ChecksSpec | None = Field(
         default=None, description="Limits of the checks, and checks of your own."
     )
-
-
-_EXAMPLES = {
-    "cidr": "write cidr: 192.168.150.0/24",
-    "mode": "write mode: nat, isolated or bridged",
-    "network": "write network: NAME",
-    "nics": "write nics: [{network: NAME}]",
-    "image": "write image: debian-12",
-    "name": "write name: nova-api answers",
-    "networks": "see labs/mini-2node.yaml",
-    "nodes": "see labs/mini-2node.yaml",
-}
-
-
-def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
-    """Make a LabSpec without the parts that were refused, each of which is a finding.
-
-    It is None if nothing usable is left.
-    """
-    data, findings = _without_empty(document.data, ())
-    if not isinstance(data, dict):
-        return None, findings or [Finding((), "is not a mapping", "see labs/mini-2node.yaml")]
-    for attempt in range(MOST_ATTEMPTS):
-        try:
-            return LabSpec.model_validate(data), findings
-        except ValidationError as error:
-            errors = error.errors(include_url=False, include_input=False)
-        if attempt == 0:
-            # Later attempts find only what comes from leaving something out.
-            reported = {finding.path for finding in findings}
-            found = map(_error_finding, errors)
-            findings += [finding for finding in found if finding.path not in reported]
-        for detail in errors:
-            _leave_out(data, _error_path(detail), detail["type"] == "missing")
-    return None, findings
-
-
-def _without_empty(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
-    """Return the value without keys that have no value (`memory:`), and a finding for each."""
-    if isinstance(value, dict):
-        return _mapping_without_empty(value, path)
-    if isinstance(value, list):
-        return _list_without_empty(value, path)
-    return value, []
-
-
-def _mapping_without_empty(
-    mapping: dict[str, Value], path: Keys
-) -> tuple[dict[str, Value], list[Finding]]:
-    result: dict[str, Value] = {}
-    findings: list[Finding] = []
-    for key, item in mapping.items():
-        if item is None:
-            findings.append(Finding((*path, key), _NO_VALUE, _REMOVE_KEY, at_key=True))
-            continue
-        result[key], inner_findings = _without_empty(item, (*path, key))
-        findings += inner_findings
-    return result, findings
-
-
-def _list_without_empty(items: list[Value], path: Keys) -> tuple[list[Value], list[Finding]]:
-    result: list[Value] = []
-    findings: list[Finding] = []
-    for index, item in enumerate(items):
-        if item is None:
-            findings.append(Finding((*path, index), _NO_VALUE, "write one, or remove the line"))
-            item = ""  # the later items keep their index, which is part of their path
-        inner, inner_findings = _without_empty(item, (*path, index))
-        result.append(inner)
-        findings += inner_findings
-    return result, findings
-
-
-def _error_path(detail: ErrorDetails) -> Keys:
-    # pydantic adds "[key]" where it refuses a mapping's key instead of its value.
-    return tuple(key for key in detail["loc"] if key != "[key]")
-
-
-def _leave_out(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
-    """Remove what was refused from the data, with as little around it as possible."""
-    images = data.get("image")
-    if path[0] == "image" and isinstance(images, list) and isinstance(path[-1], int):
-        images[path[-1]] = STAND_IN
-        return
-    if len(path) == 1:
-        _leave_out_top(data, str(path[0]))
-        return
-    if is_missing:
-        path = path[:-1]  # it is not there: what needs it goes
-    if isinstance(path[-1], int):
-        # Without one item, the later ones of a list would change their places: the list goes.
-        path = path[:-1]
-    owner = _value_at(data, path[:-1])
-    if not isinstance(owner, dict):
-        return
-    if path[-1] == "bridge" and not is_missing:
-        owner["bridge"] = STAND_IN  # else the rules would say that mode bridged needs one
-    else:
-        owner.pop(str(path[-1]), None)
-
-
-def _leave_out_top(data: dict[str, Value], key: str) -> None:
-    stand_ins: dict[str, Value] = {"image": [STAND_IN], "networks": {}, "nodes": {}}
-    if key in stand_ins:
-        data[key] = stand_ins[key]
-    else:
-        data.pop(key, None)
-
-
-def _value_at(value: Value, path: Keys) -> Value:
-    for key in path:
-        if isinstance(value, dict) and isinstance(key, str):
-            value = value.get(key)
-        elif isinstance(value, list) and isinstance(key, int):
-            value = value[key]
-    return value
-
-
-def _model_at(path: Keys) -> type[Spec]:
-    """Return the type of the mapping at that path of a spec."""
-    kind: object = LabSpec
-    for key in path:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            kind = _plain_type(kind.model_fields[str(key)].annotation)
-        else:
-            # The type of the values of a dict, or of the items of a tuple.
-            kind = _plain_type(get_args(kind)[1 if get_origin(kind) is dict else 0])
-    assert isinstance(kind, type)
-    assert issubclass(kind, Spec)
-    return kind
-
-
-def _plain_type(kind: object) -> object:
-    """Return a field's type without `| None` and without its validators."""
-    while get_origin(kind) in (Annotated, types.UnionType):
-        kind = get_args(kind)[0]
-    return kind
-
-
-def _error_finding(detail: ErrorDetails) -> Finding:
-    path = _error_path(detail)
-    last = str(path[-1]) if path else ""
-    at_key = detail["loc"][-1:] == ("[key]",)
-    match detail["type"]:
-        case "missing":
-            return Finding(path, "is missing", _EXAMPLES.get(last, ""))
-        case "extra_forbidden":
-            known = list(_model_at(path[:-1]).model_fields)
-            guess = nearest(last, known)
-            right = f"did you mean {guess}?" if guess else suggest(last, known, label="known")
-            return Finding(path, "unknown key", right, at_key=True)
-        case "value_error":
-            cause = detail.get("ctx", {}).get("error")
-            if isinstance(cause, Wrong):
-                return Finding(path, cause.wrong, cause.right, at_key)
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return Finding(path, "is not a mapping", "write `key: value` lines, indented")
-        case "tuple_type" | "list_type":
-            return Finding(path, "is not a list", "write `- ` lines, indented")
-    return Finding(path, detail["msg"])
-
-
-def schema_json() -> str:
-    """Return the JSON Schema of a lab's file, in draft 7, which yaml-language-server reads."""
-    schema = _simplify(LabSpec.model_json_schema(ref_template="#/definitions/{model}"))
-    assert isinstance(schema, dict)
-    schema["definitions"] = schema.pop("$defs")
-    properties = schema["properties"]
-    assert isinstance(properties, dict)
-    # pydantic knows `image` as a list only, but a spec may have a single name there.
-    image = properties["image"]
-    assert isinstance(image, dict)
-    names = image.pop("items")
-    text = image.pop("description")
-    properties["image"] = {"description": text, "anyOf": [names, image | {"items": names}]}
-    head: dict[str, JSON] = {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "stacklab lab",
-    }
-    schema.pop("title", None)
-    return json.dumps(head | schema, indent=2) + "\n"
-
-
-def _simplify(value: JSON) -> JSON:
-    """Drop pydantic's `null` alternatives, defaults and titles; wrap a $ref that has siblings."""
-    if isinstance(value, list):
-        return [_simplify(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    value = _without_null(value)
-    properties = value.get("properties")
-    if isinstance(properties, dict):
-        # Its keys are a lab's, of which one may be called `title` or `default`.
-        schema = {key: _simplify(item) for key, item in value.items() if key != "properties"}
-        simplified = {name: _simplify(field) for name, field in properties.items()}
-        return schema | {"properties": simplified}
-    schema = {k: _simplify(item) for k, item in value.items() if k not in ("title", "default")}
-    if "patternProperties" in schema:
-        schema["additionalProperties"] = False
-    if "$ref" in schema and len(schema) > 1:  # draft 7 ignores all that is beside a $ref
-        schema["allOf"] = [{"$ref": schema.pop("$ref")}]
-    return schema
-
-
-def _without_null(value: dict[str, JSON]) -> dict[str, JSON]:
-    """Replace `anyOf: [TYPE, null]`, which stands for an optional key, by TYPE."""
-    alternatives = value.get("anyOf")
-    if not isinstance(alternatives, list):
-        return value
-    (alternative,) = [item for item in alternatives if item != {"type": "null"}]
-    assert isinstance(alternative, dict)
-    return {key: item for key, item in value.items() if key != "anyOf"} | alternative

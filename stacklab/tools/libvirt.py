@@ -18,7 +18,7 @@ import libvirt
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.state import NodeState
 from stacklab.tools import libvirt_xml
-from stacklab.tools.host_net import Lease
+from stacklab.tools.host.net import Lease
 from stacklab.tools.libvirt_connection import LOOK_S, WORK_S, Connection, within
 
 _STATES: Mapping[int, NodeState] = {

@@ -29,7 +29,7 @@ from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
 from stacklab.releases import Bug, Release, operating_system
-from stacklab.tools.host_mirrors import host_mirrors
+from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import suggest
 from stacklab.workflow.context import Context, read_own, running_lab
 from stacklab.workflow.lab.up import place_answers, render_answers

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stacklab import accelerator
 from stacklab.errors import ImageError
 from stacklab.images import catalogue, download, store
 from stacklab.images.build import Builder
@@ -13,6 +12,7 @@ from stacklab.images.catalogue import Image, SourceKind
 from stacklab.images.store import StoredImage
 from stacklab.model.lab import Lab
 from stacklab.record import LabRecord
+from stacklab.tools.host import accelerator
 from stacklab.workflow.context import Context
 
 

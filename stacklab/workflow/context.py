@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stacklab import accelerator, files, locks, record
-from stacklab.accelerator import Accelerator
+from stacklab import files, locks, record
 from stacklab.doctor import Machine
 from stacklab.errors import HostError, LabError, ToolError
 from stacklab.model.lab import Lab
@@ -23,6 +22,8 @@ from stacklab.providers import registry
 from stacklab.providers.contract import Orphans, Provider, Site
 from stacklab.record import LabRecord
 from stacklab.spec import from_json, names
+from stacklab.tools.host import accelerator
+from stacklab.tools.host.accelerator import Accelerator
 from stacklab.words import nearest
 
 _WAIT_FOR_LOCK_S = 30.0

@@ -15,8 +15,8 @@ from stacklab.checks.explain import scene
 from stacklab.checks.explain.scene import Scene
 from stacklab.nodes import protocol
 from stacklab.process import Command
-from stacklab.tools import host_net
-from stacklab.tools.host_net import Snapshot
+from stacklab.tools.host import net as host_net
+from stacklab.tools.host.net import Snapshot
 from tests.unit.checks.fake_lab import make_lab
 
 PREFIX = f"slx{os.getpid()}"

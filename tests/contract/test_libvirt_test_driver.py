@@ -16,7 +16,8 @@ from libvirt import virConnect
 
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.state import NodeState
-from stacklab.tools import host_net, libvirt_faults, libvirt_xml
+from stacklab.tools import libvirt_faults, libvirt_xml
+from stacklab.tools.host import net as host_net
 from stacklab.tools.libvirt import Libvirt
 from stacklab.tools.libvirt_connection import why_unreachable
 from tests.unit.checks.fake_lab import make_lab

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from stacklab import spec
-from stacklab.accelerator import Accelerator
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.tools import ssh, vagrant
+from stacklab.tools.host.accelerator import Accelerator
 from tests.unit.providers.libvirt.fake_libvirt import make_provider
 
 pytestmark = pytest.mark.skipif(shutil.which("vagrant") is None, reason="vagrant is not installed")

@@ -362,6 +362,15 @@ def test_a_length_that_is_not_a_number_is_not_believed(
     assert fetch(server.url, tmp_path).read_bytes() == CONTENT
 
 
+def test_a_length_of_more_digits_than_a_number_may_have_is_refused_at_once(
+    server: Server, tmp_path: Path
+) -> None:
+    server.length = "9" * 5000
+    with pytest.raises(ImageError, match="is larger than"):
+        fetch(server.url, tmp_path)
+    assert left(tmp_path) == []
+
+
 def test_a_server_that_sends_almost_nothing_is_given_up(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

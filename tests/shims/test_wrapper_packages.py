@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from stacklab.cli.candidates import SHELLS
 from stacklab.paths import PROJECT
 from tests.shims.wrapper_world import DNF, FOR_TESTS, PYTHON, World
 
@@ -206,8 +207,11 @@ def test_any_chromium_will_do(world: World, browser: str) -> None:
 
 
 def programs_that_tests_ask_for() -> set[str]:
-    """Find what is looked up by `shutil.which`, or stands in a tuple PROGRAMS, in all tests."""
-    names: set[str] = set()
+    """Find what is looked up by `shutil.which`, or stands in a tuple PROGRAMS, in all tests.
+
+    The shells of the completion's tests are looked up by a variable.
+    """
+    names = set(SHELLS)
     for path in (PROJECT / "tests").rglob("*.py"):
         text = path.read_text()
         names.update(re.findall(r"""which\(["']([\w.+-]+)["']\)""", text))

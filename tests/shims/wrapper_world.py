@@ -52,6 +52,7 @@ FOR_TESTS = {
     "chromium": "chromium",
     "dash": "dash",
     "dot": "graphviz",
+    "fish": "fish",
     "git": "git",
     "openssl": "openssl",
     "ping": "iputils-ping",
@@ -59,6 +60,7 @@ FOR_TESTS = {
     "sysctl": "procps",
     "systemd-analyze": "systemd",
     "tc": "iproute2",
+    "zsh": "zsh",
 }
 
 # Answers the wrapper's questions, and makes a venv whose pip and invoke record their arguments.

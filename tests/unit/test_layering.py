@@ -33,7 +33,6 @@ ORDER = (
     "secrets",
     "record",
     "nodes",
-    "accelerator",
     "images",
     "providers",
     "checks",

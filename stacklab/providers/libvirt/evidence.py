@@ -15,9 +15,10 @@ from stacklab.process import Command, Runner
 from stacklab.providers.evidence import NICView, NodeEvidence, View, cause, lines
 from stacklab.providers.libvirt.handles import LibvirtNetwork, domain_name, network_of, node_of
 from stacklab.record import LabRecord
-from stacklab.tools import host_net, knock
+from stacklab.tools import knock
 from stacklab.tools.console import tail
-from stacklab.tools.host_net import Lease, Plug, Snapshot
+from stacklab.tools.host import net as host_net
+from stacklab.tools.host.net import Lease, Plug, Snapshot
 from stacklab.tools.knock import Knock
 from stacklab.tools.libvirt import Libvirt
 

@@ -10,7 +10,7 @@ from stacklab.paths import LabPaths
 from stacklab.providers.contract import LogReader, Source
 from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
 from stacklab.record import LabRecord
-from stacklab.tools import host_net
+from stacklab.tools.host import net as host_net
 from stacklab.tools.libvirt_connection import URI
 
 VERSIONS = (

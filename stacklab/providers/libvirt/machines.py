@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from stacklab.accelerator import Accelerator
 from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.providers.libvirt.handles import network_name, node_of
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
+from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.libvirt_connection import URI
 
 _DEFAULT_ROOT = Path("/var/lib/stacklab")

@@ -28,7 +28,7 @@ from stacklab.paths import LabPaths
 from stacklab.providers import registry
 from stacklab.providers.contract import Evidence
 from stacklab.record import LabRecord
-from stacklab.tools.host_mirrors import host_mirrors
+from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import suggest
 from stacklab.workflow import masking
 from stacklab.workflow.check.explaining import explained

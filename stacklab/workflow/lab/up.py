@@ -24,7 +24,7 @@ from stacklab.paths import LabPaths
 from stacklab.providers import registry
 from stacklab.providers.contract import Provider
 from stacklab.record import LabRecord, NodeRecord
-from stacklab.tools.host_mirrors import host_mirrors
+from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking

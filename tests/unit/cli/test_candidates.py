@@ -13,10 +13,12 @@ from stacklab import spec
 from stacklab.checks.expect import FaultKind
 from stacklab.checks.result import Layer
 from stacklab.cli import candidates
+from stacklab.cli.completion import SCRIPTS
 from stacklab.cli.glue import LabTask, Word
 from stacklab.images import catalogue
 from stacklab.model.stack import Installer
 from stacklab.paths import LABS, HostPaths
+from stacklab.views import graph
 
 CORE = ParserContext(args=[Argument(name="list", kind=bool)])
 
@@ -149,6 +151,10 @@ def test_where_a_file_or_a_free_text_is_wanted_the_shell_completes(words: tuple[
 def test_the_words_that_are_written_out_are_those_of_the_slow_modules() -> None:
     assert set(candidates.FAULTS) == set(FaultKind)
     assert set(candidates.LAYERS) == set(Layer)
+    assert set(candidates.FORMATS) == set(graph.FORMATS)
+    assert {f"invoke.{shell}" for shell in candidates.SHELLS} == {
+        script.name for script in SCRIPTS.iterdir()
+    }
     assert {*candidates._installers(candidates._Line()), "none"} == set(Installer)
     assert candidates._images(candidates._Line()) == list(catalogue.load())
 

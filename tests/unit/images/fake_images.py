@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.accelerator import Accelerator
 from stacklab.images import bootstrap
 from stacklab.images.build import Builder
 from stacklab.images.catalogue import DISK, Image, SourceKind
@@ -15,6 +14,7 @@ from stacklab.model.lab import NetworkStyle
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
+from stacklab.tools.host.accelerator import Accelerator
 from tests.conftest import FakeRunner
 
 TCG = Accelerator(name="TCG", reason="a test")

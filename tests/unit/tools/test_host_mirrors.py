@@ -6,7 +6,7 @@ import pytest
 
 from stacklab.errors import ToolNotFound
 from stacklab.process import Result
-from stacklab.tools.host_mirrors import host_mirrors
+from stacklab.tools.host.mirrors import host_mirrors
 from tests.conftest import FakeRunner
 
 INDEX = "https://pypi.example.org/simple"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacklab.tools import host_net
-from stacklab.tools.host_net import Link, Neighbour, Plug, Route, Rule, Snapshot
+from stacklab.tools.host import net as host_net
+from stacklab.tools.host.net import Link, Neighbour, Plug, Route, Rule, Snapshot
 
 LINKS = json.dumps(
     [

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.accelerator import Accelerator
 from stacklab.checks.family import Facts
 from stacklab.doctor import Machine
 from stacklab.errors import ProviderError
@@ -23,6 +22,7 @@ from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers.libvirt import provider as libvirt_provider
 from stacklab.tools import knock
+from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.knock import Door, Knock
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context

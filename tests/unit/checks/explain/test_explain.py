@@ -20,7 +20,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.evidence import NICView, View
-from stacklab.tools.host_net import Link, Neighbour, Plug, Snapshot
+from stacklab.tools.host.net import Link, Neighbour, Plug, Snapshot
 from stacklab.tools.knock import Door, Knock
 from tests.unit.checks.fake_lab import make_lab
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stacklab.accelerator import Accelerator
 from stacklab.errors import NotOurs
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.progress import Progress
 from stacklab.providers.contract import Site
 from stacklab.providers.libvirt.provider import LibvirtProvider
-from stacklab.tools.host_net import Lease
+from stacklab.tools.host.accelerator import Accelerator
+from stacklab.tools.host.net import Lease
 from tests.conftest import FakeRunner
 
 TCG = Accelerator(name="TCG", reason="a test")

@@ -15,7 +15,7 @@ from stacklab.providers import registry
 from stacklab.providers.evidence import NodeEvidence, View
 from stacklab.providers.libvirt import evidence
 from stacklab.providers.libvirt.evidence import LibvirtLooker
-from stacklab.tools.host_net import Lease
+from stacklab.tools.host.net import Lease
 from stacklab.tools.knock import Door, Knock
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab

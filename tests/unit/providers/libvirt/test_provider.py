@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.accelerator import Accelerator
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.state import NodeState
@@ -18,7 +17,8 @@ from stacklab.providers.contract import Provider
 from stacklab.providers.libvirt import provider as libvirt_provider
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.provider import LibvirtProvider
-from stacklab.tools.host_net import Lease
+from stacklab.tools.host.accelerator import Accelerator
+from stacklab.tools.host.net import Lease
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import TCG, FakeLibvirt, FakeListener, make_provider
 

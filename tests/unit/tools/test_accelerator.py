@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import accelerator
-from stacklab.accelerator import Accelerator
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
+from stacklab.tools.host import accelerator
+from stacklab.tools.host.accelerator import Accelerator
 from tests.conftest import FakeRunner
 
 PANIC = "[    1.2] Kernel panic - not syncing: VFS: Unable to mount root fs\n"

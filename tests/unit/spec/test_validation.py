@@ -1,19 +1,13 @@
-"""LabSpec as written, what is left of it after errors, and the schema for editors."""
+"""LabSpec as written, and what is left of it after errors."""
 
 from __future__ import annotations
-
-import json
-import re
-from typing import Any
 
 import pytest
 
 from stacklab.model.lab import Size
-from stacklab.spec import schema
+from stacklab.spec.schema import LabSpec
 from stacklab.spec.source import parse, show
-from stacklab.spec.values import NAME
-
-Exported = dict[str, dict[str, dict[str, Any]]]
+from stacklab.spec.validation import validate as validate_document
 
 SMALLEST = """\
 image: debian-12
@@ -24,8 +18,8 @@ nodes:
 """
 
 
-def validate(text: str) -> tuple[schema.LabSpec | None, list[str]]:
-    spec, findings = schema.validate(parse(text, "f"))
+def validate(text: str) -> tuple[LabSpec | None, list[str]]:
+    spec, findings = validate_document(parse(text, "f"))
     return spec, [show(f.path) + ": " + f.wrong for f in findings]
 
 
@@ -98,67 +92,6 @@ def test_any_value_of_any_key_comes_to_an_end(key: str, value: str) -> None:
 
 def test_unknown_keys_are_compared_with_those_of_their_place() -> None:
     text = SMALLEST + "stack: {relaese: x, glance: {direct: true}}\nchecks: {retry: 1}\n"
-    _, findings = schema.validate(parse(text, "f"))
+    _, findings = validate_document(parse(text, "f"))
     meant = ("release", "direct_copy", "retries")
     assert {f.right for f in findings} == {f"did you mean {word}?" for word in meant}
-
-
-# --- the schema for editors
-
-
-@pytest.fixture(scope="module")
-def exported() -> Exported:
-    loaded: Exported = json.loads(schema.schema_json())
-    return loaded
-
-
-def test_the_schema_is_of_the_draft_that_editors_speak() -> None:
-    text = schema.schema_json()
-    assert '"http://json-schema.org/draft-07/schema#"' in text
-    for newer in ("$defs", "prefixItems", "unevaluated", "dependentRequired", '"const"'):
-        assert newer not in text
-
-
-def test_the_schema_offers_no_null() -> None:
-    assert "null" not in schema.schema_json()
-
-
-def test_every_key_has_a_hover_text(exported: Exported) -> None:
-    models = [exported, *exported["definitions"].values()]
-    for model in models:
-        fields = model["properties"]
-        assert isinstance(fields, dict)
-        for name, field in fields.items():
-            assert field.get("description"), name
-
-
-def test_no_object_of_the_schema_allows_unknown_keys(exported: Exported) -> None:
-    for model in [exported, *exported["definitions"].values()]:
-        assert model["additionalProperties"] is False
-    assert exported["properties"]["nodes"]["additionalProperties"] is False
-
-
-def test_nothing_stands_beside_a_reference() -> None:
-    def walk(value: object) -> None:
-        if isinstance(value, dict):
-            assert "$ref" not in value or len(value) == 1
-            for item in value.values():
-                walk(item)
-        elif isinstance(value, list):
-            for item in value:
-                walk(item)
-
-    walk(json.loads(schema.schema_json()))
-
-
-def test_an_image_is_a_name_or_a_list_of_names(exported: Exported) -> None:
-    alternatives = exported["properties"]["image"]["anyOf"]
-    assert isinstance(alternatives, list)
-    assert [alternative["type"] for alternative in alternatives] == ["string", "array"]
-
-
-def test_every_pattern_of_the_schema_is_one() -> None:
-    patterns = re.findall(r'"pattern": (".*")', schema.schema_json())
-    assert f'"^{NAME}$"' in patterns
-    for pattern in patterns:
-        re.compile(json.loads(pattern))

@@ -1,0 +1,195 @@
+"""Validation of a lab's file by its form: pydantic's errors as findings, and what is left.
+
+pydantic refuses a model whole if one value is wrong. The rules should still judge the rest, so
+that a user sees all mistakes at once: what was refused is left out, and the rest tried again.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable
+from typing import Annotated, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from stacklab.spec.fields import Spec
+from stacklab.spec.schema import STAND_IN, LabSpec
+from stacklab.spec.source import Document, Finding, Keys, Value
+from stacklab.spec.values import Wrong
+from stacklab.words import meant_or_known
+
+# Each attempt leaves out what the one before refused: a NIC's network, then the list of NICs,
+# then the node. Three are enough; ten would be a bug.
+MOST_ATTEMPTS = 10
+
+_NO_VALUE = "does not have a value"
+
+# What would be right where a key is missing.
+_EXAMPLES = {
+    "cidr": "write cidr: 192.168.150.0/24",
+    "mode": "write mode: nat, isolated or bridged",
+    "network": "write network: NAME",
+    "nics": "write nics: [{network: NAME}]",
+    "image": "write image: debian-12",
+    "name": "write name: nova-api answers",
+    "networks": "see labs/mini-2node.yaml",
+    "nodes": "see labs/mini-2node.yaml",
+}
+
+
+def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
+    """Make a LabSpec without the parts that were refused, each of which is a finding.
+
+    It is None if nothing usable is left.
+    """
+    data, findings = _without_empty(document.data, ())
+    if not isinstance(data, dict):
+        return None, findings or [Finding((), "is not a mapping", "see labs/mini-2node.yaml")]
+    for attempt in range(MOST_ATTEMPTS):
+        try:
+            return LabSpec.model_validate(data), findings
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_input=False)
+        if attempt == 0:
+            # Later attempts find only what comes from leaving something out.
+            findings += _new_findings(errors, findings)
+        for detail in errors:
+            _leave_out(data, _error_path(detail), detail["type"] == "missing")
+    return None, findings
+
+
+def _new_findings(errors: Iterable[ErrorDetails], findings: Iterable[Finding]) -> list[Finding]:
+    """Return pydantic's errors as findings, except at places that have a finding already."""
+    reported = {finding.path for finding in findings}
+    new = []
+    for detail in errors:
+        finding = _error_finding(detail)
+        if finding.path not in reported:
+            new.append(finding)
+    return new
+
+
+def _without_empty(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
+    """Return the value without keys that have no value (`memory:`), and a finding for each."""
+    if isinstance(value, dict):
+        return _mapping_without_empty(value, path)
+    if isinstance(value, list):
+        return _list_without_empty(value, path)
+    return value, []
+
+
+def _mapping_without_empty(
+    mapping: dict[str, Value], path: Keys
+) -> tuple[dict[str, Value], list[Finding]]:
+    result: dict[str, Value] = {}
+    findings: list[Finding] = []
+    for key, item in mapping.items():
+        if item is None:
+            findings.append(
+                Finding((*path, key), _NO_VALUE, "write one, or remove the key", at_key=True)
+            )
+            continue
+        result[key], inner_findings = _without_empty(item, (*path, key))
+        findings += inner_findings
+    return result, findings
+
+
+def _list_without_empty(items: list[Value], path: Keys) -> tuple[list[Value], list[Finding]]:
+    result: list[Value] = []
+    findings: list[Finding] = []
+    for index, item in enumerate(items):
+        if item is None:
+            findings.append(Finding((*path, index), _NO_VALUE, "write one, or remove the line"))
+            item = ""  # the later items keep their index, which is part of their path
+        inner, inner_findings = _without_empty(item, (*path, index))
+        result.append(inner)
+        findings += inner_findings
+    return result, findings
+
+
+def _error_path(detail: ErrorDetails) -> Keys:
+    # pydantic adds "[key]" where it refuses a mapping's key instead of its value.
+    return tuple(key for key in detail["loc"] if key != "[key]")
+
+
+def _leave_out(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
+    """Remove what was refused from the data, with as little around it as possible."""
+    images = data.get("image")
+    if path[0] == "image" and isinstance(images, list) and isinstance(path[-1], int):
+        images[path[-1]] = STAND_IN
+        return
+    if len(path) == 1:
+        _leave_out_top(data, str(path[0]))
+        return
+    if is_missing:
+        path = path[:-1]  # it is not there: what needs it goes
+    if isinstance(path[-1], int):
+        # Without one item, the later ones of a list would change their places: the list goes.
+        path = path[:-1]
+    owner = _value_at(data, path[:-1])
+    if not isinstance(owner, dict):
+        return
+    if path[-1] == "bridge" and not is_missing:
+        owner["bridge"] = STAND_IN  # else the rules would say that mode bridged needs one
+    else:
+        owner.pop(str(path[-1]), None)
+
+
+def _leave_out_top(data: dict[str, Value], key: str) -> None:
+    stand_ins: dict[str, Value] = {"image": [STAND_IN], "networks": {}, "nodes": {}}
+    if key in stand_ins:
+        data[key] = stand_ins[key]
+    else:
+        data.pop(key, None)
+
+
+def _value_at(value: Value, path: Keys) -> Value:
+    for key in path:
+        if isinstance(value, dict) and isinstance(key, str):
+            value = value.get(key)
+        elif isinstance(value, list) and isinstance(key, int):
+            value = value[key]
+    return value
+
+
+def _model_at(path: Keys) -> type[Spec]:
+    """Return the type of the mapping at that path of a spec."""
+    kind: object = LabSpec
+    for key in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = _plain_type(kind.model_fields[str(key)].annotation)
+        else:
+            # The type of the values of a dict, or of the items of a tuple.
+            kind = _plain_type(get_args(kind)[1 if get_origin(kind) is dict else 0])
+    assert isinstance(kind, type)
+    assert issubclass(kind, Spec)
+    return kind
+
+
+def _plain_type(kind: object) -> object:
+    """Return a field's type without `| None` and without its validators."""
+    while get_origin(kind) in (Annotated, types.UnionType):
+        kind = get_args(kind)[0]
+    return kind
+
+
+def _error_finding(detail: ErrorDetails) -> Finding:
+    path = _error_path(detail)
+    last = str(path[-1]) if path else ""
+    at_key = detail["loc"][-1:] == ("[key]",)
+    match detail["type"]:
+        case "missing":
+            return Finding(path, "is missing", _EXAMPLES.get(last, ""))
+        case "extra_forbidden":
+            known = list(_model_at(path[:-1]).model_fields)
+            return Finding(path, "unknown key", meant_or_known(last, known), at_key=True)
+        case "value_error":
+            cause = detail.get("ctx", {}).get("error")
+            if isinstance(cause, Wrong):
+                return Finding(path, cause.wrong, cause.right, at_key)
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return Finding(path, "is not a mapping", "write `key: value` lines, indented")
+        case "tuple_type" | "list_type":
+            return Finding(path, "is not a list", "write `- ` lines, indented")
+    return Finding(path, detail["msg"])

@@ -1,0 +1,1 @@
+"""This machine, as its own commands, devices and settings describe it."""
