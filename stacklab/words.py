@@ -1,4 +1,4 @@
-"""What is said the same way everywhere: suggestions for a misspelt word, plurals."""
+"""What is said the same way everywhere: suggestions for a misspelt word, masks, plurals."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def suggest(word: str, known: Iterable[str], *, label: str) -> str:
     listed = f"{label}: {', '.join(known) or 'none'}"
     guess = nearest(word, known)
     return f"did you mean {guess}? {listed}" if guess else listed
+
+
+def without(text: str, secrets: Iterable[str], mask: str) -> str:
+    """Return a text with a mask in place of each of these secrets."""
+    # Longer ones first, since one may contain another. An empty one would be found everywhere.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, mask)
+    return text
 
 
 def plural(count: int, noun: str) -> str:
