@@ -36,7 +36,7 @@ class Reports:
         for path, parts in (
             (self.json, report.json_parts),
             (self.junit, report.junit_parts),
-            (self.html, _page),
+            (self.html, _page_parts),
         ):
             try:
                 if path:
@@ -65,7 +65,7 @@ class Reports:
             raise LabError(told, hint="name a file in a directory of yours")
 
 
-def _page(found: Outcome) -> Iterator[str]:
+def _page_parts(found: Outcome) -> Iterator[str]:
     from stacklab.views import html  # its template engine takes as long to load as all else here
 
     return html.parts(found)
@@ -104,7 +104,7 @@ def changes(rounds: Iterable[Outcome]) -> Iterator[str]:
             was, since = before.get(result.check, (None, now))
             if was is None or was.status is not result.status:
                 if was is not None or not result.is_passed:
-                    yield f"{at} {_changed(result, was, now - since)}"
+                    yield f"{at} {_change_text(result, was, now - since)}"
                 before[result.check] = (result, now)
         passed = sum(result.is_passed for result in found.results)
         if (words := f"{passed} of {len(found.results)} checks passed") != summary:
@@ -112,6 +112,6 @@ def changes(rounds: Iterable[Outcome]) -> Iterator[str]:
             yield f"{at} {words}"
 
 
-def _changed(result: CheckResult, was: CheckResult | None, for_s: float) -> str:
+def _change_text(result: CheckResult, was: CheckResult | None, for_s: float) -> str:
     text = f"{result.status}: {result.check.title}: {printable(result.detail)}"
     return text if was is None else f"{text} (was {was.status} for {for_s:.0f} s)"

@@ -71,7 +71,7 @@ def grouped(results: Iterable[CheckResult]) -> list[Group]:
     found: dict[tuple[object, ...], list[CheckResult]] = {}
     for result in results:
         if not result.is_passed and result.cause is None:
-            found.setdefault(_key(result), []).append(result)
+            found.setdefault(_group_key(result), []).append(result)
     groups: list[Group] = []
     for alike in found.values():
         is_error = alike[0].status is CheckStatus.ERROR
@@ -79,11 +79,11 @@ def grouped(results: Iterable[CheckResult]) -> list[Group]:
             groups.append(Group(tuple(alike)))
         else:
             groups += [Group((result,)) for result in alike]
-    groups.sort(key=_rank)
+    groups.sort(key=_group_rank)
     return groups
 
 
-def _key(result: CheckResult) -> tuple[object, ...]:
+def _group_key(result: CheckResult) -> tuple[object, ...]:
     """Return what results of one group have in common; never a sentence."""
     check = result.check
     if result.status is CheckStatus.ERROR:
@@ -94,7 +94,7 @@ def _key(result: CheckResult) -> tuple[object, ...]:
     return check.kind, *to, result.reason, result.about
 
 
-def _rank(group: Group) -> tuple[bool, int]:
+def _group_rank(group: Group) -> tuple[bool, int]:
     return group.first.status is CheckStatus.ERROR, _ORDER[group.first.check.kind.layer]
 
 

@@ -107,7 +107,11 @@ def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
     for result in results:
         check = result.check
         if check.kind.layer is Layer.PAIRS and check.target and check.network in found:
-            cells, pair, cell = found[check.network], (check.node, check.target), _cell(result)
+            cells, pair, cell = (
+                found[check.network],
+                (check.node, check.target),
+                _cell_of_result(result),
+            )
             before = cells.get(pair)
             if before is None:
                 cells[pair] = cell
@@ -120,7 +124,7 @@ def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
         Grid(
             network.name,
             str(network.cidr),
-            _names(lab, network.name, found[network.name]),
+            _node_names(lab, network.name, found[network.name]),
             found[network.name],
         )
         for network in lab.networks
@@ -128,13 +132,13 @@ def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
     )
 
 
-def _names(lab: Lab, network: str, cells: Mapping[Pair, Cell]) -> tuple[str, ...]:
+def _node_names(lab: Lab, network: str, cells: Mapping[Pair, Cell]) -> tuple[str, ...]:
     """Return the network's nodes, without those that a selection left out."""
     used = {name for pair in cells for name in pair}
     return tuple(node.name for node, _ in lab.members(network) if node.name in used)
 
 
-def _cell(result: CheckResult) -> Cell:
+def _cell_of_result(result: CheckResult) -> Cell:
     """Return what one check says of its pair."""
     kind = result.check.kind
     rtt = result.rtt_ms if kind is CheckKind.PING else None

@@ -22,7 +22,7 @@ _REFRESH_HZ = 4
 
 
 @dataclass
-class _Row:
+class _ProgressRow:
     stage: str = ""
     started: float = 0.0
     said: str = ""
@@ -34,7 +34,7 @@ class LiveTable:
     """A row per node, image and host: its stage, how long that has taken, what it waits for."""
 
     def __init__(self, console: Console, title: str) -> None:
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, _ProgressRow] = {}
         self._title = title
         self._began = time.monotonic()
         self._live = Live(
@@ -50,12 +50,12 @@ class LiveTable:
 
     def started(self, row: str, stage: str) -> None:
         """See Listener."""
-        found = self._rows.setdefault(row, _Row())
+        found = self._rows.setdefault(row, _ProgressRow())
         found.stage, found.started, found.said = stage, time.monotonic(), ""
 
     def said(self, row: str, text: str) -> None:
         """See Listener."""
-        self._rows.setdefault(row, _Row()).said = printable(text)
+        self._rows.setdefault(row, _ProgressRow()).said = printable(text)
 
     def noted(self, row: str, text: str) -> None:
         """See Listener."""
@@ -109,30 +109,32 @@ class PlainLines:
     def started(self, row: str, stage: str) -> None:
         """See Listener."""
         self._told[row] = time.monotonic()
-        self._print(f"{row}: {stage}")
+        self._print_line(f"{row}: {stage}")
 
     def said(self, row: str, text: str) -> None:
         """See Listener."""
         now = time.monotonic()
         if now - self._told.get(row, 0.0) >= _PLAIN_EVERY_S:
             self._told[row] = now
-            self._print(f"{row}: {text}")
+            self._print_line(f"{row}: {text}")
 
     def noted(self, row: str, text: str) -> None:
         """See Listener."""
-        self._print(f"{row}: {text}")
+        self._print_line(f"{row}: {text}")
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
         if error is None:
-            self._print(f"{row}: {stage} done in {elapsed_s:.1f} s")
+            self._print_line(f"{row}: {stage} done in {elapsed_s:.1f} s")
         elif isinstance(error, LabError):
             first = error.message.partition("\n")[0]
-            self._print(f"{row}: {stage} failed after {elapsed_s:.1f} s: {first}")
+            self._print_line(f"{row}: {stage} failed after {elapsed_s:.1f} s: {first}")
         else:
-            self._print(f"{row}: {stage} ended after {elapsed_s:.1f} s: {type(error).__name__}")
+            self._print_line(
+                f"{row}: {stage} ended after {elapsed_s:.1f} s: {type(error).__name__}"
+            )
 
-    def _print(self, text: str) -> None:
+    def _print_line(self, text: str) -> None:
         # What a row says may be a node's words: none of it may move a cursor or forge a line.
         print(f"{time.strftime('%H:%M:%S')} {printable(text)}", file=self._stream, flush=True)
 

@@ -44,38 +44,38 @@ _CHARS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _MatrixForm:
     """How wide a matrix is drawn: numbers for names, shorter texts in the cells."""
 
     has_numbers: bool
     cell: Callable[[Cell], str]
 
 
-def _worded(cell: Cell) -> str:
-    return cell.word.partition(" ")[0] if cell.word else _narrow(cell)
+def _word_text(cell: Cell) -> str:
+    return cell.word.partition(" ")[0] if cell.word else _narrow_text(cell)
 
 
-def _char(cell: Cell) -> str:
+def _status_char(cell: Cell) -> str:
     return "c" if cell.is_cut else _CHARS[cell.status]
 
 
-def _narrow(cell: Cell) -> str:
+def _narrow_text(cell: Cell) -> str:
     if cell.rtt_ms is None or cell.is_bad:
-        return _char(cell) if cell.word or cell.is_bad else ""
+        return _status_char(cell) if cell.word or cell.is_bad else ""
     return f"{cell.rtt_ms:.1f}" if cell.rtt_ms < 9.95 else f"{cell.rtt_ms:.0f}"
 
 
-def _tight(cell: Cell) -> str:
+def _tight_text(cell: Cell) -> str:
     if cell.rtt_ms is None or cell.is_bad:
-        return _narrow(cell)
+        return _narrow_text(cell)
     return "<1" if cell.rtt_ms < 1 else f"{cell.rtt_ms:.0f}" if cell.rtt_ms < 99.5 else "++"
 
 
 _FORMS = (
-    _Form(False, lambda cell: cell.text or "ok"),
-    _Form(True, _worded),
-    _Form(True, _narrow),
-    _Form(True, _tight),
+    _MatrixForm(False, lambda cell: cell.text or "ok"),
+    _MatrixForm(True, _word_text),
+    _MatrixForm(True, _narrow_text),
+    _MatrixForm(True, _tight_text),
 )
 
 
@@ -90,32 +90,33 @@ def matrix(grid: Grid, width: int) -> list[Text]:
     """Draw one network: a caption, then a row for each node; of many nodes only what fails."""
     caption = Text(grid.caption, "bold")
     if len(grid.names) > _MOST_NODES:
-        return [caption, *_compact(grid, width)]
+        return [caption, *_failing_rows(grid, width)]
     for form in _FORMS:
-        lines = _rows(grid, form)
-        if _width(lines) <= width:
+        lines = _matrix_rows(grid, form)
+        if _widest(lines) <= width:
             return [caption, *lines]
-    return [caption, *_compact(grid, width)]
+    return [caption, *_failing_rows(grid, width)]
 
 
-def _width(lines: Sequence[Text]) -> int:
+def _widest(lines: Sequence[Text]) -> int:
     return max(line.cell_len for line in lines)
 
 
-def _short(name: str) -> str:
+def _short_name(name: str) -> str:
     return name if len(name) <= _NAME_MAX else name[: _NAME_MAX - 1] + "…"
 
 
-def _rows(grid: Grid, form: _Form) -> list[Text]:
+def _matrix_rows(grid: Grid, form: _MatrixForm) -> list[Text]:
     """Draw the matrix in one of its forms; the slowest way has a star."""
     numbers = [str(number) for number in range(1, len(grid.names) + 1)]
     header = numbers if form.has_numbers else list(grid.names)
-    labels = [f"{n:>2} {_short(name)}" for n, name in zip(numbers, grid.names, strict=True)]
+    labels = [f"{n:>2} {_short_name(name)}" for n, name in zip(numbers, grid.names, strict=True)]
     if not form.has_numbers:
         labels = list(grid.names)
     left = max(map(len, [*labels, "from"]))
     cells = [
-        [_in_cell(grid, form, (source, target)) for target in grid.names] for source in grid.names
+        [_styled_cell(grid, form, (source, target)) for target in grid.names]
+        for source in grid.names
     ]
     widths = [
         max(len(name), *(row[at].cell_len for row in cells)) for at, name in enumerate(header)
@@ -131,7 +132,7 @@ def _rows(grid: Grid, form: _Form) -> list[Text]:
     return lines
 
 
-def _in_cell(grid: Grid, form: _Form, pair: tuple[str, str]) -> Text:
+def _styled_cell(grid: Grid, form: _MatrixForm, pair: tuple[str, str]) -> Text:
     if pair[0] == pair[1]:
         return Text("-", "dim")
     cell = grid.cells.get(pair)
@@ -146,25 +147,25 @@ def _in_cell(grid: Grid, form: _Form, pair: tuple[str, str]) -> Text:
     return Text(form.cell(cell))
 
 
-def _compact(grid: Grid, width: int) -> Iterator[Text]:
+def _failing_rows(grid: Grid, width: int) -> Iterator[Text]:
     """Draw what fails between many nodes: a character per cell if a row fits, else words."""
     if not grid.bad:
         return
     mute, deaf, left = spread(grid)
     for names, words in ((mute, "reach nobody"), (deaf, "are reached by nobody")):
         if names:
-            yield Text(f"  {words}: ", "red").append(_listed(names, width - len(words) - 4))
+            yield Text(f"  {words}: ", "red").append(_listed_words(names, width - len(words) - 4))
     rows = [name for name in grid.names if any(source == name for source, _ in left)]
     columns = [name for name in grid.names if name not in deaf]
-    label = max((len(_short(name)) for name in rows), default=0) + 2
+    label = max((len(_short_name(name)) for name in rows), default=0) + 2
     if rows and label + len(columns) <= width:
-        yield Text(" " * label + "".join(_digit(grid, name) for name in columns), "dim")
+        yield Text(" " * label + "".join(_column_digit(grid, name) for name in columns), "dim")
     for source in rows[:_MOST_ROWS]:
         if label + len(columns) <= width:
-            line = Text(_short(source).ljust(label))
+            line = Text(_short_name(source).ljust(label))
             for target in columns:
                 cell = grid.cells.get((source, target))
-                char = "-" if source == target else " " if cell is None else _char(cell)
+                char = "-" if source == target else " " if cell is None else _status_char(cell)
                 line.append(
                     char,
                     f"bold {STATUS_STYLE[cell.status]}" if cell and char not in ".c" else "dim",
@@ -174,8 +175,8 @@ def _compact(grid: Grid, width: int) -> Iterator[Text]:
             bad = [
                 f"{target} {grid.cells[source, target].text}" for at, target in left if at == source
             ]
-            head = f"  {_short(source)} -> "
-            yield Text(head, "red").append(_listed(bad, width - len(head)))
+            head = f"  {_short_name(source)} -> "
+            yield Text(head, "red").append(_listed_words(bad, width - len(head)))
     if len(rows) > _MOST_ROWS:
         yield Text(
             f"  and {len(rows) - _MOST_ROWS} more nodes (all of them: --html FILE, --json FILE)",
@@ -183,13 +184,13 @@ def _compact(grid: Grid, width: int) -> Iterator[Text]:
         )
 
 
-def _digit(grid: Grid, name: str) -> str:
+def _column_digit(grid: Grid, name: str) -> str:
     """Return the last digit of a node's number; every tenth is a bar to count by."""
     number = grid.names.index(name) + 1
     return "|" if number % 10 == 0 else str(number % 10)
 
 
-def _listed(words: Sequence[str], width: int) -> str:
+def _listed_words(words: Sequence[str], width: int) -> str:
     """Join as many words as fit, and say how many more there are."""
     line = ""
     for at, word in enumerate(words):
@@ -226,7 +227,7 @@ def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[T
         yield Text()
         yield Text("what is wrong", "bold")
     for explained in known[:_MOST_CAUSES]:
-        yield from _cause(lab, explained, width)
+        yield from _cause_lines(lab, explained, width)
     if len(known) > _MOST_CAUSES:
         yield Text(
             f"and {len(known) - _MOST_CAUSES} more (all of them: --html FILE, --json FILE)", "dim"
@@ -238,7 +239,7 @@ def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[T
             yield Text()
             yield Text(title, "bold")
         for group in groups[:_MOST_GROUPS]:
-            yield from _group(lab, group, width)
+            yield from _group_lines(lab, group, width)
         if len(groups) > _MOST_GROUPS:
             yield Text(
                 f"and {len(groups) - _MOST_GROUPS} more (all of them: --html FILE, --json FILE)",
@@ -246,36 +247,38 @@ def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[T
             )
 
 
-def _group(lab: Lab, group: Group, width: int) -> Iterator[Text]:
+def _group_lines(lab: Lab, group: Group, width: int) -> Iterator[Text]:
     result = group.first
     head = "no answer" if result.status is CheckStatus.ERROR else str(result.status)
     title, *further = textwrap.wrap(report.clean(group.title), max(width - _INDENT, 20)) or [""]
     yield Text(f"{head:<{_INDENT}}", STATUS_STYLE[result.status]).append(title, "bold")
-    details = [line for detail in group.details for line in _wrapped(detail, width)]
+    details = [line for detail in group.details for line in _wrapped_lines(detail, width)]
     yield from _indented("", [*further, *details], "")
     if result.command:
         # One line, which the terminal may wrap: it is to be copied.
         yield from _indented("$ ", failures.typed(lab, result).splitlines(), "cyan")
     for text in (failures.said(result), result.evidence):
         if text.strip() and text.strip() != result.detail.strip():
-            yield from _indented("| ", _cut(_wrapped(text, width, _HANG), _MOST_LINES), "dim")
+            yield from _indented(
+                "| ", _first_lines(_wrapped_lines(text, width, _HANG), _MOST_LINES), "dim"
+            )
 
 
-def _cause(lab: Lab, group: Explained, width: int) -> Iterator[Text]:
+def _cause_lines(lab: Lab, group: Explained, width: int) -> Iterator[Text]:
     """Yield a cause in red, then what it explains, what to type and what was found out."""
     text = report.clean(group.cause.text)
     title, *further = textwrap.wrap(text, max(width - _INDENT, 20)) or [""]
     yield Text(f"{'cause':<{_INDENT}}", "red").append(title, "bold")
     explains = f"{checks_text(len(group.results))}: {group.scope}"
-    yield from _indented("", [*further, *_wrapped(explains, width)], "")
+    yield from _indented("", [*further, *_wrapped_lines(explains, width)], "")
     command = failures.remedy(lab, group)
     if command:
         yield from _indented("$ ", command.splitlines(), "cyan")
-    evidence = _wrapped(group.evidence, width, _HANG)
-    yield from _indented("| ", _cut(evidence, _MOST_OF_CAUSE), "dim")
+    evidence = _wrapped_lines(group.evidence, width, _HANG)
+    yield from _indented("| ", _first_lines(evidence, _MOST_OF_CAUSE), "dim")
 
 
-def _wrapped(text: str, width: int, hang: str = "") -> list[str]:
+def _wrapped_lines(text: str, width: int, hang: str = "") -> list[str]:
     """Wrap a text's lines to the width; `hang` stands before what is left of one."""
     lines = (line.expandtabs().rstrip() for line in report.clean(text).splitlines())
     room = max(width - _INDENT - 2, 20)
@@ -287,7 +290,7 @@ def _indented(mark: str, lines: Sequence[str], style: str) -> Iterator[Text]:
         yield Text(" " * _INDENT + mark + line, style, no_wrap=True, overflow="ignore")
 
 
-def _cut(lines: Sequence[str], most: int) -> Sequence[str]:
+def _first_lines(lines: Sequence[str], most: int) -> Sequence[str]:
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"... {len(lines) - most + 1} more lines"]

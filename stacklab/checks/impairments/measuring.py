@@ -61,7 +61,7 @@ for words in sys.argv[1:]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PingPlan:
     """How many pings go to each peer of a network, and how far apart."""
 
     count: int
@@ -80,7 +80,7 @@ def round_trip_ms(ours: Impairment, theirs: Impairment) -> float:
     return ours.delay_ms + theirs.delay_ms + sum(wires)
 
 
-def plan(members: Sequence[NIC]) -> Plan:
+def ping_plan(members: Sequence[NIC]) -> PingPlan:
     """Choose how to ping on a network.
 
     There are so many pings that it would be noticed if none was lost, within the time there
@@ -106,10 +106,10 @@ def plan(members: Sequence[NIC]) -> Plan:
     # Few pings are spread over a second: a short stall of an emulated CPU does not delay all of them.
     period = max(period, 1000 / count)
     longest = sum(sorted((each.delay_ms for each in impaired), reverse=True)[:2])
-    return Plan(count=count, period_ms=period, timeout_ms=2000 + math.ceil(longest))
+    return PingPlan(count=count, period_ms=period, timeout_ms=2000 + math.ceil(longest))
 
 
-def ping_line(chosen: Plan, addresses: Sequence[str]) -> str:
+def ping_line(chosen: PingPlan, addresses: Sequence[str]) -> str:
     """Return one fping to all of them, as root: fping makes other users go slower."""
     between = max(1, int(chosen.period_ms / len(addresses)) - 1)
     options = (
@@ -124,7 +124,7 @@ def ping_part(lab: Lab, checks: Sequence[Check]) -> Part:
     longest = 0.0
     for network in dict.fromkeys(check.network for check in checks):
         addresses = dict.fromkeys(check.address for check in checks if check.network == network)
-        chosen = plan([nic for _, nic in lab.members(network)])
+        chosen = ping_plan([nic for _, nic in lab.members(network)])
         lines.append(f"{ping_line(chosen, list(addresses))} &")
         longest = max(longest, (chosen.count * chosen.period_ms + chosen.timeout_ms) / 1000)
     shell = "\n".join([*lines, "wait"])
@@ -136,8 +136,8 @@ def rate_part(lab: Lab, checks: Sequence[Check]) -> Part:
     trains, limit = [], 10.0
     for check in checks:
         nic = nic_of(lab, check)
-        trains.append(_train(check, nic))
-        limit += _RATE_TRIES * (2 * _RATE_WINDOW_S + _warm_s(nic.impairment))
+        trains.append(_train_words(check, nic))
+        limit += _RATE_TRIES * (2 * _RATE_WINDOW_S + _warm_up_s(nic.impairment))
     return Part(tag=RATE, shell=shlex.join(["python3", "-c", _TRAIN, *trains]), limit_s=limit)
 
 
@@ -153,13 +153,13 @@ def impairment_of(lab: Lab, check: Check) -> Impairment:
     return nic_of(lab, check).impairment
 
 
-def _warm_s(impairment: Impairment) -> float:
+def _warm_up_s(impairment: Impairment) -> float:
     return 0.2 + impairment.delay_ms / 1000
 
 
-def _train(check: Check, nic: NIC) -> str:
+def _train_words(check: Check, nic: NIC) -> str:
     """Return a train's five words: at least some 50 packets a second, so that one hardly counts."""
     bytes_s = nic.impairment.rate_kbit * 1000 / 8
     frame = round(min(nic.mtu + 14, max(120.0, bytes_s / 50)))
     offered = bytes_s * _OFFERED / (1 - nic.impairment.loss_percent / 100)
-    return f"{check.device},{check.address},{frame},{offered:.0f},{_warm_s(nic.impairment):.3f}"
+    return f"{check.device},{check.address},{frame},{offered:.0f},{_warm_up_s(nic.impairment):.3f}"

@@ -31,10 +31,10 @@ def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
         "nic lo 00:00:00:00:00:00 65536 0x9 1",
         *(f"nic {nic.device} {nic.mac} {nic.mtu} 0x1003 1" for nic in node.nics),
         "@begin addr",
-        *_addresses(node),
+        *_address_lines(node),
         "@end 0",
         "@begin route",
-        *_routes(lab, node),
+        *_route_lines(lab, node),
         "@end 0",
     ]
 
@@ -44,7 +44,7 @@ def user(lab: Lab, node: Node, shell: str) -> Sequence[str]:
     return [ssh.USER, "sudo 0"]
 
 
-def _addresses(node: Node) -> list[str]:
+def _address_lines(node: Node) -> list[str]:
     end = "\\       valid_lft forever preferred_lft forever"
     lines = [f"1: lo    inet 127.0.0.1/8 scope host lo{end}"]
     for number, nic in enumerate(node.nics, start=2):
@@ -55,7 +55,7 @@ def _addresses(node: Node) -> list[str]:
     return lines
 
 
-def _routes(lab: Lab, node: Node) -> list[str]:
+def _route_lines(lab: Lab, node: Node) -> list[str]:
     network, access = lab.network(node.access.network), node.access
     lines = []
     if network.mode is NetworkMode.NAT:

@@ -15,7 +15,7 @@ _FPING = re.compile(r"^out=\$\((fping .*) 2>&1\); rc=\$\?$", re.MULTILINE)
 def pings(lab: Lab, node: Node, shell: str) -> Iterator[str]:
     """Everybody answers what has the declared size at most."""
     asked = _FPING.search(shell)
-    assert asked is not None, "a part of pairs_shell.pings"
+    assert asked is not None, "a part of pairs_shell.ping_part"
     yield from (f"{word} : 0.5 1.25 0.4" for word in asked[1].split() if is_address(word))
     for line in re.findall(r"^mtu .*$", shell, re.MULTILINE):
         _, size, *addresses = line.split()
@@ -47,8 +47,8 @@ def names(lab: Lab, node: Node, shell: str) -> Iterator[str]:
     ):
         keys = asked.split()
         for mark, name in zip(keys[::2], keys[1::2], strict=True):
-            yield from _known(mark, mark)
-            yield from _known(by_name[name], name)
+            yield from _known_lines(mark, mark)
+            yield from _known_lines(by_name[name], name)
         yield "back"
         yield from (
             f"{address:15} {name}"
@@ -57,7 +57,7 @@ def names(lab: Lab, node: Node, shell: str) -> Iterator[str]:
         yield f"codes 0 0 {numbers}"
 
 
-def _known(address: str, name: str) -> Iterator[str]:
+def _known_lines(address: str, name: str) -> Iterator[str]:
     yield f"{address:15} STREAM {name}"
     yield from (f"{address:15} {kind:6} " for kind in ("DGRAM", "RAW"))
 

@@ -33,17 +33,17 @@ _PART = re.compile(
 _CALL = re.compile(r"^tagged (\S+) (part\d+)", re.MULTILINE)
 
 
-def _clock(lab: Lab, node: Node, shell: str) -> Lines:
+def _clock_lines(lab: Lab, node: Node, shell: str) -> Lines:
     return [
         f"{time.time() - node.access.impairment.delay_ms / 1000:.9f}"
     ]  # what is late is not late here
 
 
-def _hostname(lab: Lab, node: Node, shell: str) -> Lines:
+def _hostname_lines(lab: Lab, node: Node, shell: str) -> Lines:
     return [node.name]
 
 
-def _custom(lab: Lab, node: Node, shell: str) -> Lines:
+def _custom_lines(lab: Lab, node: Node, shell: str) -> Lines:
     return [
         f"{number} ended yes 1 0 0"
         for number in re.findall(r"^attempt (\d+) ", shell, re.MULTILINE)
@@ -52,15 +52,15 @@ def _custom(lab: Lab, node: Node, shell: str) -> Lines:
 
 # By the tag, or what it begins with; who is not here writes nothing and ends with 0.
 HEALTHY: dict[str, Responder] = {
-    "custom": _custom,
+    "custom": _custom_lines,
     isolation_family.SEPARATE: outside_simulated.separate,
     transit.TRANSIT: outside_simulated.transit,
     dials.DIALS: outside_simulated.dials,
     "impairments.ping": impairments_simulated.pings,
     "impairments.rate": impairments_simulated.trains,
     "impairments.tc": impairments_simulated.show,
-    "nodes.clock": _clock,
-    "nodes.hostname": _hostname,
+    "nodes.clock": _clock_lines,
+    "nodes.hostname": _hostname_lines,
     "nodes.look": nodes_simulated.look,
     "nodes.user": nodes_simulated.user,
     pairs_shell.PINGS: pairs_simulated.pings,

@@ -11,8 +11,8 @@ import pytest
 from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.checks.explain import explain, scene
 from stacklab.checks.explain.causes import causes
-from stacklab.checks.explain.firewall import Rule
-from stacklab.checks.explain.scene import UNSEEN, Device, Scene
+from stacklab.checks.explain.firewall import FirewallRule
+from stacklab.checks.explain.scene import UNSEEN, Scene, SeenDevice
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.model.lab import Lab, Node
@@ -28,7 +28,7 @@ from tests.unit.checks.fake_lab import make_lab
 def well(lab: Lab, node: Node) -> Scene:
     """What a healthy node says."""
     devices = {
-        nic.device: Device(
+        nic.device: SeenDevice(
             flags=("UP", "LOWER_UP"), mtu=nic.mtu, addresses=(str(nic.address),), mac=nic.mac
         )
         for nic in node.nics
@@ -308,7 +308,7 @@ def test_a_bridge_that_is_down_or_is_not_the_nic_s_is_one(
 def test_a_rule_is_of_the_bridge_that_took_the_address_not_of_the_nic_below(site: Site) -> None:
     site.take("compute1")
     rules = {
-        device: Rule(hook="input", text=f"-A INPUT -i {device} -p icmp -j DROP")
+        device: FirewallRule(hook="input", text=f"-A INPUT -i {device} -p icmp -j DROP")
         for device in ("eth1", "br-ex")
     }
     site.fail(SILENT, **PING)
@@ -326,7 +326,7 @@ def test_a_device_that_is_not_there(site: Site) -> None:
     devices = {"eth0": site.scenes["compute1"].devices["eth0"]}
     site.scenes["compute1"] = dataclasses.replace(site.scenes["compute1"], devices=devices)
     site.fail(SILENT, **PING)
-    assert site.detail(**PING) == f"{SILENT}: compute1 has no eth1"
+    assert site.detail(**PING) == f"{SILENT}: compute1 lacks eth1"
 
 
 def test_a_wrong_mtu_explains_sizes_but_not_silence(site: Site) -> None:
@@ -389,7 +389,7 @@ def test_who_answers_arp(site: Site, neighbour: tuple[str, str], cause: str) -> 
 
 
 def test_a_firewall_of_the_target_s(site: Site) -> None:
-    rule = Rule(hook="input", text="-A INPUT -p icmp -j DROP")
+    rule = FirewallRule(hook="input", text="-A INPUT -p icmp -j DROP")
     site.scenes["compute1"] = dataclasses.replace(site.scenes["compute1"], rules=(rule,))
     site.fail(SILENT, **PING)
     site.fail("timed out", **SSH)
@@ -401,7 +401,7 @@ def test_a_firewall_of_the_target_s(site: Site) -> None:
 
 
 def test_a_firewall_of_the_source_s(site: Site) -> None:
-    rule = Rule(hook="output", text="-A OUTPUT -o eth0 -j DROP")
+    rule = FirewallRule(hook="output", text="-A OUTPUT -o eth0 -j DROP")
     site.scenes["controller"] = dataclasses.replace(site.scenes["controller"], rules=(rule,))
     site.fail("timed out", **SSH)
     assert (
@@ -413,7 +413,7 @@ def test_a_firewall_of_the_source_s(site: Site) -> None:
 def test_a_firewall_that_lets_no_answer_in_explains_the_pings_that_its_own_node_sends(
     site: Site,
 ) -> None:
-    rule = Rule(hook="input", text="-A INPUT -i eth1 -p icmp -j DROP")
+    rule = FirewallRule(hook="input", text="-A INPUT -i eth1 -p icmp -j DROP")
     site.scenes["compute1"] = dataclasses.replace(site.scenes["compute1"], rules=(rule,))
     site.fail(SILENT, kind="ping", node="compute1", network="net1")
     site.fail(SILENT, **PING)
@@ -425,7 +425,7 @@ def test_a_firewall_that_lets_no_answer_in_explains_the_pings_that_its_own_node_
 
 
 def test_a_firewall_that_lets_no_answer_out(site: Site) -> None:
-    rule = Rule(hook="output", text="-A OUTPUT -p tcp --sport 22 -j DROP")
+    rule = FirewallRule(hook="output", text="-A OUTPUT -p tcp --sport 22 -j DROP")
     site.scenes["compute1"] = dataclasses.replace(site.scenes["compute1"], rules=(rule,))
     site.fail("timed out", **SSH)
     assert site.detail(**SSH) == f"timed out: a firewall rule of compute1 refuses it: {rule.text}"

@@ -8,8 +8,8 @@ import pytest
 
 from stacklab.checks.family import Facts
 from stacklab.checks.impairments import family as impairments
-from stacklab.checks.impairments.measuring import plan
-from stacklab.checks.impairments.verdicts import bounds, counted
+from stacklab.checks.impairments.measuring import ping_plan
+from stacklab.checks.impairments.verdicts import loss_bounds, read_counts
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
 from stacklab.dev.simulated import impairments as impairments_simulated
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
@@ -123,7 +123,7 @@ def test_the_pings_take_five_seconds_at_most_and_leave_a_slow_link_room(
     loss: float, rate: int, nodes: int
 ) -> None:
     lab = impaired(Impairment(delay_ms=20, loss_percent=loss, rate_kbit=rate), nodes=nodes)
-    chosen = plan([nic for _, nic in lab.members("net1")])
+    chosen = ping_plan([nic for _, nic in lab.members("net1")])
     assert chosen.count * chosen.period_ms <= 5001
     if rate:
         packets = 2 * min(impairments.MOST_PEERS, nodes - 1)  # requests and replies
@@ -133,13 +133,13 @@ def test_the_pings_take_five_seconds_at_most_and_leave_a_slow_link_room(
 @pytest.mark.parametrize(("loss", "count"), [(0.0, 20), (1, 344), (2, 171), (5, 100)])
 def test_the_count_goes_by_the_declared_loss(loss: float, count: int) -> None:
     lab = impaired(Impairment(delay_ms=20, loss_percent=loss))
-    assert plan([nic for _, nic in lab.members("net1")]).count == count
+    assert ping_plan([nic for _, nic in lab.members("net1")]).count == count
 
 
 def test_none_lost_would_be_noticed_where_loss_is_declared_at_one_end_alone() -> None:
     lab = impaired(Impairment(loss_percent=1), NO_IMPAIRMENT)
-    chosen = plan([nic for _, nic in lab.members("net1")])
-    assert bounds(chosen.count, 0.01)[0] > 0
+    chosen = ping_plan([nic for _, nic in lab.members("net1")])
+    assert loss_bounds(chosen.count, 0.01)[0] > 0
 
 
 def test_a_node_runs_one_fping_per_network_and_one_train() -> None:
@@ -173,7 +173,7 @@ def test_a_slow_link_s_train_has_small_packets() -> None:
 
 
 def test_counts_are_read_from_any_fping_and_garbage_is_passed_over() -> None:
-    found = counted(
+    found = read_counts(
         [
             "10.0.0.1 : xmt/rcv/%loss = 20/19/5%, min/avg/max = 40.1/40.5/41.0",
             "10.0.0.2  : xmt/rcv/%loss = 20/0/100%",
@@ -251,7 +251,7 @@ def test_a_delay_as_short_as_an_emulated_node_is_slow_is_told_by_tc() -> None:
     ("sent", "share"), [(100, 0.5), (344, 0.0199), (917, 0.01), (1000, 0.001), (20, 0.9)]
 )
 def test_the_bounds_leave_out_what_next_to_never_happens(sent: int, share: float) -> None:
-    least, most = bounds(sent, share)
+    least, most = loss_bounds(sent, share)
     dice = random.Random(4)
     outside = 0
     for _ in range(400):
@@ -262,7 +262,7 @@ def test_the_bounds_leave_out_what_next_to_never_happens(sent: int, share: float
 
 
 def test_all_declared_lost_is_all_lost() -> None:
-    assert bounds(100, 1.0) == (100, 100)
+    assert loss_bounds(100, 1.0) == (100, 100)
 
 
 @pytest.mark.parametrize(

@@ -381,10 +381,10 @@ def test_amounts() -> None:
 @pytest.mark.parametrize(
     ("changes", "detail"),
     [
-        ({"nic eth1": "nic foo"}, f"there is no eth1: its MAC {MAC1} is on foo"),
+        ({"nic eth1": "nic foo"}, f"eth1 is missing: its MAC {MAC1} is on foo"),
         (
             {f"nic eth1 {MAC1}": "nic foo 02:00:00:00:00:01"},
-            f"there is no eth1: no NIC has its MAC {MAC1}",
+            f"eth1 is missing: no NIC has its MAC {MAC1}",
         ),
         ({f"{MAC1} 1500 0x1003 1": f"{MAC1} 1500 0x1002 -"}, "eth1 is down"),
         (
@@ -458,7 +458,7 @@ def test_a_nics_failure_keeps_what_ip_said() -> None:
     [
         (
             {"default via": "198.51.100.0/24 via"},
-            "there is no default route: it should be via 10.10.0.1 dev eth0",
+            "the default route is missing: it should be via 10.10.0.1 dev eth0",
         ),
         (
             {"default via": "default via 10.20.0.1 dev eth1 \ndefault via"},
@@ -479,10 +479,13 @@ def test_a_nics_failure_keeps_what_ip_said() -> None:
             },
             "default via 10.10.0.1 via 10.20.0.1 dev eth0, eth1 instead of via 10.10.0.1 dev eth0",
         ),
-        ({"10.20.0.0/24 dev": "10.21.0.0/24 dev"}, "there is no route to 10.20.0.0/24 out of eth1"),
+        (
+            {"10.20.0.0/24 dev": "10.21.0.0/24 dev"},
+            "the route to 10.20.0.0/24 out of eth1 is missing",
+        ),
         (
             {"10.20.0.0/24 dev": "unreachable 10.20.0.0/24 dev"},
-            "there is no route to 10.20.0.0/24 out of eth1",
+            "the route to 10.20.0.0/24 out of eth1 is missing",
         ),
         (
             {"src 10.20.0.11": "src 10.20.0.99"},
@@ -498,7 +501,7 @@ def test_a_nics_failure_keeps_what_ip_said() -> None:
         ),
         (
             {"10.20.0.0/24 dev eth1": "10.20.0.0/24 dev eth0"},
-            "there is no route to 10.20.0.0/24 out of eth1; 10.20.0.0/24 goes out of eth0 as well",
+            "the route to 10.20.0.0/24 out of eth1 is missing; 10.20.0.0/24 goes out of eth0 as well",
         ),
     ],
 )
@@ -526,7 +529,7 @@ def test_a_renamed_nic_fails_its_routes_too() -> None:
     renamed = {"nic eth1": "nic foo", "3: eth1 ": "3: foo ", "dev eth1": "dev foo"}
     assert routes(renamed) == (
         FAILED,
-        "there is no route to 10.20.0.0/24 out of eth1; 10.20.0.0/24 goes out of foo as well",
+        "the route to 10.20.0.0/24 out of eth1 is missing; 10.20.0.0/24 goes out of foo as well",
     )
 
 

@@ -426,7 +426,7 @@ def test_an_fping_without_an_answer_is_an_error_with_its_words() -> None:
         (
             "RTNETLINK answers: Network is unreachable",
             CheckStatus.FAILED,
-            "controller has no route to 10.20.0.12",
+            "controller lacks a route to 10.20.0.12",
         ),
         (
             "10.20.0.12 dev eth1 src 10.20.0.11 \\    cache mtu 1400",
@@ -495,12 +495,12 @@ BACK = ("back", "10.10.0.12 compute1.lab compute1", "10.10.0.13 compute2")
         (
             (*FORWARD, *OTHER, "back", BACK[2], "codes 0 2 2 3"),
             CheckStatus.FAILED,
-            "10.10.0.12 has no name on controller",
+            "10.10.0.12 does not lead to a name on controller",
         ),
         (
             (*FORWARD, *OTHER, "back", "codes 0 124 2 3"),
             CheckStatus.FAILED,
-            "10.10.0.12 has no name on controller (no answer in 8 s)",
+            "10.10.0.12 does not lead to a name on controller (no answer in 8 s)",
         ),
         (
             (*FORWARD, *OTHER, "back", "10.10.0.12 elsewhere compute10", "codes 0 0 2 3"),
@@ -570,7 +570,7 @@ def test_the_peers_own_sshd_must_answer_there(said: str, status: CheckStatus, de
 def test_a_peer_without_a_known_key_is_told() -> None:
     good = line("logins", "compute1,10.10.0.12,10.20.0.12 ssh-ed25519 AAAAcompute1")
     result = spoilt(good, "")[CheckKind.PORT, "compute1", "net1"]
-    assert result.detail == "HOST KEY MISMATCH: 10.20.0.12 has no key in known_hosts on controller"
+    assert result.detail == "HOST KEY MISMATCH: known_hosts on controller lacks a key of 10.20.0.12"
 
 
 def test_any_of_several_known_keys_will_do() -> None:

@@ -105,7 +105,7 @@ def test_one_fping_asks_all_addresses_of_the_networks_that_a_node_is_not_on() ->
 def test_an_address_that_answers_where_the_node_has_no_nic_fails_and_is_named() -> None:
     result = controller(separate=["10.30.0.12 : - -", "10.30.0.13 : - 0.41"])[SEPARATE]
     assert result.status is CheckStatus.FAILED
-    assert result.detail == "reached, though it has no NIC there: compute2 10.30.0.13"
+    assert result.detail == "reached, though it lacks a NIC there: compute2 10.30.0.13"
     assert result.command.endswith(" 10.30.0.12 10.30.0.13")
 
 
@@ -281,7 +281,7 @@ def test_what_a_host_can_say_is_a_refusal(code: int) -> None:
 def test_any_other_error_is_no_refusal(code: int) -> None:
     lines = [re.sub(r"^(dial \S+,80) \d+$", rf"\1 {code}", line) for line in transit_lines("111")]
     result = controller(transit=[*lines, arp("REACHABLE")])[TRANSIT]
-    detail = f"{os.strerror(code).lower()} on the way to {OUTSIDE} outside: that is no refusal of the host's"
+    detail = f"{os.strerror(code).lower()} on the way to {OUTSIDE} outside: the host refuses in other words"
     assert (result.status, result.detail) == (CheckStatus.ERROR, detail)
 
 

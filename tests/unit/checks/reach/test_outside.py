@@ -118,14 +118,14 @@ def test_the_host_s_own_mirrors_stand_for_what_the_spec_leaves_open() -> None:
             ("http://nearer.example.org/", "https://opendev.org/openstack/"),
         ),
     )
-    found = outside.instead(lab, mirrors)
+    found = outside.mirrored_places(lab, mirrors)
     assert found[PIP] == "pip.example.org:8080"
     assert found["opendev.org:443"] == "near.example.org:80"
-    assert outside.instead(lab, dataclasses.replace(mirrors, git=mirrors.git[1:])) == {
+    assert outside.mirrored_places(lab, dataclasses.replace(mirrors, git=mirrors.git[1:])) == {
         "opendev.org:443": "nearer.example.org:80",
         PIP: "pip.example.org:8080",
     }
-    assert outside.instead(CLOUD, Mirrors(pip="http://pip.example.org")) == {}
+    assert outside.mirrored_places(CLOUD, Mirrors(pip="http://pip.example.org")) == {}
     facts = Facts(
         instead=found, tried={place: Tried(address="203.0.113.1") for place in found.values()}
     )
