@@ -9,7 +9,7 @@ from rich.table import Table
 
 from stacklab.views.tables import spaced, table
 
-if TYPE_CHECKING:  # types alone: `lab.show` has no need of libvirt
+if TYPE_CHECKING:  # types alone: `lab.show` does not need libvirt
     from stacklab.model.lab import Lab, Node
     from stacklab.progress import Timing
     from stacklab.workflow.lab.up import Outcome

@@ -48,7 +48,7 @@ _FIRST = ("events.log", "console/", "journal.txt", "units.txt", "dmesg.txt")
 
 
 def index(bundle: Bundle) -> str:
-    """The page: what could not be had on top, then every file with a link, by section."""
+    """Return the page: what is missing on top, then every file with a link, by section."""
     taken = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(bundle.taken_at))
     sections = list(dict.fromkeys(item.section for item in bundle.items))
     had = [item for item in bundle.items if not item.why_not]
@@ -79,7 +79,7 @@ def index(bundle: Bundle) -> str:
 
 
 def summary(written: Written) -> Iterator[str]:
-    """What the terminal tells: where it is, how much, and what is missing."""
+    """Yield the lines for the terminal: where the logs are, how much, and what is missing."""
     had = [item for item in written.bundle.items if not item.why_not]
     size = _size_text(sum(item.size for item in had))
     first = "" if written.path.name.endswith("gz") else "/index.html"
@@ -115,10 +115,13 @@ def _item_row(item: Item) -> str:
 
 
 def _most_wanted_first(items: list[Item]) -> list[Item]:
-    """What is looked at first stands first; the rest as it was collected."""
+    """Return first what is looked at first; the rest as it was collected."""
 
     def rank(item: Item) -> int:
-        return next((at for at, word in enumerate(_FIRST) if word in item.path), len(_FIRST))
+        for place, word in enumerate(_FIRST):
+            if word in item.path:
+                return place
+        return len(_FIRST)
 
     return sorted(items, key=rank)
 

@@ -1,4 +1,4 @@
-"""What commands on nodes, and nodes' consoles, print: told apart by node, safe on a terminal.
+"""The output of commands on nodes and of consoles: told apart by node, safe on a terminal.
 
 A node may write what moves a terminal's cursor, so a terminal is shown printable text. A
 pipe or a file gets the bytes as they came: whoever asks for these may need each of them.

@@ -28,9 +28,11 @@ MOST_MS_LATE, MOST_SHARE_LATE = 5.0, 0.10  # what an emulated CPU adds to a roun
 MOST_MS_EARLY, MOST_SHARE_EARLY = 0.3, 0.02
 LEAST_RATE, MOST_RATE = 0.7, 1.15
 
-# `10.0.0.2 : xmt/rcv/%loss = 20/19/5%, min/avg/max = 40.1/40.5/41.0`; with duplicates `%return` over 100 %.
+# `10.0.0.2 : xmt/rcv/%loss = 20/19/5%, min/avg/max = 40.1/40.5/41.0`; with duplicates it is
+# `%return`, of over 100 %.
 _COUNTED = re.compile(
-    r"(?P<target>\S{1,64})\s+: xmt/rcv/%(?:loss|return) = (?P<sent>\d{1,9})/(?P<received>\d{1,9})/\d+%"
+    r"(?P<target>\S{1,64})\s+: xmt/rcv/%(?:loss|return) = "
+    r"(?P<sent>\d{1,9})/(?P<received>\d{1,9})/\d+%"
     r"(?:, min/avg/max = (?P<least>\d{1,9}(?:\.\d{1,9})?)/\S+)?",
     re.ASCII,
 )
@@ -39,7 +41,7 @@ Netems = Mapping[str, Impairment] | None  # of a node, by device; None: tc did n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PingCount:
-    """What came of a number of pings."""
+    """The outcome of a number of pings to one address."""
 
     sent: int
     received: int
@@ -48,18 +50,20 @@ class PingCount:
 
 
 def read_counts(lines: Sequence[str]) -> dict[str, PingCount]:
-    """Read the lines of `fping -q -c`; whatever is no such line is passed over."""
-    found = {}
-    for line in lines:
-        if match := _COUNTED.fullmatch(line.strip()):
-            least = float(match["least"]) if match["least"] else None
-            found[match["target"]] = PingCount(
-                sent=int(match["sent"]),
-                received=int(match["received"]),
-                least_ms=least,
-                line=line.strip(),
-            )
-    return found
+    """Read the lines of `fping -q -c`; any other line is passed over."""
+    counts = {}
+    for line in map(str.strip, lines):
+        match = _COUNTED.fullmatch(line)
+        if match is None:
+            continue
+        least = match["least"]
+        counts[match["target"]] = PingCount(
+            sent=int(match["sent"]),
+            received=int(match["received"]),
+            least_ms=float(least) if least else None,
+            line=line,
+        )
+    return counts
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer) -> Iterator[CheckResult]:
@@ -69,19 +73,20 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer) -> Iterator[CheckRe
     if answer.of(SHOW).code == 0:
         netems = tc.parse("\n".join(answer.of(SHOW).lines))
     for check in checks:
+        ping = pings.get(check.address)
         if check.kind is CheckKind.RATE:
             verdict, output = _judge_rate(lab, check, answer, netems), answer.of(RATE).text
+        elif ping is None or not ping.sent:
+            verdict, output = _without_pings(check, answer), answer.of(PING).text
+        elif check.kind is CheckKind.DELAY:
+            verdict, output = _judge_delay(lab, check, ping, netems), ping.line
         else:
-            ping = pings.get(check.address)
-            if ping is None or not ping.sent:
-                verdict, output = _without_pings(check, answer), answer.of(PING).text
-            else:
-                judge_one = _judge_delay if check.kind is CheckKind.DELAY else _judge_loss
-                verdict, output = judge_one(lab, check, ping, netems), ping.line
+            verdict, output = _judge_loss(lab, check, ping, netems), ping.line
         yield verdict.of(check, command=_command_line(lab, check), output=output)
 
 
 def _without_pings(check: Check, answer: Answer) -> Verdict:
+    """Return why fping counted nothing for a check."""
     if answer.of(PING).code == NOT_FOUND:
         return answers.not_installed("fping", check.node)
     no_result = Verdict.error(Reason.PROGRAM_FAILED, "fping gave no result", about="fping")
@@ -96,6 +101,7 @@ def _command_line(lab: Lab, check: Check) -> str:
 
 
 def _both_impairments(lab: Lab, check: Check) -> tuple[Impairment, Impairment]:
+    """Return what is declared of the NICs at both ends."""
     theirs = lab.node(check.target).nic_on(check.network)
     return impairment_of(lab, check), theirs.impairment if theirs else NO_IMPAIRMENT
 
@@ -123,6 +129,7 @@ def _judge_by_netem(lab: Lab, check: Check, netems: Netems, reason: Reason, deta
 
 
 def _judge_delay(lab: Lab, check: Check, ping: PingCount, netems: Netems) -> Verdict:
+    """Judge the fastest round trip: only that one had no queue on its way."""
     declared = round_trip_ms(*_both_impairments(lab, check))
     wrong = _wrong_netem(lab, check, netems)
     if ping.least_ms is None:
@@ -138,6 +145,7 @@ def _judge_delay(lab: Lab, check: Check, ping: PingCount, netems: Netems) -> Ver
 
 
 def _judge_loss(lab: Lab, check: Check, ping: PingCount, netems: Netems) -> Verdict:
+    """Judge the number of lost pings by the odds of it."""
     share = loss_of(*_both_impairments(lab, check))
     sent, lost = ping.sent, max(0, ping.sent - ping.received)
     detail = f"{lost} of {sent} pings lost, {share * 100:.3g} % declared"
@@ -151,14 +159,19 @@ def _judge_loss(lab: Lab, check: Check, ping: PingCount, netems: Netems) -> Verd
 
 
 def loss_bounds(sent: int, share: float) -> tuple[int, int]:
-    """How few and how many of so many may be lost: outside of it the odds are under ODDS, to each side."""
+    """Return how few and how many of so many pings may be lost.
+
+    A right loss is outside of this with odds under ODDS to each side.
+    """
     if share >= 1:
         return sent, sent
-    logs = (math.lgamma(sent + 1), math.log(share), math.log1p(-share))
+    log_lost, log_received = math.log(share), math.log1p(-share)
 
     def odds_of(lost: int) -> float:
-        ways = logs[0] - math.lgamma(lost + 1) - math.lgamma(sent - lost + 1)
-        return math.exp(ways + lost * logs[1] + (sent - lost) * logs[2])
+        # The binomial distribution, in logarithms: its factors are beyond any float.
+        received = sent - lost
+        ways = math.lgamma(sent + 1) - math.lgamma(lost + 1) - math.lgamma(received + 1)
+        return math.exp(ways + lost * log_lost + received * log_received)
 
     least, below = 0, odds_of(0)
     while below < ODDS:
@@ -172,6 +185,7 @@ def loss_bounds(sent: int, share: float) -> tuple[int, int]:
 
 
 def _judge_rate(lab: Lab, check: Check, answer: Answer, netems: Netems) -> Verdict:
+    """Judge what left the NIC while it was offered more than the declared rate."""
     measured = _measured_rates(check, answer.of(RATE).lines)
     if measured is None:
         if answer.of(RATE).code == NOT_FOUND:

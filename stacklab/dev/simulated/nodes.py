@@ -1,4 +1,4 @@
-"""What healthy nodes write of themselves, for `simulate`."""
+"""The answers of healthy nodes about themselves, for `simulate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stacklab.tools import ssh
 
 
 def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
-    """All of nodes_look's part, whichever pieces of it were asked for."""
+    """Return all lines of `nodes.look`, whichever pieces of it were asked for."""
     sectors = node.disk.bytes // 512
     blocks = node.disk.bytes // 4096
     taken_kib = node.memory.mib * 1024 // 32
@@ -40,7 +40,7 @@ def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
 
 
 def user(lab: Lab, node: Node, shell: str) -> Sequence[str]:
-    """The answer of nodes.user."""
+    """Return the lines of `nodes.user`."""
     return [ssh.USER, "sudo 0"]
 
 
@@ -50,7 +50,8 @@ def _address_lines(node: Node) -> list[str]:
     for number, nic in enumerate(node.nics, start=2):
         broadcast = nic.address.network.broadcast_address
         lines.append(
-            f"{number}: {nic.device}    inet {nic.address} brd {broadcast} scope global {nic.device}{end}"
+            f"{number}: {nic.device}    inet {nic.address} brd {broadcast}"
+            f" scope global {nic.device}{end}"
         )
     return lines
 
