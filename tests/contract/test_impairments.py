@@ -16,7 +16,7 @@ import pytest
 from stacklab.checks.impairments import measuring, verdicts
 from stacklab.model.lab import Impairment
 from stacklab.tools import ebtables, tc
-from tests.unit.checks.impairments.test_family import impaired
+from tests.unit.checks.impairments.said import impaired
 
 PROGRAMS = ("ip", "tc", "fping", "ebtables")
 
