@@ -139,7 +139,9 @@ def test_an_answer_that_breaks_a_judge_costs_no_other_node_s_results(
     broken = [r for r in results if r.check.node == "compute1" and r.status is CheckStatus.ERROR]
     assert len(broken) > 5
     assert {r.detail for r in broken if r.check.kind is not CheckKind.CLOCK} == {broken[0].detail}
-    assert broken[0].detail.startswith("its answer can't be read: ValueError in test_mesh.py:")
+    assert broken[0].detail.startswith(
+        "its answer can't be read: ValueError in test_mesh_sessions.py:"
+    )
     assert all(r.is_passed for r in results if r.check.node not in ("compute1", HOST))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from stacklab.checks.family import Facts
 from stacklab.checks.nodes import family as nodes
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.dev.simulated import nodes as nodes_simulated
 from stacklab.model.lab import Lab
 from stacklab.nodes.protocol import Answer, Said
@@ -57,14 +57,14 @@ def judged(answer: Answer, lab: Lab = LAB) -> dict[tuple[CheckKind, str], CheckR
 
 def said(
     kind: CheckKind, changes: Changes, device: str = "", lab: Lab = LAB
-) -> tuple[CheckStatus, str]:
+) -> tuple[CheckStatus, Reason]:
     result = judged(answer_of(lines_of(lab, changes)), lab)[kind, device]
     assert bool(result.command) == (result.status is not PASSED), (
         "a failure says what to type again, a pass nothing"
     )
     assert bool(result.output) <= (result.status is not PASSED), "a pass keeps no output"
-    return result.status, result.detail
+    return result.status, result.reason
 
 
-def nic(changes: Changes, device: str = "eth1") -> tuple[CheckStatus, str]:
+def nic(changes: Changes, device: str = "eth1") -> tuple[CheckStatus, Reason]:
     return said(CheckKind.NIC, changes, device)

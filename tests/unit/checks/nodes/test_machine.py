@@ -6,7 +6,7 @@ import pytest
 
 from stacklab.checks.nodes import look as nodes_look
 from stacklab.checks.nodes.machine import amount, judge_memory
-from stacklab.checks.result import CheckKind, CheckStatus
+from stacklab.checks.result import CheckKind, CheckStatus, Reason
 from stacklab.model.lab import Size
 from tests.unit.checks.nodes.said import (
     ERROR,
@@ -27,20 +27,22 @@ from tests.unit.checks.nodes.said import (
 @pytest.mark.parametrize(
     ("declared", "found", "present", "expected"),
     [
-        (2, "0-1", "0-1", (PASSED, "2 online")),
-        (2, "0", "0-1", (FAILED, "1 of 2 online, not 2")),
-        (2, "0-3", "0-3", (FAILED, "4 online, not 2")),
-        (3, "0,2-3", "0-3", (PASSED, "3 online")),
-        (3, "0,2", "0-3", (FAILED, "2 of 4 online, not 3")),
+        (2, "0-1", "0-1", (PASSED, Reason.OK)),
+        (2, "0", "0-1", (FAILED, Reason.TOO_FEW)),
+        (2, "0-3", "0-3", (FAILED, Reason.TOO_MANY)),
+        (3, "0,2-3", "0-3", (PASSED, Reason.OK)),
+        (3, "0,2", "0-3", (FAILED, Reason.TOO_FEW)),
     ],
 )
-def test_cpus(declared: int, found: str, present: str, expected: tuple[CheckStatus, str]) -> None:
+def test_cpus(
+    declared: int, found: str, present: str, expected: tuple[CheckStatus, Reason]
+) -> None:
     lab = dataclasses.replace(
         LAB, nodes=tuple(dataclasses.replace(node, cpus=declared) for node in LAB.nodes)
     )
     lines = [f"online {found}", f"present {present}"]
     result = judged(answer_of(lines), lab)[CheckKind.CPUS, ""]
-    assert (result.status, result.detail) == expected
+    assert (result.status, result.reason) == expected
 
 
 # MemTotal as real kernels say it: Debian 12 of 512 MiB, 1.5 and 2.5 GiB; one with a crash kernel; one above 4 GiB
@@ -66,18 +68,18 @@ def test_memory(declared: int, total_kib: int, crash: int, status: CheckStatus) 
 def test_memory_that_is_missing_is_said_with_both_numbers() -> None:
     assert said(CheckKind.MEMORY, {"MemTotal: 1015808": "MemTotal: 500000"}) == (
         FAILED,
-        "has 488 MiB of 1024 MiB: a kernel takes 96 MiB at most",
+        Reason.TOO_FEW,
     )
     assert said(CheckKind.MEMORY, {"MemTotal: 1015808": "MemTotal: 2000000"}) == (
         FAILED,
-        "has 1953 MiB, more than the declared 1024 MiB",
+        Reason.TOO_MANY,
     )
 
 
 def test_a_disk_of_another_size() -> None:
     assert said(CheckKind.DISK, {"block vda 254:0 41943040": "block vda 254:0 20971520"}) == (
         FAILED,
-        "vda has 10.0 GiB (10240 MiB), not 20GiB",
+        Reason.TOO_FEW,
     )
 
 
@@ -96,12 +98,12 @@ def test_a_disk_of_another_size() -> None:
     ],
 )
 def test_the_disk_is_found_below_whatever_holds_the_root_file_system(changes: Changes) -> None:
-    assert said(CheckKind.DISK, changes) == (PASSED, "vda has 20GiB")
+    assert said(CheckKind.DISK, changes) == (PASSED, Reason.OK)
 
 
 def test_a_root_on_no_disk_that_is_known_is_an_error() -> None:
     odd = {"mount 254:1": "mount 0:42", "/dev/vda1": "overlay"}
-    assert said(CheckKind.DISK, odd) == (ERROR, "no disk of / was found: overlay, 0:42")
+    assert said(CheckKind.DISK, odd) == (ERROR, Reason.UNREADABLE)
     assert said(CheckKind.ROOT, odd)[0] is ERROR
 
 
@@ -111,7 +113,7 @@ def test_a_root_on_no_disk_that_is_known_is_an_error() -> None:
 def test_a_mount_that_is_half_told_is_passed_over(line: str) -> None:
     assert said(CheckKind.DISK, {"@end 0\nblock vda ": f"{line}\n@end 0\nblock vda "}) == (
         PASSED,
-        "vda has 20GiB",
+        Reason.OK,
     )
 
 
@@ -119,53 +121,53 @@ FS = f"fs 4096 {5242880 * 98 // 100} {5242880 * 95 // 100} {5242880 * 90 // 100}
 
 
 @pytest.mark.parametrize(
-    ("fs", "status", "detail"),
+    ("fs", "status", "reason"),
     [
-        ("fs 4096 5138022 0 0 3145728 3135535", FAILED, "full: 0 B free"),
+        ("fs 4096 5138022 0 0 3145728 3135535", FAILED, Reason.FULL),
         (
             "fs 4096 5138022 262144 0 3145728 3135535",
             FAILED,
-            "full: 0 B free for stack, 1.0 GiB for root alone",
+            Reason.FULL,
         ),
-        ("fs 4096 5138022 4980736 4718592 3145728 0", FAILED, "full: no inode is free"),
-        ("fs 4096 5138022 504000 250000 3145728 3135535", WARNED, "95% used, 977 MiB free"),
-        ("fs 4096 5138022 4980736 4718592 3145728 10", WARNED, "100% of its inodes used, 10 free"),
+        ("fs 4096 5138022 4980736 4718592 3145728 0", FAILED, Reason.FULL),
+        ("fs 4096 5138022 504000 250000 3145728 3135535", WARNED, Reason.NEARLY_FULL),
+        ("fs 4096 5138022 4980736 4718592 3145728 10", WARNED, Reason.NEARLY_FULL),
         (
             "fs 4096 5138022 4980736 4718592 0 0",
             PASSED,
-            "19.6 GiB, 3% used",
+            Reason.OK,
         ),  # btrfs has no table of inodes
         (
             "fs 4096 2621440 2500000 2400000 3145728 3135535",
             FAILED,
-            "fills 10.0 GiB of vda's 20.0 GiB (50 %): sudo /usr/local/sbin/stacklab-late grows it",
+            Reason.NOT_GROWN,
         ),
     ],
 )
-def test_a_root_file_system(fs: str, status: CheckStatus, detail: str) -> None:
-    assert said(CheckKind.ROOT, {FS: fs}) == (status, detail)
+def test_a_root_file_system(fs: str, status: CheckStatus, reason: Reason) -> None:
+    assert said(CheckKind.ROOT, {FS: fs}) == (status, reason)
 
 
 @pytest.mark.parametrize("changes", [{"rw,noatime": "ro,noatime"}, {"rw,discard": "ro,discard"}])
 def test_a_root_file_system_that_cannot_be_written_to(changes: Changes) -> None:
-    assert said(CheckKind.ROOT, changes) == (FAILED, "is mounted read-only")
+    assert said(CheckKind.ROOT, changes) == (FAILED, Reason.READ_ONLY)
 
 
 @pytest.mark.parametrize(
-    ("total", "free", "status", "detail"),
+    ("total", "free", "status", "reason"),
     [
-        (0, 0, FAILED, "is off: sudo /usr/local/sbin/stacklab-late switches it on"),
-        (2097148, 2097148, FAILED, "2.0 GiB, more than 1GiB"),
-        (524284, 524284, FAILED, "512 MiB, not 1GiB"),
-        (1048576, 1038576, PASSED, "1GiB, 10 MiB used"),
+        (0, 0, FAILED, Reason.NO_SWAP),
+        (2097148, 2097148, FAILED, Reason.TOO_MANY),
+        (524284, 524284, FAILED, Reason.TOO_FEW),
+        (1048576, 1038576, PASSED, Reason.OK),
     ],
 )
-def test_swap(total: int, free: int, status: CheckStatus, detail: str) -> None:
+def test_swap(total: int, free: int, status: CheckStatus, reason: Reason) -> None:
     changes = {
         "SwapTotal: 1048572": f"SwapTotal: {total}",
         "SwapFree: 1048572": f"SwapFree: {free}",
     }
-    assert said(CheckKind.SWAP, changes) == (status, detail)
+    assert said(CheckKind.SWAP, changes) == (status, reason)
 
 
 def test_amounts() -> None:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Interface
 import pytest
 
 from stacklab.checks.nodes import look as nodes_look
-from stacklab.checks.result import CheckKind, CheckStatus
+from stacklab.checks.result import CheckKind, CheckStatus, Reason
 from stacklab.model.lab import Lab, NetworkMode
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.checks.nodes.said import (
@@ -23,7 +23,7 @@ from tests.unit.checks.nodes.said import (
 )
 
 
-def routes(changes: Changes, lab: Lab = LAB) -> tuple[CheckStatus, str]:
+def routes(changes: Changes, lab: Lab = LAB) -> tuple[CheckStatus, Reason]:
     return said(CheckKind.ROUTES, changes, lab=lab)
 
 
@@ -35,50 +35,50 @@ def isolated() -> Lab:
 
 
 @pytest.mark.parametrize(
-    ("changes", "detail"),
+    ("changes", "reason"),
     [
-        ({"nic eth1": "nic foo"}, f"eth1 is missing: its MAC {MAC1} is on foo"),
+        ({"nic eth1": "nic foo"}, Reason.NIC_MISSING),
         (
             {f"nic eth1 {MAC1}": "nic foo 02:00:00:00:00:01"},
-            f"eth1 is missing: no NIC has its MAC {MAC1}",
+            Reason.NIC_MISSING,
         ),
-        ({f"{MAC1} 1500 0x1003 1": f"{MAC1} 1500 0x1002 -"}, "eth1 is down"),
+        ({f"{MAC1} 1500 0x1003 1": f"{MAC1} 1500 0x1002 -"}, Reason.NIC_DOWN),
         (
             {f"{MAC1} 1500 0x1003 1": f"{MAC1} 1500 0x1003 0"},
-            "eth1 has no carrier: it is unplugged",
+            Reason.NO_CARRIER,
         ),
-        ({f"{MAC1} 1500": f"{MAC1} 1400"}, "has MTU 1400, not 1500"),
-        ({"inet 10.20.0.11/24": "inet 10.20.0.99/24"}, "has 10.20.0.99/24, not 10.20.0.11/24"),
-        ({"inet 10.20.0.11/24": "inet 10.20.0.11/16"}, "has 10.20.0.11/16, not 10.20.0.11/24"),
+        ({f"{MAC1} 1500": f"{MAC1} 1400"}, Reason.WRONG_MTU),
+        ({"inet 10.20.0.11/24": "inet 10.20.0.99/24"}, Reason.WRONG_ADDRESS),
+        ({"inet 10.20.0.11/24": "inet 10.20.0.11/16"}, Reason.WRONG_ADDRESS),
         (
             {"3: eth1    inet 10.20.0.11/24": "3: eth1    inet6 fe80::1/64"},
-            "has no address, not 10.20.0.11/24",
+            Reason.WRONG_ADDRESS,
         ),
-        ({"3: eth1 ": "3: eth0 "}, "10.20.0.11/24 is on eth0"),
+        ({"3: eth1 ": "3: eth0 "}, Reason.WRONG_ADDRESS),
         (
             {"3: eth1 ": "3: eth1    inet 10.20.0.11/24 x\n4: dummy0 "},
-            "10.20.0.11/24 is on dummy0 as well",
+            Reason.WRONG_ADDRESS,
         ),
         (
             {"3: eth1 ": "3: eth1    inet 10.9.9.9/8 x\n4: dummy0 "},
-            "has 10.9.9.9/8, and 10.20.0.11/24 is on dummy0",
+            Reason.WRONG_ADDRESS,
         ),
         (
             {MAC0: "X", MAC1: MAC0, "X": MAC1},
-            f"eth1 has MAC {MAC0}, not {MAC1}: that is on eth0",
+            Reason.WRONG_MAC,
         ),
-        ({MAC1: "02:00:00:00:00:01"}, f"eth1 has MAC 02:00:00:00:00:01, not {MAC1}"),
+        ({MAC1: "02:00:00:00:00:01"}, Reason.WRONG_MAC),
         (
             {
                 f"{MAC1} 1500 0x1003 1": f"{MAC1} 9000 0x1002 -",
                 "inet 10.20.0.11/24": "inet 10.20.0.12/24",
             },
-            "eth1 is down; has MTU 9000, not 1500; has 10.20.0.12/24, not 10.20.0.11/24",
+            Reason.SEVERAL,
         ),
     ],
 )
-def test_a_nic_says_all_that_differs(changes: Changes, detail: str) -> None:
-    assert nic(changes) == (FAILED, detail)
+def test_a_nic_says_all_that_differs(changes: Changes, reason: Reason) -> None:
+    assert nic(changes) == (FAILED, reason)
 
 
 @pytest.mark.parametrize("name", ["br-ex", "vhost0"])
@@ -89,7 +89,7 @@ def test_what_a_cloud_makes_of_a_nic_may_have_its_address(name: str) -> None:
         "3: eth1 ": f"9: {name} ",
         "dev eth1": f"dev {name}",
     }
-    assert nic(moved) == (PASSED, f"10.20.0.11/24 on {name}, which has its MAC, {MAC1}, MTU 1500")
+    assert nic(moved) == (PASSED, Reason.OK)
     assert routes(moved)[0] is PASSED
 
 
@@ -110,59 +110,59 @@ def test_a_nics_failure_keeps_what_ip_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "detail"),
+    ("changes", "reason"),
     [
         (
             {"default via": "198.51.100.0/24 via"},
-            "the default route is missing: it should be via 10.10.0.1 dev eth0",
+            Reason.WRONG_ROUTE,
         ),
         (
             {"default via": "default via 10.20.0.1 dev eth1 \ndefault via"},
-            "default via 10.20.0.1 dev eth1 beside via 10.10.0.1 dev eth0",
+            Reason.WRONG_ROUTE,
         ),
         (
             {"default via 10.10.0.1 dev eth0": "default via 10.20.0.1 dev eth1"},
-            "default via 10.20.0.1 dev eth1 instead of via 10.10.0.1 dev eth0",
+            Reason.WRONG_ROUTE,
         ),
         (
             {"default via 10.10.0.1 dev eth0": "default via 10.10.0.254 dev eth0"},
-            "default via 10.10.0.254 dev eth0 instead of via 10.10.0.1 dev eth0",
+            Reason.WRONG_ROUTE,
         ),
         (
             {
                 "default via 10.10.0.1 dev eth0": "default \\\tnexthop via 10.10.0.1 dev eth0 weight 1 "
                 "\\\tnexthop via 10.20.0.1 dev eth1 weight 1"
             },
-            "default via 10.10.0.1 via 10.20.0.1 dev eth0, eth1 instead of via 10.10.0.1 dev eth0",
+            Reason.WRONG_ROUTE,
         ),
         (
             {"10.20.0.0/24 dev": "10.21.0.0/24 dev"},
-            "the route to 10.20.0.0/24 out of eth1 is missing",
+            Reason.NO_ROUTE,
         ),
         (
             {"10.20.0.0/24 dev": "unreachable 10.20.0.0/24 dev"},
-            "the route to 10.20.0.0/24 out of eth1 is missing",
+            Reason.NO_ROUTE,
         ),
         (
             {"src 10.20.0.11": "src 10.20.0.99"},
-            "10.20.0.0/24 goes out of eth1 from 10.20.0.99, not 10.20.0.11",
+            Reason.WRONG_ROUTE,
         ),
         (
             {"10.20.0.0/24 dev": "10.20.0.0/24 via 10.20.0.1 dev"},
-            "10.20.0.0/24 goes via 10.20.0.1 dev eth1, and eth1 is on it",
+            Reason.WRONG_ROUTE,
         ),
         (
             {"10.20.0.0/24 dev": "10.20.0.0/24 dev virbr0 scope link\n10.20.0.0/24 dev"},
-            "10.20.0.0/24 goes out of virbr0 as well",
+            Reason.WRONG_ROUTE,
         ),
         (
             {"10.20.0.0/24 dev eth1": "10.20.0.0/24 dev eth0"},
-            "the route to 10.20.0.0/24 out of eth1 is missing; 10.20.0.0/24 goes out of eth0 as well",
+            Reason.SEVERAL,
         ),
     ],
 )
-def test_routes_that_differ(changes: Changes, detail: str) -> None:
-    assert routes(changes) == (FAILED, detail)
+def test_routes_that_differ(changes: Changes, reason: Reason) -> None:
+    assert routes(changes) == (FAILED, reason)
 
 
 def test_routes_that_a_cloud_adds_are_its_own() -> None:
@@ -173,11 +173,11 @@ def test_routes_that_a_cloud_adds_are_its_own() -> None:
 
 
 def test_a_node_without_nat_has_no_default_route() -> None:
-    assert routes({}, isolated()) == (PASSED, "no default route, 2 connected")
+    assert routes({}, isolated()) == (PASSED, Reason.OK)
     wrong = {"10.20.0.0/24 dev": "default via 10.10.0.1 dev eth0\n10.20.0.0/24 dev"}
     assert routes(wrong, isolated()) == (
         FAILED,
-        "default via 10.10.0.1 dev eth0, where none should be: net0 is isolated",
+        Reason.WRONG_ROUTE,
     )
 
 
@@ -185,7 +185,7 @@ def test_a_renamed_nic_fails_its_routes_too() -> None:
     renamed = {"nic eth1": "nic foo", "3: eth1 ": "3: foo ", "dev eth1": "dev foo"}
     assert routes(renamed) == (
         FAILED,
-        "the route to 10.20.0.0/24 out of eth1 is missing; 10.20.0.0/24 goes out of foo as well",
+        Reason.SEVERAL,
     )
 
 

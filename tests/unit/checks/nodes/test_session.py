@@ -4,41 +4,41 @@ import pytest
 
 from stacklab.checks.family import Facts
 from stacklab.checks.nodes import family as nodes
-from stacklab.checks.result import Check, CheckKind, CheckStatus
+from stacklab.checks.result import Check, CheckKind, CheckStatus, Reason
 from stacklab.nodes.protocol import Answer, Said
 from tests.unit.checks.nodes.said import ERROR, FAILED, LAB, PASSED
 
 # user, host name
 
 
-def one(kind: CheckKind, tag: str, *lines: str, code: int | None = 0) -> tuple[CheckStatus, str]:
+def one(kind: CheckKind, tag: str, *lines: str, code: int | None = 0) -> tuple[CheckStatus, Reason]:
     answer = Answer(is_begun=True, said={tag: Said(lines=lines, code=code)})
     (result,) = nodes.judge(LAB, [Check(kind=kind, node="controller")], answer, Facts())
-    return result.status, result.detail
+    return result.status, result.reason
 
 
 @pytest.mark.parametrize(
-    ("lines", "status", "detail"),
+    ("lines", "status", "reason"),
     [
-        (("stack", "sudo 0"), PASSED, "stack, with sudo"),
-        (("root", "sudo 0"), FAILED, "the session is root's, not stack's"),
+        (("stack", "sudo 0"), PASSED, Reason.OK),
+        (("root", "sudo 0"), FAILED, Reason.WRONG_USER),
         (
             ("stack", "sudo: a password is required", "sudo 1"),
             FAILED,
-            "sudo -n true: sudo: a password is required",
+            Reason.NO_SUDO,
         ),
-        (("stack", "sudo 1"), FAILED, "sudo -n true: ended with 1"),
+        (("stack", "sudo 1"), FAILED, Reason.NO_SUDO),
         (
             ("stack", "timeout: failed to run command 'sudo'", "sudo 127"),
             FAILED,
-            "sudo is not installed",
+            Reason.NO_SUDO,
         ),
-        (("stack", "sudo 124"), FAILED, "sudo did not end in 8 s"),
-        ((), FAILED, "the session is nobody's, not stack's"),
+        (("stack", "sudo 124"), FAILED, Reason.NO_SUDO),
+        ((), FAILED, Reason.WRONG_USER),
     ],
 )
-def test_the_user(lines: tuple[str, ...], status: CheckStatus, detail: str) -> None:
-    assert one(CheckKind.USER, "nodes.user", *lines) == (status, detail)
+def test_the_user(lines: tuple[str, ...], status: CheckStatus, reason: Reason) -> None:
+    assert one(CheckKind.USER, "nodes.user", *lines) == (status, reason)
 
 
 def test_sudo_may_complain_of_a_name_that_does_not_resolve_and_work_all_the_same() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from stacklab.checks.family import Facts
 from stacklab.checks.pairs import family as pairs
-from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.dev.simulated import simulate
 from stacklab.model.lab import Lab
 from stacklab.nodes import protocol
@@ -64,9 +64,9 @@ def line(tag: str, text: str) -> str:
     return f"{MARK} pairs.{tag} {text}"
 
 
-def bad(results: dict[Key, CheckResult]) -> dict[Key, tuple[CheckStatus, str]]:
+def bad(results: dict[Key, CheckResult]) -> dict[Key, tuple[CheckStatus, Reason]]:
     return {
-        key: (r.status, r.detail)
+        key: (r.status, r.reason)
         for key, r in results.items()
         if r.status is not CheckStatus.PASSED
     }

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Reason
 from tests.unit.checks.pairs.said import HEALTHY, bad, judged, line, spoilt
 
 
@@ -14,8 +14,8 @@ def test_a_silent_address_fails_that_ping_and_that_mtu() -> None:
     assert bad(
         spoilt(line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "10.20.0.12 : - - -"), text)
     ) == {
-        (CheckKind.PING, "compute1", "net1"): (CheckStatus.FAILED, "no reply to 3 pings"),
-        (CheckKind.MTU, "compute1", "net1"): (CheckStatus.FAILED, "no reply to pings of any size"),
+        (CheckKind.PING, "compute1", "net1"): (CheckStatus.FAILED, Reason.NO_REPLY),
+        (CheckKind.MTU, "compute1", "net1"): (CheckStatus.FAILED, Reason.NO_REPLY),
     }
 
 
@@ -24,7 +24,7 @@ def test_a_lost_packet_fails_with_the_count() -> None:
         line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "10.20.0.12 : 0.50 - 0.30")
     )
     assert bad(results) == {
-        (CheckKind.PING, "compute1", "net1"): (CheckStatus.FAILED, "2 replies to 3 pings"),
+        (CheckKind.PING, "compute1", "net1"): (CheckStatus.FAILED, Reason.SOME_LOST),
     }
     assert results[CheckKind.PING, "compute1", "net1"].rtt_ms == 0.5
 
@@ -43,56 +43,58 @@ def of_mtu(said: str) -> CheckResult:
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "detail"),
+    ("said", "status", "reason"),
     [
         (
             f"size 1500; 10.20.0.12 : 1; {NOT_SENT}",
             CheckStatus.PASSED,
-            "1500 bytes pass, 1501 do not",
+            Reason.OK,
         ),
         (
             f"size 1500; 10.20.0.12 : 1; {NOT_SENT.replace('long', 'large')}",  # musl's words
             CheckStatus.PASSED,
-            "1500 bytes pass, 1501 do not",
+            Reason.OK,
         ),
         (
             "size 1500; 10.20.0.12 : 1; size 1501; 10.20.0.12 is unreachable",
             CheckStatus.FAILED,
-            "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares",
+            Reason.MTU_LARGER,
         ),
         (
             f"size 1500; 10.20.0.12 : 1; {NOT_SENT.replace('Message too long', 'Operation not permitted')}",
             CheckStatus.ERROR,
-            "1501 bytes were not sent: Operation not permitted",
+            Reason.NOT_SENT,
         ),
         (
             "size 1500; 10.20.0.12 : 1; size 1501; 10.20.0.12 is alive",
             CheckStatus.FAILED,
-            "1501 bytes pass whole, 1500 is the MTU that the lab declares",
+            Reason.MTU_LARGER,
         ),
         (
             "size 1500; 10.20.0.12 : -; size 1500; 10.20.0.12 : - - -; size 1400; 10.20.0.12 : 1; "
             "size 1450; 10.20.0.12 : -; size 576; 10.20.0.12 : 1",
             CheckStatus.FAILED,
-            "1500 bytes do not pass, 1400 do",
+            Reason.TOO_LONG,
         ),
         (
             "size 1500; 10.20.0.12 : -; size 1500; 10.20.0.12 : -",
             CheckStatus.FAILED,
-            "1500 bytes do not pass",
+            Reason.TOO_LONG,
         ),
-        ("size 1500; fping: can't", CheckStatus.ERROR, "fping gave no result (exit code 0)"),
+        ("size 1500; fping: can't", CheckStatus.ERROR, Reason.PROGRAM_FAILED),
         (
             "size 1500; 10.20.0.12 : 1; size 1501",
             CheckStatus.ERROR,
-            "fping gave no result (exit code 0)",
+            Reason.PROGRAM_FAILED,
         ),
-        ("size ٣; 10.20.0.12 : 1", CheckStatus.ERROR, "fping gave no result (exit code 0)"),
+        ("size ٣; 10.20.0.12 : 1", CheckStatus.ERROR, Reason.PROGRAM_FAILED),
     ],
 )
-def test_exactly_the_declared_size_must_pass(said: str, status: CheckStatus, detail: str) -> None:
+def test_exactly_the_declared_size_must_pass(
+    said: str, status: CheckStatus, reason: Reason
+) -> None:
     result = of_mtu(said)
-    assert (result.status, result.detail) == (status, detail)
+    assert (result.status, result.reason) == (status, reason)
 
 
 def test_a_size_that_passed_on_the_second_try_passes() -> None:
@@ -119,7 +121,7 @@ def test_a_missing_fping_is_an_error_and_the_rest_of_the_layer_answers() -> None
         + HEALTHY[end:].replace("ping = 0", "ping = 127")
     )
     found = bad(judged(text))
-    assert set(found.values()) == {(CheckStatus.ERROR, "fping is not installed on controller")}
+    assert set(found.values()) == {(CheckStatus.ERROR, Reason.PROGRAM_MISSING)}
     assert {kind for kind, _, _ in found} == {CheckKind.PING, CheckKind.MTU}
 
 
@@ -128,8 +130,8 @@ def test_an_fping_without_an_answer_is_an_error_with_its_words() -> None:
         line("ping", "10.20.0.12 : 0.5 1.25 0.4"), line("ping", "fping: can't create socket")
     )
     result = judged(text.replace("ping = 0", "ping = 4"))[CheckKind.PING, "compute1", "net1"]
-    assert (result.status, result.detail) == (
+    assert (result.status, result.reason) == (
         CheckStatus.ERROR,
-        "fping gave no result (exit code 4)",
+        Reason.PROGRAM_FAILED,
     )
     assert "can't create socket" in result.output
