@@ -53,8 +53,8 @@ trap : TERM
 
 # attempt NUMBER TRIES INTERVAL LIMIT WANTED TEXT COMMAND
 # It writes `NUMBER ended yes|no|text TRIES CODE|- CODE_OF_TIMEOUT`, then what the last try wrote if
-# that was not `yes`. `case` stands before `##`: to look in vain for a prefix in 64 KiB costs a shell
-# minutes.
+# that was not `yes`. `case` stands before `##`: a shell that looks in vain for a prefix in 64 KiB
+# takes minutes.
 _ATTEMPT = f"""\
 inner={shlex.quote(_INNER)}
 attempt() {{
@@ -187,7 +187,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         if custom.kind is CustomKind.HTTP:
             limit_s += _PYTHON_START_S
         tries = custom.retries + 1
-        # Only what a command writes is searched here; a page is searched by the Python that gets it.
+        # A command's output is searched by the shell; a page by the Python that gets it.
         text = custom.text if custom.kind is CustomKind.COMMAND else ""
         words = (
             f"{number}",

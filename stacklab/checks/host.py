@@ -1,4 +1,4 @@
-"""Control measurements from the host: what it reaches itself, so that a node's result means something.
+"""Control measurements from the host: they give a node's own result its meaning.
 
 A failure of the host is not a failure of the lab: `gather` raises nothing, and takes
 some 5 s at most, or as much longer as the lab declares delays.

@@ -50,7 +50,7 @@ class Carrier(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """The properties of a kind of check that the mesh, the search for causes and the views ask for."""
+    """The properties of a kind: what the mesh, the search for causes and the views ask for."""
 
     layer: Layer
     needs_session: bool = True  # False: the node itself is not asked

@@ -105,13 +105,18 @@ def _missing_lines(bundle: Bundle) -> Iterator[str]:
     yield '<h2>Could not be had</h2><table class="missing">'
     for item in bundle.missing:
         what = f"{escape(item.path)}<br><span class=dim>{escape(item.title)}</span>"
-        yield f"<tr><td>{what}</td><td>{escape(item.why_not)}</td></tr>"
+        # The reason may be a node's own words.
+        why_not = escape(printable(item.why_not))
+        yield f"<tr><td>{what}</td><td>{why_not}</td></tr>"
     yield "</table>"
 
 
 def _item_row(item: Item) -> str:
-    link = f'<a href="{escape(quote(item.path))}">{escape(item.path.partition("/")[2])}</a>'
-    return f"<tr><td>{link}</td><td>{escape(item.title)}</td><td>{_size_text(item.size)}</td></tr>"
+    # Names and titles of a node's files may be the node's own words.
+    name = escape(printable(item.path.partition("/")[2]))
+    title = escape(printable(item.title))
+    link = f'<a href="{escape(quote(item.path))}">{name}</a>'
+    return f"<tr><td>{link}</td><td>{title}</td><td>{_size_text(item.size)}</td></tr>"
 
 
 def _most_wanted_first(items: list[Item]) -> list[Item]:

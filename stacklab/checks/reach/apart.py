@@ -62,7 +62,7 @@ def _judge_ways(
 
 
 def _judge_answering(lab: Lab, node: str, address: str, device: str) -> Verdict:
-    """Judge an address that answers the host: a node's if the lab leads there, else a stranger's."""
+    """Judge an address that answers the host: a node's only if the lab leads there."""
     if device in {network.bridge for network in lab.networks}:
         return Verdict.failed(Reason.REACHED, f"the host reaches {node} {address} by {device}")
     way = device or "a way unknown"
