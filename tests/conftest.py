@@ -22,6 +22,13 @@ settings.register_profile(
 )  # else as ever: in CI, the same ones each time
 settings.load_profile("stacklab")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the texts that tests expect anew"
+    )
+
+
 Answer = Result | BaseException | Callable[[Command], Result]
 
 

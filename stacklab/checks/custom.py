@@ -47,12 +47,14 @@ _NOT_RUN = (125, 126, NOT_FOUND)  # timeout(1)'s codes where it could not start 
 # that holds the output open has not ended.
 _INNER = """\
 trap : TERM
-{ bash -c "$1" 2>&1; printf '\\n%s code %s\\n' "$2" "$?"; } | { trap '' TERM; exec tail -c 65536; }"""
+{
+  bash -c "$1" 2>&1; printf '\\n%s code %s\\n' "$2" "$?"
+} | { trap '' TERM; exec tail -c 65536; }"""
 
 # attempt NUMBER TRIES INTERVAL LIMIT WANTED TEXT COMMAND
 # It writes `NUMBER ended yes|no|text TRIES CODE|- CODE_OF_TIMEOUT`, then what the last try wrote if
-# that was not `yes`. `case` stands before `##`, since looking for a prefix that is missing in 64 KiB
-# would cost a shell minutes.
+# that was not `yes`. `case` stands before `##`: a shell that looks in vain for a prefix in 64 KiB
+# takes minutes.
 _ATTEMPT = f"""\
 inner={shlex.quote(_INNER)}
 attempt() {{
@@ -88,7 +90,8 @@ try:
     if is_tls == "yes":
         peer = ssl.create_default_context().wrap_socket(peer, server_hostname=host)
     name = host if port == ("443" if is_tls == "yes" else "80") else host + ":" + port
-    lines = ("GET %s HTTP/1.0" % path, "Host: " + name, "User-Agent: stacklab", "Connection: close", "", "")
+    lines = ("GET %s HTTP/1.0" % path, "Host: " + name, "User-Agent: stacklab")
+    lines += ("Connection: close", "", "")
     peer.sendall("\\r\\n".join(lines).encode())
     while len(page) < 1048576:
         more = peer.recv(65536)
@@ -107,14 +110,16 @@ except socket.gaierror:
 except ConnectionRefusedError:
     no("refused")
 except OSError as error:
-    if not page or page.startswith(b"HTTP/"):  # else it is a server of something else, which hung up
+    # What answered something else and hung up is a server of another protocol.
+    if not page or page.startswith(b"HTTP/"):
         no(error.strerror or str(error))
 words = page.split(None, 2)
 if not page.startswith(b"HTTP/") or len(words) < 2:
     no("no HTTP answer: %r" % page[:60] if page else "no HTTP answer: nothing came")
 if words[1] != status.encode():
     came = "status %s, not %s" % (words[1].decode("latin-1"), status)
-    to = [line[9:].strip() for line in page.splitlines()[:50] if line.lower().startswith(b"location:")]
+    head = page.splitlines()[:50]
+    to = [line[9:].strip() for line in head if line.lower().startswith(b"location:")]
     no("%s (it points to %s)" % (came, to[0].decode("latin-1")) if to else came)
 page = page.partition(b"\\r\\n\\r\\n")[2]
 if text not in page:
@@ -122,8 +127,8 @@ if text not in page:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
-    """How a node's tries ended; `code` is None when the last one had to be ended."""
+class _Attempts:
+    """The end of a node's tries; `code` is None when the last one had to be ended."""
 
     is_passed: bool
     is_text_missing: bool
@@ -136,12 +141,12 @@ class _Ended:
 def expected(lab: Lab) -> Iterator[Check]:
     """See Family.expected."""
     for custom in lab.checks.custom:
-        end = _end(lab, custom)
+        end = _port_end(lab, custom)
         for name in custom.nodes:
-            yield _check(custom, lab.node(name), end)
+            yield _custom_check(custom, lab.node(name), end)
 
 
-def _end(lab: Lab, custom: CustomCheck) -> tuple[Node, NIC] | None:
+def _port_end(lab: Lab, custom: CustomCheck) -> tuple[Node, NIC] | None:
     """Return the node that a port is asked of, and its NIC; None where it is not of the lab."""
     if custom.kind is not CustomKind.PORT:
         return None
@@ -154,7 +159,8 @@ def _end(lab: Lab, custom: CustomCheck) -> tuple[Node, NIC] | None:
     return None
 
 
-def _check(custom: CustomCheck, node: Node, end: tuple[Node, NIC] | None) -> Check:
+def _custom_check(custom: CustomCheck, node: Node, end: tuple[Node, NIC] | None) -> Check:
+    """Return the check that a node does; `end` is the node and NIC that it goes to, if any."""
     kind = _KINDS[custom.kind]
     if end is None:
         return Check(kind=kind, node=node.name, subject=custom.name)
@@ -172,41 +178,46 @@ def _check(custom: CustomCheck, node: Node, end: tuple[Node, NIC] | None) -> Che
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
     """See Family.parts; a part has several checks, one after the other."""
-    by_name = _by_name(lab)
+    by_name = _numbered_checks(lab)
     lanes: dict[str, list[str]] = {}
     limits: dict[str, float] = {}
     for check in checks:
         number, custom = by_name[check.subject]
-        limit_s = custom.timeout_s + (_PYTHON_START_S if custom.kind is CustomKind.HTTP else 0)
+        limit_s = custom.timeout_s
+        if custom.kind is CustomKind.HTTP:
+            limit_s += _PYTHON_START_S
         tries = custom.retries + 1
+        # A command's output is searched by the shell; a page by the Python that gets it.
+        text = custom.text if custom.kind is CustomKind.COMMAND else ""
         words = (
             f"{number}",
             f"{tries}",
             f"{custom.interval_s:g}",
             f"{limit_s:g}",
             f"{custom.exit_code}",
-            custom.text if custom.kind is CustomKind.COMMAND else "",
-            _command(check, custom),
+            text,
+            _node_command(check, custom),
         )
-        tag = _tag(number)
+        tag = _lane_tag(number)
         lanes.setdefault(tag, [_ATTEMPT]).append(f"attempt {shlex.join(words)}")
-        longest = (
-            tries * (limit_s + _KILL_AFTER_S + _OWN_TIME_S) + custom.retries * custom.interval_s
-        )
-        limits[tag] = limits.get(tag, 0.0) + longest
+        try_s = limit_s + _KILL_AFTER_S + _OWN_TIME_S
+        pauses_s = custom.retries * custom.interval_s
+        limits[tag] = limits.get(tag, 0.0) + tries * try_s + pauses_s
     for tag, lines in lanes.items():
         yield Part(tag=tag, shell="\n".join(lines), limit_s=limits[tag])
 
 
-def _by_name(lab: Lab) -> dict[str, tuple[int, CustomCheck]]:
+def _numbered_checks(lab: Lab) -> dict[str, tuple[int, CustomCheck]]:
+    """Return each custom check by its name, with its place in the spec."""
     return {custom.name: (number, custom) for number, custom in enumerate(lab.checks.custom)}
 
 
-def _tag(number: int) -> str:
+def _lane_tag(number: int) -> str:
+    """Return the part that a check is done in: few parts, so that few checks run at once."""
     return f"custom.{number % _AT_ONCE}"
 
 
-def _command(check: Check, custom: CustomCheck) -> str:
+def _node_command(check: Check, custom: CustomCheck) -> str:
     """Return what bash has to run on the node: it ends with `exit_code` if the check passes."""
     match custom.kind:
         case CustomKind.COMMAND:
@@ -214,17 +225,20 @@ def _command(check: Check, custom: CustomCheck) -> str:
         case CustomKind.PORT:
             return f"exec 3<>/dev/tcp/{check.address or custom.host or '127.0.0.1'}/{custom.port}"
         case CustomKind.HTTP:
-            url = urlsplit(custom.url)
-            is_tls = url.scheme == "https"
-            path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            at = (
-                url.hostname or "",
-                f"{url.port or (443 if is_tls else 80)}",
-                path,
-                "yes" if is_tls else "no",
-            )
-            words = (*at, f"{custom.http_status}", custom.text, f"{custom.timeout_s:g}")
-            return f"exec {shlex.join(('python3', '-c', _PAGE, *words))}"
+            return f"exec {shlex.join(('python3', '-c', _PAGE, *_page_words(custom)))}"
+
+
+def _page_words(custom: CustomCheck) -> tuple[str, ...]:
+    """Return the words that _PAGE is given: where the page is, and what is wanted of it."""
+    url = urlsplit(custom.url)
+    port, tls = url.port or 80, "no"
+    if url.scheme == "https":
+        port, tls = url.port or 443, "yes"
+    path = url.path or "/"
+    if url.query:
+        path += f"?{url.query}"
+    place = (url.hostname or "", f"{port}", path, tls)
+    return (*place, f"{custom.http_status}", custom.text, f"{custom.timeout_s:g}")
 
 
 def command_line(check: Check, custom: CustomCheck) -> str:
@@ -233,7 +247,9 @@ def command_line(check: Check, custom: CustomCheck) -> str:
         case CustomKind.COMMAND:
             return custom.command
         case CustomKind.PORT:
-            return f"timeout {custom.timeout_s:g} bash -c {shlex.quote(_command(check, custom))}"
+            return (
+                f"timeout {custom.timeout_s:g} bash -c {shlex.quote(_node_command(check, custom))}"
+            )
         case CustomKind.HTTP:
             request = f"u.urlopen({custom.url!r}, timeout={custom.timeout_s:g})"
             code = f"import urllib.request as u; print({request}.read())"
@@ -242,22 +258,22 @@ def command_line(check: Check, custom: CustomCheck) -> str:
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
     """See Family.judge."""
-    by_name = _by_name(lab)
+    by_name = _numbered_checks(lab)
     for check in checks:
         number, custom = by_name[check.subject]
-        tag = _tag(number)
-        ended = _read(answer.of(tag).lines, number)
+        tag = _lane_tag(number)
+        ended = _read_attempts(answer.of(tag).lines, number)
         command = command_line(check, custom)
         if ended is None:
             broken = Verdict.error(Reason.UNREADABLE, "its answer is broken")
             verdict = answers.missing(answer, tag) or broken
             yield verdict.of(check, command=command, output=answer.of(tag).text)
         else:
-            verdict = _with_tries(custom, ended, _judge(check, custom, ended))
+            verdict = _with_tries(custom, ended, _judge_attempts(check, custom, ended))
             yield verdict.of(check, command=command, output=ended.output)
 
 
-def _with_tries(custom: CustomCheck, ended: _Ended, verdict: Verdict) -> Verdict:
+def _with_tries(custom: CustomCheck, ended: _Attempts, verdict: Verdict) -> Verdict:
     """Return the verdict with the number of tries, as a warning where the author wants that."""
     status, detail = verdict.status, verdict.detail
     if ended.tries > 1:
@@ -267,17 +283,18 @@ def _with_tries(custom: CustomCheck, ended: _Ended, verdict: Verdict) -> Verdict
     return Verdict(status, verdict.reason, detail, verdict.about)
 
 
-def _read(lines: Sequence[str], number: int) -> _Ended | None:
+def _read_attempts(lines: Sequence[str], number: int) -> _Attempts | None:
     """Take apart what `attempt` wrote of one check; None if it is missing or is something else."""
-    own = [line.removeprefix(f"{number} ") for line in lines if line.startswith(f"{number} ")]
-    words = own[0].split() if own else []
+    mark = f"{number} "
+    own_lines = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    words = own_lines[0].split() if own_lines else []
     if len(words) != 5 or words[0] != "ended":
         return None
     _, outcome, tries, code, timeout_code = words
     if not (is_number(tries) and is_number(timeout_code)):
         return None
-    output = (line.removeprefix("|").removeprefix(" ") for line in own[1:])
-    return _Ended(
+    output = (line.removeprefix("|").removeprefix(" ") for line in own_lines[1:])
+    return _Attempts(
         is_passed=outcome == "yes",
         is_text_missing=outcome == "text",
         tries=int(tries),
@@ -287,9 +304,10 @@ def _read(lines: Sequence[str], number: int) -> _Ended | None:
     )
 
 
-def _judge(check: Check, custom: CustomCheck, ended: _Ended) -> Verdict:
+def _judge_attempts(check: Check, custom: CustomCheck, ended: _Attempts) -> Verdict:
+    """Judge how the last of a node's tries ended."""
     if ended.is_passed:
-        return Verdict.passed(_passed(custom))
+        return Verdict.passed(_passed_detail(custom))
     if ended.code is None and ended.timeout_code in _NOT_RUN:
         detail = f"timeout or bash can't be run on {check.node}: {_last_line(ended.output)}"
         return Verdict.error(Reason.PROGRAM_MISSING, detail, about="bash")
@@ -301,8 +319,9 @@ def _judge(check: Check, custom: CustomCheck, ended: _Ended) -> Verdict:
     match custom.kind:
         case CustomKind.COMMAND:
             last = _last_line(ended.output)
-            said = f": {last}" if last else ""
-            detail = f"exit code {ended.code}, not {custom.exit_code}{said}"
+            detail = f"exit code {ended.code}, not {custom.exit_code}"
+            if last:
+                detail += f": {last}"
             return Verdict.failed(Reason.WRONG_CODE, detail)
         case CustomKind.PORT:
             detail = ssh.classify(ended.output) or _last_line(ended.output)
@@ -311,7 +330,7 @@ def _judge(check: Check, custom: CustomCheck, ended: _Ended) -> Verdict:
             return _judge_page(check, ended)
 
 
-def _judge_page(check: Check, ended: _Ended) -> Verdict:
+def _judge_page(check: Check, ended: _Attempts) -> Verdict:
     """Judge what our Python wrote about a page: its first line says what is wrong."""
     if ended.code == NOT_FOUND:
         return answers.not_installed("python3", check.node)
@@ -319,10 +338,11 @@ def _judge_page(check: Check, ended: _Ended) -> Verdict:
     if ended.code != 1 or ended.output.startswith("Traceback"):
         detail = f"python3 on {check.node} could not try: {_last_line(ended.output)}"
         return Verdict.error(Reason.PROGRAM_FAILED, detail, about="python3")
-    return Verdict.failed(Reason.WRONG_PAGE, _clean(ended.output.partition("\n")[0]))
+    return Verdict.failed(Reason.WRONG_PAGE, _on_one_line(ended.output.partition("\n")[0]))
 
 
-def _passed(custom: CustomCheck) -> str:
+def _passed_detail(custom: CustomCheck) -> str:
+    """Return the sentence of a check that passed."""
     match custom.kind:
         case CustomKind.COMMAND:
             return f"exit code {custom.exit_code}"
@@ -333,10 +353,10 @@ def _passed(custom: CustomCheck) -> str:
 
 
 def _last_line(text: str) -> str:
-    return _clean(text.strip().rpartition("\n")[2])
+    return _on_one_line(text.strip().rpartition("\n")[2])
 
 
-def _clean(text: str) -> str:
+def _on_one_line(text: str) -> str:
     """Make a program's words fit for one line of a table."""
     printable = (char if char.isprintable() else " " for char in text)
     return "".join(printable).strip()[:_DETAIL_MAX]

@@ -1,4 +1,4 @@
-"""What a lab must and must not do while faults are made in it: `lab.check --expect`. Pure."""
+"""Expectations of a lab while faults are made in it: `lab.check --expect`. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stacklab.model.lab import Lab
 
 
 class FaultKind(StrEnum):
-    """What can be made to fail; the word for `lab.fault`."""
+    """A kind of fault; the word for `lab.fault`."""
 
     LINK_DOWN = "link-down"  # the NIC's cable is out
     UNPLUG = "unplug"  # the NIC itself is
@@ -48,7 +48,7 @@ class Fault:
 
 
 class Effect(StrEnum):
-    """What a fault does to a check."""
+    """The effect of a fault on a check."""
 
     NONE = "none"  # it must pass
     CUT = "cut"  # it must not
@@ -60,7 +60,7 @@ _ANSWERED = (Reason.HOST_KEY, Reason.DENIED)
 
 
 class Outage:
-    """What a lab's faults do to its checks."""
+    """The faults of a lab, and their effects on its checks."""
 
     def __init__(self, lab: Lab, faults: Iterable[Fault]) -> None:
         self._lab = lab
@@ -74,9 +74,10 @@ class Outage:
                 for nic in lab.node(fault.node).nics:
                     self._down.setdefault((fault.node, nic.network), fault)
             elif fault.kind is FaultKind.PARTITION:
-                self._groups.append(
-                    (fault, {n: i for i, group in enumerate(fault.groups) for n in group})
-                )
+                group_of_node: dict[str, int] = {}
+                for number, group in enumerate(fault.groups):
+                    group_of_node.update(dict.fromkeys(group, number))
+                self._groups.append((fault, group_of_node))
             else:
                 self._down.setdefault((fault.node, fault.network), fault)
         self._access = {node.name: node.access.network for node in lab.nodes}
@@ -88,13 +89,15 @@ class Outage:
             return Effect.NONE, None
         if check.kind is CheckKind.STATE:
             stopped = self._stopped.get(check.node)
-            return (Effect.CUT, stopped) if stopped else (Effect.NONE, None)
+            if stopped is None:
+                return Effect.NONE, None
+            return Effect.CUT, stopped
         unreached = self.why_unreached(check.node)
         if unreached is not None:
             return Effect.CUT, unreached
         if Exposure.PATH in check.kind.traits.exposure:
-            return self._of_pair(check)
-        return self._of_one(check)
+            return self._effect_on_pair(check)
+        return self._effect_on_node(check)
 
     def why_unreached(self, node: str) -> Fault | None:
         """Return the fault that keeps the host from logging in on a node; None if it can."""
@@ -104,47 +107,56 @@ class Outage:
         """Return the fault that took a node's NIC away, or the whole node."""
         return self._down.get((node, network))
 
-    def _of_pair(self, check: Check) -> tuple[Effect, Fault | None]:
-        fault = next(self._between(check), None)
+    def _effect_on_pair(self, check: Check) -> tuple[Effect, Fault | None]:
+        """Return what becomes of a check that goes to another node and back."""
+        fault = next(self._faults_between(check), None)
         if fault is None:
             return Effect.NONE, None
-        ours, theirs = (
-            self._lab.node(name).nic_on(check.network) for name in (check.node, check.target)
-        )
+        ours = self._lab.node(check.node).nic_on(check.network)
+        theirs = self._lab.node(check.target).nic_on(check.network)
         if ours and theirs and loss_of(ours.impairment, theirs.impairment) >= 1:
             return Effect.EITHER, fault  # it was cut before
         return Effect.CUT, fault
 
-    def _between(self, check: Check) -> Iterator[Fault]:
+    def _faults_between(self, check: Check) -> Iterator[Fault]:
         """Yield the faults on the way of a check from one node to another on its network."""
         for node in (check.node, check.target):
-            if fault := self._down.get((node, check.network)):
-                yield fault
-        for fault, group in self._groups:
-            if fault.network == check.network and group.get(check.node) != group.get(check.target):
+            on_nic = self._down.get((node, check.network))
+            if on_nic:
+                yield on_nic
+        for fault, group_of_node in self._groups:
+            is_together = group_of_node.get(check.node) == group_of_node.get(check.target)
+            if fault.network == check.network and not is_together:
                 yield fault
 
-    def _of_one(self, check: Check) -> tuple[Effect, Fault | None]:
+    def _effect_on_node(self, check: Check) -> tuple[Effect, Fault | None]:
         """Return what becomes of a check that does not go to a node and back."""
         exposure = check.kind.traits.exposure
         if Exposure.ITS_NIC in exposure and check.network:
-            return self._of_its_nic(check)
+            return self._effect_on_nic(check)
         on_node = self._hurt.get(check.node)
         if Exposure.OWN_NICS in exposure and on_node:
             return Effect.EITHER, on_node
         fault: Fault | None = None
         if Exposure.OTHER_END in exposure:
-            fault = on_node or self._hurt.get(check.target) or next(self._between(check), None)
+            fault = (
+                on_node or self._hurt.get(check.target) or next(self._faults_between(check), None)
+            )
         if fault is None and Exposure.UNKNOWN_WAY in exposure:
             fault = self.faults[0]
-        return (Effect.EITHER, fault) if fault else (Effect.NONE, None)
+        if fault is None:
+            return Effect.NONE, None
+        return Effect.EITHER, fault
 
-    def _of_its_nic(self, check: Check) -> tuple[Effect, Fault | None]:
+    def _effect_on_nic(self, check: Check) -> tuple[Effect, Fault | None]:
+        """Return what becomes of a check that is about one NIC of a node."""
         fault = self._down.get((check.node, check.network))
         if fault is None:
             return Effect.NONE, None
+        if fault.kind is FaultKind.UNPLUG:
+            return Effect.CUT, fault
         # Without a cable, systems differ in what they do to the NIC's address.
-        return (Effect.CUT if fault.kind is FaultKind.UNPLUG else Effect.EITHER), fault
+        return Effect.EITHER, fault
 
     def as_expected(self, result: CheckResult) -> CheckResult:
         """Return the result, turned round where a fault cuts it: it passes if it is cut."""
@@ -163,12 +175,12 @@ class Outage:
                 reason=Reason.STILL_WORKS,
                 detail=f"still works ({result.detail}), {fault} was to cut it",
             )
-        if not self._is_cut(result):
+        if not self._failed_for_want_of_way(result):
             return result
         detail = f"cut, as lab.fault {fault} did: {result.detail}"
         return Verdict(CheckStatus.PASSED, Reason.CUT, detail).of(result.check)
 
-    def _is_cut(self, result: CheckResult) -> bool:
+    def _failed_for_want_of_way(self, result: CheckResult) -> bool:
         """Return True if a check failed for want of a way.
 
         What could not be tried on a node that answers proves nothing.
@@ -181,7 +193,7 @@ class Outage:
 
     @property
     def since(self) -> float:
-        """When the last of the faults was made."""
+        """The time at which the last of the faults was made."""
         return max((fault.at for fault in self.faults), default=0.0)
 
 

@@ -34,7 +34,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What the host has to try itself before a family's checks can be judged."""
+    """The trials that the host has to make itself before a family's checks can be judged."""
 
     places: tuple[str, ...] = ()  # to connect to: "NAME:PORT" or "ADDRESS:PORT"
     pings: tuple[str, ...] = ()  # addresses of nodes
@@ -53,7 +53,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the host knows and nodes are held against; what nobody asked for is empty."""
+    """The host's knowledge that nodes are held against; what nobody asked for is empty."""
 
     # By place, "NAME:PORT" or "ADDRESS:PORT"; a place that is asked for later may be tried then.
     tried: Mapping[str, Tried] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def about_state(node: str, state: NodeState | None) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """What is known of all nodes when their sessions are over."""
+    """The knowledge of all nodes when their sessions are over."""
 
     states: Mapping[str, NodeState | None]  # None: nobody can tell
     measured: Mapping[str, float]  # what `Family.measure` found, by node

@@ -1,4 +1,4 @@
-"""Control measurements from the host: what it reaches itself, so that a node's result means much.
+"""Control measurements from the host: they give a node's own result its meaning.
 
 A failure of the host is not a failure of the lab: `gather` raises nothing, and takes
 some 5 s at most, or as much longer as the lab declares delays.
@@ -56,7 +56,7 @@ def gather(
         places = (*package_mirrors(root), *places)
     if not places and not needs.needs_package_mirrors:
         return Facts(alive=alive)
-    tried = _Places(dial(dict.fromkeys(places)), dial)
+    tried = _TriedPlaces(dial(dict.fromkeys(places)), dial)
     return Facts(tried=tried, instead=needs.instead, alive=alive)
 
 
@@ -66,7 +66,7 @@ def judge(lab: Lab, checks: Sequence[Check], runner: Runner) -> Iterator[CheckRe
         yield from family.of_host(lab, some, runner)
 
 
-class _Places(dict[str, Tried]):
+class _TriedPlaces(dict[str, Tried]):
     """Places and how the host fared there.
 
     A place that nobody needed beforehand is tried when it is asked for, and is not listed:
@@ -110,12 +110,12 @@ def dial_all(places: Iterable[str], limit_s: float = _LIMIT_S) -> Mapping[str, T
     def dial(place: str) -> None:
         name, _, port = place.rpartition(":")
         try:
-            found = socket.getaddrinfo(name, int(port), socket.AF_INET, socket.SOCK_STREAM)
-            addresses[place] = str(found[0][4][0])
+            infos = socket.getaddrinfo(name, int(port), socket.AF_INET, socket.SOCK_STREAM)
+            addresses[place] = str(infos[0][4][0])
             socket.create_connection((addresses[place], int(port)), timeout=limit_s).close()
             done.put((place, Tried(address=addresses[place])))
         except (OSError, ValueError) as error:
-            done.put((place, _failed(addresses.get(place, ""), error)))
+            done.put((place, _failed_trial(addresses.get(place, ""), error)))
 
     for place in wanted:
         threading.Thread(target=dial, args=(place,), name=f"dial {place}", daemon=True).start()
@@ -125,11 +125,11 @@ def dial_all(places: Iterable[str], limit_s: float = _LIMIT_S) -> Mapping[str, T
         while len(tried) < len(wanted):
             place, outcome = done.get(timeout=max(0.0, deadline - time.monotonic()))
             tried[place] = outcome
-    late = {place: _failed(addresses.get(place, ""), TimeoutError()) for place in wanted}
+    late = {place: _failed_trial(addresses.get(place, ""), TimeoutError()) for place in wanted}
     return {place: tried.get(place, late[place]) for place in wanted}
 
 
-def _failed(address: str, error: Exception) -> Tried:
+def _failed_trial(address: str, error: Exception) -> Tried:
     """Say in a few words why a connection failed."""
     match error:
         case socket.gaierror():

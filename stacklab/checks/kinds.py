@@ -7,7 +7,7 @@ from enum import Flag, StrEnum, auto
 
 
 class Layer(StrEnum):
-    """What a check is about; the word for `--layer`."""
+    """The layer that a check is about; the word for `--layer`."""
 
     NODES = "nodes"  # each node is as declared
     PAIRS = "pairs"  # each node reaches each other on every network they share
@@ -20,7 +20,7 @@ class Layer(StrEnum):
 
 
 class Exposure(Flag):
-    """How the faults of lab.fault can change a check's outcome; `expect.Outage` decides by it."""
+    """The ways in which a fault can change a check's outcome; `expect.Outage` decides by them."""
 
     NONE = 0
     PATH = auto()  # it goes to another node and back: a fault on the way cuts it
@@ -31,7 +31,7 @@ class Exposure(Flag):
 
 
 class ExplainedBy(StrEnum):
-    """What has to be looked at again to explain a failure."""
+    """The thing that has to be looked at again to explain a failure."""
 
     NODE = "node"  # the node's state alone
     LOGIN = "login"  # the node as this host sees it
@@ -41,7 +41,7 @@ class ExplainedBy(StrEnum):
 
 
 class Carrier(StrEnum):
-    """Which packets a check sends between nodes: firewalls tell these apart."""
+    """The packets that a check sends between nodes: firewalls tell these apart."""
 
     NONE = "none"
     ECHO = "icmp"
@@ -50,7 +50,7 @@ class Carrier(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What the mesh, the search for causes and the views ask about a kind of check."""
+    """The properties of a kind: what the mesh, the search for causes and the views ask for."""
 
     layer: Layer
     needs_session: bool = True  # False: the node itself is not asked
@@ -64,7 +64,7 @@ class Traits:
 
 
 class CheckKind(StrEnum):
-    """What is tried."""
+    """The kinds of check: each tries one thing."""
 
     STATE = "state"  # the node's domain runs
     LOGIN = "login"  # host to node, ssh
@@ -87,7 +87,7 @@ class CheckKind(StrEnum):
     SSH = "ssh"  # node to node, as stack
     SEPARATE = "separate"  # no way to a network that the node is not on
     NO_TRANSIT = "no-transit"  # no way out of an isolated network through the host
-    HOST_APART = "host-apart"  # the host has no way to the network
+    HOST_APART = "host-apart"  # the host can not reach the network
     DNS = "dns"
     REACH = "reach"  # something outside answers
     CLOSED = "closed"  # nothing outside does
@@ -102,12 +102,12 @@ class CheckKind(StrEnum):
 
     @property
     def traits(self) -> Traits:
-        """What the rest of the house has to know of it."""
+        """The properties of the kind that the rest of the house asks for."""
         return TRAITS[self]
 
     @property
     def layer(self) -> Layer:
-        """What it is about."""
+        """The layer that the kind belongs to."""
         return TRAITS[self].layer
 
 

@@ -27,7 +27,7 @@ class Lookout:
         self._asked, self._looked = threading.Event(), threading.Event()
         self._is_over = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="lookout", daemon=True)
+        self._thread = threading.Thread(target=self._look_repeatedly, name="lookout", daemon=True)
 
     def __enter__(self) -> Lookout:
         self._thread.start()
@@ -38,7 +38,7 @@ class Lookout:
         self._asked.set()
         self._thread.join(_PATIENCE_S)
 
-    def _work(self) -> None:
+    def _look_repeatedly(self) -> None:
         while not self._is_over:
             self._asked.clear()
             self._since = time.monotonic()

@@ -50,7 +50,9 @@ class CheckEvent:
         if self.waiting_for is None:
             return f"{head}, {self.node} is done"
         what = f"{self.waiting_for.check.title}: {self.waiting_for.detail}"
-        tries = f"try {self.attempt} of {self.attempts}" if self.attempts else f"try {self.attempt}"
+        tries = f"try {self.attempt}"
+        if self.attempts:
+            tries += f" of {self.attempts}"
         return f"{head}, {self.node} waits for {what} ({tries})"
 
 
@@ -60,7 +62,7 @@ def _no_states() -> States:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Patience:
-    """How often, or for how long, to try again what does not pass."""
+    """The number of tries, or the time, that checks which do not pass are given."""
 
     interval_s: float
     tries: int = 0  # 0: until the deadline
@@ -129,7 +131,7 @@ class Mesh:
             patience = _Patience(interval_s=policy.interval_s, deadline=deadline)
         with Lookout(self.states) as lookout:
             self._try_until_passed(lookout, checks, patience)
-        return tuple(self._results.get(check) or _unanswered(check) for check in checks)
+        return tuple(self._results.get(check) or _unanswered_result(check) for check in checks)
 
     def _try_until_passed(
         self, lookout: Lookout, checks: Sequence[Check], patience: _Patience
@@ -137,12 +139,10 @@ class Mesh:
         is_waiting = patience.deadline is not None
         attempt, todo, was_settled = 1, frozenset(checks), False
         while todo:
-            self._attempt(lookout, checks, todo, attempt, patience.tries)
+            self._try_once(lookout, checks, todo, attempt, patience.tries)
             # Of all checks: a clock or a login that passed may have been found wrong since.
             bad = frozenset(
-                check
-                for check in checks
-                if not self._is_over(check, lookout, is_waiting=is_waiting)
+                check for check in checks if not self._is_settled(check, lookout, is_waiting)
             )
             # Retry inconclusive isolation checks whenever something else is retried, plus once
             # at the end: the nodes that would prove something may answer the host by then.
@@ -163,7 +163,7 @@ class Mesh:
             if not all(lookout.why_not(name) for name in names)
         )
 
-    def _is_over(self, check: Check, lookout: Lookout, *, is_waiting: bool) -> bool:
+    def _is_settled(self, check: Check, lookout: Lookout, is_waiting: bool) -> bool:
         """Return True if trying a check again is useless.
 
         It has passed, the node has tried it several times already, or a node of it is off.
@@ -178,7 +178,7 @@ class Mesh:
         # Trying again brings no node up, and each try would wait for what it can't answer.
         return any(lookout.why_not(name) for name in (check.node, check.target))
 
-    def _attempt(
+    def _try_once(
         self,
         lookout: Lookout,
         checks: Sequence[Check],
@@ -194,7 +194,7 @@ class Mesh:
         def take(node: str, results: tuple[CheckResult, ...]) -> None:
             nonlocal passed
             results = tuple(map(self.as_expected, results))
-            passed += sum(map(self._keep, results))
+            passed += sum(map(self._keep_result, results))
             event = CheckEvent(
                 node=node,
                 attempt=attempt,
@@ -208,12 +208,14 @@ class Mesh:
         of_host = [check for check in checks if check in todo and check.node == HOST]
         if of_host:
             take(HOST, tuple(self.judge_host(of_host)))
-        at_once(lambda part: self._session(lookout, part), _by_node(checks, todo), take)
+        at_once(
+            lambda part: self._ask_and_judge(lookout, part), _sessions_to_try(checks, todo), take
+        )
         lookout.renew()
-        for result in self._together(lookout, checks, todo):
+        for result in self._judge_together(lookout, checks, todo):
             self._results[result.check] = self.as_expected(result)
 
-    def _keep(self, result: CheckResult) -> int:
+    def _keep_result(self, result: CheckResult) -> int:
         """Keep a result; returns how many more have passed: -1, 0 or 1."""
         before = self._results.get(result.check)
         self._results[result.check] = result
@@ -225,27 +227,29 @@ class Mesh:
                 self._witnesses[result.check] = names
         return result.is_passed - (before is not None and before.is_passed)
 
-    def _together(
+    def _judge_together(
         self, lookout: Lookout, checks: Sequence[Check], todo: AbstractSet[Check]
     ) -> list[CheckResult]:
         """Judge what can only be judged of all nodes, when all sessions are over."""
         some = [check for check in checks if check.kind.traits.is_together]
         states = {check.node: lookout.state(check.node) for check in some}
         results: list[CheckResult] = []
-        for family, own in plan.by_family(some):
+        for family, its_checks in plan.by_family(some):
             measured = self._measured.get(family, {})
             overview = Overview(
                 states=states, measured=measured, due=todo, about_state=self.about_state
             )
-            results += family.together(self.lab, own, overview)
+            results += family.together(self.lab, its_checks, overview)
         return results
 
-    def _session(self, lookout: Lookout, checks: tuple[Check, ...]) -> tuple[CheckResult, ...]:
+    def _ask_and_judge(
+        self, lookout: Lookout, checks: tuple[Check, ...]
+    ) -> tuple[CheckResult, ...]:
         """Ask one node, and judge its answer; its login is the session itself."""
         name = checks[0].node
         why_off = lookout.why_not(name)
         if why_off:
-            return _not_reached(checks, Reason.NODE_OFF, why_off)
+            return _unreached_results(checks, Reason.NODE_OFF, why_off)
         with self._judging:
             parts = plan.parts(self.lab, self.lab.node(name), checks, self._facts)
         stopped: list[str] = []
@@ -266,27 +270,29 @@ class Mesh:
         )
         reason = Reason.NODE_OFF if stopped else answers.connection(reply.result.stderr)
         if not reply.answer.is_begun:
-            return _not_reached(checks, reason, reply.why, reply)
+            return _unreached_results(checks, reason, reply.why, reply)
         with self._judging:
             # A hostile node's answer may break a judge: that must not cost other nodes' results.
             results = session.guarded(
-                lambda: self._judge(checks, reply), lambda why: _unread(checks, why, reply)
+                lambda: self._judge_reply(checks, reply),
+                lambda why: _unreadable_results(checks, why, reply),
             )
         return tuple(map(_as_node_off, results)) if stopped else results
 
-    def _judge(self, checks: Sequence[Check], reply: Reply) -> tuple[CheckResult, ...]:
+    def _judge_reply(self, checks: Sequence[Check], reply: Reply) -> tuple[CheckResult, ...]:
+        """Judge one node's answer; what needs the other nodes is only measured here."""
         answer = reply.answer
         node = self.lab.node(checks[0].node)
         login = [check for check in checks if check.kind is CheckKind.LOGIN]
         others = [check for check in checks if check.kind is not CheckKind.LOGIN]
         for family, some in plan.by_family(others):
             if any(check.kind.traits.is_together for check in some):
-                self._measure(family, node, answer)
-        own = [check for check in others if not check.kind.traits.is_together]
-        entered = (_entered(check, reply) for check in login)
-        return (*entered, *plan.judge(self.lab, own, answer, self._facts))
+                self._keep_measurement(family, node, answer)
+        alone = [check for check in others if not check.kind.traits.is_together]
+        logins = [_login_result(check, reply) for check in login]
+        return (*logins, *plan.judge(self.lab, alone, answer, self._facts))
 
-    def _measure(self, family: Family, node: Node, answer: Answer) -> None:
+    def _keep_measurement(self, family: Family, node: Node, answer: Answer) -> None:
         """Keep the number that the family takes from a node's answer; an old one is forgotten."""
         measured = self._measured.setdefault(family, {})
         measured.pop(node.name, None)
@@ -295,24 +301,25 @@ class Mesh:
             measured[node.name] = number
 
 
-def _by_node(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Check, ...]]:
+def _sessions_to_try(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Check, ...]]:
     """List what sessions are to try, by node; a node with any of it has to log in again."""
-    own: dict[str, list[Check]] = {}
+    by_node: dict[str, list[Check]] = {}
     busy = {check.node for check in todo if check.kind.traits.needs_session}
     for check in checks:
         is_tried = check in todo or check.kind is CheckKind.LOGIN
         if is_tried and check.node in busy and check.kind.traits.needs_session:
-            own.setdefault(check.node, []).append(check)
-    return [tuple(some) for some in own.values()]
+            by_node.setdefault(check.node, []).append(check)
+    return [tuple(some) for some in by_node.values()]
 
 
-def _unread(checks: Sequence[Check], why: str, reply: Reply) -> tuple[CheckResult, ...]:
+def _unreadable_results(checks: Sequence[Check], why: str, reply: Reply) -> tuple[CheckResult, ...]:
     """Return an error for each check of a node whose answer broke a judge."""
     verdict = Verdict.error(Reason.UNREADABLE, why)
     return tuple(verdict.of(check, command=str(reply.command)) for check in checks)
 
 
-def _unanswered(check: Check) -> CheckResult:
+def _unanswered_result(check: Check) -> CheckResult:
+    """Return the result of a check that no family judged."""
     return Verdict.error(Reason.NO_ANSWER, "nobody could tell").of(check)
 
 
@@ -323,7 +330,8 @@ def _as_node_off(result: CheckResult) -> CheckResult:
     return dataclasses.replace(result, reason=Reason.NODE_OFF)
 
 
-def _entered(login: Check, reply: Reply) -> CheckResult:
+def _login_result(login: Check, reply: Reply) -> CheckResult:
+    """Return the result of a login that worked; its command is kept where the session broke."""
     return CheckResult(
         check=login,
         status=CheckStatus.PASSED,
@@ -335,7 +343,7 @@ def _entered(login: Check, reply: Reply) -> CheckResult:
     )
 
 
-def _not_reached(
+def _unreached_results(
     checks: Sequence[Check], reason: Reason, why: str, reply: Reply | None = None
 ) -> tuple[CheckResult, ...]:
     """Return the results of a node without a session: the login failed, and no other was tried."""

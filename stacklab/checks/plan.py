@@ -60,7 +60,7 @@ def by_family(checks: Sequence[Check]) -> list[tuple[Family, list[Check]]]:
 
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> tuple[Part, ...]:
-    """List what a node has to run for its checks; raises AssertionError if two parts have one tag."""
+    """List what a node has to run for its checks; two parts with one tag are an AssertionError."""
     listed = tuple(
         part for family, some in by_family(checks) for part in family.parts(lab, node, some, facts)
     )

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a check came out as it did: programs compare these words, and never the sentences."""
+    """The reason why a check came out as it did: programs compare these words, never sentences."""
 
     # it is as it should be
     OK = "ok"
@@ -21,7 +21,7 @@ class Reason(StrEnum):
     PROGRAM_MISSING = "program-missing"  # the node lacks a program; its name is in `about`
     PROGRAM_FAILED = "program-failed"  # a program ended with an error
     UNREADABLE = "unreadable"  # the answer makes no sense
-    TOO_BUSY = "too-busy"  # the node had no time to try
+    TOO_BUSY = "too-busy"  # the node did not find the time to try
     NOT_SENT = "not-sent"  # no packet left the node
 
     # the answers of a connection
@@ -64,7 +64,7 @@ class Reason(StrEnum):
     TOO_LONG = "too-long"  # packets of the declared MTU do not pass
     MTU_LARGER = "mtu-larger"  # packets larger than the declared MTU leave the node
     WRONG_WAY = "wrong-way"  # packets would leave by another NIC
-    NO_NAME = "no-name"  # the address has no name there
+    NO_NAME = "no-name"  # the address does not lead to a name there
     NOT_SSHD = "not-sshd"  # the port is open, and no sshd answers
     OTHER_NODE = "other-node"  # somebody else was reached
     WRONG_DELAY = "wrong-delay"

@@ -1,6 +1,6 @@
-"""Check results for machines: JSON and JUnit XML, written piece by piece, and the files that they go to.
+"""Check results for machines: JSON and JUnit XML, written piece by piece, and their files.
 
-400,000 results are no more than a generator here: neither text is ever whole in memory.
+A large lab has 400,000 results, so neither text is ever whole in memory.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _EXIT_CODES = {
 }
 
 
-class Ran(Protocol):
-    """What a run of the checks came to; `started_at` is time.time()."""
+class CheckRun(Protocol):
+    """A run of the checks, and its results; `started_at` is time.time()."""
 
     @property
     def lab(self) -> Lab: ...  # noqa: D102
@@ -48,7 +48,7 @@ class Ran(Protocol):
 
 
 class Counts(TypedDict):
-    """How many checks there are of each outcome."""
+    """The number of checks of each outcome."""
 
     total: int
     passed: int
@@ -57,43 +57,45 @@ class Counts(TypedDict):
     error: int
 
 
-def _counts(found: Counter[CheckStatus]) -> Counts:
+def _outcome_counts(by_status: Counter[CheckStatus]) -> Counts:
     return {
-        "total": found.total(),
-        "passed": found[CheckStatus.PASSED],
-        "warned": found[CheckStatus.WARNED],
-        "failed": found[CheckStatus.FAILED],
-        "error": found[CheckStatus.ERROR],
+        "total": by_status.total(),
+        "passed": by_status[CheckStatus.PASSED],
+        "warned": by_status[CheckStatus.WARNED],
+        "failed": by_status[CheckStatus.FAILED],
+        "error": by_status[CheckStatus.ERROR],
     }
 
 
 def summary(results: Iterable[CheckResult]) -> Counts:
     """Count the outcomes."""
-    return _counts(Counter(result.status for result in results))
+    return _outcome_counts(Counter(result.status for result in results))
 
 
 def by_layer(results: Iterable[CheckResult]) -> dict[Layer, Counts]:
     """Count the outcomes of each layer that has checks, in the order of the layers."""
-    found = Counter((result.check.kind.layer, result.status) for result in results)
-    layers = {layer for layer, _ in found}
-    return {
-        layer: _counts(Counter({status: found[layer, status] for status in CheckStatus}))
-        for layer in Layer
-        if layer in layers
-    }
+    by_status: dict[Layer, Counter[CheckStatus]] = {layer: Counter() for layer in Layer}
+    for result in results:
+        by_status[result.check.kind.layer][result.status] += 1
+    return {layer: _outcome_counts(counts) for layer, counts in by_status.items() if counts}
 
 
 def verdict(counts: Counts) -> CheckStatus:
-    """How a run came out as a whole, as the exit code tells it: what failed says more than what had no answer."""
+    """Return how a run came out as a whole, as the exit code tells it.
+
+    A failure says more than an error: that check had no answer.
+    """
     if counts["failed"]:
         return CheckStatus.FAILED
     if counts["error"]:
         return CheckStatus.ERROR
-    return CheckStatus.WARNED if counts["warned"] else CheckStatus.PASSED
+    if counts["warned"]:
+        return CheckStatus.WARNED
+    return CheckStatus.PASSED
 
 
 def stamp(at: float, form: str = "%Y-%m-%dT%H:%M:%SZ") -> str:
-    """A time in UTC."""
+    """Write a time in UTC."""
     return time.strftime(form, time.gmtime(at))
 
 
@@ -102,8 +104,8 @@ def clean(text: str) -> str:
     return printable(text, indent="")
 
 
-def json_parts(ran: Ran) -> Iterator[str]:
-    """The report as JSON, a check per line; docs/check-report.md says what is in it."""
+def json_parts(ran: CheckRun) -> Iterator[str]:
+    """Yield the report as JSON, a check per line; docs/check-report.md says what is in it."""
     counts = summary(ran.results)
     outcome = verdict(counts)
     head = {
@@ -120,11 +122,11 @@ def json_parts(ran: Ran) -> Iterator[str]:
         yield (",\n" if number else "\n") + json.dumps(_cause_row(cause))
     yield '], "checks": ['
     for number, result in enumerate(ran.results):
-        yield (",\n" if number else "\n") + json.dumps(_row(result))
+        yield (",\n" if number else "\n") + json.dumps(_check_row(result))
     yield "\n]}\n"
 
 
-def _row(result: CheckResult) -> dict[str, str | float | None]:
+def _check_row(result: CheckResult) -> dict[str, str | float | None]:
     """Return a check as the report has it; `reason` and `cause_kind` are words that stay."""
     check = result.check
     return {
@@ -138,39 +140,37 @@ def _row(result: CheckResult) -> dict[str, str | float | None]:
         "subject": check.subject,
         "status": result.status.value,
         "reason": result.reason.value,
-        "about": _whole(result.about),
-        "detail": _whole(result.sentence),
+        "about": _valid_unicode(result.about),
+        "detail": _valid_unicode(result.sentence),
         "rtt_ms": result.rtt_ms,
         "elapsed_s": round(result.elapsed_s, 3),
-        "command": _whole(result.command),
-        "output": _whole(result.output),
+        "command": _valid_unicode(result.command),
+        "output": _valid_unicode(result.output),
         "cause_kind": result.cause.kind.value if result.cause else "",
-        "cause": _whole(result.cause_text),
-        "evidence": _whole(result.evidence),
+        "cause": _valid_unicode(result.cause_text),
+        "evidence": _valid_unicode(result.evidence),
     }
 
 
 def _cause_row(group: Explained) -> dict[str, str | int]:
     return {
         "kind": group.cause.kind.value,
-        "cause": _whole(group.cause.text),
+        "cause": _valid_unicode(group.cause.text),
         "count": len(group.results),
         "scope": group.scope,
-        "evidence": _whole(group.evidence),
+        "evidence": _valid_unicode(group.evidence),
     }
 
 
-def _whole(text: str) -> str:
-    """The text without halves of characters, which strict readers of JSON refuse."""
-    return (
-        text
-        if text.isascii()
-        else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    )
+def _valid_unicode(text: str) -> str:
+    """Return the text without halves of characters, which strict readers of JSON refuse."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def junit_parts(ran: Ran) -> Iterator[str]:
-    """The report as JUnit XML: a suite per layer, a test case per check.
+def junit_parts(ran: CheckRun) -> Iterator[str]:
+    """Yield the report as JUnit XML: a suite per layer, a test case per check.
 
     Valid by the schema of Jenkins' xUnit plug-in, and but for the totals and the cases'
     system-out by that of Ant: hence the empty elements, and `localhost`.
@@ -179,28 +179,32 @@ def junit_parts(ran: Ran) -> Iterator[str]:
     counts = summary(ran.results)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     totals = f'tests="{counts["total"]}" failures="{counts["failed"]}" errors="{counts["error"]}"'
-    yield f'<testsuites name={_quoted(f"stacklab.{ran.lab.name}")} {totals} time="{ran.elapsed_s:.3f}">\n'
-    for number, (layer, own) in enumerate(layers.items()):
+    whole = _quoted_attribute(f"stacklab.{ran.lab.name}")
+    yield f'<testsuites name={whole} {totals} time="{ran.elapsed_s:.3f}">\n'
+    package = _quoted_attribute(ran.lab.name)
+    timestamp = stamp(ran.started_at, "%Y-%m-%dT%H:%M:%S")
+    for number, (layer, of_layer) in enumerate(layers.items()):
         results = [result for result in ran.results if result.check.kind.layer is layer]
         seconds = sum(result.elapsed_s for result in results)
-        name = _quoted(f"{ran.lab.name}.{layer}")
+        name = _quoted_attribute(f"{ran.lab.name}.{layer}")
         yield (
-            f'<testsuite name={name} package={_quoted(ran.lab.name)} id="{number}" hostname="localhost"'
-            f' timestamp="{stamp(ran.started_at, "%Y-%m-%dT%H:%M:%S")}" tests="{own["total"]}"'
-            f' failures="{own["failed"]}" errors="{own["error"]}" skipped="0" time="{seconds:.3f}">\n<properties/>\n'
+            f'<testsuite name={name} package={package} id="{number}" hostname="localhost"'
+            f' timestamp="{timestamp}" tests="{of_layer["total"]}"'
+            f' failures="{of_layer["failed"]}" errors="{of_layer["error"]}" skipped="0"'
+            f' time="{seconds:.3f}">\n<properties/>\n'
         )
         for result in results:
-            yield _case(ran.lab, result)
+            yield _test_case(ran.lab, result)
         yield "<system-out/>\n<system-err/>\n</testsuite>\n"
     yield "</testsuites>\n"
 
 
-def _case(lab: Lab, result: CheckResult) -> str:
+def _test_case(lab: Lab, result: CheckResult) -> str:
+    """Return a check as a test case; what passed with a warning says so in its system-out."""
     check = result.check
-    classname = _quoted(f"{lab.name}.{check.kind.layer}.{check.kind}")
-    head = (
-        f'<testcase classname={classname} name={_quoted(check.title)} time="{result.elapsed_s:.3f}"'
-    )
+    classname = _quoted_attribute(f"{lab.name}.{check.kind.layer}.{check.kind}")
+    title = _quoted_attribute(check.title)
+    head = f'<testcase classname={classname} name={title} time="{result.elapsed_s:.3f}"'
     if result.status is CheckStatus.PASSED:
         return f"{head}/>\n"
     command = f"$ {result.command}" if result.command else ""
@@ -215,27 +219,32 @@ def _case(lab: Lab, result: CheckResult) -> str:
     if result.cause is not None and not result.is_cause_in_sentence:
         message += f" (cause: {result.cause})"
     text = escape(clean(whole))
-    body = f'<{tag} message={_quoted(message)} type="{check.kind}">{text}</{tag}>\n'
+    body = f'<{tag} message={_quoted_attribute(message)} type="{check.kind}">{text}</{tag}>\n'
     if details:
         body += f"<system-out>{escape(clean(details))}</system-out>\n"
     return f"{head}>\n{body}</testcase>\n"
 
 
-def _quoted(text: str) -> str:
+def _quoted_attribute(text: str) -> str:
     # Also \r and \t as references: a parser makes blanks of the bare ones.
     return quoteattr(clean(text), {"\r": "&#13;", "\t": "&#9;", "\n": "&#10;"})
 
 
 def check_writable(paths: Iterable[str]) -> None:
-    """Make sure, before anything runs, that reports can be written there ("" is none); raises LabError naming all."""
-    wanted = [path for path in paths if path]
-    twice = [
-        path
-        for path, times in Counter(map(_place, wanted)).items()
-        if times > 1 and not _is_stream(path)
-    ]
-    problems = [f"{path}: named for two reports" for path in twice]
-    problems += [f"{path}: {why}" for path in wanted if (why := _why_not(_place(path)))]
+    """Make sure, before anything runs, that reports can be written to these paths.
+
+    "" stands for a report that nobody asked for. Raises LabError, which names all that is wrong.
+    """
+    wanted = [(path, _report_place(path)) for path in paths if path]
+    problems: list[str] = []
+    for place, times in Counter(place for _, place in wanted).items():
+        # Two reports may well go to one pipe, one after the other.
+        if times > 1 and not _is_stream(place):
+            problems.append(f"{place}: named for two reports")
+    for path, place in wanted:
+        why_not = _why_not_writable(place)
+        if why_not:
+            problems.append(f"{path}: {why_not}")
     if problems:
         raise LabError(
             "\n".join(dict.fromkeys(problems)),
@@ -243,40 +252,43 @@ def check_writable(paths: Iterable[str]) -> None:
         )
 
 
-def _place(path: str) -> Path:
-    """Where it goes; raises LabError where somebody else would have it go elsewhere."""
+def _report_place(path: str) -> Path:
+    """Return where a report goes; raises LabError where another user would redirect it."""
     try:
         place = Path(path).expanduser()
     except RuntimeError as error:
         raise LabError(
-            f"{path}: there is no such user", hint="name a file in a directory of yours"
+            f"{path}: this user does not exist", hint="name a file in a directory of yours"
         ) from error
-    if link := _planted(place.absolute()):
+    link = _planted_link(place.absolute())
+    if link:
         raise LabError(
             f"{path}: {link} is another user's link", hint=f"ls -l {link}; name a file elsewhere"
         )
     return place
 
 
-def _planted(place: Path) -> Path | None:
-    """A link on the way that another user made in a directory such as /tmp; see protected_symlinks in proc(5)."""
+def _planted_link(place: Path) -> Path | None:
+    """Return a link on the way that another user made in a directory such as /tmp.
+
+    See protected_symlinks in proc(5): whoever follows it writes where that user wants.
+    """
+    shared = stat.S_ISVTX | stat.S_IWOTH  # the sticky bit, and all may write
     for path in (place, *place.parents):
         with contextlib.suppress(OSError):
             link, directory = path.lstat(), path.parent.stat()
-            is_shared = (
-                directory.st_mode & (stat.S_ISVTX | stat.S_IWOTH) == stat.S_ISVTX | stat.S_IWOTH
-            )
-            if (
-                stat.S_ISLNK(link.st_mode)
-                and is_shared
-                and link.st_uid not in (os.geteuid(), directory.st_uid)
-            ):
+            is_in_shared = directory.st_mode & shared == shared
+            is_trusted = link.st_uid in (os.geteuid(), directory.st_uid)
+            if stat.S_ISLNK(link.st_mode) and is_in_shared and not is_trusted:
                 return path
     return None
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether it is a pipe or a device: to be written to, not to be replaced. /dev/stdout may be a file, too."""
+    """Return True for a pipe or a device: it is written to, and never replaced.
+
+    /dev/stdout counts as one even where it leads to a file.
+    """
     if path.parts[:2] in (("/", "dev"), ("/", "proc")) and path.exists() and not path.is_dir():
         return True
     try:
@@ -286,8 +298,8 @@ def _is_stream(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def _why_not(path: Path) -> str:
-    """Why it can't be written, by trying; "" if it can. Leaves nothing behind."""
+def _why_not_writable(path: Path) -> str:
+    """Return why a path can't be written to, by trying; "" if it can. Leaves nothing behind."""
     try:
         if path.is_dir():
             return "is a directory"
@@ -304,8 +316,11 @@ def _why_not(path: Path) -> str:
 
 
 def save(path: str, parts: Iterable[str]) -> None:
-    """Write a report whole or not at all, but for a pipe or a device; raises LabError naming the path."""
-    place = _place(path)
+    """Write a report whole or not at all, but for a pipe or a device.
+
+    Raises LabError, which names the path.
+    """
+    place = _report_place(path)
     try:
         if _is_stream(place):
             with place.open("a", encoding="utf-8", errors="replace") as stream:

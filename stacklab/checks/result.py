@@ -31,7 +31,7 @@ _TELLS_CAUSE = (ExplainedBy.PACKETS, ExplainedBy.LOGIN)
 
 
 class CheckStatus(StrEnum):
-    """How it ended: `failed` is an answer, `error` says that there was none."""
+    """The outcome of a check: `failed` is an answer, `error` means that no answer came."""
 
     PASSED = "passed"
     WARNED = "warned"  # not as it should be, and not the lab's fault
@@ -60,12 +60,10 @@ class Check:
         """The check in one line, the same in every report."""
         if self.kind is CheckKind.LOGIN:
             return f"host -> {self.node} {self.address} ({self.network}): login"
-        to = (
-            f" -> {self.target} {self.address}".rstrip()
-            if self.target not in ("", self.node)
-            else ""
-        )
-        if not to and self.address:
+        to = ""
+        if self.target not in ("", self.node):
+            to = f" -> {self.target} {self.address}".rstrip()
+        elif self.address:
             to = f" {self.address}"
         device = f" {self.device}" if self.device else ""
         network = f" ({self.network})" if self.network else ""
@@ -116,8 +114,8 @@ class CheckResult:
     @property
     def is_cause_in_sentence(self) -> bool:
         """True if `sentence` has the cause: a node that is off is in the detail already."""
-        is_told = self.check.kind.traits.explained_by in _TELLS_CAUSE
-        return is_told and self.reason not in (Reason.NODE_OFF, Reason.NOT_REACHED)
+        is_explained = self.check.kind.traits.explained_by in _TELLS_CAUSE
+        return is_explained and self.reason not in (Reason.NODE_OFF, Reason.NOT_REACHED)
 
     @property
     def evidence(self) -> str:
@@ -133,7 +131,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a check came out, before it is known what to type to see it again."""
+    """The outcome of a check, before it is known what to type to see it again."""
 
     status: CheckStatus
     reason: Reason
@@ -157,7 +155,7 @@ class Verdict:
 
     @classmethod
     def error(cls, reason: Reason, detail: str, about: str = "") -> Verdict:
-        """Return the verdict on what had no answer."""
+        """Return the verdict on what did not get an answer."""
         return cls(CheckStatus.ERROR, reason, detail, about)
 
     def of(
@@ -179,14 +177,14 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which checks to try; an empty set is all of them. A login is always among them."""
+    """The checks to try; an empty set is all of them. A login is always among them."""
 
     layers: frozenset[Layer] = frozenset()
     nodes: frozenset[str] = frozenset()
     networks: frozenset[str] = frozenset()
 
     def wants(self, check: Check) -> bool:
-        """Whether a check is to be tried.
+        """Return True if a check is to be tried.
 
         A node's name selects what it does and what is done to it; a network's selects
         what happens on it.

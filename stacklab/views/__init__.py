@@ -1,1 +1,1 @@
-"""What people see: tables, the live view, the plain lines."""
+"""Views for people: tables, the live view, plain lines, pages and drawings."""

@@ -22,55 +22,62 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _SEVERITY = {"error": "red", "warning": "yellow"}
 
 
-def files(found: Rendered) -> Table:
-    """Which node gets which files."""
-    rows = [
-        (node if first else "", path, len(text.splitlines()))
-        for node, texts in found.items()
-        for first, (path, text) in zip(
-            (True, *[False] * len(texts)), sorted(texts.items()), strict=False
-        )
-    ]
+def files(rendered: Rendered) -> Table:
+    """Return a line per file, below the node that gets it."""
+    rows: list[tuple[str, str, int]] = []
+    for node, by_path in rendered.items():
+        name = node
+        for path, text in sorted(by_path.items()):
+            rows.append((name, str(path), len(text.splitlines())))
+            name = ""  # a node is named in its first line only
     return table(("node", "file", "lines"), rows)
 
 
-def steps(found: Sequence[Step]) -> Table:
-    """What is done with them, in order; the commands are in `script`."""
+def steps(ordered_steps: Sequence[Step]) -> Table:
+    """Return a line per step, in their order; their commands are in `script`."""
     rows = [
-        (number, step.node, step.user, step.title) for number, step in enumerate(found, start=1)
+        (number, step.node, step.user, step.title)
+        for number, step in enumerate(ordered_steps, start=1)
     ]
     return table(("step", "node", "as", "what"), rows)
 
 
-def script(found: Sequence[Step]) -> Iterable[str]:
-    """The same with its commands, to be copied from: each behind a comment that says where and who."""
-    for number, step in enumerate(found, start=1):
+def script(ordered_steps: Sequence[Step]) -> Iterable[str]:
+    """Yield the steps with their commands, to be copied from.
+
+    Before each command a comment names the node and the user.
+    """
+    for number, step in enumerate(ordered_steps, start=1):
         yield f"# {number}. {step.node}, as {step.user}: {step.title}"
         if step.done:
             yield f"#    there is nothing to do if this succeeds: {step.done}"
         yield f"{step.command}\n"
 
 
-def texts(found: Rendered) -> Iterable[str]:
-    """Every file whole, each behind a line that names it."""
-    for node, files in found.items():
-        for path, text in sorted(files.items()):
+def texts(rendered: Rendered) -> Iterable[str]:
+    """Yield every file whole, each behind a line that names it."""
+    for node, by_path in rendered.items():
+        for path, text in sorted(by_path.items()):
             yield f"==> {node}:{path} <=="
             yield text
 
 
-def differences(found: Sequence[Difference]) -> Iterable[Text]:
-    """Unified diffs, coloured as people know them."""
-    for difference in found:
+def differences(changed_files: Sequence[Difference]) -> Iterable[Text]:
+    """Yield unified diffs, coloured as people know them."""
+    for difference in changed_files:
         for line in difference.lines:
-            style = _STYLES.get(line[:1], "") if line[:3] not in ("---", "+++") else "bold"
+            style = _STYLES.get(line[:1], "")
+            if line.startswith(("---", "+++")):
+                style = "bold"
             yield Text(printable(line), style=style)
 
 
-def findings(found: Sequence[Finding]) -> Iterable[Text]:
-    """One line each: file:line, severity, rule, effect; the fix below it."""
-    for finding in found:
-        where = f"{finding.file}:{finding.line}" if finding.line else finding.file
+def findings(lint_findings: Sequence[Finding]) -> Iterable[Text]:
+    """Yield a line per finding: file:line, severity, rule, effect; the fix below it."""
+    for finding in lint_findings:
+        where = finding.file
+        if finding.line:
+            where += f":{finding.line}"
         line = Text.assemble(
             (where, "bold"),
             ": ",
@@ -78,11 +85,13 @@ def findings(found: Sequence[Finding]) -> Iterable[Text]:
             f": {finding.rule}: ",
             finding.effect,
         )
-        yield Text.assemble(line, (f"\n    {finding.fix}", "dim")) if finding.fix else line
+        if finding.fix:
+            line.append(f"\n    {finding.fix}", "dim")
+        yield line
 
 
-def releases(found: Sequence[Release]) -> Table:
-    """Releases, and what each of them has."""
+def releases(catalogue: Sequence[Release]) -> Table:
+    """Return a line per release, with what it can be used with."""
     rows = [
         (
             release.installer,
@@ -93,20 +102,10 @@ def releases(found: Sequence[Release]) -> Table:
             " ".join(release.drivers),
             " ".join(release.images),
         )
-        for release in found
+        for release in catalogue
     ]
-    return table(
-        (
-            "installer",
-            "release",
-            "ref",
-            "upstream",
-            "network modes",
-            "drivers",
-            "operating systems",
-        ),
-        rows,
-    )
+    header = ("installer", "release", "ref", "upstream", "network modes", "drivers")
+    return table((*header, "operating systems"), rows)
 
 
 def to_stderr(lines: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a check run shows and writes: tables on the terminal, JSON, JUnit, a page."""
+"""Views of a check run: tables on the terminal; JSON, JUnit and a page as files."""
 
 from __future__ import annotations
 
@@ -27,53 +27,53 @@ class Reports:
     html: str = ""
 
     def check_writable(self) -> None:
-        """Make sure, before the checks run, that they can be written; raises LabError naming all that can't."""
+        """Make sure, before the checks run, that all can be written; raises LabError otherwise."""
         report.check_writable((self.json, self.junit, self.html))
 
-    def write(self, found: Outcome) -> None:
+    def write(self, run: Outcome) -> None:
         """Write what was asked for, as much of it as can be; raises LabError naming the rest."""
         problems = []
         for path, parts in (
             (self.json, report.json_parts),
             (self.junit, report.junit_parts),
-            (self.html, _page),
+            (self.html, _page_parts),
         ):
             try:
                 if path:
-                    report.save(path, parts(found))
+                    report.save(path, parts(run))
             except LabError as error:
                 problems.append(error)
         if problems:
             raise LabError("\n".join(error.message for error in problems), hint=problems[0].hint)
 
-    def conclude(self, found: Outcome) -> None:
-        """Write the reports, then raise what tells how the checks came out, be a report written or not.
+    def conclude(self, run: Outcome) -> None:
+        """Write the reports, then raise how the checks came out, be a report written or not.
 
         In a line, since `outcome` has shown what did not pass.
         """
-        told = ""
+        unwritten = ""
         try:
-            self.write(found)
+            self.write(run)
         except LabError as error:
-            told = error.message
+            unwritten = error.message
         try:
-            checking.raise_for_checks(found.lab, found.results)
+            checking.raise_for_checks(run.lab, run.results)
         except LabError as error:
             head = error.message.partition("\n")[0].rstrip(":")
-            raise type(error)(f"{head}\n{told}".rstrip("\n"), hint=error.hint) from None
-        if told:
-            raise LabError(told, hint="name a file in a directory of yours")
+            raise type(error)(f"{head}\n{unwritten}".rstrip("\n"), hint=error.hint) from None
+        if unwritten:
+            raise LabError(unwritten, hint="name a file in a directory of yours")
 
 
-def _page(found: Outcome) -> Iterator[str]:
+def _page_parts(run: Outcome) -> Iterator[str]:
     from stacklab.views import html  # its template engine takes as long to load as all else here
 
-    return html.parts(found)
+    return html.parts(run)
 
 
-def outcome(found: Outcome) -> list[Group]:
-    """Who reaches whom, and what does not pass."""
-    return [results_group(found.lab, found.results)]
+def outcome(run: Outcome) -> list[Group]:
+    """Return who reaches whom, and what does not pass."""
+    return [results_group(run.lab, run.results)]
 
 
 def results_group(lab: Lab, results: Sequence[CheckResult], *, width: int | None = None) -> Group:
@@ -83,10 +83,13 @@ def results_group(lab: Lab, results: Sequence[CheckResult], *, width: int | None
 
 
 def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
-    """Print how each round came out where it differs from the one before, until Ctrl-C; raises LabError for reports."""
+    """Print each round where it differs from the one before, until Ctrl-C.
+
+    Raises LabError if reports are asked for: it never ends, so they would never be written.
+    """
     if reports != Reports():
         raise LabError(
-            "--watch has no end to write a report at",
+            "--watch never ends, so it can't write a report at its end",
             hint="--watch alone, or --wait 60 with a report",
         )
     for line in changes(rounds):
@@ -94,24 +97,41 @@ def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
 
 
 def changes(rounds: Iterable[Outcome]) -> Iterator[str]:
-    """The lines of `watch`: a summary at first and whenever it changes, and each check that has changed."""
-    before: dict[Check, tuple[CheckResult, float]] = {}
+    """Yield the lines of `watch`.
+
+    They are a summary at first and whenever it changes, and each check that has changed.
+    """
+    before: dict[Check, _Standing] = {}
     summary = ""
-    for found in rounds:
-        now = found.started_at + found.elapsed_s
+    for run in rounds:
+        now = run.started_at + run.elapsed_s
         at = time.strftime("%H:%M:%S", time.localtime(now))
-        for result in found.results:
-            was, since = before.get(result.check, (None, now))
-            if was is None or was.status is not result.status:
-                if was is not None or not result.is_passed:
-                    yield f"{at} {_changed(result, was, now - since)}"
-                before[result.check] = (result, now)
-        passed = sum(result.is_passed for result in found.results)
-        if (words := f"{passed} of {len(found.results)} checks passed") != summary:
+        for result in run.results:
+            standing = before.get(result.check)
+            if standing is not None and standing.result.status is result.status:
+                continue
+            # In the first round, what passes is in the summary.
+            if standing is not None or not result.is_passed:
+                yield f"{at} {_change_text(result, standing, now)}"
+            before[result.check] = _Standing(result, now)
+        passed = sum(result.is_passed for result in run.results)
+        words = f"{passed} of {len(run.results)} checks passed"
+        if words != summary:
             summary = words
             yield f"{at} {words}"
 
 
-def _changed(result: CheckResult, was: CheckResult | None, for_s: float) -> str:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The result of a check since a moment."""
+
+    result: CheckResult
+    since: float
+
+
+def _change_text(result: CheckResult, standing: _Standing | None, now: float) -> str:
+    """Write how a check came out, and how long it had come out otherwise before."""
     text = f"{result.status}: {result.check.title}: {printable(result.detail)}"
-    return text if was is None else f"{text} (was {was.status} for {for_s:.0f} s)"
+    if standing is None:
+        return text
+    return f"{text} (was {standing.result.status} for {now - standing.since:.0f} s)"

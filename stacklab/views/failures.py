@@ -1,4 +1,4 @@
-"""What did not pass and has no cause, in the order to look at it, and what to type for it."""
+"""Failures without a known cause, in the order to look at them, and what to type for each."""
 
 from __future__ import annotations
 
@@ -31,25 +31,38 @@ class Group:
 
     @property
     def title(self) -> str:
-        """What was tried, by whom and on which interface."""
+        """The thing that was tried, by whom and on which interface."""
         check = self.first.check
         if len(self.results) == 1:
             return check.title
         if len({result.check.node for result in self.results}) == 1:
             kinds = dict.fromkeys(result.check.kind.value for result in self.results)
             return f"{check.node}: {len(self.results)} checks ({', '.join(kinds)})"
-        checks = (result.check for result in self.results)
-        nodes = list(dict.fromkeys(f"{each.node} {each.device}".rstrip() for each in checks))
-        more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
-        who = ", ".join(nodes[:_NAMED])
-        network = f" ({check.network})" if check.network else ""
-        subject = f" {check.subject}" if check.subject else ""
-        to = f" -> {check.target} {check.address}".rstrip() if check.target else ""
-        return f"{len(nodes)} nodes{to}{network}: {check.kind}{subject}: from {who}{more}"
+        return self._title_of_many_nodes()
+
+    def _title_of_many_nodes(self) -> str:
+        """Write what many nodes tried alike: `9 nodes -> c1 10.0.0.1 (net1): ping: from ...`."""
+        check = self.first.check
+        places: dict[str, None] = {}
+        for result in self.results:
+            places[f"{result.check.node} {result.check.device}".rstrip()] = None
+        names = list(places)
+        title = f"{len(names)} nodes"
+        if check.target:
+            title += f" -> {check.target} {check.address}".rstrip()
+        if check.network:
+            title += f" ({check.network})"
+        title += f": {check.kind}"
+        if check.subject:
+            title += f" {check.subject}"
+        title += f": from {', '.join(names[:_NAMED])}"
+        if len(names) > _NAMED:
+            title += f" and {len(names) - _NAMED} more"
+        return title
 
     @property
     def details(self) -> tuple[str, ...]:
-        """What is said of them: one line where all say the same, else one for each that differs."""
+        """The sentences: one line where all say the same, else one for each that differs."""
         by_detail: dict[str, CheckResult] = {}
         for result in self.results:
             by_detail.setdefault(result.detail.replace(result.check.node, "NODE"), result)
@@ -65,25 +78,25 @@ class Group:
 def grouped(results: Iterable[CheckResult]) -> list[Group]:
     """Group all that did not pass for an unknown cause, in the order to look at them.
 
-    What failed comes before what had no answer, nodes before pairs. What had no answer for
+    Failures come before errors, nodes before pairs. What did not get an answer for
     one reason is one group per node, and so is what many nodes fail at with the same target.
     """
-    found: dict[tuple[object, ...], list[CheckResult]] = {}
+    by_key: dict[tuple[object, ...], list[CheckResult]] = {}
     for result in results:
         if not result.is_passed and result.cause is None:
-            found.setdefault(_key(result), []).append(result)
+            by_key.setdefault(_group_key(result), []).append(result)
     groups: list[Group] = []
-    for alike in found.values():
+    for alike in by_key.values():
         is_error = alike[0].status is CheckStatus.ERROR
         if len(alike) >= _ALIKE or (len(alike) > 1 and is_error):
             groups.append(Group(tuple(alike)))
         else:
             groups += [Group((result,)) for result in alike]
-    groups.sort(key=_rank)
+    groups.sort(key=_group_rank)
     return groups
 
 
-def _key(result: CheckResult) -> tuple[object, ...]:
+def _group_key(result: CheckResult) -> tuple[object, ...]:
     """Return what results of one group have in common; never a sentence."""
     check = result.check
     if result.status is CheckStatus.ERROR:
@@ -94,23 +107,23 @@ def _key(result: CheckResult) -> tuple[object, ...]:
     return check.kind, *to, result.reason, result.about
 
 
-def _rank(group: Group) -> tuple[bool, int]:
+def _group_rank(group: Group) -> tuple[bool, int]:
     return group.first.status is CheckStatus.ERROR, _ORDER[group.first.check.kind.layer]
 
 
 def warned(results: Iterable[CheckResult]) -> list[Group]:
     """Group what passed with a warning; what several nodes are warned of is one group."""
-    found: dict[tuple[object, ...], list[CheckResult]] = {}
+    by_key: dict[tuple[object, ...], list[CheckResult]] = {}
     for result in results:
         if result.status is CheckStatus.WARNED:
             check = result.check
             what = (check.kind, check.target, check.network, check.subject)
-            found.setdefault((*what, result.reason, result.about), []).append(result)
-    return [Group(tuple(alike)) for alike in found.values()]
+            by_key.setdefault((*what, result.reason, result.about), []).append(result)
+    return [Group(tuple(alike)) for alike in by_key.values()]
 
 
 def typed(lab: Lab, result: CheckResult) -> str:
-    """Return the command to type on this host to see for oneself; "" if there is none."""
+    """Return the command to type on this host to see for oneself; "" if nothing helps."""
     check = result.check
     if not result.command or check.kind.traits.is_typed_here:
         return result.command
@@ -122,7 +135,7 @@ def typed(lab: Lab, result: CheckResult) -> str:
 def remedy(lab: Lab, group: Explained) -> str:
     """Return the one command to type: it undoes what lab.fault did, or shows what is wrong.
 
-    "" if there is none.
+    "" if nothing helps.
     """
     if group.is_fault:
         return f"./invoke lab.fault {lab.name} --undo"

@@ -64,6 +64,7 @@ class _Impaired:
 
 
 def _usual_impairment(impairments: Iterable[Impairment]) -> Impairment:
+    """Return what most NICs of a network have."""
     counts = Counter(impairments)
 
     def rank(impairment: Impairment) -> tuple[int, bool]:
@@ -86,14 +87,18 @@ def brief(impairment: Impairment) -> str:
 
 
 def _delay_text(delay_ms: float) -> str:
-    return f"{delay_ms / 1000:g}s" if delay_ms >= 1000 else f"{delay_ms:g}ms"
+    if delay_ms >= 1000:
+        return f"{delay_ms / 1000:g}s"
+    return f"{delay_ms:g}ms"
 
 
 def _rate_text(rate_kbit: int) -> str:
-    for unit, kbit in (("gbit", 10**6), ("mbit", 10**3)):
-        if rate_kbit >= kbit:
-            return f"{rate_kbit / kbit:.10g}{unit}"
-    return f"{rate_kbit:.10g}kbit"
+    # Ten digits: a rate is written in full, as the spec has it.
+    if rate_kbit >= 10**6:
+        return f"{rate_kbit / 10**6:.10g}gbit"
+    if rate_kbit >= 10**3:
+        return f"{rate_kbit / 10**3:.10g}mbit"
+    return f"{rate_kbit}kbit"
 
 
 def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE) -> str:
@@ -139,9 +144,10 @@ def _draw_row(
     """Draw a row, bars of networks and nodes; return also where the next row begins."""
     names = {nic.network for node in nodes for nic in node.nics}
     networks = [network for network in lab.networks if network.name in names]
-    bars = {network.name: top + 20 + i * _BAR_STEP for i, network in enumerate(networks)}
+    # Below each other, above the nodes: a bar is where its network's lines end.
+    bars = {network.name: top + 20 + n * _BAR_STEP for n, network in enumerate(networks)}
     # By the network's place in the lab, so that it has the same colour in every row.
-    colours = {network.name: _COLOURS[i % len(_COLOURS)] for i, network in enumerate(lab.networks)}
+    colours = {network.name: _COLOURS[n % len(_COLOURS)] for n, network in enumerate(lab.networks)}
     parts: list[str] = []
     labels: list[str] = []  # drawn last, so that no line crosses them
     for network in networks:
@@ -154,9 +160,9 @@ def _draw_row(
         labels.append(f'<text class="text halo" x="{_PAD}" y="{y - 8}">{label}</text>')
     nodes_top = top + 20 + len(networks) * _BAR_STEP
     height = (max(len(node.nics) for node in nodes) + 2) * _LINE + _PAD
-    for i, node in enumerate(nodes):
+    for column, node in enumerate(nodes):
         marks = {network: " bad" for name, network in bad if name == node.name}
-        x = _PAD + i * (_NODE_WIDTH + _GAP)
+        x = _PAD + column * (_NODE_WIDTH + _GAP)
         parts += _draw_node(node, x, nodes_top, height, bars, colours, marks)
         labels += _nic_labels(node, x, bars, impaired)
     return [*parts, *labels], nodes_top + height + _GAP
@@ -164,10 +170,13 @@ def _draw_row(
 
 def _mode_text(network: Network) -> str:
     """Return the mode of a network, and say if the host is not on it."""
-    return network.mode if network.has_host else f"{network.mode}, without the host"
+    if network.has_host:
+        return network.mode
+    return f"{network.mode}, without the host"
 
 
 def _bar_label(network: Network, impaired: _Impaired) -> str:
+    """Return what stands above the bar of a network."""
     details = ", ".join(filter(None, (_mode_text(network), impaired.networks[network.name])))
     return f"{network.name}  {network.cidr}  {details}"
 

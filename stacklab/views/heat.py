@@ -1,4 +1,4 @@
-"""Who reaches whom on a network, for the terminal's matrix and the page's heat map."""
+"""The grid of who reaches whom on a network: for the terminal's matrix and the page's map."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rtt_text(rtt_ms: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What all checks from one node to another on a network say; `word` is the gravest one's."""
+    """The sum of all checks from one node to another on a network; `word` is the gravest's."""
 
     status: CheckStatus
     word: str = ""
@@ -53,16 +53,23 @@ class Cell:
         """The round trip, and the word of what is not as it should be."""
         if self.rtt_ms is None:
             return self.word
-        return rtt_text(self.rtt_ms) + (f" {self.word}" if self.word else "")
+        return f"{rtt_text(self.rtt_ms)} {self.word}".rstrip()
 
     def joined(self, other: Cell) -> Cell:
         """Join two cells: the graver one's word counts, the first one's where they are alike."""
-        mine, others = _GRAVITY.index(self.status), _GRAVITY.index(other.status)
-        graver = self
-        if others > mine or (others == mine and (not self.word or other.is_cut)):
-            graver = other
-        rtt_ms = other.rtt_ms if self.rtt_ms is None else self.rtt_ms
+        rtt_ms = self.rtt_ms
+        if rtt_ms is None:
+            rtt_ms = other.rtt_ms
+        graver = other if self._gives_way_to(other) else self
         return Cell(graver.status, graver.word, rtt_ms)
+
+    def _gives_way_to(self, other: Cell) -> bool:
+        """Return True if the other cell's word says more."""
+        mine, theirs = _GRAVITY.index(self.status), _GRAVITY.index(other.status)
+        if mine != theirs:
+            return theirs > mine
+        # Of two that passed, one that is cut as expected says more than one that may be.
+        return not self.word or other.is_cut
 
 
 @dataclass(frozen=True)
@@ -82,10 +89,8 @@ class Grid:
     @cached_property
     def slowest(self) -> Pair | None:
         """The pair with the longest round trip."""
-        timed = [
-            (cell.rtt_ms, pair) for pair, cell in self.cells.items() if cell.rtt_ms is not None
-        ]
-        return max(timed, key=lambda each: each[0])[1] if timed else None
+        timed = {pair: cell.rtt_ms for pair, cell in self.cells.items() if cell.rtt_ms is not None}
+        return max(timed, key=timed.__getitem__, default=None)
 
     @property
     def caption(self) -> str:
@@ -103,38 +108,40 @@ class Grid:
 
 def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
     """Return a matrix for each network on which nodes were tried against each other."""
-    found: dict[str, dict[Pair, Cell]] = {network.name: {} for network in lab.networks}
+    by_network: dict[str, dict[Pair, Cell]] = {network.name: {} for network in lab.networks}
     for result in results:
         check = result.check
-        if check.kind.layer is Layer.PAIRS and check.target and check.network in found:
-            cells, pair, cell = found[check.network], (check.node, check.target), _cell(result)
-            before = cells.get(pair)
-            if before is None:
-                cells[pair] = cell
-            elif check.kind is CheckKind.PING:
-                # A ping's own word comes first: what else fails does so because of it.
-                cells[pair] = cell.joined(before)
-            else:
-                cells[pair] = before.joined(cell)
-    return tuple(
-        Grid(
-            network.name,
-            str(network.cidr),
-            _names(lab, network.name, found[network.name]),
-            found[network.name],
-        )
-        for network in lab.networks
-        if found[network.name]
-    )
+        if check.kind.layer is Layer.PAIRS and check.target and check.network in by_network:
+            _join_in(by_network[check.network], result)
+    made: list[Grid] = []
+    for network in lab.networks:
+        cells = by_network[network.name]
+        if cells:
+            names = _node_names(lab, network.name, cells)
+            made.append(Grid(network.name, str(network.cidr), names, cells))
+    return tuple(made)
 
 
-def _names(lab: Lab, network: str, cells: Mapping[Pair, Cell]) -> tuple[str, ...]:
+def _join_in(cells: dict[Pair, Cell], result: CheckResult) -> None:
+    """Join a result into the cell of its pair."""
+    pair, cell = (result.check.node, result.check.target), _cell_of_result(result)
+    before = cells.get(pair)
+    if before is None:
+        cells[pair] = cell
+    elif result.check.kind is CheckKind.PING:
+        # A ping's own word comes first: what else fails does so because of it.
+        cells[pair] = cell.joined(before)
+    else:
+        cells[pair] = before.joined(cell)
+
+
+def _node_names(lab: Lab, network: str, cells: Mapping[Pair, Cell]) -> tuple[str, ...]:
     """Return the network's nodes, without those that a selection left out."""
     used = {name for pair in cells for name in pair}
     return tuple(node.name for node, _ in lab.members(network) if node.name in used)
 
 
-def _cell(result: CheckResult) -> Cell:
+def _cell_of_result(result: CheckResult) -> Cell:
     """Return what one check says of its pair."""
     kind = result.check.kind
     rtt = result.rtt_ms if kind is CheckKind.PING else None

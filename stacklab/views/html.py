@@ -50,15 +50,17 @@ _CUT_KEYS = ((CUT, "as expected"), (MAYBE_CUT, "something fails, as it may"))
 _LEFT_OUT = "left out, the page would be too large: lab.check --json FILE has it"
 
 
-def parts(found: Outcome) -> Iterator[str]:
+def parts(run: Outcome) -> Iterator[str]:
     """Yield the page, piece by piece."""
-    counts = report.summary(found.results)
+    counts = report.summary(run.results)
     verdict = report.verdict(counts)
-    made = [_Matrix(grid) for grid in grids(found.lab, found.results)]
-    bad = _bad_places(found.results, [each.grid for each in made])
-    known = causes(found.results)
-    places = {id(result): at for at, result in enumerate(found.results) if result.cause}
-    words = {cell.word for each in made for cell in each.grid.cells.values()}
+    made = [_ShownMatrix(grid) for grid in grids(run.lab, run.results)]
+    bad = _bad_places(run.results, [matrix.grid for matrix in made])
+    known = causes(run.results)
+    places = {id(result): at for at, result in enumerate(run.results) if result.cause}
+    words: set[str] = set()  # of cells: only these are in the legend
+    for matrix in made:
+        words.update(cell.word for cell in matrix.grid.cells.values())
     css, js = ((_TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -69,13 +71,13 @@ def parts(found: Outcome) -> Iterator[str]:
     )
     environment.filters["clean"] = report.clean
     yield from environment.get_template("report.html").generate(
-        lab=found.lab,
+        lab=run.lab,
         verdict=verdict,
         sign=_SIGNS[verdict],
         headline=_headline(counts, verdict),
-        started=report.stamp(found.started_at),
-        started_text=report.stamp(found.started_at, "%Y-%m-%d %H:%M UTC"),
-        took=_seconds(found.elapsed_s),
+        started=report.stamp(run.started_at),
+        started_text=report.stamp(run.started_at, "%Y-%m-%d %H:%M UTC"),
+        took=_seconds_text(run.elapsed_s),
         counts=[
             ("passed", "passed", counts["passed"]),
             ("warned", "with a warning", counts["warned"]),
@@ -87,28 +89,28 @@ def parts(found: Outcome) -> Iterator[str]:
             ("failed", "failed"),
             ("error", "without an answer"),
         ],
-        causes=[_Shown(found.lab, group, places) for group in known],
-        groups=failures.grouped(found.results),
-        warned=failures.warned(found.results),
+        causes=[_ShownCause(run.lab, group, places) for group in known],
+        groups=failures.grouped(run.results),
+        warned=failures.warned(run.results),
         most=_MOST_SHOWN,
         words_of=_WORDS,
-        typed=lambda result: failures.typed(found.lab, result),
+        typed=lambda result: failures.typed(run.lab, result),
         said=failures.said,
-        picture=Markup(graph.svg(found.lab, bad=bad, style="")),
+        picture=Markup(graph.svg(run.lab, bad=bad, style="")),
         has_bad_links=bool(bad),
-        cut_keys=[(word, told) for word, told in _CUT_KEYS if word in words],
+        cut_keys=[(word, meaning) for word, meaning in _CUT_KEYS if word in words],
         grids=made,
         bands=_band_texts(),
-        layers=report.by_layer(found.results),
+        layers=report.by_layer(run.results),
         css=Markup(css),
-        css_hash=_hash(css),
+        css_hash=_policy_hash(css),
         js=Markup(js),
-        js_hash=_hash(js),
-        data=map(Markup, _data(found)),
+        js_hash=_policy_hash(js),
+        data=map(Markup, _data_parts(run)),
     )
 
 
-class _Shown:
+class _ShownCause:
     """A cause as the template takes it; its checks are named by their places in the list of all."""
 
     def __init__(self, lab: Lab, group: Explained, places: Mapping[int, int]) -> None:
@@ -135,7 +137,7 @@ def _headline(counts: report.Counts, verdict: CheckStatus) -> str:
             return f"{counts['error']} of {total} checks had no answer"
 
 
-def _seconds(elapsed_s: float) -> str:
+def _seconds_text(elapsed_s: float) -> str:
     minutes, seconds = divmod(elapsed_s, 60)
     return f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
 
@@ -147,13 +149,13 @@ def _band_texts() -> list[str]:
     return [f"<{limits[0]}", *between, f"≥{limits[-1]}"]
 
 
-def _hash(text: str) -> str:
+def _policy_hash(text: str) -> str:
     """Return what a Content-Security-Policy knows an inline script or style by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @dataclass(frozen=True, slots=True)
-class _Painted:
+class _PaintedCell:
     """A cell as the table shows it."""
 
     style: str
@@ -161,7 +163,7 @@ class _Painted:
     words: str
 
 
-class _Matrix:
+class _ShownMatrix:
     """A grid as the template takes it."""
 
     def __init__(self, grid: Grid) -> None:
@@ -172,55 +174,62 @@ class _Matrix:
 
     @property
     def names_json(self) -> Markup:
-        """For the script that paints it."""
-        return Markup(_json(list(self.names)))
+        """The names of its nodes, for the script that paints it."""
+        return Markup(_script_json(list(self.names)))
 
     @property
-    def rows(self) -> Iterator[tuple[str, bool, list[tuple[str, _Painted | None]]]]:
-        """Each node, whether something of its row is bad, and its cells."""
+    def rows(self) -> Iterator[tuple[str, bool, list[tuple[str, _PaintedCell | None]]]]:
+        """The rows: a node, True if something of its row is bad, and its cells."""
         for source in self.names:
-            cells = [(target, self.grid.cells.get((source, target))) for target in self.names]
-            is_bad = any(cell is not None and cell.is_bad for _, cell in cells)
-            yield (
-                source,
-                is_bad,
-                [(target, self._painted(cell) if cell else None) for target, cell in cells],
-            )
+            is_bad = False
+            painted: list[tuple[str, _PaintedCell | None]] = []
+            for target in self.names:
+                cell = self.grid.cells.get((source, target))
+                painted.append((target, self._paint_cell(cell) if cell else None))
+                is_bad = is_bad or (cell is not None and cell.is_bad)
+            yield source, is_bad, painted
 
-    def _painted(self, cell: Cell) -> _Painted:
+    def _paint_cell(self, cell: Cell) -> _PaintedCell:
         if cell.status is not CheckStatus.PASSED:
-            # Among many columns a wide cell would push the others out of sight.
-            text = cell.text if len(self.names) <= _FEW else cell.word.removeprefix("some ")
-            return _Painted(cell.status.value, text, f"{_WORDS[cell.status]}, {cell.text}")
-        return _passed(cell, is_worded=len(self.names) <= _FEW)
+            text = cell.text
+            if len(self.names) > _FEW:
+                # Among many columns a wide cell would push the others out of sight.
+                text = cell.word.removeprefix("some ")
+            return _PaintedCell(cell.status.value, text, f"{_WORDS[cell.status]}, {cell.text}")
+        return _paint_passed(cell, is_worded=len(self.names) <= _FEW)
 
 
-def _passed(cell: Cell, *, is_worded: bool) -> _Painted:
-    told = dict(_CUT_KEYS).get(cell.word, "")
+def _paint_passed(cell: Cell, *, is_worded: bool) -> _PaintedCell:
+    """Paint a cell that passed: by the band of its round trip, or as cut."""
+    meaning = dict(_CUT_KEYS).get(cell.word, "")
     if cell.rtt_ms is None:
         style = "cut" if cell.word else "plainly"
-        return _Painted(style, cell.word or "ok", f"{cell.word}: {told}" if told else "passed")
+        words = f"{cell.word}: {meaning}" if meaning else "passed"
+        return _PaintedCell(style, cell.word or "ok", words)
     trip = rtt_text(cell.rtt_ms)
-    words = f"{trip} ms, {told}" if told else f"{trip} ms"
-    return _Painted(f"b{band(cell.rtt_ms)}", cell.text if is_worded else trip, words)
+    words = f"{trip} ms, {meaning}" if meaning else f"{trip} ms"
+    return _PaintedCell(f"b{band(cell.rtt_ms)}", cell.text if is_worded else trip, words)
 
 
-def _bad_places(results: Iterable[CheckResult], found: Sequence[Grid]) -> set[tuple[str, str]]:
+def _bad_places(results: Iterable[CheckResult], shown: Sequence[Grid]) -> set[tuple[str, str]]:
     """Return nodes that are not as declared, and NICs that failures have in common.
 
     A node that merely lost a dead one is not among them.
     """
-    bad = {
-        (r.check.node, "") for r in results if not r.is_passed and r.check.kind.layer is Layer.NODES
-    }
-    for grid in found:
+    bad: set[tuple[str, str]] = set()
+    for result in results:
+        if not result.is_passed and result.check.kind.layer is Layer.NODES:
+            bad.add((result.check.node, ""))
+    for grid in shown:
         mute, deaf, left = spread(grid)
-        alone = {name for pair in left for name in pair}
-        bad |= {(name, grid.network) for name in (*mute, *deaf, *alone)}
+        names = {*mute, *deaf}
+        for pair in left:
+            names.update(pair)
+        bad |= {(name, grid.network) for name in names}
     return bad
 
 
-def _data(found: Outcome) -> Iterator[str]:
+def _data_parts(run: Outcome) -> Iterator[str]:
     """Yield all results as columns of numbers into one list of words.
 
     That takes some thirty characters per check.
@@ -246,44 +255,47 @@ def _data(found: Outcome) -> Iterator[str]:
     yield '{"columns":{'
     for at, (name, value) in enumerate(columns.items()):
         yield f'{"," if at else ""}"{name}":['
-        yield from _joined(number(value(result)) for result in found.results)
+        yield from _joined_chunks(number(value(result)) for result in run.results)
         yield "]"
     yield '},"rtt":['
-    yield from _joined(_rtt(result.rtt_ms) for result in found.results)
+    yield from _joined_chunks(_rtt_number(result.rtt_ms) for result in run.results)
     yield '],"texts":{'
-    yield from _texts(found.lab, found.results)
-    yield f'}},"bands":{_json(list(BANDS_MS))},"words":{_json(list(words))}}}'
+    yield from _text_parts(run.lab, run.results)
+    yield f'}},"bands":{_script_json(list(BANDS_MS))},"words":{_script_json(list(words))}}}'
 
 
-def _joined(items: Iterator[str]) -> Iterator[str]:
+def _joined_chunks(items: Iterator[str]) -> Iterator[str]:
+    """Join items with commas, some thousand at a time: whole, a column would fill the memory."""
     before = ""
     while chunk := list(islice(items, _AT_ONCE)):
         yield before + ",".join(chunk)
         before = ","
 
 
-def _rtt(rtt_ms: float | None) -> str:
+def _rtt_number(rtt_ms: float | None) -> str:
     """Write a round trip with three significant digits; 0 for none."""
     if not rtt_ms:
         return "0"
-    return f"{round(rtt_ms, max(0, 2 - math.floor(math.log10(rtt_ms)))):g}"
+    digits_before_point = math.floor(math.log10(rtt_ms))
+    return f"{round(rtt_ms, max(0, 2 - digits_before_point)):g}"
 
 
-def _texts(lab: Lab, results: Sequence[CheckResult]) -> Iterator[str]:
+def _text_parts(lab: Lab, results: Sequence[CheckResult]) -> Iterator[str]:
     """Yield of each result that has them: what to type, its output, its evidence."""
     room, before = _TEXTS_MAX, ""
     for at, result in enumerate(results):
         if not (result.command or result.output or result.evidence):
             continue
         texts = (failures.typed(lab, result), failures.said(result), result.evidence)
-        told = [report.clean(each) for each in texts]
-        if (room := room - sum(map(len, told))) < 0:
-            told = ["", "", _LEFT_OUT]
-        yield f'{before}"{at}":{_json(told)}'
+        shown = [report.clean(text) for text in texts]
+        room -= sum(map(len, shown))
+        if room < 0:
+            shown = ["", "", _LEFT_OUT]
+        yield f'{before}"{at}":{_script_json(shown)}'
         before = ","
 
 
-def _json(value: Sequence[str] | Sequence[float]) -> str:
+def _script_json(value: Sequence[str] | Sequence[float]) -> str:
     """Return JSON that may stand in a script element, whatever a node wrote."""
     text = json.dumps(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from stacklab.views.tables import spaced, table
 
-if TYPE_CHECKING:  # types alone: `lab.show` has no need of libvirt
+if TYPE_CHECKING:  # types alone: `lab.show` does not need libvirt
     from stacklab.model.lab import Lab, Node
     from stacklab.progress import Timing
     from stacklab.workflow.lab.up import LabUp
@@ -32,13 +32,13 @@ def lab(resolved: Lab) -> list[Table]:
     ]
     nodes = [row for node in resolved.nodes for row in _nic_rows(node)]
     return [
-        table(("lab", resolved.name), _about(resolved)),
+        table(("lab", resolved.name), _about_rows(resolved)),
         table(("network", "cidr", "mode", "mtu", "host", "bridge"), networks),
         table(_NODE_HEADER, nodes),
     ]
 
 
-def _about(resolved: Lab) -> list[tuple[str, str]]:
+def _about_rows(resolved: Lab) -> list[tuple[str, str]]:
     stack = resolved.stack
     rows = [
         ("description", resolved.description or "-"),

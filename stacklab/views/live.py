@@ -17,24 +17,33 @@ from stacklab.errors import LabError
 from stacklab.foreign import printable
 from stacklab.progress import Listener
 
-_PLAIN_EVERY_S = 10.0  # a log has no use for more
+_PLAIN_EVERY_S = 10.0  # more would only fill a log
 _REFRESH_HZ = 4
 
 
 @dataclass
-class _Row:
+class _ProgressRow:
     stage: str = ""
     started: float = 0.0
     said: str = ""
     done: list[str] = field(default_factory=list)
     failed: bool = False
 
+    @property
+    def mark(self) -> Text:
+        """The sign before its name: failed, at work, or done."""
+        if self.failed:
+            return Text("✗", "red")
+        if self.stage:
+            return Text("▸", "cyan")
+        return Text("✓", "green")
+
 
 class LiveTable:
     """A row per node, image and host: its stage, how long that has taken, what it waits for."""
 
     def __init__(self, console: Console, title: str) -> None:
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, _ProgressRow] = {}
         self._title = title
         self._began = time.monotonic()
         self._live = Live(
@@ -50,12 +59,12 @@ class LiveTable:
 
     def started(self, row: str, stage: str) -> None:
         """See Listener."""
-        found = self._rows.setdefault(row, _Row())
-        found.stage, found.started, found.said = stage, time.monotonic(), ""
+        progress = self._rows.setdefault(row, _ProgressRow())
+        progress.stage, progress.started, progress.said = stage, time.monotonic(), ""
 
     def said(self, row: str, text: str) -> None:
         """See Listener."""
-        self._rows.setdefault(row, _Row()).said = printable(text)
+        self._rows.setdefault(row, _ProgressRow()).said = printable(text)
 
     def noted(self, row: str, text: str) -> None:
         """See Listener."""
@@ -63,14 +72,16 @@ class LiveTable:
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
-        found = self._rows[row]
-        found.stage, found.failed = "", error is not None
-        found.done.append(f"{stage} {elapsed_s:.1f}" if error is None else f"{stage} failed")
-        if error is None:
-            found.said = ""
+        progress = self._rows[row]
+        progress.stage, progress.failed = "", error is not None
+        if error is not None:
+            progress.done.append(f"{stage} failed")
+            return
+        progress.done.append(f"{stage} {elapsed_s:.1f}")
+        progress.said = ""
 
     def render(self) -> Table:
-        """The table as of now."""
+        """Return the table as of now."""
         now = time.monotonic()
         title = Text(f"{printable(self._title)}  {now - self._began:.0f} s")
         table = Table(title=title, title_justify="left", expand=True, box=None)
@@ -80,16 +91,12 @@ class LiveTable:
         table.add_column("s", justify="right", no_wrap=True, width=5)
         table.add_column("", overflow="ellipsis", no_wrap=True, ratio=6)
         for name, row in list(self._rows.items()):  # other threads add rows meanwhile
-            mark = (
-                Text("✗", "red")
-                if row.failed
-                else Text("▸", "cyan")
-                if row.stage
-                else Text("✓", "green")
-            )
             elapsed = f"{now - row.started:.0f}" if row.stage else ""
-            text = Text(row.said) if row.stage and row.said else Text("  ".join(row.done), "dim")
-            table.add_row(mark, Text(printable(name)), Text(printable(row.stage)), elapsed, text)
+            text = Text("  ".join(row.done), "dim")
+            if row.stage and row.said:
+                text = Text(row.said)
+            stage = Text(printable(row.stage))
+            table.add_row(row.mark, Text(printable(name)), stage, elapsed, text)
         return table
 
 
@@ -98,7 +105,7 @@ class PlainLines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._told: dict[str, float] = {}
+        self._printed_at: dict[str, float] = {}
 
     def __enter__(self) -> PlainLines:
         return self
@@ -108,37 +115,39 @@ class PlainLines:
 
     def started(self, row: str, stage: str) -> None:
         """See Listener."""
-        self._told[row] = time.monotonic()
-        self._print(f"{row}: {stage}")
+        self._printed_at[row] = time.monotonic()
+        self._print_line(f"{row}: {stage}")
 
     def said(self, row: str, text: str) -> None:
         """See Listener."""
         now = time.monotonic()
-        if now - self._told.get(row, 0.0) >= _PLAIN_EVERY_S:
-            self._told[row] = now
-            self._print(f"{row}: {text}")
+        if now - self._printed_at.get(row, 0.0) >= _PLAIN_EVERY_S:
+            self._printed_at[row] = now
+            self._print_line(f"{row}: {text}")
 
     def noted(self, row: str, text: str) -> None:
         """See Listener."""
-        self._print(f"{row}: {text}")
+        self._print_line(f"{row}: {text}")
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
         if error is None:
-            self._print(f"{row}: {stage} done in {elapsed_s:.1f} s")
+            self._print_line(f"{row}: {stage} done in {elapsed_s:.1f} s")
         elif isinstance(error, LabError):
             first = error.message.partition("\n")[0]
-            self._print(f"{row}: {stage} failed after {elapsed_s:.1f} s: {first}")
+            self._print_line(f"{row}: {stage} failed after {elapsed_s:.1f} s: {first}")
         else:
-            self._print(f"{row}: {stage} ended after {elapsed_s:.1f} s: {type(error).__name__}")
+            self._print_line(
+                f"{row}: {stage} ended after {elapsed_s:.1f} s: {type(error).__name__}"
+            )
 
-    def _print(self, text: str) -> None:
+    def _print_line(self, text: str) -> None:
         # What a row says may be a node's words: none of it may move a cursor or forge a line.
         print(f"{time.strftime('%H:%M:%S')} {printable(text)}", file=self._stream, flush=True)
 
 
 def listener(title: str, stream: TextIO = sys.stderr) -> AbstractContextManager[Listener | None]:
-    """What suits the stream: a live table where a person looks, lines where a log does."""
+    """Return what suits the stream: a live table for a person, lines for a log."""
     console = Console(file=stream)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveTable(console, title)
@@ -146,5 +155,5 @@ def listener(title: str, stream: TextIO = sys.stderr) -> AbstractContextManager[
 
 
 def quiet() -> AbstractContextManager[Listener | None]:
-    """No progress at all, for commands that are over at once."""
+    """Return a listener that shows nothing, for commands that are over at once."""
     return nullcontext(None)

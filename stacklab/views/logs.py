@@ -48,11 +48,11 @@ _FIRST = ("events.log", "console/", "journal.txt", "units.txt", "dmesg.txt")
 
 
 def index(bundle: Bundle) -> str:
-    """The page: what could not be had on top, then every file with a link, by section."""
+    """Return the page: what is missing on top, then every file with a link, by section."""
     taken = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(bundle.taken_at))
     sections = list(dict.fromkeys(item.section for item in bundle.items))
     had = [item for item in bundle.items if not item.why_not]
-    size = _size(sum(item.size for item in had))
+    size = _size_text(sum(item.size for item in had))
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{MARK}',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
@@ -61,30 +61,34 @@ def index(bundle: Bundle) -> str:
         f"<h1>Logs of lab {escape(bundle.lab)}</h1>",
         f'<p class="dim">collected {taken}: {len(had)} files, {size}; '
         "passwords and keys are masked</p>",
-        *_states(bundle),
+        *_state_lines(bundle),
         "<nav>",
-        *(f'<a href="#{_anchor(name)}">{escape(_heading(name))}</a>' for name in sections),
+        *(f'<a href="#{_anchor_name(name)}">{escape(_heading(name))}</a>' for name in sections),
         "</nav>",
-        *_missing(bundle),
+        *_missing_lines(bundle),
     ]
     for name in sections:
         items = [item for item in had if item.section == name]
-        parts.append(f'<h2 id="{_anchor(name)}">{escape(_heading(name))}</h2>')
-        parts += ["<table>", *map(_row, _sorted(items)), "</table>"] if items else [_NOTHING]
+        parts.append(f'<h2 id="{_anchor_name(name)}">{escape(_heading(name))}</h2>')
+        parts += (
+            ["<table>", *map(_item_row, _most_wanted_first(items)), "</table>"]
+            if items
+            else [_NOTHING]
+        )
     return "\n".join([*parts, "</body></html>", ""])
 
 
 def summary(written: Written) -> Iterator[str]:
-    """What the terminal tells: where it is, how much, and what is missing."""
+    """Yield the lines for the terminal: where the logs are, how much, and what is missing."""
     had = [item for item in written.bundle.items if not item.why_not]
-    size = _size(sum(item.size for item in had))
+    size = _size_text(sum(item.size for item in had))
     first = "" if written.path.name.endswith("gz") else "/index.html"
     yield f"{written.path}{first}: {len(had)} files, {size}; passwords and keys are masked"
     for item in written.bundle.missing:
         yield printable(f"not had: {item.path}: {item.why_not}")
 
 
-def _states(bundle: Bundle) -> Iterator[str]:
+def _state_lines(bundle: Bundle) -> Iterator[str]:
     if not bundle.states:
         yield '<p class="bad">what the nodes do is not known: libvirtd did not tell</p>'
         return
@@ -95,26 +99,34 @@ def _states(bundle: Bundle) -> Iterator[str]:
     yield "</p>"
 
 
-def _missing(bundle: Bundle) -> Iterator[str]:
+def _missing_lines(bundle: Bundle) -> Iterator[str]:
     if not bundle.missing:
         return
     yield '<h2>Could not be had</h2><table class="missing">'
     for item in bundle.missing:
         what = f"{escape(item.path)}<br><span class=dim>{escape(item.title)}</span>"
-        yield f"<tr><td>{what}</td><td>{escape(item.why_not)}</td></tr>"
+        # The reason may be a node's own words.
+        why_not = escape(printable(item.why_not))
+        yield f"<tr><td>{what}</td><td>{why_not}</td></tr>"
     yield "</table>"
 
 
-def _row(item: Item) -> str:
-    link = f'<a href="{escape(quote(item.path))}">{escape(item.path.partition("/")[2])}</a>'
-    return f"<tr><td>{link}</td><td>{escape(item.title)}</td><td>{_size(item.size)}</td></tr>"
+def _item_row(item: Item) -> str:
+    # Names and titles of a node's files may be the node's own words.
+    name = escape(printable(item.path.partition("/")[2]))
+    title = escape(printable(item.title))
+    link = f'<a href="{escape(quote(item.path))}">{name}</a>'
+    return f"<tr><td>{link}</td><td>{title}</td><td>{_size_text(item.size)}</td></tr>"
 
 
-def _sorted(items: list[Item]) -> list[Item]:
-    """What is looked at first stands first; the rest as it was collected."""
+def _most_wanted_first(items: list[Item]) -> list[Item]:
+    """Return first what is looked at first; the rest as it was collected."""
 
     def rank(item: Item) -> int:
-        return next((at for at, word in enumerate(_FIRST) if word in item.path), len(_FIRST))
+        for place, word in enumerate(_FIRST):
+            if word in item.path:
+                return place
+        return len(_FIRST)
 
     return sorted(items, key=rank)
 
@@ -123,11 +135,11 @@ def _heading(section: str) -> str:
     return {"host": "This host", "answers": "Answer files"}.get(section, f"Node {section}")
 
 
-def _anchor(section: str) -> str:
+def _anchor_name(section: str) -> str:
     return "s-" + escape(quote(section))
 
 
-def _size(size: int) -> str:
+def _size_text(size: int) -> str:
     if size < 1024:
         return f"{size} B"
     return f"{size / 1024:.0f} KiB" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f} MiB"

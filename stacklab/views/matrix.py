@@ -34,6 +34,7 @@ _MOST_CAUSES = 10
 _MOST_OF_CAUSE = 16  # lines of evidence, which stand for many results
 _NAME_MAX = 16
 _INDENT = 10
+_WHERE_ALL_IS = "(all of them: --html FILE, --json FILE)"
 _HANG = "    "  # what is left of a line, so that lines can be told apart
 _CHARS = {
     CheckStatus.PASSED: ".",
@@ -44,159 +45,204 @@ _CHARS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
-    """How wide a matrix is drawn: numbers for names, shorter texts in the cells."""
+class _MatrixForm:
+    """A way to draw a matrix: with names or their numbers, and texts of some width in the cells."""
 
     has_numbers: bool
-    cell: Callable[[Cell], str]
+    cell_text: Callable[[Cell], str]
 
 
-def _worded(cell: Cell) -> str:
-    return cell.word.partition(" ")[0] if cell.word else _narrow(cell)
+def _full_text(cell: Cell) -> str:
+    """Return the round trip and the word."""
+    return cell.text or "ok"
 
 
-def _char(cell: Cell) -> str:
-    return "c" if cell.is_cut else _CHARS[cell.status]
+def _word_text(cell: Cell) -> str:
+    """Return the word if there is one, else the round trip."""
+    if cell.word:
+        return cell.word.partition(" ")[0]
+    return _narrow_text(cell)
 
 
-def _narrow(cell: Cell) -> str:
+def _status_char(cell: Cell) -> str:
+    """Return one character for how a cell came out."""
+    if cell.is_cut:
+        return "c"
+    return _CHARS[cell.status]
+
+
+def _narrow_text(cell: Cell) -> str:
+    """Return a round trip of three characters, up to a second, or a character for a word."""
     if cell.rtt_ms is None or cell.is_bad:
-        return _char(cell) if cell.word or cell.is_bad else ""
-    return f"{cell.rtt_ms:.1f}" if cell.rtt_ms < 9.95 else f"{cell.rtt_ms:.0f}"
+        return _status_char(cell) if cell.word or cell.is_bad else ""
+    if cell.rtt_ms < 9.95:
+        return f"{cell.rtt_ms:.1f}"
+    return f"{cell.rtt_ms:.0f}"
 
 
-def _tight(cell: Cell) -> str:
+def _tight_text(cell: Cell) -> str:
+    """Return a round trip of two characters at most."""
     if cell.rtt_ms is None or cell.is_bad:
-        return _narrow(cell)
-    return "<1" if cell.rtt_ms < 1 else f"{cell.rtt_ms:.0f}" if cell.rtt_ms < 99.5 else "++"
+        return _narrow_text(cell)
+    if cell.rtt_ms < 1:
+        return "<1"
+    if cell.rtt_ms < 99.5:
+        return f"{cell.rtt_ms:.0f}"
+    return "++"
 
 
+# From the widest to the narrowest: the first that fits is drawn.
 _FORMS = (
-    _Form(False, lambda cell: cell.text or "ok"),
-    _Form(True, _worded),
-    _Form(True, _narrow),
-    _Form(True, _tight),
+    _MatrixForm(False, _full_text),
+    _MatrixForm(True, _word_text),
+    _MatrixForm(True, _narrow_text),
+    _MatrixForm(True, _tight_text),
 )
 
 
 def shown(lab: Lab, results: Sequence[CheckResult], width: int) -> list[Text]:
     """Return all of it, paragraph by paragraph."""
-    made = [line for grid in grids(lab, results) for line in (*matrix(grid, width), Text())]
-    made += [*layers(results), *problems(lab, results, width)]
-    return made
+    lines: list[Text] = []
+    for grid in grids(lab, results):
+        lines += [*matrix(grid, width), Text()]
+    return [*lines, *layers(results), *problems(lab, results, width)]
 
 
 def matrix(grid: Grid, width: int) -> list[Text]:
     """Draw one network: a caption, then a row for each node; of many nodes only what fails."""
     caption = Text(grid.caption, "bold")
     if len(grid.names) > _MOST_NODES:
-        return [caption, *_compact(grid, width)]
+        return [caption, *_failing_rows(grid, width)]
     for form in _FORMS:
-        lines = _rows(grid, form)
-        if _width(lines) <= width:
+        lines = _matrix_rows(grid, form)
+        if _widest(lines) <= width:
             return [caption, *lines]
-    return [caption, *_compact(grid, width)]
+    return [caption, *_failing_rows(grid, width)]
 
 
-def _width(lines: Sequence[Text]) -> int:
+def _widest(lines: Sequence[Text]) -> int:
     return max(line.cell_len for line in lines)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_MAX else name[: _NAME_MAX - 1] + "…"
+def _short_name(name: str) -> str:
+    if len(name) <= _NAME_MAX:
+        return name
+    return name[: _NAME_MAX - 1] + "…"
 
 
-def _rows(grid: Grid, form: _Form) -> list[Text]:
+def _matrix_rows(grid: Grid, form: _MatrixForm) -> list[Text]:
     """Draw the matrix in one of its forms; the slowest way has a star."""
-    numbers = [str(number) for number in range(1, len(grid.names) + 1)]
-    header = numbers if form.has_numbers else list(grid.names)
-    labels = [f"{n:>2} {_short(name)}" for n, name in zip(numbers, grid.names, strict=True)]
-    if not form.has_numbers:
-        labels = list(grid.names)
+    header = labels = list(grid.names)
+    gap = 2
+    if form.has_numbers:
+        # Columns have numbers for heads; the rows tell whose they are.
+        header = [str(number) for number in range(1, len(grid.names) + 1)]
+        labels = [f"{n:>2} {_short_name(name)}" for n, name in zip(header, labels, strict=True)]
+        gap = 1
+    cells: list[list[Text]] = []
+    for source in grid.names:
+        cells.append([_styled_cell(grid, form, (source, target)) for target in grid.names])
+    widths: list[int] = []
+    for name, column in zip(header, zip(*cells, strict=True), strict=True):
+        widths.append(max(len(name), *(cell.cell_len for cell in column)))
     left = max(map(len, [*labels, "from"]))
-    cells = [
-        [_in_cell(grid, form, (source, target)) for target in grid.names] for source in grid.names
-    ]
-    widths = [
-        max(len(name), *(row[at].cell_len for row in cells)) for at, name in enumerate(header)
-    ]
-    gap = 1 if form.has_numbers else 2
-    heads = "".join(" " * gap + name.rjust(wide) for name, wide in zip(header, widths, strict=True))
-    lines = [Text("from".ljust(left) + heads, "dim")]
+    heads = [" " * gap + name.rjust(width) for name, width in zip(header, widths, strict=True)]
+    lines = [Text("from".ljust(left) + "".join(heads), "dim")]
     for label, row in zip(labels, cells, strict=True):
         line = Text(label.ljust(left))
-        for cell, wide in zip(row, widths, strict=True):
-            line.append(" " * (gap + wide - cell.cell_len)).append_text(cell)
+        for cell, width in zip(row, widths, strict=True):
+            # By hand: a Text's width is not the number of its characters.
+            line.append(" " * (gap + width - cell.cell_len)).append_text(cell)
         lines.append(line)
     return lines
 
 
-def _in_cell(grid: Grid, form: _Form, pair: tuple[str, str]) -> Text:
+def _styled_cell(grid: Grid, form: _MatrixForm, pair: tuple[str, str]) -> Text:
+    """Return a cell's text in its colour; the diagonal is a dash, an untried pair is empty."""
     if pair[0] == pair[1]:
         return Text("-", "dim")
     cell = grid.cells.get(pair)
     if cell is None:
         return Text("")
+    text = form.cell_text(cell)
     if cell.status is not CheckStatus.PASSED:
-        return Text(form.cell(cell), f"bold {STATUS_STYLE[cell.status]}")
+        return Text(text, f"bold {STATUS_STYLE[cell.status]}")
     if pair == grid.slowest:
-        return Text(form.cell(cell) + "*", "bold")
+        return Text(text + "*", "bold")
     if cell.word:
-        return Text(form.cell(cell), "cyan")
-    return Text(form.cell(cell))
+        return Text(text, "cyan")
+    return Text(text)
 
 
-def _compact(grid: Grid, width: int) -> Iterator[Text]:
+def _failing_rows(grid: Grid, width: int) -> Iterator[Text]:
     """Draw what fails between many nodes: a character per cell if a row fits, else words."""
     if not grid.bad:
         return
     mute, deaf, left = spread(grid)
     for names, words in ((mute, "reach nobody"), (deaf, "are reached by nobody")):
         if names:
-            yield Text(f"  {words}: ", "red").append(_listed(names, width - len(words) - 4))
-    rows = [name for name in grid.names if any(source == name for source, _ in left)]
+            room = width - len(words) - 4
+            yield Text(f"  {words}: ", "red").append(_listed_words(names, room))
+    bad_targets: dict[str, list[str]] = {}
+    for source, target in left:
+        bad_targets.setdefault(source, []).append(target)
+    rows = [name for name in grid.names if name in bad_targets]
+    if not rows:
+        return
     columns = [name for name in grid.names if name not in deaf]
-    label = max((len(_short(name)) for name in rows), default=0) + 2
-    if rows and label + len(columns) <= width:
-        yield Text(" " * label + "".join(_digit(grid, name) for name in columns), "dim")
+    label_width = max(len(_short_name(name)) for name in rows) + 2
+    has_room = label_width + len(columns) <= width
+    if has_room:
+        digits = "".join(_column_digit(grid, name) for name in columns)
+        yield Text(" " * label_width + digits, "dim")
     for source in rows[:_MOST_ROWS]:
-        if label + len(columns) <= width:
-            line = Text(_short(source).ljust(label))
-            for target in columns:
-                cell = grid.cells.get((source, target))
-                char = "-" if source == target else " " if cell is None else _char(cell)
-                line.append(
-                    char,
-                    f"bold {STATUS_STYLE[cell.status]}" if cell and char not in ".c" else "dim",
-                )
-            yield line
+        if has_room:
+            yield _row_of_chars(grid, source, columns, label_width)
         else:
-            bad = [
-                f"{target} {grid.cells[source, target].text}" for at, target in left if at == source
-            ]
-            head = f"  {_short(source)} -> "
-            yield Text(head, "red").append(_listed(bad, width - len(head)))
+            yield _row_of_words(grid, source, bad_targets[source], width)
     if len(rows) > _MOST_ROWS:
-        yield Text(
-            f"  and {len(rows) - _MOST_ROWS} more nodes (all of them: --html FILE, --json FILE)",
-            "dim",
-        )
+        yield Text(f"  and {len(rows) - _MOST_ROWS} more nodes {_WHERE_ALL_IS}", "dim")
 
 
-def _digit(grid: Grid, name: str) -> str:
+def _row_of_chars(grid: Grid, source: str, columns: Sequence[str], label_width: int) -> Text:
+    """Draw a node's row with a character for each target."""
+    line = Text(_short_name(source).ljust(label_width))
+    for target in columns:
+        cell = grid.cells.get((source, target))
+        char, style = " ", "dim"
+        if source == target:
+            char = "-"
+        elif cell is not None:
+            char = _status_char(cell)
+            # What is as it should be stays in the background.
+            if char not in ".c":
+                style = f"bold {STATUS_STYLE[cell.status]}"
+        line.append(char, style)
+    return line
+
+
+def _row_of_words(grid: Grid, source: str, targets: Sequence[str], width: int) -> Text:
+    """Name the targets that a node fails to reach, each with what is wrong."""
+    words = [f"{target} {grid.cells[source, target].text}" for target in targets]
+    head = f"  {_short_name(source)} -> "
+    return Text(head, "red").append(_listed_words(words, width - len(head)))
+
+
+def _column_digit(grid: Grid, name: str) -> str:
     """Return the last digit of a node's number; every tenth is a bar to count by."""
     number = grid.names.index(name) + 1
     return "|" if number % 10 == 0 else str(number % 10)
 
 
-def _listed(words: Sequence[str], width: int) -> str:
+def _listed_words(words: Sequence[str], width: int) -> str:
     """Join as many words as fit, and say how many more there are."""
-    line = ""
-    for at, word in enumerate(words):
-        more = f" and {len(words) - at - 1} more" if at + 1 < len(words) else ""
-        longer = f"{line}, {word}" if line else word
-        if line and len(longer) + len(more) > width:
-            return f"{line} and {len(words) - at} more"
+    line = words[0] if words else ""  # one word always, however wide
+    for place, word in enumerate(words[1:], start=1):
+        longer = f"{line}, {word}"
+        after = len(words) - place - 1
+        more = f" and {after} more" if after else ""
+        if len(longer) + len(more) > width:
+            return f"{line} and {len(words) - place} more"
         line = longer
     return line
 
@@ -205,16 +251,15 @@ def layers(results: Sequence[CheckResult]) -> list[Text]:
     """Count how the checks of each layer came out."""
     lines = []
     for layer, counts in report.by_layer(results).items():
-        line = Text(f"{layer:<12}").append(
-            f"{counts['passed'] + counts['warned']:>6} of {counts['total']} passed"
-        )
-        for key, words in (
-            ("warned", "with a warning"),
-            ("failed", "failed"),
-            ("error", "without an answer"),
+        passed = counts["passed"] + counts["warned"]
+        line = Text(f"{layer:<12}{passed:>6} of {counts['total']} passed")
+        for status, count, words in (
+            (CheckStatus.WARNED, counts["warned"], "with a warning"),
+            (CheckStatus.FAILED, counts["failed"], "failed"),
+            (CheckStatus.ERROR, counts["error"], "without an answer"),
         ):
-            if count := counts[key]:  # type: ignore[literal-required]
-                line.append(", ").append(f"{count} {words}", STATUS_STYLE[CheckStatus(key)])
+            if count:
+                line.append(", ").append(f"{count} {words}", STATUS_STYLE[status])
         lines.append(line)
     return lines
 
@@ -223,71 +268,83 @@ def problems(lab: Lab, results: Sequence[CheckResult], width: int) -> Iterator[T
     """Yield the causes with all they explain, then failures without a cause, then warnings."""
     known = causes(results)
     if known:
-        yield Text()
-        yield Text("what is wrong", "bold")
+        yield from _heading("what is wrong")
     for explained in known[:_MOST_CAUSES]:
-        yield from _cause(lab, explained, width)
-    if len(known) > _MOST_CAUSES:
-        yield Text(
-            f"and {len(known) - _MOST_CAUSES} more (all of them: --html FILE, --json FILE)", "dim"
-        )
-    rest = "did not pass, cause unknown" if known else "did not pass"
-    found = ((failures.grouped(results), rest), (failures.warned(results), "warnings"))
-    for groups, title in found:
-        if groups:
-            yield Text()
-            yield Text(title, "bold")
-        for group in groups[:_MOST_GROUPS]:
-            yield from _group(lab, group, width)
-        if len(groups) > _MOST_GROUPS:
-            yield Text(
-                f"and {len(groups) - _MOST_GROUPS} more (all of them: --html FILE, --json FILE)",
-                "dim",
-            )
+        yield from _cause_lines(lab, explained, width)
+    yield from _left_out(len(known) - _MOST_CAUSES)
+    title = "did not pass, cause unknown" if known else "did not pass"
+    yield from _section(lab, title, failures.grouped(results), width)
+    yield from _section(lab, "warnings", failures.warned(results), width)
 
 
-def _group(lab: Lab, group: Group, width: int) -> Iterator[Text]:
+def _section(lab: Lab, title: str, groups: Sequence[Group], width: int) -> Iterator[Text]:
+    """Yield groups of results below a title; nothing where there are no groups."""
+    if groups:
+        yield from _heading(title)
+    for group in groups[:_MOST_GROUPS]:
+        yield from _group_lines(lab, group, width)
+    yield from _left_out(len(groups) - _MOST_GROUPS)
+
+
+def _heading(title: str) -> Iterator[Text]:
+    yield Text()
+    yield Text(title, "bold")
+
+
+def _left_out(count: int) -> Iterator[Text]:
+    """Yield how many more there are, if any, and where they are shown."""
+    if count > 0:
+        yield Text(f"and {count} more {_WHERE_ALL_IS}", "dim")
+
+
+def _group_lines(lab: Lab, group: Group, width: int) -> Iterator[Text]:
+    """Yield what was tried, what came of it, what to type and what was written."""
     result = group.first
     head = "no answer" if result.status is CheckStatus.ERROR else str(result.status)
     title, *further = textwrap.wrap(report.clean(group.title), max(width - _INDENT, 20)) or [""]
     yield Text(f"{head:<{_INDENT}}", STATUS_STYLE[result.status]).append(title, "bold")
-    details = [line for detail in group.details for line in _wrapped(detail, width)]
+    details = [line for detail in group.details for line in _wrapped_lines(detail, width)]
     yield from _indented("", [*further, *details], "")
     if result.command:
         # One line, which the terminal may wrap: it is to be copied.
         yield from _indented("$ ", failures.typed(lab, result).splitlines(), "cyan")
     for text in (failures.said(result), result.evidence):
         if text.strip() and text.strip() != result.detail.strip():
-            yield from _indented("| ", _cut(_wrapped(text, width, _HANG), _MOST_LINES), "dim")
+            yield from _indented(
+                "| ", _first_lines(_wrapped_lines(text, width, _HANG), _MOST_LINES), "dim"
+            )
 
 
-def _cause(lab: Lab, group: Explained, width: int) -> Iterator[Text]:
+def _cause_lines(lab: Lab, group: Explained, width: int) -> Iterator[Text]:
     """Yield a cause in red, then what it explains, what to type and what was found out."""
     text = report.clean(group.cause.text)
     title, *further = textwrap.wrap(text, max(width - _INDENT, 20)) or [""]
     yield Text(f"{'cause':<{_INDENT}}", "red").append(title, "bold")
     explains = f"{checks_text(len(group.results))}: {group.scope}"
-    yield from _indented("", [*further, *_wrapped(explains, width)], "")
+    yield from _indented("", [*further, *_wrapped_lines(explains, width)], "")
     command = failures.remedy(lab, group)
     if command:
         yield from _indented("$ ", command.splitlines(), "cyan")
-    evidence = _wrapped(group.evidence, width, _HANG)
-    yield from _indented("| ", _cut(evidence, _MOST_OF_CAUSE), "dim")
+    evidence = _wrapped_lines(group.evidence, width, _HANG)
+    yield from _indented("| ", _first_lines(evidence, _MOST_OF_CAUSE), "dim")
 
 
-def _wrapped(text: str, width: int, hang: str = "") -> list[str]:
+def _wrapped_lines(text: str, width: int, hang: str = "") -> list[str]:
     """Wrap a text's lines to the width; `hang` stands before what is left of one."""
-    lines = (line.expandtabs().rstrip() for line in report.clean(text).splitlines())
     room = max(width - _INDENT - 2, 20)
-    return [part for line in lines for part in textwrap.wrap(line, room, subsequent_indent=hang)]
+    wrapped: list[str] = []
+    for line in report.clean(text).splitlines():
+        wrapped += textwrap.wrap(line.expandtabs().rstrip(), room, subsequent_indent=hang)
+    return wrapped
 
 
 def _indented(mark: str, lines: Sequence[str], style: str) -> Iterator[Text]:
+    """Yield lines below a title, each behind a mark; they are not wrapped again."""
     for line in lines:
         yield Text(" " * _INDENT + mark + line, style, no_wrap=True, overflow="ignore")
 
 
-def _cut(lines: Sequence[str], most: int) -> Sequence[str]:
+def _first_lines(lines: Sequence[str], most: int) -> Sequence[str]:
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"... {len(lines) - most + 1} more lines"]

@@ -1,4 +1,4 @@
-"""What commands on nodes, and nodes' consoles, print: told apart by node, safe on a terminal.
+"""The output of commands on nodes and of consoles: told apart by node, safe on a terminal.
 
 A node may write what moves a terminal's cursor, so a terminal is shown printable text. A
 pipe or a file gets the bytes as they came: whoever asks for these may need each of them.
@@ -25,11 +25,11 @@ class ByNode:
 
     def out(self, node: str, line: bytes) -> None:
         """Print a line of a node's stdout to stdout."""
-        self._print(node, line, sys.stdout)
+        self._print_line(node, line, sys.stdout)
 
     def err(self, node: str, line: bytes) -> None:
         """Print a line of a node's stderr to stderr."""
-        self._print(node, line, sys.stderr)
+        self._print_line(node, line, sys.stderr)
 
     def ended(self, node: str, result: Result | LabError) -> None:
         """Print how a command ended, if not with 0, to stderr."""
@@ -39,7 +39,7 @@ class ByNode:
         elif result.exit_code:
             self.err(node, f"ended with {result.exit_code}".encode())
 
-    def _print(self, node: str, line: bytes, stream: TextIO) -> None:
+    def _print_line(self, node: str, line: bytes, stream: TextIO) -> None:
         prefix = f"{node:<{self._width}} | "
         text = line.removesuffix(b"\n")
         with self._lock:

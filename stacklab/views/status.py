@@ -25,13 +25,13 @@ def table(statuses: Sequence[LabStatus]) -> Table:
     Where one of the labs has a time to live, a further column says what is left of it.
     """
     has_ends = any(status.expires_at is not None for status in statuses)
-    rows = [row for status in statuses for row in _rows(status)]
+    rows = [row for status in statuses for row in _lab_rows(status)]
     if has_ends:
         return tables.table((*_HEADER, "lab.reap"), rows)
     return tables.table(_HEADER, [row[:-1] for row in rows])
 
 
-def _rows(status: LabStatus) -> Iterator[tuple[str | Text, ...]]:
+def _lab_rows(status: LabStatus) -> Iterator[tuple[str | Text, ...]]:
     if status.trouble:
         yield (status.name, "", Text("damaged", "red"), "-", status.trouble, "")
     addresses = {}

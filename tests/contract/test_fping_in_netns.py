@@ -181,7 +181,7 @@ def test_a_wrong_way_out_is_told(namespaces: None) -> None:
         found["compute1"].detail
         == "would leave by eth0 from 10.77.0.99, not by eth0 from 10.77.0.11"
     )
-    assert found["compute2"].detail == "controller has no route to 10.77.0.13"
+    assert found["compute2"].detail == "controller lacks a route to 10.77.0.13"
 
 
 def test_a_peer_that_does_not_answer_arp_is_asked_but_once(

@@ -16,7 +16,7 @@ import pytest
 from stacklab.checks.impairments import measuring, verdicts
 from stacklab.model.lab import Impairment
 from stacklab.tools import ebtables, tc
-from tests.unit.checks.impairments.test_family import impaired
+from tests.unit.checks.impairments.said import impaired
 
 PROGRAMS = ("ip", "tc", "fping", "ebtables")
 
@@ -62,7 +62,7 @@ class Bridge:
             *(f"10.98.0.{n}" for n in (1, 2, 3)),
             ok=False,
         )
-        found = verdicts.counted(said.stderr.splitlines())
+        found = verdicts.read_counts(said.stderr.splitlines())
         return {
             int(address.rpartition(".")[2]) for address, count in found.items() if count.received
         }
@@ -131,9 +131,9 @@ def test_a_train_of_which_nothing_arrives_has_its_answer(bridge: Bridge) -> None
 
 def test_fping_counts_as_we_read_it(bridge: Bridge) -> None:
     lab = impaired(Impairment(loss_percent=10))
-    chosen = measuring.plan([nic for _, nic in lab.members("net1")])
+    chosen = measuring.ping_plan([nic for _, nic in lab.members("net1")])
     line = measuring.ping_line(chosen, ["10.98.0.2", "10.98.0.99"]).removeprefix("sudo -n ")
-    found = verdicts.counted(bridge.on(1, "sh", "-c", line, ok=False).stderr.splitlines())
+    found = verdicts.read_counts(bridge.on(1, "sh", "-c", line, ok=False).stderr.splitlines())
     assert (found["10.98.0.2"].sent, found["10.98.0.2"].received) == (chosen.count, chosen.count)
     least = found["10.98.0.2"].least_ms
     assert least is not None

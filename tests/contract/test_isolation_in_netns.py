@@ -478,7 +478,7 @@ def test_a_network_that_a_node_is_not_on_is_out_of_reach_until_the_host_lets_it_
     net.open_up()
     result = net.judged(isolation_family, "compute")["separate"]
     assert result.status is CheckStatus.FAILED
-    assert result.detail == "reached, though it has no NIC there: controller 10.77.1.11"
+    assert result.detail == "reached, though it lacks a NIC there: controller 10.77.1.11"
 
 
 class InHost:

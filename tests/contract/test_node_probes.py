@@ -206,7 +206,7 @@ def test_declared_nics_and_routes_pass(namespace: str) -> None:
     assert judged(namespace) == {}
 
 
-NO_ROUTE = "there is no route to 10.20.0.0/24 out of eth1"
+NO_ROUTE = "the route to 10.20.0.0/24 out of eth1 is missing"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ NO_ROUTE = "there is no route to 10.20.0.0/24 out of eth1"
         (
             "ip link set eth1 down; ip link set eth1 name foo; ip link set foo up",
             {
-                "eth1": f"there is no eth1: its MAC {NODE.nics[1].mac} is on foo",
+                "eth1": f"eth1 is missing: its MAC {NODE.nics[1].mac} is on foo",
                 "routes": f"{NO_ROUTE}; 10.20.0.0/24 goes out of foo as well",
             },
         ),
@@ -249,7 +249,7 @@ NO_ROUTE = "there is no route to 10.20.0.0/24 out of eth1"
         ),
         (
             "ip route del default",
-            {"routes": "there is no default route: it should be via 10.10.0.1 dev eth0"},
+            {"routes": "the default route is missing: it should be via 10.10.0.1 dev eth0"},
         ),
         (
             "ip addr add 10.20.0.11/24 dev eth0",
@@ -283,5 +283,5 @@ def test_a_nic_that_the_spec_does_not_have_is_missed(namespace: str) -> None:
     more = dataclasses.replace(NODE.nics[1], device="eth2", mac="52:54:00:00:00:77")
     node = dataclasses.replace(NODE, nics=(*NODE.nics, more))
     assert (
-        judged(namespace, node)["eth2"] == "there is no eth2: no NIC has its MAC 52:54:00:00:00:77"
+        judged(namespace, node)["eth2"] == "eth2 is missing: no NIC has its MAC 52:54:00:00:00:77"
     )

@@ -96,11 +96,11 @@ def test_a_peer_whose_profile_has_much_to_say_is_reached_all_the_same(
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
     script = protocol.render(
-        [pairs_shell.logins([("compute1", "10.10.0.12")], [], 0.0)], MARK
+        [pairs_shell.login_part([("compute1", "10.10.0.12")], [], 0.0)], MARK
     ).encode()
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(
         [*shell, "-s"], input=script, capture_output=True, timeout=60, check=False, env=environment
     )
     said = protocol.read(done.stdout.decode(), MARK).of(pairs_shell.LOGINS)
-    assert pairs_read.Logins.read(said.lines).reached("compute1") == "10.10.0.12"
+    assert pairs_read.LoginAnswers.read(said.lines).reached("compute1") == "10.10.0.12"

@@ -18,12 +18,12 @@ from stacklab.nodes.protocol import Answer, Part
 KINDS = (CheckKind.SERVICE, CheckKind.CLOUD)
 TAGS = "cloud."
 
-# Empty so far: `lab.up` writes a stack's answers and installs nothing, so there is nothing to check.
+# Empty so far: `lab.up` writes a stack's answers and installs nothing, so nothing can be checked.
 CLOUDS: dict[Installer, Family] = {}
 
 
 def family_of(lab: Lab) -> Family | None:
-    """Return the family that checks this lab's cloud; None if there is none."""
+    """Return the family that checks this lab's cloud; None if its stack has no family."""
     return CLOUDS.get(lab.stack.installer)
 
 

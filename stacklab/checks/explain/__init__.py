@@ -1,1 +1,1 @@
-"""What a failed check's cause is: one more look at the nodes and from the host."""
+"""The search for the causes of failed checks: one more look at the nodes and from the host."""

@@ -1,6 +1,6 @@
-"""What can be to blame for a failure, each kind of trouble in a function of its own.
+"""Causes that can be to blame for a failure, each kind of trouble in a function of its own.
 
-Every function returns a cause that is certain, or None. `packets` puts them in order:
+Every function returns a cause that is certain, or None. `packet_causes` puts them in order:
 what explains more comes first.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stacklab.checks.expect import Effect, Outage
-from stacklab.checks.explain.scene import Device, Scene
-from stacklab.checks.explain.site import Site
+from stacklab.checks.explain.scene import Scene, SeenDevice
+from stacklab.checks.explain.site import Observation
 from stacklab.checks.kinds import Carrier
 from stacklab.checks.result import Check, CheckKind, Reason
 from stacklab.model.cause import Cause, CauseKind
@@ -42,20 +42,22 @@ class Way:
         return (self.target, self.theirs), (self.source, self.mine)
 
 
-def packets(seen: Site, outage: Outage, way: Way, reason: Reason) -> Iterator[Cause | None]:
+def packet_causes(
+    seen: Observation, outage: Outage, way: Way, reason: Reason
+) -> Iterator[Cause | None]:
     """Yield what may be to blame for packets that did not come back, the surest first."""
     carrier = way.check.kind.traits.carrier
-    yield fault(outage, way.check)
+    yield fault_cause(outage, way.check)
     for node, _ in way.ends:
         view = seen.views.get(node.name)
         yield evidence.state_cause(view) if view else None
     for node, end in way.ends:
-        yield nic(seen, outage, node, end)
+        yield nic_cause(seen, outage, node, end)
     # Where nothing at all came back, the packets' size is not to blame.
     if way.check.kind is CheckKind.MTU and reason is not Reason.NO_REPLY:
         for node, end in way.ends:
-            yield mtu(seen, node, end)
-    yield _route(seen, way)
+            yield mtu_cause(seen, node, end)
+    yield _route_cause(seen, way)
     yield _address_taken(seen, way)
     yield _seen_by_host(seen, way)
     there = seen.scene(way.target.name)
@@ -65,25 +67,27 @@ def packets(seen: Site, outage: Outage, way: Way, reason: Reason) -> Iterator[Ca
     if carrier is Carrier.ECHO and there.ignores_pings:
         text = f"{way.target.name} ignores pings (icmp_echo_ignore_all)"
         yield Cause(CauseKind.PINGS_IGNORED, text)
-    yield from _firewalls(seen, way)
+    yield from _firewall_causes(seen, way)
     for node, end in way.ends:
-        yield _loss(seen, node, end)
-    yield _no_arp(seen, way)
+        yield _loss_cause(seen, node, end)
+    yield _no_arp_cause(seen, way)
 
 
-def fault(outage: Outage, check: Check) -> Cause | None:
+def fault_cause(outage: Outage, check: Check) -> Cause | None:
     """Return the fault of lab.fault that cuts a check."""
-    effect, made = outage.effect(check)
-    return Cause(CauseKind.FAULT, f"lab.fault {made}") if effect is Effect.CUT else None
+    effect, fault = outage.effect(check)
+    if effect is not Effect.CUT:
+        return None
+    return Cause(CauseKind.FAULT, f"lab.fault {fault}")
 
 
-def nic(seen: Site, outage: Outage, node: Node, at: NIC | None) -> Cause | None:
+def nic_cause(seen: Observation, outage: Outage, node: Node, at: NIC | None) -> Cause | None:
     """Return what is wrong with a NIC itself, seen from this host or from its node."""
     if at is None:
         return None
-    made = outage.of_nic(node.name, at.network)
-    if made:
-        return Cause(CauseKind.FAULT, f"lab.fault {made}")
+    fault = outage.of_nic(node.name, at.network)
+    if fault:
+        return Cause(CauseKind.FAULT, f"lab.fault {fault}")
     view = seen.views.get(node.name)
     on_host = view.on(at.network) if view else None
     if view and on_host:
@@ -91,17 +95,18 @@ def nic(seen: Site, outage: Outage, node: Node, at: NIC | None) -> Cause | None:
         if cause:
             return cause
     scene = seen.scene(node.name)
-    return _nic_by_node(scene, node, at) if scene.is_seen else None
+    return _nic_cause_by_node(scene, node, at) if scene.is_seen else None
 
 
-def _nic_by_node(scene: Scene, node: Node, at: NIC) -> Cause | None:
+def _nic_cause_by_node(scene: Scene, node: Node, at: NIC) -> Cause | None:
+    """Return what is wrong with a NIC by what its node says."""
     device = scene.devices.get(at.device)
     if device is None:
-        return Cause(CauseKind.NIC_MISSING, f"{node.name} has no {at.device}")
+        return Cause(CauseKind.NIC_MISSING, f"{node.name} lacks {at.device}")
     # What a cloud made of the NIC (br-ex, vhost0) has to be up as well as the NIC itself.
     holder = scene.holder(at)
     for name in (at.device, holder):
-        cause = _link(node, name, scene.devices[name])
+        cause = _link_cause(node, name, scene.devices[name])
         if cause:
             return cause
     if str(at.address) not in scene.devices[holder].addresses:
@@ -111,7 +116,8 @@ def _nic_by_node(scene: Scene, node: Node, at: NIC) -> Cause | None:
     return None
 
 
-def _link(node: Node, name: str, device: Device) -> Cause | None:
+def _link_cause(node: Node, name: str, device: SeenDevice) -> Cause | None:
+    """Return why nothing can leave a device; one that is down does not tell its carrier."""
     if not device.is_up:
         return Cause(CauseKind.NIC_DOWN, f"{name} is down on {node.name}")
     if not device.has_carrier:
@@ -119,7 +125,7 @@ def _link(node: Node, name: str, device: Device) -> Cause | None:
     return None
 
 
-def mtu(seen: Site, node: Node, at: NIC | None) -> Cause | None:
+def mtu_cause(seen: Observation, node: Node, at: NIC | None) -> Cause | None:
     """Return the wrong MTU of a NIC."""
     device = seen.scene(node.name).devices.get(at.device) if at else None
     if at is None or device is None or device.mtu == at.mtu:
@@ -128,23 +134,26 @@ def mtu(seen: Site, node: Node, at: NIC | None) -> Cause | None:
     return Cause(CauseKind.WRONG_MTU, text)
 
 
-def _route(seen: Site, way: Way) -> Cause | None:
+def _route_cause(seen: Observation, way: Way) -> Cause | None:
     """Return the route by which the sender's packets leave by another NIC."""
     scene = seen.scene(way.source.name)
     route = scene.routes.get(way.address, "")
-    right = (f" dev {device} " for device in (way.mine.device, scene.holder(way.mine)))
-    if not route or any(words in f" {route} " for words in right):
+    if not route:
         return None
+    for device in (way.mine.device, scene.holder(way.mine)):
+        if f" dev {device} " in f" {route} ":
+            return None
     text = f"{way.source.name} sends to {way.address} wrongly: {route}"
     return Cause(CauseKind.WRONG_ROUTE, text)
 
 
-def _neighbour(seen: Site, way: Way) -> tuple[str, str]:
+def _neighbour(seen: Observation, way: Way) -> tuple[str, str]:
     """Return the MAC that answered the sender's ARP, and the state of that neighbour."""
     return seen.scene(way.source.name).neighbours.get(way.address, ("", ""))
 
 
-def _address_taken(seen: Site, way: Way) -> Cause | None:
+def _address_taken(seen: Observation, way: Way) -> Cause | None:
+    """Return the other machine that answers the sender's ARP for the target's address."""
     mac, _ = _neighbour(seen, way)
     if not mac or mac.lower() == way.theirs.mac:
         return None
@@ -152,12 +161,15 @@ def _address_taken(seen: Site, way: Way) -> Cause | None:
     return Cause(CauseKind.ADDRESS_TAKEN, f"another machine has {way.address}: {owner}")
 
 
-def _seen_by_host(seen: Site, way: Way) -> Cause | None:
+def _seen_by_host(seen: Observation, way: Way) -> Cause | None:
     """Return why the target does not answer the host either, if that holds for this way."""
     view = seen.views.get(way.target.name)
+    if view is None or way.target.name not in seen.unreached:
+        return None
     is_tcp = way.check.kind.traits.carrier is Carrier.TCP
     mac, _ = _neighbour(seen, way)
-    if view is None or way.target.name not in seen.unreached or (mac and not is_tcp):
+    # The target answers this node's ARP: only its sshd can be what the host misses, too.
+    if mac and not is_tcp:
         return None
     cause = evidence.cause(view)
     if cause is None:
@@ -168,9 +180,11 @@ def _seen_by_host(seen: Site, way: Way) -> Cause | None:
     return cause if is_everywhere or is_same_network else None
 
 
-def _firewalls(seen: Site, way: Way) -> Iterator[Cause | None]:
+def _firewall_causes(seen: Observation, way: Way) -> Iterator[Cause | None]:
     """Yield the rules that refuse the packets, at each of the four places that they pass."""
-    protocol = Carrier.TCP if way.check.kind.traits.carrier is Carrier.TCP else Carrier.ECHO
+    protocol = Carrier.ECHO
+    if way.check.kind.traits.carrier is Carrier.TCP:
+        protocol = Carrier.TCP
     at_target = (way.target, way.theirs, str(way.mine.address.ip))
     at_source = (way.source, way.mine, way.address)
     for (node, end, peer), hook, is_reply in (
@@ -186,7 +200,8 @@ def _firewalls(seen: Site, way: Way) -> Iterator[Cause | None]:
             yield Cause(CauseKind.NODE_FIREWALL, text)
 
 
-def _loss(seen: Site, node: Node, at: NIC) -> Cause | None:
+def _loss_cause(seen: Observation, node: Node, at: NIC) -> Cause | None:
+    """Return the loss that netem makes at a NIC."""
     device = seen.scene(node.name).devices.get(at.device)
     if device is None or not device.loss_percent:
         return None
@@ -194,7 +209,8 @@ def _loss(seen: Site, node: Node, at: NIC) -> Cause | None:
     return Cause(CauseKind.LOSSY, f"{at.device} of {node.name} loses {share}")
 
 
-def _no_arp(seen: Site, way: Way) -> Cause | None:
+def _no_arp_cause(seen: Observation, way: Way) -> Cause | None:
+    """Return that the target does not answer ARP: the least that can be said, so it comes last."""
     mac, state = _neighbour(seen, way)
     if mac or state not in _NO_ARP:
         return None

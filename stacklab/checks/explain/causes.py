@@ -1,4 +1,7 @@
-"""The causes of failures, each once with all that it explains, and the error that a run ends with."""
+"""The causes of failures, each once with all that it explains.
+
+`raise_for` makes the error of them that a run ends with.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,11 @@ class Explained:
     def first(self) -> CheckResult:
         """The result that shows it best."""
         with_command = [result for result in self.results if result.command]
-        return min(with_command or self.results, key=_rank)
+        return min(with_command or self.results, key=_display_rank)
 
     @property
     def scope(self) -> str:
-        """What failed because of it, in a line.
+        """The checks that failed because of it, in a line.
 
         For instance `ping, mtu on fabric; compute1 <-> controller, compute2; nic of compute1`.
         """
@@ -49,7 +52,7 @@ class Explained:
         if pairs:
             networks = ", ".join(dict.fromkeys(result.check.network for result in pairs))
             ways = {(result.check.node, result.check.target) for result in pairs}
-            words += [f"{_kinds(pairs)} on {networks}", _ways(ways, pairs)]
+            words += [f"{_kinds_text(pairs)} on {networks}", _ways_text(ways, pairs)]
         by_node: dict[str, list[CheckResult]] = {}
         for result in self.results:
             if result.check.kind.layer is not Layer.PAIRS:
@@ -57,32 +60,33 @@ class Explained:
         # Nodes that fail at the same kinds are named together.
         nodes_by_kinds: dict[str, list[str]] = {}
         for node, results in by_node.items():
-            nodes_by_kinds.setdefault(_kinds(results), []).append(node)
-        words += [f"{kinds} of {_named(nodes)}" for kinds, nodes in nodes_by_kinds.items()]
+            nodes_by_kinds.setdefault(_kinds_text(results), []).append(node)
+        words += [f"{kinds} of {_names_text(nodes)}" for kinds, nodes in nodes_by_kinds.items()]
         return "; ".join(words)
 
     @property
     def evidence(self) -> str:
-        """What was found out, each line once.
+        """The clues of all its results, each line once.
 
         A login's lines come first, then what most results have in common, then one
         result's, then all others.
         """
-        logins = [result for result in self.results if result.check.kind is CheckKind.LOGIN]
-        others = [
-            result
-            for result in self.results
-            if result.clues and result.check.kind is not CheckKind.LOGIN
-        ]
-        lines = [line for result in logins for line in result.clues.splitlines()]
+        lines: list[str] = []
+        others: list[CheckResult] = []
+        for result in self.results:
+            if result.check.kind is CheckKind.LOGIN:
+                lines += result.clues.splitlines()
+            elif result.clues:
+                others.append(result)
         if others:
             count: Counter[str] = Counter()
             for result in others:
                 count.update(list(dict.fromkeys(result.clues.splitlines())))
             ranked = count.most_common()
             most = ranked[0][1]
+            # What more than half of them share is about the cause, not about one check.
             lines += [line for line, times in ranked if times > most / 2]
-            lines += min(others, key=_rank).clues.splitlines()
+            lines += min(others, key=_display_rank).clues.splitlines()
             lines += [line for line, _ in ranked]
         return "\n".join(dict.fromkeys(lines))
 
@@ -97,27 +101,30 @@ def causes(results: Iterable[CheckResult]) -> tuple[Explained, ...]:
     return tuple(sorted(groups, key=lambda group: -len(group.results)))
 
 
-def _rank(result: CheckResult) -> int:
+def _display_rank(result: CheckResult) -> int:
+    """Return the rank of a result; the lowest is shown for a cause."""
     return result.check.kind.traits.shows_cause
 
 
 def checks_text(count: int) -> str:
     """Return a number of checks, in words."""
-    return f"{count} check{'' if count == 1 else 's'}"
+    return "1 check" if count == 1 else f"{count} checks"
 
 
-def _kinds(results: Iterable[CheckResult]) -> str:
+def _kinds_text(results: Iterable[CheckResult]) -> str:
+    """Name the kinds of these checks, in the order of CheckKind."""
     kinds = {result.check.kind for result in results}
-    return _named([kind.value for kind in CheckKind if kind in kinds])
+    return _names_text([kind.value for kind in CheckKind if kind in kinds])
 
 
-def _named(names: Sequence[str]) -> str:
+def _names_text(names: Sequence[str]) -> str:
+    """Join names; of many, some and the number of the others."""
     if len(names) <= _NAMED + 1:
         return ", ".join(names)
     return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
 
 
-def _ways(ways: set[tuple[str, str]], pairs: Sequence[CheckResult]) -> str:
+def _ways_text(ways: set[tuple[str, str]], pairs: Sequence[CheckResult]) -> str:
     """Write ways between nodes as stars.
 
     `a <-> b, c` goes both ways; `a -> d` is for those that are there one way only.
@@ -131,14 +138,15 @@ def _ways(ways: set[tuple[str, str]], pairs: Sequence[CheckResult]) -> str:
         ends = both if (target, source) in ways else there
         ends.setdefault(source, set()).add(target)
     stars = [
-        *_stars(both, list(order), "<->", is_mutual=True),
-        *_stars(there, list(order), "->", is_mutual=False),
+        *_star_texts(both, list(order), "<->", is_mutual=True),
+        *_star_texts(there, list(order), "->", is_mutual=False),
     ]
-    more = [f"{len(stars) - _MOST_STARS} more nodes"] if len(stars) > _MOST_STARS else []
-    return "; ".join([*stars[:_MOST_STARS], *more])
+    if len(stars) > _MOST_STARS:
+        stars[_MOST_STARS:] = [f"{len(stars) - _MOST_STARS} more nodes"]
+    return "; ".join(stars)
 
 
-def _stars(
+def _star_texts(
     ends: Mapping[str, set[str]], order: Sequence[str], arrow: str, *, is_mutual: bool
 ) -> Iterator[str]:
     """Yield the node with the most ends first; nodes that have the same ends are one star."""
@@ -151,7 +159,8 @@ def _stars(
     for others, names in sorted(alike.items(), key=lambda star: -len(star[0])):
         left = others - done
         if left:
-            yield f"{_named(names)} {arrow} {_named([name for name in order if name in left])}"
+            others_text = _names_text([name for name in order if name in left])
+            yield f"{_names_text(names)} {arrow} {others_text}"
         if is_mutual:
             done.update(names)
 
@@ -162,7 +171,7 @@ def raise_for(
     """Raise what tells how the checks came out, unless all passed.
 
     CheckFailed (5) names the causes and what failed without one by address and interface,
-    NotChecked (6) what had no answer where nothing failed, CheckWarned (7, unless
+    NotChecked (6) what did not get an answer where nothing failed, CheckWarned (7, unless
     `warnings` is False) what passed with a warning.
     """
     listed = tuple(results)
@@ -180,11 +189,11 @@ def raise_for(
     else:
         return
     head = f"{len(bad)} of {len(listed)} checks {head}:"
-    raise error("\n".join(_lines(head, bad)), hint=hint)
+    raise error("\n".join(_message_lines(head, bad)), hint=hint)
 
 
-def _lines(head: str, bad: Sequence[CheckResult]) -> Iterator[str]:
-    """Yield the causes first, then some of the results that have none."""
+def _message_lines(head: str, bad: Sequence[CheckResult]) -> Iterator[str]:
+    """Yield the causes first, then some of the results without a cause."""
     unexplained = [result for result in bad if result.cause is None or result.is_passed]
     lines = [f"{len(group.results)} {group.because} ({group.scope})" for group in causes(bad)]
     if len(lines) == 1 and not unexplained:

@@ -1,4 +1,4 @@
-"""Why checks failed: the nodes at both ends and this host are looked at once more, within seconds.
+"""The search for causes: nodes at both ends and this host are looked at again, within seconds.
 
 A cause is given only where it is certain, and it is equal for all that it explains, so
 that one cause stands once in a report.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from stacklab.checks.expect import Fault, Outage
 from stacklab.checks.explain import blame, site
-from stacklab.checks.explain.site import Site
+from stacklab.checks.explain.site import Observation
 from stacklab.checks.kinds import Carrier, ExplainedBy
 from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.model.cause import Cause
@@ -54,7 +54,7 @@ def explain(
 class _Explainer:
     """Explains results by what was seen of their nodes."""
 
-    def __init__(self, seen: Site, outage: Outage) -> None:
+    def __init__(self, seen: Observation, outage: Outage) -> None:
         self._seen = seen
         self._outage = outage
 
@@ -66,9 +66,9 @@ class _Explainer:
             return result
         explained_by = check.kind.traits.explained_by
         if explained_by is ExplainedBy.LOGIN:
-            return self._login(result)
+            return self._explain_login(result)
         if explained_by is ExplainedBy.PACKETS and check.node not in self._seen.unreached:
-            return self._packets(result)
+            return self._explain_packets(result)
         cause = next(filter(None, self._causes_of_node(result)), None)
         return result.explained(cause, [])
 
@@ -76,17 +76,17 @@ class _Explainer:
         """Yield what may be to blame for a check of one node, the surest first."""
         check = result.check
         view = self._seen.views.get(check.node)
-        yield blame.fault(self._outage, check)
-        for node, nic in self._needed(result):
-            yield blame.nic(self._seen, self._outage, node, nic)
+        yield blame.fault_cause(self._outage, check)
+        for node, nic in self._needed_nics(result):
+            yield blame.nic_cause(self._seen, self._outage, node, nic)
         if check.kind is CheckKind.NIC and result.reason is Reason.WRONG_MTU:
-            yield blame.mtu(self._seen, self._seen.nodes[check.node], self._seen.nic(check))
+            yield blame.mtu_cause(self._seen, self._seen.nodes[check.node], self._seen.nic(check))
         if view and check.node in self._seen.unreached:
             yield evidence.cause(view)
         if view and check.kind is CheckKind.STATE:
             yield evidence.state_cause(view)
 
-    def _needed(self, result: CheckResult) -> Iterator[tuple[Node, NIC | None]]:
+    def _needed_nics(self, result: CheckResult) -> Iterator[tuple[Node, NIC | None]]:
         """Yield the NICs without which a check of a node comes to nothing."""
         check = result.check
         node = self._seen.nodes[check.node]
@@ -104,18 +104,19 @@ class _Explainer:
             if target:
                 yield target, target.nic_on(check.network)
 
-    def _login(self, result: CheckResult) -> CheckResult:
+    def _explain_login(self, result: CheckResult) -> CheckResult:
+        """Explain a login by what this host sees of the node."""
         check = result.check
         view = self._seen.views.get(check.node)
         if view is None:
             return result
         cause = None
         if result.reason not in _OTHER_TROUBLE:
-            cause = blame.fault(self._outage, check) or evidence.cause(view)
+            cause = blame.fault_cause(self._outage, check) or evidence.cause(view)
         lines = evidence.lines(view)
         return result.explained(cause, lines)
 
-    def _packets(self, result: CheckResult) -> CheckResult:
+    def _explain_packets(self, result: CheckResult) -> CheckResult:
         """Explain a check of something that went from a node to another on a network."""
         check = result.check
         source, target = self._seen.nodes[check.node], self._seen.nodes.get(check.target)
@@ -126,18 +127,18 @@ class _Explainer:
         way = blame.Way(check=check, source=source, mine=mine, target=target, theirs=theirs)
         cause = None
         if result.reason not in _OTHER_TROUBLE:
-            candidates = blame.packets(self._seen, self._outage, way, result.reason)
+            candidates = blame.packet_causes(self._seen, self._outage, way, result.reason)
             cause = next(filter(None, candidates), None)
         lines = [
-            *self._end(source, mine),
-            *self._way(source, theirs),
-            *self._end(target, theirs),
+            *self._end_clues(source, mine),
+            *self._way_clues(source, theirs),
+            *self._end_clues(target, theirs),
         ]
         if check.kind.traits.carrier is Carrier.TCP:
-            lines += self._sshd(target)
+            lines += self._sshd_clues(target)
         return result.explained(cause, lines)
 
-    def _end(self, node: Node, nic: NIC) -> Iterator[str]:
+    def _end_clues(self, node: Node, nic: NIC) -> Iterator[str]:
         """Yield one end of a failed check: the NIC in the node's words, then its tap."""
         scene, view = self._seen.scene(node.name), self._seen.views.get(node.name)
         if scene.is_seen:
@@ -152,7 +153,7 @@ class _Explainer:
         if at:
             yield f"{node.name}, from the host: {evidence.nic_line(at)}"
 
-    def _way(self, source: Node, theirs: NIC) -> Iterator[str]:
+    def _way_clues(self, source: Node, theirs: NIC) -> Iterator[str]:
         """Yield what the sender knows of the way: its route, and the answer to ARP."""
         scene, address = self._seen.scene(source.name), str(theirs.address.ip)
         if scene.is_seen:
@@ -160,8 +161,10 @@ class _Explainer:
             yield f"{source.name}: route: {scene.routes.get(address, '-')}"
             yield f"{source.name}: ARP for {address}: {mac or 'nobody answers'} ({state.lower()})"
 
-    def _sshd(self, target: Node) -> Iterator[str]:
+    def _sshd_clues(self, target: Node) -> Iterator[str]:
+        """Yield whether anything listens on TCP 22, and what sshd wrote last."""
         scene = self._seen.scene(target.name)
         if scene.listens is not None:
-            yield f"{target.name}: TCP 22: {'something' if scene.listens else 'nothing'} listens"
+            listener = "something" if scene.listens else "nothing"
+            yield f"{target.name}: TCP 22: {listener} listens"
         yield from (f"{target.name}: sshd: {line}" for line in scene.journal)

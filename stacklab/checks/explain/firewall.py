@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Packets:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class FirewallRule:
     """A firewall rule that ends a packet's way; `hook` is input or output. A policy comes last."""
 
     hook: str
@@ -47,7 +48,7 @@ class Rule:
         """
         if self.is_policy:
             return True
-        words = _Words.of(self.text)
+        words = _RuleWords.of(self.text)
         if words.is_negated:
             return self.accepts
         return (
@@ -59,28 +60,28 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class _RuleWords:
     """A rule's words, of iptables or of nft, and which word comes after which."""
 
     words: Sequence[str]
     after: Mapping[str, str]
 
     @classmethod
-    def of(cls, text: str) -> _Words:
+    def of(cls, text: str) -> _RuleWords:
         words = text.replace('"', "").split()
-        return cls(words, {word: words[at + 1] for at, word in enumerate(words[:-1])})
+        return cls(words, dict(itertools.pairwise(words)))
 
     @property
     def is_negated(self) -> bool:
         return not {"!", "!="}.isdisjoint(self.words)
 
-    def first(self, *options: str) -> str:
+    def first_after(self, *options: str) -> str:
         """Return the value of the first of these options that the rule has; "" for none."""
         return next((self.after[option] for option in options if option in self.after), "")
 
     def fits_state(self, packets: Packets) -> bool:
         """Return True unless the rule is for packets in another state of their connection."""
-        states = self.first("--ctstate", "--state")
+        states = self.first_after("--ctstate", "--state")
         if not states and "ct" in self.words:
             states = self.after.get("state", "")
         wanted = "ESTABLISHED" if packets.is_reply else "NEW"
@@ -88,22 +89,25 @@ class _Words:
 
     def fits_protocol(self, packets: Packets) -> bool:
         """Return True unless the rule is for another protocol, or another kind of ICMP."""
-        kind = self.first("--icmp-type")
+        kind = self.first_after("--icmp-type")
         if not kind and "icmp" in self.words:
             kind = self.after.get("type", "")
-        if kind and kind not in (_ECHO_REPLY if packets.is_reply else _ECHO):
+        echo = _ECHO_REPLY if packets.is_reply else _ECHO
+        if kind and kind not in echo:
             return False
-        named = self.first("-p")
-        if not named:
-            named = next((word for word in ("icmp", "tcp", "udp") if word in self.words), "")
-        return named in ("", "all", packets.protocol)
+        named = self.first_after("-p")
+        if named:
+            return named in ("all", packets.protocol)
+        # nft names the protocol without a word before it.
+        protocols = [word for word in ("icmp", "tcp", "udp") if word in self.words]
+        return not protocols or protocols[0] == packets.protocol
 
     def fits_ports(self, packets: Packets) -> bool:
         """Return True unless the rule is for other ports: only sshd's end has a known one."""
         known, other = ("sport", "dport") if packets.is_reply else ("dport", "sport")
         if f"--{other}" in self.after or other in self.after:
             return False
-        port = self.first(f"--{known}", f"--{known}s", known)
+        port = self.first_after(f"--{known}", f"--{known}s", known)
         if not port:
             return True
         is_ssh = not {"22", "ssh"}.isdisjoint(re.findall(r"\w+", port))
@@ -111,15 +115,17 @@ class _Words:
 
     def fits_ends(self, packets: Packets) -> bool:
         """Return True unless the rule is for another device, or other addresses."""
-        device = self.first("-i", "-o", "iifname", "oifname")
+        device = self.first_after("-i", "-o", "iifname", "oifname")
         if device and device != packets.nic.device:
             return False
         ends = (packets.peer, str(packets.nic.address.ip))
-        named = [self.after[word] for word in ("-s", "-d", "saddr", "daddr") if word in self.after]
-        return all(_holds(network, ends) for network in named)
+        for word in ("-s", "-d", "saddr", "daddr"):
+            if word in self.after and not _network_holds(self.after[word], ends):
+                return False
+        return True
 
 
-def _holds(text: str, addresses: Sequence[str]) -> bool:
+def _network_holds(text: str, addresses: Sequence[str]) -> bool:
     """Return True if a network has any of these addresses."""
     try:
         network = ipaddress.ip_network(text, strict=False)
@@ -128,26 +134,47 @@ def _holds(text: str, addresses: Sequence[str]) -> bool:
     return any(ipaddress.ip_address(address) in network for address in addresses)
 
 
-def read(lines: Sequence[str]) -> Iterator[Rule]:
+def read_rules(lines: Sequence[str]) -> Iterator[FirewallRule]:
     """Yield every rule of iptables-save and of `nft list ruleset` for what comes in or goes out."""
+    policies: list[FirewallRule] = []  # these come last, whatever the order of the lines
     hook = ""  # of the nft chain that the lines are in
-    policies = []
-    for raw in lines:
-        line = raw.strip()
-        if match := _IPTABLES.match(line):
-            chain = match["rule"].split()[1]
-            if chain in ("INPUT", "OUTPUT"):
-                accepts = match["verdict"] == "ACCEPT"
-                yield Rule(hook=chain.lower(), text=match["rule"], accepts=accepts)
-        elif match := _POLICY.match(line):
-            text = f"policy of {match['chain']} is DROP"
-            policies.append(Rule(hook=match["chain"].lower(), text=text, is_policy=True))
-        elif match := _HOOK.search(line):
-            hook = match[1]
+    for line in map(str.strip, lines):
+        chain = _HOOK.search(line)
+        if chain:
+            hook = chain[1]
             if hook in _HOOKS and "policy drop" in line:
-                policies.append(Rule(hook=hook, text=f"policy of {hook} is drop", is_policy=True))
-        elif line.startswith(("chain ", "}")):
+                text = f"policy of {hook} is drop"
+                policies.append(FirewallRule(hook=hook, text=text, is_policy=True))
+            continue
+        if line.startswith(("chain ", "}")):
             hook = ""
-        elif hook in _HOOKS and (match := _NFT_VERDICT.search(line)):
-            yield Rule(hook=hook, text=_COUNTERS.sub("", line), accepts=match[2] == "accept")
+        policy = _POLICY.match(line)
+        if policy:
+            name = policy["chain"]
+            text = f"policy of {name} is DROP"
+            policies.append(FirewallRule(hook=name.lower(), text=text, is_policy=True))
+        rule = _iptables_rule(line) or _nft_rule(line, hook)
+        if rule:
+            yield rule
     yield from policies
+
+
+def _iptables_rule(line: str) -> FirewallRule | None:
+    """Return a rule of iptables' INPUT or OUTPUT; None for any other line."""
+    match = _IPTABLES.match(line)
+    if match is None:
+        return None
+    chain = match["rule"].split()[1]
+    if chain not in ("INPUT", "OUTPUT"):
+        return None
+    accepts = match["verdict"] == "ACCEPT"
+    return FirewallRule(hook=chain.lower(), text=match["rule"], accepts=accepts)
+
+
+def _nft_rule(line: str, hook: str) -> FirewallRule | None:
+    """Return a rule of the nft chain that belongs to that hook; None for any other line."""
+    match = _NFT_VERDICT.search(line)
+    if match is None or hook not in _HOOKS:
+        return None
+    # Counters differ from moment to moment, and one cause must have one text.
+    return FirewallRule(hook=hook, text=_COUNTERS.sub("", line), accepts=match[2] == "accept")

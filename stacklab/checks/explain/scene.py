@@ -1,4 +1,4 @@
-"""What a node tells of its own networks when a check has failed, and what that means."""
+"""The look at a node's own networks when a check has failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stacklab.checks.explain import firewall
-from stacklab.checks.explain.firewall import Packets, Rule
+from stacklab.checks.explain.firewall import FirewallRule, Packets
 from stacklab.checks.holder import holder
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC
@@ -30,13 +30,14 @@ _ADDRESS = re.compile(r"\d+: (?P<name>\S+)\s+inet (?P<address>\d[\d./]+)")
 _NEIGHBOUR = re.compile(
     r"(?P<address>\d[\d.]+) dev \S+\s+(lladdr (?P<mac>\S+)\s+)?(.*\s)?(?P<state>[A-Z]+)"
 )
+_SSH_PORT = re.compile(r":22\s")
 _NETEM = re.compile(
     r"qdisc netem \S+ dev (?P<name>\S+) .*\bloss (?P<loss>\d{1,3}(?:\.\d{1,9})?)%", re.ASCII
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class SeenDevice:
     """An interface of a node, in the node's own words."""
 
     flags: tuple[str, ...] = ()
@@ -60,21 +61,23 @@ class Device:
         """Up, down, or up without a carrier."""
         if not self.is_up:
             return "down"
-        return "up" if self.has_carrier else "up, without carrier"
+        if not self.has_carrier:
+            return "up, without carrier"
+        return "up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What a node told of itself; `is_seen` is False for a node that could not be asked."""
+    """A node in its own words; `is_seen` is False for a node that could not be asked."""
 
     is_seen: bool = False
-    devices: Mapping[str, Device] = field(default_factory=dict)
+    devices: Mapping[str, SeenDevice] = field(default_factory=dict)
     # By address: what `ip route get` wrote; and the neighbour's MAC ("" for none) and state.
     routes: Mapping[str, str] = field(default_factory=dict)
     neighbours: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    listens: bool | None = None  # whether anything listens on TCP 22
+    listens: bool | None = None  # something listens on TCP 22; None: not known
     ignores_pings: bool = False
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[FirewallRule, ...] = ()
     journal: tuple[str, ...] = ()
 
     def holder(self, nic: NIC) -> str:
@@ -128,60 +131,74 @@ def ask(paths: LabPaths, runner: Conversing, node: str, addresses: Sequence[str]
     """Ask a node in one session, within seconds; UNSEEN where that fails. Never raises."""
     try:
         reply = session.ask(runner, paths, node, parts(addresses), limit_s=_LIMIT_S)
-    except LabError:  # this host has no ssh
+    except LabError:  # this host lacks ssh
         return UNSEEN
     return read(reply.answer)
 
 
 def read(answer: Answer) -> Scene:
     """Return what the parts wrote; UNSEEN for an answer that breaks a parser here."""
-    return session.guarded(lambda: _read(answer), lambda _why: UNSEEN)
+    return session.guarded(lambda: _read_scene(answer), lambda _why: UNSEEN)
 
 
-def _read(answer: Answer) -> Scene:
+def _read_scene(answer: Answer) -> Scene:
     if not answer.is_begun or answer.of("explain.link").code is None:
         return UNSEEN
-    port = answer.of("explain.port")
+    port, journal = answer.of("explain.port"), answer.of("explain.journal")
+    listens = None
+    if port.code == 0:
+        listens = any(_SSH_PORT.search(line) for line in port.lines)
     return Scene(
         is_seen=True,
-        devices=_devices(answer),
-        routes=dict(_routes(answer.of("explain.route").lines)),
-        neighbours={
-            match["address"]: (match["mac"] or "", match["state"])
-            for match in map(_NEIGHBOUR.match, answer.of("explain.neigh").lines)
-            if match
-        },
-        listens=any(re.search(r":22\s", line) for line in port.lines) if port.code == 0 else None,
+        devices=_read_devices(answer),
+        routes=dict(_read_routes(answer.of("explain.route").lines)),
+        neighbours=_read_neighbours(answer.of("explain.neigh").lines),
+        listens=listens,
         ignores_pings=answer.of("explain.pings").text.strip() == "1",
-        rules=tuple(firewall.read(answer.of("explain.firewall").lines)),
-        journal=answer.of("explain.journal").lines[-_JOURNAL_LINES:]
-        if answer.of("explain.journal").code == 0
-        else (),
+        rules=tuple(firewall.read_rules(answer.of("explain.firewall").lines)),
+        journal=journal.lines[-_JOURNAL_LINES:] if journal.code == 0 else (),
     )
 
 
-def _devices(answer: Answer) -> dict[str, Device]:
+def _read_neighbours(lines: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the MAC ("" for none) and the state of each neighbour, by address."""
+    neighbours = {}
+    for line in lines:
+        match = _NEIGHBOUR.match(line)
+        if match:
+            neighbours[match["address"]] = (match["mac"] or "", match["state"])
+    return neighbours
+
+
+def _read_devices(answer: Answer) -> dict[str, SeenDevice]:
+    """Return the node's devices by name, put together from three programs' lines."""
     addresses: dict[str, list[str]] = {}
-    for match in map(_ADDRESS.match, answer.of("explain.addr").lines):
+    for line in answer.of("explain.addr").lines:
+        match = _ADDRESS.match(line)
         if match:
             addresses.setdefault(match["name"], []).append(match["address"])
-    losses = {
-        m["name"]: float(m["loss"]) for m in map(_NETEM.match, answer.of("explain.tc").lines) if m
-    }
-    return {
-        match["name"]: Device(
-            flags=tuple(match["flags"].split(",")),
-            mtu=int(match["mtu"]),
-            addresses=tuple(addresses.get(match["name"], ())),
-            loss_percent=losses.get(match["name"], 0.0),
-            mac=(match["mac"] or "").lower(),
-        )
-        for match in map(_LINK.match, answer.of("explain.link").lines)
-        if match
-    }
+    losses: dict[str, float] = {}
+    for line in answer.of("explain.tc").lines:
+        match = _NETEM.match(line)
+        if match:
+            losses[match["name"]] = float(match["loss"])
+    devices: dict[str, SeenDevice] = {}
+    for line in answer.of("explain.link").lines:
+        match = _LINK.match(line)
+        if match:
+            name = match["name"]
+            devices[name] = SeenDevice(
+                flags=tuple(match["flags"].split(",")),
+                mtu=int(match["mtu"]),
+                addresses=tuple(addresses.get(name, ())),
+                loss_percent=losses.get(name, 0.0),
+                mac=(match["mac"] or "").lower(),
+            )
+    return devices
 
 
-def _routes(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _read_routes(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each address with the route to it, without what only the kernel's cache needs."""
     for line in lines:
         address, _, text = line.partition(" ")
         yield address, re.sub(r"( uid \d+)?\s*\\?\s*(cache.*)?$", "", text).strip()

@@ -22,7 +22,7 @@ _MOST_NODES = 12  # are looked at: with more nodes, the causes are few all the s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Observation:
     """A lab with what its nodes say of themselves (scenes) and what the host sees (views)."""
 
     lab: Lab
@@ -50,14 +50,14 @@ def look(
     runner: Conversing,
     bad: Sequence[CheckResult],
     host: Looker | None,
-) -> Site:
+) -> Observation:
     """Ask the nodes and look at them from the host, all at once; never raises."""
     nodes = {node.name: node for node in lab.nodes}
     unreached = frozenset(result.check.node for result in bad if _is_cut_off(result))
-    addresses = _addresses(bad)
-    chosen = _chosen(bad, nodes, unreached)
+    addresses = _addresses_to_ask(bad)
+    chosen = _choose_nodes(bad, nodes, unreached)
     if not chosen:
-        return Site(lab=lab, nodes=nodes, unreached=unreached)
+        return Observation(lab=lab, nodes=nodes, unreached=unreached)
 
     def ask(name: str) -> Scene:
         if name in unreached:
@@ -83,7 +83,7 @@ def look(
 
     # Daemon threads: where libvirtd hangs, Ctrl-C must not wait for its limit of 10 s.
     bounded.together([*(partial(keep_scene, name) for name in chosen), keep_views], name="explain")
-    return Site(
+    return Observation(
         lab=lab,
         nodes=nodes,
         unreached=unreached,
@@ -103,7 +103,7 @@ def _is_about_ways(check: Check) -> bool:
     return check.kind.traits.explained_by is not ExplainedBy.NODE
 
 
-def _addresses(bad: Sequence[CheckResult]) -> dict[str, list[str]]:
+def _addresses_to_ask(bad: Sequence[CheckResult]) -> dict[str, list[str]]:
     """Return the addresses that each node is asked about."""
     addresses: dict[str, dict[str, None]] = {}
     for result in bad:
@@ -113,7 +113,7 @@ def _addresses(bad: Sequence[CheckResult]) -> dict[str, list[str]]:
     return {name: list(some) for name, some in addresses.items()}
 
 
-def _chosen(
+def _choose_nodes(
     bad: Sequence[CheckResult], nodes: Mapping[str, Node], unreached: frozenset[str]
 ) -> list[str]:
     """Choose the nodes to look at, those with the most failures first.

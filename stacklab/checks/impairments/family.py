@@ -27,22 +27,28 @@ def expected(lab: Lab) -> Iterator[Check]:
         if not any(nic.impairment for _, nic in members):
             continue
         for place, (node, nic) in enumerate(members):
-            for peer, theirs in _peers(members, place):
-                for kind in _kinds(nic.impairment, theirs.impairment):
-                    yield _check(kind, node, nic, peer, theirs)
-            if nic.impairment.rate_kbit and nic.impairment.loss_percent < 100:
-                # Once: what leaves a NIC does not depend on where it goes.
-                yield from (
-                    _check(CheckKind.RATE, node, nic, *peer) for peer in _peers(members, place)[:1]
-                )
+            yield from _checks_of_nic(node, nic, _next_peers(members, place))
 
 
-def _peers(members: Sequence[tuple[Node, NIC]], place: int) -> list[tuple[Node, NIC]]:
+def _checks_of_nic(node: Node, nic: NIC, peers: Sequence[tuple[Node, NIC]]) -> Iterator[Check]:
+    """Yield what is measured between a NIC and its next peers."""
+    for peer, theirs in peers:
+        for kind in _measured_kinds(nic.impairment, theirs.impairment):
+            yield _impairment_check(kind, node, nic, peer, theirs)
+    if peers and nic.impairment.rate_kbit and nic.impairment.loss_percent < 100:
+        # Once: what leaves a NIC does not depend on where it goes.
+        peer, theirs = peers[0]
+        yield _impairment_check(CheckKind.RATE, node, nic, peer, theirs)
+
+
+def _next_peers(members: Sequence[tuple[Node, NIC]], place: int) -> list[tuple[Node, NIC]]:
+    """Return the members that come after one, as in a ring: each then has as many before it."""
     ahead = range(1, min(MOST_PEERS, len(members) - 1) + 1)
     return [members[(place + step) % len(members)] for step in ahead]
 
 
-def _kinds(ours: Impairment, theirs: Impairment) -> Iterator[CheckKind]:
+def _measured_kinds(ours: Impairment, theirs: Impairment) -> Iterator[CheckKind]:
+    """Yield the kinds of check between two NICs: what neither declares is not measured."""
     lost = loss_of(ours, theirs)
     if (ours.delay_ms or theirs.delay_ms) and 1 - lost >= _SURVIVORS_MIN:
         yield CheckKind.DELAY
@@ -50,7 +56,7 @@ def _kinds(ours: Impairment, theirs: Impairment) -> Iterator[CheckKind]:
         yield CheckKind.LOSS
 
 
-def _check(kind: CheckKind, node: Node, nic: NIC, peer: Node, theirs: NIC) -> Check:
+def _impairment_check(kind: CheckKind, node: Node, nic: NIC, peer: Node, theirs: NIC) -> Check:
     return Check(
         kind=kind,
         node=node.name,

@@ -1,4 +1,4 @@
-"""How declared delay, loss and rate are measured: what a node runs, and how much of it."""
+"""The measurements of declared delay, loss and rate: the parts that a node runs, and their size."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _HEADERS = 42  # Ethernet, IP and UDP
 _RATE_WINDOW_S, _RATE_TRIES = 1.0, 3
 _OFFERED = 1.3  # of the declared rate
 
-# Sends datagrams somewhat faster than declared, and reads how many bytes the NIC lets out meanwhile.
-# The socket is not connected: port 9 is closed, and its refusals must not end this. For any python3.
+# Sends datagrams somewhat faster than declared, and reads how many bytes the NIC lets out
+# meanwhile. The socket is not connected: port 9 is closed, and its refusals must not end this.
+# For any python3.
 _TRAIN = f"""\
 import socket, sys, time
 def count(device):
@@ -61,8 +62,8 @@ for words in sys.argv[1:]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How many pings go to each peer of a network, and how far apart."""
+class PingPlan:
+    """The number of pings to each peer of a network, and the time between them."""
 
     count: int
     period_ms: float
@@ -76,40 +77,59 @@ def loss_of(ours: Impairment, theirs: Impairment) -> float:
 
 def round_trip_ms(ours: Impairment, theirs: Impairment) -> float:
     """Return what both ends add to a ping: their delays, and what a slow link takes to send it."""
-    wires = [_FRAME * 8 / each.rate_kbit for each in (ours, theirs) if each.rate_kbit]
-    return ours.delay_ms + theirs.delay_ms + sum(wires)
+    total_ms = ours.delay_ms + theirs.delay_ms
+    for impairment in (ours, theirs):
+        if impairment.rate_kbit:
+            total_ms += _FRAME * 8 / impairment.rate_kbit  # bits by kbit/s: milliseconds
+    return total_ms
 
 
-def plan(members: Sequence[NIC]) -> Plan:
+def ping_plan(members: Sequence[NIC]) -> PingPlan:
     """Choose how to ping on a network.
 
     There are so many pings that it would be noticed if none was lost, within the time there
     is. Slow links set the pace: all that a NIC sends, requests and replies, has to fit in
     two thirds of its rate.
     """
-    impaired = [nic.impairment for nic in members]
-    slowest = min((each.rate_kbit for each in impaired if each.rate_kbit), default=0)
-    peers = min(MOST_PEERS, len(members) - 1)
-    period = max(_FASTEST_MS, 1.5 * 2 * peers * _FRAME * 8 / slowest if slowest else 0.0)
-    losses = [each.loss_percent / 100 for each in impaired if 0 < each.loss_percent < 100]
-    wanted = _PINGS_MIN
-    if losses:
-        least = min(losses) if len(losses) < len(impaired) else 1 - (1 - min(losses)) ** 2
-        # Round trips need some that come back; a verdict on loss needs some that do not.
-        survivors = (1 - max(losses)) ** 2
-        wanted = max(
-            5 * _PINGS_MIN,
-            math.ceil(math.log(ODDS) / math.log(1 - least)),
-            math.ceil(10 / survivors),
-        )
-    count = max(_PINGS_MIN, min(wanted, _PINGS_MAX, int(_PINGS_MS / period)))
-    # Few pings are spread over a second: a short stall of an emulated CPU does not delay all of them.
-    period = max(period, 1000 / count)
-    longest = sum(sorted((each.delay_ms for each in impaired), reverse=True)[:2])
-    return Plan(count=count, period_ms=period, timeout_ms=2000 + math.ceil(longest))
+    impairments = [nic.impairment for nic in members]
+    period_ms = _least_period_ms(impairments)
+    wanted = _wanted_pings(impairments)
+    count = max(_PINGS_MIN, min(wanted, _PINGS_MAX, int(_PINGS_MS / period_ms)))
+    # Few pings are spread over a second: else a short stall of an emulated CPU delays all of them.
+    period_ms = max(period_ms, 1000 / count)
+    # A ping waits at both ends: at worst at the two slowest of the network.
+    delays_ms = sorted((impairment.delay_ms for impairment in impairments), reverse=True)
+    timeout_ms = 2000 + math.ceil(sum(delays_ms[:2]))
+    return PingPlan(count=count, period_ms=period_ms, timeout_ms=timeout_ms)
 
 
-def ping_line(chosen: Plan, addresses: Sequence[str]) -> str:
+def _least_period_ms(impairments: Sequence[Impairment]) -> float:
+    """Return the shortest time between two pings that the slowest NIC of a network bears."""
+    rates_kbit = [impairment.rate_kbit for impairment in impairments if impairment.rate_kbit]
+    if not rates_kbit:
+        return _FASTEST_MS
+    peers = min(MOST_PEERS, len(impairments) - 1)
+    frames = 2 * peers  # a request and a reply for each peer
+    return max(_FASTEST_MS, 1.5 * frames * _FRAME * 8 / min(rates_kbit))
+
+
+def _wanted_pings(impairments: Sequence[Impairment]) -> int:
+    """Return how many pings a verdict on the declared losses needs, however long they take."""
+    declared = [impairment.loss_percent / 100 for impairment in impairments]
+    losses = [loss for loss in declared if 0 < loss < 1]
+    if not losses:
+        return _PINGS_MIN
+    # The least loss of any pair: at one end, unless every NIC loses something.
+    least = min(losses)
+    if len(losses) == len(impairments):
+        least = 1 - (1 - least) ** 2
+    # Round trips need some that come back; a verdict on loss needs some that do not.
+    until_one_is_lost = math.log(ODDS) / math.log(1 - least)
+    until_ten_come_back = 10 / (1 - max(losses)) ** 2
+    return max(5 * _PINGS_MIN, math.ceil(until_one_is_lost), math.ceil(until_ten_come_back))
+
+
+def ping_line(chosen: PingPlan, addresses: Sequence[str]) -> str:
     """Return one fping to all of them, as root: fping makes other users go slower."""
     between = max(1, int(chosen.period_ms / len(addresses)) - 1)
     options = (
@@ -124,7 +144,7 @@ def ping_part(lab: Lab, checks: Sequence[Check]) -> Part:
     longest = 0.0
     for network in dict.fromkeys(check.network for check in checks):
         addresses = dict.fromkeys(check.address for check in checks if check.network == network)
-        chosen = plan([nic for _, nic in lab.members(network)])
+        chosen = ping_plan([nic for _, nic in lab.members(network)])
         lines.append(f"{ping_line(chosen, list(addresses))} &")
         longest = max(longest, (chosen.count * chosen.period_ms + chosen.timeout_ms) / 1000)
     shell = "\n".join([*lines, "wait"])
@@ -136,8 +156,8 @@ def rate_part(lab: Lab, checks: Sequence[Check]) -> Part:
     trains, limit = [], 10.0
     for check in checks:
         nic = nic_of(lab, check)
-        trains.append(_train(check, nic))
-        limit += _RATE_TRIES * (2 * _RATE_WINDOW_S + _warm_s(nic.impairment))
+        trains.append(_train_words(check, nic))
+        limit += _RATE_TRIES * (2 * _RATE_WINDOW_S + _warm_up_s(nic.impairment))
     return Part(tag=RATE, shell=shlex.join(["python3", "-c", _TRAIN, *trains]), limit_s=limit)
 
 
@@ -153,13 +173,14 @@ def impairment_of(lab: Lab, check: Check) -> Impairment:
     return nic_of(lab, check).impairment
 
 
-def _warm_s(impairment: Impairment) -> float:
+def _warm_up_s(impairment: Impairment) -> float:
+    """Return how long a train runs before it is measured: netem holds packets back at first."""
     return 0.2 + impairment.delay_ms / 1000
 
 
-def _train(check: Check, nic: NIC) -> str:
+def _train_words(check: Check, nic: NIC) -> str:
     """Return a train's five words: at least some 50 packets a second, so that one hardly counts."""
     bytes_s = nic.impairment.rate_kbit * 1000 / 8
     frame = round(min(nic.mtu + 14, max(120.0, bytes_s / 50)))
     offered = bytes_s * _OFFERED / (1 - nic.impairment.loss_percent / 100)
-    return f"{check.device},{check.address},{frame},{offered:.0f},{_warm_s(nic.impairment):.3f}"
+    return f"{check.device},{check.address},{frame},{offered:.0f},{_warm_up_s(nic.impairment):.3f}"

@@ -16,7 +16,7 @@ from stacklab.checks.impairments.measuring import (
     impairment_of,
     loss_of,
     ping_line,
-    plan,
+    ping_plan,
     round_trip_ms,
 )
 from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict
@@ -28,9 +28,11 @@ MOST_MS_LATE, MOST_SHARE_LATE = 5.0, 0.10  # what an emulated CPU adds to a roun
 MOST_MS_EARLY, MOST_SHARE_EARLY = 0.3, 0.02
 LEAST_RATE, MOST_RATE = 0.7, 1.15
 
-# `10.0.0.2 : xmt/rcv/%loss = 20/19/5%, min/avg/max = 40.1/40.5/41.0`; with duplicates `%return` over 100 %.
+# `10.0.0.2 : xmt/rcv/%loss = 20/19/5%, min/avg/max = 40.1/40.5/41.0`; with duplicates it is
+# `%return`, of over 100 %.
 _COUNTED = re.compile(
-    r"(?P<target>\S{1,64})\s+: xmt/rcv/%(?:loss|return) = (?P<sent>\d{1,9})/(?P<received>\d{1,9})/\d+%"
+    r"(?P<target>\S{1,64})\s+: xmt/rcv/%(?:loss|return) = "
+    r"(?P<sent>\d{1,9})/(?P<received>\d{1,9})/\d+%"
     r"(?:, min/avg/max = (?P<least>\d{1,9}(?:\.\d{1,9})?)/\S+)?",
     re.ASCII,
 )
@@ -38,8 +40,8 @@ Netems = Mapping[str, Impairment] | None  # of a node, by device; None: tc did n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """What came of a number of pings."""
+class PingCount:
+    """The outcome of a number of pings to one address."""
 
     sent: int
     received: int
@@ -47,41 +49,44 @@ class Counted:
     line: str
 
 
-def counted(lines: Sequence[str]) -> dict[str, Counted]:
-    """Read the lines of `fping -q -c`; whatever is no such line is passed over."""
-    found = {}
-    for line in lines:
-        if match := _COUNTED.fullmatch(line.strip()):
-            least = float(match["least"]) if match["least"] else None
-            found[match["target"]] = Counted(
-                sent=int(match["sent"]),
-                received=int(match["received"]),
-                least_ms=least,
-                line=line.strip(),
-            )
-    return found
+def read_counts(lines: Sequence[str]) -> dict[str, PingCount]:
+    """Read the lines of `fping -q -c`; any other line is passed over."""
+    counts = {}
+    for line in map(str.strip, lines):
+        match = _COUNTED.fullmatch(line)
+        if match is None:
+            continue
+        least = match["least"]
+        counts[match["target"]] = PingCount(
+            sent=int(match["sent"]),
+            received=int(match["received"]),
+            least_ms=float(least) if least else None,
+            line=line,
+        )
+    return counts
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer) -> Iterator[CheckResult]:
     """Judge the checks of one node."""
-    pings = counted(answer.of(PING).lines)
+    pings = read_counts(answer.of(PING).lines)
     netems: Netems = None
     if answer.of(SHOW).code == 0:
         netems = tc.parse("\n".join(answer.of(SHOW).lines))
     for check in checks:
+        ping = pings.get(check.address)
         if check.kind is CheckKind.RATE:
             verdict, output = _judge_rate(lab, check, answer, netems), answer.of(RATE).text
+        elif ping is None or not ping.sent:
+            verdict, output = _without_pings(check, answer), answer.of(PING).text
+        elif check.kind is CheckKind.DELAY:
+            verdict, output = _judge_delay(lab, check, ping, netems), ping.line
         else:
-            ping = pings.get(check.address)
-            if ping is None or not ping.sent:
-                verdict, output = _without_pings(check, answer), answer.of(PING).text
-            else:
-                judge_one = _judge_delay if check.kind is CheckKind.DELAY else _judge_loss
-                verdict, output = judge_one(lab, check, ping, netems), ping.line
+            verdict, output = _judge_loss(lab, check, ping, netems), ping.line
         yield verdict.of(check, command=_command_line(lab, check), output=output)
 
 
 def _without_pings(check: Check, answer: Answer) -> Verdict:
+    """Return why fping counted nothing for a check."""
     if answer.of(PING).code == NOT_FOUND:
         return answers.not_installed("fping", check.node)
     no_result = Verdict.error(Reason.PROGRAM_FAILED, "fping gave no result", about="fping")
@@ -92,10 +97,11 @@ def _command_line(lab: Lab, check: Check) -> str:
     """Return what to type on the node to measure once more."""
     if check.kind is CheckKind.RATE:
         return f"tc -s qdisc show dev {check.device}"
-    return ping_line(plan([nic for _, nic in lab.members(check.network)]), [check.address])
+    return ping_line(ping_plan([nic for _, nic in lab.members(check.network)]), [check.address])
 
 
-def _ends(lab: Lab, check: Check) -> tuple[Impairment, Impairment]:
+def _both_impairments(lab: Lab, check: Check) -> tuple[Impairment, Impairment]:
+    """Return what is declared of the NICs at both ends."""
     theirs = lab.node(check.target).nic_on(check.network)
     return impairment_of(lab, check), theirs.impairment if theirs else NO_IMPAIRMENT
 
@@ -111,7 +117,7 @@ def _wrong_netem(lab: Lab, check: Check, netems: Netems) -> str:
     return f"; {check.device} has {tc.words(there)}, {repair}"
 
 
-def _by_tc(lab: Lab, check: Check, netems: Netems, reason: Reason, detail: str) -> Verdict:
+def _judge_by_netem(lab: Lab, check: Check, netems: Netems, reason: Reason, detail: str) -> Verdict:
     """Let tc decide where the measurement alone could not tell the declared from nothing."""
     wrong = _wrong_netem(lab, check, netems)
     if wrong:
@@ -122,8 +128,9 @@ def _by_tc(lab: Lab, check: Check, netems: Netems, reason: Reason, detail: str) 
     return Verdict.passed(f"{detail}, which alone can't tell; tc says so")
 
 
-def _judge_delay(lab: Lab, check: Check, ping: Counted, netems: Netems) -> Verdict:
-    declared = round_trip_ms(*_ends(lab, check))
+def _judge_delay(lab: Lab, check: Check, ping: PingCount, netems: Netems) -> Verdict:
+    """Judge the fastest round trip: only that one had no queue on its way."""
+    declared = round_trip_ms(*_both_impairments(lab, check))
     wrong = _wrong_netem(lab, check, netems)
     if ping.least_ms is None:
         return Verdict.failed(Reason.NO_REPLY, f"no reply to {ping.sent} pings{wrong}")
@@ -133,46 +140,53 @@ def _judge_delay(lab: Lab, check: Check, ping: Counted, netems: Netems) -> Verdi
     if not least <= ping.least_ms <= most:
         return Verdict.failed(Reason.WRONG_DELAY, detail + wrong)
     if declared <= MOST_MS_LATE:  # a node that is only slow would pass as well
-        return _by_tc(lab, check, netems, Reason.WRONG_DELAY, detail)
+        return _judge_by_netem(lab, check, netems, Reason.WRONG_DELAY, detail)
     return Verdict.passed(detail)
 
 
-def _judge_loss(lab: Lab, check: Check, ping: Counted, netems: Netems) -> Verdict:
-    share = loss_of(*_ends(lab, check))
+def _judge_loss(lab: Lab, check: Check, ping: PingCount, netems: Netems) -> Verdict:
+    """Judge the number of lost pings by the odds of it."""
+    share = loss_of(*_both_impairments(lab, check))
     sent, lost = ping.sent, max(0, ping.sent - ping.received)
     detail = f"{lost} of {sent} pings lost, {share * 100:.3g} % declared"
-    least, most = bounds(sent, share)
+    least, most = loss_bounds(sent, share)
     if not least <= lost <= most:
         wrong = _wrong_netem(lab, check, netems)
         return Verdict.failed(Reason.WRONG_LOSS, f"{detail} ({least} to {most} would do){wrong}")
     if least == 0:  # a way that loses nothing would pass as well
-        return _by_tc(lab, check, netems, Reason.WRONG_LOSS, detail)
+        return _judge_by_netem(lab, check, netems, Reason.WRONG_LOSS, detail)
     return Verdict.passed(detail)
 
 
-def bounds(sent: int, share: float) -> tuple[int, int]:
-    """How few and how many of so many may be lost: outside of it the odds are under ODDS, to each side."""
+def loss_bounds(sent: int, share: float) -> tuple[int, int]:
+    """Return how few and how many of so many pings may be lost.
+
+    A right loss is outside of this with odds under ODDS to each side.
+    """
     if share >= 1:
         return sent, sent
-    logs = (math.lgamma(sent + 1), math.log(share), math.log1p(-share))
+    log_lost, log_received = math.log(share), math.log1p(-share)
 
-    def odds(lost: int) -> float:
-        ways = logs[0] - math.lgamma(lost + 1) - math.lgamma(sent - lost + 1)
-        return math.exp(ways + lost * logs[1] + (sent - lost) * logs[2])
+    def odds_of(lost: int) -> float:
+        # The binomial distribution, in logarithms: its factors are beyond any float.
+        received = sent - lost
+        ways = math.lgamma(sent + 1) - math.lgamma(lost + 1) - math.lgamma(received + 1)
+        return math.exp(ways + lost * log_lost + received * log_received)
 
-    least, below = 0, odds(0)
+    least, below = 0, odds_of(0)
     while below < ODDS:
         least += 1
-        below += odds(least)
-    most, above = sent, odds(sent)
+        below += odds_of(least)
+    most, above = sent, odds_of(sent)
     while above < ODDS:
         most -= 1
-        above += odds(most)
+        above += odds_of(most)
     return least, most
 
 
 def _judge_rate(lab: Lab, check: Check, answer: Answer, netems: Netems) -> Verdict:
-    measured = _rates(check, answer.of(RATE).lines)
+    """Judge what left the NIC while it was offered more than the declared rate."""
+    measured = _measured_rates(check, answer.of(RATE).lines)
     if measured is None:
         if answer.of(RATE).code == NOT_FOUND:
             return answers.not_installed("python3", check.node)
@@ -198,7 +212,7 @@ def _judge_rate(lab: Lab, check: Check, answer: Answer, netems: Netems) -> Verdi
     return Verdict.passed(detail)
 
 
-def _rates(check: Check, lines: Sequence[str]) -> tuple[float, float] | None:
+def _measured_rates(check: Check, lines: Sequence[str]) -> tuple[float, float] | None:
     """Return the rates that left the NIC and that it was offered, in kbit/s; None if unreadable."""
     for line in lines:
         if not line.startswith(f"{check.device} "):

@@ -10,7 +10,7 @@ from stacklab.checks.result import Check, CheckResult, Reason, Verdict
 from stacklab.nodes.protocol import Answer, Part, Phase, Said
 
 MOST_SKEW_S = 0.5
-# After the other FACTS: what a cold node has to read from its disk, sed for instance, it has by now.
+# After the other FACTS: a cold node has read from its disk by now what this needs.
 CLOCK = Part(tag="nodes.clock", shell="date +%s.%N", phase=Phase.FACTS)
 # Once more when no session begins any more: a busy host hears a line up to a second late.
 LATER = Part(tag="nodes.clock.later", shell="sleep 0.6; date +%s.%N", phase=Phase.PINGS)
@@ -31,13 +31,20 @@ def offset_s(answer: Answer, delay_ms: float = 0.0) -> float | None:
     `delay_ms` is what the NIC to the host holds back. A line's way to the host makes the
     clock seem late and never early, so of several readings the largest counts.
     """
-    ahead = [_ahead_s(answer.of(part.tag)) for part in (CLOCK, LATER)]
-    return max((each + delay_ms / 1000 for each in ahead if each is not None), default=None)
+    offsets: list[float] = []
+    for part in (CLOCK, LATER):
+        ahead = _ahead_of_host_s(answer.of(part.tag))
+        if ahead is not None:
+            offsets.append(ahead + delay_ms / 1000)
+    return max(offsets, default=None)
 
 
-def _ahead_s(said: Said) -> float | None:
+def _ahead_of_host_s(said: Said) -> float | None:
+    """Return how far one reading is ahead of the time at which it came; None if unreadable."""
     now = seconds(said.lines[0]) if said.lines else None
-    return None if now is None else now - said.heard_at
+    if now is None:
+        return None
+    return now - said.heard_at
 
 
 def judge(checks: Sequence[Check], offsets: Mapping[str, float]) -> Iterator[CheckResult]:
@@ -47,7 +54,7 @@ def judge(checks: Sequence[Check], offsets: Mapping[str, float]) -> Iterator[Che
     host's counts as one of them. So each such pair has a failure, and a node that agrees
     with most does not fail because of the others.
     """
-    wrong = _wrong(offsets)
+    wrong = _wrong_clocks(offsets)
     agreeing = [offset for name, offset in offsets.items() if name not in wrong]
     for check in checks:
         offset = offsets.get(check.node)
@@ -55,20 +62,20 @@ def judge(checks: Sequence[Check], offsets: Mapping[str, float]) -> Iterator[Che
             verdict = Verdict.error(Reason.NO_ANSWER, "its clock was not read")
         elif check.node in wrong:
             other = wrong[check.node]
-            apart = _apart(offset, offsets[other], f"{other}'s")
+            apart = _difference_text(offset, offsets[other], f"{other}'s")
             verdict = Verdict.failed(Reason.CLOCK_OFF, f"{apart}: lab.up sets it")
         elif len(offsets) > 1:
             skew = max(abs(offset - other) for other in agreeing)
             verdict = Verdict.passed(f"within {skew:.2f} s of the others'")
         elif abs(offset) >= MOST_SKEW_S:
             # No other node was asked, and the host's clock itself may be wrong.
-            verdict = Verdict.warned(Reason.CLOCK_OFF, _apart(offset, 0.0, "the host's"))
+            verdict = Verdict.warned(Reason.CLOCK_OFF, _difference_text(offset, 0.0, "the host's"))
         else:
             verdict = Verdict.passed(f"within {abs(offset):.2f} s of the host's")
         yield verdict.of(check, command=CLOCK.shell)
 
 
-def _wrong(offsets: Mapping[str, float]) -> dict[str, str]:
+def _wrong_clocks(offsets: Mapping[str, float]) -> dict[str, str]:
     """Return the nodes whose clocks are wrong, each with the node that shows it best."""
     middle = statistics.median([*offsets.values(), 0.0])
     wrong: dict[str, str] = {}
@@ -84,6 +91,8 @@ def _wrong(offsets: Mapping[str, float]) -> dict[str, str]:
     return wrong
 
 
-def _apart(mine: float, theirs: float, whose: str) -> str:
+def _difference_text(mine: float, theirs: float, whose: str) -> str:
+    """Write how far a clock is off: `2.0 s behind compute1's`."""
     skew = mine - theirs
-    return f"{abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} {whose}"
+    side = "ahead of" if skew > 0 else "behind"
+    return f"{abs(skew):.1f} s {side} {whose}"

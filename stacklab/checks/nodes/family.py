@@ -131,14 +131,15 @@ def judge_uptime(look: Look, heard_at: float, answered_at: float | None = None) 
     if uptime_s is None:
         return Verdict.error(Reason.NO_ANSWER, "the node did not tell how long it is up")
     booted_at = heard_at - uptime_s
-    since = f"up since {_moment(booted_at)}"
+    since = f"up since {_utc_text(booted_at)}"
     if answered_at is None or booted_at <= answered_at + _BOOT_MARGIN_S:
         return Verdict.passed(since)
-    detail = f"booted again: {since}, lab.up saw it answer at {_moment(answered_at)}"
+    detail = f"booted again: {since}, lab.up saw it answer at {_utc_text(answered_at)}"
     return Verdict.warned(Reason.BOOTED_AGAIN, detail)
 
 
-def _moment(at: float) -> str:
+def _utc_text(at: float) -> str:
+    """Write a time in UTC, whatever number a node made of it."""
     try:
         return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
     except (OverflowError, ValueError, OSError):  # an uptime that no machine has
@@ -146,6 +147,7 @@ def _moment(at: float) -> str:
 
 
 def _judge_hostname(check: Check, answer: Answer) -> CheckResult:
+    """Judge that the node has the name that the spec gives it; its domain does not matter."""
     name = answer.of(_HOSTNAME.tag).text.strip()
     verdict = answers.missing(answer, _HOSTNAME.tag)
     if verdict is not None:
@@ -158,6 +160,7 @@ def _judge_hostname(check: Check, answer: Answer) -> CheckResult:
 
 
 def _judge_user(check: Check, answer: Answer) -> CheckResult:
+    """Judge whose session it is, if the node said so."""
     verdict = answers.missing(answer, _USER.tag) or _verdict_on_user(answer)
     return verdict.of(check, command="id -un; sudo -n true", output=answer.of(_USER.tag).text)
 
@@ -176,8 +179,8 @@ def _verdict_on_user(answer: Answer) -> Verdict:
         return Verdict.failed(Reason.NO_SUDO, "sudo is not installed")
     if code == str(TIMED_OUT):
         return Verdict.failed(Reason.NO_SUDO, f"sudo did not end in {_SUDO_LIMIT_S} s")
-    said = "; ".join(lines[1:-1])[:200] or f"ended with {code}"
-    return Verdict.failed(Reason.NO_SUDO, f"sudo -n true: {said}")
+    complaint = "; ".join(lines[1:-1])[:200] or f"ended with {code}"
+    return Verdict.failed(Reason.NO_SUDO, f"sudo -n true: {complaint}")
 
 
 def together(lab: Lab, checks: Sequence[Check], overview: Overview) -> Iterator[CheckResult]:
@@ -191,6 +194,7 @@ def together(lab: Lab, checks: Sequence[Check], overview: Overview) -> Iterator[
 
 
 def _judge_state(check: Check, overview: Overview) -> CheckResult:
+    """Judge that the node runs, in the words of its provider where it does not."""
     state = overview.states.get(check.node)
     if state is NodeState.RUNNING:
         return Verdict.passed(f"is {state}").of(check)

@@ -1,4 +1,4 @@
-"""What a node is asked about itself, in one part with few forks, and its answer. Pure."""
+"""The questions that a node is asked about itself, in one part with few forks. Pure."""
 
 from __future__ import annotations
 
@@ -91,6 +91,10 @@ _OF_KIND: Mapping[CheckKind, tuple[str, ...]] = {
     CheckKind.NIC: ("nic", "addr"),
     CheckKind.ROUTES: ("addr", "route"),
 }
+_ADDRESS_LINE = re.compile(
+    r"\d+: (?P<name>[^\s@]+)\S*\s+inet (?P<address>[\d.]+)(?: peer [\d.]+)?(?P<length>/\d+)?",
+    re.ASCII,
+)
 _IFF_UP = 1
 _SECTOR = 512
 _DEEPEST = 8  # partition on LVM on RAID on ...
@@ -99,14 +103,17 @@ _DEEPEST = 8  # partition on LVM on RAID on ...
 def shell(kinds: Iterable[CheckKind]) -> str:
     """Return what a node has to run for checks of these kinds; "" where that is nothing."""
     wanted = set(kinds)
-    lines = dict.fromkeys(
-        line for kind, needs in _NEEDS.items() if kind in wanted for line in needs
-    )
-    return _FUNCTIONS + "\n".join(lines) if lines else ""
+    lines: dict[str, None] = {}  # each once, in the order of _NEEDS
+    for kind, needs in _NEEDS.items():
+        if kind in wanted:
+            lines.update(dict.fromkeys(needs))
+    if not lines:
+        return ""
+    return _FUNCTIONS + "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class NetworkDevice:
     """A NIC as the node has it."""
 
     mac: str
@@ -116,7 +123,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class NodeRoute:
     """A route of the main table; more than one device or gateway when it has several hops."""
 
     prefix: IPv4Network
@@ -139,12 +146,12 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSystem:
-    """What stat -f says of the root file system; `available` is what `stack` may still write."""
+    """The root file system by stat -f; `available` is what `stack` may still write."""
 
     bytes: int
     free: int
     available: int
-    inodes: int  # 0: it has no table of them
+    inodes: int  # 0: it does not count them
     free_inodes: int
 
 
@@ -152,9 +159,8 @@ class FileSystem:
 class Look:
     """One node's answer by what its lines begin with; what was not said is missing."""
 
-    words: dict[str, list[list[str]]] = field(
-        default_factory=dict
-    )  # first word -> the others, by line
+    # By the first word of a line: the other words of each such line.
+    words: dict[str, list[list[str]]] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)  # what a program wrote
     codes: dict[str, int] = field(default_factory=dict)
 
@@ -166,8 +172,8 @@ class Look:
                 detail = f"{program} is not installed"
                 return Verdict.error(Reason.PROGRAM_MISSING, detail, about=program)
             if code:
-                said = "; ".join(self.texts[key])[:200]
-                detail = f"{program} ended with {code}: {said}"
+                complaint = "; ".join(self.texts[key])[:200]
+                detail = f"{program} ended with {code}: {complaint}"
                 return Verdict.error(Reason.PROGRAM_FAILED, detail, about=program)
         return Verdict.error(Reason.NO_ANSWER, "the node did not tell")
 
@@ -175,58 +181,67 @@ class Look:
         """Return the lines that a check of that kind was judged by."""
         lines: list[str] = []
         for key in _OF_KIND[kind]:
-            lines += self.texts.get(key) or [
-                " ".join((key, *rest)) for rest in self.words.get(key, ())
-            ]
+            of_program = self.texts.get(key)
+            of_words = [" ".join((key, *rest)) for rest in self.words.get(key, ())]
+            lines += of_program or of_words
         return "\n".join(lines)[-OUTPUT_MAX:]
 
     def first(self, key: str) -> str:
-        """Return the first word after that one; "" if there is none."""
-        found = self.words.get(key) or [[]]
-        return found[0][0] if found[0] else ""
+        """Return the first word after that one; "" if it is missing."""
+        for words in self.words.get(key, ()):
+            return words[0] if words else ""
+        return ""
 
     def number(self, key: str) -> int | None:
         """Return that word as a whole number."""
-        return _whole(self.first(key))
+        return _whole_number(self.first(key))
 
-    def devices(self) -> dict[str, Device]:
+    def devices(self) -> dict[str, NetworkDevice]:
         """Return its NICs and what else is a network device, by name."""
-        found = {}
-        for name, mac, mtu, flags, carrier in _of_length(self.words.get("nic", ()), 5):
-            if (size := _whole(mtu)) is not None:
-                is_up = bool(_hexadecimal(flags) & _IFF_UP)
-                found[name] = Device(
-                    mac=mac.lower(), mtu=size, is_up=is_up, has_carrier=carrier == "1"
-                )
-        return found
+        devices = {}
+        for name, mac, mtu, flags, carrier in _lines_of_length(self.words.get("nic", ()), 5):
+            size = _whole_number(mtu)
+            if size is None:
+                continue
+            devices[name] = NetworkDevice(
+                mac=mac.lower(),
+                mtu=size,
+                is_up=bool(_hexadecimal(flags) & _IFF_UP),
+                has_carrier=carrier == "1",
+            )
+        return devices
 
     def addresses(self) -> dict[str, list[IPv4Interface]] | None:
         """Return its addresses by device; None where ip failed."""
         if self.codes.get("addr") != 0:
             return None
-        found: dict[str, list[IPv4Interface]] = {}
+        addresses: dict[str, list[IPv4Interface]] = {}
         for line in self.texts["addr"]:
-            match = re.match(
-                r"\d+: ([^\s@]+)\S*\s+inet ([\d.]+)(?: peer [\d.]+)?(/\d+)?", line, re.ASCII
-            )
-            if match and (address := _interface(match[2] + (match[3] or ""))):
-                found.setdefault(match[1], []).append(address)
-        return found
+            match = _ADDRESS_LINE.match(line)
+            if match is None:
+                continue
+            # Behind the address of a peer, the length of the prefix is still the node's own.
+            address = _parse_interface(match["address"] + (match["length"] or ""))
+            if address is not None:
+                addresses.setdefault(match["name"], []).append(address)
+        return addresses
 
-    def routes(self) -> list[Route] | None:
+    def routes(self) -> list[NodeRoute] | None:
         """Return its routes in the kernel's order; None where ip failed."""
         if self.codes.get("route") != 0:
             return None
-        return [
-            route for line in self.texts["route"] if (route := _route(line.split())) is not None
-        ]
+        routes = [_parse_route(line.split()) for line in self.texts["route"]]
+        return [route for route in routes if route is not None]
 
     def root(self) -> tuple[str, str, str, set[str]] | None:
         """Return what is mounted on /: device number, source, type, options; None if unknown."""
         for words in reversed(self.words.get("mount", [])):  # the last one covers those before
-            if "-" in words and len(words) >= words.index("-") + 4:
-                kind, source, options = words[words.index("-") + 1 :][:3]
-                return words[0], source, kind, {*words[1].split(","), *options.split(",")}
+            # proc(5): a "-" ends the fields of which there may be any number.
+            end = words.index("-") if "-" in words else len(words)
+            if len(words) < end + 4:
+                continue
+            kind, source, options = words[end + 1 : end + 4]
+            return words[0], source, kind, {*words[1].split(","), *options.split(",")}
         return None
 
     def root_disk(self) -> Disk | None:
@@ -234,32 +249,37 @@ class Look:
         root = self.root()
         blocks = {words[0]: words[1:] for words in self.words.get("block", ()) if len(words) >= 4}
         by_number = {words[0]: name for name, words in blocks.items()}
+        if root is None:
+            return None
         # btrfs's devices have numbers that no disk has; then the name must do
-        name = root and (by_number.get(root[0]) or root[1].rpartition("/")[2])
+        name = by_number.get(root[0]) or root[1].rpartition("/")[2]
         for _ in range(_DEEPEST):
-            if not name or name not in blocks:
+            if name not in blocks:
                 return None
             _, sectors, parent, *slaves = blocks[name]
-            below = by_number.get(parent) or (slaves[0] if slaves else "")
+            below = by_number.get(parent) or next(iter(slaves), "")
             if not below:
-                size = _whole(sectors)
-                return None if size is None else Disk(name=name, bytes=size * _SECTOR)
+                size = _whole_number(sectors)
+                if size is None:
+                    return None
+                return Disk(name=name, bytes=size * _SECTOR)
             name = below
-        return None
+        return None  # a ring: no node has that, but one may say so
 
     def file_system(self) -> FileSystem | None:
         """Return the size and use of the root file system; None where stat failed."""
-        for words in _of_length(self.words.get("fs", ()), 6):
-            numbers = [number for word in words if (number := _whole(word)) is not None]
-            if len(numbers) == 6:
-                block, all_, free, available, inodes, free_inodes = numbers
-                return FileSystem(
-                    bytes=block * all_,
-                    free=block * free,
-                    available=block * available,
-                    inodes=inodes,
-                    free_inodes=free_inodes,
-                )
+        for words in _lines_of_length(self.words.get("fs", ()), 6):
+            numbers = [number for number in map(_whole_number, words) if number is not None]
+            if len(numbers) < 6:
+                continue
+            block, blocks, free, available, inodes, free_inodes = numbers
+            return FileSystem(
+                bytes=block * blocks,
+                free=block * free,
+                available=block * available,
+                inodes=inodes,
+                free_inodes=free_inodes,
+            )
         return None
 
 
@@ -272,18 +292,20 @@ def parse(lines: Sequence[str]) -> Look:
             key = rest[0]
             look.texts[key] = []
         elif word == "@end" and key:
-            code = _whole("".join(rest))
+            code = _whole_number("".join(rest))
             look.codes[key] = 1 if code is None else code
             key = ""
         else:
             if key:
                 look.texts[key].append(line)
+            # ip's lines begin with numbers and prefixes: those are parsed whole.
             if key not in ("addr", "route"):
                 look.words.setdefault(word, []).append(rest)
     return look
 
 
-def _route(words: Sequence[str]) -> Route | None:
+def _parse_route(words: Sequence[str]) -> NodeRoute | None:
+    """Return a line of `ip route` as a route; None for what leads nowhere."""
     if not words:
         return None
     try:  # what leads nowhere begins with a word of its own: `unreachable 10.0.0.0/8`
@@ -294,7 +316,7 @@ def _route(words: Sequence[str]) -> Route | None:
     for word, value in pairwise(words):
         if word in after:
             after[word].append(value)
-    return Route(
+    return NodeRoute(
         prefix=prefix,
         devices=tuple(dict.fromkeys(after["dev"])),
         gateways=tuple(after["via"]),
@@ -302,19 +324,24 @@ def _route(words: Sequence[str]) -> Route | None:
     )
 
 
-def _of_length(lines: Iterable[list[str]], length: int) -> list[list[str]]:
+def _lines_of_length(lines: Iterable[list[str]], length: int) -> list[list[str]]:
     return [words for words in lines if len(words) == length]
 
 
-def _whole(word: str) -> int | None:
-    return int(word) if re.fullmatch(r"\d{1,20}", word, re.ASCII) else None
+def _whole_number(word: str) -> int | None:
+    """Return a number of at most 20 digits: of more, int() would take its time, or refuse."""
+    if re.fullmatch(r"\d{1,20}", word, re.ASCII):
+        return int(word)
+    return None
 
 
 def _hexadecimal(word: str) -> int:
-    return int(word, 16) if re.fullmatch(r"0x[0-9a-f]{1,16}", word, re.ASCII) else 0
+    if re.fullmatch(r"0x[0-9a-f]{1,16}", word, re.ASCII):
+        return int(word, 16)
+    return 0
 
 
-def _interface(word: str) -> IPv4Interface | None:
+def _parse_interface(word: str) -> IPv4Interface | None:
     try:
         return IPv4Interface(word)
     except ValueError:

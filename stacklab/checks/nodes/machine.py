@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stacklab.checks.nodes.look import FileSystem, Look
+from stacklab.checks.nodes.look import Disk, FileSystem, Look
 from stacklab.checks.result import Reason, Verdict
 from stacklab.model.lab import Node, Size
 
-Fault = tuple[Reason, str]  # one thing that is wrong: the word and the sentence
+Defect = tuple[Reason, str]  # one thing that is wrong: the word and the sentence
 
 SWAP = Size(1024)  # what packer/scripts/20-node.sh makes, and no more: the mission's row 1
 # The rest is a boot partition and the file system's own tables.
@@ -30,22 +30,28 @@ _SWIOTLB = 64 << 20
 
 def amount(size: int) -> str:
     """Return a size for people: `0 B`, `940 MiB`, `47.1 GiB`."""
-    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}" if unit == 1 << 30 else f"{size / unit:.0f} {name}"
+    if size >= 1 << 30:
+        return f"{size / (1 << 30):.1f} GiB"
+    if size >= 1 << 20:
+        return f"{size / (1 << 20):.0f} MiB"
+    if size >= 1 << 10:
+        return f"{size / (1 << 10):.0f} KiB"
     return f"{size} B"
 
 
-def all_of(faults: Sequence[Fault]) -> Verdict:
+def verdict_on_all(defects: Sequence[Defect]) -> Verdict:
     """Return one verdict on all that is wrong; its reason is SEVERAL where the reasons differ."""
-    reasons = {reason for reason, _ in faults}
+    reasons = {reason for reason, _ in defects}
     reason = reasons.pop() if len(reasons) == 1 else Reason.SEVERAL
-    return Verdict.failed(reason, "; ".join(text for _, text in faults))
+    return Verdict.failed(reason, "; ".join(text for _, text in defects))
 
 
 def judge_cpus(node: Node, look: Look) -> Verdict:
     """Judge that all declared processors are there and online."""
-    online, present = _count(look.first("online")), _count(look.first("present"))
+    online, present = (
+        _count_processors(look.first("online")),
+        _count_processors(look.first("present")),
+    )
     if online is None:
         return Verdict.error(Reason.NO_ANSWER, "the node did not tell which CPUs are online")
     if online == node.cpus:
@@ -56,7 +62,7 @@ def judge_cpus(node: Node, look: Look) -> Verdict:
     return Verdict.failed(reason, f"{online}{of_all} online, not {node.cpus}")
 
 
-def _count(ranges: str) -> int | None:
+def _count_processors(ranges: str) -> int | None:
     """Return how many processors the kernel means by `0-1,3`; None if it is something else."""
     total = 0
     for part in ranges.split(","):
@@ -91,7 +97,7 @@ def judge_disk(node: Node, look: Look) -> Verdict:
     """Judge that the disk under the root file system has its declared size."""
     disk = look.root_disk()
     if disk is None:
-        return _no_disk(look)
+        return _unknown_disk(look)
     if disk.bytes == node.disk.bytes:
         return Verdict.passed(f"{disk.name} has {node.disk}")
     exact = "" if disk.bytes % (1 << 20) else f" ({disk.bytes >> 20} MiB)"
@@ -99,7 +105,8 @@ def judge_disk(node: Node, look: Look) -> Verdict:
     return Verdict.failed(reason, f"{disk.name} has {amount(disk.bytes)}{exact}, not {node.disk}")
 
 
-def _no_disk(look: Look) -> Verdict:
+def _unknown_disk(look: Look) -> Verdict:
+    """Return why the disk of / is unknown."""
     root = look.root()
     if root is None:
         return look.unknown("proc")
@@ -112,22 +119,36 @@ def judge_root(node: Node, look: Look) -> Verdict:
     if root is None or system is None:
         return look.unknown("proc", "fs")
     if disk is None:
-        return _no_disk(look)
-    faults: list[Fault] = []
-    if "ro" in root[3]:
-        faults.append((Reason.READ_ONLY, "is mounted read-only"))
+        return _unknown_disk(look)
+    is_read_only = "ro" in root[3]
+    defects = _defects_of_root(system, disk, is_read_only=is_read_only)
+    if defects:
+        return verdict_on_all(defects)
+    return _judge_use(system)
+
+
+def _defects_of_root(system: FileSystem, disk: Disk, *, is_read_only: bool) -> list[Defect]:
+    """Return all that is wrong with the root file system."""
+    defects: list[Defect] = []
+    if is_read_only:
+        defects.append((Reason.READ_ONLY, "is mounted read-only"))
     if system.bytes < disk.bytes * _LEAST_OF_DISK:
         size = f"{amount(system.bytes)} of {disk.name}'s {amount(disk.bytes)}"
         share = system.bytes * 100 // disk.bytes
-        faults.append((Reason.NOT_GROWN, f"fills {size} ({share} %): {_LATE} grows it"))
+        defects.append((Reason.NOT_GROWN, f"fills {size} ({share} %): {_LATE} grows it"))
     if system.available == 0:
-        reserve = f" for stack, {amount(system.free)} for root alone" if system.free else ""
-        faults.append((Reason.FULL, f"full: 0 B free{reserve}"))
+        detail = "full: 0 B free"
+        if system.free:
+            detail += f" for stack, {amount(system.free)} for root alone"
+        defects.append((Reason.FULL, detail))
     if system.inodes and system.free_inodes == 0:
-        faults.append((Reason.FULL, "full: no inode is free"))
-    if faults:
-        return all_of(faults)
-    used, inodes = _used(system)
+        defects.append((Reason.FULL, "full: no inode is free"))
+    return defects
+
+
+def _judge_use(system: FileSystem) -> Verdict:
+    """Judge how full the root file system is; warn before it is full."""
+    used, inodes = _used_shares(system)
     if used > _MOST_USED:
         detail = f"{used:.0%} used, {amount(system.available)} free"
         return Verdict.warned(Reason.NEARLY_FULL, detail)
@@ -137,7 +158,7 @@ def judge_root(node: Node, look: Look) -> Verdict:
     return Verdict.passed(f"{amount(system.bytes)}, {used:.0%} used")
 
 
-def _used(system: FileSystem) -> tuple[float, float]:
+def _used_shares(system: FileSystem) -> tuple[float, float]:
     """Return the used shares of its blocks and its inodes.
 
     They are counted as df does: what root alone may use is neither free nor used.
@@ -147,7 +168,8 @@ def _used(system: FileSystem) -> tuple[float, float]:
     inodes = 0.0
     if system.inodes:
         inodes = (system.inodes - system.free_inodes) / system.inodes
-    return used / total if total else 1.0, inodes
+    share = used / total if total else 1.0
+    return share, inodes
 
 
 def judge_swap(node: Node, look: Look) -> Verdict:

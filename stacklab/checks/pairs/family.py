@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from stacklab.checks.family import Facts, Family
@@ -20,89 +20,124 @@ _Job = TypeVar("_Job")
 
 def expected(lab: Lab) -> Iterator[Check]:
     """See Family.expected; nothing is promised of ways that are declared to lose most."""
-    # One string per address, however many checks name it: a large lab has 400,000 of them.
-    addresses = {
-        (node.name, nic.network): str(nic.address.ip) for node in lab.nodes for nic in node.nics
-    }
-    members = {network.name: lab.members(network.name) for network in lab.networks}
-    name_nics = {node.name: name_nic(lab, node) for node in lab.nodes}
+    promises = _Promises(lab)
     for node in lab.nodes:
-        # A name stands for the peer's address on one network, which the node may not be on.
-        by_name = []
-        for peer in lab.nodes:
-            if peer is not node:
-                theirs = name_nics[peer.name]
-                by_name.append((peer, theirs, node.nic_on(theirs.network) or node.access))
-        for peer, theirs, nic in by_name:
-            yield _check(CheckKind.NAME, node, nic, peer.name, theirs.network, addresses)
+        # The order of reports: names, then the paths of each network, then the logins.
+        yield from promises.of_names(node)
         for nic in node.nics:
-            for peer, theirs in members[nic.network]:
-                if peer is node or ways.is_cut(nic.impairment, theirs.impairment):
-                    continue
-                for kind in (CheckKind.PING, CheckKind.MTU, CheckKind.SOURCE, CheckKind.PORT):
-                    yield _check(kind, node, nic, peer.name, nic.network, addresses)
-        for peer, theirs, nic in by_name:
+            yield from promises.of_paths(node, nic)
+        yield from promises.of_logins(node)
+
+
+class _Promises:
+    """The checks between nodes; what all of them share is looked up once."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._nodes = lab.nodes
+        # One string per address, however many checks name it: a large lab has 400,000 of them.
+        self._addresses: dict[tuple[str, str], str] = {}
+        for node in lab.nodes:
+            for nic in node.nics:
+                self._addresses[node.name, nic.network] = str(nic.address.ip)
+        self._members = {network.name: lab.members(network.name) for network in lab.networks}
+        self._name_nics = {node.name: name_nic(lab, node) for node in lab.nodes}
+
+    def of_names(self, node: Node) -> Iterator[Check]:
+        """Yield the checks that the node knows its peers by name."""
+        for peer, theirs, nic in self._by_name(node):
+            yield self._check(CheckKind.NAME, node, nic, peer, theirs.network)
+
+    def of_paths(self, node: Node, nic: NIC) -> Iterator[Check]:
+        """Yield the checks of the paths from one NIC to all other nodes on its network."""
+        for peer, theirs in self._members[nic.network]:
+            if peer is node or ways.is_cut(nic.impairment, theirs.impairment):
+                continue
+            for kind in (CheckKind.PING, CheckKind.MTU, CheckKind.SOURCE, CheckKind.PORT):
+                yield self._check(kind, node, nic, peer, nic.network)
+
+    def of_logins(self, node: Node) -> Iterator[Check]:
+        """Yield the checks that the node can log in on its peers."""
+        for peer, theirs, nic in self._by_name(node):
             if not ways.is_cut(nic.impairment, theirs.impairment):
-                yield _check(CheckKind.SSH, node, nic, peer.name, theirs.network, addresses)
+                yield self._check(CheckKind.SSH, node, nic, peer, theirs.network)
 
+    def _by_name(self, node: Node) -> Iterator[tuple[Node, NIC, NIC]]:
+        """Yield each peer with the NIC that its name stands for, and the node's NIC to reach it."""
+        for peer in self._nodes:
+            if peer is not node:
+                theirs = self._name_nics[peer.name]
+                # The node may not be on that network: then its packets leave by the first NIC.
+                yield peer, theirs, node.nic_on(theirs.network) or node.access
 
-def _check(
-    kind: CheckKind,
-    node: Node,
-    nic: NIC,
-    peer: str,
-    network: str,
-    addresses: Mapping[tuple[str, str], str],
-) -> Check:
-    """Return a check of a path, or of a name that stands for the peer's address there."""
-    return Check(
-        kind=kind,
-        node=node.name,
-        target=peer,
-        network=network,
-        address=addresses[peer, network],
-        device=nic.device,
-    )
+    def _check(self, kind: CheckKind, node: Node, nic: NIC, peer: Node, network: str) -> Check:
+        """Return a check of a path, or of a name that stands for the peer's address there."""
+        return Check(
+            kind=kind,
+            node=node.name,
+            target=peer.name,
+            network=network,
+            address=self._addresses[peer.name, network],
+            device=nic.device,
+        )
 
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
     """See Family.parts."""
-    of: dict[CheckKind, list[Check]] = {kind: [] for kind in CheckKind}
+    by_kind: dict[CheckKind, list[Check]] = {kind: [] for kind in CheckKind}
     for check in checks:
-        of[check.kind].append(check)
-    # Nodes that start together begin with different peers, so that no sshd has to serve all.
-    turn = [each.name for each in lab.nodes].index(node.name)
-    slower_ms, count = ways.slower_ms(lab), ways.tries(lab, fping.COUNT)
-    addresses = _unique(
-        check.address for kind in (CheckKind.PING, CheckKind.MTU) for check in of[kind]
-    )
-    if addresses:
-        sizes: dict[int, list[str]] = {}
-        for check in of[CheckKind.MTU]:
-            sizes.setdefault(lab.network(check.network).mtu, []).append(check.address)
-        yield script.pings(addresses, sizes, slower_ms, count)
-    if of[CheckKind.SOURCE]:
-        yield script.sources(_unique(check.address for check in of[CheckKind.SOURCE]))
-    if of[CheckKind.NAME]:
+        by_kind[check.kind].append(check)
+    pings, sizes = by_kind[CheckKind.PING], by_kind[CheckKind.MTU]
+    if pings or sizes:
+        yield _ping_part(lab, pings, sizes)
+    sources = by_kind[CheckKind.SOURCE]
+    if sources:
+        yield script.source_part(_each_once(check.address for check in sources))
+    names = by_kind[CheckKind.NAME]
+    if names:
         numbers = verdicts.numbers(lab)
-        yield script.names(
-            [(numbers[check.target], check.target, check.address) for check in of[CheckKind.NAME]]
-        )
-    peers = {check.target: check.address for check in of[CheckKind.SSH]}
+        peers = [(numbers[check.target], check.target, check.address) for check in names]
+        yield script.name_part(peers)
+    logins, ports = by_kind[CheckKind.SSH], by_kind[CheckKind.PORT]
+    if logins or ports:
+        yield _login_part(lab, node, logins, ports)
+
+
+def _ping_part(lab: Lab, pings: Sequence[Check], sizes: Sequence[Check]) -> Part:
+    """Return the part that pings each address, and then by the sizes that must pass whole."""
+    addresses = _each_once(check.address for check in (*pings, *sizes))
+    by_size: dict[int, list[str]] = {}
+    for check in sizes:
+        by_size.setdefault(lab.network(check.network).mtu, []).append(check.address)
+    return script.ping_part(addresses, by_size, ways.slower_ms(lab), _tries(lab))
+
+
+def _login_part(lab: Lab, node: Node, logins: Sequence[Check], ports: Sequence[Check]) -> Part:
+    """Return the part that logs in on peers, and asks the sshds at all other addresses."""
+    peers = {check.target: check.address for check in logins}
     # A login proves the port as well; a second key exchange takes an emulated node half a second.
-    others = _unique(c.address for c in of[CheckKind.PORT] if peers.get(c.target) != c.address)
-    if peers or others:
-        yield script.logins(
-            _rotated([*peers.items()], turn), _rotated(others, turn), slower_ms, count
-        )
+    others = _each_once(port.address for port in ports if peers.get(port.target) != port.address)
+    # Nodes that start together begin with different peers, so that no sshd has to serve all.
+    turn = lab.nodes.index(node)
+    return script.login_part(
+        _rotated([*peers.items()], turn),
+        _rotated(others, turn),
+        ways.slower_ms(lab),
+        _tries(lab),
+    )
+
+
+def _tries(lab: Lab) -> int:
+    """Return how many pings to send so that one comes back, whatever loss is declared."""
+    return ways.tries(lab, fping.COUNT)
 
 
 def _rotated(words: Sequence[_Job], turn: int) -> list[_Job]:
+    """Return the words in the same order, beginning with another one at each turn."""
     start = turn % (len(words) or 1)
     return [*words[start:], *words[:start]]
 
 
-def _unique(words: Iterable[str]) -> list[str]:
+def _each_once(words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(words))
 
 

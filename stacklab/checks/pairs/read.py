@@ -1,15 +1,18 @@
-"""What nodes wrote for the checks of layer `pairs`, taken apart; nothing here raises, whatever it is given."""
+"""Readers of what nodes wrote for the checks of layer `pairs`.
+
+Nothing here raises, whatever it is given.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from stacklab.tools import fping
 
 KEY = "ssh-ed25519"
-_DIGITS = 6  # more are no number that we sent
+_DIGITS = 6  # a longer number is not one that we sent
 # fping's words without -C, and why its own kernel did not let a packet out.
 _FOUND = re.compile(r"(?P<target>\S{1,64}) is (?P<found>alive|unreachable)", re.ASCII)
 _UNSENT = re.compile(r"(?P<target>\S{1,64}): error while sending ping: (?P<why>.{1,200})")
@@ -17,8 +20,12 @@ _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 
 
 @dataclass(slots=True)
-class Pings:
-    """What PINGS said: round trips by address, who had a reply to packets of which size, and who was sent none."""
+class PingAnswers:
+    """The answers to PINGS.
+
+    They are the round trips by address (`own`), the addresses that were tried with packets of
+    a size, those of them with a reply, and those that the kernel refused to send to.
+    """
 
     own: dict[str, fping.Ping] = field(default_factory=dict)
     tried: dict[int, set[str]] = field(default_factory=dict)
@@ -26,34 +33,46 @@ class Pings:
     unsent: dict[tuple[int, str], str] = field(default_factory=dict)  # why the kernel refused
 
     @classmethod
-    def read(cls, lines: Iterable[str]) -> Pings:
+    def read(cls, lines: Iterable[str]) -> PingAnswers:
         """Read the lines of that part."""
-        found, size = cls(), 0
+        answers = cls()
+        size = 0  # of fping's own packets, until the first line that names another
         for line in lines:
             if line.startswith("size "):
                 word = line[5:].strip()
                 size = int(word) if _is_number(word) else -1
-            elif (ping := fping.parse_line(line)) is not None:
-                if size == 0:
-                    found.own[ping.target] = ping
-                else:
-                    found._take(size, ping.target, has_passed=ping.received > 0)
-            elif match := _UNSENT.fullmatch(line):
-                found.unsent[size, match["target"]] = match["why"]
-                found._take(size, match["target"], has_passed=False)
-            elif match := _FOUND.fullmatch(line):
-                found._take(size, match["target"], has_passed=match["found"] == "alive")
-        return found
+            else:
+                answers._take_line(size, line)
+        return answers
 
-    def _take(self, size: int, target: str, *, has_passed: bool) -> None:
+    def _take_line(self, size: int, line: str) -> None:
+        """Take one of fping's lines, of a packet of that size."""
+        ping = fping.parse_line(line)
+        if ping is not None:
+            if size == 0:
+                self.own[ping.target] = ping
+            else:
+                self._take_ping(size, ping.target, has_passed=ping.received > 0)
+            return
+        unsent = _UNSENT.fullmatch(line)
+        if unsent:
+            self.unsent[size, unsent["target"]] = unsent["why"]
+            self._take_ping(size, unsent["target"], has_passed=False)
+            return
+        # Without -C, fping tells only who is there.
+        answer = _FOUND.fullmatch(line)
+        if answer:
+            self._take_ping(size, answer["target"], has_passed=answer["found"] == "alive")
+
+    def _take_ping(self, size: int, target: str, *, has_passed: bool) -> None:
         self.tried.setdefault(size, set()).add(target)
         if has_passed:
             self.passed.setdefault(size, set()).add(target)
 
 
 @dataclass(slots=True)
-class Names:
-    """What NAMES said: forward and exit codes by the number of the peer, backward by address."""
+class NameAnswers:
+    """The answers to NAMES: by the number of the peer, and backward by its address."""
 
     forward: dict[int, list[str]] = field(default_factory=dict)
     backward: dict[str, list[str]] = field(default_factory=dict)
@@ -61,33 +80,47 @@ class Names:
     others: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, lines: Iterable[str]) -> Names:
+    def read(cls, lines: Iterable[str]) -> NameAnswers:
         """Read the lines of that part."""
-        found, number, is_back = cls(), -1, False
+        answers = cls()
+        number = -1  # of the name whose addresses follow
+        is_back = False  # the lines are of addresses, not of names
         for line in lines:
             first, *words = line.split()
             if first == "codes":
                 number, is_back = -1, False
-                numbers = [int(word) for word in words if _is_number(word)]
-                if len(numbers) > 2 and len(numbers) == len(words):
-                    found.codes.update(dict.fromkeys(numbers[2:], (numbers[0], numbers[1])))
+                answers._take_codes(words)
             elif first == "back" and not words:
                 is_back = True
             elif not is_address(first):
-                found.others.append(line)
+                answers.others.append(line)
             elif is_back:
-                found.backward.setdefault(first, []).extend(words)
+                answers.backward.setdefault(first, []).extend(words)
             elif first.startswith("0.0."):
+                # The mark that we sent before each name: 0.0.X.Y is its number.
                 _, _, high, low = map(int, first.split("."))
                 number = high * 256 + low
-            elif number >= 0 and first not in found.forward.setdefault(number, []):
-                found.forward[number].append(first)
-        return found
+            elif number >= 0:
+                answers._take_address(number, first)
+        return answers
+
+    def _take_codes(self, words: Sequence[str]) -> None:
+        """Take the line that ends a handful of names: two exit codes, then their numbers."""
+        numbers = [int(word) for word in words if _is_number(word)]
+        if len(numbers) < 3 or len(numbers) < len(words):
+            return
+        forward, backward, *peers = numbers
+        self.codes.update(dict.fromkeys(peers, (forward, backward)))
+
+    def _take_address(self, number: int, address: str) -> None:
+        addresses = self.forward.setdefault(number, [])
+        if address not in addresses:
+            addresses.append(address)
 
 
 @dataclass(slots=True)
-class Logins:
-    """What LOGINS said: keys that the node knows and keys that were shown, by address; logins, by peer."""
+class LoginAnswers:
+    """The answers to LOGINS: keys known and keys shown, by address; logins, by peer."""
 
     known: dict[str, set[str]] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
@@ -96,51 +129,70 @@ class Logins:
     logins: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, lines: Iterable[str]) -> Logins:
+    def read(cls, lines: Iterable[str]) -> LoginAnswers:
         """Read the lines of that part."""
-        found, is_known = cls(), False
+        answers = cls()
+        is_known = False  # the lines are of the node's own list of keys
         for line in lines:
             words = line.split()
             if words in (["known"], ["shown"]):
                 is_known = words == ["known"]
             elif is_known:
-                if len(words) > 2 and words[1] == KEY:
-                    for name in words[0].split(","):
-                        found.known.setdefault(name, set()).add(words[2])
-            elif words[0] in ("login", "silent") and len(words) > 2 and _is_number(words[2]):
-                into = found.logins if words[0] == "login" else found.silent
-                into[words[1]] = (int(words[2]), " ".join(words[3:]))
+                answers._take_known_key(words)
+            elif words[0] in ("login", "silent"):
+                answers._take_outcome(words)
             elif words[0] == "#" and len(words) > 1:
-                found.greeted.add(words[1].partition(":")[0])
+                # ssh-keyscan's comment on an sshd that greeted it: `# 10.0.0.2:22 SSH-2.0-...`
+                answers.greeted.add(words[1].partition(":")[0])
             elif len(words) > 2 and words[1] == KEY:
-                found.shown[words[0]] = words[2]
-        return found
+                answers.shown[words[0]] = words[2]
+        return answers
+
+    def _take_known_key(self, words: Sequence[str]) -> None:
+        """Take a line of known_hosts: `NAME,ADDRESS ssh-ed25519 KEY`."""
+        if len(words) > 2 and words[1] == KEY:
+            for name in words[0].split(","):
+                self.known.setdefault(name, set()).add(words[2])
+
+    def _take_outcome(self, words: Sequence[str]) -> None:
+        """Take how a login, or a connection to a silent sshd, ended."""
+        if len(words) < 3 or not _is_number(words[2]):
+            return
+        outcomes = self.logins if words[0] == "login" else self.silent
+        outcomes[words[1]] = (int(words[2]), " ".join(words[3:]))
 
     def reached(self, peer: str) -> str:
-        """The address at which a login found its peer; "" where none did."""
+        """Return the address at which a login found its peer; "" where none did."""
         code, text = self.logins.get(peer, (1, ""))
         words = text.split()
-        return words[-2] if code == 0 and len(words) > 4 and words[-5] == "reached" else ""
+        # `reached` and the four words of $SSH_CONNECTION come last, behind the peer's greeting.
+        if code == 0 and len(words) > 4 and words[-5] == "reached":
+            return words[-2]
+        return ""
 
 
-def sources(lines: Iterable[str]) -> dict[str, str]:
-    """The kernel's answer by address, as `ip -o route get` writes it."""
-    found = {}
+def read_sources(lines: Iterable[str]) -> dict[str, str]:
+    """Return the kernel's answer by address, as `ip -o route get` writes it."""
+    answers = {}
     for line in lines:
         if line.startswith("mac "):
             continue
         # "local" and the like may stand before the address
         for word in line.split()[:2]:
             if is_address(word):
-                found[word] = line
+                answers[word] = line
                 break
-    return found
+    return answers
 
 
-def macs(lines: Iterable[str]) -> dict[str, str]:
-    """The MAC of each of the node's devices, by its name."""
-    words = (line.split() for line in lines if line.startswith("mac "))
-    return {each[1]: each[2].lower() for each in words if len(each) == 3}
+def read_macs(lines: Iterable[str]) -> dict[str, str]:
+    """Return the MAC of each of the node's devices, by its name."""
+    macs = {}
+    for line in lines:
+        words = line.split()
+        if line.startswith("mac ") and len(words) == 3:
+            macs[words[1]] = words[2].lower()
+    return macs
 
 
 def _is_number(word: str) -> bool:
@@ -148,5 +200,5 @@ def _is_number(word: str) -> bool:
 
 
 def is_address(word: str) -> bool:
-    """Whether a word has the look of an IPv4 address."""
+    """Return True if a word has the look of an IPv4 address."""
     return _ADDRESS.fullmatch(word) is not None

@@ -1,4 +1,4 @@
-"""What a node runs for the checks of layer `pairs`; `pairs` reads what these parts write."""
+"""The parts that a node runs for the checks of layer `pairs`; `pairs.read` reads their lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PINGS, SOURCES, NAMES, LOGINS = "pairs.ping", "pairs.source", "pairs.names", "pa
 
 # sshd drops connections at random beyond ten that are not logged in yet (MaxStartups 10:30:100).
 _AT_ONCE = 4
-# An emulated sshd under load takes its time. One whose node answers no ping any more is not waited for.
+# An emulated sshd under load takes its time. Where its node answers pings no more, the wait ends.
 _LOGIN_S = 20
 _ASLEEP_S = 3  # from then on its pulse is felt
 KILLED = 143  # 128 + SIGTERM
@@ -24,24 +24,8 @@ NAMES_LIMIT_S = 8
 _TRIPS = 12  # round trips of a login, which a declared delay makes slower
 _MOST_SOUGHT = 16  # beyond so many failures their cause is the same
 # What tunnels, PPP and jumbo frames leave of a packet; tried where the declared size does not pass.
-_SMALLER = (
-    9000,
-    8950,
-    8000,
-    4000,
-    1500,
-    1492,
-    1480,
-    1476,
-    1472,
-    1458,
-    1450,
-    1442,
-    1430,
-    1400,
-    1280,
-    576,
-)
+_SMALLER: tuple[int, ...] = (9000, 8950, 8000, 4000, 1500, 1492, 1480, 1476)
+_SMALLER += (1472, 1458, 1450, 1442, 1430, 1400, 1280, 576)
 
 # `found` is what `answered` found, `alive` the addresses with a reply, at their own size.
 _MTU = f"""\
@@ -105,7 +89,7 @@ set -f
 """
 
 
-def pings(
+def ping_part(
     addresses: Sequence[str],
     sizes: Mapping[int, Sequence[str]],
     slower_ms: float,
@@ -126,22 +110,24 @@ def pings(
         lines = ["".join(functions) + _MTU + lines[0], *lines[1:]]
         lines += [f'answered "$out"; alive=$found; tries={count}']
         lines += [f"mtu {size} {shlex.join(peers)}" for size, peers in sizes.items()]
-        limit += sum(
-            5 * fping.longest_s(len(peers), count=count, slower_ms=slower_ms)
-            for peers in sizes.values()
-        )
+        for peers in sizes.values():
+            # At most five runs, one after the other: both sizes, twice, and all smaller ones.
+            limit += 5 * fping.longest_s(len(peers), count=count, slower_ms=slower_ms)
     lines.append("return $rc")
     return Part(tag=PINGS, shell="\n".join(lines), phase=Phase.PINGS, limit_s=limit)
 
 
-def sources(addresses: Sequence[str]) -> Part:
-    """Ask the kernel by which way it would send to each: `mac DEVICE MAC` of each device, then iproute2's own lines."""
+def source_part(addresses: Sequence[str]) -> Part:
+    """Ask the kernel by which way it would send to each.
+
+    Writes `mac DEVICE MAC` of each device, then iproute2's own lines.
+    """
     asked = "\n".join(f"route get {address}" for address in addresses)
     shell = f"{_MACS}ip -4 -o -force -batch - <<'END'\n{asked}\nEND"
     return Part(tag=SOURCES, shell=shell, phase=Phase.FACTS, limit_s=10)
 
 
-def names(peers: Sequence[tuple[int, str, str]]) -> Part:
+def name_part(peers: Sequence[tuple[int, str, str]]) -> Part:
     """Look up each name forward, and each address backward; the peers have numbers.
 
     getent takes many keys at once, but leaves out those that it does not know: 0.0.X.Y
@@ -161,11 +147,9 @@ names() {{
         some = peers[first : first + _NAMES_AT_ONCE]
         numbers = " ".join(str(number) for number, _, _ in some)
         addresses = " ".join(address for _, _, address in some)
-        keys = [
-            word
-            for number, name, _ in some
-            for word in (f"0.0.{number // 256}.{number % 256}", name)
-        ]
+        keys: list[str] = []
+        for number, name, _ in some:
+            keys += [f"0.0.{number // 256}.{number % 256}", name]
         calls.append(f"names '{numbers}' '{addresses}' {shlex.join(keys)}")
     shell = function + "\n".join(_in_turns(calls))
     return Part(
@@ -174,7 +158,7 @@ names() {{
 
 
 def _in_turns(calls: Sequence[str]) -> list[str]:
-    """A few at a time, side by side."""
+    """Return a script that makes these calls side by side, a few at a time."""
     lines = []
     for first in range(0, len(calls), _AT_ONCE):
         lines += [*(f"{call} &" for call in calls[first : first + _AT_ONCE]), "wait"]
@@ -182,33 +166,35 @@ def _in_turns(calls: Sequence[str]) -> list[str]:
 
 
 def ssh_line(slower_ms: float = 0.0) -> str:
-    """How one node logs in on another."""
+    """Return the command by which one node logs in on another."""
     patience = _LOGIN_S + _slower_s(slower_ms)
-    return f"ssh -T -o BatchMode=yes -o StrictHostKeyChecking=yes -o LogLevel=ERROR -o ConnectTimeout={patience}"
+    options = "-T -o BatchMode=yes -o StrictHostKeyChecking=yes -o LogLevel=ERROR"
+    return f"ssh {options} -o ConnectTimeout={patience}"
 
 
-def logins(
+def login_part(
     peers: Sequence[tuple[str, str]],
     addresses: Sequence[str],
     slower_ms: float,
     pings: int = fping.COUNT,
 ) -> Part:
-    """Log in on each peer by name as `stack`, and have the sshds at other addresses show their keys.
+    """Log in on each peer by name as `stack`; sshds at other addresses have to show their keys.
 
-    Writes `known` and the node's own list of keys, then `shown`. A login is `login PEER CODE reached`
-    and what sshd there has for $SSH_CONNECTION, or why not; whoever it did not reach at
-    the address that the name stands for has to show its key, too. Those are
-    ssh-keyscan's lines, and `silent ADDRESS CODE why` for who had none to show.
+    Writes `known` and the node's own list of keys, then `shown`. A login is `login PEER CODE`
+    with `reached` and what sshd there has for $SSH_CONNECTION, or why not. Where a login did
+    not reach the address that the name stands for, the sshd there has to show its key, too.
+    Keys are ssh-keyscan's lines; an sshd without one is `silent ADDRESS CODE why`.
     """
     patience = _LOGIN_S + _slower_s(slower_ms)
     line = f"{ssh_line(slower_ms)} {ssh.USER}@\"$1\" 'echo reached $SSH_CONNECTION'"
     functions = (
-        _watched(patience, slower_ms, pings)
+        _watched_function(patience, slower_ms, pings)
         + f"""\
 scan() {{
   out=$(watched "$1" ssh-keyscan -T {patience} -t ed25519 "$1" 2>&1); rc=$?; peer=$1
   case $out in
-  *"# $1 "* | *"# $1:"*) printf '%s\\n' "$out"; return 0 ;; # its greeting; old ones leave out the port
+  # its greeting; old ones leave out the port
+  *"# $1 "* | *"# $1:"*) printf '%s\\n' "$out"; return 0 ;;
   esac
   if [ $rc != {KILLED} ] && [ $rc != 127 ]; then
     if gone "$1"; then return 0; fi
@@ -220,7 +206,8 @@ scan() {{
 }}
 gone() {{ # nobody there answers ARP: what waited for it is not to wait once more
   case $(ip -4 neigh show to "$1" 2>/dev/null) in
-  *FAILED* | *INCOMPLETE*) printf '%s\\n' "silent $1 1 Host is unreachable: it does not answer ARP" ;;
+  *FAILED* | *INCOMPLETE*)
+    printf '%s\\n' "silent $1 1 Host is unreachable: it does not answer ARP" ;;
   *) return 1 ;;
   esac
 }}
@@ -249,8 +236,8 @@ echo shown
     return Part(tag=LOGINS, shell=functions + "\n".join(_in_turns(calls)), limit_s=limit)
 
 
-def _watched(patience_s: int, slower_ms: float, pings: int) -> str:
-    """A shell function that runs a program for as long as its peer, its first word, answers pings."""
+def _watched_function(patience_s: int, slower_ms: float, pings: int) -> str:
+    """Return a shell function that runs a program for as long as its peer answers pings."""
     return f"""\
 watched() {{
   peer=$1; shift
@@ -274,4 +261,5 @@ watched() {{
 
 
 def _slower_s(slower_ms: float) -> int:
+    """Return how much longer a login may take, in whole seconds."""
     return math.ceil(_TRIPS * slower_ms / 1000)

@@ -1,4 +1,4 @@
-"""What a node said about its peers, held against what was expected."""
+"""Verdicts on what a node said about its peers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer) -> Iterator[CheckRe
     """Judge the checks of one node."""
     if not checks:
         return
-    reading = _Reading.of(lab, lab.node(checks[0].node), answer)
+    reading = _PeerAnswers.of(lab, lab.node(checks[0].node), answer)
     judges = {
         CheckKind.PING: _judge_ping,
         CheckKind.MTU: _judge_mtu,
@@ -41,7 +41,7 @@ def numbers(lab: Lab) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
+class _PeerAnswers:
     """All that a node said about its peers."""
 
     lab: Lab
@@ -49,28 +49,28 @@ class _Reading:
     numbers: Mapping[str, int]
     mtus: Mapping[str, int]
     nics: Mapping[str, NIC]  # by network
-    pings: read.Pings
+    pings: read.PingAnswers
     sources: Mapping[str, str]
     macs: Mapping[str, str]
-    names: read.Names
-    logins: read.Logins
+    names: read.NameAnswers
+    logins: read.LoginAnswers
 
     @classmethod
-    def of(cls, lab: Lab, node: Node, answer: Answer) -> _Reading:
+    def of(cls, lab: Lab, node: Node, answer: Answer) -> _PeerAnswers:
         return cls(
             lab=lab,
             answer=answer,
             numbers=numbers(lab),
             mtus={network.name: network.mtu for network in lab.networks},
             nics={nic.network: nic for nic in node.nics},
-            pings=read.Pings.read(answer.of(script.PINGS).lines),
-            sources=read.sources(answer.of(script.SOURCES).lines),
-            macs=read.macs(answer.of(script.SOURCES).lines),
-            names=read.Names.read(answer.of(script.NAMES).lines),
-            logins=read.Logins.read(answer.of(script.LOGINS).lines),
+            pings=read.PingAnswers.read(answer.of(script.PINGS).lines),
+            sources=read.read_sources(answer.of(script.SOURCES).lines),
+            macs=read.read_macs(answer.of(script.SOURCES).lines),
+            names=read.NameAnswers.read(answer.of(script.NAMES).lines),
+            logins=read.LoginAnswers.read(answer.of(script.LOGINS).lines),
         )
 
-    def none(
+    def without_answer(
         self, check: Check, tag: str, program: str, *, is_missing: bool = False
     ) -> CheckResult:
         """Return the result where a part said nothing of a check."""
@@ -78,7 +78,7 @@ class _Reading:
             verdict = answers.not_installed(program, check.node)
         else:
             verdict = answers.without_result(self.answer, tag, program, check.node)
-        return _result(check, verdict, self.answer.of(tag).text)
+        return _result_of_verdict(check, verdict, self.answer.of(tag).text)
 
 
 def command_line(check: Check) -> str:
@@ -97,12 +97,12 @@ def command_line(check: Check) -> str:
             return fping.shell_line([check.address])
 
 
-def _passed(check: Check, detail: str, rtt_ms: float | None = None) -> CheckResult:
+def _passed_result(check: Check, detail: str, rtt_ms: float | None = None) -> CheckResult:
     # One string for all that say the same: a large lab has hundreds of thousands of results.
     return Verdict.passed(sys.intern(detail)).of(check, rtt_ms=rtt_ms)
 
 
-def _failed(
+def _failed_result(
     check: Check,
     reason: Reason,
     detail: str,
@@ -116,64 +116,69 @@ def _failed(
     return verdict.of(check, command=command, output=output, rtt_ms=rtt_ms)
 
 
-def _result(check: Check, verdict: Verdict, output: str) -> CheckResult:
+def _result_of_verdict(check: Check, verdict: Verdict, output: str) -> CheckResult:
     return verdict.of(check, command=command_line(check), output=output)
 
 
-def _judge_ping(check: Check, reading: _Reading) -> CheckResult:
+def _judge_ping(check: Check, reading: _PeerAnswers) -> CheckResult:
+    """Judge that every ping came back, or some where loss is declared."""
     ping = reading.pings.own.get(check.address)
     if ping is None:
-        return reading.none(check, script.PINGS, "fping")
-    trips = " ".join("-" if rtt is None else f"{rtt:g}" for rtt in ping.rtts_ms)
-    shown = f"{ping.target} : {trips}"
+        return reading.without_answer(check, script.PINGS, "fping")
+    trips = ["-" if rtt is None else f"{rtt:g}" for rtt in ping.rtts_ms]
+    shown = f"{ping.target} : {' '.join(trips)}"
     if ping.received == 0:
-        return _failed(check, Reason.NO_REPLY, f"no reply to {ping.sent} pings", shown)
+        return _failed_result(check, Reason.NO_REPLY, f"no reply to {ping.sent} pings", shown)
     if ping.received == ping.sent:
-        return _passed(check, f"{ping.worst_ms:.1f} ms", ping.worst_ms)
+        return _passed_result(check, f"{ping.worst_ms:.1f} ms", ping.worst_ms)
     detail = f"{ping.received} replies to {ping.sent} pings"
-    if _loses(reading.lab, check):
-        return _passed(check, f"{detail}, loss is declared", ping.worst_ms)
-    return _failed(check, Reason.SOME_LOST, detail, shown, rtt_ms=ping.worst_ms)
+    if _loses_packets(reading.lab, check):
+        return _passed_result(check, f"{detail}, loss is declared", ping.worst_ms)
+    return _failed_result(check, Reason.SOME_LOST, detail, shown, rtt_ms=ping.worst_ms)
 
 
-def _loses(lab: Lab, check: Check) -> bool:
-    nics = (lab.node(name).nic_on(check.network) for name in (check.node, check.target))
-    return any(nic is not None and nic.impairment.loss_percent > 0 for nic in nics)
+def _loses_packets(lab: Lab, check: Check) -> bool:
+    """Return True if loss is declared at either end."""
+    for name in (check.node, check.target):
+        nic = lab.node(name).nic_on(check.network)
+        if nic is not None and nic.impairment.loss_percent > 0:
+            return True
+    return False
 
 
-def _judge_mtu(check: Check, reading: _Reading) -> CheckResult:
+def _judge_mtu(check: Check, reading: _PeerAnswers) -> CheckResult:
     """Judge that the declared size passes whole and one byte more does not leave the node."""
     pings, address = reading.pings, check.address
     size = reading.mtus[check.network]
     ping = pings.own.get(address)
     if ping is not None and not ping.received:
-        return _failed(check, Reason.NO_REPLY, "no reply to pings of any size")
+        return _failed_result(check, Reason.NO_REPLY, "no reply to pings of any size")
     if address not in pings.tried.get(size, ()):
-        return reading.none(check, script.PINGS, "fping")
+        return reading.without_answer(check, script.PINGS, "fping")
     if address not in pings.passed.get(size, ()):
         return _judge_too_long(check, reading, size)
     larger = size + 1
     if address not in pings.tried.get(larger, ()):
-        return reading.none(check, script.PINGS, "fping")
+        return reading.without_answer(check, script.PINGS, "fping")
     why = pings.unsent.get((larger, address), "")
     if not why:
         # No answer is not a proof: the node itself must refuse to send what somebody on the
         # way may only drop.
         is_whole = address in pings.passed.get(larger, ())
-        became = "pass whole" if is_whole else "are sent and get lost"
-        detail = f"{larger} bytes {became}, {size} is the MTU that the lab declares"
+        fate = "pass whole" if is_whole else "are sent and get lost"
+        detail = f"{larger} bytes {fate}, {size} is the MTU that the lab declares"
         command = fping.sized_line(larger, [address])
-        return _failed(check, Reason.MTU_LARGER, detail, command=command)
+        return _failed_result(check, Reason.MTU_LARGER, detail, command=command)
     if not why.startswith(fping.TOO_LONG):
         verdict = Verdict.error(Reason.NOT_SENT, f"{larger} bytes were not sent: {why}")
-        return _result(check, verdict, "")
-    return _passed(check, f"{size} bytes pass, {larger} do not")
+        return _result_of_verdict(check, verdict, "")
+    return _passed_result(check, f"{size} bytes pass, {larger} do not")
 
 
-def _judge_too_long(check: Check, reading: _Reading, size: int) -> CheckResult:
+def _judge_too_long(check: Check, reading: _PeerAnswers, size: int) -> CheckResult:
     """Judge a way that packets of the declared size do not pass; name the largest that do."""
     if reading.answer.missing(script.PINGS):  # it would have been tried again
-        return reading.none(check, script.PINGS, "fping")
+        return reading.without_answer(check, script.PINGS, "fping")
     passing = [
         smaller
         for smaller, addresses in reading.pings.passed.items()
@@ -183,121 +188,130 @@ def _judge_too_long(check: Check, reading: _Reading, size: int) -> CheckResult:
     if passing:
         detail += f", {max(passing)} do"
     command = fping.sized_line(size, [check.address])
-    return _failed(check, Reason.TOO_LONG, detail, command=command)
+    return _failed_result(check, Reason.TOO_LONG, detail, command=command)
 
 
-def _judge_source(check: Check, reading: _Reading) -> CheckResult:
+def _judge_source(check: Check, reading: _PeerAnswers) -> CheckResult:
+    """Judge that packets leave directly by the NIC on that network, with its address."""
     line = reading.sources.get(check.address)
     if line is None:
         said = reading.answer.of(script.SOURCES)
         if said.code is None or said.code == NOT_FOUND:
-            return reading.none(check, script.SOURCES, "ip")
-        detail = f"{check.node} has no route to {check.address}"
-        return _failed(check, Reason.NO_ROUTE, detail, said.text)
-    words = line.split()
-    way = dict(itertools.pairwise(words))
+            return reading.without_answer(check, script.SOURCES, "ip")
+        detail = f"{check.node} lacks a route to {check.address}"
+        return _failed_result(check, Reason.NO_ROUTE, detail, said.text)
+    # `10.0.0.3 dev eth1 src 10.0.0.2 uid 1000`: each word's value is the word after it.
+    way = dict(itertools.pairwise(line.split()))
     nic = reading.nics[check.network]
-    device, source, address = way.get("dev", "?"), way.get("src", "?"), str(nic.address.ip)
+    address = str(nic.address.ip)
+    device, source = way.get("dev", "?"), way.get("src", "?")
     if source == address and "via" not in way:
         if device == nic.device:
-            return _passed(check, f"{device} {source}")
+            return _passed_result(check, f"{device} {source}")
         # A bridge or a vrouter that a cloud made of the NIC (br-ex, vhost0) has its MAC, too.
         if is_made_of(nic, reading.macs.get(device, "")):
-            return _passed(check, f"{device} {source}, which has {nic.device}'s MAC")
-    via = f" via {way['via']}" if "via" in way else ""
-    leaves = f"would leave by {device} from {source}{via}"
-    detail = f"{leaves}, not by {nic.device} from {address}"
-    return _failed(check, Reason.WRONG_WAY, detail, line)
+            return _passed_result(check, f"{device} {source}, which has {nic.device}'s MAC")
+    wrong_way = f"{device} from {source}"
+    if "via" in way:
+        wrong_way += f" via {way['via']}"
+    detail = f"would leave by {wrong_way}, not by {nic.device} from {address}"
+    return _failed_result(check, Reason.WRONG_WAY, detail, line)
 
 
-def _judge_name(check: Check, reading: _Reading) -> CheckResult:
+def _judge_name(check: Check, reading: _PeerAnswers) -> CheckResult:
+    """Judge that a name leads to the right address first, and the address back to the name."""
     number, names = reading.numbers[check.target], reading.names
     codes = names.codes.get(number)
     if codes is None:
-        return reading.none(check, script.NAMES, "getent")
+        return reading.without_answer(check, script.NAMES, "getent")
     if NOT_FOUND in codes:
         verdict = answers.not_installed("getent", check.node)
-        return _result(check, verdict, "\n".join(names.others))
-    addresses, back = names.forward.get(number, []), names.backward.get(check.address, [])
+        return _result_of_verdict(check, verdict, "\n".join(names.others))
+    addresses = names.forward.get(number, [])
+    back = names.backward.get(check.address, [])
     shown = f"{check.target}: {' '.join(addresses)}\n{check.address}: {' '.join(back)}"
     if not addresses:
-        reason, limit = _unknown(codes[0], Reason.NAME_UNKNOWN)
+        reason, limit = _why_unknown(codes[0], Reason.NAME_UNKNOWN)
         detail = f"{check.target} is not known on {check.node}{limit}"
     elif addresses[0] != check.address:
         reason = Reason.WRONG_ADDRESS
         detail = f"is {', '.join(addresses)} there, not {check.address}"
     elif not back:
-        reason, limit = _unknown(codes[1], Reason.NO_NAME)
-        detail = f"{check.address} has no name on {check.node}{limit}"
+        reason, limit = _why_unknown(codes[1], Reason.NO_NAME)
+        detail = f"{check.address} does not lead to a name on {check.node}{limit}"
     elif check.target not in (word.partition(".")[0] for word in back):
         reason = Reason.WRONG_NAME
         detail = f"{check.address} is {', '.join(back)} there, not {check.target}"
     else:
-        return _passed(check, f"{check.address}, and back")
-    return _failed(check, reason, detail, shown)
+        return _passed_result(check, f"{check.address}, and back")
+    return _failed_result(check, reason, detail, shown)
 
 
-def _unknown(code: int, otherwise: Reason) -> tuple[Reason, str]:
+def _why_unknown(code: int, otherwise: Reason) -> tuple[Reason, str]:
     """Return why a name or an address was not found, and what to add to the sentence."""
     if code == TIMED_OUT:
         return Reason.TIMED_OUT, f" (no answer in {script.NAMES_LIMIT_S} s)"
     return otherwise, ""
 
 
-def _judge_port(check: Check, reading: _Reading) -> CheckResult:
+def _judge_port(check: Check, reading: _PeerAnswers) -> CheckResult:
+    """Judge that the peer's own sshd answers there: by its key, or by a login that got in."""
     logins, address = reading.logins, check.address
     shown = logins.shown.get(address)
     if shown is not None:
         return _judge_key(check, logins, shown)
     if logins.reached(check.target) == address:
-        return _own_key(check)
+        return _own_key_result(check)
     if address in logins.greeted and not reading.answer.missing(script.LOGINS):
-        return _failed(check, Reason.NOT_SSHD, f"sshd there shows no {read.KEY} key")
+        return _failed_result(check, Reason.NOT_SSHD, f"sshd there shows no {read.KEY} key")
     code, text = logins.silent.get(address, (NOT_FOUND, ""))
     if code == NOT_FOUND:
         is_missing = address in logins.silent
-        return reading.none(check, script.LOGINS, "ssh-keyscan", is_missing=is_missing)
+        return reading.without_answer(check, script.LOGINS, "ssh-keyscan", is_missing=is_missing)
     if code == 0:
-        return _failed(check, Reason.NOT_SSHD, "TCP/22 is open, and no sshd answers")
+        return _failed_result(check, Reason.NOT_SSHD, "TCP/22 is open, and no sshd answers")
     if code in (TIMED_OUT, script.KILLED):
-        return _failed(check, Reason.TIMED_OUT, "timed out", text)
+        return _failed_result(check, Reason.TIMED_OUT, "timed out", text)
     why = ssh.classify(text) or f"no connection (exit code {code})"
-    return _failed(check, answers.connection(text), why, text)
+    return _failed_result(check, answers.connection(text), why, text)
 
 
-def _own_key(check: Check) -> CheckResult:
-    return _passed(check, "sshd answers with its own key")
+def _own_key_result(check: Check) -> CheckResult:
+    return _passed_result(check, "sshd answers with its own key")
 
 
-def _judge_key(check: Check, logins: read.Logins, shown: str) -> CheckResult:
+def _judge_key(check: Check, logins: read.LoginAnswers, shown: str) -> CheckResult:
+    """Judge the key that an sshd showed by the node's own list; name whose key it is."""
     known = logins.known.get(check.address, set())
     if shown in known:
-        return _own_key(check)
-    said = f"{check.address} {read.KEY} {shown}"
+        return _own_key_result(check)
+    output = f"{check.address} {read.KEY} {shown}"
     if not known:
-        why = f"{check.address} has no key in known_hosts on {check.node}"
-        return _failed(check, Reason.HOST_KEY, f"HOST KEY MISMATCH: {why}", said)
+        why = f"known_hosts on {check.node} lacks a key of {check.address}"
+        return _failed_result(check, Reason.HOST_KEY, f"HOST KEY MISMATCH: {why}", output)
     whose = "an unknown key"
     for names, keys in logins.known.items():
         if shown in keys and not read.is_address(names):
             whose = f"the key of {names}"
             break
-    return _failed(check, Reason.HOST_KEY, f"HOST KEY MISMATCH: shows {whose}", said)
+    return _failed_result(check, Reason.HOST_KEY, f"HOST KEY MISMATCH: shows {whose}", output)
 
 
-def _judge_login(check: Check, reading: _Reading) -> CheckResult:
-    said = reading.logins.logins.get(check.target)
-    if said is None or said[0] == NOT_FOUND:
-        return reading.none(check, script.LOGINS, "ssh", is_missing=said is not None)
-    code, text = said
+def _judge_login(check: Check, reading: _PeerAnswers) -> CheckResult:
+    """Judge that `stack` logged in on the peer that was meant."""
+    outcome = reading.logins.logins.get(check.target)
+    if outcome is None or outcome[0] == NOT_FOUND:
+        is_missing = outcome is not None
+        return reading.without_answer(check, script.LOGINS, "ssh", is_missing=is_missing)
+    code, text = outcome
     reached = reading.logins.reached(check.target)
     if code == 0 and reached not in ("", check.address):
         detail = f"reached {reached}, not {check.address}"
-        return _failed(check, Reason.OTHER_NODE, detail, text)
+        return _failed_result(check, Reason.OTHER_NODE, detail, text)
     if code == 0:
-        return _passed(check, "logged in")
+        return _passed_result(check, "logged in")
     # ssh that is ended while it has a session says so and ends with 255.
     if code == script.KILLED or "Killed by signal" in text:
-        return _failed(check, Reason.TIMED_OUT, "timed out", text)
+        return _failed_result(check, Reason.TIMED_OUT, "timed out", text)
     why = ssh.classify(text) or f"ended with {code}"
-    return _failed(check, answers.connection(text), why, text)
+    return _failed_result(check, answers.connection(text), why, text)

@@ -1,1 +1,1 @@
-"""What must be reached outside, what must not, and what the host itself can reach."""
+"""Checks of reach: outside the lab, between its networks, and from the host."""

@@ -23,7 +23,7 @@ def judge(lab: Lab, checks: Sequence[Check], runner: Runner) -> Iterator[CheckRe
 
 
 def _judge_bridge(check: Check, runner: Runner) -> CheckResult | None:
-    """Judge that the host has no address on the network's bridge; None where it has none."""
+    """Judge that the host has no address on the network's bridge; None where that holds."""
     look = Command(
         argv=("ip", "-o", "addr", "show", "dev", check.device),
         what=f"reading the addresses of {check.device}",
@@ -57,13 +57,17 @@ def _judge_ways(
         return Verdict.passed(f"no address, no way to {len(members)} nodes").of(check)
     address = answering[0]
     device = _device_to(address, runner)
-    if device in {network.bridge for network in lab.networks}:
-        detail = f"the host reaches {members[address]} {address} by {device}"
-        verdict = Verdict.failed(Reason.REACHED, detail)
-    else:
-        by = f"{address} answers the host by {device or 'a way unknown'}, not by the lab"
-        verdict = Verdict.warned(Reason.ADDRESS_TAKEN, f"{by}: somebody else has it, too")
+    verdict = _judge_answering(lab, members[address], address, device)
     return verdict.of(check, command=f"ip route get {address}")
+
+
+def _judge_answering(lab: Lab, node: str, address: str, device: str) -> Verdict:
+    """Judge an address that answers the host: a node's only if the lab leads there."""
+    if device in {network.bridge for network in lab.networks}:
+        return Verdict.failed(Reason.REACHED, f"the host reaches {node} {address} by {device}")
+    way = device or "a way unknown"
+    detail = f"{address} answers the host by {way}, not by the lab: somebody else has it, too"
+    return Verdict.warned(Reason.ADDRESS_TAKEN, detail)
 
 
 def _device_to(address: str, runner: Runner) -> str:

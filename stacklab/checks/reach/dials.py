@@ -1,4 +1,4 @@
-"""What a node runs to try the world outside, and what it wrote about it."""
+"""The part by which a node tries the world outside, and the reader of its lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ dial() {
 }
 look() {
   [ -n "$1" ] || return
-  say try "$1"; out=$(getent ahostsv4 "$1" 2>&1); rc=$?; say dns "$1" $rc "${out//$nl/ }"; return $rc
+  say try "$1"
+  out=$(getent ahostsv4 "$1" 2>&1); rc=$?
+  say dns "$1" $rc "${out//$nl/ }"
+  return $rc
 }
 nl="
 "
@@ -56,15 +59,18 @@ def dial_line(word: str, place: str) -> str:
 
 def look_line(names: Sequence[str]) -> str:
     """Return a line of the script that looks names up until one is known."""
-    return " || ".join(f"look {_quoted(name)}" for name in names) + " &"
+    return " || ".join(f"look {_quoted_name(name)}" for name in names) + " &"
 
 
-def _quoted(name: str) -> str:
-    return '"$name"' if name == outside.name_of(MIRROR) else shlex.quote(name)
+def _quoted_name(name: str) -> str:
+    """Return a name for the script; the mirror's is in a variable, and must stay one."""
+    if name == outside.name_of(MIRROR):
+        return '"$name"'
+    return shlex.quote(name)
 
 
-def part(lines: Sequence[str], *, has_mirror: bool, has_silent: bool, slower_s: int) -> Part:
-    """Return the part that runs these lines, and finds the node's mirror of packages if it needs it.
+def dial_part(lines: Sequence[str], *, has_mirror: bool, has_silent: bool, slower_s: int) -> Part:
+    """Return the part that runs these lines, and finds the node's mirror if it needs one.
 
     Where some silence is waited for till the end anyway, the part does not wait for a busy
     node as well.
@@ -83,7 +89,7 @@ def retry_line(place: str) -> str:
 
 
 @dataclass(slots=True)
-class Heard:
+class DialAnswers:
     """A node's lines, taken apart; exit code and words are by place, or by name."""
 
     packages: str = ""  # the mirror that the node's sources name
@@ -92,23 +98,25 @@ class Heard:
     closed: dict[str, tuple[int, str]] = field(default_factory=dict)
     dns: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def ended(self, *, is_late: bool) -> set[str]:
+    def tried_places(self, *, is_late: bool) -> set[str]:
         """Return what counts as tried: all that was begun, if the time was over before the end."""
-        return self.begun if is_late else {*self.tcp, *self.closed, *self.dns}
+        if is_late:
+            return self.begun
+        return {*self.tcp, *self.closed, *self.dns}
 
 
-def hear(lines: Sequence[str]) -> Heard:
+def read_dials(lines: Sequence[str]) -> DialAnswers:
     """Take a node's lines apart; never raises, whatever it is given."""
-    heard = Heard()
-    by_word = {"tcp": heard.tcp, "closed": heard.closed, "dns": heard.dns}
+    answers = DialAnswers()
+    by_word = {"tcp": answers.tcp, "closed": answers.closed, "dns": answers.dns}
     for line in lines:
         word, _, rest = line.partition(" ")
-        place, _, said = rest.partition(" ")
-        code, _, text = said.partition(" ")
+        place, _, ending = rest.partition(" ")
+        code, _, text = ending.partition(" ")
         if word == PACKAGES:
-            heard.packages = place
+            answers.packages = place
         elif word == "try":
-            heard.begun.add(place)
+            answers.begun.add(place)
         elif word in by_word and code.isascii() and code.isdigit():
             by_word[word][place] = int(code), text.strip()
-    return heard
+    return answers

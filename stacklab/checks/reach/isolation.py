@@ -1,4 +1,4 @@
-"""What a node must not reach through the host: the targets of layer `isolation`.
+"""The targets of layer `isolation`: places that a node must not reach through the host.
 
 A silent target proves little: it must be known to answer somebody else. That somebody is
 the host, which tries the candidates beforehand (see `checks.host`).
@@ -40,26 +40,26 @@ def candidates(lab: Lab) -> tuple[str, ...]:
     isolated = [network for network in lab.networks if network.mode is NetworkMode.ISOLATED]
     places: dict[str, None] = {}
     for network in isolated:
-        for goal in _goals(lab, network.name):
-            for _, nic in _members(lab, network.name, goal)[:_CANDIDATES]:
+        for goal in _networks_to_try(lab, network.name):
+            for _, nic in _candidates_on(lab, network.name, goal)[:_CANDIDATES]:
                 places[f"{nic.address.ip}:22"] = None
     return tuple(places)
 
 
-def _goals(lab: Lab, network: str) -> list[Network]:
+def _networks_to_try(lab: Lab, network: str) -> list[Network]:
     """List the networks that the host could forward to from `network`: it must be on them."""
     return [goal for goal in lab.networks if goal.name != network and goal.has_host]
 
 
-def _members(lab: Lab, network: str, goal: Network) -> list[tuple[Node, NIC]]:
+def _candidates_on(lab: Lab, network: str, goal: Network) -> list[tuple[Node, NIC]]:
     """List who is on the goal, first the nodes that are not on `network` as well.
 
     The answer of such a node has only one way back.
     """
-    return sorted(lab.members(goal.name), key=lambda member: _is_on(member[0], network))
+    return sorted(lab.members(goal.name), key=lambda member: _has_nic_on(member[0], network))
 
 
-def _is_on(node: Node, network: str) -> bool:
+def _has_nic_on(node: Node, network: str) -> bool:
     return node.nic_on(network) is not None
 
 
@@ -67,8 +67,8 @@ def targets(lab: Lab, node: Node, nic: NIC, facts: Facts) -> tuple[list[Target],
     """Choose what to try from that NIC, and list the goals of which nothing answers the host."""
     chosen: list[Target] = []
     untried: list[str] = []
-    for goal in _goals(lab, nic.network):
-        members = _members(lab, nic.network, goal)
+    for goal in _networks_to_try(lab, nic.network):
+        members = _candidates_on(lab, nic.network, goal)
         others = [member for member in members if member[0].name != node.name]
         target = _first_open(goal, others, facts)
         if target is not None:

@@ -49,15 +49,17 @@ def expected(lab: Lab) -> Iterator[Check]:
     used = {nic.network for node in lab.nodes for nic in node.nics}
     ours = [network for network in lab.networks if network.is_made_by_us and network.name in used]
     for network in ours:
-        if not network.has_host:
-            yield Check(
-                kind=CheckKind.HOST_APART, node=HOST, network=network.name, device=network.bridge
-            )
+        if network.has_host:
+            continue
+        yield Check(
+            kind=CheckKind.HOST_APART, node=HOST, network=network.name, device=network.bridge
+        )
     for node in lab.nodes:
-        yield from _of_node(node, ours)
+        yield from _checks_of_node(node, ours)
 
 
-def _of_node(node: Node, networks: Sequence[Network]) -> Iterator[Check]:
+def _checks_of_node(node: Node, networks: Sequence[Network]) -> Iterator[Check]:
+    """Yield a check per network that the node is not on, and per NIC on an isolated one."""
     isolated = {network.name for network in networks if network.mode is NetworkMode.ISOLATED}
     for network in networks:
         if node.nic_on(network.name) is None:
@@ -77,7 +79,7 @@ def gather(lab: Lab, checks: Sequence[Check], mirrors: Mirrors) -> Needs:
             pings += isolation.addresses(lab, name)
     needs = Needs(pings=tuple(pings))
     if any(check.kind is CheckKind.NO_TRANSIT for check in checks):
-        needs = needs.joined(outside.needs(lab, mirrors))
+        needs = needs.joined(outside.host_needs(lab, mirrors))
         needs = needs.joined(Needs(places=isolation.candidates(lab)))
     return needs
 
@@ -95,7 +97,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
             nic = isolation.nic_of(lab, check)
             ways_out += [(nic, target) for target in isolation.targets(lab, node, nic, facts)[0]]
     if ways_out:
-        yield transit.part(lab, ways_out)
+        yield transit.transit_part(lab, ways_out)
 
 
 def _ping_line(lab: Lab, addresses: Iterable[str]) -> str:
@@ -121,13 +123,16 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
 def _judge_separate(
     lab: Lab, check: Check, answer: Answer, pings: Mapping[str, fping.Ping], facts: Facts
 ) -> Verdict:
+    """Judge that a node reaches nobody on a network that it is not on."""
     code, addresses = answer.of(SEPARATE).code, isolation.addresses(lab, check.network)
-    reached = [each for each in addresses if each in pings and pings[each].received]
+    unanswered = [address for address in addresses if address not in pings]
+    reached = [address for address in addresses if address in pings and pings[address].received]
     if reached:
-        names = ", ".join(f"{addresses[each]} {each}" for each in reached[:_NAMED])
-        more = f" and {len(reached) - _NAMED} more" if len(reached) > _NAMED else ""
-        return Verdict.failed(Reason.REACHED, f"reached, though it has no NIC there: {names}{more}")
-    if code in (None, NOT_FOUND) or any(each not in pings for each in addresses):
+        names = ", ".join(f"{addresses[address]} {address}" for address in reached[:_NAMED])
+        if len(reached) > _NAMED:
+            names += f" and {len(reached) - _NAMED} more"
+        return Verdict.failed(Reason.REACHED, f"reached, though it lacks a NIC there: {names}")
+    if code in (None, NOT_FOUND) or unanswered:
         return answers.without_result(answer, SEPARATE, "fping", check.node)
     if lab.network(check.network).has_host and not facts.alive & addresses.keys():
         detail = f"nothing is proved: none of {len(addresses)} answers the host either"
@@ -136,66 +141,63 @@ def _judge_separate(
 
 
 def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> CheckResult:
-    node, network, nic = (
-        lab.node(check.node),
-        lab.network(check.network),
-        isolation.nic_of(lab, check),
-    )
+    """Judge that no packet gets through the host, out of one NIC of the node."""
+    node, network = lab.node(check.node), lab.network(check.network)
+    nic = isolation.nic_of(lab, check)
     targets, untried = isolation.targets(lab, node, nic, facts)
     said = answer.of(TRANSIT)
-    trial = transit.read(network, nic, targets, said.lines)
-    target: Target | None = None  # the way to try again
     if not targets:
-        verdict = _unproved(untried)
-    elif unable := transit.unable(nic, said.lines):
+        return _unproved(untried).of(check, output=said.text)
+    unable = transit.why_unable(nic, said.lines)
+    if unable:
         device, why = unable
-        verdict = Verdict.error(
-            Reason.NOT_SENT, f"{device} {transit.UNABLE[why]}: {_UNSENT}", about=device
-        )
+        detail = f"{device} {transit.UNABLE[why]}: {_UNSENT}"
+        verdict = Verdict.error(Reason.NOT_SENT, detail, about=device)
         return verdict.of(check, command=f"ip addr show dev {device}", output=said.text)
-    elif opened := _opened(trial):
-        target = opened[0]
-        names = ", ".join(each.title for each in opened)
-        detail = f"gets through the host ({network.host_address}) to {names}"
-        verdict = Verdict.failed(Reason.REACHED, detail)
-    elif trial.lost or said.code is None:
-        target = next(iter(trial.lost), None)
-        code = f" (exit code {said.code})" if said.code else ""
-        unsent = Verdict.error(Reason.NOT_SENT, f"{_UNSENT}{code}")
-        verdict = answers.missing(answer, TRANSIT) or unsent
-    else:
-        verdict, target = _judge_closed(network, trial, untried)
+    trial = transit.read_trial(network, nic, targets, said.lines)
+    verdict, target = _judge_trial(network, trial, answer, untried)
     command = transit.retry_line(network, nic, trial.device, target) if target else ""
     return verdict.of(check, command=command, output=said.text)
 
 
-def _opened(trial: Trial) -> list[Target]:
+def _judge_trial(
+    network: Network, trial: Trial, answer: Answer, untried: Sequence[str]
+) -> tuple[Verdict, Target | None]:
+    """Judge the ways that a node tried; returns the one to try again as well."""
+    opened = _reached_targets(trial)
+    if opened:
+        names = ", ".join(target.title for target in opened)
+        detail = f"gets through the host ({network.host_address}) to {names}"
+        return Verdict.failed(Reason.REACHED, detail), opened[0]
+    code = answer.of(TRANSIT).code
+    if trial.lost or code is None:
+        detail = f"{_UNSENT} (exit code {code})" if code else _UNSENT
+        unsent = Verdict.error(Reason.NOT_SENT, detail)
+        return answers.missing(answer, TRANSIT) or unsent, next(iter(trial.lost), None)
+    return _judge_unopened(network, trial, untried)
+
+
+def _reached_targets(trial: Trial) -> list[Target]:
     """List the targets that were reached, on ways that packets are known to have gone."""
-    return [
-        target for target, code in trial.codes.items() if code == "0" and target not in trial.lost
-    ]
+    reached = [target for target, code in trial.codes.items() if code == "0"]
+    return [target for target in reached if target not in trial.lost]
 
 
-def _judge_closed(
+def _judge_unopened(
     network: Network, trial: Trial, untried: Sequence[str]
 ) -> tuple[Verdict, Target | None]:
     """Judge ways that packets did go, and of which none is open; returns the way to try again."""
-    known = {SILENT, *map(str, _REFUSALS)}
-    odd = next((target for target, code in trial.codes.items() if code not in known), None)
+    odd = _first_odd(trial)
     if odd is not None:
         error = os.strerror(int(trial.codes[odd])).lower()
-        detail = f"{error} on the way to {odd.title}: that is no refusal of the host's"
+        detail = f"{error} on the way to {odd.title}: the host refuses in other words"
         return Verdict.error(Reason.UNREADABLE, detail), odd
     refusals = {os.strerror(int(code)).lower() for code in trial.codes.values() if code != SILENT}
-    silent = next((target for target, code in trial.codes.items() if code == SILENT), None)
-    if silent and network.has_host and trial.is_mute:
-        detail = f"the host ({network.host_address}) does not answer ARP: {_UNSENT}"
-        return Verdict.error(Reason.NOT_SENT, detail), silent
-    # Where few packets were sent, the kernel's limit can't explain a missing refusal.
-    is_limited = bool(refusals) and len(trial.codes) > _REFUSED_AT_ONCE
-    if silent and network.has_host and not is_limited:
-        answer = f"neither an answer from {silent.title} nor the host's refusal"
-        return Verdict.warned(Reason.NOT_REFUSED, f"{answer}: packets may get out"), silent
+    silent = [target for target, code in trial.codes.items() if code == SILENT]
+    if silent and network.has_host:
+        verdict = _judge_silence(network, trial, silent[0], has_refusals=bool(refusals))
+        if verdict is not None:
+            return verdict, silent[0]
     if untried:
         return _unproved(untried), None
     goals = ", ".join(target.goal for target in trial.codes)
@@ -203,7 +205,34 @@ def _judge_closed(
     return Verdict.passed(f"no way to {goals}: {how}"), None
 
 
+def _first_odd(trial: Trial) -> Target | None:
+    """Return a target that was neither silent nor refused in a way that a host refuses."""
+    expected_codes = {SILENT, *map(str, _REFUSALS)}
+    for target, code in trial.codes.items():
+        if code not in expected_codes:
+            return target
+    return None
+
+
+def _judge_silence(
+    network: Network, trial: Trial, silent: Target, *, has_refusals: bool
+) -> Verdict | None:
+    """Judge a target that stayed silent on a network with a host, which should have refused.
+
+    None where the silence is explained by the kernel's own limit.
+    """
+    if trial.is_mute:
+        detail = f"the host ({network.host_address}) does not answer ARP: {_UNSENT}"
+        return Verdict.error(Reason.NOT_SENT, detail)
+    # Where few packets were sent, the kernel's limit can't explain a missing refusal.
+    if has_refusals and len(trial.codes) > _REFUSED_AT_ONCE:
+        return None
+    answer = f"neither an answer from {silent.title} nor the host's refusal"
+    return Verdict.warned(Reason.NOT_REFUSED, f"{answer}: packets may get out")
+
+
 def _unproved(goals: Iterable[str]) -> Verdict:
+    """Return the warning where nothing that must not be reached answers the host itself."""
     detail = f"nothing is proved of {', '.join(goals)}: there is nothing that answers the host"
     return Verdict.warned(Reason.UNPROVED, detail)
 

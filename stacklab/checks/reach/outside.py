@@ -1,4 +1,4 @@
-"""What a stack needs of the world outside the lab, derived from the spec.
+"""The places outside the lab that a stack needs, derived from the spec.
 
 It is a handful of places, "NAME:PORT"; the mirror of packages that the image brought
 along is read on the node. A node whose first NIC is on a network without a way out is
@@ -30,31 +30,35 @@ def places(lab: Lab, node: Node) -> tuple[str, ...]:
     apt, proxy = lab.stack.mirrors.apt, lab.stack.proxy.http
     packages = PACKAGES
     if apt:
-        packages = _way(lab, apt)
+        packages = _dialled_place(lab, apt)
     elif proxy:
         packages = place_of(proxy)
-    others = (_way(lab, source.url) for source in remote_sources(lab, node))
+    others = (_dialled_place(lab, source.url) for source in remote_sources(lab, node))
     return tuple(dict.fromkeys(filter(None, (packages, *others))))
 
 
-def _way(lab: Lab, url: str) -> str:
+def _dialled_place(lab: Lab, url: str) -> str:
     """Return the place that a node connects to for a URL.
 
     That is the proxy, if the lab has one and does not except the URL.
     """
     proxy = lab.stack.proxy
-    through = proxy.http if urlsplit(url).scheme == "http" else proxy.https or proxy.http
+    through = proxy.https or proxy.http
+    if urlsplit(url).scheme == "http":
+        through = proxy.http
     if through and not _is_direct(lab, url):
         return place_of(through)
     return place_of(url)
 
 
 def _is_direct(lab: Lab, url: str) -> bool:
+    """Return True if a URL's name is excepted from the proxy, itself or with its domain."""
     name = urlsplit(url).hostname or ""
-    return any(
-        name == each.lstrip(".") or name.endswith(f".{each.lstrip('.')}")
-        for each in lab.stack.proxy.no_proxy
-    )
+    for excepted in lab.stack.proxy.no_proxy:
+        domain = excepted.lstrip(".")
+        if name == domain or name.endswith(f".{domain}"):
+            return True
+    return False
 
 
 def place_of(url: str) -> str:
@@ -64,7 +68,9 @@ def place_of(url: str) -> str:
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return ""
-    return f"{parts.hostname}:{port}" if parts.hostname and port else ""
+    if parts.hostname and port:
+        return f"{parts.hostname}:{port}"
+    return ""
 
 
 def name_of(place: str) -> str:
@@ -72,26 +78,30 @@ def name_of(place: str) -> str:
     return place.rpartition(":")[0]
 
 
-def instead(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
+def mirrored_places(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
     """Map the places that nodes avoid to the host's own mirrors that they were given instead."""
     mirrored = {}
     for node in lab.nodes:
         for source in remote_sources(lab, node):
             mirror = _mirror_of(lab, mirrors, source.kind, source.url)
             if mirror:
-                mirrored[_way(lab, source.url)] = _way(lab, mirror)
+                mirrored[_dialled_place(lab, source.url)] = _dialled_place(lab, mirror)
     return {old: new for old, new in mirrored.items() if old and new}
 
 
 def _mirror_of(lab: Lab, mirrors: Mirrors, kind: SourceKind, url: str) -> str:
-    """Return the host's mirror of a URL; "" if it has none."""
+    """Return the host's mirror of a URL; "" if there is not one."""
     if kind is SourceKind.PIP:
+        # A mirror that the spec names is not replaced by the host's.
         return "" if lab.stack.mirrors.pip else mirrors.pip
     if kind is not SourceKind.GIT:
         return ""
     # git takes the longest prefix that fits
     fitting = [(old, new) for new, old in mirrors.git if f"{url}/".startswith(old)]
-    return max(fitting, key=lambda pair: len(pair[0]))[1] if fitting else ""
+    if not fitting:
+        return ""
+    _, mirror = max(fitting, key=lambda pair: len(pair[0]))
+    return mirror
 
 
 def controls(lab: Lab, facts: Facts) -> dict[str, Tried]:
@@ -110,9 +120,9 @@ def known_names(facts: Facts) -> list[str]:
     return [name for name in dict.fromkeys(names) if not is_address(name)][:2]
 
 
-def needs(lab: Lab, mirrors: Mirrors) -> Needs:
+def host_needs(lab: Lab, mirrors: Mirrors) -> Needs:
     """Return what the host has to connect to itself: all that any node of the lab needs."""
-    mirrored = instead(lab, mirrors)
+    mirrored = mirrored_places(lab, mirrors)
     wanted = [place for node in lab.nodes for place in places(lab, node) if place != PACKAGES]
     return Needs(
         places=tuple(mirrored.get(place, place) for place in wanted),

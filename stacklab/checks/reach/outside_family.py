@@ -12,7 +12,7 @@ from stacklab.checks import answers
 from stacklab.checks.family import Facts, Family, Needs
 from stacklab.checks.impairments import ways
 from stacklab.checks.reach import dials, outside
-from stacklab.checks.reach.dials import DIALS, Heard
+from stacklab.checks.reach.dials import DIALS, DialAnswers
 from stacklab.checks.reach.outside import PACKAGES
 from stacklab.checks.result import Check, CheckKind, CheckResult, Layer, Reason, Verdict
 from stacklab.model.lab import Lab, Node
@@ -43,18 +43,18 @@ def _has_name(place: str) -> bool:
 
 def gather(lab: Lab, checks: Sequence[Check], mirrors: Mirrors) -> Needs:
     """See Family.gather."""
-    return outside.needs(lab, mirrors) if checks else Needs()
+    return outside.host_needs(lab, mirrors) if checks else Needs()
 
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
     """See Family.parts."""
-    lines = [line for check in checks for line in _lines(lab, node, check, facts)]
+    lines = [line for check in checks for line in _script_lines(lab, node, check, facts)]
     needs_mirror = {(CheckKind.REACH, PACKAGES), (CheckKind.DNS, "")}
     has_mirror = PACKAGES in outside.places(lab, node) and not needs_mirror.isdisjoint(
         (check.kind, check.subject) for check in checks
     )
     if lines or has_mirror:
-        yield dials.part(
+        yield dials.dial_part(
             lines,
             has_mirror=has_mirror,
             has_silent=_has_silent(checks, facts),
@@ -62,7 +62,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         )
 
 
-def _lines(lab: Lab, node: Node, check: Check, facts: Facts) -> Iterator[str]:
+def _script_lines(lab: Lab, node: Node, check: Check, facts: Facts) -> Iterator[str]:
     """Yield the lines of the script for one check."""
     match check.kind, check.subject:
         case CheckKind.CLOSED, subject if subject == DNS:
@@ -74,7 +74,7 @@ def _lines(lab: Lab, node: Node, check: Check, facts: Facts) -> Iterator[str]:
         case CheckKind.DNS, _:
             # One that is known is enough: each costs a process.
             mirror = dials.MIRROR if PACKAGES in outside.places(lab, node) else ""
-            names = _names(lab, node, facts, mirror)
+            names = _names_to_ask(lab, node, facts, mirror)
             if names:
                 yield dials.look_line(list(names))
         case CheckKind.REACH, subject if subject != PACKAGES:
@@ -96,7 +96,7 @@ def _has_silent(checks: Sequence[Check], facts: Facts) -> bool:
     return False
 
 
-def _names(lab: Lab, node: Node, facts: Facts, mirror: str) -> dict[str, str]:
+def _names_to_ask(lab: Lab, node: Node, facts: Facts, mirror: str) -> dict[str, str]:
     """Return what a node has to know by name, each with its place, in the order to ask.
 
     Names that the host knows come first, then the mirror, then the others.
@@ -116,23 +116,23 @@ def _names(lab: Lab, node: Node, facts: Facts, mirror: str) -> dict[str, str]:
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
     """See Family.judge."""
-    heard = dials.hear(answer.of(DIALS).lines)
+    dialled = dials.read_dials(answer.of(DIALS).lines)
     for check in checks:
-        verdict = _without_answer(lab, check, answer, heard, facts)
+        verdict = _without_answer(lab, check, answer, dialled, facts)
         if verdict is not None:
             # Only what bash itself complained of is worth reading here.
             is_broken = verdict.reason in (Reason.PROGRAM_MISSING, Reason.PROGRAM_FAILED)
             yield verdict.of(check, output=answer.of(DIALS).text if is_broken else "")
         elif check.kind is CheckKind.REACH:
-            yield _judge_reach(check, heard, facts)
+            yield _judge_reach(check, dialled, facts)
         elif check.kind is CheckKind.DNS:
-            yield _judge_dns(lab, check, heard, facts)
+            yield _judge_dns(lab, check, dialled, facts)
         else:
-            yield _judge_closed(check, heard)
+            yield _judge_closed(check, dialled)
 
 
 def _without_answer(
-    lab: Lab, check: Check, answer: Answer, heard: Heard, facts: Facts
+    lab: Lab, check: Check, answer: Answer, dialled: DialAnswers, facts: Facts
 ) -> Verdict | None:
     """Return the verdict on a check that was never tried; None if it was."""
     code = answer.of(DIALS).code
@@ -149,10 +149,10 @@ def _without_answer(
         detail = f"bash ended with {code} on {check.node}"
         return Verdict.error(Reason.PROGRAM_FAILED, detail, about="bash")
     is_late = code == TIMED_OUT
-    if _is_tried(lab, check, heard, facts, is_late=is_late):
+    if _is_tried(lab, check, dialled, facts, is_late=is_late):
         return None
     if is_late:
-        detail = f"{check.node} was too busy: it had no time to try"
+        detail = f"{check.node} was too busy: it did not get to try"
         return Verdict.error(Reason.TOO_BUSY, detail)
     return Verdict.error(Reason.UNREADABLE, "its answer is broken")
 
@@ -164,35 +164,36 @@ def _controls(lab: Lab, check: Check, facts: Facts) -> Sequence[str]:
     return list(outside.controls(lab, facts))
 
 
-def _is_tried(lab: Lab, check: Check, heard: Heard, facts: Facts, *, is_late: bool) -> bool:
-    """Return True if a check's silence says something: what was never tried has no answer."""
-    tried = heard.ended(is_late=is_late)
+def _is_tried(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts, *, is_late: bool) -> bool:
+    """Return True if a check's silence says something: what was never tried proves nothing."""
+    tried = dialled.tried_places(is_late=is_late)
     if check.kind is CheckKind.CLOSED:
         return tried.issuperset(_controls(lab, check, facts))
     if check.kind is CheckKind.REACH:
-        place = _place(check, heard, facts)
+        place = _dialled_place(check, dialled, facts)
         if not place:  # the node found no mirror, if it had the time to look for one
             return not is_late
         return place in tried
-    names = _names(lab, lab.node(check.node), facts, heard.packages)
+    names = _names_to_ask(lab, lab.node(check.node), facts, dialled.packages)
     if not names:
         return not is_late
     return not tried.isdisjoint(names)
 
 
-def _place(check: Check, heard: Heard, facts: Facts) -> str:
+def _dialled_place(check: Check, dialled: DialAnswers, facts: Facts) -> str:
     """Return the place that a node connected to for a check; "" if its sources name no mirror."""
     if check.subject == PACKAGES:
-        return heard.packages
+        return dialled.packages
     return facts.instead.get(check.subject, check.subject)
 
 
-def _judge_reach(check: Check, heard: Heard, facts: Facts) -> CheckResult:
-    place = _place(check, heard, facts)
+def _judge_reach(check: Check, dialled: DialAnswers, facts: Facts) -> CheckResult:
+    """Judge that a place answered the node; it is to blame only where the host gets through."""
+    place = _dialled_place(check, dialled, facts)
     if not place:
         verdict = Verdict.warned(Reason.NO_MIRROR, "its sources name no mirror of packages")
         return verdict.of(check, command="apt-cache policy")
-    code, text = heard.tcp.get(place, (TIMED_OUT, ""))
+    code, text = dialled.tcp.get(place, (TIMED_OUT, ""))
     if code == 0:
         return Verdict.passed(f"{place} answers").of(check)
     if code == TIMED_OUT:
@@ -210,20 +211,23 @@ def _judge_reach(check: Check, heard: Heard, facts: Facts) -> CheckResult:
     return verdict.of(check, command=dials.retry_line(place), output=text)
 
 
-def _judge_dns(lab: Lab, check: Check, heard: Heard, facts: Facts) -> CheckResult:
-    asked = _names(lab, lab.node(check.node), facts, heard.packages)
+def _judge_dns(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts) -> CheckResult:
+    asked = _names_to_ask(lab, lab.node(check.node), facts, dialled.packages)
+    # One name that is known is enough: then names are.
     for name in asked:
-        code, text = heard.dns.get(name, (TIMED_OUT, ""))
+        code, text = dialled.dns.get(name, (TIMED_OUT, ""))
         if code == 0:
             return Verdict.passed(f"{name} is {text.partition(' ')[0]}").of(check)
     if not asked:
-        return Verdict.warned(Reason.UNPROVED, "there is no name to ask for").of(check)
+        return Verdict.warned(
+            Reason.UNPROVED, "nothing is proved: the lab needs nothing by name"
+        ).of(check)
     tried_by_host = {name: facts.of(place) for name, place in asked.items()}
     for name, tried in tried_by_host.items():
         if tried is not None and tried.address:
-            is_answered = name in heard.dns
-            reason = Reason.NAME_UNKNOWN if is_answered else Reason.TIMED_OUT
-            why = "not known" if is_answered else "no answer"
+            reason, why = Reason.TIMED_OUT, "no answer"
+            if name in dialled.dns:
+                reason, why = Reason.NAME_UNKNOWN, "not known"
             verdict = Verdict.failed(reason, f"{name}, which the host knows: {why}")
             return verdict.of(check, command=_lookup_line(name))
     has_tried = any(tried is not None for tried in tried_by_host.values())
@@ -237,22 +241,22 @@ def _lookup_line(name: str) -> str:
     return f"getent ahostsv4 {shlex.quote(name)}"
 
 
-def _judge_closed(check: Check, heard: Heard) -> CheckResult:
-    known, lines = [], []
+def _judge_closed(check: Check, dialled: DialAnswers) -> CheckResult:
+    """Judge that a closed node knows no name outside, or that no place outside answers it."""
     if check.subject == DNS:
-        for name, (code, text) in heard.dns.items():
-            if code == 0:
-                known.append(f"{name} is {text.partition(' ')[0]}")
-                lines.append(_lookup_line(name))
+        known = {name: text for name, (code, text) in dialled.dns.items() if code == 0}
+        leaks = [f"{name} is {text.partition(' ')[0]}" for name, text in known.items()]
+        commands = [_lookup_line(name) for name in known]
     else:
-        for place, (code, _) in heard.closed.items():
-            if code == 0:
-                known.append(f"{place} answers")
-                lines.append(dials.retry_line(place))
-    if known:
-        verdict = Verdict.failed(Reason.REACHED, f"it is not: {', '.join(known)}")
-        return verdict.of(check, command=lines[0])
-    detail = "knows no name outside" if check.subject == DNS else "reaches nothing outside"
+        answering = [place for place, (code, _) in dialled.closed.items() if code == 0]
+        leaks = [f"{place} answers" for place in answering]
+        commands = [dials.retry_line(place) for place in answering]
+    if leaks:
+        verdict = Verdict.failed(Reason.REACHED, f"it is not: {', '.join(leaks)}")
+        return verdict.of(check, command=commands[0])
+    detail = "reaches nothing outside"
+    if check.subject == DNS:
+        detail = "knows no name outside"
     return Verdict.passed(detail).of(check)
 
 

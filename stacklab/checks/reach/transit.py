@@ -1,4 +1,4 @@
-"""What a node runs to try its ways through the host, and what it wrote about them."""
+"""The part by which a node tries its ways through the host, and the reader of its lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stacklab.nodes.protocol import Part
 
 TRANSIT = "isolation.transit"  # the part
 
-# Numbers of our own in the node's policy routing; /etc/iproute2 has none near them.
+# Numbers of our own in the node's policy routing, far from those of /etc/iproute2.
 _PREFERENCE = 20454
 _TABLE = 20454
 _LEFT = 4  # rules that a killed script may have left
@@ -117,28 +117,30 @@ for word, each in left.values():
 """
 
 
-def part(lab: Lab, ways_out: Sequence[tuple[NIC, Target]]) -> Part:
+def transit_part(lab: Lab, ways_out: Sequence[tuple[NIC, Target]]) -> Part:
     """Return the part that tries these ways, each out of its NIC through that network's host."""
     devices = {nic.device: nic for nic, _ in ways_out}
     nics = list(devices.values())
     lines = []
     for nic in nics:
-        words = [target.word(nic) for each, target in ways_out if each is nic]
+        words = [target.word(nic) for source, target in ways_out if source is nic]
         lines.append(f"able {nic.device} {nic.address.ip} {nic.mac.lower()} {' '.join(words)}")
-    script = shlex.quote(_script(lab, nics, ways_out))
+    script = shlex.quote(_root_script(lab, nics, ways_out))
     root = f"sudo -n sh -c {script} transit $devices $words"
     able = "\n".join(lines)
     shell = f'{_ABLE}{able}\n[ -z "$words" ] || {root}'
     return Part(tag=TRANSIT, shell=shell, limit_s=20.0 + ways.slower_s(lab))
 
 
-def _script(lab: Lab, nics: Sequence[NIC], ways_out: Sequence[tuple[NIC, Target]]) -> str:
+def _root_script(lab: Lab, nics: Sequence[NIC], ways_out: Sequence[tuple[NIC, Target]]) -> str:
+    """Return root's shell, with the routes of all ways: a table for each NIC."""
     tables = {nic.device: _TABLE + number for number, nic in enumerate(nics)}
     hosts = [lab.network(nic.network).host_address for nic in nics]
-    do = [
-        f"route replace default via {host} dev ${{{number}}} table {table}"
-        for number, (host, table) in enumerate(zip(hosts, tables.values(), strict=True), start=1)
-    ]
+    do: list[str] = []
+    for number, (host, nic) in enumerate(zip(hosts, nics, strict=True), start=1):
+        # ${1}, ${2}, ...: the device of the NIC, which only the node knows.
+        device = f"${{{number}}}"
+        do.append(f"route replace default via {host} dev {device} table {tables[nic.device]}")
     for nic, target in ways_out:
         selector = f"from {nic.address.ip} to {target.address}"
         do.append(f"rule add {selector} pref {_PREFERENCE} lookup {tables[nic.device]}")
@@ -157,7 +159,7 @@ def _script(lab: Lab, nics: Sequence[NIC], ways_out: Sequence[tuple[NIC, Target]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a node heard on its ways by the host; those that packets did not go are in `lost`."""
+    """The answers on a node's ways by the host; `lost` are those that packets did not go."""
 
     device: str  # the NIC's, or what has its address
     codes: Mapping[Target, str]  # an errno, or SILENT
@@ -165,32 +167,43 @@ class Trial:
     is_mute: bool  # the host did not answer ARP
 
 
-def read(network: Network, nic: NIC, targets: Sequence[Target], lines: Sequence[str]) -> Trial:
+def read_trial(
+    network: Network, nic: NIC, targets: Sequence[Target], lines: Sequence[str]
+) -> Trial:
     """Read the lines of the part as far as they are about one NIC."""
     host = str(network.host_address)
-    device, state = nic.device, ""
-    for words in map(str.split, lines):
-        if words[:2] == ["by", nic.device] and len(words) == 3:
-            device = words[2]
-            break
-    for words in map(str.split, lines):
-        if words[:3] == [host, "dev", device]:
-            state = words[-1]
-            break
+    device = _holding_device(nic, lines)
+    state = _neighbour_state(host, device, lines)
     way = f"from {nic.address.ip} via {host} dev {device} "
     routed = {line.split()[0] for line in lines if way in line}
-    codes = _codes(nic, targets, lines)
+    codes = _dial_codes(nic, targets, lines)
     if state in ("", *_NO_ARP):
         # One's own kernel says EHOSTUNREACH of a host that does not answer ARP: no refusal.
         unreachable = str(errno.EHOSTUNREACH)
-        codes = {goal: SILENT if code == unreachable else code for goal, code in codes.items()}
-    lost = tuple(
-        target for target in targets if target not in codes or target.address not in routed
-    )
-    return Trial(device, codes, lost, state in _NO_ARP)
+        for target, code in codes.items():
+            if code == unreachable:
+                codes[target] = SILENT
+    lost = [target for target in targets if target not in codes or target.address not in routed]
+    return Trial(device, codes, tuple(lost), state in _NO_ARP)
 
 
-def _codes(nic: NIC, targets: Sequence[Target], lines: Sequence[str]) -> dict[Target, str]:
+def _holding_device(nic: NIC, lines: Sequence[str]) -> str:
+    """Return the device that has the NIC's address: itself, or what the node named."""
+    for words in map(str.split, lines):
+        if words[:2] == ["by", nic.device] and len(words) == 3:
+            return words[2]
+    return nic.device
+
+
+def _neighbour_state(host: str, device: str, lines: Sequence[str]) -> str:
+    """Return the kernel's word for how the host answered ARP; "" if the lines don't tell."""
+    for words in map(str.split, lines):
+        if words[:3] == [host, "dev", device]:
+            return words[-1]
+    return ""
+
+
+def _dial_codes(nic: NIC, targets: Sequence[Target], lines: Sequence[str]) -> dict[Target, str]:
     """Return how connecting to each target ended."""
     dialled = {}
     for line in lines:
@@ -200,7 +213,7 @@ def _codes(nic: NIC, targets: Sequence[Target], lines: Sequence[str]) -> dict[Ta
     return {target: dialled[target.word(nic)] for target in targets if target.word(nic) in dialled}
 
 
-def unable(nic: NIC, lines: Sequence[str]) -> tuple[str, str] | None:
+def why_unable(nic: NIC, lines: Sequence[str]) -> tuple[str, str] | None:
     """Return the device that can't send and a key of UNABLE; None where all can."""
     pattern = rf"nic {re.escape(nic.device)} ({'|'.join(UNABLE)}) (\S+)"
     for line in lines:

@@ -1,4 +1,4 @@
-"""What healthy nodes write of themselves, for `simulate`."""
+"""The answers of healthy nodes about themselves, for `simulate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stacklab.tools import ssh
 
 
 def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
-    """All of nodes_look's part, whichever pieces of it were asked for."""
+    """Return all lines of `nodes.look`, whichever pieces of it were asked for."""
     sectors = node.disk.bytes // 512
     blocks = node.disk.bytes // 4096
     taken_kib = node.memory.mib * 1024 // 32
@@ -31,31 +31,32 @@ def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
         "nic lo 00:00:00:00:00:00 65536 0x9 1",
         *(f"nic {nic.device} {nic.mac} {nic.mtu} 0x1003 1" for nic in node.nics),
         "@begin addr",
-        *_addresses(node),
+        *_address_lines(node),
         "@end 0",
         "@begin route",
-        *_routes(lab, node),
+        *_route_lines(lab, node),
         "@end 0",
     ]
 
 
 def user(lab: Lab, node: Node, shell: str) -> Sequence[str]:
-    """The answer of nodes.user."""
+    """Return the lines of `nodes.user`."""
     return [ssh.USER, "sudo 0"]
 
 
-def _addresses(node: Node) -> list[str]:
+def _address_lines(node: Node) -> list[str]:
     end = "\\       valid_lft forever preferred_lft forever"
     lines = [f"1: lo    inet 127.0.0.1/8 scope host lo{end}"]
     for number, nic in enumerate(node.nics, start=2):
         broadcast = nic.address.network.broadcast_address
         lines.append(
-            f"{number}: {nic.device}    inet {nic.address} brd {broadcast} scope global {nic.device}{end}"
+            f"{number}: {nic.device}    inet {nic.address} brd {broadcast}"
+            f" scope global {nic.device}{end}"
         )
     return lines
 
 
-def _routes(lab: Lab, node: Node) -> list[str]:
+def _route_lines(lab: Lab, node: Node) -> list[str]:
     network, access = lab.network(node.access.network), node.access
     lines = []
     if network.mode is NetworkMode.NAT:

@@ -1,4 +1,4 @@
-"""For `simulate`: what healthy nodes say of the outside and of networks not theirs, and what the host knows."""
+"""The answers of healthy nodes about what is outside, for `simulate`; and the host's facts."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ _PACKAGES = "packages.example.org:80"
 
 
 def facts(lab: Lab) -> Facts:
-    """What checks.host gathers on a host that reaches everything."""
-    places = {place for node in lab.nodes for place in outside.places(lab, node)} - {
-        outside.PACKAGES
-    }
+    """Return what checks.host gathers on a host that reaches everything."""
+    places: set[str] = set()
+    alive: set[str] = set()
+    for node in lab.nodes:
+        places.update(outside.places(lab, node))
+        alive.update(str(nic.address.ip) for nic in node.nics)
+    places.discard(outside.PACKAGES)
     tried = {place: Tried(address=_ADDRESS) for place in (_PACKAGES, *sorted(places))}
-    tried |= {place: Tried(address=outside.name_of(place)) for place in isolation.candidates(lab)}
-    return Facts(
-        tried=tried, alive=frozenset(str(nic.address.ip) for node in lab.nodes for nic in node.nics)
-    )
+    for place in isolation.candidates(lab):
+        tried[place] = Tried(address=outside.name_of(place))
+    return Facts(tried=tried, alive=frozenset(alive))
 
 
 def separate(lab: Lab, node: Node, shell: str) -> Sequence[str]:
-    """Nobody answers."""
+    """Return pings that nobody answers."""
     return [f"{address} : - -" for address in re.findall(r" (\d+\.\d+\.\d+\.\d+)\b", shell)]
 
 
 def transit(lab: Lab, node: Node, shell: str) -> Sequence[str]:
-    """The host refuses all of it."""
+    """Return ways that the host refuses, each of them."""
     lines = []
     for source, target, port in re.findall(r"\b([\d.]+),([\d.]+),(\d+)", shell):
         nic = next(nic for nic in node.nics if str(nic.address.ip) == source)
@@ -43,20 +45,19 @@ def transit(lab: Lab, node: Node, shell: str) -> Sequence[str]:
 
 
 def dials(lab: Lab, node: Node, shell: str) -> Sequence[str]:
-    """All that is wanted answers, and nothing of what must not."""
-    tcp, closed = (
-        re.findall(r"^dial tcp (\S+) &$", shell, re.MULTILINE),
-        re.findall(r"dial closed (\S+) &", shell),
-    )
+    """Return that all answers that is wanted, and nothing of what must not."""
+    tcp = re.findall(r"^dial tcp (\S+) &$", shell, re.MULTILINE)
+    closed = re.findall(r"dial closed (\S+) &", shell)
     lines = [f"try {place}" for place in closed]
     lines += [f"closed {place} 1 bash: connect: Network is unreachable" for place in closed]
     names = re.findall(r"^look (\S+) (?:&|\|\|)", shell, re.MULTILINE)
     if "/etc/apt" in shell:
         lines.append(f"packages {_PACKAGES}")
         tcp.append(_PACKAGES)
+    # The mirror's name is in a variable of the script.
     names = [outside.name_of(_PACKAGES) if name.startswith('"') else name for name in names]
-    code = 2 if closed else 0
-    lines += [f"try {each}" for each in (*tcp, *names)]
+    lines += [f"try {target}" for target in (*tcp, *names)]
     lines += [f"tcp {place} 0" for place in tcp]
-    lines += [f"dns {name} {code} {'' if code else f'{_ADDRESS} STREAM {name}'}" for name in names]
+    for name in names:
+        lines.append(f"dns {name} 2 " if closed else f"dns {name} 0 {_ADDRESS} STREAM {name}")
     return lines

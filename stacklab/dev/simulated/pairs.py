@@ -1,4 +1,4 @@
-"""What a healthy node writes for the parts of layer `pairs`: for `simulate`."""
+"""The answers of a healthy node to the parts of layer `pairs`, for `simulate`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FPING = re.compile(r"^out=\$\((fping .*) 2>&1\); rc=\$\?$", re.MULTILINE)
 
 
 def pings(lab: Lab, node: Node, shell: str) -> Iterator[str]:
-    """Everybody answers what has the declared size at most."""
+    """Yield that everybody answers what has the declared size at most."""
     asked = _FPING.search(shell)
-    assert asked is not None, "a part of pairs_shell.pings"
+    assert asked is not None, "a part of pairs_shell.ping_part"
     yield from (f"{word} : 0.5 1.25 0.4" for word in asked[1].split() if is_address(word))
     for line in re.findall(r"^mtu .*$", shell, re.MULTILINE):
         _, size, *addresses = line.split()
@@ -29,26 +29,25 @@ def pings(lab: Lab, node: Node, shell: str) -> Iterator[str]:
 
 
 def sources(lab: Lab, node: Node, shell: str) -> Iterator[str]:
-    """Each network is reached from the NIC on it."""
-    ways = {
-        str(other.address.ip): f"dev {nic.device} src {nic.address.ip}"
-        for nic in node.nics
-        for _, other in lab.members(nic.network)
-    }
+    """Yield that each network is reached from the NIC on it."""
+    ways: dict[str, str] = {}
+    for nic in node.nics:
+        for _, other in lab.members(nic.network):
+            ways[str(other.address.ip)] = f"dev {nic.device} src {nic.address.ip}"
     for address in re.findall(r"^route get (\S+)$", shell, re.MULTILINE):
         yield f"{address} {ways[address]} uid 1000 \\    cache"
 
 
 def names(lab: Lab, node: Node, shell: str) -> Iterator[str]:
-    """Each name has its address, and back."""
-    by_name = {each.name: str(name_nic(lab, each).address.ip) for each in lab.nodes}
+    """Yield that each name has its address, and back."""
+    by_name = {peer.name: str(name_nic(lab, peer).address.ip) for peer in lab.nodes}
     for numbers, addresses, asked in re.findall(
         r"^names '(.*?)' '(.*?)' (.*) &$", shell, re.MULTILINE
     ):
         keys = asked.split()
         for mark, name in zip(keys[::2], keys[1::2], strict=True):
-            yield from _known(mark, mark)
-            yield from _known(by_name[name], name)
+            yield from _known_lines(mark, mark)
+            yield from _known_lines(by_name[name], name)
         yield "back"
         yield from (
             f"{address:15} {name}"
@@ -57,19 +56,19 @@ def names(lab: Lab, node: Node, shell: str) -> Iterator[str]:
         yield f"codes 0 0 {numbers}"
 
 
-def _known(address: str, name: str) -> Iterator[str]:
+def _known_lines(address: str, name: str) -> Iterator[str]:
     yield f"{address:15} STREAM {name}"
     yield from (f"{address:15} {kind:6} " for kind in ("DGRAM", "RAW"))
 
 
 def logins(lab: Lab, node: Node, shell: str) -> Iterator[str]:
-    """Everybody lets `stack` in; each sshd shows the key that the node knows."""
+    """Yield that everybody lets `stack` in; each sshd shows the key that the node knows."""
     owners: dict[str, str] = {}
     yield "known"
-    for each in lab.nodes:
-        addresses = [str(nic.address.ip) for nic in each.nics]
-        owners |= dict.fromkeys(addresses, each.name)
-        yield f"{','.join([each.name, *addresses])} {KEY} AAAA{each.name}"
+    for peer in lab.nodes:
+        addresses = [str(nic.address.ip) for nic in peer.nics]
+        owners |= dict.fromkeys(addresses, peer.name)
+        yield f"{','.join([peer.name, *addresses])} {KEY} AAAA{peer.name}"
     yield "shown"
     for name, address in re.findall(r"^reach (\S+) (\S+) &$", shell, re.MULTILINE):
         yield f"login {name} 0 reached {node.access.address.ip} 40000 {address} 22"

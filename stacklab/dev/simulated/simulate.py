@@ -20,12 +20,10 @@ from stacklab.model.lab import Lab, Node
 from stacklab.process import Command, Result
 
 Lines = Iterable[str]
-Responder = Callable[
-    [Lab, Node, str], Lines
-]  # the lab, the node, the part's shell -> what it writes
-Spoil = Callable[
-    [str, str, list[str], int], tuple[list[str], int]
-]  # node, tag, lines, code -> lines, code
+# the lab, the node, the part's shell -> what it writes
+Responder = Callable[[Lab, Node, str], Lines]
+# node, tag, lines, code -> lines, code
+Spoil = Callable[[str, str, list[str], int], tuple[list[str], int]]
 
 _PART = re.compile(
     r"^(part\d+)\(\) \{\n(.*?)\n\}\n(?=(?:part\d+|session)\(\) \{$)", re.MULTILINE | re.DOTALL
@@ -33,17 +31,16 @@ _PART = re.compile(
 _CALL = re.compile(r"^tagged (\S+) (part\d+)", re.MULTILINE)
 
 
-def _clock(lab: Lab, node: Node, shell: str) -> Lines:
-    return [
-        f"{time.time() - node.access.impairment.delay_ms / 1000:.9f}"
-    ]  # what is late is not late here
+def _clock_lines(lab: Lab, node: Node, shell: str) -> Lines:
+    # Nothing is late here, so the clock is set back by what the judge adds for the delay.
+    return [f"{time.time() - node.access.impairment.delay_ms / 1000:.9f}"]
 
 
-def _hostname(lab: Lab, node: Node, shell: str) -> Lines:
+def _hostname_lines(lab: Lab, node: Node, shell: str) -> Lines:
     return [node.name]
 
 
-def _custom(lab: Lab, node: Node, shell: str) -> Lines:
+def _custom_lines(lab: Lab, node: Node, shell: str) -> Lines:
     return [
         f"{number} ended yes 1 0 0"
         for number in re.findall(r"^attempt (\d+) ", shell, re.MULTILINE)
@@ -52,15 +49,15 @@ def _custom(lab: Lab, node: Node, shell: str) -> Lines:
 
 # By the tag, or what it begins with; who is not here writes nothing and ends with 0.
 HEALTHY: dict[str, Responder] = {
-    "custom": _custom,
+    "custom": _custom_lines,
     isolation_family.SEPARATE: outside_simulated.separate,
     transit.TRANSIT: outside_simulated.transit,
     dials.DIALS: outside_simulated.dials,
     "impairments.ping": impairments_simulated.pings,
     "impairments.rate": impairments_simulated.trains,
     "impairments.tc": impairments_simulated.show,
-    "nodes.clock": _clock,
-    "nodes.hostname": _hostname,
+    "nodes.clock": _clock_lines,
+    "nodes.hostname": _hostname_lines,
     "nodes.look": nodes_simulated.look,
     "nodes.user": nodes_simulated.user,
     pairs_shell.PINGS: pairs_simulated.pings,
@@ -71,12 +68,12 @@ HEALTHY: dict[str, Responder] = {
 
 
 def node_of(command: Command) -> str:
-    """Which node a session goes to."""
+    """Return the node that a session goes to."""
     return command.argv[command.argv.index("--") + 1]
 
 
 def script_of(command: Command) -> str:
-    """The script that a session carries."""
+    """Return the script that a session carries."""
     return (command.stdin or b"").decode()
 
 
@@ -85,23 +82,27 @@ def _as_it_is(node: str, tag: str, lines: list[str], code: int) -> tuple[list[st
 
 
 def answer(lab: Lab, command: Command, spoil: Spoil = _as_it_is) -> Iterator[str]:
-    """The lines that the node would write, as they would come."""
+    """Yield the lines that the node would write, as they would come."""
     text, node = script_of(command), lab.node(node_of(command))
-    found = re.search(r"^m=(\S+)$", text, re.MULTILINE)
-    assert found is not None, "a script of protocol.render"
-    m = found[1]
+    mark_line = re.search(r"^m=(\S+)$", text, re.MULTILINE)
+    assert mark_line is not None, "a script of protocol.render"
+    mark = mark_line[1]
     bodies = dict(_PART.findall(text))
-    yield f"{m} begin"
+    yield f"{mark} begin"
     for tag, name in _CALL.findall(text):
-        responder = next(
-            (HEALTHY[key] for key in HEALTHY if tag == key or tag.startswith(f"{key}.")), None
-        )
-        lines, code = spoil(
-            node.name, tag, list(responder(lab, node, bodies[name])) if responder else [], 0
-        )
-        yield from (f"{m} {tag} {line}" for line in lines)
-        yield f"{m} {tag} = {code}"
-    yield f"{m} end"
+        healthy = list(_healthy_lines(lab, node, tag, bodies[name]))
+        lines, code = spoil(node.name, tag, healthy, 0)
+        yield from (f"{mark} {tag} {line}" for line in lines)
+        yield f"{mark} {tag} = {code}"
+    yield f"{mark} end"
+
+
+def _healthy_lines(lab: Lab, node: Node, tag: str, shell: str) -> Lines:
+    """Return what a healthy node writes for one part."""
+    for key, responder in HEALTHY.items():
+        if tag == key or tag.startswith(f"{key}."):
+            return responder(lab, node, shell)
+    return ()
 
 
 class SimulatedNodes:

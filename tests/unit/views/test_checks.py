@@ -64,5 +64,5 @@ def test_what_changes_is_told_with_how_long_it_was_otherwise() -> None:
 
 
 def test_watching_writes_no_reports_and_says_so() -> None:
-    with pytest.raises(LabError, match="--watch has no end to write a report at"):
+    with pytest.raises(LabError, match="--watch never ends, so it can't write a report at its end"):
         checks.watch([], checks.Reports(junit="x.xml"))

@@ -145,7 +145,7 @@ def test_the_data_are_all_results() -> None:
     ],
 )
 def test_round_trips_have_three_digits(rtt_ms: float | None, text: str) -> None:
-    assert html._rtt(rtt_ms) == text
+    assert html._rtt_number(rtt_ms) == text
 
 
 def test_outputs_that_no_browser_could_hold_are_left_out_and_told(
@@ -180,7 +180,7 @@ def test_what_is_bad_is_marked_in_the_picture() -> None:
     [(0.05, "0.1 s"), (59.94, "59.9 s"), (61, "1 min 1 s"), (3600, "60 min 0 s")],
 )
 def test_how_long_it_took_is_readable(elapsed_s: float, text: str) -> None:
-    assert html._seconds(elapsed_s) == text
+    assert html._seconds_text(elapsed_s) == text
 
 
 def test_a_cause_stands_once_with_a_link_to_each_check() -> None:

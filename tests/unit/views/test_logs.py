@@ -126,3 +126,15 @@ def test_the_terminal_is_told_where_it_is_and_what_is_missing() -> None:
     assert next(logs.summary(Written(path=Path("/o/t.tar.gz"), bundle=BUNDLE))).startswith(
         "/o/t.tar.gz: 3 files"
     )
+
+
+def test_the_page_holds_no_word_of_a_node_that_turns_or_hides_text() -> None:
+    hidden = "gone\u202egnp.exe\x1b[8m\u200b"
+    items = (
+        Item(section="n", path="nodes/n", title="t", why_not=hidden),
+        Item(section="n", path=f"nodes/n/files/{hidden}", title=hidden, size=1),
+    )
+    bundle = Bundle(lab="trio", taken_at=0.0, states={"n": "running"}, items=items)
+    page = logs.index(bundle)
+    assert not {"\u202e", "\x1b", "\u200b"} & set(page)
+    assert page.count("gonegnp.exe") == 3

@@ -270,7 +270,7 @@ def test_an_answer_that_breaks_a_parser_is_no_scene(monkeypatch: pytest.MonkeyPa
     def stub_breaks(lines: object) -> None:
         raise ValueError(lines)
 
-    monkeypatch.setattr(scene, "_rules", stub_breaks)
+    monkeypatch.setattr(scene.firewall, "read_rules", stub_breaks)
     assert seen() is UNSEEN
 
 

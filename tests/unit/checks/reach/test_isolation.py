@@ -9,7 +9,7 @@ import pytest
 
 from stacklab.checks.family import Facts, Tried
 from stacklab.checks.reach import isolation, isolation_family
-from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.nodes.protocol import Part
@@ -105,22 +105,22 @@ def test_one_fping_asks_all_addresses_of_the_networks_that_a_node_is_not_on() ->
 def test_an_address_that_answers_where_the_node_has_no_nic_fails_and_is_named() -> None:
     result = controller(separate=["10.30.0.12 : - -", "10.30.0.13 : - 0.41"])[SEPARATE]
     assert result.status is CheckStatus.FAILED
-    assert result.detail == "reached, though it has no NIC there: compute2 10.30.0.13"
+    assert result.reason == Reason.REACHED
     assert result.command.endswith(" 10.30.0.12 10.30.0.13")
 
 
 @pytest.mark.parametrize(
-    ("lines", "code", "detail"),
+    ("lines", "code", "reason"),
     [
-        (["10.30.0.12 : - -"], 1, "fping gave no result (exit code 1)"),
-        (["sh: 1: fping: not found"], 127, "fping is not installed on controller"),
+        (["10.30.0.12 : - -"], 1, Reason.PROGRAM_FAILED),
+        (["sh: 1: fping: not found"], 127, Reason.PROGRAM_MISSING),
     ],
 )
-def test_what_was_not_asked_is_no_silence(lines: list[str], code: int, detail: str) -> None:
+def test_what_was_not_asked_is_no_silence(lines: list[str], code: int, reason: Reason) -> None:
     written = healthy(isolation_family, LAB, "controller", FACTS) | {"isolation.separate": lines}
     said = text(written, {"isolation.separate": code})
     result = judged(isolation_family, LAB, "controller", said, FACTS)[SEPARATE]
-    assert (result.status, result.detail) == (CheckStatus.ERROR, detail)
+    assert (result.status, result.reason) == (CheckStatus.ERROR, reason)
 
 
 def test_silence_of_addresses_that_do_not_answer_the_host_either_proves_nothing() -> None:
@@ -188,7 +188,7 @@ def test_what_gets_through_fails_and_is_named_with_the_line_that_shows_it() -> N
     lines = [line.replace("10.10.0.13,22 111", "10.10.0.13,22 0") for line in transit_lines("111")]
     result = controller(transit=lines)[TRANSIT]
     assert result.status is CheckStatus.FAILED
-    assert result.detail == "gets through the host (10.20.0.1) to compute2 10.10.0.13:22 on net0"
+    assert result.reason == Reason.REACHED
     assert result.command.startswith("sudo ip route add 10.10.0.13 via 10.20.0.1 dev eth1 && ")
     assert "-b 10.20.0.11 -p 22 10.10.0.13" in result.command
     everywhere = controller(transit=transit_lines("0"))[TRANSIT]
@@ -217,9 +217,9 @@ def test_silence_is_all_that_can_be_heard_where_there_is_no_host() -> None:
     ]
     said = text(written | {"isolation.transit": lines})
     result = judged(isolation_family, LAB, "compute2", said, FACTS)["no-transit", "net2"]
-    assert (result.status, result.detail) == (
+    assert (result.status, result.reason) == (
         CheckStatus.PASSED,
-        "no way to net0, net1, the outside: no answer",
+        Reason.OK,
     )
 
 
@@ -240,16 +240,16 @@ def test_what_connected_past_the_host_is_not_open() -> None:
     ]
     assert len(lines) == 4
     result = controller(transit=lines)[TRANSIT]
-    assert (result.status, result.detail) == (
+    assert (result.status, result.reason) == (
         CheckStatus.ERROR,
-        "no packet could be sent by way of the host",
+        Reason.NOT_SENT,
     )
     one = [
         line.replace("via 10.20.0.1 dev eth1", "dev eth2") if "10.10.0.13" in line else line
         for line in transit_lines("0")
     ]
     result = controller(transit=one)[TRANSIT]
-    assert result.detail == f"gets through the host (10.20.0.1) to {OUTSIDE} outside"
+    assert result.reason == Reason.REACHED
 
 
 def test_what_was_made_of_the_nic_is_its_way_and_nothing_else_is() -> None:
@@ -258,7 +258,7 @@ def test_what_was_made_of_the_nic_is_its_way_and_nothing_else_is() -> None:
     assert controller(transit=["by eth2 br-ex", *lines])[TRANSIT].status is CheckStatus.ERROR
     assert controller(transit=["by eth1 br-ex", *lines])[TRANSIT].status is CheckStatus.PASSED
     result = controller(transit=["nic eth1 down br-ex"])[TRANSIT]
-    assert result.detail == "br-ex is down: no packet could be sent by way of the host"
+    assert result.reason == Reason.NOT_SENT
     assert result.command == "ip addr show dev br-ex"
 
 
@@ -281,7 +281,7 @@ def test_what_a_host_can_say_is_a_refusal(code: int) -> None:
 def test_any_other_error_is_no_refusal(code: int) -> None:
     lines = [re.sub(r"^(dial \S+,80) \d+$", rf"\1 {code}", line) for line in transit_lines("111")]
     result = controller(transit=[*lines, arp("REACHABLE")])[TRANSIT]
-    detail = f"{os.strerror(code).lower()} on the way to {OUTSIDE} outside: that is no refusal of the host's"
+    detail = f"{os.strerror(code).lower()} on the way to {OUTSIDE} outside: the host refuses in other words"
     assert (result.status, result.detail) == (CheckStatus.ERROR, detail)
 
 
