@@ -1,4 +1,4 @@
-"""Phrases that are the same everywhere: suggestions for a misspelt word, plurals."""
+"""Phrases that are the same everywhere: suggestions, masks, plurals."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ def meant_or_known(word: str, known: Iterable[str]) -> str:
 def unknown_node(lab: str, node: str, known: Iterable[str]) -> str:
     """Return the sentence for a name that none of a lab's nodes has."""
     return f"lab {lab} does not have a node {node!r} ({suggest(node, known, label='it has')})"
+
+
+def without(text: str, secrets: Iterable[str], mask: str) -> str:
+    """Return a text with a mask in place of each of these secrets."""
+    # Longer ones first, since one may contain another. An empty one would be found everywhere.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, mask)
+    return text
 
 
 def plural(count: int, noun: str) -> str:

@@ -32,7 +32,7 @@ def check(
     reports = views.Reports(json=json, junit=junit, html=html)
     reports.check_writable()
     with session(f"lab.check {name}") as context:
-        request = checking.wish(
+        request = checking.request(
             context, name, layers=layer, nodes=node, networks=network, wait=wait, expect=expect
         )
         if watch:

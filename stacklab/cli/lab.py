@@ -27,7 +27,7 @@ from stacklab.paths import LABS, HostPaths
 from stacklab.words import plural
 
 if TYPE_CHECKING:
-    from stacklab.workflow.lab.life import LabStatus
+    from stacklab.workflow.lab.status import LabStatus
 
 RunChecks = Annotated[bool, "--no-checks returns when the nodes answer, without checking them"]
 
@@ -112,12 +112,13 @@ def up(
 ) -> None:
     """Bring a lab up, or what is missing of it, and check it."""
     from stacklab.views import labs
-    from stacklab.workflow.lab import reap, up
+    from stacklab.workflow.lab import up
+    from stacklab.workflow.lab.lifetime import ttl_s
 
     lab = load(spec.find(name, LABS))
-    ttl_s = reap.ttl_s(ttl)
+    limit_s = ttl_s(ttl)
     with session(f"lab.up {name}") as context:
-        outcome = up.up(context, lab, checks=checks, ttl_s=ttl_s)
+        outcome = up.up(context, lab, checks=checks, ttl_s=limit_s)
     show(*labs.outcome(outcome, context.progress.timings))
 
 
@@ -125,11 +126,11 @@ def up(
 def rebuild(_c: Any, name: LabName, checks: RunChecks = True) -> None:
     """Make a lab's nodes again from scratch, with the same addresses, keys and passwords."""
     from stacklab.views import labs
-    from stacklab.workflow.lab import life
+    from stacklab.workflow.lab import up
 
     lab = load(spec.find(name, LABS))
     with session(f"lab.rebuild {name}") as context:
-        outcome = life.rebuild(context, lab, checks=checks)
+        outcome = up.rebuild(context, lab, checks=checks)
     show(*labs.outcome(outcome, context.progress.timings))
 
 
@@ -143,12 +144,12 @@ def status(
     statuses: Sequence[LabStatus] = ()
     # Nobody should have to wait for libvirt to learn that there is nothing.
     if rest or HostPaths.default().recorded_labs():
-        from stacklab.workflow.lab import life
+        from stacklab.workflow.lab import status as lab_status
 
         with session() as context:
-            statuses = life.status(context, rest[0] if rest else None)
+            statuses = lab_status.status(context, rest[0] if rest else None)
     if json:
-        show_json([life.as_dict(one) for one in statuses])
+        show_json([lab_status.as_dict(one) for one in statuses])
     else:
         from stacklab.views import status
 
@@ -158,10 +159,10 @@ def status(
 @task("lab.ssh")
 def ssh(_c: Any, name: NameOfLabThatIsUp, node: NodeName = "") -> None:
     """Log in on a node as `stack`."""
-    from stacklab.workflow.lab import life
+    from stacklab.workflow.lab import entering
 
     with session() as context:
-        sys.exit(life.login(context, name, node))
+        sys.exit(entering.login(context, name, node))
 
 
 @task("lab.exec")
@@ -173,13 +174,13 @@ def execute(
 ) -> None:
     """Run what follows `--` on all nodes at once: ./invoke lab.exec LAB -- uptime."""
     from stacklab.views import output
-    from stacklab.workflow.lab import life
+    from stacklab.workflow.lab import entering
 
     words = command_line(f"./invoke lab.exec {name}", rest or ())
     with session() as context:
         chosen = [node] if node else []
-        results = life.execute(context, name, words, chosen, output.ByNode)
-    sys.exit(life.exit_code(results))
+        results = entering.execute(context, name, words, chosen, output.ByNode)
+    sys.exit(entering.exit_code(results))
 
 
 @task("lab.console")
@@ -192,31 +193,33 @@ def console(
 ) -> None:
     """Show what a node printed on its serial console."""
     from stacklab.views import output
-    from stacklab.workflow.lab import life
+    from stacklab.workflow.lab import entering
 
     show = output.console_line()
     with session() as context:
-        code = life.console(context, name, node, follow=follow, interactive=interactive, show=show)
+        code = entering.console(
+            context, name, node, follow=follow, interactive=interactive, show=show
+        )
     sys.exit(code)
 
 
 @task("lab.down")
 def down(_c: Any, name: NameOfLabThatIsUp) -> None:
     """Shut a lab's nodes down; lab.up starts them again, at the same addresses."""
-    from stacklab.workflow.lab import life
+    from stacklab.workflow.lab import ending
 
     with session(f"lab.down {name}") as context:
-        life.down(context, name)
+        ending.down(context, name)
 
 
 @task("lab.destroy")
 def destroy(_c: Any, name: NameOfLabThatIsUp) -> None:
     """Remove all that is recorded as this lab's, and nothing else."""
     from stacklab.workflow.context import not_up
-    from stacklab.workflow.lab import life
+    from stacklab.workflow.lab import ending
 
     with session(f"lab.destroy {name}") as context:
-        was_there = life.destroy(context, name)
+        was_there = ending.destroy(context, name)
         # Destroying nothing is a success, unless the name is a typing error.
         if not was_there and name not in spec.names(LABS):
             raise not_up(context, name)

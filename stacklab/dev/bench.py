@@ -29,7 +29,7 @@ from stacklab.tools.host.accelerator import Accelerator
 from stacklab.workflow import base_image as base
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
-from stacklab.workflow.lab import life, up
+from stacklab.workflow.lab import ending, up
 from stacklab.workflow.nodes.wait import banner
 
 Row = tuple[str, str, str, str]
@@ -104,7 +104,7 @@ def _ours(bench: _Bench) -> tuple[float, float]:
         shutil.copyfile(paths.private_key, bench.work / "key")
         (bench.work / "key").chmod(0o600)
     finally:
-        life.destroy(context, lab.name)
+        ending.destroy(context, lab.name)
     return ready, whole
 
 

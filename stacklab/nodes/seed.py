@@ -1,51 +1,33 @@
-"""A node's seed: its identity as a plain tar on its second disk. Pure.
-
-stacklab-seed, in every base image, unpacks it once before the network starts. The
-first member's name holds the digest of the rest: a changed seed is taken at the
-next boot, the same one never twice.
-"""
+"""Give a node its identity by a seed: a plain tar on its second disk. Pure; see archive.py."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from stacklab.installers.facts import directories, name_nic
 from stacklab.model.lab import NIC, Lab, NetworkMode, NetworkStyle, Node
 from stacklab.nodes import access
 from stacklab.nodes.access import Keys
+from stacklab.nodes.archive import Entry
 
 _USER = "stack"
 _HOME = "home/stack"
-_SYSTEMS = (
+# Every user of a node reads these; all other answers are for `stack` alone.
+_SYSTEM_PATHS = (
     "/etc/pip.conf",
     "/etc/gitconfig",
     "/etc/apt",
     "/etc/profile.d",
     "/usr/local/share",
-)  # everybody reads them
-_MTIME = 1  # not 0: some tars warn of an "implausibly old time stamp"
-_BLOCK = 1024 * 1024  # a disk's size; QEMU wants whole sectors
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A file, or with text None a directory, on the node; `mode` as for chmod."""
-
-    text: str | None
-    mode: int = 0o644
-    owner: str = "root"
+)
 
 
 def entries(
     lab: Lab, node: Node, keys: Keys, style: NetworkStyle, answers: Mapping[PurePosixPath, str]
 ) -> Mapping[str, Entry]:
-    """Everything the seed puts on a node, by path without the leading slash, parents first."""
-    found: dict[str, Entry] = {
+    """Return all that the seed puts on a node, by path without the leading slash, parents first."""
+    identity: dict[str, Entry] = {
         "etc/hostname": Entry(text=f"{node.name}\n"),
         "etc/hosts": Entry(text=_hosts(lab, node)),
         "etc/resolv.conf": Entry(
@@ -63,57 +45,34 @@ def entries(
             text=access.known_hosts(lab, keys), mode=0o600, owner=_USER
         ),
     }
-    found |= {path: Entry(text=text) for path, text in _network_files(lab, node, style).items()}
-    return found | answer_entries(lab, answers)
+    network = {path: Entry(text=text) for path, text in _network_files(lab, node, style).items()}
+    return identity | network | answer_entries(lab, answers)
 
 
 def answer_entries(lab: Lab, answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
     """Return a node's answer files and their directories: those of `stack`, and root's in /etc."""
-    found: dict[str, Entry] = {}
+    packed: dict[str, Entry] = {}
     owned = directories(lab)
     for path, text in sorted(answers.items()):
         for parent in reversed(path.parents):
-            if any(parent.is_relative_to(root) for root in owned):
-                found[str(parent.relative_to("/"))] = Entry(text=None, mode=0o755, owner=_USER)
-        is_systems = any(path.is_relative_to(root) for root in _SYSTEMS)
-        entry = Entry(text=text) if is_systems else Entry(text=text, mode=0o600, owner=_USER)
-        found[str(path.relative_to("/"))] = entry
-    return found
+            # tar would make a missing parent root's, and the installer could not write there.
+            if _is_below(parent, owned):
+                packed[str(parent.relative_to("/"))] = Entry(text=None, mode=0o755, owner=_USER)
+        own = Entry(text=text, mode=0o600, owner=_USER)
+        is_for_all = _is_below(path, _SYSTEM_PATHS)
+        packed[str(path.relative_to("/"))] = Entry(text=text) if is_for_all else own
+    return packed
 
 
-def image(content: Mapping[str, Entry]) -> bytes:
-    """The disk's bytes: the same content gives the same bytes."""
-    body = tar(content)
-    mark = f"var/lib/stacklab/seed-{hashlib.sha256(body).hexdigest()[:32]}"
-    data = tar({mark: Entry(text=""), **content})
-    return data + b"\0" * (-len(data) % _BLOCK)
-
-
-def tar(content: Mapping[str, Entry]) -> bytes:
-    """Return a ustar archive with owners by name: each system gives `stack` a uid of its own."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path, entry in content.items():
-            member = tarfile.TarInfo(path)
-            member.mode, member.mtime = entry.mode, _MTIME
-            member.uname = member.gname = entry.owner
-            # where the name is unknown, the number counts: 1000 is every cloud's first user
-            member.uid = member.gid = 0 if entry.owner == "root" else 1000
-            if entry.text is None:
-                member.type = tarfile.DIRTYPE
-                archive.addfile(member)
-                continue
-            data = entry.text.encode()
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+def _is_below(path: PurePosixPath, roots: Iterable[str | PurePosixPath]) -> bool:
+    return any(path.is_relative_to(root) for root in roots)
 
 
 def _hosts(lab: Lab, node: Node) -> str:
-    """Every node by name at the address that it stands for, and as NODE-NETWORK at its others."""
+    """Render /etc/hosts: each node's name has one address, NODE-NETWORK each of its others."""
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     for other in lab.nodes:
-        # Its own name is a real address, too, and not 127.0.1.1: services listen on it.
+        # The node's own name, too, has a real address and not 127.0.1.1: services listen on it.
         lines += [f"{nic.address.ip} {_name(lab, other, nic)}" for nic in other.nics]
     return "".join(f"{line}\n" for line in (f"# lab {lab.name}, node {node.name}", *lines))
 

@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
-from stacklab.process.streams import Beginning, End, Lines, send
+from stacklab.process.streams import Beginning, End, LineCutter, send
+from stacklab.words import without
 
 _GRACE_S = 5.0
 _ASK_EVERY_S = 0.25
 _KEPT_MAX = 1_000_000  # bytes of one line, and of stderr: a babbler must not fill our memory
 MOST_BYTES = 64 * 1024 * 1024  # of a program of this host; what runs on a node is given less
 _TAIL_LINES = 10
+_MASK = "***"
+# shlex would quote the stars: this stands for them until the words are joined.
 _UNQUOTED_MASK = "xxMASKEDxx"
 
 
@@ -48,8 +51,8 @@ class Command:
 
     def __str__(self) -> str:
         # Masked before quoting, which splits a secret that holds a quote.
-        masked = (_mask(word, self.secrets, _UNQUOTED_MASK) for word in self.argv)
-        return shlex.join(masked).replace(_UNQUOTED_MASK, "***")
+        masked = (without(word, self.secrets, _UNQUOTED_MASK) for word in self.argv)
+        return shlex.join(masked).replace(_UNQUOTED_MASK, _MASK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +146,13 @@ class SubprocessRunner:
             if line.endswith(b"\n"):
                 heard(line[:-1].decode("utf-8", "replace"), time.time())
 
-        return self._piped(command, Lines(hear, _KEPT_MAX).take, why_stop=why_stop)
+        return self._piped(command, LineCutter(hear, _KEPT_MAX).take, why_stop=why_stop)
 
     def stream(
         self, command: Command, *, out: Callable[[bytes], None], err: Callable[[bytes], None]
     ) -> Result:
         """See Conversing.stream."""
-        lines, error_lines = Lines(out, _KEPT_MAX), Lines(err, _KEPT_MAX)
+        lines, error_lines = LineCutter(out, _KEPT_MAX), LineCutter(err, _KEPT_MAX)
         result = self._piped(command, lines.take, take_error=error_lines.take)
         lines.end()
         error_lines.end()
@@ -190,7 +193,7 @@ class SubprocessRunner:
         with _start(command, None) as process:
             self._running[process] = command
             try:
-                reading = _Reading(process, command, take, take_error or errors.take)
+                reading = _StreamReader(process, command, take, take_error or errors.take)
                 reading.run(why_stop, written, keeps_streams=keeps_streams)
             except BaseException:
                 _stop(process, group=True)
@@ -208,7 +211,7 @@ class SubprocessRunner:
         return result
 
 
-class _Reading:
+class _StreamReader:
     """Feeds a process its stdin and reads both its streams until they end."""
 
     def __init__(
@@ -367,13 +370,6 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals, *, group: 
         subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
 
 
-def _mask(text: str, secrets: tuple[str, ...], mask: str = "***") -> str:
-    """Longest first: one secret may hold another. An empty one would be found everywhere."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, mask)
-    return text
-
-
 def _ending(code: int) -> str:
     if code >= 0:
         return f"ended with {code}"
@@ -394,6 +390,6 @@ def _told(command: Command, log_start: int, output: str) -> str:
             # A log may hold earlier commands' lines, too.
             log.seek(max(log_start, log.seek(0, os.SEEK_END) - _KEPT_MAX))
             output = log.read().decode("utf-8", "replace")
-    tail = _mask(output, command.secrets).rstrip().splitlines()[-_TAIL_LINES:]
+    tail = without(output, command.secrets, _MASK).rstrip().splitlines()[-_TAIL_LINES:]
     where = [f"  log: {command.log}"] if command.log else []
     return "".join(f"\n{line}" for line in [*(f"  | {line}" for line in tail), *where])

@@ -54,7 +54,7 @@ class End:
         return self._data.decode("utf-8", "replace")
 
 
-class Lines:
+class LineCutter:
     """Cuts a stream into lines; of a line that is too long the beginning is handed out."""
 
     def __init__(self, hand_out: Callable[[bytes], None], most: int) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.state import NodeState
-from stacklab.nodes.seed import Entry
+from stacklab.nodes.archive import Entry
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
 from stacklab.progress import Progress
@@ -27,7 +27,7 @@ from stacklab.tools.host.net import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class HostServices:
     """This host, as a provider is given it; `accelerator` is asked when a node is made."""
 
     host: HostPaths
@@ -70,7 +70,7 @@ class ProviderKind(Protocol):
         """
         ...
 
-    def open(self, site: Site) -> Provider:
+    def open(self, site: HostServices) -> Provider:
         """Return the provider; asks nothing of the host yet."""
         ...
 
@@ -230,7 +230,7 @@ class FaultMaker(Protocol):
 
 
 @runtime_checkable
-class Faults(Protocol):
+class MakesFaults(Protocol):
     """Nodes, NICs and networks that can be made to fail."""
 
     def faults(self, lab: str, record: LabRecord) -> FaultMaker:
@@ -270,7 +270,7 @@ class Evidence(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class LogSource:
     """Something for `lab.logs`: `read` returns its text, or raises LabError or OSError."""
 
     path: str
@@ -287,7 +287,7 @@ class LogReader(Protocol):
         """Return what a command that only looks printed."""
         ...
 
-    def file(self, path: str, title: str, file: Path) -> Source:
+    def file(self, path: str, title: str, file: Path) -> LogSource:
         """Return the source that is the end of a file."""
         ...
 
@@ -302,7 +302,7 @@ class HostLogs(Protocol):
 
     def log_sources(
         self, paths: LabPaths, record: LabRecord, reader: LogReader, why_not: str
-    ) -> Iterator[Source]:
+    ) -> Iterator[LogSource]:
         """Return what to take along; `why_not` is why the provider can't be asked."""
         ...
 

@@ -1,7 +1,7 @@
 """Tell why a node does not answer, from what this host sees of it.
 
-The likeliest cause first, where the facts bear one out; then the facts. Pure: a
-provider's Looker does the looking.
+First the likeliest cause, where the facts bear one out; then the facts themselves.
+Pure: a provider's Looker collects the facts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from stacklab.tools.host.net import Lease, Link, Neighbour, Plug, Route, Rule
 from stacklab.tools.knock import Door, Knock
 
 _RULES_SHOWN = 12
-# Between this host and a node; libvirt's own chains of FORWARD are not on that way.
+# A rule that a packet from this host to a node meets. libvirt's own chains of FORWARD are for
+# packets from one network to another.
 _ON_OUR_WAY = re.compile(r"-A (?!LIBVIRT_FW|FORWARD\b)")
 
 
@@ -75,17 +76,28 @@ class View:
 
 def nic_cause(view: View, at: NICView) -> Cause | None:
     """Return what is wrong with a NIC's other end on this host; None where nothing is."""
-    node, device, tap, plug = view.node.name, at.nic.device, at.tap, at.plug
     if view.state not in (None, NodeState.RUNNING):
         return None
-    if view.state is not None and plug is None:
-        text = f"{device} is unplugged from {node}: its domain has no NIC {at.nic.mac}"
+    return _plug_cause(view, at) or (_tap_cause(view, at) if view.is_looked_at else None)
+
+
+def _plug_cause(view: View, at: NICView) -> Cause | None:
+    """Return what the domain itself has wrong: no NIC, or one without its cable."""
+    node, device, plug = view.node.name, at.nic.device, at.plug
+    if plug is None:
+        if view.state is None:
+            return None  # libvirtd could not be asked: nobody knows that the NIC is gone
+        text = f"{device} is unplugged from {node}: its domain does not have the NIC {at.nic.mac}"
         return Cause(CauseKind.NIC_UNPLUGGED, text)
-    if plug is not None and not plug.is_linked:
-        text = f"{device} of {node} has its cable pulled: its link is down in the domain"
-        return Cause(CauseKind.CABLE_PULLED, text)
-    if not view.is_looked_at:
+    if plug.is_linked:
         return None
+    text = f"{device} of {node} has its cable pulled: its link is down in the domain"
+    return Cause(CauseKind.CABLE_PULLED, text)
+
+
+def _tap_cause(view: View, at: NICView) -> Cause | None:
+    """Return what is wrong with a NIC's bridge or tap."""
+    node, device, tap = view.node.name, at.nic.device, at.tap
     if at.bridge and not at.has_bridge:
         text = f"bridge {at.bridge} of {at.network} is down or gone"
         return Cause(CauseKind.BRIDGE_DOWN, text)
@@ -113,63 +125,77 @@ def cause(view: View) -> Cause | None:
     if not view.nics:
         return None
     access = view.nics[0]
-    return (
-        state_cause(view)
-        or nic_cause(view, access)
-        or _on_the_way(view, access)
-        or _at_its_door(view, access)
-    )
+    # From the node outwards, and then along a packet's way from this host to the node's sshd:
+    # a cause near the beginning explains all symptoms behind it.
+    suspects = (_wrong_route, _address_taken, _silent_node, _other_lease, _no_arp, _at_its_door)
+    likely = state_cause(view) or nic_cause(view, access)
+    for suspect in suspects:
+        likely = likely or suspect(view, access)
+    return likely
 
 
-def _on_the_way(view: View, access: NICView) -> Cause | None:
-    name, nic = view.node.name, access.nic
-    address, neighbour, tap = str(nic.address.ip), view.neighbour, access.tap
-    if view.route and access.bridge and view.route.device != access.bridge:
-        text = f"this host sends to {address} by {view.route.device}, not by {access.bridge}"
-        return Cause(CauseKind.HOST_ROUTE, text)
-    if neighbour and neighbour.mac and neighbour.mac != nic.mac:
-        owner = f"{neighbour.mac} answers, not {name}'s {nic.mac}"
-        return Cause(CauseKind.ADDRESS_TAKEN, f"another machine has {address}: {owner}")
-    if tap is not None and tap.received == 0:
-        if not any(line for line in view.console):
-            text = f"{name} never sent a packet, nor wrote a word on its console: it did not boot"
-            return Cause(CauseKind.NOT_BOOTED, text)
-        text = f"{name} never sent a packet on {nic.device}: its network did not come up"
-        return Cause(CauseKind.NETWORK_DOWN, text)
-    other = next(
-        (lease for lease in view.leases if lease.mac == nic.mac and lease.address != address), None
-    )
-    if other and not (neighbour and neighbour.mac):
-        text = f"{name}'s lease is for another address: {other.address}, not {address}"
-        return Cause(CauseKind.OTHER_LEASE, text)
-    if (neighbour and neighbour.is_silent) and tap is not None:
-        sent = f"{name} sent {tap.received} packets on {nic.device}"
-        why = f"does not answer ARP for {address}: it has not that address, or it hangs"
-        return Cause(CauseKind.NO_ARP, f"{sent}, but {why}")
+def _wrong_route(view: View, access: NICView) -> Cause | None:
+    if not view.route or not access.bridge or view.route.device == access.bridge:
+        return None
+    address = access.nic.address.ip
+    text = f"this host sends to {address} by {view.route.device}, not by {access.bridge}"
+    return Cause(CauseKind.HOST_ROUTE, text)
+
+
+def _address_taken(view: View, access: NICView) -> Cause | None:
+    nic, neighbour = access.nic, view.neighbour
+    if not neighbour or not neighbour.mac or neighbour.mac == nic.mac:
+        return None
+    owner = f"{neighbour.mac} answers, not {view.node.name}'s {nic.mac}"
+    return Cause(CauseKind.ADDRESS_TAKEN, f"another machine has {nic.address.ip}: {owner}")
+
+
+def _silent_node(view: View, access: NICView) -> Cause | None:
+    if access.tap is None or access.tap.received > 0:
+        return None
+    name = view.node.name
+    # A kernel that booted has written to its console, whatever became of its network.
+    if not any(view.console):
+        text = f"{name} never sent a packet, nor wrote a word on its console: it did not boot"
+        return Cause(CauseKind.NOT_BOOTED, text)
+    text = f"{name} never sent a packet on {access.nic.device}: its network did not come up"
+    return Cause(CauseKind.NETWORK_DOWN, text)
+
+
+def _other_lease(view: View, access: NICView) -> Cause | None:
+    if view.neighbour and view.neighbour.mac:
+        return None  # it answers at the right address: an old lease does not matter
+    nic = access.nic
+    address = str(nic.address.ip)
+    for lease in view.leases:
+        if lease.mac == nic.mac and lease.address != address:
+            addresses = f"{lease.address}, not {address}"
+            text = f"{view.node.name}'s lease is for another address: {addresses}"
+            return Cause(CauseKind.OTHER_LEASE, text)
     return None
 
 
+def _no_arp(view: View, access: NICView) -> Cause | None:
+    if not view.neighbour or not view.neighbour.is_silent or access.tap is None:
+        return None
+    nic = access.nic
+    sent = f"{view.node.name} sent {access.tap.received} packets on {nic.device}"
+    why = f"does not answer ARP for {nic.address.ip}: it has not that address, or it hangs"
+    return Cause(CauseKind.NO_ARP, f"{sent}, but {why}")
+
+
 def _at_its_door(view: View, access: NICView) -> Cause | None:
-    name, neighbour = view.node.name, view.neighbour
+    """Return why sshd does not answer, from what became of a connection to its port."""
     if view.knock is None:
         return None
+    name, door, neighbour = view.node.name, view.knock.door, view.neighbour
+    # Who answers ARP is up: what does not come back was dropped by the node, or by this host.
     arp = "answers ARP but " if neighbour and neighbour.mac == access.nic.mac else ""
-    rule = next(
-        (r for r in view.rules if r.refuses and r.packets and _ON_OUR_WAY.match(r.text)), None
-    )
-    match view.knock.door:
+    if door in (Door.NO_ANSWER, Door.UNREACHABLE):
+        return _host_firewall(view) or (_filtered(name, door, arp) if arp else None)
+    match door:
         case Door.REFUSED:
             return Cause(CauseKind.SSHD_DOWN, f"{name} {arp}refuses TCP 22: sshd is not up")
-        case Door.NO_ANSWER | Door.UNREACHABLE if rule:
-            counted = f"{rule.text} ({rule.packets} so far)"
-            text = f"a firewall rule of this host refuses packets: {counted}"
-            return Cause(CauseKind.HOST_FIREWALL, text)
-        case Door.NO_ANSWER if arp:
-            text = f"{name} {arp}not TCP 22: its firewall drops that, or it is too busy"
-            return Cause(CauseKind.SSHD_FILTERED, text)
-        case Door.UNREACHABLE if arp:
-            text = f"{name} {arp}turns TCP 22 away: its firewall rejects that"
-            return Cause(CauseKind.SSHD_FILTERED, text)
         case Door.SILENT:
             why = "sshd hangs, or the node is too busy"
             text = f"{name} takes connections to TCP 22 but says nothing: {why}"
@@ -180,13 +206,39 @@ def _at_its_door(view: View, access: NICView) -> Cause | None:
     return None
 
 
+def _host_firewall(view: View) -> Cause | None:
+    for rule in view.rules:
+        if rule.refuses and rule.packets and _ON_OUR_WAY.match(rule.text):
+            counted = f"{rule.text} ({rule.packets} so far)"
+            text = f"a firewall rule of this host refuses packets: {counted}"
+            return Cause(CauseKind.HOST_FIREWALL, text)
+    return None
+
+
+def _filtered(name: str, door: Door, arp: str) -> Cause:
+    if door is Door.NO_ANSWER:
+        text = f"{name} {arp}not TCP 22: its firewall drops that, or it is too busy"
+    else:
+        text = f"{name} {arp}turns TCP 22 away: its firewall rejects that"
+    return Cause(CauseKind.SSHD_FILTERED, text)
+
+
 def lines(view: View) -> Iterator[str]:
-    """Return the facts, one a line."""
-    node, nic = view.node, view.node.access
-    address = str(nic.address.ip)
+    """Return the facts, one a line, in the order of a packet's way to the node."""
     state = "state unknown" if view.state is None else str(view.state)
-    yield f"{view.title}: {state}" + (f" ({view.reason})" if view.reason else "")
-    yield from (nic_line(nic_view) for nic_view in view.nics)
+    reason = f" ({view.reason})" if view.reason else ""
+    yield f"{view.title}: {state}{reason}"
+    yield from map(nic_line, view.nics)
+    yield from _lease_lines(view)
+    yield from _way_lines(view)
+    yield from _rule_lines(view)
+    yield from (f"not looked at: {why}" for why in view.why_not)
+    yield f"console ({view.console_path}) of {view.node.name} ends with:"
+    yield from [f"  | {line}" for line in view.console] or ["  | nothing"]
+
+
+def _lease_lines(view: View) -> Iterator[str]:
+    nic = view.node.access
     network = view.nics[0].network if view.nics else nic.network
     for lease in view.leases:
         yield f"lease: {lease.address} to {lease.mac} on {network}"
@@ -194,27 +246,32 @@ def lines(view: View) -> Iterator[str]:
         yield f"lease: none on {network} for {nic.mac}: it never asked, or nobody answered"
     if view.dnsmasq:
         yield f"dnsmasq of {network}: {view.dnsmasq}"
-    if view.route:
-        via = f" via {view.route.gateway}" if view.route.gateway else ""
-        source = view.route.source or "no address"
-        yield f"route to {address}: by {view.route.device}{via}, from {source}"
-    if view.neighbour:
-        mac = view.neighbour.mac or "nobody answers"
-        yield f"ARP for {address}: {mac} ({view.neighbour.state.lower()})"
-    elif view.route:
+
+
+def _way_lines(view: View) -> Iterator[str]:
+    """Return this host's route to the node, its ARP entry, and what its sshd's port did."""
+    address, route, neighbour, knock = (
+        view.node.access.address.ip,
+        view.route,
+        view.neighbour,
+        view.knock,
+    )
+    if route:
+        via = f" via {route.gateway}" if route.gateway else ""
+        yield f"route to {address}: by {route.device}{via}, from {route.source or 'no address'}"
+    if neighbour:
+        mac = neighbour.mac or "nobody answers"
+        yield f"ARP for {address}: {mac} ({neighbour.state.lower()})"
+    elif route:
         yield f"ARP for {address}: not asked for"
-    if view.knock:
-        yield f"port 22 of {address}: {view.knock.door} ({view.knock.said})"
-    yield from _rule_lines(view)
-    yield from (f"not looked at: {why}" for why in view.why_not)
-    yield f"console ({view.console_path}) of {node.name} ends with:"
-    yield from [f"  | {line}" for line in view.console] or ["  | nothing"]
+    if knock:
+        yield f"port 22 of {address}: {knock.door} ({knock.said})"
 
 
 def _rule_lines(view: View) -> Iterator[str]:
     """Return the rules in the way: those that refused a packet, and those that may.
 
-    Of libvirt's own only the first.
+    libvirt's own rules are shown only if they refused one: they are many, and always there.
     """
     bridge = view.nics[0].bridge if view.nics else ""
     on_way = [rule for rule in view.rules if rule.refuses and _ON_OUR_WAY.match(rule.text)]
@@ -225,8 +282,8 @@ def _rule_lines(view: View) -> Iterator[str]:
         yield f"firewall of this host: and {len(in_way) - _RULES_SHOWN} more: sudo iptables-save -c"
     if view.rules and not in_way:
         yield (
-            f"firewall of this host: {len(view.rules)} rules on {bridge}, "
-            "none has refused a packet on the way there"
+            f"firewall of this host: {len(view.rules)} rules on {bridge}; "
+            "none of them has refused a packet on the way there"
         )
 
 

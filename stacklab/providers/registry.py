@@ -9,7 +9,7 @@ from stacklab import record
 from stacklab.errors import LabError, ProviderError
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
-from stacklab.providers.contract import Provider, ProviderKind, Site
+from stacklab.providers.contract import HostServices, Provider, ProviderKind
 from stacklab.record import LabRecord, RecordDamaged
 
 # One line per provider: the word, and where its ProviderKind is, imported when first needed.
@@ -33,7 +33,7 @@ def kind(word: str) -> ProviderKind:
     return found
 
 
-def open_provider(word: str, site: Site) -> Provider:
+def open_provider(word: str, site: HostServices) -> Provider:
     """Return the provider of that word on this host."""
     return kind(word).open(site)
 

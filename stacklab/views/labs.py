@@ -12,7 +12,7 @@ from stacklab.views.tables import spaced, table
 if TYPE_CHECKING:  # types alone: `lab.show` has no need of libvirt
     from stacklab.model.lab import Lab, Node
     from stacklab.progress import Timing
-    from stacklab.workflow.lab.up import Outcome
+    from stacklab.workflow.lab.up import LabUp
 
 _NODE_HEADER = ("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac")
 
@@ -78,7 +78,7 @@ def summary(
     ]
 
 
-def outcome(result: Outcome, stage_timings: Sequence[Timing]) -> list[Table | str]:
+def outcome(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table | str]:
     """Return what `lab.up` ends with: the lab, the time it took, and what to type next."""
     name = result.lab.name
     check_text = "prove that all nodes reach each other"

@@ -12,7 +12,7 @@ from rich.text import Text
 from stacklab.views import tables
 
 if TYPE_CHECKING:  # types alone: with no lab on record, nothing of libvirt is loaded
-    from stacklab.workflow.lab.life import LabStatus
+    from stacklab.workflow.lab.status import LabStatus
 
 # By the state's word, as NodeState has it; every other state is yellow.
 _STATE_STYLE = {"running": "green", "absent": "red"}
@@ -48,6 +48,6 @@ def _rows(status: LabStatus) -> Iterator[tuple[str | Text, ...]]:
 def _time_left(expires_at: float | None) -> str:
     if expires_at is None:
         return ""
-    from stacklab.workflow.lab import reap
+    from stacklab.workflow.lab import lifetime
 
-    return reap.left(expires_at, time.time())
+    return lifetime.left(expires_at, time.time())

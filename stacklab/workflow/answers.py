@@ -31,7 +31,7 @@ from stacklab.process import Runner
 from stacklab.releases import Bug, Release, operating_system
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import suggest
-from stacklab.workflow.context import Context, read_own, running_lab
+from stacklab.workflow.context import Context, node_named, read_own, running_lab
 from stacklab.workflow.lab.up import place_answers, render_answers
 
 if TYPE_CHECKING:
@@ -83,10 +83,8 @@ def steps(lab: Lab, runner: Runner) -> tuple[Step, ...]:
 
 def check_node(lab: Lab, node: str) -> None:
     """Raise LabError, listing the lab's nodes, for an unknown one; "" is all of them."""
-    if node and node not in {each.name for each in lab.nodes}:
-        known = ", ".join(each.name for each in lab.nodes)
-        hint = f"./invoke answers.render {lab.name}"
-        raise LabError(f"lab {lab.name} has no node {node!r} (it has: {known})", hint=hint)
+    if node:
+        node_named(lab, node, hint=f"./invoke answers.render {lab.name}")
 
 
 def only(found: Rendered, node: str) -> Rendered:

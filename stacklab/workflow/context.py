@@ -9,22 +9,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stacklab import files, locks, record
-from stacklab.doctor import Machine
 from stacklab.errors import HostError, LabError, ToolError
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import LABS, HostPaths, LabPaths
 from stacklab.process import Command, Conversing
 from stacklab.progress import Progress
 from stacklab.providers import registry
-from stacklab.providers.contract import Orphans, Provider, Site
+from stacklab.providers.contract import HostServices, Orphans, Provider
 from stacklab.record import LabRecord
 from stacklab.spec import from_json, names
 from stacklab.tools.host import accelerator
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.words import nearest
+
+if TYPE_CHECKING:
+    from stacklab.doctor import Machine
 
 _WAIT_FOR_LOCK_S = 30.0
 
@@ -45,7 +48,7 @@ class Context:
         """Return the provider of a record's lab; that of new labs where there is no record."""
         word = record.provider if record else self.provider_of_new_labs
         if word not in self.providers:
-            site = Site(
+            site = HostServices(
                 host=self.host,
                 runner=self.runner,
                 progress=self.progress,
@@ -77,6 +80,9 @@ class Context:
     @property
     def machine(self) -> Machine:
         """This host, as the probes see it."""
+        # Here: only `doctor` and `lab.up` look at the host by probes.
+        from stacklab.doctor import Machine
+
         return Machine(runner=self.runner)
 
     def accelerator(self) -> Accelerator:
@@ -224,6 +230,15 @@ def not_up(context: Context, name: str) -> LabError:
         hint = f"./invoke lab.up {near}" if near else "./invoke lab.list"
     meant = f" (did you mean {near}?)" if near else ""
     return LabError(f"lab {name} is not up: nothing of it exists on this host{meant}", hint=hint)
+
+
+def node_named(lab: Lab, name: str, *, hint: str) -> Node:
+    """Return the lab's node of that name; raises LabError listing those that it has."""
+    for node in lab.nodes:
+        if node.name == name:
+            return node
+    known = ", ".join(node.name for node in lab.nodes)
+    raise LabError(f"lab {lab.name} has no node {name!r} (it has: {known})", hint=hint)
 
 
 def running_lab(context: Context, name: str) -> tuple[Lab, LabPaths]:

@@ -57,7 +57,7 @@ class _Hiding:
         self._key_lines: frozenset[str] = frozenset()
         # Who may not read them may not log in either, so no output can have them.
         with contextlib.suppress(LabError, OSError):
-            self._passwords = tuple(sorted(filter(None, _passwords(paths)), key=len, reverse=True))
+            self._passwords = tuple(_passwords(paths))
             self._key_lines = frozenset(_key_lines(paths))
 
     def result(self, result: CheckResult) -> CheckResult:
@@ -74,9 +74,7 @@ class _Hiding:
         )
 
     def text(self, shown: str) -> str:
-        for password in self._passwords:
-            if password in shown:
-                shown = shown.replace(password, mask.MASK)
+        shown = mask.without(shown, self._passwords)
         return _KEY_LINE.sub(self._run, shown) if len(shown) >= 30 else shown
 
     def _run(self, found: re.Match[str]) -> str:

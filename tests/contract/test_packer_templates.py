@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import CommandFailed
-from stacklab.nodes import seed
-from stacklab.nodes.seed import Entry
+from stacklab.nodes import archive
+from stacklab.nodes.archive import Entry
 from stacklab.paths import PROJECT
 from stacklab.process import SubprocessRunner
 from stacklab.tools import packer
@@ -266,7 +266,7 @@ class Seeded:
             fake.chmod(0o755)
 
     def put(self, content: Mapping[str, Entry]) -> None:
-        self.disk.write_bytes(seed.image(content))
+        self.disk.write_bytes(archive.image(content))
 
     def take(self) -> int:
         environment = {
@@ -314,7 +314,7 @@ def test_a_disk_that_is_no_seed_of_ours_is_left_alone(node: Seeded, content: byt
 
 
 def test_somebody_elses_tar_is_left_alone(node: Seeded) -> None:
-    node.disk.write_bytes(seed.tar({"etc/hostname": Entry(text="evil\n")}))
+    node.disk.write_bytes(archive.tar({"etc/hostname": Entry(text="evil\n")}))
     assert node.take() == 0
     assert node.files == []
 

@@ -67,3 +67,42 @@ def test_the_nodes_of_a_lab_that_is_up_are_completed_without_its_spec(tmp_path: 
     resolved.write_text('{"nodes": [{"name": "node1"}]}')
     words = ("--complete", "--", "invoke", "lab.ssh", "mini-2node", "--node", "")
     assert not loaded_by(tmp_path, *words) & SLOW
+
+
+# What `lab.status` does without, also where labs are on record: it asks their provider alone.
+NOT_OF_STATUS = {
+    "jinja2",
+    "pydantic",
+    "vagrant",
+    "stacklab.checks",
+    "stacklab.images",
+    "stacklab.installers",
+    "stacklab.lint",
+    "stacklab.workflow.faults",
+    "stacklab.workflow.lab.up",
+}
+
+
+@pytest.mark.parametrize("words", [("lab.status",), ("lab.status", "--json")])
+def test_the_status_of_a_lab_on_record_loads_neither_up_nor_checks(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """A damaged record: this lab's provider, libvirt, is not even asked."""
+    record = tmp_path / "labs" / "mini-2node" / "record.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{")
+    loaded = loaded_by(tmp_path, *words)
+    assert "stacklab.workflow.lab.status" in loaded
+    assert not loaded & (NOT_OF_STATUS | {"libvirt"})
+
+
+def test_a_provider_that_is_asked_brings_libvirt_and_nothing_of_up() -> None:
+    code = "import stacklab.workflow.lab.status, stacklab.providers.libvirt.provider, sys\n"
+    code += "print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "libvirt" in loaded
+    # It makes nodes by vagrant; a status would do without.
+    assert not loaded & (NOT_OF_STATUS - {"vagrant"})

@@ -11,7 +11,7 @@ from invoke.parser import Parser
 import tasks
 from stacklab import spec
 from stacklab.paths import PROJECT
-from stacklab.workflow.lab import reap
+from stacklab.workflow.lab import lifetime
 from tests import ci_recipes
 from tests.ci_recipes import Job
 
@@ -44,7 +44,7 @@ def test_every_command_is_a_task_with_such_options(job: Job) -> None:
         found = understood(words)
         assert found["task"] == words[0]
         if found.get("ttl"):
-            assert reap.ttl_s(str(found["ttl"])) == 7200
+            assert lifetime.ttl_s(str(found["ttl"])) == 7200
         if "name" in found and words[0] != "image.build":
             assert found["name"] in spec.names(PROJECT / "labs")
 

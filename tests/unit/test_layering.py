@@ -45,7 +45,7 @@ ORDER = (
     "pytest_items",
     "pytest_plugin",
 )
-ONLY_FROM = {"process": {"errors"}}
+ONLY_FROM = {"process": {"errors", "words"}}
 
 # What only a provider of nodes, and the tools that it uses, may know.
 _OF_LIBVIRT = ("virsh", "qemu:///", "domstate")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from stacklab.checks.explain import scene
 from stacklab.checks.explain.scene import UNSEEN, Scene
@@ -16,6 +16,7 @@ from stacklab.paths import LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.contract import Looker
 from stacklab.providers.evidence import View
+from stacklab.tools import bounded
 
 _MOST_NODES = 12  # are looked at: with more nodes, the causes are few all the same
 
@@ -63,22 +64,32 @@ def look(
             return UNSEEN
         return scene.ask(paths, runner, name, addresses.get(name, []))
 
-    def view(name: str) -> View | None:
-        if host is None:
-            return None
-        return host.view(nodes[name], snapshot, is_knocking=name in unreached)
+    scenes: dict[str, Scene] = {}
+    views: dict[str, View] = {}
 
-    with ThreadPoolExecutor(max_workers=2 * len(chosen)) as pool:
-        scenes = pool.map(ask, chosen)
-        snapshot = host.snapshot() if host else None
-        views = zip(chosen, pool.map(view, chosen), strict=True)
-        return Site(
-            lab=lab,
-            nodes=nodes,
-            unreached=unreached,
-            views={name: seen for name, seen in views if seen is not None},
-            scenes=dict(zip(chosen, scenes, strict=True)),
-        )
+    def keep_scene(name: str) -> None:
+        scenes[name] = ask(name)
+
+    def keep_views() -> None:
+        """Look at all nodes from the host, with one snapshot, while they are being asked."""
+        if host is None:
+            return
+        snapshot = host.snapshot()
+
+        def keep_view(name: str) -> None:
+            views[name] = host.view(nodes[name], snapshot, is_knocking=name in unreached)
+
+        bounded.together([partial(keep_view, name) for name in chosen], name="view")
+
+    # Daemon threads: where libvirtd hangs, Ctrl-C must not wait for its limit of 10 s.
+    bounded.together([*(partial(keep_scene, name) for name in chosen), keep_views], name="explain")
+    return Site(
+        lab=lab,
+        nodes=nodes,
+        unreached=unreached,
+        views={name: views[name] for name in chosen if name in views},
+        scenes={name: scenes[name] for name in chosen},
+    )
 
 
 def _is_cut_off(result: CheckResult) -> bool:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from stacklab import words
+
 MASK = "********"
 
 _NAMES = re.compile(r"password|passwd|token|secret|_pw|_(?:key|salt|cookie)$", re.I)
@@ -30,10 +32,8 @@ _KEY_OF_YAML = re.compile(r"[ \t]*(?:- )?[\w-]+:(?=[ \t]|$)")
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """Mask these secrets in a text; longer ones first, since one may contain another."""
-    for value in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(value, MASK)
-    return text
+    """Mask these secrets in a text."""
+    return words.without(text, secrets, MASK)
 
 
 def masked(text: str, secrets: Iterable[str], path: PurePosixPath | None = None) -> str:

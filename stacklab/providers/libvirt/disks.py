@@ -10,8 +10,8 @@ from pathlib import Path
 from stacklab import files
 from stacklab.errors import LabError
 from stacklab.model.lab import Node
-from stacklab.nodes import seed
-from stacklab.nodes.seed import Entry
+from stacklab.nodes import archive
+from stacklab.nodes.archive import Entry
 from stacklab.process import Command, Runner, as_root
 from stacklab.providers.libvirt.handles import LibvirtNode
 from stacklab.tools import qemu_img
@@ -25,7 +25,7 @@ def make(
         runner.run(qemu_img.overlay(disks.overlay, base, node.disk))
     # libvirt gives the file to QEMU's user when the domain starts; until then it is ours alone.
     disks.seed.unlink(missing_ok=True)
-    files.write(disks.seed, seed.image(identity), mode=0o600)
+    files.write(disks.seed, archive.image(identity), mode=0o600)
 
 
 def remove(disks: LibvirtNode) -> None:

@@ -6,7 +6,7 @@ import uuid
 
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
-from stacklab.providers.contract import Provider, Site
+from stacklab.providers.contract import HostServices, Provider
 from stacklab.providers.libvirt.handles import domain_name, network_name, network_of, node_of
 from stacklab.record import Handle, Handles, LabRecord
 
@@ -45,7 +45,7 @@ class LibvirtKind:
         for network in record.networks:
             network_of(record.name, network)
 
-    def open(self, site: Site) -> Provider:
+    def open(self, site: HostServices) -> Provider:
         """See ProviderKind.open."""
         # Here, because the provider imports libvirt, and most readers of records never ask it.
         from stacklab.providers.libvirt.provider import LibvirtProvider

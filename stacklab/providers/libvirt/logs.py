@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stacklab.errors import LabError
 from stacklab.paths import LabPaths
-from stacklab.providers.contract import LogReader, Source
+from stacklab.providers.contract import LogReader, LogSource
 from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
 from stacklab.record import LabRecord
 from stacklab.tools.host import net as host_net
@@ -32,7 +32,7 @@ class LibvirtLogs:
         self._why_not = why_not
         self._networks = [network_of(record.name, network) for network in record.networks]
 
-    def sources(self) -> Iterator[Source]:
+    def sources(self) -> Iterator[LogSource]:
         """Return everything, in the order of the index."""
         yield self._reader.file("host/lab.json", "what Vagrant was told", self._paths.machines)
         vagrant_log = self._paths.logs / "vagrant.log"
@@ -41,13 +41,13 @@ class LibvirtLogs:
             yield from self._of_node(node_of(self._paths, recorded))
         for network in self._networks:
             yield from self._of_network(network)
-        yield Source(
+        yield LogSource(
             path="host/firewall.txt",
             title="firewall rules that name a bridge of the lab's",
             read=self._firewall,
         )
 
-    def _of_node(self, node: LibvirtNode) -> Iterator[Source]:
+    def _of_node(self, node: LibvirtNode) -> Iterator[LogSource]:
         name, domain = node.name, node.domain
         yield self._virsh(
             f"host/domains/{name}.state.txt",
@@ -59,7 +59,7 @@ class LibvirtLogs:
             f"host/qemu/{name}.log", f"{name}: what QEMU said", _QEMU_LOGS / f"{domain}.log"
         )
 
-    def _of_network(self, network: LibvirtNetwork) -> Iterator[Source]:
+    def _of_network(self, network: LibvirtNetwork) -> Iterator[LogSource]:
         name, libvirt_name = network.name, network.libvirt_name
         yield self._virsh(
             f"host/networks/{name}.xml", f"{name}: its network", (("net-dumpxml", libvirt_name),)
@@ -78,16 +78,16 @@ class LibvirtLogs:
             )
         yield self._bridge(name, network.bridge)
 
-    def _virsh(self, path: str, title: str, commands: tuple[tuple[str, ...], ...]) -> Source:
+    def _virsh(self, path: str, title: str, commands: tuple[tuple[str, ...], ...]) -> LogSource:
         def read() -> str:
             if self._why_not:
                 raise LabError(self._why_not)
             prefix = ("virsh", "-r", "-q", "-c", URI)
             return "\n".join(self._reader.run((*prefix, *words)) for words in commands)
 
-        return Source(path=path, title=title, read=read)
+        return LogSource(path=path, title=title, read=read)
 
-    def _bridge(self, name: str, bridge: str) -> Source:
+    def _bridge(self, name: str, bridge: str) -> LogSource:
         commands = (
             ("ip", "-d", "-s", "link", "show", "dev", bridge),
             ("ip", "addr", "show", "dev", bridge),
@@ -101,7 +101,7 @@ class LibvirtLogs:
             return "\n".join(f"$ {' '.join(argv)}\n{self._reader.run(argv)}" for argv in commands)
 
         title = f"{name}: bridge {bridge}, its taps with their counters, routes, neighbours"
-        return Source(path=f"host/networks/{name}.bridge.txt", title=title, read=read)
+        return LogSource(path=f"host/networks/{name}.bridge.txt", title=title, read=read)
 
     def _firewall(self) -> str:
         bridges = {network.bridge for network in self._networks}

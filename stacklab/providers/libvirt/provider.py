@@ -14,9 +14,9 @@ from stacklab import locks
 from stacklab.errors import AlreadyRunning, ProviderError
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
-from stacklab.nodes.seed import Entry
+from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
-from stacklab.providers.contract import LogReader, Site, Source, Unreachable
+from stacklab.providers.contract import HostServices, LogReader, LogSource, Unreachable
 from stacklab.providers.libvirt import console, disks, machines
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
@@ -36,7 +36,7 @@ _IS_OFF = (NodeState.OFF, NodeState.ABSENT, NodeState.CRASHED)
 
 
 class LibvirtProvider:
-    """See stacklab.providers.contract.Provider, and there Console, Faults, Evidence and the rest.
+    """See stacklab.providers.contract.Provider, and there Console, MakesFaults, Evidence and the rest.
 
     The connection is made when something is asked for, and again when it has died.
     """
@@ -45,7 +45,7 @@ class LibvirtProvider:
 
     def __init__(
         self,
-        site: Site,
+        site: HostServices,
         *,
         connect: Callable[[], Libvirt] = Libvirt,
         ask: Callable[[], str | None] = libvirt_connection.why_unreachable,
@@ -300,7 +300,7 @@ class LibvirtProvider:
         return paths.console(node)
 
     def faults(self, lab: str, record: LabRecord) -> LibvirtFaults:
-        """See Faults.faults."""
+        """See MakesFaults.faults."""
         return LibvirtFaults(self.libvirt, self._site.runner, self._site.host.lab(lab), record)
 
     def version_commands(self) -> Sequence[tuple[str, ...]]:
@@ -309,7 +309,7 @@ class LibvirtProvider:
 
     def log_sources(
         self, paths: LabPaths, record: LabRecord, reader: LogReader, why_not: str
-    ) -> Iterator[Source]:
+    ) -> Iterator[LogSource]:
         """See HostLogs.log_sources."""
         return LibvirtLogs(paths, record, reader, why_not).sources()
 

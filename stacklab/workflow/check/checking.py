@@ -39,7 +39,7 @@ _LONGEST_WAIT_S = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class CheckRequest:
     """A request: the checks that somebody wants of a running lab."""
 
     lab: Lab
@@ -59,7 +59,7 @@ class Outcome:
     elapsed_s: float
 
 
-def wish(
+def request(
     context: Context,
     name: str,
     *,
@@ -68,7 +68,7 @@ def wish(
     networks: str = "",
     wait: str = "",
     expect: bool = False,
-) -> Wish:
+) -> CheckRequest:
     """Read what was typed; several words of one kind are separated by commas.
 
     Raises LabError naming what is odd.
@@ -84,7 +84,7 @@ def wish(
         raise LabError(
             f"lab {name} has no check of that kind there: nothing would be proved", hint=hint
         )
-    return Wish(
+    return CheckRequest(
         lab=lab, paths=paths, selection=selection, wait_s=_seconds(wait), is_expecting=expect
     )
 
@@ -109,32 +109,35 @@ def _seconds(text: str) -> float | None:
     return seconds
 
 
-def run(context: Context, wish: Wish) -> Outcome:
+def run(context: Context, request: CheckRequest) -> Outcome:
     """Prove it, once."""
     started_at, started = time.time(), time.monotonic()
     results = check(
         context,
-        wish.lab,
-        wish.paths,
-        selection=wish.selection,
-        wait_s=wish.wait_s,
-        expect=wish.is_expecting,
+        request.lab,
+        request.paths,
+        selection=request.selection,
+        wait_s=request.wait_s,
+        expect=request.is_expecting,
     )
     return Outcome(
-        lab=wish.lab, results=results, started_at=started_at, elapsed_s=time.monotonic() - started
+        lab=request.lab,
+        results=results,
+        started_at=started_at,
+        elapsed_s=time.monotonic() - started,
     )
 
 
 def watch(
     context: Context,
-    wish: Wish,
+    request: CheckRequest,
     *,
     interval_s: float = 5.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Outcome]:
     """Prove it again and again, each time at once, for ever."""
     while True:
-        yield run(context, dataclasses.replace(wish, wait_s=0.0))
+        yield run(context, dataclasses.replace(request, wait_s=0.0))
         sleep(interval_s)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from stacklab import files
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.errors import LabError
-from stacklab.model.lab import Lab, NetworkMode
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
 from stacklab.paths import LabPaths
+from stacklab.workflow.context import node_named
 
 _USAGE = """\
 ./invoke lab.fault {lab} link-down NODE NIC | unplug NODE NIC | pause NODE | power-off NODE | \
@@ -23,69 +24,78 @@ def parse(lab: Lab, words: Sequence[str]) -> Fault:
 
     Raises LabError saying what is wrong and how it is written.
     """
-    kind, rest = (words[0], list(words[1:])) if words else ("", [])
-    if kind not in tuple(FaultKind):
-        raise _wrong(lab, f"{kind!r} is not a fault (there are: {', '.join(FaultKind)})")
-    if kind == FaultKind.PARTITION:
+    word, rest = (words[0], list(words[1:])) if words else ("", [])
+    if word not in tuple(FaultKind):
+        raise _wrong(lab, f"{word!r} is not a fault (there are: {', '.join(FaultKind)})")
+    kind = FaultKind(word)
+    if kind is FaultKind.PARTITION:
         return _partition(lab, rest)
-    names = "NODE" if kind in (FaultKind.PAUSE, FaultKind.POWER_OFF) else "NODE NIC"
-    if len(rest) != len(names.split()):
-        raise _wrong(lab, f"{kind} takes {names}, not {' '.join(rest) or 'nothing'}")
-    found = next((node for node in lab.nodes if node.name == rest[0]), None)
-    if found is None:
-        raise _wrong(lab, f"lab {lab.name} has no node {rest[0]!r} (it has: {_names(lab.nodes)})")
+    usage = ("NODE",) if kind in (FaultKind.PAUSE, FaultKind.POWER_OFF) else ("NODE", "NIC")
+    if len(rest) != len(usage):
+        raise _wrong(lab, f"{kind} takes {' '.join(usage)}, not {' '.join(rest) or 'nothing'}")
+    node = node_named(lab, rest[0], hint=_usage(lab))
     if len(rest) == 1:
-        return Fault(kind=FaultKind(kind), node=found.name)
-    nic = next((nic for nic in found.nics if rest[1] in (nic.device, nic.network)), None)
-    if nic is None:
-        has = ", ".join(f"{nic.device} on {nic.network}" for nic in found.nics)
-        raise _wrong(lab, f"{found.name} has no NIC {rest[1]!r} (it has: {has})")
-    return Fault(kind=FaultKind(kind), node=found.name, device=nic.device, network=nic.network)
+        return Fault(kind=kind, node=node.name)
+    nic = _nic_named(lab, node, rest[1])
+    return Fault(kind=kind, node=node.name, device=nic.device, network=nic.network)
+
+
+def _nic_named(lab: Lab, node: Node, name: str) -> NIC:
+    """Return a node's NIC by its device or by its network; both are easy to remember."""
+    for nic in node.nics:
+        if name in (nic.device, nic.network):
+            return nic
+    known = ", ".join(f"{nic.device} on {nic.network}" for nic in node.nics)
+    raise _wrong(lab, f"{node.name} has no NIC {name!r} (it has: {known})")
 
 
 def _partition(lab: Lab, words: Sequence[str]) -> Fault:
     if len(words) < 2:
         raise _wrong(lab, f"partition takes NETWORK NODE,NODE, not {' '.join(words) or 'nothing'}")
-    network = next((network for network in lab.networks if network.name == words[0]), None)
-    if network is None:
-        raise _wrong(
-            lab, f"lab {lab.name} has no network {words[0]!r} (it has: {_names(lab.networks)})"
-        )
-    if network.mode is NetworkMode.BRIDGED:
-        raise _wrong(
-            lab, f"network {network.name} is a bridge of the host's: it is not the lab's to part"
-        )
+    network = _network_to_part(lab, words[0])
     members = [node.name for node, _ in lab.members(network.name)]
-    groups = [tuple(name for name in word.split(",") if name) for word in words[1:]]
+    groups = [tuple(filter(None, word.split(","))) for word in words[1:]]
     named = [name for group in groups for name in group]
     for name in named:
         if name not in members:
-            raise _wrong(
-                lab, f"{name!r} is not a node on {network.name} (there are: {', '.join(members)})"
-            )
+            known = ", ".join(members)
+            raise _wrong(lab, f"{name!r} is not a node on {network.name} (there are: {known})")
         if named.count(name) > 1:
             raise _wrong(lab, f"{name} is named twice")
-    groups = [
-        group for group in (*groups, tuple(name for name in members if name not in named)) if group
-    ]
+    # Nodes that are not named hear each other: they are one more group.
+    groups.append(tuple(name for name in members if name not in named))
+    groups = list(filter(None, groups))
     if len(groups) < 2:
         raise _wrong(lab, f"all of {network.name} is in one group: nothing is parted")
     return Fault(kind=FaultKind.PARTITION, network=network.name, groups=tuple(groups))
 
 
-def _names(things: Iterable[object]) -> str:
-    return ", ".join(str(getattr(thing, "name", thing)) for thing in things)
+def _network_to_part(lab: Lab, name: str) -> Network:
+    for network in lab.networks:
+        if network.name != name:
+            continue
+        if network.mode is NetworkMode.BRIDGED:
+            # Others of the host's machines may be on it.
+            what = f"network {name} is a bridge of the host's: it is not the lab's to part"
+            raise _wrong(lab, what)
+        return network
+    known = ", ".join(network.name for network in lab.networks)
+    raise _wrong(lab, f"lab {lab.name} has no network {name!r} (it has: {known})")
+
+
+def _usage(lab: Lab) -> str:
+    return _USAGE.format(lab=lab.name)
 
 
 def _wrong(lab: Lab, what: str) -> LabError:
-    return LabError(what, hint=_USAGE.format(lab=lab.name))
+    return LabError(what, hint=_usage(lab))
 
 
 def listed(paths: LabPaths) -> tuple[Fault, ...]:
     """Return the faults of a lab, the oldest first; raises LabError when the list is damaged."""
     path = paths.faults
     try:
-        return tuple(_read(each) for each in json.loads(path.read_text()))
+        return tuple(_read(entry) for entry in json.loads(path.read_text()))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -104,9 +114,9 @@ def _read(data: dict[str, Any]) -> Fault:
 
 
 def write(paths: LabPaths, faults: Iterable[Fault]) -> None:
-    """Keep the list; without faults there is no file."""
-    kept = [dataclasses.asdict(fault) for fault in faults]
-    if kept:
-        files.write(paths.faults, json.dumps(kept, indent=2) + "\n")
+    """Write the list; without faults, remove its file."""
+    entries = [dataclasses.asdict(fault) for fault in faults]
+    if entries:
+        files.write(paths.faults, json.dumps(entries, indent=2) + "\n")
     else:
         paths.faults.unlink(missing_ok=True)

@@ -22,8 +22,7 @@ from stacklab.model.state import NodeState
 from stacklab.nodes import protocol, session
 from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
-from stacklab.providers.contract import FaultMaker, lacking
-from stacklab.providers.contract import Faults as MakesFaults
+from stacklab.providers.contract import FaultMaker, MakesFaults, lacking
 from stacklab.record import LabRecord
 from stacklab.tools import ssh
 from stacklab.workflow.context import Context, not_up, read_own

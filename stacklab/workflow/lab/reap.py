@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,9 @@ from stacklab.paths import LabPaths
 from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context
-from stacklab.workflow.lab import life
+from stacklab.workflow.lab import ending
+from stacklab.workflow.lab.lifetime import left
 
-_SECONDS_PER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_TTL = re.compile(r"([1-9]\d{0,8})([smhd])", re.ASCII)
-_LONGEST_TTL_S = 365 * 86400
 _CLOCK_SLACK_S = 60.0  # what a time server may take back at once
 
 
@@ -43,38 +40,6 @@ class Reaped:
 
 class _NotDue(Exception):
     """Somebody has given the lab more time, or removed it, since it was looked at."""
-
-
-def ttl_s(text: str | None) -> float | None:
-    """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else."""
-    if text is None:
-        return None
-    found = _TTL.fullmatch(text)
-    seconds = int(found[1]) * _SECONDS_PER[found[2]] if found else 0
-    if not 0 < seconds <= _LONGEST_TTL_S:
-        raise LabError(
-            f"--ttl {text!a} is no time from 1s to 365d",
-            hint="--ttl 90s, --ttl 30m, --ttl 2h or --ttl 1d",
-        )
-    return float(seconds)
-
-
-def left(expires_at: float | None, now: float) -> str:
-    """Return a lab's time in words: "1 h 58 min left", "ended 5 min ago"; "" if for ever."""
-    if expires_at is None:
-        return ""
-    seconds = expires_at - now
-    return f"{_span(seconds)} left" if seconds > 0 else f"ended {_span(-seconds)} ago"
-
-
-def _span(seconds: float) -> str:
-    minutes = int(seconds // 60)
-    hours, days = minutes // 60, minutes // 1440
-    if days >= 2:
-        return f"{days} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else f"{int(seconds)} s"
 
 
 def reap(
@@ -118,7 +83,7 @@ def _one(
         _refuse_held(paths)
         if dry_run:
             return Reaped(lab=name, fate=Fate.DUE, detail=told)
-        life.destroy(context, name, read=lambda each: _read_due(each, clock))
+        ending.destroy(context, name, read=lambda each: _read_due(each, clock))
         return Reaped(lab=name, fate=Fate.DESTROYED, detail=told)
     except _NotDue as error:
         return Reaped(lab=name, fate=Fate.STAYS, detail=str(error))
@@ -131,7 +96,7 @@ def _one(
 
 
 def _refuse_held(paths: LabPaths) -> None:
-    """Raise AlreadyRunning where a command holds the lab: life.destroy would wait for it."""
+    """Raise AlreadyRunning where a command holds the lab: ending.destroy would wait for it."""
     if paths.lock.exists():
         with locks.held(paths.lock, f"lab {paths.name}"):
             return

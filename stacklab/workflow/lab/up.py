@@ -17,7 +17,7 @@ from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
-from stacklab.nodes import access, protocol, seed, session
+from stacklab.nodes import access, archive, protocol, seed, session
 from stacklab.nodes.access import Keys
 from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
@@ -31,6 +31,7 @@ from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import changes
+from stacklab.workflow.lab.ending import remove
 from stacklab.workflow.nodes import clocks
 from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
@@ -41,7 +42,7 @@ _PLACE_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class LabUp:
     """A lab that is up."""
 
     lab: Lab
@@ -51,7 +52,7 @@ class Outcome:
     results: tuple[CheckResult, ...]
 
 
-def up(context: Context, lab: Lab, *, checks: bool = True, ttl_s: float | None = None) -> Outcome:
+def up(context: Context, lab: Lab, *, checks: bool = True, ttl_s: float | None = None) -> LabUp:
     """Bring the lab up, or what is missing of it, and check it; `ttl_s` counts from now.
 
     Idempotent: nodes that run are left alone. Raises any LabError. Safe to call again
@@ -63,6 +64,19 @@ def up(context: Context, lab: Lab, *, checks: bool = True, ttl_s: float | None =
         if before is not None:
             changes.refuse(lab, last_resolved(paths))
         return bringing.bring(before, bringing.prepare(before), checks=checks)
+
+
+def rebuild(context: Context, lab: Lab, *, checks: bool = True) -> LabUp:
+    """Make the lab again from its spec of today; its passwords and keys stay."""
+    with context.lab_lock(lab.name) as paths:
+        bringing = Bringing(context, lab, paths)
+        # Before the old nodes go: what can't come back had better stay.
+        before = read_own(paths)
+        choice = bringing.prepare(before, anew=True)
+        remove(context, paths, before)
+        paths.record.unlink(missing_ok=True)
+        paths.resolved.unlink(missing_ok=True)
+        return bringing.bring(None, choice, checks=checks)
 
 
 class Bringing:
@@ -92,7 +106,7 @@ class Bringing:
             self._preflight(before)
         return self._base(None if anew else before)
 
-    def bring(self, before: LabRecord | None, choice: Choice, *, checks: bool) -> Outcome:
+    def bring(self, before: LabRecord | None, choice: Choice, *, checks: bool) -> LabUp:
         """Make and start what is missing, then check."""
         lab, paths, progress = self._lab, self._paths, self._progress
         accelerator = self._context.accelerator()
@@ -138,7 +152,7 @@ class Bringing:
             warnings=False,
             hint=f"./invoke lab.check {lab.name}, or ./invoke lab.ssh {lab.name}",
         )
-        return Outcome(
+        return LabUp(
             lab=lab,
             image=self._record.image,
             passed_over=self._record.passed_over,
@@ -269,8 +283,8 @@ def place_answers(
 ) -> None:
     """Copy answer files to a running node, over those that are there."""
     with context.progress.stage(node, "answers"):
-        archive = seed.tar(seed.answer_entries(lab, found))
-        shell = protocol.fed("sudo -n tar -xpf - -C /", archive)
+        packed = archive.tar(seed.answer_entries(lab, found))
+        shell = protocol.fed("sudo -n tar -xpf - -C /", packed)
         part = Part(tag="answers.place", shell=shell, limit_s=_PLACE_LIMIT_S)
         reply = session.ask(context.runner, paths, node, [part], limit_s=_PLACE_LIMIT_S)
         placed = reply.answer.of(part.tag)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from stacklab.errors import LabError
 from stacklab.paths import PROJECT, LabPaths
 from stacklab.process import Command, Runner, as_root
-from stacklab.providers.contract import HostLogs, Provider, Source
+from stacklab.providers.contract import HostLogs, LogSource, Provider
 from stacklab.record import LabRecord
 from stacklab.workflow.logs.node import from_whole_line
 
@@ -34,16 +34,16 @@ class Host:
         self._provider = provider
         self._why_not = why_not
 
-    def sources(self) -> Iterator[Source]:
+    def sources(self) -> Iterator[LogSource]:
         """Return everything, in the order of the index."""
         yield from self._own_files()
-        yield Source(
+        yield LogSource(
             path="host/machine.txt", title="this host: kernel, memory, disks", read=self._machine
         )
         if self._record is not None and isinstance(self._provider, HostLogs):
             yield from self._provider.log_sources(self._paths, self._record, self, self._why_not)
 
-    def _own_files(self) -> Iterator[Source]:
+    def _own_files(self) -> Iterator[LogSource]:
         paths = self._paths
         yield self.file(
             "host/events.log", "what was done to the lab, and how it ended", paths.events
@@ -60,9 +60,9 @@ class Host:
             node = log.name.removesuffix(".console.log")
             yield self.file(f"host/console/{node}.log", f"{node}: its serial console", log)
 
-    def file(self, path: str, title: str, file: Path) -> Source:
+    def file(self, path: str, title: str, file: Path) -> LogSource:
         """See LogReader.file."""
-        return Source(
+        return LogSource(
             path=path, title=title, read=lambda: self._tail(file), original=PurePosixPath(file)
         )
 

@@ -21,7 +21,7 @@ from stacklab.installers.kit import mask
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.providers import registry
-from stacklab.providers.contract import Source
+from stacklab.providers.contract import LogSource
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, not_up
 from stacklab.workflow.logs import node as logs_node
@@ -274,7 +274,7 @@ class _Collecting:
         self._items.append(Item(section=section, path=path, title=title, size=len(data)))
 
 
-def _read(source: Source) -> tuple[str, str]:
+def _read(source: LogSource) -> tuple[str, str]:
     try:
         return source.read(), ""
     except LabError as error:

@@ -128,7 +128,7 @@ def script(marker: str) -> str:
 def collect(paths: LabPaths, runner: Conversing, node: str) -> NodeLogs:
     """Fetch all that a node can tell; never raises, and what came before an end counts."""
     marker = session.marker()
-    hearing = _Hearing(marker)
+    hearing = _FileCutter(marker)
     try:
         ending = session.listen(runner, _command(paths, node, marker), hearing)
     except LabError as error:  # this host has no ssh
@@ -148,7 +148,7 @@ def _command(paths: LabPaths, node: str, marker: str) -> Command:
     )
 
 
-class _Hearing:
+class _FileCutter:
     """Cuts a node's lines into files; see session.Hearer."""
 
     def __init__(self, marker: str) -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from stacklab.model.lab import Lab, NetworkMode, NetworkStyle
 from stacklab.model.stack import Installer
-from stacklab.nodes import access, seed
+from stacklab.nodes import access, archive, seed
 from stacklab.nodes.access import KeyPair, Keys
-from stacklab.nodes.seed import Entry
+from stacklab.nodes.archive import Entry
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.installers.contrail.labs import make_lab as make_contrail
 
@@ -56,8 +56,8 @@ def with_mtu(lab: Lab, mtu: int) -> Lab:
 
 
 def members(data: bytes) -> list[tarfile.TarInfo]:
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        return archive.getmembers()
+    with tarfile.open(fileobj=io.BytesIO(data)) as packed:
+        return packed.getmembers()
 
 
 def test_a_node_gets_its_own_name_and_everybody_s_addresses() -> None:
@@ -179,7 +179,7 @@ def test_a_node_without_answers_gets_no_directory_for_them() -> None:
 
 
 def test_the_archive_keeps_modes_and_names_owners() -> None:
-    found = {member.name: member for member in members(seed.image(entries()))}
+    found = {member.name: member for member in members(archive.image(entries()))}
     key, directory = found["etc/ssh/ssh_host_ed25519_key"], found["home/stack/.ssh"]
     assert (key.mode, key.uname, key.gname, key.uid, key.gid) == (0o600, "root", "root", 0, 0)
     assert (directory.mode, directory.uname, directory.gname, directory.uid) == (
@@ -194,9 +194,10 @@ def test_the_archive_keeps_modes_and_names_owners() -> None:
 
 def test_the_mark_stands_first_and_is_the_digest_of_the_rest() -> None:
     content = entries()
-    first, *rest = members(seed.image(content))
+    first, *rest = members(archive.image(content))
     assert (
-        first.name == f"var/lib/stacklab/seed-{hashlib.sha256(seed.tar(content)).hexdigest()[:32]}"
+        first.name
+        == f"var/lib/stacklab/seed-{hashlib.sha256(archive.tar(content)).hexdigest()[:32]}"
     )
     assert first.size == 0
     assert [member.name for member in rest] == list(content)
@@ -214,20 +215,20 @@ def test_the_mark_stands_first_and_is_the_digest_of_the_rest() -> None:
 def test_any_change_gives_another_mark(changed: Entry) -> None:
     before = {"etc/hostname": Entry(text="controller\n")}
     marks = [
-        members(seed.image(content))[0].name for content in (before, {"etc/hostname": changed})
+        members(archive.image(content))[0].name for content in (before, {"etc/hostname": changed})
     ]
     assert marks[0] != marks[1]
 
 
 def test_a_disk_is_whole_mebibytes_of_ustar() -> None:
-    data = seed.image(entries())
+    data = archive.image(entries())
     assert data[257:265] == b"ustar\x0000"  # what busybox's and every other tar reads
     assert len(data) % (1024 * 1024) == 0
     assert len(data) > 0
 
 
 def test_two_nodes_never_share_a_seed() -> None:
-    found = {seed.image(entries(node=node)) for node in ("controller", "compute1", "compute2")}
+    found = {archive.image(entries(node=node)) for node in ("controller", "compute1", "compute2")}
     assert len(found) == 3
 
 
@@ -251,12 +252,12 @@ CONTENT = st.dictionaries(
 def test_whatever_goes_in_comes_out_and_the_same_again_is_the_same_bytes(
     content: dict[str, Entry],
 ) -> None:
-    data = seed.image(content)
-    assert seed.image(dict(content)) == data
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+    data = archive.image(content)
+    assert archive.image(dict(content)) == data
+    with tarfile.open(fileobj=io.BytesIO(data)) as packed:
         read = {}
-        for member in archive.getmembers()[1:]:
-            file = archive.extractfile(member)
+        for member in packed.getmembers()[1:]:
+            file = packed.extractfile(member)
             read[member.name] = Entry(
                 text=file.read().decode() if file else None, mode=member.mode, owner=member.uname
             )

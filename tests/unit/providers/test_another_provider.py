@@ -17,11 +17,12 @@ from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
 from stacklab.providers import contract, registry
-from stacklab.providers.contract import Provider, Site
+from stacklab.providers.contract import HostServices, Provider
 from stacklab.workflow.check import checking
 from stacklab.workflow.faults import faults
-from stacklab.workflow.lab import life
+from stacklab.workflow.lab import ending, entering
 from stacklab.workflow.lab import plan as planning
+from stacklab.workflow.lab import status as lab_status
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.logs import logs
 from stacklab.workflow.nodes import wait
@@ -85,7 +86,7 @@ def test_what_runs_is_left_alone_and_what_is_off_is_started(up: FakeHost) -> Non
     up.context.provider(before).down(before, ["compute1"], patience_s=1)
     assert ("node compute1", "start") in [row[:2] for row in planning.plan(up.context, LAB)]
     bringing.up(up.context, LAB, checks=False)
-    (status,) = life.status(up.context)
+    (status,) = lab_status.status(up.context)
     assert set(status.states.values()) == {NodeState.RUNNING}
 
 
@@ -120,7 +121,7 @@ def test_faults_are_refused_before_anything_is_changed(up: FakeHost) -> None:
 @pytest.mark.parametrize("is_interactive", [False, True])
 def test_a_console_is_refused(up: FakeHost, is_interactive: bool) -> None:
     with pytest.raises(ProviderError, match="tin nodes; they have no serial console"):
-        life.console(up.context, "trio", "", follow=False, interactive=is_interactive)
+        entering.console(up.context, "trio", "", follow=False, interactive=is_interactive)
 
 
 def test_its_logs_are_those_of_the_lab_alone(up: FakeHost) -> None:
@@ -133,10 +134,10 @@ def test_its_logs_are_those_of_the_lab_alone(up: FakeHost) -> None:
 
 
 def test_down_and_destroy_leave_nothing(up: FakeHost) -> None:
-    life.down(up.context, "trio")
-    (status,) = life.status(up.context, "trio")
+    ending.down(up.context, "trio")
+    (status,) = lab_status.status(up.context, "trio")
     assert set(status.states.values()) == {NodeState.OFF}
-    assert life.destroy(up.context, "trio") is True
+    assert ending.destroy(up.context, "trio") is True
     assert not (up.root / "tin").exists()
     assert record.names(up.paths) == ()
 
@@ -157,12 +158,12 @@ def test_a_forged_handle_is_refused_by_its_own_provider(up: FakeHost) -> None:
     whole["nodes"][0]["handle"]["tin"] = "../../theirs"
     up.lab().record.write_text(json.dumps(whole))
     with pytest.raises(LabError, match="not a tin of this lab") as caught:
-        life.destroy(up.context, "trio")
+        ending.destroy(up.context, "trio")
     assert str(caught.value.hint).startswith("ls tin shows what is left")
 
 
 def test_both_providers_are_what_the_contract_says(up: FakeHost) -> None:
-    site = Site(
+    site = HostServices(
         host=up.paths,
         runner=up.context.runner,
         progress=up.context.progress,
@@ -173,7 +174,7 @@ def test_both_providers_are_what_the_contract_says(up: FakeHost) -> None:
     capabilities = (
         contract.Console,
         contract.Resets,
-        contract.Faults,
+        contract.MakesFaults,
         contract.Evidence,
         contract.HostLogs,
         contract.Orphans,

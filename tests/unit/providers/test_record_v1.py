@@ -16,7 +16,8 @@ from stacklab.paths import HostPaths
 from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow.check import checking
-from stacklab.workflow.lab import life
+from stacklab.workflow.lab import ending
+from stacklab.workflow.lab import status as lab_status
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
 from tests.unit.workflow.fake_host import FakeHost
@@ -78,7 +79,7 @@ def test_writing_makes_it_one_of_today(up: FakeHost) -> None:
 
 def test_status_tells_what_its_nodes_do(up: FakeHost) -> None:
     up.libvirt.states[CONTROLLER] = NodeState.PAUSED
-    (status,) = life.status(up.context, "trio")
+    (status,) = lab_status.status(up.context, "trio")
     assert status.states == {
         "controller": NodeState.PAUSED,
         "compute1": NodeState.RUNNING,
@@ -101,7 +102,7 @@ def test_it_is_checked(up: FakeHost) -> None:
 
 def test_destroy_takes_all_of_it_and_nothing_is_made(up: FakeHost) -> None:
     asked = list(up.ups)
-    assert life.destroy(up.context, "trio") is True
+    assert ending.destroy(up.context, "trio") is True
     assert up.ups == asked
     assert (up.libvirt.states, up.libvirt.networks) == ({}, {})
     assert list(up.paths.volumes.iterdir()) == []

@@ -18,8 +18,8 @@ from stacklab.process import Result
 from stacklab.progress import Timing
 from stacklab.views import checks, host, labs, output, tables
 from stacklab.views import status as status_view
-from stacklab.workflow.lab.life import LabStatus
-from stacklab.workflow.lab.up import Outcome
+from stacklab.workflow.lab.status import LabStatus
+from stacklab.workflow.lab.up import LabUp
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.images.fake_images import make_image
 
@@ -189,7 +189,7 @@ def test_timings_are_added_up_per_stage_and_row() -> None:
 
 
 def test_up_ends_with_how_to_log_in_and_what_to_type_next() -> None:
-    found = Outcome(
+    found = LabUp(
         lab=make_lab(),
         image="debian-12-abc",
         passed_over={"ubuntu-14.04": "no net"},

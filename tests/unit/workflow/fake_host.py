@@ -27,7 +27,7 @@ from stacklab.tools.knock import Door, Knock
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import up as bringing
-from stacklab.workflow.lab.up import Outcome
+from stacklab.workflow.lab.up import LabUp
 from stacklab.workflow.nodes import wait
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
@@ -119,7 +119,7 @@ class FakeHost:
             self.paths, image, built, now=float(len(list(self.paths.images.iterdir()))), took_s=1
         )
 
-    def up(self, lab: Lab | None = None) -> Outcome:
+    def up(self, lab: Lab | None = None) -> LabUp:
         return bringing.up(self.context, lab or make_lab(), checks=False)
 
     def vagrant_up(self, directory: Path, nodes: Sequence[str], *, log: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from stacklab.errors import ImageError, LabError
 from stacklab.workflow import images
-from stacklab.workflow.lab import life
+from stacklab.workflow.lab import ending
 from tests.unit.workflow.fake_host import FakeHost
 
 
@@ -25,7 +25,7 @@ def test_prune_takes_what_no_lab_lies_on_any_more(host: FakeHost) -> None:
     host.up()
     current = host.stock(content=b"newer").key
     assert images.prune(host.context) == ()
-    life.destroy(host.context, "trio")
+    ending.destroy(host.context, "trio")
     assert images.prune(host.context) == (used,)
     assert keys(host) == {current}
 

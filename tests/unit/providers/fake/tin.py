@@ -7,9 +7,9 @@ from pathlib import Path
 
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
-from stacklab.nodes.seed import Entry
+from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
-from stacklab.providers.contract import Provider, Site, Unreachable
+from stacklab.providers.contract import HostServices, Provider, Unreachable
 from stacklab.record import Handles, LabRecord
 
 
@@ -29,7 +29,7 @@ class TinKind:
             if node.handle != {"tin": f"{paths.name}-{node.name}"}:
                 raise ValueError(f"not a tin of this lab: {node.handle}")
 
-    def open(self, site: Site) -> Provider:
+    def open(self, site: HostServices) -> Provider:
         return Tin(site)
 
 
@@ -41,7 +41,7 @@ class Tin:
 
     name = "tin"
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: HostServices) -> None:
         self._root = site.host.root / "tin"
 
     def why_unreachable(self, *, start: bool = False) -> Unreachable | None:

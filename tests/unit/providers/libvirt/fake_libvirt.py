@@ -9,7 +9,7 @@ from stacklab.errors import NotOurs
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.progress import Progress
-from stacklab.providers.contract import Site
+from stacklab.providers.contract import HostServices
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.host.net import Lease
@@ -122,7 +122,7 @@ def make_provider(
     runner: FakeRunner | None = None,
 ) -> LibvirtProvider:
     """A provider that is connected to this libvirt; without one, nothing answers."""
-    site = Site(
+    site = HostServices(
         host=host,
         runner=runner or FakeRunner(),
         progress=progress,

@@ -124,7 +124,10 @@ def test_a_domain_that_does_not_run(site: Site, state: NodeState, reason: str, c
 
 def test_a_nic_that_is_unplugged(site: Site) -> None:
     site.known.nics[site.uuid] = ((MAC1, "trio_net1", "vnet2"),)
-    assert site.look().cause == f"eth0 is unplugged from compute1: its domain has no NIC {MAC}"
+    assert (
+        site.look().cause
+        == f"eth0 is unplugged from compute1: its domain does not have the NIC {MAC}"
+    )
 
 
 def test_a_cable_that_is_pulled(site: Site) -> None:
@@ -270,7 +273,7 @@ def test_rules_that_refuse_nothing_on_the_way_are_counted_alone(site: Site) -> N
     site.rules += "[42:99] -A LIBVIRT_FWI -o sl-trio0 -j REJECT\n"
     told = [line for line in site.look().lines if line.startswith("firewall")]
     assert told == [
-        "firewall of this host: 2 rules on sl-trio0, none has refused a packet on the way there"
+        "firewall of this host: 2 rules on sl-trio0; none of them has refused a packet on the way there"
     ]
 
 

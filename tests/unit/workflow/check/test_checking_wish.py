@@ -7,7 +7,7 @@ import pytest
 from stacklab.checks.result import CheckResult, CheckStatus, Layer, Reason
 from stacklab.errors import LabError
 from stacklab.workflow.check import checking
-from stacklab.workflow.check.checking import Wish
+from stacklab.workflow.check.checking import CheckRequest
 from tests.unit.workflow.fake_host import FakeHost
 
 
@@ -18,13 +18,13 @@ def up(host: FakeHost) -> FakeHost:
 
 
 def test_nothing_typed_is_everything(up: FakeHost) -> None:
-    wish = checking.wish(up.context, "trio")
-    assert wish.lab.name == "trio"
-    assert (wish.selection, wish.wait_s) == (checking.ALL, None)
+    request = checking.request(up.context, "trio")
+    assert request.lab.name == "trio"
+    assert (request.selection, request.wait_s) == (checking.ALL, None)
 
 
 def test_words_behind_commas_select(up: FakeHost) -> None:
-    wish = checking.wish(
+    request = checking.request(
         up.context,
         "trio",
         layers="pairs, nodes",
@@ -32,10 +32,10 @@ def test_words_behind_commas_select(up: FakeHost) -> None:
         networks="net0,net1",
         wait="1.5",
     )
-    assert wish.selection.layers == {Layer.PAIRS, Layer.NODES}
-    assert wish.selection.nodes == {"controller"}
-    assert wish.selection.networks == {"net0", "net1"}
-    assert wish.wait_s == 1.5
+    assert request.selection.layers == {Layer.PAIRS, Layer.NODES}
+    assert request.selection.nodes == {"controller"}
+    assert request.selection.networks == {"net0", "net1"}
+    assert request.wait_s == 1.5
 
 
 @pytest.mark.parametrize(
@@ -59,25 +59,25 @@ def test_words_behind_commas_select(up: FakeHost) -> None:
 )
 def test_what_is_odd_is_named(up: FakeHost, typed: dict[str, str], told: str) -> None:
     with pytest.raises(LabError, match=told):
-        checking.wish(up.context, "trio", **typed)  # type: ignore[arg-type]
+        checking.request(up.context, "trio", **typed)  # type: ignore[arg-type]
 
 
 def test_a_lab_that_is_not_up_can_not_be_checked(host: FakeHost) -> None:
     with pytest.raises(LabError, match="lab trio is not up"):
-        checking.wish(host.context, "trio")
+        checking.request(host.context, "trio")
 
 
 def test_watching_tries_each_time_once(up: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float | None] = []
 
-    def fake_run(_context: object, wish: Wish) -> checking.Outcome:
-        asked.append(wish.wait_s)
-        return checking.Outcome(lab=wish.lab, results=(), started_at=0.0, elapsed_s=0.0)
+    def fake_run(_context: object, request: CheckRequest) -> checking.Outcome:
+        asked.append(request.wait_s)
+        return checking.Outcome(lab=request.lab, results=(), started_at=0.0, elapsed_s=0.0)
 
     monkeypatch.setattr(checking, "run", fake_run)
     pauses: list[float] = []
     rounds = checking.watch(
-        up.context, checking.wish(up.context, "trio", wait="60"), sleep=pauses.append
+        up.context, checking.request(up.context, "trio", wait="60"), sleep=pauses.append
     )
     for _ in range(3):
         next(rounds)
@@ -86,18 +86,18 @@ def test_watching_tries_each_time_once(up: FakeHost, monkeypatch: pytest.MonkeyP
 
 
 def test_an_outcome_is_raised_for_with_what_to_type(up: FakeHost) -> None:
-    wish = checking.wish(up.context, "trio")
+    request = checking.request(up.context, "trio")
     found = CheckResult(
-        check=checking.plan.expected(wish.lab)[0],
+        check=checking.plan.expected(request.lab)[0],
         status=CheckStatus.FAILED,
         reason=Reason.NOT_RUNNING,
         detail="is paused",
     )
     with pytest.raises(LabError, match="controller: state: is paused") as caught:
-        checking.raise_for_checks(wish.lab, [found])
+        checking.raise_for_checks(request.lab, [found])
     assert caught.value.exit_code == 5
     for status, code in ((CheckStatus.ERROR, 6), (CheckStatus.WARNED, 7)):
         with pytest.raises(LabError) as caught:
-            checking.raise_for_checks(wish.lab, [dataclasses.replace(found, status=status)])
+            checking.raise_for_checks(request.lab, [dataclasses.replace(found, status=status)])
         assert caught.value.exit_code == code
-    checking.raise_for_checks(wish.lab, [dataclasses.replace(found, status=CheckStatus.PASSED)])
+    checking.raise_for_checks(request.lab, [dataclasses.replace(found, status=CheckStatus.PASSED)])

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from stacklab import locks, record
-from stacklab.errors import LabError, NodeNotReady, ProviderError
-from stacklab.workflow.lab import life, reap
+from stacklab.errors import NodeNotReady, ProviderError
+from stacklab.workflow.lab import ending, lifetime, reap
+from stacklab.workflow.lab import status as lab_status
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.reap import Fate
 from tests.unit.checks.fake_lab import make_lab
@@ -21,7 +22,7 @@ DUO = {"name": "duo", "cidrs": ("10.30.0.0/24",)}
 
 def up(host: FakeHost, *, ttl: str | None = None, **lab: object) -> None:
     made = make_lab(**lab)  # type: ignore[arg-type]
-    bringing.up(host.context, made, checks=False, ttl_s=reap.ttl_s(ttl))
+    bringing.up(host.context, made, checks=False, ttl_s=lifetime.ttl_s(ttl))
 
 
 def change(host: FakeHost, name: str = "trio", **fields: object) -> None:
@@ -43,67 +44,6 @@ def fates(host: FakeHost, *, dry_run: bool = False) -> dict[str, Fate]:
 def age(host: FakeHost, name: str = "trio", *, by_s: float = 10.0) -> None:
     """Let its time be over for that long."""
     change(host, name, expires_at=time.time() - by_s)
-
-
-# --- what is typed, and what is shown
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("365d", 31536000), (None, None)],
-)
-def test_a_time_to_live_is_a_number_with_its_unit(text: str | None, seconds: float | None) -> None:
-    assert reap.ttl_s(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "2",
-        "h",
-        "0h",
-        "-1h",
-        "1.5h",
-        "2 h",
-        "2H",
-        "1w",
-        "366d",
-        "999999999d",
-        "٣h",
-        "2h\n",
-        "\ud800",
-    ],
-)
-def test_anything_else_is_refused_with_what_would_do(text: str) -> None:
-    with pytest.raises(LabError, match="is no time from 1s to 365d") as caught:
-        reap.ttl_s(text)
-    assert "--ttl 2h" in str(caught.value.hint)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (30, "30 s left"),
-        (0.5, "0 s left"),
-        (1801, "30 min left"),
-        (7199, "1 h 59 min left"),
-        (90000, "25 h 0 min left"),
-        (180000, "2 d 2 h left"),
-        (0, "ended 0 s ago"),
-        (-5, "ended 5 s ago"),
-        (-7260, "ended 2 h 1 min ago"),
-    ],
-)
-def test_what_is_left_is_said_in_words(seconds: float, words: str) -> None:
-    assert reap.left(1e9 + seconds, 1e9) == words
-
-
-def test_who_lives_for_ever_has_nothing_to_show() -> None:
-    assert reap.left(None, 1e9) == ""
-
-
-# --- lab.up --ttl
 
 
 def test_a_lab_has_its_time_from_when_it_is_begun(host: FakeHost) -> None:
@@ -162,18 +102,15 @@ def test_up_of_an_expired_lab_tells_that_it_will_be_taken_all_the_same(host: Fak
 def test_a_rebuilt_lab_keeps_its_time(host: FakeHost) -> None:
     up(host, ttl="1h")
     first = expires_at(host)
-    life.rebuild(host.context, make_lab(), checks=False)
+    bringing.rebuild(host.context, make_lab(), checks=False)
     assert expires_at(host) == first
 
 
 def test_status_tells_when_it_ends(host: FakeHost) -> None:
     up(host, ttl="1h")
-    (found,) = life.status(host.context)
+    (found,) = lab_status.status(host.context)
     assert found.expires_at == expires_at(host)
-    assert json.loads(json.dumps(life.as_dict(found)))["expires_at"] == found.expires_at
-
-
-# --- lab.reap
+    assert json.loads(json.dumps(lab_status.as_dict(found)))["expires_at"] == found.expires_at
 
 
 def test_only_what_is_past_its_time_is_destroyed(host: FakeHost) -> None:
@@ -280,7 +217,7 @@ def test_files_of_another_user_are_told_not_raised(
 
     up(host, ttl="1h")
     age(host)
-    monkeypatch.setattr(life, "destroy", refuse)
+    monkeypatch.setattr(ending, "destroy", refuse)
     (found,) = reap.reap(host.context)
     assert (found.fate, found.detail) == (Fate.FAILED, "/var/lib/theirs: Permission denied")
 

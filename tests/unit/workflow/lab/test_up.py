@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,6 @@ from stacklab.errors import (
     ImageError,
     NodeNotReady,
     ProviderError,
-    RenderError,
     SpecError,
 )
 from stacklab.model.lab import Lab
@@ -54,9 +51,6 @@ def set_state(host: FakeHost, node: str, state: NodeState) -> None:
 
 def rewrite(host: FakeHost, change: Callable[[LabRecord], LabRecord]) -> None:
     record.write(host.lab(), change(kept(host)))
-
-
-# --- from nothing
 
 
 def test_from_nothing_every_node_is_made_in_one_go(host: FakeHost) -> None:
@@ -103,9 +97,6 @@ def test_nothing_that_holds_a_secret_can_be_read_by_others(host: FakeHost) -> No
     assert (
         "assword" not in (root / "resolved.json").read_text() + (root / "record.json").read_text()
     )
-
-
-# --- idempotent
 
 
 def test_running_nodes_are_left_alone(host: FakeHost) -> None:
@@ -188,9 +179,6 @@ def test_a_console_begins_anew_with_each_boot(host: FakeHost) -> None:
     assert host.lab().console("compute2").read_text() == "of yesterday"
 
 
-# --- the base image
-
-
 def test_nodes_stay_on_the_base_they_have_when_a_newer_one_is_built(host: FakeHost) -> None:
     host.up()
     before = kept(host).image
@@ -224,9 +212,6 @@ def test_a_run_that_was_ended_before_its_first_overlay_records_the_base_it_takes
     )
     assert host.up().image == newer.key
     assert kept(host).image == newer.key != first
-
-
-# --- refused before anything is made
 
 
 def test_nothing_is_made_or_started_when_the_preflight_fails(host: FakeHost) -> None:
@@ -307,62 +292,6 @@ def test_a_lab_of_another_checkout_is_refused_before_anything(
     with pytest.raises(AlreadyRunning, match="belongs to another checkout"):
         host.up()
     assert host.ups == [ALL]
-
-
-def test_answers_that_cannot_be_rendered_leave_nothing_behind(host: FakeHost) -> None:
-    with pytest.raises(RenderError, match="stable/newton"):
-        host.up(make_contrail(devstack_branch="stable/newton"))
-    assert not host.lab("contrail-3node").root.exists()
-
-
-# --- answers
-
-
-def test_new_nodes_have_their_answers_from_their_seeds(host: FakeHost) -> None:
-    lab = make_contrail()
-    host.up(lab)
-    assert host.ran("ssh") == []
-    assert all(node.answers for node in kept(host, lab.name).nodes)
-    with tarfile.open(host.lab(lab.name).seed(lab.nodes[0].name)) as archive:
-        assert any(
-            name.startswith("opt/stack/") and name.endswith("localrc")
-            for name in archive.getnames()
-        )
-
-
-def test_changed_answers_are_brought_to_nodes_that_ran_already_and_to_no_other(
-    host: FakeHost,
-) -> None:
-    lab = make_contrail()
-    host.up(lab)
-    host.libvirt.states[kept(host, lab.name).nodes[1].handle["uuid"]] = NodeState.OFF
-    host.up(make_contrail("R3.0"))
-    commands = host.ran("ssh")
-    assert [command.argv[-2:] for command in commands] == [
-        ("controller", "sudo tar -xpf - -C /"),
-        ("compute2", "sudo tar -xpf - -C /"),
-    ]
-    with tarfile.open(fileobj=io.BytesIO(commands[0].stdin or b"")) as archive:
-        assert all(name.startswith("opt/stack") for name in archive.getnames())
-        assert any(name.endswith("localrc") for name in archive.getnames())
-    host.up(make_contrail("R3.0"))
-    assert len(host.ran("ssh")) == 2  # once
-
-
-def test_answers_that_could_not_be_brought_are_tried_again(host: FakeHost) -> None:
-    lab = make_contrail()
-    host.up(lab)
-    host.runner.on("ssh", answer=Result(exit_code=2, stderr="tar: disk full\n"))
-    with pytest.raises(
-        CommandFailed, match="placing the answers on controller failed: tar: disk full"
-    ):
-        host.up(make_contrail("R3.0"))
-    host.runner.on("ssh")
-    host.up(make_contrail("R3.0"))
-    assert len(host.ran("ssh")) == 1 + 3
-
-
-# --- in the end
 
 
 def test_a_node_that_does_not_answer_leaves_a_lab_to_go_on_with(

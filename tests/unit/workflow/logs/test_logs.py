@@ -355,7 +355,7 @@ def test_no_more_is_fetched_than_a_bundle_holds(
 
 def test_a_node_that_says_too_much_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs_node, "MOST_BYTES", 1024 * 1024)
-    hearing = logs_node._Hearing("M")
+    hearing = logs_node._FileCutter("M")
     hearing.hear("M begin x", 0)
     for _ in range(9):
         assert hearing.why_stop() == ""
@@ -367,7 +367,7 @@ def test_what_a_node_s_logs_cost_is_what_is_counted(monkeypatch: pytest.MonkeyPa
     """Lines of two characters cost 700 MB of memory before 16 MiB were counted."""
     monkeypatch.setattr(logs_node, "MOST_BYTES", 1024 * 1024)
     for line in ("y", "\u20ac" * 100, "\U0001f600", ""):
-        hearing = logs_node._Hearing("M")
+        hearing = logs_node._FileCutter("M")
         hearing.hear("M begin x", 0)
         while not hearing.why_stop():
             hearing.hear(line, 0)
@@ -378,7 +378,7 @@ def test_what_a_node_s_logs_cost_is_what_is_counted(monkeypatch: pytest.MonkeyPa
 
 def test_a_node_that_begins_files_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs_node, "MOST_BYTES", 1024 * 1024)
-    hearing = logs_node._Hearing("M")
+    hearing = logs_node._FileCutter("M")
     for number in range(20_000):
         hearing.hear(f"M begin {number}", 0)
     assert hearing.why_stop() == "more than 1 MiB"
@@ -386,7 +386,7 @@ def test_a_node_that_begins_files_without_end_is_stopped(monkeypatch: pytest.Mon
 
 def test_of_what_was_cut_off_at_its_beginning_no_half_line_is_shown() -> None:
     """It might be the second half of a password."""
-    hearing = logs_node._Hearing("M")
+    hearing = logs_node._FileCutter("M")
     for name, most in (
         ("files/var/log/a", logs_node._OF_FILE),
         ("journal.txt", logs_node._OF_JOURNAL),
@@ -442,7 +442,7 @@ def test_no_name_leads_out_of_the_bundle(name: str) -> None:
     )
 )
 def test_whatever_a_node_says_is_taken_apart(lines: list[str]) -> None:
-    hearing = logs_node._Hearing("M")
+    hearing = logs_node._FileCutter("M")
     for line in lines:
         hearing.hear(line, 0.0)
     assert all(isinstance(text, str) for _, text in logs_node.texts(hearing.logs))

@@ -1,0 +1,54 @@
+"""Files for a node, packed as a tar: for its seed disk, and over ssh once it runs. Pure.
+
+stacklab-seed, in every base image, unpacks the seed disk once before the network starts.
+The first member's name holds the digest of the rest: a changed seed is unpacked at the
+next boot, the same one never twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_MTIME = 1  # not 0: some tars warn of an "implausibly old time stamp"
+_BLOCK = 1024 * 1024  # a disk's size; QEMU wants whole sectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A file, or with text None a directory, on the node; `mode` as for chmod."""
+
+    text: str | None
+    mode: int = 0o644
+    owner: str = "root"
+
+
+def image(content: Mapping[str, Entry]) -> bytes:
+    """Return the bytes of a seed disk: the same content gives the same bytes."""
+    body = tar(content)
+    mark = f"var/lib/stacklab/seed-{hashlib.sha256(body).hexdigest()[:32]}"
+    data = tar({mark: Entry(text=""), **content})
+    return data + b"\0" * (-len(data) % _BLOCK)
+
+
+def tar(content: Mapping[str, Entry]) -> bytes:
+    """Return a ustar archive with owners by name: each system gives `stack` a uid of its own."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path, entry in content.items():
+            member = tarfile.TarInfo(path)
+            member.mode, member.mtime = entry.mode, _MTIME
+            member.uname = member.gname = entry.owner
+            # where the name is unknown, the number counts: 1000 is every cloud's first user
+            member.uid = member.gid = 0 if entry.owner == "root" else 1000
+            if entry.text is None:
+                member.type = tarfile.DIRTYPE
+                archive.addfile(member)
+                continue
+            data = entry.text.encode()
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()

@@ -1,0 +1,101 @@
+"""`lab.down` and `lab.destroy`: end a lab's nodes, and remove what is on record."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+
+from stacklab import record
+from stacklab.errors import HostError, LabError, ProviderError, ToolError
+from stacklab.paths import LabPaths
+from stacklab.record import LabRecord
+from stacklab.tools import ssh
+from stacklab.workflow.context import Context, not_up, read_own
+from stacklab.workflow.faults import faults
+
+_SHUTDOWN_S = 60.0
+
+
+def down(context: Context, name: str) -> None:
+    """Shut all nodes down; disks, networks and addresses stay."""
+    with context.lab_lock(name) as paths:
+        its_record = read_own(paths)
+        if its_record is None:
+            raise not_up(context, name)
+        _close_connections(context, paths, its_record)
+        with context.progress.stage("host", "shutdown"):
+            nodes = [node.name for node in its_record.nodes]
+            context.provider(its_record).down(its_record, nodes, patience_s=_SHUTDOWN_S)
+            faults.forget(context, paths, its_record)
+
+
+def destroy(
+    context: Context, name: str, *, read: Callable[[LabPaths], LabRecord | None] = read_own
+) -> bool:
+    """Remove all that is recorded as this lab's, and nothing else; False if there was nothing.
+
+    `read` returns the record, or raises what keeps the lab from being destroyed.
+    """
+    with context.lab_lock(name) as paths:
+        its_record = read(paths)
+        was_there = remove(context, paths, its_record)
+        if was_there:
+            with context.progress.stage("host", "files"):
+                _remove_directory(paths)
+            provider = context.provider(its_record)
+            if _is_last_of(context, provider.name):
+                provider.close_down()
+        return was_there
+
+
+def _is_last_of(context: Context, provider: str) -> bool:
+    """Return whether no lab of that provider is left on this host, as far as records tell."""
+    for name in record.names(context.host):
+        try:
+            other = record.read(context.host.lab(name))
+        except LabError:
+            return False  # damaged: nobody knows whose it is
+        if other is not None and other.provider == provider:
+            return False
+    return True
+
+
+def _remove_directory(paths: LabPaths) -> None:
+    try:
+        shutil.rmtree(paths.root)
+    except OSError as error:
+        raise HostError(
+            f"{paths.root} can't be removed: {error}", hint=f"rm -r {paths.root}"
+        ) from error
+
+
+def remove(context: Context, paths: LabPaths, its_record: LabRecord | None) -> bool:
+    """Remove everything outside the lab's directory; the caller removes the record."""
+    if its_record is None:
+        return paths.root.exists()
+    _close_connections(context, paths, its_record)
+    with context.progress.stage("host", "destroy"):
+        context.provider(its_record).destroy(paths, its_record)
+        faults.forget(context, paths, its_record)
+    disks = [
+        disk
+        for node in its_record.nodes
+        for disk in (paths.overlay(node.name), paths.seed(node.name))
+    ]
+    left = [str(disk) for disk in disks if disk.exists()]
+    if left:
+        raise ProviderError(
+            f"left behind: {', '.join(left)}", hint=f"./invoke lab.destroy {paths.name} again"
+        )
+    return True
+
+
+def _close_connections(context: Context, paths: LabPaths, its_record: LabRecord) -> None:
+    """End the shared ssh connections: their processes would outlive the nodes by ten minutes."""
+    if not paths.ssh_config.exists():
+        return
+    for node in its_record.nodes:
+        if (paths.sockets / node.name).exists():
+            with contextlib.suppress(ToolError):  # one that hangs must not keep the nodes alive
+                context.runner.run(ssh.close_command(paths, node.name))

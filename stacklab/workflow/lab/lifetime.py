@@ -1,0 +1,43 @@
+"""A lab's time to live: as people type it, and what is left of it."""
+
+from __future__ import annotations
+
+import re
+
+from stacklab.errors import LabError
+
+_SECONDS_PER = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TTL = re.compile(r"([1-9]\d{0,8})([smhd])", re.ASCII)
+_LONGEST_TTL_S = 365 * 86400
+
+
+def ttl_s(text: str | None) -> float | None:
+    """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else."""
+    if text is None:
+        return None
+    found = _TTL.fullmatch(text)
+    seconds = int(found[1]) * _SECONDS_PER[found[2]] if found else 0
+    if not 0 < seconds <= _LONGEST_TTL_S:
+        raise LabError(
+            f"--ttl {text!a} is no time from 1s to 365d",
+            hint="--ttl 90s, --ttl 30m, --ttl 2h or --ttl 1d",
+        )
+    return float(seconds)
+
+
+def left(expires_at: float | None, now: float) -> str:
+    """Return a lab's time in words: "1 h 58 min left", "ended 5 min ago"; "" if for ever."""
+    if expires_at is None:
+        return ""
+    seconds = expires_at - now
+    return f"{_span(seconds)} left" if seconds > 0 else f"ended {_span(-seconds)} ago"
+
+
+def _span(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    hours, days = minutes // 60, minutes // 1440
+    if days >= 2:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"
