@@ -29,8 +29,9 @@ _PROGRAMS = {
     "docker": "echo Docker version 28.5.1",
     "python": "echo 7.1.0",
     "getent": """if [ "$1" = ahostsv4 ]; then
-    awk -v name="$2" '!/^#/ { for (i = 2; i <= NF; i++) if ($i == name) print $1, "STREAM" }' "$LAB_HOSTS" |
-        grep .
+    awk -v name="$2" '!/^#/ {
+        for (i = 2; i <= NF; i++) if ($i == name) print $1, "STREAM"
+    }' "$LAB_HOSTS" | grep .
     exit
 fi
 exec /usr/bin/getent "$@\"""",
