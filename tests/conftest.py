@@ -13,7 +13,8 @@ from hypothesis import settings
 
 from stacklab.process import Command, Result
 
-# A shell's background jobs ignore SIGINT, and so would all that the tests start: Ctrl-C could not be tested.
+# A shell's background jobs ignore SIGINT, and so would all that the tests start: Ctrl-C could
+# not be tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis ends an example after 200 ms of the wall clock: a busy machine is no failure.
@@ -36,8 +37,8 @@ Answer = Result | BaseException | Callable[[Command], Result]
 class FakeRunner:
     """A stacklab.process.Runner that starts nothing.
 
-    `script` maps the beginning of an argv to its answer; the longest beginning that fits wins. A list is
-    answered in turn, its last entry for ever. A command that nothing fits fails the test.
+    `script` maps the beginning of an argv to its answer; the longest beginning that fits wins. A
+    list is answered in turn, its last entry for ever. A command that nothing fits fails the test.
     """
 
     script: dict[tuple[str, ...], Answer | list[Answer]] = field(default_factory=dict)

@@ -90,6 +90,6 @@ def _make(name: str, venv: Path, source: Path, runner: Runner) -> None:
 
 
 def _key(source: Path) -> str:
-    """Return a hash of all that a venv depends on: it survives neither a move nor another Python."""
+    """Return a hash of all that a venv depends on: its place, its Python, its requirements."""
     parts = (str(source), sys.version, source.read_text())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -61,9 +61,9 @@ def run(*, live: bool) -> int:
 
 
 def consumers(runner: Runner | None = None) -> int:
-    """Make the consumers' venvs, let each read what is rendered for it, and return 0 only if all passed.
+    """Run the consumers' tests in their venvs, and return 0 only if all of them passed.
 
-    Raises ToolError if a venv cannot be made: these tests were asked for by name, so none is skipped.
+    Raises ToolError if a venv cannot be made: the tests were asked for by name, so none is skipped.
     """
     for name in venvs.names():
         venvs.prepare(
@@ -86,9 +86,8 @@ def _passes(step: _Step, reports: Path) -> bool:
     argv = (sys.executable, *step.argv)
     if step.report:
         report = reports / step.report
-        report.unlink(
-            missing_ok=True
-        )  # of an earlier run: pytest may fail before it writes its own
+        # The one of an earlier run must not be read: pytest may fail before it writes its own.
+        report.unlink(missing_ok=True)
         argv += (f"--junit-xml={report}", "-o", "junit_family=xunit1")  # xunit1 tells a test's file
     started = time.monotonic()
     code = subprocess.run(argv, cwd=PROJECT, check=False).returncode
@@ -98,7 +97,7 @@ def _passes(step: _Step, reports: Path) -> bool:
 
 
 def _failures(report: Path) -> Iterator[str]:
-    """Yield lines that name the failed tests and show how each of them ended, from pytest's report."""
+    """Yield lines from pytest's report: the name of each failed test, and how it ended."""
     try:
         cases = ElementTree.parse(report).iter("testcase")
     except (OSError, ElementTree.ParseError):
@@ -106,12 +105,13 @@ def _failures(report: Path) -> Iterator[str]:
         return
     failures = [(case, end) for case in cases for end in case if end.tag in ("failure", "error")]
     if not failures:
+        # Warnings that are errors, or a plug-in: pytest says that outside of any test.
         yield "  no test failed, but pytest did: see above"
     for case, end in failures[:_SHOWN_FAILURES]:
         yield f"  {case.get('file') or case.get('classname')}::{case.get('name')}"
-        yield from (
-            f"      {line}".rstrip() for line in (end.text or "").splitlines()[-_SHOWN_LINES:]
-        )
+        text_lines = (end.text or "").splitlines()
+        for line in text_lines[-_SHOWN_LINES:]:
+            yield f"      {line}".rstrip()
     hidden = len(failures) - _SHOWN_FAILURES
     if hidden > 0:
         yield f"  and {hidden} more: {report}"

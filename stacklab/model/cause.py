@@ -1,4 +1,4 @@
-"""Why something in a running lab does not work: a stable word and the sentence that people read."""
+"""Causes of trouble in a running lab: a stable word and the sentence that people read."""
 
 from __future__ import annotations
 

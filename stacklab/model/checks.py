@@ -1,4 +1,4 @@
-"""How patient a lab's checks are, and which its author added: the spec's `checks:`, resolved."""
+"""The spec's `checks:`, resolved: the patience of a lab's checks, and those of its author."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class CustomKind(StrEnum):
-    """What a lab's own check does."""
+    """The kinds of checks that a lab's author can write."""
 
     COMMAND = "command"  # runs a command
     PORT = "port"  # connects to a TCP port
@@ -36,7 +36,7 @@ class CustomCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPolicy:
-    """How patient the checks are, and which the lab's author added."""
+    """The patience of the checks, and those that the lab's author added."""
 
     retries: int
     interval_s: float

@@ -13,8 +13,6 @@ from stacklab.model.checks import CheckPolicy
 from stacklab.model.stack import Role, Stack
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MiB|GiB|TiB)\s*")
-
-
 _MIB_PER = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
 
 
@@ -29,7 +27,7 @@ class Size:
         """Read `512MiB`, `2GiB` or `1.5GiB`; raises ValueError for anything else."""
         match = _SIZE.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is no size")
+            raise ValueError(f"{text!r} is not a size")
         mib = float(match[1]) * _MIB_PER[match[2]]
         if mib != int(mib) or mib <= 0:
             raise ValueError(f"{text!r} is not a whole, positive number of MiB")
@@ -37,12 +35,12 @@ class Size:
 
     @property
     def gib(self) -> float:
-        """The same amount in GiB."""
+        """Return the same amount in GiB."""
         return self.mib / 1024
 
     @property
     def bytes(self) -> int:
-        """The same amount in bytes."""
+        """Return the same amount in bytes."""
         return self.mib * 1024 * 1024
 
     def __str__(self) -> str:
@@ -50,7 +48,7 @@ class Size:
 
 
 class NetworkMode(StrEnum):
-    """How a network is connected to the world beyond its nodes."""
+    """Ways to connect a network with the world beyond its nodes."""
 
     NAT = "nat"  # reaches outside through the host
     ISOLATED = "isolated"  # host and nodes only
@@ -58,7 +56,7 @@ class NetworkMode(StrEnum):
 
 
 class NetworkStyle(StrEnum):
-    """How a system is told its addresses: which files it reads."""
+    """Kinds of files in which a system finds its addresses."""
 
     NETWORKD = "networkd"
     IFUPDOWN = "ifupdown"
@@ -67,7 +65,7 @@ class NetworkStyle(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impairment:
-    """What a NIC does to the packets that it sends (tc netem), one way."""
+    """Harm that a NIC does to the packets that it sends (tc netem): one way only."""
 
     delay_ms: float = 0.0
     loss_percent: float = 0.0
@@ -89,16 +87,16 @@ class Network:
     mode: NetworkMode
     mtu: int
     bridge: str
-    has_host: bool = True  # else the host has no address there, and no way in
+    has_host: bool = True  # False: the host does not have an address there, nor a way in
 
     @property
     def host_address(self) -> IPv4Address:
-        """The host's own address on it (its gateway, when mode is nat)."""
+        """Return the host's own address on it: the gateway, if the mode is nat."""
         return self.cidr[1]
 
     @property
     def is_made_by_us(self) -> bool:
-        """Whether it is ours to make and to remove; a bridged one is the host's."""
+        """Return True if it is ours to make and to remove; a bridged one is the host's."""
         return self.mode is not NetworkMode.BRIDGED
 
 
@@ -127,11 +125,11 @@ class Node:
 
     @property
     def access(self) -> NIC:
-        """The NIC that the host reaches it by."""
+        """Return the NIC by which the host reaches it."""
         return self.nics[0]
 
     def nic_on(self, network: str) -> NIC | None:
-        """Its NIC on that network, if it has one."""
+        """Return its NIC on that network, if it has one."""
         return next((nic for nic in self.nics if nic.network == network), None)
 
 
@@ -149,35 +147,35 @@ class Lab:
     checks: CheckPolicy
 
     def network(self, name: str) -> Network:
-        """The network of that name; raises KeyError."""
+        """Return the network of that name; raises KeyError."""
         return {network.name: network for network in self.networks}[name]
 
     def node(self, name: str) -> Node:
-        """The node of that name; raises KeyError."""
+        """Return the node of that name; raises KeyError."""
         return {node.name: node for node in self.nodes}[name]
 
     @property
     def controller(self) -> Node:
-        """The first controller; the first node where no role says so."""
-        return next((n for n in self.nodes if n.role is Role.CONTROLLER), self.nodes[0])
+        """Return the first controller, or the first node if none is a controller."""
+        return next((node for node in self.nodes if node.role is Role.CONTROLLER), self.nodes[0])
 
     @property
     def computes(self) -> tuple[Node, ...]:
-        """The nodes whose role is compute."""
-        return tuple(n for n in self.nodes if n.role is Role.COMPUTE)
+        """Return the nodes whose role is compute."""
+        return tuple(node for node in self.nodes if node.role is Role.COMPUTE)
 
     @property
     def memory(self) -> Size:
-        """What all nodes together may use."""
-        return Size(sum(n.memory.mib for n in self.nodes))
+        """Return the memory that all nodes together may use."""
+        return Size(sum(node.memory.mib for node in self.nodes))
 
     def members(self, network: str) -> tuple[tuple[Node, NIC], ...]:
-        """Every node on that network, with its NIC there."""
+        """Return every node on that network, with its NIC there."""
         return tuple(
             (node, nic) for node in self.nodes for nic in node.nics if nic.network == network
         )
 
 
 def stable_hex(*parts: str, digits: int) -> str:
-    """Hex digits that depend on `parts` alone: the same on every host, for ever."""
+    """Return hex digits that depend on `parts` alone: the same on every host, for ever."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:digits]

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 
 
 class Role(StrEnum):
-    """What a node is in its cloud; installers give it its services by this."""
+    """The part of a node in its cloud; installers choose its services by it."""
 
     CONTROLLER = "controller"
     COMPUTE = "compute"
@@ -16,7 +16,7 @@ class Role(StrEnum):
 
 
 class Installer(StrEnum):
-    """Which installer's answer files a lab carries: each but NONE is a folder in `installers/`."""
+    """The installer whose answer files a lab carries: a folder in `installers/`, but for NONE."""
 
     NONE = "none"  # nodes alone
     CONTRAIL = "contrail"  # contrail-installer and DevStack
@@ -30,7 +30,7 @@ NO_INSTALLER = Installer.NONE
 
 
 class NetworkingMode(StrEnum):
-    """What carries the tenants' networks: nova-network's three managers, or a backend of neutron."""
+    """The carrier of the tenants' networks: a manager of nova-network, or a backend of neutron."""
 
     FLAT = "flat"
     FLAT_DHCP = "flat-dhcp"
@@ -42,12 +42,12 @@ class NetworkingMode(StrEnum):
 
     @property
     def is_nova_network(self) -> bool:
-        """Whether nova itself does the networking, not neutron."""
+        """Return True if nova itself does the networking, not neutron."""
         return self in (NetworkingMode.FLAT, NetworkingMode.FLAT_DHCP, NetworkingMode.VLAN)
 
 
 class Driver(StrEnum):
-    """What nova (or zun) runs its instances on."""
+    """The hypervisor or engine on which nova (or zun) runs instances."""
 
     LIBVIRT = "libvirt"
     DOCKER = "docker"  # nova-docker
@@ -57,7 +57,7 @@ class Driver(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overcommit:
-    """How much more than it has a compute may promise; None leaves the release's own default."""
+    """Factors by which a compute may promise more than it has; None: the release's own default."""
 
     cpu: float | None = None
     ram: float | None = None
@@ -66,7 +66,7 @@ class Overcommit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """How nova gets images out of glance."""
+    """Ways by which nova gets images out of glance, besides its API."""
 
     direct_copy: bool = False  # nova copies from glance's file system, which it shares
     url_schemes: tuple[str, ...] = ()  # nova downloads by URL of these schemes
@@ -83,9 +83,9 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """Further lines of an answer file, for the nodes of one role ("all", "controller", "compute", "node")."""
+    """Further lines of an answer file, for all nodes or those of one role."""
 
-    role: str
+    role: str  # "all", or a Role
     lines: tuple[str, ...]
 
 
@@ -102,15 +102,15 @@ class ConfigOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirrors:
-    """Where nodes fetch from, where it isn't the usual place; "" is the host's own setting."""
+    """Places to fetch from instead of the usual ones; "" stands for the host's own setting."""
 
     pip: str = ""
     apt: str = ""
     # The host's own alone:
-    git: tuple[tuple[str, str], ...] = ()  # what git takes instead of which beginning of a URL
-    authorities: tuple[
-        tuple[str, str], ...
-    ] = ()  # name and PEM of what it trusts beside its distribution's
+    # URLs that git takes instead of other ones, each with the beginning that it replaces.
+    git: tuple[tuple[str, str], ...] = ()
+    # Name and PEM of each authority that the host trusts beside its distribution's.
+    authorities: tuple[tuple[str, str], ...] = ()
 
 
 NO_MIRRORS = Mirrors()
@@ -136,7 +136,7 @@ class SecretSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """Which cloud is to be installed, and how; the networks are names of the lab's.
+    """The cloud that is to be installed; its networks are names of the lab's networks.
 
     HOST_IP is an address on `network`, SERVICE_HOST and the APIs are on
     `api_network`, tenants' traffic is on `data_network`: all the same one if the
@@ -152,23 +152,20 @@ class Stack:
     devstack_branch: str = ""  # contrail's other half
     network_mode: NetworkingMode | None = None  # None: no cloud
     driver: Driver = Driver.LIBVIRT
-    fixed_range: IPv4Network | None = (
-        None  # the tenants' first network; None: the installer's default
-    )
+    # The tenants' first network; None: the installer's default.
+    fixed_range: IPv4Network | None = None
     floating_range: IPv4Network | None = None
     overcommit: Overcommit = Overcommit()
     glance: Glance = Glance()
     volume_types: tuple[str, ...] = ()
     plugins: tuple[Plugin, ...] = ()
     git_base: str = ""  # "": the release's
-    refs: tuple[
-        tuple[str, str], ...
-    ] = ()  # project, and a branch, a tag or a Gerrit change (refs/changes/...)
+    # Projects, each with a branch, a tag or a Gerrit change (refs/changes/...).
+    refs: tuple[tuple[str, str], ...] = ()
     lines: tuple[Lines, ...] = ()  # of localrc
     post_config: tuple[ConfigOption, ...] = ()
-    answers: tuple[
-        tuple[str, str], ...
-    ] = ()  # keys of answers.txt, globals.yml or contrail_configuration
+    # Keys of answers.txt, globals.yml or contrail_configuration, with their values.
+    answers: tuple[tuple[str, str], ...] = ()
     mirrors: Mirrors = Mirrors()
     proxy: Proxy = Proxy()
     secrets: tuple[SecretSource, ...] = ()
@@ -177,17 +174,17 @@ class Stack:
     openstack: str = ""  # opensdn: OpenStack's release
 
     def lines_for(self, role: Role) -> tuple[str, ...]:
-        """The further lines of a node's localrc: those for all, then its role's, whichever the spec has first."""
+        """Return the further lines of a node's localrc: those for all come before its role's."""
         return tuple(
             line
             for word in ("all", role)
-            for each in self.lines
-            if each.role == word
-            for line in each.lines
+            for lines in self.lines
+            if lines.role == word
+            for line in lines.lines
         )
 
     def post_config_for(self, role: Role) -> tuple[ConfigOption, ...]:
-        """The options of a node's post-config: all's, then its role's; of two for one key the later counts."""
+        """Return the options of a node's post-config: of two for one key the later counts."""
         return tuple(
             option for word in ("all", role) for option in self.post_config if option.role == word
         )

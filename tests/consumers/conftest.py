@@ -22,7 +22,7 @@ Consumer = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def consumer() -> Consumer:
-    """The Python of a consumer's venv, made when it is first asked for; a test without requirements is skipped."""
+    """Make a consumer's venv when it is first asked for; skip the test without requirements."""
     runner = SubprocessRunner()
 
     def python(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""A deployer in a scratch directory: our files, our steps, and the real kolla-ansible, without a node."""
+"""A deployer in a scratch directory: our files and steps, the real kolla-ansible, no node."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ from tests.unit.installers.kolla.kolla_labs import secrets
 
 _DRIVER = Path(__file__).with_name("drivers") / "kolla_action.py"
 _STANDS_IN_FOR = ("setup", "gather_facts", "kolla_container_facts", "kolla_toolbox", "wait_for")
-# What prechecks ask programs for: a docker, its SDK in the nodes' Python, and how names are resolved there.
+# What prechecks ask programs for: a docker, its SDK in the nodes' Python, and how names are
+# resolved there.
 _PROGRAMS = {
     "docker": "echo Docker version 28.5.1",
     "python": "echo 7.1.0",
     "getent": """if [ "$1" = ahostsv4 ]; then
-    awk -v name="$2" '!/^#/ { for (i = 2; i <= NF; i++) if ($i == name) print $1, "STREAM" }' "$LAB_HOSTS" | grep .
+    awk -v name="$2" '!/^#/ {
+        for (i = 2; i <= NF; i++) if ($i == name) print $1, "STREAM"
+    }' "$LAB_HOSTS" | grep .
     exit
 fi
 exec /usr/bin/getent "$@\"""",
@@ -37,7 +40,7 @@ exec /usr/bin/getent "$@\"""",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployer:
-    """The first controller of a lab, with `root` for its / and `venv` for its /opt/stack/kolla-ansible."""
+    """A lab's first controller: `root` is its /, `venv` its /opt/stack/kolla-ansible."""
 
     lab: Lab
     root: Path
@@ -82,7 +85,7 @@ class Deployer:
         ).returncode
 
     def kolla(self, verb: str, *args: str, **variables: object) -> subprocess.CompletedProcess[str]:
-        """Run kolla-ansible itself; its nodes are all this machine, and their /etc/kolla is below `out`."""
+        """Run kolla-ansible; all nodes are this machine, and their /etc/kolla is in `out`."""
         self._write_here(variables)
         command = [
             "kolla-ansible",

@@ -1,7 +1,8 @@
-"""Our files and steps, given to the real kolla-ansible 21 (2025.2) with Ansible 12: inventory, genpwd, CLI, roles.
+"""Our files and steps, given to the real kolla-ansible 21 (2025.2) with Ansible 12.
 
-By hand, globals.yml and passwords.yml were held against group_vars, roles and passwords.yml of stable/2025.1
-(a7fc0cd), stable/2025.2 (257605a), stable/2026.1 (762181a) and master (1a68181) alike.
+By hand, globals.yml and passwords.yml were held against group_vars, roles and passwords.yml of
+stable/2025.1 (a7fc0cd), stable/2025.2 (257605a), stable/2026.1 (762181a) and master (1a68181)
+alike.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from tests.unit.installers.kolla.kolla_labs import FOUR, PASSWORDS, load, secret
 
 pytestmark = pytest.mark.consumers
 
-# Of the collection openstack.kolla, which bootstrap-servers runs: its roles' defaults are not in the package.
+# Of the collection openstack.kolla, which bootstrap-servers runs: its roles' defaults are not in
+# the package.
 _COLLECTION = {
     "docker_http_proxy",
     "docker_https_proxy",
@@ -289,7 +291,8 @@ def _make_upstream(path: Path, ref: str) -> None:
 
 def test_prechecks_pass_with_the_names_that_the_seed_gives_the_nodes(shipped: Deployer) -> None:
     shipped.hosts.write_text(hosts_file(shipped.lab) + bootstrapped(shipped.lab))
-    # This host may have a libvirt of its own, which a node has not: that is what the container's precheck looks for.
+    # This host may have a libvirt of its own, which a node does not have: the container's precheck
+    # looks for it.
     done = shipped.kolla("prechecks", enable_nova_libvirt_container=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 

@@ -1,9 +1,10 @@
 """instances.yaml, read by Ansible itself as tf-ansible-deployer's playbooks read it.
 
-The playbooks are not ours to keep. These were run with the shipped lab's file, and with a patched one:
-configure_instances.yml on localhost to its end, install_vanilla_openstack.yml and install_openstack.yml
-through the roles that make kolla's inventory, globals.yml, passwords.yml and host_vars, at
-tf-ansible-deployer R26.1 (8efda5e), kolla-ansible 2024.2-eol and tf-kolla-ansible opensdn/2023.2 (75c6dcb).
+The playbooks are not ours to keep. These were run with the shipped lab's file, and with a patched
+one: configure_instances.yml on localhost to its end, install_vanilla_openstack.yml and
+install_openstack.yml through the roles that make kolla's inventory, globals.yml, passwords.yml
+and host_vars, at tf-ansible-deployer R26.1 (8efda5e), kolla-ansible 2024.2-eol and
+tf-kolla-ansible opensdn/2023.2 (75c6dcb).
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ def test_a_patched_lab_is_read_as_well(consumer: Consumer, tmp_path: Path) -> No
     assert found["customize"] == {}
 
 
-# The shape of what the steps mend: conditions and replacements as the vanilla roles of R26.1 have them, in our words.
+# The shape of what the steps mend: conditions and replacements as the vanilla roles of R26.1 have
+# them, in our words.
 _NEUTRON = """
 conf=neutron.conf
 if  !(grep -q "kept = 1" $conf); then
@@ -140,7 +142,7 @@ done
 
 
 def _mended(tmp_path: Path) -> Path:
-    """A clone with those scripts, and the steps' mends done to it: each was due before, and is done after."""
+    """A clone with those scripts, mended by the steps: each mend was due before, and is done."""
     roles = tmp_path / "tf-ansible-deployer" / "playbooks" / "roles"
     files = {"neutron/files/config_opensdn.sh": _NEUTRON, "nova/files/config_opensdn.sh": _NOVA}
     files |= {"neutron/templates/ContrailPlugin.ini.j2": "[auth]\nadmin_password = contrail123\n"}

@@ -1,10 +1,11 @@
-"""Every option that our renderers write for a release that lives is one of its service's, and of the right type.
+"""Every option that we render for a living release is its service's, and of the right type.
 
-Judged by the option definitions of nova, glance, neutron and cinder of OpenStack 2026.1, see the driver. Those of
-ended releases were looked up by hand: cpu_, ram_ and disk_allocation_ratio are nova's (DEFAULT) at every tag from
-havana-eol on; allowed_direct_url_schemes is in DEFAULT at havana-eol and icehouse-eol, in glance from juno-eol to
-ussuri-eol; filesystems of image_file_url up to ocata-eol, where newton-eol and ocata-eol cannot read the sections
-that it names (they are registered before the files are read; seen by running the modules).
+Judged by the option definitions of nova, glance, neutron and cinder of OpenStack 2026.1, see the
+driver. Those of ended releases were looked up by hand: cpu_, ram_ and disk_allocation_ratio are
+nova's (DEFAULT) at every tag from havana-eol on; allowed_direct_url_schemes is in DEFAULT at
+havana-eol and icehouse-eol, in glance from juno-eol to ussuri-eol; filesystems of image_file_url
+up to ocata-eol, where newton-eol and ocata-eol cannot read the sections that it names (they are
+registered before the files are read; seen by running the modules).
 """
 
 from __future__ import annotations

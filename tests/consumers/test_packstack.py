@@ -1,4 +1,4 @@
-"""Packstack 26.0.0's own parser, from PyPI, reads our answer files: keys, values, and what it refuses."""
+"""Packstack 26.0.0's own parser reads our answer files: keys, values, and what it refuses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ STACKS = {
     "ovs-networks": "network_mode: ovs\ndata_network: data\nexternal_network: public",
     "range": "floating_range: 10.77.0.0/24",
     "overcommit": "overcommit: {cpu: 4, ram: 1.25, disk: 2}",
-    "answers": 'answers: {CONFIG_HEAT_INSTALL: y, CONFIG_REPO: "http://repo.example/a%20b", CONFIG_DEBUG_MODE: n}',
+    "answers": "answers: {CONFIG_HEAT_INSTALL: y, CONFIG_DEBUG_MODE: n, "
+    'CONFIG_REPO: "http://repo.example/a%20b"}',
 }
 
 Reader = Callable[[str], dict[str, Any]]
@@ -35,7 +36,7 @@ Reader = Callable[[str], dict[str, Any]]
 
 @pytest.fixture
 def read(consumer: Callable[[str], Path], tmp_path: Path) -> Reader:
-    """What Packstack makes of a text; our key, which a node has, stands on this machine meanwhile."""
+    """Let Packstack read a text; our key, which a node has, stands on this machine meanwhile."""
     python = consumer("packstack")
     key = tmp_path / "key.pub"
     key.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== test\n")

@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> World:
     made.put("apt-cache", machine.APT_CACHE)
     made.put("sudo", machine.SUDO)
     made.is_used_by(0)
-    # The real wrapper, but for the directories that would bring this machine's own tools and headers in.
+    # The real wrapper, but for the directories that would bring this machine's own tools in.
     text = (PROJECT / "invoke").read_text()
     for real, fake in (
         (":/usr/local/sbin:/usr/sbin:/sbin", ""),

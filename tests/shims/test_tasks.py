@@ -1,4 +1,4 @@
-"""The tasks that need no libvirt, as a user runs them: a process, its two streams, its exit code."""
+"""The tasks without libvirt, as a user runs them: a process, two streams, an exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LABS = ("contrail-3node", "mini-2node")
 
 @pytest.fixture
 def invoke(tmp_path: Path) -> Invoke:
-    """Run `invoke WORDS` in the project, with a home and a PATH on which nothing of libvirt can be started."""
+    """Run `invoke WORDS` in the project, with a home, and a PATH without anything of libvirt."""
 
     def run(*words: str, cwd: Path = PROJECT, **more: str) -> Done:
         environment = {

@@ -9,7 +9,7 @@ from stacklab.dev import testing
 
 @pytest.fixture(autouse=True)
 def _without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the inner pytest start without our plug-ins: importing them takes longer than its tests."""
+    """Let the inner pytest start without our plug-ins: importing them is slower than its tests."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
@@ -50,7 +50,10 @@ def test_of_many_failures_the_first_are_told(
 ) -> None:
     tests = tmp_path / "test_some.py"
     tests.write_text(
-        "import pytest\n@pytest.mark.parametrize('n', range(25))\ndef test_ill(n):\n    assert n < 0\n"
+        "import pytest\n"
+        "@pytest.mark.parametrize('n', range(25))\n"
+        "def test_ill(n):\n"
+        "    assert n < 0\n"
     )
     assert testing._run((_step(tests),), tmp_path) == 1
     said = _end(capfd.readouterr().out)

@@ -15,8 +15,13 @@ import pytest
 from stacklab.paths import PROJECT
 from stacklab.tools import vagrant
 
-UP = "import sys; from pathlib import Path; from stacklab.tools import vagrant as v; p = Path(sys.argv[1]);"
-UP += " v.up(p, ['a'], log=p / 'log')"
+UP = """\
+import sys
+from pathlib import Path
+from stacklab.tools import vagrant
+directory = Path(sys.argv[1])
+vagrant.up(directory, ['a'], log=directory / 'log')
+"""
 
 
 def is_held(directory: Path) -> bool:
@@ -89,7 +94,7 @@ def test_a_vagrant_that_has_no_end_is_ended_and_told_so(
     program.write_text(
         "#!/bin/sh\ntrap 'exit 1' INT TERM\necho making domains\nwhile :; do sleep 0.05; done\n"
     )
-    short = UP.replace(" v.up(", " v.limit_s = lambda nodes: 1.0; v.up(")
+    short = UP.replace("vagrant.up(", "vagrant.limit_s = lambda nodes: 1.0\nvagrant.up(")
     started = time.monotonic()
     found = subprocess.run(
         [sys.executable, "-c", short, str(lab)],

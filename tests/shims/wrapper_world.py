@@ -1,4 +1,4 @@
-"""A made-up machine for ./invoke: a PATH of its own, with a recording apt-get, dnf, sudo and python3."""
+"""A made-up machine for ./invoke: its PATH has a recording apt-get, dnf, sudo and python3."""
 
 from __future__ import annotations
 
@@ -92,7 +92,12 @@ APT_GET = r"""#!/bin/sh
 echo "apt-get $*" >>"$WORLD/calls"
 echo "E: Unable to fetch some archives"
 [ ! -e "$WORLD/apt-fails" ] || exit 100
-case "$*" in *" install "*) cp "$WORLD"/to-install/* "$WORLD/bin/" 2>/dev/null; rm -f "$WORLD/no-venv-module" ;; esac
+case "$*" in
+*" install "*)
+    cp "$WORLD"/to-install/* "$WORLD/bin/" 2>/dev/null
+    rm -f "$WORLD/no-venv-module"
+    ;;
+esac
 exit 0
 """
 APT_CACHE = '#!/bin/sh\n! grep -qx "$2" "$WORLD/not-packaged" 2>/dev/null\n'

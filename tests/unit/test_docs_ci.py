@@ -20,7 +20,7 @@ README = (ci_recipes.DOCS / "README.md").read_text()
 
 
 def understood(words: list[str]) -> dict[str, object]:
-    """What invoke's own parser makes of the words: the task's name and its options; raises on any that it has not."""
+    """Return the task's name and options, as read by invoke's parser: it raises on others."""
     context = Parser(contexts=tasks.ns.to_contexts()).parse_argv(words)[0]
     return {
         "task": context.name,

@@ -1,4 +1,4 @@
-"""The shape of the package, held by a test: which module may import which, and how long things may get."""
+"""The shape of the package: which module may import which, and how long things may get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Ansible action that stands in for what only a real node can answer: its facts, its containers, its ports.
+"""An Ansible action in place of what only a real node can answer: facts, containers, ports.
 
 The test lays it out under the name of each module that it takes the place of; all
 other tasks of kolla-ansible's playbooks run as they are.
@@ -19,7 +19,7 @@ class ActionModule(ActionBase):  # type: ignore[misc,unused-ignore]
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Give the facts that the test knows of the host; no container, volume or hypervisor, and every port free."""
+        """Give the facts that the test knows of the host: no container runs, all ports are free."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         if self._task.action.rpartition(".")[2] in ("setup", "gather_facts"):
             variables = task_vars or {}

@@ -1,7 +1,10 @@
-"""Judge an ini file by its service's own option definitions; run with the Python of the consumer `openstack`.
+"""Judge an ini file by its service's own option definitions.
 
-The argument names the service. Standard input: {"section": {"option": ["value", ...]}}. Standard output: a list
-of what is wrong, each as [service, section, option, why]. Values are read by oslo.config's own parser.
+It runs with the Python of the consumer `openstack`.
+
+The argument names the service. Standard input: {"section": {"option": ["value", ...]}}. Standard
+output: a list of what is wrong, each as [service, section, option, why]. Values are read by
+oslo.config's own parser.
 One service each: they register options of the same names when they are imported.
 """
 
@@ -18,7 +21,8 @@ from importlib.metadata import entry_points
 
 from oslo_config import cfg
 
-# What each service's own sample file is made of, and the section whose options a section of any name takes.
+# What each service's own sample file is made of, and the section whose options a section of any
+# name takes.
 NAMESPACES = {
     "nova": ("nova.conf",),
     "glance-api": ("glance.api", "glance.store", "glance.multi_store", "glance"),

@@ -228,3 +228,9 @@ def test_a_lab_of_an_earlier_version_is_read_with_the_defaults_of_what_came_sinc
     for key in ("kolla_mode", "openstack", "dev_mode"):
         del resolved["stack"][key]
     assert spec.from_dict(resolved) == lab
+
+
+def test_the_headline_of_anybody_s_file_controls_no_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    path.write_text("description: a\u202e\u2066b\x1b[2Jc\nimage: x\n")
+    assert spec.headline(path) == "ab[2Jc"

@@ -95,6 +95,13 @@ def test_a_merge_yields_to_what_is_written() -> None:
     assert not document.problems
 
 
+@pytest.mark.parametrize("character", ["\\u202e", "\\u2066", "\\x1b"])
+def test_a_key_that_cannot_be_shown_is_refused(character: str) -> None:
+    document = parse(f'"net{character}work": text\n', "f")
+    assert "a key that is not a plain word" in only_problem(document)
+    assert document.data == {}
+
+
 def test_of_several_merges_the_first_wins() -> None:
     document = parse("a: &x {k: 1}\nb: &y {k: 2, n: 3}\nc:\n  <<: [*x, *y]\n", "f")
     assert isinstance(document.data, dict)

@@ -7,7 +7,8 @@ from stacklab.tools import libvirt_faults
 DOMAIN = """<domain><devices>
 <interface type='network'><mac address='52:54:00:00:00:01'/><source network='trio_net0'/></interface>
 <interface type='network'><mac address='52:54:00:00:01:01'/>
-<source network='trio_net1' portid='62296400-daac-4046-a31d-88d612754382' bridge='sl-1'/><target dev='vnet3'/>
+<source network='trio_net1' portid='62296400-daac-4046-a31d-88d612754382' bridge='sl-1'/>
+<target dev='vnet3'/>
 <model type='virtio'/><link state='up'/><alias name='ua-net-1'/>
 <address type='pci' domain='0x0000' bus='0x00' slot='0x06' function='0x0'/></interface>
 <interface type='bridge'><mac address='52:54:00:00:02:01'/><source bridge='br0'/></interface>
