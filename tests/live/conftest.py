@@ -220,14 +220,27 @@ def bridges() -> Sequence[str]:
     return [path.name for path in Path("/sys/class/net").glob("sl-*")]
 
 
+def remove_home(stacklab: Stacklab, home: Path) -> None:
+    """Destroy the labs of a home, then remove it; fail and keep it if a lab is still there.
+
+    The home holds what `lab.destroy` needs: VMs that outlive it can only be removed by hand.
+    """
+    if not home.exists():
+        return
+    refused = {}
+    for lab in LABS:
+        run = stacklab.run("lab.destroy", lab)
+        if run.code != 0:
+            refused[lab] = run.err[-2000:]
+    assert not refused, f"{home} is kept, because these labs could not be destroyed: {refused}"
+    shutil.rmtree(home)
+
+
 @pytest.fixture(scope="session")
 def stacklab() -> Iterator[Stacklab]:
     typed = Stacklab()
     typed.run("doctor")  # starts nothing, but says what this host is
-    if HOME.exists():  # of a run that was killed
-        for lab in LABS:
-            typed.run("lab.destroy", lab)
-        shutil.rmtree(HOME)
+    remove_home(typed, HOME)  # of a run that was killed
     probe = subprocess.run(
         ("virsh", "-c", "qemu:///system", "list", "--all", "--name"), capture_output=True, text=True
     )
@@ -236,9 +249,7 @@ def stacklab() -> Iterator[Stacklab]:
         f"these are up on this host, and are not ours to touch: {taken}; ./invoke lab.destroy them first"
     )
     yield typed
-    for lab in LABS:
-        typed.run("lab.destroy", lab)
-    shutil.rmtree(HOME, ignore_errors=True)
+    remove_home(typed, HOME)
 
 
 @pytest.fixture(scope="session")

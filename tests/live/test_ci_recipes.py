@@ -23,8 +23,13 @@ SABOTAGE = f"./invoke lab.exec {LAB} --node node2 -- sudo hostname somebody-else
 MEND = "sudo hostname node2"
 # Booting nodes for each job would take most of the live tests' time. So jobs that follow one another
 # share a lab: the first brings it up from nothing, the last destroys it for real, and in between
-# lab.destroy is only written down, to be compared with what the last one runs.
+# lab.destroy is only written down, to be compared with what the last one runs. After that the lab is
+# gone for this job: a lab.logs that comes too late fails as it would on a runner.
 INVOKE = f"""#!/bin/sh
+if [ -e destroyed ]; then
+    echo "$*: lab.destroy was before it" >&2
+    exit 4
+fi
 if [ "$1" = lab.destroy ]; then
     printf '%s\\n' "$*" >>destroyed
     [ ! -e keep-the-lab ] || exit 0
