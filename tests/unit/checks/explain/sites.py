@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from stacklab.tools.host.net import Link, Neighbour, Plug, Snapshot
-
 from stacklab.checks.expect import Fault
 from stacklab.checks.explain import explain
 from stacklab.checks.explain.scene import Scene, SeenDevice
@@ -18,6 +16,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.evidence import NICView, View
+from stacklab.tools.host.net import Link, Neighbour, Plug, Snapshot
 
 
 def well(lab: Lab, node: Node) -> Scene:

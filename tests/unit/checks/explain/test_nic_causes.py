@@ -3,11 +3,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from stacklab.tools.host.net import Link, Plug
 
 from stacklab.checks.explain.causes import causes
 from stacklab.checks.explain.firewall import FirewallRule
 from stacklab.checks.result import CheckKind
+from stacklab.tools.host.net import Link, Plug
 from tests.unit.checks.explain.sites import PING, SILENT, Site
 
 
