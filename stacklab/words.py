@@ -34,11 +34,6 @@ def meant_or_known(word: str, known: Iterable[str]) -> str:
     return f"did you mean {guess}?" if guess else suggest(word, known, label="known")
 
 
-def unknown_node(lab: str, node: str, known: Iterable[str]) -> str:
-    """Return the sentence for a name that none of a lab's nodes has."""
-    return f"lab {lab} does not have a node {node!r} ({suggest(node, known, label='it has')})"
-
-
 def without(text: str, secrets: Iterable[str], mask: str) -> str:
     """Return a text with a mask in place of each of these secrets."""
     # Longer ones first, since one may contain another. An empty one would be found everywhere.

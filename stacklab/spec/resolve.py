@@ -39,6 +39,7 @@ from stacklab.spec.rules import (
     wanted_address,
 )
 from stacklab.spec.schema import LabSpec, NetworkSpec
+from stacklab.spec.secret_rules import post_config_options
 from stacklab.spec.source import Finding
 from stacklab.spec.stack import GlanceSpec, MirrorsSpec, OvercommitSpec, ProxySpec, StackSpec
 from stacklab.spec.stack_rules import check_stack, chosen_release
@@ -222,11 +223,8 @@ def _resolve_proxy(spec: ProxySpec) -> Proxy:
 
 
 def _post_config(spec: StackSpec) -> Iterator[ConfigOption]:
-    for role, files in (spec.post_config or {}).items():
-        for file, sections in files.items():
-            for section, options in sections.items():
-                for key, value in options.items():
-                    yield ConfigOption(role=role, file=file, section=section, key=key, value=value)
+    for (role, file, section, key), value in post_config_options(spec):
+        yield ConfigOption(role=role, file=file, section=section, key=key, value=value)
 
 
 def _resolve_checks(spec: ChecksSpec, lab: LabSpec) -> CheckPolicy:

@@ -42,13 +42,19 @@ def secrets_in(stack: StackSpec) -> Iterator[Finding]:
     for role, lines in (stack.localrc or {}).items():
         for index, line in enumerate(lines):
             yield from _in_line(("stack", "localrc", role, index), line)
+    for path, value in post_config_options(stack):
+        yield from _in_option(("stack", "post_config", *path), value)
+    for key, value in (stack.answers or {}).items():
+        yield from _in_option(("stack", "answers", key), value)
+
+
+def post_config_options(stack: StackSpec) -> Iterator[tuple[tuple[str, str, str, str], str]]:
+    """Yield each option of `post_config` as (role, file, section, key) and its value."""
     for role, files in (stack.post_config or {}).items():
         for file, sections in files.items():
             for section, options in sections.items():
                 for key, value in options.items():
-                    yield from _in_option(("stack", "post_config", role, file, section, key), value)
-    for key, value in (stack.answers or {}).items():
-        yield from _in_option(("stack", "answers", key), value)
+                    yield (role, file, section, key), value
 
 
 def is_secret(name: str) -> bool:

@@ -20,12 +20,6 @@ def test_a_suggestion_stands_for_a_list_that_is_too_long_beside_it() -> None:
     assert words.meant_or_known("xyz", ["cpus", "memory"]) == "known: cpus, memory"
 
 
-def test_an_unknown_node_is_named_with_the_nodes_that_there_are() -> None:
-    said = words.unknown_node("aio", "computer", ["controller", "compute1"])
-    assert said.startswith("lab aio does not have a node 'computer' (")
-    assert said.endswith("it has: controller, compute1)")
-
-
 @pytest.mark.parametrize(("count", "phrase"), [(0, "0 labs"), (1, "1 lab"), (2, "2 labs")])
 def test_a_count_has_its_noun(count: int, phrase: str) -> None:
     assert words.plural(count, "lab") == phrase
