@@ -109,7 +109,9 @@ main() {{
       tail -c +$((at + 1)) "$dir/output" | head -c "$count" | base64 -w {line}
       at=$((at + count))
       printf '%s at %s\\n' "$m" "$at"
-      continue
+      # After a full chunk there is more to send. Otherwise rest as well: a chunk costs five
+      # processes, and following work that writes steadily must not slow that work down.
+      [ "$count" -lt {chunk} ] || continue
     fi
     [ $over = no ] || break
     polls=$((polls + 1))

@@ -42,8 +42,8 @@ FILES = (
     "test_check_broken.py",
     "test_contrail_3node.py",
     "test_mini_2node.py",
-    "test_ci_recipes.py",
     "test_units.py",
+    "test_ci_recipes.py",
     "test_wan_2node.py",
 )
 HAS_FAILED = pytest.StashKey[bool]()

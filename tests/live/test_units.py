@@ -1,6 +1,6 @@
 """Work that was left on a real node: it goes on, and whoever attaches again misses nothing.
 
-On a mini-2node of its own, which is gone afterwards.
+On mini-2node, which may be up already; it is left up for test_ci_recipes.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stacklab.errors import CommandFailed
 from stacklab.nodes.units import Attached, UnitPhase, Units
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import SubprocessRunner
-from tests.live.conftest import HOME, Stacklab, left_of
+from tests.live.conftest import HOME, Stacklab
 
 pytestmark = pytest.mark.live
 
@@ -58,8 +58,6 @@ def units(stacklab: Stacklab, image: Path) -> Iterator[Units]:
     runner = SubprocessRunner()
     yield Units(runner, HostPaths(HOME).lab(LAB), NODE)
     runner.stop_all()
-    stacklab.ok("lab.destroy", LAB)
-    assert left_of(LAB) == []
 
 
 def follower(name: str, path: Path) -> subprocess.Popen[str]:
@@ -175,8 +173,8 @@ def test_work_can_be_stopped_and_may_tidy_up(units: Units) -> None:
 
 
 def test_a_connection_that_is_cut_again_and_again_loses_and_repeats_no_byte(units: Units) -> None:
-    count = 1500
-    units.start("cut", numbered(count, 0.01))
+    count = 400
+    units.start("cut", numbered(count, 0.05))
     heard = bytearray()
     results: list[Attached] = []
     thread = threading.Thread(
@@ -199,8 +197,8 @@ def test_a_connection_that_is_cut_again_and_again_loses_and_repeats_no_byte(unit
 def test_a_control_process_that_is_killed_is_replaced_by_another(
     units: Units, tmp_path: Path
 ) -> None:
-    count = 1000
-    units.start("orphan", numbered(count, 0.01))
+    count = 200
+    units.start("orphan", numbered(count, 0.05))
     path = tmp_path / "output"
     first = follower("orphan", path)
     wait_until(lambda: path.exists() and path.stat().st_size > 500, "written")
