@@ -39,6 +39,7 @@ class Lookout:
         self._thread.join(_PATIENCE_S)
 
     def _look_repeatedly(self) -> None:
+        """Look until it is closed, at once whenever `renew` asks; the thread of its own."""
         while not self._is_over:
             self._asked.clear()
             self._since = time.monotonic()

@@ -136,6 +136,7 @@ class Mesh:
     def _try_until_passed(
         self, lookout: Lookout, checks: Sequence[Check], patience: _Patience
     ) -> None:
+        """Try what does not pass, again and again, for as long as patience lasts."""
         is_waiting = patience.deadline is not None
         attempt, todo, was_settled = 1, frozenset(checks), False
         while todo:

@@ -58,6 +58,7 @@ class Counts(TypedDict):
 
 
 def _outcome_counts(by_status: Counter[CheckStatus]) -> Counts:
+    """Return the counts by the words that the report has for them."""
     return {
         "total": by_status.total(),
         "passed": by_status[CheckStatus.PASSED],
@@ -153,6 +154,7 @@ def _check_row(result: CheckResult) -> dict[str, str | float | None]:
 
 
 def _cause_row(group: Explained) -> dict[str, str | int]:
+    """Return a cause as the report has it, with the number of checks that it explains."""
     return {
         "kind": group.cause.kind.value,
         "cause": _valid_unicode(group.cause.text),

@@ -205,6 +205,7 @@ def _draw_node(
     colours: Mapping[str, str],
     marks: Mapping[str, str],
 ) -> list[str]:
+    """Draw a node as a box: its lines up to the bars, then its name, size and NICs."""
     parts = [f'<g class="node{marks.get("", "")}" data-node="{node.name}">']
     for index, nic in enumerate(node.nics):
         line_x = _line_x(x, index)

@@ -36,6 +36,7 @@ def images(
 
 
 def _built_row(stored: StoredImage, current_address: str) -> Sequence[object]:
+    """Return the line of an image that was built; one of other inputs is out of date."""
     is_current = stored.address == current_address
     state = Text("current", "green") if is_current else Text("of other inputs", "yellow")
     size = f"{stored.size_bytes / 1024 / 1024:.0f} MiB"

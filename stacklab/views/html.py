@@ -125,6 +125,7 @@ class _ShownCause:
 
 
 def _headline(counts: report.Counts, verdict: CheckStatus) -> str:
+    """Return the outcome of the run in a line."""
     total = counts["total"]
     match verdict:
         case CheckStatus.PASSED:
@@ -190,6 +191,7 @@ class _ShownMatrix:
             yield source, is_bad, painted
 
     def _paint_cell(self, cell: Cell) -> _PaintedCell:
+        """Return how a cell is painted."""
         if cell.status is not CheckStatus.PASSED:
             text = cell.text
             if len(self.names) > _FEW:

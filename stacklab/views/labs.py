@@ -39,6 +39,7 @@ def lab(resolved: Lab) -> list[Table]:
 
 
 def _about_rows(resolved: Lab) -> list[tuple[str, str]]:
+    """Return what is said of the lab as a whole."""
     stack = resolved.stack
     rows = [
         ("description", resolved.description or "-"),

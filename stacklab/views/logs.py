@@ -89,6 +89,7 @@ def summary(written: Written) -> Iterator[str]:
 
 
 def _state_lines(bundle: Bundle) -> Iterator[str]:
+    """Yield the states of the nodes; nothing where none is known."""
     if not bundle.states:
         yield '<p class="bad">what the nodes do is not known: libvirtd did not tell</p>'
         return
@@ -100,6 +101,7 @@ def _state_lines(bundle: Bundle) -> Iterator[str]:
 
 
 def _missing_lines(bundle: Bundle) -> Iterator[str]:
+    """Yield a table of what could not be had, each with the reason."""
     if not bundle.missing:
         return
     yield '<h2>Could not be had</h2><table class="missing">'

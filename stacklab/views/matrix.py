@@ -125,6 +125,7 @@ def _widest(lines: Sequence[Text]) -> int:
 
 
 def _short_name(name: str) -> str:
+    """Return a name that fits its column."""
     if len(name) <= _NAME_MAX:
         return name
     return name[: _NAME_MAX - 1] + "…"
@@ -183,25 +184,29 @@ def _failing_rows(grid: Grid, width: int) -> Iterator[Text]:
         if names:
             room = width - len(words) - 4
             yield Text(f"  {words}: ", "red").append(_listed_words(names, room))
-    bad_targets: dict[str, list[str]] = {}
-    for source, target in left:
-        bad_targets.setdefault(source, []).append(target)
+    bad_targets = _by_source(left)
     rows = [name for name in grid.names if name in bad_targets]
-    if not rows:
-        return
+    # Whoever reaches nobody, or is reached by nobody, has been named above.
     columns = [name for name in grid.names if name not in deaf]
-    label_width = max(len(_short_name(name)) for name in rows) + 2
-    has_room = label_width + len(columns) <= width
-    if has_room:
+    label_width = max((len(_short_name(name)) for name in rows), default=0) + 2
+    if rows and label_width + len(columns) <= width:
         digits = "".join(_column_digit(grid, name) for name in columns)
         yield Text(" " * label_width + digits, "dim")
-    for source in rows[:_MOST_ROWS]:
-        if has_room:
+        for source in rows[:_MOST_ROWS]:
             yield _row_of_chars(grid, source, columns, label_width)
-        else:
+    else:
+        for source in rows[:_MOST_ROWS]:
             yield _row_of_words(grid, source, bad_targets[source], width)
     if len(rows) > _MOST_ROWS:
         yield Text(f"  and {len(rows) - _MOST_ROWS} more nodes {_WHERE_ALL_IS}", "dim")
+
+
+def _by_source(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return the targets of each source."""
+    targets: dict[str, list[str]] = {}
+    for source, target in pairs:
+        targets.setdefault(source, []).append(target)
+    return targets
 
 
 def _row_of_chars(grid: Grid, source: str, columns: Sequence[str], label_width: int) -> Text:
@@ -345,6 +350,7 @@ def _indented(mark: str, lines: Sequence[str], style: str) -> Iterator[Text]:
 
 
 def _first_lines(lines: Sequence[str], most: int) -> Sequence[str]:
+    """Return the first lines of a text, and the number of those left out."""
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"... {len(lines) - most + 1} more lines"]

@@ -40,6 +40,7 @@ class ByNode:
             self.err(node, f"ended with {result.exit_code}".encode())
 
     def _print_line(self, node: str, line: bytes, stream: TextIO) -> None:
+        """Print a line behind its node's name: printable on a terminal, raw in a pipe."""
         prefix = f"{node:<{self._width}} | "
         text = line.removesuffix(b"\n")
         with self._lock:

@@ -32,6 +32,7 @@ def table(statuses: Sequence[LabStatus]) -> Table:
 
 
 def _lab_rows(status: LabStatus) -> Iterator[tuple[str | Text, ...]]:
+    """Yield the rows of a lab; one that is damaged has its trouble in a row of its own."""
     if status.trouble:
         yield (status.name, "", Text("damaged", "red"), "-", status.trouble, "")
     addresses = {}
@@ -46,6 +47,7 @@ def _lab_rows(status: LabStatus) -> Iterator[tuple[str | Text, ...]]:
 
 
 def _time_left(expires_at: float | None) -> str:
+    """Return what is left of a lab's time to live; "" if it lives on."""
     if expires_at is None:
         return ""
     from stacklab.workflow.lab import lifetime

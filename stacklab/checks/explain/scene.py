@@ -142,6 +142,7 @@ def read(answer: Answer) -> Scene:
 
 
 def _read_scene(answer: Answer) -> Scene:
+    """Return what the parts wrote; a part that is missing leaves its field as it was."""
     if not answer.is_begun or answer.of("explain.link").code is None:
         return UNSEEN
     port, journal = answer.of("explain.port"), answer.of("explain.journal")

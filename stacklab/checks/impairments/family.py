@@ -57,6 +57,7 @@ def _measured_kinds(ours: Impairment, theirs: Impairment) -> Iterator[CheckKind]
 
 
 def _impairment_check(kind: CheckKind, node: Node, nic: NIC, peer: Node, theirs: NIC) -> Check:
+    """Return a check from one NIC to another on its network."""
     return Check(
         kind=kind,
         node=node.name,

@@ -336,12 +336,14 @@ def _whole_number(word: str) -> int | None:
 
 
 def _hexadecimal(word: str) -> int:
+    """Return a number as /sys writes its flags; 0 for anything else."""
     if re.fullmatch(r"0x[0-9a-f]{1,16}", word, re.ASCII):
         return int(word, 16)
     return 0
 
 
 def _parse_interface(word: str) -> IPv4Interface | None:
+    """Return an address with its prefix; None for anything else."""
     try:
         return IPv4Interface(word)
     except ValueError:

@@ -65,6 +65,7 @@ class PingAnswers:
             self._take_ping(size, answer["target"], has_passed=answer["found"] == "alive")
 
     def _take_ping(self, size: int, target: str, *, has_passed: bool) -> None:
+        """Note that an address was tried with packets of that size, and if one came back."""
         self.tried.setdefault(size, set()).add(target)
         if has_passed:
             self.passed.setdefault(size, set()).add(target)
@@ -113,6 +114,7 @@ class NameAnswers:
         self.codes.update(dict.fromkeys(peers, (forward, backward)))
 
     def _take_address(self, number: int, address: str) -> None:
+        """Note an address of a name; getent names each once per kind of socket."""
         addresses = self.forward.setdefault(number, [])
         if address not in addresses:
             addresses.append(address)

@@ -111,6 +111,7 @@ def _failed_result(
     rtt_ms: float | None = None,
     command: str = "",
 ) -> CheckResult:
+    """Return a failure, with what to type to see it again."""
     verdict = Verdict.failed(reason, detail)
     command = command or command_line(check)
     return verdict.of(check, command=command, output=output, rtt_ms=rtt_ms)

@@ -212,6 +212,7 @@ def _judge_reach(check: Check, dialled: DialAnswers, facts: Facts) -> CheckResul
 
 
 def _judge_dns(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts) -> CheckResult:
+    """Judge that names outside are known; the node is to blame only where the host knows them."""
     asked = _names_to_ask(lab, lab.node(check.node), facts, dialled.packages)
     # One name that is known is enough: then names are.
     for name in asked:
