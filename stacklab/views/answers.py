@@ -1,9 +1,10 @@
-"""Answer files for people: what there is, what differs, what is wrong."""
+"""Show answer files, their differences and findings."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -22,54 +23,52 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _SEVERITY = {"error": "red", "warning": "yellow"}
 
 
-def files(found: Rendered) -> Table:
-    """Which node gets which files."""
-    rows = [
-        (node if first else "", path, len(text.splitlines()))
-        for node, texts in found.items()
-        for first, (path, text) in zip(
-            (True, *[False] * len(texts)), sorted(texts.items()), strict=False
-        )
-    ]
+def files(rendered: Rendered) -> Table:
+    """Return a table of nodes and their files; a node's name stands in its first row alone."""
+    rows: list[tuple[str, PurePosixPath, int]] = []
+    for node, texts in rendered.items():
+        for index, (path, text) in enumerate(sorted(texts.items())):
+            rows.append((node if index == 0 else "", path, len(text.splitlines())))
     return table(("node", "file", "lines"), rows)
 
 
-def steps(found: Sequence[Step]) -> Table:
-    """What is done with them, in order; the commands are in `script`."""
+def steps(all_steps: Sequence[Step]) -> Table:
+    """Return a table of steps in order, without their commands, which `script` shows."""
     rows = [
-        (number, step.node, step.user, step.title) for number, step in enumerate(found, start=1)
+        (number, step.node, step.user, step.title) for number, step in enumerate(all_steps, start=1)
     ]
     return table(("step", "node", "as", "what"), rows)
 
 
-def script(found: Sequence[Step]) -> Iterable[str]:
-    """The same with its commands, to be copied from: each behind a comment that says where and who."""
-    for number, step in enumerate(found, start=1):
+def script(all_steps: Sequence[Step]) -> Iterable[str]:
+    """Yield each step's command below a comment that names its node and user."""
+    for number, step in enumerate(all_steps, start=1):
         yield f"# {number}. {step.node}, as {step.user}: {step.title}"
         if step.done:
             yield f"#    there is nothing to do if this succeeds: {step.done}"
         yield f"{step.command}\n"
 
 
-def texts(found: Rendered) -> Iterable[str]:
-    """Every file whole, each behind a line that names it."""
-    for node, files in found.items():
+def texts(rendered: Rendered) -> Iterable[str]:
+    """Yield every file whole, below a line that names it."""
+    for node, files in rendered.items():
         for path, text in sorted(files.items()):
             yield f"==> {node}:{path} <=="
             yield text
 
 
-def differences(found: Sequence[Difference]) -> Iterable[Text]:
-    """Unified diffs, coloured as people know them."""
-    for difference in found:
+def differences(all_differences: Sequence[Difference]) -> Iterable[Text]:
+    """Yield unified diffs, coloured as git does."""
+    for difference in all_differences:
         for line in difference.lines:
-            style = _STYLES.get(line[:1], "") if line[:3] not in ("---", "+++") else "bold"
+            is_file_name = line[:3] in ("---", "+++")
+            style = "bold" if is_file_name else _STYLES.get(line[:1], "")
             yield Text(printable(line), style=style)
 
 
-def findings(found: Sequence[Finding]) -> Iterable[Text]:
-    """One line each: file:line, severity, rule, effect; the fix below it."""
-    for finding in found:
+def findings(all_findings: Sequence[Finding]) -> Iterable[Text]:
+    """Yield each finding as file:line, severity, rule and effect, with the fix below it."""
+    for finding in all_findings:
         where = f"{finding.file}:{finding.line}" if finding.line else finding.file
         line = Text.assemble(
             (where, "bold"),
@@ -81,8 +80,8 @@ def findings(found: Sequence[Finding]) -> Iterable[Text]:
         yield Text.assemble(line, (f"\n    {finding.fix}", "dim")) if finding.fix else line
 
 
-def releases(found: Sequence[Release]) -> Table:
-    """Releases, and what each of them has."""
+def releases(known: Sequence[Release]) -> Table:
+    """Return a table of releases and what each of them supports."""
     rows = [
         (
             release.installer,
@@ -93,7 +92,7 @@ def releases(found: Sequence[Release]) -> Table:
             " ".join(release.drivers),
             " ".join(release.images),
         )
-        for release in found
+        for release in known
     ]
     return table(
         (
@@ -110,6 +109,6 @@ def releases(found: Sequence[Release]) -> Table:
 
 
 def to_stderr(lines: Iterable[str]) -> None:
-    """Print notes where they don't get between a program and its output."""
+    """Print notes to stderr, so that stdout holds nothing but the result."""
     for line in lines:
         print(f"note: {line}", file=sys.stderr)
