@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,11 @@ def kit_of(word: Installer) -> Kit | None:
         return None
     kit: Kit = importlib.import_module(KITS[word]).KIT
     return kit
+
+
+def is_secret_file(path: PurePath) -> bool:
+    """Return True if some installer keeps nothing but secrets in files of that name."""
+    return any(path.name.startswith(kit.secret_files) for kit in all_kits())
 
 
 def all_kits() -> tuple[Kit, ...]:

@@ -56,5 +56,9 @@ class Kit:
     name_nic: Callable[[Lab, Node], NIC] = login_nic
     # Directories on a node that the installer's user owns, whatever answers lie in them.
     directories: tuple[PurePosixPath, ...] = (CLONES,)
+    # Files and directories on a node where the installer and its services log.
+    log_places: tuple[PurePosixPath, ...] = ()
+    # What the names of files begin with in which every value is a secret.
+    secret_files: tuple[str, ...] = ()
     # Releases of other installers that run beside one of this installer's.
     companions: Callable[[Release], tuple[Release, ...]] = _no_companions

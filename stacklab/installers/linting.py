@@ -33,7 +33,7 @@ __all__ = (
 )
 
 _UNKNOWN = (
-    rule("file-kind", "a file that no installer reads", "the names that installers look for"),
+    rule("file-kind", "a file that installers do not read", "the names that installers look for"),
 )
 _BOOK = Book(_UNKNOWN)
 _LINTINGS: tuple[Linting, ...] = tuple(kit.linting() for kit in all_kits())
@@ -142,7 +142,7 @@ def _unknown(source: Source) -> Finding:
         "file-kind",
         source.name,
         0,
-        f"neither its name nor its text tells what it is for (known: {titles})",
+        f"none of the installers reads the file, by its name and its text (known: {titles})",
         f"give it the name that its installer looks for: {', '.join(names)}",
     )
 
@@ -157,14 +157,14 @@ def _check_release(release: str, files: Sequence[LintedFile]) -> None:
 
 
 def _lint(files: Sequence[LintedFile], findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    found = [*findings]
+    all_findings = [*findings]
     for file in files:
-        found += _first_of_each_rule(file.kind.lint(file.source, file.scope))
+        all_findings += _first_of_each_rule(file.kind.lint(file.source, file.scope))
     compared = [file for file in files if file.kind.is_compared(file.source, file.scope)]
     for cloud in _clouds(compared):
         for linting in _LINTINGS:
-            found += linting.compare(cloud)
-    return tuple(sorted(set(found)))
+            all_findings += linting.compare(cloud)
+    return tuple(sorted(set(all_findings)))
 
 
 def _first_of_each_rule(findings: Iterable[Finding]) -> Iterator[Finding]:

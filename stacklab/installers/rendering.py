@@ -45,7 +45,7 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
     for source in lab.stack.secrets:
         if source.name not in names:
             raise RenderError(
-                f"stack.secrets: {lab.stack.installer} asks for no {source.name!r}",
+                f"stack.secrets: {lab.stack.installer} does not ask for {source.name!r}",
                 hint=_secret_hint(kit, source.name, names),
             )
     return names
@@ -117,9 +117,9 @@ def stages(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Stage, ...]:
         stage if stage.after else dataclasses.replace(stage, after=(settings.name,))
         for stage in kit.stages(lab)
     )
-    found = with_steps((settings, *installer_stages))
-    check_order(found)
-    return found
+    all_stages = with_steps((settings, *installer_stages))
+    check_order(all_stages)
+    return all_stages
 
 
 def steps(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Step, ...]:

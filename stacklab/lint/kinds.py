@@ -30,9 +30,9 @@ def newest_release(installer: Installer) -> Release | None:
     return next(iter(releases.of(installer).values()), None)
 
 
-def release_as_said(kind: FileKind, _source: Source, said: str) -> Release | None:
+def release_as_said(kind: FileKind, _source: Source, requested: str) -> Release | None:
     """Return the release that the user names; None leaves it to the linter to find out."""
-    return releases.of(kind.installer).get(said)
+    return releases.of(kind.installer).get(requested)
 
 
 def release_of_lab(kind: FileKind, lab: Lab) -> Release | None:

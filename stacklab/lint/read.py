@@ -14,7 +14,7 @@ LIMIT = 1024 * 1024  # an answer file has some hundred lines
 
 RULES = (
     rule("file-unread", "a path that can't be read", "open(2)"),
-    rule("file-too-big", "a file of more than 1 MiB", "no answer file is that long"),
+    rule("file-too-big", "a file of more than 1 MiB", "answer files are not that long"),
     rule("file-empty", "a file without a single line", "bash(1), RawConfigParser, YAML"),
     rule("file-binary", "a file that is not text", "bash(1): cannot execute binary file"),
     rule("file-utf16", "a text in UTF-16", "bash(1)"),
@@ -62,7 +62,7 @@ def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
 def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
     """Return the text in these bytes; None, with one finding, if they are not text."""
     if not data.strip():
-        effect = "nothing is set: all defaults are taken"
+        effect = "the installer takes all of its defaults, because the file sets nothing"
         return None, (_BOOK.finding("file-empty", name, 0, effect, "write it, or remove it"),)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _looks_utf16(data):
         return None, (
@@ -70,13 +70,13 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
                 "file-utf16",
                 name,
                 0,
-                "every second byte is zero: neither bash nor any parser finds a single name",
+                "bash and parsers do not find a single name, because every second byte is zero",
                 f"iconv -f UTF-16 -t UTF-8 {name} > {name}.new",
             ),
         )
     if b"\0" in data:
         line = data[: data.index(b"\0")].count(b"\n") + 1
-        effect = "there are zero bytes in it: this is not text"
+        effect = "installers cannot read the file, which holds zero bytes and is not text"
         return None, (
             _BOOK.finding(
                 "file-binary", name, line, effect, "give the path of the answer file itself"
@@ -90,8 +90,8 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
                 "file-byte-order-mark",
                 name,
                 1,
-                "the mark becomes part of the first line: a header there is none, and a variable "
-                "there stays unset",
+                "the mark becomes part of the first line, so a header there does not "
+                "count and a variable stays unset",
                 f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
             )
         )
@@ -104,8 +104,8 @@ def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
                 "file-encoding",
                 name,
                 line,
-                "a byte here is not UTF-8: Python's parsers stop, and bash passes it on; nothing "
-                "else is looked at",
+                "Python's parsers stop, and bash passes it on: a byte here is not "
+                "UTF-8; the rest of the file is not checked",
                 f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
             ),
         )
@@ -119,7 +119,7 @@ def _reach(path: Path, error: OSError) -> str:
     """
     if isinstance(error, PermissionError):
         return f"run this as the owner of the file: ls -ld {path} {path.parent}"
-    parent = next((each for each in path.parents if each.is_dir()), path.parent)
+    parent = next((folder for folder in path.parents if folder.is_dir()), path.parent)
     return f"ls -l {parent}"
 
 
@@ -137,5 +137,5 @@ def _directory(path: Path) -> Finding:
     inside = [str(path / name) for name in _ANSWERS if (path / name).is_file()]
     fix = f"give {' '.join(inside) if inside else 'the path of a file in it'}"
     return _BOOK.finding(
-        "file-unread", str(path), 0, "this is a directory, and nothing in it is read", fix
+        "file-unread", str(path), 0, "this is a directory, whose files are not read", fix
     )

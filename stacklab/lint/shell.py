@@ -27,6 +27,7 @@ _CLOSING = frozenset(_OPENING.values())
 _INSIDE = frozenset(
     {"then", "else", "elif", "do", "!", "time"}
 )  # another command follows on the same line
+_KEYWORDS = frozenset({*_OPENING, *_CLOSING, *_INSIDE})
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}  # in $'...'
 _META = " \t\n;&|<>()"
 _PLAIN = re.compile(r"""[^\s;&|<>()'"`$\\]+""")
@@ -95,12 +96,14 @@ class Script:
     @property
     def assignments(self) -> tuple[Assignment, ...]:
         """Return the assignments only."""
-        return tuple(each for each in self.statements if isinstance(each, Assignment))
+        return tuple(
+            statement for statement in self.statements if isinstance(statement, Assignment)
+        )
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """Return the calls only."""
-        return tuple(each for each in self.statements if isinstance(each, Call))
+        return tuple(statement for statement in self.statements if isinstance(statement, Call))
 
 
 class UnclosedError(Exception):
@@ -174,8 +177,8 @@ class _Lexer:
 
     def _redirect(self) -> None:
         """Skip `> file` and the like; a here-document's body comes after the line."""
-        found = _REDIRECTION.match(self.text, self.at)
-        operator = found[0] if found else self.text[self.at]
+        match = _REDIRECTION.match(self.text, self.at)
+        operator = match[0] if match else self.text[self.at]
         self.at += len(operator)
         while self.text[self.at : self.at + 1] in (" ", "\t"):
             self.at += 1
@@ -202,29 +205,34 @@ class _Lexer:
     def _word(self) -> Word:
         start, line, text, live = self.at, self.line, "", ""
         while self.at < len(self.text) and self.text[self.at] not in _META:
-            char = self.text[self.at]
-            if char == "\\":
-                text += self._skip(2)[1:].removeprefix("\n")
-            elif char == "'" or self.text.startswith("$'", self.at):
-                text += self._single(2 if char == "$" else 1)
-            elif char == '"':
-                inner = self._double()
-                text += re.sub(r'\\(["\\$`])', r"\1", inner.replace("\\\n", ""))
-                live += re.sub(r"\\.", "", inner)
-            elif char == "`" or self.text[self.at : self.at + 2] in ("$(", "${"):
-                inner = self._nested()
-                text, live = text + inner, live + inner
-            else:
-                plain = _PLAIN.match(self.text, self.at)
-                inner = self._skip(len(plain[0]) if plain else 1)
-                text, live = text + inner, live + inner
-                if (
-                    inner.endswith("=")
-                    and self.text.startswith("(", self.at)
-                    and _ASSIGNMENT.fullmatch(text)
-                ):
-                    text += self._nested()  # an array
+            piece, live_piece = self._piece()
+            text, live = text + piece, live + live_piece
+            # NAME=(...), where neither quotes nor a backslash protect the =.
+            is_array = live_piece.endswith("=") and self.text.startswith("=(", self.at - 1)
+            if is_array and _ASSIGNMENT.fullmatch(text):
+                text += self._nested()
         return Word(line=line, text=text, raw=self.text[start : self.at], live=live)
+
+    def _piece(self) -> tuple[str, str]:
+        """Read one part of a word; return its text, and those parts that bash expands."""
+        char = self.text[self.at]
+        if char == "\\":  # an escaped newline is nothing at all
+            return self._skip(2)[1:].removeprefix("\n"), ""
+        if char == "'":
+            return self._single(1), ""
+        if self.text.startswith("$'", self.at):
+            return self._single(2), ""
+        if char == '"':
+            inner = self._double()
+            # Between double quotes, a backslash is one unless it protects one of these four.
+            text = re.sub(r'\\(["\\$`])', r"\1", inner.replace("\\\n", ""))
+            return text, re.sub(r"\\.", "", inner)
+        if char == "`" or self.text.startswith(("$(", "${"), self.at):
+            inner = self._nested()
+            return inner, inner
+        plain = _PLAIN.match(self.text, self.at)
+        inner = self._skip(len(plain[0]) if plain else 1)
+        return inner, inner
 
     def _single(self, opening: int) -> str:
         line = self.line
@@ -236,7 +244,7 @@ class _Lexer:
             raise UnclosedError(line, "'")
         inner = self._skip(end + 1 - self.at)[:-1]
         return (
-            re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), inner)
+            re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[1]), inner)
             if opening == 2
             else inner
         )
@@ -257,31 +265,33 @@ class _Lexer:
     def _nested(self) -> str:
         """Read `$(...)`, `${...}`, an array's `(...)` or backticks, with all that is inside."""
         line, start = self.line, self.at
-        opening = (
-            self.text[self.at : self.at + 2] if self.text[self.at] == "$" else self.text[self.at]
-        )
+        opening = self.text[self.at]
+        if opening == "$":
+            opening = self.text[self.at : self.at + 2]
         closing = {"$(": ")", "(": ")", "${": "}", "`": "`"}[opening]
         self._skip(len(opening))
         self.depth += 1
         if self.depth > _DEEPEST:
             raise UnclosedError(line, opening)
         while self.at < len(self.text) and self.text[self.at] != closing:
-            char = self.text[self.at]
-            if char == "'" and closing == ")":
-                self._single(1)
-            elif char == '"':
-                self._double()
-            elif self.text[self.at : self.at + 2] in ("$(", "${") or (
-                char == "(" and closing == ")"
-            ):
-                self._nested()
-            else:
-                self._skip(2 if char == "\\" else 1)
+            self._inside(is_command=closing == ")")
         if self.at >= len(self.text):
             raise UnclosedError(line, opening)
         self._skip(1)
         self.depth -= 1
         return self.text[start : self.at]
+
+    def _inside(self, *, is_command: bool) -> None:
+        """Pass over one character, or one quoted or nested part, inside a substitution."""
+        char = self.text[self.at]
+        if char == "'" and is_command:  # in ${...} and backticks it need not have a partner
+            self._single(1)
+        elif char == '"':
+            self._double()
+        elif self.text.startswith(("$(", "${"), self.at) or (char == "(" and is_command):
+            self._nested()
+        else:
+            self._skip(2 if char == "\\" else 1)
 
 
 @dataclass(slots=True)
@@ -316,19 +326,18 @@ class _Parser:
     def _end(
         self, *, is_chaining: bool, is_own_process: bool = False, is_pattern: bool = False
     ) -> None:
+        """End a command: take the keywords off its front, and keep the rest as a statement."""
         words, self.words = self.words, []
         conditional = bool(self.blocks) or self.is_chained or is_own_process
         self.is_chained = is_chaining
         if is_pattern:  # `value)` of a case
             return
-        while words and (
-            words[0].raw in _OPENING or words[0].raw in _CLOSING or words[0].raw in _INSIDE
-        ):
+        while words and words[0].raw in _KEYWORDS:
             word = words.pop(0)
             conditional = True
             if word.raw in _OPENING:
                 self.blocks.append((word.raw, word.line))
-                if word.raw in ("for", "case", "select"):
+                if word.raw in ("for", "case", "select"):  # the rest of these is not a command
                     return
             elif word.raw in _CLOSING and self.blocks and self.blocks[-1][0] != "(":
                 self.blocks.pop()
@@ -348,22 +357,22 @@ class _Parser:
                 line=leading[0].line if leading else words[0].line,
                 name=words[0].text,
                 args=tuple(words[1:]),
-                prefix=tuple(each.name for each in leading),
+                prefix=tuple(assignment.name for assignment in leading),
                 conditional=conditional,
             )
         )
 
 
 def _assignment(word: Word, conditional: bool) -> Assignment:
-    found = _ASSIGNMENT.match(word.raw)
-    assert found is not None
-    cut = found.end()
-    live = word.live[cut:] if word.live.startswith(found[0]) else word.live
+    match = _ASSIGNMENT.match(word.raw)
+    assert match is not None
+    cut = match.end()
+    live = word.live[cut:] if word.live.startswith(match[0]) else word.live
     return Assignment(
         line=word.line,
-        name=found[1],
-        is_appended=bool(found[3]),
-        is_element=bool(found[2]),
+        name=match[1],
+        is_appended=bool(match[3]),
+        is_element=bool(match[2]),
         conditional=conditional,
         value=Word(line=word.line, text=word.text[cut:], raw=word.raw[cut:], live=live),
     )

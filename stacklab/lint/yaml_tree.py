@@ -123,10 +123,10 @@ def twice(
         return
     seen.add(id(entry.node))
     first: dict[str, int] = {}
-    for each in entry.items:
-        if first.setdefault(each.key, each.line) != each.line:
-            yield each, first[each.key]
-        yield from twice(each, depth + 1, seen)
+    for child in entry.items:
+        if first.setdefault(child.key, child.line) != child.line:
+            yield child, first[child.key]
+        yield from twice(child, depth + 1, seen)
 
 
 def changed(entry: YamlEntry) -> str:

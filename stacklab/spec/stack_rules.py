@@ -1,4 +1,4 @@
-"""What a spec's `stack` must fulfil: a release that exists, and nothing that it has not."""
+"""Rules for a spec's `stack`: a release that exists, and options that it understands."""
 
 from __future__ import annotations
 
@@ -21,17 +21,14 @@ _NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
 
 
 def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
-    """All that is wrong with a spec's stack."""
+    """Yield all problems of a spec's stack."""
     stack = spec.stack
     if stack is None:
         return
     yield from _network_names(stack, context)
     if stack.installer in (None, NO_INSTALLER):
         if context.is_whole:
-            for key in _set_keys(stack):
-                yield Finding(
-                    ("stack", key), "means nothing without an installer", "remove it", at_key=True
-                )
+            yield from _keys_without_installer(stack)
         return
     known = releases.of(stack.installer)
     if stack.release is not None and stack.release not in known:
@@ -50,17 +47,25 @@ def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
     if context.is_whole:
         yield from _sources(stack)
         yield from _foreign_files(stack, spec, release)
-        yield from _nodes(stack, spec, release)
+        yield from _controllers(stack, spec, release)
+        yield from _missing_nics(stack, spec)
+        yield from _access_network(stack, spec)
+
+
+def _keys_without_installer(stack: StackSpec) -> Iterator[Finding]:
+    for key in _set_keys(stack):
+        path = ("stack", key)
+        yield Finding(path, "means nothing without an installer", "remove it", at_key=True)
 
 
 def chosen_release(stack: StackSpec) -> Release:
-    """The release that a stack names, or its installer's default; the installer is not `none`."""
+    """Return the release that a stack names, or its installer's default; it has an installer."""
     known = releases.of(stack.installer or NO_INSTALLER)
     return known[stack.release or next(iter(known))]
 
 
 def _set_keys(stack: StackSpec) -> list[str]:
-    """Keys that are written, beside the two that every stack has."""
+    """Return the keys that are written, beside the two that every stack has."""
     keys = (key for key in StackSpec.model_fields if key not in ("installer", "network"))
     return [key for key in keys if getattr(stack, key) is not None]
 
@@ -79,29 +84,31 @@ def _network_names(stack: StackSpec, context: Context) -> Iterator[Finding]:
 def _pairs(
     stack: StackSpec, spec: LabSpec, release: Release, context: Context
 ) -> Iterator[Finding]:
-    """What never worked together: this release with that DevStack, or on that operating system."""
+    """Yield a release with a DevStack, or on an operating system, on which it never worked."""
     title = f"{release.installer} {release.name}"
     if release.pairs and stack.devstack_branch is not None:
         branch = releases.plain_name(stack.devstack_branch)
         if branch not in release.pairs:
             worked = ", ".join(
-                f"{name} with {' or '.join(each.pairs)}"
-                for name, each in releases.of(release.installer).items()
+                f"{name} with {' or '.join(row.pairs)}"
+                for name, row in releases.of(release.installer).items()
             )
             wrong = f"DevStack {stack.devstack_branch} does not go with {title}"
             yield Finding(("stack", "devstack_branch"), wrong, f"worked: {worked}")
     images = [image for image in spec.image if image != STAND_IN]
-    if (
-        images
-        and release.images
-        and not any(operating_system(image) in release.images for image in images)
-    ):
-        if context.known_images is not None and any(
-            image not in context.known_images for image in images
-        ):
-            return  # that it does not exist is said already
-        wrong = f"{title} never worked on {' or '.join(images)}"
-        yield Finding(("image",), wrong, f"worked: {', '.join(release.images)}")
+    if not images or not release.images:
+        return
+    if any(operating_system(image) in release.images for image in images):
+        return
+    if any(not _exists(image, context) for image in images):
+        return  # that has a problem of its own
+    wrong = f"{title} never worked on {' or '.join(images)}"
+    yield Finding(("image",), wrong, f"worked: {', '.join(release.images)}")
+
+
+def _exists(image: str, context: Context) -> bool:
+    """Return True for an image of the catalogue, or if the catalogue is not known here."""
+    return context.known_images is None or image in context.known_images
 
 
 def _options(stack: StackSpec, release: Release) -> Iterator[Finding]:
@@ -111,18 +118,18 @@ def _options(stack: StackSpec, release: Release) -> Iterator[Finding]:
         if option in release.options:
             continue
         having = [
-            name for name, each in releases.of(release.installer).items() if option in each.options
+            name for name, row in releases.of(release.installer).items() if option in row.options
         ]
         others = [
             str(word)
             for word in Installer
-            if any(option in each.options for each in releases.of(word).values())
+            if any(option in row.options for row in releases.of(word).values())
         ]
         if having:
             right = f"remove it, or take a release that has it: {', '.join(having)}"
         else:
             right = f"remove it; it is for {', '.join(others)}" if others else "remove it"
-        yield Finding(("stack", *path), f"{title} has no such option", right, at_key=True)
+        yield Finding(("stack", *path), f"{title} does not have this option", right, at_key=True)
 
 
 def _option_paths(stack: StackSpec) -> Iterator[tuple[str, ...]]:
@@ -137,7 +144,7 @@ def _option_paths(stack: StackSpec) -> Iterator[tuple[str, ...]]:
 
 
 def _words(stack: StackSpec, release: Release) -> Iterator[Finding]:
-    """A network mode or a driver that the release has not."""
+    """Yield a network mode or a driver that the release does not have."""
     yield from _word(
         release, "network_mode", stack.network_mode, "modes", "", lambda one: one.network_modes
     )
@@ -158,11 +165,13 @@ def _word(
     right = f"its {kind}: {', '.join(has(release))}" + (
         f"; {word} is in {', '.join(having)}" if having else ""
     )
-    yield Finding(("stack", key), f"{release.installer} {release.name} has no {noun}{word}", right)
+    yield Finding(
+        ("stack", key), f"{release.installer} {release.name} does not have {noun}{word}", right
+    )
 
 
 def _ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
-    """The cloud's own ranges must be nobody else's: a node would lose its way to the lab."""
+    """Yield ranges of the cloud that overlap: a node would lose its way to the lab."""
     seen: list[tuple[str, IPv4Network]] = []
     for key in ("fixed_range", "floating_range"):
         written = getattr(stack, key)
@@ -170,30 +179,40 @@ def _ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Findi
         if written is None and not default:
             continue
         cidr = written or IPv4Network(default)
-        path: Keys = ("stack", key) if written else ("stack",)
-        label = (
-            f"{key} {cidr}"
-            if written
-            else f"{release.installer} {release.name}'s own {key}, {cidr},"
-        )
-        right = "choose another range" if written else f"write stack.{key} with a range of its own"
-        for name, network in spec.networks.items():
-            is_outside = key == "floating_range" and name == stack.external_network
-            if network.cidr.overlaps(cidr) and not is_outside:
+        for wrong in _overlaps(stack, spec, key, cidr, seen):
+            if written:
+                path: Keys = ("stack", key)
+                yield Finding(path, f"{key} {cidr} {wrong}", "choose another range")
+            else:  # the release's default is at fault, and the spec has to say something else
                 yield Finding(
-                    path,
-                    f"{label} overlaps network {name} ({network.cidr})",
-                    right,
-                    at_key=not written,
+                    ("stack",),
+                    f"{release.installer} {release.name}'s own {key}, {cidr}, {wrong}",
+                    f"write stack.{key} with a range of its own",
+                    at_key=True,
                 )
-        for other, range_ in seen:
-            if range_.overlaps(cidr):
-                yield Finding(path, f"{label} overlaps {other} {range_}", right, at_key=not written)
         seen.append((key, cidr))
 
 
+def _overlaps(
+    stack: StackSpec,
+    spec: LabSpec,
+    key: str,
+    cidr: IPv4Network,
+    seen: list[tuple[str, IPv4Network]],
+) -> Iterator[str]:
+    """Yield what a range overlaps, of the lab's networks and the ranges before it."""
+    for name, network in spec.networks.items():
+        # Floating addresses are meant to be on the network that carries them.
+        is_outside = key == "floating_range" and name == stack.external_network
+        if network.cidr.overlaps(cidr) and not is_outside:
+            yield f"overlaps network {name} ({network.cidr})"
+    for other, taken in seen:
+        if taken.overlaps(cidr):
+            yield f"overlaps {other} {taken}"
+
+
 def _texts(stack: StackSpec, release: Release) -> Iterator[Finding]:
-    """A section's header would end localrc."""
+    """Yield lines of localrc that DevStack takes for a section's header, which ends localrc."""
     for role, lines in (stack.localrc or {}).items():
         for index, line in enumerate(lines):
             if line.startswith("[[") or (release.text("headers") == "anywhere" and "]]" in line):
@@ -206,13 +225,13 @@ def _texts(stack: StackSpec, release: Release) -> Iterator[Finding]:
 
 
 def _refs(stack: StackSpec) -> Iterator[Finding]:
-    """Gerrit's own way of naming a change is short of what git fetches."""
+    """Yield changes by Gerrit's short name, which git cannot fetch."""
     for project, ref in (stack.refs or {}).items():
         path: Keys = ("stack", "refs", project)
         if re.fullmatch(r"[0-9]{1,2}/[0-9]+/[0-9]+", ref):
-            yield Finding(path, f"{ref} is no branch or tag", f"write refs/changes/{ref}")
+            yield Finding(path, f"{ref} is not a branch or a tag", f"write refs/changes/{ref}")
         elif re.fullmatch(r"refs/changes/[0-9]{1,2}/[0-9]+", ref):
-            yield Finding(path, f"{ref} names no patch set", f"write {ref}/1, or its newest")
+            yield Finding(path, f"{ref} does not name a patch set", f"write {ref}/1, or its newest")
 
 
 def _twice(stack: StackSpec) -> Iterator[Finding]:
@@ -233,7 +252,7 @@ def _foreign_files(stack: StackSpec, spec: LabSpec, release: Release) -> Iterato
     for role in ("all", "compute"):
         for file in (stack.post_config or {}).get(role, {}):
             if file in release.words("controller_files"):
-                wrong = f"computes have no {file}: stack.sh would stop there"
+                wrong = f"stack.sh stops on computes, which do not have {file}"
                 yield Finding(
                     ("stack", "post_config", role, file),
                     wrong,
@@ -253,13 +272,18 @@ def _sources(stack: StackSpec) -> Iterator[Finding]:
             )
 
 
-def _nodes(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
+def _controllers(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
     has_several = release.text("controllers") == "several"  # its control plane can be spread
     controllers = [member.name for member in members(spec) if member.spec.role is Role.CONTROLLER]
-    if not controllers or (len(controllers) > 1 and not has_several):
-        found = ", ".join(controllers) or "none"
-        wrong = f"{stack.installer} needs {'a' if has_several else 'exactly one'} controller"
-        yield Finding(("stack", "installer"), wrong, f"role: controller has {found}")
+    if len(controllers) == 1 or (controllers and has_several):
+        return
+    wrong = f"{stack.installer} needs {'a' if has_several else 'exactly one'} controller"
+    right = f"role: controller has {', '.join(controllers) or 'none'}"
+    yield Finding(("stack", "installer"), wrong, right)
+
+
+def _missing_nics(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
+    """Yield nodes without a NIC on a network that they need for their role."""
     network = stack.network or default_network(spec)
     everyone, cloud, first = tuple(Role), (Role.CONTROLLER, Role.COMPUTE), (Role.CONTROLLER,)
     needs = (
@@ -268,17 +292,25 @@ def _nodes(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Findin
         (stack.data_network, "data_network", "carries the tenants' traffic", cloud),
         (stack.external_network, "external_network", "carries floating addresses", first),
     )
-    for name, key, what, roles in needs:
+    for name, key, purpose, roles in needs:
+        if name not in spec.networks:
+            continue
         for owner, node in spec.nodes.items():
-            has = {nic.network for nic in node.nics}
-            if name in spec.networks and name not in has and (node.role or Role.NODE) in roles:
-                wrong = f"no NIC on {name}, which {what}"
+            is_connected = any(nic.network == name for nic in node.nics)
+            if not is_connected and (node.role or Role.NODE) in roles:
                 yield Finding(
-                    ("nodes", owner, "nics"), wrong, f"add `- network: {name}`, or set stack.{key}"
+                    ("nodes", owner, "nics"),
+                    f"no NIC on {name}, which {purpose}",
+                    f"add `- network: {name}`, or set stack.{key}",
                 )
+
+
+def _access_network(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
+    """Yield an external network by which the host logs in: the cloud takes its NIC over."""
     external = spec.networks.get(stack.external_network or "")
-    if external is not None and external.mode is NetworkMode.NAT:
-        access = {node.nics[0].network for node in spec.nodes.values()}
-        if stack.external_network in access:
-            wrong = f"the host logs in by {stack.external_network}; the cloud would take its NIC"
-            yield Finding(("stack", "external_network"), wrong, "give it a network of its own")
+    if external is None or external.mode is not NetworkMode.NAT:
+        return
+    access = {node.nics[0].network for node in spec.nodes.values()}
+    if stack.external_network in access:
+        wrong = f"the host logs in by {stack.external_network}; the cloud would take its NIC"
+        yield Finding(("stack", "external_network"), wrong, "give it a network of its own")

@@ -54,14 +54,14 @@ def with_steps(stages: Iterable[Stage]) -> tuple[Stage, ...]:
     A stage that waited for an empty one waits for what that one waited for.
     """
     waits: dict[str, tuple[str, ...]] = {}
-    kept: list[Stage] = []
+    with_work: list[Stage] = []
     for stage in stages:
         after = tuple(dict.fromkeys(_resolved(stage.after, waits)))
         if not stage.steps:
             waits[stage.name] = after
             continue
-        kept.append(replace(stage, after=after))
-    return tuple(kept)
+        with_work.append(replace(stage, after=after))
+    return tuple(with_work)
 
 
 def _resolved(names: Iterable[str], waits: dict[str, tuple[str, ...]]) -> Iterator[str]:

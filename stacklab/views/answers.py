@@ -1,9 +1,10 @@
-"""Answer files for people: what there is, what differs, what is wrong."""
+"""Show answer files, their differences and findings."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -23,31 +24,25 @@ _SEVERITY = {"error": "red", "warning": "yellow"}
 
 
 def files(rendered: Rendered) -> Table:
-    """Return a line per file, below the node that gets it."""
-    rows: list[tuple[str, str, int]] = []
-    for node, by_path in rendered.items():
-        name = node
-        for path, text in sorted(by_path.items()):
-            rows.append((name, str(path), len(text.splitlines())))
-            name = ""  # a node is named in its first line only
+    """Return a table of nodes and their files; a node's name stands in its first row alone."""
+    rows: list[tuple[str, PurePosixPath, int]] = []
+    for node, texts in rendered.items():
+        for index, (path, text) in enumerate(sorted(texts.items())):
+            rows.append((node if index == 0 else "", path, len(text.splitlines())))
     return table(("node", "file", "lines"), rows)
 
 
-def steps(ordered_steps: Sequence[Step]) -> Table:
-    """Return a line per step, in their order; their commands are in `script`."""
+def steps(all_steps: Sequence[Step]) -> Table:
+    """Return a table of steps in order, without their commands, which `script` shows."""
     rows = [
-        (number, step.node, step.user, step.title)
-        for number, step in enumerate(ordered_steps, start=1)
+        (number, step.node, step.user, step.title) for number, step in enumerate(all_steps, start=1)
     ]
     return table(("step", "node", "as", "what"), rows)
 
 
-def script(ordered_steps: Sequence[Step]) -> Iterable[str]:
-    """Yield the steps with their commands, to be copied from.
-
-    Before each command a comment names the node and the user.
-    """
-    for number, step in enumerate(ordered_steps, start=1):
+def script(all_steps: Sequence[Step]) -> Iterable[str]:
+    """Yield each step's command below a comment that names its node and user."""
+    for number, step in enumerate(all_steps, start=1):
         yield f"# {number}. {step.node}, as {step.user}: {step.title}"
         if step.done:
             yield f"#    there is nothing to do if this succeeds: {step.done}"
@@ -55,29 +50,26 @@ def script(ordered_steps: Sequence[Step]) -> Iterable[str]:
 
 
 def texts(rendered: Rendered) -> Iterable[str]:
-    """Yield every file whole, each behind a line that names it."""
-    for node, by_path in rendered.items():
-        for path, text in sorted(by_path.items()):
+    """Yield every file whole, below a line that names it."""
+    for node, files in rendered.items():
+        for path, text in sorted(files.items()):
             yield f"==> {node}:{path} <=="
             yield text
 
 
-def differences(changed_files: Sequence[Difference]) -> Iterable[Text]:
-    """Yield unified diffs, coloured as people know them."""
-    for difference in changed_files:
+def differences(all_differences: Sequence[Difference]) -> Iterable[Text]:
+    """Yield unified diffs, coloured as git does."""
+    for difference in all_differences:
         for line in difference.lines:
-            style = _STYLES.get(line[:1], "")
-            if line.startswith(("---", "+++")):
-                style = "bold"
+            is_file_name = line[:3] in ("---", "+++")
+            style = "bold" if is_file_name else _STYLES.get(line[:1], "")
             yield Text(printable(line), style=style)
 
 
-def findings(lint_findings: Sequence[Finding]) -> Iterable[Text]:
-    """Yield a line per finding: file:line, severity, rule, effect; the fix below it."""
-    for finding in lint_findings:
-        where = finding.file
-        if finding.line:
-            where += f":{finding.line}"
+def findings(all_findings: Sequence[Finding]) -> Iterable[Text]:
+    """Yield each finding as file:line, severity, rule and effect, with the fix below it."""
+    for finding in all_findings:
+        where = f"{finding.file}:{finding.line}" if finding.line else finding.file
         line = Text.assemble(
             (where, "bold"),
             ": ",
@@ -85,13 +77,11 @@ def findings(lint_findings: Sequence[Finding]) -> Iterable[Text]:
             f": {finding.rule}: ",
             finding.effect,
         )
-        if finding.fix:
-            line.append(f"\n    {finding.fix}", "dim")
-        yield line
+        yield Text.assemble(line, (f"\n    {finding.fix}", "dim")) if finding.fix else line
 
 
-def releases(catalogue: Sequence[Release]) -> Table:
-    """Return a line per release, with what it can be used with."""
+def releases(known: Sequence[Release]) -> Table:
+    """Return a table of releases and what each of them supports."""
     rows = [
         (
             release.installer,
@@ -102,13 +92,23 @@ def releases(catalogue: Sequence[Release]) -> Table:
             " ".join(release.drivers),
             " ".join(release.images),
         )
-        for release in catalogue
+        for release in known
     ]
-    header = ("installer", "release", "ref", "upstream", "network modes", "drivers")
-    return table((*header, "operating systems"), rows)
+    return table(
+        (
+            "installer",
+            "release",
+            "ref",
+            "upstream",
+            "network modes",
+            "drivers",
+            "operating systems",
+        ),
+        rows,
+    )
 
 
 def to_stderr(lines: Iterable[str]) -> None:
-    """Print notes where they don't get between a program and its output."""
+    """Print notes to stderr, so that stdout holds nothing but the result."""
     for line in lines:
         print(f"note: {line}", file=sys.stderr)

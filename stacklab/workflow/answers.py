@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from stacklab import record, releases, spec
 from stacklab.errors import HostError, LabError
 from stacklab.foreign import printable
-from stacklab.installers import KITS
+from stacklab.installers import KITS, is_secret_file
 from stacklab.installers import rendering as answers
 from stacklab.installers.facts import releases_in
 from stacklab.installers.kit.mask import masked, without
@@ -183,9 +183,10 @@ def _unified(
 ) -> tuple[str, ...]:
     if there == here:
         return ()
+    is_all_secret = is_secret_file(path)
     old, new = (
-        masked(there or "", secret, path).splitlines(),
-        masked(here, secret, path).splitlines(),
+        masked(there or "", secret, is_all_secret=is_all_secret).splitlines(),
+        masked(here, secret, is_all_secret=is_all_secret).splitlines(),
     )
     names = (
         (f"{node}:{path}", "from the spec")

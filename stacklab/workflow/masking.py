@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from stacklab.checks.result import CheckResult
 from stacklab.errors import LabError
+from stacklab.installers import is_secret_file
 from stacklab.installers.kit import mask
 from stacklab.paths import LabPaths
 
@@ -27,7 +28,7 @@ def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None
     end = _END_OF_KEY.search(text)
     if end and "-----BEGIN" not in text[: end.start()]:
         text = mask.MASK + text[end.end() :]
-    return mask.masked(text, secrets, path)
+    return mask.masked(text, secrets, is_all_secret=path is not None and is_secret_file(path))
 
 
 def known_secrets(paths: LabPaths) -> frozenset[str]:

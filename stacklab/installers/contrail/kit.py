@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from stacklab.installers.contract import Kit
 from stacklab.installers.contrail.answers import files, steps
@@ -47,4 +48,9 @@ KIT = Kit(
     linting=_linting,
     sources=_sources,
     companions=_companions,
+    log_places=(
+        files.INSTALLER_TREE / "log",
+        files.LOG.parent,
+        PurePosixPath("/var/log/contrail"),
+    ),
 )

@@ -40,4 +40,5 @@ KIT = Kit(
     stages=steps.stages,
     linting=_linting,
     sources=_sources,
+    log_places=(files.LOGS,),
 )

@@ -15,7 +15,7 @@ def nic_on(lab: Lab, node: Node, network: str) -> NIC:
     """Return a node's NIC on a network of the cloud; raises RenderError if it lacks one."""
     nic = node.nic_on(network)
     if nic is None:
-        raise RenderError(f"node {node.name} has no NIC on {network}, the network of the stack")
+        raise RenderError(f"node {node.name} needs a NIC on {network}, the network of the stack")
     return nic
 
 

@@ -33,7 +33,7 @@ def check_localrc(where: str, text: str, *, once: str = "") -> None:
     `once` is a word that exactly one line may mention, comments included.
     """
     if not text.endswith("\n"):
-        raise RenderError(f"{where}: the last line has no end")
+        raise RenderError(f"{where}: the last line does not end in a newline")
     seen: dict[str, int] = {}
     for number, line in enumerate(text[:-1].split("\n"), start=1):
         match = _ASSIGNMENT.fullmatch(line)
@@ -41,7 +41,7 @@ def check_localrc(where: str, text: str, *, once: str = "") -> None:
             if line and not any(form.fullmatch(line) for form in (_COMMENT, _SERVICE, _PLUGIN)):
                 # Only the part before "=" is shown: what follows may be a password.
                 raise RenderError(
-                    f"{where}:{number}: no plain assignment: {line.partition('=')[0]!r}"
+                    f"{where}:{number}: not a plain assignment: {line.partition('=')[0]!r}"
                 )
         elif match[1] in seen:
             raise RenderError(

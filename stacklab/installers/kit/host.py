@@ -23,21 +23,21 @@ PROXY_ENVIRONMENT = PurePosixPath("/etc/profile.d/stacklab-proxy.sh")
 
 def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str]]:
     """Render them for every node; what the lab's stack says goes before the host's own settings."""
-    found: dict[PurePosixPath, str] = {}
+    files_of_node: dict[PurePosixPath, str] = {}
     pip = lab.stack.mirrors.pip or mirrors.pip
     if pip or mirrors.authorities:
-        found[PIP_CONF] = _pip(lab, pip, trusts=bool(mirrors.authorities))
+        files_of_node[PIP_CONF] = _pip(lab, pip, trusts=bool(mirrors.authorities))
     for name, text in mirrors.authorities:
-        found[AUTHORITIES / f"stacklab-{name}.crt"] = text
+        files_of_node[AUTHORITIES / f"stacklab-{name}.crt"] = text
     if mirrors.git:
-        found[GIT_CONFIG] = _git(lab, mirrors.git)
+        files_of_node[GIT_CONFIG] = _git(lab, mirrors.git)
     if lab.stack.proxy != Proxy():
-        found[PROXY_ENVIRONMENT] = "".join(
+        files_of_node[PROXY_ENVIRONMENT] = "".join(
             f"export {name}={value}\n" for name, value in proxy_variables(lab).items()
         )
         if lab.stack.proxy.http:
-            found[APT_PROXY] = f'Acquire::http::Proxy "{lab.stack.proxy.http}";\n'
-    return {node.name: dict(found) for node in lab.nodes}
+            files_of_node[APT_PROXY] = f'Acquire::http::Proxy "{lab.stack.proxy.http}";\n'
+    return {node.name: dict(files_of_node) for node in lab.nodes}
 
 
 def stage(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Stage:
@@ -60,7 +60,7 @@ def stage(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Stage:
         name="settings",
         steps=tuple(steps),
         limit_s=30 * MINUTE_S,
-        hint="a node that reaches no mirror of packages: try lab.check",
+        hint="the node may not reach a mirror of packages: try lab.check",
     )
 
 
@@ -98,16 +98,16 @@ def proxy_variables(lab: Lab) -> Mapping[str, str]:
     proxy = lab.stack.proxy
     if proxy == Proxy():
         return {}
-    own = [str(nic.address.ip) for node in lab.nodes for nic in node.nics]
+    addresses = [str(nic.address.ip) for node in lab.nodes for nic in node.nics]
     direct = dict.fromkeys(
-        ("localhost", "127.0.0.1", *own, *(node.name for node in lab.nodes), *proxy.no_proxy)
+        ("localhost", "127.0.0.1", *addresses, *(node.name for node in lab.nodes), *proxy.no_proxy)
     )
-    found = {
+    variables = {
         "http_proxy": proxy.http,
         "https_proxy": proxy.https or proxy.http,
         "no_proxy": ",".join(direct),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in variables.items() if value}
 
 
 def _pip(lab: Lab, index: str, *, trusts: bool) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
 
 from stacklab import words
 
@@ -36,38 +35,39 @@ def without(text: str, secrets: Iterable[str]) -> str:
     return words.without(text, secrets, MASK)
 
 
-def masked(text: str, secrets: Iterable[str], path: PurePosixPath | None = None) -> str:
+def masked(text: str, secrets: Iterable[str], *, is_all_secret: bool = False) -> str:
     """Mask these secrets in a text, and whatever a name, a URL or a PEM header calls a secret.
 
-    `path` says which file it is: all values of a passwords.yml are secrets, whatever their names.
+    `is_all_secret` is for a file such as kolla's passwords.yml: each of its values is masked,
+    whatever its name.
     """
     text = _PEM.sub(MASK, without(text, secrets))
-    if path is not None and path.name.startswith("passwords."):
+    if is_all_secret:
         return "".join(map(_only_its_key, text.splitlines(keepends=True)))
     return _USERINFO.sub(rf"\1{MASK}@", "".join(_without_named(text)))
 
 
 def _without_named(text: str) -> Iterator[str]:
     at = 0
-    for found in _ASSIGNMENT.finditer(text):
-        if found.start() < at or not _NAMES.search(found["name"]):
+    for assignment in _ASSIGNMENT.finditer(text):
+        if assignment.start() < at or not _NAMES.search(assignment["name"]):
             continue
-        end = _end_of_value(text, found)
-        if end > found.end():
-            yield text[at : found.end()] + MASK
+        end = _end_of_value(text, assignment)
+        if end > assignment.end():
+            yield text[at : assignment.end()] + MASK
             at = end
     yield text[at:]
 
 
-def _end_of_value(text: str, found: re.Match[str]) -> int:
+def _end_of_value(text: str, assignment: re.Match[str]) -> int:
     """Return where an assignment's value ends; where it begins, if it is not a secret."""
-    begin = found.end()
+    begin = assignment.end()
     if _ELSEWHERE.match(text, begin) or (
-        found["name"].lower().endswith("_key") and _KEY_FILE.match(text, begin)
+        assignment["name"].lower().endswith("_key") and _KEY_FILE.match(text, begin)
     ):
         return begin
     if block := _BLOCK.match(text, begin):
-        line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+        line = text[text.rfind("\n", 0, assignment.start()) + 1 : assignment.start()]
         deeper = len(line) - len(line.lstrip(" ")) + 1
         body = re.compile(rf"(?: {{{deeper},}}\S[^\n]*+(?:\n|\Z)|[ \t]*\n)*+").match(
             text, block.end()

@@ -89,16 +89,17 @@ def option_line(option: ConfigOption, traps: Collection[str] = TODAY) -> str:
 def _check_characters(text: str, what: str) -> None:
     if "\n" in text or "\r" in text:
         raise RenderError(f"a value {what} is one line, this has more", hint="write it on one line")
-    if found := _CONTROL.search(text):
+    if control := _CONTROL.search(text):
         raise RenderError(
-            f"a value {what} can't hold the character U+{ord(found[0]):04X}", hint="take it out"
+            f"a value {what} can't hold the character U+{ord(control[0]):04X}", hint="take it out"
         )
 
 
 def _check_blanks(text: str, traps: Collection[str]) -> None:
     if text != text.strip(" \t"):
         raise RenderError(
-            "an ini file keeps no blanks around a value", hint="take the first and last ones away"
+            "an ini file does not keep blanks around a value",
+            hint="take the first and last ones away",
         )
     if Trap.WORDS in traps and ("\t" in text or "  " in text):
         raise RenderError(

@@ -14,7 +14,7 @@ from stacklab.installers.kit.sources import (
     wanted_project_sources,
 )
 from stacklab.installers.kolla.answers import files, passwords, steps
-from stacklab.installers.kolla.words import SECRET_ALIASES
+from stacklab.installers.kolla.words import LOGS, SECRET_ALIASES
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Installer
@@ -43,6 +43,8 @@ KIT = Kit(
     shaped_secrets=passwords.shaped_secrets,
     secret_aliases=SECRET_ALIASES,
     directories=(CLONES, files.CONFIG),
+    log_places=(LOGS,),
+    secret_files=("passwords.",),
     # RabbitMQ and the prechecks want a host's name to be its address on the APIs' network.
     name_nic=api_nic,
 )

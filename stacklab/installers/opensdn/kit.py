@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from stacklab.installers.contract import Kit
 from stacklab.installers.kit.addresses import api_nic
@@ -14,7 +15,7 @@ from stacklab.installers.kit.sources import (
     plugin_sources,
     wanted_project_sources,
 )
-from stacklab.installers.kolla.words import SECRET_ALIASES
+from stacklab.installers.kolla.words import LOGS, SECRET_ALIASES
 from stacklab.installers.opensdn.answers import files, steps
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import Lab, Node
@@ -44,4 +45,5 @@ KIT = Kit(
     sources=_sources,
     secret_aliases=SECRET_ALIASES,  # kolla's words
     name_nic=api_nic,  # as kolla wants it
+    log_places=(steps.LOG, LOGS, PurePosixPath("/var/log/contrail")),
 )

@@ -129,18 +129,18 @@ def _condition(word: str) -> Condition:
 def _key(name: str, group: str, text: str) -> Key:
     kind, *facts = text.split(", ")
     kind, _, words = kind.partition(" ")
-    found = {"same": "", "default": "", "since": "", "until": "", "was": ""}
+    options = {"same": "", "default": "", "since": "", "until": "", "was": ""}
     for fact in facts:
         word, _, value = fact.partition(" ")
-        if word not in found:
+        if word not in options:
             raise LabError(f"{TABLE}: {name}: {word!r} means nothing", hint=f"git diff {TABLE}")
-        found[word] = value
-    was = tuple(found.pop("was").split())
+        options[word] = value
+    was = tuple(options.pop("was").split())
     return Key(
         name=name,
         group=group,
         kind=kind,
         words=tuple(words.split("|")) if words else (),
         was=was,
-        **found,
+        **options,
     )

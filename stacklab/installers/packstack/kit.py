@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from stacklab.installers.contract import Kit
 from stacklab.installers.kit.release import release_of
@@ -38,4 +39,6 @@ KIT = Kit(
     stages=steps.stages,
     linting=_linting,
     sources=_sources,
+    # packstack/installer/basedefs.py: VAR_DIR, a directory for each run.
+    log_places=(PurePosixPath("/var/tmp/packstack"),),
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from stacklab.errors import LabError
+from stacklab.installers import all_kits
 from stacklab.nodes import session
 from stacklab.paths import LabPaths
 from stacklab.process import Command, Conversing
@@ -22,16 +23,9 @@ _OF_FILE = 128 * 1024
 _FILES = 60  # the newest
 _COMMAND_S = 20
 
-# Where installers and the services of a cloud write; what is not there is passed over.
+# Where the services of a cloud write. Kits know where installers do. What is missing is skipped.
 _PLACES = (
-    "/opt/stack/logs",
-    "/opt/stack/contrail-installer/log",
-    "/opt/stack/devstack/log",
-    "/home/stack/ansible.log",
     "/home/stack/logs",
-    "/var/tmp/packstack",
-    "/var/log/contrail",
-    "/var/log/kolla",
     "/var/log/nova",
     "/var/log/neutron",
     "/var/log/keystone",
@@ -108,9 +102,11 @@ def script(marker: str) -> str:
             f"timeout {_COMMAND_S} sh -c {body} | tail -c {most}",
             f"printf '\\n%s end %s\\n' \"$m\" {name}",
         ]
-    places = shlex.join(_PLACES)
+    # -H: /var/log/kolla is a link, to the volume of kolla's containers.
+    of_kits = {str(place) for kit in all_kits() for place in kit.log_places}
+    places = shlex.join([*sorted(of_kits), *_PLACES])
     lines += [
-        f"find {places} -type f -size +0c ! -name '*.gz' ! -name '*.xz'"
+        f"find -H {places} -type f -size +0c ! -name '*.gz' ! -name '*.xz'"
         " -printf '%T@ %p\\n' 2>/dev/null"
         f" | sort -rn | head -n {_FILES} | cut -d ' ' -f 2- | while read -r f; do",
         'printf \'%s begin files%s\\n\' "$m" "$f"',

@@ -149,10 +149,10 @@ def _refs(lab: Lab, release: Release) -> Mapping[str, str]:
     """
     devstack = paired_devstack(release)
     known = projects.cloned(devstack)
-    found = {
+    refs = {
         f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")
     }
-    return found | {
+    return refs | {
         f"{known[name].variable}_BRANCH": ref for name, ref in lab.stack.refs if name in known
     }
 

@@ -33,7 +33,7 @@ def _stages_on(lab: Lab, node: Node, release: Release) -> Iterator[Stage]:
         name=name_at("sources", node.name),
         steps=tuple(_source_steps(lab, node, release)),
         limit_s=HOUR_S,
-        hint="a repository that moved: stack.git_base names a mirror",
+        hint="a repository may have moved: try a mirror in stack.git_base",
     )
     yield Stage(
         name=name_at("contrail", node.name),

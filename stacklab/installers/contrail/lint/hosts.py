@@ -13,7 +13,7 @@ from stacklab.lint.finding import Finding
 _SH = "Juniper/contrail-installer@cfe0fc0:contrail.sh"
 _CONFIG = "Juniper/contrail-installer@cfe0fc0:contrail_config_functions"
 RULES = (
-    rule("contrail-service-host", "a SERVICE_HOST that no compute reaches", _SH),
+    rule("contrail-service-host", "a SERVICE_HOST that computes cannot reach", _SH),
     rule(
         "contrail-compute-host-ip",
         "a COMPUTE_HOST_IP that is missing, or not the vrouter's own",
@@ -29,7 +29,7 @@ RULES = (
     ),
     warning(
         "contrail-access-interface",
-        "PHYSICAL_INTERFACE is the NIC that the host logs in by",
+        "PHYSICAL_INTERFACE on the NIC by which the host logs in",
         f"{_CONFIG}",
     ),
 )
@@ -57,71 +57,83 @@ def is_compute(rc: Localrc) -> bool:
 
 
 def _hosts(rc: Localrc) -> Iterator[Finding]:
-    host, own = rc.value("SERVICE_HOST"), rc.value("COMPUTE_HOST_IP")
+    yield from _service_host(rc)
+    release = rc.scope.release
+    # Without this trait, contrail.sh registers nothing: people run provision_vrouter.py themselves.
+    is_registered = release is None or bool(release.text("registers_computes"))
+    if is_compute(rc) and is_registered:
+        yield from _compute_host_ip(rc)
+
+
+def _service_host(rc: Localrc) -> Iterator[Finding]:
+    host = rc.value("SERVICE_HOST")
     is_multi_node = rc.scope.lab is not None and len(rc.scope.lab.nodes) > 1
     if not rc.is_set("SERVICE_HOST"):
         yield _BOOK.finding(
             "contrail-service-host",
             rc.file,
             0,
-            "contrail.sh waits for http://:8082 and gives up: it has no default here",
+            "contrail.sh waits for http://:8082 and gives up, because it does not set a default "
+            "here",
             "SERVICE_HOST=ADDRESS of the controller",
         )
     elif is_loopback(host) and (is_compute(rc) or is_multi_node):
-        what = "this compute" if is_compute(rc) else "every node to itself"
+        meaning = "this compute" if is_compute(rc) else "the node itself on every node"
         yield _BOOK.finding(
             "contrail-service-host",
             rc.file,
             rc.line("SERVICE_HOST"),
-            f"{host} is {what}: the vrouter is registered with an address that nobody else reaches",
+            f"the vrouter is registered with an address that other nodes cannot reach: {host} is "
+            f"{meaning}",
             "SERVICE_HOST=ADDRESS of the controller",
         )
-    release = rc.scope.release
-    if not is_compute(rc) or (release is not None and not release.text("registers_computes")):
-        return
-    if not rc.is_set("COMPUTE_HOST_IP") or is_loopback(own):
+
+
+def _compute_host_ip(rc: Localrc) -> Iterator[Finding]:
+    compute_host = rc.value("COMPUTE_HOST_IP")
+    if not rc.is_set("COMPUTE_HOST_IP") or is_loopback(compute_host):
         yield _BOOK.finding(
             "contrail-compute-host-ip",
             rc.file,
             rc.line("COMPUTE_HOST_IP"),
-            "this compute's vrouter is registered as 127.0.0.1, like every other one's: no tunnel "
-            "ends at it",
+            "other nodes cannot send tunnels to this compute: its vrouter is registered as "
+            "127.0.0.1",
             "COMPUTE_HOST_IP=ADDRESS of this node",
         )
     else:
-        yield from _own_address(rc, own)
-    if own and rc.value("CONTROL_IP") == own:
+        yield from _own_address(rc, compute_host)
+    if compute_host and rc.value("CONTROL_IP") == compute_host:
         yield _BOOK.finding(
             "contrail-control-ip",
             rc.file,
             rc.line("CONTROL_IP"),
-            "the vrouter agent looks for its control node on this compute, where none runs",
+            "the vrouter agent looks for its control node on this compute, which does not run one",
             "CONTROL_IP=$SERVICE_HOST",
         )
 
 
-def _own_address(rc: Localrc, own: str) -> Iterator[Finding]:
+def _own_address(rc: Localrc, compute_host: str) -> Iterator[Finding]:
     """Yield a COMPUTE_HOST_IP that is not on PHYSICAL_INTERFACE.
 
     The vrouter sends by that NIC; others send to the address that is registered.
     """
     node, device = rc.scope.node, rc.value("PHYSICAL_INTERFACE")
-    if node is None or not own or rc.address("COMPUTE_HOST_IP") is None:
+    if node is None or not compute_host or rc.address("COMPUTE_HOST_IP") is None:
         return
     here = {str(nic.address.ip): nic.device for nic in node.nics}
     wanted = next((ip for ip, name in here.items() if name == device), "")
-    if own in here and (own == wanted or not wanted):
+    if compute_host in here and (compute_host == wanted or not wanted):
         return
     what = (
-        f"{own} is {here[own]}'s, and the vrouter is on {device}"
-        if own in here
-        else f"{node.name} has no {own}"
+        f"{compute_host} is on {here[compute_host]}, and the vrouter on {device}"
+        if compute_host in here
+        else f"{compute_host} is not an address of {node.name}"
     )
     yield _BOOK.finding(
         "contrail-compute-host-ip",
         rc.file,
         rc.line("COMPUTE_HOST_IP"),
-        f"{what}: tunnels to this compute end where no vrouter takes them",
+        f"tunnels do not reach this compute's vrouter: {what}",
         f"COMPUTE_HOST_IP={wanted or ' or '.join(here)}",
     )
 
@@ -135,7 +147,7 @@ def _gateway(rc: Localrc) -> Iterator[Finding]:
             "contrail-gateway",
             rc.file,
             rc.line(given[0]),
-            "every compute would be a gateway for the same public network: answers come back by "
+            "every compute becomes a gateway for the same public network, and answers come back by "
             "any of them",
             f"remove {', '.join(given)} from computes",
         )
@@ -145,8 +157,8 @@ def _gateway(rc: Localrc) -> Iterator[Finding]:
             "contrail-gateway",
             rc.file,
             rc.line(given[0]),
-            "contrail.sh makes no gateway unless all three are set, but its stop removes a route "
-            "and an interface",
+            "contrail.sh only makes a gateway if all three are set, but its `stop` removes a route "
+            "and an interface all the same",
             f"set {missing} too, or none",
         )
 
@@ -158,9 +170,8 @@ def _lists(rc: Localrc) -> Iterator[Finding]:
                 "contrail-list",
                 rc.file,
                 rc.line(name),
-                "only the first address arrives in the configuration: the others are lost on the "
-                "way through sed",
-                f"write one address into {name}: contrail-installer makes no cluster",
+                "contrail.sh's sed writes only the first address into the configuration",
+                f"write one address into {name}: contrail-installer does not set up a cluster",
             )
 
 
@@ -171,7 +182,7 @@ def _device(rc: Localrc) -> Iterator[Finding]:
             "contrail-interface",
             rc.file,
             rc.line(name),
-            "contrail.sh configure stops: the vrouter has no NIC to take over",
+            "contrail.sh configure stops, because it does not know the vrouter's NIC",
             f"{name}=eth1, the NIC with this node's address",
         )
     elif node is not None and value not in [nic.device for nic in node.nics]:
@@ -180,7 +191,7 @@ def _device(rc: Localrc) -> Iterator[Finding]:
             "contrail-interface",
             rc.file,
             rc.line(name),
-            f"{node.name} has no {value}: contrail.sh configure stops",
+            f"contrail.sh configure stops: {node.name} does not have a NIC called {value}",
             f"{name}=DEVICE, one of: {known}",
         )
     elif node is not None and len(node.nics) > 1 and value == node.access.device:
@@ -189,7 +200,7 @@ def _device(rc: Localrc) -> Iterator[Finding]:
             "contrail-access-interface",
             rc.file,
             rc.line(name),
-            f"the vrouter takes over {value}, by which the host logs in: it is cut off while the "
-            f"vrouter isn't up",
+            f"the host cannot log in until the vrouter is up: it takes over {value}, by which the "
+            f"host logs in",
             f"{name}={' or '.join(others)}",
         )

@@ -10,6 +10,7 @@ from stacklab.installers.contrail.lint.hosts import is_compute
 from stacklab.installers.contrail.lint.names import NAMES
 from stacklab.installers.devstack.lint import localrc, shell_rules
 from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
@@ -26,17 +27,17 @@ RULES = (
     ),
     warning(
         "contrail-default-install-grep",
-        "CONTRAIL_DEFAULT_INSTALL is not alone on one plain line",
+        "a CONTRAIL_DEFAULT_INSTALL that is not alone on one plain line",
         "Juniper/contrail-installer@cfe0fc0:setup_devstack.sh",
     ),
-    rule("contrail-timeout", "no SERVICE_TIMEOUT", _SH),
-    rule("contrail-secret-missing", "no RABBIT_PASSWORD or SERVICE_TOKEN", _SH),
+    rule("contrail-timeout", "a SERVICE_TIMEOUT that is missing, or not a number", _SH),
+    rule("contrail-secret-missing", "a missing RABBIT_PASSWORD or SERVICE_TOKEN", _SH),
     rule(
         "contrail-secret-characters",
-        "a secret of other characters than letters and digits",
+        "a secret with characters other than letters and digits",
         f"{_CONFIG}: check_replace_value",
     ),
-    warning("contrail-logfile", "no LOGFILE", f"{_SH}: setup_logging"),
+    warning("contrail-logfile", "a missing LOGFILE", f"{_SH}: setup_logging"),
     rule("contrail-repo-proto", "sources by ssh", _SH),
     rule("contrail-lower-case", "a USE_CERTS or MULTI_TENANCY in capitals", f"{_CONFIG}"),
     rule("contrail-capital", "a USE_DISCOVERY in small letters", f"{_CONFIG}"),
@@ -80,7 +81,7 @@ def _profile(rc: Localrc) -> Iterator[Finding]:
         "contrail-profile",
         rc.file,
         rc.line("INSTALL_PROFILE"),
-        f"{what}: contrail.sh installs nothing and ends with status 0, as if it had",
+        f"contrail.sh installs nothing and still ends with status 0: {what}",
         f"INSTALL_PROFILE={'COMPUTE' if is_for_compute else 'ALL'}",
     )
 
@@ -96,7 +97,10 @@ def _install(rc: Localrc) -> Iterator[Finding]:
             "and another later (packages)"
         )
     else:
-        effect = f"{value or 'nothing'} is not the word True, so all is built from source"
+        effect = (
+            "contrail.sh builds everything from source, because "
+            f"{value or 'nothing'} is not the word True"
+        )
     yield _BOOK.finding(
         "contrail-default-install", rc.file, rc.line(name), effect, f"{name}=True or {name}=False"
     )
@@ -127,8 +131,8 @@ def _required(rc: Localrc) -> Iterator[Finding]:
             "contrail-timeout",
             rc.file,
             rc.line("SERVICE_TIMEOUT"),
-            '`timeout` gets no number of seconds and fails: "api-server did not start" without a '
-            "wait",
+            'contrail.sh says "api-server did not start" without waiting, because '
+            "`timeout` does not get a number of seconds",
             "SERVICE_TIMEOUT=600",
         )
     if not rc.is_set("LOGFILE"):
@@ -136,7 +140,7 @@ def _required(rc: Localrc) -> Iterator[Finding]:
             "contrail-logfile",
             rc.file,
             0,
-            "all of contrail.sh's output is thrown away",
+            "contrail.sh throws away all of its output",
             "LOGFILE=$PWD/log/contrail.log",
         )
     proto, is_from_source = (
@@ -148,47 +152,52 @@ def _required(rc: Localrc) -> Iterator[Finding]:
             "contrail-repo-proto",
             rc.file,
             rc.line("CONTRAIL_REPO_PROTO"),
-            "sources come by ssh from git@github.com, which needs a key of a GitHub account on "
-            "this node",
+            "contrail.sh fetches sources by ssh from git@github.com, for which this "
+            "node needs a key of a GitHub account",
             "CONTRAIL_REPO_PROTO=https",
         )
 
 
 def _secrets(rc: Localrc) -> Iterator[Finding]:
     for name, effect in (
-        ("RABBIT_PASSWORD", "the rabbit user is made without a password, and no service logs in"),
+        ("RABBIT_PASSWORD", "the rabbit user gets an empty password, and services cannot log in"),
         ("SERVICE_TOKEN", "contrail.sh executes a random word where it means to print one"),
     ):
         is_needed = name == "SERVICE_TOKEN" or not is_compute(rc)
-        if is_needed and not rc.value(name) and (rc.values.get(name, "") is not None):
+        is_empty = not rc.value(name) and rc.values.get(name, "") is not None
+        if is_needed and is_empty:
             yield _BOOK.finding(
                 "contrail-secret-missing",
                 rc.file,
                 rc.line(name),
-                f"{name} is not set: {effect}",
+                f"{effect}: {name} is not set",
                 f"{name}=...",
             )
     for name in _SECRETS:
-        value = rc.values.get(name, "")
-        each = rc.settled.get(name)
-        names = each.value.names if each else ()
-        is_expanded = value is None and any(used not in rc.values for used in names)
-        if each and (is_expanded or re.search(r"[^A-Za-z0-9]", value or "")):
+        assignment = rc.settled.get(name)
+        if assignment is not None and _is_changed_by_sed(rc, name, assignment):
             yield _BOOK.finding(
                 "contrail-secret-characters",
                 rc.file,
-                each.line,
-                f"{name} goes unquoted through sed: what is not a letter or a digit is changed or "
-                f"cuts it short",
+                assignment.line,
+                f"contrail.sh writes {name} by an unquoted sed, which changes or cuts what is not "
+                f"a letter or a digit",
                 "write letters and digits only",
             )
+
+
+def _is_changed_by_sed(rc: Localrc, name: str, assignment: shell.Assignment) -> bool:
+    value = rc.values.get(name, "")
+    if value is None:  # only bash knows it; a variable of the file's own has its own finding
+        return any(used not in rc.values for used in assignment.value.names)
+    return bool(re.search(r"[^A-Za-z0-9]", value))
 
 
 def _words(rc: Localrc) -> Iterator[Finding]:
     for name in ("USE_CERTS", "MULTI_TENANCY"):
         if rc.value(name) not in ("", "true", "false"):
             effect = (
-                "contrail.sh runs it as a command, and only true and false are some"
+                "contrail.sh runs the value as a command, and only true and false are commands"
                 if name == "USE_CERTS"
                 else ("it is written to files whose readers expect true or false")
             )
@@ -205,7 +214,7 @@ def _words(rc: Localrc) -> Iterator[Finding]:
                 "contrail-capital",
                 rc.file,
                 rc.line(name),
-                f"{rc.value(name)} is not the word False, so discovery is used, whatever was meant",
+                f"contrail.sh uses discovery, because {rc.value(name)} is not the word False",
                 f"{name}={'False' if rc.value(name).lower()[:1] in 'fn0' else 'True'}",
             )
 
@@ -216,22 +225,22 @@ def _names(rc: Localrc) -> Iterator[Finding]:
         for name, why in (rc.scope.release.inert.items() if rc.scope.release else ())
         if why
     }
-    used = {name for each in rc.script.assignments for name in each.value.names}
+    used = {name for assignment in rc.script.assignments for name in assignment.value.names}
     nearest = Near(NAMES, cutoff=0.88)
-    for name, each in rc.settled.items():
+    for name, assignment in rc.settled.items():
         if name in inert:
             yield _BOOK.finding(
                 "contrail-inert",
                 rc.file,
-                each.line,
-                f"{name} has no effect: {inert[name]}",
+                assignment.line,
+                f"contrail.sh does not use this {name}: {inert[name]}",
                 "remove the line",
             )
         elif name not in NAMES | used and (near := nearest(name)):
             yield _BOOK.finding(
                 "contrail-name",
                 rc.file,
-                each.line,
-                f"contrail.sh reads no {name}: the line does nothing",
+                assignment.line,
+                f"contrail.sh does not read {name}, and the line does nothing",
                 f"{near}=...",
             )

@@ -28,10 +28,10 @@ _OWN_NAMES = re.compile(
 _DECISIVE = frozenset({"INSTALL_PROFILE", "CONTRAIL_DEFAULT_INSTALL"})
 
 
-def _release(kind: FileKind, source: Source, said: str) -> Release | None:
+def _release(kind: FileKind, source: Source, requested: str) -> Release | None:
     known = releases.of(kind.installer)
     branch = localrc.load(source, Scope()).value("CONTRAIL_BRANCH")
-    return known.get(said) or known.get(branch) or newest_release(kind.installer)
+    return known.get(requested) or known.get(branch) or newest_release(kind.installer)
 
 
 LOCALRC = FileKind(

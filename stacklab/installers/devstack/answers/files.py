@@ -61,15 +61,15 @@ def _check_volume_types(request: Request) -> None:
 
 
 def _files(request: Request, node: Node, place: DevStackSeat) -> Mapping[PurePosixPath, str]:
-    found: dict[PurePosixPath, str] = {}
+    files: dict[PurePosixPath, str] = {}
     context = _context(request, node, place)
     if reads_localrc(request.lab):
-        found[LOCALRC] = request.render("devstack/localrc.j2", node, **context)
+        files[LOCALRC] = request.render("devstack/localrc.j2", node, **context)
         if context["sections"]:
-            found[LOCAL_CONF] = request.render("devstack/post-config.conf.j2", node, **context)
+            files[LOCAL_CONF] = request.render("devstack/post-config.conf.j2", node, **context)
     else:
-        found[LOCAL_CONF] = request.render("devstack/local.conf.j2", node, **context)
-    return {**found, **images.metadata_file(request.lab, node)}
+        files[LOCAL_CONF] = request.render("devstack/local.conf.j2", node, **context)
+    return {**files, **images.metadata_file(request.lab, node)}
 
 
 def _context(request: Request, node: Node, place: DevStackSeat) -> dict[str, object]:

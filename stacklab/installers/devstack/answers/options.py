@@ -38,10 +38,10 @@ def _by_section(options: Iterable[ConfigOption]) -> Sections:
     DevStack would make one option with two values of them.
     """
     last = {(option.file, option.section, option.key): option for option in options}
-    found: dict[str, dict[str, list[ConfigOption]]] = {}
+    options_by_section: dict[str, dict[str, list[ConfigOption]]] = {}
     for option in last.values():
-        found.setdefault(option.file, {}).setdefault(option.section, []).append(option)
-    return found
+        options_by_section.setdefault(option.file, {}).setdefault(option.section, []).append(option)
+    return options_by_section
 
 
 def _asked_for(request: Request, node: Node) -> Iterator[ConfigOption]:

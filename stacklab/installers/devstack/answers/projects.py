@@ -106,12 +106,12 @@ def driver_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
     """Return the repositories that the driver needs, at the release's branches."""
     series = release.text(f"{lab.stack.driver}_ref")
     base, refs = git_base(lab), dict(lab.stack.refs)
-    found = (
-        each.plugin(base, release.name, series)
-        for each in table().plugins.get(str(lab.stack.driver), ())
+    plugins = (
+        plugin.plugin(base, release.name, series)
+        for plugin in table().plugins.get(str(lab.stack.driver), ())
     )
     return (
-        tuple(Plugin(name=p.name, url=p.url, ref=refs.get(p.name, p.ref)) for p in found)
+        tuple(Plugin(name=p.name, url=p.url, ref=refs.get(p.name, p.ref)) for p in plugins)
         if series
         else ()
     )
@@ -123,12 +123,12 @@ def _plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
     A plugin that is enabled twice ends stack.sh, so the spec's replaces the driver's.
     """
     is_copied = lab.stack.driver is Driver.DOCKER and release.text("docker_style") != "plugin"
-    found = {} if is_copied else {plugin.name: plugin for plugin in driver_plugins(lab, release)}
-    refs, own = dict(lab.stack.refs), release.text("projects_ref") or release.ref
+    plugins = {} if is_copied else {plugin.name: plugin for plugin in driver_plugins(lab, release)}
+    refs, default_ref = dict(lab.stack.refs), release.text("projects_ref") or release.ref
     for plugin in lab.stack.plugins:
-        ref = refs.get(plugin.name, plugin.ref or own)
-        found[plugin.name] = Plugin(name=plugin.name, url=plugin.url, ref=ref)
-    return tuple(found.values())
+        ref = refs.get(plugin.name, plugin.ref or default_ref)
+        plugins[plugin.name] = Plugin(name=plugin.name, url=plugin.url, ref=ref)
+    return tuple(plugins.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

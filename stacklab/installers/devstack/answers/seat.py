@@ -80,12 +80,12 @@ def ranges(lab: Lab, release: Release) -> Ranges:
     if _is_nova_network(lab):
         return Ranges(fixed=stack.fixed_range, floating=given)
     # Where stack.sh doesn't take the NIC over, the controller itself is the way out.
-    own = nic_on(lab, lab.controller, outside.name).address.ip
+    controller_ip = nic_on(lab, lab.controller, outside.name).address.ip
     return Ranges(
         fixed=stack.fixed_range,
         floating=outside.cidr,
         pool=f"start={given[1]},end={given[-2]}",
-        gateway=outside.host_address if release.text("public_interface") else own,
+        gateway=outside.host_address if release.text("public_interface") else controller_ip,
     )
 
 
@@ -99,9 +99,11 @@ def _upper_half(lab: Lab, cidr: IPv4Network) -> IPv4Network:
         for nic in node.nics:
             if nic.address.ip in half:
                 raise RenderError(
-                    f"no range is left for floating addresses: {node.name} has {nic.address.ip}",
-                    hint=f"write stack.floating_range: a part of {cidr} that has none of the "
-                    f"nodes' addresses",
+                    f"a range for floating addresses cannot be chosen: {node.name} "
+                    f"has {nic.address.ip}",
+                    hint=(
+                        f"write stack.floating_range: a part of {cidr} without the nodes' addresses"
+                    ),
                 )
     return half
 
@@ -136,8 +138,8 @@ def _public_device(lab: Lab, node: Node) -> str:
     nic = node.nic_on(name)
     if nic is None:
         raise RenderError(
-            f"node {node.name} has no NIC on {name}: with nova-network every compute has its own "
-            f"floating addresses",
+            f"node {node.name} needs a NIC on {name}: with nova-network every compute "
+            "has its own floating addresses",
             hint=f"add `- network: {name}` to nodes.{node.name}.nics",
         )
     return nic.device
@@ -159,7 +161,7 @@ def _on_compute(lab: Lab, release: Release) -> dict[str, tuple[str, ...]]:
     mode = lab.stack.network_mode
     if f"compute {mode}" not in release.services:
         raise RenderError(
-            f"DevStack {release.name} has no network_mode {mode}",
+            f"DevStack {release.name} does not have network_mode {mode}",
             hint=f"network_mode: {' or '.join(release.network_modes)}",
         )
     return {"services": release.services[f"compute {mode}"], "enabled": (), "disabled": ()}

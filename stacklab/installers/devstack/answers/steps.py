@@ -27,14 +27,14 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
     computes = [
         node for node in lab.nodes if node.name != lab.controller.name and is_in_cloud(lab, node)
     ]
-    found: list[Stage] = []
+    node_stages: list[Stage] = []
     for node in (lab.controller, *computes):
         place = seat(lab, release, node)
         if place:
-            found += _stages_on(lab, release, node, place)
+            node_stages += _stages_on(lab, release, node, place)
     if computes and release.text("discover_hosts"):
-        found.append(_discover_hosts(lab, tuple(stage.name for stage in found)))
-    return tuple(found)
+        node_stages.append(_discover_hosts(lab, tuple(stage.name for stage in node_stages)))
+    return tuple(node_stages)
 
 
 def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Stage]:
@@ -44,7 +44,7 @@ def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> I
         name=name_at("sources", node.name),
         steps=tuple(_prepare(lab, release, node, place)),
         limit_s=HOUR_S,
-        hint="a repository that moved: stack.git_base names a mirror",
+        hint="a repository may have moved: try a mirror in stack.git_base",
     )
     yield Stage(
         name=name_at("stack", node.name),
@@ -62,7 +62,7 @@ def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> I
         ),
         limit_s=HOUR_S,
         after=(name_at("stack", node.name),),
-        hint="a service that stack.sh started has ended since",
+        hint="a service that stack.sh started may have ended since",
     )
 
 
@@ -77,7 +77,7 @@ def _discover_hosts(lab: Lab, after: tuple[str, ...]) -> Stage:
         steps=(step,),
         limit_s=10 * MINUTE_S,
         after=after,
-        hint="a compute whose nova-compute has not registered: openstack compute service list",
+        hint="nova-compute may not have registered: openstack compute service list",
     )
 
 

@@ -23,10 +23,12 @@ RULES = (
     rule("across-password", "a password that differs between controller and compute", _GUIDE),
     rule(
         "across-database-type",
-        "a compute with another kind of database",
+        "a compute that expects another kind of database",
         "openstack/devstack@493835a:lib/database",
     ),
-    rule("across-host", "a server that is looked for on another node than the controller", _GUIDE),
+    rule(
+        "across-host", "a server that services look for on another node than the controller", _GUIDE
+    ),
     rule("across-service-host", "a compute whose SERVICE_HOST is not the controller", _GUIDE),
     rule("across-host-ip", "two nodes with one HOST_IP", _GUIDE),
     rule(
@@ -102,55 +104,64 @@ def check(nodes: Sequence[NodeLocalrc]) -> Iterator[Finding]:
             yield from _pair(controller, node)
 
 
-def _controller(seats: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
+def _controller(nodes: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
     """Return the only controller; None if there are several, or none."""
     heads = [
-        each
-        for each in seats
-        if each.rc.scope.is_controller
+        node
+        for node in nodes
+        if node.rc.scope.is_controller
         or (
-            each.rc.scope.is_controller is None
-            and each.rc.value("HOST_IP")
-            and not each.rc.is_compute
+            node.rc.scope.is_controller is None
+            and node.rc.value("HOST_IP")
+            and not node.rc.is_compute
         )
     ]
     return heads[0] if len(heads) == 1 else None
 
 
-def _belongs(seat: NodeLocalrc, controller: NodeLocalrc) -> bool:
+def _belongs(node: NodeLocalrc, controller: NodeLocalrc) -> bool:
     """Return True for a compute of that controller, even with wrong addresses."""
-    if seat.rc.scope.lab is not None:
-        return seat.rc.is_set("SERVICE_HOST") or seat.rc.is_set("HOST_IP")
-    return seat.rc.is_compute or seat.rc.value("SERVICE_HOST") == controller.rc.value("HOST_IP")
+    if node.rc.scope.lab is not None:
+        return node.rc.is_set("SERVICE_HOST") or node.rc.is_set("HOST_IP")
+    return node.rc.is_compute or node.rc.value("SERVICE_HOST") == controller.rc.value("HOST_IP")
 
 
 def same_address(nodes: Sequence[NodeLocalrc], name: str) -> Iterator[Finding]:
     """Yield nodes whose variable of that name holds another node's address."""
     seen: dict[str, NodeLocalrc] = {}
-    for each in nodes:
-        value = each.rc.value(name)
+    for node in nodes:
+        value = node.rc.value(name)
         if not value or value.startswith("127."):
             continue
-        first = seen.setdefault(value, each)
-        if first is not each and first.node != each.node and _is_one_cloud(first, each):
+        first = seen.setdefault(value, node)
+        if first is not node and first.node != node.node and _is_one_cloud(first, node):
             yield _BOOK.finding(
                 "across-host-ip",
-                each.rc.file,
-                each.rc.line(name),
-                f"{first.rc.file}:{first.rc.line(name)} has {name} {value} too: two nodes answer "
-                f"to one address",
+                node.rc.file,
+                node.rc.line(name),
+                f"two nodes have the same address: {name} is {value} in "
+                f"{first.rc.file}:{first.rc.line(name)}, too",
                 f"{name}=ADDRESS, with this node's own",
             )
 
 
 def _is_one_cloud(one: NodeLocalrc, other: NodeLocalrc) -> bool:
-    hosts = {seat.rc.value("SERVICE_HOST") or seat.rc.value("HOST_IP") for seat in (one, other)}
+    hosts = {node.rc.value("SERVICE_HOST") or node.rc.value("HOST_IP") for node in (one, other)}
     return one.rc.scope.lab is not None or len(hosts) == 1
 
 
 def _pair(controller: NodeLocalrc, compute: NodeLocalrc) -> Iterator[Finding]:
-    for each in (_service_host, passwords, _database, _hosts, _tls, _release, _backend, _types):
-        yield from each(controller.rc, compute.rc)
+    for pair_check in (
+        _service_host,
+        passwords,
+        _database,
+        _hosts,
+        _tls,
+        _release,
+        _backend,
+        _types,
+    ):
+        yield from pair_check(controller.rc, compute.rc)
 
 
 def at(rc: Localrc, name: str) -> str:
@@ -164,7 +175,7 @@ def wrong_service_host(rc: Localrc, host: str, right: str, place: str) -> Findin
         "across-service-host",
         rc.file,
         rc.line("SERVICE_HOST"),
-        f"{host} is not the controller, which is {right} ({place}): nothing answers there",
+        f"nothing answers on {host}: the controller is {right} ({place})",
         f"SERVICE_HOST={right}",
     )
 
@@ -196,7 +207,7 @@ def passwords(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
                 "across-password",
                 compute.file,
                 compute.line(name),
-                f"{name} differs from {at(controller, name)}: the controller refuses this node",
+                f"the controller refuses this node: its {name} differs from {at(controller, name)}",
                 f"write the same {name} on every node",
             )
 
@@ -208,17 +219,19 @@ def _password(rc: Localrc, name: str) -> str:
 
 
 def _database(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    own, is_told = compute.value("DATABASE_TYPE"), controller.services.has("mysql", "postgresql")
-    theirs = "postgresql" if controller.services.has("postgresql") else "mysql"
-    if own and own != theirs and (is_told or theirs == "mysql"):
+    client_type, is_explicit = (
+        compute.value("DATABASE_TYPE"),
+        controller.services.has("mysql", "postgresql"),
+    )
+    server_type = "postgresql" if controller.services.has("postgresql") else "mysql"
+    if client_type and client_type != server_type and (is_explicit or server_type == "mysql"):
         yield _BOOK.finding(
             "across-database-type",
             compute.file,
             compute.line("DATABASE_TYPE"),
-            f"{own} is spoken here, and the controller's database is {theirs} ({controller.file}): "
-            f"nothing "
-            "here connects",
-            f"DATABASE_TYPE={theirs}",
+            "services here cannot connect to the database: they expect "
+            f"{client_type}, and the controller has {server_type} ({controller.file})",
+            f"DATABASE_TYPE={server_type}",
         )
 
 
@@ -238,7 +251,7 @@ def _hosts(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
                 "across-host",
                 compute.file,
                 compute.line(name),
-                f"{name} names {host}, and that server is on the controller "
+                f"nothing answers on {host}: the server of {name} is on the controller "
                 f"({at(controller, 'HOST_IP')})",
                 f"{name}=$SERVICE_HOST" + (":9292" if name == "GLANCE_HOSTPORT" else ""),
             )
@@ -254,9 +267,8 @@ def _tls(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
         "across-tls-proxy",
         where.file,
         where.services.line("tls-proxy"),
-        f"tls-proxy is enabled here and not in "
-        f"{(controller if where is compute else compute).file}: "
-        "one side speaks TLS and the other does not",
+        "only one side speaks TLS: tls-proxy is enabled here and not in "
+        f"{(controller if where is compute else compute).file}",
         "enable tls-proxy on every node, or on none",
     )
 
@@ -271,8 +283,8 @@ def _release(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-release",
             compute.file,
             compute.line(name),
-            f"this node is of {ours} and the controller ({controller.file}) of {theirs}: their "
-            f"messages don't fit",
+            f"services do not understand each other's messages: this node has {ours}, and the "
+            f"controller {theirs} ({controller.file})",
             "write the same branches on every node",
         )
 
@@ -287,20 +299,19 @@ def _backend(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
             "across-backend",
             compute.file,
             line,
-            f"{names[compute.is_ovn]} here, {names[controller.is_ovn]} on the controller "
-            f"({controller.file}): "
-            "ports on this node are never bound",
+            f"neutron never binds ports on this node: it has {names[compute.is_ovn]}, "
+            f"and the controller {names[controller.is_ovn]} ({controller.file})",
             "write the same Q_AGENT and Q_ML2_PLUGIN_MECHANISM_DRIVERS on every node",
         )
 
 
 def _types(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
     for rule_id, names, effect in (
-        ("across-network-type", _TYPES, "tunnels to this node are never set up"),
+        ("across-network-type", _TYPES, "neutron never sets up tunnels to this node"),
         (
             "across-region",
             ("REGION_NAME", "KEYSTONE_REGION_NAME"),
-            "the catalogue has no endpoints for this node",
+            "this node does not find its endpoints in the catalogue",
         ),
     ):
         for name in names:
@@ -310,6 +321,6 @@ def _types(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
                     rule_id,
                     compute.file,
                     compute.line(name),
-                    f"{name} is {ours}, and {theirs} in {at(controller, name)}: {effect}",
+                    f"{effect}: {name} is {ours} here, and {theirs} in {at(controller, name)}",
                     f"{name}={theirs}",
                 )

@@ -15,13 +15,11 @@ from stacklab.model.stack import NetworkingMode
 _STACKRC = "openstack/devstack@493835a:stackrc"
 _NOVA = "openstack/devstack@icehouse-eol:lib/nova"
 RULES = (
-    warning("devstack-host-ip-missing", "no HOST_IP", f"{_STACKRC}: get_default_host_ip"),
-    rule("devstack-host-ip", "a HOST_IP that no other node can reach", _STACKRC),
-    rule(
-        "devstack-host-ip-foreign", "a HOST_IP that is on none of the node's NICs", "the lab's spec"
-    ),
+    warning("devstack-host-ip-missing", "a missing HOST_IP", f"{_STACKRC}: get_default_host_ip"),
+    rule("devstack-host-ip", "a HOST_IP that other nodes cannot reach", _STACKRC),
+    rule("devstack-host-ip-foreign", "a HOST_IP that the node does not have", "the lab's spec"),
     rule("devstack-service-host", "a compute that does not know its controller", _STACKRC),
-    rule("devstack-range", "a range that is none", _STACKRC),
+    rule("devstack-range", "a text that is not a range", _STACKRC),
     rule("devstack-range-overlap", "ranges that overlap", _STACKRC),
     rule("devstack-range-lab", "a range that overlaps one of the lab's networks", "the lab's spec"),
     rule(
@@ -36,13 +34,13 @@ RULES = (
     ),
     warning(
         "devstack-flat-interface",
-        "FLAT_INTERFACE is the NIC with HOST_IP, and another one is free",
+        "FLAT_INTERFACE on the NIC with HOST_IP, though another NIC is free",
         f"{_NOVA}: FLAT_INTERFACE; openstack/nova@icehouse-eol:nova/network/linux_net.py: "
         f"ensure_bridge",
     ),
     rule(
         "devstack-public-interface",
-        "PUBLIC_INTERFACE is the NIC that the host logs in by",
+        "PUBLIC_INTERFACE on the NIC by which the host logs in",
         "openstack/devstack@493835a:lib/neutron: _move_neutron_addresses_route",
     ),
 )
@@ -54,7 +52,7 @@ _INSIDE = (("NETWORK_GATEWAY", "FIXED_RANGE"), ("PUBLIC_NETWORK_GATEWAY", "FLOAT
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    for each in (
+    for rule_check in (
         _host_ip,
         _service_host,
         _ranges,
@@ -64,7 +62,7 @@ def check(rc: Localrc) -> Iterator[Finding]:
         _gateways,
         _devices,
     ):
-        yield from each(rc)
+        yield from rule_check(rc)
 
 
 def is_loopback(text: str) -> bool:
@@ -73,52 +71,58 @@ def is_loopback(text: str) -> bool:
 
 
 def _host_ip(rc: Localrc) -> Iterator[Finding]:
-    line, value = rc.line("HOST_IP"), rc.value("HOST_IP")
-    if not rc.is_set("HOST_IP") or (value == "" and rc.values["HOST_IP"] == ""):
-        if (
-            not any(rc.is_set(name) for name in ("HOST_IPV6", "HOST_IP_IFACE"))
-            and not rc.script.unclosed
-        ):
-            yield _BOOK.finding(
-                "devstack-host-ip-missing",
-                rc.file,
-                line,
-                "the first address of the NIC with the default route is taken, which need not be "
-                "the one that the "
-                "other nodes use",
-                "HOST_IP=ADDRESS",
-            )
+    is_empty = rc.is_set("HOST_IP") and rc.values["HOST_IP"] == ""
+    if is_empty or not rc.is_set("HOST_IP"):
+        yield from _no_host_ip(rc)
         return
+    value, address = rc.value("HOST_IP"), rc.address("HOST_IP")
     if is_loopback(value) or value == "0.0.0.0":
         yield _BOOK.finding(
             "devstack-host-ip",
             rc.file,
-            line,
-            f"{value} is this node to every node: none reaches another by it",
+            rc.line("HOST_IP"),
+            f"{value} means the node itself on every node, so other nodes cannot reach this one",
             "HOST_IP=ADDRESS of a NIC that the other nodes reach",
         )
-    elif value and value != "dhcp" and rc.address("HOST_IP") is None:
+    # With `dhcp`, get_default_host_ip of functions-common looks for the address itself.
+    elif value and value != "dhcp" and address is None:
         yield _BOOK.finding(
             "devstack-host-ip",
             rc.file,
-            line,
-            f"{value} is not an IPv4 address, and ends up in configuration files as it is",
+            rc.line("HOST_IP"),
+            f"DevStack writes {value} into configuration files, though it is not an IPv4 address",
             "HOST_IP=ADDRESS",
         )
-    node, address = rc.scope.node, rc.address("HOST_IP")
-    if (
-        node is not None
-        and address is not None
-        and address not in [nic.address.ip for nic in node.nics]
-    ):
-        known = ", ".join(f"{nic.address.ip} on {nic.network}" for nic in node.nics)
-        yield _BOOK.finding(
-            "devstack-host-ip-foreign",
-            rc.file,
-            line,
-            f"{node.name} has no NIC with {address}: its services can't listen there",
-            f"HOST_IP=ADDRESS, one of its own: {known}",
-        )
+    if address is not None:
+        yield from _foreign_host_ip(rc, address)
+
+
+def _foreign_host_ip(rc: Localrc, address: IPv4Address) -> Iterator[Finding]:
+    node = rc.scope.node
+    if node is None or address in [nic.address.ip for nic in node.nics]:
+        return
+    known = ", ".join(f"{nic.address.ip} on {nic.network}" for nic in node.nics)
+    yield _BOOK.finding(
+        "devstack-host-ip-foreign",
+        rc.file,
+        rc.line("HOST_IP"),
+        f"services cannot listen on {address}, which is not an address of {node.name}",
+        f"HOST_IP=ADDRESS, one of its own: {known}",
+    )
+
+
+def _no_host_ip(rc: Localrc) -> Iterator[Finding]:
+    # HOST_IP_IFACE names the NIC to ask, and a cloud of IPv6 uses HOST_IPV6.
+    if rc.is_set("HOST_IPV6") or rc.is_set("HOST_IP_IFACE") or rc.script.unclosed:
+        return
+    yield _BOOK.finding(
+        "devstack-host-ip-missing",
+        rc.file,
+        rc.line("HOST_IP"),
+        "DevStack takes the first address of the NIC with the default route, and the other nodes "
+        "may use another one",
+        "HOST_IP=ADDRESS",
+    )
 
 
 def _service_host(rc: Localrc) -> Iterator[Finding]:
@@ -129,8 +133,8 @@ def _service_host(rc: Localrc) -> Iterator[Finding]:
             "devstack-service-host",
             rc.file,
             0,
-            "without SERVICE_HOST this compute takes itself for the controller: it talks to "
-            "services that aren't here",
+            "this compute looks for the controller's services on itself, because SERVICE_HOST is "
+            "missing",
             "SERVICE_HOST=ADDRESS of the controller",
         )
     elif is_loopback(rc.value("SERVICE_HOST")):
@@ -138,7 +142,8 @@ def _service_host(rc: Localrc) -> Iterator[Finding]:
             "devstack-service-host",
             rc.file,
             rc.line("SERVICE_HOST"),
-            f"{rc.value('SERVICE_HOST')} is this compute itself, and no controller runs here",
+            f"this compute looks for the controller's services on itself: "
+            f"{rc.value('SERVICE_HOST')} is this node",
             "SERVICE_HOST=ADDRESS of the controller",
         )
 
@@ -154,7 +159,7 @@ def _ranges(rc: Localrc) -> Iterator[Finding]:
                 "devstack-range",
                 rc.file,
                 rc.line(name),
-                f"{value} is not a range",
+                f"DevStack cannot use {value}, which is not a range",
                 f"{name}=10.4.128.0/20",
             )
         elif str(network.network_address) != value.partition("/")[0]:
@@ -162,8 +167,8 @@ def _ranges(rc: Localrc) -> Iterator[Finding]:
                 "devstack-range",
                 rc.file,
                 rc.line(name),
-                f"{value} begins inside its range: nova-network takes {network}, neutron refuses "
-                f"some of it",
+                f"{value} does not begin with the first address of its range: nova-network takes "
+                f"{network}, neutron may refuse it",
                 f"{name}={network}",
             )
 
@@ -175,27 +180,24 @@ def _overlaps(rc: Localrc) -> Iterator[Finding]:
             "devstack-range-overlap",
             rc.file,
             rc.line("FLOATING_RANGE"),
-            f"FIXED_RANGE {fixed} and FLOATING_RANGE {floating} share addresses: instances and "
-            f"floating addresses meet",
-            "write two ranges that share nothing",
+            f"an instance and a floating address can be the same: FIXED_RANGE {fixed} and "
+            f"FLOATING_RANGE {floating} overlap",
+            "write two ranges that do not overlap",
         )
+    host_ip, service_host = rc.address("HOST_IP"), rc.address("SERVICE_HOST")
+    hosts = [("HOST_IP", host_ip)]
+    if service_host != host_ip:  # of one address, one finding is enough
+        hosts.append(("SERVICE_HOST", service_host))
     for name, network in (("FIXED_RANGE", fixed), ("FLOATING_RANGE", floating)):
-        for host in ("HOST_IP", "SERVICE_HOST"):
-            address = rc.address(host)
-            if (
-                network
-                and address
-                and _is_given(rc, name, address, network)
-                and (host == "HOST_IP" or address != rc.address("HOST_IP"))
-            ):
+        for host, address in hosts:
+            if network and address and _is_given(rc, name, address, network):
                 yield _BOOK.finding(
                     "devstack-range-overlap",
                     rc.file,
                     rc.line(name),
-                    f"{host} {address} is inside {name} {network}: the same address is given to an "
-                    f"instance sooner "
-                    "or later",
-                    f"{name}=RANGE, with one that no node is in",
+                    f"an instance can get the address of a node: {host} {address} is inside "
+                    f"{name} {network}",
+                    f"{name}=RANGE, with one that does not hold a node",
                 )
 
 
@@ -219,21 +221,20 @@ def _lab_networks(rc: Localrc) -> Iterator[Finding]:
         return
     for name in ("FIXED_RANGE", "FLOATING_RANGE"):
         network = rc.network(name)
-        for each in lab.networks:
+        for lab_network in lab.networks:
             # Floating addresses are meant to be on the network that carries them.
             if (
                 network is None
-                or not network.overlaps(each.cidr)
-                or _is_carrier(rc, name, each.name)
+                or not network.overlaps(lab_network.cidr)
+                or _is_carrier(rc, name, lab_network.name)
             ):
                 continue
             yield _BOOK.finding(
                 "devstack-range-lab",
                 rc.file,
                 rc.line(name),
-                f"{network} overlaps the lab's network {each.name} {each.cidr}: nodes there can't "
-                f"be told from "
-                "instances",
+                f"an instance can get the address of a node: {network} overlaps the "
+                f"lab's network {lab_network.name} {lab_network.cidr}",
                 f"{name}=RANGE, with one outside of "
                 f"{', '.join(str(other.cidr) for other in lab.networks)}",
             )
@@ -260,8 +261,8 @@ def _size(rc: Localrc) -> Iterator[Finding]:
             "devstack-fixed-size",
             rc.file,
             rc.line("FIXED_NETWORK_SIZE"),
-            f"a network of {size} addresses does not fit into {fixed} ({fixed.num_addresses}): "
-            f"nova-manage refuses it",
+            f"nova-manage refuses a network of {size} addresses in {fixed}, which has "
+            f"{fixed.num_addresses}",
             f"FIXED_NETWORK_SIZE={fixed.num_addresses}",
         )
 
@@ -286,45 +287,46 @@ def _outside(rc: Localrc, name: str, address: IPv4Address | None, of: str) -> It
             "devstack-gateway",
             rc.file,
             rc.line(name),
-            f"{address} is outside {of} {network}: neutron refuses the subnet",
+            f"neutron refuses the subnet: {address} is outside {of} {network}",
             f"write an address in {network} into {name}",
         )
 
 
 def _devices(rc: Localrc) -> Iterator[Finding]:
-    node, host_ip = rc.scope.node, rc.address("HOST_IP")
+    node = rc.scope.node
     if node is None:
         return
-    own: NIC | None = next((nic for nic in node.nics if nic.address.ip == host_ip), None)
-    free = [
-        nic
-        for nic in node.nics
-        if nic.device not in (node.access.device, own.device if own else "")
-    ]
-    inside = [
-        nic.device
-        for nic in free
-        if rc.scope.lab is None or nic.network != rc.scope.lab.stack.external_network
-    ]
-    is_bridged = rc.value("NETWORK_MANAGER") != "FlatManager"  # which leaves bridges to people
-    if own is not None and rc.value("FLAT_INTERFACE") == own.device and inside and is_bridged:
-        yield _BOOK.finding(
-            "devstack-flat-interface",
-            rc.file,
-            rc.line("FLAT_INTERFACE"),
-            f"{own.device} has HOST_IP {host_ip}: with the first instance nova-network puts it "
-            f"into a bridge and moves "
-            "the address there, and connections break off",
-            f"FLAT_INTERFACE={' or '.join(inside)}",
-        )
+    host_ip = rc.address("HOST_IP")
+    host_nic: NIC | None = next((nic for nic in node.nics if nic.address.ip == host_ip), None)
+    used = {node.access.device, host_nic.device if host_nic else ""}
+    free = [nic for nic in node.nics if nic.device not in used]
+    if host_nic is not None:
+        yield from _flat_interface(rc, host_nic, free)
     if rc.value("PUBLIC_INTERFACE") == node.access.device:
+        fix = "remove the line, or give the lab a network for floating addresses"
+        if free:
+            fix = f"PUBLIC_INTERFACE={' or '.join(nic.device for nic in free)}"
         yield _BOOK.finding(
             "devstack-public-interface",
             rc.file,
             rc.line("PUBLIC_INTERFACE"),
-            f"{node.access.device} is what the host logs in by: moved into a bridge, {node.name} "
-            f"can't be reached",
-            f"PUBLIC_INTERFACE={' or '.join(nic.device for nic in free)}"
-            if free
-            else "remove the line, or give the lab a network for floating addresses",
+            f"{node.name} cannot be reached any more: DevStack moves {node.access.device}, by "
+            f"which the host logs in, into a bridge",
+            fix,
         )
+
+
+def _flat_interface(rc: Localrc, host_nic: NIC, free: list[NIC]) -> Iterator[Finding]:
+    external = rc.scope.lab.stack.external_network if rc.scope.lab else None
+    inside = [nic.device for nic in free if rc.scope.lab is None or nic.network != external]
+    is_bridged = rc.value("NETWORK_MANAGER") != "FlatManager"  # which leaves bridges to people
+    if rc.value("FLAT_INTERFACE") != host_nic.device or not inside or not is_bridged:
+        return
+    yield _BOOK.finding(
+        "devstack-flat-interface",
+        rc.file,
+        rc.line("FLAT_INTERFACE"),
+        f"connections break off with the first instance: nova-network then moves {host_nic.device} "
+        f"and its address, HOST_IP {host_nic.address.ip}, into a bridge",
+        f"FLAT_INTERFACE={' or '.join(inside)}",
+    )

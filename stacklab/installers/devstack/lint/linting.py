@@ -22,7 +22,7 @@ _HEADER = re.compile(
 _SUFFIXES = ("", ".sh", ".conf", ".env", ".auto")  # of files that may be a localrc
 
 
-def _release(kind: FileKind, source: Source, said: str) -> Release | None:
+def _release(kind: FileKind, source: Source, requested: str) -> Release | None:
     """Return the release that the user names, else the one that the file's branches name.
 
     A localrc may be DevStack's half of a Contrail cloud. There the user may name Contrail's
@@ -31,10 +31,10 @@ def _release(kind: FileKind, source: Source, said: str) -> Release | None:
     known = releases.of(kind.installer)
     rc = across.load(source, kind is LOCAL_CONF, Scope())
     is_half = "contrail" in rc.value("Q_PLUGIN")
-    if said in known and not (is_half and said in releases.of(Installer.CONTRAIL)):
-        return known[said]
+    if requested in known and not (is_half and requested in releases.of(Installer.CONTRAIL)):
+        return known[requested]
     by_branches = known.get(named_release(rc))
-    by_contrail = known.get(_devstack_of(said)) if is_half else None
+    by_contrail = known.get(_devstack_of(requested)) if is_half else None
     return by_branches or by_contrail or newest_release(kind.installer)
 
 

@@ -38,8 +38,16 @@ RULES = (
     ),
     rule("conf-text-before", "text above the first header", f"{_META}: get_meta_section"),
     rule("conf-shadowed", "a localrc beside local.conf", f"{_META}: extract_localrc_section"),
-    rule("conf-no-localrc", "no [[local|localrc]] section", f"{_META}: extract_localrc_section"),
-    rule("conf-file", "a section for no file", f"{_META}: merge_config_group"),
+    rule(
+        "conf-no-localrc",
+        "a local.conf without a [[local|localrc]] section",
+        f"{_META}: extract_localrc_section",
+    ),
+    rule(
+        "conf-file",
+        "a section that does not name a file DevStack knows",
+        f"{_META}: merge_config_group",
+    ),
     rule(
         "conf-slash",
         "a file's path without its leading slash",
@@ -66,24 +74,31 @@ class Section:
     name: str  # the file that it is for
     body: tuple[str, ...]
 
+    @property
+    def is_localrc(self) -> bool:
+        """Return True for [[local|localrc]], the variables."""
+        return (self.group, self.name) == ("local", "localrc")
+
 
 def sections(lines: tuple[str, ...]) -> tuple[Section, ...]:
     """Return what DevStack's get_meta_section would find, in order."""
     heads = [number for number, line in enumerate(lines, start=1) if _HEADER.match(line)]
-    found = []
+    all_sections = []
     for number, end in zip(heads, [*heads[1:], len(lines) + 1], strict=False):
         word = lines[number - 1].split()[0].replace("[", "").replace("]", "")
         group, _, name = word.partition("|")
         body = lines[number : end - 1]
-        found.append(Section(line=number, group=group, name=name.partition("|")[0], body=body))
-    return tuple(found)
+        all_sections.append(
+            Section(line=number, group=group, name=name.partition("|")[0], body=body)
+        )
+    return tuple(all_sections)
 
 
 def localrc_text(source: Source) -> str:
     """Return the localrc sections; all other lines are empty, so line numbers stay."""
     lines = [""] * len(source.lines)
     for section in sections(source.lines):
-        if (section.group, section.name) == ("local", "localrc"):
+        if section.is_localrc:
             lines[section.line : section.line + len(section.body)] = section.body
     return "\n".join(lines) + "\n"
 
@@ -94,14 +109,14 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     if returns:
         yield _crlf(source, returns)
         return
-    found = sections(source.lines)
-    yield from _around(source, scope, found)
-    nearest = Near(PHASES), Near(_FILES, cutoff=0.85)
-    for section in found:
-        yield from _header(source, section, *nearest)
+    all_sections = sections(source.lines)
+    yield from _around(source, scope, all_sections)
+    near_phase, near_file = Near(PHASES), Near(_FILES, cutoff=0.85)
+    for section in all_sections:
+        yield from _header(source, section, near_phase, near_file)
         if section.group in PHASES[1:]:
             yield from post_config.check(source.name, section.line + 1, section.body)
-    if any((each.group, each.name) == ("local", "localrc") for each in found):
+    if any(section.is_localrc for section in all_sections):
         yield from devstack.lint(Source(name=source.name, text=localrc_text(source)), scope)
 
 
@@ -110,11 +125,12 @@ def _crlf(source: Source, returns: list[int]) -> Finding:
         number for number in returns if source.lines[number - 1].startswith("[[local|localrc]]")
     ]
     effect = (
-        "the whole [[local|localrc]] section is lost without a word: its name is taken to be "
-        "`localrc` and a carriage "
-        "return"
+        (
+            "DevStack silently drops the whole [[local|localrc]] section, because a "
+            "carriage return is part of its name"
+        )
         if headers
-        else f"{len(returns)} lines end in CR LF: every value ends in a carriage return"
+        else (f"every value ends in a carriage return, because {len(returns)} lines end in CR LF")
     )
     return _BOOK.finding(
         "conf-crlf",
@@ -125,49 +141,50 @@ def _crlf(source: Source, returns: list[int]) -> Finding:
     )
 
 
-def _around(source: Source, scope: Scope, found: tuple[Section, ...]) -> Iterator[Finding]:
+def _around(source: Source, scope: Scope, all_sections: tuple[Section, ...]) -> Iterator[Finding]:
     """Yield findings about the file as a whole: misplaced text, a localrc beside it, no section."""
-    first = found[0].line if found else len(source.lines) + 1
+    first = all_sections[0].line if all_sections else len(source.lines) + 1
     above = [
-        n
-        for n, line in enumerate(source.lines[: first - 1], start=1)
-        if line.strip() and line.lstrip()[0] != "#"
+        number
+        for number, line in enumerate(source.lines[: first - 1], start=1)
+        if line.strip() and not line.lstrip().startswith("#")
     ]
     bent = list(_bent(source))
-    bent_lines = {each.line for each in bent}
     yield from bent
-    if above and not bent_lines & set(above):
-        what = f"lines {above[0]} to {above[-1]} are" if len(above) > 1 else f"line {above[0]} is"
+    # A line that was meant as a header is one mistake, and has its finding.
+    if above and not {finding.line for finding in bent} & set(above):
+        lines = f"lines {above[0]} to {above[-1]}" if len(above) > 1 else f"line {above[0]}"
         yield _BOOK.finding(
             "conf-text-before",
             source.name,
             above[0],
-            f"{what} not read: no header stands above",
+            f"DevStack does not read {lines}, above the first header",
             "write [[local|localrc]] above it",
         )
+    localrc = next((section for section in all_sections if section.is_localrc), None)
     is_beside = "localrc" in scope.siblings
-    localrc = next(
-        (each for each in found if (each.group, each.name) == ("local", "localrc")), None
-    )
-    if not (is_beside or bent or above or localrc):
+    if localrc is None and not (is_beside or bent or above):
         yield _BOOK.finding(
             "conf-no-localrc",
             source.name,
             0,
-            "no variable is set: DevStack installs its defaults on one node and asks for the "
-            "passwords",
+            "DevStack sets none of your variables: it installs its defaults on one node and asks "
+            "for the passwords",
             "write [[local|localrc]] above the variables",
         )
     if is_beside and localrc and source.name.rpartition("/")[2] == "local.conf":
-        yield _BOOK.finding(
-            "conf-shadowed",
-            source.name,
-            localrc.line,
-            "a file localrc lies in the same directory: DevStack reads that one and drops this "
-            "[[local|localrc]] "
-            "section; post-config sections still count",
-            "rm localrc, or move its lines into local.conf",
-        )
+        yield _shadowed(source, localrc)
+
+
+def _shadowed(source: Source, localrc: Section) -> Finding:
+    return _BOOK.finding(
+        "conf-shadowed",
+        source.name,
+        localrc.line,
+        "DevStack reads the file localrc in the same directory instead of this [[local|localrc]] "
+        "section; post-config sections still count",
+        "rm localrc, or move its lines into local.conf",
+    )
 
 
 def _bent(source: Source) -> Iterator[Finding]:
@@ -183,9 +200,8 @@ def _bent(source: Source) -> Iterator[Finding]:
                 "conf-header-indented",
                 source.name,
                 number,
-                "this is not a header but part of the section above: the section that it should "
-                "begin "
-                "is not there",
+                "DevStack takes this line for a part of the section above, and does "
+                "not find the section that it should begin",
                 f"write {bare.split(']]')[0]}]] in the first column",
             )
         elif re.match(r"\[{1,2}\s*(local|post-config|extra|post-extra|test-config)\b[^=]*$", line):
@@ -195,7 +211,8 @@ def _bent(source: Source) -> Iterator[Finding]:
                 "conf-header-form",
                 source.name,
                 number,
-                "this is not a header: the section that it should begin is not there",
+                "DevStack does not take this line for a header, and does not find "
+                "the section that it should begin",
                 f"[[{group}|{name or ('localrc' if group == 'local' else '$NOVA_CONF')}]]",
             )
 
@@ -216,8 +233,8 @@ def _header(
             "conf-local-name",
             source.name,
             section.line,
-            f"the section is not read: of [[local|...]] only localrc is "
-            f"({section.name or 'nothing'} stands here)",
+            "DevStack does not read this section: of [[local|...]] it only reads "
+            f"localrc, not {section.name or 'an empty name'}",
             "[[local|localrc]], or a file local.sh beside stack.sh",
         )
     elif section.group != "local":
@@ -227,15 +244,15 @@ def _header(
 def _lost(source: Source, section: Section) -> Iterator[Finding]:
     last = section.line + len(section.body)
     what = (
-        f"everything from line {section.line} to line {last} is lost"
+        f"DevStack loses everything from line {section.line} to line {last}"
         if section.body
-        else "the line is lost"
+        else "DevStack loses the line"
     )
     yield _BOOK.finding(
         "conf-header-lost",
         source.name,
         section.line,
-        f"{what}: `[[` in column 0 with a | behind it starts a section",
+        f"{what}: it takes `[[` in the first column with a | behind it for a header",
         "indent the line by one blank, or write `if [ ... ]`",
     )
 
@@ -247,7 +264,7 @@ def _group(source: Source, section: Section, inside: str, nearest: Near) -> Iter
             "conf-header-blank",
             source.name,
             section.line,
-            "the section is not found and is lost: blanks inside [[ ]] are taken literally",
+            "DevStack does not find the section, because blanks inside [[ ]] are part of its name",
             f"[[{words[0]}|{words[1]}]]",
         )
         return
@@ -255,7 +272,8 @@ def _group(source: Source, section: Section, inside: str, nearest: Near) -> Iter
         "conf-phase",
         source.name,
         section.line,
-        f"no phase is called {words[0] or 'nothing'}: the section is never read",
+        "DevStack never reads the section, because it does not know a phase "
+        f"{words[0] or 'without a name'}",
         f"[[{nearest(words[0].lower()) or 'post-config'}|{words[1]}]] (there are "
         f"{', '.join(PHASES)})",
     )
@@ -267,7 +285,7 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
             "conf-file",
             source.name,
             section.line,
-            "the header names no file: the section is never read",
+            "DevStack never reads the section, because its header does not name a file",
             f"[[{section.group}|$NOVA_CONF]]",
         )
     elif _RELATIVE.match(section.name):
@@ -275,8 +293,8 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
             "conf-slash",
             source.name,
             section.line,
-            "the path is relative: a file below DevStack's own directory is written, and no "
-            "service reads it",
+            "DevStack writes a file below its own directory, which services do not "
+            "read: the path is relative",
             f"[[{section.group}|{_path_of(section.name)}]]",
         )
     elif section.name.startswith("$"):
@@ -286,8 +304,8 @@ def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding
                 "conf-file",
                 source.name,
                 section.line,
-                f"{section.name} is not known: this section and all later ones of "
-                f"[[{section.group}|...]] are skipped",
+                "DevStack skips this section and all later ones of "
+                f"[[{section.group}|...]]: it does not know {section.name}",
                 f"[[{section.group}|${near}]]",
             )
 

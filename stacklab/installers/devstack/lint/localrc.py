@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
@@ -74,29 +74,35 @@ class Localrc:
     def settled(self) -> Mapping[str, shell.Assignment]:
         """Return the last assignment of each name; conditional ones are left out."""
         return {
-            each.name: each
-            for each in self.script.assignments
-            if not each.conditional and not each.is_element
+            assignment.name: assignment
+            for assignment in self.script.assignments
+            if not assignment.conditional and not assignment.is_element
         }
 
     @cached_property
     def uncertain(self) -> frozenset[str]:
         """Return names that a condition may set, or change."""
-        return frozenset(each.name for each in self.script.assignments if each.conditional)
+        return frozenset(
+            assignment.name for assignment in self.script.assignments if assignment.conditional
+        )
 
     @cached_property
     def values(self) -> Mapping[str, str | None]:
         """Return what each name holds at the end; None if one must run the file to know."""
         values: dict[str, str | None] = {}
         preset: dict[str, str | None] = dict(PRESET)
-        for each in self.script.assignments:
-            if each.is_element:
+        for assignment in self.script.assignments:
+            if assignment.is_element:
                 continue
-            value = None if each.conditional else expand(each.value, ChainMap(values, preset))
-            before = values.get(each.name, "")
-            if each.is_appended:
+            value = (
+                None
+                if assignment.conditional
+                else expand(assignment.value, ChainMap(values, preset))
+            )
+            before = values.get(assignment.name, "")
+            if assignment.is_appended:
                 value = None if value is None or before is None else before + value
-            values[each.name] = value
+            values[assignment.name] = value
         return values
 
     def value(self, name: str) -> str:
@@ -148,10 +154,10 @@ class Localrc:
         # for its servers.
         if host and service_host and any(self.value(name) not in ("", host) for name in _SERVERS):
             return True
-        own = ("key", "keystone", "mysql", "postgresql", "n-sch", "q-svc")
+        controller_services = ("key", "keystone", "mysql", "postgresql", "n-sch", "q-svc")
         return (
             self.services.is_whole
-            and not self.services.has(*own)
+            and not self.services.has(*controller_services)
             and self.services.has("n-cpu", "zun-compute")
         )
 
@@ -185,49 +191,84 @@ def expand(word: shell.Word, values: Mapping[str, str | None]) -> str | None:
         return word.text
     missing = False
 
-    def replace(found: re.Match[str]) -> str:
+    def replace(reference: re.Match[str]) -> str:
         nonlocal missing
-        value = values.get(found[1] or found[2])
-        missing = missing or (value is None and found[3] is None)
-        return value or found[3] or ""
+        value = values.get(reference[1] or reference[2])
+        missing = missing or (value is None and reference[3] is None)
+        return value or reference[3] or ""
 
     text = _REFERENCE.sub(replace, word.text)
     return None if missing or "$" in text or "`" in text else text
 
 
 def _services(script: shell.Script, *, is_final: bool) -> Services:
-    enabled: dict[str, int] = {}
-    disabled: dict[str, int] = {}
-    is_whole = False
-    for each in script.statements:
-        if each.conditional:
+    """Return the services that the statements of a localrc leave enabled and disabled.
+
+    Statements under a condition are passed over: whether they run is not known here.
+    """
+    changes = _ServiceChanges(is_final=is_final)
+    for statement in script.statements:
+        if statement.conditional:
             continue
-        if isinstance(each, shell.Assignment) and each.name == "ENABLED_SERVICES":
-            if not each.is_appended and "ENABLED_SERVICES" not in each.value.names:
-                enabled.clear()
-                is_whole = True
-            enabled |= dict.fromkeys(_listed(each.value.text), each.line)
-        elif isinstance(each, shell.Call) and each.name == "enable_service":
-            names = {name: arg.line for arg in each.args for name in _listed(arg.text)}
-            enabled |= {
-                name: line for name, line in names.items() if not (is_final and name in disabled)
-            }
-        elif isinstance(each, shell.Call) and each.name == "disable_service":
-            for arg in each.args:
-                disabled[arg.text] = arg.line
-                enabled.pop(arg.text, None)
-        elif isinstance(each, shell.Call) and each.name == "disable_all_services":
-            enabled.clear()
-            is_whole = True
-    negated = {
-        name.removeprefix("-"): line for name, line in enabled.items() if name.startswith("-")
-    }
-    kept = {
-        name: line
-        for name, line in enabled.items()
-        if not name.startswith("-") and name not in negated
-    }
-    return Services(enabled=kept, disabled={**disabled, **negated}, is_whole=is_whole)
+        if isinstance(statement, shell.Call):
+            changes.call(statement)
+        elif statement.name == "ENABLED_SERVICES":
+            changes.assign(statement)
+    return changes.result()
+
+
+@dataclass(slots=True, kw_only=True)
+class _ServiceChanges:
+    """ENABLED_SERVICES while a localrc is read; each name comes with the line that gave it."""
+
+    is_final: bool  # disable_service wins over any later enable_service
+    enabled: dict[str, int] = field(default_factory=dict)
+    disabled: dict[str, int] = field(default_factory=dict)
+    is_whole: bool = False  # the list does not go on from DevStack's default
+
+    def assign(self, assignment: shell.Assignment) -> None:
+        """Take `ENABLED_SERVICES=` or `+=`; `=$ENABLED_SERVICES,...` appends, too."""
+        is_addition = assignment.is_appended or "ENABLED_SERVICES" in assignment.value.names
+        if not is_addition:
+            self._start_anew()
+        for name in _listed(assignment.value.text):
+            self.enabled[name] = assignment.line
+
+    def call(self, call: shell.Call) -> None:
+        """Take a call of one of DevStack's functions that change the list."""
+        if call.name == "disable_all_services":
+            self._start_anew()
+        elif call.name == "enable_service":
+            for argument in call.args:
+                self._enable(argument)
+        elif call.name == "disable_service":
+            for argument in call.args:
+                self.disabled[argument.text] = argument.line
+                self.enabled.pop(argument.text, None)
+
+    def result(self) -> Services:
+        """Return the final list: a `-name` in it takes out `name`, wherever that stands."""
+        negated = {
+            name.removeprefix("-"): line
+            for name, line in self.enabled.items()
+            if name.startswith("-")
+        }
+        remaining = {
+            name: line
+            for name, line in self.enabled.items()
+            if not name.startswith("-") and name not in negated
+        }
+        disabled = {**self.disabled, **negated}
+        return Services(enabled=remaining, disabled=disabled, is_whole=self.is_whole)
+
+    def _start_anew(self) -> None:
+        self.enabled.clear()
+        self.is_whole = True
+
+    def _enable(self, argument: shell.Word) -> None:
+        for name in _listed(argument.text):
+            if not (self.is_final and name in self.disabled):
+                self.enabled[name] = argument.line
 
 
 def _listed(text: str) -> Iterator[str]:

@@ -172,27 +172,27 @@ def services(release: Release | None) -> frozenset[str]:
     if release is None or release.name not in known:
         return _every()
     at = known.index(release.name)
-    found = {name for words in release.services.values() for name in words} | {
+    service_names = {name for words in release.services.values() for name in words} | {
         *release.replaced.values()
     }
     for since, until, names in _ERAS:
         if at <= known.index(since) and (not until or known.index(until) <= at):
-            found.update(names.split())
-    return frozenset(found - release.replaced.keys())
+            service_names.update(names.split())
+    return frozenset(service_names - release.replaced.keys())
 
 
 @functools.cache
 def _every() -> frozenset[str]:
     """Return every name that any release or plugin has."""
     rows: Mapping[str, Release] = releases.of(Installer.DEVSTACK)
-    found = {name for _since, _until, names in _ERAS for name in names.split()} | _PLUGINS
+    variables = {name for _since, _until, names in _ERAS for name in names.split()} | _PLUGINS
     for row in rows.values():
-        found |= {
+        variables |= {
             *row.replaced,
             *row.replaced.values(),
             *(name for words in row.services.values() for name in words),
         }
-    return frozenset(found)
+    return frozenset(variables)
 
 
 def _services(rc: Localrc) -> Iterator[Finding]:
@@ -215,7 +215,7 @@ def _services(rc: Localrc) -> Iterator[Finding]:
                 "devstack-service-name",
                 rc.file,
                 line,
-                f"DevStack knows no service {name}: {effect}",
+                f"DevStack does not know a service {name}: {effect}",
                 f"write {near} instead of {name}",
             )
 
@@ -230,10 +230,10 @@ def _plain(name: str) -> str:
 
 
 def _variables(rc: Localrc) -> Iterator[Finding]:
-    used = {name for each in rc.script.assignments for name in each.value.names}
+    used = {name for assignment in rc.script.assignments for name in assignment.value.names}
     used |= {name for call in rc.script.calls for arg in call.args for name in arg.names}
     nearest = Near(_VARIABLES, cutoff=_SAME)
-    for name, each in rc.settled.items():
+    for name, assignment in rc.settled.items():
         if name in _VARIABLES | _OTHERS | used or (near := nearest(name)) == "":
             continue
         switch = name.partition("_")[0].lower()
@@ -241,7 +241,7 @@ def _variables(rc: Localrc) -> Iterator[Finding]:
         yield _BOOK.finding(
             "devstack-name",
             rc.file,
-            each.line,
-            f"DevStack reads no {name}: the line does nothing",
+            assignment.line,
+            f"DevStack does not read {name}, and the line does nothing",
             fix,
         )

@@ -46,7 +46,7 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
                 "conf-indented",
                 file,
                 number,
-                "the line is dropped: one that begins with a blank is not read",
+                "DevStack drops a line that begins with a blank",
                 "begin it in the first column; a long value stays on one line",
             )
         elif line[0] == ";":
@@ -54,7 +54,7 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
                 "conf-semicolon",
                 file,
                 number,
-                "the comment becomes an option of its own: only # begins one here",
+                "DevStack takes the comment for an option: here only # begins a comment",
                 "write # instead of ;",
             )
         elif "=" not in line:
@@ -63,7 +63,7 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
                 "conf-no-equals",
                 file,
                 number,
-                "an option of that name with an empty value is written",
+                "DevStack takes the line for the name of an option with an empty value",
                 f"[{name.strip('[]')}]"
                 if name.startswith("[")
                 else f"{name} = VALUE, or # before it",
@@ -73,7 +73,7 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
                 "conf-no-section",
                 file,
                 number,
-                "the option is lost: no [section] stands above it",
+                "DevStack loses the option, because there is not a [section] above it",
                 "write [DEFAULT], or the section that is meant, above it",
             )
         else:
@@ -115,13 +115,13 @@ def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
         tokens = list(shell.tokens(f'"{evaluated}"'))
     except shell.UnclosedError:
         tokens = []
-    words = [each for each in tokens if isinstance(each, shell.Word)]
+    words = [token for token in tokens if isinstance(token, shell.Word)]
     if not tokens:
         yield _BOOK.finding(
             "conf-quotes",
             file,
             number,
-            f"the quote is never closed: {name} is lost",
+            f"DevStack loses {name}, because the quote is never closed",
             r'write \\" for a quote that is to stay',
         )
     elif len(tokens) > 1:
@@ -137,19 +137,23 @@ def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
             "conf-quotes",
             file,
             number,
-            "the quotes are eaten by the shell",
+            "the shell removes the quotes",
             f"{name} = VALUE, without quotes",
         )
     elif re.search(r"(?<!\\)(\\\\)*\\(?![\\\"$`])", value):
         yield _BOOK.finding(
-            "conf-backslash", file, number, "a single backslash is dropped", r"write \\ for each"
+            "conf-backslash",
+            file,
+            number,
+            "DevStack drops a single backslash",
+            r"write \\ for each",
         )
     elif re.search(r"(^|\s)\*(\s|$)", value):
         yield _BOOK.finding(
             "conf-glob",
             file,
             number,
-            "the shell puts the names of the files in DevStack's directory there",
+            "the shell replaces the pattern by names of files in DevStack's directory",
             "write the names themselves, or the option's own word for all",
         )
     for word in words[:1]:
@@ -161,15 +165,15 @@ def _expansions(file: str, number: int, word: shell.Word) -> Iterator[Finding]:
 
     Examples are nova's own `$my_ip`, and `$$` in a password.
     """
-    for found in re.finditer(r"\$(?:\{?([A-Za-z0-9_]+)|(\$)|(\())|(`)", word.live):
-        if found[3] or (found[1] and _KNOWN_NAME.fullmatch(found[1])):
+    for expansion in re.finditer(r"\$(?:\{?([A-Za-z0-9_]+)|(\$)|(\())|(`)", word.live):
+        if expansion[3] or (expansion[1] and _KNOWN_NAME.fullmatch(expansion[1])):
             continue
-        what = f"${found[1]}" if found[1] else "$$" if found[2] else "a backtick"
+        what = f"${expansion[1]}" if expansion[1] else "$$" if expansion[2] else "a backtick"
         yield _BOOK.finding(
             "conf-expansion",
             file,
             number,
             f"{what} is replaced by the shell before the value is stored",
-            f"write \\\\{what}, if it is to stay" if found[1] else "write a value without it",
+            f"write \\\\{what}, if it is to stay" if expansion[1] else "write a value without it",
         )
         return

@@ -21,7 +21,7 @@ RULES = (
     warning("devstack-password-long", "an admin's password of more than 20 characters", _READ),
     rule(
         "devstack-service-token",
-        "no SERVICE_TOKEN for a release that asks for it",
+        "a missing SERVICE_TOKEN for a release that asks for it",
         "openstack/devstack@liberty-eol:stack.sh",
     ),
 )
@@ -40,9 +40,9 @@ def check(rc: Localrc) -> Iterator[Finding]:
     yield from _missing(rc)
     yield from _token(rc)
     inert = rc.scope.release.inert if rc.scope.release else {}
-    for name, each in rc.settled.items():
+    for name, assignment in rc.settled.items():
         if _CHECKED.fullmatch(name) and not inert.get(name):
-            yield from _written(rc, name, each.line)
+            yield from _written(rc, name, assignment.line)
 
 
 def _missing(rc: Localrc) -> Iterator[Finding]:
@@ -84,13 +84,13 @@ def _token(rc: Localrc) -> Iterator[Finding]:
 
 def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
     value, word = rc.values[name], rc.settled[name].value
-    unknown = [each for each in word.names if each not in rc.values]
+    unknown = [name for name in word.names if name not in rc.values]
     if value == "" and name not in rc.uncertain:
         yield _BOOK.finding(
             "devstack-password-empty",
             rc.file,
             line,
-            f"{name} is empty, which is as good as not set",
+            f"stack.sh treats {name} as not set, because it is empty",
             f"{name}=...",
         )
     elif (value is None and (unknown or "$$" in word.live)) or (
@@ -100,7 +100,7 @@ def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
             "devstack-password-characters",
             rc.file,
             line,
-            f"{name} will not arrive as it is written: {_lost(value)}",
+            f"{name} changes on its way to the services: {_changed(value)}",
             "write letters, digits, - _ . and ~ only, a letter or a digit first",
         )
     elif value and name == "ADMIN_PASSWORD" and len(value) > 20:
@@ -108,21 +108,21 @@ def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
             "devstack-password-long",
             rc.file,
             line,
-            "Horizon cuts it at 20 characters, as stack.sh says: nobody logs in",
+            "nobody can log in to Horizon, which cuts the password at 20 characters",
             "write a password of at most 20 characters",
         )
 
 
-def _lost(value: str | None) -> str:
+def _changed(value: str | None) -> str:
     """Return what becomes of a password that is not taken as it is."""
     if value is None:
         return "bash replaces the part behind $"
     first = {
-        "~": "bash takes a ~ in front for a home directory",
-        "-": "programs take a - in front for an option",
+        "~": "bash replaces a ~ at the front by a home directory",
+        "-": "programs take a - at the front for an option",
     }
     return first.get(
         value[0],
-        "it goes unescaped into shell commands, URLs and sed scripts, which take other "
-        "characters for their own",
+        "DevStack writes it unescaped into shell commands, URLs and sed scripts, "
+        "where other characters have a meaning",
     )

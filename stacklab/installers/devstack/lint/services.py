@@ -82,7 +82,7 @@ _SERVERS = ("key", "keystone", "mysql", "postgresql", "rabbit")
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    for each in (
+    for rule_check in (
         _wiped,
         _again,
         _lists,
@@ -94,33 +94,32 @@ def check(rc: Localrc) -> Iterator[Finding]:
         _database,
         _plugins,
     ):
-        yield from each(rc)
+        yield from rule_check(rc)
 
 
 def _wiped(rc: Localrc) -> Iterator[Finding]:
-    calls: list[shell.Call] = []
-    for each in rc.script.statements:
-        if each.conditional:
+    lines: list[int] = []  # of the calls since the list was last assigned
+    for statement in rc.script.statements:
+        if statement.conditional:
             continue
-        if isinstance(each, shell.Call) and each.name in ("enable_service", "disable_service"):
-            calls.append(each)
-        elif (
-            isinstance(each, shell.Assignment)
-            and each.name == "ENABLED_SERVICES"
-            and not each.is_appended
-        ):
-            if calls and "ENABLED_SERVICES" not in each.value.names:
-                lines = ", ".join(str(call.line) for call in calls[:5])
-                yield _BOOK.finding(
-                    "devstack-services-wiped",
-                    rc.file,
-                    each.line,
-                    f"the whole list is replaced: what line{'s' if len(calls) > 1 else ''} {lines} "
-                    f"set is undone",
-                    "write ENABLED_SERVICES= above every enable_service and disable_service, or "
-                    "ENABLED_SERVICES+=,...",
-                )
-            calls = []
+        if isinstance(statement, shell.Call):
+            if statement.name in ("enable_service", "disable_service"):
+                lines.append(statement.line)
+            continue
+        if statement.name != "ENABLED_SERVICES" or statement.is_appended:
+            continue
+        if lines and "ENABLED_SERVICES" not in statement.value.names:
+            plural = "s" if len(lines) > 1 else ""
+            yield _BOOK.finding(
+                "devstack-services-wiped",
+                rc.file,
+                statement.line,
+                f"this replaces the whole list, and undoes line{plural} "
+                f"{', '.join(map(str, lines[:5]))}",
+                "write ENABLED_SERVICES= above every enable_service and disable_service, or "
+                "ENABLED_SERVICES+=,...",
+            )
+        lines = []
 
 
 def _again(rc: Localrc) -> Iterator[Finding]:
@@ -146,38 +145,46 @@ def _again(rc: Localrc) -> Iterator[Finding]:
 
 
 def _lists(rc: Localrc) -> Iterator[Finding]:
-    for each in rc.script.statements:
-        if isinstance(each, shell.Assignment) and each.name in (
-            "ENABLED_SERVICES",
-            "DISABLED_SERVICES",
-        ):
-            if any(char.isspace() for char in each.value.text.strip()):
-                yield _BOOK.finding(
-                    "devstack-service-list",
-                    rc.file,
-                    each.line,
-                    "names next to a blank are not recognised: the list is compared as ,name,",
-                    f"write {each.name}=a,b,c with commas, without blanks, on one line",
-                )
-            elif each.is_appended and not each.value.text.startswith(","):
-                yield _BOOK.finding(
-                    "devstack-service-list",
-                    rc.file,
-                    each.line,
-                    "the first name is glued to the last one of the list: both are lost",
-                    f"write {each.name}+=,... with a comma first",
-                )
-        elif isinstance(each, shell.Call) and each.name == "disable_service":
-            for arg in each.args:
-                if "," in arg.text:
-                    yield _BOOK.finding(
-                        "devstack-service-list",
-                        rc.file,
-                        each.line,
-                        f"{arg.text} is taken for one name, which is not enabled: nothing is "
-                        f"disabled",
-                        f"disable_service {' '.join(part for part in arg.text.split(',') if part)}",
-                    )
+    for statement in rc.script.statements:
+        if isinstance(statement, shell.Call):
+            if statement.name == "disable_service":
+                yield from _joined_names(rc, statement)
+        elif statement.name in ("ENABLED_SERVICES", "DISABLED_SERVICES"):
+            yield from _list(rc, statement)
+
+
+def _list(rc: Localrc, assignment: shell.Assignment) -> Iterator[Finding]:
+    """Yield a list that DevStack splits in another way than it was meant."""
+    if any(char.isspace() for char in assignment.value.text.strip()):
+        yield _BOOK.finding(
+            "devstack-service-list",
+            rc.file,
+            assignment.line,
+            "DevStack looks for ,name, in the list, and does not find a name next to a blank",
+            f"write {assignment.name}=a,b,c with commas, without blanks, on one line",
+        )
+    elif assignment.is_appended and not assignment.value.text.startswith(","):
+        yield _BOOK.finding(
+            "devstack-service-list",
+            rc.file,
+            assignment.line,
+            "the first name is joined to the last one of the list, and both are lost",
+            f"write {assignment.name}+=,... with a comma first",
+        )
+
+
+def _joined_names(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
+    # disable_service takes its arguments as they are; only enable_service splits at commas.
+    for argument in call.args:
+        if "," in argument.text:
+            names = [part for part in argument.text.split(",") if part]
+            yield _BOOK.finding(
+                "devstack-service-list",
+                rc.file,
+                call.line,
+                f"nothing is disabled: DevStack takes {argument.text} for one name",
+                f"disable_service {' '.join(names)}",
+            )
 
 
 def _ovn(rc: Localrc) -> Iterator[Finding]:
@@ -204,14 +211,12 @@ def _ovn(rc: Localrc) -> Iterator[Finding]:
 
 def _replaced(rc: Localrc) -> Iterator[Finding]:
     release = rc.scope.release
+    if release is None:
+        return
+    # n-net and, under OVN, the agents have rules of their own.
+    others = {"n-net", "q-agt", "q-l3"} if rc.is_ovn else {"n-net"}
     for name, line in rc.services.enabled.items():
-        # n-net and, under OVN, the agents have rules of their own.
-        if (
-            release
-            and name in release.replaced
-            and name != "n-net"
-            and not (rc.is_ovn and name in ("q-agt", "q-l3"))
-        ):
+        if name in release.replaced and name not in others:
             yield _BOOK.finding(
                 "devstack-replaced-service",
                 rc.file,
@@ -219,17 +224,17 @@ def _replaced(rc: Localrc) -> Iterator[Finding]:
                 f"in DevStack {release.name}, {release.replaced[name]} does the work of {name}",
                 f"write {release.replaced[name]} instead of {name}",
             )
-
+    defaults = _defaults(release)
     for name, line in rc.services.disabled.items():
-        instead = release.replaced.get(name, "") if release else ""
-        if instead and release and instead in _defaults(release) and not rc.services.lacks(instead):
+        successor = release.replaced.get(name, "")
+        if successor in defaults and not rc.services.lacks(successor):
             yield _BOOK.finding(
                 "devstack-replaced-service",
                 rc.file,
                 line,
-                f"nothing is disabled: in DevStack {release.name}, {instead} does the work of "
+                f"nothing is disabled: in DevStack {release.name}, {successor} does the work of "
                 f"{name}",
-                f"disable_service {instead}",
+                f"disable_service {successor}",
             )
 
 
@@ -258,9 +263,8 @@ def _mechanism(rc: Localrc) -> Iterator[Finding]:
             "devstack-mechanism",
             rc.file,
             rc.line("Q_AGENT"),
-            f"ml2's mechanism driver stays ovn, the default: neutron asks OVN for ports that "
-            f"{agent}'s agents should "
-            "make, and none is bound",
+            f"neutron binds no ports of {agent}'s agents: ml2's mechanism driver "
+            "stays ovn, the default",
             f"{name}={agent}",
         )
 
@@ -268,32 +272,37 @@ def _mechanism(rc: Localrc) -> Iterator[Finding]:
 def _nova_network(rc: Localrc) -> Iterator[Finding]:
     release = rc.scope.release
     modes = [NetworkingMode(word) for word in release.network_modes] if release else []
-    has_it = not modes or any(mode.is_nova_network for mode in modes)
-    if rc.services.has("n-net") and not has_it and release:
+    is_known_to_release = not modes or any(mode.is_nova_network for mode in modes)
+    if rc.services.has("n-net") and release and not is_known_to_release:
         yield _BOOK.finding(
             "devstack-nova-network",
             rc.file,
             rc.services.line("n-net"),
-            f"DevStack {release.name} has no nova-network: nothing is started, and instances get "
-            f"no network",
+            f"DevStack {release.name} does not know nova-network: it starts nothing for n-net, and "
+            f"instances do not get a network",
             f"remove n-net: neutron, by {release.network_modes[0]}, is the default",
         )
         return
+    # Where nova-network is a release's first mode, stackrc's own list has n-net.
     is_default = bool(modes) and modes[0].is_nova_network and not rc.services.is_whole
-    is_on = rc.services.has("n-net") or (is_default and "n-net" not in rc.services.disabled)
-    if is_on and rc.services.has(*_NEUTRON):
-        line = rc.services.line("n-net") or rc.services.line(*_NEUTRON)
-        what = "" if rc.services.has("n-net") else " (n-net is in the release's default list)"
-        yield _BOOK.finding(
-            "devstack-two-networks",
-            rc.file,
-            line,
-            f"nova-network and neutron are both enabled{what}: each makes bridges and rules of its "
-            f"own",
-            "disable_service n-net"
-            if not rc.services.is_whole
-            else "leave one of them in ENABLED_SERVICES",
-        )
+    is_on_by_default = is_default and "n-net" not in rc.services.disabled
+    if rc.services.has(*_NEUTRON) and (rc.services.has("n-net") or is_on_by_default):
+        yield _two_networks(rc)
+
+
+def _two_networks(rc: Localrc) -> Finding:
+    by_default = "" if rc.services.has("n-net") else " (n-net is in the release's default list)"
+    fix = "disable_service n-net"
+    if rc.services.is_whole:
+        fix = "leave one of them in ENABLED_SERVICES"
+    return _BOOK.finding(
+        "devstack-two-networks",
+        rc.file,
+        rc.services.line("n-net") or rc.services.line(*_NEUTRON),
+        f"nova-network and neutron are both enabled{by_default}, and each makes its own bridges "
+        f"and rules",
+        fix,
+    )
 
 
 def _compute(rc: Localrc) -> Iterator[Finding]:
@@ -305,8 +314,8 @@ def _compute(rc: Localrc) -> Iterator[Finding]:
                 "devstack-compute-services",
                 rc.file,
                 0,
-                "without ENABLED_SERVICES this compute installs the default list: a second "
-                "Keystone, database and API",
+                "this compute installs the default list, with a second Keystone, "
+                "database and API, because ENABLED_SERVICES is missing",
                 "ENABLED_SERVICES=n-cpu,... and what else a compute needs",
             )
         return
@@ -316,8 +325,8 @@ def _compute(rc: Localrc) -> Iterator[Finding]:
                 "devstack-second-server",
                 rc.file,
                 rc.services.line(name),
-                f"{name} is installed and started here too, and nothing uses it: this node uses "
-                f"the controller's",
+                f"stack.sh installs and starts {name} here, too, though this node "
+                "uses the controller's",
                 f"remove {name} from ENABLED_SERVICES",
             )
     end = rc.scope.release.text("glance_alone") if rc.scope.release else ""
@@ -326,7 +335,7 @@ def _compute(rc: Localrc) -> Iterator[Finding]:
             "devstack-glance-alone",
             rc.file,
             rc.services.line("g-api"),
-            f"without g-reg nobody makes /var/cache/glance: {end}",
+            f"{end}, because only g-reg makes /var/cache/glance",
             "remove g-api from ENABLED_SERVICES: nova asks the controller's, by GLANCE_HOSTPORT",
         )
 
@@ -339,8 +348,8 @@ def _database(rc: Localrc) -> Iterator[Finding]:
             "devstack-database-type",
             rc.file,
             0,
-            '"No database enabled": connections are written empty; n-cpu bears that, c-vol, n-net '
-            "and n-api do not",
+            'stack.sh says "No database enabled" and leaves connections empty; n-cpu '
+            "still starts, c-vol, n-net and n-api do not",
             "DATABASE_TYPE=mysql",
         )
     elif not any(rc.is_set(name) for name in ("DATABASE_HOST", "MYSQL_HOST", "BASE_SQL_CONN")):
@@ -348,7 +357,8 @@ def _database(rc: Localrc) -> Iterator[Finding]:
             "devstack-database-host",
             rc.file,
             rc.line("DATABASE_TYPE"),
-            "the default is this node itself (127.0.0.1), where no database runs",
+            "this compute looks for the database on itself (127.0.0.1, the default), "
+            "where it does not run",
             "write MYSQL_HOST=$SERVICE_HOST below SERVICE_HOST",
         )
 
@@ -365,8 +375,7 @@ def _plugins(rc: Localrc) -> Iterator[Finding]:
                 "devstack-plugin-release",
                 rc.file,
                 call.line,
-                f"DevStack {release.name} knows no enable_plugin: the line is an unknown command "
-                f"and does nothing",
+                f"DevStack {release.name} does not know enable_plugin, and the line does nothing",
                 "take a release from Kilo on, or follow the plugin's own instructions for this one",
             )
         elif len(call.args) < 2:
@@ -374,21 +383,20 @@ def _plugins(rc: Localrc) -> Iterator[Finding]:
                 "devstack-plugin-url",
                 rc.file,
                 call.line,
-                f"the plugin {name or '?'} has no URL: cloning it fails",
+                f"cloning fails: the URL of the plugin {name or '?'} is missing",
                 f"enable_plugin {name or 'NAME'} https://opendev.org/openstack/{name or 'NAME'}",
             )
         elif name in seen:
-            effect = f"stack.sh stops: {name} was enabled on line {seen[name]} already"
-            if release and release.text("plugin_twice") == "replaces":
-                effect = (
-                    f"URL and branch of line {seen[name]} are lost, and every phase of {name} is "
-                    f"run twice"
-                )
-            yield _BOOK.finding(
-                "devstack-plugin-twice",
-                rc.file,
-                call.line,
-                effect,
-                f"remove line {call.line} or {seen[name]}",
-            )
+            yield _plugin_again(rc, call, name, seen[name])
         seen.setdefault(name, call.line)
+
+
+def _plugin_again(rc: Localrc, call: shell.Call, name: str, first: int) -> Finding:
+    release = rc.scope.release
+    effect = f"stack.sh stops: line {first} enables {name} already"
+    # DevStack refuses it since 21d84c29, which stable/newton has, too.
+    if release and release.text("plugin_twice") == "replaces":
+        effect = f"URL and branch of line {first} are lost, and every phase of {name} runs twice"
+    return _BOOK.finding(
+        "devstack-plugin-twice", rc.file, call.line, effect, f"remove line {call.line} or {first}"
+    )

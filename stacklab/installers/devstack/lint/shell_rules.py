@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stacklab.installers.devstack.lint.localrc import SWITCHES, Localrc
 from stacklab.lint import shell
@@ -76,14 +76,22 @@ def check(rc: Localrc) -> Iterator[Finding]:
             "shell-crlf",
             rc.file,
             returns[0],
-            f"{len(returns)} lines end in CR LF: bash keeps the carriage return, so every value "
-            f"ends in one and no "
-            "number, address or True is understood",
+            f"every value ends in a carriage return, which bash keeps: {len(returns)} "
+            "lines end in CR LF",
             f"sed -i 's/\\r$//' {rc.file}",
         )
         return  # all else would only repeat it
-    for each in (_unclosed, _words, _metacharacters, _twice, _order, _characters, _names, _tildes):
-        yield from each(rc)
+    for rule_check in (
+        _unclosed,
+        _words,
+        _metacharacters,
+        _twice,
+        _order,
+        _characters,
+        _names,
+        _tildes,
+    ):
+        yield from rule_check(rc)
 
 
 def _unclosed(rc: Localrc) -> Iterator[Finding]:
@@ -104,7 +112,7 @@ def _unclosed(rc: Localrc) -> Iterator[Finding]:
         "shell-unclosed",
         rc.file,
         line,
-        f"{what} {mark} is never closed: bash reads nothing from line {line} on",
+        f"bash stops reading at line {line}: {what} {mark} is never closed",
         f"add the closing {closing.get(mark, mark if mark in (chr(34), chr(39), '`') else 'mark')}",
     )
 
@@ -124,23 +132,29 @@ def _words(rc: Localrc) -> Iterator[Finding]:
                 f"{call.name}=..., without blanks around =",
             )
         elif call.name == "exit":
+            fix = "write return" if call.conditional else "remove the line, or write return"
             yield _BOOK.finding(
                 "shell-exit",
                 rc.file,
                 call.line,
-                "the file is sourced, so this ends the installer itself",
-                "remove the line, or write return" if not call.conditional else "write return",
+                "this ends the installer, whose shell reads the file",
+                fix,
             )
-        elif call.name == "set" and first and "=" in first and not first.startswith(("-", "+")):
+        elif _is_set_of_csh(call, first):
             yield _BOOK.finding(
                 "shell-command",
                 rc.file,
                 call.line,
-                "`set` sets no variable in bash: it stays unset",
+                "the variable stays unset: `set` does not set variables in bash",
                 f"{first.partition('=')[0]}=..., without set",
             )
         elif not call.conditional:
             yield from _unknown(rc, call)
+
+
+def _is_set_of_csh(call: shell.Call, first: str) -> bool:
+    """Return True for `set NAME=value`; bash's own `set -o ...` takes options."""
+    return call.name == "set" and "=" in first and not first.startswith(("-", "+"))
 
 
 def _prefixed(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
@@ -180,30 +194,33 @@ def _unknown(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
     Other commands are left alone: a localrc may run any program."""
     if call.name in SWITCHES:
         return
-    if near := _switch_like(call.name):
-        fix = f"{near} ..."
-    elif call.name.endswith(":") and _VARIABLE.fullmatch(call.name[:-1]):
-        fix = f"{call.name[:-1]}=..."
-    elif _VARIABLE.fullmatch(call.name):
-        fix = f"{call.name}=... or # before it"
-    elif (
-        call.name.startswith("[")
-        and "|" not in call.name
-        and call.name.endswith("]")
-        and not call.args
-    ):
-        fix = "remove the line: sections belong into local.conf"
-    elif call.name.startswith("//") or call.name == ";":
-        fix = "write # where a comment begins"
-    else:
-        return
-    yield _BOOK.finding(
-        "shell-no-assignment",
-        rc.file,
-        call.line,
-        f"bash knows no command {call.name}: the line sets nothing",
-        fix,
-    )
+    fix = _meant(call)
+    if fix:
+        yield _BOOK.finding(
+            "shell-no-assignment",
+            rc.file,
+            call.line,
+            f"bash does not know a command {call.name}, and the line sets nothing",
+            fix,
+        )
+
+
+def _meant(call: shell.Call) -> str:
+    """Return what to write in place of an unknown command; "" if that cannot be told."""
+    name = call.name
+    near = _switch_like(name)
+    if near:
+        return f"{near} ..."
+    if name.endswith(":") and _VARIABLE.fullmatch(name[:-1]):
+        return f"{name[:-1]}=..."
+    if _VARIABLE.fullmatch(name):
+        return f"{name}=... or # before it"
+    # [[local|localrc]] has a | and is a finding of local.conf's own rules.
+    if name.startswith("[") and name.endswith("]") and "|" not in name and not call.args:
+        return "remove the line: sections belong into local.conf"
+    if name.startswith("//") or name == ";":
+        return "write # where a comment begins"
+    return ""
 
 
 def _metacharacters(rc: Localrc) -> Iterator[Finding]:
@@ -217,18 +234,18 @@ def _metacharacters(rc: Localrc) -> Iterator[Finding]:
     }
     multiline = _inner_lines(rc)
     for number, line in enumerate(rc.lines, start=1):
-        found = _BARE.match(line)
-        if found is None or number in multiline or (found[3] == "(" and not found[2]):
+        match = _BARE.match(line)
+        if match is None or number in multiline or (match[3] == "(" and not match[2]):
             continue
-        rest = line[found.end() :]
-        if found[3] in ";&" and (not rest.strip() or rest[:1] in " \t&"):
+        rest = line[match.end() :]
+        if match[3] in ";&" and (not rest.strip() or rest[:1] in " \t&"):
             continue  # A=1; B=2 and A=1 && b are meant so
         yield _BOOK.finding(
             "shell-metacharacter",
             rc.file,
             number,
-            effects[found[3]].format(name=found[1]),
-            f"{found[1]}='...', in single quotes, or letters and digits only",
+            effects[match[3]].format(name=match[1]),
+            f"{match[1]}='...', in single quotes, or letters and digits only",
         )
 
 
@@ -236,8 +253,10 @@ def _inner_lines(rc: Localrc) -> frozenset[int]:
     """Return the lines that continue a quoted value."""
     return frozenset(
         number
-        for each in rc.script.assignments
-        for number in range(each.line + 1, each.line + each.value.raw.count("\n") + 1)
+        for assignment in rc.script.assignments
+        for number in range(
+            assignment.line + 1, assignment.line + assignment.value.raw.count("\n") + 1
+        )
     )
 
 
@@ -247,72 +266,81 @@ def _twice(rc: Localrc) -> Iterator[Finding]:
     last_word = next(
         (number for number, line in enumerate(rc.lines, start=1) if line.startswith(_SPECS)), 0
     )
-    for each in rc.script.assignments:
-        used |= dict.fromkeys(each.value.names, each.line)
-        if each.is_element or each.is_appended or each.conditional:
+    for assignment in rc.script.assignments:
+        used |= dict.fromkeys(assignment.value.names, assignment.line)
+        if assignment.is_element or assignment.is_appended or assignment.conditional:
             continue
-        before = seen.get(each.name)
-        seen[each.name] = each
-        if before is None or each.name in each.value.names or each.name in rc.uncertain:
+        before = seen.get(assignment.name)
+        seen[assignment.name] = assignment
+        if (
+            before is None
+            or assignment.name in assignment.value.names
+            or assignment.name in rc.uncertain
+        ):
             continue
-        if used.get(each.name, 0) > before.line or before.line < last_word < each.line:
+        if used.get(assignment.name, 0) > before.line or before.line < last_word < assignment.line:
             # its first value was used in between, or is the one that a spec's line is to replace
             continue
         yield _BOOK.finding(
             "shell-set-twice",
             rc.file,
-            each.line,
-            f"{each.name} was set on line {before.line} already: that value is lost, this one is "
-            f"used",
-            f"keep one of lines {before.line} and {each.line}",
+            assignment.line,
+            f"bash uses this value of {assignment.name}, and loses the one of line {before.line}",
+            f"keep one of lines {before.line} and {assignment.line}",
         )
 
 
 def _order(rc: Localrc) -> Iterator[Finding]:
     """Yield variables that are used above their assignment: bash expands them to nothing."""
     first: dict[str, int] = {}
-    for each in rc.script.assignments:
-        first.setdefault(each.name, each.line)
-    told: set[tuple[str, int]] = set()
-    for each in rc.script.assignments:
-        for name in each.value.names:
-            if (
-                f"{{{name}:" in each.value.live
-                or f"{{{name}-" in each.value.live
-                or name == each.name
-            ):
-                continue
-            is_late = name in first and first[name] > each.line
-            is_never = name not in first and name in ("HOST_IP", "SERVICE_HOST")
-            if not (is_late or is_never) or (name, each.line) in told:
-                continue
-            told.add((name, each.line))
-            why = (
-                f"is set on line {first[name]} only"
-                if is_late
-                else "is not set in this file (it is found out later)"
-            )
-            where = (
-                f"move {name}=... above line {each.line}"
-                if is_late
-                else f"{name}=... above line {each.line}"
-            )
-            yield _BOOK.finding(
-                "shell-used-before-set",
-                rc.file,
-                each.line,
-                f"${name} {why}: {each.name} gets an empty text for it",
-                where,
-            )
+    for assignment in rc.script.assignments:
+        first.setdefault(assignment.name, assignment.line)
+    reported: set[tuple[str, int]] = set()
+    for assignment in rc.script.assignments:
+        line = assignment.line
+        for name in _bare_names(assignment):
+            finding = _used_early(rc, assignment, name, first)
+            if finding is not None and (name, line) not in reported:
+                reported.add((name, line))
+                yield finding
+
+
+def _bare_names(assignment: shell.Assignment) -> Iterator[str]:
+    """Yield the variables that a value refers to without a default such as ${NAME:-default}."""
+    live = assignment.value.live
+    for name in assignment.value.names:
+        has_default = f"{{{name}:" in live or f"{{{name}-" in live
+        if not has_default and name != assignment.name:
+            yield name
+
+
+def _used_early(
+    rc: Localrc, assignment: shell.Assignment, name: str, first: Mapping[str, int]
+) -> Finding | None:
+    line = assignment.line
+    if name in first and first[name] > line:
+        reason, verb = f"is set on line {first[name]} only", "move "
+    elif name not in first and name in ("HOST_IP", "SERVICE_HOST"):
+        # stackrc sets both after it has read localrc; other names may come from the environment.
+        reason, verb = "is not set in this file, and DevStack sets it later", ""
+    else:
+        return None
+    return _BOOK.finding(
+        "shell-used-before-set",
+        rc.file,
+        line,
+        f"{assignment.name} gets an empty text for ${name}, which {reason}",
+        f"{verb}{name}=... above line {line}",
+    )
 
 
 def _characters(rc: Localrc) -> Iterator[Finding]:
     for number, line in enumerate(rc.lines, start=1):
         if line.lstrip().startswith("#"):
             continue
-        found = next((char for char in line.split(" #")[0] if char in _TYPOGRAPHIC), None)
-        if found is not None:
-            what = _TYPOGRAPHIC[found]
+        typographic = next((char for char in line.split(" #")[0] if char in _TYPOGRAPHIC), None)
+        if typographic is not None:
+            what = _TYPOGRAPHIC[typographic]
             plain = {
                 "quote": "one of the keyboard's",
                 "dash": "-",
@@ -323,8 +351,7 @@ def _characters(rc: Localrc) -> Iterator[Finding]:
                 "shell-typographic",
                 rc.file,
                 number,
-                f"{what} (U+{ord(found):04X}) quotes and separates nothing: bash makes it part of "
-                f"the value",
+                f"bash makes {what} (U+{ord(typographic):04X}) part of the value",
                 f"write {plain[what.split()[-1]]} instead",
             )
 
@@ -332,25 +359,25 @@ def _characters(rc: Localrc) -> Iterator[Finding]:
 def _names(rc: Localrc) -> Iterator[Finding]:
     inner = _inner_lines(rc)
     for number, line in enumerate(rc.lines, start=1):
-        found = _ALMOST.match(line)
-        if found is None or number in inner or _NAME.fullmatch(found[2]):
+        match = _ALMOST.match(line)
+        if match is None or number in inner or _NAME.fullmatch(match[2]):
             continue
         yield _BOOK.finding(
             "shell-name",
             rc.file,
             number,
-            f"{found[2]} is not a name for a variable: bash takes the line for a command",
-            f"{re.sub(r'[^A-Za-z0-9_]', '_', found[2].lstrip('$'))}=...",
+            f"bash takes the line for a command, because {match[2]} is not a name for a variable",
+            f"{re.sub(r'[^A-Za-z0-9_]', '_', match[2].lstrip('$'))}=...",
         )
 
 
 def _tildes(rc: Localrc) -> Iterator[Finding]:
-    for each in rc.script.assignments:
-        if each.value.text.startswith("~/") and each.value.raw[:1] in ('"', "'"):
+    for assignment in rc.script.assignments:
+        if assignment.value.text.startswith("~/") and assignment.value.raw[:1] in ('"', "'"):
             yield _BOOK.finding(
                 "shell-tilde",
                 rc.file,
-                each.line,
-                "a quoted ~ stays a ~: it names no home directory",
-                f"{each.name}=$HOME/...",
+                assignment.line,
+                "bash does not replace a quoted ~ by a home directory",
+                f"{assignment.name}=$HOME/...",
             )

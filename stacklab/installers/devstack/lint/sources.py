@@ -23,7 +23,7 @@ RULES = (
     rule("devstack-bool", "a boolean that DevStack does not understand", f"{_COMMON}: trueorfalse"),
     rule(
         "devstack-virt-driver",
-        "a VIRT_DRIVER without its file",
+        "a VIRT_DRIVER that DevStack does not have a file for",
         "openstack/devstack@493835a:lib/nova",
     ),
     rule(
@@ -33,12 +33,10 @@ RULES = (
     ),
     rule(
         "devstack-git-base",
-        "sources from where there are none any more",
+        "sources from a server that was switched off",
         "openstack/devstack@mitaka-eol:stackrc",
     ),
-    rule(
-        "devstack-change", "a change from review that is not named wholly", f"{_COMMON}: git_clone"
-    ),
+    rule("devstack-change", "a change under review without its full ref", f"{_COMMON}: git_clone"),
     rule("devstack-branch-gone", "a branch that was deleted", "localrc/releases.yaml: ref"),
     warning("devstack-branches-mixed", "branches of several releases", f"{_COMMON}: git_clone"),
     warning(
@@ -124,14 +122,14 @@ _STABLE = re.compile(r"(?:stable|unmaintained)/([a-z0-9.]+)|([a-z0-9.]+)-(?:eol|
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    for each in (_inert, _booleans, _driver, _libvirt, _git_base, _changes, _branches, _dest):
-        yield from each(rc)
+    for rule_check in (_inert, _booleans, _driver, _libvirt, _git_base, _changes, _branches, _dest):
+        yield from rule_check(rc)
 
 
 def named_release(rc: Localrc) -> str:
     """Return the release that most branches in the file name; "" if none does."""
-    found = Counter(release for _name, _line, release in _named(rc))
-    return found.most_common(1)[0][0] if found else ""
+    releases_named = Counter(release for _name, _line, release in _named(rc))
+    return releases_named.most_common(1)[0][0] if releases_named else ""
 
 
 def _named(rc: Localrc) -> Iterator[tuple[str, int, str]]:
@@ -172,51 +170,57 @@ def _inert(rc: Localrc) -> Iterator[Finding]:
 
 
 def _booleans(rc: Localrc) -> Iterator[Finding]:
-    for name, each in rc.settled.items():
+    for name, assignment in rc.settled.items():
         value = rc.value(name)
         is_near = (
             bool(difflib.get_close_matches(value.lower(), ("true", "false"), n=1, cutoff=0.7))
             and value.isalpha()
         )
-        if not value or value in _TRUTH or each.is_appended or not (name in _BOOLEANS or is_near):
+        if (
+            not value
+            or value in _TRUTH
+            or assignment.is_appended
+            or not (name in _BOOLEANS or is_near)
+        ):
             continue
         meant = "False" if value.lower()[:1] in ("f", "n") or value.lower() == "off" else "True"
         yield _BOOK.finding(
             "devstack-bool",
             rc.file,
-            each.line,
+            assignment.line,
             f"{value} is not a boolean, so DevStack silently uses its default",
             f"{name}={meant} (yes, true, 1 and no, false, 0 are understood)",
         )
 
 
 def _driver(rc: Localrc) -> Iterator[Finding]:
-    value, release = rc.value("VIRT_DRIVER"), rc.scope.release
-    plugins = {
-        call.args[0].text for call in rc.script.calls if call.name == "enable_plugin" and call.args
-    }
-    if not value or value in _DRIVERS:
+    driver = rc.value("VIRT_DRIVER")
+    if not driver or driver in _DRIVERS or _is_from_plugin(rc, driver):
         return
-    if value == Driver.DOCKER and (
-        release is None or Driver.DOCKER in release.drivers or "nova-docker" in plugins
-    ):
-        return
-    if any(value in plugin for plugin in plugins):  # a plugin brings its file
-        return
-    near = difflib.get_close_matches(value.lower(), _DRIVERS, n=1)
-    fix = (
-        "VIRT_DRIVER=libvirt and LIBVIRT_TYPE=" + value
-        if value in ("kvm", "qemu", "lxc")
-        else (f"VIRT_DRIVER={near[0] if near else 'libvirt'}")
-    )
+    near = difflib.get_close_matches(driver.lower(), _DRIVERS, n=1)
+    fix = f"VIRT_DRIVER={near[0] if near else 'libvirt'}"
+    if driver in ("kvm", "qemu", "lxc"):
+        fix = f"VIRT_DRIVER=libvirt and LIBVIRT_TYPE={driver}"
     yield _BOOK.finding(
         "devstack-virt-driver",
         rc.file,
         rc.line("VIRT_DRIVER"),
-        f"there is no lib/nova_plugins/hypervisor-{value}: stack.sh passes over it, and "
-        f"nova-compute has no driver",
+        f"nova-compute starts without a driver: stack.sh does not find "
+        f"lib/nova_plugins/hypervisor-{driver}, and goes on",
         fix,
     )
+
+
+def _is_from_plugin(rc: Localrc, driver: str) -> bool:
+    """Return True if a plugin of the file, or of the release, may bring the driver's file."""
+    plugins = {
+        call.args[0].text for call in rc.script.calls if call.name == "enable_plugin" and call.args
+    }
+    if any(driver in plugin for plugin in plugins):
+        return True
+    release = rc.scope.release
+    is_of_release = release is None or Driver.DOCKER in release.drivers
+    return driver == Driver.DOCKER and (is_of_release or "nova-docker" in plugins)
 
 
 def _libvirt(rc: Localrc) -> Iterator[Finding]:
@@ -261,7 +265,7 @@ def _git_base(rc: Localrc) -> Iterator[Finding]:
         is_git = url.startswith("git://")
         if is_git or "git.openstack.org" in url:
             what = (
-                "git:// is served by neither opendev.org nor GitHub"
+                "opendev.org and GitHub do not serve git:// any more"
                 if is_git
                 else "git.openstack.org is gone"
             )
@@ -279,15 +283,17 @@ def _changes(rc: Localrc) -> Iterator[Finding]:
     A ref is refs/changes/, the number's last two digits, the number, the patch set.
     """
     for name, line, ref in _refs(rc):
-        found = _CHANGE.fullmatch(ref)
-        if found is None or "/" not in ref:
+        change = _CHANGE.fullmatch(ref)
+        if change is None or "/" not in ref:
             continue
-        number, patch = found[1], found[2]
+        number, patch = change[1], change[2]
         right = f"refs/changes/{number[-2:]}/{number}/{patch or 'PATCHSET'}"
         if ref == right:
             continue
         what = (
-            f"{ref} names no patch set" if patch is None else f"{ref} is not a change's whole name"
+            f"{ref} does not name a patch set"
+            if patch is None
+            else f"{ref} is not a change's whole name"
         )
         yield _BOOK.finding(
             "devstack-change",
@@ -331,14 +337,14 @@ def _branches(rc: Localrc) -> Iterator[Finding]:
 
 
 def _dest(rc: Localrc) -> Iterator[Finding]:
-    each = rc.settled.get("DEST")
-    if each is None or not re.match(r"/home/|/root\b|~|\$\{?HOME", each.value.text):
+    assignment = rc.settled.get("DEST")
+    if assignment is None or not re.match(r"/home/|/root\b|~|\$\{?HOME", assignment.value.text):
         return
     yield _BOOK.finding(
         "devstack-dest",
         rc.file,
-        each.line,
-        "stack.sh stops if the home directory is closed to others (0700), and services run as "
-        "other users",
+        assignment.line,
+        "stack.sh stops if the home directory is closed to other users (0700), because services "
+        "run as such users",
         "DEST=/opt/stack",
     )

@@ -113,28 +113,28 @@ def sources(lab: Lab, release: Release) -> tuple[ClonedSource, ...]:
     """
     refs = dict(lab.stack.refs)
     known = release.words("dev_mode")
-    found = []
+    sources_of_services = []
     for project in dict.fromkeys((*lab.stack.dev_mode, *refs)):
         variable = project.replace("-", "_")
         if variable not in known:
             key = "refs" if project in refs else "dev_mode"
             raise RenderError(
-                f"stack.{key}: kolla-ansible {release.name} mounts no source of {project}",
+                f"stack.{key}: kolla-ansible {release.name} does not mount a source of {project}",
                 hint=suggest(variable, known, label="it does of"),
             )
-        found.append(
+        sources_of_services.append(
             ClonedSource(
                 project=project.replace("_", "-"), variable=variable, ref=refs.get(project, "")
             )
         )
-    return tuple(found)
+    return tuple(sources_of_services)
 
 
 def _has_haproxy(lab: Lab, controllers: tuple[Node, ...]) -> bool:
     wanted = dict(lab.stack.answers).get("enable_haproxy", "").lower()
     if len(controllers) > 1 and wanted and wanted not in _YES:
         raise RenderError(
-            f"stack.answers: without enable_haproxy nobody finds {len(controllers)} controllers",
+            f"stack.answers: {len(controllers)} controllers need enable_haproxy",
             hint="remove it, or all controllers but one",
         )
     return wanted in _YES or len(controllers) > 1
@@ -147,7 +147,7 @@ def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
         if part is None:
             return None
         raise RenderError(
-            f"stack.floating_range: {part} would be on no network, for the lab has no external one",
+            f"stack.floating_range: {part} needs an external network, which the lab does not have",
             hint="name one in stack.external_network, or remove floating_range",
         )
     if part is not None:
@@ -179,12 +179,14 @@ def _free_address(lab: Lab) -> IPv4Address:
     pool = floating(lab) if network.name == lab.stack.external_network else None
     top = _TOP_FREE if network.cidr.num_addresses >= 256 else 1
     for offset in range(network.cidr.num_addresses - top - 1, 1, -1):
-        found = network.cidr[offset]
-        is_given = pool is not None and (found in part if part else pool[0] <= found <= pool[1])
-        if found not in used and not is_given:
-            return found
+        candidate = network.cidr[offset]
+        is_given = pool is not None and (
+            candidate in part if part else pool[0] <= candidate <= pool[1]
+        )
+        if candidate not in used and not is_given:
+            return candidate
     raise RenderError(
-        f"network {network.name} ({network.cidr}) has no address left for HAProxy",
+        f"network {network.name} ({network.cidr}) does not have a free address for HAProxy",
         hint="a wider cidr, or stack.answers with kolla_internal_vip_address",
     )
 
@@ -197,7 +199,7 @@ def _distribution(lab: Lab, release: Release) -> str:
     name = chosen.partition("-")[0]
     if name not in known:
         raise RenderError(
-            f"image: kolla-ansible {release.name} has no containers for {chosen}",
+            f"image: kolla-ansible {release.name} does not have containers for {chosen}",
             hint=f"its distributions: {', '.join(known)}",
         )
     return name

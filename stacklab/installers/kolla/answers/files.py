@@ -111,7 +111,7 @@ def answer(key: str, value: str) -> str:
             return json.dumps(yaml.load(value, Loader=_AsAtTheTop), ensure_ascii=False)
         except (yaml.YAMLError, TypeError, ValueError) as error:
             raise RenderError(
-                f"stack.answers: {key} begins like a list or a mapping, and is none",
+                f"stack.answers: {key} begins like a list or a mapping, but is not one",
                 hint="e.g. [a, b] or {a: b}",
             ) from error
     return json.dumps(value, ensure_ascii=False)
@@ -119,13 +119,13 @@ def answer(key: str, value: str) -> str:
 
 def _proxy(lab: Lab, cloud: KollaCloud) -> Iterator[tuple[str, str]]:
     """Yield the variables of kolla-ansible and of its collection that name a proxy."""
-    found: Mapping[str, str] = host.proxy_variables(lab)
-    if not found:
+    variables: Mapping[str, str] = host.proxy_variables(lab)
+    if not variables:
         return
-    direct = found["no_proxy"].split(",")
+    direct = variables["no_proxy"].split(",")
     direct += [str(cloud.vip)] if str(cloud.vip) not in direct else []
     for scheme in ("http", "https"):
-        if way := found.get(f"{scheme}_proxy"):
+        if way := variables.get(f"{scheme}_proxy"):
             yield f"container_{scheme}_proxy", way
             yield f"docker_{scheme}_proxy", way
             yield f"git_{scheme}_proxy", way

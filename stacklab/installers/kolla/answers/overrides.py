@@ -84,10 +84,10 @@ _VARIABLES: Mapping[str, str] = MappingProxyType(
 
 def overrides(lab: Lab) -> Mapping[PurePosixPath, Sections]:
     """Return every override file of a lab: overcommit first, then post_config, which wins."""
-    found: dict[PurePosixPath, dict[str, dict[str, str]]] = {}
+    files: dict[PurePosixPath, dict[str, dict[str, str]]] = {}
     for path, section, key, value in (*_overcommit(lab), *_post_config(lab)):
-        found.setdefault(ROOT / path, {}).setdefault(section, {})[key] = value
-    return found
+        files.setdefault(ROOT / path, {}).setdefault(section, {})[key] = value
+    return files
 
 
 def escaped(value: str) -> str:
@@ -115,7 +115,7 @@ def _override(option: ConfigOption) -> Override:
     if name not in _FILES:
         known = (*_FILES, *(f"${variable}" for variable in _VARIABLES))
         raise RenderError(
-            f"stack.post_config: kolla-ansible lays nothing over {option.file}",
+            f"stack.post_config: kolla-ansible does not merge options into {option.file}",
             hint=suggest(name, known, label="known"),
         )
     return _FILES[name]

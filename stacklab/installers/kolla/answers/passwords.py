@@ -52,8 +52,8 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
         near = ", ".join(service or difflib.get_close_matches(name, plain, n=3, cutoff=0.0))
         if form := _FORMS.get(known.get(name, PLAIN)):
             raise RenderError(
-                f"stack.secrets.{name}: kolla-ansible wants {form} there: it is made for the lab, "
-                f"none can be given",
+                f"stack.secrets.{name}: kolla-ansible wants {form} there, which "
+                "stacklab makes for the lab",
                 hint=f"remove it (of those that can be given, the nearest: {near})",
             )
     return tuple(
@@ -104,6 +104,6 @@ def shaped(kind: str, secret: str) -> str:
 def kinds(release: str) -> Mapping[str, str]:
     """Return each password of a release with its kind, sorted by name."""
     table = facts.read(TABLE)
-    found = {name: kind for kind, names in table["kinds"].items() for name in names.split()}
+    kind_of = {name: kind for kind, names in table["kinds"].items() for name in names.split()}
     plain = f"{table['names']} {table['also'].get(release, '')}".split()
-    return MappingProxyType(dict(sorted({**dict.fromkeys(plain, PLAIN), **found}.items())))
+    return MappingProxyType(dict(sorted({**dict.fromkeys(plain, PLAIN), **kind_of}.items())))

@@ -56,21 +56,23 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
             name="packages",
             steps=tuple(step for node in cloud_nodes(lab) for step in _prepare(lab, node)),
             limit_s=HOUR_S,
-            hint="a node that reaches no mirror of packages: try lab.check",
+            hint="the node may not reach a mirror of packages: try lab.check",
         ),
         Stage(
             name="deployer",
             steps=tuple(_deployer(lab, release)),
             limit_s=HOUR_S,
             after=("packages",),
-            hint="pip reached no index, or the node's Python is too old for this release",
+            hint=("pip did not reach an index, or the node's Python is too old for this release"),
         ),
         Stage(
             name="changes",
             steps=tuple(_changes(lab, release)),
             limit_s=HOUR_S,
             after=("packages",),
-            hint="a change that Gerrit has no more: write its newest patch set in stack.refs",
+            hint=(
+                "Gerrit may not have that patch set any more: write the newest one in stack.refs"
+            ),
         ),
         *_deploy(lab, release),
     )
@@ -213,14 +215,14 @@ def _deploy(lab: Lab, release: Release) -> tuple[Stage, ...]:
             steps=(_kolla(lab, "deploy"),),
             limit_s=4 * HOUR_S,
             after=("bootstrap",),
-            hint="a container that restarts: docker ps, then its log below /var/log/kolla",
+            hint=("a container may be restarting: docker ps, then its log below /var/log/kolla"),
         ),
         Stage(
             name="finish",
             steps=(post_deploy, first_networks),
             limit_s=HOUR_S,
             after=("deploy",),
-            hint="an API that does not answer yet: the same again in a minute",
+            hint="an API may not answer yet: try again in a minute",
         ),
     )
 
@@ -235,10 +237,10 @@ def _networks(lab: Lab, release: Release) -> str:
     """Return the variables that tell init-runonce which networks to make."""
     stack = lab.stack
     inner = stack.fixed_range or IPv4Network(release.text("fixed_range"))
-    found = [f"DEMO_NET_CIDR={inner}", f"DEMO_NET_GATEWAY={inner[1]}"]
+    variables = [f"DEMO_NET_CIDR={inner}", f"DEMO_NET_GATEWAY={inner[1]}"]
     pool = floating(lab)
     if pool is None:
-        return " ".join((*found, "ENABLE_EXT_NET=0"))
+        return " ".join((*variables, "ENABLE_EXT_NET=0"))
     outer = lab.network(stack.external_network)
-    found += [f"EXT_NET_CIDR={outer.cidr}", f"EXT_NET_GATEWAY={outer.host_address}"]
-    return " ".join((*found, f"EXT_NET_RANGE=start={pool[0]},end={pool[1]}"))
+    variables += [f"EXT_NET_CIDR={outer.cidr}", f"EXT_NET_GATEWAY={outer.host_address}"]
+    return " ".join((*variables, f"EXT_NET_RANGE=start={pool[0]},end={pool[1]}"))

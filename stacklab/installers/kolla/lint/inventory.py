@@ -15,7 +15,7 @@ from stacklab.releases import Release
 
 _SAMPLE = "kolla-ansible@stable/2025.2:ansible/inventory/multinode"
 RULES = (
-    rule("kolla-inventory-groups", "groups that the plays ask for are missing", _SAMPLE),
+    rule("kolla-inventory-groups", "missing groups that the plays need", _SAMPLE),
     rule("kolla-inventory-empty", "a top group without a host", _SAMPLE),
     warning(
         "kolla-inventory-idle",
@@ -59,8 +59,8 @@ def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Find
                     "kolla-inventory-child",
                     source.name,
                     line,
-                    f"{child} is not a group: Ansible then takes nothing from this file, and knows "
-                    f"localhost alone",
+                    "Ansible ignores the whole file and only knows localhost, "
+                    f"because {child} is not a group",
                     f"write {nearest(child) or '[' + child + ']'}",
                 )
     yield from _hosts(source.name, groups, scope)
@@ -98,7 +98,7 @@ def _missing(
         "kolla-inventory-groups",
         file,
         0,
-        f"plays of kolla-ansible {word} ask for groups that are missing: {shown}",
+        f"plays of kolla-ansible {word} need groups that are missing: {shown}",
         f"take all below [deployment] from ansible/inventory/multinode of kolla-ansible {word}",
     )
 
@@ -113,8 +113,8 @@ def _top(file: str, groups: dict[str, _InventoryGroup]) -> Iterator[Finding]:
                 "kolla-inventory-idle",
                 file,
                 group.line,
-                f"[{name}] has no host: no harm while {_IDLE[name]} off, the default; what is on "
-                f"runs nowhere",
+                f"services of [{name}] run nowhere, because the group is empty; this "
+                f"is harmless while {_IDLE[name]} off, the default",
                 "write a node's name below it",
             )
         else:
@@ -122,7 +122,7 @@ def _top(file: str, groups: dict[str, _InventoryGroup]) -> Iterator[Finding]:
                 "kolla-inventory-empty",
                 file,
                 group.line,
-                f"[{name}] has no host: what runs on it is nowhere",
+                f"services of [{name}] run nowhere, because the group is empty",
                 "write a node's name below it",
             )
 
@@ -141,6 +141,6 @@ def _hosts(file: str, groups: dict[str, _InventoryGroup], scope: Scope) -> Itera
                     "kolla-inventory-host",
                     file,
                     line,
-                    f"{host} is not a node of lab {lab.name}: Ansible cannot log in there",
+                    f"Ansible cannot log in to {host}, which is not a node of lab {lab.name}",
                     f"write one of {', '.join(node.name for node in lab.nodes)}",
                 )

@@ -24,7 +24,7 @@ from stacklab.words import nearest
 
 _AT = "kolla-ansible@stable/2025.2"
 _OWN = (
-    rule("kolla-yaml", "no YAML, or no mapping", "YAML 1.1, as PyYAML reads it"),
+    rule("kolla-yaml", "a file that is not YAML, or not a mapping", "YAML 1.1, as PyYAML reads it"),
     warning(
         "kolla-duplicate-key",
         "a variable that is set twice",
@@ -49,7 +49,7 @@ _OWN = (
     rule("kolla-word", "a word that the variable does not take", f"{_AT}:etc/kolla/globals.yml"),
     rule(
         "kolla-distro",
-        "a base distribution that the release has no images of",
+        "a base distribution without images for the release",
         f"{_AT}: kolla_base_distro_version",
     ),
     rule(
@@ -59,7 +59,7 @@ _OWN = (
     ),
     rule(
         "kolla-dev-directory",
-        "a directory for sources that is not its own",
+        "a directory for sources that holds other things, too",
         f"{_AT}:tools/cleanup-host",
     ),
     rule(
@@ -126,8 +126,8 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     given = root.get("openstack_release")
     release = _release(scope, given.text if given else "")
     scene = _PasswordsAndGlobals(source.name, root, scope, release, names())
-    for each in (_unknown, _numbers, _flags, _words, _distro, _release_word, _dev_directory):
-        yield from each(scene)
+    for rule_check in (_unknown, _numbers, _flags, _words, _distro, _release_word, _dev_directory):
+        yield from rule_check(scene)
     yield from kolla_network.check(Globals(file=source.name, root=root, scope=scope))
 
 
@@ -155,7 +155,7 @@ def _unknown(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
                 "kolla-unknown-variable",
                 scene.file,
                 entry.line,
-                f"nothing in kolla-ansible {scene.word} reads {entry.key}",
+                f"kolla-ansible {scene.word} does not read {entry.key}",
                 f"write {near}" if near else "remove the line",
             )
 
@@ -209,7 +209,7 @@ def _flags(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
             "kolla-flag",
             scene.file,
             entry.line,
-            f"{shown} is neither yes nor no to Ansible, and counts as no",
+            f"Ansible takes {shown} for no, because it is neither yes nor no",
             f'{entry.key}: "{meant}"',
         )
 
@@ -226,9 +226,8 @@ def _words(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
             "kolla-word",
             scene.file,
             entry.line,
-            f"{entry.text or 'nothing'} is not one of {', '.join(words)}: what depends on it is "
-            f"left "
-            f"out",
+            f"kolla-ansible leaves out what depends on it: {entry.text or 'nothing'} is not one of "
+            f"{', '.join(words)}",
             f'{entry.key}: "{near or words[0]}"',
         )
 
@@ -246,8 +245,8 @@ def _distro(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
         "kolla-distro",
         scene.file,
         entry.line,
-        f"kolla-ansible {scene.word} has no {entry.text or 'such'} images; it stops at "
-        f"kolla_base_distro_version",
+        f"kolla-ansible {scene.word} stops at kolla_base_distro_version, because images of "
+        f"{entry.text or 'nothing'} do not exist",
         f"kolla_base_distro: {nearest(entry.text, known) or known[0]} (of {', '.join(known)})",
     )
 
@@ -277,7 +276,7 @@ def _dev_directory(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
         return
     path = PurePosixPath(entry.text)
     if not path.is_absolute():
-        effect = f"{entry.text or 'nothing'} is not an absolute path: containers cannot mount it"
+        effect = f"containers cannot mount {entry.text or 'an empty path'}, which is not absolute"
     elif len(path.parts) < 3 or (path.parts[1] == "home" and len(path.parts) < 4):
         effect = f"`kolla-ansible destroy --include-dev` removes the whole of {entry.text}"
     else:
@@ -289,30 +288,32 @@ def _dev_directory(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
 
 def _passwords(source: Source) -> Iterator[Finding]:
     """Yield empty passwords, by the expression that the prechecks grep for."""
-    lines = [
-        (number, line.partition(":")[0].strip())
+    names_by_line = {
+        number: line.partition(":")[0].strip()
         for number, line in enumerate(source.lines, start=1)
         if _EMPTY.fullmatch(line) and "ssh_key" not in line
-    ]
-    if lines:
-        more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
+    }
+    if names_by_line:
+        line, name = next(iter(names_by_line.items()))
+        others = len(names_by_line) - 1
+        shown = f"{name} and {others} more are" if others else f"{name} is"
         yield _BOOK.finding(
             "kolla-password-empty",
             source.name,
-            lines[0][0],
-            f"{lines[0][1]}{more}: empty, so `kolla-ansible prechecks` stops",
+            line,
+            f"`kolla-ansible prechecks` stops: {shown} empty",
             f"kolla-genpwd -p {source.name}",
         )
-    seen = {number for number, _ in lines}
     root = yaml_tree.parse(source.text, source.name)
     for entry in root.items if isinstance(root, YamlEntry) else ():
-        is_seen = "ssh_key" in entry.key or entry.line in seen
-        if entry.kind in ("str", "null") and not entry.text and not is_seen:
+        # The prechecks look at lines, so they miss "" and ~, which YAML reads as empty, too.
+        if entry.line in names_by_line or "ssh_key" in entry.key or entry.text:
+            continue
+        if entry.kind in ("str", "null"):
             yield _BOOK.finding(
                 "kolla-password-empty",
                 source.name,
                 entry.line,
-                f"{entry.key} is empty; the prechecks do not see it, and services start without a "
-                f"password",
+                f"services start with an empty {entry.key}, because the prechecks do not see it",
                 f"remove the value, then kolla-genpwd -p {source.name}",
             )

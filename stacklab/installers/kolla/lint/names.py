@@ -49,10 +49,10 @@ def names(path: Path = TABLE) -> KnownNames:
 
 
 def _of(section: Mapping[str, str | Mapping[str, str]], release: str) -> frozenset[str]:
-    found = set(str(section["all"]).split())
+    all_names = set(str(section["all"]).split())
     some = section["some"]
     assert isinstance(some, Mapping)
     for which, words in some.items():
         if release in which.split():
-            found.update(words.split())
-    return frozenset(found)
+            all_names.update(words.split())
+    return frozenset(all_names)

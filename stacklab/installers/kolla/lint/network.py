@@ -15,11 +15,15 @@ _CHECK = "kolla-ansible@stable/2025.2:ansible/roles/loadbalancer/tasks/precheck.
 RULES = (
     rule(
         "kolla-vip-missing",
-        "no kolla_internal_vip_address",
+        "a missing kolla_internal_vip_address",
         "kolla-ansible@stable/2025.2:etc/kolla/globals.yml",
     ),
     rule("kolla-vip-address", "a VIP that is not an address", f"{_CHECK}: ansible.utils.ipaddr"),
-    rule("kolla-vip-taken", "a VIP that somebody has", f"{_CHECK}: `not pingable from any node`"),
+    rule(
+        "kolla-vip-taken",
+        "a VIP that another machine has",
+        f"{_CHECK}: `not pingable from any node`",
+    ),
     rule(
         "kolla-vip-network",
         "a VIP outside the API's network",
@@ -27,11 +31,13 @@ RULES = (
     ),
     rule(
         "kolla-vip-without-haproxy",
-        "a VIP that nobody puts up",
+        "a VIP without the haproxy that sets it",
         "kolla-ansible@stable/2025.2:etc/kolla/globals.yml",
     ),
     rule(
-        "kolla-interface", "an interface that no node has", "prechecks: `interface ... not found`"
+        "kolla-interface",
+        "an interface that the lab's nodes do not have",
+        "prechecks: `interface ... not found`",
     ),
     rule(
         "kolla-external-interface",
@@ -69,7 +75,7 @@ def _vip(given: Globals) -> Iterator[Finding]:
                 "kolla-vip-missing",
                 given.file,
                 entry.line if entry else 0,
-                f"{_VIP} is left out: it is empty, and the APIs have no address",
+                f"the APIs do not get an address: {_VIP} is left out, and empty by default",
                 f"{_VIP}: {_free(given)}",
             )
         return
@@ -82,8 +88,8 @@ def _vip(given: Globals) -> Iterator[Finding]:
             "kolla-vip-address",
             given.file,
             entry.line,
-            f"{entry.text} is not an address: keepalived cannot put it up (names go into "
-            f"kolla_internal_fqdn)",
+            f"keepalived cannot set {entry.text}, which is not an address (names go "
+            "into kolla_internal_fqdn)",
             f"{_VIP}: {_free(given)}",
         )
         return
@@ -96,7 +102,7 @@ def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Findi
     if lab is None or network is None:
         return
     owners = {nic.address.ip: f"{node.name}'s" for node in lab.nodes for nic in node.nics}
-    owners.update({each.host_address: "the host's" for each in lab.networks})
+    owners.update({network.host_address: "the host's" for network in lab.networks})
     if not given.is_on("enable_haproxy", default=True):
         nic = lab.controller.nic_on(network.name)
         if nic is not None and vip != nic.address.ip:
@@ -104,7 +110,8 @@ def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Findi
                 "kolla-vip-without-haproxy",
                 given.file,
                 entry.line,
-                f"enable_haproxy is off, so nobody puts {vip} up: no service finds keystone",
+                "services do not find keystone, because enable_haproxy is off and "
+                f"keepalived does not set {vip}",
                 f"{_VIP}: {nic.address.ip}, which is {lab.controller.name}'s, or enable_haproxy: "
                 f'"yes"',
             )
@@ -114,7 +121,8 @@ def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Findi
             "kolla-vip-taken",
             given.file,
             entry.line,
-            f"{vip} is {owners[vip]} own: `kolla-ansible prechecks` stops, as it answers to ping",
+            f"`kolla-ansible prechecks` stops, because {vip} answers to ping: it is "
+            f"{owners[vip]} own",
             f"{_VIP}: {_free(given)}",
         )
     elif vip not in network.cidr:
@@ -122,8 +130,8 @@ def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Findi
             "kolla-vip-network",
             given.file,
             entry.line,
-            f"{vip} is not in {network.cidr}, the network of the APIs ({network.name}): "
-            "`kolla-ansible prechecks` stops",
+            f"`kolla-ansible prechecks` stops: {vip} is not in {network.cidr}, the "
+            f"network of the APIs ({network.name})",
             f"{_VIP}: {_free(given)}",
         )
 
@@ -132,7 +140,7 @@ def _free(given: Globals) -> str:
     """Return a free address from the end of the APIs' network."""
     lab, network = given.scope.lab, given.api_network
     if lab is None or network is None:
-        return "ADDRESS, one that nobody has, of network_interface's network"
+        return "ADDRESS, a free one of network_interface's network"
     taken = {nic.address.ip for node in lab.nodes for nic in node.nics}
     last = int(network.cidr.broadcast_address) - 1
     return str(
@@ -156,8 +164,8 @@ def _interfaces(given: Globals) -> Iterator[Finding]:
                 "kolla-interface",
                 given.file,
                 entry.line,
-                f"no node of lab {lab.name} has a NIC called {foreign[0]}: the play stops when it "
-                f"needs it",
+                f"the play stops when it needs {foreign[0]}, which is not a NIC of "
+                f"any node of lab {lab.name}",
                 f"{name}: {near or ' or '.join(sorted(devices))}",
             )
 
@@ -173,7 +181,7 @@ def _external(given: Globals) -> Iterator[Finding]:
             "kolla-external-interface",
             given.file,
             entry.line,
-            f"{entry.text} is the APIs' interface, too: as a port of br-ex it loses its address, "
-            f"and you the node",
+            f"you cannot reach the node any more: {entry.text}, the APIs' interface, "
+            "loses its address when it becomes a port of br-ex",
             "write a NIC without an address into neutron_external_interface",
         )

@@ -126,14 +126,14 @@ def _roles(lab: Lab, node: Node, release: Release) -> Iterator[str]:
 
 
 def _options(lab: Lab, node: Node, role: str, devices: Iterable[str]) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     if role == "vrouter" and len(set(devices)) > 1:
-        found["PHYSICAL_INTERFACE"] = nic_on(lab, node, _data_network(lab)).device
+        options["PHYSICAL_INTERFACE"] = nic_on(lab, node, _data_network(lab)).device
     if role.startswith("openstack") and _has_api_network(lab):
-        found["api_interface"] = nic_on(lab, node, lab.stack.api_network).device
+        options["api_interface"] = nic_on(lab, node, lab.stack.api_network).device
     # No network_interface: the deployer finds the NIC that has `ip`, which is vhost0 once vrouter
     # took it over.
-    return found
+    return options
 
 
 def _data_network(lab: Lab) -> str:
@@ -162,7 +162,7 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
         for instance in instances(lab, release)
         if "control" in instance.roles
     ]
-    found = {
+    configuration = {
         "CLOUD_ORCHESTRATOR": "openstack",
         "KOLLA_MODE": flavour.mode,
         "OPENSTACK_VERSION": flavour.openstack,
@@ -178,13 +178,13 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
         **_vrouter(lab),
     }
     if _has_api_network(lab):
-        found |= dict.fromkeys(_API_HOSTS, str(api_address(lab)))
+        configuration |= dict.fromkeys(_API_HOSTS, str(api_address(lab)))
     for key, value in lab.stack.answers:
         if key in _OURS:
             raise RenderError(f"stack.answers.{key} is not free to choose", hint=_OURS[key])
         kolla.check_plain(f"stack.answers.{key}", value)
-        found[key] = value
-    return found
+        configuration[key] = value
+    return configuration
 
 
 def _vrouter(lab: Lab) -> Mapping[str, str]:
@@ -192,16 +192,16 @@ def _vrouter(lab: Lab) -> Mapping[str, str]:
 
     Elsewhere the agent wants none: another NIC has the way out.
     """
-    found = {}
+    options = {}
     data = lab.network(_data_network(lab))
     nics = {nic_on(lab, node, data.name) for node in members(lab)}
     if len({nic.device for nic in nics}) == 1:
-        found["PHYSICAL_INTERFACE"] = next(iter(nics)).device
+        options["PHYSICAL_INTERFACE"] = next(iter(nics)).device
     if data.mode is NetworkMode.NAT and any(
         node.access.network == data.name for node in members(lab)
     ):
-        found["VROUTER_GATEWAY"] = str(data.host_address)
-    return found
+        options["VROUTER_GATEWAY"] = str(data.host_address)
+    return options
 
 
 def _global_proxy(lab: Lab) -> Mapping[str, str]:

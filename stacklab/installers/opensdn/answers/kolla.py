@@ -78,10 +78,11 @@ def flavour(lab: Lab, release: Release) -> Flavour:
     title = f"OpenSDN {release.name}"
     if not known:
         raise RenderError(
-            f"stack.kolla_mode: {title} can bring no {mode} kolla", hint=_way_out(lab, release)
+            f"stack.kolla_mode: {title} cannot install kolla in mode {mode}",
+            hint=_way_out(lab, release),
         )
-    own = release.text("openstack")
-    openstack = lab.stack.openstack or (own if own in known else known[-1])
+    default = release.text("openstack")
+    openstack = lab.stack.openstack or (default if default in known else known[-1])
     if openstack not in known:
         wrong = f"{title} brings OpenStack {', '.join(known)} by {mode} kolla, not {openstack}"
         raise RenderError(f"stack.openstack: {wrong}", hint=_way_out(lab, release, openstack))
@@ -137,7 +138,7 @@ def _way_out(lab: Lab, release: Release, openstack: str = "") -> str:
 
 def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str, ...]]:
     """Return kolla_globals: each replaces a default of the deployer or of kolla."""
-    found: dict[str, str | tuple[str, ...]] = {
+    variables: dict[str, str | tuple[str, ...]] = {
         "kolla_base_distro": flavour.base_distro,
         # one control plane of OpenStack: nothing to balance, and no address to spare
         "enable_haproxy": "no",
@@ -148,12 +149,12 @@ def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str
         "enable_fluentd": "no",
     }
     if flavour.mode == VANILLA:
-        found["neutron_plugin_agent"] = (
+        variables["neutron_plugin_agent"] = (
             "opensdn"  # a word that kolla does not know: it configures no agent
         )
         for service in ("neutron_server", "nova_compute", "heat_engine"):
-            found[f"{service}_extra_volumes"] = _PLUGIN_VOLUME
-    return found
+            variables[f"{service}_extra_volumes"] = _PLUGIN_VOLUME
+    return variables
 
 
 def customize(lab: Lab, flavour: Flavour) -> Mapping[str, str]:
@@ -200,7 +201,7 @@ def _files_of(lab: Lab, option: ConfigOption) -> tuple[str, ...]:
     path = PurePosixPath(option.file)
     if len(path.parts) != 4 or path.parts[:2] != ("/", "etc"):
         raise RenderError(
-            f"stack.post_config.{option.role}: kolla has no file {option.file!r}",
+            f"stack.post_config.{option.role}: kolla does not have a file {option.file!r}",
             hint="write /etc/SERVICE/FILE, e.g. /etc/nova/nova.conf",
         )
     if option.role == "all":

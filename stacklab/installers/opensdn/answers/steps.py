@@ -9,6 +9,8 @@ from stacklab.installers.opensdn.answers.files import DEPLOYER, HOME, INSTANCES
 from stacklab.model.lab import Lab, Node
 from stacklab.stages.stage import HOUR_S, Stage, Step
 
+LOG = HOME / "ansible.log"  # of every playbook
+
 
 def stages(lab: Lab) -> tuple[Stage, ...]:
     """Return the stages; in vanilla mode the last one gives OpenStack OpenSDN's plugins."""
@@ -27,21 +29,21 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
                 _own_etc_kolla(lab.controller),
             ),
             limit_s=HOUR_S,
-            hint="pip reached no index, or the deployer's repository moved",
+            hint="pip did not reach an index, or the deployer's repository moved",
         ),
         Stage(
             name="instances",
             steps=(_playbook(lab, "configure_instances", prepare),),
             limit_s=2 * HOUR_S,
             after=("deployer",),
-            hint=f"a node that ssh or docker does not reach: {HOME}/ansible.log",
+            hint=f"the deployer may not reach a node by ssh: see {LOG}",
         ),
         Stage(
             name="openstack",
             steps=(_playbook(lab, flavour.playbook, f"install OpenStack {flavour.openstack}"),),
             limit_s=4 * HOUR_S,
             after=("instances",),
-            hint="a container that restarts: docker ps, then its log below /var/log/kolla",
+            hint=("a container may be restarting: docker ps, then its log below /var/log/kolla"),
         ),
         Stage(
             name="opensdn",
@@ -57,7 +59,7 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
             ),
             limit_s=HOUR_S,
             after=("opensdn",),
-            hint=f"a service of OpenStack that is not there: {HOME}/ansible.log",
+            hint=f"a service of OpenStack may be missing: see {LOG}",
         ),
     )
 
@@ -102,7 +104,7 @@ def _playbook(lab: Lab, name: str, title: str) -> Step:
     # Without -i: its inventory/hosts would have localhost's tasks run by the system's Python, not
     # the venv's.
     # Host keys are known on every node; the deployer's ansible.cfg would not look.
-    environment = f"ANSIBLE_HOST_KEY_CHECKING=True ANSIBLE_LOG_PATH={HOME}/ansible.log"
+    environment = f"ANSIBLE_HOST_KEY_CHECKING=True ANSIBLE_LOG_PATH={LOG}"
     done = f"{HOME}/{name}.done"
     return Step(
         node=lab.controller.name,

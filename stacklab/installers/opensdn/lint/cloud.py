@@ -12,6 +12,7 @@ from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.releases import Release
 from stacklab.words import nearest
 
 _AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"
@@ -20,7 +21,7 @@ _KOLLA = f"{_AT}/kolla_deployer/tasks/create_kolla_playbooks.yml"
 RULES = (
     rule(
         "opensdn-no-openstack",
-        "no instance with the role openstack",
+        "a cloud without an instance for OpenStack",
         f"{_SET}: openstack_nodes_list",
     ),
     rule("opensdn-vip", "haproxy without an address", f"{_SET}: openstack_internal_vip"),
@@ -40,7 +41,7 @@ RULES = (
     ),
     rule(
         "opensdn-version",
-        "an OpenStack that the deployer has no branch for",
+        "an OpenStack for which the deployer does not know a branch",
         f"{_KOLLA}: kolla_vanilla_tags",
     ),
     rule("opensdn-kolla-mode", "an unknown KOLLA_MODE", f"{_KOLLA}: kolla_mode"),
@@ -59,147 +60,168 @@ def check(file: Instances) -> Iterator[Finding]:
 
 
 def _cloud(file: Instances) -> Iterator[Finding]:
+    yield from _orchestrator(file)
+    if file.is_openstack:
+        yield from _openstack(file)
+        yield from _virtual_address(file)
+
+
+def _orchestrator(file: Instances) -> Iterator[Finding]:
     orchestrator = file.option("CLOUD_ORCHESTRATOR")
-    if (
-        orchestrator is not None
-        and not orchestrator.is_template
-        and orchestrator.text not in _ORCHESTRATORS
-    ):
-        yield _BOOK.finding(
-            "opensdn-orchestrator",
-            file.name,
-            orchestrator.line,
-            f"the playbooks stop: CLOUD_ORCHESTRATOR is one of {', '.join(_ORCHESTRATORS)}",
-            f"CLOUD_ORCHESTRATOR: {nearest(orchestrator.text, _ORCHESTRATORS) or 'openstack'}",
-        )
-    if not file.is_openstack:
+    if orchestrator is None or orchestrator.is_template or orchestrator.text in _ORCHESTRATORS:
         return
-    if file.instances and not {"openstack", "openstack_control"} & file.roles:
-        section = file.section("instances")
-        yield _BOOK.finding(
-            "opensdn-no-openstack",
-            file.name,
-            section.line if section else 0,
-            "no instance has the role openstack: there is no keystone, and the group `control` is "
-            "empty",
-            "write `openstack:` below the controller's roles",
-        )
+    yield _BOOK.finding(
+        "opensdn-orchestrator",
+        file.name,
+        orchestrator.line,
+        f"the playbooks stop: CLOUD_ORCHESTRATOR must be one of {', '.join(_ORCHESTRATORS)}",
+        f"CLOUD_ORCHESTRATOR: {nearest(orchestrator.text, _ORCHESTRATORS) or 'openstack'}",
+    )
+
+
+def _openstack(file: Instances) -> Iterator[Finding]:
+    if not file.instances or {"openstack", "openstack_control"} & file.roles:
+        return
+    section = file.section("instances")
+    yield _BOOK.finding(
+        "opensdn-no-openstack",
+        file.name,
+        section.line if section else 0,
+        "keystone is not installed, and the group `control` is empty: none of the instances has "
+        "the role openstack",
+        "write `openstack:` below the controller's roles",
+    )
+
+
+def _virtual_address(file: Instances) -> Iterator[Finding]:
     settings = file.section("kolla_config", "kolla_globals")
     haproxy = settings.get("enable_haproxy") if settings else None
+    # kolla-ansible enables haproxy unless it is told otherwise (ansible/group_vars/all).
     is_on = haproxy is None or haproxy.text.lower() in ("yes", "on", "1", "true")
-    if is_on and not (settings and settings.get("kolla_internal_vip_address")):
-        yield _BOOK.finding(
-            "opensdn-vip",
-            file.name,
-            haproxy.line if haproxy else settings.line if settings else 0,
-            "the playbooks stop: haproxy is on where nothing else is said, and has no "
-            "kolla_internal_vip_address",
-            "write `enable_haproxy: no` below kolla_config and kolla_globals, or a "
-            "kolla_internal_vip_address",
-        )
+    if not is_on or (settings and settings.get("kolla_internal_vip_address")):
+        return
+    place = haproxy or settings
+    yield _BOOK.finding(
+        "opensdn-vip",
+        file.name,
+        place.line if place else 0,
+        "the playbooks stop: haproxy, which is on by default, needs a kolla_internal_vip_address",
+        "write `enable_haproxy: no` below kolla_config and kolla_globals, or a "
+        "kolla_internal_vip_address",
+    )
 
 
 def _nodes(file: Instances) -> Iterator[Finding]:
-    known = {ip.text for each in file.instances if (ip := each.get("ip"))}
+    known = file.addresses
     lab = file.scope.lab
     if lab is not None:
         known |= {str(nic.address.ip) for node in lab.nodes for nic in node.nics}
     section = file.section("contrail_configuration")
-    for entry in section.items if section and known else ():
-        if not _NODES.fullmatch(entry.key) or entry.key in _ELSEWHERE or entry.is_template:
-            continue
-        if entry.kind == "seq":
-            yield _BOOK.finding(
-                "opensdn-nodes",
-                file.name,
-                entry.line,
-                f"{entry.key} is a YAML list; containers are given its text, brackets and all",
-                f'{entry.key}: "{", ".join(n.value for n in entry.node.value).replace(" ", "")}"',
-            )
-            continue
-        foreign = [word for word in re.split(r"[,\s]+", entry.text) if word and word not in known]
-        if foreign and not _may_be_second_network(file, foreign):
-            yield _BOOK.finding(
-                "opensdn-nodes",
-                file.name,
-                entry.line,
-                f"{foreign[0]} is not an instance's address: services look for each other there in "
-                f"vain",
-                f'{entry.key}: "{",".join(sorted(known))}", or some of these',
-            )
+    if section is None or not known:
+        return
+    for entry in section.items:
+        if _NODES.fullmatch(entry.key) and entry.key not in _ELSEWHERE and not entry.is_template:
+            yield from _node_list(file, entry, known)
+
+
+def _node_list(file: Instances, entry: YamlEntry, known: set[str]) -> Iterator[Finding]:
+    if entry.kind == "seq":
+        joined = ", ".join(item.value for item in entry.node.value).replace(" ", "")
+        yield _BOOK.finding(
+            "opensdn-nodes",
+            file.name,
+            entry.line,
+            f"{entry.key} is a YAML list, so containers get its text with the brackets",
+            f'{entry.key}: "{joined}"',
+        )
+        return
+    words = [word for word in re.split(r"[,\s]+", entry.text) if word]
+    foreign = [word for word in words if word not in known]
+    if foreign and not _may_be_second_network(file, foreign):
+        yield _BOOK.finding(
+            "opensdn-nodes",
+            file.name,
+            entry.line,
+            f"services look for each other on {foreign[0]}, which is not an instance's address",
+            f'{entry.key}: "{",".join(sorted(known))}", or some of these',
+        )
 
 
 def _may_be_second_network(file: Instances, words: list[str]) -> bool:
     """Return True if they may be addresses on another network; only a lab could tell."""
-    mine = [
-        IPv4Address(ip.text)
-        for each in file.instances
-        if (ip := each.get("ip")) and is_ipv4(ip.text)
-    ]
-    same = [
-        word
-        for word in words
-        if is_ipv4(word) and any(int(IPv4Address(word)) >> 8 == int(a) >> 8 for a in mine)
-    ]
-    return file.scope.lab is None and not same and all(map(is_ipv4, words))
+    if file.scope.lab is not None or not all(is_ipv4(word) for word in words):
+        return False
+    # Instances on one network usually share the first 24 bits.
+    known = {_first_24_bits(text) for text in file.addresses if is_ipv4(text)}
+    return not any(_first_24_bits(word) in known for word in words)
+
+
+def _first_24_bits(address: str) -> int:
+    return int(IPv4Address(address)) >> 8
 
 
 def _versions(file: Instances) -> Iterator[Finding]:
-    old, new = file.option("CONTRAIL_VERSION"), file.option("CONTRAIL_CONTAINER_TAG")
-    if old is not None:
-        effect = "it is taken for CONTRAIL_CONTAINER_TAG, whose old name it is"
-        if new is not None:
-            effect = f"it is ignored, as CONTRAIL_CONTAINER_TAG is in line {new.line}"
-        fix = "remove the line" if new else f"CONTRAIL_CONTAINER_TAG: {old.text}"
-        yield _BOOK.finding("opensdn-old-version-key", file.name, old.line, effect, fix)
+    yield from _old_version_key(file)
     mode, version = file.option("KOLLA_MODE"), file.option("OPENSTACK_VERSION")
     if mode is not None and not mode.is_template and mode.text not in _MODES:
         yield _BOOK.finding(
             "opensdn-kolla-mode",
             file.name,
             mode.line,
-            f"{mode.text or 'nothing'} is neither patched nor vanilla, and counts as patched",
+            f"the playbooks take {mode.text or 'an empty mode'} for patched; the modes are "
+            f"patched and vanilla",
             f"KOLLA_MODE: {nearest(mode.text, _MODES) or 'vanilla'}",
         )
     if version is None or version.is_template:
         return
     if version.kind == "float":
         read = yaml_tree.changed(version)
-        effect = f"YAML reads it as the number {read}" if read else "it is a number to YAML"
+        effect = f"YAML reads it as the number {read}" if read else "YAML reads it as a number"
         yield _BOOK.finding(
             "opensdn-version-number",
             file.name,
             version.line,
-            f"{effect}; with ansible-core 2.19 or newer no branch is found for it, and the "
-            f"playbooks stop",
+            f"{effect}, and with ansible-core 2.19 or newer the playbooks stop, because they do "
+            f"not find a branch for it",
             f'OPENSTACK_VERSION: "{version.text}"',
         )
     if mode is None or mode.text in _MODES:
         yield from _version(file, version, mode.text if mode else "patched")
 
 
+def _old_version_key(file: Instances) -> Iterator[Finding]:
+    old, new = file.option("CONTRAIL_VERSION"), file.option("CONTRAIL_CONTAINER_TAG")
+    if old is None:
+        return
+    effect = "CONTRAIL_VERSION is the old name of CONTRAIL_CONTAINER_TAG, and is taken for it"
+    fix = f"CONTRAIL_CONTAINER_TAG: {old.text}"
+    if new is not None:
+        effect = f"it is ignored, as CONTRAIL_CONTAINER_TAG is in line {new.line}"
+        fix = "remove the line"
+    yield _BOOK.finding("opensdn-old-version-key", file.name, old.line, effect, fix)
+
+
 def _version(file: Instances, version: YamlEntry, mode: str) -> Iterator[Finding]:
+    """Yield a finding if a release has no branch of kolla-ansible for that OpenStack."""
     if file.release is None:
         return
-    known = [
-        word.partition("=")[0]
-        for word in file.release.words("vanilla" if mode == "vanilla" else "patched")
-    ]
+    other_mode = "patched" if mode == "vanilla" else "vanilla"
+    known = _versions_of(file.release, mode)
     if not known or version.text in known:
         return
-    other = [
-        word.partition("=")[0]
-        for word in file.release.words("patched" if mode == "vanilla" else "vanilla")
-    ]
     fix = f"write one of {', '.join(known)}"
-    if version.text in other:
-        fix += f"; or KOLLA_MODE: {'patched' if mode == 'vanilla' else 'vanilla'}"
+    if version.text in _versions_of(file.release, other_mode):
+        fix += f"; or KOLLA_MODE: {other_mode}"
     yield _BOOK.finding(
         "opensdn-version",
         file.name,
         version.line,
-        f"{file.release.name} has no branch of kolla-ansible for {version.text or 'it'} in mode "
-        f"{mode}: "
-        "the playbooks stop",
+        f"the playbooks stop: in mode {mode}, {file.release.name} does not know a branch of "
+        f"kolla-ansible for {version.text or 'an empty version'}",
         fix,
     )
+
+
+def _versions_of(release: Release, mode: str) -> list[str]:
+    # In the table they are VERSION=BRANCH.
+    return [word.partition("=")[0] for word in release.words(mode)]

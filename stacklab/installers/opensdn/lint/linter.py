@@ -16,13 +16,15 @@ from stacklab.model.stack import Installer
 
 _AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"
 _FORM = (
-    rule("opensdn-yaml", "no YAML, or no mapping", "YAML 1.1, as PyYAML reads it"),
+    rule(
+        "opensdn-yaml", "a file that is not YAML, or not a mapping", "YAML 1.1, as PyYAML reads it"
+    ),
     warning(
         "opensdn-duplicate-key",
         "a key that is given twice",
         "ansible-core: `Using last defined value only`",
     ),
-    rule("opensdn-section", "a section that nothing reads", f"{_AT}/opensdn_deployer"),
+    rule("opensdn-section", "a section that the playbooks do not read", f"{_AT}/opensdn_deployer"),
 )
 RULES = (*_FORM, *instances.RULES, *cloud.RULES)
 _BOOK = Book(RULES)
@@ -62,6 +64,6 @@ def _keys(file: Instances) -> Iterator[Finding]:
                 "opensdn-section",
                 file.name,
                 entry.line,
-                f"no playbook reads {entry.key}",
+                f"the playbooks do not read {entry.key}",
                 f"write {near}:",
             )

@@ -36,6 +36,12 @@ class Instances:
         return section.items if section is not None else ()
 
     @property
+    def addresses(self) -> set[str]:
+        """Return what the instances give as their addresses."""
+        entries = [instance.get("ip") for instance in self.instances]
+        return {entry.text for entry in entries if entry is not None}
+
+    @property
     def is_openstack(self) -> bool:
         """Return True if an OpenStack is to be installed, as far as the file tells."""
         orchestrator = self.option("CLOUD_ORCHESTRATOR")

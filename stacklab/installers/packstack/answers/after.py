@@ -38,14 +38,14 @@ _FILES: Mapping[str, str] = MappingProxyType(
 def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
     """Return the script that sets a node's options, and the files that it installs."""
     lab, release = request.lab, request.release
-    found = options(lab, release, node)
-    if not found:
+    node_options = options(lab, release, node)
+    if not node_options:
         return {}
     copies = lab.stack.glance.direct_copy and node.name == lab.controller.name
     text = request.render(
         "packstack/options.sh.j2",
         node,
-        options=found,
+        options=node_options,
         path=SCRIPT,
         metadata=METADATA if copies else "",
         metadata_path=_INSTALLED_METADATA,
@@ -75,7 +75,7 @@ def _theirs(option: ConfigOption) -> ConfigOption:
     file = _FILES.get(option.file, option.file)
     if not file.startswith("/") or "$" in file:
         raise RenderError(
-            f"stack.post_config.{option.role}: Packstack knows no {option.file}",
+            f"stack.post_config.{option.role}: Packstack does not know {option.file}",
             hint=f"the file's own path, or one of {', '.join(_FILES)}",
         )
     if re.search(r"\s;", option.value):

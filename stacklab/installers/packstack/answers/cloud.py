@@ -69,8 +69,8 @@ def of(lab: Lab, release: Release) -> PackstackCloud:
         _check_docker(lab, mode, release)
     if stack.fixed_range and not mode.is_nova_network:
         raise RenderError(
-            f"stack.fixed_range: with network_mode {mode}, Packstack's first network is "
-            f"10.0.0.0/24; no key changes it",
+            f"stack.fixed_range: with network_mode {mode}, Packstack's first network "
+            "is 10.0.0.0/24, and a key cannot change it",
             hint="remove fixed_range, and make networks of yours when the cloud is there",
         )
     agent, types = _AGENTS.get(mode, ("", ()))
@@ -125,9 +125,10 @@ def _data_device(lab: Lab) -> str:
     network = lab.stack.data_network or lab.stack.network
     devices = {node.name: nic_on(lab, node, network).device for node in cloud_nodes(lab)}
     if len(set(devices.values())) > 1:
-        found = ", ".join(f"{device} on {name}" for name, device in devices.items())
+        devices_by_node = ", ".join(f"{device} on {name}" for name, device in devices.items())
         raise RenderError(
-            f"stack.data_network: Packstack has one interface for all nodes; {network} is {found}",
+            "stack.data_network: Packstack has one interface for all nodes; "
+            f"{network} is {devices_by_node}",
             hint=f"list {network} at the same place in the `nics` of every node",
         )
     return devices[lab.controller.name]
@@ -174,11 +175,13 @@ def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Net
             hint=f"a part of it, e.g. {list(cidr.subnets(1))[1]}",
         )
     first, last = _ends(part, cidr)
-    held = [(name, ip) for name, ip in taken(lab, stack.external_network) if first <= ip <= last]
-    if held:
-        found = ", ".join(f"{ip} is {name}'s" for name, ip in held)
+    occupied = [
+        (name, ip) for name, ip in taken(lab, stack.external_network) if first <= ip <= last
+    ]
+    if occupied:
+        owners = ", ".join(f"{ip} is {name}'s" for name, ip in occupied)
         raise RenderError(
-            f"stack.floating_range: {part} would be given away, but {found}",
+            f"stack.floating_range: {part} would be given away, but {owners}",
             hint="another part of that network, or other addresses for them",
         )
     return cidr, [f"start={first},end={last}"]

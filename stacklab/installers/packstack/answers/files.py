@@ -42,8 +42,8 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
     release = release_of(lab)
     keys = release_keys.of(release)
     has_neutron = not packstack_cloud.of(lab, release).is_nova_network
-    found = (*_ALWAYS, *((_METADATA,) if has_neutron else ()))
-    return (*found, *(name for name, key in _ONLY_WITH.items() if keys.has(key)))
+    names = (*_ALWAYS, *((_METADATA,) if has_neutron else ()))
+    return (*names, *(name for name, key in _ONLY_WITH.items() if keys.has(key)))
 
 
 def render(request: Request) -> Rendered:
@@ -52,7 +52,7 @@ def render(request: Request) -> Rendered:
     _check_sources(lab)
     if lab.stack.mirrors.apt:
         raise RenderError(
-            "stack.mirrors.apt: RDO's systems have no APT",
+            "stack.mirrors.apt: RDO's systems do not use APT",
             hint="remove it; CONFIG_REPO of stack.answers adds a yum mirror",
         )
     names = {node.name for node in packstack_cloud.cloud_nodes(lab)}

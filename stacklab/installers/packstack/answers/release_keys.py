@@ -79,11 +79,15 @@ def fit(text: str, keys: ReleaseKeys, extra: Mapping[str, str]) -> str:
             right = suggest(key, sorted(keys.names), label=f"keys of {keys.release}").partition(
                 " ("
             )[0]
-            raise RenderError(f"stack.answers: Packstack {keys.release} reads no {key}", hint=right)
+            raise RenderError(
+                f"stack.answers: Packstack {keys.release} does not read {key}", hint=right
+            )
     lines = list(_fitted(text.splitlines(), keys, wanted))
-    said = {line.partition("=")[0] for line in lines}
+    written = {line.partition("=")[0] for line in lines}
     lines += _section("from the spec", wanted)
-    needed = {key: value for key, value in keys.needed.items() if key not in said | wanted.keys()}
+    needed = {
+        key: value for key, value in keys.needed.items() if key not in written | wanted.keys()
+    }
     lines += _section(f"what {keys.release} has no defaults of its own for", needed)
     return "".join(f"{line}\n" for line in _without_empty_sections(lines))
 

@@ -42,7 +42,10 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
             steps=tuple(_run(lab, release)),
             limit_s=4 * HOUR_S,
             after=prepared,
-            hint="packstack names a puppet manifest: its log lies below /var/tmp/packstack",
+            hint=(
+                "packstack names the puppet manifest that failed; its log is below "
+                "/var/tmp/packstack"
+            ),
         ),
         *(_finished(lab, release, node) for node in nodes),
     )
@@ -53,7 +56,7 @@ def _prepared(lab: Lab, release: Release, node: Node) -> Stage:
         name=name_at("packages", node.name),
         steps=(*_ways_in(lab, node), *_packages(lab, release, node)),
         limit_s=HOUR_S,
-        hint="a repository that was archived: localrc/releases.yaml says where it went",
+        hint=("a repository may have been archived: localrc/releases.yaml says where it went"),
     )
 
 
@@ -63,7 +66,7 @@ def _finished(lab: Lab, release: Release, node: Node) -> Stage:
         steps=(*workarounds(lab, release, node, When.AFTER), *_after(lab, release, node)),
         limit_s=HOUR_S,
         after=("packstack",),
-        hint="a service that does not start again with its new options: journalctl -u",
+        hint="a service may not start with its new options: journalctl -u NAME",
     )
 
 
@@ -166,7 +169,7 @@ def _after(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
         yield Step(
             node=node.name,
             user="root",
-            title="set the options that packstack has no keys for",
+            title="set the options for which packstack does not have keys",
             command=f"bash {script}",
             done=f"bash {script} check",
         )

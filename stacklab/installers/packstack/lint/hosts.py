@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stacklab.installers.packstack.lint.ini import AnswerEntry
 from stacklab.installers.packstack.lint.read import (
@@ -12,12 +12,13 @@ from stacklab.installers.packstack.lint.read import (
 )
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.model.lab import Lab
 
 _PLUGINS = "packstack@26.0.0:packstack/plugins"
 RULES = (
     warning(
         "packstack-local-default",
-        "a host that is left out where there are several",
+        "a host that is left out in a cloud of several",
         f"{_PLUGINS}: DEFAULT_VALUE",
     ),
     rule(
@@ -82,7 +83,7 @@ def _hosts(reading: AnswerFile) -> Iterator[Finding]:
                 "packstack-one-host",
                 reading.file,
                 entry.line,
-                f"{entry.key} is one host; Packstack stops, as none is called {entry.value!r}",
+                f"Packstack stops, because it takes {entry.value!r} for the name of one host",
                 f"{entry.key}={hosts[0]}",
             )
         for host in hosts:
@@ -91,7 +92,8 @@ def _hosts(reading: AnswerFile) -> Iterator[Finding]:
                     "packstack-loopback",
                     reading.file,
                     entry.line,
-                    f"{host} is every machine's own: each would look for {entry.key} on itself",
+                    f"every machine looks for {entry.key} on itself: {host} is the "
+                    "machine itself on each",
                     "write the machine's address on the network that they share",
                 )
 
@@ -109,7 +111,7 @@ def _left_out(reading: AnswerFile) -> Iterator[Finding]:
             "packstack-local-default",
             reading.file,
             first.line,
-            f"{name} is left out: it becomes the address by which the machine that runs Packstack "
+            f"Packstack sets {name}, which is left out, to the address by which its own machine "
             f"reaches the outside",
             f"{name}={controller or 'ADDRESS'}",
         )
@@ -121,6 +123,7 @@ def _lab_hosts(reading: AnswerFile) -> Iterator[Finding]:
         return
     owners = {str(nic.address.ip): node.name for node in lab.nodes for nic in node.nics}
     known = {*owners, *(node.name for node in lab.nodes)}
+    shown = ", ".join(f"{ip} ({name})" for ip, name in owners.items())
     for entry in host_entries(reading):
         foreign = [host for host in addresses(entry) if host not in known]
         if foreign:
@@ -128,28 +131,32 @@ def _lab_hosts(reading: AnswerFile) -> Iterator[Finding]:
                 "packstack-foreign-host",
                 reading.file,
                 entry.line,
-                f"{', '.join(foreign)} is not a node of lab {lab.name}: Packstack stops, as port "
-                f"22 "
-                f"there does not answer",
-                f"write one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
+                f"Packstack stops, because port 22 does not answer: {', '.join(foreign)} is not "
+                f"a node of lab {lab.name}",
+                f"write one of {shown}",
             )
     controller = reading.entry("CONFIG_CONTROLLER_HOST")
-    mine = [str(nic.address.ip) for nic in lab.controller.nics]
-    if (
-        controller is not None
-        and controller.value in known
-        and controller.value not in (*mine, lab.controller.name)
-    ):
-        wanted = lab.controller.nic_on(lab.stack.network)
-        given = controller.value
-        yield _BOOK.finding(
-            "packstack-controller",
-            reading.file,
-            controller.line,
-            f"{given} is {owners.get(given, given)}, and the lab looks for its services on "
-            f"{lab.controller.name}",
-            f"{controller.key}={wanted.address.ip if wanted else mine[0]}",
-        )
+    if controller is not None and controller.value in known:
+        yield from _lab_controller(reading, lab, controller, owners)
+
+
+def _lab_controller(
+    reading: AnswerFile, lab: Lab, controller: AnswerEntry, owners: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield a finding if the services are put on another node than the lab's controller."""
+    own_addresses = [str(nic.address.ip) for nic in lab.controller.nics]
+    if controller.value in (*own_addresses, lab.controller.name):
+        return
+    stack_nic = lab.controller.nic_on(lab.stack.network)
+    right = stack_nic.address.ip if stack_nic else own_addresses[0]
+    yield _BOOK.finding(
+        "packstack-controller",
+        reading.file,
+        controller.line,
+        f"{controller.value} is {owners.get(controller.value, controller.value)}, but the lab "
+        f"expects the services on {lab.controller.name}",
+        f"{controller.key}={right}",
+    )
 
 
 def _storage(reading: AnswerFile) -> Iterator[Finding]:
@@ -162,8 +169,8 @@ def _storage(reading: AnswerFile) -> Iterator[Finding]:
             "packstack-storage-host",
             reading.file,
             entry.line,
-            f"CONFIG_STORAGE_HOST is never read: cinder's volumes are put on the controller, "
-            f"{controller.value}",
+            f"Packstack puts cinder's volumes on the controller, {controller.value}, and does not "
+            f"read CONFIG_STORAGE_HOST",
             "CONFIG_UNSUPPORTED=y",
         )
 
@@ -184,8 +191,8 @@ def _passwords(reading: AnswerFile) -> Iterator[Finding]:
     )
     if reading.table.is_before(reading.release, PLACEHOLDER):
         effect = (
-            f"{names}: Packstack {reading.release} knows no placeholder, so that word becomes the "
-            f"password"
+            f"{names}: Packstack {reading.release} does not know placeholders, so "
+            "that word becomes the password"
         )
     fix = "CONFIG_DEFAULT_PASSWORD=..., which stands for every PW_PLACEHOLDER"
     if "CONFIG_DEFAULT_PASSWORD" not in reading.keys:

@@ -45,7 +45,7 @@ class Answers:
     entries: tuple[AnswerEntry, ...]
     headers: tuple[Header, ...]
     homeless: int  # the first line before any header; 0: none
-    broken: tuple[int, ...]  # lines that are no `key=value`
+    broken: tuple[int, ...]  # lines that are not `key=value`
 
     @property
     def general(self) -> tuple[AnswerEntry, ...]:
@@ -91,9 +91,10 @@ class _IniReader:
 
     def _take(self, text: str, number: int) -> None:
         """Read a header, or a key and its value."""
-        if header := _HEADER.match(text):
-            again = next((each.line for each in self.headers if each.name == header["name"]), 0)
-            self.headers.append(Header(header["name"], number, again))
+        if match := _HEADER.match(text):
+            name = match["name"]
+            again = next((header.line for header in self.headers if header.name == name), 0)
+            self.headers.append(Header(name, number, again))
             self._current = None
         elif not self.headers:
             self.homeless = number

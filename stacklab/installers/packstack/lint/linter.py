@@ -21,7 +21,7 @@ _RUN = "packstack@26.0.0:packstack/installer/run_setup.py"
 _FORM = (
     rule(
         "packstack-no-general",
-        "no [general], or something before it",
+        "a missing [general], or something before it",
         f"{_RUN}: _handleAnswerFileParams",
     ),
     rule(
@@ -180,14 +180,14 @@ def _sections(reading: AnswerFile) -> Iterator[Finding]:
     if not any(header.name == ini.SECTION for header in answers.headers):
         return
     for header in answers.headers:
-        lost = [entry for entry in answers.entries if entry.section == header.name]
-        if header.name not in (ini.SECTION, "DEFAULT") and lost and not header.again:
+        unread = [entry for entry in answers.entries if entry.section == header.name]
+        if header.name not in (ini.SECTION, "DEFAULT") and unread and not header.again:
             yield _BOOK.finding(
                 "packstack-other-section",
                 file,
                 header.line,
-                f"the {len(lost)} keys of [{header.name}] are never read; Packstack knows "
-                f"[general] alone",
+                f"Packstack does not read the {len(unread)} keys of [{header.name}], "
+                "but those of [general] alone",
                 f"remove the line [{header.name}]",
             )
 
@@ -310,14 +310,14 @@ def _unread(reading: AnswerFile) -> Iterator[Finding]:
 
     Defaults are fine: a generated file holds those of every group.
     """
-    found: dict[str, list[_Unread]] = {}
+    unread: dict[str, list[_Unread]] = {}
     for entry in reading.answers.general:
         key = reading.keys.get(entry.key)
         if key is None or not _is_own(entry, key):
             continue
         if why := reading.unmet(key.group):
-            found.setdefault(key.group, []).append(_Unread(entry, why))
-    for group in found.values():
+            unread.setdefault(key.group, []).append(_Unread(entry, why))
+    for group in unread.values():
         names = group[0].entry.key + (f" and {len(group) - 1} more" if len(group) > 1 else "")
         yield _BOOK.finding(
             "packstack-unread-key",

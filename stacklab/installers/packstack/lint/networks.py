@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
-from stacklab.installers.packstack.lint.bridges import _side, split_list
+from stacklab.installers.packstack.lint.bridges import side_of, split_list
 from stacklab.installers.packstack.lint.hosts import cloud_hosts
+from stacklab.installers.packstack.lint.ini import AnswerEntry
 from stacklab.installers.packstack.lint.read import (
     NO_NOVA_NETWORK,
     OVN_DEFAULT,
@@ -14,6 +15,7 @@ from stacklab.installers.packstack.lint.read import (
 )
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
+from stacklab.model.lab import Lab
 from stacklab.words import nearest
 
 _PLUGINS = "packstack@26.0.0:packstack/plugins"
@@ -24,7 +26,11 @@ RULES = (
         "CONFIG_NEUTRON_INSTALL=n without nova-network",
         f"{_NEUTRON}: validate_neutron",
     ),
-    rule("packstack-ovn-overrides", "what OVN sets by itself", f"{_NEUTRON}: initSequences"),
+    rule(
+        "packstack-ovn-overrides",
+        "a value that Packstack replaces because of OVN",
+        f"{_NEUTRON}: initSequences",
+    ),
     rule(
         "packstack-mechanism",
         "ML2's mechanism drivers without the L2 agent's",
@@ -32,10 +38,10 @@ RULES = (
     ),
     rule(
         "packstack-network-type",
-        "a type of tenant networks that ML2 has no driver for",
+        "a type of tenant networks without a driver of ML2",
         "openstack/neutron@29.0.0:neutron/plugins/ml2/managers.py: TypeManager",
     ),
-    rule("packstack-interface", "an interface that no node has", "the lab"),
+    rule("packstack-interface", "an interface that the lab's nodes do not have", "the lab"),
     rule(
         "packstack-overlap",
         "ranges of addresses that overlap",
@@ -117,18 +123,18 @@ def _mechanism(reading: AnswerFile) -> Iterator[Finding]:
     others = [name for name in drivers if name in _AGENTS and name != agent]
     if agent not in _AGENTS or agent in drivers or not others:
         return
-    effect = f"nothing binds ports: CONFIG_NEUTRON_L2_AGENT is {agent}, not {others[0]}"
+    effect = f"neutron does not bind ports: CONFIG_NEUTRON_L2_AGENT is {agent}, not {others[0]}"
     if not reading.table.is_before(reading.release, OVN_DEFAULT):
         effect = (
             f"Packstack sets it to {agent}, as CONFIG_NEUTRON_L2_AGENT is; {entry.value} is lost"
         )
-    kept = ",".join([agent, *(name for name in drivers if name not in _AGENTS)])
+    mended = ",".join([agent, *(name for name in drivers if name not in _AGENTS)])
     yield _BOOK.finding(
         "packstack-mechanism",
         reading.file,
         entry.line,
         effect,
-        f"{entry.key}={kept}, or CONFIG_NEUTRON_L2_AGENT={others[0]}",
+        f"{entry.key}={mended}, or CONFIG_NEUTRON_L2_AGENT={others[0]}",
     )
 
 
@@ -136,36 +142,39 @@ def _types(reading: AnswerFile) -> Iterator[Finding]:
     """Yield types of tenant networks without a type driver: neutron-server ends at them."""
     tenants, drivers = f"{_ML2}_TENANT_NETWORK_TYPES", f"{_ML2}_TYPE_DRIVERS"
     given = [reading.given[name] for name in (tenants, drivers) if name in reading.given]
-    is_old = reading.table.is_before(
-        reading.release, OVN_DEFAULT
-    )  # with other defaults than the table's
-    if (
-        not given
-        or (is_old and len(given) < 2)
-        or any(not entry.value or entry.joined for entry in given)
-    ):
-        return
-    key = reading.key(given[0])
-    if (
-        key is None or reading.unmet(key.group) or (reading.l2_agent == "ovn" and not is_old)
-    ):  # Packstack sets OVN's
+    if not _are_types_used(reading, given):
         return
     known = split_list(reading.value(drivers))
+    missing = [name for name in split_list(reading.value(tenants)) if name not in known]
+    if not missing:
+        return
     usable = [name for name in known if name != "flat"]  # which only an admin's networks are
-    if missing := [name for name in split_list(reading.value(tenants)) if name not in known]:
-        yield _BOOK.finding(
-            "packstack-network-type",
-            reading.file,
-            given[0].line,
-            f"{drivers}, {','.join(known)}, has no {', '.join(missing)}, which {tenants} asks for"
-            f"{'' if tenants in reading.given else ' by default'}: neutron-server ends at once",
-            " or ".join(
-                [
-                    *(f"{tenants}={name}" for name in usable[:1]),
-                    f"{drivers}={','.join([*known, *missing])}",
-                ]
-            ),
-        )
+    fixes = [f"{tenants}={name}" for name in usable[:1]]
+    fixes.append(f"{drivers}={','.join([*known, *missing])}")
+    by_default = "" if tenants in reading.given else " by default"
+    yield _BOOK.finding(
+        "packstack-network-type",
+        reading.file,
+        given[0].line,
+        f"neutron-server does not start: {tenants} asks{by_default} for {', '.join(missing)}, "
+        f"which {drivers} ({','.join(known)}) does not load",
+        " or ".join(fixes),
+    )
+
+
+def _are_types_used(reading: AnswerFile, given: Sequence[AnswerEntry]) -> bool:
+    """Return True if neutron gets the types as the file gives them, and they can be told."""
+    # Older releases have other defaults than the table's: without both keys nothing is known.
+    is_old = reading.table.is_before(reading.release, OVN_DEFAULT)
+    if not given or (is_old and len(given) < 2):
+        return False
+    if any(not entry.value or entry.joined for entry in given):
+        return False
+    key = reading.key(given[0])
+    if key is None or reading.unmet(key.group):
+        return False
+    # With OVN, newer releases of Packstack set the types themselves (neutron_350.py).
+    return is_old or reading.l2_agent != "ovn"
 
 
 def _devices(reading: AnswerFile) -> Iterator[Finding]:
@@ -177,20 +186,26 @@ def _devices(reading: AnswerFile) -> Iterator[Finding]:
         key = reading.keys.get(entry.key)
         if key is None or reading.unmet(key.group):
             continue
-        devices = split_list(entry.value) if entry.key in _DEVICES else []
-        if entry.key.endswith("_BRIDGE_IFACES"):
-            devices = [_side(pair, 1) for pair in split_list(entry.value)]
-        for device in devices:
-            if device and device not in known:
-                near = nearest(device, known)
-                yield _BOOK.finding(
-                    "packstack-interface",
-                    reading.file,
-                    entry.line,
-                    f"no node of lab {lab.name} has a NIC called {device}: what Packstack sets up "
-                    f"on it fails",
-                    f"write {near}" if near else f"write {' or '.join(sorted(known - {'lo'}))}",
-                )
+        for device in _devices_of(entry):
+            if device in known:
+                continue
+            near = nearest(device, known)
+            yield _BOOK.finding(
+                "packstack-interface",
+                reading.file,
+                entry.line,
+                f"lab {lab.name} does not have a NIC called {device} on any node, so Packstack "
+                f"fails to set it up",
+                f"write {near or ' or '.join(sorted(known - {'lo'}))}",
+            )
+
+
+def _devices_of(entry: AnswerEntry) -> list[str]:
+    """Return the NICs that an entry names."""
+    if entry.key.endswith("_BRIDGE_IFACES"):
+        devices = [side_of(pair, 1) for pair in split_list(entry.value)]
+        return [device for device in devices if device]
+    return split_list(entry.value) if entry.key in _DEVICES else []
 
 
 def _network(text: str) -> IPv4Network | None:
@@ -213,7 +228,7 @@ def _ranges(reading: AnswerFile) -> Iterator[Finding]:
                 reading.file,
                 entry.line,
                 f"{network} {effect}",
-                "write a range that nobody uses",
+                "write a range that is not in use",
             )
         if "PROVISION" not in entry.key:  # the demo's and Tempest's may well be the same
             seen.append((entry.key, network))
@@ -226,21 +241,30 @@ def _collision(
     *,
     is_floating: bool,
 ) -> str:
+    """Return what a range collides with, and the effect; "" if it is free."""
     for other, taken in seen:
         if taken.overlaps(network):
-            return f"overlaps {other}, {taken}: one address would be in two places"
+            return f"overlaps {other}, {taken}: two machines can get the same address"
     lab = reading.scope.lab
-    for each in lab.networks if lab else ():
-        is_meant = is_floating and lab is not None and each.name == lab.stack.external_network
-        if each.cidr.overlaps(network) and not is_meant:
+    if lab is not None:
+        return _collision_in_lab(lab, network, is_floating=is_floating)
+    if is_floating:  # without a lab, floating addresses may well be on the hosts' own network
+        return ""
+    inside = sorted(host for host in cloud_hosts(reading) if _is_in(host, network))
+    if inside:
+        return f"holds {inside[0]}, a host of this cloud: an instance can get its address"
+    return ""
+
+
+def _collision_in_lab(lab: Lab, network: IPv4Network, *, is_floating: bool) -> str:
+    for lab_network in lab.networks:
+        # Floating addresses are meant to be on the network that carries them.
+        is_meant = is_floating and lab_network.name == lab.stack.external_network
+        if lab_network.cidr.overlaps(network) and not is_meant:
             return (
-                f"overlaps the lab's network {each.name}, {each.cidr}: instances and nodes would "
-                f"share addresses"
+                f"overlaps the lab's network {lab_network.name}, {lab_network.cidr}: instances "
+                f"and nodes can get the same address"
             )
-    if lab is None and not is_floating:
-        inside = sorted(host for host in cloud_hosts(reading) if _is_in(host, network))
-        if inside:
-            return f"holds {inside[0]}, a host of this cloud: instances would get its address"
     return ""
 
 

@@ -86,11 +86,11 @@ class AnswerFile:
 
     def unmet(self, group: str) -> str:
         """Return why a group is not read: `CONFIG_X is n`; "" if it is, or cannot be told."""
-        found = self.table.groups[group]
-        if self.table.is_before(self.release, found.since):
+        key_group = self.table.groups[group]
+        if self.table.is_before(self.release, key_group.since):
             return ""
         is_newest = self.release == self.table.releases[-1]
-        for condition in found.when:
+        for condition in key_group.when:
             if condition.key not in self.given and not is_newest:
                 continue  # its default may have been another
             value = self.value(condition.key)

@@ -15,15 +15,19 @@ from stacklab.words import nearest
 
 _VALIDATORS = "packstack@26.0.0:packstack/installer/validators.py"
 RULES = (
-    rule("packstack-yes-no", "neither y nor n", f"{_VALIDATORS}: validate_options"),
+    rule(
+        "packstack-yes-no", "a switch that is neither y nor n", f"{_VALIDATORS}: validate_options"
+    ),
     rule("packstack-word", "a word that the key does not take", f"{_VALIDATORS}: validate_options"),
     rule(
         "packstack-number",
-        "no number, or no port",
+        "a text that is not a number, or not a port",
         f"{_VALIDATORS}: validate_integer, validate_port",
     ),
     rule(
-        "packstack-address", "no address, or no range of addresses", f"{_VALIDATORS}: validate_ip"
+        "packstack-address",
+        "a text that is not an address, or not a range",
+        f"{_VALIDATORS}: validate_ip",
     ),
     rule("packstack-quoted", "a value in quotes", "Python: configparser keeps quotes"),
     rule(
@@ -53,8 +57,8 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
         key = reading.key(entry)
         if key is None or entry.joined or reading.unmet(key.group):
             continue
-        if found := _first(entry, key, reading):
-            yield _BOOK.finding(found[0], reading.file, entry.line, found[1], found[2])
+        if problem := _first(entry, key, reading):
+            yield _BOOK.finding(problem[0], reading.file, entry.line, problem[1], problem[2])
 
 
 def _first(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str, str] | None:
@@ -62,9 +66,9 @@ def _first(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, str,
         return (
             _empty(entry, key) if entry.key == key.name else None
         )  # an empty deprecated one is passed over
-    for each in (_percent, _quoted, _comment):
-        if found := each(entry, key, reading):
-            return found
+    for value_check in (_percent, _quoted, _comment):
+        if problem := value_check(entry, key, reading):
+            return problem
     return _typed(entry, key, reading)
 
 
@@ -78,7 +82,7 @@ def _empty(entry: AnswerEntry, key: Key) -> tuple[str, str, str] | None:
     if key.is_filled:
         return "packstack-empty", f"Packstack stops: {entry.key} may not be empty{what}", fix
     if key.kind == "yn" or key.name in HOSTS:
-        then = "it counts as n" if key.kind == "yn" else "no machine gets that role"
+        then = "it counts as n" if key.kind == "yn" else ("that role is not given to a machine")
         return "packstack-empty", f"{entry.key} is empty, and stays so{what}: {then}", fix
     return None
 
@@ -118,7 +122,7 @@ def _comment(entry: AnswerEntry, key: Key, reading: AnswerFile) -> tuple[str, st
     effect = "the comment becomes part of the value"
     if key.words or key.kind in ("yn", "bool"):
         effect = (
-            f"Packstack stops: the comment is part of the value, which is then none of "
+            "Packstack stops: the comment is part of the value, which must be one of "
             f"{_choices(key)}"
         )
     fix = (

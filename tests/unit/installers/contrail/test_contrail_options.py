@@ -137,7 +137,7 @@ def test_plugins_are_devstacks_at_its_releases_tag_or_the_specs_ref(branch: str)
 
 def test_a_url_that_bash_would_act_on_is_refused() -> None:
     plugins = (Plugin(name="one", url="https://git.example.org/$(id)"),)
-    with pytest.raises(RenderError, match="no plain assignment: 'enable_plugin one"):
+    with pytest.raises(RenderError, match="not a plain assignment: 'enable_plugin one"):
         answers.render(with_stack(make_lab(), plugins=plugins), SECRETS)
 
 

@@ -207,7 +207,7 @@ def test_with_nova_network_every_compute_needs_the_external_network(tmp_path: Pa
         external_network="outside",
         outside_on_computes=False,
     )
-    with pytest.raises(RenderError, match="node compute1 has no NIC on outside") as caught:
+    with pytest.raises(RenderError, match="node compute1 needs a NIC on outside") as caught:
         labs.render(lab)
     assert caught.value.hint == "add `- network: outside` to nodes.compute1.nics"
 

@@ -45,7 +45,7 @@ def test_assignments_services_plugins_comments_and_blank_lines_pass() -> None:
     ],
 )
 def test_whatever_bash_or_sed_could_act_on_is_refused_with_its_line(line: str) -> None:
-    with pytest.raises(RenderError, match="node:2: no plain assignment"):
+    with pytest.raises(RenderError, match="node:2: not a plain assignment"):
         check_localrc("node", f"OK=1\n{line}\n")
 
 

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from stacklab.installers import is_secret_file
 from stacklab.installers.kit.mask import MASK, masked, without
 
 OLD = "Swordfish2026"
@@ -94,13 +95,22 @@ def test_a_key_in_pem_is_not_shown_whatever_its_name(key: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["passwords.yml", "passwords.lab.yml"])
-def test_every_value_of_a_file_of_passwords_is_a_secret(name: str) -> None:
+def test_kollas_kit_says_which_files_hold_nothing_but_secrets(name: str) -> None:
+    assert is_secret_file(PurePosixPath("/etc/kolla", name))
+
+
+@pytest.mark.parametrize("name", ["globals.yml", "localrc", "answers.txt", "my-passwords.yml"])
+def test_other_files_are_not_masked_whole(name: str) -> None:
+    assert not is_secret_file(PurePosixPath("/etc/kolla", name))
+
+
+def test_every_value_of_a_file_of_passwords_is_a_secret() -> None:
     text = (
         f"# /etc/kolla/passwords.yml\n\ngnocchi_user_id: {OLD}\nempty:\nnova_ssh_key:\n"
         f"  private_key: '-----BEGIN PRIVATE KEY-----\n\n    {OLD}\n\n    -----END PRIVATE KEY-----\n\n    '\n"
         f"  public_key: ssh-rsa {OLD}\nlong: >-\n  {OLD}\n"
     )
-    shown = masked(text, (), PurePosixPath("/etc/kolla", name))
+    shown = masked(text, (), is_all_secret=True)
     assert OLD not in shown
     kept = [line for line in shown.splitlines() if line != MASK]
     assert kept == [
@@ -136,5 +146,5 @@ def test_long_lines_take_no_minutes() -> None:
     begun = time.process_time()
     for piece in pieces:
         masked(piece * 20_000, ())
-        masked(f"my_key: |\n{piece * 20_000}", (), PurePosixPath("passwords.yml"))
+        masked(f"my_key: |\n{piece * 20_000}", (), is_all_secret=True)
     assert time.process_time() - begun < 5

@@ -149,7 +149,8 @@ def test_a_directory_that_is_not_only_for_sources_is_told(path: str) -> None:
 def test_passwords_are_seen_as_the_prechecks_see_them() -> None:
     text = "# a:\na: LeakPw1\nb_ssh_key:\nc:   \nd:\n"
     found = list(kolla.lint(Source(name="passwords.yml", text=text), Scope()))
-    assert [(each.line, each.effect.partition(":")[0]) for each in found] == [(4, "c and 1 more")]
+    assert [each.line for each in found] == [4]
+    assert "c and 1 more" in found[0].effect
     assert "Leak" not in str(found)
 
 

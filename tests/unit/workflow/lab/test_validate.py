@@ -50,6 +50,6 @@ def test_what_only_rendering_refuses_is_told_too_at_the_stack(tmp_path: Path) ->
     (problem,) = caught.value.problems
     assert (problem.line, problem.wrong) == (
         3,
-        "stack.secrets: contrail asks for no 'admin_pasword'",
+        "stack.secrets: contrail does not ask for 'admin_pasword'",
     )
     assert "admin_password" in problem.right
