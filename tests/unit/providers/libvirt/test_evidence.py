@@ -124,7 +124,10 @@ def test_a_domain_that_does_not_run(site: Site, state: NodeState, reason: str, c
 
 def test_a_nic_that_is_unplugged(site: Site) -> None:
     site.known.nics[site.uuid] = ((MAC1, "trio_net1", "vnet2"),)
-    assert site.look().cause == f"eth0 is unplugged from compute1: its domain does not have the NIC {MAC}"
+    assert (
+        site.look().cause
+        == f"eth0 is unplugged from compute1: its domain does not have the NIC {MAC}"
+    )
 
 
 def test_a_cable_that_is_pulled(site: Site) -> None:
@@ -284,7 +287,7 @@ def test_dnsmasq_s_view_is_told(
     assert f"dnsmasq of trio_net0: runs, keeps {ADDRESS} for {MAC}" in site.look().lines
     (tmp_path / "trio_net0.pid").write_text("999999999\n")
     (tmp_path / "trio_net0.hostsfile").write_text("")
-    told = f"dnsmasq of trio_net0: does not run any more (process 999999999), knows no {MAC}"
+    told = f"dnsmasq of trio_net0: does not run any more (process 999999999), does not know {MAC}"
     assert told in site.look().lines
 
 
