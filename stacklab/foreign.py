@@ -24,7 +24,8 @@ INDENT = "    "
 # ECMA-48: CSI ... final; OSC ... BEL or ST (systemd 257 marks its units so); others of two or
 # three bytes. A lone ESC at the end goes with the other control characters.
 _ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(\x07|\x1b\\)?|[ -/]+[0-~]|.)")
-# What some reader takes for the end of a line; a bare \r is one, too, for it overwrites its line.
+# Characters that some program takes for the end of a line. A bare \r is one of them: a terminal
+# would overwrite the line from its beginning.
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # Control and format characters (bidi, zero width), halves of surrogates, and unassigned ones;
 # for private use: what they look like is up to the reader's fonts.

@@ -1,9 +1,9 @@
-"""Record what exists of a lab on this host: before it is made, until it is gone.
+"""Record what exists of a lab on this host: from before it is made until it is gone.
 
 Names and handles are recorded whole and compared whole, so that only what is ours is
 ever destroyed. There is one record per lab and host, so two checkouts can't fight over
-one. What stands in a handle is the provider's: workflows read records through
-stacklab.providers.registry, which refuses one whose handles are not this lab's.
+one lab. Handles belong to the provider: workflows read records through
+stacklab.providers.registry, which refuses a record whose handles are not this lab's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Handle = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
-    """A node; `handle` says to its provider what there is of it on the host."""
+    """A node; by `handle` its provider knows what exists of it on the host."""
 
     name: str
     handle: Handle
@@ -42,7 +42,7 @@ class NodeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRecord:
-    """A network that we made; `handle` is its provider's."""
+    """A network that we made; `handle` belongs to its provider."""
 
     name: str
     handle: Handle
@@ -58,7 +58,7 @@ class Handles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabRecord:
-    """All that a lab has on this host; `image` is the key of the base under its disks."""
+    """All that exists of a lab on this host; `image` is the key of the base under its disks."""
 
     name: str
     provider: str  # the word in stacklab.providers.registry
@@ -92,7 +92,7 @@ class LabRecord:
 
 
 class RecordDamaged(LabError):
-    """A record that names what no record of its lab can; `look` shows what is left."""
+    """A record that can't be its lab's; `look` is the command that shows what is left."""
 
     def __init__(self, paths: LabPaths, why: object, *, look: str) -> None:
         super().__init__(
@@ -158,7 +158,7 @@ def read(paths: LabPaths) -> LabRecord | None:
 
 
 def _parse(data: dict[str, Any]) -> LabRecord:
-    """Read either version; whatever is wrong raises one of the errors that `read` expects."""
+    """Read either version; anything that is wrong raises one of the errors that `read` expects."""
     version = data.pop("version")
     if version == 1:
         data = _from_v1(data)
@@ -180,7 +180,7 @@ def _parse(data: dict[str, Any]) -> LabRecord:
 
 
 def _from_v1(data: dict[str, Any]) -> dict[str, Any]:
-    """Migrate: what version 1 had beside the known fields is the handle of today."""
+    """Migrate: all that version 1 had beside the known fields is the handle of today."""
     things: dict[str, list[dict[str, Any]]] = {}
     for kind in ("nodes", "networks"):
         things[kind] = []
@@ -192,7 +192,7 @@ def _from_v1(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_odd_thing(name: str, handle: Handle) -> None:
-    """Raise ValueError unless the name can be one and the handle is words by words."""
+    """Raise ValueError unless the name can be a name and the handle maps words to words."""
     if not is_lab_name(name):
         raise ValueError(f"{name!a} is not a name")
     for key, value in handle.items():
@@ -201,9 +201,9 @@ def _refuse_odd_thing(name: str, handle: Handle) -> None:
 
 
 def _refuse_odd_moment(name: str, value: object, *, is_needed: bool) -> None:
-    """Raise ValueError unless it is a time, or None where that may be.
+    """Raise ValueError unless it is a time, or None where a time is not needed.
 
-    JSON has NaN, and what destroys labs by their times must not guess.
+    Python reads NaN from JSON, and `lab.reap` destroys labs by these times.
     """
     if value is None and not is_needed:
         return
@@ -213,8 +213,9 @@ def _refuse_odd_moment(name: str, value: object, *, is_needed: bool) -> None:
 
 
 def write(paths: LabPaths, record: LabRecord) -> None:
-    """Keep a record: the whole of it or, after a crash, the one before."""
+    """Write a record as a whole; after a crash, the record before is still there."""
     data = {"version": _VERSION, **dataclasses.asdict(record)}
+    # Left out where it is not set: a checkout from before does not know these fields.
     for moment in _MOMENTS:
         if data[moment] is None:
             del data[moment]

@@ -49,12 +49,12 @@ class _Bench:
     work: Path
 
     def seed(self, node: str) -> Path:
-        """A copy of the node's seed."""
+        """Return where the copy of a node's seed is."""
         return self.work / f"{node}.seed.img"
 
 
 def measure(context: Context, lab: Lab) -> tuple[Row, ...]:
-    """Rows of (what, seconds, times bare QEMU, what is wanted); leaves nothing behind."""
+    """Return rows of (what, seconds, times bare QEMU, what is wanted); leaves nothing behind."""
     if record.read(context.host.lab(lab.name)) is not None:
         raise LabError(
             f"lab {lab.name} is up: the bench would end it", hint=f"./invoke lab.destroy {lab.name}"
@@ -79,18 +79,21 @@ def measure(context: Context, lab: Lab) -> tuple[Row, ...]:
             plain = _plain(bench)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    n = len(lab.nodes)
+    nodes = len(lab.nodes)
     return (
-        (f"{n} bare QEMU processes, until sshd answers", f"{bare:.1f}", "1.00", ""),
+        (f"{nodes} bare QEMU processes, until sshd answers", f"{bare:.1f}", "1.00", ""),
         ("lab.up, until sshd answers", f"{ready:.1f}", f"{ready / bare:.2f}", "at most 1.3"),
         ("lab.up, all checks passed", f"{whole:.1f}", f"{whole / bare:.2f}", ""),
-        (f"plain vagrant up of {n}", f"{plain:.1f}", f"{plain / bare:.2f}", ""),
+        (f"plain vagrant up of {nodes}", f"{plain:.1f}", f"{plain / bare:.2f}", ""),
         ("lab.up / plain vagrant up", "", f"{ready / plain:.2f}", "under 0.5"),
     )
 
 
 def _ours(bench: _Bench) -> tuple[float, float]:
-    """(until all answer, until all checks passed), cold; keeps copies of the seeds and of the key."""
+    """Return the seconds until all nodes answer, and until all checks passed; from cold.
+
+    The seeds and the key are copied for the other two.
+    """
     context, lab = bench.context, bench.lab
     paths = context.host.lab(lab.name)
     try:
@@ -163,9 +166,10 @@ def _wait_for(port: int, started: float) -> None:
 def _free_ports(count: int) -> Sequence[int]:
     with contextlib.ExitStack() as opened:
         sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        # All are open at the same time, so that no port comes twice.
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
 
 
 def _plain(bench: _Bench) -> float:
@@ -204,7 +208,7 @@ def _plain(bench: _Bench) -> float:
 
 @contextmanager
 def _pool(bench: _Bench) -> Iterator[str]:
-    """A pool of the bench's own, with the seeds in it; the box's volume goes with its directory."""
+    """Make a pool for the bench, with the seeds in it; the box's volume goes with its directory."""
     name, directory = _BOX, bench.work / "pool"
     directory.mkdir()
     for node in bench.lab.nodes:
@@ -237,7 +241,7 @@ def _plain_json(bench: _Bench, pool: str) -> dict[str, object]:
 
 
 def _box(bench: _Bench) -> Path:
-    """The image as a Vagrant box: an uncompressed tar, which Vagrant takes as well."""
+    """Pack the image as a Vagrant box: an uncompressed tar, which Vagrant takes as well."""
     stage = bench.work / "box"
     stage.mkdir()
     os.link(bench.image, stage / "box.img")

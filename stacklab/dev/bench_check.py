@@ -1,4 +1,4 @@
-"""`bench.check`: what a check costs the host, by the number of nodes. Never fails a test.
+"""`bench.check`: measure what a check costs the host, by the number of nodes. Fails no test.
 
 The nodes are simulated (stacklab.dev.simulated.simulate): all that the host does is real, each
 size in a process of its own, so that its peak of memory is its own.
@@ -33,7 +33,7 @@ NETWORKS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one size took: seconds, MiB at most, and for how many checks in how many sessions."""
+    """The cost of one size: seconds, peak of memory, and the number of checks and sessions."""
 
     nodes: int
     checks: int
@@ -56,7 +56,7 @@ def measure(sizes: Sequence[int] = SIZES) -> Iterator[Cost]:
 
 
 def lab_of(nodes: int, networks: int = NETWORKS) -> Lab:
-    """A lab of so many nodes, each on all of so many networks."""
+    """Return a lab of so many nodes, each on all of so many networks."""
     made = tuple(
         Network(
             name=f"net{number}",
@@ -122,21 +122,22 @@ def cost(nodes: int) -> Cost:
 
 
 def peak_mib() -> float:
-    """What this process has held in memory at most, in MiB.
+    """Return the peak of this process's memory, in MiB.
 
-    By /proc (proc(5), VmHWM): getrusage's ru_maxrss starts with what the process that started this one held.
+    From /proc (proc(5), VmHWM): getrusage's ru_maxrss begins with the peak of the process that
+    started this one.
     """
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if not found:
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if not peak:
         raise LabError(
             "/proc/self/status tells no peak of memory (VmHWM)", hint="run this on Linux"
         )
-    return int(found[1]) / 1024
+    return int(peak[1]) / 1024
 
 
 def _main() -> None:
-    found = cost(int(sys.argv[1]))
-    print(json.dumps({name: getattr(found, name) for name in Cost.__slots__}))
+    measured = cost(int(sys.argv[1]))
+    print(json.dumps({name: getattr(measured, name) for name in Cost.__slots__}))
     sys.stdout.flush()
     os._exit(0)  # at once: taking a million objects apart is not part of it
 

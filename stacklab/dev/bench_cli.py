@@ -1,7 +1,7 @@
-"""`bench.cli`: how long quick commands take to start, beside a bare `import invoke`.
+"""`bench.cli`: compare the start of quick commands with a bare `import invoke`.
 
-Never fails a test. All commands run in turns, so that whatever else the machine does meets all
-of them alike; the medians are compared.
+Never fails a test. The commands take turns, so that other work of the machine slows all of
+them alike; the medians are compared.
 """
 
 from __future__ import annotations

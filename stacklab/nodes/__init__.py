@@ -1,1 +1,1 @@
-"""How host and node know each other and talk."""
+"""Make host and node know each other, and let them talk."""

@@ -1,4 +1,4 @@
-"""Keys of a lab: its own key pair, and host keys that we make, so that no key is taken on trust."""
+"""Make a lab's keys: its own pair, and the nodes' host keys, so that ssh trusts no unknown key."""
 
 from __future__ import annotations
 
@@ -35,16 +35,14 @@ def prepare(lab: Lab, paths: LabPaths, runner: Runner) -> Keys:
     for directory in (paths.keys, paths.sockets):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
-    wanted = {paths.private_key: f"stacklab {lab.name}"}
-    wanted |= {paths.host_key(node.name): node.name for node in lab.nodes}
+    comments = {paths.private_key: f"stacklab {lab.name}"}
+    comments |= {paths.host_key(node.name): node.name for node in lab.nodes}
+
+    def make_pair(path: Path) -> KeyPair:
+        return _pair(path, comments[path], runner)
+
     with ThreadPoolExecutor(max_workers=4) as pool:
-        pairs = dict(
-            zip(
-                wanted,
-                pool.map(lambda item: _pair(item[0], item[1], runner), wanted.items()),
-                strict=True,
-            )
-        )
+        pairs = dict(zip(comments, pool.map(make_pair, comments), strict=True))
     keys = Keys(
         lab=pairs[paths.private_key],
         hosts={node.name: pairs[paths.host_key(node.name)] for node in lab.nodes},
@@ -67,7 +65,7 @@ def known_hosts(lab: Lab, keys: Keys) -> str:
 def _pair(path: Path, comment: str, runner: Runner) -> KeyPair:
     public = path.with_name(path.name + ".pub")
     if not (path.exists() and public.exists()):
-        # ssh-keygen asks before it overwrites what an interrupted run left
+        # ssh-keygen would ask before it overwrites what an interrupted run left.
         path.unlink(missing_ok=True)
         public.unlink(missing_ok=True)
         argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))

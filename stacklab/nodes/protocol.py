@@ -1,9 +1,9 @@
-"""How host and node talk: one script goes to a node, and every line of its answer is marked.
+"""Render one script for a node, and read its answer, in which every line is marked.
 
-Whoever asks a node (session.py) gives `Part`s: pieces of shell with a tag. The node runs them
-all in one session. It writes each line of a part's output as `MARK TAG line`, and at its end
+A caller (see session.py) gives `Part`s: pieces of shell with a tag. The node runs all of them
+in one session. It writes each line of a part's output as `MARK TAG line`, and at its end
 `MARK TAG = CODE`; each line is one write, so that parts may run side by side. What a banner or
-a profile prints has no mark, and is dropped. An emulated node is ten times slower than its
+a profile prints lacks the mark, and is dropped. An emulated node is ten times slower than its
 host, so a part should fork only for the programs whose answer it needs.
 """
 
@@ -30,7 +30,7 @@ TOO_MUCH = f"it wrote more than {SESSION_MAX // 1024 // 1024} MiB"
 
 
 class Phase(IntEnum):
-    """When a part runs: those of FACTS one after the other, those of another phase side by side."""
+    """Phases of a session: parts of FACTS run one by one, those of other phases side by side."""
 
     FACTS = 0  # quick looks at the node itself
     PINGS = 1  # before what would share the CPU with them and spoil their times
@@ -55,7 +55,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a part wrote, stderr included, without blank lines.
+    """Output of a part, stderr included, without blank lines.
 
     `lines` is foreign text as it came, for parsers (see stacklab/foreign.py for why it is
     not of type Foreign); whatever is shown of it goes through `printable` at a report.
@@ -77,7 +77,7 @@ NOTHING = Said()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """All that a node answered; what was cut off is missing here."""
+    """All that a node answered before its session ended."""
 
     is_begun: bool = False
     is_complete: bool = False
@@ -89,7 +89,7 @@ class Answer:
         return self.said.get(tag, NOTHING)
 
     def missing(self, tag: str) -> str:
-        """Return why a part has no answer; "" when it has one."""
+        """Return why the answer of a part is missing; "" when it is there."""
         if self.of(tag).code is not None:
             return ""
         if self.is_complete:
@@ -115,7 +115,8 @@ class Hearing:
 
     def hear(self, line: str, at: float) -> None:
         """Take one line; never raises, whatever it is given."""
-        self._size += len(line)  # also of a line without the marker: a flood is ended early
+        # Lines without the marker count, too: a node that floods us is cut off early.
+        self._size += len(line)
         if self._size > SESSION_MAX or not line.startswith(self._prefix):
             return
         tag, _, rest = line[len(self._prefix) :].partition(" ")
@@ -133,10 +134,10 @@ class Hearing:
         if ended:
             self._codes[tag] = int(ended[1])
         elif len(lines) < LINES_MAX:
-            kept = rest[:LINE_MAX].rstrip("\r")
-            # What it costs us: one character beyond Latin-1 makes the whole line twice as large.
-            self._size += sys.getsizeof(kept)
-            lines.append(kept)
+            text = rest[:LINE_MAX].rstrip("\r")
+            # Its size in memory: one character beyond Latin-1 makes the whole line twice as large.
+            self._size += sys.getsizeof(text)
+            lines.append(text)
 
     def why_stop(self) -> str:
         """Return why no more is taken; "" while there is room."""
@@ -154,7 +155,7 @@ class Hearing:
 
 
 def read(text: str, marker: str) -> Answer:
-    """Take a whole answer apart; a last line without a newline was cut off: it is dropped."""
+    """Read a whole answer; a last line without a newline was cut off, and is dropped."""
     hearing = Hearing(marker)
     for line in text.split("\n")[:-1]:
         hearing.hear(line, 0.0)
@@ -162,18 +163,18 @@ def read(text: str, marker: str) -> Answer:
 
 
 def render(parts: Sequence[Part], marker: str) -> str:
-    """Write the script for one node.
+    """Render the script for one node.
 
-    The work stands in a function: a script that is cut short on its way does nothing,
-    and nothing reads the rest of it as its stdin.
+    All work is in a function that the last line calls: a script that is cut short on its way
+    does nothing, and no program reads the rest of it as its stdin.
     """
     lines = [
         f"m={shlex.quote(marker)}",
         "set -f",
         "PATH=$PATH:/usr/sbin:/sbin",
         "export LC_ALL=C",
-        # `read` forks nothing, where a sed of its own costs an emulated node 70 ms; each line is
-        # one write; the blank line ends an output that ends without one
+        # `read` forks nothing, where one sed costs an emulated node 70 ms. Each line is one write.
+        # The newline before the code ends an output that ends without one.
         f"""tagged() {{ {{ "$2" 2>&1; printf '\\n= %s\\n' "$?"; }} | while IFS= read -r line; do
   [ -z "$line" ] || printf '%s %.{LINE_MAX}s\\n' "$m $1" "$line"
 done; }}""",
@@ -193,12 +194,12 @@ done; }}""",
 
 def fed(command: str, data: bytes) -> str:
     """Return shell for a Part that gives a command these bytes on its stdin."""
-    text = base64.encodebytes(data).decode()  # has no line that could end the here-document
+    text = base64.encodebytes(data).decode()  # no line of it can end the here-document
     return f"base64 -d <<'END-OF-DATA' | {command}\n{text}END-OF-DATA"
 
 
 def is_number(word: str) -> bool:
-    """Return whether a node's word is a number for int(), which refuses more than 4300 digits."""
+    """Return True for a node's word that int() can read; it refuses more than 4300 digits."""
     return len(word) <= _DIGITS_MAX and word.isascii() and word.isdigit()
 
 

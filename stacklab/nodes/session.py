@@ -1,15 +1,17 @@
-"""The one way to ask a node: a script made of parts goes there, and an answer comes back.
+"""Ask a node: a script made of parts goes there, and an answer comes back.
+
+This is the only way in which nodes are asked:
 
     reply = session.ask(runner, paths, "node1", parts, limit_s=20)
     reply.answer.of("some.tag").lines    # what the part wrote; foreign text
     reply.why                            # why the session ended, in a few printable words
 
 Each session has a marker of its own that nobody on the node can know beforehand, a time
-limit, and bounds on what is kept. A node that can't be reached is an answer that is not
-begun, never an exception; what was heard before a session was cut off counts.
+limit, and bounds on what is kept. If a node can't be reached, the answer is not begun, and
+no exception is raised. Lines that came before a session was cut off count.
 
-`listen` is the same for those who speak another protocol (`lab.logs`, `units`): they
-bring their own command and their own hearer.
+`listen` is the same for other protocols (`lab.logs`, `units`), which have their own command
+and their own hearer.
 """
 
 from __future__ import annotations
@@ -47,14 +49,14 @@ class Hearer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a session ended; `why` is printable and never empty."""
+    """The end of a session; `why` is printable and never empty."""
 
     result: Result
     why: str
 
     @property
     def stderr(self) -> Foreign:
-        """What ssh, and a node's login shell, wrote beside the answer."""
+        """Return what ssh, and a node's login shell, wrote beside the answer."""
         return Foreign(self.result.stderr)
 
 
@@ -66,7 +68,7 @@ class Reply(Ending):
     command: Command
 
     def missing(self, tag: str) -> str:
-        """Return why a part has no answer; "" when it has one."""
+        """Return why the answer of a part is missing; "" when it is there."""
         return self.answer.missing(tag) if self.answer.is_begun else self.why
 
 
@@ -76,7 +78,7 @@ def marker() -> str:
 
 
 def never() -> str:
-    """Return "": there is no reason to end a session early."""
+    """Return "": never a reason to end a session early."""
     return ""
 
 
@@ -92,7 +94,7 @@ def ask(
     """Run these parts on a node in one session, and return what it answered.
 
     `why_stop` is asked several times a second: any answer but "" ends the session. Raises
-    ToolNotFound only (this host has no ssh).
+    ToolNotFound only (ssh is not installed on this host).
     """
     mark = marker()
     hearing = Hearing(mark, (part.tag for part in parts))
@@ -121,7 +123,8 @@ def listen(
     try:
         result = runner.converse(command, heard=hearer.hear, why_stop=why_end)
     except (CommandTimedOut, CommandFailed) as error:
-        # The reason to stop first: the error's text is ours, but quotes what the node wrote.
+        # The reason to stop comes first: the error's text quotes what the node wrote, which may
+        # look like one of ssh's own errors.
         why = why_end() or ssh.classify(error.message) or error.message.partition("\n")[0]
         failed = Result(exit_code=ssh.UNREACHED, stderr=error.message)
         return Ending(result=failed, why=printable(why))
@@ -131,8 +134,8 @@ def listen(
 def guarded(judge: Callable[[], T], otherwise: Callable[[str], T]) -> T:
     """Return what a judge makes of an answer; if it raises, what `otherwise` makes of the reason.
 
-    The only guard against answers that break a parser: it costs that node's results, never
-    the command with the results of all other nodes.
+    This is the only guard against answers that break a parser: the node loses its results, and
+    the command goes on with all other nodes.
     """
     try:
         return judge()

@@ -1,12 +1,12 @@
-"""What `units` runs on a node: shell, as root. Pure; see units.py for what it is about.
+"""Render the shell that `units` runs on a node, as root. Pure; see units.py.
 
 On the node each unit has a directory, /var/lib/stacklab-units/NAME, that outlives a reboot:
 
     script, run, over   the work, what starts it, and what writes down its end
     digest              of the script: the same name must not hide other work
     begun               boot id and time; written by the unit itself before the work begins
-    output              both streams, at most as many bytes as `start` was told
-    left-out            how many bytes were more than that
+    output              both streams, `most_bytes` at most
+    left-out            the number of bytes beyond that
     ended               how the work ended, by systemd's own account
 """
 
@@ -49,7 +49,7 @@ sync "$dir/output" "$dir/ended.new" 2>/dev/null
 mv "$dir/ended.new" "$dir/ended"
 """
 
-# Whether it is active is asked first: a unit that ends meanwhile is then seen with its end.
+# `is-active` comes first: of a unit that ends meanwhile, the files then show the end.
 _STATUS = """\
 status() {
   active=$(systemctl is-active "$unit")
@@ -141,7 +141,7 @@ rm -rf "$dir"
 
 
 def digest(script: str) -> str:
-    """Return what tells one script from another."""
+    """Return a digest that tells one script from another."""
     return hashlib.sha256(script.encode()).hexdigest()[:32]
 
 
@@ -183,7 +183,7 @@ def attach(name: str, marker: str, offset: int) -> str:
 
 
 def _head(name: str) -> str:
-    # Images have units of their own that are called stacklab-SOMETHING.
+    # The prefix is longer than "stacklab-", because images bring units with that prefix.
     return (
         "PATH=$PATH:/usr/sbin:/sbin\nexport LC_ALL=C\n"
         f"dir={ROOT}/{name} unit=stacklab-unit-{name}.service\n{_STATUS}"

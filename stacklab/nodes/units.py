@@ -6,11 +6,11 @@
     attached.status.exit_code
 
 The work belongs to the node: it goes on when the connection is lost or when the command
-that started it is killed, and whoever knows its name may attach to it, from any byte on.
-What it writes is kept in a file on the node that survives a reboot; the unit does not, and
-a node that rebooted in the middle is told as such (`UnitPhase.REBOOTED`).
+that started it is killed, and any later command can attach to it by its name, from any byte
+on. Its output is in a file on the node that survives a reboot. The unit itself does not
+survive: if the node rebooted in the middle, the phase is `UnitPhase.REBOOTED`.
 
-Nothing is kept on this host: each piece of output is handed out and forgotten.
+This host keeps nothing: each piece of output is handed out and forgotten.
 Needs systemd 243 or later on the node, and sudo that does not ask.
 """
 
@@ -47,7 +47,7 @@ _ALIVE = ("active", "activating", "deactivating", "reloading")
 
 
 class UnitPhase(StrEnum):
-    """What became of a unit."""
+    """The phases of a unit."""
 
     ABSENT = "absent"  # never started, or forgotten
     RUNNING = "running"
@@ -58,7 +58,7 @@ class UnitPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStatus:
-    """A unit by the node's account; times are by the node's clock.
+    """The status of a unit as the node reports it; times are by the node's clock.
 
     Of work that ended either `exit_code` or `signal` is set; `reason` is systemd's word
     for why it ended (success, exit-code, signal, timeout, oom-kill...).
@@ -71,20 +71,20 @@ class UnitStatus:
     started_at: float = 0.0
     ended_at: float | None = None
     size: int = 0  # bytes of output on the node
-    left_out: int = 0  # bytes that were more than it was to keep
+    left_out: int = 0  # bytes beyond `most_bytes`, which are lost
     digest: str = ""
 
     @property
     def is_ok(self) -> bool:
-        """Whether the work ended with exit code 0."""
+        """Return True if the work ended with exit code 0."""
         return self.phase is UnitPhase.ENDED and self.exit_code == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """How far an attachment came: the next one goes on from `offset`.
+    """The end of an attachment; the next one goes on from `offset`.
 
-    `status` is None if it was cut off while the unit was running, and `why` tells why.
+    `status` is None if it was cut off while the unit was running; `why` is the reason.
     """
 
     offset: int
@@ -126,7 +126,7 @@ class Units:
         return status
 
     def status(self, name: str) -> UnitStatus:
-        """Return what became of a unit; raises CommandFailed for a node that can't be reached."""
+        """Return a unit's status; raises CommandFailed for a node that can't be reached."""
         return _status(self._lines(name, unit_scripts.status(name), f"ask for {name}"))
 
     def stop(self, name: str) -> UnitStatus:
@@ -174,15 +174,15 @@ class Units:
     ) -> Attached:
         """Attach until the unit is over, and again after each lost connection.
 
-        Gives up when there was no connection for `patience_s`, or `why_stop` has a reason:
-        then the result has no status.
+        Gives up, and returns no status, after `patience_s` without a connection, or as soon as
+        `why_stop` returns a reason.
         """
         given_up_at = time.monotonic() + patience_s
         while True:
             attached = self.attach(name, heard=heard, offset=offset, why_stop=why_stop)
             if attached.status is not None or why_stop():
                 return attached
-            if attached.offset > offset:
+            if attached.offset > offset:  # there was a connection, if only for a while
                 given_up_at = time.monotonic() + patience_s
             if time.monotonic() > given_up_at:
                 return attached
@@ -198,10 +198,10 @@ class Units:
             limit_s=_LIMIT_S,
         )
         reply = session.ask(self._runner, self._paths, self._node, [part], limit_s=_LIMIT_S)
-        said = reply.answer.of(part.tag)
-        if said.code == 0:
-            return said.lines
-        why = reply.missing(part.tag) or said.text or f"exit code {said.code}"
+        output = reply.answer.of(part.tag)
+        if output.code == 0:
+            return output.lines
+        why = reply.missing(part.tag) or output.text or f"exit code {output.code}"
         raise CommandFailed(
             f"{self._node} can't {what}: {printable(why)}",
             hint=f"./invoke lab.check {self._paths.name}",
@@ -232,7 +232,7 @@ class _Output:
 
     def _mark(self, word: str, rest: str) -> None:
         self._is_in_chunk = word == "chunk"
-        # Each chunk says where it begins and ends: no byte is lost or repeated unseen.
+        # Each chunk says where it begins and ends, so that a lost or repeated byte is seen.
         if word in ("chunk", "at") and rest != str(self.offset):
             self._why_broken = f"its output goes on at byte {rest[:20]}, not {self.offset}"
         elif word == "status" and len(self.status_lines) < _STATUS_LINES:
@@ -260,14 +260,16 @@ def _checked(name: str) -> str:
 
 
 def _status(lines: Sequence[str]) -> UnitStatus:
-    """Return a status from the lines that a node wrote; whatever they are, it does not raise."""
+    """Return a status from the lines that a node wrote; never raises, whatever they are."""
     values: dict[str, str] = {}
     for line in lines:
         key, _, value = line.partition(" ")
         values.setdefault(key, value)
     begun = values.get("begun", "").split()
-    # EXIT_CODE EXIT_STATUS SERVICE_RESULT TIME STATE-OF-THE-SYSTEM
-    how, code, reason, ended_at, _ = (*values.get("ended", "").split()[:5], *[""] * 5)[:5]
+    # EXIT_CODE EXIT_STATUS SERVICE_RESULT TIME STATE-OF-THE-SYSTEM, see _OVER in unit_scripts.
+    # A hostile node may write fewer words, or more: pad, and cut.
+    words = [*values.get("ended", "").split()[:5], *[""] * 5]
+    how, code, reason, ended_at = words[:4]
     return UnitStatus(
         phase=_phase(values),
         exit_code=int(code) if how == "exited" and is_number(code) else None,
@@ -284,7 +286,7 @@ def _status(lines: Sequence[str]) -> UnitStatus:
 def _phase(values: Mapping[str, str]) -> UnitPhase:
     ended = values.get("ended", "").split()
     if ended:
-        # The shutdown killed it, or killed something under it. What ended well ended well.
+        # A shutdown killed the work, or something that it needed. Exit code 0 counts all the same.
         is_shutdown = ended[-1] in _GOING_DOWN and ended[:2] != ["exited", "0"]
         return UnitPhase.REBOOTED if is_shutdown else UnitPhase.ENDED
     if values.get("active") in _ALIVE:

@@ -34,7 +34,7 @@ _UNQUOTED_MASK = "xxMASKEDxx"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A program to run. `what` completes the sentence "while ..." in an error."""
+    """A program to run; `what` begins the message of its error."""
 
     argv: tuple[str, ...]
     what: str = ""
@@ -43,24 +43,24 @@ class Command:
     stdin: bytes | None = field(default=None, repr=False)
     timeout_s: float | None = None
     ok_codes: tuple[int, ...] = (0,)
-    # Masked in every message; a log has them as printed.
+    # Masked in every message, but not in `log`.
     secrets: tuple[str, ...] = field(default=(), repr=False)
     log: Path | None = None  # both streams are appended to it as they come
     interactive: bool = False  # keeps the terminal (ssh, console)
     most_bytes: int = MOST_BYTES  # of stdout are kept by `run`; Result.left_out counts the rest
 
     def __str__(self) -> str:
-        # Masked before quoting, which splits a secret that holds a quote.
+        # Masked before quoting: quoting would split a secret that holds a quote.
         masked = (without(word, self.secrets, _UNQUOTED_MASK) for word in self.argv)
         return shlex.join(masked).replace(_UNQUOTED_MASK, _MASK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a command left behind; with a log, stdout and stderr are in there instead.
+    """The result of a command; with a log, stdout and stderr are in the log instead.
 
-    Of a long stdout the beginning is kept, of a long stderr the end; the last line of stderr
-    then tells how much was left out.
+    Of a long stdout the beginning is kept, of a long stderr the end. The last line of stderr
+    then says how much was left out.
     """
 
     exit_code: int
@@ -71,7 +71,7 @@ class Result:
 
 
 def as_root(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the same command line with root's rights; sudo must not ask: nobody may be there."""
+    """Return the command line as run by root; sudo must not ask, for nobody may be there."""
     return tuple(argv) if os.geteuid() == 0 else ("sudo", "-n", *argv)
 
 
@@ -95,8 +95,8 @@ class Conversing(Runner, Protocol):
     ) -> Result:
         """Run it to its end; `heard` gets each line of stdout, and when it came (time.time()).
 
-        A last line without a newline was cut off, and is not heard.
-        `why_stop` is asked several times a second; any answer but "" ends the command
+        A last line without a newline was cut off, and is dropped.
+        `why_stop` is called several times a second; any result but "" ends the command
         with CommandFailed of those words. Raises what Runner.run does; the Result's
         stdout is "".
         """
@@ -107,7 +107,7 @@ class Conversing(Runner, Protocol):
     ) -> Result:
         """Run it to its end, and hand out each line of both streams as bytes, when it comes.
 
-        A line keeps its newline; the last one may have none. Of a line that never ends, the
+        A line keeps its newline; the last line may lack it. Of a line that never ends, the
         beginning is handed out. Nothing is kept: the Result's stdout and stderr are "".
         Raises what Runner.run does.
         """
@@ -121,7 +121,8 @@ class SubprocessRunner:
         self._running: dict[subprocess.Popen[bytes], Command] = {}
 
     def stop_all(self) -> None:
-        """End what other threads still run: Ctrl-C reaches the main thread alone."""
+        """End the commands of other threads: Ctrl-C interrupts the main one only."""
+        # A copy: threads take their commands out of it as these end.
         for process, command in list(self._running.items()):
             if process.poll() is None:
                 _stop(process, group=not command.interactive)
@@ -130,8 +131,8 @@ class SubprocessRunner:
         """See Runner.run."""
         if command.interactive or command.log:
             return self._run_attached(command)
-        kept = Beginning(command.most_bytes)
-        return self._piped(command, kept.take, keeps_streams=True, kept=kept)
+        output = Beginning(command.most_bytes)
+        return self._piped(command, output.take, keeps_streams=True, output=output)
 
     def converse(
         self,
@@ -180,12 +181,12 @@ class SubprocessRunner:
         take_error: Callable[[bytes], None] | None = None,
         why_stop: Callable[[], str] = lambda: "",
         keeps_streams: bool = False,
-        kept: Beginning | None = None,
+        output: Beginning | None = None,
     ) -> Result:
         """Run a command whose streams are read here, piece by piece."""
         started = time.monotonic()
         errors = End(_KEPT_MAX)
-        output = kept or Beginning(0)
+        output = output or Beginning(0)
 
         def written() -> str:
             return errors.text.strip() or output.text
@@ -252,7 +253,9 @@ class _StreamReader:
                     raise _timed_out(self._command, 0, written())
                 ready = selector.select(min(_ASK_EVERY_S, left_s))
                 if not ready and not keeps_streams and self._process.poll() is not None:
-                    break  # a daemon that it left has our streams: its own words have been read
+                    # A daemon that it started holds our streams open. What the process itself
+                    # wrote has been read.
+                    break
                 for key, _ in ready:
                     self._serve(selector, key.fd)
         self._wait(deadline, keeps_streams=keeps_streams)
@@ -262,6 +265,7 @@ class _StreamReader:
             selector.register(descriptor, selectors.EVENT_READ)
         if self._process.stdin is not None:
             descriptor = self._process.stdin.fileno()
+            # A program that does not read its stdin must not keep us from reading its output.
             os.set_blocking(descriptor, False)
             selector.register(descriptor, selectors.EVENT_WRITE)
 
@@ -288,19 +292,21 @@ class _StreamReader:
         try:
             self._process.wait(None if limit_s == float("inf") else limit_s)
         except subprocess.TimeoutExpired:
-            words = "closed its streams and had no end"
+            words = "closed its streams but did not end"
             raise CommandTimedOut(_headline(self._command, words)) from None
 
 
-def _timed_out(command: Command, log_start: int, said: str) -> CommandTimedOut:
+def _timed_out(command: Command, log_start: int, output: str) -> CommandTimedOut:
+    # ssh.classify knows "no end after": an ssh that we ended is one that timed out.
     ending = f"had no end after {command.timeout_s:g} s"
-    return CommandTimedOut(f"{_headline(command, ending)}{_told(command, log_start, said)}")
+    headline = _headline(command, ending)
+    return CommandTimedOut(f"{headline}{_last_lines(command, log_start, output)}")
 
 
 def _raise_for_code(command: Command, result: Result, log_start: int) -> None:
     if result.exit_code in command.ok_codes:
         return
-    last_lines = _told(command, log_start, result.stderr.strip() or result.stdout)
+    last_lines = _last_lines(command, log_start, result.stderr.strip() or result.stdout)
     raise CommandFailed(f"{_headline(command, _ending(result.exit_code))}{last_lines}")
 
 
@@ -318,6 +324,7 @@ def _start(command: Command, log: BinaryIO | None) -> subprocess.Popen[bytes]:
             stdin=None if command.interactive else stdin,
             stdout=stream,
             stderr=subprocess.STDOUT if log and not command.interactive else stream,
+            # A group of its own, so that its children can be ended with it.
             start_new_session=not command.interactive,
         )
     except OSError as error:  # no such cwd, wrong architecture, argument list too long
@@ -342,7 +349,7 @@ def _communicate(process: subprocess.Popen[bytes], command: Command, log_start: 
 
 
 def _stop(process: subprocess.Popen[bytes], *, group: bool) -> None:
-    """End it and its children, kindly first; only ever a process that we started.
+    """End a process that we started, and its children: SIGINT first, SIGKILL last.
 
     An interactive process shares our group (it needs the terminal), so it is signalled alone.
     A second Ctrl-C cuts the grace short.
@@ -352,7 +359,8 @@ def _stop(process: subprocess.Popen[bytes], *, group: bool) -> None:
             _signal(process, number, group=group)
             process.wait(_GRACE_S)
             break
-    if group:  # what outlived its parent; daemons have left the group by setsid
+    if group:
+        # Children that outlived their parent. Daemons have left the group by setsid.
         _signal(process, signal.SIGKILL, group=True)
 
 
@@ -375,7 +383,7 @@ def _ending(code: int) -> str:
         return f"ended with {code}"
     try:
         return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:  # most real-time signals have no name
+    except ValueError:  # most real-time signals lack a name
         return f"was ended by signal {-code}"
 
 
@@ -383,7 +391,7 @@ def _headline(command: Command, ending: str) -> str:
     return f"{command.what or 'command'}: {command.argv[0]} {ending}\n  {command}"
 
 
-def _told(command: Command, log_start: int, output: str) -> str:
+def _last_lines(command: Command, log_start: int, output: str) -> str:
     """Return the last lines that this command wrote, each behind a mark of ours."""
     if command.log:
         with command.log.open("rb") as log:

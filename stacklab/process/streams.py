@@ -1,6 +1,6 @@
-"""What is kept of a stream of bytes: its beginning, its end, or one line at a time.
+"""Keep a bounded part of a stream of bytes: its beginning, its end, or one line at a time.
 
-Each of them has a bound, for whoever writes the stream may never stop.
+The bound is there because a program may write for ever.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Beginning:
 
     @property
     def text(self) -> str:
-        """What was kept."""
+        """Return the bytes that were kept, as text."""
         return self._data.decode("utf-8", "replace")
 
     @property
     def left_out_words(self) -> str:
-        """A line that tells how much was left out; "" if nothing was."""
+        """Return a line that says how much was left out; "" if nothing was."""
         return f"({self.left_out} bytes of its output were left out)\n" if self.left_out else ""
 
 
@@ -50,7 +50,7 @@ class End:
 
     @property
     def text(self) -> str:
-        """What was kept."""
+        """Return the bytes that were kept, as text."""
         return self._data.decode("utf-8", "replace")
 
 
@@ -72,7 +72,7 @@ class LineCutter:
         self._add(rest)
 
     def end(self) -> None:
-        """Hand out a last line that has no newline."""
+        """Hand out a last line that lacks its newline."""
         if self._begun:
             self._finish(b"")
 
@@ -89,7 +89,7 @@ class LineCutter:
 
 
 def send(stdin: IO[bytes], unsent: memoryview) -> memoryview:
-    """Write what a pipe takes, and return the rest: nothing where nobody reads any more."""
+    """Write what a pipe takes, and return the rest; nothing is left when its reader is gone."""
     try:
         return unsent[os.write(stdin.fileno(), unsent[:65536]) :]
     except BlockingIOError:

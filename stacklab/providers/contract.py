@@ -1,9 +1,8 @@
-"""The contract of providers of nodes: what each must do, and what it may be able to do.
+"""The contract of providers of nodes: duties of all of them, and capabilities of some.
 
 A provider is one folder here and one line in `registry`. It implements ProviderKind and
 Provider; each of the other Protocols is a capability, which callers test by isinstance.
-A task that needs one that is missing says so by `lacking` before it changes anything.
-(Coming: Snapshots.)
+A task that needs a missing capability raises `lacking` before it changes anything.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from stacklab.tools.host.net import Snapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostServices:
-    """This host, as a provider is given it; `accelerator` is asked when a node is made."""
+    """What a provider needs of this host; `accelerator` is called when a node is made."""
 
     host: HostPaths
     runner: Conversing
@@ -56,7 +55,7 @@ class ProviderKind(Protocol):
 
     @property
     def look(self) -> str:
-        """The command that shows what is left of labs: a damaged record's hint."""
+        """Return the command that shows what is left of labs: the hint for a damaged record."""
         ...
 
     def new_handles(self, lab: Lab, paths: LabPaths) -> Handles:
@@ -64,9 +63,9 @@ class ProviderKind(Protocol):
         ...
 
     def refuse_damaged(self, paths: LabPaths, record: LabRecord) -> None:
-        """Raise ValueError where a handle names what no record of this lab can.
+        """Raise ValueError where a handle names what can't be this lab's.
 
-        Whoever destroys a lab, often root, obeys its record.
+        `lab.destroy`, often run by root, removes whatever the record names.
         """
         ...
 
@@ -85,7 +84,7 @@ class Provider(Protocol):
 
     @property
     def name(self) -> str:
-        """The word in the record."""
+        """Return the word in the record."""
         ...
 
     def why_unreachable(self, *, start: bool = False) -> Unreachable | None:
@@ -109,19 +108,19 @@ class Provider(Protocol):
         base: Path,
         identity: Callable[[Node], Mapping[str, Entry]],
     ) -> None:
-        """Give these nodes, which do not run, what they start from.
+        """Give these nodes, which do not run, their disk and their identity.
 
-        A disk on the base image, which stays if it is there; and the node's identity
-        (keys, addresses, answers), as files, anew each time.
+        An existing disk on the base image stays; the identity (keys, addresses, answers) is
+        written anew each time, as files.
         """
         ...
 
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
-        """Have these nodes running, paused ones too; returns before they have booted."""
+        """Start these nodes, and resume paused ones; returns before they have booted."""
         ...
 
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
-        """Shut these nodes down; cut their power when their patience is over."""
+        """Shut these nodes down; after `patience_s`, cut the power of those that still run."""
         ...
 
     def destroy(self, paths: LabPaths, record: LabRecord) -> None:
@@ -133,11 +132,11 @@ class Provider(Protocol):
         ...
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
-        """Return what each node does."""
+        """Return each node's state."""
         ...
 
     def close_down(self) -> None:
-        """Remove what all labs share, once the last lab of this host is gone."""
+        """Remove what all labs share; called when the last lab of this host is gone."""
         ...
 
     def close(self) -> None:
@@ -173,19 +172,19 @@ class Resets(Protocol):
 class FaultMaker(Protocol):
     """Makes one lab's nodes, NICs and networks fail, and undoes it.
 
-    What is undone already, and what is gone, is success.
+    Undoing what is undone already, or what is gone, is success.
     """
 
     def state(self, node: str) -> NodeState:
-        """Return what a node does."""
+        """Return a node's state."""
         ...
 
     def pause(self, node: str) -> None:
-        """Let a node stand still."""
+        """Stop a node's processors, as they are."""
         ...
 
     def resume(self, node: str) -> None:
-        """Let a paused node run on."""
+        """Let a paused node go on."""
         ...
 
     def power_off(self, node: str) -> None:
@@ -193,7 +192,7 @@ class FaultMaker(Protocol):
         ...
 
     def power_on(self, node: str) -> None:
-        """Start a node that is off, with all its NICs and their cables in."""
+        """Start a node that is off, with all its NICs and their cables plugged in."""
         ...
 
     def has_nic(self, node: str, nic: NIC) -> bool:
@@ -217,7 +216,7 @@ class FaultMaker(Protocol):
         ...
 
     def refuse_partition(self, network: str) -> None:
-        """Raise LabError where a network can't be parted, or nobody may look."""
+        """Raise LabError where a network can't be parted, or its rules can't be read."""
         ...
 
     def part(self, network: str, groups: Sequence[Sequence[str]]) -> None:
@@ -225,7 +224,7 @@ class FaultMaker(Protocol):
         ...
 
     def heal(self, network: str, groups: int) -> None:
-        """End a partition of up to so many groups; raises ProviderError when it stays."""
+        """End a partition of up to so many groups; raises ProviderError if it is still there."""
         ...
 
 
@@ -234,7 +233,7 @@ class MakesFaults(Protocol):
     """Nodes, NICs and networks that can be made to fail."""
 
     def faults(self, lab: str, record: LabRecord) -> FaultMaker:
-        """Return who makes faults in that lab."""
+        """Return the maker of faults for that lab."""
         ...
 
 
@@ -261,7 +260,7 @@ class Evidence(Protocol):
     """Evidence of why a node does not answer, from this host."""
 
     def looker(self, paths: LabPaths, record: LabRecord) -> Looker:
-        """Return who looks; starts nothing, and does without what can't be asked."""
+        """Return the looker of that lab; starts nothing, and does without what can't be asked."""
         ...
 
     def state_command(self, record: LabRecord, node: str) -> str:
@@ -297,13 +296,13 @@ class HostLogs(Protocol):
     """Sources of this host for `lab.logs`, besides the lab's own files."""
 
     def version_commands(self) -> Sequence[tuple[str, ...]]:
-        """Return the commands that tell the versions of what runs the nodes."""
+        """Return the commands that print the versions of the programs that run the nodes."""
         ...
 
     def log_sources(
         self, paths: LabPaths, record: LabRecord, reader: LogReader, why_not: str
     ) -> Iterator[LogSource]:
-        """Return what to take along; `why_not` is why the provider can't be asked."""
+        """Return the sources to collect; `why_not` is why the provider can't be asked."""
         ...
 
 
@@ -319,5 +318,5 @@ class Orphans(Protocol):
 def lacking(provider: Provider, lab: str, what: str, *, hint: str) -> ProviderError:
     """Return the refusal of a task whose capability the lab's provider does not have."""
     return ProviderError(
-        f"lab {lab}'s nodes are {provider.name} nodes; they have no {what}", hint=hint
+        f"lab {lab}'s nodes are {provider.name} nodes, which do not have {what}", hint=hint
     )

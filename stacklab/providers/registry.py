@@ -1,4 +1,4 @@
-"""The providers, by the word in a lab's record; and records whose handles were looked at."""
+"""The providers, by the word in a lab's record; and records whose handles were checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stacklab.record import LabRecord, RecordDamaged
 PROVIDERS: dict[str, str] = {
     "libvirt": "stacklab.providers.libvirt.kind:KIND",
 }
-# Of new labs; that of an existing lab stands in its record.
+# The provider of new labs; that of an existing lab stands in its record.
 DEFAULT = "libvirt"
 
 
@@ -29,8 +29,9 @@ def kind(word: str) -> ProviderKind:
             hint="use the checkout that made the lab",
         )
     module, _, name = place.partition(":")
-    found: ProviderKind = getattr(importlib.import_module(module), name)
-    return found
+    # No provider is imported before a lab needs it: libvirt alone takes a tenth of a second.
+    provider_kind: ProviderKind = getattr(importlib.import_module(module), name)
+    return provider_kind
 
 
 def open_provider(word: str, site: HostServices) -> Provider:
@@ -62,25 +63,25 @@ def new_record(
 def read(paths: LabPaths) -> LabRecord | None:
     """Return the lab's record; None where nothing exists.
 
-    Raises LabError when it can't be understood, or names what is not this lab's: nothing
-    obeys a record that was not read here.
+    Raises LabError when it can't be understood, or when it names what is not this lab's.
+    Every caller that changes something by a record has to read it here.
     """
     try:
-        found = record.read(paths)
+        lab_record = record.read(paths)
     except RecordDamaged as error:
-        # Nobody knows whose lab it was.
+        # Nobody can tell which provider's lab it was, so the hint names the commands of all.
         look = " and ".join(kind(word).look for word in PROVIDERS)
         raise RecordDamaged(paths, error.why, look=look) from error
-    if found is None:
+    if lab_record is None:
         return None
     try:
-        its_kind = kind(found.provider)
+        provider_kind = kind(lab_record.provider)
     except ProviderError as error:
         raise LabError(
             f"the record of lab {paths.name}: {error.message}", hint=error.hint
         ) from error
     try:
-        its_kind.refuse_damaged(paths, found)
+        provider_kind.refuse_damaged(paths, lab_record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RecordDamaged(paths, error, look=its_kind.look) from error
-    return found
+        raise RecordDamaged(paths, error, look=provider_kind.look) from error
+    return lab_record

@@ -29,6 +29,7 @@ class _Running:
         self._results: list[object] = []
         self._errors: list[BaseException] = []
         self.has_ended = threading.Event()
+        # A daemon: Python does not wait for it at its exit, though it may be stuck for ever.
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def _work(self) -> None:
@@ -52,6 +53,7 @@ def call(function: Callable[[], _T], *, limit_s: float, name: str = "bounded cal
     deadline = time.monotonic() + limit_s
     while True:
         left_s = deadline - time.monotonic()
+        # In pieces: between two of them Python runs the handlers of signals.
         if running.has_ended.wait(max(0.0, min(_PIECE_S, left_s))):
             return running.result()  # type: ignore[return-value]
         if left_s <= 0:
@@ -61,8 +63,8 @@ def call(function: Callable[[], _T], *, limit_s: float, name: str = "bounded cal
 def together(functions: Sequence[Callable[[], object]], *, name: str = "together") -> None:
     """Run all of them at once and return when all have ended; raises the first one's error.
 
-    Each has to have a bound of its own. A ThreadPoolExecutor is not used because its
-    threads are joined, so that Ctrl-C would wait for the slowest of them.
+    Each has to have a bound of its own. This is not a ThreadPoolExecutor, because Python
+    joins its threads: Ctrl-C would wait for the slowest of them.
     """
     all_running = [_Running(function, name) for function in functions]
     for running in all_running:

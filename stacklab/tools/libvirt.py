@@ -54,7 +54,8 @@ _REASONS: Mapping[tuple[int, ...], str] = {
 class Libvirt(Connection):
     """A connection to the system's libvirtd; raises ProviderError, with what to type next."""
 
-    # What a domain leaves besides its disks; libvirt's test driver knows not all of it.
+    # What a domain leaves besides its disks. A field of the class, because libvirt's test driver
+    # does not know all of these flags.
     undefine_flags = (
         libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -65,7 +66,7 @@ class Libvirt(Connection):
 
     @within(LOOK_S)
     def state(self, uuid: str) -> NodeState:
-        """Return what the domain of that UUID does."""
+        """Return the state of the domain of that UUID."""
         domain = self._domain(uuid)
         if domain is None:
             return NodeState.ABSENT
@@ -75,7 +76,7 @@ class Libvirt(Connection):
 
     @within(LOOK_S)
     def why_in_state(self, uuid: str) -> str:
-        """Return libvirt's reason for a state (`user`, `ioerror`); "" where it has none."""
+        """Return libvirt's reason for a state (`user`, `ioerror`); "" if it adds nothing."""
         domain = self._domain(uuid)
         if domain is not None:
             with _words(f"reading the state of {uuid}", absent_ok=True):
@@ -202,44 +203,45 @@ class Libvirt(Connection):
     @within(WORK_S)
     def ensure_network(self, name: str, uuid: str, xml: str) -> None:
         """Define (again) and start a network; raises NotOurs when the name is somebody else's."""
-        found = self._network(name)
-        if found is not None and found.UUIDString() != uuid:
+        libvirt_network = self._network(name)
+        if libvirt_network is not None and libvirt_network.UUIDString() != uuid:
             raise NotOurs(
                 f"a libvirt network called {name} exists and is not this lab's",
                 hint=_look_at_network(name),
             )
         with _words(f"making network {name}"):
-            if found is None:
-                found = self._connection.networkDefineXML(xml)
-            if not found.isActive():
-                found.create()
+            if libvirt_network is None:
+                libvirt_network = self._connection.networkDefineXML(xml)
+            if not libvirt_network.isActive():
+                libvirt_network.create()
 
     @within(WORK_S)
     def remove_network(self, name: str, uuid: str) -> None:
         """Stop and undefine the network of that name and UUID; absent is success."""
-        found = self._network(name)
-        if found is None:
+        libvirt_network = self._network(name)
+        if libvirt_network is None:
             return
-        if found.UUIDString() != uuid:
+        if libvirt_network.UUIDString() != uuid:
             raise NotOurs(
-                f"network {name} has UUID {found.UUIDString()}, not {uuid} as recorded: left alone",
+                f"network {name} has UUID {libvirt_network.UUIDString()}, "
+                f"not {uuid} as recorded: left alone",
                 hint=_look_at_network(name),
             )
         with _words(f"removing network {name}", absent_ok=True):
-            if found.isActive():
-                found.destroy()
-            if found.isPersistent():
-                found.undefine()
+            if libvirt_network.isActive():
+                libvirt_network.destroy()
+            if libvirt_network.isPersistent():
+                libvirt_network.undefine()
 
     @within(LOOK_S)
     def leases(self, network: str) -> tuple[Lease, ...]:
         """Return the addresses that a network has given out; none when it is absent."""
-        found = self._network(network)
-        if found is None:
+        libvirt_network = self._network(network)
+        if libvirt_network is None:
             return ()
         with _words(f"reading the leases of {network}", absent_ok=True):
-            given = found.DHCPLeases() if found.isActive() else ()
-            return tuple(_lease(lease) for lease in given)
+            leases = libvirt_network.DHCPLeases() if libvirt_network.isActive() else ()
+            return tuple(map(_lease, leases))
         return ()
 
     # --- the pool
@@ -262,7 +264,8 @@ class Libvirt(Connection):
                 )
             if not pool.isActive():
                 pool.create()
-            # Vagrant looks disks up by name; those made since the last look are not known yet
+            # Vagrant looks disks up by name, and libvirtd does not know those made since its last
+            # look at the directory.
             pool.refresh()
 
     @within(WORK_S)
@@ -275,7 +278,7 @@ class Libvirt(Connection):
         with _words(f"removing pool {name}", absent_ok=True):
             if directory is not None and libvirt_xml.pool_path(pool.XMLDesc()) != directory:
                 return
-            persistent = pool.isPersistent()
+            persistent = pool.isPersistent()  # asked first: a transient pool ends with destroy()
             if pool.isActive():
                 pool.destroy()
             if persistent:
@@ -310,7 +313,7 @@ def _look_at_network(name: str) -> str:
 
 @contextmanager
 def _words(doing: str, *, absent_ok: bool = False) -> Iterator[None]:
-    """Turn libvirt's error into ours; with `absent_ok`, what went away meanwhile is fine."""
+    """Turn libvirt's error into ours; with `absent_ok`, a thing that is gone by now is fine."""
     try:
         yield
     except libvirt.libvirtError as error:

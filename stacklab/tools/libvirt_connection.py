@@ -28,7 +28,7 @@ _CLOSE_S = 2.0
 # libvirtd is asked for a sign of life every so many seconds, so many times.
 _KEEPALIVE = (5, 3)
 
-# It prints every error to stderr besides raising it.
+# libvirt prints every error to stderr besides raising it.
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 _P = ParamSpec("_P")
@@ -49,7 +49,7 @@ class NoAnswer(ProviderError):
 def within(
     limit_s: float,
 ) -> Callable[[Callable[Concatenate[_C, _P], _T]], Callable[Concatenate[_C, _P], _T]]:
-    """Bound a method of a connection; raises NoAnswer after `limit_s`, and at once ever after."""
+    """Bound a method of a connection: it raises NoAnswer after `limit_s`, then always at once."""
 
     def decorate(
         method: Callable[Concatenate[_C, _P], _T],
@@ -77,7 +77,7 @@ class Connection:
 
     @property
     def is_dead(self) -> bool:
-        """True once a call had no answer or the connection broke: open another one."""
+        """Return True once a call went unanswered or the connection broke: open another one."""
         if self._is_abandoned:
             return True
         try:
@@ -103,7 +103,8 @@ class Connection:
             self._is_abandoned = True
             raise NoAnswer(limit_s) from error
         except (KeyboardInterrupt, SystemExit):
-            self._is_abandoned = True  # what was asked for may still be under way
+            # The call may still be under way, and its answer would be taken for the next one's.
+            self._is_abandoned = True
             raise
 
 
@@ -115,6 +116,7 @@ def why_unreachable(uri: str | None = None) -> str | None:
 
     def look() -> str | None:
         try:
+            # Read-only first: where polkit forbids writing, its error says more than a failure.
             libvirt.openReadOnly(uri or URI).close()
             libvirt.open(uri or URI).close()
         except libvirt.libvirtError as error:

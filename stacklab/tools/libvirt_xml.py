@@ -14,7 +14,7 @@ _LEASE_MINUTES = 7 * 24 * 60
 def network(lab: Lab, declared: Network, uuid: str, *, name: str) -> str:
     """Return a network with fixed leases and names for its nodes; `bridged` is not ours to make.
 
-    Without the host there is no <ip>: the bridge gets no address, and no dnsmasq listens.
+    Without the host, <ip> is left out: the bridge lacks an address, and dnsmasq does not run.
     """
     top = ET.Element("network")
     ET.SubElement(top, "name").text = name
@@ -37,7 +37,7 @@ def _add_host(top: ET.Element, lab: Lab, declared: Network) -> None:
     address = ET.SubElement(
         top, "ip", address=str(declared.host_address), prefix=str(declared.cidr.prefixlen)
     )
-    # Only a node's access NIC asks by DHCP. There is no range: who is not declared gets nothing.
+    # Only a node's access NIC asks by DHCP. Without a range, only declared nodes get an address.
     access = [(node, nic) for node, nic in lab.members(declared.name) if nic is node.access]
     dhcp = ET.SubElement(address, "dhcp") if access else None
     for node, nic in access:
@@ -65,19 +65,18 @@ def pool_path(xml: str) -> Path | None:
 
 def interfaces(domain_xml: str) -> tuple[tuple[str, str, str], ...]:
     """Return a running domain's NICs: (MAC, libvirt network or bridge, tap on the host)."""
-    found = []
+    nics = []
     for interface in ET.fromstring(domain_xml).iterfind("devices/interface"):
-        mac, source, target = (
-            interface.find("mac"),
-            interface.find("source"),
-            interface.find("target"),
-        )
-        attributes = source.attrib if source is not None else {}
-        found.append(
-            (
-                mac.get("address", "") if mac is not None else "",
-                attributes.get("network") or attributes.get("bridge") or "",
-                target.get("dev", "") if target is not None else "",
-            )
-        )
-    return tuple(found)
+        mac = _attribute(interface, "mac", "address")
+        network = _attribute(interface, "source", "network")
+        # A NIC on a bridge of the host's is not on a network of libvirt's.
+        bridge = _attribute(interface, "source", "bridge")
+        tap = _attribute(interface, "target", "dev")  # missing while the domain is off
+        nics.append((mac, network or bridge, tap))
+    return tuple(nics)
+
+
+def _attribute(parent: ET.Element, child: str, name: str) -> str:
+    """Return an attribute of a child element; "" where either is missing."""
+    element = parent.find(child)
+    return "" if element is None else element.get(name, "")

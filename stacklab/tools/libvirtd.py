@@ -20,22 +20,22 @@ _LIMIT_S = 20.0
 
 
 def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[str], None]) -> None:
-    """Start libvirtd unless it answers; a refusal (no permission) is left for doctor's words.
+    """Start libvirtd unless it answers; a lack of permission is left to `doctor` to explain.
 
     `reachable` returns why libvirtd does not answer, or None. What it raises is raised here:
     a libvirtd that hangs is not started a second time.
     Where systemd is not PID 1, virtlogd and libvirtd are started as daemons.
     """
-    if message := _repair_kvm_node():
-        say(message)
-    if _SOCKET.exists() and reachable() is None:
-        return
-    if _SOCKET.exists() and os.geteuid() != 0:
+    repaired = _repair_kvm_node()
+    if repaired:
+        say(repaired)
+    # With a socket, a user who gets no answer lacks a permission: a start would not help.
+    if _SOCKET.exists() and (reachable() is None or os.geteuid() != 0):
         return
     say("starting libvirtd")
     try:
         for argv in _start_commands():
-            # virtlogd refuses to start twice, which is fine
+            # virtlogd refuses to start twice, with code 1, and that is fine.
             ok_codes = (0, 1) if argv[-2] == "virtlogd" else (0,)
             runner.run(
                 Command(argv=argv, what="starting libvirtd", ok_codes=ok_codes, timeout_s=_LIMIT_S)
@@ -44,12 +44,18 @@ def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[s
         raise ProviderError(
             f"libvirtd can't be started\n{error}", hint="./invoke doctor"
         ) from error
+    _wait_until_reachable(reachable)
+
+
+def _wait_until_reachable(reachable: Callable[[], str | None]) -> None:
     deadline = time.monotonic() + _LIMIT_S
-    while (why := reachable()) is not None:
+    why = reachable()
+    while why is not None:
         if time.monotonic() > deadline:
             what = f"libvirtd was started, but does not answer after {_LIMIT_S:.0f} s: {why}"
             raise ProviderError(what, hint="./invoke doctor")
         time.sleep(0.2)
+        why = reachable()
 
 
 def _start_commands() -> tuple[tuple[str, ...], ...]:
@@ -84,12 +90,13 @@ def _repair_kvm_node() -> str | None:
         group = grp.getgrnam("kvm").gr_gid
     except KeyError:
         return None
-    found = _KVM.stat()
-    if found.st_gid == group and stat.S_IMODE(found.st_mode) & 0o060 == 0o060:
+    kvm = _KVM.stat()
+    may_group_use_it = stat.S_IMODE(kvm.st_mode) & 0o060 == 0o060
+    if kvm.st_gid == group and may_group_use_it:
         return None
     os.chown(_KVM, -1, group)
     _KVM.chmod(0o660)
     return (
-        "/dev/kvm: group kvm may open it now, as udev would have it "
+        "/dev/kvm: group kvm may open it now, as udev would have set it "
         "(libvirt re-probes QEMU at every call otherwise)"
     )

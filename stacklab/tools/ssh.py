@@ -1,6 +1,6 @@
-"""OpenSSH: the lab's ssh_config, the commands that use it, and what its errors mean.
+"""Use OpenSSH: the lab's ssh_config, commands that use it, and the meaning of its errors.
 
-Host keys are ours and pinned, so every name here checks them strictly.
+Host keys are made by us and pinned, so every command here checks them strictly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_BYTES = 8 * 1024 * 1024
 
 
 class Trouble(StrEnum):
-    """What ssh's errors mean, in stable words."""
+    """Meanings of ssh's errors, in stable words."""
 
     HOST_KEY = "host-key"  # the host key is not the one on record
     DENIED = "denied"
@@ -42,7 +42,7 @@ class Trouble(StrEnum):
     CLOSED = "closed"
 
 
-# The first match wins, so what is loud or sure stands first.
+# The first match wins, so the loudest and surest causes stand first.
 _CAUSES = tuple(
     (re.compile(pattern, re.IGNORECASE), trouble, words)
     for pattern, trouble, words in (
@@ -88,7 +88,7 @@ _CAUSES = tuple(
 
 
 def render_config(lab: Lab, paths: LabPaths) -> str:
-    """Write out an ssh_config with one entry per node and nothing taken from the user's own."""
+    """Render an ssh_config with one entry per node, and nothing from the user's own."""
     hosts = [_host(node) for node in lab.nodes]
     return "\n".join(
         ["# Written by stacklab. Use: ssh -F THIS_FILE NODE", *hosts, _common(lab, paths)]
@@ -135,7 +135,7 @@ def patience_s(lab: Lab) -> int:
 
 
 def can_share(lab: Lab, paths: LabPaths) -> bool:
-    """Tell whether the sockets of shared connections have paths that a socket may have."""
+    """Return True if the paths of the sockets of shared connections are short enough."""
     longest = max(len(os.fsencode(paths.sockets / node.name)) for node in lab.nodes)
     return longest + _SOCKET_SUFFIX <= _SOCKET_PATH_MAX
 
@@ -151,7 +151,7 @@ def _ssh(paths: LabPaths, *options: str) -> tuple[str, ...]:
 
 
 def script_command(paths: LabPaths, node: str, script: str, *, timeout_s: float) -> Command:
-    """Run a POSIX shell script on a node; on stdin it has no limit of size and needs no quotes."""
+    """Run a POSIX shell script on a node, given on stdin: any size, and without quoting."""
     return Command(
         argv=_ssh(paths, "-T", "--", node, "sh -s"),
         what=f"running a script on {node}",
@@ -180,7 +180,7 @@ def exec_command(
 
 
 def root_command(paths: LabPaths, node: str, script: str, *, what: str) -> Command:
-    """Run a POSIX shell script on a node as root, given on stdin; it has no time limit."""
+    """Run a POSIX shell script on a node as root, given on stdin, without a time limit."""
     return Command(
         argv=_ssh(paths, "-T", "--", node, "sudo -n sh -s"),
         what=what,
@@ -201,7 +201,7 @@ def login_command(paths: LabPaths, node: str) -> Command:
 
 
 def close_command(paths: LabPaths, node: str) -> Command:
-    """End the shared connection of a node; there being none is fine (exit code 255)."""
+    """End the shared connection of a node; if it does not exist (exit code 255), that is fine."""
     return Command(
         argv=_ssh(paths, "-O", "exit", "--", node),
         what=f"closing the shared connection to {node}",
@@ -211,10 +211,10 @@ def close_command(paths: LabPaths, node: str) -> Command:
 
 
 def classify(text: str) -> str:
-    """Say in a few words why ssh failed, from what it wrote; "" when it is none of the known causes."""
+    """Return in a few words why ssh failed, from what it wrote; "" for an unknown cause."""
     return next((words for pattern, _, words in _CAUSES if pattern.search(text)), "")
 
 
 def trouble(text: str) -> Trouble | None:
-    """Return the stable word for what `classify` says in a few words; None if it says nothing."""
+    """Return the stable word for the cause that `classify` names; None for an unknown cause."""
     return next((trouble for pattern, trouble, _ in _CAUSES if pattern.search(text)), None)

@@ -1,4 +1,4 @@
-"""tc: the lines that impair a node's NICs, and what `tc qdisc show` tells of them. Pure."""
+"""Use tc: render the lines that impair a node's NICs, and parse `tc qdisc show`. Pure."""
 
 from __future__ import annotations
 
@@ -98,15 +98,15 @@ def _impairment(words_of_netem: str) -> Impairment:
     )
 
 
-def is_same(declared: Impairment, found: Impairment | None) -> bool:
-    """Return whether netem does what is declared, as exactly as tc shows it; None: no netem."""
-    found = found or Impairment()
+def is_same(declared: Impairment, actual: Impairment | None) -> bool:
+    """Return True if netem does what is declared, as exactly as tc shows it; None: no netem."""
+    actual = actual or Impairment()
     pairs = (
-        (declared.delay_ms, found.delay_ms),
-        (declared.loss_percent, found.loss_percent),
-        (declared.rate_kbit, found.rate_kbit),
+        (declared.delay_ms, actual.delay_ms),
+        (declared.loss_percent, actual.loss_percent),
+        (declared.rate_kbit, actual.rate_kbit),
     )
-    # tc rounds what it shows, and the kernel holds loss as a 32nd of 2**32
+    # tc rounds what it shows, and the kernel keeps a loss as a fraction of 2**32.
     return all(math.isclose(a, b, rel_tol=0.02, abs_tol=0.002) for a, b in pairs)
 
 

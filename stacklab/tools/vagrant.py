@@ -1,7 +1,7 @@
-"""python-vagrant, wrapped: the only module that imports it.
+"""Wrap python-vagrant; no other module imports it.
 
-It sends both streams to /dev/null unless told otherwise, and its error then says
-nothing, so everything goes to a log, whose tail the error shows.
+By default it sends both streams to /dev/null, and its error then explains nothing. So both
+go to a log, and our error shows the last lines of it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ _TIMED_OUT = 124  # timeout(1)'s
 
 
 class _Vagrant(vagrant.Vagrant):
-    """Vagrant whose process dies with ours, or at its limit: a killed `lab.up` leaves no vagrant at work."""
+    """Vagrant whose process ends with ours, or at its limit, so that none outlives `lab.up`."""
 
     limit_s = 0.0  # for ever
 
     def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
-        # SIGINT, so that vagrant-libvirt's own clean-up runs; and a lock, which ends with vagrant itself
+        # SIGINT, so that vagrant-libvirt's own clean-up runs. The lock is held until vagrant
+        # itself has ended: the next command waits for it.
         held = ("flock", "--no-fork", str(lock(Path(self.root))))
-        # in the foreground: Ctrl-C on the terminal still reaches vagrant
+        # In the foreground, so that Ctrl-C on the terminal still reaches vagrant.
         bound = (
             "timeout",
             "--foreground",
@@ -69,30 +70,37 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
     except RuntimeError as error:  # its word for "no vagrant on PATH"
         raise ToolNotFound("vagrant") from error
     except subprocess.CalledProcessError as error:
-        with log.open("rb") as stream_:
-            stream_.seek(started_at)
-            text = stream_.read().decode("utf-8", "replace")
-        tail = "\n".join(f"  | {line}" for line in text.rstrip().splitlines()[-_TAIL_LINES:])
         ended = f"ended with {error.returncode}"
         if error.returncode == _TIMED_OUT:
-            ended = f"had no end after {limit_s(nodes):.0f} s, and was ended: libvirtd may hang"
+            ended = f"was ended after {limit_s(nodes):.0f} s: libvirtd may hang"
         raise ProviderError(
-            f"vagrant up {ended}\n{tail}\n  log: {log}", hint="./invoke doctor"
+            f"vagrant up {ended}\n{_tail(log, started_at)}\n  log: {log}", hint="./invoke doctor"
         ) from error
 
 
+def _tail(log: Path, started_at: int) -> str:
+    """Return the last lines of a log, from the byte on where this run began."""
+    with log.open("rb") as stream:
+        stream.seek(started_at)
+        text = stream.read().decode("utf-8", "replace")
+    return "\n".join(f"  | {line}" for line in text.rstrip().splitlines()[-_TAIL_LINES:])
+
+
 def limit_s(nodes: Sequence[str]) -> float:
-    """How long `up` may take for these nodes."""
+    """Return how long `up` may take for these nodes."""
     return _LIMIT_S + _LIMIT_PER_NODE_S * len(nodes)
 
 
 def pattern(nodes: Sequence[str]) -> str:
-    """What names exactly these: python-vagrant takes one name, Vagrant a pattern for several."""
-    return nodes[0] if len(nodes) == 1 else f"/^({'|'.join(re.escape(node) for node in nodes)})$/"
+    """Return the word for exactly these nodes: python-vagrant takes one, which may be a pattern."""
+    if len(nodes) == 1:
+        return nodes[0]
+    alternatives = "|".join(map(re.escape, nodes))
+    return f"/^({alternatives})$/"
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """What vagrant runs in; python-vagrant's `env` replaces the whole environment."""
+    """Return the whole environment of vagrant: python-vagrant adds nothing to its `env`."""
     return {
         **os.environ,
         "LC_ALL": "C.UTF-8",
@@ -105,17 +113,20 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def dotfile(directory: Path) -> Path:
-    """Where Vagrant keeps what it knows of a lab's machines."""
+    """Return the directory where Vagrant keeps what it knows of a lab's machines."""
     return directory / ".vagrant"
 
 
 def lock(directory: Path) -> Path:
-    """Held by a vagrant at work: one whose `lab.up` was killed still tidies up for seconds."""
+    """Return the lock that a vagrant at work holds, also while it tidies up after a signal."""
     return directory / "vagrant.lock"
 
 
 def forget(directory: Path) -> None:
-    """Take a lab's machines out of Vagrant's host-wide index, as `vagrant destroy` would in 3 s more."""
+    """Take a lab's machines out of Vagrant's host-wide index.
+
+    `vagrant destroy` would do the same, but takes 3 s.
+    """
     home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
     index = home / "data" / "machine-index" / "index"
     if not index.is_file():
@@ -125,18 +136,18 @@ def forget(directory: Path) -> None:
         try:
             data = json.loads(index.read_text())
             machines = data["machines"]
-            kept = {
+            others = {
                 key: entry
                 for key, entry in machines.items()
                 if entry.get("vagrantfile_path") != str(directory)
             }
         except (ValueError, KeyError, TypeError, AttributeError):
             return  # Vagrant itself makes a damaged index anew
-        if len(kept) == len(machines):
+        if len(others) == len(machines):
             return
         scratch = index.with_name(f"index.stacklab.{os.getpid()}")
-        scratch.write_text(json.dumps({**data, "machines": kept}))
+        scratch.write_text(json.dumps({**data, "machines": others}))
         scratch.replace(index)
-    for key in machines.keys() - kept.keys():
+    for key in machines.keys() - others.keys():
         with contextlib.suppress(OSError):
             index.with_name(f"{key}.lock").unlink()

@@ -30,7 +30,7 @@ from stacklab.paths import LabPaths
 from stacklab.process import Runner
 from stacklab.releases import Bug, Release, operating_system
 from stacklab.tools.host.mirrors import host_mirrors
-from stacklab.words import suggest
+from stacklab.words import plural, suggest
 from stacklab.workflow.context import Context, node_named, read_own, running_lab
 from stacklab.workflow.lab.up import place_answers, render_answers
 
@@ -68,11 +68,11 @@ def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
 
 def preview(lab: Lab, runner: Runner) -> Rendered:
     """Return every file with masks for secrets: it makes none, and writes nowhere."""
-    found = answers.preview(lab, mirrors=host_mirrors(runner))
+    previews = answers.preview(lab, mirrors=host_mirrors(runner))
     secret = _shown(lab, dict.fromkeys(answers.secret_names(lab), answers.PLACEHOLDER))
     return {
         node: {path: without(text, secret) for path, text in files.items()}
-        for node, files in found.items()
+        for node, files in previews.items()
     }
 
 
@@ -87,15 +87,15 @@ def check_node(lab: Lab, node: str) -> None:
         node_named(lab, node, hint=f"./invoke answers.render {lab.name}")
 
 
-def only(found: Rendered, node: str) -> Rendered:
+def only(rendered: Rendered, node: str) -> Rendered:
     """Return one node's files, or all if none is named."""
-    return {node: found[node]} if node else found
+    return {node: rendered[node]} if node else rendered
 
 
-def write(found: Rendered, directory: Path) -> tuple[Path, ...]:
+def write(rendered: Rendered, directory: Path) -> tuple[Path, ...]:
     """Write them below a directory of the user, 0600; return those that changed."""
     try:
-        return write_into(found, directory)
+        return write_into(rendered, directory)
     except OSError as error:
         raise HostError(
             f"{error.filename}: {error.strerror}", hint="--out: name a directory of yours"
@@ -103,12 +103,9 @@ def write(found: Rendered, directory: Path) -> tuple[Path, ...]:
 
 
 def _shown(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Return every string that is in a rendered file because of a secret."""
-    return tuple(
-        dict.fromkeys(
-            text for forms in answers.shown_secrets(lab, known).values() for text in forms
-        )
-    )
+    """Return every string that is in a rendered file because of a secret, each once."""
+    shown = answers.shown_secrets(lab, known).values()
+    return tuple(dict.fromkeys(text for forms in shown for text in forms))
 
 
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
@@ -124,19 +121,15 @@ def _compare(
     secret = _shown(lab, known)
     nodes = [node for node, files in wanted.items() if files]
     with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
-        found = dict(
-            zip(
-                nodes,
-                pool.map(lambda node: _read(context, paths, node, wanted[node]), nodes),
-                strict=True,
-            )
-        )
-    return tuple(
-        Difference(node=node, path=path, lines=lines)
-        for node in nodes
-        for path, text in wanted[node].items()
-        if (lines := _unified(node, path, found[node][path], text, secret))
-    )
+        # A list, so that a node that can't be read raises before anything is compared.
+        contents = list(pool.map(lambda node: _read(context, paths, node, wanted[node]), nodes))
+    differences = []
+    for node, content in zip(nodes, contents, strict=True):
+        for path, text in wanted[node].items():
+            lines = _unified(node, path, content[path], text, secret)
+            if lines:
+                differences.append(Difference(node=node, path=path, lines=lines))
+    return tuple(differences)
 
 
 def _read(
@@ -161,20 +154,22 @@ def _reader(number: int, path: PurePosixPath) -> Part:
 
 
 def _content(reply: Reply, tag: str, place: str, lab: str) -> str | None:
-    """Return a file's text as the node sent it, None if there is no such file; raises LabError."""
-    said = reply.answer.of(tag)
-    if said.code == _NOT_THERE:
+    """Return a file's text as the node sent it, None if it does not exist; raises LabError."""
+    sent = reply.answer.of(tag)
+    if sent.code == _NOT_THERE:
         return None
     why = reply.missing(tag)
-    if not why and said.code != 0:
-        why = said.text or f"exit code {said.code}"
-    if not why and len(said.lines) < protocol.LINES_MAX:
+    if not why and sent.code != 0:
+        why = sent.text or f"exit code {sent.code}"
+    # So many lines are all that a session keeps of a part: the file's end is missing.
+    if not why and len(sent.lines) >= protocol.LINES_MAX:
+        why = "the file is too large"
+    if not why:
         try:
-            data = base64.b64decode("".join(said.lines), validate=True)
+            data = base64.b64decode("".join(sent.lines), validate=True)
             return data.decode("utf-8", errors="replace")
         except ValueError:  # not base64, or not even ASCII
             why = "its answer is broken"
-    why = why or "the file is too large"
     raise LabError(f"{place} can't be read: {printable(why)}", hint=f"./invoke lab.check {lab}")
 
 
@@ -183,45 +178,42 @@ def _unified(
 ) -> tuple[str, ...]:
     if there == here:
         return ()
+    # Masked before they are compared: else a diff would show which secret changed to which.
     is_all_secret = is_secret_file(path)
-    old, new = (
-        masked(there or "", secret, is_all_secret=is_all_secret).splitlines(),
-        masked(here, secret, is_all_secret=is_all_secret).splitlines(),
-    )
-    names = (
-        (f"{node}:{path}", "from the spec")
-        if there is not None
-        else ("/dev/null", f"{node}:{path}")
-    )
-    lines = tuple(difflib.unified_diff(old, new, *names, lineterm=""))
-    return lines or (
-        f"--- {names[0]}",
-        f"+++ {names[1]}",
-        "only secrets or the end of the file differ",
-    )
+    old = masked(there or "", secret, is_all_secret=is_all_secret).splitlines()
+    new = masked(here, secret, is_all_secret=is_all_secret).splitlines()
+    old_name, new_name = f"{node}:{path}", "from the spec"
+    if there is None:
+        old_name, new_name = "/dev/null", f"{node}:{path}"
+    lines = tuple(difflib.unified_diff(old, new, old_name, new_name, lineterm=""))
+    why_empty = "only secrets or the end of the file differ"
+    return lines or (f"--- {old_name}", f"+++ {new_name}", why_empty)
 
 
 def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """Bring the running nodes' files to what the spec says today; return what was replaced."""
     running_lab(context, lab.name)
     wanted, known = rendered(context, lab)
-    found = _compare(context, lab, wanted, known)
+    differences = _compare(context, lab, wanted, known)
     with context.lab_lock(lab.name) as paths:
-        kept = read_own(paths)
-        for name in dict.fromkeys(difference.node for difference in found):
+        lab_record = read_own(paths)
+        for name in dict.fromkeys(difference.node for difference in differences):
             place_answers(context, lab, paths, name, wanted[name])
-            node = kept.node(name) if kept else None
-            if kept is not None and node is not None:
-                kept = kept.with_node(dataclasses.replace(node, answers=digest(wanted[name])))
-                record.write(paths, kept)
-    return found
+            node = lab_record.node(name) if lab_record else None
+            if lab_record is None or node is None:
+                continue
+            # So that the next lab.up does not place the same files again.
+            changed = dataclasses.replace(node, answers=digest(wanted[name]))
+            lab_record = lab_record.with_node(changed)
+            record.write(paths, lab_record)
+    return differences
 
 
-def raise_for_differences(name: str, found: Sequence[Difference]) -> None:
+def raise_for_differences(name: str, differences: Sequence[Difference]) -> None:
     """Raise LabError if something differs; its hint brings the nodes up to date."""
-    if found:
-        what = "1 file" if len(found) == 1 else f"{len(found)} files"
-        wrong = f"{what} of lab {name} differ{'s' if len(found) == 1 else ''} from its spec"
+    if differences:
+        verb = "differs" if len(differences) == 1 else "differ"
+        wrong = f"{plural(len(differences), 'file')} of lab {name} {verb} from its spec"
         raise LabError(wrong, hint=f"./invoke answers.push {name} (it replaces them on the nodes)")
 
 
@@ -234,37 +226,40 @@ def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Fi
             "nothing to lint is named",
             hint="./invoke answers.lint LAB, or ./invoke answers.lint FILE...",
         )
-    found: list[Finding] = []
+    findings: list[Finding] = []
     files = [Path(word) for word in words if not _is_lab(word, labs)]
     if files:
-        found += lint.lint_files(files, release=release)
+        findings += lint.lint_files(files, release=release)
     for word in words:
-        if _is_lab(word, labs):
-            if release:
-                wrong = f"a lab says itself which release it is for: {word}"
-                raise LabError(wrong, hint=f"./invoke answers.lint {word}")
-            lab = spec.load(spec.find(Path(word).stem if word.endswith(".yaml") else word, labs))
-            found += lint.lint_lab(lab, answers.preview(lab))
-    return tuple(found)
+        if not _is_lab(word, labs):
+            continue
+        if release:
+            wrong = f"a lab says itself which release it is for: {word}"
+            raise LabError(wrong, hint=f"./invoke answers.lint {word}")
+        lab = spec.load(spec.find(word.rpartition("/")[2].removesuffix(".yaml"), labs))
+        findings += lint.lint_lab(lab, answers.preview(lab))
+    return tuple(findings)
 
 
 def _is_lab(word: str, labs: Path) -> bool:
-    """Return whether a word is a lab's name or its spec, and not an answer file."""
+    """Return True for a lab's name or its spec, False for an answer file."""
     path = Path(word)
     if path.exists():
         return path.suffix == ".yaml" and path.resolve().parent == labs.resolve()
     return "/" not in word and "." not in word
 
 
-def raise_for_findings(found: Sequence[Finding]) -> None:
+def raise_for_findings(findings: Sequence[Finding]) -> None:
     """Raise LabError if a consumer will fail or lose something; not for warnings alone."""
-    errors = [finding for finding in found if finding.severity == "error"]
-    if errors:
-        count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
-        rest = len(found) - len(errors)
-        more = f", {rest} warning{'s' if rest > 1 else ''}" if rest else ""
-        first = f"{errors[0].file}:{errors[0].line}" if errors[0].line else errors[0].file
-        raise LabError(f"{count}{more}", hint=f"mend {first}, then the same again")
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if not errors:
+        return
+    warnings = len(findings) - len(errors)
+    more = f", {plural(warnings, 'warning')}" if warnings else ""
+    first = errors[0]
+    place = f"{first.file}:{first.line}" if first.line else first.file
+    hint = f"mend {place}, then the same again"
+    raise LabError(f"{plural(len(errors), 'error')}{more}", hint=hint)
 
 
 def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
@@ -273,9 +268,8 @@ def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
     for word in words:
         if word not in known:
             raise LabError(f"no installer {word!r} ({suggest(word, known, label='known')})")
-    return tuple(
-        one for word in known if not words or word in words for one in releases.of(word).values()
-    )
+    chosen = [word for word in known if not words or word in words]
+    return tuple(release for word in chosen for release in releases.of(word).values())
 
 
 def fate(lab: Lab) -> tuple[str, ...]:
@@ -284,23 +278,16 @@ def fate(lab: Lab) -> tuple[str, ...]:
         return ()
     release = releases.find(lab.stack.installer, lab.stack.release)
     title = f"{release.installer} {release.name}"
-    found = (
-        []
-        if release.is_alive
-        else [f"{title}: upstream ended it in {release.dead}: {release.grave}"]
-    )
+    warnings = []
+    if not release.is_alive:
+        warnings.append(f"{title}: upstream ended it in {release.dead}: {release.grave}")
     foreign = [image for image in lab.images if operating_system(image) not in release.images]
     if release.images and foreign:
-        found.append(
-            f"{title} never ran on {', '.join(foreign)}: nodes come up on it, the cloud won't"
-        )
-    return (
-        *found,
-        *(
-            f"{title} on {lab.images[0]}: {bug.symptom}; {bug.fix}"
-            for bug in _unmended(lab, release)
-        ),
-    )
+        images = ", ".join(foreign)
+        warnings.append(f"{title} never ran on {images}: nodes come up on it, the cloud won't")
+    for bug in _unmended(lab, release):
+        warnings.append(f"{title} on {lab.images[0]}: {bug.symptom}; {bug.fix}")
+    return tuple(warnings)
 
 
 def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
@@ -318,9 +305,11 @@ def notes(lab: Lab) -> tuple[str, ...]:
     if lab.stack.installer is NO_INSTALLER:
         return ()
     running = releases_in(lab)
-    told = _unmended(lab, running[0])
-    known = (bug for each in running for bug in each.bugs if bug.concerns(lab.stack.driver))
-    return (*fate(lab), *(_way_around(bug) for bug in known if bug not in told))
+    # `fate` names these already.
+    unmended = _unmended(lab, running[0])
+    bugs = [bug for release in running for bug in release.bugs]
+    others = (bug for bug in bugs if bug.concerns(lab.stack.driver) and bug not in unmended)
+    return (*fate(lab), *map(_way_around, others))
 
 
 def _way_around(bug: Bug) -> str:

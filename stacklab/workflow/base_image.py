@@ -51,15 +51,14 @@ def recorded(context: Context, record: LabRecord) -> Choice:
 
 
 def is_built(context: Context, lab: Lab) -> bool:
-    """Return whether the store holds one of the lab's images, so that nothing has to be built."""
+    """Return True if the store holds one of the lab's images, so that nothing has to be built."""
     images = catalogue.load()
-    return any(
-        store.find(context.host, catalogue.get(images, name)) is not None for name in lab.images
-    )
+    wanted = (catalogue.get(images, name) for name in lab.images)
+    return any(store.find(context.host, image) is not None for image in wanted)
 
 
 def choose(context: Context, lab: Lab) -> Choice:
-    """Take the first image that is built or can be built; raises ImageError if there is none."""
+    """Take the first image that is built or can be built; raises ImageError if none can."""
     if not lab.images:
         raise ImageError(
             f"lab {lab.name} names no image", hint=f"./invoke lab.validate labs/{lab.name}.yaml"
@@ -68,14 +67,17 @@ def choose(context: Context, lab: Lab) -> Choice:
     passed_over: dict[str, str] = {}
     for name in lab.images[:-1]:
         image = catalogue.get(images, name)
-        if store.find(context.host, image) is None and (reason := _unreachable(context, image)):
-            passed_over[name] = reason
+        is_built = store.find(context.host, image) is not None
+        why_unreachable = "" if is_built else _unreachable(context, image)
+        if why_unreachable:
+            # Asked first: a build would try for minutes before it gave up.
+            passed_over[name] = why_unreachable
             continue
         try:
             return _built(context, image, passed_over)
         except ImageError as error:
             passed_over[name] = error.message.partition("\n")[0]
-    # There is no other choice left: why this one can't be built is the user's answer.
+    # This is the last choice: if it can't be built, its error is what the user has to know.
     return _built(context, catalogue.get(images, lab.images[-1]), passed_over)
 
 

@@ -45,7 +45,7 @@ class Context:
     providers: dict[str, Provider] = field(default_factory=dict, repr=False)
 
     def provider(self, record: LabRecord | None = None) -> Provider:
-        """Return the provider of a record's lab; that of new labs where there is no record."""
+        """Return the provider of a record's lab; without a record, that of new labs."""
         word = record.provider if record else self.provider_of_new_labs
         if word not in self.providers:
             site = HostServices(
@@ -58,7 +58,7 @@ class Context:
         return self.providers[word]
 
     def why_not(self) -> str | None:
-        """Return why new labs' provider can't be asked, in its own words: for the doctor."""
+        """Return why the provider of new labs can't be asked, in its own words: for `doctor`."""
         unreachable = self.provider().why_unreachable()
         return unreachable.why if unreachable else None
 
@@ -91,7 +91,7 @@ class Context:
 
     @contextmanager
     def lab_lock(self, name: str) -> Iterator[LabPaths]:
-        """Hold a lab: whoever else wants to change it waits a little and is then refused."""
+        """Hold a lab: any other command that would change it waits a little, then is refused."""
         paths = self.host.lab(name)
         self.prepare_root()
 
@@ -104,7 +104,7 @@ class Context:
                 yield paths
             finally:
                 if not paths.root.exists():  # nothing of the lab is left, or ever was
-                    # While it is held: whoever waits for it looks again.
+                    # While it is still held: a command that waits for it opens the path again.
                     paths.lock.unlink(missing_ok=True)
 
     def _wait_for_orphan(self, paths: LabPaths) -> None:
@@ -113,7 +113,7 @@ class Context:
             return
         try:
             provider = self.provider(registry.read(paths))
-        except LabError:  # whoever reads the record next says what is wrong with it
+        except LabError:  # the caller reads the record, too, and reports what is wrong with it
             provider = self.provider()
         if isinstance(provider, Orphans):
             provider.wait_for_orphan(paths, wait_s=_WAIT_FOR_LOCK_S)
@@ -123,21 +123,11 @@ class Context:
         host = self.host
         root = host.root
         if not root.exists() and os.geteuid() != 0 and not os.access(root.parent, os.W_OK):
-            argv = (
-                "sudo",
-                "-n",
-                "install",
-                "-d",
-                "-m",
-                "2775",
-                "-o",
-                str(os.getuid()),
-                "-g",
-                "libvirt",
-                str(root),
-            )
+            owner = str(os.getuid())
+            # setgid: files in it belong to the group of all who may use libvirt here.
+            install = ("install", "-d", "-m", "2775", "-o", owner, "-g", "libvirt", str(root))
             try:
-                self.runner.run(Command(argv=argv, what=f"making {root}"))
+                self.runner.run(Command(argv=("sudo", "-n", *install), what=f"making {root}"))
             except ToolError as error:
                 raise HostError(
                     f"{root} can't be made\n{error.message}", hint=_own_home(root)
@@ -176,7 +166,7 @@ class Context:
         for other in record.names(self.host):
             if other == name:
                 continue
-            # A damaged one is told by its own tasks, and keeps nobody else's lab from starting.
+            # A damaged record must not keep other labs from starting; its own tasks report it.
             with contextlib.suppress(LabError):
                 lab = last_resolved(self.host.lab(other))
                 if lab is not None:
@@ -212,23 +202,26 @@ def last_resolved(paths: LabPaths) -> Lab | None:
 
 def read_own(paths: LabPaths) -> LabRecord | None:
     """Return the lab's record; raises AlreadyRunning when another checkout holds the lab."""
-    its_record = registry.read(paths)
-    if its_record is not None:
-        record.refuse_foreign(its_record)
-    return its_record
+    lab_record = registry.read(paths)
+    if lab_record is not None:
+        record.refuse_foreign(lab_record)
+    return lab_record
 
 
 def not_up(context: Context, name: str) -> LabError:
     """Return the error for a lab of which nothing exists."""
-    files, near = names(LABS), ""
-    if name in files:
+    known = names(LABS)
+    guess = ""
+    if name in known:
         hint = f"./invoke lab.up {name}"
-    elif near := nearest(name, record.names(context.host)):
-        hint = "./invoke lab.status"
     else:
-        near = nearest(name, files)
-        hint = f"./invoke lab.up {near}" if near else "./invoke lab.list"
-    meant = f" (did you mean {near}?)" if near else ""
+        # A lab that is up first: its name was most likely mistyped.
+        guess = nearest(name, record.names(context.host))
+        hint = "./invoke lab.status"
+    if name not in known and not guess:
+        guess = nearest(name, known)
+        hint = f"./invoke lab.up {guess}" if guess else "./invoke lab.list"
+    meant = f" (did you mean {guess}?)" if guess else ""
     return LabError(f"lab {name} is not up: nothing of it exists on this host{meant}", hint=hint)
 
 
@@ -238,11 +231,11 @@ def node_named(lab: Lab, name: str, *, hint: str) -> Node:
         if node.name == name:
             return node
     known = ", ".join(node.name for node in lab.nodes)
-    raise LabError(f"lab {lab.name} has no node {name!r} (it has: {known})", hint=hint)
+    raise LabError(f"{name!r} is not a node of lab {lab.name} (it has: {known})", hint=hint)
 
 
 def running_lab(context: Context, name: str) -> tuple[Lab, LabPaths]:
-    """Return the lab as it was brought up; raises LabError when there is none."""
+    """Return the lab as it was brought up; raises LabError when it is not up."""
     paths = context.host.lab(name)
     lab = last_resolved(paths)
     if lab is None or registry.read(paths) is None:

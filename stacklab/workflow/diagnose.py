@@ -16,7 +16,10 @@ from stacklab.workflow.context import Context
 def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
     """Run every probe; for a lab, also those of the room that it needs on this host."""
     accelerator = context.accelerator()
-    running = _running(context, lab.name) if lab else frozenset()
+    starting = None
+    if lab is not None:
+        running = _running(context, lab.name)
+        starting = [node.name for node in lab.nodes if node.name not in running]
     return doctor.full(
         lab,
         context.host,
@@ -28,15 +31,15 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
             f"rm {context.host.accelerator} has it tried again",
         ),
         others=context.other_labs(lab.name if lab else ""),
-        starting=[node.name for node in lab.nodes if node.name not in running] if lab else None,
+        starting=starting,
         sources=_sources(lab),
     )
 
 
 def _running(context: Context, name: str) -> frozenset[str]:
-    """Return the nodes that have their memory already; none where nobody can tell."""
-    its_record = registry.read(context.host.lab(name))
-    states = context.states(its_record) if its_record else {}
+    """Return the nodes that run, and so have their memory already; none where nobody can tell."""
+    lab_record = registry.read(context.host.lab(name))
+    states = context.states(lab_record) if lab_record else {}
     return frozenset(node for node, state in states.items() if state is NodeState.RUNNING)
 
 
@@ -49,7 +52,6 @@ def _sources(lab: Lab | None) -> dict[str, str | None]:
         return {}
     with ThreadPoolExecutor(max_workers=len(urls)) as pool:
         reachable = pool.map(lambda item: download.is_reachable(item[1]), urls)
-        return {
-            f"{name}: {url}": None if there else "does not answer"
-            for (name, url), there in zip(urls, reachable, strict=True)
-        }
+        troubles = [None if is_there else "does not answer" for is_there in reachable]
+    names = [f"{name}: {url}" for name, url in urls]
+    return dict(zip(names, troubles, strict=True))

@@ -1,4 +1,4 @@
-"""A lab's event log: which commands did what to it, and how they ended."""
+"""A lab's event log: which commands did what to the lab, and how they ended."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from stacklab.foreign import printable
 from stacklab.paths import HostPaths, LabPaths, is_lab_name
 from stacklab.progress import Listener
 
-_MOST_BYTES = 1024 * 1024  # then it is put aside, and a new one begun
+_MOST_BYTES = 1024 * 1024  # of one file; then it is renamed, and a new one begins
 _MOST_WAITING = 500
 _ERROR_LINES = 20
 _MOST_OF_ONE = 16 * 1024  # characters
 
 
 class EventLog:
-    """A listener that writes down what it hears, and hands it on; no write of it ever fails a command.
+    """A listener that writes down what it hears, and hands it on.
 
-    Until the lab exists its lines wait; those of a lab that never came to be, and those
-    behind its end, are let go.
+    A write that fails never fails a command. Lines wait until the lab's record exists; lines
+    of a lab that was never made, and lines after its end, are dropped.
     """
 
     def __init__(self, paths: LabPaths, listener: Listener | None = None) -> None:
@@ -50,7 +50,7 @@ class EventLog:
             self._listener.started(row, stage)
 
     def said(self, row: str, text: str) -> None:
-        """See Listener; too often to be written down."""
+        """See Listener; not written down, for it comes several times a second."""
         if self._listener:
             self._listener.said(row, text)
 
@@ -62,11 +62,9 @@ class EventLog:
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
-        how = (
-            f"done in {elapsed_s:.1f} s"
-            if error is None
-            else f"failed after {elapsed_s:.1f} s: {_words(error, 1)}"
-        )
+        how = f"done in {elapsed_s:.1f} s"
+        if error is not None:
+            how = f"failed after {elapsed_s:.1f} s: {_words(error, 1)}"
         self.write(f"{row}: {stage} {how}")
         if self._listener:
             self._listener.ended(row, stage, elapsed_s, error)
@@ -81,9 +79,8 @@ def recorded(paths: LabPaths, title: str, listener: Listener | None) -> Iterator
     try:
         yield log
     except BaseException as error:
-        log.write(
-            f"{title} failed after {time.monotonic() - started:.1f} s: {_words(error, _ERROR_LINES)}"
-        )
+        elapsed_s = time.monotonic() - started
+        log.write(f"{title} failed after {elapsed_s:.1f} s: {_words(error, _ERROR_LINES)}")
         raise
     log.write(f"{title} done in {time.monotonic() - started:.1f} s")
 
@@ -91,7 +88,10 @@ def recorded(paths: LabPaths, title: str, listener: Listener | None) -> Iterator
 def for_title(
     host: HostPaths, title: str, listener: Listener | None
 ) -> AbstractContextManager[Listener | None]:
-    """`recorded` where a session's title is a command and a lab (`lab.up mini-2node`); else the listener alone."""
+    """Record a session whose title is a command and a lab (`lab.up mini-2node`).
+
+    For all other sessions the listener alone is returned.
+    """
     command, _, name = title.partition(" ")
     if not command.startswith("lab.") or not is_lab_name(name):
         return nullcontext(listener)
@@ -105,7 +105,7 @@ def _words(error: BaseException, most: int) -> str:
 
 
 def _lines(text: str) -> str:
-    """Return an event's text as a node or a program may have it written: no line forges an event."""
+    """Return an event's text, made printable: no line of a node or a program forges an event."""
     is_cut = len(text) > _MOST_OF_ONE
     shown = printable(text[:_MOST_OF_ONE].rstrip()).replace("\t", " ")
     return f"{shown} (cut off here)" if is_cut else shown

@@ -1,4 +1,4 @@
-"""What must not be shown of a lab: its passwords, and every line of its private keys."""
+"""Mask what must not be shown of a lab: its passwords, and every line of its private keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from stacklab.installers import is_secret_file
 from stacklab.installers.kit import mask
 from stacklab.paths import LabPaths
 
-_KEY_LINE = re.compile(r"[A-Za-z0-9+/=]{30,}")
+_SHORTEST_KEY_LINE = 30
+_KEY_LINE = re.compile(rf"[A-Za-z0-9+/=]{{{_SHORTEST_KEY_LINE},}}")
 _STRING = re.compile(r':\s*"([^"]+)"')
 _END_OF_KEY = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 
@@ -34,29 +35,29 @@ def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None
 def known_secrets(paths: LabPaths) -> frozenset[str]:
     """Return all that must not be shown: the lab's passwords, and every line of its private keys.
 
-    Raises LabError where they can't be read: nobody could mask them.
+    Raises LabError where they can't be read, and so can't be masked.
     """
     return frozenset((*_passwords(paths), *_key_lines(paths)))
 
 
-def results(paths: LabPaths, found: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+def results(paths: LabPaths, shown: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
     """Return the results without the lab's secrets, which an output or a console may have."""
-    hiding = _Hiding(paths)
-    return tuple(map(hiding.result, found))
+    masker = _Masker(paths)
+    return tuple(map(masker.result, shown))
 
 
 def text(paths: LabPaths, shown: str) -> str:
     """Return the text without the lab's secrets."""
-    return _Hiding(paths).text(shown)
+    return _Masker(paths).text(shown)
 
 
-class _Hiding:
+class _Masker:
     """Takes a lab's secrets out of many short texts; `masked` looks for more in whole files."""
 
     def __init__(self, paths: LabPaths) -> None:
         self._passwords: tuple[str, ...] = ()
         self._key_lines: frozenset[str] = frozenset()
-        # Who may not read them may not log in either, so no output can have them.
+        # A user who may not read the keys may not log in either, so no output can hold them.
         with contextlib.suppress(LabError, OSError):
             self._passwords = tuple(_passwords(paths))
             self._key_lines = frozenset(_key_lines(paths))
@@ -76,13 +77,16 @@ class _Hiding:
 
     def text(self, shown: str) -> str:
         shown = mask.without(shown, self._passwords)
-        return _KEY_LINE.sub(self._run, shown) if len(shown) >= 30 else shown
+        if len(shown) < _SHORTEST_KEY_LINE:  # most texts: a regular expression would cost more
+            return shown
+        return _KEY_LINE.sub(self._run_of_base64, shown)
 
-    def _run(self, found: re.Match[str]) -> str:
-        if found[0] in self._key_lines:
+    def _run_of_base64(self, match: re.Match[str]) -> str:
+        run = match[0]
+        if run in self._key_lines:  # by far the most frequent case, and quick
             return mask.MASK
-        # Lines that were joined are one run.
-        return mask.MASK if any(line in found[0] for line in self._key_lines) else found[0]
+        # An output may have joined several lines of a key to one run.
+        return mask.MASK if any(line in run for line in self._key_lines) else run
 
 
 def _passwords(paths: LabPaths) -> Iterator[str]:

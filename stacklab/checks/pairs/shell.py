@@ -187,11 +187,20 @@ def login_part(
     """
     patience = _LOGIN_S + _slower_s(slower_ms)
     line = f"{ssh_line(slower_ms)} {ssh.USER}@\"$1\" 'echo reached $SSH_CONNECTION'"
-    functions = (
-        _watched_function(patience, slower_ms, pings)
-        + f"""\
+    functions = _watched_function(patience, slower_ms, pings)
+    functions += _login_functions(line, patience, _WHY_S + _slower_s(slower_ms))
+    calls = [f"reach {shlex.join(peer)}" for peer in peers] + [
+        f"scan {address}" for address in addresses
+    ]
+    limit = (2 * patience + 10) * -(-len(calls) // _AT_ONCE)
+    return Part(tag=LOGINS, shell=functions + "\n".join(_in_turns(calls)), limit_s=limit)
+
+
+def _login_functions(line: str, patience_s: int, why_s: int) -> str:
+    """Return the shell functions that log in on a peer, and ask an sshd for its key."""
+    return f"""\
 scan() {{
-  out=$(watched "$1" ssh-keyscan -T {patience} -t ed25519 "$1" 2>&1); rc=$?; peer=$1
+  out=$(watched "$1" ssh-keyscan -T {patience_s} -t ed25519 "$1" 2>&1); rc=$?; peer=$1
   case $out in
   # its greeting; old ones leave out the port
   *"# $1 "* | *"# $1:"*) printf '%s\\n' "$out"; return 0 ;;
@@ -199,7 +208,7 @@ scan() {{
   if [ $rc != {KILLED} ] && [ $rc != 127 ]; then
     if gone "$1"; then return 0; fi
     # bash connects with no program more
-    out=$(timeout {_WHY_S + _slower_s(slower_ms)} bash -c ": </dev/tcp/$1/22" 2>&1); rc=$?
+    out=$(timeout {why_s} bash -c ": </dev/tcp/$1/22" 2>&1); rc=$?
   fi
   set -- $out
   printf '%s\\n' "silent $peer $rc $*"
@@ -228,12 +237,6 @@ echo known
 cat ~/.ssh/known_hosts /etc/ssh/ssh_known_hosts 2>/dev/null
 echo shown
 """
-    )
-    calls = [f"reach {shlex.join(peer)}" for peer in peers] + [
-        f"scan {address}" for address in addresses
-    ]
-    limit = (2 * patience + 10) * -(-len(calls) // _AT_ONCE)
-    return Part(tag=LOGINS, shell=functions + "\n".join(_in_turns(calls)), limit_s=limit)
 
 
 def _watched_function(patience_s: int, slower_ms: float, pings: int) -> str:

@@ -23,7 +23,7 @@ def make(
     """Make a node's overlay, unless it is there, and its seed, anew each time."""
     if not disks.overlay.exists():
         runner.run(qemu_img.overlay(disks.overlay, base, node.disk))
-    # libvirt gives the file to QEMU's user when the domain starts; until then it is ours alone.
+    # It holds private keys. libvirt gives the file to QEMU's user when the domain starts.
     disks.seed.unlink(missing_ok=True)
     files.write(disks.seed, archive.image(identity), mode=0o600)
 
@@ -32,22 +32,22 @@ def remove(disks: LibvirtNode) -> None:
     """Remove a node's disks; absent is success."""
     disks.overlay.unlink(missing_ok=True)
     disks.seed.unlink(missing_ok=True)
-    # Of a run that was killed while it wrote the seed; it holds keys.
+    # Left by a run that was killed while it wrote the seed: half a file, but with keys in it.
     for half in disks.seed.parent.glob(f".{disks.seed.name}.*"):
         half.unlink(missing_ok=True)
 
 
 def empty_console(console: Path) -> None:
-    """Make an empty console log: only this boot's words, and a file before virtlogd makes its."""
+    """Make an empty console log, so that it holds this boot alone, and exists before virtlogd's."""
     console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     console.unlink(missing_ok=True)
     os.close(os.open(console, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
 def open_consoles(runner: Runner, consoles: Sequence[Path]) -> None:
-    """Let us read what nodes print.
+    """Make the console logs readable for us.
 
-    At every start virtlogd makes the files anew, root's and shut, in our 0700 directory.
+    At every start virtlogd makes them anew, as root's and 0600, in our 0700 directory.
     """
     if not consoles or os.geteuid() == 0:
         return

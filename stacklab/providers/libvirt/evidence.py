@@ -78,7 +78,8 @@ class LibvirtLooker:
     ) -> View:
         """See Looker.view."""
         address = str(node.access.address.ip)
-        # Knocking comes before the snapshot: it makes this host ask by ARP.
+        # Knocking comes before the snapshot: it makes this host ask by ARP, and the snapshot
+        # then has the answer.
         knocked = self._knocker(address) if is_knocking and self._runner is not None else None
         snapshot = snapshot or self.snapshot()
         networks = self._networks()
@@ -171,7 +172,7 @@ def _nic_view(
 ) -> NICView:
     plug = next((plug for plug in plugs or () if plug.mac == nic.mac), None)
     if plugs is None:
-        # Without libvirtd the tap is known by its MAC.
+        # Without libvirtd the tap is found by its MAC: the NIC's, with fe as its first byte.
         tap = snapshot.tap_of(nic.mac)
         plug = Plug(mac=nic.mac, network="", bridge="", tap=tap.name if tap else "", is_linked=True)
     else:
@@ -186,9 +187,9 @@ def _nic_view(
 
 
 def _dnsmasq(network: LibvirtNetwork | None, nic: NIC) -> str:
-    """Say if a network's dnsmasq runs, and what it would give to a NIC.
+    """Return whether a network's dnsmasq runs, and the address that it keeps for a NIC.
 
-    "" where that can't be read.
+    "" where its files can't be read.
     """
     if network is None:
         return ""
@@ -202,4 +203,4 @@ def _dnsmasq(network: LibvirtNetwork | None, nic: NIC) -> str:
         fields = line.split(",")
         if line.startswith(nic.mac) and len(fields) > 1:
             return f"{runs}, keeps {fields[1]} for {nic.mac}"
-    return f"{runs}, knows no {nic.mac}"
+    return f"{runs}, does not know {nic.mac}"

@@ -76,7 +76,7 @@ class LibvirtFaults:
         if not interface:
             name = self._record.name
             raise ProviderError(
-                f"{node} has no {nic.device} ({nic.mac}) now",
+                f"{nic.device} ({nic.mac}) of {node} is not plugged in now",
                 hint=f"./invoke lab.fault {name} lists its faults; ./invoke lab.up {name}",
             )
         return interface
@@ -84,6 +84,7 @@ class LibvirtFaults:
     def unplug(self, node: str, nic: NIC, slot: str) -> None:
         """See FaultMaker.unplug."""
         self._libvirt.unplug(self._node(node).uuid, slot)
+        # libvirt only asks the node (ACPI), whose kernel has to agree.
         deadline = time.monotonic() + _LET_GO_S
         while self.has_nic(node, nic):
             if time.monotonic() > deadline:
@@ -113,7 +114,7 @@ class LibvirtFaults:
             of_group = (self._tap(node, network) for node in group)
             taps.append([tap for tap in of_group if tap])
         for argv in (*ebtables.heal(bridge, len(taps)), *ebtables.cut(bridge, taps)):
-            # What takes rules away may find none; what makes them has to succeed.
+            # Removing rules that do not exist fails, and is fine; making them has to succeed.
             ok_codes = (0,) if argv[1] in ("-N", "-A") else _ANY_CODE
             self._ebtables(argv, f"partitioning {network}", ok_codes)
 
@@ -134,9 +135,9 @@ class LibvirtFaults:
         self._runner.run(Command(argv=as_root(tuple(argv)), what=what, ok_codes=ok_codes))
 
     def _chains(self, what: str) -> frozenset[str]:
-        """Return the host's chains; raises LabError where nobody may look.
+        """Return the host's chains; raises LabError where they can't be listed.
 
-        What can't be seen isn't gone.
+        A chain that can't be seen may still be there.
         """
         try:
             listing = self._runner.run(Command(argv=as_root(ebtables.LOOK), what=what)).stdout
@@ -149,7 +150,7 @@ class LibvirtFaults:
         return ebtables.chains(listing)
 
     def _tap(self, node: str, network: str) -> str:
-        """Return a node's tap on a network; "" while it has none."""
+        """Return a node's tap on a network; "" while the node is off."""
         domain = self._node(node)
         if self._libvirt.state(domain.uuid) not in (NodeState.RUNNING, NodeState.PAUSED):
             return ""

@@ -1,8 +1,8 @@
 """The handles of libvirt's labs in their records, compared whole.
 
-A handle is only ever read through the functions here, which refuse what no record of
-the lab can name: whoever destroys a lab, often root, obeys its record. Imports nothing
-of libvirt's.
+A handle is only ever read by the functions here, which refuse what can't be the lab's:
+`lab.destroy`, often run by root, removes whatever the record names. Imports nothing of
+libvirt's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OF_NETWORK = {"libvirt_name", "uuid", "bridge"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibvirtNode:
-    """A node's things on this host."""
+    """A node's domain and disks on this host."""
 
     name: str
     domain: str

@@ -1,4 +1,4 @@
-"""libvirt as the registry knows it: handles for new records, and a look at those of old ones."""
+"""libvirt as the registry knows it: make handles for new records, check those of old ones."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _DNSMASQ = Path("/var/lib/libvirt/dnsmasq")
 
 
 class LibvirtLogs:
-    """The sources of one lab; `why_not` is why libvirtd can't be asked, "" if it can."""
+    """The log sources of one lab; `why_not` is why libvirtd can't be asked, "" if it can."""
 
     def __init__(self, paths: LabPaths, record: LabRecord, reader: LogReader, why_not: str) -> None:
         self._paths = paths
@@ -34,9 +34,9 @@ class LibvirtLogs:
 
     def sources(self) -> Iterator[LogSource]:
         """Return everything, in the order of the index."""
-        yield self._reader.file("host/lab.json", "what Vagrant was told", self._paths.machines)
+        yield self._reader.file("host/lab.json", "the input of Vagrant", self._paths.machines)
         vagrant_log = self._paths.logs / "vagrant.log"
-        yield self._reader.file("host/vagrant.log", "what Vagrant said", vagrant_log)
+        yield self._reader.file("host/vagrant.log", "the output of Vagrant", vagrant_log)
         for recorded in self._record.nodes:
             yield from self._of_node(node_of(self._paths, recorded))
         for network in self._networks:
@@ -56,7 +56,7 @@ class LibvirtLogs:
         )
         yield self._virsh(f"host/domains/{name}.xml", f"{name}: its domain", (("dumpxml", domain),))
         yield self._reader.file(
-            f"host/qemu/{name}.log", f"{name}: what QEMU said", _QEMU_LOGS / f"{domain}.log"
+            f"host/qemu/{name}.log", f"{name}: the output of QEMU", _QEMU_LOGS / f"{domain}.log"
         )
 
     def _of_network(self, network: LibvirtNetwork) -> Iterator[LogSource]:
@@ -70,7 +70,7 @@ class LibvirtLogs:
             (("net-info", libvirt_name), ("net-dhcp-leases", libvirt_name)),
         )
         status = _DNSMASQ / f"{network.bridge}.status"
-        if _may_be_there(status):  # not where nobody asks by DHCP
+        if _may_be_there(status):  # dnsmasq makes it with the first lease
             yield self._reader.file(
                 f"host/networks/{name}.dnsmasq.json",
                 f"{name}: leases as dnsmasq keeps them",
@@ -108,6 +108,7 @@ class LibvirtLogs:
         text = self._reader.run(host_net.firewall().argv)
         rules = []
         for line in text.splitlines():
+            # Names of tables and chains are needed to understand the rules below them.
             is_head = line.startswith(("*", ":"))
             if is_head or bridges & set(line.split()):
                 rules.append(line)

@@ -60,6 +60,7 @@ def _machine(
         raise ProviderError(f"{node.name} is not on record")
     disks = node_of(paths, recorded)
     cpu = {
+        # Without KVM there is no host processor to pass through: QEMU emulates a named model.
         "mode": "host-passthrough" if accelerator.is_kvm else "custom",
         "model": "" if accelerator.is_kvm else accelerator.cpu_model,
         "features": list(accelerator.cpu_features),

@@ -30,13 +30,13 @@ from stacklab.tools.libvirt_connection import NoAnswer
 
 _POLL_S = 0.1
 _WAIT_FOR_OTHER_VAGRANT_S = 600.0
-# How long a libvirtd that did not answer counts as one: each further wait would be for nothing.
+# How long a libvirtd that did not answer is not asked again: each wait would cost LOOK_S more.
 _HUNG_FOR_S = 30.0
 _IS_OFF = (NodeState.OFF, NodeState.ABSENT, NodeState.CRASHED)
 
 
 class LibvirtProvider:
-    """See stacklab.providers.contract.Provider, and there Console, MakesFaults, Evidence and the rest.
+    """See stacklab.providers.contract: Provider, and all capabilities.
 
     The connection is made when something is asked for, and again when it has died.
     """
@@ -54,6 +54,7 @@ class LibvirtProvider:
         self._connect = connect
         self._ask = ask
         self._open: Libvirt | None = None
+        # Nodes are looked at by several threads, and all should share one connection.
         self._lock = threading.Lock()
         self._hung_at: float | None = None
 
@@ -90,7 +91,7 @@ class LibvirtProvider:
             self._open = None
 
     def _reachable(self) -> str | None:
-        """Ask for a connection; raises NoAnswer at once where a call had none a moment ago."""
+        """Ask for a connection; raises NoAnswer at once if the last call went unanswered."""
         if self._hung_at is not None and time.monotonic() - self._hung_at < _HUNG_FOR_S:
             raise NoAnswer(libvirt_connection.LOOK_S)
         try:
@@ -144,6 +145,7 @@ class LibvirtProvider:
             return
         with self._site.progress.stage("host", "networks"):
             self._make_networks(lab, record)
+        # Vagrant looks domains up by name: it would take somebody else's for the lab's.
         for node in record.nodes:
             recorded = node_of(paths, node)
             self.libvirt.refuse_foreign_domain(recorded.domain, recorded.uuid)
@@ -165,6 +167,7 @@ class LibvirtProvider:
         with locks.held(
             lock, "vagrant on this host", wait_s=_WAIT_FOR_OTHER_VAGRANT_S, waiting=self._say
         ):
+            # vagrant-libvirt's own locks hold within one process only.
             limit_s = vagrant.limit_s(nodes)
             self._say(f"vagrant makes or starts {', '.join(nodes)}, {limit_s:.0f} s at most")
             vagrant.up(paths.root, nodes, log=paths.vagrant_log)
@@ -176,10 +179,11 @@ class LibvirtProvider:
         waiting = [self._node(record, node.name) for node in record.nodes if node.name in nodes]
         for node in waiting:
             if self.libvirt.state(node.uuid) is NodeState.PAUSED:
-                self.libvirt.resume(node.uuid)  # a paused one does not hear the button
+                self.libvirt.resume(node.uuid)  # a paused node ignores the power button
             self.libvirt.shut_down(node.uuid)
         started = time.monotonic()
         elapsed_s = 0.0
+        # Polled: a call that waits for a shutdown would block the shared connection.
         while waiting and elapsed_s < patience_s:
             waiting = [node for node in waiting if self.libvirt.state(node.uuid) not in _IS_OFF]
             if waiting:
@@ -210,7 +214,7 @@ class LibvirtProvider:
 
     def destroy(self, paths: LabPaths, record: LabRecord) -> None:
         """See Provider.destroy."""
-        # At once: QEMU under load takes seconds to let go.
+        # All at the same time: QEMU under load takes seconds to end.
         removals = [
             functools.partial(self.remove_node, paths, record, node.name) for node in record.nodes
         ]
@@ -226,7 +230,7 @@ class LibvirtProvider:
         self.libvirt.remove_pool(self.pool, self._site.host.volumes)
 
     def wait_for_orphan(self, paths: LabPaths, *, wait_s: float) -> None:
-        """See Orphans: a killed command's vagrant goes on making domains, or deleting disks."""
+        """See Orphans: the vagrant of a killed command goes on making domains or deleting disks."""
         lock = vagrant.lock(paths.root)
         if not lock.exists():
             return
@@ -278,7 +282,7 @@ class LibvirtProvider:
         return LibvirtLooker(libvirt, self._site.runner, paths, record, why_no_libvirt=why_not)
 
     def _libvirt_if_up(self) -> tuple[Libvirt | None, str]:
-        """Return the connection, or None and why there is none; starts nothing."""
+        """Return the connection, or None and the reason; starts nothing."""
         unreachable = self.why_unreachable()
         if unreachable is not None:
             return None, str(unreachable)

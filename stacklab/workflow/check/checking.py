@@ -40,18 +40,20 @@ _LONGEST_WAIT_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
-    """A request: the checks that somebody wants of a running lab."""
+    """A request for checks of a running lab."""
 
     lab: Lab
     paths: LabPaths
     selection: Selection = ALL
-    wait_s: float | None = None  # how long to try again what fails; None: as often as the lab says
-    is_expecting: bool = False  # faults: what they cut must be cut
+    # How long to retry what fails; None: as often as the lab's spec says.
+    wait_s: float | None = None
+    # What the lab's faults cut must be cut.
+    is_expecting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The results of a request, and when it was."""
+    """The results of a request, and when it was carried out."""
 
     lab: Lab
     results: tuple[CheckResult, ...]
@@ -69,9 +71,9 @@ def request(
     wait: str = "",
     expect: bool = False,
 ) -> CheckRequest:
-    """Read what was typed; several words of one kind are separated by commas.
+    """Return the request that was typed; commas separate several words of one kind.
 
-    Raises LabError naming what is odd.
+    Raises LabError naming the word that is wrong.
     """
     lab, paths = running_lab(context, name)
     selection = Selection(
@@ -82,7 +84,7 @@ def request(
     if not plan.expected(lab, selection):
         hint = f"./invoke lab.check {name}"
         raise LabError(
-            f"lab {name} has no check of that kind there: nothing would be proved", hint=hint
+            f"the selection fits none of lab {name}'s checks: nothing would be proved", hint=hint
         )
     return CheckRequest(
         lab=lab, paths=paths, selection=selection, wait_s=_seconds(wait), is_expecting=expect
@@ -105,12 +107,12 @@ def _seconds(text: str) -> float | None:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= _LONGEST_WAIT_S:
-        raise LabError(f"--wait {text}: no number of seconds", hint="--wait 60")
+        raise LabError(f"--wait {text} is not a number of seconds", hint="--wait 60")
     return seconds
 
 
 def run(context: Context, request: CheckRequest) -> Outcome:
-    """Prove it, once."""
+    """Do the checks once."""
     started_at, started = time.time(), time.monotonic()
     results = check(
         context,
@@ -135,7 +137,7 @@ def watch(
     interval_s: float = 5.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Outcome]:
-    """Prove it again and again, each time at once, for ever."""
+    """Do the checks again and again, for ever; what fails is not retried in between."""
     while True:
         yield run(context, dataclasses.replace(request, wait_s=0.0))
         sleep(interval_s)
@@ -150,25 +152,25 @@ def check(
     wait_s: float | None = None,
     expect: bool = False,
 ) -> tuple[CheckResult, ...]:
-    """Try what the spec promises of running nodes.
+    """Check what the spec promises of running nodes.
 
-    What fails is tried again as the lab says, or for `wait_s`, and comes with its cause.
+    What fails is retried as the lab says, or for `wait_s`, and its result has a cause.
     With `expect`, what the lab's faults cut must be cut.
     """
     outage = Outage(lab, fault_list.listed(paths) if expect else ())
     if expect and not outage.faults:
         raise LabError(
-            f"lab {lab.name} has no fault to expect anything of",
+            f"lab {lab.name} does not have a fault: there is nothing to expect",
             hint=f"./invoke lab.fault {lab.name} ...",
         )
     with context.progress.stage("host", "checks"):
-        its_record = registry.read(paths)
-        nodes = _Nodes(context, its_record)
+        lab_record = registry.read(paths)
+        nodes = _Nodes(context, lab_record)
         mesh = Mesh(
             lab=lab,
             paths=paths,
             runner=context.runner,
-            gather=_facts(context, lab, its_record),
+            gather=_facts(context, lab, lab_record),
             states=nodes.states,
             about_state=nodes.about_state,
             judge_host=lambda checks: host.judge(lab, checks, context.runner),
@@ -182,17 +184,16 @@ def check(
 
 
 def _facts(
-    context: Context, lab: Lab, its_record: LabRecord | None
+    context: Context, lab: Lab, lab_record: LabRecord | None
 ) -> Callable[[Sequence[Check]], Facts]:
-    """Return who finds out what the host knows for some checks, each time again."""
+    """Return the function that takes the host's control measurements, anew each time."""
     mirrors = host_mirrors(context.runner)
 
     def gather(checks: Sequence[Check]) -> Facts:
-        context.progress.say("host", "trying what nodes are held against")
-        found = host.gather(lab, checks, context.runner, mirrors)
-        return dataclasses.replace(
-            found, answered_at=its_record.answered_at if its_record else None
-        )
+        context.progress.say("host", "control measurements from this host")
+        facts = host.gather(lab, checks, context.runner, mirrors)
+        answered_at = lab_record.answered_at if lab_record else None
+        return dataclasses.replace(facts, answered_at=answered_at)
 
     return gather
 
@@ -200,10 +201,10 @@ def _facts(
 class _Nodes:
     """The lab's nodes, as their provider sees them."""
 
-    def __init__(self, context: Context, its_record: LabRecord | None) -> None:
+    def __init__(self, context: Context, lab_record: LabRecord | None) -> None:
         self._context = context
-        self._record = its_record
-        self._provider = context.provider(its_record)
+        self._record = lab_record
+        self._provider = context.provider(lab_record)
         self._why_not = f"{self._provider.name} has not answered yet"
         self._hint = "./invoke doctor"
 
@@ -236,7 +237,7 @@ def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
     """Raise CheckFailed, NotChecked or CheckWarned unless all passed."""
     hint = f"./invoke lab.ssh {lab.name}, ./invoke lab.console {lab.name}"
     for result in results:
-        # Nobody tells what the nodes do: first of all, the provider has to answer.
+        # If the state of the nodes is unknown, the provider has to be repaired before all else.
         is_unknown = result.check.kind is CheckKind.STATE and result.status is CheckStatus.ERROR
         if is_unknown and result.command:
             hint = f"{result.command}, then ./invoke lab.check {lab.name} again"

@@ -19,7 +19,7 @@ from stacklab.workflow.faults import fault_list
 def explained(
     context: Context, lab: Lab, paths: LabPaths, results: Sequence[CheckResult]
 ) -> tuple[CheckResult, ...]:
-    """Return the same results, with the causes of what failed; costs nothing where all passed."""
+    """Return the same results, with the causes of what failed; free where all passed."""
     if all(result.is_passed for result in results):
         return tuple(results)
     with context.progress.stage("host", "causes"):
@@ -32,7 +32,7 @@ def explained(
 def _faults(paths: LabPaths) -> tuple[Fault, ...]:
     try:
         return tuple(fault_list.listed(paths))
-    except LabError:  # damaged: its own tasks tell
+    except LabError:  # a damaged list: lab.fault reports it
         return ()
 
 

@@ -1,4 +1,4 @@
-"""The faults of a lab, as people write them and as they are kept: `L/faults.json`."""
+"""The faults of a lab, as people type them and as `L/faults.json` holds them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _nic_named(lab: Lab, node: Node, name: str) -> NIC:
         if name in (nic.device, nic.network):
             return nic
     known = ", ".join(f"{nic.device} on {nic.network}" for nic in node.nics)
-    raise _wrong(lab, f"{node.name} has no NIC {name!r} (it has: {known})")
+    raise _wrong(lab, f"{name!r} is not a NIC of {node.name} (it has: {known})")
 
 
 def _partition(lab: Lab, words: Sequence[str]) -> Fault:
@@ -80,7 +80,7 @@ def _network_to_part(lab: Lab, name: str) -> Network:
             raise _wrong(lab, what)
         return network
     known = ", ".join(network.name for network in lab.networks)
-    raise _wrong(lab, f"lab {lab.name} has no network {name!r} (it has: {known})")
+    raise _wrong(lab, f"{name!r} is not a network of lab {lab.name} (it has: {known})")
 
 
 def _usage(lab: Lab) -> str:

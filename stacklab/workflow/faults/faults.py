@@ -1,9 +1,9 @@
 """`lab.fault`: make a lab's nodes, NICs and networks fail, and undo it.
 
-`L/faults.json` lists what fails; it is written before anything is done, and every step
-of undoing may find its work done already. Nothing outlives the nodes but the rules of
-a partition, and those go with `lab.destroy`. How a fault is made is the provider's
-business: see stacklab.providers.contract.FaultMaker.
+`L/faults.json` lists the faults. It is written before a fault is made, and every step of
+undoing accepts that its work is done already. Only the rules of a partition outlive the
+nodes, and `lab.destroy` removes them. How a fault is made is the provider's business: see
+stacklab.providers.contract.FaultMaker.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from stacklab.workflow.nodes.wait import Waiter
 
 _POLL_S = 0.25
 _ON_NODE_S = 30.0
+# A node gets new taps by these, when they are made and when they are undone.
+_CHANGE_TAPS = (FaultKind.POWER_OFF, FaultKind.UNPLUG)
 # Undone in this order: a node has to run before its NIC is plugged in.
 _ORDER = (
     FaultKind.POWER_OFF,
@@ -43,7 +45,7 @@ _ORDER = (
     FaultKind.LINK_DOWN,
     FaultKind.PARTITION,
 )
-# Once the NIC is back: networkd takes it up by itself, ifupdown and ifcfg want to be told.
+# Once the NIC is back. networkd configures it by itself; ifupdown and ifcfg have to be told.
 _TAKE_UP = """\
 n=0
 until [ -e /sys/class/net/{device} ] || [ $n -ge 40 ]; do n=$((n + 1)); sleep 0.25; done
@@ -84,9 +86,9 @@ def undo(
         chosen = [fault for fault in work.faults if str(fault).split()[: len(words)] == list(words)]
         if words and not chosen:
             known = "; ".join(map(str, work.faults)) or "none"
-            hint = f"./invoke lab.fault {lab.name}"
             raise LabError(
-                f"lab {lab.name} has no fault {' '.join(words)} (it has: {known})", hint=hint
+                f"{' '.join(words)} is not a fault of lab {lab.name} (it has: {known})",
+                hint=f"./invoke lab.fault {lab.name}",
             )
         return work.undo(chosen)
 
@@ -115,9 +117,9 @@ def _maker(context: Context, record: LabRecord) -> FaultMaker:
 
 
 def clear(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> tuple[Fault, ...]:
-    """For `lab.up`, before it starts nodes: undo all faults, but leave nodes off that are off.
+    """Undo all faults, but leave nodes off that are off: for `lab.up`, which starts them then.
 
-    `settle` is for what this returns.
+    Returns what was undone, for `settle` once all nodes answer.
     """
     if not listed(paths):
         return ()
@@ -133,26 +135,26 @@ def clear(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> tup
 def settle(
     context: Context, lab: Lab, paths: LabPaths, record: LabRecord, undone: Sequence[Fault]
 ) -> None:
-    """For `lab.up`, once all nodes answer: set right on them what no host can (clocks, NICs)."""
+    """Set right on nodes what the host can't (clocks, NICs): for `lab.up`, once all answer."""
     if undone:
         LabFaults(context, lab, paths, record).settle(undone)
 
 
 def forget(context: Context, paths: LabPaths, record: LabRecord) -> None:
-    """For `lab.down`, `lab.destroy` and `lab.rebuild`, once the nodes are off.
+    """Remove from the host what outlives the nodes, which is partitions, and the list.
 
-    Leaves nothing of a fault on the host: what outlives the nodes is partitions.
+    For `lab.down`, `lab.destroy` and `lab.rebuild`, once the nodes are off.
     """
     try:
         faults = listed(paths)
     except LabError:
-        # What can't be read must not keep the lab alive: any network may have been parted.
+        # A damaged list must not keep the lab alive. Any network may have been parted.
         faults = tuple(
             Fault(kind=FaultKind.PARTITION, network=network.name) for network in record.networks
         )
     provider = context.provider(record)
     for fault in faults:
-        # A network that isn't on record is not ours, and no reason to keep the lab.
+        # A network that isn't on record is not ours; it must not keep the lab alive either.
         is_ours = record.network(fault.network) is not None
         if fault.kind is FaultKind.PARTITION and is_ours and isinstance(provider, MakesFaults):
             _heal(provider.faults(record.name, record), record, fault)
@@ -160,7 +162,7 @@ def forget(context: Context, paths: LabPaths, record: LabRecord) -> None:
 
 
 def _heal(maker: FaultMaker, record: LabRecord, fault: Fault) -> None:
-    # As many groups as there may be: of a list that can't be read nobody knows.
+    # A list that could not be read does not tell the number of groups: take the most possible.
     maker.heal(fault.network, len(fault.groups) or len(record.nodes))
 
 
@@ -176,12 +178,13 @@ class LabFaults:
         self.faults = list(listed(paths))
 
     def apply(self, fault: Fault) -> Fault:
-        """See the function."""
+        """See the function `apply`."""
         self._refuse(fault)
         if fault.kind is FaultKind.UNPLUG:
             slot = self._maker.slot(fault.node, self._nic(fault))
             fault = dataclasses.replace(fault, interface=slot)
-        self._keep([*self.faults, dataclasses.replace(fault, at=time.time())])
+        # Listed first: if this process dies half-way, `--undo` knows what to undo.
+        self._write([*self.faults, dataclasses.replace(fault, at=time.time())])
         try:
             with self._context.progress.stage(fault.node or "host", str(fault)):
                 self._steps(fault)()
@@ -190,13 +193,15 @@ class LabFaults:
                 self.undo([self.faults[-1]], wait=False)
             raise
         self._close_connections(fault)
-        if fault.kind in (FaultKind.POWER_OFF, FaultKind.UNPLUG):
-            self._part_again()  # a tap that is gone may be another lab's tomorrow
-        self._keep([*self.faults[:-1], dataclasses.replace(self.faults[-1], at=time.time())])
+        if fault.kind in _CHANGE_TAPS:
+            # The rules name taps, and a tap that is gone may be another lab's tomorrow.
+            self._part_again()
+        # Again, with the time when it was done: checks before that may still have passed.
+        self._write([*self.faults[:-1], dataclasses.replace(self.faults[-1], at=time.time())])
         return self.faults[-1]
 
     def undo(self, chosen: Sequence[Fault], *, wait: bool = True) -> tuple[Fault, ...]:
-        """See the function; without `wait`, what nodes have to do is left to the caller."""
+        """See the function `undo`; without `wait`, the caller has to `settle` the nodes."""
         undone: list[Fault] = []
         for fault in sorted(chosen, key=_undo_order):
             with self._context.progress.stage(fault.node or "host", f"undoing {fault}"):
@@ -204,18 +209,18 @@ class LabFaults:
             undone.append(fault)
             left = [other for other in self.faults if other != fault]
             if fault.kind is FaultKind.POWER_OFF:
-                # The node came up with all its NICs, and their cables in.
-                gone = [other for other in left if other.node == fault.node]
-                undone += gone
-                left = [other for other in left if other not in gone]
-            self._keep(left)
-        if any(fault.kind in (FaultKind.POWER_OFF, FaultKind.UNPLUG) for fault in undone):
-            self._part_again()  # new taps
+                # The node came up with all its NICs and with their cables in.
+                also_undone = [other for other in left if other.node == fault.node]
+                undone += also_undone
+                left = [other for other in left if other not in also_undone]
+            self._write(left)
+        if any(fault.kind in _CHANGE_TAPS for fault in undone):
+            self._part_again()  # its NICs have new taps, which the rules do not name yet
         if wait:
             self.settle(undone)
         return tuple(undone)
 
-    def _keep(self, faults: Iterable[Fault]) -> None:
+    def _write(self, faults: Iterable[Fault]) -> None:
         self.faults = list(faults)
         fault_list.write(self._paths, self.faults)
 
@@ -231,7 +236,7 @@ class LabFaults:
                     f"network {fault.network} is partitioned already",
                     hint=f"./invoke lab.fault {name} --undo",
                 )
-            # What can't be made must not be listed.
+            # Before it is listed: a fault that can't be made must not be on the list.
             self._maker.refuse_partition(fault.network)
             return
         state = self._maker.state(fault.node)
@@ -263,9 +268,9 @@ class LabFaults:
                 self._maker.part(fault.network, fault.groups)
 
     def _close_connections(self, fault: Fault) -> None:
-        """End the shared connection to a node that is cut off.
+        """End the shared ssh connection to a node that is cut off.
 
-        It would hang for half a minute before it noticed.
+        It would hang for half a minute before it noticed that the node is gone.
         """
         if not fault.node:
             return
@@ -288,7 +293,7 @@ class LabFaults:
         elif fault.kind is FaultKind.PAUSE and state is NodeState.PAUSED:
             maker.resume(node)
         elif state not in (NodeState.RUNNING, NodeState.PAUSED):
-            return  # it comes up with all its NICs, and their cables in
+            return  # when it is started, it has all its NICs, and their cables are in
         elif fault.kind is FaultKind.UNPLUG and not maker.has_nic(node, self._nic(fault)):
             maker.plug(node, fault.interface)
         elif fault.kind is FaultKind.LINK_DOWN and maker.has_nic(node, self._nic(fault)):
@@ -301,39 +306,43 @@ class LabFaults:
         """
         nodes = self._reachable_again(undone)
         names = {node.name for node in nodes}
-        theirs = [fault for fault in undone if fault.node in names]
-        booted = {fault.node for fault in theirs if fault.kind is FaultKind.POWER_OFF}
+        settling = [fault for fault in undone if fault.node in names]
+        self._wait_until_ready(nodes, settling)
+        for fault in settling:
+            # The access NIC is up already: the node answered by it.
+            is_access = self._lab.node(fault.node).access.device == fault.device
+            if fault.kind is FaultKind.UNPLUG and not is_access:
+                self._take_up(fault)
+        # The clock of a node that stood still, or booted, is late.
+        late = sorted({fault.node for fault in settling if fault.stops_node})
+        set_clocks(self._context.runner, self._paths, [self._lab.node(name) for name in late])
+        # netem lives in the kernel's device, and went away with it.
+        unimpaired = {fault.node for fault in settling if fault.kind in _CHANGE_TAPS}
+        if unimpaired:
+            impair(self._context, self._lab, self._paths, unimpaired)
+
+    def _wait_until_ready(self, nodes: Sequence[Node], settling: Sequence[Fault]) -> None:
+        """Wait for nodes that boot as for `lab.up`'s, and briefly for all others."""
+        booted = {fault.node for fault in settling if fault.kind is FaultKind.POWER_OFF}
         context = self._context
-        waiter = Waiter(
-            self._lab, self._paths, self._record, context.provider(self._record), context.progress
-        )
+        provider = context.provider(self._record)
+        waiter = Waiter(self._lab, self._paths, self._record, provider, context.progress)
         waiter.start([node for node in nodes if node.name in booted])
         waiter.finish()
         for node in nodes:
             self._wait_for(node)
-        for fault in theirs:
-            # The access NIC is up: we came by it.
-            is_access = self._lab.node(fault.node).access.device == fault.device
-            if fault.kind is FaultKind.UNPLUG and not is_access:
-                self._take_up(fault)
-        late = sorted({fault.node for fault in theirs if fault.stops_node})
-        set_clocks(context.runner, self._paths, [self._lab.node(name) for name in late])
-        has_new_nics = (FaultKind.POWER_OFF, FaultKind.UNPLUG)
-        unimpaired = {fault.node for fault in theirs if fault.kind in has_new_nics}
-        if unimpaired:
-            impair(context, self._lab, self._paths, unimpaired)
 
     def _reachable_again(self, undone: Sequence[Fault]) -> list[Node]:
         """Return the nodes that had one of these faults, run, and are not cut off by others."""
-        hurt = {fault.node for fault in undone if fault.node}
-        left = Outage(self._lab, self.faults)
-        return [
-            node
-            for node in self._lab.nodes
-            if node.name in hurt
-            and not left.why_unreached(node.name)
-            and self._maker.state(node.name) is NodeState.RUNNING
-        ]
+        concerned = {fault.node for fault in undone if fault.node}
+        remaining = Outage(self._lab, self.faults)
+        nodes = []
+        for node in self._lab.nodes:
+            if node.name not in concerned or remaining.why_unreached(node.name):
+                continue
+            if self._maker.state(node.name) is NodeState.RUNNING:
+                nodes.append(node)
+        return nodes
 
     def _wait_for(self, node: Node) -> None:
         """Wait until a node that never stopped answers again; it is never reset for that."""
@@ -359,12 +368,11 @@ class LabFaults:
         )
         taken = reply.answer.of(part.tag)
         if taken.code != 0:
-            said = reply.missing(part.tag) or taken.text or f"ended with {taken.code}"
+            why = reply.missing(part.tag) or taken.text or f"ended with {taken.code}"
             repair = f"sudo ifup {fault.device}"
-            hint = f"./invoke lab.exec {self._lab.name} --node {fault.node} -- {repair}"
             raise CommandFailed(
-                f"{fault.node} has {fault.device} again and does not take it up: {printable(said)}",
-                hint=hint,
+                f"{fault.node} has {fault.device} again, but can't configure it: {printable(why)}",
+                hint=f"./invoke lab.exec {self._lab.name} --node {fault.node} -- {repair}",
             )
 
     def _nic(self, fault: Fault) -> NIC:

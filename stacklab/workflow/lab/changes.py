@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from stacklab.errors import SpecError
-from stacklab.model.lab import NO_IMPAIRMENT, Lab, Node
+from stacklab.model.lab import NO_IMPAIRMENT, Lab, Network, Node
 
 
 class SpecChanged(SpecError):
@@ -20,20 +21,20 @@ def refuse(lab: Lab, before: Lab | None) -> None:
     """Raise SpecChanged if more differs than may: answers, checks and impairments."""
     if before is None:
         return
-    made = (tuple(map(_as_made, before.nodes)), tuple(map(_as_made, lab.nodes)))
-    changed = [
-        f"{kind} {name}"
-        for kind, old, new in (("network", before.networks, lab.networks), ("node", *made))
-        for name in sorted(
-            {item.name for item in {*old, *new} if item not in old or item not in new}
-        )
-    ]
+    nodes = _changed_names(map(_as_made, before.nodes), map(_as_made, lab.nodes))
+    networks = _changed_names(before.networks, lab.networks)
+    changed = [*(f"network {name}" for name in networks), *(f"node {name}" for name in nodes)]
     if changed:
         raise SpecChanged(lab.name, changed)
 
 
+def _changed_names(before: Iterable[Network | Node], after: Iterable[Network | Node]) -> list[str]:
+    """Return the names of what was added, removed or changed, sorted."""
+    # Compared as whole values: a field that is added to the model later counts at once.
+    return sorted({item.name for item in set(before) ^ set(after)})
+
+
 def _as_made(node: Node) -> Node:
     """Return the node without what `up` sets each time."""
-    return dataclasses.replace(
-        node, nics=tuple(dataclasses.replace(nic, impairment=NO_IMPAIRMENT) for nic in node.nics)
-    )
+    nics = (dataclasses.replace(nic, impairment=NO_IMPAIRMENT) for nic in node.nics)
+    return dataclasses.replace(node, nics=tuple(nics))

@@ -20,14 +20,14 @@ _SHUTDOWN_S = 60.0
 def down(context: Context, name: str) -> None:
     """Shut all nodes down; disks, networks and addresses stay."""
     with context.lab_lock(name) as paths:
-        its_record = read_own(paths)
-        if its_record is None:
+        lab_record = read_own(paths)
+        if lab_record is None:
             raise not_up(context, name)
-        _close_connections(context, paths, its_record)
+        _close_connections(context, paths, lab_record)
         with context.progress.stage("host", "shutdown"):
-            nodes = [node.name for node in its_record.nodes]
-            context.provider(its_record).down(its_record, nodes, patience_s=_SHUTDOWN_S)
-            faults.forget(context, paths, its_record)
+            nodes = [node.name for node in lab_record.nodes]
+            context.provider(lab_record).down(lab_record, nodes, patience_s=_SHUTDOWN_S)
+            faults.forget(context, paths, lab_record)
 
 
 def destroy(
@@ -38,12 +38,12 @@ def destroy(
     `read` returns the record, or raises what keeps the lab from being destroyed.
     """
     with context.lab_lock(name) as paths:
-        its_record = read(paths)
-        was_there = remove(context, paths, its_record)
+        lab_record = read(paths)
+        was_there = remove(context, paths, lab_record)
         if was_there:
             with context.progress.stage("host", "files"):
                 _remove_directory(paths)
-            provider = context.provider(its_record)
+            provider = context.provider(lab_record)
             if _is_last_of(context, provider.name):
                 provider.close_down()
         return was_there
@@ -70,17 +70,17 @@ def _remove_directory(paths: LabPaths) -> None:
         ) from error
 
 
-def remove(context: Context, paths: LabPaths, its_record: LabRecord | None) -> bool:
+def remove(context: Context, paths: LabPaths, lab_record: LabRecord | None) -> bool:
     """Remove everything outside the lab's directory; the caller removes the record."""
-    if its_record is None:
+    if lab_record is None:
         return paths.root.exists()
-    _close_connections(context, paths, its_record)
+    _close_connections(context, paths, lab_record)
     with context.progress.stage("host", "destroy"):
-        context.provider(its_record).destroy(paths, its_record)
-        faults.forget(context, paths, its_record)
+        context.provider(lab_record).destroy(paths, lab_record)
+        faults.forget(context, paths, lab_record)
     disks = [
         disk
-        for node in its_record.nodes
+        for node in lab_record.nodes
         for disk in (paths.overlay(node.name), paths.seed(node.name))
     ]
     left = [str(disk) for disk in disks if disk.exists()]
@@ -91,11 +91,11 @@ def remove(context: Context, paths: LabPaths, its_record: LabRecord | None) -> b
     return True
 
 
-def _close_connections(context: Context, paths: LabPaths, its_record: LabRecord) -> None:
+def _close_connections(context: Context, paths: LabPaths, lab_record: LabRecord) -> None:
     """End the shared ssh connections: their processes would outlive the nodes by ten minutes."""
     if not paths.ssh_config.exists():
         return
-    for node in its_record.nodes:
+    for node in lab_record.nodes:
         if (paths.sockets / node.name).exists():
             with contextlib.suppress(ToolError):  # one that hangs must not keep the nodes alive
                 context.runner.run(ssh.close_command(paths, node.name))

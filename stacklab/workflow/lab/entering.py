@@ -41,13 +41,13 @@ def execute(
 ) -> Mapping[str, Result | LabError]:
     """Run a command on these nodes (all, if none is named) at once; each has its result or error.
 
-    What it writes is shown line by line and not kept: there is no limit of time or size.
+    Its output is shown line by line and never kept, so neither time nor size is limited.
     """
     lab, paths = running_lab(context, name)
     chosen = [_one_node(lab, node) for node in nodes] or [node.name for node in lab.nodes]
     shown = show(chosen)
 
-    def one(node: str) -> Result | LabError:
+    def run_on(node: str) -> Result | LabError:
         result: Result | LabError
         try:
             result = context.runner.stream(
@@ -62,7 +62,7 @@ def execute(
 
     pool = ThreadPoolExecutor(max_workers=len(chosen))
     try:
-        running = {node: pool.submit(one, node) for node in chosen}
+        running = {node: pool.submit(run_on, node) for node in chosen}
         # The first that can't be shown any more (a closed pipe) ends it, not the slowest node.
         wait(running.values(), return_when=FIRST_EXCEPTION)
         for future in running.values():
@@ -70,7 +70,7 @@ def execute(
                 future.result()
         return {node: future.result() for node, future in running.items()}
     finally:
-        # No `with`: on Ctrl-C it would wait for the commands, which our caller ends.
+        # `with` would wait for the commands on Ctrl-C; it is our caller who ends them.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -96,14 +96,14 @@ def console(
     """
     lab, paths = running_lab(context, name)
     chosen = _one_node(lab, node)
-    its_record = registry.read(paths)
-    if its_record is None:
+    lab_record = registry.read(paths)
+    if lab_record is None:
         raise not_up(context, name)
-    provider = context.provider(its_record)
+    provider = context.provider(lab_record)
     if not isinstance(provider, Console):
-        raise lacking(provider, name, "serial console", hint=f"./invoke lab.ssh {name}")
+        raise lacking(provider, name, "a serial console", hint=f"./invoke lab.ssh {name}")
     if interactive:
-        argv = provider.console_argv(its_record, chosen)
+        argv = provider.console_argv(lab_record, chosen)
     elif follow:
         argv = ("tail", "-f", "-n", "50", str(provider.console_log(paths, chosen)))
     else:
@@ -117,7 +117,7 @@ def console(
 
 def exit_code(results: Mapping[str, Result | LabError]) -> int:
     """Return the highest exit code of several nodes; an error of ours has one, too."""
-    return max(each.exit_code for each in results.values())
+    return max(result.exit_code for result in results.values())
 
 
 def _one_node(lab: Lab, name: str) -> str:

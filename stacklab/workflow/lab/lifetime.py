@@ -15,18 +15,20 @@ def ttl_s(text: str | None) -> float | None:
     """Read `90s`, `30m`, `2h` or `1d`; None for None. Raises LabError for anything else."""
     if text is None:
         return None
-    found = _TTL.fullmatch(text)
-    seconds = int(found[1]) * _SECONDS_PER[found[2]] if found else 0
+    match = _TTL.fullmatch(text)
+    seconds = int(match[1]) * _SECONDS_PER[match[2]] if match else 0
     if not 0 < seconds <= _LONGEST_TTL_S:
         raise LabError(
-            f"--ttl {text!a} is no time from 1s to 365d",
+            f"--ttl {text!a} is not a time from 1s to 365d",
             hint="--ttl 90s, --ttl 30m, --ttl 2h or --ttl 1d",
         )
     return float(seconds)
 
 
 def left(expires_at: float | None, now: float) -> str:
-    """Return a lab's time in words: "1 h 58 min left", "ended 5 min ago"; "" if for ever."""
+    """Return in words what is left of a lab's time: "1 h 58 min left", "ended 5 min ago".
+
+    A lab that may stay for ever has ""."""
     if expires_at is None:
         return ""
     seconds = expires_at - now

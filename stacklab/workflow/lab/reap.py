@@ -1,4 +1,4 @@
-"""`lab.reap`: labs past their time are destroyed, so that a job that crashed leaks nothing."""
+"""`lab.reap`: destroy labs past their time to live, so that a job that crashed leaks nothing."""
 
 from __future__ import annotations
 
@@ -50,41 +50,45 @@ def reap(
     One that can't be destroyed does not keep the others alive. A lab without a time to
     live is not looked at; one that a command holds is left alone.
     """
-    return tuple(
-        fate
-        for name in record.names(context.host)
-        if (fate := _one(context, context.host.lab(name), dry_run=dry_run, clock=clock)) is not None
-    )
+    reaped = []
+    for name in record.names(context.host):
+        lab = _reap_lab(context, context.host.lab(name), dry_run=dry_run, clock=clock)
+        if lab is not None:
+            reaped.append(lab)
+    return tuple(reaped)
 
 
-def raise_for(found: Sequence[Reaped]) -> None:
+def raise_for(reaped: Sequence[Reaped]) -> None:
     """Raise ProviderError naming the labs that somebody must look at."""
-    failed = [each for each in found if each.fate is Fate.FAILED]
+    failed = [lab for lab in reaped if lab.fate is Fate.FAILED]
     if failed:
-        told = "\n".join(f"  {each.lab}: {each.detail}" for each in failed)
+        details = "\n".join(f"  {lab.lab}: {lab.detail}" for lab in failed)
         raise ProviderError(
-            f"{len(failed)} of {len(found)} labs can't be reaped:\n{told}",
+            f"{len(failed)} of {len(reaped)} labs can't be reaped:\n{details}",
             hint="./invoke lab.status",
         )
 
 
-def _one(
+def _reap_lab(
     context: Context, paths: LabPaths, *, dry_run: bool, clock: Callable[[], float]
 ) -> Reaped | None:
     name = paths.name
     try:
-        its_record = registry.read(paths)
-        if its_record is None or its_record.expires_at is None:
+        lab_record = registry.read(paths)
+        if lab_record is None or lab_record.expires_at is None:
             return None
-        told = left(its_record.expires_at, clock())
-        _refuse_odd_clock(its_record, clock())
-        if its_record.expires_at > clock():
-            return Reaped(lab=name, fate=Fate.STAYS, detail=told)
+        time_left = left(lab_record.expires_at, clock())
+        # Even for a lab that stays: its owner should learn early that its TTL is worth nothing.
+        _refuse_odd_clock(lab_record, clock())
+        if lab_record.expires_at > clock():
+            return Reaped(lab=name, fate=Fate.STAYS, detail=time_left)
+        # Before destroy, which would wait for the lock: the next reap comes soon enough.
         _refuse_held(paths)
         if dry_run:
-            return Reaped(lab=name, fate=Fate.DUE, detail=told)
-        ending.destroy(context, name, read=lambda each: _read_due(each, clock))
-        return Reaped(lab=name, fate=Fate.DESTROYED, detail=told)
+            return Reaped(lab=name, fate=Fate.DUE, detail=time_left)
+        # The record is read again under the lock: the lab may have been given more time meanwhile.
+        ending.destroy(context, name, read=lambda paths: _read_due(paths, clock))
+        return Reaped(lab=name, fate=Fate.DESTROYED, detail=time_left)
     except _NotDue as error:
         return Reaped(lab=name, fate=Fate.STAYS, detail=str(error))
     except AlreadyRunning as error:
@@ -96,31 +100,31 @@ def _one(
 
 
 def _refuse_held(paths: LabPaths) -> None:
-    """Raise AlreadyRunning where a command holds the lab: ending.destroy would wait for it."""
+    """Raise AlreadyRunning where a command holds the lab."""
     if paths.lock.exists():
         with locks.held(paths.lock, f"lab {paths.name}"):
             return
 
 
-def _refuse_odd_clock(its_record: LabRecord, now: float) -> None:
-    """Raise LabError where the record is from the future: nobody knows whose time is up."""
-    if its_record.created_at > now + _CLOCK_SLACK_S:
-        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(its_record.created_at))
+def _refuse_odd_clock(lab_record: LabRecord, now: float) -> None:
+    """Raise LabError where the record is from the future: then no lab's time can be trusted."""
+    if lab_record.created_at > now + _CLOCK_SLACK_S:
+        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lab_record.created_at))
         raise LabError(
-            f"made at {made}, which is yet to come: the clock went backwards",
-            hint=f"set the clock, or ./invoke lab.destroy {its_record.name}",
+            f"made at {made}, which is in the future: the clock went backwards",
+            hint=f"set the clock, or ./invoke lab.destroy {lab_record.name}",
         )
 
 
 def _read_due(paths: LabPaths, clock: Callable[[], float]) -> LabRecord:
     """Read the record again, under the lab's lock; raises _NotDue where it may live.
 
-    Any checkout's lab is taken: that of a crashed job is often still there.
+    Labs of any checkout are reaped: the checkout of a crashed job is often still there.
     """
-    its_record = registry.read(paths)
-    if its_record is None:
+    lab_record = registry.read(paths)
+    if lab_record is None:
         raise _NotDue("somebody else has removed it")
-    if its_record.expires_at is None or its_record.expires_at > clock():
-        raise _NotDue(left(its_record.expires_at, clock()) or "has no time to live any more")
-    _refuse_odd_clock(its_record, clock())
-    return its_record
+    if lab_record.expires_at is None or lab_record.expires_at > clock():
+        raise _NotDue(left(lab_record.expires_at, clock()) or "its time to live was removed")
+    _refuse_odd_clock(lab_record, clock())
+    return lab_record

@@ -39,11 +39,11 @@ def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
     """
     if name:
         paths = context.host.lab(name)
-        its_record = registry.read(paths)
-        if its_record is None:
+        lab_record = registry.read(paths)
+        if lab_record is None:
             raise not_up(context, name)
-        return (_status(context, paths, its_record, last_resolved(paths)),)
-    statuses = (_any_status(context, each) for each in record.names(context.host))
+        return (_status(context, paths, lab_record, last_resolved(paths)),)
+    statuses = (_any_status(context, recorded) for recorded in record.names(context.host))
     return tuple(status for status in statuses if status is not None)
 
 
@@ -51,7 +51,7 @@ def _any_status(context: Context, name: str) -> LabStatus | None:
     """Return a lab's status, however damaged it is; None if it is gone."""
     paths = context.host.lab(name)
     try:
-        its_record, lab = registry.read(paths), last_resolved(paths)
+        lab_record, lab = registry.read(paths), last_resolved(paths)
     except LabError as error:
         return LabStatus(
             name=name,
@@ -62,38 +62,39 @@ def _any_status(context: Context, name: str) -> LabStatus | None:
             directory=str(paths.root),
             trouble=error.message,
         )
-    return _status(context, paths, its_record, lab) if its_record else None
+    return _status(context, paths, lab_record, lab) if lab_record else None
 
 
-def _status(context: Context, paths: LabPaths, its_record: LabRecord, lab: Lab | None) -> LabStatus:
+def _status(context: Context, paths: LabPaths, lab_record: LabRecord, lab: Lab | None) -> LabStatus:
     return LabStatus(
         name=paths.name,
-        checkout=str(its_record.checkout),
-        image=its_record.image,
-        states=context.provider(its_record).status(its_record),
+        checkout=str(lab_record.checkout),
+        image=lab_record.image,
+        states=context.provider(lab_record).status(lab_record),
         lab=lab,
         directory=str(paths.root),
-        expires_at=its_record.expires_at,
+        expires_at=lab_record.expires_at,
     )
 
 
-def as_dict(found: LabStatus) -> Mapping[str, object]:
+def as_dict(lab_status: LabStatus) -> Mapping[str, object]:
     """Return a lab's status, ready for JSON."""
     return {
-        "name": found.name,
-        "checkout": found.checkout,
-        "directory": found.directory,
-        "image": found.image,
-        "expires_at": found.expires_at,
-        "trouble": found.trouble,
+        "name": lab_status.name,
+        "checkout": lab_status.checkout,
+        "directory": lab_status.directory,
+        "image": lab_status.image,
+        "expires_at": lab_status.expires_at,
+        "trouble": lab_status.trouble,
         "nodes": [
-            {
-                "name": node,
-                "state": str(state),
-                "addresses": {nic.network: str(nic.address.ip) for nic in found.lab.node(node).nics}
-                if found.lab
-                else {},
-            }
-            for node, state in found.states.items()
+            {"name": node, "state": str(state), "addresses": _addresses(lab_status.lab, node)}
+            for node, state in lab_status.states.items()
         ],
     }
+
+
+def _addresses(lab: Lab | None, node: str) -> Mapping[str, str]:
+    """Return a node's addresses by network; none where the lab was never resolved."""
+    if lab is None:
+        return {}
+    return {nic.network: str(nic.address.ip) for nic in lab.node(node).nics}

@@ -122,7 +122,6 @@ class Bringing:
                 now=time.time(),
                 provider=provider.name,
             )
-        # A run that was cut short before its first overlay may have recorded another base.
         expires_at = self._until()
         if expires_at is not None and expires_at < time.time():
             more = f"./invoke lab.up {lab.name} --ttl 2h"
@@ -130,7 +129,8 @@ class Bringing:
                 "host",
                 f"this lab's TTL has expired; lab.reap will destroy it unless you run {more}",
             )
-        self._keep(
+        # A run that was cut short before its first overlay may have recorded another base image.
+        self._write_record(
             dataclasses.replace(before, image=image, passed_over=passed_over, expires_at=expires_at)
         )
         with progress.stage("host", "files"):
@@ -166,7 +166,7 @@ class Bringing:
             return self._expires_at
         return max(time.time() + self._ttl_s, self._expires_at or 0.0)
 
-    def _keep(self, changed: LabRecord) -> None:
+    def _write_record(self, changed: LabRecord) -> None:
         self._record = changed
         record.write(self._paths, changed)
 
@@ -191,6 +191,7 @@ class Bringing:
         )
 
     def _base(self, before: LabRecord | None) -> Choice:
+        # An overlay holds only what differs from its base: on another one it would be garbage.
         if before is not None and any(
             self._paths.overlay(node.name).exists() for node in before.nodes
         ):
@@ -231,7 +232,7 @@ class Bringing:
             changed = dataclasses.replace(
                 self._record_of(node), answers=digest(rendered[node.name])
             )
-            self._keep(self._record.with_node(changed))
+            self._write_record(self._record.with_node(changed))
         return booting, paused
 
     def _start(self, provider: Provider, booting: Sequence[Node], paused: Sequence[Node]) -> None:
@@ -241,36 +242,40 @@ class Bringing:
             provider.up(self._lab, self._paths, self._record, names)
             for node in booting:
                 changed = dataclasses.replace(self._record_of(node), is_created=True)
-                self._keep(self._record.with_node(changed))
+                self._write_record(self._record.with_node(changed))
         waiter.start(self._lab.nodes)
         waiter.finish()
         # A booting kernel reads its clock to the second, and nobody puts it right later.
         clocks.set_clocks(self._context.runner, self._paths, self._lab.nodes)
-        self._keep(dataclasses.replace(self._record, answered_at=time.time()))
+        self._write_record(dataclasses.replace(self._record, answered_at=time.time()))
 
     def _place_answers(self, rendered: Rendered, *, fresh: set[str]) -> None:
         """Copy changed answer files to nodes that ran already; new nodes have them from seeds."""
         for node in self._lab.nodes:
-            wanted = digest(rendered[node.name])
-            found = self._record_of(node)
-            if node.name in fresh or found.answers == wanted or not rendered[node.name]:
+            answer_files = rendered[node.name]
+            wanted = digest(answer_files)
+            node_record = self._record_of(node)
+            if node.name in fresh or node_record.answers == wanted or not answer_files:
                 continue
-            place_answers(self._context, self._lab, self._paths, node.name, rendered[node.name])
-            self._keep(self._record.with_node(dataclasses.replace(found, answers=wanted)))
+            place_answers(self._context, self._lab, self._paths, node.name, answer_files)
+            # Recorded one by one: a run that is cut off here goes on with the next node.
+            self._write_record(
+                self._record.with_node(dataclasses.replace(node_record, answers=wanted))
+            )
 
     def _record_of(self, node: Node) -> NodeRecord:
-        found = self._record.node(node.name)
-        if found is None:
+        node_record = self._record.node(node.name)
+        if node_record is None:
             raise LabError(
                 f"{node.name} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}"
             )
-        return found
+        return node_record
 
 
 def render_answers(
     context: Context, lab: Lab, paths: LabPaths
 ) -> tuple[Rendered, Mapping[str, str]]:
-    """Render every answer file with the lab's secrets, which are made if there are none.
+    """Render every answer file with the lab's secrets; secrets that do not exist are made.
 
     Returns both. The caller holds the lab's lock.
     """
@@ -279,11 +284,15 @@ def render_answers(
 
 
 def place_answers(
-    context: Context, lab: Lab, paths: LabPaths, node: str, found: Mapping[PurePosixPath, str]
+    context: Context,
+    lab: Lab,
+    paths: LabPaths,
+    node: str,
+    answer_files: Mapping[PurePosixPath, str],
 ) -> None:
     """Copy answer files to a running node, over those that are there."""
     with context.progress.stage(node, "answers"):
-        packed = archive.tar(seed.answer_entries(lab, found))
+        packed = archive.tar(seed.answer_entries(lab, answer_files))
         shell = protocol.fed("sudo -n tar -xpf - -C /", packed)
         part = Part(tag="answers.place", shell=shell, limit_s=_PLACE_LIMIT_S)
         reply = session.ask(context.runner, paths, node, [part], limit_s=_PLACE_LIMIT_S)

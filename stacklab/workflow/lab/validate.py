@@ -1,4 +1,4 @@
-"""Validate several spec files and tell everything that is wrong with all of them at once."""
+"""Validate several spec files, and name all that is wrong with all of them at once."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from stacklab.spec import shown
 
 
 def _rendered(path: Path, lab: Lab) -> Lab:
-    """The lab, whose answer files can be rendered; else SpecError at its stack."""
+    """Return the lab; raises SpecError, at its stack, where answers can't be rendered."""
     try:
         answers.preview(lab)
     except RenderError as error:
-        lines = path.read_text().splitlines() if path.is_file() else []
-        line = next(
-            (number for number, text in enumerate(lines, start=1) if text.startswith("stack:")), 1
-        )
-        raise SpecError(
-            [Problem(shown(path), line, 1, "", error.message, error.hint or "")]
-        ) from error
+        line = _line_of_stack(path)
+        problem = Problem(shown(path), line, 1, "", error.message, error.hint or "")
+        raise SpecError([problem]) from error
     return lab
+
+
+def _line_of_stack(path: Path) -> int:
+    """Return the number of the line that begins the stack; 1 where it can't be found."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    for number, text in enumerate(lines, start=1):
+        if text.startswith("stack:"):
+            return number
+    return 1
 
 
 def all_of(paths: Sequence[Path], load: Callable[[Path], Lab]) -> tuple[Lab, ...]:

@@ -1,7 +1,7 @@
-"""`lab.logs`: all that tells what became of a lab, in one bundle with an index page.
+"""`lab.logs`: collect all that tells what happened to a lab, in a bundle with an index page.
 
-Secrets are masked. Works whatever is broken: what can't be had is named in the index, with
-its reason. Changes nothing, and takes no lock: it is most wanted while a command hangs.
+Secrets are masked. It works whatever is broken: the index names what is missing, with the
+reason. It changes nothing and takes no lock: people need it most while a command hangs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from stacklab.workflow.masking import known_secrets, masked
 # Stands near the top of every bundle's index: only such a directory is replaced.
 MARK = '<meta name="generator" content="stacklab lab.logs">'
 _TOP_OF_PAGE = 1000
-# A node names its files, and not all names go together: one of them must not cost the rest.
+# A node chooses the names of its files. A name that can't be written must cost only its file.
 _OF_ITS_NAME = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 _MOST_BYTES = 64 * 1024 * 1024
 _FULL = f"the bundle is full at {_MOST_BYTES // 1024 // 1024} MiB"
@@ -40,7 +40,7 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A file of the bundle, or what could not be had and why (its `size` is 0)."""
+    """A file of the bundle; with `why_not`, one that could not be collected (its `size` is 0)."""
 
     section: str  # host, a node's name, answers
     path: str
@@ -51,7 +51,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What was collected; `states` are the nodes', empty where nobody can tell."""
+    """The collected files, and the state of each node where the provider could be asked."""
 
     lab: str
     taken_at: float
@@ -60,7 +60,7 @@ class Bundle:
 
     @property
     def missing(self) -> tuple[Item, ...]:
-        """Return what could not be had."""
+        """Return the items that could not be collected."""
         return tuple(item for item in self.items if item.why_not)
 
 
@@ -106,9 +106,9 @@ def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], 
 def _target(out: str) -> Path:
     try:
         return Path(out).expanduser().absolute()
-    except RuntimeError as error:  # ~USER, and there is no such user
+    except RuntimeError as error:  # ~USER of an unknown user
         raise LabError(
-            f"{out}: there is no such user", hint="--out DIR, or --out FILE.tar.gz"
+            f"{out}: that user does not exist", hint="--out DIR, or --out FILE.tar.gz"
         ) from error
 
 
@@ -121,7 +121,7 @@ def _refuse_foreign(target: Path, *, is_archive: bool) -> None:
         is_ours = False
     if not is_ours:
         hint = "name a directory that does not exist yet, or a file that ends in .tar.gz"
-        raise LabError(f"{target} exists, and is no bundle of lab.logs: left alone", hint=hint)
+        raise LabError(f"{target} exists and is not a bundle of lab.logs: left alone", hint=hint)
 
 
 def _has_our_index(directory: Path) -> bool:
@@ -137,10 +137,10 @@ def _unwritable(target: Path, error: OSError) -> LabError:
 
 
 def _place(inside: Path, target: Path, work: Path, *, is_archive: bool) -> None:
-    """Put the finished bundle where it is wanted, the whole of it at once."""
+    """Move the finished bundle to its target at once, so that no half bundle is ever there."""
     if not is_archive:
         if target.exists():
-            target.replace(work / "before")
+            target.replace(work / "before")  # removed with `work`
         inside.replace(target)
         return
     made = work / "made.tar.gz"
@@ -151,7 +151,7 @@ def _place(inside: Path, target: Path, work: Path, *, is_archive: bool) -> None:
 
 
 class _Collecting:
-    """One run of lab.logs: everything is fetched, masked and written, file by file."""
+    """One run of lab.logs: each file is fetched, masked and written before the next one."""
 
     def __init__(self, context: Context, paths: LabPaths, root: Path) -> None:
         self._context = context
@@ -163,30 +163,20 @@ class _Collecting:
         self._secrets = known_secrets(paths)
 
     def run(self) -> Bundle:
-        """Collect all of it."""
+        """Collect this host's files, then the nodes', then the rendered answers."""
         self._root.mkdir(mode=0o700)
-        its_record = self._record()
-        states, why = self._states(its_record)
+        lab_record = self._record()
+        states, why_not = self._states(lab_record)
         with self._context.progress.stage("host", "logs"):
-            provider = self._context.provider(its_record)
-            host = Host(self._context.runner, self._paths, its_record, provider, why)
-            with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-                sources = list(host.sources())
-                for source, (text, why_not) in zip(sources, pool.map(_read, sources), strict=True):
-                    self._add("host", source.path, source.title, text, why_not, source.original)
-        names = [node.name for node in its_record.nodes] if its_record else []
+            provider = self._context.provider(lab_record)
+            host = Host(self._context.runner, self._paths, lab_record, provider, why_not)
+            self._add_host(host)
+        names = [node.name for node in lab_record.nodes] if lab_record else []
         with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as pool:
-            for name, found in zip(
-                names, pool.map(lambda name: self._node(name, states), names), strict=True
-            ):
-                for path, text in logs_node.texts(found):
-                    cut = "\n(cut off here)\n" if path in found.cut else ""
-                    self._add(
-                        name, f"nodes/{name}/{path}", path.removeprefix("files"), text + cut, ""
-                    )
-                if found.why_not:
-                    title = "the rest" if found.files else "what the node itself tells"
-                    self._add(name, f"nodes/{name}", title, "", found.why_not)
+            collected = pool.map(lambda name: self._node(name, states), names)
+            # Written here, one after the other: what is in the bundle counts against its limit.
+            for name, node_logs in zip(names, collected, strict=True):
+                self._add_node(name, node_logs)
         self._answers()
         return Bundle(
             lab=self._paths.name,
@@ -195,6 +185,21 @@ class _Collecting:
             items=tuple(self._items),
         )
 
+    def _add_host(self, host: Host) -> None:
+        sources = list(host.sources())
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            for source, (text, why_not) in zip(sources, pool.map(_read, sources), strict=True):
+                self._add("host", source.path, source.title, text, why_not, source.original)
+
+    def _add_node(self, name: str, node_logs: logs_node.NodeLogs) -> None:
+        for path, text in logs_node.texts(node_logs):
+            end = "\n(cut off here)\n" if path in node_logs.cut else ""
+            title = path.removeprefix("files")
+            self._add(name, f"nodes/{name}/{path}", title, text + end, "")
+        if node_logs.why_not:
+            title = "the rest" if node_logs.files else "what the node itself tells"
+            self._add(name, f"nodes/{name}", title, "", node_logs.why_not)
+
     def _record(self) -> LabRecord | None:
         try:
             return registry.read(self._paths)
@@ -202,14 +207,14 @@ class _Collecting:
             self._add("host", "host/record", "the lab's record", "", error.message)
             return None
 
-    def _states(self, its_record: LabRecord | None) -> tuple[Mapping[str, NodeState], str]:
+    def _states(self, lab_record: LabRecord | None) -> tuple[Mapping[str, NodeState], str]:
         """Return what the nodes do, and why their provider can't be asked."""
-        provider = self._context.provider(its_record)
+        provider = self._context.provider(lab_record)
         unreachable = provider.why_unreachable()
         if unreachable is not None:
             return {}, str(unreachable)
         try:
-            return (provider.status(its_record) if its_record else {}), ""
+            return (provider.status(lab_record) if lab_record else {}), ""
         except ProviderError as error:
             return {}, error.message
 
@@ -225,12 +230,12 @@ class _Collecting:
                 return logs_node.NodeLogs(why_not="the lab was never far enough up to log in")
             if sum(self._fetched) > _MOST_BYTES:
                 return logs_node.NodeLogs(why_not=_FULL)
-            found = logs_node.collect(self._paths, self._context.runner, name)
-            self._fetched.append(sum(map(len, found.files.values())))
-            return found
+            node_logs = logs_node.collect(self._paths, self._context.runner, name)
+            self._fetched.append(sum(map(len, node_logs.files.values())))
+            return node_logs
 
     def _answers(self) -> None:
-        """The rendered answer files, as they were written for the nodes."""
+        """Add the rendered answer files, as they were written for the nodes."""
         root = self._paths.answers
         for file in sorted(path for path in root.rglob("*") if path.is_file()):
             inner = PurePosixPath(file.relative_to(root))
@@ -280,6 +285,6 @@ def _read(source: LogSource) -> tuple[str, str]:
     except LabError as error:
         return "", " ".join(line.strip(" |") for line in error.message.splitlines()[:3])
     except FileNotFoundError:
-        return "", "there is none"
+        return "", "it does not exist"
     except OSError as error:
         return "", str(error.strerror or error)

@@ -67,7 +67,8 @@ _SECTIONS: Mapping[str, tuple[str, int]] = {
     "journal.txt": ("journalctl --no-pager -b -o short-iso", _OF_JOURNAL),
     "login.txt": ("last -n 20; tail -n 50 /var/log/auth.log", _OF_FILE),
 }
-_COST_OF_FILE = 1024  # to us, even of an empty file: a node may begin files without end
+# Even an empty file costs this host so much, and a node may begin files without end.
+_COST_OF_FILE = 1024
 # Suffixes that every browser and file manager shows as text; ".txt" is put behind all others.
 _TEXTS = ("", ".log", ".txt", ".conf", ".json")
 _ODD = re.compile(r"[^A-Za-z0-9._@+=-]")
@@ -75,10 +76,10 @@ _ODD = re.compile(r"[^A-Za-z0-9._@+=-]")
 
 @dataclass
 class NodeLogs:
-    """What a node gave, by path; `why_not` is why that is not all.
+    """Files of a node, by path; `why_not` tells why some are missing.
 
-    Each file is one buffer of UTF-8: as one string per line, what 16 MiB of short lines
-    cost this host would be up to 700 MB.
+    Each file is one buffer of UTF-8: as one string per line, 16 MiB of short lines would
+    cost this host up to 700 MB.
     """
 
     files: dict[str, bytearray] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class NodeLogs:
 
 
 def script(marker: str) -> str:
-    """Return what the node runs, as root if it may: no write to its disk, which may be full."""
+    """Return the node's script, run as root if it may; it never writes to the disk, maybe full."""
     lines = [
         f"m={shlex.quote(marker)}",
         "PATH=$PATH:/usr/sbin:/sbin",
@@ -122,12 +123,12 @@ def script(marker: str) -> str:
 
 
 def collect(paths: LabPaths, runner: Conversing, node: str) -> NodeLogs:
-    """Fetch all that a node can tell; never raises, and what came before an end counts."""
+    """Fetch all that a node can tell; never raises, and keeps what came before an early end."""
     marker = session.marker()
     hearing = _FileCutter(marker)
     try:
         ending = session.listen(runner, _command(paths, node, marker), hearing)
-    except LabError as error:  # this host has no ssh
+    except LabError as error:  # ssh is not installed on this host
         hearing.logs.why_not = error.message
         return hearing.logs
     if not hearing.is_whole:
@@ -136,7 +137,7 @@ def collect(paths: LabPaths, runner: Conversing, node: str) -> NodeLogs:
 
 
 def _command(paths: LabPaths, node: str, marker: str) -> Command:
-    # sudo first asks whether it may: it must not eat the script.
+    # sudo is tried with a command of its own: one that asks for a password would read the script.
     line = "if sudo -n true 2>/dev/null; then exec sudo -n sh -s; else exec sh -s; fi"
     command = ssh.exec_command(paths, node, (line,), timeout_s=LIMIT_S)
     return dataclasses.replace(
@@ -158,7 +159,7 @@ class _FileCutter:
         """Take one line of the answer."""
         data = line.encode("utf-8", "replace") + b"\n"
         self._size += len(data)
-        if self._size > MOST_BYTES:  # why_stop is asked only now and then
+        if self._size > MOST_BYTES:  # why_stop is asked only a few times a second
             return
         if line.startswith(self._marker):
             self._mark(line[len(self._marker) :].rstrip("\r"))
@@ -198,7 +199,7 @@ def safe_path(name: str) -> str:
 def texts(logs: NodeLogs) -> Iterator[tuple[str, str]]:
     """Yield each file's path and text; of one whose beginning was left out, only whole lines."""
     for path, data in logs.files.items():
-        # The newline in front of our mark is ours.
+        # The script writes a newline before each mark: it is not the file's.
         whole = data[:-1] if data.endswith(b"\n\n") or data == b"\n" else data
         text = whole.decode("utf-8", "replace")
         most = _SECTIONS[path][1] if path in _SECTIONS else _OF_FILE
@@ -207,5 +208,5 @@ def texts(logs: NodeLogs) -> Iterator[tuple[str, str]]:
 
 
 def from_whole_line(text: str) -> str:
-    """Return a text from its first whole line on: what stands before may be half a secret."""
+    """Return a text from its first whole line on: the half line before it may be half a secret."""
     return "(its beginning is left out)\n" + text.partition("\n")[2]

@@ -1,1 +1,1 @@
-"""What is done with nodes that have booted: waiting, clocks, impairments."""
+"""Work on nodes that have booted: wait for them, set their clocks, impair their NICs."""

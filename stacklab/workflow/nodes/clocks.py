@@ -25,7 +25,7 @@ _LIMIT_S = 20.0
 _NETEM = Part(tag="clocks.tc", shell=tc.SHOW, phase=Phase.FACTS)
 
 
-def set_clocks(runner: Conversing, paths: LabPaths, nodes_: Sequence[Node]) -> None:
+def set_clocks(runner: Conversing, paths: LabPaths, nodes: Sequence[Node]) -> None:
     """Set the clocks of these running nodes, all at once.
 
     A clock that can't be set raises nothing: the check of the clocks will tell.
@@ -35,7 +35,7 @@ def set_clocks(runner: Conversing, paths: LabPaths, nodes_: Sequence[Node]) -> N
         threading.Thread(
             target=_set, args=(runner, paths, node), name=f"clock {node.name}", daemon=True
         )
-        for node in nodes_
+        for node in nodes
     ]
     for thread in threads:
         thread.start()
@@ -69,7 +69,7 @@ def _offset_s(runner: Conversing, paths: LabPaths, node: Node) -> float | None:
 
 
 def shell_line(offset_s: float) -> str:
-    """Return the line that moves a clock which is that far ahead.
+    """Return the line of shell that sets back a clock which is that far ahead.
 
     Both looks at the clock are in one root shell: sudo takes 0.2 s on an emulated node.
     """

@@ -34,22 +34,27 @@ def impair(context: Context, lab: Lab, paths: LabPaths, nodes: Collection[str] =
     """
     before = _impaired(paths)
     declared = {node.name for node in lab.nodes if any(nic.impairment for nic in node.nics)}
-    todo = [n for n in lab.nodes if n.name in declared | before and (not nodes or n.name in nodes)]
+    # A node of which an impairment was taken out of the spec has still to lose it.
+    concerned = declared | before
+    chosen = concerned & set(nodes) if nodes else concerned
+    todo = [node for node in lab.nodes if node.name in chosen]
     if not todo:
         return
-    _keep(paths, declared | before)
+    # Before they are impaired: a run that is cut off must not forget a node that has netem.
+    _write_impaired(paths, concerned)
     with (
         context.progress.stage("host", "impairments"),
         ThreadPoolExecutor(max_workers=len(todo)) as pool,
     ):
-        problems = list(pool.map(lambda node: _one(context, paths, node), todo))
+        problems = list(pool.map(lambda node: _impair_node(context, paths, node), todo))
     wrong = [problem for problem in problems if problem]
     if wrong:
         raise CommandFailed("\n".join(wrong), hint=_hint(lab))
-    _keep(paths, (declared | before) - ({node.name for node in todo} - declared))
+    cleared = {node.name for node in todo} - declared
+    _write_impaired(paths, concerned - cleared)
 
 
-def _one(context: Context, paths: LabPaths, node: Node) -> str:
+def _impair_node(context: Context, paths: LabPaths, node: Node) -> str:
     """Impair one node; returns why that failed, "" if it did not."""
     parts = (
         Part(
@@ -69,25 +74,26 @@ def _one(context: Context, paths: LabPaths, node: Node) -> str:
         return f"{node.name} can't be reached to impair its NICs: {why}"
     shown = reply.answer.of(_SHOW)
     impairments = tc.parse("\n".join(shown.lines))
-    wrong = [
-        f"{nic.device} ({nic.network}) has {tc.words(impairments.get(nic.device))}, "
-        f"declared: {tc.words(nic.impairment)}"
-        for nic in node.nics
-        if nic.impairment and not tc.is_same(nic.impairment, impairments.get(nic.device))
-    ]
+    # tc's exit code would tell less: some kernels take a qdisc and ignore half of it.
+    wrong = []
+    for nic in node.nics:
+        actual = impairments.get(nic.device)
+        if nic.impairment and not tc.is_same(nic.impairment, actual):
+            both = f"{tc.words(actual)}, declared: {tc.words(nic.impairment)}"
+            wrong.append(f"{nic.device} ({nic.network}) has {both}")
     if not wrong:
         return ""
     setting = reply.answer.of(_SET)
-    said = setting.text or shown.text or f"tc ended with {setting.code}"
+    output = setting.text or shown.text or f"tc ended with {setting.code}"
     return (
         f"node {node.name} does not take its impairments: {'; '.join(wrong)}\n"
-        f"  tc says: {printable(said)}"
+        f"  tc says: {printable(output)}"
     )
 
 
 def _hint(lab: Lab) -> str:
     return (
-        f"./invoke lab.exec {lab.name} -- sudo modprobe sch_netem; where the kernel has none, "
+        f"./invoke lab.exec {lab.name} -- sudo modprobe sch_netem; if the kernel lacks it, "
         "install the rest of its modules there (Ubuntu: linux-modules-extra-$(uname -r), "
         "CentOS: kernel-modules-extra), or take delay, loss and rate out of the spec"
     )
@@ -101,7 +107,7 @@ def _impaired(paths: LabPaths) -> set[str]:
         return set()
 
 
-def _keep(paths: LabPaths, names: Collection[str]) -> None:
+def _write_impaired(paths: LabPaths, names: Collection[str]) -> None:
     if names:
         files.write(paths.impaired, json.dumps(sorted(names)) + "\n")
     else:

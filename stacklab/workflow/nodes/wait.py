@@ -1,4 +1,4 @@
-"""Wait until nodes answer, no longer than agreed; say for what, and why it ended in vain."""
+"""Wait until nodes answer, within their boot time; show progress, and explain a failure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OF_KERNEL = re.compile(r"\[ *\d+\.\d+\] ")
 
 @dataclass
 class _Boot:
-    """One start of a node: since when, where its console log begins, what came there last."""
+    """One start of a node: when it began, where its console log begins, its last line so far."""
 
     started: float
     console_start: int = 0
@@ -44,7 +44,7 @@ class _Boot:
 
     def why_hopeless(self, lines: Sequence[str], now: float) -> str:
         """Return why the kernel will never get to sshd, by its console; "" while it may."""
-        last = (lines or ("",))[-1].strip()
+        last = lines[-1].strip() if lines else ""
         if last != self.last:
             self.last, self.last_at = last, now
         if any(_PANIC in line for line in lines):
@@ -52,6 +52,7 @@ class _Boot:
         lockups = [line for line in lines if _LOCKUP.search(line)]
         if len(lockups) >= 2:  # one can be the host's fault alone, and pass
             return f"its kernel hangs ({lockups[-1].strip()[:100]})"
+        # Only behind a line of the kernel's: user space may be silent for minutes and be well.
         if _OF_KERNEL.match(last) and now - self.last_at > _SILENT_S:
             return f"its kernel hangs (nothing on the console for {_SILENT_S:.0f} s)"
         return ""
@@ -76,7 +77,7 @@ class Waiter:
         for node in nodes:
             # Daemons: Ctrl-C must not wait for a node that never boots.
             thread = threading.Thread(
-                target=self._one, args=(node,), name=f"wait {node.name}", daemon=True
+                target=self._wait_for_node, args=(node,), name=f"wait {node.name}", daemon=True
             )
             thread.start()
             self._threads.append(thread)
@@ -88,22 +89,20 @@ class Waiter:
                 thread.join(0.2)  # in pieces: a plain join would keep Ctrl-C waiting
         if not self._failed:
             return
-        unexpected = [
-            error for error in self._failed.values() if not isinstance(error, NodeNotReady)
-        ]
-        if unexpected:
-            raise unexpected[0]
+        for error in self._failed.values():
+            if not isinstance(error, NodeNotReady):
+                raise error  # libvirtd's, or a bug: it says more than nodes that do not answer
         message = "\n".join(str(error) for _, error in sorted(self._failed.items()))
         name = self._lab.name
         raise NodeNotReady(
             message, hint=f"./invoke lab.console {name}, then ./invoke lab.rebuild {name}"
         )
 
-    def _one(self, node: Node) -> None:
+    def _wait_for_node(self, node: Node) -> None:
         try:
             with self._progress.stage(node.name, "boot"):
                 self._wait(node)
-        except BaseException as error:  # kept for finish(), where somebody can see it
+        except BaseException as error:  # raised by finish(), in the main thread
             self._failed[node.name] = error
 
     def _wait(self, node: Node) -> None:
@@ -114,9 +113,10 @@ class Waiter:
             why = self._boot(node, _Boot(started=time.monotonic(), console_start=begin))
             if not why:
                 return
-            if not left or not isinstance(self._provider, Resets):
+            if left == 0 or not isinstance(self._provider, Resets):
                 raise self._not_ready(node, f"will never answer: {why}")
             self._progress.note(node.name, f"{why}: resetting it, {resets - left + 1} of {resets}")
+            # What the console shows of this boot must not condemn the next one.
             begin = _size(console)
             self._provider.reset(self._record, node.name)
 
@@ -142,7 +142,7 @@ class Waiter:
             time.sleep(_POLL_S)
 
     def _look(self, node: Node, boot: _Boot, now: float) -> str:
-        """Look at a node that boots, and say so; returns why it will never answer."""
+        """Look at a node that boots, and show its progress; returns why it will never answer."""
         state = self._provider.status(self._record).get(node.name, NodeState.ABSENT)
         if state in (NodeState.OFF, NodeState.CRASHED, NodeState.ABSENT):
             raise self._not_ready(node, f"is {state} while it should boot")
@@ -178,6 +178,6 @@ def _size(console: Path) -> int:
 
 
 def banner(address: str, port: int = _PORT) -> tuple[bool, str]:
-    """Return whether sshd says its name, and what happened else."""
+    """Return True if sshd sends its version; and what the port did, in words."""
     answer = knock.knock(address, port)
     return answer.door is Door.OPEN, answer.said

@@ -109,9 +109,11 @@ def test_a_node_that_is_off_fails_its_check_without_evidence_of_this_host(up: Fa
 def test_faults_are_refused_before_anything_is_changed(up: FakeHost) -> None:
     before = up.lab().record.read_bytes()
     for words in (["pause", "compute1"], ["partition", "net1", "compute1"]):
-        with pytest.raises(ProviderError, match="lab trio's nodes are tin nodes; they have no fau"):
+        with pytest.raises(
+            ProviderError, match="lab trio's nodes are tin nodes, which do not have fau"
+        ):
             faults.apply(up.context, LAB, up.lab(), faults.parse(LAB, words))
-    with pytest.raises(ProviderError, match="they have no faults") as caught:
+    with pytest.raises(ProviderError, match="do not have faults") as caught:
         faults.undo(up.context, LAB, up.lab())
     assert caught.value.hint
     assert not (up.lab().root / "faults.json").exists()
@@ -120,7 +122,7 @@ def test_faults_are_refused_before_anything_is_changed(up: FakeHost) -> None:
 
 @pytest.mark.parametrize("is_interactive", [False, True])
 def test_a_console_is_refused(up: FakeHost, is_interactive: bool) -> None:
-    with pytest.raises(ProviderError, match="tin nodes; they have no serial console"):
+    with pytest.raises(ProviderError, match="tin nodes, which do not have a serial console"):
         entering.console(up.context, "trio", "", follow=False, interactive=is_interactive)
 
 

@@ -267,7 +267,8 @@ def test_one_node_can_be_asked_for_and_an_unknown_one_is_refused() -> None:
     assert workflow.only(found, "") is found
     workflow.check_node(lab, "compute2")
     with pytest.raises(
-        LabError, match=r"no node 'compute3' \(it has: controller, compute1, compute2\)"
+        LabError,
+        match=r"'compute3' is not a node of lab \S+ \(it has: controller, compute1, compute2\)",
     ):
         workflow.check_node(lab, "compute3")
 

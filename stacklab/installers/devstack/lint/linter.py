@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stacklab.installers.devstack.lint import addresses as devstack_addresses
 from stacklab.installers.devstack.lint import localrc, shell_rules
 from stacklab.installers.devstack.lint import names as devstack_names
+from stacklab.installers.devstack.lint import plugins as devstack_plugins
 from stacklab.installers.devstack.lint import secrets as devstack_secrets
 from stacklab.installers.devstack.lint import services as devstack_services
 from stacklab.installers.devstack.lint import sources as devstack_sources
@@ -17,6 +18,7 @@ RULES = (
     *shell_rules.RULES,
     *devstack_secrets.RULES,
     *devstack_services.RULES,
+    *devstack_plugins.RULES,
     *devstack_addresses.RULES,
     *devstack_sources.RULES,
     *devstack_names.RULES,
@@ -32,6 +34,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     for module in (
         devstack_secrets,
         devstack_services,
+        devstack_plugins,
         devstack_addresses,
         devstack_sources,
         devstack_names,

@@ -1,4 +1,4 @@
-"""Rules for DevStack's services, plugins, and what a compute must not be without."""
+"""Rules for DevStack's services, and what a compute must not be without."""
 
 from __future__ import annotations
 
@@ -67,13 +67,6 @@ RULES = (
     ),
     warning("devstack-database-type", "a compute without DATABASE_TYPE", _DATABASE),
     rule("devstack-database-host", "a compute without DATABASE_HOST", _DATABASE),
-    rule("devstack-plugin-twice", "a plugin that is enabled twice", f"{_COMMON}: enable_plugin"),
-    rule("devstack-plugin-url", "a plugin without its URL", f"{_COMMON}: enable_plugin"),
-    rule(
-        "devstack-plugin-release",
-        "a plugin for a release without enable_plugin",
-        "openstack/devstack@2c65e71a",
-    ),
 )
 _BOOK = Book(RULES)
 _NEUTRON = ("neutron", "q-svc", "q-agt", "q-dhcp", "q-l3", "q-meta", "neutron-api")
@@ -92,7 +85,6 @@ def check(rc: Localrc) -> Iterator[Finding]:
         _nova_network,
         _compute,
         _database,
-        _plugins,
     ):
         yield from rule_check(rc)
 
@@ -361,42 +353,3 @@ def _database(rc: Localrc) -> Iterator[Finding]:
             "where it does not run",
             "write MYSQL_HOST=$SERVICE_HOST below SERVICE_HOST",
         )
-
-
-def _plugins(rc: Localrc) -> Iterator[Finding]:
-    seen: dict[str, int] = {}
-    release = rc.scope.release
-    for call in rc.script.calls:
-        if call.name != "enable_plugin" or call.conditional:
-            continue
-        name = call.args[0].text if call.args else ""
-        if release and "plugins" not in release.options:
-            yield _BOOK.finding(
-                "devstack-plugin-release",
-                rc.file,
-                call.line,
-                f"DevStack {release.name} does not know enable_plugin, and the line does nothing",
-                "take a release from Kilo on, or follow the plugin's own instructions for this one",
-            )
-        elif len(call.args) < 2:
-            yield _BOOK.finding(
-                "devstack-plugin-url",
-                rc.file,
-                call.line,
-                f"cloning fails: the URL of the plugin {name or '?'} is missing",
-                f"enable_plugin {name or 'NAME'} https://opendev.org/openstack/{name or 'NAME'}",
-            )
-        elif name in seen:
-            yield _plugin_again(rc, call, name, seen[name])
-        seen.setdefault(name, call.line)
-
-
-def _plugin_again(rc: Localrc, call: shell.Call, name: str, first: int) -> Finding:
-    release = rc.scope.release
-    effect = f"stack.sh stops: line {first} enables {name} already"
-    # DevStack refuses it since 21d84c29, which stable/newton has, too.
-    if release and release.text("plugin_twice") == "replaces":
-        effect = f"URL and branch of line {first} are lost, and every phase of {name} runs twice"
-    return _BOOK.finding(
-        "devstack-plugin-twice", rc.file, call.line, effect, f"remove line {call.line} or {first}"
-    )

@@ -287,7 +287,7 @@ def test_dnsmasq_s_view_is_told(
     assert f"dnsmasq of trio_net0: runs, keeps {ADDRESS} for {MAC}" in site.look().lines
     (tmp_path / "trio_net0.pid").write_text("999999999\n")
     (tmp_path / "trio_net0.hostsfile").write_text("")
-    told = f"dnsmasq of trio_net0: does not run any more (process 999999999), knows no {MAC}"
+    told = f"dnsmasq of trio_net0: does not run any more (process 999999999), does not know {MAC}"
     assert told in site.look().lines
 
 

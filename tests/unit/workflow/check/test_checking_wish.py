@@ -47,13 +47,13 @@ def test_words_behind_commas_select(up: FakeHost) -> None:
             r"no node 'compute9' \(did you mean compute.\? there are: controller",
         ),
         ({"networks": "x"}, r"no network 'x' \(there are: net0, net1\)"),
-        ({"wait": "soon"}, "--wait soon: no number of seconds"),
-        ({"wait": "-1"}, "--wait -1: no number of seconds"),
-        ({"wait": "nan"}, "--wait nan: no number of seconds"),
-        ({"wait": "inf"}, "--wait inf: no number of seconds"),
+        ({"wait": "soon"}, "--wait soon is not a number of seconds"),
+        ({"wait": "-1"}, "--wait -1 is not a number of seconds"),
+        ({"wait": "nan"}, "--wait nan is not a number of seconds"),
+        ({"wait": "inf"}, "--wait inf is not a number of seconds"),
         (
             {"layers": "impairments"},
-            "lab trio has no check of that kind there: nothing would be proved",
+            "the selection fits none of lab trio's checks: nothing would be proved",
         ),
     ],
 )

@@ -92,14 +92,15 @@ def test_a_command_runs_on_every_node_and_each_has_its_result_or_its_error(up: F
 
 def test_a_node_that_the_lab_has_not_is_refused_with_those_it_has(up: FakeHost) -> None:
     with pytest.raises(
-        LabError, match=r"lab trio has no node 'compute' \(it has: controller, compute1, compute2\)"
+        LabError,
+        match=r"'compute' is not a node of lab trio \(it has: controller, compute1, compute2\)",
     ):
         entering.execute(up.context, "trio", ("uptime",), ["compute"], FakeShown().of)
     with pytest.raises(LabError, match=r"next: \./invoke lab\.status trio"):
         entering.execute(up.context, "trio", ("uptime",), ["compute"], FakeShown().of)
-    with pytest.raises(LabError, match="has no node"):
+    with pytest.raises(LabError, match="is not a node of lab trio"):
         entering.login(up.context, "trio", "../x")
-    with pytest.raises(LabError, match="has no node"):
+    with pytest.raises(LabError, match="is not a node of lab trio"):
         entering.console(up.context, "trio", "compute", follow=False, interactive=False)
 
 

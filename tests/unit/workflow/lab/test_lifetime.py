@@ -34,7 +34,7 @@ def test_a_time_to_live_is_a_number_with_its_unit(text: str | None, seconds: flo
     ],
 )
 def test_anything_else_is_refused_with_what_would_do(text: str) -> None:
-    with pytest.raises(LabError, match="is no time from 1s to 365d") as caught:
+    with pytest.raises(LabError, match="is not a time from 1s to 365d") as caught:
         lifetime.ttl_s(text)
     assert "--ttl 2h" in str(caught.value.hint)
 

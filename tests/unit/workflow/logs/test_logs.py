@@ -194,7 +194,7 @@ def test_a_bundle_is_replaced_and_nothing_else_is(stage: Stage) -> None:
     theirs = stage.tmp / "theirs"
     theirs.mkdir()
     (theirs / "work").touch()
-    with pytest.raises(LabError, match="exists, and is no bundle of"):
+    with pytest.raises(LabError, match="exists and is not a bundle of"):
         stage.take("theirs")
     assert (theirs / "work").exists()
 
@@ -207,7 +207,7 @@ def test_a_page_that_only_speaks_of_lab_logs_is_no_bundle(stage: Stage, page: by
     theirs.mkdir()
     (theirs / "index.html").write_bytes(page)
     (theirs / "work").touch()
-    with pytest.raises(LabError, match="exists, and is no bundle of"):
+    with pytest.raises(LabError, match="exists and is not a bundle of"):
         stage.take("handbook")
     assert (theirs / "work").exists()
 
@@ -311,7 +311,7 @@ def test_a_lab_that_was_never_far_enough_up(stage: Stage) -> None:
     for path in (stage.paths.ssh_config, stage.paths.resolved, stage.paths.machines):
         path.unlink()
     why = missing(stage.take().bundle)
-    assert why["host/resolved.json"] == "there is none"
+    assert why["host/resolved.json"] == "it does not exist"
     assert why["nodes/controller"] == "the lab was never far enough up to log in"
 
 

@@ -1,0 +1,62 @@
+"""Rules for DevStack's enable_plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.lint import shell
+from stacklab.lint.book import Book, rule
+from stacklab.lint.finding import Finding
+
+_COMMON = "openstack/devstack@493835a:functions-common"
+RULES = (
+    rule("devstack-plugin-twice", "a plugin that is enabled twice", f"{_COMMON}: enable_plugin"),
+    rule("devstack-plugin-url", "a plugin without its URL", f"{_COMMON}: enable_plugin"),
+    rule(
+        "devstack-plugin-release",
+        "a plugin for a release without enable_plugin",
+        "openstack/devstack@2c65e71a",
+    ),
+)
+_BOOK = Book(RULES)
+
+
+def check(rc: Localrc) -> Iterator[Finding]:
+    """Yield the findings about plugins."""
+    seen: dict[str, int] = {}
+    release = rc.scope.release
+    for call in rc.script.calls:
+        if call.name != "enable_plugin" or call.conditional:
+            continue
+        name = call.args[0].text if call.args else ""
+        if release and "plugins" not in release.options:
+            yield _BOOK.finding(
+                "devstack-plugin-release",
+                rc.file,
+                call.line,
+                f"DevStack {release.name} does not know enable_plugin, and the line does nothing",
+                "take a release from Kilo on, or follow the plugin's own instructions for this one",
+            )
+        elif len(call.args) < 2:
+            yield _BOOK.finding(
+                "devstack-plugin-url",
+                rc.file,
+                call.line,
+                f"cloning fails: the URL of the plugin {name or '?'} is missing",
+                f"enable_plugin {name or 'NAME'} https://opendev.org/openstack/{name or 'NAME'}",
+            )
+        elif name in seen:
+            yield _enabled_again(rc, call, name, seen[name])
+        seen.setdefault(name, call.line)
+
+
+def _enabled_again(rc: Localrc, call: shell.Call, name: str, first: int) -> Finding:
+    release = rc.scope.release
+    effect = f"stack.sh stops: line {first} enables {name} already"
+    # DevStack refuses it since 21d84c29, which stable/newton has, too.
+    if release and release.text("plugin_twice") == "replaces":
+        effect = f"URL and branch of line {first} are lost, and every phase of {name} runs twice"
+    return _BOOK.finding(
+        "devstack-plugin-twice", rc.file, call.line, effect, f"remove line {call.line} or {first}"
+    )
