@@ -73,7 +73,7 @@ def _context(config: pytest.Config) -> Context:
 
 
 def _running(context: Context, name: str) -> RunningLab:
-    """The lab, if it is up; raises LabError if nothing of it runs. One node that is off is a test's matter."""
+    """Return the lab; raises LabError if none of its nodes runs. One that is off is for a test."""
     from stacklab.errors import LabError, ProviderError
     from stacklab.model.state import NodeState
     from stacklab.providers import registry

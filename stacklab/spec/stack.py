@@ -57,7 +57,8 @@ class GlanceSpec(Spec):
 
     direct_copy: Flag | None = Field(
         default=None,
-        description="true: nova copies images from glance's file system, which both see. Default: false.",
+        description="true: nova copies images from glance's file system, which both see. "
+        "Default: false.",
     )
     url_schemes: Annotated[tuple[Scheme, ...], BeforeValidator(as_list)] | None = Field(
         default=None,
@@ -107,7 +108,8 @@ class StackSpec(Spec):
     )
     release: ReleaseName | None = Field(
         default=None,
-        description="The installer's release: mitaka, 2026.1, R2.20. Default: the first in localrc/releases.yaml.",
+        description="The installer's release: mitaka, 2026.1, R2.20. Default: the first in "
+        "localrc/releases.yaml.",
     )
     devstack_branch: Branch | None = Field(
         default=None,
@@ -115,7 +117,8 @@ class StackSpec(Spec):
     )
     network: NetworkName | None = Field(
         default=None,
-        description="The network that carries the cloud (HOST_IP, SERVICE_HOST); every node has a NIC on it. "
+        description="The network that carries the cloud (HOST_IP, SERVICE_HOST); every "
+        "node has a NIC on it. "
         "Default: the first one that no node is logged in by, else the first.",
     )
     api_network: NetworkName | None = Field(
@@ -127,7 +130,8 @@ class StackSpec(Spec):
     )
     external_network: NetworkName | None = Field(
         default=None,
-        description="What carries floating addresses; the controller's NIC on it is given to the cloud.",
+        description="What carries floating addresses; the controller's NIC on it is given "
+        "to the cloud.",
     )
     network_mode: ModeWord | None = Field(
         default=None,
@@ -186,6 +190,7 @@ class StackSpec(Spec):
     )
     kolla_mode: KollaMode | None = Field(
         default=None,
-        description="opensdn: patched or vanilla. Default: the one that the release still works with.",
+        description="opensdn: patched or vanilla. Default: the one that the release still "
+        "works with.",
     )
     openstack: Word | None = Field(default=None, description="opensdn: OpenStack's release.")

@@ -17,7 +17,7 @@ from stacklab.process import Result
 
 
 class ByNode:
-    """Prints each line behind its node's name as it comes; see workflow.lab.entering.OutputOfNodes."""
+    """Prints each line behind its node's name as it comes: see workflow.lab.entering."""
 
     def __init__(self, nodes: Sequence[str]) -> None:
         self._width = max(map(len, nodes))
