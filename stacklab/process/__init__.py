@@ -121,7 +121,7 @@ class SubprocessRunner:
         self._running: dict[subprocess.Popen[bytes], Command] = {}
 
     def stop_all(self) -> None:
-        """End the commands of other threads: Ctrl-C raises KeyboardInterrupt in the main one only."""
+        """End the commands of other threads: Ctrl-C raises in the main thread only."""
         # A copy: threads take their commands out of it as these end.
         for process, command in list(self._running.items()):
             if process.poll() is None:
