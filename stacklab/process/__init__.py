@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
+from stacklab.process import signals
 from stacklab.process.streams import Beginning, End, LineCutter, send
 from stacklab.words import without
 
@@ -121,7 +122,7 @@ class SubprocessRunner:
         self._running: dict[subprocess.Popen[bytes], Command] = {}
 
     def stop_all(self) -> None:
-        """End the commands of other threads: Ctrl-C interrupts the main one only."""
+        """End the commands of other threads: Ctrl-C raises in the main thread only."""
         # A copy: threads take their commands out of it as these end.
         for process, command in list(self._running.items()):
             if process.poll() is None:
@@ -307,7 +308,7 @@ def _raise_for_code(command: Command, result: Result, log_start: int) -> None:
     if result.exit_code in command.ok_codes:
         return
     last_lines = _last_lines(command, log_start, result.stderr.strip() or result.stdout)
-    raise CommandFailed(f"{_headline(command, _ending(result.exit_code))}{last_lines}")
+    raise CommandFailed(f"{_headline(command, signals.ending(result.exit_code))}{last_lines}")
 
 
 def _start(command: Command, log: BinaryIO | None) -> subprocess.Popen[bytes]:
@@ -356,35 +357,12 @@ def _stop(process: subprocess.Popen[bytes], *, group: bool) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            _signal(process, number, group=group)
+            signals.send(process, number, group=group)
             process.wait(_GRACE_S)
             break
     if group:
         # Children that outlived their parent. Daemons have left the group by setsid.
-        _signal(process, signal.SIGKILL, group=True)
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals, *, group: bool) -> None:
-    if not group:
-        process.send_signal(number)
-        return
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
-    except PermissionError:  # a child of sudo: only root may signal it
-        name = number.name.removeprefix("SIG")
-        argv = ("sudo", "-n", "kill", f"-{name}", "--", f"-{process.pid}")
-        subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"ended with {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:  # most real-time signals lack a name
-        return f"was ended by signal {-code}"
+        signals.send(process, signal.SIGKILL, group=True)
 
 
 def _headline(command: Command, ending: str) -> str:
