@@ -163,13 +163,20 @@ class SubprocessRunner:
     def _run_attached(self, command: Command) -> Result:
         """Run what writes to the terminal or to a log: nothing is kept here."""
         started = time.monotonic()
+        process: subprocess.Popen[bytes] | None = None
         with contextlib.ExitStack() as opened:
             log = opened.enter_context(command.log.open("ab")) if command.log else None
             log_start = log.tell() if log else 0
-            process = opened.enter_context(_start(command, log))
-            self._running[process] = command
-            opened.callback(self._running.pop, process)
-            _communicate(process, command, log_start)
+            try:
+                with signals.interrupts_held():
+                    process = opened.enter_context(_start(command, log))
+                    self._running[process] = command
+                    opened.callback(self._running.pop, process)
+                _communicate(process, command, log_start)
+            except KeyboardInterrupt:
+                if process is not None and process.returncode is None:
+                    _stop(process, group=not command.interactive)
+                raise
         result = Result(exit_code=process.returncode, elapsed_s=time.monotonic() - started)
         _raise_for_code(command, result, log_start)
         return result
@@ -192,16 +199,21 @@ class SubprocessRunner:
         def written() -> str:
             return errors.text.strip() or output.text
 
-        with _start(command, None) as process:
-            self._running[process] = command
-            try:
-                reading = _StreamReader(process, command, take, take_error or errors.take)
-                reading.run(why_stop, written, keeps_streams=keeps_streams)
-            except BaseException:
+        process: subprocess.Popen[bytes] | None = None
+        try:
+            with signals.interrupts_held():
+                process = _start(command, None)
+                self._running[process] = command
+            reading = _StreamReader(process, command, take, take_error or errors.take)
+            reading.run(why_stop, written, keeps_streams=keeps_streams)
+        except BaseException:
+            if process is not None:
                 _stop(process, group=True)
-                raise
-            finally:
+            raise
+        finally:
+            if process is not None:
                 self._running.pop(process, None)
+                process.__exit__(None, None, None)  # closes its pipes
         result = Result(
             exit_code=process.returncode,
             stdout=output.text,

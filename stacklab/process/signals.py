@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 def send(process: subprocess.Popen[bytes], number: signal.Signals, *, group: bool) -> None:
@@ -30,3 +34,31 @@ def ending(code: int) -> str:
         return f"was ended by {signal.Signals(-code).name}"
     except ValueError:  # most real-time signals lack a name
         return f"was ended by signal {-code}"
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of the block, and raise it there.
+
+    While a process is being started nobody could end it: it runs, and its Popen is not known
+    yet. Not done with a signal mask, which the process would inherit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # KeyboardInterrupt is raised in the main thread only
+        return
+    came: list[int] = []
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    usual = signal.getsignal(signal.SIGINT)
+    if not callable(usual):
+        yield  # ignored, or left to the kernel: nothing is raised
+        return
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if came:
+        usual(signal.SIGINT, None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -213,6 +215,25 @@ def test_ctrl_c_ends_the_command_and_is_passed_on(tmp_path: Path) -> None:
         RUNNER.run(_sh(f"echo $$ >{tmp_path}/pid; exec sleep 60"))
     presser.join()
     _assert_gone(_pid_in(tmp_path / "pid"))
+
+
+def test_ctrl_c_while_a_command_is_being_started_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = process._start
+
+    def start_and_press(command: Command, log: BinaryIO | None) -> subprocess.Popen[bytes]:
+        started = start(command, log)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)  # Python runs the handler here, before anybody knows the process
+        return started
+
+    monkeypatch.setattr(process, "_start", start_and_press)
+    for interactive in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            RUNNER.run(_sh(f"echo $$ >{tmp_path}/pid; exec sleep 60", interactive=interactive))
+        _assert_gone(_pid_in(tmp_path / "pid"))
+        (tmp_path / "pid").unlink()
 
 
 def test_a_daemon_that_left_the_session_is_left_alone(tmp_path: Path) -> None:
