@@ -102,7 +102,7 @@ class TestOptions:
     ) -> None:
         lab = load(tmp_path, "overcommit: {disk: 2}")
         for node in lab.nodes:
-            found = step(lab, "no keys for", node.name)
+            found = step(lab, "does not have keys", node.name)
             assert (found.command, found.done) == (f"bash {OPTIONS}", f"bash {OPTIONS} check")
 
 
