@@ -36,18 +36,21 @@ def stand_in_for_netifaces() -> None:
 
 
 def move_its_directory(scratch: str) -> None:
-    """Let what it makes below VAR_DIR be made below `scratch`."""
+    """Let what it makes and looks at below VAR_DIR be below `scratch`.
 
-    def moved(function: Callable[..., None], place: int) -> Callable[..., None]:
-        def call(*given: Any, **options: Any) -> None:  # noqa: ANN401
+    It makes the directory, and looks at its owner where that fails because it is there.
+    """
+
+    def moved(function: Callable[..., Any], place: int) -> Callable[..., Any]:
+        def call(*given: Any, **options: Any) -> Any:  # noqa: ANN401
             words = list(given)
             if str(words[place]).startswith(VAR_DIR):
                 words[place] = str(Path(scratch, *Path(words[place]).relative_to(VAR_DIR).parts))
-            function(*words, **options)
+            return function(*words, **options)
 
         return call
 
-    os.mkdir, os.symlink = moved(os.mkdir, 0), moved(os.symlink, 1)
+    os.mkdir, os.symlink, os.stat = moved(os.mkdir, 0), moved(os.symlink, 1), moved(os.stat, 0)
 
 
 def parse(answers: str) -> dict[str, Any]:
