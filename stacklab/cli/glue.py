@@ -177,13 +177,18 @@ def collection(*modules: ModuleType) -> Collection:
     return root
 
 
+def words_behind_dashes() -> list[str]:
+    """Return the words behind `--`; none where it was not typed."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+
+
 def command_line(typed: str, rest: Sequence[str]) -> list[str]:
     """Return the words behind `--`.
 
     Raises LabError, naming what to type, when there are none, or some before it. invoke's own
     remainder won't do: it no longer says which words belong together.
     """
-    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    words = words_behind_dashes()
     if rest or not words:
         line = shlex.join([*rest, *words]) or "uptime"
         raise errors.LabError("no command given behind `--`", hint=f"{typed} -- {line}")

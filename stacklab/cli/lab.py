@@ -17,6 +17,7 @@ from stacklab.cli.glue import (
     Words,
     command_line,
     task,
+    words_behind_dashes,
 )
 from stacklab.cli.session import load, print_lines, session, show, show_json
 from stacklab.paths import LABS, HostPaths
@@ -156,11 +157,12 @@ def status(
 
 @task("lab.ssh")
 def ssh(_c: Any, name: NameOfLabThatIsUp, node: NodeName = "") -> None:
-    """Log in on a node as `stack`."""
+    """Log in on a node as `stack`, or run what follows `--` there: ./invoke lab.ssh LAB -- top."""
     from stacklab.workflow.lab import entering
 
+    words = words_behind_dashes()
     with session() as context:
-        sys.exit(entering.login(context, name, node))
+        sys.exit(entering.login(context, name, node, words))
 
 
 @task("lab.exec")

@@ -169,14 +169,17 @@ def exec_command(
 
     One word is a line for the node's shell (`"uptime; id"`), several are kept apart as given.
     """
-    line = argv[0] if len(argv) == 1 else shlex.join(argv)
     return Command(
-        argv=_ssh(paths, "-T", "--", node, line),
+        argv=_ssh(paths, "-T", "--", node, _shell_line(argv)),
         what=f"running a command on {node}",
         timeout_s=timeout_s,
         ok_codes=_ANY_CODE,
         most_bytes=MOST_BYTES,
     )
+
+
+def _shell_line(argv: Sequence[str]) -> str:
+    return argv[0] if len(argv) == 1 else shlex.join(argv)
 
 
 def root_command(paths: LabPaths, node: str, script: str, *, what: str) -> Command:
@@ -190,10 +193,15 @@ def root_command(paths: LabPaths, node: str, script: str, *, what: str) -> Comma
     )
 
 
-def login_command(paths: LabPaths, node: str) -> Command:
-    """Log in on the user's terminal."""
+def login_command(paths: LabPaths, node: str, argv: Sequence[str] = ()) -> Command:
+    """Log in on the user's terminal, or run a command there, which may ask and paint."""
+    words: tuple[str, ...] = ("--", node)
+    if argv:
+        # Without -t ssh gives a command no terminal; without one here it would complain of -t.
+        terminal = ("-t",) if os.isatty(0) else ()
+        words = (*terminal, *words, _shell_line(argv))
     return Command(
-        argv=_ssh(paths, "--", node),
+        argv=_ssh(paths, *words),
         what=f"logged in on {node}",
         interactive=True,
         ok_codes=_ANY_CODE,
