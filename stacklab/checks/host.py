@@ -49,7 +49,7 @@ def gather(
     needs = Needs()
     for family, some in plan.by_family(checks):
         needs = needs.joined(family.gather(lab, some, mirrors))
-    pings = pinging.ping(lab, needs.pings, runner)[0]
+    pings = pinging.ping_addresses(lab, needs.pings, runner)[0]
     alive = frozenset(address for address, ping in pings.items() if ping.received)
     places = needs.places
     if needs.needs_package_mirrors:

@@ -23,6 +23,7 @@ __all__ = [
     "Reason",
     "Selection",
     "Verdict",
+    "checks_of_kind",
 ]
 
 HOST = "host"  # who does it, where no node does
@@ -197,3 +198,8 @@ class Selection:
 
 
 ALL = Selection()
+
+
+def checks_of_kind(checks: Iterable[Check], kind: CheckKind) -> list[Check]:
+    """Return the checks of one kind, in their order."""
+    return [check for check in checks if check.kind is kind]

@@ -27,14 +27,20 @@ def places(lab: Lab, node: Node) -> tuple[str, ...]:
 
     Where the node goes by a proxy, the proxy is the place.
     """
-    apt, proxy = lab.stack.mirrors.apt, lab.stack.proxy.http
-    packages = PACKAGES
-    if apt:
-        packages = _dialled_place(lab, apt)
-    elif proxy:
-        packages = place_of(proxy)
-    others = (_dialled_place(lab, source.url) for source in remote_sources(lab, node))
-    return tuple(dict.fromkeys(filter(None, (packages, *others))))
+    wanted = [_packages_place(lab)]
+    wanted += [_dialled_place(lab, source.url) for source in remote_sources(lab, node)]
+    # Without "": a local path in place of a URL is nothing to connect to.
+    return tuple(dict.fromkeys(filter(None, wanted)))
+
+
+def _packages_place(lab: Lab) -> str:
+    """Return where a node's packages come from; PACKAGES if only the node knows."""
+    apt_mirror = lab.stack.mirrors.apt
+    if apt_mirror:
+        return _dialled_place(lab, apt_mirror)
+    if lab.stack.proxy.http:
+        return place_of(lab.stack.proxy.http)
+    return PACKAGES
 
 
 def _dialled_place(lab: Lab, url: str) -> str:
@@ -43,11 +49,11 @@ def _dialled_place(lab: Lab, url: str) -> str:
     That is the proxy, if the lab has one and does not except the URL.
     """
     proxy = lab.stack.proxy
-    through = proxy.https or proxy.http
+    proxy_url = proxy.https or proxy.http
     if urlsplit(url).scheme == "http":
-        through = proxy.http
-    if through and not _is_direct(lab, url):
-        return place_of(through)
+        proxy_url = proxy.http
+    if proxy_url and not _is_direct(lab, url):
+        return place_of(proxy_url)
     return place_of(url)
 
 
@@ -66,7 +72,7 @@ def place_of(url: str) -> str:
     parts = urlsplit(url)
     try:
         port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
+    except ValueError:  # urlsplit reads the port only when it is asked for it
         return ""
     if parts.hostname and port:
         return f"{parts.hostname}:{port}"
@@ -80,13 +86,14 @@ def name_of(place: str) -> str:
 
 def mirrored_places(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
     """Map the places that nodes avoid to the host's own mirrors that they were given instead."""
-    mirrored = {}
-    for node in lab.nodes:
-        for source in remote_sources(lab, node):
-            mirror = _mirror_of(lab, mirrors, source.kind, source.url)
-            if mirror:
-                mirrored[_dialled_place(lab, source.url)] = _dialled_place(lab, mirror)
-    return {old: new for old, new in mirrored.items() if old and new}
+    mirrored: dict[str, str] = {}
+    sources = [source for node in lab.nodes for source in remote_sources(lab, node)]
+    for source in sources:
+        mirror_url = _mirror_of(lab, mirrors, source.kind, source.url)
+        if not mirror_url:
+            continue
+        mirrored[_dialled_place(lab, source.url)] = _dialled_place(lab, mirror_url)
+    return {place: mirror for place, mirror in mirrored.items() if place and mirror}
 
 
 def _mirror_of(lab: Lab, mirrors: Mirrors, kind: SourceKind, url: str) -> str:
@@ -96,18 +103,20 @@ def _mirror_of(lab: Lab, mirrors: Mirrors, kind: SourceKind, url: str) -> str:
         return "" if lab.stack.mirrors.pip else mirrors.pip
     if kind is not SourceKind.GIT:
         return ""
-    # git takes the longest prefix that fits
-    fitting = [(old, new) for new, old in mirrors.git if f"{url}/".startswith(old)]
-    if not fitting:
-        return ""
-    _, mirror = max(fitting, key=lambda pair: len(pair[0]))
+    fitting = [pair for pair in mirrors.git if f"{url}/".startswith(pair[1])]
+    # Like git's url.MIRROR.insteadOf: it takes the longest prefix that fits.
+    mirror, _ = max(fitting, key=lambda pair: len(pair[1]), default=("", ""))
     return mirror
 
 
 def controls(lab: Lab, facts: Facts) -> dict[str, Tried]:
-    """Return places outside that the host reaches, by "ADDRESS:PORT": a closed node must not."""
+    """Return places outside that the host reaches, by "ADDRESS:PORT": a closed node must not.
+
+    By address, since a closed node does not know names either.
+    """
     reached: dict[str, Tried] = {}
     for place, tried in facts.tried.items():
+        # A mirror on the lab's own network is not outside: even a closed node may reach it.
         if tried.is_open and tried.address and not is_inside(lab, f"{tried.address}:0"):
             port = place.rpartition(":")[2]
             reached[f"{tried.address}:{port}"] = tried
@@ -116,19 +125,21 @@ def controls(lab: Lab, facts: Facts) -> dict[str, Tried]:
 
 def known_names(facts: Facts) -> list[str]:
     """Return two names outside that the host knows: a closed node must not know them."""
-    names = (name_of(place) for place, tried in facts.tried.items() if tried.address)
-    return [name for name in dict.fromkeys(names) if not is_address(name)][:2]
+    known: dict[str, None] = {}
+    for place, tried in facts.tried.items():
+        name = name_of(place)
+        if tried.address and not is_address(name):
+            known[name] = None
+    return list(known)[:2]
 
 
 def host_needs(lab: Lab, mirrors: Mirrors) -> Needs:
     """Return what the host has to connect to itself: all that any node of the lab needs."""
     mirrored = mirrored_places(lab, mirrors)
-    wanted = [place for node in lab.nodes for place in places(lab, node) if place != PACKAGES]
-    return Needs(
-        places=tuple(mirrored.get(place, place) for place in wanted),
-        instead=mirrored,
-        needs_package_mirrors=True,
-    )
+    wanted: list[str] = []
+    for node in lab.nodes:
+        wanted += [mirrored.get(place, place) for place in places(lab, node) if place != PACKAGES]
+    return Needs(places=tuple(wanted), instead=mirrored, needs_package_mirrors=True)
 
 
 def is_open(lab: Lab, node: Node) -> bool:
@@ -139,7 +150,10 @@ def is_open(lab: Lab, node: Node) -> bool:
 def is_inside(lab: Lab, place: str) -> bool:
     """Return True if a place is on one of the lab's networks, as a mirror on the host may be."""
     name = name_of(place)
-    return is_address(name) and any(IPv4Address(name) in network.cidr for network in lab.networks)
+    if not is_address(name):
+        return False
+    address = IPv4Address(name)
+    return any(address in network.cidr for network in lab.networks)
 
 
 def is_address(name: str) -> bool:

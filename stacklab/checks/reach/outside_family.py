@@ -14,7 +14,15 @@ from stacklab.checks.impairments import ways
 from stacklab.checks.reach import dials, outside
 from stacklab.checks.reach.dials import DIALS, DialAnswers
 from stacklab.checks.reach.outside import PACKAGES
-from stacklab.checks.result import Check, CheckKind, CheckResult, Layer, Reason, Verdict
+from stacklab.checks.result import (
+    Check,
+    CheckKind,
+    CheckResult,
+    Layer,
+    Reason,
+    Verdict,
+    checks_of_kind,
+)
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Mirrors
 from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part
@@ -28,6 +36,7 @@ def expected(lab: Lab) -> Iterator[Check]:
     for node in lab.nodes:
         wanted = outside.places(lab, node)
         if not outside.is_open(lab, node):
+            # A closed node can still need what is on the lab's own networks.
             wanted = tuple(place for place in wanted if outside.is_inside(lab, place))
             yield Check(kind=CheckKind.CLOSED, node=node.name)
             yield Check(kind=CheckKind.CLOSED, node=node.name, subject=DNS)
@@ -38,21 +47,23 @@ def expected(lab: Lab) -> Iterator[Check]:
 
 
 def _has_name(place: str) -> bool:
+    """Return True if a place is known by a name, as all mirrors of packages are."""
     return place == PACKAGES or not outside.is_address(outside.name_of(place))
 
 
 def gather(lab: Lab, checks: Sequence[Check], mirrors: Mirrors) -> Needs:
     """See Family.gather."""
-    return outside.host_needs(lab, mirrors) if checks else Needs()
+    if not checks:
+        return Needs()
+    return outside.host_needs(lab, mirrors)
 
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
     """See Family.parts."""
-    lines = [line for check in checks for line in _script_lines(lab, node, check, facts)]
-    needs_mirror = {(CheckKind.REACH, PACKAGES), (CheckKind.DNS, "")}
-    has_mirror = PACKAGES in outside.places(lab, node) and not needs_mirror.isdisjoint(
-        (check.kind, check.subject) for check in checks
-    )
+    lines: list[str] = []
+    for check in checks:
+        lines += _script_lines(lab, node, check, facts)
+    has_mirror = _needs_mirror(lab, node, checks)
     if lines or has_mirror:
         yield dials.dial_part(
             lines,
@@ -62,23 +73,34 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         )
 
 
-def _script_lines(lab: Lab, node: Node, check: Check, facts: Facts) -> Iterator[str]:
-    """Yield the lines of the script for one check."""
+def _needs_mirror(lab: Lab, node: Node, checks: Sequence[Check]) -> bool:
+    """Return True if the node has to find the mirror in its own sources."""
+    if PACKAGES not in outside.places(lab, node):
+        return False
+    asked = {(check.kind, check.subject) for check in checks}
+    return (CheckKind.REACH, PACKAGES) in asked or (CheckKind.DNS, "") in asked
+
+
+def _script_lines(lab: Lab, node: Node, check: Check, facts: Facts) -> list[str]:
+    """Return the lines of the script for one check."""
     match check.kind, check.subject:
         case CheckKind.CLOSED, subject if subject == DNS:
-            for name in outside.known_names(facts):
-                yield dials.look_line([name])
+            return [dials.look_line([name]) for name in outside.known_names(facts)]
         case CheckKind.CLOSED, _:
-            for place in outside.controls(lab, facts):
-                yield dials.dial_line("closed", place)
+            return [dials.dial_line("closed", place) for place in outside.controls(lab, facts)]
         case CheckKind.DNS, _:
-            # One that is known is enough: each costs a process.
             mirror = dials.MIRROR if PACKAGES in outside.places(lab, node) else ""
             names = _names_to_ask(lab, node, facts, mirror)
-            if names:
-                yield dials.look_line(list(names))
+            # One line for all: one that is known is enough, and each costs a process.
+            return [dials.look_line(list(names))] if names else []
         case CheckKind.REACH, subject if subject != PACKAGES:
-            yield dials.dial_line("tcp", facts.instead.get(subject, subject))
+            return [dials.dial_line("tcp", _place_to_dial(check, facts))]
+    return []
+
+
+def _place_to_dial(check: Check, facts: Facts) -> str:
+    """Return the place of a check, or the host's mirror that the node was given instead."""
+    return facts.instead.get(check.subject, check.subject)
 
 
 def _has_silent(checks: Sequence[Check], facts: Facts) -> bool:
@@ -86,13 +108,13 @@ def _has_silent(checks: Sequence[Check], facts: Facts) -> bool:
 
     That is of what does not answer the host either, or must not answer here.
     """
-    for check in checks:
-        if check.kind is CheckKind.CLOSED:
+    if checks_of_kind(checks, CheckKind.CLOSED):
+        return True
+    for check in checks_of_kind(checks, CheckKind.REACH):
+        # Not by `facts.of`, which would try a place that nobody has tried yet.
+        tried = facts.tried.get(_place_to_dial(check, facts))
+        if tried is not None and tried.is_timed_out:
             return True
-        if check.kind is CheckKind.REACH:
-            tried = facts.tried.get(facts.instead.get(check.subject, check.subject))
-            if tried is not None and tried.is_timed_out:
-                return True
     return False
 
 
@@ -101,15 +123,20 @@ def _names_to_ask(lab: Lab, node: Node, facts: Facts, mirror: str) -> dict[str, 
 
     Names that the host knows come first, then the mirror, then the others.
     """
-    ranked: list[tuple[int, str]] = [(1, mirror)] if mirror else []
+    known: list[str] = []
+    others: list[str] = []
     for wanted in outside.places(lab, node):
         place = facts.instead.get(wanted, wanted)
-        if place != PACKAGES and _has_name(place):
-            tried = facts.tried.get(place)
-            is_known = tried is not None and bool(tried.address)
-            ranked.append((0 if is_known else 2, place))
+        if place == PACKAGES or not _has_name(place):
+            continue
+        tried = facts.tried.get(place)
+        if tried is not None and tried.address:
+            known.append(place)
+        else:
+            others.append(place)
+    mirrors = [mirror] if mirror else []
     names: dict[str, str] = {}
-    for _, place in sorted(ranked, key=lambda pair: pair[0]):
+    for place in (*known, *mirrors, *others):
         names.setdefault(outside.name_of(place), place)
     return names
 
@@ -127,6 +154,8 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
             yield _judge_reach(check, dialled, facts)
         elif check.kind is CheckKind.DNS:
             yield _judge_dns(lab, check, dialled, facts)
+        elif check.subject == DNS:
+            yield _judge_no_names(check, dialled)
         else:
             yield _judge_closed(check, dialled)
 
@@ -135,11 +164,10 @@ def _without_answer(
     lab: Lab, check: Check, answer: Answer, dialled: DialAnswers, facts: Facts
 ) -> Verdict | None:
     """Return the verdict on a check that was never tried; None if it was."""
-    code = answer.of(DIALS).code
     if check.kind is CheckKind.CLOSED and not _controls(lab, check, facts):
-        return Verdict.warned(
-            Reason.UNPROVED, "nothing outside answers the host either: nothing is proved"
-        )
+        detail = "nothing outside answers the host either: nothing is proved"
+        return Verdict.warned(Reason.UNPROVED, detail)
+    code = answer.of(DIALS).code
     if code is None:
         return answers.missing(answer, DIALS)
     if code == NOT_FOUND:
@@ -171,20 +199,20 @@ def _is_tried(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts, *, is_
         return tried.issuperset(_controls(lab, check, facts))
     if check.kind is CheckKind.REACH:
         place = _dialled_place(check, dialled, facts)
-        if not place:  # the node found no mirror, if it had the time to look for one
-            return not is_late
-        return place in tried
-    names = _names_to_ask(lab, lab.node(check.node), facts, dialled.packages)
-    if not names:
+        wanted = {place} if place else set()
+    else:
+        # Of names one is enough.
+        wanted = set(_names_to_ask(lab, lab.node(check.node), facts, dialled.packages))
+    if not wanted:  # the node found no mirror, if it had the time to look for one
         return not is_late
-    return not tried.isdisjoint(names)
+    return not tried.isdisjoint(wanted)
 
 
 def _dialled_place(check: Check, dialled: DialAnswers, facts: Facts) -> str:
     """Return the place that a node connected to for a check; "" if its sources name no mirror."""
     if check.subject == PACKAGES:
         return dialled.packages
-    return facts.instead.get(check.subject, check.subject)
+    return _place_to_dial(check, facts)
 
 
 def _judge_reach(check: Check, dialled: DialAnswers, facts: Facts) -> CheckResult:
@@ -201,12 +229,12 @@ def _judge_reach(check: Check, dialled: DialAnswers, facts: Facts) -> CheckResul
     else:
         reason = answers.connection(text)
         why = ssh.classify(text) or f"no connection: {text[:80]}"
-    host = facts.of(place)
-    if host is not None and host.is_open:
+    by_host = facts.of(place)
+    if by_host is not None and by_host.is_open:
         verdict = Verdict.failed(reason, f"{place}, which the host reaches: {why}")
     else:
-        at_host = host.why_not if host else "did not try"
-        detail = f"neither the host ({at_host}) nor {check.node} ({why}) reaches {place}"
+        why_host_failed = by_host.why_not if by_host else "did not try"
+        detail = f"neither the host ({why_host_failed}) nor {check.node} ({why}) reaches {place}"
         verdict = Verdict.warned(Reason.HOST_FAILS_TOO, detail)
     return verdict.of(check, command=dials.retry_line(place), output=text)
 
@@ -218,47 +246,64 @@ def _judge_dns(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts) -> Ch
     for name in asked:
         code, text = dialled.dns.get(name, (TIMED_OUT, ""))
         if code == 0:
-            return Verdict.passed(f"{name} is {text.partition(' ')[0]}").of(check)
+            return Verdict.passed(_known_text(name, text)).of(check)
     if not asked:
-        return Verdict.warned(
-            Reason.UNPROVED, "nothing is proved: the lab needs nothing by name"
-        ).of(check)
-    tried_by_host = {name: facts.of(place) for name, place in asked.items()}
-    for name, tried in tried_by_host.items():
-        if tried is not None and tried.address:
-            reason, why = Reason.TIMED_OUT, "no answer"
-            if name in dialled.dns:
-                reason, why = Reason.NAME_UNKNOWN, "not known"
-            verdict = Verdict.failed(reason, f"{name}, which the host knows: {why}")
+        detail = "nothing is proved: the lab needs nothing by name"
+        return Verdict.warned(Reason.UNPROVED, detail).of(check)
+    by_host = {name: facts.of(place) for name, place in asked.items()}
+    has_tried = False
+    for name, tried in by_host.items():
+        if tried is None:
+            continue
+        has_tried = True
+        if tried.address:
+            verdict = _verdict_on_unknown(name, dialled)
             return verdict.of(check, command=_lookup_line(name))
-    has_tried = any(tried is not None for tried in tried_by_host.values())
     whose = "the host" if has_tried else "the host (did not try)"
     detail = f"neither {whose} nor {check.node} knows {', '.join(asked)}"
     verdict = Verdict.warned(Reason.HOST_FAILS_TOO, detail)
-    return verdict.of(check, command=_lookup_line(next(iter(asked))))
+    first_name = next(iter(asked))
+    return verdict.of(check, command=_lookup_line(first_name))
+
+
+def _verdict_on_unknown(name: str, dialled: DialAnswers) -> Verdict:
+    """Return the failure of a name that the host knows and the node does not."""
+    reason, why = Reason.TIMED_OUT, "no answer"
+    if name in dialled.dns:
+        reason, why = Reason.NAME_UNKNOWN, "not known"
+    return Verdict.failed(reason, f"{name}, which the host knows: {why}")
+
+
+def _known_text(name: str, text: str) -> str:
+    """Say what a name stands for; `text` is getent's, whose first word is the address."""
+    address, _, _ = text.partition(" ")
+    return f"{name} is {address}"
 
 
 def _lookup_line(name: str) -> str:
+    """Return what to type on a node to look one name up again."""
     return f"getent ahostsv4 {shlex.quote(name)}"
 
 
+def _judge_no_names(check: Check, dialled: DialAnswers) -> CheckResult:
+    """Judge that a closed node knows no name outside."""
+    known = {name: text for name, (code, text) in dialled.dns.items() if code == 0}
+    if not known:
+        return Verdict.passed("knows no name outside").of(check)
+    leaks = ", ".join(_known_text(name, text) for name, text in known.items())
+    verdict = Verdict.failed(Reason.REACHED, f"it is not: {leaks}")
+    first_name = next(iter(known))
+    return verdict.of(check, command=_lookup_line(first_name))
+
+
 def _judge_closed(check: Check, dialled: DialAnswers) -> CheckResult:
-    """Judge that a closed node knows no name outside, or that no place outside answers it."""
-    if check.subject == DNS:
-        known = {name: text for name, (code, text) in dialled.dns.items() if code == 0}
-        leaks = [f"{name} is {text.partition(' ')[0]}" for name, text in known.items()]
-        commands = [_lookup_line(name) for name in known]
-    else:
-        answering = [place for place, (code, _) in dialled.closed.items() if code == 0]
-        leaks = [f"{place} answers" for place in answering]
-        commands = [dials.retry_line(place) for place in answering]
-    if leaks:
-        verdict = Verdict.failed(Reason.REACHED, f"it is not: {', '.join(leaks)}")
-        return verdict.of(check, command=commands[0])
-    detail = "reaches nothing outside"
-    if check.subject == DNS:
-        detail = "knows no name outside"
-    return Verdict.passed(detail).of(check)
+    """Judge that no place outside answers a closed node."""
+    answering = [place for place, (code, _) in dialled.closed.items() if code == 0]
+    if not answering:
+        return Verdict.passed("reaches nothing outside").of(check)
+    leaks = ", ".join(f"{place} answers" for place in answering)
+    verdict = Verdict.failed(Reason.REACHED, f"it is not: {leaks}")
+    return verdict.of(check, command=dials.retry_line(answering[0]))
 
 
 FAMILY = Family(layers=(Layer.OUTSIDE,), expected=expected, parts=parts, judge=judge, gather=gather)
