@@ -39,11 +39,14 @@ def expected(lab: Lab, selection: Selection = ALL) -> tuple[Check, ...]:
             by_node.setdefault(check.node, []).append(check)
     chosen: list[Check] = []
     for checks in by_node.values():
-        wanted = [check for check in checks if selection.wants(check)]
-        if not wanted:
-            continue
-        chosen += [c for c in checks if c.kind is CheckKind.LOGIN or selection.wants(c)]
+        if any(map(selection.wants, checks)):
+            chosen += [check for check in checks if _is_chosen(check, selection)]
     return tuple(chosen)
+
+
+def _is_chosen(check: Check, selection: Selection) -> bool:
+    """Return True if a check of a node that has any is tried: its login always is."""
+    return check.kind is CheckKind.LOGIN or selection.wants(check)
 
 
 def family_of(check: Check) -> Family:
@@ -61,21 +64,20 @@ def by_family(checks: Sequence[Check]) -> list[tuple[Family, list[Check]]]:
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> tuple[Part, ...]:
     """List what a node has to run for its checks; two parts with one tag are an AssertionError."""
-    listed = tuple(
-        part for family, some in by_family(checks) for part in family.parts(lab, node, some, facts)
-    )
+    listed: list[Part] = []
+    for family, family_checks in by_family(checks):
+        listed += family.parts(lab, node, family_checks, facts)
     tags = [part.tag for part in listed]
     assert len(set(tags)) == len(tags), tags
-    return listed
+    return tuple(listed)
 
 
 def judge(
     lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts
 ) -> tuple[CheckResult, ...]:
     """Hold a node's answer against what was expected, in the order of the checks."""
-    results = {
-        result.check: result
-        for family, some in by_family(checks)
-        for result in family.judge(lab, some, answer, facts)
-    }
+    results: dict[Check, CheckResult] = {}
+    for family, family_checks in by_family(checks):
+        for result in family.judge(lab, family_checks, answer, facts):
+            results[result.check] = result
     return tuple(results[check] for check in checks if check in results)
