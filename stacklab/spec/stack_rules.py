@@ -8,8 +8,8 @@ from ipaddress import IPv4Network
 
 from stacklab import releases
 from stacklab.model.lab import NetworkMode
+from stacklab.model.release import Release, operating_system, plain_name
 from stacklab.model.stack import NO_INSTALLER, Installer, Role
-from stacklab.releases import Release, operating_system
 from stacklab.spec.rules import Context, default_network, members
 from stacklab.spec.schema import STAND_IN, LabSpec
 from stacklab.spec.secret_rules import secrets_in
@@ -87,7 +87,7 @@ def _pairs(
     """Yield a release with a DevStack, or on an operating system, on which it never worked."""
     title = f"{release.installer} {release.name}"
     if release.pairs and stack.devstack_branch is not None:
-        branch = releases.plain_name(stack.devstack_branch)
+        branch = plain_name(stack.devstack_branch)
         if branch not in release.pairs:
             worked = ", ".join(
                 f"{name} with {' or '.join(row.pairs)}"

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stacklab.checks.reach import outside
-from stacklab.checks.reach.outside import PACKAGES
+from stacklab.checks.reach import outside_places
+from stacklab.checks.reach.outside_places import PACKAGES
 from stacklab.nodes.protocol import Part
 
 DIALS = "outside.dials"  # the part
@@ -64,7 +64,7 @@ def look_line(names: Sequence[str]) -> str:
 
 def _quoted_name(name: str) -> str:
     """Return a name for the script; the mirror's is in a variable, and must stay one."""
-    if name == outside.name_of(MIRROR):
+    if name == outside_places.name_of(MIRROR):
         return '"$name"'
     return shlex.quote(name)
 

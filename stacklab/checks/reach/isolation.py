@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stacklab.checks.family import Facts
-from stacklab.checks.reach import outside
+from stacklab.checks.reach import outside_places
 from stacklab.checks.result import Check, CheckKind
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
 
@@ -78,9 +78,9 @@ def targets(lab: Lab, node: Node, nic: NIC, facts: Facts) -> tuple[list[Target],
             chosen.append(target)
         elif others:  # a goal that nobody else is on is not worth a warning
             untried.append(goal.name)
-    outside_places = list(outside.controls(lab, facts))
-    if outside_places:
-        place = outside_places[0]
+    controls = list(outside_places.controls(lab, facts))
+    if controls:
+        place = controls[0]
         address, _, port = place.rpartition(":")
         chosen.append(Target(OUTSIDE, address, port, title=f"{place} outside"))
     else:

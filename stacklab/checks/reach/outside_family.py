@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from stacklab.checks import answers
 from stacklab.checks.family import Facts, Family, Needs
 from stacklab.checks.impairments import ways
-from stacklab.checks.reach import dials, outside
+from stacklab.checks.reach import dials, outside, outside_places
 from stacklab.checks.reach.dials import DIALS, DialAnswers
-from stacklab.checks.reach.outside import PACKAGES
+from stacklab.checks.reach.outside_places import PACKAGES
 from stacklab.checks.result import (
     Check,
     CheckKind,
@@ -35,9 +35,9 @@ def expected(lab: Lab) -> Iterator[Check]:
     """See Family.expected."""
     for node in lab.nodes:
         wanted = outside.places(lab, node)
-        if not outside.is_open(lab, node):
+        if not outside_places.is_open(lab, node):
             # A closed node can still need what is on the lab's own networks.
-            wanted = tuple(place for place in wanted if outside.is_inside(lab, place))
+            wanted = tuple(place for place in wanted if outside_places.is_inside(lab, place))
             yield Check(kind=CheckKind.CLOSED, node=node.name)
             yield Check(kind=CheckKind.CLOSED, node=node.name, subject=DNS)
         elif any(_has_name(place) for place in wanted):
@@ -48,7 +48,7 @@ def expected(lab: Lab) -> Iterator[Check]:
 
 def _has_name(place: str) -> bool:
     """Return True if a place is known by a name, as all mirrors of packages are."""
-    return place == PACKAGES or not outside.is_address(outside.name_of(place))
+    return place == PACKAGES or not outside_places.is_address(outside_places.name_of(place))
 
 
 def gather(lab: Lab, checks: Sequence[Check], mirrors: Mirrors) -> Needs:
@@ -85,9 +85,11 @@ def _script_lines(lab: Lab, node: Node, check: Check, facts: Facts) -> list[str]
     """Return the lines of the script for one check."""
     match check.kind, check.subject:
         case CheckKind.CLOSED, subject if subject == DNS:
-            return [dials.look_line([name]) for name in outside.known_names(facts)]
+            return [dials.look_line([name]) for name in outside_places.known_names(facts)]
         case CheckKind.CLOSED, _:
-            return [dials.dial_line("closed", place) for place in outside.controls(lab, facts)]
+            return [
+                dials.dial_line("closed", place) for place in outside_places.controls(lab, facts)
+            ]
         case CheckKind.DNS, _:
             mirror = dials.MIRROR if PACKAGES in outside.places(lab, node) else ""
             names = _names_to_ask(lab, node, facts, mirror)
@@ -137,7 +139,7 @@ def _names_to_ask(lab: Lab, node: Node, facts: Facts, mirror: str) -> dict[str, 
     mirrors = [mirror] if mirror else []
     names: dict[str, str] = {}
     for place in (*known, *mirrors, *others):
-        names.setdefault(outside.name_of(place), place)
+        names.setdefault(outside_places.name_of(place), place)
     return names
 
 
@@ -188,8 +190,8 @@ def _without_answer(
 def _controls(lab: Lab, check: Check, facts: Facts) -> Sequence[str]:
     """Return what a closed node must not know, or reach."""
     if check.subject == DNS:
-        return outside.known_names(facts)
-    return list(outside.controls(lab, facts))
+        return outside_places.known_names(facts)
+    return list(outside_places.controls(lab, facts))
 
 
 def _is_tried(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts, *, is_late: bool) -> bool:
