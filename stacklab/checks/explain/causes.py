@@ -220,18 +220,21 @@ def raise_for(
 
 def _message_lines(head: str, shown: Sequence[CheckResult]) -> Iterator[str]:
     """Yield the causes first, then some of the results without a cause."""
-    lines = [f"{len(group.results)} {group.because} ({group.scope})" for group in causes(shown)]
+    of_causes = [f"{len(group.results)} {group.because} ({group.scope})" for group in causes(shown)]
     unexplained = [result for result in shown if result.cause is None or result.is_passed]
     # One cause for all of it: the message is one line.
-    if len(lines) == 1 and not unexplained:
-        yield f"{head} {lines[0]}"
+    if len(of_causes) == 1 and not unexplained:
+        yield f"{head} {of_causes[0]}"
         return
     yield head
-    if len(lines) > _LINES_SHOWN:
-        lines[_LINES_SHOWN:] = [f"and {len(lines) - _LINES_SHOWN} more causes"]
-    for result in unexplained[:_LINES_SHOWN]:
-        lines.append(f"{result.check.title}: {result.detail}")
-    if len(unexplained) > _LINES_SHOWN:
-        lines.append(f"and {len(unexplained) - _LINES_SHOWN} more")
-    for line in lines:
+    of_results = [f"{result.check.title}: {result.detail}" for result in unexplained]
+    for line in (*_shortened(of_causes, "more causes"), *_shortened(of_results, "more")):
         yield f"  {line}"
+
+
+def _shortened(lines: Sequence[str], others: str) -> list[str]:
+    """Return the first lines, and the number of all others: `and 3 more causes`."""
+    count = len(lines) - _LINES_SHOWN
+    if count <= 0:
+        return list(lines)
+    return [*lines[:_LINES_SHOWN], f"and {count} {others}"]

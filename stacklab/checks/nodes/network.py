@@ -122,14 +122,20 @@ def judge_routes(lab: Lab, node: Node, look: Look) -> Verdict:
         defects += of_nic
         if Reason.NO_ROUTE in dict(of_nic):
             without_route.append(nic.device)
-    if defects:
-        verdict = verdict_on_all(defects)
-        # The search for causes looks at this NIC; of several defects it could not choose one.
-        about = without_route[0] if len(defects) == 1 and without_route else ""
-        return Verdict.failed(verdict.reason, verdict.detail, about=about)
-    defaults = [route for route in routes if route.is_default]
-    default = f"default {defaults[0]}" if defaults else "no default route"
-    return Verdict.passed(f"{default}, {len(node.nics)} connected")
+    if not defects:
+        return Verdict.passed(f"{_default_text(routes)}, {len(node.nics)} connected")
+    verdict = verdict_on_all(defects)
+    # The search for causes looks at this NIC; of several defects it could not choose one.
+    about = without_route[0] if len(defects) == 1 and without_route else ""
+    return Verdict.failed(verdict.reason, verdict.detail, about=about)
+
+
+def _default_text(routes: Sequence[NodeRoute]) -> str:
+    """Name the default route that the kernel takes: the first one."""
+    for route in routes:
+        if route.is_default:
+            return f"default {route}"
+    return "no default route"
 
 
 def _allowed_devices(
@@ -161,16 +167,17 @@ def _wrong_default(
     right = f"via {gateway} dev {node.access.device}"
     if not defaults:
         return [(Reason.WRONG_ROUTE, f"the default route is missing: it should be {right}")]
-    allowed = set(ways[node.access.device])
-    strange: list[str] = []
-    for route in defaults:
-        # Sets: a route may have several hops, and each must be right.
-        if set(route.gateways) != {gateway} or not set(route.devices) <= allowed:
-            strange.append(str(route))
+    allowed = ways[node.access.device]
+    strange = [str(route) for route in defaults if not _leads_by(route, gateway, allowed)]
     if not strange:
         return []
     beside = "beside" if len(strange) < len(defaults) else "instead of"
     return [(Reason.WRONG_ROUTE, f"default {', '.join(strange)} {beside} {right}")]
+
+
+def _leads_by(route: NodeRoute, gateway: str, devices: Sequence[str]) -> bool:
+    """Return True if all hops of a route are that gateway, and leave by one of these devices."""
+    return set(route.gateways) == {gateway} and set(route.devices) <= set(devices)
 
 
 def _wrong_network(
