@@ -301,13 +301,13 @@ def _read_attempts(lines: Sequence[str], number: int) -> _Attempts | None:
     """Take apart what `attempt` wrote of one check; None if it is missing or is something else."""
     mark = f"{number} "
     own_lines = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    # Ours comes first; what the last try wrote follows, behind a bar.
     words = own_lines[0].split() if own_lines else []
     if len(words) != 5 or words[0] != "ended":
         return None
     _, outcome, tries, code, timeout_code = words
     if not is_number(tries) or not is_number(timeout_code):
         return None
-    # The bar, and a blank behind it, keep a user's words apart from ours.
     output = [line.removeprefix("|").removeprefix(" ") for line in own_lines[1:]]
     return _Attempts(
         is_passed=outcome == "yes",

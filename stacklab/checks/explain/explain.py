@@ -72,6 +72,7 @@ class _Explainer:
         explained_by = check.kind.traits.explained_by
         if explained_by is ExplainedBy.LOGIN:
             return self._explain_login(result)
+        # Where the host lost the node itself, no packet was sent: that is the node's trouble.
         if explained_by is ExplainedBy.PACKETS and check.node not in self._seen.unreached:
             return self._explain_packets(result)
         cause = _first_certain(self._causes_of_node(result))
@@ -120,6 +121,7 @@ class _Explainer:
             return result
         cause = None
         if result.reason not in _OTHER_TROUBLE:
+            # A fault first: what the evidence shows is most likely its work.
             cause = blame.fault_cause(self._outage, check) or evidence.cause(view)
         return result.explained(cause, evidence.lines(view))
 

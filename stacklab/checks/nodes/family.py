@@ -140,6 +140,7 @@ def judge_uptime(look: Look, heard_at: float, answered_at: float | None = None) 
     uptime_s = clocks.seconds(look.first("uptime"))
     if uptime_s is None:
         return Verdict.error(Reason.NO_ANSWER, "the node did not tell how long it is up")
+    # By the host's clock on both sides: a node's own may be hours off before it is set.
     booted_at = heard_at - uptime_s
     since = f"up since {_utc_text(booted_at)}"
     if answered_at is None or booted_at <= answered_at + _BOOT_MARGIN_S:
@@ -196,6 +197,7 @@ def _verdict_on_user(lines: Sequence[str]) -> Verdict:
         return Verdict.failed(Reason.NO_SUDO, "sudo is not installed")
     if code == str(TIMED_OUT):
         return Verdict.failed(Reason.NO_SUDO, f"sudo did not end in {_SUDO_LIMIT_S} s")
+    # For instance `sudo: a password is required`.
     complaint = "; ".join(lines[1:-1])[:200] or f"ended with {code}"
     return Verdict.failed(Reason.NO_SUDO, f"sudo -n true: {complaint}")
 

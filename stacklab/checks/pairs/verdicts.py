@@ -154,6 +154,7 @@ def _judge_mtu(check: Check, reading: _PeerAnswers) -> CheckResult:
     pings, address = reading.pings, check.address
     size = reading.mtus[check.network]
     ping = pings.own.get(address)
+    # Sizes are only tried with who answers at all.
     if ping is not None and not ping.received:
         return _failed_result(check, Reason.NO_REPLY, "no reply to pings of any size")
     if address not in pings.tried.get(size, ()):
@@ -273,6 +274,7 @@ def _why_unknown(code: int, otherwise: Reason) -> tuple[Reason, str]:
 def _judge_port(check: Check, reading: _PeerAnswers) -> CheckResult:
     """Judge that the peer's own sshd answers there: by its key, or by a login that got in."""
     logins, address = reading.logins, check.address
+    # A key proves most; a login that got in was let in by that very sshd.
     shown = logins.shown.get(address)
     if shown is not None:
         return _judge_key(check, logins, shown)
@@ -280,6 +282,7 @@ def _judge_port(check: Check, reading: _PeerAnswers) -> CheckResult:
         return _own_key_result(check)
     if address in logins.greeted and not reading.answer.missing(script.LOGINS):
         return _failed_result(check, Reason.NOT_SSHD, f"sshd there shows no {read.KEY} key")
+    # Nothing about an address and a program that is not installed look alike here.
     code, text = logins.silent.get(address, (NOT_FOUND, ""))
     if code == NOT_FOUND:
         is_missing = address in logins.silent
@@ -307,6 +310,7 @@ def _judge_key(check: Check, logins: read.LoginAnswers, shown: str) -> CheckResu
         why = f"known_hosts on {check.node} lacks a key of {check.address}"
         return _failed_result(check, Reason.HOST_KEY, f"HOST KEY MISMATCH: {why}", output)
     whose = "an unknown key"
+    # A key is on record by its node's name and by its addresses: the name says more.
     for names, keys in logins.known.items():
         if shown in keys and not read.is_address(names):
             whose = f"the key of {names}"

@@ -202,6 +202,7 @@ def _judge_trial(
         titles = ", ".join(target.title for target in opened)
         detail = f"gets through the host ({network.host_address}) to {titles}"
         return Verdict.failed(Reason.REACHED, detail), opened[0]
+    # Nothing is said of ways that no packet went, nor where the script did not get to its end.
     code = answer.of(TRANSIT).code
     if not trial.lost and code is not None:
         return _judge_unopened(network, trial, untried)

@@ -170,7 +170,7 @@ def _without_answer(
         detail = "nothing outside answers the host either: nothing is proved"
         return Verdict.warned(Reason.UNPROVED, detail)
     code = answer.of(DIALS).code
-    if code is None:
+    if code is None:  # the part did not end: then its answer is missing, and says why
         return answers.missing(answer, DIALS)
     if code == NOT_FOUND:
         detail = f"bash or timeout is not installed on {check.node}"
@@ -223,6 +223,7 @@ def _judge_reach(check: Check, dialled: DialAnswers, facts: Facts) -> CheckResul
     if not place:
         verdict = Verdict.warned(Reason.NO_MIRROR, "its sources name no mirror of packages")
         return verdict.of(check, command="apt-cache policy")
+    # What was begun and has no line still waited for an answer when the time was over.
     code, text = dialled.tcp.get(place, (TIMED_OUT, ""))
     if code == 0:
         return Verdict.passed(f"{place} answers").of(check)
@@ -253,7 +254,7 @@ def _judge_dns(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts) -> Ch
         detail = "nothing is proved: the lab needs nothing by name"
         return Verdict.warned(Reason.UNPROVED, detail).of(check)
     by_host = {name: facts.of(place) for name, place in asked.items()}
-    has_tried = False
+    has_tried = False  # the host looked one of them up
     for name, tried in by_host.items():
         if tried is None:
             continue
