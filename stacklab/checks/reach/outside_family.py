@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from stacklab.checks import answers
 from stacklab.checks.family import Facts, Family, Needs
@@ -145,33 +146,65 @@ def _names_to_ask(lab: Lab, node: Node, facts: Facts, mirror: str) -> dict[str, 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
     """See Family.judge."""
-    dialled = dials.read_dials(answer.of(DIALS).lines)
+    reading = _OutsideAnswers(
+        lab=lab,
+        facts=facts,
+        answer=answer,
+        dialled=dials.read_dials(answer.of(DIALS).lines),
+    )
+    judges = {
+        CheckKind.REACH: _judge_reach,
+        CheckKind.DNS: _judge_dns,
+        CheckKind.CLOSED: _judge_closed,
+    }
     for check in checks:
-        verdict = _without_answer(lab, check, answer, dialled, facts)
-        if verdict is not None:
-            # Only what bash itself complained of is worth reading here.
-            is_broken = verdict.reason in (Reason.PROGRAM_MISSING, Reason.PROGRAM_FAILED)
-            yield verdict.of(check, output=answer.of(DIALS).text if is_broken else "")
-        elif check.kind is CheckKind.REACH:
-            yield _judge_reach(check, dialled, facts)
-        elif check.kind is CheckKind.DNS:
-            yield _judge_dns(lab, check, dialled, facts)
-        elif check.subject == DNS:
-            yield _judge_no_names(check, dialled)
-        else:
-            yield _judge_closed(check, dialled)
+        verdict = _without_answer(check, reading)
+        if verdict is None:
+            yield judges[check.kind](check, reading)
+            continue
+        # Only what bash itself complained of is worth reading here.
+        is_broken = verdict.reason in (Reason.PROGRAM_MISSING, Reason.PROGRAM_FAILED)
+        yield verdict.of(check, output=answer.of(DIALS).text if is_broken else "")
 
 
-def _without_answer(
-    lab: Lab, check: Check, answer: Answer, dialled: DialAnswers, facts: Facts
-) -> Verdict | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OutsideAnswers:
+    """All that a node said about the world outside, and what the host knows of it."""
+
+    lab: Lab
+    facts: Facts
+    answer: Answer
+    dialled: DialAnswers
+
+    def place(self, check: Check) -> str:
+        """Return the place that a node connected to for a check.
+
+        It is "" if the node's sources name no mirror of packages.
+        """
+        if check.subject == PACKAGES:
+            return self.dialled.packages
+        return _place_to_dial(check, self.facts)
+
+    def names(self, check: Check) -> dict[str, str]:
+        """Return the names that a node had to look up for a check, each with its place."""
+        node = self.lab.node(check.node)
+        return _names_to_ask(self.lab, node, self.facts, self.dialled.packages)
+
+    def controls(self, check: Check) -> Sequence[str]:
+        """Return what a closed node must not know, or reach."""
+        if check.subject == DNS:
+            return outside_places.known_names(self.facts)
+        return list(outside_places.controls(self.lab, self.facts))
+
+
+def _without_answer(check: Check, reading: _OutsideAnswers) -> Verdict | None:
     """Return the verdict on a check that was never tried; None if it was."""
-    if check.kind is CheckKind.CLOSED and not _controls(lab, check, facts):
+    if check.kind is CheckKind.CLOSED and not reading.controls(check):
         detail = "nothing outside answers the host either: nothing is proved"
         return Verdict.warned(Reason.UNPROVED, detail)
-    code = answer.of(DIALS).code
+    code = reading.answer.of(DIALS).code
     if code is None:  # the part did not end: then its answer is missing, and says why
-        return answers.missing(answer, DIALS)
+        return answers.missing(reading.answer, DIALS)
     if code == NOT_FOUND:
         detail = f"bash or timeout is not installed on {check.node}"
         return Verdict.error(Reason.PROGRAM_MISSING, detail, about="bash")
@@ -179,7 +212,7 @@ def _without_answer(
         detail = f"bash ended with {code} on {check.node}"
         return Verdict.error(Reason.PROGRAM_FAILED, detail, about="bash")
     is_late = code == TIMED_OUT
-    if _is_tried(lab, check, dialled, facts, is_late=is_late):
+    if _is_tried(check, reading, is_late=is_late):
         return None
     if is_late:
         detail = f"{check.node} was too busy: it did not get to try"
@@ -187,44 +220,30 @@ def _without_answer(
     return Verdict.error(Reason.UNREADABLE, "its answer is broken")
 
 
-def _controls(lab: Lab, check: Check, facts: Facts) -> Sequence[str]:
-    """Return what a closed node must not know, or reach."""
-    if check.subject == DNS:
-        return outside_places.known_names(facts)
-    return list(outside_places.controls(lab, facts))
-
-
-def _is_tried(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts, *, is_late: bool) -> bool:
+def _is_tried(check: Check, reading: _OutsideAnswers, *, is_late: bool) -> bool:
     """Return True if a check's silence says something: what was never tried proves nothing."""
-    tried = dialled.tried_places(is_late=is_late)
+    tried = reading.dialled.tried_places(is_late=is_late)
     if check.kind is CheckKind.CLOSED:
-        return tried.issuperset(_controls(lab, check, facts))
+        return tried.issuperset(reading.controls(check))
     if check.kind is CheckKind.REACH:
-        place = _dialled_place(check, dialled, facts)
+        place = reading.place(check)
         wanted = {place} if place else set()
     else:
         # Of names one is enough.
-        wanted = set(_names_to_ask(lab, lab.node(check.node), facts, dialled.packages))
+        wanted = set(reading.names(check))
     if not wanted:  # the node found no mirror, if it had the time to look for one
         return not is_late
     return not tried.isdisjoint(wanted)
 
 
-def _dialled_place(check: Check, dialled: DialAnswers, facts: Facts) -> str:
-    """Return the place that a node connected to for a check; "" if its sources name no mirror."""
-    if check.subject == PACKAGES:
-        return dialled.packages
-    return _place_to_dial(check, facts)
-
-
-def _judge_reach(check: Check, dialled: DialAnswers, facts: Facts) -> CheckResult:
+def _judge_reach(check: Check, reading: _OutsideAnswers) -> CheckResult:
     """Judge that a place answered the node; it is to blame only where the host gets through."""
-    place = _dialled_place(check, dialled, facts)
+    place = reading.place(check)
     if not place:
         verdict = Verdict.warned(Reason.NO_MIRROR, "its sources name no mirror of packages")
         return verdict.of(check, command="apt-cache policy")
     # What was begun and has no line still waited for an answer when the time was over.
-    code, text = dialled.tcp.get(place, (TIMED_OUT, ""))
+    code, text = reading.dialled.tcp.get(place, (TIMED_OUT, ""))
     if code == 0:
         return Verdict.passed(f"{place} answers").of(check)
     if code == TIMED_OUT:
@@ -232,7 +251,7 @@ def _judge_reach(check: Check, dialled: DialAnswers, facts: Facts) -> CheckResul
     else:
         reason = answers.connection(text)
         why = ssh.classify(text) or f"no connection: {text[:80]}"
-    by_host = facts.of(place)
+    by_host = reading.facts.of(place)
     if by_host is not None and by_host.is_open:
         verdict = Verdict.failed(reason, f"{place}, which the host reaches: {why}")
     else:
@@ -242,25 +261,25 @@ def _judge_reach(check: Check, dialled: DialAnswers, facts: Facts) -> CheckResul
     return verdict.of(check, command=dials.retry_line(place), output=text)
 
 
-def _judge_dns(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts) -> CheckResult:
+def _judge_dns(check: Check, reading: _OutsideAnswers) -> CheckResult:
     """Judge that names outside are known; the node is to blame only where the host knows them."""
-    asked = _names_to_ask(lab, lab.node(check.node), facts, dialled.packages)
+    asked = reading.names(check)
     # One name that is known is enough: then names are.
     for name in asked:
-        code, text = dialled.dns.get(name, (TIMED_OUT, ""))
+        code, text = reading.dialled.dns.get(name, (TIMED_OUT, ""))
         if code == 0:
             return Verdict.passed(_known_text(name, text)).of(check)
     if not asked:
         detail = "nothing is proved: the lab needs nothing by name"
         return Verdict.warned(Reason.UNPROVED, detail).of(check)
-    by_host = {name: facts.of(place) for name, place in asked.items()}
+    by_host = {name: reading.facts.of(place) for name, place in asked.items()}
     has_tried = False  # the host looked one of them up
     for name, tried in by_host.items():
         if tried is None:
             continue
         has_tried = True
         if tried.address:
-            verdict = _verdict_on_unknown(name, dialled)
+            verdict = _verdict_on_unknown(name, reading.dialled)
             return verdict.of(check, command=_lookup_line(name))
     whose = "the host" if has_tried else "the host (did not try)"
     detail = f"neither {whose} nor {check.node} knows {', '.join(asked)}"
@@ -299,9 +318,12 @@ def _judge_no_names(check: Check, dialled: DialAnswers) -> CheckResult:
     return verdict.of(check, command=_lookup_line(first_name))
 
 
-def _judge_closed(check: Check, dialled: DialAnswers) -> CheckResult:
-    """Judge that no place outside answers a closed node."""
-    answering = [place for place, (code, _) in dialled.closed.items() if code == 0]
+def _judge_closed(check: Check, reading: _OutsideAnswers) -> CheckResult:
+    """Judge that a closed node knows no name outside, or that no place outside answers it."""
+    if check.subject == DNS:
+        return _judge_no_names(check, reading.dialled)
+    closed = reading.dialled.closed
+    answering = [place for place, (code, _) in closed.items() if code == 0]
     if not answering:
         return Verdict.passed("reaches nothing outside").of(check)
     leaks = ", ".join(f"{place} answers" for place in answering)
