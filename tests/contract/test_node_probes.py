@@ -88,7 +88,7 @@ def test_a_machine_tells_of_itself_what_python_sees(shell: str) -> None:
     assert root is not None
     assert held is not None
     assert (held.bytes, held.inodes) == (real.f_frsize * real.f_blocks, real.f_files)
-    assert "ro" not in root[3] or real.f_flag & os.ST_RDONLY
+    assert "ro" not in root.options or real.f_flag & os.ST_RDONLY
     addresses = found.addresses()
     assert addresses is not None
     assert IPv4Interface("127.0.0.1/8") in addresses["lo"]

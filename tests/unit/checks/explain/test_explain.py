@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks.expect import Fault, FaultKind, Outage
-from stacklab.checks.explain import explain, scene
+from stacklab.checks.explain import explain
+from stacklab.checks.explain import site as site_module
 from stacklab.checks.explain.causes import causes
 from stacklab.checks.explain.scene import UNSEEN
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
@@ -70,7 +71,7 @@ def test_only_so_many_nodes_are_asked_those_with_the_most_failures_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(make_lab(nodes=tuple(f"n{number}" for number in range(30))), tmp_path)
-    monkeypatch.setattr(scene, "ask", site.ask)
+    monkeypatch.setattr(site_module, "_ask_node", site.ask)
     site.fail(SILENT, kind="ping", target="n29")
     site.explained()
     assert len(site.asked) == 12
