@@ -68,7 +68,7 @@ def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ..
     findings: list[Finding] = []
     files: list[LintedFile] = []
     for path in dict.fromkeys(paths):
-        source, problems = read.read(path)
+        source, problems = read.read_source(path)
         findings += problems
         if source is None:
             continue
