@@ -94,7 +94,7 @@ def render(
     check_secrets(wanted)
     request = Request(lab=lab, release=release_of(lab), secrets=wanted, env=environment(templates))
     rendered = kit.render(request)
-    shared = host.files(lab, mirrors)
+    shared = host.render_settings(lab, mirrors)
     return {name: {**shared[name], **files} for name, files in rendered.items()}
 
 
@@ -112,7 +112,7 @@ def stages(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Stage, ...]:
     if kit is None:
         return ()
     release = release_of(lab)
-    settings = host.stage(lab, mirrors, (release, *kit.companions(release)))
+    settings = host.settings_stage(lab, mirrors, (release, *kit.companions(release)))
     installer_stages = (
         stage if stage.after else dataclasses.replace(stage, after=(settings.name,))
         for stage in kit.stages(lab)

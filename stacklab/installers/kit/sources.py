@@ -62,5 +62,6 @@ def project_sources(lab: Lab, release: Release) -> Iterator[RemoteSource]:
 
 def wanted_project_sources(lab: Lab) -> Iterator[RemoteSource]:
     """Yield where projects come from if the spec wants any from git; else packages are enough."""
-    if lab.stack.git_base or lab.stack.refs or lab.stack.dev_mode:
+    stack = lab.stack
+    if stack.git_base or stack.refs or stack.dev_mode:
         yield git_source(git_base(lab))
