@@ -35,10 +35,15 @@ def kit_of(word: Installer) -> Kit | None:
 
 def is_secret_file(path: PurePath) -> bool:
     """Return True if some installer keeps nothing but secrets in files of that name."""
+    # A tuple of beginnings, which is empty for most installers: then nothing matches.
     return any(path.name.startswith(kit.secret_files) for kit in all_kits())
 
 
 def all_kits() -> tuple[Kit, ...]:
     """Import and return every kit, in the order of `KITS`."""
-    kits = (kit_of(word) for word in KITS)
-    return tuple(kit for kit in kits if kit is not None)
+    kits = []
+    for word in KITS:
+        kit = kit_of(word)
+        if kit is not None:  # never, as KITS has only installers
+            kits.append(kit)
+    return tuple(kits)

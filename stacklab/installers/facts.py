@@ -29,8 +29,10 @@ def remote_sources(lab: Lab, node: Node) -> tuple[RemoteSource, ...]:
     """Return what a node fetches from the world for its cloud; nothing on a bystander."""
     stack = lab.stack
     kit = kit_of(stack.installer)
-    is_known = stack.release in releases.of(stack.installer)
-    if kit is None or not is_known or not is_in_cloud(lab, node):
+    if kit is None or not is_in_cloud(lab, node):
+        return ()
+    # A release that the table lacks is refused elsewhere; here it means that nothing is known.
+    if stack.release not in releases.of(stack.installer):
         return ()
     return tuple(kit.sources(lab, node))
 

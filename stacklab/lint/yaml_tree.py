@@ -70,6 +70,11 @@ class YamlEntry:
         return None
 
 
+def line_of(entry: YamlEntry | None) -> int:
+    """Return the line of an entry; 0, which means the whole file, if it is missing."""
+    return entry.line if entry is not None else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """The reason why a file is not YAML, and the place."""

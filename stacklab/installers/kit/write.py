@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from stacklab import files
@@ -26,8 +26,8 @@ def write_tree(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) 
     # Stale files go first: one may be where a new file needs a directory.
     changed = _remove_stale(root, set(wanted))
     for path, text in wanted.items():
-        for parent in reversed(path.relative_to(root).parents):
-            _make_directory(root / parent)
+        for directory in _directories_of(root, path):
+            _make_directory(directory)
         if _write_file(path, text):
             changed.append(path)
     return tuple(sorted(set(changed)))
@@ -37,9 +37,9 @@ def write_into(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) 
     """Write every file below a directory of the user; its other content stays as it is."""
     written = []
     for path, text in _resolve_paths(rendered, root).items():
-        for parent in reversed(path.relative_to(root).parents):
+        for directory in _directories_of(root, path):
             # The mode of a directory that is there is the user's own choice.
-            (root / parent).mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
+            directory.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
         if _write_file(path, text):
             written.append(path)
     return tuple(sorted(written))
@@ -73,6 +73,15 @@ def _resolve_path(root: Path, node: str, path: PurePosixPath) -> Path:
     if not path.is_absolute() or ".." in path.parts:
         raise RenderError(f"{node}: {path} is not an absolute path")
     return root / node / path.relative_to("/")
+
+
+def _directories_of(root: Path, path: Path) -> Iterator[Path]:
+    """Yield the directories from `root` down to a file.
+
+    One by one, because mkdir gives its mode only to the last directory of a path.
+    """
+    for parent in reversed(path.relative_to(root).parents):
+        yield root / parent
 
 
 def _remove_stale(root: Path, wanted: set[Path]) -> list[Path]:
