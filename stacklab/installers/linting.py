@@ -75,6 +75,7 @@ def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ..
     findings: list[Finding] = []
     files: list[LintedFile] = []
     files_in = Counter(path.parent for path in paths)
+    # All files are read first: the release must fit what they turn out to be.
     for path in dict.fromkeys(paths):  # each once, in the user's order
         source, problems = read.read_source(path)
         findings += problems
@@ -180,6 +181,7 @@ def _check_release(release: str, files: Sequence[LintedFile]) -> None:
 def _lint_and_compare(
     files: Sequence[LintedFile], findings: Sequence[Finding]
 ) -> tuple[Finding, ...]:
+    # A set: the same thing may be found in several pairs of files.
     all_findings = set(findings)
     for file in files:
         file_findings = file.kind.lint(file.source, file.scope)
@@ -221,6 +223,7 @@ def _group_by_cloud(files: Sequence[LintedFile]) -> Iterator[Sequence[LintedFile
     for file in files:
         directory = "" if file.scope.lab else str(PurePath(file.node).parent)
         clouds.setdefault(directory, []).append(file)
+    # With a directory of several nodes, each directory is a cloud of its own.
     for cloud in clouds.values():
         nodes = {file.node for file in cloud}
         if len(nodes) > 1:

@@ -53,7 +53,7 @@ def masked(text: str, secrets: Iterable[str], *, is_all_secret: bool = False) ->
 def _mask_named_secrets(text: str) -> str:
     """Mask the value of each assignment whose name sounds like a secret's."""
     pieces = []
-    at = 0
+    at = 0  # what is before it is in `pieces`
     for assignment in _ASSIGNMENT.finditer(text):
         is_in_masked_value = assignment.start() < at
         if is_in_masked_value or not _NAMES.search(assignment["name"]):

@@ -61,6 +61,7 @@ def workarounds(
     for bug in bugs_on(lab, release, node):
         if bug.when is not when:
             continue
+        # One test for all of a bug's commands: it must hold only after the last of them.
         done = f"{prefix}{bug.done}" if bug.done else ""
         for command in bug.commands:
             yield Step(

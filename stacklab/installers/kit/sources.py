@@ -57,7 +57,9 @@ def plugin_sources(lab: Lab) -> Iterator[RemoteSource]:
 
 def project_sources(lab: Lab, release: Release) -> Iterator[RemoteSource]:
     """Yield where an installer that clones every project has them from."""
-    yield git_source(git_base(lab, release.text("git_base") or OPENDEV))
+    # An old release's own default may no longer answer: its row says what does.
+    default = release.text("git_base") or OPENDEV
+    yield git_source(git_base(lab, default))
 
 
 def wanted_project_sources(lab: Lab) -> Iterator[RemoteSource]:

@@ -45,6 +45,7 @@ def check(contrail: Sequence[NodeLocalrc], devstack: Sequence[NodeLocalrc]) -> I
 def _find_controller(nodes: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
     """Return the only node with the controller's profile; None if there are several, or none."""
     controllers = [node for node in nodes if node.rc.value("INSTALL_PROFILE") == "ALL"]
+    # With several, nobody can tell which of them a compute belongs to.
     if len(controllers) != 1:
         return None
     return controllers[0]
@@ -57,6 +58,7 @@ def _compare_with_controller(controller: Localrc, compute: Localrc) -> Iterator[
         place = at(controller, "SERVICE_HOST")
         yield across.wrong_service_host(compute, host, right_host, place)
     yield from across.passwords(controller, compute)
+    # contrail.sh builds each node from its own branch, and never asks for the others'.
     for name in _BRANCHES:
         ours = compute.value(name)
         theirs = controller.value(name)

@@ -157,6 +157,7 @@ def _check_own_address(rc: Localrc, compute_host: str) -> Iterator[Finding]:
 
 
 def _check_gateway(rc: Localrc) -> Iterator[Finding]:
+    # What only bash knows may be a value, or nothing: then nothing is claimed.
     given = [name for name in _GATEWAY if rc.value(name)]
     unknown = [name for name in _GATEWAY if is_known_to_bash_alone(rc, name)]
     if not given or unknown:
@@ -185,6 +186,7 @@ def _check_gateway(rc: Localrc) -> Iterator[Finding]:
 
 def _check_lists(rc: Localrc) -> Iterator[Finding]:
     for name in _LISTS:
+        # A value of one word, or none, makes one part.
         addresses = re.split(r"[\s,]+", rc.value(name).strip())
         if len(addresses) > 1:
             yield _BOOK.finding(

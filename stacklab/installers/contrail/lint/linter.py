@@ -121,6 +121,7 @@ def _check_default_install(rc: Localrc) -> Iterator[Finding]:
     value = rc.value(name)
     if value in ("True", "False"):
         return
+    # Its scripts have different defaults for it.
     if not rc.is_set(name):
         effect = (
             "unset it means one thing where the services are chosen (from source) "
@@ -143,6 +144,7 @@ def _check_default_install(rc: Localrc) -> Iterator[Finding]:
 def _check_default_install_line(rc: Localrc) -> Iterator[Finding]:
     """Yield lines that setup_devstack.sh's grep finds beside the one that sets the value."""
     name = "CONTRAIL_DEFAULT_INSTALL"
+    # A comment counts, too: grep does not know what one is.
     mentions = [number for number, line in enumerate(rc.lines, start=1) if name in line]
     if not mentions:
         return
@@ -166,7 +168,7 @@ def _check_default_install_line(rc: Localrc) -> Iterator[Finding]:
 
 
 def _check_required(rc: Localrc) -> Iterator[Finding]:
-    # Without them contrail.sh goes on, and goes wrong.
+    # Without these, contrail.sh starts all the same, and fails later.
     if not rc.value("SERVICE_TIMEOUT").isdigit():
         yield _BOOK.finding(
             "contrail-timeout",

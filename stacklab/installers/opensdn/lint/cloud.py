@@ -84,6 +84,7 @@ def _check_orchestrator(file: Instances) -> Iterator[Finding]:
 
 
 def _check_openstack(file: Instances) -> Iterator[Finding]:
+    # Either role brings keystone.
     has_control_plane = bool({"openstack", "openstack_control"} & file.roles)
     if not file.instances or has_control_plane:
         return
@@ -177,6 +178,7 @@ def _check_old_version_key(file: Instances) -> Iterator[Finding]:
     new = file.option("CONTRAIL_CONTAINER_TAG")
     if old is None:
         return
+    # The playbooks look for the old name only where the new one is missing.
     if new is None:
         effect = "CONTRAIL_VERSION is the old name of CONTRAIL_CONTAINER_TAG, and is taken for it"
         fix = f"CONTRAIL_CONTAINER_TAG: {old.text}"

@@ -48,6 +48,7 @@ class Instances:
     @property
     def addresses(self) -> set[str]:
         """Return what the instances give as their addresses."""
+        # A new set for each caller, who may add to it.
         addresses = set()
         for instance in self.instances:
             address = instance.get("ip")
