@@ -119,7 +119,7 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     ],
 )
 def test_bytes_that_are_no_plain_text_are_told_apart(data: bytes, rule: str) -> None:
-    source, findings = read.decode("localrc", data)
+    source, findings = read.decode_source("localrc", data)
     assert [each.rule for each in findings] == [rule]
     assert (source is None) is (rule != "file-byte-order-mark"), (
         "of what is no text, nothing else is said"
