@@ -24,11 +24,14 @@ ANSWERS = FileKind(
 def _claim(source: Source, path: PurePath) -> Claim | None:
     text = source.text
     if is_assignments(text, path):
-        is_ours = _KEY.search(text) or text.lstrip().startswith("[general]")
-        return Claim(kind=ANSWERS, sureness=Sureness.KEYS) if is_ours else None
+        begins_like_ours = text.lstrip().startswith("[general]")
+        if begins_like_ours or _KEY.search(text):
+            return Claim(kind=ANSWERS, sureness=Sureness.KEYS)
+        return None
     # Without one key in it, its name or its section says less than a key of another installer.
-    is_ours = path.name.startswith("answers") or "[general]" in text
-    return Claim(kind=ANSWERS, sureness=Sureness.PLACE) if is_ours else None
+    if path.name.startswith("answers") or "[general]" in text:
+        return Claim(kind=ANSWERS, sureness=Sureness.PLACE)
+    return None
 
 
 LINTING = Linting(kinds=(ANSWERS,), rules=linter.RULES, claim=_claim)

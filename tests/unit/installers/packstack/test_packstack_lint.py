@@ -62,13 +62,13 @@ def test_the_release_is_guessed_by_the_keys() -> None:
     assert told(HEAD + nova) == []
     assert told(HEAD + "CONFIG_NEUTRON_INSTALL=n\n") == ["nova-network:2"]
     assert (
-        packstack.guess(
+        packstack.guess_release(
             table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]
         )
         == "havana"
     )
     assert (
-        packstack.guess(table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"])
+        packstack.guess_release(table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"])
         == "2025.1"
     )
 
@@ -78,10 +78,12 @@ def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
         "CONFIG_LBAAS_INSTALL",
         "CONFIG_NAGIOS_INSTALL",
     ]  # until Stein, until Ocata: releases that no lab has
-    assert [packstack.guess(table(), names) for names in ([], old[:1], old[1:])] == ["2025.1"] * 3
-    assert packstack.guess(table(), old) == "newton"
+    assert [packstack.guess_release(table(), names) for names in ([], old[:1], old[1:])] == [
+        "2025.1"
+    ] * 3
+    assert packstack.guess_release(table(), old) == "newton"
     new = ["CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVN_BRIDGE_IFACES"]
-    assert packstack.guess(table(), [*old, *new]) == "2025.1"
+    assert packstack.guess_release(table(), [*old, *new]) == "2025.1"
     assert told(HEAD + "CONFIG_LBAAS_INSTALL=y\n") == ["gone-key:2"]
 
 
