@@ -52,6 +52,7 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
 
 
 def _read_bridges(reading: AnswerFile, prefix: str) -> _Bridges:
+    """Return the keys of one agent's bridges, with what their pairs name."""
     # What is left out counts with its default: extnet:br-ex is mapped then.
     mappings = split_list(reading.value_of_key(f"{prefix}_MAPPINGS"))
     ports = split_list(reading.value_of_key(f"{prefix}_IFACES"))

@@ -56,6 +56,7 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
 def _check_general(reading: AnswerFile) -> Iterator[Finding]:
     """Yield a finding if the section that Packstack reads cannot be found."""
     answers = reading.answers
+    # Before any header, an assignment is an error of its own to the parser.
     if answers.homeless:
         line = answers.homeless
         effect = "Packstack stops: `File contains no section headers`"
@@ -88,6 +89,7 @@ def _check_sections(reading: AnswerFile) -> Iterator[Finding]:
     """Yield sections that are there twice, or that hold keys which are not read."""
     answers = reading.answers
     for header in answers.headers:
+        # Python 2's parser merges equal sections.
         if header.again and not reading.is_python2:
             yield _BOOK.finding(
                 "packstack-two-general",
@@ -145,11 +147,13 @@ def _check_lines(reading: AnswerFile) -> Iterator[Finding]:
 
 def check_duplicates(reading: AnswerFile) -> Iterator[Finding]:
     """Yield keys that are given again in the same section."""
+    # In another section the same key is another one, even if nobody reads it.
     first_lines: dict[tuple[str, str], int] = {}
     for entry in reading.answers.entries:
         first = first_lines.setdefault((entry.section, entry.key), entry.line)
         if first == entry.line:
             continue
+        # Python 2's parser does not mind, Python 3's does.
         effect = f"line {first} is ignored: the last one wins"
         if not reading.is_python2:
             effect = (

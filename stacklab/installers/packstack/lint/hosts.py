@@ -61,13 +61,10 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
 
 def host_entries(reading: AnswerFile) -> Iterator[AnswerEntry]:
     """Yield entries that name machines, in the file's order, if their groups are read."""
-    for entry in reading.answers.general:
-        key = reading.key_of_entry(entry)
-        # A value over several lines has a finding of its own.
-        if key is None or not _takes_hosts(key) or not entry.value or entry.joined:
-            continue
+    for entry, key in reading.plain_entries():
+        # Of several entries for one key, Packstack reads one.
         is_deciding = entry is reading.deciding_entry(key.name)
-        if is_deciding and reading.is_read(key):
+        if is_deciding and entry.value and _takes_hosts(key):
             yield entry
 
 
@@ -86,6 +83,7 @@ def cloud_hosts(reading: AnswerFile) -> set[str]:
 
 def _check_host_lists(reading: AnswerFile) -> Iterator[Finding]:
     """Yield lists where one host is taken, and localhost in a cloud of several."""
+    # Alone, a machine may well be localhost to itself.
     has_several = len(cloud_hosts(reading)) > 1
     for entry in host_entries(reading):
         hosts = split_list(entry.value)
@@ -105,6 +103,7 @@ def _check_host_lists(reading: AnswerFile) -> Iterator[Finding]:
 
 
 def _check_loopback(reading: AnswerFile, entry: AnswerEntry) -> Iterator[Finding]:
+    """Yield addresses that mean another machine on each machine that reads them."""
     for host in split_list(entry.value):
         if host != "localhost" and not host.startswith("127."):
             continue
@@ -121,6 +120,7 @@ def _check_loopback(reading: AnswerFile, entry: AnswerEntry) -> Iterator[Finding
 
 
 def _check_left_out(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield keys for hosts that are missing, at the first line that names a host."""
     # Alone, the machine that runs Packstack is the right default.
     if len(cloud_hosts(reading)) < 2:
         return
@@ -151,6 +151,7 @@ def _check_against_lab(reading: AnswerFile) -> Iterator[Finding]:
     owners = _owners_of_addresses(lab)
     # A name will do as well as an address: nodes know each other's.
     known = {*owners, *(node.name for node in lab.nodes)}
+    # Addresses are what the rendered file has, so they are what is proposed.
     shown = ", ".join(f"{ip} ({name})" for ip, name in owners.items())
     for entry in host_entries(reading):
         foreign = [host for host in split_list(entry.value) if host not in known]
@@ -187,6 +188,7 @@ def _check_controller(
     own_addresses = [str(nic.address.ip) for nic in lab_controller.nics]
     if controller.value in (*own_addresses, lab_controller.name):
         return
+    # As rendered: nodes reach each other on the stack's network.
     stack_nic = lab_controller.nic_on(lab.stack.network)
     right = stack_nic.address.ip if stack_nic else own_addresses[0]
     chosen = owners.get(controller.value, controller.value)
@@ -203,6 +205,7 @@ def _check_controller(
 
 
 def _check_storage_host(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield a host for cinder's volumes that Packstack does not read."""
     entry = reading.given.get("CONFIG_STORAGE_HOST")
     if entry is None or not entry.value:
         return
@@ -225,10 +228,8 @@ def _check_storage_host(reading: AnswerFile) -> Iterator[Finding]:
 
 def _check_placeholders(reading: AnswerFile) -> Iterator[Finding]:
     """Yield one finding for all passwords that are left to Packstack, at the first of them."""
-    placeholders = []
-    for entry, _key in reading.read_entries():
-        if entry.value == "PW_PLACEHOLDER":
-            placeholders.append(entry)
+    read_entries = [entry for entry, _key in reading.read_entries()]
+    placeholders = [entry for entry in read_entries if entry.value == "PW_PLACEHOLDER"]
     if not placeholders or reading.value_of_key("CONFIG_DEFAULT_PASSWORD"):
         return
     names = name_first([entry.key for entry in placeholders])
@@ -240,6 +241,7 @@ def _check_placeholders(reading: AnswerFile) -> Iterator[Finding]:
             f"{names}: Packstack {reading.release} does not know placeholders, so "
             "that word becomes the password"
         )
+    # Old releases lack that key, so there each password has to be written out.
     fix = "CONFIG_DEFAULT_PASSWORD=..., which stands for every PW_PLACEHOLDER"
     if "CONFIG_DEFAULT_PASSWORD" not in reading.keys:
         fix = "write a password"

@@ -106,6 +106,7 @@ class _IniReader:
         return not text or comment.startswith(("#", ";"))
 
     def _is_continuation(self, line: str) -> bool:
+        """Return True if a line continues the value of the entry above it."""
         # Python 3's parser compares with the key's own indentation, Python 2's with none.
         if self.python2:
             return line[:1].isspace()
@@ -122,6 +123,7 @@ class _IniReader:
             self._take_option(text, number)
 
     def _take_header(self, name: str, number: int) -> None:
+        """Begin a section; Python 3's parser stops at a second one of its name."""
         again = 0
         for header in self.headers:
             if header.name == name:
@@ -131,6 +133,7 @@ class _IniReader:
         self._current = None
 
     def _take_option(self, text: str, number: int) -> None:
+        """Add a key and its value to the current section, or note that the line is neither."""
         option = _OPTION.match(text)
         is_refused = self.python2 and text[0].isspace()
         if option is None or not option["key"] or is_refused:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from stacklab import releases
-from stacklab.installers.packstack.keys import Key, KeyTable, table
+from stacklab.installers.packstack.keys import Key, KeyTable, key_table
 from stacklab.installers.packstack.lint import bridges, form, hosts, ini, networks, values
 from stacklab.installers.packstack.lint.ini import AnswerEntry
 from stacklab.installers.packstack.lint.read import PYTHON3, AnswerFile, name_first
@@ -58,6 +58,8 @@ class _Fit(NamedTuple):
 
 
 class _UnreadEntry(NamedTuple):
+    """An entry that somebody set, and why Packstack does not read it."""
+
     entry: AnswerEntry
     key: Key
     why: str
@@ -79,7 +81,7 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
 
 def _read_file(source: Source, scope: Scope) -> AnswerFile:
     """Return the file as its release reads it; without one, the keys tell the release."""
-    keys = table()
+    keys = key_table()
     lines = tuple(line.rstrip("\r") for line in source.lines)  # harmless to both parsers
     if scope.release is not None:
         release = keys.name(scope.release.name)
@@ -107,6 +109,7 @@ def guess_release(keys: KeyTable, names: Collection[str]) -> str:
 
 
 def _measure_fit(current: Mapping[str, Key], names: Collection[str], rank: int) -> _Fit:
+    """Return how well a release's keys fit the names in a file."""
     given = set(names)
     present = given & current.keys()
     deprecated = given & _old_names_of(current)
@@ -164,6 +167,7 @@ def _find_meant_key(name: str, current: Mapping[str, Key], nearest: Near) -> str
 
 
 def _tell_lifetime(key: Key) -> str:
+    """Return which releases have a key that this one lacks."""
     if key.until:
         return f"{key.until} was the last to have it"
     return f"{key.since} is the first to have it"
@@ -185,6 +189,7 @@ def _suggest_instead(entry: AnswerEntry, reading: AnswerFile) -> str:
 
 def _check_deprecated_names(reading: AnswerFile) -> Iterator[Finding]:
     """Yield one finding for each key that is given by deprecated names."""
+    # By key, not by line: the names of one key have to be seen together.
     for key in reading.keys.values():
         old_entries = _entries_by_old_names(reading, key)
         if not old_entries:
@@ -271,6 +276,7 @@ def _is_own_value(entry: AnswerEntry, key: Key) -> bool:
 
 def _suggest_condition(keys: KeyTable, unread: _UnreadEntry) -> str:
     """Return what to write so that a group is read, if that is a matter of one word."""
+    # A condition that wants any text at all has no words to propose.
     for condition in keys.groups[unread.key.group].when:
         if condition.key in unread.why:
             return (

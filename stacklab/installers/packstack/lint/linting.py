@@ -11,6 +11,7 @@ from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.stack import Installer
 
+# Keys that begin like this are Packstack's alone.
 _KEY = re.compile(r"^\s*CONFIG_[A-Z0-9_]+\s*=", re.MULTILINE)
 
 ANSWERS = FileKind(
@@ -22,6 +23,7 @@ ANSWERS = FileKind(
 
 
 def _claim(source: Source, path: PurePath) -> Claim | None:
+    """Claim a file by a key in it, else by its name or its section."""
     text = source.text
     if is_assignments(text, path):
         begins_like_ours = text.lstrip().startswith("[general]")

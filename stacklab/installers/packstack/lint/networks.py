@@ -50,12 +50,14 @@ RULES = (
     ),
 )
 _BOOK = Book(RULES)
+# Keys whose value is a range that instances get addresses of.
 _RANGES = (
     "CONFIG_NOVA_NETWORK_FIXEDRANGE",
     "CONFIG_NOVA_NETWORK_FLOATRANGE",
     "CONFIG_PROVISION_DEMO_FLOATRANGE",
     "CONFIG_PROVISION_TEMPEST_FLOATRANGE",
 )
+# Keys whose value is a NIC, or a list of them.
 _DEVICES = (
     "CONFIG_NEUTRON_OVN_TUNNEL_IF",
     "CONFIG_NEUTRON_OVS_TUNNEL_IF",
@@ -79,6 +81,7 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
 
 
 def _check_nova_network(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield a cloud without neutron, of a release that has nothing else."""
     entry = reading.given.get("CONFIG_NEUTRON_INSTALL")
     if entry is None or entry.value != "n" or reading.is_before(NO_NOVA_NETWORK):
         return
@@ -99,6 +102,7 @@ def _check_ovn(reading: AnswerFile) -> Iterator[Finding]:
     if reading.l2_agent != "ovn" or reading.value_of_key("CONFIG_NEUTRON_INSTALL") != "y":
         return
     types = reading.given.get(_TENANT_TYPES)
+    # Nothing is lost of an empty one, nor of what Packstack would write itself.
     if types is not None and types.value not in ("", "geneve"):
         yield _BOOK.finding(
             "packstack-ovn-overrides",
@@ -124,10 +128,11 @@ def _check_ovn(reading: AnswerFile) -> Iterator[Finding]:
 def _check_mechanism(reading: AnswerFile) -> Iterator[Finding]:
     """Yield a list of mechanism drivers that has another agent's driver in place of the agent's."""
     agent = reading.l2_agent
-    entry = reading.given.get("CONFIG_NEUTRON_ML2_MECHANISM_DRIVERS")
-    if entry is None or not _is_entry_read(reading, entry):
+    entry = reading.read_entry("CONFIG_NEUTRON_ML2_MECHANISM_DRIVERS")
+    if entry is None:
         return
     drivers = split_list(entry.value)
+    # Drivers of no agent, such as l2population, go with any.
     others = [name for name in drivers if name in _AGENTS and name != agent]
     if agent not in _AGENTS or agent in drivers or not others:
         return
@@ -147,11 +152,6 @@ def _check_mechanism(reading: AnswerFile) -> Iterator[Finding]:
     )
 
 
-def _is_entry_read(reading: AnswerFile, entry: AnswerEntry) -> bool:
-    key = reading.key_of_entry(entry)
-    return key is not None and reading.is_read(key)
-
-
 def _check_types(reading: AnswerFile) -> Iterator[Finding]:
     """Yield types of tenant networks without a type driver: neutron-server ends at them."""
     names = (_TENANT_TYPES, _TYPE_DRIVERS)
@@ -168,6 +168,7 @@ def _check_types(reading: AnswerFile) -> Iterator[Finding]:
     if usable:
         fixes.append(f"{_TENANT_TYPES}={usable[0]}")
     fixes.append(f"{_TYPE_DRIVERS}={','.join([*loaded, *missing])}")
+    # Of two keys the file may hold one, and the other one's default does not fit it.
     by_default = "" if _TENANT_TYPES in reading.given else " by default"
     yield _BOOK.finding(
         "packstack-network-type",
@@ -191,13 +192,14 @@ def _are_types_used(reading: AnswerFile, given: list[AnswerEntry]) -> bool:
     for entry in given:
         if not entry.value or entry.joined:
             return False
-    if not _is_entry_read(reading, given[0]):
+    if reading.read_entry(given[0].key) is None:
         return False
     # With OVN, newer releases of Packstack set the types themselves (neutron_350.py).
     return is_old or reading.l2_agent != "ovn"
 
 
 def _check_devices(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield NICs that the lab's nodes do not have; without a lab, any may exist."""
     lab = reading.scope.lab
     # With CONFIG_USE_SUBNETS, networks stand in place of NICs.
     if lab is None or reading.value_of_key("CONFIG_USE_SUBNETS") == "y":
@@ -279,6 +281,7 @@ def _find_collision(
 
 
 def _find_collision_in_lab(lab: Lab, network: IPv4Network, *, is_floating: bool) -> str:
+    """Return which of the lab's networks a range collides with; "" for none."""
     for lab_network in lab.networks:
         # Floating addresses are meant to be on the network that carries them.
         is_meant = is_floating and lab_network.name == lab.stack.external_network

@@ -84,12 +84,12 @@ class AnswerFile:
         return None
 
     def value_of_key(self, name: str) -> str:
-        """Return a key's value, or its default."""
+        """Return a key's value, or its default; "" for a key that the release lacks."""
         entry = self.deciding_entry(name)
         if entry is not None:
             return entry.value
         key = self.keys.get(name)
-        return "" if key is None else key.default
+        return key.default if key is not None else ""
 
     @property
     def l2_agent(self) -> str:
@@ -125,6 +125,24 @@ class AnswerFile:
             key = self.keys.get(entry.key)
             if key is not None and self.is_read(key):
                 yield entry, key
+
+    def plain_entries(self) -> Iterator[tuple[AnswerEntry, Key]]:
+        """Yield entries on one line whose groups are read, also those by deprecated names.
+
+        A value over several lines has a finding of its own, and would have more by mistake.
+        """
+        for entry in self.answers.general:
+            key = self.key_of_entry(entry)
+            if key is not None and not entry.joined and self.is_read(key):
+                yield entry, key
+
+    def read_entry(self, name: str) -> AnswerEntry | None:
+        """Return the entry of exactly that name, if its group is read."""
+        entry = self.given.get(name)
+        if entry is None:
+            return None
+        key = self.key_of_entry(entry)
+        return entry if key is not None and self.is_read(key) else None
 
 
 def split_list(value: str) -> list[str]:

@@ -42,12 +42,11 @@ RULES = (
 )
 _BOOK = Book(RULES)
 
-_COMMENT = re.compile(r"\s[#;].*", re.DOTALL)  # a value may span lines
+_COMMENT = re.compile(r"\s[#;].*", re.DOTALL)
 _QUOTES = ("'", '"')
 _MOST_PORT = 65534  # validate_port refuses 65535
 _BOOL = ("y", "yes", "true", "n", "no", "false")
 _YES = ("y", "yes", "true", "on", "1")
-_NUMBERS = {"integer": "a whole number", "port": f"a port, 0 to {_MOST_PORT}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,8 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
+    """A finding without its place."""
+
     rule: str
     effect: str
     fix: str
@@ -82,11 +83,7 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
 
     Keys of groups that are not read may hold anything.
     """
-    for entry in reading.answers.general:
-        key = reading.key_of_entry(entry)
-        # A value over several lines has a finding of its own, which comes first.
-        if key is None or entry.joined or not reading.is_read(key):
-            continue
+    for entry, key in reading.plain_entries():
         problem = _find_problem(_Answer(entry, key, reading))
         if problem is not None:
             yield _BOOK.finding(
@@ -107,6 +104,7 @@ def _find_problem(answer: _Answer) -> _Problem | None:
 
 
 def _check_empty(answer: _Answer) -> _Problem | None:
+    """Refuse an empty value, where empty is not a value like any other."""
     name, key = answer.entry.key, answer.key
     if name != key.name:
         return None  # Packstack passes over an empty deprecated key
@@ -128,36 +126,43 @@ def _check_empty(answer: _Answer) -> _Problem | None:
 
 
 def _check_percent(answer: _Answer) -> _Problem | None:
+    # Python 3's Packstack reads with RawConfigParser, which leaves a % alone.
     if not answer.reading.is_python2 or "%(" not in answer.value:
         return None
-    effect = (
-        f"Packstack {answer.reading.release} stops: Python 2's parser takes %( for the start of "
-        "another key's name"
+    return _Problem(
+        rule="packstack-percent",
+        effect=(
+            f"Packstack {answer.reading.release} stops: Python 2's parser takes %( for the start "
+            "of another key's name"
+        ),
+        fix="write a value without %(",
     )
-    return _Problem("packstack-percent", effect, "write a value without %(")
 
 
 def _check_quotes(answer: _Answer) -> _Problem | None:
+    """Refuse quotes around the value: the parser keeps them."""
     value = answer.value
     # One quote alone is both ends of the value, and quotes nothing.
     if len(value) < 2 or value[0] != value[-1] or value[0] not in _QUOTES:
         return None
     if answer.reading.is_python2 and value == '""':
         return None  # Python 2's parser takes it for empty
+    # Where any text is right, it is taken with its quotes; a known word is not found any more.
     effect = "the quotes become part of the value"
     if answer.choices:
         effect = f"Packstack stops: {value} is not one of {', '.join(answer.choices)}"
-    bare = value[1:-1]
-    fix = f"{answer.entry.key}={bare}"
+    fix = f"{answer.entry.key}={value[1:-1]}"
     if answer.key.is_secret:  # a finding never holds a secret's value
         fix = "write the same without quotes"
     return _Problem("packstack-quoted", effect, fix)
 
 
 def _check_comment(answer: _Answer) -> _Problem | None:
+    """Refuse a comment behind the value: it takes a line of its own."""
     match = _COMMENT.search(answer.value)
     if match is None:
         return None
+    # Like quotes: any text is taken as it is, and a known word is not found any more.
     effect = "the comment becomes part of the value"
     if answer.choices:
         effect = (
@@ -186,11 +191,15 @@ def _check_bool(answer: _Answer) -> _Problem | None:
 
 def _refuse_switch(answer: _Answer, meant: str) -> _Problem:
     name = answer.entry.key
-    effect = f"Packstack stops: {name} takes y or n, not {answer.value}"
-    return _Problem("packstack-yes-no", effect, f"{name}={meant}")
+    return _Problem(
+        rule="packstack-yes-no",
+        effect=f"Packstack stops: {name} takes y or n, not {answer.value}",
+        fix=f"{name}={meant}",
+    )
 
 
 def _check_words(answer: _Answer) -> _Problem | None:
+    """Refuse words that the key does not take."""
     key = answer.key
     if answer.reading.is_before(key.same):
         return None  # the table does not have the words of so old a release
@@ -202,45 +211,75 @@ def _check_words(answer: _Answer) -> _Problem | None:
         return None
     known = ", ".join(key.words)
     near = nearest(wrong[0], key.words)
-    effect = f"Packstack stops: {wrong[0]} is not one of {known}"
-    return _Problem("packstack-word", effect, f"write {near}" if near else f"write one of {known}")
+    return _Problem(
+        rule="packstack-word",
+        effect=f"Packstack stops: {wrong[0]} is not one of {known}",
+        fix=f"write {near}" if near else f"write one of {known}",
+    )
 
 
-def _check_number(answer: _Answer) -> _Problem | None:
-    key = answer.key
-    try:
-        number = float(answer.value) if key.kind == "float" else int(answer.value)
-    except ValueError:
-        number = None
-    is_in_range = key.kind != "port" or (number is not None and 0 <= number <= _MOST_PORT)
-    if number is not None and is_in_range:
+def _check_integer(answer: _Answer) -> _Problem | None:
+    if _parse_number(answer.value, int) is not None:
         return None
-    wanted = _NUMBERS.get(key.kind, "a number such as 1.5")
-    fix = f"{answer.entry.key}={key.default}" if key.default else f"write {wanted}"
-    effect = f"Packstack stops: {answer.value} is not {wanted}"
-    return _Problem("packstack-number", effect, fix)
+    return _refuse_number(answer, wanted="a whole number")
+
+
+def _check_port(answer: _Answer) -> _Problem | None:
+    port = _parse_number(answer.value, int)
+    if port is not None and 0 <= port <= _MOST_PORT:
+        return None
+    return _refuse_number(answer, wanted=f"a port, 0 to {_MOST_PORT}")
+
+
+def _check_float(answer: _Answer) -> _Problem | None:
+    if _parse_number(answer.value, float) is not None:
+        return None
+    return _refuse_number(answer, wanted="a number such as 1.5")
+
+
+def _parse_number(text: str, kind: type[int] | type[float]) -> float | None:
+    # As Packstack itself does it, so that a sign, or a blank around it, is right here, too.
+    try:
+        return kind(text)
+    except ValueError:
+        return None
+
+
+def _refuse_number(answer: _Answer, *, wanted: str) -> _Problem:
+    default = answer.key.default
+    return _Problem(
+        rule="packstack-number",
+        effect=f"Packstack stops: {answer.value} is not {wanted}",
+        fix=f"{answer.entry.key}={default}" if default else f"write {wanted}",
+    )
 
 
 def _check_address(answer: _Answer) -> _Problem | None:
     try:
         ipaddress.ip_address(answer.value)
     except ValueError:
-        effect = f"Packstack stops: {answer.value} is not an address"
-        return _Problem("packstack-address", effect, "write an address")
+        return _Problem(
+            rule="packstack-address",
+            effect=f"Packstack stops: {answer.value} is not an address",
+            fix="write an address",
+        )
     return None
 
 
 def _check_cidr(answer: _Answer) -> _Problem | None:
+    """Refuse what is not a range of addresses."""
     try:
         # Not strict: 10.3.4.1/22 is taken for the range that it is in.
         ipaddress.ip_network(answer.value, strict=False)
     except ValueError:
-        effect = (
-            f"{answer.value} is not a range of addresses; Packstack takes it, and the network is "
-            "never made"
+        return _Problem(
+            rule="packstack-address",
+            effect=(
+                f"{answer.value} is not a range of addresses; Packstack takes it, and the network "
+                "is never made"
+            ),
+            fix=f"{answer.entry.key}={answer.key.default or '10.3.4.0/22'}",
         )
-        fix = f"{answer.entry.key}={answer.key.default or '10.3.4.0/22'}"
-        return _Problem("packstack-address", effect, fix)
     return None
 
 
@@ -251,9 +290,9 @@ _CHECKS_OF_KINDS: Mapping[str, Callable[[_Answer], _Problem | None]] = MappingPr
         "bool": _check_bool,
         "word": _check_words,
         "words": _check_words,
-        "integer": _check_number,
-        "port": _check_number,
-        "float": _check_number,
+        "integer": _check_integer,
+        "port": _check_port,
+        "float": _check_float,
         "ip": _check_address,
         "cidr": _check_cidr,
     }
