@@ -206,18 +206,16 @@ def _check_controller(
 
 def _check_storage_host(reading: AnswerFile) -> Iterator[Finding]:
     """Yield a host for cinder's volumes that Packstack does not read."""
-    entry = reading.given.get("CONFIG_STORAGE_HOST")
-    if entry is None or not entry.value:
-        return
+    storage_host = reading.given_value("CONFIG_STORAGE_HOST")
     # The plugin takes the controller unless the group of unsupported keys is read.
-    controller = reading.deciding_entry("CONFIG_CONTROLLER_HOST")
-    if controller is None or not reading.why_unread("UNSUPPORTED"):
+    if not storage_host or not reading.why_unread("UNSUPPORTED"):
         return
-    if controller.value != entry.value:
+    controller = reading.deciding_entry("CONFIG_CONTROLLER_HOST")
+    if controller is not None and controller.value != storage_host:
         yield _BOOK.finding(
             "packstack-storage-host",
             reading.file,
-            entry.line,
+            reading.given["CONFIG_STORAGE_HOST"].line,
             effect=(
                 f"Packstack puts cinder's volumes on the controller, {controller.value}, and does "
                 "not read CONFIG_STORAGE_HOST"

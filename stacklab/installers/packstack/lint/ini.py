@@ -75,6 +75,7 @@ class _IniReader:
         self.headers: list[SectionHeader] = []
         self.broken: list[int] = []
         self.homeless = 0
+        self._first_lines: dict[str, int] = {}  # of each section
         self._current: AnswerEntry | None = None  # the entry that an indented line continues
         self._indent = 0  # of the line that began the current entry
 
@@ -124,11 +125,8 @@ class _IniReader:
 
     def _take_header(self, name: str, number: int) -> None:
         """Begin a section; Python 3's parser stops at a second one of its name."""
-        again = 0
-        for header in self.headers:
-            if header.name == name:
-                again = header.line
-                break
+        again = self._first_lines.get(name, 0)
+        self._first_lines.setdefault(name, number)
         self.headers.append(SectionHeader(name=name, line=number, again=again))
         self._current = None
 

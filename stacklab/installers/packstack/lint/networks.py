@@ -65,6 +65,8 @@ _DEVICES = (
     "CONFIG_NOVA_NETWORK_PRIVIF",
     "CONFIG_NOVA_COMPUTE_PRIVIF",
 )
+_INSTALL = "CONFIG_NEUTRON_INSTALL"
+_VPNAAS = "CONFIG_NEUTRON_VPNAAS"
 _TENANT_TYPES = "CONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES"
 _TYPE_DRIVERS = "CONFIG_NEUTRON_ML2_TYPE_DRIVERS"
 _AGENTS = ("openvswitch", "ovn", "linuxbridge")  # and the mechanism drivers of these names
@@ -82,46 +84,43 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
 
 def _check_nova_network(reading: AnswerFile) -> Iterator[Finding]:
     """Yield a cloud without neutron, of a release that has nothing else."""
-    entry = reading.given.get("CONFIG_NEUTRON_INSTALL")
-    if entry is None or entry.value != "n" or reading.is_before(NO_NOVA_NETWORK):
+    if reading.given_value(_INSTALL) != "n" or reading.is_before(NO_NOVA_NETWORK):
         return
     yield _BOOK.finding(
         "packstack-nova-network",
         reading.file,
-        entry.line,
+        reading.given[_INSTALL].line,
         effect=(
             f"Packstack {reading.release} stops: nova-network is gone since Ocata, so neutron "
             "must be installed"
         ),
-        fix="CONFIG_NEUTRON_INSTALL=y",
+        fix=f"{_INSTALL}=y",
     )
 
 
 def _check_ovn(reading: AnswerFile) -> Iterator[Finding]:
     """Yield values that are given and lost, because Packstack sets them itself with OVN."""
-    if reading.l2_agent != "ovn" or reading.value_of_key("CONFIG_NEUTRON_INSTALL") != "y":
+    if reading.l2_agent != "ovn" or reading.value_of_key(_INSTALL) != "y":
         return
-    types = reading.given.get(_TENANT_TYPES)
+    types = reading.given_value(_TENANT_TYPES)
     # Nothing is lost of an empty one, nor of what Packstack would write itself.
-    if types is not None and types.value not in ("", "geneve"):
+    if types not in ("", "geneve"):
         yield _BOOK.finding(
             "packstack-ovn-overrides",
             reading.file,
-            types.line,
+            reading.given[_TENANT_TYPES].line,
             effect=(
-                "Packstack sets it to geneve, as CONFIG_NEUTRON_L2_AGENT is ovn: "
-                f"{types.value} is lost"
+                f"Packstack sets it to geneve, as CONFIG_NEUTRON_L2_AGENT is ovn: {types} is lost"
             ),
-            fix=f"{types.key}=geneve, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
+            fix=f"{_TENANT_TYPES}=geneve, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
         )
-    vpn = reading.given.get("CONFIG_NEUTRON_VPNAAS")
-    if vpn is not None and vpn.value == "y":
+    if reading.given_value(_VPNAAS) == "y":
         yield _BOOK.finding(
             "packstack-ovn-overrides",
             reading.file,
-            vpn.line,
+            reading.given[_VPNAAS].line,
             effect="Packstack sets it to n, as CONFIG_NEUTRON_L2_AGENT is ovn",
-            fix="CONFIG_NEUTRON_VPNAAS=n, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
+            fix=f"{_VPNAAS}=n, or CONFIG_NEUTRON_L2_AGENT=openvswitch",
         )
 
 

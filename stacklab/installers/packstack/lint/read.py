@@ -69,6 +69,11 @@ class AnswerFile:
         """Return what [general] holds; the last one of equal keys."""
         return {entry.key: entry for entry in self.answers.general}
 
+    def given_value(self, name: str) -> str:
+        """Return what the file itself says of exactly that key; "" if it says nothing."""
+        entry = self.given.get(name)
+        return entry.value if entry is not None else ""
+
     def deciding_entry(self, name: str) -> AnswerEntry | None:
         """Return the entry that decides a key: its own, or one by a deprecated name."""
         if name in self.given:
