@@ -60,7 +60,7 @@ class TestEveryReleaseInEveryMode:
         found = answer_keys(
             load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver))
         )
-        assert found.keys() <= release_keys.of(RELEASES[release]).names
+        assert found.keys() <= release_keys.keys_of_release(RELEASES[release]).names
 
     def test_every_host_is_one_of_the_labs(
         self, tmp_path: Path, release: str, mode: str, driver: str

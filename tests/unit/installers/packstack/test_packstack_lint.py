@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import releases, spec
-from stacklab.installers.packstack.keys import table
+from stacklab.installers.packstack.keys import key_table
 from stacklab.installers.packstack.lint import linter as packstack
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.release import Release
@@ -31,7 +31,7 @@ def test_another_releases_default_is_not_taken_for_granted() -> None:
 
 
 def test_keys_are_those_of_the_release() -> None:
-    keys = table()
+    keys = key_table()
     assert len(keys.keys_of("2025.1")) == 292  # packstack 26.0.0's plugins have as many
     assert len(keys.keys_of("icehouse")) == len(keys.keys_of("havana")) == 148
     assert "CONFIG_NOVA_API_HOST" in keys.keys_of("havana")
@@ -43,7 +43,7 @@ def test_keys_are_those_of_the_release() -> None:
 
 
 def test_every_group_of_the_table_asks_for_keys_that_exist() -> None:
-    keys = table()
+    keys = key_table()
     for group in keys.groups.values():
         assert {condition.key for condition in group.when} <= keys.keys.keys(), group.name
         assert not group.since or group.since in keys.releases
@@ -53,7 +53,7 @@ def test_every_group_of_the_table_asks_for_keys_that_exist() -> None:
 
 
 def test_the_releases_of_the_other_table_are_known() -> None:
-    assert {*releases.of(Installer.PACKSTACK)} <= {*table().releases}
+    assert {*releases.of(Installer.PACKSTACK)} <= {*key_table().releases}
 
 
 def test_the_release_is_guessed_by_the_keys() -> None:
@@ -62,13 +62,15 @@ def test_the_release_is_guessed_by_the_keys() -> None:
     assert told(HEAD + nova) == []
     assert told(HEAD + "CONFIG_NEUTRON_INSTALL=n\n") == ["nova-network:2"]
     assert (
-        packstack.guess(
-            table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]
+        packstack.guess_release(
+            key_table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]
         )
         == "havana"
     )
     assert (
-        packstack.guess(table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"])
+        packstack.guess_release(
+            key_table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]
+        )
         == "2025.1"
     )
 
@@ -78,10 +80,12 @@ def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
         "CONFIG_LBAAS_INSTALL",
         "CONFIG_NAGIOS_INSTALL",
     ]  # until Stein, until Ocata: releases that no lab has
-    assert [packstack.guess(table(), names) for names in ([], old[:1], old[1:])] == ["2025.1"] * 3
-    assert packstack.guess(table(), old) == "newton"
+    assert [packstack.guess_release(key_table(), names) for names in ([], old[:1], old[1:])] == [
+        "2025.1"
+    ] * 3
+    assert packstack.guess_release(key_table(), old) == "newton"
     new = ["CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVN_BRIDGE_IFACES"]
-    assert packstack.guess(table(), [*old, *new]) == "2025.1"
+    assert packstack.guess_release(key_table(), [*old, *new]) == "2025.1"
     assert told(HEAD + "CONFIG_LBAAS_INSTALL=y\n") == ["gone-key:2"]
 
 
@@ -160,7 +164,7 @@ def test_defaults_and_passwords_of_such_a_group_are_no_finding() -> None:
 def test_a_generated_file_has_all_defaults_and_no_finding() -> None:
     lines = [
         f"{key.name}={key.default or ('LeakPw1' if key.is_secret else 'n' if key.kind == 'yn' else 'x')}"
-        for key in table().keys_of("2025.1").values()
+        for key in key_table().keys_of("2025.1").values()
         if key.kind
         not in (
             "host",
@@ -291,7 +295,7 @@ def test_floating_addresses_may_be_on_the_external_network_alone(lab: Scope) -> 
     "release", releases.of(Installer.PACKSTACK).values(), ids=lambda row: row.name
 )
 def test_what_a_release_calls_otherwise_it_has_by_that_name_alone(release: Release) -> None:
-    own = table().keys_of(release.name)
+    own = key_table().keys_of(release.name)
     for new, old in release.mapping("renamed").items():
         assert new not in own
         assert set(old.split()) <= own.keys()
