@@ -19,7 +19,7 @@ from stacklab.nodes.archive import Entry
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
 from stacklab.progress import Progress
-from stacklab.providers.evidence import NodeEvidence, View
+from stacklab.providers.node_view import NodeEvidence, View
 from stacklab.record import Handles, LabRecord
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.host.net import Snapshot
@@ -41,7 +41,7 @@ class Unreachable:
 
     service: str  # libvirtd
     why: str
-    hint: str
+    hint: str  # a command
 
     def __str__(self) -> str:
         return f"{self.service} does not answer: {self.why}"
@@ -144,7 +144,7 @@ class Provider(Protocol):
         ...
 
 
-# --- capabilities
+# --- capabilities: `runtime_checkable`, because callers ask by isinstance whether there is one
 
 
 @runtime_checkable
@@ -169,6 +169,7 @@ class Resets(Protocol):
         ...
 
 
+# Not a capability itself: a provider that has MakesFaults hands it out.
 class FaultMaker(Protocol):
     """Makes one lab's nodes, NICs and networks fail, and undoes it.
 
@@ -237,6 +238,7 @@ class MakesFaults(Protocol):
         ...
 
 
+# As FaultMaker: a provider that has Evidence hands it out.
 class Looker(Protocol):
     """Looks at a lab's nodes from this host; never raises, and changes nothing."""
 
@@ -317,6 +319,5 @@ class Orphans(Protocol):
 
 def lacking(provider: Provider, lab: str, what: str, *, hint: str) -> ProviderError:
     """Return the refusal of a task whose capability the lab's provider does not have."""
-    return ProviderError(
-        f"lab {lab}'s nodes are {provider.name} nodes, which do not have {what}", hint=hint
-    )
+    message = f"lab {lab}'s nodes are {provider.name} nodes, which do not have {what}"
+    return ProviderError(message, hint=hint)

@@ -15,7 +15,7 @@ from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.contract import Looker
-from stacklab.providers.evidence import View
+from stacklab.providers.node_view import View
 from stacklab.tools import bounded
 
 _MOST_NODES = 12  # are looked at: with more nodes, the causes are few all the same
