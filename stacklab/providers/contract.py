@@ -32,7 +32,7 @@ class HostServices:
     host: HostPaths
     runner: Conversing
     progress: Progress
-    accelerator: Callable[[], Accelerator]
+    accelerator: Callable[[], Accelerator]  # the first call may boot a kernel, which takes seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,8 @@ class Provider(Protocol):
         """
         ...
 
+    # --- make and start
+
     def files(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[Path, str]:
         """Render the files that the provider reads, before anything is made."""
         ...
@@ -119,6 +121,8 @@ class Provider(Protocol):
         """Start these nodes, and resume paused ones; returns before they have booted."""
         ...
 
+    # --- stop and remove
+
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
         """Shut these nodes down; after `patience_s`, cut the power of those that still run."""
         ...
@@ -130,6 +134,8 @@ class Provider(Protocol):
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
         """Remove one node, its disks included."""
         ...
+
+    # --- look, and leave
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         """Return each node's state."""
@@ -180,6 +186,8 @@ class FaultMaker(Protocol):
         """Return a node's state."""
         ...
 
+    # --- nodes
+
     def pause(self, node: str) -> None:
         """Stop a node's processors, as they are."""
         ...
@@ -195,6 +203,8 @@ class FaultMaker(Protocol):
     def power_on(self, node: str) -> None:
         """Start a node that is off, with all its NICs and their cables plugged in."""
         ...
+
+    # --- NICs
 
     def has_nic(self, node: str, nic: NIC) -> bool:
         """True while the NIC is plugged into the running node."""
@@ -215,6 +225,8 @@ class FaultMaker(Protocol):
     def plug(self, node: str, slot: str) -> None:
         """Plug a NIC in again."""
         ...
+
+    # --- networks
 
     def refuse_partition(self, network: str) -> None:
         """Raise LabError where a network can't be parted, or its rules can't be read."""

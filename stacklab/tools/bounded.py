@@ -42,6 +42,7 @@ class _RunningCall:
 
     def result(self) -> object:
         """Return what the function returned, or raise what it raised."""
+        # Taken out: an error that is raised holds frames, and these hold this object.
         if self._errors:
             raise self._errors.pop()
         return self._results.pop()

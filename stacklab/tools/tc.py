@@ -48,14 +48,18 @@ def limit(impairment: Impairment, mtu: int) -> int:
 
 def netem(impairment: Impairment, mtu: int) -> str:
     """Return the qdisc in tc's own words."""
-    words = [f"netem limit {limit(impairment, mtu)}"]
-    if impairment.delay_ms:
-        words.append(f"delay {round(impairment.delay_ms * 1000)}us")
-    if impairment.loss_percent:
-        words.append(f"loss {impairment.loss_percent:g}%")
-    if impairment.rate_kbit:
-        words.append(f"rate {impairment.rate_kbit}kbit")
+    effects = (
+        (impairment.delay_ms, f"delay {round(impairment.delay_ms * 1000)}us"),
+        (impairment.loss_percent, f"loss {impairment.loss_percent:g}%"),
+        (impairment.rate_kbit, f"rate {impairment.rate_kbit}kbit"),
+    )
+    words = [f"netem limit {limit(impairment, mtu)}", *_declared_effects(effects)]
     return " ".join(words)
+
+
+def _declared_effects(effects: Iterable[tuple[float, str]]) -> list[str]:
+    """Return the words of those effects whose amount is not zero."""
+    return [words for amount, words in effects if amount]
 
 
 def script(nics: Iterable[NIC]) -> str:
@@ -133,14 +137,12 @@ def words(impairment: Impairment | None) -> str:
         return "no netem"
     if not impairment:
         return "nothing"
-    effects = []
-    if impairment.delay_ms:
-        effects.append(f"delay {impairment.delay_ms:g} ms")
-    if impairment.loss_percent:
-        effects.append(f"loss {impairment.loss_percent:g} %")
-    if impairment.rate_kbit:
-        effects.append(f"rate {rate_words(impairment.rate_kbit)}")
-    return ", ".join(effects)
+    effects = (
+        (impairment.delay_ms, f"delay {impairment.delay_ms:g} ms"),
+        (impairment.loss_percent, f"loss {impairment.loss_percent:g} %"),
+        (impairment.rate_kbit, f"rate {rate_words(impairment.rate_kbit)}"),
+    )
+    return ", ".join(_declared_effects(effects))
 
 
 def rate_words(kbit: float) -> str:

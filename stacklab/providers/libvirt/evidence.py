@@ -103,7 +103,7 @@ class LibvirtLooker:
         nics = [
             _view_nic(nic, networks.get(nic.network), domain.plugs, snapshot) for nic in node.nics
         ]
-        bridge = nics[0].bridge
+        bridge = nics[0].bridge  # of the access NIC, by which the host talks to the node
         console = self._paths.console(node.name)
         return View(
             node=node,
@@ -180,6 +180,7 @@ class LibvirtLooker:
             xml = self._libvirt.domain_xml(uuid)
             leases = self._libvirt.leases(access.libvirt_name) if access else ()
         except ProviderError as error:
+            # What it answered before is dropped: half a domain would look like a broken one.
             why_not.append(error.message)
             return _DomainFacts()
         return _DomainFacts(
@@ -244,6 +245,7 @@ def _describe_dnsmasq(network: LibvirtNetwork | None, nic: NIC) -> str:
     except (OSError, ValueError):
         return ""
     runs = "runs"
+    # A pid file outlives a dnsmasq that was killed.
     if not Path(f"/proc/{pid}").exists():
         runs = f"does not run any more (process {pid})"
     # A line of the hostsfile: MAC,ADDRESS,NAME,LEASE-TIME

@@ -18,7 +18,7 @@ VERSIONS = (
     ("vagrant", "--version"),
     ("qemu-system-x86_64", "--version"),
 )
-_QEMU_LOGS = Path("/var/log/libvirt/qemu")
+_QEMU_LOGS = Path("/var/log/libvirt/qemu")  # a file for each domain
 _DNSMASQ = Path("/var/lib/libvirt/dnsmasq")
 
 

@@ -75,6 +75,7 @@ def pick(
         if device.exists():
             problem = "you may not open it: add yourself to the group kvm"
         return _emulated(f"{device}: {problem}")
+    # After the look at the device: somebody may have lost the right to open it since.
     kept = _read_verdict(paths.accelerator)
     if kept is not None:
         return kept
