@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import pytest
 
-from stacklab import process
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
-from stacklab.process import Command, SubprocessRunner
+from stacklab.process import Command, SubprocessRunner, signals
+from stacklab.process import runner as process_runner
 
 RUNNER = SubprocessRunner()
 
@@ -175,7 +175,7 @@ def test_a_command_is_given_time_to_tidy_up(tmp_path: Path) -> None:
 def test_a_command_that_ignores_kindness_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_GRACE_S", 0.2)
+    monkeypatch.setattr(signals, "GRACE_S", 0.2)
     script = f"trap '' INT TERM; echo $$ >{tmp_path}/pid; while :; do sleep 0.1; done"
     with pytest.raises(CommandTimedOut):
         RUNNER.run(_sh(script, timeout_s=0.3))
@@ -220,7 +220,7 @@ def test_ctrl_c_ends_the_command_and_is_passed_on(tmp_path: Path) -> None:
 def test_ctrl_c_while_a_command_is_being_started_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = process._start
+    start = process_runner._start_process
 
     def start_and_press(command: Command, log: BinaryIO | None) -> subprocess.Popen[bytes]:
         started = start(command, log)
@@ -228,7 +228,7 @@ def test_ctrl_c_while_a_command_is_being_started_ends_it(
         time.sleep(0.05)  # Python runs the handler here, before anybody knows the process
         return started
 
-    monkeypatch.setattr(process, "_start", start_and_press)
+    monkeypatch.setattr(process_runner, "_start_process", start_and_press)
     for interactive in (False, True):
         with pytest.raises(KeyboardInterrupt):
             RUNNER.run(_sh(f"echo $$ >{tmp_path}/pid; exec sleep 60", interactive=interactive))
@@ -378,7 +378,7 @@ def test_a_conversation_is_ended_when_there_is_a_reason(tmp_path: Path) -> None:
 def test_one_who_ignores_kindness_is_cut_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_GRACE_S", 0.2)
+    monkeypatch.setattr(signals, "GRACE_S", 0.2)
     heard = Heard()
     script = f"trap '' INT TERM; echo $$ >{tmp_path}/pid; while :; do echo still; sleep 0.1; done"
     started = time.monotonic()
@@ -404,7 +404,7 @@ def test_a_daemon_that_keeps_the_streams_is_not_waited_for(tmp_path: Path) -> No
 
 
 def test_endless_words_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_KEPT_MAX", 1000)
+    monkeypatch.setattr(process_runner, "_KEPT_MAX", 1000)
     heard = Heard()
     script = "yes | tr -d '\\n' | head -c 5000000; echo; yes err | head -c 5000000 >&2"
     result = RUNNER.converse(_sh(script), heard=heard)
@@ -464,7 +464,7 @@ def test_of_an_endless_output_the_beginning_is_kept_and_the_rest_is_counted() ->
 
 
 def test_of_an_endless_stderr_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_KEPT_MAX", 1000)
+    monkeypatch.setattr(process_runner, "_KEPT_MAX", 1000)
     result = RUNNER.run(_sh("yes | head -c 5000000 >&2; printf end >&2"))
     assert len(result.stderr) == 1000
     assert result.stderr.endswith("y\nend")
@@ -490,7 +490,7 @@ def test_a_stream_is_handed_out_line_by_line_as_it_came() -> None:
 def test_a_line_without_end_is_cut_and_the_next_one_is_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(process, "_KEPT_MAX", 10)
+    monkeypatch.setattr(process_runner, "_KEPT_MAX", 10)
     out: list[bytes] = []
     script = "yes | tr -d '\\n' | head -c 5000000; echo; echo next"
     RUNNER.stream(_sh(script), out=out.append, err=out.append)

@@ -18,7 +18,7 @@ from stacklab.nodes import session
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.contract import Looker
-from stacklab.providers.evidence import View
+from stacklab.providers.node_view import View
 from stacklab.tools import bounded
 
 _LIMIT_S = 8.0  # of the session with one node

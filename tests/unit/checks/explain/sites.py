@@ -16,7 +16,7 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
-from stacklab.providers.evidence import NICView, View
+from stacklab.providers.node_view import NICView, View
 
 
 def well(lab: Lab, node: Node) -> Scene:

@@ -129,7 +129,7 @@ def make_provider(
         accelerator=lambda: accelerator,
     )
     provider = LibvirtProvider(site, ask=lambda: None if libvirt else "no socket")
-    provider._open = libvirt  # type: ignore[assignment]
+    provider._connection = libvirt  # type: ignore[assignment]
     return provider
 
 

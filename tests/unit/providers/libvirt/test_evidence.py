@@ -13,9 +13,9 @@ from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.process import Result
 from stacklab.providers import registry
-from stacklab.providers.evidence import NodeEvidence, View
 from stacklab.providers.libvirt import evidence
 from stacklab.providers.libvirt.evidence import LibvirtLooker
+from stacklab.providers.node_view import NodeEvidence, View
 from stacklab.tools.knock import Door, Knock
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab

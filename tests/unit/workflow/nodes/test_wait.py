@@ -15,7 +15,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.progress import Progress
 from stacklab.providers import registry
-from stacklab.providers.evidence import NodeEvidence
+from stacklab.providers.node_view import NodeEvidence
 from stacklab.record import LabRecord
 from stacklab.tools import knock
 from stacklab.tools.knock import Door, Knock
