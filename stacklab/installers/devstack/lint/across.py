@@ -20,6 +20,7 @@ from stacklab.lint.scope import Scope, Source
 
 _GUIDE = "openstack/devstack@493835a:doc/source/guides/multinode-lab.rst"
 RULES = (
+    # Servers that computes connect to, and how.
     rule("across-password", "a password that differs between controller and compute", _GUIDE),
     rule(
         "across-database-type",
@@ -36,6 +37,7 @@ RULES = (
         "tls-proxy on one side only",
         "openstack/devstack@493835a:lib/neutron_plugins/ovn_agent: OVN_PROTO",
     ),
+    # What both sides must have alike.
     rule("across-release", "nodes of different releases", "openstack/devstack@493835a:stackrc"),
     rule(
         "across-backend",
@@ -205,6 +207,7 @@ def _node_addresses(rc: Localrc) -> set[str]:
 def _compare_service_host(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
     """Yield a SERVICE_HOST of a compute that is not an address of the controller's."""
     host = compute.value("SERVICE_HOST")
+    # Any address of the controller is right: its services listen on all of them.
     known = _node_addresses(controller)
     if controller.scope.node is not None:
         known.add(controller.scope.node.name)
@@ -237,7 +240,7 @@ def _differ(ours: str, theirs: str) -> bool:
 
 def _find_password(rc: Localrc, name: str) -> str:
     """Return a password, or "" if the file does not tell it."""
-    # MYSQL_PASSWORD is the older name, which lib/databases/mysql still takes.
+    # MYSQL_PASSWORD is the older name of the same password.
     older_name = "MYSQL_PASSWORD" if name == "DATABASE_PASSWORD" else name
     return rc.value(older_name) or rc.value(name)
 
@@ -245,6 +248,7 @@ def _find_password(rc: Localrc, name: str) -> str:
 def _compare_database(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
     """Yield a compute whose services expect another database than the controller runs."""
     client_type = compute.value("DATABASE_TYPE")
+    # The release's default list has mysql.
     server_type = "postgresql" if controller.services.has("postgresql") else "mysql"
     if not _differ(client_type, server_type):
         return
@@ -298,6 +302,7 @@ def _compare_tls(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
 def _compare_release(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
     """Yield a compute whose branches are of another release than the controller's."""
     ours, theirs = named_release(compute), named_release(controller)
+    # A file without branches is of its DevStack's release, which is not in the file.
     if not _differ(ours, theirs):
         return
     yield _BOOK.finding(

@@ -16,6 +16,7 @@ RULES = (
         "an agent of Open vSwitch's where OVN is the backend",
         "openstack/devstack@493835a:lib/neutron_plugins/ovn_agent: ovn_sanity_check",
     ),
+    # Drivers and agents are chosen by variables of their own, which must agree.
     rule(
         "devstack-mechanism",
         "Q_AGENT=openvswitch without ml2's mechanism driver",

@@ -19,6 +19,7 @@ from stacklab.lint.scope import Scope, Source
 
 _META = "openstack/devstack@493835a:inc/meta-config"
 RULES = (
+    # Headers that DevStack does not take for headers, or takes for others.
     rule("conf-crlf", "Windows line ends in local.conf", f"{_META}: get_meta_section"),
     rule("conf-header-lost", "a shell line that looks like a header", f"{_META}: get_meta_section"),
     rule("conf-header-blank", "a header with blanks inside", f"{_META}: get_meta_section"),
@@ -36,6 +37,7 @@ RULES = (
         "a [[local|...]] that is not localrc",
         f"{_META}: extract_localrc_section",
     ),
+    # What is not read, because of where it is.
     rule("conf-text-before", "text above the first header", f"{_META}: get_meta_section"),
     rule("conf-shadowed", "a localrc beside local.conf", f"{_META}: extract_localrc_section"),
     rule(
