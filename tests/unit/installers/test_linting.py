@@ -224,7 +224,7 @@ def test_clouds_in_directories_of_their_own_are_not_compared(tmp_path: Path) -> 
 
 def test_a_section_is_what_devstack_would_find() -> None:
     text = "x\n[[local|localrc]] # why\nA=1\n[[ post-config|y]]\nB\n [[local|localrc]]\n[[a|b|c]]\n"
-    found = local_conf.sections(Source(name="local.conf", text=text).lines)
+    found = local_conf.find_sections(Source(name="local.conf", text=text).lines)
     # As awk does it: the first word, without brackets, up to the second bar.
     assert [(each.line, each.group, each.name, each.body) for each in found] == [
         (2, "local", "localrc", ("A=1",)),
