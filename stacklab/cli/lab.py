@@ -68,7 +68,7 @@ def graph(
 
     drawing = graph.draw(spec.load(spec.find(name, LABS)), format)
     if out:
-        graph.write(drawing, Path(out))
+        graph.write_drawing(drawing, Path(out))
     else:
         print(drawing, end="")
 
