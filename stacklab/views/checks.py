@@ -68,7 +68,7 @@ class Reports:
 def _page_parts(run: Outcome) -> Iterator[str]:
     from stacklab.views import html  # its template engine takes as long to load as all else here
 
-    return html.parts(run)
+    return html.page_parts(run)
 
 
 def outcome(run: Outcome) -> list[Group]:
@@ -79,7 +79,7 @@ def outcome(run: Outcome) -> list[Group]:
 def results_group(lab: Lab, results: Sequence[CheckResult], *, width: int | None = None) -> Group:
     """Return who reaches whom per network, the layers with counts, and whatever did not pass."""
     # A group, since a Text on its own is wrapped whatever it asks for.
-    return Group(*matrix.shown(lab, results, width or tables.console().width))
+    return Group(*matrix.draw_results(lab, results, width or tables.console().width))
 
 
 def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
