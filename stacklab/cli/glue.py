@@ -98,7 +98,7 @@ class LabTask(Task):
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
         """See invoke.Task.get_arguments."""
         help_texts = dict(self.help)
-        arguments = super().get_arguments(ignore_unknown_help)
+        arguments: list[Any] = super().get_arguments(ignore_unknown_help)
         # invoke takes out what it has used, and would have none the next time.
         self.help = help_texts
         for position, argument in enumerate(arguments):
