@@ -66,7 +66,7 @@ class Page:
         self.path = path
 
     def open(self, found: Outcome) -> Page:
-        report.save(str(self.path), html.parts(found))
+        report.save(str(self.path), html.page_parts(found))
         self.driver.get(self.path.as_uri())
         return self
 

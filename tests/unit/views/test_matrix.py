@@ -191,7 +191,7 @@ def test_what_was_not_tried_is_blank_and_a_network_without_pairs_has_no_matrix()
         "",
         "pairs            1 of 1 passed",
     ]
-    assert matrix.shown(make_lab(), [], 80) == []
+    assert matrix.draw_results(make_lab(), [], 80) == []
 
 
 def test_a_warning_in_a_cell_is_no_failure() -> None:
