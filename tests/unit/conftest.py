@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
 from types import ModuleType
 from typing import NoReturn
 
@@ -35,3 +36,12 @@ def untouched_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         guard(socket.socket, name)
     for name in ("open", "openAuth", "openReadOnly"):
         guard(libvirt, name)
+
+
+@pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock stands still.
+
+    Else a node's clock seems late by what a busy machine does between its line and its hearing.
+    """
+    monkeypatch.setattr(time, "time", lambda: 1_795_170_600.0)  # 2026-11-20 10:30 UTC

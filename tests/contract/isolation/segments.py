@@ -133,7 +133,7 @@ class Segments:
 
     @staticmethod
     def rules() -> tuple[str, str]:
-        """What libvirt rejects of an isolated network: all that comes from it, and all that goes to it."""
+        """What libvirt rejects of an isolated network: what comes from it, and what goes to it."""
         return "-i sl-trio1 ! -o sl-trio1", "-o sl-trio1 ! -i sl-trio1"
 
     def open_up(self) -> None:
@@ -159,7 +159,10 @@ class Segments:
         self.do(where, f"sysctl -qw net.ipv4.conf.{device}.rp_filter=2")
 
     def take(self, mac: str = "") -> None:
-        """A bridge takes the controller's second NIC, its address and its MAC, as OVN's br-ex and Contrail's vhost0."""
+        """A bridge takes the controller's second NIC, its address and its MAC.
+
+        OVN's br-ex and Contrail's vhost0 do so.
+        """
         mac = mac or self.do("controller", "cat /sys/class/net/eth1/address").strip()
         for line in (
             "link add br-ex type bridge",
@@ -231,6 +234,3 @@ def net(tmp_path: Path) -> Iterator[Segments]:
         segments.remove()
         if not had_lock:
             LOCK.unlink(missing_ok=True)
-
-
-NO_PACKET = "no packet could be sent by way of the host"

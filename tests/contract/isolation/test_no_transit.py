@@ -9,7 +9,7 @@ import time
 
 from stacklab.checks import host
 from stacklab.checks.reach import isolation_family
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.nodes import protocol
 from stacklab.process import Command, Result, SubprocessRunner
 from tests.contract.isolation.segments import FACTS, LAB, MARK, WORLD, Segments, needs_namespaces
@@ -22,10 +22,8 @@ def test_an_isolated_network_has_no_way_through_the_host_and_nothing_is_left_of_
 ) -> None:
     before = net.policy("controller")
     result = net.judged(isolation_family, "controller")["no-transit"]
-    assert (result.status, result.detail) == (
-        CheckStatus.PASSED,
-        "no way to net0, the outside: connection refused",
-    )
+    assert result.is_passed
+    assert result.detail.endswith("connection refused")
     assert net.policy("controller") == before
     assert "20454" not in before
 
@@ -33,10 +31,9 @@ def test_an_isolated_network_has_no_way_through_the_host_and_nothing_is_left_of_
 def test_a_host_that_forwards_is_found_out(net: Segments) -> None:
     net.open_up()
     result = net.judged(isolation_family, "controller")["no-transit"]
-    assert result.status is CheckStatus.FAILED
-    assert result.detail == (
-        f"gets through the host (10.77.1.1) to compute 10.77.0.12:22 on net0, {WORLD}:80 outside"
-    )
+    assert (result.status, result.reason) == (CheckStatus.FAILED, Reason.REACHED)
+    for place in ("10.77.1.1", "10.77.0.12:22", f"{WORLD}:80"):
+        assert place in result.detail
     assert "20454" not in net.policy("controller")
 
 
@@ -44,10 +41,8 @@ def test_a_host_that_says_host_unreachable_has_refused(net: Segments) -> None:
     net.open_up()
     net.do("host", "iptables -A FORWARD -i sl-trio1 -j REJECT --reject-with icmp-host-prohibited")
     result = net.judged(isolation_family, "controller")["no-transit"]
-    assert (result.status, result.detail) == (
-        CheckStatus.PASSED,
-        "no way to net0, the outside: no route to host",
-    )
+    assert result.is_passed
+    assert result.detail.endswith("no route to host")
 
 
 def test_packets_that_get_out_and_have_no_way_back_are_told(net: Segments) -> None:
@@ -105,8 +100,8 @@ def test_a_network_that_a_node_is_not_on_is_out_of_reach_until_the_host_lets_it_
     assert net.judged(isolation_family, "compute")["separate"].status is CheckStatus.PASSED
     net.open_up()
     result = net.judged(isolation_family, "compute")["separate"]
-    assert result.status is CheckStatus.FAILED
-    assert result.detail == "reached, though it lacks a NIC there: controller 10.77.1.11"
+    assert (result.status, result.reason) == (CheckStatus.FAILED, Reason.REACHED)
+    assert "controller 10.77.1.11" in result.detail
 
 
 class InHost:
@@ -127,13 +122,14 @@ def judge_apart(net: Segments) -> CheckResult:
 
 
 def test_a_host_with_an_address_or_a_way_is_not_apart(net: Segments) -> None:
-    assert judge_apart(net).detail == "the host has 10.77.1.1/24 on sl-trio1"
+    result = judge_apart(net)
+    assert (result.status, result.reason) == (CheckStatus.FAILED, Reason.WRONG_ADDRESS)
+    assert "10.77.1.1/24" in result.detail
     net.do("host", "ip addr flush dev sl-trio1")
-    assert (judge_apart(net).status, judge_apart(net).detail) == (
-        CheckStatus.PASSED,
-        "no address, no way to 1 nodes",
-    )
+    assert judge_apart(net).is_passed
     net.do("host", "ip route add 10.77.1.0/24 via 10.77.0.11")
-    assert judge_apart(net).detail == "the host reaches controller 10.77.1.11 by sl-trio0"
+    result = judge_apart(net)
+    assert (result.status, result.reason) == (CheckStatus.FAILED, Reason.REACHED)
+    assert "sl-trio0" in result.detail
     net.do("host", "ip link del sl-trio1")
     assert judge_apart(net).status is CheckStatus.ERROR

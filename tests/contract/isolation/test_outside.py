@@ -13,7 +13,7 @@ import pytest
 
 from stacklab.checks.family import Facts, Tried
 from stacklab.checks.reach import outside, outside_family
-from stacklab.checks.result import CheckKind, CheckStatus
+from stacklab.checks.result import CheckKind, CheckStatus, Reason
 from stacklab.model.lab import Lab, NetworkMode
 from tests.contract.isolation.segments import LAB, WORLD, Segments, needs_namespaces
 
@@ -37,7 +37,8 @@ def test_a_closed_node_that_gets_out_is_found_out(net: Segments) -> None:
     }
     net.do("host", "iptables -D FORWARD -i sl-trio0 -o br-out -j REJECT")
     result = net.judged(outside_family, "compute", Facts(tried=tried), make_closed())["closed"]
-    assert (result.status, result.detail) == (CheckStatus.FAILED, f"it is not: {WORLD}:80 answers")
+    assert (result.status, result.reason) == (CheckStatus.FAILED, Reason.REACHED)
+    assert f"{WORLD}:80" in result.detail
 
 
 def reaching(*places: str) -> Lab:
@@ -56,39 +57,40 @@ def test_a_node_reaches_what_it_needs_or_says_how_it_failed(net: Segments) -> No
     refused = net.judged(outside_family, "compute", facts, reaching(f"{WORLD}:81"))[
         f"reach {WORLD}:81"
     ]
-    assert (refused.status, refused.detail) == (
-        CheckStatus.FAILED,
-        f"{WORLD}:81, which the host reaches: refused",
-    )
+    assert (refused.status, refused.reason) == (CheckStatus.FAILED, Reason.REFUSED)
     net.do("host", "iptables -I FORWARD -i sl-trio0 -j DROP")
     started = time.monotonic()
     silent = net.judged(outside_family, "compute", facts, reaching(f"{WORLD}:80"))[
         f"reach {WORLD}:80"
     ]
-    assert silent.detail == f"{WORLD}:80, which the host reaches: timed out"
-    assert time.monotonic() - started < 14
+    assert (silent.status, silent.reason) == (CheckStatus.FAILED, Reason.TIMED_OUT)
+    waited_s = time.monotonic() - started
     started = time.monotonic()
     closed_in = Facts(tried={f"{WORLD}:80": Tried(why_not="timed out", is_timed_out=True)})
     silent = net.judged(outside_family, "compute", closed_in, reaching(f"{WORLD}:80"))[
         f"reach {WORLD}:80"
     ]
     assert silent.status is CheckStatus.WARNED
-    assert time.monotonic() - started < 7
+    assert time.monotonic() - started < waited_s, "what the host does not reach is tried but once"
 
 
 def test_the_host_tries_all_places_at_once_and_waits_for_none(net: Segments) -> None:
+    silent = [f"10.77.0.{number}:22" for number in range(100, 120)]
+    places = [f"{WORLD}:80", f"{WORLD}:81", *silent, "name.invalid:80", "nonsense"]
     code = (
         "import json, time; from stacklab.checks import host; started = time.monotonic();"
-        f"found = host.dial_all(['{WORLD}:80', '{WORLD}:81', '10.77.0.99:22', 'name.invalid:80', 'nonsense'], 1.5);"
-        "print(json.dumps([[t.address, t.why_not] for t in found.values()] + [time.monotonic() - started]))"
+        f"found = host.dial_all({places}, 1.5);"
+        "told = [[t.address, t.why_not] for t in found.values()];"
+        "print(json.dumps([*told, time.monotonic() - started]))"
     )
-    net.do("host", "iptables -I OUTPUT -d 10.77.0.99 -j DROP")
+    net.do("host", "iptables -I OUTPUT -d 10.77.0.96/27 -j DROP")
     argv = ["ip", "netns", "exec", net.names["host"], sys.executable, "-c", code]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     *found, took = json.loads(done.stdout)
-    assert found[:3] == [[WORLD, ""], [WORLD, "refused"], ["10.77.0.99", "timed out"]]
-    assert [bool(why) for _, why in found[3:]] == [True, True]
-    assert took < 3
+    assert found[:2] == [[WORLD, ""], [WORLD, "refused"]]
+    assert [why for _, why in found[2:-2]] == ["timed out"] * len(silent)
+    assert [bool(why) for _, why in found[-2:]] == [True, True]
+    assert took < 1.5 * len(silent) / 2
 
 
 SOURCES = """\

@@ -1,82 +1,44 @@
-"""The golden words of the families: the sentences of all verdicts that a family's tests make.
-
-Tests compare reasons. What a verdict says in words is in tests/golden/words, one file per
-family, by test and case. `pytest tests/unit/checks --update-golden` (without -n) writes them anew;
-review the diff.
-"""
+"""Simulated nodes whose clocks are never late, and the golden words; see golden_words.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from stacklab.checks.result import Check, CheckResult, Verdict
-
-_HERE = Path(__file__).parent
-_GOLDEN = Path(__file__).parents[2] / "golden" / "words"
-_FAMILIES = ("impairments", "nodes", "pairs", "reach")
-_Words = dict[str, set[str]]  # by test and case: a line for each verdict
-_seen: dict[str, _Words] = {}  # by family, of this run
+from tests.unit.checks import golden_words
 
 
-def _family(item: pytest.Item) -> str | None:
-    """Return the family that a test is of; None for one whose verdicts are random."""
-    folder = item.path.parent.relative_to(_HERE).as_posix()
-    is_random = hasattr(getattr(item, "obj", None), "hypothesis")
-    return folder if folder in _FAMILIES and not is_random else None
+@pytest.fixture(autouse=True)
+def every_clock_stands_still(still_clock: None) -> None:
+    """Simulated nodes tell the host's own time."""
 
 
-def _recording(lines: set[str], plain: Callable[..., CheckResult]) -> Callable[..., CheckResult]:
-    def of(verdict: Verdict, check: Check, **shown: object) -> CheckResult:
-        lines.add(f"{check.kind} {verdict.status} {verdict.reason}: {verdict.detail}")
-        return plain(verdict, check, **shown)
-
-    return of
+@pytest.hookimpl(tryfirst=True)  # before -k and -m deselect any
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not any("::" in arg for arg in config.args):
+        here = [item for item in items if item.path.is_relative_to(golden_words.HERE)]
+        golden_words.note_collected(here)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    family = _family(item)
+    family = golden_words.family_of(item)
     if family is None:
         return (yield)
-    lines: set[str] = set()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Verdict, "of", _recording(lines, Verdict.of))
+    with golden_words.recorded() as lines:
         result = yield
-    test = f"{item.path.name}::{item.name}"
-    _seen.setdefault(family, {}).setdefault(test, set()).update(lines)
+    test = golden_words.test_of(item)
+    golden_words.seen.setdefault(family, {}).setdefault(test, set()).update(lines)
     if not item.config.getoption("--update-golden"):
-        unexpected = lines - _read(family).get(test, set())
-        assert not unexpected, (
-            f"not in the golden words of {family} (--update-golden): {sorted(unexpected)}"
-        )
+        golden = golden_words.read(family).get(test, frozenset())
+        new, gone = sorted(lines - golden), sorted(golden - lines)
+        where = f"the golden words of {family} (--update-golden)"
+        assert not new, f"not in {where}: {new}"
+        assert not gone, f"no longer said, but in {where}: {gone}"
     return result
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--update-golden"):
-        for family, words in _seen.items():
-            _write(family, {**_read(family), **words})
-
-
-def _read(family: str) -> _Words:
-    path = _GOLDEN / f"{family}.txt"
-    words: _Words = {}
-    test = ""
-    for line in path.read_text().splitlines() if path.exists() else ():
-        if line.startswith("  "):
-            words[test].add(line[2:])
-        elif line:
-            test = line
-            words[test] = set()
-    return words
-
-
-def _write(family: str, words: _Words) -> None:
-    blocks = []
-    for test in sorted(words):
-        if words[test]:
-            blocks.append("\n".join([test, *(f"  {line}" for line in sorted(words[test]))]))
-    (_GOLDEN / f"{family}.txt").write_text("\n\n".join(blocks) + "\n")
+        golden_words.update()

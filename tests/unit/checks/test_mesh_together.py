@@ -16,7 +16,7 @@ from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.model.state import NodeState
 from tests.unit.checks.fake_lab import FakeRunner, late, make_lab
 from tests.unit.checks.fake_node import answer
-from tests.unit.checks.mesh_runs import LAB, PATHS, FakeSleep, check
+from tests.unit.checks.mesh_runs import LAB, PATHS, FakeSleep, Hooks, check
 
 
 def test_a_clock_once_read_is_not_forgotten_when_other_checks_are_tried_again() -> None:
@@ -88,7 +88,7 @@ def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
 
     runner = SimulatedNodes(lab, spoil)
     results = check(
-        lab, runner, selection=Selection(layers=frozenset({Layer.NODES})), sleep=lambda _: None
+        lab, runner, selection=Selection(layers=frozenset({Layer.NODES})), sleep=FakeSleep()
     )
     assert [str(r.detail) for r in results if not r.is_passed] == []
 
@@ -103,7 +103,7 @@ def test_what_is_meant_to_be_broken_is_turned_round_and_not_tried_again() -> Non
         FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])),
         FakeSleep(),
     )
-    results = check(LAB, runner, sleep=sleep, as_expected=turned)
+    results = check(LAB, runner, sleep=sleep, hooks=Hooks(as_expected=turned))
     assert all(result.is_passed for result in results)
     assert sum(result.detail == "cut" for result in results) == 4  # ssh and port, from both
     assert sleep.waits == []

@@ -21,7 +21,7 @@ from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
 from tests.unit.checks.fake_lab import FakeRunner, make_lab
 from tests.unit.checks.fake_node import answer, node_of
-from tests.unit.checks.mesh_runs import LAB, RUNNING, FakeSleep, check
+from tests.unit.checks.mesh_runs import LAB, RUNNING, FakeSleep, Hooks, check
 
 ISOLATION = Selection(layers=frozenset({Layer.ISOLATION}))
 
@@ -81,7 +81,7 @@ class Booting:
             HALVES,
             runner,
             selection=ISOLATION,
-            gather=self.gather,
+            hooks=Hooks(gather=self.gather),
             sleep=self.sleep,
             wait_s=wait_s,
             policy=policy,
@@ -157,7 +157,7 @@ def test_facts_are_gathered_for_what_is_tried_and_nothing_else() -> None:
         lost = ["10.20.0.12"] if len(gathered) == 1 and node_of(command) == "controller" else []
         return answer(LAB, command, lost=lost)
 
-    check(LAB, FakeRunner(fake_answer), gather=gather, sleep=FakeSleep())
+    check(LAB, FakeRunner(fake_answer), hooks=Hooks(gather=gather), sleep=FakeSleep())
     assert gathered[1:] == [{("controller", CheckKind.PING), ("controller", CheckKind.MTU)}]
     assert gathered[0] > gathered[1]
 
