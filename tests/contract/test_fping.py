@@ -149,7 +149,10 @@ def test_names_are_told_apart_though_getent_leaves_out_what_it_does_not_know(
     tmp_path: Path,
 ) -> None:
     lab = loopback_lab()
-    known = 'ahostsv4:compute2) echo "127.1.0.13 STREAM other" ;; hosts:127.1.0.13) echo "$key compute2" ;;'
+    known = (
+        'ahostsv4:compute2) echo "127.1.0.13 STREAM other" ;;'
+        ' hosts:127.1.0.13) echo "$key compute2" ;;'
+    )
     env = write_programs(tmp_path / "bin", {"getent": hosts_file(known)})
     found = run_script(only(lab, CheckKind.NAME), lab, env)
     assert found[CheckKind.NAME, "compute1", "net0"].reason is Reason.NAME_UNKNOWN
@@ -259,12 +262,14 @@ def test_a_port_without_an_sshd_is_told() -> None:
         ("64 bytes from 10.0.0.1: icmp_seq=1", 0, "10.0.0.1 is alive"),
         ("1 packets transmitted, 0 received, 100% packet loss", 1, "10.0.0.1 is unreachable"),
         (
-            "ping: local error: Message too long, mtu=1500\n1 packets transmitted, 0 received, +1 errors",
+            "ping: local error: Message too long, mtu=1500\n"
+            "1 packets transmitted, 0 received, +1 errors",
             1,
             "10.0.0.1: error while sending ping: Message too long",
         ),
         (
-            "From 10.0.0.9 icmp_seq=1 Frag needed and DF set (mtu = 1500)\n1 packets transmitted, 0 received",
+            "From 10.0.0.9 icmp_seq=1 Frag needed and DF set (mtu = 1500)\n"
+            "1 packets transmitted, 0 received",
             1,
             "10.0.0.1: error while sending ping: Message too long",
         ),

@@ -32,7 +32,8 @@ def namespaces() -> Iterator[None]:
     ]
     for number, name in enumerate(names[:3], start=11):
         lines += [
-            f"ip -n {name} link add eth0 mtu 1500 type veth peer name {name} mtu 9000 netns {NAMES}-switch",
+            f"ip -n {name} link add eth0 mtu 1500 type veth peer name {name} mtu 9000 netns"
+            f" {NAMES}-switch",
             f"ip -n {name} address add 10.77.0.{number}/24 dev eth0",
             f"ip -n {name} link set eth0 up",
             f"ip -n {name} link set lo up",
@@ -82,7 +83,8 @@ def test_the_declared_size_passes_and_one_byte_more_does_not(
 
 
 def test_a_smaller_path_is_told_with_what_passes(namespaces: None, pinging: dict[str, str]) -> None:
-    # the bridge's port towards the peer takes less than the node's NIC sends, and drops it without a word
+    # the bridge's port towards the peer takes less than the node's NIC sends, and drops it without
+    # a word
     run(f"ip -n {NAMES}-switch link set {NAMES}-two mtu 1450")
     try:
         found = from_namespace(LAB, pinging, CheckKind.MTU)
@@ -141,7 +143,8 @@ def test_what_the_node_does_not_send_for_another_reason_says_nothing_of_the_mtu(
 ) -> None:
     fping_ = f"""#!/bin/sh
 case "$*" in
-*"-b 1473"*) for each; do :; done; echo "$each: error while sending ping: No buffer space available" >&2; exit 1 ;;
+*"-b 1473"*) for each; do :; done; echo "$each: error while sending ping: No buffer space \
+available" >&2; exit 1 ;;
 esac
 exec {shutil.which("fping")} "$@"
 """
@@ -157,7 +160,8 @@ def test_a_packet_lost_by_chance_leaves_the_mtu_proved(namespaces: None, tmp_pat
     """Who passed on the second try was never sent one byte more, and had no result."""
     fping_ = f"""#!/bin/sh
 case "$*" in
-*"-q -C 1 "*"-b 1472"*) if mkdir {tmp_path}/lost; then echo "10.77.0.12 : 0.5" >&2; exit 1; fi 2>/dev/null ;;
+*"-q -C 1 "*"-b 1472"*) if mkdir {tmp_path}/lost; then echo "10.77.0.12 : 0.5" >&2; exit 1; \
+fi 2>/dev/null ;;
 esac
 exec {shutil.which("fping")} "$@"
 """
@@ -176,7 +180,8 @@ def test_a_wrong_way_out_is_told(namespaces: None) -> None:
         found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
     finally:
         run(
-            f"ip -n {NAMES}-node route del 10.77.0.12/32; ip -n {NAMES}-node route del unreachable 10.77.0.13/32"
+            f"ip -n {NAMES}-node route del 10.77.0.12/32;"
+            f" ip -n {NAMES}-node route del unreachable 10.77.0.13/32"
         )
         run(f"ip -n {NAMES}-node address del 10.77.0.99/24 dev eth0")
     assert found["compute1"].reason is Reason.WRONG_WAY

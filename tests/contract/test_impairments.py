@@ -1,4 +1,7 @@
-"""The real train against a real queue, the real fping, tc and ebtables: in network namespaces, as root."""
+"""The real train against a real queue, the real fping, tc and ebtables.
+
+In network namespaces, as root.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Bridge:
-    """Nodes 1, 2, ... as namespaces on a bridge in one of their own; node N has 10.98.0.N on eth0, on tap pN."""
+    """Nodes 1, 2, ... as namespaces on a bridge in one of their own.
+
+    Node N has 10.98.0.N on eth0, on tap pN.
+    """
 
     name: str
 
@@ -217,7 +223,10 @@ def test_a_tap_whose_name_another_lab_has_by_now_is_not_parted(bridge: Bridge) -
 
 
 def test_a_tap_that_the_rules_do_not_know_is_not_parted(bridge: Bridge) -> None:
-    """It was, from its own group as well: a node that is started by hand has a tap with another name."""
+    """It was, from its own group as well.
+
+    A node that is started by hand has a tap with another name.
+    """
     for argv in ebtables.cut("br0", [["p1"], ["p2"]]):
         bridge.host(*argv)
     assert [bridge.reached(node) for node in (1, 2, 3)] == [{1, 3}, {2, 3}, {1, 2, 3}]

@@ -1,4 +1,6 @@
-"""What a node is asked about itself, by real shells on this machine and in network namespaces of our own."""
+"""What a node is asked about itself, by real shells on this machine and in network namespaces of
+our own.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +170,10 @@ def run(line: str) -> None:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """A namespace with the controller's NICs, healthy; its other ends are up, so that there is a carrier."""
+    """A namespace with the controller's NICs, healthy.
+
+    Its other ends are up, so that there is a carrier.
+    """
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("needs root and ip, to make a network namespace")
     name = f"sl-{secrets.token_hex(4)}"
@@ -180,8 +185,10 @@ def namespace() -> Iterator[str]:
     try:
         for nic in NODE.nics:
             run(
-                f"ip -n {name} link add {nic.device} address {nic.mac} mtu {nic.mtu} type veth peer name p{nic.device}"
-                f" && ip -n {name} link set p{nic.device} up && ip -n {name} link set {nic.device} up"
+                f"ip -n {name} link add {nic.device} address {nic.mac} mtu {nic.mtu} type veth"
+                f" peer name p{nic.device}"
+                f" && ip -n {name} link set p{nic.device} up && ip -n {name} link set"
+                f" {nic.device} up"
                 f" && ip -n {name} addr add {nic.address} dev {nic.device}"
             )
         run(f"ip -n {name} route add default via {LAB.networks[0].host_address} dev eth0")

@@ -28,7 +28,8 @@ from tests.contract.rendered import options_of, source_text
 needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 
 
-# Few examples, many values in each: every one starts bash. What fails is not made smaller, that takes minutes.
+# Few examples, many values in each: every one starts bash. What fails is not made smaller, that
+# takes minutes.
 QUICK = settings(
     max_examples=20,
     deadline=None,
@@ -201,7 +202,10 @@ def check_overcommit(lab: Lab, found: Mapping[str, Mapping[str, list[str]]]) -> 
 
 
 def check_glance(lab: Lab, files: Mapping[str, Mapping[str, str]], release: str) -> None:
-    """Who copies knows the file system that glance tells of; who downloads has the schemes, in their order."""
+    """Who copies knows the file system that glance tells of.
+
+    Who downloads has the schemes, in their order.
+    """
     found = {
         node: options_of(texts.get("local.conf", ""), release, {}) for node, texts in files.items()
     }

@@ -33,7 +33,9 @@ pytestmark = needs_bash
 
 
 def in_files(lab: Lab, files: Mapping[PurePosixPath, str]) -> dict[str, dict[str, dict[str, str]]]:
-    """File name -> section -> option -> value, of the ini files that kolla-ansible lays over its own."""
+    """File name -> section -> option -> value, of the ini files that kolla-ansible lays over its
+    own.
+    """
     found: dict[str, dict[str, dict[str, str]]] = {}
     for path, text in files.items():
         if path.suffix == ".conf" and "config" in path.parts:

@@ -74,7 +74,10 @@ def test_any_stack_of_packstack_comes_through_its_parser(name: str, tmp_path: Pa
 
 
 def set_by_script(text: str) -> dict[str, dict[tuple[str, str], str]]:
-    """Directory -> section and option -> value, of the lines that set an option: bash itself reads them."""
+    """Directory -> section and option -> value, of the lines that set an option.
+
+    Bash itself reads them.
+    """
     lines = "".join(f"{line}\n" for line in text.split("\n") if line.startswith("option /"))
     script = "option() { printf '%s\\0' \"$@\"; }\n" + lines
     done = subprocess.run(

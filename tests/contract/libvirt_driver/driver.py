@@ -17,9 +17,12 @@ from stacklab.tools.libvirt import Libvirt
 
 URI = "test:///default"
 NOBODY = "00000000-0000-4000-8000-000000000000"
-START = """<node><domain type='test'><name>test</name><memory>8192</memory><os><type>hvm</type></os></domain>
-<network><name>default</name><bridge name='virbr0'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>
-<pool type='dir'><name>default-pool</name><target><path>/default-pool</path></target></pool></node>"""
+START = """<node><domain type='test'><name>test</name><memory>8192</memory><os><type>hvm</type>\
+</os></domain>
+<network><name>default</name><bridge name='virbr0'/>\
+<ip address='192.168.122.1' netmask='255.255.255.0'/></network>
+<pool type='dir'><name>default-pool</name><target><path>/default-pool</path></target></pool>\
+</node>"""
 
 
 class TestDriver(Libvirt):

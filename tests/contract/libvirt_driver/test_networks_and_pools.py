@@ -123,7 +123,10 @@ def test_a_pool_that_was_stopped_is_started_and_removed_with_its_definition(
 def test_the_pool_of_another_home_with_the_same_name_is_left(
     raw: virConnect, ours: TestDriver, tmp_path: Path
 ) -> None:
-    """The homes /srv/a-b and /srv/a.b have pools of one name: the second can make no lab, nor end the first's."""
+    """The homes /srv/a-b and /srv/a.b have pools of one name.
+
+    The second can make no lab, nor end the first's.
+    """
     ours.ensure_pool("stacklab-t", tmp_path)
     ours.remove_pool("stacklab-t", tmp_path / "other")
     assert raw.storagePoolLookupByName("stacklab-t").isActive()

@@ -1,4 +1,4 @@
-"""The golden words of the families: the sentences of all verdicts and causes that a family's tests make.
+"""The golden words of the families: all verdicts and causes that a family's tests make.
 
 Tests compare reasons. What is said in words is in tests/golden/words, one file per family, by
 test and case. A sentence that is new, and one that is no longer made, fail the test that made it.

@@ -20,7 +20,9 @@ from tests.unit.checks.mesh_runs import LAB, PATHS, FakeSleep, Hooks, check
 
 
 def test_a_clock_once_read_is_not_forgotten_when_other_checks_are_tried_again() -> None:
-    """It was: a session for what failed alone carried no clock, and a node 5 s behind passed with a warning."""
+    """It was: a session for what failed alone carried no clock, and a node 5 s behind passed with
+    a warning.
+    """
     lab = make_lab(retries=1)
 
     def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
@@ -70,7 +72,9 @@ def test_a_declared_delay_is_no_clock_that_is_behind() -> None:
 
 
 def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
-    """It was not: it had passed at first, when the node beside it was not heard, and failed for good."""
+    """It was not: it had passed at first, when the node beside it was not heard, and failed for
+    good.
+    """
     lab, asked = (
         make_lab(nodes=("controller", "compute1"), retries=3),
         {"controller": 0, "compute1": 0},
@@ -80,7 +84,8 @@ def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
         if tag == "nodes.clock":
             asked[node] += 1
         if tag.startswith("nodes.clock"):
-            # compute1 says nothing at first; then it shows that the controller is off, until that is set
+            # compute1 says nothing at first; then it shows that the controller is off, until that
+            # is set
             silent = node == "compute1" and asked[node] == 1
             ahead = 5 if node == "controller" and asked[node] < 2 else 0
             return ([] if silent else [f"{time.time() + ahead:.6f}"]), code

@@ -27,7 +27,10 @@ ISOLATION = Selection(layers=frozenset({Layer.ISOLATION}))
 
 
 def make_halves() -> Lab:
-    """All on net0; on net1, which is isolated, compute2 alone: nobody else can show that it is out of reach."""
+    """All on net0; on net1, which is isolated, compute2 alone.
+
+    Nobody else can show that it is out of reach.
+    """
     nat, isolated = LAB.networks
     nodes = tuple(
         dataclasses.replace(each, nics=each.nics[: 1 + (each.name == "compute2")])
@@ -41,7 +44,9 @@ HALVES = make_halves()
 
 
 class Booting:
-    """A lab whose compute2 lets nobody in before the try `up_at`, nor answers the host before the try `heard_at`."""
+    """A lab whose compute2 lets nobody in before the try `up_at`, nor answers the host before the
+    try `heard_at`.
+    """
 
     def __init__(self, *, up_at: int, heard_at: int) -> None:
         self.up_at, self.heard_at = up_at, heard_at
@@ -97,7 +102,10 @@ EVERYBODY = {"controller", "compute1", "compute2"}
 
 
 def test_what_a_node_that_boots_meanwhile_bears_witness_to_is_proved_by_the_try_again() -> None:
-    """The host's facts were gathered once: "nothing is proved" stayed, however often all was tried again."""
+    """The host's facts were gathered once.
+
+    "nothing is proved" stayed, however often all was tried again.
+    """
     booting = Booting(up_at=2, heard_at=2)
     assert booting.check() == {CheckStatus.PASSED: EVERYBODY}
     assert len(booting.gathered) == 2
@@ -163,7 +171,10 @@ def test_facts_are_gathered_for_what_is_tried_and_nothing_else() -> None:
 
 
 def test_a_result_costs_little_memory() -> None:
-    """A lab of 200 nodes on two networks has 400,000 of them; tests/contract/test_mesh_scale.py has it whole."""
+    """A lab of 200 nodes on two networks has 400,000 of them.
+
+    tests/contract/test_mesh_scale.py has it whole.
+    """
     lab = make_lab(nodes=tuple(f"n{number}" for number in range(25)))
     tracemalloc.start()
     try:

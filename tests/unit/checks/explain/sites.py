@@ -77,7 +77,9 @@ def view_of(lab: Lab, node: Node) -> View:
 
 
 class Site:
-    """A lab of three; a test changes what a node says (`scenes`) or how the host sees it (`views`)."""
+    """A lab of three; a test changes what a node says (`scenes`) or how the host sees it
+    (`views`).
+    """
 
     def __init__(self, lab: Lab, root: Path) -> None:
         self.lab = lab

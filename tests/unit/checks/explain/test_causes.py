@@ -1,4 +1,7 @@
-"""One cause, told once: what it explains, what was found out, and the error that a run ends with."""
+"""One cause, told once.
+
+What it explains, what was found out, and the error that a run ends with.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,8 @@ def test_a_cause_tells_kinds_pairs_and_what_nodes_fail_at() -> None:
     (cause,) = causes(ran(many(12), dead("compute2")).results)
     assert cause.cause.text == "compute2 is shut off (crashed)"
     assert cause.scope == (
-        "ping, mtu, source, port, name, ssh on net0, net1; compute2 <-> controller, compute1, compute3, compute4, "
+        "ping, mtu, source, port, name, ssh on net0, net1;"
+        " compute2 <-> controller, compute1, compute3, compute4, "
         "compute5, compute6 and 5 more; state, login, hostname, disk, nic, clock of compute2"
     )
 

@@ -42,7 +42,7 @@ def test_a_paused_node_explains_what_was_not_tried_on_it_too(site: Site) -> None
 
 
 def test_a_node_that_went_off_after_its_login_explains_what_it_no_longer_did(site: Site) -> None:
-    """It was asked once more, for 8 s, and what its session had not come to had "no known cause"."""
+    """It was asked again, for 8 s, and what its session had not come to had "no known cause"."""
     site.views["compute1"] = dataclasses.replace(
         site.views["compute1"], state=NodeState.OFF, reason="destroyed"
     )

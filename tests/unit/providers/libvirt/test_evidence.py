@@ -204,7 +204,8 @@ def test_a_node_that_sends_but_answers_no_arp(site: Site) -> None:
     site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["FAILED"]}
     site.knock = Knock(door=Door.UNREACHABLE, said="No route to host")
     assert site.look().cause == (
-        f"compute1 sent 20 packets on eth0, but does not answer ARP for {ADDRESS}: it has not that address, or it hangs"
+        f"compute1 sent 20 packets on eth0, but does not answer ARP for {ADDRESS}: it has not"
+        " that address, or it hangs"
     )
 
 
@@ -218,7 +219,8 @@ def test_a_node_that_sends_but_answers_no_arp(site: Site) -> None:
         (Door.UNREACHABLE, "compute1 answers ARP but turns TCP 22 away: its firewall rejects that"),
         (
             Door.SILENT,
-            "compute1 takes connections to TCP 22 but says nothing: sshd hangs, or the node is too busy",
+            "compute1 takes connections to TCP 22 but says nothing: sshd hangs, or the node is"
+            " too busy",
         ),
         (Door.OTHER, "compute1's port 22 is not an sshd's: words"),
     ],
@@ -232,7 +234,8 @@ def test_a_firewall_rule_of_this_host_that_has_dropped_packets(site: Site) -> No
     site.rules += "[4:240] -A OUTPUT -d 10.10.0.12/32 -o sl-trio0 -j DROP\n"
     site.knock = Knock(door=Door.NO_ANSWER, said="no answer within 1 s")
     assert site.look().cause == (
-        "a firewall rule of this host refuses packets: -A OUTPUT -d 10.10.0.12/32 -o sl-trio0 -j DROP (4 so far)"
+        "a firewall rule of this host refuses packets: -A OUTPUT -d 10.10.0.12/32 -o sl-trio0 -j"
+        " DROP (4 so far)"
     )
 
 
@@ -273,7 +276,8 @@ def test_rules_that_refuse_nothing_on_the_way_are_counted_alone(site: Site) -> N
     site.rules += "[42:99] -A LIBVIRT_FWI -o sl-trio0 -j REJECT\n"
     told = [line for line in site.look().lines if line.startswith("firewall")]
     assert told == [
-        "firewall of this host: 2 rules on sl-trio0; none of them has refused a packet on the way there"
+        "firewall of this host: 2 rules on sl-trio0;"
+        " none of them has refused a packet on the way there"
     ]
 
 
@@ -320,7 +324,8 @@ def test_what_may_not_be_looked_at_is_named_and_keeps_no_other_evidence_away(sit
     assert found.cause == "compute1 answers ARP but refuses TCP 22: sshd is not up"
     why = [line for line in found.lines if line.startswith("not looked at")]
     assert why == [
-        "not looked at: looking at this host's firewall failed: looking at this host's firewall: sudo ended "
+        "not looked at: looking at this host's firewall failed: looking at this host's firewall:"
+        " sudo ended "
         "with 1"
     ]
 

@@ -23,7 +23,8 @@ from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
 from tests.unit.workflow.fake_host import FakeHost
 
 LAB = make_lab()
-NIC = """<interface type='network'><mac address='{mac}'/><source network='{network}' portid='1' bridge='sl'/>
+NIC = """<interface type='network'><mac address='{mac}'/>\
+<source network='{network}' portid='1' bridge='sl'/>
 <target dev='{tap}'/></interface>"""
 
 

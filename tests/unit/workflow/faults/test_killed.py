@@ -16,7 +16,10 @@ class Killed(BaseException):
 
 
 class Mortal:
-    """Dies at the step of that number, and at each after it: libvirt's calls, ebtables' and writes of the list."""
+    """Dies at the step of that number, and at each after it.
+
+    Libvirt's calls, ebtables' and writes of the list.
+    """
 
     STEPS = ("pause", "resume", "start", "power_off", "update_nic", "unplug", "plug")
 

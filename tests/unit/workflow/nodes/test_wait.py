@@ -127,7 +127,8 @@ def test_waiting_ends_with_its_evidence(waiting: Waiting) -> None:
         waiting.run()
     assert time.monotonic() - started < 8
     assert caught.value.message == (
-        "node compute1 does not answer on 10.10.0.12:22 after 0 s (Connection refused)\n  evidence of compute1"
+        "node compute1 does not answer on 10.10.0.12:22 after 0 s (Connection refused)\n"
+        "  evidence of compute1"
     )
     assert caught.value.hint == "./invoke lab.console trio, then ./invoke lab.rebuild trio"
 
@@ -219,7 +220,10 @@ def test_only_an_sshd_s_own_name_counts(
 
 
 PANIC = "[    0.008000] ---[ end Kernel panic - not syncing: IO-APIC + timer doesn't work! ]---\n"
-LOCKUP = "[   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1]\n[   28.1]  </TASK>\n"
+LOCKUP = (
+    "[   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1]\n"
+    "[   28.1]  </TASK>\n"
+)
 
 
 def say(waiting: Waiting, text: str) -> None:
@@ -251,7 +255,8 @@ def test_a_kernel_that_panics_at_every_boot_is_told_long_before_its_time_is_up(
         (PANIC, "its kernel panicked"),
         (
             LOCKUP + LOCKUP,
-            "its kernel hangs ([   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1])",
+            "its kernel hangs ([   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s!"
+            " [swapper/0:1])",
         ),
         ("[ 9.1] rcu: INFO: rcu_preempt self-detected stall on CPU\n" * 2, "its kernel hangs"),
     ],
