@@ -9,7 +9,15 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from stacklab.checks.expect import Effect, Fault, Outage
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.checks.result import (
+    HOST,
+    Check,
+    CheckKind,
+    CheckResult,
+    CheckStatus,
+    Layer,
+    Reason,
+)
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.lab import Lab
 from stacklab.workflow.check.checking import Outcome
@@ -90,6 +98,16 @@ def ran(lab: Lab | None = None, spoil: Spoil = lambda result: result) -> Outcome
     lab = lab or make_lab()
     results = tuple(spoil(passed(check)) for check in expected(lab))
     return Outcome(lab=lab, results=results, started_at=AT, elapsed_s=4.25)
+
+
+def count_bad(found: Outcome) -> int:
+    """How many of a run's checks did not pass."""
+    return sum(not result.is_passed for result in found.results)
+
+
+def count_of_layer(found: Outcome, layer: Layer) -> int:
+    """How many of a run's checks are of that layer."""
+    return sum(result.check.kind.layer is layer for result in found.results)
 
 
 def is_way(result: CheckResult, source: str, target: str, network: str, kind: CheckKind) -> bool:
