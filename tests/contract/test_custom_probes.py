@@ -355,9 +355,16 @@ def test_a_page_is_held_to_its_text(shell: list[str], site: str) -> None:
     assert "`pages`" in detail(shell, page(f"{site}/", text="pages"))
 
 
+def test_a_page_that_does_not_come_has_its_time(shell: list[str], site: str) -> None:
+    (result,) = run(shell, page(f"{site}/slow", timeout_s=1))
+    assert result.status is FAILED
+    # Python gives up itself, or timeout(1) ends it, where it took a second to start.
+    assert result.reason in (Reason.WRONG_PAGE, Reason.TIMED_OUT)
+    assert "1 s" in result.detail
+
+
 def test_what_is_no_page_is_told_by_its_cause(shell: list[str], site: str) -> None:
     for own, word in (
-        (page(f"{site}/slow", timeout_s=1), "1 s"),
         (page("http://nosuch.invalid/"), "name"),
         (page(f"http://127.0.0.1:{closed_port()}/"), "refused"),
         (page(site.replace("http:", "https:")), "TLS"),
