@@ -1,4 +1,7 @@
-"""A real browser without a screen, on pages written to disk: Chromium from the distribution, driven by Selenium."""
+"""A real browser without a screen, on pages written to disk.
+
+Chromium from the distribution, driven by Selenium.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,10 @@ class Page:
 
     def _settle(self) -> None:
         """Let the browser send what it queues: a details' toggle, a change of the scheme."""
-        script = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
+        script = (
+            "const done = arguments[0]; "
+            "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
+        )
         self.driver.execute_async_script(script)
 
     def press(self, *keys: str) -> None:

@@ -1,4 +1,7 @@
-"""No sentence decides anything: with other words all groups, expectations and causes are the same."""
+"""No sentence decides anything.
+
+With other words all groups, expectations and causes are the same.
+"""
 
 from __future__ import annotations
 

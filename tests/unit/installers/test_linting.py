@@ -152,7 +152,10 @@ def test_a_kolla_or_packstack_file_may_say_its_release_itself(tmp_path: Path) ->
     )
     assert rules(tmp_path / "globals.yml") == []
     assert rules(tmp_path / "globals.yml", release="2025.2") == ["kolla-release"]
-    nova = "CONFIG_NOVA_NETWORK_PUBIF=eth0\nCONFIG_NOVA_NETWORK_PRIVIF=eth1\nCONFIG_NEUTRON_INSTALL=n\n"
+    nova = (
+        "CONFIG_NOVA_NETWORK_PUBIF=eth0\nCONFIG_NOVA_NETWORK_PRIVIF=eth1\n"
+        "CONFIG_NEUTRON_INSTALL=n\n"
+    )
     (tmp_path / "answers.txt").write_text(f"[general]\n{nova}")
     assert rules(tmp_path / "answers.txt") == []
     assert rules(tmp_path / "answers.txt", release="2025.1").count("packstack-gone-key") == 2
@@ -233,7 +236,8 @@ def test_a_section_is_what_devstack_would_find() -> None:
     ]
 
 
-# Seen with inc/meta-config and inc/ini-config of devstack@493835a and gawk: what arrives in the file.
+# Seen with inc/meta-config and inc/ini-config of devstack@493835a and gawk: what arrives in the
+# file.
 @pytest.mark.parametrize(
     ("line", "rule"),
     [

@@ -113,7 +113,10 @@ SLOW = Impairment(delay_ms=20, loss_percent=1, rate_kbit=10_000)
 
 
 def impaired(*found: Impairment, nodes: int = 3) -> Lab:
-    """The lab with these on its nodes' NICs on net1, in their order; the last of them on all the rest."""
+    """The lab with these on its nodes' NICs on net1, in their order.
+
+    The last of them on all the rest.
+    """
     lab = many(nodes)
     every = [*found, *[found[-1]] * (nodes - len(found))]
     return dataclasses.replace(
@@ -174,7 +177,10 @@ def test_the_label_of_a_nic_is_on_its_own_edge(format: str) -> None:
 
 
 def test_where_no_more_are_slow_than_not_the_network_is_not_called_so() -> None:
-    """One slow end of two, whichever it is: nobody is "unimpaired", for nothing is declared there."""
+    """One slow end of two, whichever it is.
+
+    Nobody is "unimpaired", for nothing is declared there.
+    """
     for found in ((SLOW, NO_IMPAIRMENT), (NO_IMPAIRMENT, SLOW)):
         drawn = graph_text.mermaid(impaired(*found, nodes=2))
         (line,) = [line for line in drawn.splitlines() if "20ms" in line]

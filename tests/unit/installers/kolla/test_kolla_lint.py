@@ -197,10 +197,13 @@ def lab(tmp_path: Path) -> Scope:
     path = tmp_path / "lab.yaml"
     path.write_text(
         "image: stand-in\n"
-        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, fabric: {cidr: 10.0.5.0/24, mode: isolated}}\n"
+        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, "
+        "fabric: {cidr: 10.0.5.0/24, mode: isolated}}\n"
         "nodes:\n"
-        "  controller: {role: controller, nics: [{network: mgmt}, {network: fabric, address: 10.0.5.10}]}\n"
-        "  compute: {role: compute, nics: [{network: mgmt}, {network: fabric, address: 10.0.5.11}]}\n"
+        "  controller: {role: controller, nics: [{network: mgmt}, "
+        "{network: fabric, address: 10.0.5.10}]}\n"
+        "  compute: {role: compute, nics: [{network: mgmt}, "
+        "{network: fabric, address: 10.0.5.11}]}\n"
         "stack: {installer: kolla, network: mgmt, api_network: fabric}\n"
     )
     found = spec.load(path, known_images=("stand-in",))

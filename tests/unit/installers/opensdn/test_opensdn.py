@@ -1,4 +1,6 @@
-"""instances.yaml: what the deployer's playbooks make of each key was seen by running them, see opensdn.py."""
+"""instances.yaml: what the deployer's playbooks make of each key was seen by running them, see
+opensdn.py.
+"""
 
 from __future__ import annotations
 
@@ -179,7 +181,8 @@ class TestSecrets:
         assert "contrail123" not in text(shipped())
 
     def test_the_admins_password_is_not_told_to_opensdn_twice(self) -> None:
-        # The deployer takes KEYSTONE_AUTH_ADMIN_PASSWORD and METADATA_PROXY_SECRET from kolla's passwords.
+        # The deployer takes KEYSTONE_AUTH_ADMIN_PASSWORD and METADATA_PROXY_SECRET from kolla's
+        # passwords.
         configuration = read(shipped())["contrail_configuration"]
         assert not [key for key, value in configuration.items() if value in SECRETS.values()]
 

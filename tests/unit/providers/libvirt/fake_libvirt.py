@@ -1,4 +1,7 @@
-"""A libvirt of dictionaries: what stacklab.tools.libvirt.Libvirt does, as far as the provider asks."""
+"""A libvirt of dictionaries.
+
+What stacklab.tools.libvirt.Libvirt does, as far as the provider asks.
+"""
 
 from __future__ import annotations
 
