@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import releases, spec
-from stacklab.installers.packstack.keys import Key, key_table, table
+from stacklab.installers.packstack.keys import Key, key_table
 from stacklab.installers.packstack.lint import linter as packstack
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.release import Release
@@ -174,7 +174,7 @@ def _any_value(key: Key) -> str:
 def test_a_generated_file_has_all_defaults_and_no_finding() -> None:
     lines = [
         f"{key.name}={key.default or _any_value(key)}"
-        for key in table().keys_of("2025.1").values()
+        for key in key_table().keys_of("2025.1").values()
         if key.kind
         not in (
             "host",
