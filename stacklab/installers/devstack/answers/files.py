@@ -21,6 +21,7 @@ TREE = CLONES / "devstack"
 LOCALRC, LOCAL_CONF = TREE / "localrc", TREE / "local.conf"
 LOGS = CLONES / "logs"
 
+# Releases that still read SERVICE_TOKEN ask for that, too.
 _SECRETS = ("admin_password", "database_password", "rabbit_password", "service_password")
 
 

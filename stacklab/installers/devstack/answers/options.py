@@ -92,6 +92,7 @@ def _glance(request: Request, node: Node) -> Iterator[Row]:
         raise RenderError(
             f"stack.glance: nova of {request.release.name} gets images from glance's API alone"
         )
+    # Without it, glance does not tell nova where the file of an image is.
     if node.name == lab.controller.name:
         yield GLANCE, "DEFAULT", "show_multiple_locations", "True"
         if glance.direct_copy:

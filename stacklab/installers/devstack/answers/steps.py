@@ -27,6 +27,7 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
     others = [node for node in lab.nodes if node.name != lab.controller.name]
     computes = [node for node in others if is_in_cloud(lab, node)]
     node_stages: list[Stage] = []
+    # A node that is not in the cloud has no seat, and no stages.
     for node in (lab.controller, *computes):
         place = seat(lab, release, node)
         if place:
@@ -39,6 +40,7 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
 
 def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Stage]:
     is_controller = node.name == lab.controller.name
+    # A compute's stack.sh asks the controller's services, so those must run by then.
     controller_is_up = () if is_controller else (name_at("stack", lab.controller.name),)
     yield Stage(
         name=name_at("sources", node.name),
@@ -157,6 +159,7 @@ def _finish_controller(
 def _volume_types(lab: Lab, node: Node) -> Iterator[Step]:
     """Yield the steps that make volume types: Icehouse and older make back ends only."""
     backends = ("LVM_iSCSI", "LVM_iSCSI_2")
+    # lib/cinder names its two back ends so; the spec has at most two types.
     for name, backend in zip(lab.stack.volume_types, backends, strict=False):
         yield Step(
             node=node.name,
