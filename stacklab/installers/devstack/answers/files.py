@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from stacklab.errors import RenderError
 from stacklab.installers.devstack.answers import images, options
 from stacklab.installers.devstack.answers.projects import sources
-from stacklab.installers.devstack.answers.seat import DevStackSeat, ranges, seat
+from stacklab.installers.devstack.answers.seat import DevStackSeat, is_nova_network, ranges, seat
 from stacklab.installers.kit import quoting
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
@@ -21,6 +21,7 @@ TREE = CLONES / "devstack"
 LOCALRC, LOCAL_CONF = TREE / "localrc", TREE / "local.conf"
 LOGS = CLONES / "logs"
 
+# Releases that still read SERVICE_TOKEN ask for that, too.
 _SECRETS = ("admin_password", "database_password", "rabbit_password", "service_password")
 
 
@@ -33,11 +34,13 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
 def render(request: Request) -> Rendered:
     """Render the files of every controller and compute; a node of no such role gets none."""
     _check_volume_types(request)
+    # All seats first: a lab that cannot be installed is refused before anything is rendered.
     seats = {node.name: seat(request.lab, request.release, node) for node in request.lab.nodes}
-    return {
-        node.name: _files(request, node, place) if (place := seats[node.name]) else {}
-        for node in request.lab.nodes
-    }
+    rendered: dict[str, Mapping[PurePosixPath, str]] = {}
+    for node in request.lab.nodes:
+        place = seats[node.name]
+        rendered[node.name] = _render_node(request, node, place) if place else {}
+    return rendered
 
 
 def reads_localrc(lab: Lab) -> bool:
@@ -60,11 +63,12 @@ def _check_volume_types(request: Request) -> None:
         )
 
 
-def _files(request: Request, node: Node, place: DevStackSeat) -> Mapping[PurePosixPath, str]:
+def _render_node(request: Request, node: Node, place: DevStackSeat) -> Mapping[PurePosixPath, str]:
     files: dict[PurePosixPath, str] = {}
-    context = _context(request, node, place)
+    context = _gather_context(request, node, place)
     if reads_localrc(request.lab):
         files[LOCALRC] = request.render("devstack/localrc.j2", node, **context)
+        # local.conf beside it carries the options of services, which localrc cannot.
         if context["sections"]:
             files[LOCAL_CONF] = request.render("devstack/post-config.conf.j2", node, **context)
     else:
@@ -72,13 +76,14 @@ def _files(request: Request, node: Node, place: DevStackSeat) -> Mapping[PurePos
     return {**files, **images.metadata_file(request.lab, node)}
 
 
-def _context(request: Request, node: Node, place: DevStackSeat) -> dict[str, object]:
+def _gather_context(request: Request, node: Node, place: DevStackSeat) -> dict[str, object]:
     lab, release = request.lab, request.release
     mode = lab.stack.network_mode
+    bugs = [bug for bug in bugs_on(lab, release, node) if bug.localrc]
     return {
         "seat": place,
         "mode": str(mode),
-        "is_nova_network": mode is not None and mode.is_nova_network,
+        "is_nova_network": is_nova_network(lab),
         "driver": str(lab.stack.driver),
         "mode_lines": release.words(f"lines_{mode}"),
         "ranges": ranges(lab, release),
@@ -86,7 +91,7 @@ def _context(request: Request, node: Node, place: DevStackSeat) -> dict[str, obj
         "proxy": proxy_variables(lab),
         "sections": options.sections(request, node, place),
         "traps": release.words(quoting.TRAIT),
-        "bugs": [bug for bug in bugs_on(lab, release, node) if bug.localrc],
+        "bugs": bugs,
         "lines": lab.stack.lines_for(node.role),
         "logs": LOGS,
     }

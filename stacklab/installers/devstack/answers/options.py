@@ -21,7 +21,9 @@ Sections = Mapping[str, Mapping[str, Sequence[ConfigOption]]]
 
 def sections(request: Request, node: Node, seat: DevStackSeat) -> Sections:
     """Return a node's options by file and section: ours, then the spec's."""
-    return _by_section((*_own(request, node, seat), *request.lab.stack.post_config_for(node.role)))
+    return _group_options(
+        (*_find_own(request, node, seat), *request.lab.stack.post_config_for(node.role))
+    )
 
 
 def plain_sections(request: Request, node: Node) -> Sections:
@@ -29,10 +31,12 @@ def plain_sections(request: Request, node: Node) -> Sections:
 
     It is for a cloud whose consoles and networks are another installer's.
     """
-    return _by_section((*_asked_for(request, node), *request.lab.stack.post_config_for(node.role)))
+    return _group_options(
+        (*_asked_for(request, node), *request.lab.stack.post_config_for(node.role))
+    )
 
 
-def _by_section(options: Iterable[ConfigOption]) -> Sections:
+def _group_options(options: Iterable[ConfigOption]) -> Sections:
     """Keep the later of two options for the same key.
 
     DevStack would make one option with two values of them.
@@ -40,7 +44,8 @@ def _by_section(options: Iterable[ConfigOption]) -> Sections:
     last = {(option.file, option.section, option.key): option for option in options}
     options_by_section: dict[str, dict[str, list[ConfigOption]]] = {}
     for option in last.values():
-        options_by_section.setdefault(option.file, {}).setdefault(option.section, []).append(option)
+        file_sections = options_by_section.setdefault(option.file, {})
+        file_sections.setdefault(option.section, []).append(option)
     return options_by_section
 
 
@@ -49,7 +54,7 @@ def _asked_for(request: Request, node: Node) -> Iterator[ConfigOption]:
     yield from _as_options(_glance(request, node), node)
 
 
-def _own(request: Request, node: Node, seat: DevStackSeat) -> Iterator[ConfigOption]:
+def _find_own(request: Request, node: Node, seat: DevStackSeat) -> Iterator[ConfigOption]:
     yield from _asked_for(request, node)
     yield from _as_options(_docker(request.lab, seat), node)
     yield from _as_options(_consoles(request, seat), node)
@@ -72,7 +77,8 @@ def _overcommit(request: Request) -> Iterator[Row]:
     """
     ratios = request.lab.stack.overcommit
     section = request.release.text("overcommit_section") or "DEFAULT"
-    for name, ratio in (("cpu", ratios.cpu), ("ram", ratios.ram), ("disk", ratios.disk)):
+    resources = (("cpu", ratios.cpu), ("ram", ratios.ram), ("disk", ratios.disk))
+    for name, ratio in resources:
         if ratio is not None:
             yield NOVA, section, f"{name}_allocation_ratio", str(ratio)
 
@@ -86,6 +92,7 @@ def _glance(request: Request, node: Node) -> Iterator[Row]:
         raise RenderError(
             f"stack.glance: nova of {request.release.name} gets images from glance's API alone"
         )
+    # Without it, glance does not tell nova where the file of an image is.
     if node.name == lab.controller.name:
         yield GLANCE, "DEFAULT", "show_multiple_locations", "True"
         if glance.direct_copy:
@@ -96,12 +103,21 @@ def _glance(request: Request, node: Node) -> Iterator[Row]:
                 str(METADATA),
             )
     if has_compute(lab, node):
-        schemes = dict.fromkeys((*(("file",) if glance.direct_copy else ()), *glance.url_schemes))
-        yield NOVA, section, "allowed_direct_url_schemes", ",".join(schemes)
-        if glance.direct_copy:
-            yield NOVA, "image_file_url", "filesystems", lab.name
-            yield NOVA, f"image_file_url:{lab.name}", "id", lab.name
-            yield NOVA, f"image_file_url:{lab.name}", "mountpoint", str(IMAGES)
+        yield from _glance_on_compute(lab, section)
+
+
+def _glance_on_compute(lab: Lab, section: str) -> Iterator[Row]:
+    """Yield what makes nova fetch images by themselves, past glance's API."""
+    glance = lab.stack.glance
+    schemes = ["file"] if glance.direct_copy else []
+    schemes += glance.url_schemes
+    # The spec may name `file` as well; nova keeps the order, and each is to be there once.
+    yield NOVA, section, "allowed_direct_url_schemes", ",".join(dict.fromkeys(schemes))
+    if glance.direct_copy:
+        # nova compares this id with the one in glance's metadata file.
+        yield NOVA, "image_file_url", "filesystems", lab.name
+        yield NOVA, f"image_file_url:{lab.name}", "id", lab.name
+        yield NOVA, f"image_file_url:{lab.name}", "mountpoint", str(IMAGES)
 
 
 def _docker(lab: Lab, seat: DevStackSeat) -> Iterator[Row]:

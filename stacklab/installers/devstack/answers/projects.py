@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 from stacklab import facts
@@ -39,10 +40,6 @@ class Needed:
     path: str
     refs: Mapping[str, str]  # by release, where it is not the driver's own
 
-    def plugin(self, base: str, release: str, ref: str) -> Plugin:
-        """Return it as a plugin of a release; `ref` is the driver's."""
-        return Plugin(name=self.name, url=f"{base}/{self.path}", ref=self.refs.get(release, ref))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
@@ -67,21 +64,25 @@ def sources(lab: Lab, release: Release) -> Sources:
     Raises RenderError for a project that this release does not clone.
     """
     known = cloned(release)
-    branches = {
-        f"{word}_BRANCH": release.text("projects_ref") for word in release.words("projects")
-    }
-    plugins = _plugins(lab, release)
-    elsewhere = {DEVSTACK, *(plugin.name for plugin in (*plugins, *driver_plugins(lab, release)))}
-    libraries = []
+    default_ref = release.text("projects_ref")
+    branches = {f"{word}_BRANCH": default_ref for word in release.words("projects")}
+    plugins = _find_plugins(lab, release)
+    # Plugins get their refs where they are enabled, and DevStack where it is cloned.
+    elsewhere = {DEVSTACK}
+    elsewhere.update(plugin.name for plugin in (*plugins, *driver_plugins(lab, release)))
+    libraries: list[str] = []
     for name, ref in lab.stack.refs:
         if name in known:
-            branches[f"{known[name].variable}_BRANCH"] = ref
-            libraries += [name] if known[name].is_library else []
+            project = known[name]
+            branches[f"{project.variable}_BRANCH"] = ref
+            # Without its name in LIBS_FROM_GIT, a library comes from PyPI whatever its branch.
+            if project.is_library:
+                libraries.append(name)
         elif name not in elsewhere:
             right = suggest(name, [*known, *elsewhere], label="it clones")
-            hint = f"{right}; a project with a plugin of its own goes under stack.plugins"
             raise RenderError(
-                f"stack.refs: DevStack {release.name} does not clone {name!r}", hint=hint
+                f"stack.refs: DevStack {release.name} does not clone {name!r}",
+                hint=f"{right}; a project with a plugin of its own goes under stack.plugins",
             )
     return Sources(
         git_base=git_base(lab, release.text("git_base")),
@@ -94,7 +95,9 @@ def sources(lab: Lab, release: Release) -> Sources:
 def devstack_url(lab: Lab, release: Release) -> str:
     """Return where DevStack itself is cloned from; the spec's git_base has it, too."""
     base = git_base(lab, "")
-    return f"{base}{urlsplit(release.repository).path}" if base else release.repository
+    if not base:
+        return release.repository
+    return f"{base}{urlsplit(release.repository).path}"
 
 
 def devstack_ref(lab: Lab, release: Release) -> str:
@@ -104,27 +107,30 @@ def devstack_ref(lab: Lab, release: Release) -> str:
 
 def driver_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
     """Return the repositories that the driver needs, at the release's branches."""
-    series = release.text(f"{lab.stack.driver}_ref")
+    driver_ref = release.text(f"{lab.stack.driver}_ref")
+    if not driver_ref:
+        return ()
     base, refs = git_base(lab), dict(lab.stack.refs)
-    plugins = (
-        plugin.plugin(base, release.name, series)
-        for plugin in table().plugins.get(str(lab.stack.driver), ())
-    )
-    return (
-        tuple(Plugin(name=p.name, url=p.url, ref=refs.get(p.name, p.ref)) for p in plugins)
-        if series
-        else ()
-    )
+    plugins: list[Plugin] = []
+    for needed in table().plugins.get(str(lab.stack.driver), ()):
+        # The spec's ref, then the release's for this repository, then the driver's.
+        ref = refs.get(needed.name, needed.refs.get(release.name, driver_ref))
+        plugins.append(Plugin(name=needed.name, url=f"{base}/{needed.path}", ref=ref))
+    return tuple(plugins)
 
 
-def _plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
+def _find_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
     """Return the driver's plugins, then the spec's.
 
     A plugin that is enabled twice ends stack.sh, so the spec's replaces the driver's.
     """
+    plugins: dict[str, Plugin] = {}
+    # In older releases nova-docker is part of the tree, or its files are copied into it.
     is_copied = lab.stack.driver is Driver.DOCKER and release.text("docker_style") != "plugin"
-    plugins = {} if is_copied else {plugin.name: plugin for plugin in driver_plugins(lab, release)}
-    refs, default_ref = dict(lab.stack.refs), release.text("projects_ref") or release.ref
+    if not is_copied:
+        plugins = {plugin.name: plugin for plugin in driver_plugins(lab, release)}
+    refs = dict(lab.stack.refs)
+    default_ref = release.text("projects_ref") or release.ref
     for plugin in lab.stack.plugins:
         ref = refs.get(plugin.name, plugin.ref or default_ref)
         plugins[plugin.name] = Plugin(name=plugin.name, url=plugin.url, ref=ref)
@@ -145,29 +151,31 @@ def table() -> ProjectTable:
     """Return the table of projects, read once."""
     rows = facts.read(TABLE)
     order = tuple(rows["order"])
-    kinds = (("servers", False), ("libraries", True))
-    return ProjectTable(
-        order=order,
-        projects=tuple(
-            _project(name, row, order, lib)
-            for kind, lib in kinds
-            for name, row in rows[kind].items()
-        ),
-        plugins=MappingProxyType(
-            {
-                driver: tuple(
-                    Needed(name=n, path=row["path"], refs=row.get("refs", {}))
-                    for n, row in needed.items()
-                )
-                for driver, needed in rows["plugins"].items()
-            }
-        ),
-    )
+    projects: list[Project] = []
+    for kind, is_library in (("servers", False), ("libraries", True)):
+        for name, row in rows[kind].items():
+            projects.append(_read_project(name, row, order, is_library=is_library))
+    plugins = {driver: _read_needed(needed) for driver, needed in rows["plugins"].items()}
+    return ProjectTable(order=order, projects=tuple(projects), plugins=MappingProxyType(plugins))
 
 
-def _project(name: str, row: str, order: tuple[str, ...], is_library: bool) -> Project:
+def _read_needed(rows: Mapping[str, Mapping[str, Any]]) -> tuple[Needed, ...]:
+    """Read the repositories that a driver needs."""
+    repositories: list[Needed] = []
+    for name, row in rows.items():
+        repositories.append(Needed(name=name, path=row["path"], refs=row.get("refs", {})))
+    return tuple(repositories)
+
+
+def _read_project(name: str, row: str, order: tuple[str, ...], *, is_library: bool) -> Project:
+    """Read a row such as `NOVA havana..kilo`; without an end, or both, the span is open there."""
     variable, _, span = row.partition(" ")
     first, _, last = span.partition("..")
     since = order.index(first) if first else 0
     until = order.index(last) + 1 if last else len(order)
-    return Project(name=name, variable=variable, is_library=is_library, releases=order[since:until])
+    return Project(
+        name=name,
+        variable=variable,
+        is_library=is_library,
+        releases=order[since:until],
+    )

@@ -45,21 +45,21 @@ def seat(lab: Lab, release: Release, node: Node) -> DevStackSeat | None:
 
     Raises RenderError for a lab that DevStack cannot install.
     """
-    _check(lab)
+    _check_lab(lab)
     if not is_in_cloud(lab, node):
         return None
     is_controller = node.name == lab.controller.name
-    data = nic_on(lab, node, lab.stack.data_network or lab.stack.network)
+    data_nic = nic_on(lab, node, lab.stack.data_network or lab.stack.network)
     return DevStackSeat(
         is_controller=is_controller,
         has_compute=has_compute(lab, node),
         host_ip=address(lab, node),
         service_host=api_address(lab),
         controller_ip=address(lab, lab.controller),
-        data_ip=data.address.ip,
-        data_device=data.device,
+        data_ip=data_nic.address.ip,
+        data_device=data_nic.device,
         public_device=_public_device(lab, node),
-        **(_on_controller(lab, release, node) if is_controller else _on_compute(lab, release)),
+        **_find_services(lab, release, node),
     )
 
 
@@ -70,17 +70,21 @@ def ranges(lab: Lab, release: Release) -> Ranges:
     """
     stack = lab.stack
     if not stack.external_network:
-        gateway = (
-            stack.floating_range[1] if stack.floating_range and not _is_nova_network(lab) else None
-        )
+        gateway = None
+        # nova-network does not have a router: computes answer for floating addresses themselves.
+        if stack.floating_range and not is_nova_network(lab):
+            gateway = stack.floating_range[1]
         return Ranges(fixed=stack.fixed_range, floating=stack.floating_range, gateway=gateway)
     outside = lab.network(stack.external_network)
-    wanted = stack.floating_range
-    given = free_of_nodes(lab, wanted, outside.name) if wanted else _upper_half(lab, outside.cidr)
-    if _is_nova_network(lab):
+    if stack.floating_range:
+        given = free_of_nodes(lab, stack.floating_range, outside.name)
+    else:
+        given = _choose_upper_half(lab, outside.cidr)
+    if is_nova_network(lab):
         return Ranges(fixed=stack.fixed_range, floating=given)
     # Where stack.sh doesn't take the NIC over, the controller itself is the way out.
     controller_ip = nic_on(lab, lab.controller, outside.name).address.ip
+    # neutron's subnet is the whole network; its pool holds what is given away.
     return Ranges(
         fixed=stack.fixed_range,
         floating=outside.cidr,
@@ -89,11 +93,13 @@ def ranges(lab: Lab, release: Release) -> Ranges:
     )
 
 
-def _is_nova_network(lab: Lab) -> bool:
+def is_nova_network(lab: Lab) -> bool:
+    """Return True if nova makes the cloud's networks, and neutron is not there."""
     return lab.stack.network_mode is not None and lab.stack.network_mode.is_nova_network
 
 
-def _upper_half(lab: Lab, cidr: IPv4Network) -> IPv4Network:
+def _choose_upper_half(lab: Lab, cidr: IPv4Network) -> IPv4Network:
+    """Return the half of a network that has no nodes, as labs number them from the bottom."""
     half = list(cidr.subnets(1))[1]
     for node in lab.nodes:
         for nic in node.nics:
@@ -108,7 +114,8 @@ def _upper_half(lab: Lab, cidr: IPv4Network) -> IPv4Network:
     return half
 
 
-def _check(lab: Lab) -> None:
+def _check_lab(lab: Lab) -> None:
+    """Refuse what DevStack cannot install."""
     controllers = [node.name for node in lab.nodes if node.role is Role.CONTROLLER]
     if len(controllers) > 1:
         raise RenderError(f"DevStack knows one controller, the lab has {', '.join(controllers)}")
@@ -133,7 +140,7 @@ def _public_device(lab: Lab, node: Node) -> str:
     The controller has one; with nova-network every compute has, since each is a gateway of its own.
     """
     name = lab.stack.external_network
-    if not name or not (node.name == lab.controller.name or _is_nova_network(lab)):
+    if not name or not (node.name == lab.controller.name or is_nova_network(lab)):
         return ""
     nic = node.nic_on(name)
     if nic is None:
@@ -143,6 +150,13 @@ def _public_device(lab: Lab, node: Node) -> str:
             hint=f"add `- network: {name}` to nodes.{node.name}.nics",
         )
     return nic.device
+
+
+def _find_services(lab: Lab, release: Release, node: Node) -> dict[str, tuple[str, ...]]:
+    """Return the services of a node: a controller changes the release's list, a compute has one."""
+    if node.name == lab.controller.name:
+        return _on_controller(lab, release, node)
+    return _on_compute(lab, release)
 
 
 def _on_controller(lab: Lab, release: Release, node: Node) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stacklab.installers.devstack.answers import images
 from stacklab.installers.devstack.answers.files import LOGS, TREE
 from stacklab.installers.devstack.answers.projects import devstack_ref, devstack_url, driver_plugins
-from stacklab.installers.devstack.answers.seat import DevStackSeat, seat
+from stacklab.installers.devstack.answers.seat import DevStackSeat, is_nova_network, seat
 from stacklab.installers.kit.git import CLONES, clone, install_git
 from stacklab.installers.kit.release import release_of, workarounds
 from stacklab.installers.kit.roles import is_in_cloud
@@ -24,21 +24,23 @@ _AS_ADMIN = f"cd {TREE} && set +u && . ./openrc admin admin"
 def stages(lab: Lab) -> tuple[Stage, ...]:
     """Return the stages of every node; raises RenderError for a lab that DevStack can't be."""
     release = release_of(lab)
-    computes = [
-        node for node in lab.nodes if node.name != lab.controller.name and is_in_cloud(lab, node)
-    ]
+    others = [node for node in lab.nodes if node.name != lab.controller.name]
+    computes = [node for node in others if is_in_cloud(lab, node)]
     node_stages: list[Stage] = []
+    # A node that is not in the cloud has no seat, and no stages.
     for node in (lab.controller, *computes):
         place = seat(lab, release, node)
         if place:
             node_stages += _stages_on(lab, release, node, place)
+    # Since cells came, computes that register later than the controller's stack.sh stay unknown.
     if computes and release.text("discover_hosts"):
-        node_stages.append(_discover_hosts(lab, tuple(stage.name for stage in node_stages)))
+        node_stages.append(_make_discover_stage(lab, tuple(stage.name for stage in node_stages)))
     return tuple(node_stages)
 
 
 def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Stage]:
     is_controller = node.name == lab.controller.name
+    # A compute's stack.sh asks the controller's services, so those must run by then.
     controller_is_up = () if is_controller else (name_at("stack", lab.controller.name),)
     yield Stage(
         name=name_at("sources", node.name),
@@ -48,7 +50,7 @@ def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> I
     )
     yield Stage(
         name=name_at("stack", node.name),
-        steps=(*images.see(lab, node), _stack(node)),
+        steps=(*images.see(lab, node), _run_stack_sh(node)),
         limit_s=4 * HOUR_S,
         after=(name_at("sources", node.name), *controller_is_up),
         done=f"grep -qs 'stack.sh completed' {_SUMMARY}",
@@ -58,7 +60,7 @@ def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> I
         name=name_at("finish", node.name),
         steps=(
             *workarounds(lab, release, node, When.AFTER),
-            *_after(lab, release, node, place),
+            *_finish_controller(lab, release, node, place),
         ),
         limit_s=HOUR_S,
         after=(name_at("stack", node.name),),
@@ -66,7 +68,7 @@ def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> I
     )
 
 
-def _discover_hosts(lab: Lab, after: tuple[str, ...]) -> Stage:
+def _make_discover_stage(lab: Lab, after: tuple[str, ...]) -> Stage:
     step = Step(
         node=lab.controller.name,
         title="map the computes to nova's cell",
@@ -112,11 +114,11 @@ def _docker(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iter
         return
     for plugin in driver_plugins(lab, release):
         yield clone(node, plugin.url, plugin.ref, CLONES / plugin.name)
-    # By hand and not by prepare_devstack.sh, which would append to localrc at every run.
-    for name in (
-        "lib/nova_plugins/hypervisor-docker",
-        *(("extras.d/70-docker.sh",) if style == "prepare" else ()),
-    ):
+    # By hand, and not by prepare_devstack.sh, which would append to localrc at every run.
+    names = ["lib/nova_plugins/hypervisor-docker"]
+    if style == "prepare":
+        names.append("extras.d/70-docker.sh")
+    for name in names:
         source = _DOCKER / "contrib" / "devstack" / name
         yield Step(
             node=node.name,
@@ -126,7 +128,7 @@ def _docker(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iter
         )
 
 
-def _stack(node: Node) -> Step:
+def _run_stack_sh(node: Node) -> Step:
     return Step(
         node=node.name,
         title="run stack.sh",
@@ -135,11 +137,13 @@ def _stack(node: Node) -> Step:
     )
 
 
-def _after(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Step]:
+def _finish_controller(
+    lab: Lab, release: Release, node: Node, place: DevStackSeat
+) -> Iterator[Step]:
     if not place.is_controller:
         return
     yield from images.share(lab, node)
-    if place.public_device and not release.text("public_interface") and not _is_nova_network(lab):
+    if place.public_device and not release.text("public_interface") and not is_nova_network(lab):
         yield Step(
             node=node.name,
             title=f"give br-ex {place.public_device}: it has the address already",
@@ -155,6 +159,7 @@ def _after(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Itera
 def _volume_types(lab: Lab, node: Node) -> Iterator[Step]:
     """Yield the steps that make volume types: Icehouse and older make back ends only."""
     backends = ("LVM_iSCSI", "LVM_iSCSI_2")
+    # lib/cinder names its two back ends so; the spec has at most two types.
     for name, backend in zip(lab.stack.volume_types, backends, strict=False):
         yield Step(
             node=node.name,
@@ -163,7 +168,3 @@ def _volume_types(lab: Lab, node: Node) -> Iterator[Step]:
             f"volume_backend_name={backend}",
             done=f"{_AS_ADMIN} && cinder type-list | grep -qw {name}",
         )
-
-
-def _is_nova_network(lab: Lab) -> bool:
-    return lab.stack.network_mode is not None and lab.stack.network_mode.is_nova_network
