@@ -14,6 +14,7 @@ from stacklab.words import meant_or_known
 if TYPE_CHECKING:  # `lab.list` and TAB need neither a model nor its JSON
     from stacklab.codec import JSON
     from stacklab.model.lab import Lab, Size
+    from stacklab.spec.source import Document
 
 __all__ = [
     "UnknownLab",
@@ -59,11 +60,11 @@ def load(
         raise SpecError(document.problems, hint=hint)
     spec, findings = validate(document)
     lab = None
+    # Of what could be read, the rules are judged even if something else was refused.
     if spec is not None:
-        networks = document.data.get("networks") if isinstance(document.data, dict) else None
         context = Context(
             name=path.stem,
-            declared=tuple(networks) if isinstance(networks, dict) else None,
+            declared=_declared_networks(document),
             is_whole=not findings and not document.problems,
             known_images=known_images,
             host_memory=host_memory,
@@ -71,6 +72,7 @@ def load(
         lab, rule_findings = resolve(spec, context, path.resolve())
         findings += rule_findings
     problems = list(document.problems)
+    # A value that could not be read is one mistake, not two.
     reported = {problem.path for problem in problems}
     for finding in findings:
         if source.show(finding.path) not in reported:
@@ -78,6 +80,15 @@ def load(
     if problems or lab is None:
         raise SpecError(problems, hint=hint)
     return lab
+
+
+def _declared_networks(document: Document) -> tuple[str, ...] | None:
+    """Return the name of every network that is written, None if they can't be read."""
+    data = document.data
+    networks = data.get("networks") if isinstance(data, dict) else None
+    if not isinstance(networks, dict):
+        return None
+    return tuple(networks)
 
 
 def find(name: str, directory: Path) -> Path:
@@ -142,6 +153,7 @@ def headline(path: Path) -> str:
         text = path.read_text()
     except (OSError, UnicodeDecodeError):
         return ""
+    # Of one line; a text that goes on in the next line is cut.
     match = re.search(r"^description:[ \t]*(.+?)[ \t]*$", text, re.MULTILINE)
     if match is None:
         return ""

@@ -18,6 +18,7 @@ def _interface(address: str, prefix: int) -> IPv4Interface:
 _CODEC = Codec(
     Lab,
     spreads={
+        # As a number of MiB, so that Ruby need not parse a unit.
         Size: Spread(
             parts=(Part(key="{}_mib", kind=int, value_of=lambda size: size.mib),), join=Size
         ),
