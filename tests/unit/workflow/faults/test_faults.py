@@ -23,7 +23,7 @@ from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
 from stacklab.providers.libvirt import faults as libvirt_faults
 from stacklab.record import LabRecord
-from stacklab.workflow.faults import fault_list, faults
+from stacklab.workflow.faults import fault_list, faults, settling
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.nodes import fake_session
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
@@ -197,11 +197,11 @@ def up(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Up:
         host.runner.on(*prefix)
     host.runner.commands.clear()
     monkeypatch.setattr(
-        faults, "set_clocks", lambda _r, _p, nodes: made.clocks.append([n.name for n in nodes])
+        settling, "set_clocks", lambda _r, _p, nodes: made.clocks.append([n.name for n in nodes])
     )
     monkeypatch.setattr(libvirt_faults, "_LET_GO_S", 0.05)
     monkeypatch.setattr(libvirt_faults, "_POLL_S", 0.01)
-    monkeypatch.setattr(faults, "_POLL_S", 0.01)
+    monkeypatch.setattr(settling, "_POLL_S", 0.01)
     return made
 
 
@@ -686,8 +686,8 @@ def test_a_node_that_does_not_answer_after_all_is_named_and_not_reset(
     up: Up, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up.apply("pause", "compute1")
-    monkeypatch.setattr(faults, "_ON_NODE_S", 0.0)
-    monkeypatch.setattr(faults.wait, "banner", lambda _address, _port=22: (False, "refused"))
+    monkeypatch.setattr(settling, "_ON_NODE_S", 0.0)
+    monkeypatch.setattr(settling.wait, "banner", lambda _address, _port=22: (False, "refused"))
     with pytest.raises(
         NodeNotReady, match=r"compute1 does not answer on 10\.10\.0\.12 0 s after its"
     ):
