@@ -24,7 +24,7 @@ from stacklab.checks.result import (
     Reason,
     Verdict,
 )
-from stacklab.installers.facts import name_nic
+from stacklab.installers import name_nic
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX, Answer, Part, is_number

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stacklab.checks import plan
+from stacklab.checks.families import Families
 from stacklab.checks.family import Facts, Needs, Tried
 from stacklab.checks.impairments import ways
-from stacklab.checks.reach import outside, pinging
+from stacklab.checks.reach import outside_places, pinging
 from stacklab.checks.result import Check, CheckResult
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
@@ -36,6 +36,7 @@ Dial = Callable[[Iterable[str]], Mapping[str, Tried]]
 
 
 def gather(
+    families: Families,
     lab: Lab,
     checks: Sequence[Check],
     runner: Runner,
@@ -47,7 +48,7 @@ def gather(
     """Try all that these checks' families need from the host, at once, and nothing else."""
     dial = dial or functools.partial(dial_all, limit_s=_LIMIT_S + ways.slower_s(lab))
     needs = Needs()
-    for family, some in plan.by_family(checks):
+    for family, some in families.group(checks):
         needs = needs.joined(family.gather(lab, some, mirrors))
     pings = pinging.ping(lab, needs.pings, runner)[0]
     alive = frozenset(address for address, ping in pings.items() if ping.received)
@@ -60,9 +61,11 @@ def gather(
     return Facts(tried=tried, instead=needs.instead, alive=alive)
 
 
-def judge(lab: Lab, checks: Sequence[Check], runner: Runner) -> Iterator[CheckResult]:
+def judge(
+    families: Families, lab: Lab, checks: Sequence[Check], runner: Runner
+) -> Iterator[CheckResult]:
     """Do and judge the checks that the host does itself; for Mesh.judge_host."""
-    for family, some in plan.by_family(checks):
+    for family, some in families.group(checks):
         yield from family.of_host(lab, some, runner)
 
 
@@ -94,7 +97,7 @@ def package_mirrors(root: Path = Path("/")) -> tuple[str, ...]:
         for path in sorted(root.glob(pattern)):
             with contextlib.suppress(OSError):
                 for url in _MIRROR.findall(path.read_text(errors="replace")):
-                    places[outside.place_of(url)] = None
+                    places[outside_places.place_of(url)] = None
     return tuple(filter(None, places))
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from stacklab.checks import answers, plan
+from stacklab.checks import answers
 from stacklab.checks.at_once import at_once
+from stacklab.checks.families import Families
 from stacklab.checks.family import AboutState, Facts, Family, Overview, about_state
 from stacklab.checks.lookout import Lookout, States
 from stacklab.checks.result import (
@@ -25,6 +26,7 @@ from stacklab.checks.result import (
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab, Node
 from stacklab.nodes import protocol, session
+from stacklab.nodes.guard import guarded
 from stacklab.nodes.protocol import Answer
 from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
@@ -92,6 +94,7 @@ class Mesh:
     something is meant to be broken. `on_event` is called in the caller's thread.
     """
 
+    families: Families
     lab: Lab
     paths: LabPaths
     runner: Conversing
@@ -123,7 +126,7 @@ class Mesh:
         times, or with `wait_s` for as long as that. Raises ToolNotFound only.
         """
         policy = policy or self.lab.checks
-        checks = plan.expected(self.lab) if checks is None else checks
+        checks = self.families.expected(self.lab) if checks is None else checks
         self._results, self._witnesses, self._measured = {}, {}, {}
         patience = _Patience(interval_s=policy.interval_s, tries=policy.retries + 1)
         if wait_s is not None:
@@ -222,7 +225,7 @@ class Mesh:
         self._results[result.check] = result
         self._witnesses.pop(result.check, None)
         if result.status is CheckStatus.WARNED:
-            family = plan.family_of(result.check)
+            family = self.families.family_of(result.check)
             names = family.witnesses(self.lab, result.check, self._facts)
             if names:
                 self._witnesses[result.check] = names
@@ -235,7 +238,7 @@ class Mesh:
         some = [check for check in checks if check.kind.traits.is_together]
         states = {check.node: lookout.state(check.node) for check in some}
         results: list[CheckResult] = []
-        for family, its_checks in plan.by_family(some):
+        for family, its_checks in self.families.group(some):
             measured = self._measured.get(family, {})
             overview = Overview(
                 states=states, measured=measured, due=todo, about_state=self.about_state
@@ -252,7 +255,7 @@ class Mesh:
         if why_off:
             return _unreached_results(checks, Reason.NODE_OFF, why_off)
         with self._judging:
-            parts = plan.parts(self.lab, self.lab.node(name), checks, self._facts)
+            parts = self.families.parts(self.lab, self.lab.node(name), checks, self._facts)
         stopped: list[str] = []
 
         def why_stop() -> str:
@@ -274,7 +277,7 @@ class Mesh:
             return _unreached_results(checks, reason, reply.why, reply)
         with self._judging:
             # A hostile node's answer may break a judge: that must not cost other nodes' results.
-            results = session.guarded(
+            results = guarded(
                 lambda: self._judge_reply(checks, reply),
                 lambda why: _unreadable_results(checks, why, reply),
             )
@@ -286,12 +289,12 @@ class Mesh:
         node = self.lab.node(checks[0].node)
         login = [check for check in checks if check.kind is CheckKind.LOGIN]
         others = [check for check in checks if check.kind is not CheckKind.LOGIN]
-        for family, some in plan.by_family(others):
+        for family, some in self.families.group(others):
             if any(check.kind.traits.is_together for check in some):
                 self._keep_measurement(family, node, answer)
         alone = [check for check in others if not check.kind.traits.is_together]
         logins = [_login_result(check, reply) for check in login]
-        return (*logins, *plan.judge(self.lab, alone, answer, self._facts))
+        return (*logins, *self.families.judge(self.lab, alone, answer, self._facts))
 
     def _keep_measurement(self, family: Family, node: Node, answer: Answer) -> None:
         """Keep the number that the family takes from a node's answer; an old one is forgotten."""

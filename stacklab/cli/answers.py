@@ -6,16 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stacklab import spec
-from stacklab.cli.glue import (
-    LabName,
-    NameOfLabThatIsUp,
-    Word,
-    Words,
-    print_lines,
-    session,
-    show,
-    task,
-)
+from stacklab.cli.glue import LabName, NameOfLabThatIsUp, Word, Words, task
+from stacklab.cli.session import print_lines, session, show
 from stacklab.paths import LABS
 
 

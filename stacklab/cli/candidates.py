@@ -215,12 +215,18 @@ def _resolved(line: _Line) -> dict[str, Any]:
     name = line.values.get("name", "")
     try:
         file = HostPaths.default().lab(name).resolved
-        is_up = file.exists()
-        text = file.read_text() if is_up else spec.to_json(spec.load(spec.find(name, LABS)))
+        text = file.read_text() if file.exists() else _resolve(name)
         resolved = json.loads(text)
     except (LabError, OSError, ValueError):
         return {}  # a TAB is not the place to complain
     return resolved if isinstance(resolved, dict) else {}
+
+
+def _resolve(name: str) -> str:
+    """Return a lab as its spec has it, as JSON; reading a spec takes long."""
+    from stacklab.spec import export
+
+    return export.to_json(spec.load(spec.find(name, LABS)))
 
 
 def _installers(_line: _Line) -> Iterable[str]:

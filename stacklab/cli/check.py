@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import NameOfLabThatIsUp, Word, Words, load, print_lines, session, show, task
+from stacklab.cli.glue import NameOfLabThatIsUp, Word, Words, task
+from stacklab.cli.session import load, print_lines, session, show
 
 
 @task("lab.check")

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from stacklab.cli.glue import LabName, load, session, show, task
+from stacklab.cli.glue import LabName, task
+from stacklab.cli.session import load, session, show
 
 
 @task("test.all", is_default=True)

@@ -6,16 +6,13 @@ A task imports what it uses inside its body: all tasks are read at every start a
 from __future__ import annotations
 
 import functools
-import json as jsonlib
 import logging
 import shlex
 import signal
 import sys
 import typing
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,11 +20,9 @@ from invoke import Argument, Collection, Exit, Task
 from invoke.parser.parser import ParseMachine
 
 from stacklab import errors
-from stacklab.paths import HostPaths
 
 if TYPE_CHECKING:
-    from stacklab.model.lab import Lab
-    from stacklab.workflow.context import Context
+    pass
 
 # python-vagrant complains at its import that there is no vagrant; preflight says it better.
 logging.getLogger("vagrant").addHandler(logging.NullHandler())
@@ -199,52 +194,3 @@ def _typed() -> str:
     """Return what the user typed behind ./invoke, which puts the project in front of it."""
     words = sys.argv[3:] if sys.argv[1:2] == ["--search-root"] else sys.argv[1:]
     return shlex.join(words)
-
-
-@contextmanager
-def session(title: str = "") -> Iterator[Context]:
-    """Hand out this host; with a title, progress is shown as suits the terminal."""
-    from stacklab.process import SubprocessRunner
-    from stacklab.progress import Progress
-    from stacklab.views import live
-    from stacklab.workflow import events
-    from stacklab.workflow.context import Context
-
-    runner, host = SubprocessRunner(), HostPaths.default()
-    with (
-        live.listener(title) if title else live.quiet() as shown,
-        events.for_title(host, title, shown) as listener,
-    ):
-        context = Context(host=host, runner=runner, progress=Progress(listener))
-        try:
-            yield context
-        finally:
-            runner.stop_all()
-            context.close()
-
-
-def load(path: Path) -> Lab:
-    """Return a resolved lab, checked against the catalogue and this host."""
-    from stacklab import spec
-    from stacklab.doctor import Machine, host_memory
-    from stacklab.images import catalogue
-
-    return spec.load(path, known_images=catalogue.load(), host_memory=host_memory(Machine()))
-
-
-def show(*renderables: object) -> None:
-    """Print to stdout, for people."""
-    from stacklab.views import tables
-
-    for renderable in renderables:
-        tables.console().print(renderable)
-
-
-def show_json(data: object) -> None:
-    """Print to stdout, for machines."""
-    print(jsonlib.dumps(data, indent=2, default=str))
-
-
-def print_lines(lines: Sequence[str], otherwise: str = "") -> None:
-    """Print a line each, or what to say when there are none."""
-    print("\n".join(lines) or otherwise)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import Word, Words, print_lines, session, show, task
+from stacklab.cli.glue import Word, Words, task
+from stacklab.cli.session import print_lines, session, show
 
 
 @task("image.build")

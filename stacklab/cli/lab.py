@@ -16,13 +16,9 @@ from stacklab.cli.glue import (
     Word,
     Words,
     command_line,
-    load,
-    print_lines,
-    session,
-    show,
-    show_json,
     task,
 )
+from stacklab.cli.session import load, print_lines, session, show, show_json
 from stacklab.paths import LABS, HostPaths
 from stacklab.words import plural
 
@@ -51,7 +47,9 @@ def show_lab(_c: Any, name: LabName, json: AsJson = False) -> None:
 
     lab = load(spec.find(name, LABS))
     if json:
-        show_json(spec.to_dict(lab))
+        from stacklab.spec import export
+
+        show_json(export.to_dict(lab))
     else:
         show(*labs.lab(lab))
 

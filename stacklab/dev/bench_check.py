@@ -13,11 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
+from stacklab.checks import plan
 from stacklab.checks.mesh import Mesh
+from stacklab.dev.check_cost import NETWORKS, Cost
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import LabError
@@ -28,19 +29,6 @@ from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
 
 SIZES = (3, 10, 25, 50, 100, 200)
-NETWORKS = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """The cost of one size: seconds, peak of memory, and the number of checks and sessions."""
-
-    nodes: int
-    checks: int
-    sessions: int
-    elapsed_s: float
-    cpu_s: float
-    peak_mib: float
 
 
 def measure(sizes: Sequence[int] = SIZES) -> Iterator[Cost]:
@@ -100,6 +88,7 @@ def cost(nodes: int) -> Cost:
     lab = lab_of(nodes)
     simulated, facts = SimulatedNodes(lab), outside_simulated.facts(lab)
     mesh = Mesh(
+        families=plan.FAMILIES,
         lab=lab,
         paths=HostPaths(Path("/nowhere")).lab(lab.name),
         runner=simulated,

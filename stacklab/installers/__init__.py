@@ -1,4 +1,6 @@
-"""Installers: each is one folder here with a `kit.py`, and one word in `model.stack.Installer`.
+"""Installers, and what the house asks of a lab's installer; a lab without one has answers, too.
+
+Each is one folder here with a `kit.py`, and one word in `model.stack.Installer`.
 
 `KITS` is the only list of installers. Importing it imports no kit: `kit_of` does, when
 a lab asks for one, so that no lab waits for the installers of others.
@@ -9,10 +11,16 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from stacklab import releases
+from stacklab.installers.kit.git import CLONES
+from stacklab.installers.kit.roles import is_in_cloud
+from stacklab.installers.kit.sources import RemoteSource
+from stacklab.model.lab import NIC, Lab, Node
+from stacklab.model.release import Release
 from stacklab.model.stack import NO_INSTALLER, Installer
 
 if TYPE_CHECKING:
@@ -42,3 +50,34 @@ def all_kits() -> tuple[Kit, ...]:
     """Import and return every kit, in the order of `KITS`."""
     kits = (kit_of(word) for word in KITS)
     return tuple(kit for kit in kits if kit is not None)
+
+
+def name_nic(lab: Lab, node: Node) -> NIC:
+    """Return the NIC whose address a node's name stands for, on every node."""
+    kit = kit_of(lab.stack.installer)
+    return kit.name_nic(lab, node) if kit else node.access
+
+
+def directories(lab: Lab) -> tuple[PurePosixPath, ...]:
+    """Return the directories on a node that its user owns: answers are put into them."""
+    kit = kit_of(lab.stack.installer)
+    return kit.directories if kit else (CLONES,)
+
+
+def remote_sources(lab: Lab, node: Node) -> tuple[RemoteSource, ...]:
+    """Return what a node fetches from the world for its cloud; nothing on a bystander."""
+    stack = lab.stack
+    kit = kit_of(stack.installer)
+    is_known = stack.release in releases.of(stack.installer)
+    if kit is None or not is_known or not is_in_cloud(lab, node):
+        return ()
+    return tuple(kit.sources(lab, node))
+
+
+def releases_in(lab: Lab) -> tuple[Release, ...]:
+    """Return the lab's release, and those of other installers that run beside it."""
+    kit = kit_of(lab.stack.installer)
+    if kit is None:
+        return ()
+    release = releases.find(lab.stack.installer, lab.stack.release)
+    return (release, *kit.companions(release))

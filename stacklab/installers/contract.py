@@ -18,8 +18,8 @@ from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kit.sources import RemoteSource
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import NIC, Lab, Node
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 from stacklab.stages.stage import Stage
 
 

@@ -11,8 +11,8 @@ from stacklab import releases
 from stacklab.lint.finding import Finding, Rule
 from stacklab.lint.scope import Linter, Scope, Source
 from stacklab.model.lab import Lab
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 
 
 class Sureness(IntEnum):

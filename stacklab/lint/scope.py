@@ -8,7 +8,7 @@ from functools import cached_property
 
 from stacklab.lint.finding import Finding
 from stacklab.model.lab import Lab, Node
-from stacklab.releases import Release
+from stacklab.model.release import Release
 
 
 @dataclass(frozen=True, kw_only=True)

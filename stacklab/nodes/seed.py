@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
-from stacklab.installers.facts import directories, name_nic
+from stacklab.installers import directories, name_nic
 from stacklab.model.lab import NIC, Lab, NetworkMode, NetworkStyle, Node
 from stacklab.nodes import access
 from stacklab.nodes.access import Keys

@@ -17,11 +17,9 @@ and their own hearer.
 from __future__ import annotations
 
 import secrets
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.foreign import Foreign, printable
@@ -32,7 +30,6 @@ from stacklab.process import Command, Conversing, Result
 from stacklab.tools import ssh
 
 _WORDS_MAX = 200
-T = TypeVar("T")
 
 
 class Hearer(Protocol):
@@ -129,20 +126,6 @@ def listen(
         failed = Result(exit_code=ssh.UNREACHED, stderr=error.message)
         return Ending(result=failed, why=printable(why))
     return Ending(result=result, why=printable(_why_ended(result)))
-
-
-def guarded(judge: Callable[[], T], otherwise: Callable[[str], T]) -> T:
-    """Return what a judge makes of an answer; if it raises, what `otherwise` makes of the reason.
-
-    This is the only guard against answers that break a parser: the node loses its results, and
-    the command goes on with all other nodes.
-    """
-    try:
-        return judge()
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
-        return otherwise(f"its answer can't be read: {where}")
 
 
 def _why_ended(result: Result) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from stacklab.errors import ProviderError
+from stacklab.model.host_network import Snapshot
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
@@ -22,7 +23,6 @@ from stacklab.progress import Progress
 from stacklab.providers.evidence import NodeEvidence, View
 from stacklab.record import Handles, LabRecord
 from stacklab.tools.host.accelerator import Accelerator
-from stacklab.tools.host.net import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

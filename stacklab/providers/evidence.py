@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacklab.model.cause import Cause, CauseKind
+from stacklab.model.host_network import HostFirewallRule, Lease, Link, Neighbour, Plug, Route
 from stacklab.model.lab import NIC, Node
 from stacklab.model.state import NodeState
-from stacklab.tools.host.net import Lease, Link, Neighbour, Plug, Route, Rule
 from stacklab.tools.knock import Door, Knock
 
 _RULES_SHOWN = 12
@@ -63,7 +63,7 @@ class View:
     dnsmasq: str = ""
     route: Route | None = None
     neighbour: Neighbour | None = None
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[HostFirewallRule, ...] = ()
     knock: Knock | None = None
     console: tuple[str, ...] = ()
     console_path: Path | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from ipaddress import IPv4Interface
 
@@ -67,3 +68,17 @@ def from_dict(mapping: Mapping[str, object]) -> Lab:
         return _CODEC.decode(mapping)
     except NotSuchData as error:
         raise LabError(f"not a resolved lab: {error}", hint="./invoke lab.list") from error
+
+
+def to_json(lab: Lab) -> str:
+    """Return the resolved lab as JSON."""
+    return json.dumps(to_dict(lab), indent=2) + "\n"
+
+
+def from_json(text: str) -> Lab:
+    """Return the lab that to_json was given; raise LabError for a damaged text."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise LabError(f"the resolved lab on record is damaged: {error}") from error
+    return from_dict(data)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
+from stacklab.model.release import Release
 from stacklab.model.stack import (
     NO_INSTALLER,
     ConfigOption,
@@ -24,7 +25,6 @@ from stacklab.model.stack import (
     SecretSource,
     Stack,
 )
-from stacklab.releases import Release
 from stacklab.spec.addresses import Slot, assign, macs
 from stacklab.spec.check_rules import check_custom, nodes_of
 from stacklab.spec.checks import ChecksSpec, CustomSpec

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from stacklab import releases
 from stacklab.model.lab import NetworkMode
+from stacklab.model.release import Release, operating_system, plain_name
 from stacklab.model.stack import NO_INSTALLER, Installer, Role
-from stacklab.releases import Release, operating_system
 from stacklab.spec.rules import Context, default_network, has_role, members, undeclared_network
 from stacklab.spec.schema import STAND_IN, LabSpec, NodeSpec
 from stacklab.spec.secret_rules import misnamed_sources, secrets_in
@@ -117,7 +117,7 @@ def _check_devstack_branch(stack: StackSpec, release: Release) -> Iterator[Findi
     """Yield a DevStack with which the release never worked."""
     if stack.devstack_branch is None or not release.pairs:
         return
-    if releases.plain_name(stack.devstack_branch) in release.pairs:
+    if plain_name(stack.devstack_branch) in release.pairs:
         return
     worked: list[str] = []
     for name, other in releases.of(release.installer).items():

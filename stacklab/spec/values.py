@@ -13,8 +13,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple, TypeVar
 
-from stacklab import releases
 from stacklab.model.lab import Size
+from stacklab.model.release import plain_name
 from stacklab.spec.source import quote
 from stacklab.words import suggest
 
@@ -244,7 +244,7 @@ _read_branch = pattern_reader(BRANCH, "release", "e.g. mitaka or 2026.1")
 
 def read_release(value: object) -> str:
     """Return a release by its name, or by a branch or tag: stable/mitaka or mitaka-eol."""
-    return releases.plain_name(_read_branch(value))
+    return plain_name(_read_branch(value))
 
 
 def number_reader(

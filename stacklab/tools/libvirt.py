@@ -16,9 +16,9 @@ from typing import Any
 import libvirt
 
 from stacklab.errors import NotOurs, ProviderError
+from stacklab.model.host_network import Lease
 from stacklab.model.state import NodeState
 from stacklab.tools import libvirt_xml
-from stacklab.tools.host.net import Lease
 from stacklab.tools.libvirt_connection import LOOK_S, WORK_S, Connection, within
 
 _STATES: Mapping[int, NodeState] = {

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from stacklab.foreign import printable
 from stacklab.installers.rendering import Rendered, Step
-from stacklab.releases import Release
+from stacklab.model.release import Release
 from stacklab.views.tables import table
-from stacklab.workflow.answers import Difference
+from stacklab.workflow.placing import Difference
 
 if TYPE_CHECKING:  # rendering must not wait for the lint
     from stacklab.lint.finding import Finding

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from rich.console import Group
 
 from stacklab.checks import report
+from stacklab.checks.outcome import Outcome, raise_for_checks
 from stacklab.checks.result import Check, CheckResult
 from stacklab.errors import LabError
 from stacklab.foreign import printable
 from stacklab.model.lab import Lab
 from stacklab.views import matrix, tables
-from stacklab.workflow.check import checking
-from stacklab.workflow.check.checking import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class Reports:
         except LabError as error:
             unwritten = error.message
         try:
-            checking.raise_for_checks(run.lab, run.results)
+            raise_for_checks(run.lab, run.results)
         except LabError as error:
             head = error.message.partition("\n")[0].rstrip(":")
             raise type(error)(f"{head}\n{unwritten}".rstrip("\n"), hint=error.hint) from None

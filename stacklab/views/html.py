@@ -20,11 +20,11 @@ from markupsafe import Markup
 
 from stacklab.checks import report
 from stacklab.checks.explain.causes import Explained, causes, checks_text
+from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model.lab import Lab
 from stacklab.views import failures, graph
 from stacklab.views.heat import BANDS_MS, CUT, MAYBE_CUT, Cell, Grid, band, grids, rtt_text, spread
-from stacklab.workflow.check.checking import Outcome
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks has the rest

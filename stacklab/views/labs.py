@@ -12,7 +12,7 @@ from stacklab.views.tables import spaced, table
 if TYPE_CHECKING:  # types alone: `lab.show` does not need libvirt
     from stacklab.model.lab import Lab, Node
     from stacklab.progress import Timing
-    from stacklab.workflow.lab.up import LabUp
+    from stacklab.workflow.lab.lab_up import LabUp
 
 _NODE_HEADER = ("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac")
 

@@ -9,7 +9,7 @@ import pygal
 from rich.table import Table
 
 from stacklab.checks import report
-from stacklab.dev.bench_check import NETWORKS, Cost
+from stacklab.dev.check_cost import NETWORKS, Cost
 from stacklab.views.tables import table
 
 # The goals for a lab of 200 nodes.

@@ -8,31 +8,29 @@ import difflib
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from stacklab import record, releases, spec
 from stacklab.errors import HostError, LabError
 from stacklab.foreign import printable
-from stacklab.installers import KITS, is_secret_file
+from stacklab.installers import KITS, is_secret_file, releases_in
 from stacklab.installers import rendering as answers
-from stacklab.installers.facts import releases_in
 from stacklab.installers.kit.mask import masked, without
 from stacklab.installers.kit.write import digest, write_into
 from stacklab.installers.rendering import Rendered, Step
 from stacklab.model.lab import Lab
+from stacklab.model.release import Bug, Release, operating_system
 from stacklab.model.stack import NO_INSTALLER
 from stacklab.nodes import protocol, session
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
 from stacklab.process import Runner
-from stacklab.releases import Bug, Release, operating_system
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import plural, suggest
 from stacklab.workflow.context import Context, node_named, read_own, running_lab
-from stacklab.workflow.lab.up import place_answers, render_answers
+from stacklab.workflow.placing import Difference, place_answers, render_answers
 
 if TYPE_CHECKING:
     from stacklab.lint.finding import Finding
@@ -44,18 +42,6 @@ _NOT_THERE = 44  # the exit code of a part whose file does not exist
 _READER = """\
 sudo -n test -e {file} || exit {not_there}
 sudo -n base64 -w 3000 {file}"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """A file of a node that differs from what would be rendered today.
-
-    `lines` is a unified diff with secrets masked; foreign text in part.
-    """
-
-    node: str
-    path: PurePosixPath
-    lines: tuple[str, ...]
 
 
 def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:

@@ -21,13 +21,14 @@ from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.providers.contract import HostServices, Orphans, Provider
 from stacklab.record import LabRecord
-from stacklab.spec import from_json, names
+from stacklab.spec.export import from_json
+from stacklab.spec.lab_files import names
 from stacklab.tools.host import accelerator
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.words import nearest
 
 if TYPE_CHECKING:
-    from stacklab.doctor import Machine
+    from stacklab.doctor.machine import Machine
 
 _WAIT_FOR_LOCK_S = 30.0
 
@@ -81,7 +82,7 @@ class Context:
     def machine(self) -> Machine:
         """This host, as the probes see it."""
         # Here: only `doctor` and `lab.up` look at the host by probes.
-        from stacklab.doctor import Machine
+        from stacklab.doctor.machine import Machine
 
         return Machine(runner=self.runner)
 

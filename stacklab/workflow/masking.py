@@ -7,11 +7,9 @@ import dataclasses
 import json
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import PurePosixPath
 
 from stacklab.checks.result import CheckResult
 from stacklab.errors import LabError
-from stacklab.installers import is_secret_file
 from stacklab.installers.kit import mask
 from stacklab.paths import LabPaths
 
@@ -21,7 +19,7 @@ _STRING = re.compile(r':\s*"([^"]+)"')
 _END_OF_KEY = re.compile(r"-----END [A-Z ]*PRIVATE KEY-----")
 
 
-def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None) -> str:
+def masked(text: str, secrets: frozenset[str], *, is_all_secret: bool = False) -> str:
     """Return a text without these secrets and what looks like one.
 
     The second half of a key that was cut in two is taken out as well.
@@ -29,7 +27,7 @@ def masked(text: str, secrets: frozenset[str], path: PurePosixPath | None = None
     end = _END_OF_KEY.search(text)
     if end and "-----BEGIN" not in text[: end.start()]:
         text = mask.MASK + text[end.end() :]
-    return mask.masked(text, secrets, is_all_secret=path is not None and is_secret_file(path))
+    return mask.masked(text, secrets, is_all_secret=is_all_secret)
 
 
 def known_secrets(paths: LabPaths) -> frozenset[str]:

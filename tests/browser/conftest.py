@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stacklab.checks import report
+from stacklab.checks.outcome import Outcome
 from stacklab.views import html
-from stacklab.workflow.check.checking import Outcome
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver

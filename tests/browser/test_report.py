@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from stacklab.checks.expect import Fault, FaultKind
+from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
-from stacklab.workflow.check.checking import Outcome
 from tests.browser.conftest import Page
 from tests.unit.views.fake_results import (
     HOSTILE,

@@ -26,8 +26,8 @@ from stacklab.installers import rendering as answers
 from stacklab.installers.kit.quoting import TRAIT, localrc_value, post_config_value
 from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release
 from stacklab.model.stack import Glance, Installer
-from stacklab.releases import Release
 from stacklab.spec.secret_rules import is_secret
 from tests.contract.meta_config import SCRIPTS
 from tests.contract.rendered import check_options, era_of, options_of, source_text, sourced

@@ -13,10 +13,10 @@ import pytest
 
 from stacklab.checks.explain import scene
 from stacklab.checks.explain.scene import Scene
+from stacklab.model.host_network import Snapshot
 from stacklab.nodes import protocol
 from stacklab.process import Command
 from stacklab.tools.host import net as host_net
-from stacklab.tools.host.net import Snapshot
 from tests.unit.checks.fake_lab import make_lab
 
 PREFIX = f"slx{os.getpid()}"

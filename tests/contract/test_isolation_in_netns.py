@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks import host
+from stacklab.checks import host, plan
 from stacklab.checks.explain import scene
 from stacklab.checks.family import Facts, Family, Tried
-from stacklab.checks.reach import isolation_family, outside, outside_family
+from stacklab.checks.reach import isolation_family, outside_family, outside_places
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.nodes import protocol
@@ -494,7 +494,7 @@ class InHost:
 
 def judge_apart(net: Segments) -> CheckResult:
     apart = Check(kind=CheckKind.HOST_APART, node=HOST, network="net1", device="sl-trio1")
-    (result,) = host.judge(LAB, [apart], InHost(net))
+    (result,) = host.judge(plan.FAMILIES, LAB, [apart], InHost(net))
     return result
 
 
@@ -616,4 +616,4 @@ def test_the_mirror_in_a_node_s_sources_is_found(tmp_path: Path, text: str, plac
     assert done.returncode in (0, 1)
     found = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("packages ")]
     assert found == ([place] if place else [])
-    assert (f"dns {outside.name_of(place)} 2" in done.stdout) == bool(place)
+    assert (f"dns {outside_places.name_of(place)} 2" in done.stdout) == bool(place)

@@ -20,7 +20,7 @@ from stacklab.dev.bench_check import peak_mib
 from tests.unit.checks.fake_lab import make_lab
 
 lab = make_lab(nodes=tuple(f"n{number}" for number in range(NODES)), cidrs=("10.10.0.0/22", "10.20.0.0/22"))
-mesh = Mesh(lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=SimulatedNodes(lab))
+mesh = Mesh(families=plan.FAMILIES, lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=SimulatedNodes(lab))
 began = time.process_time()
 results = mesh.check(plan.expected(lab, Selection(layers=frozenset({Layer.PAIRS}))))
 used = time.process_time() - began

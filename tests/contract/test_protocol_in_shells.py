@@ -81,7 +81,7 @@ def test_what_nodes_are_sent_is_a_script(shell: list[str], path: Path) -> None:
     facts, checks = outside_simulated.facts(lab), plan.expected(lab)
     for node in lab.nodes:
         own = [check for check in checks if check.node == node.name]
-        script = protocol.render(plan.parts(lab, node, own, facts), MARK).encode()
+        script = protocol.render(plan.FAMILIES.parts(lab, node, own, facts), MARK).encode()
         done = subprocess.run(
             [*shell, "-n"], input=script, capture_output=True, timeout=60, check=False
         )

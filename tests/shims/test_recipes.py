@@ -143,10 +143,10 @@ def test_a_layer_of_checks(copy: Path) -> None:
     plan = copy / "stacklab" / "checks" / "plan.py"
     insert(
         plan,
-        "from stacklab.checks.family import",
+        "from stacklab.checks.families import",
         "from stacklab.checks.greeting import family as greeting",
     )
-    insert(plan, "FAMILIES: tuple[Family, ...] = (", "    greeting.FAMILY,")
+    insert(plan, "FAMILIES = Families(", "    greeting.FAMILY,")
     insert(copy / "stacklab" / "cli" / "candidates.py", "LAYERS = (", '    "greeting",')
     assert touched(copy) == {
         (how, name.replace("WORD", "greeting")) for how, name in recipe("A layer of checks")
@@ -162,7 +162,12 @@ from stacklab.paths import HostPaths
 
 lab = spec.load(Path("labs/mini-2node.yaml"))
 checks = plan.expected(lab, Selection(layers=frozenset({Layer.GREETING})))
-mesh = Mesh(lab=lab, paths=HostPaths.default().lab(lab.name), runner=SimulatedNodes(lab))
+mesh = Mesh(
+    families=plan.FAMILIES,
+    lab=lab,
+    paths=HostPaths.default().lab(lab.name),
+    runner=SimulatedNodes(lab),
+)
 print([f"{result.check.title} {result.status}" for result in mesh.check(checks)])
 """
     said = run(copy, "-c", code)

@@ -17,7 +17,8 @@ from stacklab import record
 from stacklab.images import catalogue
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.providers import registry
-from stacklab.spec import load, to_json
+from stacklab.spec import load
+from stacklab.spec.export import to_json
 
 Done = subprocess.CompletedProcess[str]
 Invoke = Callable[..., Done]

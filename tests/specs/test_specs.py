@@ -13,6 +13,7 @@ from stacklab.errors import SpecError
 from stacklab.images import catalogue
 from stacklab.model.lab import Lab, Size
 from stacklab.paths import PROJECT
+from stacklab.spec import export
 
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yaml"))
@@ -52,7 +53,7 @@ def test_a_problem_is_one_line_at_a_place_that_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_a_good_spec_resolves_to_what_is_recorded(path: Path, compare: Compare) -> None:
-    resolved = spec.to_dict(load(path))
+    resolved = export.to_dict(load(path))
     del resolved["source"]  # where the checkout lies
     compare(path.with_suffix(".json"), json.dumps(resolved, indent=2) + "\n")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import pytest
 
 from stacklab import releases
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 
 INSTALLERS = tuple(word for word in Installer if word is not Installer.NONE)
 ROWS = tuple(row for word in INSTALLERS for row in releases.of(word).values())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacklab.installers.facts import name_nic
+from stacklab.installers import name_nic
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
 from stacklab.model.stack import ConfigOption, Installer, Lines, Role, Stack

@@ -10,8 +10,8 @@ import pytest
 
 from stacklab import releases
 from stacklab.errors import LabError
+from stacklab.model.release import Release, When, plain_name
 from stacklab.model.stack import Driver, Installer, NetworkingMode
-from stacklab.releases import Release, When
 from stacklab.spec.stack import StackSpec
 from tests.unit.release_rows import DEVSTACK, INSTALLERS, by_title
 
@@ -101,7 +101,7 @@ class TestForm:
         "ref", ["mitaka", "stable/mitaka", "mitaka-eol", "unmaintained/mitaka", "mitaka-eom"]
     )
     def test_a_branch_or_tag_tells_its_release(self, ref: str) -> None:
-        assert releases.plain_name(ref) == "mitaka"
+        assert plain_name(ref) == "mitaka"
 
     def test_the_whole_table_is_read_in_the_time_of_a_blink(self) -> None:
         took = []

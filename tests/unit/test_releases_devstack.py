@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from stacklab.model.release import Release, When
 from stacklab.model.stack import Driver, NetworkingMode
-from stacklab.releases import Release, When
 from tests.unit.release_rows import DEVSTACK, SERIES, by_title, having, localrc_of, since
 
 

@@ -11,14 +11,10 @@ from dataclasses import dataclass, field
 from stacklab.checks.explain import firewall
 from stacklab.checks.explain.firewall import FirewallRule, Packets
 from stacklab.checks.holder import holder
-from stacklab.errors import LabError
 from stacklab.model.lab import NIC
-from stacklab.nodes import session
+from stacklab.nodes.guard import guarded
 from stacklab.nodes.protocol import Answer, Part, Phase
-from stacklab.paths import LabPaths
-from stacklab.process import Conversing
 
-_LIMIT_S = 8.0
 _MOST_ADDRESSES = 32
 _JOURNAL_LINES = 4
 _LINK = re.compile(
@@ -127,18 +123,9 @@ def parts(addresses: Sequence[str]) -> tuple[Part, ...]:
     )
 
 
-def ask(paths: LabPaths, runner: Conversing, node: str, addresses: Sequence[str]) -> Scene:
-    """Ask a node in one session, within seconds; UNSEEN where that fails. Never raises."""
-    try:
-        reply = session.ask(runner, paths, node, parts(addresses), limit_s=_LIMIT_S)
-    except LabError:  # this host lacks ssh
-        return UNSEEN
-    return read(reply.answer)
-
-
 def read(answer: Answer) -> Scene:
     """Return what the parts wrote; UNSEEN for an answer that breaks a parser here."""
-    return session.guarded(lambda: _read_scene(answer), lambda _why: UNSEEN)
+    return guarded(lambda: _read_scene(answer), lambda _why: UNSEEN)
 
 
 def _read_scene(answer: Answer) -> Scene:

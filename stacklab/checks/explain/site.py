@@ -11,13 +11,16 @@ from stacklab.checks.explain import scene
 from stacklab.checks.explain.scene import UNSEEN, Scene
 from stacklab.checks.kinds import ExplainedBy
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.errors import LabError
 from stacklab.model.lab import NIC, Lab, Node
+from stacklab.nodes import session
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.contract import Looker
 from stacklab.providers.evidence import View
 from stacklab.tools import bounded
 
+_LIMIT_S = 8.0  # of the session with one node
 _MOST_NODES = 12  # are looked at: with more nodes, the causes are few all the same
 
 
@@ -62,7 +65,7 @@ def look(
     def ask(name: str) -> Scene:
         if name in unreached:
             return UNSEEN
-        return scene.ask(paths, runner, name, addresses.get(name, []))
+        return _ask_node(paths, runner, name, addresses.get(name, []))
 
     scenes: dict[str, Scene] = {}
     views: dict[str, View] = {}
@@ -90,6 +93,15 @@ def look(
         views={name: views[name] for name in chosen if name in views},
         scenes={name: scenes[name] for name in chosen},
     )
+
+
+def _ask_node(paths: LabPaths, runner: Conversing, node: str, addresses: Sequence[str]) -> Scene:
+    """Ask a node in one session, within seconds; UNSEEN where that fails. Never raises."""
+    try:
+        reply = session.ask(runner, paths, node, scene.parts(addresses), limit_s=_LIMIT_S)
+    except LabError:  # this host lacks ssh
+        return UNSEEN
+    return scene.read(reply.answer)
 
 
 def _is_cut_off(result: CheckResult) -> bool:

@@ -10,7 +10,7 @@ from stacklab.checks.impairments import ways
 from stacklab.checks.pairs import shell as script
 from stacklab.checks.pairs import verdicts
 from stacklab.checks.result import Check, CheckKind, CheckResult, Layer
-from stacklab.installers.facts import name_nic
+from stacklab.installers import name_nic
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes.protocol import Answer, Part
 from stacklab.tools import fping

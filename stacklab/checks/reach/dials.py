@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stacklab.checks.reach import outside
-from stacklab.checks.reach.outside import PACKAGES
+from stacklab.checks.reach import outside_places
+from stacklab.checks.reach.outside_places import PACKAGES
 from stacklab.nodes.protocol import Part
 
 DIALS = "outside.dials"  # the part
@@ -64,7 +64,7 @@ def look_line(names: Sequence[str]) -> str:
 
 def _quoted_name(name: str) -> str:
     """Return a name for the script; the mirror's is in a variable, and must stay one."""
-    if name == outside.name_of(MIRROR):
+    if name == outside_places.name_of(MIRROR):
         return '"$name"'
     return shlex.quote(name)
 
@@ -84,7 +84,7 @@ def dial_part(lines: Sequence[str], *, has_mirror: bool, has_silent: bool, slowe
 
 def retry_line(place: str) -> str:
     """Return what to type on a node to try one place again."""
-    inner = f"exec 3<>/dev/tcp/{outside.name_of(place)}/{place.rpartition(':')[2]}"
+    inner = f"exec 3<>/dev/tcp/{outside_places.name_of(place)}/{place.rpartition(':')[2]}"
     return f"timeout {LIMIT_S} bash -c {shlex.quote(inner)}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stacklab.checks.family import Facts
-from stacklab.checks.reach import outside
+from stacklab.checks.reach import outside_places
 from stacklab.checks.result import Check, CheckKind
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
 
@@ -75,7 +75,7 @@ def targets(lab: Lab, node: Node, nic: NIC, facts: Facts) -> tuple[list[Target],
             chosen.append(target)
         elif others:
             untried.append(goal.name)
-    place = next(iter(outside.controls(lab, facts)), "")
+    place = next(iter(outside_places.controls(lab, facts)), "")
     if place:
         address, _, port = place.rpartition(":")
         chosen.append(Target(OUTSIDE, address, port, f"{place} outside"))

@@ -8,18 +8,14 @@ closed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
-from stacklab.checks.family import Facts, Needs, Tried
-from stacklab.installers.facts import remote_sources
+from stacklab.checks.family import Needs
+from stacklab.checks.reach.outside_places import PACKAGES, place_of
+from stacklab.installers import remote_sources
 from stacklab.installers.kit.sources import SourceKind
-from stacklab.model.lab import Lab, NetworkMode, Node
+from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Mirrors
-
-PACKAGES = "packages"  # in place of a place: the mirror that the node's own sources name
-_PORTS = {"http": 80, "https": 443, "git": 9418, "ssh": 22}
-_CONTROLS_MAX = 4  # of a closed node: places that it must not reach
 
 
 def places(lab: Lab, node: Node) -> tuple[str, ...]:
@@ -61,23 +57,6 @@ def _is_direct(lab: Lab, url: str) -> bool:
     return False
 
 
-def place_of(url: str) -> str:
-    """Return NAME:PORT of a URL; "" where it names none."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        return ""
-    if parts.hostname and port:
-        return f"{parts.hostname}:{port}"
-    return ""
-
-
-def name_of(place: str) -> str:
-    """Return the name or the address of "NAME:PORT"."""
-    return place.rpartition(":")[0]
-
-
 def mirrored_places(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
     """Map the places that nodes avoid to the host's own mirrors that they were given instead."""
     mirrored = {}
@@ -104,22 +83,6 @@ def _mirror_of(lab: Lab, mirrors: Mirrors, kind: SourceKind, url: str) -> str:
     return mirror
 
 
-def controls(lab: Lab, facts: Facts) -> dict[str, Tried]:
-    """Return places outside that the host reaches, by "ADDRESS:PORT": a closed node must not."""
-    reached: dict[str, Tried] = {}
-    for place, tried in facts.tried.items():
-        if tried.is_open and tried.address and not is_inside(lab, f"{tried.address}:0"):
-            port = place.rpartition(":")[2]
-            reached[f"{tried.address}:{port}"] = tried
-    return dict(list(reached.items())[:_CONTROLS_MAX])
-
-
-def known_names(facts: Facts) -> list[str]:
-    """Return two names outside that the host knows: a closed node must not know them."""
-    names = (name_of(place) for place, tried in facts.tried.items() if tried.address)
-    return [name for name in dict.fromkeys(names) if not is_address(name)][:2]
-
-
 def host_needs(lab: Lab, mirrors: Mirrors) -> Needs:
     """Return what the host has to connect to itself: all that any node of the lab needs."""
     mirrored = mirrored_places(lab, mirrors)
@@ -129,23 +92,3 @@ def host_needs(lab: Lab, mirrors: Mirrors) -> Needs:
         instead=mirrored,
         needs_package_mirrors=True,
     )
-
-
-def is_open(lab: Lab, node: Node) -> bool:
-    """Return True if a node has a way out: its default route can only be its first NIC's."""
-    return lab.network(node.access.network).mode is not NetworkMode.ISOLATED
-
-
-def is_inside(lab: Lab, place: str) -> bool:
-    """Return True if a place is on one of the lab's networks, as a mirror on the host may be."""
-    name = name_of(place)
-    return is_address(name) and any(IPv4Address(name) in network.cidr for network in lab.networks)
-
-
-def is_address(name: str) -> bool:
-    """Return True if a name is an IPv4 address."""
-    try:
-        IPv4Address(name)
-    except ValueError:
-        return False
-    return True

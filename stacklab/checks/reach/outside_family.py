@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from stacklab.checks import answers
 from stacklab.checks.family import Facts, Family, Needs
 from stacklab.checks.impairments import ways
-from stacklab.checks.reach import dials, outside
+from stacklab.checks.reach import dials, outside, outside_places
 from stacklab.checks.reach.dials import DIALS, DialAnswers
-from stacklab.checks.reach.outside import PACKAGES
+from stacklab.checks.reach.outside_places import PACKAGES
 from stacklab.checks.result import Check, CheckKind, CheckResult, Layer, Reason, Verdict
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Mirrors
@@ -27,8 +27,8 @@ def expected(lab: Lab) -> Iterator[Check]:
     """See Family.expected."""
     for node in lab.nodes:
         wanted = outside.places(lab, node)
-        if not outside.is_open(lab, node):
-            wanted = tuple(place for place in wanted if outside.is_inside(lab, place))
+        if not outside_places.is_open(lab, node):
+            wanted = tuple(place for place in wanted if outside_places.is_inside(lab, place))
             yield Check(kind=CheckKind.CLOSED, node=node.name)
             yield Check(kind=CheckKind.CLOSED, node=node.name, subject=DNS)
         elif any(_has_name(place) for place in wanted):
@@ -38,7 +38,7 @@ def expected(lab: Lab) -> Iterator[Check]:
 
 
 def _has_name(place: str) -> bool:
-    return place == PACKAGES or not outside.is_address(outside.name_of(place))
+    return place == PACKAGES or not outside_places.is_address(outside_places.name_of(place))
 
 
 def gather(lab: Lab, checks: Sequence[Check], mirrors: Mirrors) -> Needs:
@@ -66,10 +66,10 @@ def _script_lines(lab: Lab, node: Node, check: Check, facts: Facts) -> Iterator[
     """Yield the lines of the script for one check."""
     match check.kind, check.subject:
         case CheckKind.CLOSED, subject if subject == DNS:
-            for name in outside.known_names(facts):
+            for name in outside_places.known_names(facts):
                 yield dials.look_line([name])
         case CheckKind.CLOSED, _:
-            for place in outside.controls(lab, facts):
+            for place in outside_places.controls(lab, facts):
                 yield dials.dial_line("closed", place)
         case CheckKind.DNS, _:
             # One that is known is enough: each costs a process.
@@ -110,7 +110,7 @@ def _names_to_ask(lab: Lab, node: Node, facts: Facts, mirror: str) -> dict[str, 
             ranked.append((0 if is_known else 2, place))
     names: dict[str, str] = {}
     for _, place in sorted(ranked, key=lambda pair: pair[0]):
-        names.setdefault(outside.name_of(place), place)
+        names.setdefault(outside_places.name_of(place), place)
     return names
 
 
@@ -160,8 +160,8 @@ def _without_answer(
 def _controls(lab: Lab, check: Check, facts: Facts) -> Sequence[str]:
     """Return what a closed node must not know, or reach."""
     if check.subject == DNS:
-        return outside.known_names(facts)
-    return list(outside.controls(lab, facts))
+        return outside_places.known_names(facts)
+    return list(outside_places.controls(lab, facts))
 
 
 def _is_tried(lab: Lab, check: Check, dialled: DialAnswers, facts: Facts, *, is_late: bool) -> bool:

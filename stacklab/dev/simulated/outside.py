@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from stacklab.checks.family import Facts, Tried
-from stacklab.checks.reach import isolation, outside
+from stacklab.checks.reach import isolation, outside, outside_places
 from stacklab.model.lab import Lab, Node
 
 _ADDRESS = "203.0.113.80"
@@ -21,10 +21,10 @@ def facts(lab: Lab) -> Facts:
     for node in lab.nodes:
         places.update(outside.places(lab, node))
         alive.update(str(nic.address.ip) for nic in node.nics)
-    places.discard(outside.PACKAGES)
+    places.discard(outside_places.PACKAGES)
     tried = {place: Tried(address=_ADDRESS) for place in (_PACKAGES, *sorted(places))}
     for place in isolation.candidates(lab):
-        tried[place] = Tried(address=outside.name_of(place))
+        tried[place] = Tried(address=outside_places.name_of(place))
     return Facts(tried=tried, alive=frozenset(alive))
 
 
@@ -55,7 +55,7 @@ def dials(lab: Lab, node: Node, shell: str) -> Sequence[str]:
         lines.append(f"packages {_PACKAGES}")
         tcp.append(_PACKAGES)
     # The mirror's name is in a variable of the script.
-    names = [outside.name_of(_PACKAGES) if name.startswith('"') else name for name in names]
+    names = [outside_places.name_of(_PACKAGES) if name.startswith('"') else name for name in names]
     lines += [f"try {target}" for target in (*tcp, *names)]
     lines += [f"tcp {place} 0" for place in tcp]
     for name in names:

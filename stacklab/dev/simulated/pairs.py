@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from stacklab.checks.pairs.read import KEY, is_address
-from stacklab.installers.facts import name_nic
+from stacklab.installers import name_nic
 from stacklab.model.lab import Lab, Node
 
 _FPING = re.compile(r"^out=\$\((fping .*) 2>&1\); rc=\$\?$", re.MULTILINE)

@@ -18,8 +18,8 @@ from stacklab.installers.kit.sources import (
 )
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 
 
 def _linting() -> Linting:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stacklab import releases
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 
 
 def paired_devstack(release: Release) -> Release:

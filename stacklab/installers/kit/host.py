@@ -10,8 +10,8 @@ from stacklab.installers.kit.release import workarounds
 from stacklab.installers.kit.request import shown
 from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release, When
 from stacklab.model.stack import Mirrors, Proxy
-from stacklab.releases import Release, When
 from stacklab.stages.stage import MINUTE_S, Stage, Step
 
 AUTHORITIES = PurePosixPath("/usr/local/share/ca-certificates")

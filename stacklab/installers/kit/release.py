@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from stacklab import releases
 from stacklab.errors import RenderError
 from stacklab.model.lab import Lab, Node
-from stacklab.releases import Bug, Release, When, operating_system
+from stacklab.model.release import Bug, Release, When, operating_system
 from stacklab.stages.stage import Step
 
 

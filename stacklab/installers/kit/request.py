@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release
 from stacklab.paths import PROJECT
-from stacklab.releases import Release
 
 if TYPE_CHECKING:  # whoever asks a kit for facts need not wait for Jinja2
     import jinja2

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from stacklab.installers.kit.git import OPENDEV, git_base
 from stacklab.model.lab import Lab
-from stacklab.releases import Release
+from stacklab.model.release import Release
 
 
 class SourceKind(StrEnum):

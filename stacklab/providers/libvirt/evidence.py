@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.errors import LabError, ProviderError
+from stacklab.model.host_network import Lease, Plug, Snapshot
 from stacklab.model.lab import NIC, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
@@ -18,7 +19,6 @@ from stacklab.record import LabRecord
 from stacklab.tools import knock
 from stacklab.tools.console import tail
 from stacklab.tools.host import net as host_net
-from stacklab.tools.host.net import Lease, Plug, Snapshot
 from stacklab.tools.knock import Knock
 from stacklab.tools.libvirt import Libvirt
 

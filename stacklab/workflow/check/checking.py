@@ -9,15 +9,13 @@ from dataclasses import dataclass
 
 from stacklab.checks import host, plan
 from stacklab.checks.expect import Outage, summary
-from stacklab.checks.explain.causes import raise_for
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh, States
+from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import (
     ALL,
     Check,
-    CheckKind,
     CheckResult,
-    CheckStatus,
     Layer,
     Selection,
 )
@@ -49,16 +47,6 @@ class CheckRequest:
     wait_s: float | None = None
     # What the lab's faults cut must be cut.
     is_expecting: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The results of a request, and when it was carried out."""
-
-    lab: Lab
-    results: tuple[CheckResult, ...]
-    started_at: float  # time.time()
-    elapsed_s: float
 
 
 def request(
@@ -167,13 +155,14 @@ def check(
         lab_record = registry.read(paths)
         nodes = _Nodes(context, lab_record)
         mesh = Mesh(
+            families=plan.FAMILIES,
             lab=lab,
             paths=paths,
             runner=context.runner,
             gather=_facts(context, lab, lab_record),
             states=nodes.states,
             about_state=nodes.about_state,
-            judge_host=lambda checks: host.judge(lab, checks, context.runner),
+            judge_host=lambda checks: host.judge(plan.FAMILIES, lab, checks, context.runner),
             as_expected=outage.as_expected,
             on_event=lambda event: context.progress.say("host", str(event)),
         )
@@ -191,7 +180,7 @@ def _facts(
 
     def gather(checks: Sequence[Check]) -> Facts:
         context.progress.say("host", "control measurements from this host")
-        facts = host.gather(lab, checks, context.runner, mirrors)
+        facts = host.gather(plan.FAMILIES, lab, checks, context.runner, mirrors)
         answered_at = lab_record.answered_at if lab_record else None
         return dataclasses.replace(facts, answered_at=answered_at)
 
@@ -231,15 +220,3 @@ class _Nodes:
         if self._record and isinstance(self._provider, Evidence):
             command = self._provider.state_command(self._record, node)
         return f"is {state}", command
-
-
-def raise_for_checks(lab: Lab, results: Sequence[CheckResult]) -> None:
-    """Raise CheckFailed, NotChecked or CheckWarned unless all passed."""
-    hint = f"./invoke lab.ssh {lab.name}, ./invoke lab.console {lab.name}"
-    for result in results:
-        # If the state of the nodes is unknown, the provider has to be repaired before all else.
-        is_unknown = result.check.kind is CheckKind.STATE and result.status is CheckStatus.ERROR
-        if is_unknown and result.command:
-            hint = f"{result.command}, then ./invoke lab.check {lab.name} again"
-            break
-    raise_for(results, hint=hint)

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Sequence
 
-from stacklab import doctor, files, record, secrets, spec
+from stacklab import doctor, files, record
 from stacklab.checks.explain.causes import raise_for
-from stacklab.checks.result import CheckResult
-from stacklab.errors import CommandFailed, LabError
-from stacklab.foreign import printable
+from stacklab.errors import LabError
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
+from stacklab.installers.rendering import Rendered
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
-from stacklab.nodes import access, archive, protocol, seed, session
+from stacklab.nodes import access, seed
 from stacklab.nodes.access import Keys
-from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
 from stacklab.providers import registry
 from stacklab.providers.contract import Provider
 from stacklab.record import LabRecord, NodeRecord
-from stacklab.tools.host.mirrors import host_mirrors
+from stacklab.spec import export
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
@@ -32,24 +28,11 @@ from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import changes
 from stacklab.workflow.lab.ending import remove
+from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.nodes import clocks
 from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
-
-Rendered = Mapping[str, Mapping[PurePosixPath, str]]
-
-_PLACE_LIMIT_S = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabUp:
-    """A lab that is up."""
-
-    lab: Lab
-    image: str
-    passed_over: Mapping[str, str]
-    accelerator: str
-    results: tuple[CheckResult, ...]
+from stacklab.workflow.placing import place_answers, render_answers
 
 
 def up(context: Context, lab: Lab, *, checks: bool = True, ttl_s: float | None = None) -> LabUp:
@@ -137,7 +120,7 @@ class Bringing:
             keys = access.prepare(lab, paths, self._context.runner)
             rendered, _ = render_answers(self._context, lab, paths)
             write_tree(rendered, paths.answers)
-            files.write(paths.resolved, spec.to_json(lab))
+            files.write(paths.resolved, export.to_json(lab))
             for path, text in provider.files(lab, paths, self._record).items():
                 files.write(path, text, mode=0o600)
             undone = faults.clear(self._context, lab, paths, self._record)
@@ -270,36 +253,3 @@ class Bringing:
                 f"{node.name} is not on record", hint=f"./invoke lab.rebuild {self._lab.name}"
             )
         return node_record
-
-
-def render_answers(
-    context: Context, lab: Lab, paths: LabPaths
-) -> tuple[Rendered, Mapping[str, str]]:
-    """Render every answer file with the lab's secrets; secrets that do not exist are made.
-
-    Returns both. The caller holds the lab's lock.
-    """
-    known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
-    return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
-
-
-def place_answers(
-    context: Context,
-    lab: Lab,
-    paths: LabPaths,
-    node: str,
-    answer_files: Mapping[PurePosixPath, str],
-) -> None:
-    """Copy answer files to a running node, over those that are there."""
-    with context.progress.stage(node, "answers"):
-        packed = archive.tar(seed.answer_entries(lab, answer_files))
-        shell = protocol.fed("sudo -n tar -xpf - -C /", packed)
-        part = Part(tag="answers.place", shell=shell, limit_s=_PLACE_LIMIT_S)
-        reply = session.ask(context.runner, paths, node, [part], limit_s=_PLACE_LIMIT_S)
-        placed = reply.answer.of(part.tag)
-        if placed.code != 0:
-            why = reply.missing(part.tag) or placed.text or f"ended with {placed.code}"
-            raise CommandFailed(
-                f"placing the answers on {node} failed: {printable(why)}",
-                hint=f"./invoke lab.check {paths.name}, then ./invoke lab.up {paths.name} again",
-            )

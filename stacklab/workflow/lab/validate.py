@@ -8,7 +8,7 @@ from pathlib import Path
 from stacklab.errors import Problem, RenderError, SpecError
 from stacklab.installers import rendering as answers
 from stacklab.model.lab import Lab
-from stacklab.spec import shown
+from stacklab.spec.lab_files import shown
 
 
 def _rendered(path: Path, lab: Lab) -> Lab:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stacklab.errors import LabError, ProviderError
+from stacklab.installers import is_secret_file
 from stacklab.installers.kit import mask
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
@@ -262,7 +263,8 @@ class _Collecting:
             shown = mask.without(why_not, self._secrets)
             self._items.append(Item(section=section, path=path, title=title, why_not=shown))
             return
-        data = masked(text, self._secrets, original).encode()
+        is_all_secret = original is not None and is_secret_file(original)
+        data = masked(text, self._secrets, is_all_secret=is_all_secret).encode()
         target = self._root / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

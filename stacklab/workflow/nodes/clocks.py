@@ -13,6 +13,7 @@ from stacklab.checks.nodes import clocks
 from stacklab.errors import LabError
 from stacklab.model.lab import NO_IMPAIRMENT, Node
 from stacklab.nodes import session
+from stacklab.nodes.guard import guarded
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
@@ -65,7 +66,7 @@ def _offset_s(runner: Conversing, paths: LabPaths, node: Node) -> float | None:
         netem = tc.parse(answer.of(_NETEM.tag).text).get(node.access.device, NO_IMPAIRMENT)
         return clocks.offset_s(answer, netem.delay_ms)
 
-    return session.guarded(offset, lambda _why: None)
+    return guarded(offset, lambda _why: None)
 
 
 def shell_line(offset_s: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from stacklab.checks.pairs import shell as script
 from stacklab.dev.simulated import simulate
 from stacklab.dev.simulated.simulate import node_of, script_of
-from stacklab.installers.facts import name_nic
+from stacklab.installers import name_nic
 from stacklab.model.lab import Lab
 from stacklab.process import Command, Result
 

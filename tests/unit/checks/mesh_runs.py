@@ -53,6 +53,7 @@ def check(
     """The checks of nodes and pairs of a lab whose domains run."""
     running = {node.name: RUNNING for node in lab.nodes}
     mesh = Mesh(
+        families=plan.FAMILIES,
         lab=lab,
         paths=PATHS,
         runner=runner,

@@ -250,7 +250,9 @@ def test_a_detail_is_one_printable_line_of_bounded_length() -> None:
 def test_they_are_tried_with_the_rest_in_one_session_per_node() -> None:
     lab = lab_with(COMMAND, PORT, PAGE)
     nodes = SimulatedNodes(lab)
-    mesh = Mesh(lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=nodes)
+    mesh = Mesh(
+        families=plan.FAMILIES, lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=nodes
+    )
     results = mesh.check(plan.expected(lab, Selection(layers=frozenset({Layer.CUSTOM}))))
     own = [result for result in results if result.check.kind is not CheckKind.LOGIN]
     assert [result.status for result in own] == [PASSED] * 5

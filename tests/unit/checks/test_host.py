@@ -50,7 +50,7 @@ def gathered(
 ) -> Facts:
     assert isinstance(lab, type(LAB))
     checks = plan.expected(lab, Selection(layers=frozenset({layer})))
-    return host.gather(lab, checks, runner or FakeRunner(), dial=dial, root=root)
+    return host.gather(plan.FAMILIES, lab, checks, runner or FakeRunner(), dial=dial, root=root)
 
 
 def test_nothing_is_tried_that_no_check_needs(tmp_path: Path) -> None:
@@ -114,13 +114,19 @@ def test_the_host_tries_its_own_mirror_in_the_place_of_what_it_stands_for(tmp_pa
     dial = FakeDial()
     mirrors = Mirrors(pip="http://pip.example.org/simple")
     host.gather(
-        lab, tuple(outside_family.expected(lab)), FakeRunner(), mirrors, dial=dial, root=tmp_path
+        plan.FAMILIES,
+        lab,
+        tuple(outside_family.expected(lab)),
+        FakeRunner(),
+        mirrors,
+        dial=dial,
+        root=tmp_path,
     )
     assert dial.calls == [["pip.example.org:80"]]
 
 
 def judged(runner: FakeRunner) -> CheckResult:
-    (result,) = host.judge(LAB, [APART], runner)
+    (result,) = host.judge(plan.FAMILIES, LAB, [APART], runner)
     assert result.check == APART
     return result
 
@@ -144,7 +150,7 @@ def test_what_is_declared_to_be_late_is_waited_for() -> None:
     lab = late(LAB, 2000)
     for made, patience in ((LAB, "800"), (lab, "4800")):
         asked = runner()
-        list(host.judge(made, [APART], asked))
+        list(host.judge(plan.FAMILIES, made, [APART], asked))
         (argv,) = [argv for argv in asked.argvs if argv[0] == "fping"]
         assert argv[argv.index("-t") + 1] == patience
 
@@ -185,4 +191,4 @@ def test_what_could_not_be_looked_at_has_no_answer() -> None:
 
 
 def test_the_host_judges_only_what_is_its_own() -> None:
-    assert list(host.judge(LAB, (), FakeRunner())) == []
+    assert list(host.judge(plan.FAMILIES, LAB, (), FakeRunner())) == []

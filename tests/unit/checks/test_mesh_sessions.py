@@ -124,7 +124,7 @@ def test_an_answer_that_breaks_a_judge_costs_no_other_node_s_results(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It was a traceback: no report, and what all other nodes had answered was lost."""
-    judge = plan.judge
+    judge = plan.FAMILIES.judge
 
     def stub_breaks(
         lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts
@@ -133,7 +133,7 @@ def test_an_answer_that_breaks_a_judge_costs_no_other_node_s_results(
             return [CheckResult(check=checks[0], status=CheckStatus.PASSED, detail=f"{int('x')}")]
         return judge(lab, checks, answer, facts)
 
-    monkeypatch.setattr(plan, "judge", stub_breaks)
+    monkeypatch.setattr(plan.FAMILIES, "judge", stub_breaks)
     lab = make_lab(retries=0)
     results = check(lab, FakeRunner(lambda c: answer(lab, c)))
     broken = [r for r in results if r.check.node == "compute1" and r.status is CheckStatus.ERROR]

@@ -31,6 +31,7 @@ def test_a_clock_once_read_is_not_forgotten_when_other_checks_are_tried_again() 
         return lines, code
 
     mesh = Mesh(
+        families=plan.FAMILIES,
         lab=lab,
         paths=PATHS,
         runner=SimulatedNodes(lab, spoil),

@@ -80,6 +80,7 @@ LABS = st.one_of(labs(), st.sampled_from(FILES).map(spec.load))
 
 def checked(lab: Lab, spoil: simulate.Spoil | None = None) -> tuple[CheckResult, ...]:
     mesh = Mesh(
+        families=plan.FAMILIES,
         lab=dataclasses.replace(lab, checks=dataclasses.replace(lab.checks, retries=0)),
         paths=HostPaths(Path("/nowhere")).lab(lab.name),
         runner=simulate.SimulatedNodes(lab, spoil) if spoil else simulate.SimulatedNodes(lab),

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.checks import report
+from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Reason
-from stacklab.workflow.check.checking import Outcome
 from tests.unit.views.fake_results import dead, down, failed, is_way, many, of_each_kind, ran
 
 TOTAL = len(ran().results)

@@ -18,6 +18,7 @@ from stacklab.cli.glue import LabTask, Word
 from stacklab.images import catalogue
 from stacklab.model.stack import Installer
 from stacklab.paths import LABS, HostPaths
+from stacklab.spec import export
 from stacklab.views import graph
 
 CORE = ParserContext(args=[Argument(name="list", kind=bool)])
@@ -34,7 +35,7 @@ def bring_up(home: HostPaths, name: str) -> None:
     paths = home.lab(name)
     paths.root.mkdir(parents=True)
     paths.record.write_text("{}")
-    paths.resolved.write_text(spec.to_json(spec.load(LABS / f"{name}.yaml")))
+    paths.resolved.write_text(export.to_json(spec.load(LABS / f"{name}.yaml")))
 
 
 def offered(*words: str) -> list[str]:

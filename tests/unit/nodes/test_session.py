@@ -9,6 +9,7 @@ import pytest
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
 from stacklab.nodes import session
+from stacklab.nodes.guard import guarded
 from stacklab.nodes.protocol import Part
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
@@ -129,12 +130,12 @@ def test_a_host_without_ssh_is_an_error(fake_runner: FakeRunner) -> None:
 
 
 def test_an_answer_that_breaks_a_parser_is_a_reason_and_no_traceback() -> None:
-    assert session.guarded(lambda: float("1.5"), lambda why: 0.0) == 1.5
-    reason = session.guarded(lambda: str(float("1..2")), lambda why: why)
+    assert guarded(lambda: float("1.5"), lambda why: 0.0) == 1.5
+    reason = guarded(lambda: str(float("1..2")), lambda why: why)
     assert reason.startswith("its answer can't be read: ValueError in test_session.py:")
 
     def stub_interrupts() -> str:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        session.guarded(stub_interrupts, lambda why: why)
+        guarded(stub_interrupts, lambda why: why)

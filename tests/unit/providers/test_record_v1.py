@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import record
+from stacklab.checks import outcome
 from stacklab.checks.result import CheckKind, CheckStatus
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.errors import CheckFailed, LabError
@@ -97,7 +98,7 @@ def test_it_is_checked(up: FakeHost) -> None:
     assert others == {CheckStatus.PASSED}
     up.libvirt.states[CONTROLLER] = NodeState.OFF
     with pytest.raises(CheckFailed, match="controller"):
-        checking.raise_for_checks(lab, checking.check(up.context, lab, up.lab()))
+        outcome.raise_for_checks(lab, checking.check(up.context, lab, up.lab()))
 
 
 def test_destroy_takes_all_of_it_and_nothing_is_made(up: FakeHost) -> None:

@@ -12,6 +12,7 @@ import pytest
 from stacklab import spec
 from stacklab.errors import LabError, SpecError
 from stacklab.paths import PROJECT
+from stacklab.spec import export
 
 LABS = PROJECT / "labs"
 
@@ -102,11 +103,11 @@ def test_yaml_problems_and_wrong_values_are_told_together(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", spec.names(LABS))
 def test_a_lab_survives_json(name: str) -> None:
     lab = spec.load(spec.find(name, LABS))
-    assert spec.from_dict(json.loads(json.dumps(spec.to_dict(lab)))) == lab
+    assert export.from_dict(json.loads(json.dumps(export.to_dict(lab)))) == lab
 
 
 def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
-    lab = spec.to_dict(spec.load(LABS / "mini-2node.yaml"))
+    lab = export.to_dict(spec.load(LABS / "mini-2node.yaml"))
     assert list(lab) == [
         "name",
         "description",
@@ -164,14 +165,14 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
     ],
 )
 def test_a_damaged_record_is_an_expected_failure(key: str, value: object) -> None:
-    resolved: dict[str, object] = dict(spec.to_dict(spec.load(LABS / "mini-2node.yaml")))
+    resolved: dict[str, object] = dict(export.to_dict(spec.load(LABS / "mini-2node.yaml")))
     resolved[key] = value
     with pytest.raises(LabError, match="not a resolved lab"):
-        spec.from_dict(resolved)
+        export.from_dict(resolved)
 
 
 def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
-    for file in ("spec/__init__.py", "spec/export.py", "codec.py"):
+    for file in ("spec/__init__.py", "spec/export.py", "spec/lab_files.py", "codec.py"):
         tree = ast.parse((PROJECT / "stacklab" / file).read_text())
         modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
         assert modules <= {
@@ -187,6 +188,7 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
             "stacklab.model.lab",
             "stacklab.spec",
             "stacklab.spec.export",
+            "stacklab.spec.lab_files",
             "stacklab.words",
         }
 
@@ -207,7 +209,7 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
 def test_a_damaged_record_is_told_with_the_path_of_the_field(
     change: dict[str, object], problem: str
 ) -> None:
-    resolved: dict[str, object] = dict(spec.to_dict(spec.load(LABS / "mini-2node.yaml")))
+    resolved: dict[str, object] = dict(export.to_dict(spec.load(LABS / "mini-2node.yaml")))
     for key, value in change.items():
         whole = resolved.get(key)
         merged = (
@@ -215,19 +217,19 @@ def test_a_damaged_record_is_told_with_the_path_of_the_field(
         )
         resolved[key] = merged
     with pytest.raises(LabError, match=re.escape(f"not a resolved lab: {problem}")):
-        spec.from_dict(resolved)
+        export.from_dict(resolved)
 
 
 def test_a_lab_of_an_earlier_version_is_read_with_the_defaults_of_what_came_since() -> None:
     lab = spec.load(LABS / "mini-2node.yaml")
-    resolved = json.loads(spec.to_json(lab))
+    resolved = json.loads(export.to_json(lab))
     del resolved["networks"][0]["has_host"]
     del resolved["checks"]["custom"]
     for node in resolved["nodes"]:
         del node["nics"][0]["impairment"]
     for key in ("kolla_mode", "openstack", "dev_mode"):
         del resolved["stack"][key]
-    assert spec.from_dict(resolved) == lab
+    assert export.from_dict(resolved) == lab
 
 
 def test_the_headline_of_anybody_s_file_controls_no_terminal(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stacklab.model.host_network import HostFirewallRule, Link, Neighbour, Plug, Route, Snapshot
 from stacklab.tools.host import net as host_net
-from stacklab.tools.host.net import Link, Neighbour, Plug, Route, Rule, Snapshot
 
 LINKS = json.dumps(
     [
@@ -83,7 +83,9 @@ COMMIT
 
 def test_firewall_rules_are_read_with_their_packets() -> None:
     rules = host_net.parse_rules(RULES)
-    assert rules[0] == Rule(text="-A INPUT -i sl-a -p tcp -m tcp --dport 22 -j DROP", packets=7)
+    assert rules[0] == HostFirewallRule(
+        text="-A INPUT -i sl-a -p tcp -m tcp --dport 22 -j DROP", packets=7
+    )
     assert [rule.refuses for rule in rules] == [True, True, True, False]
 
 

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 from stacklab.checks.expect import Effect, Fault, Outage
+from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.lab import Lab
-from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 
 _STEAL = "document.title='owned'"

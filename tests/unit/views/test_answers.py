@@ -11,7 +11,7 @@ from stacklab.installers.rendering import Step
 from stacklab.lint.finding import Finding, Severity
 from stacklab.model.stack import Installer
 from stacklab.views import answers as views
-from stacklab.workflow.answers import Difference
+from stacklab.workflow.placing import Difference
 from tests.unit.installers.contrail.labs import SECRETS, make_lab
 
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import LabError
 from stacklab.views import checks
-from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 
 PASSED, FAILED = CheckStatus.PASSED, CheckStatus.FAILED

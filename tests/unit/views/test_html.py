@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from stacklab.checks.expect import Fault, FaultKind
+from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckResult
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.views import html
-from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import (
     HOSTILE,

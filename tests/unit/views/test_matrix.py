@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from stacklab.checks.expect import Fault, FaultKind
+from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.views import checks, matrix
-from stacklab.workflow.check.checking import Outcome
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import (
     dead,

@@ -18,8 +18,8 @@ from stacklab.process import Result
 from stacklab.progress import Timing
 from stacklab.views import checks, host, labs, output, tables
 from stacklab.views import status as status_view
+from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.lab.status import LabStatus
-from stacklab.workflow.lab.up import LabUp
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.images.fake_images import make_image
 

@@ -24,10 +24,11 @@ from stacklab.providers.libvirt import provider as libvirt_provider
 from stacklab.tools import knock
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.knock import Door, Knock
+from stacklab.workflow import placing
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
 from stacklab.workflow.lab import up as bringing
-from stacklab.workflow.lab.up import LabUp
+from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.nodes import wait
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
@@ -146,7 +147,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     monkeypatch.setenv("VAGRANT_HOME", str(tmp_path / "vagrant.d"))
     monkeypatch.setattr(libvirt_provider.vagrant, "up", made.vagrant_up)
     monkeypatch.setattr(libvirt_provider, "_POLL_S", 0.001)
-    monkeypatch.setattr(bringing, "host_mirrors", lambda _runner: NO_MIRRORS)
+    monkeypatch.setattr(placing, "host_mirrors", lambda _runner: NO_MIRRORS)
     monkeypatch.setattr(
         bringing.clocks,
         "set_clocks",

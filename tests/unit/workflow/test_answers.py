@@ -15,10 +15,10 @@ from stacklab.errors import LabError
 from stacklab.installers import rendering as answers
 from stacklab.lint.finding import Finding, Severity
 from stacklab.model.lab import Lab
+from stacklab.model.release import Bug
 from stacklab.model.stack import NO_MIRRORS, Driver, Installer
 from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
-from stacklab.releases import Bug
 from stacklab.workflow import answers as workflow
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab as make_plain

@@ -12,7 +12,7 @@ from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.providers.libvirt.provider import LibvirtProvider
-from stacklab.spec import to_json
+from stacklab.spec.export import to_json
 from stacklab.tools import vagrant
 from stacklab.workflow.context import Context, last_resolved, read_own
 from tests.conftest import FakeRunner

@@ -14,7 +14,6 @@ from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-from stacklab import releases
 from stacklab.errors import RenderError
 from stacklab.installers.contrail.pairs import paired_devstack
 from stacklab.installers.devstack.answers import images, projects
@@ -28,8 +27,8 @@ from stacklab.installers.kit.release import bugs_on
 from stacklab.installers.kit.request import Rendered, Request, shown
 from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Bug, Release, plain_name
 from stacklab.model.stack import Role
-from stacklab.releases import Bug, Release
 
 SECRET_NAMES = (
     "admin_password",
@@ -159,7 +158,7 @@ def _refs(lab: Lab, release: Release) -> Mapping[str, str]:
 
 def _check_pair(lab: Lab, release: Release) -> None:
     branch = lab.stack.devstack_branch
-    if branch and releases.plain_name(branch) not in release.pairs:
+    if branch and plain_name(branch) not in release.pairs:
         # contrail.sh would not notice: it is neutron's plugin that fails, an hour later.
         raise RenderError(
             f"stack.devstack_branch: {branch!r} does not go with Contrail {release.name} "

@@ -11,7 +11,7 @@ from stacklab.installers.kit.git import clone, install_git
 from stacklab.installers.kit.release import release_of, workarounds
 from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
-from stacklab.releases import Release, When
+from stacklab.model.release import Release, When
 from stacklab.stages.stage import HOUR_S, Stage, Step, name_at
 
 _PLUGIN = "lib/neutron_plugins/opencontrail"

@@ -16,8 +16,8 @@ from stacklab.lint.finding import Finding
 from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness, newest_release
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.shape import is_assignments
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 
 # Names that only contrail.sh reads; DevStack's half of a Contrail lab shares the others.
 _OWN_NAMES = re.compile(

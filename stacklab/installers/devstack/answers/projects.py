@@ -12,9 +12,9 @@ from stacklab import facts
 from stacklab.errors import RenderError
 from stacklab.installers.kit.git import git_base
 from stacklab.model.lab import Lab
+from stacklab.model.release import Release
 from stacklab.model.stack import Driver, Plugin
 from stacklab.paths import PROJECT
-from stacklab.releases import Release
 from stacklab.words import suggest
 
 TABLE = PROJECT / "localrc" / "devstack" / "projects.yaml"

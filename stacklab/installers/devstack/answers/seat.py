@@ -9,8 +9,8 @@ from stacklab.errors import RenderError
 from stacklab.installers.kit.addresses import address, api_address, free_of_nodes, nic_on
 from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release
 from stacklab.model.stack import Driver, NetworkingMode, Role
-from stacklab.releases import Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from stacklab.installers.kit.git import CLONES, clone, install_git
 from stacklab.installers.kit.release import release_of, workarounds
 from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release, When
 from stacklab.model.stack import Driver
-from stacklab.releases import Release, When
 from stacklab.stages.stage import HOUR_S, MINUTE_S, Stage, Step, name_at
 
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run

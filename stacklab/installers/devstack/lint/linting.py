@@ -13,8 +13,8 @@ from stacklab.lint.kinds import Claim, FileKind, LintedFile, Linting, Sureness, 
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.lab import Lab
+from stacklab.model.release import Release, plain_name
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 
 _HEADER = re.compile(
     r"^\s*\[\[?\s*(local|post-config|extra|post-extra|test-config)\s*\|", re.MULTILINE
@@ -42,7 +42,7 @@ def _lab_release(kind: FileKind, lab: Lab) -> Release | None:
     """Return the lab's DevStack: its own release, or the one that its Contrail runs beside."""
     name = lab.stack.release
     if lab.stack.installer is Installer.CONTRAIL:
-        name = releases.plain_name(lab.stack.devstack_branch) or _devstack_of(name)
+        name = plain_name(lab.stack.devstack_branch) or _devstack_of(name)
     return releases.of(kind.installer).get(name) or newest_release(kind.installer)
 
 

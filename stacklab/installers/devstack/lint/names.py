@@ -12,8 +12,8 @@ from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 
 RULES = (
     rule(

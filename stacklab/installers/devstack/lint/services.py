@@ -8,8 +8,8 @@ from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.model.release import Release
 from stacklab.model.stack import NetworkingMode
-from stacklab.releases import Release
 
 _COMMON = "openstack/devstack@493835a:functions-common"
 _DATABASE = "openstack/devstack@493835a:lib/database: initialize_database_backends"

@@ -11,6 +11,7 @@ from stacklab import releases
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.model.release import plain_name
 from stacklab.model.stack import Driver, Installer
 
 _COMMON = "openstack/devstack@493835a:functions-common"
@@ -307,7 +308,7 @@ def _changes(rc: Localrc) -> Iterator[Finding]:
 def _branches(rc: Localrc) -> Iterator[Finding]:
     known = releases.of(Installer.DEVSTACK)
     for name, line, ref in _refs(rc):
-        release = known.get(releases.plain_name(ref))
+        release = known.get(plain_name(ref))
         if release is None or not ref.startswith("stable/") or release.ref.startswith("stable/"):
             continue
         instead = release.ref if release.ref.startswith("unmaintained/") else f"{release.name}-eol"

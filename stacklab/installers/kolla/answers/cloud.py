@@ -18,8 +18,8 @@ from stacklab.installers.kit.addresses import (
 from stacklab.installers.kit.git import git_base
 from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release, operating_system
 from stacklab.model.stack import NetworkingMode, Role
-from stacklab.releases import Release, operating_system
 from stacklab.words import suggest
 
 # a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it

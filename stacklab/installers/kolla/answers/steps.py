@@ -18,7 +18,7 @@ from stacklab.installers.kolla.answers.cloud import (
     sources,
 )
 from stacklab.model.lab import Lab, Node
-from stacklab.releases import Release
+from stacklab.model.release import Release
 from stacklab.stages.stage import HOUR_S, Stage, Step
 
 EXTERNAL_UNIT = "stacklab-external.service"

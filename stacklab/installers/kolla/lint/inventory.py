@@ -11,7 +11,7 @@ from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
-from stacklab.releases import Release
+from stacklab.model.release import Release
 
 _SAMPLE = "kolla-ansible@stable/2025.2:ansible/inventory/multinode"
 RULES = (

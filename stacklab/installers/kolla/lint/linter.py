@@ -18,8 +18,8 @@ from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.lint.scope import Scope, Source
 from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 from stacklab.words import nearest
 
 _AT = "kolla-ansible@stable/2025.2"

@@ -21,8 +21,8 @@ from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kit.roles import has_compute
 from stacklab.installers.opensdn.answers import kolla
 from stacklab.model.lab import Lab, NetworkMode, Node
+from stacklab.model.release import Release
 from stacklab.model.stack import Proxy, Role
-from stacklab.releases import Release
 
 HOME = CLONES / "opensdn"  # ours: instances.yaml, the venv of Ansible, its log
 INSTANCES = HOME / "instances.yaml"

@@ -12,7 +12,7 @@ from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.yaml_tree import YamlEntry
-from stacklab.releases import Release
+from stacklab.model.release import Release
 from stacklab.words import nearest
 
 _AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"

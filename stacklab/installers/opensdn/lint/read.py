@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stacklab.lint.scope import Scope
 from stacklab.lint.yaml_tree import YamlEntry
-from stacklab.releases import Release
+from stacklab.model.release import Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

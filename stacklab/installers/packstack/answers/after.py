@@ -12,8 +12,8 @@ from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.request import Request
 from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release
 from stacklab.model.stack import ConfigOption
-from stacklab.releases import Release
 
 DIRECTORY = CLONES / "packstack"
 SCRIPT = DIRECTORY / "options.sh"

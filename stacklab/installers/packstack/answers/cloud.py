@@ -14,8 +14,8 @@ from stacklab.installers.kit.roles import has_compute, is_in_cloud
 from stacklab.installers.packstack.answers import release_keys
 from stacklab.installers.packstack.answers.release_keys import ReleaseKeys
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release
 from stacklab.model.stack import Driver, NetworkingMode
-from stacklab.releases import Release
 
 # What neutron's back ends are called there, and their types of networks, the tenants' first.
 _AGENTS: Mapping[NetworkingMode, tuple[str, tuple[str, ...]]] = MappingProxyType(

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from stacklab.errors import RenderError
 from stacklab.installers.packstack.keys import TABLE, table
+from stacklab.model.release import Release
 from stacklab.paths import PROJECT
-from stacklab.releases import Release
 from stacklab.words import suggest
 
 _HEADING = "# -- "

@@ -17,8 +17,8 @@ from stacklab.installers.packstack.answers import docker as packstack_docker
 from stacklab.installers.packstack.answers.after import DIRECTORY
 from stacklab.installers.packstack.answers.cloud import cloud_nodes
 from stacklab.model.lab import Lab, Node
+from stacklab.model.release import Release, When
 from stacklab.model.stack import Driver
-from stacklab.releases import Release, When
 from stacklab.stages.stage import HOUR_S, Stage, Step, name_at
 
 ANSWERS = DIRECTORY / "answers.txt"

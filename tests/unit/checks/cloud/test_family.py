@@ -98,6 +98,7 @@ def fake_answer(command: Command) -> Result:
 
 def check(lab: Lab, runner: FakeRunner, *layers: Layer) -> dict[str, CheckStatus]:
     mesh = Mesh(
+        families=plan.FAMILIES,
         lab=lab,
         paths=HostPaths(Path("/nowhere")).lab("trio"),
         runner=runner,
@@ -162,7 +163,7 @@ def test_one_layer_asks_for_its_own_alone(layer: Layer, kind: CheckKind, shell: 
         if check.kind is not CheckKind.LOGIN
     ]
     assert {check.kind for check in checks} == {kind}
-    script = render(plan.parts(LAB, LAB.nodes[0], checks, Facts()), "m")
+    script = render(plan.FAMILIES.parts(LAB, LAB.nodes[0], checks, Facts()), "m")
     assert [word for word in ("fake-services", "fake-hypervisors") if word in script] == [shell]
 
 

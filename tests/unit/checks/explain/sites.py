@@ -11,12 +11,12 @@ from stacklab.checks.explain import explain
 from stacklab.checks.explain.scene import Scene, SeenDevice
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.model.host_network import Link, Neighbour, Plug, Snapshot
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.evidence import NICView, View
-from stacklab.tools.host.net import Link, Neighbour, Plug, Snapshot
 
 
 def well(lab: Lab, node: Node) -> Scene:

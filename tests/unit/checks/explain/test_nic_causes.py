@@ -7,7 +7,7 @@ import pytest
 from stacklab.checks.explain.causes import causes
 from stacklab.checks.explain.firewall import FirewallRule
 from stacklab.checks.result import CheckKind
-from stacklab.tools.host.net import Link, Plug
+from stacklab.model.host_network import Link, Plug
 from tests.unit.checks.explain.sites import PING, SILENT, Site
 
 

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from stacklab.checks.family import Facts, Tried
-from stacklab.checks.reach import outside, outside_family
+from stacklab.checks.reach import outside_family, outside_places
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.model.lab import Lab, NetworkMode
@@ -44,7 +44,7 @@ def unreached(*names: str, facts: Facts = FACTS, address: str = "") -> Facts:
     why = "timed out" if address else "name not known"
     lost = Tried(address=address, why_not=why, is_timed_out=bool(address))
     tried = {
-        place: lost if outside.name_of(place) in names else each
+        place: lost if outside_places.name_of(place) in names else each
         for place, each in facts.tried.items()
     }
     return dataclasses.replace(facts, tried=tried)
@@ -282,7 +282,7 @@ def test_a_mirror_on_the_lab_s_own_network_must_be_reached_though_it_is_closed()
     found = [(str(check.kind), check.subject) for check in of(outside_family, lab, "controller")]
     assert found == [("closed", ""), ("closed", "dns"), ("reach", f"{address}:3142")]
     facts = Facts(tried={f"{address}:3142": Tried(address=address)})
-    assert outside.controls(lab, facts) == {}
+    assert outside_places.controls(lab, facts) == {}
 
 
 def test_what_a_closed_node_reaches_is_named() -> None:
@@ -319,10 +319,10 @@ def test_what_answers_within_the_lab_is_no_outside() -> None:
             "a.example.org:80": Tried(address="10.10.0.1"),
         }
     )
-    assert outside.controls(CLOSED, facts) == {}
+    assert outside_places.controls(CLOSED, facts) == {}
     wide = dataclasses.replace(CLOSED.networks[0], cidr=IPv4Network("10.99.0.0/24"))
     lab = dataclasses.replace(CLOSED, networks=(wide, CLOSED.networks[1]))
-    assert list(outside.controls(lab, facts)) == ["10.10.0.12:22", "10.10.0.1:80"]
+    assert list(outside_places.controls(lab, facts)) == ["10.10.0.12:22", "10.10.0.1:80"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 from stacklab import releases, spec
 from stacklab.installers import rendering as answers
 from stacklab.model.lab import Lab
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 
 LOCAL_CONF = PurePosixPath("/opt/stack/devstack/local.conf")
 LOCALRC = PurePosixPath("/opt/stack/devstack/localrc")

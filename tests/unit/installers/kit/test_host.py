@@ -12,8 +12,8 @@ from stacklab.installers.contrail import kit as contrail
 from stacklab.installers.kit import host
 from stacklab.installers.kit.release import workarounds
 from stacklab.model.lab import Lab
+from stacklab.model.release import Bug, Release, When
 from stacklab.model.stack import NO_MIRRORS, Driver, Installer, Mirrors, Proxy, Role
-from stacklab.releases import Bug, Release, When
 from stacklab.stages.stage import Step
 from tests.unit.installers.contrail.labs import SECRETS, THREE_NODES, make_lab
 

@@ -8,9 +8,9 @@ from stacklab import releases, spec
 from stacklab.errors import RenderError
 from stacklab.installers import rendering as answers
 from stacklab.installers.packstack.answers import release_keys
+from stacklab.model.release import Release
 from stacklab.model.stack import Driver, Installer
 from stacklab.paths import PROJECT
-from stacklab.releases import Release
 from tests.unit.installers.packstack.packstack_labs import (
     ANSWERS,
     answer_keys,

@@ -10,8 +10,8 @@ from stacklab import releases, spec
 from stacklab.installers.packstack.keys import table
 from stacklab.installers.packstack.lint import linter as packstack
 from stacklab.lint.scope import Scope, Source
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 from tests.unit.installers.packstack.packstack_findings import HEAD, HOSTS, ICEHOUSE, told
 
 NEWEST = Scope(release=releases.of(Installer.PACKSTACK)["2025.1"])

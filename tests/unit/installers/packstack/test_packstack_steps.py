@@ -14,8 +14,8 @@ from stacklab.installers import rendering as answers
 from stacklab.installers.packstack.answers import docker as packstack_docker
 from stacklab.installers.rendering import Step
 from stacklab.model.lab import Lab
+from stacklab.model.release import Release
 from stacklab.model.stack import Installer
-from stacklab.releases import Release
 from tests.unit.installers.packstack.packstack_labs import (
     ANSWERS,
     COMPUTES,

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacklab.errors import NotOurs
+from stacklab.model.host_network import Lease
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.progress import Progress
 from stacklab.providers.contract import HostServices
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools.host.accelerator import Accelerator
-from stacklab.tools.host.net import Lease
 from tests.conftest import FakeRunner
 
 TCG = Accelerator(name="TCG", reason="a test")

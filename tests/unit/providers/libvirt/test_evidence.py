@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import CommandFailed, ProviderError
+from stacklab.model.host_network import Lease
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.process import Result
@@ -15,7 +16,6 @@ from stacklab.providers import registry
 from stacklab.providers.evidence import NodeEvidence, View
 from stacklab.providers.libvirt import evidence
 from stacklab.providers.libvirt.evidence import LibvirtLooker
-from stacklab.tools.host.net import Lease
 from stacklab.tools.knock import Door, Knock
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import NotOurs, ProviderError
+from stacklab.model.host_network import Lease
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
@@ -18,7 +19,6 @@ from stacklab.providers.libvirt import provider as libvirt_provider
 from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools.host.accelerator import Accelerator
-from stacklab.tools.host.net import Lease
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import TCG, FakeLibvirt, FakeListener, make_provider
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stacklab.checks import plan
+from stacklab.checks import outcome, plan
 from stacklab.checks.family import Facts
 from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import (
@@ -32,7 +32,7 @@ def result(status: CheckStatus) -> CheckResult:
 
 
 def test_what_passed_raises_nothing() -> None:
-    checking.raise_for_checks(make_lab(), [result(CheckStatus.PASSED)])
+    outcome.raise_for_checks(make_lab(), [result(CheckStatus.PASSED)])
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_did_not_is_raised_with_where_to_look(
     status: CheckStatus, error: type[LabError], code: int
 ) -> None:
     with pytest.raises(error) as caught:
-        checking.raise_for_checks(make_lab(), [result(CheckStatus.PASSED), result(status)])
+        outcome.raise_for_checks(make_lab(), [result(CheckStatus.PASSED), result(status)])
     assert caught.value.exit_code == code
     assert "host -> controller 192.0.2.1 (net0): login: refused" in str(caught.value)
     assert "./invoke lab.console trio" in str(caught.value.hint)

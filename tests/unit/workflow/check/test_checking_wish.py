@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from stacklab.checks import outcome
 from stacklab.checks.result import CheckResult, CheckStatus, Layer, Reason
 from stacklab.errors import LabError
 from stacklab.workflow.check import checking
@@ -70,9 +71,9 @@ def test_a_lab_that_is_not_up_can_not_be_checked(host: FakeHost) -> None:
 def test_watching_tries_each_time_once(up: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float | None] = []
 
-    def fake_run(_context: object, request: CheckRequest) -> checking.Outcome:
+    def fake_run(_context: object, request: CheckRequest) -> outcome.Outcome:
         asked.append(request.wait_s)
-        return checking.Outcome(lab=request.lab, results=(), started_at=0.0, elapsed_s=0.0)
+        return outcome.Outcome(lab=request.lab, results=(), started_at=0.0, elapsed_s=0.0)
 
     monkeypatch.setattr(checking, "run", fake_run)
     pauses: list[float] = []
@@ -94,10 +95,10 @@ def test_an_outcome_is_raised_for_with_what_to_type(up: FakeHost) -> None:
         detail="is paused",
     )
     with pytest.raises(LabError, match="controller: state: is paused") as caught:
-        checking.raise_for_checks(request.lab, [found])
+        outcome.raise_for_checks(request.lab, [found])
     assert caught.value.exit_code == 5
     for status, code in ((CheckStatus.ERROR, 6), (CheckStatus.WARNED, 7)):
         with pytest.raises(LabError) as caught:
-            checking.raise_for_checks(request.lab, [dataclasses.replace(found, status=status)])
+            outcome.raise_for_checks(request.lab, [dataclasses.replace(found, status=status)])
         assert caught.value.exit_code == code
-    checking.raise_for_checks(request.lab, [dataclasses.replace(found, status=CheckStatus.PASSED)])
+    outcome.raise_for_checks(request.lab, [dataclasses.replace(found, status=CheckStatus.PASSED)])

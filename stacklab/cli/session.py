@@ -1,0 +1,64 @@
+"""Ground of the tasks' bodies: a session on this host, a lab that is loaded, and printing."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stacklab.paths import HostPaths
+
+if TYPE_CHECKING:
+    from stacklab.model.lab import Lab
+    from stacklab.workflow.context import Context
+
+
+@contextmanager
+def session(title: str = "") -> Iterator[Context]:
+    """Hand out this host; with a title, progress is shown as suits the terminal."""
+    from stacklab.process import SubprocessRunner
+    from stacklab.progress import Progress
+    from stacklab.views import live
+    from stacklab.workflow import events
+    from stacklab.workflow.context import Context
+
+    runner, host = SubprocessRunner(), HostPaths.default()
+    with (
+        live.listener(title) if title else live.quiet() as shown,
+        events.for_title(host, title, shown) as listener,
+    ):
+        context = Context(host=host, runner=runner, progress=Progress(listener))
+        try:
+            yield context
+        finally:
+            runner.stop_all()
+            context.close()
+
+
+def load(path: Path) -> Lab:
+    """Return a resolved lab, checked against the catalogue and this host."""
+    from stacklab import spec
+    from stacklab.doctor import Machine, host_memory
+    from stacklab.images import catalogue
+
+    return spec.load(path, known_images=catalogue.load(), host_memory=host_memory(Machine()))
+
+
+def show(*renderables: object) -> None:
+    """Print to stdout, for people."""
+    from stacklab.views import tables
+
+    for renderable in renderables:
+        tables.console().print(renderable)
+
+
+def show_json(data: object) -> None:
+    """Print to stdout, for machines."""
+    print(jsonlib.dumps(data, indent=2, default=str))
+
+
+def print_lines(lines: Sequence[str], otherwise: str = "") -> None:
+    """Print a line each, or what to say when there are none."""
+    print("\n".join(lines) or otherwise)

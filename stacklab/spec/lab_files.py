@@ -1,0 +1,53 @@
+"""Files of labs: their names, and what can be said of one without reading it whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from stacklab.errors import SpecError
+from stacklab.words import meant_or_known
+
+
+class UnknownLab(SpecError):
+    """The labs directory does not have a file of that name."""
+
+    def __init__(self, name: str, directory: Path, known: Collection[str]) -> None:
+        super().__init__((), hint="./invoke lab.list")
+        self.message = f"no lab {name!a} in {shown(directory)}/ ({meant_or_known(name, known)})"
+
+
+def find(name: str, directory: Path) -> Path:
+    """Return the file of a lab; raise UnknownLab, which suggests a name, if there is none."""
+    known = names(directory)
+    if name not in known:
+        raise UnknownLab(name, directory, known)
+    return directory / f"{name}.yaml"
+
+
+def names(directory: Path) -> tuple[str, ...]:
+    """Return the names of all labs in the directory, sorted."""
+    return tuple(sorted(path.stem for path in directory.glob("*.yaml")))
+
+
+def headline(path: Path) -> str:
+    """Return a lab's description, or "", without validating its file."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    match = re.search(r"^description:[ \t]*(.+?)[ \t]*$", text, re.MULTILINE)
+    if match is None:
+        return ""
+    description = match[1].strip("\"'")
+    # The file may be anybody's: nothing of it may control the terminal or the order of letters.
+    return "".join(char for char in description if char.isprintable())
+
+
+def shown(path: Path) -> str:
+    """Return a path for messages: relative to the working directory if it is inside it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,20 @@
+"""What `lab.up` and `lab.rebuild` return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stacklab.checks.result import CheckResult
+from stacklab.model.lab import Lab
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabUp:
+    """A lab that is up."""
+
+    lab: Lab
+    image: str
+    passed_over: Mapping[str, str]
+    accelerator: str
+    results: tuple[CheckResult, ...]

@@ -1,0 +1,66 @@
+"""Answer files: rendered with a lab's secrets, and copied to a node that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from stacklab import secrets
+from stacklab.errors import CommandFailed
+from stacklab.foreign import printable
+from stacklab.installers import rendering as answers
+from stacklab.installers.rendering import Rendered
+from stacklab.model.lab import Lab
+from stacklab.nodes import archive, protocol, seed, session
+from stacklab.nodes.protocol import Part
+from stacklab.paths import LabPaths
+from stacklab.tools.host.mirrors import host_mirrors
+from stacklab.workflow.context import Context
+
+_PLACE_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A file of a node that differs from what would be rendered today.
+
+    `lines` is a unified diff with secrets masked; foreign text in part.
+    """
+
+    node: str
+    path: PurePosixPath
+    lines: tuple[str, ...]
+
+
+def render_answers(
+    context: Context, lab: Lab, paths: LabPaths
+) -> tuple[Rendered, Mapping[str, str]]:
+    """Render every answer file with the lab's secrets; secrets that do not exist are made.
+
+    Returns both. The caller holds the lab's lock.
+    """
+    known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
+    return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
+
+
+def place_answers(
+    context: Context,
+    lab: Lab,
+    paths: LabPaths,
+    node: str,
+    answer_files: Mapping[PurePosixPath, str],
+) -> None:
+    """Copy answer files to a running node, over those that are there."""
+    with context.progress.stage(node, "answers"):
+        packed = archive.tar(seed.answer_entries(lab, answer_files))
+        shell = protocol.fed("sudo -n tar -xpf - -C /", packed)
+        part = Part(tag="answers.place", shell=shell, limit_s=_PLACE_LIMIT_S)
+        reply = session.ask(context.runner, paths, node, [part], limit_s=_PLACE_LIMIT_S)
+        placed = reply.answer.of(part.tag)
+        if placed.code != 0:
+            why = reply.missing(part.tag) or placed.text or f"ended with {placed.code}"
+            raise CommandFailed(
+                f"placing the answers on {node} failed: {printable(why)}",
+                hint=f"./invoke lab.check {paths.name}, then ./invoke lab.up {paths.name} again",
+            )
