@@ -41,6 +41,7 @@ def load(
     file = shown(path)
     hint = f"./invoke lab.validate {file}"
     document = source.read(path, file)
+    # It is not YAML: there is nothing to judge by the rules.
     if not isinstance(document.data, dict) and document.problems:
         raise SpecError(document.problems, hint=hint)
     spec, findings = validate(document)

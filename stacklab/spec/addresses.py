@@ -47,6 +47,7 @@ def assign(
     findings: list[Finding] = []
     owners: dict[str, dict[IPv4Address, _Owner]] = {name: {} for name in networks}
     full: set[Keys] = set()  # all nodes of a count have one path: one finding is enough
+    # One after the other: an earlier slot takes what a later one may have wanted.
     for slot in slots:
         if slot.network not in networks:
             continue  # undeclared or broken: reported elsewhere

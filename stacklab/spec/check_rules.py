@@ -15,6 +15,7 @@ from stacklab.words import suggest
 
 _KINDS = ("command", "port", "http")
 _ALL_NODES = "all"
+# The port of a URL, behind its host.
 _URL_PORT = re.compile(r"https?://[^/?:]*:([0-9]+)")
 # For each key that only some kinds of checks have: these kinds.
 _KINDS_WITH = {

@@ -11,6 +11,7 @@ from stacklab.errors import LabError
 from stacklab.model.lab import Lab, Network, Size
 
 
+# Spread's parts, joined: what is computed is not among them.
 def _interface(address: str, prefix: int) -> IPv4Interface:
     return IPv4Interface((address, prefix))
 

@@ -36,6 +36,7 @@ class Spec(BaseModel):
 
 
 def _text_schema(pattern: str, *, longest: int | None = None) -> WithJsonSchema:
+    # Anchored: unlike ours, the patterns of a JSON Schema match anywhere in a text.
     schema: dict[str, object] = {"type": "string", "pattern": f"^{pattern}$"}
     if longest is not None:
         schema["maxLength"] = longest

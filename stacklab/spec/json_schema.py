@@ -27,6 +27,7 @@ def schema_json() -> str:
         "title": "stacklab lab",
     }
     schema.pop("title", None)
+    # The head first: editors and people look for $schema at the top.
     return json.dumps(head | schema, indent=2) + "\n"
 
 

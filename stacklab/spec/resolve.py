@@ -52,6 +52,7 @@ from stacklab.spec.stack import (
 )
 from stacklab.spec.stack_rules import check_stack, chosen_release
 
+# The base image is that large.
 DEFAULT_DISK = Size.parse("48GiB")
 DEFAULT_MTU = 1500
 DEFAULT_TRIES = 3
@@ -123,6 +124,7 @@ def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
         mode=spec.mode,
         mtu=spec.mtu or DEFAULT_MTU,
         bridge=bridge,
+        # Not written is true.
         has_host=spec.host is not False,
     )
 
@@ -179,6 +181,7 @@ def _with_release(stack: Stack, spec: StackSpec, release: Release) -> Stack:
     return replace(
         stack,
         release=release.name,
+        # Only a release that is put on top of a DevStack has pairs.
         devstack_branch=release.pairs[0] if release.pairs else "",
         network_mode=spec.network_mode or NetworkingMode(release.network_modes[0]),
         driver=driver,

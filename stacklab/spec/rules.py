@@ -109,6 +109,7 @@ def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
 
 
 def _check_lab_name(spec: LabSpec, context: Context) -> Iterator[Finding]:
+    # The file's name counts, by which every command finds the lab.
     problem = name_problem(context.name, LAB_NAME_LENGTH)
     if problem:
         wrong, right = problem
@@ -235,6 +236,7 @@ def _check_nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> 
         yield Finding(path=path, wrong=f"{len(node.nics)} NICs", right=f"{MOST_NICS} at most")
     yield from _check_nic_networks(path, node, context)
     first_nic = node.nics[0]
+    # None: it was not declared, or was left out, which is a finding of its own.
     network = spec.networks.get(first_nic.network)
     if network is not None:
         yield from _check_first_nic(path, first_nic, network)

@@ -22,6 +22,7 @@ Keys: TypeAlias = tuple[str | int, ...]
 _Entry: TypeAlias = tuple[yaml.ScalarNode, yaml.Node]
 
 LARGEST = 1024 * 1024  # bytes; a lab of 64 nodes is under 10 KiB
+# Keys and values; each alias counts as all that it stands for.
 MOST_VALUES = 20_000  # aliases of aliases ("billion laughs") stop here
 DEEPEST = 50
 

@@ -212,6 +212,7 @@ def _check_words(stack: StackSpec, release: Release) -> Iterator[Finding]:
 def _check_ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
     """Yield ranges of the cloud that overlap: a node would lose its way to the lab."""
     earlier: dict[str, IPv4Network] = {}
+    # In this order: a floating range is compared with the fixed one.
     for key in ("fixed_range", "floating_range"):
         written = getattr(stack, key)
         default = release.text(key) if key in release.options else ""
@@ -305,6 +306,7 @@ def _check_post_config_files(
     """
     if not has_role(spec, Role.COMPUTE):
         return
+    # What is under controller, computes never get.
     post_config = stack.post_config or {}
     controller_files = release.words("controller_files")
     for role in ("all", "compute"):

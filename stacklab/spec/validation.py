@@ -76,6 +76,7 @@ def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
 
 def _new_findings(errors: Iterable[ErrorDetails], findings: Iterable[Finding]) -> list[Finding]:
     """Return pydantic's errors as findings, except at places that have a finding already."""
+    # A key without a value was left out, so pydantic says that it is missing.
     reported = {finding.path for finding in findings}
     new = []
     for detail in errors:

@@ -321,6 +321,7 @@ def _read_range(value: object, user: str, right: str) -> IPv4Network:
     if str(network.network_address) != text.partition("/")[0]:
         raise Wrong(f"{text} has host bits set", f"write {network}")
     if network.prefixlen < SMALLEST_PREFIX:
+        # 10.0.0.0/8 is the widest range that anybody can have for private use.
         raise Wrong(f"{text} is too wide", f"/{SMALLEST_PREFIX} at most; /24 holds 253 nodes")
     if network.prefixlen > LARGEST_PREFIX:
         raise Wrong(f"{text} is too small for {user}", right)

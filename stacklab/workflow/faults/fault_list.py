@@ -26,14 +26,14 @@ def parse(lab: Lab, words: Sequence[str]) -> Fault:
     """
     word, *rest = words or [""]
     if word not in tuple(FaultKind):
-        raise _wrong(lab, f"{word!r} is not a fault (there are: {', '.join(FaultKind)})")
+        raise _wrong_words(lab, f"{word!r} is not a fault (there are: {', '.join(FaultKind)})")
     kind = FaultKind(word)
     if kind is FaultKind.PARTITION:
         return _parse_partition(lab, rest)
     is_of_node = kind in (FaultKind.PAUSE, FaultKind.POWER_OFF)
     usage = ("NODE",) if is_of_node else ("NODE", "NIC")
     if len(rest) != len(usage):
-        raise _wrong(lab, f"{kind} takes {' '.join(usage)}, not {_shown(rest)}")
+        raise _wrong_words(lab, f"{kind} takes {' '.join(usage)}, not {_shown(rest)}")
     node = node_named(lab, rest[0], hint=_usage(lab))
     if is_of_node:
         return Fault(kind=kind, node=node.name)
@@ -51,12 +51,12 @@ def _nic_named(lab: Lab, node: Node, name: str) -> NIC:
         if name in (nic.device, nic.network):
             return nic
     known = ", ".join(f"{nic.device} on {nic.network}" for nic in node.nics)
-    raise _wrong(lab, f"{name!r} is not a NIC of {node.name} (it has: {known})")
+    raise _wrong_words(lab, f"{name!r} is not a NIC of {node.name} (it has: {known})")
 
 
 def _parse_partition(lab: Lab, words: Sequence[str]) -> Fault:
     if len(words) < 2:
-        raise _wrong(lab, f"partition takes NETWORK NODE,NODE, not {_shown(words)}")
+        raise _wrong_words(lab, f"partition takes NETWORK NODE,NODE, not {_shown(words)}")
     network = _network_to_part(lab, words[0])
     members = [node.name for node, _nic in lab.members(network.name)]
     # `a,,b` and `a,` are forgiven: empty names are dropped.
@@ -65,14 +65,16 @@ def _parse_partition(lab: Lab, words: Sequence[str]) -> Fault:
     for name in named:
         if name not in members:
             known = ", ".join(members)
-            raise _wrong(lab, f"{name!r} is not a node on {network.name} (there are: {known})")
+            raise _wrong_words(
+                lab, f"{name!r} is not a node on {network.name} (there are: {known})"
+            )
         if named.count(name) > 1:
-            raise _wrong(lab, f"{name} is named twice")
+            raise _wrong_words(lab, f"{name} is named twice")
     # Nodes that are not named hear each other: they are one more group.
     groups.append(tuple(name for name in members if name not in named))
     nonempty = tuple(filter(None, groups))
     if len(nonempty) < 2:
-        raise _wrong(lab, f"all of {network.name} is in one group: nothing is parted")
+        raise _wrong_words(lab, f"all of {network.name} is in one group: nothing is parted")
     return Fault(kind=FaultKind.PARTITION, network=network.name, groups=nonempty)
 
 
@@ -83,17 +85,17 @@ def _network_to_part(lab: Lab, name: str) -> Network:
         if network.mode is NetworkMode.BRIDGED:
             # Others of the host's machines may be on it.
             what = f"network {name} is a bridge of the host's: it is not the lab's to part"
-            raise _wrong(lab, what)
+            raise _wrong_words(lab, what)
         return network
     known = ", ".join(network.name for network in lab.networks)
-    raise _wrong(lab, f"{name!r} is not a network of lab {lab.name} (it has: {known})")
+    raise _wrong_words(lab, f"{name!r} is not a network of lab {lab.name} (it has: {known})")
 
 
 def _usage(lab: Lab) -> str:
     return _USAGE.format(lab=lab.name)
 
 
-def _wrong(lab: Lab, what: str) -> LabError:
+def _wrong_words(lab: Lab, what: str) -> LabError:
     return LabError(what, hint=_usage(lab))
 
 

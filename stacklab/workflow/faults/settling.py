@@ -24,6 +24,7 @@ from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
 
 _POLL_S = 0.25
+# For sshd to answer, and for a NIC to be configured, on a node that runs.
 _ON_NODE_S = 30.0
 # A node gets new taps by these, when they are made and when they are undone.
 CHANGE_TAPS = (FaultKind.POWER_OFF, FaultKind.UNPLUG)
@@ -72,6 +73,7 @@ class Settler:
 
     def _reachable_again(self, undone: Sequence[Fault], remaining: Sequence[Fault]) -> list[Node]:
         """Return the nodes that had one of these faults, run, and are not cut off by others."""
+        # The node of a partition is "", which no node is called.
         concerned = {fault.node for fault in undone}
         outage = Outage(self.lab, remaining)
         nodes = []
