@@ -11,6 +11,7 @@ from stacklab.spec.lab_files import UnknownLab, find, headline, names, shown
 
 if TYPE_CHECKING:  # `lab.list` and TAB need no model
     from stacklab.model.lab import Lab, Size
+    from stacklab.spec.source import Document
 
 __all__ = [
     "UnknownLab",
@@ -40,15 +41,16 @@ def load(
     file = shown(path)
     hint = f"./invoke lab.validate {file}"
     document = source.read(path, file)
+    # It is not YAML: there is nothing to judge by the rules.
     if not isinstance(document.data, dict) and document.problems:
         raise SpecError(document.problems, hint=hint)
     spec, findings = validate(document)
     lab = None
+    # Of what could be read, the rules are judged even if something else was refused.
     if spec is not None:
-        networks = document.data.get("networks") if isinstance(document.data, dict) else None
         context = Context(
             name=path.stem,
-            declared=tuple(networks) if isinstance(networks, dict) else None,
+            declared=_declared_networks(document),
             is_whole=not findings and not document.problems,
             known_images=known_images,
             host_memory=host_memory,
@@ -56,6 +58,7 @@ def load(
         lab, rule_findings = resolve(spec, context, path.resolve())
         findings += rule_findings
     problems = list(document.problems)
+    # A value that could not be read is one mistake, not two.
     reported = {problem.path for problem in problems}
     for finding in findings:
         if source.show(finding.path) not in reported:
@@ -63,6 +66,15 @@ def load(
     if problems or lab is None:
         raise SpecError(problems, hint=hint)
     return lab
+
+
+def _declared_networks(document: Document) -> tuple[str, ...] | None:
+    """Return the name of every network that is written, None if they can't be read."""
+    data = document.data
+    networks = data.get("networks") if isinstance(data, dict) else None
+    if not isinstance(networks, dict):
+        return None
+    return tuple(networks)
 
 
 def schema_json() -> str:

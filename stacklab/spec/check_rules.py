@@ -15,6 +15,7 @@ from stacklab.words import suggest
 
 _KINDS = ("command", "port", "http")
 _ALL_NODES = "all"
+# The port of a URL, behind its host.
 _URL_PORT = re.compile(r"https?://[^/?:]*:([0-9]+)")
 # For each key that only some kinds of checks have: these kinds.
 _KINDS_WITH = {
@@ -33,13 +34,16 @@ def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
     """
     if spec.checks is None or not context.is_whole:
         return
-    seen: dict[str, int] = {}
+    first_index: dict[str, int] = {}
     for index, check in enumerate(spec.checks.custom or ()):
         path: Keys = ("checks", "custom", index)
-        if check.name in seen:
-            wrong = f"'{check.name}' is also custom[{seen[check.name]}]"
-            yield Finding((*path, "name"), wrong, "rename one of them")
-        seen.setdefault(check.name, index)
+        if check.name in first_index:
+            yield Finding(
+                path=(*path, "name"),
+                wrong=f"'{check.name}' is also custom[{first_index[check.name]}]",
+                right="rename one of them",
+            )
+        first_index.setdefault(check.name, index)
         yield from _check_kind(path, check)
         yield from _check_nodes(path, check, spec)
         yield from _check_url_port(path, check)
@@ -49,43 +53,71 @@ def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
 def _check_kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
     kinds = [kind for kind in _KINDS if getattr(check, kind) is not None]
     if not kinds:
-        yield Finding(path, "tries nothing", "write one of command, port and http")
-    for kind in kinds[1:]:
-        wrong = f"it has {kinds[0]} already"
-        yield Finding((*path, kind), wrong, "make two checks of it", at_key=True)
-    if len(kinds) != 1:
+        yield Finding(path=path, wrong="tries nothing", right="write one of command, port and http")
         return
+    first_kind, *more_kinds = kinds
+    for kind in more_kinds:
+        yield Finding(
+            path=(*path, kind),
+            wrong=f"it has {first_kind} already",
+            right="make two checks of it",
+            at_key=True,
+        )
+    # Which of the other keys are right is not known while there are two kinds.
+    if not more_kinds:
+        yield from _check_keys_of_kind(path, check, first_kind)
+
+
+def _check_keys_of_kind(path: Keys, check: CustomSpec, kind: str) -> Iterator[Finding]:
     for key, kinds_with_key in _KINDS_WITH.items():
-        if getattr(check, key) is not None and kinds[0] not in kinds_with_key:
-            right = f"remove it; it is for {' and '.join(kinds_with_key)}"
-            yield Finding((*path, key), f"has no meaning for {kinds[0]}", right, at_key=True)
+        if getattr(check, key) is not None and kind not in kinds_with_key:
+            yield Finding(
+                path=(*path, key),
+                wrong=f"has no meaning for {kind}",
+                right=f"remove it; it is for {' and '.join(kinds_with_key)}",
+                at_key=True,
+            )
 
 
 def _check_nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[Finding]:
-    if check.nodes is not None and not check.nodes:
-        yield Finding((*path, "nodes"), "no node", "name one, or remove it: all is the default")
+    if check.nodes == ():
+        yield Finding(
+            path=(*path, "nodes"),
+            wrong="no node",
+            right="name one, or remove it: all is the default",
+        )
     for index, word in enumerate(check.nodes or ()):
         if _nodes_meant(spec, word):
             continue
         # dict keeps the order: the spec's own names, then those with a number, then `all`.
-        known = dict.fromkeys([*spec.nodes, *(member.name for member in members(spec)), _ALL_NODES])
-        wrong = f"no node has the role {word}" if word in tuple(Role) else f"no node '{word}'"
-        yield Finding((*path, "nodes", index), wrong, suggest(word, known, label="known"))
+        names = [member.name for member in members(spec)]
+        known = dict.fromkeys([*spec.nodes, *names, _ALL_NODES])
+        is_role = word in tuple(Role)
+        yield Finding(
+            path=(*path, "nodes", index),
+            wrong=f"no node has the role {word}" if is_role else f"no node '{word}'",
+            right=suggest(word, known, label="known"),
+        )
 
 
 def _check_url_port(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+    # The form of a URL lets any five digits through: a pattern that counts would be unreadable.
     match = _URL_PORT.match(check.http or "")
     if match and not 1 <= int(match[1]) <= 65535:
-        yield Finding((*path, "http"), f"{match[1]} is not a port", "1 to 65535")
+        yield Finding(
+            path=(*path, "http"),
+            wrong=f"{match[1]} is not a port",
+            right="1 to 65535",
+        )
 
 
 def _check_secret(path: Keys, check: CustomSpec) -> Iterator[Finding]:
     variable = secret_in_command(check.command or "")
     if variable:
         yield Finding(
-            (*path, "command"),
-            f"the spec holds the value of {variable}",
-            "let the command read it from a file on the node",
+            path=(*path, "command"),
+            wrong=f"the spec holds the value of {variable}",
+            right="let the command read it from a file on the node",
         )
 
 
@@ -94,12 +126,17 @@ def _nodes_meant(spec: LabSpec, word: str) -> set[str]:
 
     A node's name comes before the name of an entry with a count, and both before a role.
     """
-    everyone = members(spec)
-    if word == _ALL_NODES:
-        return {member.name for member in everyone}
-    by_name = {member.name for member in everyone if member.name == word}
-    by_entry = {member.name for member in everyone if member.key == word}
-    by_role = {member.name for member in everyone if (member.spec.role or Role.NODE) == word}
+    by_name: set[str] = set()
+    by_entry: set[str] = set()
+    by_role: set[str] = set()
+    for member in members(spec):
+        role = member.spec.role or Role.NODE
+        if word in (member.name, _ALL_NODES):
+            by_name.add(member.name)
+        if member.key == word:
+            by_entry.add(member.name)
+        if role == word:
+            by_role.add(member.name)
     return by_name or by_entry or by_role
 
 

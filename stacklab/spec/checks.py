@@ -31,6 +31,7 @@ class CustomSpec(Spec):
     """A check of your own, run on nodes: exactly one of a command, a port and a web page."""
 
     name: CheckName = Field(description="Its name in reports, unique in the lab.")
+    # Exactly one of these three; check_rules.py sees to that.
     command: ShellCommand | None = Field(
         default=None,
         description="A line or a script for bash, run on each of `nodes` as user stack, without "
@@ -54,6 +55,7 @@ class CustomSpec(Spec):
             "before a role. Default: all.",
         )
     )
+    # Each of these belongs to some kinds of checks only.
     exit_code: ExitCode | None = Field(
         default=None, description="Of `command`: the exit code with which it passes. Default: 0."
     )
@@ -69,6 +71,7 @@ class CustomSpec(Spec):
     status: HttpStatus | None = Field(
         default=None, description="Of `http`: the status with which it passes. Default: 200."
     )
+    # How it is tried; unlike the built-in checks, once by default.
     retries: Retries | None = Field(
         default=None,
         description="How many times it is tried on the node until it passes, 1 to 100. Default: 1.",

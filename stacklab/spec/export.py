@@ -11,6 +11,7 @@ from stacklab.errors import LabError
 from stacklab.model.lab import Lab, Network, Size
 
 
+# Spread's parts, joined: what is computed is not among them.
 def _interface(address: str, prefix: int) -> IPv4Interface:
     return IPv4Interface((address, prefix))
 
@@ -19,6 +20,7 @@ def _interface(address: str, prefix: int) -> IPv4Interface:
 _CODEC = Codec(
     Lab,
     spreads={
+        # As a number of MiB, so that Ruby need not parse a unit.
         Size: Spread(
             parts=(Part(key="{}_mib", kind=int, value_of=lambda size: size.mib),), join=Size
         ),

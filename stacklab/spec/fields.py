@@ -36,6 +36,7 @@ class Spec(BaseModel):
 
 
 def _text_schema(pattern: str, *, longest: int | None = None) -> WithJsonSchema:
+    # Anchored: unlike ours, the patterns of a JSON Schema match anywhere in a text.
     schema: dict[str, object] = {"type": "string", "pattern": f"^{pattern}$"}
     if longest is not None:
         schema["maxLength"] = longest
@@ -45,139 +46,6 @@ def _text_schema(pattern: str, *, longest: int | None = None) -> WithJsonSchema:
 def as_list(value: object) -> object:
     """Return a list of one for a single value, which a spec may have in place of a list."""
     return [value] if isinstance(value, str) else value
-
-
-_read_size = values.size_reader(SMALLEST_MEMORY, "nothing boots in less")
-_read_disk = values.size_reader(
-    SMALLEST_DISK, "the base image is that large; on the host a disk takes only what is written"
-)
-
-LabName = Annotated[
-    str,
-    PlainValidator(values.name_reader(LAB_NAME_LENGTH)),
-    _text_schema(NAME, longest=LAB_NAME_LENGTH),
-]
-NetworkName = Annotated[
-    str, PlainValidator(values.name_reader(NAME_LENGTH)), _text_schema(NAME, longest=NAME_LENGTH)
-]
-NodeName = Annotated[
-    str,
-    PlainValidator(values.name_reader(NAME_LENGTH, NODE_NAME)),
-    _text_schema(NODE_NAME, longest=NAME_LENGTH),
-]
-ImageName = Annotated[
-    str,
-    PlainValidator(values.pattern_reader(values.IMAGE, "image name", "e.g. debian-12")),
-    _text_schema(values.IMAGE),
-]
-Bridge = Annotated[
-    str,
-    PlainValidator(
-        values.pattern_reader(
-            values.BRIDGE, "bridge name", "a bridge of the host, e.g. br0; 15 characters"
-        )
-    ),
-    _text_schema(values.BRIDGE),
-]
-Branch = Annotated[
-    str,
-    PlainValidator(values.pattern_reader(values.BRANCH, "branch", "e.g. stable/mitaka")),
-    _text_schema(values.BRANCH),
-]
-Text = Annotated[str, PlainValidator(values.read_line), WithJsonSchema({"type": "string"})]
-Memory = Annotated[Size, PlainValidator(_read_size), _text_schema(values.SIZE)]
-Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(values.SIZE)]
-Cidr = Annotated[IPv4Network, PlainValidator(values.read_cidr), _text_schema(values.CIDR)]
-Pool = Annotated[IPv4Network, PlainValidator(values.read_pool), _text_schema(values.CIDR)]
-Address = Annotated[IPv4Address, PlainValidator(values.read_address), _text_schema(values.ADDRESS)]
-
-
-def _enum_schema(kind: type[StrEnum]) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "enum": [str(word) for word in kind]})
-
-
-def _range_schema(kind: str, low: int, high: int) -> WithJsonSchema:
-    return WithJsonSchema({"type": kind, "minimum": low, "maximum": high})
-
-
-Mode = Annotated[
-    NetworkMode, PlainValidator(values.word_reader(NetworkMode)), _enum_schema(NetworkMode)
-]
-RoleWord = Annotated[Role, PlainValidator(values.word_reader(Role)), _enum_schema(Role)]
-InstallerWord = Annotated[
-    Installer, PlainValidator(values.word_reader(Installer)), _enum_schema(Installer)
-]
-Cpus = Annotated[
-    int, PlainValidator(values.number_reader(int, 1, 64)), _range_schema("integer", 1, 64)
-]
-Count = Annotated[
-    int,
-    PlainValidator(values.number_reader(int, 1, MOST_NODES)),
-    _range_schema("integer", 1, MOST_NODES),
-]
-Mtu = Annotated[
-    int,
-    PlainValidator(values.number_reader(int, 576, 9216, "bytes")),
-    _range_schema("integer", 576, 9216),
-]
-Retries = Annotated[
-    int, PlainValidator(values.number_reader(int, 1, 100)), _range_schema("integer", 1, 100)
-]
-Interval = Annotated[
-    float,
-    PlainValidator(values.number_reader(float, 0, 3600, "seconds")),
-    _range_schema("number", 0, 3600),
-]
-Boot = Annotated[
-    float,
-    PlainValidator(values.number_reader(float, 1, 86400, "seconds")),
-    _range_schema("number", 1, 86400),
-]
-
-Delay = Annotated[float, PlainValidator(values.read_delay), _text_schema(values.DELAY)]
-Loss = Annotated[float, PlainValidator(values.read_loss), _text_schema(values.LOSS)]
-Rate = Annotated[int, PlainValidator(values.read_rate), _text_schema(values.RATE)]
-Phrase = Annotated[
-    str, PlainValidator(values.read_phrase), WithJsonSchema({"type": "string", "minLength": 1})
-]
-ShellCommand = Annotated[
-    str,
-    PlainValidator(values.read_command),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": values.LONGEST_COMMAND}),
-]
-ExitCode = Annotated[
-    int, PlainValidator(values.number_reader(int, 0, 255)), _range_schema("integer", 0, 255)
-]
-Port = Annotated[
-    int, PlainValidator(values.number_reader(int, 1, 65535)), _range_schema("integer", 1, 65535)
-]
-HttpStatus = Annotated[
-    int, PlainValidator(values.number_reader(int, 100, 599)), _range_schema("integer", 100, 599)
-]
-TryLimit = Annotated[
-    float,
-    PlainValidator(values.number_reader(float, 1, 600, "seconds")),
-    _range_schema("number", 1, 600),
-]
-
-ReleaseName = Annotated[str, PlainValidator(values.read_release), _text_schema(values.BRANCH)]
-ModeWord = Annotated[
-    NetworkingMode, PlainValidator(values.word_reader(NetworkingMode)), _enum_schema(NetworkingMode)
-]
-DriverWord = Annotated[Driver, PlainValidator(values.word_reader(Driver)), _enum_schema(Driver)]
-Flag = Annotated[bool, PlainValidator(values.read_flag), WithJsonSchema({"type": "boolean"})]
-Ratio = Annotated[
-    float, PlainValidator(values.number_reader(float, 0, 1000)), _range_schema("number", 0, 1000)
-]
-NodeRoles = Annotated[
-    str,
-    PlainValidator(
-        values.pattern_reader(
-            "all|controller|compute|node", "role of nodes", "all, controller, compute or node"
-        )
-    ),
-    _text_schema("(all|controller|compute|node)"),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,72 +71,113 @@ class Form:
         return {"type": "string", "pattern": f"^{self.pattern}$"}
 
 
-Scheme = Annotated[str, Form(r"[a-z][a-z0-9+.-]{0,29}", "URL scheme", "e.g. file, http or swift")]
-VolumeType = Annotated[
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The range of a number, for `Annotated[int, Range(int, ...)]`; `unit` is for the error."""
+
+    kind: type[int] | type[float]
+    low: int
+    high: int
+    unit: str = ""
+
+    def __get_pydantic_core_schema__(
+        self, _source: object, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Validate by the range (a hook of pydantic)."""
+        read = values.number_reader(self.kind, self.low, self.high, self.unit)
+        return no_info_plain_validator_function(read)
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON Schema, which editors use (a hook of pydantic)."""
+        json_type = "integer" if self.kind is int else "number"
+        return {"type": json_type, "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True, slots=True)
+class WordOf:
+    """A word of an enum, for `Annotated[Role, WordOf(Role)]`."""
+
+    kind: type[StrEnum]
+
+    def __get_pydantic_core_schema__(
+        self, _source: object, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Validate by the enum's words (a hook of pydantic)."""
+        return no_info_plain_validator_function(values.word_reader(self.kind))
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON Schema, which editors use (a hook of pydantic)."""
+        return {"type": "string", "enum": [str(word) for word in self.kind]}
+
+
+# Names in a lab, and texts.
+LabName = Annotated[
     str,
-    Form(r"[A-Za-z][A-Za-z0-9_-]{0,29}", "volume type", "letters, digits, _ and -: fast, bronze"),
+    PlainValidator(values.name_reader(LAB_NAME_LENGTH)),
+    _text_schema(NAME, longest=LAB_NAME_LENGTH),
 ]
-PluginName = Annotated[
+NetworkName = Annotated[
     str,
-    Form(
-        r"[a-z0-9][a-z0-9_.-]{0,59}",
-        "plugin's name",
-        "the repository's name: zun, devstack-plugin-ceph",
-    ),
+    PlainValidator(values.name_reader(NAME_LENGTH)),
+    _text_schema(NAME, longest=NAME_LENGTH),
 ]
-Url = Annotated[
-    str, Form(r"https?://[A-Za-z0-9._~:/%+,-]{1,300}", "URL", "e.g. http://proxy.example:3128")
-]
-GitUrl = Annotated[
+NodeName = Annotated[
     str,
-    Form(
-        r"(https?|git|file)://[A-Za-z0-9._~:/%+-]{1,300}",
-        "git URL",
-        "e.g. https://opendev.org, without a name or password",
-    ),
+    PlainValidator(values.name_reader(NAME_LENGTH, NODE_NAME)),
+    _text_schema(NODE_NAME, longest=NAME_LENGTH),
 ]
-Project = Annotated[
-    str, Form(r"[a-z][a-z0-9_.-]{0,59}", "project", "e.g. nova or python-novaclient")
-]
-Variable = Annotated[
-    str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,79}", "name of a variable", "letters, digits and _")
-]
-SecretName = Annotated[
-    str, Form(r"[a-z][a-z0-9_]{0,59}", "name of a secret", "e.g. admin_password")
-]
-EnvName = Annotated[
+ImageName = Annotated[str, Form(values.IMAGE, "image name", "e.g. debian-12")]
+Bridge = Annotated[
     str,
-    Form(
-        r"[A-Za-z_][A-Za-z0-9_]{0,79}",
-        "environment variable",
-        "its name, without $: MY_PASSWORD",
-        is_shown=False,
-    ),
+    Form(values.BRIDGE, "bridge name", "a bridge of the host, e.g. br0; 15 characters"),
 ]
-FilePath = Annotated[
+Text = Annotated[str, PlainValidator(values.read_line), WithJsonSchema({"type": "string"})]
+Flag = Annotated[bool, PlainValidator(values.read_flag), WithJsonSchema({"type": "boolean"})]
+
+# Sizes of a node.
+_read_memory = values.size_reader(SMALLEST_MEMORY, "nothing boots in less")
+_read_disk = values.size_reader(
+    SMALLEST_DISK, "the base image is that large; on the host a disk takes only what is written"
+)
+Memory = Annotated[Size, PlainValidator(_read_memory), _text_schema(values.SIZE)]
+Disk = Annotated[Size, PlainValidator(_read_disk), _text_schema(values.SIZE)]
+Cpus = Annotated[int, Range(int, 1, 64)]
+Count = Annotated[int, Range(int, 1, MOST_NODES)]
+RoleWord = Annotated[Role, WordOf(Role)]
+
+# Networks, and what they do to packets.
+Cidr = Annotated[IPv4Network, PlainValidator(values.read_cidr), _text_schema(values.CIDR)]
+Pool = Annotated[IPv4Network, PlainValidator(values.read_pool), _text_schema(values.CIDR)]
+Address = Annotated[IPv4Address, PlainValidator(values.read_address), _text_schema(values.ADDRESS)]
+Mode = Annotated[NetworkMode, WordOf(NetworkMode)]
+# Every IPv4 host must take 576 bytes; above 9216, network cards differ.
+Mtu = Annotated[int, Range(int, 576, 9216, "bytes")]
+Delay = Annotated[float, PlainValidator(values.read_delay), _text_schema(values.DELAY)]
+Loss = Annotated[float, PlainValidator(values.read_loss), _text_schema(values.LOSS)]
+Rate = Annotated[int, PlainValidator(values.read_rate), _text_schema(values.RATE)]
+
+# Checks.
+Retries = Annotated[int, Range(int, 1, 100)]
+Interval = Annotated[float, Range(float, 0, 3600, "seconds")]
+Boot = Annotated[float, Range(float, 1, 86400, "seconds")]
+TryLimit = Annotated[float, Range(float, 1, 600, "seconds")]
+Phrase = Annotated[
     str,
-    Form(r"(~/|/)[^\x00-\x1f]{1,300}", "path", "an absolute one: ~/secrets/admin", is_shown=False),
+    PlainValidator(values.read_phrase),
+    WithJsonSchema({"type": "string", "minLength": 1}),
 ]
-ConfigFile = Annotated[
+ShellCommand = Annotated[
     str,
-    Form(
-        r"(\$[A-Z][A-Z0-9_]*|/[A-Za-z0-9_.$/-]{1,200})",
-        "configuration file",
-        "e.g. $NOVA_CONF or /etc/nova/nova.conf",
-    ),
+    PlainValidator(values.read_command),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": values.LONGEST_COMMAND}),
 ]
-ConfigSection = Annotated[
-    str, Form(r"[A-Za-z0-9_.:-]{1,60}", "section", "no blanks: DEFAULT, libvirt")
-]
-ConfigKey = Annotated[str, Form(r"[A-Za-z0-9_.-]{1,80}", "option's name", "e.g. debug")]
-Service = Annotated[str, Form(r"[a-z][a-z0-9_-]{0,39}", "service", "e.g. nova")]
-HostName = Annotated[
-    str, Form(r"[A-Za-z0-9_.:*/-]{1,120}", "host or network", "e.g. .example.org or 10.0.0.0/8")
-]
-KollaMode = Annotated[str, Form(r"(patched|vanilla)", "mode of kolla", "patched or vanilla")]
-Word = Annotated[
-    str, Form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", "release of OpenStack", 'e.g. "2025.1"')
-]
+ExitCode = Annotated[int, Range(int, 0, 255)]
+Port = Annotated[int, Range(int, 1, 65535)]
+HttpStatus = Annotated[int, Range(int, 100, 599)]
 CheckName = Annotated[
     str,
     Form(
@@ -285,6 +194,7 @@ CheckHost = Annotated[
         "a node's name, or an address: 10.0.0.1",
     ),
 ]
+# No `@` before the path: a password would be in every report.
 PageUrl = Annotated[
     str,
     Form(
@@ -294,6 +204,7 @@ PageUrl = Annotated[
     ),
 ]
 Level = Annotated[str, Form(r"(failure|warning)", "level", "failure or warning")]
+# The names of nodes and entries, roles, and `all`.
 _NODE_WORD = r"[a-z]([a-z0-9-]*[a-z0-9])?"
 NodeWord = Annotated[
     str, Form(_NODE_WORD, "node or role", "a node's name, controller, compute, node or all")
@@ -307,3 +218,87 @@ NODE_WORDS_SCHEMA = WithJsonSchema(
         "minItems": 1,
     }
 )
+
+# Which cloud.
+InstallerWord = Annotated[Installer, WordOf(Installer)]
+ReleaseName = Annotated[str, PlainValidator(values.read_release), _text_schema(values.BRANCH)]
+Branch = Annotated[str, Form(values.BRANCH, "branch", "e.g. stable/mitaka")]
+ModeWord = Annotated[NetworkingMode, WordOf(NetworkingMode)]
+DriverWord = Annotated[Driver, WordOf(Driver)]
+KollaMode = Annotated[str, Form(r"(patched|vanilla)", "mode of kolla", "patched or vanilla")]
+Word = Annotated[
+    str, Form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", "release of OpenStack", 'e.g. "2025.1"')
+]
+
+# What is set about its services.
+Ratio = Annotated[float, Range(float, 0, 1000)]
+Scheme = Annotated[str, Form(r"[a-z][a-z0-9+.-]{0,29}", "URL scheme", "e.g. file, http or swift")]
+VolumeType = Annotated[
+    str,
+    Form(r"[A-Za-z][A-Za-z0-9_-]{0,29}", "volume type", "letters, digits, _ and -: fast, bronze"),
+]
+Service = Annotated[str, Form(r"[a-z][a-z0-9_-]{0,39}", "service", "e.g. nova")]
+NodeRoles = Annotated[
+    str,
+    Form("(all|controller|compute|node)", "role of nodes", "all, controller, compute or node"),
+]
+ConfigFile = Annotated[
+    str,
+    Form(
+        r"(\$[A-Z][A-Z0-9_]*|/[A-Za-z0-9_.$/-]{1,200})",
+        "configuration file",
+        "e.g. $NOVA_CONF or /etc/nova/nova.conf",
+    ),
+]
+ConfigSection = Annotated[
+    str, Form(r"[A-Za-z0-9_.:-]{1,60}", "section", "no blanks: DEFAULT, libvirt")
+]
+ConfigKey = Annotated[str, Form(r"[A-Za-z0-9_.-]{1,80}", "option's name", "e.g. debug")]
+Variable = Annotated[
+    str, Form(r"[A-Za-z_][A-Za-z0-9_]{0,79}", "name of a variable", "letters, digits and _")
+]
+
+# Where code, packages and secrets come from.
+PluginName = Annotated[
+    str,
+    Form(
+        r"[a-z0-9][a-z0-9_.-]{0,59}",
+        "plugin's name",
+        "the repository's name: zun, devstack-plugin-ceph",
+    ),
+]
+Project = Annotated[
+    str, Form(r"[a-z][a-z0-9_.-]{0,59}", "project", "e.g. nova or python-novaclient")
+]
+# Neither kind of URL may have an `@`, which comes behind a password.
+Url = Annotated[
+    str, Form(r"https?://[A-Za-z0-9._~:/%+,-]{1,300}", "URL", "e.g. http://proxy.example:3128")
+]
+GitUrl = Annotated[
+    str,
+    Form(
+        r"(https?|git|file)://[A-Za-z0-9._~:/%+-]{1,300}",
+        "git URL",
+        "e.g. https://opendev.org, without a name or password",
+    ),
+]
+HostName = Annotated[
+    str, Form(r"[A-Za-z0-9_.:*/-]{1,120}", "host or network", "e.g. .example.org or 10.0.0.0/8")
+]
+SecretName = Annotated[
+    str, Form(r"[a-z][a-z0-9_]{0,59}", "name of a secret", "e.g. admin_password")
+]
+# Of the next two, the error shows nothing: people write the secret itself there by mistake.
+EnvName = Annotated[
+    str,
+    Form(
+        r"[A-Za-z_][A-Za-z0-9_]{0,79}",
+        "environment variable",
+        "its name, without $: MY_PASSWORD",
+        is_shown=False,
+    ),
+]
+FilePath = Annotated[
+    str,
+    Form(r"(~/|/)[^\x00-\x1f]{1,300}", "path", "an absolute one: ~/secrets/admin", is_shown=False),
+]

@@ -10,6 +10,7 @@ from stacklab.spec.schema import LabSpec
 
 def schema_json() -> str:
     """Return the JSON Schema of a lab's file, in draft 7, which yaml-language-server reads."""
+    # pydantic's draft 2020-12 differs from draft 7 in where definitions are.
     schema = _simplify(LabSpec.model_json_schema(ref_template="#/definitions/{model}"))
     assert isinstance(schema, dict)
     schema["definitions"] = schema.pop("$defs")
@@ -26,6 +27,7 @@ def schema_json() -> str:
         "title": "stacklab lab",
     }
     schema.pop("title", None)
+    # The head first: editors and people look for $schema at the top.
     return json.dumps(head | schema, indent=2) + "\n"
 
 
@@ -40,9 +42,13 @@ def _simplify(value: JSON) -> JSON:
     if isinstance(properties, dict):
         # Its keys are a lab's, of which one may be called `title` or `default`.
         schema = {key: _simplify(item) for key, item in value.items() if key != "properties"}
-        simplified = {name: _simplify(field) for name, field in properties.items()}
-        return schema | {"properties": simplified}
-    schema = {k: _simplify(item) for k, item in value.items() if k not in ("title", "default")}
+        schema["properties"] = {name: _simplify(field) for name, field in properties.items()}
+        return schema
+    schema = {}
+    for key, item in value.items():
+        if key not in ("title", "default"):
+            schema[key] = _simplify(item)
+    # patternProperties alone would allow every name that does not match the pattern.
     if "patternProperties" in schema:
         schema["additionalProperties"] = False
     if "$ref" in schema and len(schema) > 1:  # draft 7 ignores all that is beside a $ref
@@ -57,4 +63,5 @@ def _without_null(value: dict[str, JSON]) -> dict[str, JSON]:
         return value
     (alternative,) = [item for item in alternatives if item != {"type": "null"}]
     assert isinstance(alternative, dict)
-    return {key: item for key, item in value.items() if key != "anyOf"} | alternative
+    others = {key: item for key, item in value.items() if key != "anyOf"}
+    return others | alternative

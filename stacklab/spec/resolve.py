@@ -41,12 +41,24 @@ from stacklab.spec.rules import (
 from stacklab.spec.schema import LabSpec, NetworkSpec
 from stacklab.spec.secret_rules import post_config_options
 from stacklab.spec.source import Finding
-from stacklab.spec.stack import GlanceSpec, MirrorsSpec, OvercommitSpec, ProxySpec, StackSpec
+from stacklab.spec.stack import (
+    GlanceSpec,
+    MirrorsSpec,
+    OvercommitSpec,
+    PluginSpec,
+    ProxySpec,
+    SecretSpec,
+    StackSpec,
+)
 from stacklab.spec.stack_rules import check_stack, chosen_release
 
+# The base image is that large.
 DEFAULT_DISK = Size.parse("48GiB")
 DEFAULT_MTU = 1500
 DEFAULT_TRIES = 3
+# Neither can be 0 in a spec, see fields.py.
+DEFAULT_BOOT_S = 300.0
+DEFAULT_TRY_S = 10.0
 
 
 def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, list[Finding]]:
@@ -82,20 +94,27 @@ def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, 
 
 
 def _address_slots(nodes: tuple[Member, ...]) -> list[Slot]:
+    """Return a slot for each NIC, in the spec's order, in which addresses are given."""
     slots: list[Slot] = []
     for member in nodes:
         seen: set[str] = set()
         for index, nic in enumerate(member.spec.nics):
-            if nic.network not in seen:  # a second NIC on it is a finding of its own
-                path = ("nodes", member.key, "nics", index)
-                slots.append(
-                    Slot(member.name, nic.network, path, wanted_address(member, nic.address))
-                )
+            if nic.network in seen:  # a second NIC on it is a finding of its own
+                continue
             seen.add(nic.network)
+            slots.append(
+                Slot(
+                    node=member.name,
+                    network=nic.network,
+                    path=("nodes", member.key, "nics", index),
+                    wanted=wanted_address(member, nic.address),
+                )
+            )
     return slots
 
 
 def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
+    # 13 characters, of which the kernel takes 15, and unlike those of any other lab.
     bridge = "sl-" + stable_hex(lab, name, digits=10)
     if spec.mode is NetworkMode.BRIDGED and spec.bridge:
         bridge = spec.bridge
@@ -105,6 +124,7 @@ def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
         mode=spec.mode,
         mtu=spec.mtu or DEFAULT_MTU,
         bridge=bridge,
+        # Not written is true.
         has_host=spec.host is not False,
     )
 
@@ -154,12 +174,14 @@ def _resolve_stack(spec: StackSpec, lab: LabSpec) -> Stack:
 
 def _with_release(stack: Stack, spec: StackSpec, release: Release) -> Stack:
     """Add what depends on the release: its defaults are the first ones of its lists."""
-    driver = Driver(release.drivers[0]) if release.drivers else Driver.LIBVIRT
-    if spec.driver is not None and release.drivers:
-        driver = spec.driver
+    # A release without a choice of drivers has libvirt, whatever the spec says.
+    driver = Driver.LIBVIRT
+    if release.drivers:
+        driver = spec.driver or Driver(release.drivers[0])
     return replace(
         stack,
         release=release.name,
+        # Only a release that is put on top of a DevStack has pairs.
         devstack_branch=release.pairs[0] if release.pairs else "",
         network_mode=spec.network_mode or NetworkingMode(release.network_modes[0]),
         driver=driver,
@@ -181,37 +203,49 @@ def _with_networks(stack: Stack, spec: StackSpec) -> Stack:
 
 def _with_settings(stack: Stack, spec: StackSpec) -> Stack:
     """Add the settings of the services, and lines and options that are passed on as they are."""
-    overcommit = spec.overcommit or OvercommitSpec()
-    glance = spec.glance or GlanceSpec()
     return replace(
         stack,
-        overcommit=Overcommit(cpu=overcommit.cpu, ram=overcommit.ram, disk=overcommit.disk),
-        glance=Glance(direct_copy=bool(glance.direct_copy), url_schemes=glance.url_schemes or ()),
+        overcommit=_resolve_overcommit(spec.overcommit or OvercommitSpec()),
+        glance=_resolve_glance(spec.glance or GlanceSpec()),
         volume_types=spec.volume_types or (),
-        lines=tuple(Lines(role=role, lines=lines) for role, lines in (spec.localrc or {}).items()),
+        lines=_resolve_lines(spec),
         post_config=tuple(_post_config(spec)),
         answers=tuple((spec.answers or {}).items()),
         dev_mode=spec.dev_mode or (),
     )
 
 
+def _resolve_overcommit(spec: OvercommitSpec) -> Overcommit:
+    return Overcommit(cpu=spec.cpu, ram=spec.ram, disk=spec.disk)
+
+
+def _resolve_glance(spec: GlanceSpec) -> Glance:
+    return Glance(direct_copy=bool(spec.direct_copy), url_schemes=spec.url_schemes or ())
+
+
+def _resolve_lines(spec: StackSpec) -> tuple[Lines, ...]:
+    localrc = spec.localrc or {}
+    return tuple(Lines(role=role, lines=lines) for role, lines in localrc.items())
+
+
 def _with_sources(stack: Stack, spec: StackSpec) -> Stack:
     """Add from where the installer gets code, packages and secrets."""
     return replace(
         stack,
-        plugins=tuple(
-            Plugin(name=name, url=plugin.url, ref=plugin.ref or "")
-            for name, plugin in (spec.plugins or {}).items()
-        ),
+        plugins=_resolve_plugins(spec.plugins or {}),
         git_base=spec.git_base or "",
         refs=tuple((spec.refs or {}).items()),
         mirrors=_resolve_mirrors(spec.mirrors or MirrorsSpec()),
         proxy=_resolve_proxy(spec.proxy or ProxySpec()),
-        secrets=tuple(
-            SecretSource(name=name, env=source.env or "", file=source.file or "")
-            for name, source in (spec.secrets or {}).items()
-        ),
+        secrets=_resolve_secrets(spec.secrets or {}),
     )
+
+
+def _resolve_plugins(specs: Mapping[str, PluginSpec]) -> tuple[Plugin, ...]:
+    plugins: list[Plugin] = []
+    for name, spec in specs.items():
+        plugins.append(Plugin(name=name, url=spec.url, ref=spec.ref or ""))
+    return tuple(plugins)
 
 
 def _resolve_mirrors(spec: MirrorsSpec) -> Mirrors:
@@ -219,19 +253,37 @@ def _resolve_mirrors(spec: MirrorsSpec) -> Mirrors:
 
 
 def _resolve_proxy(spec: ProxySpec) -> Proxy:
-    return Proxy(http=spec.http or "", https=spec.https or "", no_proxy=spec.no_proxy or ())
+    return Proxy(
+        http=spec.http or "",
+        https=spec.https or "",
+        no_proxy=spec.no_proxy or (),
+    )
+
+
+def _resolve_secrets(specs: Mapping[str, SecretSpec]) -> tuple[SecretSource, ...]:
+    sources: list[SecretSource] = []
+    for name, spec in specs.items():
+        sources.append(SecretSource(name=name, env=spec.env or "", file=spec.file or ""))
+    return tuple(sources)
 
 
 def _post_config(spec: StackSpec) -> Iterator[ConfigOption]:
     for (role, file, section, key), value in post_config_options(spec):
-        yield ConfigOption(role=role, file=file, section=section, key=key, value=value)
+        yield ConfigOption(
+            role=role,
+            file=file,
+            section=section,
+            key=key,
+            value=value,
+        )
 
 
 def _resolve_checks(spec: ChecksSpec, lab: LabSpec) -> CheckPolicy:
     return CheckPolicy(
         retries=_retries(spec.retries, DEFAULT_TRIES),
+        # Not `or`: 0 is an interval, and no default.
         interval_s=2.0 if spec.interval is None else spec.interval,
-        boot_timeout_s=300.0 if spec.boot_timeout is None else spec.boot_timeout,
+        boot_timeout_s=spec.boot_timeout or DEFAULT_BOOT_S,
         custom=tuple(_resolve_custom_check(check, lab) for check in spec.custom or ()),
     )
 
@@ -255,7 +307,7 @@ def _resolve_custom_check(spec: CustomSpec, lab: LabSpec) -> CustomCheck:
         text=spec.text or "",
         retries=_retries(spec.retries, 1),
         interval_s=1.0 if spec.interval is None else spec.interval,
-        timeout_s=10.0 if spec.timeout is None else spec.timeout,
+        timeout_s=spec.timeout or DEFAULT_TRY_S,
         is_warning=spec.level == "warning",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from stacklab.model.lab import Impairment, NetworkMode, Size
 from stacklab.model.stack import Role
 from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
 from stacklab.spec.source import Finding, Keys
-from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, name_problem
+from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, Number, name_problem
 from stacklab.words import suggest
 
 DEFAULT_MEMORY = Size.parse("1GiB")
@@ -46,17 +46,25 @@ class Context:
     known_images: Collection[str] | None = None
     host_memory: Size | None = None
 
+    def is_undeclared(self, network: str) -> bool:
+        """Return True if the spec does not have a network of that name, not even a wrong one."""
+        return self.declared is not None and network not in self.declared
+
+    def is_known_image(self, image: str) -> bool:
+        """Return True for an image of the catalogue, or if the catalogue is not known here."""
+        return self.known_images is None or image in self.known_images
+
 
 def members(spec: LabSpec) -> tuple[Member, ...]:
     """Return every node by its final name: a `compute` with count 2 is compute1 and compute2."""
     nodes: list[Member] = []
     for key, node in spec.nodes.items():
         if node.count is None:
-            nodes.append(Member(key, key, 0, node))
-        else:
-            nodes += [
-                Member(f"{key}{number + 1}", key, number, node) for number in range(node.count)
-            ]
+            nodes.append(Member(name=key, key=key, offset=0, spec=node))
+            continue
+        # People count nodes from 1, addresses are added up from 0.
+        for offset in range(node.count):
+            nodes.append(Member(name=f"{key}{offset + 1}", key=key, offset=offset, spec=node))
     return tuple(nodes)
 
 
@@ -72,117 +80,181 @@ def default_network(spec: LabSpec) -> str:
     return next(iter(spec.networks), "")
 
 
+def has_role(spec: LabSpec, role: Role) -> bool:
+    """Return True if the spec gives a node that role."""
+    return any(node.role is role for node in spec.nodes.values())
+
+
+def undeclared_network(path: Keys, name: str, context: Context) -> Finding:
+    """Return the finding that a network is named which is not declared."""
+    return Finding(
+        path=path,
+        wrong=f"no network '{name}'",
+        right=suggest(name, context.declared or (), label="declared"),
+    )
+
+
 def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
     """Yield all that is wrong with a spec, except for its addresses, `stack` and `checks`."""
-    yield from _check_name(spec, context)
+    yield from _check_lab_name(spec, context)
     yield from _check_images(spec, context)
     yield from _check_networks(spec)
-    yield from _check_names(spec)
+    yield from _check_node_names(spec)
     for key, node in spec.nodes.items():
         yield from _check_nics(("nodes", key, "nics"), node, spec, context)
     # Totals of a spec that lost a part would be wrong.
     if context.is_whole:
-        yield from _check_totals(spec, context)
+        yield from _check_is_filled(spec)
+        yield from _check_memory(spec, context)
 
 
-def _check_name(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_lab_name(spec: LabSpec, context: Context) -> Iterator[Finding]:
+    # The file's name counts, by which every command finds the lab.
     problem = name_problem(context.name, LAB_NAME_LENGTH)
     if problem:
         wrong, right = problem
-        yield Finding((), f"the file's name is the lab's: {wrong}", f"rename the file: {right}")
-    elif spec.name is not None and spec.name != context.name:
         yield Finding(
-            ("name",), f"'{spec.name}' is not the file's name", f"{context.name}, or leave it out"
+            path=(),
+            wrong=f"the file's name is the lab's: {wrong}",
+            right=f"rename the file: {right}",
+        )
+        return
+    if spec.name is not None and spec.name != context.name:
+        yield Finding(
+            path=("name",),
+            wrong=f"'{spec.name}' is not the file's name",
+            right=f"{context.name}, or leave it out",
         )
 
 
 def _check_images(spec: LabSpec, context: Context) -> Iterator[Finding]:
     if not spec.image:
-        yield Finding(("image",), "no image", "e.g. debian-12")
+        yield Finding(path=("image",), wrong="no image", right="e.g. debian-12")
     for index, image in enumerate(spec.image):
         path: Keys = ("image", index)
         if image == STAND_IN:  # it was refused by its form, which is a finding already
             continue
         if image in spec.image[:index]:
-            yield Finding(path, f"{image} is written twice", "remove one")
-        elif context.known_images is not None and image not in context.known_images:
+            yield Finding(path=path, wrong=f"{image} is written twice", right="remove one")
+            continue
+        if not context.is_known_image(image):
+            known = sorted(context.known_images or ())
             yield Finding(
-                path,
-                f"no image '{image}'",
-                suggest(image, sorted(context.known_images), label="known"),
+                path=path,
+                wrong=f"no image '{image}'",
+                right=suggest(image, known, label="known"),
             )
 
 
 def _check_networks(spec: LabSpec) -> Iterator[Finding]:
-    has_compute = any(node.role is Role.COMPUTE for node in spec.nodes.values())
-    earlier: list[str] = []
+    has_compute = has_role(spec, Role.COMPUTE)
+    earlier: dict[str, NetworkSpec] = {}
     for name, network in spec.networks.items():
         path: Keys = ("networks", name)
-        for other in earlier:
-            if network.cidr.overlaps(spec.networks[other].cidr):
-                wrong = f"{network.cidr} overlaps network {other} ({spec.networks[other].cidr})"
-                yield Finding((*path, "cidr"), wrong, "give each network a range of its own")
-        earlier.append(name)
+        yield from _check_overlaps(path, network, earlier)
+        earlier[name] = network
         if has_compute and network.cidr.overlaps(NESTED_DEFAULT):
+            libvirt = f"{NESTED_DEFAULT}, which libvirt on a compute uses itself"
             yield Finding(
-                (*path, "cidr"),
-                f"{network.cidr} overlaps {NESTED_DEFAULT}, which libvirt on a compute uses itself",
-                "a compute could not reach this network; choose another range",
+                path=(*path, "cidr"),
+                wrong=f"{network.cidr} overlaps {libvirt}",
+                right="a compute could not reach this network; choose another range",
             )
         yield from _check_network_mode(path, network)
+
+
+def _check_overlaps(
+    path: Keys, network: NetworkSpec, earlier: Mapping[str, NetworkSpec]
+) -> Iterator[Finding]:
+    for name, other in earlier.items():
+        if network.cidr.overlaps(other.cidr):
+            yield Finding(
+                path=(*path, "cidr"),
+                wrong=f"{network.cidr} overlaps network {name} ({other.cidr})",
+                right="give each network a range of its own",
+            )
 
 
 def _check_network_mode(path: Keys, network: NetworkSpec) -> Iterator[Finding]:
     is_bridged = network.mode is NetworkMode.BRIDGED
     if is_bridged and network.bridge is None:
         yield Finding(
-            path, "mode bridged needs a bridge of the host", "add e.g. bridge: br0", at_key=True
+            path=path,
+            wrong="mode bridged needs a bridge of the host",
+            right="add e.g. bridge: br0",
+            at_key=True,
         )
     if not is_bridged and network.bridge is not None:
-        wrong = f"mode {network.mode} makes its own bridge"
-        yield Finding((*path, "bridge"), wrong, "remove it, or write mode: bridged")
+        yield Finding(
+            path=(*path, "bridge"),
+            wrong=f"mode {network.mode} makes its own bridge",
+            right="remove it, or write mode: bridged",
+        )
     if network.host is False and network.mode is not NetworkMode.ISOLATED:
-        wrong = f"the host is part of a network of mode {network.mode}"
-        yield Finding((*path, "host"), wrong, "remove it, or write mode: isolated")
+        yield Finding(
+            path=(*path, "host"),
+            wrong=f"the host is part of a network of mode {network.mode}",
+            right="remove it, or write mode: isolated",
+        )
 
 
-def _check_names(spec: LabSpec) -> Iterator[Finding]:
+def _check_node_names(spec: LabSpec) -> Iterator[Finding]:
     owners: dict[str, str] = {}
     invalid: set[str] = set()
     for member in members(spec):
         path: Keys = ("nodes", member.key)
+        # With numbers, names can meet: the second node of `web` with a count, and a node `web2`.
         if member.name in owners:
-            wrong = f"{member.name} is also a node of '{owners[member.name]}'"
-            yield Finding(path, wrong, "rename one of them", at_key=True)
+            yield Finding(
+                path=path,
+                wrong=f"{member.name} is also a node of '{owners[member.name]}'",
+                right="rename one of them",
+                at_key=True,
+            )
         owners.setdefault(member.name, member.key)
         if member.name in _RESERVED_NAMES:
-            wrong = f"{member.name} is {_RESERVED_NAMES[member.name]}"
-            yield Finding(path, wrong, "rename it", at_key=True)
-        # One finding for all nodes of a count.
+            yield Finding(
+                path=path,
+                wrong=f"{member.name} is {_RESERVED_NAMES[member.name]}",
+                right="rename it",
+                at_key=True,
+            )
+        # The key itself was read as a name; only the number behind it can make it too long.
         problem = name_problem(member.name, NAME_LENGTH, NODE_NAME)
+        # One finding for all nodes of a count.
         if problem and member.key not in invalid:
             invalid.add(member.key)
             wrong, right = problem
-            yield Finding(path, f"with its number, {wrong}", right, at_key=True)
+            yield Finding(path=path, wrong=f"with its number, {wrong}", right=right, at_key=True)
 
 
 def _check_nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterator[Finding]:
     if not node.nics:
-        yield Finding(path, "no NIC", "at least one, on a nat or isolated network")
+        yield Finding(path=path, wrong="no NIC", right="at least one, on a nat or isolated network")
+        return
     if len(node.nics) > MOST_NICS:
-        yield Finding(path, f"{len(node.nics)} NICs", f"{MOST_NICS} at most")
-    seen: dict[str, int] = {}
+        yield Finding(path=path, wrong=f"{len(node.nics)} NICs", right=f"{MOST_NICS} at most")
+    yield from _check_nic_networks(path, node, context)
+    first_nic = node.nics[0]
+    # None: it was not declared, or was left out, which is a finding of its own.
+    network = spec.networks.get(first_nic.network)
+    if network is not None:
+        yield from _check_first_nic(path, first_nic, network)
+
+
+def _check_nic_networks(path: Keys, node: NodeSpec, context: Context) -> Iterator[Finding]:
+    first_index: dict[str, int] = {}
     for index, nic in enumerate(node.nics):
-        nic_path: Keys = (*path, index, "network")
-        if context.declared is not None and nic.network not in context.declared:
-            right = suggest(nic.network, context.declared, label="declared")
-            yield Finding(nic_path, f"no network '{nic.network}'", right)
-        elif nic.network in seen:
-            right = f"the first is nics[{seen[nic.network]}]"
-            yield Finding(nic_path, f"a second NIC on {nic.network}", right)
-        seen.setdefault(nic.network, index)
-    if node.nics and node.nics[0].network in spec.networks:
-        yield from _check_first_nic(path, node.nics[0], spec.networks[node.nics[0].network])
+        network_path: Keys = (*path, index, "network")
+        if context.is_undeclared(nic.network):
+            yield undeclared_network(network_path, nic.network, context)
+        elif nic.network in first_index:
+            yield Finding(
+                path=network_path,
+                wrong=f"a second NIC on {nic.network}",
+                right=f"the first is nics[{first_index[nic.network]}]",
+            )
+        first_index.setdefault(nic.network, index)
 
 
 def _check_first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator[Finding]:
@@ -190,35 +262,47 @@ def _check_first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator
     network_path: Keys = (*path, 0, "network")
     if network.mode is NetworkMode.BRIDGED:
         yield Finding(
-            network_path,
-            f"the first NIC is on {nic.network}, which is bridged",
-            "the host logs in by it: put a nat or isolated network first",
+            path=network_path,
+            wrong=f"the first NIC is on {nic.network}, which is bridged",
+            right="the host logs in by it: put a nat or isolated network first",
         )
     if network.host is False and network.mode is NetworkMode.ISOLATED:
         yield Finding(
-            network_path,
-            f"the first NIC is on {nic.network}, where the host does not have an address",
-            "the host logs in by it: put another network first",
+            path=network_path,
+            wrong=f"the first NIC is on {nic.network}, where the host does not have an address",
+            right="the host logs in by it: put another network first",
         )
     if impairment(nic, network).loss_percent >= 100:
         yield Finding(
-            network_path if nic.loss is None else (*path, 0, "loss"),
-            "the first NIC loses all that it sends",
-            "the host logs in by it: write loss: 0% here",
+            # Where the loss is written: for this NIC, or else for all NICs of its network.
+            path=network_path if nic.loss is None else (*path, 0, "loss"),
+            wrong="the first NIC loses all that it sends",
+            right="the host logs in by it: write loss: 0% here",
         )
 
 
-def _check_totals(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_is_filled(spec: LabSpec) -> Iterator[Finding]:
+    start = "at least one; see labs/mini-2node.yaml"
     if not spec.networks:
-        yield Finding(
-            ("networks",), "no network", "at least one; see labs/mini-2node.yaml", at_key=True
-        )
+        yield Finding(path=("networks",), wrong="no network", right=start, at_key=True)
     if not spec.nodes:
-        yield Finding(("nodes",), "no node", "at least one; see labs/mini-2node.yaml", at_key=True)
-    total = Size(sum((member.spec.memory or DEFAULT_MEMORY).mib for member in members(spec)))
-    if context.host_memory is not None and total > context.host_memory:
-        wrong = f"the nodes need {total} of memory together, this host has {context.host_memory}"
-        yield Finding(("nodes",), wrong, "less memory or fewer nodes", at_key=True)
+        yield Finding(path=("nodes",), wrong="no node", right=start, at_key=True)
+
+
+def _check_memory(spec: LabSpec, context: Context) -> Iterator[Finding]:
+    total_mib = 0
+    for member in members(spec):
+        memory = member.spec.memory or DEFAULT_MEMORY
+        total_mib += memory.mib
+    total = Size(total_mib)
+    available = context.host_memory
+    if available is not None and total > available:
+        yield Finding(
+            path=("nodes",),
+            wrong=f"the nodes need {total} of memory together, this host has {available}",
+            right="less memory or fewer nodes",
+            at_key=True,
+        )
 
 
 def wanted_address(member: Member, address: IPv4Address | None) -> IPv4Address | None:
@@ -232,7 +316,15 @@ def wanted_address(member: Member, address: IPv4Address | None) -> IPv4Address |
 def impairment(nic: NicSpec, network: NetworkSpec) -> Impairment:
     """Return how a NIC impairs what it sends: as written for it, else as for its network."""
     return Impairment(
-        delay_ms=(network.delay or 0.0) if nic.delay is None else nic.delay,
-        loss_percent=(network.loss or 0.0) if nic.loss is None else nic.loss,
-        rate_kbit=(network.rate or 0) if nic.rate is None else nic.rate,
+        delay_ms=_first_written(nic.delay, network.delay, 0.0),
+        loss_percent=_first_written(nic.loss, network.loss, 0.0),
+        rate_kbit=_first_written(nic.rate, network.rate, 0),
     )
+
+
+def _first_written(own: Number | None, of_network: Number | None, default: Number) -> Number:
+    # Not `or`: a NIC may say 0 where its network says something else.
+    for value in (own, of_network):
+        if value is not None:
+            return value
+    return default

@@ -60,6 +60,7 @@ class NetworkSpec(Spec):
         description="false: the host does not have an address on it. Only with mode isolated, and "
         "not for the network of a node's first NIC, by which the host logs in. Default: true.",
     )
+    # One way each: a packet and its answer meet them twice.
     delay: Delay | None = Field(
         default=None,
         description="For how long each of its NICs holds back what it sends, one way: 20ms, 1.5s "
@@ -87,6 +88,7 @@ class NicSpec(Spec):
         "the others get the next ones. Default: the first free address from .11 upward, in the "
         "order of the nodes.",
     )
+    # As for a network, of which a NIC can differ.
     delay: Delay | None = Field(
         default=None,
         description="How long it holds back what it sends: 20ms, 1.5s. Default: as its network.",
@@ -125,6 +127,7 @@ class NodeSpec(Spec):
     nics: tuple[NicSpec, ...] = Field(
         description="eth0, eth1, ... The host logs in by the first one, which must be on a nat or "
         "isolated network.",
+        # For editors alone: rules.py says it in words that fit the place.
         json_schema_extra={"minItems": 1, "maxItems": MOST_NICS},
     )
 
@@ -136,6 +139,7 @@ class LabSpec(Spec):
         default=None, description="The file's name without .yaml; it can be left out."
     )
     description: Text | None = Field(default=None, description="One line for `lab.list`.")
+    # A tuple as soon as it is read; a spec may have a single name there.
     image: Annotated[tuple[ImageName, ...], BeforeValidator(as_list)] = Field(
         description="The base image, or several in order of preference: the first one whose source "
         "can be reached is used.",

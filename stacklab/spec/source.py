@@ -22,10 +22,13 @@ Keys: TypeAlias = tuple[str | int, ...]
 _Entry: TypeAlias = tuple[yaml.ScalarNode, yaml.Node]
 
 LARGEST = 1024 * 1024  # bytes; a lab of 64 nodes is under 10 KiB
+# Keys and values; each alias counts as all that it stands for.
 MOST_VALUES = 20_000  # aliases of aliases ("billion laughs") stop here
 DEEPEST = 50
 
+# How YAML's own tags begin; `!!str` is short for the one of texts.
 _STANDARD = "tag:yaml.org,2002:"
+# All of them are kept as text, whatever YAML takes them for; `<<` is a merge.
 _SCALARS = {
     _STANDARD + kind
     for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")
@@ -37,6 +40,7 @@ _PLAIN_KEY = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _UNSHOWABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
+
 # What libyaml says (a pattern), and how to say it to people: what is wrong, what would be right.
 _PLAIN_WORDS = (
     (r"found character '\\t'.*", "a tab where YAML wants spaces", "indent with spaces"),
@@ -95,15 +99,24 @@ class Document:
 
     def problem(self, finding: Finding) -> Problem:
         """Return the finding with its place, or with that of the nearest thing around it."""
-        path = finding.path
-        place = self.keys.get(path) if finding.at_key else None
-        while place is None and path:
-            place = self.values.get(path)
-            path = path[:-1]
-        place = place or self.values.get((), _START)
+        place = self._place_of(finding)
         return Problem(
-            self.file, place.line, place.column, show(finding.path), finding.wrong, finding.right
+            self.file,
+            place.line,
+            place.column,
+            show(finding.path),
+            finding.wrong,
+            finding.right,
         )
+
+    def _place_of(self, finding: Finding) -> Place:
+        if finding.at_key and finding.path in self.keys:
+            return self.keys[finding.path]
+        path = finding.path
+        # What is missing has no place of its own: the mapping that lacks it has one.
+        while path and path not in self.values:
+            path = path[:-1]
+        return self.values.get(path, _START)
 
 
 def show(path: Keys) -> str:
@@ -112,24 +125,28 @@ def show(path: Keys) -> str:
     for key in path:
         if isinstance(key, int):
             text += f"[{key}]"
-        else:
-            name = key if _PLAIN_KEY.fullmatch(key) else quote(key)
-            text += f".{name}" if text else name
+            continue
+        if text:
+            text += "."
+        text += key if _PLAIN_KEY.fullmatch(key) else quote(key)
     return text
 
 
 def quote(text: str) -> str:
     """Return the text in quotes: one line, at most 60 characters, no password or token of a URL."""
+    # The user of a URL, then all that is behind its `?`, where tokens are.
     text = re.sub(r"//[^/\s]*@", "//***@", text)
     text = re.sub(r"(//\S*?)\?\S+", r"\1?***", text)
-    return ascii(text if len(text) <= 60 else text[:57] + "...")
+    if len(text) > 60:
+        text = text[:57] + "..."
+    return ascii(text)
 
 
 def read(path: Path, file: str) -> Document:
     """Read and parse a file; each mistake in it becomes a problem, not an exception."""
     try:
         with path.open("rb") as stream:
-            raw = stream.read(LARGEST + 1)
+            raw = stream.read(LARGEST + 1)  # one more than is allowed tells that it is larger
     except OSError as error:
         return _unreadable(file, f"cannot be read: {error.strerror}")
     if len(raw) > LARGEST:
@@ -137,16 +154,18 @@ def read(path: Path, file: str) -> Document:
     if b"\0" in raw:
         return _unreadable(file, "is binary or UTF-16", "write YAML in UTF-8")
     try:
-        return parse(raw.decode("utf-8-sig"), file)
+        text = raw.decode("utf-8-sig")  # editors on Windows begin a file with a byte-order mark
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = error.start - raw.rfind(b"\n", 0, error.start)
         return _unreadable(
             file,
             f"byte 0x{raw[error.start]:02x} is not UTF-8",
             "save it as UTF-8",
-            Place(line, column),
+            Place(
+                line=raw.count(b"\n", 0, error.start) + 1,
+                column=error.start - raw.rfind(b"\n", 0, error.start),
+            ),
         )
+    return parse(text, file)
 
 
 def parse(text: str, file: str) -> Document:
@@ -156,10 +175,15 @@ def parse(text: str, file: str) -> Document:
     except yaml.MarkedYAMLError as error:
         return _unreadable(file, *_explain(error))
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        column = error.position - text.rfind("\n", 0, error.position)
-        wrong = f"character U+{ord(text[error.position]):04X} is not allowed in YAML"
-        return _unreadable(file, wrong, "remove it", Place(line, column))
+        return _unreadable(
+            file,
+            f"character U+{ord(text[error.position]):04X} is not allowed in YAML",
+            "remove it",
+            Place(
+                line=text.count("\n", 0, error.position) + 1,
+                column=error.position - text.rfind("\n", 0, error.position),
+            ),
+        )
     except RecursionError:
         return _unreadable(file, "is nested too deeply", "a lab needs 5 levels")
     except (ValueError, OverflowError):  # PyYAML's chr() of an escape like "\UFFFFFFFF"
@@ -171,22 +195,34 @@ def parse(text: str, file: str) -> Document:
     walk = _NodeWalk(file)
     data = walk.value(root, ())
     if walk.is_stopped:
+        # The last problem says why. What was found before is of a file that is only half read.
         return Document(file, problems=tuple(walk.problems[-1:]))
-    return Document(file, data, walk.values, walk.keys, tuple(walk.problems))
+    return Document(
+        file=file,
+        data=data,
+        values=walk.values,
+        keys=walk.keys,
+        problems=tuple(walk.problems),
+    )
 
 
 def _unreadable(file: str, wrong: str, right: str = "", place: Place = _START) -> Document:
-    return Document(file, problems=(Problem(file, place.line, place.column, "", wrong, right),))
+    problem = Problem(file, place.line, place.column, "", wrong, right)
+    return Document(file, problems=(problem,))
 
 
 def _explain(error: yaml.MarkedYAMLError) -> tuple[str, str, Place]:
+    """Return what is wrong, what would be right ("" if that is not known), and where."""
+    place = _START
     mark = error.problem_mark or error.context_mark
-    place = Place(mark.line + 1, mark.column + 1) if mark else _START
+    if mark:
+        place = Place(line=mark.line + 1, column=mark.column + 1)
     reason = error.problem or error.context or "it is not YAML"
     for pattern, wrong, right in _PLAIN_WORDS:
         match = re.match(pattern, reason)
         if match:
             return match.expand(wrong), right, place
+    # libyaml's own words, which have two halves: what it was doing, and what it met.
     if error.context and error.context != reason:
         reason = f"{error.context}, {reason}"
     return f"broken YAML: {_UNSHOWABLE.sub('?', reason)}", "", place
@@ -216,24 +252,30 @@ class _NodeWalk:
             return self._scalar(node, path)
         self._ancestors.add(id(node))
         try:
-            if isinstance(node, yaml.SequenceNode) and node.tag == _STANDARD + "seq":
-                return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-            if isinstance(node, yaml.MappingNode) and node.tag == _STANDARD + "map":
-                return self._mapping(node, path)
+            return self._collection(node, path)
         finally:
+            # An alias beside it, not inside of it, may refer to the same node.
             self._ancestors.discard(id(node))
-        self._refuse(node, path, f"the tag {quote(node.tag)} has no meaning here", "remove it")
+
+    def _collection(self, node: yaml.Node, path: Keys) -> Value:
+        if isinstance(node, yaml.SequenceNode) and node.tag == _STANDARD + "seq":
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode) and node.tag == _STANDARD + "map":
+            return self._mapping(node, path)
+        self._refuse_tag(node, path)
         return None
 
     def _scalar(self, node: yaml.ScalarNode, path: Keys) -> str | None:
         if node.tag not in _SCALARS:
-            self._refuse(node, path, f"the tag {quote(node.tag)} has no meaning here", "remove it")
+            self._refuse_tag(node, path)
             return None
         text: str = node.value
         if _UNSHOWABLE.search(text):
             self._refuse(node, path, "contains a character that cannot be shown", "remove it")
             return None
-        return None if node.tag == _STANDARD + "null" else text
+        if node.tag == _STANDARD + "null":
+            return None
+        return text
 
     def _mapping(self, node: yaml.MappingNode, path: Keys) -> dict[str, Value]:
         mapping: dict[str, Value] = {}
@@ -248,19 +290,22 @@ class _NodeWalk:
     def _entries(
         self, node: yaml.MappingNode, path: Keys, outer: frozenset[int]
     ) -> Iterator[_Entry]:
-        """Yield a mapping's own entries, then those of the mappings that it merges with `<<`."""
-        merged: list[yaml.Node] = []
+        """Yield a mapping's own entries, then those of the mappings that it merges with `<<`.
+
+        `outer` has the ids of the mappings into which this one is being merged.
+        """
+        bases: list[yaml.Node] = []
         places: dict[str, Place] = {}
         for key, value in node.value:
             if self._is_too_much(key, path):
                 return
             if key.tag == _STANDARD + "merge":
-                merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
+                bases += _merged_nodes(value)
             elif self._is_usable_key(key, path, places):
                 places[key.value] = _place_of(key)
                 yield key, value
         outer |= {id(node)}
-        for base in merged:
+        for base in bases:
             if not isinstance(base, yaml.MappingNode):
                 self._refuse(base, path, "`<<` takes a mapping", "write `<<: *anchor`")
             elif id(base) in outer:
@@ -269,27 +314,43 @@ class _NodeWalk:
                 yield from self._entries(base, path, outer)
 
     def _is_usable_key(self, key: yaml.Node, path: Keys, places: Mapping[str, Place]) -> bool:
+        """Return True for a plain word that is not in `places`, which has the keys before it."""
         if not isinstance(key, yaml.ScalarNode) or _UNSHOWABLE.search(key.value):
             self._refuse(key, path, "a key that is not a plain word", "write `key: value`")
             return False
-        if key.value in places:
-            first_line = places[key.value].line
-            right = f"first in line {first_line}"
-            self._refuse(key, (*path, key.value), "is written twice", right)
+        first = places.get(key.value)
+        if first is not None:
+            key_path = (*path, key.value)
+            self._refuse(key, key_path, "is written twice", f"first in line {first.line}")
             return False
         return True
 
     def _is_too_much(self, node: yaml.Node, path: Keys) -> bool:
         self._count += 1
-        if not self.is_stopped and (self._count > MOST_VALUES or len(path) > DEEPEST):
+        is_over = self._count > MOST_VALUES or len(path) > DEEPEST
+        if is_over and not self.is_stopped:
+            # Once is enough: from here on every value is one too many.
             self.is_stopped = True
             self._refuse(node, path[:1], "aliases or nesting make this too large", "write it out")
         return self.is_stopped
 
+    def _refuse_tag(self, node: yaml.Node, path: Keys) -> None:
+        # `!!python/object` and the like: only the tags of plain YAML have a meaning in a lab.
+        self._refuse(node, path, f"the tag {quote(node.tag)} has no meaning here", "remove it")
+
     def _refuse(self, node: yaml.Node, path: Keys, wrong: str, right: str) -> None:
         line, column = _place_of(node)
-        self.problems.append(Problem(self.file, line, column, show(path), wrong, right))
+        problem = Problem(self.file, line, column, show(path), wrong, right)
+        self.problems.append(problem)
+
+
+def _merged_nodes(value: yaml.Node) -> list[yaml.Node]:
+    """Return what `<<` merges: one mapping, or each of a list of mappings."""
+    if isinstance(value, yaml.SequenceNode):
+        return list(value.value)
+    return [value]
 
 
 def _place_of(node: yaml.Node) -> Place:
-    return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    mark = node.start_mark  # which counts from 0
+    return Place(line=mark.line + 1, column=mark.column + 1)

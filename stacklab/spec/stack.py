@@ -40,6 +40,7 @@ from stacklab.spec.fields import (
     as_list,
 )
 
+# Every installer, for a description: "none, devstack, ... or opensdn".
 _FIRST, *_MORE, _LAST = Installer
 _INSTALLERS = f"{', '.join((_FIRST, *_MORE))} or {_LAST}"
 
@@ -115,6 +116,7 @@ class StackSpec(Spec):
         default=None,
         description="contrail: DevStack's branch. Default: the one that worked with `release`.",
     )
+    # Networks of the lab, by what they carry.
     network: NetworkName | None = Field(
         default=None,
         description="The network that carries the cloud (HOST_IP, SERVICE_HOST); every "
@@ -133,6 +135,7 @@ class StackSpec(Spec):
         description="What carries floating addresses; the controller's NIC on it is given "
         "to the cloud.",
     )
+    # What the cloud is to be; a release names the words that it has.
     network_mode: ModeWord | None = Field(
         default=None,
         description="flat, flat-dhcp and vlan are nova-network's; the others neutron's.",
@@ -153,6 +156,7 @@ class StackSpec(Spec):
     volume_types: Annotated[tuple[VolumeType, ...], BeforeValidator(as_list)] | None = Field(
         default=None, description="One back end of cinder, and one volume type, for each."
     )
+    # Code: what is cloned, from where, and of which branch.
     plugins: dict[PluginName, PluginSpec] | None = Field(
         default=None, description="DevStack's plugins, in the order in which they are enabled."
     )
@@ -163,6 +167,7 @@ class StackSpec(Spec):
         default=None,
         description="A project's branch, tag, or Gerrit change: nova: refs/changes/12/345612/3.",
     )
+    # What is passed on as it is, for all that no key above is about.
     localrc: dict[NodeRoles, Annotated[tuple[Text, ...], BeforeValidator(as_list)]] | None = Field(
         default=None, description="Further lines of localrc: for all, or for the nodes of a role."
     )
@@ -176,6 +181,7 @@ class StackSpec(Spec):
         default=None,
         description="Further keys of answers.txt, globals.yml or contrail_configuration.",
     )
+    # The nodes' surroundings.
     mirrors: MirrorsSpec | None = Field(
         default=None,
         description="Where the nodes fetch packages from. Default: where the host does.",
@@ -185,6 +191,7 @@ class StackSpec(Spec):
         default=None,
         description="Secrets of yours, from the environment or a file. Default: made for the lab.",
     )
+    # For some installers only.
     dev_mode: Annotated[tuple[Service, ...], BeforeValidator(as_list)] | None = Field(
         default=None, description="kolla: services whose source is mounted into their containers."
     )

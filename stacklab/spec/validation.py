@@ -37,6 +37,17 @@ _EXAMPLES = {
     "nodes": "see labs/mini-2node.yaml",
 }
 
+# For pydantic's types of errors: what is wrong, and what would be right.
+_NOT_A_MAPPING = ("is not a mapping", "write `key: value` lines, indented")
+_NOT_A_LIST = ("is not a list", "write `- ` lines, indented")
+_WRONG_FORMS = {
+    "model_type": _NOT_A_MAPPING,
+    "dict_type": _NOT_A_MAPPING,
+    "model_attributes_type": _NOT_A_MAPPING,
+    "tuple_type": _NOT_A_LIST,
+    "list_type": _NOT_A_LIST,
+}
+
 
 def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
     """Make a LabSpec without the parts that were refused, each of which is a finding.
@@ -45,7 +56,11 @@ def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
     """
     data, findings = _without_empty(document.data, ())
     if not isinstance(data, dict):
-        return None, findings or [Finding((), "is not a mapping", "see labs/mini-2node.yaml")]
+        if not findings:
+            findings.append(
+                Finding(path=(), wrong="is not a mapping", right="see labs/mini-2node.yaml")
+            )
+        return None, findings
     for attempt in range(MOST_ATTEMPTS):
         try:
             return LabSpec.model_validate(data), findings
@@ -55,12 +70,13 @@ def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
             # Later attempts find only what comes from leaving something out.
             findings += _new_findings(errors, findings)
         for detail in errors:
-            _leave_out(data, _error_path(detail), detail["type"] == "missing")
+            _leave_out(data, _error_path(detail), is_missing=detail["type"] == "missing")
     return None, findings
 
 
 def _new_findings(errors: Iterable[ErrorDetails], findings: Iterable[Finding]) -> list[Finding]:
     """Return pydantic's errors as findings, except at places that have a finding already."""
+    # A key without a value was left out, so pydantic says that it is missing.
     reported = {finding.path for finding in findings}
     new = []
     for detail in errors:
@@ -87,7 +103,12 @@ def _mapping_without_empty(
     for key, item in mapping.items():
         if item is None:
             findings.append(
-                Finding((*path, key), _NO_VALUE, "write one, or remove the key", at_key=True)
+                Finding(
+                    path=(*path, key),
+                    wrong=_NO_VALUE,
+                    right="write one, or remove the key",
+                    at_key=True,
+                )
             )
             continue
         result[key], inner_findings = _without_empty(item, (*path, key))
@@ -99,10 +120,17 @@ def _list_without_empty(items: list[Value], path: Keys) -> tuple[list[Value], li
     result: list[Value] = []
     findings: list[Finding] = []
     for index, item in enumerate(items):
+        item_path = (*path, index)
         if item is None:
-            findings.append(Finding((*path, index), _NO_VALUE, "write one, or remove the line"))
+            findings.append(
+                Finding(
+                    path=item_path,
+                    wrong=_NO_VALUE,
+                    right="write one, or remove the line",
+                )
+            )
             item = ""  # the later items keep their index, which is part of their path
-        inner, inner_findings = _without_empty(item, (*path, index))
+        inner, inner_findings = _without_empty(item, item_path)
         result.append(inner)
         findings += inner_findings
     return result, findings
@@ -113,14 +141,16 @@ def _error_path(detail: ErrorDetails) -> Keys:
     return tuple(key for key in detail["loc"] if key != "[key]")
 
 
-def _leave_out(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
+def _leave_out(data: dict[str, Value], path: Keys, *, is_missing: bool) -> None:
     """Remove what was refused from the data, with as little around it as possible."""
+    *outer, last = path
     images = data.get("image")
-    if path[0] == "image" and isinstance(images, list) and isinstance(path[-1], int):
-        images[path[-1]] = STAND_IN
+    if path[0] == "image" and isinstance(images, list) and isinstance(last, int):
+        # The other images keep their index, which is part of their path.
+        images[last] = STAND_IN
         return
-    if len(path) == 1:
-        _leave_out_top(data, str(path[0]))
+    if not outer:
+        _leave_out_top(data, str(last))
         return
     if is_missing:
         path = path[:-1]  # it is not there: what needs it goes
@@ -128,20 +158,21 @@ def _leave_out(data: dict[str, Value], path: Keys, is_missing: bool) -> None:
         # Without one item, the later ones of a list would change their places: the list goes.
         path = path[:-1]
     owner = _value_at(data, path[:-1])
+    # It is not a mapping if an error before this one has removed it.
     if not isinstance(owner, dict):
         return
     if path[-1] == "bridge" and not is_missing:
         owner["bridge"] = STAND_IN  # else the rules would say that mode bridged needs one
-    else:
-        owner.pop(str(path[-1]), None)
+        return
+    owner.pop(str(path[-1]), None)
 
 
 def _leave_out_top(data: dict[str, Value], key: str) -> None:
+    # A LabSpec must have these keys, but need not have anything in them.
     stand_ins: dict[str, Value] = {"image": [STAND_IN], "networks": {}, "nodes": {}}
+    data.pop(key, None)
     if key in stand_ins:
         data[key] = stand_ins[key]
-    else:
-        data.pop(key, None)
 
 
 def _value_at(value: Value, path: Keys) -> Value:
@@ -159,9 +190,10 @@ def _model_at(path: Keys) -> type[Spec]:
     for key in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = _plain_type(kind.model_fields[str(key)].annotation)
-        else:
-            # The type of the values of a dict, or of the items of a tuple.
-            kind = _plain_type(get_args(kind)[1 if get_origin(kind) is dict else 0])
+            continue
+        # The type of the values of a dict, or of the items of a tuple.
+        argument = 1 if get_origin(kind) is dict else 0
+        kind = _plain_type(get_args(kind)[argument])
     assert isinstance(kind, type)
     assert issubclass(kind, Spec)
     return kind
@@ -175,21 +207,30 @@ def _plain_type(kind: object) -> object:
 
 
 def _error_finding(detail: ErrorDetails) -> Finding:
+    """Return pydantic's error in our own words, where there are some."""
+    kind = detail["type"]
     path = _error_path(detail)
-    last = str(path[-1]) if path else ""
-    at_key = detail["loc"][-1:] == ("[key]",)
-    match detail["type"]:
-        case "missing":
-            return Finding(path, "is missing", _EXAMPLES.get(last, ""))
-        case "extra_forbidden":
-            known = list(_model_at(path[:-1]).model_fields)
-            return Finding(path, "unknown key", meant_or_known(last, known), at_key=True)
-        case "value_error":
-            cause = detail.get("ctx", {}).get("error")
-            if isinstance(cause, Wrong):
-                return Finding(path, cause.wrong, cause.right, at_key)
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return Finding(path, "is not a mapping", "write `key: value` lines, indented")
-        case "tuple_type" | "list_type":
-            return Finding(path, "is not a list", "write `- ` lines, indented")
-    return Finding(path, detail["msg"])
+    key = str(path[-1]) if path else ""
+    if kind == "missing":
+        return Finding(path=path, wrong="is missing", right=_EXAMPLES.get(key, ""))
+    if kind == "extra_forbidden":
+        known = list(_model_at(path[:-1]).model_fields)
+        return Finding(
+            path=path,
+            wrong="unknown key",
+            right=meant_or_known(key, known),
+            at_key=True,
+        )
+    # The errors of our own readers, which are ValueErrors.
+    cause = detail.get("ctx", {}).get("error")
+    if kind == "value_error" and isinstance(cause, Wrong):
+        return Finding(
+            path=path,
+            wrong=cause.wrong,
+            right=cause.right,
+            at_key=detail["loc"][-1] == "[key]",
+        )
+    if kind in _WRONG_FORMS:
+        wrong, right = _WRONG_FORMS[kind]
+        return Finding(path=path, wrong=wrong, right=right)
+    return Finding(path=path, wrong=detail["msg"])

@@ -6,11 +6,12 @@ readers.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from stacklab.model.lab import Size
 from stacklab.model.release import plain_name
@@ -32,8 +33,10 @@ DELAY = rf"{_AMOUNT} ?(ms|s)"
 LOSS = rf"{_AMOUNT} ?%"
 RATE = rf"({_AMOUNT} ?(kbit|mbit|gbit)|none)"
 
+# Both names are in the path of an ssh socket, which the kernel limits to 107 characters.
 LAB_NAME_LENGTH = 30
 NAME_LENGTH = 20
+# Of a network's prefix length; a /29 has room for the host and five nodes.
 SMALLEST_PREFIX, LARGEST_PREFIX = 8, 29
 
 # Ranges that no lab can use, and the reason.
@@ -44,11 +47,14 @@ _RESERVED = (
     (IPv4Network("224.0.0.0/4"), "is for multicast"),
     (IPv4Network("240.0.0.0/4"), "is reserved"),
 )
+
 LONGEST_DELAY_MS = 10_000
 LOWEST_RATE_KBIT, HIGHEST_RATE_KBIT = 32, 10_000_000
 LONGEST_COMMAND = 8000
+# Milliseconds or kbit in one of each unit.
 _MS_PER = {"ms": 1, "s": 1000}
 _KBIT_PER = {"kbit": 1, "mbit": 1000, "gbit": 1_000_000}
+# For the first letter of a unit that is not one of a spec's, the one that was probably meant.
 _UNITS = {"": "MiB", "k": "MiB", "m": "MiB", "g": "GiB", "t": "TiB"}
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -68,6 +74,7 @@ def read_text(value: object) -> str:
     """Return a text; raise Wrong for a list or a mapping."""
     if isinstance(value, str):
         return value
+    # Scalars are texts (see source.py), so it can be nothing but one of these.
     kind = "a list" if isinstance(value, list) else "a mapping"
     raise Wrong(f"{kind}, where one value is expected")
 
@@ -103,43 +110,59 @@ def read_command(value: object) -> str:
 
 def read_delay(value: object) -> float:
     """Return for how many milliseconds packets are held back."""
-    amount, unit, text = _read_with_unit(value, DELAY, "delay", "20ms or 1.5s", "ms")
-    delay_ms = amount * _MS_PER[unit]
+    delay = _read_with_unit(
+        value, pattern=DELAY, what="delay", example="20ms or 1.5s", usual_unit="ms"
+    )
+    delay_ms = delay.amount * _MS_PER[delay.unit]
     if delay_ms > LONGEST_DELAY_MS:
-        raise Wrong(f"{text} is out of range", f"0ms to {LONGEST_DELAY_MS // 1000}s")
+        raise Wrong(f"{delay.text} is out of range", f"0ms to {LONGEST_DELAY_MS // 1000}s")
     return delay_ms
 
 
 def read_loss(value: object) -> float:
     """Return how many percent of the packets are lost."""
-    amount, _, text = _read_with_unit(value, LOSS, "loss", "1% or 0.5%", "%")
-    if amount > 100:
-        raise Wrong(f"{text} is out of range", "0% to 100%")
-    return amount
+    loss = _read_with_unit(value, pattern=LOSS, what="loss", example="1% or 0.5%", usual_unit="%")
+    if loss.amount > 100:
+        raise Wrong(f"{loss.text} is out of range", "0% to 100%")
+    return loss.amount
 
 
 def read_rate(value: object) -> int:
     """Return the bandwidth in kbit/s; 0 for `none`, which means that it is not limited."""
     if read_text(value).strip() == "none":
         return 0
-    amount, unit, text = _read_with_unit(
-        value, RATE, "rate", "512kbit, 10mbit, 1gbit or none", "mbit"
+    rate = _read_with_unit(
+        value,
+        pattern=RATE,
+        what="rate",
+        example="512kbit, 10mbit, 1gbit or none",
+        usual_unit="mbit",
     )
-    rate_kbit = round(amount * _KBIT_PER[unit], 6)
+    # Rounded: 1.001 times 1000 is 1000.9999999999999 to Python.
+    rate_kbit = round(rate.amount * _KBIT_PER[rate.unit], 6)
     if not LOWEST_RATE_KBIT <= rate_kbit <= HIGHEST_RATE_KBIT:
         raise Wrong(
-            f"{text} is out of range",
+            f"{rate.text} is out of range",
             f"{LOWEST_RATE_KBIT}kbit to {HIGHEST_RATE_KBIT // 1_000_000}gbit",
         )
-    if rate_kbit != int(rate_kbit):
-        raise Wrong(f"{text} is not a whole number of kbit", f"e.g. {int(rate_kbit)}kbit")
-    return int(rate_kbit)
+    # tc takes whole numbers of kbit alone.
+    whole_kbit = int(rate_kbit)
+    if rate_kbit != whole_kbit:
+        raise Wrong(f"{rate.text} is not a whole number of kbit", f"e.g. {whole_kbit}kbit")
+    return whole_kbit
+
+
+class _Amount(NamedTuple):
+    """A number with its unit, and the text that was written."""
+
+    amount: float
+    unit: str
+    text: str
 
 
 def _read_with_unit(
-    value: object, pattern: str, what: str, example: str, usual_unit: str
-) -> tuple[float, str, str]:
-    """Return the number, its unit, and the text that was written."""
+    value: object, *, pattern: str, what: str, example: str, usual_unit: str
+) -> _Amount:
     text = read_text(value).strip()
     if re.fullmatch(_AMOUNT, text):
         raise Wrong(f"{quote(text)} lacks a unit", f"write {text}{usual_unit}")
@@ -147,7 +170,7 @@ def _read_with_unit(
         raise Wrong(f"{quote(text)} is not a {what}", f"e.g. {example}")
     number = text.rstrip("%abcdefghijklmnopqrstuvwxyz ")
     unit = text[len(number) :].strip()
-    return float(number), unit, text
+    return _Amount(amount=float(number), unit=unit, text=text)
 
 
 def name_problem(name: str, length: int, pattern: str = NAME) -> tuple[str, str] | None:
@@ -156,13 +179,11 @@ def name_problem(name: str, length: int, pattern: str = NAME) -> tuple[str, str]
         return f"{quote(name)} is longer than {length} characters", "shorten it"
     if re.fullmatch(pattern, name):
         return None
+    right = "lower-case letters and digits, with - between them"
     if pattern == NODE_NAME and re.fullmatch(NAME, name):
         # inet_aton(3) reads `1` and `0x1f` as addresses: `ping 1` pings 0.0.0.1.
-        return f"{quote(name)} is not a host name", "begin with a letter"
-    return (
-        f"{quote(name)} is not a host name",
-        "lower-case letters and digits, with - between them",
-    )
+        right = "begin with a letter"
+    return f"{quote(name)} is not a host name", right
 
 
 def name_reader(length: int, pattern: str = NAME) -> Callable[[object], str]:
@@ -230,8 +251,9 @@ def number_reader(
     kind: type[Number], low: int, high: int, unit: str = ""
 ) -> Callable[[object], Number]:
     """Make a reader of numbers from `low` to `high`."""
-    pattern = r"[0-9]{1,9}" if kind is int else r"[0-9]{1,9}(\.[0-9]{1,6})?"
-    what = "whole number" if kind is int else "number"
+    pattern, what = _AMOUNT, "number"
+    if kind is int:
+        pattern, what = r"[0-9]{1,9}", "whole number"
     right = f"{low} to {high}"
     if unit:
         what += f" of {unit}"
@@ -271,6 +293,7 @@ def size_reader(smallest: Size, reason: str) -> Callable[[object], Size]:
 
 def _likely_size(text: str) -> str:
     """Return the size that was probably meant, with the right unit."""
+    # As others write it: 512m, 2GB, 1 gib, 16.
     match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*([kmgt]?)i?b?", text.lower())
     if match is None:
         return "a number and MiB, GiB or TiB: 512MiB"
@@ -294,9 +317,11 @@ def read_pool(value: object) -> IPv4Network:
 def _read_range(value: object, user: str, right: str) -> IPv4Network:
     text = read_text(value)
     network = _parse_network(text)
+    # Compared as text: 192.168.150.1/24 was read without its host bits.
     if str(network.network_address) != text.partition("/")[0]:
         raise Wrong(f"{text} has host bits set", f"write {network}")
     if network.prefixlen < SMALLEST_PREFIX:
+        # 10.0.0.0/8 is the widest range that anybody can have for private use.
         raise Wrong(f"{text} is too wide", f"/{SMALLEST_PREFIX} at most; /24 holds 253 nodes")
     if network.prefixlen > LARGEST_PREFIX:
         raise Wrong(f"{text} is too small for {user}", right)
@@ -312,16 +337,14 @@ def _read_range(value: object, user: str, right: str) -> IPv4Network:
 def _parse_network(text: str) -> IPv4Network:
     if re.fullmatch(ADDRESS, text):
         raise Wrong(f"{quote(text)} lacks a prefix length", f"write {text}/24")
+    example = "e.g. 192.168.150.0/24"
     if ":" in text:
-        raise Wrong(
-            f"{quote(text)} is not IPv4", "IPv6 networks are not supported; e.g. 192.168.150.0/24"
-        )
-    try:
-        if re.fullmatch(CIDR, text):
+        raise Wrong(f"{quote(text)} is not IPv4", f"IPv6 networks are not supported; {example}")
+    # IPv4Network would take 10.0.0.0/255.0.0.0 and other forms that the JSON Schema refuses.
+    if re.fullmatch(CIDR, text):
+        with contextlib.suppress(ValueError):
             return IPv4Network(text, strict=False)
-    except ValueError:
-        pass
-    raise Wrong(f"{quote(text)} is not an address range", "e.g. 192.168.150.0/24")
+    raise Wrong(f"{quote(text)} is not an address range", example)
 
 
 def read_address(value: object) -> IPv4Address:

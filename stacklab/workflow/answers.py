@@ -55,7 +55,9 @@ def rendered(context: Context, lab: Lab) -> tuple[Rendered, Mapping[str, str]]:
 def preview(lab: Lab, runner: Runner) -> Rendered:
     """Return every file with masks for secrets: it makes none, and writes nowhere."""
     previews = answers.preview(lab, mirrors=host_mirrors(runner))
-    secret = _shown(lab, dict.fromkeys(answers.secret_names(lab), answers.PLACEHOLDER))
+    placeholders = dict.fromkeys(answers.secret_names(lab), answers.PLACEHOLDER)
+    # A file may hold a secret in the form that its reader wants.
+    secret = _shown_secrets(lab, placeholders)
     return {
         node: {path: without(text, secret) for path, text in files.items()}
         for node, files in previews.items()
@@ -88,52 +90,61 @@ def write(rendered: Rendered, directory: Path) -> tuple[Path, ...]:
         ) from error
 
 
-def _shown(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
+def _shown_secrets(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
     """Return every string that is in a rendered file because of a secret, each once."""
-    shown = answers.shown_secrets(lab, known).values()
-    return tuple(dict.fromkeys(text for forms in shown for text in forms))
+    texts: list[str] = []
+    for forms in answers.shown_secrets(lab, known).values():
+        texts += forms
+    return tuple(dict.fromkeys(texts))
 
 
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """Compare what the running nodes have with what would be rendered from today's spec."""
     running_lab(context, lab.name)
-    return _compare(context, lab, *rendered(context, lab))
+    wanted, known = rendered(context, lab)
+    return _compare(context, lab, wanted, known)
 
 
 def _compare(
     context: Context, lab: Lab, wanted: Rendered, known: Mapping[str, str]
 ) -> tuple[Difference, ...]:
     paths = context.host.lab(lab.name)
-    secret = _shown(lab, known)
+    secret = _shown_secrets(lab, known)
     nodes = [node for node, files in wanted.items() if files]
+
+    def read_node(node: str) -> Mapping[PurePosixPath, str | None]:
+        return _read_files(context, paths, node, wanted[node])
+
     with ThreadPoolExecutor(max_workers=max(len(nodes), 1)) as pool:
         # A list, so that a node that can't be read raises before anything is compared.
-        contents = list(pool.map(lambda node: _read(context, paths, node, wanted[node]), nodes))
+        contents = list(pool.map(read_node, nodes))
     differences = []
     for node, content in zip(nodes, contents, strict=True):
         for path, text in wanted[node].items():
-            lines = _unified(node, path, content[path], text, secret)
+            lines = _unified_diff(node, path, content[path], text, secret)
             if lines:
                 differences.append(Difference(node=node, path=path, lines=lines))
     return tuple(differences)
 
 
-def _read(
+def _read_files(
     context: Context, paths: LabPaths, node: str, files: Mapping[PurePosixPath, str]
 ) -> Mapping[PurePosixPath, str | None]:
     """Return what a node has of these files, None for one that it has not; raises LabError."""
-    parts = {path: _reader(number, path) for number, path in enumerate(files)}
+    parts = {path: _reading_part(number, path) for number, path in enumerate(files)}
     reply = session.ask(context.runner, paths, node, tuple(parts.values()), limit_s=_READ_LIMIT_S)
     if not reply.answer.is_begun:
-        hint = f"./invoke lab.check {paths.name}"
-        raise LabError(f"{node} can't be read: {reply.why}", hint=hint)
-    return {
-        path: _content(reply, part.tag, f"{node}:{path}", paths.name)
-        for path, part in parts.items()
-    }
+        raise LabError(
+            f"{node} can't be read: {reply.why}",
+            hint=f"./invoke lab.check {paths.name}",
+        )
+    contents: dict[PurePosixPath, str | None] = {}
+    for path, part in parts.items():
+        contents[path] = _content(reply, part.tag, f"{node}:{path}", paths.name)
+    return contents
 
 
-def _reader(number: int, path: PurePosixPath) -> Part:
+def _reading_part(number: int, path: PurePosixPath) -> Part:
     # In a subshell: `exit` must end this part, and not the session.
     shell = _READER.format(file=shlex.quote(str(path)), not_there=_NOT_THERE)
     return Part(tag=f"answers.{number}", shell=f"(\n{shell}\n)", phase=Phase.FACTS)
@@ -144,12 +155,7 @@ def _content(reply: Reply, tag: str, place: str, lab: str) -> str | None:
     sent = reply.answer.of(tag)
     if sent.code == _NOT_THERE:
         return None
-    why = reply.missing(tag)
-    if not why and sent.code != 0:
-        why = sent.text or f"exit code {sent.code}"
-    # So many lines are all that a session keeps of a part: the file's end is missing.
-    if not why and len(sent.lines) >= protocol.LINES_MAX:
-        why = "the file is too large"
+    why = _why_unread(reply, tag)
     if not why:
         try:
             data = base64.b64decode("".join(sent.lines), validate=True)
@@ -159,21 +165,42 @@ def _content(reply: Reply, tag: str, place: str, lab: str) -> str | None:
     raise LabError(f"{place} can't be read: {printable(why)}", hint=f"./invoke lab.check {lab}")
 
 
-def _unified(
+def _why_unread(reply: Reply, tag: str) -> str:
+    """Return why a part did not send its file whole; "" if it did."""
+    why = reply.missing(tag)
+    if why:
+        return why
+    sent = reply.answer.of(tag)
+    if sent.code != 0:
+        return sent.text or f"exit code {sent.code}"
+    # So many lines are all that a session keeps of a part: the file's end is missing.
+    if len(sent.lines) >= protocol.LINES_MAX:
+        return "the file is too large"
+    return ""
+
+
+def _unified_diff(
     node: str, path: PurePosixPath, there: str | None, here: str, secret: Collection[str]
 ) -> tuple[str, ...]:
+    """Return what differs between the node's file and what would be rendered; () if nothing."""
     if there == here:
         return ()
     # Masked before they are compared: else a diff would show which secret changed to which.
     is_all_secret = is_secret_file(path)
-    old = masked(there or "", secret, is_all_secret=is_all_secret).splitlines()
-    new = masked(here, secret, is_all_secret=is_all_secret).splitlines()
+    old = masked(there or "", secret, is_all_secret=is_all_secret)
+    new = masked(here, secret, is_all_secret=is_all_secret)
     old_name, new_name = f"{node}:{path}", "from the spec"
     if there is None:
         old_name, new_name = "/dev/null", f"{node}:{path}"
-    lines = tuple(difflib.unified_diff(old, new, old_name, new_name, lineterm=""))
+    lines = difflib.unified_diff(
+        old.splitlines(),
+        new.splitlines(),
+        fromfile=old_name,
+        tofile=new_name,
+        lineterm="",
+    )
     why_empty = "only secrets or the end of the file differ"
-    return lines or (f"--- {old_name}", f"+++ {new_name}", why_empty)
+    return tuple(lines) or (f"--- {old_name}", f"+++ {new_name}", why_empty)
 
 
 def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
@@ -185,6 +212,7 @@ def push(context: Context, lab: Lab) -> tuple[Difference, ...]:
         lab_record = read_own(paths)
         for name in dict.fromkeys(difference.node for difference in differences):
             place_answers(context, lab, paths, name, wanted[name])
+            # The lab may have been destroyed before this command got its lock.
             node = lab_record.node(name) if lab_record else None
             if lab_record is None or node is None:
                 continue
@@ -215,14 +243,18 @@ def lint_any(words: Sequence[str], labs: Path, *, release: str = "") -> tuple[Fi
     findings: list[Finding] = []
     files = [Path(word) for word in words if not _is_lab(word, labs)]
     if files:
+        # All at once: files of one cloud's nodes are compared with each other.
         findings += lint.lint_files(files, release=release)
     for word in words:
         if not _is_lab(word, labs):
             continue
         if release:
-            wrong = f"a lab says itself which release it is for: {word}"
-            raise LabError(wrong, hint=f"./invoke answers.lint {word}")
-        lab = spec.load(spec.find(word.rpartition("/")[2].removesuffix(".yaml"), labs))
+            raise LabError(
+                f"a lab says itself which release it is for: {word}",
+                hint=f"./invoke answers.lint {word}",
+            )
+        name = word.rpartition("/")[2].removesuffix(".yaml")
+        lab = spec.load(spec.find(name, labs))
         findings += lint.lint_lab(lab, answers.preview(lab))
     return tuple(findings)
 
@@ -232,6 +264,7 @@ def _is_lab(word: str, labs: Path) -> bool:
     path = Path(word)
     if path.exists():
         return path.suffix == ".yaml" and path.resolve().parent == labs.resolve()
+    # Nothing of that name exists: a word without a path or suffix is a lab that was mistyped.
     return "/" not in word and "." not in word
 
 
@@ -240,12 +273,13 @@ def raise_for_findings(findings: Sequence[Finding]) -> None:
     errors = [finding for finding in findings if finding.severity == "error"]
     if not errors:
         return
+    counts = plural(len(errors), "error")
     warnings = len(findings) - len(errors)
-    more = f", {plural(warnings, 'warning')}" if warnings else ""
+    if warnings:
+        counts += f", {plural(warnings, 'warning')}"
     first = errors[0]
     place = f"{first.file}:{first.line}" if first.line else first.file
-    hint = f"mend {place}, then the same again"
-    raise LabError(f"{plural(len(errors), 'error')}{more}", hint=hint)
+    raise LabError(counts, hint=f"mend {place}, then the same again")
 
 
 def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
@@ -254,8 +288,12 @@ def releases_of(words: Sequence[str]) -> tuple[Release, ...]:
     for word in words:
         if word not in known:
             raise LabError(f"no installer {word!r} ({suggest(word, known, label='known')})")
-    chosen = [word for word in known if not words or word in words]
-    return tuple(release for word in chosen for release in releases.of(word).values())
+    chosen: list[Release] = []
+    # In the order of KITS, whatever the order of the words.
+    for word in known:
+        if not words or word in words:
+            chosen += releases.of(word).values()
+    return tuple(chosen)
 
 
 def fate(lab: Lab) -> tuple[str, ...]:
@@ -268,34 +306,40 @@ def fate(lab: Lab) -> tuple[str, ...]:
     if not release.is_alive:
         warnings.append(f"{title}: upstream ended it in {release.dead}: {release.grave}")
     foreign = [image for image in lab.images if operating_system(image) not in release.images]
+    # A release that names no image runs on all of them.
     if release.images and foreign:
         images = ", ".join(foreign)
         warnings.append(f"{title} never ran on {images}: nodes come up on it, the cloud won't")
-    for bug in _unmended(lab, release):
+    for bug in _unmended_bugs(lab, release):
         warnings.append(f"{title} on {lab.images[0]}: {bug.symptom}; {bug.fix}")
     return tuple(warnings)
 
 
-def _unmended(lab: Lab, release: Release) -> tuple[Bug, ...]:
+def _unmended_bugs(lab: Lab, release: Release) -> tuple[Bug, ...]:
     """Return the bugs of the lab's first image, and of its driver, that nothing works around."""
     system = operating_system(lab.images[0])
-    return tuple(
-        bug
-        for bug in release.bugs
-        if system in bug.images and bug.concerns(lab.stack.driver) and not bug.is_worked_around
-    )
+    bugs: list[Bug] = []
+    for bug in release.bugs:
+        is_met = system in bug.images and bug.concerns(lab.stack.driver)
+        if is_met and not bug.is_worked_around:
+            bugs.append(bug)
+    return tuple(bugs)
 
 
 def notes(lab: Lab) -> tuple[str, ...]:
     """Return the fate of a lab's release, and its known bugs with the ways around them."""
     if lab.stack.installer is NO_INSTALLER:
         return ()
+    # Other installers' releases may run beside it, with bugs of their own.
     running = releases_in(lab)
     # `fate` names these already.
-    unmended = _unmended(lab, running[0])
-    bugs = [bug for release in running for bug in release.bugs]
-    others = (bug for bug in bugs if bug.concerns(lab.stack.driver) and bug not in unmended)
-    return (*fate(lab), *map(_way_around, others))
+    unmended = _unmended_bugs(lab, running[0])
+    lines = [*fate(lab)]
+    for release in running:
+        for bug in release.bugs:
+            if bug.concerns(lab.stack.driver) and bug not in unmended:
+                lines.append(_way_around(bug))
+    return tuple(lines)
 
 
 def _way_around(bug: Bug) -> str:

@@ -67,21 +67,21 @@ def choose(context: Context, lab: Lab) -> Choice:
     passed_over: dict[str, str] = {}
     for name in lab.images[:-1]:
         image = catalogue.get(images, name)
-        is_built = store.find(context.host, image) is not None
-        why_unreachable = "" if is_built else _unreachable(context, image)
+        # Asked first: a build would try for minutes before it gave up.
+        why_unreachable = _why_unreachable(context, image)
         if why_unreachable:
-            # Asked first: a build would try for minutes before it gave up.
             passed_over[name] = why_unreachable
             continue
         try:
-            return _built(context, image, passed_over)
+            return _build_choice(context, image, passed_over)
         except ImageError as error:
+            # The first line alone: the others are the build's output.
             passed_over[name] = error.message.partition("\n")[0]
     # This is the last choice: if it can't be built, its error is what the user has to know.
-    return _built(context, catalogue.get(images, lab.images[-1]), passed_over)
+    return _build_choice(context, catalogue.get(images, lab.images[-1]), passed_over)
 
 
-def _built(context: Context, image: Image, passed_over: Mapping[str, str]) -> Choice:
+def _build_choice(context: Context, image: Image, passed_over: Mapping[str, str]) -> Choice:
     stored = builder(context).build(image)
     if passed_over:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in passed_over.items())
@@ -89,10 +89,14 @@ def _built(context: Context, image: Image, passed_over: Mapping[str, str]) -> Ch
     return Choice(image=image, stored=stored, passed_over=dict(passed_over))
 
 
-def _unreachable(context: Context, image: Image) -> str:
-    """Return why the image's source can't be used now; "" if it can."""
+def _why_unreachable(context: Context, image: Image) -> str:
+    """Return why the image can't be had now; "" if it is built, or its source can be used."""
+    if store.find(context.host, image) is not None:
+        return ""
     if image.source is SourceKind.BOOTSTRAP:
         return ""  # made from the host's own mirror, which the build itself asks
     if download.is_complete(image.url, image.digest, context.host.downloads):
         return ""
-    return "" if download.is_reachable(image.url) else "its source can't be reached"
+    if download.is_reachable(image.url):
+        return ""
+    return "its source can't be reached"

@@ -123,16 +123,7 @@ class Context:
         """Make the host's directory, by sudo where we are not root."""
         host = self.host
         root = host.root
-        if not root.exists() and os.geteuid() != 0 and not os.access(root.parent, os.W_OK):
-            owner = str(os.getuid())
-            # setgid: files in it belong to the group of all who may use libvirt here.
-            install = ("install", "-d", "-m", "2775", "-o", owner, "-g", "libvirt", str(root))
-            try:
-                self.runner.run(Command(argv=("sudo", "-n", *install), what=f"making {root}"))
-            except ToolError as error:
-                raise HostError(
-                    f"{root} can't be made\n{error.message}", hint=_own_home(root)
-                ) from error
+        self._make_root_by_sudo(root)
         shared = (
             root,
             host.labs,
@@ -147,12 +138,13 @@ class Context:
             for directory in shared:
                 if not directory.is_dir():
                     files.make_directory(directory)
-                    _share(directory)
+                    _share_directory(directory)
         except OSError as error:
             raise HostError(
                 f"{error.filename}: {error.strerror}",
                 hint=_own_home(root),
             ) from error
+        # Asked of the kernel: modes alone do not tell what groups and ACLs allow.
         closed = [str(directory) for directory in shared if not os.access(directory, os.W_OK)]
         if closed:
             raise HostError(
@@ -160,6 +152,22 @@ class Context:
                 hint=f"sudo chgrp -R libvirt {root} && sudo chmod -R g+rwX {root}, "
                 "or set STACKLAB_HOME to a directory of your own",
             )
+
+    def _make_root_by_sudo(self, root: Path) -> None:
+        """Make the host's directory where only root can; else it is made like all others."""
+        if root.exists() or os.geteuid() == 0 or os.access(root.parent, os.W_OK):
+            return
+        owner = str(os.getuid())
+        # setgid: files in it belong to the group of all who may use libvirt here.
+        install = ("install", "-d", "-m", "2775", "-o", owner, "-g", "libvirt", str(root))
+        command = Command(argv=("sudo", "-n", *install), what=f"making {root}")
+        try:
+            self.runner.run(command)
+        except ToolError as error:
+            raise HostError(
+                f"{root} can't be made\n{error.message}",
+                hint=_own_home(root),
+            ) from error
 
     def other_labs(self, name: str) -> tuple[Lab, ...]:
         """Return the labs on record on this host but for this one, as they were brought up."""
@@ -182,8 +190,9 @@ def _own_home(root: Path) -> str:
     )
 
 
-def _share(directory: Path) -> None:
+def _share_directory(directory: Path) -> None:
     """Let all who may use libvirt write there: images and records are one set per host."""
+    # No such group, or somebody else's directory: then it stays as it is.
     with contextlib.suppress(KeyError, PermissionError):
         os.chown(directory, -1, grp.getgrnam("libvirt").gr_gid)
         directory.chmod(0o2775)
@@ -211,19 +220,24 @@ def read_own(paths: LabPaths) -> LabRecord | None:
 
 def not_up(context: Context, name: str) -> LabError:
     """Return the error for a lab of which nothing exists."""
-    known = names(LABS)
-    guess = ""
-    if name in known:
-        hint = f"./invoke lab.up {name}"
-    else:
-        # A lab that is up first: its name was most likely mistyped.
-        guess = nearest(name, record.names(context.host))
-        hint = "./invoke lab.status"
-    if name not in known and not guess:
-        guess = nearest(name, known)
-        hint = f"./invoke lab.up {guess}" if guess else "./invoke lab.list"
+    guess, hint = _lab_meant(context, name)
     meant = f" (did you mean {guess}?)" if guess else ""
     return LabError(f"lab {name} is not up: nothing of it exists on this host{meant}", hint=hint)
+
+
+def _lab_meant(context: Context, name: str) -> tuple[str, str]:
+    """Return the name that was probably meant, "" if none is near, and what to type."""
+    known = names(LABS)
+    if name in known:
+        return "", f"./invoke lab.up {name}"
+    # A lab that is up first: its name was most likely mistyped.
+    guess = nearest(name, record.names(context.host))
+    if guess:
+        return guess, "./invoke lab.status"
+    guess = nearest(name, known)
+    if guess:
+        return guess, f"./invoke lab.up {guess}"
+    return "", "./invoke lab.list"
 
 
 def node_named(lab: Lab, name: str, *, hint: str) -> Node:

@@ -18,7 +18,8 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
     accelerator = context.accelerator()
     starting = None
     if lab is not None:
-        running = _running(context, lab.name)
+        # Only nodes that do not run yet need memory that the host must have free.
+        running = _running_nodes(context, lab.name)
         starting = [node.name for node in lab.nodes if node.name not in running]
     return doctor.full(
         lab,
@@ -32,26 +33,30 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
         ),
         others=context.other_labs(lab.name if lab else ""),
         starting=starting,
-        sources=_sources(lab),
+        sources=_troubles_of_sources(lab),
     )
 
 
-def _running(context: Context, name: str) -> frozenset[str]:
+def _running_nodes(context: Context, name: str) -> frozenset[str]:
     """Return the nodes that run, and so have their memory already; none where nobody can tell."""
     lab_record = registry.read(context.host.lab(name))
     states = context.states(lab_record) if lab_record else {}
     return frozenset(node for node, state in states.items() if state is NodeState.RUNNING)
 
 
-def _sources(lab: Lab | None) -> dict[str, str | None]:
+def _troubles_of_sources(lab: Lab | None) -> dict[str, str | None]:
     """Return where images come from and what is wrong with it; all of them without a lab."""
     images = catalogue.load()
-    wanted = [images[name] for name in lab.images] if lab else list(images.values())
-    urls = [(image.name, image.url) for image in wanted if image.source is not SourceKind.BOOTSTRAP]
-    if not urls:
+    names = lab.images if lab else tuple(images)
+    # A bootstrapped image is made from the host's own mirror: it does not have a URL to ask.
+    wanted = [images[name] for name in names if images[name].source is not SourceKind.BOOTSTRAP]
+    if not wanted:
         return {}
-    with ThreadPoolExecutor(max_workers=len(urls)) as pool:
-        reachable = pool.map(lambda item: download.is_reachable(item[1]), urls)
-        troubles = [None if is_there else "does not answer" for is_there in reachable]
-    names = [f"{name}: {url}" for name, url in urls]
-    return dict(zip(names, troubles, strict=True))
+    # At once: a source that does not answer takes seconds.
+    with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
+        answers = list(pool.map(download.is_reachable, [image.url for image in wanted]))
+    troubles: dict[str, str | None] = {}
+    for image, is_reachable in zip(wanted, answers, strict=True):
+        trouble = None if is_reachable else "does not answer"
+        troubles[f"{image.name}: {image.url}"] = trouble
+    return troubles

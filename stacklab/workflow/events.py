@@ -15,6 +15,7 @@ from stacklab.paths import HostPaths, LabPaths, is_lab_name
 from stacklab.progress import Listener
 
 _MOST_BYTES = 1024 * 1024  # of one file; then it is renamed, and a new one begins
+# Events that wait for the lab's record.
 _MOST_WAITING = 500
 _ERROR_LINES = 20
 _MOST_OF_ONE = 16 * 1024  # characters
@@ -35,12 +36,13 @@ class EventLog:
     def write(self, text: str) -> None:
         """Add an event; further lines of it are indented."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._waiting.append(f"{now} [{os.getpid()}] {_lines(text)}\n")
+        self._waiting.append(f"{now} [{os.getpid()}] {_printable_lines(text)}\n")
+        # The newest stay: a long command may end before there is a record.
         del self._waiting[:-_MOST_WAITING]
         if not self._paths.record.exists():
             return
         with contextlib.suppress(OSError):  # a full disk, somebody else's lab
-            _append(self._paths.events, "".join(self._waiting))
+            _append_to_log(self._paths.events, "".join(self._waiting))
             self._waiting.clear()
 
     def started(self, row: str, stage: str) -> None:
@@ -64,7 +66,8 @@ class EventLog:
         """See Listener."""
         how = f"done in {elapsed_s:.1f} s"
         if error is not None:
-            how = f"failed after {elapsed_s:.1f} s: {_words(error, 1)}"
+            # One line: the command's own end, which follows, has all of them.
+            how = f"failed after {elapsed_s:.1f} s: {_error_words(error, 1)}"
         self.write(f"{row}: {stage} {how}")
         if self._listener:
             self._listener.ended(row, stage, elapsed_s, error)
@@ -80,7 +83,8 @@ def recorded(paths: LabPaths, title: str, listener: Listener | None) -> Iterator
         yield log
     except BaseException as error:
         elapsed_s = time.monotonic() - started
-        log.write(f"{title} failed after {elapsed_s:.1f} s: {_words(error, _ERROR_LINES)}")
+        words = _error_words(error, _ERROR_LINES)
+        log.write(f"{title} failed after {elapsed_s:.1f} s: {words}")
         raise
     log.write(f"{title} done in {time.monotonic() - started:.1f} s")
 
@@ -98,27 +102,27 @@ def for_title(
     return recorded(host.lab(name), title, listener)
 
 
-def _words(error: BaseException, most: int) -> str:
+def _error_words(error: BaseException, most: int) -> str:
     if isinstance(error, LabError):
         return "\n".join(error.message.splitlines()[:most])
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _lines(text: str) -> str:
+def _printable_lines(text: str) -> str:
     """Return an event's text, made printable: no line of a node or a program forges an event."""
     is_cut = len(text) > _MOST_OF_ONE
     shown = printable(text[:_MOST_OF_ONE].rstrip()).replace("\t", " ")
     return f"{shown} (cut off here)" if is_cut else shown
 
 
-def _append(log: Path, text: str) -> None:
+def _append_to_log(log: Path, text: str) -> None:
     log.parent.mkdir(mode=0o700, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > _MOST_BYTES:
             log.replace(log.with_name(f"{log.name}.1"))
-    descriptor = os.open(
-        log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-    )
+    # O_NOFOLLOW: not through a link that somebody has put there.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(log, flags, 0o600)
     try:
         os.write(descriptor, text.encode())  # one write: commands may run side by side
     finally:

@@ -18,6 +18,7 @@ from stacklab.workflow.context import Context
 def build(context: Context, name: str, *, force: bool) -> StoredImage:
     """Build one image of the catalogue."""
     image = catalogue.get(catalogue.load(), name)
+    # This may be the first command on this host.
     context.prepare_root()
     return base_image.builder(context).build(image, force=force)
 
@@ -38,6 +39,7 @@ def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
     """
     stored = store.everything(context.host)
     stored_names = {image.name for image in stored}
+    # Before the first one is read, which takes seconds.
     for name in names:
         if name not in stored_names:
             raise ImageError(f"image {name} is not built", hint=f"./invoke image.build {name}")
@@ -51,19 +53,30 @@ def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
 def prune(context: Context) -> tuple[str, ...]:
     """Delete the images that no lab uses and no `lab.up` would take; returns their keys."""
     image_build.clean_up(context.host, context.runner)
-    unused = store.unused(context.host, _in_use(context), _current(context))
+    in_use = _keys_in_use(context)
+    current = _current_keys(context)
+    unused = store.unused(context.host, in_use, current)
     for image in unused:
         store.remove(image)
     return tuple(image.key for image in unused)
 
 
-def _in_use(context: Context) -> set[str]:
+def _keys_in_use(context: Context) -> set[str]:
     """Return the keys of the images under the overlays of this host's labs."""
-    records = [registry.read(context.host.lab(name)) for name in record.names(context.host)]
-    return {lab_record.image for lab_record in records if lab_record is not None}
+    keys: set[str] = set()
+    for name in record.names(context.host):
+        # One that is damaged raises: nobody knows which image is under its overlays.
+        lab_record = registry.read(context.host.lab(name))
+        if lab_record is not None:
+            keys.add(lab_record.image)
+    return keys
 
 
-def _current(context: Context) -> set[str]:
+def _current_keys(context: Context) -> set[str]:
     """Return the keys of the images that are built from today's inputs."""
-    images = [store.find(context.host, image) for image in catalogue.load().values()]
-    return {image.key for image in images if image is not None}
+    keys: set[str] = set()
+    for image in catalogue.load().values():
+        stored = store.find(context.host, image)
+        if stored is not None:
+            keys.add(stored.key)
+    return keys

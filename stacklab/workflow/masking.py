@@ -13,6 +13,7 @@ from stacklab.errors import LabError
 from stacklab.installers.kit import mask
 from stacklab.paths import LabPaths
 
+# All lines of a key but its last one have 64 or 70 characters; words are shorter than this.
 _SHORTEST_KEY_LINE = 30
 _KEY_LINE = re.compile(rf"[A-Za-z0-9+/=]{{{_SHORTEST_KEY_LINE},}}")
 _STRING = re.compile(r':\s*"([^"]+)"')
@@ -25,6 +26,7 @@ def masked(text: str, secrets: frozenset[str], *, is_all_secret: bool = False) -
     The second half of a key that was cut in two is taken out as well.
     """
     end = _END_OF_KEY.search(text)
+    # A whole key, with its beginning, is found by `mask.masked`.
     if end and "-----BEGIN" not in text[: end.start()]:
         text = mask.MASK + text[end.end() :]
     return mask.masked(text, secrets, is_all_secret=is_all_secret)
@@ -35,7 +37,7 @@ def known_secrets(paths: LabPaths) -> frozenset[str]:
 
     Raises LabError where they can't be read, and so can't be masked.
     """
-    return frozenset((*_passwords(paths), *_key_lines(paths)))
+    return frozenset((*_read_passwords(paths), *_read_key_lines(paths)))
 
 
 def results(paths: LabPaths, shown: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
@@ -57,20 +59,25 @@ class _Masker:
         self._key_lines: frozenset[str] = frozenset()
         # A user who may not read the keys may not log in either, so no output can hold them.
         with contextlib.suppress(LabError, OSError):
-            self._passwords = tuple(_passwords(paths))
-            self._key_lines = frozenset(_key_lines(paths))
+            self._passwords = tuple(_read_passwords(paths))
+            self._key_lines = frozenset(_read_key_lines(paths))
 
     def result(self, result: CheckResult) -> CheckResult:
-        cause = result.cause
         before = (result.detail, result.command, result.output, result.clues, result.cause_text)
         after = tuple(map(self.text, before))
-        if after == before:
+        if after == before:  # nearly all of them: a copy of each would cost more
             return result
-        detail, command, output, clues, text = after
+        detail, command, output, clues, cause_text = after
+        cause = result.cause
         if cause is not None:
-            cause = dataclasses.replace(cause, text=text)
+            cause = dataclasses.replace(cause, text=cause_text)
         return dataclasses.replace(
-            result, detail=detail, command=command, output=output, clues=clues, cause=cause
+            result,
+            detail=detail,
+            command=command,
+            output=output,
+            clues=clues,
+            cause=cause,
         )
 
     def text(self, shown: str) -> str:
@@ -84,10 +91,13 @@ class _Masker:
         if run in self._key_lines:  # by far the most frequent case, and quick
             return mask.MASK
         # An output may have joined several lines of a key to one run.
-        return mask.MASK if any(line in run for line in self._key_lines) else run
+        for line in self._key_lines:
+            if line in run:
+                return mask.MASK
+        return run
 
 
-def _passwords(paths: LabPaths) -> Iterator[str]:
+def _read_passwords(paths: LabPaths) -> Iterator[str]:
     try:
         text = paths.secrets.read_text(errors="replace")
     except FileNotFoundError:
@@ -98,16 +108,17 @@ def _passwords(paths: LabPaths) -> Iterator[str]:
             f"{paths.secrets}: {error.strerror}: secrets could not be masked", hint=hint
         ) from error
     try:
-        yield from (str(value) for value in json.loads(text).values())
+        for value in json.loads(text).values():
+            yield str(value)
     except (ValueError, AttributeError):
         yield from _STRING.findall(text)  # a damaged file's secrets are secrets
 
 
-def _key_lines(paths: LabPaths) -> Iterator[str]:
+def _read_key_lines(paths: LabPaths) -> Iterator[str]:
     if not paths.keys.is_dir():
         return
     for key in paths.keys.iterdir():
-        if key.suffix == ".pub":
+        if key.suffix == ".pub":  # what everybody may know
             continue
         try:
             yield from _KEY_LINE.findall(key.read_text(errors="replace"))

@@ -65,9 +65,11 @@ def request(
     """
     lab, paths = running_lab(context, name)
     selection = Selection(
-        layers=frozenset(map(Layer, _words(layers, "layer", list(Layer)))),
-        nodes=frozenset(_words(nodes, "node", [node.name for node in lab.nodes])),
-        networks=frozenset(_words(networks, "network", [network.name for network in lab.networks])),
+        layers=frozenset(map(Layer, _split_words(layers, "layer", list(Layer)))),
+        nodes=frozenset(_split_words(nodes, "node", [node.name for node in lab.nodes])),
+        networks=frozenset(
+            _split_words(networks, "network", [network.name for network in lab.networks])
+        ),
     )
     if not plan.expected(lab, selection):
         hint = f"./invoke lab.check {name}"
@@ -75,11 +77,11 @@ def request(
             f"the selection fits none of lab {name}'s checks: nothing would be proved", hint=hint
         )
     return CheckRequest(
-        lab=lab, paths=paths, selection=selection, wait_s=_seconds(wait), is_expecting=expect
+        lab=lab, paths=paths, selection=selection, wait_s=_parse_wait(wait), is_expecting=expect
     )
 
 
-def _words(text: str, what: str, known: Sequence[str]) -> list[str]:
+def _split_words(text: str, what: str, known: Sequence[str]) -> list[str]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     for word in words:
         if word not in known:
@@ -87,13 +89,13 @@ def _words(text: str, what: str, known: Sequence[str]) -> list[str]:
     return words
 
 
-def _seconds(text: str) -> float | None:
+def _parse_wait(text: str) -> float | None:
     if not text:
         return None
     try:
         seconds = float(text)
     except ValueError:
-        seconds = -1.0
+        seconds = -1.0  # refused below; so is `nan`, which no comparison holds for
     if not 0 <= seconds <= _LONGEST_WAIT_S:
         raise LabError(f"--wait {text} is not a number of seconds", hint="--wait 60")
     return seconds
@@ -101,7 +103,8 @@ def _seconds(text: str) -> float | None:
 
 def run(context: Context, request: CheckRequest) -> Outcome:
     """Do the checks once."""
-    started_at, started = time.time(), time.monotonic()
+    started_at = time.time()
+    started = time.monotonic()  # a clock that is set meanwhile must not change what it took
     results = check(
         context,
         request.lab,
@@ -127,6 +130,7 @@ def watch(
 ) -> Iterator[Outcome]:
     """Do the checks again and again, for ever; what fails is not retried in between."""
     while True:
+        # The next round comes soon enough to show what has passed meanwhile.
         yield run(context, dataclasses.replace(request, wait_s=0.0))
         sleep(interval_s)
 
@@ -145,6 +149,7 @@ def check(
     What fails is retried as the lab says, or for `wait_s`, and its result has a cause.
     With `expect`, what the lab's faults cut must be cut.
     """
+    # Read only when it is asked for: a damaged list must not keep a lab from being checked.
     outage = Outage(lab, fault_list.listed(paths) if expect else ())
     if expect and not outage.faults:
         raise LabError(
@@ -159,7 +164,7 @@ def check(
             lab=lab,
             paths=paths,
             runner=context.runner,
-            gather=_facts(context, lab, lab_record),
+            gather=_facts_gatherer(context, lab, lab_record),
             states=nodes.states,
             about_state=nodes.about_state,
             judge_host=lambda checks: host.judge(plan.FAMILIES, lab, checks, context.runner),
@@ -172,7 +177,7 @@ def check(
     return masking.results(paths, explained(context, lab, paths, results))
 
 
-def _facts(
+def _facts_gatherer(
     context: Context, lab: Lab, lab_record: LabRecord | None
 ) -> Callable[[Sequence[Check]], Facts]:
     """Return the function that takes the host's control measurements, anew each time."""

@@ -20,16 +20,17 @@ def explained(
     context: Context, lab: Lab, paths: LabPaths, results: Sequence[CheckResult]
 ) -> tuple[CheckResult, ...]:
     """Return the same results, with the causes of what failed; free where all passed."""
+    # Most runs end here: a second look at the nodes takes seconds.
     if all(result.is_passed for result in results):
         return tuple(results)
     with context.progress.stage("host", "causes"):
         context.progress.say("host", "looking for the causes, 10 s at most")
         return explain.explain(
-            lab, paths, context.runner, results, looker(context, paths), _faults(paths)
+            lab, paths, context.runner, results, looker(context, paths), _listed_faults(paths)
         )
 
 
-def _faults(paths: LabPaths) -> tuple[Fault, ...]:
+def _listed_faults(paths: LabPaths) -> tuple[Fault, ...]:
     try:
         return tuple(fault_list.listed(paths))
     except LabError:  # a damaged list: lab.fault reports it

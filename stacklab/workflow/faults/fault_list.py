@@ -24,20 +24,25 @@ def parse(lab: Lab, words: Sequence[str]) -> Fault:
 
     Raises LabError saying what is wrong and how it is written.
     """
-    word, rest = (words[0], list(words[1:])) if words else ("", [])
+    word, *rest = words or [""]
     if word not in tuple(FaultKind):
-        raise _wrong(lab, f"{word!r} is not a fault (there are: {', '.join(FaultKind)})")
+        raise _wrong_words(lab, f"{word!r} is not a fault (there are: {', '.join(FaultKind)})")
     kind = FaultKind(word)
     if kind is FaultKind.PARTITION:
-        return _partition(lab, rest)
-    usage = ("NODE",) if kind in (FaultKind.PAUSE, FaultKind.POWER_OFF) else ("NODE", "NIC")
+        return _parse_partition(lab, rest)
+    is_of_node = kind in (FaultKind.PAUSE, FaultKind.POWER_OFF)
+    usage = ("NODE",) if is_of_node else ("NODE", "NIC")
     if len(rest) != len(usage):
-        raise _wrong(lab, f"{kind} takes {' '.join(usage)}, not {' '.join(rest) or 'nothing'}")
+        raise _wrong_words(lab, f"{kind} takes {' '.join(usage)}, not {_shown(rest)}")
     node = node_named(lab, rest[0], hint=_usage(lab))
-    if len(rest) == 1:
+    if is_of_node:
         return Fault(kind=kind, node=node.name)
     nic = _nic_named(lab, node, rest[1])
     return Fault(kind=kind, node=node.name, device=nic.device, network=nic.network)
+
+
+def _shown(words: Sequence[str]) -> str:
+    return " ".join(words) or "nothing"
 
 
 def _nic_named(lab: Lab, node: Node, name: str) -> NIC:
@@ -46,28 +51,31 @@ def _nic_named(lab: Lab, node: Node, name: str) -> NIC:
         if name in (nic.device, nic.network):
             return nic
     known = ", ".join(f"{nic.device} on {nic.network}" for nic in node.nics)
-    raise _wrong(lab, f"{name!r} is not a NIC of {node.name} (it has: {known})")
+    raise _wrong_words(lab, f"{name!r} is not a NIC of {node.name} (it has: {known})")
 
 
-def _partition(lab: Lab, words: Sequence[str]) -> Fault:
+def _parse_partition(lab: Lab, words: Sequence[str]) -> Fault:
     if len(words) < 2:
-        raise _wrong(lab, f"partition takes NETWORK NODE,NODE, not {' '.join(words) or 'nothing'}")
+        raise _wrong_words(lab, f"partition takes NETWORK NODE,NODE, not {_shown(words)}")
     network = _network_to_part(lab, words[0])
-    members = [node.name for node, _ in lab.members(network.name)]
+    members = [node.name for node, _nic in lab.members(network.name)]
+    # `a,,b` and `a,` are forgiven: empty names are dropped.
     groups = [tuple(filter(None, word.split(","))) for word in words[1:]]
     named = [name for group in groups for name in group]
     for name in named:
         if name not in members:
             known = ", ".join(members)
-            raise _wrong(lab, f"{name!r} is not a node on {network.name} (there are: {known})")
+            raise _wrong_words(
+                lab, f"{name!r} is not a node on {network.name} (there are: {known})"
+            )
         if named.count(name) > 1:
-            raise _wrong(lab, f"{name} is named twice")
+            raise _wrong_words(lab, f"{name} is named twice")
     # Nodes that are not named hear each other: they are one more group.
     groups.append(tuple(name for name in members if name not in named))
-    groups = list(filter(None, groups))
-    if len(groups) < 2:
-        raise _wrong(lab, f"all of {network.name} is in one group: nothing is parted")
-    return Fault(kind=FaultKind.PARTITION, network=network.name, groups=tuple(groups))
+    nonempty = tuple(filter(None, groups))
+    if len(nonempty) < 2:
+        raise _wrong_words(lab, f"all of {network.name} is in one group: nothing is parted")
+    return Fault(kind=FaultKind.PARTITION, network=network.name, groups=nonempty)
 
 
 def _network_to_part(lab: Lab, name: str) -> Network:
@@ -77,17 +85,17 @@ def _network_to_part(lab: Lab, name: str) -> Network:
         if network.mode is NetworkMode.BRIDGED:
             # Others of the host's machines may be on it.
             what = f"network {name} is a bridge of the host's: it is not the lab's to part"
-            raise _wrong(lab, what)
+            raise _wrong_words(lab, what)
         return network
     known = ", ".join(network.name for network in lab.networks)
-    raise _wrong(lab, f"{name!r} is not a network of lab {lab.name} (it has: {known})")
+    raise _wrong_words(lab, f"{name!r} is not a network of lab {lab.name} (it has: {known})")
 
 
 def _usage(lab: Lab) -> str:
     return _USAGE.format(lab=lab.name)
 
 
-def _wrong(lab: Lab, what: str) -> LabError:
+def _wrong_words(lab: Lab, what: str) -> LabError:
     return LabError(what, hint=_usage(lab))
 
 
@@ -95,22 +103,24 @@ def listed(paths: LabPaths) -> tuple[Fault, ...]:
     """Return the faults of a lab, the oldest first; raises LabError when the list is damaged."""
     path = paths.faults
     try:
-        return tuple(_read(entry) for entry in json.loads(path.read_text()))
+        entries = json.loads(path.read_text())
+        return tuple(_parse_entry(entry) for entry in entries)
     except FileNotFoundError:
         return ()
+    # All that can go wrong with JSON that is not a list of what `write` wrote.
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = (
-            f"./invoke lab.rebuild {paths.name} makes the nodes again; "
-            "ebtables -L shows the rules of a partition"
-        )
+        rebuild = f"./invoke lab.rebuild {paths.name} makes the nodes again"
         raise LabError(
-            f"the faults of lab {paths.name} can't be read: {path}: {error}", hint=hint
+            f"the faults of lab {paths.name} can't be read: {path}: {error}",
+            hint=f"{rebuild}; ebtables -L shows the rules of a partition",
         ) from error
 
 
-def _read(data: dict[str, Any]) -> Fault:
+def _parse_entry(data: dict[str, Any]) -> Fault:
+    # JSON has neither enums nor tuples; the other fields are as they were.
+    kind = FaultKind(str(data.pop("kind")))
     groups = tuple(tuple(map(str, group)) for group in data.pop("groups"))
-    return Fault(**{**data, "kind": FaultKind(str(data["kind"])), "groups": groups})
+    return Fault(kind=kind, groups=groups, **data)
 
 
 def write(paths: LabPaths, faults: Iterable[Fault]) -> None:

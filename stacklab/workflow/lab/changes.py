@@ -21,9 +21,11 @@ def refuse(lab: Lab, before: Lab | None) -> None:
     """Raise SpecChanged if more differs than may: answers, checks and impairments."""
     if before is None:
         return
-    nodes = _changed_names(map(_as_made, before.nodes), map(_as_made, lab.nodes))
+    made_before = [_as_made(node) for node in before.nodes]
+    made_now = [_as_made(node) for node in lab.nodes]
     networks = _changed_names(before.networks, lab.networks)
-    changed = [*(f"network {name}" for name in networks), *(f"node {name}" for name in nodes)]
+    nodes = _changed_names(made_before, made_now)
+    changed = [f"network {name}" for name in networks] + [f"node {name}" for name in nodes]
     if changed:
         raise SpecChanged(lab.name, changed)
 
@@ -31,10 +33,12 @@ def refuse(lab: Lab, before: Lab | None) -> None:
 def _changed_names(before: Iterable[Network | Node], after: Iterable[Network | Node]) -> list[str]:
     """Return the names of what was added, removed or changed, sorted."""
     # Compared as whole values: a field that is added to the model later counts at once.
-    return sorted({item.name for item in set(before) ^ set(after)})
+    changed = set(before) ^ set(after)
+    # By name: what was changed is in both sets, as it was and as it is.
+    return sorted({item.name for item in changed})
 
 
 def _as_made(node: Node) -> Node:
     """Return the node without what `up` sets each time."""
-    nics = (dataclasses.replace(nic, impairment=NO_IMPAIRMENT) for nic in node.nics)
+    nics = [dataclasses.replace(nic, impairment=NO_IMPAIRMENT) for nic in node.nics]
     return dataclasses.replace(node, nics=tuple(nics))

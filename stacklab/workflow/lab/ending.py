@@ -23,6 +23,7 @@ def down(context: Context, name: str) -> None:
         lab_record = read_own(paths)
         if lab_record is None:
             raise not_up(context, name)
+        # While the nodes run: ssh ends at once if its other end still answers.
         _close_connections(context, paths, lab_record)
         with context.progress.stage("host", "shutdown"):
             nodes = [node.name for node in lab_record.nodes]
@@ -43,6 +44,7 @@ def destroy(
         if was_there:
             with context.progress.stage("host", "files"):
                 _remove_directory(paths)
+            # Then only: its own record is not to be counted.
             provider = context.provider(lab_record)
             if _is_last_of(context, provider.name):
                 provider.close_down()
@@ -78,17 +80,22 @@ def remove(context: Context, paths: LabPaths, lab_record: LabRecord | None) -> b
     with context.progress.stage("host", "destroy"):
         context.provider(lab_record).destroy(paths, lab_record)
         faults.forget(context, paths, lab_record)
-    disks = [
-        disk
-        for node in lab_record.nodes
-        for disk in (paths.overlay(node.name), paths.seed(node.name))
-    ]
-    left = [str(disk) for disk in disks if disk.exists()]
+    _refuse_left_disks(paths, lab_record)
+    return True
+
+
+def _refuse_left_disks(paths: LabPaths, lab_record: LabRecord) -> None:
+    """Raise ProviderError while a disk is there: without the record nobody would know of it."""
+    left: list[str] = []
+    for node in lab_record.nodes:
+        for disk in (paths.overlay(node.name), paths.seed(node.name)):
+            if disk.exists():
+                left.append(str(disk))
     if left:
         raise ProviderError(
-            f"left behind: {', '.join(left)}", hint=f"./invoke lab.destroy {paths.name} again"
+            f"left behind: {', '.join(left)}",
+            hint=f"./invoke lab.destroy {paths.name} again",
         )
-    return True
 
 
 def _close_connections(context: Context, paths: LabPaths, lab_record: LabRecord) -> None:

@@ -44,6 +44,7 @@ def execute(
     Its output is shown line by line and never kept, so neither time nor size is limited.
     """
     lab, paths = running_lab(context, name)
+    # All names are looked at before anything runs.
     chosen = [_one_node(lab, node) for node in nodes] or [node.name for node in lab.nodes]
     shown = show(chosen)
 
@@ -111,8 +112,9 @@ def console(
         argv = ("tail", "-f", "-n", "50", str(provider.console_log(paths, chosen)))
     else:
         argv = ("tail", "-n", "+1", str(provider.console_log(paths, chosen)))
-    what = f"showing {chosen}'s console"
-    command = Command(argv=argv, what=what, ok_codes=tuple(range(256)))
+    # Any exit code is right: Ctrl-C ends it, and a log that does not exist yet is not an error.
+    any_code = tuple(range(256))
+    command = Command(argv=argv, what=f"showing {chosen}'s console", ok_codes=any_code)
     if show is not None and not interactive:
         return context.runner.stream(command, out=show, err=show).exit_code
     return context.runner.run(dataclasses.replace(command, interactive=True)).exit_code

@@ -13,6 +13,14 @@ from stacklab.workflow.lab import changes
 
 Row = tuple[str, str, str]
 
+# What `lab.up` does with a node in each state; one in any other is made.
+_ACTIONS = {
+    NodeState.RUNNING: "leave alone",
+    NodeState.PAUSED: "resume",
+    NodeState.OFF: "start",
+    NodeState.CRASHED: "start",
+}
+
 
 def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
     """Return rows of (what, what happens to it, why), in the order of lab.up."""
@@ -21,20 +29,21 @@ def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
         record.refuse_foreign(lab_record)
         changes.refuse(lab, last_resolved(context.host.lab(lab.name)))
     return (
-        *_image(context, lab, lab_record),
-        *_networks(lab, lab_record),
-        *_nodes(context, lab, lab_record),
-        *_answers(lab),
+        *_image_rows(context, lab, lab_record),
+        *_network_rows(lab, lab_record),
+        *_node_rows(context, lab, lab_record),
+        *_answer_rows(lab),
     )
 
 
-def _image(context: Context, lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
+def _image_rows(context: Context, lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
     if lab_record is not None:
         return (("image", "keep", lab_record.image),)
     images = catalogue.load()
     rows: list[Row] = []
     for name in lab.images:
         image = catalogue.get(images, name)
+        # `lab.up` tries those before it first, and does not get to those behind it.
         if store.find(context.host, image) is not None:
             return (*rows, (f"image {name}", "use", "it is built"))
         # Whether a source can be reached is seen by asking it; a plan asks nobody.
@@ -43,7 +52,7 @@ def _image(context: Context, lab: Lab, lab_record: record.LabRecord | None) -> t
     return tuple(rows)
 
 
-def _networks(lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
+def _network_rows(lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
     existing = {network.name for network in lab_record.networks} if lab_record else set()
     rows: list[Row] = []
     for network in lab.networks:
@@ -55,17 +64,12 @@ def _networks(lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _nodes(context: Context, lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
-    states = _states(context, lab_record) if lab_record else {}
-    actions = {
-        NodeState.RUNNING: "leave alone",
-        NodeState.PAUSED: "resume",
-        NodeState.OFF: "start",
-        NodeState.CRASHED: "start",
-    }
+def _node_rows(context: Context, lab: Lab, lab_record: record.LabRecord | None) -> tuple[Row, ...]:
+    states = _states_of_made(context, lab_record) if lab_record else {}
     rows: list[Row] = []
     for node in lab.nodes:
-        action = actions.get(states.get(node.name, NodeState.ABSENT), "make")
+        state = states.get(node.name, NodeState.ABSENT)
+        action = _ACTIONS.get(state, "make")
         about = f"{node.cpus} cpu, {node.memory}, {_addresses(node)}"
         rows.append((f"node {node.name}", action, about))
     return tuple(rows)
@@ -75,20 +79,19 @@ def _addresses(node: Node) -> str:
     return ", ".join(str(nic.address.ip) for nic in node.nics)
 
 
-def _states(context: Context, lab_record: record.LabRecord) -> dict[str, NodeState]:
+def _states_of_made(context: Context, lab_record: record.LabRecord) -> dict[str, NodeState]:
     """Return what nodes do, but for those half made: they are made again, whatever they do."""
-    states = context.states(lab_record)
-    return {
-        node.name: states[node.name]
-        for node in lab_record.nodes
-        if node.is_created and node.name in states
-    }
+    all_states = context.states(lab_record)
+    states: dict[str, NodeState] = {}
+    for node in lab_record.nodes:
+        if node.is_created and node.name in all_states:
+            states[node.name] = all_states[node.name]
+    return states
 
 
-def _answers(lab: Lab) -> tuple[Row, ...]:
-    rendered = answers.preview(lab)
-    return tuple(
-        (f"answers {node}", "write", ", ".join(map(str, files)))
-        for node, files in rendered.items()
-        if files
-    )
+def _answer_rows(lab: Lab) -> tuple[Row, ...]:
+    rows: list[Row] = []
+    for node, files in answers.preview(lab).items():
+        if files:
+            rows.append((f"answers {node}", "write", ", ".join(map(str, files))))
+    return tuple(rows)

@@ -42,16 +42,21 @@ def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
         lab_record = registry.read(paths)
         if lab_record is None:
             raise not_up(context, name)
-        return (_status(context, paths, lab_record, last_resolved(paths)),)
-    statuses = (_any_status(context, recorded) for recorded in record.names(context.host))
-    return tuple(status for status in statuses if status is not None)
+        return (_status_of_record(context, paths, lab_record, last_resolved(paths)),)
+    statuses: list[LabStatus] = []
+    for recorded in record.names(context.host):
+        lab_status = _status_of_any(context, recorded)
+        if lab_status is not None:
+            statuses.append(lab_status)
+    return tuple(statuses)
 
 
-def _any_status(context: Context, name: str) -> LabStatus | None:
+def _status_of_any(context: Context, name: str) -> LabStatus | None:
     """Return a lab's status, however damaged it is; None if it is gone."""
     paths = context.host.lab(name)
     try:
-        lab_record, lab = registry.read(paths), last_resolved(paths)
+        lab_record = registry.read(paths)
+        lab = last_resolved(paths)
     except LabError as error:
         return LabStatus(
             name=name,
@@ -62,10 +67,12 @@ def _any_status(context: Context, name: str) -> LabStatus | None:
             directory=str(paths.root),
             trouble=error.message,
         )
-    return _status(context, paths, lab_record, lab) if lab_record else None
+    return _status_of_record(context, paths, lab_record, lab) if lab_record else None
 
 
-def _status(context: Context, paths: LabPaths, lab_record: LabRecord, lab: Lab | None) -> LabStatus:
+def _status_of_record(
+    context: Context, paths: LabPaths, lab_record: LabRecord, lab: Lab | None
+) -> LabStatus:
     return LabStatus(
         name=paths.name,
         checkout=str(lab_record.checkout),
@@ -97,4 +104,5 @@ def _addresses(lab: Lab | None, node: str) -> Mapping[str, str]:
     """Return a node's addresses by network; none where the lab was never resolved."""
     if lab is None:
         return {}
+    # Without prefix lengths: people and scripts connect to it.
     return {nic.network: str(nic.address.ip) for nic in lab.node(node).nics}

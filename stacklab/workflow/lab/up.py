@@ -85,9 +85,10 @@ class Bringing:
         """
         self._expires_at = before.expires_at if before else None
         with self._progress.stage("host", "preflight"):
+            # Without secrets: a stack that can't be rendered shows before minutes of work.
             answers.preview(self._lab)
             self._preflight(before)
-        return self._base(None if anew else before)
+        return self._choose_base(None if anew else before)
 
     def bring(self, before: LabRecord | None, choice: Choice, *, checks: bool) -> LabUp:
         """Make and start what is missing, then check."""
@@ -105,7 +106,7 @@ class Bringing:
                 now=time.time(),
                 provider=provider.name,
             )
-        expires_at = self._until()
+        expires_at = self._expiry_time()
         if expires_at is not None and expires_at < time.time():
             more = f"./invoke lab.up {lab.name} --ttl 2h"
             progress.note(
@@ -124,8 +125,8 @@ class Bringing:
             for path, text in provider.files(lab, paths, self._record).items():
                 files.write(path, text, mode=0o600)
             undone = faults.clear(self._context, lab, paths, self._record)
-            booting, paused = self._prepare(provider, choice, keys, rendered)
-        self._start(provider, booting, paused)
+            booting, paused = self._prepare_nodes(provider, choice, keys, rendered)
+        self._start_nodes(provider, booting, paused)
         faults.settle(self._context, lab, paths, self._record, undone)
         self._place_answers(rendered, fresh={node.name for node in booting})
         impair(self._context, lab, paths)
@@ -143,7 +144,7 @@ class Bringing:
             results=results,
         )
 
-    def _until(self) -> float | None:
+    def _expiry_time(self) -> float | None:
         """Return when the lab expires: never earlier than was promised before."""
         if self._ttl_s is None:
             return self._expires_at
@@ -153,14 +154,19 @@ class Bringing:
         self._record = changed
         record.write(self._paths, changed)
 
+    def _write_node(self, changed: NodeRecord) -> None:
+        self._write_record(self._record.with_node(changed))
+
     def _preflight(self, before: LabRecord | None) -> None:
         context, lab = self._context, self._lab
         provider = context.provider(before)
         unreachable = provider.why_unreachable(start=True)
         states = provider.status(before) if before and unreachable is None else {}
-        starting = [
-            node.name for node in lab.nodes if states.get(node.name) is not NodeState.RUNNING
-        ]
+        # Only these need memory that the host must have free; the others have theirs already.
+        starting: list[str] = []
+        for node in lab.nodes:
+            if states.get(node.name) is not NodeState.RUNNING:
+                starting.append(node.name)
         doctor.raise_for(
             doctor.preflight(
                 lab,
@@ -173,20 +179,21 @@ class Bringing:
             )
         )
 
-    def _base(self, before: LabRecord | None) -> Choice:
+    def _choose_base(self, before: LabRecord | None) -> Choice:
+        nodes = before.nodes if before is not None else ()
+        has_overlay = any(self._paths.overlay(node.name).exists() for node in nodes)
         # An overlay holds only what differs from its base: on another one it would be garbage.
-        if before is not None and any(
-            self._paths.overlay(node.name).exists() for node in before.nodes
-        ):
+        if before is not None and has_overlay:
             return base.recorded(self._context, before)
         return base.choose(self._context, self._lab)
 
-    def _not_running(self, provider: Provider) -> tuple[Sequence[Node], Sequence[Node]]:
+    def _nodes_not_running(self, provider: Provider) -> tuple[Sequence[Node], Sequence[Node]]:
         """Remove what was left half-way; return the nodes to boot, and those paused."""
         states = provider.status(self._record)
         booting, paused = [], []
         for node in self._lab.nodes:
-            state, is_created = states[node.name], self._record_of(node).is_created
+            state = states[node.name]
+            is_created = self._record_of(node).is_created
             if state is NodeState.RUNNING and is_created:
                 continue
             if state is NodeState.PAUSED and is_created:
@@ -198,12 +205,13 @@ class Bringing:
             booting.append(node)
         return booting, paused
 
-    def _prepare(
+    def _prepare_nodes(
         self, provider: Provider, choice: Choice, keys: Keys, rendered: Rendered
     ) -> tuple[Sequence[Node], Sequence[Node]]:
         """Give the nodes that are to boot what they start from; return them, and those paused."""
-        lab, style = self._lab, choice.image.network
-        booting, paused = self._not_running(provider)
+        lab = self._lab
+        style = choice.image.network  # how the image's network is configured
+        booting, paused = self._nodes_not_running(provider)
         provider.prepare(
             lab,
             self._record,
@@ -212,20 +220,20 @@ class Bringing:
             identity=lambda node: seed.entries(lab, node, keys, style, rendered[node.name]),
         )
         for node in booting:
-            changed = dataclasses.replace(
-                self._record_of(node), answers=digest(rendered[node.name])
+            self._write_node(
+                dataclasses.replace(self._record_of(node), answers=digest(rendered[node.name]))
             )
-            self._write_record(self._record.with_node(changed))
         return booting, paused
 
-    def _start(self, provider: Provider, booting: Sequence[Node], paused: Sequence[Node]) -> None:
+    def _start_nodes(
+        self, provider: Provider, booting: Sequence[Node], paused: Sequence[Node]
+    ) -> None:
         names = [node.name for node in (*booting, *paused)]
         waiter = Waiter(self._lab, self._paths, self._record, provider, self._progress)
         if names:
             provider.up(self._lab, self._paths, self._record, names)
             for node in booting:
-                changed = dataclasses.replace(self._record_of(node), is_created=True)
-                self._write_record(self._record.with_node(changed))
+                self._write_node(dataclasses.replace(self._record_of(node), is_created=True))
         waiter.start(self._lab.nodes)
         waiter.finish()
         # A booting kernel reads its clock to the second, and nobody puts it right later.
@@ -242,9 +250,7 @@ class Bringing:
                 continue
             place_answers(self._context, self._lab, self._paths, node.name, answer_files)
             # Recorded one by one: a run that is cut off here goes on with the next node.
-            self._write_record(
-                self._record.with_node(dataclasses.replace(node_record, answers=wanted))
-            )
+            self._write_node(dataclasses.replace(node_record, answers=wanted))
 
     def _record_of(self, node: Node) -> NodeRecord:
         node_record = self._record.node(node.name)

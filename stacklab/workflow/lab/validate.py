@@ -11,21 +11,28 @@ from stacklab.model.lab import Lab
 from stacklab.spec.lab_files import shown
 
 
-def _rendered(path: Path, lab: Lab) -> Lab:
+def _with_rendered_answers(path: Path, lab: Lab) -> Lab:
     """Return the lab; raises SpecError, at its stack, where answers can't be rendered."""
     try:
         answers.preview(lab)
     except RenderError as error:
-        line = _line_of_stack(path)
-        problem = Problem(shown(path), line, 1, "", error.message, error.hint or "")
+        problem = Problem(
+            file=shown(path),
+            line=_line_of_stack(path),
+            column=1,
+            path="",
+            wrong=error.message,
+            right=error.hint or "",
+        )
         raise SpecError([problem]) from error
     return lab
 
 
 def _line_of_stack(path: Path) -> int:
     """Return the number of the line that begins the stack; 1 where it can't be found."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    for number, text in enumerate(lines, start=1):
+    if not path.is_file():
+        return 1
+    for number, text in enumerate(path.read_text().splitlines(), start=1):
         if text.startswith("stack:"):
             return number
     return 1
@@ -34,10 +41,11 @@ def _line_of_stack(path: Path) -> int:
 def all_of(paths: Sequence[Path], load: Callable[[Path], Lab]) -> tuple[Lab, ...]:
     """Return the labs of these files; raises one SpecError with every file's problems."""
     labs: list[Lab] = []
+    # All files, also after one that is wrong: the user wants to see every mistake at once.
     problems: list[Problem] = []
     for path in paths:
         try:
-            labs.append(_rendered(path, load(path)))
+            labs.append(_with_rendered_answers(path, load(path)))
         except SpecError as error:
             problems += error.problems
     if problems:

@@ -38,7 +38,9 @@ class Host:
         """Return everything, in the order of the index."""
         yield from self._own_files()
         yield LogSource(
-            path="host/machine.txt", title="this host: kernel, memory, disks", read=self._machine
+            path="host/machine.txt",
+            title="this host: kernel, memory, disks",
+            read=self._describe_machine,
         )
         if self._record is not None and isinstance(self._provider, HostLogs):
             yield from self._provider.log_sources(self._paths, self._record, self, self._why_not)
@@ -63,26 +65,30 @@ class Host:
     def file(self, path: str, title: str, file: Path) -> LogSource:
         """See LogReader.file."""
         return LogSource(
-            path=path, title=title, read=lambda: self._tail(file), original=PurePosixPath(file)
+            path=path,
+            title=title,
+            read=lambda: self._read_tail(file),
+            original=PurePosixPath(file),
         )
 
-    def _machine(self) -> str:
+    def _describe_machine(self) -> str:
         commands = (
             ("uname", "-a"),
             ("uptime",),
             ("free", "-m"),
             ("df", "-h", str(self._paths.host.root)),
             ("df", "-i", "/"),
-            *self._versions(),
+            *self._version_commands(),
             ("git", "-C", str(PROJECT), "log", "-1", "--format=%H %cI %s"),
         )
-        return "\n".join(f"$ {' '.join(argv)}\n{self._said(argv)}" for argv in commands)
+        outputs = [f"$ {' '.join(argv)}\n{self._output_of(argv)}" for argv in commands]
+        return "\n".join(outputs)
 
-    def _versions(self) -> Iterator[tuple[str, ...]]:
+    def _version_commands(self) -> Iterator[tuple[str, ...]]:
         if isinstance(self._provider, HostLogs):
             yield from self._provider.version_commands()
 
-    def _said(self, argv: tuple[str, ...]) -> str:
+    def _output_of(self, argv: tuple[str, ...]) -> str:
         try:
             return self.run(argv)
         except LabError as error:
@@ -90,16 +96,22 @@ class Host:
 
     def run(self, argv: tuple[str, ...]) -> str:
         """See LogReader.run."""
+        # Some programs are in sbin, which a user's path may lack.
         path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
         env = {"PATH": path, "LC_ALL": "C"}
-        return self._runner.run(
-            Command(argv=argv, what=f"asking {argv[0]}", timeout_s=_LIMIT_S, env=env)
-        ).stdout
+        command = Command(
+            argv=argv,
+            what=f"asking {argv[0]}",
+            timeout_s=_LIMIT_S,
+            env=env,
+        )
+        return self._runner.run(command).stdout
 
-    def _tail(self, file: Path) -> str:
+    def _read_tail(self, file: Path) -> str:
         """Return the end of a file, from a whole line on; root's by sudo, where that may be."""
         try:
             with file.open("rb") as stream:
+                # From its end: a console log grows without a limit.
                 size = stream.seek(0, 2)
                 stream.seek(max(0, size - MOST_BYTES))
                 data = stream.read(MOST_BYTES)

@@ -82,29 +82,32 @@ def collect(context: Context, name: str, out: str, *, index: Callable[[Bundle], 
     paths = context.host.lab(name)
     if not paths.root.is_dir():
         raise not_up(context, name)
-    target = _target(out or f"{name}-logs.tar.gz")
+    target = _absolute_target(out or f"{name}-logs.tar.gz")
     is_archive = target.name.endswith((".tar.gz", ".tgz"))
     _refuse_foreign(target, is_archive=is_archive)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target: it is renamed, which works within a file system only.
         work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise _unwritable_target(target, error) from error
     try:
-        inside = work / (
-            target.name.removesuffix(".tar.gz").removesuffix(".tgz") if is_archive else "bundle"
-        )
+        # In an archive the directory's name is what people see when they unpack it.
+        name_inside = "bundle"
+        if is_archive:
+            name_inside = target.name.removesuffix(".tar.gz").removesuffix(".tgz")
+        inside = work / name_inside
         bundle = _Collecting(context, paths, inside).run()
         (inside / "index.html").write_text(index(bundle))
-        _place(inside, target, work, is_archive=is_archive)
+        _move_to_target(inside, target, work, is_archive=is_archive)
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise _unwritable_target(target, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return Written(path=target, bundle=bundle)
 
 
-def _target(out: str) -> Path:
+def _absolute_target(out: str) -> Path:
     try:
         return Path(out).expanduser().absolute()
     except RuntimeError as error:  # ~USER of an unknown user
@@ -117,12 +120,18 @@ def _refuse_foreign(target: Path, *, is_archive: bool) -> None:
     if is_archive or not target.exists():
         return
     try:
-        is_ours = target.is_dir() and (not any(target.iterdir()) or _has_our_index(target))
+        is_ours = target.is_dir() and (_is_empty(target) or _has_our_index(target))
     except OSError:
         is_ours = False
     if not is_ours:
-        hint = "name a directory that does not exist yet, or a file that ends in .tar.gz"
-        raise LabError(f"{target} exists and is not a bundle of lab.logs: left alone", hint=hint)
+        raise LabError(
+            f"{target} exists and is not a bundle of lab.logs: left alone",
+            hint="name a directory that does not exist yet, or a file that ends in .tar.gz",
+        )
+
+
+def _is_empty(directory: Path) -> bool:
+    return not any(directory.iterdir())
 
 
 def _has_our_index(directory: Path) -> bool:
@@ -130,20 +139,21 @@ def _has_our_index(directory: Path) -> bool:
         return MARK.encode() in stream.read(_TOP_OF_PAGE)
 
 
-def _unwritable(target: Path, error: OSError) -> LabError:
+def _unwritable_target(target: Path, error: OSError) -> LabError:
     return LabError(
         f"{target}: {error.strerror or error}",
         hint="--out DIR, or --out FILE.tar.gz, where you may write",
     )
 
 
-def _place(inside: Path, target: Path, work: Path, *, is_archive: bool) -> None:
+def _move_to_target(inside: Path, target: Path, work: Path, *, is_archive: bool) -> None:
     """Move the finished bundle to its target at once, so that no half bundle is ever there."""
     if not is_archive:
         if target.exists():
             target.replace(work / "before")  # removed with `work`
         inside.replace(target)
         return
+    # 0600 before it has its name: logs may tell more than their masks hide.
     made = work / "made.tar.gz"
     with tarfile.open(made, "w:gz") as archive:
         archive.add(inside, arcname=inside.name)
@@ -167,18 +177,19 @@ class _Collecting:
         """Collect this host's files, then the nodes', then the rendered answers."""
         self._root.mkdir(mode=0o700)
         lab_record = self._record()
-        states, why_not = self._states(lab_record)
+        states, why_not = self._read_states(lab_record)
         with self._context.progress.stage("host", "logs"):
             provider = self._context.provider(lab_record)
             host = Host(self._context.runner, self._paths, lab_record, provider, why_not)
             self._add_host(host)
         names = [node.name for node in lab_record.nodes] if lab_record else []
+        # A few at a time: each holds as much as a node may send in memory.
         with ThreadPoolExecutor(max_workers=max(1, min(len(names), _AT_ONCE))) as pool:
-            collected = pool.map(lambda name: self._node(name, states), names)
+            collected = pool.map(lambda name: self._fetch_node(name, states), names)
             # Written here, one after the other: what is in the bundle counts against its limit.
             for name, node_logs in zip(names, collected, strict=True):
                 self._add_node(name, node_logs)
-        self._answers()
+        self._add_answers()
         return Bundle(
             lab=self._paths.name,
             taken_at=time.time(),
@@ -189,26 +200,50 @@ class _Collecting:
     def _add_host(self, host: Host) -> None:
         sources = list(host.sources())
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            for source, (text, why_not) in zip(sources, pool.map(_read, sources), strict=True):
-                self._add("host", source.path, source.title, text, why_not, source.original)
+            for source, (text, why_not) in zip(
+                sources, pool.map(_read_source, sources), strict=True
+            ):
+                self._add_item(
+                    section="host",
+                    path=source.path,
+                    title=source.title,
+                    text=text,
+                    why_not=why_not,
+                    original=source.original,
+                )
 
     def _add_node(self, name: str, node_logs: logs_node.NodeLogs) -> None:
         for path, text in logs_node.texts(node_logs):
             end = "\n(cut off here)\n" if path in node_logs.cut else ""
             title = path.removeprefix("files")
-            self._add(name, f"nodes/{name}/{path}", title, text + end, "")
+            self._add_item(
+                section=name,
+                path=f"nodes/{name}/{path}",
+                title=title,
+                text=text + end,
+            )
         if node_logs.why_not:
             title = "the rest" if node_logs.files else "what the node itself tells"
-            self._add(name, f"nodes/{name}", title, "", node_logs.why_not)
+            self._add_item(
+                section=name,
+                path=f"nodes/{name}",
+                title=title,
+                why_not=node_logs.why_not,
+            )
 
     def _record(self) -> LabRecord | None:
         try:
             return registry.read(self._paths)
         except LabError as error:
-            self._add("host", "host/record", "the lab's record", "", error.message)
+            self._add_item(
+                section="host",
+                path="host/record",
+                title="the lab's record",
+                why_not=error.message,
+            )
             return None
 
-    def _states(self, lab_record: LabRecord | None) -> tuple[Mapping[str, NodeState], str]:
+    def _read_states(self, lab_record: LabRecord | None) -> tuple[Mapping[str, NodeState], str]:
         """Return what the nodes do, and why their provider can't be asked."""
         provider = self._context.provider(lab_record)
         unreachable = provider.why_unreachable()
@@ -219,7 +254,7 @@ class _Collecting:
         except ProviderError as error:
             return {}, error.message
 
-    def _node(self, name: str, states: Mapping[str, NodeState]) -> logs_node.NodeLogs:
+    def _fetch_node(self, name: str, states: Mapping[str, NodeState]) -> logs_node.NodeLogs:
         with self._context.progress.stage(name, "logs"):
             self._context.progress.say(
                 name, f"fetching its logs, {logs_node.LIMIT_S:.0f} s at most"
@@ -235,10 +270,11 @@ class _Collecting:
             self._fetched.append(sum(map(len, node_logs.files.values())))
             return node_logs
 
-    def _answers(self) -> None:
+    def _add_answers(self) -> None:
         """Add the rendered answer files, as they were written for the nodes."""
         root = self._paths.answers
         for file in sorted(path for path in root.rglob("*") if path.is_file()):
+            # Its first part is the node, the others are the path there.
             inner = PurePosixPath(file.relative_to(root))
             on_node = PurePosixPath("/", *inner.parts[1:])
             try:
@@ -246,17 +282,29 @@ class _Collecting:
             except OSError as error:
                 text, why = "", str(error.strerror)
             path = f"answers/{logs_node.safe_path(str(inner))}"
-            self._add("answers", path, f"{inner.parts[0]}: {on_node}", text, why, on_node)
+            self._add_item(
+                section="answers",
+                path=path,
+                title=f"{inner.parts[0]}: {on_node}",
+                text=text,
+                why_not=why,
+                original=on_node,
+            )
 
-    def _add(
+    def _add_item(
         self,
+        *,
         section: str,
         path: str,
         title: str,
-        text: str,
-        why_not: str,
+        text: str = "",
+        why_not: str = "",
         original: PurePosixPath | None = None,
     ) -> None:
+        """Write a file into the bundle, masked; or list why it is not there.
+
+        `original` is the file's path where it came from, which tells whether all of it is secret.
+        """
         if not why_not and self._size > _MOST_BYTES:
             why_not = _FULL
         if why_not:
@@ -272,20 +320,27 @@ class _Collecting:
         except OSError as error:
             if error.errno not in _OF_ITS_NAME:
                 raise
-            why = f"its name can't be written here: {error.strerror}"
             self._items.append(
-                Item(section=section, path=path[:200], title=title[:200], why_not=why)
+                Item(
+                    section=section,
+                    path=path[:200],
+                    title=title[:200],
+                    why_not=f"its name can't be written here: {error.strerror}",
+                )
             )
             return
         self._size += len(data)
-        self._items.append(Item(section=section, path=path, title=title, size=len(data)))
+        item = Item(section=section, path=path, title=title, size=len(data))
+        self._items.append(item)
 
 
-def _read(source: LogSource) -> tuple[str, str]:
+def _read_source(source: LogSource) -> tuple[str, str]:
     try:
         return source.read(), ""
     except LabError as error:
-        return "", " ".join(line.strip(" |") for line in error.message.splitlines()[:3])
+        # A command's error has its output behind a margin; here it is to be one line.
+        lines = error.message.splitlines()[:3]
+        return "", " ".join(line.strip(" |") for line in lines)
     except FileNotFoundError:
         return "", "it does not exist"
     except OSError as error:

@@ -67,6 +67,7 @@ _SECTIONS: Mapping[str, tuple[str, int]] = {
     "journal.txt": ("journalctl --no-pager -b -o short-iso", _OF_JOURNAL),
     "login.txt": ("last -n 20; tail -n 50 /var/log/auth.log", _OF_FILE),
 }
+
 # Even an empty file costs this host so much, and a node may begin files without end.
 _COST_OF_FILE = 1024
 # Suffixes that every browser and file manager shows as text; ".txt" is put behind all others.
@@ -103,6 +104,7 @@ def script(marker: str) -> str:
             f"timeout {_COMMAND_S} sh -c {body} | tail -c {most}",
             f"printf '\\n%s end %s\\n' \"$m\" {name}",
         ]
+    # The newest files first, so that what fits is what matters.
     # -H: /var/log/kolla is a link, to the volume of kolla's containers.
     of_kits = {str(place) for kit in all_kits() for place in kit.log_places}
     places = shlex.join([*sorted(of_kits), *_PLACES])
@@ -127,7 +129,7 @@ def collect(paths: LabPaths, runner: Conversing, node: str) -> NodeLogs:
     marker = session.marker()
     hearing = _FileCutter(marker)
     try:
-        ending = session.listen(runner, _command(paths, node, marker), hearing)
+        ending = session.listen(runner, _session_command(paths, node, marker), hearing)
     except LabError as error:  # ssh is not installed on this host
         hearing.logs.why_not = error.message
         return hearing.logs
@@ -136,7 +138,7 @@ def collect(paths: LabPaths, runner: Conversing, node: str) -> NodeLogs:
     return hearing.logs
 
 
-def _command(paths: LabPaths, node: str, marker: str) -> Command:
+def _session_command(paths: LabPaths, node: str, marker: str) -> Command:
     # sudo is tried with a command of its own: one that asks for a password would read the script.
     line = "if sudo -n true 2>/dev/null; then exec sudo -n sh -s; else exec sh -s; fi"
     command = ssh.exec_command(paths, node, (line,), timeout_s=LIMIT_S)
@@ -162,11 +164,11 @@ class _FileCutter:
         if self._size > MOST_BYTES:  # why_stop is asked only a few times a second
             return
         if line.startswith(self._marker):
-            self._mark(line[len(self._marker) :].rstrip("\r"))
+            self._take_mark(line[len(self._marker) :].rstrip("\r"))
         elif self._path is not None:
             self.logs.files[self._path] += data
 
-    def _mark(self, text: str) -> None:
+    def _take_mark(self, text: str) -> None:
         """Begin or end a file."""
         word, _, name = text.partition(" ")
         self.is_whole |= word == "bye"
@@ -191,9 +193,15 @@ def safe_path(name: str) -> str:
     The bundle may be looked at in a browser, where a file's suffix decides whether scripts
     in it run: only suffixes that are known to be shown as text stay.
     """
-    parts = (_ODD.sub("_", part)[:100] for part in PurePosixPath("/", name).parts[1:])
-    path = "/".join(part if part.strip(".") else "_" for part in parts) or "_"
-    return path if PurePosixPath(path).suffix.lower() in _TEXTS else f"{path}.txt"
+    parts: list[str] = []
+    for part in PurePosixPath("/", name).parts[1:]:
+        plain = _ODD.sub("_", part)[:100]
+        # `..` and the like would lead out of the bundle.
+        parts.append(plain if plain.strip(".") else "_")
+    path = "/".join(parts) or "_"
+    if PurePosixPath(path).suffix.lower() in _TEXTS:
+        return path
+    return f"{path}.txt"
 
 
 def texts(logs: NodeLogs) -> Iterator[tuple[str, str]]:
@@ -204,7 +212,9 @@ def texts(logs: NodeLogs) -> Iterator[tuple[str, str]]:
         text = whole.decode("utf-8", "replace")
         most = _SECTIONS[path][1] if path in _SECTIONS else _OF_FILE
         is_bounded = path in _SECTIONS or path.startswith("files/")
-        yield path, from_whole_line(text) if is_bounded and len(whole) >= most else text
+        if is_bounded and len(whole) >= most:
+            text = from_whole_line(text)
+        yield path, text
 
 
 def from_whole_line(text: str) -> str:

@@ -34,7 +34,10 @@ def set_clocks(runner: Conversing, paths: LabPaths, nodes: Sequence[Node]) -> No
     threads = [
         # Daemons: Ctrl-C must not wait for a node that hangs.
         threading.Thread(
-            target=_set, args=(runner, paths, node), name=f"clock {node.name}", daemon=True
+            target=_set_clock,
+            args=(runner, paths, node),
+            name=f"clock {node.name}",
+            daemon=True,
         )
         for node in nodes
     ]
@@ -45,7 +48,7 @@ def set_clocks(runner: Conversing, paths: LabPaths, nodes: Sequence[Node]) -> No
             thread.join(0.2)  # in pieces: a plain join would keep Ctrl-C waiting
 
 
-def _set(runner: Conversing, paths: LabPaths, node: Node) -> None:
+def _set_clock(runner: Conversing, paths: LabPaths, node: Node) -> None:
     try:
         for _ in range(_TRIES):
             offset = _offset_s(runner, paths, node)

@@ -32,7 +32,8 @@ def impair(context: Context, lab: Lab, paths: LabPaths, nodes: Collection[str] =
     One session to each node that has any. Idempotent, for nodes that just booted and for
     those that ran. Raises CommandFailed naming every node that can't.
     """
-    before = _impaired(paths)
+    # Nodes that may have netem from an earlier run, whatever the spec said then.
+    before = _read_impaired(paths)
     declared = {node.name for node in lab.nodes if any(nic.impairment for nic in node.nics)}
     # A node of which an impairment was taken out of the spec has still to lose it.
     concerned = declared | before
@@ -49,7 +50,8 @@ def impair(context: Context, lab: Lab, paths: LabPaths, nodes: Collection[str] =
         problems = list(pool.map(lambda node: _impair_node(context, paths, node), todo))
     wrong = [problem for problem in problems if problem]
     if wrong:
-        raise CommandFailed("\n".join(wrong), hint=_hint(lab))
+        raise CommandFailed("\n".join(wrong), hint=_hint_of_modules(lab))
+    # Those of which nothing is declared any more have lost it now.
     cleared = {node.name for node in todo} - declared
     _write_impaired(paths, concerned - cleared)
 
@@ -91,7 +93,7 @@ def _impair_node(context: Context, paths: LabPaths, node: Node) -> str:
     )
 
 
-def _hint(lab: Lab) -> str:
+def _hint_of_modules(lab: Lab) -> str:
     return (
         f"./invoke lab.exec {lab.name} -- sudo modprobe sch_netem; if the kernel lacks it, "
         "install the rest of its modules there (Ubuntu: linux-modules-extra-$(uname -r), "
@@ -99,10 +101,11 @@ def _hint(lab: Lab) -> str:
     )
 
 
-def _impaired(paths: LabPaths) -> set[str]:
+def _read_impaired(paths: LabPaths) -> set[str]:
     """Return the nodes that may be impaired; none where the list of them can't be read."""
     try:
-        return {name for name in json.loads(paths.impaired.read_text()) if isinstance(name, str)}
+        names = json.loads(paths.impaired.read_text())
+        return {name for name in names if isinstance(name, str)}
     except (OSError, ValueError, TypeError):
         return set()
 

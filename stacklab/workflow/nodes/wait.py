@@ -46,7 +46,8 @@ class _Boot:
         """Return why the kernel will never get to sshd, by its console; "" while it may."""
         last = lines[-1].strip() if lines else ""
         if last != self.last:
-            self.last, self.last_at = last, now
+            self.last = last
+            self.last_at = now
         if any(_PANIC in line for line in lines):
             return "its kernel panicked"
         lockups = [line for line in lines if _LOCKUP.search(line)]
@@ -77,7 +78,10 @@ class Waiter:
         for node in nodes:
             # Daemons: Ctrl-C must not wait for a node that never boots.
             thread = threading.Thread(
-                target=self._wait_for_node, args=(node,), name=f"wait {node.name}", daemon=True
+                target=self._wait_for_node,
+                args=(node,),
+                name=f"wait {node.name}",
+                daemon=True,
             )
             thread.start()
             self._threads.append(thread)
@@ -101,26 +105,27 @@ class Waiter:
     def _wait_for_node(self, node: Node) -> None:
         try:
             with self._progress.stage(node.name, "boot"):
-                self._wait(node)
+                self._wait_or_reset(node)
         except BaseException as error:  # raised by finish(), in the main thread
             self._failed[node.name] = error
 
-    def _wait(self, node: Node) -> None:
+    def _wait_or_reset(self, node: Node) -> None:
         console = self._paths.console(node.name)
         begin = 0
         resets = _RESETS if isinstance(self._provider, Resets) else 0
         for left in range(resets, -1, -1):
-            why = self._boot(node, _Boot(started=time.monotonic(), console_start=begin))
+            why = self._wait_for_boot(node, _Boot(started=time.monotonic(), console_start=begin))
             if not why:
                 return
             if left == 0 or not isinstance(self._provider, Resets):
                 raise self._not_ready(node, f"will never answer: {why}")
-            self._progress.note(node.name, f"{why}: resetting it, {resets - left + 1} of {resets}")
+            number = resets - left + 1
+            self._progress.note(node.name, f"{why}: resetting it, {number} of {resets}")
             # What the console shows of this boot must not condemn the next one.
-            begin = _size(console)
+            begin = _console_size(console)
             self._provider.reset(self._record, node.name)
 
-    def _boot(self, node: Node, boot: _Boot) -> str:
+    def _wait_for_boot(self, node: Node, boot: _Boot) -> str:
         """Wait for sshd; returns "" when it answers, or why it never will."""
         address = str(node.access.address.ip)
         limit = self._lab.checks.boot_timeout_s
@@ -134,20 +139,22 @@ class Waiter:
                 raise self._not_ready(
                     node, f"does not answer on {address}:{_PORT} after {limit:.0f} s ({reason})"
                 )
+            # Seldom: it asks the provider and reads the console, while a knock is cheap.
             if now - looked > _LOOK_EVERY_S:
                 looked = now
-                why = self._look(node, boot, now)
+                why = self._look_at(node, boot, now)
                 if why:
                     return why
             time.sleep(_POLL_S)
 
-    def _look(self, node: Node, boot: _Boot, now: float) -> str:
+    def _look_at(self, node: Node, boot: _Boot, now: float) -> str:
         """Look at a node that boots, and show its progress; returns why it will never answer."""
         state = self._provider.status(self._record).get(node.name, NodeState.ABSENT)
         if state in (NodeState.OFF, NodeState.CRASHED, NodeState.ABSENT):
             raise self._not_ready(node, f"is {state} while it should boot")
         console = self._paths.console(node.name)
-        why = boot.why_hopeless(tail(console, _CONSOLE_LINES, start=boot.console_start), now)
+        lines = tail(console, _CONSOLE_LINES, start=boot.console_start)
+        why = boot.why_hopeless(lines, now)
         if why:
             return why
         waited = f"{now - boot.started:.0f} of {self._lab.checks.boot_timeout_s:.0f} s"
@@ -164,12 +171,14 @@ class Waiter:
         text = f"node {node.name} {what}"
         if isinstance(self._provider, Evidence):
             evidence = self._provider.looker(self._paths, self._record).evidence(node)
-            likely = f"\n  likely cause: {evidence.cause}" if evidence.cause else ""
-            text += f"{likely}\n{evidence}"
+            if evidence.cause:
+                text += f"\n  likely cause: {evidence.cause}"
+            text += f"\n{evidence}"
+        # A console may show what a login prompt or cloud-init printed.
         return NodeNotReady(masking.text(self._paths, text))
 
 
-def _size(console: Path) -> int:
+def _console_size(console: Path) -> int:
     """Return how much a console log holds so far."""
     try:
         return console.stat().st_size

@@ -17,7 +17,7 @@ from stacklab.model.state import NodeState
 from stacklab.process import Command, Result
 from stacklab.providers.libvirt import faults as libvirt_faults
 from stacklab.record import LabRecord
-from stacklab.workflow.faults import faults
+from stacklab.workflow.faults import faults, settling
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
 from tests.unit.workflow.fake_host import FakeHost
@@ -195,7 +195,7 @@ def up(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Up:
     )
     monkeypatch.setattr(libvirt_faults, "_LET_GO_S", 0.05)
     monkeypatch.setattr(libvirt_faults, "_POLL_S", 0.01)
-    monkeypatch.setattr(faults, "_POLL_S", 0.01)
+    monkeypatch.setattr(settling, "_POLL_S", 0.01)
     return made
 
 

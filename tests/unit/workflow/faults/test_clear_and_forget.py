@@ -10,7 +10,7 @@ from stacklab.errors import (
     NodeNotReady,
 )
 from stacklab.model.state import NodeState
-from stacklab.workflow.faults import faults
+from stacklab.workflow.faults import faults, settling
 from tests.unit.nodes import fake_session
 from tests.unit.workflow.faults.faulty_lab import LAB, Up
 
@@ -50,8 +50,8 @@ def test_a_node_that_does_not_answer_after_all_is_named_and_not_reset(
     up: Up, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     up.apply("pause", "compute1")
-    monkeypatch.setattr(faults, "_ON_NODE_S", 0.0)
-    monkeypatch.setattr(faults.wait, "banner", lambda _address, _port=22: (False, "refused"))
+    monkeypatch.setattr(settling, "_ON_NODE_S", 0.0)
+    monkeypatch.setattr(settling.wait, "banner", lambda _address, _port=22: (False, "refused"))
     with pytest.raises(
         NodeNotReady, match=r"compute1 does not answer on 10\.10\.0\.12 0 s after its"
     ):
