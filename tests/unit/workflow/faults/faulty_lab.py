@@ -191,7 +191,7 @@ def up(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Up:
         host.runner.on(*prefix)
     host.runner.commands.clear()
     monkeypatch.setattr(
-        faults, "set_clocks", lambda _r, _p, nodes: made.clocks.append([n.name for n in nodes])
+        settling, "set_clocks", lambda _r, _p, nodes: made.clocks.append([n.name for n in nodes])
     )
     monkeypatch.setattr(libvirt_faults, "_LET_GO_S", 0.05)
     monkeypatch.setattr(libvirt_faults, "_POLL_S", 0.01)
