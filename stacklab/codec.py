@@ -42,7 +42,7 @@ class NotSuchData(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class SpreadPart:
     """One key of a value that is written as several; `{}` in it is the name of the field."""
 
     key: str
@@ -55,7 +55,7 @@ class Part:
 class Spread:
     """A type whose values take keys of the mapping around them, instead of one key of their own."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[SpreadPart, ...]
     join: Callable[..., Any]  # called with the parts that are not computed
 
 
@@ -69,7 +69,7 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Slot:
+class _FieldSlot:
     """A field of a dataclass, with what is needed to read and to write it."""
 
     name: str
@@ -101,7 +101,7 @@ class Codec(Generic[Data]):
         self._spreads = spreads
         self._computed = computed
         # Type hints are text until they are evaluated, which is slow: once per class will do.
-        self._slots: dict[type, tuple[_Slot, ...]] = {}
+        self._slots: dict[type, tuple[_FieldSlot, ...]] = {}
 
     def encode(self, value: Data) -> dict[str, JSON]:
         """Return the value as json.dumps takes it, in the order of the fields."""
@@ -158,7 +158,7 @@ class Codec(Generic[Data]):
         return kind(**arguments)
 
     def _decode_spread(
-        self, slot: _Slot, spread: Spread, data: Mapping[str, object], path: str
+        self, slot: _FieldSlot, spread: Spread, data: Mapping[str, object], path: str
     ) -> object:
         values = []
         for part in spread.parts:
@@ -217,19 +217,19 @@ class Codec(Generic[Data]):
             decoded[name] = self._decode(hint, item, _join_path(path, name))
         return decoded
 
-    def _slots_of(self, kind: type) -> tuple[_Slot, ...]:
+    def _slots_of(self, kind: type) -> tuple[_FieldSlot, ...]:
         if kind not in self._slots:
             self._slots[kind] = tuple(self._make_slots(kind))
         return self._slots[kind]
 
-    def _make_slots(self, kind: type) -> list[_Slot]:
+    def _make_slots(self, kind: type) -> list[_FieldSlot]:
         hints = typing.get_type_hints(kind)
         all_computed = self._computed.get(kind, ())
-        slots: list[_Slot] = []
+        slots: list[_FieldSlot] = []
         for field in dataclasses.fields(kind):
             hint = hints[field.name]
             computed = [one for one in all_computed if one.after == field.name]
-            slot = _Slot(
+            slot = _FieldSlot(
                 name=field.name,
                 hint=hint,
                 is_required=not _has_default(field),
@@ -246,7 +246,7 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 
 
 def _refuse_unknown_keys(
-    slots: tuple[_Slot, ...], data: Mapping[object, object], path: str
+    slots: tuple[_FieldSlot, ...], data: Mapping[object, object], path: str
 ) -> None:
     known_keys: set[object] = set()
     for slot in slots:

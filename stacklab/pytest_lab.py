@@ -16,7 +16,7 @@ import pytest
 
 from stacklab.model.lab import Lab, Node
 from stacklab.paths import LabPaths
-from stacklab.process import Result
+from stacklab.process.command import Result
 from stacklab.tools import ssh
 from stacklab.workflow.context import Context
 

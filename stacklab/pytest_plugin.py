@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _make_context(config: pytest.Config) -> Context:
     from stacklab.paths import HostPaths
-    from stacklab.process import SubprocessRunner
+    from stacklab.process.runner import SubprocessRunner
     from stacklab.progress import Progress
     from stacklab.workflow.context import Context
 

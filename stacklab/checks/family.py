@@ -15,7 +15,7 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import NO_MIRRORS, Mirrors
 from stacklab.model.state import NodeState
 from stacklab.nodes.protocol import Answer, Part
-from stacklab.process import Runner
+from stacklab.process.command import Runner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from stacklab.checks.reach import outside_places, pinging
 from stacklab.checks.result import Check, CheckResult
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
-from stacklab.process import Runner
+from stacklab.process.command import Runner
 
 _LIMIT_S = 3.0  # for all places together
 # apt's own lists, in both of its formats; `root` stands before them.

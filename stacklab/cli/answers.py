@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from stacklab import spec
-from stacklab.cli.glue import LabName, NameOfLabThatIsUp, Word, Words, task
+from stacklab.cli.glue import Completes, LabName, NameOfLabThatIsUp, Words, task
 from stacklab.cli.session import print_lines, session, show
 from stacklab.paths import LABS
 
@@ -15,7 +15,7 @@ from stacklab.paths import LABS
 def render(
     _c: Any,
     name: LabName,
-    node: Annotated[str, "only the files of this node", Word.NODE] = "",
+    node: Annotated[str, "only the files of this node", Completes.NODE] = "",
     out: Annotated[str, "write them below this directory: OUT/NODE/PATH, mode 0600"] = "",
 ) -> None:
     """Show a lab's answer files and steps; --out DIR writes the files, with secrets."""
@@ -82,7 +82,7 @@ def push(_c: Any, name: NameOfLabThatIsUp) -> None:
 @task("answers.lint")
 def lint(
     _c: Any,
-    rest: Annotated[Words, "files, or names of labs", Word.LAB] = None,
+    rest: Annotated[Words, "files, or names of labs", Completes.LAB] = None,
     release: Annotated[
         str, "release of hand-written files; if left out: the one they name, or the newest"
     ] = "",
@@ -110,7 +110,7 @@ def rules(_c: Any) -> None:
 @task("answers.releases")
 def releases(
     _c: Any,
-    rest: Annotated[Words, "installers; all of them if none is named", Word.INSTALLER] = None,
+    rest: Annotated[Words, "installers; all of them if none is named", Completes.INSTALLER] = None,
 ) -> None:
     """Show the releases of an installer (or of all), and what each of them supports."""
     from stacklab.views import answers as views

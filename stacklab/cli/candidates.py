@@ -16,17 +16,17 @@ from invoke import Collection
 from invoke.parser import Argument, ParserContext
 
 from stacklab import spec
-from stacklab.cli.glue import LabTask, Word
+from stacklab.cli.glue import Completes, LabTask
 from stacklab.errors import LabError
 from stacklab.paths import CATALOGUE, LABS, HostPaths
 
 # Written out, since their enums stand in modules that are slow to load; a test holds them equal.
-FAULTS: Mapping[str, tuple[Word, ...]] = {
-    "link-down": (Word.NODE, Word.NIC),
-    "unplug": (Word.NODE, Word.NIC),
-    "pause": (Word.NODE,),
-    "power-off": (Word.NODE,),
-    "partition": (Word.NETWORK, Word.NODE),
+FAULTS: Mapping[str, tuple[Completes, ...]] = {
+    "link-down": (Completes.NODE, Completes.NIC),
+    "unplug": (Completes.NODE, Completes.NIC),
+    "pause": (Completes.NODE,),
+    "power-off": (Completes.NODE,),
+    "partition": (Completes.NETWORK, Completes.NODE),
 }
 LAYERS = (
     "nodes",
@@ -64,7 +64,7 @@ class _Line:
         """Return the options that the task takes, by how they are typed: `--node`."""
         return self.context.flags if self.context else {}
 
-    def kind_of(self, parameter: str) -> Word | None:
+    def kind_of(self, parameter: str) -> Completes | None:
         """Return the kind of names that a parameter stands for; None if it is free text."""
         return self.task.words.get(parameter) if self.task else None
 
@@ -175,7 +175,7 @@ def _names_for_parameter(line: _Line, parameter: str, current: str) -> list[str]
 def _names_for_rest(line: _Line, current: str) -> list[str]:
     """Complete one of the further words of a task; for lab.fault, a part of the fault."""
     kind = line.kind_of("rest")
-    if kind is not Word.FAULT:
+    if kind is not Completes.FAULT:
         names = _names_of_kind(line, kind)
         return [name for name in names if name not in line.rest]
     if not line.rest:
@@ -192,7 +192,7 @@ def _names_for_rest(line: _Line, current: str) -> list[str]:
     return _names_of_kind(line, kinds[position])
 
 
-def _names_in_list(line: _Line, kind: Word | None, current: str) -> list[str]:
+def _names_in_list(line: _Line, kind: Completes | None, current: str) -> list[str]:
     """Complete the last name of a list with commas: with those that are not in it yet."""
     names = _names_of_kind(line, kind)
     listed, comma, _ = current.rpartition(",")
@@ -202,7 +202,7 @@ def _names_in_list(line: _Line, kind: Word | None, current: str) -> list[str]:
     return [f"{listed},{name}" for name in names if name not in given]
 
 
-def _names_of_kind(line: _Line, kind: Word | None) -> list[str]:
+def _names_of_kind(line: _Line, kind: Completes | None) -> list[str]:
     if kind is None:
         return []
     return list(_SOURCES[kind](line))
@@ -258,9 +258,9 @@ def _lab_json(name: str) -> str:
     file = HostPaths.default().lab(name).resolved
     if file.exists():
         return file.read_text()
-    from stacklab.spec import export
+    from stacklab.model import lab_json
 
-    return export.to_json(spec.load(spec.find(name, LABS)))
+    return lab_json.to_json(spec.load(spec.find(name, LABS)))
 
 
 def _installers(_line: _Line) -> Iterable[str]:
@@ -269,16 +269,16 @@ def _installers(_line: _Line) -> Iterable[str]:
     return KITS
 
 
-_SOURCES: Mapping[Word, Callable[[_Line], Iterable[str]]] = {
-    Word.LAB: _labs_with_a_file,
-    Word.LAB_THAT_IS_UP: _labs_that_are_up,
-    Word.NODE: _nodes,
-    Word.NIC: _nics,
-    Word.NETWORK: _networks,
-    Word.IMAGE: _images,
-    Word.LAYER: lambda _line: LAYERS,
-    Word.FAULT: lambda _line: FAULTS,
-    Word.INSTALLER: _installers,
-    Word.FORMAT: lambda _line: FORMATS,
-    Word.SHELL: lambda _line: SHELLS,
+_SOURCES: Mapping[Completes, Callable[[_Line], Iterable[str]]] = {
+    Completes.LAB: _labs_with_a_file,
+    Completes.LAB_THAT_IS_UP: _labs_that_are_up,
+    Completes.NODE: _nodes,
+    Completes.NIC: _nics,
+    Completes.NETWORK: _networks,
+    Completes.IMAGE: _images,
+    Completes.LAYER: lambda _line: LAYERS,
+    Completes.FAULT: lambda _line: FAULTS,
+    Completes.INSTALLER: _installers,
+    Completes.FORMAT: lambda _line: FORMATS,
+    Completes.SHELL: lambda _line: SHELLS,
 }

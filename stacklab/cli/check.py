@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import NameOfLabThatIsUp, Word, Words, task
+from stacklab.cli.glue import Completes, NameOfLabThatIsUp, Words, task
 from stacklab.cli.session import load, print_lines, session, show
 
 
@@ -15,10 +15,10 @@ def check(
     layer: Annotated[
         str,
         "only these layers: nodes, pairs, isolation, outside, impairments, custom, services, cloud",
-        Word.LAYER,
+        Completes.LAYER,
     ] = "",
-    node: Annotated[str, "only checks by these nodes and of these nodes", Word.NODE] = "",
-    network: Annotated[str, "only checks on these networks", Word.NETWORK] = "",
+    node: Annotated[str, "only checks by these nodes and of these nodes", Completes.NODE] = "",
+    network: Annotated[str, "only checks on these networks", Completes.NETWORK] = "",
     wait: Annotated[str, "try again what fails, for this many seconds"] = "",
     watch: Annotated[bool, "check again and again, and print changes (Ctrl-C ends it)"] = False,
     expect: Annotated[bool, "expect what lab.fault has cut to fail, and all else to work"] = False,
@@ -47,7 +47,9 @@ def check(
 def fault(
     _c: Any,
     name: NameOfLabThatIsUp,
-    rest: Annotated[Words, "the fault; if left out: list the faults there are", Word.FAULT] = None,
+    rest: Annotated[
+        Words, "the fault; if left out: list the faults there are", Completes.FAULT
+    ] = None,
     undo: Annotated[bool, "undo the fault that is named, or all faults"] = False,
 ) -> None:
     """Cause a fault: link-down|unplug NODE NIC, pause|power-off NODE, partition NETWORK NODES."""
@@ -85,7 +87,7 @@ def logs(
 @task("doctor")
 def doctor(
     _c: Any,
-    rest: Annotated[Words, "a lab's name: probe for what it needs, too", Word.LAB] = None,
+    rest: Annotated[Words, "a lab's name: probe for what it needs, too", Completes.LAB] = None,
 ) -> None:
     """Test every assumption about this host, and say how to fix what does not hold."""
     from stacklab import spec

@@ -15,13 +15,13 @@ import invoke.program
 from invoke import Collection, Exit
 from invoke.parser import ParserContext
 
-from stacklab.cli.glue import Word, task
+from stacklab.cli.glue import Completes, task
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
 
 @task("completion")
-def completion(_c: Any, shell: Annotated[str, "bash, zsh or fish", Word.SHELL]) -> None:
+def completion(_c: Any, shell: Annotated[str, "bash, zsh or fish", Completes.SHELL]) -> None:
     """Print a shell's completion script: source <(./invoke completion bash)."""
     from stacklab.cli.candidates import SHELLS
     from stacklab.errors import LabError

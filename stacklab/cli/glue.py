@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logging.getLogger("vagrant").addHandler(logging.NullHandler())
 
 
-class Word(StrEnum):
+class Completes(StrEnum):
     """Kinds of names that a parameter may stand for, so that TAB can complete it."""
 
     LAB = "lab"  # has a file in labs/
@@ -45,9 +45,9 @@ class Word(StrEnum):
 
 
 # A parameter's annotation says its help, and what completes it.
-LabName = Annotated[str, "lab name (NAME for labs/NAME.yaml)", Word.LAB]
-NameOfLabThatIsUp = Annotated[str, "lab name (NAME for labs/NAME.yaml)", Word.LAB_THAT_IS_UP]
-NodeName = Annotated[str, "node name; if left out: the controller", Word.NODE]
+LabName = Annotated[str, "lab name (NAME for labs/NAME.yaml)", Completes.LAB]
+NameOfLabThatIsUp = Annotated[str, "lab name (NAME for labs/NAME.yaml)", Completes.LAB_THAT_IS_UP]
+NodeName = Annotated[str, "node name; if left out: the controller", Completes.NODE]
 AsJson = Annotated[bool, "print JSON instead of a table"]
 Words = list[str] | None
 
@@ -87,7 +87,7 @@ class LabTask(Task):
     """A task whose parameter `rest` takes all further words, and whose parameters complete."""
 
     full_name: str  # as it is typed: lab.up
-    words: dict[str, Word]  # what completes a parameter, by its name
+    words: dict[str, Completes]  # what completes a parameter, by its name
     help: dict[str, str]
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
@@ -107,12 +107,12 @@ def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[...,
     """Make a task of a function: its expected errors become text and an exit code.
 
     Bugs keep their traceback. The help of a parameter is the first text in its `Annotated`
-    annotation; a Word there says what completes it.
+    annotation; a Completes there says what completes it.
     """
 
     def decorate(body: Callable[..., None]) -> LabTask:
         help_texts: dict[str, str] = {}
-        words: dict[str, Word] = {}
+        words: dict[str, Completes] = {}
         annotations = typing.get_type_hints(body, include_extras=True)
         for name, annotation in annotations.items():
             if typing.get_origin(annotation) is not Annotated:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from stacklab.cli.glue import Word, Words, task
+from stacklab.cli.glue import Completes, Words, task
 from stacklab.cli.session import print_lines, session, show
 
 
 @task("image.build")
 def build(
     _c: Any,
-    name: Annotated[str, "image name, as image.list shows it", Word.IMAGE],
+    name: Annotated[str, "image name, as image.list shows it", Completes.IMAGE],
     force: Annotated[bool, "build it again, with today's packages"] = False,
 ) -> None:
     """Build a base image, unless it is built already from the same inputs."""
@@ -34,7 +34,7 @@ def list_images(_c: Any) -> None:
 
 @task("image.verify")
 def verify(
-    _c: Any, rest: Annotated[Words, "image names; if left out: all", Word.IMAGE] = None
+    _c: Any, rest: Annotated[Words, "image names; if left out: all", Completes.IMAGE] = None
 ) -> None:
     """Read base images whole and compare them with what was built."""
     from stacklab.workflow import images

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from stacklab import spec
 from stacklab.cli.glue import (
     AsJson,
+    Completes,
     LabName,
     NameOfLabThatIsUp,
     NodeName,
-    Word,
     Words,
     command_line,
     task,
@@ -48,9 +48,9 @@ def show_lab(_c: Any, name: LabName, json: AsJson = False) -> None:
 
     lab = load(spec.find(name, LABS))
     if json:
-        from stacklab.spec import export
+        from stacklab.model import lab_json
 
-        show_json(export.to_dict(lab))
+        show_json(lab_json.to_dict(lab))
     else:
         show(*labs.lab_tables(lab))
 
@@ -59,7 +59,7 @@ def show_lab(_c: Any, name: LabName, json: AsJson = False) -> None:
 def graph(
     _c: Any,
     name: LabName,
-    format: Annotated[str, "svg, mermaid or dot", Word.FORMAT] = "svg",
+    format: Annotated[str, "svg, mermaid or dot", Completes.FORMAT] = "svg",
     out: Annotated[str, "write the drawing to this file"] = "",
 ) -> None:
     """Draw a lab's nodes, NICs and networks from its spec: on stdout, or into --out FILE."""
@@ -136,7 +136,7 @@ def rebuild(_c: Any, name: LabName, checks: RunChecks = True) -> None:
 @task("lab.status")
 def status(
     _c: Any,
-    rest: Annotated[Words, "a lab's name; if left out: all labs", Word.LAB_THAT_IS_UP] = None,
+    rest: Annotated[Words, "a lab's name; if left out: all labs", Completes.LAB_THAT_IS_UP] = None,
     json: AsJson = False,
 ) -> None:
     """Show what runs on this host: all labs, or one."""
@@ -170,7 +170,7 @@ def execute(
     _c: Any,
     name: NameOfLabThatIsUp,
     rest: Annotated[Words, "nothing: the command stands behind `--`"] = None,
-    node: Annotated[str, "only on this node; if left out: on all", Word.NODE] = "",
+    node: Annotated[str, "only on this node; if left out: on all", Completes.NODE] = "",
 ) -> None:
     """Run what follows `--` on all nodes at once: ./invoke lab.exec LAB -- uptime."""
     from stacklab.views import output

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @contextmanager
 def session(title: str = "") -> Iterator[Context]:
     """Hand out this host; with a title, progress is shown as suits the terminal."""
-    from stacklab.process import SubprocessRunner
+    from stacklab.process.runner import SubprocessRunner
     from stacklab.progress import Progress
     from stacklab.views import live
     from stacklab.workflow import events

@@ -22,7 +22,7 @@ from stacklab import files, record
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
-from stacklab.process import Command
+from stacklab.process.command import Command
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools import qemu_img
 from stacklab.tools.host.accelerator import Accelerator

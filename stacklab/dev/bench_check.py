@@ -17,7 +17,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 from stacklab.checks import plan
-from stacklab.checks.mesh import Mesh
+from stacklab.checks.asking.mesh import Mesh
 from stacklab.dev.check_cost import NETWORKS, Cost
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated.simulate import SimulatedNodes

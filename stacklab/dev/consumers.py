@@ -15,7 +15,7 @@ from pathlib import Path
 from stacklab import locks
 from stacklab.errors import LabError
 from stacklab.paths import PROJECT
-from stacklab.process import Command, Runner
+from stacklab.process.command import Command, Runner
 
 _WAIT_S = 1800.0  # another worker's pip may be running
 _PIP = (

@@ -15,14 +15,15 @@ from xml.etree import ElementTree
 
 from stacklab.dev import consumers as venvs
 from stacklab.paths import PROJECT
-from stacklab.process import Runner, SubprocessRunner
+from stacklab.process.command import Runner
+from stacklab.process.runner import SubprocessRunner
 
 _SHOWN_FAILURES = 20  # the report has the others
 _SHOWN_LINES = 30  # the last ones of each failure: pytest puts the reason there
 
 
 @dataclass(frozen=True)
-class _Step:
+class _TestRun:
     """A call of Python: its arguments and, for pytest, the file name of its report."""
 
     name: str
@@ -31,21 +32,21 @@ class _Step:
 
 
 _STEPS = (
-    _Step("lint", ("-m", "ruff", "check", ".")),
-    _Step("format", ("-m", "ruff", "format", "--check", ".")),
-    _Step("types", ("-m", "mypy")),
-    _Step(
+    _TestRun("lint", ("-m", "ruff", "check", ".")),
+    _TestRun("format", ("-m", "ruff", "format", "--check", ".")),
+    _TestRun("types", ("-m", "mypy")),
+    _TestRun(
         "unit, spec, shim, contract and browser tests",
         ("-m", "pytest", "-q", "-n", "auto", "-rs"),
         report="unit.xml",
     ),
 )
-_LIVE = _Step(
+_LIVE = _TestRun(
     "live tests: real image, real VMs",
     ("-m", "pytest", "-m", "live", "-v", "-rs", "tests/live"),
     report="live.xml",
 )
-_CONSUMERS = _Step(
+_CONSUMERS = _TestRun(
     "answer files, read by those they are for",
     ("-m", "pytest", "-m", "consumers", "-v", "-rs", "tests/consumers"),
     report="consumers.xml",
@@ -75,7 +76,7 @@ def consumers(runner: Runner | None = None) -> int:
     return _run((_CONSUMERS,))
 
 
-def _run(steps: Sequence[_Step], reports: Path = PROJECT / "reports") -> int:
+def _run(steps: Sequence[_TestRun], reports: Path = PROJECT / "reports") -> int:
     failed = [step for step in steps if not _passes(step, reports)]
     for step in failed:
         print(f"== failed: {step.name}", flush=True)
@@ -84,7 +85,7 @@ def _run(steps: Sequence[_Step], reports: Path = PROJECT / "reports") -> int:
     return 1 if failed else 0
 
 
-def _passes(step: _Step, reports: Path) -> bool:
+def _passes(step: _TestRun, reports: Path) -> bool:
     print(f"== {step.name}", flush=True)
     argv = (sys.executable, *step.argv)
     if step.report:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stacklab.process import Runner, SubprocessRunner
+from stacklab.process.command import Runner
+from stacklab.process.runner import SubprocessRunner
 
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 _BYTES_PER_MIB = 1024 * 1024

@@ -10,7 +10,7 @@ from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import HostPaths
-from stacklab.process import Command
+from stacklab.process.command import Command
 
 Connect = Callable[[], str | None]  # returns None if libvirtd answers, else the error
 

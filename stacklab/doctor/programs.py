@@ -10,7 +10,7 @@ from pathlib import Path
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
-from stacklab.process import Command
+from stacklab.process.command import Command
 
 _PLUGIN = "vagrant-libvirt"
 # Where packages of Debian put gems.

@@ -24,7 +24,7 @@ _CANDIDATES_TRIED = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class SubnetClaim:
     """A range that this host uses already."""
 
     cidr: IPv4Network
@@ -33,7 +33,7 @@ class Claim:
     is_address: bool  # of an interface; False for the destination of a route
 
 
-def parse_addresses(text: str) -> tuple[Claim, ...]:
+def parse_addresses(text: str) -> tuple[SubnetClaim, ...]:
     """Parse `ip -json addr`; IPv6, loopback and unreadable entries are left out."""
     claims = []
     for link in _parse_objects(text):
@@ -47,7 +47,7 @@ def parse_addresses(text: str) -> tuple[Claim, ...]:
                 cidr = IPv4Interface(shown).network
             except ValueError:
                 continue
-            claims.append(Claim(cidr=cidr, device=device, shown=shown, is_address=True))
+            claims.append(SubnetClaim(cidr=cidr, device=device, shown=shown, is_address=True))
     return tuple(claims)
 
 
@@ -59,7 +59,7 @@ def parse_links(text: str) -> frozenset[str]:
     return frozenset(str(link["ifname"]) for link in _parse_objects(text) if "ifname" in link)
 
 
-def parse_routes(text: str) -> tuple[Claim, ...]:
+def parse_routes(text: str) -> tuple[SubnetClaim, ...]:
     """Parse `ip -json route show table all`; IPv6, default and local routes are left out."""
     claims = []
     for route in _parse_objects(text):
@@ -71,7 +71,7 @@ def parse_routes(text: str) -> tuple[Claim, ...]:
         except ValueError:
             continue
         if cidr.prefixlen:  # not the default route
-            claims.append(Claim(cidr=cidr, device=device, shown=shown, is_address=False))
+            claims.append(SubnetClaim(cidr=cidr, device=device, shown=shown, is_address=False))
     return tuple(claims)
 
 
@@ -88,7 +88,7 @@ def _parse_objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def probe_networks(
-    lab: Lab, claims: Sequence[Claim], links: frozenset[str], others: Iterable[Lab] = ()
+    lab: Lab, claims: Sequence[SubnetClaim], links: frozenset[str], others: Iterable[Lab] = ()
 ) -> tuple[ProbeResult, ...]:
     """Probe each network of the lab; `others` are the labs on record on this host."""
     neighbours = [other for other in others if other.name != lab.name]
@@ -99,7 +99,7 @@ def probe_networks(
 def _probe_network(
     lab: Lab,
     network: Network,
-    claims: Sequence[Claim],
+    claims: Sequence[SubnetClaim],
     links: frozenset[str],
     others: Sequence[Lab],
 ) -> ProbeResult:
@@ -152,7 +152,7 @@ def _probe_bridge(lab: Lab, network: Network, links: frozenset[str]) -> ProbeRes
     )
 
 
-def _is_wide_route(claim: Claim, network: Network) -> bool:
+def _is_wide_route(claim: SubnetClaim, network: Network) -> bool:
     """Return True for a route that is wider than the network, such as a VPN's 10.0.0.0/8.
 
     The lab's narrower range goes before it and hides only a part of it.
@@ -168,7 +168,7 @@ def _owner_lab(device: str, others: Sequence[Lab]) -> str:
     return owners.get(device, "")
 
 
-def _holder_text(claim: Claim, owner: str) -> str:
+def _holder_text(claim: SubnetClaim, owner: str) -> str:
     if owner:
         return f"lab {owner} has {claim.shown} on {claim.device}"
     if claim.is_address:
@@ -177,7 +177,7 @@ def _holder_text(claim: Claim, owner: str) -> str:
 
 
 def _suggest_range(
-    lab: Lab, network: Network, claims: Sequence[Claim], others: Sequence[Lab]
+    lab: Lab, network: Network, claims: Sequence[SubnetClaim], others: Sequence[Lab]
 ) -> str:
     """Return a free range of the same size, as the end of a sentence, or ""."""
     if network.cidr.prefixlen < _CANDIDATES.prefixlen:
@@ -192,7 +192,7 @@ def _suggest_range(
     return ""
 
 
-def probe_nested(claims: Sequence[Claim]) -> ProbeResult | None:
+def probe_nested(claims: Sequence[SubnetClaim]) -> ProbeResult | None:
     """Return a warning if libvirt's default network is in the range of another interface."""
     addresses = [claim for claim in claims if claim.is_address]
     bridges = [claim for claim in addresses if claim.device.startswith("virbr")]
@@ -202,7 +202,7 @@ def probe_nested(claims: Sequence[Claim]) -> ProbeResult | None:
     return None
 
 
-def _nested_result(bridge: Claim, other: Claim) -> ProbeResult:
+def _nested_result(bridge: SubnetClaim, other: SubnetClaim) -> ProbeResult:
     sentence = (
         f"{bridge.device} ({bridge.shown}) and {other.device} ({other.shown}) "
         "are in one range: this host is a guest itself, and the default network of "

@@ -15,7 +15,7 @@ from stacklab.errors import CommandFailed, HostError, ImageError
 from stacklab.images import mirror
 from stacklab.images.catalogue import DISK, Image
 from stacklab.paths import PROJECT
-from stacklab.process import Command, Runner, as_root
+from stacklab.process.command import Command, Runner, as_root
 
 _HOOKS = PROJECT / "packer" / "bootstrap"
 _OFFSET = 1024 * 1024  # the partition begins at 1 MiB, as all partitioning tools do it

@@ -15,10 +15,10 @@ from pathlib import Path
 from stacklab import files, locks
 from stacklab.errors import AlreadyRunning, CommandFailed, CommandTimedOut, ImageError
 from stacklab.images import bootstrap, download, store
-from stacklab.images.catalogue import Image, SourceKind
+from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.images.store import DISK, StoredImage
 from stacklab.paths import PROJECT, HostPaths
-from stacklab.process import Command, Runner, as_root
+from stacklab.process.command import Command, Runner, as_root
 from stacklab.progress import Progress
 from stacklab.tools import packer, qemu_img
 from stacklab.tools.console import tail
@@ -26,8 +26,16 @@ from stacklab.tools.host.accelerator import Accelerator
 
 # An installer unpacks itself into memory. Under TCG a cloud image takes minutes until it accepts
 # a login, and a whole installation takes hours.
-_MEMORY_MIB = {SourceKind.BOOTSTRAP: 1024, SourceKind.CLOUD: 1024, SourceKind.INSTALLER: 2048}
-_SSH_TIMEOUT = {SourceKind.BOOTSTRAP: "10m", SourceKind.CLOUD: "20m", SourceKind.INSTALLER: "3h"}
+_MEMORY_MIB = {
+    ImageSourceKind.BOOTSTRAP: 1024,
+    ImageSourceKind.CLOUD: 1024,
+    ImageSourceKind.INSTALLER: 2048,
+}
+_SSH_TIMEOUT = {
+    ImageSourceKind.BOOTSTRAP: "10m",
+    ImageSourceKind.CLOUD: "20m",
+    ImageSourceKind.INSTALLER: "3h",
+}
 _LOOK_EVERY_S = 0.5
 _TIMEOUT_S = 4 * 3600.0
 _WAIT_FOR_OTHER_BUILD_S = 4 * 3600.0
@@ -111,7 +119,7 @@ class Builder:
         log.touch()  # it is watched before the first command writes to it
         key = self._make_build_key(work)
         kernel: Path | None = None
-        if image.source is SourceKind.BOOTSTRAP:
+        if image.source is ImageSourceKind.BOOTSTRAP:
             with self.progress.stage(row, "bootstrap"):
                 bootstrapped = bootstrap.bootstrap(
                     image, key.with_suffix(".pub"), work, self.runner, log=log, say=say
@@ -215,7 +223,7 @@ def _packer_variables(
     scripts = sorted((PROJECT / "packer" / "scripts").glob("*.sh"))
     variables: dict[str, object] = {
         "source": str(source),
-        "is_disk": image.source is not SourceKind.INSTALLER,
+        "is_disk": image.source is not ImageSourceKind.INSTALLER,
         "memory_mib": _MEMORY_MIB[image.source],
         "ssh_timeout": _SSH_TIMEOUT[image.source],
         "output": str(work / "out"),
@@ -227,10 +235,10 @@ def _packer_variables(
         "disk_mib": str(DISK.mib),
     }
     public_key = key.with_suffix(".pub").read_text().strip()
-    if image.source is SourceKind.CLOUD:
+    if image.source is ImageSourceKind.CLOUD:
         seed = _fill_in_key("cloud", work / "cloud", public_key)
         variables["cd_files"] = [str(file) for file in seed]
-    if image.source is SourceKind.INSTALLER:
+    if image.source is ImageSourceKind.INSTALLER:
         template = (PROJECT / "packer" / "answers" / image.answers).read_text()
         files.write(work / "http" / "answers", template.replace("@KEY@", public_key))
         variables["http"] = str(work / "http")

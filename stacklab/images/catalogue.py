@@ -29,7 +29,7 @@ _KEYS = {
 }
 
 
-class SourceKind(StrEnum):
+class ImageSourceKind(StrEnum):
     """The kinds of sources that an image is made from."""
 
     BOOTSTRAP = "bootstrap"
@@ -43,7 +43,7 @@ class Image:
 
     name: str
     description: str
-    source: SourceKind
+    source: ImageSourceKind
     network: NetworkStyle
     cpu: str
     suite: str = ""
@@ -91,7 +91,7 @@ def _read_image(path: Path, name: str, entry: object) -> Image:
     return Image(
         name=name,
         description=str(entry["description"]),
-        source=SourceKind(kind),
+        source=ImageSourceKind(kind),
         network=network,
         cpu=str(entry.get("cpu", "qemu64")),
         suite=str(entry.get("suite", "")),

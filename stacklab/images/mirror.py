@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stacklab.errors import CommandFailed, ToolNotFound
-from stacklab.process import Command, Runner
+from stacklab.process.command import Command, Runner
 
 _ONLY_PACKAGES = "Created-By: Packages"  # not the lists of sources, translations, contents
 _FORMAT = "$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(CODENAME)"

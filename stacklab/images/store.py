@@ -21,15 +21,15 @@ from pathlib import Path
 from stacklab import files
 from stacklab.errors import ImageError
 from stacklab.images import bootstrap, catalogue
-from stacklab.images.catalogue import Image, SourceKind
+from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.paths import PROJECT, HostPaths
 
 DISK = catalogue.DISK
 
 _INPUTS = {
-    SourceKind.BOOTSTRAP: ("bootstrap", "image", "scripts", "files"),
-    SourceKind.CLOUD: ("cloud", "image", "scripts", "files"),
-    SourceKind.INSTALLER: ("answers", "image", "scripts", "files"),
+    ImageSourceKind.BOOTSTRAP: ("bootstrap", "image", "scripts", "files"),
+    ImageSourceKind.CLOUD: ("cloud", "image", "scripts", "files"),
+    ImageSourceKind.INSTALLER: ("answers", "image", "scripts", "files"),
 }
 _KEY_END = re.compile("-[0-9a-f]{12}-[0-9a-f]{8}")  # what follows the image's name in a key
 
@@ -68,7 +68,7 @@ def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
     entry = dataclasses.asdict(image)
     del entry["description"]  # words only: better ones must not rebuild it
     recipe: Sequence[str] = ()
-    if image.source is SourceKind.BOOTSTRAP:
+    if image.source is ImageSourceKind.BOOTSTRAP:
         recipe = bootstrap.recipe(image)
     description = {"entry": entry, "disk_mib": DISK.mib, "recipe": recipe}
     digest.update(json.dumps(description, sort_keys=True).encode())
@@ -91,7 +91,7 @@ def inputs(image: Image, *, packer: Path = PROJECT / "packer") -> tuple[Path, ..
 def _is_input(path: Path, image: Image) -> bool:
     is_backup = path.name.startswith(".") or path.name.endswith("~")  # of an editor
     # Each installer's image has an answer file of its own among those in packer/answers.
-    is_answer_file = image.source is SourceKind.INSTALLER and path.parent.name == "answers"
+    is_answer_file = image.source is ImageSourceKind.INSTALLER and path.parent.name == "answers"
     is_of_other_image = is_answer_file and path.name != image.answers
     return path.is_file() and not is_backup and not is_of_other_image
 

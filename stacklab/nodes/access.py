@@ -10,7 +10,7 @@ from pathlib import Path
 from stacklab import files
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
-from stacklab.process import Command, Runner
+from stacklab.process.command import Command, Runner
 from stacklab.tools import ssh
 
 _KEYS_AT_ONCE = 4

@@ -26,7 +26,7 @@ from stacklab.foreign import Foreign, printable
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Answer, Hearing, Part
 from stacklab.paths import LabPaths
-from stacklab.process import Command, Conversing, Result
+from stacklab.process.command import Command, Conversing, Result
 from stacklab.tools import ssh
 
 _WORDS_MAX = 200  # characters of a reason

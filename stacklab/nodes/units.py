@@ -30,7 +30,7 @@ from stacklab.foreign import printable
 from stacklab.nodes import protocol, session, unit_scripts
 from stacklab.nodes.protocol import Part, is_number
 from stacklab.paths import LabPaths
-from stacklab.process import Conversing
+from stacklab.process.command import Conversing
 from stacklab.tools import ssh
 
 MOST_BYTES = 512 * 1024 * 1024  # of output are kept on the node

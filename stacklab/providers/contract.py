@@ -18,7 +18,7 @@ from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
 from stacklab.paths import HostPaths, LabPaths
-from stacklab.process import Conversing
+from stacklab.process.command import Conversing
 from stacklab.progress import Progress
 from stacklab.providers.node_view import NodeEvidence, View
 from stacklab.record import Handles, LabRecord

@@ -35,7 +35,7 @@ def load(
     # Not at the top: importing pydantic takes 0.1 s, and reading a recorded lab needs none of it.
     from stacklab.spec import source
     from stacklab.spec.resolve import resolve
-    from stacklab.spec.rules import Context
+    from stacklab.spec.rules import RuleContext
     from stacklab.spec.validation import validate
 
     file = shown(path)
@@ -48,7 +48,7 @@ def load(
     lab = None
     # Of what could be read, the rules are judged even if something else was refused.
     if spec is not None:
-        context = Context(
+        context = RuleContext(
             name=path.stem,
             declared=_declared_networks(document),
             is_whole=not findings and not document.problems,

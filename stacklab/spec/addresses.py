@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple, TypeAlias
 
 from stacklab.model.lab import stable_hex
-from stacklab.spec.source import Finding, Keys
+from stacklab.spec.source import Keys, SpecMistake
 
 FIRST_AUTOMATIC = 11  # .2 to .10 stay free for addresses that the spec chooses
 # Of a /24 or wider: room for floating addresses (DevStack's usual range is .224/27).
@@ -41,10 +41,10 @@ _Taken: TypeAlias = Mapping[IPv4Address, _Owner]
 
 def assign(
     slots: Iterable[Slot], networks: Mapping[str, IPv4Network]
-) -> tuple[dict[_End, IPv4Address], list[Finding]]:
+) -> tuple[dict[_End, IPv4Address], list[SpecMistake]]:
     """Give each (node, network) its address; an address that cannot be given is a finding."""
     given: dict[_End, IPv4Address] = {}
-    findings: list[Finding] = []
+    findings: list[SpecMistake] = []
     owners: dict[str, dict[IPv4Address, _Owner]] = {name: {} for name in networks}
     full: set[Keys] = set()  # all nodes of a count have one path: one finding is enough
     # One after the other: an earlier slot takes what a later one may have wanted.
@@ -84,12 +84,12 @@ def _first_free(cidr: IPv4Network, taken: _Taken) -> IPv4Address | None:
     return None
 
 
-def _no_room_left(slot: Slot, cidr: IPv4Network) -> Finding:
+def _no_room_left(slot: Slot, cidr: IPv4Network) -> SpecMistake:
     automatic = "none"
     offsets = _automatic_offsets(cidr)
     if offsets:  # a /29 is too small to have any
         automatic = f"{cidr[offsets[0]]} to {cidr[offsets[-1]]}"
-    return Finding(
+    return SpecMistake(
         path=slot.path,
         wrong=f"{slot.network} ({cidr}) does not have an automatic address left for {slot.node}",
         right=f"automatic ones: {automatic}; write `address:`, or a wider cidr",
@@ -98,19 +98,19 @@ def _no_room_left(slot: Slot, cidr: IPv4Network) -> Finding:
 
 def _why_refused(
     slot: Slot, address: IPv4Address, cidr: IPv4Network, taken: _Taken
-) -> Finding | None:
+) -> SpecMistake | None:
     """Return what is wrong with an address that the spec wants, None if it can be given."""
     path = (*slot.path, "address")
     wrong = _why_unusable(slot, address, cidr)
     if wrong:
         # .1 is the host's, and the last one is for broadcasts.
-        return Finding(path=path, wrong=wrong, right=f"{cidr[2]} to {cidr[-2]}")
+        return SpecMistake(path=path, wrong=wrong, right=f"{cidr[2]} to {cidr[-2]}")
     owner = taken.get(address)
     if owner is None:
         return None
     how = " (given automatically)" if owner.is_automatic else ""
     free = _first_free(cidr, taken)
-    return Finding(
+    return SpecMistake(
         path=path,
         wrong=f"{address} of {slot.node} is already {owner.node}'s{how}",
         right=f"{free} is free" if free else "choose another",

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from stacklab.model.stack import Role
 from stacklab.spec.checks import CustomSpec
-from stacklab.spec.rules import Context, members
+from stacklab.spec.rules import RuleContext, members
 from stacklab.spec.schema import LabSpec
 from stacklab.spec.secret_rules import secret_in_command
-from stacklab.spec.source import Finding, Keys
+from stacklab.spec.source import Keys, SpecMistake
 from stacklab.words import suggest
 
 _KINDS = ("command", "port", "http")
@@ -26,7 +26,7 @@ _KINDS_WITH = {
 }
 
 
-def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def check_custom(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     """Yield all that is wrong with a spec's own checks.
 
     Of a spec that is not whole nothing is said: the nodes that a check names may have been in
@@ -38,7 +38,7 @@ def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
     for index, check in enumerate(spec.checks.custom or ()):
         path: Keys = ("checks", "custom", index)
         if check.name in first_index:
-            yield Finding(
+            yield SpecMistake(
                 path=(*path, "name"),
                 wrong=f"'{check.name}' is also custom[{first_index[check.name]}]",
                 right="rename one of them",
@@ -50,14 +50,16 @@ def check_custom(spec: LabSpec, context: Context) -> Iterator[Finding]:
         yield from _check_secret(path, check)
 
 
-def _check_kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+def _check_kind(path: Keys, check: CustomSpec) -> Iterator[SpecMistake]:
     kinds = [kind for kind in _KINDS if getattr(check, kind) is not None]
     if not kinds:
-        yield Finding(path=path, wrong="tries nothing", right="write one of command, port and http")
+        yield SpecMistake(
+            path=path, wrong="tries nothing", right="write one of command, port and http"
+        )
         return
     first_kind, *more_kinds = kinds
     for kind in more_kinds:
-        yield Finding(
+        yield SpecMistake(
             path=(*path, kind),
             wrong=f"it has {first_kind} already",
             right="make two checks of it",
@@ -68,10 +70,10 @@ def _check_kind(path: Keys, check: CustomSpec) -> Iterator[Finding]:
         yield from _check_keys_of_kind(path, check, first_kind)
 
 
-def _check_keys_of_kind(path: Keys, check: CustomSpec, kind: str) -> Iterator[Finding]:
+def _check_keys_of_kind(path: Keys, check: CustomSpec, kind: str) -> Iterator[SpecMistake]:
     for key, kinds_with_key in _KINDS_WITH.items():
         if getattr(check, key) is not None and kind not in kinds_with_key:
-            yield Finding(
+            yield SpecMistake(
                 path=(*path, key),
                 wrong=f"has no meaning for {kind}",
                 right=f"remove it; it is for {' and '.join(kinds_with_key)}",
@@ -79,9 +81,9 @@ def _check_keys_of_kind(path: Keys, check: CustomSpec, kind: str) -> Iterator[Fi
             )
 
 
-def _check_nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[Finding]:
+def _check_nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[SpecMistake]:
     if check.nodes == ():
-        yield Finding(
+        yield SpecMistake(
             path=(*path, "nodes"),
             wrong="no node",
             right="name one, or remove it: all is the default",
@@ -93,28 +95,28 @@ def _check_nodes(path: Keys, check: CustomSpec, spec: LabSpec) -> Iterator[Findi
         names = [member.name for member in members(spec)]
         known = dict.fromkeys([*spec.nodes, *names, _ALL_NODES])
         is_role = word in tuple(Role)
-        yield Finding(
+        yield SpecMistake(
             path=(*path, "nodes", index),
             wrong=f"no node has the role {word}" if is_role else f"no node '{word}'",
             right=suggest(word, known, label="known"),
         )
 
 
-def _check_url_port(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+def _check_url_port(path: Keys, check: CustomSpec) -> Iterator[SpecMistake]:
     # The form of a URL lets any five digits through: a pattern that counts would be unreadable.
     match = _URL_PORT.match(check.http or "")
     if match and not 1 <= int(match[1]) <= 65535:
-        yield Finding(
+        yield SpecMistake(
             path=(*path, "http"),
             wrong=f"{match[1]} is not a port",
             right="1 to 65535",
         )
 
 
-def _check_secret(path: Keys, check: CustomSpec) -> Iterator[Finding]:
+def _check_secret(path: Keys, check: CustomSpec) -> Iterator[SpecMistake]:
     variable = secret_in_command(check.command or "")
     if variable:
-        yield Finding(
+        yield SpecMistake(
             path=(*path, "command"),
             wrong=f"the spec holds the value of {variable}",
             right="let the command read it from a file on the node",

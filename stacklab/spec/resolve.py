@@ -30,8 +30,8 @@ from stacklab.spec.check_rules import check_custom, nodes_of
 from stacklab.spec.checks import ChecksSpec, CustomSpec
 from stacklab.spec.rules import (
     DEFAULT_MEMORY,
-    Context,
     Member,
+    RuleContext,
     check,
     default_network,
     impairment,
@@ -40,7 +40,7 @@ from stacklab.spec.rules import (
 )
 from stacklab.spec.schema import LabSpec, NetworkSpec
 from stacklab.spec.secret_rules import post_config_options
-from stacklab.spec.source import Finding
+from stacklab.spec.source import SpecMistake
 from stacklab.spec.stack import (
     GlanceSpec,
     MirrorsSpec,
@@ -61,7 +61,9 @@ DEFAULT_BOOT_S = 300.0
 DEFAULT_TRY_S = 10.0
 
 
-def resolve(spec: LabSpec, context: Context, source: Path) -> tuple[Lab | None, list[Finding]]:
+def resolve(
+    spec: LabSpec, context: RuleContext, source: Path
+) -> tuple[Lab | None, list[SpecMistake]]:
     """Return the Lab, or None and what is wrong; None also if a part of the spec was left out."""
     nodes = members(spec)
     ranges = {name: network.cidr for name, network in spec.networks.items()}

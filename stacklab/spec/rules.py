@@ -10,7 +10,7 @@ from typing import NamedTuple
 from stacklab.model.lab import Impairment, NetworkMode, Size
 from stacklab.model.stack import Role
 from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
-from stacklab.spec.source import Finding, Keys
+from stacklab.spec.source import Keys, SpecMistake
 from stacklab.spec.values import LAB_NAME_LENGTH, NAME_LENGTH, NODE_NAME, Number, name_problem
 from stacklab.words import suggest
 
@@ -36,7 +36,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class RuleContext:
     """What the rules must know beside the spec."""
 
     name: str
@@ -85,16 +85,16 @@ def has_role(spec: LabSpec, role: Role) -> bool:
     return any(node.role is role for node in spec.nodes.values())
 
 
-def undeclared_network(path: Keys, name: str, context: Context) -> Finding:
+def undeclared_network(path: Keys, name: str, context: RuleContext) -> SpecMistake:
     """Return the finding that a network is named which is not declared."""
-    return Finding(
+    return SpecMistake(
         path=path,
         wrong=f"no network '{name}'",
         right=suggest(name, context.declared or (), label="declared"),
     )
 
 
-def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def check(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     """Yield all that is wrong with a spec, except for its addresses, `stack` and `checks`."""
     yield from _check_lab_name(spec, context)
     yield from _check_images(spec, context)
@@ -108,45 +108,45 @@ def check(spec: LabSpec, context: Context) -> Iterator[Finding]:
         yield from _check_memory(spec, context)
 
 
-def _check_lab_name(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_lab_name(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     # The file's name counts, by which every command finds the lab.
     problem = name_problem(context.name, LAB_NAME_LENGTH)
     if problem:
         wrong, right = problem
-        yield Finding(
+        yield SpecMistake(
             path=(),
             wrong=f"the file's name is the lab's: {wrong}",
             right=f"rename the file: {right}",
         )
         return
     if spec.name is not None and spec.name != context.name:
-        yield Finding(
+        yield SpecMistake(
             path=("name",),
             wrong=f"'{spec.name}' is not the file's name",
             right=f"{context.name}, or leave it out",
         )
 
 
-def _check_images(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_images(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     if not spec.image:
-        yield Finding(path=("image",), wrong="no image", right="e.g. debian-12")
+        yield SpecMistake(path=("image",), wrong="no image", right="e.g. debian-12")
     for index, image in enumerate(spec.image):
         path: Keys = ("image", index)
         if image == STAND_IN:  # it was refused by its form, which is a finding already
             continue
         if image in spec.image[:index]:
-            yield Finding(path=path, wrong=f"{image} is written twice", right="remove one")
+            yield SpecMistake(path=path, wrong=f"{image} is written twice", right="remove one")
             continue
         if not context.is_known_image(image):
             known = sorted(context.known_images or ())
-            yield Finding(
+            yield SpecMistake(
                 path=path,
                 wrong=f"no image '{image}'",
                 right=suggest(image, known, label="known"),
             )
 
 
-def _check_networks(spec: LabSpec) -> Iterator[Finding]:
+def _check_networks(spec: LabSpec) -> Iterator[SpecMistake]:
     has_compute = has_role(spec, Role.COMPUTE)
     earlier: dict[str, NetworkSpec] = {}
     for name, network in spec.networks.items():
@@ -155,7 +155,7 @@ def _check_networks(spec: LabSpec) -> Iterator[Finding]:
         earlier[name] = network
         if has_compute and network.cidr.overlaps(NESTED_DEFAULT):
             libvirt = f"{NESTED_DEFAULT}, which libvirt on a compute uses itself"
-            yield Finding(
+            yield SpecMistake(
                 path=(*path, "cidr"),
                 wrong=f"{network.cidr} overlaps {libvirt}",
                 right="a compute could not reach this network; choose another range",
@@ -165,47 +165,47 @@ def _check_networks(spec: LabSpec) -> Iterator[Finding]:
 
 def _check_overlaps(
     path: Keys, network: NetworkSpec, earlier: Mapping[str, NetworkSpec]
-) -> Iterator[Finding]:
+) -> Iterator[SpecMistake]:
     for name, other in earlier.items():
         if network.cidr.overlaps(other.cidr):
-            yield Finding(
+            yield SpecMistake(
                 path=(*path, "cidr"),
                 wrong=f"{network.cidr} overlaps network {name} ({other.cidr})",
                 right="give each network a range of its own",
             )
 
 
-def _check_network_mode(path: Keys, network: NetworkSpec) -> Iterator[Finding]:
+def _check_network_mode(path: Keys, network: NetworkSpec) -> Iterator[SpecMistake]:
     is_bridged = network.mode is NetworkMode.BRIDGED
     if is_bridged and network.bridge is None:
-        yield Finding(
+        yield SpecMistake(
             path=path,
             wrong="mode bridged needs a bridge of the host",
             right="add e.g. bridge: br0",
             at_key=True,
         )
     if not is_bridged and network.bridge is not None:
-        yield Finding(
+        yield SpecMistake(
             path=(*path, "bridge"),
             wrong=f"mode {network.mode} makes its own bridge",
             right="remove it, or write mode: bridged",
         )
     if network.host is False and network.mode is not NetworkMode.ISOLATED:
-        yield Finding(
+        yield SpecMistake(
             path=(*path, "host"),
             wrong=f"the host is part of a network of mode {network.mode}",
             right="remove it, or write mode: isolated",
         )
 
 
-def _check_node_names(spec: LabSpec) -> Iterator[Finding]:
+def _check_node_names(spec: LabSpec) -> Iterator[SpecMistake]:
     owners: dict[str, str] = {}
     invalid: set[str] = set()
     for member in members(spec):
         path: Keys = ("nodes", member.key)
         # With numbers, names can meet: the second node of `web` with a count, and a node `web2`.
         if member.name in owners:
-            yield Finding(
+            yield SpecMistake(
                 path=path,
                 wrong=f"{member.name} is also a node of '{owners[member.name]}'",
                 right="rename one of them",
@@ -213,7 +213,7 @@ def _check_node_names(spec: LabSpec) -> Iterator[Finding]:
             )
         owners.setdefault(member.name, member.key)
         if member.name in _RESERVED_NAMES:
-            yield Finding(
+            yield SpecMistake(
                 path=path,
                 wrong=f"{member.name} is {_RESERVED_NAMES[member.name]}",
                 right="rename it",
@@ -225,15 +225,21 @@ def _check_node_names(spec: LabSpec) -> Iterator[Finding]:
         if problem and member.key not in invalid:
             invalid.add(member.key)
             wrong, right = problem
-            yield Finding(path=path, wrong=f"with its number, {wrong}", right=right, at_key=True)
+            yield SpecMistake(
+                path=path, wrong=f"with its number, {wrong}", right=right, at_key=True
+            )
 
 
-def _check_nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_nics(
+    path: Keys, node: NodeSpec, spec: LabSpec, context: RuleContext
+) -> Iterator[SpecMistake]:
     if not node.nics:
-        yield Finding(path=path, wrong="no NIC", right="at least one, on a nat or isolated network")
+        yield SpecMistake(
+            path=path, wrong="no NIC", right="at least one, on a nat or isolated network"
+        )
         return
     if len(node.nics) > MOST_NICS:
-        yield Finding(path=path, wrong=f"{len(node.nics)} NICs", right=f"{MOST_NICS} at most")
+        yield SpecMistake(path=path, wrong=f"{len(node.nics)} NICs", right=f"{MOST_NICS} at most")
     yield from _check_nic_networks(path, node, context)
     first_nic = node.nics[0]
     # None: it was not declared, or was left out, which is a finding of its own.
@@ -242,14 +248,14 @@ def _check_nics(path: Keys, node: NodeSpec, spec: LabSpec, context: Context) -> 
         yield from _check_first_nic(path, first_nic, network)
 
 
-def _check_nic_networks(path: Keys, node: NodeSpec, context: Context) -> Iterator[Finding]:
+def _check_nic_networks(path: Keys, node: NodeSpec, context: RuleContext) -> Iterator[SpecMistake]:
     first_index: dict[str, int] = {}
     for index, nic in enumerate(node.nics):
         network_path: Keys = (*path, index, "network")
         if context.is_undeclared(nic.network):
             yield undeclared_network(network_path, nic.network, context)
         elif nic.network in first_index:
-            yield Finding(
+            yield SpecMistake(
                 path=network_path,
                 wrong=f"a second NIC on {nic.network}",
                 right=f"the first is nics[{first_index[nic.network]}]",
@@ -257,23 +263,23 @@ def _check_nic_networks(path: Keys, node: NodeSpec, context: Context) -> Iterato
         first_index.setdefault(nic.network, index)
 
 
-def _check_first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator[Finding]:
+def _check_first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator[SpecMistake]:
     """Yield what would keep the host from logging in to a node, which it does by the first NIC."""
     network_path: Keys = (*path, 0, "network")
     if network.mode is NetworkMode.BRIDGED:
-        yield Finding(
+        yield SpecMistake(
             path=network_path,
             wrong=f"the first NIC is on {nic.network}, which is bridged",
             right="the host logs in by it: put a nat or isolated network first",
         )
     if network.host is False and network.mode is NetworkMode.ISOLATED:
-        yield Finding(
+        yield SpecMistake(
             path=network_path,
             wrong=f"the first NIC is on {nic.network}, where the host does not have an address",
             right="the host logs in by it: put another network first",
         )
     if impairment(nic, network).loss_percent >= 100:
-        yield Finding(
+        yield SpecMistake(
             # Where the loss is written: for this NIC, or else for all NICs of its network.
             path=network_path if nic.loss is None else (*path, 0, "loss"),
             wrong="the first NIC loses all that it sends",
@@ -281,15 +287,15 @@ def _check_first_nic(path: Keys, nic: NicSpec, network: NetworkSpec) -> Iterator
         )
 
 
-def _check_is_filled(spec: LabSpec) -> Iterator[Finding]:
+def _check_is_filled(spec: LabSpec) -> Iterator[SpecMistake]:
     start = "at least one; see labs/mini-2node.yaml"
     if not spec.networks:
-        yield Finding(path=("networks",), wrong="no network", right=start, at_key=True)
+        yield SpecMistake(path=("networks",), wrong="no network", right=start, at_key=True)
     if not spec.nodes:
-        yield Finding(path=("nodes",), wrong="no node", right=start, at_key=True)
+        yield SpecMistake(path=("nodes",), wrong="no node", right=start, at_key=True)
 
 
-def _check_memory(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def _check_memory(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     total_mib = 0
     for member in members(spec):
         memory = member.spec.memory or DEFAULT_MEMORY
@@ -297,7 +303,7 @@ def _check_memory(spec: LabSpec, context: Context) -> Iterator[Finding]:
     total = Size(total_mib)
     available = context.host_memory
     if available is not None and total > available:
-        yield Finding(
+        yield SpecMistake(
             path=("nodes",),
             wrong=f"the nodes need {total} of memory together, this host has {available}",
             right="less memory or fewer nodes",

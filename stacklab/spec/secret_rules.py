@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from stacklab.spec.source import Finding, Keys
+from stacklab.spec.source import Keys, SpecMistake
 from stacklab.spec.stack import StackSpec
 
 # The words of a name in camelCase or snake_case.
@@ -35,7 +35,7 @@ _USERINFO = re.compile(r"\w+://[^/\s@]*@")
 _SWITCHES = ("true", "false", "yes", "no", "y", "n", "none")
 
 
-def secrets_in(stack: StackSpec) -> Iterator[Finding]:
+def secrets_in(stack: StackSpec) -> Iterator[SpecMistake]:
     """Yield every line, option and URL of a stack that holds a secret; its value is not shown."""
     for role, lines in (stack.localrc or {}).items():
         for index, line in enumerate(lines):
@@ -55,12 +55,12 @@ def post_config_options(stack: StackSpec) -> Iterator[tuple[tuple[str, str, str,
                     yield (role, file, section, key), value
 
 
-def misnamed_sources(stack: StackSpec) -> Iterator[Finding]:
+def misnamed_sources(stack: StackSpec) -> Iterator[SpecMistake]:
     """Yield each of the stack's secrets that does not have exactly one source."""
     for name, secret in (stack.secrets or {}).items():
         # Both or none of them: either way there is not one source.
         if (secret.env is None) == (secret.file is None):
-            yield Finding(
+            yield SpecMistake(
                 path=("stack", "secrets", name),
                 wrong="needs one source",
                 right="env: NAME or file: PATH",
@@ -97,7 +97,7 @@ def _secret_assignments(text: str) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _find_in_line(path: Keys, line: str) -> Iterator[Finding]:
+def _find_in_line(path: Keys, line: str) -> Iterator[SpecMistake]:
     """Yield the first secret in a line of localrc, which is bash: a reference is not a secret."""
     for name, value in _secret_assignments(line):
         if not _REFERENCE.fullmatch(value):
@@ -105,28 +105,28 @@ def _find_in_line(path: Keys, line: str) -> Iterator[Finding]:
             yield _held_value(path, name)
             return
     if _USERINFO.search(line):
-        yield Finding(
+        yield SpecMistake(
             path=path,
             wrong="a URL with a name or password in it",
             right="use one without: git and pip have their own stores",
         )
 
 
-def _find_in_option(path: Keys, value: str) -> Iterator[Finding]:
+def _find_in_option(path: Keys, value: str) -> Iterator[SpecMistake]:
     """Yield the secret in an option, where nothing expands: the service gets what is written."""
     name = str(path[-1])
     if is_secret(name) and value and not _is_harmless(value):
         yield _held_value(path, name)
     elif _USERINFO.search(value):
-        yield Finding(
+        yield SpecMistake(
             path=path,
             wrong=f"{name} has a name or password in its URL",
             right="leave it out: the installer writes its own",
         )
 
 
-def _held_value(path: Keys, name: str) -> Finding:
-    return Finding(
+def _held_value(path: Keys, name: str) -> SpecMistake:
+    return SpecMistake(
         path=path,
         wrong=f"the spec holds the value of {name}",
         right="name its source under stack.secrets, or leave it out: one is made for the lab",

@@ -68,7 +68,7 @@ _PLAIN_WORDS = (
 )
 
 
-class Finding(NamedTuple):
+class SpecMistake(NamedTuple):
     """A mistake at a path of the spec; `at_key` points at the key instead of the value."""
 
     path: Keys
@@ -97,7 +97,7 @@ class Document:
     keys: Mapping[Keys, Place] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
-    def problem(self, finding: Finding) -> Problem:
+    def problem(self, finding: SpecMistake) -> Problem:
         """Return the finding with its place, or with that of the nearest thing around it."""
         place = self._place_of(finding)
         return Problem(
@@ -109,7 +109,7 @@ class Document:
             finding.right,
         )
 
-    def _place_of(self, finding: Finding) -> Place:
+    def _place_of(self, finding: SpecMistake) -> Place:
         if finding.at_key and finding.path in self.keys:
             return self.keys[finding.path]
         path = finding.path

@@ -11,10 +11,10 @@ from stacklab import releases
 from stacklab.model.lab import NetworkMode
 from stacklab.model.release import Release, operating_system, plain_name
 from stacklab.model.stack import NO_INSTALLER, Installer, Role
-from stacklab.spec.rules import Context, default_network, has_role, members, undeclared_network
+from stacklab.spec.rules import RuleContext, default_network, has_role, members, undeclared_network
 from stacklab.spec.schema import STAND_IN, LabSpec, NodeSpec
 from stacklab.spec.secret_rules import misnamed_sources, secrets_in
-from stacklab.spec.source import Finding, Keys
+from stacklab.spec.source import Keys, SpecMistake
 from stacklab.spec.stack import GlanceSpec, StackSpec
 from stacklab.words import suggest
 
@@ -40,7 +40,7 @@ class _Need(NamedTuple):
     roles: tuple[Role, ...]
 
 
-def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
+def check_stack(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     """Yield all problems of a spec's stack."""
     stack = spec.stack
     if stack is None:
@@ -54,7 +54,7 @@ def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
     known = releases.of(stack.installer)
     if stack.release is not None and stack.release not in known:
         # Which options are right is not known without the release.
-        yield Finding(
+        yield SpecMistake(
             path=("stack", "release"),
             wrong=f"no release '{stack.release}' of {stack.installer} is known",
             right=suggest(stack.release, known, label="known"),
@@ -78,9 +78,9 @@ def check_stack(spec: LabSpec, context: Context) -> Iterator[Finding]:
         yield from _check_access_network(stack, spec)
 
 
-def _check_no_keys(stack: StackSpec) -> Iterator[Finding]:
+def _check_no_keys(stack: StackSpec) -> Iterator[SpecMistake]:
     for key in _written_keys(stack):
-        yield Finding(
+        yield SpecMistake(
             path=("stack", key),
             wrong="means nothing without an installer",
             right="remove it",
@@ -106,14 +106,14 @@ def _written_keys(stack: StackSpec) -> list[str]:
     return [key for key in keys if getattr(stack, key) is not None]
 
 
-def _check_network_names(stack: StackSpec, context: Context) -> Iterator[Finding]:
+def _check_network_names(stack: StackSpec, context: RuleContext) -> Iterator[SpecMistake]:
     for key in _NETWORK_KEYS:
         name = getattr(stack, key)
         if name and context.is_undeclared(name):
             yield undeclared_network(("stack", key), name, context)
 
 
-def _check_devstack_branch(stack: StackSpec, release: Release) -> Iterator[Finding]:
+def _check_devstack_branch(stack: StackSpec, release: Release) -> Iterator[SpecMistake]:
     """Yield a DevStack with which the release never worked."""
     if stack.devstack_branch is None or not release.pairs:
         return
@@ -122,14 +122,16 @@ def _check_devstack_branch(stack: StackSpec, release: Release) -> Iterator[Findi
     worked: list[str] = []
     for name, other in releases.of(release.installer).items():
         worked.append(f"{name} with {' or '.join(other.pairs)}")
-    yield Finding(
+    yield SpecMistake(
         path=("stack", "devstack_branch"),
         wrong=f"DevStack {stack.devstack_branch} does not go with {_title_of(release)}",
         right=f"worked: {', '.join(worked)}",
     )
 
 
-def _check_operating_system(spec: LabSpec, release: Release, context: Context) -> Iterator[Finding]:
+def _check_operating_system(
+    spec: LabSpec, release: Release, context: RuleContext
+) -> Iterator[SpecMistake]:
     """Yield images on none of which the release ever worked."""
     images = [image for image in spec.image if image != STAND_IN]
     if not images or not release.images:
@@ -138,18 +140,18 @@ def _check_operating_system(spec: LabSpec, release: Release, context: Context) -
         # One that fits is enough. An image that does not exist has a problem of its own.
         if operating_system(image) in release.images or not context.is_known_image(image):
             return
-    yield Finding(
+    yield SpecMistake(
         path=("image",),
         wrong=f"{_title_of(release)} never worked on {' or '.join(images)}",
         right=f"worked: {', '.join(release.images)}",
     )
 
 
-def _check_options(stack: StackSpec, release: Release) -> Iterator[Finding]:
+def _check_options(stack: StackSpec, release: Release) -> Iterator[SpecMistake]:
     for path in _option_paths(stack):
         option = ".".join(path)
         if option not in release.options:
-            yield Finding(
+            yield SpecMistake(
                 path=("stack", *path),
                 wrong=f"{_title_of(release)} does not have this option",
                 right=_way_out_of_option(option, release),
@@ -190,7 +192,7 @@ def _glance_paths(glance: GlanceSpec) -> Iterator[tuple[str, ...]]:
         yield "glance", "url_schemes"
 
 
-def _check_words(stack: StackSpec, release: Release) -> Iterator[Finding]:
+def _check_words(stack: StackSpec, release: Release) -> Iterator[SpecMistake]:
     """Yield a network mode or a driver that the release does not have."""
     known = releases.of(release.installer)
     for key, words_key, kind, noun in _WORD_KEYS:
@@ -202,14 +204,14 @@ def _check_words(stack: StackSpec, release: Release) -> Iterator[Finding]:
         having = [name for name, other in known.items() if word in getattr(other, words_key)]
         if having:
             right += f"; {word} is in {', '.join(having)}"
-        yield Finding(
+        yield SpecMistake(
             path=("stack", key),
             wrong=f"{_title_of(release)} does not have {noun}{word}",
             right=right,
         )
 
 
-def _check_ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
+def _check_ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[SpecMistake]:
     """Yield ranges of the cloud that overlap: a node would lose its way to the lab."""
     earlier: dict[str, IPv4Network] = {}
     # In this order: a floating range is compared with the fixed one.
@@ -221,13 +223,13 @@ def _check_ranges(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator
         cidr = written or IPv4Network(default)
         for overlap in _overlaps_of(stack, spec, key, cidr, earlier):
             if written:
-                yield Finding(
+                yield SpecMistake(
                     path=("stack", key),
                     wrong=f"{key} {cidr} {overlap}",
                     right="choose another range",
                 )
             else:  # the release's default is at fault, and the spec has to say something else
-                yield Finding(
+                yield SpecMistake(
                     path=("stack",),
                     wrong=f"{_title_of(release)}'s own {key}, {cidr}, {overlap}",
                     right=f"write stack.{key} with a range of its own",
@@ -254,43 +256,43 @@ def _overlaps_of(
             yield f"overlaps {other} {taken}"
 
 
-def _check_localrc(stack: StackSpec, release: Release) -> Iterator[Finding]:
+def _check_localrc(stack: StackSpec, release: Release) -> Iterator[SpecMistake]:
     """Yield lines of localrc that DevStack takes for a section's header, which ends localrc."""
     # Some releases of DevStack look for `]]` anywhere in a line, all for `[[` at its beginning.
     is_anywhere = release.text("headers") == "anywhere"
     for role, lines in (stack.localrc or {}).items():
         for index, line in enumerate(lines):
             if line.startswith("[[") or (is_anywhere and "]]" in line):
-                yield Finding(
+                yield SpecMistake(
                     path=("stack", "localrc", role, index),
                     wrong="a section's header would end localrc here",
                     right="write it under stack.post_config",
                 )
 
 
-def _check_refs(stack: StackSpec) -> Iterator[Finding]:
+def _check_refs(stack: StackSpec) -> Iterator[SpecMistake]:
     """Yield changes by Gerrit's short name, which git cannot fetch."""
     for project, ref in (stack.refs or {}).items():
         path: Keys = ("stack", "refs", project)
         if _CHANGE_WITHOUT_REFS.fullmatch(ref):
-            yield Finding(
+            yield SpecMistake(
                 path=path,
                 wrong=f"{ref} is not a branch or a tag",
                 right=f"write refs/changes/{ref}",
             )
         elif _CHANGE_WITHOUT_PATCH_SET.fullmatch(ref):
-            yield Finding(
+            yield SpecMistake(
                 path=path,
                 wrong=f"{ref} does not name a patch set",
                 right=f"write {ref}/1, or its newest",
             )
 
 
-def _check_volume_types(stack: StackSpec) -> Iterator[Finding]:
+def _check_volume_types(stack: StackSpec) -> Iterator[SpecMistake]:
     names = stack.volume_types or ()
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield Finding(
+            yield SpecMistake(
                 path=("stack", "volume_types", index),
                 wrong=f"{name} is written twice",
                 right="remove one",
@@ -299,7 +301,7 @@ def _check_volume_types(stack: StackSpec) -> Iterator[Finding]:
 
 def _check_post_config_files(
     stack: StackSpec, spec: LabSpec, release: Release
-) -> Iterator[Finding]:
+) -> Iterator[SpecMistake]:
     """Yield files of the controller's services that computes are to change.
 
     On a compute such a file's directory is missing, and stack.sh stops there.
@@ -312,7 +314,7 @@ def _check_post_config_files(
     for role in ("all", "compute"):
         for file in post_config.get(role, {}):
             if file in controller_files:
-                yield Finding(
+                yield SpecMistake(
                     path=("stack", "post_config", role, file),
                     wrong=f"stack.sh stops on computes, which do not have {file}",
                     right="write it under controller",
@@ -320,20 +322,20 @@ def _check_post_config_files(
                 )
 
 
-def _check_controllers(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[Finding]:
+def _check_controllers(stack: StackSpec, spec: LabSpec, release: Release) -> Iterator[SpecMistake]:
     has_several = release.text("controllers") == "several"  # its control plane can be spread
     controllers = [member.name for member in members(spec) if member.spec.role is Role.CONTROLLER]
     if len(controllers) == 1 or (controllers and has_several):
         return
     number = "a" if has_several else "exactly one"
-    yield Finding(
+    yield SpecMistake(
         path=("stack", "installer"),
         wrong=f"{stack.installer} needs {number} controller",
         right=f"role: controller has {', '.join(controllers) or 'none'}",
     )
 
 
-def _check_needed_nics(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
+def _check_needed_nics(stack: StackSpec, spec: LabSpec) -> Iterator[SpecMistake]:
     """Yield nodes without a NIC on a network that they need for their role."""
     carrier = stack.network or default_network(spec)
     cloud, first = (Role.CONTROLLER, Role.COMPUTE), (Role.CONTROLLER,)
@@ -349,7 +351,7 @@ def _check_needed_nics(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
             continue
         for name, node in spec.nodes.items():
             if _lacks_nic(node, need):
-                yield Finding(
+                yield SpecMistake(
                     path=("nodes", name, "nics"),
                     wrong=f"no NIC on {need.network}, which {need.purpose}",
                     right=f"add `- network: {need.network}`, or set stack.{need.key}",
@@ -362,7 +364,7 @@ def _lacks_nic(node: NodeSpec, need: _Need) -> bool:
     return role in need.roles and need.network not in networks
 
 
-def _check_access_network(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
+def _check_access_network(stack: StackSpec, spec: LabSpec) -> Iterator[SpecMistake]:
     """Yield an external network by which the host logs in: the cloud takes its NIC over."""
     name = stack.external_network or ""
     external = spec.networks.get(name)
@@ -370,7 +372,7 @@ def _check_access_network(stack: StackSpec, spec: LabSpec) -> Iterator[Finding]:
         return
     access_networks = {node.nics[0].network for node in spec.nodes.values()}
     if name in access_networks:
-        yield Finding(
+        yield SpecMistake(
             path=("stack", "external_network"),
             wrong=f"the host logs in by {name}; the cloud would take its NIC",
             right="give it a network of its own",

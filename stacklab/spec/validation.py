@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from stacklab.spec.fields import Spec
 from stacklab.spec.schema import STAND_IN, LabSpec
-from stacklab.spec.source import Document, Finding, Keys, Value
+from stacklab.spec.source import Document, Keys, SpecMistake, Value
 from stacklab.spec.values import Wrong
 from stacklab.words import meant_or_known
 
@@ -49,7 +49,7 @@ _WRONG_FORMS = {
 }
 
 
-def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
+def validate(document: Document) -> tuple[LabSpec | None, list[SpecMistake]]:
     """Make a LabSpec without the parts that were refused, each of which is a finding.
 
     It is None if nothing usable is left.
@@ -58,7 +58,7 @@ def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
     if not isinstance(data, dict):
         if not findings:
             findings.append(
-                Finding(path=(), wrong="is not a mapping", right="see labs/mini-2node.yaml")
+                SpecMistake(path=(), wrong="is not a mapping", right="see labs/mini-2node.yaml")
             )
         return None, findings
     for attempt in range(MOST_ATTEMPTS):
@@ -74,7 +74,9 @@ def validate(document: Document) -> tuple[LabSpec | None, list[Finding]]:
     return None, findings
 
 
-def _new_findings(errors: Iterable[ErrorDetails], findings: Iterable[Finding]) -> list[Finding]:
+def _new_findings(
+    errors: Iterable[ErrorDetails], findings: Iterable[SpecMistake]
+) -> list[SpecMistake]:
     """Return pydantic's errors as findings, except at places that have a finding already."""
     # A key without a value was left out, so pydantic says that it is missing.
     reported = {finding.path for finding in findings}
@@ -86,7 +88,7 @@ def _new_findings(errors: Iterable[ErrorDetails], findings: Iterable[Finding]) -
     return new
 
 
-def _without_empty(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
+def _without_empty(value: Value, path: Keys) -> tuple[Value, list[SpecMistake]]:
     """Return the value without keys that have no value (`memory:`), and a finding for each."""
     if isinstance(value, dict):
         return _mapping_without_empty(value, path)
@@ -97,13 +99,13 @@ def _without_empty(value: Value, path: Keys) -> tuple[Value, list[Finding]]:
 
 def _mapping_without_empty(
     mapping: dict[str, Value], path: Keys
-) -> tuple[dict[str, Value], list[Finding]]:
+) -> tuple[dict[str, Value], list[SpecMistake]]:
     result: dict[str, Value] = {}
-    findings: list[Finding] = []
+    findings: list[SpecMistake] = []
     for key, item in mapping.items():
         if item is None:
             findings.append(
-                Finding(
+                SpecMistake(
                     path=(*path, key),
                     wrong=_NO_VALUE,
                     right="write one, or remove the key",
@@ -116,14 +118,14 @@ def _mapping_without_empty(
     return result, findings
 
 
-def _list_without_empty(items: list[Value], path: Keys) -> tuple[list[Value], list[Finding]]:
+def _list_without_empty(items: list[Value], path: Keys) -> tuple[list[Value], list[SpecMistake]]:
     result: list[Value] = []
-    findings: list[Finding] = []
+    findings: list[SpecMistake] = []
     for index, item in enumerate(items):
         item_path = (*path, index)
         if item is None:
             findings.append(
-                Finding(
+                SpecMistake(
                     path=item_path,
                     wrong=_NO_VALUE,
                     right="write one, or remove the line",
@@ -206,16 +208,16 @@ def _plain_type(kind: object) -> object:
     return kind
 
 
-def _error_finding(detail: ErrorDetails) -> Finding:
+def _error_finding(detail: ErrorDetails) -> SpecMistake:
     """Return pydantic's error in our own words, where there are some."""
     kind = detail["type"]
     path = _error_path(detail)
     key = str(path[-1]) if path else ""
     if kind == "missing":
-        return Finding(path=path, wrong="is missing", right=_EXAMPLES.get(key, ""))
+        return SpecMistake(path=path, wrong="is missing", right=_EXAMPLES.get(key, ""))
     if kind == "extra_forbidden":
         known = list(_model_at(path[:-1]).model_fields)
-        return Finding(
+        return SpecMistake(
             path=path,
             wrong="unknown key",
             right=meant_or_known(key, known),
@@ -224,7 +226,7 @@ def _error_finding(detail: ErrorDetails) -> Finding:
     # The errors of our own readers, which are ValueErrors.
     cause = detail.get("ctx", {}).get("error")
     if kind == "value_error" and isinstance(cause, Wrong):
-        return Finding(
+        return SpecMistake(
             path=path,
             wrong=cause.wrong,
             right=cause.right,
@@ -232,5 +234,5 @@ def _error_finding(detail: ErrorDetails) -> Finding:
         )
     if kind in _WRONG_FORMS:
         wrong, right = _WRONG_FORMS[kind]
-        return Finding(path=path, wrong=wrong, right=right)
-    return Finding(path=path, wrong=detail["msg"])
+        return SpecMistake(path=path, wrong=wrong, right=right)
+    return SpecMistake(path=path, wrong=detail["msg"])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stacklab.errors import CommandFailed, ProviderError
-from stacklab.process import Command, Runner, as_root
+from stacklab.process.command import Command, Runner, as_root
 
 _SOCKET = Path("/run/libvirt/libvirt-sock")
 _KVM = Path("/dev/kvm")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from stacklab.process import Command
+from stacklab.process.command import Command
 
 # `TIME,TARGET,ui,say,TEXT`
 _UI = re.compile(r"^\d+,[^,]*,ui,(?:say|message|error),(?P<text>.*)$")

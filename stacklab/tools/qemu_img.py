@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.model.lab import Size
-from stacklab.process import Command
+from stacklab.process.command import Command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stacklab.model.lab import Lab, Node
 from stacklab.paths import LabPaths
-from stacklab.process import Command
+from stacklab.process.command import Command
 
 USER = "stack"
 CONNECT_TIMEOUT_S = 10

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from stacklab.errors import LabError
 from stacklab.foreign import printable
-from stacklab.process import Result
+from stacklab.process.command import Result
 
 
 class ByNode:

@@ -26,7 +26,7 @@ from stacklab.nodes import protocol, session
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
-from stacklab.process import Runner
+from stacklab.process.command import Runner
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import plural, suggest
 from stacklab.workflow.context import Context, node_named, read_own, running_lab

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stacklab.errors import ImageError
 from stacklab.images import catalogue, download, store
 from stacklab.images.build import Builder
-from stacklab.images.catalogue import Image, SourceKind
+from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.images.store import StoredImage
 from stacklab.model.lab import Lab
 from stacklab.record import LabRecord
@@ -93,7 +93,7 @@ def _why_unreachable(context: Context, image: Image) -> str:
     """Return why the image can't be had now; "" if it is built, or its source can be used."""
     if store.find(context.host, image) is not None:
         return ""
-    if image.source is SourceKind.BOOTSTRAP:
+    if image.source is ImageSourceKind.BOOTSTRAP:
         return ""  # made from the host's own mirror, which the build itself asks
     if download.is_complete(image.url, image.digest, context.host.downloads):
         return ""

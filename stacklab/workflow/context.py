@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from stacklab import files, locks, record
 from stacklab.errors import HostError, LabError, ToolError
 from stacklab.model.lab import Lab, Node
+from stacklab.model.lab_json import from_json
 from stacklab.model.state import NodeState
 from stacklab.paths import LABS, HostPaths, LabPaths
-from stacklab.process import Command, Conversing
+from stacklab.process.command import Command, Conversing
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.providers.contract import HostServices, Orphans, Provider
 from stacklab.record import LabRecord
-from stacklab.spec.export import from_json
 from stacklab.spec.lab_files import names
 from stacklab.tools.host import accelerator
 from stacklab.tools.host.accelerator import Accelerator

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from stacklab import doctor
 from stacklab.images import catalogue, download
-from stacklab.images.catalogue import SourceKind
+from stacklab.images.catalogue import ImageSourceKind
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
@@ -49,7 +49,9 @@ def _troubles_of_sources(lab: Lab | None) -> dict[str, str | None]:
     images = catalogue.load()
     names = lab.images if lab else tuple(images)
     # A bootstrapped image is made from the host's own mirror: it does not have a URL to ask.
-    wanted = [images[name] for name in names if images[name].source is not SourceKind.BOOTSTRAP]
+    wanted = [
+        images[name] for name in names if images[name].source is not ImageSourceKind.BOOTSTRAP
+    ]
     if not wanted:
         return {}
     # At once: a source that does not answer takes seconds.

@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from stacklab import record
+from stacklab.model import lab_json
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.providers import registry
-from stacklab.spec import export
 from tests.unit.checks.fake_lab import make_lab
 
 LAB = make_lab(retries=0)
@@ -86,7 +86,7 @@ def home(tmp_path: Path) -> HostPaths:
     paths = host.lab("trio")
     kept = registry.new_record(LAB, paths, image="debian-12-abc", passed_over={}, now=1.0)
     record.write(paths, kept)
-    paths.resolved.write_text(export.to_json(LAB))
+    paths.resolved.write_text(lab_json.to_json(LAB))
     return host
 
 

@@ -15,7 +15,7 @@ CHECKED = """\
 import json, time
 from pathlib import Path
 from stacklab.checks import plan
-from stacklab.checks.mesh import Mesh
+from stacklab.checks.asking.mesh import Mesh
 from stacklab.checks.result import Layer, Selection
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.paths import HostPaths

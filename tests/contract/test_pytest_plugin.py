@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, {project!r})
 
 from stacklab import pytest_plugin, record, spec
-from stacklab.spec import export
+from stacklab.model import lab_json
 from stacklab.dev.simulated.simulate import SimulatedNodes, node_of
 from stacklab.paths import HostPaths
 from stacklab.progress import Progress
@@ -49,7 +49,7 @@ def context(config):
         paths.root.mkdir(parents=True)
         record.write(paths, registry.new_record(LAB, paths, image="debian-12-abc", \
 passed_over={{}}, now=1.0))
-        paths.resolved.write_text(export.to_json(LAB))
+        paths.resolved.write_text(lab_json.to_json(LAB))
     made = Context(host=HostPaths(HERE / "home"), runner=Nodes(LAB), progress=Progress())
     made.providers["libvirt"] = make_provider(made.host, None, made.progress)
     return made

@@ -13,8 +13,8 @@ import pytest
 from stacklab import spec
 from stacklab.cli.candidates import SHELLS
 from stacklab.cli.completion import SCRIPTS
+from stacklab.model import lab_json
 from stacklab.paths import LABS, PROJECT
-from stacklab.spec import export
 
 # `compgen` has no way to complete a whole line, so its variables are set as bash sets them.
 BASH = """\
@@ -48,7 +48,7 @@ def home(tmp_path: Path) -> Path:
     lab = tmp_path / "home" / "labs" / "mini-2node"
     lab.mkdir(parents=True)
     (lab / "record.json").write_text("{}")
-    (lab / "resolved.json").write_text(export.to_json(spec.load(LABS / "mini-2node.yaml")))
+    (lab / "resolved.json").write_text(lab_json.to_json(spec.load(LABS / "mini-2node.yaml")))
     return tmp_path / "home"
 
 

@@ -155,7 +155,7 @@ def test_a_layer_of_checks(copy: Path) -> None:
 from pathlib import Path
 from stacklab import spec
 from stacklab.checks import plan
-from stacklab.checks.mesh import Mesh
+from stacklab.checks.asking.mesh import Mesh
 from stacklab.checks.result import Layer, Selection
 from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.paths import HostPaths

@@ -15,10 +15,10 @@ import pytest
 
 from stacklab import record
 from stacklab.images import catalogue
+from stacklab.model.lab_json import to_json
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.providers import registry
 from stacklab.spec import load
-from stacklab.spec.export import to_json
 
 Done = subprocess.CompletedProcess[str]
 Invoke = Callable[..., Done]

@@ -13,7 +13,7 @@ def _without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
-def _step(tests: Path, *options: str) -> testing._Step:
+def _step(tests: Path, *options: str) -> testing._TestRun:
     argv = (
         "-m",
         "pytest",
@@ -25,7 +25,7 @@ def _step(tests: Path, *options: str) -> testing._Step:
         *options,
         str(tests),
     )
-    return testing._Step("some tests", argv, report="some.xml")
+    return testing._TestRun("some tests", argv, report="some.xml")
 
 
 def _end(out: str) -> str:

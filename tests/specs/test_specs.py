@@ -11,9 +11,9 @@ import pytest
 from stacklab import spec
 from stacklab.errors import SpecError
 from stacklab.images import catalogue
+from stacklab.model import lab_json
 from stacklab.model.lab import Lab, Size
 from stacklab.paths import PROJECT
-from stacklab.spec import export
 
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yaml"))
@@ -53,7 +53,7 @@ def test_a_problem_is_one_line_at_a_place_that_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_a_good_spec_resolves_to_what_is_recorded(path: Path, compare: Compare) -> None:
-    resolved = export.to_dict(load(path))
+    resolved = lab_json.to_dict(load(path))
     del resolved["source"]  # where the checkout lies
     compare(path.with_suffix(".json"), json.dumps(resolved, indent=2) + "\n")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.codec import Codec, Computed, NotSuchData, Part, Spread
+from stacklab.codec import Codec, Computed, NotSuchData, Spread, SpreadPart
 
 
 class Colour(StrEnum):
@@ -52,7 +52,8 @@ CODEC = Codec(
     Outer,
     spreads={
         Weight: Spread(
-            parts=(Part(key="{}_g", kind=int, value_of=lambda weight: weight.grams),), join=Weight
+            parts=(SpreadPart(key="{}_g", kind=int, value_of=lambda weight: weight.grams),),
+            join=Weight,
         )
     },
     computed={Inner: (Computed(key="double", after="number", value_of=lambda i: i.number * 2),)},

@@ -13,6 +13,7 @@ from stacklab.checks.family import Facts
 from stacklab.checks.result import CheckStatus, Layer, Selection
 from stacklab.dev.simulated.simulate import SimulatedNodes, node_of
 from stacklab.errors import ToolNotFound
+from stacklab.model import lab_json
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.paths import PROJECT, HostPaths
@@ -20,7 +21,6 @@ from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.record import LabRecord
-from stacklab.spec import export
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
 from tests.unit.checks.fake_lab import make_lab
@@ -82,7 +82,7 @@ def lab(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     record.write(
         paths, registry.new_record(made, paths, image="debian-12-abc", passed_over={}, now=1.0)
     )
-    paths.resolved.write_text(export.to_json(made))
+    paths.resolved.write_text(lab_json.to_json(made))
     nodes = Nodes(made)
     context = Host(host=host, runner=nodes, progress=Progress())
     context.providers["libvirt"] = make_provider(host, None, Progress())

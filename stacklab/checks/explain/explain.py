@@ -12,13 +12,13 @@ from stacklab.checks.expect import Fault, Outage
 from stacklab.checks.explain import blame, site
 from stacklab.checks.explain.scene import Scene
 from stacklab.checks.explain.site import Observation
-from stacklab.checks.holder import nic_by_device
 from stacklab.checks.kinds import ExplainedBy
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.model.cause import Cause
 from stacklab.model.lab import NIC, Lab, Node
+from stacklab.nodes.holder import nic_by_device
 from stacklab.paths import LabPaths
-from stacklab.process import Conversing
+from stacklab.process.command import Conversing
 from stacklab.providers import evidence
 from stacklab.providers.contract import Looker
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from stacklab.checks.explain import firewall
 from stacklab.checks.explain.firewall import FirewallRule, Packets
-from stacklab.checks.holder import holder
 from stacklab.model.lab import NIC
 from stacklab.nodes.guard import guarded
+from stacklab.nodes.holder import holder
 from stacklab.nodes.protocol import Answer, Part, Phase
 
 _MOST_ADDRESSES = 32

@@ -9,14 +9,14 @@ from functools import partial
 
 from stacklab.checks.explain import scene
 from stacklab.checks.explain.scene import UNSEEN, Scene
-from stacklab.checks.holder import nic_by_device
 from stacklab.checks.kinds import ExplainedBy
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.nodes import session
+from stacklab.nodes.holder import nic_by_device
 from stacklab.paths import LabPaths
-from stacklab.process import Conversing
+from stacklab.process.command import Conversing
 from stacklab.providers.contract import Looker
 from stacklab.providers.node_view import View
 from stacklab.tools import bounded

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface
 
-from stacklab.checks.holder import holders, is_made_of
 from stacklab.checks.nodes.look import Look
 from stacklab.checks.nodes.machine import Defect, verdict_on_all
 from stacklab.checks.nodes.readings import NetworkDevice, NodeRoute
 from stacklab.checks.result import Reason, Verdict
 from stacklab.model.lab import NIC, Lab, NetworkMode, Node
+from stacklab.nodes.holder import holders, is_made_of
 
 Addresses = Mapping[str, Sequence[IPv4Interface]]  # by device
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stacklab.checks import answers
-from stacklab.checks.holder import is_made_of
 from stacklab.checks.pairs import read
 from stacklab.checks.pairs import shell as script
 from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict
 from stacklab.model.lab import NIC, Lab, Node
+from stacklab.nodes.holder import is_made_of
 from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer
 from stacklab.tools import fping, ssh
 

@@ -9,7 +9,7 @@ from stacklab.checks.reach import pinging
 from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict, checks_of_kind
 from stacklab.errors import ToolError
 from stacklab.model.lab import Lab
-from stacklab.process import Command, Runner
+from stacklab.process.command import Command, Runner
 from stacklab.tools import fping
 
 

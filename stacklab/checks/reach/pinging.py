@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from stacklab.checks.impairments import ways
 from stacklab.errors import ToolError
 from stacklab.model.lab import Lab
-from stacklab.process import Command, Runner
+from stacklab.process.command import Command, Runner
 from stacklab.tools import fping
 
 _PATIENCE_MS = 800

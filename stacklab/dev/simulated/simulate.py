@@ -17,7 +17,7 @@ from stacklab.dev.simulated import nodes as nodes_simulated
 from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.dev.simulated import pairs as pairs_simulated
 from stacklab.model.lab import Lab, Node
-from stacklab.process import Command, Result
+from stacklab.process.command import Command, Result
 
 Lines = Iterable[str]
 # the lab, the node, the part's shell -> what it writes

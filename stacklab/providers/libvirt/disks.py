@@ -12,7 +12,7 @@ from stacklab.errors import LabError
 from stacklab.model.lab import Node
 from stacklab.nodes import archive
 from stacklab.nodes.archive import Entry
-from stacklab.process import Command, Runner, as_root
+from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.libvirt.handles import LibvirtNode
 from stacklab.tools import qemu_img
 

@@ -12,7 +12,7 @@ from stacklab.model.host_network import Lease, Plug, Route, Snapshot
 from stacklab.model.lab import NIC, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
-from stacklab.process import Command, Runner
+from stacklab.process.command import Command, Runner
 from stacklab.providers.evidence import cause, lines
 from stacklab.providers.libvirt.handles import LibvirtNetwork, domain_name, network_of, node_of
 from stacklab.providers.node_view import NICView, NodeEvidence, View

@@ -13,7 +13,7 @@ from stacklab.errors import LabError, ProviderError, ToolError
 from stacklab.model.lab import NIC
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
-from stacklab.process import Command, Runner, as_root
+from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.libvirt import disks
 from stacklab.providers.libvirt.handles import LibvirtNetwork, LibvirtNode, network_of, node_of
 from stacklab.record import LabRecord

@@ -15,7 +15,7 @@ from pathlib import Path
 from stacklab import files
 from stacklab.errors import CommandFailed, CommandTimedOut
 from stacklab.paths import HostPaths
-from stacklab.process import Command, Runner
+from stacklab.process.command import Command, Runner
 
 _QEMU = "qemu-system-x86_64"
 _LIMIT_S = 10.0

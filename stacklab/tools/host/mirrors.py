@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from stacklab.errors import ToolError
 from stacklab.model.stack import Mirrors
-from stacklab.process import Command, Runner
+from stacklab.process.command import Command, Runner
 
 # In the order in which pip reads them: a later file overrides an earlier one.
 _PIP_FILES = (Path("/etc/pip.conf"), Path("~/.pip/pip.conf"), Path("~/.config/pip/pip.conf"))

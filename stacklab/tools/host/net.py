@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stacklab.model.host_network import HostFirewallRule, Link, Neighbour, Plug, Route
-from stacklab.process import Command, as_root
+from stacklab.process.command import Command, as_root
 from stacklab.tools.libvirt_xml import child_attribute, interface_elements
 
 _LIMIT_S = 5.0

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stacklab.checks import host, plan
+from stacklab.checks.asking.mesh import Mesh, States
 from stacklab.checks.expect import Outage, summary
 from stacklab.checks.family import Facts
-from stacklab.checks.mesh import Mesh, States
 from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import (
     ALL,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
-from stacklab.process import Command, Result
+from stacklab.process.command import Command, Result
 from stacklab.providers import registry
 from stacklab.providers.contract import Console, lacking
 from stacklab.tools import ssh

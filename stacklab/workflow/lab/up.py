@@ -12,6 +12,7 @@ from stacklab.errors import LabError
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
 from stacklab.installers.rendering import Rendered
+from stacklab.model import lab_json
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.nodes import access, seed
@@ -20,7 +21,6 @@ from stacklab.paths import LabPaths
 from stacklab.providers import registry
 from stacklab.providers.contract import Provider
 from stacklab.record import LabRecord, NodeRecord
-from stacklab.spec import export
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
@@ -121,7 +121,7 @@ class Bringing:
             keys = access.prepare(lab, paths, self._context.runner)
             rendered, _ = render_answers(self._context, lab, paths)
             write_tree(rendered, paths.answers)
-            files.write(paths.resolved, export.to_json(lab))
+            files.write(paths.resolved, lab_json.to_json(lab))
             for path, text in provider.files(lab, paths, self._record).items():
                 files.write(path, text, mode=0o600)
             undone = faults.clear(self._context, lab, paths, self._record)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from stacklab.errors import LabError
 from stacklab.paths import PROJECT, LabPaths
-from stacklab.process import Command, Runner, as_root
+from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.contract import HostLogs, LogSource, Provider
 from stacklab.record import LabRecord
 from stacklab.workflow.logs.node import from_whole_line

@@ -13,7 +13,7 @@ from stacklab.errors import LabError
 from stacklab.installers import all_kits
 from stacklab.nodes import session
 from stacklab.paths import LabPaths
-from stacklab.process import Command, Conversing
+from stacklab.process.command import Command, Conversing
 from stacklab.tools import ssh
 
 LIMIT_S = 90.0

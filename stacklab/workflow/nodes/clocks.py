@@ -16,7 +16,7 @@ from stacklab.nodes import session
 from stacklab.nodes.guard import guarded
 from stacklab.nodes.protocol import Part, Phase
 from stacklab.paths import LabPaths
-from stacklab.process import Conversing
+from stacklab.process.command import Conversing
 from stacklab.tools import ssh, tc
 
 _ENOUGH_S = 0.1  # of two nodes, each this near the host's clock, none fails its check

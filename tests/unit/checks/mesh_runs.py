@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from stacklab.checks import mesh as mesh_module
 from stacklab.checks import plan
+from stacklab.checks.asking import mesh as mesh_module
+from stacklab.checks.asking.lookout import States
+from stacklab.checks.asking.mesh import CheckEvent, Mesh
 from stacklab.checks.family import AboutState, Facts, about_state
-from stacklab.checks.lookout import States
-from stacklab.checks.mesh import CheckEvent, Mesh
 from stacklab.checks.result import Check, CheckResult, Layer, Selection
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks import custom, plan
+from stacklab.checks.asking.mesh import Mesh
 from stacklab.checks.family import Facts
-from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import (
     Check,
     CheckKind,

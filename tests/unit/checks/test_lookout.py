@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from stacklab.checks import lookout
-from stacklab.checks.lookout import Lookout, States
+from stacklab.checks.asking import lookout
+from stacklab.checks.asking.lookout import Lookout, States
 from stacklab.model.state import NodeState
 
 RUNNING = {"one": NodeState.RUNNING}

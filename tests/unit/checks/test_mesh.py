@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from stacklab.checks.mesh import CheckEvent
+from stacklab.checks.asking.mesh import CheckEvent
 from stacklab.checks.result import (
     CheckKind,
     CheckStatus,

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
-from stacklab.checks import lookout, plan
+from stacklab.checks import plan
+from stacklab.checks.asking import lookout
+from stacklab.checks.asking.lookout import States
 from stacklab.checks.family import Facts
-from stacklab.checks.lookout import States
 from stacklab.checks.result import (
     HOST,
     Check,

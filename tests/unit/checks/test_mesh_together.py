@@ -4,7 +4,7 @@ import dataclasses
 import time
 
 from stacklab.checks import plan
-from stacklab.checks.mesh import Mesh
+from stacklab.checks.asking.mesh import Mesh
 from stacklab.checks.result import (
     CheckKind,
     CheckResult,

@@ -5,8 +5,8 @@ import tracemalloc
 from collections.abc import Sequence
 
 from stacklab.checks import plan
+from stacklab.checks.asking.lookout import States
 from stacklab.checks.family import Facts
-from stacklab.checks.lookout import States
 from stacklab.checks.result import (
     Check,
     CheckKind,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stacklab import spec
 from stacklab.checks import plan
-from stacklab.checks.mesh import Mesh
+from stacklab.checks.asking.mesh import Mesh
 from stacklab.checks.result import (
     HOST,
     CheckKind,

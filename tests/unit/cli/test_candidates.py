@@ -14,11 +14,11 @@ from stacklab.checks.expect import FaultKind
 from stacklab.checks.result import Layer
 from stacklab.cli import candidates
 from stacklab.cli.completion import SCRIPTS
-from stacklab.cli.glue import LabTask, Word
+from stacklab.cli.glue import Completes, LabTask
 from stacklab.images import catalogue
+from stacklab.model import lab_json
 from stacklab.model.stack import Installer
 from stacklab.paths import LABS, HostPaths
-from stacklab.spec import export
 from stacklab.views import graph
 
 CORE = ParserContext(args=[Argument(name="list", kind=bool)])
@@ -35,7 +35,7 @@ def bring_up(home: HostPaths, name: str) -> None:
     paths = home.lab(name)
     paths.root.mkdir(parents=True)
     paths.record.write_text("{}")
-    paths.resolved.write_text(export.to_json(spec.load(LABS / f"{name}.yaml")))
+    paths.resolved.write_text(lab_json.to_json(spec.load(LABS / f"{name}.yaml")))
 
 
 def offered(*words: str) -> list[str]:
@@ -163,4 +163,4 @@ def test_the_words_that_are_written_out_are_those_of_the_slow_modules() -> None:
 def test_every_word_of_a_parameter_can_be_completed() -> None:
     used = {word for task in all_tasks() for word in task.words.values()}
     assert used <= set(candidates._SOURCES)
-    assert set(candidates._SOURCES) == set(Word)
+    assert set(candidates._SOURCES) == set(Completes)

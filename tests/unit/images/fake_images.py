@@ -9,7 +9,7 @@ import pytest
 
 from stacklab.images import bootstrap
 from stacklab.images.build import Builder
-from stacklab.images.catalogue import DISK, Image, SourceKind
+from stacklab.images.catalogue import DISK, Image, ImageSourceKind
 from stacklab.model.lab import NetworkStyle
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
@@ -22,7 +22,9 @@ SOURCES = "bookworm|main|http://mirror.test/debian/|bookworm\n"
 OK = Result(exit_code=0)
 
 
-def make_image(name: str = "debian-12", source: SourceKind = SourceKind.BOOTSTRAP) -> Image:
+def make_image(
+    name: str = "debian-12", source: ImageSourceKind = ImageSourceKind.BOOTSTRAP
+) -> Image:
     common = {
         "name": name,
         "description": "for tests",
@@ -30,11 +32,11 @@ def make_image(name: str = "debian-12", source: SourceKind = SourceKind.BOOTSTRA
         "cpu": "qemu64",
     }
     match source:
-        case SourceKind.BOOTSTRAP:
+        case ImageSourceKind.BOOTSTRAP:
             return Image(**common, source=source, suite="bookworm", packages=("udev", "sudo"))  # type: ignore[arg-type]
-        case SourceKind.CLOUD:
+        case ImageSourceKind.CLOUD:
             return Image(**common, source=source, url="http://x.test/i.img", digest="sha256:0")  # type: ignore[arg-type]
-        case SourceKind.INSTALLER:
+        case ImageSourceKind.INSTALLER:
             return Image(
                 **common,  # type: ignore[arg-type]
                 source=source,

@@ -11,7 +11,7 @@ import pytest
 
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolError
 from stacklab.images.build import Builder
-from stacklab.images.catalogue import SourceKind
+from stacklab.images.catalogue import ImageSourceKind
 from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
@@ -61,7 +61,7 @@ def test_a_cloud_image_gets_a_seed_that_lets_packer_in(
         return result
 
     fake.runner.on(*PACKER, answer=answer)
-    stored = fake.builder().build(make_image("cloudy", SourceKind.CLOUD))
+    stored = fake.builder().build(make_image("cloudy", ImageSourceKind.CLOUD))
     assert fake.variables["source"] == str(downloaded)
     assert set(seeds) == {"user-data", "meta-data"}
     assert seeds["user-data"].startswith("#cloud-config\n")
@@ -79,7 +79,7 @@ def test_an_installer_gets_its_answers_by_http(fake: FakeBuild, downloaded: Path
         return result
 
     fake.runner.on(*PACKER, answer=answer)
-    fake.builder().build(make_image("old", SourceKind.INSTALLER))
+    fake.builder().build(make_image("old", ImageSourceKind.INSTALLER))
     assert 'sshkey --username=stack "ssh-ed25519 AAAA build"' in answers[0]
     assert fake.variables["boot_command"] == ["<enter>"]
     assert fake.variables["source"] == str(downloaded)
@@ -119,7 +119,7 @@ def test_what_packer_says_is_told_while_it_runs(fake: FakeBuild, downloaded: Pat
 
     fake.runner.on(*PACKER, answer=answer)
     builder: Builder = dataclasses.replace(fake.builder(), progress=Progress(listener))
-    builder.build(make_image("cloudy", SourceKind.CLOUD))
+    builder.build(make_image("cloudy", ImageSourceKind.CLOUD))
     assert [line for line in listener.lines if "packer: " in line] == [
         "image cloudy: packer: Waiting for SSH"
     ]
@@ -144,7 +144,7 @@ def test_packer_s_wait_for_ssh_tells_its_limit_and_what_the_console_says(
 
     fake.runner.on(*PACKER, answer=answer)
     dataclasses.replace(fake.builder(), progress=Progress(listener)).build(
-        make_image("cloudy", SourceKind.CLOUD)
+        make_image("cloudy", ImageSourceKind.CLOUD)
     )
     assert wanted in listener.lines
 
@@ -159,7 +159,7 @@ def test_a_build_that_fails_tells_the_end_of_its_machine_s_console(
 
     fake.runner.on(*PACKER, answer=answer)
     with pytest.raises(kind) as caught:
-        fake.builder().build(make_image("cloudy", SourceKind.CLOUD))
+        fake.builder().build(make_image("cloudy", ImageSourceKind.CLOUD))
     end = "Timeout waiting for SSH.\n  the machine's console ends with:\n  | Kernel panic"
     assert caught.value.message.endswith(end)
     assert caught.value.hint is not None

@@ -6,7 +6,7 @@ import pytest
 
 from stacklab.errors import ImageError
 from stacklab.images import catalogue
-from stacklab.images.catalogue import SourceKind
+from stacklab.images.catalogue import ImageSourceKind
 from stacklab.model.lab import NetworkStyle
 from stacklab.paths import PROJECT
 
@@ -28,16 +28,16 @@ def load(directory: Path, text: str) -> object:
 
 def test_our_own_catalogue_is_sound() -> None:
     images = catalogue.load()
-    assert images["debian-12"].source is SourceKind.BOOTSTRAP
+    assert images["debian-12"].source is ImageSourceKind.BOOTSTRAP
     assert {"ubuntu-14.04", "centos-7", "fedora-20"} <= set(images)
     assert all(image.name == name for name, image in images.items())
 
 
 def test_every_kind_of_source_is_in_our_catalogue_with_its_files() -> None:
     images = catalogue.load().values()
-    assert {image.source for image in images} == set(SourceKind)
+    assert {image.source for image in images} == set(ImageSourceKind)
     for image in images:
-        if image.source is SourceKind.INSTALLER:
+        if image.source is ImageSourceKind.INSTALLER:
             answers = PROJECT / "packer" / "answers" / image.answers
             assert "@KEY@" in answers.read_text()
             assert "answers" in "".join(image.boot_command)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from stacklab import files
 from stacklab.errors import ImageError
 from stacklab.images import bootstrap, catalogue, store
-from stacklab.images.catalogue import Image, SourceKind
+from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.images.store import StoredImage
 from stacklab.paths import PROJECT, HostPaths
 from tests.unit.images.fake_images import make_image
 
 PACKER = PROJECT / "packer"
-KINDS = pytest.mark.parametrize("kind", list(SourceKind))
-IMAGES = st.sampled_from([make_image(source=kind) for kind in SourceKind])
+KINDS = pytest.mark.parametrize("kind", list(ImageSourceKind))
+IMAGES = st.sampled_from([make_image(source=kind) for kind in ImageSourceKind])
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def add(
 
 
 @KINDS
-def test_touching_any_one_input_file_changes_the_address(kind: SourceKind, packer: Path) -> None:
+def test_touching_any_one_input_file_changes_the_address(
+    kind: ImageSourceKind, packer: Path
+) -> None:
     image = make_image(source=kind)
     seen = {store.address(image, packer=packer)}
     inputs = store.inputs(image, packer=packer)
@@ -60,12 +62,12 @@ def test_touching_any_one_input_file_changes_the_address(kind: SourceKind, packe
 @pytest.mark.parametrize(
     ("kind", "directories"),
     [
-        (SourceKind.BOOTSTRAP, {"bootstrap", "image", "scripts", "files"}),
-        (SourceKind.CLOUD, {"cloud", "image", "scripts", "files"}),
-        (SourceKind.INSTALLER, {"answers", "image", "scripts", "files"}),
+        (ImageSourceKind.BOOTSTRAP, {"bootstrap", "image", "scripts", "files"}),
+        (ImageSourceKind.CLOUD, {"cloud", "image", "scripts", "files"}),
+        (ImageSourceKind.INSTALLER, {"answers", "image", "scripts", "files"}),
     ],
 )
-def test_the_inputs_are_what_the_build_reads(kind: SourceKind, directories: set[str]) -> None:
+def test_the_inputs_are_what_the_build_reads(kind: ImageSourceKind, directories: set[str]) -> None:
     inputs = store.inputs(make_image(source=kind))
     assert {path.relative_to(PACKER).parts[0] for path in inputs} == directories
     assert [path.name for path in inputs if path.parent.name == "answers"] == ["centos-7.ks"] * (
@@ -74,7 +76,7 @@ def test_the_inputs_are_what_the_build_reads(kind: SourceKind, directories: set[
 
 
 @KINDS
-def test_what_is_no_input_does_not_change_the_address(kind: SourceKind, packer: Path) -> None:
+def test_what_is_no_input_does_not_change_the_address(kind: ImageSourceKind, packer: Path) -> None:
     image = make_image(source=kind)
     before = store.address(image, packer=packer)
     inputs = set(store.inputs(image, packer=packer))
@@ -89,7 +91,7 @@ def test_what_is_no_input_does_not_change_the_address(kind: SourceKind, packer: 
 
 @KINDS
 def test_time_and_order_of_the_files_do_not_change_the_address(
-    kind: SourceKind, packer: Path, tmp_path: Path
+    kind: ImageSourceKind, packer: Path, tmp_path: Path
 ) -> None:
     image = make_image(source=kind)
     again = tmp_path / "again"
@@ -136,9 +138,9 @@ def test_lists_change_the_address_by_their_order_and_their_borders() -> None:
 def test_another_way_to_bootstrap_changes_the_address_of_bootstrapped_images_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = [store.address(make_image(source=kind)) for kind in SourceKind]
+    before = [store.address(make_image(source=kind)) for kind in ImageSourceKind]
     monkeypatch.setattr(bootstrap, "recipe", lambda _image: ("mmdebstrap", "--another-way"))
-    after = [store.address(make_image(source=kind)) for kind in SourceKind]
+    after = [store.address(make_image(source=kind)) for kind in ImageSourceKind]
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, True, True]
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import SpecError
+from stacklab.model import lab_json
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab
-from stacklab.spec import export, values
+from stacklab.spec import values
 from stacklab.spec.values import Wrong
 
 LAB = """\
@@ -111,11 +112,11 @@ def test_nobody_is_logged_in_over_a_nic_that_loses_all(tmp_path: Path) -> None:
 
 def test_a_lab_on_record_from_before_has_the_host_and_no_impairment(tmp_path: Path) -> None:
     lab = load(tmp_path)
-    resolved = export.to_dict(lab)
+    resolved = lab_json.to_dict(lab)
     for network in resolved["networks"]:  # type: ignore[union-attr]
         del network["has_host"]  # type: ignore[index, union-attr, arg-type]
     for node in resolved["nodes"]:  # type: ignore[union-attr]
         for nic in node["nics"]:  # type: ignore[index, union-attr, call-overload]
             del nic["impairment"]
     del resolved["checks"]["custom"]  # type: ignore[union-attr, index, arg-type, call-overload]
-    assert export.from_dict(resolved) == lab
+    assert lab_json.from_dict(resolved) == lab

@@ -11,8 +11,8 @@ import pytest
 
 from stacklab import spec
 from stacklab.errors import LabError, SpecError
+from stacklab.model import lab_json
 from stacklab.paths import PROJECT
-from stacklab.spec import export
 
 LABS = PROJECT / "labs"
 
@@ -103,11 +103,11 @@ def test_yaml_problems_and_wrong_values_are_told_together(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", spec.names(LABS))
 def test_a_lab_survives_json(name: str) -> None:
     lab = spec.load(spec.find(name, LABS))
-    assert export.from_dict(json.loads(json.dumps(export.to_dict(lab)))) == lab
+    assert lab_json.from_dict(json.loads(json.dumps(lab_json.to_dict(lab)))) == lab
 
 
 def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
-    lab = export.to_dict(spec.load(LABS / "mini-2node.yaml"))
+    lab = lab_json.to_dict(spec.load(LABS / "mini-2node.yaml"))
     assert list(lab) == [
         "name",
         "description",
@@ -165,10 +165,10 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
     ],
 )
 def test_a_damaged_record_is_an_expected_failure(key: str, value: object) -> None:
-    resolved: dict[str, object] = dict(export.to_dict(spec.load(LABS / "mini-2node.yaml")))
+    resolved: dict[str, object] = dict(lab_json.to_dict(spec.load(LABS / "mini-2node.yaml")))
     resolved[key] = value
     with pytest.raises(LabError, match="not a resolved lab"):
-        export.from_dict(resolved)
+        lab_json.from_dict(resolved)
 
 
 def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
@@ -187,7 +187,7 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
             "stacklab.errors",
             "stacklab.model.lab",
             "stacklab.spec",
-            "stacklab.spec.export",
+            "stacklab.model.lab_json",
             "stacklab.spec.lab_files",
             "stacklab.words",
         }
@@ -209,7 +209,7 @@ def test_who_reads_only_json_does_not_wait_for_pydantic_and_yaml() -> None:
 def test_a_damaged_record_is_told_with_the_path_of_the_field(
     change: dict[str, object], problem: str
 ) -> None:
-    resolved: dict[str, object] = dict(export.to_dict(spec.load(LABS / "mini-2node.yaml")))
+    resolved: dict[str, object] = dict(lab_json.to_dict(spec.load(LABS / "mini-2node.yaml")))
     for key, value in change.items():
         whole = resolved.get(key)
         merged = (
@@ -217,19 +217,19 @@ def test_a_damaged_record_is_told_with_the_path_of_the_field(
         )
         resolved[key] = merged
     with pytest.raises(LabError, match=re.escape(f"not a resolved lab: {problem}")):
-        export.from_dict(resolved)
+        lab_json.from_dict(resolved)
 
 
 def test_a_lab_of_an_earlier_version_is_read_with_the_defaults_of_what_came_since() -> None:
     lab = spec.load(LABS / "mini-2node.yaml")
-    resolved = json.loads(export.to_json(lab))
+    resolved = json.loads(lab_json.to_json(lab))
     del resolved["networks"][0]["has_host"]
     del resolved["checks"]["custom"]
     for node in resolved["nodes"]:
         del node["nics"][0]["impairment"]
     for key in ("kolla_mode", "openstack", "dev_mode"):
         del resolved["stack"][key]
-    assert export.from_dict(resolved) == lab
+    assert lab_json.from_dict(resolved) == lab
 
 
 def test_the_headline_of_anybody_s_file_controls_no_terminal(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from stacklab.errors import Problem, SpecError
 from stacklab.model.checks import CustomCheck, CustomKind
 from stacklab.model.lab import Lab
+from stacklab.model.lab_json import from_dict, to_dict
 from stacklab.paths import PROJECT
 from stacklab.spec import load
-from stacklab.spec.export import from_dict, to_dict
 
 SEED = (PROJECT / "labs" / "contrail-3node.yaml").read_text()
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.spec.source import LARGEST, Document, Finding, Place, parse, quote, read, show
+from stacklab.spec.source import LARGEST, Document, Place, SpecMistake, parse, quote, read, show
 
 
 def only_problem(document: Document) -> str:
@@ -63,7 +63,7 @@ def test_values_and_keys_remember_their_places() -> None:
 def test_a_finding_without_a_place_gets_that_of_what_is_around_it() -> None:
     document = parse("a:\n  b:\n    c: 1\n", "f")
     assert (
-        str(document.problem(Finding(("a", "b", "zzz"), "is missing")))
+        str(document.problem(SpecMistake(("a", "b", "zzz"), "is missing")))
         == "f:3:5: a.b.zzz: is missing"
     )
 
@@ -71,10 +71,10 @@ def test_a_finding_without_a_place_gets_that_of_what_is_around_it() -> None:
 def test_a_finding_at_its_key_points_there() -> None:
     document = parse("a:\n  b: 1\n", "f")
     assert (
-        str(document.problem(Finding(("a", "b"), "bad", "good", at_key=True)))
+        str(document.problem(SpecMistake(("a", "b"), "bad", "good", at_key=True)))
         == "f:2:3: a.b: bad (good)"
     )
-    assert str(document.problem(Finding(("a", "b"), "bad"))) == "f:2:6: a.b: bad"
+    assert str(document.problem(SpecMistake(("a", "b"), "bad"))) == "f:2:6: a.b: bad"
 
 
 def test_the_second_of_two_equal_keys_is_a_problem_and_the_first_is_kept() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from stacklab.errors import ImageError
 from stacklab.images import catalogue, download
-from stacklab.images.catalogue import Image, SourceKind
+from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.images.store import StoredImage
 from stacklab.model.lab import Lab
 from stacklab.workflow import base_image as base
@@ -37,8 +37,8 @@ class FakeBuilder:
 def builder(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeBuilder:
     """A catalogue of three: two in clouds, neither built nor in reach, and one of our own."""
     entries = [
-        make_image("first", SourceKind.CLOUD),
-        make_image("second", SourceKind.CLOUD),
+        make_image("first", ImageSourceKind.CLOUD),
+        make_image("second", ImageSourceKind.CLOUD),
         make_image("own"),
     ]
     monkeypatch.setattr(catalogue, "load", lambda: {image.name: image for image in entries})

@@ -7,12 +7,12 @@ import pytest
 
 from stacklab import locks, record
 from stacklab.errors import AlreadyRunning, CommandFailed, HostError, LabError, ProviderError
+from stacklab.model.lab_json import to_json
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.providers.libvirt.provider import LibvirtProvider
-from stacklab.spec.export import to_json
 from stacklab.tools import vagrant
 from stacklab.workflow.context import Context, last_resolved, read_own
 from tests.conftest import FakeRunner

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks import plan
+from stacklab.checks.asking.mesh import Mesh
 from stacklab.checks.cloud import family as cloud
 from stacklab.checks.family import Facts, Family
-from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import (
     Check,
     CheckKind,

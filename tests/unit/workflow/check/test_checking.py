@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from stacklab.checks import outcome, plan
+from stacklab.checks.asking.mesh import Mesh
 from stacklab.checks.family import Facts
-from stacklab.checks.mesh import Mesh
 from stacklab.checks.result import (
     Check,
     CheckKind,

@@ -19,11 +19,11 @@ from stacklab.errors import (
     ProviderError,
     SpecError,
 )
+from stacklab.model import lab_json
 from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.process import Result
 from stacklab.record import LabRecord
-from stacklab.spec import export
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.nodes import wait
 from tests.unit.checks.fake_lab import make_lab
@@ -67,7 +67,7 @@ def test_from_nothing_every_node_is_made_in_one_go(host: FakeHost) -> None:
             == f"on {host.paths.images / outcome.image}.qcow2"
         )
         assert host.lab().seed(node.name).stat().st_mode & 0o777 == 0o600
-    assert export.from_json(host.lab().resolved.read_text()) == make_lab()
+    assert lab_json.from_json(host.lab().resolved.read_text()) == make_lab()
 
 
 def test_what_exists_is_recorded_before_it_is_made(host: FakeHost) -> None:
@@ -278,7 +278,7 @@ def test_what_can_change_under_a_lab_is_taken_over(host: FakeHost) -> None:
     host.up()
     lab = make_lab(retries=9)
     host.up(dataclasses.replace(lab, description="other words", nodes=lab.nodes[::-1]))
-    assert export.from_json(host.lab().resolved.read_text()).checks.retries == 9
+    assert lab_json.from_json(host.lab().resolved.read_text()).checks.retries == 9
 
 
 def test_a_lab_of_another_checkout_is_refused_before_anything(

@@ -10,10 +10,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from stacklab.checks import answers
-from stacklab.checks.at_once import at_once, sessions_to_try
+from stacklab.checks.asking.at_once import at_once, sessions_to_try
+from stacklab.checks.asking.lookout import Lookout, States
 from stacklab.checks.families import Families
 from stacklab.checks.family import AboutState, Facts, Family, Overview, about_state
-from stacklab.checks.lookout import Lookout, States
 from stacklab.checks.result import (
     HOST,
     Check,
@@ -31,7 +31,7 @@ from stacklab.nodes.guard import guarded
 from stacklab.nodes.protocol import Answer
 from stacklab.nodes.session import Reply
 from stacklab.paths import LabPaths
-from stacklab.process import Conversing
+from stacklab.process.command import Conversing
 from stacklab.tools import ssh
 
 __all__ = ["CheckEvent", "Mesh", "States"]

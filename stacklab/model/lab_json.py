@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from ipaddress import IPv4Interface
 
-from stacklab.codec import JSON, Codec, Computed, NotSuchData, Part, Spread
+from stacklab.codec import JSON, Codec, Computed, NotSuchData, Spread, SpreadPart
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab, Network, Size
 
@@ -22,17 +22,17 @@ _CODEC = Codec(
     spreads={
         # As a number of MiB, so that Ruby need not parse a unit.
         Size: Spread(
-            parts=(Part(key="{}_mib", kind=int, value_of=lambda size: size.mib),), join=Size
+            parts=(SpreadPart(key="{}_mib", kind=int, value_of=lambda size: size.mib),), join=Size
         ),
         IPv4Interface: Spread(
             parts=(
-                Part(key="{}", kind=str, value_of=lambda interface: str(interface.ip)),
-                Part(
+                SpreadPart(key="{}", kind=str, value_of=lambda interface: str(interface.ip)),
+                SpreadPart(
                     key="prefix",
                     kind=int,
                     value_of=lambda interface: interface.network.prefixlen,
                 ),
-                Part(
+                SpreadPart(
                     key="netmask",
                     kind=str,
                     value_of=lambda interface: str(interface.netmask),

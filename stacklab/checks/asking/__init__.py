@@ -1,0 +1,1 @@
+"""Ask all nodes at once, again where it may help, and have their answers judged."""
