@@ -12,6 +12,7 @@ from stacklab.process import Command, Result
 from stacklab.workflow.nodes import clocks
 from tests.unit.checks.fake_lab import FakeRunner, late, make_lab
 
+pytestmark = pytest.mark.usefixtures("still_clock")
 LAB = make_lab()
 PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
 
