@@ -150,9 +150,9 @@ def status(
     if json:
         show_json([lab_status.as_dict(one) for one in statuses])
     else:
-        from stacklab.views import status
+        from stacklab.views import labs
 
-        show(status.status_table(statuses))
+        show(labs.status_table(statuses))
 
 
 @task("lab.ssh")

@@ -1,11 +1,13 @@
-"""A lab for people: as its spec has it, and as `lab.up` leaves it."""
+"""Labs for people: as a spec has one, as `lab.up` leaves it, and what runs on this host."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from stacklab.views.tables import spaced, table
 
@@ -13,7 +15,11 @@ if TYPE_CHECKING:  # types alone: `lab.show` does not need libvirt
     from stacklab.model.lab import Lab, Node
     from stacklab.progress import Timing
     from stacklab.workflow.lab.lab_up import LabUp
+    from stacklab.workflow.lab.status import LabStatus
 
+# By the state's word, as NodeState has it; every other state is yellow.
+_STATE_STYLE = {"running": "green", "absent": "red"}
+_STATUS_HEADER = ("lab", "node", "state", "address", "image")
 _NETWORK_HEADER = ("network", "cidr", "mode", "mtu", "host", "bridge")
 _NODE_HEADER = ("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac")
 
@@ -122,3 +128,45 @@ def timings_table(stage_timings: Sequence[Timing]) -> Table:
         seconds_by_stage[name] = seconds_by_stage.get(name, 0.0) + timing.elapsed_s
     rows = [(name, f"{seconds:.1f}") for name, seconds in seconds_by_stage.items()]
     return table(("stage", "seconds"), rows)
+
+
+def status_table(statuses: Sequence[LabStatus]) -> Table:
+    """Return a line per node of these labs.
+
+    Where one of the labs has a time to live, a further column says what is left of it.
+    """
+    has_ends = False
+    rows: list[tuple[str | Text, ...]] = []
+    for status in statuses:
+        has_ends = has_ends or status.expires_at is not None
+        rows += _lab_rows(status)
+    if has_ends:
+        return table((*_STATUS_HEADER, "lab.reap"), rows)
+    return table(_STATUS_HEADER, [row[:-1] for row in rows])
+
+
+def _lab_rows(status: LabStatus) -> Iterator[tuple[str | Text, ...]]:
+    """Yield the rows of a lab; one that is damaged has its trouble in a row of its own."""
+    if status.trouble:
+        yield (status.name, "", Text("damaged", "red"), "-", status.trouble, "")
+    addresses: dict[str, str] = {}
+    if status.lab is not None:
+        for lab_node in status.lab.nodes:
+            addresses[lab_node.name] = str(lab_node.access.address.ip)
+    # What is said of the whole lab stands in its first line only.
+    name = status.name
+    image = status.image
+    time_left = _time_left(status.expires_at)
+    for node, state in status.states.items():
+        styled_state = Text(str(state), _STATE_STYLE.get(str(state), "yellow"))
+        yield (name, node, styled_state, addresses.get(node, "-"), image, time_left)
+        name = image = time_left = ""
+
+
+def _time_left(expires_at: float | None) -> str:
+    """Return what is left of a lab's time to live; "" if it lives on."""
+    if expires_at is None:
+        return ""
+    from stacklab.workflow.lab import lifetime
+
+    return lifetime.left(expires_at, time.time())

@@ -17,7 +17,7 @@ from stacklab.paths import HostPaths
 from stacklab.process import Result
 from stacklab.progress import Timing
 from stacklab.views import checks, host, labs, output, tables
-from stacklab.views import status as status_view
+from stacklab.views import labs as status_view
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.lab.status import LabStatus
 from tests.unit.checks.fake_lab import make_lab
