@@ -80,7 +80,7 @@ _EXPANSION = re.compile(r"\$(?:\{?(?P<name>[A-Za-z0-9_]+)|(?P<pid>\$)|(?P<comman
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Problem:
+class _SettingProblem:
     """A broken rule, before the place of the line is known."""
 
     rule: str
@@ -88,32 +88,32 @@ class _Problem:
     fix: str
 
 
-_INDENTED = _Problem(
+_INDENTED = _SettingProblem(
     rule="conf-indented",
     effect="DevStack drops a line that begins with a blank",
     fix="begin it in the first column; a long value stays on one line",
 )
-_SEMICOLON = _Problem(
+_SEMICOLON = _SettingProblem(
     rule="conf-semicolon",
     effect="DevStack takes the comment for an option: here only # begins a comment",
     fix="write # instead of ;",
 )
-_NO_SECTION = _Problem(
+_NO_SECTION = _SettingProblem(
     rule="conf-no-section",
     effect="DevStack loses the option, because there is not a [section] above it",
     fix="write [DEFAULT], or the section that is meant, above it",
 )
-_COMMENT = _Problem(
+_COMMENT = _SettingProblem(
     rule="conf-comment",
     effect="the comment becomes part of the value",
     fix="put the comment on a line of its own",
 )
-_BACKSLASH = _Problem(
+_BACKSLASH = _SettingProblem(
     rule="conf-backslash",
     effect="DevStack drops a single backslash",
     fix=r"write \\ for each",
 )
-_GLOB = _Problem(
+_GLOB = _SettingProblem(
     rule="conf-glob",
     effect="the shell replaces the pattern by names of files in DevStack's directory",
     fix="write the names themselves, or the option's own word for all",
@@ -142,20 +142,20 @@ def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
             yield _write_finding(file, number, problem)
 
 
-def _write_finding(file: str, line: int, problem: _Problem) -> Finding:
+def _write_finding(file: str, line: int, problem: _SettingProblem) -> Finding:
     return _BOOK.finding(problem.rule, file, line, effect=problem.effect, fix=problem.fix)
 
 
-def _judge_target(group: str, name: str, nearest: Near) -> _Problem | None:
+def _judge_target(group: str, name: str, nearest: Near) -> _SettingProblem | None:
     """Return what is wrong with the name of a file; an unknown variable may be a plugin's."""
     if not name:
-        return _Problem(
+        return _SettingProblem(
             rule="conf-file",
             effect="DevStack never reads the section, because its header does not name a file",
             fix=f"[[{group}|$NOVA_CONF]]",
         )
     if _RELATIVE.match(name):
-        return _Problem(
+        return _SettingProblem(
             rule="conf-slash",
             effect="DevStack writes a file below its own directory, which services do not "
             "read: the path is relative",
@@ -167,7 +167,7 @@ def _judge_target(group: str, name: str, nearest: Near) -> _Problem | None:
     near = nearest(variable)
     if near in ("", variable):
         return None
-    return _Problem(
+    return _SettingProblem(
         rule="conf-file",
         effect=f"DevStack skips this section and all later ones of [[{group}|...]]: it does not "
         f"know {name}",
@@ -187,7 +187,7 @@ def _guess_path(name: str) -> str:
     return f"/etc/.../{name.rpartition('/')[2]}"
 
 
-def _judge_section(line: str) -> Iterator[_Problem]:
+def _judge_section(line: str) -> Iterator[_SettingProblem]:
     """Yield what is wrong with a [section].
 
     DevStack splits the line at blanks, and takes the second word for an option.
@@ -195,20 +195,20 @@ def _judge_section(line: str) -> Iterator[_Problem]:
     inside = line[1 : line.index("]")]
     words = inside.split()
     if inside.startswith(" "):
-        yield _Problem(
+        yield _SettingProblem(
             rule="conf-section-blank",
             effect="the section's name is empty: each option below becomes a section instead",
             fix=f"[{inside.strip()}]",
         )
     elif len(words) > 1:
-        yield _Problem(
+        yield _SettingProblem(
             rule="conf-section-blank",
             effect=f"only the first word counts: what follows goes into [{words[0]}]",
             fix="write a name of one word; other sections need a plugin or local.sh",
         )
 
 
-def _judge_line(line: str, *, has_section: bool) -> Iterator[_Problem]:
+def _judge_line(line: str, *, has_section: bool) -> Iterator[_SettingProblem]:
     """Yield what is wrong with a line that is neither empty, a comment nor a [section]."""
     if line[0] in " \t":
         yield _INDENTED
@@ -216,7 +216,7 @@ def _judge_line(line: str, *, has_section: bool) -> Iterator[_Problem]:
         yield _SEMICOLON
     elif "=" not in line:
         word = line.split()[0]
-        yield _Problem(
+        yield _SettingProblem(
             rule="conf-no-equals",
             effect="DevStack takes the line for the name of an option with an empty value",
             # A [ without its ] was meant as a section.
@@ -231,7 +231,7 @@ def _judge_line(line: str, *, has_section: bool) -> Iterator[_Problem]:
         yield from _judge_value(name.strip(), value.strip())
 
 
-def _judge_value(name: str, value: str) -> Iterator[_Problem]:
+def _judge_value(name: str, value: str) -> Iterator[_SettingProblem]:
     """Yield what the shell makes of a value, which it reads twice: by `read`, then by `eval`."""
     if re.search(r"\s#", value):
         yield _COMMENT
@@ -251,25 +251,27 @@ def _judge_value(name: str, value: str) -> Iterator[_Problem]:
             break  # iniset gets this word as the value
 
 
-def _judge_damage(name: str, value: str, after_read: str, token_count: int) -> _Problem | None:
+def _judge_damage(
+    name: str, value: str, after_read: str, token_count: int
+) -> _SettingProblem | None:
     """Return the first thing that the shell takes away from a value.
 
     A value whose quotes are not closed has no tokens.
     """
     if not token_count:
-        return _Problem(
+        return _SettingProblem(
             rule="conf-quotes",
             effect=f"DevStack loses {name}, because the quote is never closed",
             fix=r'write \\" for a quote that is to stay',
         )
     if token_count > 1:
-        return _Problem(
+        return _SettingProblem(
             rule="conf-value-blank",
             effect=f"the quotes end where they look to begin: {name} gets the first word alone",
             fix=f"{name} = ONE TWO, without quotes",
         )
     if _LIVE_QUOTE.search(after_read):
-        return _Problem(
+        return _SettingProblem(
             rule="conf-quotes",
             effect="the shell removes the quotes",
             fix=f"{name} = VALUE, without quotes",
@@ -280,7 +282,7 @@ def _judge_damage(name: str, value: str, after_read: str, token_count: int) -> _
     return _GLOB if _LONE_STAR.search(value) else None
 
 
-def _judge_expansions(word: shell.Word) -> Iterator[_Problem]:
+def _judge_expansions(word: shell.Word) -> Iterator[_SettingProblem]:
     """Yield the first reference that the shell would expand, though it is not DevStack's.
 
     Examples are nova's own `$my_ip`, and `$$` in a password.
@@ -296,7 +298,7 @@ def _judge_expansions(word: shell.Word) -> Iterator[_Problem]:
             fix = f"write \\\\{what}, if it is to stay"
         elif expansion["pid"]:
             what = "$$"
-        yield _Problem(
+        yield _SettingProblem(
             rule="conf-expansion",
             effect=f"{what} is replaced by the shell before the value is stored",
             fix=fix,

@@ -41,7 +41,7 @@ _SHOWN = 4  # missing groups that a finding names; the sample has more than a hu
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _InventoryMember:
     """A host or a child of a group, and its line."""
 
     name: str
@@ -53,8 +53,8 @@ class _InventoryGroup:
     """A group with what is listed below its headers; `line` is that of the first one."""
 
     line: int
-    hosts: list[_Member] = field(default_factory=list)
-    children: list[_Member] = field(default_factory=list)
+    hosts: list[_InventoryMember] = field(default_factory=list)
+    children: list[_InventoryMember] = field(default_factory=list)
 
 
 _Groups = Mapping[str, _InventoryGroup]
@@ -87,7 +87,7 @@ def _read_groups(source: Source) -> _Groups:
             continue
         members = current.hosts if kind == "hosts" else current.children
         # Variables of the host may follow its name.
-        members.append(_Member(name=text.split()[0], line=number))
+        members.append(_InventoryMember(name=text.split()[0], line=number))
     return groups
 
 

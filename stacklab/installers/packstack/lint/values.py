@@ -50,7 +50,7 @@ _YES = ("y", "yes", "true", "on", "1")
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _ReadAnswer:
     """An entry with its key, in the file as its release reads it."""
 
     entry: AnswerEntry
@@ -70,7 +70,7 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class _ValueProblem:
     """A finding without its place."""
 
     rule: str
@@ -84,14 +84,14 @@ def check(reading: AnswerFile) -> Iterator[Finding]:
     Keys of groups that are not read may hold anything.
     """
     for entry, key in reading.plain_entries():
-        problem = _find_problem(_Answer(entry, key, reading))
+        problem = _find_problem(_ReadAnswer(entry, key, reading))
         if problem is not None:
             yield _BOOK.finding(
                 problem.rule, reading.file, entry.line, effect=problem.effect, fix=problem.fix
             )
 
 
-def _find_problem(answer: _Answer) -> _Problem | None:
+def _find_problem(answer: _ReadAnswer) -> _ValueProblem | None:
     """Return the first problem of an answer: quotes are told before the word within them."""
     if not answer.value:
         return _check_empty(answer)
@@ -103,7 +103,7 @@ def _find_problem(answer: _Answer) -> _Problem | None:
     return check_kind(answer) if check_kind is not None else None
 
 
-def _check_empty(answer: _Answer) -> _Problem | None:
+def _check_empty(answer: _ReadAnswer) -> _ValueProblem | None:
     """Refuse an empty value, where empty is not a value like any other."""
     name, key = answer.entry.key, answer.key
     if name != key.name:
@@ -122,14 +122,14 @@ def _check_empty(answer: _Answer) -> _Problem | None:
     fix = f"{name}={key.default or 'ADDRESS'}"
     if key.is_secret:
         fix = "write a password of letters and digits"
-    return _Problem("packstack-empty", effect, fix)
+    return _ValueProblem("packstack-empty", effect, fix)
 
 
-def _check_percent(answer: _Answer) -> _Problem | None:
+def _check_percent(answer: _ReadAnswer) -> _ValueProblem | None:
     # Python 3's Packstack reads with RawConfigParser, which leaves a % alone.
     if not answer.reading.is_python2 or "%(" not in answer.value:
         return None
-    return _Problem(
+    return _ValueProblem(
         rule="packstack-percent",
         effect=(
             f"Packstack {answer.reading.release} stops: Python 2's parser takes %( for the start "
@@ -139,7 +139,7 @@ def _check_percent(answer: _Answer) -> _Problem | None:
     )
 
 
-def _check_quotes(answer: _Answer) -> _Problem | None:
+def _check_quotes(answer: _ReadAnswer) -> _ValueProblem | None:
     """Refuse quotes around the value: the parser keeps them."""
     value = answer.value
     # One quote alone is both ends of the value, and quotes nothing.
@@ -154,10 +154,10 @@ def _check_quotes(answer: _Answer) -> _Problem | None:
     fix = f"{answer.entry.key}={value[1:-1]}"
     if answer.key.is_secret:  # a finding never holds a secret's value
         fix = "write the same without quotes"
-    return _Problem("packstack-quoted", effect, fix)
+    return _ValueProblem("packstack-quoted", effect, fix)
 
 
-def _check_comment(answer: _Answer) -> _Problem | None:
+def _check_comment(answer: _ReadAnswer) -> _ValueProblem | None:
     """Refuse a comment behind the value: it takes a line of its own."""
     match = _COMMENT.search(answer.value)
     if match is None:
@@ -173,32 +173,32 @@ def _check_comment(answer: _Answer) -> _Problem | None:
     fix = f"{answer.entry.key}={bare}, and the comment above it"
     if answer.key.is_secret:
         fix = "put the comment on a line of its own"
-    return _Problem("packstack-inline-comment", effect, fix)
+    return _ValueProblem("packstack-inline-comment", effect, fix)
 
 
-def _check_yes_no(answer: _Answer) -> _Problem | None:
+def _check_yes_no(answer: _ReadAnswer) -> _ValueProblem | None:
     if answer.value in ("y", "n"):
         return None
     meant = "y" if answer.value.lower() in _YES else "n"
     return _refuse_switch(answer, meant)
 
 
-def _check_bool(answer: _Answer) -> _Problem | None:
+def _check_bool(answer: _ReadAnswer) -> _ValueProblem | None:
     if answer.value.lower() in _BOOL:
         return None
     return _refuse_switch(answer, "y")
 
 
-def _refuse_switch(answer: _Answer, meant: str) -> _Problem:
+def _refuse_switch(answer: _ReadAnswer, meant: str) -> _ValueProblem:
     name = answer.entry.key
-    return _Problem(
+    return _ValueProblem(
         rule="packstack-yes-no",
         effect=f"Packstack stops: {name} takes y or n, not {answer.value}",
         fix=f"{name}={meant}",
     )
 
 
-def _check_words(answer: _Answer) -> _Problem | None:
+def _check_words(answer: _ReadAnswer) -> _ValueProblem | None:
     """Refuse words that the key does not take."""
     key = answer.key
     if answer.reading.is_before(key.same):
@@ -211,27 +211,27 @@ def _check_words(answer: _Answer) -> _Problem | None:
         return None
     known = ", ".join(key.words)
     near = nearest(wrong[0], key.words)
-    return _Problem(
+    return _ValueProblem(
         rule="packstack-word",
         effect=f"Packstack stops: {wrong[0]} is not one of {known}",
         fix=f"write {near}" if near else f"write one of {known}",
     )
 
 
-def _check_integer(answer: _Answer) -> _Problem | None:
+def _check_integer(answer: _ReadAnswer) -> _ValueProblem | None:
     if _parse_number(answer.value, int) is not None:
         return None
     return _refuse_number(answer, wanted="a whole number")
 
 
-def _check_port(answer: _Answer) -> _Problem | None:
+def _check_port(answer: _ReadAnswer) -> _ValueProblem | None:
     port = _parse_number(answer.value, int)
     if port is not None and 0 <= port <= _MOST_PORT:
         return None
     return _refuse_number(answer, wanted=f"a port, 0 to {_MOST_PORT}")
 
 
-def _check_float(answer: _Answer) -> _Problem | None:
+def _check_float(answer: _ReadAnswer) -> _ValueProblem | None:
     if _parse_number(answer.value, float) is not None:
         return None
     return _refuse_number(answer, wanted="a number such as 1.5")
@@ -245,20 +245,20 @@ def _parse_number(text: str, kind: type[int] | type[float]) -> float | None:
         return None
 
 
-def _refuse_number(answer: _Answer, *, wanted: str) -> _Problem:
+def _refuse_number(answer: _ReadAnswer, *, wanted: str) -> _ValueProblem:
     default = answer.key.default
-    return _Problem(
+    return _ValueProblem(
         rule="packstack-number",
         effect=f"Packstack stops: {answer.value} is not {wanted}",
         fix=f"{answer.entry.key}={default}" if default else f"write {wanted}",
     )
 
 
-def _check_address(answer: _Answer) -> _Problem | None:
+def _check_address(answer: _ReadAnswer) -> _ValueProblem | None:
     try:
         ipaddress.ip_address(answer.value)
     except ValueError:
-        return _Problem(
+        return _ValueProblem(
             rule="packstack-address",
             effect=f"Packstack stops: {answer.value} is not an address",
             fix="write an address",
@@ -266,13 +266,13 @@ def _check_address(answer: _Answer) -> _Problem | None:
     return None
 
 
-def _check_cidr(answer: _Answer) -> _Problem | None:
+def _check_cidr(answer: _ReadAnswer) -> _ValueProblem | None:
     """Refuse what is not a range of addresses."""
     try:
         # Not strict: 10.3.4.1/22 is taken for the range that it is in.
         ipaddress.ip_network(answer.value, strict=False)
     except ValueError:
-        return _Problem(
+        return _ValueProblem(
             rule="packstack-address",
             effect=(
                 f"{answer.value} is not a range of addresses; Packstack takes it, and the network "
@@ -284,7 +284,7 @@ def _check_cidr(answer: _Answer) -> _Problem | None:
 
 
 # Kinds that are missing here take any text.
-_CHECKS_OF_KINDS: Mapping[str, Callable[[_Answer], _Problem | None]] = MappingProxyType(
+_CHECKS_OF_KINDS: Mapping[str, Callable[[_ReadAnswer], _ValueProblem | None]] = MappingProxyType(
     {
         "yn": _check_yes_no,
         "bool": _check_bool,
