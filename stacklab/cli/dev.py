@@ -35,9 +35,17 @@ def bench_up(_c: Any, name: LabName = "contrail-3node") -> None:
     from stacklab.dev import bench
     from stacklab.paths import LABS
     from stacklab.views import tables
+    from stacklab.workflow.check import checking
+    from stacklab.workflow.lab import ending, up
 
     with session(f"bench.up {name}") as context:
-        rows = bench.measure(context, load(spec.find(name, LABS)))
+        lab = load(spec.find(name, LABS))
+        cycle = bench.Cycle(
+            bring_up=lambda: up.up(context, lab, checks=False),
+            check=lambda: checking.check(context, lab, context.host.lab(name)),
+            destroy=lambda: ending.destroy(context, name),
+        )
+        rows = bench.measure(context, lab, cycle)
     show(tables.table(("what", "seconds", "ratio", "wanted"), rows))
 
 

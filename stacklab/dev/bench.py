@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +27,7 @@ from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools import qemu_img
 from stacklab.tools.host.accelerator import Accelerator
 from stacklab.workflow import base_image as base
-from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context
-from stacklab.workflow.lab import ending, up
 from stacklab.workflow.nodes.wait import banner
 
 Row = tuple[str, str, str, str]
@@ -39,8 +37,19 @@ _BOX = "stacklab-bench"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """What a user does with the lab, as functions: the bench knows no workflow itself."""
+
+    bring_up: Callable[[], object]  # without checks
+    check: Callable[[], object]
+    destroy: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Bench:
     """What the three have in common."""
+
+    cycle: Cycle
 
     context: Context
     lab: Lab
@@ -53,7 +62,7 @@ class _Bench:
         return self.work / f"{node}.seed.img"
 
 
-def measure(context: Context, lab: Lab) -> tuple[Row, ...]:
+def measure(context: Context, lab: Lab, cycle: Cycle) -> tuple[Row, ...]:
     """Return rows of (what, seconds, times bare QEMU, what is wanted); leaves nothing behind."""
     if record.read(context.host.lab(lab.name)) is not None:
         raise LabError(
@@ -65,6 +74,7 @@ def measure(context: Context, lab: Lab) -> tuple[Row, ...]:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o711)
     bench = _Bench(
+        cycle=cycle,
         context=context,
         lab=lab,
         image=choice.stored.path,
@@ -98,16 +108,16 @@ def _ours(bench: _Bench) -> tuple[float, float]:
     paths = context.host.lab(lab.name)
     try:
         started = time.monotonic()
-        up.up(context, lab, checks=False)
+        bench.cycle.bring_up()
         ready = time.monotonic() - started
-        checking.check(context, lab, paths)
+        bench.cycle.check()
         whole = time.monotonic() - started
         for node in lab.nodes:
             shutil.copyfile(paths.seed(node.name), bench.seed(node.name))
         shutil.copyfile(paths.private_key, bench.work / "key")
         (bench.work / "key").chmod(0o600)
     finally:
-        ending.destroy(context, lab.name)
+        bench.cycle.destroy()
     return ready, whole
 
 
