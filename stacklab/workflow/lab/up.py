@@ -237,7 +237,8 @@ class Bringing:
         waiter.start(self._lab.nodes)
         waiter.finish()
         # A booting kernel reads its clock to the second, and nobody puts it right later.
-        clocks.set_clocks(self._context.runner, self._paths, self._lab.nodes)
+        with self._progress.stage("host", "clocks"):
+            clocks.set_clocks(self._context.runner, self._paths, self._lab.nodes)
         self._write_record(dataclasses.replace(self._record, answered_at=time.time()))
 
     def _place_answers(self, rendered: Rendered, *, fresh: set[str]) -> None:
