@@ -140,7 +140,8 @@ def _is_turned(maps: AnswerEntry, bridges: _Bridges) -> bool:
     # A bridge may have any name, but nearly all begin as Packstack's own br-ex does.
     begin_with_bridges = all(side_of(pair, 0).startswith("br-") for pair in pairs)
     end_with_bridges = any(name.startswith("br-") for name in bridges.mapped)
-    return bool(pairs) and begin_with_bridges and not end_with_bridges
+    # A pair without its second half, "br-ex:", is not one that could be turned round.
+    return bool(pairs) and bool(bridges.mapped) and begin_with_bridges and not end_with_bridges
 
 
 def _write_turned(reading: AnswerFile, maps: AnswerEntry, *, made: str) -> Finding:

@@ -341,3 +341,11 @@ def test_the_controllers_other_address_is_the_controller_too(lab: Scope) -> None
         told(HEAD + HOSTS.replace("CONTROLLER_HOST=10.0.5.10", f"CONTROLLER_HOST={other}"), lab)
         == []
     )
+
+
+@pytest.mark.parametrize("agent", ["OVN", "OVS"])
+def test_a_mapping_without_its_second_half_is_not_turned_round(agent: str) -> None:
+    """It was an IndexError: no bridge is left that Packstack could make of it."""
+    text = f"{HEAD}CONFIG_NEUTRON_{agent}_BRIDGE_MAPPINGS=br-ex:\n"
+    found = packstack.lint(Source(name="f", text=text), NEWEST)
+    assert not any("makes a bridge" in finding.effect for finding in found)
