@@ -144,19 +144,17 @@ class Codec(Generic[Data]):
         if not isinstance(data, Mapping):
             raise NotSuchData(path, "is not a mapping")
         slots = self._slots_of(kind)
-        known_keys = {key for slot in slots for key in slot.json_keys()}
-        for key in data:
-            if key not in known_keys:
-                raise NotSuchData(_join(path, str(key)), "is not a known field")
+        _refuse_unknown_keys(slots, data, path)
         arguments = {}
         for slot in slots:
+            inner_path = _join_path(path, slot.name)
             if slot.spread is not None:
                 arguments[slot.name] = self._decode_spread(slot, slot.spread, data, path)
             elif slot.name in data:
-                inner_path = _join(path, slot.name)
                 arguments[slot.name] = self._decode(slot.hint, data[slot.name], inner_path)
             elif slot.is_required:
-                raise NotSuchData(_join(path, slot.name), "is missing")
+                raise NotSuchData(inner_path, "is missing")
+        # What is left out has a default, which the class fills in.
         return kind(**arguments)
 
     def _decode_spread(
@@ -167,16 +165,19 @@ class Codec(Generic[Data]):
             if part.is_computed:
                 continue
             key = part.key.format(slot.name)
+            part_path = _join_path(path, key)
             if key not in data:
-                raise NotSuchData(_join(path, key), "is missing")
-            values.append(self._decode(part.kind, data[key], _join(path, key)))
+                raise NotSuchData(part_path, "is missing")
+            values.append(self._decode(part.kind, data[key], part_path))
         try:
             return spread.join(*values)
         except ValueError as error:
-            raise NotSuchData(_join(path, slot.name), f"is not right: {error}") from error
+            # Each part is right, but they don't go together.
+            raise NotSuchData(_join_path(path, slot.name), f"is not right: {error}") from error
 
     def _decode(self, hint: object, data: object, path: str) -> object:
-        origin = typing.get_origin(hint)
+        origin = typing.get_origin(hint)  # tuple for tuple[int, ...], None for a plain class
+        # Both spellings of a union: Optional[int], and int | None.
         if origin in (typing.Union, types.UnionType):
             return self._decode_optional(hint, data, path)
         if origin is tuple:
@@ -198,19 +199,23 @@ class Codec(Generic[Data]):
     def _decode_tuple(self, hints: tuple[object, ...], data: object, path: str) -> object:
         if not isinstance(data, list):
             raise NotSuchData(path, "is not a list")
-        if len(hints) == 2 and hints[1] is Ellipsis:
+        if len(hints) == 2 and hints[1] is Ellipsis:  # tuple[X, ...]: as many as there are
             hints = (hints[0],) * len(data)
         if len(data) != len(hints):
             raise NotSuchData(path, f"is not a list of {len(hints)}")
-        numbered = enumerate(zip(hints, data, strict=True))
-        return tuple(self._decode(hint, item, f"{path}[{i}]") for i, (hint, item) in numbered)
+        items = []
+        for position, item in enumerate(data):
+            items.append(self._decode(hints[position], item, f"{path}[{position}]"))
+        return tuple(items)
 
     def _decode_mapping(self, hint: object, data: object, path: str) -> object:
         if not isinstance(data, Mapping):
             raise NotSuchData(path, "is not a mapping")
-        return {
-            str(key): self._decode(hint, item, _join(path, str(key))) for key, item in data.items()
-        }
+        decoded = {}
+        for key, item in data.items():
+            name = str(key)
+            decoded[name] = self._decode(hint, item, _join_path(path, name))
+        return decoded
 
     def _slots_of(self, kind: type) -> tuple[_Slot, ...]:
         if kind not in self._slots:
@@ -219,24 +224,39 @@ class Codec(Generic[Data]):
 
     def _make_slots(self, kind: type) -> list[_Slot]:
         hints = typing.get_type_hints(kind)
-        missing = dataclasses.MISSING
-        return [
-            _Slot(
+        all_computed = self._computed.get(kind, ())
+        slots: list[_Slot] = []
+        for field in dataclasses.fields(kind):
+            hint = hints[field.name]
+            computed = [one for one in all_computed if one.after == field.name]
+            slot = _Slot(
                 name=field.name,
-                hint=hints[field.name],
-                is_required=field.default is missing and field.default_factory is missing,
-                spread=self._spreads.get(hints[field.name]),
-                computed=tuple(
-                    computed
-                    for computed in self._computed.get(kind, ())
-                    if computed.after == field.name
-                ),
+                hint=hint,
+                is_required=not _has_default(field),
+                spread=self._spreads.get(hint),
+                computed=tuple(computed),
             )
-            for field in dataclasses.fields(kind)
-        ]
+            slots.append(slot)
+        return slots
 
 
-def _join(path: str, key: str) -> str:
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    has_value = field.default is not dataclasses.MISSING
+    return has_value or field.default_factory is not dataclasses.MISSING
+
+
+def _refuse_unknown_keys(
+    slots: tuple[_Slot, ...], data: Mapping[object, object], path: str
+) -> None:
+    known_keys: set[object] = set()
+    for slot in slots:
+        known_keys.update(slot.json_keys())
+    for key in data:
+        if key not in known_keys:
+            raise NotSuchData(_join_path(path, str(key)), "is not a known field")
+
+
+def _join_path(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
@@ -248,15 +268,16 @@ def _decode_scalar(hint: object, data: object, path: str) -> object:
         return _expect_int(data, path)
     if hint is float:
         return _expect_float(data, path)
+    # All others are written as text.
     text = _expect(data, str, path, "is not text")
     if hint is str:
         return text
     if hint is Path:
         return Path(text)
     if isinstance(hint, type) and hint in _ADDRESSES:
-        return _parse(hint, text, path, f"is not an {hint.__name__}")
+        return _parse_text(hint, text, path, f"is not an {hint.__name__}")
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return _parse(hint, text, path, f"is not one of {', '.join(hint)}")
+        return _parse_text(hint, text, path, f"is not one of {', '.join(hint)}")
     raise TypeError(f"{path}: the codec does not know the type {hint}")
 
 
@@ -281,7 +302,7 @@ def _expect_float(data: object, path: str) -> float:
     return float(number)
 
 
-def _parse(kind: Callable[[str], Any], text: str, path: str, problem: str) -> object:
+def _parse_text(kind: Callable[[str], Any], text: str, path: str, problem: str) -> object:
     try:
         return kind(text)
     except ValueError as error:

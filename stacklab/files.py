@@ -18,7 +18,9 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> bool:
     are made. Raises HostError for text that cannot be encoded as UTF-8.
     """
     content = _encode(path, data)
-    if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+    # A link is replaced by a file, even if it leads to the same content.
+    is_plain_file = path.is_file() and not path.is_symlink()
+    if is_plain_file and path.read_bytes() == content:
         if path.stat().st_mode & 0o777 != mode:
             path.chmod(mode)
         return False

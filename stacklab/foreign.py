@@ -61,11 +61,11 @@ def printable(text: str, *, indent: str = INDENT) -> str:
         return text
     if not text.translate(_KEPT).isprintable():
         text = _LINE_END.sub("\n", _ESCAPE.sub("", text))
-        text = "".join(map(_shown, text))
-    return text.replace("\n", f"\n{indent}") if indent else text
+        text = "".join(map(_printable_character, text))
+    return text.replace("\n", f"\n{indent}")
 
 
-def _shown(character: str) -> str:
+def _printable_character(character: str) -> str:
     """Return a character, a plain blank for one of the other blanks, or "" for an unwanted one."""
     if character.isprintable() or character in "\n\t":
         return character

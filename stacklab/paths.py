@@ -92,8 +92,12 @@ class HostPaths:
 
     def recorded_labs(self) -> tuple[str, ...]:
         """Return the name of every lab that has a record on this host, sorted."""
-        names = (path.parent.name for path in self.labs.glob("*/record.json"))
-        return tuple(sorted(name for name in names if is_lab_name(name)))  # not "mylab.bak"
+        names: list[str] = []
+        for path in self.labs.glob("*/record.json"):
+            name = path.parent.name
+            if is_lab_name(name):  # not "mylab.bak"
+                names.append(name)
+        return tuple(sorted(names))
 
     def lab(self, name: str) -> LabPaths:
         """Return the paths of one lab; raises LabError if no lab can have that name.

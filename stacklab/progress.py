@@ -44,6 +44,7 @@ class Progress:
 
     def __init__(self, listener: Listener | None = None) -> None:
         self._listener = listener
+        # Held while the listener is called, too: a listener need not be thread-safe.
         self._lock = threading.Lock()
         self._timings: list[Timing] = []
 
@@ -79,8 +80,8 @@ class Progress:
             error = raised
             raise
         finally:
-            elapsed = time.monotonic() - started
+            elapsed_s = time.monotonic() - started
             with self._lock:
-                self._timings.append(Timing(row=row, stage=stage, elapsed_s=elapsed))
+                self._timings.append(Timing(row=row, stage=stage, elapsed_s=elapsed_s))
                 if self._listener:
-                    self._listener.ended(row, stage, elapsed, error)
+                    self._listener.ended(row, stage, elapsed_s, error)

@@ -88,9 +88,8 @@ class Checks:
 
     def _load_or_run(self, session: pytest.Session) -> Outcome:
         file = self._shared / "results"
-        with locks.held(
-            self._shared / "lock", "the checks of this test run", wait_s=_CHECKS_LIMIT_S
-        ):
+        lock = self._shared / "lock"
+        with locks.held(lock, "the checks of this test run", wait_s=_CHECKS_LIMIT_S):
             if file.exists():
                 # Safe to unpickle: we wrote it, in a directory of mode 0700.
                 outcome: Outcome = pickle.loads(file.read_bytes())
@@ -101,14 +100,11 @@ class Checks:
 
     def _run(self, session: pytest.Session) -> Outcome:
         """Run the layers of checks that are selected, and no others."""
-        layers = frozenset(
-            item.check.kind.layer for item in session.items if isinstance(item, LabCheck)
-        )
+        checks = [item.check for item in session.items if isinstance(item, LabCheck)]
+        selection = Selection(layers=frozenset(check.kind.layer for check in checks))
+        lab = self._running
         try:
-            lab = self._running
-            results = checking.check(
-                lab.context, lab.spec, lab.paths, selection=Selection(layers=layers)
-            )
+            results = checking.check(lab.context, lab.spec, lab.paths, selection=selection)
         except LabError as error:
             return {}, str(error)
         return {result.check: result for result in results}, ""

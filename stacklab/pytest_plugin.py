@@ -49,17 +49,17 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", f"{MARKER}: one of stacklab's own checks of the lab (--lab-checks)"
     )
     try:
-        running = _running(_context(config), name)
+        running = _find_running(_make_context(config), name)
     except LabError as error:
         raise pytest.UsageError(str(error).replace("\n  next: ", "; next: ")) from error
-    config.pluginmanager.register(_fixtures(running), "stacklab.fixtures")
+    config.pluginmanager.register(_make_fixtures(running), "stacklab.fixtures")
     if config.getoption("stacklab_checks"):
         from stacklab.pytest_items import Checks
 
         config.pluginmanager.register(Checks(config, running, MARKER), "stacklab.checks")
 
 
-def _context(config: pytest.Config) -> Context:
+def _make_context(config: pytest.Config) -> Context:
     from stacklab.paths import HostPaths
     from stacklab.process import SubprocessRunner
     from stacklab.progress import Progress
@@ -72,7 +72,7 @@ def _context(config: pytest.Config) -> Context:
     return context
 
 
-def _running(context: Context, name: str) -> RunningLab:
+def _find_running(context: Context, name: str) -> RunningLab:
     """Return the lab; raises LabError if none of its nodes runs. One that is off is for a test."""
     from stacklab.errors import LabError, ProviderError
     from stacklab.model.state import NodeState
@@ -81,9 +81,9 @@ def _running(context: Context, name: str) -> RunningLab:
     from stacklab.workflow.context import running_lab
 
     lab, paths = running_lab(context, name)
-    kept = registry.read(paths)
+    record = registry.read(paths)
     try:
-        states = context.states(kept) if kept else {}
+        states = context.states(record) if record else {}
     except ProviderError:
         states = {}  # ssh may well answer
     if states and NodeState.RUNNING not in states.values():
@@ -93,7 +93,7 @@ def _running(context: Context, name: str) -> RunningLab:
     return RunningLab(spec=lab, paths=paths, context=context)
 
 
-def _fixtures(running: RunningLab) -> object:
+def _make_fixtures(running: RunningLab) -> object:
     """Return the fixtures for this lab; a test suite's own fixtures of the same names win."""
     pairs = running.node_pairs
     # `:` can't be part of a node's name and means nothing to a shell, so the ids stay unambiguous.

@@ -113,12 +113,14 @@ def new(
     now: float,
 ) -> LabRecord:
     """Make up a record for a lab of which nothing exists yet."""
-    nodes = (NodeRecord(name=node.name, handle=handles.nodes[node.name]) for node in lab.nodes)
-    networks = (
-        NetworkRecord(name=network.name, handle=handles.networks[network.name])
-        for network in lab.networks
-        if network.is_made_by_us
-    )
+    nodes: list[NodeRecord] = []
+    for node in lab.nodes:
+        nodes.append(NodeRecord(name=node.name, handle=handles.nodes[node.name]))
+    networks: list[NetworkRecord] = []
+    for network in lab.networks:
+        if network.is_made_by_us:
+            handle = handles.networks[network.name]
+            networks.append(NetworkRecord(name=network.name, handle=handle))
     return LabRecord(
         name=paths.name,
         provider=provider,
@@ -170,13 +172,14 @@ def _parse(data: dict[str, Any]) -> LabRecord:
         _refuse_odd_thing(node.name, node.handle)
     for network in networks:
         _refuse_odd_thing(network.name, network.handle)
-    for moment in (*_MOMENTS, "created_at"):
-        _refuse_odd_moment(moment, data.get(moment), is_needed=moment == "created_at")
+    for moment in _MOMENTS:
+        _refuse_odd_moment(moment, data.get(moment), is_needed=False)
+    _refuse_odd_moment("created_at", data.get("created_at"), is_needed=True)
     if not isinstance(data["provider"], str):
         raise ValueError(f"provider is {data['provider']!r}")
-    return LabRecord(
-        **{**data, "checkout": Path(data["checkout"]), "nodes": nodes, "networks": networks}
-    )
+    data["checkout"] = Path(data["checkout"])
+    # An unknown field is a TypeError here: the record is of a later version, or damaged.
+    return LabRecord(**data, nodes=nodes, networks=networks)
 
 
 def _from_v1(data: dict[str, Any]) -> dict[str, Any]:
@@ -185,9 +188,13 @@ def _from_v1(data: dict[str, Any]) -> dict[str, Any]:
     for kind in ("nodes", "networks"):
         things[kind] = []
         for thing in data[kind]:
-            known = {key: value for key, value in thing.items() if key in _NOT_HANDLE}
-            handle = {key: value for key, value in thing.items() if key not in _NOT_HANDLE}
-            things[kind].append({**known, "handle": handle})
+            migrated: dict[str, Any] = {}
+            handle: dict[str, Any] = {}
+            for key, value in thing.items():
+                fields = migrated if key in _NOT_HANDLE else handle
+                fields[key] = value
+            migrated["handle"] = handle
+            things[kind].append(migrated)
     return {**data, **things, "provider": _PROVIDER_OF_V1}
 
 
@@ -207,6 +214,7 @@ def _refuse_odd_moment(name: str, value: object, *, is_needed: bool) -> None:
     """
     if value is None and not is_needed:
         return
+    # bool is an int for Python.
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):  # type: ignore[arg-type]
         raise ValueError(f"{name} is {value!r}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from stacklab import facts
 from stacklab.errors import LabError
@@ -16,6 +17,8 @@ from stacklab.paths import PROJECT
 TABLE = PROJECT / "localrc" / "releases.yaml"
 # An installer that is not in the table brings its rows in its own folder: <word>/releases.yaml.
 KITS_FOLDER = Path(__file__).with_name("installers")
+
+Item = TypeVar("Item")
 
 # A release that is `like` another one adds to these keys; all other keys it replaces.
 _ADDED_TO = ("traits", "services", "replaced", "inert")
@@ -36,10 +39,11 @@ def find(installer: Installer, name: str) -> Release:
 
 @functools.cache
 def _table(path: Path = TABLE) -> Mapping[Installer, Mapping[str, Release]]:
-    data = facts.read(path)
-    return MappingProxyType(
-        {Installer(word): _read_releases(Installer(word), rows) for word, rows in data.items()}
-    )
+    releases: dict[Installer, Mapping[str, Release]] = {}
+    for word, rows in facts.read(path).items():
+        installer = Installer(word)
+        releases[installer] = _read_releases(installer, rows)
+    return MappingProxyType(releases)
 
 
 @functools.cache
@@ -63,11 +67,12 @@ def _read_releases(
                 hint=f"git diff {TABLE}",
             )
         merged[str(name)] = _merge_rows(merged.get(parent, {}), row)
-    # Names that begin with _ exist only for others to be `like` them.
-    public = {name: row for name, row in merged.items() if not name.startswith("_")}
-    return MappingProxyType(
-        {name: _read_release(installer, name, row) for name, row in public.items()}
-    )
+    releases: dict[str, Release] = {}
+    for name, row in merged.items():
+        # Names that begin with _ exist only for others to be `like` them.
+        if not name.startswith("_"):
+            releases[name] = _read_release(installer, name, row)
+    return MappingProxyType(releases)
 
 
 def _merge_rows(parent: Mapping[str, object], row: Mapping[str, object]) -> dict[str, object]:
@@ -75,9 +80,9 @@ def _merge_rows(parent: Mapping[str, object], row: Mapping[str, object]) -> dict
     merged = {**parent, **row}
     merged.pop("like", None)
     for key in _ADDED_TO:
-        merged[key] = _without_empty(
-            {**_read_mapping(parent.get(key)), **_read_mapping(row.get(key))}
-        )
+        inherited = _read_mapping(parent.get(key))
+        own = _read_mapping(row.get(key))
+        merged[key] = _without_empty({**inherited, **own})
     return merged
 
 
@@ -97,15 +102,11 @@ def _read_release(installer: Installer, name: str, row: Mapping[str, object]) ->
             drivers=_read_words(row.get("drivers")),
             options=frozenset(_read_words(row["options"])),
             pairs=_read_words(row.get("pairs")),
-            services=MappingProxyType(
-                {key: _read_words(value) for key, value in _read_mapping(row["services"]).items()}
-            ),
-            replaced=_read_texts(row["replaced"]),
-            inert=_read_texts(row["inert"]),
+            services=_read_each(row["services"], _read_words),
+            replaced=_read_each(row["replaced"], str),
+            inert=_read_each(row["inert"], str),
             bugs=tuple(map(_read_bug, _read_list(row.get("bugs")))),
-            traits=MappingProxyType(
-                {key: _read_trait(value) for key, value in _read_mapping(row["traits"]).items()}
-            ),
+            traits=_read_each(row["traits"], _read_trait),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LabError(
@@ -115,16 +116,17 @@ def _read_release(installer: Installer, name: str, row: Mapping[str, object]) ->
 
 def _read_bug(value: object) -> Bug:
     row = _read_mapping(value)
-    lists = {key: _read_words(row[key]) for key in ("images", "commands", "localrc") if key in row}
     return Bug(
         id=str(row["id"]),
         symptom=str(row["symptom"]),
         fix=str(row["fix"]),
-        role=str(row.get("role", "all")),
+        images=_read_words(row.get("images")),
         driver=Driver(str(row["driver"])) if "driver" in row else None,
+        role=str(row.get("role", "all")),
         when=When(str(row.get("when", When.BEFORE))),
+        commands=_read_words(row.get("commands")),
         done=str(row.get("done", "")),
-        **lists,
+        localrc=_read_words(row.get("localrc")),
     )
 
 
@@ -140,8 +142,10 @@ def _read_mapping(value: object) -> dict[str, object]:
     return {str(key): item for key, item in value.items()}
 
 
-def _read_texts(value: object) -> Mapping[str, str]:
-    return MappingProxyType({key: str(item) for key, item in _read_mapping(value).items()})
+def _read_each(value: object, read_item: Callable[[object], Item]) -> Mapping[str, Item]:
+    """Return a mapping whose values are read one by one; it can't be changed."""
+    items = {key: read_item(item) for key, item in _read_mapping(value).items()}
+    return MappingProxyType(items)
 
 
 def _without_empty(row: dict[str, object]) -> dict[str, object]:

@@ -34,7 +34,10 @@ def load_or_make(
     """
     known = _read_kept(path)
     from_user = {source.name: _read_source(source, known) for source in sources}
-    wanted = {name: from_user.get(name) or known.get(name) or _make_secret(name) for name in names}
+    wanted: dict[str, str] = {}
+    for name in names:
+        wanted[name] = from_user.get(name) or known.get(name) or _make_secret(name)
+    # What is not wanted today is kept: a changed spec may want it again.
     merged = {**known, **wanted}
     if merged != known:
         files.write(path, json.dumps(merged, indent=2, sort_keys=True) + "\n", mode=0o600)
@@ -45,20 +48,26 @@ def _read_kept(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        return {str(name): str(value) for name, value in json.loads(path.read_text()).items()}
+        kept = json.loads(path.read_text())
+        return {str(name): str(value) for name, value in kept.items()}
     except OSError as error:
         raise LabError(f"{path} can't be read: {error.strerror}", hint=f"ls -l {path}") from error
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError) as error:  # not JSON, or not a mapping
         hint = f"./invoke lab.destroy {path.parent.name}, then lab.up"
         raise LabError(f"{path} is damaged: {error}", hint=hint) from error
 
 
 def _read_source(source: SecretSource, known: Mapping[str, str]) -> str:
     """Return the user's secret, else the kept one. A secret is never part of an error message."""
-    value = os.environ.get(source.env, "") if source.env else _read_file(source, known)
+    # A source is either a variable or a file.
+    if source.env:
+        place = f"${source.env}"
+        value = os.environ.get(source.env, "")
+    else:
+        place = source.file
+        value = _read_file(source, known)
     if not value and source.name in known:
         return known[source.name]
-    place = f"${source.env}" if source.env else source.file
     setting = f"stack.secrets.{source.name}: {place}"
     if not value:
         raise LabError(f"{setting} is not set", hint=f"read -rs {source.env}; export {source.env}")
@@ -74,7 +83,7 @@ def _read_file(source: SecretSource, known: Mapping[str, str]) -> str:
     path = Path(source.file).expanduser()
     setting = f"stack.secrets.{source.name}: {source.file}"
     try:
-        if path.stat().st_mode & 0o077:
+        if path.stat().st_mode & 0o077:  # any right of the group or of others
             raise LabError(f"{setting} can be read by others", hint=f"chmod 600 {source.file}")
         value = path.read_text().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -93,5 +102,7 @@ def _make_secret(name: str) -> str:
     if name.endswith("_uuid"):
         return str(uuid.uuid4())
     # A letter first: some ini readers take a leading digit for a number.
-    first = secrets.choice(string.ascii_letters)
-    return first + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH - 1))
+    secret = secrets.choice(string.ascii_letters)
+    while len(secret) < _LENGTH:
+        secret += secrets.choice(_ALPHABET)
+    return secret

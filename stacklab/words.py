@@ -18,10 +18,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def suggest(word: str, known: Iterable[str], *, label: str) -> str:
     """Return what would be right instead of an unknown word: the nearest one, and all there are."""
-    known = list(known)
+    known = list(known)  # read twice, and it may be an iterator
     listed = f"{label}: {', '.join(known) or 'none'}"
     guess = nearest(word, known)
-    return f"did you mean {guess}? {listed}" if guess else listed
+    if guess:
+        return f"did you mean {guess}? {listed}"
+    return listed
 
 
 def meant_or_known(word: str, known: Iterable[str]) -> str:
@@ -31,13 +33,16 @@ def meant_or_known(word: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     guess = nearest(word, known)
-    return f"did you mean {guess}?" if guess else suggest(word, known, label="known")
+    if guess:
+        return f"did you mean {guess}?"
+    return suggest(word, known, label="known")
 
 
 def without(text: str, secrets: Iterable[str], mask: str) -> str:
     """Return a text with a mask in place of each of these secrets."""
-    # Longer ones first, since one may contain another. An empty one would be found everywhere.
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+    # Longer ones first, since one may contain another.
+    not_empty = [secret for secret in secrets if secret]  # "" would be found everywhere
+    for secret in sorted(not_empty, key=len, reverse=True):
         text = text.replace(secret, mask)
     return text
 

@@ -18,9 +18,8 @@ def missing(answer: Answer, tag: str) -> Verdict | None:
 
 def not_installed(program: str, node: str) -> Verdict:
     """Return the verdict where a node lacks a program."""
-    return Verdict.error(
-        Reason.PROGRAM_MISSING, f"{program} is not installed on {node}", about=program
-    )
+    detail = f"{program} is not installed on {node}"
+    return Verdict.error(Reason.PROGRAM_MISSING, detail, about=program)
 
 
 def without_result(answer: Answer, tag: str, program: str, node: str) -> Verdict:
@@ -28,13 +27,18 @@ def without_result(answer: Answer, tag: str, program: str, node: str) -> Verdict
     code = answer.of(tag).code
     if code == NOT_FOUND:
         return not_installed(program, node)
-    failed = Verdict.error(
-        Reason.PROGRAM_FAILED, f"{program} gave no result (exit code {code})", about=program
-    )
-    return missing(answer, tag) or failed
+    # A session that broke off explains it better than the program's own end.
+    verdict = missing(answer, tag)
+    if verdict is not None:
+        return verdict
+    detail = f"{program} gave no result (exit code {code})"
+    return Verdict.error(Reason.PROGRAM_FAILED, detail, about=program)
 
 
 def connection(text: str, otherwise: Reason = Reason.NO_CONNECTION) -> Reason:
     """Return the reason for a connection that failed, by what ssh or a shell wrote about it."""
     trouble = ssh.trouble(text)
-    return otherwise if trouble is None else Reason(trouble.value)
+    if trouble is None:
+        return otherwise
+    # ssh's words for trouble are a part of the reasons' words.
+    return Reason(trouble.value)

@@ -6,8 +6,9 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
-from stacklab.checks.result import Check, CheckResult
+from stacklab.checks.result import Check, CheckKind, CheckResult
 
 # More ssh clients than this slow each other down on a small host until they time out.
 _SESSIONS_AT_ONCE = 50
@@ -28,6 +29,7 @@ def at_once(
     )
 
     def work_on_all() -> None:
+        """Take parts until none is left; one thread of several."""
         with contextlib.suppress(queue.Empty):
             while True:
                 part = waiting.get_nowait()
@@ -40,8 +42,21 @@ def at_once(
         waiting.put(part)
     for number in range(min(len(parts), _SESSIONS_AT_ONCE)):
         threading.Thread(target=work_on_all, name=f"check {number}", daemon=True).start()
+    # As many outcomes as parts, in the order in which they come.
     for _ in parts:
         node, results = done.get()
         if isinstance(results, BaseException):
             raise results
         take(node, results)
+
+
+def sessions_to_try(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Check, ...]]:
+    """List what sessions are to try, by node; a node with any of it has to log in again."""
+    of_sessions = [check for check in checks if check.kind.traits.needs_session]
+    busy = {check.node for check in of_sessions if check in todo}
+    by_node: dict[str, list[Check]] = {}
+    for check in of_sessions:
+        is_tried = check in todo or check.kind is CheckKind.LOGIN
+        if is_tried and check.node in busy:
+            by_node.setdefault(check.node, []).append(check)
+    return [tuple(its_checks) for its_checks in by_node.values()]

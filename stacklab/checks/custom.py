@@ -36,11 +36,11 @@ _KINDS = {
     CustomKind.HTTP: CheckKind.HTTP,
 }
 _AT_ONCE = 4  # on one node: an emulated one that starts twenty at once is late with all of them
+_DETAIL_MAX = 200  # characters of what a program wrote
+_NOT_RUN = (125, 126, NOT_FOUND)  # timeout(1)'s codes where it could not start anything
 _KILL_AFTER_S = 2  # for what ignores SIGTERM
 _OWN_TIME_S = 5.0  # forks and sleep(1) of one try on an emulated node
 _PYTHON_START_S = 5.0
-_DETAIL_MAX = 200
-_NOT_RUN = (125, 126, NOT_FOUND)  # timeout(1)'s codes where it could not start anything
 
 # What a try runs in: $1 is the user's command, $2 our marker. timeout(1) ends its whole process
 # group; tail stays to hand on what was written until then. A command that leaves something behind
@@ -165,13 +165,15 @@ def _custom_check(custom: CustomCheck, node: Node, end: tuple[Node, NIC] | None)
     if end is None:
         return Check(kind=kind, node=node.name, subject=custom.name)
     target, nic = end
+    # The node may not be on that network: then its packets leave by the first NIC.
+    own_nic = node.nic_on(nic.network) or node.access
     return Check(
         kind=kind,
         node=node.name,
         target=target.name,
         network=nic.network,
         address=str(nic.address.ip),
-        device=(node.nic_on(nic.network) or node.access).device,
+        device=own_nic.device,
         subject=custom.name,
     )
 
@@ -183,26 +185,9 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     limits: dict[str, float] = {}
     for check in checks:
         number, custom = by_name[check.subject]
-        limit_s = custom.timeout_s
-        if custom.kind is CustomKind.HTTP:
-            limit_s += _PYTHON_START_S
-        tries = custom.retries + 1
-        # A command's output is searched by the shell; a page by the Python that gets it.
-        text = custom.text if custom.kind is CustomKind.COMMAND else ""
-        words = (
-            f"{number}",
-            f"{tries}",
-            f"{custom.interval_s:g}",
-            f"{limit_s:g}",
-            f"{custom.exit_code}",
-            text,
-            _node_command(check, custom),
-        )
         tag = _lane_tag(number)
-        lanes.setdefault(tag, [_ATTEMPT]).append(f"attempt {shlex.join(words)}")
-        try_s = limit_s + _KILL_AFTER_S + _OWN_TIME_S
-        pauses_s = custom.retries * custom.interval_s
-        limits[tag] = limits.get(tag, 0.0) + tries * try_s + pauses_s
+        lanes.setdefault(tag, [_ATTEMPT]).append(_attempt_line(check, number, custom))
+        limits[tag] = limits.get(tag, 0.0) + _longest_s(custom)
     for tag, lines in lanes.items():
         yield Part(tag=tag, shell="\n".join(lines), limit_s=limits[tag])
 
@@ -217,27 +202,58 @@ def _lane_tag(number: int) -> str:
     return f"custom.{number % _AT_ONCE}"
 
 
+def _attempt_line(check: Check, number: int, custom: CustomCheck) -> str:
+    """Return the line of shell that does one check; its words are listed at _ATTEMPT."""
+    # A command's output is searched by the shell; a page by the Python that gets it.
+    text = custom.text if custom.kind is CustomKind.COMMAND else ""
+    words = (
+        f"{number}",
+        f"{custom.retries + 1}",
+        f"{custom.interval_s:g}",
+        f"{_try_limit_s(custom):g}",
+        f"{custom.exit_code}",
+        text,
+        _node_command(check, custom),
+    )
+    return f"attempt {shlex.join(words)}"
+
+
+def _try_limit_s(custom: CustomCheck) -> float:
+    """Return how long one try may take, before timeout(1) ends it."""
+    if custom.kind is CustomKind.HTTP:
+        return custom.timeout_s + _PYTHON_START_S
+    return custom.timeout_s
+
+
+def _longest_s(custom: CustomCheck) -> float:
+    """Return how long all tries of a check may take together."""
+    try_s = _try_limit_s(custom) + _KILL_AFTER_S + _OWN_TIME_S
+    return (custom.retries + 1) * try_s + custom.retries * custom.interval_s
+
+
 def _node_command(check: Check, custom: CustomCheck) -> str:
     """Return what bash has to run on the node: it ends with `exit_code` if the check passes."""
     match custom.kind:
         case CustomKind.COMMAND:
             return custom.command
         case CustomKind.PORT:
-            return f"exec 3<>/dev/tcp/{check.address or custom.host or '127.0.0.1'}/{custom.port}"
+            host = check.address or custom.host or "127.0.0.1"
+            return f"exec 3<>/dev/tcp/{host}/{custom.port}"
         case CustomKind.HTTP:
-            return f"exec {shlex.join(('python3', '-c', _PAGE, *_page_words(custom)))}"
+            words = ("python3", "-c", _PAGE, *_page_words(custom))
+            return f"exec {shlex.join(words)}"
 
 
 def _page_words(custom: CustomCheck) -> tuple[str, ...]:
     """Return the words that _PAGE is given: where the page is, and what is wanted of it."""
     url = urlsplit(custom.url)
-    port, tls = url.port or 80, "no"
+    port, is_tls = url.port or 80, "no"
     if url.scheme == "https":
-        port, tls = url.port or 443, "yes"
+        port, is_tls = url.port or 443, "yes"
     path = url.path or "/"
     if url.query:
         path += f"?{url.query}"
-    place = (url.hostname or "", f"{port}", path, tls)
+    place = (url.hostname or "", f"{port}", path, is_tls)
     return (*place, f"{custom.http_status}", custom.text, f"{custom.timeout_s:g}")
 
 
@@ -247,9 +263,8 @@ def command_line(check: Check, custom: CustomCheck) -> str:
         case CustomKind.COMMAND:
             return custom.command
         case CustomKind.PORT:
-            return (
-                f"timeout {custom.timeout_s:g} bash -c {shlex.quote(_node_command(check, custom))}"
-            )
+            connect = shlex.quote(_node_command(check, custom))
+            return f"timeout {custom.timeout_s:g} bash -c {connect}"
         case CustomKind.HTTP:
             request = f"u.urlopen({custom.url!r}, timeout={custom.timeout_s:g})"
             code = f"import urllib.request as u; print({request}.read())"
@@ -263,14 +278,13 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
         number, custom = by_name[check.subject]
         tag = _lane_tag(number)
         ended = _read_attempts(answer.of(tag).lines, number)
-        command = command_line(check, custom)
         if ended is None:
             broken = Verdict.error(Reason.UNREADABLE, "its answer is broken")
-            verdict = answers.missing(answer, tag) or broken
-            yield verdict.of(check, command=command, output=answer.of(tag).text)
+            verdict, output = answers.missing(answer, tag) or broken, answer.of(tag).text
         else:
             verdict = _with_tries(custom, ended, _judge_attempts(check, custom, ended))
-            yield verdict.of(check, command=command, output=ended.output)
+            output = ended.output
+        yield verdict.of(check, command=command_line(check, custom), output=output)
 
 
 def _with_tries(custom: CustomCheck, ended: _Attempts, verdict: Verdict) -> Verdict:
@@ -287,13 +301,14 @@ def _read_attempts(lines: Sequence[str], number: int) -> _Attempts | None:
     """Take apart what `attempt` wrote of one check; None if it is missing or is something else."""
     mark = f"{number} "
     own_lines = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    # Ours comes first; what the last try wrote follows, behind a bar.
     words = own_lines[0].split() if own_lines else []
     if len(words) != 5 or words[0] != "ended":
         return None
     _, outcome, tries, code, timeout_code = words
-    if not (is_number(tries) and is_number(timeout_code)):
+    if not is_number(tries) or not is_number(timeout_code):
         return None
-    output = (line.removeprefix("|").removeprefix(" ") for line in own_lines[1:])
+    output = [line.removeprefix("|").removeprefix(" ") for line in own_lines[1:]]
     return _Attempts(
         is_passed=outcome == "yes",
         is_text_missing=outcome == "text",
@@ -306,10 +321,11 @@ def _read_attempts(lines: Sequence[str], number: int) -> _Attempts | None:
 
 def _judge_attempts(check: Check, custom: CustomCheck, ended: _Attempts) -> Verdict:
     """Judge how the last of a node's tries ended."""
+    last = _last_line(ended.output)
     if ended.is_passed:
         return Verdict.passed(_passed_detail(custom))
     if ended.code is None and ended.timeout_code in _NOT_RUN:
-        detail = f"timeout or bash can't be run on {check.node}: {_last_line(ended.output)}"
+        detail = f"timeout or bash can't be run on {check.node}: {last}"
         return Verdict.error(Reason.PROGRAM_MISSING, detail, about="bash")
     if ended.code is None:
         what = "no end" if custom.kind is CustomKind.COMMAND else "no answer"
@@ -318,13 +334,11 @@ def _judge_attempts(check: Check, custom: CustomCheck, ended: _Attempts) -> Verd
         return Verdict.failed(Reason.NO_TEXT, f"`{custom.text}` is not in what it wrote")
     match custom.kind:
         case CustomKind.COMMAND:
-            last = _last_line(ended.output)
-            detail = f"exit code {ended.code}, not {custom.exit_code}"
-            if last:
-                detail += f": {last}"
+            complaint = f": {last}" if last else ""
+            detail = f"exit code {ended.code}, not {custom.exit_code}{complaint}"
             return Verdict.failed(Reason.WRONG_CODE, detail)
         case CustomKind.PORT:
-            detail = ssh.classify(ended.output) or _last_line(ended.output)
+            detail = ssh.classify(ended.output) or last
             return Verdict.failed(answers.connection(ended.output), detail)
         case CustomKind.HTTP:
             return _judge_page(check, ended)
@@ -338,7 +352,8 @@ def _judge_page(check: Check, ended: _Attempts) -> Verdict:
     if ended.code != 1 or ended.output.startswith("Traceback"):
         detail = f"python3 on {check.node} could not try: {_last_line(ended.output)}"
         return Verdict.error(Reason.PROGRAM_FAILED, detail, about="python3")
-    return Verdict.failed(Reason.WRONG_PAGE, _on_one_line(ended.output.partition("\n")[0]))
+    first_line, _, _ = ended.output.partition("\n")
+    return Verdict.failed(Reason.WRONG_PAGE, _on_one_line(first_line))
 
 
 def _passed_detail(custom: CustomCheck) -> str:
@@ -353,6 +368,7 @@ def _passed_detail(custom: CustomCheck) -> str:
 
 
 def _last_line(text: str) -> str:
+    """Return the last line of what a program wrote: mostly its complaint."""
     return _on_one_line(text.strip().rpartition("\n")[2])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,9 +37,12 @@ class Fault:
     interface: str = ""  # what the provider needs to plug the NIC in again
 
     def __str__(self) -> str:
-        words = [self.node, self.device] if self.kind is not FaultKind.PARTITION else [self.network]
-        words += [",".join(group) for group in self.groups]
-        return " ".join([self.kind, *(word for word in words if word)])
+        """Return the words of lab.fault: `link-down compute1 eth1`."""
+        where = [self.node, self.device]
+        if self.kind is FaultKind.PARTITION:
+            where = [self.network]
+        groups = [",".join(group) for group in self.groups]
+        return " ".join([self.kind, *filter(None, [*where, *groups])])
 
     @property
     def stops_node(self) -> bool:
@@ -65,33 +68,37 @@ class Outage:
     def __init__(self, lab: Lab, faults: Iterable[Fault]) -> None:
         self._lab = lab
         self.faults = tuple(faults)
+        self._access = {node.name: node.access.network for node in lab.nodes}
         self._stopped: dict[str, Fault] = {}
         self._down: dict[tuple[str, str], Fault] = {}  # (node, network)
+        # With each partition the group that a node is in.
         self._groups: list[tuple[Fault, Mapping[str, int]]] = []
         for fault in self.faults:
-            if fault.stops_node:
-                self._stopped.setdefault(fault.node, fault)
-                for nic in lab.node(fault.node).nics:
-                    self._down.setdefault((fault.node, nic.network), fault)
-            elif fault.kind is FaultKind.PARTITION:
-                group_of_node: dict[str, int] = {}
-                for number, group in enumerate(fault.groups):
-                    group_of_node.update(dict.fromkeys(group, number))
-                self._groups.append((fault, group_of_node))
-            else:
-                self._down.setdefault((fault.node, fault.network), fault)
-        self._access = {node.name: node.access.network for node in lab.nodes}
+            self._add_fault(fault)
         self._hurt = {node: fault for (node, _), fault in self._down.items()}
+
+    def _add_fault(self, fault: Fault) -> None:
+        """Note what a fault took away; where two took the same, the first one is named."""
+        if fault.kind is FaultKind.PARTITION:
+            group_of_node: dict[str, int] = {}
+            for number, group in enumerate(fault.groups):
+                group_of_node.update(dict.fromkeys(group, number))
+            self._groups.append((fault, group_of_node))
+            return
+        networks = [fault.network]
+        if fault.stops_node:
+            self._stopped.setdefault(fault.node, fault)
+            networks = [nic.network for nic in self._lab.node(fault.node).nics]
+        for network in networks:
+            self._down.setdefault((fault.node, network), fault)
 
     def effect(self, check: Check) -> tuple[Effect, Fault | None]:
         """Return what becomes of a check, and by which fault."""
         if not self.faults or check.node == HOST:
             return Effect.NONE, None
         if check.kind is CheckKind.STATE:
-            stopped = self._stopped.get(check.node)
-            if stopped is None:
-                return Effect.NONE, None
-            return Effect.CUT, stopped
+            # The host asks its provider: no way to the node is needed.
+            return _effect_of(self._stopped.get(check.node), Effect.CUT)
         unreached = self.why_unreached(check.node)
         if unreached is not None:
             return Effect.CUT, unreached
@@ -109,7 +116,7 @@ class Outage:
 
     def _effect_on_pair(self, check: Check) -> tuple[Effect, Fault | None]:
         """Return what becomes of a check that goes to another node and back."""
-        fault = next(self._faults_between(check), None)
+        fault = self._first_fault_between(check)
         if fault is None:
             return Effect.NONE, None
         ours = self._lab.node(check.node).nic_on(check.network)
@@ -118,45 +125,41 @@ class Outage:
             return Effect.EITHER, fault  # it was cut before
         return Effect.CUT, fault
 
-    def _faults_between(self, check: Check) -> Iterator[Fault]:
-        """Yield the faults on the way of a check from one node to another on its network."""
+    def _first_fault_between(self, check: Check) -> Fault | None:
+        """Return a fault on the way of a check from one node to another on its network."""
         for node in (check.node, check.target):
             on_nic = self._down.get((node, check.network))
             if on_nic:
-                yield on_nic
+                return on_nic
         for fault, group_of_node in self._groups:
             is_together = group_of_node.get(check.node) == group_of_node.get(check.target)
             if fault.network == check.network and not is_together:
-                yield fault
+                return fault
+        return None
 
     def _effect_on_node(self, check: Check) -> tuple[Effect, Fault | None]:
         """Return what becomes of a check that does not go to a node and back."""
         exposure = check.kind.traits.exposure
         if Exposure.ITS_NIC in exposure and check.network:
             return self._effect_on_nic(check)
-        on_node = self._hurt.get(check.node)
-        if Exposure.OWN_NICS in exposure and on_node:
-            return Effect.EITHER, on_node
-        fault: Fault | None = None
+        # The surest first: a later one is only named where no earlier one applies.
+        suspects: list[Fault | None] = []
+        if Exposure.OWN_NICS in exposure or Exposure.OTHER_END in exposure:
+            suspects.append(self._hurt.get(check.node))
         if Exposure.OTHER_END in exposure:
-            fault = (
-                on_node or self._hurt.get(check.target) or next(self._faults_between(check), None)
-            )
-        if fault is None and Exposure.UNKNOWN_WAY in exposure:
-            fault = self.faults[0]
-        if fault is None:
-            return Effect.NONE, None
-        return Effect.EITHER, fault
+            suspects += [self._hurt.get(check.target), self._first_fault_between(check)]
+        if Exposure.UNKNOWN_WAY in exposure:
+            suspects.append(self.faults[0])
+        fault = next(filter(None, suspects), None)
+        return _effect_of(fault, Effect.EITHER)
 
     def _effect_on_nic(self, check: Check) -> tuple[Effect, Fault | None]:
         """Return what becomes of a check that is about one NIC of a node."""
         fault = self._down.get((check.node, check.network))
-        if fault is None:
-            return Effect.NONE, None
-        if fault.kind is FaultKind.UNPLUG:
+        if fault is not None and fault.kind is FaultKind.UNPLUG:
             return Effect.CUT, fault
         # Without a cable, systems differ in what they do to the NIC's address.
-        return Effect.EITHER, fault
+        return _effect_of(fault, Effect.EITHER)
 
     def as_expected(self, result: CheckResult) -> CheckResult:
         """Return the result, turned round where a fault cuts it: it passes if it is cut."""
@@ -197,18 +200,28 @@ class Outage:
         return max((fault.at for fault in self.faults), default=0.0)
 
 
+def _effect_of(fault: Fault | None, effect: Effect) -> tuple[Effect, Fault | None]:
+    """Return the effect that a fault has; NONE without a fault."""
+    if fault is None:
+        return Effect.NONE, None
+    return effect, fault
+
+
 def cut(lab: Lab, faults: Sequence[Fault], check: Check) -> bool:
     """Return True if these faults cut what a check tries."""
-    return Outage(lab, faults).effect(check)[0] is Effect.CUT
+    effect, _ = Outage(lab, faults).effect(check)
+    return effect is Effect.CUT
 
 
 def summary(outage: Outage, results: Sequence[CheckResult], now: float) -> str:
     """Sum up a lab with its faults in a line; `now` is when the last check had its answer."""
-    names = ", ".join(str(fault) for fault in outage.faults) or "no fault"
+    names = ", ".join(map(str, outage.faults)) or "no fault"
     effects = [outage.effect(result.check)[0] for result in results]
     counts = f"{effects.count(Effect.CUT)} checks cut, {effects.count(Effect.NONE)} must still work"
     wrong = sum(not result.is_passed for result in results)
     if wrong:
         return f"{names}: {counts}; {wrong} not as expected"
-    when = f" {now - outage.since:.1f} s after the fault at the latest" if outage.faults else ""
+    when = ""
+    if outage.faults:
+        when = f" {now - outage.since:.1f} s after the fault at the latest"
     return f"{names}: {counts}; all as expected{when}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stacklab.model.lab import NIC
+from stacklab.model.lab import NIC, Node
 
 
 def holders(nic: NIC, addresses: Mapping[str, Sequence[str]]) -> list[str]:
@@ -17,7 +17,9 @@ def holders(nic: NIC, addresses: Mapping[str, Sequence[str]]) -> list[str]:
 
     `addresses` are each device's, written like `10.0.0.2/24`.
     """
-    having = [name for name, held in addresses.items() if str(nic.address) in held]
+    wanted = str(nic.address)
+    having = [name for name, held in addresses.items() if wanted in held]
+    # False comes before True, and sorting keeps the order of all others.
     return sorted(having, key=lambda name: name != nic.device)
 
 
@@ -29,6 +31,15 @@ def is_made_of(nic: NIC, mac: str) -> bool:
 def holder(nic: NIC, addresses: Mapping[str, Sequence[str]], macs: Mapping[str, str]) -> str:
     """Return the device that stands for the NIC: what has its address and its MAC, or itself."""
     for name in holders(nic, addresses):
-        if name == nic.device or is_made_of(nic, macs.get(name, "")):
+        mac = macs.get(name, "")
+        if name == nic.device or is_made_of(nic, mac):
             return name
     return nic.device
+
+
+def nic_by_device(node: Node, device: str) -> NIC | None:
+    """Return the NIC of a node that has that device; None if none has."""
+    for nic in node.nics:
+        if nic.device == device:
+            return nic
+    return None

@@ -25,7 +25,8 @@ from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
 from stacklab.process import Runner
 
-_LIMIT_S = 3.0
+_LIMIT_S = 3.0  # for all places together
+# apt's own lists, in both of its formats; `root` stands before them.
 _SOURCES = (
     "etc/apt/sources.list",
     "etc/apt/sources.list.d/*.list",
@@ -46,16 +47,18 @@ def gather(
     root: Path = Path("/"),
 ) -> Facts:
     """Try all that these checks' families need from the host, at once, and nothing else."""
-    dial = dial or functools.partial(dial_all, limit_s=_LIMIT_S + ways.slower_s(lab))
+    if dial is None:
+        dial = functools.partial(dial_all, limit_s=_LIMIT_S + ways.slower_s(lab))
     needs = Needs()
-    for family, some in families.group(checks):
-        needs = needs.joined(family.gather(lab, some, mirrors))
-    pings = pinging.ping(lab, needs.pings, runner)[0]
+    for family, family_checks in families.group(checks):
+        needs = needs.joined(family.gather(lab, family_checks, mirrors))
+    pings, _why_none = pinging.ping_addresses(lab, needs.pings, runner)
     alive = frozenset(address for address, ping in pings.items() if ping.received)
     places = needs.places
     if needs.needs_package_mirrors:
+        # First: of several places outside, a closed node is tried with the first few.
         places = (*package_mirrors(root), *places)
-    if not places and not needs.needs_package_mirrors:
+    elif not places:
         return Facts(alive=alive)
     tried = _TriedPlaces(dial(dict.fromkeys(places)), dial)
     return Facts(tried=tried, instead=needs.instead, alive=alive)
@@ -65,8 +68,8 @@ def judge(
     families: Families, lab: Lab, checks: Sequence[Check], runner: Runner
 ) -> Iterator[CheckResult]:
     """Do and judge the checks that the host does itself; for Mesh.judge_host."""
-    for family, some in families.group(checks):
-        yield from family.of_host(lab, some, runner)
+    for family, family_checks in families.group(checks):
+        yield from family.of_host(lab, family_checks, runner)
 
 
 class _TriedPlaces(dict[str, Tried]):
@@ -114,11 +117,14 @@ def dial_all(places: Iterable[str], limit_s: float = _LIMIT_S) -> Mapping[str, T
         name, _, port = place.rpartition(":")
         try:
             infos = socket.getaddrinfo(name, int(port), socket.AF_INET, socket.SOCK_STREAM)
-            addresses[place] = str(infos[0][4][0])
-            socket.create_connection((addresses[place], int(port)), timeout=limit_s).close()
-            done.put((place, Tried(address=addresses[place])))
+            address = str(infos[0][4][0])
+            # Kept before the connection: one that is late has its address all the same.
+            addresses[place] = address
+            socket.create_connection((address, int(port)), timeout=limit_s).close()
         except (OSError, ValueError) as error:
             done.put((place, _failed_trial(addresses.get(place, ""), error)))
+        else:
+            done.put((place, Tried(address=address)))
 
     for place in wanted:
         threading.Thread(target=dial, args=(place,), name=f"dial {place}", daemon=True).start()
@@ -126,10 +132,14 @@ def dial_all(places: Iterable[str], limit_s: float = _LIMIT_S) -> Mapping[str, T
     deadline = time.monotonic() + limit_s
     with contextlib.suppress(queue.Empty):
         while len(tried) < len(wanted):
-            place, outcome = done.get(timeout=max(0.0, deadline - time.monotonic()))
+            left_s = max(0.0, deadline - time.monotonic())
+            place, outcome = done.get(timeout=left_s)
             tried[place] = outcome
-    late = {place: _failed_trial(addresses.get(place, ""), TimeoutError()) for place in wanted}
-    return {place: tried.get(place, late[place]) for place in wanted}
+    for place in wanted:
+        if place not in tried:
+            tried[place] = _failed_trial(addresses.get(place, ""), TimeoutError())
+    # In the order of the places, not in that of the answers.
+    return {place: tried[place] for place in wanted}
 
 
 def _failed_trial(address: str, error: Exception) -> Tried:
@@ -142,5 +152,6 @@ def _failed_trial(address: str, error: Exception) -> Tried:
         case ConnectionRefusedError():
             why = "refused"
         case _:
-            why = (getattr(error, "strerror", "") or str(error)).lower()
+            message = getattr(error, "strerror", "") or str(error)
+            why = message.lower()
     return Tried(address=address, why_not=why)

@@ -24,9 +24,11 @@ class Lookout:
         self._look = look
         self._states: States = {}
         self._since: float | None = None  # when the look that is under way began
-        self._asked, self._looked = threading.Event(), threading.Event()
+        self._asked = threading.Event()
+        self._looked = threading.Event()
         self._is_over = False
         self._error: BaseException | None = None
+        # A daemon: a look that hangs must not keep the program from ending.
         self._thread = threading.Thread(target=self._look_repeatedly, name="lookout", daemon=True)
 
     def __enter__(self) -> Lookout:
@@ -41,6 +43,7 @@ class Lookout:
     def _look_repeatedly(self) -> None:
         """Look until it is closed, at once whenever `renew` asks; the thread of its own."""
         while not self._is_over:
+            # Before the look: who asks while it is under way gets another one.
             self._asked.clear()
             self._since = time.monotonic()
             try:
@@ -57,6 +60,7 @@ class Lookout:
         """Look now; returns when that is done, or takes too long."""
         self._looked.clear()
         self._asked.set()
+        # After an error its thread is gone, and nobody would set `_looked`.
         if self._error is None:
             self._looked.wait(_PATIENCE_S)
         if self._error is not None:
@@ -72,4 +76,7 @@ class Lookout:
     def why_not(self, node: str) -> str:
         """Return why a node can't be talked to, by its state; "" while it can."""
         state = self.state(node)
-        return "" if state in (None, NodeState.RUNNING) else f"the node is {state}"
+        # Where nobody can tell, an attempt will.
+        if state in (None, NodeState.RUNNING):
+            return ""
+        return f"the node is {state}"

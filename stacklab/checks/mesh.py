@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from stacklab.checks import answers
-from stacklab.checks.at_once import at_once
+from stacklab.checks.at_once import at_once, sessions_to_try
 from stacklab.checks.families import Families
 from stacklab.checks.family import AboutState, Facts, Family, Overview, about_state
 from stacklab.checks.lookout import Lookout, States
@@ -22,6 +22,7 @@ from stacklab.checks.result import (
     CheckStatus,
     Reason,
     Verdict,
+    checks_of_kind,
 )
 from stacklab.model.checks import CheckPolicy
 from stacklab.model.lab import Lab, Node
@@ -59,6 +60,7 @@ class CheckEvent:
 
 
 def _no_states() -> States:
+    """Return that nobody can tell what any node does."""
     return {}
 
 
@@ -126,10 +128,12 @@ class Mesh:
         times, or with `wait_s` for as long as that. Raises ToolNotFound only.
         """
         policy = policy or self.lab.checks
-        checks = self.families.expected(self.lab) if checks is None else checks
+        if checks is None:
+            checks = self.families.expected(self.lab)
         self._results, self._witnesses, self._measured = {}, {}, {}
-        patience = _Patience(interval_s=policy.interval_s, tries=policy.retries + 1)
-        if wait_s is not None:
+        if wait_s is None:
+            patience = _Patience(interval_s=policy.interval_s, tries=policy.retries + 1)
+        else:
             deadline = time.monotonic() + wait_s
             patience = _Patience(interval_s=policy.interval_s, deadline=deadline)
         with Lookout(self.states) as lookout:
@@ -141,7 +145,9 @@ class Mesh:
     ) -> None:
         """Try what does not pass, again and again, for as long as patience lasts."""
         is_waiting = patience.deadline is not None
-        attempt, todo, was_settled = 1, frozenset(checks), False
+        attempt = 1
+        todo = frozenset(checks)
+        was_settled = False  # nothing but inconclusive checks was left after the attempt before
         while todo:
             self._try_once(lookout, checks, todo, attempt, patience.tries)
             # Of all checks: a clock or a login that passed may have been found wrong since.
@@ -161,11 +167,11 @@ class Mesh:
 
     def _inconclusive(self, lookout: Lookout) -> frozenset[Check]:
         """Return what has a warning for want of a node that may answer the host by now."""
-        return frozenset(
-            check
-            for check, names in self._witnesses.items()
-            if not all(lookout.why_not(name) for name in names)
-        )
+        inconclusive: set[Check] = set()
+        for check, names in self._witnesses.items():
+            if not all(map(lookout.why_not, names)):
+                inconclusive.add(check)
+        return frozenset(inconclusive)
 
     def _is_settled(self, check: Check, lookout: Lookout, is_waiting: bool) -> bool:
         """Return True if trying a check again is useless.
@@ -173,8 +179,10 @@ class Mesh:
         It has passed, the node has tried it several times already, or a node of it is off.
         """
         result = self._results.get(check)
-        if result is None or result.is_passed:
-            return result is not None
+        if result is None:
+            return False
+        if result.is_passed:
+            return True
         if is_waiting:
             return False
         if result.status is CheckStatus.FAILED and check.kind.traits.has_own_retries:
@@ -199,22 +207,23 @@ class Mesh:
             nonlocal passed
             results = tuple(map(self.as_expected, results))
             passed += sum(map(self._keep_result, results))
+            waiting_for = [result for result in results if not result.is_passed]
             event = CheckEvent(
                 node=node,
                 attempt=attempt,
                 attempts=attempts,
                 passed=passed,
                 total=len(checks),
-                waiting_for=next((result for result in results if not result.is_passed), None),
+                waiting_for=waiting_for[0] if waiting_for else None,
             )
             self.on_event(event)
 
         of_host = [check for check in checks if check in todo and check.node == HOST]
         if of_host:
             take(HOST, tuple(self.judge_host(of_host)))
-        at_once(
-            lambda part: self._ask_and_judge(lookout, part), _sessions_to_try(checks, todo), take
-        )
+        sessions = sessions_to_try(checks, todo)
+        at_once(lambda part: self._ask_and_judge(lookout, part), sessions, take)
+        # What is judged of all nodes is held against their states after the last session.
         lookout.renew()
         for result in self._judge_together(lookout, checks, todo):
             self._results[result.check] = self.as_expected(result)
@@ -229,19 +238,22 @@ class Mesh:
             names = family.witnesses(self.lab, result.check, self._facts)
             if names:
                 self._witnesses[result.check] = names
-        return result.is_passed - (before is not None and before.is_passed)
+        was_passed = before is not None and before.is_passed
+        return result.is_passed - was_passed
 
     def _judge_together(
         self, lookout: Lookout, checks: Sequence[Check], todo: AbstractSet[Check]
     ) -> list[CheckResult]:
         """Judge what can only be judged of all nodes, when all sessions are over."""
-        some = [check for check in checks if check.kind.traits.is_together]
-        states = {check.node: lookout.state(check.node) for check in some}
+        together = [check for check in checks if check.kind.traits.is_together]
+        states = {check.node: lookout.state(check.node) for check in together}
         results: list[CheckResult] = []
-        for family, its_checks in self.families.group(some):
-            measured = self._measured.get(family, {})
+        for family, its_checks in self.families.group(together):
             overview = Overview(
-                states=states, measured=measured, due=todo, about_state=self.about_state
+                states=states,
+                measured=self._measured.get(family, {}),
+                due=todo,
+                about_state=self.about_state,
             )
             results += family.together(self.lab, its_checks, overview)
         return results
@@ -256,7 +268,7 @@ class Mesh:
             return _unreached_results(checks, Reason.NODE_OFF, why_off)
         with self._judging:
             parts = self.families.parts(self.lab, self.lab.node(name), checks, self._facts)
-        stopped: list[str] = []
+        stopped: list[str] = []  # why the session was broken off, if it was
 
         def why_stop() -> str:
             why = lookout.why_not(name)
@@ -281,19 +293,25 @@ class Mesh:
                 lambda: self._judge_reply(checks, reply),
                 lambda why: _unreadable_results(checks, why, reply),
             )
-        return tuple(map(_as_node_off, results)) if stopped else results
+        if stopped:
+            results = tuple(map(_as_node_off, results))
+        return results
 
     def _judge_reply(self, checks: Sequence[Check], reply: Reply) -> tuple[CheckResult, ...]:
         """Judge one node's answer; what needs the other nodes is only measured here."""
         answer = reply.answer
         node = self.lab.node(checks[0].node)
-        login = [check for check in checks if check.kind is CheckKind.LOGIN]
-        others = [check for check in checks if check.kind is not CheckKind.LOGIN]
-        for family, some in self.families.group(others):
-            if any(check.kind.traits.is_together for check in some):
-                self._keep_measurement(family, node, answer)
-        alone = [check for check in others if not check.kind.traits.is_together]
-        logins = [_login_result(check, reply) for check in login]
+        together: list[Check] = []
+        alone: list[Check] = []
+        for check in checks:
+            if check.kind.traits.is_together:
+                together.append(check)
+            elif check.kind is not CheckKind.LOGIN:
+                alone.append(check)
+        for family, _ in self.families.group(together):
+            self._keep_measurement(family, node, answer)
+        login_checks = checks_of_kind(checks, CheckKind.LOGIN)
+        logins = [_login_result(check, reply) for check in login_checks]
         return (*logins, *self.families.judge(self.lab, alone, answer, self._facts))
 
     def _keep_measurement(self, family: Family, node: Node, answer: Answer) -> None:
@@ -303,17 +321,6 @@ class Mesh:
         number = family.measure(self.lab, node, answer)
         if number is not None:
             measured[node.name] = number
-
-
-def _sessions_to_try(checks: Sequence[Check], todo: AbstractSet[Check]) -> list[tuple[Check, ...]]:
-    """List what sessions are to try, by node; a node with any of it has to log in again."""
-    by_node: dict[str, list[Check]] = {}
-    busy = {check.node for check in todo if check.kind.traits.needs_session}
-    for check in checks:
-        is_tried = check in todo or check.kind is CheckKind.LOGIN
-        if is_tried and check.node in busy and check.kind.traits.needs_session:
-            by_node.setdefault(check.node, []).append(check)
-    return [tuple(some) for some in by_node.values()]
 
 
 def _unreadable_results(checks: Sequence[Check], why: str, reply: Reply) -> tuple[CheckResult, ...]:
@@ -351,8 +358,9 @@ def _unreached_results(
     checks: Sequence[Check], reason: Reason, why: str, reply: Reply | None = None
 ) -> tuple[CheckResult, ...]:
     """Return the results of a node without a session: the login failed, and no other was tried."""
+    # A node that is off is the reason for all; why a login failed is that of the login alone.
     others = reason if reason is Reason.NODE_OFF else Reason.NOT_REACHED
-    results = []
+    results: list[CheckResult] = []
     for check in checks:
         if check.kind is not CheckKind.LOGIN:
             results.append(Verdict.error(others, f"not reached: {why}").of(check))

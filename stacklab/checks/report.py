@@ -13,7 +13,7 @@ import stat
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypedDict
 from xml.sax.saxutils import escape, quoteattr
@@ -118,13 +118,20 @@ def json_parts(ran: CheckRun) -> Iterator[str]:
         "exit_code": _EXIT_CODES[outcome],
         "summary": {**counts, "layers": by_layer(ran.results)},
     }
+    # Without the brace that ends it: two lists follow, row by row.
     yield json.dumps(head)[:-1] + ', "causes": ['
-    for number, cause in enumerate(causes(ran.results)):
-        yield (",\n" if number else "\n") + json.dumps(_cause_row(cause))
+    yield from _row_texts(map(_cause_row, causes(ran.results)))
     yield '], "checks": ['
-    for number, result in enumerate(ran.results):
-        yield (",\n" if number else "\n") + json.dumps(_check_row(result))
+    yield from _row_texts(map(_check_row, ran.results))
     yield "\n]}\n"
+
+
+def _row_texts(rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """Yield rows of a JSON list, each on a line of its own."""
+    separator = "\n"
+    for row in rows:
+        yield separator + json.dumps(row)
+        separator = ",\n"
 
 
 def _check_row(result: CheckResult) -> dict[str, str | float | None]:
@@ -177,28 +184,34 @@ def junit_parts(ran: CheckRun) -> Iterator[str]:
     Valid by the schema of Jenkins' xUnit plug-in, and but for the totals and the cases'
     system-out by that of Ant: hence the empty elements, and `localhost`.
     """
-    layers = by_layer(ran.results)
     counts = summary(ran.results)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     totals = f'tests="{counts["total"]}" failures="{counts["failed"]}" errors="{counts["error"]}"'
     whole = _quoted_attribute(f"stacklab.{ran.lab.name}")
     yield f'<testsuites name={whole} {totals} time="{ran.elapsed_s:.3f}">\n'
-    package = _quoted_attribute(ran.lab.name)
-    timestamp = stamp(ran.started_at, "%Y-%m-%dT%H:%M:%S")
-    for number, (layer, of_layer) in enumerate(layers.items()):
+    for number, (layer, of_layer) in enumerate(by_layer(ran.results).items()):
         results = [result for result in ran.results if result.check.kind.layer is layer]
-        seconds = sum(result.elapsed_s for result in results)
-        name = _quoted_attribute(f"{ran.lab.name}.{layer}")
-        yield (
-            f'<testsuite name={name} package={package} id="{number}" hostname="localhost"'
-            f' timestamp="{timestamp}" tests="{of_layer["total"]}"'
-            f' failures="{of_layer["failed"]}" errors="{of_layer["error"]}" skipped="0"'
-            f' time="{seconds:.3f}">\n<properties/>\n'
-        )
+        yield _suite_head(ran, number, layer, of_layer, results)
         for result in results:
             yield _test_case(ran.lab, result)
         yield "<system-out/>\n<system-err/>\n</testsuite>\n"
     yield "</testsuites>\n"
+
+
+def _suite_head(
+    ran: CheckRun, number: int, layer: Layer, counts: Counts, results: Sequence[CheckResult]
+) -> str:
+    """Return the beginning of a layer's suite."""
+    package = _quoted_attribute(ran.lab.name)
+    name = _quoted_attribute(f"{ran.lab.name}.{layer}")
+    timestamp = stamp(ran.started_at, "%Y-%m-%dT%H:%M:%S")  # the schema's, without a zone
+    seconds = sum(result.elapsed_s for result in results)
+    return (
+        f'<testsuite name={name} package={package} id="{number}" hostname="localhost"'
+        f' timestamp="{timestamp}" tests="{counts["total"]}"'
+        f' failures="{counts["failed"]}" errors="{counts["error"]}" skipped="0"'
+        f' time="{seconds:.3f}">\n<properties/>\n'
+    )
 
 
 def _test_case(lab: Lab, result: CheckResult) -> str:
@@ -239,7 +252,8 @@ def check_writable(paths: Iterable[str]) -> None:
     """
     wanted = [(path, _report_place(path)) for path in paths if path]
     problems: list[str] = []
-    for place, times in Counter(place for _, place in wanted).items():
+    count = Counter(place for _, place in wanted)
+    for place, times in count.items():
         # Two reports may well go to one pipe, one after the other.
         if times > 1 and not _is_stream(place):
             problems.append(f"{place}: named for two reports")
@@ -291,7 +305,8 @@ def _is_stream(path: Path) -> bool:
 
     /dev/stdout counts as one even where it leads to a file.
     """
-    if path.parts[:2] in (("/", "dev"), ("/", "proc")) and path.exists() and not path.is_dir():
+    is_special = path.parts[:2] in (("/", "dev"), ("/", "proc"))
+    if is_special and path.exists() and not path.is_dir():
         return True
     try:
         mode = path.stat().st_mode
@@ -327,19 +342,25 @@ def save(path: str, parts: Iterable[str]) -> None:
         if _is_stream(place):
             with place.open("a", encoding="utf-8", errors="replace") as stream:
                 stream.writelines(parts)
-            return
-        target = place.resolve()  # a link stays one
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
-                os.fchmod(stream.fileno(), 0o644)
-                stream.writelines(parts)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        else:
+            _write_whole(place.resolve(), parts)  # a link stays one
     except OSError as error:
         # What mkdir says of a file where a directory should be helps nobody.
         why = os.strerror(errno.ENOTDIR) if isinstance(error, FileExistsError) else error.strerror
         raise LabError(f"{path}: {why}", hint="name a file in a directory of yours") from error
+
+
+def _write_whole(target: Path, parts: Iterable[str]) -> None:
+    """Write a file beside the target, and put it into the target's place when it is complete."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Not all of a long name: with what mkstemp adds it would be too long for a file system.
+    prefix = f".{target.name[:100]}."
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
+            os.fchmod(stream.fileno(), 0o644)  # mkstemp's files are their owner's alone
+            stream.writelines(parts)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -23,6 +23,7 @@ __all__ = [
     "Reason",
     "Selection",
     "Verdict",
+    "checks_of_kind",
 ]
 
 HOST = "host"  # who does it, where no node does
@@ -60,15 +61,19 @@ class Check:
         """The check in one line, the same in every report."""
         if self.kind is CheckKind.LOGIN:
             return f"host -> {self.node} {self.address} ({self.network}): login"
-        to = ""
-        if self.target not in ("", self.node):
-            to = f" -> {self.target} {self.address}".rstrip()
-        elif self.address:
-            to = f" {self.address}"
-        device = f" {self.device}" if self.device else ""
-        network = f" ({self.network})" if self.network else ""
-        subject = f" {self.subject}" if self.subject else ""
-        return f"{self.node}{device}{to}{network}: {self.kind}{subject}"
+        words = [self.node, self.device, self._goal]
+        if self.network:
+            words.append(f"({self.network})")
+        where = " ".join(filter(None, words))
+        what = " ".join(filter(None, [self.kind, self.subject]))
+        return f"{where}: {what}"
+
+    @property
+    def _goal(self) -> str:
+        """The other node with its address, behind an arrow; or the address alone."""
+        if self.target in ("", self.node):
+            return self.address
+        return f"-> {self.target} {self.address}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +107,9 @@ class CheckResult:
     @property
     def cause_text(self) -> str:
         """The cause as a sentence; "" if nobody knows it."""
-        return self.cause.text if self.cause else ""
+        if self.cause is None:
+            return ""
+        return self.cause.text
 
     @property
     def sentence(self) -> str:
@@ -114,19 +121,26 @@ class CheckResult:
     @property
     def is_cause_in_sentence(self) -> bool:
         """True if `sentence` has the cause: a node that is off is in the detail already."""
-        is_explained = self.check.kind.traits.explained_by in _TELLS_CAUSE
-        return is_explained and self.reason not in (Reason.NODE_OFF, Reason.NOT_REACHED)
+        if self.reason in (Reason.NODE_OFF, Reason.NOT_REACHED):
+            return False
+        return self.check.kind.traits.explained_by in _TELLS_CAUSE
 
     @property
     def evidence(self) -> str:
         """The cause and the clues, as the reports have them."""
-        head = f"cause: {self.cause}" if self.cause else ""
-        return "\n".join(filter(None, (head, self.clues)))
+        lines = [self.clues] if self.clues else []
+        if self.cause is not None:
+            lines.insert(0, f"cause: {self.cause}")
+        return "\n".join(lines)
 
     def explained(self, cause: Cause | None, clues: Iterable[str]) -> CheckResult:
         """Return the result with its cause and clues; what is not given stays as it was."""
         lines = "\n".join(clues)
-        return dataclasses.replace(self, cause=cause or self.cause, clues=lines or self.clues)
+        return dataclasses.replace(
+            self,
+            cause=cause or self.cause,
+            clues=lines or self.clues,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +176,17 @@ class Verdict:
         self, check: Check, *, command: str = "", output: str = "", rtt_ms: float | None = None
     ) -> CheckResult:
         """Make the check's result; one that passed needs neither a command nor an output."""
-        is_shown = self.status is not CheckStatus.PASSED
+        if self.status is CheckStatus.PASSED:
+            # A large lab has hundreds of thousands of these: they are kept small.
+            command = output = ""
         return CheckResult(
             check=check,
             status=self.status,
             reason=self.reason,
             detail=self.detail,
             about=self.about,
-            command=command if is_shown else "",
-            output=output[-OUTPUT_MAX:] if is_shown else "",
+            command=command,
+            output=output[-OUTPUT_MAX:],
             rtt_ms=rtt_ms,
         )
 
@@ -197,3 +213,8 @@ class Selection:
 
 
 ALL = Selection()
+
+
+def checks_of_kind(checks: Iterable[Check], kind: CheckKind) -> list[Check]:
+    """Return the checks of one kind, in their order."""
+    return [check for check in checks if check.kind is kind]

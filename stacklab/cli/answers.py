@@ -40,10 +40,10 @@ def render(
             "(stack: installer: in its spec)"
         )
     elif node:
-        print_lines(list(views.texts(rendered)))
+        print_lines(list(views.file_texts(rendered)))
     else:
-        show(views.files(rendered), views.steps(steps))
-    views.to_stderr(workflow.notes(lab))
+        show(views.files_table(rendered), views.steps_table(steps))
+    views.print_notes(workflow.notes(lab))
 
 
 @task("answers.steps")
@@ -54,7 +54,7 @@ def steps(_c: Any, name: LabName) -> None:
 
     with session() as context:
         steps = workflow.steps(spec.load(spec.find(name, LABS)), context.runner)
-    print_lines(list(views.script(steps)))
+    print_lines(list(views.script_lines(steps)))
 
 
 @task("answers.diff")
@@ -65,7 +65,7 @@ def diff(_c: Any, name: NameOfLabThatIsUp) -> None:
 
     with session() as context:
         differences = workflow.diff(context, spec.load(spec.find(name, LABS)))
-    show(*views.differences(differences))
+    show(*views.difference_lines(differences))
     workflow.raise_for_differences(name, differences)
 
 
@@ -92,7 +92,7 @@ def lint(
     from stacklab.workflow import answers as workflow
 
     findings = workflow.lint_any(rest or (), LABS, release=release)
-    show(*views.findings(findings))
+    show(*views.finding_lines(findings))
     workflow.raise_for_findings(findings)
     print("nothing that must be fixed" if findings else "nothing to complain about")
 
@@ -116,4 +116,4 @@ def releases(
     from stacklab.views import answers as views
     from stacklab.workflow import answers as workflow
 
-    show(views.releases(workflow.releases_of(rest or ())))
+    show(views.releases_table(workflow.releases_of(rest or ())))

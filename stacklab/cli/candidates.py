@@ -54,32 +54,50 @@ class _Line:
     rest: list[str] = field(default_factory=list)
     open_flag: Argument | None = None  # an option whose value comes next
 
+    @property
+    def positionals(self) -> list[Argument]:
+        """Return the positionals that the task takes."""
+        return self.context.positional_args if self.context else []
 
-def for_line(
+    @property
+    def flags(self) -> dict[str, Argument]:
+        """Return the options that the task takes, by how they are typed: `--node`."""
+        return self.context.flags if self.context else {}
+
+    def kind_of(self, parameter: str) -> Word | None:
+        """Return the kind of names that a parameter stands for; None if it is free text."""
+        return self.task.words.get(parameter) if self.task else None
+
+
+def complete_line(
     words: Sequence[str], collection: Collection, initial_context: ParserContext
 ) -> list[str]:
     """Return what can stand in place of the last word, which may be empty.
 
     Candidates that do not begin like it are among them: shells leave them out by themselves.
     """
-    words = [word for word in words[:-1] if word != "="] + [words[-1]]  # bash splits at it
     *before, current = words
+    before = [word for word in before if word != "="]  # bash splits `--node=n` at it
     if "--" in before:
         return []  # a command for the nodes
-    line = _read(before, collection)
+    line = _read_line(before, collection)
     if line.open_flag is not None:
-        return _of_parameter(line, line.open_flag.name, current.lstrip("="))
+        # The word at the cursor may be the sign itself: `--node=<TAB>`.
+        return _names_for_parameter(line, line.open_flag.name, current.lstrip("="))
     if current.startswith("--") and "=" in current:
-        return _of_flag_with_value(line, current)
+        return _flags_with_value(line, current)
     if current.startswith("-"):
-        return _flags(line.context or initial_context, current)
-    names = _of_positional(line, current)
-    return sorted(_contexts_by_name(collection)) if names is None else names
+        return _flags_like(line.context or initial_context, current)
+    names = _names_for_positional(line, current)
+    if names is None:
+        return sorted(_contexts_by_name(collection))
+    return names
 
 
-def _read(words: Iterable[str], collection: Collection) -> _Line:
+def _read_line(words: Iterable[str], collection: Collection) -> _Line:
     contexts = _contexts_by_name(collection)
     line = _Line()
+    # Positionals come first: a lab may have the name of a task.
     for word in words:
         if line.open_flag is not None:
             line.open_flag = None  # this word is its value
@@ -92,42 +110,44 @@ def _read(words: Iterable[str], collection: Collection) -> _Line:
 
 def _flag_without_its_value(line: _Line, word: str) -> Argument | None:
     """Return the option if the next word is its value."""
-    flag = line.context.flags.get(word) if line.context else None  # never `--node=x`
-    return flag if flag is not None and flag.takes_value else None
+    flag = line.flags.get(word)  # None for `--node=x`, which has its value
+    if flag is None or not flag.takes_value:
+        return None
+    return flag
 
 
-def _of_flag_with_value(line: _Line, current: str) -> list[str]:
+def _flags_with_value(line: _Line, current: str) -> list[str]:
     """Complete `--node=n`, which is one word: each candidate repeats the option."""
     flag, _, value = current.partition("=")
-    if line.context is None or flag not in line.context.flags:
+    if flag not in line.flags:
         return []
-    names = _of_parameter(line, line.context.flags[flag].name, value)
+    names = _names_for_parameter(line, line.flags[flag].name, value)
     return [f"{flag}={name}" for name in names]
 
 
-def _of_positional(line: _Line, current: str) -> list[str] | None:
+def _names_for_positional(line: _Line, current: str) -> list[str] | None:
     """Complete the next word that the task takes; None if it takes no further one."""
-    for argument in line.context.positional_args if line.context else ():
+    for argument in line.positionals:
         if argument.name == "rest":
             # A further task may follow, too, but that is rare and would bury the names.
-            return _of_rest(line, current)
+            return _names_for_rest(line, current)
         if argument.name not in line.values:
-            return _of_parameter(line, argument.name, current)
+            return _names_for_parameter(line, argument.name, current)
     return None
 
 
 def _contexts_by_name(collection: Collection) -> dict[str, ParserContext]:
     """Return every task as invoke's parser sees it; `test` is another name of test.all."""
-    return {
-        name: context
-        for context in collection.to_contexts()
-        for name in (context.name, *context.aliases)
-    }
+    contexts: dict[str, ParserContext] = {}
+    for context in collection.to_contexts():
+        for name in (context.name, *context.aliases):
+            contexts[name] = context
+    return contexts
 
 
 def _take_positional(line: _Line, word: str) -> bool:
     """Give the word to the first positional that waits for one; False if none does."""
-    for argument in line.context.positional_args if line.context else ():
+    for argument in line.positionals:
         if argument.name == "rest":
             line.rest.append(word)
             return True
@@ -137,45 +157,55 @@ def _take_positional(line: _Line, word: str) -> bool:
     return False
 
 
-def _flags(context: ParserContext, current: str) -> list[str]:
+def _flags_like(context: ParserContext, current: str) -> list[str]:
     flags = [*context.flags, *context.inverse_flags, "--help"]
     if current.startswith("--"):
         flags = [flag for flag in flags if flag.startswith("--")]
     return sorted(set(flags))
 
 
-def _of_parameter(line: _Line, parameter: str, current: str) -> list[str]:
-    word = line.task.words.get(parameter) if line.task else None
+def _names_for_parameter(line: _Line, parameter: str, current: str) -> list[str]:
+    kind = line.kind_of(parameter)
     # lab.check takes several of a kind: `--layer nodes,pairs`.
-    takes_list = line.task is not None and line.task.full_name == "lab.check"
-    return _of_word(line, word, current if takes_list else "")
+    if line.task is not None and line.task.full_name == "lab.check":
+        return _names_in_list(line, kind, current)
+    return _names_of_kind(line, kind)
 
 
-def _of_rest(line: _Line, current: str) -> list[str]:
-    word = line.task.words.get("rest") if line.task else None
-    if word is not Word.FAULT:
-        names = _of_word(line, word, "")
+def _names_for_rest(line: _Line, current: str) -> list[str]:
+    """Complete one of the further words of a task; for lab.fault, a part of the fault."""
+    kind = line.kind_of("rest")
+    if kind is not Word.FAULT:
+        names = _names_of_kind(line, kind)
         return [name for name in names if name not in line.rest]
     if not line.rest:
         return list(FAULTS)
-    kind, *given = line.rest
-    wanted = FAULTS.get(kind, ())
-    # Of a partition, each further word is a group of nodes: A,B C,D.
-    position = min(len(given), len(wanted) - 1) if kind == "partition" else len(given)
-    if position >= len(wanted):
+    fault, *given = line.rest
+    kinds = FAULTS.get(fault, ())
+    position = len(given)
+    if fault == "partition":
+        # Behind the network, each further word is a group of nodes: A,B C,D.
+        position = min(position, len(kinds) - 1)
+        return _names_in_list(line, kinds[position], current)
+    if position >= len(kinds):
         return []
-    return _of_word(line, wanted[position], current if kind == "partition" else "")
+    return _names_of_kind(line, kinds[position])
 
 
-def _of_word(line: _Line, word: Word | None, current: str) -> list[str]:
-    """Return the names of this kind; behind a comma only those that are not named before it."""
-    if word is None:
-        return []
-    names = list(_SOURCES[word](line))
+def _names_in_list(line: _Line, kind: Word | None, current: str) -> list[str]:
+    """Complete the last name of a list with commas: with those that are not in it yet."""
+    names = _names_of_kind(line, kind)
     listed, comma, _ = current.rpartition(",")
     if not comma:
         return names
-    return [f"{listed},{name}" for name in names if name not in listed.split(",")]
+    given = listed.split(",")
+    return [f"{listed},{name}" for name in names if name not in given]
+
+
+def _names_of_kind(line: _Line, kind: Word | None) -> list[str]:
+    if kind is None:
+        return []
+    return list(_SOURCES[kind](line))
 
 
 def _labs_with_a_file(_line: _Line) -> Sequence[str]:
@@ -188,42 +218,46 @@ def _labs_that_are_up(line: _Line) -> Sequence[str]:
 
 
 def _nodes(line: _Line) -> Iterator[str]:
-    for node in _resolved(line).get("nodes", ()):
+    for node in _resolved_lab(line).get("nodes", ()):
         yield node["name"]
 
 
 def _networks(line: _Line) -> Iterator[str]:
-    for network in _resolved(line).get("networks", ()):
+    for network in _resolved_lab(line).get("networks", ()):
         yield network["name"]
 
 
 def _nics(line: _Line) -> Iterator[str]:
-    for node in _resolved(line).get("nodes", ()):
-        if node["name"] in line.rest:
-            yield from (nic["device"] for nic in node["nics"])
+    """Yield the NICs of the node that is named before: `link-down NODE NIC`."""
+    for node in _resolved_lab(line).get("nodes", ()):
+        if node["name"] not in line.rest:
+            continue
+        for nic in node["nics"]:
+            yield nic["device"]
 
 
 def _images(_line: _Line) -> list[str]:
+    # By a regular expression, which takes less time than loading the YAML.
     return _IMAGE_NAME.findall(CATALOGUE.read_text())
 
 
-def _resolved(line: _Line) -> dict[str, Any]:
+def _resolved_lab(line: _Line) -> dict[str, Any]:
     """Return the line's lab as JSON: as it was brought up, or else as its spec has it.
 
     Without such a lab, it is empty.
     """
     name = line.values.get("name", "")
     try:
-        file = HostPaths.default().lab(name).resolved
-        text = file.read_text() if file.exists() else _resolve(name)
-        resolved = json.loads(text)
+        resolved = json.loads(_lab_json(name))
     except (LabError, OSError, ValueError):
         return {}  # a TAB is not the place to complain
     return resolved if isinstance(resolved, dict) else {}
 
 
-def _resolve(name: str) -> str:
-    """Return a lab as its spec has it, as JSON; reading a spec takes long."""
+def _lab_json(name: str) -> str:
+    file = HostPaths.default().lab(name).resolved
+    if file.exists():
+        return file.read_text()
     from stacklab.spec import export
 
     return export.to_json(spec.load(spec.find(name, LABS)))

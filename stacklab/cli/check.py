@@ -37,9 +37,9 @@ def check(
             context, name, layers=layer, nodes=node, networks=network, wait=wait, expect=expect
         )
         if watch:
-            views.watch(checking.watch(context, request), reports)
+            views.print_changes(checking.watch(context, request), reports)
         outcome = checking.run(context, request)
-    show(*views.outcome(outcome))
+    show(*views.outcome_groups(outcome))
     reports.conclude(outcome)
 
 
@@ -78,8 +78,8 @@ def logs(
     from stacklab.workflow.logs import logs
 
     with session(f"lab.logs {name}") as context:
-        written = logs.collect(context, name, out, index=views.index)
-    print_lines(list(views.summary(written)))
+        written = logs.collect(context, name, out, index=views.index_page)
+    print_lines(list(views.summary_lines(written)))
 
 
 @task("doctor")
@@ -97,5 +97,5 @@ def doctor(
     lab = load(spec.find(rest[0], LABS)) if rest else None
     with session() as context:
         results = diagnose.full(context, lab)
-    show(host.probes(results))
+    show(host.probes_table(results))
     raise_for(results)

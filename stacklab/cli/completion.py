@@ -38,8 +38,10 @@ def _complete(*, collection: Collection, initial_context: ParserContext, **_othe
     from stacklab.cli import candidates
 
     # sys.argv and not invoke's remainder, which is one text without the empty words.
-    words = sys.argv[sys.argv.index("--") + 2 :] if "--" in sys.argv else []
-    for candidate in candidates.for_line(words or [""], collection, initial_context):
+    words: list[str] = []
+    if "--" in sys.argv:
+        words = sys.argv[sys.argv.index("--") + 2 :]  # the first one is `invoke` itself
+    for candidate in candidates.complete_line(words or [""], collection, initial_context):
         print(candidate)
     raise Exit
 

@@ -50,8 +50,8 @@ def bench_check(
     from stacklab.views import plot
 
     costs = list(bench_check.measure())
-    show(plot.costs(costs))
-    plot.write(costs, Path(out))
+    show(plot.costs_table(costs))
+    plot.write_chart(costs, Path(out))
 
 
 @task("bench.cli")

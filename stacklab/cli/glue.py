@@ -72,12 +72,14 @@ class Rest(Argument):
 
 
 def _complete_context(machine: Any, original: Any = ParseMachine.complete_context) -> None:
-    for argument in machine.context.args.values() if machine.context else ():
+    arguments = machine.context.args.values() if machine.context else ()
+    for argument in arguments:
         if isinstance(argument, Rest):
             argument.is_complete = True
     original(machine)
 
 
+# invoke has no hook for the end of a task's words, at which a Rest shows its value.
 ParseMachine.complete_context = _complete_context
 
 
@@ -90,15 +92,15 @@ class LabTask(Task):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
         """See invoke.Task.get_arguments."""
-        texts = dict(self.help)
-        arguments = super().get_arguments(ignore_unknown_help)
-        self.help = texts  # invoke takes out what it has used, and would have none the next time
-        return [
-            Rest(names=argument.names, positional=True, help=argument.help)
-            if argument.names[0] == "rest"
-            else argument
-            for argument in arguments
-        ]
+        help_texts = dict(self.help)
+        arguments: list[Any] = super().get_arguments(ignore_unknown_help)
+        # invoke takes out what it has used, and would have none the next time.
+        self.help = help_texts
+        for position, argument in enumerate(arguments):
+            if argument.names[0] == "rest":
+                rest = Rest(names=argument.names, positional=True, help=argument.help)
+                arguments[position] = rest
+        return arguments
 
 
 def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[..., None]], LabTask]:
@@ -109,45 +111,49 @@ def task(full_name: str, *, is_default: bool = False) -> Callable[[Callable[...,
     """
 
     def decorate(body: Callable[..., None]) -> LabTask:
+        help_texts: dict[str, str] = {}
+        words: dict[str, Word] = {}
         annotations = typing.get_type_hints(body, include_extras=True)
-        metadata = {
-            name: annotation.__metadata__
-            for name, annotation in annotations.items()
-            if typing.get_origin(annotation) is Annotated
-        }
-        made = LabTask(
-            _guarded(body),
+        for name, annotation in annotations.items():
+            if typing.get_origin(annotation) is not Annotated:
+                continue
+            help_texts[name], *completed_by = annotation.__metadata__
+            if completed_by:
+                words[name] = completed_by[0]
+        lab_task = LabTask(
+            _with_exit_codes(body),
             name=full_name.rpartition(".")[2],
-            help={name: values[0] for name, values in metadata.items()},
+            help=help_texts,
             auto_shortflags=False,
             default=is_default,
         )
-        made.full_name = full_name
-        made.words = {name: values[1] for name, values in metadata.items() if len(values) > 1}
-        return made
+        lab_task.full_name = full_name
+        lab_task.words = words
+        return lab_task
 
     return decorate
 
 
-def _guarded(body: Callable[..., None]) -> Callable[..., None]:
+def _with_exit_codes(body: Callable[..., None]) -> Callable[..., None]:
     """Return the function with its expected errors raised as invoke's Exit."""
 
     @functools.wraps(body)
     def wrapped(*args: object, **kwargs: object) -> None:
+        # A kill or a closed terminal is cleaned up after like Ctrl-C.
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)  # cleaned up after like Ctrl-C
+            signal.signal(number, signal.default_int_handler)
         try:
             body(*args, **kwargs)
             sys.stdout.flush()
         except errors.LabError as error:
             raise Exit(str(error), code=error.exit_code) from error
         except KeyboardInterrupt as error:
-            hint = f"./invoke {_typed()} (it goes on from here)"
+            hint = f"./invoke {_typed_words()} (it goes on from here)"
             interrupted = errors.Interrupted("interrupted", hint=hint)
             raise Exit(str(interrupted), code=interrupted.exit_code) from error
         except BrokenPipeError as error:
             sys.stdout = None  # nobody is left to flush to
-            raise Exit(code=141) from error
+            raise Exit(code=141) from error  # as a shell has it of what SIGPIPE ended: 128 + 13
         except OSError as error:
             refusal = errors.of_host(error)
             if refusal is None:
@@ -168,13 +174,16 @@ def collection(*modules: ModuleType) -> Collection:
             if not isinstance(member, LabTask):
                 continue
             group = member.full_name.rpartition(".")[0]
-            if group:
-                groups.setdefault(group, Collection()).add_task(member)
-            else:
-                root.add_task(member)
+            tasks = groups.setdefault(group, Collection()) if group else root
+            tasks.add_task(member)
     for group, tasks in groups.items():
         root.add_collection(tasks, name=group)
     return root
+
+
+def words_behind_dashes() -> list[str]:
+    """Return the words behind `--`; none where it was not typed."""
+    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
 def command_line(typed: str, rest: Sequence[str]) -> list[str]:
@@ -183,14 +192,16 @@ def command_line(typed: str, rest: Sequence[str]) -> list[str]:
     Raises LabError, naming what to type, when there are none, or some before it. invoke's own
     remainder won't do: it no longer says which words belong together.
     """
-    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
-    if rest or not words:
-        line = shlex.join([*rest, *words]) or "uptime"
-        raise errors.LabError("no command given behind `--`", hint=f"{typed} -- {line}")
-    return words
+    words = words_behind_dashes()
+    if words and not rest:
+        return words
+    line = shlex.join([*rest, *words]) or "uptime"
+    raise errors.LabError("no command given behind `--`", hint=f"{typed} -- {line}")
 
 
-def _typed() -> str:
-    """Return what the user typed behind ./invoke, which puts the project in front of it."""
-    words = sys.argv[3:] if sys.argv[1:2] == ["--search-root"] else sys.argv[1:]
+def _typed_words() -> str:
+    """Return what the user typed behind ./invoke."""
+    words = sys.argv[1:]
+    if words[:1] == ["--search-root"]:  # the wrapper puts this and the project in front of it
+        words = words[2:]
     return shlex.join(words)

@@ -29,7 +29,7 @@ def list_images(_c: Any) -> None:
     from stacklab.workflow import images
 
     with session() as context:
-        show(host.images(*images.overview(context)))
+        show(host.images_table(*images.overview(context)))
 
 
 @task("image.verify")

@@ -17,6 +17,7 @@ from stacklab.cli.glue import (
     Words,
     command_line,
     task,
+    words_behind_dashes,
 )
 from stacklab.cli.session import load, print_lines, session, show, show_json
 from stacklab.paths import LABS, HostPaths
@@ -51,7 +52,7 @@ def show_lab(_c: Any, name: LabName, json: AsJson = False) -> None:
 
         show_json(export.to_dict(lab))
     else:
-        show(*labs.lab(lab))
+        show(*labs.lab_tables(lab))
 
 
 @task("lab.graph")
@@ -66,7 +67,7 @@ def graph(
 
     drawing = graph.draw(spec.load(spec.find(name, LABS)), format)
     if out:
-        graph.write(drawing, Path(out))
+        graph.write_drawing(drawing, Path(out))
     else:
         print(drawing, end="")
 
@@ -84,7 +85,7 @@ def validate(
     if not files:
         files = [LABS / f"{name}.yaml" for name in spec.names(LABS)]
     for lab in validate.all_of(files, load):
-        views.to_stderr(f"{lab.name}: {note}" for note in answers.fate(lab))
+        views.print_notes(f"{lab.name}: {note}" for note in answers.fate(lab))
     print(f"{plural(len(files), 'lab')} valid")
 
 
@@ -117,7 +118,7 @@ def up(
     limit_s = ttl_s(ttl)
     with session(f"lab.up {name}") as context:
         outcome = up.up(context, lab, checks=checks, ttl_s=limit_s)
-    show(*labs.outcome(outcome, context.progress.timings))
+    show(*labs.outcome_tables(outcome, context.progress.timings))
 
 
 @task("lab.rebuild")
@@ -129,7 +130,7 @@ def rebuild(_c: Any, name: LabName, checks: RunChecks = True) -> None:
     lab = load(spec.find(name, LABS))
     with session(f"lab.rebuild {name}") as context:
         outcome = up.rebuild(context, lab, checks=checks)
-    show(*labs.outcome(outcome, context.progress.timings))
+    show(*labs.outcome_tables(outcome, context.progress.timings))
 
 
 @task("lab.status")
@@ -151,16 +152,17 @@ def status(
     else:
         from stacklab.views import status
 
-        show(status.table(statuses))
+        show(status.status_table(statuses))
 
 
 @task("lab.ssh")
 def ssh(_c: Any, name: NameOfLabThatIsUp, node: NodeName = "") -> None:
-    """Log in on a node as `stack`."""
+    """Log in on a node as `stack`, or run what follows `--` there: ./invoke lab.ssh LAB -- top."""
     from stacklab.workflow.lab import entering
 
+    words = words_behind_dashes()
     with session() as context:
-        sys.exit(entering.login(context, name, node))
+        sys.exit(entering.login(context, name, node, words))
 
 
 @task("lab.exec")
@@ -193,7 +195,7 @@ def console(
     from stacklab.views import output
     from stacklab.workflow.lab import entering
 
-    show = output.console_line()
+    show = output.console_printer()
     with session() as context:
         code = entering.console(
             context, name, node, follow=follow, interactive=interactive, show=show

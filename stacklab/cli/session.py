@@ -24,11 +24,10 @@ def session(title: str = "") -> Iterator[Context]:
     from stacklab.workflow import events
     from stacklab.workflow.context import Context
 
-    runner, host = SubprocessRunner(), HostPaths.default()
-    with (
-        live.listener(title) if title else live.quiet() as shown,
-        events.for_title(host, title, shown) as listener,
-    ):
+    runner = SubprocessRunner()
+    host = HostPaths.default()
+    view = live.listener(title) if title else live.quiet()
+    with view as shown, events.for_title(host, title, shown) as listener:
         context = Context(host=host, runner=runner, progress=Progress(listener))
         try:
             yield context

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from invoke.exceptions import ParseError
@@ -16,7 +16,8 @@ from invoke.program import Program
 
 from stacklab.words import nearest
 
-# The messages of invoke's parser, each with what is taken out of it.
+# The messages of invoke's parser, each with what is taken out of it. DOTALL: a word that was typed
+# may have line ends in it.
 _UNKNOWN = re.compile(r"No idea what (?P<quote>['\"])(?P<word>.*)(?P=quote) is!", re.DOTALL)
 _MISSING = re.compile(
     r"'(?P<task>\S+)' did not receive required positional arguments: (?P<names>.*)"
@@ -38,14 +39,16 @@ def _explaining(step: Callable[[Any], None]) -> Callable[[Any], None]:
             step(program)
         except ParseError as error:
             task = error.context.name if error.context else None
-            tasks = program.collection.to_contexts()
-            flags = {context.name: [*context.flags, *context.inverse_flags] for context in tasks}
-            raise ParseError(explain(str(error), task, flags), error.context) from error
+            flags_by_task: dict[str, list[str]] = {}
+            for context in program.collection.to_contexts():
+                flags_by_task[context.name] = [*context.flags, *context.inverse_flags]
+            message = explain_complaint(str(error), task, flags_by_task)
+            raise ParseError(message, error.context) from error
 
     return wrapped
 
 
-def explain(message: str, task: str | None, flags_by_task: dict[str, list[str]]) -> str:
+def explain_complaint(message: str, task: str | None, flags_by_task: dict[str, list[str]]) -> str:
     """Return a complaint of invoke's in plain words, with the next thing to type.
 
     `task` is the one that invoke was reading, None in front of the first one.
@@ -56,9 +59,13 @@ def explain(message: str, task: str | None, flags_by_task: dict[str, list[str]])
     if unknown:
         problem = _explain_unknown(unknown["word"], task, flags_by_task)
     elif missing:
-        problem = f"{missing['task']} needs {missing['names'].replace(chr(39), '').upper()}"
+        # 'name', 'node' -> NAME, NODE: as the help of a task writes them
+        names = missing["names"].replace("'", "").upper()
+        problem = f"{missing['task']} needs {names}"
     elif no_value:
-        problem = f"--{no_value['name'].replace('_', '-')} needs a value"
+        # invoke names the parameter, not the option: `dry_run` for --dry-run
+        option = no_value["name"].replace("_", "-")
+        problem = f"--{option} needs a value"
     else:
         problem = message
     next_step = f"./invoke --help {task}" if task else "./invoke -l"
@@ -66,13 +73,16 @@ def explain(message: str, task: str | None, flags_by_task: dict[str, list[str]])
 
 
 def _explain_unknown(word: str, task: str | None, flags_by_task: dict[str, list[str]]) -> str:
+    # Where a task could stand, one was probably meant.
+    known: Iterable[str] = flags_by_task
     if word.startswith("-"):
         problem = f"{task or './invoke'} has no option {word}"
-        meant = nearest(word, flags_by_task.get(task or "", ()))
+        known = flags_by_task.get(task or "", ())
     elif task is None:
         problem = f"there is no task {word!r}"
-        meant = nearest(word, flags_by_task)
     else:
         problem = f"{word!r} is one word too many for {task}, and is not a task either"
-        meant = nearest(word, flags_by_task)
-    return f"{problem} (did you mean {meant}?)" if meant else problem
+    meant = nearest(word, known)
+    if not meant:
+        return problem
+    return f"{problem} (did you mean {meant}?)"

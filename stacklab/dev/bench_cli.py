@@ -44,14 +44,16 @@ def measure(*, rounds: int, time_of: Callable[[Argv, str], float] | None = None)
     """Return rows of (command, seconds, times `import invoke`, what is wanted)."""
     if rounds < 1:
         raise LabError(f"--rounds {rounds} measures nothing", hint="./invoke bench.cli --rounds 15")
+    time_command = time_of or _time_of
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory(prefix="stacklab-bench-") as home:
         for round_number in range(rounds + 1):
             for name, argv in COMMANDS.items():
-                elapsed_s = (time_of or _time_of)(argv, home)
+                elapsed_s = time_command(argv, home)
                 if round_number > 0:  # the first round fills the caches of the file system
                     seconds[name].append(elapsed_s)
-    return _rows({name: statistics.median(times) for name, times in seconds.items()})
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    return _rows(medians)
 
 
 def _rows(medians: Mapping[str, float]) -> tuple[Row, ...]:

@@ -66,30 +66,28 @@ def prepare(
             hint=f"the head of requirements/consumers-{name}.in says how it is made",
         )
     venv = project / ".consumers" / name
-    stamp, key = venv / ".stacklab", _key(source)
-    with locks.held(
-        venv.with_name(f"{name}.lock"), f"consumer {name}", wait_s=_WAIT_S, waiting=tell
-    ):
-        if not (python(name, project).exists() and stamp.is_file() and stamp.read_text() == key):
+    stamp = venv / ".stacklab"
+    key = _hash_inputs(source)
+    lock = venv.with_name(f"{name}.lock")  # beside the venv, which is removed to make it again
+    with locks.held(lock, f"consumer {name}", wait_s=_WAIT_S, waiting=tell):
+        is_complete = python(name, project).exists() and stamp.is_file()
+        if not is_complete or stamp.read_text() != key:
             tell(f"making .consumers/{name} from {source.relative_to(project)}")
-            _make(name, venv, source, runner)
+            _make_venv(name, venv, source, runner)
             stamp.write_text(key)  # last: a venv that was cut short has no stamp, and is made again
     return python(name, project)
 
 
-def _make(name: str, venv: Path, source: Path, runner: Runner) -> None:
+def _make_venv(name: str, venv: Path, source: Path, runner: Runner) -> None:
     if venv.exists():
         shutil.rmtree(venv)
     what = f"making .consumers/{name}"
     runner.run(Command(argv=(sys.executable, "-m", "venv", str(venv)), what=what, timeout_s=300))
-    runner.run(
-        Command(
-            argv=(str(venv / "bin" / "python"), *_PIP, str(source)), what=what, timeout_s=_WAIT_S
-        )
-    )
+    pip_argv = (str(venv / "bin" / "python"), *_PIP, str(source))
+    runner.run(Command(argv=pip_argv, what=what, timeout_s=_WAIT_S))
 
 
-def _key(source: Path) -> str:
+def _hash_inputs(source: Path) -> str:
     """Return a hash of all that a venv depends on: its place, its Python, its requirements."""
     parts = (str(source), sys.version, source.read_text())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -54,9 +54,10 @@ _CONSUMERS = _Step(
 
 def run(*, live: bool) -> int:
     """Run every step, the cheapest first, and return 0 only if all of them passed."""
-    code = _run((*_STEPS, _LIVE) if live else _STEPS)
-    if not live:
-        print("not run, as you asked: live tests", flush=True)
+    if live:
+        return _run((*_STEPS, _LIVE))
+    code = _run(_STEPS)
+    print("not run, as you asked: live tests", flush=True)
     return code
 
 
@@ -65,10 +66,12 @@ def consumers(runner: Runner | None = None) -> int:
 
     Raises ToolError if a venv cannot be made: the tests were asked for by name, so none is skipped.
     """
+
+    def tell(text: str) -> None:
+        print(f"== {text}", flush=True)
+
     for name in venvs.names():
-        venvs.prepare(
-            name, runner or SubprocessRunner(), tell=lambda text: print(f"== {text}", flush=True)
-        )
+        venvs.prepare(name, runner or SubprocessRunner(), tell=tell)
     return _run((_CONSUMERS,))
 
 
@@ -91,8 +94,9 @@ def _passes(step: _Step, reports: Path) -> bool:
         argv += (f"--junit-xml={report}", "-o", "junit_family=xunit1")  # xunit1 tells a test's file
     started = time.monotonic()
     code = subprocess.run(argv, cwd=PROJECT, check=False).returncode
+    elapsed_s = time.monotonic() - started
     ended = "passed" if code == 0 else f"failed ({code})"
-    print(f"== {step.name}: {ended} in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"== {step.name}: {ended} in {elapsed_s:.0f} s", flush=True)
     return code == 0
 
 
@@ -103,7 +107,12 @@ def _failures(report: Path) -> Iterator[str]:
     except (OSError, ElementTree.ParseError):
         yield "  pytest ended before it wrote its report: see above"
         return
-    failures = [(case, end) for case in cases for end in case if end.tag in ("failure", "error")]
+    failures: list[tuple[ElementTree.Element, ElementTree.Element]] = []
+    for case in cases:
+        for end in case:
+            # Both, if a test failed and its fixture could not be torn down.
+            if end.tag in ("failure", "error"):
+                failures.append((case, end))
     if not failures:
         # Warnings that are errors, or a plug-in: pytest says that outside of any test.
         yield "  no test failed, but pytest did: see above"

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from stacklab.process import Runner, SubprocessRunner
 
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+_BYTES_PER_MIB = 1024 * 1024
+
 
 def find_program(name: str) -> str | None:
     """Return the path of a program, also of one in sbin, which a user's PATH on Debian lacks."""
-    return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+    return shutil.which(name) or shutil.which(name, path=_SBIN)
 
 
 def read_text(path: Path) -> str:
@@ -28,13 +31,15 @@ def read_text(path: Path) -> str:
 def list_dir(path: Path) -> tuple[str, ...]:
     """Return the sorted names in a directory, or () if it cannot be read."""
     try:
-        return tuple(sorted(entry.name for entry in path.iterdir()))
+        names = [entry.name for entry in path.iterdir()]
     except OSError:
         return ()
+    return tuple(sorted(names))
 
 
 def nearest_existing(path: Path) -> Path:
     """Return the path itself, or the closest directory above it that exists."""
+    # The root is its own parent.
     while not path.exists() and path != path.parent:
         path = path.parent
     return path
@@ -42,20 +47,23 @@ def nearest_existing(path: Path) -> Path:
 
 def free_mib(path: Path) -> int:
     """Return the free space where a path is, or would be."""
-    return shutil.disk_usage(nearest_existing(path)).free // (1024 * 1024)
+    usage = shutil.disk_usage(nearest_existing(path))
+    return usage.free // _BYTES_PER_MIB
 
 
 def is_writable(path: Path) -> bool:
     """Return True if we may make that path, or files in it."""
+    # X: a file can be made in a directory only by those who may also enter it.
     return os.access(nearest_existing(path), os.W_OK | os.X_OK)
 
 
 def is_open_to_all(path: Path) -> bool:
     """Return True if every user of the host may write to that path."""
     try:
-        return bool(path.stat().st_mode & stat.S_IWOTH)
+        mode = path.stat().st_mode
     except OSError:
         return False
+    return bool(mode & stat.S_IWOTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

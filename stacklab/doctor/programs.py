@@ -13,9 +13,11 @@ from stacklab.errors import LabError
 from stacklab.process import Command
 
 _PLUGIN = "vagrant-libvirt"
+# Where packages of Debian put gems.
 _GEM_SPECS = Path("/usr/share/rubygems-integration/all/specifications")
+_PLUGIN_SPEC = re.compile(rf"{_PLUGIN}-(.*)\.gemspec", re.DOTALL)
 _VERSION = re.compile(r"\d{1,6}(?:\.\d{1,6}){1,3}", re.ASCII)
-_VERSION_LIMIT_S = 20
+_VERSION_LIMIT_S = 20  # Vagrant alone takes a second, on a host without load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +34,12 @@ class Program:
 
 
 PROGRAMS = (
+    # To run nodes:
     Program(name="qemu-system-x86_64", apt="qemu-system-x86", dnf="qemu-system-x86", tested="7.2"),
     Program(name="qemu-img", apt="qemu-utils", dnf="qemu-img", tested="7.2"),
     Program(name="virsh", apt="libvirt-clients", dnf="libvirt-client", tested="9.0"),
     Program(name="vagrant", apt="vagrant", dnf="vagrant", tested="2.3.4"),
+    # To build images:
     Program(
         name="packer",
         apt="packer",
@@ -50,6 +54,7 @@ PROGRAMS = (
     Program(name="extlinux", apt="extlinux", dnf="syslinux-extlinux", builds_images=True),
     Program(name="sfdisk", apt="fdisk", dnf="util-linux", builds_images=True),
     Program(name="mke2fs", apt="e2fsprogs", dnf="e2fsprogs", version=("-V",), builds_images=True),
+    # To end other programs together with ours, to lock, and to reach nodes:
     Program(name="setpriv", apt="util-linux", dnf="util-linux"),
     Program(name="flock", apt="util-linux", dnf="util-linux"),
     Program(name="ssh", apt="openssh-client", dnf="openssh-clients", version=("-V",), tested="9.2"),
@@ -79,11 +84,13 @@ def missing(machine: Machine, *, builds_image: bool = True) -> tuple[ProbeResult
 
 def probe_all(machine: Machine) -> tuple[ProbeResult, ...]:
     """Probe every program, all at once: Vagrant and Packer take a second to tell their version."""
+
+    def probe(program: Program) -> ProbeResult:
+        return _probe_program(machine, program)
+
     with ThreadPoolExecutor() as pool:
-        return (
-            *pool.map(lambda program: _probe_program(machine, program), PROGRAMS),
-            probe_plugin(machine),
-        )
+        results = pool.map(probe, PROGRAMS)
+        return (*results, probe_plugin(machine))
 
 
 def probe_plugin(machine: Machine) -> ProbeResult:
@@ -91,19 +98,26 @@ def probe_plugin(machine: Machine) -> ProbeResult:
 
     Its files are looked for, because `vagrant plugin list` takes a second.
     """
-    prefix = f"{_PLUGIN}-"
-    gems = [
-        name
-        for name in machine.list_dir(_GEM_SPECS)
-        if name.startswith(prefix) and name.endswith(".gemspec")
-    ]
-    if gems:
-        version = gems[-1].removeprefix(prefix).removesuffix(".gemspec")
+    version = _packaged_plugin_version(machine)
+    if version is not None:
         return _ok_result(_PLUGIN, f"{_PLUGIN} {version}, from the distribution")
-    if f'"{_PLUGIN}"' in machine.read_text(machine.home / ".vagrant.d" / "plugins.json"):
+    users_plugins = machine.read_text(machine.home / ".vagrant.d" / "plugins.json")
+    if f'"{_PLUGIN}"' in users_plugins:
         return _ok_result(_PLUGIN, f"{_PLUGIN}, from the user's own plugins")
-    fix = _install_command(machine, _PLUGIN, _PLUGIN) + f"  (or: vagrant plugin install {_PLUGIN})"
+    install = _install_command(machine, _PLUGIN, _PLUGIN)
+    fix = f"{install}  (or: vagrant plugin install {_PLUGIN})"
     return _failed_result(_PLUGIN, f"Vagrant's plugin {_PLUGIN} is not installed", fix)
+
+
+def _packaged_plugin_version(machine: Machine) -> str | None:
+    """Return the version of the plugin that a package of the distribution installed."""
+    version = None
+    # Sorted: of several, the last one is taken.
+    for name in machine.list_dir(_GEM_SPECS):
+        match = _PLUGIN_SPEC.fullmatch(name)
+        if match:
+            version = match[1]
+    return version
 
 
 def parse_version(text: str) -> str:
@@ -135,6 +149,7 @@ def _probe_program(machine: Machine, program: Program) -> ProbeResult:
     except LabError as error:
         fix = _install_command(machine, program.apt, program.dnf)
         return _failed_result(program.name, f"{program.name} does not run: {error.message}", fix)
+    # ssh and mke2fs print theirs to stderr.
     version = parse_version(result.stdout + result.stderr)
     if version and program.tested and is_older(version, program.tested):
         sentence = (
@@ -148,6 +163,7 @@ def _probe_program(machine: Machine, program: Program) -> ProbeResult:
 def _absent_result(machine: Machine, program: Program) -> ProbeResult:
     sentence = f"{program.name} is not installed"
     fix = _install_command(machine, program.apt, program.dnf)
+    # Most labs never run that task: they do without the program.
     if program.only_for:
         sentence += f": {program.only_for} needs it"
         return _tool_result(program.name, ProbeStatus.WARNING, sentence, fix)

@@ -11,14 +11,34 @@ from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.model.lab import Lab, Size
 from stacklab.paths import HostPaths
 
-# What libvirt's client library says of a socket that it may not open, and of one without a daemon.
-_REFUSED = re.compile(
-    r"permission denied|not permitted|access denied|authentication|polkit", re.IGNORECASE
-)
-_NOT_RUNNING = re.compile(
-    r"no such file|connection refused|failed to connect socket|end of file", re.IGNORECASE
+# What libvirt's client library says instead of connecting, what that means, and what to do. The
+# first match counts: the error of a bus that is not there also names a file.
+_LIBVIRT_PROBLEMS = (
+    (
+        # libvirtd asks polkit, over D-Bus, who an ordinary user is; it does not ask about root.
+        re.compile(r"system bus", re.IGNORECASE),
+        "libvirtd can't tell who {user} is: {problem}",
+        "sudo systemctl start dbus polkit, or use it as root where there is no systemd",
+    ),
+    (
+        # Of a socket that we may not open.
+        re.compile(
+            r"permission denied|not permitted|access denied|authentication|polkit", re.IGNORECASE
+        ),
+        "libvirtd does not let {user} in: {problem}",
+        "sudo usermod -aG libvirt {user}, then log in again",
+    ),
+    (
+        # Of a socket without a daemon.
+        re.compile(
+            r"no such file|connection refused|failed to connect socket|end of file", re.IGNORECASE
+        ),
+        "libvirtd is not running: {problem}",
+        "{start}",
+    ),
 )
 
+_MEMINFO = Path("/proc/meminfo")
 _QEMU_OVERHEAD = Size(150)  # of a QEMU process, beside its guest's memory
 _IMAGE_DISK = Size(1024)  # of a base image
 _NODE_DISK = Size(2048)  # what a node writes to its overlay
@@ -29,15 +49,15 @@ def probe_memory(
     lab: Lab, machine: Machine, *, starting: Collection[str] | None = None
 ) -> ProbeResult:
     """Probe if the nodes that are yet to start, by default all, fit into the free memory."""
-    nodes = [node for node in lab.nodes if starting is None or node.name in starting]
-    need = sum(node.memory.mib + _QEMU_OVERHEAD.mib for node in nodes)
-    text = machine.read_text(Path("/proc/meminfo"))
+    need = _memory_needed(lab, starting)
+    text = machine.read_text(_MEMINFO)
     available = _meminfo_mib(text, "MemAvailable")
     swap = _meminfo_mib(text, "SwapFree") or 0
     if available is None:
         sentence = "the free memory cannot be read from /proc/meminfo"
         return _host_result("memory", ProbeStatus.WARNING, sentence)
     needs = f"{lab.name} needs {_gib(need)} of memory"
+    # Swap counts, with a warning: a node that is swapped out is slow, but it runs.
     fix = f"give the nodes less memory in {lab.source}, or stop another lab: ./invoke lab.down NAME"
     if need > available + swap:
         sentence = f"{needs}, {_gib(available + swap)} is free"
@@ -48,18 +68,29 @@ def probe_memory(
     return _host_result("memory", ProbeStatus.OK, f"{needs}, {_gib(available)} is free")
 
 
+def _memory_needed(lab: Lab, starting: Collection[str] | None) -> int:
+    """Return in MiB what the nodes that are yet to start will take; None: all of them."""
+    need = 0
+    for node in lab.nodes:
+        if starting is None or node.name in starting:
+            need += node.memory.mib + _QEMU_OVERHEAD.mib
+    return need
+
+
 def probe_disk(lab: Lab | None, host: HostPaths, machine: Machine) -> ProbeResult:
     """Probe if an image and what the nodes will write fit on the disk."""
     free = machine.free_mib(host.root)
-    need = _IMAGE_DISK.mib + _NODE_DISK.mib * (len(lab.nodes) if lab else 1)
+    nodes = len(lab.nodes) if lab else 1
+    need = _IMAGE_DISK.mib + _NODE_DISK.mib * nodes
     user = lab.name if lab else "an image with one node"
-    root = _printable(host.root)
+    root = _escape_path(host.root)
     sentence = f"{user} may need {_gib(need)} under {root}, {_gib(free)} is free"
     fix = "./invoke image.prune, or set STACKLAB_HOME to a directory on a larger disk"
     if free < _LEAST_DISK.mib:
         least = _gib(_LEAST_DISK.mib)
         sentence = f"{_gib(free)} is free under {root}, at least {least} are needed"
         return _host_result("disk", ProbeStatus.FAILED, sentence, fix)
+    # Only a warning: overlays are sparse, and few nodes write as much as they may.
     if free < need:
         return _host_result("disk", ProbeStatus.WARNING, sentence, fix)
     return _host_result("disk", ProbeStatus.OK, sentence)
@@ -71,7 +102,7 @@ def probe_root(host: HostPaths, machine: Machine, lab: Lab | None = None) -> Pro
         str(host.root).encode()
     except UnicodeEncodeError:
         # ssh's and libvirt's files hold the path, and libvirt's must be UTF-8.
-        sentence = f"the name of {_printable(host.root)} is not UTF-8"
+        sentence = f"the name of {_escape_path(host.root)} is not UTF-8"
         fix = "set STACKLAB_HOME to a directory with another name"
         return _host_result("home", ProbeStatus.FAILED, sentence, fix)
     if not machine.is_writable(host.root):
@@ -88,9 +119,8 @@ def probe_root(host: HostPaths, machine: Machine, lab: Lab | None = None) -> Pro
     if open_to_all:
         # Whoever can replace a lab's ssh_config or Vagrantfile runs commands as its user.
         sentence = f"every user of this host may write to {', '.join(open_to_all)}"
-        return _host_result(
-            "home", ProbeStatus.FAILED, sentence, f"chmod o-w {' '.join(open_to_all)}"
-        )
+        fix = f"chmod o-w {' '.join(open_to_all)}"
+        return _host_result("home", ProbeStatus.FAILED, sentence, fix)
     return _host_result("home", ProbeStatus.OK, f"{host.root} can be written")
 
 
@@ -98,21 +128,22 @@ def probe_libvirt(problem: str | None, machine: Machine) -> ProbeResult:
     """Judge the error of connecting to libvirtd; None means that it answered."""
     if problem is None:
         return _libvirtd_result(ProbeStatus.OK, "libvirtd answers")
-    if re.search(r"system bus", problem, re.IGNORECASE):
-        # libvirtd asks polkit, over D-Bus, who an ordinary user is; it does not ask about root.
-        sentence = f"libvirtd can't tell who {machine.user} is: {problem}"
-        fix = "sudo systemctl start dbus polkit, or use it as root where there is no systemd"
-    elif _REFUSED.search(problem):
-        sentence = f"libvirtd does not let {machine.user} in: {problem}"
-        fix = f"sudo usermod -aG libvirt {machine.user}, then log in again"
-    elif _NOT_RUNNING.search(problem):
-        sentence = f"libvirtd is not running: {problem}"
-        is_systemd = machine.read_text(Path("/proc/1/comm")).strip() == "systemd"
-        fix = "sudo systemctl start libvirtd" if is_systemd else "virtlogd -d; libvirtd -d"
-    else:
-        sentence = f"libvirtd does not answer: {problem}"
-        fix = "virsh -c qemu:///system list"
-    return _libvirtd_result(ProbeStatus.FAILED, sentence, fix)
+    user = machine.user
+    start = _start_command(machine)
+    for pattern, sentence, fix in _LIBVIRT_PROBLEMS:
+        if pattern.search(problem):
+            return _libvirtd_result(
+                ProbeStatus.FAILED,
+                sentence.format(user=user, problem=problem),
+                fix.format(user=user, start=start),
+            )
+    sentence = f"libvirtd does not answer: {problem}"
+    return _libvirtd_result(ProbeStatus.FAILED, sentence, "virsh -c qemu:///system list")
+
+
+def _start_command(machine: Machine) -> str:
+    is_systemd = machine.read_text(Path("/proc/1/comm")).strip() == "systemd"
+    return "sudo systemctl start libvirtd" if is_systemd else "virtlogd -d; libvirtd -d"
 
 
 def probe_accelerator(accelerator: str, reason: str = "") -> ProbeResult:
@@ -141,16 +172,19 @@ def probe_sources(sources: Mapping[str, str | None]) -> tuple[ProbeResult, ...]:
 
 def host_memory(machine: Machine) -> Size | None:
     """Return all the memory of this host, or None if it is unknown."""
-    total = _meminfo_mib(machine.read_text(Path("/proc/meminfo")), "MemTotal")
+    total = _meminfo_mib(machine.read_text(_MEMINFO), "MemTotal")
     return Size(total) if total else None
 
 
 def _meminfo_mib(text: str, name: str) -> int | None:
+    # `MemAvailable:   12345678 kB`
     match = re.search(rf"^{name}:\s*(\d{{1,18}}) kB", text, re.MULTILINE | re.ASCII)
-    return int(match[1]) // 1024 if match else None
+    if match is None:
+        return None
+    return int(match[1]) // 1024
 
 
-def _printable(path: Path) -> str:
+def _escape_path(path: Path) -> str:
     """Return a path as text; bytes that are not UTF-8, which a terminal refuses, are escaped."""
     return str(path).encode(errors="backslashreplace").decode()
 

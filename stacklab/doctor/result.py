@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +23,14 @@ class ProbeArea(StrEnum):
     TOOL = "tool"
     PROVIDER = "provider"
     HOST = "host"
+
+
+# Each type has an exit code of its own.
+_ERROR_TYPES: Mapping[ProbeArea, type[LabError]] = {
+    ProbeArea.TOOL: ToolError,
+    ProbeArea.PROVIDER: ProviderError,
+    ProbeArea.HOST: HostError,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +62,6 @@ def _combined_error(failed: list[ProbeResult]) -> LabError:
     hint = first.fix or None
     if len(failed) == 1 and first.is_not_installed:
         return ToolNotFound(first.name, hint=hint)
-    message = "\n".join(result.sentence for result in failed)
-    match first.area:
-        case ProbeArea.TOOL:
-            return ToolError(message, hint=hint)
-        case ProbeArea.PROVIDER:
-            return ProviderError(message, hint=hint)
-        case ProbeArea.HOST:
-            return HostError(message, hint=hint)
+    sentences = [result.sentence for result in failed]
+    error_type = _ERROR_TYPES[first.area]
+    return error_type("\n".join(sentences), hint=hint)

@@ -6,11 +6,11 @@ default network of its own libvirt takes, too. Then the host loses its route to 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv4Network
-from itertools import islice
 from typing import Any
 
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
@@ -36,7 +36,7 @@ class Claim:
 def parse_addresses(text: str) -> tuple[Claim, ...]:
     """Parse `ip -json addr`; IPv6, loopback and unreadable entries are left out."""
     claims = []
-    for link in _objects(text):
+    for link in _parse_objects(text):
         device = str(link.get("ifname", ""))
         infos = link.get("addr_info")
         for info in infos if isinstance(infos, list) else ():
@@ -56,13 +56,13 @@ def parse_links(text: str) -> frozenset[str]:
 
     With -4 it leaves out the interfaces that do not have an address.
     """
-    return frozenset(str(link["ifname"]) for link in _objects(text) if "ifname" in link)
+    return frozenset(str(link["ifname"]) for link in _parse_objects(text) if "ifname" in link)
 
 
 def parse_routes(text: str) -> tuple[Claim, ...]:
     """Parse `ip -json route show table all`; IPv6, default and local routes are left out."""
     claims = []
-    for route in _objects(text):
+    for route in _parse_objects(text):
         shown, device = str(route.get("dst", "")), str(route.get("dev", ""))
         if str(route.get("type")) in _SKIPPED_TYPES or device == "lo":
             continue
@@ -75,23 +75,25 @@ def parse_routes(text: str) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
+def _parse_objects(text: str) -> Iterator[dict[str, Any]]:
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError):
         return
-    if isinstance(entries, list):
-        yield from (entry for entry in entries if isinstance(entry, dict))
+    if not isinstance(entries, list):
+        return
+    for entry in entries:
+        if isinstance(entry, dict):
+            yield entry
 
 
 def probe_networks(
     lab: Lab, claims: Sequence[Claim], links: frozenset[str], others: Iterable[Lab] = ()
 ) -> tuple[ProbeResult, ...]:
     """Probe each network of the lab; `others` are the labs on record on this host."""
-    neighbours = tuple(other for other in others if other.name != lab.name)
-    return tuple(
-        _probe_network(lab, network, claims, links, neighbours) for network in lab.networks
-    )
+    neighbours = [other for other in others if other.name != lab.name]
+    results = [_probe_network(lab, network, claims, links, neighbours) for network in lab.networks]
+    return tuple(results)
 
 
 def _probe_network(
@@ -111,7 +113,7 @@ def _probe_network(
     ]
     taken = [claim for claim in foreign if not _is_wide_route(claim, network)]
     subject = f"network {network.name!r} ({network.cidr})"
-    suggestion = _suggestion(lab, network, claims, others)
+    suggestion = _suggest_range(lab, network, claims, others)
     fix = f"give {network.name!r} another cidr in {lab.source}{suggestion}"
     if taken:
         owner = _owner_lab(taken[0].device, others)
@@ -119,6 +121,7 @@ def _probe_network(
             fix = f"./invoke lab.down {owner}, or {fix}"
         sentence = f"{subject} is taken: {_holder_text(taken[0], owner)}"
         return _network_result(network, ProbeStatus.FAILED, sentence, fix)
+    # Only a wide route overlaps: the host loses a part of it, and the lab works.
     if foreign:
         route = f"{foreign[0].shown} by {foreign[0].device}"
         sentence = f"{subject} will hide a part of the route to {route}"
@@ -158,7 +161,10 @@ def _is_wide_route(claim: Claim, network: Network) -> bool:
 
 
 def _owner_lab(device: str, others: Sequence[Lab]) -> str:
-    owners = {network.bridge: other.name for other in others for network in other.networks}
+    owners = {}
+    for other in others:
+        for network in other.networks:
+            owners[network.bridge] = other.name
     return owners.get(device, "")
 
 
@@ -170,15 +176,17 @@ def _holder_text(claim: Claim, owner: str) -> str:
     return f"{claim.shown} is routed to {claim.device}"
 
 
-def _suggestion(lab: Lab, network: Network, claims: Sequence[Claim], others: Sequence[Lab]) -> str:
+def _suggest_range(
+    lab: Lab, network: Network, claims: Sequence[Claim], others: Sequence[Lab]
+) -> str:
     """Return a free range of the same size, as the end of a sentence, or ""."""
     if network.cidr.prefixlen < _CANDIDATES.prefixlen:
-        return ""
+        return ""  # wider than all that could be suggested
     used = [claim.cidr for claim in claims]
     for known in (lab, *others):
-        used += [each.cidr for each in known.networks]
+        used += [known_network.cidr for known_network in known.networks]
     ranges = _CANDIDATES.subnets(new_prefix=network.cidr.prefixlen)
-    for candidate in islice(ranges, _CANDIDATES_TRIED):
+    for candidate in itertools.islice(ranges, _CANDIDATES_TRIED):
         if not any(candidate.overlaps(cidr) for cidr in used):
             return f", {candidate} is free"
     return ""
@@ -187,23 +195,26 @@ def _suggestion(lab: Lab, network: Network, claims: Sequence[Claim], others: Seq
 def probe_nested(claims: Sequence[Claim]) -> ProbeResult | None:
     """Return a warning if libvirt's default network is in the range of another interface."""
     addresses = [claim for claim in claims if claim.is_address]
-    for bridge in (claim for claim in addresses if claim.device.startswith("virbr")):
-        for other in addresses:
-            if other.device != bridge.device and other.cidr.overlaps(bridge.cidr):
-                sentence = (
-                    f"{bridge.device} ({bridge.shown}) and {other.device} ({other.shown}) "
-                    "are in one range: this host is a guest itself, and the default network of "
-                    "its libvirt takes the addresses of the network that it is on"
-                )
-                fix = "virsh net-destroy default; virsh net-autostart default --disable"
-                return ProbeResult(
-                    name="nested libvirt",
-                    area=ProbeArea.HOST,
-                    status=ProbeStatus.WARNING,
-                    sentence=sentence,
-                    fix=fix,
-                )
+    bridges = [claim for claim in addresses if claim.device.startswith("virbr")]
+    for bridge, other in itertools.product(bridges, addresses):
+        if other.device != bridge.device and other.cidr.overlaps(bridge.cidr):
+            return _nested_result(bridge, other)
     return None
+
+
+def _nested_result(bridge: Claim, other: Claim) -> ProbeResult:
+    sentence = (
+        f"{bridge.device} ({bridge.shown}) and {other.device} ({other.shown}) "
+        "are in one range: this host is a guest itself, and the default network of "
+        "its libvirt takes the addresses of the network that it is on"
+    )
+    return ProbeResult(
+        name="nested libvirt",
+        area=ProbeArea.HOST,
+        status=ProbeStatus.WARNING,
+        sentence=sentence,
+        fix="virsh net-destroy default; virsh net-autostart default --disable",
+    )
 
 
 def _network_result(

@@ -56,8 +56,8 @@ class Bootstrapped:
 def recipe(image: Image) -> tuple[str, ...]:
     """Return the commands that make an image, without paths of this host, for its address."""
     return (
-        *_mmdebstrap(image, Path("root"), hooks=Path("hooks"), sources=()),
-        *_mke2fs(Path("root"), Path("disk")),
+        *_mmdebstrap_argv(image, Path("root"), hooks=Path("hooks"), sources=()),
+        *_mke2fs_argv(Path("root"), Path("disk")),
     )
 
 
@@ -75,12 +75,16 @@ def bootstrap(
     Raises HostError if sudo does not give root's rights, ImageError if the mirror can't be
     reached, and CommandFailed for anything else.
     """
-    root, disk, mount, kernel = work / "root", work / "disk.raw", work / "mnt", work / "vmlinuz"
+    root = work / "root"
+    disk = work / "disk.raw"
+    mount = work / "mnt"
+    kernel = work / "vmlinuz"
+    # What may be amiss on this host comes first: packages take minutes.
     _require_root(image, runner)
-    boot_code = _boot_code()
+    boot_code = _read_boot_code()
     mount.mkdir()
     say("fetching and unpacking packages")
-    _install(image, build_key, root, runner, log)
+    _install_packages(image, build_key, root, runner, log)
     # As root: some distributions let only root read the kernel.
     argv = as_root(("install", "-m", "0644", str(root / "vmlinuz"), str(kernel)))
     runner.run(Command(argv=argv, what="copying the kernel"))
@@ -105,7 +109,7 @@ def _require_root(image: Image, runner: Runner) -> None:
         ) from error
 
 
-def _boot_code() -> bytes:
+def _read_boot_code() -> bytes:
     for path in _MBR_CODE:
         if path.is_file():
             return path.read_bytes()[:_MBR_BYTES]
@@ -116,10 +120,11 @@ def _boot_code() -> bytes:
 
 def _with_sbin() -> dict[str, str | None]:
     """Return an environment in which sfdisk and mke2fs are found, which a user's PATH lacks."""
-    return {"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/local/sbin:/usr/sbin:/sbin"}
+    users_path = os.environ.get("PATH", "/usr/bin:/bin")
+    return {"PATH": f"{users_path}:/usr/local/sbin:/usr/sbin:/sbin"}
 
 
-def _mmdebstrap(
+def _mmdebstrap_argv(
     image: Image, root: Path, *, hooks: Path, sources: Sequence[str]
 ) -> tuple[str, ...]:
     return (
@@ -142,7 +147,7 @@ def _mmdebstrap(
     )
 
 
-def _mke2fs(root: Path, disk: Path) -> tuple[str, ...]:
+def _mke2fs_argv(root: Path, disk: Path) -> tuple[str, ...]:
     return (
         "mke2fs",
         "-q",
@@ -169,22 +174,29 @@ def _mke2fs(root: Path, disk: Path) -> tuple[str, ...]:
     )
 
 
-def _install(image: Image, build_key: Path, root: Path, runner: Runner, log: Path) -> None:
-    argv = _mmdebstrap(image, root, hooks=_HOOKS, sources=mirror.apt_sources(image.suite, runner))
-    # By the program `env` and not by Command.env, which sudo would drop.
-    argv = as_root((*_CONTAINED, "env", f"STACKLAB_BUILD_KEY={build_key}", *argv))
+def _install_packages(image: Image, build_key: Path, root: Path, runner: Runner, log: Path) -> None:
+    sources = mirror.apt_sources(image.suite, runner)
+    argv = _mmdebstrap_argv(image, root, hooks=_HOOKS, sources=sources)
+    command = Command(
+        # By the program `env` and not by Command.env, which sudo would drop.
+        argv=as_root((*_CONTAINED, "env", f"STACKLAB_BUILD_KEY={build_key}", *argv)),
+        what=f"bootstrapping {image.name}",
+        env=_with_sbin(),
+        log=log,
+        timeout_s=_TIMEOUT_S,
+    )
     try:
-        what = f"bootstrapping {image.name}"
-        runner.run(Command(argv=argv, what=what, env=_with_sbin(), log=log, timeout_s=_TIMEOUT_S))
+        runner.run(command)
     except CommandFailed as error:
         text = log.read_text(errors="replace")
-        if any(sign in text for sign in _NO_MIRROR):
-            raise ImageError(
-                f"the package mirror for {image.suite} can't be reached\n"
-                f"{_first_failures(text)}\n  log: {log}",
-                hint="check this host's APT sources: apt-get update; then the same command again",
-            ) from error
-        raise
+        is_mirror_s_fault = any(sign in text for sign in _NO_MIRROR)
+        if not is_mirror_s_fault:
+            raise
+        raise ImageError(
+            f"the package mirror for {image.suite} can't be reached\n"
+            f"{_first_failures(text)}\n  log: {log}",
+            hint="check this host's APT sources: apt-get update; then the same command again",
+        ) from error
 
 
 def _first_failures(text: str) -> str:
@@ -199,20 +211,22 @@ def _make_disk(root: Path, disk: Path, boot_code: bytes, runner: Runner, log: Pa
     """
     with disk.open("wb") as stream:
         stream.truncate(DISK.bytes)
-    table = b"label: dos\nstart=2048, type=83, bootable\n"
-    runner.run(
-        Command(
-            argv=("sfdisk", "-q", str(disk)),
-            stdin=table,
-            what="partitioning the disk",
-            env=_with_sbin(),
-        )
+    partitioning = Command(
+        argv=("sfdisk", "-q", str(disk)),
+        # In sectors of 512 bytes: the partition begins at _OFFSET.
+        stdin=b"label: dos\nstart=2048, type=83, bootable\n",
+        what="partitioning the disk",
+        env=_with_sbin(),
     )
-    argv = as_root(_mke2fs(root, disk))
-    runner.run(
-        Command(
-            argv=argv, what="making the root file system", env=_with_sbin(), log=log, timeout_s=300
-        )
+    runner.run(partitioning)
+    making = Command(
+        argv=as_root(_mke2fs_argv(root, disk)),  # root, who may read all files in the tree
+        what="making the root file system",
+        env=_with_sbin(),
+        log=log,
+        timeout_s=300,
     )
+    runner.run(making)
+    # The first sector holds the partition table behind the boot code: it must not be truncated.
     with disk.open("r+b") as stream:
         stream.write(boot_code)

@@ -28,6 +28,7 @@ from stacklab.tools.host.accelerator import Accelerator
 # a login, and a whole installation takes hours.
 _MEMORY_MIB = {SourceKind.BOOTSTRAP: 1024, SourceKind.CLOUD: 1024, SourceKind.INSTALLER: 2048}
 _SSH_TIMEOUT = {SourceKind.BOOTSTRAP: "10m", SourceKind.CLOUD: "20m", SourceKind.INSTALLER: "3h"}
+_LOOK_EVERY_S = 0.5
 _TIMEOUT_S = 4 * 3600.0
 _WAIT_FOR_OTHER_BUILD_S = 4 * 3600.0
 
@@ -108,17 +109,15 @@ class Builder:
         files.make_directory(log.parent)
         log.unlink(missing_ok=True)  # it may belong to root, who built this image before
         log.touch()  # it is watched before the first command writes to it
-        key = work / "build_key"
-        argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "build", "-f", str(key))
-        self.runner.run(Command(argv=argv, what="making the build's key"))
-        public = key.with_suffix(".pub")
+        key = self._make_build_key(work)
         kernel: Path | None = None
         if image.source is SourceKind.BOOTSTRAP:
             with self.progress.stage(row, "bootstrap"):
                 bootstrapped = bootstrap.bootstrap(
-                    image, public, work, self.runner, log=log, say=say
+                    image, key.with_suffix(".pub"), work, self.runner, log=log, say=say
                 )
-            source, kernel = bootstrapped.disk, bootstrapped.kernel
+            source = bootstrapped.disk
+            kernel = bootstrapped.kernel
         else:
             with self.progress.stage(row, "download"):
                 source = download.fetch(image.url, image.digest, self.paths.downloads, say=say)
@@ -127,6 +126,13 @@ class Builder:
         say(f"packer boots it ({accelerator.name})")
         with self.progress.stage(row, "packer"):
             return self._run_packer(image, source, key, work, accelerator, log)
+
+    def _make_build_key(self, work: Path) -> Path:
+        """Make the key by which Packer logs in; it ends with the build."""
+        key = work / "build_key"
+        argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "build", "-f", str(key))
+        self.runner.run(Command(argv=argv, what="making the build's key"))
+        return key
 
     def _run_packer(
         self, image: Image, source: Path, key: Path, work: Path, accelerator: Accelerator, log: Path
@@ -147,17 +153,21 @@ class Builder:
             try:
                 self.runner.run(command)
             except (CommandFailed, CommandTimedOut) as error:
-                message = (
-                    f"{error.message}\n  the machine's console ends with:{_last_lines(console)}"
-                )
+                # Of the same type: the type decides the exit code.
+                last_lines = _last_lines(console)
+                message = f"{error.message}\n  the machine's console ends with:{last_lines}"
                 raise type(error)(message, hint=error.hint or f"look at {log}") from error
         built = work / "out" / "image.qcow2"
+        self._refuse_odd_disk(built, log)
+        return built
+
+    def _refuse_odd_disk(self, built: Path, log: Path) -> None:
+        """Raise ImageError unless Packer made what overlays can be put on."""
         info = qemu_img.parse_info(self.runner.run(qemu_img.info(built)).stdout)
         if not info.is_standalone_qcow2 or info.virtual_bytes != DISK.bytes:
             raise ImageError(
                 f"packer made {info}, not a standalone qcow2 of {DISK}", hint=f"look at {log}"
             )
-        return built
 
     @contextmanager
     def _watch_packer(self, log: Path, row: str, console: Path, ssh_limit: str) -> Iterator[None]:
@@ -165,11 +175,11 @@ class Builder:
         is_over = threading.Event()
         start = log.stat().st_size  # earlier commands wrote to the log, too
 
-        def follow() -> None:
+        def follow_log() -> None:
             with log.open(errors="replace") as stream:
                 stream.seek(start)
                 line = step = ""
-                while not is_over.wait(0.5):
+                while not is_over.wait(_LOOK_EVERY_S):
                     for piece in stream:
                         line += piece
                         if not line.endswith("\n"):  # the rest of the line is still to come
@@ -179,19 +189,23 @@ class Builder:
                             step = new_step
                             self.progress.say(row, f"packer: {step}"[:100])
                         line = ""
+                    # Then Packer is silent for minutes: the console shows how far it has come.
                     if step.startswith("Waiting for SSH") and console.exists():
-                        last = (tail(console, 1) or ("nothing yet",))[0]
-                        self.progress.say(
-                            row, f"packer waits for ssh, {ssh_limit} at most; console: {last[:60]}"
-                        )
+                        self._show_waiting(row, console, ssh_limit)
 
-        thread = threading.Thread(target=follow, daemon=True)
+        thread = threading.Thread(target=follow_log, daemon=True)
         thread.start()
         try:
             yield
         finally:
             is_over.set()
             thread.join()
+
+    def _show_waiting(self, row: str, console: Path, ssh_limit: str) -> None:
+        last_lines = tail(console, 1) or ("nothing yet",)
+        last_words = last_lines[0][:60]
+        text = f"packer waits for ssh, {ssh_limit} at most; console: {last_words}"
+        self.progress.say(row, text)
 
 
 def _packer_variables(
@@ -209,13 +223,13 @@ def _packer_variables(
         "cpu": accelerator.cpu_model if image.cpu == "qemu64" else image.cpu,
         "private_key": str(key),
         "files": str(PROJECT / "packer" / "files"),
-        "scripts": list(map(str, scripts)),
+        "scripts": [str(script) for script in scripts],
         "disk_mib": str(DISK.mib),
     }
     public_key = key.with_suffix(".pub").read_text().strip()
     if image.source is SourceKind.CLOUD:
-        seed = _with_key("cloud", work / "cloud", public_key)
-        variables["cd_files"] = list(map(str, seed))
+        seed = _fill_in_key("cloud", work / "cloud", public_key)
+        variables["cd_files"] = [str(file) for file in seed]
     if image.source is SourceKind.INSTALLER:
         template = (PROJECT / "packer" / "answers" / image.answers).read_text()
         files.write(work / "http" / "answers", template.replace("@KEY@", public_key))
@@ -230,7 +244,7 @@ def _last_lines(console: Path) -> str:
     return "".join(f"\n  | {line}" for line in tail(console))
 
 
-def _with_key(kind: str, directory: Path, public_key: str) -> tuple[Path, ...]:
+def _fill_in_key(kind: str, directory: Path, public_key: str) -> tuple[Path, ...]:
     """Copy the files under packer/KIND, with the build's public key filled in."""
     sources = sorted((PROJECT / "packer" / kind).iterdir())
     for source in sources:

@@ -21,6 +21,7 @@ _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 # Part of file names of the form NAME_..., so without `_`.
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _COMMON = {"description", "source", "network", "cpu"}
+_OPTIONAL = {"cpu"}
 _KEYS = {
     "bootstrap": _COMMON | {"suite", "packages"},
     "cloud": _COMMON | {"url", "digest"},
@@ -67,26 +68,26 @@ def load(path: Path = CATALOGUE) -> Mapping[str, Image]:
 def get(catalogue: Mapping[str, Image], name: str) -> Image:
     """Return the image of that name; raise ImageError, with the known names, if there is none."""
     if name not in catalogue:
-        raise ImageError(
-            f"no image {name!r} (known: {', '.join(catalogue)})", hint="./invoke image.list"
-        )
+        known = ", ".join(catalogue)
+        raise ImageError(f"no image {name!r} (known: {known})", hint="./invoke image.list")
     return catalogue[name]
 
 
 def _read_image(path: Path, name: str, entry: object) -> Image:
+    place = f"{path}: {name}"
     if not _NAME.fullmatch(name) or not isinstance(entry, dict):
         raise ImageError(
-            f"{path}: {name}: write a name of a-z, 0-9, . and -, and under it what the image is"
+            f"{place}: write a name of a-z, 0-9, . and -, and under it what the image is"
         )
     kind = str(entry.get("source", ""))
-    _check_keys(f"{path}: {name}", kind, entry)
+    _check_keys(place, kind, entry)
     if kind != "bootstrap":
-        _check_download(f"{path}: {name}", str(entry["url"]), str(entry["digest"]))
+        _check_download(place, str(entry["url"]), str(entry["digest"]))
     try:
         network = NetworkStyle(str(entry["network"]))
     except ValueError as error:
         known = ", ".join(NetworkStyle)
-        raise ImageError(f"{path}: {name}.network: {error} (known: {known})") from error
+        raise ImageError(f"{place}.network: {error} (known: {known})") from error
     return Image(
         name=name,
         description=str(entry["description"]),
@@ -107,10 +108,11 @@ def _check_keys(place: str, kind: str, entry: Mapping[object, object]) -> None:
     if kind not in _KEYS:
         raise ImageError(f"{place}.source: {kind!r} is none of {', '.join(_KEYS)}")
     unknown = sorted(map(str, set(entry) - _KEYS[kind]))
-    missing = sorted(_KEYS[kind] - {"cpu"} - set(entry))
+    missing = sorted(_KEYS[kind] - _OPTIONAL - set(entry))
     if unknown or missing:
         raise ImageError(f"{place}: unknown keys {unknown}, missing keys {missing}")
     for key in ("packages", "boot_command"):
+        # One that is left out passes: whether it may be is decided above.
         value = entry.get(key, ["left out"])
         if not isinstance(value, list) or not value:
             raise ImageError(f"{place}.{key}: write a list")
@@ -124,4 +126,6 @@ def _check_download(place: str, url: str, digest: str) -> None:
 
 
 def _read_strings(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+    if not isinstance(value, list):
+        return ()
+    return tuple(str(item) for item in value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import http
 import http.client
 import queue
 import threading
@@ -37,6 +38,9 @@ _STALLED_BELOW_BYTES = 256 * 1024
 # The largest pinned file, an installer's DVD, has 4.5 GiB.
 _LARGEST_BYTES = 16 * 1024**3
 _MOST_DIGITS = 30  # of a size that is read; it is far too large then, and int() refuses 4300
+
+_PARTIAL_CONTENT = http.HTTPStatus.PARTIAL_CONTENT
+_RANGE_NOT_SATISFIABLE = http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 
 _Answer: TypeAlias = http.client.HTTPResponse
 
@@ -112,7 +116,7 @@ def _download(url: str, part: Path, say: Callable[[str], None]) -> None:
             message = f"{url}: {refusal.code} {refusal.reason}"
             raise ImageError(message, hint="./invoke doctor") from refusal
         except (OSError, http.client.HTTPException) as error:
-            reason = _reason(error, part)
+            reason = _break_reason(error, part)
             is_slow = isinstance(error, _TooSlowError)
         size = _file_size(part)
         # A slow server makes progress at every try, and would never be given up.
@@ -123,29 +127,32 @@ def _download(url: str, part: Path, say: Callable[[str], None]) -> None:
         largest = max(largest, size)
         # If nothing at all came, the source is not there: trying again would only delay the news.
         if size == 0 or tries_without_progress == _TRIES:
-            raise _not_available(url, part, reason)
+            raise _not_available_error(url, part, reason)
         say(
-            f"connection broken ({reason}); going on at {_mib(size)}, "
+            f"connection broken ({reason}); going on at {_mib_words(size)}, "
             f"try {tries_without_progress + 1} of {_TRIES}"
         )
-        time.sleep(min(_PAUSE_S * 2**tries_without_progress, _LONGEST_PAUSE_S))
+        pause_s = _PAUSE_S * 2**tries_without_progress
+        time.sleep(min(pause_s, _LONGEST_PAUSE_S))
 
 
-def _reason(error: OSError | http.client.HTTPException, part: Path) -> str:
+def _break_reason(error: OSError | http.client.HTTPException, part: Path) -> str:
     """Return why a connection broke; raise ImageError if it was the disk."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         raise ImageError(f"{part}: {error.strerror}", hint="./invoke image.prune") from error
-    return str(getattr(error, "reason", error)) or type(error).__name__
+    # urllib wraps the error of the connection; some errors have no words of their own.
+    reason = str(getattr(error, "reason", error))
+    return reason or type(error).__name__
 
 
-def _not_available(url: str, part: Path, reason: str) -> ImageError:
+def _not_available_error(url: str, part: Path, reason: str) -> ImageError:
     size = _file_size(part)
     if size == 0:
         part.unlink(missing_ok=True)
         return ImageError(f"{url} can't be had: {reason}", hint="./invoke doctor")
     return ImageError(
         f"{url} can't be had: {reason} "
-        f"({_TRIES} tries without progress, the {_mib(size)} that came are kept)",
+        f"({_TRIES} tries without progress, the {_mib_words(size)} that came are kept)",
         hint="./invoke doctor",
     )
 
@@ -162,7 +169,7 @@ def _transfer(url: str, part: Path, say: Callable[[str], None]) -> bool:
     try:
         answer = _open_url(request, _TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        if error.code != 416 or offset == 0:
+        if error.code != _RANGE_NOT_SATISFIABLE or offset == 0:
             raise
         error.close()
         if _size_told_by(error) == offset:
@@ -170,28 +177,29 @@ def _transfer(url: str, part: Path, say: Callable[[str], None]) -> bool:
         part.unlink()  # the file has changed since: from the start
         return _transfer(url, part, say)
     with answer:
-        return _receive(answer, url, part, offset, say)
+        return _receive_body(answer, url, part, offset, say)
 
 
 def _size_told_by(refusal: urllib.error.HTTPError) -> int | None:
     """Return the size of the file that a server tells with 416: `Content-Range: bytes */SIZE`."""
-    return _size_in(refusal.headers.get("Content-Range", "").rpartition("/")[2])
+    content_range = refusal.headers.get("Content-Range", "")
+    return _parse_size(content_range.rpartition("/")[2])
 
 
-def _receive(
+def _receive_body(
     answer: _Answer, url: str, part: Path, offset: int, say: Callable[[str], None]
 ) -> bool:
     """Write an answer to the file; return True if all that was announced is here."""
-    if answer.status != 206:
+    if answer.status != _PARTIAL_CONTENT:
         offset = 0  # the server can't resume, and sends all of it
     total = _announced_size(answer, offset)
     if total is not None and total > _LARGEST_BYTES:
-        raise _too_large(url, part)
+        raise _too_large_error(url, part)
     with part.open("ab" if offset else "wb") as stream:
         for size in _copy_body(answer, stream.write, offset, total, say):
             # What was announced may be a lie, and an answer without an end fills the disk.
             if size > _LARGEST_BYTES:
-                raise _too_large(url, part)
+                raise _too_large_error(url, part)
     return total is None or _file_size(part) >= total
 
 
@@ -227,21 +235,24 @@ def _open_url(request: urllib.request.Request, timeout_s: float) -> _Answer:
 
 def _announced_size(answer: _Answer, offset: int) -> int | None:
     """Return the size of the whole file, or None if the server does not announce it."""
-    length = _size_in(answer.headers.get("Content-Length", ""))
-    return None if length is None else offset + length
+    # Of this answer only: what is here already is not part of it.
+    length = _parse_size(answer.headers.get("Content-Length", ""))
+    if length is None:
+        return None
+    return offset + length
 
 
-def _size_in(header: str) -> int | None:
+def _parse_size(header: str) -> int | None:
     """Return the number in a header's value, or None if it is anything else."""
     if not (header.isascii() and header.isdecimal()):
         return None
     return int(header[:_MOST_DIGITS])
 
 
-def _too_large(url: str, part: Path) -> ImageError:
+def _too_large_error(url: str, part: Path) -> ImageError:
     part.unlink(missing_ok=True)
     return ImageError(
-        f"{url} is larger than {_mib(_LARGEST_BYTES)}, which no image is",
+        f"{url} is larger than {_mib_words(_LARGEST_BYTES)}, which no image is",
         hint="correct its url in packer/catalogue.yaml",
     )
 
@@ -264,14 +275,16 @@ def _copy_body(
         yield done
         now = time.monotonic()
         if now - window_start >= _STALLED_AFTER_S:
-            if done - window_offset < _STALLED_BELOW_BYTES:
-                raise _TooSlowError(f"only {done - window_offset} bytes in {_STALLED_AFTER_S:g} s")
+            came = done - window_offset
+            if came < _STALLED_BELOW_BYTES:
+                raise _TooSlowError(f"only {came} bytes in {_STALLED_AFTER_S:g} s")
             window_start, window_offset = now, done
         if now - reported >= _REPORT_EVERY_S:
             reported = now
-            of_total = f" of {_mib(total)}" if total else ""
-            rate = int((done - offset) / max(now - started, 0.001))
-            say(f"downloaded {_mib(done)}{of_total}, {_mib(rate)}/s")
+            of_total = f" of {_mib_words(total)}" if total else ""
+            elapsed_s = max(now - started, 0.001)  # never zero, whatever the clock's step
+            rate = int((done - offset) / elapsed_s)
+            say(f"downloaded {_mib_words(done)}{of_total}, {_mib_words(rate)}/s")
 
 
 def _file_digest(path: Path, like: str) -> str:
@@ -281,5 +294,5 @@ def _file_digest(path: Path, like: str) -> str:
         return f"{algorithm}:{hashlib.file_digest(stream, algorithm).hexdigest()}"
 
 
-def _mib(size: int) -> str:
+def _mib_words(size: int) -> str:
     return f"{size / 1024 / 1024:.1f} MiB"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stacklab.errors import CommandFailed, ToolNotFound
 from stacklab.process import Command, Runner
 
+_ONLY_PACKAGES = "Created-By: Packages"  # not the lists of sources, translations, contents
 _FORMAT = "$(RELEASE)|$(COMPONENT)|$(REPO_URI)|$(CODENAME)"
 
 
@@ -15,16 +16,17 @@ def apt_sources(suite: str, runner: Runner) -> tuple[str, ...]:
 
     They are () on a host of another distribution; mmdebstrap then takes its own default mirror.
     """
-    argv = ("apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages")
     # The second form does not need package lists, which a fresh host or a container lacks.
     for options in ((), ("--no-release-info",)):
         command = Command(
-            argv=(*argv[:2], *options, *argv[2:]), what="reading this host's APT sources"
+            argv=("apt-get", "indextargets", *options, "--format", _FORMAT, _ONLY_PACKAGES),
+            what="reading this host's APT sources",
         )
         try:
-            sources = parse_targets(suite, runner.run(command).stdout.splitlines())
+            result = runner.run(command)
         except (CommandFailed, ToolNotFound):
             return ()
+        sources = parse_targets(suite, result.stdout.splitlines())
         if sources:
             return sources
     return ()
@@ -36,6 +38,7 @@ def parse_targets(suite: str, lines: Sequence[str]) -> tuple[str, ...]:
     A host may use another name, such as stable, for the suite: the codename tells which it is.
     """
     wanted = (suite, f"{suite}-updates", f"{suite}-security")
+    # By position among those wanted, release and URI: so sorted, the suite itself is first.
     components_of: dict[tuple[int, str, str], list[str]] = {}
     for line in lines:
         fields = line.split("|")
@@ -49,9 +52,10 @@ def parse_targets(suite: str, lines: Sequence[str]) -> tuple[str, ...]:
         if component not in components:
             components.append(component)
     # Updates alone would not do: the suite itself is missing.
-    if not any(position == 0 for position, _, _ in components_of):
+    positions = {position for position, _release, _uri in components_of}
+    if 0 not in positions:
         return ()
-    return tuple(
-        f"deb {uri} {release} {' '.join(components)}"
-        for (_, release, uri), components in sorted(components_of.items())
-    )
+    sources = []
+    for (_position, release, uri), components in sorted(components_of.items()):
+        sources.append(f"deb {uri} {release} {' '.join(components)}")
+    return tuple(sources)

@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,8 +66,10 @@ def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
     """Return twelve hex digits that change when an input of the image changes."""
     digest = hashlib.sha256()
     entry = dataclasses.asdict(image)
-    del entry["description"]
-    recipe: Sequence[str] = bootstrap.recipe(image) if image.source is SourceKind.BOOTSTRAP else ()
+    del entry["description"]  # words only: better ones must not rebuild it
+    recipe: Sequence[str] = ()
+    if image.source is SourceKind.BOOTSTRAP:
+        recipe = bootstrap.recipe(image)
     description = {"entry": entry, "disk_mib": DISK.mib, "recipe": recipe}
     digest.update(json.dumps(description, sort_keys=True).encode())
     for path in inputs(image, packer=packer):
@@ -81,7 +83,8 @@ def inputs(image: Image, *, packer: Path = PROJECT / "packer") -> tuple[Path, ..
     """Return the files under packer/ that go into an image, sorted."""
     paths: list[Path] = []
     for directory in _INPUTS[image.source]:
-        paths += (path for path in (packer / directory).rglob("*") if _is_input(path, image))
+        found = (packer / directory).rglob("*")
+        paths += [path for path in found if _is_input(path, image)]
     return tuple(sorted(paths))
 
 
@@ -96,14 +99,24 @@ def _is_input(path: Path, image: Image) -> bool:
 def find(paths: HostPaths, image: Image) -> StoredImage | None:
     """Return the newest build of an image from today's inputs, or None if there is none."""
     manifests = paths.images.glob(f"{image.name}-{address(image)}-*.json")
-    builds = filter(None, map(read, manifests))
+    builds = _read_all(manifests)
     return max(builds, key=lambda stored: stored.built_at, default=None)
 
 
 def everything(paths: HostPaths) -> tuple[StoredImage, ...]:
     """Return all images of the store, also those of older inputs, sorted by name."""
     manifests = sorted(paths.images.glob("*.json")) if paths.images.is_dir() else []
-    return tuple(filter(None, map(read, manifests)))
+    return tuple(_read_all(manifests))
+
+
+def _read_all(manifests: Iterable[Path]) -> list[StoredImage]:
+    """Read manifests; those that were removed in the meantime are left out."""
+    builds = []
+    for manifest in manifests:
+        stored = read(manifest)
+        if stored is not None:
+            builds.append(stored)
+    return builds
 
 
 def by_key(paths: HostPaths, key: str) -> StoredImage | None:
@@ -127,7 +140,7 @@ def read(manifest: Path) -> StoredImage | None:
 
 def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: float) -> StoredImage:
     """Move a finished qcow2 into the store and write its manifest: only then it counts."""
-    built.chmod(0o444)
+    built.chmod(0o444)  # a base image that is written to damages all overlays on it
     digest = sha256(built)
     key = f"{image.name}-{address(image)}-{digest[:8]}"
     target = paths.images / f"{key}.qcow2"
@@ -145,7 +158,7 @@ def add(paths: HostPaths, image: Image, built: Path, *, now: float, took_s: floa
         took_s=took_s,
     )
     manifest = dataclasses.asdict(stored)
-    del manifest["path"]
+    del manifest["path"]  # it follows from the manifest's own name: the home may be moved
     try:
         files.write(paths.manifest(key), json.dumps(manifest, indent=2) + "\n")
     except BaseException:

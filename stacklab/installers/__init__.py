@@ -43,13 +43,18 @@ def kit_of(word: Installer) -> Kit | None:
 
 def is_secret_file(path: PurePath) -> bool:
     """Return True if some installer keeps nothing but secrets in files of that name."""
+    # A tuple of beginnings, which is empty for most installers: then nothing matches.
     return any(path.name.startswith(kit.secret_files) for kit in all_kits())
 
 
 def all_kits() -> tuple[Kit, ...]:
     """Import and return every kit, in the order of `KITS`."""
-    kits = (kit_of(word) for word in KITS)
-    return tuple(kit for kit in kits if kit is not None)
+    kits = []
+    for word in KITS:
+        kit = kit_of(word)
+        if kit is not None:  # never, as KITS has only installers
+            kits.append(kit)
+    return tuple(kits)
 
 
 def name_nic(lab: Lab, node: Node) -> NIC:
@@ -68,8 +73,10 @@ def remote_sources(lab: Lab, node: Node) -> tuple[RemoteSource, ...]:
     """Return what a node fetches from the world for its cloud; nothing on a bystander."""
     stack = lab.stack
     kit = kit_of(stack.installer)
-    is_known = stack.release in releases.of(stack.installer)
-    if kit is None or not is_known or not is_in_cloud(lab, node):
+    if kit is None or not is_in_cloud(lab, node):
+        return ()
+    # A release that the table lacks is refused elsewhere; here it means that nothing is known.
+    if stack.release not in releases.of(stack.installer):
         return ()
     return tuple(kit.sources(lab, node))
 

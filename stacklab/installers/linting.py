@@ -37,16 +37,21 @@ _UNKNOWN = (
 )
 _BOOK = Book(_UNKNOWN)
 _LINTINGS: tuple[Linting, ...] = tuple(kit.linting() for kit in all_kits())
-# Rules that two kits share, those of any shell file, are listed once.
-RULES: tuple[Rule, ...] = tuple(
-    {
-        rule.id: rule
-        for rules in (read.RULES, _UNKNOWN, *(linting.rules for linting in _LINTINGS))
-        for rule in rules
-    }.values()
-)
+_KINDS: tuple[FileKind, ...] = tuple(kind for linting in _LINTINGS for kind in linting.kinds)
 _TREES = frozenset(name for linting in _LINTINGS for name in linting.trees)
 _MAX_PER_RULE = 20  # findings of one rule in one file; nobody reads more
+
+
+def _collect_rules() -> tuple[Rule, ...]:
+    """Return every rule, by modules; those that two kits share, of any shell file, once."""
+    rules = [*read.RULES, *_UNKNOWN]
+    for linting in _LINTINGS:
+        rules += linting.rules
+    by_id = {rule.id: rule for rule in rules}
+    return tuple(by_id.values())
+
+
+RULES: tuple[Rule, ...] = _collect_rules()
 
 
 def detect(source: Source, path: PurePath) -> FileKind | None:
@@ -54,7 +59,9 @@ def detect(source: Source, path: PurePath) -> FileKind | None:
     best: Claim | None = None
     for linting in _LINTINGS:
         claim = linting.claim(source, path)
-        if claim is not None and (best is None or claim.sureness > best.sureness):
+        if claim is None:
+            continue
+        if best is None or claim.sureness > best.sureness:
             best = claim
     return best.kind if best else None
 
@@ -67,26 +74,26 @@ def lint_files(paths: Sequence[Path], *, release: str = "") -> tuple[Finding, ..
     """
     findings: list[Finding] = []
     files: list[LintedFile] = []
-    for path in dict.fromkeys(paths):
-        source, problems = read.read(path)
+    files_in = Counter(path.parent for path in paths)
+    # All files are read first: the release must fit what they turn out to be.
+    for path in dict.fromkeys(paths):  # each once, in the user's order
+        source, problems = read.read_source(path)
         findings += problems
         if source is None:
             continue
         kind = detect(source, path)
         if kind is None:
-            findings.append(_unknown(source))
+            findings.append(_find_unknown(source))
             continue
-        is_alone = sum(other.parent == path.parent for other in paths) == 1
-        files.append(
-            LintedFile(
-                source=source,
-                kind=kind,
-                scope=_scope_of_file(source, kind, path, release),
-                node=_node_of(path, is_alone=is_alone),
-            )
+        file = LintedFile(
+            source=source,
+            kind=kind,
+            scope=_scope_of_file(source, kind, path, release),
+            node=_find_node(path, is_alone=files_in[path.parent] == 1),
         )
+        files.append(file)
     _check_release(release, files)
-    return _lint(files, findings)
+    return _lint_and_compare(files, findings)
 
 
 def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> tuple[Finding, ...]:
@@ -97,74 +104,93 @@ def lint_lab(lab: Lab, rendered: Mapping[str, Mapping[PurePosixPath, str]]) -> t
         for path, text in texts.items():
             source = Source(name=f"{node.name}:{path}", text=text)
             kind = detect(source, path)
-            if kind is not None and _has_rules(path, text):
-                scope = _scope_in_lab(lab, node, kind, path, tuple(texts))
-                files.append(LintedFile(source=source, kind=kind, scope=scope, node=node.name))
-    return _lint(files, [])
+            if kind is None or not _has_rules(path, text):
+                continue
+            scope = _scope_in_lab(lab, node, kind, path, tuple(texts))
+            files.append(LintedFile(source=source, kind=kind, scope=scope, node=node.name))
+    return _lint_and_compare(files, [])
 
 
 def _has_rules(path: PurePosixPath, text: str) -> bool:
-    return any(
-        linting.has_rules(text) or any(path.name in kind.names for kind in linting.kinds)
-        for linting in _LINTINGS
-    )
+    """Return True if some kit judges a rendered file of that name, or with that text."""
+    if any(path.name in kind.names for kind in _KINDS):
+        return True
+    return any(linting.has_rules(text) for linting in _LINTINGS)
 
 
 def _scope_of_file(source: Source, kind: FileKind, path: Path, release: str) -> Scope:
-    others = sorted(other.name for other in path.parent.iterdir() if other.name != path.name)
-    return Scope(release=kind.release(kind, source, release), siblings=tuple(others))
+    other_names = [other.name for other in path.parent.iterdir() if other.name != path.name]
+    return Scope(
+        release=kind.release(kind, source, release),
+        siblings=tuple(sorted(other_names)),
+    )
 
 
 def _scope_in_lab(
     lab: Lab, node: Node, kind: FileKind, path: PurePosixPath, paths: tuple[PurePosixPath, ...]
 ) -> Scope:
-    others = (other.name for other in paths if other.parent == path.parent and other != path)
-    return Scope(release=kind.lab_release(kind, lab), lab=lab, node=node, siblings=tuple(others))
+    other_paths = [other for other in paths if other.parent == path.parent and other != path]
+    return Scope(
+        release=kind.lab_release(kind, lab),
+        lab=lab,
+        node=node,
+        siblings=tuple(other.name for other in other_paths),
+    )
 
 
-def _node_of(path: PurePath, *, is_alone: bool) -> str:
+def _find_node(path: PurePath, *, is_alone: bool) -> str:
     """Return what stands for a node: the directory above the trees that installers make.
 
     Where several files of a directory are linted, each stands for a node of its own.
     """
     if not is_alone:
         return str(path)
-    parent = path.parent
-    while parent.name in _TREES:
-        parent = parent.parent
-    return str(parent)
+    directory = path.parent
+    while directory.name in _TREES:
+        directory = directory.parent
+    return str(directory)
 
 
-def _unknown(source: Source) -> Finding:
-    titles = ", ".join(kind.title for linting in _LINTINGS for kind in linting.kinds)
-    names = sorted({name for linting in _LINTINGS for kind in linting.kinds for name in kind.names})
+def _find_unknown(source: Source) -> Finding:
+    titles = ", ".join(kind.title for kind in _KINDS)
+    names: set[str] = set()
+    for kind in _KINDS:
+        names |= kind.names
     return _BOOK.finding(
         "file-kind",
         source.name,
-        0,
-        f"none of the installers reads the file, by its name and its text (known: {titles})",
-        f"give it the name that its installer looks for: {', '.join(names)}",
+        line=0,
+        effect=f"none of the installers reads the file, by its name and its text (known: {titles})",
+        fix=f"give it the name that its installer looks for: {', '.join(sorted(names))}",
     )
 
 
 def _check_release(release: str, files: Sequence[LintedFile]) -> None:
-    known = dict.fromkeys(name for file in files for name in releases.of(file.kind.installer))
-    if release and files and release not in known:
+    if not release or not files:
+        return
+    known: dict[str, None] = {}  # a set that keeps the order
+    for file in files:
+        known |= dict.fromkeys(releases.of(file.kind.installer))
+    if release not in known:
         raise LabError(
             f"no release {release!r} of what these files are for",
             hint=suggest(release, known, label="one of"),
         )
 
 
-def _lint(files: Sequence[LintedFile], findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    all_findings = [*findings]
+def _lint_and_compare(
+    files: Sequence[LintedFile], findings: Sequence[Finding]
+) -> tuple[Finding, ...]:
+    # A set: the same thing may be found in several pairs of files.
+    all_findings = set(findings)
     for file in files:
-        all_findings += _first_of_each_rule(file.kind.lint(file.source, file.scope))
+        file_findings = file.kind.lint(file.source, file.scope)
+        all_findings.update(_first_of_each_rule(file_findings))
     compared = [file for file in files if file.kind.is_compared(file.source, file.scope)]
-    for cloud in _clouds(compared):
+    for cloud in _group_by_cloud(compared):
         for linting in _LINTINGS:
-            all_findings += linting.compare(cloud)
-    return tuple(sorted(set(all_findings)))
+            all_findings.update(linting.compare(cloud))
+    return tuple(sorted(all_findings))
 
 
 def _first_of_each_rule(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -178,14 +204,17 @@ def _first_of_each_rule(findings: Iterable[Finding]) -> Iterator[Finding]:
         else:
             left_out[finding.rule] += 1
     for rule_id, shown in by_rule.items():
+        # A rule may go through a file more than once, so its findings are not in order.
         *first, last = sorted(shown)
         yield from first
         count = left_out[rule_id]
-        more = f" (and {count} more findings like it in this file)" if count else ""
-        yield replace(last, effect=f"{last.effect}{more}")
+        if count:
+            effect = f"{last.effect} (and {count} more findings like it in this file)"
+            last = replace(last, effect=effect)
+        yield last
 
 
-def _clouds(files: Sequence[LintedFile]) -> Iterator[Sequence[LintedFile]]:
+def _group_by_cloud(files: Sequence[LintedFile]) -> Iterator[Sequence[LintedFile]]:
     """Yield files that belong together: those of a lab, or of one directory's nodes.
 
     Single nodes from anywhere may be one cloud.
@@ -194,7 +223,10 @@ def _clouds(files: Sequence[LintedFile]) -> Iterator[Sequence[LintedFile]]:
     for file in files:
         directory = "" if file.scope.lab else str(PurePath(file.node).parent)
         clouds.setdefault(directory, []).append(file)
-    if all(len({file.node for file in cloud}) == 1 for cloud in clouds.values()):
-        yield files
-    else:
-        yield from clouds.values()
+    # With a directory of several nodes, each directory is a cloud of its own.
+    for cloud in clouds.values():
+        nodes = {file.node for file in cloud}
+        if len(nodes) > 1:
+            yield from clouds.values()
+            return
+    yield files

@@ -46,12 +46,13 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
         if source.name not in names:
             raise RenderError(
                 f"stack.secrets: {lab.stack.installer} does not ask for {source.name!r}",
-                hint=_secret_hint(kit, source.name, names),
+                hint=_suggest_secret(kit, source.name, names),
             )
     return names
 
 
-def _secret_hint(kit: Kit | None, name: str, names: tuple[str, ...]) -> str:
+def _suggest_secret(kit: Kit | None, name: str, names: tuple[str, ...]) -> str:
+    # First what another installer calls it: such a name is not misspelt.
     alias = kit.secret_aliases.get(name) if kit else None
     if alias in names:
         return f"did you mean {alias}? its secrets: {', '.join(names)}"
@@ -65,10 +66,10 @@ def shown_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, tuple[st
     """
     kit = kit_of(lab.stack.installer)
     shaped = kit.shaped_secrets(lab, secrets) if kit else {}
-    return {
-        name: (value, shaped[name]) if name in shaped else (value,)
-        for name, value in secrets.items()
-    }
+    shown: dict[str, tuple[str, ...]] = {}
+    for name, value in secrets.items():
+        shown[name] = (value, shaped[name]) if name in shaped else (value,)
+    return shown
 
 
 def render(
@@ -90,17 +91,25 @@ def render(
     if kit is None:
         return {node.name: {} for node in lab.nodes}
     names = secret_names(lab)
+    # Others may be left from an earlier stack of the lab: their form does not matter.
     wanted = {name: value for name, value in secrets.items() if name in names}
     check_secrets(wanted)
-    request = Request(lab=lab, release=release_of(lab), secrets=wanted, env=environment(templates))
+    request = Request(
+        lab=lab,
+        release=release_of(lab),
+        secrets=wanted,
+        env=environment(templates),
+    )
     rendered = kit.render(request)
-    shared = host.files(lab, mirrors)
-    return {name: {**shared[name], **files} for name, files in rendered.items()}
+    settings = host.render_settings(lab, mirrors)
+    # Where both have a file, the installer's own goes before the host's settings.
+    return {name: {**settings[name], **files} for name, files in rendered.items()}
 
 
 def preview(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> Rendered:
     """Render with placeholders for secrets: it shows files, or an error, before anything exists."""
-    return render(lab, dict.fromkeys(secret_names(lab), PLACEHOLDER), mirrors=mirrors)
+    placeholders = dict.fromkeys(secret_names(lab), PLACEHOLDER)
+    return render(lab, placeholders, mirrors=mirrors)
 
 
 def stages(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Stage, ...]:
@@ -112,14 +121,15 @@ def stages(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Stage, ...]:
     if kit is None:
         return ()
     release = release_of(lab)
-    settings = host.stage(lab, mirrors, (release, *kit.companions(release)))
-    installer_stages = (
-        stage if stage.after else dataclasses.replace(stage, after=(settings.name,))
-        for stage in kit.stages(lab)
-    )
-    all_stages = with_steps((settings, *installer_stages))
-    check_order(all_stages)
-    return all_stages
+    settings = host.settings_stage(lab, mirrors, (release, *kit.companions(release)))
+    all_stages = [settings]
+    for stage in kit.stages(lab):
+        if not stage.after:
+            stage = dataclasses.replace(stage, after=(settings.name,))
+        all_stages.append(stage)
+    with_work = with_steps(all_stages)
+    check_order(with_work)
+    return with_work
 
 
 def steps(lab: Lab, *, mirrors: Mirrors = NO_MIRRORS) -> tuple[Step, ...]:

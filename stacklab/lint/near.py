@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 # Comparisons for one file: whoever has more unknown words did not misspell them.
-_MOST = 200_000
+_MOST_COMPARISONS = 200_000
 _LONGEST = 80  # characters; the longest key of any installer has 60
 
 
@@ -19,14 +19,16 @@ class Near:
     def __init__(self, known: Iterable[str], *, cutoff: float = 0.6) -> None:
         self._known = sorted(known)
         self._cutoff = cutoff
-        self._found: dict[str, str] = {}
+        self._nearest_of: dict[str, str] = {}
 
     def __call__(self, word: str) -> str:
         """Return the known word that was probably meant, or ""."""
-        if word not in self._found:
-            if len(word) > _LONGEST or len(self._found) * len(self._known) >= _MOST:
-                return ""
-            self._found[word] = next(
-                iter(difflib.get_close_matches(word, self._known, n=1, cutoff=self._cutoff)), ""
-            )
-        return self._found[word]
+        if word in self._nearest_of:
+            return self._nearest_of[word]
+        comparisons = len(self._nearest_of) * len(self._known)
+        if len(word) > _LONGEST or comparisons >= _MOST_COMPARISONS:
+            return ""
+        matches = difflib.get_close_matches(word, self._known, n=1, cutoff=self._cutoff)
+        nearest = matches[0] if matches else ""
+        self._nearest_of[word] = nearest
+        return nearest

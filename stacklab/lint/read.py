@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import stat
 from pathlib import Path
 
@@ -25,94 +26,122 @@ _BOOK = Book(RULES)
 _ANSWERS = ("localrc", "local.conf", "answers.txt", "globals.yml", "instances.yaml")
 
 
-def read(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
+def read_source(path: Path) -> tuple[Source | None, tuple[Finding, ...]]:
     """Return a file's text, if it is text, and what is wrong with it as a file.
 
     A file that is too big is not opened.
     """
-    name = str(path)
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            return None, (_directory(path),)
-        if not stat.S_ISREG(status.st_mode):  # a pipe would never end
-            effect = "this is not a regular file, so it is not read"
-            return None, (_BOOK.finding("file-unread", name, 0, effect, "give the path of a file"),)
-        if status.st_size > LIMIT:
-            size = f"{status.st_size / LIMIT:.1f} MiB"
-            return None, (
-                _BOOK.finding(
-                    "file-too-big",
-                    name,
-                    0,
-                    f"{size}, more than the 1 MiB that is read: this is not an answer file",
-                    "give the path of the answer file itself",
-                ),
-            )
+        problem = _find_problem(path, path.stat())
+        if problem is not None:
+            return None, (problem,)
         data = path.read_bytes()
     except OSError as error:
-        return None, (
-            _BOOK.finding(
-                "file-unread", name, 0, f"{error.strerror or error}", _reach(path, error)
-            ),
+        unread = _BOOK.finding(
+            "file-unread",
+            str(path),
+            line=0,
+            effect=f"{error.strerror or error}",
+            fix=_advise_on_access(path, error),
         )
-    return decode(name, data)
+        return None, (unread,)
+    return decode_source(str(path), data)
 
 
-def decode(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
+def _find_problem(path: Path, status: os.stat_result) -> Finding | None:
+    """Return why a path is not to be opened; None for a file of a reasonable size."""
+    name = str(path)
+    if stat.S_ISDIR(status.st_mode):
+        return _find_directory(path)
+    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+        return _BOOK.finding(
+            "file-unread",
+            name,
+            line=0,
+            effect="this is not a regular file, so it is not read",
+            fix="give the path of a file",
+        )
+    if status.st_size > LIMIT:
+        size = f"{status.st_size / LIMIT:.1f} MiB"
+        return _BOOK.finding(
+            "file-too-big",
+            name,
+            line=0,
+            effect=f"{size}, more than the 1 MiB that is read: this is not an answer file",
+            fix="give the path of the answer file itself",
+        )
+    return None
+
+
+def decode_source(name: str, data: bytes) -> tuple[Source | None, tuple[Finding, ...]]:
     """Return the text in these bytes; None, with one finding, if they are not text."""
-    if not data.strip():
-        effect = "the installer takes all of its defaults, because the file sets nothing"
-        return None, (_BOOK.finding("file-empty", name, 0, effect, "write it, or remove it"),)
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _looks_utf16(data):
-        return None, (
-            _BOOK.finding(
-                "file-utf16",
-                name,
-                0,
-                "bash and parsers do not find a single name, because every second byte is zero",
-                f"iconv -f UTF-16 -t UTF-8 {name} > {name}.new",
-            ),
-        )
-    if b"\0" in data:
-        line = data[: data.index(b"\0")].count(b"\n") + 1
-        effect = "installers cannot read the file, which holds zero bytes and is not text"
-        return None, (
-            _BOOK.finding(
-                "file-binary", name, line, effect, "give the path of the answer file itself"
-            ),
-        )
-    findings = []
+    problem = _find_no_text(name, data)
+    if problem is not None:
+        return None, (problem,)
+    findings: tuple[Finding, ...] = ()
     if data.startswith(codecs.BOM_UTF8):
+        # The rest is text, and may break rules of its own.
         data = data.removeprefix(codecs.BOM_UTF8)
-        findings.append(
-            _BOOK.finding(
-                "file-byte-order-mark",
-                name,
-                1,
-                "the mark becomes part of the first line, so a header there does not "
-                "count and a variable stays unset",
-                f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
-            )
+        mark = _BOOK.finding(
+            "file-byte-order-mark",
+            name,
+            line=1,
+            effect="the mark becomes part of the first line, so a header there does not "
+            "count and a variable stays unset",
+            fix=f"sed -i '1s/^\\xEF\\xBB\\xBF//' {name}",
         )
+        findings = (mark,)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        return None, (
-            _BOOK.finding(
-                "file-encoding",
-                name,
-                line,
-                "Python's parsers stop, and bash passes it on: a byte here is not "
-                "UTF-8; the rest of the file is not checked",
-                f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
-            ),
+        wrong_byte = _BOOK.finding(
+            "file-encoding",
+            name,
+            line=_line_of(data, error.start),
+            effect="Python's parsers stop, and bash passes it on: a byte here is not "
+            "UTF-8; the rest of the file is not checked",
+            fix=f"iconv -f ISO-8859-1 -t UTF-8 {name} > {name}.new",
         )
-    return Source(name=name, text=text), tuple(findings)
+        return None, (wrong_byte,)
+    return Source(name=name, text=text), findings
 
 
-def _reach(path: Path, error: OSError) -> str:
+def _find_no_text(name: str, data: bytes) -> Finding | None:
+    """Return why bytes are no text at all; their encoding may still be a wrong one."""
+    if not data.strip():
+        return _BOOK.finding(
+            "file-empty",
+            name,
+            line=0,
+            effect="the installer takes all of its defaults, because the file sets nothing",
+            fix="write it, or remove it",
+        )
+    # UTF-16 before zero bytes: most of its text has them.
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _looks_utf16(data):
+        return _BOOK.finding(
+            "file-utf16",
+            name,
+            line=0,
+            effect="bash and parsers do not find a single name, because every second byte is zero",
+            fix=f"iconv -f UTF-16 -t UTF-8 {name} > {name}.new",
+        )
+    first_zero = data.find(b"\0")
+    if first_zero >= 0:
+        return _BOOK.finding(
+            "file-binary",
+            name,
+            line=_line_of(data, first_zero),
+            effect="installers cannot read the file, which holds zero bytes and is not text",
+            fix="give the path of the answer file itself",
+        )
+    return None
+
+
+def _line_of(data: bytes, position: int) -> int:
+    return data[:position].count(b"\n") + 1
+
+
+def _advise_on_access(path: Path, error: OSError) -> str:
     """Return what to do about a file that can't be read.
 
     It may hold passwords, so the advice must not open it to others.
@@ -126,16 +155,21 @@ def _reach(path: Path, error: OSError) -> str:
 def _looks_utf16(data: bytes) -> bool:
     """Return True for UTF-16 without a mark: Latin text has a zero in every other byte."""
     head = data[:200]
-    return (
-        len(head) >= 4
-        and (not any(head[0::2]) or not any(head[1::2]))
-        and head.count(0) * 2 >= len(head) - 1
-    )
+    if len(head) < 4:
+        return False
+    even_bytes, odd_bytes = head[0::2], head[1::2]
+    # Big-endian Latin text has the zeros first, little-endian has them second.
+    has_zero_half = not any(even_bytes) or not any(odd_bytes)
+    return has_zero_half and head.count(0) * 2 >= len(head) - 1
 
 
-def _directory(path: Path) -> Finding:
-    inside = [str(path / name) for name in _ANSWERS if (path / name).is_file()]
-    fix = f"give {' '.join(inside) if inside else 'the path of a file in it'}"
+def _find_directory(path: Path) -> Finding:
+    answer_files = [str(path / name) for name in _ANSWERS if (path / name).is_file()]
+    advice = " ".join(answer_files) if answer_files else "the path of a file in it"
     return _BOOK.finding(
-        "file-unread", str(path), 0, "this is a directory, whose files are not read", fix
+        "file-unread",
+        str(path),
+        line=0,
+        effect="this is a directory, whose files are not read",
+        fix=f"give {advice}",
     )

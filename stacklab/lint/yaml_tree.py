@@ -34,11 +34,10 @@ class YamlEntry:
     @property
     def text(self) -> str:
         """Return the value as it was written; "" for none, and for lists and mappings."""
-        return (
-            self.node.value
-            if isinstance(self.node, yaml.ScalarNode) and self.kind != "null"
-            else ""
-        )
+        if not isinstance(self.node, yaml.ScalarNode) or self.kind == "null":
+            return ""
+        written: str = self.node.value
+        return written
 
     @property
     def kind(self) -> str:
@@ -53,12 +52,27 @@ class YamlEntry:
 
     @property
     def items(self) -> tuple[YamlEntry, ...]:
-        """Return the entries of a mapping; none for anything else."""
-        return tuple(entries(self.node))
+        """Return the entries of a mapping, in the file's order; none for anything else."""
+        if not isinstance(self.node, yaml.MappingNode):
+            return ()
+        # A key may be a list or a mapping: Ansible has no variables of such names.
+        return tuple(
+            YamlEntry(key=key.value, line=key.start_mark.line + 1, node=value)
+            for key, value in self.node.value
+            if isinstance(key, yaml.ScalarNode)
+        )
 
     def get(self, key: str) -> YamlEntry | None:
         """Return the entry of that name; the last one of equal keys, as YAML's constructor does."""
-        return next((entry for entry in reversed(self.items) if entry.key == key), None)
+        for entry in reversed(self.items):
+            if entry.key == key:
+                return entry
+        return None
+
+
+def line_of(entry: YamlEntry | None) -> int:
+    """Return the line of an entry; 0, which means the whole file, if it is missing."""
+    return entry.line if entry is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,63 +89,69 @@ def parse(text: str, name: str) -> YamlEntry | Broken:
     try:
         root = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        problem = spec_source.parse(text, name).problems[0]  # it says the same in plainer words
-        return Broken(problem.line, problem.wrong, problem.right)
-    return YamlEntry("", 0, root if root is not None else yaml.ScalarNode(f"{_STANDARD}null", ""))
+        # The spec's parser says the same in plainer words.
+        problem = spec_source.parse(text, name).problems[0]
+        return Broken(line=problem.line, wrong=problem.wrong, right=problem.right)
+    if root is None:  # a file without a value
+        root = yaml.ScalarNode(f"{_STANDARD}null", "")
+    return YamlEntry(key="", line=0, node=root)
 
 
 def mapping(source: Source, book: Book, rule: str, example: str) -> YamlEntry | Finding:
     """Return the file's variables, or a finding if it has none; `example` shows some."""
     root = parse(source.text, source.name)
     if isinstance(root, Broken):
-        fix = root.right or "mend the quotes or the indentation there"
-        return book.finding(rule, source.name, root.line, f"Ansible stops: {root.wrong}", fix)
+        return book.finding(
+            rule,
+            source.name,
+            root.line,
+            effect=f"Ansible stops: {root.wrong}",
+            fix=root.right or "mend the quotes or the indentation there",
+        )
     if root.kind != "map":
         what = "is empty" if root.kind == "null" else "is not a mapping"
         return book.finding(
-            rule, source.name, 0, f"the file {what}: Ansible stops", f"write {example}"
+            rule,
+            source.name,
+            line=0,
+            effect=f"the file {what}: Ansible stops",
+            fix=f"write {example}",
         )
     return root
 
 
 def doubles(root: YamlEntry, book: Book, rule: str, file: str) -> Iterator[Finding]:
     """Yield a finding for each key that is given again."""
-    for entry, first in twice(root):
+    for entry, first_line in _repeated_keys(root, depth=0, seen=set()):
         yield book.finding(
             rule,
             file,
             entry.line,
-            f"{entry.key} is also in line {first}, which is ignored: the last one wins",
-            f"remove line {first} or line {entry.line}",
+            effect=f"{entry.key} is also in line {first_line}, which is ignored: the last one wins",
+            fix=f"remove line {first_line} or line {entry.line}",
         )
 
 
-def entries(node: yaml.Node) -> Iterator[YamlEntry]:
-    """Yield the entries of a mapping, in the file's order; keys must be text."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                yield YamlEntry(key.value, key.start_mark.line + 1, value)
-
-
-def twice(
-    entry: YamlEntry, depth: int = 0, seen: set[int] | None = None
+def _repeated_keys(
+    entry: YamlEntry, *, depth: int, seen: set[int]
 ) -> Iterator[tuple[YamlEntry, int]]:
     """Yield keys that are given again in one mapping, with the line of the first."""
-    seen = set() if seen is None else seen
+    # An alias is the same node again, and may even be inside itself.
     if depth > DEEPEST or id(entry.node) in seen:
         return
     seen.add(id(entry.node))
-    first: dict[str, int] = {}
+    first_lines: dict[str, int] = {}
     for child in entry.items:
-        if first.setdefault(child.key, child.line) != child.line:
-            yield child, first[child.key]
-        yield from twice(child, depth + 1, seen)
+        first_line = first_lines.setdefault(child.key, child.line)
+        if first_line != child.line:
+            yield child, first_line
+        yield from _repeated_keys(child, depth=depth + 1, seen=seen)
 
 
 def changed(entry: YamlEntry) -> str:
     """Return what YAML makes of an unquoted number: 2025.1 of 2025.10; "" if it stays."""
     if entry.kind not in ("int", "float"):
         return ""
+    written = entry.text.removeprefix("+")
     read = str(yaml.safe_load(entry.text))
-    return "" if read == entry.text.removeprefix("+") else read
+    return "" if read == written else read

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _REFUSES = re.compile(r"-j (DROP|REJECT)\b")
-_NO_ANSWER = ("FAILED", "INCOMPLETE")
+_NO_ANSWER = ("FAILED", "INCOMPLETE")  # of the kernel's states of a neighbour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +101,9 @@ class Snapshot:
         """Return the tap of the NIC with that MAC: libvirt replaces its first byte by fe."""
         # A bridge without a MAC of its own has that of one of its taps.
         bridges = {link.master for link in self.links.values()}
+        mac_of_tap = f"fe{mac[2:]}"
         for link in self.links.values():
-            if link.mac == f"fe{mac[2:]}" and link.name not in bridges:
+            if link.mac == mac_of_tap and link.name not in bridges:
                 return link
         return None
 

@@ -28,7 +28,8 @@ class Size:
         match = _SIZE.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not a size")
-        mib = float(match[1]) * _MIB_PER[match[2]]
+        number, unit = match.groups()
+        mib = float(number) * _MIB_PER[unit]
         if mib != int(mib) or mib <= 0:
             raise ValueError(f"{text!r} is not a whole, positive number of MiB")
         return cls(int(mib))
@@ -44,7 +45,9 @@ class Size:
         return self.mib * 1024 * 1024
 
     def __str__(self) -> str:
-        return f"{self.mib // 1024}GiB" if self.mib % 1024 == 0 else f"{self.mib}MiB"
+        if self.mib % 1024 == 0:
+            return f"{self.mib // 1024}GiB"
+        return f"{self.mib}MiB"
 
 
 class NetworkMode(StrEnum):
@@ -130,7 +133,10 @@ class Node:
 
     def nic_on(self, network: str) -> NIC | None:
         """Return its NIC on that network, if it has one."""
-        return next((nic for nic in self.nics if nic.network == network), None)
+        for nic in self.nics:
+            if nic.network == network:
+                return nic
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +163,10 @@ class Lab:
     @property
     def controller(self) -> Node:
         """Return the first controller, or the first node if none is a controller."""
-        return next((node for node in self.nodes if node.role is Role.CONTROLLER), self.nodes[0])
+        for node in self.nodes:
+            if node.role is Role.CONTROLLER:
+                return node
+        return self.nodes[0]
 
     @property
     def computes(self) -> tuple[Node, ...]:
@@ -171,11 +180,16 @@ class Lab:
 
     def members(self, network: str) -> tuple[tuple[Node, NIC], ...]:
         """Return every node on that network, with its NIC there."""
-        return tuple(
-            (node, nic) for node in self.nodes for nic in node.nics if nic.network == network
-        )
+        members: list[tuple[Node, NIC]] = []
+        for node in self.nodes:
+            for nic in node.nics:
+                if nic.network == network:
+                    members.append((node, nic))
+        return tuple(members)
 
 
 def stable_hex(*parts: str, digits: int) -> str:
     """Return hex digits that depend on `parts` alone: the same on every host, for ever."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:digits]
+    # No part has a NUL in it, so "ab", "c" and "a", "bc" stay different.
+    joined = "\0".join(parts)
+    return hashlib.sha256(joined.encode()).hexdigest()[:digits]

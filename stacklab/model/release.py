@@ -95,7 +95,11 @@ class Release:
 
     def mapping(self, trait: str) -> Mapping[str, str]:
         """Return a trait that is a list of NAME=VALUE, as a mapping in the list's order."""
-        return MappingProxyType(dict(word.split("=", 1) for word in self.words(trait)))
+        values: dict[str, str] = {}
+        for word in self.words(trait):
+            name, value = word.split("=", 1)
+            values[name] = value
+        return MappingProxyType(values)
 
 
 def operating_system(image: str) -> str:

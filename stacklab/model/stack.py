@@ -175,16 +175,16 @@ class Stack:
 
     def lines_for(self, role: Role) -> tuple[str, ...]:
         """Return the further lines of a node's localrc: those for all come before its role's."""
-        return tuple(
-            line
-            for word in ("all", role)
-            for lines in self.lines
-            if lines.role == word
-            for line in lines.lines
-        )
+        chosen: list[str] = []
+        for word in ("all", role):
+            for lines in self.lines:
+                if lines.role == word:
+                    chosen += lines.lines
+        return tuple(chosen)
 
     def post_config_for(self, role: Role) -> tuple[ConfigOption, ...]:
         """Return the options of a node's post-config: of two for one key the later counts."""
-        return tuple(
-            option for word in ("all", role) for option in self.post_config if option.role == word
-        )
+        chosen: list[ConfigOption] = []
+        for word in ("all", role):
+            chosen += [option for option in self.post_config if option.role == word]
+        return tuple(chosen)

@@ -13,6 +13,8 @@ from stacklab.paths import LabPaths
 from stacklab.process import Command, Runner
 from stacklab.tools import ssh
 
+_KEYS_AT_ONCE = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair:
@@ -35,14 +37,18 @@ def prepare(lab: Lab, paths: LabPaths, runner: Runner) -> Keys:
     for directory in (paths.keys, paths.sockets):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
+    # The comment of each key, by the path of its private file.
     comments = {paths.private_key: f"stacklab {lab.name}"}
-    comments |= {paths.host_key(node.name): node.name for node in lab.nodes}
+    for node in lab.nodes:
+        comments[paths.host_key(node.name)] = node.name
 
     def make_pair(path: Path) -> KeyPair:
-        return _pair(path, comments[path], runner)
+        return _read_or_make_pair(path, comments[path], runner)
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        pairs = dict(zip(comments, pool.map(make_pair, comments), strict=True))
+    # Side by side, for a lab of many nodes.
+    with ThreadPoolExecutor(max_workers=_KEYS_AT_ONCE) as pool:
+        all_pairs = pool.map(make_pair, comments)
+        pairs = dict(zip(comments, all_pairs, strict=True))
     keys = Keys(
         lab=pairs[paths.private_key],
         hosts={node.name: pairs[paths.host_key(node.name)] for node in lab.nodes},
@@ -56,18 +62,27 @@ def known_hosts(lab: Lab, keys: Keys) -> str:
     """Return the lines of known_hosts: each node by its name and by each of its addresses."""
     lines = []
     for node in lab.nodes:
-        kind, blob = keys.hosts[node.name].public.split()[:2]
-        names = ",".join([node.name, *(str(nic.address.ip) for nic in node.nics)])
+        kind, blob = keys.hosts[node.name].public.split()[:2]  # the comment is left out
+        addresses = [str(nic.address.ip) for nic in node.nics]
+        names = ",".join([node.name, *addresses])
         lines.append(f"{names} {kind} {blob}\n")
     return "".join(lines)
 
 
-def _pair(path: Path, comment: str, runner: Runner) -> KeyPair:
+def _read_or_make_pair(path: Path, comment: str, runner: Runner) -> KeyPair:
     public = path.with_name(path.name + ".pub")
     if not (path.exists() and public.exists()):
         # ssh-keygen would ask before it overwrites what an interrupted run left.
         path.unlink(missing_ok=True)
         public.unlink(missing_ok=True)
         argv = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path))
-        runner.run(Command(argv=argv, what=f"making key {path.name}", timeout_s=60))
-    return KeyPair(private=path.read_text(), public=public.read_text().strip())
+        command = Command(
+            argv=argv,
+            what=f"making key {path.name}",
+            timeout_s=60,
+        )
+        runner.run(command)
+    return KeyPair(
+        private=path.read_text(),
+        public=public.read_text().strip(),
+    )

@@ -28,10 +28,11 @@ class Entry:
 
 def image(content: Mapping[str, Entry]) -> bytes:
     """Return the bytes of a seed disk: the same content gives the same bytes."""
-    body = tar(content)
-    mark = f"var/lib/stacklab/seed-{hashlib.sha256(body).hexdigest()[:32]}"
+    digest = hashlib.sha256(tar(content)).hexdigest()
+    mark = f"var/lib/stacklab/seed-{digest[:32]}"
     data = tar({mark: Entry(text=""), **content})
-    return data + b"\0" * (-len(data) % _BLOCK)
+    padding = b"\0" * (-len(data) % _BLOCK)
+    return data + padding
 
 
 def tar(content: Mapping[str, Entry]) -> bytes:
@@ -39,16 +40,21 @@ def tar(content: Mapping[str, Entry]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path, entry in content.items():
-            member = tarfile.TarInfo(path)
-            member.mode, member.mtime = entry.mode, _MTIME
-            member.uname = member.gname = entry.owner
-            # where the name is unknown, the number counts: 1000 is every cloud's first user
-            member.uid = member.gid = 0 if entry.owner == "root" else 1000
-            if entry.text is None:
-                member.type = tarfile.DIRTYPE
-                archive.addfile(member)
-                continue
-            data = entry.text.encode()
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
+            _add_member(archive, path, entry)
     return buffer.getvalue()
+
+
+def _add_member(archive: tarfile.TarFile, path: str, entry: Entry) -> None:
+    member = tarfile.TarInfo(path)
+    member.mode = entry.mode
+    member.mtime = _MTIME
+    member.uname = member.gname = entry.owner
+    # Where the name is unknown, the number counts: 1000 is every cloud's first user.
+    member.uid = member.gid = 0 if entry.owner == "root" else 1000
+    if entry.text is None:
+        member.type = tarfile.DIRTYPE
+        archive.addfile(member)
+        return
+    data = entry.text.encode()
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))

@@ -19,6 +19,7 @@ def guarded(judge: Callable[[], T], otherwise: Callable[[str], T]) -> T:
     try:
         return judge()
     except Exception as error:
+        # Where it was raised, in our own words: its message may quote what the node wrote.
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
         return otherwise(f"its answer can't be read: {where}")

@@ -19,13 +19,14 @@ from enum import IntEnum
 
 NOT_FOUND = 127  # the shell's exit code for a program that is not there
 TIMED_OUT = 124  # timeout(1)'s
-OUTPUT_MAX = 2000
+OUTPUT_MAX = 2000  # characters of a part's output that a report shows
+# A tag is a word of the node's answer, and of the shell that renders it.
 _TAG = re.compile(r"[a-z0-9][a-z0-9.:_-]*")
 _ENDED = re.compile(r"= (\d{1,3})", re.ASCII)
 LINE_MAX = 3500  # a pipe keeps 4096 bytes in one piece, and so does bash's printf
 LINES_MAX = 5000  # per part: what writes more is broken, and must not fill the host's memory
 SESSION_MAX = 8 * 1024 * 1024  # of one session, in memory: 50 of them may run at once
-_DIGITS_MAX = 12
+_DIGITS_MAX = 12  # of a number that a node writes: bytes, seconds since 1970
 TOO_MUCH = f"it wrote more than {SESSION_MAX // 1024 // 1024} MiB"
 
 
@@ -94,7 +95,8 @@ class Answer:
             return ""
         if self.is_complete:
             return "no answer"
-        return "the session ended before this check" + (self.why_cut and f": {self.why_cut}")
+        reason = f": {self.why_cut}" if self.why_cut else ""
+        return f"the session ended before this check{reason}"
 
 
 class Hearing:
@@ -108,9 +110,10 @@ class Hearing:
         self._prefix = f"{marker} "
         self._tags = None if tags is None else frozenset(tags)
         self._is_begun = self._is_complete = False
+        # By tag:
         self._lines: dict[str, list[str]] = {}
         self._codes: dict[str, int] = {}
-        self._first: dict[str, float] = {}
+        self._first_heard_at: dict[str, float] = {}
         self._size = 0
 
     def hear(self, line: str, at: float) -> None:
@@ -119,18 +122,19 @@ class Hearing:
         self._size += len(line)
         if self._size > SESSION_MAX or not line.startswith(self._prefix):
             return
-        tag, _, rest = line[len(self._prefix) :].partition(" ")
+        tag, _, rest = line.removeprefix(self._prefix).partition(" ")
         if not rest.strip():
+            # The session's own marks: no part writes a line without text.
             self._is_begun |= tag == "begin"
             self._is_complete |= tag == "end"
             return
         if self._tags is None or tag in self._tags:
-            self._keep(tag, rest, at)
+            self._keep_line(tag, rest, at)
 
-    def _keep(self, tag: str, rest: str, at: float) -> None:
+    def _keep_line(self, tag: str, rest: str, at: float) -> None:
         lines = self._lines.setdefault(tag, [])
-        self._first.setdefault(tag, at)
-        ended = _ENDED.fullmatch(rest) if rest.startswith("= ") else None
+        self._first_heard_at.setdefault(tag, at)
+        ended = _ENDED.fullmatch(rest)
         if ended:
             self._codes[tag] = int(ended[1])
         elif len(lines) < LINES_MAX:
@@ -145,12 +149,18 @@ class Hearing:
 
     def answer(self, why_cut: str = "") -> Answer:
         """Return all that was heard so far."""
-        said = {
-            tag: Said(lines=tuple(lines), code=self._codes.get(tag), heard_at=self._first[tag])
-            for tag, lines in self._lines.items()
-        }
+        said = {}
+        for tag, lines in self._lines.items():
+            said[tag] = Said(
+                lines=tuple(lines),
+                code=self._codes.get(tag),
+                heard_at=self._first_heard_at[tag],
+            )
         return Answer(
-            is_begun=self._is_begun, is_complete=self._is_complete, said=said, why_cut=why_cut
+            is_begun=self._is_begun,
+            is_complete=self._is_complete,
+            said=said,
+            why_cut=why_cut,
         )
 
 
@@ -183,12 +193,14 @@ done; }}""",
     for number, part in enumerate(parts):
         lines += [f"part{number}() {{", part.shell.rstrip("\n"), "}"]
         calls[part.phase].append(f"tagged {part.tag} part{number}")
-    lines += ["session() {", "printf '%s begin\\n' \"$m\"", *calls[Phase.FACTS]]
+    lines += ["session() {", "printf '%s begin\\n' \"$m\""]
+    lines += calls[Phase.FACTS]
     for phase in (Phase.PINGS, Phase.REST):
         if calls[phase]:
             lines += [f"{call} &" for call in calls[phase]]
             lines.append("wait")
-    lines += ["printf '%s end\\n' \"$m\"", "}", "session </dev/null", ""]
+    lines += ["printf '%s end\\n' \"$m\"", "}"]
+    lines += ["session </dev/null", ""]
     return "\n".join(lines)
 
 
@@ -212,8 +224,10 @@ def time_limit_s(parts: Iterable[Part]) -> float:
     """Return how long a session with these parts may take if every one of them hangs."""
     limits: dict[Phase, float] = dict.fromkeys(Phase, 0.0)
     for part in parts:
+        limit_s = limits[part.phase]
+        # One by one, or side by side: see Phase.
         if part.phase is Phase.FACTS:
-            limits[part.phase] += part.limit_s
+            limits[part.phase] = limit_s + part.limit_s
         else:
-            limits[part.phase] = max(limits[part.phase], part.limit_s)
+            limits[part.phase] = max(limit_s, part.limit_s)
     return sum(limits.values())

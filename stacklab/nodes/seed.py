@@ -27,26 +27,26 @@ def entries(
     lab: Lab, node: Node, keys: Keys, style: NetworkStyle, answers: Mapping[PurePosixPath, str]
 ) -> Mapping[str, Entry]:
     """Return all that the seed puts on a node, by path without the leading slash, parents first."""
-    identity: dict[str, Entry] = {
+    identity = {
         "etc/hostname": Entry(text=f"{node.name}\n"),
-        "etc/hosts": Entry(text=_hosts(lab, node)),
-        "etc/resolv.conf": Entry(
-            text=f"nameserver {lab.network(node.access.network).host_address}\n"
-        ),
+        "etc/hosts": Entry(text=_render_hosts(lab, node)),
+        "etc/resolv.conf": Entry(text=_render_resolver(lab, node)),
         "etc/ssh/ssh_host_ed25519_key": Entry(text=keys.hosts[node.name].private, mode=0o600),
         "etc/ssh/ssh_host_ed25519_key.pub": Entry(text=keys.hosts[node.name].public + "\n"),
         f"{_HOME}/.ssh": Entry(text=None, mode=0o700, owner=_USER),
-        f"{_HOME}/.ssh/authorized_keys": Entry(
-            text=keys.lab.public + "\n", mode=0o600, owner=_USER
-        ),
-        f"{_HOME}/.ssh/id_ed25519": Entry(text=keys.lab.private, mode=0o600, owner=_USER),
-        f"{_HOME}/.ssh/id_ed25519.pub": Entry(text=keys.lab.public + "\n", mode=0o600, owner=_USER),
-        f"{_HOME}/.ssh/known_hosts": Entry(
-            text=access.known_hosts(lab, keys), mode=0o600, owner=_USER
-        ),
+        f"{_HOME}/.ssh/authorized_keys": _private_entry(keys.lab.public + "\n"),
+        f"{_HOME}/.ssh/id_ed25519": _private_entry(keys.lab.private),
+        f"{_HOME}/.ssh/id_ed25519.pub": _private_entry(keys.lab.public + "\n"),
+        f"{_HOME}/.ssh/known_hosts": _private_entry(access.known_hosts(lab, keys)),
     }
-    network = {path: Entry(text=text) for path, text in _network_files(lab, node, style).items()}
+    files = _render_network_files(lab, node, style)
+    network = {path: Entry(text=text) for path, text in files.items()}
     return identity | network | answer_entries(lab, answers)
+
+
+def _private_entry(text: str) -> Entry:
+    """Return a file that only `stack` may read."""
+    return Entry(text=text, mode=0o600, owner=_USER)
 
 
 def answer_entries(lab: Lab, answers: Mapping[PurePosixPath, str]) -> dict[str, Entry]:
@@ -58,9 +58,9 @@ def answer_entries(lab: Lab, answers: Mapping[PurePosixPath, str]) -> dict[str, 
             # tar would make a missing parent root's, and the installer could not write there.
             if _is_below(parent, owned):
                 packed[str(parent.relative_to("/"))] = Entry(text=None, mode=0o755, owner=_USER)
-        own = Entry(text=text, mode=0o600, owner=_USER)
         is_for_all = _is_below(path, _SYSTEM_PATHS)
-        packed[str(path.relative_to("/"))] = Entry(text=text) if is_for_all else own
+        entry = Entry(text=text) if is_for_all else _private_entry(text)
+        packed[str(path.relative_to("/"))] = entry
     return packed
 
 
@@ -68,68 +68,97 @@ def _is_below(path: PurePosixPath, roots: Iterable[str | PurePosixPath]) -> bool
     return any(path.is_relative_to(root) for root in roots)
 
 
-def _hosts(lab: Lab, node: Node) -> str:
+def _render_hosts(lab: Lab, node: Node) -> str:
     """Render /etc/hosts: each node's name has one address, NODE-NETWORK each of its others."""
-    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    lines = [
+        f"# lab {lab.name}, node {node.name}",
+        "127.0.0.1 localhost",
+        "::1 localhost ip6-localhost ip6-loopback",
+    ]
     for other in lab.nodes:
         # The node's own name, too, has a real address and not 127.0.1.1: services listen on it.
-        lines += [f"{nic.address.ip} {_name(lab, other, nic)}" for nic in other.nics]
-    return "".join(f"{line}\n" for line in (f"# lab {lab.name}, node {node.name}", *lines))
+        lines += [f"{nic.address.ip} {_name_of_address(lab, other, nic)}" for nic in other.nics]
+    return _join_lines(lines)
 
 
-def _name(lab: Lab, node: Node, nic: NIC) -> str:
-    return node.name if nic is name_nic(lab, node) else f"{node.name}-{nic.network}"
+def _name_of_address(lab: Lab, node: Node, nic: NIC) -> str:
+    if nic is name_nic(lab, node):
+        return node.name
+    return f"{node.name}-{nic.network}"
 
 
-def _network_files(lab: Lab, node: Node, style: NetworkStyle) -> Mapping[str, str]:
+def _render_resolver(lab: Lab, node: Node) -> str:
+    # The host itself, whose dnsmasq knows the lab's names.
+    network = lab.network(node.access.network)
+    return f"nameserver {network.host_address}\n"
+
+
+def _join_lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _render_network_files(lab: Lab, node: Node, style: NetworkStyle) -> Mapping[str, str]:
     """Return the access NIC's lines: DHCP, since Vagrant wants to see a lease of its address."""
     match style:
         case NetworkStyle.NETWORKD:
             return {
-                f"etc/systemd/network/10-{nic.device}.network": _networkd(nic, nic is node.access)
+                f"etc/systemd/network/10-{nic.device}.network": _render_networkd(
+                    nic, is_access=nic is node.access
+                )
                 for nic in node.nics
             }
         case NetworkStyle.IFUPDOWN:
-            stanzas = [_ifupdown(nic, nic is node.access) for nic in node.nics]
-            return {
-                "etc/network/interfaces": "".join(["auto lo\niface lo inet loopback\n", *stanzas])
-            }
+            stanzas = ["auto lo\niface lo inet loopback\n"]
+            stanzas += [_render_ifupdown(nic, is_access=nic is node.access) for nic in node.nics]
+            return {"etc/network/interfaces": "".join(stanzas)}
         case NetworkStyle.IFCFG:
             has_gateway = lab.network(node.access.network).mode is NetworkMode.NAT
             return {
-                f"etc/sysconfig/network-scripts/ifcfg-{nic.device}": _ifcfg(
-                    nic, nic is node.access, has_gateway
+                f"etc/sysconfig/network-scripts/ifcfg-{nic.device}": _render_ifcfg(
+                    nic, is_access=nic is node.access, has_gateway=has_gateway
                 )
                 for nic in node.nics
             }
 
 
-def _networkd(nic: NIC, is_access: bool) -> str:
-    lines = ["[Match]", f"Name={nic.device}", "", "[Link]", f"MTUBytes={nic.mtu}", "", "[Network]"]
-    lines += [
+def _render_networkd(nic: NIC, *, is_access: bool) -> str:
+    lines = [
+        "[Match]",
+        f"Name={nic.device}",
+        "",
+        "[Link]",
+        f"MTUBytes={nic.mtu}",
+        "",
+        "[Network]",
         "DHCP=ipv4" if is_access else f"Address={nic.address}",
         "LinkLocalAddressing=no",
         "IPv6AcceptRA=no",
     ]
     if is_access:
+        # libvirt's leases are fixed by MAC; networkd would send a machine id of its own.
         lines += ["", "[DHCPv4]", "ClientIdentifier=mac", "UseMTU=no", "UseDNS=no"]
-    return "".join(f"{line}\n" for line in lines)
+    return _join_lines(lines)
 
 
-def _ifupdown(nic: NIC, is_access: bool) -> str:
+def _render_ifupdown(nic: NIC, *, is_access: bool) -> str:
     device = nic.device
     if is_access:
         return (
-            f"\nauto {device}\niface {device} inet dhcp\n"
+            f"\nauto {device}\n"
+            f"iface {device} inet dhcp\n"
+            # dhclient sets the MTU of the server's answer.
             f"    post-up ip link set {device} mtu {nic.mtu}\n"
         )
     return (
-        f"\nauto {device}\niface {device} inet static\n    address {nic.address.ip}\n"
-        f"    netmask {nic.address.netmask}\n    mtu {nic.mtu}\n"
+        f"\nauto {device}\n"
+        f"iface {device} inet static\n"
+        f"    address {nic.address.ip}\n"
+        f"    netmask {nic.address.netmask}\n"
+        f"    mtu {nic.mtu}\n"
     )
 
 
-def _ifcfg(nic: NIC, is_access: bool, has_gateway: bool) -> str:
+def _render_ifcfg(nic: NIC, *, is_access: bool, has_gateway: bool) -> str:
     lines = [
         f"DEVICE={nic.device}",
         f"HWADDR={nic.mac}",
@@ -139,8 +168,13 @@ def _ifcfg(nic: NIC, is_access: bool, has_gateway: bool) -> str:
         "IPV6INIT=no",
     ]
     if is_access:
-        lines += ["BOOTPROTO=dhcp", f"DEFROUTE={'yes' if has_gateway else 'no'}"]
+        default_route = "yes" if has_gateway else "no"
+        lines += ["BOOTPROTO=dhcp", f"DEFROUTE={default_route}"]
     else:
-        prefix = nic.address.network.prefixlen
-        lines += ["BOOTPROTO=none", f"IPADDR={nic.address.ip}", f"PREFIX={prefix}", "DEFROUTE=no"]
-    return "".join(f"{line}\n" for line in lines)
+        lines += [
+            "BOOTPROTO=none",
+            f"IPADDR={nic.address.ip}",
+            f"PREFIX={nic.address.network.prefixlen}",
+            "DEFROUTE=no",
+        ]
+    return _join_lines(lines)

@@ -29,7 +29,7 @@ from stacklab.paths import LabPaths
 from stacklab.process import Command, Conversing, Result
 from stacklab.tools import ssh
 
-_WORDS_MAX = 200
+_WORDS_MAX = 200  # characters of a reason
 
 
 class Hearer(Protocol):
@@ -120,9 +120,10 @@ def listen(
     try:
         result = runner.converse(command, heard=hearer.hear, why_stop=why_end)
     except (CommandTimedOut, CommandFailed) as error:
+        first_line = error.message.partition("\n")[0]
         # The reason to stop comes first: the error's text quotes what the node wrote, which may
         # look like one of ssh's own errors.
-        why = why_end() or ssh.classify(error.message) or error.message.partition("\n")[0]
+        why = why_end() or ssh.classify(error.message) or first_line
         failed = Result(exit_code=ssh.UNREACHED, stderr=error.message)
         return Ending(result=failed, why=printable(why))
     return Ending(result=result, why=printable(_why_ended(result)))
@@ -130,6 +131,13 @@ def listen(
 
 def _why_ended(result: Result) -> str:
     """Return why a session ended: ssh's own reason, else the last line it wrote, else its code."""
-    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-    last = printable(lines[-1][:_WORDS_MAX]).strip() if lines else ""
-    return ssh.classify(result.stderr) or last or f"ssh ended with {result.exit_code}"
+    known_cause = ssh.classify(result.stderr)
+    if known_cause:
+        return known_cause
+    # The last line, because banners and warnings come before it.
+    last_line = ""
+    for line in result.stderr.splitlines():
+        last_line = line.strip() or last_line
+    # Cut before it is made printable: a hostile node may write a line of megabytes.
+    words = printable(last_line[:_WORDS_MAX]).strip()
+    return words or f"ssh ended with {result.exit_code}"

@@ -147,11 +147,11 @@ def digest(script: str) -> str:
 
 def start(name: str, script: str, *, user: str, limit_s: float | None, most_bytes: int) -> str:
     """Return the script that starts a unit unless it was started before, and prints its status."""
-    return _head(name) + _START.format(
+    return _render_head(name) + _START.format(
         root=ROOT,
-        script=_encoded(script),
-        run=_encoded(_RUN),
-        over=_encoded(_OVER),
+        script=_encode_text(script),
+        run=_encode_text(_RUN),
+        over=_encode_text(_OVER),
         digest=digest(script),
         user=shlex.quote(user),
         description=shlex.quote(f"stacklab: {name}"),
@@ -162,27 +162,27 @@ def start(name: str, script: str, *, user: str, limit_s: float | None, most_byte
 
 def status(name: str) -> str:
     """Return the script that prints a unit's status."""
-    return f"{_head(name)}status\n"
+    return f"{_render_head(name)}status\n"
 
 
 def stop(name: str) -> str:
     """Return the script that stops a unit, and prints its status."""
-    return _head(name) + _STOP
+    return _render_head(name) + _STOP
 
 
 def forget(name: str) -> str:
     """Return the script that removes all that is left of a unit that does not run."""
-    return _head(name) + _FORGET
+    return _render_head(name) + _FORGET
 
 
 def attach(name: str, marker: str, offset: int) -> str:
     """Return the script that sends a unit's output from a byte on, until the unit is over."""
-    return f"m={shlex.quote(marker)}\n{_head(name)}" + _ATTACH.format(
+    return f"m={shlex.quote(marker)}\n{_render_head(name)}" + _ATTACH.format(
         offset=offset, chunk=CHUNK_BYTES, line=LINE_CHARACTERS, lost_every=LOST_EVERY
     )
 
 
-def _head(name: str) -> str:
+def _render_head(name: str) -> str:
     # The prefix is longer than "stacklab-", because images bring units with that prefix.
     return (
         "PATH=$PATH:/usr/sbin:/sbin\nexport LC_ALL=C\n"
@@ -190,5 +190,5 @@ def _head(name: str) -> str:
     )
 
 
-def _encoded(text: str) -> str:
+def _encode_text(text: str) -> str:
     return base64.b64encode(text.encode()).decode()

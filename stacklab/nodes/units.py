@@ -115,8 +115,11 @@ class Units:
         `forget` it to run it again. Raises CommandFailed for a node that can't be reached,
         and for a name under which another script was started.
         """
-        text = unit_scripts.start(name, script, user=user, limit_s=limit_s, most_bytes=most_bytes)
-        status = _status(self._lines(name, text, f"start {name}"))
+        starter = unit_scripts.start(
+            name, script, user=user, limit_s=limit_s, most_bytes=most_bytes
+        )
+        lines = self._run_script(name, starter, f"start {name}")
+        status = _parse_status(lines)
         if status.digest != unit_scripts.digest(script):
             raise CommandFailed(
                 f"{self._node} has another script under the name {name}",
@@ -127,15 +130,17 @@ class Units:
 
     def status(self, name: str) -> UnitStatus:
         """Return a unit's status; raises CommandFailed for a node that can't be reached."""
-        return _status(self._lines(name, unit_scripts.status(name), f"ask for {name}"))
+        lines = self._run_script(name, unit_scripts.status(name), f"ask for {name}")
+        return _parse_status(lines)
 
     def stop(self, name: str) -> UnitStatus:
         """End a unit: SIGTERM, and SIGKILL after 20 s. No error if it is over or absent."""
-        return _status(self._lines(name, unit_scripts.stop(name), f"stop {name}"))
+        lines = self._run_script(name, unit_scripts.stop(name), f"stop {name}")
+        return _parse_status(lines)
 
     def forget(self, name: str) -> None:
         """Remove what is left of a unit on the node; raises CommandFailed while it runs."""
-        self._lines(name, unit_scripts.forget(name), f"forget {name}")
+        self._run_script(name, unit_scripts.forget(name), f"forget {name}")
 
     def attach(
         self,
@@ -152,15 +157,15 @@ class Units:
         connection; what `heard` raises ends the session and is raised.
         """
         marker = session.marker()
-        hearing = _Output(marker, offset, heard)
-        script = unit_scripts.attach(_checked(name), marker, offset)
+        hearing = _OutputHearer(marker, offset, heard)
+        script = unit_scripts.attach(_checked_name(name), marker, offset)
         command = ssh.root_command(
             self._paths, self._node, script, what=f"following {name} on {self._node}"
         )
         command = dataclasses.replace(command, timeout_s=limit_s)
         ending = session.listen(self._runner, command, hearing, why_stop=why_stop)
         if hearing.is_complete:
-            return Attached(offset=hearing.offset, status=_status(hearing.status_lines))
+            return Attached(offset=hearing.offset, status=_parse_status(hearing.status_lines))
         return Attached(offset=hearing.offset, why=hearing.why_stop() or ending.why)
 
     def follow(
@@ -189,9 +194,9 @@ class Units:
             offset = attached.offset
             time.sleep(_AGAIN_S)
 
-    def _lines(self, name: str, script: str, what: str) -> Sequence[str]:
+    def _run_script(self, name: str, script: str, what: str) -> Sequence[str]:
         """Run one of our scripts as root, and return what it wrote."""
-        _checked(name)
+        _checked_name(name)
         part = Part(
             tag="units",
             shell=protocol.fed("sudo -n sh -s", script.encode()),
@@ -208,7 +213,7 @@ class Units:
         )
 
 
-class _Output:
+class _OutputHearer:
     """Takes the lines of an attachment; see session.Hearer. Keeps nothing but the status."""
 
     def __init__(self, marker: str, offset: int, heard: Callable[[bytes], object]) -> None:
@@ -225,12 +230,12 @@ class _Output:
         if self._why_broken or self.is_complete:
             return
         if line.startswith(self._prefix):
-            word, _, rest = line[len(self._prefix) :].partition(" ")
-            self._mark(word, rest)
+            word, _, rest = line.removeprefix(self._prefix).partition(" ")
+            self._take_mark(word, rest)
         elif self._is_in_chunk:
-            self._take(line)
+            self._take_data(line)
 
-    def _mark(self, word: str, rest: str) -> None:
+    def _take_mark(self, word: str, rest: str) -> None:
         self._is_in_chunk = word == "chunk"
         # Each chunk says where it begins and ends, so that a lost or repeated byte is seen.
         if word in ("chunk", "at") and rest != str(self.offset):
@@ -240,8 +245,9 @@ class _Output:
         elif word == "end":
             self.is_complete = True
 
-    def _take(self, line: str) -> None:
+    def _take_data(self, line: str) -> None:
         try:
+            # Each line stands alone: see unit_scripts.LINE_CHARACTERS.
             data = base64.b64decode(line[:_LINE_MAX], validate=True)
         except (binascii.Error, ValueError):
             self._why_broken = "its output is not base64"
@@ -254,36 +260,47 @@ class _Output:
         return printable(self._why_broken)
 
 
-def _checked(name: str) -> str:
+def _checked_name(name: str) -> str:
     assert _NAME.fullmatch(name), name
     return name
 
 
-def _status(lines: Sequence[str]) -> UnitStatus:
+def _parse_status(lines: Sequence[str]) -> UnitStatus:
     """Return a status from the lines that a node wrote; never raises, whatever they are."""
     values: dict[str, str] = {}
     for line in lines:
         key, _, value = line.partition(" ")
         values.setdefault(key, value)
+    # BOOT-ID TIME, see _RUN in unit_scripts.
     begun = values.get("begun", "").split()
+    started_at = 0.0
+    if len(begun) == 2:
+        started_at = _parse_time(begun[1])
     # EXIT_CODE EXIT_STATUS SERVICE_RESULT TIME STATE-OF-THE-SYSTEM, see _OVER in unit_scripts.
     # A hostile node may write fewer words, or more: pad, and cut.
     words = [*values.get("ended", "").split()[:5], *[""] * 5]
     how, code, reason, ended_at = words[:4]
+    exit_code = None
+    signal = ""
+    # systemd gives a number, or the name of a signal, depending on the first word.
+    if how == "exited" and is_number(code):
+        exit_code = int(code)
+    elif how in ("killed", "dumped") and _SIGNAL.fullmatch(code):
+        signal = code
     return UnitStatus(
-        phase=_phase(values),
-        exit_code=int(code) if how == "exited" and is_number(code) else None,
-        signal=code if how in ("killed", "dumped") and _SIGNAL.fullmatch(code) else "",
+        phase=_find_phase(values),
+        exit_code=exit_code,
+        signal=signal,
         reason=printable(reason),
-        started_at=_time(begun[1]) if len(begun) == 2 else 0.0,
-        ended_at=_time(ended_at) if ended_at else None,
-        size=_number(values.get("size", "")),
-        left_out=_number(values.get("left-out", "")),
+        started_at=started_at,
+        ended_at=_parse_time(ended_at) if ended_at else None,
+        size=_parse_number(values.get("size", "")),
+        left_out=_parse_number(values.get("left-out", "")),
         digest=printable(values.get("digest", "")),
     )
 
 
-def _phase(values: Mapping[str, str]) -> UnitPhase:
+def _find_phase(values: Mapping[str, str]) -> UnitPhase:
     ended = values.get("ended", "").split()
     if ended:
         # A shutdown killed the work, or something that it needed. Exit code 0 counts all the same.
@@ -294,12 +311,13 @@ def _phase(values: Mapping[str, str]) -> UnitPhase:
     begun = values.get("begun", "").split()
     if not begun:
         return UnitPhase.ABSENT
-    return UnitPhase.LOST if begun[0] == values.get("boot") else UnitPhase.REBOOTED
+    is_same_boot = begun[0] == values.get("boot")
+    return UnitPhase.LOST if is_same_boot else UnitPhase.REBOOTED
 
 
-def _time(word: str) -> float:
+def _parse_time(word: str) -> float:
     return float(word) if _TIME.fullmatch(word) else 0.0
 
 
-def _number(word: str) -> int:
+def _parse_number(word: str) -> int:
     return int(word) if is_number(word) else 0

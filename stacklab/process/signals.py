@@ -1,17 +1,35 @@
-"""Send signals to processes, and name those that ended one."""
+"""Send signals to processes, end them, and name the signal that ended one."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 
+GRACE_S = 5.0  # from one signal to the next, harder one
 
-def send(process: subprocess.Popen[bytes], number: signal.Signals, *, group: bool) -> None:
+
+def stop_process(process: subprocess.Popen[bytes], *, group: bool) -> None:
+    """End a process that we started, and its children: SIGINT first, SIGKILL last.
+
+    An interactive process shares our group (it needs the terminal), so it is signalled alone.
+    A second Ctrl-C cuts the grace short.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            send_signal(process, number, group=group)
+            process.wait(GRACE_S)
+            break
+    if group:
+        # Children that outlived their parent. Daemons have left the group by setsid.
+        send_signal(process, signal.SIGKILL, group=True)
+
+
+def send_signal(process: subprocess.Popen[bytes], number: signal.Signals, *, group: bool) -> None:
     """Signal a process that we started, or its whole group."""
     if not group:
         process.send_signal(number)
@@ -20,7 +38,8 @@ def send(process: subprocess.Popen[bytes], number: signal.Signals, *, group: boo
         os.killpg(process.pid, number)
     except ProcessLookupError:
         return
-    except PermissionError:  # a child of sudo: only root may signal it
+    except PermissionError:
+        # A child of sudo: only root may signal it.
         name = number.name.removeprefix("SIG")
         argv = ("sudo", "-n", "kill", f"-{name}", "--", f"-{process.pid}")
         subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, capture_output=True)
@@ -36,7 +55,7 @@ def ending(code: int) -> str:
         return f"was ended by signal {-code}"
 
 
-@contextmanager
+@contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back until the end of the block, and raise it there.
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import IO
 
+_PIPE_BYTES = 65536  # what a pipe of Linux holds: more would not be taken at once
 CUT = b" (cut off here)"  # behind a line of which the rest was dropped
 
 
@@ -34,7 +35,9 @@ class Beginning:
     @property
     def left_out_words(self) -> str:
         """Return a line that says how much was left out; "" if nothing was."""
-        return f"({self.left_out} bytes of its output were left out)\n" if self.left_out else ""
+        if not self.left_out:
+            return ""
+        return f"({self.left_out} bytes of its output were left out)\n"
 
 
 class End:
@@ -65,34 +68,38 @@ class LineCutter:
 
     def take(self, data: bytes) -> None:
         """Take the next piece of the stream."""
-        *whole, rest = data.split(b"\n")
-        for line in whole:
-            self._add(line)
-            self._finish(b"\n")
-        self._add(rest)
+        *whole_lines, rest = data.split(b"\n")
+        for line in whole_lines:
+            self._add_data(line)
+            self._finish_line(b"\n")
+        self._add_data(rest)
 
     def end(self) -> None:
         """Hand out a last line that lacks its newline."""
         if self._begun:
-            self._finish(b"")
+            self._finish_line(b"")
 
-    def _add(self, data: bytes) -> None:
+    def _add_data(self, data: bytes) -> None:
         room = max(0, self._most - len(self._begun))
         self._begun += data[:room]
-        self._is_cut = self._is_cut or len(data) > room
+        if len(data) > room:
+            self._is_cut = True
 
-    def _finish(self, newline: bytes) -> None:
-        line = bytes(self._begun) + (CUT if self._is_cut else b"") + newline
+    def _finish_line(self, newline: bytes) -> None:
+        mark = CUT if self._is_cut else b""
+        line = bytes(self._begun) + mark + newline
+        # Cleared first: what takes the line may raise, and a stream may still go on then.
         self._begun.clear()
         self._is_cut = False
         self._hand_out(line)
 
 
-def send(stdin: IO[bytes], unsent: memoryview) -> memoryview:
+def send_piece(stdin: IO[bytes], unsent: memoryview) -> memoryview:
     """Write what a pipe takes, and return the rest; nothing is left when its reader is gone."""
     try:
-        return unsent[os.write(stdin.fileno(), unsent[:65536]) :]
+        sent = os.write(stdin.fileno(), unsent[:_PIPE_BYTES])
     except BlockingIOError:
         return unsent
     except BrokenPipeError:
         return memoryview(b"")
+    return unsent[sent:]

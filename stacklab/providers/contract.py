@@ -20,7 +20,7 @@ from stacklab.nodes.archive import Entry
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
 from stacklab.progress import Progress
-from stacklab.providers.evidence import NodeEvidence, View
+from stacklab.providers.node_view import NodeEvidence, View
 from stacklab.record import Handles, LabRecord
 from stacklab.tools.host.accelerator import Accelerator
 
@@ -32,7 +32,7 @@ class HostServices:
     host: HostPaths
     runner: Conversing
     progress: Progress
-    accelerator: Callable[[], Accelerator]
+    accelerator: Callable[[], Accelerator]  # the first call may boot a kernel, which takes seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Unreachable:
 
     service: str  # libvirtd
     why: str
-    hint: str
+    hint: str  # a command
 
     def __str__(self) -> str:
         return f"{self.service} does not answer: {self.why}"
@@ -95,6 +95,8 @@ class Provider(Protocol):
         """
         ...
 
+    # --- make and start
+
     def files(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[Path, str]:
         """Render the files that the provider reads, before anything is made."""
         ...
@@ -119,6 +121,8 @@ class Provider(Protocol):
         """Start these nodes, and resume paused ones; returns before they have booted."""
         ...
 
+    # --- stop and remove
+
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
         """Shut these nodes down; after `patience_s`, cut the power of those that still run."""
         ...
@@ -130,6 +134,8 @@ class Provider(Protocol):
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
         """Remove one node, its disks included."""
         ...
+
+    # --- look, and leave
 
     def status(self, record: LabRecord) -> Mapping[str, NodeState]:
         """Return each node's state."""
@@ -144,7 +150,7 @@ class Provider(Protocol):
         ...
 
 
-# --- capabilities
+# --- capabilities: `runtime_checkable`, because callers ask by isinstance whether there is one
 
 
 @runtime_checkable
@@ -169,6 +175,7 @@ class Resets(Protocol):
         ...
 
 
+# Not a capability itself: a provider that has MakesFaults hands it out.
 class FaultMaker(Protocol):
     """Makes one lab's nodes, NICs and networks fail, and undoes it.
 
@@ -178,6 +185,8 @@ class FaultMaker(Protocol):
     def state(self, node: str) -> NodeState:
         """Return a node's state."""
         ...
+
+    # --- nodes
 
     def pause(self, node: str) -> None:
         """Stop a node's processors, as they are."""
@@ -194,6 +203,8 @@ class FaultMaker(Protocol):
     def power_on(self, node: str) -> None:
         """Start a node that is off, with all its NICs and their cables plugged in."""
         ...
+
+    # --- NICs
 
     def has_nic(self, node: str, nic: NIC) -> bool:
         """True while the NIC is plugged into the running node."""
@@ -214,6 +225,8 @@ class FaultMaker(Protocol):
     def plug(self, node: str, slot: str) -> None:
         """Plug a NIC in again."""
         ...
+
+    # --- networks
 
     def refuse_partition(self, network: str) -> None:
         """Raise LabError where a network can't be parted, or its rules can't be read."""
@@ -237,6 +250,7 @@ class MakesFaults(Protocol):
         ...
 
 
+# As FaultMaker: a provider that has Evidence hands it out.
 class Looker(Protocol):
     """Looks at a lab's nodes from this host; never raises, and changes nothing."""
 
@@ -317,6 +331,5 @@ class Orphans(Protocol):
 
 def lacking(provider: Provider, lab: str, what: str, *, hint: str) -> ProviderError:
     """Return the refusal of a task whose capability the lab's provider does not have."""
-    return ProviderError(
-        f"lab {lab}'s nodes are {provider.name} nodes, which do not have {what}", hint=hint
-    )
+    message = f"lab {lab}'s nodes are {provider.name} nodes, which do not have {what}"
+    return ProviderError(message, hint=hint)

@@ -24,8 +24,9 @@ def kind(word: str) -> ProviderKind:
     """Return the provider of that word; raises ProviderError listing those that are known."""
     place = PROVIDERS.get(word)
     if place is None:
+        known = ", ".join(sorted(PROVIDERS))
         raise ProviderError(
-            f"{word!a} is not a provider (there are: {', '.join(sorted(PROVIDERS))})",
+            f"{word!a} is not a provider (there are: {known})",
             hint="use the checkout that made the lab",
         )
     module, _, name = place.partition(":")
@@ -77,11 +78,11 @@ def read(paths: LabPaths) -> LabRecord | None:
     try:
         provider_kind = kind(lab_record.provider)
     except ProviderError as error:
-        raise LabError(
-            f"the record of lab {paths.name}: {error.message}", hint=error.hint
-        ) from error
+        message = f"the record of lab {paths.name}: {error.message}"
+        raise LabError(message, hint=error.hint) from error
     try:
         provider_kind.refuse_damaged(paths, lab_record)
+    # A handle is what somebody's JSON holds: whatever a wrong type raises is damage, too.
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordDamaged(paths, error, look=provider_kind.look) from error
     return lab_record

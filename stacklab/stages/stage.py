@@ -53,10 +53,11 @@ def with_steps(stages: Iterable[Stage]) -> tuple[Stage, ...]:
 
     A stage that waited for an empty one waits for what that one waited for.
     """
-    waits: dict[str, tuple[str, ...]] = {}
+    waits: dict[str, tuple[str, ...]] = {}  # an empty stage -> what it waits for
     with_work: list[Stage] = []
     for stage in stages:
-        after = tuple(dict.fromkeys(_resolved(stage.after, waits)))
+        # Two empty stages may have waited for the same one: once is enough.
+        after = tuple(dict.fromkeys(_skip_empty(stage.after, waits)))
         if not stage.steps:
             waits[stage.name] = after
             continue
@@ -64,14 +65,18 @@ def with_steps(stages: Iterable[Stage]) -> tuple[Stage, ...]:
     return tuple(with_work)
 
 
-def _resolved(names: Iterable[str], waits: dict[str, tuple[str, ...]]) -> Iterator[str]:
+def _skip_empty(names: Iterable[str], waits: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    """Yield the names, with what an empty stage waits for in its place."""
     for name in names:
         yield from waits.get(name, (name,))
 
 
 def steps_of(stages: Iterable[Stage]) -> tuple[Step, ...]:
     """Return all steps of all stages, in order: what `answers.steps` shows."""
-    return tuple(step for stage in stages for step in stage.steps)
+    steps: list[Step] = []
+    for stage in stages:
+        steps += stage.steps
+    return tuple(steps)
 
 
 def check_order(stages: Sequence[Stage]) -> None:

@@ -11,6 +11,7 @@ given to another lab tomorrow, and a rule for one end only would then cut that l
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -24,28 +25,38 @@ _CHAIN = re.compile(r"^Bridge chain: ([^,\s]+),", re.M)
 
 def cut(bridge: str, groups: Sequence[Sequence[str]]) -> list[Argv]:
     """Return the commands that cut a bridge into groups; only the last one activates the rules."""
-    commands: list[Argv] = [("ebtables", "-N", bridge, "-P", "RETURN")]
+    commands = [_new_chain(bridge)]
     for number, taps in enumerate(groups):
         chain = f"{bridge}-{number}"
-        commands.append(("ebtables", "-N", chain, "-P", "RETURN"))
-        for other, other_taps in enumerate(groups):
-            if other != number:
-                commands += [
-                    ("ebtables", "-A", chain, "-o", tap, "-j", "DROP") for tap in other_taps
-                ]
-        commands += [("ebtables", "-A", bridge, "-i", tap, "-j", chain) for tap in taps]
-    return [*commands, ("ebtables", "-A", "FORWARD", "-j", bridge)]
+        commands.append(_new_chain(chain))
+        others = [*groups[:number], *groups[number + 1 :]]
+        for receiving in itertools.chain.from_iterable(others):
+            commands.append(("ebtables", "-A", chain, "-o", receiving, "-j", "DROP"))
+        for sending in taps:
+            commands.append(("ebtables", "-A", bridge, "-i", sending, "-j", chain))
+    # From here on frames are dropped: until now no chain of the kernel's led here.
+    commands.append(("ebtables", "-A", "FORWARD", "-j", bridge))
+    return commands
+
+
+def _new_chain(name: str) -> Argv:
+    # RETURN: what no rule of it matches goes on as if the chain were not there.
+    return ("ebtables", "-N", name, "-P", "RETURN")
 
 
 def heal(bridge: str, groups: int) -> list[Argv]:
     """Return the commands that remove all of it; each may fail if there is nothing to remove."""
-    chains = [f"{bridge}-{number}" for number in range(groups)]
-    return [
+    # In this order: a chain that is still called, or that has rules, can't be deleted.
+    commands: list[Argv] = [
         ("ebtables", "-D", "FORWARD", "-j", bridge),
         ("ebtables", "-F", bridge),
         ("ebtables", "-X", bridge),
-        *(("ebtables", flag, chain) for chain in chains for flag in ("-F", "-X")),
     ]
+    for number in range(groups):
+        chain = f"{bridge}-{number}"
+        commands.append(("ebtables", "-F", chain))
+        commands.append(("ebtables", "-X", chain))
+    return commands
 
 
 def chains(listing: str) -> frozenset[str]:

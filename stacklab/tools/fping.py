@@ -44,7 +44,8 @@ class Ping:
     @property
     def worst_ms(self) -> float | None:
         """Return the slowest round trip, or None if all packets were lost."""
-        return max((rtt for rtt in self.rtts_ms if rtt is not None), default=None)
+        answered = [rtt for rtt in self.rtts_ms if rtt is not None]
+        return max(answered, default=None)
 
 
 def shell_line(addresses: Sequence[str], *, count: int = COUNT, slower_ms: float = 0.0) -> str:
@@ -57,7 +58,9 @@ def shell_line(addresses: Sequence[str], *, count: int = COUNT, slower_ms: float
 
 def longest_s(targets: int, *, count: int = COUNT, slower_ms: float = 0.0) -> float:
     """Return how long it takes if none of the targets answers."""
-    return (count * max(_PERIOD_MS, targets * _INTERVAL_MS) + _TIMEOUT_MS + slower_ms) / 1000
+    # A round over many targets takes longer than the period between two packets to one of them.
+    round_ms = max(_PERIOD_MS, targets * _INTERVAL_MS)
+    return (count * round_ms + _TIMEOUT_MS + slower_ms) / 1000
 
 
 def sized_line(size: int, addresses: Sequence[str]) -> str:
@@ -123,9 +126,8 @@ def over_function(name: str, *, slower_ms: float = 0.0) -> str:
 
 
 def _options(count: int | str, slower_ms: float) -> str:
-    return (
-        f"-q -C {count} -i {_INTERVAL_MS} -p {_PERIOD_MS} -t {math.ceil(_TIMEOUT_MS + slower_ms)}"
-    )
+    timeout_ms = math.ceil(_TIMEOUT_MS + slower_ms)
+    return f"-q -C {count} -i {_INTERVAL_MS} -p {_PERIOD_MS} -t {timeout_ms}"
 
 
 def parse(text: str) -> dict[str, Ping]:
@@ -151,5 +153,7 @@ def parse_line(line: str) -> Ping | None:
     match = _LINE.fullmatch(line.strip())
     if match is None:
         return None
-    rtts = tuple(None if word == "-" else float(word) for word in match["replies"].split())
-    return Ping(target=match["target"], rtts_ms=rtts)
+    replies = match["replies"].split()
+    # `-` is a packet that was lost.
+    rtts = [None if word == "-" else float(word) for word in replies]
+    return Ping(target=match["target"], rtts_ms=tuple(rtts))

@@ -10,6 +10,8 @@ from enum import StrEnum
 PORT = 22
 _CONNECT_S = 1.0
 _SPEAK_S = 5.0
+_ENOUGH_BYTES = 64  # of `SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7`
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 
 class Door(StrEnum):
@@ -40,18 +42,21 @@ def knock(address: str, port: int = PORT) -> Knock:
     except TimeoutError:
         return Knock(door=Door.NO_ANSWER, said=f"no answer within {_CONNECT_S:g} s")
     except OSError as error:
-        is_unreachable = error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
-        return Knock(door=Door.UNREACHABLE if is_unreachable else Door.NO_ANSWER, said=str(error))
+        door = Door.UNREACHABLE if error.errno in _UNREACHABLE else Door.NO_ANSWER
+        return Knock(door=door, said=str(error))
     with connection:
-        try:
-            connection.settimeout(_SPEAK_S)
-            answer = connection.recv(64)
-        except TimeoutError:
-            return Knock(
-                door=Door.SILENT, said=f"connected, but nothing was said for {_SPEAK_S:g} s"
-            )
-        except OSError as error:
-            return Knock(door=Door.OTHER, said=str(error))
+        return _read_version(connection)
+
+
+def _read_version(connection: socket.socket) -> Knock:
+    connection.settimeout(_SPEAK_S)
+    try:
+        answer = connection.recv(_ENOUGH_BYTES)
+    except TimeoutError:
+        said = f"connected, but nothing was said for {_SPEAK_S:g} s"
+        return Knock(door=Door.SILENT, said=said)
+    except OSError as error:
+        return Knock(door=Door.OTHER, said=str(error))
     if answer.startswith(b"SSH-"):
         return Knock(door=Door.OPEN, said=answer.decode("ascii", "replace").strip())
     if answer:

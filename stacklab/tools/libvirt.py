@@ -8,10 +8,10 @@ Every call has a bound: see stacklab.tools.libvirt_connection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import libvirt
 
@@ -32,23 +32,34 @@ _STATES: Mapping[int, NodeState] = {
 }
 
 # Of virDomainState and its reasons, those that say more than the state.
-_REASONS: Mapping[tuple[int, ...], str] = {
-    (state, getattr(libvirt, f"{prefix}_{word.upper().replace(' ', '_')}")): word
-    for state, prefix, words in (
-        (
-            libvirt.VIR_DOMAIN_PAUSED,
-            "VIR_DOMAIN_PAUSED",
-            ("user", "ioerror", "migration", "save", "watchdog", "crashed"),
-        ),
-        (
-            libvirt.VIR_DOMAIN_SHUTOFF,
-            "VIR_DOMAIN_SHUTOFF",
-            ("shutdown", "destroyed", "crashed", "failed", "saved", "from snapshot"),
-        ),
-        (libvirt.VIR_DOMAIN_CRASHED, "VIR_DOMAIN_CRASHED", ("panicked",)),
-    )
-    for word in words
+_REASON_WORDS: Mapping[str, tuple[str, ...]] = {
+    "VIR_DOMAIN_PAUSED": ("user", "ioerror", "migration", "save", "watchdog", "crashed"),
+    "VIR_DOMAIN_SHUTOFF": (
+        "shutdown",
+        "destroyed",
+        "crashed",
+        "failed",
+        "saved",
+        "from snapshot",
+    ),
+    "VIR_DOMAIN_CRASHED": ("panicked",),
 }
+
+
+def _number_reasons() -> Mapping[tuple[int, ...], str]:
+    """Return the words by libvirt's numbers of the state and of the reason."""
+    numbered: dict[tuple[int, ...], str] = {}
+    for state, words in _REASON_WORDS.items():
+        for word in words:
+            # "from snapshot" is VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT.
+            constant = f"{state}_{word.upper().replace(' ', '_')}"
+            numbers = (getattr(libvirt, state), getattr(libvirt, constant))
+            numbered[numbers] = word
+    return numbered
+
+
+_REASONS = _number_reasons()
+_T = TypeVar("_T")
 
 
 class Libvirt(Connection):
@@ -67,30 +78,20 @@ class Libvirt(Connection):
     @within(LOOK_S)
     def state(self, uuid: str) -> NodeState:
         """Return the state of the domain of that UUID."""
-        domain = self._domain(uuid)
-        if domain is None:
-            return NodeState.ABSENT
-        with _words(f"reading the state of {uuid}", absent_ok=True):
-            return _STATES.get(domain.state()[0], NodeState.CRASHED)
-        return NodeState.ABSENT
+        doing = f"reading the state of {uuid}"
+        return self._ask_domain(uuid, _read_state, doing=doing, if_absent=NodeState.ABSENT)
 
     @within(LOOK_S)
     def why_in_state(self, uuid: str) -> str:
         """Return libvirt's reason for a state (`user`, `ioerror`); "" if it adds nothing."""
-        domain = self._domain(uuid)
-        if domain is not None:
-            with _words(f"reading the state of {uuid}", absent_ok=True):
-                return _REASONS.get(tuple(domain.state()[:2]), "")
-        return ""
+        doing = f"reading the state of {uuid}"
+        return self._ask_domain(uuid, _read_reason, doing=doing, if_absent="")
 
     @within(LOOK_S)
     def domain_xml(self, uuid: str) -> str:
         """Return a domain as it runs, in libvirt's XML; "" when it is absent."""
-        domain = self._domain(uuid)
-        if domain is not None:
-            with _words(f"reading the domain {uuid}", absent_ok=True):
-                return str(domain.XMLDesc())
-        return ""
+        doing = f"reading the domain {uuid}"
+        return self._ask_domain(uuid, _read_xml, doing=doing, if_absent="")
 
     @within(LOOK_S)
     def refuse_foreign_domain(self, name: str, uuid: str) -> None:
@@ -99,9 +100,10 @@ class Libvirt(Connection):
             domain = self._connection.lookupByName(name)
         except libvirt.libvirtError:
             return
-        if domain.UUIDString() != uuid:
+        actual = domain.UUIDString()
+        if actual != uuid:
             raise NotOurs(
-                f"a domain called {name} exists and is not this lab's (UUID {domain.UUIDString()})",
+                f"a domain called {name} exists and is not this lab's (UUID {actual})",
                 hint=f"look at it: virsh dominfo {name}; "
                 f"if it may go: virsh destroy {name}; virsh undefine {name}",
             )
@@ -109,36 +111,32 @@ class Libvirt(Connection):
     @within(WORK_S)
     def resume(self, uuid: str) -> None:
         """Let a paused domain run on."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"resuming {domain.name()}"):
-                domain.resume()
+        self._change_domain(uuid, lambda domain: domain.resume(), doing="resuming {}")
 
     @within(WORK_S)
     def shut_down(self, uuid: str) -> None:
         """Press the power button; returns before the domain is off."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"shutting {domain.name()} down", absent_ok=True):
-                if domain.isActive():
-                    domain.shutdown()
+
+        def press_button(domain: Any) -> None:
+            if domain.isActive():
+                domain.shutdown()
+
+        self._change_domain(uuid, press_button, doing="shutting {} down", absent_ok=True)
 
     @within(WORK_S)
     def reset(self, uuid: str) -> None:
         """Press the reset button of a running domain."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"resetting {domain.name()}"):
-                domain.reset()
+        self._change_domain(uuid, lambda domain: domain.reset(), doing="resetting {}")
 
     @within(WORK_S)
     def power_off(self, uuid: str) -> None:
         """Pull the plug; being off already is success."""
-        domain = self._domain(uuid)
-        if domain is not None:
-            _power_off(domain)
+        self._change_domain(uuid, _pull_plug, doing=_POWERING_OFF, absent_ok=True)
 
     @within(WORK_S)
     def remove_domain(self, uuid: str, name: str) -> None:
         """Power off and undefine the domain that has this UUID and this name; absent is success."""
-        domain = self._domain(uuid)
+        domain = self._find_domain(uuid)
         if domain is None:
             return
         if domain.name() != name:
@@ -146,70 +144,74 @@ class Libvirt(Connection):
                 f"domain {uuid} is called {domain.name()}, not {name} as recorded: left alone",
                 hint=f"if it is the lab's, name it back: virsh domrename {domain.name()} {name}",
             )
-        _power_off(domain)
-        with _words(f"removing {name}", absent_ok=True):
+        with _libvirt_errors(_POWERING_OFF.format(name), absent_ok=True):
+            _pull_plug(domain)
+        with _libvirt_errors(f"removing {name}", absent_ok=True):
             if domain.isPersistent():
                 domain.undefineFlags(self.undefine_flags)
 
     @within(LOOK_S)
     def interfaces(self, uuid: str) -> tuple[tuple[str, str, str], ...]:
         """Return a domain's NICs: (MAC, network, tap); none when it is absent."""
-        domain = self._domain(uuid)
-        if domain is not None:
-            with _words(f"reading the NICs of {uuid}", absent_ok=True):
-                return libvirt_xml.interfaces(domain.XMLDesc())
-        return ()
+        xml = self._ask_domain(uuid, _read_xml, doing=f"reading the NICs of {uuid}", if_absent="")
+        return libvirt_xml.interfaces(xml) if xml else ()
 
     # --- faults: they change what runs, never what is defined, so a power-off undoes them
 
     @within(WORK_S)
     def pause(self, uuid: str) -> None:
         """Pause a running domain."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"pausing {domain.name()}"):
-                domain.suspend()
+        self._change_domain(uuid, lambda domain: domain.suspend(), doing="pausing {}")
 
     @within(WORK_S)
     def start(self, uuid: str) -> None:
         """Power a domain on, as it is defined; running already is success."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"starting {domain.name()}"):
-                if not domain.isActive():
-                    domain.create()
+
+        def press_button(domain: Any) -> None:
+            if not domain.isActive():
+                domain.create()
+
+        self._change_domain(uuid, press_button, doing="starting {}")
 
     @within(WORK_S)
     def update_nic(self, uuid: str, xml: str) -> None:
         """Plug the cable of a running domain's NIC in or out."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"changing a NIC of {domain.name()}"):
-                domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        self._change_domain(
+            uuid,
+            lambda domain: domain.updateDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE),
+            doing="changing a NIC of {}",
+        )
 
     @within(WORK_S)
     def unplug(self, uuid: str, xml: str) -> None:
         """Ask a running domain to let go of a NIC; returns before it has."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"unplugging a NIC of {domain.name()}"):
-                domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        self._change_domain(
+            uuid,
+            lambda domain: domain.detachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE),
+            doing="unplugging a NIC of {}",
+        )
 
     @within(WORK_S)
     def plug(self, uuid: str, xml: str) -> None:
         """Plug a NIC into a running domain."""
-        if (domain := self._domain(uuid)) is not None:
-            with _words(f"plugging a NIC into {domain.name()}"):
-                domain.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        self._change_domain(
+            uuid,
+            lambda domain: domain.attachDeviceFlags(xml, libvirt.VIR_DOMAIN_AFFECT_LIVE),
+            doing="plugging a NIC into {}",
+        )
 
     # --- networks
 
     @within(WORK_S)
     def ensure_network(self, name: str, uuid: str, xml: str) -> None:
         """Define (again) and start a network; raises NotOurs when the name is somebody else's."""
-        libvirt_network = self._network(name)
+        libvirt_network = self._find_network(name)
         if libvirt_network is not None and libvirt_network.UUIDString() != uuid:
             raise NotOurs(
                 f"a libvirt network called {name} exists and is not this lab's",
                 hint=_look_at_network(name),
             )
-        with _words(f"making network {name}"):
+        with _libvirt_errors(f"making network {name}"):
             if libvirt_network is None:
                 libvirt_network = self._connection.networkDefineXML(xml)
             if not libvirt_network.isActive():
@@ -218,7 +220,7 @@ class Libvirt(Connection):
     @within(WORK_S)
     def remove_network(self, name: str, uuid: str) -> None:
         """Stop and undefine the network of that name and UUID; absent is success."""
-        libvirt_network = self._network(name)
+        libvirt_network = self._find_network(name)
         if libvirt_network is None:
             return
         if libvirt_network.UUIDString() != uuid:
@@ -227,7 +229,7 @@ class Libvirt(Connection):
                 f"not {uuid} as recorded: left alone",
                 hint=_look_at_network(name),
             )
-        with _words(f"removing network {name}", absent_ok=True):
+        with _libvirt_errors(f"removing network {name}", absent_ok=True):
             if libvirt_network.isActive():
                 libvirt_network.destroy()
             if libvirt_network.isPersistent():
@@ -236,12 +238,13 @@ class Libvirt(Connection):
     @within(LOOK_S)
     def leases(self, network: str) -> tuple[Lease, ...]:
         """Return the addresses that a network has given out; none when it is absent."""
-        libvirt_network = self._network(network)
+        libvirt_network = self._find_network(network)
         if libvirt_network is None:
             return ()
-        with _words(f"reading the leases of {network}", absent_ok=True):
+        with _libvirt_errors(f"reading the leases of {network}", absent_ok=True):
+            # A network that is stopped has no leases, and libvirt calls the question an error.
             leases = libvirt_network.DHCPLeases() if libvirt_network.isActive() else ()
-            return tuple(map(_lease, leases))
+            return tuple(map(_read_lease, leases))
         return ()
 
     # --- the pool
@@ -252,8 +255,8 @@ class Libvirt(Connection):
         try:
             pool = self._connection.storagePoolLookupByName(name)
         except libvirt.libvirtError:
-            pool = None
-        with _words(f"making pool {name}"):
+            pool = None  # if anything else is wrong, making it will say so
+        with _libvirt_errors(f"making pool {name}"):
             if pool is None:
                 self._connection.storagePoolCreateXML(libvirt_xml.pool(name, directory))
                 return
@@ -275,16 +278,34 @@ class Libvirt(Connection):
             pool = self._connection.storagePoolLookupByName(name)
         except libvirt.libvirtError:
             return
-        with _words(f"removing pool {name}", absent_ok=True):
+        with _libvirt_errors(f"removing pool {name}", absent_ok=True):
             if directory is not None and libvirt_xml.pool_path(pool.XMLDesc()) != directory:
                 return
-            persistent = pool.isPersistent()  # asked first: a transient pool ends with destroy()
+            is_persistent = pool.isPersistent()  # first: a transient pool ends with destroy()
             if pool.isActive():
                 pool.destroy()
-            if persistent:
+            if is_persistent:
                 pool.undefine()
 
-    def _domain(self, uuid: str) -> Any | None:
+    def _ask_domain(self, uuid: str, read: Callable[[Any], _T], *, doing: str, if_absent: _T) -> _T:
+        """Return what `read` makes of a domain; one that goes away meanwhile is absent, too."""
+        domain = self._find_domain(uuid)
+        if domain is not None:
+            with _libvirt_errors(doing, absent_ok=True):
+                return read(domain)
+        return if_absent
+
+    def _change_domain(
+        self, uuid: str, change: Callable[[Any], object], *, doing: str, absent_ok: bool = False
+    ) -> None:
+        """Change a domain, if there is one; `{}` in `doing` is its name."""
+        domain = self._find_domain(uuid)
+        if domain is None:
+            return
+        with _libvirt_errors(doing.format(domain.name()), absent_ok=absent_ok):
+            change(domain)
+
+    def _find_domain(self, uuid: str) -> Any | None:
         try:
             return self._connection.lookupByUUIDString(uuid)
         except libvirt.libvirtError as error:
@@ -292,7 +313,7 @@ class Libvirt(Connection):
                 return None
             raise ProviderError(f"libvirtd: {error}", hint="./invoke doctor") from error
 
-    def _network(self, name: str) -> Any | None:
+    def _find_network(self, name: str) -> Any | None:
         try:
             return self._connection.networkLookupByName(name)
         except libvirt.libvirtError as error:
@@ -301,6 +322,7 @@ class Libvirt(Connection):
             raise ProviderError(f"libvirtd: {error}", hint="./invoke doctor") from error
 
 
+_POWERING_OFF = "powering {} off"
 _GONE = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_STORAGE_POOL)
 
 
@@ -312,22 +334,40 @@ def _look_at_network(name: str) -> str:
 
 
 @contextmanager
-def _words(doing: str, *, absent_ok: bool = False) -> Iterator[None]:
+def _libvirt_errors(doing: str, *, absent_ok: bool = False) -> Iterator[None]:
     """Turn libvirt's error into ours; with `absent_ok`, a thing that is gone by now is fine."""
     try:
         yield
     except libvirt.libvirtError as error:
-        code = error.get_error_code()
-        if absent_ok and code in (*_GONE, libvirt.VIR_ERR_OPERATION_INVALID):
+        # OPERATION_INVALID: it is off by now, where only something that runs could be changed.
+        is_gone = error.get_error_code() in (*_GONE, libvirt.VIR_ERR_OPERATION_INVALID)
+        if absent_ok and is_gone:
             return
         raise ProviderError(f"{doing}: libvirt says: {error}", hint="./invoke doctor") from error
 
 
-def _lease(lease: Mapping[str, Any]) -> Lease:
-    return Lease(mac=lease["mac"], address=lease["ipaddr"], hostname=lease.get("hostname") or "")
+def _read_lease(lease: Mapping[str, Any]) -> Lease:
+    return Lease(
+        mac=lease["mac"],
+        address=lease["ipaddr"],
+        hostname=lease.get("hostname") or "",  # None if the node did not send one
+    )
 
 
-def _power_off(domain: Any) -> None:
-    with _words(f"powering {domain.name()} off", absent_ok=True):
-        if domain.isActive():
-            domain.destroy()
+def _read_state(domain: Any) -> NodeState:
+    number = domain.state()[0]
+    return _STATES.get(number, NodeState.CRASHED)
+
+
+def _read_reason(domain: Any) -> str:
+    state_and_reason = tuple(domain.state()[:2])
+    return _REASONS.get(state_and_reason, "")
+
+
+def _read_xml(domain: Any) -> str:
+    return str(domain.XMLDesc())
+
+
+def _pull_plug(domain: Any) -> None:
+    if domain.isActive():
+        domain.destroy()

@@ -69,7 +69,7 @@ class Connection:
     def __init__(self, uri: str | None = None) -> None:
         self._is_abandoned = False
         try:
-            self._connection: Any = self.answered(lambda: _open(uri or URI), LOOK_S)
+            self._connection: Any = self.answered(lambda: _open_connection(uri or URI), LOOK_S)
         except libvirt.libvirtError as error:
             raise ProviderError(
                 f"libvirtd can't be reached: {error}", hint="./invoke doctor"
@@ -91,7 +91,7 @@ class Connection:
         if self._is_abandoned:
             return
         with contextlib.suppress(NoAnswer):
-            self.answered(lambda: _close(self._connection), _CLOSE_S)
+            self.answered(lambda: _close_connection(self._connection), _CLOSE_S)
 
     def answered(self, function: Callable[[], _T], limit_s: float) -> _T:
         """Return what the function returns; raises NoAnswer when it takes too long."""
@@ -114,7 +114,7 @@ def why_unreachable(uri: str | None = None) -> str | None:
     Raises NoAnswer when it takes the connection and says nothing.
     """
 
-    def look() -> str | None:
+    def try_to_open() -> str | None:
         try:
             # Read-only first: where polkit forbids writing, its error says more than a failure.
             libvirt.openReadOnly(uri or URI).close()
@@ -124,7 +124,7 @@ def why_unreachable(uri: str | None = None) -> str | None:
         return None
 
     try:
-        return bounded.call(look, limit_s=LOOK_S, name="libvirt")
+        return bounded.call(try_to_open, limit_s=LOOK_S, name="libvirt")
     except bounded.OverLimit as error:
         raise NoAnswer(LOOK_S) from error
 
@@ -132,7 +132,7 @@ def why_unreachable(uri: str | None = None) -> str | None:
 # --- the connections of this process
 
 
-class _Events:
+class _EventLoop:
     """libvirt's event loop, which keepalive needs, in a thread that lives as long as we do.
 
     That thread also holds every open connection. Else Python would end the last of them
@@ -150,13 +150,18 @@ class _Events:
             if self._is_running:
                 return
             libvirt.virEventRegisterDefaultImpl()
-            threading.Thread(
-                target=self._run, args=(self._held,), name="libvirt events", daemon=True
-            ).start()
+            # The list is an argument: so the thread itself keeps what is in it alive.
+            thread = threading.Thread(
+                target=self._run_loop,
+                args=(self._held,),
+                name="libvirt events",
+                daemon=True,
+            )
+            thread.start()
             self._is_running = True
 
     @staticmethod
-    def _run(_held: list[libvirt.virConnect]) -> None:
+    def _run_loop(_held: list[libvirt.virConnect]) -> None:
         with contextlib.suppress(libvirt.libvirtError):
             while True:
                 libvirt.virEventRunDefaultImpl()
@@ -170,10 +175,10 @@ class _Events:
         self._held[:] = [held for held in self._held if held is not connection]
 
 
-_EVENTS = _Events()
+_EVENTS = _EventLoop()
 
 
-def _open(uri: str) -> libvirt.virConnect:
+def _open_connection(uri: str) -> libvirt.virConnect:
     _EVENTS.start()
     connection = libvirt.open(uri)
     _EVENTS.hold(connection)
@@ -182,6 +187,6 @@ def _open(uri: str) -> libvirt.virConnect:
     return connection
 
 
-def _close(connection: libvirt.virConnect) -> None:
+def _close_connection(connection: libvirt.virConnect) -> None:
     connection.close()
     _EVENTS.release(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 from stacklab.model.lab import Lab, Network, NetworkMode
@@ -17,8 +18,8 @@ def network(lab: Lab, declared: Network, uuid: str, *, name: str) -> str:
     Without the host, <ip> is left out: the bridge lacks an address, and dnsmasq does not run.
     """
     top = ET.Element("network")
-    ET.SubElement(top, "name").text = name
-    ET.SubElement(top, "uuid").text = uuid
+    _add_text(top, "name", name)
+    _add_text(top, "uuid", uuid)
     if declared.mode is NetworkMode.NAT:
         ET.SubElement(top, "forward", mode="nat")
     # No spanning tree, no delay: a port forwards at once instead of after 2 s.
@@ -34,49 +35,62 @@ def network(lab: Lab, declared: Network, uuid: str, *, name: str) -> str:
 def _add_host(top: ET.Element, lab: Lab, declared: Network) -> None:
     """Add the host's address, and what its dnsmasq answers there."""
     dns = ET.SubElement(top, "dns")
-    address = ET.SubElement(
-        top, "ip", address=str(declared.host_address), prefix=str(declared.cidr.prefixlen)
-    )
+    prefix = str(declared.cidr.prefixlen)
+    address = ET.SubElement(top, "ip", address=str(declared.host_address), prefix=prefix)
     # Only a node's access NIC asks by DHCP. Without a range, only declared nodes get an address.
-    access = [(node, nic) for node, nic in lab.members(declared.name) if nic is node.access]
-    dhcp = ET.SubElement(address, "dhcp") if access else None
+    members = lab.members(declared.name)
+    access = [(node, nic) for node, nic in members if nic is node.access]
+    if not access:
+        return
+    dhcp = ET.SubElement(address, "dhcp")
     for node, nic in access:
         ip = str(nic.address.ip)
-        host = ET.SubElement(dns, "host", ip=ip)
-        ET.SubElement(host, "hostname").text = node.name
-        if dhcp is not None:
-            lease = ET.SubElement(dhcp, "host", mac=nic.mac, name=node.name, ip=ip)
-            ET.SubElement(lease, "lease", expiry=str(_LEASE_MINUTES), unit="minutes")
+        name = ET.SubElement(dns, "host", ip=ip)
+        _add_text(name, "hostname", node.name)
+        lease = ET.SubElement(dhcp, "host", mac=nic.mac, name=node.name, ip=ip)
+        ET.SubElement(lease, "lease", expiry=str(_LEASE_MINUTES), unit="minutes")
+
+
+def _add_text(parent: ET.Element, name: str, text: str) -> None:
+    ET.SubElement(parent, name).text = text
 
 
 def pool(name: str, directory: Path) -> str:
     """Return a directory pool: where Vagrant finds the disks that we put there."""
     top = ET.Element("pool", type="dir")
-    ET.SubElement(top, "name").text = name
-    ET.SubElement(ET.SubElement(top, "target"), "path").text = str(directory)
+    _add_text(top, "name", name)
+    target = ET.SubElement(top, "target")
+    _add_text(target, "path", str(directory))
     return ET.tostring(top, encoding="unicode")
 
 
 def pool_path(xml: str) -> Path | None:
     """Return the directory of an existing pool."""
-    text = ET.fromstring(xml).findtext("target/path")
-    return Path(text) if text else None
+    path = ET.fromstring(xml).findtext("target/path")
+    return Path(path) if path else None
 
 
 def interfaces(domain_xml: str) -> tuple[tuple[str, str, str], ...]:
     """Return a running domain's NICs: (MAC, libvirt network or bridge, tap on the host)."""
     nics = []
-    for interface in ET.fromstring(domain_xml).iterfind("devices/interface"):
-        mac = _attribute(interface, "mac", "address")
-        network = _attribute(interface, "source", "network")
+    for interface in interface_elements(domain_xml):
+        mac = child_attribute(interface, "mac", "address")
+        network = child_attribute(interface, "source", "network")
         # A NIC on a bridge of the host's is not on a network of libvirt's.
-        bridge = _attribute(interface, "source", "bridge")
-        tap = _attribute(interface, "target", "dev")  # missing while the domain is off
+        bridge = child_attribute(interface, "source", "bridge")
+        tap = child_attribute(interface, "target", "dev")  # missing while the domain is off
         nics.append((mac, network or bridge, tap))
     return tuple(nics)
 
 
-def _attribute(parent: ET.Element, child: str, name: str) -> str:
+def interface_elements(domain_xml: str) -> Iterator[ET.Element]:
+    """Return the elements of a domain's NICs."""
+    return ET.fromstring(domain_xml).iterfind("devices/interface")
+
+
+def child_attribute(parent: ET.Element, child: str, name: str) -> str:
     """Return an attribute of a child element; "" where either is missing."""
     element = parent.find(child)
-    return "" if element is None else element.get(name, "")
+    if element is None:
+        return ""
+    return element.get(name, "")

@@ -10,19 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stacklab.errors import CommandFailed, ProviderError
-from stacklab.process import Command, Runner
+from stacklab.process import Command, Runner, as_root
 
 _SOCKET = Path("/run/libvirt/libvirt-sock")
 _KVM = Path("/dev/kvm")
 _UDEV = Path("/run/udev/control")
 _SYSTEMD = Path("/run/systemd/system")
 _LIMIT_S = 20.0
+_POLL_S = 0.2
+_GROUP_MAY_USE = 0o060  # read and write, which opening /dev/kvm takes
 
 
-def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[str], None]) -> None:
+def ensure(
+    runner: Runner, why_unreachable: Callable[[], str | None], say: Callable[[str], None]
+) -> None:
     """Start libvirtd unless it answers; a lack of permission is left to `doctor` to explain.
 
-    `reachable` returns why libvirtd does not answer, or None. What it raises is raised here:
+    `why_unreachable` returns why libvirtd does not answer, or None. What it raises is raised here:
     a libvirtd that hangs is not started a second time.
     Where systemd is not PID 1, virtlogd and libvirtd are started as daemons.
     """
@@ -30,39 +34,49 @@ def ensure(runner: Runner, reachable: Callable[[], str | None], say: Callable[[s
     if repaired:
         say(repaired)
     # With a socket, a user who gets no answer lacks a permission: a start would not help.
-    if _SOCKET.exists() and (reachable() is None or os.geteuid() != 0):
-        return
+    if _SOCKET.exists():
+        why = why_unreachable()
+        if why is None or os.geteuid() != 0:
+            return
     say("starting libvirtd")
     try:
-        for argv in _start_commands():
-            # virtlogd refuses to start twice, with code 1, and that is fine.
-            ok_codes = (0, 1) if argv[-2] == "virtlogd" else (0,)
-            runner.run(
-                Command(argv=argv, what="starting libvirtd", ok_codes=ok_codes, timeout_s=_LIMIT_S)
-            )
+        _start_daemons(runner)
     except CommandFailed as error:
         raise ProviderError(
             f"libvirtd can't be started\n{error}", hint="./invoke doctor"
         ) from error
-    _wait_until_reachable(reachable)
+    _wait_until_reachable(why_unreachable)
 
 
-def _wait_until_reachable(reachable: Callable[[], str | None]) -> None:
+def _start_daemons(runner: Runner) -> None:
+    for argv in _start_commands():
+        # virtlogd refuses to start twice, with code 1, and that is fine.
+        ok_codes = (0, 1) if argv[-2] == "virtlogd" else (0,)
+        command = Command(
+            argv=argv,
+            what="starting libvirtd",
+            ok_codes=ok_codes,
+            timeout_s=_LIMIT_S,
+        )
+        runner.run(command)
+
+
+def _wait_until_reachable(why_unreachable: Callable[[], str | None]) -> None:
     deadline = time.monotonic() + _LIMIT_S
-    why = reachable()
+    why = why_unreachable()
     while why is not None:
         if time.monotonic() > deadline:
             what = f"libvirtd was started, but does not answer after {_LIMIT_S:.0f} s: {why}"
             raise ProviderError(what, hint="./invoke doctor")
-        time.sleep(0.2)
-        why = reachable()
+        time.sleep(_POLL_S)
+        why = why_unreachable()
 
 
 def _start_commands() -> tuple[tuple[str, ...], ...]:
-    sudo = () if os.geteuid() == 0 else ("sudo", "-n")
     if _SYSTEMD.is_dir():
-        return ((*sudo, "systemctl", "start", "libvirtd"),)
-    return ((*sudo, "virtlogd", "-d"), (*sudo, "libvirtd", "-d"))
+        return (as_root(("systemctl", "start", "libvirtd")),)
+    # virtlogd first: libvirtd starts no domain without it.
+    return (as_root(("virtlogd", "-d")), as_root(("libvirtd", "-d")))
 
 
 def how_to_start() -> str:
@@ -89,9 +103,9 @@ def _repair_kvm_node() -> str | None:
     try:
         group = grp.getgrnam("kvm").gr_gid
     except KeyError:
-        return None
+        return None  # nobody to give it to
     kvm = _KVM.stat()
-    may_group_use_it = stat.S_IMODE(kvm.st_mode) & 0o060 == 0o060
+    may_group_use_it = stat.S_IMODE(kvm.st_mode) & _GROUP_MAY_USE == _GROUP_MAY_USE
     if kvm.st_gid == group and may_group_use_it:
         return None
     os.chown(_KVM, -1, group)

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from stacklab.process import Command
 
+# `TIME,TARGET,ui,say,TEXT`
 _UI = re.compile(r"^\d+,[^,]*,ui,(?:say|message|error),(?P<text>.*)$")
+# Of its machine-readable lines, in which a comma separates fields.
+_ESCAPES = (("%!(PACKER_COMMA)", ","), ("\\n", " "), ("\\r", " "))
+# `==> qemu.image: Waiting for SSH`
+_PREFIX = re.compile(r"^(==>|\s+)?\s*(qemu\.\w+:)?\s*")
+_VERSION = re.compile(r"v(\d+)\.(\d+)")
+_FIRST_WITH_PLUGINS = (1, 7)
 
 
 def version() -> Command:
@@ -23,13 +30,15 @@ def version() -> Command:
 
 def parse_version(text: str) -> tuple[int, int]:
     """Parse (major, minor) in the output of `packer version`; (0, 0) if it is not there."""
-    match = re.search(r"v(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
+    match = _VERSION.search(text)
+    if match is None:
+        return (0, 0)
+    return (int(match[1]), int(match[2]))
 
 
 def needs_plugins(version_: tuple[int, int]) -> bool:
     """Return True if this Packer loads its qemu builder from a plugin."""
-    return version_ >= (1, 7)
+    return version_ >= _FIRST_WITH_PLUGINS
 
 
 def init(directory: Path) -> Command:
@@ -73,8 +82,11 @@ def parse_step(line: str) -> str | None:
     match = _UI.match(line.rstrip("\n"))
     if match is None:
         return None
-    text = match["text"].replace("%!(PACKER_COMMA)", ",").replace("\\n", " ").replace("\\r", " ")
-    return re.sub(r"^(==>|\s+)?\s*(qemu\.\w+:)?\s*", "", text).strip() or None
+    text = match["text"]
+    for escaped, plain in _ESCAPES:
+        text = text.replace(escaped, plain)
+    words = _PREFIX.sub("", text).strip()
+    return words or None
 
 
 _QUIET: Mapping[str, str | None] = {"CHECKPOINT_DISABLE": "1", "PACKER_LOG": None}

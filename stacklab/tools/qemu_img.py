@@ -69,6 +69,7 @@ def parse_info(text: str) -> DiskInfo:
     """Parse `qemu-img info --output=json`."""
     data = json.loads(text)
     backing = data.get("full-backing-filename") or data.get("backing-filename")
+    # Of qcow2 only: where the content is, if it is in another file.
     specific = data.get("format-specific", {}).get("data", {})
     return DiskInfo(
         format=data["format"],

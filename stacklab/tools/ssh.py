@@ -19,7 +19,7 @@ from stacklab.process import Command
 
 USER = "stack"
 CONNECT_TIMEOUT_S = 10
-_TRIPS = 12  # answers of a node before a session has begun
+_TRIPS = 12  # answers of a node before a session has begun: TCP, versions, keys, log-in
 UNREACHED = 255  # ssh's own exit code when it, not the remote command, failed
 
 # unix(7): sun_path has 108 bytes with its NUL; ssh first binds `<path>.<16 random letters>`.
@@ -89,25 +89,27 @@ _CAUSES = tuple(
 
 def render_config(lab: Lab, paths: LabPaths) -> str:
     """Render an ssh_config with one entry per node, and nothing from the user's own."""
-    hosts = [_host(node) for node in lab.nodes]
-    return "\n".join(
-        ["# Written by stacklab. Use: ssh -F THIS_FILE NODE", *hosts, _common(lab, paths)]
-    )
+    sections = ["# Written by stacklab. Use: ssh -F THIS_FILE NODE"]
+    sections += [_host_section(node) for node in lab.nodes]
+    # Last: ssh takes the first value that it finds of an option.
+    sections.append(_common_section(lab, paths))
+    return "\n".join(sections)
 
 
-def _host(node: Node) -> str:
-    return f"Host {node.name}\n  HostName {node.access.address.ip}\n  HostKeyAlias {node.name}\n"
+def _host_section(node: Node) -> str:
+    address = node.access.address.ip
+    return f"Host {node.name}\n  HostName {address}\n  HostKeyAlias {node.name}\n"
 
 
-def _common(lab: Lab, paths: LabPaths) -> str:
+def _common_section(lab: Lab, paths: LabPaths) -> str:
     options = [
         ("User", USER),
         ("Port", "22"),
         ("AddressFamily", "inet"),
-        ("IdentityFile", _quoted(paths.private_key)),
+        ("IdentityFile", _quote_path(paths.private_key)),
         ("IdentitiesOnly", "yes"),
         ("IdentityAgent", "none"),
-        ("UserKnownHostsFile", _quoted(paths.known_hosts)),
+        ("UserKnownHostsFile", _quote_path(paths.known_hosts)),
         ("GlobalKnownHostsFile", "/dev/null"),
         ("StrictHostKeyChecking", "yes"),
         ("UpdateHostKeys", "no"),
@@ -122,38 +124,41 @@ def _common(lab: Lab, paths: LabPaths) -> str:
     if can_share(lab, paths):
         options += [
             ("ControlMaster", "auto"),
-            ("ControlPath", _quoted(paths.sockets, "/%n")),
+            ("ControlPath", _quote_path(paths.sockets, tokens="/%n")),
             ("ControlPersist", "10m"),
         ]
-    return "Host *\n" + "".join(f"  {name} {value}\n" for name, value in options)
+    lines = [f"  {name} {value}\n" for name, value in options]
+    return "Host *\n" + "".join(lines)
 
 
 def patience_s(lab: Lab) -> int:
     """Return how long logging in may take: a node's first NIC may be declared to be late."""
-    late_ms = max((node.access.impairment.delay_ms for node in lab.nodes), default=0.0)
+    delays_ms = [node.access.impairment.delay_ms for node in lab.nodes]
+    late_ms = max(delays_ms, default=0.0)
     return CONNECT_TIMEOUT_S + math.ceil(_TRIPS * late_ms / 1000)
 
 
 def can_share(lab: Lab, paths: LabPaths) -> bool:
     """Return True if the paths of the sockets of shared connections are short enough."""
-    longest = max(len(os.fsencode(paths.sockets / node.name)) for node in lab.nodes)
+    lengths = [len(os.fsencode(paths.sockets / node.name)) for node in lab.nodes]
+    longest = max(lengths)
     return longest + _SOCKET_SUFFIX <= _SOCKET_PATH_MAX
 
 
-def _quoted(path: Path, tokens: str = "") -> str:
+def _quote_path(path: Path, *, tokens: str = "") -> str:
     """Quote for ssh_config(5), where `%` begins a token and a blank ends a word."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}{tokens}"'
 
 
-def _ssh(paths: LabPaths, *options: str) -> tuple[str, ...]:
+def _ssh_argv(paths: LabPaths, *options: str) -> tuple[str, ...]:
     return ("ssh", "-F", str(paths.ssh_config), *options)
 
 
 def script_command(paths: LabPaths, node: str, script: str, *, timeout_s: float) -> Command:
     """Run a POSIX shell script on a node, given on stdin: any size, and without quoting."""
     return Command(
-        argv=_ssh(paths, "-T", "--", node, "sh -s"),
+        argv=_ssh_argv(paths, "-T", "--", node, "sh -s"),
         what=f"running a script on {node}",
         stdin=script.encode(),
         timeout_s=timeout_s,
@@ -169,9 +174,8 @@ def exec_command(
 
     One word is a line for the node's shell (`"uptime; id"`), several are kept apart as given.
     """
-    line = argv[0] if len(argv) == 1 else shlex.join(argv)
     return Command(
-        argv=_ssh(paths, "-T", "--", node, line),
+        argv=_ssh_argv(paths, "-T", "--", node, _shell_line(argv)),
         what=f"running a command on {node}",
         timeout_s=timeout_s,
         ok_codes=_ANY_CODE,
@@ -179,10 +183,14 @@ def exec_command(
     )
 
 
+def _shell_line(argv: Sequence[str]) -> str:
+    return argv[0] if len(argv) == 1 else shlex.join(argv)
+
+
 def root_command(paths: LabPaths, node: str, script: str, *, what: str) -> Command:
     """Run a POSIX shell script on a node as root, given on stdin, without a time limit."""
     return Command(
-        argv=_ssh(paths, "-T", "--", node, "sudo -n sh -s"),
+        argv=_ssh_argv(paths, "-T", "--", node, "sudo -n sh -s"),
         what=what,
         stdin=script.encode(),
         ok_codes=_ANY_CODE,
@@ -190,10 +198,15 @@ def root_command(paths: LabPaths, node: str, script: str, *, what: str) -> Comma
     )
 
 
-def login_command(paths: LabPaths, node: str) -> Command:
-    """Log in on the user's terminal."""
+def login_command(paths: LabPaths, node: str, argv: Sequence[str] = ()) -> Command:
+    """Log in on the user's terminal, or run a command there, which may ask and paint."""
+    words: tuple[str, ...] = ("--", node)
+    if argv:
+        # Without -t ssh gives a command no terminal; without one here it would complain of -t.
+        terminal = ("-t",) if os.isatty(0) else ()
+        words = (*terminal, *words, _shell_line(argv))
     return Command(
-        argv=_ssh(paths, "--", node),
+        argv=_ssh_argv(paths, *words),
         what=f"logged in on {node}",
         interactive=True,
         ok_codes=_ANY_CODE,
@@ -203,7 +216,7 @@ def login_command(paths: LabPaths, node: str) -> Command:
 def close_command(paths: LabPaths, node: str) -> Command:
     """End the shared connection of a node; if it does not exist (exit code 255), that is fine."""
     return Command(
-        argv=_ssh(paths, "-O", "exit", "--", node),
+        argv=_ssh_argv(paths, "-O", "exit", "--", node),
         what=f"closing the shared connection to {node}",
         timeout_s=5,
         ok_codes=(0, UNREACHED),
@@ -212,9 +225,15 @@ def close_command(paths: LabPaths, node: str) -> Command:
 
 def classify(text: str) -> str:
     """Return in a few words why ssh failed, from what it wrote; "" for an unknown cause."""
-    return next((words for pattern, _, words in _CAUSES if pattern.search(text)), "")
+    for pattern, _trouble, words in _CAUSES:
+        if pattern.search(text):
+            return words
+    return ""
 
 
 def trouble(text: str) -> Trouble | None:
     """Return the stable word for the cause that `classify` names; None for an unknown cause."""
-    return next((trouble for pattern, trouble, _ in _CAUSES if pattern.search(text)), None)
+    for pattern, kind, _words in _CAUSES:
+        if pattern.search(text):
+            return kind
+    return None

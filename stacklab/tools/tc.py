@@ -14,6 +14,7 @@ HANDLE = "51ab:"
 SHOW = "tc qdisc show"
 
 _SMALLEST = 64  # bytes of a frame
+_NETEM_S_OWN = 1000  # packets that netem holds by default
 _QUEUE_S = 0.5  # how much of what comes faster than the rate waits
 _QUEUE_MIN = 100  # packets
 _FASTEST_KBIT = 10_000_000  # of a NIC that declares no rate
@@ -37,23 +38,28 @@ def limit(impairment: Impairment, mtu: int) -> int:
     """
     delay_s = impairment.delay_ms / 1000
     if not impairment.rate_kbit:
-        return 1000 + math.ceil(_FASTEST_KBIT * 1000 / 8 * delay_s / mtu)
+        fastest_bytes_s = _FASTEST_KBIT * 1000 / 8
+        return _NETEM_S_OWN + math.ceil(fastest_bytes_s * delay_s / mtu)
     bytes_s = impairment.rate_kbit * 1000 / 8
-    return math.ceil(bytes_s * delay_s / _SMALLEST) + max(
-        _QUEUE_MIN, math.ceil(bytes_s * _QUEUE_S / mtu)
-    )
+    on_the_way = math.ceil(bytes_s * delay_s / _SMALLEST)
+    queued = math.ceil(bytes_s * _QUEUE_S / mtu)
+    return on_the_way + max(_QUEUE_MIN, queued)
 
 
 def netem(impairment: Impairment, mtu: int) -> str:
     """Return the qdisc in tc's own words."""
-    words = [f"netem limit {limit(impairment, mtu)}"]
-    if impairment.delay_ms:
-        words.append(f"delay {round(impairment.delay_ms * 1000)}us")
-    if impairment.loss_percent:
-        words.append(f"loss {impairment.loss_percent:g}%")
-    if impairment.rate_kbit:
-        words.append(f"rate {impairment.rate_kbit}kbit")
+    effects = (
+        (impairment.delay_ms, f"delay {round(impairment.delay_ms * 1000)}us"),
+        (impairment.loss_percent, f"loss {impairment.loss_percent:g}%"),
+        (impairment.rate_kbit, f"rate {impairment.rate_kbit}kbit"),
+    )
+    words = [f"netem limit {limit(impairment, mtu)}", *_declared_effects(effects)]
     return " ".join(words)
+
+
+def _declared_effects(effects: Iterable[tuple[float, str]]) -> list[str]:
+    """Return the words of those effects whose amount is not zero."""
+    return [words for amount, words in effects if amount]
 
 
 def script(nics: Iterable[NIC]) -> str:
@@ -63,18 +69,25 @@ def script(nics: Iterable[NIC]) -> str:
     """
     lines = ["PATH=$PATH:/usr/sbin:/sbin", "export LC_ALL=C", "modprobe sch_netem 2>/dev/null"]
     for nic in nics:
-        device = shlex.quote(nic.device)
-        if nic.impairment:
-            lines += [
-                f"tc qdisc del dev {device} root 2>/dev/null",
-                f"tc qdisc add dev {device} root handle {HANDLE} {netem(nic.impairment, nic.mtu)}",
-            ]
-        else:
-            lines += [
-                f"""case "$({SHOW} dev {device})" in *"qdisc netem {HANDLE} "*)"""
-                f" tc qdisc del dev {device} root ;; esac"
-            ]
-    return "\n".join([*lines, ""])
+        lines += _impair_lines(nic) if nic.impairment else _restore_lines(nic)
+    lines.append("")
+    return "\n".join(lines)
+
+
+def _impair_lines(nic: NIC) -> list[str]:
+    device = shlex.quote(nic.device)
+    qdisc = netem(nic.impairment, nic.mtu)
+    return [
+        f"tc qdisc del dev {device} root 2>/dev/null",
+        f"tc qdisc add dev {device} root handle {HANDLE} {qdisc}",
+    ]
+
+
+def _restore_lines(nic: NIC) -> list[str]:
+    """Return the line that removes a qdisc of ours, and nobody else's."""
+    device = shlex.quote(nic.device)
+    is_ours = f'"$({SHOW} dev {device})" in *"qdisc netem {HANDLE} "*'
+    return [f"case {is_ours}) tc qdisc del dev {device} root ;; esac"]
 
 
 def parse(text: str) -> dict[str, Impairment]:
@@ -83,19 +96,23 @@ def parse(text: str) -> dict[str, Impairment]:
     for line in text.splitlines():
         match = _NETEM.match(line.strip())
         if match and match["device"]:
-            impairments[match["device"]] = _impairment(match["rest"])
+            impairments[match["device"]] = _parse_impairment(match["rest"])
     return impairments
 
 
-def _impairment(words_of_netem: str) -> Impairment:
+def _parse_impairment(words_of_netem: str) -> Impairment:
+    delay_ms = loss_percent = 0.0
+    rate_kbit = 0
     delay = _DELAY.search(words_of_netem)
+    if delay:
+        delay_ms = float(delay[1]) * _MS_PER[delay[2]]
     loss = _LOSS.search(words_of_netem)
+    if loss:
+        loss_percent = float(loss[1])
     rate = _RATE.search(words_of_netem)
-    return Impairment(
-        delay_ms=float(delay[1]) * _MS_PER[delay[2]] if delay else 0.0,
-        loss_percent=float(loss[1]) if loss else 0.0,
-        rate_kbit=round(float(rate[1]) * _KBIT_PER[rate[2].lower()]) if rate else 0,
-    )
+    if rate:
+        rate_kbit = round(float(rate[1]) * _KBIT_PER[rate[2].lower()])
+    return Impairment(delay_ms=delay_ms, loss_percent=loss_percent, rate_kbit=rate_kbit)
 
 
 def is_same(declared: Impairment, actual: Impairment | None) -> bool:
@@ -107,7 +124,11 @@ def is_same(declared: Impairment, actual: Impairment | None) -> bool:
         (declared.rate_kbit, actual.rate_kbit),
     )
     # tc rounds what it shows, and the kernel keeps a loss as a fraction of 2**32.
-    return all(math.isclose(a, b, rel_tol=0.02, abs_tol=0.002) for a, b in pairs)
+    return all(_is_close(wanted, shown) for wanted, shown in pairs)
+
+
+def _is_close(wanted: float, shown: float) -> bool:
+    return math.isclose(wanted, shown, rel_tol=0.02, abs_tol=0.002)
 
 
 def words(impairment: Impairment | None) -> str:
@@ -116,19 +137,17 @@ def words(impairment: Impairment | None) -> str:
         return "no netem"
     if not impairment:
         return "nothing"
-    effects = []
-    if impairment.delay_ms:
-        effects.append(f"delay {impairment.delay_ms:g} ms")
-    if impairment.loss_percent:
-        effects.append(f"loss {impairment.loss_percent:g} %")
-    if impairment.rate_kbit:
-        effects.append(f"rate {rate_words(impairment.rate_kbit)}")
-    return ", ".join(effects)
+    effects = (
+        (impairment.delay_ms, f"delay {impairment.delay_ms:g} ms"),
+        (impairment.loss_percent, f"loss {impairment.loss_percent:g} %"),
+        (impairment.rate_kbit, f"rate {rate_words(impairment.rate_kbit)}"),
+    )
+    return ", ".join(_declared_effects(effects))
 
 
 def rate_words(kbit: float) -> str:
     """Return a rate with its unit."""
-    for unit, per in (("Gbit/s", 1e6), ("Mbit/s", 1e3)):
-        if kbit >= per:
-            return f"{kbit / per:.3g} {unit}"
+    for unit, kbit_per_unit in (("Gbit/s", 1e6), ("Mbit/s", 1e3)):
+        if kbit >= kbit_per_unit:
+            return f"{kbit / kbit_per_unit:.3g} {unit}"
     return f"{kbit:.3g} kbit/s"

@@ -63,27 +63,32 @@ def up(directory: Path, nodes: Sequence[str], *, log: Path) -> None:
     try:
         stream = vagrant.make_file_cm(str(log))
         machine = _Vagrant(
-            root=str(directory), env=environment(directory), out_cm=stream, err_cm=stream
+            root=str(directory),
+            env=environment(directory),
+            out_cm=stream,
+            err_cm=stream,
         )
         machine.limit_s = limit_s(nodes)
         machine.up(vm_name=pattern(nodes), provider="libvirt", no_provision=True)
     except RuntimeError as error:  # its word for "no vagrant on PATH"
         raise ToolNotFound("vagrant") from error
     except subprocess.CalledProcessError as error:
-        ended = f"ended with {error.returncode}"
+        ending = f"ended with {error.returncode}"
         if error.returncode == _TIMED_OUT:
-            ended = f"was ended after {limit_s(nodes):.0f} s: libvirtd may hang"
+            ending = f"was ended after {limit_s(nodes):.0f} s: libvirtd may hang"
+        last_lines = _read_last_lines(log, started_at)
         raise ProviderError(
-            f"vagrant up {ended}\n{_tail(log, started_at)}\n  log: {log}", hint="./invoke doctor"
+            f"vagrant up {ending}\n{last_lines}\n  log: {log}", hint="./invoke doctor"
         ) from error
 
 
-def _tail(log: Path, started_at: int) -> str:
+def _read_last_lines(log: Path, started_at: int) -> str:
     """Return the last lines of a log, from the byte on where this run began."""
     with log.open("rb") as stream:
         stream.seek(started_at)
         text = stream.read().decode("utf-8", "replace")
-    return "\n".join(f"  | {line}" for line in text.rstrip().splitlines()[-_TAIL_LINES:])
+    lines = text.rstrip().splitlines()
+    return "\n".join(f"  | {line}" for line in lines[-_TAIL_LINES:])
 
 
 def limit_s(nodes: Sequence[str]) -> float:
@@ -133,21 +138,28 @@ def forget(directory: Path) -> None:
         return
     with (index.with_name("index.lock")).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # Vagrant's own lock
-        try:
-            data = json.loads(index.read_text())
-            machines = data["machines"]
-            others = {
-                key: entry
-                for key, entry in machines.items()
-                if entry.get("vagrantfile_path") != str(directory)
-            }
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return  # Vagrant itself makes a damaged index anew
-        if len(others) == len(machines):
-            return
+        forgotten = _drop_machines(index, directory)
+    for key in forgotten:
+        with contextlib.suppress(OSError):
+            index.with_name(f"{key}.lock").unlink()
+
+
+def _drop_machines(index: Path, directory: Path) -> list[str]:
+    """Rewrite Vagrant's index without the machines of a lab, and return their keys in it."""
+    try:
+        data = json.loads(index.read_text())
+        machines = data["machines"]
+        forgotten = [
+            key
+            for key, entry in machines.items()
+            if entry.get("vagrantfile_path") == str(directory)
+        ]
+        others = {key: entry for key, entry in machines.items() if key not in forgotten}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []  # Vagrant itself makes a damaged index anew
+    if forgotten:
+        # Written beside it and moved: whoever reads it without the lock sees all of it.
         scratch = index.with_name(f"index.stacklab.{os.getpid()}")
         scratch.write_text(json.dumps({**data, "machines": others}))
         scratch.replace(index)
-    for key in machines.keys() - others.keys():
-        with contextlib.suppress(OSError):
-            index.with_name(f"{key}.lock").unlink()
+    return forgotten

@@ -19,71 +19,93 @@ from stacklab.workflow.placing import Difference
 if TYPE_CHECKING:  # rendering must not wait for the lint
     from stacklab.lint.finding import Finding
 
-_STYLES = {"+": "green", "-": "red", "@": "cyan"}
-_SEVERITY = {"error": "red", "warning": "yellow"}
+# By the first character of a line of a diff.
+_DIFF_STYLE = {"+": "green", "-": "red", "@": "cyan"}
+_SEVERITY_STYLE = {"error": "red", "warning": "yellow"}
+_RELEASE_HEADER = (
+    "installer",
+    "release",
+    "ref",
+    "upstream",
+    "network modes",
+    "drivers",
+    "operating systems",
+)
 
 
-def files(rendered: Rendered) -> Table:
+def files_table(rendered: Rendered) -> Table:
     """Return a table of nodes and their files; a node's name stands in its first row alone."""
     rows: list[tuple[str, PurePosixPath, int]] = []
     for node, texts in rendered.items():
-        for index, (path, text) in enumerate(sorted(texts.items())):
-            rows.append((node if index == 0 else "", path, len(text.splitlines())))
+        name = node
+        for path, text in sorted(texts.items()):
+            rows.append((name, path, len(text.splitlines())))
+            name = ""
     return table(("node", "file", "lines"), rows)
 
 
-def steps(all_steps: Sequence[Step]) -> Table:
-    """Return a table of steps in order, without their commands, which `script` shows."""
-    rows = [
-        (number, step.node, step.user, step.title) for number, step in enumerate(all_steps, start=1)
-    ]
+def steps_table(steps: Sequence[Step]) -> Table:
+    """Return a table of steps in order, without their commands, which `script_lines` shows."""
+    rows = []
+    for number, step in enumerate(steps, start=1):
+        rows.append((number, step.node, step.user, step.title))
     return table(("step", "node", "as", "what"), rows)
 
 
-def script(all_steps: Sequence[Step]) -> Iterable[str]:
+def script_lines(steps: Sequence[Step]) -> Iterable[str]:
     """Yield each step's command below a comment that names its node and user."""
-    for number, step in enumerate(all_steps, start=1):
+    for number, step in enumerate(steps, start=1):
         yield f"# {number}. {step.node}, as {step.user}: {step.title}"
         if step.done:
             yield f"#    there is nothing to do if this succeeds: {step.done}"
         yield f"{step.command}\n"
 
 
-def texts(rendered: Rendered) -> Iterable[str]:
+def file_texts(rendered: Rendered) -> Iterable[str]:
     """Yield every file whole, below a line that names it."""
-    for node, files in rendered.items():
-        for path, text in sorted(files.items()):
+    for node, texts in rendered.items():
+        for path, text in sorted(texts.items()):
             yield f"==> {node}:{path} <=="
             yield text
 
 
-def differences(all_differences: Sequence[Difference]) -> Iterable[Text]:
+def difference_lines(differences: Sequence[Difference]) -> Iterable[Text]:
     """Yield unified diffs, coloured as git does."""
-    for difference in all_differences:
+    for difference in differences:
         for line in difference.lines:
-            is_file_name = line[:3] in ("---", "+++")
-            style = "bold" if is_file_name else _STYLES.get(line[:1], "")
-            yield Text(printable(line), style=style)
+            # One side is from a node, whose root may have written anything.
+            yield Text(printable(line), style=_diff_style(line))
 
 
-def findings(all_findings: Sequence[Finding]) -> Iterable[Text]:
+def _diff_style(line: str) -> str:
+    if line.startswith(("---", "+++")):  # the names of the files
+        return "bold"
+    return _DIFF_STYLE.get(line[:1], "")
+
+
+def finding_lines(findings: Sequence[Finding]) -> Iterable[Text]:
     """Yield each finding as file:line, severity, rule and effect, with the fix below it."""
-    for finding in all_findings:
+    for finding in findings:
+        # A finding may be about a file as a whole: its line is 0.
         where = f"{finding.file}:{finding.line}" if finding.line else finding.file
+        severity = str(finding.severity)
         line = Text.assemble(
             (where, "bold"),
             ": ",
-            (str(finding.severity), _SEVERITY[str(finding.severity)]),
+            (severity, _SEVERITY_STYLE[severity]),
             f": {finding.rule}: ",
             finding.effect,
         )
-        yield Text.assemble(line, (f"\n    {finding.fix}", "dim")) if finding.fix else line
+        if finding.fix:
+            line = Text.assemble(line, (f"\n    {finding.fix}", "dim"))
+        yield line
 
 
-def releases(known: Sequence[Release]) -> Table:
+def releases_table(releases: Sequence[Release]) -> Table:
     """Return a table of releases and what each of them supports."""
-    rows = [
-        (
+    rows = []
+    for release in releases:
+        row = (
             release.installer,
             release.name,
             release.ref,
@@ -92,23 +114,11 @@ def releases(known: Sequence[Release]) -> Table:
             " ".join(release.drivers),
             " ".join(release.images),
         )
-        for release in known
-    ]
-    return table(
-        (
-            "installer",
-            "release",
-            "ref",
-            "upstream",
-            "network modes",
-            "drivers",
-            "operating systems",
-        ),
-        rows,
-    )
+        rows.append(row)
+    return table(_RELEASE_HEADER, rows)
 
 
-def to_stderr(lines: Iterable[str]) -> None:
+def print_notes(lines: Iterable[str]) -> None:
     """Print notes to stderr, so that stdout holds nothing but the result."""
     for line in lines:
         print(f"note: {line}", file=sys.stderr)

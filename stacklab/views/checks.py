@@ -31,24 +31,26 @@ class Reports:
 
     def write(self, run: Outcome) -> None:
         """Write what was asked for, as much of it as can be; raises LabError naming the rest."""
-        problems = []
-        for path, parts in (
+        problems: list[LabError] = []
+        for path, parts_of in (
             (self.json, report.json_parts),
             (self.junit, report.junit_parts),
             (self.html, _page_parts),
         ):
+            if not path:
+                continue
             try:
-                if path:
-                    report.save(path, parts(run))
+                report.save(path, parts_of(run))
             except LabError as error:
-                problems.append(error)
+                problems.append(error)  # the others may still be written
         if problems:
-            raise LabError("\n".join(error.message for error in problems), hint=problems[0].hint)
+            message = "\n".join(error.message for error in problems)
+            raise LabError(message, hint=problems[0].hint)
 
     def conclude(self, run: Outcome) -> None:
         """Write the reports, then raise how the checks came out, be a report written or not.
 
-        In a line, since `outcome` has shown what did not pass.
+        In a line, since `outcome_groups` has shown what did not pass.
         """
         unwritten = ""
         try:
@@ -58,8 +60,10 @@ class Reports:
         try:
             raise_for_checks(run.lab, run.results)
         except LabError as error:
+            # The first line says how many did not pass; the others name them.
             head = error.message.partition("\n")[0].rstrip(":")
-            raise type(error)(f"{head}\n{unwritten}".rstrip("\n"), hint=error.hint) from None
+            message = f"{head}\n{unwritten}".rstrip("\n")
+            raise type(error)(message, hint=error.hint) from None
         if unwritten:
             raise LabError(unwritten, hint="name a file in a directory of yours")
 
@@ -67,10 +71,10 @@ class Reports:
 def _page_parts(run: Outcome) -> Iterator[str]:
     from stacklab.views import html  # its template engine takes as long to load as all else here
 
-    return html.parts(run)
+    return html.page_parts(run)
 
 
-def outcome(run: Outcome) -> list[Group]:
+def outcome_groups(run: Outcome) -> list[Group]:
     """Return who reaches whom, and what does not pass."""
     return [results_group(run.lab, run.results)]
 
@@ -78,10 +82,10 @@ def outcome(run: Outcome) -> list[Group]:
 def results_group(lab: Lab, results: Sequence[CheckResult], *, width: int | None = None) -> Group:
     """Return who reaches whom per network, the layers with counts, and whatever did not pass."""
     # A group, since a Text on its own is wrapped whatever it asks for.
-    return Group(*matrix.shown(lab, results, width or tables.console().width))
+    return Group(*matrix.draw_results(lab, results, width or tables.console().width))
 
 
-def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
+def print_changes(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
     """Print each round where it differs from the one before, until Ctrl-C.
 
     Raises LabError if reports are asked for: it never ends, so they would never be written.
@@ -91,33 +95,34 @@ def watch(rounds: Iterable[Outcome], reports: Reports = Reports()) -> None:
             "--watch never ends, so it can't write a report at its end",
             hint="--watch alone, or --wait 60 with a report",
         )
-    for line in changes(rounds):
+    for line in change_lines(rounds):
         print(line, flush=True)
 
 
-def changes(rounds: Iterable[Outcome]) -> Iterator[str]:
-    """Yield the lines of `watch`.
+def change_lines(rounds: Iterable[Outcome]) -> Iterator[str]:
+    """Yield the lines of `print_changes`.
 
     They are a summary at first and whenever it changes, and each check that has changed.
     """
-    before: dict[Check, _Standing] = {}
-    summary = ""
+    standings: dict[Check, _Standing] = {}
+    last_summary = ""
     for run in rounds:
         now = run.started_at + run.elapsed_s
-        at = time.strftime("%H:%M:%S", time.localtime(now))
+        clock = time.strftime("%H:%M:%S", time.localtime(now))
         for result in run.results:
-            standing = before.get(result.check)
+            standing = standings.get(result.check)
             if standing is not None and standing.result.status is result.status:
                 continue
             # In the first round, what passes is in the summary.
-            if standing is not None or not result.is_passed:
-                yield f"{at} {_change_text(result, standing, now)}"
-            before[result.check] = _Standing(result, now)
+            is_news = standing is not None or not result.is_passed
+            if is_news:
+                yield f"{clock} {_change_text(result, standing, now)}"
+            standings[result.check] = _Standing(result=result, since=now)
         passed = sum(result.is_passed for result in run.results)
-        words = f"{passed} of {len(run.results)} checks passed"
-        if words != summary:
-            summary = words
-            yield f"{at} {words}"
+        summary = f"{passed} of {len(run.results)} checks passed"
+        if summary != last_summary:
+            last_summary = summary
+            yield f"{clock} {summary}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,4 +138,5 @@ def _change_text(result: CheckResult, standing: _Standing | None, now: float) ->
     text = f"{result.status}: {result.check.title}: {printable(result.detail)}"
     if standing is None:
         return text
-    return f"{text} (was {standing.result.status} for {now - standing.since:.0f} s)"
+    lasted_s = now - standing.since
+    return f"{text} (was {standing.result.status} for {lasted_s:.0f} s)"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,18 +10,27 @@ from xml.sax.saxutils import escape
 
 from stacklab.checks import report
 from stacklab.errors import LabError
-from stacklab.model.lab import NIC, NO_IMPAIRMENT, Impairment, Lab, Network, Node
+from stacklab.model.lab import NIC, Lab, Network, Node
 from stacklab.model.stack import Role
+from stacklab.views.graph_text import Impaired, dot, mermaid, mode_text
 from stacklab.words import suggest
 
 # The palette of Okabe and Ito: colour-blind people can tell its colours apart, on white and black.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
-_ROLE_FILL = {Role.CONTROLLER: "strong", Role.COMPUTE: "plain", Role.NODE: "plain"}
+_ROLE_CLASS = {Role.CONTROLLER: "strong", Role.COMPUTE: "plain", Role.NODE: "plain"}
 
-_NODE_WIDTH, _LINE, _PAD, _GAP = 250, 18, 12, 30  # pixels
-_BAR_STEP, _HEAD = 40, 44
-LETTER = 8  # the width of one, in pixels, in the monospace font of _STYLE
-_PER_ROW = 4
+# Pixels, down to LETTER.
+_NODE_WIDTH = 250
+_TEXT_LINE = 18  # from one line of text to the next
+_PAD = 12
+_GAP = 30  # between nodes, and between rows
+_HEAD = 44  # the title
+_ABOVE_BARS = 20
+_BAR_STEP = 40
+_FIRST_NIC, _NIC_STEP = 20, 26  # the line of the first NIC in its node, and from one to the next
+LETTER = 8  # the width of one, in the monospace font of _STYLE
+_NODES_PER_ROW = 4
+_SHORTEST_TITLE = 40  # letters; a lab of one node is drawn as wide as that
 
 _STYLE = """
   .page { fill: #ffffff } .text { fill: #1b1f23 } .dim { fill: #57606a }
@@ -38,67 +46,15 @@ _STYLE = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Impaired:
-    """The declared delay, loss and rate as text, for each network and for the NICs that differ.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sheet:
+    """What all rows of a drawing share."""
 
-    A lab declares them for each NIC. What most NICs of a network have is shown at the network.
-    """
-
-    networks: Mapping[str, str]  # by name; "" if nothing is declared
-    nics: Mapping[tuple[str, str], str]  # by node and network
-
-    @classmethod
-    def of(cls, lab: Lab) -> _Impaired:
-        """Collect what a lab declares."""
-        networks: dict[str, str] = {}
-        nics: dict[tuple[str, str], str] = {}
-        for network in lab.networks:
-            members = lab.members(network.name)
-            usual = _usual_impairment(nic.impairment for _, nic in members)
-            networks[network.name] = brief(usual) if usual else ""
-            for node, nic in members:
-                if nic.impairment != usual:
-                    nics[node.name, network.name] = brief(nic.impairment)
-        return cls(networks, nics)
-
-
-def _usual_impairment(impairments: Iterable[Impairment]) -> Impairment:
-    """Return what most NICs of a network have."""
-    counts = Counter(impairments)
-
-    def rank(impairment: Impairment) -> tuple[int, bool]:
-        # Of two that are equally frequent, "unimpaired" wins; else the first one.
-        return counts[impairment], not impairment
-
-    return max(counts, key=rank, default=NO_IMPAIRMENT)
-
-
-def brief(impairment: Impairment) -> str:
-    """Return an impairment in the words of a spec: `20ms 1% 10mbit`."""
-    words = []
-    if impairment.delay_ms:
-        words.append(_delay_text(impairment.delay_ms))
-    if impairment.loss_percent:
-        words.append(f"{impairment.loss_percent:g}%")
-    if impairment.rate_kbit:
-        words.append(_rate_text(impairment.rate_kbit))
-    return " ".join(words) or "unimpaired"
-
-
-def _delay_text(delay_ms: float) -> str:
-    if delay_ms >= 1000:
-        return f"{delay_ms / 1000:g}s"
-    return f"{delay_ms:g}ms"
-
-
-def _rate_text(rate_kbit: int) -> str:
-    # Ten digits: a rate is written in full, as the spec has it.
-    if rate_kbit >= 10**6:
-        return f"{rate_kbit / 10**6:.10g}gbit"
-    if rate_kbit >= 10**3:
-        return f"{rate_kbit / 10**3:.10g}mbit"
-    return f"{rate_kbit}kbit"
+    lab: Lab
+    impaired: Impaired
+    bad: Collection[tuple[str, str]]
+    colours: Mapping[str, str]  # by network
+    width: int
 
 
 def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE) -> str:
@@ -107,25 +63,34 @@ def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE)
     NICs (node, network) and nodes (node, "") that are in `bad` get that class. A page that has a
     style of its own passes "" for `style`.
     """
-    rows = [lab.nodes[start : start + _PER_ROW] for start in range(0, len(lab.nodes), _PER_ROW)]
     title = escape(f"{lab.name}: {lab.description}" if lab.description else lab.name)
-    columns = min(len(lab.nodes), _PER_ROW)
-    impaired = _Impaired.of(lab)
-    longest = max(40, len(title), *(len(_bar_label(network, impaired)) for network in lab.networks))
-    width = 2 * _PAD + max(columns * (_NODE_WIDTH + _GAP) - _GAP, longest * LETTER)
+    impaired = Impaired.from_lab(lab)
+    # By the network's place in the lab, so that it has the same colour in every row.
+    colours = {
+        network.name: _COLOURS[place % len(_COLOURS)] for place, network in enumerate(lab.networks)
+    }
+    sheet = _Sheet(
+        lab=lab,
+        impaired=impaired,
+        bad=bad,
+        colours=colours,
+        width=_sheet_width(lab, title, impaired),
+    )
     parts: list[str] = []
     top = _HEAD
-    for row in rows:
-        row_parts, top = _draw_row(lab, row, top, width, bad, impaired)
+    for start in range(0, len(lab.nodes), _NODES_PER_ROW):
+        row = lab.nodes[start : start + _NODES_PER_ROW]
+        row_parts, top = _draw_row(sheet, row, top)
         parts += row_parts
-    size = f'viewBox="0 0 {width} {top}" width="{width}" height="{top}"'
+    # The last row has left `top` at the lower edge.
+    size = f'viewBox="0 0 {sheet.width} {top}" width="{sheet.width}" height="{top}"'
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
             f"<title>{title}</title>",
             f"<style>{style}</style>" if style else "",
-            f'<rect class="page" width="{width}" height="{top}"/>',
-            f'<text class="text title" x="{_PAD}" y="26">{title}</text>',
+            _element("rect", class_="page", width=sheet.width, height=top),
+            _element("text", title, class_="text title", x=_PAD, y=26),
             *parts,
             "</svg>",
             "",
@@ -133,162 +98,159 @@ def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE)
     )
 
 
-def _draw_row(
-    lab: Lab,
-    nodes: tuple[Node, ...],
-    top: int,
-    width: int,
-    bad: Collection[tuple[str, str]],
-    impaired: _Impaired,
-) -> tuple[list[str], int]:
+def _sheet_width(lab: Lab, title: str, impaired: Impaired) -> int:
+    """Return a width that holds the title, the labels of all bars and the longest row."""
+    longest = max(_SHORTEST_TITLE, len(title))
+    for network in lab.networks:
+        longest = max(longest, len(_bar_label(network, impaired)))
+    columns = min(len(lab.nodes), _NODES_PER_ROW)
+    row_width = columns * (_NODE_WIDTH + _GAP) - _GAP
+    return 2 * _PAD + max(row_width, longest * LETTER)
+
+
+def _draw_row(sheet: _Sheet, nodes: Sequence[Node], top: int) -> tuple[list[str], int]:
     """Draw a row, bars of networks and nodes; return also where the next row begins."""
     names = {nic.network for node in nodes for nic in node.nics}
-    networks = [network for network in lab.networks if network.name in names]
-    # Below each other, above the nodes: a bar is where its network's lines end.
-    bars = {network.name: top + 20 + n * _BAR_STEP for n, network in enumerate(networks)}
-    # By the network's place in the lab, so that it has the same colour in every row.
-    colours = {network.name: _COLOURS[n % len(_COLOURS)] for n, network in enumerate(lab.networks)}
+    networks = [network for network in sheet.lab.networks if network.name in names]
+    bars: dict[str, int] = {}  # the y of each network's bar
     parts: list[str] = []
     labels: list[str] = []  # drawn last, so that no line crosses them
+    bar_y = top + _ABOVE_BARS
+    # Below each other, above the nodes: a bar is where its network's lines end.
     for network in networks:
-        y, colour = bars[network.name], colours[network.name]
-        label = escape(_bar_label(network, impaired))
-        parts.append(
-            f'<line x1="{_PAD}" y1="{y}" x2="{width - _PAD}" y2="{y}" '
-            f'stroke="{colour}" stroke-width="5"/>'
-        )
-        labels.append(f'<text class="text halo" x="{_PAD}" y="{y - 8}">{label}</text>')
-    nodes_top = top + 20 + len(networks) * _BAR_STEP
-    height = (max(len(node.nics) for node in nodes) + 2) * _LINE + _PAD
+        bars[network.name] = bar_y
+        parts.append(_draw_bar(sheet, network, bar_y))
+        label = escape(_bar_label(network, sheet.impaired))
+        labels.append(_element("text", label, class_="text halo", x=_PAD, y=bar_y - 8))
+        bar_y += _BAR_STEP
+    most_nics = max(len(node.nics) for node in nodes)
+    height = (most_nics + 2) * _TEXT_LINE + _PAD  # two lines are the node's name and its size
     for column, node in enumerate(nodes):
-        marks = {network: " bad" for name, network in bad if name == node.name}
         x = _PAD + column * (_NODE_WIDTH + _GAP)
-        parts += _draw_node(node, x, nodes_top, height, bars, colours, marks)
-        labels += _nic_labels(node, x, bars, impaired)
-    return [*parts, *labels], nodes_top + height + _GAP
+        box = _Box(node=node, x=x, y=bar_y, height=height)
+        parts += _draw_node(sheet, box, bars)
+        labels += _nic_labels(sheet.impaired, box, bars)
+    return [*parts, *labels], bar_y + height + _GAP
 
 
-def _mode_text(network: Network) -> str:
-    """Return the mode of a network, and say if the host is not on it."""
-    if network.has_host:
-        return network.mode
-    return f"{network.mode}, without the host"
+def _draw_bar(sheet: _Sheet, network: Network, y: int) -> str:
+    return _element(
+        "line",
+        x1=_PAD,
+        y1=y,
+        x2=sheet.width - _PAD,
+        y2=y,
+        stroke=sheet.colours[network.name],
+        stroke_width=5,
+    )
 
 
-def _bar_label(network: Network, impaired: _Impaired) -> str:
+def _bar_label(network: Network, impaired: Impaired) -> str:
     """Return what stands above the bar of a network."""
-    details = ", ".join(filter(None, (_mode_text(network), impaired.networks[network.name])))
+    details = mode_text(network)
+    impairment = impaired.networks[network.name]
+    if impairment:
+        details += f", {impairment}"
     return f"{network.name}  {network.cidr}  {details}"
 
 
-def _line_x(x: int, index: int) -> int:
-    """Return the position of the line of a node's NIC, for a node at x."""
-    return x + 20 + index * 26
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Box:
+    """The place of a node in the drawing."""
+
+    node: Node
+    x: int
+    y: int
+    height: int
+
+    def nic_x(self, index: int) -> int:
+        """Return the position of the line from a NIC up to its network's bar."""
+        return self.x + _FIRST_NIC + index * _NIC_STEP
 
 
-def _nic_labels(node: Node, x: int, bars: Mapping[str, int], impaired: _Impaired) -> Iterator[str]:
+def _nic_labels(impaired: Impaired, box: _Box, bars: Mapping[str, int]) -> Iterator[str]:
     """Label the line of each NIC that differs from its network, below the network's bar."""
-    for index, nic in enumerate(node.nics):
-        text = impaired.nics.get((node.name, nic.network))
-        if text:
-            # The label must not reach into the next node's column.
-            left = min(_line_x(x, index) + 8, x + _NODE_WIDTH - len(text) * LETTER)
-            yield f'<text class="dim halo" x="{left}" y="{bars[nic.network] + _LINE}">{text}</text>'
+    for index, nic in enumerate(box.node.nics):
+        text = impaired.nics.get((box.node.name, nic.network))
+        if not text:
+            continue
+        beside_line = box.nic_x(index) + 8
+        # The label must not reach into the next node's column.
+        rightmost = box.x + _NODE_WIDTH - len(text) * LETTER
+        yield _element(
+            "text",
+            text,
+            class_="dim halo",
+            x=min(beside_line, rightmost),
+            y=bars[nic.network] + _TEXT_LINE,
+        )
 
 
-def _draw_node(
-    node: Node,
-    x: int,
-    y: int,
-    height: int,
-    bars: Mapping[str, int],
-    colours: Mapping[str, str],
-    marks: Mapping[str, str],
-) -> list[str]:
+def _draw_node(sheet: _Sheet, box: _Box, bars: Mapping[str, int]) -> Iterator[str]:
     """Draw a node as a box: its lines up to the bars, then its name, size and NICs."""
-    parts = [f'<g class="node{marks.get("", "")}" data-node="{node.name}">']
+    node = box.node
+    bad_networks = {network for name, network in sheet.bad if name == node.name}
+    # "" stands for the node as a whole.
+    node_class = _class_names("node", is_bad="" in bad_networks)
+    yield f'<g class="{node_class}" data-node="{node.name}">'
     for index, nic in enumerate(node.nics):
-        line_x = _line_x(x, index)
-        colour = colours[nic.network]
-        top = bars[nic.network]
-        mark = f' class="{marks[nic.network].strip()}"' if nic.network in marks else ""
-        parts.append(
-            f'<line{mark} x1="{line_x}" y1="{top}" x2="{line_x}" y2="{y}" stroke="{colour}"/>'
-        )
-        parts.append(f'<circle{mark} cx="{line_x}" cy="{top}" r="5" fill="{colour}"/>')
-    parts.append(
-        f'<rect class="{_ROLE_FILL[node.role]}" x="{x}" y="{y}" '
-        f'width="{_NODE_WIDTH}" height="{height}" rx="6"/>'
+        yield from _draw_nic_line(sheet, box, index, bars[nic.network], nic.network in bad_networks)
+    yield _element(
+        "rect",
+        class_=_ROLE_CLASS[node.role],
+        x=box.x,
+        y=box.y,
+        width=_NODE_WIDTH,
+        height=box.height,
+        rx=6,
     )
-    lines = [("text title", node.name), ("dim", f"{node.role}, {node.cpus} cpu, {node.memory}")]
-    for index, (style, text) in enumerate(lines):
-        line_y = y + (index + 1) * _LINE
-        parts.append(f'<text class="{style}" x="{x + _PAD}" y="{line_y}">{escape(text)}</text>')
-    for index, nic in enumerate(node.nics):
-        line_y = y + (index + 3) * _LINE
-        text = f"{nic.device} {nic.address.ip}"
-        mark = marks.get(nic.network, "")
-        parts.append(
-            f'<circle cx="{x + _PAD + 4}" cy="{line_y - 4}" r="4" fill="{colours[nic.network]}"/>'
-        )
-        parts.append(f'<text class="text{mark}" x="{x + _PAD + 14}" y="{line_y}">{text}</text>')
-    return [*parts, "</g>"]
+    line_y = box.y + _TEXT_LINE
+    yield _element("text", escape(node.name), class_="text title", x=box.x + _PAD, y=line_y)
+    line_y += _TEXT_LINE
+    size = escape(f"{node.role}, {node.cpus} cpu, {node.memory}")
+    yield _element("text", size, class_="dim", x=box.x + _PAD, y=line_y)
+    for nic in node.nics:
+        line_y += _TEXT_LINE
+        yield from _draw_nic_text(sheet, box, nic, line_y, nic.network in bad_networks)
+    yield "</g>"
 
 
-def mermaid(lab: Lab) -> str:
-    """Return a flowchart for Markdown, which GitHub and GitLab draw."""
-    impaired = _Impaired.of(lab)
-    lines = ["flowchart TB"]
-    for network in lab.networks:
-        label = "<br>".join(_network_lines(network, impaired))
-        lines.append(f'  {_identifier("net", network.name)}(["{label}"])')
-    for node in lab.nodes:
-        node_id = _identifier("node", node.name)
-        lines.append(f'  {node_id}["{node.name}<br>{node.role}, {node.memory}"]')
-        for nic in node.nics:
-            label = "<br>".join(_nic_lines(node, nic, impaired))
-            lines.append(f'  {_identifier("net", nic.network)} ---|"{label}"| {node_id}')
-    return "\n".join([*lines, ""])
+def _draw_nic_line(sheet: _Sheet, box: _Box, index: int, bar_y: int, is_bad: bool) -> Iterator[str]:
+    """Draw the line from a node to a network's bar, with a dot where they meet."""
+    x = box.nic_x(index)
+    colour = sheet.colours[box.node.nics[index].network]
+    mark = _class_names("", is_bad=is_bad)
+    yield _element("line", class_=mark, x1=x, y1=bar_y, x2=x, y2=box.y, stroke=colour)
+    yield _element("circle", class_=mark, cx=x, cy=bar_y, r=5, fill=colour)
 
 
-def dot(lab: Lab) -> str:
-    """Return a graph for Graphviz: dot -Tsvg."""
-    impaired = _Impaired.of(lab)
-    lines = [
-        f'graph "{lab.name}" {{',
-        "  node [fontname=monospace]; edge [fontname=monospace, fontsize=10];",
-    ]
-    for network in lab.networks:
-        label = "\\n".join(_network_lines(network, impaired))
-        lines.append(f'  {_identifier("net", network.name)} [shape=oval, label="{label}"];')
-    for node in lab.nodes:
-        node_id = _identifier("node", node.name)
-        label = f"{node.name}\\n{node.role}, {node.memory}"
-        lines.append(f'  {node_id} [shape=box, label="{label}"];')
-        for nic in node.nics:
-            label = "\\n".join(_nic_lines(node, nic, impaired))
-            lines.append(f'  {_identifier("net", nic.network)} -- {node_id} [label="{label}"];')
-    return "\n".join([*lines, "}", ""])
+def _draw_nic_text(sheet: _Sheet, box: _Box, nic: NIC, y: int, is_bad: bool) -> Iterator[str]:
+    """Write a NIC's name and address inside its node, behind a dot in its network's colour."""
+    left = box.x + _PAD
+    # 4 pixels up: half the height of a small letter, so that dot and text are in line.
+    yield _element("circle", cx=left + 4, cy=y - 4, r=4, fill=sheet.colours[nic.network])
+    text = f"{nic.device} {nic.address.ip}"
+    yield _element("text", text, class_=_class_names("text", is_bad=is_bad), x=left + 14, y=y)
 
 
-def _network_lines(network: Network, impaired: _Impaired) -> Iterator[str]:
-    yield network.name
-    yield f"{network.cidr} {_mode_text(network)}"
-    text = impaired.networks[network.name]
-    if text:
-        yield text
+def _class_names(name: str, *, is_bad: bool) -> str:
+    return f"{name} bad".lstrip() if is_bad else name
 
 
-def _nic_lines(node: Node, nic: NIC, impaired: _Impaired) -> Iterator[str]:
-    yield f"{nic.device} {nic.address.ip}"
-    text = impaired.nics.get((node.name, nic.network))
-    if text:
-        yield text
+def _element(tag: str, text: str | None = None, /, **attributes: str | int) -> str:
+    """Return an element of SVG; its text has to be escaped, and "" leaves an attribute out.
 
-
-def _identifier(kind: str, name: str) -> str:
-    """Return an identifier for both languages; names don't contain `_`, so it stays unique."""
-    return f"{kind}_{name.replace('-', '_')}"
+    `class_` and `stroke_width` stand for class and stroke-width, which Python can't spell.
+    """
+    opening = tag
+    for name, value in attributes.items():
+        if value == "":
+            continue
+        attribute = name.rstrip("_").replace("_", "-")
+        opening += f' {attribute}="{value}"'
+    if text is None:
+        return f"<{opening}/>"
+    return f"<{opening}>{text}</{tag}>"
 
 
 FORMATS: Mapping[str, Callable[[Lab], str]] = MappingProxyType(
@@ -299,12 +261,11 @@ FORMATS: Mapping[str, Callable[[Lab], str]] = MappingProxyType(
 def draw(lab: Lab, form: str) -> str:
     """Return the drawing in one of FORMATS; raise LabError, which lists them, for any other."""
     if form not in FORMATS:
-        raise LabError(
-            f"no format {form!r} ({suggest(form, FORMATS, label='known')})", hint="--format svg"
-        )
+        known = suggest(form, FORMATS, label="known")
+        raise LabError(f"no format {form!r} ({known})", hint="--format svg")
     return FORMATS[form](lab)
 
 
-def write(drawn: str, path: Path) -> None:
+def write_drawing(drawing: str, path: Path) -> None:
     """Write a drawing; raise LabError, with the path, if it can't be written."""
-    report.save(str(path), (drawn,))
+    report.save(str(path), (drawing,))

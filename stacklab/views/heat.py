@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,20 +15,23 @@ from stacklab.model.lab import Lab
 # spread over orders of magnitude.
 BANDS_MS = (1.0, 3.0, 10.0, 30.0, 100.0)
 _GRAVITY = (CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.ERROR, CheckStatus.FAILED)
-# Words of what passes since a fault was to cut it, or might.
+# Words of what passes although it does not get through: a fault was to cut it, or might.
 CUT, MAYBE_CUT = "cut", "cut?"
 _EXPECTED = {Reason.CUT: CUT, Reason.MAY_FAIL: MAYBE_CUT}
 Pair = tuple[str, str]
 
 
-def band(rtt_ms: float) -> int:
+def band_of_rtt(rtt_ms: float) -> int:
     """Return the band of a round trip: 0 is under 1 ms, the last one 100 ms and more."""
     return bisect.bisect_right(BANDS_MS, rtt_ms)
 
 
 def rtt_text(rtt_ms: float) -> str:
     """Write a round trip in at most four characters, up to ten seconds."""
-    return f"{rtt_ms:.1f}" if rtt_ms < 99.95 else f"{rtt_ms:.0f}"
+    # From 99.95 on, one decimal would be rounded to 100.0, which has five characters.
+    if rtt_ms < 99.95:
+        return f"{rtt_ms:.1f}"
+    return f"{rtt_ms:.0f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +61,21 @@ class Cell:
 
     def joined(self, other: Cell) -> Cell:
         """Join two cells: the graver one's word counts, the first one's where they are alike."""
-        rtt_ms = self.rtt_ms
-        if rtt_ms is None:
-            rtt_ms = other.rtt_ms
         graver = other if self._gives_way_to(other) else self
-        return Cell(graver.status, graver.word, rtt_ms)
+        # Only pings measure a round trip, so it may come from the less grave one.
+        rtt_ms = other.rtt_ms if self.rtt_ms is None else self.rtt_ms
+        return Cell(
+            status=graver.status,
+            word=graver.word,
+            rtt_ms=rtt_ms,
+        )
 
     def _gives_way_to(self, other: Cell) -> bool:
         """Return True if the other cell's word says more."""
-        mine, theirs = _GRAVITY.index(self.status), _GRAVITY.index(other.status)
-        if mine != theirs:
-            return theirs > mine
+        own_gravity = _GRAVITY.index(self.status)
+        other_gravity = _GRAVITY.index(other.status)
+        if own_gravity != other_gravity:
+            return other_gravity > own_gravity
         # Of two that passed, one that is cut as expected says more than one that may be.
         return not self.word or other.is_cut
 
@@ -89,42 +97,58 @@ class Grid:
     @cached_property
     def slowest(self) -> Pair | None:
         """The pair with the longest round trip."""
-        timed = {pair: cell.rtt_ms for pair, cell in self.cells.items() if cell.rtt_ms is not None}
-        return max(timed, key=timed.__getitem__, default=None)
+        times: dict[Pair, float] = {}
+        for pair, cell in self.cells.items():
+            if cell.rtt_ms is not None:
+                times[pair] = cell.rtt_ms
+        return max(times, key=times.__getitem__, default=None)
 
     @property
     def caption(self) -> str:
         """The network in a line: how many ways work, and which is the slowest."""
-        total, cut = len(self.cells), sum(cell.is_cut for cell in self.cells.values())
-        words = f"{self.network} {self.cidr}: {total - len(self.bad) - cut} of {total} ways fine"
+        total = len(self.cells)
+        cut = sum(cell.is_cut for cell in self.cells.values())
+        fine = total - len(self.bad) - cut
+        words = f"{self.network} {self.cidr}: {fine} of {total} ways fine"
         if cut:
             words += f", {cut} cut"
         if self.slowest is None:
             return words
         source, target = self.slowest
-        trip = rtt_text(self.cells[self.slowest].rtt_ms or 0.0)
-        return f"{words}, slowest {trip} ms {source} -> {target}"
+        slowest_ms = self.cells[self.slowest].rtt_ms or 0.0
+        return f"{words}, slowest {rtt_text(slowest_ms)} ms {source} -> {target}"
 
 
-def grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
+def build_grids(lab: Lab, results: Iterable[CheckResult]) -> tuple[Grid, ...]:
     """Return a matrix for each network on which nodes were tried against each other."""
-    by_network: dict[str, dict[Pair, Cell]] = {network.name: {} for network in lab.networks}
+    cells_by_network: dict[str, dict[Pair, Cell]] = {}
+    for network in lab.networks:
+        cells_by_network[network.name] = {}
     for result in results:
         check = result.check
-        if check.kind.layer is Layer.PAIRS and check.target and check.network in by_network:
-            _join_in(by_network[check.network], result)
-    made: list[Grid] = []
+        # Some checks of this layer are of a node alone, or of no network.
+        is_of_pair = check.kind.layer is Layer.PAIRS and bool(check.target)
+        if is_of_pair and check.network in cells_by_network:
+            _add_result(cells_by_network[check.network], result)
+    grids: list[Grid] = []
     for network in lab.networks:
-        cells = by_network[network.name]
-        if cells:
-            names = _node_names(lab, network.name, cells)
-            made.append(Grid(network.name, str(network.cidr), names, cells))
-    return tuple(made)
+        cells = cells_by_network[network.name]
+        if not cells:
+            continue
+        grid = Grid(
+            network=network.name,
+            cidr=str(network.cidr),
+            names=_node_names(lab, network.name, cells),
+            cells=cells,
+        )
+        grids.append(grid)
+    return tuple(grids)
 
 
-def _join_in(cells: dict[Pair, Cell], result: CheckResult) -> None:
+def _add_result(cells: dict[Pair, Cell], result: CheckResult) -> None:
     """Join a result into the cell of its pair."""
-    pair, cell = (result.check.node, result.check.target), _cell_of_result(result)
+    pair = (result.check.node, result.check.target)
+    cell = _cell_of_result(result)
     before = cells.get(pair)
     if before is None:
         cells[pair] = cell
@@ -143,31 +167,40 @@ def _node_names(lab: Lab, network: str, cells: Mapping[Pair, Cell]) -> tuple[str
 
 def _cell_of_result(result: CheckResult) -> Cell:
     """Return what one check says of its pair."""
+    is_ping = result.check.kind is CheckKind.PING
+    return Cell(
+        status=result.status,
+        word=_word_of_result(result),
+        rtt_ms=result.rtt_ms if is_ping else None,
+    )
+
+
+def _word_of_result(result: CheckResult) -> str:
     kind = result.check.kind
-    rtt = result.rtt_ms if kind is CheckKind.PING else None
     if result.status is CheckStatus.PASSED:
-        return Cell(result.status, _EXPECTED.get(result.reason, ""), rtt)
+        return _EXPECTED.get(result.reason, "")
     if result.status is CheckStatus.ERROR:
-        return Cell(result.status, "?", rtt)
+        return "?"
     if result.reason is Reason.STILL_WORKS:
-        return Cell(result.status, "not cut", rtt)
+        return "not cut"
     if kind is CheckKind.PING and result.status is CheckStatus.FAILED:
-        return Cell(result.status, "lost" if rtt is None else "some lost", rtt)
-    return Cell(result.status, kind.value, rtt)
+        return "lost" if result.rtt_ms is None else "some lost"
+    return kind.value
 
 
-def spread(grid: Grid) -> tuple[list[str], list[str], Sequence[Pair]]:
+def split_failures(grid: Grid) -> tuple[list[str], list[str], Sequence[Pair]]:
     """Split what fails: nodes that reach nobody, nodes that nobody reaches, and other pairs."""
-    bad = set(grid.bad)
-    out: dict[str, int] = {}
-    into: dict[str, int] = {}
-    for source, target in grid.cells:
-        out[source] = out.get(source, 0) + 1
-        into[target] = into.get(target, 0) + 1
-    for source, target in bad:
-        out[source] -= 1
-        into[target] -= 1
-    mute = [name for name in grid.names if out.get(name) == 0]
-    deaf = [name for name in grid.names if into.get(name) == 0]
-    left = [pair for pair in grid.bad if pair[0] not in mute and pair[1] not in deaf]
-    return mute, deaf, left
+    # Ways that were tried, less those that are bad. A node that tried none is not in the counts:
+    # so get(), which says None for it, and not [], which would say 0.
+    ways_out = Counter(source for source, _ in grid.cells)
+    ways_in = Counter(target for _, target in grid.cells)
+    for source, target in grid.bad:
+        ways_out[source] -= 1
+        ways_in[target] -= 1
+    mute = [name for name in grid.names if ways_out.get(name) == 0]
+    deaf = [name for name in grid.names if ways_in.get(name) == 0]
+    others: list[Pair] = []
+    for source, target in grid.bad:
+        if source not in mute and target not in deaf:
+            others.append((source, target))
+    return mute, deaf, others

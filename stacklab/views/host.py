@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PROBE_STYLE = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-def images(
+def images_table(
     catalogue: Mapping[str, Image],
     stored_images: Sequence[StoredImage],
     current_addresses: Mapping[str, str],
@@ -28,27 +28,33 @@ def images(
     """Return a line per image of the catalogue, and below it one per image that was built of it."""
     rows: list[Sequence[object]] = []
     for name, image in catalogue.items():
-        built = [stored for stored in stored_images if stored.name == name]
-        state = "" if built else "not built"
+        built_rows: list[Sequence[object]] = []
+        for stored in stored_images:
+            if stored.name == name:
+                built_rows.append(_built_row(stored, current_addresses[name]))
+        state = "" if built_rows else "not built"
         rows.append((name, image.source, image.description, state, "", ""))
-        rows += [_built_row(stored, current_addresses[name]) for stored in built]
+        rows += built_rows
     return table(("image", "source", "what", "state", "size", "built"), rows)
 
 
 def _built_row(stored: StoredImage, current_address: str) -> Sequence[object]:
     """Return the line of an image that was built; one of other inputs is out of date."""
-    is_current = stored.address == current_address
-    state = Text("current", "green") if is_current else Text("of other inputs", "yellow")
+    state = Text("of other inputs", "yellow")
+    if stored.address == current_address:
+        state = Text("current", "green")
     size = f"{stored.size_bytes / 1024 / 1024:.0f} MiB"
     built_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.built_at))
     return ("", "", stored.key, state, size, built_at)
 
 
-def probes(results: Sequence[ProbeResult]) -> Table:
+def probes_table(results: Sequence[ProbeResult]) -> Table:
     """Return a line per probe of the doctor, with the fix of what does not hold."""
     rows = []
     for probe in results:
         status = str(probe.status)
-        fix = f"\n  fix: {probe.fix}" if probe.fix and status != "ok" else ""
-        rows.append((Text(status, _PROBE_STYLE[status]), probe.name, probe.sentence + fix))
+        text = probe.sentence
+        if probe.fix and status != "ok":
+            text += f"\n  fix: {probe.fix}"
+        rows.append((Text(status, _PROBE_STYLE[status]), probe.name, text))
     return table(("", "probe", "what"), rows)

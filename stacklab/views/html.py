@@ -24,16 +24,26 @@ from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model.lab import Lab
 from stacklab.views import failures, graph
-from stacklab.views.heat import BANDS_MS, CUT, MAYBE_CUT, Cell, Grid, band, grids, rtt_text, spread
+from stacklab.views.heat import (
+    BANDS_MS,
+    CUT,
+    MAYBE_CUT,
+    Cell,
+    Grid,
+    band_of_rtt,
+    build_grids,
+    rtt_text,
+    split_failures,
+)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks has the rest
 _MOST_LINKS = 200  # to the checks that a cause explains; the list of all checks has the rest
 _MOST_CELLS = 40  # nodes whose matrix is a table; of more it is painted
-_FEW = 8  # columns whose names lie flat
+_MOST_WIDE_COLUMNS = 8  # their names lie flat, and their cells have words
 # Characters of outputs and evidence: a browser has to be able to open the page.
-_TEXTS_MAX = 12_000_000
-_AT_ONCE = 10_000
+_MOST_TEXT = 12_000_000
+_CHUNK = 10_000  # items of a column
 _SIGNS = {
     CheckStatus.PASSED: "✓",
     CheckStatus.WARNED: "!",
@@ -46,60 +56,58 @@ _WORDS = {
     CheckStatus.FAILED: "failed",
     CheckStatus.ERROR: "no answer",
 }
-_CUT_KEYS = ((CUT, "as expected"), (MAYBE_CUT, "something fails, as it may"))
+_CUT_MEANINGS = {CUT: "as expected", MAYBE_CUT: "something fails, as it may"}
+# What the run as a whole came to, by its verdict.
+_HEADLINES = {
+    CheckStatus.PASSED: "all {total} checks passed",
+    CheckStatus.WARNED: "all {total} checks passed, {warned} with a warning",
+    CheckStatus.FAILED: "{failed} of {total} checks failed",
+    CheckStatus.ERROR: "{error} of {total} checks had no answer",
+}
+# Counts at the head of the page; a layer shows all of them but the first.
+_COUNT_WORDS = {
+    "passed": "passed",
+    "warned": "with a warning",
+    "failed": "failed",
+    "error": "without an answer",
+}
 _LEFT_OUT = "left out, the page would be too large: lab.check --json FILE has it"
 
 
-def parts(run: Outcome) -> Iterator[str]:
+def page_parts(run: Outcome) -> Iterator[str]:
     """Yield the page, piece by piece."""
     counts = report.summary(run.results)
     verdict = report.verdict(counts)
-    made = [_ShownMatrix(grid) for grid in grids(run.lab, run.results)]
-    bad = _bad_places(run.results, [matrix.grid for matrix in made])
-    known = causes(run.results)
-    places = {id(result): at for at, result in enumerate(run.results) if result.cause}
-    words: set[str] = set()  # of cells: only these are in the legend
-    for matrix in made:
-        words.update(cell.word for cell in matrix.grid.cells.values())
-    css, js = ((_TEMPLATES / name).read_text() for name in ("report.css", "report.js"))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clean"] = report.clean
-    yield from environment.get_template("report.html").generate(
+    grids = build_grids(run.lab, run.results)
+    bad = _bad_places(run.results, grids)
+    css = (_TEMPLATES / "report.css").read_text()
+    js = (_TEMPLATES / "report.js").read_text()
+    count_of_status = dict(counts)
+    head_counts: list[tuple[str, str, object]] = []
+    for status, words in _COUNT_WORDS.items():
+        head_counts.append((status, words, count_of_status[status]))
+    yield from _load_template().generate(
         lab=run.lab,
         verdict=verdict,
         sign=_SIGNS[verdict],
-        headline=_headline(counts, verdict),
+        headline=_HEADLINES[verdict].format(**counts),
         started=report.stamp(run.started_at),
         started_text=report.stamp(run.started_at, "%Y-%m-%d %H:%M UTC"),
         took=_seconds_text(run.elapsed_s),
-        counts=[
-            ("passed", "passed", counts["passed"]),
-            ("warned", "with a warning", counts["warned"]),
-            ("failed", "failed", counts["failed"]),
-            ("error", "without an answer", counts["error"]),
-        ],
-        shown_counts=[
-            ("warned", "with a warning"),
-            ("failed", "failed"),
-            ("error", "without an answer"),
-        ],
-        causes=[_ShownCause(run.lab, group, places) for group in known],
-        groups=failures.grouped(run.results),
-        warned=failures.warned(run.results),
+        counts=head_counts,
+        shown_counts=list(_COUNT_WORDS.items())[1:],
+        causes=_shown_causes(run),
+        groups=failures.group_failures(run.results),
+        warned=failures.group_warnings(run.results),
         most=_MOST_SHOWN,
         words_of=_WORDS,
-        typed=lambda result: failures.typed(run.lab, result),
-        said=failures.said,
+        typed=lambda result: failures.command_to_try(run.lab, result),
+        said=failures.output_to_read,
+        # Markup: these are not escaped again. Each of them has escaped what a user or a node wrote.
         picture=Markup(graph.svg(run.lab, bad=bad, style="")),
         has_bad_links=bool(bad),
-        cut_keys=[(word, meaning) for word, meaning in _CUT_KEYS if word in words],
-        grids=made,
+        cut_keys=_legend_of_cuts(grids),
+        grids=[_ShownMatrix(grid) for grid in grids],
         bands=_band_texts(),
         layers=report.by_layer(run.results),
         css=Markup(css),
@@ -110,12 +118,40 @@ def parts(run: Outcome) -> Iterator[str]:
     )
 
 
+def _load_template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clean"] = report.clean
+    return environment.get_template("report.html")
+
+
+def _legend_of_cuts(grids: Iterable[Grid]) -> list[tuple[str, str]]:
+    """Return the words for cut ways, with their meanings: only those that stand in a cell."""
+    words: set[str] = set()
+    for grid in grids:
+        words.update(cell.word for cell in grid.cells.values())
+    return [(word, meaning) for word, meaning in _CUT_MEANINGS.items() if word in words]
+
+
+def _shown_causes(run: Outcome) -> list[_ShownCause]:
+    # By identity: results are large to compare, and the causes hold these very objects.
+    places = {id(result): at for at, result in enumerate(run.results) if result.cause}
+    return [_ShownCause(run.lab, group, places) for group in causes(run.results)]
+
+
 class _ShownCause:
     """A cause as the template takes it; its checks are named by their places in the list of all."""
 
     def __init__(self, lab: Lab, group: Explained, places: Mapping[int, int]) -> None:
-        self.text, self.scope, self.evidence = group.cause.text, group.scope, group.evidence
-        self.command = failures.remedy(lab, group)
+        self.text = group.cause.text
+        self.scope = group.scope
+        self.evidence = group.evidence
+        self.command = failures.command_to_repair(lab, group)
         self.count = checks_text(len(group.results))
         self.checks = [
             (places[id(result)], result.check.title, result.detail)
@@ -124,23 +160,11 @@ class _ShownCause:
         self.left = len(group.results) - len(self.checks)
 
 
-def _headline(counts: report.Counts, verdict: CheckStatus) -> str:
-    """Return the outcome of the run in a line."""
-    total = counts["total"]
-    match verdict:
-        case CheckStatus.PASSED:
-            return f"all {total} checks passed"
-        case CheckStatus.WARNED:
-            return f"all {total} checks passed, {counts['warned']} with a warning"
-        case CheckStatus.FAILED:
-            return f"{counts['failed']} of {total} checks failed"
-        case CheckStatus.ERROR:
-            return f"{counts['error']} of {total} checks had no answer"
-
-
 def _seconds_text(elapsed_s: float) -> str:
     minutes, seconds = divmod(elapsed_s, 60)
-    return f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
+    if minutes:
+        return f"{minutes:.0f} min {seconds:.0f} s"
+    return f"{seconds:.1f} s"
 
 
 def _band_texts() -> list[str]:
@@ -152,7 +176,8 @@ def _band_texts() -> list[str]:
 
 def _policy_hash(text: str) -> str:
     """Return what a Content-Security-Policy knows an inline script or style by."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +194,11 @@ class _ShownMatrix:
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
-        self.network, self.names, self.caption = grid.network, grid.names, grid.caption
+        self.network = grid.network
+        self.names = grid.names
+        self.caption = grid.caption
         self.is_small = len(grid.names) <= _MOST_CELLS
-        self.has_many = len(grid.names) > _FEW
+        self.has_many = len(grid.names) > _MOST_WIDE_COLUMNS
 
     @property
     def names_json(self) -> Markup:
@@ -186,31 +213,43 @@ class _ShownMatrix:
             painted: list[tuple[str, _PaintedCell | None]] = []
             for target in self.names:
                 cell = self.grid.cells.get((source, target))
-                painted.append((target, self._paint_cell(cell) if cell else None))
-                is_bad = is_bad or (cell is not None and cell.is_bad)
+                if cell is None:  # the node itself, or a pair that was not tried
+                    painted.append((target, None))
+                    continue
+                painted.append((target, self._paint_cell(cell)))
+                is_bad = is_bad or cell.is_bad
             yield source, is_bad, painted
 
     def _paint_cell(self, cell: Cell) -> _PaintedCell:
         """Return how a cell is painted."""
-        if cell.status is not CheckStatus.PASSED:
-            text = cell.text
-            if len(self.names) > _FEW:
-                # Among many columns a wide cell would push the others out of sight.
-                text = cell.word.removeprefix("some ")
-            return _PaintedCell(cell.status.value, text, f"{_WORDS[cell.status]}, {cell.text}")
-        return _paint_passed(cell, is_worded=len(self.names) <= _FEW)
+        if cell.status is CheckStatus.PASSED:
+            return _paint_passed(cell, is_worded=not self.has_many)
+        text = cell.text
+        if self.has_many:
+            # Among many columns a wide cell would push the others out of sight.
+            text = cell.word.removeprefix("some ")
+        return _PaintedCell(
+            style=cell.status.value,
+            text=text,
+            words=f"{_WORDS[cell.status]}, {cell.text}",
+        )
 
 
 def _paint_passed(cell: Cell, *, is_worded: bool) -> _PaintedCell:
     """Paint a cell that passed: by the band of its round trip, or as cut."""
-    meaning = dict(_CUT_KEYS).get(cell.word, "")
+    meaning = _CUT_MEANINGS.get(cell.word, "")
     if cell.rtt_ms is None:
-        style = "cut" if cell.word else "plainly"
-        words = f"{cell.word}: {meaning}" if meaning else "passed"
-        return _PaintedCell(style, cell.word or "ok", words)
+        return _PaintedCell(
+            style="cut" if cell.word else "plainly",
+            text=cell.word or "ok",
+            words=f"{cell.word}: {meaning}" if meaning else "passed",
+        )
     trip = rtt_text(cell.rtt_ms)
-    words = f"{trip} ms, {meaning}" if meaning else f"{trip} ms"
-    return _PaintedCell(f"b{band(cell.rtt_ms)}", cell.text if is_worded else trip, words)
+    return _PaintedCell(
+        style=f"b{band_of_rtt(cell.rtt_ms)}",
+        text=cell.text if is_worded else trip,
+        words=f"{trip} ms, {meaning}" if meaning else f"{trip} ms",
+    )
 
 
 def _bad_places(results: Iterable[CheckResult], shown: Sequence[Grid]) -> set[tuple[str, str]]:
@@ -223,12 +262,29 @@ def _bad_places(results: Iterable[CheckResult], shown: Sequence[Grid]) -> set[tu
         if not result.is_passed and result.check.kind.layer is Layer.NODES:
             bad.add((result.check.node, ""))
     for grid in shown:
-        mute, deaf, left = spread(grid)
+        mute, deaf, others = split_failures(grid)
         names = {*mute, *deaf}
-        for pair in left:
+        for pair in others:
             names.update(pair)
-        bad |= {(name, grid.network) for name in names}
+        for name in names:
+            bad.add((name, grid.network))
     return bad
+
+
+# The columns of the page's data: names that report.js knows, and the word in each row.
+_COLUMNS: Mapping[str, Callable[[CheckResult], str]] = {
+    "layer": lambda result: result.check.kind.layer,
+    "kind": lambda result: result.check.kind,
+    "node": lambda result: result.check.node,
+    "target": lambda result: result.check.target,
+    "network": lambda result: result.check.network,
+    "address": lambda result: result.check.address,
+    "device": lambda result: result.check.device,
+    "subject": lambda result: result.check.subject,
+    "status": lambda result: result.status,
+    "reason": lambda result: result.reason,
+    "detail": lambda result: report.clean(result.sentence),
+}
 
 
 def _data_parts(run: Outcome) -> Iterator[str]:
@@ -236,42 +292,33 @@ def _data_parts(run: Outcome) -> Iterator[str]:
 
     That takes some thirty characters per check.
     """
-    words: dict[str, int] = {}
+    numbers: dict[str, int] = {}  # by word; each in the order in which it came up
 
-    def number(text: str) -> str:
-        return str(words.setdefault(text, len(words)))
+    def number_of_word(word: str) -> str:
+        number = numbers.setdefault(word, len(numbers))
+        return str(number)
 
-    columns: dict[str, Callable[[CheckResult], str]] = {
-        "layer": lambda r: r.check.kind.layer,
-        "kind": lambda r: r.check.kind,
-        "node": lambda r: r.check.node,
-        "target": lambda r: r.check.target,
-        "network": lambda r: r.check.network,
-        "address": lambda r: r.check.address,
-        "device": lambda r: r.check.device,
-        "subject": lambda r: r.check.subject,
-        "status": lambda r: r.status,
-        "reason": lambda r: r.reason,
-        "detail": lambda r: report.clean(r.sentence),
-    }
     yield '{"columns":{'
-    for at, (name, value) in enumerate(columns.items()):
-        yield f'{"," if at else ""}"{name}":['
-        yield from _joined_chunks(number(value(result)) for result in run.results)
+    comma = ""
+    for name, word_of in _COLUMNS.items():
+        yield f'{comma}"{name}":['
+        yield from _join_chunks(number_of_word(word_of(result)) for result in run.results)
         yield "]"
+        comma = ","
     yield '},"rtt":['
-    yield from _joined_chunks(_rtt_number(result.rtt_ms) for result in run.results)
+    yield from _join_chunks(_rtt_number(result.rtt_ms) for result in run.results)
     yield '],"texts":{'
     yield from _text_parts(run.lab, run.results)
-    yield f'}},"bands":{_script_json(list(BANDS_MS))},"words":{_script_json(list(words))}}}'
+    # Last, since the words are known only when all columns are written.
+    yield f'}},"bands":{_script_json(list(BANDS_MS))},"words":{_script_json(list(numbers))}}}'
 
 
-def _joined_chunks(items: Iterator[str]) -> Iterator[str]:
+def _join_chunks(items: Iterator[str]) -> Iterator[str]:
     """Join items with commas, some thousand at a time: whole, a column would fill the memory."""
-    before = ""
-    while chunk := list(islice(items, _AT_ONCE)):
-        yield before + ",".join(chunk)
-        before = ","
+    comma = ""
+    while chunk := list(islice(items, _CHUNK)):
+        yield comma + ",".join(chunk)
+        comma = ","
 
 
 def _rtt_number(rtt_ms: float | None) -> str:
@@ -284,17 +331,22 @@ def _rtt_number(rtt_ms: float | None) -> str:
 
 def _text_parts(lab: Lab, results: Sequence[CheckResult]) -> Iterator[str]:
     """Yield of each result that has them: what to type, its output, its evidence."""
-    room, before = _TEXTS_MAX, ""
+    room = _MOST_TEXT
+    comma = ""
     for at, result in enumerate(results):
-        if not (result.command or result.output or result.evidence):
+        has_text = result.command or result.output or result.evidence
+        if not has_text:
             continue
-        texts = (failures.typed(lab, result), failures.said(result), result.evidence)
-        shown = [report.clean(text) for text in texts]
-        room -= sum(map(len, shown))
+        texts = [
+            report.clean(failures.command_to_try(lab, result)),
+            report.clean(failures.output_to_read(result)),
+            report.clean(result.evidence),
+        ]
+        room -= sum(map(len, texts))
         if room < 0:
-            shown = ["", "", _LEFT_OUT]
-        yield f'{before}"{at}":{_script_json(shown)}'
-        before = ","
+            texts = ["", "", _LEFT_OUT]
+        yield f'{comma}"{at}":{_script_json(texts)}'
+        comma = ","
 
 
 def _script_json(value: Sequence[str] | Sequence[float]) -> str:

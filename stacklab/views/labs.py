@@ -14,27 +14,31 @@ if TYPE_CHECKING:  # types alone: `lab.show` does not need libvirt
     from stacklab.progress import Timing
     from stacklab.workflow.lab.lab_up import LabUp
 
+_NETWORK_HEADER = ("network", "cidr", "mode", "mtu", "host", "bridge")
 _NODE_HEADER = ("node", "role", "cpus", "memory", "disk", "nic", "network", "address", "mac")
 
 
-def lab(resolved: Lab) -> list[Table]:
+def lab_tables(resolved: Lab) -> list[Table]:
     """Return tables of a resolved lab: what it is, its networks and its nodes."""
-    networks = [
-        (
+    networks = []
+    for network in resolved.networks:
+        row = (
             network.name,
             network.cidr,
             network.mode,
             network.mtu,
+            # On a bridge of the host's own, its address is not ours to say.
             network.host_address if network.is_made_by_us else "-",
             network.bridge,
         )
-        for network in resolved.networks
-    ]
-    nodes = [row for node in resolved.nodes for row in _nic_rows(node)]
+        networks.append(row)
+    nics: list[tuple[object, ...]] = []
+    for node in resolved.nodes:
+        nics += _nic_rows(node)
     return [
         table(("lab", resolved.name), _about_rows(resolved)),
-        table(("network", "cidr", "mode", "mtu", "host", "bridge"), networks),
-        table(_NODE_HEADER, nodes),
+        table(_NETWORK_HEADER, networks),
+        table(_NODE_HEADER, nics),
     ]
 
 
@@ -47,9 +51,10 @@ def _about_rows(resolved: Lab) -> list[tuple[str, str]]:
         ("memory", f"{resolved.memory} in all"),
     ]
     if stack.release:
-        pair = f" with DevStack {stack.devstack_branch}" if stack.devstack_branch else ""
-        cloud = f"{stack.installer} {stack.release}{pair}, {stack.network_mode}"
-        rows.append(("stack", f"{cloud}, on {stack.network}"))
+        cloud = f"{stack.installer} {stack.release}"
+        if stack.devstack_branch:  # contrail-installer runs beside a DevStack
+            cloud += f" with DevStack {stack.devstack_branch}"
+        rows.append(("stack", f"{cloud}, {stack.network_mode}, on {stack.network}"))
     return rows
 
 
@@ -61,7 +66,7 @@ def _nic_rows(node: Node) -> Iterator[tuple[object, ...]]:
         node_cells = ("",) * len(node_cells)
 
 
-def summary(
+def summary_tables(
     resolved: Lab, image: str, passed_over: Mapping[str, str], accelerator: str
 ) -> list[Table]:
     """Return tables of what a person wants to know of a lab that is up."""
@@ -79,9 +84,15 @@ def summary(
     ]
 
 
-def outcome(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table | str]:
+def outcome_tables(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table | str]:
     """Return what `lab.up` ends with: the lab, the time it took, and what to type next."""
     name = result.lab.name
+    tables_of_lab = summary_tables(
+        result.lab,
+        image=result.image,
+        passed_over=result.passed_over,
+        accelerator=result.accelerator,
+    )
     check_text = "prove that all nodes reach each other"
     if result.results:
         passed = sum(check_result.is_passed for check_result in result.results)
@@ -94,18 +105,20 @@ def outcome(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table | str]
         (f"./invoke lab.destroy {name}", "leave nothing behind"),
     ]
     return [
-        *spaced(summary(result.lab, result.image, result.passed_over, result.accelerator)),
-        timings(stage_timings),
+        *spaced(tables_of_lab),
+        timings_table(stage_timings),
         "",
         table(("next", ""), next_steps),
     ]
 
 
-def timings(stage_timings: Sequence[Timing]) -> Table:
+def timings_table(stage_timings: Sequence[Timing]) -> Table:
     """Return a table of how long each stage took, a row's stages of one name added up."""
     seconds_by_stage: dict[str, float] = {}
     for timing in stage_timings:
-        name = timing.stage if timing.row == "host" else f"{timing.stage} ({timing.row})"
+        name = timing.stage
+        if timing.row != "host":
+            name += f" ({timing.row})"
         seconds_by_stage[name] = seconds_by_stage.get(name, 0.0) + timing.elapsed_s
     rows = [(name, f"{seconds:.1f}") for name, seconds in seconds_by_stage.items()]
     return table(("stage", "seconds"), rows)

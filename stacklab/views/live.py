@@ -60,7 +60,9 @@ class LiveTable:
     def started(self, row: str, stage: str) -> None:
         """See Listener."""
         progress = self._rows.setdefault(row, _ProgressRow())
-        progress.stage, progress.started, progress.said = stage, time.monotonic(), ""
+        progress.stage = stage
+        progress.started = time.monotonic()
+        progress.said = ""
 
     def said(self, row: str, text: str) -> None:
         """See Listener."""
@@ -73,8 +75,10 @@ class LiveTable:
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
         progress = self._rows[row]
-        progress.stage, progress.failed = "", error is not None
-        if error is not None:
+        progress.stage = ""
+        progress.failed = error is not None
+        if progress.failed:
+            # What it said last stays: it may be why.
             progress.done.append(f"{stage} failed")
             return
         progress.done.append(f"{stage} {elapsed_s:.1f}")
@@ -91,13 +95,23 @@ class LiveTable:
         table.add_column("s", justify="right", no_wrap=True, width=5)
         table.add_column("", overflow="ellipsis", no_wrap=True, ratio=6)
         for name, row in list(self._rows.items()):  # other threads add rows meanwhile
-            elapsed = f"{now - row.started:.0f}" if row.stage else ""
-            text = Text("  ".join(row.done), "dim")
-            if row.stage and row.said:
-                text = Text(row.said)
-            stage = Text(printable(row.stage))
-            table.add_row(row.mark, Text(printable(name)), stage, elapsed, text)
+            table.add_row(*_row_cells(name, row, now))
         return table
+
+
+def _row_cells(name: str, row: _ProgressRow, now: float) -> tuple[Text | str, ...]:
+    """Return the sign, the name, the stage, its seconds, and what the row waits for or has done."""
+    elapsed = f"{now - row.started:.0f}" if row.stage else ""
+    text = Text("  ".join(row.done), "dim")
+    if row.stage and row.said:
+        text = Text(row.said)
+    return (
+        row.mark,
+        Text(printable(name)),
+        Text(printable(row.stage)),
+        elapsed,
+        text,
+    )
 
 
 class PlainLines:

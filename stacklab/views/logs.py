@@ -39,51 +39,70 @@ td:last-child { text-align: right; white-space: nowrap; padding-right: 0; color:
   td:last-child { text-align: left; padding-bottom: .4rem } }
 """
 # The page has one inline style and nothing else; whatever slips into it loads and runs nothing.
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_STYLE_DIGEST = hashlib.sha256(_STYLE.encode()).digest()
+_STYLE_HASH = base64.b64encode(_STYLE_DIGEST).decode()
 _POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 )
 _NOTHING = '<p class="bad">nothing could be had</p>'
-_FIRST = ("events.log", "console/", "journal.txt", "units.txt", "dmesg.txt")
+# Parts of the paths of files that are looked at first, in that order.
+_WANTED_FIRST = ("events.log", "console/", "journal.txt", "units.txt", "dmesg.txt")
 
 
-def index(bundle: Bundle) -> str:
+def index_page(bundle: Bundle) -> str:
     """Return the page: what is missing on top, then every file with a link, by section."""
     taken = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(bundle.taken_at))
+    # Also those whose files are all missing, in the order in which they were collected.
     sections = list(dict.fromkeys(item.section for item in bundle.items))
-    had = [item for item in bundle.items if not item.why_not]
-    size = _size_text(sum(item.size for item in had))
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{MARK}',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>logs of {escape(bundle.lab)}</title><style>{_STYLE}</style></head><body>",
         f"<h1>Logs of lab {escape(bundle.lab)}</h1>",
-        f'<p class="dim">collected {taken}: {len(had)} files, {size}; '
-        "passwords and keys are masked</p>",
+        f'<p class="dim">collected {taken}: {_amount_text(bundle)}</p>',
         *_state_lines(bundle),
         "<nav>",
-        *(f'<a href="#{_anchor_name(name)}">{escape(_heading(name))}</a>' for name in sections),
-        "</nav>",
-        *_missing_lines(bundle),
     ]
-    for name in sections:
-        items = [item for item in had if item.section == name]
-        parts.append(f'<h2 id="{_anchor_name(name)}">{escape(_heading(name))}</h2>')
-        parts += (
-            ["<table>", *map(_item_row, _most_wanted_first(items)), "</table>"]
-            if items
-            else [_NOTHING]
-        )
+    for section in sections:
+        heading = escape(_heading(section))
+        parts.append(f'<a href="#{_anchor_name(section)}">{heading}</a>')
+    parts.append("</nav>")
+    parts += _missing_lines(bundle)
+    for section in sections:
+        parts += _section_lines(bundle, section)
     return "\n".join([*parts, "</body></html>", ""])
 
 
-def summary(written: Written) -> Iterator[str]:
+def _section_lines(bundle: Bundle, section: str) -> Iterator[str]:
+    """Yield a heading, and the table of what could be had of a node or of the host."""
+    yield f'<h2 id="{_anchor_name(section)}">{escape(_heading(section))}</h2>'
+    items = [item for item in _collected_items(bundle) if item.section == section]
+    if not items:
+        yield _NOTHING
+        return
+    yield "<table>"
+    for item in _most_wanted_first(items):
+        yield _item_row(item)
+    yield "</table>"
+
+
+def _collected_items(bundle: Bundle) -> list[Item]:
+    return [item for item in bundle.items if not item.why_not]
+
+
+def _amount_text(bundle: Bundle) -> str:
+    """Return how much was collected, and that no secret is in it."""
+    items = _collected_items(bundle)
+    size = _size_text(sum(item.size for item in items))
+    return f"{len(items)} files, {size}; passwords and keys are masked"
+
+
+def summary_lines(written: Written) -> Iterator[str]:
     """Yield the lines for the terminal: where the logs are, how much, and what is missing."""
-    had = [item for item in written.bundle.items if not item.why_not]
-    size = _size_text(sum(item.size for item in had))
-    first = "" if written.path.name.endswith("gz") else "/index.html"
-    yield f"{written.path}{first}: {len(had)} files, {size}; passwords and keys are masked"
+    is_archive = written.path.name.endswith("gz")
+    first = "" if is_archive else "/index.html"
+    yield f"{written.path}{first}: {_amount_text(written.bundle)}"
     for item in written.bundle.missing:
         yield printable(f"not had: {item.path}: {item.why_not}")
 
@@ -125,10 +144,10 @@ def _most_wanted_first(items: list[Item]) -> list[Item]:
     """Return first what is looked at first; the rest as it was collected."""
 
     def rank(item: Item) -> int:
-        for place, word in enumerate(_FIRST):
-            if word in item.path:
+        for place, part in enumerate(_WANTED_FIRST):
+            if part in item.path:
                 return place
-        return len(_FIRST)
+        return len(_WANTED_FIRST)
 
     return sorted(items, key=rank)
 
@@ -144,4 +163,6 @@ def _anchor_name(section: str) -> str:
 def _size_text(size: int) -> str:
     if size < 1024:
         return f"{size} B"
-    return f"{size / 1024:.0f} KiB" if size < 1024 * 1024 else f"{size / 1024 / 1024:.1f} MiB"
+    if size < 1024 * 1024:
+        return f"{size / 1024:.0f} KiB"
+    return f"{size / 1024 / 1024:.1f} MiB"

@@ -52,19 +52,19 @@ class ByNode:
                 print(prefix + piece, file=stream, flush=True)
 
 
-def console_line() -> Callable[[bytes], None] | None:
+def console_printer() -> Callable[[bytes], None] | None:
     """Return what shows a line of a console on our terminal; None where it may stay raw."""
     if not sys.stdout.isatty():
         return None
 
-    def show(line: bytes) -> None:
+    def print_line(line: bytes) -> None:
         text = line.decode("utf-8", "replace").rstrip("\r\n")
         print(printable(text, indent=""), flush=True)
 
-    return show
+    return print_line
 
 
 def _write_raw(data: bytes, stream: TextIO) -> None:
-    stream.flush()
+    stream.flush()  # text that was printed before must come before
     stream.buffer.write(data)
     stream.buffer.flush()

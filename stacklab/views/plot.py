@@ -13,10 +13,11 @@ from stacklab.dev.check_cost import NETWORKS, Cost
 from stacklab.views.tables import table
 
 # The goals for a lab of 200 nodes.
-WANTED_S, WANTED_MIB = 60.0, 300.0
+WANTED_S = 60.0
+WANTED_MIB = 300.0
 
 
-def costs(results: Sequence[Cost]) -> Table:
+def costs_table(results: Sequence[Cost]) -> Table:
     """Make a table with a row for each number of nodes."""
     rows = [
         (
@@ -32,7 +33,7 @@ def costs(results: Sequence[Cost]) -> Table:
     return table(("nodes", "sessions", "checks", "seconds", "µs per check", "MiB at most"), rows)
 
 
-def svg(results: Sequence[Cost]) -> str:
+def draw_chart(results: Sequence[Cost]) -> str:
     """Draw time and memory by the number of nodes, in percent of the goals for 200 nodes."""
     chart = pygal.XY(
         title=f"a check of simulated nodes on {NETWORKS} networks",
@@ -45,13 +46,16 @@ def svg(results: Sequence[Cost]) -> str:
         js=[],  # the script for tooltips would be loaded from a web site
         style=pygal.style.CleanStyle,
     )
-    times = [(cost.nodes, cost.elapsed_s / WANTED_S * 100) for cost in results]
-    memory = [(cost.nodes, cost.peak_mib / WANTED_MIB * 100) for cost in results]
+    times: list[tuple[int, float]] = []
+    memory: list[tuple[int, float]] = []
+    for cost in results:
+        times.append((cost.nodes, cost.elapsed_s / WANTED_S * 100))
+        memory.append((cost.nodes, cost.peak_mib / WANTED_MIB * 100))
     chart.add(f"time, of {WANTED_S:.0f} s", times)
     chart.add(f"memory, of {WANTED_MIB:.0f} MiB", memory)
     return str(chart.render(is_unicode=True))
 
 
-def write(results: Sequence[Cost], path: Path) -> None:
+def write_chart(results: Sequence[Cost], path: Path) -> None:
     """Write the chart; raise LabError, with the path, if it can't be written."""
-    report.save(str(path), (svg(results),))
+    report.save(str(path), (draw_chart(results),))

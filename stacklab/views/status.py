@@ -19,13 +19,16 @@ _STATE_STYLE = {"running": "green", "absent": "red"}
 _HEADER = ("lab", "node", "state", "address", "image")
 
 
-def table(statuses: Sequence[LabStatus]) -> Table:
+def status_table(statuses: Sequence[LabStatus]) -> Table:
     """Return a line per node of these labs.
 
     Where one of the labs has a time to live, a further column says what is left of it.
     """
-    has_ends = any(status.expires_at is not None for status in statuses)
-    rows = [row for status in statuses for row in _lab_rows(status)]
+    has_ends = False
+    rows: list[tuple[str | Text, ...]] = []
+    for status in statuses:
+        has_ends = has_ends or status.expires_at is not None
+        rows += _lab_rows(status)
     if has_ends:
         return tables.table((*_HEADER, "lab.reap"), rows)
     return tables.table(_HEADER, [row[:-1] for row in rows])
@@ -35,11 +38,14 @@ def _lab_rows(status: LabStatus) -> Iterator[tuple[str | Text, ...]]:
     """Yield the rows of a lab; one that is damaged has its trouble in a row of its own."""
     if status.trouble:
         yield (status.name, "", Text("damaged", "red"), "-", status.trouble, "")
-    addresses = {}
+    addresses: dict[str, str] = {}
     if status.lab is not None:
-        addresses = {node.name: str(node.access.address.ip) for node in status.lab.nodes}
+        for lab_node in status.lab.nodes:
+            addresses[lab_node.name] = str(lab_node.access.address.ip)
     # What is said of the whole lab stands in its first line only.
-    name, image, time_left = status.name, status.image, _time_left(status.expires_at)
+    name = status.name
+    image = status.image
+    time_left = _time_left(status.expires_at)
     for node, state in status.states.items():
         styled_state = Text(str(state), _STATE_STYLE.get(str(state), "yellow"))
         yield (name, node, styled_state, addresses.get(node, "-"), image, time_left)

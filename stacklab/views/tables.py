@@ -16,7 +16,10 @@ def console() -> Console:
 
     Piped, it is as wide as its lines need.
     """
-    width = None if sys.stdout.isatty() else max(160, shutil.get_terminal_size().columns)
+    if sys.stdout.isatty():
+        return Console(soft_wrap=True)
+    # Without a terminal, get_terminal_size() has COLUMNS, or 80.
+    width = max(160, shutil.get_terminal_size().columns)
     return Console(width=width, soft_wrap=True)
 
 
@@ -27,15 +30,20 @@ def table(
 
     What looks like rich's markup in other cells is text like any other.
     """
-    shown_title = Text(title, style="bold") if title is not None else None
-    made = Table(
-        title=shown_title, title_justify="left", box=None, pad_edge=False, header_style="bold"
+    plain_table = Table(
+        title=Text(title, style="bold") if title is not None else None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
     )
     for column in header:
-        made.add_column(Text(column), overflow="fold")
+        # Folded, not cut: what does not fit may be what is looked for.
+        plain_table.add_column(Text(column), overflow="fold")
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
-    return made
+        cells = [cell if isinstance(cell, Text) else Text(str(cell)) for cell in row]
+        plain_table.add_row(*cells)
+    return plain_table
 
 
 def spaced(tables: Iterable[Table]) -> list[Table | str]:

@@ -1,4 +1,7 @@
-"""A real browser without a screen, on pages written to disk: Chromium from the distribution, driven by Selenium."""
+"""A real browser without a screen, on pages written to disk.
+
+Chromium from the distribution, driven by Selenium.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,7 @@ class Page:
         self.path = path
 
     def open(self, found: Outcome) -> Page:
-        report.save(str(self.path), html.parts(found))
+        report.save(str(self.path), html.page_parts(found))
         self.driver.get(self.path.as_uri())
         return self
 
@@ -79,7 +82,10 @@ class Page:
 
     def _settle(self) -> None:
         """Let the browser send what it queues: a details' toggle, a change of the scheme."""
-        script = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
+        script = (
+            "const done = arguments[0]; "
+            "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
+        )
         self.driver.execute_async_script(script)
 
     def press(self, *keys: str) -> None:

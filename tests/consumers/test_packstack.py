@@ -167,4 +167,4 @@ class TestRefused:
 
 def test_our_keys_are_those_of_its_plugins(read: Reader, tmp_path: Path) -> None:
     known = set(read(render(load(tmp_path))[ANSWERS])["defaults"])
-    assert release_keys.of(releases.find(Installer.PACKSTACK, "2025.1")).own == known
+    assert release_keys.keys_of_release(releases.find(Installer.PACKSTACK, "2025.1")).own == known

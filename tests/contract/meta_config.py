@@ -1,7 +1,8 @@
-"""DevStack's local.conf, in our own words: which lines are localrc, and what post-config does to an ini file.
+"""DevStack's local.conf, in our own words: what is localrc, and what post-config does to a file.
 
-None of DevStack's code is here. What it does was seen by running it (functions, lib/config, inc/meta-config,
-inc/ini-config) at the commits below, and this model was held against it with made-up files until they agreed.
+None of DevStack's code is here. What it does was seen by running it (functions, lib/config,
+inc/meta-config, inc/ini-config) at the commits below, and this model was held against it with
+made-up files until they agreed.
 Where a shell is at work there (a sourced localrc, `read` and `eval`), a real bash is at work here.
 """
 
@@ -90,7 +91,10 @@ class Died(Exception):
 
 @dataclass(slots=True)
 class Machine:
-    """What a merge changes: ini files by their path, and directories; variables as stack.sh has set them."""
+    """What a merge changes: ini files by their path, and directories.
+
+    Variables as stack.sh has set them.
+    """
 
     variables: Mapping[str, str]
     files: dict[str, str] = field(default_factory=dict)
@@ -216,9 +220,12 @@ def _in_sections(lines: list[str], scripts: Scripts) -> Iterator[tuple[str, str]
 
 # Each command as its words, and its value once more as `echo $value` gives it back.
 _TELL = r"""
-tell() { local IFS=$' \t\n'; printf '%s\0' "$1" "${@:2:4}"; local n; for ((n = $#; n < 5; n++)); do printf '\0'; done
+tell() {
+local IFS=$' \t\n' n; printf '%s\0' "$1" "${@:2:4}"
+for ((n = $#; n < 5; n++)); do printf '\0'; done
          printf '%s\0' "$(echo $5)"; }
-iniset() { tell iniset "$@"; }; inidelete() { tell inidelete "$@"; }; iniadd_literal() { tell iniadd_literal "$@"; }
+iniset() { tell iniset "$@"; }; inidelete() { tell inidelete "$@"; }
+iniadd_literal() { tell iniadd_literal "$@"; }
 while read a; do eval "$a"; done
 """
 

@@ -17,7 +17,8 @@ MARK = "stacklab-contract"
 OLD_FPING = """\
 #!/bin/sh
 case "$*" in
-*-M*) echo "fping: invalid option -- 'M'" >&2; echo "see 'fping -h' for usage information" >&2; exit 1 ;;
+*-M*) echo "fping: invalid option -- 'M'" >&2; echo "see 'fping -h' for usage information" >&2; \
+exit 1 ;;
 esac
 exec REAL "$@"
 """

@@ -1,4 +1,7 @@
-"""Rendered files of DevStack, read as DevStack reads them: its variables by a real bash, its options by our model."""
+"""Rendered files of DevStack, read as DevStack reads them.
+
+Its variables by a real bash, its options by our model.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,18 @@ enable_plugin() { switched+="plugin:$1,$2,${3:-} "; }
 before=$'\n'$(compgen -v)$'\n'
 source "$1"
 for name in $(compgen -v); do
-    [[ $before == *$'\n'$name$'\n'* || $name == before || $name == BASH_* ]] || printf '%s=%s\0' "$name" "${!name-}"
+    [[ $before == *$'\n'$name$'\n'* || $name == before || $name == BASH_* ]] ||
+        printf '%s=%s\0' "$name" "${!name-}"
 done
 printf 'switched=%s\0' "$switched"
 """
 
 
 def era_of(release: str) -> str:
-    """The model's name of what a release of DevStack does: its own, or that of the time it belongs to."""
+    """The model's name of what a release of DevStack does.
+
+    Its own, or that of the time it belongs to.
+    """
     names = list(releases.of(Installer.DEVSTACK))
     between = dict.fromkeys(names[names.index("yoga") : names.index("ocata")], "ocata")
     between |= dict.fromkeys(names[names.index("2025.1") : names.index("yoga")], "2025.1")
@@ -38,7 +45,10 @@ def era_of(release: str) -> str:
 
 
 def sourced(files: Mapping[str, str], scripts: Scripts) -> dict[str, str]:
-    """The variables that stack.sh has of a node's files; `switched` is what was done by its functions."""
+    """The variables that stack.sh has of a node's files.
+
+    `switched` is what was done by its functions.
+    """
     text = files.get("localrc") or meta_config.localrc(files["local.conf"], scripts)
     assert text is not None
     return source_text(text)
@@ -64,7 +74,10 @@ def source_text(text: str) -> dict[str, str]:
 def options_of(
     text: str, release: str, variables: Mapping[str, str]
 ) -> dict[str, dict[str, dict[str, list[str]]]]:
-    """Path -> section -> option -> values, after local.conf's post-config; `$X` is `/etc/x` if nothing says so."""
+    """Path -> section -> option -> values, after local.conf's post-config.
+
+    `$X` is `/etc/x` if nothing says so.
+    """
     files = meta_config.files_of(text, "post-config")
     known = {
         file[1:]: f"/etc/{file[1:].lower()}" for file in files if file.startswith("$")
@@ -78,7 +91,7 @@ def options_of(
 def check_options(
     lab: Lab, text: str, wanted: Mapping[tuple[str, str, str], str], devstack: str = ""
 ) -> None:
-    """Every option (file, section, key) that is wanted is in its file, once, as it stands in the spec.
+    """Every option (file, section, key) wanted is in its file, once, as it stands in the spec.
 
     `devstack` is the release of DevStack that reads it, if that is not the lab's.
     """

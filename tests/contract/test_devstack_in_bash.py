@@ -7,11 +7,14 @@ from pathlib import Path
 
 from tests.unit.installers.devstack import devstack_labs as labs
 
-# stackrc sources localrc with neither -e nor -u; what they would find is a mistake of ours all the same.
+# stackrc sources localrc with neither -e nor -u; what they would find is a mistake of ours all the
+# same.
 READ = """
 set -eu
-enable_service() { echo "on $*"; }; disable_service() { echo "off $*"; }; enable_plugin() { echo "plugin $*"; }
-for file in *.localrc; do ( . "./$file"; echo "$file $HOST_IP $SERVICE_HOST $LOGFILE $ADMIN_PASSWORD" ); done
+enable_service() { echo "on $*"; }; disable_service() { echo "off $*"; }; \
+enable_plugin() { echo "plugin $*"; }
+for file in *.localrc; do ( . "./$file"; echo "$file $HOST_IP $SERVICE_HOST $LOGFILE \
+$ADMIN_PASSWORD" ); done
 """
 
 
@@ -27,7 +30,8 @@ def test_bash_reads_every_localrc_without_a_complaint(tmp_path: Path) -> None:
                 text.partition("[[local|localrc]]\n")[2].partition("\n[[")[0]
             )
             wanted.add(
-                f"{name} 10.170.0.{address} 10.170.0.11 /opt/stack/logs/stack.sh.log AdminPassword0123456789"
+                f"{name} 10.170.0.{address} 10.170.0.11 /opt/stack/logs/stack.sh.log"
+                " AdminPassword0123456789"
             )
     result = subprocess.run(
         ["bash", "-c", READ], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -20,7 +20,8 @@ STUBS = {
     "exportfs": "exit 0",
     "mountpoint": 'test -e "$WORLD/mounted"',
     "mount": 'echo "mount $*" >> "$WORLD/calls"; test -n "${NO_SERVER-}" || touch "$WORLD/mounted"',
-    "curl": 'while [ "$1" != -o ]; do shift; done; echo "# (version $VERSION)" | sed "s/(/pip &/" > "$2"',
+    "curl": 'while [ "$1" != -o ]; do shift; done; echo "# (version $VERSION)" | sed "s/(/pip &/"'
+    ' > "$2"',
 }
 
 
@@ -135,7 +136,8 @@ def test_the_server_of_glances_images_comes_up_at_boot(
 def test_the_get_pip_of_its_time_replaces_todays(
     world: World, tmp_path: Path, release: str, version: str, cap: str
 ) -> None:
-    # As stack.sh left it when it ran without the step: today's, with the mark that it may be fetched anew.
+    # As stack.sh left it when it ran without the step: today's, with the mark that it may be
+    # fetched anew.
     found = step(tmp_path, "work around get-pip", "compute1", release=release)
     files = world.root / "opt/stack/devstack/files"
     (files / "get-pip.py").write_text("# an entire copy of pip (version 26.1.1).\n")

@@ -1,4 +1,7 @@
-"""What real programs say between network namespaces: a host with a bridge and a tap, and a node behind it."""
+"""What real programs say between network namespaces.
+
+A host with a bridge and a tap, and a node behind it.
+"""
 
 from __future__ import annotations
 
@@ -182,7 +185,10 @@ def test_a_healthy_node_s_words_are_understood(site: Site) -> None:
 
 
 def test_each_thing_that_is_broken_is_seen(site: Site) -> None:
-    server = "import socket,time; s=socket.create_server(('0.0.0.0', 22)); print('up', flush=True); time.sleep(60)"
+    server = (
+        "import socket,time; s=socket.create_server(('0.0.0.0', 22)); print('up', flush=True);"
+        " time.sleep(60)"
+    )
     argv = ["ip", "netns", "exec", NODE, sys.executable, "-c", server]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as listening:
         assert listening.stdout is not None

@@ -15,7 +15,7 @@ import pytest
 
 from stacklab.checks.family import Facts
 from stacklab.checks.pairs import family as pairs
-from stacklab.checks.result import CheckKind, CheckStatus
+from stacklab.checks.result import CheckKind, CheckStatus, Reason
 from stacklab.model.lab import Lab
 from stacklab.nodes import protocol
 from stacklab.tools import fping
@@ -98,7 +98,7 @@ def test_a_real_shell_runs_the_script_to_its_end(tmp_path: Path, shell: str) -> 
     assert time.monotonic() - started < 15
     assert all(each.is_passed for (kind, *_), each in found.items() if kind is CheckKind.PING)
     assert found[CheckKind.SSH, "compute1", "net0"].is_passed
-    assert found[CheckKind.SSH, "compute2", "net0"].detail == "HOST KEY MISMATCH"
+    assert found[CheckKind.SSH, "compute2", "net0"].reason is Reason.HOST_KEY
     assert (
         found[CheckKind.SSH, "compute2", "net0"].output
         == "@ WARNING * @ Host key verification failed."
@@ -107,7 +107,7 @@ def test_a_real_shell_runs_the_script_to_its_end(tmp_path: Path, shell: str) -> 
         assert found[CheckKind.PORT, "compute1", network].is_passed, found[
             CheckKind.PORT, "compute1", network
         ]
-        assert found[CheckKind.PORT, "compute2", network].detail == "refused"
+        assert found[CheckKind.PORT, "compute2", network].reason is Reason.REFUSED
         source = found[CheckKind.SOURCE, "compute1", network]
         assert source.detail.startswith("would leave by lo from 127.")
 
@@ -149,10 +149,13 @@ def test_names_are_told_apart_though_getent_leaves_out_what_it_does_not_know(
     tmp_path: Path,
 ) -> None:
     lab = loopback_lab()
-    known = 'ahostsv4:compute2) echo "127.1.0.13 STREAM other" ;; hosts:127.1.0.13) echo "$key compute2" ;;'
+    known = (
+        'ahostsv4:compute2) echo "127.1.0.13 STREAM other" ;;'
+        ' hosts:127.1.0.13) echo "$key compute2" ;;'
+    )
     env = write_programs(tmp_path / "bin", {"getent": hosts_file(known)})
     found = run_script(only(lab, CheckKind.NAME), lab, env)
-    assert found[CheckKind.NAME, "compute1", "net0"].detail == "compute1 is not known on controller"
+    assert found[CheckKind.NAME, "compute1", "net0"].reason is Reason.NAME_UNKNOWN
     assert found[CheckKind.NAME, "compute2", "net0"].is_passed
 
 
@@ -169,18 +172,16 @@ def test_a_missing_getent_and_a_missing_scan_are_told(tmp_path: Path) -> None:
         tmp_path / "bin", {"getent": NO_PROGRAM, "ssh-keyscan": NO_PROGRAM, "ip": NO_PROGRAM}
     )
     found = run_script(only(lab, CheckKind.NAME, CheckKind.PORT, CheckKind.SOURCE), lab, env)
-    assert {each.detail for each in found.values()} == {
-        "getent is not installed on controller",
-        "ssh-keyscan is not installed on controller",
-        "ip is not installed on controller",
-    }
+    assert {each.reason for each in found.values()} == {Reason.PROGRAM_MISSING}
+    assert {each.about for each in found.values()} == {"getent", "ssh-keyscan", "ip"}
 
 
 def test_a_missing_ssh_is_told_and_the_port_is_proved_by_its_key(tmp_path: Path) -> None:
     lab = loopback_lab()
     env = write_programs(tmp_path / "bin", {"ssh": NO_PROGRAM, "ssh-keyscan": FAKE_SCAN})
     found = run_script(only(lab, CheckKind.SSH, CheckKind.PORT), lab, env)
-    assert found[CheckKind.SSH, "compute1", "net0"].detail == "ssh is not installed on controller"
+    missing = found[CheckKind.SSH, "compute1", "net0"]
+    assert (missing.reason, missing.about) == (Reason.PROGRAM_MISSING, "ssh")
     assert found[CheckKind.PORT, "compute1", "net0"].is_passed
 
 
@@ -198,8 +199,8 @@ def test_a_peer_that_answers_no_ping_any_more_is_not_waited_for(tmp_path: Path, 
     env = write_programs(tmp_path / "bin", {"ssh": slow, "ssh-keyscan": slow})
     started = time.monotonic()
     found = run_script(only(lab, CheckKind.SSH, CheckKind.PORT), lab, env, shell=[shell])
-    assert 3 < time.monotonic() - started < 9
-    assert {each.detail for each in found.values()} == {"timed out"}
+    assert 3 < time.monotonic() - started < 50, "ssh itself would have taken 60 s"
+    assert {each.reason for each in found.values()} == {Reason.TIMED_OUT}
     for pid in (tmp_path / "pids").read_text().split():
         assert not Path(f"/proc/{pid}").exists()
 
@@ -216,8 +217,8 @@ def test_a_missing_fping_leaves_the_rest_of_the_layer(tmp_path: Path) -> None:
     lab = loopback_lab()
     env = write_programs(tmp_path / "bin", {"fping": NO_PROGRAM, "ssh": FAKE_SSH})
     found = run_script(only(lab, CheckKind.PING, CheckKind.MTU, CheckKind.SSH), lab, env)
-    pings = {each.detail for (kind, *_), each in found.items() if kind is not CheckKind.SSH}
-    assert pings == {"fping is not installed on controller"}
+    pings = [each for (kind, *_), each in found.items() if kind is not CheckKind.SSH]
+    assert {(each.reason, each.about) for each in pings} == {(Reason.PROGRAM_MISSING, "fping")}
     assert found[CheckKind.SSH, "compute1", "net0"].is_passed
 
 
@@ -252,7 +253,7 @@ def test_a_port_without_an_sshd_is_told() -> None:
         found = run_script(checks, lab, dict(os.environ))
     finally:
         server.stop()
-    assert {each.detail for each in found.values()} == {"TCP/22 is open, and no sshd answers"}
+    assert {each.reason for each in found.values()} == {Reason.NOT_SSHD}
 
 
 @pytest.mark.parametrize(
@@ -261,12 +262,14 @@ def test_a_port_without_an_sshd_is_told() -> None:
         ("64 bytes from 10.0.0.1: icmp_seq=1", 0, "10.0.0.1 is alive"),
         ("1 packets transmitted, 0 received, 100% packet loss", 1, "10.0.0.1 is unreachable"),
         (
-            "ping: local error: Message too long, mtu=1500\n1 packets transmitted, 0 received, +1 errors",
+            "ping: local error: Message too long, mtu=1500\n"
+            "1 packets transmitted, 0 received, +1 errors",
             1,
             "10.0.0.1: error while sending ping: Message too long",
         ),
         (
-            "From 10.0.0.9 icmp_seq=1 Frag needed and DF set (mtu = 1500)\n1 packets transmitted, 0 received",
+            "From 10.0.0.9 icmp_seq=1 Frag needed and DF set (mtu = 1500)\n"
+            "1 packets transmitted, 0 received",
             1,
             "10.0.0.1: error while sending ping: Message too long",
         ),

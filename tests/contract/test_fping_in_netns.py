@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.model.lab import Lab
 from tests.contract.pair_scripts import OLD_FPING, only, run, run_script, write_programs
 from tests.unit.checks.fake_lab import make_lab
@@ -32,7 +32,8 @@ def namespaces() -> Iterator[None]:
     ]
     for number, name in enumerate(names[:3], start=11):
         lines += [
-            f"ip -n {name} link add eth0 mtu 1500 type veth peer name {name} mtu 9000 netns {NAMES}-switch",
+            f"ip -n {name} link add eth0 mtu 1500 type veth peer name {name} mtu 9000 netns"
+            f" {NAMES}-switch",
             f"ip -n {name} address add 10.77.0.{number}/24 dev eth0",
             f"ip -n {name} link set eth0 up",
             f"ip -n {name} link set lo up",
@@ -78,21 +79,23 @@ def test_the_declared_size_passes_and_one_byte_more_does_not(
     namespaces: None, pinging: dict[str, str]
 ) -> None:
     found = from_namespace(LAB, pinging, CheckKind.MTU)
-    assert {each.detail for each in found.values()} == {"1500 bytes pass, 1501 do not"}
+    assert all(each.is_passed and "1501" in each.detail for each in found.values())
 
 
 def test_a_smaller_path_is_told_with_what_passes(namespaces: None, pinging: dict[str, str]) -> None:
-    # the bridge's port towards the peer takes less than the node's NIC sends, and drops it without a word
+    # the bridge's port towards the peer takes less than the node's NIC sends, and drops it without
+    # a word
     run(f"ip -n {NAMES}-switch link set {NAMES}-two mtu 1450")
     try:
         found = from_namespace(LAB, pinging, CheckKind.MTU)
     finally:
         run(f"ip -n {NAMES}-switch link set {NAMES}-two mtu 9000")
     assert found["compute1"].is_passed
-    assert (found["compute2"].status, found["compute2"].detail) == (
+    assert (found["compute2"].status, found["compute2"].reason) == (
         CheckStatus.FAILED,
-        "1500 bytes do not pass, 1450 do",
+        Reason.TOO_LONG,
     )
+    assert "1450" in found["compute2"].detail
 
 
 def test_a_smaller_nic_is_told_with_what_passes(namespaces: None, pinging: dict[str, str]) -> None:
@@ -101,7 +104,8 @@ def test_a_smaller_nic_is_told_with_what_passes(namespaces: None, pinging: dict[
         found = from_namespace(LAB, pinging, CheckKind.MTU)
     finally:
         mtu_of(f"{NAMES}-node", 1500)
-    assert {each.detail for each in found.values()} == {"1500 bytes do not pass, 1400 do"}
+    assert {each.reason for each in found.values()} == {Reason.TOO_LONG}
+    assert all("1400" in each.detail for each in found.values())
 
 
 def test_a_larger_nic_is_told(namespaces: None, pinging: dict[str, str]) -> None:
@@ -112,9 +116,8 @@ def test_a_larger_nic_is_told(namespaces: None, pinging: dict[str, str]) -> None
     finally:
         for namespace in (f"{NAMES}-node", f"{NAMES}-one"):
             mtu_of(namespace, 1500)
-    assert (
-        found["compute1"].detail == "1501 bytes pass whole, 1500 is the MTU that the lab declares"
-    )
+    assert found["compute1"].reason is Reason.MTU_LARGER
+    assert "1501 bytes pass" in found["compute1"].detail
 
 
 def test_a_larger_nic_is_told_though_something_on_the_way_drops_what_it_sends(
@@ -128,8 +131,11 @@ def test_a_larger_nic_is_told_though_something_on_the_way_drops_what_it_sends(
     finally:
         mtu_of(f"{NAMES}-node", 1500)
         run(f"ip -n {NAMES}-switch link set {NAMES}-two mtu 9000")
-    lost = "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares"
-    assert (found["compute2"].status, found["compute2"].detail) == (CheckStatus.FAILED, lost)
+    assert (found["compute2"].status, found["compute2"].reason) == (
+        CheckStatus.FAILED,
+        Reason.MTU_LARGER,
+    )
+    assert "lost" in found["compute2"].detail
 
 
 def test_what_the_node_does_not_send_for_another_reason_says_nothing_of_the_mtu(
@@ -137,7 +143,8 @@ def test_what_the_node_does_not_send_for_another_reason_says_nothing_of_the_mtu(
 ) -> None:
     fping_ = f"""#!/bin/sh
 case "$*" in
-*"-b 1473"*) for each; do :; done; echo "$each: error while sending ping: No buffer space available" >&2; exit 1 ;;
+*"-b 1473"*) for each; do :; done; echo "$each: error while sending ping: No buffer space \
+available" >&2; exit 1 ;;
 esac
 exec {shutil.which("fping")} "$@"
 """
@@ -145,23 +152,22 @@ exec {shutil.which("fping")} "$@"
     checks = [check for check in only(LAB, CheckKind.MTU) if check.target == "compute1"]
     found = run_script(checks, LAB, env, shell=("ip", "netns", "exec", f"{NAMES}-node", "sh"))
     (result,) = found.values()
-    assert (result.status, result.detail) == (
-        CheckStatus.ERROR,
-        "1501 bytes were not sent: No buffer space available",
-    )
+    assert (result.status, result.reason) == (CheckStatus.ERROR, Reason.NOT_SENT)
+    assert "No buffer space available" in result.detail
 
 
 def test_a_packet_lost_by_chance_leaves_the_mtu_proved(namespaces: None, tmp_path: Path) -> None:
     """Who passed on the second try was never sent one byte more, and had no result."""
     fping_ = f"""#!/bin/sh
 case "$*" in
-*"-q -C 1 "*"-b 1472"*) if mkdir {tmp_path}/lost; then echo "10.77.0.12 : 0.5" >&2; exit 1; fi 2>/dev/null ;;
+*"-q -C 1 "*"-b 1472"*) if mkdir {tmp_path}/lost; then echo "10.77.0.12 : 0.5" >&2; exit 1; \
+fi 2>/dev/null ;;
 esac
 exec {shutil.which("fping")} "$@"
 """
     found = from_namespace(LAB, write_programs(tmp_path / "bin", {"fping": fping_}), CheckKind.MTU)
     assert (tmp_path / "lost").exists()
-    assert {each.detail for each in found.values()} == {"1500 bytes pass, 1501 do not"}
+    assert all(each.is_passed and "1501" in each.detail for each in found.values())
 
 
 def test_a_wrong_way_out_is_told(namespaces: None) -> None:
@@ -174,14 +180,13 @@ def test_a_wrong_way_out_is_told(namespaces: None) -> None:
         found = from_namespace(LAB, dict(os.environ), CheckKind.SOURCE)
     finally:
         run(
-            f"ip -n {NAMES}-node route del 10.77.0.12/32; ip -n {NAMES}-node route del unreachable 10.77.0.13/32"
+            f"ip -n {NAMES}-node route del 10.77.0.12/32;"
+            f" ip -n {NAMES}-node route del unreachable 10.77.0.13/32"
         )
         run(f"ip -n {NAMES}-node address del 10.77.0.99/24 dev eth0")
-    assert (
-        found["compute1"].detail
-        == "would leave by eth0 from 10.77.0.99, not by eth0 from 10.77.0.11"
-    )
-    assert found["compute2"].detail == "controller lacks a route to 10.77.0.13"
+    assert found["compute1"].reason is Reason.WRONG_WAY
+    assert "10.77.0.99" in found["compute1"].detail
+    assert found["compute2"].reason is Reason.NO_ROUTE
 
 
 def test_a_peer_that_does_not_answer_arp_is_asked_but_once(
@@ -196,7 +201,7 @@ def test_a_peer_that_does_not_answer_arp_is_asked_but_once(
         found = from_namespace(LAB, env, CheckKind.PING, CheckKind.MTU, CheckKind.PORT)
     finally:
         run(f"ip -n {NAMES}-two link set eth0 up")
-    assert found["compute2"].detail == "unreachable"
+    assert found["compute2"].reason is Reason.UNREACHABLE
     knocked = (tmp_path / "knocked").read_text()
     assert "10.77.0.12" in knocked, "that one refuses"
     assert "10.77.0.13" not in knocked
@@ -216,5 +221,5 @@ def test_a_name_whose_address_nobody_has_is_not_scanned_once_more(
         found = run_script(checks, LAB, env, shell=("ip", "netns", "exec", f"{NAMES}-node", "sh"))
     finally:
         run(f"ip -n {NAMES}-two link set eth0 up")
-    assert {each.detail for each in found.values()} == {"unreachable"}
+    assert {each.reason for each in found.values()} == {Reason.UNREACHABLE}
     assert not (tmp_path / "scanned").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.paths import PROJECT
-from stacklab.views import graph
+from stacklab.views import graph_text
 
 LABS = sorted((PROJECT / "labs").glob("*.yaml"))
 
@@ -18,7 +18,7 @@ LABS = sorted((PROJECT / "labs").glob("*.yaml"))
 @pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_graphviz_draws_every_lab(path: Path) -> None:
-    drawn = graph.dot(spec.load(path))
+    drawn = graph_text.dot(spec.load(path))
     done = subprocess.run(
         ["dot", "-Tplain"], input=drawn, capture_output=True, text=True, timeout=60, check=False
     )

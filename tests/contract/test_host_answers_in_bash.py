@@ -14,7 +14,7 @@ from tests.unit.installers.kit.test_host import PROXY, with_stack
 
 def test_a_proxy_is_told_to_shells_and_to_apt_and_the_lab_is_reached_directly() -> None:
     lab = with_stack(make_lab(), proxy=PROXY)
-    files = host.files(lab, NO_MIRRORS)["compute2"]
+    files = host.render_settings(lab, NO_MIRRORS)["compute2"]
     assert files[host.APT_PROXY] == 'Acquire::http::Proxy "http://proxy.example.org:3128";\n'
     done = subprocess.run(
         ["bash", "-c", f"{files[host.PROXY_ENVIRONMENT]}\nenv"],

@@ -99,15 +99,17 @@ def test_systemd_itself_finds_nothing_wrong_with_the_unit(
 
 
 def test_the_unit_writes_what_networkd_and_networkmanager_read(tmp_path: Path) -> None:
-    """With the first one, and a file of the seed's below it, the real networkd 252 left the device up and bare."""
+    """With the first one, and a file of the seed's below it, the real networkd 252 left the device
+    up and bare.
+    """
     for line in _unit(load(tmp_path, **EXTERNAL)).splitlines():
         if line.startswith("ExecStart=") and "/run/" in line:
             command = line.removeprefix("ExecStart=").replace("/run/", f"{tmp_path}/run/")
             subprocess.run(shlex.split(command), check=True)
     network = (tmp_path / "run/systemd/network/05-stacklab-external.network").read_text()
     assert (
-        network
-        == "[Match]\nName=eth2\n[Link]\nMTUBytes=1500\n[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+        network == "[Match]\nName=eth2\n[Link]\nMTUBytes=1500\n[Network]\nLinkLocalAddressing=no\n"
+        "IPv6AcceptRA=no\n"
     )
     manager = (tmp_path / "run/NetworkManager/conf.d/stacklab-external.conf").read_text()
     assert manager == "[keyfile]\nunmanaged-devices=interface-name:eth2\n"

@@ -1,4 +1,7 @@
-"""The rendered localrc, read the way their consumers read them: by a real bash, and by grep and cut."""
+"""The rendered localrc, read the way their consumers read them.
+
+By a real bash, and by grep and cut.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,8 @@ enable_plugin() { switched+="plugin:$1,$2,$3 "; }
 before=$'\n'$(compgen -v)$'\n'
 source ./localrc
 for name in $(compgen -v); do
-    [[ $before == *$'\n'$name$'\n'* || $name == before || $name == BASH_* ]] || printf '%s=%s\0' "$name" "${!name}"
+    [[ $before == *$'\n'$name$'\n'* || $name == before || $name == BASH_* ]] ||
+        printf '%s=%s\0' "$name" "${!name}"
 done
 printf 'switched=%s\0' "$switched"
 """

@@ -1,4 +1,7 @@
-"""Large labs, simulated: a process of its own checks one, and says what time and memory that took."""
+"""Large labs, simulated.
+
+A process of its own checks one, and says what time and memory that took.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,20 @@ from stacklab.paths import HostPaths
 from stacklab.dev.bench_check import peak_mib
 from tests.unit.checks.fake_lab import make_lab
 
-lab = make_lab(nodes=tuple(f"n{number}" for number in range(NODES)), cidrs=("10.10.0.0/22", "10.20.0.0/22"))
-mesh = Mesh(families=plan.FAMILIES, lab=lab, paths=HostPaths(Path("/nowhere")).lab("trio"), runner=SimulatedNodes(lab))
+lab = make_lab(nodes=tuple(f"n{number}" for number in range(NODES)), \
+cidrs=("10.10.0.0/22", "10.20.0.0/22"))
+mesh = Mesh(
+    families=plan.FAMILIES,
+    lab=lab,
+    paths=HostPaths(Path("/nowhere")).lab("trio"),
+    runner=SimulatedNodes(lab),
+)
 began = time.process_time()
 results = mesh.check(plan.expected(lab, Selection(layers=frozenset({Layer.PAIRS}))))
 used = time.process_time() - began
 passed = sum(result.is_passed for result in results)
-print(json.dumps({"results": len(results), "passed": passed, "used_s": used, "peak_mib": peak_mib()}))
+print(json.dumps({"results": len(results), "passed": passed, \
+"used_s": used, "peak_mib": peak_mib()}))
 """
 
 
@@ -54,7 +64,10 @@ def test_200_nodes_on_two_networks_stay_within_time_and_memory() -> None:
 
 def test_a_process_is_not_measured_by_the_one_that_started_it() -> None:
     measured = "from stacklab.dev.bench_check import peak_mib; print(peak_mib())"
-    starts = f"import subprocess, sys; held = b'x' * (400 << 20); subprocess.run([sys.executable, '-c', {measured!r}])"
+    starts = (
+        "import subprocess, sys; held = b'x' * (400 << 20);"
+        f" subprocess.run([sys.executable, '-c', {measured!r}])"
+    )
     argv = [sys.executable, "-c", starts]
     done = subprocess.run(argv, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True)
     assert 5 < float(done.stdout) < 200

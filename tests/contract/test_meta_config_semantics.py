@@ -1,6 +1,7 @@
-"""What DevStack makes of a local.conf: the model against what was seen, our quoting and our labs against the model.
+"""What DevStack makes of a local.conf.
 
-The tables hold what DevStack's own functions gave back, at the commits of meta_config.SCRIPTS, for these very lines.
+The model against what was seen, our quoting and our labs against the model. The tables hold what
+DevStack's own functions gave back, at the commits of meta_config.SCRIPTS, for these very lines.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ OLD = ("havana", "icehouse", "juno", "kilo", "liberty", "mitaka", "newton", "oca
 NEW = ("2025.1", "2025.2", "2026.1", "master")  # 2025.1: from zed
 ALL = OLD + NEW
 
-# What follows `key = ` -> which releases -> the option where there was none, and where there was `key = old`.
+# What follows `key = ` -> which releases -> the option where there was none, and where there was
+# `key = old`.
 # fmt: off
 SEEN: dict[str, dict[tuple[str, ...], tuple[str | None, str]]] = {
     "plain": {ALL: ("plain", "plain")},
@@ -57,7 +59,8 @@ SEEN: dict[str, dict[tuple[str, ...], tuple[str | None, str]]] = {
     "a ; b": {ALL: ("a ; b", "a ; b")},
     "[x]": {ALL: ("[x]", "[x]")},
     "%(name)s": {ALL: ("%(name)s", "%(name)s")},
-    "a]]b": {OLD[:1]: (None, "old"), OLD[1:] + NEW: ("a]]b", "a]]b")},  # the last: Havana reads on from here no more
+    # The last one: Havana reads on from here no more.
+    "a]]b": {OLD[:1]: (None, "old"), OLD[1:] + NEW: ("a]]b", "a]]b")},
 }
 # fmt: on
 

@@ -1,4 +1,6 @@
-"""What a node is asked about itself, by real shells on this machine and in network namespaces of our own."""
+"""What a node is asked about itself, by real shells on this machine and in network namespaces of
+our own.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from stacklab.checks.family import Facts
 from stacklab.checks.nodes import family as nodes
 from stacklab.checks.nodes import network as nodes_network
 from stacklab.checks.nodes.look import Look, parse
-from stacklab.checks.result import Check, CheckKind, CheckStatus
+from stacklab.checks.result import Check, CheckKind, CheckStatus, Reason
 from stacklab.model.lab import Lab, Node
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Answer
@@ -88,7 +90,7 @@ def test_a_machine_tells_of_itself_what_python_sees(shell: str) -> None:
     assert root is not None
     assert held is not None
     assert (held.bytes, held.inodes) == (real.f_frsize * real.f_blocks, real.f_files)
-    assert "ro" not in root[3] or real.f_flag & os.ST_RDONLY
+    assert "ro" not in root.options or real.f_flag & os.ST_RDONLY
     addresses = found.addresses()
     assert addresses is not None
     assert IPv4Interface("127.0.0.1/8") in addresses["lo"]
@@ -141,9 +143,10 @@ def test_a_missing_program_is_said_and_spoils_nothing_else(poor_path: str) -> No
     )
     answer = protocol.read(done.stdout, MARK)
     results = {result.check.kind: result for result in nodes.judge(LAB, ALL, answer, Facts())}
-    assert results[CheckKind.NIC].detail == "ip is not installed"
-    assert results[CheckKind.ROUTES].detail == "ip is not installed"
-    assert results[CheckKind.ROOT].detail in ("stat is not installed", "no disk of / was found")
+    for kind in (CheckKind.NIC, CheckKind.ROUTES):
+        assert (results[kind].reason, results[kind].about) == (Reason.PROGRAM_MISSING, "ip")
+    # Without stat, or in a container, whose root is on no disk.
+    assert results[CheckKind.ROOT].reason in (Reason.PROGRAM_MISSING, Reason.UNREADABLE)
     assert results[CheckKind.UPTIME].status is CheckStatus.PASSED
     assert results[CheckKind.MEMORY].status is not CheckStatus.ERROR
 
@@ -167,7 +170,10 @@ def run(line: str) -> None:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    """A namespace with the controller's NICs, healthy; its other ends are up, so that there is a carrier."""
+    """A namespace with the controller's NICs, healthy.
+
+    Its other ends are up, so that there is a carrier.
+    """
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("needs root and ip, to make a network namespace")
     name = f"sl-{secrets.token_hex(4)}"
@@ -179,8 +185,10 @@ def namespace() -> Iterator[str]:
     try:
         for nic in NODE.nics:
             run(
-                f"ip -n {name} link add {nic.device} address {nic.mac} mtu {nic.mtu} type veth peer name p{nic.device}"
-                f" && ip -n {name} link set p{nic.device} up && ip -n {name} link set {nic.device} up"
+                f"ip -n {name} link add {nic.device} address {nic.mac} mtu {nic.mtu} type veth"
+                f" peer name p{nic.device}"
+                f" && ip -n {name} link set p{nic.device} up && ip -n {name} link set"
+                f" {nic.device} up"
                 f" && ip -n {name} addr add {nic.address} dev {nic.device}"
             )
         run(f"ip -n {name} route add default via {LAB.networks[0].host_address} dev eth0")
@@ -189,14 +197,14 @@ def namespace() -> Iterator[str]:
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-def judged(namespace: str, node: Node = NODE) -> dict[str, str]:
-    """What each NIC's and the routes' check says that fails."""
+def judged(namespace: str, node: Node = NODE) -> dict[str, Reason]:
+    """Why each check of a NIC and of the routes fails that does; the words are golden ones."""
     found = look("ip", "netns", "exec", namespace, "sh")
     verdicts = {nic.device: nodes_network.judge_nic(nic, found) for nic in node.nics}
     verdicts["routes"] = nodes_network.judge_routes(LAB, node, found)
     assert CheckStatus.ERROR not in {verdict.status for verdict in verdicts.values()}
     return {
-        name: verdict.detail
+        name: verdict.reason
         for name, verdict in verdicts.items()
         if verdict.status is CheckStatus.FAILED
     }
@@ -206,65 +214,44 @@ def test_declared_nics_and_routes_pass(namespace: str) -> None:
     assert judged(namespace) == {}
 
 
-NO_ROUTE = "the route to 10.20.0.0/24 out of eth1 is missing"
-
-
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
-        ("ip link set eth1 down", {"eth1": "eth1 is down", "routes": NO_ROUTE}),
-        ("ip link set peth1 down", {"eth1": "eth1 has no carrier: it is unplugged"}),
-        ("ip link set eth1 mtu 1400", {"eth1": "has MTU 1400, not 1500"}),
-        (
-            "ip link set eth1 address 02:00:00:00:00:01",
-            {"eth1": f"eth1 has MAC 02:00:00:00:00:01, not {NODE.nics[1].mac}"},
-        ),
+        ("ip link set eth1 down", {"eth1": Reason.NIC_DOWN, "routes": Reason.NO_ROUTE}),
+        ("ip link set peth1 down", {"eth1": Reason.NO_CARRIER}),
+        ("ip link set eth1 mtu 1400", {"eth1": Reason.WRONG_MTU}),
+        ("ip link set eth1 address 02:00:00:00:00:01", {"eth1": Reason.WRONG_MAC}),
         (
             "ip addr flush dev eth1; ip addr add 10.20.0.99/24 dev eth1",
-            {
-                "eth1": "has 10.20.0.99/24, not 10.20.0.11/24",
-                "routes": "10.20.0.0/24 goes out of eth1 from 10.20.0.99, not 10.20.0.11",
-            },
+            {"eth1": Reason.WRONG_ADDRESS, "routes": Reason.WRONG_ROUTE},
         ),
-        (
-            "ip addr flush dev eth1",
-            {"eth1": "has no address, not 10.20.0.11/24", "routes": NO_ROUTE},
-        ),
+        ("ip addr flush dev eth1", {"eth1": Reason.WRONG_ADDRESS, "routes": Reason.NO_ROUTE}),
         (
             "ip link set eth1 down; ip link set eth1 name foo; ip link set foo up",
-            {
-                "eth1": f"eth1 is missing: its MAC {NODE.nics[1].mac} is on foo",
-                "routes": f"{NO_ROUTE}; 10.20.0.0/24 goes out of foo as well",
-            },
+            {"eth1": Reason.NIC_MISSING, "routes": Reason.SEVERAL},
         ),
         (
             "ip route add default via 10.20.0.1 dev eth1 metric 50",
-            {"routes": "default via 10.20.0.1 dev eth1 beside via 10.10.0.1 dev eth0"},
+            {"routes": Reason.WRONG_ROUTE},
         ),
         (
-            "ip route replace default nexthop via 10.10.0.1 dev eth0 nexthop via 10.20.0.1 dev eth1",
-            {
-                "routes": "default via 10.10.0.1 via 10.20.0.1 dev eth0, eth1 instead of via 10.10.0.1 dev eth0"
-            },
+            "ip route replace default"
+            " nexthop via 10.10.0.1 dev eth0 nexthop via 10.20.0.1 dev eth1",
+            {"routes": Reason.WRONG_ROUTE},
         ),
-        (
-            "ip route del default",
-            {"routes": "the default route is missing: it should be via 10.10.0.1 dev eth0"},
-        ),
+        ("ip route del default", {"routes": Reason.WRONG_ROUTE}),
         (
             "ip addr add 10.20.0.11/24 dev eth0",
-            {
-                "eth1": "10.20.0.11/24 is on eth0 as well",
-                "routes": "10.20.0.0/24 goes out of eth0 as well",
-            },
+            {"eth1": Reason.WRONG_ADDRESS, "routes": Reason.WRONG_ROUTE},
         ),
         (
-            "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up",
+            "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0;"
+            " ip link set docker0 up",
             {},
         ),
     ],
 )
-def test_what_is_broken_is_said(namespace: str, broken: str, expected: dict[str, str]) -> None:
+def test_what_is_broken_is_found(namespace: str, broken: str, expected: dict[str, Reason]) -> None:
     for line in broken.split("; "):
         run(f"ip -n {namespace} {line.removeprefix('ip ')}")
     assert judged(namespace) == expected
@@ -272,16 +259,19 @@ def test_what_is_broken_is_said(namespace: str, broken: str, expected: dict[str,
 
 def test_a_bridge_made_of_a_nic_may_have_its_address(namespace: str) -> None:
     ip = f"ip -n {namespace}"
-    run(
-        f"{ip} link add br-ex type bridge && {ip} link set br-ex address {NODE.nics[1].mac} && {ip} link set br-ex up"
-        f" && {ip} addr flush dev eth1 && {ip} link set eth1 master br-ex && {ip} addr add 10.20.0.11/24 dev br-ex"
-    )
+    for line in (
+        "link add br-ex type bridge",
+        f"link set br-ex address {NODE.nics[1].mac}",
+        "link set br-ex up",
+        "addr flush dev eth1",
+        "link set eth1 master br-ex",
+        "addr add 10.20.0.11/24 dev br-ex",
+    ):
+        run(f"{ip} {line}")
     assert judged(namespace) == {}
 
 
 def test_a_nic_that_the_spec_does_not_have_is_missed(namespace: str) -> None:
     more = dataclasses.replace(NODE.nics[1], device="eth2", mac="52:54:00:00:00:77")
     node = dataclasses.replace(NODE, nics=(*NODE.nics, more))
-    assert (
-        judged(namespace, node)["eth2"] == "eth2 is missing: no NIC has its MAC 52:54:00:00:00:77"
-    )
+    assert judged(namespace, node)["eth2"] is Reason.NIC_MISSING

@@ -201,14 +201,20 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.mark.parametrize("has_more", [False, True], ids=["one file", "a cloud image's grub.d"])
 def test_a_kernel_is_told_to_call_its_nics_eth(has_more: bool, machine: Machine) -> None:
-    """Debian's cloud image sets its command line in grub.d: the NIC was ens2, and no seed's file fitted it."""
+    """Debian's cloud image sets its command line in grub.d.
+
+    The NIC was ens2, and no seed's file fitted it.
+    """
     theirs = 'GRUB_CMDLINE_LINUX="quiet theirs"\nGRUB_TIMEOUT=5\n'
     machine.write("etc/default/grub", theirs)
     if has_more:
         machine.write("etc/default/grub.d/10_cloud.cfg", theirs)
     machine.run("20-node.sh", since="if [ -f /etc/default/grub ]")
     # as grub-mkconfig reads them
-    read = 'for f in "$0" "$0".d/*.cfg; do [ ! -e "$f" ] || . "$f"; done; echo "$GRUB_TIMEOUT $GRUB_CMDLINE_LINUX"'
+    read = (
+        'for f in "$0" "$0".d/*.cfg; do [ ! -e "$f" ] || . "$f"; done;'
+        ' echo "$GRUB_TIMEOUT $GRUB_CMDLINE_LINUX"'
+    )
     argv = ["sh", "-c", read, str(machine.root / "etc/default/grub")]
     said = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout
     assert said == "0 console=tty0 console=ttyS0 net.ifnames=0 biosdevname=0 no_timer_check\n"

@@ -25,7 +25,8 @@ esac
 """
 _SYSTEMCTL = """#!/bin/sh
 case "$*" in
-*list-units*) printf '%s.service loaded active running x\\n' openstack-nova-compute openstack-glance-api sshd ;;
+*list-units*) printf '%s.service loaded active running x\\n' openstack-nova-compute \
+openstack-glance-api sshd ;;
 *) echo "systemctl $*" >> "{log}" ;;
 esac
 """
@@ -152,7 +153,10 @@ class TestDocker:
     def test_a_unit_is_started_from_the_virtualenv_with_its_own_arguments(
         self, node: Node, script: str
     ) -> None:
-        unit = "[Service]\nUser=nova\nExecStart=/usr/bin/nova-compute --config-file /etc/nova/nova.conf\n"
+        unit = (
+            "[Service]\nUser=nova\nExecStart=/usr/bin/nova-compute --config-file"
+            " /etc/nova/nova.conf\n"
+        )
         (node.root / "units/openstack-nova-compute.service").write_text(unit)
         (node.root / "units/openstack-nova-novncproxy.service").write_text(
             "ExecStart=/usr/bin/nova-novncproxy\n"

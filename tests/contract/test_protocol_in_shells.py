@@ -1,4 +1,7 @@
-"""The script that a node is sent, as its own sh runs it: whatever the parts write, and whoever listens."""
+"""The script that a node is sent, as its own sh runs it.
+
+Whatever the parts write, and whoever listens.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
 
 
 def test_long_lines_of_parts_side_by_side_stay_apart(shell: list[str]) -> None:
-    """They did not: bash writes 4096 bytes at a time, and another part's end was lost in between."""
+    """They did not: bash writes 4096 bytes at a time, and lost another part's end in between."""
     long = "i=0; l=$(printf '%020000d' 7); while [ $i -lt 100 ]; do echo $l; i=$((i + 1)); done"
     short = "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i + 1)); done"
     parts = [Part(tag="a", shell=long), Part(tag="b", shell=short), Part(tag="c", shell=long)]

@@ -47,7 +47,8 @@ def context(config):
     paths = HostPaths(HERE / "home").lab("trio")
     if not paths.record.exists():
         paths.root.mkdir(parents=True)
-        record.write(paths, registry.new_record(LAB, paths, image="debian-12-abc", passed_over={{}}, now=1.0))
+        record.write(paths, registry.new_record(LAB, paths, image="debian-12-abc", \
+passed_over={{}}, now=1.0))
         paths.resolved.write_text(export.to_json(LAB))
     made = Context(host=HostPaths(HERE / "home"), runner=Nodes(LAB), progress=Progress())
     made.providers["libvirt"] = make_provider(made.host, None, made.progress)
@@ -71,7 +72,10 @@ def team(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
 
 
 def test_loading_it_imports_nothing_of_ours_but_itself() -> None:
-    code = "import sys, stacklab.pytest_plugin; print(*(name for name in sys.modules if name.startswith('stacklab')))"
+    code = (
+        "import sys, stacklab.pytest_plugin; print(*(name for name in sys.modules if"
+        " name.startswith('stacklab')))"
+    )
     loaded = subprocess.run(
         (sys.executable, "-c", code), cwd=PROJECT, capture_output=True, text=True, check=True
     )

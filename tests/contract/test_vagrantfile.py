@@ -1,4 +1,7 @@
-"""The real Vagrant reads our Vagrantfile, and what the provider writes for it. Nothing is started."""
+"""The real Vagrant reads our Vagrantfile, and what the provider writes for it.
+
+Nothing is started.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Whole files: a folder per rule with what breaks it and what is then said; and files that nothing is said of.
+"""Whole files: a folder per rule with what breaks it and what is said, and files without fault.
 
 A folder holds answer files as they would lie somewhere. Beside them there may be:
   lab.yaml       a spec: the files are its nodes', each in a directory of the node's name
-  case.json      {"release": NAME, "paths": [PATH, ...] to lint too, "sizes": {PATH: BYTES} to make first}
+  case.json      {"release": NAME, "paths": [PATH, ...] to lint too,
+                  "sizes": {PATH: BYTES} to make first}
   expected.txt   the findings, one per line
 """
 

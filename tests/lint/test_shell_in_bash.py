@@ -15,7 +15,10 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 
 def in_bash(text: str, tmp_path: Path) -> tuple[str | None, ...]:
     (tmp_path / "localrc").write_text(text)
-    show = "source ./localrc 2>/dev/null; for n in A B C; do [ -v $n ] && printf '%s' \"=${!n}\"; printf '\\0'; done"
+    show = (
+        "source ./localrc 2>/dev/null; for n in A B C; do [ -v $n ] && printf '%s' \"=${!n}\";"
+        " printf '\\0'; done"
+    )
     done = subprocess.run(
         ["bash", "-c", show],
         cwd=tmp_path,

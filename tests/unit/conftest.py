@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
+from collections.abc import Iterator
 from types import ModuleType
 from typing import NoReturn
 
 import libvirt
 import pytest
+
+from tests.unit import golden_words
 
 
 class TouchedTheMachine(BaseException):
@@ -35,3 +39,44 @@ def untouched_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         guard(socket.socket, name)
     for name in ("open", "openAuth", "openReadOnly"):
         guard(libvirt, name)
+
+
+@pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wall clock stands still.
+
+    Else a node's clock seems late by what a busy machine does between its line and its hearing.
+    """
+    monkeypatch.setattr(time, "time", lambda: 1_795_170_600.0)  # 2026-11-20 10:30 UTC
+
+
+# --- the golden words; see golden_words.py
+
+
+@pytest.hookimpl(tryfirst=True)  # before -k and -m deselect any
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not any("::" in arg for arg in config.args):
+        golden_words.note_collected(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    module = golden_words.module_of(item)
+    if module is None:
+        return (yield)
+    with golden_words.recorded() as lines:
+        result = yield
+    test = golden_words.test_of(item)
+    golden_words.seen.setdefault(module, {}).setdefault(test, set()).update(lines)
+    if not item.config.getoption("--update-golden"):
+        golden = golden_words.read(module).get(test, frozenset())
+        new, gone = sorted(lines - golden), sorted(golden - lines)
+        where = f"the golden words of {module} (--update-golden)"
+        assert not new, f"not in {where}: {new}"
+        assert not gone, f"no longer said, but in {where}: {gone}"
+    return result
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.getoption("--update-golden"):
+        golden_words.update()

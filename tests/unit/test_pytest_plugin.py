@@ -88,7 +88,7 @@ def lab(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     context.providers["libvirt"] = make_provider(host, None, Progress())
     context.known = dict.fromkeys(NAMES, NodeState.RUNNING)
     nodes.context = context  # type: ignore[attr-defined]
-    monkeypatch.setattr(pytest_plugin, "_context", lambda _config: context)
+    monkeypatch.setattr(pytest_plugin, "_make_context", lambda _config: context)
     monkeypatch.setattr(checking.host, "gather", lambda *_args: Facts())
     monkeypatch.setattr(
         checking, "explained", lambda _context, _lab, _paths, results: tuple(results)

@@ -37,6 +37,11 @@ class Way:
         return str(self.theirs.address.ip)
 
     @property
+    def is_tcp(self) -> bool:
+        """True if it goes to the target's sshd, and not by ICMP."""
+        return self.check.kind.traits.carrier is Carrier.TCP
+
+    @property
     def ends(self) -> tuple[tuple[Node, NIC], tuple[Node, NIC]]:
         """Both ends, first the one that packets go to."""
         return (self.target, self.theirs), (self.source, self.mine)
@@ -45,31 +50,27 @@ class Way:
 def packet_causes(
     seen: Observation, outage: Outage, way: Way, reason: Reason
 ) -> Iterator[Cause | None]:
-    """Yield what may be to blame for packets that did not come back, the surest first."""
-    carrier = way.check.kind.traits.carrier
+    """Yield what may be to blame for packets that did not come back, the surest first.
+
+    A generator: whoever takes the first cause does not search for the others.
+    """
     yield fault_cause(outage, way.check)
     for node, _ in way.ends:
-        view = seen.views.get(node.name)
-        yield evidence.state_cause(view) if view else None
-    for node, end in way.ends:
-        yield nic_cause(seen, outage, node, end)
+        yield _state_cause(seen, node)
+    for node, nic in way.ends:
+        yield nic_cause(seen, outage, node, nic)
     # Where nothing at all came back, the packets' size is not to blame.
     if way.check.kind is CheckKind.MTU and reason is not Reason.NO_REPLY:
-        for node, end in way.ends:
-            yield mtu_cause(seen, node, end)
+        for node, nic in way.ends:
+            yield mtu_cause(seen, node, nic)
     yield _route_cause(seen, way)
     yield _address_taken(seen, way)
     yield _seen_by_host(seen, way)
-    there = seen.scene(way.target.name)
-    if carrier is Carrier.TCP and there.listens is False:
-        text = f"sshd is not up on {way.target.name}: nothing listens on TCP 22"
-        yield Cause(CauseKind.SSHD_DOWN, text)
-    if carrier is Carrier.ECHO and there.ignores_pings:
-        text = f"{way.target.name} ignores pings (icmp_echo_ignore_all)"
-        yield Cause(CauseKind.PINGS_IGNORED, text)
+    yield _service_cause(seen, way)
     yield from _firewall_causes(seen, way)
-    for node, end in way.ends:
-        yield _loss_cause(seen, node, end)
+    # What loses some packets comes after all that stops every one.
+    for node, nic in way.ends:
+        yield _loss_cause(seen, node, nic)
     yield _no_arp_cause(seen, way)
 
 
@@ -81,39 +82,60 @@ def fault_cause(outage: Outage, check: Check) -> Cause | None:
     return Cause(CauseKind.FAULT, f"lab.fault {fault}")
 
 
-def nic_cause(seen: Observation, outage: Outage, node: Node, at: NIC | None) -> Cause | None:
-    """Return what is wrong with a NIC itself, seen from this host or from its node."""
-    if at is None:
+def _state_cause(seen: Observation, node: Node) -> Cause | None:
+    """Return that a node does not run, if the host looked at it."""
+    view = seen.views.get(node.name)
+    if view is None:
         return None
-    fault = outage.of_nic(node.name, at.network)
+    return evidence.state_cause(view)
+
+
+def nic_cause(seen: Observation, outage: Outage, node: Node, nic: NIC | None) -> Cause | None:
+    """Return what is wrong with a NIC itself, seen from this host or from its node.
+
+    The host comes first: it sees why a NIC lacks its carrier, the node only that it does.
+    """
+    if nic is None:
+        return None
+    fault = outage.of_nic(node.name, nic.network)
     if fault:
         return Cause(CauseKind.FAULT, f"lab.fault {fault}")
-    view = seen.views.get(node.name)
-    on_host = view.on(at.network) if view else None
-    if view and on_host:
-        cause = evidence.nic_cause(view, on_host)
-        if cause:
-            return cause
+    cause = _nic_cause_by_host(seen, node, nic)
+    if cause is not None:
+        return cause
     scene = seen.scene(node.name)
-    return _nic_cause_by_node(scene, node, at) if scene.is_seen else None
+    if not scene.is_seen:
+        return None
+    return _nic_cause_by_node(scene, node, nic)
 
 
-def _nic_cause_by_node(scene: Scene, node: Node, at: NIC) -> Cause | None:
+def _nic_cause_by_host(seen: Observation, node: Node, nic: NIC) -> Cause | None:
+    """Return what is wrong with a NIC by what the host sees of it."""
+    view = seen.views.get(node.name)
+    if view is None:
+        return None
+    nic_on_host = view.on(nic.network)
+    if nic_on_host is None:
+        return None
+    return evidence.nic_cause(view, nic_on_host)
+
+
+def _nic_cause_by_node(scene: Scene, node: Node, nic: NIC) -> Cause | None:
     """Return what is wrong with a NIC by what its node says."""
-    device = scene.devices.get(at.device)
+    device = scene.devices.get(nic.device)
     if device is None:
-        return Cause(CauseKind.NIC_MISSING, f"{node.name} lacks {at.device}")
+        return Cause(CauseKind.NIC_MISSING, f"{node.name} lacks {nic.device}")
     # What a cloud made of the NIC (br-ex, vhost0) has to be up as well as the NIC itself.
-    holder = scene.holder(at)
-    for name in (at.device, holder):
+    holder = scene.holder(nic)
+    for name in (nic.device, holder):
         cause = _link_cause(node, name, scene.devices[name])
         if cause:
             return cause
-    if str(at.address) not in scene.devices[holder].addresses:
-        has = ", ".join(device.addresses) or "no address"
-        text = f"{at.device} of {node.name} has {has}, not {at.address}"
-        return Cause(CauseKind.WRONG_ADDRESS, text)
-    return None
+    if str(nic.address) in scene.devices[holder].addresses:
+        return None
+    addresses = ", ".join(device.addresses) or "no address"
+    text = f"{nic.device} of {node.name} has {addresses}, not {nic.address}"
+    return Cause(CauseKind.WRONG_ADDRESS, text)
 
 
 def _link_cause(node: Node, name: str, device: SeenDevice) -> Cause | None:
@@ -125,12 +147,14 @@ def _link_cause(node: Node, name: str, device: SeenDevice) -> Cause | None:
     return None
 
 
-def mtu_cause(seen: Observation, node: Node, at: NIC | None) -> Cause | None:
+def mtu_cause(seen: Observation, node: Node, nic: NIC | None) -> Cause | None:
     """Return the wrong MTU of a NIC."""
-    device = seen.scene(node.name).devices.get(at.device) if at else None
-    if at is None or device is None or device.mtu == at.mtu:
+    if nic is None:
         return None
-    text = f"{at.device} of {node.name} has an MTU of {device.mtu}, not {at.mtu}"
+    device = seen.scene(node.name).devices.get(nic.device)
+    if device is None or device.mtu == nic.mtu:
+        return None
+    text = f"{nic.device} of {node.name} has an MTU of {device.mtu}, not {nic.mtu}"
     return Cause(CauseKind.WRONG_MTU, text)
 
 
@@ -141,6 +165,7 @@ def _route_cause(seen: Observation, way: Way) -> Cause | None:
     if not route:
         return None
     for device in (way.mine.device, scene.holder(way.mine)):
+        # Spaces around it: the device may be the route's last word, and eth1 is not eth10.
         if f" dev {device} " in f" {route} ":
             return None
     text = f"{way.source.name} sends to {way.address} wrongly: {route}"
@@ -149,7 +174,8 @@ def _route_cause(seen: Observation, way: Way) -> Cause | None:
 
 def _neighbour(seen: Observation, way: Way) -> tuple[str, str]:
     """Return the MAC that answered the sender's ARP, and the state of that neighbour."""
-    return seen.scene(way.source.name).neighbours.get(way.address, ("", ""))
+    scene = seen.scene(way.source.name)
+    return scene.neighbours.get(way.address, ("", ""))
 
 
 def _address_taken(seen: Observation, way: Way) -> Cause | None:
@@ -166,47 +192,62 @@ def _seen_by_host(seen: Observation, way: Way) -> Cause | None:
     view = seen.views.get(way.target.name)
     if view is None or way.target.name not in seen.unreached:
         return None
-    is_tcp = way.check.kind.traits.carrier is Carrier.TCP
     mac, _ = _neighbour(seen, way)
     # The target answers this node's ARP: only its sshd can be what the host misses, too.
-    if mac and not is_tcp:
+    if mac and not way.is_tcp:
         return None
     cause = evidence.cause(view)
     if cause is None:
         return None
     # An sshd that is down is so on all networks; all else is about the one that the host uses.
-    is_everywhere = is_tcp and cause.kind is CauseKind.SSHD_DOWN
+    is_everywhere = way.is_tcp and cause.kind is CauseKind.SSHD_DOWN
     is_same_network = way.check.network == way.target.access.network
-    return cause if is_everywhere or is_same_network else None
+    if is_everywhere or is_same_network:
+        return cause
+    return None
+
+
+def _service_cause(seen: Observation, way: Way) -> Cause | None:
+    """Return that the target runs, but does not answer what this check sends."""
+    target = way.target.name
+    scene = seen.scene(target)
+    # Not `not scene.listens`: None means that the node did not tell.
+    if way.is_tcp and scene.listens is False:
+        text = f"sshd is not up on {target}: nothing listens on TCP 22"
+        return Cause(CauseKind.SSHD_DOWN, text)
+    is_echo = way.check.kind.traits.carrier is Carrier.ECHO
+    if is_echo and scene.ignores_pings:
+        text = f"{target} ignores pings (icmp_echo_ignore_all)"
+        return Cause(CauseKind.PINGS_IGNORED, text)
+    return None
 
 
 def _firewall_causes(seen: Observation, way: Way) -> Iterator[Cause | None]:
     """Yield the rules that refuse the packets, at each of the four places that they pass."""
-    protocol = Carrier.ECHO
-    if way.check.kind.traits.carrier is Carrier.TCP:
-        protocol = Carrier.TCP
+    protocol = Carrier.TCP if way.is_tcp else Carrier.ECHO
     at_target = (way.target, way.theirs, str(way.mine.address.ip))
     at_source = (way.source, way.mine, way.address)
-    for (node, end, peer), hook, is_reply in (
+    places = (
         (at_target, "input", False),
         (at_source, "output", False),
         (at_target, "output", True),
         (at_source, "input", True),
-    ):
+    )
+    for (node, nic, peer), hook, is_reply in places:
         scene = seen.scene(node.name)
-        rule = scene.drops(hook, protocol.value, end, peer, is_reply=is_reply)
+        rule = scene.drops(hook, protocol.value, nic, peer, is_reply=is_reply)
         if rule:
             text = f"a firewall rule of {node.name} refuses it: {rule}"
             yield Cause(CauseKind.NODE_FIREWALL, text)
 
 
-def _loss_cause(seen: Observation, node: Node, at: NIC) -> Cause | None:
+def _loss_cause(seen: Observation, node: Node, nic: NIC) -> Cause | None:
     """Return the loss that netem makes at a NIC."""
-    device = seen.scene(node.name).devices.get(at.device)
+    device = seen.scene(node.name).devices.get(nic.device)
     if device is None or not device.loss_percent:
         return None
     share = f"{device.loss_percent:g} % of what it sends (netem)"
-    return Cause(CauseKind.LOSSY, f"{at.device} of {node.name} loses {share}")
+    return Cause(CauseKind.LOSSY, f"{nic.device} of {node.name} loses {share}")
 
 
 def _no_arp_cause(seen: Observation, way: Way) -> Cause | None:

@@ -13,9 +13,16 @@ from stacklab.checks.result import CheckKind, CheckResult, CheckStatus, Layer
 from stacklab.errors import CheckFailed, CheckWarned, LabError, NotChecked
 from stacklab.model.cause import Cause, CauseKind
 
-_LINES_SHOWN = 10
-_NAMED = 6
+_LINES_SHOWN = 10  # of each list in an error's message
+_NAMED = 6  # names in one enumeration; one more is named as well, in place of "and 1 more"
 _MOST_STARS = 3
+
+# The error that a run ends with, and its words, by the worst status.
+_ENDINGS: dict[CheckStatus, tuple[type[LabError], str]] = {
+    CheckStatus.FAILED: (CheckFailed, "did not pass"),
+    CheckStatus.ERROR: (NotChecked, "could not be tried"),
+    CheckStatus.WARNED: (CheckWarned, "passed with a warning"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +40,10 @@ class Explained:
     @property
     def because(self) -> str:
         """The cause behind a word that joins it to what failed."""
-        return f"because of {self.cause}" if self.is_fault else f"because {self.cause}"
+        # A fault is named like a thing, `lab.fault link-down`; any other cause is a sentence.
+        if self.is_fault:
+            return f"because of {self.cause}"
+        return f"because {self.cause}"
 
     @property
     def first(self) -> CheckResult:
@@ -47,22 +57,14 @@ class Explained:
 
         For instance `ping, mtu on fabric; compute1 <-> controller, compute2; nic of compute1`.
         """
-        pairs = [result for result in self.results if result.check.kind.layer is Layer.PAIRS]
-        words = []
-        if pairs:
-            networks = ", ".join(dict.fromkeys(result.check.network for result in pairs))
-            ways = {(result.check.node, result.check.target) for result in pairs}
-            words += [f"{_kinds_text(pairs)} on {networks}", _ways_text(ways, pairs)]
-        by_node: dict[str, list[CheckResult]] = {}
+        pairs: list[CheckResult] = []
+        others: list[CheckResult] = []
         for result in self.results:
-            if result.check.kind.layer is not Layer.PAIRS:
-                by_node.setdefault(result.check.node, []).append(result)
-        # Nodes that fail at the same kinds are named together.
-        nodes_by_kinds: dict[str, list[str]] = {}
-        for node, results in by_node.items():
-            nodes_by_kinds.setdefault(_kinds_text(results), []).append(node)
-        words += [f"{kinds} of {_names_text(nodes)}" for kinds, nodes in nodes_by_kinds.items()]
-        return "; ".join(words)
+            if result.check.kind.layer is Layer.PAIRS:
+                pairs.append(result)
+            else:
+                others.append(result)
+        return "; ".join([*_pair_phrases(pairs), *_node_phrases(others)])
 
     @property
     def evidence(self) -> str:
@@ -79,16 +81,41 @@ class Explained:
             elif result.clues:
                 others.append(result)
         if others:
-            count: Counter[str] = Counter()
-            for result in others:
-                count.update(list(dict.fromkeys(result.clues.splitlines())))
-            ranked = count.most_common()
-            most = ranked[0][1]
-            # What more than half of them share is about the cause, not about one check.
-            lines += [line for line, times in ranked if times > most / 2]
-            lines += min(others, key=_display_rank).clues.splitlines()
-            lines += [line for line, _ in ranked]
+            lines += _ranked_clues(others)
         return "\n".join(dict.fromkeys(lines))
+
+
+def _ranked_clues(results: Sequence[CheckResult]) -> list[str]:
+    """Return the clues' lines, the telling ones first; a line may be there more than once."""
+    count: Counter[str] = Counter()
+    for result in results:
+        # Without repetitions, and in their order: it decides among lines of one frequency.
+        count.update(list(dict.fromkeys(result.clues.splitlines())))
+    ranked = count.most_common()
+    _, most = ranked[0]
+    # What more than half of them share is about the cause, not about one check.
+    shared = [line for line, times in ranked if times > most / 2]
+    example = min(results, key=_display_rank).clues.splitlines()
+    return [*shared, *example, *(line for line, _ in ranked)]
+
+
+def _pair_phrases(pairs: Sequence[CheckResult]) -> list[str]:
+    """Say of checks between nodes what failed on which networks, and between whom."""
+    if not pairs:
+        return []
+    networks = ", ".join(dict.fromkeys(result.check.network for result in pairs))
+    return [f"{_kinds_text(pairs)} on {networks}", _ways_text(pairs)]
+
+
+def _node_phrases(results: Sequence[CheckResult]) -> list[str]:
+    """Say of checks of single nodes what failed; nodes that fail alike are named together."""
+    by_node: dict[str, list[CheckResult]] = {}
+    for result in results:
+        by_node.setdefault(result.check.node, []).append(result)
+    nodes_by_kinds: dict[str, list[str]] = {}
+    for node, its_results in by_node.items():
+        nodes_by_kinds.setdefault(_kinds_text(its_results), []).append(node)
+    return [f"{kinds} of {_names_text(nodes)}" for kinds, nodes in nodes_by_kinds.items()]
 
 
 def causes(results: Iterable[CheckResult]) -> tuple[Explained, ...]:
@@ -98,7 +125,8 @@ def causes(results: Iterable[CheckResult]) -> tuple[Explained, ...]:
         if result.cause is not None and not result.is_passed:
             by_cause.setdefault(result.cause, []).append(result)
     groups = [Explained(cause=cause, results=tuple(group)) for cause, group in by_cause.items()]
-    return tuple(sorted(groups, key=lambda group: -len(group.results)))
+    groups.sort(key=lambda group: len(group.results), reverse=True)
+    return tuple(groups)
 
 
 def _display_rank(result: CheckResult) -> int:
@@ -124,16 +152,18 @@ def _names_text(names: Sequence[str]) -> str:
     return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
 
 
-def _ways_text(ways: set[tuple[str, str]], pairs: Sequence[CheckResult]) -> str:
+def _ways_text(pairs: Sequence[CheckResult]) -> str:
     """Write ways between nodes as stars.
 
     `a <-> b, c` goes both ways; `a -> d` is for those that are there one way only.
     """
-    order: dict[str, None] = {}
+    ways = {(result.check.node, result.check.target) for result in pairs}
+    order: dict[str, None] = {}  # all nodes, in the order of the results
     for result in pairs:
-        order[result.check.node] = order[result.check.target] = None
-    there: dict[str, set[str]] = {}
+        order[result.check.node] = None
+        order[result.check.target] = None
     both: dict[str, set[str]] = {}
+    there: dict[str, set[str]] = {}
     for source, target in ways:
         ends = both if (target, source) in ways else there
         ends.setdefault(source, set()).add(target)
@@ -150,19 +180,20 @@ def _star_texts(
     ends: Mapping[str, set[str]], order: Sequence[str], arrow: str, *, is_mutual: bool
 ) -> Iterator[str]:
     """Yield the node with the most ends first; nodes that have the same ends are one star."""
-    alike: dict[frozenset[str], list[str]] = {}
+    centres_by_ends: dict[frozenset[str], list[str]] = {}
     for name in order:
         if name in ends:
-            alike.setdefault(frozenset(ends[name]), []).append(name)
+            centres_by_ends.setdefault(frozenset(ends[name]), []).append(name)
+    stars = sorted(centres_by_ends.items(), key=lambda star: len(star[0]), reverse=True)
     # With arrows both ways, a node that was a centre is not named as an end as well.
     done: set[str] = set()
-    for others, names in sorted(alike.items(), key=lambda star: -len(star[0])):
-        left = others - done
-        if left:
-            others_text = _names_text([name for name in order if name in left])
-            yield f"{_names_text(names)} {arrow} {others_text}"
+    for others, centres in stars:
+        remaining = others - done
+        ends_named = [name for name in order if name in remaining]
+        if ends_named:
+            yield f"{_names_text(centres)} {arrow} {_names_text(ends_named)}"
         if is_mutual:
-            done.update(names)
+            done.update(centres)
 
 
 def raise_for(
@@ -175,35 +206,35 @@ def raise_for(
     `warnings` is False) what passed with a warning.
     """
     listed = tuple(results)
-    bad = [result for result in listed if not result.is_passed]
-    warned = [result for result in listed if result.status is CheckStatus.WARNED]
-    error: type[LabError]
-    if bad:
-        # What has an answer says more than what never ran for want of it.
-        bad.sort(key=lambda result: result.status is CheckStatus.ERROR)
-        has_failed = bad[0].status is CheckStatus.FAILED
-        error = CheckFailed if has_failed else NotChecked
-        head = "did not pass" if has_failed else "could not be tried"
-    elif warned and warnings:
-        bad, error, head = warned, CheckWarned, "passed with a warning"
-    else:
+    shown = [result for result in listed if not result.is_passed]
+    # What has an answer says more than what never ran for want of it: False comes first.
+    shown.sort(key=lambda result: result.status is CheckStatus.ERROR)
+    if not shown and warnings:
+        shown = [result for result in listed if result.status is CheckStatus.WARNED]
+    if not shown:
         return
-    head = f"{len(bad)} of {len(listed)} checks {head}:"
-    raise error("\n".join(_message_lines(head, bad)), hint=hint)
+    error, ending = _ENDINGS[shown[0].status]
+    head = f"{len(shown)} of {len(listed)} checks {ending}:"
+    raise error("\n".join(_message_lines(head, shown)), hint=hint)
 
 
-def _message_lines(head: str, bad: Sequence[CheckResult]) -> Iterator[str]:
+def _message_lines(head: str, shown: Sequence[CheckResult]) -> Iterator[str]:
     """Yield the causes first, then some of the results without a cause."""
-    unexplained = [result for result in bad if result.cause is None or result.is_passed]
-    lines = [f"{len(group.results)} {group.because} ({group.scope})" for group in causes(bad)]
-    if len(lines) == 1 and not unexplained:
-        yield f"{head} {lines[0]}"
+    of_causes = [f"{len(group.results)} {group.because} ({group.scope})" for group in causes(shown)]
+    unexplained = [result for result in shown if result.cause is None or result.is_passed]
+    # One cause for all of it: the message is one line.
+    if len(of_causes) == 1 and not unexplained:
+        yield f"{head} {of_causes[0]}"
         return
     yield head
-    if len(lines) > _LINES_SHOWN:
-        lines[_LINES_SHOWN:] = [f"and {len(lines) - _LINES_SHOWN} more causes"]
-    for result in unexplained[:_LINES_SHOWN]:
-        lines.append(f"{result.check.title}: {result.detail}")
-    if len(unexplained) > _LINES_SHOWN:
-        lines.append(f"and {len(unexplained) - _LINES_SHOWN} more")
-    yield from (f"  {line}" for line in lines)
+    of_results = [f"{result.check.title}: {result.detail}" for result in unexplained]
+    for line in (*_shortened(of_causes, "more causes"), *_shortened(of_results, "more")):
+        yield f"  {line}"
+
+
+def _shortened(lines: Sequence[str], others: str) -> list[str]:
+    """Return the first lines, and the number of all others: `and 3 more causes`."""
+    count = len(lines) - _LINES_SHOWN
+    if count <= 0:
+        return list(lines)
+    return [*lines[:_LINES_SHOWN], f"and {count} {others}"]

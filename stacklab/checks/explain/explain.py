@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from stacklab.checks.expect import Fault, Outage
 from stacklab.checks.explain import blame, site
+from stacklab.checks.explain.scene import Scene
 from stacklab.checks.explain.site import Observation
-from stacklab.checks.kinds import Carrier, ExplainedBy
-from stacklab.checks.result import HOST, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.checks.holder import nic_by_device
+from stacklab.checks.kinds import ExplainedBy
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.model.cause import Cause
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.paths import LabPaths
@@ -47,8 +49,9 @@ def explain(
     if not bad:
         return tuple(results)
     outage = Outage(lab, faults)
-    explainer = _Explainer(site.look(lab, paths, runner, bad, host), outage)
-    return tuple(result if result.is_passed else explainer.explained(result) for result in results)
+    seen = site.look(lab, paths, runner, bad, host)
+    explainer = _Explainer(seen, outage)
+    return tuple(map(explainer.explain_result, results))
 
 
 class _Explainer:
@@ -58,47 +61,53 @@ class _Explainer:
         self._seen = seen
         self._outage = outage
 
-    def explained(self, result: CheckResult) -> CheckResult:
-        """Return the result with what was found out."""
+    def explain_result(self, result: CheckResult) -> CheckResult:
+        """Return the result with what was found out; one that passed stays as it is."""
+        # Where a fault should have cut something, nothing is broken that could be looked for.
+        if result.is_passed or result.reason is Reason.STILL_WORKS:
+            return result
         check = result.check
-        is_of_node = check.node != HOST and check.node in self._seen.nodes
-        if not is_of_node or result.reason is Reason.STILL_WORKS:
+        if check.node == HOST or check.node not in self._seen.nodes:
             return result
         explained_by = check.kind.traits.explained_by
         if explained_by is ExplainedBy.LOGIN:
             return self._explain_login(result)
+        # Where the host lost the node itself, no packet was sent: that is the node's trouble.
         if explained_by is ExplainedBy.PACKETS and check.node not in self._seen.unreached:
             return self._explain_packets(result)
-        cause = next(filter(None, self._causes_of_node(result)), None)
+        cause = _first_certain(self._causes_of_node(result))
         return result.explained(cause, [])
 
     def _causes_of_node(self, result: CheckResult) -> Iterator[Cause | None]:
         """Yield what may be to blame for a check of one node, the surest first."""
         check = result.check
-        view = self._seen.views.get(check.node)
         yield blame.fault_cause(self._outage, check)
         for node, nic in self._needed_nics(result):
             yield blame.nic_cause(self._seen, self._outage, node, nic)
         if check.kind is CheckKind.NIC and result.reason is Reason.WRONG_MTU:
             yield blame.mtu_cause(self._seen, self._seen.nodes[check.node], self._seen.nic(check))
-        if view and check.node in self._seen.unreached:
+        view = self._seen.views.get(check.node)
+        if view is None:
+            return
+        if check.node in self._seen.unreached:
             yield evidence.cause(view)
-        if view and check.kind is CheckKind.STATE:
+        if check.kind is CheckKind.STATE:
             yield evidence.state_cause(view)
 
     def _needed_nics(self, result: CheckResult) -> Iterator[tuple[Node, NIC | None]]:
         """Yield the NICs without which a check of a node comes to nothing."""
         check = result.check
         node = self._seen.nodes[check.node]
+        explained_by = check.kind.traits.explained_by
         if check.kind is CheckKind.ROUTES:
             # Only a missing route is the NIC's doing; a wrong one is not.
             if result.reason is Reason.NO_ROUTE:
-                yield node, next((nic for nic in node.nics if nic.device == result.about), None)
+                yield node, nic_by_device(node, result.about)
         elif check.kind is CheckKind.NO_TRANSIT and result.status is not CheckStatus.ERROR:
             return  # packets went out
-        elif check.kind.traits.explained_by is ExplainedBy.OWN_NIC:
+        elif explained_by is ExplainedBy.OWN_NIC:
             yield node, self._seen.nic(check)
-        elif check.kind.traits.explained_by is ExplainedBy.BOTH_NICS:
+        elif explained_by is ExplainedBy.BOTH_NICS:
             yield node, self._seen.nic(check)
             target = self._seen.nodes.get(check.target)
             if target:
@@ -112,54 +121,67 @@ class _Explainer:
             return result
         cause = None
         if result.reason not in _OTHER_TROUBLE:
+            # A fault first: what the evidence shows is most likely its work.
             cause = blame.fault_cause(self._outage, check) or evidence.cause(view)
-        lines = evidence.lines(view)
-        return result.explained(cause, lines)
+        return result.explained(cause, evidence.lines(view))
 
     def _explain_packets(self, result: CheckResult) -> CheckResult:
         """Explain a check of something that went from a node to another on a network."""
-        check = result.check
-        source, target = self._seen.nodes[check.node], self._seen.nodes.get(check.target)
-        mine = self._seen.nic(check)
-        theirs = target.nic_on(check.network) if target else None
-        if target is None or mine is None or theirs is None:
+        way = self._way_of(result.check)
+        if way is None:
             return result
-        way = blame.Way(check=check, source=source, mine=mine, target=target, theirs=theirs)
         cause = None
         if result.reason not in _OTHER_TROUBLE:
-            candidates = blame.packet_causes(self._seen, self._outage, way, result.reason)
-            cause = next(filter(None, candidates), None)
+            cause = _first_certain(
+                blame.packet_causes(self._seen, self._outage, way, result.reason)
+            )
         lines = [
-            *self._end_clues(source, mine),
-            *self._way_clues(source, theirs),
-            *self._end_clues(target, theirs),
+            *self._end_clues(way.source, way.mine),
+            *self._way_clues(way),
+            *self._end_clues(way.target, way.theirs),
         ]
-        if check.kind.traits.carrier is Carrier.TCP:
-            lines += self._sshd_clues(target)
+        if way.is_tcp:
+            lines += self._sshd_clues(way.target)
         return result.explained(cause, lines)
+
+    def _way_of(self, check: Check) -> blame.Way | None:
+        """Return a check's way; None for a target outside the lab, or on none of its networks."""
+        target = self._seen.nodes.get(check.target)
+        if target is None:
+            return None
+        mine = self._seen.nic(check)
+        theirs = target.nic_on(check.network)
+        if mine is None or theirs is None:
+            return None
+        return blame.Way(
+            check=check,
+            source=self._seen.nodes[check.node],
+            mine=mine,
+            target=target,
+            theirs=theirs,
+        )
 
     def _end_clues(self, node: Node, nic: NIC) -> Iterator[str]:
         """Yield one end of a failed check: the NIC in the node's words, then its tap."""
-        scene, view = self._seen.scene(node.name), self._seen.views.get(node.name)
+        scene = self._seen.scene(node.name)
         if scene.is_seen:
+            # Both, and once where they are the same: a cloud's bridge may be up without its NIC.
             for name in dict.fromkeys((nic.device, scene.holder(nic))):
-                device = scene.devices.get(name)
-                state = "missing"
-                if device:
-                    addresses = ", ".join(device.addresses) or "no address"
-                    state = f"{device.state}, {addresses}"
-                yield f"{node.name}: {name} is {state}"
-        at = view.on(nic.network) if view else None
-        if at:
-            yield f"{node.name}, from the host: {evidence.nic_line(at)}"
+                yield f"{node.name}: {name} is {_device_text(scene, name)}"
+        view = self._seen.views.get(node.name)
+        nic_on_host = view.on(nic.network) if view else None
+        if nic_on_host:
+            yield f"{node.name}, from the host: {evidence.nic_line(nic_on_host)}"
 
-    def _way_clues(self, source: Node, theirs: NIC) -> Iterator[str]:
+    def _way_clues(self, way: blame.Way) -> Iterator[str]:
         """Yield what the sender knows of the way: its route, and the answer to ARP."""
-        scene, address = self._seen.scene(source.name), str(theirs.address.ip)
-        if scene.is_seen:
-            mac, state = scene.neighbours.get(address, ("", "not asked for"))
-            yield f"{source.name}: route: {scene.routes.get(address, '-')}"
-            yield f"{source.name}: ARP for {address}: {mac or 'nobody answers'} ({state.lower()})"
+        name, address = way.source.name, way.address
+        scene = self._seen.scene(name)
+        if not scene.is_seen:
+            return
+        yield f"{name}: route: {scene.routes.get(address, '-')}"
+        mac, state = scene.neighbours.get(address, ("", "not asked for"))
+        yield f"{name}: ARP for {address}: {mac or 'nobody answers'} ({state.lower()})"
 
     def _sshd_clues(self, target: Node) -> Iterator[str]:
         """Yield whether anything listens on TCP 22, and what sshd wrote last."""
@@ -167,4 +189,22 @@ class _Explainer:
         if scene.listens is not None:
             listener = "something" if scene.listens else "nothing"
             yield f"{target.name}: TCP 22: {listener} listens"
-        yield from (f"{target.name}: sshd: {line}" for line in scene.journal)
+        for line in scene.journal:
+            yield f"{target.name}: sshd: {line}"
+
+
+def _first_certain(causes: Iterator[Cause | None]) -> Cause | None:
+    """Return the first cause that is certain, and search no further."""
+    for cause in causes:
+        if cause is not None:
+            return cause
+    return None
+
+
+def _device_text(scene: Scene, name: str) -> str:
+    """Say of a node's device what it does, and its addresses: `up, 10.0.0.2/24`."""
+    device = scene.devices.get(name)
+    if device is None:
+        return "missing"
+    addresses = ", ".join(device.addresses) or "no address"
+    return f"{device.state}, {addresses}"

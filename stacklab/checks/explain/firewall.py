@@ -48,15 +48,11 @@ class FirewallRule:
         """
         if self.is_policy:
             return True
-        words = _RuleWords.of(self.text)
+        words = _RuleWords.of_rule(self.text)
         if words.is_negated:
             return self.accepts
-        return (
-            words.fits_state(packets)
-            and words.fits_protocol(packets)
-            and words.fits_ports(packets)
-            and words.fits_ends(packets)
-        )
+        tests = (words.fits_state, words.fits_protocol, words.fits_ports, words.fits_ends)
+        return all(fits_packets(packets) for fits_packets in tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,60 +63,81 @@ class _RuleWords:
     after: Mapping[str, str]
 
     @classmethod
-    def of(cls, text: str) -> _RuleWords:
+    def of_rule(cls, text: str) -> _RuleWords:
+        """Split a rule's text; nft puts the names of devices in quotation marks."""
         words = text.replace('"', "").split()
-        return cls(words, dict(itertools.pairwise(words)))
+        return cls(words=words, after=dict(itertools.pairwise(words)))
 
     @property
     def is_negated(self) -> bool:
-        return not {"!", "!="}.isdisjoint(self.words)
+        """True if the rule is for all but what it names."""
+        return "!" in self.words or "!=" in self.words
 
-    def first_after(self, *options: str) -> str:
+    def value_after(self, *options: str) -> str:
         """Return the value of the first of these options that the rule has; "" for none."""
-        return next((self.after[option] for option in options if option in self.after), "")
+        for option in options:
+            if option in self.after:
+                return self.after[option]
+        return ""
+
+    def value_of_match(self, options: Sequence[str], match: str, word: str) -> str:
+        """Return the value of iptables' options; of nft, what follows `word` in that match.
+
+        nft uses plain words (`ct state new`, `icmp type echo-request`), so the word counts
+        only in a rule that has the match as well.
+        """
+        value = self.value_after(*options)
+        if not value and match in self.words:
+            value = self.value_after(word)
+        return value
 
     def fits_state(self, packets: Packets) -> bool:
         """Return True unless the rule is for packets in another state of their connection."""
-        states = self.first_after("--ctstate", "--state")
-        if not states and "ct" in self.words:
-            states = self.after.get("state", "")
+        states = self.value_of_match(("--ctstate", "--state"), match="ct", word="state")
+        if not states:
+            return True
         wanted = "ESTABLISHED" if packets.is_reply else "NEW"
-        return not states or wanted in states.upper().split(",")
+        return wanted in states.upper().split(",")
 
     def fits_protocol(self, packets: Packets) -> bool:
         """Return True unless the rule is for another protocol, or another kind of ICMP."""
-        kind = self.first_after("--icmp-type")
-        if not kind and "icmp" in self.words:
-            kind = self.after.get("type", "")
+        kind = self.value_of_match(("--icmp-type",), match="icmp", word="type")
         echo = _ECHO_REPLY if packets.is_reply else _ECHO
         if kind and kind not in echo:
             return False
-        named = self.first_after("-p")
+        named = self.value_after("-p")
         if named:
             return named in ("all", packets.protocol)
         # nft names the protocol without a word before it.
-        protocols = [word for word in ("icmp", "tcp", "udp") if word in self.words]
-        return not protocols or protocols[0] == packets.protocol
+        for protocol in ("icmp", "tcp", "udp"):
+            if protocol in self.words:
+                return protocol == packets.protocol
+        return True
 
     def fits_ports(self, packets: Packets) -> bool:
         """Return True unless the rule is for other ports: only sshd's end has a known one."""
-        known, other = ("sport", "dport") if packets.is_reply else ("dport", "sport")
+        known, other = "dport", "sport"
+        if packets.is_reply:
+            known, other = "sport", "dport"
         if f"--{other}" in self.after or other in self.after:
             return False
-        port = self.first_after(f"--{known}", f"--{known}s", known)
+        port = self.value_after(f"--{known}", f"--{known}s", known)
         if not port:
             return True
-        is_ssh = not {"22", "ssh"}.isdisjoint(re.findall(r"\w+", port))
+        # One port, or several in one word: "22", "22,80", "{22,ssh}".
+        ports = re.findall(r"\w+", port)
+        is_ssh = "22" in ports or "ssh" in ports
         return packets.protocol == "tcp" and is_ssh
 
     def fits_ends(self, packets: Packets) -> bool:
         """Return True unless the rule is for another device, or other addresses."""
-        device = self.first_after("-i", "-o", "iifname", "oifname")
+        device = self.value_after("-i", "-o", "iifname", "oifname")
         if device and device != packets.nic.device:
             return False
         ends = (packets.peer, str(packets.nic.address.ip))
         for word in ("-s", "-d", "saddr", "daddr"):
-            if word in self.after and not _network_holds(self.after[word], ends):
+            network = self.after.get(word)
+            if network is not None and not _network_holds(network, ends):
                 return False
         return True
 
@@ -143,20 +160,23 @@ def read_rules(lines: Sequence[str]) -> Iterator[FirewallRule]:
         if chain:
             hook = chain[1]
             if hook in _HOOKS and "policy drop" in line:
-                text = f"policy of {hook} is drop"
-                policies.append(FirewallRule(hook=hook, text=text, is_policy=True))
+                policies.append(_policy_rule(hook, f"policy of {hook} is drop"))
             continue
         if line.startswith(("chain ", "}")):
             hook = ""
         policy = _POLICY.match(line)
         if policy:
             name = policy["chain"]
-            text = f"policy of {name} is DROP"
-            policies.append(FirewallRule(hook=name.lower(), text=text, is_policy=True))
+            policies.append(_policy_rule(name.lower(), f"policy of {name} is DROP"))
         rule = _iptables_rule(line) or _nft_rule(line, hook)
         if rule:
             yield rule
     yield from policies
+
+
+def _policy_rule(hook: str, text: str) -> FirewallRule:
+    """Return a chain's policy as a rule: it refuses what no rule before it took."""
+    return FirewallRule(hook=hook, text=text, is_policy=True)
 
 
 def _iptables_rule(line: str) -> FirewallRule | None:
@@ -164,11 +184,14 @@ def _iptables_rule(line: str) -> FirewallRule | None:
     match = _IPTABLES.match(line)
     if match is None:
         return None
-    chain = match["rule"].split()[1]
+    _, chain, *_ = match["rule"].split()
     if chain not in ("INPUT", "OUTPUT"):
         return None
-    accepts = match["verdict"] == "ACCEPT"
-    return FirewallRule(hook=chain.lower(), text=match["rule"], accepts=accepts)
+    return FirewallRule(
+        hook=chain.lower(),
+        text=match["rule"],
+        accepts=match["verdict"] == "ACCEPT",
+    )
 
 
 def _nft_rule(line: str, hook: str) -> FirewallRule | None:
@@ -176,5 +199,9 @@ def _nft_rule(line: str, hook: str) -> FirewallRule | None:
     match = _NFT_VERDICT.search(line)
     if match is None or hook not in _HOOKS:
         return None
-    # Counters differ from moment to moment, and one cause must have one text.
-    return FirewallRule(hook=hook, text=_COUNTERS.sub("", line), accepts=match[2] == "accept")
+    return FirewallRule(
+        hook=hook,
+        # Counters differ from moment to moment, and one cause must have one text.
+        text=_COUNTERS.sub("", line),
+        accepts=match[2] == "accept",
+    )

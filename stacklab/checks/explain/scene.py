@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stacklab.checks.explain import firewall
@@ -132,10 +132,12 @@ def _read_scene(answer: Answer) -> Scene:
     """Return what the parts wrote; a part that is missing leaves its field as it was."""
     if not answer.is_begun or answer.of("explain.link").code is None:
         return UNSEEN
-    port, journal = answer.of("explain.port"), answer.of("explain.journal")
+    port = answer.of("explain.port")
     listens = None
     if port.code == 0:
         listens = any(_SSH_PORT.search(line) for line in port.lines)
+    journal = answer.of("explain.journal")
+    journal_lines = journal.lines[-_JOURNAL_LINES:] if journal.code == 0 else ()
     return Scene(
         is_seen=True,
         devices=_read_devices(answer),
@@ -144,44 +146,43 @@ def _read_scene(answer: Answer) -> Scene:
         listens=listens,
         ignores_pings=answer.of("explain.pings").text.strip() == "1",
         rules=tuple(firewall.read_rules(answer.of("explain.firewall").lines)),
-        journal=journal.lines[-_JOURNAL_LINES:] if journal.code == 0 else (),
+        journal=journal_lines,
     )
 
 
 def _read_neighbours(lines: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return the MAC ("" for none) and the state of each neighbour, by address."""
-    neighbours = {}
-    for line in lines:
-        match = _NEIGHBOUR.match(line)
-        if match:
-            neighbours[match["address"]] = (match["mac"] or "", match["state"])
+    neighbours: dict[str, tuple[str, str]] = {}
+    for match in _matches(_NEIGHBOUR, lines):
+        mac = match["mac"] or ""
+        neighbours[match["address"]] = (mac, match["state"])
     return neighbours
+
+
+def _matches(pattern: re.Pattern[str], lines: Iterable[str]) -> Iterator[re.Match[str]]:
+    """Yield a match for each line that begins like the pattern; all other lines are left out."""
+    return filter(None, map(pattern.match, lines))
 
 
 def _read_devices(answer: Answer) -> dict[str, SeenDevice]:
     """Return the node's devices by name, put together from three programs' lines."""
     addresses: dict[str, list[str]] = {}
-    for line in answer.of("explain.addr").lines:
-        match = _ADDRESS.match(line)
-        if match:
-            addresses.setdefault(match["name"], []).append(match["address"])
+    for match in _matches(_ADDRESS, answer.of("explain.addr").lines):
+        addresses.setdefault(match["name"], []).append(match["address"])
     losses: dict[str, float] = {}
-    for line in answer.of("explain.tc").lines:
-        match = _NETEM.match(line)
-        if match:
-            losses[match["name"]] = float(match["loss"])
+    for match in _matches(_NETEM, answer.of("explain.tc").lines):
+        losses[match["name"]] = float(match["loss"])
     devices: dict[str, SeenDevice] = {}
-    for line in answer.of("explain.link").lines:
-        match = _LINK.match(line)
-        if match:
-            name = match["name"]
-            devices[name] = SeenDevice(
-                flags=tuple(match["flags"].split(",")),
-                mtu=int(match["mtu"]),
-                addresses=tuple(addresses.get(name, ())),
-                loss_percent=losses.get(name, 0.0),
-                mac=(match["mac"] or "").lower(),
-            )
+    for match in _matches(_LINK, answer.of("explain.link").lines):
+        name = match["name"]
+        mac = match["mac"] or ""  # a tunnel has none
+        devices[name] = SeenDevice(
+            flags=tuple(match["flags"].split(",")),
+            mtu=int(match["mtu"]),
+            addresses=tuple(addresses.get(name, ())),
+            loss_percent=losses.get(name, 0.0),
+            mac=mac.lower(),
+        )
     return devices
 
 
@@ -189,4 +190,6 @@ def _read_routes(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield each address with the route to it, without what only the kernel's cache needs."""
     for line in lines:
         address, _, text = line.partition(" ")
-        yield address, re.sub(r"( uid \d+)?\s*\\?\s*(cache.*)?$", "", text).strip()
+        # Its end, as iproute2 writes it: `... uid 1000 \    cache`.
+        route = re.sub(r"( uid \d+)?\s*\\?\s*(cache.*)?$", "", text)
+        yield address, route.strip()

@@ -9,6 +9,7 @@ from functools import partial
 
 from stacklab.checks.explain import scene
 from stacklab.checks.explain.scene import UNSEEN, Scene
+from stacklab.checks.holder import nic_by_device
 from stacklab.checks.kinds import ExplainedBy
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import LabError
@@ -17,7 +18,7 @@ from stacklab.nodes import session
 from stacklab.paths import LabPaths
 from stacklab.process import Conversing
 from stacklab.providers.contract import Looker
-from stacklab.providers.evidence import View
+from stacklab.providers.node_view import View
 from stacklab.tools import bounded
 
 _LIMIT_S = 8.0  # of the session with one node
@@ -41,10 +42,8 @@ class Observation:
     def nic(self, check: Check) -> NIC | None:
         """Return the NIC by which a node does a check."""
         node = self.nodes[check.node]
-        on_network = node.nic_on(check.network) if check.network else None
-        if on_network is not None:
-            return on_network
-        return next((nic for nic in node.nics if nic.device == check.device), None)
+        # A check of what is not on a network may still have a device.
+        return node.nic_on(check.network) or nic_by_device(node, check.device)
 
 
 def look(
@@ -61,17 +60,15 @@ def look(
     chosen = _choose_nodes(bad, nodes, unreached)
     if not chosen:
         return Observation(lab=lab, nodes=nodes, unreached=unreached)
-
-    def ask(name: str) -> Scene:
-        if name in unreached:
-            return UNSEEN
-        return _ask_node(paths, runner, name, addresses.get(name, []))
-
     scenes: dict[str, Scene] = {}
     views: dict[str, View] = {}
 
     def keep_scene(name: str) -> None:
-        scenes[name] = ask(name)
+        """Ask a node; one that the host can't log in on is not tried again."""
+        if name in unreached:
+            scenes[name] = UNSEEN
+        else:
+            scenes[name] = _ask_node(paths, runner, name, addresses.get(name, []))
 
     def keep_views() -> None:
         """Look at all nodes from the host, with one snapshot, while they are being asked."""
@@ -85,7 +82,9 @@ def look(
         bounded.together([partial(keep_view, name) for name in chosen], name="view")
 
     # Daemon threads: where libvirtd hangs, Ctrl-C must not wait for its limit of 10 s.
-    bounded.together([*(partial(keep_scene, name) for name in chosen), keep_views], name="explain")
+    work = [partial(keep_scene, name) for name in chosen]
+    bounded.together([*work, keep_views], name="explain")
+    # In the order of the nodes that were chosen, not in that of the threads' ends.
     return Observation(
         lab=lab,
         nodes=nodes,
@@ -112,17 +111,18 @@ def _is_cut_off(result: CheckResult) -> bool:
 
 
 def _is_about_ways(check: Check) -> bool:
+    """Return True if a look at the nodes' networks may explain a check."""
     return check.kind.traits.explained_by is not ExplainedBy.NODE
 
 
 def _addresses_to_ask(bad: Sequence[CheckResult]) -> dict[str, list[str]]:
-    """Return the addresses that each node is asked about."""
-    addresses: dict[str, dict[str, None]] = {}
+    """Return the addresses that each node is asked about, each once."""
+    addresses: dict[str, dict[str, None]] = {}  # the inner ones are sets that keep their order
     for result in bad:
         check = result.check
         if check.address and _is_about_ways(check):
             addresses.setdefault(check.node, {})[check.address] = None
-    return {name: list(some) for name, some in addresses.items()}
+    return {name: list(asked) for name, asked in addresses.items()}
 
 
 def _choose_nodes(
@@ -136,6 +136,11 @@ def _choose_nodes(
     count: Counter[str] = Counter()
     for result in bad:
         if _is_about_ways(result.check):
-            count.update({result.check.node, result.check.target} & nodes.keys())
-    ranked = sorted(count, key=lambda name: (name not in unreached, -count[name]))
-    return ranked[:_MOST_NODES]
+            # The host, and targets outside, are not nodes; one's own target counts once.
+            ends = {result.check.node, result.check.target}
+            count.update(ends & nodes.keys())
+
+    def rank(name: str) -> tuple[bool, int]:
+        return name not in unreached, -count[name]
+
+    return sorted(count, key=rank)[:_MOST_NODES]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from stacklab.checks.family import Facts, Family
 from stacklab.checks.impairments import measuring, verdicts
 from stacklab.checks.impairments.measuring import MOST_PEERS, loss_of
-from stacklab.checks.result import Check, CheckKind, CheckResult, Layer
+from stacklab.checks.result import Check, CheckKind, CheckResult, Layer, checks_of_kind
 from stacklab.model.lab import NIC, Impairment, Lab, Node
 from stacklab.nodes.protocol import Answer, Part, Phase
 from stacklab.tools import tc
@@ -27,7 +27,8 @@ def expected(lab: Lab) -> Iterator[Check]:
         if not any(nic.impairment for _, nic in members):
             continue
         for place, (node, nic) in enumerate(members):
-            yield from _checks_of_nic(node, nic, _next_peers(members, place))
+            peers = _next_peers(members, place)
+            yield from _checks_of_nic(node, nic, peers)
 
 
 def _checks_of_nic(node: Node, nic: NIC, peers: Sequence[tuple[Node, NIC]]) -> Iterator[Check]:
@@ -43,17 +44,20 @@ def _checks_of_nic(node: Node, nic: NIC, peers: Sequence[tuple[Node, NIC]]) -> I
 
 def _next_peers(members: Sequence[tuple[Node, NIC]], place: int) -> list[tuple[Node, NIC]]:
     """Return the members that come after one, as in a ring: each then has as many before it."""
-    ahead = range(1, min(MOST_PEERS, len(members) - 1) + 1)
-    return [members[(place + step) % len(members)] for step in ahead]
+    ring = [*members[place + 1 :], *members[:place]]
+    return ring[:MOST_PEERS]
 
 
-def _measured_kinds(ours: Impairment, theirs: Impairment) -> Iterator[CheckKind]:
-    """Yield the kinds of check between two NICs: what neither declares is not measured."""
+def _measured_kinds(ours: Impairment, theirs: Impairment) -> list[CheckKind]:
+    """Return the kinds of check between two NICs: what neither declares is not measured."""
+    kinds: list[CheckKind] = []
     lost = loss_of(ours, theirs)
-    if (ours.delay_ms or theirs.delay_ms) and 1 - lost >= _SURVIVORS_MIN:
-        yield CheckKind.DELAY
+    has_delay = ours.delay_ms or theirs.delay_ms
+    if has_delay and 1 - lost >= _SURVIVORS_MIN:
+        kinds.append(CheckKind.DELAY)
     if lost:
-        yield CheckKind.LOSS
+        kinds.append(CheckKind.LOSS)
+    return kinds
 
 
 def _impairment_check(kind: CheckKind, node: Node, nic: NIC, peer: Node, theirs: NIC) -> Check:
@@ -73,8 +77,8 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     if not checks:
         return
     yield Part(tag=measuring.SHOW, shell=tc.SHOW, phase=Phase.FACTS)
+    rates = checks_of_kind(checks, CheckKind.RATE)
     pings = [check for check in checks if check.kind is not CheckKind.RATE]
-    rates = [check for check in checks if check.kind is CheckKind.RATE]
     if pings:
         yield measuring.ping_part(lab, pings)
     if rates:

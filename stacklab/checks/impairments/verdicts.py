@@ -97,24 +97,28 @@ def _command_line(lab: Lab, check: Check) -> str:
     """Return what to type on the node to measure once more."""
     if check.kind is CheckKind.RATE:
         return f"tc -s qdisc show dev {check.device}"
-    return ping_line(ping_plan([nic for _, nic in lab.members(check.network)]), [check.address])
+    plan = ping_plan([nic for _, nic in lab.members(check.network)])
+    return ping_line(plan, [check.address])
 
 
 def _both_impairments(lab: Lab, check: Check) -> tuple[Impairment, Impairment]:
     """Return what is declared of the NICs at both ends."""
-    theirs = lab.node(check.target).nic_on(check.network)
-    return impairment_of(lab, check), theirs.impairment if theirs else NO_IMPAIRMENT
+    ours = impairment_of(lab, check)
+    their_nic = lab.node(check.target).nic_on(check.network)
+    if their_nic is None:
+        return ours, NO_IMPAIRMENT
+    return ours, their_nic.impairment
 
 
 def _wrong_netem(lab: Lab, check: Check, netems: Netems) -> str:
     """Say how the node's own NIC differs from what is declared; "" if it does not."""
     if netems is None:
         return ""
-    declared, there = impairment_of(lab, check), netems.get(check.device)
-    if tc.is_same(declared, there):
+    on_node = netems.get(check.device)
+    if tc.is_same(impairment_of(lab, check), on_node):
         return ""
     repair = f"./invoke lab.up {lab.name} puts it right"
-    return f"; {check.device} has {tc.words(there)}, {repair}"
+    return f"; {check.device} has {tc.words(on_node)}, {repair}"
 
 
 def _judge_by_netem(lab: Lab, check: Check, netems: Netems, reason: Reason, detail: str) -> Verdict:
@@ -165,7 +169,8 @@ def loss_bounds(sent: int, share: float) -> tuple[int, int]:
     """
     if share >= 1:
         return sent, sent
-    log_lost, log_received = math.log(share), math.log1p(-share)
+    log_lost = math.log(share)
+    log_received = math.log1p(-share)
 
     def odds_of(lost: int) -> float:
         # The binomial distribution, in logarithms: its factors are beyond any float.
@@ -173,6 +178,7 @@ def loss_bounds(sent: int, share: float) -> tuple[int, int]:
         ways = math.lgamma(sent + 1) - math.lgamma(lost + 1) - math.lgamma(received + 1)
         return math.exp(ways + lost * log_lost + received * log_received)
 
+    # From each end inwards, until what is outside has the odds of a chance that counts.
     least, below = 0, odds_of(0)
     while below < ODDS:
         least += 1
@@ -188,40 +194,44 @@ def _judge_rate(lab: Lab, check: Check, answer: Answer, netems: Netems) -> Verdi
     """Judge what left the NIC while it was offered more than the declared rate."""
     measured = _measured_rates(check, answer.of(RATE).lines)
     if measured is None:
-        if answer.of(RATE).code == NOT_FOUND:
-            return answers.not_installed("python3", check.node)
-        nothing = Verdict.error(Reason.NO_ANSWER, "no answer")
-        return answers.missing(answer, RATE) or nothing
+        return _without_rates(check, answer)
     left, offered = measured
     declared = impairment_of(lab, check)
     rate = declared.rate_kbit
     detail = f"{tc.rate_words(left)} leave it, {tc.rate_words(rate)} declared"
     wrong = _wrong_netem(lab, check, netems)
-    too_fast = left > rate * MOST_RATE
+    is_too_fast = left > rate * MOST_RATE
     # Was the NIC offered enough to put its limit to the test?
     is_tested = offered * (1 - declared.loss_percent / 100) >= rate * MOST_RATE
-    if too_fast or (wrong and not is_tested):
+    if is_too_fast or (wrong and not is_tested):
         return Verdict.failed(Reason.WRONG_RATE, detail + wrong)
     if not is_tested:
         most = f"the node's CPU offers {tc.rate_words(offered)} at most"
-        return Verdict.warned(
-            Reason.NOT_TESTED, f"{detail}; {most}, so this was not put to the test"
-        )
+        detail = f"{detail}; {most}, so this was not put to the test"
+        return Verdict.warned(Reason.NOT_TESTED, detail)
     if left < rate * LEAST_RATE:
         return Verdict.failed(Reason.WRONG_RATE, detail + wrong)
     return Verdict.passed(detail)
 
 
+def _without_rates(check: Check, answer: Answer) -> Verdict:
+    """Return why python3 measured nothing for a check."""
+    if answer.of(RATE).code == NOT_FOUND:
+        return answers.not_installed("python3", check.node)
+    nothing = Verdict.error(Reason.NO_ANSWER, "no answer")
+    return answers.missing(answer, RATE) or nothing
+
+
 def _measured_rates(check: Check, lines: Sequence[str]) -> tuple[float, float] | None:
     """Return the rates that left the NIC and that it was offered, in kbit/s; None if unreadable."""
-    for line in lines:
-        if not line.startswith(f"{check.device} "):
-            continue
-        try:
-            sent, gone, took, full = map(float, line.split()[1:])
-            # A NIC whose queue was full was offered as much as it could ever take.
-            offered = math.inf if full else sent * 8 / took / 1000
-            return gone * 8 / took / 1000, offered
-        except (ValueError, ZeroDivisionError):
-            return None
-    return None
+    own_lines = [line for line in lines if line.startswith(f"{check.device} ")]
+    if not own_lines:
+        return None
+    try:
+        sent, gone, took_s, full = map(float, own_lines[0].split()[1:])
+        left = gone * 8 / took_s / 1000
+        offered = sent * 8 / took_s / 1000
+    except (ValueError, ZeroDivisionError):
+        return None
+    # A NIC whose queue was full was offered as much as it could ever take.
+    return left, math.inf if full else offered

@@ -48,14 +48,14 @@ def tries(lab: Lab, least: int) -> int:
     """Return how many packets to send so that one comes back on every way that is not cut."""
     worst = 0.0
     for network in lab.networks:
+        members = lab.members(network.name)
         # Equal losses once: a network of 200 nodes has 20,000 pairs, and mostly one loss.
-        by_loss = {
-            nic.impairment.loss_percent: nic.impairment for _, nic in lab.members(network.name)
-        }
+        by_loss = {nic.impairment.loss_percent: nic.impairment for _, nic in members}
         for ours, theirs in combinations_with_replacement(by_loss.values(), 2):
             if not is_cut(ours, theirs):
                 worst = max(worst, loss_of(ours, theirs))
     if not worst:
         return least
     # So many that all are lost once in 1/ODDS runs.
-    return max(least, math.ceil(math.log(ODDS) / math.log(worst)))
+    enough = math.ceil(math.log(ODDS) / math.log(worst))
+    return max(least, enough)

@@ -33,15 +33,17 @@ def offset_s(answer: Answer, delay_ms: float = 0.0) -> float | None:
     """
     offsets: list[float] = []
     for part in (CLOCK, LATER):
-        ahead = _ahead_of_host_s(answer.of(part.tag))
-        if ahead is not None:
-            offsets.append(ahead + delay_ms / 1000)
+        ahead_s = _ahead_of_host_s(answer.of(part.tag))
+        if ahead_s is not None:
+            offsets.append(ahead_s + delay_ms / 1000)
     return max(offsets, default=None)
 
 
 def _ahead_of_host_s(said: Said) -> float | None:
     """Return how far one reading is ahead of the time at which it came; None if unreadable."""
-    now = seconds(said.lines[0]) if said.lines else None
+    if not said.lines:
+        return None
+    now = seconds(said.lines[0])
     if now is None:
         return None
     return now - said.heard_at
@@ -55,39 +57,43 @@ def judge(checks: Sequence[Check], offsets: Mapping[str, float]) -> Iterator[Che
     with most does not fail because of the others.
     """
     wrong = _wrong_clocks(offsets)
-    agreeing = [offset for name, offset in offsets.items() if name not in wrong]
     for check in checks:
-        offset = offsets.get(check.node)
-        if offset is None:
-            verdict = Verdict.error(Reason.NO_ANSWER, "its clock was not read")
-        elif check.node in wrong:
-            other = wrong[check.node]
-            apart = _difference_text(offset, offsets[other], f"{other}'s")
-            verdict = Verdict.failed(Reason.CLOCK_OFF, f"{apart}: lab.up sets it")
-        elif len(offsets) > 1:
-            skew = max(abs(offset - other) for other in agreeing)
-            verdict = Verdict.passed(f"within {skew:.2f} s of the others'")
-        elif abs(offset) >= MOST_SKEW_S:
-            # No other node was asked, and the host's clock itself may be wrong.
-            verdict = Verdict.warned(Reason.CLOCK_OFF, _difference_text(offset, 0.0, "the host's"))
-        else:
-            verdict = Verdict.passed(f"within {abs(offset):.2f} s of the host's")
+        verdict = _judge_clock(check.node, offsets, wrong)
         yield verdict.of(check, command=CLOCK.shell)
+
+
+def _judge_clock(node: str, offsets: Mapping[str, float], wrong: Mapping[str, str]) -> Verdict:
+    """Judge one node's clock; `wrong` has all nodes whose clocks are, as `_wrong_clocks` does."""
+    offset = offsets.get(node)
+    if offset is None:
+        return Verdict.error(Reason.NO_ANSWER, "its clock was not read")
+    if node in wrong:
+        other = wrong[node]
+        difference = _difference_text(offset, offsets[other], f"{other}'s")
+        return Verdict.failed(Reason.CLOCK_OFF, f"{difference}: lab.up sets it")
+    if len(offsets) > 1:
+        agreeing = [other for name, other in offsets.items() if name not in wrong]
+        skew = max(abs(offset - other) for other in agreeing)
+        return Verdict.passed(f"within {skew:.2f} s of the others'")
+    if abs(offset) < MOST_SKEW_S:
+        return Verdict.passed(f"within {abs(offset):.2f} s of the host's")
+    # No other node was asked, and the host's clock itself may be wrong.
+    return Verdict.warned(Reason.CLOCK_OFF, _difference_text(offset, 0.0, "the host's"))
 
 
 def _wrong_clocks(offsets: Mapping[str, float]) -> dict[str, str]:
     """Return the nodes whose clocks are wrong, each with the node that shows it best."""
-    middle = statistics.median([*offsets.values(), 0.0])
+    middle = statistics.median([*offsets.values(), 0.0])  # 0: the host's own clock
     wrong: dict[str, str] = {}
     for name, mine in offsets.items():
-        nearer = [
-            other
-            for other, theirs in offsets.items()
-            if abs(mine - theirs) >= MOST_SKEW_S and abs(mine - middle) >= abs(theirs - middle)
-        ]
-        if nearer:
-            differences = {other: abs(mine - offsets[other]) for other in nearer}
-            wrong[name] = max(nearer, key=differences.__getitem__)
+        differences: dict[str, float] = {}  # from clocks nearer to the middle
+        for other, theirs in offsets.items():
+            difference = abs(mine - theirs)
+            is_nearer = abs(theirs - middle) <= abs(mine - middle)
+            if difference >= MOST_SKEW_S and is_nearer:
+                differences[other] = difference
+        if differences:
+            wrong[name] = max(differences, key=differences.__getitem__)
     return wrong
 
 

@@ -12,7 +12,15 @@ from stacklab.checks.nodes import look as nodes_look
 from stacklab.checks.nodes import machine as nodes_machine
 from stacklab.checks.nodes import network as nodes_network
 from stacklab.checks.nodes.look import Look
-from stacklab.checks.result import Check, CheckKind, CheckResult, Layer, Reason, Verdict
+from stacklab.checks.result import (
+    Check,
+    CheckKind,
+    CheckResult,
+    Layer,
+    Reason,
+    Verdict,
+    checks_of_kind,
+)
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part, Phase
@@ -33,6 +41,7 @@ _USER = Part(
     phase=Phase.FACTS,
     limit_s=_SUDO_LIMIT_S + 2.0,
 )
+# What has a part of its own; the look at the node is one part for many kinds.
 _PARTS = (
     (CheckKind.HOSTNAME, _HOSTNAME),
     (CheckKind.USER, _USER),
@@ -51,25 +60,24 @@ _MACHINE = {
 def expected(lab: Lab) -> Iterator[Check]:
     """See Family.expected."""
     for node in lab.nodes:
-        nic = node.access
+        access = node.access
         yield Check(kind=CheckKind.STATE, node=node.name)
         yield Check(
             kind=CheckKind.LOGIN,
             node=node.name,
             target=node.name,
-            network=nic.network,
-            address=str(nic.address.ip),
-            device=nic.device,
+            network=access.network,
+            address=str(access.address.ip),
+            device=access.device,
         )
         for kind in (CheckKind.USER, CheckKind.HOSTNAME, CheckKind.UPTIME, *_MACHINE):
             yield Check(kind=kind, node=node.name)
         for nic in node.nics:
-            address = str(nic.address.ip)
             yield Check(
                 kind=CheckKind.NIC,
                 node=node.name,
                 network=nic.network,
-                address=address,
+                address=str(nic.address.ip),
                 device=nic.device,
             )
         yield Check(kind=CheckKind.ROUTES, node=node.name)
@@ -110,14 +118,16 @@ def _judge_look(lab: Lab, check: Check, answer: Answer, look: Look, facts: Facts
         return missing.of(check, command=command)
     node = lab.node(check.node)
     if check.kind is CheckKind.UPTIME:
-        verdict = judge_uptime(look, answer.of(_LOOK).heard_at, facts.answered_at)
+        heard_at = answer.of(_LOOK).heard_at
+        verdict = judge_uptime(look, heard_at, facts.answered_at)
     elif check.kind is CheckKind.NIC:
         nic = next(nic for nic in node.nics if nic.device == check.device)
         verdict = nodes_network.judge_nic(nic, look)
     elif check.kind is CheckKind.ROUTES:
         verdict = nodes_network.judge_routes(lab, node, look)
     else:
-        verdict = _MACHINE[check.kind](node, look)
+        judge_machine = _MACHINE[check.kind]
+        verdict = judge_machine(node, look)
     return verdict.of(check, command=command, output=look.text(check.kind))
 
 
@@ -130,6 +140,7 @@ def judge_uptime(look: Look, heard_at: float, answered_at: float | None = None) 
     uptime_s = clocks.seconds(look.first("uptime"))
     if uptime_s is None:
         return Verdict.error(Reason.NO_ANSWER, "the node did not tell how long it is up")
+    # By the host's clock on both sides: a node's own may be hours off before it is set.
     booted_at = heard_at - uptime_s
     since = f"up since {_utc_text(booted_at)}"
     if answered_at is None or booted_at <= answered_at + _BOOT_MARGIN_S:
@@ -148,11 +159,12 @@ def _utc_text(at: float) -> str:
 
 def _judge_hostname(check: Check, answer: Answer) -> CheckResult:
     """Judge that the node has the name that the spec gives it; its domain does not matter."""
+    missing = answers.missing(answer, _HOSTNAME.tag)
+    if missing is not None:
+        return missing.of(check, command="hostname")
     name = answer.of(_HOSTNAME.tag).text.strip()
-    verdict = answers.missing(answer, _HOSTNAME.tag)
-    if verdict is not None:
-        return verdict.of(check, command="hostname")
-    if name.partition(".")[0] == check.node:
+    short_name, _, _ = name.partition(".")
+    if short_name == check.node:
         verdict = Verdict.passed(name)
     else:
         verdict = Verdict.failed(Reason.WRONG_NAME, f"calls itself {name!r}")
@@ -161,15 +173,21 @@ def _judge_hostname(check: Check, answer: Answer) -> CheckResult:
 
 def _judge_user(check: Check, answer: Answer) -> CheckResult:
     """Judge whose session it is, if the node said so."""
-    verdict = answers.missing(answer, _USER.tag) or _verdict_on_user(answer)
-    return verdict.of(check, command="id -un; sudo -n true", output=answer.of(_USER.tag).text)
+    said = answer.of(_USER.tag)
+    verdict = answers.missing(answer, _USER.tag) or _verdict_on_user(said.lines)
+    return verdict.of(check, command="id -un; sudo -n true", output=said.text)
 
 
-def _verdict_on_user(answer: Answer) -> Verdict:
-    """Judge that the session is the declared user's, and that sudo asks no password."""
-    lines = answer.of(_USER.tag).lines
-    name = lines[0].strip() if lines else ""
-    code = lines[-1].removeprefix("sudo ") if lines else ""
+def _verdict_on_user(lines: Sequence[str]) -> Verdict:
+    """Judge that the session is the declared user's, and that sudo asks no password.
+
+    The first line is the user's name, the last one sudo's exit code, and between them is
+    what sudo complained of.
+    """
+    name = code = ""
+    if lines:
+        name = lines[0].strip()
+        code = lines[-1].removeprefix("sudo ")
     if name != ssh.USER:
         whose = name[:40] or "nobody"
         return Verdict.failed(Reason.WRONG_USER, f"the session is {whose}'s, not {ssh.USER}'s")
@@ -179,17 +197,18 @@ def _verdict_on_user(answer: Answer) -> Verdict:
         return Verdict.failed(Reason.NO_SUDO, "sudo is not installed")
     if code == str(TIMED_OUT):
         return Verdict.failed(Reason.NO_SUDO, f"sudo did not end in {_SUDO_LIMIT_S} s")
+    # For instance `sudo: a password is required`.
     complaint = "; ".join(lines[1:-1])[:200] or f"ended with {code}"
     return Verdict.failed(Reason.NO_SUDO, f"sudo -n true: {complaint}")
 
 
 def together(lab: Lab, checks: Sequence[Check], overview: Overview) -> Iterator[CheckResult]:
     """See Family.together: the states of the domains, and the clocks of the nodes."""
-    for check in checks:
-        if check.kind is CheckKind.STATE and check in overview.due:
+    for check in checks_of_kind(checks, CheckKind.STATE):
+        if check in overview.due:
             yield _judge_state(check, overview)
     # All clocks, be they due or not: a node that is heard later may show another to be wrong.
-    clock_checks = [check for check in checks if check.kind is CheckKind.CLOCK]
+    clock_checks = checks_of_kind(checks, CheckKind.CLOCK)
     yield from clocks.judge(clock_checks, overview.measured)
 
 
@@ -200,8 +219,10 @@ def _judge_state(check: Check, overview: Overview) -> CheckResult:
         return Verdict.passed(f"is {state}").of(check)
     detail, command = overview.about_state(check.node, state)
     if state is None:
-        return Verdict.error(Reason.NO_ANSWER, detail).of(check, command=command)
-    return Verdict.failed(Reason.NOT_RUNNING, detail).of(check, command=command)
+        verdict = Verdict.error(Reason.NO_ANSWER, detail)
+    else:
+        verdict = Verdict.failed(Reason.NOT_RUNNING, detail)
+    return verdict.of(check, command=command)
 
 
 def measure(lab: Lab, node: Node, answer: Answer) -> float | None:

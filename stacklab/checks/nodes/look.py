@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv4Network
-from itertools import pairwise
+from ipaddress import IPv4Interface
 
+from stacklab.checks.nodes.readings import (
+    Disk,
+    FileSystem,
+    NetworkDevice,
+    NodeRoute,
+    RootMount,
+    parse_file_system,
+    parse_hexadecimal,
+    parse_interface,
+    parse_mount,
+    parse_route,
+    parse_whole,
+)
 from stacklab.checks.result import CheckKind, Reason, Verdict
 from stacklab.nodes.protocol import NOT_FOUND, OUTPUT_MAX
 
@@ -80,7 +92,9 @@ COMMANDS: Mapping[CheckKind, str] = {
     CheckKind.NIC: "ip addr",
     CheckKind.ROUTES: "ip -4 route",
 }
+# The programs behind the texts, by the word after @begin.
 _PROGRAMS = {"proc": "sed", "fs": "stat", "addr": "ip", "route": "ip"}
+# The lines that a check is judged by, by their first word or by their program.
 _OF_KIND: Mapping[CheckKind, tuple[str, ...]] = {
     CheckKind.UPTIME: ("uptime",),
     CheckKind.CPUS: ("online", "present"),
@@ -91,12 +105,13 @@ _OF_KIND: Mapping[CheckKind, tuple[str, ...]] = {
     CheckKind.NIC: ("nic", "addr"),
     CheckKind.ROUTES: ("addr", "route"),
 }
+# As `ip -o addr` writes it: `2: eth0    inet 10.0.0.2/24 brd ...`, with a peer `inet A peer B/32`.
 _ADDRESS_LINE = re.compile(
     r"\d+: (?P<name>[^\s@]+)\S*\s+inet (?P<address>[\d.]+)(?: peer [\d.]+)?(?P<length>/\d+)?",
     re.ASCII,
 )
-_IFF_UP = 1
-_SECTOR = 512
+_IFF_UP = 1  # of /usr/include/linux/if.h
+_SECTOR = 512  # bytes: /sys counts in these, whatever the disk's own sectors are
 _DEEPEST = 8  # partition on LVM on RAID on ...
 
 
@@ -112,49 +127,6 @@ def shell(kinds: Iterable[CheckKind]) -> str:
     return _FUNCTIONS + "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkDevice:
-    """A NIC as the node has it."""
-
-    mac: str
-    mtu: int
-    is_up: bool
-    has_carrier: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRoute:
-    """A route of the main table; more than one device or gateway when it has several hops."""
-
-    prefix: IPv4Network
-    devices: tuple[str, ...]
-    gateways: tuple[str, ...]
-    source: str
-
-    def __str__(self) -> str:
-        via = "".join(f" via {gateway}" for gateway in self.gateways)
-        return f"{via} dev {', '.join(self.devices)}".strip()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
-    """A block device, or what it lies on."""
-
-    name: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSystem:
-    """The root file system by stat -f; `available` is what `stack` may still write."""
-
-    bytes: int
-    free: int
-    available: int
-    inodes: int  # 0: it does not count them
-    free_inodes: int
-
-
 @dataclass(slots=True, kw_only=True)
 class Look:
     """One node's answer by what its lines begin with; what was not said is missing."""
@@ -167,7 +139,8 @@ class Look:
     def unknown(self, *keys: str) -> Verdict:
         """Return why the answers of these programs are missing."""
         for key in keys:
-            code, program = self.codes.get(key), _PROGRAMS[key]
+            code = self.codes.get(key)
+            program = _PROGRAMS[key]
             if code == NOT_FOUND:
                 detail = f"{program} is not installed"
                 return Verdict.error(Reason.PROGRAM_MISSING, detail, about=program)
@@ -188,25 +161,29 @@ class Look:
 
     def first(self, key: str) -> str:
         """Return the first word after that one; "" if it is missing."""
-        for words in self.words.get(key, ()):
-            return words[0] if words else ""
-        return ""
+        lines = self.words.get(key)
+        if not lines or not lines[0]:
+            return ""
+        return lines[0][0]
 
     def number(self, key: str) -> int | None:
         """Return that word as a whole number."""
-        return _whole_number(self.first(key))
+        return parse_whole(self.first(key))
 
     def devices(self) -> dict[str, NetworkDevice]:
         """Return its NICs and what else is a network device, by name."""
-        devices = {}
-        for name, mac, mtu, flags, carrier in _lines_of_length(self.words.get("nic", ()), 5):
-            size = _whole_number(mtu)
-            if size is None:
+        devices: dict[str, NetworkDevice] = {}
+        for words in self.words.get("nic", ()):
+            if len(words) != 5:
+                continue
+            name, mac, mtu_word, flags, carrier = words
+            mtu = parse_whole(mtu_word)
+            if mtu is None:
                 continue
             devices[name] = NetworkDevice(
                 mac=mac.lower(),
-                mtu=size,
-                is_up=bool(_hexadecimal(flags) & _IFF_UP),
+                mtu=mtu,
+                is_up=bool(parse_hexadecimal(flags) & _IFF_UP),
                 has_carrier=carrier == "1",
             )
         return devices
@@ -221,7 +198,8 @@ class Look:
             if match is None:
                 continue
             # Behind the address of a peer, the length of the prefix is still the node's own.
-            address = _parse_interface(match["address"] + (match["length"] or ""))
+            length = match["length"] or ""
+            address = parse_interface(match["address"] + length)
             if address is not None:
                 addresses.setdefault(match["name"], []).append(address)
         return addresses
@@ -230,69 +208,76 @@ class Look:
         """Return its routes in the kernel's order; None where ip failed."""
         if self.codes.get("route") != 0:
             return None
-        routes = [_parse_route(line.split()) for line in self.texts["route"]]
-        return [route for route in routes if route is not None]
+        routes: list[NodeRoute] = []
+        for line in self.texts["route"]:
+            route = parse_route(line.split())
+            if route is not None:
+                routes.append(route)
+        return routes
 
-    def root(self) -> tuple[str, str, str, set[str]] | None:
-        """Return what is mounted on /: device number, source, type, options; None if unknown."""
-        for words in reversed(self.words.get("mount", [])):  # the last one covers those before
-            # proc(5): a "-" ends the fields of which there may be any number.
-            end = words.index("-") if "-" in words else len(words)
-            if len(words) < end + 4:
-                continue
-            kind, source, options = words[end + 1 : end + 4]
-            return words[0], source, kind, {*words[1].split(","), *options.split(",")}
+    def root(self) -> RootMount | None:
+        """Return what is mounted on /; None if unknown."""
+        # The last mount covers those before it: the initial file system is there as well.
+        for words in reversed(self.words.get("mount", [])):
+            mount = parse_mount(words)
+            if mount is not None:
+                return mount
         return None
 
     def root_disk(self) -> Disk | None:
         """Return the disk that the root file system lies on, whatever is between."""
         root = self.root()
-        blocks = {words[0]: words[1:] for words in self.words.get("block", ()) if len(words) >= 4}
-        by_number = {words[0]: name for name, words in blocks.items()}
         if root is None:
             return None
+        lines = self.words.get("block", ())
+        blocks = {words[0]: words[1:] for words in lines if len(words) >= 4}
+        names = {number: name for name, (number, *_) in blocks.items()}
         # btrfs's devices have numbers that no disk has; then the name must do
-        name = by_number.get(root[0]) or root[1].rpartition("/")[2]
-        for _ in range(_DEEPEST):
-            if name not in blocks:
-                return None
-            _, sectors, parent, *slaves = blocks[name]
-            below = by_number.get(parent) or next(iter(slaves), "")
-            if not below:
-                size = _whole_number(sectors)
-                if size is None:
-                    return None
-                return Disk(name=name, bytes=size * _SECTOR)
-            name = below
-        return None  # a ring: no node has that, but one may say so
+        start = names.get(root.number) or root.source.rpartition("/")[2]
+        return _disk_below(start, blocks, names)
 
     def file_system(self) -> FileSystem | None:
         """Return the size and use of the root file system; None where stat failed."""
-        for words in _lines_of_length(self.words.get("fs", ()), 6):
-            numbers = [number for number in map(_whole_number, words) if number is not None]
-            if len(numbers) < 6:
-                continue
-            block, blocks, free, available, inodes, free_inodes = numbers
-            return FileSystem(
-                bytes=block * blocks,
-                free=block * free,
-                available=block * available,
-                inodes=inodes,
-                free_inodes=free_inodes,
-            )
+        for words in self.words.get("fs", ()):
+            system = parse_file_system(words)
+            if system is not None:
+                return system
         return None
+
+
+def _disk_below(
+    name: str, blocks: Mapping[str, Sequence[str]], names: Mapping[str, str]
+) -> Disk | None:
+    """Follow a block device down to the disk that it lies on; None where that is not found.
+
+    `blocks` has each device's number, sectors, parent ("-" for none) and slaves, `names`
+    each device's name by its number. A partition has a parent, LVM and RAID have slaves.
+    """
+    for _ in range(_DEEPEST):
+        if name not in blocks:
+            return None
+        _, sectors_word, parent, *slaves = blocks[name]
+        below = names.get(parent) or next(iter(slaves), "")
+        if not below:
+            sectors = parse_whole(sectors_word)
+            if sectors is None:
+                return None
+            return Disk(name=name, bytes=sectors * _SECTOR)
+        name = below
+    return None  # a ring: no node has that, but one may say so
 
 
 def parse(lines: Sequence[str]) -> Look:
     """Take an answer apart; never raises, whatever it is given."""
-    look, key = Look(), ""
+    look = Look()
+    key = ""  # of the program whose lines these are; "" between programs
     for line in lines:
         word, *rest = line.split() or [""]
         if word == "@begin" and rest:
             key = rest[0]
             look.texts[key] = []
         elif word == "@end" and key:
-            code = _whole_number("".join(rest))
+            code = parse_whole("".join(rest))
             look.codes[key] = 1 if code is None else code
             key = ""
         else:
@@ -302,49 +287,3 @@ def parse(lines: Sequence[str]) -> Look:
             if key not in ("addr", "route"):
                 look.words.setdefault(word, []).append(rest)
     return look
-
-
-def _parse_route(words: Sequence[str]) -> NodeRoute | None:
-    """Return a line of `ip route` as a route; None for what leads nowhere."""
-    if not words:
-        return None
-    try:  # what leads nowhere begins with a word of its own: `unreachable 10.0.0.0/8`
-        prefix = IPv4Network("0.0.0.0/0" if words[0] == "default" else words[0])
-    except ValueError:
-        return None
-    after: dict[str, list[str]] = {"dev": [], "via": [], "src": []}
-    for word, value in pairwise(words):
-        if word in after:
-            after[word].append(value)
-    return NodeRoute(
-        prefix=prefix,
-        devices=tuple(dict.fromkeys(after["dev"])),
-        gateways=tuple(after["via"]),
-        source=next(iter(after["src"]), ""),
-    )
-
-
-def _lines_of_length(lines: Iterable[list[str]], length: int) -> list[list[str]]:
-    return [words for words in lines if len(words) == length]
-
-
-def _whole_number(word: str) -> int | None:
-    """Return a number of at most 20 digits: of more, int() would take its time, or refuse."""
-    if re.fullmatch(r"\d{1,20}", word, re.ASCII):
-        return int(word)
-    return None
-
-
-def _hexadecimal(word: str) -> int:
-    """Return a number as /sys writes its flags; 0 for anything else."""
-    if re.fullmatch(r"0x[0-9a-f]{1,16}", word, re.ASCII):
-        return int(word, 16)
-    return 0
-
-
-def _parse_interface(word: str) -> IPv4Interface | None:
-    """Return an address with its prefix; None for anything else."""
-    try:
-        return IPv4Interface(word)
-    except ValueError:
-        return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from stacklab.checks.nodes.look import Disk, FileSystem, Look
+from stacklab.checks.nodes.look import Look
+from stacklab.checks.nodes.readings import Disk, FileSystem
 from stacklab.checks.result import Reason, Verdict
 from stacklab.model.lab import Node, Size
 
@@ -43,23 +44,28 @@ def verdict_on_all(defects: Sequence[Defect]) -> Verdict:
     """Return one verdict on all that is wrong; its reason is SEVERAL where the reasons differ."""
     reasons = {reason for reason, _ in defects}
     reason = reasons.pop() if len(reasons) == 1 else Reason.SEVERAL
-    return Verdict.failed(reason, "; ".join(text for _, text in defects))
+    detail = "; ".join(text for _, text in defects)
+    return Verdict.failed(reason, detail)
 
 
 def judge_cpus(node: Node, look: Look) -> Verdict:
     """Judge that all declared processors are there and online."""
-    online, present = (
-        _count_processors(look.first("online")),
-        _count_processors(look.first("present")),
-    )
+    online = _count_processors(look.first("online"))
+    present = _count_processors(look.first("present"))
     if online is None:
         return Verdict.error(Reason.NO_ANSWER, "the node did not tell which CPUs are online")
     if online == node.cpus:
         return Verdict.passed(f"{online} online")
-    has_more = present is not None and present > online
-    of_all = f" of {present}" if has_more else ""
-    reason = Reason.TOO_FEW if online < node.cpus else Reason.TOO_MANY
-    return Verdict.failed(reason, f"{online}{of_all} online, not {node.cpus}")
+    of_all = ""
+    if present is not None and present > online:
+        of_all = f" of {present}"
+    detail = f"{online}{of_all} online, not {node.cpus}"
+    return Verdict.failed(_too_few_or_many(online, node.cpus), detail)
+
+
+def _too_few_or_many(seen: int, declared: int) -> Reason:
+    """Return the reason for a number that is not the declared one."""
+    return Reason.TOO_FEW if seen < declared else Reason.TOO_MANY
 
 
 def _count_processors(ranges: str) -> int | None:
@@ -69,7 +75,9 @@ def _count_processors(ranges: str) -> int | None:
         match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part, re.ASCII)
         if match is None:
             return None
-        total += int(match[2] or match[1]) - int(match[1]) + 1
+        first = int(match[1])
+        last = int(match[2] or match[1])
+        total += last - first + 1
     return total
 
 
@@ -78,15 +86,18 @@ def judge_memory(node: Node, look: Look) -> Verdict:
     total_kib = look.number("MemTotal:")
     if total_kib is None:
         return look.unknown("proc")
+    # What is kept for a crash kernel is not in MemTotal.
+    crash_size = look.number("kexec_crash_size") or 0
+    seen = total_kib * 1024 + crash_size
     declared = node.memory.bytes
-    seen = total_kib * 1024 + (look.number("kexec_crash_size") or 0)
     taken = int(declared * _OF_EACH_PAGE) + _OF_EACH_KERNEL
     if node.memory >= _HIGH_FROM:
         taken += _SWIOTLB
-    summary = f"{seen >> 20} MiB of {node.memory.mib} MiB"
+    seen_mib = seen >> 20
     if seen > declared:
-        detail = f"has {seen >> 20} MiB, more than the declared {node.memory.mib} MiB"
+        detail = f"has {seen_mib} MiB, more than the declared {node.memory.mib} MiB"
         return Verdict.failed(Reason.TOO_MANY, detail)
+    summary = f"{seen_mib} MiB of {node.memory.mib} MiB"
     if seen < declared - taken:
         detail = f"has {summary}: a kernel takes {taken >> 20} MiB at most"
         return Verdict.failed(Reason.TOO_FEW, detail)
@@ -100,9 +111,12 @@ def judge_disk(node: Node, look: Look) -> Verdict:
         return _unknown_disk(look)
     if disk.bytes == node.disk.bytes:
         return Verdict.passed(f"{disk.name} has {node.disk}")
-    exact = "" if disk.bytes % (1 << 20) else f" ({disk.bytes >> 20} MiB)"
-    reason = Reason.TOO_FEW if disk.bytes < node.disk.bytes else Reason.TOO_MANY
-    return Verdict.failed(reason, f"{disk.name} has {amount(disk.bytes)}{exact}, not {node.disk}")
+    size = amount(disk.bytes)
+    # Rounded to GiB it may look like the declared size: then the MiB tell them apart.
+    if disk.bytes % (1 << 20) == 0:
+        size += f" ({disk.bytes >> 20} MiB)"
+    reason = _too_few_or_many(disk.bytes, node.disk.bytes)
+    return Verdict.failed(reason, f"{disk.name} has {size}, not {node.disk}")
 
 
 def _unknown_disk(look: Look) -> Verdict:
@@ -110,18 +124,20 @@ def _unknown_disk(look: Look) -> Verdict:
     root = look.root()
     if root is None:
         return look.unknown("proc")
-    return Verdict.error(Reason.UNREADABLE, f"no disk of / was found: {root[1]}, {root[0]}")
+    detail = f"no disk of / was found: {root.source}, {root.number}"
+    return Verdict.error(Reason.UNREADABLE, detail)
 
 
 def judge_root(node: Node, look: Look) -> Verdict:
     """Judge that the root file system fills its disk, can be written to, and has room."""
-    root, system, disk = look.root(), look.file_system(), look.root_disk()
+    root = look.root()
+    system = look.file_system()
     if root is None or system is None:
         return look.unknown("proc", "fs")
+    disk = look.root_disk()
     if disk is None:
         return _unknown_disk(look)
-    is_read_only = "ro" in root[3]
-    defects = _defects_of_root(system, disk, is_read_only=is_read_only)
+    defects = _defects_of_root(system, disk, is_read_only="ro" in root.options)
     if defects:
         return verdict_on_all(defects)
     return _judge_use(system)
@@ -165,24 +181,27 @@ def _used_shares(system: FileSystem) -> tuple[float, float]:
     """
     used = system.bytes - system.free
     total = used + system.available
-    inodes = 0.0
-    if system.inodes:
-        inodes = (system.inodes - system.free_inodes) / system.inodes
     share = used / total if total else 1.0
-    return share, inodes
+    inodes_share = 0.0
+    if system.inodes:
+        inodes_share = (system.inodes - system.free_inodes) / system.inodes
+    return share, inodes_share
 
 
 def judge_swap(node: Node, look: Look) -> Verdict:
     """Judge that there is 1 GiB of swap: with less a small node dies, with more it crawls."""
-    total, free = look.number("SwapTotal:"), look.number("SwapFree:")
-    if total is None:
+    total_kib = look.number("SwapTotal:")
+    free_kib = look.number("SwapFree:")
+    if total_kib is None:
         return look.unknown("proc")
-    if total == 0:
+    if total_kib == 0:
         return Verdict.failed(Reason.NO_SWAP, f"is off: {_LATE} switches it on")
-    size = total * 1024
+    size = total_kib * 1024
     if size > SWAP.bytes:
         return Verdict.failed(Reason.TOO_MANY, f"{amount(size)}, more than {SWAP}")
     if size < SWAP.bytes - (1 << 20):  # mkswap keeps a page or more of it
         return Verdict.failed(Reason.TOO_FEW, f"{amount(size)}, not {SWAP}")
-    used = "" if free is None else f", {amount((total - free) * 1024)} used"
-    return Verdict.passed(f"{SWAP}{used}")
+    if free_kib is None:
+        return Verdict.passed(f"{SWAP}")
+    used = amount((total_kib - free_kib) * 1024)
+    return Verdict.passed(f"{SWAP}, {used} used")

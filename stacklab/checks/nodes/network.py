@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Interface
 
 from stacklab.checks.holder import holders, is_made_of
-from stacklab.checks.nodes.look import Look, NetworkDevice, NodeRoute
+from stacklab.checks.nodes.look import Look
 from stacklab.checks.nodes.machine import Defect, verdict_on_all
+from stacklab.checks.nodes.readings import NetworkDevice, NodeRoute
 from stacklab.checks.result import Reason, Verdict
 from stacklab.model.lab import NIC, Lab, NetworkMode, Node
 
@@ -19,7 +20,8 @@ def judge_nic(nic: NIC, look: Look) -> Verdict:
 
     All that differs is in the detail.
     """
-    devices, addresses = look.devices(), look.addresses()
+    devices = look.devices()
+    addresses = look.addresses()
     if addresses is None or not devices:
         return look.unknown("addr")
     mac = nic.mac.lower()
@@ -62,10 +64,12 @@ def _wrong_link(nic: NIC, device: NetworkDevice, others: Sequence[str]) -> list[
 
 def _devices_with_address(nic: NIC, addresses: Addresses) -> list[str]:
     """Return all devices that have the NIC's declared address: its own one first."""
-    return holders(nic, {name: _address_texts(held) for name, held in addresses.items()})
+    texts = {name: _address_texts(on_device) for name, on_device in addresses.items()}
+    return holders(nic, texts)
 
 
 def _address_texts(addresses: Sequence[IPv4Interface]) -> list[str]:
+    """Write addresses like `10.0.0.2/24`."""
     return [str(address) for address in addresses]
 
 
@@ -78,22 +82,21 @@ def _wrong_addresses(
     that is what a cloud is meant to do.
     """
     having = _devices_with_address(nic, addresses)
-    on_nic = _address_texts(addresses.get(nic.device, []))
+    on_nic = ", ".join(_address_texts(addresses.get(nic.device, [])))
+    detail = ""
     if not having:
-        has = ", ".join(on_nic) or "no address"
-        return [(Reason.WRONG_ADDRESS, f"has {has}, not {nic.address}")]
-    if having[0] == nic.device:
-        if not having[1:]:
-            return []
+        detail = f"has {on_nic or 'no address'}, not {nic.address}"
+    elif having[0] == nic.device:
         others = ", ".join(having[1:])
-        return [(Reason.WRONG_ADDRESS, f"{nic.address} is on {others} as well")]
-    strange = [name for name in having if not _is_made_of(nic, name, devices)]
-    if not strange:
-        return []
-    detail = f"{nic.address} is on {', '.join(strange)}"
-    if on_nic:
-        detail = f"has {', '.join(on_nic)}, and {detail}"
-    return [(Reason.WRONG_ADDRESS, detail)]
+        if others:
+            detail = f"{nic.address} is on {others} as well"
+    else:
+        strange = ", ".join(name for name in having if not _is_made_of(nic, name, devices))
+        if strange:
+            detail = f"{nic.address} is on {strange}"
+        if strange and on_nic:
+            detail = f"has {on_nic}, and {detail}"
+    return [(Reason.WRONG_ADDRESS, detail)] if detail else []
 
 
 def _is_made_of(nic: NIC, name: str, devices: Mapping[str, NetworkDevice]) -> bool:
@@ -106,29 +109,33 @@ def judge_routes(lab: Lab, node: Node, look: Look) -> Verdict:
 
     All else is reached by the first NIC, or not at all.
     """
-    routes, addresses = look.routes(), look.addresses()
+    routes = look.routes()
+    addresses = look.addresses()
     if routes is None or addresses is None:
         return look.unknown("route", "addr")
     devices = look.devices()
     ways = {nic.device: _allowed_devices(nic, devices, addresses) for nic in node.nics}
     defects = _wrong_default(lab, node, routes, ways)
-    without_route = []  # devices that lack the route to their network
+    without_route: list[str] = []  # devices that lack the route to their network
     for nic in node.nics:
         of_nic = _wrong_network(lab, nic, routes, ways[nic.device])
         defects += of_nic
-        if any(reason is Reason.NO_ROUTE for reason, _ in of_nic):
+        if Reason.NO_ROUTE in dict(of_nic):
             without_route.append(nic.device)
-    if defects:
-        verdict = verdict_on_all(defects)
-        # The search for causes looks at this NIC; of several defects it could not choose one.
-        about = without_route[0] if len(defects) == 1 and without_route else ""
-        return Verdict.failed(verdict.reason, verdict.detail, about=about)
-    default = "no default route"
+    if not defects:
+        return Verdict.passed(f"{_default_text(routes)}, {len(node.nics)} connected")
+    verdict = verdict_on_all(defects)
+    # The search for causes looks at this NIC; of several defects it could not choose one.
+    about = without_route[0] if len(defects) == 1 and without_route else ""
+    return Verdict.failed(verdict.reason, verdict.detail, about=about)
+
+
+def _default_text(routes: Sequence[NodeRoute]) -> str:
+    """Name the default route that the kernel takes: the first one."""
     for route in routes:
-        if not route.prefix.prefixlen:
-            default = f"default {route}"
-            break
-    return Verdict.passed(f"{default}, {len(node.nics)} connected")
+        if route.is_default:
+            return f"default {route}"
+    return "no default route"
 
 
 def _allowed_devices(
@@ -138,17 +145,20 @@ def _allowed_devices(
 
     These are its own, and what was made of it and has its address.
     """
+    allowed = [nic.device]
     if nic.device not in devices:
-        return [nic.device]
-    having = _devices_with_address(nic, addresses)
-    return [nic.device, *(name for name in having if _is_made_of(nic, name, devices))]
+        return allowed
+    for name in _devices_with_address(nic, addresses):
+        if _is_made_of(nic, name, devices):
+            allowed.append(name)
+    return allowed
 
 
 def _wrong_default(
     lab: Lab, node: Node, routes: Sequence[NodeRoute], ways: Mapping[str, Sequence[str]]
 ) -> list[Defect]:
     """Return what is wrong with the default route: a lab has one where its first network is NAT."""
-    defaults = [route for route in routes if not route.prefix.prefixlen]
+    defaults = [route for route in routes if route.is_default]
     network = lab.network(node.access.network)
     if network.mode is not NetworkMode.NAT:
         why = f"where none should be: {network.name} is {network.mode}"
@@ -157,37 +167,52 @@ def _wrong_default(
     right = f"via {gateway} dev {node.access.device}"
     if not defaults:
         return [(Reason.WRONG_ROUTE, f"the default route is missing: it should be {right}")]
-    allowed = set(ways[node.access.device])
-    strange: list[NodeRoute] = []
-    for route in defaults:
-        if set(route.gateways) != {gateway} or not set(route.devices) <= allowed:
-            strange.append(route)
+    allowed = ways[node.access.device]
+    strange = [str(route) for route in defaults if not _leads_by(route, gateway, allowed)]
     if not strange:
         return []
     beside = "beside" if len(strange) < len(defaults) else "instead of"
-    detail = f"default {', '.join(map(str, strange))} {beside} {right}"
-    return [(Reason.WRONG_ROUTE, detail)]
+    return [(Reason.WRONG_ROUTE, f"default {', '.join(strange)} {beside} {right}")]
+
+
+def _leads_by(route: NodeRoute, gateway: str, devices: Sequence[str]) -> bool:
+    """Return True if all hops of a route are that gateway, and leave by one of these devices."""
+    return set(route.gateways) == {gateway} and set(route.devices) <= set(devices)
 
 
 def _wrong_network(
     lab: Lab, nic: NIC, routes: Sequence[NodeRoute], ways: Sequence[str]
 ) -> list[Defect]:
     """Return what is wrong with the routes to the network that a NIC is on."""
-    cidr, address = lab.network(nic.network).cidr, str(nic.address.ip)
-    to_it = [route for route in routes if route.prefix == cidr]
-    right = [route for route in to_it if set(route.devices) <= set(ways)]
+    cidr = lab.network(nic.network).cidr
+    right: list[NodeRoute] = []
+    wrong: list[NodeRoute] = []
+    for route in routes:
+        if route.prefix != cidr:
+            continue
+        if set(route.devices) <= set(ways):
+            right.append(route)
+        else:
+            wrong.append(route)
     defects: list[Defect] = []
-    if not right:
+    if right:
+        defects += _wrong_source(nic, right[0])
+    else:
         detail = f"the route to {cidr} out of {nic.device} is missing"
         defects.append((Reason.NO_ROUTE, detail))
-    elif right[0].source not in ("", address):
-        detail = f"{cidr} goes out of {nic.device} from {right[0].source}, not {address}"
+    for route in wrong:
+        detail = f"{cidr} goes out of {', '.join(route.devices)} as well"
         defects.append((Reason.WRONG_ROUTE, detail))
-    elif right[0].gateways:
-        detail = f"{cidr} goes {right[0]}, and {nic.device} is on it"
-        defects.append((Reason.WRONG_ROUTE, detail))
-    for route in to_it:
-        if route not in right:
-            detail = f"{cidr} goes out of {', '.join(route.devices)} as well"
-            defects.append((Reason.WRONG_ROUTE, detail))
     return defects
+
+
+def _wrong_source(nic: NIC, route: NodeRoute) -> list[Defect]:
+    """Return what is wrong with a route that leaves by the right device: the kernel takes it."""
+    address = str(nic.address.ip)
+    if route.source not in ("", address):
+        detail = f"{route.prefix} goes out of {nic.device} from {route.source}, not {address}"
+        return [(Reason.WRONG_ROUTE, detail)]
+    if route.gateways:
+        detail = f"{route.prefix} goes {route}, and {nic.device} is on it"
+        return [(Reason.WRONG_ROUTE, detail)]
+    return []

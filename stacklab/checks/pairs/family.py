@@ -44,7 +44,7 @@ class _Promises:
 
     def of_names(self, node: Node) -> Iterator[Check]:
         """Yield the checks that the node knows its peers by name."""
-        for peer, theirs, nic in self._by_name(node):
+        for peer, theirs, nic in self._peers_by_name(node):
             yield self._check(CheckKind.NAME, node, nic, peer, theirs.network)
 
     def of_paths(self, node: Node, nic: NIC) -> Iterator[Check]:
@@ -57,17 +57,19 @@ class _Promises:
 
     def of_logins(self, node: Node) -> Iterator[Check]:
         """Yield the checks that the node can log in on its peers."""
-        for peer, theirs, nic in self._by_name(node):
+        for peer, theirs, nic in self._peers_by_name(node):
             if not ways.is_cut(nic.impairment, theirs.impairment):
                 yield self._check(CheckKind.SSH, node, nic, peer, theirs.network)
 
-    def _by_name(self, node: Node) -> Iterator[tuple[Node, NIC, NIC]]:
+    def _peers_by_name(self, node: Node) -> Iterator[tuple[Node, NIC, NIC]]:
         """Yield each peer with the NIC that its name stands for, and the node's NIC to reach it."""
         for peer in self._nodes:
-            if peer is not node:
-                theirs = self._name_nics[peer.name]
-                # The node may not be on that network: then its packets leave by the first NIC.
-                yield peer, theirs, node.nic_on(theirs.network) or node.access
+            if peer is node:
+                continue
+            theirs = self._name_nics[peer.name]
+            # The node may not be on that network: then its packets leave by the first NIC.
+            nic = node.nic_on(theirs.network) or node.access
+            yield peer, theirs, nic
 
     def _check(self, kind: CheckKind, node: Node, nic: NIC, peer: Node, network: str) -> Check:
         """Return a check of a path, or of a name that stands for the peer's address there."""
@@ -91,7 +93,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
         yield _ping_part(lab, pings, sizes)
     sources = by_kind[CheckKind.SOURCE]
     if sources:
-        yield script.source_part(_each_once(check.address for check in sources))
+        yield script.source_part(_unique_addresses(sources))
     names = by_kind[CheckKind.NAME]
     if names:
         numbers = verdicts.numbers(lab)
@@ -104,41 +106,45 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
 
 def _ping_part(lab: Lab, pings: Sequence[Check], sizes: Sequence[Check]) -> Part:
     """Return the part that pings each address, and then by the sizes that must pass whole."""
-    addresses = _each_once(check.address for check in (*pings, *sizes))
     by_size: dict[int, list[str]] = {}
     for check in sizes:
-        by_size.setdefault(lab.network(check.network).mtu, []).append(check.address)
-    return script.ping_part(addresses, by_size, ways.slower_ms(lab), _tries(lab))
+        mtu = lab.network(check.network).mtu
+        by_size.setdefault(mtu, []).append(check.address)
+    addresses = _unique_addresses([*pings, *sizes])
+    return script.ping_part(addresses, by_size, ways.slower_ms(lab), _ping_count(lab))
 
 
 def _login_part(lab: Lab, node: Node, logins: Sequence[Check], ports: Sequence[Check]) -> Part:
     """Return the part that logs in on peers, and asks the sshds at all other addresses."""
     peers = {check.target: check.address for check in logins}
     # A login proves the port as well; a second key exchange takes an emulated node half a second.
-    others = _each_once(port.address for port in ports if peers.get(port.target) != port.address)
+    other_ports = [check for check in ports if peers.get(check.target) != check.address]
     # Nodes that start together begin with different peers, so that no sshd has to serve all.
     turn = lab.nodes.index(node)
     return script.login_part(
-        _rotated([*peers.items()], turn),
-        _rotated(others, turn),
-        ways.slower_ms(lab),
-        _tries(lab),
+        peers=_rotated([*peers.items()], turn),
+        addresses=_rotated(_unique_addresses(other_ports), turn),
+        slower_ms=ways.slower_ms(lab),
+        pings=_ping_count(lab),
     )
 
 
-def _tries(lab: Lab) -> int:
+def _ping_count(lab: Lab) -> int:
     """Return how many pings to send so that one comes back, whatever loss is declared."""
     return ways.tries(lab, fping.COUNT)
 
 
-def _rotated(words: Sequence[_Job], turn: int) -> list[_Job]:
-    """Return the words in the same order, beginning with another one at each turn."""
-    start = turn % (len(words) or 1)
-    return [*words[start:], *words[:start]]
+def _rotated(jobs: Sequence[_Job], turn: int) -> list[_Job]:
+    """Return the jobs in the same order, beginning with another one at each turn."""
+    if not jobs:
+        return []
+    start = turn % len(jobs)
+    return [*jobs[start:], *jobs[:start]]
 
 
-def _each_once(words: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(words))
+def _unique_addresses(checks: Iterable[Check]) -> list[str]:
+    """Return the addresses of checks, each once, in their order."""
+    return list(dict.fromkeys(check.address for check in checks))
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:

@@ -39,7 +39,8 @@ class PingAnswers:
         size = 0  # of fping's own packets, until the first line that names another
         for line in lines:
             if line.startswith("size "):
-                word = line[5:].strip()
+                word = line.removeprefix("size ").strip()
+                # Nobody asks for -1: what follows a broken line counts for no size.
                 size = int(word) if _is_number(word) else -1
             else:
                 answers._take_line(size, line)
@@ -48,11 +49,11 @@ class PingAnswers:
     def _take_line(self, size: int, line: str) -> None:
         """Take one of fping's lines, of a packet of that size."""
         ping = fping.parse_line(line)
+        if ping is not None and size == 0:
+            self.own[ping.target] = ping
+            return
         if ping is not None:
-            if size == 0:
-                self.own[ping.target] = ping
-            else:
-                self._take_ping(size, ping.target, has_passed=ping.received > 0)
+            self._take_ping(size, ping.target, has_passed=ping.received > 0)
             return
         unsent = _UNSENT.fullmatch(line)
         if unsent:
@@ -126,7 +127,8 @@ class LoginAnswers:
 
     known: dict[str, set[str]] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
-    greeted: set[str] = field(default_factory=set)
+    greeted: set[str] = field(default_factory=set)  # addresses of sshds that said who they are
+    # With the exit code, and what was written.
     silent: dict[str, tuple[int, str]] = field(default_factory=dict)
     logins: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -141,27 +143,36 @@ class LoginAnswers:
                 is_known = words == ["known"]
             elif is_known:
                 answers._take_known_key(words)
-            elif words[0] in ("login", "silent"):
-                answers._take_outcome(words)
-            elif words[0] == "#" and len(words) > 1:
-                # ssh-keyscan's comment on an sshd that greeted it: `# 10.0.0.2:22 SSH-2.0-...`
-                answers.greeted.add(words[1].partition(":")[0])
-            elif len(words) > 2 and words[1] == KEY:
-                answers.shown[words[0]] = words[2]
+            else:
+                answers._take_words(words)
         return answers
 
     def _take_known_key(self, words: Sequence[str]) -> None:
         """Take a line of known_hosts: `NAME,ADDRESS ssh-ed25519 KEY`."""
-        if len(words) > 2 and words[1] == KEY:
-            for name in words[0].split(","):
-                self.known.setdefault(name, set()).add(words[2])
+        if len(words) <= 2 or words[1] != KEY:
+            return
+        names, _, key, *_ = words
+        for name in names.split(","):
+            self.known.setdefault(name, set()).add(key)
+
+    def _take_words(self, words: Sequence[str]) -> None:
+        """Take a line about a login, or about an sshd that was asked for its key."""
+        if words[0] in ("login", "silent"):
+            self._take_outcome(words)
+        elif words[0] == "#" and len(words) > 1:
+            # ssh-keyscan's comment on an sshd that greeted it: `# 10.0.0.2:22 SSH-2.0-...`
+            address, _, _ = words[1].partition(":")
+            self.greeted.add(address)
+        elif len(words) > 2 and words[1] == KEY:
+            self.shown[words[0]] = words[2]
 
     def _take_outcome(self, words: Sequence[str]) -> None:
-        """Take how a login, or a connection to a silent sshd, ended."""
+        """Take how a login, or a connection to a silent sshd, ended: `login PEER CODE TEXT`."""
         if len(words) < 3 or not _is_number(words[2]):
             return
-        outcomes = self.logins if words[0] == "login" else self.silent
-        outcomes[words[1]] = (int(words[2]), " ".join(words[3:]))
+        kind, peer, code, *text = words
+        outcomes = self.logins if kind == "login" else self.silent
+        outcomes[peer] = (int(code), " ".join(text))
 
     def reached(self, peer: str) -> str:
         """Return the address at which a login found its peer; "" where none did."""
@@ -175,29 +186,30 @@ class LoginAnswers:
 
 def read_sources(lines: Iterable[str]) -> dict[str, str]:
     """Return the kernel's answer by address, as `ip -o route get` writes it."""
-    answers = {}
+    answers: dict[str, str] = {}
     for line in lines:
         if line.startswith("mac "):
             continue
         # "local" and the like may stand before the address
-        for word in line.split()[:2]:
-            if is_address(word):
-                answers[word] = line
-                break
+        addresses = [word for word in line.split()[:2] if is_address(word)]
+        if addresses:
+            answers[addresses[0]] = line
     return answers
 
 
 def read_macs(lines: Iterable[str]) -> dict[str, str]:
     """Return the MAC of each of the node's devices, by its name."""
-    macs = {}
+    macs: dict[str, str] = {}
     for line in lines:
         words = line.split()
         if line.startswith("mac ") and len(words) == 3:
-            macs[words[1]] = words[2].lower()
+            _, device, mac = words
+            macs[device] = mac.lower()
     return macs
 
 
 def _is_number(word: str) -> bool:
+    """Return True for a whole number that we may have sent; never for digits of other scripts."""
     return word.isascii() and word.isdigit() and len(word) <= _DIGITS
 
 

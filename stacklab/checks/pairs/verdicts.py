@@ -98,6 +98,7 @@ def command_line(check: Check) -> str:
 
 
 def _passed_result(check: Check, detail: str, rtt_ms: float | None = None) -> CheckResult:
+    """Return the result of a check that passed."""
     # One string for all that say the same: a large lab has hundreds of thousands of results.
     return Verdict.passed(sys.intern(detail)).of(check, rtt_ms=rtt_ms)
 
@@ -118,6 +119,7 @@ def _failed_result(
 
 
 def _result_of_verdict(check: Check, verdict: Verdict, output: str) -> CheckResult:
+    """Return the result of a verdict, with what to type to see it again."""
     return verdict.of(check, command=command_line(check), output=output)
 
 
@@ -152,28 +154,34 @@ def _judge_mtu(check: Check, reading: _PeerAnswers) -> CheckResult:
     pings, address = reading.pings, check.address
     size = reading.mtus[check.network]
     ping = pings.own.get(address)
+    # Sizes are only tried with who answers at all.
     if ping is not None and not ping.received:
         return _failed_result(check, Reason.NO_REPLY, "no reply to pings of any size")
     if address not in pings.tried.get(size, ()):
         return reading.without_answer(check, script.PINGS, "fping")
     if address not in pings.passed.get(size, ()):
         return _judge_too_long(check, reading, size)
-    larger = size + 1
-    if address not in pings.tried.get(larger, ()):
+    if address not in pings.tried.get(size + 1, ()):
         return reading.without_answer(check, script.PINGS, "fping")
+    return _judge_larger(check, pings, size)
+
+
+def _judge_larger(check: Check, pings: read.PingAnswers, size: int) -> CheckResult:
+    """Judge a packet of one byte more than the declared size: the kernel must refuse it."""
+    address, larger = check.address, size + 1
     why = pings.unsent.get((larger, address), "")
-    if not why:
-        # No answer is not a proof: the node itself must refuse to send what somebody on the
-        # way may only drop.
-        is_whole = address in pings.passed.get(larger, ())
-        fate = "pass whole" if is_whole else "are sent and get lost"
-        detail = f"{larger} bytes {fate}, {size} is the MTU that the lab declares"
-        command = fping.sized_line(larger, [address])
-        return _failed_result(check, Reason.MTU_LARGER, detail, command=command)
-    if not why.startswith(fping.TOO_LONG):
+    if why.startswith(fping.TOO_LONG):
+        return _passed_result(check, f"{size} bytes pass, {larger} do not")
+    if why:
         verdict = Verdict.error(Reason.NOT_SENT, f"{larger} bytes were not sent: {why}")
-        return _result_of_verdict(check, verdict, "")
-    return _passed_result(check, f"{size} bytes pass, {larger} do not")
+        return _result_of_verdict(check, verdict, output="")
+    # No answer is not a proof: the node itself must refuse to send what somebody on the
+    # way may only drop.
+    is_whole = address in pings.passed.get(larger, ())
+    fate = "pass whole" if is_whole else "are sent and get lost"
+    detail = f"{larger} bytes {fate}, {size} is the MTU that the lab declares"
+    command = fping.sized_line(larger, [address])
+    return _failed_result(check, Reason.MTU_LARGER, detail, command=command)
 
 
 def _judge_too_long(check: Check, reading: _PeerAnswers, size: int) -> CheckResult:
@@ -196,11 +204,7 @@ def _judge_source(check: Check, reading: _PeerAnswers) -> CheckResult:
     """Judge that packets leave directly by the NIC on that network, with its address."""
     line = reading.sources.get(check.address)
     if line is None:
-        said = reading.answer.of(script.SOURCES)
-        if said.code is None or said.code == NOT_FOUND:
-            return reading.without_answer(check, script.SOURCES, "ip")
-        detail = f"{check.node} lacks a route to {check.address}"
-        return _failed_result(check, Reason.NO_ROUTE, detail, said.text)
+        return _without_source(check, reading)
     # `10.0.0.3 dev eth1 src 10.0.0.2 uid 1000`: each word's value is the word after it.
     way = dict(itertools.pairwise(line.split()))
     nic = reading.nics[check.network]
@@ -210,13 +214,23 @@ def _judge_source(check: Check, reading: _PeerAnswers) -> CheckResult:
         if device == nic.device:
             return _passed_result(check, f"{device} {source}")
         # A bridge or a vrouter that a cloud made of the NIC (br-ex, vhost0) has its MAC, too.
-        if is_made_of(nic, reading.macs.get(device, "")):
+        mac = reading.macs.get(device, "")
+        if is_made_of(nic, mac):
             return _passed_result(check, f"{device} {source}, which has {nic.device}'s MAC")
     wrong_way = f"{device} from {source}"
     if "via" in way:
         wrong_way += f" via {way['via']}"
     detail = f"would leave by {wrong_way}, not by {nic.device} from {address}"
     return _failed_result(check, Reason.WRONG_WAY, detail, line)
+
+
+def _without_source(check: Check, reading: _PeerAnswers) -> CheckResult:
+    """Return the result where ip named no route to an address."""
+    said = reading.answer.of(script.SOURCES)
+    if said.code in (None, NOT_FOUND):
+        return reading.without_answer(check, script.SOURCES, "ip")
+    detail = f"{check.node} lacks a route to {check.address}"
+    return _failed_result(check, Reason.NO_ROUTE, detail, said.text)
 
 
 def _judge_name(check: Check, reading: _PeerAnswers) -> CheckResult:
@@ -228,23 +242,25 @@ def _judge_name(check: Check, reading: _PeerAnswers) -> CheckResult:
     if NOT_FOUND in codes:
         verdict = answers.not_installed("getent", check.node)
         return _result_of_verdict(check, verdict, "\n".join(names.others))
+    forward_code, backward_code = codes
     addresses = names.forward.get(number, [])
     back = names.backward.get(check.address, [])
-    shown = f"{check.target}: {' '.join(addresses)}\n{check.address}: {' '.join(back)}"
+    short_names = [word.partition(".")[0] for word in back]
     if not addresses:
-        reason, limit = _why_unknown(codes[0], Reason.NAME_UNKNOWN)
+        reason, limit = _why_unknown(forward_code, Reason.NAME_UNKNOWN)
         detail = f"{check.target} is not known on {check.node}{limit}"
     elif addresses[0] != check.address:
         reason = Reason.WRONG_ADDRESS
         detail = f"is {', '.join(addresses)} there, not {check.address}"
     elif not back:
-        reason, limit = _why_unknown(codes[1], Reason.NO_NAME)
+        reason, limit = _why_unknown(backward_code, Reason.NO_NAME)
         detail = f"{check.address} does not lead to a name on {check.node}{limit}"
-    elif check.target not in (word.partition(".")[0] for word in back):
+    elif check.target not in short_names:
         reason = Reason.WRONG_NAME
         detail = f"{check.address} is {', '.join(back)} there, not {check.target}"
     else:
         return _passed_result(check, f"{check.address}, and back")
+    shown = f"{check.target}: {' '.join(addresses)}\n{check.address}: {' '.join(back)}"
     return _failed_result(check, reason, detail, shown)
 
 
@@ -258,6 +274,7 @@ def _why_unknown(code: int, otherwise: Reason) -> tuple[Reason, str]:
 def _judge_port(check: Check, reading: _PeerAnswers) -> CheckResult:
     """Judge that the peer's own sshd answers there: by its key, or by a login that got in."""
     logins, address = reading.logins, check.address
+    # A key proves most; a login that got in was let in by that very sshd.
     shown = logins.shown.get(address)
     if shown is not None:
         return _judge_key(check, logins, shown)
@@ -265,6 +282,7 @@ def _judge_port(check: Check, reading: _PeerAnswers) -> CheckResult:
         return _own_key_result(check)
     if address in logins.greeted and not reading.answer.missing(script.LOGINS):
         return _failed_result(check, Reason.NOT_SSHD, f"sshd there shows no {read.KEY} key")
+    # Nothing about an address and a program that is not installed look alike here.
     code, text = logins.silent.get(address, (NOT_FOUND, ""))
     if code == NOT_FOUND:
         is_missing = address in logins.silent
@@ -278,6 +296,7 @@ def _judge_port(check: Check, reading: _PeerAnswers) -> CheckResult:
 
 
 def _own_key_result(check: Check) -> CheckResult:
+    """Return the result where an sshd showed the key that is on record."""
     return _passed_result(check, "sshd answers with its own key")
 
 
@@ -291,6 +310,7 @@ def _judge_key(check: Check, logins: read.LoginAnswers, shown: str) -> CheckResu
         why = f"known_hosts on {check.node} lacks a key of {check.address}"
         return _failed_result(check, Reason.HOST_KEY, f"HOST KEY MISMATCH: {why}", output)
     whose = "an unknown key"
+    # A key is on record by its node's name and by its addresses: the name says more.
     for names, keys in logins.known.items():
         if shown in keys and not read.is_address(names):
             whose = f"the key of {names}"
@@ -301,16 +321,17 @@ def _judge_key(check: Check, logins: read.LoginAnswers, shown: str) -> CheckResu
 def _judge_login(check: Check, reading: _PeerAnswers) -> CheckResult:
     """Judge that `stack` logged in on the peer that was meant."""
     outcome = reading.logins.logins.get(check.target)
-    if outcome is None or outcome[0] == NOT_FOUND:
-        is_missing = outcome is not None
-        return reading.without_answer(check, script.LOGINS, "ssh", is_missing=is_missing)
+    if outcome is None:
+        return reading.without_answer(check, script.LOGINS, "ssh")
     code, text = outcome
-    reached = reading.logins.reached(check.target)
-    if code == 0 and reached not in ("", check.address):
+    if code == NOT_FOUND:
+        return reading.without_answer(check, script.LOGINS, "ssh", is_missing=True)
+    if code == 0:
+        reached = reading.logins.reached(check.target)
+        if reached in ("", check.address):
+            return _passed_result(check, "logged in")
         detail = f"reached {reached}, not {check.address}"
         return _failed_result(check, Reason.OTHER_NODE, detail, text)
-    if code == 0:
-        return _passed_result(check, "logged in")
     # ssh that is ended while it has a session says so and ends with 255.
     if code == script.KILLED or "Killed by signal" in text:
         return _failed_result(check, Reason.TIMED_OUT, "timed out", text)

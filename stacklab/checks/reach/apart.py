@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from stacklab.checks.reach import pinging
-from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict
+from stacklab.checks.result import Check, CheckKind, CheckResult, Reason, Verdict, checks_of_kind
 from stacklab.errors import ToolError
 from stacklab.model.lab import Lab
 from stacklab.process import Command, Runner
@@ -15,11 +15,22 @@ from stacklab.tools import fping
 
 def judge(lab: Lab, checks: Sequence[Check], runner: Runner) -> Iterator[CheckResult]:
     """Do and judge the checks of kind `host-apart`; see Family.of_host."""
-    apart = [check for check in checks if check.kind is CheckKind.HOST_APART]
-    addresses = [str(nic.address.ip) for check in apart for _, nic in lab.members(check.network)]
-    pings, why = pinging.ping(lab, addresses, runner)
-    for check in apart:
-        yield _judge_bridge(check, runner) or _judge_ways(lab, check, pings, why, runner)
+    apart_checks = checks_of_kind(checks, CheckKind.HOST_APART)
+    addresses: list[str] = []
+    for check in apart_checks:
+        addresses += _names_by_address(lab, check.network)
+    # One fping for all networks: on a healthy lab nobody answers, and it waits to the end.
+    pings, why_no_pings = pinging.ping_addresses(lab, addresses, runner)
+    for check in apart_checks:
+        result = _judge_bridge(check, runner)
+        if result is None:
+            result = _judge_ways(lab, check, pings, why_no_pings, runner)
+        yield result
+
+
+def _names_by_address(lab: Lab, network: str) -> dict[str, str]:
+    """Return the addresses of all nodes on a network, each with its node's name."""
+    return {str(nic.address.ip): node.name for node, nic in lab.members(network)}
 
 
 def _judge_bridge(check: Check, runner: Runner) -> CheckResult | None:
@@ -35,36 +46,45 @@ def _judge_bridge(check: Check, runner: Runner) -> CheckResult | None:
         detail = f"the bridge {check.device} can't be looked at"
         verdict = Verdict.error(Reason.PROGRAM_FAILED, detail, about="ip")
         return verdict.of(check, command=str(look), output=error.message)
+    # With IPv6: a link-local address alone makes the host reachable.
     addresses = re.findall(r"\binet6? (\S+)", text)
     if not addresses:
         return None
     detail = f"the host has {', '.join(addresses)} on {check.device}"
-    return Verdict.failed(Reason.WRONG_ADDRESS, detail).of(check, command=str(look), output=text)
+    verdict = Verdict.failed(Reason.WRONG_ADDRESS, detail)
+    return verdict.of(check, command=str(look), output=text)
 
 
 def _judge_ways(
-    lab: Lab, check: Check, pings: Mapping[str, fping.Ping], why: str, runner: Runner
+    lab: Lab,
+    check: Check,
+    pings: Mapping[str, fping.Ping],
+    why_no_pings: str,
+    runner: Runner,
 ) -> CheckResult:
     """Judge that the host reaches no node of the network by any way of the lab's."""
-    members = {str(nic.address.ip): node.name for node, nic in lab.members(check.network)}
-    missing = [address for address in members if address not in pings]
+    names = _names_by_address(lab, check.network)
+    missing = [address for address in names if address not in pings]
     if missing:
         detail = f"fping on the host says nothing of {missing[0]}"
         verdict = Verdict.error(Reason.PROGRAM_FAILED, detail, about="fping")
-        return verdict.of(check, command=" ".join(pinging.argv(lab, missing)), output=why)
-    answering = [address for address in members if pings[address].received]
+        command = " ".join(pinging.fping_argv(lab, missing))
+        return verdict.of(check, command=command, output=why_no_pings)
+    answering = [address for address in names if pings[address].received]
     if not answering:
-        return Verdict.passed(f"no address, no way to {len(members)} nodes").of(check)
+        return Verdict.passed(f"no address, no way to {len(names)} nodes").of(check)
     address = answering[0]
     device = _device_to(address, runner)
-    verdict = _judge_answering(lab, members[address], address, device)
+    verdict = _judge_answering(lab, names[address], address, device)
     return verdict.of(check, command=f"ip route get {address}")
 
 
 def _judge_answering(lab: Lab, node: str, address: str, device: str) -> Verdict:
     """Judge an address that answers the host: a node's only if the lab leads there."""
-    if device in {network.bridge for network in lab.networks}:
+    bridges = {network.bridge for network in lab.networks}
+    if device in bridges:
         return Verdict.failed(Reason.REACHED, f"the host reaches {node} {address} by {device}")
+    # The lab's addresses are private ones, which the host's own network may use as well.
     way = device or "a way unknown"
     detail = f"{address} answers the host by {way}, not by the lab: somebody else has it, too"
     return Verdict.warned(Reason.ADDRESS_TAKEN, detail)
@@ -78,7 +98,8 @@ def _device_to(address: str, runner: Runner) -> str:
         timeout_s=10,
     )
     try:
-        match = re.search(r"\bdev (\S+)", runner.run(command).stdout)
+        route = runner.run(command).stdout
     except ToolError:
         return ""
+    match = re.search(r"\bdev (\S+)", route)
     return match[1] if match else ""

@@ -75,17 +75,24 @@ def dial_part(lines: Sequence[str], *, has_mirror: bool, has_silent: bool, slowe
     Where some silence is waited for till the end anyway, the part does not wait for a busy
     node as well.
     """
-    find = _FIND_PACKAGES if has_mirror else ""
-    script = "\n".join([_FUNCTIONS + find, *lines, "wait"])
-    limit = LIMIT_S + slower_s + (0 if has_silent else _BUSY_S)
-    shell = f"timeout {limit} bash -c {shlex.quote(script)}"
-    return Part(tag=DIALS, shell=shell, limit_s=limit + 4.0)
+    script_lines = [_FUNCTIONS, *lines, "wait"]
+    if has_mirror:
+        # The mirror's name must be known before a line that looks it up.
+        script_lines[0] += _FIND_PACKAGES
+    script = "\n".join(script_lines)
+    limit_s = LIMIT_S + slower_s
+    if not has_silent:
+        limit_s += _BUSY_S
+    shell = f"timeout {limit_s} bash -c {shlex.quote(script)}"
+    # The node's own timeout ends it first: then its code says that the time was over.
+    return Part(tag=DIALS, shell=shell, limit_s=limit_s + 4.0)
 
 
 def retry_line(place: str) -> str:
     """Return what to type on a node to try one place again."""
-    inner = f"exec 3<>/dev/tcp/{outside_places.name_of(place)}/{place.rpartition(':')[2]}"
-    return f"timeout {LIMIT_S} bash -c {shlex.quote(inner)}"
+    name, _, port = place.rpartition(":")
+    connect = f"exec 3<>/dev/tcp/{name}/{port}"
+    return f"timeout {LIMIT_S} bash -c {shlex.quote(connect)}"
 
 
 @dataclass(slots=True)

@@ -38,10 +38,11 @@ def candidates(lab: Lab) -> tuple[str, ...]:
     For each isolated network these are some nodes of each other network.
     """
     isolated = [network for network in lab.networks if network.mode is NetworkMode.ISOLATED]
-    places: dict[str, None] = {}
+    places: dict[str, None] = {}  # a set that keeps its order
     for network in isolated:
         for goal in _networks_to_try(lab, network.name):
-            for _, nic in _candidates_on(lab, network.name, goal)[:_CANDIDATES]:
+            members = _candidates_on(lab, network.name, goal)
+            for _, nic in members[:_CANDIDATES]:
                 places[f"{nic.address.ip}:22"] = None
     return tuple(places)
 
@@ -56,11 +57,13 @@ def _candidates_on(lab: Lab, network: str, goal: Network) -> list[tuple[Node, NI
 
     The answer of such a node has only one way back.
     """
-    return sorted(lab.members(goal.name), key=lambda member: _has_nic_on(member[0], network))
 
+    def is_on_both(member: tuple[Node, NIC]) -> bool:
+        node, _ = member
+        return node.nic_on(network) is not None
 
-def _has_nic_on(node: Node, network: str) -> bool:
-    return node.nic_on(network) is not None
+    # Sorting keeps the lab's order among equals, and False comes before True.
+    return sorted(lab.members(goal.name), key=is_on_both)
 
 
 def targets(lab: Lab, node: Node, nic: NIC, facts: Facts) -> tuple[list[Target], list[str]]:
@@ -69,16 +72,17 @@ def targets(lab: Lab, node: Node, nic: NIC, facts: Facts) -> tuple[list[Target],
     untried: list[str] = []
     for goal in _networks_to_try(lab, nic.network):
         members = _candidates_on(lab, nic.network, goal)
-        others = [member for member in members if member[0].name != node.name]
+        others = [(peer, peer_nic) for peer, peer_nic in members if peer.name != node.name]
         target = _first_open(goal, others, facts)
         if target is not None:
             chosen.append(target)
-        elif others:
+        elif others:  # a goal that nobody else is on is not worth a warning
             untried.append(goal.name)
-    place = next(iter(outside_places.controls(lab, facts)), "")
-    if place:
+    controls = list(outside_places.controls(lab, facts))
+    if controls:
+        place = controls[0]
         address, _, port = place.rpartition(":")
-        chosen.append(Target(OUTSIDE, address, port, f"{place} outside"))
+        chosen.append(Target(OUTSIDE, address, port, title=f"{place} outside"))
     else:
         untried.append(OUTSIDE)
     return chosen, untried
@@ -90,13 +94,15 @@ def _first_open(goal: Network, members: Sequence[tuple[Node, NIC]], facts: Facts
         address = str(nic.address.ip)
         tried = facts.tried.get(f"{address}:22")
         if tried is not None and tried.is_open:
-            return Target(goal.name, address, "22", f"{peer.name} {address}:22 on {goal.name}")
+            title = f"{peer.name} {address}:22 on {goal.name}"
+            return Target(goal.name, address, port="22", title=title)
     return None
 
 
 def nic_of(lab: Lab, check: Check) -> NIC:
     """Return the NIC of the check's node on the check's network."""
-    return next(nic for nic in lab.node(check.node).nics if nic.network == check.network)
+    node = lab.node(check.node)
+    return next(nic for nic in node.nics if nic.network == check.network)
 
 
 def addresses(lab: Lab, network: str) -> dict[str, str]:
@@ -109,13 +115,13 @@ def witnesses(lab: Lab, check: Check, facts: Facts) -> frozenset[str]:
 
     Empty where one does.
     """
-    lacking: list[str] = []
+    networks: list[str] = []  # those of which nobody answers the host
     if check.kind is CheckKind.SEPARATE:
         is_heard = facts.alive & addresses(lab, check.network).keys()
         if lab.network(check.network).has_host and not is_heard:
-            lacking = [check.network]
+            networks.append(check.network)
     elif check.kind is CheckKind.NO_TRANSIT:
         # No node is on OUTSIDE, so that goal adds nobody.
-        lacking = targets(lab, lab.node(check.node), nic_of(lab, check), facts)[1]
-    names = {peer.name for network in lacking for peer, _ in lab.members(network)}
+        _, networks = targets(lab, lab.node(check.node), nic_of(lab, check), facts)
+    names = {peer.name for network in networks for peer, _ in lab.members(network)}
     return frozenset(names - {check.node})

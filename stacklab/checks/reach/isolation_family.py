@@ -26,6 +26,7 @@ from stacklab.checks.result import (
     Layer,
     Reason,
     Verdict,
+    checks_of_kind,
 )
 from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node
 from stacklab.model.stack import Mirrors
@@ -33,7 +34,7 @@ from stacklab.nodes.protocol import NOT_FOUND, Answer, Part
 from stacklab.tools import fping
 
 SEPARATE = "isolation.separate"  # the part
-_NAMED = 3
+_NAMED = 3  # of those reached: more would not tell more
 # Longer than any round trip under load, and shorter than fping's own patience: on every healthy
 # lab it is waited for in vain.
 _PATIENCE_MS = 1000
@@ -47,38 +48,45 @@ _UNSENT = "no packet could be sent by way of the host"
 def expected(lab: Lab) -> Iterator[Check]:
     """See Family.expected."""
     used = {nic.network for node in lab.nodes for nic in node.nics}
+    # Of a network that somebody else made, nobody knows who is on it, or whether it is closed.
     ours = [network for network in lab.networks if network.is_made_by_us and network.name in used]
     for network in ours:
-        if network.has_host:
-            continue
-        yield Check(
-            kind=CheckKind.HOST_APART, node=HOST, network=network.name, device=network.bridge
-        )
+        if not network.has_host:
+            yield Check(
+                kind=CheckKind.HOST_APART,
+                node=HOST,
+                network=network.name,
+                device=network.bridge,
+            )
     for node in lab.nodes:
         yield from _checks_of_node(node, ours)
 
 
 def _checks_of_node(node: Node, networks: Sequence[Network]) -> Iterator[Check]:
     """Yield a check per network that the node is not on, and per NIC on an isolated one."""
-    isolated = {network.name for network in networks if network.mode is NetworkMode.ISOLATED}
     for network in networks:
         if node.nic_on(network.name) is None:
             yield Check(kind=CheckKind.SEPARATE, node=node.name, network=network.name)
+    isolated = {network.name for network in networks if network.mode is NetworkMode.ISOLATED}
     for nic in node.nics:
         if nic.network in isolated:
             yield Check(
-                kind=CheckKind.NO_TRANSIT, node=node.name, network=nic.network, device=nic.device
+                kind=CheckKind.NO_TRANSIT,
+                node=node.name,
+                network=nic.network,
+                device=nic.device,
             )
 
 
 def gather(lab: Lab, checks: Sequence[Check], mirrors: Mirrors) -> Needs:
     """See Family.gather: the host has to know who answers at all."""
+    separate_networks = {check.network for check in checks_of_kind(checks, CheckKind.SEPARATE)}
     pings: list[str] = []
-    for name in sorted({check.network for check in checks if check.kind is CheckKind.SEPARATE}):
+    for name in sorted(separate_networks):
         if lab.network(name).has_host:
             pings += isolation.addresses(lab, name)
     needs = Needs(pings=tuple(pings))
-    if any(check.kind is CheckKind.NO_TRANSIT for check in checks):
+    if checks_of_kind(checks, CheckKind.NO_TRANSIT):
         needs = needs.joined(outside.host_needs(lab, mirrors))
         needs = needs.joined(Needs(places=isolation.candidates(lab)))
     return needs
@@ -86,23 +94,26 @@ def gather(lab: Lab, checks: Sequence[Check], mirrors: Mirrors) -> Needs:
 
 def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterator[Part]:
     """See Family.parts."""
-    separate = [check.network for check in checks if check.kind is CheckKind.SEPARATE]
-    addresses = [address for network in separate for address in isolation.addresses(lab, network)]
+    addresses: list[str] = []
+    for check in checks_of_kind(checks, CheckKind.SEPARATE):
+        addresses += isolation.addresses(lab, check.network)
     if addresses:
-        limit = 10 + 0.03 * len(addresses) + ways.slower_s(lab)
-        yield Part(tag=SEPARATE, shell=_ping_line(lab, addresses), limit_s=limit)
+        # fping sends its pings 10 ms apart, two to each address.
+        limit_s = 10 + 0.03 * len(addresses) + ways.slower_s(lab)
+        yield Part(tag=SEPARATE, shell=_ping_line(lab, addresses), limit_s=limit_s)
     ways_out: list[tuple[NIC, Target]] = []
-    for check in checks:
-        if check.kind is CheckKind.NO_TRANSIT:
-            nic = isolation.nic_of(lab, check)
-            ways_out += [(nic, target) for target in isolation.targets(lab, node, nic, facts)[0]]
+    for check in checks_of_kind(checks, CheckKind.NO_TRANSIT):
+        nic = isolation.nic_of(lab, check)
+        targets, _ = isolation.targets(lab, node, nic, facts)
+        ways_out += [(nic, target) for target in targets]
     if ways_out:
         yield transit.transit_part(lab, ways_out)
 
 
 def _ping_line(lab: Lab, addresses: Iterable[str]) -> str:
-    patience = math.ceil(_PATIENCE_MS + ways.slower_ms(lab))
-    return f"fping -q -C 2 -i 10 -p 300 -t {patience} {' '.join(addresses)}"
+    """Return fping's command line on a node; a patience of its own, see _PATIENCE_MS."""
+    patience_ms = math.ceil(_PATIENCE_MS + ways.slower_ms(lab))
+    return f"fping -q -C 2 -i 10 -p 300 -t {patience_ms} {' '.join(addresses)}"
 
 
 def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> Iterator[CheckResult]:
@@ -110,41 +121,61 @@ def judge(lab: Lab, checks: Sequence[Check], answer: Answer, facts: Facts) -> It
     pings = fping.parse("\n".join(answer.of(SEPARATE).lines))
     for check in checks:
         if check.kind is CheckKind.SEPARATE:
-            verdict = _judge_separate(lab, check, answer, pings, facts)
-            command = _ping_line(lab, isolation.addresses(lab, check.network))
-            # A warning is about the host's pings, so the node's own output would tell nothing.
-            is_shown = verdict.status is not CheckStatus.WARNED
-            output = answer.of(SEPARATE).text if is_shown else ""
-            yield verdict.of(check, command=command, output=output)
+            yield _judge_separate(lab, check, answer, pings, facts)
         elif check.kind is CheckKind.NO_TRANSIT:
             yield _judge_transit(lab, check, answer, facts)
 
 
 def _judge_separate(
-    lab: Lab, check: Check, answer: Answer, pings: Mapping[str, fping.Ping], facts: Facts
-) -> Verdict:
+    lab: Lab,
+    check: Check,
+    answer: Answer,
+    pings: Mapping[str, fping.Ping],
+    facts: Facts,
+) -> CheckResult:
     """Judge that a node reaches nobody on a network that it is not on."""
-    code, addresses = answer.of(SEPARATE).code, isolation.addresses(lab, check.network)
-    unanswered = [address for address in addresses if address not in pings]
-    reached = [address for address in addresses if address in pings and pings[address].received]
+    addresses = isolation.addresses(lab, check.network)
+    verdict = _verdict_on_pings(check, addresses, answer, pings)
+    if verdict is None:
+        is_heard = facts.alive & addresses.keys()
+        verdict = Verdict.passed(f"none of {len(addresses)} answers")
+        if lab.network(check.network).has_host and not is_heard:
+            detail = f"nothing is proved: none of {len(addresses)} answers the host either"
+            verdict = Verdict.warned(Reason.UNPROVED, detail)
+    # A warning is about the host's pings, so the node's own output would tell nothing.
+    is_shown = verdict.status is not CheckStatus.WARNED
+    output = answer.of(SEPARATE).text if is_shown else ""
+    return verdict.of(check, command=_ping_line(lab, addresses), output=output)
+
+
+def _verdict_on_pings(
+    check: Check,
+    names: Mapping[str, str],
+    answer: Answer,
+    pings: Mapping[str, fping.Ping],
+) -> Verdict | None:
+    """Judge a node's pings by themselves; None where nobody answered any of them.
+
+    `names` are the addresses that were pinged, each with its node's name.
+    """
+    tried = [address for address in names if address in pings]
+    reached = [address for address in tried if pings[address].received]
     if reached:
-        names = ", ".join(f"{addresses[address]} {address}" for address in reached[:_NAMED])
+        shown = ", ".join(f"{names[address]} {address}" for address in reached[:_NAMED])
         if len(reached) > _NAMED:
-            names += f" and {len(reached) - _NAMED} more"
-        return Verdict.failed(Reason.REACHED, f"reached, though it lacks a NIC there: {names}")
-    if code in (None, NOT_FOUND) or unanswered:
+            shown += f" and {len(reached) - _NAMED} more"
+        return Verdict.failed(Reason.REACHED, f"reached, though it lacks a NIC there: {shown}")
+    code = answer.of(SEPARATE).code
+    if code in (None, NOT_FOUND) or len(tried) < len(names):
         return answers.without_result(answer, SEPARATE, "fping", check.node)
-    if lab.network(check.network).has_host and not facts.alive & addresses.keys():
-        detail = f"nothing is proved: none of {len(addresses)} answers the host either"
-        return Verdict.warned(Reason.UNPROVED, detail)
-    return Verdict.passed(f"none of {len(addresses)} answers")
+    return None
 
 
 def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> CheckResult:
     """Judge that no packet gets through the host, out of one NIC of the node."""
-    node, network = lab.node(check.node), lab.network(check.network)
+    network = lab.network(check.network)
     nic = isolation.nic_of(lab, check)
-    targets, untried = isolation.targets(lab, node, nic, facts)
+    targets, untried = isolation.targets(lab, lab.node(check.node), nic, facts)
     said = answer.of(TRANSIT)
     if not targets:
         return _unproved(untried).of(check, output=said.text)
@@ -155,8 +186,10 @@ def _judge_transit(lab: Lab, check: Check, answer: Answer, facts: Facts) -> Chec
         verdict = Verdict.error(Reason.NOT_SENT, detail, about=device)
         return verdict.of(check, command=f"ip addr show dev {device}", output=said.text)
     trial = transit.read_trial(network, nic, targets, said.lines)
-    verdict, target = _judge_trial(network, trial, answer, untried)
-    command = transit.retry_line(network, nic, trial.device, target) if target else ""
+    verdict, to_retry = _judge_trial(network, trial, answer, untried)
+    command = ""
+    if to_retry:
+        command = transit.retry_line(network, nic, trial.device, to_retry)
     return verdict.of(check, command=command, output=said.text)
 
 
@@ -166,21 +199,26 @@ def _judge_trial(
     """Judge the ways that a node tried; returns the one to try again as well."""
     opened = _reached_targets(trial)
     if opened:
-        names = ", ".join(target.title for target in opened)
-        detail = f"gets through the host ({network.host_address}) to {names}"
+        titles = ", ".join(target.title for target in opened)
+        detail = f"gets through the host ({network.host_address}) to {titles}"
         return Verdict.failed(Reason.REACHED, detail), opened[0]
+    # Nothing is said of ways that no packet went, nor where the script did not get to its end.
     code = answer.of(TRANSIT).code
-    if trial.lost or code is None:
-        detail = f"{_UNSENT} (exit code {code})" if code else _UNSENT
-        unsent = Verdict.error(Reason.NOT_SENT, detail)
-        return answers.missing(answer, TRANSIT) or unsent, next(iter(trial.lost), None)
-    return _judge_unopened(network, trial, untried)
+    if not trial.lost and code is not None:
+        return _judge_unopened(network, trial, untried)
+    to_retry = trial.lost[0] if trial.lost else None
+    missing = answers.missing(answer, TRANSIT)
+    if missing is not None:
+        return missing, to_retry
+    detail = f"{_UNSENT} (exit code {code})" if code else _UNSENT
+    return Verdict.error(Reason.NOT_SENT, detail), to_retry
 
 
 def _reached_targets(trial: Trial) -> list[Target]:
     """List the targets that were reached, on ways that packets are known to have gone."""
-    reached = [target for target, code in trial.codes.items() if code == "0"]
-    return [target for target in reached if target not in trial.lost]
+    return [
+        target for target, code in trial.codes.items() if code == "0" and target not in trial.lost
+    ]
 
 
 def _judge_unopened(
@@ -189,11 +227,12 @@ def _judge_unopened(
     """Judge ways that packets did go, and of which none is open; returns the way to try again."""
     odd = _first_odd(trial)
     if odd is not None:
-        error = os.strerror(int(trial.codes[odd])).lower()
+        error = _error_text(trial.codes[odd])
         detail = f"{error} on the way to {odd.title}: the host refuses in other words"
         return Verdict.error(Reason.UNREADABLE, detail), odd
-    refusals = {os.strerror(int(code)).lower() for code in trial.codes.values() if code != SILENT}
     silent = [target for target, code in trial.codes.items() if code == SILENT]
+    refusals = {_error_text(code) for code in trial.codes.values() if code != SILENT}
+    # On a network without the host nobody is there to refuse: silence is all that can be had.
     if silent and network.has_host:
         verdict = _judge_silence(network, trial, silent[0], has_refusals=bool(refusals))
         if verdict is not None:
@@ -203,6 +242,11 @@ def _judge_unopened(
     goals = ", ".join(target.goal for target in trial.codes)
     how = ", ".join(sorted(refusals)) or "no answer"
     return Verdict.passed(f"no way to {goals}: {how}"), None
+
+
+def _error_text(code: str) -> str:
+    """Return the system's words for an errno: `connection refused`."""
+    return os.strerror(int(code)).lower()
 
 
 def _first_odd(trial: Trial) -> Target | None:
@@ -227,8 +271,8 @@ def _judge_silence(
     # Where few packets were sent, the kernel's limit can't explain a missing refusal.
     if has_refusals and len(trial.codes) > _REFUSED_AT_ONCE:
         return None
-    answer = f"neither an answer from {silent.title} nor the host's refusal"
-    return Verdict.warned(Reason.NOT_REFUSED, f"{answer}: packets may get out")
+    missing = f"neither an answer from {silent.title} nor the host's refusal"
+    return Verdict.warned(Reason.NOT_REFUSED, f"{missing}: packets may get out")
 
 
 def _unproved(goals: Iterable[str]) -> Verdict:

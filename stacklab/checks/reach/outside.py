@@ -23,14 +23,20 @@ def places(lab: Lab, node: Node) -> tuple[str, ...]:
 
     Where the node goes by a proxy, the proxy is the place.
     """
-    apt, proxy = lab.stack.mirrors.apt, lab.stack.proxy.http
-    packages = PACKAGES
-    if apt:
-        packages = _dialled_place(lab, apt)
-    elif proxy:
-        packages = place_of(proxy)
-    others = (_dialled_place(lab, source.url) for source in remote_sources(lab, node))
-    return tuple(dict.fromkeys(filter(None, (packages, *others))))
+    wanted = [_packages_place(lab)]
+    wanted += [_dialled_place(lab, source.url) for source in remote_sources(lab, node)]
+    # Without "": a local path in place of a URL is nothing to connect to.
+    return tuple(dict.fromkeys(filter(None, wanted)))
+
+
+def _packages_place(lab: Lab) -> str:
+    """Return where a node's packages come from; PACKAGES if only the node knows."""
+    apt_mirror = lab.stack.mirrors.apt
+    if apt_mirror:
+        return _dialled_place(lab, apt_mirror)
+    if lab.stack.proxy.http:
+        return place_of(lab.stack.proxy.http)
+    return PACKAGES
 
 
 def _dialled_place(lab: Lab, url: str) -> str:
@@ -39,11 +45,11 @@ def _dialled_place(lab: Lab, url: str) -> str:
     That is the proxy, if the lab has one and does not except the URL.
     """
     proxy = lab.stack.proxy
-    through = proxy.https or proxy.http
+    proxy_url = proxy.https or proxy.http
     if urlsplit(url).scheme == "http":
-        through = proxy.http
-    if through and not _is_direct(lab, url):
-        return place_of(through)
+        proxy_url = proxy.http
+    if proxy_url and not _is_direct(lab, url):
+        return place_of(proxy_url)
     return place_of(url)
 
 
@@ -59,13 +65,14 @@ def _is_direct(lab: Lab, url: str) -> bool:
 
 def mirrored_places(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
     """Map the places that nodes avoid to the host's own mirrors that they were given instead."""
-    mirrored = {}
-    for node in lab.nodes:
-        for source in remote_sources(lab, node):
-            mirror = _mirror_of(lab, mirrors, source.kind, source.url)
-            if mirror:
-                mirrored[_dialled_place(lab, source.url)] = _dialled_place(lab, mirror)
-    return {old: new for old, new in mirrored.items() if old and new}
+    mirrored: dict[str, str] = {}
+    sources = [source for node in lab.nodes for source in remote_sources(lab, node)]
+    for source in sources:
+        mirror_url = _mirror_of(lab, mirrors, source.kind, source.url)
+        if not mirror_url:
+            continue
+        mirrored[_dialled_place(lab, source.url)] = _dialled_place(lab, mirror_url)
+    return {place: mirror for place, mirror in mirrored.items() if place and mirror}
 
 
 def _mirror_of(lab: Lab, mirrors: Mirrors, kind: SourceKind, url: str) -> str:
@@ -75,20 +82,16 @@ def _mirror_of(lab: Lab, mirrors: Mirrors, kind: SourceKind, url: str) -> str:
         return "" if lab.stack.mirrors.pip else mirrors.pip
     if kind is not SourceKind.GIT:
         return ""
-    # git takes the longest prefix that fits
-    fitting = [(old, new) for new, old in mirrors.git if f"{url}/".startswith(old)]
-    if not fitting:
-        return ""
-    _, mirror = max(fitting, key=lambda pair: len(pair[0]))
+    fitting = [pair for pair in mirrors.git if f"{url}/".startswith(pair[1])]
+    # Like git's url.MIRROR.insteadOf: it takes the longest prefix that fits.
+    mirror, _ = max(fitting, key=lambda pair: len(pair[1]), default=("", ""))
     return mirror
 
 
 def host_needs(lab: Lab, mirrors: Mirrors) -> Needs:
     """Return what the host has to connect to itself: all that any node of the lab needs."""
     mirrored = mirrored_places(lab, mirrors)
-    wanted = [place for node in lab.nodes for place in places(lab, node) if place != PACKAGES]
-    return Needs(
-        places=tuple(mirrored.get(place, place) for place in wanted),
-        instead=mirrored,
-        needs_package_mirrors=True,
-    )
+    wanted: list[str] = []
+    for node in lab.nodes:
+        wanted += [mirrored.get(place, place) for place in places(lab, node) if place != PACKAGES]
+    return Needs(places=tuple(wanted), instead=mirrored, needs_package_mirrors=True)

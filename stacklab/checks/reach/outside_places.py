@@ -18,7 +18,7 @@ def place_of(url: str) -> str:
     parts = urlsplit(url)
     try:
         port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
+    except ValueError:  # urlsplit reads the port only when it is asked for it
         return ""
     if parts.hostname and port:
         return f"{parts.hostname}:{port}"
@@ -42,7 +42,10 @@ def is_address(name: str) -> bool:
 def is_inside(lab: Lab, place: str) -> bool:
     """Return True if a place is on one of the lab's networks, as a mirror on the host may be."""
     name = name_of(place)
-    return is_address(name) and any(IPv4Address(name) in network.cidr for network in lab.networks)
+    if not is_address(name):
+        return False
+    address = IPv4Address(name)
+    return any(address in network.cidr for network in lab.networks)
 
 
 def is_open(lab: Lab, node: Node) -> bool:
@@ -51,16 +54,25 @@ def is_open(lab: Lab, node: Node) -> bool:
 
 
 def controls(lab: Lab, facts: Facts) -> dict[str, Tried]:
-    """Return places outside that the host reaches, by "ADDRESS:PORT": a closed node must not."""
+    """Return places outside that the host reaches, by "ADDRESS:PORT": a closed node must not.
+
+    By address, since a closed node does not know names either.
+    """
     reached: dict[str, Tried] = {}
     for place, tried in facts.tried.items():
+        # A mirror on the lab's own network is not outside: even a closed node may reach it.
         if tried.is_open and tried.address and not is_inside(lab, f"{tried.address}:0"):
             port = place.rpartition(":")[2]
             reached[f"{tried.address}:{port}"] = tried
-    return dict(list(reached.items())[:_CONTROLS_MAX])
+    first = list(reached.items())[:_CONTROLS_MAX]
+    return dict(first)
 
 
 def known_names(facts: Facts) -> list[str]:
     """Return two names outside that the host knows: a closed node must not know them."""
-    names = (name_of(place) for place, tried in facts.tried.items() if tried.address)
-    return [name for name in dict.fromkeys(names) if not is_address(name)][:2]
+    known: dict[str, None] = {}  # a set that keeps its order
+    for place, tried in facts.tried.items():
+        name = name_of(place)
+        if tried.address and not is_address(name):
+            known[name] = None
+    return list(known)[:2]

@@ -14,25 +14,28 @@ from stacklab.tools import fping
 _PATIENCE_MS = 800
 
 
-def argv(lab: Lab, addresses: Iterable[str]) -> tuple[str, ...]:
+def fping_argv(lab: Lab, addresses: Iterable[str]) -> tuple[str, ...]:
     """Return fping's command line; two pings, as a busy node is late with its first answer."""
-    patience = f"{math.ceil(_PATIENCE_MS + ways.slower_ms(lab))}"
-    return ("fping", "-q", "-C", "2", "-p", "400", "-t", patience, "-i", "1", *addresses)
+    patience_ms = math.ceil(_PATIENCE_MS + ways.slower_ms(lab))
+    # -p: 400 ms between the two to one address; -i: 1 ms between two addresses.
+    return ("fping", "-q", "-C", "2", "-p", "400", "-t", f"{patience_ms}", "-i", "1", *addresses)
 
 
-def ping(
+def ping_addresses(
     lab: Lab, addresses: Sequence[str], runner: Runner
 ) -> tuple[Mapping[str, fping.Ping], str]:
     """Ping these addresses from the host; returns {} and the reason where fping could not run."""
     if not addresses:
         return {}, ""
     command = Command(
-        argv=argv(lab, addresses),
+        argv=fping_argv(lab, addresses),
         what="pinging nodes from the host",
-        ok_codes=(0, 1, 2),
+        ok_codes=(0, 1, 2),  # 1: some did not answer; 2: some addresses were not found
         timeout_s=20 + ways.slower_s(lab),
     )
     try:
-        return fping.parse(runner.run(command).stderr), ""
+        result = runner.run(command)
     except ToolError as error:
         return {}, error.message
+    # With -q, fping writes its summary to stderr.
+    return fping.parse(result.stderr), ""

@@ -125,9 +125,10 @@ def transit_part(lab: Lab, ways_out: Sequence[tuple[NIC, Target]]) -> Part:
     for nic in nics:
         words = [target.word(nic) for source, target in ways_out if source is nic]
         lines.append(f"able {nic.device} {nic.address.ip} {nic.mac.lower()} {' '.join(words)}")
-    script = shlex.quote(_root_script(lab, nics, ways_out))
-    root = f"sudo -n sh -c {script} transit $devices $words"
     able = "\n".join(lines)
+    script = shlex.quote(_root_script(lab, nics, ways_out))
+    # Unquoted variables: each device and each word is an argument of its own.
+    root = f"sudo -n sh -c {script} transit $devices $words"
     shell = f'{_ABLE}{able}\n[ -z "$words" ] || {root}'
     return Part(tag=TRANSIT, shell=shell, limit_s=20.0 + ways.slower_s(lab))
 
@@ -144,7 +145,9 @@ def _root_script(lab: Lab, nics: Sequence[NIC], ways_out: Sequence[tuple[NIC, Ta
     for nic, target in ways_out:
         selector = f"from {nic.address.ip} to {target.address}"
         do.append(f"rule add {selector} pref {_PREFERENCE} lookup {tables[nic.device]}")
+    # Last, when all rules are there: these lines show which way the kernel takes.
     do += [f"route get {target.address} from {nic.address.ip}" for nic, target in ways_out]
+    # One `rule del` removes one rule: as many as were added, and some for what was left before.
     undo = [f"rule del pref {_PREFERENCE}"] * (len(ways_out) + _LEFT)
     undo += [f"route flush table {table}" for table in tables.values()]
     undo += [f"neigh show to {host} nud all" for host in hosts]
@@ -174,22 +177,35 @@ def read_trial(
     host = str(network.host_address)
     device = _holding_device(nic, lines)
     state = _neighbour_state(host, device, lines)
-    way = f"from {nic.address.ip} via {host} dev {device} "
-    routed = {line.split()[0] for line in lines if way in line}
     codes = _dial_codes(nic, targets, lines)
     if state in ("", *_NO_ARP):
-        # One's own kernel says EHOSTUNREACH of a host that does not answer ARP: no refusal.
-        unreachable = str(errno.EHOSTUNREACH)
-        for target, code in codes.items():
-            if code == unreachable:
-                codes[target] = SILENT
+        _silence_unreachable(codes)
+    # What `route get` printed: a packet to any other address did not go this way.
+    way = f"from {nic.address.ip} via {host} dev {device} "
+    routed = {line.split()[0] for line in lines if way in line}
     lost = [target for target in targets if target not in codes or target.address not in routed]
-    return Trial(device, codes, tuple(lost), state in _NO_ARP)
+    return Trial(
+        device=device,
+        codes=codes,
+        lost=tuple(lost),
+        is_mute=state in _NO_ARP,
+    )
+
+
+def _silence_unreachable(codes: dict[Target, str]) -> None:
+    """Replace EHOSTUNREACH by SILENT, where the host may not have answered ARP.
+
+    Then one's own kernel says EHOSTUNREACH: that is not a refusal of the host.
+    """
+    for target, code in codes.items():
+        if code == str(errno.EHOSTUNREACH):
+            codes[target] = SILENT
 
 
 def _holding_device(nic: NIC, lines: Sequence[str]) -> str:
     """Return the device that has the NIC's address: itself, or what the node named."""
-    for words in map(str.split, lines):
+    for line in lines:
+        words = line.split()
         if words[:2] == ["by", nic.device] and len(words) == 3:
             return words[2]
     return nic.device
@@ -197,25 +213,32 @@ def _holding_device(nic: NIC, lines: Sequence[str]) -> str:
 
 def _neighbour_state(host: str, device: str, lines: Sequence[str]) -> str:
     """Return the kernel's word for how the host answered ARP; "" if the lines don't tell."""
-    for words in map(str.split, lines):
+    for line in lines:
+        words = line.split()
         if words[:3] == [host, "dev", device]:
             return words[-1]
     return ""
 
 
 def _dial_codes(nic: NIC, targets: Sequence[Target], lines: Sequence[str]) -> dict[Target, str]:
-    """Return how connecting to each target ended."""
-    dialled = {}
+    """Return how connecting to each target ended; a target without a readable line is left out."""
+    code_by_word: dict[str, str] = {}
     for line in lines:
         if re.fullmatch(r"dial \S+ (\d+|silent)", line, re.ASCII):
             _, word, code = line.split()
-            dialled[word] = code
-    return {target: dialled[target.word(nic)] for target in targets if target.word(nic) in dialled}
+            code_by_word[word] = code
+    codes: dict[Target, str] = {}
+    for target in targets:
+        word = target.word(nic)
+        if word in code_by_word:
+            codes[target] = code_by_word[word]
+    return codes
 
 
 def why_unable(nic: NIC, lines: Sequence[str]) -> tuple[str, str] | None:
     """Return the device that can't send and a key of UNABLE; None where all can."""
-    pattern = rf"nic {re.escape(nic.device)} ({'|'.join(UNABLE)}) (\S+)"
+    why_words = "|".join(UNABLE)
+    pattern = rf"nic {re.escape(nic.device)} ({why_words}) (\S+)"
     for line in lines:
         match = re.fullmatch(pattern, line)
         if match:

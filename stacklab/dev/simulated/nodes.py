@@ -12,10 +12,11 @@ def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
     """Return all lines of `nodes.look`, whichever pieces of it were asked for."""
     sectors = node.disk.bytes // 512
     blocks = node.disk.bytes // 4096
-    taken_kib = node.memory.mib * 1024 // 32
+    taken_kib = node.memory.mib * 1024 // 32  # by the kernel, for itself
+    last_cpu = node.cpus - 1
     return [
         "uptime 4000.25 7000.5",
-        f"online 0-{node.cpus - 1}" if node.cpus > 1 else "online 0",
+        f"online 0-{last_cpu}" if last_cpu else "online 0",
         "kexec_crash_size 0",
         "@begin proc",
         f"MemTotal: {node.memory.mib * 1024 - taken_kib} kB",
@@ -24,6 +25,7 @@ def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
         "mount 254:1 rw,noatime shared:1 - ext4 /dev/vda1 rw,discard",
         "@end 0",
         f"block vda 254:0 {sectors} -",
+        # A partition of it, whose parent is 254:0.
         f"block vda1 254:1 {sectors - 2048} 254:0",
         "@begin fs",
         f"fs 4096 {blocks * 98 // 100} {blocks * 95 // 100} {blocks * 90 // 100} 3145728 3135535",
@@ -45,6 +47,7 @@ def user(lab: Lab, node: Node, shell: str) -> Sequence[str]:
 
 
 def _address_lines(node: Node) -> list[str]:
+    """Return the lines of `ip -o -4 addr show`."""
     end = "\\       valid_lft forever preferred_lft forever"
     lines = [f"1: lo    inet 127.0.0.1/8 scope host lo{end}"]
     for number, nic in enumerate(node.nics, start=2):
@@ -57,8 +60,10 @@ def _address_lines(node: Node) -> list[str]:
 
 
 def _route_lines(lab: Lab, node: Node) -> list[str]:
-    network, access = lab.network(node.access.network), node.access
-    lines = []
+    """Return the lines of `ip -o -4 route show`."""
+    access = node.access
+    network = lab.network(access.network)
+    lines: list[str] = []
     if network.mode is NetworkMode.NAT:
         source = f"src {access.address.ip} metric 1024"
         lines.append(f"default via {network.host_address} dev {access.device} proto dhcp {source}")

@@ -22,6 +22,7 @@ def facts(lab: Lab) -> Facts:
         places.update(outside.places(lab, node))
         alive.update(str(nic.address.ip) for nic in node.nics)
     places.discard(outside_places.PACKAGES)
+    # As on a real host, the mirror of its own packages comes first.
     tried = {place: Tried(address=_ADDRESS) for place in (_PACKAGES, *sorted(places))}
     for place in isolation.candidates(lab):
         tried[place] = Tried(address=outside_places.name_of(place))
@@ -30,14 +31,17 @@ def facts(lab: Lab) -> Facts:
 
 def separate(lab: Lab, node: Node, shell: str) -> Sequence[str]:
     """Return pings that nobody answers."""
-    return [f"{address} : - -" for address in re.findall(r" (\d+\.\d+\.\d+\.\d+)\b", shell)]
+    addresses = re.findall(r" (\d+\.\d+\.\d+\.\d+)\b", shell)
+    return [f"{address} : - -" for address in addresses]
 
 
 def transit(lab: Lab, node: Node, shell: str) -> Sequence[str]:
     """Return ways that the host refuses, each of them."""
-    lines = []
+    nics = {str(nic.address.ip): nic for nic in node.nics}
+    lines: list[str] = []
+    # The words of the part: SOURCE,ADDRESS,PORT.
     for source, target, port in re.findall(r"\b([\d.]+),([\d.]+),(\d+)", shell):
-        nic = next(nic for nic in node.nics if str(nic.address.ip) == source)
+        nic = nics[source]
         gateway = lab.network(nic.network).host_address
         lines.append(f"{target} from {source} via {gateway} dev {nic.device} table 20454 uid 0")
         lines.append(f"dial {source},{target},{port} {errno.ECONNREFUSED}")
@@ -48,16 +52,19 @@ def dials(lab: Lab, node: Node, shell: str) -> Sequence[str]:
     """Return that all answers that is wanted, and nothing of what must not."""
     tcp = re.findall(r"^dial tcp (\S+) &$", shell, re.MULTILINE)
     closed = re.findall(r"dial closed (\S+) &", shell)
+    names = re.findall(r"^look (\S+) (?:&|\|\|)", shell, re.MULTILINE)
+    # The mirror's name is in a variable of the script.
+    mirror = outside_places.name_of(_PACKAGES)
+    names = [mirror if name.startswith('"') else name for name in names]
     lines = [f"try {place}" for place in closed]
     lines += [f"closed {place} 1 bash: connect: Network is unreachable" for place in closed]
-    names = re.findall(r"^look (\S+) (?:&|\|\|)", shell, re.MULTILINE)
     if "/etc/apt" in shell:
         lines.append(f"packages {_PACKAGES}")
         tcp.append(_PACKAGES)
-    # The mirror's name is in a variable of the script.
-    names = [outside_places.name_of(_PACKAGES) if name.startswith('"') else name for name in names]
     lines += [f"try {target}" for target in (*tcp, *names)]
     lines += [f"tcp {place} 0" for place in tcp]
     for name in names:
-        lines.append(f"dns {name} 2 " if closed else f"dns {name} 0 {_ADDRESS} STREAM {name}")
+        # A node that must not reach a place must not know a name either: getent ends with 2.
+        outcome = "2 " if closed else f"0 {_ADDRESS} STREAM {name}"
+        lines.append(f"dns {name} {outcome}")
     return lines

@@ -23,12 +23,14 @@ from stacklab.model.stack import Installer
 
 
 def _linting() -> Linting:
+    # Only when something is linted: no rendering waits for the rules.
     from stacklab.installers.contrail.lint.linting import LINTING
 
     return LINTING
 
 
 def _companions(release: Release) -> tuple[Release, ...]:
+    """Return the DevStack that runs beside it: its known bugs are met, too."""
     return (paired_devstack(release),) if release.pairs else ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from stacklab.errors import RenderError
@@ -54,15 +54,20 @@ def free_of_nodes(lab: Lab, part: IPv4Network, network: str) -> IPv4Network:
     """
     cidr = lab.network(network).cidr
     free = free_part(lab, network, part.prefixlen)
-    hint = f"a wider cidr for {network}, or other addresses for its nodes"
-    if free:
+    if free is not None:
         hint = f"floating_range: {free}"
+    else:
+        hint = f"a wider cidr for {network}, or other addresses for its nodes"
     if not part.subnet_of(cidr):
         raise RenderError(f"stack.floating_range: {part} is not in {network}, {cidr}", hint=hint)
-    owners = ", ".join(f"{ip} is {name}'s" for name, ip in taken(lab, network) if ip in part)
+    owners = []
+    for name, ip in taken(lab, network):
+        if ip in part:
+            owners.append(f"{ip} is {name}'s")
     if owners:
         raise RenderError(
-            f"stack.floating_range: {part} would be given away, but {owners}", hint=hint
+            f"stack.floating_range: {part} would be given away, but {', '.join(owners)}",
+            hint=hint,
         )
     return part
 
@@ -73,14 +78,27 @@ def free_part(lab: Lab, network: str, prefix: int) -> IPv4Network | None:
     It has the asked size, or the next smaller one that is free; None if none is.
     """
     cidr = lab.network(network).cidr
-    first = int(cidr[0])
-    offsets = [int(ip) - first for _name, ip in taken(lab, network)]
-    for length in range(max(prefix, cidr.prefixlen + 1), _LONGEST_PREFIX + 1):
-        size = 1 << (32 - length)
-        used = {offset // size for offset in offsets}
-        count = cidr.num_addresses // size
-        # There are as many used parts as addresses at most, so among one more there is a free one.
-        for index in range(count - 1, max(count - len(used) - 2, -1), -1):
-            if index not in used:
-                return IPv4Network((first + index * size, length))
+    addresses = [ip for _owner, ip in taken(lab, network)]
+    largest = max(prefix, cidr.prefixlen + 1)  # never the whole network
+    for length in range(largest, _LONGEST_PREFIX + 1):
+        part = _uppermost_free(cidr, length, addresses)
+        if part is not None:
+            return part
+    return None
+
+
+def _uppermost_free(
+    cidr: IPv4Network, length: int, addresses: Sequence[IPv4Address]
+) -> IPv4Network | None:
+    """Return the uppermost part with that prefix that holds none of the addresses."""
+    first_address = int(cidr[0])
+    size = 1 << (32 - length)
+    used = {(int(ip) - first_address) // size for ip in addresses}
+    count = cidr.num_addresses // size
+    # There are as many used parts as addresses at most, so among one more there is a free one.
+    # Nobody has to look through the 2**21 smallest parts of a /8.
+    lowest = max(count - len(used) - 1, 0)
+    for index in range(count - 1, lowest - 1, -1):
+        if index not in used:
+            return IPv4Network((first_address + index * size, length))
     return None

@@ -21,7 +21,7 @@ def environment(templates: Path) -> jinja2.Environment:
 
     There is one for each folder; a template that was edited in between is read again.
     """
-    made = jinja2.Environment(
+    env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -29,12 +29,12 @@ def environment(templates: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # shell variables, not HTML; kit/guard.py guards their characters
     )
-    made.filters["sh"] = shell_word
-    made.filters["yaml"] = yaml_text
-    made.filters["localrc"] = quoting.localrc_value
-    made.filters["post_config"] = quoting.post_config_value
-    made.filters["option_line"] = quoting.option_line
-    return made
+    env.filters["sh"] = shell_word
+    env.filters["yaml"] = yaml_text
+    env.filters["localrc"] = quoting.localrc_value
+    env.filters["post_config"] = quoting.post_config_value
+    env.filters["option_line"] = quoting.option_line
+    return env
 
 
 def shell_word(value: object) -> str:
@@ -44,6 +44,7 @@ def shell_word(value: object) -> str:
 
 def yaml_text(value: object) -> str:
     """Quote a value so that YAML reads it back as text: "2025.2" and "yes" stay as they are."""
+    # A JSON string is a double-quoted scalar of YAML, with the same escapes.
     return json.dumps(str(value), ensure_ascii=False)
 
 
@@ -56,16 +57,19 @@ def render_template(env: jinja2.Environment, name: str, context: Mapping[str, ob
     except jinja2.TemplateSyntaxError as error:
         raise RenderError(f"{error.name or name}:{error.lineno}: {error.message}") from error
     except jinja2.UndefinedError as error:
-        raise RenderError(f"{_place(error, env, name)}: {error.message}") from error
+        raise RenderError(f"{_find_place(error, env, name)}: {error.message}") from error
 
 
-def _place(error: BaseException, env: jinja2.Environment, name: str) -> str:
+def _find_place(error: BaseException, env: jinja2.Environment, name: str) -> str:
     """Return the deepest `template:line` of a traceback.
 
     Jinja2 gives its frames the template's file name.
     """
-    files = {env.get_template(known).filename: known for known in env.list_templates()}
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files
-    ]
-    return f"{files[frames[-1].filename]}:{frames[-1].lineno}" if frames else name
+    template_of_file = {
+        env.get_template(template).filename: template for template in env.list_templates()
+    }
+    # The deepest frame of all is Jinja2's own, which raised the error.
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename in template_of_file:
+            return f"{template_of_file[frame.filename]}:{frame.lineno}"
+    return name

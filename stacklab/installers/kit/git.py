@@ -34,6 +34,7 @@ def clone(node: Node, url: str, ref: str, directory: PurePosixPath) -> Step:
 
     `git clone` would refuse a directory that holds answer files already.
     """
+    # The ref is kept in the clone's configuration: HEAD alone does not tell which it was.
     git = f"git -C {directory}"
     return Step(
         node=node.name,

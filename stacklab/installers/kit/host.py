@@ -19,28 +19,40 @@ GIT_CONFIG = PurePosixPath("/etc/gitconfig")
 PIP_CONF = PurePosixPath("/etc/pip.conf")
 APT_PROXY = PurePosixPath("/etc/apt/apt.conf.d/90stacklab-proxy")
 PROXY_ENVIRONMENT = PurePosixPath("/etc/profile.d/stacklab-proxy.sh")
+# All authorities that a system trusts, in one file.
+_DEBIAN_BUNDLE = PurePosixPath("/etc/ssl/certs/ca-certificates.crt")
+_RED_HAT_BUNDLE = PurePosixPath("/etc/pki/tls/certs/ca-bundle.crt")
 
 
-def files(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str]]:
+def render_settings(lab: Lab, mirrors: Mirrors) -> Mapping[str, Mapping[PurePosixPath, str]]:
     """Render them for every node; what the lab's stack says goes before the host's own settings."""
-    files_of_node: dict[PurePosixPath, str] = {}
-    pip = lab.stack.mirrors.pip or mirrors.pip
-    if pip or mirrors.authorities:
-        files_of_node[PIP_CONF] = _pip(lab, pip, trusts=bool(mirrors.authorities))
-    for name, text in mirrors.authorities:
-        files_of_node[AUTHORITIES / f"stacklab-{name}.crt"] = text
+    files: dict[PurePosixPath, str] = {}
+    pip_index = lab.stack.mirrors.pip or mirrors.pip
+    has_authorities = bool(mirrors.authorities)
+    if pip_index or has_authorities:
+        files[PIP_CONF] = _render_pip_conf(lab, pip_index, trusts_authorities=has_authorities)
+    for name, certificate in mirrors.authorities:
+        # update-ca-certificates passes over files without .crt.
+        files[AUTHORITIES / f"stacklab-{name}.crt"] = certificate
     if mirrors.git:
-        files_of_node[GIT_CONFIG] = _git(lab, mirrors.git)
+        files[GIT_CONFIG] = _render_git_config(lab, mirrors.git)
     if lab.stack.proxy != Proxy():
-        files_of_node[PROXY_ENVIRONMENT] = "".join(
-            f"export {name}={value}\n" for name, value in proxy_variables(lab).items()
-        )
-        if lab.stack.proxy.http:
-            files_of_node[APT_PROXY] = f'Acquire::http::Proxy "{lab.stack.proxy.http}";\n'
-    return {node.name: dict(files_of_node) for node in lab.nodes}
+        files |= _render_proxy(lab)
+    # Each node gets a mapping of its own, to which its installer's files are added.
+    return {node.name: dict(files) for node in lab.nodes}
 
 
-def stage(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Stage:
+def _render_proxy(lab: Lab) -> Mapping[PurePosixPath, str]:
+    exports = [f"export {name}={value}\n" for name, value in proxy_variables(lab).items()]
+    files = {PROXY_ENVIRONMENT: "".join(exports)}
+    http_proxy = lab.stack.proxy.http
+    if http_proxy:
+        # sudo, by which APT runs, drops the variables of the environment.
+        files[APT_PROXY] = f'Acquire::http::Proxy "{http_proxy}";\n'
+    return files
+
+
+def settings_stage(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Stage:
     """Return what is done on every node of the cloud before its installer runs.
 
     That is trust in the host's authorities, APT's mirror, and the work-arounds of
@@ -51,9 +63,9 @@ def stage(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Stage:
         if not is_in_cloud(lab, node):
             continue
         if mirrors.authorities:
-            steps.append(_trust(node))
-        if mirror := lab.stack.mirrors.apt:
-            steps.append(_apt_mirror(node, mirror))
+            steps.append(_trust_authorities(node))
+        if lab.stack.mirrors.apt:
+            steps.append(_use_apt_mirror(node, lab.stack.mirrors.apt))
         for release in running:
             steps += workarounds(lab, release, node, When.BEFORE)
     return Stage(
@@ -64,7 +76,8 @@ def stage(lab: Lab, mirrors: Mirrors, running: Sequence[Release]) -> Stage:
     )
 
 
-def _trust(node: Node) -> Step:
+def _trust_authorities(node: Node) -> Step:
+    # Debian and Ubuntu have one program for it, the others have another, and another directory.
     anchors = "/etc/pki/ca-trust/source/anchors"
     return Step(
         node=node.name,
@@ -76,7 +89,7 @@ def _trust(node: Node) -> Step:
     )
 
 
-def _apt_mirror(node: Node, mirror: str) -> Step:
+def _use_apt_mirror(node: Node, mirror: str) -> Step:
     """Return the step that points APT's sources, in either format, to a mirror.
 
     debian-security stays where it is.
@@ -99,8 +112,10 @@ def proxy_variables(lab: Lab) -> Mapping[str, str]:
     if proxy == Proxy():
         return {}
     addresses = [str(nic.address.ip) for node in lab.nodes for nic in node.nics]
+    node_names = [node.name for node in lab.nodes]
+    # A dict keeps the order, and each name once.
     direct = dict.fromkeys(
-        ("localhost", "127.0.0.1", *addresses, *(node.name for node in lab.nodes), *proxy.no_proxy)
+        ("localhost", "127.0.0.1", *addresses, *node_names, *proxy.no_proxy),
     )
     variables = {
         "http_proxy": proxy.http,
@@ -110,7 +125,7 @@ def proxy_variables(lab: Lab) -> Mapping[str, str]:
     return {name: value for name, value in variables.items() if value}
 
 
-def _pip(lab: Lab, index: str, *, trusts: bool) -> str:
+def _render_pip_conf(lab: Lab, index: str, *, trusts_authorities: bool) -> str:
     spec = shown(lab.source)
     header = f"# Rendered from {spec}: where this host, or the spec, has Python packages from."
     lines = [header, "[global]"]
@@ -118,19 +133,16 @@ def _pip(lab: Lab, index: str, *, trusts: bool) -> str:
         lines.append(f"index-url = {index}")
     if index.startswith("http://"):
         lines.append(f"trusted-host = {urlsplit(index).hostname or ''}")
-    if trusts:  # pip has a list of its own
+    if trusts_authorities:
+        # pip has a list of authorities of its own, and does not look at the system's.
         is_debian = lab.images[0].startswith(("debian", "ubuntu"))
-        whole = (
-            "/etc/ssl/certs/ca-certificates.crt"
-            if is_debian
-            else "/etc/pki/tls/certs/ca-bundle.crt"
-        )
-        lines.append(f"cert = {whole}")
+        lines.append(f"cert = {_DEBIAN_BUNDLE if is_debian else _RED_HAT_BUNDLE}")
     return "\n".join([*lines, ""])
 
 
-def _git(lab: Lab, urls: Sequence[tuple[str, str]]) -> str:
+def _render_git_config(lab: Lab, urls: Sequence[tuple[str, str]]) -> str:
     header = f"# Rendered from {shown(lab.source)}: where this host's git fetches from, too.\n"
-    return header + "".join(
-        f'[url "{mirror}"]\n\tinsteadOf = {replaced}\n' for mirror, replaced in urls
-    )
+    sections = []
+    for mirror, replaced in urls:
+        sections.append(f'[url "{mirror}"]\n\tinsteadOf = {replaced}\n')
+    return header + "".join(sections)

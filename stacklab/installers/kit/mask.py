@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from stacklab import words
 
@@ -19,9 +19,9 @@ _VALUE = re.compile(
 )
 # {...} and a plain $NAME are not secrets but say where one is.
 _ELSEWHERE = re.compile(r"""\{|["']?\$(?:\w++|\{\w++\})["']?(?:[\s,;]|\Z)""")
-_KEY_FILE = re.compile(
-    r"""["']?(?:~|/(?:etc|home|opt|root|run|tmp|usr|var))/"""
-)  # where a key is, not the key
+# The place of a key's file, not the key.
+_KEY_FILE = re.compile(r"""["']?(?:~|/(?:etc|home|opt|root|run|tmp|usr|var))/""")
+# The head of a YAML block: | or >, whose text is on the next lines.
 _BLOCK = re.compile(r"[|>][-+0-9]*+[ \t]*+\n")
 _PEM = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
@@ -41,49 +41,70 @@ def masked(text: str, secrets: Iterable[str], *, is_all_secret: bool = False) ->
     `is_all_secret` is for a file such as kolla's passwords.yml: each of its values is masked,
     whatever its name.
     """
+    # Keys first: as a value of a name, only the line of their header would be masked.
     text = _PEM.sub(MASK, without(text, secrets))
     if is_all_secret:
-        return "".join(map(_only_its_key, text.splitlines(keepends=True)))
-    return _USERINFO.sub(rf"\1{MASK}@", "".join(_without_named(text)))
+        lines = [_mask_value_of_line(line) for line in text.splitlines(keepends=True)]
+        return "".join(lines)
+    text = _mask_named_secrets(text)
+    return _USERINFO.sub(rf"\1{MASK}@", text)
 
 
-def _without_named(text: str) -> Iterator[str]:
-    at = 0
+def _mask_named_secrets(text: str) -> str:
+    """Mask the value of each assignment whose name sounds like a secret's."""
+    pieces = []
+    at = 0  # what is before it is in `pieces`
     for assignment in _ASSIGNMENT.finditer(text):
-        if assignment.start() < at or not _NAMES.search(assignment["name"]):
+        is_in_masked_value = assignment.start() < at
+        if is_in_masked_value or not _NAMES.search(assignment["name"]):
             continue
-        end = _end_of_value(text, assignment)
+        end = _find_end_of_secret(text, assignment)
         if end > assignment.end():
-            yield text[at : assignment.end()] + MASK
+            pieces += [text[at : assignment.end()], MASK]
             at = end
-    yield text[at:]
+    pieces.append(text[at:])
+    return "".join(pieces)
 
 
-def _end_of_value(text: str, assignment: re.Match[str]) -> int:
+def _find_end_of_secret(text: str, assignment: re.Match[str]) -> int:
     """Return where an assignment's value ends; where it begins, if it is not a secret."""
     begin = assignment.end()
-    if _ELSEWHERE.match(text, begin) or (
-        assignment["name"].lower().endswith("_key") and _KEY_FILE.match(text, begin)
-    ):
+    if _ELSEWHERE.match(text, begin):
         return begin
-    if block := _BLOCK.match(text, begin):
-        line = text[text.rfind("\n", 0, assignment.start()) + 1 : assignment.start()]
-        deeper = len(line) - len(line.lstrip(" ")) + 1
-        body = re.compile(rf"(?: {{{deeper},}}\S[^\n]*+(?:\n|\Z)|[ \t]*\n)*+").match(
-            text, block.end()
-        )
-        end = body.end() if body else block.end()
-        return end - text.endswith("\n", begin, end)  # the next line stays one
+    is_key = assignment["name"].lower().endswith("_key")
+    if is_key and _KEY_FILE.match(text, begin):
+        return begin
+    block = _BLOCK.match(text, begin)
+    if block is not None:
+        return _find_end_of_block(text, assignment, block)
     value = _VALUE.match(text, begin)
     return value.end() if value else begin
 
 
-def _only_its_key(line: str) -> str:
+def _find_end_of_block(text: str, assignment: re.Match[str], block: re.Match[str]) -> int:
+    """Return where a YAML block ends: before the first line that is not deeper than its key."""
+    start_of_line = text.rfind("\n", 0, assignment.start()) + 1
+    before_name = text[start_of_line : assignment.start()]
+    indentation = len(before_name) - len(before_name.lstrip(" "))
+    deeper_lines = re.compile(
+        rf"(?: {{{indentation + 1},}}\S[^\n]*+(?:\n|\Z)|[ \t]*\n)*+",
+    )
+    body = deeper_lines.match(text, block.end())
+    end = body.end() if body else block.end()
+    if text.endswith("\n", assignment.end(), end):
+        end -= 1  # the line's end stays, so that the next line stays one
+    return end
+
+
+def _mask_value_of_line(line: str) -> str:
     """Mask a line of a file of passwords: comments stay, of others only the key is shown."""
     body = line.rstrip()
     if not body or body.startswith("#"):
         return line
+    line_end = line[len(body) :]
     key = _KEY_OF_YAML.match(body)
-    if key is None:
-        return MASK + line[len(body) :]
-    return line if body == key[0] else f"{key[0]} {MASK}{line[len(body) :]}"
+    if key is None:  # a line of a block, or something that is not YAML
+        return MASK + line_end
+    if body == key[0]:  # the value is below
+        return line
+    return f"{key[0]} {MASK}{line_end}"

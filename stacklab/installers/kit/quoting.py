@@ -20,23 +20,24 @@ from stacklab.model.stack import ConfigOption
 class Trap(StrEnum):
     """A change that scripts of some DevStack do to a value: a word of the trait `post_config`."""
 
-    WORDS = (
-        "words"  # an unquoted echo: blanks melt into one, file names take the place of a pattern
-    )
+    # An unquoted echo: blanks melt into one, file names take the place of a pattern.
+    WORDS = "words"
     BACKSLASH = "backslash"  # a backslash acts in sed; & is taken care of
     SED = "sed"  # both act in sed
     BAR = "bar"  # sed's s has bars around the value
     EQUALS = "equals"  # what follows the value's first = is lost
 
 
+_ACTING_IN_SED = {Trap.BACKSLASH: "\\", Trap.SED: "\\&", Trap.BAR: "|"}
+
 TRAIT = "post_config"
 TODAY = (Trap.WORDS,)
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 _ECHO_OPTION = re.compile(r"-[neE]+")
-_PATTERN = re.compile(r"[*?\[]")
+_PATTERN = re.compile(r"[*?\[]")  # any of the characters that make a word a pattern
 _PLAIN = re.compile(r"[A-Za-z0-9._-]*")  # what the names of DevStack's own files are made of
-_BRACKET = re.compile(r"\[[!^]?\]?[^]]*\]")
+_BRACKET = re.compile(r"\[[!^]?\]?[^]]*\]")  # [abc], [!abc], and []abc], which holds a ]
 
 
 def localrc_value(value: object) -> str:
@@ -59,7 +60,7 @@ def post_config_value(value: object, traps: Collection[str] = TODAY) -> str:
     text = str(value)
     _check_characters(text, "of post_config")
     _check_blanks(text, traps)
-    text = _for_sed(text, traps)
+    text = _escape_for_sed(text, traps)
     if Trap.WORDS in traps:
         _check_words(text)
     # For eval, which reads it within double quotes ...
@@ -80,18 +81,19 @@ def option_line(option: ConfigOption, traps: Collection[str] = TODAY) -> str:
     try:
         return f"{option.key} = {post_config_value(option.value, traps)}".rstrip()
     except RenderError as error:
-        place = ".".join(
-            ("stack.post_config", option.role, option.file, option.section, option.key)
-        )
+        keys = ("stack.post_config", option.role, option.file, option.section, option.key)
+        place = ".".join(keys)
         raise RenderError(f"{place}: {error.message}", hint=error.hint) from error
 
 
 def _check_characters(text: str, what: str) -> None:
     if "\n" in text or "\r" in text:
         raise RenderError(f"a value {what} is one line, this has more", hint="write it on one line")
-    if control := _CONTROL.search(text):
+    control = _CONTROL.search(text)
+    if control is not None:
         raise RenderError(
-            f"a value {what} can't hold the character U+{ord(control[0]):04X}", hint="take it out"
+            f"a value {what} can't hold the character U+{ord(control[0]):04X}",
+            hint="take it out",
         )
 
 
@@ -108,11 +110,14 @@ def _check_blanks(text: str, traps: Collection[str]) -> None:
         )
 
 
-def _for_sed(text: str, traps: Collection[str]) -> str:
+def _escape_for_sed(text: str, traps: Collection[str]) -> str:
     """Put a backslash before what sed would act on, in its `a` as in its `s`."""
-    acting = "\\&" if Trap.SED in traps else "\\" if Trap.BACKSLASH in traps else ""
-    acting += "|" if Trap.BAR in traps else ""
-    return "".join(f"\\{char}" if char in acting else char for char in text)
+    acting = ""
+    for trap, characters in _ACTING_IN_SED.items():
+        if trap in traps:
+            acting += characters
+    escaped = [f"\\{char}" if char in acting else char for char in text]
+    return "".join(escaped)
 
 
 def _check_words(text: str) -> None:
@@ -122,11 +127,12 @@ def _check_words(text: str) -> None:
         raise RenderError(
             f"DevStack's echo takes {words[0]} at the beginning of a value for an option of its own"
         )
-    if any(_may_name_files(word) for word in words):
-        raise RenderError(
-            "DevStack's bash would put the names of files in place of a word with *, ? or [",
-            hint="write out what the pattern stands for",
-        )
+    for word in words:
+        if _may_name_files(word):
+            raise RenderError(
+                "DevStack's bash would put the names of files in place of a word with *, ? or [",
+                hint="write out what the pattern stands for",
+            )
 
 
 def _may_name_files(word: str) -> bool:
@@ -136,10 +142,15 @@ def _may_name_files(word: str) -> bool:
     """
     if not _PATTERN.search(word):
         return False
-    if word.startswith("/"):
+    if word.startswith("/"):  # anywhere on the node
         return True
-    first = word.partition("/")[0]
-    literal = re.sub(r"\\(.)|[*?]", r"\1", _BRACKET.sub("", first))
+    # Only the name directly below DevStack's directory is looked at.
+    pattern = word.partition("/")[0]
+    literal = re.sub(r"\\(.)|[*?]", r"\1", _BRACKET.sub("", pattern))
     if not _PLAIN.fullmatch(literal):
         return False
-    return "*" in first or len(re.sub(r"\\(.)", r"\1", _BRACKET.sub("?", first))) != 1
+    if "*" in pattern:
+        return True
+    # Without a *, each ? and each bracket stands for exactly one character.
+    like_a_name = re.sub(r"\\(.)", r"\1", _BRACKET.sub("?", pattern))
+    return len(like_a_name) != 1

@@ -16,11 +16,12 @@ def release_of(lab: Lab) -> Release:
     """Return the lab's release; raises RenderError for one that the table lacks."""
     stack = lab.stack
     known = releases.of(stack.installer)
-    if stack.release not in known:
+    release = known.get(stack.release)
+    if release is None:
         raise RenderError(
             f"stack.release: no {stack.release!r} of {stack.installer} (known: {', '.join(known)})"
         )
-    return known[stack.release]
+    return release
 
 
 def bugs_on(lab: Lab, release: Release, node: Node) -> tuple[Bug, ...]:
@@ -28,15 +29,23 @@ def bugs_on(lab: Lab, release: Release, node: Node) -> tuple[Bug, ...]:
 
     They are bugs of the release that fit the lab's systems and driver, and the node's role.
     """
+    # Whatever its role is called, the lab's controller meets the controller's bugs.
+    is_controller = node.name == lab.controller.name
+    role = "controller" if is_controller else str(node.role)
+    met = []
+    for bug in release.bugs:
+        concerns_role = bug.role in ("all", role)
+        if concerns_role and bug.concerns(lab.stack.driver) and _concerns_images(bug, lab):
+            met.append(bug)
+    return tuple(met)
+
+
+def _concerns_images(bug: Bug, lab: Lab) -> bool:
+    """Return True if a bug is on some image of the lab; one without images is on all."""
+    if not bug.images:
+        return True
     systems = {operating_system(image) for image in lab.images}
-    role = "controller" if node.name == lab.controller.name else str(node.role)
-    return tuple(
-        bug
-        for bug in release.bugs
-        if bug.role in ("all", role)
-        and bug.concerns(lab.stack.driver)
-        and (not bug.images or systems & set(bug.images))
-    )
+    return not systems.isdisjoint(bug.images)
 
 
 def workarounds(
@@ -46,16 +55,19 @@ def workarounds(
 
     Those for after the clone run as stack, within the clone (`tree`); the others as root.
     """
-    is_within = when is When.AFTER_CLONE
-    prefix = f"cd {tree} && " if is_within else ""
+    is_in_clone = when is When.AFTER_CLONE
+    user = "stack" if is_in_clone else "root"  # the clone is stack's
+    prefix = f"cd {tree} && " if is_in_clone else ""
     for bug in bugs_on(lab, release, node):
         if bug.when is not when:
             continue
+        # One test for all of a bug's commands: it must hold only after the last of them.
+        done = f"{prefix}{bug.done}" if bug.done else ""
         for command in bug.commands:
             yield Step(
                 node=node.name,
-                user="stack" if is_within else "root",
+                user=user,
                 title=f"work around {bug.id}: {bug.symptom}",
                 command=f"{prefix}{command}",
-                done=f"{prefix}{bug.done}" if bug.done else "",
+                done=done,
             )

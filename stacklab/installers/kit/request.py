@@ -36,24 +36,23 @@ class Request:
         """
         from stacklab.installers.kit.environment import render_template
 
-        return render_template(
-            self.env,
-            template,
-            {
-                **self.secrets,
-                "secrets": self.secrets,
-                "lab": self.lab,
-                "stack": self.lab.stack,
-                "node": node,
-                "release": self.release,
-                "spec": shown(self.lab.source),
-                "template": f"localrc/{template}",
-                **context,
-            },
-        )
+        # What the caller says goes before what every template knows.
+        known_names = {
+            **self.secrets,
+            "secrets": self.secrets,
+            "lab": self.lab,
+            "stack": self.lab.stack,
+            "node": node,
+            "release": self.release,
+            "spec": shown(self.lab.source),
+            "template": f"localrc/{template}",
+            **context,
+        }
+        return render_template(self.env, template, known_names)
 
 
 def shown(source: Path) -> str:
     """Return the spec's name as a comment may hold it; it is the same in every checkout."""
     path = source.relative_to(PROJECT) if source.is_relative_to(PROJECT) else source
+    # Templates may repeat it within quotes, and some readers grep comments, too.
     return re.sub(r"[^A-Za-z0-9._/-]", "?", path.as_posix())

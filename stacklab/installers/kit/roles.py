@@ -13,8 +13,8 @@ def has_compute(lab: Lab, node: Node) -> bool:
     """
     if node.role is Role.COMPUTE:
         return True
-    has_other_computes = any(other.name != node.name for other in lab.computes)
-    return node.name == lab.controller.name and not has_other_computes
+    is_controller = node.name == lab.controller.name
+    return is_controller and not lab.computes
 
 
 def is_in_cloud(lab: Lab, node: Node) -> bool:

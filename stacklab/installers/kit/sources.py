@@ -57,10 +57,13 @@ def plugin_sources(lab: Lab) -> Iterator[RemoteSource]:
 
 def project_sources(lab: Lab, release: Release) -> Iterator[RemoteSource]:
     """Yield where an installer that clones every project has them from."""
-    yield git_source(git_base(lab, release.text("git_base") or OPENDEV))
+    # An old release's own default may no longer answer: its row says what does.
+    default = release.text("git_base") or OPENDEV
+    yield git_source(git_base(lab, default))
 
 
 def wanted_project_sources(lab: Lab) -> Iterator[RemoteSource]:
     """Yield where projects come from if the spec wants any from git; else packages are enough."""
-    if lab.stack.git_base or lab.stack.refs or lab.stack.dev_mode:
+    stack = lab.stack
+    if stack.git_base or stack.refs or stack.dev_mode:
         yield git_source(git_base(lab))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from stacklab import files
@@ -21,30 +21,28 @@ def write_tree(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) 
     same are not touched; each file is replaced whole or not at all, and a run that
     was killed is put right by the next.
     """
-    wanted = _wanted(rendered, root)
+    wanted = _resolve_paths(rendered, root)
     _make_directory(root)
-    removed = _remove_stale(root, set(wanted))
-    written = [path for path, text in wanted.items() if _write(root, path, text.encode())]
-    return tuple(sorted({*removed, *written}))
+    # Stale files go first: one may be where a new file needs a directory.
+    changed = _remove_stale(root, set(wanted))
+    for path, text in wanted.items():
+        for directory in _directories_of(root, path):
+            _make_directory(directory)
+        if _write_file(path, text):
+            changed.append(path)
+    return tuple(sorted(set(changed)))
 
 
 def write_into(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) -> tuple[Path, ...]:
     """Write every file below a directory of the user; its other content stays as it is."""
     written = []
-    for path, text in _wanted(rendered, root).items():
-        for parent in reversed(path.relative_to(root).parents):
-            (root / parent).mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
-        if files.write(path, text.encode(), mode=_FILE_MODE):
+    for path, text in _resolve_paths(rendered, root).items():
+        for directory in _directories_of(root, path):
+            # The mode of a directory that is there is the user's own choice.
+            directory.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
+        if _write_file(path, text):
             written.append(path)
     return tuple(sorted(written))
-
-
-def _wanted(rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path) -> dict[Path, str]:
-    return {
-        _below(root, node, path): text
-        for node, files in rendered.items()
-        for path, text in files.items()
-    }
 
 
 def digest(files: Mapping[PurePosixPath, str]) -> str:
@@ -52,11 +50,24 @@ def digest(files: Mapping[PurePosixPath, str]) -> str:
     whole = hashlib.sha256()
     for path, text in sorted(files.items()):
         for part in (str(path).encode(), text.encode()):
-            whole.update(len(part).to_bytes(8, "big") + part)
+            # With its length before it, no part can be taken for the end of the one before.
+            length = len(part).to_bytes(8, "big")
+            whole.update(length + part)
     return whole.hexdigest()
 
 
-def _below(root: Path, node: str, path: PurePosixPath) -> Path:
+def _resolve_paths(
+    rendered: Mapping[str, Mapping[PurePosixPath, str]], root: Path
+) -> dict[Path, str]:
+    """Return every text by its path below `root`; raises RenderError for a path outside."""
+    texts: dict[Path, str] = {}
+    for node, node_files in rendered.items():
+        for path, text in node_files.items():
+            texts[_resolve_path(root, node, path)] = text
+    return texts
+
+
+def _resolve_path(root: Path, node: str, path: PurePosixPath) -> Path:
     if not node or "/" in node or node in (".", ".."):
         raise RenderError(f"{node!r} is not a node's name")
     if not path.is_absolute() or ".." in path.parts:
@@ -64,28 +75,38 @@ def _below(root: Path, node: str, path: PurePosixPath) -> Path:
     return root / node / path.relative_to("/")
 
 
+def _directories_of(root: Path, path: Path) -> Iterator[Path]:
+    """Yield the directories from `root` down to a file.
+
+    One by one, because mkdir gives its mode only to the last directory of a path.
+    """
+    for parent in reversed(path.relative_to(root).parents):
+        yield root / parent
+
+
 def _remove_stale(root: Path, wanted: set[Path]) -> list[Path]:
     """Remove whatever is not wanted; links are removed, never followed."""
-    parents = {parent for path in wanted for parent in path.parents}
+    wanted_directories = {parent for path in wanted for parent in path.parents}
     removed: list[Path] = []
-    for directory, names, plain in os.walk(root, topdown=False):
-        for path in (Path(directory, name) for name in (*plain, *names)):
-            if path.is_symlink() or not path.is_dir():
-                if path not in wanted or path.is_symlink():
-                    path.unlink()
-                    removed.append(path)
-            elif path not in parents:
-                path.rmdir()  # empty by now: the walk is from the bottom up
+    # From the bottom up, so that a directory is empty when its turn comes.
+    for directory, directory_names, file_names in os.walk(root, topdown=False):
+        for name in (*file_names, *directory_names):
+            path = Path(directory, name)
+            if path.is_dir() and not path.is_symlink():
+                if path not in wanted_directories:
+                    path.rmdir()
+            elif path not in wanted or path.is_symlink():
+                path.unlink()
+                removed.append(path)
     return removed
 
 
-def _write(root: Path, path: Path, content: bytes) -> bool:
-    for parent in reversed(path.relative_to(root).parents):
-        _make_directory(root / parent)
-    return files.write(path, content, mode=_FILE_MODE)
+def _write_file(path: Path, text: str) -> bool:
+    return files.write(path, text.encode(), mode=_FILE_MODE)
 
 
 def _make_directory(path: Path) -> None:
+    """Make a directory that nobody else can read, or make it so if it is there."""
     path.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
     if path.stat().st_mode & 0o777 != _DIR_MODE:
         path.chmod(_DIR_MODE)

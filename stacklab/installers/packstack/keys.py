@@ -26,16 +26,17 @@ class Condition:
     """
 
     key: str
-    how: str
+    how: str  # is, has, filled
     words: tuple[str, ...] = ()
 
     def holds(self, value: str) -> bool:
         """Return True if a value fulfils it."""
-        if self.how == "has":
-            return any(
-                word in value for word in self.words
-            )  # Packstack, too, looks for a substring
-        return value in self.words if self.how == "is" else bool(value)
+        if self.how == "filled":
+            return bool(value)
+        if self.how == "is":
+            return value in self.words
+        # Packstack, too, looks for a substring: `lvm` holds in `lvm,nfs`.
+        return any(word in value for word in self.words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class KeyGroup:
 
     name: str
     when: tuple[Condition, ...]
-    since: str
+    since: str  # the first release with these conditions; "" for all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +93,9 @@ class KeyTable:
 
     def has(self, release: str, key: Key) -> bool:
         """Return True if the release has the key by exactly this name."""
-        return not self.is_before(release, key.since) and not (
-            key.until and self.is_before(key.until, release)
-        )
+        is_too_old = self.is_before(release, key.since)
+        is_too_new = bool(key.until) and self.is_before(key.until, release)
+        return not is_too_old and not is_too_new
 
     def keys_of(self, release: str) -> Mapping[str, Key]:
         """Return the keys of a release by name."""
@@ -102,15 +103,20 @@ class KeyTable:
 
 
 @functools.cache
-def table(path: Path = TABLE) -> KeyTable:
+def key_table(path: Path = TABLE) -> KeyTable:
     """Return the table, read once."""
     data = facts.read(path)
     keys: dict[str, Key] = {}
     groups: dict[str, KeyGroup] = {}
-    for name, row in data["groups"].items():
-        when = tuple(_condition(word) for word in str(row.get("when", "")).split())
-        groups[name] = KeyGroup(name=name, when=when, since=str(row.get("since", "")))
-        keys.update({key: _key(key, name, str(text)) for key, text in row["keys"].items()})
+    for group_name, row in data["groups"].items():
+        conditions = str(row.get("when", "")).split()
+        groups[group_name] = KeyGroup(
+            name=group_name,
+            when=tuple(_parse_condition(text) for text in conditions),
+            since=str(row.get("since", "")),
+        )
+        for key_name, text in row["keys"].items():
+            keys[key_name] = _parse_key(key_name, group_name, str(text))
     return KeyTable(
         releases=tuple(data["releases"].split()),
         keys=MappingProxyType(keys),
@@ -118,29 +124,32 @@ def table(path: Path = TABLE) -> KeyTable:
     )
 
 
-def _condition(word: str) -> Condition:
+def _parse_condition(text: str) -> Condition:
+    """Read `KEY=word|word` (is), `KEY~word` (has) or `KEY!` (is filled)."""
     for mark, how in (("=", "is"), ("~", "has")):
-        if mark in word:
-            key, words = word.split(mark, 1)
-            return Condition(key, how, tuple(words.split("|")))
-    return Condition(word.removesuffix("!"), "filled")
+        if mark in text:
+            key, words = text.split(mark, 1)
+            return Condition(key=key, how=how, words=tuple(words.split("|")))
+    return Condition(key=text.removesuffix("!"), how="filled")
 
 
-def _key(name: str, group: str, text: str) -> Key:
-    kind, *facts = text.split(", ")
-    kind, _, words = kind.partition(" ")
-    options = {"same": "", "default": "", "since": "", "until": "", "was": ""}
-    for fact in facts:
-        word, _, value = fact.partition(" ")
-        if word not in options:
-            raise LabError(f"{TABLE}: {name}: {word!r} means nothing", hint=f"git diff {TABLE}")
-        options[word] = value
-    was = tuple(options.pop("was").split())
+def _parse_key(name: str, group: str, text: str) -> Key:
+    """Read `kind word|word, default TEXT, since RELEASE, ...`, as the table's head explains it."""
+    kind_and_words, *traits = text.split(", ")
+    kind, _, words = kind_and_words.partition(" ")
+    fields = {"same": "", "default": "", "since": "", "until": "", "was": ""}
+    for trait in traits:
+        field, _, value = trait.partition(" ")
+        if field not in fields:
+            raise LabError(f"{TABLE}: {name}: {field!r} means nothing", hint=f"git diff {TABLE}")
+        fields[field] = value
+    # The only field that is a list.
+    old_names = fields.pop("was").split()
     return Key(
         name=name,
         group=group,
         kind=kind,
         words=tuple(words.split("|")) if words else (),
-        was=was,
-        **options,
+        was=tuple(old_names),
+        **fields,
     )

@@ -8,7 +8,7 @@ from stacklab.tools.libvirt_connection import URI
 _LOGIN_PORT = "serial1"
 
 
-def argv(domain: str) -> tuple[str, ...]:
+def console_argv(domain: str) -> tuple[str, ...]:
     """Return the command that is a terminal on a domain's console."""
     return ("virsh", "-c", URI, "console", domain, "--devname", _LOGIN_PORT)
 

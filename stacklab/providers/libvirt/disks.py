@@ -17,10 +17,11 @@ from stacklab.providers.libvirt.handles import LibvirtNode
 from stacklab.tools import qemu_img
 
 
-def make(
+def make_disks(
     runner: Runner, disks: LibvirtNode, node: Node, *, base: Path, identity: Mapping[str, Entry]
 ) -> None:
     """Make a node's overlay, unless it is there, and its seed, anew each time."""
+    # An overlay that is there holds all that the node has written so far.
     if not disks.overlay.exists():
         runner.run(qemu_img.overlay(disks.overlay, base, node.disk))
     # It holds private keys. libvirt gives the file to QEMU's user when the domain starts.
@@ -28,7 +29,7 @@ def make(
     files.write(disks.seed, archive.image(identity), mode=0o600)
 
 
-def remove(disks: LibvirtNode) -> None:
+def remove_disks(disks: LibvirtNode) -> None:
     """Remove a node's disks; absent is success."""
     disks.overlay.unlink(missing_ok=True)
     disks.seed.unlink(missing_ok=True)
@@ -41,7 +42,7 @@ def empty_console(console: Path) -> None:
     """Make an empty console log, so that it holds this boot alone, and exists before virtlogd's."""
     console.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     console.unlink(missing_ok=True)
-    os.close(os.open(console, os.O_WRONLY | os.O_CREAT, 0o600))
+    console.touch(mode=0o600)
 
 
 def open_consoles(runner: Runner, consoles: Sequence[Path]) -> None:
@@ -51,6 +52,8 @@ def open_consoles(runner: Runner, consoles: Sequence[Path]) -> None:
     """
     if not consoles or os.geteuid() == 0:
         return
-    argv = as_root(("chmod", "0644", *map(str, consoles)))
+    files_to_open = [str(console) for console in consoles]
+    argv = as_root(("chmod", "0644", *files_to_open))
+    command = Command(argv=argv, what="opening the console logs")
     with contextlib.suppress(LabError):  # without sudo the nodes run all the same
-        runner.run(Command(argv=argv, what="opening the console logs"))
+        runner.run(command)

@@ -16,9 +16,10 @@ from pathlib import Path
 from stacklab.paths import LabPaths
 from stacklab.record import Handle, NetworkRecord, NodeRecord
 
+# The kernel takes names of 15 bytes. The name ends up in commands that root runs.
 _BRIDGE = re.compile(r"sl-[A-Za-z0-9._-]{1,12}")
-_OF_NODE = {"domain", "uuid", "overlay", "seed"}
-_OF_NETWORK = {"libvirt_name", "uuid", "bridge"}
+_NODE_KEYS = {"domain", "uuid", "overlay", "seed"}
+_NETWORK_KEYS = {"libvirt_name", "uuid", "bridge"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,41 +56,53 @@ def network_name(lab: str, network: str) -> str:
 def node_of(paths: LabPaths, node: NodeRecord) -> LibvirtNode:
     """Read a node's handle; raises ValueError where it is not a node of this lab."""
     handle = node.handle
-    _refuse_odd_keys(node.name, handle, _OF_NODE)
-    if handle["domain"] != domain_name(paths.name, node.name):
-        raise ValueError(f"not a node of this lab: {node.name!a}, domain {handle['domain']!a}")
-    uuid.UUID(handle["uuid"])
+    _refuse_odd_keys(node.name, handle, _NODE_KEYS)
+    domain = handle["domain"]
+    if domain != domain_name(paths.name, node.name):
+        raise ValueError(f"not a node of this lab: {node.name!a}, domain {domain!a}")
+    _refuse_odd_uuid(handle)
     return LibvirtNode(
         name=node.name,
-        domain=handle["domain"],
+        domain=domain,
         uuid=handle["uuid"],
-        overlay=_disk(handle["overlay"], paths.overlay(node.name)),
-        seed=_disk(handle["seed"], paths.seed(node.name)),
+        overlay=_own_disk(handle["overlay"], paths.overlay(node.name)),
+        seed=_own_disk(handle["seed"], paths.seed(node.name)),
     )
 
 
 def network_of(lab: str, network: NetworkRecord) -> LibvirtNetwork:
     """Read a network's handle; raises ValueError where it is not a network of this lab."""
     handle = network.handle
-    _refuse_odd_keys(network.name, handle, _OF_NETWORK)
-    name, bridge = handle["libvirt_name"], handle["bridge"]
-    if name != network_name(lab, network.name) or not _BRIDGE.fullmatch(bridge):
+    _refuse_odd_keys(network.name, handle, _NETWORK_KEYS)
+    name = handle["libvirt_name"]
+    bridge = handle["bridge"]
+    is_of_lab = name == network_name(lab, network.name)
+    if not is_of_lab or not _BRIDGE.fullmatch(bridge):
         raise ValueError(f"not a network of this lab: {name!a}, bridge {bridge!a}")
-    uuid.UUID(handle["uuid"])
-    return LibvirtNetwork(name=network.name, libvirt_name=name, uuid=handle["uuid"], bridge=bridge)
+    _refuse_odd_uuid(handle)
+    return LibvirtNetwork(
+        name=network.name,
+        libvirt_name=name,
+        uuid=handle["uuid"],
+        bridge=bridge,
+    )
 
 
 def _refuse_odd_keys(name: str, handle: Handle, wanted: set[str]) -> None:
-    odd = wanted ^ handle.keys()
-    if odd:
-        raise ValueError(f"the handle of {name}: {', '.join(sorted(odd))}")
+    odd_keys = wanted ^ handle.keys()  # missing ones, and unknown ones
+    if odd_keys:
+        raise ValueError(f"the handle of {name}: {', '.join(sorted(odd_keys))}")
 
 
-def _disk(recorded: str, ours: Path) -> Path:
+def _refuse_odd_uuid(handle: Handle) -> None:
+    uuid.UUID(handle["uuid"])  # raises ValueError: libvirt would say it less clearly
+
+
+def _own_disk(recorded: str, ours: Path) -> Path:
     """Return a recorded disk; raises ValueError unless it is the lab's own."""
     disk = Path(recorded)
     # The home may have another name today than when the lab was made, by a link.
-    is_same_place = disk == ours or os.path.realpath(disk.parent) == os.path.realpath(ours.parent)
+    is_same_place = os.path.realpath(disk.parent) == os.path.realpath(ours.parent)
     if disk.name != ours.name or not is_same_place:
         raise ValueError(f"not a disk of this lab: {disk}")
     return disk

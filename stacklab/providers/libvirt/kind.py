@@ -18,6 +18,7 @@ class LibvirtKind:
 
     def new_handles(self, lab: Lab, paths: LabPaths) -> Handles:
         """See ProviderKind.new_handles."""
+        # UUIDs of their own, new each time: what has the same name may be somebody else's.
         nodes: dict[str, Handle] = {
             node.name: {
                 "domain": domain_name(lab.name, node.name),

@@ -18,7 +18,7 @@ VERSIONS = (
     ("vagrant", "--version"),
     ("qemu-system-x86_64", "--version"),
 )
-_QEMU_LOGS = Path("/var/log/libvirt/qemu")
+_QEMU_LOGS = Path("/var/log/libvirt/qemu")  # a file for each domain
 _DNSMASQ = Path("/var/lib/libvirt/dnsmasq")
 
 
@@ -38,36 +38,48 @@ class LibvirtLogs:
         vagrant_log = self._paths.logs / "vagrant.log"
         yield self._reader.file("host/vagrant.log", "the output of Vagrant", vagrant_log)
         for recorded in self._record.nodes:
-            yield from self._of_node(node_of(self._paths, recorded))
+            yield from self._node_sources(node_of(self._paths, recorded))
         for network in self._networks:
-            yield from self._of_network(network)
+            yield from self._network_sources(network)
         yield LogSource(
             path="host/firewall.txt",
             title="firewall rules that name a bridge of the lab's",
-            read=self._firewall,
+            read=self._read_firewall,
         )
 
-    def _of_node(self, node: LibvirtNode) -> Iterator[LogSource]:
-        name, domain = node.name, node.domain
-        yield self._virsh(
+    def _node_sources(self, node: LibvirtNode) -> Iterator[LogSource]:
+        name = node.name
+        domain = node.domain
+        yield self._virsh_source(
             f"host/domains/{name}.state.txt",
-            f"{name}: what its domain does and has used",
-            (("domstate", "--reason", domain), ("domstats", domain), ("domiflist", domain)),
+            title=f"{name}: what its domain does and has used",
+            commands=(
+                ("domstate", "--reason", domain),
+                ("domstats", domain),
+                ("domiflist", domain),
+            ),
         )
-        yield self._virsh(f"host/domains/{name}.xml", f"{name}: its domain", (("dumpxml", domain),))
+        yield self._virsh_source(
+            f"host/domains/{name}.xml",
+            title=f"{name}: its domain",
+            commands=(("dumpxml", domain),),
+        )
         yield self._reader.file(
             f"host/qemu/{name}.log", f"{name}: the output of QEMU", _QEMU_LOGS / f"{domain}.log"
         )
 
-    def _of_network(self, network: LibvirtNetwork) -> Iterator[LogSource]:
-        name, libvirt_name = network.name, network.libvirt_name
-        yield self._virsh(
-            f"host/networks/{name}.xml", f"{name}: its network", (("net-dumpxml", libvirt_name),)
+    def _network_sources(self, network: LibvirtNetwork) -> Iterator[LogSource]:
+        name = network.name
+        libvirt_name = network.libvirt_name
+        yield self._virsh_source(
+            f"host/networks/{name}.xml",
+            title=f"{name}: its network",
+            commands=(("net-dumpxml", libvirt_name),),
         )
-        yield self._virsh(
+        yield self._virsh_source(
             f"host/networks/{name}.leases.txt",
-            f"{name}: its leases",
-            (("net-info", libvirt_name), ("net-dhcp-leases", libvirt_name)),
+            title=f"{name}: its leases",
+            commands=(("net-info", libvirt_name), ("net-dhcp-leases", libvirt_name)),
         )
         status = _DNSMASQ / f"{network.bridge}.status"
         if _may_be_there(status):  # dnsmasq makes it with the first lease
@@ -76,18 +88,22 @@ class LibvirtLogs:
                 f"{name}: leases as dnsmasq keeps them",
                 status,
             )
-        yield self._bridge(name, network.bridge)
+        yield self._bridge_source(name, network.bridge)
 
-    def _virsh(self, path: str, title: str, commands: tuple[tuple[str, ...], ...]) -> LogSource:
-        def read() -> str:
+    def _virsh_source(
+        self, path: str, *, title: str, commands: tuple[tuple[str, ...], ...]
+    ) -> LogSource:
+        def read_all() -> str:
             if self._why_not:
                 raise LabError(self._why_not)
+            # -r: read-only, which libvirtd allows more users, and which can't change anything.
             prefix = ("virsh", "-r", "-q", "-c", URI)
-            return "\n".join(self._reader.run((*prefix, *words)) for words in commands)
+            outputs = [self._reader.run((*prefix, *words)) for words in commands]
+            return "\n".join(outputs)
 
-        return LogSource(path=path, title=title, read=read)
+        return LogSource(path=path, title=title, read=read_all)
 
-    def _bridge(self, name: str, bridge: str) -> LogSource:
+    def _bridge_source(self, name: str, bridge: str) -> LogSource:
         commands = (
             ("ip", "-d", "-s", "link", "show", "dev", bridge),
             ("ip", "addr", "show", "dev", bridge),
@@ -97,26 +113,36 @@ class LibvirtLogs:
             ("bridge", "fdb", "show", "br", bridge),
         )
 
-        def read() -> str:
-            return "\n".join(f"$ {' '.join(argv)}\n{self._reader.run(argv)}" for argv in commands)
+        def read_all() -> str:
+            outputs = []
+            for argv in commands:
+                line = " ".join(argv)
+                outputs.append(f"$ {line}\n{self._reader.run(argv)}")
+            return "\n".join(outputs)
 
-        title = f"{name}: bridge {bridge}, its taps with their counters, routes, neighbours"
-        return LogSource(path=f"host/networks/{name}.bridge.txt", title=title, read=read)
+        return LogSource(
+            path=f"host/networks/{name}.bridge.txt",
+            title=f"{name}: bridge {bridge}, its taps with their counters, routes, neighbours",
+            read=read_all,
+        )
 
-    def _firewall(self) -> str:
+    def _read_firewall(self) -> str:
         bridges = {network.bridge for network in self._networks}
         text = self._reader.run(host_net.firewall().argv)
         rules = []
         for line in text.splitlines():
             # Names of tables and chains are needed to understand the rules below them.
             is_head = line.startswith(("*", ":"))
-            if is_head or bridges & set(line.split()):
+            names_a_bridge = not bridges.isdisjoint(line.split())
+            if is_head or names_a_bridge:
                 rules.append(line)
         return "\n".join(rules) + "\n"
 
 
 def _may_be_there(file: Path) -> bool:
+    """Return True unless it is known that a file does not exist."""
     try:
         return file.exists()
     except PermissionError:
+        # Only root may look into the directory: the reader will ask by sudo.
         return True

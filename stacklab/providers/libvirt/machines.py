@@ -22,15 +22,18 @@ def pool_name(host: HostPaths) -> str:
     """Return the name of the pool that holds this home's disks."""
     if host.root == _DEFAULT_ROOT:
         return "stacklab"
-    words = "".join(c if c.isalnum() else "-" for c in str(host.root).strip("/"))
-    return f"stacklab-{words}"
+    # libvirt refuses a slash in a pool's name.
+    path = str(host.root).strip("/")
+    characters = [character if character.isalnum() else "-" for character in path]
+    return "stacklab-" + "".join(characters)
 
 
-def files(
+def render_files(
     lab: Lab, paths: LabPaths, record: LabRecord, accelerator: Accelerator, pool: str
 ) -> Mapping[Path, str]:
     """Render the Vagrantfile, a copy so that the lab outlives the checkout, and lab.json."""
-    nodes = [_machine(lab, paths, record, node, accelerator) for node in lab.nodes]
+    nodes = [_render_machine(lab, paths, record, node, accelerator) for node in lab.nodes]
+    # docs of the fields: vagrant/Vagrantfile, their only reader.
     machines = {
         "name": lab.name,
         "ssh": {
@@ -52,7 +55,7 @@ def files(
     }
 
 
-def _machine(
+def _render_machine(
     lab: Lab, paths: LabPaths, record: LabRecord, node: Node, accelerator: Accelerator
 ) -> Mapping[str, object]:
     recorded = record.node(node.name)
@@ -75,11 +78,11 @@ def _machine(
         "overlay": disks.overlay.name,
         "seed": disks.seed.name,
         "console_log": str(paths.console(node.name)),
-        "nics": [_nic(lab, nic) for nic in node.nics],
+        "nics": [_render_nic(lab, nic) for nic in node.nics],
     }
 
 
-def _nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
+def _render_nic(lab: Lab, nic: NIC) -> Mapping[str, object]:
     network = lab.network(nic.network)
     is_ours = network.is_made_by_us
     return {

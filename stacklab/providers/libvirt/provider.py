@@ -53,7 +53,7 @@ class LibvirtProvider:
         self._site = site
         self._connect = connect
         self._ask = ask
-        self._open: Libvirt | None = None
+        self._connection: Libvirt | None = None
         # Nodes are looked at by several threads, and all should share one connection.
         self._lock = threading.Lock()
         self._hung_at: float | None = None
@@ -64,46 +64,49 @@ class LibvirtProvider:
     def libvirt(self) -> Libvirt:
         """The connection to libvirtd, which is started if it is not running."""
         with self._lock:
-            if self._open is None or self._open.is_dead:
-                libvirtd.ensure(self._site.runner, self._reachable, self._note)
-                self._open = self._connect()
-            return self._open
+            if self._connection is None or self._connection.is_dead:
+                libvirtd.ensure(self._site.runner, self._ask_unless_hung, self._leave_note)
+                self._connection = self._connect()
+            return self._connection
 
     def why_unreachable(self, *, start: bool = False) -> Unreachable | None:
         """See Provider.why_unreachable."""
         if start:
             self.libvirt  # noqa: B018  starts libvirtd if that is all that is missing
         try:
-            why = self._reachable()
+            why = self._ask_unless_hung()
         except NoAnswer as error:
             hint = error.hint or "./invoke doctor"
             return Unreachable(service="libvirtd", why=error.message, hint=hint)
         if why is None:
             return None
+        # Who may not ask libvirtd would not be helped by a start of it.
         is_refused = "denied" in why or "auth" in why
         hint = "./invoke doctor" if is_refused else libvirtd.how_to_start()
         return Unreachable(service="libvirtd", why=why, hint=hint)
 
     def close(self) -> None:
         """See Provider.close."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _reachable(self) -> str | None:
+    def _ask_unless_hung(self) -> str | None:
         """Ask for a connection; raises NoAnswer at once if the last call went unanswered."""
-        if self._hung_at is not None and time.monotonic() - self._hung_at < _HUNG_FOR_S:
-            raise NoAnswer(libvirt_connection.LOOK_S)
+        if self._hung_at is not None:
+            hung_for_s = time.monotonic() - self._hung_at
+            if hung_for_s < _HUNG_FOR_S:
+                raise NoAnswer(libvirt_connection.LOOK_S)
         try:
             return self._ask()
         except NoAnswer:
             self._hung_at = time.monotonic()
             raise
 
-    def _note(self, text: str) -> None:
+    def _leave_note(self, text: str) -> None:
         self._site.progress.note("host", text)
 
-    def _say(self, text: str) -> None:
+    def _show_progress(self, text: str) -> None:
         self._site.progress.say("host", text)
 
     # --- making and starting
@@ -115,7 +118,8 @@ class LibvirtProvider:
 
     def files(self, lab: Lab, paths: LabPaths, record: LabRecord) -> Mapping[Path, str]:
         """See Provider.files."""
-        return machines.files(lab, paths, record, self._site.accelerator(), self.pool)
+        accelerator = self._site.accelerator()
+        return machines.render_files(lab, paths, record, accelerator, self.pool)
 
     def prepare(
         self,
@@ -127,20 +131,21 @@ class LibvirtProvider:
         identity: Callable[[Node], Mapping[str, Entry]],
     ) -> None:
         """See Provider.prepare."""
-        paths = self._paths(record)
+        paths = self._lab_paths(record)
         for name in nodes:
             node = lab.node(name)
-            made = self._node(record, name)
-            disks.make(self._site.runner, made, node, base=base, identity=identity(node))
+            disks.make_disks(
+                self._site.runner,
+                self._recorded_node(record, name),
+                node,
+                base=base,
+                identity=identity(node),
+            )
             disks.empty_console(paths.console(name))
 
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
         """See Provider.up."""
-        states = self.status(record)
-        paused = [name for name in nodes if states[name] is NodeState.PAUSED]
-        for name in paused:
-            self.libvirt.resume(self._node(record, name).uuid)
-        starting = [name for name in nodes if name not in paused]
+        starting = self._resume_paused(record, nodes)
         if not starting:
             return
         with self._site.progress.stage("host", "networks"):
@@ -150,65 +155,89 @@ class LibvirtProvider:
             recorded = node_of(paths, node)
             self.libvirt.refuse_foreign_domain(recorded.domain, recorded.uuid)
         with self._site.progress.stage("host", "vagrant"):
-            self._vagrant_up(paths, starting)
-        disks.open_consoles(self._site.runner, [paths.console(name) for name in starting])
+            self._run_vagrant_up(paths, starting)
+        consoles = [paths.console(name) for name in starting]
+        disks.open_consoles(self._site.runner, consoles)
+
+    def _resume_paused(self, record: LabRecord, nodes: Sequence[str]) -> list[str]:
+        """Resume those nodes that are paused, and return the others."""
+        states = self.status(record)
+        others = []
+        for name in nodes:
+            if states[name] is NodeState.PAUSED:
+                self.libvirt.resume(self._recorded_node(record, name).uuid)
+            else:
+                others.append(name)
+        return others
 
     def _make_networks(self, lab: Lab, record: LabRecord) -> None:
         for recorded in record.networks:
             network = network_of(record.name, recorded)
-            xml = libvirt_xml.network(
-                lab, lab.network(network.name), network.uuid, name=network.libvirt_name
-            )
+            declared = lab.network(network.name)
+            xml = libvirt_xml.network(lab, declared, network.uuid, name=network.libvirt_name)
             self.libvirt.ensure_network(network.libvirt_name, network.uuid, xml)
         self.libvirt.ensure_pool(self.pool, self._site.host.volumes)
 
-    def _vagrant_up(self, paths: LabPaths, nodes: Sequence[str]) -> None:
-        lock = self._site.host.locks / "vagrant.lock"
-        with locks.held(
-            lock, "vagrant on this host", wait_s=_WAIT_FOR_OTHER_VAGRANT_S, waiting=self._say
-        ):
-            # vagrant-libvirt's own locks hold within one process only.
+    def _run_vagrant_up(self, paths: LabPaths, nodes: Sequence[str]) -> None:
+        # vagrant-libvirt's own locks hold within one process only.
+        lock = locks.held(
+            self._site.host.locks / "vagrant.lock",
+            "vagrant on this host",
+            wait_s=_WAIT_FOR_OTHER_VAGRANT_S,
+            waiting=self._show_progress,
+        )
+        with lock:
             limit_s = vagrant.limit_s(nodes)
-            self._say(f"vagrant makes or starts {', '.join(nodes)}, {limit_s:.0f} s at most")
+            self._show_progress(
+                f"vagrant makes or starts {', '.join(nodes)}, {limit_s:.0f} s at most"
+            )
             vagrant.up(paths.root, nodes, log=paths.vagrant_log)
 
     # --- stopping and removing
 
     def down(self, record: LabRecord, nodes: Sequence[str], *, patience_s: float) -> None:
         """See Provider.down."""
-        waiting = [self._node(record, node.name) for node in record.nodes if node.name in nodes]
-        for node in waiting:
+        # In the record's order, whatever the order of `nodes`.
+        names = [node.name for node in record.nodes if node.name in nodes]
+        stopping = [self._recorded_node(record, name) for name in names]
+        for node in stopping:
             if self.libvirt.state(node.uuid) is NodeState.PAUSED:
                 self.libvirt.resume(node.uuid)  # a paused node ignores the power button
             self.libvirt.shut_down(node.uuid)
+        paths = self._lab_paths(record)
+        for node in self._wait_until_off(stopping, patience_s):
+            self._cut_power(paths, node, patience_s)
+
+    def _wait_until_off(self, stopping: list[LibvirtNode], patience_s: float) -> list[LibvirtNode]:
+        """Wait for these nodes to shut down, and return those that still run at the end."""
         started = time.monotonic()
         elapsed_s = 0.0
         # Polled: a call that waits for a shutdown would block the shared connection.
-        while waiting and elapsed_s < patience_s:
-            waiting = [node for node in waiting if self.libvirt.state(node.uuid) not in _IS_OFF]
-            if waiting:
-                names = ", ".join(node.name for node in waiting)
+        while stopping and elapsed_s < patience_s:
+            stopping = [node for node in stopping if self.libvirt.state(node.uuid) not in _IS_OFF]
+            if stopping:
+                names = ", ".join(node.name for node in stopping)
                 times = f"{elapsed_s:.0f} of {patience_s:.0f} s"
-                self._say(f"waiting for {names} to shut down, {times}")
+                self._show_progress(f"waiting for {names} to shut down, {times}")
                 time.sleep(_POLL_S)
             elapsed_s = time.monotonic() - started
-        for node in waiting:
-            self._cut_power(self._paths(record), node, patience_s)
+        return stopping
 
     def _cut_power(self, paths: LabPaths, node: LibvirtNode, patience_s: float) -> None:
+        message = f"did not shut down within {patience_s:.0f} s: its power is cut"
         last_lines = tail(paths.console(node.name), 1)
-        last_words = f"; its console ends with: {last_lines[0][:100]}" if last_lines else ""
-        self._site.progress.note(
-            node.name, f"did not shut down within {patience_s:.0f} s: its power is cut{last_words}"
-        )
+        if last_lines:
+            # Cut, for one line of a terminal: a kernel's last words may be long.
+            message += f"; its console ends with: {last_lines[0][:100]}"
+        self._site.progress.note(node.name, message)
         self.libvirt.power_off(node.uuid)
 
     def remove_node(self, paths: LabPaths, record: LabRecord, node: str) -> None:
         """See Provider.remove_node."""
         if record.node(node) is not None:
-            recorded = self._node(record, node)
+            recorded = self._recorded_node(record, node)
             self.libvirt.remove_domain(recorded.uuid, recorded.domain)
-            disks.remove(recorded)
+            disks.remove_disks(recorded)
         shutil.rmtree(vagrant.dotfile(paths.root) / "machines" / node, ignore_errors=True)
         paths.console(node).unlink(missing_ok=True)
 
@@ -219,6 +248,7 @@ class LibvirtProvider:
             functools.partial(self.remove_node, paths, record, node.name) for node in record.nodes
         ]
         bounded.together(removals, name="destroy")
+        # Networks last: libvirt would take away the bridge under a node that still runs.
         for recorded in record.networks:
             network = network_of(record.name, recorded)
             self.libvirt.remove_network(network.libvirt_name, network.uuid)
@@ -235,13 +265,14 @@ class LibvirtProvider:
         if not lock.exists():
             return
 
-        def waiting(_text: str) -> None:
-            self._say(
+        def say_waiting(_text: str) -> None:
+            self._show_progress(
                 f"waiting for the vagrant of a command that was killed, {wait_s:.0f} s at most"
             )
 
         try:
-            with locks.held(lock, "vagrant", wait_s=wait_s, waiting=waiting):
+            # Held for a moment only: whoever gets it knows that no vagrant is at work.
+            with locks.held(lock, "vagrant", wait_s=wait_s, waiting=say_waiting):
                 return
         except AlreadyRunning as error:
             log = paths.logs / "vagrant.log"
@@ -268,13 +299,13 @@ class LibvirtProvider:
         """See Provider.status."""
         states = {}
         for node in record.nodes:
-            states[node.name] = self.libvirt.state(self._node(record, node.name).uuid)
+            states[node.name] = self.libvirt.state(self._recorded_node(record, node.name).uuid)
         return states
 
     def reset(self, record: LabRecord, node: str) -> None:
         """See Resets.reset."""
         if record.node(node) is not None:
-            self.libvirt.reset(self._node(record, node).uuid)
+            self.libvirt.reset(self._recorded_node(record, node).uuid)
 
     def looker(self, paths: LabPaths, record: LabRecord) -> LibvirtLooker:
         """See Evidence.looker."""
@@ -297,7 +328,7 @@ class LibvirtProvider:
 
     def console_argv(self, record: LabRecord, node: str) -> tuple[str, ...]:
         """See Console.console_argv."""
-        return console.argv(domain_name(record.name, node))
+        return console.console_argv(domain_name(record.name, node))
 
     def console_log(self, paths: LabPaths, node: str) -> Path:
         """See Console.console_log."""
@@ -319,11 +350,11 @@ class LibvirtProvider:
 
     # --- the record
 
-    def _paths(self, record: LabRecord) -> LabPaths:
+    def _lab_paths(self, record: LabRecord) -> LabPaths:
         return self._site.host.lab(record.name)
 
-    def _node(self, record: LabRecord, name: str) -> LibvirtNode:
+    def _recorded_node(self, record: LabRecord, name: str) -> LibvirtNode:
         node = record.node(name)
         if node is None:
             raise ProviderError(f"{name} is not on record")
-        return node_of(self._paths(record), node)
+        return node_of(self._lab_paths(record), node)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,26 +74,33 @@ def pick(
         problem = "it does not exist"
         if device.exists():
             problem = "you may not open it: add yourself to the group kvm"
-        return Accelerator(name="TCG", reason=f"{device}: {problem}")
+        return _emulated(f"{device}: {problem}")
+    # After the look at the device: somebody may have lost the right to open it since.
     kept = _read_verdict(paths.accelerator)
     if kept is not None:
         return kept
-    candidate = next(_readable_kernels(paths, kernel), None)
+    candidate = _find_kernel(paths, kernel)
     if candidate is None:
-        return Accelerator(name="TCG", reason="no kernel was found to try KVM with")
+        return _emulated("no kernel was found to try KVM with")
     verdict = _try_kernel(candidate, runner)
     data = {"key": _host_key(), "name": verdict.name, "reason": verdict.reason}
     files.write(paths.accelerator, json.dumps(data) + "\n")
     return verdict
 
 
-def _readable_kernels(paths: HostPaths, first: Path | None) -> Iterator[Path]:
+def _emulated(reason: str) -> Accelerator:
+    return Accelerator(name="TCG", reason=reason)
+
+
+def _find_kernel(paths: HostPaths, first: Path | None) -> Path | None:
+    """Return the first kernel that we may read; Ubuntu, for one, hides /boot's from users."""
     candidates = [first] if first is not None else []
     candidates += sorted(paths.images.glob("*.vmlinuz"))
     candidates += [Path(f"/boot/vmlinuz-{platform.release()}"), Path("/boot/vmlinuz")]
     for path in candidates:
         if os.access(path, os.R_OK):
-            yield path
+            return path
+    return None
 
 
 def _try_kernel(kernel: Path, runner: Runner) -> Accelerator:
@@ -121,22 +127,19 @@ def _try_kernel(kernel: Path, runner: Runner) -> Accelerator:
     try:
         result = runner.run(command)
     except CommandTimedOut:
-        return Accelerator(
-            name="TCG", reason=f"/dev/kvm opens, but a kernel hung under it for {_LIMIT_S:.0f} s"
-        )
+        return _emulated(f"/dev/kvm opens, but a kernel hung under it for {_LIMIT_S:.0f} s")
     except CommandFailed as error:
         # The message ends with QEMU's last line: `  | qemu-system-x86_64: REASON`.
         last_line = str(error).strip().splitlines()[-1].strip(" |")
         reason = last_line.rpartition(": ")[2]
-        return Accelerator(
-            name="TCG", reason=f"/dev/kvm opens, but QEMU fails with it: {reason[:60]}"
-        )
+        return _emulated(f"/dev/kvm opens, but QEMU fails with it: {reason[:60]}")
     if _PROOF in result.stdout:
         return Accelerator(name="KVM", reason=f"a kernel booted in {result.elapsed_s:.1f} s")
-    return Accelerator(name="TCG", reason="/dev/kvm opens, but the kernel printed nothing")
+    return _emulated("/dev/kvm opens, but the kernel printed nothing")
 
 
 def _read_verdict(path: Path) -> Accelerator | None:
+    """Return the verdict that was kept; None if it is damaged, or for another kernel."""
     try:
         data = json.loads(path.read_text())
         if data["key"] != _host_key():

@@ -37,14 +37,18 @@ def host_mirrors(
     networks whose proxy decrypts TLS: there, nodes must trust the authorities that the host trusts.
     """
     return Mirrors(
-        pip=_pip_index(environ, files), git=_git_urls(runner), authorities=_authorities(trusted)
+        pip=_read_pip_index(environ, files),
+        git=_read_git_urls(runner),
+        authorities=_read_authorities(trusted),
     )
 
 
-def _authorities(directories: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+def _read_authorities(directories: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+    """Return (name, certificates) for each file that holds such and nothing else."""
     certificates = []
     for directory in directories:
-        for path in sorted(directory.glob("*.crt")) + sorted(directory.glob("*.pem")):
+        paths = [*sorted(directory.glob("*.crt")), *sorted(directory.glob("*.pem"))]
+        for path in paths:
             try:
                 text = path.read_text()
             except (OSError, UnicodeDecodeError):
@@ -55,22 +59,28 @@ def _authorities(directories: Sequence[Path]) -> tuple[tuple[str, str], ...]:
     return tuple(certificates)
 
 
-def _pip_index(environ: Mapping[str, str], files: Sequence[Path]) -> str:
+def _read_pip_index(environ: Mapping[str, str], files: Sequence[Path]) -> str:
     parser = configparser.RawConfigParser()
     for file in files:
         try:
             parser.read(file.expanduser())
         except (configparser.Error, OSError, UnicodeDecodeError):
             continue  # pip explains it better when it is used
-    index = environ.get("PIP_INDEX_URL") or str(parser.get("global", "index-url", fallback=""))
+    configured = str(parser.get("global", "index-url", fallback=""))
+    # As in pip, the environment goes before all files.
+    index = environ.get("PIP_INDEX_URL") or configured
     return index if _is_reachable(index) else ""
 
 
-def _git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
+def _read_git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
     """Return (mirror, start of the URLs that it replaces): git's `url.MIRROR.insteadOf`."""
     argv = ("git", "config", "--get-regexp", r"^url\..*\.insteadof$")
     command = Command(
-        argv=argv, cwd=Path("/"), what="reading git's settings", ok_codes=(0, 1), timeout_s=10
+        argv=argv,
+        cwd=Path("/"),  # not a repository, whose own settings would count
+        what="reading git's settings",
+        ok_codes=(0, 1),  # 1: there is no such setting
+        timeout_s=10,
     )
     try:
         lines = runner.run(command).stdout.splitlines()
@@ -90,9 +100,12 @@ def _git_urls(runner: Runner) -> tuple[tuple[str, str], ...]:
 def _is_reachable(url: str) -> bool:
     """Return True if nodes can use a URL: not on the host's loopback, and without a password."""
     parts = urlsplit(url)
-    if not parts.hostname or "@" in parts.netloc or parts.query or parts.hostname == "localhost":
+    if parts.hostname in (None, "", "localhost"):
+        return False
+    # A query may hold a token.
+    if "@" in parts.netloc or parts.query:
         return False
     try:
         return not ip_address(parts.hostname).is_loopback
     except ValueError:
-        return True
+        return True  # a name

@@ -75,11 +75,14 @@ def execute(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def login(context: Context, name: str, node: str) -> int:
-    """Log in on a node (the controller, if none is named); returns the shell's exit code."""
+def login(context: Context, name: str, node: str, argv: Sequence[str] = ()) -> int:
+    """Log in on a node (the controller, if none is named), or run a command in its place there.
+
+    Returns the exit code of the shell or the command.
+    """
     lab, paths = running_lab(context, name)
     chosen = _one_node(lab, node)
-    return context.runner.run(ssh.login_command(paths, chosen)).exit_code
+    return context.runner.run(ssh.login_command(paths, chosen, argv)).exit_code
 
 
 def console(

@@ -22,7 +22,10 @@ def answer(
     unknown: Collection[str] = (),
     refused: Collection[str] = (),
 ) -> Result:
-    """Answer what the script asks, no more: `lost` addresses, `unknown` names, `refused` ssh peers."""
+    """Answer what the script asks, no more.
+
+    `lost` addresses, `unknown` names, `refused` ssh peers.
+    """
     nameless = {str(name_nic(lab, lab.node(name)).address.ip) for name in unknown}
 
     def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:

@@ -87,7 +87,8 @@ def test_the_outside_is_the_host_s_mirrors_and_what_the_spec_needs(tmp_path: Pat
         "Types: deb\nURIs: https://apt.example.org/debian\nSuites: x\n"
     )
     (sources.parent / "sources.list").write_text(
-        "# deb http://old.example.org/ x main\ndeb [arch=amd64] http://apt.example.org:8080/debian x main\n"
+        "# deb http://old.example.org/ x main\ndeb [arch=amd64]"
+        " http://apt.example.org:8080/debian x main\n"
     )
     dial = FakeDial("apt.example.org:8080")
     facts = gathered(make_closed(), Layer.OUTSIDE, dial, tmp_path)
@@ -146,7 +147,7 @@ def runner(*, addresses: str = "", pings: str = NOBODY, device: str = "eth0") ->
 
 
 def test_what_is_declared_to_be_late_is_waited_for() -> None:
-    """It was not: a node with a delay of 2 s was no witness, and a way into its network was none."""
+    """It was not: with a delay of 2 s a node was no witness, and a way into its network none."""
     lab = late(LAB, 2000)
     for made, patience in ((LAB, "800"), (lab, "4800")):
         asked = runner()

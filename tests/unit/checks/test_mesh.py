@@ -17,7 +17,7 @@ from stacklab.model.checks import CheckPolicy
 from stacklab.process import Command, Result
 from tests.unit.checks.fake_lab import FakeRunner, make_lab
 from tests.unit.checks.fake_node import answer, node_of, script_of
-from tests.unit.checks.mesh_runs import LAB, FakeSleep, check
+from tests.unit.checks.mesh_runs import LAB, FakeSleep, Hooks, check
 
 
 def test_a_healthy_lab_passes_with_one_session_per_node() -> None:
@@ -172,7 +172,7 @@ def test_events_come_in_the_callers_thread_and_count_up() -> None:
         events.append(event)
         threads.add(threading.get_ident())
 
-    results = check(LAB, FakeRunner(lambda c: answer(LAB, c)), on_event=take)
+    results = check(LAB, FakeRunner(lambda c: answer(LAB, c)), hooks=Hooks(on_event=take))
     assert threads == {threading.get_ident()}
     each = len(results) // 3 - 2  # states and clocks are judged when all have answered
     assert [event.passed for event in events] == [each, 2 * each, 3 * each]
@@ -181,7 +181,7 @@ def test_events_come_in_the_callers_thread_and_count_up() -> None:
 
 def test_an_event_says_what_a_node_waits_for() -> None:
     events: list[CheckEvent] = []
-    check(LAB, FakeRunner(unreachable), on_event=events.append, sleep=FakeSleep())
+    check(LAB, FakeRunner(unreachable), hooks=Hooks(on_event=events.append), sleep=FakeSleep())
     said = next(str(event) for event in events if event.node == "compute1")
     assert (
         "compute1 waits for host -> compute1 10.10.0.12 (net0): login: unreachable (try 1 of 3)"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -21,7 +20,7 @@ from stacklab.model.checks import CheckPolicy
 from stacklab.process import Command, Result
 from tests.unit.checks.fake_lab import FakeRunner, make_lab
 from tests.unit.checks.fake_node import answer
-from tests.unit.checks.mesh_runs import LAB, FakeSleep, check
+from tests.unit.checks.mesh_runs import LAB, FakeSleep, Hooks, check
 
 
 def test_waiting_tries_again_until_all_passes() -> None:
@@ -31,27 +30,19 @@ def test_waiting_tries_again_until_all_passes() -> None:
         tries.append(1)
         return answer(LAB, command, refused=["compute2"] if len(tries) < 12 else [])
 
-    results = check(LAB, FakeRunner(fake_answer), wait_s=60, sleep=lambda seconds: None)
+    results = check(LAB, FakeRunner(fake_answer), wait_s=60, sleep=FakeSleep())
     assert all(r.is_passed for r in results)
     assert len(tries) > 3 * 3
 
 
 def test_waiting_ends_with_a_try_when_the_time_is_over() -> None:
-    runner, waits = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])), []
-
-    def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        time.sleep(seconds)
-
-    policy = CheckPolicy(retries=100, interval_s=0.4, boot_timeout_s=1)
-    started = time.monotonic()
-    results = check(LAB, runner, policy=policy, wait_s=1.0, sleep=sleep)
-    assert 1.0 <= time.monotonic() - started < 20
+    runner = FakeRunner(lambda command: answer(LAB, command, refused=["compute2"]))
+    sleep = FakeSleep()
+    policy = CheckPolicy(retries=100, interval_s=0.5, boot_timeout_s=1)
+    results = check(LAB, runner, policy=policy, wait_s=1.25, sleep=sleep)
     assert not all(r.is_passed for r in results)
-    assert len(waits) >= 2
-    assert max(waits) == 0.4
-    assert sum(waits) < 1.0  # not one more whole interval at the end
-    assert len(runner.commands) == 3 + 2 * len(waits)
+    assert sleep.waits == [0.5, 0.5, 0.25], "not one more whole interval at the end"
+    assert len(runner.commands) == 3 + 2 * len(sleep.waits)
 
 
 def test_not_waiting_at_all_tries_once() -> None:
@@ -62,22 +53,17 @@ def test_not_waiting_at_all_tries_once() -> None:
 
 def test_a_hundred_nodes_are_not_all_asked_at_the_same_moment() -> None:
     lab = make_lab(nodes=tuple(f"n{number}" for number in range(100)), cidrs=("10.10.0.0/24",))
-    inside: list[int] = []
-    most: list[int] = []
-    lock = threading.Lock()
+    threads: set[str] = set()
+    fifty = threading.Barrier(50, timeout=60)
 
     def fake_answer(command: Command) -> Result:
-        with lock:
-            inside.append(1)
-            most.append(len(inside))
-        time.sleep(0.3)
-        with lock:
-            inside.pop()
+        threads.add(threading.current_thread().name)
+        fifty.wait()  # breaks unless so many are inside at once
         return answer(lab, command)
 
     selection = Selection(layers=frozenset({Layer.NODES}), nodes=frozenset())
     assert all(r.is_passed for r in check(lab, FakeRunner(fake_answer), selection=selection))
-    assert 40 < max(most) <= 50
+    assert len(threads) == 50, "and no more"
 
 
 def test_what_the_host_judges_is_among_the_results_and_tried_again() -> None:
@@ -96,7 +82,7 @@ def test_what_the_host_judges_is_among_the_results_and_tried_again() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "expected", lambda *args: (*expected(*args), host_check))
         runner = FakeRunner(lambda command: answer(lab, command))
-        results = check(lab, runner, judge_host=judge_host, sleep=FakeSleep())
+        results = check(lab, runner, hooks=Hooks(judge_host=judge_host), sleep=FakeSleep())
     assert results[-1].check == host_check
     assert all(r.is_passed for r in results)
     assert tries == [1, 1]

@@ -16,11 +16,13 @@ from stacklab.dev.simulated.simulate import SimulatedNodes
 from stacklab.model.state import NodeState
 from tests.unit.checks.fake_lab import FakeRunner, late, make_lab
 from tests.unit.checks.fake_node import answer
-from tests.unit.checks.mesh_runs import LAB, PATHS, FakeSleep, check
+from tests.unit.checks.mesh_runs import LAB, PATHS, FakeSleep, Hooks, check
 
 
 def test_a_clock_once_read_is_not_forgotten_when_other_checks_are_tried_again() -> None:
-    """It was: a session for what failed alone carried no clock, and a node 5 s behind passed with a warning."""
+    """It was: a session for what failed alone carried no clock, and a node 5 s behind passed with
+    a warning.
+    """
     lab = make_lab(retries=1)
 
     def spoil(node: str, tag: str, lines: list[str], code: int) -> tuple[list[str], int]:
@@ -71,7 +73,9 @@ def test_a_declared_delay_is_no_clock_that_is_behind() -> None:
 
 
 def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
-    """It was not: it had passed at first, when the node beside it was not heard, and failed for good."""
+    """It was not: it had passed at first, when the node beside it was not heard, and failed for
+    good.
+    """
     lab, asked = (
         make_lab(nodes=("controller", "compute1"), retries=3),
         {"controller": 0, "compute1": 0},
@@ -81,7 +85,8 @@ def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
         if tag == "nodes.clock":
             asked[node] += 1
         if tag.startswith("nodes.clock"):
-            # compute1 says nothing at first; then it shows that the controller is off, until that is set
+            # compute1 says nothing at first; then it shows that the controller is off, until that
+            # is set
             silent = node == "compute1" and asked[node] == 1
             ahead = 5 if node == "controller" and asked[node] < 2 else 0
             return ([] if silent else [f"{time.time() + ahead:.6f}"]), code
@@ -89,7 +94,7 @@ def test_a_clock_found_wrong_by_a_later_try_is_tried_again() -> None:
 
     runner = SimulatedNodes(lab, spoil)
     results = check(
-        lab, runner, selection=Selection(layers=frozenset({Layer.NODES})), sleep=lambda _: None
+        lab, runner, selection=Selection(layers=frozenset({Layer.NODES})), sleep=FakeSleep()
     )
     assert [str(r.detail) for r in results if not r.is_passed] == []
 
@@ -104,7 +109,7 @@ def test_what_is_meant_to_be_broken_is_turned_round_and_not_tried_again() -> Non
         FakeRunner(lambda command: answer(LAB, command, refused=["compute2"])),
         FakeSleep(),
     )
-    results = check(LAB, runner, sleep=sleep, as_expected=turned)
+    results = check(LAB, runner, sleep=sleep, hooks=Hooks(as_expected=turned))
     assert all(result.is_passed for result in results)
     assert sum(result.detail == "cut" for result in results) == 4  # ssh and port, from both
     assert sleep.waits == []

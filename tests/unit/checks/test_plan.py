@@ -1,4 +1,7 @@
-"""What holds of the checks of every lab, whatever its spec: each is one of its own, and each gets one result."""
+"""What holds of the checks of every lab, whatever its spec.
+
+Each is one of its own, and each gets one result.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ TEXTS = st.text(
 
 @st.composite
 def labs(draw: st.DrawFn) -> Lab:
-    """A lab of a drawn spec: networks of every mode, counted nodes, impairments, checks of its own."""
+    """A lab of a drawn spec.
+
+    Networks of every mode, counted nodes, impairments, checks of its own.
+    """
     lines = ["image: debian-12", "networks:"]
     modes = {
         "mgmt": draw(st.sampled_from(["nat", "isolated"])),
@@ -118,7 +124,7 @@ def test_a_healthy_lab_has_an_answer_to_every_check_and_all_pass(lab: Lab) -> No
 @given(LABS, st.sampled_from([0, 1, 124, 127]))
 @settings(deadline=None, max_examples=40)
 def test_what_says_nothing_passes_nothing(lab: Lab, code: int) -> None:
-    """Each check can do otherwise than pass, and does so where its part has ended without a word."""
+    """Each check can do otherwise than pass, and does where its part ended without a word."""
     results = checked(lab, lambda _node, _tag, _lines, _code: ([], code))
     kinds = (CheckKind.STATE, CheckKind.LOGIN, CheckKind.HOST_APART)
     passed = [

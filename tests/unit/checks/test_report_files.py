@@ -47,7 +47,10 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
 def test_a_link_that_another_user_planted_where_all_may_write_is_not_followed(
     tmp_path: Path, planted: str
 ) -> None:
-    """As the kernel has it (protected_symlinks): root must not be led to write over a file of its own."""
+    """As the kernel has it (protected_symlinks).
+
+    Root must not be led to write over a file of its own.
+    """
     (tmp_path / "etc").mkdir()
     victim = tmp_path / "etc" / "report.html"
     victim.write_text("root's")

@@ -1,4 +1,7 @@
-"""No sentence decides anything: with other words all groups, expectations and causes are the same."""
+"""No sentence decides anything.
+
+With other words all groups, expectations and causes are the same.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from stacklab.checks.result import CheckResult, Reason
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.tools import ssh
 from stacklab.views import failures
-from stacklab.views.heat import grids
+from stacklab.views.heat import build_grids
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import dead, down, expecting, many, of_each_kind, off, ran
 
@@ -40,7 +43,7 @@ def reworded(result: CheckResult) -> CheckResult:
 
 
 def _groups(results: Sequence[CheckResult]) -> object:
-    groups = [*failures.grouped(results), *failures.warned(results)]
+    groups = [*failures.group_failures(results), *failures.group_warnings(results)]
     return [[result.check for result in group.results] for group in groups]
 
 
@@ -52,7 +55,7 @@ def _causes(results: Sequence[CheckResult]) -> object:
 
 
 def _heat(results: Sequence[CheckResult]) -> object:
-    return [grid.cells for grid in grids(make_lab(), results)]
+    return [grid.cells for grid in build_grids(make_lab(), results)]
 
 
 def _expectations(results: Sequence[CheckResult]) -> object:

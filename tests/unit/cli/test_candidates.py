@@ -39,7 +39,7 @@ def bring_up(home: HostPaths, name: str) -> None:
 
 
 def offered(*words: str) -> list[str]:
-    return candidates.for_line(words, tasks.ns, CORE)
+    return candidates.complete_line(words, tasks.ns, CORE)
 
 
 def all_tasks(collection: Collection = tasks.ns) -> list[LabTask]:

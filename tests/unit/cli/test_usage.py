@@ -50,9 +50,9 @@ FLAGS = {"lab.up": ["--checks", "--ttl"], "lab.check": ["--wait"], "image.list":
 def test_a_complaint_names_the_task_and_the_next_step(
     message: str, task: str | None, problem: str, next_step: str
 ) -> None:
-    assert usage.explain(message, task, FLAGS) == f"{problem}\n  next: {next_step}"
+    assert usage.explain_complaint(message, task, FLAGS) == f"{problem}\n  next: {next_step}"
 
 
 def test_a_word_with_quotes_in_it_is_understood() -> None:
     message = f"No idea what {chr(34)}it's{chr(34)} is!"
-    assert usage.explain(message, None, FLAGS).startswith('there is no task "it\'s"')
+    assert usage.explain_complaint(message, None, FLAGS).startswith('there is no task "it\'s"')

@@ -40,21 +40,22 @@ def link(name: str, *addresses: str) -> dict[str, Any]:
     return {"ifname": name, "addr_info": infos}
 
 
+def gems_dir(*gems: str) -> Callable[[Path], tuple[str, ...]]:
+    """A `list_dir` of a host that has these gems."""
+    return lambda path: gems if str(path) == GEMS else ()
+
+
 def make_machine(
     *,
     absent: Collection[str] = (),
     files: Mapping[str, str] | None = None,
-    gems: tuple[str, ...] = ("vagrant-2.3.4.gemspec", "vagrant-libvirt-0.11.2.gemspec"),
-    free_mib: int = 100_000,
     available_mib: int = 16_000,
     swap_mib: int = 0,
-    writable: bool = True,
-    open_to_all: Collection[Path] = (),
     links: Collection[dict[str, Any]] = (),
     routes: Collection[dict[str, Any]] = (),
     says: Callable[[Command], Result] | None = None,
 ) -> Machine:
-    """A Debian 12 with everything, less what is given."""
+    """A Debian 12 with everything, less what is given; see also dataclasses.replace."""
     meminfo = (
         "MemTotal: 99999999 kB\n"
         f"MemAvailable: {available_mib * 1024} kB\n"
@@ -75,10 +76,10 @@ def make_machine(
         runner=FakeRunner(says or fake_answer),
         which=lambda name: None if name in absent else f"/usr/bin/{name}",
         read_text=lambda path: texts.get(str(path), ""),
-        list_dir=lambda path: gems if str(path) == GEMS else (),
-        free_mib=lambda path: free_mib,
-        is_writable=lambda path: writable,
-        is_open_to_all=lambda path: path in open_to_all,
+        list_dir=gems_dir("vagrant-2.3.4.gemspec", "vagrant-libvirt-0.11.2.gemspec"),
+        free_mib=lambda path: 100_000,
+        is_writable=lambda path: True,
+        is_open_to_all=lambda path: False,
         home=Path("/home/me"),
         user="me",
     )

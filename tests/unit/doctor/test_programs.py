@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from stacklab.doctor.result import ProbeStatus
 from stacklab.errors import CommandTimedOut
 from stacklab.process import Command, Result
 from tests.unit.checks.fake_lab import FakeRunner
-from tests.unit.doctor.fake_machine import VERSIONS, make_machine
+from tests.unit.doctor.fake_machine import VERSIONS, gems_dir, make_machine
 
 
 def test_a_host_with_everything_misses_nothing_and_runs_nothing() -> None:
@@ -80,7 +82,8 @@ def test_a_program_that_hangs_fails_with_the_reason() -> None:
 
 def test_the_plugin_is_found_in_the_users_own_list() -> None:
     plugins = '{"version":"1","installed":{"vagrant-libvirt":{"ruby_version":"3.1.2"}}}'
-    machine = make_machine(gems=(), files={"/home/me/.vagrant.d/plugins.json": plugins})
+    machine = make_machine(files={"/home/me/.vagrant.d/plugins.json": plugins})
+    machine = dataclasses.replace(machine, list_dir=gems_dir())
     assert not programs.probe_plugin(machine).is_failed
 
 
@@ -88,7 +91,7 @@ def test_the_plugin_is_found_in_the_users_own_list() -> None:
     "name", ["vagrant-libvirtual-1.0.gemspec", "vagrant-2.3.4.gemspec", "vagrant-libvirt-0.1.txt"]
 )
 def test_another_gem_is_not_taken_for_the_plugin(name: str) -> None:
-    result = programs.probe_plugin(make_machine(gems=(name,)))
+    result = programs.probe_plugin(dataclasses.replace(make_machine(), list_dir=gems_dir(name)))
     assert result.is_failed
     assert "vagrant-libvirt" in result.fix
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 
 from stacklab.doctor import resources
+from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeStatus
 from stacklab.paths import HostPaths
 from tests.unit.checks.fake_lab import make_lab
@@ -56,31 +58,38 @@ def test_an_unreadable_meminfo_is_a_warning(text: str) -> None:
     ],
 )
 def test_disk_is_wanted_for_an_image_and_every_node(free: int, status: ProbeStatus) -> None:
-    assert resources.probe_disk(LAB, HOST, make_machine(free_mib=free)).status is status
+    machine = dataclasses.replace(make_machine(), free_mib=lambda path: free)
+    assert resources.probe_disk(LAB, HOST, machine).status is status
 
 
 def test_disk_without_a_lab_is_for_one_node() -> None:
-    assert resources.probe_disk(None, HOST, make_machine(free_mib=3072)).status is ProbeStatus.OK
+    machine = dataclasses.replace(make_machine(), free_mib=lambda path: 3072)
+    assert resources.probe_disk(None, HOST, machine).status is ProbeStatus.OK
 
 
 def test_a_home_that_cannot_be_written_fails_with_its_fix() -> None:
-    result = resources.probe_root(HOST, make_machine(writable=False))
+    machine = dataclasses.replace(make_machine(), is_writable=lambda path: False)
+    result = resources.probe_root(HOST, machine)
     assert result.is_failed
     assert "sudo install -d -o me /var/lib/stacklab" in result.fix
+
+
+def open_to_all(path: Path) -> Machine:
+    """A machine on which every user may write to that path."""
+    return dataclasses.replace(make_machine(), is_open_to_all=lambda asked: asked == path)
 
 
 @pytest.mark.parametrize("path", [HOST.root, HOST.labs, HOST.images, HOST.lab("trio").root])
 def test_a_directory_that_everybody_may_write_to_fails_with_its_fix(path: Path) -> None:
     """Whoever replaces a lab's ssh_config or Vagrantfile runs commands as root."""
-    result = resources.probe_root(HOST, make_machine(open_to_all=(path,)), LAB)
+    result = resources.probe_root(HOST, open_to_all(path), LAB)
     assert result.is_failed
     assert result.sentence == f"every user of this host may write to {path}"
     assert result.fix == f"chmod o-w {path}"
 
 
 def test_a_lab_that_does_not_start_now_is_not_looked_at() -> None:
-    machine = make_machine(open_to_all=(HOST.lab("trio").root,))
-    assert not resources.probe_root(HOST, machine).is_failed
+    assert not resources.probe_root(HOST, open_to_all(HOST.lab("trio").root)).is_failed
 
 
 def test_a_home_whose_name_is_not_utf_8_fails_with_its_fix() -> None:

@@ -20,7 +20,7 @@ from stacklab.installers.rendering import Rendered
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer
 from stacklab.paths import PROJECT
-from stacklab.views.answers import script
+from stacklab.views.answers import script_lines
 from tests.unit.installers.contrail.labs import SECRETS, VARIANTS
 
 GOLDEN = PROJECT / "tests" / "specs" / "answers"
@@ -53,7 +53,7 @@ def test_the_rendered_tree_is_the_one_that_was_reviewed(name: str) -> None:
     root = GOLDEN / name
     if os.environ.get("STACKLAB_UPDATE_ANSWERS"):
         write_tree(rendered(name), root)
-        (root / STEPS).write_text("\n".join(script(answers.steps(ALL[name]))))
+        (root / STEPS).write_text("\n".join(script_lines(answers.steps(ALL[name]))))
     found = {
         str(path.relative_to(root)): path.read_text()
         for path in sorted(root.rglob("*"))
@@ -64,7 +64,7 @@ def test_the_rendered_tree_is_the_one_that_was_reviewed(name: str) -> None:
         for node, files in rendered(name).items()
         for path, text in files.items()
     }
-    expected[STEPS] = "\n".join(script(answers.steps(ALL[name])))
+    expected[STEPS] = "\n".join(script_lines(answers.steps(ALL[name])))
     assert found == dict(sorted(expected.items()))
 
 

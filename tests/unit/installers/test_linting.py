@@ -119,7 +119,7 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     ],
 )
 def test_bytes_that_are_no_plain_text_are_told_apart(data: bytes, rule: str) -> None:
-    source, findings = read.decode("localrc", data)
+    source, findings = read.decode_source("localrc", data)
     assert [each.rule for each in findings] == [rule]
     assert (source is None) is (rule != "file-byte-order-mark"), (
         "of what is no text, nothing else is said"
@@ -152,7 +152,10 @@ def test_a_kolla_or_packstack_file_may_say_its_release_itself(tmp_path: Path) ->
     )
     assert rules(tmp_path / "globals.yml") == []
     assert rules(tmp_path / "globals.yml", release="2025.2") == ["kolla-release"]
-    nova = "CONFIG_NOVA_NETWORK_PUBIF=eth0\nCONFIG_NOVA_NETWORK_PRIVIF=eth1\nCONFIG_NEUTRON_INSTALL=n\n"
+    nova = (
+        "CONFIG_NOVA_NETWORK_PUBIF=eth0\nCONFIG_NOVA_NETWORK_PRIVIF=eth1\n"
+        "CONFIG_NEUTRON_INSTALL=n\n"
+    )
     (tmp_path / "answers.txt").write_text(f"[general]\n{nova}")
     assert rules(tmp_path / "answers.txt") == []
     assert rules(tmp_path / "answers.txt", release="2025.1").count("packstack-gone-key") == 2
@@ -224,7 +227,7 @@ def test_clouds_in_directories_of_their_own_are_not_compared(tmp_path: Path) -> 
 
 def test_a_section_is_what_devstack_would_find() -> None:
     text = "x\n[[local|localrc]] # why\nA=1\n[[ post-config|y]]\nB\n [[local|localrc]]\n[[a|b|c]]\n"
-    found = local_conf.sections(Source(name="local.conf", text=text).lines)
+    found = local_conf.find_sections(Source(name="local.conf", text=text).lines)
     # As awk does it: the first word, without brackets, up to the second bar.
     assert [(each.line, each.group, each.name, each.body) for each in found] == [
         (2, "local", "localrc", ("A=1",)),
@@ -233,7 +236,8 @@ def test_a_section_is_what_devstack_would_find() -> None:
     ]
 
 
-# Seen with inc/meta-config and inc/ini-config of devstack@493835a and gawk: what arrives in the file.
+# Seen with inc/meta-config and inc/ini-config of devstack@493835a and gawk: what arrives in the
+# file.
 @pytest.mark.parametrize(
     ("line", "rule"),
     [

@@ -151,7 +151,10 @@ def test_a_single_node_keeps_the_agent_and_nova_compute() -> None:
 
 def test_devstacks_controller_runs_no_compute_volumes_orchestration_or_tempest() -> None:
     services = switched(make_lab(), "controller")
-    off = "n-cpu n-net q-agt q-dhcp q-l3 cinder c-api c-sch c-vol heat h-api h-api-cfn h-api-cw h-eng tempest"
+    off = (
+        "n-cpu n-net q-agt q-dhcp q-l3 cinder c-api c-sch c-vol heat h-api h-api-cfn h-api-cw"
+        " h-eng tempest"
+    )
     assert {name for name, on in services.items() if not on} >= set(off.split())
     assert services["q-svc"] is services["q-meta"] is services["neutron"] is True
 
@@ -284,9 +287,7 @@ def test_git_is_there_before_anything_is_cloned() -> None:
     assert titles[0] == "install git"
 
 
-def test_the_controller_is_finished_before_a_compute_begins_and_loses_its_agent_before_it_starts() -> (
-    None
-):
+def test_the_controller_is_finished_before_a_compute_begins_and_loses_its_agent() -> None:
     steps = steps_of(contrail_steps.stages(make_lab()))
     assert list(dict.fromkeys(step.node for step in steps)) == [
         "controller",

@@ -1,4 +1,7 @@
-"""Nothing is said of what we render, for any release in any network mode: a false alarm would cost somebody's trust."""
+"""Nothing is said of what we render, for any release in any network mode.
+
+A false alarm would cost somebody's trust.
+"""
 
 from __future__ import annotations
 

@@ -115,7 +115,8 @@ def test_ifupdown_has_one_file_for_all_nics() -> None:
     assert text(found, "etc/network/interfaces") == (
         "auto lo\niface lo inet loopback\n"
         "\nauto eth0\niface eth0 inet dhcp\n    post-up ip link set eth0 mtu 1400\n"
-        "\nauto eth1\niface eth1 inet static\n    address 10.20.0.12\n    netmask 255.255.255.0\n    mtu 1400\n"
+        "\nauto eth1\niface eth1 inet static\n    address 10.20.0.12\n    netmask 255.255.255.0\n"
+        "    mtu 1400\n"
     )
     assert not any("systemd" in path for path in found)
 

@@ -28,7 +28,7 @@ BEGUN = f"begun {BOOT} 1795849562.5"
 
 
 def status_of(*lines: str) -> units.UnitStatus:
-    return units._status([f"boot {BOOT}", f"digest {DIGEST}", *lines])
+    return units._parse_status([f"boot {BOOT}", f"digest {DIGEST}", *lines])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_result_has_its_code_or_its_signal_and_its_times() -> None:
     )
 )
 def test_whatever_a_node_tells_of_a_unit_is_a_status(lines: list[str]) -> None:
-    status = units._status(lines)
+    status = units._parse_status(lines)
     assert isinstance(status.phase, UnitPhase)
     for word in (status.signal, status.reason, status.digest):
         assert "\x1b" not in word
@@ -229,7 +229,7 @@ def test_whoever_follows_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_a_node_that_does_not_keep_to_the_protocol_is_told_so(lines: list[str], why: str) -> None:
-    hearing = units._Output("M", 0, lambda data: None)
+    hearing = units._OutputHearer("M", 0, lambda data: None)
     for line in ["M begin", *lines, "M end"]:
         hearing.hear(line, 0.0)
     assert hearing.why_stop() == why
@@ -238,7 +238,7 @@ def test_a_node_that_does_not_keep_to_the_protocol_is_told_so(lines: list[str], 
 
 def test_output_outside_of_a_chunk_counts_for_nothing() -> None:
     heard = bytearray()
-    hearing = units._Output("M", 0, heard.extend)
+    hearing = units._OutputHearer("M", 0, heard.extend)
     for line in ["QUJD", "M chunk 0", "QUJD", "M at 3", "QUJD", "M status size 3", "QUJD", "M end"]:
         hearing.hear(line, 0.0)
     assert (bytes(heard), hearing.offset, hearing.is_complete) == (b"ABC", 3, True)

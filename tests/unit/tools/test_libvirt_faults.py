@@ -5,7 +5,8 @@ import xml.etree.ElementTree as ET
 from stacklab.tools import libvirt_faults
 
 DOMAIN = """<domain><devices>
-<interface type='network'><mac address='52:54:00:00:00:01'/><source network='trio_net0'/></interface>
+<interface type='network'><mac address='52:54:00:00:00:01'/><source network='trio_net0'/>\
+</interface>
 <interface type='network'><mac address='52:54:00:00:01:01'/>
 <source network='trio_net1' portid='62296400-daac-4046-a31d-88d612754382' bridge='sl-1'/>
 <target dev='vnet3'/>

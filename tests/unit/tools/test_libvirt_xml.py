@@ -102,7 +102,8 @@ def test_a_pool_without_a_directory_has_no_path() -> None:
 
 def test_a_domain_s_nics_are_told_by_mac_network_and_tap() -> None:
     xml = """<domain><devices><disk/>
-      <interface type='network'><mac address='aa'/><source network='trio_net0' bridge='sl-0'/><target dev='vnet0'/>
+      <interface type='network'><mac address='aa'/><source network='trio_net0' bridge='sl-0'/>\
+<target dev='vnet0'/>
       </interface>
       <interface type='bridge'><mac address='bb'/><source bridge='br0'/></interface>
       <interface type='user'/></devices></domain>"""

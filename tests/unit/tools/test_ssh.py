@@ -97,6 +97,17 @@ def test_login_keeps_the_terminal() -> None:
     assert "-T" not in command.argv
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_command_in_place_of_the_shell_has_a_terminal_if_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    monkeypatch.setattr(ssh.os, "isatty", lambda _descriptor: is_terminal)
+    command = ssh.login_command(PATHS, "compute1", ("top", "-n 1"))
+    assert command.interactive
+    assert ("-t" in command.argv) is is_terminal
+    assert command.argv[-3:] == ("--", "compute1", "top '-n 1'")
+
+
 def test_closing_a_connection_that_is_not_there_is_fine() -> None:
     command = ssh.close_command(PATHS, "compute1")
     assert command.argv[3:5] == ("-O", "exit")

@@ -59,7 +59,8 @@ def test_a_nic_is_impaired_anew_for_a_changed_qdisc_keeps_its_rate() -> None:
 SHOWN = """\
 qdisc noqueue 0: dev lo root refcnt 2
 qdisc netem 51ab: dev eth1 root refcnt 2 limit 808 delay 20ms loss 1% rate 10Mbit
-qdisc netem 8001: dev eth2 root refcnt 2 limit 1000 delay 1.5s  10.0ms loss 0.5% 25% rate 512Kbit seed 17
+qdisc netem 8001: dev eth2 root refcnt 2 limit 1000 delay 1.5s  10.0ms loss 0.5% 25% rate 512Kbit \
+seed 17
 qdisc netem 8002: dev eth3 root refcnt 2 limit 1000 delay 500us rate 1000000Kbit
 qdisc pfifo_fast 0: dev eth4 root refcnt 2 bands 3 priomap  1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1
 qdisc netem 10: dev eth5 parent 1:1 limit 1000 delay 9.0ms

@@ -1,4 +1,7 @@
-"""Results of a check run without one: what each kind of trouble looks like, on a lab of any size."""
+"""Results of a check run without one.
+
+What each kind of trouble looks like, on a lab of any size.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from stacklab.checks.expect import Effect, Fault, Outage
 from stacklab.checks.outcome import Outcome
-from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Layer, Reason
 from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.lab import Lab
 from tests.unit.checks.fake_lab import make_lab
@@ -89,6 +92,16 @@ def ran(lab: Lab | None = None, spoil: Spoil = lambda result: result) -> Outcome
     return Outcome(lab=lab, results=results, started_at=AT, elapsed_s=4.25)
 
 
+def count_bad(found: Outcome) -> int:
+    """How many of a run's checks did not pass."""
+    return sum(not result.is_passed for result in found.results)
+
+
+def count_of_layer(found: Outcome, layer: Layer) -> int:
+    """How many of a run's checks are of that layer."""
+    return sum(result.check.kind.layer is layer for result in found.results)
+
+
 def is_way(result: CheckResult, source: str, target: str, network: str, kind: CheckKind) -> bool:
     """Whether it is about that way."""
     check = result.check
@@ -111,7 +124,10 @@ def of_each_kind(result: CheckResult) -> CheckResult:
     """A lost way, one that loses some, an MTU, a refusal, a hostile node, no answer, a warning."""
     check = result.check
     if is_way(result, "controller", "compute1", "net1", CheckKind.PING):
-        evidence = "route  10.20.0.12 dev eth1 src 10.20.0.11\narp    10.20.0.12 dev eth1 FAILED\nhost   vnet5 is up"
+        evidence = (
+            "route  10.20.0.12 dev eth1 src 10.20.0.11\narp    10.20.0.12 dev eth1 FAILED\n"
+            "host   vnet5 is up"
+        )
         command = "fping -C 3 10.20.0.12"
         output = "10.20.0.12 : - - -"
         return failed(result, "no reply to 3 pings", command=command, output=output, clues=evidence)
@@ -199,7 +215,10 @@ def many(count: int) -> Lab:
 
 
 def down(name: str, network: str, device: str, cause: Cause | None = None) -> Spoil:
-    """A NIC that is down: what goes out of it or to it fails, with a cause and the evidence of both ends."""
+    """A NIC that is down.
+
+    What goes out of it or to it fails, with a cause and the evidence of both ends.
+    """
 
     def spoil(result: CheckResult) -> CheckResult:
         check = result.check
@@ -219,7 +238,8 @@ def down(name: str, network: str, device: str, cause: Cause | None = None) -> Sp
             *(f"{other}: ARP for {check.address}: nobody answers (failed)",)
             * (check.node == other),
             f"{name}: {device} is down, no address",
-            f"{name}, from the host: NIC {device}: 52:54:00:00:00:01 on {network}, tap vnet3; tap on a bridge, up",
+            f"{name}, from the host: NIC {device}: 52:54:00:00:00:01 on {network}, tap vnet3;"
+            " tap on a bridge, up",
             *(f"{other}: TCP 22: something listens",) * (check.kind is CheckKind.PORT),
         )
         bad = failed(

@@ -23,13 +23,13 @@ def text(*renderables: object) -> str:
 
 
 def test_files_are_told_by_node_the_node_once() -> None:
-    shown = text(views.files(answers.render(make_lab(), SECRETS)))
+    shown = text(views.files_table(answers.render(make_lab(), SECRETS)))
     assert shown.count("compute1") == 1
     assert shown.count("/opt/stack/devstack/localrc") == 3
 
 
 def test_steps_are_numbered_through_all_nodes() -> None:
-    lines = text(views.steps(answers.steps(make_lab()))).splitlines()
+    lines = text(views.steps_table(answers.steps(make_lab()))).splitlines()
     assert lines[1].split()[:3] == ["1", "controller", "root"]
     assert lines[-1].split()[1] == "compute2"
 
@@ -39,7 +39,7 @@ def test_the_script_has_every_command_behind_its_place() -> None:
         Step(node="compute1", title="say so", command="echo so", done="test -e so"),
         Step(node="compute2", title="end it", command="true", user="root"),
     )
-    assert "\n".join(views.script(steps)) == (
+    assert "\n".join(views.script_lines(steps)) == (
         "# 1. compute1, as stack: say so\n"
         "#    there is nothing to do if this succeeds: test -e so\n"
         "echo so\n\n"
@@ -50,13 +50,13 @@ def test_the_script_has_every_command_behind_its_place() -> None:
 
 def test_texts_name_their_file() -> None:
     rendered = {"n1": {PurePosixPath("/b"): "B\n", PurePosixPath("/a"): "A\n"}}
-    assert list(views.texts(rendered)) == ["==> n1:/a <==", "A\n", "==> n1:/b <==", "B\n"]
+    assert list(views.file_texts(rendered)) == ["==> n1:/a <==", "A\n", "==> n1:/b <==", "B\n"]
 
 
 def test_a_difference_is_coloured_as_diffs_are() -> None:
     lines = ("--- n1:/a", "+++ from the spec", "@@ -1 +1 @@", "-old", "+new", " same")
     found = Difference(node="n1", path=PurePosixPath("/a"), lines=lines)
-    shown = list(views.differences((found,)))
+    shown = list(views.difference_lines((found,)))
     assert [line.plain for line in shown] == list(lines)
     assert [str(line.style) for line in shown] == ["bold", "bold", "cyan", "red", "green", ""]
 
@@ -73,7 +73,7 @@ def finding(line: int, fix: str = "HOST_IP=10.0.0.1") -> Finding:
 
 
 def test_a_finding_is_a_line_and_its_fix_below() -> None:
-    shown = text(*views.findings((finding(3), finding(0, ""))))
+    shown = text(*views.finding_lines((finding(3), finding(0, ""))))
     assert shown.splitlines() == [
         "localrc:3: error: shell-x: [bold] is no markup",
         "    HOST_IP=10.0.0.1",
@@ -82,15 +82,15 @@ def test_a_finding_is_a_line_and_its_fix_below() -> None:
 
 
 def test_a_release_is_told_with_its_fate() -> None:
-    lines = text(views.releases(tuple(releases.of(Installer.CONTRAIL).values()))).splitlines()
+    lines = text(views.releases_table(tuple(releases.of(Installer.CONTRAIL).values()))).splitlines()
     assert any(
         "R2.20" in line and "ended 2016" in line and "ubuntu-14.04" in line for line in lines
     )
-    assert "alive" in text(views.releases((releases.find(Installer.KOLLA, "2025.2"),)))
+    assert "alive" in text(views.releases_table((releases.find(Installer.KOLLA, "2025.2"),)))
 
 
 def test_notes_do_not_get_between_a_program_and_its_output(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    views.to_stderr(["one", "two"])
+    views.print_notes(["one", "two"])
     assert capsys.readouterr() == ("", "note: one\nnote: two\n")

@@ -12,7 +12,7 @@ import pytest
 from stacklab.errors import LabError
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab, NetworkMode
 from stacklab.spec import values
-from stacklab.views import graph
+from stacklab.views import graph, graph_text
 from tests.unit.checks.fake_lab import make_lab
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -85,7 +85,7 @@ def test_an_unknown_format_is_told_the_nearest() -> None:
 def test_a_path_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "device")
     reader = os.open(tmp_path / "device", os.O_RDONLY | os.O_NONBLOCK)
-    graph.write(
+    graph.write_drawing(
         "x", tmp_path / "device"
     )  # as /dev/null and /dev/stdout: never replaced, least of all by root
     assert (os.read(reader, 10), stat.S_ISFIFO((tmp_path / "device").stat().st_mode)) == (
@@ -93,11 +93,11 @@ def test_a_path_that_can_not_be_written_is_named(tmp_path: Path) -> None:
         True,
     )
     os.close(reader)
-    graph.write("x", tmp_path / "a.svg")
+    graph.write_drawing("x", tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text() == "x"
     (tmp_path / "file").touch()
     with pytest.raises(LabError, match=r"file/a\.svg"):
-        graph.write("x", tmp_path / "file" / "a.svg")
+        graph.write_drawing("x", tmp_path / "file" / "a.svg")
 
 
 @pytest.mark.parametrize("format", ["svg", "mermaid", "dot"])
@@ -113,7 +113,10 @@ SLOW = Impairment(delay_ms=20, loss_percent=1, rate_kbit=10_000)
 
 
 def impaired(*found: Impairment, nodes: int = 3) -> Lab:
-    """The lab with these on its nodes' NICs on net1, in their order; the last of them on all the rest."""
+    """The lab with these on its nodes' NICs on net1, in their order.
+
+    The last of them on all the rest.
+    """
     lab = many(nodes)
     every = [*found, *[found[-1]] * (nodes - len(found))]
     return dataclasses.replace(
@@ -141,7 +144,7 @@ def impaired(*found: Impairment, nodes: int = 3) -> Lab:
     ],
 )
 def test_an_impairment_is_told_as_a_spec_has_it(impairment: Impairment, text: str) -> None:
-    assert graph.brief(impairment) == text
+    assert graph_text.impairment_text(impairment) == text
     if impairment:
         words = {"%": values.read_loss, "s": values.read_delay, "t": values.read_rate}
         found = {word: words[word[-1]](word) for word in text.split()}
@@ -174,9 +177,12 @@ def test_the_label_of_a_nic_is_on_its_own_edge(format: str) -> None:
 
 
 def test_where_no_more_are_slow_than_not_the_network_is_not_called_so() -> None:
-    """One slow end of two, whichever it is: nobody is "unimpaired", for nothing is declared there."""
+    """One slow end of two, whichever it is.
+
+    Nobody is "unimpaired", for nothing is declared there.
+    """
     for found in ((SLOW, NO_IMPAIRMENT), (NO_IMPAIRMENT, SLOW)):
-        drawn = graph.mermaid(impaired(*found, nodes=2))
+        drawn = graph_text.mermaid(impaired(*found, nodes=2))
         (line,) = [line for line in drawn.splitlines() if "20ms" in line]
         assert "---|" in line
         assert "unimpaired" not in drawn
@@ -214,7 +220,9 @@ def test_the_label_of_a_node_s_last_nic_of_many_stays_with_its_node() -> None:
     nics = (*last.nics[:-1], dataclasses.replace(last.nics[-1], impairment=found))
     lab = dataclasses.replace(lab, nodes=(*others, dataclasses.replace(last, nics=nics)))
     root = ET.fromstring(graph.svg(lab))
-    (label,) = [each for each in root.iter(f"{SVG}text") if each.text == graph.brief(found)]
+    (label,) = [
+        each for each in root.iter(f"{SVG}text") if each.text == graph_text.impairment_text(found)
+    ]
     box = list(root.iter(f"{SVG}rect"))[-1]
     left, width = float(box.get("x", 0)), float(box.get("width", 0))
     assert left <= float(label.get("x", 0)) <= left + width - len(label.text or "") * graph.LETTER

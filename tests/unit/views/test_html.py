@@ -32,7 +32,7 @@ from tests.unit.views.fake_results import (
 
 
 def page(found: Outcome) -> str:
-    return "".join(html.parts(found))
+    return "".join(html.page_parts(found))
 
 
 def data(text: str) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def test_round_trips_have_three_digits(rtt_ms: float | None, text: str) -> None:
 def test_outputs_that_no_browser_could_hold_are_left_out_and_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(html, "_TEXTS_MAX", 1000)
+    monkeypatch.setattr(html, "_MOST_TEXT", 1000)
     read = data(page(ran(spoil=lambda result: failed(result, "x", output="y" * 90))))
     told = [texts[1:] for texts in read["texts"].values()]
     assert told[0] == ["y" * 90, ""]
@@ -160,7 +160,7 @@ def test_outputs_that_no_browser_could_hold_are_left_out_and_told(
 
 
 def test_a_page_of_many_checks_comes_in_pieces_and_is_small() -> None:
-    sizes = [len(part) for part in html.parts(ran(many(60), off("compute3")))]
+    sizes = [len(part) for part in html.page_parts(ran(many(60), off("compute3")))]
     assert max(sizes) < 200_000
     assert sum(sizes) < 60 * 59 * 12 * 40 + 400_000  # forty characters per check
 

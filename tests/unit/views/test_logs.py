@@ -65,7 +65,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def page() -> Page:
-    return Page(logs.index(BUNDLE))
+    return Page(logs.index_page(BUNDLE))
 
 
 def test_every_file_is_linked_and_what_is_missing_is_named_with_its_reason(page: Page) -> None:
@@ -83,14 +83,14 @@ def test_every_link_within_the_page_leads_somewhere(page: Page) -> None:
 
 
 def test_the_page_is_self_contained_and_knows_dark(page: Page) -> None:
-    text = logs.index(BUNDLE)
+    text = logs.index_page(BUNDLE)
     assert not re.search(r"https?://|<script|@import|url\(", text)
     assert "prefers-color-scheme: dark" in text
     assert MARK in text[:200]
 
 
 def test_nothing_that_slips_into_the_page_is_loaded_or_run() -> None:
-    text = logs.index(BUNDLE)
+    text = logs.index_page(BUNDLE)
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -104,26 +104,26 @@ def test_nothing_that_slips_into_the_page_is_loaded_or_run() -> None:
 def test_what_a_node_says_of_what_is_missing_moves_no_cursor() -> None:
     item = Item(section="n", path="nodes/n", title="t", why_not="\x1b]0;x\x07gone\nnot had: forged")
     bundle = Bundle(lab="trio", taken_at=0.0, states={}, items=(item,))
-    _, line = logs.summary(Written(path=Path("/o/t.tar.gz"), bundle=bundle))
+    _, line = logs.summary_lines(Written(path=Path("/o/t.tar.gz"), bundle=bundle))
     assert line == "not had: nodes/n: gone\n    not had: forged"
 
 
 def test_what_is_looked_at_first_stands_first() -> None:
-    text = logs.index(BUNDLE)
+    text = logs.index_page(BUNDLE)
     assert text.index("host/events.log") < text.index("host/record.json")
 
 
 def test_without_libvirtd_the_page_says_that_it_does_not_know() -> None:
     empty = Bundle(lab="trio", taken_at=0.0, states={}, items=())
-    assert "what the nodes do is not known" in logs.index(empty)
+    assert "what the nodes do is not known" in logs.index_page(empty)
 
 
 def test_the_terminal_is_told_where_it_is_and_what_is_missing() -> None:
-    assert list(logs.summary(Written(path=Path("/o/trio"), bundle=BUNDLE))) == [
+    assert list(logs.summary_lines(Written(path=Path("/o/trio"), bundle=BUNDLE))) == [
         "/o/trio/index.html: 3 files, 3.0 MiB; passwords and keys are masked",
         "not had: nodes/compute1: the node is <paused>",
     ]
-    assert next(logs.summary(Written(path=Path("/o/t.tar.gz"), bundle=BUNDLE))).startswith(
+    assert next(logs.summary_lines(Written(path=Path("/o/t.tar.gz"), bundle=BUNDLE))).startswith(
         "/o/t.tar.gz: 3 files"
     )
 
@@ -135,6 +135,6 @@ def test_the_page_holds_no_word_of_a_node_that_turns_or_hides_text() -> None:
         Item(section="n", path=f"nodes/n/files/{hidden}", title=hidden, size=1),
     )
     bundle = Bundle(lab="trio", taken_at=0.0, states={"n": "running"}, items=items)
-    page = logs.index(bundle)
+    page = logs.index_page(bundle)
     assert not {"\u202e", "\x1b", "\u200b"} & set(page)
     assert page.count("gonegnp.exe") == 3

@@ -65,10 +65,10 @@ def test_a_console_is_safe_on_a_terminal_and_raw_in_a_pipe(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     terminal = shown_on(monkeypatch, is_terminal=True)
-    show = output.console_line()
+    show = output.console_printer()
     assert show is not None
     show(b"\x1b[2J\x1b]0;owned\x07[  OK  ] Started ssh\r\n")
     show(b"\r\n")
     assert terminal.bytes.getvalue() == b"[  OK  ] Started ssh\n\n"
     shown_on(monkeypatch, is_terminal=False)
-    assert output.console_line() is None
+    assert output.console_printer() is None

@@ -80,15 +80,15 @@ def test_odd_texts_are_shown_as_they_are_everywhere(odd: str) -> None:
         name="n", area=ProbeArea.HOST, status=ProbeStatus.FAILED, sentence=odd, fix=odd
     )
     shown = {
-        "lab": text(*labs.lab(lab)),
+        "lab": text(*labs.lab_tables(lab)),
         "list": text(tables.table(("lab", "what"), [("trio", odd)])),
         "header and title": text(tables.table((odd,), [], title=odd)),
-        "images": text(host.images({"debian-12": image}, [], {"debian-12": ""})),
-        "status": text(status_view.table([status(image=odd)])),
-        "summary": text(*labs.summary(lab, odd, {"first": odd}, odd)),
+        "images": text(host.images_table({"debian-12": image}, [], {"debian-12": ""})),
+        "status": text(status_view.status_table([status(image=odd)])),
+        "summary": text(*labs.summary_tables(lab, odd, {"first": odd}, odd)),
         "checks": text(checks.results_group(lab, [check(passed=False, detail=odd)])),
-        "probes": text(host.probes([probe])),
-        "timings": text(labs.timings([Timing(row="image x", stage=odd, elapsed_s=1)])),
+        "probes": text(host.probes_table([probe])),
+        "timings": text(labs.timings_table([Timing(row="image x", stage=odd, elapsed_s=1)])),
     }
     assert {name for name, each in shown.items() if odd not in each} == set()
 
@@ -104,7 +104,7 @@ def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
             network_mode=NetworkingMode.VROUTER,
         ),
     )
-    shown = text(*labs.lab(lab))
+    shown = text(*labs.lab_tables(lab))
     row(shown, "net0", "10.10.0.0/24", "nat", "1500", "10.10.0.1", "sl-trio0")
     row(shown, "compute1", "compute", "1GiB", "eth0", "10.10.0.12/24", "52:54:00:00:00:01")
     assert "compute1" not in row(shown, "eth1", "10.20.0.12/24")
@@ -113,26 +113,28 @@ def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
 
 
 def test_status_is_a_line_per_node_in_colours() -> None:
-    shown = text(status_view.table([status()]), colour=True)
+    shown = text(status_view.status_table([status()]), colour=True)
     assert "\x1b[32mrunning" in row(shown, "trio", "controller", "10.10.0.11")
     assert "debian-12-abc" in row(shown, "trio")
     assert "trio" not in row(shown, "compute1", "10.10.0.12")
-    assert "\x1b[31mabsent" in text(status_view.table([status(NodeState.ABSENT)]), colour=True)
+    assert "\x1b[31mabsent" in text(
+        status_view.status_table([status(NodeState.ABSENT)]), colour=True
+    )
 
 
 def test_a_lab_that_cannot_be_understood_has_a_line() -> None:
     broken = dataclasses.replace(
         status(), states={}, lab=None, image="", trouble="the record is damaged: /r: no"
     )
-    shown = text(status_view.table([broken, status()]))
+    shown = text(status_view.status_table([broken, status()]))
     assert "the record is damaged: /r: no" in row(shown, "trio", "damaged")
     assert "controller" in shown
 
 
 def test_the_status_of_a_lab_that_was_never_resolved_has_no_addresses() -> None:
-    shown = text(status_view.table([dataclasses.replace(status(), lab=None)]))
+    shown = text(status_view.status_table([dataclasses.replace(status(), lab=None)]))
     assert "-" in row(shown, "compute1", "running")
-    text(status_view.table([]))
+    text(status_view.status_table([]))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_an_image_is_told_by_whether_it_is_of_today_s_inputs(address: str, said:
         took_s=0,
     )
     shown = text(
-        host.images({"debian-12": make_image()}, [stored], {"debian-12": "now"}), colour=True
+        host.images_table({"debian-12": make_image()}, [stored], {"debian-12": "now"}), colour=True
     )
     assert said in row(shown, "debian-12-a-b", "420 MiB")
     assert "not built" not in shown
@@ -173,8 +175,8 @@ def test_a_probe_that_fails_tells_its_fix_and_one_that_holds_does_not() -> None:
             name="n", area=ProbeArea.HOST, status=status, sentence="it is so", fix="do that"
         )
 
-    assert "fix: do that" in text(host.probes([probe(ProbeStatus.FAILED)]))
-    assert "fix: do that" not in text(host.probes([probe(ProbeStatus.OK)]))
+    assert "fix: do that" in text(host.probes_table([probe(ProbeStatus.FAILED)]))
+    assert "fix: do that" not in text(host.probes_table([probe(ProbeStatus.OK)]))
 
 
 def test_timings_are_added_up_per_stage_and_row() -> None:
@@ -183,7 +185,7 @@ def test_timings_are_added_up_per_stage_and_row() -> None:
         Timing(row="host", stage="files", elapsed_s=0.5),
         Timing(row="compute1", stage="boot", elapsed_s=30.0),
     ]
-    shown = text(labs.timings(taken))
+    shown = text(labs.timings_table(taken))
     row(shown, "files", "1.5")
     row(shown, "boot (compute1)", "30.0")
 
@@ -196,7 +198,7 @@ def test_up_ends_with_how_to_log_in_and_what_to_type_next() -> None:
         accelerator="TCG (x)",
         results=(check(passed=True), check(passed=False)),
     )
-    shown = text(*labs.outcome(found, []))
+    shown = text(*labs.outcome_tables(found, []))
     assert (
         row(shown, "controller", "eth0 10.10.0.11  eth1 10.20.0.11")
         .rstrip()
@@ -206,7 +208,9 @@ def test_up_ends_with_how_to_log_in_and_what_to_type_next() -> None:
     row(shown, "not taken", "ubuntu-14.04: no net")
     row(shown, "./invoke lab.check trio", "1 of 2 checks passed")
     row(shown, "./invoke lab.destroy trio")
-    assert "prove that all nodes" in text(*labs.outcome(dataclasses.replace(found, results=()), []))
+    assert "prove that all nodes" in text(
+        *labs.outcome_tables(dataclasses.replace(found, results=()), [])
+    )
 
 
 def test_what_nodes_print_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,8 +235,8 @@ def test_how_long_a_lab_may_live_is_told_where_one_has_an_end() -> None:
     lab = make_lab()
     states = {node.name: NodeState.RUNNING for node in lab.nodes}
     found = LabStatus(name="trio", checkout="/c", image="i", states=states, lab=lab, directory="/d")
-    assert "lab.reap" not in text(status_view.table([found]))
+    assert "lab.reap" not in text(status_view.status_table([found]))
     ends = dataclasses.replace(found, expires_at=time.time() + 7200.5)
-    shown = text(status_view.table([ends]))
+    shown = text(status_view.status_table([ends]))
     row(shown, "trio", "2 h 0 min left")
     assert shown.count("left") == 1

@@ -1,4 +1,7 @@
-"""A host for the workflows: real files, a real provider; libvirt, Vagrant and all programs are ours."""
+"""A host for the workflows: real files, a real provider.
+
+Libvirt, Vagrant and all programs are ours.
+"""
 
 from __future__ import annotations
 

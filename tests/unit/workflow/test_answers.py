@@ -46,7 +46,10 @@ def up(host: FakeHost) -> FakeHost:
 
 
 def holding(host: FakeHost, **changed: Callable[[str], str | None]) -> Callable[[Command], Result]:
-    """Nodes that hold the rendered files, some of them changed: node name -> what became of DevStack's localrc."""
+    """Nodes that hold the rendered files, some of them changed.
+
+    Node name -> what became of DevStack's localrc.
+    """
 
     def answer(command: Command) -> Result:
         node = command.argv[-2]

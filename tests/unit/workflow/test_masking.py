@@ -1,4 +1,7 @@
-"""No secret leaves this host: what is shown of a lab is looked through for its passwords and keys."""
+"""No secret leaves this host.
+
+What is shown of a lab is looked through for its passwords and keys.
+"""
 
 from __future__ import annotations
 

@@ -82,44 +82,57 @@ def render(request: Request) -> Rendered:
     _check_pair(lab, request.release)
     rendered: dict[str, Mapping[PurePosixPath, str]] = {}
     for node in lab.nodes:
-        seat = _seat(lab, node)
-        rendered[node.name] = _files(request, node, seat) if seat else {}
+        seat = _find_seat(lab, node)
+        rendered[node.name] = _render_files(request, node, seat) if seat else {}
     return rendered
 
 
-def _files(request: Request, node: Node, seat: ContrailSeat) -> Mapping[PurePosixPath, str]:
+def _render_files(request: Request, node: Node, seat: ContrailSeat) -> Mapping[PurePosixPath, str]:
+    lab = request.lab
+    devstack = _ask_devstack(request)
+    context = _template_context(request, devstack.release, node, seat)
     files = {}
-    devstack = _devstack(request)
-    sources = projects.sources(request.lab, devstack.release)  # refuses a ref of what is not cloned
-    refs, proxy = _refs(request.lab, request.release), proxy_variables(request.lab)
-    known = _bug_lines(request.lab, devstack.release, node, refs)
-    spec = shown(request.lab.source).replace(_GREPPED, "?")
     for path, template in _TEMPLATES.items():
-        text = request.render(
-            template,
-            node,
-            seat=seat,
-            spec=spec,
-            refs=refs,
-            proxy=proxy,
-            bugs=known,
-            log=LOG,
-            sources=sources,
-            novnc_ref=devstack.release.text("novnc_ref"),
-            git_base=git_base(request.lab, request.release.text("git_base")),
-        )
+        text = request.render(template, node, **context)
         once = _GREPPED if path == INSTALLER_LOCALRC else ""
         check_localrc(f"{node.name}:{path}", text, once=once)
         files[path] = text
-    if sections := plain_sections(devstack, node):
+    sections = plain_sections(devstack, node)
+    if sections:
         # localrc wins over a local.conf's own variables, but its sections are merged all the same.
-        traps = devstack.release.words(TRAIT)
         files[DEVSTACK_CONF] = devstack.render(
-            "devstack/post-config.conf.j2", node, sections=sections, traps=traps
+            "devstack/post-config.conf.j2",
+            node,
+            sections=sections,
+            traps=devstack.release.words(TRAIT),
         )
-    if lines := request.lab.stack.lines_for(node.role):
-        files[DEVSTACK_LOCALRC] += "\n".join(("", "# -- from the spec " + "-" * 61, *lines, ""))
-    return {**files, **images.metadata_file(request.lab, node)}
+    own_lines = lab.stack.lines_for(node.role)
+    if own_lines:
+        # Behind the check: these are the user's own bash, and come last, so that they win.
+        header = "# -- from the spec " + "-" * 61
+        files[DEVSTACK_LOCALRC] += "\n".join(("", header, *own_lines, ""))
+    return {**files, **images.metadata_file(lab, node)}
+
+
+def _template_context(
+    request: Request, devstack: Release, node: Node, seat: ContrailSeat
+) -> Mapping[str, object]:
+    """Return what both templates know beside the names that every template knows."""
+    lab = request.lab
+    sources = projects.sources(lab, devstack)  # refuses a ref of what is not cloned
+    refs = _choose_refs(lab, request.release)
+    return {
+        "seat": seat,
+        # A comment may not mention what is grepped for, even in the name of the spec's file.
+        "spec": shown(lab.source).replace(_GREPPED, "?"),
+        "refs": refs,
+        "proxy": proxy_variables(lab),
+        "bugs": _bug_lines(lab, devstack, node, refs),
+        "log": LOG,
+        "sources": sources,
+        "novnc_ref": devstack.text("novnc_ref"),
+        "git_base": git_base(lab, request.release.text("git_base")),
+    }
 
 
 def _bug_lines(
@@ -129,31 +142,34 @@ def _bug_lines(
 
     A name that the spec has a ref for is left to the spec.
     """
-    wanted = (
-        (bug, [line for line in bug.localrc if line.partition("=")[0] not in refs])
-        for bug in bugs_on(lab, devstack, node)
-    )
-    return [(bug, lines) for bug, lines in wanted if lines]
+    lines_of_bugs: list[tuple[Bug, Sequence[str]]] = []
+    for bug in bugs_on(lab, devstack, node):
+        lines = [line for line in bug.localrc if line.partition("=")[0] not in refs]
+        if lines:
+            lines_of_bugs.append((bug, lines))
+    return lines_of_bugs
 
 
-def _devstack(request: Request) -> Request:
+def _ask_devstack(request: Request) -> Request:
     """Return the same request about the DevStack that goes with this release."""
     return dataclasses.replace(request, release=paired_devstack(request.release))
 
 
-def _refs(lab: Lab, release: Release) -> Mapping[str, str]:
+def _choose_refs(lab: Lab, release: Release) -> Mapping[str, str]:
     """Return the branches that DevStack is to clone.
 
     The release's own branches are gone upstream, and the spec may name others.
     """
     devstack = paired_devstack(release)
-    known = projects.cloned(devstack)
-    refs = {
-        f"{project}_BRANCH": devstack.text("projects_ref") for project in release.words("projects")
-    }
-    return refs | {
-        f"{known[name].variable}_BRANCH": ref for name, ref in lab.stack.refs if name in known
-    }
+    projects_ref = devstack.text("projects_ref")
+    refs = {}
+    for project in release.words("projects"):
+        refs[f"{project}_BRANCH"] = projects_ref
+    cloned = projects.cloned(devstack)
+    for name, ref in lab.stack.refs:
+        if name in cloned:
+            refs[f"{cloned[name].variable}_BRANCH"] = ref
+    return refs
 
 
 def _check_pair(lab: Lab, release: Release) -> None:
@@ -166,8 +182,9 @@ def _check_pair(lab: Lab, release: Release) -> None:
         )
 
 
-def _seat(lab: Lab, node: Node) -> ContrailSeat | None:
-    controllers = [n.name for n in lab.nodes if n.role is Role.CONTROLLER]
+def _find_seat(lab: Lab, node: Node) -> ContrailSeat | None:
+    """Return how Contrail sees a node; None for one that is not part of the cloud."""
+    controllers = [other.name for other in lab.nodes if other.role is Role.CONTROLLER]
     if len(controllers) > 1:
         # Its scripts lose all but the first address of a list.
         raise RenderError(
@@ -176,12 +193,14 @@ def _seat(lab: Lab, node: Node) -> ContrailSeat | None:
     is_controller = node.name == lab.controller.name
     if not is_controller and node.role is not Role.COMPUTE:
         return None
-    data = nic_on(lab, node, lab.stack.data_network or lab.stack.network)
+    network = lab.stack.network
+    # The vrouter takes this NIC over, and sends tunnels by it.
+    data_nic = nic_on(lab, node, lab.stack.data_network or network)
     return ContrailSeat(
         profile="ALL" if is_controller else "COMPUTE",
         has_compute=has_compute(lab, node),
-        address=nic_on(lab, node, lab.stack.network).address.ip,
-        device=data.device,
-        data_address=data.address.ip,
-        controller=nic_on(lab, lab.controller, lab.stack.network).address.ip,
+        address=nic_on(lab, node, network).address.ip,
+        device=data_nic.device,
+        data_address=data_nic.address.ip,
+        controller=nic_on(lab, lab.controller, network).address.ip,
     )

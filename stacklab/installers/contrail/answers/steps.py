@@ -21,12 +21,14 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
     """Return the stages of every node: sources, Contrail, then DevStack."""
     release = release_of(lab)
     others = [node for node in lab.computes if node.name != lab.controller.name]
-    return tuple(
-        stage for node in (lab.controller, *others) for stage in _stages_on(lab, node, release)
-    )
+    all_stages: list[Stage] = []
+    for node in (lab.controller, *others):
+        all_stages += _stages_on(lab, node, release)
+    return tuple(all_stages)
 
 
 def _stages_on(lab: Lab, node: Node, release: Release) -> Iterator[Stage]:
+    # A compute's services want the controller's APIs, which must be up by then.
     is_controller = node.name == lab.controller.name
     controller_is_up = () if is_controller else (name_at("devstack", lab.controller.name),)
     yield Stage(
@@ -56,27 +58,33 @@ def _source_steps(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
     yield install_git(node)
     yield clone(node, release.repository, release.ref, INSTALLER_TREE)
     yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=INSTALLER_TREE)
-    url, ref = projects.devstack_url(lab, devstack), projects.devstack_ref(lab, devstack)
+    url = projects.devstack_url(lab, devstack)
+    ref = projects.devstack_ref(lab, devstack)
     yield clone(node, url, ref, DEVSTACK_TREE)
     yield from workarounds(lab, devstack, node, When.AFTER_CLONE, tree=DEVSTACK_TREE)
 
 
 def _contrail_steps(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
+    yield _run_contrail(node, "build")
     # contrail.sh exits 0 whatever happens: .stage.txt holds how far it came.
-    yield _verb(node, "build")
-    yield _verb(node, "install", done=f"grep -qx install {INSTALLER_TREE}/.stage.txt")
-    yield _verb(node, "configure")
+    yield _run_contrail(node, "install", done=f"grep -qx install {INSTALLER_TREE}/.stage.txt")
+    yield _run_contrail(node, "configure")
     if not has_compute(lab, node):
         yield Step(
             node=node.name,
             title="take the vrouter agent out: it runs on the computes",
             command=f"cd {INSTALLER_TREE} && {release.text('without_agent')}",
         )
-    yield _verb(node, "start", done=f"compgen -G '{INSTALLER_TREE}/status/contrail/*.pid'")
+    yield _run_contrail(
+        node,
+        "start",
+        done=f"compgen -G '{INSTALLER_TREE}/status/contrail/*.pid'",
+    )
 
 
 def _devstack_steps(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
-    source, target = f"{INSTALLER_TREE}/devstack/{_PLUGIN}", f"{DEVSTACK_TREE}/{_PLUGIN}"
+    source = f"{INSTALLER_TREE}/devstack/{_PLUGIN}"
+    target = f"{DEVSTACK_TREE}/{_PLUGIN}"
     yield Step(
         node=node.name,
         title="give DevStack the opencontrail plugin",
@@ -90,12 +98,17 @@ def _devstack_steps(lab: Lab, node: Node, release: Release) -> Iterator[Step]:
         command=f"cd {DEVSTACK_TREE} && ./stack.sh",
         done=f"grep -qs 'stack.sh completed' {LOG}.summary",
     )
+    # DevStack's own bugs first: it is what was just run.
     for running in (paired_devstack(release), release):
         yield from workarounds(lab, running, node, When.AFTER)
     yield from images.share(lab, node)
 
 
-def _verb(node: Node, verb: str, *, done: str = "") -> Step:
-    # Run by bash: the script's #! is on its second line.
-    command = f"cd {INSTALLER_TREE} && bash contrail.sh {verb}"
-    return Step(node=node.name, title=f"contrail.sh {verb}", command=command, done=done)
+def _run_contrail(node: Node, verb: str, *, done: str = "") -> Step:
+    return Step(
+        node=node.name,
+        title=f"contrail.sh {verb}",
+        # Run by bash: the script's #! is on its second line.
+        command=f"cd {INSTALLER_TREE} && bash contrail.sh {verb}",
+        done=done,
+    )

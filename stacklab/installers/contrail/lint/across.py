@@ -24,61 +24,80 @@ RULES = (
 )
 _BOOK = Book(RULES)
 _BRANCHES = ("CONTRAIL_BRANCH", "LAUNCHPAD_BRANCH", "CONTRAIL_DEFAULT_INSTALL")
+# What both files of a node say, each to its own program.
 _SHARED = ("SERVICE_HOST", "PHYSICAL_INTERFACE", "ADMIN_PASSWORD", "RABBIT_PASSWORD")
 
 
 def check(contrail: Sequence[NodeLocalrc], devstack: Sequence[NodeLocalrc]) -> Iterator[Finding]:
     """Yield what Contrail's files contradict each other, and DevStack's, in."""
     yield from across.same_address(contrail, "COMPUTE_HOST_IP")
-    controller = _controller(contrail)
-    for node in contrail:
-        if controller is not None and node is not controller:
-            yield from _pair(controller.rc, node.rc)
+    controller = _find_controller(contrail)
+    if controller is not None:
+        for node in contrail:
+            if node is not controller:
+                yield from _compare_with_controller(controller.rc, node.rc)
     for node in contrail:
         for half in devstack:
             if node.node == half.node:
-                yield from _halves(node.rc, half.rc)
+                yield from _compare_halves(node.rc, half.rc)
 
 
-def _controller(nodes: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
+def _find_controller(nodes: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
     """Return the only node with the controller's profile; None if there are several, or none."""
-    heads = [node for node in nodes if node.rc.value("INSTALL_PROFILE") == "ALL"]
-    return heads[0] if len(heads) == 1 else None
+    controllers = [node for node in nodes if node.rc.value("INSTALL_PROFILE") == "ALL"]
+    # With several, nobody can tell which of them a compute belongs to.
+    if len(controllers) != 1:
+        return None
+    return controllers[0]
 
 
-def _pair(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    host, right = compute.value("SERVICE_HOST"), controller.value("SERVICE_HOST")
-    if host and right and host != right:
-        yield across.wrong_service_host(compute, host, right, at(controller, "SERVICE_HOST"))
+def _compare_with_controller(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    host = compute.value("SERVICE_HOST")
+    right_host = controller.value("SERVICE_HOST")
+    if _differ(host, right_host):
+        place = at(controller, "SERVICE_HOST")
+        yield across.wrong_service_host(compute, host, right_host, place)
     yield from across.passwords(controller, compute)
+    # contrail.sh builds each node from its own branch, and never asks for the others'.
     for name in _BRANCHES:
-        ours, theirs = compute.value(name), controller.value(name)
-        if ours and theirs and ours != theirs:
-            place = at(controller, name)
-            yield _BOOK.finding(
-                "across-contrail-branch",
-                compute.file,
-                compute.line(name),
-                f"{name} is {ours}, and {theirs} in {place}: agent and control node differ",
-                f"{name}={theirs}",
-            )
+        ours = compute.value(name)
+        theirs = controller.value(name)
+        if not _differ(ours, theirs):
+            continue
+        place = at(controller, name)
+        yield _BOOK.finding(
+            "across-contrail-branch",
+            compute.file,
+            compute.line(name),
+            effect=f"{name} is {ours}, and {theirs} in {place}: agent and control node differ",
+            fix=f"{name}={theirs}",
+        )
 
 
-def _halves(contrail: Localrc, devstack: Localrc) -> Iterator[Finding]:
+def _differ(ours: str, theirs: str) -> bool:
+    """Return True if two values are known and differ; "" may be a default, or anything."""
+    return bool(ours) and bool(theirs) and ours != theirs
+
+
+def _compare_halves(contrail: Localrc, devstack: Localrc) -> Iterator[Finding]:
     """Yield what one node's two files contradict each other in; no program compares them."""
     for name in _SHARED:
-        ours, theirs = contrail.value(name), devstack.value(name)
-        if not ours or not theirs or ours == theirs:
+        ours = contrail.value(name)
+        theirs = devstack.value(name)
+        if not _differ(ours, theirs):
             continue
         if name.endswith("PASSWORD"):  # its value is not shown
-            values, fix = "", f"write the same {name} into both files"
+            values = ""
+            fix = f"write the same {name} into both files"
         else:
-            values, fix = f" ({ours} and {theirs})", f"{name}={theirs}, or {name}={ours} there"
+            values = f" ({ours} and {theirs})"
+            fix = f"{name}={theirs}, or {name}={ours} there"
+        place = at(devstack, name)
         yield _BOOK.finding(
             "across-contrail",
             contrail.file,
             contrail.line(name),
-            f"{name} differs between here and {at(devstack, name)}{values}: "
+            effect=f"{name} differs between here and {place}{values}: "
             "Contrail and OpenStack do not find each other",
-            fix,
+            fix=fix,
         )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from stacklab.installers.contrail.lint import hosts
-from stacklab.installers.contrail.lint.hosts import is_compute
+from stacklab.installers.contrail.lint.hosts import is_compute, is_known_to_bash_alone
 from stacklab.installers.contrail.lint.names import NAMES
 from stacklab.installers.devstack.lint import localrc, shell_rules
 from stacklab.installers.devstack.lint.localrc import Localrc
@@ -21,6 +21,7 @@ _CONFIG = "Juniper/contrail-installer@cfe0fc0:contrail_config_functions"
 RULES = (
     *shell_rules.RULES,
     *hosts.RULES,
+    # What is installed, and how.
     rule("contrail-profile", "an INSTALL_PROFILE that is neither ALL nor COMPUTE", _SH),
     rule(
         "contrail-default-install", "a CONTRAIL_DEFAULT_INSTALL that is neither True nor False", _SH
@@ -31,16 +32,20 @@ RULES = (
         "Juniper/contrail-installer@cfe0fc0:setup_devstack.sh",
     ),
     rule("contrail-timeout", "a SERVICE_TIMEOUT that is missing, or not a number", _SH),
+    # Secrets.
     rule("contrail-secret-missing", "a missing RABBIT_PASSWORD or SERVICE_TOKEN", _SH),
     rule(
         "contrail-secret-characters",
         "a secret with characters other than letters and digits",
         f"{_CONFIG}: check_replace_value",
     ),
+    # Logs and sources.
     warning("contrail-logfile", "a missing LOGFILE", f"{_SH}: setup_logging"),
     rule("contrail-repo-proto", "sources by ssh", _SH),
+    # Words for yes and no: each variable has its own spelling.
     rule("contrail-lower-case", "a USE_CERTS or MULTI_TENANCY in capitals", f"{_CONFIG}"),
     rule("contrail-capital", "a USE_DISCOVERY in small letters", f"{_CONFIG}"),
+    # Names.
     warning(
         "contrail-inert",
         "a variable that contrail.sh does not read, or overwrites",
@@ -49,6 +54,7 @@ RULES = (
     rule("contrail-name", "a name that is nearly one of contrail.sh's", _SH),
 )
 _BOOK = Book(RULES)
+# What contrail.sh writes into configuration files by sed.
 _SECRETS = (
     "ADMIN_PASSWORD",
     "DATABASE_PASSWORD",
@@ -58,39 +64,64 @@ _SECRETS = (
 )
 
 
+# What happens without them.
+_NEEDED_SECRETS = {
+    "RABBIT_PASSWORD": "the rabbit user gets an empty password, and services cannot log in",
+    "SERVICE_TOKEN": "contrail.sh executes a random word where it means to print one",
+}
+# What happens with another value than true and false.
+_LOWER_CASE = {
+    "USE_CERTS": "contrail.sh runs the value as a command, and only true and false are commands",
+    "MULTI_TENANCY": "it is written to files whose readers expect true or false",
+}
+
+
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     """Yield every finding in a localrc of contrail-installer."""
     rc = localrc.load(source, scope)
     yield from shell_rules.check(rc)
-    if any(line.endswith("\r") for line in source.lines) or rc.script.unclosed:
+    has_carriage_returns = any(line.endswith("\r") for line in source.lines)
+    # bash takes other values from such a file than those that are seen here.
+    if has_carriage_returns or rc.script.unclosed:
         return
     yield from hosts.check(rc)
-    for rule_check in (_profile, _install, _grepped, _required, _secrets, _words, _names):
-        yield from rule_check(rc)
-
-
-def _profile(rc: Localrc) -> Iterator[Finding]:
-    value = rc.value("INSTALL_PROFILE")
-    if value in ("ALL", "COMPUTE") or (
-        rc.is_set("INSTALL_PROFILE") and rc.values["INSTALL_PROFILE"] is None
+    for check_rule in (
+        _check_profile,
+        _check_default_install,
+        _check_default_install_line,
+        _check_required,
+        _check_needed_secrets,
+        _check_secret_characters,
+        _check_lower_case,
+        _check_discovery,
+        _check_names,
     ):
+        yield from check_rule(rc)
+
+
+def _check_profile(rc: Localrc) -> Iterator[Finding]:
+    name = "INSTALL_PROFILE"
+    value = rc.value(name)
+    if value in ("ALL", "COMPUTE") or is_known_to_bash_alone(rc, name):
         return
-    what = f"{value} is neither ALL nor COMPUTE" if value else "INSTALL_PROFILE is not set"
+    wrong = f"{value} is neither ALL nor COMPUTE" if value else f"{name} is not set"
+    # What was meant: a misspelt word tells it, or else the node's role in its lab.
     is_for_compute = value.upper().startswith("COMP") or rc.scope.is_controller is False
     yield _BOOK.finding(
         "contrail-profile",
         rc.file,
-        rc.line("INSTALL_PROFILE"),
-        f"contrail.sh installs nothing and still ends with status 0: {what}",
-        f"INSTALL_PROFILE={'COMPUTE' if is_for_compute else 'ALL'}",
+        rc.line(name),
+        effect=f"contrail.sh installs nothing and still ends with status 0: {wrong}",
+        fix=f"{name}={'COMPUTE' if is_for_compute else 'ALL'}",
     )
 
 
-def _install(rc: Localrc) -> Iterator[Finding]:
+def _check_default_install(rc: Localrc) -> Iterator[Finding]:
     name = "CONTRAIL_DEFAULT_INSTALL"
     value = rc.value(name)
     if value in ("True", "False"):
         return
+    # Its scripts have different defaults for it.
     if not rc.is_set(name):
         effect = (
             "unset it means one thing where the services are chosen (from source) "
@@ -102,145 +133,171 @@ def _install(rc: Localrc) -> Iterator[Finding]:
             f"{value or 'nothing'} is not the word True"
         )
     yield _BOOK.finding(
-        "contrail-default-install", rc.file, rc.line(name), effect, f"{name}=True or {name}=False"
+        "contrail-default-install",
+        rc.file,
+        rc.line(name),
+        effect=effect,
+        fix=f"{name}=True or {name}=False",
     )
 
 
-def _grepped(rc: Localrc) -> Iterator[Finding]:
+def _check_default_install_line(rc: Localrc) -> Iterator[Finding]:
+    """Yield lines that setup_devstack.sh's grep finds beside the one that sets the value."""
     name = "CONTRAIL_DEFAULT_INSTALL"
+    # A comment counts, too: grep does not know what one is.
     mentions = [number for number, line in enumerate(rc.lines, start=1) if name in line]
+    if not mentions:
+        return
     if len(mentions) > 1:
         wrong = f"lines {', '.join(map(str, mentions))} mention it"
-        line = next(number for number in mentions if number != rc.line(name))
-    elif mentions and not re.fullmatch(rf"{name}=\w*", rc.lines[mentions[0] - 1]):
-        wrong, line = "something stands beside name and value", mentions[0]
+        setting_line = rc.line(name)
+        line = next(number for number in mentions if number != setting_line)
     else:
-        return
+        wrong = "something stands beside name and value"
+        line = mentions[0]
+        if re.fullmatch(rf"{name}=\w*", rc.lines[line - 1]):
+            return
     yield _BOOK.finding(
         "contrail-default-install-grep",
         rc.file,
         line,
-        f"setup_devstack.sh greps for {name} and compares all that it finds with True: {wrong}",
-        f"write {name}=True, unquoted, alone on the only line that names it",
+        effect=f"setup_devstack.sh greps for {name} and compares all that it finds with True: "
+        f"{wrong}",
+        fix=f"write {name}=True, unquoted, alone on the only line that names it",
     )
 
 
-def _required(rc: Localrc) -> Iterator[Finding]:
+def _check_required(rc: Localrc) -> Iterator[Finding]:
+    # Without these, contrail.sh starts all the same, and fails later.
     if not rc.value("SERVICE_TIMEOUT").isdigit():
         yield _BOOK.finding(
             "contrail-timeout",
             rc.file,
             rc.line("SERVICE_TIMEOUT"),
-            'contrail.sh says "api-server did not start" without waiting, because '
+            effect='contrail.sh says "api-server did not start" without waiting, because '
             "`timeout` does not get a number of seconds",
-            "SERVICE_TIMEOUT=600",
+            fix="SERVICE_TIMEOUT=600",
         )
     if not rc.is_set("LOGFILE"):
         yield _BOOK.finding(
             "contrail-logfile",
             rc.file,
-            0,
-            "contrail.sh throws away all of its output",
-            "LOGFILE=$PWD/log/contrail.log",
+            line=0,
+            effect="contrail.sh throws away all of its output",
+            fix="LOGFILE=$PWD/log/contrail.log",
         )
-    proto, is_from_source = (
-        rc.value("CONTRAIL_REPO_PROTO"),
-        rc.value("CONTRAIL_DEFAULT_INSTALL") == "False",
-    )
-    if (proto == "ssh" or not rc.is_set("CONTRAIL_REPO_PROTO")) and (is_from_source or proto):
+    protocol = rc.value("CONTRAIL_REPO_PROTO")
+    uses_ssh = protocol == "ssh" or not rc.is_set("CONTRAIL_REPO_PROTO")
+    # Packages need no sources, so an unset protocol does no harm then.
+    is_from_source = rc.value("CONTRAIL_DEFAULT_INSTALL") == "False"
+    if uses_ssh and (is_from_source or protocol):
         yield _BOOK.finding(
             "contrail-repo-proto",
             rc.file,
             rc.line("CONTRAIL_REPO_PROTO"),
-            "contrail.sh fetches sources by ssh from git@github.com, for which this "
+            effect="contrail.sh fetches sources by ssh from git@github.com, for which this "
             "node needs a key of a GitHub account",
-            "CONTRAIL_REPO_PROTO=https",
+            fix="CONTRAIL_REPO_PROTO=https",
         )
 
 
-def _secrets(rc: Localrc) -> Iterator[Finding]:
-    for name, effect in (
-        ("RABBIT_PASSWORD", "the rabbit user gets an empty password, and services cannot log in"),
-        ("SERVICE_TOKEN", "contrail.sh executes a random word where it means to print one"),
-    ):
+def _check_needed_secrets(rc: Localrc) -> Iterator[Finding]:
+    for name, effect in _NEEDED_SECRETS.items():
+        # The rabbit user is the controller's, but the token is looked for on every node.
         is_needed = name == "SERVICE_TOKEN" or not is_compute(rc)
-        is_empty = not rc.value(name) and rc.values.get(name, "") is not None
+        is_empty = not rc.value(name) and not is_known_to_bash_alone(rc, name)
         if is_needed and is_empty:
             yield _BOOK.finding(
                 "contrail-secret-missing",
                 rc.file,
                 rc.line(name),
-                f"{effect}: {name} is not set",
-                f"{name}=...",
+                effect=f"{effect}: {name} is not set",
+                fix=f"{name}=...",
             )
+
+
+def _check_secret_characters(rc: Localrc) -> Iterator[Finding]:
     for name in _SECRETS:
         assignment = rc.settled.get(name)
-        if assignment is not None and _is_changed_by_sed(rc, name, assignment):
-            yield _BOOK.finding(
-                "contrail-secret-characters",
-                rc.file,
-                assignment.line,
-                f"contrail.sh writes {name} by an unquoted sed, which changes or cuts what is not "
-                f"a letter or a digit",
-                "write letters and digits only",
-            )
+        if assignment is None or not _is_changed_by_sed(rc, name, assignment):
+            continue
+        yield _BOOK.finding(
+            "contrail-secret-characters",
+            rc.file,
+            assignment.line,
+            effect=f"contrail.sh writes {name} by an unquoted sed, which changes or cuts what is "
+            f"not a letter or a digit",
+            fix="write letters and digits only",
+        )
 
 
 def _is_changed_by_sed(rc: Localrc, name: str, assignment: shell.Assignment) -> bool:
     value = rc.values.get(name, "")
     if value is None:  # only bash knows it; a variable of the file's own has its own finding
         return any(used not in rc.values for used in assignment.value.names)
-    return bool(re.search(r"[^A-Za-z0-9]", value))
+    return re.search(r"[^A-Za-z0-9]", value) is not None
 
 
-def _words(rc: Localrc) -> Iterator[Finding]:
-    for name in ("USE_CERTS", "MULTI_TENANCY"):
-        if rc.value(name) not in ("", "true", "false"):
-            effect = (
-                "contrail.sh runs the value as a command, and only true and false are commands"
-                if name == "USE_CERTS"
-                else ("it is written to files whose readers expect true or false")
-            )
-            yield _BOOK.finding(
-                "contrail-lower-case",
-                rc.file,
-                rc.line(name),
-                f"{name}={rc.value(name)}: {effect}",
-                f"{name}={'false' if rc.value(name).lower()[:1] in 'fn0' else 'true'}",
-            )
-    for name in ("USE_DISCOVERY",):
-        if rc.value(name) not in ("", "True", "False"):
-            yield _BOOK.finding(
-                "contrail-capital",
-                rc.file,
-                rc.line(name),
-                f"contrail.sh uses discovery, because {rc.value(name)} is not the word False",
-                f"{name}={'False' if rc.value(name).lower()[:1] in 'fn0' else 'True'}",
-            )
+def _check_lower_case(rc: Localrc) -> Iterator[Finding]:
+    for name, effect in _LOWER_CASE.items():
+        value = rc.value(name)
+        if value in ("", "true", "false"):
+            continue
+        yield _BOOK.finding(
+            "contrail-lower-case",
+            rc.file,
+            rc.line(name),
+            effect=f"{name}={value}: {effect}",
+            fix=f"{name}={'false' if _sounds_like_no(value) else 'true'}",
+        )
 
 
-def _names(rc: Localrc) -> Iterator[Finding]:
-    inert = {
-        name: why
-        for name, why in (rc.scope.release.inert.items() if rc.scope.release else ())
-        if why
-    }
-    used = {name for assignment in rc.script.assignments for name in assignment.value.names}
+def _check_discovery(rc: Localrc) -> Iterator[Finding]:
+    name = "USE_DISCOVERY"
+    value = rc.value(name)
+    if value in ("", "True", "False"):
+        return
+    yield _BOOK.finding(
+        "contrail-capital",
+        rc.file,
+        rc.line(name),
+        effect=f"contrail.sh uses discovery, because {value} is not the word False",
+        fix=f"{name}={'False' if _sounds_like_no(value) else 'True'}",
+    )
+
+
+def _sounds_like_no(value: str) -> bool:
+    """Return True for what probably means false: FALSE, no, n, 0."""
+    return value.lower()[:1] in "fn0"
+
+
+def _check_names(rc: Localrc) -> Iterator[Finding]:
+    release = rc.scope.release
+    reasons = release.inert if release is not None else {}
+    # A name of the file's own may be called anything, if the file itself uses it.
+    used: set[str] = set()
+    for assignment in rc.script.assignments:
+        used.update(assignment.value.names)
     nearest = Near(NAMES, cutoff=0.88)
     for name, assignment in rc.settled.items():
-        if name in inert:
+        reason = reasons.get(name, "")
+        if reason:
             yield _BOOK.finding(
                 "contrail-inert",
                 rc.file,
                 assignment.line,
-                f"contrail.sh does not use this {name}: {inert[name]}",
-                "remove the line",
+                effect=f"contrail.sh does not use this {name}: {reason}",
+                fix="remove the line",
             )
-        elif name not in NAMES | used and (near := nearest(name)):
+            continue
+        if name in NAMES or name in used:
+            continue
+        meant = nearest(name)
+        if meant:
             yield _BOOK.finding(
                 "contrail-name",
                 rc.file,
                 assignment.line,
-                f"contrail.sh does not read {name}, and the line does nothing",
-                f"{near}=...",
+                effect=f"contrail.sh does not read {name}, and the line does nothing",
+                fix=f"{meant}=...",
             )

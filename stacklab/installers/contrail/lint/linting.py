@@ -25,13 +25,22 @@ _OWN_NAMES = re.compile(
     r"(INSTALL_PROFILE|CONTRAIL_\w+|CASS_\w+|LAUNCHPAD_BRANCH|COMPUTE_HOST_IP)\s*=",
     re.MULTILINE,
 )
+# Either of them is enough: no other installer has a use for it.
 _DECISIVE = frozenset({"INSTALL_PROFILE", "CONTRAIL_DEFAULT_INSTALL"})
 
 
-def _release(kind: FileKind, source: Source, requested: str) -> Release | None:
+def _find_release(kind: FileKind, source: Source, requested: str) -> Release | None:
     known = releases.of(kind.installer)
     branch = localrc.load(source, Scope()).value("CONTRAIL_BRANCH")
-    return known.get(requested) or known.get(branch) or newest_release(kind.installer)
+    # The user's word goes before the file's.
+    for name in (requested, branch):
+        if name in known:
+            return known[name]
+    return newest_release(kind.installer)
+
+
+def _is_always_compared(_source: Source, _scope: Scope) -> bool:
+    return True
 
 
 LOCALRC = FileKind(
@@ -39,31 +48,35 @@ LOCALRC = FileKind(
     installer=Installer.CONTRAIL,
     names=frozenset({"localrc"}),
     lint=linter.lint,
-    release=_release,
-    is_compared=lambda _source, _scope: True,
+    release=_find_release,
+    is_compared=_is_always_compared,
 )
 
 
-def _claim(source: Source, path: PurePath) -> Claim | None:
+def _claim_localrc(source: Source, path: PurePath) -> Claim | None:
     if not is_assignments(source.text, path):
         return None
     if "contrail-installer" in path.parts:
         return Claim(kind=LOCALRC, sureness=Sureness.PLACE)
-    names = {match[1] for match in _OWN_NAMES.finditer(source.text)}
-    has_several = len(names & NAMES) > 1 and not localrc.names_services(source.text)
-    if names & _DECISIVE or has_several:
+    own_names = {match[1] for match in _OWN_NAMES.finditer(source.text)}
+    # DevStack's half may set one of them for its plugin, and always names services.
+    has_several = len(own_names & NAMES) > 1
+    is_devstack = localrc.names_services(source.text)
+    if own_names & _DECISIVE or (has_several and not is_devstack):
         return Claim(kind=LOCALRC, sureness=Sureness.GUESS)
     return None
 
 
-def _compare(files: Sequence[LintedFile]) -> Iterator[Finding]:
-    return across.check(of_kinds(files, LOCALRC), localrcs_in(files))
+def _compare_nodes(files: Sequence[LintedFile]) -> Iterator[Finding]:
+    contrail_files = of_kinds(files, LOCALRC)
+    devstack_files = localrcs_in(files)
+    return across.check(contrail_files, devstack_files)
 
 
 LINTING = Linting(
     kinds=(LOCALRC,),
     rules=(*linter.RULES, *across.RULES),
-    claim=_claim,
-    compare=_compare,
+    claim=_claim_localrc,
+    compare=_compare_nodes,
     trees=("contrail-installer", "stack", "opt"),
 )

@@ -20,6 +20,7 @@ from stacklab.lint.scope import Scope, Source
 
 _GUIDE = "openstack/devstack@493835a:doc/source/guides/multinode-lab.rst"
 RULES = (
+    # Servers that computes connect to, and how.
     rule("across-password", "a password that differs between controller and compute", _GUIDE),
     rule(
         "across-database-type",
@@ -36,6 +37,7 @@ RULES = (
         "tls-proxy on one side only",
         "openstack/devstack@493835a:lib/neutron_plugins/ovn_agent: OVN_PROTO",
     ),
+    # What both sides must have alike.
     rule("across-release", "nodes of different releases", "openstack/devstack@493835a:stackrc"),
     rule(
         "across-backend",
@@ -51,7 +53,8 @@ RULES = (
 )
 _BOOK = Book(RULES)
 
-_HOSTS = (
+# Servers that only a controller runs; a compute finds them by these.
+_SERVER_HOSTS = (
     "DATABASE_HOST",
     "MYSQL_HOST",
     "RABBIT_HOST",
@@ -59,12 +62,14 @@ _HOSTS = (
     "GLANCE_HOSTPORT",
     "KEYSTONE_SERVICE_HOST",
 )
-_TYPES = (
+_NETWORK_TYPES = (
     "Q_ML2_TENANT_NETWORK_TYPE",
     "Q_ML2_PLUGIN_TYPE_DRIVERS",
     "Q_TUNNEL_TYPES",
     "TENANT_VLAN_RANGE",
 )
+_REGIONS = ("REGION_NAME", "KEYSTONE_REGION_NAME")
+_BACKEND_NAMES = {True: "OVN", False: "another backend"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,43 +91,43 @@ def of_kinds(
     files: Sequence[LintedFile], plain: FileKind, local_conf_kind: FileKind | None = None
 ) -> list[NodeLocalrc]:
     """Return the localrc of every file of these kinds; others' files are left out."""
-    return [
-        NodeLocalrc(node=file.node, rc=load(file.source, file.kind is local_conf_kind, file.scope))
-        for file in files
-        if file.kind in (plain, local_conf_kind)
-    ]
+    nodes: list[NodeLocalrc] = []
+    for file in files:
+        if file.kind in (plain, local_conf_kind):
+            is_local_conf = file.kind is local_conf_kind
+            rc = load(file.source, is_local_conf, file.scope)
+            nodes.append(NodeLocalrc(node=file.node, rc=rc))
+    return nodes
 
 
 def check(nodes: Sequence[NodeLocalrc]) -> Iterator[Finding]:
     """Yield what DevStack's files of one cloud contradict each other in."""
     yield from same_address(nodes, "HOST_IP")
-    controller = _controller(nodes)
+    controller = _find_controller(nodes)
     if controller is None:
         return
     for node in nodes:
-        if node is not controller and _belongs(node, controller):
-            yield from _pair(controller, node)
+        if node is not controller and _belongs_to(node, controller):
+            yield from _compare_pair(controller.rc, node.rc)
 
 
-def _controller(nodes: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
+def _find_controller(nodes: Sequence[NodeLocalrc]) -> NodeLocalrc | None:
     """Return the only controller; None if there are several, or none."""
-    heads = [
-        node
-        for node in nodes
-        if node.rc.scope.is_controller
-        or (
-            node.rc.scope.is_controller is None
-            and node.rc.value("HOST_IP")
-            and not node.rc.is_compute
-        )
-    ]
-    return heads[0] if len(heads) == 1 else None
+    controllers = [node for node in nodes if _is_controller(node.rc)]
+    return controllers[0] if len(controllers) == 1 else None
 
 
-def _belongs(node: NodeLocalrc, controller: NodeLocalrc) -> bool:
+def _is_controller(rc: Localrc) -> bool:
+    """Return True for a controller: the lab says so, or it has an address and is not a compute."""
+    if rc.scope.is_controller is not None:
+        return rc.scope.is_controller
+    return bool(rc.value("HOST_IP")) and not rc.is_compute
+
+
+def _belongs_to(node: NodeLocalrc, controller: NodeLocalrc) -> bool:
     """Return True for a compute of that controller, even with wrong addresses."""
     if node.rc.scope.lab is not None:
-        return node.rc.is_set("SERVICE_HOST") or node.rc.is_set("HOST_IP")
+        return node.rc.is_any_set("SERVICE_HOST", "HOST_IP")
     return node.rc.is_compute or node.rc.value("SERVICE_HOST") == controller.rc.value("HOST_IP")
 
 
@@ -131,42 +136,53 @@ def same_address(nodes: Sequence[NodeLocalrc], name: str) -> Iterator[Finding]:
     seen: dict[str, NodeLocalrc] = {}
     for node in nodes:
         value = node.rc.value(name)
+        # Each node may mean itself by 127.x: that is a finding of the file alone.
         if not value or value.startswith("127."):
             continue
         first = seen.setdefault(value, node)
-        if first is not node and first.node != node.node and _is_one_cloud(first, node):
-            yield _BOOK.finding(
-                "across-host-ip",
-                node.rc.file,
-                node.rc.line(name),
-                f"two nodes have the same address: {name} is {value} in "
-                f"{first.rc.file}:{first.rc.line(name)}, too",
-                f"{name}=ADDRESS, with this node's own",
-            )
+        # One node may have two files, such as DevStack's and Contrail's.
+        if first.node == node.node or not _are_one_cloud(first, node):
+            continue
+        yield _BOOK.finding(
+            "across-host-ip",
+            node.rc.file,
+            node.rc.line(name),
+            effect=f"two nodes have the same address: {name} is {value} in "
+            f"{first.rc.file}:{first.rc.line(name)}, too",
+            fix=f"{name}=ADDRESS, with this node's own",
+        )
 
 
-def _is_one_cloud(one: NodeLocalrc, other: NodeLocalrc) -> bool:
-    hosts = {node.rc.value("SERVICE_HOST") or node.rc.value("HOST_IP") for node in (one, other)}
-    return one.rc.scope.lab is not None or len(hosts) == 1
+def _are_one_cloud(one: NodeLocalrc, other: NodeLocalrc) -> bool:
+    """Return True if a lab says so, or if both ask the same controller."""
+    if one.rc.scope.lab is not None:
+        return True
+    return _api_host(one.rc) == _api_host(other.rc)
 
 
-def _pair(controller: NodeLocalrc, compute: NodeLocalrc) -> Iterator[Finding]:
+def _api_host(rc: Localrc) -> str:
+    """Return where the APIs are: without SERVICE_HOST, DevStack takes the node itself."""
+    return rc.value("SERVICE_HOST") or rc.value("HOST_IP")
+
+
+def _compare_pair(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
     for pair_check in (
-        _service_host,
+        _compare_service_host,
         passwords,
-        _database,
-        _hosts,
-        _tls,
-        _release,
-        _backend,
-        _types,
+        _compare_database,
+        _compare_server_hosts,
+        _compare_tls,
+        _compare_release,
+        _compare_backend,
+        _compare_networks_and_regions,
     ):
-        yield from pair_check(controller.rc, compute.rc)
+        yield from pair_check(controller, compute)
 
 
 def at(rc: Localrc, name: str) -> str:
     """Return file:line of a variable; the file alone if it is not set there."""
-    return f"{rc.file}:{rc.line(name)}" if rc.line(name) else rc.file
+    line = rc.line(name)
+    return f"{rc.file}:{line}" if line else rc.file
 
 
 def wrong_service_host(rc: Localrc, host: str, right: str, place: str) -> Finding:
@@ -175,152 +191,175 @@ def wrong_service_host(rc: Localrc, host: str, right: str, place: str) -> Findin
         "across-service-host",
         rc.file,
         rc.line("SERVICE_HOST"),
-        f"nothing answers on {host}: the controller is {right} ({place})",
-        f"SERVICE_HOST={right}",
+        effect=f"nothing answers on {host}: the controller is {right} ({place})",
+        fix=f"SERVICE_HOST={right}",
     )
 
 
-def _service_host(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    host, own = (
-        compute.value("SERVICE_HOST"),
-        controller.value("SERVICE_HOST") or controller.value("HOST_IP"),
-    )
-    known = {controller.value("HOST_IP"), controller.value("SERVICE_HOST")}
-    node = controller.scope.node
-    known |= {str(nic.address.ip) for nic in node.nics} | {node.name} if node else set()
-    if (
-        host
-        and own
-        and host not in known
-        and controller.address("HOST_IP")
-        and compute.address("SERVICE_HOST")
-    ):
-        yield wrong_service_host(compute, host, own, at(controller, "HOST_IP"))
+def _node_addresses(rc: Localrc) -> set[str]:
+    """Return the addresses of a file's node: those that it says, and those of the lab."""
+    addresses = {rc.value("HOST_IP"), rc.value("SERVICE_HOST")}
+    if rc.scope.node is not None:
+        addresses.update(str(nic.address.ip) for nic in rc.scope.node.nics)
+    return addresses
+
+
+def _compare_service_host(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    """Yield a SERVICE_HOST of a compute that is not an address of the controller's."""
+    host = compute.value("SERVICE_HOST")
+    # Any address of the controller is right: its services listen on all of them.
+    known = _node_addresses(controller)
+    if controller.scope.node is not None:
+        known.add(controller.scope.node.name)
+    if host in known:
+        return
+    # Only addresses can be compared: other names than the lab's may lead to the controller.
+    if controller.address("HOST_IP") and compute.address("SERVICE_HOST"):
+        place = at(controller, "HOST_IP")
+        yield wrong_service_host(compute, host, _api_host(controller), place)
 
 
 def passwords(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
     """Yield passwords of a compute that are not the controller's."""
     for name in (*PASSWORDS, "SERVICE_TOKEN"):
-        ours, theirs = _password(compute, name), _password(controller, name)
-        if ours and theirs and ours != theirs:
+        if _differ(_find_password(compute, name), _find_password(controller, name)):
             yield _BOOK.finding(
                 "across-password",
                 compute.file,
                 compute.line(name),
-                f"the controller refuses this node: its {name} differs from {at(controller, name)}",
-                f"write the same {name} on every node",
+                effect=f"the controller refuses this node: its {name} differs from "
+                f"{at(controller, name)}",
+                fix=f"write the same {name} on every node",
             )
 
 
-def _password(rc: Localrc, name: str) -> str:
-    if name == "DATABASE_PASSWORD" and rc.value("MYSQL_PASSWORD"):
-        return rc.value("MYSQL_PASSWORD")
-    return rc.value(name)
+def _differ(ours: str, theirs: str) -> bool:
+    """Return True if both sides say something, and not the same; "" is not known, or a default."""
+    return bool(ours and theirs) and ours != theirs
 
 
-def _database(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    client_type, is_explicit = (
-        compute.value("DATABASE_TYPE"),
-        controller.services.has("mysql", "postgresql"),
-    )
+def _find_password(rc: Localrc, name: str) -> str:
+    """Return a password, or "" if the file does not tell it."""
+    # MYSQL_PASSWORD is the older name of the same password.
+    older_name = "MYSQL_PASSWORD" if name == "DATABASE_PASSWORD" else name
+    return rc.value(older_name) or rc.value(name)
+
+
+def _compare_database(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    """Yield a compute whose services expect another database than the controller runs."""
+    client_type = compute.value("DATABASE_TYPE")
+    # The release's default list has mysql.
     server_type = "postgresql" if controller.services.has("postgresql") else "mysql"
-    if client_type and client_type != server_type and (is_explicit or server_type == "mysql"):
-        yield _BOOK.finding(
-            "across-database-type",
-            compute.file,
-            compute.line("DATABASE_TYPE"),
-            "services here cannot connect to the database: they expect "
-            f"{client_type}, and the controller has {server_type} ({controller.file})",
-            f"DATABASE_TYPE={server_type}",
-        )
-
-
-def _hosts(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    known = {
-        controller.value("HOST_IP"),
-        controller.value("SERVICE_HOST"),
-        compute.value("SERVICE_HOST"),
-    }
-    node = controller.scope.node
-    known |= {str(nic.address.ip) for nic in node.nics} if node else set()
-    for name in _HOSTS:
-        host = compute.value(name).partition(":")[0]
-        is_address = host.count(".") == 3 and host.replace(".", "").isdigit()
-        if is_address and host not in known:
-            yield _BOOK.finding(
-                "across-host",
-                compute.file,
-                compute.line(name),
-                f"nothing answers on {host}: the server of {name} is on the controller "
-                f"({at(controller, 'HOST_IP')})",
-                f"{name}=$SERVICE_HOST" + (":9292" if name == "GLANCE_HOSTPORT" else ""),
-            )
-
-
-def _tls(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    ours, theirs = compute.services, controller.services
-    # The release's default list has none, and a list that is written out says all.
-    if not ours.is_whole or ours.has("tls-proxy") == theirs.has("tls-proxy"):
+    if not _differ(client_type, server_type):
         return
-    where = compute if ours.has("tls-proxy") else controller
     yield _BOOK.finding(
-        "across-tls-proxy",
-        where.file,
-        where.services.line("tls-proxy"),
-        "only one side speaks TLS: tls-proxy is enabled here and not in "
-        f"{(controller if where is compute else compute).file}",
-        "enable tls-proxy on every node, or on none",
+        "across-database-type",
+        compute.file,
+        compute.line("DATABASE_TYPE"),
+        effect="services here cannot connect to the database: they expect "
+        f"{client_type}, and the controller has {server_type} ({controller.file})",
+        fix=f"DATABASE_TYPE={server_type}",
     )
 
 
-def _release(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    ours, theirs = named_release(compute), named_release(controller)
-    if ours and theirs and ours != theirs:
-        name = next(
-            (n for n in compute.settled if n.endswith("_BRANCH") and ours in compute.value(n)), ""
-        )
+def _compare_server_hosts(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    """Yield servers that a compute looks for elsewhere than on the controller."""
+    # A wrong SERVICE_HOST has its own finding, which what follows from it would only repeat.
+    known = _node_addresses(controller) | {compute.value("SERVICE_HOST")}
+    for name in _SERVER_HOSTS:
+        host = compute.value(name).partition(":")[0]  # GLANCE_HOSTPORT has a port
+        is_address = host.count(".") == 3 and host.replace(".", "").isdigit()
+        if not is_address or host in known:
+            continue
+        port = ":9292" if name == "GLANCE_HOSTPORT" else ""
         yield _BOOK.finding(
-            "across-release",
+            "across-host",
             compute.file,
             compute.line(name),
-            f"services do not understand each other's messages: this node has {ours}, and the "
-            f"controller {theirs} ({controller.file})",
-            "write the same branches on every node",
+            effect=f"nothing answers on {host}: the server of {name} is on the controller "
+            f"({at(controller, 'HOST_IP')})",
+            fix=f"{name}=$SERVICE_HOST{port}",
         )
 
 
-def _backend(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    if controller.is_ovn is None or compute.is_ovn is None or not compute.services.is_whole:
+def _compare_tls(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    """Yield tls-proxy of the only side that has it."""
+    has_here = compute.services.has("tls-proxy")
+    has_there = controller.services.has("tls-proxy")
+    # The release's default list has none, and a list that is written out says all.
+    if not compute.services.is_whole or has_here == has_there:
         return
-    if controller.is_ovn != compute.is_ovn:
-        names = {True: "OVN", False: "another backend"}
-        line = compute.line("Q_AGENT") or compute.services.line("ovn-controller", "q-agt", "n-cpu")
-        yield _BOOK.finding(
-            "across-backend",
-            compute.file,
-            line,
-            f"neutron never binds ports on this node: it has {names[compute.is_ovn]}, "
-            f"and the controller {names[controller.is_ovn]} ({controller.file})",
-            "write the same Q_AGENT and Q_ML2_PLUGIN_MECHANISM_DRIVERS on every node",
-        )
+    with_tls, without_tls = (compute, controller) if has_here else (controller, compute)
+    yield _BOOK.finding(
+        "across-tls-proxy",
+        with_tls.file,
+        with_tls.services.line("tls-proxy"),
+        effect=f"only one side speaks TLS: tls-proxy is enabled here and not in {without_tls.file}",
+        fix="enable tls-proxy on every node, or on none",
+    )
 
 
-def _types(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
-    for rule_id, names, effect in (
-        ("across-network-type", _TYPES, "neutron never sets up tunnels to this node"),
-        (
-            "across-region",
-            ("REGION_NAME", "KEYSTONE_REGION_NAME"),
-            "this node does not find its endpoints in the catalogue",
-        ),
-    ):
-        for name in names:
-            ours, theirs = compute.value(name), controller.value(name)
-            if ours and theirs and ours != theirs:
-                yield _BOOK.finding(
-                    rule_id,
-                    compute.file,
-                    compute.line(name),
-                    f"{effect}: {name} is {ours} here, and {theirs} in {at(controller, name)}",
-                    f"{name}={theirs}",
-                )
+def _compare_release(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    """Yield a compute whose branches are of another release than the controller's."""
+    ours, theirs = named_release(compute), named_release(controller)
+    # A file without branches is of its DevStack's release, which is not in the file.
+    if not _differ(ours, theirs):
+        return
+    yield _BOOK.finding(
+        "across-release",
+        compute.file,
+        _find_branch_line(compute, ours),
+        effect=f"services do not understand each other's messages: this node has {ours}, and the "
+        f"controller {theirs} ({controller.file})",
+        fix="write the same branches on every node",
+    )
+
+
+def _find_branch_line(rc: Localrc, release: str) -> int:
+    """Return the line of the first branch of a release; 0 if only plugins have one."""
+    for name, assignment in rc.settled.items():
+        if name.endswith("_BRANCH") and release in rc.value(name):
+            return assignment.line
+    return 0
+
+
+def _compare_backend(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    """Yield a compute that connects instances in another way than the controller expects."""
+    ours, theirs = compute.is_ovn, controller.is_ovn
+    # A list that goes on from the release's own does not say which agents run.
+    if ours is None or theirs is None or not compute.services.is_whole:
+        return
+    if ours == theirs:
+        return
+    line = compute.line("Q_AGENT") or compute.services.line("ovn-controller", "q-agt", "n-cpu")
+    yield _BOOK.finding(
+        "across-backend",
+        compute.file,
+        line,
+        effect=f"neutron never binds ports on this node: it has {_BACKEND_NAMES[ours]}, "
+        f"and the controller {_BACKEND_NAMES[theirs]} ({controller.file})",
+        fix="write the same Q_AGENT and Q_ML2_PLUGIN_MECHANISM_DRIVERS on every node",
+    )
+
+
+def _compare_networks_and_regions(controller: Localrc, compute: Localrc) -> Iterator[Finding]:
+    """Yield settings of a compute that must be the controller's, word by word."""
+    effects = {
+        "across-network-type": "neutron never sets up tunnels to this node",
+        "across-region": "this node does not find its endpoints in the catalogue",
+    }
+    variables = (
+        *(("across-network-type", name) for name in _NETWORK_TYPES),
+        *(("across-region", name) for name in _REGIONS),
+    )
+    for rule_id, name in variables:
+        ours, theirs = compute.value(name), controller.value(name)
+        if _differ(ours, theirs):
+            yield _BOOK.finding(
+                rule_id,
+                compute.file,
+                compute.line(name),
+                effect=f"{effects[rule_id]}: {name} is {ours} here, and {theirs} in "
+                f"{at(controller, name)}",
+                fix=f"{name}={theirs}",
+            )

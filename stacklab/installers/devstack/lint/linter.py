@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacklab.installers.devstack.lint import addresses as devstack_addresses
-from stacklab.installers.devstack.lint import localrc, shell_rules
+from stacklab.installers.devstack.lint import backends, localrc, shell_rules
 from stacklab.installers.devstack.lint import names as devstack_names
 from stacklab.installers.devstack.lint import plugins as devstack_plugins
 from stacklab.installers.devstack.lint import secrets as devstack_secrets
@@ -18,6 +18,7 @@ RULES = (
     *shell_rules.RULES,
     *devstack_secrets.RULES,
     *devstack_services.RULES,
+    *backends.RULES,
     *devstack_plugins.RULES,
     *devstack_addresses.RULES,
     *devstack_sources.RULES,
@@ -29,11 +30,13 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     """Yield every finding in a localrc."""
     rc = localrc.load(source, scope)
     yield from shell_rules.check(rc)
+    # With carriage returns in all values, every other rule would break as well.
     if any(line.endswith("\r") for line in source.lines):
         return
     for module in (
         devstack_secrets,
         devstack_services,
+        backends,
         devstack_plugins,
         devstack_addresses,
         devstack_sources,

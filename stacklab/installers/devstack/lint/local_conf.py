@@ -19,6 +19,7 @@ from stacklab.lint.scope import Scope, Source
 
 _META = "openstack/devstack@493835a:inc/meta-config"
 RULES = (
+    # Headers that DevStack does not take for headers, or takes for others.
     rule("conf-crlf", "Windows line ends in local.conf", f"{_META}: get_meta_section"),
     rule("conf-header-lost", "a shell line that looks like a header", f"{_META}: get_meta_section"),
     rule("conf-header-blank", "a header with blanks inside", f"{_META}: get_meta_section"),
@@ -36,6 +37,7 @@ RULES = (
         "a [[local|...]] that is not localrc",
         f"{_META}: extract_localrc_section",
     ),
+    # What is not read, because of where it is.
     rule("conf-text-before", "text above the first header", f"{_META}: get_meta_section"),
     rule("conf-shadowed", "a localrc beside local.conf", f"{_META}: extract_localrc_section"),
     rule(
@@ -43,26 +45,20 @@ RULES = (
         "a local.conf without a [[local|localrc]] section",
         f"{_META}: extract_localrc_section",
     ),
-    rule(
-        "conf-file",
-        "a section that does not name a file DevStack knows",
-        f"{_META}: merge_config_group",
-    ),
-    rule(
-        "conf-slash",
-        "a file's path without its leading slash",
-        "openstack/devstack@493835a:doc/source/configuration.rst",
-    ),
     *post_config.RULES,
 )
 _BOOK = Book(RULES)
 
 PHASES = ("local", "post-config", "extra", "post-extra", "test-config")
+_ANY_PHASE = "|".join(PHASES)
 _HEADER = re.compile(r"\[\[.+\|.*\]\]")  # as in get_meta_section
-_SHELL = re.compile(r"\[\[\s+.*\]\]\s*(&&|\|\||;|$)")
-_RELATIVE = re.compile(
-    r"\$Q_PLUGIN_CONF_FILE$|\$\{Q_PLUGIN_CONF_FILE\}$|[A-Za-z0-9_.][A-Za-z0-9_./-]*$"
-)
+_INDENTED_HEADER = re.compile(rf"[ \t]\s*\[\[({_ANY_PHASE})\s*\|")
+# One bracket or two, and no |: `[[local]]`, `[post-config|$NOVA_CONF]`. With a = it is an
+# assignment or a test.
+_BENT_HEADER = re.compile(rf"\[{{1,2}}\s*({_ANY_PHASE})\b[^=]*$")
+_SHELL_TEST = re.compile(r"\[\[\s+.*\]\]\s*(&&|\|\||;|$)")
+_BLANK_INSIDE = re.compile(r"\s\||\|\s|^\s")  # beside the |, or in front
+_LIKE_A_HEADER = re.compile(r"\s*[a-z-]+\s*\|\s*[$/a-z]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,25 +76,32 @@ class Section:
         return (self.group, self.name) == ("local", "localrc")
 
 
-def sections(lines: tuple[str, ...]) -> tuple[Section, ...]:
+def find_sections(lines: tuple[str, ...]) -> tuple[Section, ...]:
     """Return what DevStack's get_meta_section would find, in order."""
-    heads = [number for number, line in enumerate(lines, start=1) if _HEADER.match(line)]
-    all_sections = []
-    for number, end in zip(heads, [*heads[1:], len(lines) + 1], strict=False):
-        word = lines[number - 1].split()[0].replace("[", "").replace("]", "")
-        group, _, name = word.partition("|")
-        body = lines[number : end - 1]
-        all_sections.append(
-            Section(line=number, group=group, name=name.partition("|")[0], body=body)
+    headers = [number for number, line in enumerate(lines, start=1) if _HEADER.match(line)]
+    ends = [*headers[1:], len(lines) + 1]
+    all_sections: list[Section] = []
+    for number, end in zip(headers, ends, strict=False):  # a file without headers has one end
+        # get_meta_section compares one word of the header, without brackets.
+        first_word = lines[number - 1].split()[0]
+        bare_word = first_word.replace("[", "").replace("]", "")
+        group, _, rest = bare_word.partition("|")
+        section = Section(
+            line=number,
+            group=group,
+            name=rest.partition("|")[0],
+            body=lines[number : end - 1],
         )
+        all_sections.append(section)
     return tuple(all_sections)
 
 
 def localrc_text(source: Source) -> str:
     """Return the localrc sections; all other lines are empty, so line numbers stay."""
     lines = [""] * len(source.lines)
-    for section in sections(source.lines):
+    for section in find_sections(source.lines):
         if section.is_localrc:
+            # The header's number, from 1, is the index of the first line below it.
             lines[section.line : section.line + len(section.body)] = section.body
     return "\n".join(lines) + "\n"
 
@@ -107,237 +110,209 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     """Yield every finding in a local.conf, its localrc section included."""
     returns = [number for number, line in enumerate(source.lines, start=1) if line.endswith("\r")]
     if returns:
-        yield _crlf(source, returns)
-        return
-    all_sections = sections(source.lines)
-    yield from _around(source, scope, all_sections)
-    near_phase, near_file = Near(PHASES), Near(_FILES, cutoff=0.85)
+        yield _describe_crlf(source, returns)
+        return  # all else would only repeat it
+    all_sections = find_sections(source.lines)
+    yield from _check_whole_file(source, scope, all_sections)
+    # One of each for the whole file: they stop to compare when a file has too many unknown words.
+    near_phase = Near(PHASES)
+    near_file = Near(post_config.FILES, cutoff=0.85)
     for section in all_sections:
-        yield from _header(source, section, near_phase, near_file)
+        yield from _check_header(source, section, near_phase, near_file)
         if section.group in PHASES[1:]:
             yield from post_config.check(source.name, section.line + 1, section.body)
     if any(section.is_localrc for section in all_sections):
-        yield from devstack.lint(Source(name=source.name, text=localrc_text(source)), scope)
+        localrc = Source(name=source.name, text=localrc_text(source))
+        yield from devstack.lint(localrc, scope)
 
 
-def _crlf(source: Source, returns: list[int]) -> Finding:
-    headers = [
-        number for number in returns if source.lines[number - 1].startswith("[[local|localrc]]")
-    ]
-    effect = (
-        (
-            "DevStack silently drops the whole [[local|localrc]] section, because a "
-            "carriage return is part of its name"
-        )
-        if headers
-        else (f"every value ends in a carriage return, because {len(returns)} lines end in CR LF")
-    )
+def _describe_crlf(source: Source, returns: list[int]) -> Finding:
+    """Return the finding of carriage returns, at the localrc's header if it has one."""
+    line = returns[0]
+    effect = f"every value ends in a carriage return, because {len(returns)} lines end in CR LF"
+    for number in returns:
+        if source.lines[number - 1].startswith("[[local|localrc]]"):
+            line = number
+            effect = (
+                "DevStack silently drops the whole [[local|localrc]] section, because a "
+                "carriage return is part of its name"
+            )
+            break
     return _BOOK.finding(
         "conf-crlf",
         source.name,
-        (headers or returns)[0],
-        effect,
-        f"sed -i 's/\\r$//' {source.name}",
+        line,
+        effect=effect,
+        fix=f"sed -i 's/\\r$//' {source.name}",
     )
 
 
-def _around(source: Source, scope: Scope, all_sections: tuple[Section, ...]) -> Iterator[Finding]:
+def _check_whole_file(
+    source: Source, scope: Scope, all_sections: tuple[Section, ...]
+) -> Iterator[Finding]:
     """Yield findings about the file as a whole: misplaced text, a localrc beside it, no section."""
-    first = all_sections[0].line if all_sections else len(source.lines) + 1
-    above = [
-        number
-        for number, line in enumerate(source.lines[: first - 1], start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    bent = list(_bent(source))
-    yield from bent
+    bent_headers = list(_find_bent_headers(source))
+    bent_lines = {finding.line for finding in bent_headers}
+    text_above = _find_text_above(source, all_sections)
+    yield from bent_headers
     # A line that was meant as a header is one mistake, and has its finding.
-    if above and not {finding.line for finding in bent} & set(above):
-        lines = f"lines {above[0]} to {above[-1]}" if len(above) > 1 else f"line {above[0]}"
-        yield _BOOK.finding(
-            "conf-text-before",
-            source.name,
-            above[0],
-            f"DevStack does not read {lines}, above the first header",
-            "write [[local|localrc]] above it",
-        )
+    if text_above and bent_lines.isdisjoint(text_above):
+        yield _describe_text_above(source, text_above)
     localrc = next((section for section in all_sections if section.is_localrc), None)
-    is_beside = "localrc" in scope.siblings
-    if localrc is None and not (is_beside or bent or above):
+    if localrc is not None:
+        yield from _check_shadowing(source, scope, localrc)
+    # The section is surely missing only where nothing else can be it.
+    elif not (bent_headers or text_above or "localrc" in scope.siblings):
         yield _BOOK.finding(
             "conf-no-localrc",
             source.name,
             0,
-            "DevStack sets none of your variables: it installs its defaults on one node and asks "
-            "for the passwords",
-            "write [[local|localrc]] above the variables",
+            effect="DevStack sets none of your variables: it installs its defaults on one node "
+            "and asks for the passwords",
+            fix="write [[local|localrc]] above the variables",
         )
-    if is_beside and localrc and source.name.rpartition("/")[2] == "local.conf":
-        yield _shadowed(source, localrc)
 
 
-def _shadowed(source: Source, localrc: Section) -> Finding:
+def _find_text_above(source: Source, all_sections: tuple[Section, ...]) -> list[int]:
+    """Return the lines above the first header that are neither empty nor comments."""
+    first_header = all_sections[0].line if all_sections else len(source.lines) + 1
+    text_above: list[int] = []
+    for number, line in enumerate(source.lines[: first_header - 1], start=1):
+        bare = line.strip()
+        if bare and not bare.startswith("#"):
+            text_above.append(number)
+    return text_above
+
+
+def _describe_text_above(source: Source, text_above: list[int]) -> Finding:
+    lines = f"line {text_above[0]}"
+    if len(text_above) > 1:
+        lines = f"lines {text_above[0]} to {text_above[-1]}"
     return _BOOK.finding(
-        "conf-shadowed",
+        "conf-text-before",
         source.name,
-        localrc.line,
-        "DevStack reads the file localrc in the same directory instead of this [[local|localrc]] "
-        "section; post-config sections still count",
-        "rm localrc, or move its lines into local.conf",
+        text_above[0],
+        effect=f"DevStack does not read {lines}, above the first header",
+        fix="write [[local|localrc]] above it",
     )
 
 
-def _bent(source: Source) -> Iterator[Finding]:
+def _check_shadowing(source: Source, scope: Scope, localrc: Section) -> Iterator[Finding]:
+    """Yield a localrc section that a file called localrc replaces."""
+    # stack.sh looks for a file of that name alone: notes such as local.conf.old are not read.
+    is_read = source.name.rpartition("/")[2] == "local.conf"
+    if is_read and "localrc" in scope.siblings:
+        yield _BOOK.finding(
+            "conf-shadowed",
+            source.name,
+            localrc.line,
+            effect="DevStack reads the file localrc in the same directory instead of this "
+            "[[local|localrc]] section; post-config sections still count",
+            fix="rm localrc, or move its lines into local.conf",
+        )
+
+
+def _find_bent_headers(source: Source) -> Iterator[Finding]:
     """Yield lines that were meant as headers, but are not read as such."""
     for number, line in enumerate(source.lines, start=1):
-        bare = line.strip()
         if _HEADER.match(line):
             continue
-        if line[:1] in (" ", "\t") and re.match(
-            r"\[\[(local|post-config|extra|post-extra|test-config)\s*\|", bare
-        ):
+        if _INDENTED_HEADER.match(line):
             yield _BOOK.finding(
                 "conf-header-indented",
                 source.name,
                 number,
-                "DevStack takes this line for a part of the section above, and does "
+                effect="DevStack takes this line for a part of the section above, and does "
                 "not find the section that it should begin",
-                f"write {bare.split(']]')[0]}]] in the first column",
+                fix=f"write {line.strip().split(']]')[0]}]] in the first column",
             )
-        elif re.match(r"\[{1,2}\s*(local|post-config|extra|post-extra|test-config)\b[^=]*$", line):
-            inside = re.sub(r"[\[\]\s]", "", bare)
-            group, _, name = inside.partition("|")
+        elif _BENT_HEADER.match(line):
             yield _BOOK.finding(
                 "conf-header-form",
                 source.name,
                 number,
-                "DevStack does not take this line for a header, and does not find "
+                effect="DevStack does not take this line for a header, and does not find "
                 "the section that it should begin",
-                f"[[{group}|{name or ('localrc' if group == 'local' else '$NOVA_CONF')}]]",
+                fix=_straighten_header(line),
             )
 
 
-def _header(
+def _straighten_header(line: str) -> str:
+    """Return the header that a line was meant to be."""
+    inside = re.sub(r"[\[\]\s]", "", line)
+    group, _, name = inside.partition("|")
+    # The only name of its phase, and the file that most options are for.
+    default_name = "localrc" if group == "local" else "$NOVA_CONF"
+    return f"[[{group}|{name or default_name}]]"
+
+
+def _check_header(
     source: Source, section: Section, near_phase: Near, near_file: Near
 ) -> Iterator[Finding]:
+    """Yield what is wrong with a line that DevStack takes for a header."""
     line = source.lines[section.line - 1]
-    inside = line[2 : line.index("]]")] if "]]" in line else ""
-    if _SHELL.match(line) and (
-        inside.startswith(" ") and not re.match(r"\s*[a-z-]+\s*\|\s*[$/a-z]", inside)
-    ):
-        yield from _lost(source, section)
-    elif section.group not in PHASES or re.search(r"\s\||\|\s|^\s", inside):
-        yield from _group(source, section, inside, near_phase)
-    elif section.group == "local" and section.name != "localrc":
+    inside = line[2 : line.index("]]")]
+    if _is_shell_test(line, inside):
+        yield _describe_lost(source, section)
+    elif section.group not in PHASES or _BLANK_INSIDE.search(inside):
+        yield _describe_phase(source, section, inside, near_phase)
+    elif section.group != "local":
+        yield from post_config.check_target(
+            source.name, section.line, section.group, section.name, near_file
+        )
+    elif section.name != "localrc":
         yield _BOOK.finding(
             "conf-local-name",
             source.name,
             section.line,
-            "DevStack does not read this section: of [[local|...]] it only reads "
+            effect="DevStack does not read this section: of [[local|...]] it only reads "
             f"localrc, not {section.name or 'an empty name'}",
-            "[[local|localrc]], or a file local.sh beside stack.sh",
+            fix="[[local|localrc]], or a file local.sh beside stack.sh",
         )
-    elif section.group != "local":
-        yield from _target(source, section, near_file)
 
 
-def _lost(source: Source, section: Section) -> Iterator[Finding]:
-    last = section.line + len(section.body)
-    what = (
-        f"DevStack loses everything from line {section.line} to line {last}"
-        if section.body
-        else "DevStack loses the line"
-    )
-    yield _BOOK.finding(
+def _is_shell_test(line: str, inside: str) -> bool:
+    """Return True for bash's `[[ ... ]]` with a | in it or behind it."""
+    if not _SHELL_TEST.match(line) or not inside.startswith(" "):
+        return False
+    # `[[ local | localrc ]]` is a header with blanks: a word, a | and the name of a file.
+    return not _LIKE_A_HEADER.match(inside)
+
+
+def _describe_lost(source: Source, section: Section) -> Finding:
+    """Return the finding of a shell line that begins a section of its own."""
+    what = "DevStack loses the line"
+    if section.body:
+        last = section.line + len(section.body)
+        what = f"DevStack loses everything from line {section.line} to line {last}"
+    return _BOOK.finding(
         "conf-header-lost",
         source.name,
         section.line,
-        f"{what}: it takes `[[` in the first column with a | behind it for a header",
-        "indent the line by one blank, or write `if [ ... ]`",
+        effect=f"{what}: it takes `[[` in the first column with a | behind it for a header",
+        fix="indent the line by one blank, or write `if [ ... ]`",
     )
 
 
-def _group(source: Source, section: Section, inside: str, nearest: Near) -> Iterator[Finding]:
-    words = [part.strip() for part in inside.partition("|")[::2]]
-    if words[0] in PHASES:
-        yield _BOOK.finding(
+def _describe_phase(source: Source, section: Section, inside: str, nearest: Near) -> Finding:
+    """Return the finding of a header whose phase DevStack does not find."""
+    group, _, rest = inside.partition("|")
+    phase, name = group.strip(), rest.strip()
+    if phase in PHASES:
+        return _BOOK.finding(
             "conf-header-blank",
             source.name,
             section.line,
-            "DevStack does not find the section, because blanks inside [[ ]] are part of its name",
-            f"[[{words[0]}|{words[1]}]]",
+            effect="DevStack does not find the section, because blanks inside [[ ]] are part of "
+            "its name",
+            fix=f"[[{phase}|{name}]]",
         )
-        return
-    yield _BOOK.finding(
+    meant = nearest(phase.lower()) or "post-config"
+    return _BOOK.finding(
         "conf-phase",
         source.name,
         section.line,
-        "DevStack never reads the section, because it does not know a phase "
-        f"{words[0] or 'without a name'}",
-        f"[[{nearest(words[0].lower()) or 'post-config'}|{words[1]}]] (there are "
-        f"{', '.join(PHASES)})",
+        effect="DevStack never reads the section, because it does not know a phase "
+        f"{phase or 'without a name'}",
+        fix=f"[[{meant}|{name}]] (there are {', '.join(PHASES)})",
     )
-
-
-def _target(source: Source, section: Section, nearest: Near) -> Iterator[Finding]:
-    if not section.name:
-        yield _BOOK.finding(
-            "conf-file",
-            source.name,
-            section.line,
-            "DevStack never reads the section, because its header does not name a file",
-            f"[[{section.group}|$NOVA_CONF]]",
-        )
-    elif _RELATIVE.match(section.name):
-        yield _BOOK.finding(
-            "conf-slash",
-            source.name,
-            section.line,
-            "DevStack writes a file below its own directory, which services do not "
-            "read: the path is relative",
-            f"[[{section.group}|{_path_of(section.name)}]]",
-        )
-    elif section.name.startswith("$"):
-        name = section.name[1:].strip("{}")
-        if (near := nearest(name)) and near != name:
-            yield _BOOK.finding(
-                "conf-file",
-                source.name,
-                section.line,
-                "DevStack skips this section and all later ones of "
-                f"[[{section.group}|...]]: it does not know {section.name}",
-                f"[[{section.group}|${near}]]",
-            )
-
-
-def _path_of(name: str) -> str:
-    """Return the path that was probably meant.
-
-    It is a variable without its $, or a file somewhere below /etc.
-    """
-    if name.startswith("$"):
-        return f"/{name}"
-    return f"${name}" if name in _FILES else f"/etc/.../{name.rpartition('/')[2]}"
-
-
-_FILES = (
-    "NOVA_CONF",
-    "NOVA_CPU_CONF",
-    "NEUTRON_CONF",
-    "GLANCE_API_CONF",
-    "GLANCE_REGISTRY_CONF",
-    "KEYSTONE_CONF",
-    "CINDER_CONF",
-    "HEAT_CONF",
-    "TEMPEST_CONFIG",
-    "NEUTRON_CORE_PLUGIN_CONF",
-    "Q_DHCP_CONF_FILE",
-    "Q_L3_CONF_FILE",
-    "Q_META_CONF_FILE",
-    "SWIFT_CONF_DIR",
-    "PLACEMENT_CONF",
-    "IRONIC_CONF_FILE",
-    "ZUN_CONF",
-    "GLANCE_CONF",
-    "NOVA_CELLS_CONF",
-)

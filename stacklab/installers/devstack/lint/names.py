@@ -1,15 +1,14 @@
-"""Rules for names that are nearly DevStack's: unknown services and variables."""
+"""Rules for names that DevStack does not know: nearly its services and variables, or inert."""
 
 from __future__ import annotations
 
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 
 from stacklab import releases
 from stacklab.installers.devstack.lint.localrc import Localrc
-from stacklab.lint.book import Book, rule
+from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
 from stacklab.model.release import Release
@@ -26,12 +25,18 @@ RULES = (
         "a variable that is nearly one of DevStack's",
         "openstack/devstack@493835a:stackrc",
     ),
+    warning(
+        "devstack-inert",
+        "a variable that the release does not read",
+        "localrc/releases.yaml: inert",
+    ),
 )
 _BOOK = Book(RULES)
 
 # What is asked for by is_service_enabled and run_process, or stands in stackrc: the first and the
-# last release, and
-# the names; established by `git grep` at each release's tag.
+# last release ("" for one that still has them), and the names; established by `git grep` at each
+# release's tag.
+# The rows are sorted by first release, then by last one.
 _ERAS = (
     (
         "havana",
@@ -121,7 +126,7 @@ _PLUGINS = frozenset(
     }
 )
 _SERVICE = re.compile(r"[A-Za-z0-9_-]+")
-_ALIKE = 0.85  # n-cpuu and n-cpu are; m-api of Manila's plugin and n-api are not
+_NEAR_SERVICE = 0.85  # n-cpuu and n-cpu are; m-api of Manila's plugin and n-api are not
 
 # What people set by hand. Of DevStack's 3000 other names one alone is as near to any of them.
 _VARIABLES = frozenset(
@@ -156,71 +161,92 @@ _VARIABLES = frozenset(
         "VNCSERVER_LISTEN",
     }
 )
-_OTHERS = frozenset({"IPV6_ADDRS_SAFE_TO_USE"})
-_SAME = 0.92
+_OTHERS = frozenset({"IPV6_ADDRS_SAFE_TO_USE"})  # DevStack's own, and near to one of the above
+_NEAR_VARIABLE = 0.92
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    yield from _services(rc)
-    yield from _variables(rc)
+    yield from _find_unknown_services(rc)
+    yield from _find_unknown_variables(rc)
+    if rc.scope.release is not None:
+        yield from _find_inert_names(rc, rc.scope.release)
 
 
 def services(release: Release | None) -> frozenset[str]:
     """Return the services that a release knows; of all releases if none is given."""
     known = list(releases.of(Installer.DEVSTACK))  # the newest first
     if release is None or release.name not in known:
-        return _every()
-    at = known.index(release.name)
-    service_names = {name for words in release.services.values() for name in words} | {
-        *release.replaced.values()
-    }
-    for since, until, names in _ERAS:
-        if at <= known.index(since) and (not until or known.index(until) <= at):
-            service_names.update(names.split())
-    return frozenset(service_names - release.replaced.keys())
+        return _find_every_service()
+    age = known.index(release.name)
+    names = _services_in_row(release)
+    for first, last, era_names in _ERAS:
+        is_begun = age <= known.index(first)
+        is_over = last != "" and age < known.index(last)
+        if is_begun and not is_over:
+            names.update(era_names.split())
+    # A replaced name has a rule of its own.
+    return frozenset(names - release.replaced.keys())
+
+
+def _services_in_row(release: Release) -> set[str]:
+    """Return the services that a release's row names as current."""
+    names = set(release.replaced.values())
+    for listed in release.services.values():
+        names.update(listed)
+    return names
 
 
 @functools.cache
-def _every() -> frozenset[str]:
+def _find_every_service() -> frozenset[str]:
     """Return every name that any release or plugin has."""
-    rows: Mapping[str, Release] = releases.of(Installer.DEVSTACK)
-    variables = {name for _since, _until, names in _ERAS for name in names.split()} | _PLUGINS
-    for row in rows.values():
-        variables |= {
-            *row.replaced,
-            *row.replaced.values(),
-            *(name for words in row.services.values() for name in words),
-        }
-    return frozenset(variables)
+    names = set(_PLUGINS)
+    for _first, _last, era_names in _ERAS:
+        names.update(era_names.split())
+    for release in releases.of(Installer.DEVSTACK).values():
+        names |= _services_in_row(release) | release.replaced.keys()
+    return frozenset(names)
 
 
-def _services(rc: Localrc) -> Iterator[Finding]:
+def _find_unknown_services(rc: Localrc) -> Iterator[Finding]:
+    """Yield services that no release has, if they are near to one that this release has."""
     known = services(rc.scope.release)
-    nearest = Near(known, cutoff=_ALIKE)
-    plain = MappingProxyType({_plain(name): name for name in sorted(known)})
-    for name, line, is_wanted in (
-        *((name, line, True) for name, line in rc.services.enabled.items()),
-        *((name, line, False) for name, line in rc.services.disabled.items()),
-    ):
-        if name in _every() or not _SERVICE.fullmatch(name):
-            continue
-        if near := plain.get(_plain(name)) or nearest(name.lower()):
-            effect = (
-                "nothing is started for it"
-                if is_wanted
-                else f"nothing is disabled: {near} stays as it is"
-            )
-            yield _BOOK.finding(
-                "devstack-service-name",
-                rc.file,
-                line,
-                f"DevStack does not know a service {name}: {effect}",
-                f"write {near} instead of {name}",
-            )
+    nearest = Near(known, cutoff=_NEAR_SERVICE)
+    sorted_letters = {_sort_letters(name): name for name in sorted(known)}
+
+    def guess(name: str) -> str:
+        # Swapped letters are the more frequent mistake, and cheaper to find.
+        return sorted_letters.get(_sort_letters(name)) or nearest(name.lower())
+
+    for name, line in _find_unknown(rc.services.enabled):
+        near = guess(name)
+        if near:
+            yield _describe_service(rc, name, line, near, "nothing is started for it")
+    for name, line in _find_unknown(rc.services.disabled):
+        near = guess(name)
+        effect = f"nothing is disabled: {near} stays as it is"
+        if near:
+            yield _describe_service(rc, name, line, near, effect)
 
 
-def _plain(name: str) -> str:
+def _find_unknown(lines: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Yield services that no release has, with their lines; what is not a name has other rules."""
+    for name, line in lines.items():
+        if name not in _find_every_service() and _SERVICE.fullmatch(name):
+            yield name, line
+
+
+def _describe_service(rc: Localrc, name: str, line: int, near: str, effect: str) -> Finding:
+    return _BOOK.finding(
+        "devstack-service-name",
+        rc.file,
+        line,
+        effect=f"DevStack does not know a service {name}: {effect}",
+        fix=f"write {near} instead of {name}",
+    )
+
+
+def _sort_letters(name: str) -> str:
     """Return a name without case, separators and order of letters.
 
     n_cpu and n-cup then equal n-cpu.
@@ -229,19 +255,54 @@ def _plain(name: str) -> str:
     return "".join(sorted(letters))
 
 
-def _variables(rc: Localrc) -> Iterator[Finding]:
-    used = {name for assignment in rc.script.assignments for name in assignment.value.names}
-    used |= {name for call in rc.script.calls for arg in call.args for name in arg.names}
-    nearest = Near(_VARIABLES, cutoff=_SAME)
+def _find_unknown_variables(rc: Localrc) -> Iterator[Finding]:
+    """Yield variables that are near to one of DevStack's, and that nothing in the file uses."""
+    expected = _VARIABLES | _OTHERS | _find_used_names(rc)
+    nearest = Near(_VARIABLES, cutoff=_NEAR_VARIABLE)
     for name, assignment in rc.settled.items():
-        if name in _VARIABLES | _OTHERS | used or (near := nearest(name)) == "":
+        near = "" if name in expected else nearest(name)
+        if not near:
             continue
-        switch = name.partition("_")[0].lower()
-        fix = f"{switch}_service NAME NAME" if switch in ("enable", "disable") else f"{near}=..."
+        fix = f"{near}=..."
+        # ENABLE_SERVICE=... was meant as the function enable_service.
+        verb = name.partition("_")[0].lower()
+        if verb in ("enable", "disable"):
+            fix = f"{verb}_service NAME NAME"
         yield _BOOK.finding(
             "devstack-name",
             rc.file,
             assignment.line,
-            f"DevStack does not read {name}, and the line does nothing",
-            fix,
+            effect=f"DevStack does not read {name}, and the line does nothing",
+            fix=fix,
+        )
+
+
+def _find_used_names(rc: Localrc) -> set[str]:
+    """Return the variables that the file refers to: people have names of their own."""
+    used: set[str] = set()
+    for assignment in rc.script.assignments:
+        used.update(assignment.value.names)
+    for call in rc.script.calls:
+        for argument in call.args:
+            used.update(argument.names)
+    return used
+
+
+def _find_inert_names(rc: Localrc, release: Release) -> Iterator[Finding]:
+    """Yield variables that the release does not read."""
+    is_half = "contrail" in rc.value("Q_PLUGIN")
+    fix = "remove the line"
+    if rc.scope.lab is None:
+        fix = "remove the line, or say which release the file is for"
+    for name in rc.values:
+        reason = release.inert.get(name)
+        # The other half's contrail.sh wants the same secrets.
+        if not reason or (is_half and name == "SERVICE_TOKEN"):
+            continue
+        yield _BOOK.finding(
+            "devstack-inert",
+            rc.file,
+            rc.line(name),
+            effect=f"DevStack {release.name} does not read {name}: {reason}",
+            fix=fix,
         )

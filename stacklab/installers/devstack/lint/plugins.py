@@ -8,6 +8,7 @@ from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
+from stacklab.model.release import Release
 
 _COMMON = "openstack/devstack@493835a:functions-common"
 RULES = (
@@ -24,39 +25,53 @@ _BOOK = Book(RULES)
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield the findings about plugins."""
-    seen: dict[str, int] = {}
+    first_lines: dict[str, int] = {}
     release = rc.scope.release
-    for call in rc.script.calls:
-        if call.name != "enable_plugin" or call.conditional:
+    for call in rc.calls_of("enable_plugin"):
+        if call.conditional:
             continue
         name = call.args[0].text if call.args else ""
-        if release and "plugins" not in release.options:
-            yield _BOOK.finding(
-                "devstack-plugin-release",
-                rc.file,
-                call.line,
-                f"DevStack {release.name} does not know enable_plugin, and the line does nothing",
-                "take a release from Kilo on, or follow the plugin's own instructions for this one",
-            )
+        # Kilo's DevStack is the first with plugins.
+        if release is not None and "plugins" not in release.options:
+            yield _describe_unknown_function(rc, call, release)
         elif len(call.args) < 2:
-            yield _BOOK.finding(
-                "devstack-plugin-url",
-                rc.file,
-                call.line,
-                f"cloning fails: the URL of the plugin {name or '?'} is missing",
-                f"enable_plugin {name or 'NAME'} https://opendev.org/openstack/{name or 'NAME'}",
-            )
-        elif name in seen:
-            yield _enabled_again(rc, call, name, seen[name])
-        seen.setdefault(name, call.line)
+            yield _describe_missing_url(rc, call, name)
+        elif name in first_lines:
+            yield _describe_second_call(rc, call, name, first_lines[name])
+        first_lines.setdefault(name, call.line)
 
 
-def _enabled_again(rc: Localrc, call: shell.Call, name: str, first: int) -> Finding:
+def _describe_unknown_function(rc: Localrc, call: shell.Call, release: Release) -> Finding:
+    return _BOOK.finding(
+        "devstack-plugin-release",
+        rc.file,
+        call.line,
+        effect=f"DevStack {release.name} does not know enable_plugin, and the line does nothing",
+        fix="take a release from Kilo on, or follow the plugin's own instructions for this one",
+    )
+
+
+def _describe_missing_url(rc: Localrc, call: shell.Call, name: str) -> Finding:
+    word = name or "NAME"
+    return _BOOK.finding(
+        "devstack-plugin-url",
+        rc.file,
+        call.line,
+        effect=f"cloning fails: the URL of the plugin {name or '?'} is missing",
+        fix=f"enable_plugin {word} https://opendev.org/openstack/{word}",
+    )
+
+
+def _describe_second_call(rc: Localrc, call: shell.Call, name: str, first: int) -> Finding:
     release = rc.scope.release
     effect = f"stack.sh stops: line {first} enables {name} already"
     # DevStack refuses it since 21d84c29, which stable/newton has, too.
     if release and release.text("plugin_twice") == "replaces":
         effect = f"URL and branch of line {first} are lost, and every phase of {name} runs twice"
     return _BOOK.finding(
-        "devstack-plugin-twice", rc.file, call.line, effect, f"remove line {call.line} or {first}"
+        "devstack-plugin-twice",
+        rc.file,
+        call.line,
+        effect=effect,
+        fix=f"remove line {call.line} or {first}",
     )

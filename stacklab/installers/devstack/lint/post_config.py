@@ -1,4 +1,4 @@
-"""Rules for the bodies of local.conf's post-config sections.
+"""Rules for local.conf's post-config sections: the file that each is for, and its body.
 
 DevStack turns each line into a shell command that it evaluates: what looks
 like an INI file is neither INI nor shell. Seen with inc/meta-config and
@@ -9,13 +9,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.lint.near import Near
 
-_MERGE = "openstack/devstack@493835a:inc/meta-config: merge_config_file"
+_META = "openstack/devstack@493835a:inc/meta-config"
+_MERGE = f"{_META}: merge_config_file"
 RULES = (
+    # The file in a section's header.
+    rule(
+        "conf-file",
+        "a section that does not name a file DevStack knows",
+        f"{_META}: merge_config_group",
+    ),
+    rule(
+        "conf-slash",
+        "a file's path without its leading slash",
+        "openstack/devstack@493835a:doc/source/configuration.rst",
+    ),
+    # The lines below the header.
     rule("conf-value-blank", "quotes around a value of several words", f"{_MERGE}, iniset"),
     rule("conf-semicolon", "a comment that begins with ;", _MERGE),
     rule("conf-indented", "an indented option", _MERGE),
@@ -29,151 +44,261 @@ RULES = (
     warning("conf-comment", "a comment behind a value", _MERGE),
 )
 _BOOK = Book(RULES)
+# DevStack's variables for the files of services.
+FILES = (
+    "NOVA_CONF",
+    "NOVA_CPU_CONF",
+    "NEUTRON_CONF",
+    "GLANCE_API_CONF",
+    "GLANCE_REGISTRY_CONF",
+    "KEYSTONE_CONF",
+    "CINDER_CONF",
+    "HEAT_CONF",
+    "TEMPEST_CONFIG",
+    "NEUTRON_CORE_PLUGIN_CONF",
+    "Q_DHCP_CONF_FILE",
+    "Q_L3_CONF_FILE",
+    "Q_META_CONF_FILE",
+    "SWIFT_CONF_DIR",
+    "PLACEMENT_CONF",
+    "IRONIC_CONF_FILE",
+    "ZUN_CONF",
+    "GLANCE_CONF",
+    "NOVA_CELLS_CONF",
+)
+# Q_PLUGIN_CONF_FILE holds a path without its leading slash, unlike the variables in FILES.
+_RELATIVE = re.compile(
+    r"\$Q_PLUGIN_CONF_FILE$|\$\{Q_PLUGIN_CONF_FILE\}$|[A-Za-z0-9_.][A-Za-z0-9_./-]*$"
+)
 _KNOWN_NAME = re.compile(r"[A-Z][A-Z0-9_]*")  # DevStack's own: $SERVICE_HOST and the like are meant
+_LIVE_QUOTE = re.compile(r'(?<!\\)"')
+# A backslash that `read` takes away: it escapes none of the characters that need it.
+_LONE_BACKSLASH = re.compile(r"(?<!\\)(\\\\)*\\(?![\\\"$`])")
+_LONE_STAR = re.compile(r"(^|\s)\*(\s|$)")
+# $NAME or ${NAME, then $$, then $( and at last a backtick.
+_EXPANSION = re.compile(r"\$(?:\{?(?P<name>[A-Za-z0-9_]+)|(?P<pid>\$)|(?P<command>\())|(`)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Problem:
+    """A broken rule, before the place of the line is known."""
+
+    rule: str
+    effect: str
+    fix: str
+
+
+_INDENTED = _Problem(
+    rule="conf-indented",
+    effect="DevStack drops a line that begins with a blank",
+    fix="begin it in the first column; a long value stays on one line",
+)
+_SEMICOLON = _Problem(
+    rule="conf-semicolon",
+    effect="DevStack takes the comment for an option: here only # begins a comment",
+    fix="write # instead of ;",
+)
+_NO_SECTION = _Problem(
+    rule="conf-no-section",
+    effect="DevStack loses the option, because there is not a [section] above it",
+    fix="write [DEFAULT], or the section that is meant, above it",
+)
+_COMMENT = _Problem(
+    rule="conf-comment",
+    effect="the comment becomes part of the value",
+    fix="put the comment on a line of its own",
+)
+_BACKSLASH = _Problem(
+    rule="conf-backslash",
+    effect="DevStack drops a single backslash",
+    fix=r"write \\ for each",
+)
+_GLOB = _Problem(
+    rule="conf-glob",
+    effect="the shell replaces the pattern by names of files in DevStack's directory",
+    fix="write the names themselves, or the option's own word for all",
+)
+
+
+def check_target(file: str, line: int, group: str, name: str, nearest: Near) -> Iterator[Finding]:
+    """Yield what is wrong with the file that the header of a section names."""
+    problem = _judge_target(group, name, nearest)
+    if problem is not None:
+        yield _write_finding(file, line, problem)
 
 
 def check(file: str, first: int, lines: tuple[str, ...]) -> Iterator[Finding]:
     """Yield every finding in a section's body, whose first line has that number."""
-    section = ""
+    has_section = False
     for number, line in enumerate(lines, start=first):
         if not line.strip() or re.match(r" *#", line):
             continue
         if re.match(r"\[.+\]", line):
-            section = line
-            yield from _section(file, number, line)
-        elif line[0] in " \t":
-            yield _BOOK.finding(
-                "conf-indented",
-                file,
-                number,
-                "DevStack drops a line that begins with a blank",
-                "begin it in the first column; a long value stays on one line",
-            )
-        elif line[0] == ";":
-            yield _BOOK.finding(
-                "conf-semicolon",
-                file,
-                number,
-                "DevStack takes the comment for an option: here only # begins a comment",
-                "write # instead of ;",
-            )
-        elif "=" not in line:
-            name = line.split()[0]
-            yield _BOOK.finding(
-                "conf-no-equals",
-                file,
-                number,
-                "DevStack takes the line for the name of an option with an empty value",
-                f"[{name.strip('[]')}]"
-                if name.startswith("[")
-                else f"{name} = VALUE, or # before it",
-            )
-        elif not section:
-            yield _BOOK.finding(
-                "conf-no-section",
-                file,
-                number,
-                "DevStack loses the option, because there is not a [section] above it",
-                "write [DEFAULT], or the section that is meant, above it",
-            )
+            has_section = True
+            problems = _judge_section(line)
         else:
-            yield from _value(file, number, *(part.strip() for part in line.split("=", 1)))
+            problems = _judge_line(line, has_section=has_section)
+        for problem in problems:
+            yield _write_finding(file, number, problem)
 
 
-def _section(file: str, number: int, line: str) -> Iterator[Finding]:
+def _write_finding(file: str, line: int, problem: _Problem) -> Finding:
+    return _BOOK.finding(problem.rule, file, line, effect=problem.effect, fix=problem.fix)
+
+
+def _judge_target(group: str, name: str, nearest: Near) -> _Problem | None:
+    """Return what is wrong with the name of a file; an unknown variable may be a plugin's."""
+    if not name:
+        return _Problem(
+            rule="conf-file",
+            effect="DevStack never reads the section, because its header does not name a file",
+            fix=f"[[{group}|$NOVA_CONF]]",
+        )
+    if _RELATIVE.match(name):
+        return _Problem(
+            rule="conf-slash",
+            effect="DevStack writes a file below its own directory, which services do not "
+            "read: the path is relative",
+            fix=f"[[{group}|{_guess_path(name)}]]",
+        )
+    if not name.startswith("$"):
+        return None
+    variable = name[1:].strip("{}")
+    near = nearest(variable)
+    if near in ("", variable):
+        return None
+    return _Problem(
+        rule="conf-file",
+        effect=f"DevStack skips this section and all later ones of [[{group}|...]]: it does not "
+        f"know {name}",
+        fix=f"[[{group}|${near}]]",
+    )
+
+
+def _guess_path(name: str) -> str:
+    """Return the path that was probably meant.
+
+    It is a variable without its $, or a file somewhere below /etc.
+    """
+    if name.startswith("$"):
+        return f"/{name}"
+    if name in FILES:
+        return f"${name}"
+    return f"/etc/.../{name.rpartition('/')[2]}"
+
+
+def _judge_section(line: str) -> Iterator[_Problem]:
+    """Yield what is wrong with a [section].
+
+    DevStack splits the line at blanks, and takes the second word for an option.
+    """
     inside = line[1 : line.index("]")]
-    if inside != inside.strip() and inside.startswith(" "):
-        yield _BOOK.finding(
-            "conf-section-blank",
-            file,
-            number,
-            "the section's name is empty: each option below becomes a section instead",
-            f"[{inside.strip()}]",
+    words = inside.split()
+    if inside.startswith(" "):
+        yield _Problem(
+            rule="conf-section-blank",
+            effect="the section's name is empty: each option below becomes a section instead",
+            fix=f"[{inside.strip()}]",
         )
-    elif len(inside.split()) > 1:
-        yield _BOOK.finding(
-            "conf-section-blank",
-            file,
-            number,
-            f"only the first word counts: what follows goes into [{inside.split()[0]}]",
-            "write a name of one word; other sections need a plugin or local.sh",
+    elif len(words) > 1:
+        yield _Problem(
+            rule="conf-section-blank",
+            effect=f"only the first word counts: what follows goes into [{words[0]}]",
+            fix="write a name of one word; other sections need a plugin or local.sh",
         )
 
 
-def _value(file: str, number: int, name: str, value: str) -> Iterator[Finding]:
+def _judge_line(line: str, *, has_section: bool) -> Iterator[_Problem]:
+    """Yield what is wrong with a line that is neither empty, a comment nor a [section]."""
+    if line[0] in " \t":
+        yield _INDENTED
+    elif line[0] == ";":
+        yield _SEMICOLON
+    elif "=" not in line:
+        word = line.split()[0]
+        yield _Problem(
+            rule="conf-no-equals",
+            effect="DevStack takes the line for the name of an option with an empty value",
+            # A [ without its ] was meant as a section.
+            fix=f"[{word.strip('[]')}]"
+            if word.startswith("[")
+            else f"{word} = VALUE, or # before it",
+        )
+    elif not has_section:
+        yield _NO_SECTION
+    else:
+        name, _, value = line.partition("=")
+        yield from _judge_value(name.strip(), value.strip())
+
+
+def _judge_value(name: str, value: str) -> Iterator[_Problem]:
+    """Yield what the shell makes of a value, which it reads twice: by `read`, then by `eval`."""
     if re.search(r"\s#", value):
-        yield _BOOK.finding(
-            "conf-comment",
-            file,
-            number,
-            "the comment becomes part of the value",
-            "put the comment on a line of its own",
-        )
+        yield _COMMENT
         return
-    evaluated = re.sub(r"\\(.)", r"\1", value)  # by `read`
+    after_read = re.sub(r"\\(.)", r"\1", value)
+    # `eval` sees the value in double quotes.
     try:
-        tokens = list(shell.tokens(f'"{evaluated}"'))
+        tokens = list(shell.tokens(f'"{after_read}"'))
     except shell.UnclosedError:
         tokens = []
-    words = [token for token in tokens if isinstance(token, shell.Word)]
-    if not tokens:
-        yield _BOOK.finding(
-            "conf-quotes",
-            file,
-            number,
-            f"DevStack loses {name}, because the quote is never closed",
-            r'write \\" for a quote that is to stay',
-        )
-    elif len(tokens) > 1:
-        yield _BOOK.finding(
-            "conf-value-blank",
-            file,
-            number,
-            f"the quotes end where they look to begin: {name} gets the first word alone",
-            f"{name} = ONE TWO, without quotes",
-        )
-    elif re.search(r'(?<!\\)"', evaluated) and '"' in value:
-        yield _BOOK.finding(
-            "conf-quotes",
-            file,
-            number,
-            "the shell removes the quotes",
-            f"{name} = VALUE, without quotes",
-        )
-    elif re.search(r"(?<!\\)(\\\\)*\\(?![\\\"$`])", value):
-        yield _BOOK.finding(
-            "conf-backslash",
-            file,
-            number,
-            "DevStack drops a single backslash",
-            r"write \\ for each",
-        )
-    elif re.search(r"(^|\s)\*(\s|$)", value):
-        yield _BOOK.finding(
-            "conf-glob",
-            file,
-            number,
-            "the shell replaces the pattern by names of files in DevStack's directory",
-            "write the names themselves, or the option's own word for all",
-        )
-    for word in words[:1]:
-        yield from _expansions(file, number, word)
+    damage = _judge_damage(name, value, after_read, len(tokens))
+    if damage is not None:
+        yield damage
+    for token in tokens:
+        if isinstance(token, shell.Word):
+            yield from _judge_expansions(token)
+            break  # iniset gets this word as the value
 
 
-def _expansions(file: str, number: int, word: shell.Word) -> Iterator[Finding]:
-    """Yield references that the shell would expand, though they are not DevStack's.
+def _judge_damage(name: str, value: str, after_read: str, token_count: int) -> _Problem | None:
+    """Return the first thing that the shell takes away from a value.
+
+    A value whose quotes are not closed has no tokens.
+    """
+    if not token_count:
+        return _Problem(
+            rule="conf-quotes",
+            effect=f"DevStack loses {name}, because the quote is never closed",
+            fix=r'write \\" for a quote that is to stay',
+        )
+    if token_count > 1:
+        return _Problem(
+            rule="conf-value-blank",
+            effect=f"the quotes end where they look to begin: {name} gets the first word alone",
+            fix=f"{name} = ONE TWO, without quotes",
+        )
+    if _LIVE_QUOTE.search(after_read):
+        return _Problem(
+            rule="conf-quotes",
+            effect="the shell removes the quotes",
+            fix=f"{name} = VALUE, without quotes",
+        )
+    # These are asked of the text before `read`, which has taken the backslashes away.
+    if _LONE_BACKSLASH.search(value):
+        return _BACKSLASH
+    return _GLOB if _LONE_STAR.search(value) else None
+
+
+def _judge_expansions(word: shell.Word) -> Iterator[_Problem]:
+    """Yield the first reference that the shell would expand, though it is not DevStack's.
 
     Examples are nova's own `$my_ip`, and `$$` in a password.
     """
-    for expansion in re.finditer(r"\$(?:\{?([A-Za-z0-9_]+)|(\$)|(\())|(`)", word.live):
-        if expansion[3] or (expansion[1] and _KNOWN_NAME.fullmatch(expansion[1])):
+    for expansion in _EXPANSION.finditer(word.live):
+        name = expansion["name"]
+        # $(command) is meant for the shell, and so are DevStack's own variables.
+        if expansion["command"] or (name and _KNOWN_NAME.fullmatch(name)):
             continue
-        what = f"${expansion[1]}" if expansion[1] else "$$" if expansion[2] else "a backtick"
-        yield _BOOK.finding(
-            "conf-expansion",
-            file,
-            number,
-            f"{what} is replaced by the shell before the value is stored",
-            f"write \\\\{what}, if it is to stay" if expansion[1] else "write a value without it",
+        what, fix = "a backtick", "write a value without it"
+        if name:
+            what = f"${name}"
+            fix = f"write \\\\{what}, if it is to stay"
+        elif expansion["pid"]:
+            what = "$$"
+        yield _Problem(
+            rule="conf-expansion",
+            effect=f"{what} is replaced by the shell before the value is stored",
+            fix=fix,
         )
         return

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
+from stacklab.model.release import Release
 
 _READ = "openstack/devstack@493835a:stack.sh: read_password"
 RULES = (
+    # What stack.sh asks for at its prompt.
     rule("devstack-password-missing", "a password that is not set", _READ),
     rule("devstack-password-empty", "a password that is empty", _READ),
+    # What arrives in another form than it was written.
     rule(
         "devstack-password-characters",
         "a password of other characters than letters, digits, - _ . and ~",
@@ -30,98 +33,115 @@ _BOOK = Book(RULES)
 PASSWORDS = ("ADMIN_PASSWORD", "DATABASE_PASSWORD", "RABBIT_PASSWORD", "SERVICE_PASSWORD")
 _CHECKED = re.compile(r"[A-Z_]+_PASSWORD|SERVICE_TOKEN|SWIFT_HASH")
 # Seen with iniset of icehouse-eol and of stable/2026.1: these arrive, in options and in URLs. Not
-# in front, where
-# programs take a - for an option, and bash a ~ for a directory.
+# in front, where programs take a - for an option, and bash a ~ for a directory.
 _ARRIVES = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.~-]*")
+_LONGEST_OF_HORIZON = 20  # characters
+_BAD_FIRST_CHARACTERS = {
+    "~": "bash replaces a ~ at the front by a home directory",
+    "-": "programs take a - at the front for an option",
+}
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    yield from _missing(rc)
-    yield from _token(rc)
-    inert = rc.scope.release.inert if rc.scope.release else {}
-    for name, assignment in rc.settled.items():
+    release = rc.scope.release
+    # A file that bash stops reading may set the rest of them further down.
+    if ".localrc.password" not in rc.scope.siblings and not rc.script.unclosed:
+        yield from _find_missing_passwords(rc)
+    if release is not None and not rc.is_compute:
+        yield from _check_missing_token(rc, release)
+    inert = release.inert if release else {}
+    for name in rc.settled:
         if _CHECKED.fullmatch(name) and not inert.get(name):
-            yield from _written(rc, name, assignment.line)
+            yield from _check_password(rc, name)
 
 
-def _missing(rc: Localrc) -> Iterator[Finding]:
-    if ".localrc.password" in rc.scope.siblings or rc.script.unclosed:
-        return
-    given = {*rc.values, *(["DATABASE_PASSWORD"] if rc.is_set("MYSQL_PASSWORD") else [])}
-    missing = [name for name in PASSWORDS if name not in given]
+def _find_missing_passwords(rc: Localrc) -> Iterator[Finding]:
+    """Yield one finding for all passwords that a file lacks.
+
+    stack.sh asks for them and writes the answers into .localrc.password.
+    """
+    missing = [name for name in PASSWORDS if not rc.is_set(name)]
+    # MYSQL_PASSWORD is the older name of the same password.
+    if "DATABASE_PASSWORD" in missing and rc.is_set("MYSQL_PASSWORD"):
+        missing.remove("DATABASE_PASSWORD")
     if not missing:
         return
-    effect = (
-        "stack.sh stops and asks"
-        if not rc.is_compute
-        else (
+    effect = "stack.sh stops and asks"
+    if rc.is_compute:
+        effect = (
             "a compute is not asked for all of them: those stay empty, and its services are "
             "refused by the controller's"
         )
-    )
     yield _BOOK.finding(
         "devstack-password-missing",
         rc.file,
         0,
-        f"{', '.join(missing)} not set: {effect}",
-        " ".join(f"{name}=..." for name in missing),
+        effect=f"{', '.join(missing)} not set: {effect}",
+        fix=" ".join(f"{name}=..." for name in missing),
     )
 
 
-def _token(rc: Localrc) -> Iterator[Finding]:
-    release = rc.scope.release
-    is_read = release is not None and not release.inert.get("SERVICE_TOKEN")
-    if release and is_read and not rc.is_set("SERVICE_TOKEN") and not rc.is_compute:
-        yield _BOOK.finding(
-            "devstack-service-token",
-            rc.file,
-            0,
-            f"SERVICE_TOKEN not set: stack.sh of {release.name} stops and asks for it",
-            "SERVICE_TOKEN=...",
-        )
+def _check_missing_token(rc: Localrc, release: Release) -> Iterator[Finding]:
+    """Yield a missing SERVICE_TOKEN, in releases that read it."""
+    if release.inert.get("SERVICE_TOKEN") or rc.is_set("SERVICE_TOKEN"):
+        return
+    yield _BOOK.finding(
+        "devstack-service-token",
+        rc.file,
+        0,
+        effect=f"SERVICE_TOKEN not set: stack.sh of {release.name} stops and asks for it",
+        fix="SERVICE_TOKEN=...",
+    )
 
 
-def _written(rc: Localrc, name: str, line: int) -> Iterator[Finding]:
-    value, word = rc.values[name], rc.settled[name].value
-    unknown = [name for name in word.names if name not in rc.values]
+def _check_password(rc: Localrc, name: str) -> Iterator[Finding]:
+    """Yield a password that does not reach the services as it is written."""
+    value, line = rc.values[name], rc.line(name)
     if value == "" and name not in rc.uncertain:
         yield _BOOK.finding(
             "devstack-password-empty",
             rc.file,
             line,
-            f"stack.sh treats {name} as not set, because it is empty",
-            f"{name}=...",
+            effect=f"stack.sh treats {name} as not set, because it is empty",
+            fix=f"{name}=...",
         )
-    elif (value is None and (unknown or "$$" in word.live)) or (
-        value and not _ARRIVES.fullmatch(value)
-    ):
+    elif _is_changed(rc, name):
         yield _BOOK.finding(
             "devstack-password-characters",
             rc.file,
             line,
-            f"{name} changes on its way to the services: {_changed(value)}",
-            "write letters, digits, - _ . and ~ only, a letter or a digit first",
+            effect=f"{name} changes on its way to the services: {_explain_change(value)}",
+            fix="write letters, digits, - _ . and ~ only, a letter or a digit first",
         )
-    elif value and name == "ADMIN_PASSWORD" and len(value) > 20:
+    elif value and name == "ADMIN_PASSWORD" and len(value) > _LONGEST_OF_HORIZON:
         yield _BOOK.finding(
             "devstack-password-long",
             rc.file,
             line,
-            "nobody can log in to Horizon, which cuts the password at 20 characters",
-            "write a password of at most 20 characters",
+            effect="nobody can log in to Horizon, which cuts the password at 20 characters",
+            fix="write a password of at most 20 characters",
         )
 
 
-def _changed(value: str | None) -> str:
+def _is_changed(rc: Localrc, name: str) -> bool:
+    """Return True if a password surely changes on its way, by bash or by DevStack."""
+    value, word = rc.values[name], rc.settled[name].value
+    if value:
+        return not _ARRIVES.fullmatch(value)
+    if value == "":
+        return False
+    # What only bash can tell may be meant, such as $(cat file). Not a name that is not set, and
+    # not $$, the number of the process.
+    unknown = [used for used in word.names if used not in rc.values]
+    return bool(unknown) or "$$" in word.live
+
+
+def _explain_change(value: str | None) -> str:
     """Return what becomes of a password that is not taken as it is."""
     if value is None:
         return "bash replaces the part behind $"
-    first = {
-        "~": "bash replaces a ~ at the front by a home directory",
-        "-": "programs take a - at the front for an option",
-    }
-    return first.get(
+    return _BAD_FIRST_CHARACTERS.get(
         value[0],
         "DevStack writes it unescaped into shell commands, URLs and sed scripts, "
         "where other characters have a meaning",

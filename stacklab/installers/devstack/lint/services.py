@@ -1,19 +1,19 @@
-"""Rules for DevStack's services, and what a compute must not be without."""
+"""Rules for DevStack's lists of services, and what a compute must not be without."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stacklab.installers.devstack.lint.localrc import Localrc
 from stacklab.lint import shell
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.model.release import Release
-from stacklab.model.stack import NetworkingMode
 
 _COMMON = "openstack/devstack@493835a:functions-common"
 _DATABASE = "openstack/devstack@493835a:lib/database: initialize_database_backends"
 RULES = (
+    # How the lists are written and changed.
     rule(
         "devstack-services-wiped",
         "ENABLED_SERVICES below enable_service",
@@ -29,27 +29,12 @@ RULES = (
         "a list of services with the wrong separator",
         f"{_COMMON}: is_service_enabled",
     ),
-    rule(
-        "devstack-ovn-agent",
-        "an agent of Open vSwitch's where OVN is the backend",
-        "openstack/devstack@493835a:lib/neutron_plugins/ovn_agent: ovn_sanity_check",
-    ),
-    rule(
-        "devstack-mechanism",
-        "Q_AGENT=openvswitch without ml2's mechanism driver",
-        "openstack/devstack@493835a:lib/neutron_plugins/ml2",
-    ),
     warning(
         "devstack-replaced-service",
         "a service that another one has replaced",
         "localrc/releases.yaml: replaced",
     ),
-    rule("devstack-nova-network", "nova-network where it is gone", "openstack/devstack@4b8cba77"),
-    rule(
-        "devstack-two-networks",
-        "nova-network and neutron at once",
-        "openstack/devstack@mitaka-eol:stackrc",
-    ),
+    # What a compute runs, and which servers it asks.
     rule(
         "devstack-compute-services",
         "a compute that installs a whole cloud",
@@ -69,27 +54,25 @@ RULES = (
     rule("devstack-database-host", "a compute without DATABASE_HOST", _DATABASE),
 )
 _BOOK = Book(RULES)
-_NEUTRON = ("neutron", "q-svc", "q-agt", "q-dhcp", "q-l3", "q-meta", "neutron-api")
-_SERVERS = ("key", "keystone", "mysql", "postgresql", "rabbit")
+_DATABASES = ("mysql", "postgresql")
+_SERVERS = ("key", "keystone", *_DATABASES, "rabbit")  # of which a cloud has one, on its controller
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    for rule_check in (
-        _wiped,
-        _again,
-        _lists,
-        _ovn,
-        _mechanism,
-        _replaced,
-        _nova_network,
-        _compute,
-        _database,
-    ):
-        yield from rule_check(rc)
+    yield from _find_wiped_changes(rc)
+    yield from _find_final_disables(rc)
+    yield from _find_bad_separators(rc)
+    if rc.scope.release is not None:
+        yield from _find_replaced_services(rc, rc.scope.release)
+        yield from _find_useless_disables(rc, rc.scope.release)
+    if rc.is_compute:
+        yield from _check_compute_list(rc)
+        yield from _check_compute_database(rc)
 
 
-def _wiped(rc: Localrc) -> Iterator[Finding]:
+def _find_wiped_changes(rc: Localrc) -> Iterator[Finding]:
+    """Yield assignments of the list that undo the calls above them."""
     lines: list[int] = []  # of the calls since the list was last assigned
     for statement in rc.script.statements:
         if statement.conditional:
@@ -100,256 +83,226 @@ def _wiped(rc: Localrc) -> Iterator[Finding]:
             continue
         if statement.name != "ENABLED_SERVICES" or statement.is_appended:
             continue
+        # ENABLED_SERVICES=$ENABLED_SERVICES,... keeps what the calls did.
         if lines and "ENABLED_SERVICES" not in statement.value.names:
-            plural = "s" if len(lines) > 1 else ""
-            yield _BOOK.finding(
-                "devstack-services-wiped",
-                rc.file,
-                statement.line,
-                f"this replaces the whole list, and undoes line{plural} "
-                f"{', '.join(map(str, lines[:5]))}",
-                "write ENABLED_SERVICES= above every enable_service and disable_service, or "
-                "ENABLED_SERVICES+=,...",
-            )
+            yield _describe_wiping(rc, statement.line, lines)
         lines = []
 
 
-def _again(rc: Localrc) -> Iterator[Finding]:
-    disabled: dict[str, int] = {}
+def _describe_wiping(rc: Localrc, line: int, undone: list[int]) -> Finding:
+    """Return the finding of an assignment on `line` that undoes calls on the other lines."""
+    plural = "s" if len(undone) > 1 else ""
+    shown = ", ".join(map(str, undone[:5]))  # enough to find the rest
+    return _BOOK.finding(
+        "devstack-services-wiped",
+        rc.file,
+        line,
+        effect=f"this replaces the whole list, and undoes line{plural} {shown}",
+        fix="write ENABLED_SERVICES= above every enable_service and disable_service, or "
+        "ENABLED_SERVICES+=,...",
+    )
+
+
+def _find_final_disables(rc: Localrc) -> Iterator[Finding]:
+    """Yield enable_service of what a line above has disabled for good."""
     if not rc.disable_is_final:
         return
+    disabled: dict[str, int] = {}
     for call in rc.script.calls:
         if call.conditional:
             continue
         if call.name == "disable_service":
-            disabled |= {arg.text: call.line for arg in call.args}
+            for argument in call.args:
+                disabled[argument.text] = call.line
         elif call.name == "enable_service":
-            for arg in call.args:
-                if arg.text in disabled:
-                    yield _BOOK.finding(
-                        "devstack-enable-after-disable",
-                        rc.file,
-                        call.line,
-                        f"{arg.text} stays disabled: line {disabled[arg.text]} disabled it, and "
-                        f"that is final",
-                        f"remove {arg.text} from line {disabled[arg.text]}",
-                    )
+            yield from _find_disabled_names(rc, call, disabled)
 
 
-def _lists(rc: Localrc) -> Iterator[Finding]:
+def _find_disabled_names(
+    rc: Localrc, call: shell.Call, disabled: Mapping[str, int]
+) -> Iterator[Finding]:
+    """Yield arguments of an enable_service that `disabled` has, with the lines that did it."""
+    for argument in call.args:
+        name = argument.text
+        if name in disabled:
+            yield _BOOK.finding(
+                "devstack-enable-after-disable",
+                rc.file,
+                call.line,
+                effect=f"{name} stays disabled: line {disabled[name]} disabled it, and that is "
+                "final",
+                fix=f"remove {name} from line {disabled[name]}",
+            )
+
+
+def _find_bad_separators(rc: Localrc) -> Iterator[Finding]:
+    """Yield lists whose names DevStack does not tell apart.
+
+    A list under a condition is judged as well: it is wrong whenever it counts.
+    """
     for statement in rc.script.statements:
         if isinstance(statement, shell.Call):
             if statement.name == "disable_service":
-                yield from _joined_names(rc, statement)
+                yield from _find_joined_names(rc, statement)
         elif statement.name in ("ENABLED_SERVICES", "DISABLED_SERVICES"):
-            yield from _list(rc, statement)
+            yield from _check_list(rc, statement)
 
 
-def _list(rc: Localrc, assignment: shell.Assignment) -> Iterator[Finding]:
+def _check_list(rc: Localrc, assignment: shell.Assignment) -> Iterator[Finding]:
     """Yield a list that DevStack splits in another way than it was meant."""
-    if any(char.isspace() for char in assignment.value.text.strip()):
+    text = assignment.value.text
+    # Blanks around the whole list do no harm; a continued line leaves some inside it.
+    if len(text.split()) > 1:
         yield _BOOK.finding(
             "devstack-service-list",
             rc.file,
             assignment.line,
-            "DevStack looks for ,name, in the list, and does not find a name next to a blank",
-            f"write {assignment.name}=a,b,c with commas, without blanks, on one line",
+            effect="DevStack looks for ,name, in the list, and does not find a name next to a "
+            "blank",
+            fix=f"write {assignment.name}=a,b,c with commas, without blanks, on one line",
         )
-    elif assignment.is_appended and not assignment.value.text.startswith(","):
+    elif assignment.is_appended and not text.startswith(","):
         yield _BOOK.finding(
             "devstack-service-list",
             rc.file,
             assignment.line,
-            "the first name is joined to the last one of the list, and both are lost",
-            f"write {assignment.name}+=,... with a comma first",
+            effect="the first name is joined to the last one of the list, and both are lost",
+            fix=f"write {assignment.name}+=,... with a comma first",
         )
 
 
-def _joined_names(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
-    # disable_service takes its arguments as they are; only enable_service splits at commas.
+def _find_joined_names(rc: Localrc, call: shell.Call) -> Iterator[Finding]:
+    """Yield arguments of a disable_service that hold several names.
+
+    disable_service takes its arguments as they are; only enable_service splits at commas.
+    """
     for argument in call.args:
-        if "," in argument.text:
-            names = [part for part in argument.text.split(",") if part]
-            yield _BOOK.finding(
-                "devstack-service-list",
-                rc.file,
-                call.line,
-                f"nothing is disabled: DevStack takes {argument.text} for one name",
-                f"disable_service {' '.join(names)}",
-            )
+        if "," not in argument.text:
+            continue
+        names = [part for part in argument.text.split(",") if part]
+        yield _BOOK.finding(
+            "devstack-service-list",
+            rc.file,
+            call.line,
+            effect=f"nothing is disabled: DevStack takes {argument.text} for one name",
+            fix=f"disable_service {' '.join(names)}",
+        )
 
 
-def _ovn(rc: Localrc) -> Iterator[Finding]:
-    if not rc.is_ovn:
-        return
-    by_release = not any(rc.is_set(name) for name in ("Q_AGENT", "Q_ML2_PLUGIN_MECHANISM_DRIVERS"))
-    for wrong in ("q-agt", "neutron-agent", "q-l3", "neutron-l3"):
-        if rc.services.has(wrong):
-            why = (
-                ", the default backend"
-                if by_release and not rc.services.has("ovn-controller")
-                else ""
-            )
-            yield _BOOK.finding(
-                "devstack-ovn-agent",
-                rc.file,
-                rc.services.line(wrong),
-                f"stack.sh stops: {wrong} must be disabled with OVN{why}",
-                "write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch "
-                "and "
-                "Q_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch on every node",
-            )
-
-
-def _replaced(rc: Localrc) -> Iterator[Finding]:
-    release = rc.scope.release
-    if release is None:
-        return
+def _find_replaced_services(rc: Localrc, release: Release) -> Iterator[Finding]:
+    """Yield enabled services whose work another service does in the release."""
     # n-net and, under OVN, the agents have rules of their own.
-    others = {"n-net", "q-agt", "q-l3"} if rc.is_ovn else {"n-net"}
+    excepted = {"n-net", "q-agt", "q-l3"} if rc.is_ovn else {"n-net"}
     for name, line in rc.services.enabled.items():
-        if name in release.replaced and name not in others:
-            yield _BOOK.finding(
-                "devstack-replaced-service",
-                rc.file,
-                line,
-                f"in DevStack {release.name}, {release.replaced[name]} does the work of {name}",
-                f"write {release.replaced[name]} instead of {name}",
-            )
-    defaults = _defaults(release)
+        if name in excepted or name not in release.replaced:
+            continue
+        successor = release.replaced[name]
+        yield _BOOK.finding(
+            "devstack-replaced-service",
+            rc.file,
+            line,
+            effect=f"in DevStack {release.name}, {successor} does the work of {name}",
+            fix=f"write {successor} instead of {name}",
+        )
+
+
+def _find_useless_disables(rc: Localrc, release: Release) -> Iterator[Finding]:
+    """Yield disabled services whose successor runs all the same."""
+    defaults = _find_default_services(release)
     for name, line in rc.services.disabled.items():
         successor = release.replaced.get(name, "")
-        if successor in defaults and not rc.services.lacks(successor):
-            yield _BOOK.finding(
-                "devstack-replaced-service",
-                rc.file,
-                line,
-                f"nothing is disabled: in DevStack {release.name}, {successor} does the work of "
-                f"{name}",
-                f"disable_service {successor}",
-            )
+        # A successor that the release does not start by itself has nothing to be disabled.
+        if successor not in defaults or rc.services.lacks(successor):
+            continue
+        yield _BOOK.finding(
+            "devstack-replaced-service",
+            rc.file,
+            line,
+            effect=f"nothing is disabled: in DevStack {release.name}, {successor} does the work of "
+            f"{name}",
+            fix=f"disable_service {successor}",
+        )
 
 
-def _defaults(release: Release) -> frozenset[str]:
+def _find_default_services(release: Release) -> frozenset[str]:
     """Return neutron's services in the release's own list.
 
     They are the ones that other modes take out: `controller MODE off`.
     """
-    lists = (
-        words
-        for key, words in release.services.items()
-        if len(key.split()) == 3 and key.endswith(" off")
-    )
-    return frozenset(name for words in lists for name in words)
+    defaults: set[str] = set()
+    for key, names in release.services.items():
+        # `controller off` is not a mode's: it names what a controller without instances lacks.
+        if len(key.split()) == 3 and key.endswith(" off"):
+            defaults.update(names)
+    return frozenset(defaults)
 
 
-def _mechanism(rc: Localrc) -> Iterator[Finding]:
-    """Yield a mechanism driver that stays ovn, its default since Xena, beside another Q_AGENT."""
-    release, agent = rc.scope.release, rc.value("Q_AGENT")
-    is_default = release is not None and release.network_modes[:1] == ("ovn",)
-    if not is_default or rc.is_compute or agent not in ("openvswitch", "linuxbridge"):
-        return
-    name = "Q_ML2_PLUGIN_MECHANISM_DRIVERS"
-    if rc.value("Q_PLUGIN") in ("", "ml2") and not rc.is_set(name) and not rc.value("Q_DVR_MODE"):
-        yield _BOOK.finding(
-            "devstack-mechanism",
-            rc.file,
-            rc.line("Q_AGENT"),
-            f"neutron binds no ports of {agent}'s agents: ml2's mechanism driver "
-            "stays ovn, the default",
-            f"{name}={agent}",
-        )
-
-
-def _nova_network(rc: Localrc) -> Iterator[Finding]:
-    release = rc.scope.release
-    modes = [NetworkingMode(word) for word in release.network_modes] if release else []
-    is_known_to_release = not modes or any(mode.is_nova_network for mode in modes)
-    if rc.services.has("n-net") and release and not is_known_to_release:
-        yield _BOOK.finding(
-            "devstack-nova-network",
-            rc.file,
-            rc.services.line("n-net"),
-            f"DevStack {release.name} does not know nova-network: it starts nothing for n-net, and "
-            f"instances do not get a network",
-            f"remove n-net: neutron, by {release.network_modes[0]}, is the default",
-        )
-        return
-    # Where nova-network is a release's first mode, stackrc's own list has n-net.
-    is_default = bool(modes) and modes[0].is_nova_network and not rc.services.is_whole
-    is_on_by_default = is_default and "n-net" not in rc.services.disabled
-    if rc.services.has(*_NEUTRON) and (rc.services.has("n-net") or is_on_by_default):
-        yield _two_networks(rc)
-
-
-def _two_networks(rc: Localrc) -> Finding:
-    by_default = "" if rc.services.has("n-net") else " (n-net is in the release's default list)"
-    fix = "disable_service n-net"
+def _check_compute_list(rc: Localrc) -> Iterator[Finding]:
+    """Yield what is wrong with the services of a compute."""
     if rc.services.is_whole:
-        fix = "leave one of them in ENABLED_SERVICES"
-    return _BOOK.finding(
-        "devstack-two-networks",
-        rc.file,
-        rc.services.line("n-net") or rc.services.line(*_NEUTRON),
-        f"nova-network and neutron are both enabled{by_default}, and each makes its own bridges "
-        f"and rules",
-        fix,
-    )
-
-
-def _compute(rc: Localrc) -> Iterator[Finding]:
-    if not rc.is_compute:
-        return
-    if not rc.services.is_whole:
-        if not rc.is_set("ENABLED_SERVICES"):
-            yield _BOOK.finding(
-                "devstack-compute-services",
-                rc.file,
-                0,
-                "this compute installs the default list, with a second Keystone, "
-                "database and API, because ENABLED_SERVICES is missing",
-                "ENABLED_SERVICES=n-cpu,... and what else a compute needs",
-            )
-        return
-    for name in _SERVERS:
-        if rc.services.has(name):
-            yield _BOOK.finding(
-                "devstack-second-server",
-                rc.file,
-                rc.services.line(name),
-                f"stack.sh installs and starts {name} here, too, though this node "
-                "uses the controller's",
-                f"remove {name} from ENABLED_SERVICES",
-            )
-    end = rc.scope.release.text("glance_alone") if rc.scope.release else ""
-    if end and rc.services.has("g-api") and not rc.services.has("g-reg"):
+        yield from _find_second_servers(rc)
+        yield from _check_glance_alone(rc)
+    # A list that a condition may set, or that goes on from the default, was meant so.
+    elif not rc.is_set("ENABLED_SERVICES"):
         yield _BOOK.finding(
-            "devstack-glance-alone",
+            "devstack-compute-services",
             rc.file,
-            rc.services.line("g-api"),
-            f"{end}, because only g-reg makes /var/cache/glance",
-            "remove g-api from ENABLED_SERVICES: nova asks the controller's, by GLANCE_HOSTPORT",
+            0,
+            effect="this compute installs the default list, with a second Keystone, "
+            "database and API, because ENABLED_SERVICES is missing",
+            fix="ENABLED_SERVICES=n-cpu,... and what else a compute needs",
         )
 
 
-def _database(rc: Localrc) -> Iterator[Finding]:
-    if not (rc.is_compute and rc.services.is_whole) or rc.services.has("mysql", "postgresql"):
+def _find_second_servers(rc: Localrc) -> Iterator[Finding]:
+    """Yield servers that would run here beside the controller's, and that nothing asks."""
+    for name, line in rc.services.find(*_SERVERS):
+        yield _BOOK.finding(
+            "devstack-second-server",
+            rc.file,
+            line,
+            effect=f"stack.sh installs and starts {name} here, too, though this node "
+            "uses the controller's",
+            fix=f"remove {name} from ENABLED_SERVICES",
+        )
+
+
+def _check_glance_alone(rc: Localrc) -> Iterator[Finding]:
+    """Yield a g-api without g-reg, in releases whose row says how that ends."""
+    release = rc.scope.release
+    how_it_ends = release.text("glance_alone") if release else ""
+    if not how_it_ends or not rc.services.has("g-api") or rc.services.has("g-reg"):
+        return
+    yield _BOOK.finding(
+        "devstack-glance-alone",
+        rc.file,
+        rc.services.line("g-api"),
+        effect=f"{how_it_ends}, because only g-reg makes /var/cache/glance",
+        fix="remove g-api from ENABLED_SERVICES: nova asks the controller's, by GLANCE_HOSTPORT",
+    )
+
+
+def _check_compute_database(rc: Localrc) -> Iterator[Finding]:
+    """Yield what keeps a compute from the controller's database."""
+    if not rc.services.is_whole or rc.services.has(*_DATABASES):
         return
     if not rc.is_set("DATABASE_TYPE"):
         yield _BOOK.finding(
             "devstack-database-type",
             rc.file,
             0,
-            'stack.sh says "No database enabled" and leaves connections empty; n-cpu '
+            effect='stack.sh says "No database enabled" and leaves connections empty; n-cpu '
             "still starts, c-vol, n-net and n-api do not",
-            "DATABASE_TYPE=mysql",
+            fix="DATABASE_TYPE=mysql",
         )
-    elif not any(rc.is_set(name) for name in ("DATABASE_HOST", "MYSQL_HOST", "BASE_SQL_CONN")):
+        return
+    # MYSQL_HOST is the older name of DATABASE_HOST; BASE_SQL_CONN is a whole URL.
+    if not rc.is_any_set("DATABASE_HOST", "MYSQL_HOST", "BASE_SQL_CONN"):
         yield _BOOK.finding(
             "devstack-database-host",
             rc.file,
             rc.line("DATABASE_TYPE"),
-            "this compute looks for the database on itself (127.0.0.1, the default), "
+            effect="this compute looks for the database on itself (127.0.0.1, the default), "
             "where it does not run",
-            "write MYSQL_HOST=$SERVICE_HOST below SERVICE_HOST",
+            fix="write MYSQL_HOST=$SERVICE_HOST below SERVICE_HOST",
         )

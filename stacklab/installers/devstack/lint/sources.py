@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from stacklab import releases
 from stacklab.installers.devstack.lint.localrc import Localrc
@@ -16,11 +17,7 @@ from stacklab.model.stack import Driver, Installer
 
 _COMMON = "openstack/devstack@493835a:functions-common"
 RULES = (
-    warning(
-        "devstack-inert",
-        "a variable that the release does not read",
-        "localrc/releases.yaml: inert",
-    ),
+    # Words that DevStack compares with a list of its own.
     rule("devstack-bool", "a boolean that DevStack does not understand", f"{_COMMON}: trueorfalse"),
     rule(
         "devstack-virt-driver",
@@ -32,6 +29,7 @@ RULES = (
         "a LIBVIRT_TYPE that nova does not take",
         "openstack/nova:nova/conf/libvirt.py",
     ),
+    # What is cloned, and where to.
     rule(
         "devstack-git-base",
         "sources from a server that was switched off",
@@ -48,24 +46,9 @@ RULES = (
 )
 _BOOK = Book(RULES)
 
-_TRUTH = frozenset(
-    {
-        "1",
-        "yes",
-        "Yes",
-        "YES",
-        "true",
-        "True",
-        "TRUE",
-        "0",
-        "no",
-        "No",
-        "NO",
-        "false",
-        "False",
-        "FALSE",
-    }
-)
+# All that trueorfalse knows; it does not know on and off, and compares letter by letter.
+_TRUE_WORDS = frozenset({"1", "yes", "Yes", "YES", "true", "True", "TRUE"})
+_FALSE_WORDS = frozenset({"0", "no", "No", "NO", "false", "False", "FALSE"})
 # What HEAD or Mitaka hand to trueorfalse, and people set.
 _BOOLEANS = frozenset(
     {
@@ -109,243 +92,277 @@ _BOOLEANS = frozenset(
 _DRIVERS = frozenset(
     {"libvirt", "fake", "ironic", "openvz", "vsphere", "xenserver", "baremetal", "powervm"}
 )
-_LIBVIRT = (
-    "kvm",
-    "qemu",
-    "lxc",
-    "uml",
-    "xen",
-    "parallels",
-)  # of any nova; it compares them as they are
-_CHANGE = re.compile(r"(?:refs/)?(?:changes/)?(?:[0-9]{1,2}/)?([0-9]{4,})(?:/([0-9]+))?/?")
-_STABLE = re.compile(r"(?:stable|unmaintained)/([a-z0-9.]+)|([a-z0-9.]+)-(?:eol|eom)")
+# Those of any nova, which compares them as they are.
+_LIBVIRT_TYPES = ("kvm", "qemu", "lxc", "uml", "xen", "parallels")
+# A Gerrit change: its number, and the patch set if there is one. The rest of
+# refs/changes/56/123456/7 may be left out.
+_CHANGE = re.compile(
+    r"(?:refs/)?(?:changes/)?(?:[0-9]{1,2}/)?(?P<number>[0-9]{4,})(?:/(?P<patch>[0-9]+))?/?"
+)
+_STABLE = re.compile(
+    r"(?:stable|unmaintained)/(?P<branch>[a-z0-9.]+)|(?P<tag>[a-z0-9.]+)-(?:eol|eom)"
+)
+# What comes before a repository's path. With a password before @, it must not be repeated.
+_BEFORE_PATH = re.compile(r".*openstack\.org[^/]*/(?:p/)?|[a-z]+://[^/]*/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ref:
+    """A branch, tag or change, and the variable or enable_plugin that has it."""
+
+    name: str
+    line: int
+    ref: str
+
+    @property
+    def is_plugins(self) -> bool:
+        """Return True for the third word of an enable_plugin."""
+        return self.name.startswith("enable_plugin")
+
+    def write(self, ref: str) -> str:
+        """Return the line with another ref."""
+        return f"{self.name} ... {ref}" if self.is_plugins else f"{self.name}={ref}"
 
 
 def check(rc: Localrc) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    for rule_check in (_inert, _booleans, _driver, _libvirt, _git_base, _changes, _branches, _dest):
+    for rule_check in (
+        _find_bad_booleans,
+        _check_driver,
+        _check_libvirt_type,
+        _find_dead_servers,
+        _find_bad_changes,
+        _find_deleted_branches,
+        _find_mixed_branches,
+        _check_destination,
+    ):
         yield from rule_check(rc)
 
 
 def named_release(rc: Localrc) -> str:
     """Return the release that most branches in the file name; "" if none does."""
-    releases_named = Counter(release for _name, _line, release in _named(rc))
-    return releases_named.most_common(1)[0][0] if releases_named else ""
+    # Of equals, the first in the file wins.
+    counts = Counter(_release_in(ref) for ref in _find_refs(rc))
+    del counts[""]  # refs that do not name a release
+    return counts.most_common(1)[0][0] if counts else ""
 
 
-def _named(rc: Localrc) -> Iterator[tuple[str, int, str]]:
-    """Yield variables and plugins whose branch or tag names a release."""
-    known = releases.of(Installer.DEVSTACK)
-    for name, line, ref in _refs(rc):
-        match = _STABLE.fullmatch(ref)
-        if match and (match[1] or match[2]) in known:
-            yield name, line, match[1] or match[2]
+def _release_in(ref: _Ref) -> str:
+    """Return the release that a branch or tag names; "" if it does not name one."""
+    match = _STABLE.fullmatch(ref.ref)
+    if match is None:
+        return ""
+    release = match["branch"] or match["tag"]
+    return release if release in releases.of(Installer.DEVSTACK) else ""
 
 
-def _refs(rc: Localrc) -> Iterator[tuple[str, int, str]]:
+def _find_refs(rc: Localrc) -> Iterator[_Ref]:
+    """Yield all refs that the file names: those of variables, then those of plugins."""
     for name in rc.settled:
-        if name.endswith("_BRANCH") and rc.value(name):
-            yield name, rc.line(name), rc.value(name)
-    for call in rc.script.calls:
-        if call.name == "enable_plugin" and len(call.args) > 2 and not call.args[2].is_dynamic:
-            yield f"enable_plugin {call.args[0].text}", call.line, call.args[2].text
+        value = rc.value(name)
+        if value and name.endswith("_BRANCH"):
+            yield _Ref(name=name, line=rc.line(name), ref=value)
+    for call in rc.calls_of("enable_plugin"):
+        if len(call.args) < 3 or call.args[2].is_dynamic:
+            continue
+        plugin, _url, ref = call.args[:3]
+        yield _Ref(name=f"enable_plugin {plugin.text}", line=call.line, ref=ref.text)
 
 
-def _inert(rc: Localrc) -> Iterator[Finding]:
-    release = rc.scope.release
-    inert = {name: why for name, why in release.inert.items() if why} if release else {}
-    is_half = "contrail" in rc.value(
-        "Q_PLUGIN"
-    )  # the other half's contrail.sh wants the same secrets
-    for name in rc.values:
-        if release and name in inert and not (is_half and name == "SERVICE_TOKEN"):
-            yield _BOOK.finding(
-                "devstack-inert",
-                rc.file,
-                rc.line(name),
-                f"DevStack {release.name} does not read {name}: {inert[name]}",
-                "remove the line"
-                if rc.scope.lab
-                else "remove the line, or say which release the file is for",
-            )
-
-
-def _booleans(rc: Localrc) -> Iterator[Finding]:
+def _find_bad_booleans(rc: Localrc) -> Iterator[Finding]:
+    """Yield values that were meant as true or false, but that trueorfalse does not know."""
     for name, assignment in rc.settled.items():
         value = rc.value(name)
-        is_near = (
-            bool(difflib.get_close_matches(value.lower(), ("true", "false"), n=1, cutoff=0.7))
-            and value.isalpha()
-        )
-        if (
-            not value
-            or value in _TRUTH
-            or assignment.is_appended
-            or not (name in _BOOLEANS or is_near)
-        ):
+        if not value or value in _TRUE_WORDS | _FALSE_WORDS or assignment.is_appended:
             continue
-        meant = "False" if value.lower()[:1] in ("f", "n") or value.lower() == "off" else "True"
+        # Any variable may be a plugin's boolean, if its value is a misspelt true or false.
+        if name not in _BOOLEANS and not _is_near_boolean(value):
+            continue
+        word = value.lower()
+        is_false = word == "off" or word[0] in ("f", "n")
         yield _BOOK.finding(
             "devstack-bool",
             rc.file,
             assignment.line,
-            f"{value} is not a boolean, so DevStack silently uses its default",
-            f"{name}={meant} (yes, true, 1 and no, false, 0 are understood)",
+            effect=f"{value} is not a boolean, so DevStack silently uses its default",
+            fix=f"{name}={not is_false} (yes, true, 1 and no, false, 0 are understood)",
         )
 
 
-def _driver(rc: Localrc) -> Iterator[Finding]:
+def _is_near_boolean(value: str) -> bool:
+    if not value.isalpha():
+        return False
+    return _nearest(value, ("true", "false"), cutoff=0.7) != ""
+
+
+def _nearest(value: str, known: Collection[str], *, cutoff: float = 0.6) -> str:
+    """Return the known word that was probably meant; "" if none is near."""
+    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=cutoff)
+    return near[0] if near else ""
+
+
+def _check_driver(rc: Localrc) -> Iterator[Finding]:
+    """Yield a VIRT_DRIVER that neither DevStack nor a plugin has."""
     driver = rc.value("VIRT_DRIVER")
     if not driver or driver in _DRIVERS or _is_from_plugin(rc, driver):
         return
-    near = difflib.get_close_matches(driver.lower(), _DRIVERS, n=1)
-    fix = f"VIRT_DRIVER={near[0] if near else 'libvirt'}"
+    fix = f"VIRT_DRIVER={_nearest(driver, _DRIVERS) or 'libvirt'}"
+    # These are libvirt's own types, which have a variable of their own.
     if driver in ("kvm", "qemu", "lxc"):
         fix = f"VIRT_DRIVER=libvirt and LIBVIRT_TYPE={driver}"
     yield _BOOK.finding(
         "devstack-virt-driver",
         rc.file,
         rc.line("VIRT_DRIVER"),
-        f"nova-compute starts without a driver: stack.sh does not find "
+        effect="nova-compute starts without a driver: stack.sh does not find "
         f"lib/nova_plugins/hypervisor-{driver}, and goes on",
-        fix,
+        fix=fix,
     )
 
 
 def _is_from_plugin(rc: Localrc, driver: str) -> bool:
     """Return True if a plugin of the file, or of the release, may bring the driver's file."""
-    plugins = {
-        call.args[0].text for call in rc.script.calls if call.name == "enable_plugin" and call.args
-    }
+    plugins = {call.args[0].text for call in rc.calls_of("enable_plugin") if call.args}
     if any(driver in plugin for plugin in plugins):
         return True
     release = rc.scope.release
+    # nova-docker's file is copied by hand where DevStack does not have plugins.
     is_of_release = release is None or Driver.DOCKER in release.drivers
-    return driver == Driver.DOCKER and (is_of_release or "nova-docker" in plugins)
+    return driver == Driver.DOCKER and is_of_release
 
 
-def _libvirt(rc: Localrc) -> Iterator[Finding]:
-    value = rc.value("LIBVIRT_TYPE")
-    if not value or value in _LIBVIRT or rc.value("VIRT_DRIVER") not in ("", "libvirt"):
+def _check_libvirt_type(rc: Localrc) -> Iterator[Finding]:
+    """Yield a LIBVIRT_TYPE that nova does not take."""
+    libvirt_type = rc.value("LIBVIRT_TYPE")
+    # Other drivers do not read it.
+    if not libvirt_type or rc.value("VIRT_DRIVER") not in ("", "libvirt"):
         return
-    near = difflib.get_close_matches(value.lower(), _LIBVIRT, n=1)
+    if libvirt_type in _LIBVIRT_TYPES:
+        return
     yield _BOOK.finding(
         "devstack-libvirt-type",
         rc.file,
         rc.line("LIBVIRT_TYPE"),
-        f"{value} is not one of {', '.join(_LIBVIRT)}: stack.sh writes it into nova.conf, and "
-        f"nova-compute does not start",
-        f"LIBVIRT_TYPE={near[0] if near else 'qemu'}",
+        effect=f"{libvirt_type} is not one of {', '.join(_LIBVIRT_TYPES)}: stack.sh writes it "
+        "into nova.conf, and nova-compute does not start",
+        fix=f"LIBVIRT_TYPE={_nearest(libvirt_type, _LIBVIRT_TYPES) or 'qemu'}",
     )
 
 
-def _urls(rc: Localrc) -> Iterator[tuple[str, int, str, str]]:
-    """Yield what is cloned: a variable or plugin, its line, the URL, what to write instead."""
+def _find_dead_servers(rc: Localrc) -> Iterator[Finding]:
+    """Yield URLs of servers, or of a protocol, that were switched off."""
     for name in rc.settled:
-        if name == "GIT_BASE":
-            yield name, rc.line(name), rc.value(name), "GIT_BASE=https://opendev.org"
-        elif name.endswith("_REPO"):
-            yield name, rc.line(name), rc.value(name), f"{name}=https://..."
-    for call in rc.script.calls:
-        if call.name == "enable_plugin" and len(call.args) > 1:
-            name, url = call.args[0].text, call.args[1].text
-            path = re.sub(
-                r".*openstack\.org[^/]*/(?:p/)?|[a-z]+://[^/]*/", "", url
-            )  # without a password before @
-            host = "opendev.org" if "openstack.org" in url else "github.com"
-            yield (
-                f"enable_plugin {name}",
+        if name != "GIT_BASE" and not name.endswith("_REPO"):
+            continue
+        reason = _find_death(rc.value(name))
+        host = "opendev.org" if name == "GIT_BASE" else "..."
+        if reason:
+            yield _BOOK.finding(
+                "devstack-git-base",
+                rc.file,
+                rc.line(name),
+                effect=f"{reason}: every clone fails or hangs",
+                fix=f"{name}=https://{host}",
+            )
+    for call in rc.calls_of("enable_plugin"):
+        reason = _find_death(call.args[1].text) if len(call.args) > 1 else ""
+        if reason:
+            yield _BOOK.finding(
+                "devstack-git-base",
+                rc.file,
                 call.line,
-                url,
-                f"enable_plugin {name} https://{host}/{path} ...",
+                effect=f"{reason}: cloning the plugin fails or hangs",
+                fix=_move_plugin(call.args[0].text, call.args[1].text),
             )
 
 
-def _git_base(rc: Localrc) -> Iterator[Finding]:
-    for name, line, url, fix in _urls(rc):
-        is_git = url.startswith("git://")
-        if is_git or "git.openstack.org" in url:
-            what = (
-                "opendev.org and GitHub do not serve git:// any more"
-                if is_git
-                else "git.openstack.org is gone"
-            )
-            effect = (
-                "cloning the plugin fails or hangs"
-                if name.startswith("enable_plugin")
-                else ("every clone fails or hangs")
-            )
-            yield _BOOK.finding("devstack-git-base", rc.file, line, f"{what}: {effect}", fix)
+def _find_death(url: str) -> str:
+    """Return why a URL cannot be cloned any more; "" if it may be."""
+    if url.startswith("git://"):
+        return "opendev.org and GitHub do not serve git:// any more"
+    return "git.openstack.org is gone" if "git.openstack.org" in url else ""
 
 
-def _changes(rc: Localrc) -> Iterator[Finding]:
+def _move_plugin(plugin: str, url: str) -> str:
+    """Return an enable_plugin with the URL that the repository has today."""
+    # OpenStack's repositories moved from openstack.org; others that git:// served are GitHub's.
+    host = "opendev.org" if "openstack.org" in url else "github.com"
+    path = _BEFORE_PATH.sub("", url)
+    return f"enable_plugin {plugin} https://{host}/{path} ..."
+
+
+def _find_bad_changes(rc: Localrc) -> Iterator[Finding]:
     """Yield refs of changes that git cannot fetch.
 
     A ref is refs/changes/, the number's last two digits, the number, the patch set.
     """
-    for name, line, ref in _refs(rc):
-        change = _CHANGE.fullmatch(ref)
-        if change is None or "/" not in ref:
+    for ref in _find_refs(rc):
+        change = _CHANGE.fullmatch(ref.ref)
+        # A number alone may be a tag or a branch.
+        if change is None or "/" not in ref.ref:
             continue
-        number, patch = change[1], change[2]
+        number, patch = change["number"], change["patch"]
         right = f"refs/changes/{number[-2:]}/{number}/{patch or 'PATCHSET'}"
-        if ref == right:
+        if ref.ref == right:
             continue
-        what = (
-            f"{ref} does not name a patch set"
-            if patch is None
-            else f"{ref} is not a change's whole name"
-        )
+        reason = "is not a change's whole name" if patch else "does not name a patch set"
         yield _BOOK.finding(
             "devstack-change",
             rc.file,
-            line,
-            f"{what}: fetching it fails, and stack.sh stops",
-            f"{name} ... {right}" if name.startswith("enable_plugin") else f"{name}={right}",
+            ref.line,
+            effect=f"{ref.ref} {reason}: fetching it fails, and stack.sh stops",
+            fix=ref.write(right),
         )
 
 
-def _branches(rc: Localrc) -> Iterator[Finding]:
+def _find_deleted_branches(rc: Localrc) -> Iterator[Finding]:
+    """Yield stable branches that became unmaintained, or a tag, when their release ended."""
     known = releases.of(Installer.DEVSTACK)
-    for name, line, ref in _refs(rc):
-        release = known.get(plain_name(ref))
-        if release is None or not ref.startswith("stable/") or release.ref.startswith("stable/"):
+    for ref in _find_refs(rc):
+        release = known.get(plain_name(ref.ref))
+        if release is None or not ref.ref.startswith("stable/"):
             continue
-        instead = release.ref if release.ref.startswith("unmaintained/") else f"{release.name}-eol"
+        if release.ref.startswith("stable/"):
+            continue
+        is_unmaintained = release.ref.startswith("unmaintained/")
+        instead = release.ref if is_unmaintained else f"{release.name}-eol"
         yield _BOOK.finding(
             "devstack-branch-gone",
             rc.file,
-            line,
-            f"{ref} was deleted: cloning it fails",
-            f"{name} ... {instead}" if name.startswith("enable_plugin") else f"{name}={instead}",
+            ref.line,
+            effect=f"{ref.ref} was deleted: cloning it fails",
+            fix=ref.write(instead),
         )
-    named = [
-        (name, line, release)
-        for name, line, release in _named(rc)
-        if not name.startswith("enable_plugin")
-    ]
+
+
+def _find_mixed_branches(rc: Localrc) -> Iterator[Finding]:
+    """Yield branches of another release than most; plugins may be of any release."""
     common = named_release(rc)
-    for name, line, release_name in named:
-        if release_name != common:
-            yield _BOOK.finding(
-                "devstack-branches-mixed",
-                rc.file,
-                line,
-                f"{name} is of {release_name}, the others of {common}: one set of requirements "
-                f"serves one release",
-                f"write {common}'s branch, unless the mix is what you test",
-            )
+    for ref in _find_refs(rc):
+        release = _release_in(ref)
+        if ref.is_plugins or release in ("", common):
+            continue
+        yield _BOOK.finding(
+            "devstack-branches-mixed",
+            rc.file,
+            ref.line,
+            effect=f"{ref.name} is of {release}, the others of {common}: one set of requirements "
+            "serves one release",
+            fix=f"write {common}'s branch, unless the mix is what you test",
+        )
 
 
-def _dest(rc: Localrc) -> Iterator[Finding]:
+def _check_destination(rc: Localrc) -> Iterator[Finding]:
+    """Yield a DEST that services may not be able to enter."""
     assignment = rc.settled.get("DEST")
+    # The text as it is written: bash alone knows $HOME and ~.
     if assignment is None or not re.match(r"/home/|/root\b|~|\$\{?HOME", assignment.value.text):
         return
     yield _BOOK.finding(
         "devstack-dest",
         rc.file,
         assignment.line,
-        "stack.sh stops if the home directory is closed to other users (0700), because services "
-        "run as such users",
-        "DEST=/opt/stack",
+        effect="stack.sh stops if the home directory is closed to other users (0700), because "
+        "services run as such users",
+        fix="DEST=/opt/stack",
     )

@@ -17,7 +17,7 @@ from stacklab.installers.kit.addresses import (
 )
 from stacklab.installers.kit.git import git_base
 from stacklab.installers.kit.roles import has_compute, is_in_cloud
-from stacklab.model.lab import Lab, Node
+from stacklab.model.lab import Lab, Network, Node
 from stacklab.model.release import Release, operating_system
 from stacklab.model.stack import NetworkingMode, Role
 from stacklab.words import suggest
@@ -25,8 +25,10 @@ from stacklab.words import suggest
 # a dummy, where the lab has no external network; kolla-ansible dislikes a "-" in it
 EXTERNAL_DEVICE = "external0"
 
+# neutron_plugin_agent, by what the spec calls it.
 _PLUGIN_AGENTS = {NetworkingMode.OVS: "openvswitch", NetworkingMode.OVN: "ovn"}
 _TOP_FREE = 32  # of a /24 or wider: the spec gives these to nobody, they are for floating addresses
+_WIDE = 256  # addresses, from which on a network has that part
 _YES = ("yes", "true")
 
 
@@ -80,25 +82,28 @@ class KollaCloud:
 def cloud_of(lab: Lab, release: Release) -> KollaCloud:
     """Return a lab as kolla-ansible sees it; raises RenderError for what it cannot install."""
     controllers = controllers_of(lab)
-    floating(lab)
-    haproxy = _has_haproxy(lab, controllers)
+    computes = [node for node in lab.nodes if has_compute(lab, node)]
+    floating_pool(lab)  # raises for a range that cannot be given away
+    has_haproxy = _has_haproxy(lab, controllers)
+    mode = lab.stack.network_mode or NetworkingMode(release.network_modes[0])
     return KollaCloud(
-        controllers=tuple(_host(lab, node) for node in controllers),
-        computes=tuple(_host(lab, node) for node in lab.nodes if has_compute(lab, node)),
-        distribution=_distribution(lab, release),
-        vip=_free_address(lab) if haproxy else api_address(lab),
-        has_haproxy=haproxy,
-        plugin_agent=_PLUGIN_AGENTS[
-            lab.stack.network_mode or NetworkingMode(release.network_modes[0])
-        ],
+        controllers=tuple(_describe_host(lab, node) for node in controllers),
+        computes=tuple(_describe_host(lab, node) for node in computes),
+        distribution=_choose_distribution(lab, release),
+        # Without HAProxy, nothing would set an address of its own.
+        vip=_free_address(lab) if has_haproxy else api_address(lab),
+        has_haproxy=has_haproxy,
+        plugin_agent=_PLUGIN_AGENTS[mode],
         git=f"{git_base(lab)}/openstack",
-        sources=sources(lab, release),
+        sources=cloned_sources(lab, release),
     )
 
 
 def controllers_of(lab: Lab) -> tuple[Node, ...]:
     """Return the nodes with a control plane; the first one is the deployer."""
-    return tuple(node for node in lab.nodes if node.role is Role.CONTROLLER) or (lab.controller,)
+    controllers = tuple(node for node in lab.nodes if node.role is Role.CONTROLLER)
+    # A lab without that role has its control plane on the first node.
+    return controllers or (lab.controller,)
 
 
 def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
@@ -106,15 +111,18 @@ def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
     return tuple(node for node in lab.nodes if is_in_cloud(lab, node))
 
 
-def sources(lab: Lab, release: Release) -> tuple[ClonedSource, ...]:
+def cloned_sources(lab: Lab, release: Release) -> tuple[ClonedSource, ...]:
     """Return the services in dev mode.
 
     The spec names them, or gives them a ref, which needs the source.
     """
     refs = dict(lab.stack.refs)
+    # Services that kolla-ansible can mount, by the beginnings of its variables: placement_dev_mode.
     known = release.words("dev_mode")
-    sources_of_services = []
+    sources = []
+    # A project in both is one source; those of dev_mode come first.
     for project in dict.fromkeys((*lab.stack.dev_mode, *refs)):
+        # The spec takes neutron-vpnaas and neutron_vpnaas; a variable has the latter form.
         variable = project.replace("-", "_")
         if variable not in known:
             key = "refs" if project in refs else "dev_mode"
@@ -122,30 +130,36 @@ def sources(lab: Lab, release: Release) -> tuple[ClonedSource, ...]:
                 f"stack.{key}: kolla-ansible {release.name} does not mount a source of {project}",
                 hint=suggest(variable, known, label="it does of"),
             )
-        sources_of_services.append(
+        sources.append(
             ClonedSource(
-                project=project.replace("_", "-"), variable=variable, ref=refs.get(project, "")
+                project=project.replace("_", "-"),
+                variable=variable,
+                ref=refs.get(project, ""),
             )
         )
-    return tuple(sources_of_services)
+    return tuple(sources)
 
 
 def _has_haproxy(lab: Lab, controllers: tuple[Node, ...]) -> bool:
+    """Return True if HAProxy has the APIs' address; several controllers cannot do without it."""
     wanted = dict(lab.stack.answers).get("enable_haproxy", "").lower()
-    if len(controllers) > 1 and wanted and wanted not in _YES:
+    is_on = wanted in _YES
+    if len(controllers) == 1:
+        return is_on
+    if wanted and not is_on:
         raise RenderError(
             f"stack.answers: {len(controllers)} controllers need enable_haproxy",
             hint="remove it, or all controllers but one",
         )
-    return wanted in _YES or len(controllers) > 1
+    return True
 
 
-def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
+def floating_pool(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
     """Return the first and last address for instances on the external network, if there is one."""
     network, part = lab.stack.external_network, lab.stack.floating_range
+    if not network and part is None:
+        return None
     if not network:
-        if part is None:
-            return None
         raise RenderError(
             f"stack.floating_range: {part} needs an external network, which the lab does not have",
             hint="name one in stack.external_network, or remove floating_range",
@@ -153,17 +167,24 @@ def floating(lab: Lab) -> tuple[IPv4Address, IPv4Address] | None:
     if part is not None:
         part = free_of_nodes(lab, part, network)
         return part[1], part[-2]
+    return _upper_pool(lab, network)
+
+
+def _upper_pool(lab: Lab, network: str) -> tuple[IPv4Address, IPv4Address]:
+    """Return the upper end of a network; raises RenderError if a node has an address there."""
     cidr = lab.network(network).cidr
     size = cidr.num_addresses
-    first, last = cidr[size - _TOP_FREE if size >= 256 else size // 2], cidr[-2]
-    if found := ", ".join(
-        f"{ip} is {name}'s" for name, ip in taken(lab, network) if first <= ip <= last
-    ):
+    # The spec leaves no end free of a smaller network, so instances get its upper half.
+    first_index = size - _TOP_FREE if size >= _WIDE else size // 2
+    first, last = cidr[first_index], cidr[-2]
+    occupied = [(ip, name) for name, ip in taken(lab, network) if first <= ip <= last]
+    if occupied:
+        owners = ", ".join(f"{ip} is {name}'s" for ip, name in occupied)
+        # A /27 has _TOP_FREE addresses.
         free = free_part(lab, network, max(cidr.prefixlen + 1, 27))
-        right = f"write floating_range: {free}" if free else f"a wider cidr for {network}"
         raise RenderError(
-            f"stack.external_network: {first} to {last} would be given away, but {found}",
-            hint=right,
+            f"stack.external_network: {first} to {last} would be given away, but {owners}",
+            hint=f"write floating_range: {free}" if free else f"a wider cidr for {network}",
         )
     return first, last
 
@@ -175,15 +196,12 @@ def _free_address(lab: Lab) -> IPv4Address:
     """
     network = lab.network(lab.stack.api_network or lab.stack.network)
     used = {ip for _name, ip in taken(lab, network.name)}
-    part = lab.stack.floating_range
-    pool = floating(lab) if network.name == lab.stack.external_network else None
-    top = _TOP_FREE if network.cidr.num_addresses >= 256 else 1
-    for offset in range(network.cidr.num_addresses - top - 1, 1, -1):
+    size = network.cidr.num_addresses
+    # Above are the floating addresses or, in a small network, the broadcast alone.
+    top = _TOP_FREE if size >= _WIDE else 1
+    for offset in range(size - top - 1, 1, -1):
         candidate = network.cidr[offset]
-        is_given = pool is not None and (
-            candidate in part if part else pool[0] <= candidate <= pool[1]
-        )
-        if candidate not in used and not is_given:
+        if candidate not in used and not _is_given_away(lab, network, candidate):
             return candidate
     raise RenderError(
         f"network {network.name} ({network.cidr}) does not have a free address for HAProxy",
@@ -191,11 +209,24 @@ def _free_address(lab: Lab) -> IPv4Address:
     )
 
 
-def _distribution(lab: Lab, release: Release) -> str:
+def _is_given_away(lab: Lab, network: Network, candidate: IPv4Address) -> bool:
+    """Return True if instances can get an address of the API network."""
+    if network.name != lab.stack.external_network:
+        return False
+    part = lab.stack.floating_range
+    if part is not None:
+        return candidate in part
+    first, last = _upper_pool(lab, network.name)
+    return first <= candidate <= last
+
+
+def _choose_distribution(lab: Lab, release: Release) -> str:
     """Return the distribution of the containers: the nodes' own, as upstream tests it."""
     systems = [operating_system(image) for image in lab.images]
-    chosen = next((system for system in systems if system in release.images), systems[0])
-    known = [word.partition("=")[0] for word in release.words("base_distros")]
+    tested = [system for system in systems if system in release.images]
+    chosen = (tested or systems)[0]
+    # Each is DISTRIBUTION=VERSION, as a system is DISTRIBUTION-VERSION.
+    known = [row.partition("=")[0] for row in release.words("base_distros")]
     name = chosen.partition("-")[0]
     if name not in known:
         raise RenderError(
@@ -205,26 +236,32 @@ def _distribution(lab: Lab, release: Release) -> str:
     return name
 
 
-def _host(lab: Lab, node: Node) -> KollaHost:
+def _describe_host(lab: Lab, node: Node) -> KollaHost:
     return KollaHost(
-        name=node.name, address=address(lab, node), interfaces=tuple(_interfaces(lab, node))
+        name=node.name,
+        address=address(lab, node),
+        interfaces=tuple(_interfaces_of_node(lab, node)),
     )
 
 
-def _interfaces(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
+def _interfaces_of_node(lab: Lab, node: Node) -> Iterator[tuple[str, str]]:
+    """Yield what the inventory sets for a host: its NICs may have names of their own."""
     stack = lab.stack
     yield "network_interface", nic_on(lab, node, stack.network).device
     yield "api_interface", nic_on(lab, node, stack.api_network or stack.network).device
     yield "tunnel_interface", nic_on(lab, node, stack.data_network or stack.network).device
-    if external := external_device(lab, node):
+    external = external_device(lab, node)
+    if external:
         yield "neutron_external_interface", external
 
 
 def external_device(lab: Lab, node: Node) -> str:
     """Return the NIC that neutron puts into its external bridge on a node; "" without a bridge."""
-    if not lab.stack.external_network:
-        return EXTERNAL_DEVICE if node in controllers_of(lab) else ""
-    nic = node.nic_on(lab.stack.external_network)
-    if nic is None and node in controllers_of(lab):
-        nic = nic_on(lab, node, lab.stack.external_network)  # raises, and says so
-    return nic.device if nic else ""
+    network = lab.stack.external_network
+    has_bridge = node in controllers_of(lab)
+    if not network:
+        return EXTERNAL_DEVICE if has_bridge else ""
+    nic = node.nic_on(network)
+    if nic is None and has_bridge:
+        nic = nic_on(lab, node, network)  # raises, and says so
+    return nic.device if nic is not None else ""

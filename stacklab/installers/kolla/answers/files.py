@@ -23,14 +23,15 @@ from stacklab.installers.kolla.answers.cloud import (
     controllers_of,
     external_device,
 )
-from stacklab.installers.kolla.answers.overrides import overrides
-from stacklab.installers.kolla.answers.passwords import passwords
+from stacklab.installers.kolla.answers.overrides import override_files
+from stacklab.installers.kolla.answers.passwords import list_passwords
 from stacklab.installers.kolla.answers.steps import EXTERNAL_UNIT, PASSWORDS
 from stacklab.model.lab import Lab
 
 CONFIG = PurePosixPath("/etc/kolla")
 _UNIT_FILE = PurePosixPath("/etc/systemd/system", EXTERNAL_UNIT)
 _WORDS = {"yes": "true", "true": "true", "no": "false", "false": "false"}
+# Not 017, which is octal in YAML 1.1, and no more digits than fit into 64 bits.
 _WHOLE = r"0|-?[1-9][0-9]{0,17}"
 
 
@@ -40,6 +41,7 @@ def render(request: Request) -> Rendered:
     cloud = cloud_of(lab, request.release)
     rendered: dict[str, dict[PurePosixPath, str]] = {node.name: {} for node in lab.nodes}
     rendered[lab.controller.name].update(_deployer_files(request, cloud))
+    # Every controller has a bridge to the outside, so each gets the unit that readies its NIC.
     for node in controllers_of(lab):
         device = external_device(lab, node)
         nic = node.nic_on(lab.stack.external_network)
@@ -55,29 +57,28 @@ def render(request: Request) -> Rendered:
 
 
 def _deployer_files(request: Request, cloud: KollaCloud) -> Iterator[tuple[PurePosixPath, str]]:
+    """Yield the files that kolla-ansible reads on the deployer, each with its text."""
     lab = request.lab
-    answers = {key: answer(key, value) for key, value in lab.stack.answers}
-    proxy = tuple(_proxy(lab, cloud))
-    yield (
-        CONFIG / "globals.yml",
-        request.render(
-            "kolla/globals.yml.j2", lab.controller, cloud=cloud, answers=answers, proxy=proxy
-        ),
+    deployer = lab.controller
+    variables = request.render(
+        "kolla/globals.yml.j2",
+        deployer,
+        cloud=cloud,
+        answers={key: render_answer(key, value) for key, value in lab.stack.answers},
+        proxy=tuple(_proxy_variables(lab, cloud)),
     )
-    names = passwords(lab.stack.release, request.secrets)
-    yield (
-        CONFIG / PASSWORDS,
-        request.render("kolla/passwords.yml.j2", lab.controller, passwords=names),
+    yield CONFIG / "globals.yml", variables
+    passwords = request.render(
+        "kolla/passwords.yml.j2",
+        deployer,
+        passwords=list_passwords(lab.stack.release, request.secrets),
     )
-    yield (
-        CONFIG / "inventory" / "lab",
-        request.render("kolla/inventory.j2", lab.controller, cloud=cloud),
-    )
-    for path, sections in overrides(lab).items():
-        yield (
-            path,
-            request.render("kolla/override.conf.j2", lab.controller, path=path, sections=sections),
-        )
+    yield CONFIG / PASSWORDS, passwords
+    inventory = request.render("kolla/inventory.j2", deployer, cloud=cloud)
+    yield CONFIG / "inventory" / "lab", inventory
+    for path, sections in override_files(lab).items():
+        override = request.render("kolla/override.conf.j2", deployer, path=path, sections=sections)
+        yield path, override
 
 
 class _AsAtTheTop(yaml.SafeLoader):
@@ -86,6 +87,7 @@ class _AsAtTheTop(yaml.SafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012 - an instance variable to mypy's eyes
 
 
+# A resolver is found by a text's first character, so each lists those that it may begin with.
 _AsAtTheTop.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(rf"(?i:{'|'.join(_WORDS)})$"), list("yYtTnNfF")
 )
@@ -94,7 +96,7 @@ _AsAtTheTop.add_implicit_resolver(
 )
 
 
-def answer(key: str, value: str) -> str:
+def render_answer(key: str, value: str) -> str:
     """Return a value of stack.answers as YAML.
 
     It is what one would type into globals.yml, except that 2025.10 stays a text.
@@ -102,11 +104,14 @@ def answer(key: str, value: str) -> str:
     The same holds within lists and mappings, [a, b] and {a: b}. Raises RenderError for
     a broken one.
     """
+    # JSON is YAML, too, and leaves nothing to be guessed: a text always has its quotes.
     if value.lower() in _WORDS:
         return _WORDS[value.lower()]
     if re.fullmatch(_WHOLE, value):
         return value
-    if value.startswith("[") or (value.startswith("{") and not value.startswith(("{{", "{%"))):
+    # A value that begins with {{ or {% is Jinja's, and stays a text.
+    is_mapping = value.startswith("{") and not value.startswith(("{{", "{%"))
+    if is_mapping or value.startswith("["):
         try:
             return json.dumps(yaml.load(value, Loader=_AsAtTheTop), ensure_ascii=False)
         except (yaml.YAMLError, TypeError, ValueError) as error:
@@ -117,17 +122,21 @@ def answer(key: str, value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _proxy(lab: Lab, cloud: KollaCloud) -> Iterator[tuple[str, str]]:
+def _proxy_variables(lab: Lab, cloud: KollaCloud) -> Iterator[tuple[str, str]]:
     """Yield the variables of kolla-ansible and of its collection that name a proxy."""
     variables: Mapping[str, str] = host.proxy_variables(lab)
     if not variables:
         return
-    direct = variables["no_proxy"].split(",")
-    direct += [str(cloud.vip)] if str(cloud.vip) not in direct else []
     for scheme in ("http", "https"):
-        if way := variables.get(f"{scheme}_proxy"):
-            yield f"container_{scheme}_proxy", way
-            yield f"docker_{scheme}_proxy", way
-            yield f"git_{scheme}_proxy", way
+        url = variables.get(f"{scheme}_proxy")
+        if url:
+            yield f"container_{scheme}_proxy", url
+            yield f"docker_{scheme}_proxy", url
+            yield f"git_{scheme}_proxy", url
+    # With HAProxy, the APIs' address is not one of a node, so the list lacks it.
+    direct = variables["no_proxy"].split(",")
+    vip = str(cloud.vip)
+    if vip not in direct:
+        direct.append(vip)
     yield "container_no_proxy", ",".join(direct)
     yield "docker_no_proxy", ",".join(direct)

@@ -31,29 +31,40 @@ class Override:
     """
 
     plain: str
-    own: str = ""
+    own: str = ""  # with {host} in it
 
 
-def _usual(service: str, file: str, plain: str = "") -> Override:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setting:
+    """An option in one override file, whose path is below the root."""
+
+    path: str
+    section: str
+    key: str
+    value: str
+
+
+def _usual_places(service: str, file: str, plain: str = "") -> Override:
+    """Return the places of most roles' files: the plain one, and one for each host."""
     return Override(plain=plain or file, own=f"{service}/{{host}}/{file}")
 
 
 # As the roles' tasks/config.yml look for them, the same in 2025.1 to master.
 _FILES: Mapping[str, Override] = MappingProxyType(
     {
-        "nova.conf": _usual("nova", "nova.conf"),
+        "nova.conf": _usual_places("nova", "nova.conf"),
         "nova-cpu.conf": Override(plain="nova/nova-compute.conf"),
-        "keystone.conf": _usual("keystone", "keystone.conf"),
-        "glance-api.conf": _usual("glance", "glance-api.conf", "glance/glance-api.conf"),
-        "cinder.conf": _usual("cinder", "cinder.conf"),
-        "heat.conf": _usual("heat", "heat.conf"),
-        "placement.conf": _usual("placement", "placement.conf"),
-        "zun.conf": _usual("zun", "zun.conf"),
-        "neutron.conf": _usual("neutron", "neutron.conf"),
-        "ml2_conf.ini": _usual("neutron", "ml2_conf.ini", "neutron/ml2_conf.ini"),
-        "l3_agent.ini": _usual("neutron", "l3_agent.ini", "neutron/l3_agent.ini"),
-        "dhcp_agent.ini": _usual("neutron", "dhcp_agent.ini", "neutron/dhcp_agent.ini"),
-        "openvswitch_agent.ini": _usual(
+        "keystone.conf": _usual_places("keystone", "keystone.conf"),
+        "glance-api.conf": _usual_places("glance", "glance-api.conf", "glance/glance-api.conf"),
+        "cinder.conf": _usual_places("cinder", "cinder.conf"),
+        "heat.conf": _usual_places("heat", "heat.conf"),
+        "placement.conf": _usual_places("placement", "placement.conf"),
+        "zun.conf": _usual_places("zun", "zun.conf"),
+        "neutron.conf": _usual_places("neutron", "neutron.conf"),
+        "ml2_conf.ini": _usual_places("neutron", "ml2_conf.ini", "neutron/ml2_conf.ini"),
+        "l3_agent.ini": _usual_places("neutron", "l3_agent.ini", "neutron/l3_agent.ini"),
+        "dhcp_agent.ini": _usual_places("neutron", "dhcp_agent.ini", "neutron/dhcp_agent.ini"),
+        "openvswitch_agent.ini": _usual_places(
             "neutron", "openvswitch_agent.ini", "neutron/openvswitch_agent.ini"
         ),
         "metadata_agent.ini": Override(plain="neutron/metadata_agent.ini"),
@@ -82,66 +93,90 @@ _VARIABLES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def overrides(lab: Lab) -> Mapping[PurePosixPath, Sections]:
+def override_files(lab: Lab) -> Mapping[PurePosixPath, Sections]:
     """Return every override file of a lab: overcommit first, then post_config, which wins."""
     files: dict[PurePosixPath, dict[str, dict[str, str]]] = {}
-    for path, section, key, value in (*_overcommit(lab), *_post_config(lab)):
-        files.setdefault(ROOT / path, {}).setdefault(section, {})[key] = value
+    for setting in (*_set_overcommit(lab), *_set_post_config(lab)):
+        sections = files.setdefault(ROOT / setting.path, {})
+        options = sections.setdefault(setting.section, {})
+        options[setting.key] = setting.value
     return files
 
 
-def escaped(value: str) -> str:
+def escape_templates(value: str) -> str:
     """Quote a value so that Jinja2 leaves it: kolla-ansible renders override files as templates."""
-    return f"{{% raw %}}{value}{{% endraw %}}" if re.search(r"\{[{%#]", value) else value
+    if re.search(r"\{[{%#]", value):
+        return f"{{% raw %}}{value}{{% endraw %}}"
+    return value
 
 
-def _overcommit(lab: Lab) -> Iterator[tuple[str, str, str, str]]:
+def _set_overcommit(lab: Lab) -> Iterator[_Setting]:
+    """Yield nova's ratios, for which kolla-ansible has no variables."""
     for resource in ("cpu", "ram", "disk"):
         ratio = getattr(lab.stack.overcommit, resource)
         if ratio is not None:
-            yield "nova.conf", "DEFAULT", f"{resource}_allocation_ratio", f"{ratio:g}"
+            yield _Setting(
+                path="nova.conf",
+                section="DEFAULT",
+                key=f"{resource}_allocation_ratio",
+                value=f"{ratio:g}",
+            )
 
 
-def _post_config(lab: Lab) -> Iterator[tuple[str, str, str, str]]:
+def _set_post_config(lab: Lab) -> Iterator[_Setting]:
+    """Yield the spec's own options, for all hosts or for those of one role."""
     for option in lab.stack.post_config:
-        for path in _places(lab, option, _override(option)):
-            yield path, option.section, option.key, _checked(option)
+        override = _find_override(option)
+        for path in _places_of_option(lab, option, override):
+            yield _Setting(
+                path=path,
+                section=option.section,
+                key=option.key,
+                value=_check_value(option),
+            )
 
 
-def _override(option: ConfigOption) -> Override:
+def _find_override(option: ConfigOption) -> Override:
+    """Return where a file's options go; raises RenderError for a file that is not merged."""
+    # /etc/nova/nova.conf and nova.conf are the same file to whoever writes a spec.
     name = PurePosixPath(option.file).name
     if name.startswith("$"):
         name = _VARIABLES.get(name[1:], name)
     if name not in _FILES:
-        known = (*_FILES, *(f"${variable}" for variable in _VARIABLES))
+        variables = [f"${variable}" for variable in _VARIABLES]
         raise RenderError(
             f"stack.post_config: kolla-ansible does not merge options into {option.file}",
-            hint=suggest(name, known, label="known"),
+            hint=suggest(name, (*_FILES, *variables), label="known"),
         )
     return _FILES[name]
 
 
-def _places(lab: Lab, option: ConfigOption, override: Override) -> Iterable[str]:
+def _places_of_option(lab: Lab, option: ConfigOption, override: Override) -> Iterable[str]:
+    """Return the files that an option goes into, below the root."""
     if option.role == "all":
         return (override.plain,)
     if not override.own:
         raise RenderError(
             f"stack.post_config.{option.role}: {option.file} is the same on all hosts of "
             f"kolla-ansible",
-            hint=f"write it under stack.post_config.all: only hosts that run the service get "
-            f"{option.file}",
+            hint=(
+                "write it under stack.post_config.all: only hosts that run the service get "
+                f"{option.file}"
+            ),
         )
-    hosts = (
-        node.name for node in lab.nodes if is_in_cloud(lab, node) and str(node.role) == option.role
-    )
+    # Roles have no directory of their own there: an option of a role is one of each of its hosts.
+    nodes = [node for node in lab.nodes if is_in_cloud(lab, node)]
+    hosts = [node.name for node in nodes if str(node.role) == option.role]
     return tuple(override.own.format(host=host) for host in hosts)
 
 
-def _checked(option: ConfigOption) -> str:
+def _check_value(option: ConfigOption) -> str:
+    """Return a value as the file has it; raises RenderError if an ini file would change it."""
+    # Blanks at the ends are cut off by the parser; an endraw would end the quoting too early.
     if option.value != option.value.strip() or "{% endraw" in option.value:
         raise RenderError(
             f"stack.post_config: {option.file} [{option.section}] {option.key}: an ini file would "
             f"not keep this value",
             hint="no blanks around it, and no {% endraw",
         )
-    return escaped(option.value)
+    return escape_templates(option.value)

@@ -11,11 +11,11 @@ from stacklab.installers.kit.git import CLONES, git_base
 from stacklab.installers.kit.release import release_of
 from stacklab.installers.kolla.answers.cloud import (
     EXTERNAL_DEVICE,
+    cloned_sources,
     cloud_nodes,
     controllers_of,
     external_device,
-    floating,
-    sources,
+    floating_pool,
 )
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release
@@ -54,32 +54,35 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
     return (
         Stage(
             name="packages",
-            steps=tuple(step for node in cloud_nodes(lab) for step in _prepare(lab, node)),
+            steps=tuple(step for node in cloud_nodes(lab) for step in _prepare_node(lab, node)),
             limit_s=HOUR_S,
             hint="the node may not reach a mirror of packages: try lab.check",
         ),
         Stage(
             name="deployer",
-            steps=tuple(_deployer(lab, release)),
+            steps=tuple(_set_up_deployer(lab, release)),
             limit_s=HOUR_S,
             after=("packages",),
             hint=("pip did not reach an index, or the node's Python is too old for this release"),
         ),
+        # Beside the deployer's, on all nodes: it needs git alone.
         Stage(
             name="changes",
-            steps=tuple(_changes(lab, release)),
+            steps=tuple(_check_out_changes(lab, release)),
             limit_s=HOUR_S,
             after=("packages",),
             hint=(
                 "Gerrit may not have that patch set any more: write the newest one in stack.refs"
             ),
         ),
-        *_deploy(lab, release),
+        *_deploy_stages(lab, release),
     )
 
 
-def _prepare(lab: Lab, node: Node) -> Iterator[Step]:
+def _prepare_node(lab: Lab, node: Node) -> Iterator[Step]:
+    """Yield the steps that make a node ready for Ansible, whatever its distribution is."""
     is_deployer = node.name == lab.controller.name
+    # The spec may mix images, so each node finds out by itself which packages it takes.
     apt = f"{_APT_NODE} {_APT_DEPLOYER}" if is_deployer else _APT_NODE
     dnf = f"{_DNF_NODE} {_DNF_DEPLOYER}" if is_deployer else _DNF_NODE
     newer = _NEWER if is_deployer else ""
@@ -93,12 +96,14 @@ def _prepare(lab: Lab, node: Node) -> Iterator[Step]:
         f"json{', ensurepip' if is_deployer else ''}'",
     )
     if node in controllers_of(lab):
-        yield _external(lab, node)
+        yield _ready_external_nic(lab, node)
 
 
-def _external(lab: Lab, node: Node) -> Step:
+def _ready_external_nic(lab: Lab, node: Node) -> Step:
+    """Return the step that makes the NIC ready which neutron takes into br-ex."""
     device = external_device(lab, node)
     is_dummy = device == EXTERNAL_DEVICE
+    # An address that stays on the NIC would keep its route, by which replies miss the bridge.
     has_address = f"ip -4 -o address show dev {device} | grep -q inet"
     return Step(
         node=node.name,
@@ -111,7 +116,8 @@ def _external(lab: Lab, node: Node) -> Step:
     )
 
 
-def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
+def _set_up_deployer(lab: Lab, release: Release) -> Iterator[Step]:
+    """Yield the steps that install kolla-ansible, and complete its files beside ours."""
     node = lab.controller.name
     yield Step(
         node=node,
@@ -119,10 +125,9 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
         command=f"install -d -o stack -g stack /etc/kolla {_INVENTORY}",
         user="root",
     )
-    package, core = (
-        shlex.quote(release.text("package")),
-        shlex.quote(f"ansible-core{release.text('ansible_core')}"),
-    )
+    # Versions hold < and >, which a shell takes for redirections.
+    package = shlex.quote(release.text("package"))
+    core = shlex.quote(f"ansible-core{release.text('ansible_core')}")
     yield Step(
         node=node,
         title=f"install {release.text('package')}",
@@ -130,7 +135,7 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
         f"python-openstackclient",
         done=f"{_VENV}/bin/kolla-ansible --version && {_VENV}/bin/openstack --version",
     )
-    yield _kolla(
+    yield _run_kolla(
         lab,
         "install-deps",
         done="test -d ~/.ansible/collections/ansible_collections/openstack/kolla",
@@ -143,10 +148,10 @@ def _deployer(lab: Lab, release: Release) -> Iterator[Step]:
         title="take the groups of all services from kolla-ansible's own inventory",
         command=f"awk {shlex.quote(awk)} {_MULTINODE} > {_INVENTORY}/services",
     )
-    yield _passwords(node)
+    yield _merge_passwords(node)
 
 
-def _passwords(node: str) -> Step:
+def _merge_passwords(node: str) -> Step:
     """Return the step that makes passwords.yml of ours, which lies beside it.
 
     kolla-genpwd rewrites passwords.yml, so it is not an answer file.
@@ -169,16 +174,17 @@ def _passwords(node: str) -> Step:
     )
 
 
-def _changes(lab: Lab, release: Release) -> Iterator[Step]:
+def _check_out_changes(lab: Lab, release: Release) -> Iterator[Step]:
     """Yield steps that check changes out where kolla-ansible would clone.
 
     It leaves a clone alone that is there already.
     """
-    for source in sources(lab, release):
+    for source in cloned_sources(lab, release):
         if not source.is_change:
             continue
         directory = CLONES / source.variable.replace("_", "-")
         git, url = f"git -C {directory}", f"{git_base(lab)}/openstack/{source.project}"
+        # refs/changes/45/12345/6 -> change-45-12345-6
         branch = source.ref.removeprefix("refs/changes/").replace("/", "-")
         for node in cloud_nodes(lab):
             yield Step(
@@ -193,26 +199,27 @@ def _changes(lab: Lab, release: Release) -> Iterator[Step]:
             )
 
 
-def _deploy(lab: Lab, release: Release) -> tuple[Stage, ...]:
-    post_deploy = _kolla(lab, "post-deploy", done="test -s /etc/kolla/clouds.yaml")
+def _deploy_stages(lab: Lab, release: Release) -> tuple[Stage, ...]:
+    """Return the stages of kolla-ansible itself, one after the other."""
+    post_deploy = _run_kolla(lab, "post-deploy", done="test -s /etc/kolla/clouds.yaml")
     first_networks = Step(
         node=lab.controller.name,
         title="make first networks, an image and flavors",
-        command=f"{_ENVIRONMENT} {_networks(lab, release)} "
+        command=f"{_ENVIRONMENT} {_network_variables(lab, release)} "
         f"bash {_VENV}/share/kolla-ansible/init-runonce",
         done=f"{_ENVIRONMENT} openstack --os-cloud kolla-admin router show demo-router",
     )
     return (
         Stage(
             name="bootstrap",
-            steps=(_kolla(lab, "bootstrap-servers"), _kolla(lab, "prechecks")),
+            steps=(_run_kolla(lab, "bootstrap-servers"), _run_kolla(lab, "prechecks")),
             limit_s=2 * HOUR_S,
             after=("deployer", "changes"),
             hint="prechecks names the node and the setting; a name must be its API address there",
         ),
         Stage(
             name="deploy",
-            steps=(_kolla(lab, "deploy"),),
+            steps=(_run_kolla(lab, "deploy"),),
             limit_s=4 * HOUR_S,
             after=("bootstrap",),
             hint=("a container may be restarting: docker ps, then its log below /var/log/kolla"),
@@ -227,18 +234,21 @@ def _deploy(lab: Lab, release: Release) -> tuple[Stage, ...]:
     )
 
 
-def _kolla(lab: Lab, verb: str, *, done: str = "") -> Step:
+def _run_kolla(lab: Lab, verb: str, *, done: str = "") -> Step:
+    """Return the step that runs one of kolla-ansible's commands on the deployer."""
+    # It is the one command that runs before there is an inventory, and takes none.
     inventory = "" if verb == "install-deps" else f" -i {_INVENTORY}"
     command = f"{_ENVIRONMENT} kolla-ansible {verb}{inventory}"
     return Step(node=lab.controller.name, title=f"kolla-ansible {verb}", command=command, done=done)
 
 
-def _networks(lab: Lab, release: Release) -> str:
+def _network_variables(lab: Lab, release: Release) -> str:
     """Return the variables that tell init-runonce which networks to make."""
     stack = lab.stack
     inner = stack.fixed_range or IPv4Network(release.text("fixed_range"))
     variables = [f"DEMO_NET_CIDR={inner}", f"DEMO_NET_GATEWAY={inner[1]}"]
-    pool = floating(lab)
+    # Without an external network, br-ex is on a dummy: an address out there would lead nowhere.
+    pool = floating_pool(lab)
     if pool is None:
         return " ".join((*variables, "ENABLE_EXT_NET=0"))
     outer = lab.network(stack.external_network)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from stacklab.installers.kolla.lint.names import names
+from stacklab.installers.kolla.lint.names import known_names
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
@@ -33,114 +33,142 @@ _BOOK = Book(RULES)
 
 # What makes use of these is off by default: ansible/group_vars/all of 2024.1 to master.
 _IDLE = {"storage": "enable_cinder is", "monitoring": "enable_prometheus and enable_grafana are"}
+# Groups of machines, which the user fills; those of services have them for children.
 TOP = ("control", "network", "compute", "monitoring", "storage")
+# [group], [group:children] or [group:vars], with a comment behind it or none.
 _HEADER = re.compile(r"\[(?P<name>[^\]:]+)(?::(?P<kind>children|vars))?\]\s*(?:[#;].*)?")
+_SHOWN = 4  # missing groups that a finding names; the sample has more than a hundred
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A host or a child of a group, and its line."""
+
+    name: str
+    line: int
 
 
 @dataclass(slots=True)
 class _InventoryGroup:
+    """A group with what is listed below its headers; `line` is that of the first one."""
+
     line: int
-    members: list[tuple[str, int]] = field(default_factory=list)  # hosts, and where
-    children: list[tuple[str, int]] = field(default_factory=list)
+    hosts: list[_Member] = field(default_factory=list)
+    children: list[_Member] = field(default_factory=list)
+
+
+_Groups = Mapping[str, _InventoryGroup]
 
 
 def lint(source: Source, scope: Scope, release: Release | None) -> Iterator[Finding]:
     """Yield every finding in an inventory in INI form."""
-    groups = _read(source)
+    groups = _read_groups(source)
     if "control" not in groups and "baremetal" not in groups:
         return  # a part of one, or an all-in-one of somebody's own
-    yield from _missing(source.name, groups, release)
-    yield from _top(source.name, groups)
-    nearest = Near(groups)
-    for group in groups.values():
-        for child, line in group.children:
-            if child not in groups and child not in ("all", "ungrouped"):
-                yield _BOOK.finding(
-                    "kolla-inventory-child",
-                    source.name,
-                    line,
-                    "Ansible ignores the whole file and only knows localhost, "
-                    f"because {child} is not a group",
-                    f"write {nearest(child) or '[' + child + ']'}",
-                )
-    yield from _hosts(source.name, groups, scope)
+    yield from _check_missing_groups(source.name, groups, release)
+    yield from _check_top_groups(source.name, groups)
+    yield from _check_children(source.name, groups)
+    yield from _check_hosts(source.name, groups, scope)
 
 
-def _read(source: Source) -> dict[str, _InventoryGroup]:
+def _read_groups(source: Source) -> _Groups:
+    """Return the groups as Ansible reads them: one with several headers has the members of all."""
     groups: dict[str, _InventoryGroup] = {}
-    kind, current = "vars", _InventoryGroup(0)
+    # What precedes the first header belongs to no group, so it is passed over like variables.
+    kind, current = "vars", _InventoryGroup(line=0)
     for number, line in enumerate(source.lines, start=1):
         text = line.strip()
-        if header := _HEADER.fullmatch(text):
+        header = _HEADER.fullmatch(text)
+        if header is not None:
             kind = header["kind"] or "hosts"
-            current = groups.setdefault(header["name"], _InventoryGroup(number))
-        elif text and text[0] not in "#;" and kind != "vars":
-            place = current.members if kind == "hosts" else current.children
-            place.append((text.split()[0], number))
+            current = groups.setdefault(header["name"], _InventoryGroup(line=number))
+            continue
+        if kind == "vars" or not text or text.startswith(("#", ";")):
+            continue
+        members = current.hosts if kind == "hosts" else current.children
+        # Variables of the host may follow its name.
+        members.append(_Member(name=text.split()[0], line=number))
     return groups
 
 
-def _missing(
-    file: str, groups: dict[str, _InventoryGroup], release: Release | None
-) -> Iterator[Finding]:
-    known = names()
-    word = (
-        release.name
-        if release is not None and release.name in known.releases
-        else known.releases[-2]
-    )
-    wanted = known.groups[word] - {*TOP, "deployment"}
+def _check_missing_groups(file: str, groups: _Groups, release: Release | None) -> Iterator[Finding]:
+    """Yield one finding for all groups that the release's plays name, and the file lacks."""
+    known = known_names()
+    # A file of another release may have a group more or less, which is what is told here.
+    release_name = known.name_of_release(release)
+    wanted = known.groups[release_name] - {*TOP, "deployment"}
     missing = sorted(wanted - groups.keys())
     if not missing or len(missing) == len(wanted):
         return  # without any, the services' groups are in a file beside it
-    shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+    shown = ", ".join(missing[:_SHOWN])
+    if len(missing) > _SHOWN:
+        shown += f" and {len(missing) - _SHOWN} more"
     yield _BOOK.finding(
         "kolla-inventory-groups",
         file,
         0,
-        f"plays of kolla-ansible {word} need groups that are missing: {shown}",
-        f"take all below [deployment] from ansible/inventory/multinode of kolla-ansible {word}",
+        effect=f"plays of kolla-ansible {release_name} need groups that are missing: {shown}",
+        fix=(
+            "take all below [deployment] from ansible/inventory/multinode of kolla-ansible "
+            f"{release_name}"
+        ),
     )
 
 
-def _top(file: str, groups: dict[str, _InventoryGroup]) -> Iterator[Finding]:
+def _check_top_groups(file: str, groups: _Groups) -> Iterator[Finding]:
+    """Yield top groups that are there, and empty."""
     for name in TOP:
         group = groups.get(name)
-        if group is None or group.members or group.children:
+        if group is None or group.hosts or group.children:
             continue
+        rule_id = "kolla-inventory-empty"
+        effect = f"services of [{name}] run nowhere, because the group is empty"
         if name in _IDLE:
-            yield _BOOK.finding(
-                "kolla-inventory-idle",
-                file,
-                group.line,
-                f"services of [{name}] run nowhere, because the group is empty; this "
-                f"is harmless while {_IDLE[name]} off, the default",
-                "write a node's name below it",
-            )
-        else:
-            yield _BOOK.finding(
-                "kolla-inventory-empty",
-                file,
-                group.line,
-                f"services of [{name}] run nowhere, because the group is empty",
-                "write a node's name below it",
-            )
+            rule_id = "kolla-inventory-idle"
+            effect += f"; this is harmless while {_IDLE[name]} off, the default"
+        yield _BOOK.finding(
+            rule_id, file, group.line, effect=effect, fix="write a node's name below it"
+        )
 
 
-def _hosts(file: str, groups: dict[str, _InventoryGroup], scope: Scope) -> Iterator[Finding]:
+def _check_children(file: str, groups: _Groups) -> Iterator[Finding]:
+    """Yield children that are not groups; Ansible has two groups that no file defines."""
+    nearest = Near(groups)
+    known = {*groups, "all", "ungrouped"}
+    children = [child for group in groups.values() for child in group.children]
+    for child in children:
+        if child.name in known:
+            continue
+        near = nearest(child.name)
+        yield _BOOK.finding(
+            "kolla-inventory-child",
+            file,
+            child.line,
+            effect=(
+                "Ansible ignores the whole file and only knows localhost, because "
+                f"{child.name} is not a group"
+            ),
+            fix=f"write {near}" if near else f"write [{child.name}]",
+        )
+
+
+def _check_hosts(file: str, groups: _Groups, scope: Scope) -> Iterator[Finding]:
+    """Yield hosts of the top groups that are not nodes of the lab."""
     lab = scope.lab
     if lab is None:
         return
-    known = {node.name for node in lab.nodes} | {
-        str(nic.address.ip) for node in lab.nodes for nic in node.nics
-    }
-    for name in TOP:
-        for host, line in groups[name].members if name in groups else ():
-            if host not in known and "[" not in host:
-                yield _BOOK.finding(
-                    "kolla-inventory-host",
-                    file,
-                    line,
-                    f"Ansible cannot log in to {host}, which is not a node of lab {lab.name}",
-                    f"write one of {', '.join(node.name for node in lab.nodes)}",
-                )
+    node_names = [node.name for node in lab.nodes]
+    addresses = {str(nic.address.ip) for node in lab.nodes for nic in node.nics}
+    known = {*node_names, *addresses}
+    top_hosts = [host for name in TOP if name in groups for host in groups[name].hosts]
+    for host in top_hosts:
+        # node[01:09] is a range, which Ansible expands.
+        if host.name in known or "[" in host.name:
+            continue
+        yield _BOOK.finding(
+            "kolla-inventory-host",
+            file,
+            host.line,
+            effect=(f"Ansible cannot log in to {host.name}, which is not a node of lab {lab.name}"),
+            fix=f"write one of {', '.join(node_names)}",
+        )

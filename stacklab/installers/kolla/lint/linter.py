@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from stacklab import releases
 from stacklab.installers.kolla.lint import inventory as kolla_inventory
 from stacklab.installers.kolla.lint import network as kolla_network
-from stacklab.installers.kolla.lint.names import KnownNames, names
-from stacklab.installers.kolla.lint.read import Globals
+from stacklab.installers.kolla.lint.names import known_names
+from stacklab.installers.kolla.lint.read import YES, GlobalsFile
 from stacklab.lint import yaml_tree
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
@@ -74,246 +73,291 @@ _BOOK = Book(RULES)
 # kolla-ansible's alone, or tf-kolla-ansible's: nobody calls a variable of his own so.
 _ENABLE = re.compile(r"enable_(?!opencontrail|opensdn)[a-z0-9_]+")
 _ALIKE = 0.9  # below, a variable of a role or of the user's own would be taken for a misspelling
-_YES = ("yes", "on", "1", "true")
 _NO = ("no", "off", "0", "false", "none", "null")
+# The words of variables that roles compare with texts, without a precheck that stops at others.
 _WORDS = {
     "neutron_plugin_agent": (
         "openvswitch",
         "ovn",
-        "opensdn",
-    ),  # the last one is tf-ansible-deployer's
+        "opensdn",  # tf-ansible-deployer's
+    ),
     "kolla_container_engine": ("docker", "podman"),
     "nova_console": ("novnc", "spice", "none"),
     "network_address_family": ("ipv4", "ipv6"),
 }
+_MEANT_YES = ("y", "t", "enabled", "enable")  # other texts that are no flag probably mean no
 _NAME = re.compile(r"[A-Za-z_]\w*")
+# Flags by their names, of which there are hundreds; roles' own count, too.
 _FLAG = re.compile(r"(kolla_)?enable_\w+|\w+_dev_mode")
-_EMPTY = re.compile(r"[^#].*:\s*")
-
-
-@dataclass(frozen=True, slots=True)
-class _PasswordsAndGlobals:
-    """A file as the rules of this module see it."""
-
-    file: str
-    root: YamlEntry
-    scope: Scope
-    release: Release | None
-    names: KnownNames
-
-    @property
-    def word(self) -> str:
-        """Return the release by the names' table; the newest stable one if none is known."""
-        known = self.release.name if self.release else ""
-        return known if known in self.names.releases else self.names.releases[-2]
+_EMPTY = re.compile(r"[^#].*:\s*")  # what the prechecks grep for
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     """Yield every finding in a globals.yml, passwords.yml or inventory; its name tells which."""
     name = PurePosixPath(source.name).name
     if not name.endswith((".yml", ".yaml")):
-        yield from kolla_inventory.lint(source, scope, _release(scope, ""))
+        # An inventory does not name its release.
+        release = _choose_release(scope, "")
+        yield from kolla_inventory.lint(source, scope, release)
         return
     root = yaml_tree.mapping(source, _BOOK, "kolla-yaml", "`key: value` lines")
     if isinstance(root, Finding):
         yield root
         return
     yield from yaml_tree.doubles(root, _BOOK, "kolla-duplicate-key", source.name)
-    if name.startswith("passwords"):
-        if scope.lab is None:  # a lab's are filled by kolla-genpwd before anything reads them
-            yield from _passwords(source)
-        return
-    given = root.get("openstack_release")
-    release = _release(scope, given.text if given else "")
-    scene = _PasswordsAndGlobals(source.name, root, scope, release, names())
-    for rule_check in (_unknown, _numbers, _flags, _words, _distro, _release_word, _dev_directory):
-        yield from rule_check(scene)
-    yield from kolla_network.check(Globals(file=source.name, root=root, scope=scope))
+    if not name.startswith("passwords"):
+        yield from _lint_globals(source, scope, root)
+    elif scope.lab is None:  # a lab's are filled by kolla-genpwd before anything reads them
+        yield from _check_passwords(source, root)
 
 
-def _release(scope: Scope, word: str) -> Release | None:
+def _lint_globals(source: Source, scope: Scope, root: YamlEntry) -> Iterator[Finding]:
+    """Yield every finding in a globals.yml that is a mapping."""
+    named_release = root.get("openstack_release")
+    given = GlobalsFile(
+        file=source.name,
+        root=root,
+        scope=scope,
+        release=_choose_release(scope, named_release.text if named_release else ""),
+        names=known_names(),
+    )
+    yield from _check_unknown(given)
+    yield from _check_numbers(given)
+    yield from _check_flags(given)
+    yield from _check_words(given)
+    yield from _check_distro(given)
+    yield from _check_release(given)
+    yield from _check_dev_directory(given)
+    yield from kolla_network.check(given)
+
+
+def _choose_release(scope: Scope, named: str) -> Release | None:
     """Return the lab's release, else the one that the file names, else the table's first."""
-    known = releases.of(Installer.KOLLA)
     if scope.release is not None:
         return scope.release
-    return known.get(word) or next(iter(known.values()), None)
+    known = releases.of(Installer.KOLLA)
+    return known.get(named) or next(iter(known.values()), None)
 
 
-def _unknown(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
-    current, ever = scene.names.variables[scene.word], scene.names.ever
-    used = _used(scene)
-    nearest = Near(current, cutoff=_ALIKE)
-    for entry in scene.root.items:
-        if entry.key in current or entry.key in scene.names.roles:
+def _check_unknown(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield variables that kolla-ansible does not read, if they can't be somebody's own."""
+    current = given.names.variables[given.release_name]
+    ever = given.names.ever  # asked once, as it is put together each time
+    # Names that the file itself uses have a reader, whatever they resemble.
+    accepted = current | given.names.roles
+    used = _names_in_templates(given)
+    nearest_known = Near(current, cutoff=_ALIKE)
+    for entry in given.root.items:
+        if entry.key in accepted:
             continue
         if entry.key in ever:
-            yield _gone(scene, entry)
-        elif entry.key in used:
+            yield _tell_gone(given, entry)
             continue
-        elif (near := nearest(entry.key)) or _ENABLE.fullmatch(entry.key):
+        if entry.key in used:
+            continue
+        near = nearest_known(entry.key)
+        if near or _ENABLE.fullmatch(entry.key):
             yield _BOOK.finding(
                 "kolla-unknown-variable",
-                scene.file,
+                given.file,
                 entry.line,
-                f"kolla-ansible {scene.word} does not read {entry.key}",
-                f"write {near}" if near else "remove the line",
+                effect=f"kolla-ansible {given.release_name} does not read {entry.key}",
+                fix=f"write {near}" if near else "remove the line",
             )
 
 
-def _used(scene: _PasswordsAndGlobals) -> frozenset[str]:
+def _names_in_templates(given: GlobalsFile) -> set[str]:
     """Return names that the file itself uses in templates."""
-    return frozenset(
-        name
-        for entry in scene.root.items
-        if entry.is_template
-        for name in _NAME.findall(entry.text)
-    )
+    used: set[str] = set()
+    for entry in given.root.items:
+        if entry.is_template:
+            used.update(_NAME.findall(entry.text))
+    return used
 
 
-def _gone(scene: _PasswordsAndGlobals, entry: YamlEntry) -> Finding:
-    having = ", ".join(scene.names.having(entry.key))
+def _tell_gone(given: GlobalsFile, entry: YamlEntry) -> Finding:
+    """Return the finding for a variable of other releases."""
     fix = "remove the line"
-    for old, new in (scene.release.replaced if scene.release else {}).items():
+    # The row tells which service replaced which; a variable has its name as a part of its own.
+    replaced = given.release.replaced if given.release is not None else {}
+    for old, new in replaced.items():
         if new and old in entry.key:
             fix = f"write {entry.key.replace(old, new)}"
+    having = ", ".join(given.names.having(entry.key))
     return _BOOK.finding(
         "kolla-gone-variable",
-        scene.file,
+        given.file,
         entry.line,
-        f"kolla-ansible {scene.word} does not read {entry.key}, which is of {having}",
-        fix,
+        effect=(
+            f"kolla-ansible {given.release_name} does not read {entry.key}, which is of {having}"
+        ),
+        fix=fix,
     )
 
 
-def _numbers(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
-    for entry in scene.root.items:
-        if read := yaml_tree.changed(entry):
+def _check_numbers(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield numbers that YAML reads as others: the release 2025.10 as 2025.1."""
+    for entry in given.root.items:
+        number = yaml_tree.changed(entry)
+        if number:
             yield _BOOK.finding(
                 "kolla-number",
-                scene.file,
+                given.file,
                 entry.line,
-                f"YAML reads {entry.text} as the number {read}",
-                f'{entry.key}: "{entry.text}"',
+                effect=f"YAML reads {entry.text} as the number {number}",
+                fix=f'{entry.key}: "{entry.text}"',
             )
 
 
-def _flags(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
-    for entry in scene.root.items:
+def _check_flags(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield flags that are neither yes nor no; Ansible stops at a list by itself."""
+    for entry in given.root.items:
+        word = entry.text.lower()
         if not _FLAG.fullmatch(entry.key) or entry.is_template:
             continue
-        if entry.kind in ("seq", "map") or entry.text.lower() in (*_YES, *_NO):
+        if entry.kind in ("seq", "map") or word in (*YES, *_NO):
             continue
-        meant = "yes" if entry.text.lower() in ("y", "t", "enabled", "enable") else "no"
-        shown = entry.text or "nothing"
+        # A guess, which the fix shows: Ansible itself takes either for no.
+        meant = "yes" if word in _MEANT_YES else "no"
         yield _BOOK.finding(
             "kolla-flag",
-            scene.file,
+            given.file,
             entry.line,
-            f"Ansible takes {shown} for no, because it is neither yes nor no",
-            f'{entry.key}: "{meant}"',
+            effect=(
+                f"Ansible takes {entry.text or 'nothing'} for no, because it is neither yes nor no"
+            ),
+            fix=f'{entry.key}: "{meant}"',
         )
 
 
-def _words(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
-    for entry in scene.root.items:
-        words = _WORDS.get(entry.key, ())
-        if not words or entry.is_template or (entry.text in words and entry.kind == "str"):
+def _check_words(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield words that a variable does not take: roles compare them, and are left out then."""
+    for entry in given.root.items:
+        words = _WORDS.get(entry.key)
+        if words is None or entry.is_template:
+            continue
+        # A 1 or a yes without quotes is not a text, whatever it looks like.
+        if entry.text in words and entry.kind == "str":
             continue
         if entry.text.startswith("vmware_"):
             continue  # stable/2025.1 and older have VMware's agents
         near = nearest(entry.text.lower(), words)
         yield _BOOK.finding(
             "kolla-word",
-            scene.file,
+            given.file,
             entry.line,
-            f"kolla-ansible leaves out what depends on it: {entry.text or 'nothing'} is not one of "
-            f"{', '.join(words)}",
-            f'{entry.key}: "{near or words[0]}"',
+            effect=(
+                f"kolla-ansible leaves out what depends on it: {entry.text or 'nothing'} is not "
+                f"one of {', '.join(words)}"
+            ),
+            fix=f'{entry.key}: "{near or words[0]}"',
         )
 
 
-def _distro(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
-    entry = scene.root.get("kolla_base_distro")
-    known = (
-        [word.partition("=")[0] for word in scene.release.words("base_distros")]
-        if scene.release
-        else []
-    )
-    if entry is None or not known or entry.is_template or entry.text in known:
+def _check_distro(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield a distribution whose images nobody builds for the release."""
+    entry = given.fixed_entry("kolla_base_distro")
+    if entry is None or given.release is None:
         return
+    # Each is DISTRIBUTION=VERSION.
+    rows = given.release.words("base_distros")
+    known = [row.partition("=")[0] for row in rows]
+    if not known or entry.text in known:
+        return
+    near = nearest(entry.text, known)
     yield _BOOK.finding(
         "kolla-distro",
-        scene.file,
+        given.file,
         entry.line,
-        f"kolla-ansible {scene.word} stops at kolla_base_distro_version, because images of "
-        f"{entry.text or 'nothing'} do not exist",
-        f"kolla_base_distro: {nearest(entry.text, known) or known[0]} (of {', '.join(known)})",
+        effect=(
+            f"kolla-ansible {given.release_name} stops at kolla_base_distro_version, because "
+            f"images of {entry.text or 'nothing'} do not exist"
+        ),
+        fix=f"kolla_base_distro: {near or known[0]} (of {', '.join(known)})",
     )
 
 
-def _release_word(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
-    entry = scene.root.get("openstack_release")
-    if (
-        entry is None
-        or scene.scope.release is None
-        or entry.is_template
-        or entry.text == scene.word
-    ):
+def _check_release(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield a release that is not the one which the file is for; without that, it may be any."""
+    entry = given.fixed_entry("openstack_release")
+    if entry is None or given.scope.release is None or entry.text == given.release_name:
         return
     yield _BOOK.finding(
         "kolla-release",
-        scene.file,
+        given.file,
         entry.line,
-        f"kolla-ansible {scene.word} would start containers of {entry.text}, which its "
-        f"configuration is not made for",
-        "remove the line",
+        effect=(
+            f"kolla-ansible {given.release_name} would start containers of {entry.text}, which "
+            "its configuration is not made for"
+        ),
+        fix="remove the line",
     )
 
 
-def _dev_directory(scene: _PasswordsAndGlobals) -> Iterator[Finding]:
-    entry = scene.root.get("kolla_dev_repos_directory")
-    if entry is None or entry.is_template:
+def _check_dev_directory(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield a directory of sources that cannot be mounted, or that holds other things, too."""
+    entry = given.fixed_entry("kolla_dev_repos_directory")
+    if entry is None:
         return
     path = PurePosixPath(entry.text)
     if not path.is_absolute():
         effect = f"containers cannot mount {entry.text or 'an empty path'}, which is not absolute"
-    elif len(path.parts) < 3 or (path.parts[1] == "home" and len(path.parts) < 4):
+    elif _is_shared_directory(path):
         effect = f"`kolla-ansible destroy --include-dev` removes the whole of {entry.text}"
     else:
         return
     yield _BOOK.finding(
-        "kolla-dev-directory", scene.file, entry.line, effect, f"{entry.key}: /opt/stack/"
+        "kolla-dev-directory",
+        given.file,
+        entry.line,
+        effect=effect,
+        fix=f"{entry.key}: /opt/stack/",
     )
 
 
-def _passwords(source: Source) -> Iterator[Finding]:
-    """Yield empty passwords, by the expression that the prechecks grep for."""
-    names_by_line = {
-        number: line.partition(":")[0].strip()
-        for number, line in enumerate(source.lines, start=1)
-        if _EMPTY.fullmatch(line) and "ssh_key" not in line
-    }
-    if names_by_line:
-        line, name = next(iter(names_by_line.items()))
-        others = len(names_by_line) - 1
-        shown = f"{name} and {others} more are" if others else f"{name} is"
+def _is_shared_directory(path: PurePosixPath) -> bool:
+    """Return True for /, for one below it such as /opt, and for somebody's home."""
+    # "/" is a part of its own: /opt/stack has three.
+    is_in_home = path.parts[1:2] == ("home",)
+    return len(path.parts) < (4 if is_in_home else 3)
+
+
+def _check_passwords(source: Source, root: YamlEntry) -> Iterator[Finding]:
+    """Yield empty passwords: those that the prechecks find, as one, and those that they miss."""
+    empty_names = _empty_names_by_line(source)
+    if empty_names:
+        first_line, first_name = next(iter(empty_names.items()))
+        others = len(empty_names) - 1
+        shown = f"{first_name} and {others} more are" if others else f"{first_name} is"
         yield _BOOK.finding(
             "kolla-password-empty",
             source.name,
-            line,
-            f"`kolla-ansible prechecks` stops: {shown} empty",
-            f"kolla-genpwd -p {source.name}",
+            first_line,
+            effect=f"`kolla-ansible prechecks` stops: {shown} empty",
+            fix=f"kolla-genpwd -p {source.name}",
         )
-    root = yaml_tree.parse(source.text, source.name)
-    for entry in root.items if isinstance(root, YamlEntry) else ():
+    for entry in root.items:
         # The prechecks look at lines, so they miss "" and ~, which YAML reads as empty, too.
-        if entry.line in names_by_line or "ssh_key" in entry.key or entry.text:
+        if entry.line in empty_names or entry.text or entry.kind not in ("str", "null"):
             continue
-        if entry.kind in ("str", "null"):
-            yield _BOOK.finding(
-                "kolla-password-empty",
-                source.name,
-                entry.line,
-                f"services start with an empty {entry.key}, because the prechecks do not see it",
-                f"remove the value, then kolla-genpwd -p {source.name}",
-            )
+        if "ssh_key" in entry.key:
+            continue  # a mapping, or what kolla-genpwd makes into one
+        yield _BOOK.finding(
+            "kolla-password-empty",
+            source.name,
+            entry.line,
+            effect=(
+                f"services start with an empty {entry.key}, because the prechecks do not see it"
+            ),
+            fix=f"remove the value, then kolla-genpwd -p {source.name}",
+        )
+
+
+def _empty_names_by_line(source: Source) -> Mapping[int, str]:
+    """Return passwords without a value, by the expression that the prechecks grep for."""
+    empty_names: dict[int, str] = {}
+    for number, line in enumerate(source.lines, start=1):
+        # Pairs of keys are mappings, whose first line looks empty.
+        if _EMPTY.fullmatch(line) and "ssh_key" not in line:
+            empty_names[number] = line.partition(":")[0].strip()
+    return empty_names

@@ -11,9 +11,11 @@ from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.stack import Installer
 
+# Of these, a globals.yml nearly always has one at the left margin.
 _VARIABLE = re.compile(
     r"^(kolla_\w+|openstack_release|network_interface|enable_\w+)\s*:", re.MULTILINE
 )
+# Groups that kolla-ansible's plays ask for, whatever else there is.
 _GROUP = re.compile(r"^\[(control|baremetal:children)\]", re.MULTILINE)
 _INVENTORIES = ("multinode", "all-in-one", "inventory")
 
@@ -31,10 +33,13 @@ def is_inventory(text: str) -> bool:
 
 
 def _claim(source: Source, path: PurePath) -> Claim | None:
+    """Claim a file by its form, else by its name, else by a variable in it."""
     text, name = source.text, path.name
+    # Other tools, too, call a file passwords.yml; kolla's variables end like this.
     has_passwords = name.startswith("passwords.") and "_password:" in text
     if is_inventory(text) or name in _INVENTORIES or has_passwords:
         return Claim(kind=FILES, sureness=Sureness.FORM)
+    # Assignments, as in a localrc, are never a globals.yml, whatever texts they hold.
     if is_assignments(text, path):
         return None
     if name.startswith("globals.") or _VARIABLE.search(text):

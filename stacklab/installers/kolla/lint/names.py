@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stacklab import facts
+from stacklab.model.release import Release
 from stacklab.paths import PROJECT
 
 TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
@@ -18,7 +19,8 @@ TABLE = PROJECT / "localrc" / "kolla" / "variables.yaml"
 class KnownNames:
     """Names by release, and those of roles, which every release may have."""
 
-    releases: tuple[str, ...]  # oldest first; master is the last
+    # Oldest first; master is the last, so that the newest stable one is the last but one.
+    releases: tuple[str, ...]
     variables: Mapping[str, frozenset[str]]
     groups: Mapping[str, frozenset[str]]
     roles: frozenset[str]
@@ -32,27 +34,43 @@ class KnownNames:
         """Return the releases that have a variable."""
         return tuple(release for release in self.releases if variable in self.variables[release])
 
+    def name_of_release(self, release: Release | None) -> str:
+        """Return the release by the table's name; the newest stable one if it is unknown."""
+        if release is not None and release.name in self.releases:
+            return release.name
+        return self.releases[-2]
+
 
 @functools.cache
-def names(path: Path = TABLE) -> KnownNames:
+def known_names(path: Path = TABLE) -> KnownNames:
     """Return the table, read once."""
     data = facts.read(path)
     releases = tuple(data["releases"].split())
+    variables, groups = data["variables"], data["groups"]
     return KnownNames(
         releases=releases,
-        variables=MappingProxyType(
-            {release: _of(data["variables"], release) for release in releases}
-        ),
-        groups=MappingProxyType({release: _of(data["groups"], release) for release in releases}),
-        roles=frozenset(data["variables"]["roles"].split()),
+        variables=_names_by_release(variables, releases),
+        groups=_names_by_release(groups, releases),
+        roles=frozenset(variables["roles"].split()),
     )
 
 
-def _of(section: Mapping[str, str | Mapping[str, str]], release: str) -> frozenset[str]:
-    all_names = set(str(section["all"]).split())
+def _names_by_release(
+    section: Mapping[str, str | Mapping[str, str]], releases: tuple[str, ...]
+) -> Mapping[str, frozenset[str]]:
+    names = {release: _names_of_release(section, release) for release in releases}
+    return MappingProxyType(names)
+
+
+def _names_of_release(
+    section: Mapping[str, str | Mapping[str, str]], release: str
+) -> frozenset[str]:
+    """Return the names that every release has, and those of this one."""
+    names = set(str(section["all"]).split())
     some = section["some"]
     assert isinstance(some, Mapping)
-    for which, words in some.items():
-        if release in which.split():
-            all_names.update(words.split())
-    return frozenset(all_names)
+    # Names that only a few releases have, by the list of these releases: "2025.2 2026.1".
+    for having, words in some.items():
+        if release in having.split():
+            names.update(words.split())
+    return frozenset(names)

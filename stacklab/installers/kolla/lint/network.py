@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from ipaddress import IPv4Address, ip_address
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from stacklab.installers.kolla.lint.read import Globals
+from stacklab.installers.kolla.lint.read import GlobalsFile
 from stacklab.lint.book import Book, rule
 from stacklab.lint.finding import Finding
 from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.model.lab import Lab, Network
 from stacklab.words import nearest
 
 _CHECK = "kolla-ansible@stable/2025.2:ansible/roles/loadbalancer/tasks/precheck.yml"
@@ -48,6 +49,8 @@ RULES = (
 _BOOK = Book(RULES)
 
 _VIP = "kolla_internal_vip_address"
+_TRIED = 64  # addresses from the end of the APIs' network, of which one is proposed
+# Those that globals.yml may set for all hosts; where hosts differ, the inventory has them.
 _INTERFACES = (
     "network_interface",
     "api_interface",
@@ -60,103 +63,149 @@ _INTERFACES = (
 )
 
 
-def check(given: Globals) -> Iterator[Finding]:
+def check(given: GlobalsFile) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    yield from _vip(given)
-    yield from _interfaces(given)
-    yield from _external(given)
+    yield from _check_vip(given)
+    yield from _check_interfaces(given)
+    yield from _check_external_interface(given)
 
 
-def _vip(given: Globals) -> Iterator[Finding]:
+def _check_vip(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield what is wrong with the address of the APIs, the first of several reasons."""
     entry = given.root.get(_VIP)
-    if entry is None or not (entry.text or entry.is_template):
-        if given.root.get("kolla_internal_address") is None:
-            yield _BOOK.finding(
-                "kolla-vip-missing",
-                given.file,
-                entry.line if entry else 0,
-                f"the APIs do not get an address: {_VIP} is left out, and empty by default",
-                f"{_VIP}: {_free(given)}",
-            )
+    # An empty one is the default, written out.
+    if entry is None or not entry.text:
+        yield from _check_vip_missing(given, entry)
         return
     if entry.is_template:
         return
-    try:
-        address = ip_address(entry.text)
-    except ValueError:
+    address = _parse_address(entry.text)
+    if address is None:
         yield _BOOK.finding(
             "kolla-vip-address",
             given.file,
             entry.line,
-            f"keepalived cannot set {entry.text}, which is not an address (names go "
-            "into kolla_internal_fqdn)",
-            f"{_VIP}: {_free(given)}",
+            effect=(
+                f"keepalived cannot set {entry.text}, which is not an address (names go into "
+                "kolla_internal_fqdn)"
+            ),
+            fix=f"{_VIP}: {_propose_address(given)}",
         )
+    elif isinstance(address, IPv4Address):  # a lab has no IPv6 to hold one against
+        yield from _check_vip_in_lab(given, entry, address)
+
+
+def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
+
+
+def _check_vip_missing(given: GlobalsFile, entry: YamlEntry | None) -> Iterator[Finding]:
+    """Yield a finding if neither the file nor a default gives the APIs an address."""
+    # The VIP's own default is this variable, where somebody sets it.
+    if given.root.get("kolla_internal_address") is not None:
         return
-    if isinstance(address, IPv4Address):
-        yield from _place(given, entry, address)
+    yield _BOOK.finding(
+        "kolla-vip-missing",
+        given.file,
+        entry.line if entry is not None else 0,
+        effect=f"the APIs do not get an address: {_VIP} is left out, and empty by default",
+        fix=f"{_VIP}: {_propose_address(given)}",
+    )
 
 
-def _place(given: Globals, entry: YamlEntry, vip: IPv4Address) -> Iterator[Finding]:
+def _check_vip_in_lab(given: GlobalsFile, entry: YamlEntry, vip: IPv4Address) -> Iterator[Finding]:
+    """Yield an address that keepalived cannot set on the lab's network of the APIs."""
     lab, network = given.scope.lab, given.api_network
     if lab is None or network is None:
         return
-    owners = {nic.address.ip: f"{node.name}'s" for node in lab.nodes for nic in node.nics}
-    owners.update({network.host_address: "the host's" for network in lab.networks})
     if not given.is_on("enable_haproxy", default=True):
-        nic = lab.controller.nic_on(network.name)
-        if nic is not None and vip != nic.address.ip:
-            yield _BOOK.finding(
-                "kolla-vip-without-haproxy",
-                given.file,
-                entry.line,
-                "services do not find keystone, because enable_haproxy is off and "
-                f"keepalived does not set {vip}",
-                f"{_VIP}: {nic.address.ip}, which is {lab.controller.name}'s, or enable_haproxy: "
-                f'"yes"',
-            )
+        # Then nothing sets the address, so it has to be the controller's own.
+        yield from _check_vip_without_haproxy(given, entry, vip, lab, network)
         return
-    if vip in owners:
+    owner = _owners_of_addresses(lab).get(vip)
+    if owner is not None:
         yield _BOOK.finding(
             "kolla-vip-taken",
             given.file,
             entry.line,
-            f"`kolla-ansible prechecks` stops, because {vip} answers to ping: it is "
-            f"{owners[vip]} own",
-            f"{_VIP}: {_free(given)}",
+            effect=(
+                f"`kolla-ansible prechecks` stops, because {vip} answers to ping: it is {owner} own"
+            ),
+            fix=f"{_VIP}: {_propose_address(given)}",
         )
     elif vip not in network.cidr:
         yield _BOOK.finding(
             "kolla-vip-network",
             given.file,
             entry.line,
-            f"`kolla-ansible prechecks` stops: {vip} is not in {network.cidr}, the "
-            f"network of the APIs ({network.name})",
-            f"{_VIP}: {_free(given)}",
+            effect=(
+                f"`kolla-ansible prechecks` stops: {vip} is not in {network.cidr}, the network "
+                f"of the APIs ({network.name})"
+            ),
+            fix=f"{_VIP}: {_propose_address(given)}",
         )
 
 
-def _free(given: Globals) -> str:
+def _check_vip_without_haproxy(
+    given: GlobalsFile, entry: YamlEntry, vip: IPv4Address, lab: Lab, network: Network
+) -> Iterator[Finding]:
+    """Yield an address that is not the controller's, where it has to be."""
+    controller = lab.controller
+    # With several controllers there is HAProxy, so the first one's address is the only right one.
+    nic = controller.nic_on(network.name)
+    if nic is None or vip == nic.address.ip:
+        return
+    yield _BOOK.finding(
+        "kolla-vip-without-haproxy",
+        given.file,
+        entry.line,
+        effect=(
+            "services do not find keystone, because enable_haproxy is off and keepalived does "
+            f"not set {vip}"
+        ),
+        fix=(f'{_VIP}: {nic.address.ip}, which is {controller.name}\'s, or enable_haproxy: "yes"'),
+    )
+
+
+def _owners_of_addresses(lab: Lab) -> Mapping[IPv4Address, str]:
+    """Return whose each address is, the host's on the lab's networks included."""
+    owners: dict[IPv4Address, str] = {}
+    for node in lab.nodes:
+        for nic in node.nics:
+            owners[nic.address.ip] = f"{node.name}'s"
+    for network in lab.networks:
+        owners[network.host_address] = "the host's"
+    return owners
+
+
+def _propose_address(given: GlobalsFile) -> str:
     """Return a free address from the end of the APIs' network."""
     lab, network = given.scope.lab, given.api_network
     if lab is None or network is None:
         return "ADDRESS, a free one of network_interface's network"
     taken = {nic.address.ip for node in lab.nodes for nic in node.nics}
-    last = int(network.cidr.broadcast_address) - 1
-    return str(
-        next((a for i in range(64) if (a := IPv4Address(last - i)) not in taken), IPv4Address(last))
-    )
+    last = network.cidr.broadcast_address - 1
+    for offset in range(_TRIED):
+        candidate = last - offset
+        if candidate not in taken:
+            return str(candidate)
+    return str(last)
 
 
-def _interfaces(given: Globals) -> Iterator[Finding]:
+def _check_interfaces(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield variables that name a NIC which no node of the lab has."""
     lab = given.scope.lab
     if lab is None:
         return
     devices = {nic.device for node in lab.nodes for nic in node.nics}
     for name in _INTERFACES:
-        entry = given.root.get(name)
-        if entry is None or entry.is_template or not entry.text:
+        entry = given.written_entry(name)
+        if entry is None:
             continue
+        # neutron_external_interface may be a list.
         foreign = [device for device in entry.text.split(",") if device.strip() not in devices]
         if foreign:
             near = nearest(foreign[0], devices)
@@ -164,24 +213,29 @@ def _interfaces(given: Globals) -> Iterator[Finding]:
                 "kolla-interface",
                 given.file,
                 entry.line,
-                f"the play stops when it needs {foreign[0]}, which is not a NIC of "
-                f"any node of lab {lab.name}",
-                f"{name}: {near or ' or '.join(sorted(devices))}",
+                effect=(
+                    f"the play stops when it needs {foreign[0]}, which is not a NIC of any node "
+                    f"of lab {lab.name}"
+                ),
+                fix=f"{name}: {near or ' or '.join(sorted(devices))}",
             )
 
 
-def _external(given: Globals) -> Iterator[Finding]:
-    entry = given.root.get("neutron_external_interface")
-    if entry is None or entry.is_template or not entry.text:
+def _check_external_interface(given: GlobalsFile) -> Iterator[Finding]:
+    """Yield the APIs' interface where neutron is to have one of its own."""
+    entry = given.written_entry("neutron_external_interface")
+    if entry is None:
         return
-    if entry.text == given.text(
-        "api_interface", given.text("network_interface")
-    ):  # else the inventory has it
+    # Where the file names neither, the inventory does, and nothing can be said.
+    default = given.text_of("network_interface")
+    if entry.text == given.text_of("api_interface", default):
         yield _BOOK.finding(
             "kolla-external-interface",
             given.file,
             entry.line,
-            f"you cannot reach the node any more: {entry.text}, the APIs' interface, "
-            "loses its address when it becomes a port of br-ex",
-            "write a NIC without an address into neutron_external_interface",
+            effect=(
+                f"you cannot reach the node any more: {entry.text}, the APIs' interface, loses "
+                "its address when it becomes a port of br-ex"
+            ),
+            fix="write a NIC without an address into neutron_external_interface",
         )

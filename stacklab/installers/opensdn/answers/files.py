@@ -7,7 +7,7 @@ and tried with, OpenSDN-io/tf-ansible-deployer R26.1 (8efda5e), R25.1 (55454cb) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import PurePosixPath
@@ -80,39 +80,46 @@ def render(request: Request) -> Rendered:
         "key": _KEY,
         "path": INSTANCES,
     }
+    # A bystander gets no file, but it is in the result, too.
     files: dict[str, dict[PurePosixPath, str]] = {node.name: {} for node in lab.nodes}
     files[lab.controller.name][INSTANCES] = request.render(_TEMPLATE, lab.controller, **context)
-    if lab.stack.proxy != Proxy():
-        for node in members(lab):
-            files[node.name][DOCKER_PROXY] = request.render(
-                "opensdn/docker-proxy.conf.j2", node, variables=proxy_variables(lab)
-            )
+    if lab.stack.proxy == Proxy():
+        return files
+    for node in members(lab):
+        files[node.name][DOCKER_PROXY] = request.render(
+            "opensdn/docker-proxy.conf.j2",
+            node,
+            variables=proxy_variables(lab),
+        )
     return files
 
 
 def members(lab: Lab) -> tuple[Node, ...]:
     """Return the nodes of the cloud, the deployer first; one of role `node` is a bystander."""
-    others = (
-        node
-        for node in lab.nodes
-        if node.role is not Role.NODE and node.name != lab.controller.name
-    )
-    return (lab.controller, *others)
+    controller = lab.controller
+    others = []
+    for node in lab.nodes:
+        if node.role is not Role.NODE and node.name != controller.name:
+            others.append(node)
+    return (controller, *others)
 
 
 def instances(lab: Lab, release: Release) -> tuple[Instance, ...]:
     """Return each node as the deployer sees it."""
     devices = {nic_on(lab, node, _data_network(lab)).device for node in members(lab)}
-    return tuple(
-        Instance(
+    has_one_device = len(devices) == 1
+    found = []
+    for node in members(lab):
+        roles = {}
+        for role in _roles(lab, node, release):
+            roles[role] = _role_options(lab, node, role, has_one_device=has_one_device)
+        instance = Instance(
             node=node,
             address=address(lab, node),
-            roles=MappingProxyType(
-                {role: _options(lab, node, role, devices) for role in _roles(lab, node, release)}
-            ),
+            roles=MappingProxyType(roles),
         )
-        for node in members(lab)
-    )
+        found.append(instance)
+    return tuple(found)
 
 
 def _roles(lab: Lab, node: Node, release: Release) -> Iterator[str]:
@@ -125,9 +132,9 @@ def _roles(lab: Lab, node: Node, release: Release) -> Iterator[str]:
         yield from release.services["compute"]
 
 
-def _options(lab: Lab, node: Node, role: str, devices: Iterable[str]) -> Mapping[str, str]:
+def _role_options(lab: Lab, node: Node, role: str, *, has_one_device: bool) -> Mapping[str, str]:
     options: dict[str, str] = {}
-    if role == "vrouter" and len(set(devices)) > 1:
+    if role == "vrouter" and not has_one_device:  # otherwise it is said once, for all nodes
         options["PHYSICAL_INTERFACE"] = nic_on(lab, node, _data_network(lab)).device
     if role.startswith("openstack") and _has_api_network(lab):
         options["api_interface"] = nic_on(lab, node, lab.stack.api_network).device
@@ -157,17 +164,17 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
 
     It becomes /etc/contrail/common.env on every node, and the environment of every container.
     """
-    control = [
-        nic_on(lab, instance.node, _data_network(lab)).address.ip
-        for instance in instances(lab, release)
-        if "control" in instance.roles
-    ]
+    control_addresses = []
+    for instance in instances(lab, release):
+        if "control" in instance.roles:
+            nic = nic_on(lab, instance.node, _data_network(lab))
+            control_addresses.append(str(nic.address.ip))
     configuration = {
         "CLOUD_ORCHESTRATOR": "openstack",
         "KOLLA_MODE": flavour.mode,
         "OPENSTACK_VERSION": flavour.openstack,
         "CONTRAIL_CONTAINER_TAG": release.text("container_tag"),
-        "CONTROL_NODES": ",".join(map(str, control)),
+        "CONTROL_NODES": ",".join(control_addresses),
         "AUTH_MODE": "keystone",
         "AAA_MODE": "rbac",
         # its own default, /v2.0, is of no OpenStack since Queens
@@ -175,7 +182,7 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
         "JVM_EXTRA_OPTS": "-Xms256m -Xmx1g",
         # its alarm at 256 GB is for other disks
         "CONFIG_DATABASE_NODEMGR__DEFAULTS__minimum_diskGB": "2",
-        **_vrouter(lab),
+        **_vrouter_options(lab),
     }
     if _has_api_network(lab):
         configuration |= dict.fromkeys(_API_HOSTS, str(api_address(lab)))
@@ -187,25 +194,24 @@ def _configuration(lab: Lab, release: Release, flavour: kolla.Flavour) -> Mappin
     return configuration
 
 
-def _vrouter(lab: Lab) -> Mapping[str, str]:
+def _vrouter_options(lab: Lab) -> Mapping[str, str]:
     """Return the NIC that vrouter takes over, and its gateway if the default route is over it.
 
     Elsewhere the agent wants none: another NIC has the way out.
     """
     options = {}
-    data = lab.network(_data_network(lab))
-    nics = {nic_on(lab, node, data.name) for node in members(lab)}
-    if len({nic.device for nic in nics}) == 1:
-        options["PHYSICAL_INTERFACE"] = next(iter(nics)).device
-    if data.mode is NetworkMode.NAT and any(
-        node.access.network == data.name for node in members(lab)
-    ):
-        options["VROUTER_GATEWAY"] = str(data.host_address)
+    data_network = lab.network(_data_network(lab))
+    devices = {nic_on(lab, node, data_network.name).device for node in members(lab)}
+    if len(devices) == 1:
+        options["PHYSICAL_INTERFACE"] = devices.pop()
+    access_networks = {node.access.network for node in members(lab)}
+    if data_network.mode is NetworkMode.NAT and data_network.name in access_networks:
+        options["VROUTER_GATEWAY"] = str(data_network.host_address)
     return options
 
 
 def _global_proxy(lab: Lab) -> Mapping[str, str]:
     """Return the playbooks' proxy; docker's is in a file of its own."""
-    return {
-        name.upper(): value for name, value in proxy_variables(lab).items() if name != "no_proxy"
-    }
+    variables = dict(proxy_variables(lab))
+    variables.pop("no_proxy", None)
+    return {name.upper(): value for name, value in variables.items()}

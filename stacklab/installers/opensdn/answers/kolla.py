@@ -17,8 +17,7 @@ from stacklab.stages.stage import Step
 PATCHED, VANILLA = "patched", "vanilla"
 
 # What a stock cloud asks for. The deployer fills in one and the same well-known word for whatever
-# is left
-# out, so nothing may be; what belongs to services that are off is nobody's password.
+# is left out, so nothing may be; what belongs to services that are off is nobody's password.
 PASSWORDS = (
     "keystone_admin_password",
     "keystone_database_password",
@@ -74,22 +73,12 @@ def flavour(lab: Lab, release: Release) -> Flavour:
     Raises RenderError for a pair that does not exist, or does not work on these images.
     """
     mode = lab.stack.kolla_mode or release.text("kolla_mode")
-    known = _known(release, mode)
-    title = f"OpenSDN {release.name}"
-    if not known:
-        raise RenderError(
-            f"stack.kolla_mode: {title} cannot install kolla in mode {mode}",
-            hint=_way_out(lab, release),
-        )
-    default = release.text("openstack")
-    openstack = lab.stack.openstack or (default if default in known else known[-1])
-    if openstack not in known:
-        wrong = f"{title} brings OpenStack {', '.join(known)} by {mode} kolla, not {openstack}"
-        raise RenderError(f"stack.openstack: {wrong}", hint=_way_out(lab, release, openstack))
+    openstack = _choose_openstack(lab, release, mode)
     systems = _systems(release, openstack)
-    if not systems & _images(lab):
-        wrong = f"kolla-ansible of {openstack} is not for {' or '.join(sorted(_images(lab)))}"
-        hint = f"image: {' or '.join(sorted(systems))}; or {_way_out(lab, release)}"
+    images = _images(lab)
+    if systems.isdisjoint(images):
+        wrong = f"kolla-ansible of {openstack} is not for {' or '.join(sorted(images))}"
+        hint = f"image: {' or '.join(sorted(systems))}; or {_suggest_pair(lab, release)}"
         raise RenderError(f"stack.openstack: {wrong}", hint=hint)
     return Flavour(
         mode=mode,
@@ -99,17 +88,37 @@ def flavour(lab: Lab, release: Release) -> Flavour:
     )
 
 
-def _known(release: Release, mode: str) -> tuple[str, ...]:
+def _choose_openstack(lab: Lab, release: Release, mode: str) -> str:
+    """Return the spec's OpenStack, or the release's default; raises RenderError if unknown."""
+    title = f"OpenSDN {release.name}"
+    known = known_openstacks(release, mode)
+    if not known:
+        raise RenderError(
+            f"stack.kolla_mode: {title} cannot install kolla in mode {mode}",
+            hint=_suggest_pair(lab, release),
+        )
+    openstack = lab.stack.openstack
+    if not openstack:
+        # The default is for one mode; the other has its newest.
+        default = release.text("openstack")
+        return default if default in known else known[-1]
+    if openstack not in known:
+        wrong = f"{title} brings OpenStack {', '.join(known)} by {mode} kolla, not {openstack}"
+        raise RenderError(
+            f"stack.openstack: {wrong}",
+            hint=_suggest_pair(lab, release, openstack),
+        )
+    return openstack
+
+
+def known_openstacks(release: Release, mode: str) -> tuple[str, ...]:
     """Return the releases of OpenStack that a mode can install, oldest first."""
     if mode == PATCHED:
         return release.words("patched")
     # Its plugins are put into a directory of one Python, and that of other containers is not there.
     pythons = release.mapping("base_python")
-    return tuple(
-        name
-        for name in release.mapping("vanilla")
-        if pythons[name] == release.text("vanilla_python")
-    )
+    right_python = release.text("vanilla_python")
+    return tuple(name for name in release.mapping("vanilla") if pythons[name] == right_python)
 
 
 def _images(lab: Lab) -> set[str]:
@@ -124,16 +133,22 @@ def _systems(release: Release, openstack: str) -> set[str]:
     return set(release.mapping("systems")[openstack].split("+"))
 
 
-def _way_out(lab: Lab, release: Release, openstack: str = "") -> str:
+def _suggest_pair(lab: Lab, release: Release, openstack: str = "") -> str:
     """Return what to write instead: the best pair for the lab's image and OpenStack."""
-    pairs = [
-        (mode, name) for mode in (VANILLA, PATCHED) for name in reversed(_known(release, mode))
-    ]
-    pairs.sort(
-        key=lambda pair: (pair[1] != openstack, not _systems(release, pair[1]) & _images(lab))
-    )
-    mode, name = pairs[0]
-    return f'write kolla_mode: {mode} with openstack: "{name}"'
+    images = _images(lab)
+
+    def rank_pair(pair: tuple[str, str]) -> tuple[bool, bool]:
+        _mode, name = pair
+        is_other_openstack = name != openstack
+        is_other_image = _systems(release, name).isdisjoint(images)
+        return is_other_openstack, is_other_image
+
+    pairs: list[tuple[str, str]] = []
+    for mode in (VANILLA, PATCHED):
+        pairs += [(mode, name) for name in reversed(known_openstacks(release, mode))]
+    # Of equals, the first: the newest OpenStack, and a vanilla one.
+    best_mode, best_name = min(pairs, key=rank_pair)
+    return f'write kolla_mode: {best_mode} with openstack: "{best_name}"'
 
 
 def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str, ...]]:
@@ -149,9 +164,8 @@ def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str
         "enable_fluentd": "no",
     }
     if flavour.mode == VANILLA:
-        variables["neutron_plugin_agent"] = (
-            "opensdn"  # a word that kolla does not know: it configures no agent
-        )
+        # A word that kolla does not know: it configures no agent.
+        variables["neutron_plugin_agent"] = "opensdn"
         for service in ("neutron_server", "nova_compute", "heat_engine"):
             variables[f"{service}_extra_volumes"] = _PLUGIN_VOLUME
     return variables
@@ -159,10 +173,11 @@ def global_variables(lab: Lab, flavour: Flavour) -> Mapping[str, str | tuple[str
 
 def customize(lab: Lab, flavour: Flavour) -> Mapping[str, str]:
     """Return kolla_config.customize: ini files that kolla merges into the services' own."""
+    # File -> section -> key -> value.
     files: dict[str, dict[str, dict[str, str]]] = {}
 
-    def put(file: str, section: str, key: str, value: object) -> None:
-        files.setdefault(file, {}).setdefault(section, {})[key] = str(value)
+    def put(file: str, section: str, key: str, value: str) -> None:
+        files.setdefault(file, {}).setdefault(section, {})[key] = value
 
     if flavour.mode == VANILLA:
         # The deployer writes these where instances run, but nova-api, which reads them, is on the
@@ -173,19 +188,19 @@ def customize(lab: Lab, flavour: Flavour) -> Mapping[str, str]:
     for name, ratio in (("cpu", ratios.cpu), ("ram", ratios.ram), ("disk", ratios.disk)):
         if ratio is not None:
             put("nova.conf", "DEFAULT", f"{name}_allocation_ratio", f"{ratio:g}")
+    # The spec's own options last: they win.
     for option in lab.stack.post_config:
-        check_plain(
-            f"stack.post_config.{option.role}.{option.file}.{option.section}.{option.key}",
-            option.value,
-        )
-        for file in _files_of(lab, option):
+        keys = (option.role, option.file, option.section, option.key)
+        check_plain(f"stack.post_config.{'.'.join(keys)}", option.value)
+        for file in _files_of_option(lab, option):
             put(file, option.section, option.key, option.value)
-    return {file: _ini(sections) for file, sections in sorted(files.items())}
+    return {file: _format_ini(sections) for file, sections in sorted(files.items())}
 
 
 def check_plain(where: str, value: str) -> None:
     """Raise RenderError for a value that Ansible, or a block of YAML, would not leave as it is."""
-    if "{{" in value or "{%" in value or "{#" in value:
+    is_template = any(mark in value for mark in ("{{", "{%", "{#"))
+    if is_template:
         raise RenderError(
             f"{where}: Ansible takes {{{{, {{% and {{# for its own",
             hint="write what they stand for",
@@ -196,7 +211,7 @@ def check_plain(where: str, value: str) -> None:
         )
 
 
-def _files_of(lab: Lab, option: ConfigOption) -> tuple[str, ...]:
+def _files_of_option(lab: Lab, option: ConfigOption) -> tuple[str, ...]:
     """Return where kolla looks for it: NAME.conf for all nodes, SERVICE/HOST/NAME.conf for one."""
     path = PurePosixPath(option.file)
     if len(path.parts) != 4 or path.parts[:2] != ("/", "etc"):
@@ -207,23 +222,25 @@ def _files_of(lab: Lab, option: ConfigOption) -> tuple[str, ...]:
     if option.role == "all":
         return (path.name,)
     service = path.parts[2]
-    nodes = [
-        node for node in lab.nodes if str(node.role) == option.role and node.role is not Role.NODE
-    ]
-    return tuple(f"{service}/{address(lab, node)}/{path.name}" for node in nodes)
+    files = []
+    for node in lab.nodes:
+        # A node of role `node` is not in the cloud, and kolla does not know it.
+        if node.role is not Role.NODE and str(node.role) == option.role:
+            files.append(f"{service}/{address(lab, node)}/{path.name}")
+    return tuple(files)
 
 
-def _ini(sections: Mapping[str, Mapping[str, str]]) -> str:
-    blocks = (
-        "\n".join((f"[{name}]", *(f"{k} = {v}" for k, v in keys.items())))
-        for name, keys in sections.items()
-    )
-    return "\n".join(blocks) + "\n"
+def _format_ini(sections: Mapping[str, Mapping[str, str]]) -> str:
+    lines = []
+    for name, options in sections.items():
+        lines.append(f"[{name}]")
+        for key, value in options.items():
+            lines.append(f"{key} = {value}")
+    return "\n".join(lines) + "\n"
 
 
 # How a vanilla kolla is mended. Its role takes for granted that every password is the well-known
-# one, and
-# that nova-api is on every compute; see the release's bugs.
+# one, and that nova-api is on every compute; see the release's bugs.
 _ADMIN = "{{ hostvars['localhost'].contrail_configuration.KEYSTONE_AUTH_ADMIN_PASSWORD }}"
 _NEUTRON_INI = "playbooks/roles/neutron/templates/ContrailPlugin.ini.j2"
 _NEUTRON_SH = "playbooks/roles/neutron/files/config_opensdn.sh"

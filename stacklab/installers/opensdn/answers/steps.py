@@ -79,8 +79,7 @@ def _packages(node: Node) -> Step:
 def _ansible(node: Node, flavour: kolla.Flavour) -> Step:
     venv = HOME / "venv"
     # requests and pyOpenSSL are imported by the deployer; kolla-ansible's setup.py wants setuptools
-    # and pbr,
-    # which a venv of Python 3.12 has not.
+    # and pbr, which a venv of Python 3.12 has not.
     packages = f"'{flavour.ansible}' jinja2==3.0.3 requests pyopenssl 'setuptools<80' pbr"
     return Step(
         node=node.name,

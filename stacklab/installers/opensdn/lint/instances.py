@@ -10,12 +10,14 @@ from stacklab.installers.opensdn.lint.read import Instances
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
-from stacklab.lint.yaml_tree import YamlEntry
+from stacklab.lint.yaml_tree import YamlEntry, line_of
+from stacklab.model.lab import Lab
 from stacklab.words import nearest
 
 _AT = "tf-ansible-deployer@31eb9b7:playbooks/roles"
 _HOSTS = f"{_AT}/opensdn_deployer/tasks/create_container_host_group.yml"
 RULES = (
+    # Instances and their addresses.
     rule(
         "opensdn-no-instances",
         "a file without instances",
@@ -24,6 +26,7 @@ RULES = (
     rule("opensdn-instance", "an instance without provider or address", _HOSTS),
     rule("opensdn-duplicate-address", "two instances with one address", f"{_HOSTS}: add_host"),
     rule("opensdn-foreign-address", "an address that is not a node's", "the lab"),
+    # Roles: the playbooks look for keys only.
     rule(
         "opensdn-unknown-role",
         "a role that the playbooks do not install",
@@ -42,11 +45,13 @@ RULES = (
         "an instance without a role",
         f"{_AT}/opensdn/tasks/main.yml: `is defined`",
     ),
+    # How Ansible logs in.
     warning("opensdn-no-login", "a missing provider_config.bms", f"{_HOSTS}: without user/pwd/key"),
     warning("opensdn-plain-password", "a password beside a key", f"{_HOSTS}: ansible_ssh_pass"),
 )
 _BOOK = Book(RULES)
 _ROLES = (
+    # OpenSDN's own.
     "analytics",
     "analytics_alarm",
     "analytics_database",
@@ -57,9 +62,11 @@ _ROLES = (
     "control_only",
     "webui",
     "vrouter",
+    # Kubernetes.
     "kubemanager",
     "k8s_master",
     "k8s_node",
+    # OpenStack.
     "openstack",
     "openstack_control",
     "openstack_network",
@@ -69,6 +76,7 @@ _ROLES = (
     "openstack_compute_legacy",
     "tsn_haproxy",
 )
+# What most clouds need; the whole list would be too long for advice.
 _USUAL = (
     "config",
     "config_database",
@@ -79,94 +87,107 @@ _USUAL = (
     "openstack",
     "openstack_compute",
 )
-_INDEXED = re.compile(r"toragent(_\w+)?")
+_INDEXED = re.compile(r"toragent(_\w+)?")  # there may be several on an instance
 _PROVIDERS = ("bms", "kvm", "gce", "aws")
 _ADDRESSED = ("bms", "kvm")  # the clouds' instances are asked for theirs
 
 
 def check(file: Instances) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    for rule_check in (_instances, _addresses, _roles, _login):
-        yield from rule_check(file)
+    for check_rule in (_check_instances, _check_addresses, _check_roles, _check_login):
+        yield from check_rule(file)
 
 
-def _instances(file: Instances) -> Iterator[Finding]:
+def _check_instances(file: Instances) -> Iterator[Finding]:
     if not file.instances:
-        section = file.section("instances")
         yield _BOOK.finding(
             "opensdn-no-instances",
             file.name,
-            section.line if section else 0,
-            "the playbooks stop: the file does not name any instance",
-            "write `instances:`, and below it a mapping per machine",
+            line=line_of(file.section("instances")),
+            effect="the playbooks stop: the file does not name any instance",
+            fix="write `instances:`, and below it a mapping per machine",
         )
     for instance in file.instances:
-        provider = instance.get("provider")
-        if provider is None:
-            effect = f"the playbooks stop: {instance.key} does not name a provider"
-            yield _BOOK.finding(
-                "opensdn-instance", file.name, instance.line, effect, "provider: bms"
-            )
-        elif provider.text not in _PROVIDERS:
-            yield _BOOK.finding(
-                "opensdn-instance",
-                file.name,
-                provider.line,
-                f"the playbooks pass over {instance.key}: they do not know a provider "
-                f"{provider.text!r}",
-                f"provider: {nearest(provider.text, _PROVIDERS) or 'bms'}",
-            )
-        elif provider.text in _ADDRESSED and instance.get("ip") is None:
-            yield _BOOK.finding(
-                "opensdn-instance",
-                file.name,
-                instance.line,
-                f"the playbooks stop: {instance.key} does not have an ip",
-                "write `ip: ADDRESS` below it",
-            )
+        yield from _check_provider(file, instance)
 
 
-def _addresses(file: Instances) -> Iterator[Finding]:
-    seen: dict[str, str] = {}
+def _check_provider(file: Instances, instance: YamlEntry) -> Iterator[Finding]:
+    provider = instance.get("provider")
+    if provider is None:
+        yield _BOOK.finding(
+            "opensdn-instance",
+            file.name,
+            instance.line,
+            effect=f"the playbooks stop: {instance.key} does not name a provider",
+            fix="provider: bms",
+        )
+    elif provider.text not in _PROVIDERS:
+        meant = nearest(provider.text, _PROVIDERS) or "bms"
+        yield _BOOK.finding(
+            "opensdn-instance",
+            file.name,
+            provider.line,
+            effect=f"the playbooks pass over {instance.key}: they do not know a provider "
+            f"{provider.text!r}",
+            fix=f"provider: {meant}",
+        )
+    elif provider.text in _ADDRESSED and instance.get("ip") is None:
+        yield _BOOK.finding(
+            "opensdn-instance",
+            file.name,
+            instance.line,
+            effect=f"the playbooks stop: {instance.key} does not have an ip",
+            fix="write `ip: ADDRESS` below it",
+        )
+
+
+def _check_addresses(file: Instances) -> Iterator[Finding]:
+    first_with: dict[str, str] = {}  # address -> instance
     for instance in file.instances:
-        entry = instance.get("ip")
-        if entry is None or entry.is_template or not entry.text:
+        address = instance.get("ip")
+        if address is None or address.is_template or not address.text:
             continue
-        first = seen.setdefault(entry.text, instance.key)
+        first = first_with.setdefault(address.text, instance.key)
         if first != instance.key:
             yield _BOOK.finding(
                 "opensdn-duplicate-address",
                 file.name,
-                entry.line,
-                f"Ansible takes {first} and {instance.key} for one host, and the roles of one "
-                f"are lost: both have {entry.text}",
-                "give each its own, or write all roles into one instance",
+                address.line,
+                effect=f"Ansible takes {first} and {instance.key} for one host, and the roles of "
+                f"one are lost: both have {address.text}",
+                fix="give each its own, or write all roles into one instance",
             )
-        yield from _address(file, entry)
+        if file.scope.lab is None:
+            yield from _check_is_address(file, address)
+        else:
+            yield from _check_is_of_lab(file, address, file.scope.lab)
 
 
-def _address(file: Instances, entry: YamlEntry) -> Iterator[Finding]:
-    lab = file.scope.lab
-    if lab is None:
-        if not is_address(entry.text):
-            yield _BOOK.finding(
-                "opensdn-instance",
-                file.name,
-                entry.line,
-                f"{entry.text} is not an address, and the lists of nodes are made of it",
-                "write an address instead of a name",
-            )
+def _check_is_address(file: Instances, address: YamlEntry) -> Iterator[Finding]:
+    if is_address(address.text):
         return
+    yield _BOOK.finding(
+        "opensdn-instance",
+        file.name,
+        address.line,
+        effect=f"{address.text} is not an address, and the lists of nodes are made of it",
+        fix="write an address instead of a name",
+    )
+
+
+def _check_is_of_lab(file: Instances, address: YamlEntry, lab: Lab) -> Iterator[Finding]:
     owners = {str(nic.address.ip): node.name for node in lab.nodes for nic in node.nics}
-    if entry.text not in owners:
-        yield _BOOK.finding(
-            "opensdn-foreign-address",
-            file.name,
-            entry.line,
-            f"Ansible cannot log in to {entry.text}, which is not an address of a node of lab "
-            f"{lab.name}",
-            f"write one of {', '.join(f'{ip} ({name})' for ip, name in owners.items())}",
-        )
+    if address.text in owners:
+        return
+    choices = ", ".join(f"{ip} ({name})" for ip, name in owners.items())
+    yield _BOOK.finding(
+        "opensdn-foreign-address",
+        file.name,
+        address.line,
+        effect=f"Ansible cannot log in to {address.text}, which is not an address of a node of "
+        f"lab {lab.name}",
+        fix=f"write one of {choices}",
+    )
 
 
 def is_address(text: str) -> bool:
@@ -178,7 +199,13 @@ def is_address(text: str) -> bool:
     return True
 
 
-def _roles(file: Instances) -> Iterator[Finding]:
+def is_ipv4(text: str) -> bool:
+    """Return True for an IPv4 address."""
+    return is_address(text) and ":" not in text
+
+
+def _check_roles(file: Instances) -> Iterator[Finding]:
+    # One for the whole file: it limits how many unknown roles are compared.
     nearest_role = Near(_ROLES)
     for instance in file.instances:
         roles = instance.get("roles")
@@ -186,9 +213,9 @@ def _roles(file: Instances) -> Iterator[Finding]:
             yield _BOOK.finding(
                 "opensdn-no-roles",
                 file.name,
-                roles.line if roles else instance.line,
-                f"nothing is installed on {instance.key}, because it does not have a role",
-                "write `roles:`, and below it e.g. `vrouter:`",
+                line=line_of(roles or instance),
+                effect=f"nothing is installed on {instance.key}, because it does not have a role",
+                fix="write `roles:`, and below it e.g. `vrouter:`",
             )
             continue
         if roles.kind != "map":
@@ -196,40 +223,38 @@ def _roles(file: Instances) -> Iterator[Finding]:
                 "opensdn-role-list",
                 file.name,
                 roles.line,
-                "the playbooks stop: roles must be the keys of a mapping, not a list",
-                "write each as `vrouter:`, without a -",
+                effect="the playbooks stop: roles must be the keys of a mapping, not a list",
+                fix="write each as `vrouter:`, without a -",
             )
         for role in roles.items:
-            yield from _role(file, role, nearest_role)
+            yield from _check_role(file, role, nearest_role)
 
 
-def _role(file: Instances, role: YamlEntry, nearest_role: Near) -> Iterator[Finding]:
+def _check_role(file: Instances, role: YamlEntry, nearest_role: Near) -> Iterator[Finding]:
     if role.key not in _ROLES and not _INDEXED.fullmatch(role.key):
         near = nearest_role(role.key)
+        usual = ", ".join(_USUAL)
+        fix = f"write {near}:" if near else f"remove the line, or write one of {usual}"
         yield _BOOK.finding(
             "opensdn-unknown-role",
             file.name,
             role.line,
-            f"nothing is installed for the unknown role {role.key}",
-            f"write {near}:" if near else f"remove the line, or write one of {', '.join(_USUAL)}",
+            effect=f"nothing is installed for the unknown role {role.key}",
+            fix=fix,
         )
     elif role.kind not in ("null", "map"):
+        # Even `vrouter: false` installs it.
         yield _BOOK.finding(
             "opensdn-role-value",
             file.name,
             role.line,
-            f"{role.key} is installed whatever its value is, because the playbooks only look for "
-            f"the key",
-            f"remove the line, or write `{role.key}:`",
+            effect=f"{role.key} is installed whatever its value is, because the playbooks only "
+            f"look for the key",
+            fix=f"remove the line, or write `{role.key}:`",
         )
 
 
-def is_ipv4(text: str) -> bool:
-    """Return True for an IPv4 address."""
-    return is_address(text) and ":" not in text
-
-
-def _login(file: Instances) -> Iterator[Finding]:
+def _check_login(file: Instances) -> Iterator[Finding]:
     providers = [instance.get("provider") for instance in file.instances]
     is_bms = any(provider is not None and provider.text == "bms" for provider in providers)
     login = file.section("provider_config", "bms")
@@ -237,25 +262,29 @@ def _login(file: Instances) -> Iterator[Finding]:
         yield _BOOK.finding(
             "opensdn-no-login",
             file.name,
-            login.line if login else 0,
-            "Ansible logs in as the user who runs it, with that user's keys, because "
+            line=line_of(login),
+            effect="Ansible logs in as the user who runs it, with that user's keys, because "
             "provider_config.bms is missing",
-            "write provider_config:, below it bms:, and there ssh_user and ssh_private_key",
+            fix="write provider_config:, below it bms:, and there ssh_user and ssh_private_key",
         )
         return
+    # An instance may have a login of its own, with the same keys.
     for place in (login, *file.instances):
         if place is not None:
-            yield from _plain_password(file, place)
+            yield from _check_plain_password(file, place)
 
 
-def _plain_password(file: Instances, place: YamlEntry) -> Iterator[Finding]:
-    password, key = place.get("ssh_pwd"), place.get("ssh_private_key")
-    if password is None or key is None or not (password.text and key.text):
+def _check_plain_password(file: Instances, place: YamlEntry) -> Iterator[Finding]:
+    password = place.get("ssh_pwd")
+    key = place.get("ssh_private_key")
+    if password is None or key is None:
+        return
+    if not password.text or not key.text:
         return
     yield _BOOK.finding(
         "opensdn-plain-password",
         file.name,
         password.line,
-        "Ansible needs sshpass because of the password, though ssh_private_key is enough",
-        "remove ssh_pwd",
+        effect="Ansible needs sshpass because of the password, though ssh_private_key is enough",
+        fix="remove ssh_pwd",
     )

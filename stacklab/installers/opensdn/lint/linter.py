@@ -47,23 +47,28 @@ def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     if isinstance(root, Finding):
         yield root
         return
-    known = releases.of(Installer.OPENSDN)
-    release = scope.release if scope.release is not None else next(iter(known.values()), None)
+    release = scope.release
+    if release is None:  # the file does not tell it: the newest is the likeliest
+        release = next(iter(releases.of(Installer.OPENSDN).values()), None)
     file = Instances(name=source.name, root=root, scope=scope, release=release)
-    yield from _keys(file)
+    yield from _check_keys(file)
     yield from instances.check(file)
     yield from cloud.check(file)
 
 
-def _keys(file: Instances) -> Iterator[Finding]:
+def _check_keys(file: Instances) -> Iterator[Finding]:
     yield from yaml_tree.doubles(file.root, _BOOK, "opensdn-duplicate-key", file.name)
+    # Nearly the same only: other keys are variables for the playbooks, and anybody's own.
     nearest_section = Near(_SECTIONS, cutoff=0.88)
     for entry in file.root.items:
-        if entry.key not in _SECTIONS and (near := nearest_section(entry.key)):
+        if entry.key in _SECTIONS:
+            continue
+        meant = nearest_section(entry.key)
+        if meant:
             yield _BOOK.finding(
                 "opensdn-section",
                 file.name,
                 entry.line,
-                f"the playbooks do not read {entry.key}",
-                f"write {near}:",
+                effect=f"the playbooks do not read {entry.key}",
+                fix=f"write {meant}:",
             )

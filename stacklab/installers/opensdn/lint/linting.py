@@ -11,6 +11,7 @@ from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.stack import Installer
 
+# Sections that no other installer has; `instances` alone could be anybody's.
 _SECTION = re.compile(
     r"^(provider_config|contrail_configuration|global_configuration)\s*:", re.MULTILINE
 )
@@ -23,12 +24,13 @@ INSTANCES = FileKind(
 )
 
 
-def _claim(source: Source, path: PurePath) -> Claim | None:
+def _claim_instances(source: Source, path: PurePath) -> Claim | None:
     if is_assignments(source.text, path):
         return None
-    if path.name.startswith("instances.") or _SECTION.search(source.text):
+    has_own_name = path.name.startswith("instances.")
+    if has_own_name or _SECTION.search(source.text):
         return Claim(kind=INSTANCES, sureness=Sureness.KEYS)
     return None
 
 
-LINTING = Linting(kinds=(INSTANCES,), rules=linter.RULES, claim=_claim)
+LINTING = Linting(kinds=(INSTANCES,), rules=linter.RULES, claim=_claim_instances)

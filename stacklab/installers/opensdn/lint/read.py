@@ -20,14 +20,24 @@ class Instances:
 
     def section(self, *names: str) -> YamlEntry | None:
         """Return the entry at the end of a path of keys."""
-        entry: YamlEntry | None = self.root
+        entry = self.root
         for name in names:
-            entry = entry.get(name) if entry is not None else None
+            child = entry.get(name)
+            if child is None:
+                return None
+            entry = child
         return entry
 
     def option(self, name: str) -> YamlEntry | None:
         """Return a key of contrail_configuration."""
         return self.section("contrail_configuration", name)
+
+    def known_option(self, name: str) -> YamlEntry | None:
+        """Return a key of contrail_configuration whose value is known before Ansible runs."""
+        option = self.option(name)
+        if option is None or option.is_template:
+            return None
+        return option
 
     @property
     def instances(self) -> tuple[YamlEntry, ...]:
@@ -38,8 +48,13 @@ class Instances:
     @property
     def addresses(self) -> set[str]:
         """Return what the instances give as their addresses."""
-        entries = [instance.get("ip") for instance in self.instances]
-        return {entry.text for entry in entries if entry is not None}
+        # A new set for each caller, who may add to it.
+        addresses = set()
+        for instance in self.instances:
+            address = instance.get("ip")
+            if address is not None:
+                addresses.add(address.text)
+        return addresses
 
     @property
     def is_openstack(self) -> bool:
@@ -47,16 +62,17 @@ class Instances:
         orchestrator = self.option("CLOUD_ORCHESTRATOR")
         if orchestrator is not None:
             return orchestrator.text == "openstack"
-        return self.section("kolla_config") is not None or any(
-            "openstack" in role for role in self.roles
-        )
+        # Without the option, what is written for OpenStack tells that it is meant.
+        if self.section("kolla_config") is not None:
+            return True
+        return any("openstack" in role for role in self.roles)
 
     @property
     def roles(self) -> frozenset[str]:
         """Return every role of any instance."""
-        return frozenset(
-            role.key
-            for instance in self.instances
-            if (roles := instance.get("roles"))
-            for role in roles.items
-        )
+        names: set[str] = set()
+        for instance in self.instances:
+            roles = instance.get("roles")
+            if roles is not None:
+                names.update(role.key for role in roles.items)
+        return frozenset(names)

@@ -35,14 +35,14 @@ _FILES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
+def render_files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
     """Return the script that sets a node's options, and the files that it installs."""
     lab, release = request.lab, request.release
-    node_options = options(lab, release, node)
+    node_options = options_of_node(lab, release, node)
     if not node_options:
         return {}
     copies = lab.stack.glance.direct_copy and node.name == lab.controller.name
-    text = request.render(
+    script = request.render(
         "packstack/options.sh.j2",
         node,
         options=node_options,
@@ -51,33 +51,42 @@ def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
         metadata_path=_INSTALLED_METADATA,
     )
     if not copies:
-        return {SCRIPT: text}
-    json = request.render(
+        return {SCRIPT: script}
+    # nova copies from glance's file system if both know it by the same id.
+    metadata = request.render(
         "packstack/glance-metadata.json.j2", node, id=lab.name, mountpoint=_IMAGES
     )
-    return {SCRIPT: text, METADATA: json}
+    return {SCRIPT: script, METADATA: metadata}
 
 
-def options(lab: Lab, release: Release, node: Node) -> tuple[ConfigOption, ...]:
+def options_of_node(lab: Lab, release: Release, node: Node) -> tuple[ConfigOption, ...]:
     """Return a node's options; those of the spec come last, and win."""
-    role = str(node.role)
-    ours = (
-        ConfigOption(role=role, file=file, section=section, key=key, value=value)
-        for file, section, key, value in (
-            *_overcommit(lab, release, node),
-            *_glance(lab, release, node),
+    settings = (*_set_overcommit(lab, release, node), *_set_glance(lab, release, node))
+    options = []
+    for file, section, key, value in settings:
+        options.append(
+            ConfigOption(
+                role=str(node.role),
+                file=file,
+                section=section,
+                key=key,
+                value=value,
+            )
         )
-    )
-    return (*ours, *(_theirs(option) for option in lab.stack.post_config_for(node.role)))
+    for option in lab.stack.post_config_for(node.role):
+        options.append(_place_option(option))
+    return tuple(options)
 
 
-def _theirs(option: ConfigOption) -> ConfigOption:
+def _place_option(option: ConfigOption) -> ConfigOption:
+    """Return an option of the spec with the file's path on the node."""
     file = _FILES.get(option.file, option.file)
     if not file.startswith("/") or "$" in file:
         raise RenderError(
             f"stack.post_config.{option.role}: Packstack does not know {option.file}",
             hint=f"the file's own path, or one of {', '.join(_FILES)}",
         )
+    # crudini does as Python 2's parser does, and cuts the value there.
     if re.search(r"\s;", option.value):
         raise RenderError(
             f"stack.post_config.{option.role}: crudini takes what follows the ; in {option.key} "
@@ -89,24 +98,27 @@ def _theirs(option: ConfigOption) -> ConfigOption:
     )
 
 
-def _overcommit(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
+def _set_overcommit(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
     """Yield the ratio of disks: Packstack has keys for those of CPUs and memory only."""
     disk = lab.stack.overcommit.disk
     if disk is None:
         return
     yield _NOVA, "DEFAULT", "disk_allocation_ratio", str(disk)
-    if node.name == lab.controller.name and (filters := release.text("disk_filters")):
+    # The scheduler looks at disks if it is told to, in releases that do not do so by themselves.
+    filters = release.text("disk_filters")
+    if filters and node.name == lab.controller.name:
         yield _NOVA, "DEFAULT", "scheduler_default_filters", filters
 
 
-def _glance(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
+def _set_glance(lab: Lab, release: Release, node: Node) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what lets nova read images past glance's API, from URLs or from its file system."""
     glance = lab.stack.glance
-    schemes = tuple(
-        dict.fromkeys((*(("file",) if glance.direct_copy else ()), *glance.url_schemes))
-    )
+    wanted = ("file", *glance.url_schemes) if glance.direct_copy else glance.url_schemes
+    schemes = tuple(dict.fromkeys(wanted))  # `file` may be among the spec's, too
     if not schemes:
         return
     is_controller = node.name == lab.controller.name
+    # With computes, their nova would look for glance's files on its own disk.
     if glance.direct_copy and not (is_controller and has_compute(lab, node)):
         raise RenderError(
             "stack.glance.direct_copy: nova must see glance's file system, and that is the "

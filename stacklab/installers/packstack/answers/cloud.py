@@ -32,9 +32,9 @@ _MANAGERS: Mapping[NetworkingMode, str] = MappingProxyType(
         NetworkingMode.VLAN: "nova.network.manager.VlanManager",
     }
 )
-_MAPPED = (
-    "CONFIG_NEUTRON_OVS_BRIDGES_COMPUTE"  # where this is a key, a mapping does not mean every node
-)
+# Where this is a key, a mapping does not mean every node.
+_MAPPED = "CONFIG_NEUTRON_OVS_BRIDGES_COMPUTE"
+# The part of the public network that instances get; a key of newer releases.
 _POOLS = "CONFIG_PROVISION_DEMO_ALLOCATION_POOLS"
 
 
@@ -61,9 +61,10 @@ class PackstackCloud:
     no_demo: str  # why there are no first networks; "" where there are
 
 
-def of(lab: Lab, release: Release) -> PackstackCloud:
+def cloud_of(lab: Lab, release: Release) -> PackstackCloud:
     """Return a lab as Packstack sees it; raises RenderError for what it has no keys for."""
-    stack, keys = lab.stack, release_keys.of(release)
+    stack = lab.stack
+    keys = release_keys.keys_of_release(release)
     mode = stack.network_mode or NetworkingMode(release.network_modes[0])
     if stack.driver is Driver.DOCKER:
         _check_docker(lab, mode, release)
@@ -73,42 +74,53 @@ def of(lab: Lab, release: Release) -> PackstackCloud:
             "is 10.0.0.0/24, and a key cannot change it",
             hint="remove fixed_range, and make networks of yours when the cloud is there",
         )
+    # nova-network has neither.
     agent, types = _AGENTS.get(mode, ("", ()))
     maps_bridges = agent == "ovn" or keys.has(_MAPPED)
-    external = stack.external_network
     fixed = stack.fixed_range or IPv4Network(release.text("fixed_range") or "0.0.0.0/32")
-    floating, pools = _floating(lab, release, mode)
+    floating, pools = _floating_ranges(lab, release, mode)
     return PackstackCloud(
         controller=api_address(lab),
-        computes=tuple(
-            host_address(lab, node) for node in cloud_nodes(lab) if has_compute(lab, node)
-        ),
+        computes=_compute_addresses(lab),
         is_nova_network=mode.is_nova_network,
         has_vlans=mode is NetworkingMode.VLAN,
         manager=_MANAGERS.get(mode, ""),
         agent=agent,
+        # Flat networks need a mapping, which the tenants' own do not.
         types=types if maps_bridges else types[:1],
         maps_bridges=maps_bridges,
         data_device=_data_device(lab),
         data_cidr=lab.network(stack.data_network or stack.network).cidr,
-        public_device=nic_on(lab, lab.controller, external or stack.network).device,
-        external_device=nic_on(lab, lab.controller, external).device
-        if external and not mode.is_nova_network
-        else "",
+        public_device=_public_device(lab),
+        external_device="" if mode.is_nova_network else _external_device(lab),
         fixed_range=str(fixed),
         fixed_size=fixed.num_addresses,
         floating_range=str(floating),
         pools=json.dumps(pools),
-        no_demo=_no_demo(lab, mode, keys),
+        no_demo=_why_no_demo(lab, mode, keys),
     )
+
+
+def _compute_addresses(lab: Lab) -> tuple[IPv4Address, ...]:
+    computes = [node for node in cloud_nodes(lab) if has_compute(lab, node)]
+    return tuple(host_address(lab, node) for node in computes)
+
+
+def _public_device(lab: Lab) -> str:
+    """Return the controller's NIC to the outside."""
+    network = lab.stack.external_network or lab.stack.network
+    return nic_on(lab, lab.controller, network).device
+
+
+def _external_device(lab: Lab) -> str:
+    """Return the controller's NIC on the external network; "" without such a network."""
+    return _public_device(lab) if lab.stack.external_network else ""
 
 
 def cloud_nodes(lab: Lab) -> tuple[Node, ...]:
     """Return the nodes that Packstack installs, the controller first."""
-    rest = (
-        node for node in lab.nodes if is_in_cloud(lab, node) and node.name != lab.controller.name
-    )
-    return (lab.controller, *rest)
+    others = [node for node in lab.nodes if node.name != lab.controller.name]
+    return (lab.controller, *(node for node in others if is_in_cloud(lab, node)))
 
 
 def host_address(lab: Lab, node: Node) -> IPv4Address:
@@ -122,7 +134,9 @@ def host_address(lab: Lab, node: Node) -> IPv4Address:
 
 
 def _data_device(lab: Lab) -> str:
+    """Return the NIC of tunnels, which has one name for all nodes."""
     network = lab.stack.data_network or lab.stack.network
+    # Refused beforehand: Packstack would find out on the first node that lacks the NIC.
     devices = {node.name: nic_on(lab, node, network).device for node in cloud_nodes(lab)}
     if len(set(devices.values())) > 1:
         devices_by_node = ", ".join(f"{device} on {name}" for name, device in devices.items())
@@ -135,49 +149,51 @@ def _data_device(lab: Lab) -> str:
 
 
 def _check_docker(lab: Lab, mode: NetworkingMode, release: Release) -> None:
+    """Raise RenderError for a lab that nova's docker driver cannot be installed in."""
     fitting = release.words("docker_network_modes")
+    node_count = len(cloud_nodes(lab))
     if mode not in fitting:
         raise RenderError(
             f"stack.network_mode: {mode} does not go with driver docker: its instances get no "
             f"network from neutron",
             hint=f"network_mode: {' or '.join(fitting)}",
         )
-    if len(cloud_nodes(lab)) > 1:
+    if node_count > 1:
         raise RenderError(
-            f"stack.driver: docker is one node's with Packstack, the lab has "
-            f"{len(cloud_nodes(lab))}",
+            f"stack.driver: docker is one node's with Packstack, the lab has {node_count}",
             hint="leave the controller alone, without computes",
         )
 
 
-def _no_demo(lab: Lab, mode: NetworkingMode, keys: ReleaseKeys) -> str:
+def _why_no_demo(lab: Lab, mode: NetworkingMode, keys: ReleaseKeys) -> str:
+    """Return why Packstack shall not make first networks; "" if it shall."""
     if lab.stack.driver is Driver.DOCKER:
         return "The image would be a disk's, and docker has no use for that."
-    if lab.stack.external_network and not mode.is_nova_network and not keys.has(_POOLS):
-        network = lab.stack.external_network
+    network = lab.stack.external_network
+    # Without a key for pools, neutron gives away the whole of the public network.
+    if network and not mode.is_nova_network and not keys.has(_POOLS):
         return f"It would give away all of {network}, the nodes' and the host's addresses too."
     return ""
 
 
-def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Network, list[str]]:
+def _floating_ranges(
+    lab: Lab, release: Release, mode: NetworkingMode
+) -> tuple[IPv4Network, list[str]]:
     """Return the public network's range, and the part of it that instances get."""
-    stack = lab.stack
-    wanted = stack.floating_range
-    if not stack.external_network or mode.is_nova_network:
+    network, wanted = lab.stack.external_network, lab.stack.floating_range
+    if not network or mode.is_nova_network:
         return wanted or IPv4Network(release.text("floating_range")), []
-    cidr = lab.network(stack.external_network).cidr
-    part = (
-        wanted or list(cidr.subnets(1))[1]
-    )  # the host has its first address, nodes those that follow
+    cidr = lab.network(network).cidr
+    # The host has a network's first address, and nodes have those that follow.
+    _lower_half, upper_half = cidr.subnets(1)
+    part = wanted or upper_half
     if not part.subnet_of(cidr):
         raise RenderError(
-            f"stack.floating_range: {part} is not in {stack.external_network}, {cidr}",
-            hint=f"a part of it, e.g. {list(cidr.subnets(1))[1]}",
+            f"stack.floating_range: {part} is not in {network}, {cidr}",
+            hint=f"a part of it, e.g. {upper_half}",
         )
-    first, last = _ends(part, cidr)
-    occupied = [
-        (name, ip) for name, ip in taken(lab, stack.external_network) if first <= ip <= last
-    ]
+    first, last = _usable_ends(part, cidr)
+    occupied = [(name, ip) for name, ip in taken(lab, network) if first <= ip <= last]
     if occupied:
         owners = ", ".join(f"{ip} is {name}'s" for name, ip in occupied)
         raise RenderError(
@@ -187,7 +203,9 @@ def _floating(lab: Lab, release: Release, mode: NetworkingMode) -> tuple[IPv4Net
     return cidr, [f"start={first},end={last}"]
 
 
-def _ends(part: IPv4Network, cidr: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
+def _usable_ends(part: IPv4Network, cidr: IPv4Network) -> tuple[IPv4Address, IPv4Address]:
     """Return a range's first and last usable address."""
-    first, last = part[0], part[-1]
-    return (cidr[1] if first == cidr[0] else first), (cidr[-2] if last == cidr[-1] else last)
+    # cidr's own ends are the network's address and the broadcast.
+    first = cidr[1] if part[0] == cidr[0] else part[0]
+    last = cidr[-2] if part[-1] == cidr[-1] else part[-1]
+    return first, last

@@ -35,7 +35,7 @@ STEPS = (
 )
 
 
-def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
+def render_files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
     """Return the script of all steps, and the registry's settings."""
     lab, release = request.lab, request.release
     script = request.render(
@@ -53,7 +53,7 @@ def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
         version=release.text("nova_version"),
         packages=release.words("venv_packages"),
     )
-    controller = packstack_cloud.of(lab, release).controller
+    controller = packstack_cloud.cloud_of(lab, release).controller
     settings = request.render(
         "packstack/docker-registry.j2", node, controller=controller, port=_PORT
     )

@@ -40,10 +40,14 @@ _METADATA = "metadata_password"  # neutron's
 def secret_names(lab: Lab) -> tuple[str, ...]:
     """Return the names of the secrets: Packstack shall not make up any password."""
     release = release_of(lab)
-    keys = release_keys.of(release)
-    has_neutron = not packstack_cloud.of(lab, release).is_nova_network
-    names = (*_ALWAYS, *((_METADATA,) if has_neutron else ()))
-    return (*names, *(name for name, key in _ONLY_WITH.items() if keys.has(key)))
+    keys = release_keys.keys_of_release(release)
+    names = list(_ALWAYS)
+    if not packstack_cloud.cloud_of(lab, release).is_nova_network:
+        names.append(_METADATA)
+    for name, key in _ONLY_WITH.items():
+        if keys.has(key):
+            names.append(name)
+    return tuple(names)
 
 
 def render(request: Request) -> Rendered:
@@ -55,28 +59,37 @@ def render(request: Request) -> Rendered:
             "stack.mirrors.apt: RDO's systems do not use APT",
             hint="remove it; CONFIG_REPO of stack.answers adds a yum mirror",
         )
-    names = {node.name for node in packstack_cloud.cloud_nodes(lab)}
-    return {node.name: _files(request, node) if node.name in names else {} for node in lab.nodes}
+    rendered: dict[str, Mapping[PurePosixPath, str]] = {node.name: {} for node in lab.nodes}
+    for node in lab.nodes:
+        if node in packstack_cloud.cloud_nodes(lab):
+            rendered[node.name] = _render_node(request, node)
+    return rendered
 
 
-def _files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
+def _render_node(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
+    """Render one node's files; the answer file is the controller's alone."""
     lab = request.lab
-    files = dict(packstack_after.files(request, node))
+    files = dict(packstack_after.render_files(request, node))
     if node.name == lab.controller.name:
-        files[ANSWERS] = _answers(request, node)
+        files[ANSWERS] = _render_answers(request, node)
         if lab.stack.driver is Driver.DOCKER:
-            files |= packstack_docker.files(request, node)
+            files |= packstack_docker.render_files(request, node)
     return files
 
 
-def _answers(request: Request, node: Node) -> str:
-    cloud = packstack_cloud.of(request.lab, request.release)
-    text = request.render("packstack/answers.txt.j2", node, cloud=cloud, ssh_key=f"{ROOT_KEY}.pub")
-    extra = {key: _value(request, key, value) for key, value in request.lab.stack.answers}
-    return release_keys.fit(text, release_keys.of(request.release), extra)
+def _render_answers(request: Request, node: Node) -> str:
+    """Render the answer file by the release's own keys."""
+    text = request.render(
+        "packstack/answers.txt.j2",
+        node,
+        cloud=packstack_cloud.cloud_of(request.lab, request.release),
+        ssh_key=f"{ROOT_KEY}.pub",
+    )
+    extra = {key: _spell_value(request, key, value) for key, value in request.lab.stack.answers}
+    return release_keys.fit_to_release(text, release_keys.keys_of_release(request.release), extra)
 
 
-def _value(request: Request, key: str, value: str) -> str:
+def _spell_value(request: Request, key: str, value: str) -> str:
     """Return a value so that the release's parser reads it back.
 
     Raises RenderError if it can't be written so.
@@ -100,6 +113,7 @@ def _check_sources(lab: Lab) -> None:
     Only nova's docker driver is from source; all else is RDO's packages.
     """
     stack = lab.stack
+    # A package has no branch, so nothing of these could be meant.
     if stack.driver is not Driver.DOCKER and (stack.git_base or stack.refs):
         option = "git_base" if stack.git_base else "refs"
         raise RenderError(

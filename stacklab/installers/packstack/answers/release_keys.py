@@ -2,7 +2,7 @@
 
 An unknown key is ignored without a word, and one that a group's condition asks for is
 searched for by its present name alone. So a template says what is to be true, by the
-names of the newest release that has the key, and `fit` makes it the release's own.
+names of the newest release that has the key, and `fit_to_release` makes it the release's own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from stacklab.errors import RenderError
-from stacklab.installers.packstack.keys import TABLE, table
+from stacklab.installers.packstack.keys import TABLE, key_table
 from stacklab.model.release import Release
 from stacklab.paths import PROJECT
 from stacklab.words import suggest
@@ -49,13 +49,18 @@ class ReleaseKeys:
                 f"{key} is not a key of any Packstack",
                 hint=f"git diff {TABLE.relative_to(PROJECT)}",
             )
-        return self.renamed.get(key) or ((key,) if key in self.own else ())
+        other_names = self.renamed.get(key)
+        if other_names:
+            return other_names
+        return (key,) if key in self.own else ()
 
 
-def of(release: Release) -> ReleaseKeys:
+def keys_of_release(release: Release) -> ReleaseKeys:
     """Return the keys of a release, and its old names."""
-    known = table()
-    renamed = {new: tuple(old.split()) for new, old in release.mapping("renamed").items()}
+    known = key_table()
+    renamed = {}
+    for new_name, old_names in release.mapping("renamed").items():
+        renamed[new_name] = tuple(old_names.split())
     return ReleaseKeys(
         release=release.name,
         own=frozenset(known.keys_of(release.name)),
@@ -65,7 +70,7 @@ def of(release: Release) -> ReleaseKeys:
     )
 
 
-def fit(text: str, keys: ReleaseKeys, extra: Mapping[str, str]) -> str:
+def fit_to_release(text: str, keys: ReleaseKeys, extra: Mapping[str, str]) -> str:
     """Make a rendered file fit the release.
 
     Keys get the release's names; those that it lacks are left out with their comments.
@@ -75,54 +80,61 @@ def fit(text: str, keys: ReleaseKeys, extra: Mapping[str, str]) -> str:
     """
     wanted = {key.upper(): value for key, value in extra.items()}
     for key in wanted:
-        if key not in keys.names:
-            right = suggest(key, sorted(keys.names), label=f"keys of {keys.release}").partition(
-                " ("
-            )[0]
-            raise RenderError(
-                f"stack.answers: Packstack {keys.release} does not read {key}", hint=right
-            )
-    lines = list(_fitted(text.splitlines(), keys, wanted))
+        _check_is_read(key, keys)
+    # Takes from `wanted` what it puts in the place of the template's.
+    lines = list(_fit_lines(text.splitlines(), keys, wanted))
     written = {line.partition("=")[0] for line in lines}
-    lines += _section("from the spec", wanted)
-    needed = {
-        key: value for key, value in keys.needed.items() if key not in written | wanted.keys()
-    }
-    lines += _section(f"what {keys.release} has no defaults of its own for", needed)
-    return "".join(f"{line}\n" for line in _without_empty_sections(lines))
+    lines += _write_section("from the spec", wanted)
+    present = written | wanted.keys()
+    needed = {key: value for key, value in keys.needed.items() if key not in present}
+    lines += _write_section(f"what {keys.release} has no defaults of its own for", needed)
+    kept_lines = _without_empty_sections(lines)
+    return "".join(f"{line}\n" for line in kept_lines)
 
 
-def _fitted(lines: list[str], keys: ReleaseKeys, wanted: dict[str, str]) -> Iterator[str]:
+def _check_is_read(key: str, keys: ReleaseKeys) -> None:
+    """Raise RenderError for a key that the release would ignore."""
+    if key in keys.names:
+        return
+    raise RenderError(
+        f"stack.answers: Packstack {keys.release} does not read {key}",
+        hint=suggest(key, sorted(keys.names), label=f"keys of {keys.release}"),
+    )
+
+
+def _fit_lines(lines: list[str], keys: ReleaseKeys, wanted: dict[str, str]) -> Iterator[str]:
+    """Yield the template's lines by the release's names; pops from `wanted` what they hold."""
     comment: list[str] = []  # belongs to the key below it, and goes with it
     for line in lines:
-        key, is_key, value = line.partition("=")
         if line.startswith("#") and not line.startswith(_HEADING):
             comment.append(line)
             continue
-        if not is_key:
-            yield from (*comment, line)
-        elif names := keys.spelled(key):
+        key, is_key, value = line.partition("=")
+        names = keys.spelled(key) if is_key else ()
+        # A blank line or a heading stays; a key that the release lacks does not.
+        if names or not is_key:
             yield from comment
-            yield from (f"{name}={wanted.pop(name, value)}" for name in names)
+        if not is_key:
+            yield line
+        for name in names:
+            yield f"{name}={wanted.pop(name, value)}"
         comment = []
 
 
-def _section(title: str, values: Mapping[str, str]) -> list[str]:
+def _write_section(title: str, values: Mapping[str, str]) -> list[str]:
+    """Return the lines of a section; none where there are no keys."""
     if not values:
         return []
-    return [
-        "",
-        f"{_HEADING}{title} ".ljust(80, "-"),
-        *(f"{key}={value}" for key, value in values.items()),
-    ]
+    heading = f"{_HEADING}{title} ".ljust(80, "-")
+    return ["", heading, *(f"{key}={value}" for key, value in values.items())]
 
 
 def _without_empty_sections(lines: list[str]) -> Iterator[str]:
     """Leave out headings below which nothing is left, with the blank line before them."""
+    padded = [*lines, "", ""]  # so that the last line, too, has two that follow
     for index, line in enumerate(lines):
-        following = lines[index + 1] if index + 1 < len(lines) else ""
-        after = lines[index + 2] if index + 2 < len(lines) else ""
-        is_empty = line.startswith(_HEADING) and not following
-        if is_empty or (not line and following.startswith(_HEADING) and not after):
-            continue
-        yield line
+        following, after = padded[index + 1], padded[index + 2]
+        is_empty_heading = line.startswith(_HEADING) and not following
+        is_before_one = not line and following.startswith(_HEADING) and not after
+        if not is_empty_heading and not is_before_one:
+            yield line

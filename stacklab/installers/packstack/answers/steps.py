@@ -36,10 +36,11 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
     release, nodes = release_of(lab), cloud_nodes(lab)
     prepared = tuple(name_at("packages", node.name) for node in nodes)
     return (
-        *(_prepared(lab, release, node) for node in nodes),
+        *(_prepare_stage(lab, release, node) for node in nodes),
         Stage(
             name="packstack",
-            steps=tuple(_run(lab, release)),
+            steps=tuple(_run_packstack(lab, release)),
+            # Puppet installs every package there, too.
             limit_s=4 * HOUR_S,
             after=prepared,
             hint=(
@@ -47,30 +48,34 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
                 "/var/tmp/packstack"
             ),
         ),
-        *(_finished(lab, release, node) for node in nodes),
+        *(_finish_stage(lab, release, node) for node in nodes),
     )
 
 
-def _prepared(lab: Lab, release: Release, node: Node) -> Stage:
+def _prepare_stage(lab: Lab, release: Release, node: Node) -> Stage:
+    """Return the stage that lets root in on a node, and adds RDO's repository."""
     return Stage(
         name=name_at("packages", node.name),
-        steps=(*_ways_in(lab, node), *_packages(lab, release, node)),
+        steps=(*_let_root_in(lab, node), *_add_repository(lab, release, node)),
         limit_s=HOUR_S,
         hint=("a repository may have been archived: localrc/releases.yaml says where it went"),
     )
 
 
-def _finished(lab: Lab, release: Release, node: Node) -> Stage:
+def _finish_stage(lab: Lab, release: Release, node: Node) -> Stage:
+    """Return the stage that does on a node what Packstack has no keys for."""
     return Stage(
         name=name_at("finish", node.name),
-        steps=(*workarounds(lab, release, node, When.AFTER), *_after(lab, release, node)),
+        steps=(*workarounds(lab, release, node, When.AFTER), *_finish_node(lab, release, node)),
         limit_s=HOUR_S,
         after=("packstack",),
         hint="a service may not start with its new options: journalctl -u NAME",
     )
 
 
-def _ways_in(lab: Lab, node: Node) -> Iterator[Step]:
+def _let_root_in(lab: Lab, node: Node) -> Iterator[Step]:
+    """Yield the steps that open a node to root, by the lab's key alone."""
+    # Packstack's ssh comes from the controller, by the network of a node's address in the answers.
     names = dict.fromkeys((lab.stack.network, lab.stack.api_network or lab.stack.network))
     match = f"Match Address {','.join(str(lab.network(name).cidr) for name in names)}"
     yield Step(
@@ -95,7 +100,8 @@ def _ways_in(lab: Lab, node: Node) -> Iterator[Step]:
     )
 
 
-def _packages(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
+def _add_repository(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
+    """Yield the steps that make yum find RDO's packages of the release."""
     if proxy := lab.stack.proxy.https or lab.stack.proxy.http:
         # Packstack's yum runs in a session that reads no profile.
         line = shlex.quote(f"proxy={proxy}")
@@ -107,6 +113,7 @@ def _packages(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
             f"/etc/yum.conf",
             done=f"grep -qxF {line} /etc/yum.conf",
         )
+    # A release that was archived has its repository rewritten after the package brought it.
     package = release.text("package")
     install = f"yum -y install {release.text('package_url') or package}"
     yield Step(
@@ -118,7 +125,8 @@ def _packages(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
     )
 
 
-def _run(lab: Lab, release: Release) -> Iterator[Step]:
+def _run_packstack(lab: Lab, release: Release) -> Iterator[Step]:
+    """Yield the steps that run Packstack on the controller."""
     name = lab.controller.name
     yield Step(
         node=name,
@@ -135,6 +143,7 @@ def _run(lab: Lab, release: Release) -> Iterator[Step]:
         command="yum -y install openstack-packstack",
         done="rpm -q openstack-packstack",
     )
+    # Root's session by ssh reads no profile, and the run itself fetches things.
     proxy = f". {_PROXY} && " if lab.stack.proxy.http or lab.stack.proxy.https else ""
     yield Step(
         node=name,
@@ -146,7 +155,8 @@ def _run(lab: Lab, release: Release) -> Iterator[Step]:
     )
 
 
-def _after(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
+def _finish_node(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
+    """Yield the steps of a node after Packstack: the docker driver, then options."""
     if node.name == lab.controller.name and lab.stack.driver is Driver.DOCKER:
         for word, title in packstack_docker.STEPS:
             script = packstack_docker.SCRIPT
@@ -157,7 +167,7 @@ def _after(lab: Lab, release: Release, node: Node) -> Iterator[Step]:
                 command=f"bash {script} {word}",
                 done=f"bash {script} check {word}",
             )
-    if packstack_after.options(lab, release, node):
+    if packstack_after.options_of_node(lab, release, node):
         script = packstack_after.SCRIPT
         yield Step(
             node=node.name,

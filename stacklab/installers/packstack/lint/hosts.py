@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from stacklab.installers.packstack.keys import Key
 from stacklab.installers.packstack.lint.ini import AnswerEntry
 from stacklab.installers.packstack.lint.read import (
     HOSTS,
     PLACEHOLDER,
     AnswerFile,
+    name_first,
+    split_list,
 )
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
@@ -49,152 +52,197 @@ _BOOK = Book(RULES)
 
 def check(reading: AnswerFile) -> Iterator[Finding]:
     """Yield every finding of this module's rules."""
-    for rule_check in (_hosts, _left_out, _lab_hosts, _storage, _passwords):
-        yield from rule_check(reading)
+    yield from _check_host_lists(reading)
+    yield from _check_left_out(reading)
+    yield from _check_against_lab(reading)
+    yield from _check_storage_host(reading)
+    yield from _check_placeholders(reading)
 
 
 def host_entries(reading: AnswerFile) -> Iterator[AnswerEntry]:
     """Yield entries that name machines, in the file's order, if their groups are read."""
-    for entry in reading.answers.general:
-        key = reading.key(entry)
-        if key and key.kind in ("host", "hosts", "ip") and key.name != "CONFIG_VCENTER_HOST":
-            is_read = not reading.unmet(key.group) and entry is reading.entry(key.name)
-            if entry.value and not entry.joined and is_read:
-                yield entry
+    for entry, key in reading.plain_entries():
+        # Of several entries for one key, Packstack reads one.
+        is_deciding = entry is reading.deciding_entry(key.name)
+        if is_deciding and entry.value and _takes_hosts(key):
+            yield entry
 
 
-def addresses(entry: AnswerEntry) -> list[str]:
-    """Return the machines that an entry names."""
-    return [word.strip() for word in entry.value.split(",") if word.strip()]
+def _takes_hosts(key: Key) -> bool:
+    # The vCenter is a machine that Packstack does not log in to.
+    return key.kind in ("host", "hosts", "ip") and key.name != "CONFIG_VCENTER_HOST"
 
 
 def cloud_hosts(reading: AnswerFile) -> set[str]:
     """Return the machines of the cloud, as they are written."""
-    return {host for entry in host_entries(reading) for host in addresses(entry)}
-
-
-def _hosts(reading: AnswerFile) -> Iterator[Finding]:
-    is_many = len(cloud_hosts(reading)) > 1
+    hosts: set[str] = set()
     for entry in host_entries(reading):
+        hosts.update(split_list(entry.value))
+    return hosts
+
+
+def _check_host_lists(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield lists where one host is taken, and localhost in a cloud of several."""
+    # Alone, a machine may well be localhost to itself.
+    has_several = len(cloud_hosts(reading)) > 1
+    for entry in host_entries(reading):
+        hosts = split_list(entry.value)
         key = reading.keys.get(entry.key)
-        hosts = addresses(entry)
         if len(hosts) > 1 and key is not None and key.kind == "host":
             yield _BOOK.finding(
                 "packstack-one-host",
                 reading.file,
                 entry.line,
-                f"Packstack stops, because it takes {entry.value!r} for the name of one host",
-                f"{entry.key}={hosts[0]}",
+                effect=(
+                    f"Packstack stops, because it takes {entry.value!r} for the name of one host"
+                ),
+                fix=f"{entry.key}={hosts[0]}",
             )
-        for host in hosts:
-            if is_many and (host == "localhost" or host.startswith("127.")):
-                yield _BOOK.finding(
-                    "packstack-loopback",
-                    reading.file,
-                    entry.line,
-                    f"every machine looks for {entry.key} on itself: {host} is the "
-                    "machine itself on each",
-                    "write the machine's address on the network that they share",
-                )
+        if has_several:
+            yield from _check_loopback(reading, entry)
 
 
-def _left_out(reading: AnswerFile) -> Iterator[Finding]:
+def _check_loopback(reading: AnswerFile, entry: AnswerEntry) -> Iterator[Finding]:
+    """Yield addresses that mean another machine on each machine that reads them."""
+    for host in split_list(entry.value):
+        if host != "localhost" and not host.startswith("127."):
+            continue
+        yield _BOOK.finding(
+            "packstack-loopback",
+            reading.file,
+            entry.line,
+            effect=(
+                f"every machine looks for {entry.key} on itself: {host} is the machine itself on "
+                "each"
+            ),
+            fix="write the machine's address on the network that they share",
+        )
+
+
+def _check_left_out(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield keys for hosts that are missing, at the first line that names a host."""
+    # Alone, the machine that runs Packstack is the right default.
     if len(cloud_hosts(reading)) < 2:
         return
-    first = next(host_entries(reading))
-    controller = reading.value("CONFIG_CONTROLLER_HOST").strip()
+    first_entry = next(host_entries(reading))
+    controller = reading.value_of_key("CONFIG_CONTROLLER_HOST").strip()
     for name in HOSTS:
         key = reading.keys.get(name)
-        if key is None or reading.entry(name) is not None or reading.unmet(key.group):
+        is_given = reading.deciding_entry(name) is not None
+        if key is None or is_given or not reading.is_read(key):
             continue
         yield _BOOK.finding(
             "packstack-local-default",
             reading.file,
-            first.line,
-            f"Packstack sets {name}, which is left out, to the address by which its own machine "
-            f"reaches the outside",
-            f"{name}={controller or 'ADDRESS'}",
+            first_entry.line,
+            effect=(
+                f"Packstack sets {name}, which is left out, to the address by which its own "
+                "machine reaches the outside"
+            ),
+            fix=f"{name}={controller or 'ADDRESS'}",
         )
 
 
-def _lab_hosts(reading: AnswerFile) -> Iterator[Finding]:
+def _check_against_lab(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield hosts that are not nodes of the lab, and a controller that is not the lab's."""
     lab = reading.scope.lab
     if lab is None:
         return
-    owners = {str(nic.address.ip): node.name for node in lab.nodes for nic in node.nics}
+    owners = _owners_of_addresses(lab)
+    # A name will do as well as an address: nodes know each other's.
     known = {*owners, *(node.name for node in lab.nodes)}
+    # Addresses are what the rendered file has, so they are what is proposed.
     shown = ", ".join(f"{ip} ({name})" for ip, name in owners.items())
     for entry in host_entries(reading):
-        foreign = [host for host in addresses(entry) if host not in known]
+        foreign = [host for host in split_list(entry.value) if host not in known]
         if foreign:
             yield _BOOK.finding(
                 "packstack-foreign-host",
                 reading.file,
                 entry.line,
-                f"Packstack stops, because port 22 does not answer: {', '.join(foreign)} is not "
-                f"a node of lab {lab.name}",
-                f"write one of {shown}",
+                effect=(
+                    f"Packstack stops, because port 22 does not answer: {', '.join(foreign)} is "
+                    f"not a node of lab {lab.name}"
+                ),
+                fix=f"write one of {shown}",
             )
-    controller = reading.entry("CONFIG_CONTROLLER_HOST")
+    controller = reading.deciding_entry("CONFIG_CONTROLLER_HOST")
     if controller is not None and controller.value in known:
-        yield from _lab_controller(reading, lab, controller, owners)
+        yield from _check_controller(reading, lab, controller, owners)
 
 
-def _lab_controller(
+def _owners_of_addresses(lab: Lab) -> Mapping[str, str]:
+    """Return every address of a node, with the node's name."""
+    owners: dict[str, str] = {}
+    for node in lab.nodes:
+        for nic in node.nics:
+            owners[str(nic.address.ip)] = node.name
+    return owners
+
+
+def _check_controller(
     reading: AnswerFile, lab: Lab, controller: AnswerEntry, owners: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Yield a finding if the services are put on another node than the lab's controller."""
-    own_addresses = [str(nic.address.ip) for nic in lab.controller.nics]
-    if controller.value in (*own_addresses, lab.controller.name):
+    lab_controller = lab.controller
+    own_addresses = [str(nic.address.ip) for nic in lab_controller.nics]
+    if controller.value in (*own_addresses, lab_controller.name):
         return
-    stack_nic = lab.controller.nic_on(lab.stack.network)
+    # As rendered: nodes reach each other on the stack's network.
+    stack_nic = lab_controller.nic_on(lab.stack.network)
     right = stack_nic.address.ip if stack_nic else own_addresses[0]
+    chosen = owners.get(controller.value, controller.value)
     yield _BOOK.finding(
         "packstack-controller",
         reading.file,
         controller.line,
-        f"{controller.value} is {owners.get(controller.value, controller.value)}, but the lab "
-        f"expects the services on {lab.controller.name}",
-        f"{controller.key}={right}",
+        effect=(
+            f"{controller.value} is {chosen}, but the lab expects the services on "
+            f"{lab_controller.name}"
+        ),
+        fix=f"{controller.key}={right}",
     )
 
 
-def _storage(reading: AnswerFile) -> Iterator[Finding]:
-    entry = reading.given.get("CONFIG_STORAGE_HOST")
-    if entry is None or not entry.value or not reading.unmet("UNSUPPORTED"):
+def _check_storage_host(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield a host for cinder's volumes that Packstack does not read."""
+    storage_host = reading.given_value("CONFIG_STORAGE_HOST")
+    # The plugin takes the controller unless the group of unsupported keys is read.
+    if not storage_host or not reading.why_unread("UNSUPPORTED"):
         return
-    controller = reading.entry("CONFIG_CONTROLLER_HOST")
-    if controller is not None and controller.value != entry.value:
+    controller = reading.deciding_entry("CONFIG_CONTROLLER_HOST")
+    if controller is not None and controller.value != storage_host:
         yield _BOOK.finding(
             "packstack-storage-host",
             reading.file,
-            entry.line,
-            f"Packstack puts cinder's volumes on the controller, {controller.value}, and does not "
-            f"read CONFIG_STORAGE_HOST",
-            "CONFIG_UNSUPPORTED=y",
+            reading.given["CONFIG_STORAGE_HOST"].line,
+            effect=(
+                f"Packstack puts cinder's volumes on the controller, {controller.value}, and does "
+                "not read CONFIG_STORAGE_HOST"
+            ),
+            fix="CONFIG_UNSUPPORTED=y",
         )
 
 
-def _passwords(reading: AnswerFile) -> Iterator[Finding]:
-    left = [
-        entry
-        for entry in reading.answers.general
-        if entry.value == "PW_PLACEHOLDER"
-        and (key := reading.keys.get(entry.key))
-        and not reading.unmet(key.group)
-    ]
-    if not left or reading.value("CONFIG_DEFAULT_PASSWORD"):
+def _check_placeholders(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield one finding for all passwords that are left to Packstack, at the first of them."""
+    read_entries = [entry for entry, _key in reading.read_entries()]
+    placeholders = [entry for entry in read_entries if entry.value == "PW_PLACEHOLDER"]
+    if not placeholders or reading.value_of_key("CONFIG_DEFAULT_PASSWORD"):
         return
-    names = left[0].key + (f" and {len(left) - 1} more" if len(left) > 1 else "")
+    names = name_first([entry.key for entry in placeholders])
     effect = (
         f"{names}: Packstack makes up a password of its own for each, and writes it into this file"
     )
-    if reading.table.is_before(reading.release, PLACEHOLDER):
+    if reading.is_before(PLACEHOLDER):
         effect = (
             f"{names}: Packstack {reading.release} does not know placeholders, so "
             "that word becomes the password"
         )
+    # Old releases lack that key, so there each password has to be written out.
     fix = "CONFIG_DEFAULT_PASSWORD=..., which stands for every PW_PLACEHOLDER"
     if "CONFIG_DEFAULT_PASSWORD" not in reading.keys:
         fix = "write a password"
-    yield _BOOK.finding("packstack-placeholder", reading.file, left[0].line, effect, fix)
+    yield _BOOK.finding(
+        "packstack-placeholder", reading.file, placeholders[0].line, effect=effect, fix=fix
+    )

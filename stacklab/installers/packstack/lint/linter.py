@@ -1,16 +1,16 @@
-"""Rules for Packstack's answer file: its form, and which keys are read at all."""
+"""Rules for Packstack's answer file: which keys are read at all; others are beside it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stacklab import releases
-from stacklab.installers.packstack.keys import Key, KeyTable, table
-from stacklab.installers.packstack.lint import bridges, hosts, ini, networks, values
+from stacklab.installers.packstack.keys import Key, KeyTable, key_table
+from stacklab.installers.packstack.lint import bridges, form, hosts, ini, networks, values
 from stacklab.installers.packstack.lint.ini import AnswerEntry
-from stacklab.installers.packstack.lint.read import PYTHON3, AnswerFile
+from stacklab.installers.packstack.lint.read import PYTHON3, AnswerFile, name_first
 from stacklab.lint.book import Book, rule, warning
 from stacklab.lint.finding import Finding
 from stacklab.lint.near import Near
@@ -18,37 +18,7 @@ from stacklab.lint.scope import Scope, Source
 from stacklab.model.stack import Installer
 
 _RUN = "packstack@26.0.0:packstack/installer/run_setup.py"
-_FORM = (
-    rule(
-        "packstack-no-general",
-        "a missing [general], or something before it",
-        f"{_RUN}: _handleAnswerFileParams",
-    ),
-    rule(
-        "packstack-two-general",
-        "[general] twice",
-        "Python 3: configparser.RawConfigParser(strict=True)",
-    ),
-    rule(
-        "packstack-other-section",
-        "keys in a section that is not [general]",
-        f"{_RUN}: _loadParamFromFile",
-    ),
-    rule(
-        "packstack-no-assignment",
-        "a line that is not key=value",
-        "Python: configparser, ParsingError",
-    ),
-    rule(
-        "packstack-continuation",
-        "a line that begins with a blank",
-        "Python: configparser, continuation lines",
-    ),
-    rule(
-        "packstack-duplicate-key",
-        "a key that is given twice",
-        "Python 3: configparser, DuplicateOptionError",
-    ),
+_KEYS = (
     rule(
         "packstack-unknown-key", "a key that Packstack does not have", f"{_RUN}: _loadParamFromFile"
     ),
@@ -70,41 +40,60 @@ _FORM = (
         "packstack-unread-key", "a key whose group is not read", f"{_RUN}: _handleGroupCondition"
     ),
 )
-RULES = (*_FORM, *values.RULES, *hosts.RULES, *bridges.RULES, *networks.RULES)
+RULES = (*form.RULES, *_KEYS, *values.RULES, *hosts.RULES, *bridges.RULES, *networks.RULES)
 _BOOK = Book(RULES)
 
 _SEVERAL = 2  # keys that only another release has
 _ALIKE = 0.8  # of what follows CONFIG_, which all have in common
+# What a shell would take, and configparser makes a part of the key.
+_SHELL_WORD = re.compile(r"^(EXPORT|SET)\s+")
+
+
+class _Fit(NamedTuple):
+    """The fit of a release to a file's keys; the better of two is the greater one."""
+
+    read_keys: int  # by present or deprecated names
+    present_keys: int
+    rank: int  # the release's place among all, oldest first
+
+
+class _UnreadEntry(NamedTuple):
+    """An entry that somebody set, and why Packstack does not read it."""
+
+    entry: AnswerEntry
+    key: Key
+    why: str
 
 
 def lint(source: Source, scope: Scope) -> Iterator[Finding]:
     """Yield every finding in an answer file."""
-    reading = _reading(source, scope)
-    yield from _form(reading)
+    reading = _read_file(source, scope)
+    yield from form.check(reading)
     if reading.answers.homeless or not reading.answers.general:
         return  # nothing is read, so nothing more can be said
-    yield from _twice(reading)
-    yield from _unknown(reading)
-    yield from _aliases(reading)
-    yield from _unread(reading)
-    yield from values.check(reading)
-    for module in (hosts, bridges, networks):
+    yield from form.check_duplicates(reading)
+    yield from _check_unknown_keys(reading)
+    yield from _check_deprecated_names(reading)
+    yield from _check_unread_groups(reading)
+    for module in (values, hosts, bridges, networks):
         yield from module.check(reading)
 
 
-def _reading(source: Source, scope: Scope) -> AnswerFile:
+def _read_file(source: Source, scope: Scope) -> AnswerFile:
     """Return the file as its release reads it; without one, the keys tell the release."""
-    keys = table()
+    keys = key_table()
     lines = tuple(line.rstrip("\r") for line in source.lines)  # harmless to both parsers
     if scope.release is not None:
         release = keys.name(scope.release.name)
     else:
-        release = guess(keys, {entry.key for entry in ini.read(lines).entries})
-    answers = ini.read(lines, python2=keys.is_before(release, PYTHON3))
+        # Which parser reads it depends on the release; names are the same to both, or nearly.
+        names = {entry.key for entry in ini.read_answers(lines).entries}
+        release = guess_release(keys, names)
+    answers = ini.read_answers(lines, python2=keys.is_before(release, PYTHON3))
     return AnswerFile(file=source.name, answers=answers, table=keys, release=release, scope=scope)
 
 
-def guess(keys: KeyTable, names: Collection[str]) -> str:
+def guess_release(keys: KeyTable, names: Collection[str]) -> str:
     """Return the release that a file is probably for.
 
     It is the newest, unless another one knows two keys more.
@@ -113,112 +102,36 @@ def guess(keys: KeyTable, names: Collection[str]) -> str:
     """
     rows = releases.of(Installer.PACKSTACK)
     known = [release for release in keys.releases if release in rows]
+    fits = [_measure_fit(keys.keys_of(release), names, rank) for rank, release in enumerate(known)]
+    best, newest = max(fits), fits[-1]
+    is_clear = best.read_keys - newest.read_keys >= _SEVERAL
+    return known[best.rank] if is_clear else known[-1]
+
+
+def _measure_fit(current: Mapping[str, Key], names: Collection[str], rank: int) -> _Fit:
+    """Return how well a release's keys fit the names in a file."""
     given = set(names)
-
-    def score(release: str) -> tuple[int, int, int]:
-        current = keys.keys_of(release)
-        every = current.keys() | {old for key in current.values() for old in key.was}
-        return len(every & given), len(current.keys() & given), known.index(release)
-
-    best, newest = max(known, key=score), known[-1]
-    return newest if score(best)[0] - score(newest)[0] < _SEVERAL else best
+    present = given & current.keys()
+    deprecated = given & _old_names_of(current)
+    return _Fit(read_keys=len(present | deprecated), present_keys=len(present), rank=rank)
 
 
-def _form(reading: AnswerFile) -> Iterator[Finding]:
-    answers, file = reading.answers, reading.file
-    if answers.homeless:
-        yield _BOOK.finding(
-            "packstack-no-general",
-            file,
-            answers.homeless,
-            "Packstack stops: `File contains no section headers`",
-            "write [general] as the first line",
-        )
-    elif not any(header.name == ini.SECTION for header in answers.headers):
-        near = next((h for h in answers.headers if h.name.strip().lower() == ini.SECTION), None)
-        yield _BOOK.finding(
-            "packstack-no-general",
-            file,
-            near.line if near else 0,
-            "Packstack stops: `No section: 'general'`"
-            + (f", as [{near.name}] is another one" if near else ""),
-            "write [general] as the first line",
-        )
-    yield from _sections(reading)
-    for line in answers.broken:
-        yield _BOOK.finding(
-            "packstack-no-assignment",
-            file,
-            line,
-            "Packstack stops: `Source contains parsing errors`",
-            "write KEY=value, or put # before it",
-        )
-    for entry in answers.entries:
-        if entry.joined:
-            yield _BOOK.finding(
-                "packstack-continuation",
-                file,
-                entry.joined[0],
-                f"a line that begins with a blank continues the value of {entry.key} (line "
-                f"{entry.line}); "
-                "what is set in it stays unset",
-                "remove the blank",
-            )
+def _old_names_of(keys: Mapping[str, Key]) -> set[str]:
+    """Return the deprecated names of all keys."""
+    old_names: set[str] = set()
+    for key in keys.values():
+        old_names.update(key.was)
+    return old_names
 
 
-def _sections(reading: AnswerFile) -> Iterator[Finding]:
-    answers, file = reading.answers, reading.file
-    for header in answers.headers:
-        if header.again and not reading.is_python2:
-            yield _BOOK.finding(
-                "packstack-two-general",
-                file,
-                header.line,
-                f"Packstack stops: `section '{header.name}' already exists` (line {header.again})",
-                "remove this line",
-            )
-    if not any(header.name == ini.SECTION for header in answers.headers):
-        return
-    for header in answers.headers:
-        unread = [entry for entry in answers.entries if entry.section == header.name]
-        if header.name not in (ini.SECTION, "DEFAULT") and unread and not header.again:
-            yield _BOOK.finding(
-                "packstack-other-section",
-                file,
-                header.line,
-                f"Packstack does not read the {len(unread)} keys of [{header.name}], "
-                "but those of [general] alone",
-                f"remove the line [{header.name}]",
-            )
-
-
-def _twice(reading: AnswerFile) -> Iterator[Finding]:
-    seen: dict[tuple[str, str], int] = {}
-    for entry in reading.answers.entries:
-        first = seen.setdefault((entry.section, entry.key), entry.line)
-        if first == entry.line:
-            continue
-        effect = f"line {first} is ignored: the last one wins"
-        if not reading.is_python2:
-            effect = (
-                f"Packstack stops: `option '{entry.key.lower()}' in section '{entry.section}' "
-                f"already exists`"
-            )
-        yield _BOOK.finding(
-            "packstack-duplicate-key",
-            reading.file,
-            entry.line,
-            effect,
-            f"remove line {first} or line {entry.line}",
-        )
-
-
-def _unknown(reading: AnswerFile) -> Iterator[Finding]:
+def _check_unknown_keys(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield keys that this release does not have: of another release, or of none."""
     current = reading.keys
-    old = {alias for key in current.values() for alias in key.was}
+    old_names = _old_names_of(current)
+    # Compared without what all keys begin with, which would make any two of them alike.
     nearest = Near((name.removeprefix("CONFIG_") for name in current), cutoff=_ALIKE)
     for entry in reading.answers.general:
-        if entry.key in current or entry.key in old:
+        if entry.key in current or entry.key in old_names:
             continue
         key = reading.table.keys.get(entry.key)
         if key is not None:
@@ -226,125 +139,149 @@ def _unknown(reading: AnswerFile) -> Iterator[Finding]:
                 "packstack-gone-key",
                 reading.file,
                 entry.line,
-                f"Packstack {reading.release} ignores {entry.key}: {_life(key)}",
-                _instead(entry, reading),
+                effect=f"Packstack {reading.release} ignores {entry.key}: {_tell_lifetime(key)}",
+                fix=_suggest_instead(entry, reading),
             )
             continue
-        bare = re.sub(r"^(EXPORT|SET)\s+", "", entry.key)
-        near = bare if bare in current else _known_like(bare, current, nearest)
+        near = _find_meant_key(entry.key, current, nearest)
         yield _BOOK.finding(
             "packstack-unknown-key",
             reading.file,
             entry.line,
-            f"Packstack {reading.release} ignores {entry.key} without a word",
-            f"write {near}" if near else "remove the line",
+            effect=f"Packstack {reading.release} ignores {entry.key} without a word",
+            fix=f"write {near}" if near else "remove the line",
         )
 
 
-def _known_like(name: str, current: Mapping[str, Key], nearest: Near) -> str:
-    near = nearest(name.removeprefix("CONFIG_"))
-    return next((known for known in (f"CONFIG_{near}", near) if known in current), "")
+def _find_meant_key(name: str, current: Mapping[str, Key], nearest: Near) -> str:
+    """Return the known key that an unknown one was probably meant to be; "" for none."""
+    bare = _SHELL_WORD.sub("", name)
+    if bare in current:
+        return bare
+    near = nearest(bare.removeprefix("CONFIG_"))
+    # A few keys do not begin with CONFIG_, so the nearest one may stand for itself.
+    for known in (f"CONFIG_{near}", near):
+        if known in current:
+            return known
+    return ""
 
 
-def _life(key: Key) -> str:
+def _tell_lifetime(key: Key) -> str:
+    """Return which releases have a key that this one lacks."""
     if key.until:
         return f"{key.until} was the last to have it"
     return f"{key.since} is the first to have it"
 
 
-def _instead(entry: AnswerEntry, reading: AnswerFile) -> str:
+def _suggest_instead(entry: AnswerEntry, reading: AnswerFile) -> str:
+    """Return what to write instead of another release's key."""
+    # The release may have the same key by other names, which only its row tells.
     release = reading.scope.release
-    old = release.mapping("renamed").get(entry.key, "") if release else ""
-    heirs = (
-        key.name for key in reading.table.keys.values() if entry.key in key.was and not key.until
-    )
-    instead = ", ".join(old.split()) or next(heirs, "")
-    return f"write {instead}" if instead else "remove the line"
+    renamed = release.mapping("renamed") if release is not None else {}
+    instead = ", ".join(renamed.get(entry.key, "").split())
+    if instead:
+        return f"write {instead}"
+    for key in reading.table.keys.values():
+        if entry.key in key.was and not key.until:
+            return f"write {key.name}"
+    return "remove the line"
 
 
-def _aliases(reading: AnswerFile) -> Iterator[Finding]:
-    given = reading.given
+def _check_deprecated_names(reading: AnswerFile) -> Iterator[Finding]:
+    """Yield one finding for each key that is given by deprecated names."""
+    # By key, not by line: the names of one key have to be seen together.
     for key in reading.keys.values():
-        old = [
-            given[name]
-            for name in key.was
-            if name in given and name not in reading.keys and given[name].value
-        ]
-        if not old:
+        old_entries = _entries_by_old_names(reading, key)
+        if not old_entries:
             continue
-        names = ", ".join(entry.key for entry in old)
-        if key.name in given:
+        names = ", ".join(entry.key for entry in old_entries)
+        values_differ = len({entry.value for entry in old_entries}) > 1
+        if key.name in reading.given:
+            line = reading.given[key.name].line
             yield _BOOK.finding(
                 "packstack-old-and-new-key",
                 reading.file,
-                old[0].line,
-                f"{names} is ignored, as {key.name} is in line {given[key.name].line}",
-                "remove the deprecated one",
+                old_entries[0].line,
+                effect=f"{names} is ignored, as {key.name} is in line {line}",
+                fix="remove the deprecated one",
             )
-        elif len({entry.value for entry in old}) > 1:
+        elif values_differ:
             yield _BOOK.finding(
                 "packstack-alias-conflict",
                 reading.file,
-                old[-1].line,
-                f"Packstack stops: {names} are all deprecated names of {key.name}, and differ",
-                f"write one {key.name}",
+                old_entries[-1].line,
+                effect=(
+                    f"Packstack stops: {names} are all deprecated names of {key.name}, and differ"
+                ),
+                fix=f"write one {key.name}",
             )
         else:
             yield _BOOK.finding(
                 "packstack-deprecated-key",
                 reading.file,
-                old[0].line,
-                f"Packstack takes {names} for {key.name}, and writes that into the file",
-                f"write {key.name}",
+                old_entries[0].line,
+                effect=f"Packstack takes {names} for {key.name}, and writes that into the file",
+                fix=f"write {key.name}",
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Unread:
-    entry: AnswerEntry
-    why: str
+def _entries_by_old_names(reading: AnswerFile, key: Key) -> list[AnswerEntry]:
+    """Return entries by a key's deprecated names, without empty ones."""
+    entries = []
+    for name in key.was:
+        entry = reading.given.get(name)
+        # An old name may have become the name of another key.
+        if entry is not None and entry.value and name not in reading.keys:
+            entries.append(entry)
+    return entries
 
 
-def _unread(reading: AnswerFile) -> Iterator[Finding]:
+def _check_unread_groups(reading: AnswerFile) -> Iterator[Finding]:
     """Yield one finding per unread group, at its first key.
 
     Defaults are fine: a generated file holds those of every group.
     """
-    unread: dict[str, list[_Unread]] = {}
+    groups: dict[str, list[_UnreadEntry]] = {}
     for entry in reading.answers.general:
         key = reading.keys.get(entry.key)
-        if key is None or not _is_own(entry, key):
+        if key is None or not _is_own_value(entry, key):
             continue
-        if why := reading.unmet(key.group):
-            unread.setdefault(key.group, []).append(_Unread(entry, why))
-    for group in unread.values():
-        names = group[0].entry.key + (f" and {len(group) - 1} more" if len(group) > 1 else "")
+        why = reading.why_unread(key.group)
+        if why:
+            unread = _UnreadEntry(entry=entry, key=key, why=why)
+            groups.setdefault(key.group, []).append(unread)
+    for group in groups.values():
+        first = group[0]
+        names = name_first([unread.entry.key for unread in group])
         yield _BOOK.finding(
             "packstack-unread-key",
             reading.file,
-            group[0].entry.line,
-            f"{names}: never read, as {group[0].why}",
-            _how_to_read(reading.table, reading.keys, group[0]),
+            first.entry.line,
+            effect=f"{names}: never read, as {first.why}",
+            fix=_suggest_condition(reading.table, first),
         )
 
 
-def _is_own(entry: AnswerEntry, key: Key) -> bool:
+def _is_own_value(entry: AnswerEntry, key: Key) -> bool:
     """Return True if somebody chose the value.
 
     It is neither the default nor one that Packstack makes up.
     """
-    is_made_up = (
-        key.is_secret or (key.is_filled and not key.default) or key.kind in ("host", "hosts", "url")
-    )
-    return bool(entry.value) and not is_made_up and entry.value != key.default
+    if not entry.value or entry.value == key.default:
+        return False
+    # A generated file has a word of Packstack's for each of these.
+    is_made_up = key.is_secret or key.kind in ("host", "hosts", "url")
+    return not is_made_up and (bool(key.default) or not key.is_filled)
 
 
-def _how_to_read(keys: KeyTable, current: Mapping[str, Key], unread: _Unread) -> str:
-    condition = next(
-        (c for c in keys.groups[current[unread.entry.key].group].when if c.key in unread.why), None
-    )
-    return (
-        f"write {condition.key}={condition.words[0]}"
-        if condition and condition.words
-        else "remove the line"
-    )
+def _suggest_condition(keys: KeyTable, unread: _UnreadEntry) -> str:
+    """Return what to write so that a group is read, if that is a matter of one word."""
+    # A condition that wants any text at all has no words to propose.
+    for condition in keys.groups[unread.key.group].when:
+        if condition.key in unread.why:
+            return (
+                f"write {condition.key}={condition.words[0]}"
+                if condition.words
+                else "remove the line"
+            )
+    return "remove the line"

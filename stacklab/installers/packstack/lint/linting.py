@@ -11,6 +11,7 @@ from stacklab.lint.scope import Source
 from stacklab.lint.shape import is_assignments
 from stacklab.model.stack import Installer
 
+# Keys that begin like this are Packstack's alone.
 _KEY = re.compile(r"^\s*CONFIG_[A-Z0-9_]+\s*=", re.MULTILINE)
 
 ANSWERS = FileKind(
@@ -22,13 +23,17 @@ ANSWERS = FileKind(
 
 
 def _claim(source: Source, path: PurePath) -> Claim | None:
+    """Claim a file by a key in it, else by its name or its section."""
     text = source.text
     if is_assignments(text, path):
-        is_ours = _KEY.search(text) or text.lstrip().startswith("[general]")
-        return Claim(kind=ANSWERS, sureness=Sureness.KEYS) if is_ours else None
+        begins_like_ours = text.lstrip().startswith("[general]")
+        if begins_like_ours or _KEY.search(text):
+            return Claim(kind=ANSWERS, sureness=Sureness.KEYS)
+        return None
     # Without one key in it, its name or its section says less than a key of another installer.
-    is_ours = path.name.startswith("answers") or "[general]" in text
-    return Claim(kind=ANSWERS, sureness=Sureness.PLACE) if is_ours else None
+    if path.name.startswith("answers") or "[general]" in text:
+        return Claim(kind=ANSWERS, sureness=Sureness.PLACE)
+    return None
 
 
 LINTING = Linting(kinds=(ANSWERS,), rules=linter.RULES, claim=_claim)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.checks.explain import scene
+from stacklab.checks.explain import site as site_module
 from tests.unit.checks.explain.sites import Site
 from tests.unit.checks.fake_lab import make_lab
 
@@ -14,5 +14,5 @@ from tests.unit.checks.fake_lab import make_lab
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(make_lab(), tmp_path)
-    monkeypatch.setattr(scene, "ask", made.ask)
+    monkeypatch.setattr(site_module, "_ask_node", made.ask)
     return made

@@ -11,12 +11,13 @@ from stacklab.checks.explain import explain
 from stacklab.checks.explain.scene import Scene, SeenDevice
 from stacklab.checks.pairs import family as pairs
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.model.cause import Cause, CauseKind
 from stacklab.model.host_network import Link, Neighbour, Plug, Snapshot
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.process import Conversing
-from stacklab.providers.evidence import NICView, View
+from stacklab.providers.node_view import NICView, View
 
 
 def well(lab: Lab, node: Node) -> Scene:
@@ -76,7 +77,9 @@ def view_of(lab: Lab, node: Node) -> View:
 
 
 class Site:
-    """A lab of three; a test changes what a node says (`scenes`) or how the host sees it (`views`)."""
+    """A lab of three; a test changes what a node says (`scenes`) or how the host sees it
+    (`views`).
+    """
 
     def __init__(self, lab: Lab, root: Path) -> None:
         self.lab = lab
@@ -175,14 +178,17 @@ class Site:
         results = explain.explain(self.lab, self.paths, None, found, self, faults)  # type: ignore[arg-type]
         return {result.check: result for result in results}
 
-    def detail(self, **which: str) -> str:
-        """What is told of the one check of that description."""
-        found = self.explained()
-        return next(
-            r.sentence
-            for c, r in found.items()
-            if all(str(getattr(c, k)) == v for k, v in which.items())
-        )
+    def cause(self, **which: str) -> Cause | None:
+        """What is found out about the one check of that description."""
+        for check, result in self.explained().items():
+            if all(str(getattr(check, key)) == value for key, value in which.items()):
+                return result.cause
+        raise AssertionError(f"no check is {which}")
+
+    def kind(self, **which: str) -> CauseKind | None:
+        """The kind of that cause; its words are among the golden ones."""
+        cause = self.cause(**which)
+        return cause.kind if cause else None
 
 
 def _passed(check: Check) -> CheckResult:
@@ -212,12 +218,6 @@ _REASONS = {
     "has MTU 9000, not 1500": Reason.WRONG_MTU,
     "eth1 is down; has MTU 9000, not 1500": Reason.SEVERAL,
 }
-
-
 PING = {"kind": "ping", "node": "controller", "target": "compute1", "network": "net1"}
-
-
 SSH = {"kind": "ssh", "node": "controller", "target": "compute1"}
-
-
 SILENT = "no reply to 3 pings"

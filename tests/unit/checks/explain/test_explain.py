@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks.expect import Fault, FaultKind, Outage
-from stacklab.checks.explain import explain, scene
+from stacklab.checks.explain import explain
+from stacklab.checks.explain import site as site_module
 from stacklab.checks.explain.causes import causes
 from stacklab.checks.explain.scene import UNSEEN
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, CheckStatus, Reason
+from stacklab.model.cause import CauseKind
 from stacklab.model.state import NodeState
 from tests.unit.checks.explain.sites import PING, SILENT, Site, _passed
 from tests.unit.checks.fake_lab import make_lab
@@ -20,10 +22,10 @@ def test_what_lab_fault_has_done_needs_no_other_cause(site: Site) -> None:
     site.faults = [Fault(kind=FaultKind.PARTITION, network="net1", groups=groups)]
     site.fail(SILENT, **PING)
     site.fail(SILENT, kind="ping", node="compute2", target="compute1", network="net1")
-    cause = "lab.fault partition net1 controller compute1,compute2"
-    assert site.detail(**PING) == f"{SILENT}: {cause}"
+    assert site.kind(**PING) is CauseKind.FAULT
+    assert str(site.faults[0]) in str(site.cause(**PING))
     within = {"kind": "ping", "node": "compute2", "target": "compute1", "network": "net1"}
-    assert site.detail(**within) == SILENT, "both are on one side"
+    assert site.kind(**within) is None, "both are on one side"
 
 
 def test_a_node_that_lab_fault_has_paused(site: Site) -> None:
@@ -35,9 +37,9 @@ def test_a_node_that_lab_fault_has_paused(site: Site) -> None:
     site.fail("is paused", kind="state", node="compute1")
     site.fail("the node is paused", kind="login", node="compute1")
     site.fail(SILENT, **PING)
-    assert {cause.cause.text for cause in causes(site.explained().values())} == {
-        "lab.fault pause compute1"
-    }
+    (cause,) = causes(site.explained().values())
+    assert cause.is_fault
+    assert str(site.faults[0]) in cause.cause.text
 
 
 def test_without_a_certain_cause_there_is_evidence_alone(site: Site) -> None:
@@ -61,16 +63,16 @@ def test_without_the_host_the_nodes_are_asked(site: Site) -> None:
     site.change("compute1", "eth1", flags=())
     site.fail(SILENT, **PING)
     results = explain.explain(site.lab, site.paths, None, tuple(site.results.values()), None)  # type: ignore[arg-type]
-    assert [r.sentence for r in results if not r.is_passed] == [
-        f"{SILENT}: eth1 is down on compute1"
-    ]
+    (result,) = (r for r in results if not r.is_passed)
+    assert result.cause is not None
+    assert result.cause.kind is CauseKind.NIC_DOWN
 
 
 def test_only_so_many_nodes_are_asked_those_with_the_most_failures_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(make_lab(nodes=tuple(f"n{number}" for number in range(30))), tmp_path)
-    monkeypatch.setattr(scene, "ask", site.ask)
+    monkeypatch.setattr(site_module, "_ask_node", site.ask)
     site.fail(SILENT, kind="ping", target="n29")
     site.explained()
     assert len(site.asked) == 12
@@ -105,9 +107,9 @@ def test_what_else_a_nic_fails_at_that_lab_fault_has_taken_is_the_same_cause(sit
         network="net1",
     )
     site.fail("eth1 has no carrier", kind="nic", node="compute1", network="net1")
-    assert [cause.cause.text for cause in causes(site.explained().values())] == [
-        "lab.fault link-down compute1 eth1"
-    ]
+    (cause,) = causes(site.explained().values())
+    assert cause.is_fault
+    assert str(site.faults[0]) in cause.cause.text
 
 
 def test_what_works_though_lab_fault_was_to_cut_it_is_not_explained_by_it(site: Site) -> None:
@@ -120,23 +122,23 @@ def test_what_works_though_lab_fault_was_to_cut_it_is_not_explained_by_it(site: 
 
 
 @pytest.mark.parametrize(
-    ("reason", "device", "cause"),
+    ("reason", "device", "kind"),
     [
-        (Reason.NO_ROUTE, "eth1", "eth1 is down on compute1"),
-        (Reason.NO_ROUTE, "eth0", ""),
-        (Reason.WRONG_ROUTE, "", ""),
-        (Reason.SEVERAL, "", ""),
+        (Reason.NO_ROUTE, "eth1", CauseKind.NIC_DOWN),
+        (Reason.NO_ROUTE, "eth0", None),
+        (Reason.WRONG_ROUTE, "", None),
+        (Reason.SEVERAL, "", None),
     ],
 )
 def test_a_route_that_is_missing_with_its_nic_has_the_nic_s_cause(
-    site: Site, reason: Reason, device: str, cause: str
+    site: Site, reason: Reason, device: str, kind: CauseKind | None
 ) -> None:
     check = Check(kind=CheckKind.ROUTES, node="compute1")
     site.change("compute1", "eth1", flags=())
     site.results[check] = CheckResult(
         check=check, status=CheckStatus.FAILED, reason=reason, detail="", about=device
     )
-    assert site.explained()[check].cause_text == cause
+    assert site.kind(kind="routes", node="compute1") is kind
 
 
 TRANSIT = Check(kind=CheckKind.NO_TRANSIT, node="compute1", network="net1", device="eth1")
@@ -152,7 +154,7 @@ def test_what_could_not_be_sent_by_a_nic_that_is_down_has_the_cause_of_all_else_
         check=TRANSIT, status=CheckStatus.ERROR, reason=Reason.NOT_SENT, detail=said
     )
     (cause,) = causes(site.explained().values())
-    assert (cause.cause.text, len(cause.results)) == ("eth1 is down on compute1", 2)
+    assert (cause.cause.kind, len(cause.results)) == (CauseKind.NIC_DOWN, 2)
     assert site.explained()[TRANSIT].sentence == said
 
 
@@ -165,9 +167,7 @@ def test_a_nic_alone_explains_why_nothing_could_be_sent(site: Site) -> None:
         reason=Reason.NOT_SENT,
         detail="no packet could be sent",
     )
-    assert (
-        site.explained()[TRANSIT].cause_text == "eth1 of compute1 has no address, not 10.20.0.12/24"
-    )
+    assert site.kind(kind="no-transit") is CauseKind.WRONG_ADDRESS
 
 
 def test_a_way_through_the_host_is_no_nic_s_fault(site: Site) -> None:
@@ -178,7 +178,7 @@ def test_a_way_through_the_host_is_no_nic_s_fault(site: Site) -> None:
         reason=Reason.REACHED,
         detail="gets through the host",
     )
-    assert site.explained()[TRANSIT].cause_text == ""
+    assert site.kind(kind="no-transit") is None
 
 
 @pytest.mark.parametrize("kind", [CheckKind.DELAY, CheckKind.LOSS, CheckKind.RATE])
@@ -197,9 +197,11 @@ def test_what_is_measured_between_two_nics_is_not_where_one_is_down(
         reason=Reason.NO_REPLY,
         detail="no reply to 20 pings",
     )
-    assert site.explained()[check].cause_text == ""
+    assert site.explained()[check].cause is None
     site.change("compute1", "eth1", flags=())
-    assert site.explained()[check].cause_text == "eth1 is down on compute1"
+    cause = site.explained()[check].cause
+    assert cause is not None
+    assert cause.kind is CauseKind.NIC_DOWN
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,5 @@ def test_a_wrong_mtu_is_one_cause_of_the_nic_s_failure_and_of_what_gets_lost(
     lost = "1501 bytes are sent and get lost, 1500 is the MTU that the lab declares"
     site.fail(lost, kind="mtu", node="compute1", target="controller", network="net1")
     (cause,) = causes(site.explained().values())
-    assert (cause.cause.text, len(cause.results)) == (
-        "eth1 of compute1 has an MTU of 9000, not 1500",
-        count,
-    )
+    assert (cause.cause.kind, len(cause.results)) == (CauseKind.WRONG_MTU, count)
+    assert "9000" in cause.cause.text

@@ -15,12 +15,17 @@ NIC = make_lab().node("compute1").nics[1]  # eth1, 10.20.0.12
 PEER = "10.20.0.11"
 
 HEALTHY = {
-    "link": """1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN \\    link/loopback 00:00:00:00:00:00
-2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc pfifo_fast state UP \\    link/ether 52:54:00:00:00:01
-3: eth1@if7: <BROADCAST,MULTICAST> mtu 1400 qdisc pfifo_fast state DOWN \\    link/ether 52:54:00:00:01:01
-4: eth2: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1500 qdisc x state DOWN \\    link/ether 52:54:00:00:02:01""",
+    "link": """1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN \\    \
+link/loopback 00:00:00:00:00:00
+2: eth0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc pfifo_fast state UP \\    link/ether \
+52:54:00:00:00:01
+3: eth1@if7: <BROADCAST,MULTICAST> mtu 1400 qdisc pfifo_fast state DOWN \\    link/ether \
+52:54:00:00:01:01
+4: eth2: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1500 qdisc x state DOWN \\    link/ether \
+52:54:00:00:02:01""",
     "addr": """1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever
-2: eth0    inet 10.10.0.12/24 metric 1024 brd 10.10.0.255 scope global dynamic eth0\\       valid_lft 1sec
+2: eth0    inet 10.10.0.12/24 metric 1024 brd 10.10.0.255 scope global dynamic eth0\\       \
+valid_lft 1sec
 2: eth0    inet 10.10.0.99/24 scope global secondary eth0\\       valid_lft forever""",
     "neigh": """10.10.0.11 dev eth0 lladdr 52:54:00:00:00:00 STALE
 10.10.0.13 dev eth0  FAILED
@@ -32,7 +37,8 @@ HEALTHY = {
     "port": """State  Recv-Q Send-Q Local Address:Port Peer Address:PortProcess
 LISTEN 0      128          0.0.0.0:22        0.0.0.0:*""",
     "pings": "0",
-    "tc": "qdisc noqueue 0: dev lo root refcnt 2\nqdisc netem 8001: dev eth0 root refcnt 2 limit 1000 loss 30%",
+    "tc": "qdisc noqueue 0: dev lo root refcnt 2\nqdisc netem 8001: dev eth0 root refcnt 2 limit"
+    " 1000 loss 30%",
     "firewall": "",
     "journal": "Server listening on 0.0.0.0 port 22.",
 }
@@ -116,7 +122,8 @@ type filter hook forward priority filter; policy drop;
         (
             IPTABLES,
             "-A INPUT -p icmp -i eth1 -j DROP",
-            "-A INPUT -p tcp -m tcp --dport 22 -s 10.20.0.11/32 -j REJECT --reject-with icmp-port-unreachable",
+            "-A INPUT -p tcp -m tcp --dport 22 -s 10.20.0.11/32 -j REJECT --reject-with"
+            " icmp-port-unreachable",
         ),
         (
             NFT,
@@ -204,7 +211,8 @@ COMMIT"""
             "",
         ),
         (
-            "chain i {\ntype filter hook input priority 0; policy drop;\nct state established,related accept\n}",
+            "chain i {\ntype filter hook input priority 0; policy drop;\n"
+            "ct state established,related accept\n}",
             "policy of input is drop",
             "",
         ),

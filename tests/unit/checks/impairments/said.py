@@ -17,7 +17,10 @@ FACTS = Facts()
 
 
 def impaired(*on_net1: Impairment, nodes: int = 3) -> Lab:
-    """A lab whose second network is impaired: the nodes' NICs there in turn, the last one's for all further."""
+    """A lab whose second network is impaired.
+
+    The nodes' NICs there in turn, the last one's for all further.
+    """
     lab = make_lab(nodes=tuple(f"n{number}" for number in range(nodes)))
     made = []
     for index, node in enumerate(lab.nodes):

@@ -45,7 +45,8 @@ def test_cpus(
     assert (result.status, result.reason) == expected
 
 
-# MemTotal as real kernels say it: Debian 12 of 512 MiB, 1.5 and 2.5 GiB; one with a crash kernel; one above 4 GiB
+# MemTotal as real kernels say it: Debian 12 of 512 MiB, 1.5 and 2.5 GiB; one with a crash kernel;
+# one above 4 GiB
 @pytest.mark.parametrize(
     ("declared", "total_kib", "crash", "status"),
     [

@@ -130,7 +130,8 @@ def test_a_nics_failure_keeps_what_ip_said() -> None:
         ),
         (
             {
-                "default via 10.10.0.1 dev eth0": "default \\\tnexthop via 10.10.0.1 dev eth0 weight 1 "
+                "default via 10.10.0.1 dev eth0": "default \\\tnexthop via 10.10.0.1 dev eth0"
+                " weight 1 "
                 "\\\tnexthop via 10.20.0.1 dev eth1 weight 1"
             },
             Reason.WRONG_ROUTE,

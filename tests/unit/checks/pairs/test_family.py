@@ -123,7 +123,10 @@ def test_where_loss_is_declared_so_many_are_sent_that_one_comes_back(
 
 
 def test_nothing_is_promised_of_a_way_that_loses_half_of_it() -> None:
-    """TCP's waits double faster than the odds of the next packet shrink: a login ends when it likes."""
+    """TCP's waits double faster than the odds of the next packet shrink.
+
+    A login ends when it likes.
+    """
     assert set(pairs.expected(impaired(loss_percent=50))) == set(
         pairs.expected(impaired(loss_percent=100))
     )

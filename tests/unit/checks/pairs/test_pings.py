@@ -61,7 +61,8 @@ def of_mtu(said: str) -> CheckResult:
             Reason.MTU_LARGER,
         ),
         (
-            f"size 1500; 10.20.0.12 : 1; {NOT_SENT.replace('Message too long', 'Operation not permitted')}",
+            "size 1500; 10.20.0.12 : 1;"
+            f" {NOT_SENT.replace('Message too long', 'Operation not permitted')}",
             CheckStatus.ERROR,
             Reason.NOT_SENT,
         ),

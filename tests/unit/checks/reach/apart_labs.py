@@ -21,7 +21,10 @@ RESPONDERS = {
 
 
 def make_apart() -> Lab:
-    """All on net0 (nat); net1 is isolated, without compute2; net2 is without host and controller."""
+    """All on net0 (nat); net1 is isolated, without compute2.
+
+    net2 is without host and controller.
+    """
     lab = make_lab(cidrs=("10.10.0.0/24", "10.20.0.0/24", "10.30.0.0/24"))
     without = {"controller": "net2", "compute2": "net1"}
     nodes = tuple(

@@ -132,7 +132,9 @@ def test_silence_of_addresses_that_do_not_answer_the_host_either_proves_nothing(
 
 
 def test_what_is_declared_to_be_late_is_waited_for() -> None:
-    """It was not: with a delay of 2 s nothing could answer in time, and what was open passed as closed."""
+    """It was not: with a delay of 2 s nothing could answer in time, and what was open passed as
+    closed.
+    """
 
     def parts(lab: Lab) -> dict[str, Part]:
         own = of(isolation_family, lab, "controller")
@@ -202,7 +204,9 @@ def test_silence_on_a_network_of_the_host_s_is_no_refusal() -> None:
 
 
 def test_the_refusal_of_one_way_is_none_of_another() -> None:
-    """It was: packets that left for the outside, and had no way back, passed for the neighbour's refusal."""
+    """It was: packets that left for the outside, and had no way back, passed for the neighbour's
+    refusal.
+    """
     lines = [re.sub(r"^(dial \S+,80) \d+$", r"\1 silent", line) for line in transit_lines("111")]
     assert "silent" in " ".join(lines)
     result = controller(transit=lines)[TRANSIT]
@@ -281,7 +285,10 @@ def test_what_a_host_can_say_is_a_refusal(code: int) -> None:
 def test_any_other_error_is_no_refusal(code: int) -> None:
     lines = [re.sub(r"^(dial \S+,80) \d+$", rf"\1 {code}", line) for line in transit_lines("111")]
     result = controller(transit=[*lines, arp("REACHABLE")])[TRANSIT]
-    detail = f"{os.strerror(code).lower()} on the way to {OUTSIDE} outside: the host refuses in other words"
+    detail = (
+        f"{os.strerror(code).lower()} on the way to {OUTSIDE} outside: the host refuses in"
+        " other words"
+    )
     assert (result.status, result.detail) == (CheckStatus.ERROR, detail)
 
 

@@ -28,7 +28,10 @@ GIT = ("reach", "git.example.org:443")
 def results(
     lab: Lab, facts: Facts, *changes: tuple[str, str]
 ) -> dict[tuple[str, str], CheckResult]:
-    """The controller's results; each change is the beginning of a line, and what is said instead of it."""
+    """The controller's results.
+
+    Each change is the beginning of a line, and what is said instead of it.
+    """
     written = healthy(outside_family, lab, "controller", facts)
     for begins, instead in changes:
         lines = written["outside.dials"]
@@ -253,7 +256,10 @@ def test_a_lab_without_a_way_out_is_closed() -> None:
 
 @pytest.mark.parametrize("mode", [NetworkMode.NAT, NetworkMode.BRIDGED])
 def test_only_the_first_nic_s_network_is_a_way_out(mode: NetworkMode) -> None:
-    """The default route is that one's, says layer `nodes`: by a second NIC the node reaches nothing outside."""
+    """The default route is that one's, says layer `nodes`.
+
+    By a second NIC the node reaches nothing outside.
+    """
     first, second = CLOSED.networks
     other = dataclasses.replace(CLOSED, networks=(first, dataclasses.replace(second, mode=mode)))
     assert list(outside_family.expected(other)) == list(outside_family.expected(CLOSED))

@@ -1,4 +1,7 @@
-"""A contrail lab's options that DevStack, nova and glance read: they end where its DevStack of that time reads them."""
+"""A contrail lab's options that DevStack, nova and glance read.
+
+They end where its DevStack of that time reads them.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,8 @@ def test_computes_see_glances_images_before_their_nova_starts(branch: str) -> No
 
 
 def test_a_compute_starts_no_glance_of_its_own() -> None:
-    # Nobody makes the directory of its tokens there (init_glance is g-reg's); it ends, and by service_check stack.sh.
+    # Nobody makes the directory of its tokens there (init_glance is g-reg's); it ends, and by
+    # service_check stack.sh.
     for branch in BRANCHES:
         (line,) = (
             line

@@ -1,4 +1,7 @@
-"""DevStack's localrc and local.conf: what stands in them for which release, mode, driver and role."""
+"""DevStack's localrc and local.conf.
+
+What stands in them for which release, mode, driver and role.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,8 @@ def test_the_token_is_asked_for_up_to_liberty(tmp_path: Path) -> None:
 
 
 def test_the_console_page_goes_with_the_novnc_that_is_cloned(tmp_path: Path) -> None:
-    # noVNC 1.0 has vnc_lite.html in place of vnc_auto.html, and master, Mitaka's default, is past that.
+    # noVNC 1.0 has vnc_lite.html in place of vnc_auto.html, and master, Mitaka's default, is past
+    # that.
     for release, page in (
         ("rocky", "vnc_auto.html"),
         ("stein", "vnc_lite.html"),

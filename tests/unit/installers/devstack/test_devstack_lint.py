@@ -55,7 +55,8 @@ def lab(directory: Path, nics: str) -> Scope:
     path = directory / "lab.yaml"
     path.write_text(
         "image: stand-in\n"
-        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, fabric: {cidr: 10.0.5.0/24, mode: isolated},"
+        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, "
+        "fabric: {cidr: 10.0.5.0/24, mode: isolated},"
         " more: {cidr: 10.0.6.0/24, mode: isolated}, outside: {cidr: 10.0.7.0/24, mode: nat}}\n"
         f"nodes: {{controller: {{role: controller, nics: [{nics}]}}}}\n"
         "stack: {installer: devstack, release: juno, network: fabric}\n"
@@ -99,7 +100,8 @@ def test_the_hosts_way_in_is_no_public_interface(tmp_path: Path, nics: str, fix:
     assert [each.fix for each in told(text, "public-interface", lab(tmp_path, nics))] == [fix]
 
 
-# is_service_enabled of stable/2026.1 was asked for n-cpu after `enable_service` with each: it says no.
+# is_service_enabled of stable/2026.1 was asked for n-cpu after `enable_service` with each: it says
+# no.
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -240,5 +242,8 @@ def test_a_variable_of_ones_own_is_no_misspelling() -> None:
         told("FLOATING_RANGES=1.2.3.0/24\nFLOATING_RANGE=$FLOATING_RANGES\n", "name", "2026.1")
         == []
     )
-    names = "IPV6_ADDRS_SAFE_TO_USE SSL_ENABLED_SERVICES V6_NETWORK_GATEWAY HOST_IPV6 MYSQL_PASSWORD Q_HOST NOVA_BRANCH"
+    names = (
+        "IPV6_ADDRS_SAFE_TO_USE SSL_ENABLED_SERVICES V6_NETWORK_GATEWAY HOST_IPV6 MYSQL_PASSWORD"
+        " Q_HOST NOVA_BRANCH"
+    )
     assert told("".join(f"{name}=x\n" for name in names.split()), "name", "2026.1") == []

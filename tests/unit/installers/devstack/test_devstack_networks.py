@@ -1,4 +1,7 @@
-"""DevStack and OpenStack's four networks: addresses, NICs and ranges in the variables of each era."""
+"""DevStack and OpenStack's four networks.
+
+Addresses, NICs and ranges in the variables of each era.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,8 @@ def test_database_and_messages_stay_on_the_management_network(tmp_path: Path, re
 
 
 def test_the_controller_too_finds_its_messages_there(tmp_path: Path) -> None:
-    # RABBIT_HOST defaults to SERVICE_HOST there since Icehouse, MYSQL_HOST to the loopback in all of them.
+    # RABBIT_HOST defaults to SERVICE_HOST there since Icehouse, MYSQL_HOST to the loopback in all
+    # of them.
     controller = labs.values(labs.rendered(tmp_path, api_network="api"))
     assert (controller["SERVICE_HOST"], controller["RABBIT_HOST"]) == ("10.170.1.11", "10.170.0.11")
     assert not {"DATABASE_HOST", "MYSQL_HOST"} & set(controller)
@@ -54,7 +58,8 @@ def test_the_controller_too_finds_its_messages_there(tmp_path: Path) -> None:
 
 
 def test_tunnels_end_on_the_data_network_also_before_juno(tmp_path: Path) -> None:
-    # TUNNEL_ENDPOINT_IP is read since Juno; Icehouse's agent takes HOST_IP, until its file says other.
+    # TUNNEL_ENDPOINT_IP is read since Juno; Icehouse's agent takes HOST_IP, until its file says
+    # other.
     text = labs.rendered(
         tmp_path, "compute1", release="icehouse", network_mode="ovs", data_network="data"
     )

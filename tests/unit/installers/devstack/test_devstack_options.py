@@ -1,4 +1,7 @@
-"""The options of services in local.conf's post-config sections: the lab's wishes end where they are read."""
+"""The options of services in local.conf's post-config sections.
+
+The lab's wishes end where they are read.
+"""
 
 from __future__ import annotations
 

@@ -83,7 +83,8 @@ def get_pip(found: list[Step], node: str = "compute1") -> list[Step]:
 def test_an_old_get_pip_is_put_between_the_clone_and_stack_sh(
     tmp_path: Path, release: str, version: str, *, cap: bool
 ) -> None:
-    # install_pip.sh names today's URL itself, which ends at Python 2.7; a file that is there it takes as it is.
+    # install_pip.sh names today's URL itself, which ends at Python 2.7; a file that is there it
+    # takes as it is.
     found = steps(tmp_path, release=release)
     (step,) = get_pip(found)
     names = titles(found, "compute1")
@@ -136,7 +137,8 @@ def test_nova_docker_is_copied_by_hand_and_never_by_its_own_script(tmp_path: Pat
 
 
 def test_nova_docker_of_mitaka_still_needs_its_hypervisor_file(tmp_path: Path) -> None:
-    # lib/nova sources lib/nova_plugins/hypervisor-$VIRT_DRIVER if it is there, and says nothing if not.
+    # lib/nova sources lib/nova_plugins/hypervisor-$VIRT_DRIVER if it is there, and says nothing if
+    # not.
     found = titles(steps(tmp_path, release="mitaka", driver="docker"), "compute1")
     assert "give DevStack nova-docker's hypervisor-docker" in found
     assert "give DevStack nova-docker's 70-docker.sh" not in found

@@ -25,11 +25,11 @@ def with_stack(lab: Lab, **changes: object) -> Lab:
 
 
 def test_nothing_is_written_where_the_host_has_nothing_of_its_own() -> None:
-    assert not any(host.files(make_lab(), NO_MIRRORS).values())
+    assert not any(host.render_settings(make_lab(), NO_MIRRORS).values())
 
 
 def test_every_node_has_the_hosts_index_of_packages() -> None:
-    files = host.files(make_lab(), Mirrors(pip="https://pypi.example.org/simple"))
+    files = host.render_settings(make_lab(), Mirrors(pip="https://pypi.example.org/simple"))
     texts = {texts[host.PIP_CONF] for texts in files.values()}
     assert len(texts) == 1
     assert "\n[global]\nindex-url = https://pypi.example.org/simple\n" in texts.pop()
@@ -37,7 +37,7 @@ def test_every_node_has_the_hosts_index_of_packages() -> None:
 
 def test_the_specs_index_goes_before_the_hosts() -> None:
     lab = with_stack(make_lab(), mirrors=Mirrors(pip="https://mine.example.org/simple"))
-    text = host.files(lab, Mirrors(pip="https://pypi.example.org/simple"))["controller"][
+    text = host.render_settings(lab, Mirrors(pip="https://pypi.example.org/simple"))["controller"][
         host.PIP_CONF
     ]
     assert "mine.example.org" in text
@@ -49,13 +49,13 @@ def test_pip_trusts_an_index_without_tls_only_where_it_is_one() -> None:
         ("http://pypi.example.org/simple", True),
         ("https://pypi.example.org/simple", False),
     ):
-        text = host.files(make_lab(), Mirrors(pip=url))["compute1"][host.PIP_CONF]
+        text = host.render_settings(make_lab(), Mirrors(pip=url))["compute1"][host.PIP_CONF]
         assert ("trusted-host = pypi.example.org" in text) is is_trusted
 
 
 def test_git_fetches_from_where_the_host_does() -> None:
     found = Mirrors(git=(("https://git.example.org/opendev/", "https://opendev.org/"),))
-    text = host.files(make_lab(), found)["compute1"][host.GIT_CONFIG]
+    text = host.render_settings(make_lab(), found)["compute1"][host.GIT_CONFIG]
     assert text.endswith(
         '\n[url "https://git.example.org/opendev/"]\n\tinsteadOf = https://opendev.org/\n'
     )
@@ -63,7 +63,7 @@ def test_git_fetches_from_where_the_host_does() -> None:
 
 def test_an_authority_is_trusted_by_the_system_and_by_pip() -> None:
     mirrors = Mirrors(authorities=(("ours", "PEM\n"),))
-    files = host.files(make_lab(), mirrors)["compute1"]
+    files = host.render_settings(make_lab(), mirrors)["compute1"]
     assert files[host.AUTHORITIES / "stacklab-ours.crt"] == "PEM\n"
     assert "cert = /etc/ssl/certs/ca-certificates.crt\n" in files[host.PIP_CONF]
     assert "index-url" not in files[host.PIP_CONF]
@@ -93,7 +93,7 @@ def with_bug(**changes: Any) -> Release:  # noqa: ANN401
 
 def steps_around_x(lab: Lab, row: Release) -> list[Step]:
     """The steps before the installer, of bug x alone."""
-    steps = host.stage(lab, NO_MIRRORS, (row,)).steps
+    steps = host.settings_stage(lab, NO_MIRRORS, (row,)).steps
     return [step for step in steps if " x: " in step.title]
 
 
@@ -137,6 +137,6 @@ def test_what_the_paired_devstack_needs_beforehand_is_done_too(
 
 def test_no_path_of_these_holds_a_secret() -> None:
     lab = with_stack(make_lab(), proxy=PROXY, mirrors=Mirrors(pip="https://p.example/s"))
-    for path, text in host.files(lab, NO_MIRRORS)["controller"].items():
+    for path, text in host.render_settings(lab, NO_MIRRORS)["controller"].items():
         assert path.is_relative_to(PurePosixPath("/etc"))
         assert not any(secret in text for secret in SECRETS.values())

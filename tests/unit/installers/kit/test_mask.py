@@ -107,7 +107,8 @@ def test_other_files_are_not_masked_whole(name: str) -> None:
 def test_every_value_of_a_file_of_passwords_is_a_secret() -> None:
     text = (
         f"# /etc/kolla/passwords.yml\n\ngnocchi_user_id: {OLD}\nempty:\nnova_ssh_key:\n"
-        f"  private_key: '-----BEGIN PRIVATE KEY-----\n\n    {OLD}\n\n    -----END PRIVATE KEY-----\n\n    '\n"
+        f"  private_key: '-----BEGIN PRIVATE KEY-----\n\n    {OLD}\n\n"
+        "    -----END PRIVATE KEY-----\n\n    '\n"
         f"  public_key: ssh-rsa {OLD}\nlong: >-\n  {OLD}\n"
     )
     shown = masked(text, (), is_all_secret=True)

@@ -1,8 +1,9 @@
-r"""How values are written for DevStack's scripts. That they come through is in tests/contract; here is what is written.
+r"""How values are written for DevStack's scripts; that they come through is in tests/contract.
 
-Each expected text was taken to its ini file by DevStack's own functions, at havana-eol, icehouse-eol, juno-eol,
-kilo-2, liberty-eol, mitaka-eol, newton-eol, ocata-eol, rocky-eol, yoga-eom, 2024.2-eol, stable/2025.1 (bb69299),
-stable/2025.2 (92e864a), stable/2026.1 (da2f4d7) and master (493835a), together with some ten thousand made-up ones.
+Each expected text was taken to its ini file by DevStack's own functions, together with some ten
+thousand made-up ones, at havana-eol, icehouse-eol, juno-eol, kilo-2, liberty-eol, mitaka-eol,
+newton-eol, ocata-eol, rocky-eol, yoga-eom, 2024.2-eol, stable/2025.1 (bb69299), stable/2025.2
+(92e864a), stable/2026.1 (da2f4d7) and master (493835a).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import yaml
 from stacklab import releases, spec
 from stacklab.installers import linting as lint
 from stacklab.installers.kolla.lint import linter as kolla
-from stacklab.installers.kolla.lint.names import names
+from stacklab.installers.kolla.lint.names import known_names
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.stack import Installer
 
@@ -99,7 +99,7 @@ def test_keys_that_are_given_twice_are_found_below_as_well() -> None:
     ("variable", "having"), [("enable_zun", ("2025.1", "2025.2")), ("enable_redis", ("2025.1",))]
 )
 def test_a_variable_is_of_some_releases(variable: str, having: tuple[str, ...]) -> None:
-    assert names().having(variable) == having
+    assert known_names().having(variable) == having
     for release in RELEASES.values():
         expected = [] if release.name in having else ["gone-variable:2"]
         assert told(f'{VIP}{variable}: "yes"\n', Scope(release=release)) == expected
@@ -110,11 +110,11 @@ def test_the_file_may_say_its_release_itself() -> None:
 
 
 def test_the_tables_releases_are_known() -> None:
-    assert {*RELEASES} == {*names().releases}
+    assert {*RELEASES} == {*known_names().releases}
 
 
 def test_variables_of_roles_are_not_taken_for_misspelt_ones() -> None:
-    for variable in sorted(names().roles):
+    for variable in sorted(known_names().roles):
         assert told(f"{VIP}{variable}: x\n") in ([], ["flag:2"]), variable
 
 
@@ -175,7 +175,7 @@ def services(release: str) -> str:
     """The rest of an inventory: every group that the release's plays ask for."""
     return "".join(
         f"[{name}:children]\ncontrol\n"
-        for name in sorted(names().groups[release])
+        for name in sorted(known_names().groups[release])
         if name not in INVENTORY
     )
 
@@ -197,10 +197,13 @@ def lab(tmp_path: Path) -> Scope:
     path = tmp_path / "lab.yaml"
     path.write_text(
         "image: stand-in\n"
-        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, fabric: {cidr: 10.0.5.0/24, mode: isolated}}\n"
+        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, "
+        "fabric: {cidr: 10.0.5.0/24, mode: isolated}}\n"
         "nodes:\n"
-        "  controller: {role: controller, nics: [{network: mgmt}, {network: fabric, address: 10.0.5.10}]}\n"
-        "  compute: {role: compute, nics: [{network: mgmt}, {network: fabric, address: 10.0.5.11}]}\n"
+        "  controller: {role: controller, nics: [{network: mgmt}, "
+        "{network: fabric, address: 10.0.5.10}]}\n"
+        "  compute: {role: compute, nics: [{network: mgmt}, "
+        "{network: fabric, address: 10.0.5.11}]}\n"
         "stack: {installer: kolla, network: mgmt, api_network: fabric}\n"
     )
     found = spec.load(path, known_images=("stand-in",))

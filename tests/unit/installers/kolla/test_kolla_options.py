@@ -82,7 +82,8 @@ def test_answers_are_typed_as_in_globals_yml_and_take_our_own_keys_place(tmp_pat
         "openstack_tag": "2025.10",
         "docker_registry_mirrors": "[http://mirror.example]",
         "horizon_custom": "{a: 1}",
-        "a_list": "[x, 2025.10, yes, No, 'yes', '1', 010, 1_0, 0x1f, 2026-01-01, null, ~, 1e3, on, -5, {b: 2025.2}]",
+        "a_list": "[x, 2025.10, yes, No, 'yes', '1', 010, 1_0, 0x1f, 2026-01-01, null, ~, 1e3, on,"
+        " -5, {b: 2025.2}]",
         "docker_namespace": "{{ mine }}",
         "nova_compute_virt_type": "kvm",
     }
@@ -133,7 +134,8 @@ def test_overcommit_is_laid_over_nova_conf_of_every_host(tmp_path: Path) -> None
         CONFIG / "nova.conf"
     ]
     assert text.endswith(
-        "\n[DEFAULT]\ncpu_allocation_ratio = 16\nram_allocation_ratio = 1.5\ndisk_allocation_ratio = 1\n"
+        "\n[DEFAULT]\ncpu_allocation_ratio = 16\nram_allocation_ratio = 1.5\n"
+        "disk_allocation_ratio = 1\n"
     )
 
 

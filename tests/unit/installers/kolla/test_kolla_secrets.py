@@ -10,7 +10,7 @@ import yaml
 from stacklab import releases
 from stacklab.errors import LabError, RenderError
 from stacklab.installers import rendering as answers
-from stacklab.installers.kolla.answers.passwords import kinds, secret_names, shaped
+from stacklab.installers.kolla.answers.passwords import password_kinds, secret_names, shape_secret
 from stacklab.model.stack import Installer
 from tests.unit.installers.kolla.kolla_labs import (
     PASSWORDS,
@@ -29,17 +29,17 @@ def test_every_password_has_a_value_but_pairs_of_keys_and_the_registrys(
     lab = load(tmp_path, release=release)
     found = yaml.safe_load(deployer(lab)[PASSWORDS])
     # An empty pair of ours would take the place of the one that kolla-genpwd has made.
-    assert set(found) == {name for name in kinds(release) if not name.endswith("_ssh_key")}
+    assert set(found) == {name for name in password_kinds(release) if not name.endswith("_ssh_key")}
     assert {name for name, value in found.items() if value is None} == {"docker_registry_password"}
     # kolla-ansible's prechecks grep for a key without anything behind it.
     assert not re.search(r"(?m)^[^#].*:\s*$", deployer(lab)[PASSWORDS])
 
 
 def test_releases_ask_for_the_passwords_of_their_services(tmp_path: Path) -> None:
-    assert "zun_keystone_password" in kinds("2025.2")
-    assert "zun_keystone_password" not in kinds("2026.1")
-    assert "vmware_vcenter_host_password" in kinds("2025.1")
-    assert "redis_master_password" not in kinds("master")
+    assert "zun_keystone_password" in password_kinds("2025.2")
+    assert "zun_keystone_password" not in password_kinds("2026.1")
+    assert "vmware_vcenter_host_password" in password_kinds("2025.1")
+    assert "redis_master_password" not in password_kinds("master")
 
 
 def test_a_registrys_password_is_asked_for_when_the_lab_has_a_source_for_it(tmp_path: Path) -> None:
@@ -95,19 +95,23 @@ def test_every_form_of_a_secret_that_is_rendered_is_told_to_who_masks_it(tmp_pat
     assert values <= texts
     assert {name for name, forms in shown.items() if len(forms) > 1} == {
         name
-        for name in kinds("2025.2")
-        if kinds("2025.2")[name] in ("uuid", "hmac", "fernet", "salt")
+        for name in password_kinds("2025.2")
+        if password_kinds("2025.2")[name] in ("uuid", "hmac", "fernet", "salt")
     }
 
 
 def test_a_secret_has_the_form_that_its_reader_wants_and_has_it_again_after_a_rebuild() -> None:
     secret = "Abcdefghij0123456789"
-    assert uuid.UUID(shaped("uuid", secret)).version == 4
-    assert re.fullmatch(r"[0-9a-f]{32}", shaped("hmac", secret))
-    assert re.fullmatch(r"[A-Za-z0-9_-]{43}=", shaped("fernet", secret))
-    assert re.fullmatch(r"[./A-Za-z0-9]{21}[.Oeu]", shaped("salt", secret))
-    assert shaped("plain", secret) == secret
-    assert shaped("uuid", secret) == shaped("uuid", secret) != shaped("uuid", secret + "1")
+    assert uuid.UUID(shape_secret("uuid", secret)).version == 4
+    assert re.fullmatch(r"[0-9a-f]{32}", shape_secret("hmac", secret))
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}=", shape_secret("fernet", secret))
+    assert re.fullmatch(r"[./A-Za-z0-9]{21}[.Oeu]", shape_secret("salt", secret))
+    assert shape_secret("plain", secret) == secret
+    assert (
+        shape_secret("uuid", secret)
+        == shape_secret("uuid", secret)
+        != shape_secret("uuid", secret + "1")
+    )
 
 
 def test_no_error_shows_a_secret(tmp_path: Path) -> None:

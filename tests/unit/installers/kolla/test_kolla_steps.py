@@ -31,7 +31,8 @@ def test_the_deployer_does_kollas_verbs_in_their_order(tmp_path: Path) -> None:
     assert {step.node for step in steps if "kolla" in step.command} == {"controller"}
     for step in steps:
         if step.title.removeprefix("kolla-ansible ") in verbs[1:]:
-            # The verb goes before -i since 2024.2; the directory holds our file and the services' groups.
+            # The verb goes before -i since 2024.2; the directory holds our file and the services'
+            # groups.
             assert step.command.endswith(f"{step.title} -i /etc/kolla/inventory")
 
 

@@ -37,7 +37,9 @@ def vary(
 
 
 def plain(release: str, **stack: object) -> Lab:
-    """A lab that says its release and nothing else of OpenSDN, from the image that the release names first."""
+    """A lab that says its release and nothing else of OpenSDN, from the image that the release
+    names first.
+    """
     row = releases.find(Installer.OPENSDN, release)
     return vary(
         images=row.images[:1],

@@ -1,4 +1,6 @@
-"""instances.yaml: what the deployer's playbooks make of each key was seen by running them, see opensdn.py."""
+"""instances.yaml: what the deployer's playbooks make of each key was seen by running them, see
+opensdn.py.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,7 @@ class TestOpenStack:
         self, name: str, mode: str
     ) -> None:
         row = RELEASES[name]
-        for openstack in opensdn_kolla._known(row, mode):
+        for openstack in opensdn_kolla.known_openstacks(row, mode):
             systems = sorted(row.mapping("systems")[openstack].split("+"))
             lab = plain(name, kolla_mode=mode, openstack=openstack)
             rendered = read(replace(lab, images=tuple(systems)))
@@ -133,7 +135,7 @@ class TestOpenStack:
         # docker cp .../python3.9/site-packages fails in those of yoga, which have 3.6.
         with pytest.raises(RenderError, match="not yoga"):
             text(vary(openstack="yoga"))
-        assert opensdn_kolla._known(RELEASES["R25.1"], "vanilla") == ("xena", "yoga")
+        assert opensdn_kolla.known_openstacks(RELEASES["R25.1"], "vanilla") == ("xena", "yoga")
 
     def test_an_operating_system_that_kolla_ansible_is_not_for_is_refused(self) -> None:
         with pytest.raises(
@@ -179,7 +181,8 @@ class TestSecrets:
         assert "contrail123" not in text(shipped())
 
     def test_the_admins_password_is_not_told_to_opensdn_twice(self) -> None:
-        # The deployer takes KEYSTONE_AUTH_ADMIN_PASSWORD and METADATA_PROXY_SECRET from kolla's passwords.
+        # The deployer takes KEYSTONE_AUTH_ADMIN_PASSWORD and METADATA_PROXY_SECRET from kolla's
+        # passwords.
         configuration = read(shipped())["contrail_configuration"]
         assert not [key for key, value in configuration.items() if value in SECRETS.values()]
 

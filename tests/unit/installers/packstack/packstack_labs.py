@@ -25,7 +25,8 @@ networks:
 nodes:
   controller:
     role: controller
-    nics: [{{network: mgmt}}, {{network: fabric}}, {{network: data}}, {{network: api}}, {{network: public}}]
+    nics: [{{network: mgmt}}, {{network: fabric}}, {{network: data}}, {{network: api}}, \
+{{network: public}}]
 {nodes}
 stack:
   installer: packstack

@@ -60,7 +60,7 @@ class TestEveryReleaseInEveryMode:
         found = answer_keys(
             load(tmp_path, self.stack(mode, driver), release=release, nodes=self.nodes(driver))
         )
-        assert found.keys() <= release_keys.of(RELEASES[release]).names
+        assert found.keys() <= release_keys.keys_of_release(RELEASES[release]).names
 
     def test_every_host_is_one_of_the_labs(
         self, tmp_path: Path, release: str, mode: str, driver: str
@@ -244,7 +244,10 @@ class TestNeutron:
 
     def test_interfaces_that_differ_are_refused(self, tmp_path: Path) -> None:
         # CONFIG_USE_SUBNETS=y would take a subnet, but 26.0.0 can't translate it for a second host.
-        nodes = "  compute:\n    role: compute\n    nics: [{network: mgmt}, {network: data}, {network: fabric}]\n"
+        nodes = (
+            "  compute:\n    role: compute\n    nics: [{network: mgmt}, {network: data},"
+            " {network: fabric}]\n"
+        )
         lab = load(tmp_path, "data_network: data", nodes=nodes)
         with pytest.raises(RenderError, match="data is eth2 on controller, eth1 on compute"):
             answers.preview(lab)
@@ -262,7 +265,8 @@ class TestNeutron:
     def test_a_mapping_is_made_where_it_is_not_every_nodes(
         self, tmp_path: Path, release: str
     ) -> None:
-        # An agent ends when a bridge that it has a mapping of is missing: the computes have no br-ex.
+        # An agent ends when a bridge that it has a mapping of is missing: the computes have no
+        # br-ex.
         found = answer_keys(load(tmp_path, f"{NETWORKS}network_mode: ovs", release=release))
         can = "CONFIG_NEUTRON_OVS_BRIDGES_COMPUTE" in found
         assert found["CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS"] == ("extnet:br-ex" if can else "")

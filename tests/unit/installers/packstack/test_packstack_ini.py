@@ -40,7 +40,7 @@ def test_an_answer_file_is_read_as_python_3_reads_it(text: str) -> None:
     parser = configparser.RawConfigParser()
     parser.read_string(text)
     expected = {key.upper(): value for key, value in parser.items("general")}
-    answers = ini.read(tuple(text.splitlines()))
+    answers = ini.read_answers(tuple(text.splitlines()))
     found = {entry.key: entry.value for entry in answers.general}
     assert {key: value.replace("\n\n", "\n") for key, value in expected.items()} == found
     assert not answers.broken
@@ -86,14 +86,14 @@ def test_what_python_3_refuses_is_told(text: str, refusal: str) -> None:
     ],
 )
 def test_old_releases_are_read_as_python_2_read_them(text: str, value: str) -> None:
-    answers = ini.read(tuple(text.splitlines()), python2=True)
+    answers = ini.read_answers(tuple(text.splitlines()), python2=True)
     assert {entry.key: entry.value for entry in answers.general}["A"] == value
     assert not answers.broken
 
 
 @pytest.mark.parametrize("text", [" [general]\na=1\n", "[general]\n a=1\n"])
 def test_python_2_took_no_indented_line(text: str) -> None:
-    answers = ini.read(tuple(text.splitlines()), python2=True)
+    answers = ini.read_answers(tuple(text.splitlines()), python2=True)
     assert answers.homeless or answers.broken
 
 

@@ -116,18 +116,22 @@ class TestKeys:
     def test_a_key_of_no_release_can_not_stand_in_the_template(self) -> None:
         row = RELEASES["2025.1"]
         with pytest.raises(RenderError, match="CONFIG_NOVA_INSTAL "):
-            release_keys.fit("CONFIG_NOVA_INSTAL=y\n", release_keys.of(row), {})
+            release_keys.fit_to_release(
+                "CONFIG_NOVA_INSTAL=y\n", release_keys.keys_of_release(row), {}
+            )
 
     def test_a_key_that_is_left_out_takes_its_comment_along(self) -> None:
         kept = "# -- new\n# stays\nCONFIG_DEBUG_MODE=y\n"
         text = f"[general]\n\n# -- old\n# for it alone\nCONFIG_NAGIOS_INSTALL=n\n\n{kept}"
-        fitted = release_keys.fit(text, release_keys.of(RELEASES["2025.1"]), {})
+        fitted = release_keys.fit_to_release(
+            text, release_keys.keys_of_release(RELEASES["2025.1"]), {}
+        )
         assert fitted == "[general]\n\n# -- new\n# stays\nCONFIG_DEBUG_MODE=y\n"
 
     @pytest.mark.parametrize("row", RELEASES.values(), ids=RELEASES)
     def test_a_renamed_key_is_a_key_elsewhere(self, row: Release) -> None:
-        assert row.mapping("renamed").keys() <= release_keys.of(row).ever
-        assert set(row.words("lacks")) <= release_keys.of(row).ever
+        assert row.mapping("renamed").keys() <= release_keys.keys_of_release(row).ever
+        assert set(row.words("lacks")) <= release_keys.keys_of_release(row).ever
 
 
 class TestLabs:

@@ -1,4 +1,7 @@
-"""Packstack's answer file: read as its parser reads it, keys by release, and rules at their edges."""
+"""Packstack's answer file.
+
+Read as its parser reads it, keys by release, and rules at their edges.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import releases, spec
-from stacklab.installers.packstack.keys import table
+from stacklab.installers.packstack.keys import Key, key_table, table
 from stacklab.installers.packstack.lint import linter as packstack
 from stacklab.lint.scope import Scope, Source
 from stacklab.model.release import Release
@@ -31,7 +34,7 @@ def test_another_releases_default_is_not_taken_for_granted() -> None:
 
 
 def test_keys_are_those_of_the_release() -> None:
-    keys = table()
+    keys = key_table()
     assert len(keys.keys_of("2025.1")) == 292  # packstack 26.0.0's plugins have as many
     assert len(keys.keys_of("icehouse")) == len(keys.keys_of("havana")) == 148
     assert "CONFIG_NOVA_API_HOST" in keys.keys_of("havana")
@@ -43,7 +46,7 @@ def test_keys_are_those_of_the_release() -> None:
 
 
 def test_every_group_of_the_table_asks_for_keys_that_exist() -> None:
-    keys = table()
+    keys = key_table()
     for group in keys.groups.values():
         assert {condition.key for condition in group.when} <= keys.keys.keys(), group.name
         assert not group.since or group.since in keys.releases
@@ -53,7 +56,7 @@ def test_every_group_of_the_table_asks_for_keys_that_exist() -> None:
 
 
 def test_the_releases_of_the_other_table_are_known() -> None:
-    assert {*releases.of(Installer.PACKSTACK)} <= {*table().releases}
+    assert {*releases.of(Installer.PACKSTACK)} <= {*key_table().releases}
 
 
 def test_the_release_is_guessed_by_the_keys() -> None:
@@ -62,13 +65,15 @@ def test_the_release_is_guessed_by_the_keys() -> None:
     assert told(HEAD + nova) == []
     assert told(HEAD + "CONFIG_NEUTRON_INSTALL=n\n") == ["nova-network:2"]
     assert (
-        packstack.guess(
-            table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]
+        packstack.guess_release(
+            key_table(), ["CONFIG_NOVA_CERT_HOST", "CONFIG_QPID_HOST", "CONFIG_QPID_ENABLE_SSL"]
         )
         == "havana"
     )
     assert (
-        packstack.guess(table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"])
+        packstack.guess_release(
+            key_table(), ["CONFIG_CONTROLLER_HOST", "CONFIG_NOVA_COMPUTE_HOSTS"]
+        )
         == "2025.1"
     )
 
@@ -78,10 +83,12 @@ def test_one_key_of_another_age_is_a_slip_and_several_are_an_old_file() -> None:
         "CONFIG_LBAAS_INSTALL",
         "CONFIG_NAGIOS_INSTALL",
     ]  # until Stein, until Ocata: releases that no lab has
-    assert [packstack.guess(table(), names) for names in ([], old[:1], old[1:])] == ["2025.1"] * 3
-    assert packstack.guess(table(), old) == "newton"
+    assert [packstack.guess_release(key_table(), names) for names in ([], old[:1], old[1:])] == [
+        "2025.1"
+    ] * 3
+    assert packstack.guess_release(key_table(), old) == "newton"
     new = ["CONFIG_NEUTRON_OVN_TUNNEL_IF", "CONFIG_NEUTRON_OVN_BRIDGE_IFACES"]
-    assert packstack.guess(table(), [*old, *new]) == "2025.1"
+    assert packstack.guess_release(key_table(), [*old, *new]) == "2025.1"
     assert told(HEAD + "CONFIG_LBAAS_INSTALL=y\n") == ["gone-key:2"]
 
 
@@ -151,15 +158,22 @@ def test_keys_of_a_group_that_is_not_read_may_hold_anything() -> None:
 
 def test_defaults_and_passwords_of_such_a_group_are_no_finding() -> None:
     text = (
-        HEAD
-        + "CONFIG_HEAT_INSTALL=n\nCONFIG_HEAT_CFN_INSTALL=y\nCONFIG_HEAT_DB_PW=Leak\nCONFIG_HEAT_DOMAIN=heat\n"
+        HEAD + "CONFIG_HEAT_INSTALL=n\nCONFIG_HEAT_CFN_INSTALL=y\nCONFIG_HEAT_DB_PW=Leak\n"
+        "CONFIG_HEAT_DOMAIN=heat\n"
     )
     assert told(text) == []
 
 
+def _any_value(key: Key) -> str:
+    """A value for a key that has no default."""
+    if key.is_secret:
+        return "LeakPw1"
+    return "n" if key.kind == "yn" else "x"
+
+
 def test_a_generated_file_has_all_defaults_and_no_finding() -> None:
     lines = [
-        f"{key.name}={key.default or ('LeakPw1' if key.is_secret else 'n' if key.kind == 'yn' else 'x')}"
+        f"{key.name}={key.default or _any_value(key)}"
         for key in table().keys_of("2025.1").values()
         if key.kind
         not in (
@@ -231,14 +245,19 @@ def test_bridges_meet_their_networks_and_interfaces(
 ) -> None:
     prefix = "CONFIG_NEUTRON_OVS_BRIDGE"
     text = (
-        f"{HEAD}CONFIG_NEUTRON_L2_AGENT=openvswitch\n{prefix}_MAPPINGS={maps}\n{prefix}_IFACES={ifaces}\n"
-        f"{prefix}S_COMPUTE={computes}\nCONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES=vxlan\nCONFIG_NEUTRON_ML2_TYPE_DRIVERS=vxlan\n"
+        f"{HEAD}CONFIG_NEUTRON_L2_AGENT=openvswitch\n{prefix}_MAPPINGS={maps}\n"
+        f"{prefix}_IFACES={ifaces}\n"
+        f"{prefix}S_COMPUTE={computes}\nCONFIG_NEUTRON_ML2_TENANT_NETWORK_TYPES=vxlan\n"
+        "CONFIG_NEUTRON_ML2_TYPE_DRIVERS=vxlan\n"
     )
     assert told(text) == rules
 
 
 def test_the_routers_own_bridge_needs_no_network_up_to_kilo() -> None:
-    text = f"{HEAD}CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS=physnet1:br-eth1\nCONFIG_NEUTRON_OVS_BRIDGE_IFACES=br-ex:eth2\n"
+    text = (
+        f"{HEAD}CONFIG_NEUTRON_OVS_BRIDGE_MAPPINGS=physnet1:br-eth1\n"
+        "CONFIG_NEUTRON_OVS_BRIDGE_IFACES=br-ex:eth2\n"
+    )
     kilo = Scope(release=releases.of(Installer.PACKSTACK)["kilo"])
     assert told(f"{text}CONFIG_NEUTRON_L3_EXT_BRIDGE=br-ex\n", kilo) == []
     (found,) = packstack.lint(
@@ -259,7 +278,8 @@ def lab(tmp_path: Path) -> Scope:
     path = tmp_path / "lab.yaml"
     path.write_text(
         "image: stand-in\n"
-        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, fabric: {cidr: 10.0.5.0/24, mode: isolated},"
+        "networks: {mgmt: {cidr: 192.168.150.0/24, mode: nat}, "
+        "fabric: {cidr: 10.0.5.0/24, mode: isolated},"
         " public: {cidr: 172.24.4.0/24, mode: isolated}}\n"
         "nodes:\n"
         "  controller:\n"
@@ -291,7 +311,7 @@ def test_floating_addresses_may_be_on_the_external_network_alone(lab: Scope) -> 
     "release", releases.of(Installer.PACKSTACK).values(), ids=lambda row: row.name
 )
 def test_what_a_release_calls_otherwise_it_has_by_that_name_alone(release: Release) -> None:
-    own = table().keys_of(release.name)
+    own = key_table().keys_of(release.name)
     for new, old in release.mapping("renamed").items():
         assert new not in own
         assert set(old.split()) <= own.keys()
@@ -301,8 +321,8 @@ def test_what_a_release_calls_otherwise_it_has_by_that_name_alone(release: Relea
 def test_havana_has_its_own_names() -> None:
     scope = Scope(release=releases.of(Installer.PACKSTACK)["havana"])
     text = (
-        HEAD
-        + "CONFIG_NOVA_API_HOST=10.0.5.10\nCONFIG_MYSQL_HOST=10.0.5.10\nCONFIG_QPID_HOST=10.0.5.10\n"
+        HEAD + "CONFIG_NOVA_API_HOST=10.0.5.10\nCONFIG_MYSQL_HOST=10.0.5.10\n"
+        "CONFIG_QPID_HOST=10.0.5.10\n"
     )
     assert told(text, scope) == []
     (gone,) = packstack.lint(Source(name="f", text=HEAD + "CONFIG_AMQP_HOST=10.0.5.10\n"), scope)

@@ -1,4 +1,7 @@
-"""What is done with Packstack's files, and what comes after it: options without keys, nova's docker driver."""
+"""What is done with Packstack's files, and what comes after it.
+
+Options without keys, nova's docker driver.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,8 @@ class TestOptions:
     def test_an_old_scheduler_is_given_the_filter_that_knows_it(
         self, tmp_path: Path, release: str
     ) -> None:
-        # Packstack's own list leaves out DiskFilter up to Mitaka: the ratio would be set, and never read.
+        # Packstack's own list leaves out DiskFilter up to Mitaka: the ratio would be set, and
+        # never read.
         lab = load(tmp_path, "overcommit: {disk: 2}", release=release)
         filters = [line for line in option_lines(lab) if "scheduler_default_filters" in line]
         assert len(filters) == 1

@@ -1,4 +1,7 @@
-"""A libvirt of dictionaries: what stacklab.tools.libvirt.Libvirt does, as far as the provider asks."""
+"""A libvirt of dictionaries.
+
+What stacklab.tools.libvirt.Libvirt does, as far as the provider asks.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +132,7 @@ def make_provider(
         accelerator=lambda: accelerator,
     )
     provider = LibvirtProvider(site, ask=lambda: None if libvirt else "no socket")
-    provider._open = libvirt  # type: ignore[assignment]
+    provider._connection = libvirt  # type: ignore[assignment]
     return provider
 
 

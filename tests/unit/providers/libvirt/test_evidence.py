@@ -1,4 +1,4 @@
-"""A diagnosis per fault: what this host sees is scripted, the words are compared whole."""
+"""A diagnosis per fault: what this host sees is scripted; the words are golden ones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import CommandFailed, ProviderError
+from stacklab.model.cause import CauseKind
 from stacklab.model.host_network import Lease
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
 from stacklab.process import Result
 from stacklab.providers import registry
-from stacklab.providers.evidence import NodeEvidence, View
 from stacklab.providers.libvirt import evidence
 from stacklab.providers.libvirt.evidence import LibvirtLooker
+from stacklab.providers.node_view import NodeEvidence, View
 from stacklab.tools.knock import Door, Knock
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
@@ -83,6 +84,11 @@ class Site:
         knocker = lambda _address: self.knock  # noqa: E731
         return LibvirtLooker(self.libvirt, self.runner, self.paths, self.record, knocker=knocker)  # type: ignore[arg-type]
 
+    def kind(self) -> CauseKind | None:
+        """The kind of the likeliest cause; its words name facts, see `look`."""
+        found = evidence.cause(self.looker().view(self.node))
+        return found.kind if found else None
+
     def look(self) -> NodeEvidence:
         return self.looker().evidence(self.node)
 
@@ -98,63 +104,59 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_an_sshd_that_is_not_up(site: Site) -> None:
-    assert site.look().cause == "compute1 answers ARP but refuses TCP 22: sshd is not up"
+    assert site.kind() is CauseKind.SSHD_DOWN
 
 
 def test_a_node_that_is_well_has_no_cause(site: Site) -> None:
     site.knock = Knock(door=Door.OPEN, said="SSH-2.0-x")
+    assert site.kind() is None
     assert site.look().cause == ""
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "cause"),
+    ("state", "reason"),
     [
-        (NodeState.PAUSED, "user", "compute1 is paused (user)"),
-        (NodeState.PAUSED, "ioerror", "compute1 is paused (ioerror)"),
-        (NodeState.OFF, "destroyed", "compute1 is off (destroyed)"),
-        (NodeState.CRASHED, "", "compute1 is crashed"),
+        (NodeState.PAUSED, "user"),
+        (NodeState.PAUSED, "ioerror"),
+        (NodeState.OFF, "destroyed"),
+        (NodeState.CRASHED, ""),
     ],
 )
-def test_a_domain_that_does_not_run(site: Site, state: NodeState, reason: str, cause: str) -> None:
+def test_a_domain_that_does_not_run(site: Site, state: NodeState, reason: str) -> None:
     site.known.states[site.uuid] = state
     site.known.reasons[site.uuid] = reason
     site.knock = Knock(door=Door.NO_ANSWER, said="-")
-    assert site.look().cause == cause
+    assert site.kind() is CauseKind.NODE_STATE
+    assert str(state) in site.look().cause
+    assert reason in site.look().cause
 
 
 def test_a_nic_that_is_unplugged(site: Site) -> None:
     site.known.nics[site.uuid] = ((MAC1, "trio_net1", "vnet2"),)
-    assert (
-        site.look().cause
-        == f"eth0 is unplugged from compute1: its domain does not have the NIC {MAC}"
-    )
+    assert site.kind() is CauseKind.NIC_UNPLUGGED
+    assert MAC in site.look().cause
 
 
 def test_a_cable_that_is_pulled(site: Site) -> None:
     site.known.unlinked = {MAC}
-    assert (
-        site.look().cause == "eth0 of compute1 has its cable pulled: its link is down in the domain"
-    )
+    assert site.kind() is CauseKind.CABLE_PULLED
 
 
 def test_a_tap_on_no_bridge_or_on_another(site: Site, bridge_names: tuple[str, str]) -> None:
     first, second = bridge_names
     site.links["vnet1"]["master"] = ""
-    assert (
-        site.look().cause == f"tap vnet1 of compute1's eth0 is not on bridge {first}, but on none"
-    )
+    assert site.kind() is CauseKind.TAP_ASTRAY
+    assert first in site.look().cause
     site.links["vnet1"]["master"] = second
-    assert (
-        site.look().cause
-        == f"tap vnet1 of compute1's eth0 is not on bridge {first}, but on {second}"
-    )
+    assert site.kind() is CauseKind.TAP_ASTRAY
+    assert second in site.look().cause
 
 
 def test_a_tap_that_is_down_or_gone(site: Site) -> None:
     site.links["vnet1"]["flags"] = ["BROADCAST"]
-    assert site.look().cause == "tap vnet1 of compute1's eth0 is down"
+    assert site.kind() is CauseKind.TAP_DOWN
     del site.links["vnet1"]
-    assert site.look().cause == "eth0 of compute1 has no tap on this host"
+    assert site.kind() is CauseKind.TAP_MISSING
 
 
 @pytest.fixture
@@ -164,76 +166,66 @@ def bridge_names(site: Site) -> tuple[str, str]:
 
 def test_a_bridge_that_is_down_or_gone(site: Site, bridge_names: tuple[str, str]) -> None:
     site.links[bridge_names[0]]["flags"] = ["BROADCAST"]
-    assert site.look().cause == f"bridge {bridge_names[0]} of trio_net0 is down or gone"
+    assert site.kind() is CauseKind.BRIDGE_DOWN
+    assert bridge_names[0] in site.look().cause
     del site.links[bridge_names[0]]
-    assert site.look().cause == f"bridge {bridge_names[0]} of trio_net0 is down or gone"
+    assert site.kind() is CauseKind.BRIDGE_DOWN
+    assert bridge_names[0] in site.look().cause
 
 
 def test_a_route_that_leads_elsewhere(site: Site) -> None:
     site.route = {"dst": ADDRESS, "dev": "tun0", "prefsrc": "10.8.0.2"}
-    assert site.look().cause == f"this host sends to {ADDRESS} by tun0, not by sl-trio0"
+    assert site.kind() is CauseKind.HOST_ROUTE
+    assert "tun0" in site.look().cause
 
 
 def test_another_machine_with_the_address(site: Site) -> None:
     site.neighbour["lladdr"] = OTHER
-    assert (
-        site.look().cause == f"another machine has {ADDRESS}: {OTHER} answers, not compute1's {MAC}"
-    )
+    assert site.kind() is CauseKind.ADDRESS_TAKEN
+    assert OTHER in site.look().cause
 
 
 def test_a_node_that_never_sent_a_packet(site: Site) -> None:
     site.links["vnet1"]["stats64"] = {"rx": {"packets": 0}, "tx": {"packets": 30}}
     site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["INCOMPLETE"]}
-    assert site.look().cause == "compute1 never sent a packet on eth0: its network did not come up"
+    assert site.kind() is CauseKind.NETWORK_DOWN
     site.say("")
-    assert (
-        site.look().cause
-        == "compute1 never sent a packet, nor wrote a word on its console: it did not boot"
-    )
+    assert site.kind() is CauseKind.NOT_BOOTED
 
 
 def test_a_lease_for_another_address(site: Site) -> None:
     site.known.given["trio_net0"] = (Lease(mac=MAC, address="10.10.0.99", hostname="compute1"),)
     site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["FAILED"]}
-    assert (
-        site.look().cause == f"compute1's lease is for another address: 10.10.0.99, not {ADDRESS}"
-    )
+    assert site.kind() is CauseKind.OTHER_LEASE
+    assert "10.10.0.99" in site.look().cause
 
 
 def test_a_node_that_sends_but_answers_no_arp(site: Site) -> None:
     site.neighbour = {"dst": ADDRESS, "dev": "sl-trio0", "state": ["FAILED"]}
     site.knock = Knock(door=Door.UNREACHABLE, said="No route to host")
-    assert site.look().cause == (
-        f"compute1 sent 20 packets on eth0, but does not answer ARP for {ADDRESS}: it has not that address, or it hangs"
-    )
+    assert site.kind() is CauseKind.NO_ARP
+    assert "20 packets" in site.look().cause
 
 
 @pytest.mark.parametrize(
-    ("door", "cause"),
+    ("door", "kind"),
     [
-        (
-            Door.NO_ANSWER,
-            "compute1 answers ARP but not TCP 22: its firewall drops that, or it is too busy",
-        ),
-        (Door.UNREACHABLE, "compute1 answers ARP but turns TCP 22 away: its firewall rejects that"),
-        (
-            Door.SILENT,
-            "compute1 takes connections to TCP 22 but says nothing: sshd hangs, or the node is too busy",
-        ),
-        (Door.OTHER, "compute1's port 22 is not an sshd's: words"),
+        (Door.NO_ANSWER, CauseKind.SSHD_FILTERED),
+        (Door.UNREACHABLE, CauseKind.SSHD_FILTERED),
+        (Door.SILENT, CauseKind.SSHD_HANGS),
+        (Door.OTHER, CauseKind.NOT_SSHD),
     ],
 )
-def test_what_answers_at_its_door(site: Site, door: Door, cause: str) -> None:
+def test_what_answers_at_its_door(site: Site, door: Door, kind: CauseKind) -> None:
     site.knock = Knock(door=door, said="words")
-    assert site.look().cause == cause
+    assert site.kind() is kind
 
 
 def test_a_firewall_rule_of_this_host_that_has_dropped_packets(site: Site) -> None:
     site.rules += "[4:240] -A OUTPUT -d 10.10.0.12/32 -o sl-trio0 -j DROP\n"
     site.knock = Knock(door=Door.NO_ANSWER, said="no answer within 1 s")
-    assert site.look().cause == (
-        "a firewall rule of this host refuses packets: -A OUTPUT -d 10.10.0.12/32 -o sl-trio0 -j DROP (4 so far)"
-    )
+    assert site.kind() is CauseKind.HOST_FIREWALL
+    assert "-A OUTPUT -d 10.10.0.12/32 -o sl-trio0 -j DROP (4 " in site.look().cause
 
 
 @pytest.mark.parametrize(
@@ -272,9 +264,8 @@ def test_all_the_evidence_is_told(site: Site) -> None:
 def test_rules_that_refuse_nothing_on_the_way_are_counted_alone(site: Site) -> None:
     site.rules += "[42:99] -A LIBVIRT_FWI -o sl-trio0 -j REJECT\n"
     told = [line for line in site.look().lines if line.startswith("firewall")]
-    assert told == [
-        "firewall of this host: 2 rules on sl-trio0; none of them has refused a packet on the way there"
-    ]
+    assert len(told) == 1
+    assert "2 rules" in told[0]
 
 
 def test_dnsmasq_s_view_is_told(
@@ -294,7 +285,7 @@ def test_dnsmasq_s_view_is_told(
 def test_a_libvirtd_that_is_away_leaves_what_the_host_itself_tells(site: Site) -> None:
     site.libvirt = None
     found = site.look()
-    assert found.cause == "compute1 answers ARP but refuses TCP 22: sshd is not up"
+    assert site.kind() is CauseKind.SSHD_DOWN
     assert found.lines[0] == "domain trio_compute1: state unknown"
     assert "tap vnet1" in found.lines[1], "the tap is known by its MAC"
     assert "not looked at: libvirtd does not answer" in found.lines
@@ -317,12 +308,10 @@ def test_what_may_not_be_looked_at_is_named_and_keeps_no_other_evidence_away(sit
             answer=CommandFailed("looking at this host's firewall: sudo ended with 1\n  more"),
         )
     found = site.look()
-    assert found.cause == "compute1 answers ARP but refuses TCP 22: sshd is not up"
+    assert site.kind() is CauseKind.SSHD_DOWN
     why = [line for line in found.lines if line.startswith("not looked at")]
-    assert why == [
-        "not looked at: looking at this host's firewall failed: looking at this host's firewall: sudo ended "
-        "with 1"
-    ]
+    assert len(why) == 1
+    assert "this host's firewall: sudo ended with 1" in why[0]
 
 
 def test_without_a_look_at_the_host_no_cause_is_guessed(site: Site) -> None:

@@ -213,7 +213,8 @@ def test_down_says_whose_power_it_cuts_and_what_that_node_said_last(stage: Stage
     stage.provider().down(stage.record, ["controller", "compute1"], patience_s=0.05)
     noted = [text for row, text in stage.listener.heard if row == "compute1"]
     assert noted == [
-        "did not shut down within 0 s: its power is cut; its console ends with: [ 99.1] A stop job is running for foo"
+        "did not shut down within 0 s: its power is cut;"
+        " its console ends with: [ 99.1] A stop job is running for foo"
     ]
 
 
@@ -335,7 +336,8 @@ def test_the_evidence_tells_state_nics_leases_and_console(stage: Stage) -> None:
     assert str(looker(stage).evidence(node)).splitlines() == [
         "  domain trio_compute1: running",
         "  NIC eth0: 52:54:00:00:00:01 on trio_net0, tap vnet3, to have 10.10.0.12/24",
-        "  NIC eth1: 52:54:00:00:01:01 is MISSING in the domain, to have 10.20.0.12/24 on trio_net1",
+        "  NIC eth1: 52:54:00:00:01:01 is MISSING in the domain, to have 10.20.0.12/24 on"
+        " trio_net1",
         "  lease: 10.10.0.12 to 52:54:00:00:00:01 on trio_net0",
         f"  console ({console}) of compute1 ends with:",
         "    | Booting...",

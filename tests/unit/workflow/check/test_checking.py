@@ -56,7 +56,9 @@ def test_what_did_not_is_raised_with_where_to_look(
 def test_what_is_expected_is_listed_once_and_the_host_is_asked_for_each_try(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was listed for the host's facts and for the nodes, and the host was asked before the first try alone."""
+    """It was listed for the host's facts and for the nodes, and the host was asked before the
+    first try alone.
+    """
     expected, listed, gathered = plan.expected, [], []
 
     def fake_expected(*args: object) -> tuple[Check, ...]:

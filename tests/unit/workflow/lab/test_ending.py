@@ -201,24 +201,25 @@ def test_only_connections_that_there_are_are_closed(up: FakeHost) -> None:
 
 @pytest.mark.parametrize("work", [ending.down, running_lab, lab_status.status])
 def test_a_lab_that_is_not_up_is_told_with_what_to_type(host: FakeHost, work: object) -> None:
-    with pytest.raises(LabError, match="is not up") as caught:
+    with pytest.raises(LabError, match="mini-2node is not up") as caught:
         work(host.context, "mini-2node")  # type: ignore[operator]
-    assert caught.value.message == "lab mini-2node is not up: nothing of it exists on this host"
     assert caught.value.hint == "./invoke lab.up mini-2node"
     assert caught.value.exit_code == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "meant", "hint"),
+    ("name", "nearest", "hint"),
     [
-        ("contrial-3node", " (did you mean contrail-3node?)", "lab.up contrail-3node"),
+        ("contrial-3node", "contrail-3node", "lab.up contrail-3node"),
         ("xyzzy", "", "lab.list"),
     ],
 )
-def test_a_slip_is_never_what_to_type(host: FakeHost, name: str, meant: str, hint: str) -> None:
+def test_a_slip_is_never_what_to_type(host: FakeHost, name: str, nearest: str, hint: str) -> None:
     with pytest.raises(LabError) as caught:
         ending.down(host.context, name)
-    assert caught.value.message == f"lab {name} is not up: nothing of it exists on this host{meant}"
+    assert name in caught.value.message
+    assert nearest in caught.value.message
+    assert ("mean" in caught.value.message) is bool(nearest)
     assert caught.value.hint == f"./invoke {hint}"
 
 

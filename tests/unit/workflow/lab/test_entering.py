@@ -112,6 +112,14 @@ def test_who_names_no_node_logs_in_on_the_controller(up: FakeHost) -> None:
     assert all(command.interactive for command in up.ran("ssh"))
 
 
+def test_a_command_takes_the_shell_s_place_in_a_login(up: FakeHost) -> None:
+    up.runner.on("ssh", answer=Result(exit_code=3))
+    assert entering.login(up.context, "trio", "compute1", ("ls", "a file")) == 3
+    (command,) = up.ran("ssh")
+    assert command.argv[-3:] == ("--", "compute1", "ls 'a file'")
+    assert command.interactive
+
+
 def test_a_console_is_a_file_or_a_terminal(up: FakeHost) -> None:
     up.runner.on("tail").on("virsh")
     entering.console(up.context, "trio", "compute1", follow=False, interactive=False)

