@@ -36,11 +36,11 @@ class Problem:
     """One mistake in a spec and its place in the file; problems sort by that place."""
 
     file: str
-    line: int
+    line: int  # from 1, as editors count
     column: int
-    path: str
+    path: str  # the keys that lead there: nodes.controller.nics[0]
     wrong: str
-    right: str = ""
+    right: str = ""  # what to write instead, if that is known
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: "
@@ -77,6 +77,7 @@ class SpecError(LabError):
     exit_code = 2
 
     def __init__(self, problems: Sequence[Problem], *, hint: str | None = None) -> None:
+        # A set: two rules may find the same mistake.
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(map(str, self.problems)), hint=hint)
 
@@ -191,4 +192,4 @@ class ImageError(LabError):
 class Interrupted(LabError):
     """The user pressed Ctrl-C; all that was done so far is recorded."""
 
-    exit_code = 130
+    exit_code = 130  # 128 + SIGINT, as shells have it

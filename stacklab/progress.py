@@ -16,7 +16,7 @@ class Timing:
 
     row: str
     stage: str
-    elapsed_s: float
+    elapsed_s: float  # also of a stage that failed
 
 
 class Listener(Protocol):
@@ -76,7 +76,7 @@ class Progress:
                 self._listener.started(row, stage)
         try:
             yield
-        except BaseException as raised:
+        except BaseException as raised:  # Ctrl-C ends a stage, too
             error = raised
             raise
         finally:

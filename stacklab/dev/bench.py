@@ -140,6 +140,7 @@ def _bare(bench: _Bench) -> float:
                 str(node.cpus),
                 "-m",
                 str(node.memory.mib),
+                # The same few devices as a node of ours has, so that none boots slower by more.
                 "-nodefaults",
                 "-display",
                 "none",
@@ -148,6 +149,7 @@ def _bare(bench: _Bench) -> float:
                 "-drive",
                 f"file={overlay},if=virtio,format=qcow2,cache=unsafe,discard=unmap",
                 "-drive",
+                # snapshot=on: all three read this seed, and none may change it.
                 f"file={bench.seed(node.name)},if=virtio,format=raw,snapshot=on",
                 "-netdev",
                 f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-:22",
@@ -161,6 +163,7 @@ def _bare(bench: _Bench) -> float:
             _wait_for(port, started)
         return time.monotonic() - started
     finally:
+        # Killed, not shut down: nobody wants their disks any more.
         for process in processes:
             process.kill()
             process.wait()
@@ -187,7 +190,7 @@ def _plain(bench: _Bench) -> float:
     environment = {
         "VAGRANT_HOME": str(home),
         "VAGRANT_VAGRANTFILE": "plain.Vagrantfile",
-        "VAGRANT_CHECKPOINT_DISABLE": "1",
+        "VAGRANT_CHECKPOINT_DISABLE": "1",  # it would ask the network for a newer Vagrant
         "VAGRANT_CWD": str(directory),
         "LC_ALL": "C.UTF-8",
     }
@@ -209,7 +212,7 @@ def _plain(bench: _Bench) -> float:
         files.write(directory / "plain.json", json.dumps(_plain_json(bench, pool)))
         box = _box(bench)
         vagrant("box", "add", "--name", _BOX, str(box))
-        box.unlink()
+        box.unlink()  # Vagrant keeps a copy; two would fill a small disk
         try:
             return vagrant("up", "--provider=libvirt")
         finally:
@@ -254,7 +257,7 @@ def _box(bench: _Bench) -> Path:
     """Pack the image as a Vagrant box: an uncompressed tar, which Vagrant takes as well."""
     stage = bench.work / "box"
     stage.mkdir()
-    os.link(bench.image, stage / "box.img")
+    os.link(bench.image, stage / "box.img")  # on one file system, so nothing is copied
     metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": 48}
     files.write(stage / "metadata.json", json.dumps(metadata))
     files.write(stage / "Vagrantfile", "")

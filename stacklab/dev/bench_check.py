@@ -34,6 +34,7 @@ SIZES = (3, 10, 25, 50, 100, 200)
 def measure(sizes: Sequence[int] = SIZES) -> Iterator[Cost]:
     """Yield each size's cost as it is known; raises LabError when a size's process fails."""
     for nodes in sizes:
+        # A process each: the peak of memory is one figure for all that a process ever did.
         argv = (sys.executable, "-m", "stacklab.dev.bench_check", str(nodes))
         done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=PROJECT)
         if done.returncode != 0:
@@ -75,6 +76,7 @@ def _node(number: int, networks: Sequence[Network]) -> Node:
             network=network.name,
             device=f"eth{position}",
             address=IPv4Interface(f"{network.cidr[11 + number]}/16"),
+            # Two bytes for the number: there are more nodes than one byte counts.
             mac=f"52:54:00:{position:02x}:{number // 256:02x}:{number % 256:02x}",
             mtu=1500,
         )
@@ -99,7 +101,7 @@ def cost(nodes: int) -> Cost:
         lab=lab,
         paths=HostPaths(Path("/nowhere")).lab(lab.name),
         runner=simulated,
-        gather=lambda checks: facts,
+        gather=lambda checks: facts,  # measured once: this host is not what is timed
         states=lambda: {node.name: NodeState.RUNNING for node in lab.nodes},
     )
     started, cpu_started = time.monotonic(), time.process_time()

@@ -32,9 +32,9 @@ _KEYS = {
 class ImageSourceKind(StrEnum):
     """The kinds of sources that an image is made from."""
 
-    BOOTSTRAP = "bootstrap"
-    CLOUD = "cloud"
-    INSTALLER = "installer"
+    BOOTSTRAP = "bootstrap"  # made from the distribution's own mirror
+    CLOUD = "cloud"  # a distribution's cloud image
+    INSTALLER = "installer"  # an ISO that installs itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +45,22 @@ class Image:
     description: str
     source: ImageSourceKind
     network: NetworkStyle
-    cpu: str
+    cpu: str  # QEMU's model, where KVM does not run: it must suit the image's kernel
+    # Bootstrapped from a mirror:
     suite: str = ""
     packages: tuple[str, ...] = ()
+    # Downloaded, a cloud image or an installer's ISO:
     url: str = ""
-    digest: str = ""
-    answers: str = ""
-    boot_command: tuple[str, ...] = ()
+    digest: str = ""  # sha256:HEX or sha512:HEX
+    # Installed from an ISO:
+    answers: str = ""  # a file below packer/, served to the installer
+    boot_command: tuple[str, ...] = ()  # keys that Packer types at the boot prompt
 
 
 def load(path: Path = CATALOGUE) -> Mapping[str, Image]:
     """Read the catalogue; raise ImageError, with its name, for a wrong entry."""
     try:
-        data = yaml.safe_load(path.read_text())
+        data = yaml.safe_load(path.read_text())  # safe: no tag makes an object
     except (OSError, yaml.YAMLError) as error:
         raise ImageError(f"{path}: {error}") from error
     if not isinstance(data, dict):

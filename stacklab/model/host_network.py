@@ -15,9 +15,9 @@ class Plug:
     """A domain's NIC in libvirt's XML; `is_linked` is False if its cable is unplugged."""
 
     mac: str
-    network: str
+    network: str  # libvirt's name for it; "" for a bridge of the host's own
     bridge: str
-    tap: str
+    tap: str  # "" while the domain is off
     is_linked: bool
 
 
@@ -35,10 +35,11 @@ class Link:
     """An interface of the host; what a guest sends is received by its tap."""
 
     name: str
-    master: str = ""
+    master: str = ""  # the bridge that it is a port of
     mac: str = ""
     is_up: bool = True
     has_carrier: bool = True
+    # Packets, as the host counts them.
     received: int = 0
     sent: int = 0
     dropped: int = 0
@@ -50,8 +51,8 @@ class Neighbour:
 
     address: str
     device: str
-    mac: str
-    state: str
+    mac: str  # "" until somebody has answered
+    state: str  # as `ip neigh` writes it: REACHABLE, STALE, FAILED, ...
 
     @property
     def is_silent(self) -> bool:
@@ -65,7 +66,7 @@ class Route:
 
     device: str
     source: str = ""
-    gateway: str = ""
+    gateway: str = ""  # "" where the address is on the link itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,10 +23,10 @@ _REFRESH_HZ = 4
 
 @dataclass
 class _ProgressRow:
-    stage: str = ""
-    started: float = 0.0
-    said: str = ""
-    done: list[str] = field(default_factory=list)
+    stage: str = ""  # "" between two stages
+    started: float = 0.0  # time.monotonic()
+    said: str = ""  # what it waits for
+    done: list[str] = field(default_factory=list)  # stages that have ended, with their seconds
     failed: bool = False
 
     @property
@@ -148,6 +148,7 @@ class PlainLines:
         if error is None:
             self._print_line(f"{row}: {stage} done in {elapsed_s:.1f} s")
         elif isinstance(error, LabError):
+            # The whole message comes at the end of the command.
             first = error.message.partition("\n")[0]
             self._print_line(f"{row}: {stage} failed after {elapsed_s:.1f} s: {first}")
         else:

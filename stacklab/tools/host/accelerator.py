@@ -111,13 +111,13 @@ def _try_kernel(kernel: Path, runner: Runner) -> Accelerator:
         "-cpu",
         "host",
         "-m",
-        "256",
+        "256",  # MiB: enough to unpack a kernel
         "-nodefaults",
         "-display",
         "none",
         "-serial",
         "stdio",
-        "-no-reboot",
+        "-no-reboot",  # with panic=-1 QEMU ends as soon as the kernel finds no root
         "-kernel",
         str(kernel),
         "-append",
@@ -142,6 +142,7 @@ def _read_verdict(path: Path) -> Accelerator | None:
     """Return the verdict that was kept; None if it is damaged, or for another kernel."""
     try:
         data = json.loads(path.read_text())
+        # Another kernel of the host may well run guests under KVM.
         if data["key"] != _host_key():
             return None
         return Accelerator(name=str(data["name"]), reason=str(data["reason"]))
