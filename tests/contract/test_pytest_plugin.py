@@ -54,7 +54,7 @@ passed_over={{}}, now=1.0))
     made.providers["libvirt"] = make_provider(made.host, None, made.progress)
     return made
 
-pytest_plugin._context = context
+pytest_plugin._make_context = context
 """
 MINE = """
 def test_node(node): assert node.name

@@ -57,7 +57,7 @@ def test_what_goes_away_under_our_hands_is_absent_not_a_traceback(
     made = define(raw, start=False)
     domain = raw.lookupByUUIDString(made)
     domain.undefine()
-    monkeypatch.setattr(ours, "_domain", lambda _uuid: domain)
+    monkeypatch.setattr(ours, "_find_domain", lambda _uuid: domain)
     ours.shut_down(made)
     ours.power_off(made)
     assert ours.state(made) is NodeState.ABSENT
@@ -208,7 +208,7 @@ class FakeDomain:
 class Racing(TestDriver):
     domain: FakeDomain
 
-    def _domain(self, uuid: str) -> FakeDomain:
+    def _find_domain(self, uuid: str) -> FakeDomain:
         return self.domain
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import process
 from stacklab.errors import CommandFailed, CommandTimedOut, ToolNotFound
-from stacklab.process import Command
+from stacklab.process import Command, runner, signals
 from tests.shims.process.commands import RUNNER, Heard, assert_gone, pid_in, sh
 
 
@@ -115,7 +114,7 @@ def test_a_conversation_is_ended_when_there_is_a_reason(tmp_path: Path) -> None:
 def test_one_who_ignores_kindness_is_cut_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_GRACE_S", 0.2)
+    monkeypatch.setattr(signals, "GRACE_S", 0.2)
     heard = Heard()
     script = f"trap '' INT TERM; echo $$ >{tmp_path}/pid; while :; do echo still; sleep 0.1; done"
     started = time.monotonic()
@@ -141,7 +140,7 @@ def test_a_daemon_that_keeps_the_streams_is_not_waited_for(tmp_path: Path) -> No
 
 
 def test_endless_words_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_KEPT_MAX", 1000)
+    monkeypatch.setattr(runner, "_KEPT_MAX", 1000)
     heard = Heard()
     script = "yes | tr -d '\\n' | head -c 5000000; echo; yes err | head -c 5000000 >&2"
     result = RUNNER.converse(sh(script), heard=heard)

@@ -12,9 +12,8 @@ from typing import BinaryIO
 
 import pytest
 
-from stacklab import process
 from stacklab.errors import CommandFailed, CommandTimedOut
-from stacklab.process import Command, SubprocessRunner
+from stacklab.process import Command, SubprocessRunner, runner, signals
 from tests.shims.process.commands import RUNNER, Heard, assert_gone, is_alive, pid_in, sh
 
 
@@ -46,7 +45,7 @@ def test_a_command_is_given_time_to_tidy_up(tmp_path: Path) -> None:
 def test_a_command_that_ignores_kindness_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_GRACE_S", 0.2)
+    monkeypatch.setattr(signals, "GRACE_S", 0.2)
     script = f"trap '' INT TERM; echo $$ >{tmp_path}/pid; while :; do sleep 0.1; done"
     with pytest.raises(CommandTimedOut):
         RUNNER.run(sh(script, timeout_s=0.3))
@@ -86,7 +85,7 @@ def test_ctrl_c_ends_the_command_and_is_passed_on(tmp_path: Path) -> None:
 def test_ctrl_c_while_a_command_is_being_started_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = process._start
+    start = runner._start_process
 
     def start_and_press(command: Command, log: BinaryIO | None) -> subprocess.Popen[bytes]:
         started = start(command, log)
@@ -94,7 +93,7 @@ def test_ctrl_c_while_a_command_is_being_started_ends_it(
         time.sleep(0.05)  # Python runs the handler here, before anybody knows the process
         return started
 
-    monkeypatch.setattr(process, "_start", start_and_press)
+    monkeypatch.setattr(runner, "_start_process", start_and_press)
     for interactive in (False, True):
         with pytest.raises(KeyboardInterrupt):
             RUNNER.run(sh(f"echo $$ >{tmp_path}/pid; exec sleep 60", interactive=interactive))

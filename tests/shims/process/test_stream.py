@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import process
+from stacklab.process import runner
 from tests.shims.process.commands import RUNNER, assert_gone, pid_in, sh
 
 
@@ -19,7 +19,7 @@ def test_of_an_endless_output_the_beginning_is_kept_and_the_rest_is_counted() ->
 
 
 def test_of_an_endless_stderr_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_KEPT_MAX", 1000)
+    monkeypatch.setattr(runner, "_KEPT_MAX", 1000)
     result = RUNNER.run(sh("yes | head -c 5000000 >&2; printf end >&2"))
     assert len(result.stderr) == 1000
     assert result.stderr.endswith("y\nend")
@@ -45,7 +45,7 @@ def test_a_stream_is_handed_out_line_by_line_as_it_came() -> None:
 def test_a_line_without_end_is_cut_and_the_next_one_is_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(process, "_KEPT_MAX", 10)
+    monkeypatch.setattr(runner, "_KEPT_MAX", 10)
     out: list[bytes] = []
     script = "yes | tr -d '\\n' | head -c 5000000; echo; echo next"
     RUNNER.stream(sh(script), out=out.append, err=out.append)

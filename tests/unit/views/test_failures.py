@@ -48,7 +48,7 @@ def test_every_bad_result_is_in_one_group() -> None:
 
 
 def test_a_group_names_some_of_its_nodes() -> None:
-    groups = failures.grouped(ran(many(12), off("compute2")).results)
+    groups = failures.group_failures(ran(many(12), off("compute2")).results)
     titles = [group.title for group in groups]
     assert titles[2] == (
         "11 nodes -> compute2 10.10.0.13 (net0): ping: from controller eth0, compute1 eth0,"

@@ -253,12 +253,14 @@ def test_destroy_takes_all_that_is_recorded_and_nothing_else(stage: Stage) -> No
 def test_destroy_asks_by_uuid_and_by_name(stage: Stage) -> None:
     stage.provider().destroy(stage.paths, stage.record)
     kept = stage.record
-    assert stage.libvirt.calls == [
-        *(("remove_domain", node.handle["uuid"], node.handle["domain"]) for node in kept.nodes),
-        *(
-            ("remove_network", network.handle["libvirt_name"], network.handle["uuid"])
-            for network in kept.networks
-        ),
+    # All nodes at once, so in any order; then the networks, one after the other.
+    removed_nodes = stage.libvirt.calls[: len(kept.nodes)]
+    assert sorted(removed_nodes) == sorted(
+        ("remove_domain", node.handle["uuid"], node.handle["domain"]) for node in kept.nodes
+    )
+    assert stage.libvirt.calls[len(kept.nodes) :] == [
+        ("remove_network", network.handle["libvirt_name"], network.handle["uuid"])
+        for network in kept.networks
     ]
 
 
