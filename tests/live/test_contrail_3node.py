@@ -162,6 +162,12 @@ def test_exec_tells_the_nodes_apart_and_returns_their_code(stacklab: Stacklab, l
     assert stacklab.run("lab.exec", LAB, "--node", "compute2", "--", "exit 3").code == 3
 
 
+def test_ssh_runs_the_command_behind_the_dashes_on_one_node(stacklab: Stacklab, lab: Run) -> None:
+    assert stacklab.ok("lab.ssh", LAB, "--", "hostname").out.split() == ["controller"]
+    run = stacklab.run("lab.ssh", LAB, "--node", "compute1", "--", "hostname; exit 3")
+    assert (run.out.split(), run.code) == (["compute1"], 3)
+
+
 def test_the_console_shows_how_it_booted(stacklab: Stacklab, lab: Run) -> None:
     assert "compute1 login:" in stacklab.ok("lab.console", LAB, "--node", "compute1").out
 
