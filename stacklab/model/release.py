@@ -10,6 +10,8 @@ from types import MappingProxyType
 from stacklab.errors import LabError
 from stacklab.model.stack import Driver, Installer
 
+_TABLE = "localrc/releases.yaml"  # where all rows are, but for those of kits of others
+
 
 class When(StrEnum):
     """The moment at which the commands against a bug are run, and the user who runs them."""
@@ -85,7 +87,10 @@ class Release:
         """
         value = self.traits.get(trait, "")
         if not isinstance(value, str):
-            raise LabError(f"{self.installer} {self.name}: {trait} is not a single value")
+            raise LabError(
+                f"{_TABLE}: {self.installer} {self.name}: {trait} is not a single value",
+                hint=f"git diff {_TABLE}",
+            )
         return value
 
     def words(self, trait: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def bridge() -> Iterator[Bridge]:
             run("ip", "netns", "del", name, ok=False)
 
 
+RIGHT_TRAINS = 3
 TRAINS = 20  # a busy machine stalls some, so that too little is offered, or is counted late
 
 
@@ -114,13 +116,15 @@ def run_train(bridge: Bridge, rate_kbit: int, *, frame: int = 1514) -> Train:
 
 
 def assert_right(trains: Iterator[Train], is_right: Callable[[Train], bool]) -> None:
-    """One of them has to be right; where the measuring itself is wrong, each of them is."""
+    """Some of them have to be right: chance makes one so, now and then, of a wrong measuring."""
     seen = []
+    right = 0
     for each in trains:
         seen.append(each)
-        if is_right(each):
+        right += is_right(each)
+        if right == RIGHT_TRAINS:
             return
-    pytest.fail(f"none is right: {seen}")
+    pytest.fail(f"only {right} of these are right: {seen}")
 
 
 @pytest.mark.parametrize(("limit", "frame"), [(1000, 1514), (20_000, 1514), (512, 320)])
@@ -148,11 +152,13 @@ def test_fping_counts_as_we_read_it(bridge: Bridge) -> None:
     lab = impaired(Impairment(loss_percent=10))
     chosen = measuring.ping_plan([nic for _, nic in lab.members("net1")])
     line = measuring.ping_line(chosen, ["10.98.0.2", "10.98.0.99"]).removeprefix("sudo -n ")
-    found = verdicts.read_counts(bridge.on(1, "sh", "-c", line, ok=False).stderr.splitlines())
+    said = bridge.on(1, "sh", "-c", line, ok=False).stderr
+    found = verdicts.read_counts(said.splitlines())
     assert (found["10.98.0.2"].sent, found["10.98.0.2"].received) == (chosen.count, chosen.count)
-    least = found["10.98.0.2"].least_ms
+    # As fping writes it: 10.98.0.2 : xmt/rcv/%loss = 5/5/0%, min/avg/max = 0.051/0.065/0.090
+    least = re.search(r"^10\.98\.0\.2 .* min/avg/max = ([0-9.]+)/", said, re.MULTILINE)
     assert least is not None
-    assert 0 < least < 2000
+    assert found["10.98.0.2"].least_ms == float(least[1])
     assert (found["10.98.0.99"].received, found["10.98.0.99"].least_ms) == (0, None)
 
 

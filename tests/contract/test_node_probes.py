@@ -21,7 +21,7 @@ from stacklab.checks.family import Facts
 from stacklab.checks.nodes import family as nodes
 from stacklab.checks.nodes import network as nodes_network
 from stacklab.checks.nodes.look import Look, parse
-from stacklab.checks.result import Check, CheckKind, CheckStatus, Reason
+from stacklab.checks.result import Check, CheckKind, CheckStatus, Reason, Verdict
 from stacklab.model.lab import Lab, Node
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Answer
@@ -197,16 +197,14 @@ def namespace() -> Iterator[str]:
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-def judged(namespace: str, node: Node = NODE) -> dict[str, Reason]:
-    """Why each check of a NIC and of the routes fails that does; the words are golden ones."""
+def judged(namespace: str, node: Node = NODE) -> dict[str, Verdict]:
+    """The verdict of each check of a NIC and of the routes that fails."""
     found = look("ip", "netns", "exec", namespace, "sh")
     verdicts = {nic.device: nodes_network.judge_nic(nic, found) for nic in node.nics}
     verdicts["routes"] = nodes_network.judge_routes(LAB, node, found)
     assert CheckStatus.ERROR not in {verdict.status for verdict in verdicts.values()}
     return {
-        name: verdict.reason
-        for name, verdict in verdicts.items()
-        if verdict.status is CheckStatus.FAILED
+        name: verdict for name, verdict in verdicts.items() if verdict.status is CheckStatus.FAILED
     }
 
 
@@ -217,32 +215,47 @@ def test_declared_nics_and_routes_pass(namespace: str) -> None:
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
-        ("ip link set eth1 down", {"eth1": Reason.NIC_DOWN, "routes": Reason.NO_ROUTE}),
-        ("ip link set peth1 down", {"eth1": Reason.NO_CARRIER}),
-        ("ip link set eth1 mtu 1400", {"eth1": Reason.WRONG_MTU}),
-        ("ip link set eth1 address 02:00:00:00:00:01", {"eth1": Reason.WRONG_MAC}),
+        (
+            "ip link set eth1 down",
+            {"eth1": (Reason.NIC_DOWN, "eth1"), "routes": (Reason.NO_ROUTE, "eth1")},
+        ),
+        ("ip link set peth1 down", {"eth1": (Reason.NO_CARRIER, "eth1")}),
+        ("ip link set eth1 mtu 1400", {"eth1": (Reason.WRONG_MTU, "1400")}),
+        (
+            "ip link set eth1 address 02:00:00:00:00:01",
+            {"eth1": (Reason.WRONG_MAC, "02:00:00:00:00:01")},
+        ),
         (
             "ip addr flush dev eth1; ip addr add 10.20.0.99/24 dev eth1",
-            {"eth1": Reason.WRONG_ADDRESS, "routes": Reason.WRONG_ROUTE},
+            {
+                "eth1": (Reason.WRONG_ADDRESS, "has 10.20.0.99/24, not"),
+                "routes": (Reason.WRONG_ROUTE, "from 10.20.0.99, not"),
+            },
         ),
-        ("ip addr flush dev eth1", {"eth1": Reason.WRONG_ADDRESS, "routes": Reason.NO_ROUTE}),
+        (
+            "ip addr flush dev eth1",
+            {"eth1": (Reason.WRONG_ADDRESS, "no address"), "routes": (Reason.NO_ROUTE, "eth1")},
+        ),
         (
             "ip link set eth1 down; ip link set eth1 name foo; ip link set foo up",
-            {"eth1": Reason.NIC_MISSING, "routes": Reason.SEVERAL},
+            {"eth1": (Reason.NIC_MISSING, "on foo"), "routes": (Reason.SEVERAL, "out of foo")},
         ),
         (
             "ip route add default via 10.20.0.1 dev eth1 metric 50",
-            {"routes": Reason.WRONG_ROUTE},
+            {"routes": (Reason.WRONG_ROUTE, "beside via 10.10.0.1 dev eth0")},
         ),
         (
             "ip route replace default"
             " nexthop via 10.10.0.1 dev eth0 nexthop via 10.20.0.1 dev eth1",
-            {"routes": Reason.WRONG_ROUTE},
+            {"routes": (Reason.WRONG_ROUTE, "via 10.10.0.1 via 10.20.0.1")},
         ),
-        ("ip route del default", {"routes": Reason.WRONG_ROUTE}),
+        ("ip route del default", {"routes": (Reason.WRONG_ROUTE, "missing")}),
         (
             "ip addr add 10.20.0.11/24 dev eth0",
-            {"eth1": Reason.WRONG_ADDRESS, "routes": Reason.WRONG_ROUTE},
+            {
+                "eth1": (Reason.WRONG_ADDRESS, "on eth0 as well"),
+                "routes": (Reason.WRONG_ROUTE, "out of eth0 as well"),
+            },
         ),
         (
             "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0;"
@@ -251,10 +264,18 @@ def test_declared_nics_and_routes_pass(namespace: str) -> None:
         ),
     ],
 )
-def test_what_is_broken_is_found(namespace: str, broken: str, expected: dict[str, Reason]) -> None:
+def test_what_is_broken_is_found(
+    namespace: str, broken: str, expected: dict[str, tuple[Reason, str]]
+) -> None:
     for line in broken.split("; "):
         run(f"ip -n {namespace} {line.removeprefix('ip ')}")
-    assert judged(namespace) == expected
+    verdicts = judged(namespace)
+    assert {name: verdict.reason for name, verdict in verdicts.items()} == {
+        name: reason for name, (reason, _word) in expected.items()
+    }
+    # One reason stands for several mistakes: the word tells which of them it is.
+    for name, (_reason, word) in expected.items():
+        assert word in verdicts[name].detail
 
 
 def test_a_bridge_made_of_a_nic_may_have_its_address(namespace: str) -> None:
@@ -274,4 +295,4 @@ def test_a_bridge_made_of_a_nic_may_have_its_address(namespace: str) -> None:
 def test_a_nic_that_the_spec_does_not_have_is_missed(namespace: str) -> None:
     more = dataclasses.replace(NODE.nics[1], device="eth2", mac="52:54:00:00:00:77")
     node = dataclasses.replace(NODE, nics=(*NODE.nics, more))
-    assert judged(namespace, node)["eth2"] is Reason.NIC_MISSING
+    assert judged(namespace, node)["eth2"].reason is Reason.NIC_MISSING

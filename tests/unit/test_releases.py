@@ -72,7 +72,7 @@ class TestForm:
         row = table(tmp_path, _ROW)
         assert dict(row.mapping("list")) == {"a": "1", "b": "2"}
         assert dict(row.mapping("none")) == {}
-        with pytest.raises(LabError, match="list is not a single value"):
+        with pytest.raises(LabError, match=r"localrc/releases\.yaml: .*list is not a single value"):
             row.text("list")
 
     @pytest.mark.parametrize("wrong", ["when: later", "driver: dockr"])

@@ -121,6 +121,8 @@ def test_many_checks_are_tried_a_few_at_once() -> None:
 def test_a_part_has_the_time_of_all_its_tries() -> None:
     lab = lab_with(dataclasses.replace(COMMAND, retries=4, interval_s=30, timeout_s=20))
     (part,) = custom.parts(lab, lab.nodes[0], list(custom.expected(lab))[:1], Facts())
+    # Its number, tries, seconds between two of them, and seconds for one.
+    assert "\nattempt 0 5 30 20 " in part.shell
     assert part.limit_s >= 5 * 20 + 4 * 30
     assert part.limit_s < 400
 
