@@ -22,7 +22,7 @@ from stacklab.dev.simulated import outside as outside_simulated
 from stacklab.nodes import protocol
 from stacklab.nodes.protocol import Part
 from stacklab.paths import PROJECT
-from tests.contract.test_custom_probes import command, lab_with
+from tests.contract.custom_probes.probes import command, lab_with
 
 MARK = "stacklab-contract"
 SHELLS = [shell for shell in (["dash"], ["bash", "--posix"]) if shutil.which(shell[0])]
