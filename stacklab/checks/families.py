@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from stacklab.checks.family import Facts, Family
 from stacklab.checks.result import ALL, Check, CheckKind, CheckResult, Layer, Selection
@@ -19,9 +19,6 @@ class Families:
         for family in families:
             for layer in family.layers:
                 self._by_layer[layer] = family
-
-    def __iter__(self) -> Iterator[Family]:
-        return iter(self._families)
 
     def expected(self, lab: Lab, selection: Selection = ALL) -> tuple[Check, ...]:
         """List every check that the spec promises and the selection wants, node by node.

@@ -17,7 +17,6 @@ from stacklab.paths import HostPaths
 from stacklab.process import Result
 from stacklab.progress import Timing
 from stacklab.views import checks, host, labs, output, tables
-from stacklab.views import labs as status_view
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.lab.status import LabStatus
 from tests.unit.checks.fake_lab import make_lab
@@ -84,7 +83,7 @@ def test_odd_texts_are_shown_as_they_are_everywhere(odd: str) -> None:
         "list": text(tables.table(("lab", "what"), [("trio", odd)])),
         "header and title": text(tables.table((odd,), [], title=odd)),
         "images": text(host.images_table({"debian-12": image}, [], {"debian-12": ""})),
-        "status": text(status_view.status_table([status(image=odd)])),
+        "status": text(labs.status_table([status(image=odd)])),
         "summary": text(*labs.summary_tables(lab, odd, {"first": odd}, odd)),
         "checks": text(checks.results_group(lab, [check(passed=False, detail=odd)])),
         "probes": text(host.probes_table([probe])),
@@ -113,28 +112,26 @@ def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
 
 
 def test_status_is_a_line_per_node_in_colours() -> None:
-    shown = text(status_view.status_table([status()]), colour=True)
+    shown = text(labs.status_table([status()]), colour=True)
     assert "\x1b[32mrunning" in row(shown, "trio", "controller", "10.10.0.11")
     assert "debian-12-abc" in row(shown, "trio")
     assert "trio" not in row(shown, "compute1", "10.10.0.12")
-    assert "\x1b[31mabsent" in text(
-        status_view.status_table([status(NodeState.ABSENT)]), colour=True
-    )
+    assert "\x1b[31mabsent" in text(labs.status_table([status(NodeState.ABSENT)]), colour=True)
 
 
 def test_a_lab_that_cannot_be_understood_has_a_line() -> None:
     broken = dataclasses.replace(
         status(), states={}, lab=None, image="", trouble="the record is damaged: /r: no"
     )
-    shown = text(status_view.status_table([broken, status()]))
+    shown = text(labs.status_table([broken, status()]))
     assert "the record is damaged: /r: no" in row(shown, "trio", "damaged")
     assert "controller" in shown
 
 
 def test_the_status_of_a_lab_that_was_never_resolved_has_no_addresses() -> None:
-    shown = text(status_view.status_table([dataclasses.replace(status(), lab=None)]))
+    shown = text(labs.status_table([dataclasses.replace(status(), lab=None)]))
     assert "-" in row(shown, "compute1", "running")
-    text(status_view.status_table([]))
+    text(labs.status_table([]))
 
 
 @pytest.mark.parametrize(
@@ -235,8 +232,8 @@ def test_how_long_a_lab_may_live_is_told_where_one_has_an_end() -> None:
     lab = make_lab()
     states = {node.name: NodeState.RUNNING for node in lab.nodes}
     found = LabStatus(name="trio", checkout="/c", image="i", states=states, lab=lab, directory="/d")
-    assert "lab.reap" not in text(status_view.status_table([found]))
+    assert "lab.reap" not in text(labs.status_table([found]))
     ends = dataclasses.replace(found, expires_at=time.time() + 7200.5)
-    shown = text(status_view.status_table([ends]))
+    shown = text(labs.status_table([ends]))
     row(shown, "trio", "2 h 0 min left")
     assert shown.count("left") == 1
