@@ -85,6 +85,14 @@ class HostPaths:
         """Return the manifest of a base image, which lies beside its disk."""
         return self.images / f"{key}.json"
 
+    def root_disk(self, key: str) -> Path:
+        """Return the base image as a raw disk, which containers mount."""
+        return self.images / f"{key}.raw"
+
+    def root_facts(self, key: str) -> Path:
+        """Return what is known of that raw disk: its digest, and where its root file system is."""
+        return self.images / f"{key}.raw-facts"
+
     @property
     def accelerator(self) -> Path:
         """The cached verdict on KVM, per kernel."""
@@ -135,6 +143,11 @@ class LabPaths:
     def machines(self) -> Path:
         """The nodes and networks, for the Vagrantfile beside it."""
         return self.root / "lab.json"
+
+    @property
+    def containers(self) -> Path:
+        """What each node that is a container is started with, for the containers provider."""
+        return self.root / "containers.json"
 
     @property
     def vagrantfile(self) -> Path:
@@ -221,6 +234,14 @@ class LabPaths:
     def seed(self, node: str) -> Path:
         """A node's identity (keys, addresses, answers): a tar written as a raw disk."""
         return self.host.volumes / f"{self.name}_{node}.seed.img"
+
+    def container(self, node: str) -> Path:
+        """A container's directory: what the node has written, and where its root is mounted."""
+        return self.host.volumes / f"{self.name}_{node}.container"
+
+    def disks(self, node: str) -> tuple[Path, ...]:
+        """Return all that can hold what a node has written, and its identity."""
+        return (self.overlay(node), self.container(node), self.seed(node))
 
     @property
     def lock(self) -> Path:

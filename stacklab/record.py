@@ -18,7 +18,7 @@ from typing import Any
 
 from stacklab import files
 from stacklab.errors import AlreadyRunning, LabError
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, NodeKind
 from stacklab.paths import PROJECT, HostPaths, LabPaths, is_lab_name
 
 _VERSION = 2
@@ -70,6 +70,7 @@ class LabRecord:
     nodes: tuple[NodeRecord, ...]
     networks: tuple[NetworkRecord, ...]
     expires_at: float | None = None  # when lab.reap may destroy it; None: never
+    all_as: str = ""  # the kind that `--as` gave all nodes; "": each has that of the spec
     answered_at: float | None = None  # when lab.up last saw all nodes answer
 
     def node(self, name: str) -> NodeRecord | None:
@@ -111,6 +112,7 @@ def new(
     image: str,
     passed_over: Mapping[str, str],
     now: float,
+    all_as: str = "",
 ) -> LabRecord:
     """Make up a record for a lab of which nothing exists yet."""
     nodes: list[NodeRecord] = []
@@ -130,6 +132,7 @@ def new(
         passed_over=passed_over,
         nodes=tuple(nodes),
         networks=tuple(networks),
+        all_as=all_as,
     )
 
 
@@ -177,6 +180,7 @@ def _parse(data: dict[str, Any]) -> LabRecord:
     _refuse_odd_moment("created_at", data.get("created_at"), is_needed=True)
     if not isinstance(data["provider"], str):
         raise ValueError(f"provider is {data['provider']!r}")
+    NodeKind(data.get("all_as") or NodeKind.VM)  # raises ValueError
     data["checkout"] = Path(data["checkout"])
     # An unknown field is a TypeError here: the record is of a later version, or damaged.
     return LabRecord(**data, nodes=nodes, networks=networks)
@@ -227,6 +231,8 @@ def write(paths: LabPaths, record: LabRecord) -> None:
     for moment in _MOMENTS:
         if data[moment] is None:
             del data[moment]
+    if not data["all_as"]:
+        del data["all_as"]
     # It holds no secret, and whoever uses this host has to see what is taken: 0644.
     files.write(paths.record, json.dumps(data, indent=2, default=str) + "\n")
 

@@ -55,6 +55,7 @@ class Traits:
     layer: Layer
     needs_session: bool = True  # False: the node itself is not asked
     is_together: bool = False  # judged when all sessions are over, by comparing the nodes
+    is_of_vms: bool = False  # of a container it would be the host's, so that it is not expected
     has_own_retries: bool = False  # the node tries again by itself, so its failure is final
     is_typed_here: bool = False  # its command is for this host's shell, whatever node it is about
     exposure: Exposure = Exposure.NONE
@@ -112,6 +113,7 @@ class CheckKind(StrEnum):
 
 
 _OF_NODE = Traits(layer=Layer.NODES)
+_OF_VM = Traits(layer=Layer.NODES, is_of_vms=True)
 _PING = Traits(
     layer=Layer.PAIRS,
     exposure=Exposure.PATH,
@@ -140,10 +142,10 @@ TRAITS: dict[CheckKind, Traits] = {
     CheckKind.HOSTNAME: _OF_NODE,
     CheckKind.UPTIME: _OF_NODE,
     CheckKind.CPUS: _OF_NODE,
-    CheckKind.MEMORY: _OF_NODE,
-    CheckKind.DISK: _OF_NODE,
+    CheckKind.MEMORY: _OF_VM,
+    CheckKind.DISK: _OF_VM,
     CheckKind.ROOT: _OF_NODE,
-    CheckKind.SWAP: _OF_NODE,
+    CheckKind.SWAP: _OF_VM,
     CheckKind.NIC: Traits(
         layer=Layer.NODES,
         exposure=Exposure.ITS_NIC | Exposure.OWN_NICS,

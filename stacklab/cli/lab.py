@@ -26,6 +26,9 @@ from stacklab.words import plural
 if TYPE_CHECKING:
     from stacklab.workflow.lab.status import LabStatus
 
+AllAs = Annotated[
+    str | None, "make all nodes containers, or vms, whatever the spec says; later commands know"
+]
 RunChecks = Annotated[bool, "--no-checks returns when the nodes answer, without checking them"]
 
 
@@ -108,28 +111,33 @@ def up(
     ttl: Annotated[
         str | None, "time to live, after which lab.reap destroys it: 30m, 2h, 1d"
     ] = None,
+    as_: AllAs = None,
 ) -> None:
     """Bring a lab up, or what is missing of it, and check it."""
     from stacklab.views import labs
     from stacklab.workflow.lab import up
+    from stacklab.workflow.lab.kinds import read_kind
     from stacklab.workflow.lab.lifetime import ttl_s
 
     lab = load(spec.find(name, LABS))
     limit_s = ttl_s(ttl)
+    all_as = read_kind(as_)
     with session(f"lab.up {name}") as context:
-        outcome = up.up(context, lab, checks=checks, ttl_s=limit_s)
+        outcome = up.up(context, lab, checks=checks, ttl_s=limit_s, all_as=all_as)
     show(*labs.outcome_tables(outcome, context.progress.timings))
 
 
 @task("lab.rebuild")
-def rebuild(_c: Any, name: LabName, checks: RunChecks = True) -> None:
+def rebuild(_c: Any, name: LabName, checks: RunChecks = True, as_: AllAs = None) -> None:
     """Make a lab's nodes again from scratch, with the same addresses, keys and passwords."""
     from stacklab.views import labs
     from stacklab.workflow.lab import up
+    from stacklab.workflow.lab.kinds import read_kind
 
     lab = load(spec.find(name, LABS))
+    all_as = read_kind(as_)
     with session(f"lab.rebuild {name}") as context:
-        outcome = up.rebuild(context, lab, checks=checks)
+        outcome = up.rebuild(context, lab, checks=checks, all_as=all_as)
     show(*labs.outcome_tables(outcome, context.progress.timings))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
-from stacklab.model.lab import Lab, Size
+from stacklab.model.lab import Lab, NodeKind, Size
 from stacklab.paths import HostPaths
 
 # What libvirt's client library says instead of connecting, what that means, and what to do. The
@@ -40,6 +40,7 @@ _LIBVIRT_PROBLEMS = (
 
 _MEMINFO = Path("/proc/meminfo")
 _QEMU_OVERHEAD = Size(150)  # of a QEMU process, beside its guest's memory
+_CONTAINER_MEMORY = Size(64)  # of a container that has just booted
 _IMAGE_DISK = Size(1024)  # of a base image
 _NODE_DISK = Size(2048)  # what a node writes to its overlay
 _LEAST_DISK = Size(1536)  # an image, and a node that has just booted
@@ -72,7 +73,12 @@ def _memory_needed(lab: Lab, starting: Collection[str] | None) -> int:
     """Return in MiB what the nodes that are yet to start will take; None: all of them."""
     need = 0
     for node in lab.nodes:
-        if starting is None or node.name in starting:
+        if starting is not None and node.name not in starting:
+            continue
+        if node.kind is NodeKind.CONTAINER:
+            # Its memory is a limit: the host gives it what it uses.
+            need += _CONTAINER_MEMORY.mib
+        else:
             need += node.memory.mib + _QEMU_OVERHEAD.mib
     return need
 

@@ -31,6 +31,8 @@ _INPUTS = {
     ImageSourceKind.CLOUD: ("cloud", "image", "scripts", "files"),
     ImageSourceKind.INSTALLER: ("answers", "image", "scripts", "files"),
 }
+# What lies beside an image's .qcow2 and .json, by its suffix.
+_BESIDE = (".vmlinuz", ".raw", ".raw-facts", ".raw-part")
 _KEY_END = re.compile("-[0-9a-f]{12}-[0-9a-f]{8}")  # what follows the image's name in a key
 
 
@@ -193,7 +195,8 @@ def remove(stored: StoredImage) -> None:
     """Delete an image; the manifest goes first, so that half an image is never found."""
     stored.path.with_suffix(".json").unlink(missing_ok=True)
     stored.path.unlink(missing_ok=True)
-    stored.path.with_suffix(".vmlinuz").unlink(missing_ok=True)
+    for suffix in _BESIDE:
+        stored.path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def unused(
@@ -210,7 +213,8 @@ def remove_halves(paths: HostPaths, name: str) -> None:
     The caller must hold the image's lock.
     """
     for path in paths.images.glob(f"{name}-*"):
-        is_half = path.suffix in (".qcow2", ".vmlinuz") and not path.with_suffix(".json").exists()
+        is_of_image = path.suffix in (".qcow2", *_BESIDE)
+        is_half = is_of_image and not path.with_suffix(".json").exists()
         # The pattern also finds the images whose name only begins with this one.
         if is_half and _KEY_END.fullmatch(path.stem.removeprefix(name)):
             with contextlib.suppress(FileNotFoundError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -66,6 +66,13 @@ class NetworkStyle(StrEnum):
     IFCFG = "ifcfg"
 
 
+class NodeKind(StrEnum):
+    """What a node is on its host."""
+
+    VM = "vm"
+    CONTAINER = "container"  # shares the host's kernel, processors and clock
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impairment:
     """Harm that a NIC does to the packets that it sends (tc netem): one way only."""
@@ -117,7 +124,7 @@ class NIC:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A VM that the spec declares; the first NIC is the one the host logs in by."""
+    """A machine that the spec declares; the first NIC is the one the host logs in by."""
 
     name: str
     role: Role
@@ -125,6 +132,7 @@ class Node:
     memory: Size
     disk: Size
     nics: tuple[NIC, ...]
+    kind: NodeKind = NodeKind.VM
 
     @property
     def access(self) -> NIC:
@@ -177,6 +185,15 @@ class Lab:
     def memory(self) -> Size:
         """Return the memory that all nodes together may use."""
         return Size(sum(node.memory.mib for node in self.nodes))
+
+    def of_kind(self, kind: NodeKind) -> tuple[Node, ...]:
+        """Return its nodes of one kind."""
+        return tuple(node for node in self.nodes if node.kind is kind)
+
+    def all_as(self, kind: NodeKind) -> Lab:
+        """Return the same lab with all its nodes of one kind."""
+        nodes = tuple(replace(node, kind=kind) for node in self.nodes)
+        return replace(self, nodes=nodes)
 
     def members(self, network: str) -> tuple[tuple[Node, NIC], ...]:
         """Return every node on that network, with its NIC there."""

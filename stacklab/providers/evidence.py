@@ -240,6 +240,8 @@ def lines(view: View) -> Iterator[str]:
 
 
 def _lease_lines(view: View) -> Iterator[str]:
+    if not view.has_lease:
+        return
     nic = view.node.access
     network = view.nics[0].network if view.nics else nic.network
     for lease in view.leases:

@@ -47,6 +47,7 @@ class View:
     reason: str = ""
     nics: tuple[NICView, ...] = ()
     is_looked_at: bool = False  # the interfaces of this host are known
+    has_lease: bool = True  # it asks for its first address by DHCP
     leases: tuple[Lease, ...] = ()
     dnsmasq: str = ""
     route: Route | None = None

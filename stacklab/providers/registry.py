@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from stacklab import record
 from stacklab.errors import LabError, ProviderError
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, NodeKind
 from stacklab.paths import LabPaths
 from stacklab.providers.contract import HostServices, Provider, ProviderKind
 from stacklab.record import LabRecord, RecordDamaged
@@ -15,9 +15,16 @@ from stacklab.record import LabRecord, RecordDamaged
 # One line per provider: the word, and where its ProviderKind is, imported when first needed.
 PROVIDERS: dict[str, str] = {
     "libvirt": "stacklab.providers.libvirt.kind:KIND",
+    "containers": "stacklab.providers.containers.kind:KIND",
 }
 # The provider of new labs; that of an existing lab stands in its record.
 DEFAULT = "libvirt"
+CONTAINERS = "containers"
+
+
+def provider_for(lab: Lab, default: str = DEFAULT) -> str:
+    """Return the word of the provider that a new lab of these nodes gets."""
+    return CONTAINERS if lab.of_kind(NodeKind.CONTAINER) else default
 
 
 def kind(word: str) -> ProviderKind:
@@ -48,6 +55,7 @@ def new_record(
     passed_over: Mapping[str, str],
     now: float,
     provider: str = DEFAULT,
+    all_as: str = "",
 ) -> LabRecord:
     """Make up a record for a lab of which nothing exists, with handles never used before."""
     return record.new(
@@ -58,6 +66,7 @@ def new_record(
         image=image,
         passed_over=passed_over,
         now=now,
+        all_as=all_as,
     )
 
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
-from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, Size, stable_hex
+from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, NodeKind, Size, stable_hex
 from stacklab.model.release import Release
 from stacklab.model.stack import (
     NO_INSTALLER,
@@ -159,6 +159,7 @@ def _resolve_node(
         memory=member.spec.memory or DEFAULT_MEMORY,
         disk=member.spec.disk or DEFAULT_DISK,
         nics=tuple(nics),
+        kind=member.spec.kind or spec.kind or NodeKind.VM,
     )
 
 

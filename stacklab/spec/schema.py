@@ -18,6 +18,7 @@ from stacklab.spec.fields import (
     Disk,
     Flag,
     ImageName,
+    KindWord,
     LabName,
     Loss,
     Memory,
@@ -104,8 +105,13 @@ class NicSpec(Spec):
 
 
 class NodeSpec(Spec):
-    """A VM, or several equal ones."""
+    """A machine, or several equal ones."""
 
+    kind: KindWord | None = Field(
+        default=None,
+        description="vm, or container: up in seconds, but with the host's kernel and clock. "
+        "Default: the lab's kind.",
+    )
     role: RoleWord | None = Field(
         default=None,
         description="Its role in the cloud: controller, compute or node. Default: node.",
@@ -139,6 +145,10 @@ class LabSpec(Spec):
         default=None, description="The file's name without .yaml; it can be left out."
     )
     description: Text | None = Field(default=None, description="One line for `lab.list`.")
+    kind: KindWord | None = Field(
+        default=None,
+        description="What its nodes are: vm or container. `lab.up --as` overrides it. Default: vm.",
+    )
     # A tuple as soon as it is read; a spec may have a single name there.
     image: Annotated[tuple[ImageName, ...], BeforeValidator(as_list)] = Field(
         description="The base image, or several in order of preference: the first one whose source "

@@ -51,6 +51,12 @@ def convert(source: Path, target: Path) -> Command:
     return Command(argv=argv, what=f"converting {source.name} to qcow2")
 
 
+def convert_to_raw(source: Path, target: Path) -> Command:
+    """Copy a qcow2 of ours to a sparse raw disk."""
+    argv = ("qemu-img", "convert", "-f", "qcow2", "-O", "raw", str(source), str(target))
+    return Command(argv=argv, what=f"making a raw disk of {source.name}")
+
+
 def resize(path: Path, size: Size) -> Command:
     """Give a qcow2 a larger virtual size; the file itself does not grow."""
     return Command(

@@ -45,9 +45,13 @@ class Context:
     # By their words, made when first asked for; tests put theirs here.
     providers: dict[str, Provider] = field(default_factory=dict, repr=False)
 
-    def provider(self, record: LabRecord | None = None) -> Provider:
-        """Return the provider of a record's lab; without a record, that of new labs."""
-        word = record.provider if record else self.provider_of_new_labs
+    def provider(self, record: LabRecord | None = None, *, of_new: Lab | None = None) -> Provider:
+        """Return the provider of a record's lab; without a record, that of a new lab."""
+        word = self.provider_of_new_labs
+        if record is not None:
+            word = record.provider
+        elif of_new is not None:
+            word = registry.provider_for(of_new, word)
         if word not in self.providers:
             site = HostServices(
                 host=self.host,

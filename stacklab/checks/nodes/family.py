@@ -21,7 +21,7 @@ from stacklab.checks.result import (
     Verdict,
     checks_of_kind,
 )
-from stacklab.model.lab import Lab, Node
+from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.model.state import NodeState
 from stacklab.nodes.protocol import NOT_FOUND, TIMED_OUT, Answer, Part, Phase
 from stacklab.tools import ssh
@@ -71,7 +71,8 @@ def expected(lab: Lab) -> Iterator[Check]:
             device=access.device,
         )
         for kind in (CheckKind.USER, CheckKind.HOSTNAME, CheckKind.UPTIME, *_MACHINE):
-            yield Check(kind=kind, node=node.name)
+            if node.kind is NodeKind.VM or not kind.traits.is_of_vms:
+                yield Check(kind=kind, node=node.name)
         for nic in node.nics:
             yield Check(
                 kind=CheckKind.NIC,
@@ -119,7 +120,8 @@ def _judge_look(lab: Lab, check: Check, answer: Answer, look: Look, facts: Facts
     node = lab.node(check.node)
     if check.kind is CheckKind.UPTIME:
         heard_at = answer.of(_LOOK).heard_at
-        verdict = judge_uptime(look, heard_at, facts.answered_at)
+        uptime_s = nodes_machine.uptime_s(node, look)
+        verdict = judge_uptime(uptime_s, heard_at, facts.answered_at)
     elif check.kind is CheckKind.NIC:
         nic = next(nic for nic in node.nics if nic.device == check.device)
         verdict = nodes_network.judge_nic(nic, look)
@@ -131,13 +133,14 @@ def _judge_look(lab: Lab, check: Check, answer: Answer, look: Look, facts: Facts
     return verdict.of(check, command=command, output=look.text(check.kind))
 
 
-def judge_uptime(look: Look, heard_at: float, answered_at: float | None = None) -> Verdict:
+def judge_uptime(
+    uptime_s: float | None, heard_at: float, answered_at: float | None = None
+) -> Verdict:
     """Judge since when a node is up, by the host's clock: the node's own may have been set.
 
     `answered_at` is when `lab.up` saw it answer last. A node that booted later has lost
     what ran on it.
     """
-    uptime_s = clocks.seconds(look.first("uptime"))
     if uptime_s is None:
         return Verdict.error(Reason.NO_ANSWER, "the node did not tell how long it is up")
     # By the host's clock on both sides: a node's own may be hours off before it is set.

@@ -67,9 +67,19 @@ _PROC = (
 )
 _ADDRESSES = "run addr ip -o -4 addr show"
 _FS = "run fs stat -f -c 'fs %S %b %f %a %c %d' /"
-_UPTIME = "show /proc/uptime"
+# Of a container, the first process tells since when it is up: the 22nd word of its stat, behind a
+# name in brackets that may hold blanks.
+_UPTIME = """\
+show /proc/uptime
+if IFS= read -r line </proc/1/stat; then set -- ${line##*) }; printf '%s\n' "began ${20-}"; fi\
+"""
 _CRASH = "show /sys/kernel/kexec_crash_size"
-_CPUS = "show /sys/devices/system/cpu/online /sys/devices/system/cpu/present"
+_CPUS = """\
+show /sys/devices/system/cpu/online /sys/devices/system/cpu/present
+while read -r key value; do
+  case $key in Cpus_allowed_list:) printf '%s\n' "allowed $value" ;; esac
+done </proc/self/status 2>/dev/null\
+"""
 
 # What to run for which check, and what a person would type to see the same.
 _NEEDS: Mapping[CheckKind, tuple[str, ...]] = {
@@ -96,8 +106,8 @@ COMMANDS: Mapping[CheckKind, str] = {
 _PROGRAMS = {"proc": "sed", "fs": "stat", "addr": "ip", "route": "ip"}
 # The lines that a check is judged by, by their first word or by their program.
 _OF_KIND: Mapping[CheckKind, tuple[str, ...]] = {
-    CheckKind.UPTIME: ("uptime",),
-    CheckKind.CPUS: ("online", "present"),
+    CheckKind.UPTIME: ("uptime", "began"),
+    CheckKind.CPUS: ("online", "present", "allowed"),
     CheckKind.MEMORY: ("MemTotal:", "kexec_crash_size"),
     CheckKind.DISK: ("mount", "block"),
     CheckKind.ROOT: ("mount", "block", "fs"),

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from stacklab.checks.nodes import clocks
 from stacklab.checks.nodes.look import Look
 from stacklab.checks.nodes.readings import Disk, FileSystem
 from stacklab.checks.result import Reason, Verdict
-from stacklab.model.lab import Node, Size
+from stacklab.model.lab import Node, NodeKind, Size
 
 Defect = tuple[Reason, str]  # one thing that is wrong: the word and the sentence
 
 SWAP = Size(1024)  # what packer/scripts/20-node.sh makes, and no more: the mission's row 1
 # The rest is a boot partition and the file system's own tables.
 _LEAST_OF_DISK = 0.9
+_TICKS = 100  # a second, in /proc/PID/stat: fixed by the kernel's interface
 _MOST_USED = 0.9
 # packer/files: grows the root file system, switches swap on
 _LATE = "sudo /usr/local/sbin/stacklab-late"
@@ -48,8 +50,22 @@ def verdict_on_all(defects: Sequence[Defect]) -> Verdict:
     return Verdict.failed(reason, detail)
 
 
+def uptime_s(node: Node, look: Look) -> float | None:
+    """Return for how long a node is up, in seconds; None where it did not tell.
+
+    A container's /proc/uptime is the host's: there, its first process tells.
+    """
+    up_s = clocks.seconds(look.first("uptime"))
+    if node.kind is NodeKind.VM or up_s is None:
+        return up_s
+    started_s = clocks.seconds(look.first("began"))
+    return None if started_s is None else up_s - started_s / _TICKS
+
+
 def judge_cpus(node: Node, look: Look) -> Verdict:
     """Judge that all declared processors are there and online."""
+    if node.kind is NodeKind.CONTAINER:
+        return _judge_allowed_cpus(node, look)
     online = _count_processors(look.first("online"))
     present = _count_processors(look.first("present"))
     if online is None:
@@ -61,6 +77,20 @@ def judge_cpus(node: Node, look: Look) -> Verdict:
         of_all = f" of {present}"
     detail = f"{online}{of_all} online, not {node.cpus}"
     return Verdict.failed(_too_few_or_many(online, node.cpus), detail)
+
+
+def _judge_allowed_cpus(node: Node, look: Look) -> Verdict:
+    """Judge of how many of the host's processors a container may use: /sys shows it all of them."""
+    allowed = _count_processors(look.first("allowed"))
+    present = _count_processors(look.first("present"))
+    if allowed is None or present is None:
+        return Verdict.error(Reason.NO_ANSWER, "the node did not tell which CPUs it may use")
+    if allowed == node.cpus:
+        return Verdict.passed(f"may use {allowed}")
+    detail = f"may use {allowed} of the host's {present}, not {node.cpus}"
+    if allowed == present < node.cpus:
+        return Verdict.warned(Reason.TOO_FEW, detail)
+    return Verdict.failed(_too_few_or_many(allowed, node.cpus), detail)
 
 
 def _too_few_or_many(seen: int, declared: int) -> Reason:
@@ -135,7 +165,8 @@ def judge_root(node: Node, look: Look) -> Verdict:
     if root is None or system is None:
         return look.unknown("proc", "fs")
     disk = look.root_disk()
-    if disk is None:
+    # A container's / is a directory of the host's: there is no disk that it would have to fill.
+    if disk is None and node.kind is NodeKind.VM:
         return _unknown_disk(look)
     defects = _defects_of_root(system, disk, is_read_only="ro" in root.options)
     if defects:
@@ -143,12 +174,12 @@ def judge_root(node: Node, look: Look) -> Verdict:
     return _judge_use(system)
 
 
-def _defects_of_root(system: FileSystem, disk: Disk, *, is_read_only: bool) -> list[Defect]:
+def _defects_of_root(system: FileSystem, disk: Disk | None, *, is_read_only: bool) -> list[Defect]:
     """Return all that is wrong with the root file system."""
     defects: list[Defect] = []
     if is_read_only:
         defects.append((Reason.READ_ONLY, "is mounted read-only"))
-    if system.bytes < disk.bytes * _LEAST_OF_DISK:
+    if disk is not None and system.bytes < disk.bytes * _LEAST_OF_DISK:
         size = f"{amount(system.bytes)} of {disk.name}'s {amount(disk.bytes)}"
         share = system.bytes * 100 // disk.bytes
         defects.append((Reason.NOT_GROWN, f"fills {size} ({share} %): {_LATE} grows it"))

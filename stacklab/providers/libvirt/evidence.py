@@ -29,7 +29,7 @@ _LOOKS_AT_ONCE = 3  # links, neighbours, firewall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _DomainFacts:
+class DomainFacts:
     """A node as libvirtd knows it; `plugs` is None where libvirtd can't be asked."""
 
     state: NodeState | None = None
@@ -98,7 +98,7 @@ class LibvirtLooker:
         why_not = list(snapshot.why_not)
         networks = self._recorded_networks()
         access = networks.get(node.access.network)
-        domain = self._ask_domain(node, access, why_not)
+        domain = self.ask_domain(node, access, why_not)
         route = self._ask_route(address, why_not)
         nics = [
             _view_nic(nic, networks.get(nic.network), domain.plugs, snapshot) for nic in node.nics
@@ -107,8 +107,9 @@ class LibvirtLooker:
         console = self._paths.console(node.name)
         return View(
             node=node,
-            title=self._domain_title(node),
+            title=self.title(node),
             state=domain.state,
+            has_lease=self.has_leases(node),
             reason=domain.reason,
             nics=tuple(nics),
             is_looked_at=bool(snapshot.links),
@@ -132,11 +133,16 @@ class LibvirtLooker:
             lines=tuple(lines(view)),
         )
 
-    def _domain_title(self, node: Node) -> str:
+    def title(self, node: Node) -> str:
+        """Return what the node is called on this host."""
         name = node.name
         if self._record.node(node.name) is not None:
             name = domain_name(self._record.name, node.name)
         return f"domain {name}"
+
+    def has_leases(self, node: Node) -> bool:
+        """Return True if the node asks for its first address by DHCP."""
+        return True
 
     def _recorded_networks(self) -> Mapping[str, LibvirtNetwork]:
         return {
@@ -162,17 +168,17 @@ class LibvirtLooker:
             why_not.append(printed.why_not)
         return host_net.parse_route(printed.text)
 
-    def _ask_domain(
+    def ask_domain(
         self, node: Node, access: LibvirtNetwork | None, why_not: list[str]
-    ) -> _DomainFacts:
+    ) -> DomainFacts:
         """Ask libvirtd about a node; adds to `why_not` what keeps it from answering."""
         recorded = self._record.node(node.name)
         if recorded is None:
             why_not.append(f"{node.name} is not on record")
-            return _DomainFacts()
+            return DomainFacts()
         if self._libvirt is None:
             why_not.append(self._why_no_libvirt)
-            return _DomainFacts()
+            return DomainFacts()
         uuid = node_of(self._paths, recorded).uuid
         try:
             state = self._libvirt.state(uuid)
@@ -182,8 +188,8 @@ class LibvirtLooker:
         except ProviderError as error:
             # What it answered before is dropped: half a domain would look like a broken one.
             why_not.append(error.message)
-            return _DomainFacts()
-        return _DomainFacts(
+            return DomainFacts()
+        return DomainFacts(
             state=state,
             reason=reason,
             plugs=host_net.parse_plugs(xml) if xml else (),

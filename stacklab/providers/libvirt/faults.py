@@ -78,12 +78,16 @@ class LibvirtFaults:
         xml = self._libvirt.domain_xml(self._recorded_node(node).uuid)
         interface = libvirt_faults.interface(xml, nic.mac)
         if not interface:
-            name = self._record.name
-            raise ProviderError(
-                f"{nic.device} ({nic.mac}) of {node} is not plugged in now",
-                hint=f"./invoke lab.fault {name} lists its faults; ./invoke lab.up {name}",
-            )
+            raise self.no_nic_error(node, nic)
         return interface
+
+    def no_nic_error(self, node: str, nic: NIC) -> ProviderError:
+        """Return the error for a NIC that the running node lacks."""
+        name = self._record.name
+        return ProviderError(
+            f"{nic.device} ({nic.mac}) of {node} is not plugged in now",
+            hint=f"./invoke lab.fault {name} lists its faults; ./invoke lab.up {name}",
+        )
 
     def unplug(self, node: str, nic: NIC, slot: str) -> None:
         """See FaultMaker.unplug."""
@@ -156,7 +160,7 @@ class LibvirtFaults:
             ) from error
         return ebtables.chains(listing)
 
-    def _find_tap(self, node: str, network: str) -> str:
+    def find_tap(self, node: str, network: str) -> str:
         """Return a node's tap on a network; "" while the node is off."""
         domain = self._recorded_node(node)
         if self._libvirt.state(domain.uuid) not in (NodeState.RUNNING, NodeState.PAUSED):
@@ -169,7 +173,7 @@ class LibvirtFaults:
 
     def _find_taps(self, nodes: Sequence[str], network: str) -> list[str]:
         """Return the taps of those nodes on a network, without nodes that are off."""
-        taps = [self._find_tap(node, network) for node in nodes]
+        taps = [self.find_tap(node, network) for node in nodes]
         return [tap for tap in taps if tap]
 
     # --- the record

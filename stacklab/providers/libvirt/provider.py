@@ -149,7 +149,7 @@ class LibvirtProvider:
         if not starting:
             return
         with self._site.progress.stage("host", "networks"):
-            self._make_networks(lab, record)
+            self.make_networks(lab, record)
         # Vagrant looks domains up by name: it would take somebody else's for the lab's.
         for node in record.nodes:
             recorded = node_of(paths, node)
@@ -170,7 +170,8 @@ class LibvirtProvider:
                 others.append(name)
         return others
 
-    def _make_networks(self, lab: Lab, record: LabRecord) -> None:
+    def make_networks(self, lab: Lab, record: LabRecord) -> None:
+        """Make and start the networks on record, and the pool of disks."""
         for recorded in record.networks:
             network = network_of(record.name, recorded)
             declared = lab.network(network.name)
@@ -309,10 +310,10 @@ class LibvirtProvider:
 
     def looker(self, paths: LabPaths, record: LabRecord) -> LibvirtLooker:
         """See Evidence.looker."""
-        libvirt, why_not = self._libvirt_if_up()
+        libvirt, why_not = self.libvirt_if_up()
         return LibvirtLooker(libvirt, self._site.runner, paths, record, why_no_libvirt=why_not)
 
-    def _libvirt_if_up(self) -> tuple[Libvirt | None, str]:
+    def libvirt_if_up(self) -> tuple[Libvirt | None, str]:
         """Return the connection, or None and the reason; starts nothing."""
         unreachable = self.why_unreachable()
         if unreachable is not None:

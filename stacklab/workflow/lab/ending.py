@@ -88,7 +88,7 @@ def _refuse_left_disks(paths: LabPaths, lab_record: LabRecord) -> None:
     """Raise ProviderError while a disk is there: without the record nobody would know of it."""
     left: list[str] = []
     for node in lab_record.nodes:
-        for disk in (paths.overlay(node.name), paths.seed(node.name)):
+        for disk in paths.disks(node.name):
             if disk.exists():
                 left.append(str(disk))
     if left:

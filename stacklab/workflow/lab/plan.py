@@ -9,7 +9,7 @@ from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
 from stacklab.workflow.context import Context, last_resolved
-from stacklab.workflow.lab import changes
+from stacklab.workflow.lab import changes, kinds
 
 Row = tuple[str, str, str]
 
@@ -27,6 +27,7 @@ def plan(context: Context, lab: Lab) -> tuple[Row, ...]:
     lab_record = registry.read(context.host.lab(lab.name))
     if lab_record is not None:
         record.refuse_foreign(lab_record)
+        lab = kinds.chosen(lab, lab_record, None)
         changes.refuse(lab, last_resolved(context.host.lab(lab.name)))
     return (
         *_image_rows(context, lab, lab_record),

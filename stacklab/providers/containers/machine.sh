@@ -1,0 +1,299 @@
+#!/bin/sh
+# Runs one node of a lab as a container. Called as root by stacklab/providers/containers/machines.py:
+#
+#   env DIR=... MACHINE=... sh machine.sh start NIC...
+#
+# All that runs of a node is in one cgroup, and all that it has on this host (mounts, network
+# devices, a network namespace) belongs to processes in it: killing the cgroup leaves nothing behind.
+# Inside it are three: `keeper`, this script, which makes the mounts in a mount namespace of its own and
+# starts the node again after a reboot; `net`, a process that holds the node's network namespace; and
+# `run`, systemd-nspawn and the node.
+set -eu
+
+self=$(readlink -f "$0")
+# systemd-nspawn --keep-unit ends with this code when the node has rebooted.
+rebooted=133
+# A node's services that have no work in a container, or would do it to the host: its devices (udev),
+# its addresses (they are set here, from outside), its disk and swap, its second console.
+masked="
+systemd-udevd.service systemd-udev-trigger.service systemd-udev-settle.service
+systemd-udevd-control.socket systemd-udevd-kernel.socket
+systemd-networkd.service systemd-networkd.socket networking.service NetworkManager.service
+systemd-modules-load.service systemd-timesyncd.service chrony.service
+systemd-remount-fs.service systemd-hwdb-update.service systemd-journal-catalog-update.service
+sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount sys-fs-fuse-connections.mount
+stacklab-late.service serial-getty@ttyS0.service serial-getty@ttyS1.service console-getty.service
+apparmor.service snapd.apparmor.service
+"
+
+fail() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# --- cgroups
+
+# Prints the root of each hierarchy: one with cgroup v2, one for each controller with v1.
+cgroup_roots() {
+    if [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]; then
+        echo /sys/fs/cgroup
+        return
+    fi
+    for root in /sys/fs/cgroup/*; do
+        # A cpuset takes no process before it has CPUs of its own; nspawn sets the affinity instead.
+        [ "${root##*/}" = cpuset ] && continue
+        [ -L "$root" ] || [ ! -e "$root/cgroup.procs" ] || echo "$root"
+    done
+}
+
+make_cgroups() {
+    for root in $(cgroup_roots); do
+        group=$root/stacklab/$MACHINE
+        if [ -e "$root/cgroup.controllers" ]; then
+            mkdir -p "$root/stacklab"
+            for controller in memory cpu pids; do
+                # A controller that v1 has is missing here.
+                echo "+$controller" 2>/dev/null >"$root/cgroup.subtree_control" || continue
+                echo "+$controller" 2>/dev/null >"$root/stacklab/cgroup.subtree_control" || continue
+            done
+        fi
+        mkdir -p "$group/keeper" "$group/net" "$group/run"
+        limit_memory "$group"
+    done
+}
+
+# v1 counts the memory of the cgroups below only if it is told so.
+limit_memory() {
+    if [ -e "$1/memory.max" ]; then
+        echo "$MEMORY" >"$1/memory.max"
+    elif [ -e "$1/memory.limit_in_bytes" ]; then
+        echo 1 2>/dev/null >"$1/memory.use_hierarchy" || :
+        echo "$MEMORY" >"$1/memory.limit_in_bytes"
+    fi
+}
+
+# enter GROUP: moves the process that calls it (0 is the one that writes).
+enter() {
+    for root in $(cgroup_roots); do
+        echo 0 >"$root/stacklab/$MACHINE/$1/cgroup.procs"
+    done
+}
+
+is_populated() { grep -qx 'populated 1' "$CGROUP/cgroup.events" 2>/dev/null; }
+
+# Ends every process of the node, at once.
+kill_all() {
+    if [ -d "$CGROUP" ]; then
+        echo 0 2>/dev/null >"$CGROUP/cgroup.freeze" || :
+        for _ in $(seq 200); do
+            is_populated || break
+            # Since Linux 5.14 the kernel does it, and no process can fork faster.
+            if [ -e "$CGROUP/cgroup.kill" ]; then
+                echo 1 >"$CGROUP/cgroup.kill"
+            else
+                # shellcheck disable=SC2046  # a list of processes
+                kill -9 $(find "$CGROUP" -name cgroup.procs -exec cat {} +) 2>/dev/null || :
+            fi
+            sleep 0.05
+        done
+        ! is_populated || fail "processes of $MACHINE do not end: see $CGROUP"
+    fi
+    for root in $(cgroup_roots); do
+        for _ in 1 2 3 4 5 6 7 8 9 10; do
+            [ -d "$root/stacklab/$MACHINE" ] || break
+            find "$root/stacklab/$MACHINE" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
+        done
+        rmdir "$root/stacklab" 2>/dev/null || : # another node's is still in it
+    done
+}
+
+# --- the network
+
+in_network() { nsenter --net="/proc/$holder/ns/net" "$@"; }
+
+# make_network NIC...: each is END,BRIDGE,DEVICE,MAC,MTU,ADDRESS/PREFIX,GATEWAY.
+make_network() {
+    (
+        enter net
+        exec unshare --net sleep infinity
+    ) &
+    holder=$!
+    here=$(readlink /proc/self/ns/net)
+    while [ "$(readlink "/proc/$holder/ns/net")" = "$here" ]; do
+        sleep 0.01
+    done
+    in_network ip link set lo up
+    for nic; do
+        make_nic "$nic"
+    done
+}
+
+make_nic() {
+    IFS=, read -r end bridge device mac mtu address gateway <<NIC
+$1
+NIC
+    ip link delete "$end" 2>/dev/null || :
+    # `lab.fault` took it away: it stays away when the node reboots.
+    ! is_listed "$end" absent || return 0
+    # The host's end has the MAC of the node's end with fe as its first byte, as libvirt's taps do.
+    ip link add name "$end" address "fe:${mac#*:}" mtu "$mtu" \
+        type veth peer name "$device" address "$mac" mtu "$mtu" netns "$holder"
+    ip link set "$end" addrgenmode none master "$bridge"
+    in_network ip link set "$device" addrgenmode none
+    is_listed "$end" without-cable || ip link set "$end" up
+    in_network ip address add "$address" dev "$device"
+    in_network ip link set "$device" up
+    [ -z "$gateway" ] || in_network ip route replace default via "$gateway"
+}
+
+# Two lists of ends of NICs keep what `lab.fault` did over a reboot: `absent` and `without-cable`.
+is_listed() { grep -qx "$1" "$DIR/$2" 2>/dev/null; }
+
+list_end() { is_listed "$1" "$2" || echo "$1" >>"$DIR/$2"; }
+
+forget_end() {
+    [ ! -e "$DIR/$2" ] || sed -i "/^$1\$/d" "$DIR/$2"
+}
+
+plug() {
+    forget_end "${1%%,*}" absent
+    read -r holder <"$CGROUP/net/cgroup.procs"
+    make_nic "$1"
+}
+
+end_network() {
+    kill "$holder" 2>/dev/null || :
+    wait "$holder" 2>/dev/null || :
+    for nic; do
+        ip link delete "${nic%%,*}" 2>/dev/null || :
+    done
+}
+
+# --- the node
+
+make_layer() {
+    mkdir -p "$DIR/layer/etc/systemd/system"
+    for unit in $masked; do
+        ln -sf /dev/null "$DIR/layer/etc/systemd/system/$unit"
+    done
+    # Its file systems are mounted already.
+    : >"$DIR/layer/etc/fstab"
+}
+
+start() {
+    kill_all
+    make_cgroups
+    (
+        umask 077
+        mkdir -p "$DIR"
+    )
+    for directory in base root upper work layer; do
+        mkdir -p "$DIR/$directory"
+        chmod 0755 "$DIR/$directory"
+    done
+    make_layer
+    rm -f "$DIR/ready" "$DIR/absent" "$DIR/without-cable"
+    (
+        enter keeper
+        exec setsid unshare --mount --propagation private sh "$self" keep "$@"
+    ) </dev/null >>"$CONSOLE" 2>&1 9>&- &
+    keeper=$!
+    # Until its mounts and its network are there, or can't be made.
+    for _ in $(seq 1500); do
+        [ -e "$DIR/ready" ] && return
+        kill -0 "$keeper" 2>/dev/null || break
+        sleep 0.02
+    done
+    [ -e "$DIR/ready" ] && return
+    tail -n 5 -- "$CONSOLE" >&2
+    kill_all
+    exit 1
+}
+
+keep() {
+    cd "$DIR"
+    mount -t "$BASE_TYPE" -o "ro,loop,offset=$BASE_OFFSET$BASE_OPTIONS" "$BASE" base
+    mount -t overlay "$MACHINE" -o "lowerdir=layer:base,upperdir=upper,workdir=work" root
+    # nspawn leaves directories in there.
+    mkdir -p /run/systemd/nspawn
+    mount -t tmpfs tmpfs /run/systemd/nspawn
+    while :; do
+        make_network "$@"
+        : >"$DIR/ready"
+        code=0
+        (
+            enter run
+            run
+        ) || code=$?
+        end_network "$@"
+        [ "$code" -eq "$rebooted" ] || break
+    done
+}
+
+run() {
+    set --
+    for device in $DEVICES; do
+        [ ! -e "$device" ] || set -- "$@" "--bind=$device"
+    done
+    # On a host with cgroup v1, too, the node sees v2: newer systemds know nothing else.
+    # Started in the node's network namespace, nspawn mounts a /sys that shows the node's NICs.
+    exec nsenter --net="/proc/$holder/ns/net" env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 SYSTEMD_NSPAWN_LOCK=0 \
+        systemd-nspawn --quiet --register=no --keep-unit --boot --directory="$DIR/root" \
+        --machine="$MACHINE" --hostname="$HOST_NAME" --network-namespace-path="/proc/$holder/ns/net" \
+        --capability=all --drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE --system-call-filter='bpf perf_event_open' --cpu-affinity="$CPUS" \
+        --bind-ro="$SEED:/dev/vdb" "$@" --resolv-conf=off --timezone=off --link-journal=no \
+        --notify-ready=no --console=read-only
+}
+
+# Logs in on the node without its network, as `virsh console` does for a VM.
+login() {
+    leader=''
+    read -r leader <"$CGROUP/run/payload/init.scope/cgroup.procs" || :
+    [ -n "$leader" ] || fail "the node does not run"
+    exec nsenter --target "$leader" --all /bin/su --login stack
+}
+
+# Asks the node to shut down, as its power button would.
+stop() {
+    [ -e "$CGROUP/run/supervisor/cgroup.procs" ] || return 0
+    while read -r process; do
+        kill -TERM "$process" 2>/dev/null || :
+    done <"$CGROUP/run/supervisor/cgroup.procs"
+}
+
+action=$1
+shift
+case $action in
+start | kill | remove)
+    # One at a time: what a killed command of ours has started may still be at work.
+    exec 9>"$DIR.lock"
+    flock --timeout 50 9 || fail "another start or end of $MACHINE is at work: fuser $DIR.lock"
+    ;;
+esac
+case $action in
+start | keep) "$action" "$@" ;;
+stop) stop ;;
+kill) kill_all ;;
+link-down)
+    list_end "$1" without-cable
+    ip link set "$1" down
+    ;;
+link-up)
+    forget_end "$1" without-cable
+    ip link set "$1" up
+    ;;
+unplug)
+    list_end "$1" absent
+    ip link delete "$1"
+    ;;
+plug) plug "$1" ;;
+login) login ;;
+freeze) echo 1 >"$CGROUP/cgroup.freeze" ;;
+thaw) [ ! -d "$CGROUP" ] || echo 0 >"$CGROUP/cgroup.freeze" ;;
+remove)
+    kill_all
+    rm -rf --one-file-system "$DIR"
+    rm -f "$DIR.lock"
+    ;;
+*) fail "machine.sh knows no $action" ;;
+esac

@@ -1,0 +1,130 @@
+"""Start, stop and remove containers by machine.sh, which runs as root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stacklab.errors import LabError, ProviderError
+from stacklab.images.root import RootDisk
+from stacklab.model.state import NodeState
+from stacklab.paths import LabPaths
+from stacklab.process.command import Command, Runner, as_root
+from stacklab.providers.containers.handles import Container
+from stacklab.providers.containers.plans import ContainerPlan, NicPlan
+from stacklab.tools import cgroups
+
+_SCRIPT = Path(__file__).with_name("machine.sh")
+_LIMIT_S = 60.0
+
+
+class Machines:
+    """The containers of one lab on this host."""
+
+    def __init__(self, runner: Runner, paths: LabPaths, root: Path | None = None) -> None:
+        """`root` is where cgroup version 2 is mounted; None finds it."""
+        self._runner = runner
+        self._paths = paths
+        self._root = root or cgroups.root()
+
+    def group(self, container: Container) -> Path:
+        """Return the container's cgroup; raises ProviderError on a host that has none."""
+        if self._root is None:
+            raise ProviderError(
+                "this host has no cgroup version 2, by which containers are told apart",
+                hint="mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+            )
+        return cgroups.group_of(container.machine, self._root)
+
+    def state(self, container: Container) -> NodeState:
+        """Return what the container does; ABSENT when nothing of it exists."""
+        state = cgroups.state(self.group(container))
+        if state is NodeState.OFF and not container.directory.exists():
+            return NodeState.ABSENT
+        return state
+
+    def start(self, container: Container, plan: ContainerPlan, base: RootDisk) -> None:
+        """Boot a container; returns once it has its root and its network, before it answers."""
+        options = f",{base.mount_options}" if base.mount_options else ""
+        settings = {
+            "BASE": str(base.path),
+            "BASE_TYPE": base.filesystem,
+            "BASE_OFFSET": str(base.offset),
+            "BASE_OPTIONS": options,
+            "CONSOLE": str(self._paths.console(container.name)),
+            "CPUS": plan.cpus,
+            "DEVICES": " ".join(plan.devices),
+            "HOST_NAME": container.name,
+            "MEMORY": str(plan.memory_bytes),
+            "SEED": str(container.seed),
+        }
+        nics = [str(nic) for nic in plan.nics]
+        self._call(container, "start", *nics, settings=settings)
+
+    def stop(self, container: Container) -> None:
+        """Ask a container to shut down; one that is paused goes on first."""
+        self._call(container, "thaw")
+        self._call(container, "stop")
+
+    def kill(self, container: Container) -> None:
+        """End all processes of a container, and with them its mounts and its network."""
+        self._call(container, "kill")
+
+    def remove(self, container: Container) -> None:
+        """End a container and remove what it has written; absent is success."""
+        self._call(container, "remove")
+        container.seed.unlink(missing_ok=True)
+        # Left by a run that was killed while it wrote the seed: half a file, but with keys in it.
+        for half in container.seed.parent.glob(f".{container.seed.name}.*"):
+            half.unlink(missing_ok=True)
+
+    def freeze(self, container: Container) -> None:
+        """Stop all processes of a container, as they are."""
+        self._call(container, "freeze")
+
+    def thaw(self, container: Container) -> None:
+        """Let a frozen container go on."""
+        self._call(container, "thaw")
+
+    def set_link(self, container: Container, end: str, *, is_up: bool) -> None:
+        """Plug the cable of a NIC in or out, by its end on the host."""
+        self._call(container, "link-up" if is_up else "link-down", end)
+
+    def unplug(self, container: Container, end: str) -> None:
+        """Take a NIC away."""
+        self._call(container, "unplug", end)
+
+    def plug(self, container: Container, nic: NicPlan) -> None:
+        """Give a NIC back that was taken away."""
+        self._call(container, "plug", str(nic))
+
+    def console_argv(self, container: Container) -> tuple[str, ...]:
+        """Return the command that is a login on a running container, without its network."""
+        return self._argv(container, "login")
+
+    def _argv(
+        self, container: Container, action: str, *words: str, settings: dict[str, str] | None = None
+    ) -> tuple[str, ...]:
+        known = {
+            "CGROUP": str(self.group(container)),
+            "DIR": str(container.directory),
+            "MACHINE": container.machine,
+            **(settings or {}),
+        }
+        variables = [f"{name}={value}" for name, value in known.items()]
+        # By the program `env`: sudo would drop them.
+        return as_root(("env", *variables, "sh", str(_SCRIPT), action, *words))
+
+    def _call(
+        self, container: Container, action: str, *words: str, settings: dict[str, str] | None = None
+    ) -> None:
+        command = Command(
+            argv=self._argv(container, action, *words, settings=settings),
+            what=f"{container.name}: container {action}",
+            timeout_s=_LIMIT_S,
+        )
+        try:
+            self._runner.run(command)
+        except LabError as error:
+            raise ProviderError(
+                error.message, hint=error.hint or f"./invoke lab.console {self._paths.name}"
+            ) from error

@@ -1,0 +1,53 @@
+"""This host's cgroups (version 2), as far as a node's container is looked at by them.
+
+What runs of a container is in one cgroup, so that its state is read from files, by any user.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from stacklab.model.state import NodeState
+
+# Beside the controllers of version 1, many hosts mount version 2 somewhere below.
+_MOUNTS = Path("/proc/self/mountinfo")
+_OURS = "stacklab"
+_MOUNT = re.compile(r"\S+ \S+ \S+ / (?P<place>\S+) .* - cgroup2 ")
+
+
+def root(mounts: Path = _MOUNTS) -> Path | None:
+    """Return where cgroup version 2 is mounted; None where it is not."""
+    for line in mounts.read_text().splitlines():
+        match = _MOUNT.match(line)
+        if match is not None:
+            return Path(match["place"])
+    return None
+
+
+def group_of(machine: str, mounted: Path) -> Path:
+    """Return the cgroup of a container."""
+    return mounted / _OURS / machine
+
+
+def state(group: Path) -> NodeState:
+    """Return what the container of that cgroup does; OFF where nothing of it runs."""
+    # `net` holds the network only: what counts is the node, or who starts it again.
+    if not any(_has_processes(group / name) for name in ("keeper", "run")):
+        return NodeState.OFF
+    if _flag(group / "cgroup.events", "frozen"):
+        return NodeState.PAUSED
+    return NodeState.RUNNING
+
+
+def _has_processes(group: Path) -> bool:
+    return _flag(group / "cgroup.events", "populated")
+
+
+def _flag(file: Path, name: str) -> bool:
+    """Return a flag of a cgroup's events; False where there is no such cgroup."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return False
+    return f"{name} 1" in lines

@@ -1,0 +1,31 @@
+"""What a lab's nodes are: VMs or containers, by the spec, by `--as`, and by the lab's record."""
+
+from __future__ import annotations
+
+from stacklab.errors import LabError
+from stacklab.model.lab import Lab, NodeKind
+from stacklab.record import LabRecord
+
+_WORDS = {
+    "vm": NodeKind.VM,
+    "vms": NodeKind.VM,
+    "container": NodeKind.CONTAINER,
+    "containers": NodeKind.CONTAINER,
+}
+
+
+def read_kind(word: str | None) -> NodeKind | None:
+    """Return the kind that `--as` names; None if it was not typed. Raises LabError."""
+    if word is None:
+        return None
+    if word not in _WORDS:
+        raise LabError(f"--as {word!a}: nodes are vms or containers", hint="--as containers")
+    return _WORDS[word]
+
+
+def chosen(lab: Lab, lab_record: LabRecord | None, wanted: NodeKind | None) -> Lab:
+    """Return the lab with its nodes as `wanted`, or as they were brought up, or as in its spec."""
+    kind = wanted
+    if kind is None and lab_record is not None and lab_record.all_as:
+        kind = NodeKind(lab_record.all_as)
+    return lab if kind is None else lab.all_as(kind)
