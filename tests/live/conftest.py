@@ -1,12 +1,17 @@
-"""Live tests: a real image, real VMs, in a home of their own that is removed at the end.
+"""Live tests: a real image, real nodes, in a home of their own that is removed at the end.
 
 They use the shipped labs under their own names, so they refuse to start on a host
 where those are up: what a person runs is never touched.
 
-Emulated nodes take minutes to boot, so tests share labs. A test asks for the state that it needs:
-`lab` (contrail-3node is up and healthy), `mini_absent` (nothing of mini-2node exists), `wan`. It
-leaves that state as it found it or says in its name what it did, and after a test that failed the
-lab is brought back. Files run in the order of FILES, which puts tests of one lab together.
+A test runs with nodes that are containers, or with VMs, or with both, one after the other: its mark
+`kinds` says so, and without one it runs with containers. These are there in seconds; emulated VMs
+take minutes, and are for what is about VMs, and for the main job. `pytest -m live --kinds vms,containers
+tests/live` runs every test that can with both.
+
+Tests share labs. A test asks for the state that it needs: `lab` (contrail-3node is up and healthy),
+`mini_absent` (nothing of mini-2node exists), `wan`. It leaves that state as it found it or says in its
+name what it did, and after a test that failed the lab is brought back. Files run in the order of FILES,
+which puts tests of one lab together: first with containers, then with VMs.
 """
 
 from __future__ import annotations
@@ -26,7 +31,11 @@ import pytest
 from stacklab import spec
 from stacklab.checks import plan
 from stacklab.checks.result import Layer
-from stacklab.paths import PROJECT
+from stacklab.model.lab import NodeKind
+from stacklab.paths import PROJECT, HostPaths
+from stacklab.providers import registry
+from stacklab.providers.containers.handles import Container, container_of
+from stacklab.tools import cgroups
 
 HOME = Path("/var/lib/stacklab-live-tests")
 LAB = "contrail-3node"
@@ -47,12 +56,48 @@ FILES = (
     "test_wan_2node.py",
 )
 HAS_FAILED = pytest.StashKey[bool]()
+CONTAINERS = "containers"
+VMS = "vms"
+# How long a lab may take to recover after a test has mended it: busy emulated nodes are slow.
+MENDED_S = "90"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kinds",
+        default="",
+        help="run tests with these kinds of nodes as well, where they can: vms,containers",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "kinds(*kinds, only=False): what its nodes are; only: it can't run with others"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once for each kind of nodes that it is for."""
+    if "kind" not in metafunc.fixturenames:
+        return
+    mark = metafunc.definition.get_closest_marker("kinds")
+    kinds = list(mark.args) if mark else [CONTAINERS]
+    if mark is None or not mark.kwargs.get("only", False):
+        asked = metafunc.config.getoption("--kinds", default="").split(",")
+        kinds += [kind for kind in (CONTAINERS, VMS) if kind in asked and kind not in kinds]
+    metafunc.parametrize("kind", kinds, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests by the lab that they share; the order within a file stays."""
+    """Group tests by their nodes' kind, then by the lab that they share; a file's order stays."""
     places = {Path(__file__).with_name(name): at for at, name in enumerate(FILES)}
-    items.sort(key=lambda item: places.get(item.path, -1))
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        callspec = getattr(item, "callspec", None)
+        kind = callspec.params.get("kind") if callspec else None
+        return kind != CONTAINERS, places.get(item.path, -1)
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -66,15 +111,22 @@ def pytest_runtest_makereport(
     return report
 
 
-def count(lab: str, layer: Layer | None = None) -> int:
-    """Return how many checks a shipped lab's spec promises."""
-    checks = plan.expected(spec.load(PROJECT / "labs" / f"{lab}.yaml"))
-    return sum(layer in (None, check.kind.layer) for check in checks)
+def as_kind(kind: str) -> tuple[str, ...]:
+    """Return the words of lab.up that give a lab nodes of that kind."""
+    return () if kind == VMS else ("--as", CONTAINERS)
 
 
-def all_passed(lab: str, layer: Layer | None = None) -> str:
+def count(lab: str, kind: str, layer: Layer | None = None) -> int:
+    """Return how many checks a shipped lab's spec promises of nodes of that kind."""
+    declared = spec.load(PROJECT / "labs" / f"{lab}.yaml")
+    if kind == CONTAINERS:
+        declared = declared.all_as(NodeKind.CONTAINER)
+    return sum(layer in (None, check.kind.layer) for check in plan.expected(declared))
+
+
+def all_passed(lab: str, kind: str, layer: Layer | None = None) -> str:
     """Return how a run says that all of a lab's checks, or all of a layer, have passed."""
-    total = count(lab, layer)
+    total = count(lab, kind, layer)
     return f"{total} of {total} {'checks ' if layer is None else ''}passed"
 
 
@@ -198,6 +250,7 @@ def left_of(lab: str) -> list[str]:
     """Everything of a lab that can still be seen on this host."""
     left = [f"domain {name}" for name in virsh("list", "--all") if name.startswith(f"{lab}_")]
     left += [f"network {name}" for name in virsh("net-list", "--all") if name.startswith(f"{lab}_")]
+    left += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob("**/stacklab/*")]
     left += [f"volume {path}" for path in (HOME / "volumes").glob(f"{lab}_*")]
     left += [f"directory {path}" for path in (HOME / "labs").glob(lab)]
     left += [
@@ -236,6 +289,36 @@ def remove_home(stacklab: Stacklab, home: Path) -> None:
     shutil.rmtree(home)
 
 
+def container(lab: str, node: str) -> Container:
+    """The container of a node, from the lab's record."""
+    paths = HostPaths(HOME).lab(lab)
+    record = registry.read(paths)
+    assert record is not None
+    recorded = record.node(node)
+    assert recorded is not None
+    return container_of(paths, recorded)
+
+
+def cgroup(lab: str, node: str) -> Path:
+    """The cgroup of a node that is a container."""
+    mounted = cgroups.root()
+    assert mounted is not None
+    return cgroups.group_of(container(lab, node).machine, mounted)
+
+
+def first_process(lab: str, node: str) -> int:
+    """The number that this host has for a container's PID 1."""
+    found = (cgroup(lab, node) / "run/payload/init.scope/cgroup.procs").read_text().split()
+    return int(found[0])
+
+
+@pytest.fixture(scope="session")
+def kind(request: pytest.FixtureRequest) -> str:
+    """What the nodes are: see pytest_generate_tests."""
+    value: str = request.param
+    return value
+
+
 @pytest.fixture(scope="session")
 def stacklab() -> Iterator[Stacklab]:
     typed = Stacklab()
@@ -261,10 +344,11 @@ def image(stacklab: Stacklab) -> Path:
 
 
 @pytest.fixture(scope="session")
-def first_up(stacklab: Stacklab, image: Path) -> Run:
+def first_up(stacklab: Stacklab, image: Path, kind: str) -> Iterator[Run]:
     """Bring contrail-3node up, once for all files."""
     assert image.is_file()
-    return stacklab.ok("lab.up", LAB)
+    yield stacklab.ok("lab.up", LAB, *as_kind(kind))
+    stacklab.ok("lab.destroy", LAB)  # if its last file did not: a test of it was not run, or failed
 
 
 @pytest.fixture
@@ -277,7 +361,7 @@ def lab(stacklab: Stacklab, first_up: Run, request: pytest.FixtureRequest) -> It
 
 
 @pytest.fixture
-def mini_absent(stacklab: Stacklab, image: Path) -> str:
+def mini_absent(stacklab: Stacklab, image: Path, kind: str) -> str:
     """Destroy mini-2node if an earlier test left it up, and return its name."""
     assert image.is_file()
     only_a_lock = [f"lock {HOME}/locks/lab.{MINI}.lock"]  # of a lab.up that was refused

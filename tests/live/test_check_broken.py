@@ -10,6 +10,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,17 @@ from stacklab.checks.result import Layer
 from tests.live.conftest import (
     HOME,
     LAB,
+    MENDED_S,
     NODES,
     PASSED,
+    VMS,
     Run,
     Stacklab,
     all_passed,
+    cgroup,
+    container,
     count,
+    first_process,
     flat,
     processes,
 )
@@ -34,10 +40,45 @@ DIRECTORY = HOME / "labs" / LAB
 LIBVIRTD_PID = Path("/run/libvirtd.pid")
 
 
-def domain(what: str, node: str) -> None:
-    """Do something to a node of ours behind stacklab's back."""
-    argv = ("virsh", "-c", "qemu:///system", what, f"{LAB}_{node}")
-    subprocess.run(argv, check=True, capture_output=True, timeout=30)
+@dataclass(frozen=True)
+class Hand:
+    """Does things to nodes of contrail-3node behind stacklab's back."""
+
+    kind: str
+
+    def kill(self, node: str) -> None:
+        if self.kind == VMS:
+            self._virsh("destroy", node)
+        else:
+            os.kill(first_process(LAB, node), signal.SIGKILL)
+
+    def suspend(self, node: str) -> None:
+        if self.kind == VMS:
+            self._virsh("suspend", node)
+        else:
+            (cgroup(LAB, node) / "cgroup.freeze").write_text("1")
+
+    def resume(self, node: str) -> None:
+        if self.kind == VMS:
+            self._virsh("resume", node)
+        else:
+            (cgroup(LAB, node) / "cgroup.freeze").write_text("0")
+
+    def put_cable_in(self, node: str, nic: int, mac: str) -> None:
+        if self.kind == VMS:
+            self._virsh("domif-setlink", node, mac, "up")
+        else:
+            argv = ("ip", "link", "set", container(LAB, node).end(nic), "up")
+            subprocess.run(argv, check=True, timeout=30)
+
+    def _virsh(self, what: str, node: str, *words: str) -> None:
+        argv = ("virsh", "-c", "qemu:///system", what, f"{LAB}_{node}", *words)
+        subprocess.run(argv, check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture
+def hand(kind: str) -> Hand:
+    return Hand(kind)
 
 
 def wait_until(is_so: Callable[[], object], what: str, limit_s: float = 30) -> None:
@@ -91,7 +132,7 @@ def back_door(node: str, where: Path) -> Iterator[Callable[[str], str]]:
 
 
 def test_a_report_that_can_t_be_written_any_more_costs_no_result(
-    stacklab: Stacklab, lab: Run, tmp_path: Path
+    stacklab: Stacklab, lab: Run, kind: str, tmp_path: Path
 ) -> None:
     reports, other = tmp_path / "reports", tmp_path / "c.xml"
     reports.mkdir()
@@ -105,21 +146,26 @@ def test_a_report_that_can_t_be_written_any_more_costs_no_result(
     )
     assert run.code in (1, 7), "all passed, and yet not all is well"
     assert f"{reports}/c.json" in run.err
-    assert all_passed(LAB, Layer.PAIRS) in run.out
+    assert all_passed(LAB, kind, Layer.PAIRS) in run.out
     assert len(list(ET.parse(other).iter("testcase"))) > 100
 
 
-def test_a_node_that_is_killed_while_it_is_checked(stacklab: Stacklab, lab: Run) -> None:
-    run = check_with(stacklab, lambda: domain("destroy", "compute1"), "compute1")
+@pytest.mark.kinds("containers", "vms")
+def test_a_node_that_is_killed_while_it_is_checked(
+    stacklab: Stacklab, lab: Run, kind: str, hand: Hand
+) -> None:
+    run = check_with(stacklab, lambda: hand.kill("compute1"), "compute1")
     try:
         assert run.code == 5
         print(f"told {run.elapsed_s:.1f} s after the start of the check (wanted: 20)")
         assert "(try 2" not in run.err, "nobody waits for what is off"
-        assert "cause compute1 is off (destroyed)" in flat(run.out)
+        # libvirt knows why it is off, too.
+        reason = " (destroyed)" if kind == VMS else ""
+        assert f"cause compute1 is off{reason}" in flat(run.out)
         assert "because compute1 is off" in run.err
         assert "cause unknown" not in run.out, "between the others nothing is wrong"
     finally:
-        assert all_passed(LAB) in stacklab.ok("lab.up", LAB).out
+        assert all_passed(LAB, kind) in stacklab.ok("lab.up", LAB).out
 
 
 def test_a_node_without_sshd(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
@@ -133,7 +179,7 @@ def test_a_node_without_sshd(stacklab: Stacklab, lab: Run, tmp_path: Path) -> No
     assert found.code == 5
     assert re.search(r"cause +compute2 .*refuses TCP 22: sshd is not up", found.out)
     assert "cause unknown" not in found.out
-    stacklab.check(LAB, "--layer", "nodes,pairs", "--wait", "20")
+    stacklab.check(LAB, "--layer", "nodes,pairs", "--wait", MENDED_S)
 
 
 def test_a_node_whose_sshd_goes_while_its_connection_stays(stacklab: Stacklab, lab: Run) -> None:
@@ -165,7 +211,8 @@ def test_a_node_without_fping(stacklab: Stacklab, lab: Run) -> None:
     assert "controller eth1 -> compute1" not in run.out, "who has it can tell"
 
 
-def test_a_node_whose_disk_is_full(stacklab: Stacklab, lab: Run) -> None:
+@pytest.mark.kinds("vms", only=True)  # a container's disk is this host's
+def test_a_node_whose_disk_is_full(stacklab: Stacklab, lab: Run, kind: str) -> None:
     # More than there is: it takes all, what is kept for root among it.
     stacklab.on(
         LAB,
@@ -178,24 +225,24 @@ def test_a_node_whose_disk_is_full(stacklab: Stacklab, lab: Run) -> None:
         stacklab.on(LAB, "compute1", "sudo rm /full")
     assert run.code == 5
     assert "failed compute1: root full: 0 B free" in flat(run.out)
-    assert f"1 of {count(LAB)} checks did not pass" in run.err, (
+    assert f"1 of {count(LAB, kind)} checks did not pass" in run.err, (
         "a full disk keeps nothing else from being tried"
     )
 
 
-def test_a_node_that_is_frozen(stacklab: Stacklab, lab: Run) -> None:
+def test_a_node_that_is_frozen(stacklab: Stacklab, lab: Run, kind: str, hand: Hand) -> None:
     run = check_with(
-        stacklab, lambda: domain("suspend", "compute2"), "compute2", "--layer", "nodes,pairs"
+        stacklab, lambda: hand.suspend("compute2"), "compute2", "--layer", "nodes,pairs"
     )
     try:
         print(f"told {run.elapsed_s:.1f} s after the start of the check (wanted: 20)")
         assert run.code == 5
-        assert "because compute2 is paused (user)" in run.err
+        assert "because compute2 is paused" in run.err
         assert "cause unknown" not in run.out
     finally:
-        domain("resume", "compute2")
+        hand.resume("compute2")
         up = stacklab.ok("lab.up", LAB)
-    assert all_passed(LAB) in up.out, "its clock is right again, too"
+    assert all_passed(LAB, kind) in up.out, "its clock is right again, too"
 
 
 @pytest.fixture
@@ -225,8 +272,9 @@ def start_libvirtd() -> None:
     wait_until(is_up, "up")
 
 
+@pytest.mark.kinds("vms", only=True)  # containers are looked at without libvirtd
 def test_libvirtd_restarted_while_it_checks(
-    stacklab: Stacklab, lab: Run, own_libvirtd: Callable[[], None]
+    stacklab: Stacklab, lab: Run, kind: str, own_libvirtd: Callable[[], None]
 ) -> None:
     def restart() -> None:
         own_libvirtd()
@@ -237,19 +285,21 @@ def test_libvirtd_restarted_while_it_checks(
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running"), "the nodes never noticed"
 
 
+@pytest.mark.kinds("vms", only=True)  # containers are looked at without libvirtd
 def test_libvirtd_gone_while_it_checks(
-    stacklab: Stacklab, lab: Run, own_libvirtd: Callable[[], None]
+    stacklab: Stacklab, lab: Run, kind: str, own_libvirtd: Callable[[], None]
 ) -> None:
     run = check_with(stacklab, own_libvirtd, "compute1", "--layer", "nodes,pairs", "--wait", "0")
     assert run.code == 6, "nothing failed: nobody could tell"
     assert "libvirtd does not answer" in run.out
-    assert all_passed(LAB, Layer.PAIRS) in run.out
+    assert all_passed(LAB, kind, Layer.PAIRS) in run.out
     assert not is_up(), "a check starts nothing"
 
 
 # --- then it is broken on purpose
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_what_faults_cut_is_cut_and_all_else_works(stacklab: Stacklab, lab: Run) -> None:
     stacklab.ok("lab.fault", LAB, "partition", "fabric", "controller")
     stacklab.ok("lab.fault", LAB, "unplug", "compute1", "eth1")
@@ -264,16 +314,15 @@ def test_what_faults_cut_is_cut_and_all_else_works(stacklab: Stacklab, lab: Run)
     assert "cause unknown" not in plain.out
     assert "undone: unplug compute1 eth1" in stacklab.ok("lab.fault", LAB, "--undo").out
     assert "no fault" in stacklab.ok("lab.fault", LAB).out
-    stacklab.check(LAB, "--layer", "nodes,pairs", "--wait", "20")
+    stacklab.check(LAB, "--layer", "nodes,pairs", "--wait", MENDED_S)
     assert stacklab.run("lab.check", LAB, "--expect").code == 1, "there is nothing to expect"
 
 
-def test_a_fault_that_cuts_nothing_is_no_fault(stacklab: Stacklab, lab: Run) -> None:
+def test_a_fault_that_cuts_nothing_is_no_fault(stacklab: Stacklab, lab: Run, hand: Hand) -> None:
     """Somebody puts the cable in again behind our back: what was to be cut works."""
     stacklab.ok("lab.fault", LAB, "link-down", "compute2", "eth1")
     mac = stacklab.on(LAB, "compute2", "cat /sys/class/net/eth1/address").strip()
-    argv = ("virsh", "-c", "qemu:///system", "domif-setlink", f"{LAB}_compute2", mac, "up")
-    subprocess.run(argv, check=True, capture_output=True, timeout=30)
+    hand.put_cable_in("compute2", 1, mac)
     try:
         run = stacklab.run(
             "lab.check", LAB, "--expect", "--layer", "pairs", "--network", "fabric", "--wait", "0"
@@ -284,9 +333,9 @@ def test_a_fault_that_cuts_nothing_is_no_fault(stacklab: Stacklab, lab: Run) -> 
     assert "link-down compute2 eth1 was to cut it" in flat(run.out)
 
 
-def test_up_undoes_all_faults(stacklab: Stacklab, lab: Run) -> None:
+def test_up_undoes_all_faults(stacklab: Stacklab, lab: Run, kind: str) -> None:
     stacklab.ok("lab.fault", LAB, "pause", "compute2")
     stacklab.ok("lab.fault", LAB, "power-off", "compute1")
     stacklab.check(LAB, "--expect", "--wait", "30", "--layer", "nodes,pairs")
-    assert all_passed(LAB) in stacklab.ok("lab.up", LAB).out
+    assert all_passed(LAB, kind) in stacklab.ok("lab.up", LAB).out
     assert "no fault" in stacklab.ok("lab.fault", LAB).out

@@ -23,6 +23,7 @@ DIRECTORY = HOME / "labs" / LAB
 class Checked:
     """Two checks of the whole lab, and the files that the second one wrote."""
 
+    kind: str
     cold: Run
     warm: Run
     json: Path
@@ -31,15 +32,19 @@ class Checked:
 
 
 @pytest.fixture(scope="module")
-def checked(stacklab: Stacklab, first_up: Run, tmp_path_factory: pytest.TempPathFactory) -> Checked:
+def checked(
+    stacklab: Stacklab, first_up: Run, kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> Checked:
     """Check the lab without and with shared connections, and write every report."""
     reports = tmp_path_factory.mktemp("reports")
     paths = {name: reports / f"c.{name}" for name in ("json", "junit", "html")}
     options = (word for name, path in paths.items() for word in (f"--{name}", str(path)))
     stacklab.close_connections(LAB, NODES)
-    return Checked(cold=stacklab.check(LAB), warm=stacklab.check(LAB, *options), **paths)
+    cold = stacklab.check(LAB)
+    return Checked(kind=kind, cold=cold, warm=stacklab.check(LAB, *options), **paths)
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_a_whole_lab_passes_quickly_with_its_connections_shared_or_not(checked: Checked) -> None:
     # Printed, not asserted: this host may have other work.
     print(f"cold: {checked.cold.elapsed_s:.1f} s (wanted: 20)")
@@ -48,13 +53,16 @@ def test_a_whole_lab_passes_quickly_with_its_connections_shared_or_not(checked: 
         assert re.search(rf"^{layer} +(\d+) of \1 passed", checked.warm.out, re.MULTILINE), layer
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_the_json_and_the_junit_file_have_every_check(checked: Checked) -> None:
     report = json.loads(checked.json.read_text())
-    assert report["summary"]["total"] == len(report["checks"]) == count(LAB)
+    assert report["summary"]["total"] == len(report["checks"]) == count(LAB, checked.kind)
     assert report["summary"]["failed"] == report["summary"]["error"] == 0
     assert report["exit_code"] == checked.warm.code
     root = ET.parse(checked.junit).getroot()
-    assert int(root.get("tests", "0")) == len(list(root.iter("testcase"))) == count(LAB)
+    assert (
+        int(root.get("tests", "0")) == len(list(root.iter("testcase"))) == count(LAB, checked.kind)
+    )
 
 
 class Whole(HTMLParser):
@@ -129,6 +137,7 @@ def test_a_report_that_can_t_be_written_is_told_before_anything_is_tried(
     assert run.out == ""
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_the_logs_have_an_index_and_no_secret(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
     secrets = set(json.loads((DIRECTORY / "secrets.json").read_text()).values())
     # Keys that are on the nodes and on this host; a line of one is as bad as the whole.

@@ -16,11 +16,14 @@ from stacklab.paths import PROJECT
 from tests.live.conftest import (
     HOME,
     LAB,
+    MENDED_S,
     MINI,
     NODES,
+    VMS,
     Run,
     Stacklab,
     all_passed,
+    as_kind,
     bridges,
     left_of,
 )
@@ -55,8 +58,11 @@ def test_the_image_is_thin_large_read_only_and_built_once(stacklab: Stacklab, im
     stacklab.ok("image.verify")
 
 
-def test_one_command_brings_up_three_nodes_and_checks_them(stacklab: Stacklab, lab: Run) -> None:
-    assert all_passed(LAB) in lab.out
+@pytest.mark.kinds("containers", "vms")
+def test_one_command_brings_up_three_nodes_and_checks_them(
+    stacklab: Stacklab, lab: Run, kind: str
+) -> None:
+    assert all_passed(LAB, kind) in lab.out
     assert "ubuntu-14.04" in lab.out, "which image was taken, and which was not, is said"
     for node in NODES:
         assert re.search(
@@ -65,6 +71,7 @@ def test_one_command_brings_up_three_nodes_and_checks_them(stacklab: Stacklab, l
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_status_is_quick_and_starts_no_vagrant(stacklab: Stacklab, lab: Run) -> None:
     shutil.rmtree(HOME / "no-vagrant", ignore_errors=True)
     (HOME / "no-vagrant").mkdir()
@@ -79,6 +86,7 @@ def test_status_is_quick_and_starts_no_vagrant(stacklab: Stacklab, lab: Run) -> 
     assert not (fake.parent / "called").exists()
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_up_again_leaves_running_nodes_alone(stacklab: Stacklab, lab: Run) -> None:
     before = {node: stacklab.on(LAB, node, "cat /proc/sys/kernel/random/boot_id") for node in NODES}
     stacklab.ok("lab.up", LAB)
@@ -87,7 +95,8 @@ def test_up_again_leaves_running_nodes_alone(stacklab: Stacklab, lab: Run) -> No
     } == before
 
 
-def test_each_node_is_what_the_spec_says(stacklab: Stacklab, lab: Run) -> None:
+@pytest.mark.kinds("vms", only=True)
+def test_each_node_is_what_the_spec_says(stacklab: Stacklab, lab: Run, kind: str) -> None:
     for number, node in enumerate(NODES):
         text = stacklab.on(
             LAB,
@@ -146,7 +155,10 @@ def test_no_password_and_no_root_login_opens_a_node(stacklab: Stacklab, lab: Run
     assert stacklab.on(LAB, "compute1", "sudo awk -F: '$2 !~ /^[!*]/' /etc/shadow") == ""
 
 
-def test_vagrant_itself_works_in_the_labs_directory(stacklab: Stacklab, lab: Run) -> None:
+@pytest.mark.kinds("vms", only=True)
+def test_vagrant_itself_works_in_the_labs_directory(
+    stacklab: Stacklab, lab: Run, kind: str
+) -> None:
     status = subprocess.run(
         ("vagrant", "status"), cwd=DIRECTORY, capture_output=True, text=True, check=True
     )
@@ -168,10 +180,13 @@ def test_ssh_runs_the_command_behind_the_dashes_on_one_node(stacklab: Stacklab, 
     assert (run.out.split(), run.code) == (["compute1"], 3)
 
 
-def test_the_console_shows_how_it_booted(stacklab: Stacklab, lab: Run) -> None:
-    assert "compute1 login:" in stacklab.ok("lab.console", LAB, "--node", "compute1").out
+@pytest.mark.kinds("containers", "vms")
+def test_the_console_shows_how_it_booted(stacklab: Stacklab, lab: Run, kind: str) -> None:
+    last = "compute1 login:" if kind == VMS else "Started ssh.service"
+    assert last in stacklab.ok("lab.console", LAB, "--node", "compute1").out
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_check_finds_what_is_broken_and_says_so_in_its_reports(
     stacklab: Stacklab, lab: Run, tmp_path: Path
 ) -> None:
@@ -192,7 +207,7 @@ def test_check_finds_what_is_broken_and_says_so_in_its_reports(
         if case.find("failure") is not None
     ]
     assert "controller eth1 -> compute1 10.150.0.11 (fabric): ping" in failed
-    stacklab.check(LAB, "--wait", "20")
+    stacklab.check(LAB, "--wait", MENDED_S)
 
 
 def test_a_bridge_that_took_a_nics_address_is_as_good_as_the_nic(
@@ -206,12 +221,12 @@ def test_a_bridge_that_took_a_nics_address_is_as_good_as_the_nic(
     )
     stacklab.on(LAB, "compute1", f"sudo sh -c '{took}'")
     try:
-        stacklab.check(LAB, "--wait", "20")
+        stacklab.check(LAB, "--wait", MENDED_S)
     finally:
         stacklab.on(
             LAB, "compute1", "sudo sh -c 'ip link del br-ex; ip addr add 10.150.0.11/24 dev eth1'"
         )
-    stacklab.check(LAB, "--wait", "20")
+    stacklab.check(LAB, "--wait", MENDED_S)
 
 
 def test_a_node_with_another_host_key_is_refused_loudly(stacklab: Stacklab, lab: Run) -> None:
@@ -233,18 +248,24 @@ def test_a_node_with_another_host_key_is_refused_loudly(stacklab: Stacklab, lab:
     )
 
 
-def test_another_lab_runs_beside_it_and_goes_without_a_trace(stacklab: Stacklab, lab: Run) -> None:
-    stacklab.ok("lab.up", MINI)
+@pytest.mark.kinds("containers", "vms")
+def test_another_lab_runs_beside_it_and_goes_without_a_trace(
+    stacklab: Stacklab, lab: Run, kind: str
+) -> None:
+    stacklab.ok("lab.up", MINI, *as_kind(kind))
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
-    stacklab.on(MINI, "node2", PANIC_AT_NEXT_BOOT)
+    if kind == VMS:
+        stacklab.on(MINI, "node2", PANIC_AT_NEXT_BOOT)
     stacklab.ok("lab.down", MINI)
     run = stacklab.ok("lab.up", MINI)
-    assert "node2: its kernel panicked: resetting it, 1 of 2" in run.err
+    if kind == VMS:
+        assert "node2: its kernel panicked: resetting it, 1 of 2" in run.err
     stacklab.ok("lab.destroy", MINI)
     assert left_of(MINI) == []
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "running")
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_down_keeps_disks_and_turns_nodes_off(stacklab: Stacklab, lab: Run) -> None:
     stacklab.on(LAB, "compute1", "echo kept > /home/stack/kept; sync")
     stacklab.ok("lab.down", LAB)
@@ -271,18 +292,21 @@ def test_a_base_image_that_was_changed_is_refused_by_name(
     assert stacklab.states(LAB) == dict.fromkeys(NODES, "off")
 
 
-def test_up_after_down_keeps_disks_keys_and_addresses(stacklab: Stacklab, lab: Run) -> None:
+@pytest.mark.kinds("containers", "vms")
+def test_up_after_down_keeps_disks_keys_and_addresses(
+    stacklab: Stacklab, lab: Run, kind: str
+) -> None:
     run = stacklab.ok("lab.up", LAB)
-    assert all_passed(LAB) in run.out
+    assert all_passed(LAB, kind) in run.out
     assert stacklab.on(LAB, "compute1", "cat /home/stack/kept") == "kept\n"
 
 
 def test_rebuild_starts_over_with_the_same_passwords_and_addresses(
-    stacklab: Stacklab, lab: Run
+    stacklab: Stacklab, lab: Run, kind: str
 ) -> None:
     secrets = (DIRECTORY / "secrets.json").read_text()
     run = stacklab.ok("lab.rebuild", LAB)
-    assert all_passed(LAB) in run.out
+    assert all_passed(LAB, kind) in run.out
     assert (DIRECTORY / "secrets.json").read_text() == secrets
     assert stacklab.on(LAB, "compute1", "test -e /home/stack/kept || echo gone") == "gone\n"
 
@@ -308,6 +332,7 @@ def test_two_commands_on_one_lab_do_not_run_at_once(stacklab: Stacklab, lab: Run
     assert [process.returncode for process in started] == [0, 0, 0], said
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_destroy_leaves_nothing_behind(stacklab: Stacklab, lab: Run, image: Path) -> None:
     stacklab.ok("lab.destroy", LAB)
     assert left_of(LAB) == []

@@ -11,13 +11,29 @@ from pathlib import Path
 import pytest
 
 from stacklab.paths import PROJECT
-from tests.live.conftest import HOME, MINI, Stacklab, all_passed, assert_gone, left_of, virsh
+from tests.live.conftest import (
+    CONTAINERS,
+    HOME,
+    MINI,
+    VMS,
+    Stacklab,
+    all_passed,
+    as_kind,
+    assert_gone,
+    left_of,
+    virsh,
+)
 
 pytestmark = pytest.mark.live
 
 
-def kill_an_up(stacklab: Stacklab, after_s: float) -> None:
-    process = stacklab.start("lab.up", MINI)
+# When a lab.up is killed, in seconds after its start: VMs take a minute, containers two seconds.
+KILLS = {VMS: (1.2, 3.0), CONTAINERS: (0.6, 1.1, 1.6)}
+KILLS_OF_ONE_UP = {VMS: (0.6, 2.0, 6.0), CONTAINERS: (0.4, 0.8, 1.2)}
+
+
+def kill_an_up(stacklab: Stacklab, kind: str, after_s: float) -> None:
+    process = stacklab.start("lab.up", MINI, *as_kind(kind))
     time.sleep(after_s)
     has_ended = process.poll() is not None
     process.kill()
@@ -25,18 +41,21 @@ def kill_an_up(stacklab: Stacklab, after_s: float) -> None:
     assert not has_ended, f"lab.up ended before it was killed after {after_s} s: {err[-2000:]}"
 
 
-def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, mini_absent: str) -> None:
-    process = stacklab.start("lab.up", MINI)
-    time.sleep(6)
+@pytest.mark.kinds("containers", "vms")
+def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, mini_absent: str, kind: str) -> None:
+    process = stacklab.start("lab.up", MINI, *as_kind(kind))
+    time.sleep(6 if kind == VMS else 1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"next: ./invoke lab.up {MINI} (it goes on from here)" in err
+    words = " ".join(("lab.up", MINI, *as_kind(kind)))
+    assert f"next: ./invoke {words} (it goes on from here)" in err
     assert "Traceback" not in err
     stacklab.ok("lab.destroy", MINI)
     assert left_of(MINI) == []
 
 
+@pytest.mark.kinds("vms", only=True)
 def test_a_node_that_never_answers_is_given_up_with_evidence(
     stacklab: Stacklab, mini_absent: str, tmp_path: Path
 ) -> None:
@@ -58,12 +77,12 @@ def test_a_node_that_never_answers_is_given_up_with_evidence(
 
 
 def test_a_taken_subnet_is_found_before_anything_is_made(
-    stacklab: Stacklab, mini_absent: str
+    stacklab: Stacklab, mini_absent: str, kind: str
 ) -> None:
     subprocess.run(("ip", "link", "add", "taken0", "type", "bridge"), check=True)
     try:
         subprocess.run(("ip", "addr", "add", "192.168.151.77/24", "dev", "taken0"), check=True)
-        run = stacklab.run("lab.up", MINI)
+        run = stacklab.run("lab.up", MINI, *as_kind(kind))
     finally:
         subprocess.run(("ip", "link", "del", "taken0"), check=True)
     assert run.code == 9
@@ -73,6 +92,7 @@ def test_a_taken_subnet_is_found_before_anything_is_made(
     assert left_of(MINI) in ([], [f"lock {HOME}/locks/lab.{MINI}.lock"])
 
 
+@pytest.mark.kinds("vms", only=True)
 def test_somebody_elses_domain_of_the_same_name_is_never_touched(
     stacklab: Stacklab, mini_absent: str
 ) -> None:
@@ -94,20 +114,22 @@ def test_somebody_elses_domain_of_the_same_name_is_never_touched(
 
 
 # The ups come last, and the last of them leaves the lab up for the next files.
-@pytest.mark.parametrize("after_s", [1.2, 3.0])
-def test_a_killed_up_is_destroyed(stacklab: Stacklab, mini_absent: str, after_s: float) -> None:
-    kill_an_up(stacklab, after_s)
-    stacklab.ok("lab.destroy", MINI)
-    assert_gone(MINI)
+@pytest.mark.kinds("containers", "vms")
+def test_a_killed_up_is_destroyed(stacklab: Stacklab, mini_absent: str, kind: str) -> None:
+    for after_s in KILLS[kind]:
+        kill_an_up(stacklab, kind, after_s)
+        stacklab.ok("lab.destroy", MINI)
+        assert_gone(MINI)
 
 
+@pytest.mark.kinds("containers", "vms")
 def test_an_up_that_is_killed_three_times_goes_on_when_it_is_called_again(
-    stacklab: Stacklab, mini_absent: str
+    stacklab: Stacklab, mini_absent: str, kind: str
 ) -> None:
     """Each kill comes later and finds what the one before it left; the last finds nodes that boot.
 
     The lab.reap of test_ci_recipes.py sees that nothing of it is left after destroy.
     """
-    for after_s in (0.6, 2.0, 6.0):
-        kill_an_up(stacklab, after_s)
-    assert all_passed(MINI) in stacklab.ok("lab.up", MINI).out
+    for after_s in KILLS_OF_ONE_UP[kind]:
+        kill_an_up(stacklab, kind, after_s)
+    assert all_passed(MINI, kind) in stacklab.ok("lab.up", MINI).out

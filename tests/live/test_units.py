@@ -22,7 +22,7 @@ from stacklab.errors import CommandFailed
 from stacklab.nodes.units import Attached, UnitPhase, Units
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import SubprocessRunner
-from tests.live.conftest import HOME, Stacklab
+from tests.live.conftest import CONTAINERS, HOME, Stacklab, as_kind, first_process
 
 pytestmark = pytest.mark.live
 
@@ -52,10 +52,10 @@ print(status.phase, status.exit_code, attached.offset, peak_kib() - before)
 
 
 @pytest.fixture(scope="module")
-def units(stacklab: Stacklab, image: Path) -> Iterator[Units]:
+def units(stacklab: Stacklab, image: Path, kind: str) -> Iterator[Units]:
     """The units of one node of a lab that is up."""
     assert image.is_file()
-    stacklab.ok("lab.up", LAB, "--no-checks")
+    stacklab.ok("lab.up", LAB, "--no-checks", *as_kind(kind))
     runner = SubprocessRunner()
     yield Units(runner, HostPaths(HOME).lab(LAB), NODE)
     runner.stop_all()
@@ -214,8 +214,11 @@ def test_a_control_process_that_is_killed_is_replaced_by_another(
     assert path.read_bytes() == lines(count)
 
 
+@pytest.mark.kinds("containers", "vms")
 @pytest.mark.parametrize("way", ["reboot", "reset"])
-def test_a_node_that_goes_down_in_the_middle_is_told_as_such(units: Units, way: str) -> None:
+def test_a_node_that_goes_down_in_the_middle_is_told_as_such(
+    stacklab: Stacklab, units: Units, kind: str, way: str
+) -> None:
     script = "i=0; while :; do echo tick $i; i=$((i + 1)); sleep 0.1; done"
     units.start(way, script)
     heard = bytearray()
@@ -225,6 +228,9 @@ def test_a_node_that_goes_down_in_the_middle_is_told_as_such(units: Units, way: 
     wait_until(lambda: len(heard) > 200, "heard")
     if way == "reboot":
         on_node("sudo systemctl reboot || true")
+    elif kind == CONTAINERS:
+        os.kill(first_process(LAB, NODE), signal.SIGKILL)
+        stacklab.ok("lab.up", LAB, "--no-checks")
     else:
         on_node("sync")
         argv = ("virsh", "-c", "qemu:///system", "reset", f"{LAB}_{NODE}")
