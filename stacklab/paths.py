@@ -98,6 +98,11 @@ class HostPaths:
         """The cached verdict on KVM, per kernel."""
         return self.root / "accelerator.json"
 
+    @property
+    def boot_times(self) -> Path:
+        """How long nodes of each kind last took until they answered."""
+        return self.root / "boot-times.json"
+
     def recorded_labs(self) -> tuple[str, ...]:
         """Return the name of every lab that has a record on this host, sorted."""
         names: list[str] = []

@@ -29,15 +29,24 @@ def test_consumers(_c: Any) -> None:
 
 
 @task("bench.up")
-def bench_up(_c: Any, name: LabName = "contrail-3node") -> None:
+def bench_up(
+    _c: Any,
+    name: LabName = "contrail-3node",
+    as_: Annotated[str | None, "containers: against systemd-nspawn by hand, and VMs"] = None,
+) -> None:
     """Compare lab.up with bare QEMU and with plain `vagrant up`, in one run."""
     from stacklab import spec
     from stacklab.dev import bench
+    from stacklab.model.lab import NodeKind
     from stacklab.paths import LABS
     from stacklab.views import tables
     from stacklab.workflow.check import checking
     from stacklab.workflow.lab import ending, up
+    from stacklab.workflow.lab.kinds import read_kind
 
+    if read_kind(as_) is NodeKind.CONTAINER:
+        _bench_containers(name)
+        return
     with session(f"bench.up {name}") as context:
         lab = load(spec.find(name, LABS))
         cycle = bench.Cycle(
@@ -47,6 +56,28 @@ def bench_up(_c: Any, name: LabName = "contrail-3node") -> None:
         )
         rows = bench.measure(context, lab, cycle)
     show(tables.table(("what", "seconds", "ratio", "wanted"), rows))
+
+
+def _bench_containers(name: str) -> None:
+    from stacklab import spec
+    from stacklab.dev import bench_containers
+    from stacklab.model.lab import NodeKind
+    from stacklab.paths import LABS
+    from stacklab.views import tables
+    from stacklab.workflow.check import checking
+    from stacklab.workflow.lab import ending, up
+
+    with session(f"bench.up {name}") as context:
+        vms = load(spec.find(name, LABS)).all_as(NodeKind.VM)
+        lab = vms.all_as(NodeKind.CONTAINER)
+        cycle = bench_containers.Cycle(
+            bring_up=lambda: up.up(context, lab, checks=False),
+            check=lambda: checking.check(context, lab, context.host.lab(name)),
+            destroy=lambda: ending.destroy(context, name),
+            bring_up_vms=lambda: up.up(context, vms, checks=False),
+        )
+        rows = bench_containers.measure(context, lab, cycle)
+    show(tables.table(("what", "seconds", "times by hand", "wanted"), rows))
 
 
 @task("bench.check")

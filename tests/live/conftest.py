@@ -55,6 +55,8 @@ FILES = (
     "test_ci_recipes.py",
     "test_wan_2node.py",
 )
+# What a second checkout of the project does without.
+NOT_COPIED = (".git", ".venv", ".consumers", "reports", "__pycache__")
 HAS_FAILED = pytest.StashKey[bool]()
 CONTAINERS = "containers"
 VMS = "vms"
@@ -250,7 +252,7 @@ def left_of(lab: str) -> list[str]:
     """Everything of a lab that can still be seen on this host."""
     left = [f"domain {name}" for name in virsh("list", "--all") if name.startswith(f"{lab}_")]
     left += [f"network {name}" for name in virsh("net-list", "--all") if name.startswith(f"{lab}_")]
-    left += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob("**/stacklab/*")]
+    left += left_of_containers()
     left += [f"volume {path}" for path in (HOME / "volumes").glob(f"{lab}_*")]
     left += [f"directory {path}" for path in (HOME / "labs").glob(lab)]
     left += [
@@ -266,6 +268,18 @@ def left_of(lab: str) -> list[str]:
     if index.is_file() and f"{HOME}/labs/{lab}" in index.read_text():
         left.append(f"vagrant's index {index}")
     return left
+
+
+def left_of_containers() -> list[str]:
+    """Cgroups and interfaces of containers that no lab has on record."""
+    known = set()
+    for lab in HostPaths(HOME).recorded_labs():
+        record = registry.read(HostPaths(HOME).lab(lab))
+        if record is not None:
+            known |= {node.handle.get("machine") for node in record.nodes}
+    found = [path for path in Path("/sys/fs/cgroup").glob("**/stacklab/sl*") if path.is_dir()]
+    found += Path("/sys/class/net").glob("sl????????-[0-9]*")
+    return [str(path) for path in found if path.name.partition("-")[0] not in known]
 
 
 def bridges() -> Sequence[str]:

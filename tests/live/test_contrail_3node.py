@@ -19,6 +19,7 @@ from tests.live.conftest import (
     MENDED_S,
     MINI,
     NODES,
+    NOT_COPIED,
     VMS,
     Run,
     Stacklab,
@@ -182,7 +183,7 @@ def test_ssh_runs_the_command_behind_the_dashes_on_one_node(stacklab: Stacklab, 
 
 @pytest.mark.kinds("containers", "vms")
 def test_the_console_shows_how_it_booted(stacklab: Stacklab, lab: Run, kind: str) -> None:
-    last = "compute1 login:" if kind == VMS else "Started ssh.service"
+    last = "compute1 login:" if kind == VMS else "Secure Shell server"
     assert last in stacklab.ok("lab.console", LAB, "--node", "compute1").out
 
 
@@ -313,9 +314,7 @@ def test_rebuild_starts_over_with_the_same_passwords_and_addresses(
 
 def test_another_checkout_is_refused(stacklab: Stacklab, lab: Run, tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
-    shutil.copytree(
-        PROJECT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__")
-    )
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
     elsewhere = Stacklab(
         checkout=copy, environment={**stacklab.environment, "PYTHONPATH": str(copy)}
     )

@@ -15,6 +15,7 @@ from tests.live.conftest import (
     CONTAINERS,
     HOME,
     MINI,
+    NOT_COPIED,
     VMS,
     Stacklab,
     all_passed,
@@ -60,9 +61,7 @@ def test_a_node_that_never_answers_is_given_up_with_evidence(
     stacklab: Stacklab, mini_absent: str, tmp_path: Path
 ) -> None:
     checkout = tmp_path / "checkout"
-    shutil.copytree(
-        PROJECT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__")
-    )
+    shutil.copytree(PROJECT, checkout, ignore=shutil.ignore_patterns(*NOT_COPIED))
     spec = checkout / "labs" / f"{MINI}.yaml"
     spec.write_text(spec.read_text() + "\nchecks:\n  boot_timeout: 1\n")
     mine = Stacklab(
@@ -132,4 +131,4 @@ def test_an_up_that_is_killed_three_times_goes_on_when_it_is_called_again(
     """
     for after_s in KILLS_OF_ONE_UP[kind]:
         kill_an_up(stacklab, kind, after_s)
-    assert all_passed(MINI, kind) in stacklab.ok("lab.up", MINI).out
+    assert all_passed(MINI, kind) in stacklab.ok("lab.up", MINI, *as_kind(kind)).out

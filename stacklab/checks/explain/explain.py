@@ -91,7 +91,8 @@ class _Explainer:
             return
         if check.node in self._seen.unreached:
             yield evidence.cause(view)
-        if check.kind is CheckKind.STATE:
+        # Of a node that went off while it was asked, the rest has no answer.
+        if check.kind is CheckKind.STATE or result.status is CheckStatus.ERROR:
             yield evidence.state_cause(view)
 
     def _needed_nics(self, result: CheckResult) -> Iterator[tuple[Node, NIC | None]]:

@@ -161,6 +161,19 @@ plug() {
     make_nic "$1"
 }
 
+thaw() {
+    echo 0 >"$CGROUP/cgroup.freeze"
+    set_all_links up
+}
+
+# set_all_links up|down: a NIC whose cable is pulled stays without it.
+set_all_links() {
+    for path in /sys/class/net/"$MACHINE"-*; do
+        end=${path##*/}
+        [ ! -e "$path" ] || is_listed "$end" without-cable || ip link set "$end" "$1"
+    done
+}
+
 end_network() {
     kill "$holder" 2>/dev/null || :
     wait "$holder" 2>/dev/null || :
@@ -288,8 +301,12 @@ unplug)
     ;;
 plug) plug "$1" ;;
 login) login ;;
-freeze) echo 1 >"$CGROUP/cgroup.freeze" ;;
-thaw) [ ! -d "$CGROUP" ] || echo 0 >"$CGROUP/cgroup.freeze" ;;
+freeze)
+    # The kernel is not frozen, and would go on answering pings for the node.
+    set_all_links down
+    echo 1 >"$CGROUP/cgroup.freeze"
+    ;;
+thaw) [ ! -d "$CGROUP" ] || thaw ;;
 remove)
     kill_all
     rm -rf --one-file-system "$DIR"

@@ -27,7 +27,7 @@ from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
 from stacklab.workflow.context import Context, last_resolved, read_own
 from stacklab.workflow.faults import faults
-from stacklab.workflow.lab import changes, kinds
+from stacklab.workflow.lab import boot_times, changes, kinds
 from stacklab.workflow.lab.ending import remove
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.nodes import clocks
@@ -76,10 +76,6 @@ def rebuild(
         paths.record.unlink(missing_ok=True)
         paths.resolved.unlink(missing_ok=True)
         return bringing.bring(None, choice, checks=checks)
-
-
-# Measured by bench.up, three nodes of contrail-3node to their first answer on one machine.
-_FASTER = "as containers the nodes would not be emulated, and be there in seconds"
 
 
 def _has_overlay(paths: LabPaths, node: str) -> bool:
@@ -188,8 +184,7 @@ class Bringing:
         accelerator = self._context.accelerator()
         self._progress.note("host", f"accelerator: {accelerator}")
         if not accelerator.is_kvm and not lab.of_kind(NodeKind.CONTAINER):
-            faster = f"./invoke lab.up {lab.name} --as containers"
-            self._progress.note("host", f"{_FASTER}: {faster}, of a lab that is not up")
+            self._progress.note("host", boot_times.advice(self._context.host, lab))
         return str(accelerator)
 
     def _expiry_time(self) -> float | None:
@@ -278,12 +273,15 @@ class Bringing:
     ) -> None:
         names = [node.name for node in (*booting, *paused)]
         waiter = Waiter(self._lab, self._paths, self._record, provider, self._progress)
+        started = time.monotonic()
         if names:
             provider.up(self._lab, self._paths, self._record, names)
             for node in booting:
                 self._write_node(dataclasses.replace(self._record_of(node), is_created=True))
         waiter.start(self._lab.nodes)
         waiter.finish()
+        if len(booting) == len(self._lab.nodes):
+            boot_times.keep(self._context.host, self._lab, time.monotonic() - started)
         # A booting kernel reads its clock to the second, and nobody puts it right later.
         with self._progress.stage("host", "clocks"):
             # A container's clock is the host's: it has none of its own, and must not be set.
