@@ -34,7 +34,7 @@ from stacklab.checks.result import Layer
 from stacklab.model.lab import NodeKind
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.providers import registry
-from stacklab.providers.containers.handles import Container, container_of
+from stacklab.providers.containers.handles import Container, container_of, is_container
 from stacklab.tools import cgroups
 
 HOME = Path("/var/lib/stacklab-live-tests")
@@ -57,6 +57,8 @@ FILES = (
 )
 # What a second checkout of the project does without.
 NOT_COPIED = (".git", ".venv", ".consumers", "reports", "__pycache__")
+# The names of all containers that were ever on record, to see that nothing of them is left.
+MACHINES: set[str] = set()
 HAS_FAILED = pytest.StashKey[bool]()
 CONTAINERS = "containers"
 VMS = "vms"
@@ -175,6 +177,8 @@ class Stacklab:
 
     def run(self, *words: str) -> Run:
         """Run a command to its end, whatever its exit code."""
+        # Before it may destroy them.
+        MACHINES.update(recorded_machines())
         started = time.monotonic()
         return self.end_of(self.start(*words), words, started)
 
@@ -270,16 +274,22 @@ def left_of(lab: str) -> list[str]:
     return left
 
 
-def left_of_containers() -> list[str]:
-    """Cgroups and interfaces of containers that no lab has on record."""
-    known = set()
+def recorded_machines() -> set[str]:
+    """The names of all containers that labs of ours have on record."""
+    machines = set()
     for lab in HostPaths(HOME).recorded_labs():
         record = registry.read(HostPaths(HOME).lab(lab))
         if record is not None:
-            known |= {node.handle.get("machine") for node in record.nodes}
-    found = [path for path in Path("/sys/fs/cgroup").glob("**/stacklab/sl*") if path.is_dir()]
-    found += Path("/sys/class/net").glob("sl????????-[0-9]*")
-    return [str(path) for path in found if path.name.partition("-")[0] not in known]
+            machines |= {node.handle["machine"] for node in record.nodes if is_container(node)}
+    return machines
+
+
+def left_of_containers() -> list[str]:
+    """Cgroups and interfaces of containers of ours that no lab has on record any more."""
+    gone = MACHINES - recorded_machines()
+    found = [path for path in Path("/sys/fs/cgroup").glob("**/stacklab/*") if path.is_dir()]
+    found += Path("/sys/class/net").glob("sl*")
+    return [str(path) for path in found if path.name.partition("-")[0] in gone]
 
 
 def bridges() -> Sequence[str]:
@@ -366,12 +376,14 @@ def first_up(stacklab: Stacklab, image: Path, kind: str) -> Iterator[Run]:
 
 
 @pytest.fixture
-def lab(stacklab: Stacklab, first_up: Run, request: pytest.FixtureRequest) -> Iterator[Run]:
+def lab(
+    stacklab: Stacklab, first_up: Run, kind: str, request: pytest.FixtureRequest
+) -> Iterator[Run]:
     """Hand out contrail-3node, up and healthy; it is mended after a test that failed."""
     yield first_up
     if request.node.stash.get(HAS_FAILED, False):
         print(f"mending {LAB} after a test that failed")
-        stacklab.run("lab.up", LAB)
+        stacklab.run("lab.up", LAB, *as_kind(kind))
 
 
 @pytest.fixture

@@ -212,6 +212,7 @@ _REASONS = {
     "not reached: the node is paused": Reason.NODE_OFF,
     "the node is paused": Reason.NODE_OFF,
     "the session ended before this check: the node is off": Reason.NODE_OFF,
+    "the session ended before this check: ssh ended with 255": Reason.SESSION_ENDED,
     "is paused": Reason.NOT_RUNNING,
     "eth1 is down": Reason.NIC_DOWN,
     "eth1 has no carrier": Reason.NO_CARRIER,

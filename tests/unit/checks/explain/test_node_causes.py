@@ -58,6 +58,18 @@ def test_a_node_that_went_off_after_its_login_explains_what_it_no_longer_did(sit
     assert "compute1" not in site.asked
 
 
+def test_a_node_that_went_off_explains_a_session_that_ended_before_anybody_noticed(
+    site: Site,
+) -> None:
+    """A container's ends at once; the state is seen only when causes are looked for."""
+    site.views["compute1"] = dataclasses.replace(site.views["compute1"], state=NodeState.OFF)
+    ended = "the session ended before this check: ssh ended with 255"
+    site.fail(ended, node="compute1", kind="nic", status=CheckStatus.ERROR)
+    site.fail(ended, node="compute1", kind="name", status=CheckStatus.ERROR)
+    (cause,) = causes(site.explained().values())
+    assert cause.cause.kind is CauseKind.NODE_STATE
+
+
 def test_a_login_that_failed_is_diagnosed_from_the_host(site: Site) -> None:
     refused = Knock(door=Door.REFUSED, said="Connection refused")
     site.views["compute1"] = dataclasses.replace(site.views["compute1"], knock=refused)
