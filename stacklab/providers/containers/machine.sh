@@ -99,10 +99,12 @@ kill_all() {
         ! is_populated || fail "processes of $MACHINE do not end: see $CGROUP"
     fi
     for root in $(cgroup_roots); do
-        for _ in 1 2 3 4 5 6 7 8 9 10; do
+        # A cgroup is busy until the kernel has tidied up behind its last process.
+        for _ in $(seq 100); do
             [ -d "$root/stacklab/$MACHINE" ] || break
             find "$root/stacklab/$MACHINE" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
         done
+        [ ! -d "$root/stacklab/$MACHINE" ] || fail "$root/stacklab/$MACHINE can't be removed"
         rmdir "$root/stacklab" 2>/dev/null || : # another node's is still in it
     done
 }
