@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +81,17 @@ def preflight(lab: Lab, machine: Machine, others: Iterable[Lab] = ()) -> tuple[P
     return (*nspawn, *_probe_host(machine), *_probe_lab(lab, machine, others))
 
 
-def full(lab: Lab | None, machine: Machine, others: Iterable[Lab] = ()) -> tuple[ProbeResult, ...]:
+def full(
+    lab: Lab | None, machine: Machine, others: Collection[Lab] = ()
+) -> tuple[ProbeResult, ...]:
     """Run all probes; where no lab asks for containers, what is missing is a warning."""
     on_host = (programs.probe_program(machine, NSPAWN), *_probe_host(machine))
     features = kernel.probe_features(machine)
     if lab is None or not lab.of_kind(NodeKind.CONTAINER):
-        softened = [_as_warning(result) for result in on_host]
-        return (*softened, *_probe_inotify(0, others, machine), *features)
+        is_asked = lab is None and any(other.of_kind(NodeKind.CONTAINER) for other in others)
+        if not is_asked:
+            on_host = tuple(_as_warning(result) for result in on_host)
+        return (*on_host, *_probe_inotify(0, others, machine), *features)
     return (*on_host, *_probe_lab(lab, machine, others), *features)
 
 

@@ -235,6 +235,14 @@ def test_no_other_task_installs_what_containers_need(world: World, words: list[s
     assert not world.calls_of("apt-get")
 
 
+@pytest.mark.parametrize("tool", WHAT_CONTAINERS_NEED)
+def test_each_program_that_containers_need_is_asked_for(world: World, tool: str) -> None:
+    world.put("systemd-nspawn")
+    world.lacks(tool)
+    assert world.invoke("lab.up", "vms", "--as", "containers").returncode == 0
+    assert len(world.calls_of("apt-get")) == 2
+
+
 def test_what_containers_need_has_its_names_on_fedora(world: World) -> None:
     (world.bin / "apt-get").unlink()
     world.put("dnf", DNF)

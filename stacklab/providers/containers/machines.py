@@ -120,7 +120,10 @@ class Machines:
         self, container: Container, action: str, *words: str, settings: dict[str, str] | None = None
     ) -> None:
         command = Command(
-            argv=self._argv(container, action, *words, settings=settings),
+            # In English: `failures` looks for what mount says.
+            argv=self._argv(
+                container, action, *words, settings={"LC_ALL": "C", **(settings or {})}
+            ),
             what=f"{container.name}: container {action}",
             timeout_s=_LIMIT_S,
             # The runner's own error has the whole command line in it, with all settings.

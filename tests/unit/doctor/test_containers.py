@@ -104,6 +104,12 @@ def test_the_doctor_warns_where_no_lab_asks_for_containers(lab: Lab | None) -> N
     assert not [result for result in results if result.is_failed]
 
 
+def test_the_doctor_fails_where_a_lab_on_record_has_containers() -> None:
+    machine = make_machine(devices=())
+    assert one(containers.full(None, machine, [VMS, mixed()]), "loop").is_failed
+    assert not one(containers.full(VMS, machine, [mixed()]), "loop").is_failed
+
+
 def test_the_doctor_tells_the_version_and_the_kernels_features() -> None:
     results = containers.full(None, make_machine(kernel_config="CONFIG_GENEVE=y\n"))
     assert one(results, "systemd-nspawn").sentence == "systemd-nspawn 252.39"
@@ -235,6 +241,8 @@ def test_a_trial_that_does_not_end_is_a_failure_in_one_line() -> None:
         (13, 128, ProbeStatus.WARNING),
         (19, 128, ProbeStatus.WARNING),
         (20, 128, ProbeStatus.FAILED),
+        (13, 88, ProbeStatus.WARNING),
+        (13, 87, ProbeStatus.FAILED),
         (20, 192, ProbeStatus.OK),
     ],
 )

@@ -70,6 +70,14 @@ def test_a_failed_start_is_a_sentence_the_consoles_end_and_the_next_step(tmp_pat
     )
 
 
+def test_programs_are_asked_for_english_in_which_they_are_read(tmp_path: Path) -> None:
+    def answer(command: Command) -> Result:
+        assert "LC_ALL=C" in command.argv
+        return Result(exit_code=0)
+
+    machines(tmp_path, answer).freeze(container(tmp_path))
+
+
 @pytest.mark.parametrize("code", [2, 127, 255, -9])
 def test_whatever_code_it_ends_with_no_command_line_is_shown(tmp_path: Path, code: int) -> None:
     error = start_error(tmp_path, Result(exit_code=code, stderr="wrong\n"))
