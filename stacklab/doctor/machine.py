@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import platform
 import shutil
 import stat
 from collections.abc import Callable
@@ -27,6 +29,14 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def read_kernel_config(packed: Path | None = None, plain: Path | None = None) -> str:
+    """Return the configuration of the running kernel, or "" if it can't be read."""
+    try:
+        return gzip.decompress((packed or Path("/proc/config.gz")).read_bytes()).decode()
+    except (OSError, EOFError, ValueError):  # not gzip is an OSError
+        return read_text(plain or Path(f"/boot/config-{platform.release()}"))
 
 
 def list_dir(path: Path) -> tuple[str, ...]:
@@ -78,5 +88,9 @@ class Machine:
     free_mib: Callable[[Path], int] = free_mib
     is_writable: Callable[[Path], bool] = is_writable
     is_open_to_all: Callable[[Path], bool] = is_open_to_all
+    kernel_config: Callable[[], str] = read_kernel_config
+    release: str = field(default_factory=platform.release)  # of the kernel
+    cpus: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    is_root: bool = field(default_factory=lambda: os.geteuid() == 0)
     home: Path = field(default_factory=Path.home)
     user: str = field(default_factory=lambda: os.environ.get("USER", "$USER"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from stacklab.doctor import programs, resources, subnets
+from stacklab.doctor import containers, programs, resources, subnets
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
@@ -27,12 +27,15 @@ def preflight(
     starting: Collection[str] | None = None,
     builds_image: bool = True,
 ) -> tuple[ProbeResult, ...]:
-    """Run the probes that `lab.up` needs before it makes anything; the only program run is `ip`.
+    """Run the probes that `lab.up` needs before it makes anything.
 
+    The only program run is `ip`; for containers also those that try what root may do here.
     `others` are the labs on record, `starting` the nodes that do not run yet.
     """
+    others = tuple(others)
     return (
         *programs.missing(machine, builds_image=builds_image),
+        *containers.preflight(lab, machine, others),
         resources.probe_root(host, machine, lab),
         resources.probe_libvirt(connect(), machine),
         resources.probe_memory(lab, machine, starting=starting),
@@ -57,6 +60,7 @@ def full(
     `accelerator` is the verdict and its reason; `sources` maps a source of images to its problem,
     or to None if it can be reached.
     """
+    others = tuple(others)
     memory = (resources.probe_memory(lab, machine, starting=starting),) if lab else ()
     return (
         *programs.probe_all(machine),
@@ -66,6 +70,7 @@ def full(
         *memory,
         resources.probe_disk(lab, host, machine),
         *_probe_subnets(lab, machine, others),
+        *containers.full(lab, machine, others),
         *resources.probe_sources(sources or {}),
     )
 

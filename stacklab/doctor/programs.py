@@ -75,7 +75,7 @@ def missing(machine: Machine, *, builds_image: bool = True) -> tuple[ProbeResult
     for program in PROGRAMS:
         is_needed = not program.only_for and (builds_image or not program.builds_images)
         if is_needed and machine.which(program.name) is None:
-            results.append(_absent_result(machine, program))
+            results.append(absent_result(machine, program))
     plugin = probe_plugin(machine)
     if plugin.is_failed:
         results.append(plugin)
@@ -86,7 +86,7 @@ def probe_all(machine: Machine) -> tuple[ProbeResult, ...]:
     """Probe every program, all at once: Vagrant and Packer take a second to tell their version."""
 
     def probe(program: Program) -> ProbeResult:
-        return _probe_program(machine, program)
+        return probe_program(machine, program)
 
     with ThreadPoolExecutor() as pool:
         results = pool.map(probe, PROGRAMS)
@@ -135,10 +135,11 @@ def _version_parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _probe_program(machine: Machine, program: Program) -> ProbeResult:
+def probe_program(machine: Machine, program: Program) -> ProbeResult:
+    """Probe if a program runs, and if it is not older than the tested one."""
     path = machine.which(program.name)
     if path is None:
-        return _absent_result(machine, program)
+        return absent_result(machine, program)
     command = Command(
         argv=(path, *program.version),
         what=f"asking {program.name} for its version",
@@ -160,7 +161,8 @@ def _probe_program(machine: Machine, program: Program) -> ProbeResult:
     return _ok_result(program.name, f"{program.name} {version}".rstrip())
 
 
-def _absent_result(machine: Machine, program: Program) -> ProbeResult:
+def absent_result(machine: Machine, program: Program) -> ProbeResult:
+    """Return what to say of a program that is not installed."""
     sentence = f"{program.name} is not installed"
     fix = _install_command(machine, program.apt, program.dnf)
     # Most labs never run that task: they do without the program.

@@ -10,9 +10,10 @@ from stacklab.errors import HostError, LabError, ProviderError, ToolError, ToolN
 
 
 class ProbeStatus(StrEnum):
-    """Outcome of a probe: with a warning, a lab can still start."""
+    """Outcome of a probe: a lab can still start unless it failed."""
 
     OK = "ok"
+    INFO = "info"  # this host is so, and most labs do well on it
     WARNING = "warning"
     FAILED = "failed"
 
@@ -43,6 +44,7 @@ class ProbeResult:
     sentence: str
     fix: str = ""
     is_not_installed: bool = False  # a program is missing
+    is_said: bool = False  # lab.up says it, too, although the lab can start
 
     @property
     def is_failed(self) -> bool:

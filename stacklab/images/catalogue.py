@@ -20,8 +20,8 @@ DISK = Size.parse("48GiB")
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 # Part of file names of the form NAME_..., so without `_`.
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
-_COMMON = {"description", "source", "network", "cpu"}
-_OPTIONAL = {"cpu"}
+_COMMON = {"description", "source", "network", "cpu", "no_container"}
+_OPTIONAL = {"cpu", "no_container"}
 _KEYS = {
     "bootstrap": _COMMON | {"suite", "packages"},
     "cloud": _COMMON | {"url", "digest"},
@@ -46,6 +46,7 @@ class Image:
     source: ImageSourceKind
     network: NetworkStyle
     cpu: str  # QEMU's model, where KVM does not run: it must suit the image's kernel
+    no_container: str = ""  # why a node with it can't be a container
     # Bootstrapped from a mirror:
     suite: str = ""
     packages: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ def _read_image(path: Path, name: str, entry: object) -> Image:
         source=ImageSourceKind(kind),
         network=network,
         cpu=str(entry.get("cpu", "qemu64")),
+        no_container=str(entry.get("no_container", "")),
         suite=str(entry.get("suite", "")),
         packages=_read_strings(entry.get("packages")),
         url=str(entry.get("url", "")),

@@ -68,7 +68,9 @@ def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
     """Return twelve hex digits that change when an input of the image changes."""
     digest = hashlib.sha256()
     entry = dataclasses.asdict(image)
-    del entry["description"]  # words only: better ones must not rebuild it
+    # Words only: better ones must not rebuild it.
+    del entry["description"]
+    del entry["no_container"]
     recipe: Sequence[str] = ()
     if image.source is ImageSourceKind.BOOTSTRAP:
         recipe = bootstrap.recipe(image)

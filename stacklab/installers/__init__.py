@@ -69,6 +69,12 @@ def directories(lab: Lab) -> tuple[PurePosixPath, ...]:
     return kit.directories if kit else (CLONES,)
 
 
+def own_modules(lab: Lab) -> tuple[str, ...]:
+    """Return the kernel modules that the lab's installer builds and loads on nodes."""
+    kit = kit_of(lab.stack.installer)
+    return kit.own_modules if kit else ()
+
+
 def remote_sources(lab: Lab, node: Node) -> tuple[RemoteSource, ...]:
     """Return what a node fetches from the world for its cloud; nothing on a bystander."""
     stack = lab.stack

@@ -58,6 +58,8 @@ class Kit:
     directories: tuple[PurePosixPath, ...] = (CLONES,)
     # Files and directories on a node where the installer and its services log.
     log_places: tuple[PurePosixPath, ...] = ()
+    # Modules that it builds for a node's kernel and loads there.
+    own_modules: tuple[str, ...] = ()
     # What the names of files begin with in which every value is a secret.
     secret_files: tuple[str, ...] = ()
     # Releases of other installers that run beside one of this installer's.

@@ -16,9 +16,20 @@ _OURS = "stacklab"
 _MOUNT = re.compile(r"\S+ \S+ \S+ / (?P<place>\S+) .* - cgroup2 ")
 
 
+# What to type where it is not mounted.
+HOW_TO_MOUNT = (
+    "sudo mkdir -p /sys/fs/cgroup/unified && sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified"
+)
+
+
 def root(mounts: Path = _MOUNTS) -> Path | None:
     """Return where cgroup version 2 is mounted; None where it is not."""
-    for line in mounts.read_text().splitlines():
+    return find_root(mounts.read_text())
+
+
+def find_root(mounts: str) -> Path | None:
+    """Return the same from the text of a mountinfo file."""
+    for line in mounts.splitlines():
         match = _MOUNT.match(line)
         if match is not None:
             return Path(match["place"])

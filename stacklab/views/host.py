@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stacklab.images.store import StoredImage
 
 # By the status's word, as ProbeStatus has it.
-_PROBE_STYLE = {"ok": "green", "warning": "yellow", "failed": "red"}
+_PROBE_STYLE = {"ok": "green", "info": "cyan", "warning": "yellow", "failed": "red"}
 
 
 def images_table(

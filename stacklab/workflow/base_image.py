@@ -10,7 +10,7 @@ from stacklab.images import catalogue, download, store
 from stacklab.images.build import Builder
 from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.images.store import StoredImage
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, NodeKind
 from stacklab.record import LabRecord
 from stacklab.tools.host import accelerator
 from stacklab.workflow.context import Context
@@ -53,8 +53,17 @@ def recorded(context: Context, record: LabRecord) -> Choice:
 def is_built(context: Context, lab: Lab) -> bool:
     """Return True if the store holds one of the lab's images, so that nothing has to be built."""
     images = catalogue.load()
-    wanted = (catalogue.get(images, name) for name in lab.images)
-    return any(store.find(context.host, image) is not None for image in wanted)
+    wanted = [catalogue.get(images, name) for name in lab.images]
+    return any(
+        store.find(context.host, image) is not None
+        for image in wanted
+        if not why_no_node(lab, image)
+    )
+
+
+def why_no_node(lab: Lab, image: Image) -> str:
+    """Return why the lab's nodes can't be made from an image; "" if they can."""
+    return image.no_container if lab.of_kind(NodeKind.CONTAINER) else ""
 
 
 def choose(context: Context, lab: Lab) -> Choice:
@@ -65,8 +74,18 @@ def choose(context: Context, lab: Lab) -> Choice:
         )
     images = catalogue.load()
     passed_over: dict[str, str] = {}
-    for name in lab.images[:-1]:
+    usable: list[Image] = []
+    for name in lab.images:
         image = catalogue.get(images, name)
+        why_not = why_no_node(lab, image)
+        if why_not:
+            passed_over[name] = why_not
+        else:
+            usable.append(image)
+    if not usable:
+        raise _no_containers_error(lab, passed_over)
+    for image in usable[:-1]:
+        name = image.name
         # Asked first: a build would try for minutes before it gave up.
         why_unreachable = _why_unreachable(context, image)
         if why_unreachable:
@@ -78,7 +97,17 @@ def choose(context: Context, lab: Lab) -> Choice:
             # The first line alone: the others are the build's output.
             passed_over[name] = error.message.partition("\n")[0]
     # This is the last choice: if it can't be built, its error is what the user has to know.
-    return _build_choice(context, catalogue.get(images, lab.images[-1]), passed_over)
+    return _build_choice(context, usable[-1], passed_over)
+
+
+def _no_containers_error(lab: Lab, passed_over: Mapping[str, str]) -> ImageError:
+    containers = ", ".join(node.name for node in lab.of_kind(NodeKind.CONTAINER))
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in passed_over.items())
+    return ImageError(
+        f"no image of lab {lab.name} can be a container ({containers}): {reasons}",
+        hint="leave out --as containers and kind: container, or add another image to "
+        f"{lab.source}: ./invoke image.list",
+    )
 
 
 def _build_choice(context: Context, image: Image, passed_over: Mapping[str, str]) -> Choice:

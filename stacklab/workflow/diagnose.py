@@ -11,6 +11,7 @@ from stacklab.model.lab import Lab
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
 from stacklab.workflow.context import Context
+from stacklab.workflow.lab import kinds
 
 
 def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
@@ -18,6 +19,8 @@ def full(context: Context, lab: Lab | None) -> tuple[doctor.ProbeResult, ...]:
     accelerator = context.accelerator()
     starting = None
     if lab is not None:
+        # Its nodes may be up as containers, whatever the spec says.
+        lab = kinds.chosen(lab, registry.read(context.host.lab(lab.name)), None)
         # Only nodes that do not run yet need memory that the host must have free.
         running = _running_nodes(context, lab.name)
         starting = [node.name for node in lab.nodes if node.name not in running]

@@ -173,6 +173,87 @@ def test_no_other_task_installs_what_tests_need(world: World, words: list[str]) 
     assert not world.calls_of("apt-get")
 
 
+def lab_file(world: World, name: str, text: str) -> None:
+    (world.checkout / "labs").mkdir(exist_ok=True)
+    (world.checkout / "labs" / f"{name}.yaml").write_text(text)
+
+
+VMS = "kind: vm # not a container\nnodes:\n  a: {}\n"
+MIXED = "nodes:\n  a:\n    kind: container # as the second\n  b: {}"
+CONTAINERS = "kind: container"  # without a newline at its end
+WHAT_CONTAINERS_NEED = ("systemd-nspawn", "blkid", "nsenter", "unshare")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lab.up", "vms", "--as", "containers"],
+        ["lab.up", "--as=containers", "vms"],
+        ["lab.up", "vms", "--as", "container"],
+        ["lab.rebuild", "vms", "--as=container"],
+        ["bench.up", "--as", "containers"],
+        ["lab.up", "mixed"],
+        ["-e", "lab.up", "--ttl", "2h", "mixed"],
+        ["lab.rebuild", "containers", "--no-checks"],
+        ["lab.validate", "lab.up", "containers"],
+    ],
+    ids=" ".join,
+)
+def test_what_containers_need_is_installed_when_a_lab_has_them(
+    world: World, words: list[str]
+) -> None:
+    for name, text in (("vms", VMS), ("mixed", MIXED), ("containers", CONTAINERS)):
+        lab_file(world, name, text)
+    world.put("systemd-nspawn")
+    world.lacks(*WHAT_CONTAINERS_NEED)
+    done = world.invoke(*words)
+    assert done.returncode == 0, done.stderr
+    assert "about to install with apt-get: systemd-container util-linux\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lab.up", "vms"],
+        ["lab.up", "vms", "--as", "vms"],
+        ["lab.up", "nosuch"],
+        ["lab.up", "../labs"],
+        ["lab.status", "containers"],
+        ["lab.exec", "vms", "--", "run", "--as", "containers"],
+        ["lab.exec", "vms", "--", "lab.up", "containers"],
+        ["lab.up", "containers", "--help"],
+        ["lint"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_no_other_task_installs_what_containers_need(world: World, words: list[str]) -> None:
+    lab_file(world, "vms", VMS)
+    lab_file(world, "containers", CONTAINERS)
+    world.lacks("blkid", "nsenter", "unshare")
+    assert world.invoke(*words).returncode == 0
+    assert not world.calls_of("apt-get")
+
+
+@pytest.mark.parametrize("tool", WHAT_CONTAINERS_NEED)
+def test_each_program_that_containers_need_is_asked_for(world: World, tool: str) -> None:
+    world.put("systemd-nspawn")
+    world.lacks(tool)
+    assert world.invoke("lab.up", "vms", "--as", "containers").returncode == 0
+    assert len(world.calls_of("apt-get")) == 2
+
+
+def test_what_containers_need_has_its_names_on_fedora(world: World) -> None:
+    (world.bin / "apt-get").unlink()
+    world.put("dnf", DNF)
+    world.put("systemd-nspawn")
+    world.lacks("systemd-nspawn")
+    assert world.invoke("lab.up", "vms", "--as", "containers").returncode == 0
+    assert world.calls_of("dnf") == [
+        "dnf -y --setopt=install_weak_deps=False install systemd-container"
+    ]
+
+
 def test_options_before_the_task_do_not_hide_it(world: World) -> None:
     world.can_get_what_tests_need()
     assert world.invoke("-e", "test").returncode == 0

@@ -42,6 +42,9 @@ TOOLS = (
     "ebtables",
     "genisoimage",
     "setpriv",
+    "blkid",
+    "nsenter",
+    "unshare",
     "gcc",
     "pkg-config",
 )
@@ -59,6 +62,7 @@ FOR_TESTS = {
     "shellcheck": "shellcheck",
     "sysctl": "procps",
     "systemd-analyze": "systemd",
+    "systemd-nspawn": "systemd-container",
     "tc": "iproute2",
     "zsh": "zsh",
 }

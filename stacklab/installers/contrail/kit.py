@@ -50,6 +50,7 @@ KIT = Kit(
     linting=_linting,
     sources=_sources,
     companions=_companions,
+    own_modules=("vrouter",),
     log_places=(
         files.INSTALLER_TREE / "log",
         files.LOG.parent,

@@ -45,5 +45,6 @@ KIT = Kit(
     sources=_sources,
     secret_aliases=SECRET_ALIASES,  # kolla's words
     name_nic=api_nic,  # as kolla wants it
+    own_modules=("vrouter",),
     log_places=(steps.LOG, LOGS, PurePosixPath("/var/log/contrail")),
 )

@@ -207,6 +207,7 @@ start() {
         chmod 0755 "$DIR/$directory"
     done
     make_layer
+    said_before=$(stat -c %s -- "$CONSOLE" 2>/dev/null || echo 0)
     rm -f "$DIR/ready" "$DIR/absent" "$DIR/without-cable"
     (
         enter keeper
@@ -220,7 +221,7 @@ start() {
         sleep 0.02
     done
     [ -e "$DIR/ready" ] && return
-    tail -n 5 -- "$CONSOLE" >&2
+    tail -c "+$((said_before + 1))" -- "$CONSOLE" | tail -n 5 >&2
     kill_all
     exit 1
 }

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stacklab.errors import LabError, ProviderError
+from stacklab.errors import CommandTimedOut, LabError, ProviderError
 from stacklab.images.root import RootDisk
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.process.command import Command, Runner, as_root
+from stacklab.providers.containers import failures
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.plans import ContainerPlan, NicPlan
 from stacklab.tools import cgroups
 
 _SCRIPT = Path(__file__).with_name("machine.sh")
 _LIMIT_S = 60.0
+_ANY_CODE = tuple(range(-64, 256))  # negative ones are signals
 
 
 class Machines:
@@ -31,7 +33,7 @@ class Machines:
         if self._root is None:
             raise ProviderError(
                 "this host has no cgroup version 2, by which containers are told apart",
-                hint="mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+                hint=cgroups.HOW_TO_MOUNT,
             )
         return cgroups.group_of(container.machine, self._root)
 
@@ -118,13 +120,23 @@ class Machines:
         self, container: Container, action: str, *words: str, settings: dict[str, str] | None = None
     ) -> None:
         command = Command(
-            argv=self._argv(container, action, *words, settings=settings),
+            # In English: `failures` looks for what mount says.
+            argv=self._argv(
+                container, action, *words, settings={"LC_ALL": "C", **(settings or {})}
+            ),
             what=f"{container.name}: container {action}",
             timeout_s=_LIMIT_S,
+            # The runner's own error has the whole command line in it, with all settings.
+            ok_codes=_ANY_CODE,
         )
+        output = why = ""
         try:
-            self._runner.run(command)
+            result = self._runner.run(command)
+            if result.exit_code == 0:
+                return
+            output = result.stderr
+        except CommandTimedOut:
+            why = f"it takes longer than {_LIMIT_S:.0f} s"
         except LabError as error:
-            raise ProviderError(
-                error.message, hint=error.hint or f"./invoke lab.console {self._paths.name}"
-            ) from error
+            raise ProviderError(error.message.partition("\n")[0], hint=error.hint) from error
+        raise failures.error(container.name, action, output, lab=self._paths.name, why=why)

@@ -8,6 +8,7 @@ from stacklab.installers import rendering as answers
 from stacklab.model.lab import Lab, Node
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
+from stacklab.workflow import base_image
 from stacklab.workflow.context import Context, last_resolved
 from stacklab.workflow.lab import changes, kinds
 
@@ -44,6 +45,10 @@ def _image_rows(context: Context, lab: Lab, lab_record: record.LabRecord | None)
     rows: list[Row] = []
     for name in lab.images:
         image = catalogue.get(images, name)
+        why_not = base_image.why_no_node(lab, image)
+        if why_not:
+            rows.append((f"image {name}", "pass over", why_not))
+            continue
         # `lab.up` tries those before it first, and does not get to those behind it.
         if store.find(context.host, image) is not None:
             return (*rows, (f"image {name}", "use", "it is built"))

@@ -210,17 +210,19 @@ class Bringing:
         for node in lab.nodes:
             if states.get(node.name) is not NodeState.RUNNING:
                 starting.append(node.name)
-        doctor.raise_for(
-            doctor.preflight(
-                lab,
-                context.host,
-                context.machine,
-                connect=lambda: unreachable.why if unreachable else None,
-                others=context.other_labs(lab.name),
-                starting=starting,
-                builds_image=not base.is_built(context, lab),
-            )
+        results = doctor.preflight(
+            lab,
+            context.host,
+            context.machine,
+            connect=lambda: unreachable.why if unreachable else None,
+            others=context.other_labs(lab.name),
+            starting=starting,
+            builds_image=not base.is_built(context, lab),
         )
+        doctor.raise_for(results)
+        for result in results:
+            if result.is_said:
+                self._progress.note("host", result.sentence)
 
     def _choose_base(self, before: LabRecord | None) -> Choice:
         nodes = before.nodes if before is not None else ()

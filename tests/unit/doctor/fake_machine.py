@@ -27,7 +27,16 @@ VERSIONS = {
     "ssh": "OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026",
     "fping": "fping: Version 5.1",
     "ebtables": "ebtables 1.8.9 (nf_tables)",
+    "systemd-nspawn": "systemd 252 (252.39-1~deb12u2)\n+PAM +AUDIT +SELINUX",
 }
+# What containers need.
+CONTAINER_FILES = {
+    "/proc/filesystems": "nodev\tsysfs\nnodev\toverlay\n\text4\n",
+    "/proc/self/mountinfo": "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n",
+    "/proc/sys/fs/inotify/max_user_instances": "1024\n",
+    "/proc/sys/fs/inotify/max_user_watches": "100000\n",
+}
+RELEASE = "6.1.0-test"
 
 
 def link(name: str, *addresses: str) -> dict[str, Any]:
@@ -42,13 +51,21 @@ def link(name: str, *addresses: str) -> dict[str, Any]:
 
 def gems_dir(*gems: str) -> Callable[[Path], tuple[str, ...]]:
     """A `list_dir` of a host that has these gems."""
-    return lambda path: gems if str(path) == GEMS else ()
+    return directories({GEMS: gems})
+
+
+def directories(names: Mapping[str, tuple[str, ...]]) -> Callable[[Path], tuple[str, ...]]:
+    """A `list_dir` of a host that has these directories."""
+    return lambda path: names.get(str(path), ())
 
 
 def make_machine(
     *,
     absent: Collection[str] = (),
     files: Mapping[str, str] | None = None,
+    devices: tuple[str, ...] = ("loop-control",),
+    modules: tuple[str, ...] = (),
+    kernel_config: str = "",
     available_mib: int = 16_000,
     swap_mib: int = 0,
     links: Collection[dict[str, Any]] = (),
@@ -61,7 +78,8 @@ def make_machine(
         f"MemAvailable: {available_mib * 1024} kB\n"
         f"SwapFree: {swap_mib * 1024} kB\n"
     )
-    texts = {"/proc/meminfo": meminfo, "/proc/1/comm": "systemd\n", **(files or {})}
+    texts = {"/proc/meminfo": meminfo, "/proc/1/comm": "systemd\n"}
+    texts |= {**CONTAINER_FILES, **(files or {})}
 
     def fake_answer(command: Command) -> Result:
         program = Path(command.argv[0]).name
@@ -70,13 +88,25 @@ def make_machine(
             return Result(exit_code=0, stdout=json.dumps(list(found)))
         if program == "ssh":
             return Result(exit_code=0, stderr=VERSIONS[program])
+        if program in ("unshare", "sudo"):
+            return Result(exit_code=0)
         return Result(exit_code=0, stdout=VERSIONS[program])
 
     return Machine(
         runner=FakeRunner(says or fake_answer),
         which=lambda name: None if name in absent else f"/usr/bin/{name}",
         read_text=lambda path: texts.get(str(path), ""),
-        list_dir=gems_dir("vagrant-2.3.4.gemspec", "vagrant-libvirt-0.11.2.gemspec"),
+        list_dir=directories(
+            {
+                GEMS: ("vagrant-2.3.4.gemspec", "vagrant-libvirt-0.11.2.gemspec"),
+                "/dev": devices,
+                "/sys/module": modules,
+            }
+        ),
+        kernel_config=lambda: kernel_config,
+        release=RELEASE,
+        cpus=4,
+        is_root=True,
         free_mib=lambda path: 100_000,
         is_writable=lambda path: True,
         is_open_to_all=lambda path: False,

@@ -33,6 +33,11 @@ def test_our_own_catalogue_is_sound() -> None:
     assert all(image.name == name for name, image in images.items())
 
 
+def test_images_without_a_systemd_of_today_cannot_be_containers() -> None:
+    refused = {image.name for image in catalogue.load().values() if image.no_container}
+    assert refused == {"ubuntu-14.04", "centos-7", "fedora-20"}
+
+
 def test_every_kind_of_source_is_in_our_catalogue_with_its_files() -> None:
     images = catalogue.load().values()
     assert {image.source for image in images} == set(ImageSourceKind)

@@ -117,6 +117,13 @@ def test_the_description_does_not_change_the_address(image: Image, text: str) ->
     assert store.address(dataclasses.replace(image, description=text)) == store.address(image)
 
 
+@given(image=IMAGES, text=st.text())
+def test_what_containers_cannot_do_with_it_does_not_change_the_address(
+    image: Image, text: str
+) -> None:
+    assert store.address(dataclasses.replace(image, no_container=text)) == store.address(image)
+
+
 @given(
     image=IMAGES,
     field=st.sampled_from(["name", "cpu", "suite", "url", "digest"]),

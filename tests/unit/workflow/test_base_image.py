@@ -10,7 +10,7 @@ from stacklab.errors import ImageError
 from stacklab.images import catalogue, download
 from stacklab.images.catalogue import Image, ImageSourceKind
 from stacklab.images.store import StoredImage
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, NodeKind
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from tests.unit.checks.fake_lab import make_lab
@@ -87,6 +87,65 @@ def test_what_cannot_be_reached_is_passed_over_with_the_reason_and_told(
     assert list(choice.passed_over.items()) == [("first", why), ("second", why)]
     assert builder.asked == ["own"]
     assert ("host", f"image own taken, not first: {why}; second: {why}") in host.listener.heard
+
+
+UPSTART = "it boots by upstart"
+
+
+@pytest.fixture
+def with_upstart(monkeypatch: pytest.MonkeyPatch, builder: FakeBuilder) -> None:
+    """The same catalogue, whose `first` and `second` can't be containers."""
+    entries = dict(catalogue.load())
+    for name in ("first", "second"):
+        entries[name] = dataclasses.replace(entries[name], no_container=UPSTART)
+    monkeypatch.setattr(catalogue, "load", lambda: entries)
+    monkeypatch.setattr(download, "is_reachable", lambda _url: True)
+
+
+def choose_for_containers(host: FakeHost, *images: str) -> Choice:
+    lab = dataclasses.replace(make_lab(), images=images).all_as(NodeKind.CONTAINER)
+    return base.choose(host.context, lab)
+
+
+@pytest.mark.parametrize("images", [("first", "own"), ("own", "first")])
+def test_what_cannot_be_a_container_is_passed_over_wherever_it_stands(
+    host: FakeHost, builder: FakeBuilder, with_upstart: None, images: tuple[str, ...]
+) -> None:
+    builder.results = {"own": stored("own", host)}
+    choice = choose_for_containers(host, *images)
+    assert (choice.image.name, choice.passed_over) == ("own", {"first": UPSTART})
+    assert builder.asked == ["own"]
+    assert ("host", f"image own taken, not first: {UPSTART}") in host.listener.heard
+
+
+def test_a_lab_whose_images_cannot_be_containers_is_refused_by_name(
+    host: FakeHost, builder: FakeBuilder, with_upstart: None
+) -> None:
+    with pytest.raises(ImageError) as caught:
+        choose_for_containers(host, "first", "second")
+    assert caught.value.message == (
+        "no image of lab trio can be a container (controller, compute1, compute2): "
+        f"first: {UPSTART}; second: {UPSTART}"
+    )
+    assert "leave out --as containers" in str(caught.value.hint)
+    assert builder.asked == []
+
+
+def test_vms_are_made_from_what_cannot_be_a_container(
+    host: FakeHost, builder: FakeBuilder, with_upstart: None
+) -> None:
+    builder.results = {"first": stored("first", host)}
+    assert choose(host, "first", "own").image.name == "first"
+
+
+def test_a_built_image_that_cannot_be_used_does_not_spare_a_build(
+    host: FakeHost, with_upstart: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_first = {"first": True}.get
+    monkeypatch.setattr(base.store, "find", lambda _paths, image: is_first(image.name))
+    lab = dataclasses.replace(make_lab(), images=("first", "own"))
+    assert base.is_built(host.context, lab)
+    assert not base.is_built(host.context, lab.all_as(NodeKind.CONTAINER))
 
 
 def test_what_cannot_be_built_is_passed_over_with_the_first_line_of_why(

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from stacklab import record
 from stacklab.doctor import ProbeResult, ProbeStatus
 from stacklab.images import download
 from stacklab.model.state import NodeState
@@ -36,6 +39,18 @@ def test_without_libvirtd_no_node_runs(host: FakeHost) -> None:
     host.connect(None)
     host.context.fake_machine = make_machine(available_mib=100)
     assert memory(host).status is ProbeStatus.FAILED
+
+
+def test_a_lab_that_was_brought_up_as_containers_is_probed_as_such(host: FakeHost) -> None:
+    host.up()
+    kept = record.read(host.lab())
+    assert kept is not None
+    for uuid in host.libvirt.states:
+        host.libvirt.states[uuid] = NodeState.OFF
+    host.context.fake_machine = make_machine(available_mib=300)
+    assert memory(host).status is ProbeStatus.FAILED
+    record.write(host.lab(), dataclasses.replace(kept, all_as="container"))
+    assert memory(host).status is ProbeStatus.OK
 
 
 def test_without_a_lab_no_memory_is_asked_for(host: FakeHost) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from stacklab import record
 from stacklab.errors import AlreadyRunning, RenderError, SpecError
-from stacklab.model.lab import Lab, NetworkMode
+from stacklab.model.lab import Lab, NetworkMode, NodeKind
 from stacklab.model.state import NodeState
 from stacklab.workflow.lab.plan import plan
 from tests.unit.checks.fake_lab import make_lab
@@ -44,6 +44,12 @@ def test_images_that_are_not_built_are_told_in_order_until_one_that_is(host: Fak
         what: action for what, action in actions(host, lab).items() if what.startswith("image")
     }
     assert list(images.items()) == [("image ubuntu-14.04", "build"), ("image debian-12", "use")]
+
+
+def test_images_that_cannot_be_containers_are_passed_over(host: FakeHost) -> None:
+    lab = dataclasses.replace(make_lab(), images=("ubuntu-14.04", "debian-12"))
+    found = actions(host, lab.all_as(NodeKind.CONTAINER))
+    assert (found["image ubuntu-14.04"], found["image debian-12"]) == ("pass over", "use")
 
 
 def test_of_a_lab_that_exists_each_node_is_told_by_what_it_does(host: FakeHost) -> None:

@@ -225,6 +225,26 @@ def test_nothing_is_made_or_started_when_the_preflight_fails(host: FakeHost) -> 
     assert host.libvirt.calls == []
 
 
+def test_what_the_preflight_wants_said_is_said_and_stops_nothing(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def result(name: str, *, is_said: bool) -> doctor.ProbeResult:
+        return doctor.ProbeResult(
+            name=name,
+            area=doctor.ProbeArea.HOST,
+            status=doctor.ProbeStatus.WARNING,
+            sentence=f"sentence of {name}",
+            is_said=is_said,
+        )
+
+    results = (result("one", is_said=True), result("two", is_said=False))
+    monkeypatch.setattr(doctor, "preflight", lambda *_args, **_kwargs: results)
+    host.up()
+    assert host.ups == [ALL]
+    assert ("host", "sentence of one") in host.listener.heard
+    assert ("host", "sentence of two") not in host.listener.heard
+
+
 def test_a_subnet_that_this_host_already_routes_is_refused(host: FakeHost) -> None:
     host.context.fake_machine = make_machine(links=[link("br9", "10.10.0.7/24")])
     with pytest.raises(HostError, match=r"10\.10\.0\.0/24"):

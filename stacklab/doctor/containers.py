@@ -1,0 +1,318 @@
+"""Probes of what nodes that are containers need of this host, and of what they can't be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacklab.doctor import kernel, programs
+from stacklab.doctor.kernel import Feature, Presence
+from stacklab.doctor.machine import Machine
+from stacklab.doctor.programs import Program
+from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
+from stacklab.errors import LabError
+from stacklab.installers import own_modules
+from stacklab.model.lab import NIC, Lab, Node, NodeKind
+from stacklab.process.command import Command
+from stacklab.tools import cgroups
+from stacklab.words import plural
+
+NSPAWN = Program(
+    name="systemd-nspawn", apt="systemd-container", dnf="systemd-container", tested="252"
+)
+_FILESYSTEMS = Path("/proc/filesystems")
+_MOUNTS = Path("/proc/self/mountinfo")
+_DEVICES = Path("/dev")
+_LIMIT_S = 10.0
+_ANY_CODE = tuple(range(256))
+_USE_VMS = "make the nodes VMs: leave out --as containers and kind: container"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limit:
+    """A limit of the kernel on what root uses of inotify, on the host and in all containers.
+
+    Measured on a Debian 12 that has just booted, with systemd 252: 6 instances of root (5 of
+    PID 1, 1 of logind) and 20 watches. The usual number is for a node with a cloud on it. When the
+    instances are used up, a node never boots. With none left, its PID 1 ends at once: "Failed to
+    create control group inotify object: Too many open files". With a few left, it starts some
+    services, writes that line again and again, and waits for ever for the end of others.
+    """
+
+    name: str
+    least: int  # of a node; with less it does not boot
+    usual: int  # of a node
+    least_of_host: int
+    usual_of_host: int
+    good: int  # the value to suggest
+
+
+_LIMITS = (
+    _Limit(
+        name="max_user_instances",
+        least=6,
+        usual=8,
+        least_of_host=10,
+        usual_of_host=32,
+        good=1024,
+    ),
+    _Limit(
+        name="max_user_watches",
+        least=20,
+        usual=100,
+        least_of_host=50,
+        usual_of_host=1000,
+        good=131072,
+    ),
+)
+
+
+def preflight(lab: Lab, machine: Machine, others: Iterable[Lab] = ()) -> tuple[ProbeResult, ...]:
+    """Run the probes that a lab's containers need; a lab of VMs alone has none.
+
+    `others` are the labs on record.
+    """
+    if not lab.of_kind(NodeKind.CONTAINER):
+        return ()
+    is_absent = machine.which(NSPAWN.name) is None
+    nspawn = (programs.absent_result(machine, NSPAWN),) if is_absent else ()
+    return (*nspawn, *_probe_host(machine), *_probe_lab(lab, machine, others))
+
+
+def full(
+    lab: Lab | None, machine: Machine, others: Collection[Lab] = ()
+) -> tuple[ProbeResult, ...]:
+    """Run all probes; where no lab asks for containers, what is missing is a warning."""
+    on_host = (programs.probe_program(machine, NSPAWN), *_probe_host(machine))
+    features = kernel.probe_features(machine)
+    if lab is None or not lab.of_kind(NodeKind.CONTAINER):
+        is_asked = lab is None and any(other.of_kind(NodeKind.CONTAINER) for other in others)
+        if not is_asked:
+            on_host = tuple(_as_warning(result) for result in on_host)
+        return (*on_host, *_probe_inotify(0, others, machine), *features)
+    return (*on_host, *_probe_lab(lab, machine, others), *features)
+
+
+def _as_warning(result: ProbeResult) -> ProbeResult:
+    if not result.is_failed:
+        return result
+    sentence = f"{result.sentence} (only nodes that are containers need it)"
+    return dataclasses.replace(result, status=ProbeStatus.WARNING, sentence=sentence)
+
+
+# --- the host
+
+
+def _probe_host(machine: Machine) -> tuple[ProbeResult, ...]:
+    return (
+        _probe_overlay(machine),
+        _probe_loop(machine),
+        _probe_cgroups(machine),
+        _probe_rights(machine),
+    )
+
+
+def _probe_overlay(machine: Machine) -> ProbeResult:
+    # Lines such as `nodev	overlay`.
+    words = machine.read_text(_FILESYSTEMS).split()
+    if kernel.OVERLAY.module in words:
+        return _ok("overlay", "this kernel mounts overlays")
+    if kernel.presence(machine, kernel.OVERLAY) is Presence.MODULE:
+        return _ok("overlay", "overlay is a module of this kernel, which the first mount loads")
+    return _failed(
+        "overlay",
+        "this kernel can't mount overlays, on which containers' roots are",
+        _how_to_get(machine, kernel.OVERLAY),
+    )
+
+
+def _probe_loop(machine: Machine) -> ProbeResult:
+    if "loop-control" in machine.list_dir(_DEVICES):
+        return _ok("loop", "this kernel has loop devices")
+    return _failed(
+        "loop",
+        "this host has no /dev/loop-control, by which containers' base image is mounted",
+        _how_to_get(machine, kernel.LOOP),
+    )
+
+
+def _how_to_get(machine: Machine, feature: Feature) -> str:
+    if kernel.presence(machine, feature) is Presence.ABSENT:
+        return f"boot a kernel with CONFIG_{feature.option}, or {_USE_VMS}"
+    return f"sudo modprobe {feature.module}, or {_USE_VMS}"
+
+
+def _probe_cgroups(machine: Machine) -> ProbeResult:
+    root = cgroups.find_root(machine.read_text(_MOUNTS))
+    if root is not None:
+        return _ok("cgroup2", f"cgroup version 2 is at {root}")
+    return _failed(
+        "cgroup2",
+        "cgroup version 2 is not mounted, by which containers are told apart",
+        cgroups.HOW_TO_MOUNT,
+    )
+
+
+def _probe_rights(machine: Machine) -> ProbeResult:
+    """Probe if we can be root, and if this host lets root make mounts and networks."""
+    if not machine.is_root:
+        why_not = _try_as_root(machine, "true")
+        if why_not:
+            return _failed(
+                "root",
+                f"{machine.user} is not root without a password, and only root starts "
+                f"containers: {why_not}",
+                f"let {machine.user} use sudo without a password (sudo visudo), or be root",
+            )
+    # Both end with the program: neither the mount nor the network is to be seen elsewhere.
+    trial = ("unshare", "--mount", "--net", "mount", "-t", "tmpfs", "tmpfs", "/run")
+    why_not = _try_as_root(machine, *trial)
+    if why_not:
+        return _failed(
+            "namespaces",
+            f"this host forbids root to make mounts or networks, as in a container: {why_not}",
+            "run stacklab on the machine itself or in a VM (of docker: --privileged), or "
+            + _USE_VMS,
+        )
+    return _ok("namespaces", "root may make mounts and networks of its own")
+
+
+def _probe_inotify(own: int, others: Iterable[Lab], machine: Machine) -> tuple[ProbeResult, ...]:
+    """Probe if inotify is enough for this many containers, and for those of the other labs."""
+    of_others = sum(len(lab.of_kind(NodeKind.CONTAINER)) for lab in others)
+    return tuple(_probe_limit(machine, limit, own, of_others) for limit in _LIMITS)
+
+
+def _probe_limit(machine: Machine, limit: _Limit, own: int, of_others: int) -> ProbeResult:
+    name = f"fs.inotify.{limit.name}"
+    text = machine.read_text(Path("/proc/sys/fs/inotify") / limit.name).strip()
+    if not text.isdecimal():
+        return _result(name, ProbeStatus.WARNING, f"{name} of this host can't be read")
+    value = int(text)
+    enough_for = max(0, value - limit.usual_of_host) // limit.usual
+    sentence = f"{name} is {value}, enough for {enough_for} containers"
+    if own + of_others <= enough_for:
+        return _ok(name, sentence)
+    if of_others:
+        sentence += f"; this lab has {own}, the others on this host {of_others}"
+    else:
+        sentence += f"; this lab has {own}"
+    least = own * limit.least + limit.least_of_host
+    most = (own + of_others) * limit.usual + limit.usual_of_host
+    fix = f"sudo sysctl -w {name}={max(limit.good, 2 * most)}"
+    # The others may be down, and so need none.
+    status = ProbeStatus.FAILED if own and value < least else ProbeStatus.WARNING
+    sentence += ", and what is too many does not boot"
+    return dataclasses.replace(_result(name, status, sentence, fix), is_said=own > 0)
+
+
+# --- the lab
+
+
+def _probe_lab(lab: Lab, machine: Machine, others: Iterable[Lab]) -> tuple[ProbeResult, ...]:
+    containers = lab.of_kind(NodeKind.CONTAINER)
+    return (
+        *_probe_inotify(len(containers), others, machine),
+        *_probe_impairments(lab, containers, machine),
+        *_probe_modules(lab, containers),
+        *_probe_cpus(containers, machine),
+    )
+
+
+def _probe_impairments(
+    lab: Lab, containers: Iterable[Node], machine: Machine
+) -> tuple[ProbeResult, ...]:
+    """Refuse impairments that this kernel can't make, by the names of the NICs."""
+    impaired = [(node, nic) for node in containers for nic in node.nics if nic.impairment]
+    why_not = _why_no_netem(machine) if impaired else ""
+    if not why_not:
+        return ()
+    named = "; ".join(_name_impairment(node, nic) for node, nic in impaired)
+    fix = f"give these nodes kind: vm in {lab.source}, and leave out --as containers"
+    if kernel.presence(machine, kernel.NETEM) is Presence.MODULE:
+        fix = f"sudo modprobe {kernel.NETEM.module}, or {fix}"
+    sentence = f"this kernel can't impair containers ({named}): tc netem says: {why_not}"
+    return (_failed("impairments", sentence, fix),)
+
+
+def _why_no_netem(machine: Machine) -> str:
+    """Return what the kernel says to a delay, in a network that ends with it; "" if it has it."""
+    tc = machine.which("tc") or "tc"
+    trial = ("qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+    return _try_as_root(machine, "unshare", "--net", tc, *trial)
+
+
+def _name_impairment(node: Node, nic: NIC) -> str:
+    harm = nic.impairment
+    words = []
+    if harm.delay_ms:
+        words.append("delay")
+    if harm.loss_percent:
+        words.append("loss")
+    if harm.rate_kbit:
+        words.append("rate")
+    return f"{', '.join(words)} of {node.name}'s {nic.device}"
+
+
+def _probe_modules(lab: Lab, containers: Iterable[Node]) -> tuple[ProbeResult, ...]:
+    """Tell of an installer's own kernel module: nodes come up, but its network will not work."""
+    modules = own_modules(lab)
+    if not modules:
+        return ()
+    named = ", ".join(node.name for node in containers)
+    sentence = (
+        f"{lab.stack.installer} builds a kernel module ({', '.join(modules)}), which containers "
+        f"can't load: the nodes come up, but its network will not work on {named}"
+    )
+    return (_note("kernel module", sentence),)
+
+
+def _probe_cpus(containers: Iterable[Node], machine: Machine) -> tuple[ProbeResult, ...]:
+    wide = [f"{node.name} ({node.cpus})" for node in containers if node.cpus > machine.cpus]
+    if not wide:
+        return ()
+    sentence = (
+        f"this host has {plural(machine.cpus, 'CPU')}: no container gets more, "
+        f"whatever the spec says of {', '.join(wide)}"
+    )
+    return (_note("cpus", sentence),)
+
+
+# --- helpers
+
+
+def _try_as_root(machine: Machine, *argv: str) -> str:
+    """Run a program as root; returns why it failed, "" if it did not."""
+    command = Command(
+        argv=argv if machine.is_root else ("sudo", "-n", *argv),
+        what=f"trying {argv[0]} as root",
+        timeout_s=_LIMIT_S,
+        ok_codes=_ANY_CODE,
+    )
+    try:
+        result = machine.runner.run(command)
+    except LabError as error:
+        return error.message.partition("\n")[0]
+    if result.exit_code == 0:
+        return ""
+    # Of two lines, the second is where to look for more.
+    lines = result.stderr.strip().splitlines()
+    return lines[0] if lines else f"{argv[0]} ended with {result.exit_code}"
+
+
+def _result(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:
+    return ProbeResult(name=name, area=ProbeArea.HOST, status=status, sentence=sentence, fix=fix)
+
+
+def _ok(name: str, sentence: str) -> ProbeResult:
+    return _result(name, ProbeStatus.OK, sentence)
+
+
+def _failed(name: str, sentence: str, fix: str) -> ProbeResult:
+    return _result(name, ProbeStatus.FAILED, sentence, fix)
+
+
+def _note(name: str, sentence: str) -> ProbeResult:
+    return dataclasses.replace(_result(name, ProbeStatus.INFO, sentence), is_said=True)

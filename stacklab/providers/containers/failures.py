@@ -1,0 +1,69 @@
+"""Word the errors of machine.sh: what failed, the last lines that it wrote, and what to type."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from stacklab.errors import ProviderError
+from stacklab.foreign import printable
+
+_SYSTEM = Path("/sys")
+_MOST_LINES = 10
+# What could not be done, by machine.sh's actions.
+_FAILED = {
+    "start": "could not be started",
+    "stop": "could not be asked to shut down",
+    "kill": "could not be ended",
+    "remove": "could not be removed",
+    "freeze": "could not be paused",
+    "thaw": "could not be resumed",
+    "link-up": "could not get the link of a NIC back",
+    "link-down": "could not lose the link of a NIC",
+    "plug": "could not get a NIC back",
+    "unplug": "could not lose a NIC",
+}
+# EACCES and EPERM, as mount and unshare word them.
+_FORBIDDEN = re.compile(
+    r"\b(mount|unshare)\b.*(permission denied|operation not permitted)", re.IGNORECASE
+)
+_APPARMOR = (
+    "AppArmor may forbid it. sudo dmesg | grep DENIED names the profile, sudo aa-complain PROFILE "
+    "switches it off"
+)
+_SELINUX = (
+    "SELinux may forbid it. sudo ausearch -m avc -ts recent names the rule, sudo setenforce 0 "
+    "switches it off until the next boot"
+)
+
+
+def error(
+    node: str, action: str, output: str, *, lab: str, why: str = "", system: Path = _SYSTEM
+) -> ProviderError:
+    """Return the error of an action that failed; `output` is what machine.sh wrote."""
+    sentence = f"{node}: its container {_FAILED[action]}"
+    if why:
+        sentence += f": {why}"
+    # A node's console is in it.
+    lines = printable(output.strip(), indent="").splitlines()[-_MOST_LINES:]
+    message = "\n".join([sentence, *(f"  | {line}" for line in lines)])
+    return ProviderError(message, hint=_next_step(action, output, lab, system))
+
+
+def _next_step(action: str, output: str, lab: str, system: Path) -> str:
+    if action != "start":
+        return f"./invoke lab.status {lab}"
+    again = f"./invoke lab.up {lab}"
+    if _FORBIDDEN.search(output):
+        if _read(system / "module/apparmor/parameters/enabled") == "Y":
+            return f"{_APPARMOR}; then {again}"
+        if _read(system / "fs/selinux/enforce") == "1":
+            return f"{_SELINUX}; then {again}"
+    return f"./invoke doctor {lab}, then {again}"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
