@@ -44,7 +44,7 @@ class _Limit:
     name: str
     least: int  # of a node; with less it does not boot
     usual: int  # of a node
-    least_of_host: int
+    least_of_host: int  # of root outside: none at all where no systemd runs
     usual_of_host: int
     good: int  # the value to suggest
 
@@ -54,7 +54,7 @@ _LIMITS = (
         name="max_user_instances",
         least=6,
         usual=8,
-        least_of_host=10,
+        least_of_host=0,
         usual_of_host=32,
         good=1024,
     ),
@@ -62,7 +62,7 @@ _LIMITS = (
         name="max_user_watches",
         least=20,
         usual=100,
-        least_of_host=50,
+        least_of_host=0,
         usual_of_host=1000,
         good=131072,
     ),

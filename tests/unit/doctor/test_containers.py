@@ -239,10 +239,10 @@ def test_a_trial_that_does_not_end_is_a_failure_in_one_line() -> None:
     [
         (12, 128, ProbeStatus.OK),
         (13, 128, ProbeStatus.WARNING),
-        (19, 128, ProbeStatus.WARNING),
-        (20, 128, ProbeStatus.FAILED),
-        (13, 88, ProbeStatus.WARNING),
-        (13, 87, ProbeStatus.FAILED),
+        (21, 128, ProbeStatus.WARNING),
+        (22, 128, ProbeStatus.FAILED),
+        (13, 78, ProbeStatus.WARNING),
+        (13, 77, ProbeStatus.FAILED),
         (20, 192, ProbeStatus.OK),
     ],
 )
@@ -275,7 +275,7 @@ def test_a_lab_that_wants_more_than_is_usual_gets_a_limit_that_does() -> None:
 
 
 def test_watches_are_counted_too() -> None:
-    machine = make_machine(files={WATCHES: "100\n"})
+    machine = make_machine(files={WATCHES: "59\n"})
     result = one(containers.preflight(LAB, machine), "fs.inotify.max_user_watches")
     assert result.is_failed
     assert result.fix == "sudo sysctl -w fs.inotify.max_user_watches=131072"
