@@ -86,6 +86,8 @@ def _make(paths: HostPaths, key: str, runner: Runner) -> RootDisk:
     path = paths.root_disk(key)
     image = path.with_suffix(".qcow2")
     part = path.with_suffix(".raw-part")
+    # Of a run that was killed; it may be read-only already.
+    part.unlink(missing_ok=True)
     try:
         runner.run(qemu_img.convert_to_raw(image, part))
         offset, filesystem = _find_root(part, key, runner)

@@ -31,6 +31,7 @@ from stacklab.tools import bounded
 
 _POLL_S = 0.1
 _NSPAWN = "systemd-nspawn"
+_INSTALL = "apt-get install systemd-container"
 _IS_OFF = (NodeState.OFF, NodeState.ABSENT)
 
 
@@ -51,9 +52,9 @@ class ContainersProvider:
     def why_unreachable(self, *, start: bool = False) -> Unreachable | None:
         """See Provider.why_unreachable."""
         if shutil.which(_NSPAWN) is None:
-            return Unreachable(
-                service=_NSPAWN, why="it is not installed", hint="apt-get install systemd-container"
-            )
+            if start:
+                raise ProviderError(f"{_NSPAWN} is not installed", hint=_INSTALL)
+            return Unreachable(service=_NSPAWN, why="it is not installed", hint=_INSTALL)
         return self._vms.why_unreachable(start=start)
 
     def close(self) -> None:
