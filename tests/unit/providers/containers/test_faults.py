@@ -87,14 +87,14 @@ def lab(site: Site, monkeypatch: pytest.MonkeyPatch) -> Up:
 @pytest.mark.parametrize("node", ["controller", "compute1"])
 @pytest.mark.parametrize(
     "fault",
-    (
+    [
         "link-down {} eth1",
         "link-down {} eth0",
         "unplug {} eth1",
         "unplug {} eth0",
         "pause {}",
         "power-off {}",
-    ),
+    ],
 )
 def test_each_fault_of_each_kind_of_node_is_made_and_undone_whole(
     lab: Up, fault: str, node: str
