@@ -138,6 +138,16 @@ def test_a_disk_that_was_changed_is_refused_by_name(paths: HostPaths, offset: in
     assert str(caught.value.hint).startswith(f"rm {made.path}, then ./invoke lab.rebuild")
 
 
+def test_content_that_was_moved_is_a_change(paths: HostPaths) -> None:
+    runner = make_runner(at0="ext4")
+    made = root.ensure(paths, KEY, runner)
+    overwrite(made.path, 0, bytes(len(CONTENT)))
+    overwrite(made.path, 1 * MIB, CONTENT)
+    os.utime(made.path, ns=(1, 1))
+    with pytest.raises(ImageError, match="was changed"):
+        root.ensure(paths, KEY, runner)
+
+
 def test_a_disk_that_was_cut_off_is_refused(paths: HostPaths) -> None:
     runner = make_runner(at0="ext4")
     made = root.ensure(paths, KEY, runner)
