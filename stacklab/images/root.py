@@ -72,9 +72,10 @@ def _read(paths: HostPaths, key: str) -> RootDisk | None:
     try:
         facts = json.loads(paths.root_facts(key).read_text())
         root = RootDisk(**{**facts, "path": path})
+        is_known = root.filesystem in _MOUNT_OPTIONS
     except (OSError, ValueError, TypeError):
         return None
-    return root if root.filesystem in _MOUNT_OPTIONS else None
+    return root if is_known else None
 
 
 def _is_untouched(root: RootDisk) -> bool:

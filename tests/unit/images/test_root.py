@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -172,12 +173,34 @@ def test_what_the_hint_says_cures_it(paths: HostPaths) -> None:
     assert root.ensure(paths, KEY, runner).sha256 == made.sha256
 
 
-@pytest.mark.parametrize("facts", ["", "{", "[]", '{"offset": 0}', '{"filesystem": "ext4"}'])
-def test_without_its_facts_it_is_made_again(paths: HostPaths, facts: str) -> None:
+def other_file_system(facts: str) -> str:
+    return facts.replace('"ext4"', '"ntfs"')
+
+
+def list_of_file_systems(facts: str) -> str:
+    return facts.replace('"ext4"', '["ext4"]')
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        "",
+        "{",
+        "[]",
+        '{"offset": 0}',
+        '{"filesystem": "ext4"}',
+        other_file_system,
+        list_of_file_systems,
+    ],
+)
+def test_without_its_facts_it_is_made_again(
+    paths: HostPaths, facts: str | Callable[[str], str]
+) -> None:
     """A run that was killed between the two files leaves the first alone."""
     runner = make_runner(at0="ext4")
     made = root.ensure(paths, KEY, runner)
-    paths.root_facts(KEY).write_text(facts)
+    file = paths.root_facts(KEY)
+    file.write_text(facts if isinstance(facts, str) else facts(file.read_text()))
     assert root.ensure(paths, KEY, runner).sha256 == made.sha256
     assert len([argv for argv in runner.argvs if argv[0] == "qemu-img"]) == 2
 
