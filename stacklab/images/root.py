@@ -72,9 +72,10 @@ def _read(paths: HostPaths, key: str) -> RootDisk | None:
     try:
         facts = json.loads(paths.root_facts(key).read_text())
         root = RootDisk(**{**facts, "path": path})
+        is_known = root.filesystem in _MOUNT_OPTIONS
     except (OSError, ValueError, TypeError):
         return None
-    return root if root.filesystem in _MOUNT_OPTIONS else None
+    return root if is_known else None
 
 
 def _is_untouched(root: RootDisk) -> bool:
@@ -86,6 +87,8 @@ def _make(paths: HostPaths, key: str, runner: Runner) -> RootDisk:
     path = paths.root_disk(key)
     image = path.with_suffix(".qcow2")
     part = path.with_suffix(".raw-part")
+    # Of a run that was killed; it may be read-only already.
+    part.unlink(missing_ok=True)
     try:
         runner.run(qemu_img.convert_to_raw(image, part))
         offset, filesystem = _find_root(part, key, runner)

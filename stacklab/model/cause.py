@@ -13,7 +13,7 @@ class CauseKind(StrEnum):
     NODE_STATE = "node-state"  # the node's domain does not run
     # seen from this host
     NIC_UNPLUGGED = "nic-unplugged"  # the domain lacks the NIC
-    CABLE_PULLED = "cable-pulled"  # the NIC's link is down in the domain
+    CABLE_PULLED = "cable-pulled"  # the NIC's link is down
     BRIDGE_DOWN = "bridge-down"  # the network's bridge is down or gone
     TAP_MISSING = "tap-missing"  # the NIC has no other end on this host
     TAP_ASTRAY = "tap-astray"  # that end is on another bridge, or on none

@@ -68,11 +68,11 @@ def _plug_cause(view: View, at: NICView) -> Cause | None:
     if at.plug is None:
         if view.state is None:
             return None  # libvirtd could not be asked: nobody knows that the NIC is gone
-        text = f"{device} is unplugged from {node}: its domain does not have the NIC {at.nic.mac}"
+        text = f"{device} is unplugged from {node}: it does not have the NIC {at.nic.mac}"
         return Cause(CauseKind.NIC_UNPLUGGED, text)
     if at.plug.is_linked:
         return None
-    text = f"{device} of {node} has its cable pulled: its link is down in the domain"
+    text = f"{device} of {node} has its cable pulled: its link is down"
     return Cause(CauseKind.CABLE_PULLED, text)
 
 
@@ -300,7 +300,7 @@ def nic_line(at: NICView) -> str:
     tap = at.tap
     head = f"NIC {nic.device}: {nic.mac} "
     if at.plug is None:
-        return f"{head}is MISSING in the domain, to have {nic.address} on {at.network}"
+        return f"{head}is MISSING, to have {nic.address} on {at.network}"
     tap_name = at.plug.tap or "-"
     text = f"{head}on {at.network}, tap {tap_name}, to have {nic.address}"
     if not at.plug.is_linked:

@@ -39,12 +39,15 @@ def lab_tables(resolved: Lab) -> list[Table]:
         )
         networks.append(row)
     nics: list[tuple[object, ...]] = []
+    # Of VMs alone, a column would say nothing.
+    has_containers = any(node.kind == "container" for node in resolved.nodes)
     for node in resolved.nodes:
-        nics += _nic_rows(node)
+        nics += _nic_rows(node, has_kind=has_containers)
+    node_header = ("node", "kind", *_NODE_HEADER[1:]) if has_containers else _NODE_HEADER
     return [
         table(("lab", resolved.name), _about_rows(resolved)),
         table(_NETWORK_HEADER, networks),
-        table(_NODE_HEADER, nics),
+        table(node_header, nics),
     ]
 
 
@@ -64,9 +67,10 @@ def _about_rows(resolved: Lab) -> list[tuple[str, str]]:
     return rows
 
 
-def _nic_rows(node: Node) -> Iterator[tuple[object, ...]]:
+def _nic_rows(node: Node, *, has_kind: bool) -> Iterator[tuple[object, ...]]:
     """Yield a row per NIC; the node's own columns stand in the first one only."""
-    node_cells: tuple[object, ...] = (node.name, node.role, node.cpus, node.memory, node.disk)
+    kind: tuple[object, ...] = (node.kind,) if has_kind else ()
+    node_cells = (node.name, *kind, node.role, node.cpus, node.memory, node.disk)
     for nic in node.nics:
         yield (*node_cells, nic.device, nic.network, nic.address, nic.mac)
         node_cells = ("",) * len(node_cells)

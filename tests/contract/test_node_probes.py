@@ -97,6 +97,20 @@ def test_a_machine_tells_of_itself_what_python_sees(shell: str) -> None:
     assert found.routes() is not None
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_machine_tells_what_a_container_is_judged_by(shell: str) -> None:
+    found = look(shell)
+    status = Path("/proc/self/status").read_text()
+    allowed = re.search(r"Cpus_allowed_list:\s*(\S+)", status)
+    assert allowed is not None
+    assert found.first("allowed") == allowed[1]
+    present = Path("/sys/devices/system/cpu/present").read_text().strip()
+    assert found.first("present") == present
+    # The 22nd word, counted as proc(5) does: the second is a name in brackets.
+    stat = Path("/proc/1/stat").read_text()
+    assert found.number("began") == int(stat.rpartition(") ")[2].split()[19])
+
+
 def test_every_block_device_is_told_with_what_it_lies_on() -> None:
     told = {words[0]: words for words in look("sh").words.get("block", [])}
     real = {path.name: path for path in Path("/sys/class/block").iterdir()}

@@ -15,7 +15,8 @@ PACKER = sorted(
         *(path for path in PROJECT.glob("packer/files/*") if not path.suffix),
     )
 )
-SCRIPTS = ("invoke", ".ci/run", *(str(path.relative_to(PROJECT)) for path in PACKER))
+CONTAINERS = "stacklab/providers/containers/machine.sh"
+SCRIPTS = ("invoke", ".ci/run", CONTAINERS, *(str(path.relative_to(PROJECT)) for path in PACKER))
 SHELLCHECK = shutil.which("shellcheck")
 
 

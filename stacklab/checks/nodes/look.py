@@ -58,6 +58,20 @@ nics() {
   done 2>/dev/null
   set -f
 }
+# Since when a container is up: the 22nd word of the first process' stat, which is the 20th
+# behind its name in brackets, which may hold blanks.
+began() {
+  if IFS= read -r line </proc/1/stat; then
+    set -- ${line##*) }
+    printf '%s\\n' "began ${20-}"
+  fi 2>/dev/null
+}
+# How many processors a container may use: /sys shows it all that the host has.
+allowed() {
+  while read -r key value; do
+    case $key in Cpus_allowed_list:) printf '%s\\n' "allowed $value" ;; esac
+  done </proc/self/status 2>/dev/null
+}
 """
 # meminfo's lines as they are; of mountinfo what is mounted on /: device, options, type and source
 _PROC = (
@@ -67,24 +81,14 @@ _PROC = (
 )
 _ADDRESSES = "run addr ip -o -4 addr show"
 _FS = "run fs stat -f -c 'fs %S %b %f %a %c %d' /"
-# Of a container, the first process tells since when it is up: the 22nd word of its stat, behind a
-# name in brackets that may hold blanks.
-_UPTIME = """\
-show /proc/uptime
-if IFS= read -r line </proc/1/stat; then set -- ${line##*) }; printf '%s\n' "began ${20-}"; fi\
-"""
+_UPTIME = "show /proc/uptime"
 _CRASH = "show /sys/kernel/kexec_crash_size"
-_CPUS = """\
-show /sys/devices/system/cpu/online /sys/devices/system/cpu/present
-while read -r key value; do
-  case $key in Cpus_allowed_list:) printf '%s\n' "allowed $value" ;; esac
-done </proc/self/status 2>/dev/null\
-"""
+_CPUS = "show /sys/devices/system/cpu/online /sys/devices/system/cpu/present"
 
 # What to run for which check, and what a person would type to see the same.
 _NEEDS: Mapping[CheckKind, tuple[str, ...]] = {
-    CheckKind.UPTIME: (_UPTIME,),
-    CheckKind.CPUS: (_CPUS,),
+    CheckKind.UPTIME: (_UPTIME, "began"),
+    CheckKind.CPUS: (_CPUS, "allowed"),
     CheckKind.MEMORY: (_CRASH, _PROC),
     CheckKind.DISK: (_PROC, "blocks"),
     CheckKind.ROOT: (_PROC, "blocks", _FS),

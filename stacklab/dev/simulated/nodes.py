@@ -4,19 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stacklab.model.lab import Lab, NetworkMode, Node
+from stacklab.model.lab import Lab, NetworkMode, Node, NodeKind
 from stacklab.tools import ssh
+
+# The host of simulated containers. They see its processors, memory and disk, and when it was booted.
+_HOSTS_CPUS = 64
+_HOSTS_MEMORY_KIB = 128 * 1024 * 1024
+_HOSTS_DISK_BYTES = 1024 * 1024**3
 
 
 def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
     """Return all lines of `nodes.look`, whichever pieces of it were asked for."""
+    machine = _container_lines(node) if node.kind is NodeKind.CONTAINER else _vm_lines(node)
+    return [
+        *machine,
+        "nic lo 00:00:00:00:00:00 65536 0x9 1",
+        *(f"nic {nic.device} {nic.mac} {nic.mtu} 0x1003 1" for nic in node.nics),
+        "@begin addr",
+        *_address_lines(node),
+        "@end 0",
+        "@begin route",
+        *_route_lines(lab, node),
+        "@end 0",
+    ]
+
+
+def _vm_lines(node: Node) -> list[str]:
+    """Return what a VM says of its own processors, memory and disk."""
     sectors = node.disk.bytes // 512
     blocks = node.disk.bytes // 4096
     taken_kib = node.memory.mib * 1024 // 32  # by the kernel, for itself
-    last_cpu = node.cpus - 1
+    cpus = _cpu_list(node.cpus)
     return [
         "uptime 4000.25 7000.5",
-        f"online 0-{last_cpu}" if last_cpu else "online 0",
+        "began 5",
+        f"online {cpus}",
+        f"present {cpus}",
+        f"allowed {cpus}",
         "kexec_crash_size 0",
         "@begin proc",
         f"MemTotal: {node.memory.mib * 1024 - taken_kib} kB",
@@ -27,16 +51,41 @@ def look(lab: Lab, node: Node, shell: str) -> Sequence[str]:
         f"block vda 254:0 {sectors} -",
         # A partition of it, whose parent is 254:0.
         f"block vda1 254:1 {sectors - 2048} 254:0",
+        *_file_system_lines(blocks),
+    ]
+
+
+def _container_lines(node: Node) -> list[str]:
+    """Return what a container says: most of it is the host's."""
+    cpus = _cpu_list(_HOSTS_CPUS)
+    return [
+        "uptime 94000.25 7000.5",
+        "began 9000000",
+        f"online {cpus}",
+        f"present {cpus}",
+        f"allowed {_cpu_list(node.cpus)}",
+        "kexec_crash_size 0",
+        "@begin proc",
+        f"MemTotal: {_HOSTS_MEMORY_KIB} kB",
+        "SwapTotal: 0 kB",
+        "SwapFree: 0 kB",
+        "mount 0:52 rw,relatime - overlay sl0a1b2c3d rw,lowerdir=layer:base,upperdir=upper",
+        "@end 0",
+        f"block sda 8:0 {_HOSTS_DISK_BYTES // 512} -",
+        *_file_system_lines(_HOSTS_DISK_BYTES // 4096),
+    ]
+
+
+def _cpu_list(count: int) -> str:
+    """Return processors as /sys lists them."""
+    return f"0-{count - 1}" if count > 1 else "0"
+
+
+def _file_system_lines(blocks: int) -> list[str]:
+    """Return what `stat -f` writes of a disk with so many blocks, of which few are used."""
+    return [
         "@begin fs",
         f"fs 4096 {blocks * 98 // 100} {blocks * 95 // 100} {blocks * 90 // 100} 3145728 3135535",
-        "@end 0",
-        "nic lo 00:00:00:00:00:00 65536 0x9 1",
-        *(f"nic {nic.device} {nic.mac} {nic.mtu} 0x1003 1" for nic in node.nics),
-        "@begin addr",
-        *_address_lines(node),
-        "@end 0",
-        "@begin route",
-        *_route_lines(lab, node),
         "@end 0",
     ]
 

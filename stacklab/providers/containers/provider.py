@@ -30,6 +30,7 @@ from stacklab.tools import bounded
 
 _POLL_S = 0.1
 _NSPAWN = "systemd-nspawn"
+_INSTALL = "apt-get install systemd-container"
 _IS_OFF = (NodeState.OFF, NodeState.ABSENT)
 
 

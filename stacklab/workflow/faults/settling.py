@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from stacklab.checks.expect import Fault, FaultKind, Outage
 from stacklab.errors import CommandFailed, NodeNotReady
 from stacklab.foreign import printable
-from stacklab.model.lab import Lab, Node
+from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.model.state import NodeState
 from stacklab.nodes import protocol, session
 from stacklab.nodes.protocol import Part
@@ -59,13 +59,17 @@ class Settler:
         settling = [fault for fault in undone if fault.node in names]
         self._wait_until_ready(nodes, settling)
         for fault in settling:
-            # The access NIC is up already: the node answered by it.
-            is_access = self.lab.node(fault.node).access.device == fault.device
-            if fault.kind is FaultKind.UNPLUG and not is_access:
+            node = self.lab.node(fault.node)
+            # The access NIC is up already: the node answered by it. A container's NICs have been
+            # configured from outside.
+            is_up = fault.device == node.access.device or node.kind is NodeKind.CONTAINER
+            if fault.kind is FaultKind.UNPLUG and not is_up:
                 self._take_up_nic(fault)
         # The clock of a node that stood still, or booted, is late.
-        late = sorted({fault.node for fault in settling if fault.stops_node})
-        set_clocks(self.context.runner, self.paths, [self.lab.node(name) for name in late])
+        # A container's is the host's.
+        stopped = {fault.node for fault in settling if fault.stops_node}
+        late = [node for node in self.lab.of_kind(NodeKind.VM) if node.name in stopped]
+        set_clocks(self.context.runner, self.paths, late)
         # netem lives in the kernel's device, and went away with it.
         unimpaired = {fault.node for fault in settling if fault.kind in CHANGE_TAPS}
         if unimpaired:

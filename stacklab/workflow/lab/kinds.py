@@ -23,6 +23,25 @@ def read_kind(word: str | None) -> NodeKind | None:
     return _WORDS[word]
 
 
+def refuse_other(
+    lab: Lab, lab_record: LabRecord, made: Lab | None, wanted: NodeKind | None
+) -> None:
+    """Raise LabError where `--as` wants of a lab that exists what its nodes are not.
+
+    `made` is the lab as it was brought up; None where that was cut short before it was known.
+    """
+    if wanted is None:
+        return
+    is_same = lab_record.all_as == wanted
+    if made is not None:
+        is_same = len(made.of_kind(wanted)) == len(made.nodes)
+    if not is_same:
+        raise LabError(
+            f"lab {lab.name} exists, and not all of its nodes are {wanted}s",
+            hint=f"./invoke lab.rebuild {lab.name} --as {wanted}s",
+        )
+
+
 def chosen(lab: Lab, lab_record: LabRecord | None, wanted: NodeKind | None) -> Lab:
     """Return the lab with its nodes as `wanted`, or as they were brought up, or as in its spec."""
     kind = wanted

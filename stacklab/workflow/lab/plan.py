@@ -5,7 +5,7 @@ from __future__ import annotations
 from stacklab import record
 from stacklab.images import catalogue, store
 from stacklab.installers import rendering as answers
-from stacklab.model.lab import Lab, Node
+from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.model.state import NodeState
 from stacklab.providers import registry
 from stacklab.workflow import base_image
@@ -76,7 +76,8 @@ def _node_rows(context: Context, lab: Lab, lab_record: record.LabRecord | None) 
     for node in lab.nodes:
         state = states.get(node.name, NodeState.ABSENT)
         action = _ACTIONS.get(state, "make")
-        about = f"{node.cpus} cpu, {node.memory}, {_addresses(node)}"
+        kind = "container, " if node.kind is NodeKind.CONTAINER else ""
+        about = f"{kind}{node.cpus} cpu, {node.memory}, {_addresses(node)}"
         rows.append((f"node {node.name}", action, about))
     return tuple(rows)
 

@@ -94,10 +94,20 @@ def as_dict(lab_status: LabStatus) -> Mapping[str, object]:
         "expires_at": lab_status.expires_at,
         "trouble": lab_status.trouble,
         "nodes": [
-            {"name": node, "state": str(state), "addresses": _addresses(lab_status.lab, node)}
+            {
+                "name": node,
+                "kind": _kind(lab_status.lab, node),
+                "state": str(state),
+                "addresses": _addresses(lab_status.lab, node),
+            }
             for node, state in lab_status.states.items()
         ],
     }
+
+
+def _kind(lab: Lab | None, node: str) -> str:
+    """Return what a node is, vm or container; "" where the lab was never resolved."""
+    return "" if lab is None else str(lab.node(node).kind)
 
 
 def _addresses(lab: Lab | None, node: str) -> Mapping[str, str]:

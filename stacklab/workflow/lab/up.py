@@ -56,7 +56,9 @@ def up(
         lab = kinds.chosen(lab, before, all_as)
         bringing = Bringing(context, lab, paths, ttl_s=ttl_s, all_as=all_as)
         if before is not None:
-            changes.refuse(lab, last_resolved(paths))
+            made = last_resolved(paths)
+            kinds.refuse_other(lab, before, made, all_as)
+            changes.refuse(lab, made)
         return bringing.bring(before, bringing.prepare(before), checks=checks)
 
 
@@ -114,7 +116,7 @@ class Bringing:
         with self._progress.stage("host", "preflight"):
             # Without secrets: a stack that can't be rendered shows before minutes of work.
             answers.preview(self._lab)
-            self._preflight(before)
+            self._preflight(before, anew=anew)
         return self._choose_base(None if anew else before)
 
     def bring(self, before: LabRecord | None, choice: Choice, *, checks: bool) -> LabUp:
@@ -200,11 +202,14 @@ class Bringing:
     def _write_node(self, changed: NodeRecord) -> None:
         self._write_record(self._record.with_node(changed))
 
-    def _preflight(self, before: LabRecord | None) -> None:
+    def _preflight(self, before: LabRecord | None, *, anew: bool) -> None:
         context, lab = self._context, self._lab
         provider = self._provider(before)
         unreachable = provider.why_unreachable(start=True)
         states = provider.status(before) if before and unreachable is None else {}
+        if anew and unreachable is None:
+            # What is made anew may be of another kind.
+            unreachable = self._provider(None).why_unreachable(start=True)
         # Only these need memory that the host must have free; the others have theirs already.
         starting: list[str] = []
         for node in lab.nodes:
@@ -284,11 +289,12 @@ class Bringing:
         waiter.finish()
         if len(booting) == len(self._lab.nodes):
             boot_times.keep(self._context.host, self._lab, time.monotonic() - started)
-        # A booting kernel reads its clock to the second, and nobody puts it right later.
-        with self._progress.stage("host", "clocks"):
-            # A container's clock is the host's: it has none of its own, and must not be set.
-            vms = self._lab.of_kind(NodeKind.VM)
-            clocks.set_clocks(self._context.runner, self._paths, vms)
+        # A container's clock is the host's: it has none of its own, and must not be set.
+        vms = self._lab.of_kind(NodeKind.VM)
+        if vms:
+            # A booting kernel reads its clock to the second, and nobody puts it right later.
+            with self._progress.stage("host", "clocks"):
+                clocks.set_clocks(self._context.runner, self._paths, vms)
         self._write_record(dataclasses.replace(self._record, answered_at=time.time()))
 
     def _place_answers(self, rendered: Rendered, *, fresh: set[str]) -> None:

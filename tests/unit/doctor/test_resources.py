@@ -9,6 +9,7 @@ import pytest
 from stacklab.doctor import resources
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.result import ProbeArea, ProbeStatus
+from stacklab.model.lab import NodeKind
 from stacklab.paths import HostPaths
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import make_machine
@@ -33,6 +34,13 @@ def test_memory_must_hold_all_nodes_with_swap_as_the_last_resort(
     assert result.status is status
     assert "trio needs 3.4 GiB" in result.sentence
     assert ("labs/trio.yaml" in result.fix) is (status is not ProbeStatus.OK)
+
+
+def test_containers_need_what_they_use_and_not_their_limit() -> None:
+    containers = LAB.all_as(NodeKind.CONTAINER)
+    result = resources.probe_memory(containers, make_machine(available_mib=400))
+    assert result.status is ProbeStatus.OK
+    assert "trio needs 0.2 GiB" in result.sentence
 
 
 def test_nodes_that_run_already_need_no_more_memory() -> None:

@@ -304,7 +304,8 @@ def test_a_base_that_is_gone_is_told_by_name(paths: HostPaths) -> None:
 
 def test_a_removed_image_leaves_nothing_and_may_be_gone_already(paths: HostPaths) -> None:
     added = add(paths)
-    added.path.with_suffix(".vmlinuz").touch()
+    for suffix in (".vmlinuz", ".raw", ".raw-facts", ".raw-part"):
+        added.path.with_suffix(suffix).touch()
     kept = add(paths, b"another")
     store.remove(added)
     store.remove(added)
@@ -323,12 +324,17 @@ def test_halves_are_removed_and_whole_images_are_not(paths: HostPaths) -> None:
     whole.path.with_suffix(".vmlinuz").touch()
     half = paths.images / f"debian-12-{'0' * 12}-{'1' * 8}.qcow2"
     theirs = paths.images / f"debian-12-cloud-{'0' * 12}-{'1' * 8}.qcow2"
-    for path in (half, half.with_suffix(".vmlinuz"), theirs):
+    beside = [
+        half.with_suffix(suffix) for suffix in (".vmlinuz", ".raw", ".raw-facts", ".raw-part")
+    ]
+    root = whole.path.with_suffix(".raw")
+    for path in (half, *beside, theirs, root):
         path.touch()
     store.remove_halves(paths, "debian-12")
     assert not half.exists()
-    assert not half.with_suffix(".vmlinuz").exists()
+    assert not [path for path in beside if path.exists()]
     assert theirs.exists()
     assert set(store.everything(paths)) == {whole, other}
     assert whole.path.exists()
     assert whole.path.with_suffix(".vmlinuz").exists()
+    assert root.exists()

@@ -149,6 +149,7 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
                 "impairment": {"delay_ms": 0.0, "loss_percent": 0.0, "rate_kbit": 0},
             }
         ],
+        "kind": "vm",
     }
 
 

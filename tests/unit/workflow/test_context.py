@@ -54,7 +54,8 @@ def test_a_provider_is_made_once_by_the_word_in_the_record(tmp_path: Path) -> No
 
 
 def test_a_word_that_is_not_a_provider_lists_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ProviderError, match=r"'tin' is not a provider \(there are: libvirt\)"):
+    known = r"'tin' is not a provider \(there are: containers, libvirt\)"
+    with pytest.raises(ProviderError, match=known):
         make(tmp_path, provider_of_new_labs="tin").provider()
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from stacklab.checks import plan
 from stacklab.checks.family import Facts
 from stacklab.checks.nodes import family as nodes
-from stacklab.checks.nodes import look as nodes_look
 from stacklab.checks.result import Check, CheckKind, Layer, Reason
 from stacklab.nodes.protocol import Answer, Said
 from tests.unit.checks.nodes.said import (
@@ -49,7 +48,8 @@ def test_each_check_of_a_node_has_one_result_but_those_that_the_mesh_judges() ->
 @pytest.mark.parametrize(
     ("kind", "has", "lacks"),
     [
-        (CheckKind.UPTIME, "show /proc/uptime", "run "),
+        (CheckKind.UPTIME, "show /proc/uptime\nbegan", "run "),
+        (CheckKind.CPUS, "/cpu/present\nallowed", "uptime"),
         (CheckKind.SWAP, "run proc", "run addr"),
         (CheckKind.ROOT, "run fs", "run addr"),
         (CheckKind.NIC, "run addr", "run route"),
@@ -60,7 +60,7 @@ def test_a_node_runs_no_more_than_the_wanted_checks_need(
     kind: CheckKind, has: str, lacks: str
 ) -> None:
     (part,) = nodes.parts(LAB, NODE, [Check(kind=kind, node="controller")], Facts())
-    calls = part.shell[part.shell.rindex("}") :]
+    calls = part.shell[part.shell.rindex("\n}\n") :]
     assert has in calls
     assert lacks not in calls
 
@@ -158,9 +158,8 @@ def test_a_look_that_failed_is_an_error_not_a_failure(
 
 
 def test_a_node_that_booted_after_lab_up_saw_it_answer_is_warned_of() -> None:
-    look = nodes_look.parse(["uptime 100.00 50.00"])
-    assert nodes.judge_uptime(look, NOW, answered_at=NOW - 60).status is PASSED
-    assert nodes.judge_uptime(look, NOW, answered_at=NOW - 101).status is PASSED
-    again = nodes.judge_uptime(look, NOW, answered_at=NOW - 3700)
+    assert nodes.judge_uptime(100.0, NOW, answered_at=NOW - 60).status is PASSED
+    assert nodes.judge_uptime(100.0, NOW, answered_at=NOW - 101).status is PASSED
+    again = nodes.judge_uptime(100.0, NOW, answered_at=NOW - 3700)
     assert (again.status, again.reason) == (WARNED, Reason.BOOTED_AGAIN)
     assert "lab.up saw it answer at 2027-01-15 06:58:20 UTC" in again.detail

@@ -338,8 +338,7 @@ def test_the_evidence_tells_state_nics_leases_and_console(stage: Stage) -> None:
     assert str(looker(stage).evidence(node)).splitlines() == [
         "  domain trio_compute1: running",
         "  NIC eth0: 52:54:00:00:00:01 on trio_net0, tap vnet3, to have 10.10.0.12/24",
-        "  NIC eth1: 52:54:00:00:01:01 is MISSING in the domain, to have 10.20.0.12/24 on"
-        " trio_net1",
+        "  NIC eth1: 52:54:00:00:01:01 is MISSING, to have 10.20.0.12/24 on trio_net1",
         "  lease: 10.10.0.12 to 52:54:00:00:00:01 on trio_net0",
         f"  console ({console}) of compute1 ends with:",
         "    | Booting...",

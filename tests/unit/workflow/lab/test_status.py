@@ -37,12 +37,18 @@ def test_status_is_ready_for_json_even_of_a_lab_that_was_never_resolved(up: Fake
     (whole,) = map(lab_status.as_dict, lab_status.status(up.context))
     assert json.loads(json.dumps(whole))["nodes"][1] == {
         "name": "compute1",
+        "kind": "vm",
         "state": "running",
         "addresses": {"net0": "10.10.0.12", "net1": "10.20.0.12"},
     }
     up.lab().resolved.unlink()
     (half,) = map(lab_status.as_dict, lab_status.status(up.context))
-    assert json.loads(json.dumps(half))["nodes"][1]["addresses"] == {}
+    assert json.loads(json.dumps(half))["nodes"][1] == {
+        "name": "compute1",
+        "kind": "",
+        "state": "running",
+        "addresses": {},
+    }
 
 
 @pytest.mark.parametrize("damaged", ["record", "resolved"])
