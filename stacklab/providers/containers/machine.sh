@@ -4,10 +4,11 @@
 #   env DIR=... MACHINE=... sh machine.sh start NIC...
 #
 # All that runs of a node is in one cgroup, and all that it has on this host (mounts, network
-# devices, a network namespace) belongs to processes in it: killing the cgroup leaves nothing behind.
-# Inside it are three: `keeper`, this script, which makes the mounts in a mount namespace of its own and
-# starts the node again after a reboot; `net`, a process that holds the node's network namespace; and
-# `run`, systemd-nspawn and the node.
+# devices, namespaces) belongs to processes in it: killing the cgroup leaves nothing behind.
+# Inside it are four: `keeper`, this script, which makes the mounts in a mount namespace of its own and
+# starts the node again after a reboot; `users`, a process that holds the user namespace of a node
+# that is not privileged; `net`, one that holds its network namespace; and `run`, systemd-nspawn and
+# the node.
 set -eu
 
 self=$(readlink -f "$0")
@@ -62,7 +63,7 @@ make_cgroups() {
                 echo "+$controller" 2>/dev/null >"$root/stacklab/cgroup.subtree_control" || continue
             done
         fi
-        mkdir -p "$group/keeper" "$group/net" "$group/run"
+        mkdir -p "$group/keeper" "$group/users" "$group/net" "$group/run"
         limit_memory "$group"
     done
 }
@@ -252,9 +253,14 @@ make_users() {
     mkdir "$private/base" "$private/node" "$private/root"
     : >"$private/seed"
     rm -f users
-    "$PYTHON" -I -S "${self%/*}/user_namespace.py" "$MACHINE" \
-        base "$private/base" . "$private/node" "$SEED" "$private/seed" >users &
+    (
+        enter users
+        exec "$PYTHON" -I -S "${self%/*}/user_namespace.py" "$MACHINE" \
+            base "$private/base" . "$private/node" "$SEED" "$private/seed" >users
+    ) &
     users=$!
+    # However the keeper ends.
+    trap 'kill "$users"' EXIT
     while [ ! -s users ]; do
         kill -0 "$users" 2>/dev/null || fail "$MACHINE has no user namespace"
         sleep 0.01

@@ -112,7 +112,7 @@ def make(machine: str, pairs: Sequence[str]) -> int:
         os.write(to_helper, b"1")
         _, status = os.waitpid(helper, 0)
     if status:
-        raise OSError("the user namespace could not be made: see above")
+        raise OSError("privileged: true in the spec does without a user namespace")
     return first
 
 
@@ -126,7 +126,8 @@ def _help(holder: int, first: int, from_holder: int, pairs: Sequence[str]) -> No
         mount(holder, pairs)
         code = 0
     except OSError as error:
-        print(f"user namespace: {error}", file=sys.stderr)
+        # An old kernel, or a file system that can't show other ids than its own.
+        print(f"the node's user namespace can't be made: {error}", file=sys.stderr)
     finally:
         os._exit(code)
 
@@ -160,5 +161,8 @@ def _call(function: Callable[..., int], *arguments: object, about: str = "") -> 
 
 
 if __name__ == "__main__":
-    print(make(sys.argv[1], sys.argv[2:]), flush=True)
+    try:
+        print(make(sys.argv[1], sys.argv[2:]), flush=True)
+    except OSError as error:
+        sys.exit(str(error))
     os.execvp("sleep", ["sleep", "infinity"])
