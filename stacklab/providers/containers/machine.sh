@@ -265,13 +265,10 @@ make_users() {
         kill -0 "$users" 2>/dev/null || fail "$MACHINE has no user namespace"
         sleep 0.01
     done
-    for root in $(cgroup_roots); do
-        group=$root/stacklab/$MACHINE/run
-        # What cgroup v2 calls delegation: the node makes groups below, its limits are above.
-        for file in "$group" "$group/cgroup.procs" "$group/cgroup.subtree_control" "$group/cgroup.threads"; do
-            [ ! -e "$file" ] || chown "$(cat users):$(cat users)" "$file"
-        done
-    done
+    read -r first <users
+    # What cgroup v2 calls delegation: the node makes groups below this one, its limits are above.
+    chown "$first:$first" "$CGROUP/run" "$CGROUP/run/cgroup.procs" \
+        "$CGROUP/run/cgroup.subtree_control" "$CGROUP/run/cgroup.threads"
 }
 
 # Started in the node's network namespace, nspawn mounts a /sys that shows the node's NICs.

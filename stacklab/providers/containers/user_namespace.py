@@ -10,6 +10,9 @@ A mount with a namespace's ids shows what root has on the disk as the node's roo
 changed, and what the node writes is on the disk as root's, too.
 """
 
+# To import pathlib takes as long as all that is done here.
+# ruff: noqa: PTH103, PTH120, PTH123, PTH208
+
 from __future__ import annotations
 
 import ctypes
@@ -18,8 +21,6 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import NoReturn
 
 COUNT = 65536
 # What lies around it: useradd's subordinate ids, those that SSSD makes up (to 0x77387940) and
@@ -27,9 +28,8 @@ COUNT = 65536
 LOWEST = 0x7800_0000
 HIGHEST = 0x7FFE_0000
 
-_LOCK = Path("/run/lock/stacklab-users")
-_SUBORDINATE = (Path("/etc/subuid"), Path("/etc/subgid"))
-_PROC = Path("/proc")
+_LOCK = "/run/lock/stacklab-users"
+_SUBORDINATE = ("/etc/subuid", "/etc/subgid")
 
 # Of <sched.h>, <fcntl.h> and <linux/mount.h>.
 _CLONE_NEWUSER = 0x1000_0000
@@ -74,32 +74,35 @@ def choose_first(machine: str, taken: Iterable[tuple[int, int]]) -> int:
 
 def taken_ids() -> Iterator[tuple[int, int]]:
     """Yield the ranges that this host's processes have, and those promised to its users."""
-    seen = set()
-    for process in _PROC.iterdir():
-        if not process.name.isdigit():
-            continue
+    seen: set[str] = set()
+    for process in filter(str.isdigit, os.listdir("/proc")):
         for kind in ("uid", "gid"):
-            try:
-                seen.add((process / f"{kind}_map").read_text())
-            except OSError:
-                continue  # it has ended
-    for line in "".join(seen).splitlines():
+            # A process may have ended since.
+            seen.update(_lines(f"/proc/{process}/{kind}_map"))
+    for line in seen:
         _, first, count = map(int, line.split())
         # The host's own processes have all that there are.
         if (first, count) != (0, 2**32 - 1):
             yield first, count
     for table in _SUBORDINATE:
-        if table.exists():
-            for line in table.read_text().splitlines():
-                words = line.split(":")
-                if len(words) == 3 and words[1].isdigit() and words[2].isdigit():
-                    yield int(words[1]), int(words[2])
+        for line in _lines(table):
+            words = line.split(":")
+            if len(words) == 3 and words[1].isdigit() and words[2].isdigit():
+                yield int(words[1]), int(words[2])
+
+
+def _lines(path: str) -> Sequence[str]:
+    try:
+        with open(path) as file:
+            return file.read().splitlines()
+    except OSError:
+        return ()
 
 
 def make(machine: str, pairs: Sequence[str]) -> int:
     """Enter a new user namespace; return the host's id of its root."""
-    _LOCK.parent.mkdir(parents=True, exist_ok=True)
-    with _LOCK.open("w") as lock:
+    os.makedirs(os.path.dirname(_LOCK), exist_ok=True)
+    with open(_LOCK, "w") as lock:
         # Until the ids are seen in /proc.
         fcntl.flock(lock, fcntl.LOCK_EX)
         first = choose_first(machine, taken_ids())
@@ -107,7 +110,7 @@ def make(machine: str, pairs: Sequence[str]) -> int:
         holder = os.getpid()
         helper = os.fork()
         if helper == 0:
-            _help(holder, first, from_holder, pairs)
+            os._exit(_help(holder, first, from_holder, pairs))
         _call(_libc.unshare, _CLONE_NEWUSER)
         os.write(to_helper, b"1")
         _, status = os.waitpid(helper, 0)
@@ -116,25 +119,24 @@ def make(machine: str, pairs: Sequence[str]) -> int:
     return first
 
 
-def _help(holder: int, first: int, from_holder: int, pairs: Sequence[str]) -> NoReturn:
-    """Do what can only be done from outside of the namespace, and end."""
-    code = 1
+def _help(holder: int, first: int, from_holder: int, pairs: Sequence[str]) -> int:
+    """Do what can only be done from outside of the namespace; return an exit code."""
     try:
         os.read(from_holder, 1)
         for kind in ("uid", "gid"):
-            (_PROC / str(holder) / f"{kind}_map").write_text(f"0 {first} {COUNT}")
+            with open(f"/proc/{holder}/{kind}_map", "w") as table:
+                table.write(f"0 {first} {COUNT}")
         mount(holder, pairs)
-        code = 0
     except OSError as error:
         # An old kernel, or a file system that can't show other ids than its own.
-        print(f"the node's user namespace can't be made: {error}", file=sys.stderr)
-    finally:
-        os._exit(code)
+        print(f"the node's user namespace can't be made: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
 
 
 def mount(holder: int, pairs: Sequence[str]) -> None:
     """Mount each first of a pair at the second, with the ids of a process's namespace."""
-    users = os.open(_PROC / str(holder) / "ns" / "user", os.O_RDONLY | os.O_CLOEXEC)
+    users = os.open(f"/proc/{holder}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     wanted = MountAttr(attr_set=_MOUNT_ATTR_IDMAP, userns_fd=users)
     for source, target in zip(pairs[::2], pairs[1::2], strict=True):
         flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
