@@ -11,7 +11,7 @@ changed, and what the node writes is on the disk as root's, too.
 """
 
 # To import pathlib takes as long as all that is done here.
-# ruff: noqa: PTH103, PTH120, PTH123, PTH208
+# ruff: noqa: PTH123, PTH208
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNT = 65536
 LOWEST = 0x7800_0000
 HIGHEST = 0x7FFE_0000
 
-_LOCK = "/run/lock/stacklab-users"
+_LOCK = "/run/stacklab-users.lock"
 _SUBORDINATE = ("/etc/subuid", "/etc/subgid")
 
 # Of <sched.h>, <fcntl.h> and <linux/mount.h>.
@@ -101,7 +101,6 @@ def _lines(path: str) -> Sequence[str]:
 
 def make(machine: str, pairs: Sequence[str]) -> int:
     """Enter a new user namespace; return the host's id of its root."""
-    os.makedirs(os.path.dirname(_LOCK), exist_ok=True)
     with open(_LOCK, "w") as lock:
         # Until the ids are seen in /proc.
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -90,7 +90,10 @@ try keyring call $KEYCTL 0 -3 0
 try clock call $CLOCK_SETTIME 0 0
 echo "uids: $(cat /proc/self/uid_map)" >>/tries
 echo "end: yes" >>/tries
-exec sleep 600
+# SIGRTMIN+3, by which systemd-nspawn asks for a power-off.
+trap 'exit 0' 37
+sleep 600 &
+wait
 """
 
 
@@ -211,3 +214,14 @@ def test_only_a_privileged_root_is_the_hosts(tried: Tried) -> None:
 def test_what_a_node_writes_is_roots_on_the_disk(tried: Tried) -> None:
     status = (tried.container.directory / "upper" / "tries").stat()
     assert (status.st_uid, status.st_gid) == (0, 0)
+
+
+def test_a_node_that_has_shut_down_leaves_no_process(tried: Tried) -> None:
+    tried.machines.stop(tried.container)
+    events = tried.machines.group(tried.container) / "cgroup.events"
+    for _ in range(100):
+        if "populated 0" in events.read_text():
+            break
+        time.sleep(0.1)
+    assert "populated 0" in events.read_text()
+    assert tried.machines.state(tried.container) is NodeState.OFF
