@@ -166,12 +166,13 @@ def test_images_are_compared_only_when_the_catalogue_is_given(directory: Path) -
 
 
 @pytest.mark.parametrize(
-    ("stack", "is_privileged"), [("", False), ("stack: {installer: devstack}\n", True)]
+    ("stack", "is_privileged"),
+    [("", False), ("stack: {installer: devstack, fixed_range: 10.11.0.0/24}\n", True)],
 )
 def test_containers_are_privileged_if_an_installer_needs_it(
     directory: Path, stack: str, is_privileged: bool
 ) -> None:
-    node = "nodes: {node: {role: controller, nics: [{network: mgmt}]}}\n"
+    node = NODES.replace("{nics", "{role: controller, nics")
     as_written = resolve(directory, NETWORKS + "kind: container\n" + node + stack)
     as_typed = resolve(directory, NETWORKS + node + stack).all_as(NodeKind.CONTAINER)
     assert as_written.nodes == as_typed.nodes
