@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 from stacklab.model.checks import CheckPolicy
-from stacklab.model.stack import Role, Stack
+from stacklab.model.stack import NO_INSTALLER, Role, Stack
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MiB|GiB|TiB)\s*")
 _MIB_PER = {"MiB": 1, "GiB": 1024, "TiB": 1024 * 1024}
@@ -133,6 +133,8 @@ class Node:
     disk: Size
     nics: tuple[NIC, ...]
     kind: NodeKind = NodeKind.VM
+    # Of a container: False if its root is an ordinary user of the host. A VM's never is the host's.
+    is_privileged: bool = True
 
     @property
     def access(self) -> NIC:
@@ -192,8 +194,14 @@ class Lab:
 
     def all_as(self, kind: NodeKind) -> Lab:
         """Return the same lab with all its nodes of one kind."""
-        nodes = tuple(replace(node, kind=kind) for node in self.nodes)
+        nodes = tuple(self._as(node, kind) for node in self.nodes)
         return replace(self, nodes=nodes)
+
+    def _as(self, node: Node, kind: NodeKind) -> Node:
+        if node.kind is kind:
+            return node
+        is_privileged = kind is NodeKind.VM or needs_privilege(self.stack)
+        return replace(node, kind=kind, is_privileged=is_privileged)
 
     def members(self, network: str) -> tuple[tuple[Node, NIC], ...]:
         """Return every node on that network, with its NIC there."""
@@ -203,6 +211,12 @@ class Lab:
                 if nic.network == network:
                     members.append((node, nic))
         return tuple(members)
+
+
+def needs_privilege(stack: Stack) -> bool:
+    """Return True if a lab's containers must be privileged, where its spec does not say."""
+    # An installer sets the host's kernel: modules, sysctls, devices.
+    return stack.installer is not NO_INSTALLER
 
 
 def stable_hex(*parts: str, digits: int) -> str:

@@ -8,7 +8,17 @@ from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from stacklab.model.checks import CheckPolicy, CustomCheck, CustomKind
-from stacklab.model.lab import NIC, Lab, Network, NetworkMode, Node, NodeKind, Size, stable_hex
+from stacklab.model.lab import (
+    NIC,
+    Lab,
+    Network,
+    NetworkMode,
+    Node,
+    NodeKind,
+    Size,
+    needs_privilege,
+    stable_hex,
+)
 from stacklab.model.release import Release
 from stacklab.model.stack import (
     NO_INSTALLER,
@@ -35,10 +45,11 @@ from stacklab.spec.rules import (
     check,
     default_network,
     impairment,
+    kind_of,
     members,
     wanted_address,
 )
-from stacklab.spec.schema import LabSpec, NetworkSpec
+from stacklab.spec.schema import LabSpec, NetworkSpec, NodeSpec
 from stacklab.spec.secret_rules import post_config_options
 from stacklab.spec.source import SpecMistake
 from stacklab.spec.stack import (
@@ -82,14 +93,17 @@ def resolve(
         for name, network in spec.networks.items()
     }
     mac_of = macs(context.name, addresses)
+    stack = _resolve_stack(spec.stack or StackSpec(), spec)
     lab = Lab(
         name=context.name,
         description=spec.description or "",
         source=source,
         images=spec.image,
         networks=tuple(networks.values()),
-        nodes=tuple(_resolve_node(member, spec, networks, addresses, mac_of) for member in nodes),
-        stack=_resolve_stack(spec.stack or StackSpec(), spec),
+        nodes=tuple(
+            _resolve_node(member, spec, stack, networks, addresses, mac_of) for member in nodes
+        ),
+        stack=stack,
         checks=_resolve_checks(spec.checks or ChecksSpec(), spec),
     )
     return lab, []
@@ -134,6 +148,7 @@ def _resolve_network(lab: str, name: str, spec: NetworkSpec) -> Network:
 def _resolve_node(
     member: Member,
     spec: LabSpec,
+    stack: Stack,
     networks: Mapping[str, Network],
     addresses: Mapping[tuple[str, str], IPv4Address],
     mac_of: Mapping[tuple[str, str], str],
@@ -152,6 +167,7 @@ def _resolve_node(
                 impairment=impairment(nic, spec.networks[nic.network]),
             )
         )
+    kind = kind_of(member.spec, spec)
     return Node(
         name=member.name,
         role=member.spec.role or Role.NODE,
@@ -159,8 +175,17 @@ def _resolve_node(
         memory=member.spec.memory or DEFAULT_MEMORY,
         disk=member.spec.disk or DEFAULT_DISK,
         nics=tuple(nics),
-        kind=member.spec.kind or spec.kind or NodeKind.VM,
+        kind=kind,
+        is_privileged=kind is NodeKind.VM or _is_privileged(member.spec, spec, stack),
     )
+
+
+def _is_privileged(node: NodeSpec, spec: LabSpec, stack: Stack) -> bool:
+    if node.privileged is not None:
+        return node.privileged
+    if spec.privileged is not None:
+        return spec.privileged
+    return needs_privilege(stack)
 
 
 def _resolve_stack(spec: StackSpec, lab: LabSpec) -> Stack:

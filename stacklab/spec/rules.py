@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
-from stacklab.model.lab import Impairment, NetworkMode, Size
+from stacklab.model.lab import Impairment, NetworkMode, NodeKind, Size
 from stacklab.model.stack import Role
 from stacklab.spec.schema import MOST_NICS, STAND_IN, LabSpec, NetworkSpec, NicSpec, NodeSpec
 from stacklab.spec.source import Keys, SpecMistake
@@ -80,6 +80,11 @@ def default_network(spec: LabSpec) -> str:
     return next(iter(spec.networks), "")
 
 
+def kind_of(node: NodeSpec, spec: LabSpec) -> NodeKind:
+    """Return what a node is: as it says, or else as its lab says."""
+    return node.kind or spec.kind or NodeKind.VM
+
+
 def has_role(spec: LabSpec, role: Role) -> bool:
     """Return True if the spec gives a node that role."""
     return any(node.role is role for node in spec.nodes.values())
@@ -100,6 +105,7 @@ def check(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     yield from _check_images(spec, context)
     yield from _check_networks(spec)
     yield from _check_node_names(spec)
+    yield from _check_privileged(spec)
     for key, node in spec.nodes.items():
         yield from _check_nics(("nodes", key, "nics"), node, spec, context)
     # Totals of a spec that lost a part would be wrong.
@@ -228,6 +234,20 @@ def _check_node_names(spec: LabSpec) -> Iterator[SpecMistake]:
             yield SpecMistake(
                 path=path, wrong=f"with its number, {wrong}", right=right, at_key=True
             )
+
+
+def _check_privileged(spec: LabSpec) -> Iterator[SpecMistake]:
+    right = "remove it, or say kind: container"
+    has_container = False
+    for key, node in spec.nodes.items():
+        if kind_of(node, spec) is NodeKind.CONTAINER:
+            has_container = True
+        elif node.privileged is not None:
+            path: Keys = ("nodes", key, "privileged")
+            yield SpecMistake(path=path, wrong="has no meaning for a VM", right=right)
+    if spec.privileged is not None and not has_container:
+        wrong = "has no meaning in a lab without containers"
+        yield SpecMistake(path=("privileged",), wrong=wrong, right=right)
 
 
 def _check_nics(

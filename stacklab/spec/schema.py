@@ -112,6 +112,11 @@ class NodeSpec(Spec):
         description="vm, or container: up in seconds, but with the host's kernel and clock. "
         "Default: the lab's kind.",
     )
+    privileged: Flag | None = Field(
+        default=None,
+        description="Of a container: with true its root is the host's root, which an installer "
+        "needs; with false it is an ordinary user of the host. Default: as for the lab.",
+    )
     role: RoleWord | None = Field(
         default=None,
         description="Its role in the cloud: controller, compute or node. Default: node.",
@@ -148,6 +153,11 @@ class LabSpec(Spec):
     kind: KindWord | None = Field(
         default=None,
         description="What its nodes are: vm or container. `lab.up --as` overrides it. Default: vm.",
+    )
+    privileged: Flag | None = Field(
+        default=None,
+        description="Of its containers: with true their root is the host's root, with false an "
+        "ordinary user of the host. Default: true if the stack has an installer.",
     )
     # A tuple as soon as it is read; a spec may have a single name there.
     image: Annotated[tuple[ImageName, ...], BeforeValidator(as_list)] = Field(

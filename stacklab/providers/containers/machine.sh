@@ -4,10 +4,11 @@
 #   env DIR=... MACHINE=... sh machine.sh start NIC...
 #
 # All that runs of a node is in one cgroup, and all that it has on this host (mounts, network
-# devices, a network namespace) belongs to processes in it: killing the cgroup leaves nothing behind.
-# Inside it are three: `keeper`, this script, which makes the mounts in a mount namespace of its own and
-# starts the node again after a reboot; `net`, a process that holds the node's network namespace; and
-# `run`, systemd-nspawn and the node.
+# devices, namespaces) belongs to processes in it: killing the cgroup leaves nothing behind.
+# Inside it are four: `keeper`, this script, which makes the mounts in a mount namespace of its own and
+# starts the node again after a reboot; `users`, a process that holds the user namespace of a node
+# that is not privileged; `net`, one that holds its network namespace; and `run`, systemd-nspawn and
+# the node.
 set -eu
 
 self=$(readlink -f "$0")
@@ -25,6 +26,11 @@ sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount sys-fs-fuse-
 stacklab-late.service serial-getty@ttyS0.service serial-getty@ttyS1.service console-getty.service
 apparmor.service snapd.apparmor.service
 "
+
+# In the node's own mount namespace.
+private=/run/systemd/nspawn
+
+is_privileged() { [ "$IS_PRIVILEGED" = yes ]; }
 
 fail() {
     printf '%s\n' "$*" >&2
@@ -57,7 +63,7 @@ make_cgroups() {
                 echo "+$controller" 2>/dev/null >"$root/stacklab/cgroup.subtree_control" || continue
             done
         fi
-        mkdir -p "$group/keeper" "$group/net" "$group/run"
+        mkdir -p "$group/keeper" "$group/users" "$group/net" "$group/run"
         limit_memory "$group"
     done
 }
@@ -117,7 +123,11 @@ in_network() { nsenter --net="/proc/$holder/ns/net" "$@"; }
 make_network() {
     (
         enter net
-        exec unshare --net sleep infinity
+        if is_privileged; then
+            exec unshare --net sleep infinity
+        fi
+        # The namespace's owner is the node's root, who may then change it.
+        exec nsenter --user="/proc/$users/ns/user" unshare --net sleep infinity
     ) &
     holder=$!
     here=$(readlink /proc/self/ns/net)
@@ -193,6 +203,9 @@ make_layer() {
     done
     # Its file systems are mounted already.
     : >"$DIR/layer/etc/fstab"
+    # As our images say, but with no group that an unprivileged node lacks.
+    mkdir -p "$DIR/layer/etc/sysctl.d"
+    echo 'net.ipv4.ping_group_range = 0 65535' >"$DIR/layer/etc/sysctl.d/zz-stacklab.conf"
 }
 
 start() {
@@ -229,10 +242,14 @@ start() {
 keep() {
     cd "$DIR"
     mount -t "$BASE_TYPE" -o "ro,loop,offset=$BASE_OFFSET$BASE_OPTIONS" "$BASE" base
-    mount -t overlay "$MACHINE" -o "lowerdir=layer:base,upperdir=upper,workdir=work" root
     # nspawn leaves directories in there.
-    mkdir -p /run/systemd/nspawn
-    mount -t tmpfs tmpfs /run/systemd/nspawn
+    mkdir -p "$private"
+    mount -t tmpfs -o mode=0777 tmpfs "$private"
+    if is_privileged; then
+        mount -t overlay "$MACHINE" -o "lowerdir=layer:base,upperdir=upper,workdir=work" root
+    else
+        make_users
+    fi
     while :; do
         make_network "$@"
         : >"$DIR/ready"
@@ -246,19 +263,64 @@ keep() {
     done
 }
 
+# Makes what an unprivileged node has instead: a user namespace, in which all of the rest is made.
+# The directories are shown with its ids in a place that it can reach: $DIR is root's alone.
+make_users() {
+    mkdir "$private/base" "$private/node" "$private/root"
+    : >"$private/seed"
+    rm -f users
+    (
+        enter users
+        exec "$PYTHON" -I -S "${self%/*}/user_namespace.py" "$MACHINE" \
+            base "$private/base" . "$private/node" "$SEED" "$private/seed" >users
+    ) &
+    users=$!
+    # However the keeper ends.
+    trap 'kill "$users"' EXIT
+    while [ ! -s users ]; do
+        kill -0 "$users" 2>/dev/null || fail "$MACHINE has no user namespace"
+        sleep 0.01
+    done
+    read -r first <users
+    # What cgroup v2 calls delegation: the node makes groups below this one, its limits are above.
+    chown "$first:$first" "$CGROUP/run" "$CGROUP/run/cgroup.procs" \
+        "$CGROUP/run/cgroup.subtree_control" "$CGROUP/run/cgroup.threads"
+}
+
+# Started in the node's network namespace, nspawn mounts a /sys that shows the node's NICs.
 run() {
-    set --
+    if is_privileged; then
+        exec nsenter --net="/proc/$holder/ns/net" sh "$self" boot
+    fi
+    exec nsenter --user="/proc/$users/ns/user" --net="/proc/$holder/ns/net" \
+        unshare --mount --propagation private sh "$self" boot
+}
+
+boot() {
+    if is_privileged; then
+        root=$DIR/root
+        shown_seed=$SEED
+        # All that is not the whole host's: its clock, its kernel's code.
+        set -- --capability=all --drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE \
+            --system-call-filter='bpf perf_event_open'
+    else
+        cd "$private"
+        mount -t overlay "$MACHINE" root \
+            -o "userxattr,lowerdir=node/layer:base,upperdir=node/upper,workdir=node/work"
+        root=$private/root
+        shown_seed=$private/seed
+        # All over its own namespaces alone. The limits nspawn would ask the host's process 1 for.
+        set -- --capability=CAP_NET_ADMIN --rlimit=NPROC=infinity --rlimit=SIGPENDING=infinity
+    fi
     for device in $DEVICES; do
         [ ! -e "$device" ] || set -- "$@" "--bind=$device"
     done
     # On a host with cgroup v1, too, the node sees v2: newer systemds know nothing else.
-    # Started in the node's network namespace, nspawn mounts a /sys that shows the node's NICs.
-    exec nsenter --net="/proc/$holder/ns/net" env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 SYSTEMD_NSPAWN_LOCK=0 \
-        systemd-nspawn --quiet --register=no --keep-unit --boot --directory="$DIR/root" \
-        --machine="$MACHINE" --hostname="$HOST_NAME" --network-namespace-path="/proc/$holder/ns/net" \
-        --capability=all --drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE --system-call-filter='bpf perf_event_open' --cpu-affinity="$CPUS" \
-        --bind-ro="$SEED:/dev/vdb" "$@" --resolv-conf=off --timezone=off --link-journal=no \
-        --notify-ready=no --console=read-only
+    export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 SYSTEMD_NSPAWN_LOCK=0
+    exec systemd-nspawn --quiet --register=no --keep-unit --boot --directory="$root" \
+        --machine="$MACHINE" --hostname="$HOST_NAME" --network-namespace-path=/proc/self/ns/net \
+        --cpu-affinity="$CPUS" --bind-ro="$shown_seed:/dev/vdb" "$@" \
+        --resolv-conf=off --timezone=off --link-journal=no --notify-ready=no --console=read-only
 }
 
 # Logs in on the node without its network, as `virsh console` does for a VM.
@@ -288,6 +350,7 @@ start | kill | remove)
 esac
 case $action in
 start | keep) "$action" "$@" ;;
+boot) boot ;;
 stop) stop ;;
 kill) kill_all ;;
 link-down)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from stacklab.errors import CommandTimedOut, LabError, ProviderError
@@ -56,7 +57,10 @@ class Machines:
             "CPUS": plan.cpus,
             "DEVICES": " ".join(plan.devices),
             "HOST_NAME": container.name,
+            "IS_PRIVILEGED": "yes" if plan.is_privileged else "no",
             "MEMORY": str(plan.memory_bytes),
+            # For user_namespace.py: this one is there on every host.
+            "PYTHON": sys.executable,
             "SEED": str(container.seed),
         }
         nics = [str(nic) for nic in plan.nics]

@@ -15,8 +15,9 @@ from stacklab.paths import LabPaths
 from stacklab.providers.containers import handles
 from stacklab.record import LabRecord
 
+_ALWAYS = ("/dev/net/tun",)
+_PRIVILEGED = ("/dev/fuse",)
 _KVM = ("/dev/kvm", "/dev/vhost-net")
-_ALWAYS = ("/dev/net/tun", "/dev/fuse")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class ContainerPlan:
     cpus: str  # processors of the host that it may use, as in 0-1,3
     memory_bytes: int
     devices: tuple[str, ...]  # of the host, where they exist
+    # False: its root is an ordinary user of the host. An old file's containers were privileged.
+    is_privileged: bool = True
     nics: tuple[NicPlan, ...]
 
 
@@ -58,7 +61,6 @@ _CODEC = Codec(_Plans)
 
 def render(lab: Lab, paths: LabPaths, record: LabRecord, *, has_kvm: bool) -> Mapping[Path, str]:
     """Return the file that holds the plans of all of the lab's containers."""
-    devices = (*_ALWAYS, *_KVM) if has_kvm else _ALWAYS
     first_cpu = 0
     plans = []
     for node in lab.of_kind(NodeKind.CONTAINER):
@@ -67,7 +69,8 @@ def render(lab: Lab, paths: LabPaths, record: LabRecord, *, has_kvm: bool) -> Ma
                 name=node.name,
                 cpus=_choose_cpus(first_cpu, node.cpus),
                 memory_bytes=node.memory.bytes,
-                devices=devices,
+                devices=_choose_devices(node, has_kvm=has_kvm),
+                is_privileged=node.is_privileged,
                 nics=_plan_nics(lab, paths, record, node),
             )
         )
@@ -86,6 +89,14 @@ def read(paths: LabPaths) -> Mapping[str, ContainerPlan]:
             f"{paths.containers} can't be read: {error}", hint=f"./invoke lab.up {paths.name}"
         ) from error
     return {plan.name: plan for plan in plans.nodes}
+
+
+def _choose_devices(node: Node, *, has_kvm: bool) -> tuple[str, ...]:
+    if not node.is_privileged:
+        return _ALWAYS
+    if not has_kvm:
+        return (*_ALWAYS, *_PRIVILEGED)
+    return (*_ALWAYS, *_PRIVILEGED, *_KVM)
 
 
 def _choose_cpus(first: int, count: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 from stacklab import releases
 from stacklab.errors import SpecError
 from stacklab.model.checks import CheckPolicy
-from stacklab.model.lab import Lab, NetworkMode, Size
+from stacklab.model.lab import Lab, NetworkMode, NodeKind, Size
 from stacklab.model.stack import Installer, NetworkingMode, Role, Stack
 from stacklab.spec import load
 from stacklab.spec.rules import NESTED_DEFAULT
@@ -163,3 +163,28 @@ def test_images_are_compared_only_when_the_catalogue_is_given(directory: Path) -
     assert load(path).images == ("debian-12",)
     with pytest.raises(SpecError, match="no image 'debian-12'"):
         load(path, known_images=())
+
+
+@pytest.mark.parametrize(
+    ("stack", "is_privileged"),
+    [("", False), ("stack: {installer: devstack, fixed_range: 10.11.0.0/24}\n", True)],
+)
+def test_containers_are_privileged_if_an_installer_needs_it(
+    directory: Path, stack: str, is_privileged: bool
+) -> None:
+    node = NODES.replace("{nics", "{role: controller, nics")
+    as_written = resolve(directory, NETWORKS + "kind: container\n" + node + stack)
+    as_typed = resolve(directory, NETWORKS + node + stack).all_as(NodeKind.CONTAINER)
+    assert as_written.nodes == as_typed.nodes
+    assert as_written.nodes[0].is_privileged is is_privileged
+
+
+def test_what_a_spec_says_of_a_container_outlives_the_word_for_all(directory: Path) -> None:
+    text = NETWORKS + "kind: container\nprivileged: true\n" + NODES
+    lab = resolve(directory, text)
+    assert lab.all_as(NodeKind.CONTAINER) == lab
+
+
+def test_a_vm_is_as_it_was_before_there_were_containers(directory: Path) -> None:
+    lab = resolve(directory, NETWORKS + NODES)
+    assert lab.all_as(NodeKind.CONTAINER).all_as(NodeKind.VM) == lab
