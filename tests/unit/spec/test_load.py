@@ -150,6 +150,7 @@ def test_the_resolved_lab_holds_what_a_vagrantfile_cannot_compute() -> None:
             }
         ],
         "kind": "vm",
+        "is_privileged": True,
     }
 
 

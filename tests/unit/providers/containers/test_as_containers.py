@@ -7,16 +7,16 @@ import json
 import pytest
 from rich.console import Console
 
-from stacklab.errors import LabError, ProviderError, SpecError
+from stacklab.errors import LabError, SpecError
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.model.state import NodeState
-from stacklab.providers.containers import provider as containers
 from stacklab.views import labs
 from stacklab.workflow.lab import plan as planning
 from stacklab.workflow.lab import status as lab_status
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.kinds import read_kind
 from tests.unit.checks.fake_lab import make_lab
+from tests.unit.doctor.fake_machine import make_machine
 from tests.unit.providers.containers.fake_machines import CONTAINERS, MIXED, Site
 
 LAB = make_lab()
@@ -134,11 +134,11 @@ def test_a_rebuild_makes_containers_of_vms(site: Site) -> None:
 
 
 def test_a_rebuild_on_a_host_that_can_t_keeps_the_old_nodes(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site,
 ) -> None:
     site.up(LAB)
-    monkeypatch.setattr(containers, "_NSPAWN", "systemd-nspawn-that-is-nowhere")
-    with pytest.raises(ProviderError, match="is not installed"):
+    site.host.context.fake_machine = make_machine(absent=["systemd-nspawn"])
+    with pytest.raises(LabError, match="systemd-nspawn is not installed"):
         bringing.rebuild(site.host.context, LAB, checks=False, all_as=AS_CONTAINERS)
     assert set(site.host.libvirt.states.values()) == {NodeState.RUNNING}
     assert site.record.provider == "libvirt"

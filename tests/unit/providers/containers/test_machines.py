@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from stacklab.errors import ProviderError, ToolError
 from stacklab.images.root import RootDisk
 from stacklab.model.state import NodeState
 from stacklab.paths import HostPaths
@@ -75,8 +75,11 @@ def test_a_start_is_told_all_by_name(lab: Machines, container: Container, tmp_pa
         "DEVICES": "/dev/net/tun /dev/fuse",
         "DIR": f"{tmp_path}/volumes/trio_controller.container",
         "HOST_NAME": "controller",
+        "IS_PRIVILEGED": "yes",
+        "LC_ALL": "C",
         "MACHINE": "sl0a1b2c3d",
         "MEMORY": "1024",
+        "PYTHON": sys.executable,
         "SEED": f"{tmp_path}/volumes/trio_controller.seed.img",
     }
     assert words(lab)[-3:] == ["sh", str(machines._SCRIPT), "start"]
@@ -124,15 +127,6 @@ def test_an_ordinary_user_asks_sudo_which_would_drop_variables(
     argv = lab.console_argv(container)
     assert argv[:3] == ("sudo", "-n", "env")
     assert "MACHINE=sl0a1b2c3d" in argv[: argv.index("sh")]
-
-
-def test_what_it_says_is_told_with_what_to_type(container: Container, tmp_path: Path) -> None:
-    error = ToolError("controller: container kill ended with 1\n  processes do not end")
-    runner = FakeRunner().on("env", answer=error).on("sudo", "-n", "env", answer=error)
-    lab = Machines(runner, HostPaths(tmp_path).lab("trio"), tmp_path)
-    with pytest.raises(ProviderError, match="processes do not end") as caught:
-        lab.kill(container)
-    assert caught.value.hint == "./invoke lab.console trio"
 
 
 def test_what_has_a_directory_is_off_and_what_has_none_is_absent(
