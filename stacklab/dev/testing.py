@@ -42,7 +42,7 @@ _STEPS = (
     ),
 )
 _LIVE = _TestRun(
-    "live tests: real image, real VMs",
+    "live tests: real image, real containers and VMs",
     ("-m", "pytest", "-m", "live", "-v", "-rs", "tests/live"),
     report="live.xml",
 )

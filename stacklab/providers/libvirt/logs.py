@@ -34,9 +34,10 @@ class LibvirtLogs:
 
     def sources(self) -> Iterator[LogSource]:
         """Return everything, in the order of the index."""
-        yield self._reader.file("host/lab.json", "the input of Vagrant", self._paths.machines)
-        vagrant_log = self._paths.logs / "vagrant.log"
-        yield self._reader.file("host/vagrant.log", "the output of Vagrant", vagrant_log)
+        if self._record.nodes:  # a lab of containers alone has networks, and no Vagrant
+            yield self._reader.file("host/lab.json", "the input of Vagrant", self._paths.machines)
+            vagrant_log = self._paths.logs / "vagrant.log"
+            yield self._reader.file("host/vagrant.log", "the output of Vagrant", vagrant_log)
         for recorded in self._record.nodes:
             yield from self._node_sources(node_of(self._paths, recorded))
         for network in self._networks:

@@ -179,6 +179,12 @@ class Bringing:
     def _say_how_nodes_run(self) -> str:
         """Say, and return, what the nodes run by; without VMs nobody has to try KVM."""
         lab = self._lab
+        privileged = [node.name for node in lab.of_kind(NodeKind.CONTAINER) if node.is_privileged]
+        if privileged:
+            self._progress.note(
+                "host",
+                f"root on {', '.join(privileged)} is as good as root on this host: see SECURITY.md",
+            )
         if not lab.of_kind(NodeKind.VM):
             how_run = f"none: the nodes are containers on this host's kernel ({platform.release()})"
             self._progress.note("host", how_run.removeprefix("none: "))
