@@ -11,9 +11,7 @@ from stacklab.cli.session import load, session, show
 
 
 @task("test.all", is_default=True)
-def test_all(
-    _c: Any, live: Annotated[bool, "--no-live leaves the live tests out"] = True
-) -> None:
+def test_all(_c: Any, live: Annotated[bool, "--no-live leaves the live tests out"] = True) -> None:
     """Run lint, type checks, all tests, and live ones with real nodes (--no-live: without)."""
     from stacklab.dev import testing
 

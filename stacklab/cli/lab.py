@@ -20,6 +20,7 @@ from stacklab.cli.glue import (
     words_behind_dashes,
 )
 from stacklab.cli.session import load, print_lines, session, show, show_json
+from stacklab.errors import LabError
 from stacklab.paths import LABS, HostPaths
 from stacklab.words import plural
 
@@ -128,7 +129,13 @@ def up(
 
 
 @task("lab.rebuild")
-def rebuild(_c: Any, name: LabName, checks: RunChecks = True, as_: AllAs = None) -> None:
+def rebuild(
+    _c: Any,
+    name: LabName,
+    node: Annotated[str, "make this node alone again", Completes.NODE] = "",
+    checks: RunChecks = True,
+    as_: AllAs = None,
+) -> None:
     """Make a lab's nodes again from scratch, with the same addresses, keys and passwords."""
     from stacklab.views import labs
     from stacklab.workflow.lab import up
@@ -136,8 +143,14 @@ def rebuild(_c: Any, name: LabName, checks: RunChecks = True, as_: AllAs = None)
 
     lab = load(spec.find(name, LABS))
     all_as = read_kind(as_)
+    if node and all_as:
+        hint = f"./invoke lab.rebuild {name} --as {as_}"
+        raise LabError("--as is for all nodes of a lab, --node for one", hint=hint)
     with session(f"lab.rebuild {name}") as context:
-        outcome = up.rebuild(context, lab, checks=checks, all_as=all_as)
+        if node:
+            outcome = up.rebuild_node(context, lab, node, checks=checks)
+        else:
+            outcome = up.rebuild(context, lab, checks=checks, all_as=all_as)
     show(*labs.outcome_tables(outcome, context.progress.timings))
 
 

@@ -25,7 +25,7 @@ from stacklab.record import LabRecord, NodeRecord
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
-from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow.context import Context, last_resolved, node_named, not_up, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import boot_times, changes, kinds
 from stacklab.workflow.lab.ending import remove
@@ -80,6 +80,22 @@ def rebuild(
         return bringing.bring(None, choice, checks=checks)
 
 
+def rebuild_node(context: Context, lab: Lab, node: str, *, checks: bool = True) -> LabUp:
+    """Make one node of a lab that exists again, on the lab's own image; the others go on."""
+    node_named(lab, node, hint=f"./invoke lab.show {lab.name}")
+    with context.lab_lock(lab.name) as paths:
+        before = read_own(paths)
+        if before is None:
+            raise not_up(context, lab.name)
+        lab = kinds.chosen(lab, before, None)
+        changes.refuse(lab, last_resolved(paths))
+        bringing = Bringing(context, lab, paths)
+        # Before the old node goes: what can't come back had better stay.
+        choice = bringing.prepare(before)
+        before = bringing.remove_node(before, node)
+        return bringing.bring(before, choice, checks=checks)
+
+
 def _has_overlay(paths: LabPaths, node: str) -> bool:
     return paths.overlay(node).exists() or paths.container(node).exists()
 
@@ -118,6 +134,17 @@ class Bringing:
             answers.preview(self._lab)
             self._preflight(before, anew=anew)
         return self._choose_base(None if anew else before)
+
+    def remove_node(self, before: LabRecord, node: str) -> LabRecord:
+        """Remove a node, and return the record of a lab in which it has still to be made."""
+        recorded = before.node(node)
+        assert recorded is not None  # the spec did not change, and has it
+        # Recorded first: if this is cut short, the next `lab.up` makes the node anew.
+        half = before.with_node(dataclasses.replace(recorded, is_created=False, answers=""))
+        self._write_record(half)
+        with self._progress.stage(node, "remove"):
+            self._context.provider(half).remove_node(self._paths, half, node)
+        return half
 
     def bring(self, before: LabRecord | None, choice: Choice, *, checks: bool) -> LabUp:
         """Make and start what is missing, then check."""
