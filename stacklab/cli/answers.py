@@ -21,10 +21,12 @@ def render(
     """Show a lab's answer files and steps; --out DIR writes the files, with secrets."""
     from stacklab.views import answers as views
     from stacklab.workflow import answers as workflow
+    from stacklab.workflow.lab.kinds import on_this_host
 
     lab = spec.load(spec.find(name, LABS))
     workflow.check_node(lab, node)
     with session() as context:
+        lab = on_this_host(context, lab)
         # Only what is written has the lab's own passwords in it.
         every_file = (
             workflow.rendered(context, lab)[0] if out else workflow.preview(lab, context.runner)
@@ -51,9 +53,11 @@ def steps(_c: Any, name: LabName) -> None:
     """Show the commands that install a lab's stack, in order, each with its node and user."""
     from stacklab.views import answers as views
     from stacklab.workflow import answers as workflow
+    from stacklab.workflow.lab.kinds import on_this_host
 
     with session() as context:
-        steps = workflow.steps(spec.load(spec.find(name, LABS)), context.runner)
+        lab = on_this_host(context, spec.load(spec.find(name, LABS)))
+        steps = workflow.steps(lab, context.runner)
     print_lines(list(views.script_lines(steps)))
 
 
@@ -62,9 +66,11 @@ def diff(_c: Any, name: NameOfLabThatIsUp) -> None:
     """Compare the files on running nodes with the spec of today; exit code 1: they differ."""
     from stacklab.views import answers as views
     from stacklab.workflow import answers as workflow
+    from stacklab.workflow.lab.kinds import on_this_host
 
     with session() as context:
-        differences = workflow.diff(context, spec.load(spec.find(name, LABS)))
+        lab = on_this_host(context, spec.load(spec.find(name, LABS)))
+        differences = workflow.diff(context, lab)
     show(*views.difference_lines(differences))
     workflow.raise_for_differences(name, differences)
 
@@ -73,9 +79,11 @@ def diff(_c: Any, name: NameOfLabThatIsUp) -> None:
 def push(_c: Any, name: NameOfLabThatIsUp) -> None:
     """Replace the files of a lab's running nodes that differ from its spec of today."""
     from stacklab.workflow import answers as workflow
+    from stacklab.workflow.lab.kinds import on_this_host
 
     with session(f"answers.push {name}") as context:
-        replaced = workflow.push(context, spec.load(spec.find(name, LABS)))
+        lab = on_this_host(context, spec.load(spec.find(name, LABS)))
+        replaced = workflow.push(context, lab)
     print_lines([f"replaced {one.node}:{one.path}" for one in replaced], "nothing differs")
 
 

@@ -43,13 +43,14 @@ NETEM = Feature(
 )
 OVERLAY = Feature(module="overlay", option="OVERLAY_FS", cost="no containers")
 LOOP = Feature(module="loop", option="BLK_DEV_LOOP", cost="no containers")
+OPENVSWITCH = Feature(
+    module="openvswitch",
+    option="OPENVSWITCH",
+    cost="Open vSwitch forwards in user space (datapath_type=netdev), more slowly",
+)
 
 FEATURES = (
-    Feature(
-        module="openvswitch",
-        option="OPENVSWITCH",
-        cost="Open vSwitch forwards in user space (datapath_type=netdev), more slowly",
-    ),
+    OPENVSWITCH,
     Feature(
         module="geneve",
         option="GENEVE",

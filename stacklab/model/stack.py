@@ -172,6 +172,8 @@ class Stack:
     dev_mode: tuple[str, ...] = ()  # kolla: services whose source is mounted into their containers
     kolla_mode: str = ""  # opensdn: patched or vanilla
     openstack: str = ""  # opensdn: OpenStack's release
+    # Open vSwitch has no kernel module on nodes that are containers: `lab.up` looks at the host.
+    lacks_openvswitch: bool = False
 
     def lines_for(self, role: Role) -> tuple[str, ...]:
         """Return the further lines of a node's localrc: those for all come before its role's."""

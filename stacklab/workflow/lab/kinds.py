@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+from stacklab.doctor import kernel
+from stacklab.doctor.kernel import Presence
+from stacklab.doctor.machine import Machine
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab, NodeKind
+from stacklab.providers import registry
 from stacklab.record import LabRecord
+from stacklab.workflow.context import Context
 
 _WORDS = {
     "vm": NodeKind.VM,
@@ -48,3 +55,19 @@ def chosen(lab: Lab, lab_record: LabRecord | None, wanted: NodeKind | None) -> L
     if kind is None and lab_record is not None and lab_record.all_as:
         kind = NodeKind(lab_record.all_as)
     return lab if kind is None else lab.all_as(kind)
+
+
+def fitted(lab: Lab, machine: Machine) -> Lab:
+    """Return the lab with what its containers lack of this host's kernel, for its answer files."""
+    if not lab.of_kind(NodeKind.CONTAINER):
+        return lab
+    # A module that is not loaded may be loaded by then: the preflight says how.
+    lacks_openvswitch = kernel.presence(machine, kernel.OPENVSWITCH) is Presence.ABSENT
+    stack = dataclasses.replace(lab.stack, lacks_openvswitch=lacks_openvswitch)
+    return dataclasses.replace(lab, stack=stack)
+
+
+def on_this_host(context: Context, lab: Lab) -> Lab:
+    """Return the lab of a spec as it is, or would be, brought up on this host."""
+    lab_record = registry.read(context.host.lab(lab.name))
+    return fitted(chosen(lab, lab_record, None), context.machine)

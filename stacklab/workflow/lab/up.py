@@ -53,7 +53,7 @@ def up(
     """
     with context.lab_lock(lab.name) as paths:
         before = read_own(paths)
-        lab = kinds.chosen(lab, before, all_as)
+        lab = kinds.fitted(kinds.chosen(lab, before, all_as), context.machine)
         bringing = Bringing(context, lab, paths, ttl_s=ttl_s, all_as=all_as)
         if before is not None:
             made = last_resolved(paths)
@@ -69,7 +69,7 @@ def rebuild(
     with context.lab_lock(lab.name) as paths:
         # Before the old nodes go: what can't come back had better stay.
         before = read_own(paths)
-        lab = kinds.chosen(lab, before, all_as)
+        lab = kinds.fitted(kinds.chosen(lab, before, all_as), context.machine)
         if all_as is None and before is not None and before.all_as:
             all_as = NodeKind(before.all_as)
         bringing = Bringing(context, lab, paths, all_as=all_as)
@@ -87,7 +87,7 @@ def rebuild_node(context: Context, lab: Lab, node: str, *, checks: bool = True) 
         before = read_own(paths)
         if before is None:
             raise not_up(context, lab.name)
-        lab = kinds.chosen(lab, before, None)
+        lab = kinds.fitted(kinds.chosen(lab, before, None), context.machine)
         changes.refuse(lab, last_resolved(paths))
         bringing = Bringing(context, lab, paths)
         # Before the old node goes: what can't come back had better stay.

@@ -8,7 +8,13 @@ from pathlib import PurePosixPath
 from stacklab.errors import RenderError
 from stacklab.installers.devstack.answers import images, options
 from stacklab.installers.devstack.answers.projects import sources
-from stacklab.installers.devstack.answers.seat import DevStackSeat, is_nova_network, ranges, seat
+from stacklab.installers.devstack.answers.seat import (
+    DevStackSeat,
+    has_userspace_datapath,
+    is_nova_network,
+    ranges,
+    seat,
+)
 from stacklab.installers.kit import quoting
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
@@ -85,6 +91,7 @@ def _gather_context(request: Request, node: Node, place: DevStackSeat) -> dict[s
         "mode": str(mode),
         "is_nova_network": is_nova_network(lab),
         "driver": str(lab.stack.driver),
+        "has_userspace_datapath": has_userspace_datapath(lab, node),
         "mode_lines": release.words(f"lines_{mode}"),
         "ranges": ranges(lab, release),
         "sources": sources(lab, release),

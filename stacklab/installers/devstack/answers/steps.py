@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from stacklab.installers.devstack.answers import images
 from stacklab.installers.devstack.answers.files import LOGS, TREE
 from stacklab.installers.devstack.answers.projects import devstack_ref, devstack_url, driver_plugins
-from stacklab.installers.devstack.answers.seat import DevStackSeat, is_nova_network, seat
+from stacklab.installers.devstack.answers.seat import (
+    DevStackSeat,
+    has_userspace_datapath,
+    is_nova_network,
+    seat,
+)
 from stacklab.installers.kit.git import CLONES, clone, install_git
 from stacklab.installers.kit.release import release_of, workarounds
 from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release, When
-from stacklab.model.stack import Driver
+from stacklab.model.stack import Driver, NetworkingMode
 from stacklab.stages.stage import HOUR_S, MINUTE_S, Stage, Step, name_at
 
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run
@@ -87,8 +92,22 @@ def _prepare(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Ite
     yield install_git(node)
     yield clone(node, devstack_url(lab, release), devstack_ref(lab, release), TREE)
     yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=TREE)
+    if lab.stack.network_mode is NetworkingMode.OVN and has_userspace_datapath(lab, node):
+        yield _make_br_int_in_user_space(node)
     if lab.stack.driver is Driver.DOCKER:
         yield from _docker(lab, release, node, place)
+
+
+def _make_br_int_in_user_space(node: Node) -> Step:
+    """Return the step for br-int, which ovn-controller makes: OVS_DATAPATH_TYPE is for br-ex."""
+    key = "external-ids:ovn-bridge-datapath-type"
+    return Step(
+        node=node.name,
+        title="have ovn-controller make its bridge in user space",
+        command=f"apt-get install -y openvswitch-switch && ovs-vsctl set open . {key}=netdev",
+        user="root",
+        done=f"ovs-vsctl get open . {key} | grep -q netdev",
+    )
 
 
 def _docker(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Step]:
