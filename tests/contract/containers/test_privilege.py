@@ -27,7 +27,8 @@ from stacklab.providers.containers.machines import Machines
 from stacklab.providers.containers.plans import ContainerPlan
 from stacklab.tools import cgroups
 
-PROGRAMS = (
+# Put on the node, with their libraries: all of them are on every Debian.
+COPIED = (
     "sh",
     "cat",
     "grep",
@@ -41,7 +42,7 @@ PROGRAMS = (
     "stat",
     "tr",
 )
-NEEDED = ("systemd-nspawn", "mke2fs", "ldd", "unshare", *PROGRAMS)
+NEEDED = ("systemd-nspawn", "mke2fs", "ldd", "unshare", *COPIED)
 MISSING = [program for program in NEEDED if shutil.which(program) is None]
 
 # The numbers of the system calls init_module, keyctl and clock_settime.
@@ -117,7 +118,7 @@ def make_disk(directory: Path) -> RootDisk:
         (root / link).symlink_to("usr/bin" if link != "lib" else "usr/lib")
     (root / "lib64").symlink_to("usr/lib")
     (root / "etc" / "os-release").write_text("ID=test\n")
-    for program in PROGRAMS:
+    for program in COPIED:
         found = shutil.which(program)
         assert found is not None
         shutil.copy(found, root / "usr" / "bin" / program)
