@@ -39,6 +39,7 @@ LAYERS = (
     "cloud",
 )
 SHELLS = ("bash", "zsh", "fish")
+KINDS = ("containers", "vms")
 FORMATS = ("svg", "mermaid", "dot")
 
 _IMAGE_NAME = re.compile(r"^([a-z0-9][a-z0-9.-]*):", re.MULTILINE)
@@ -281,4 +282,5 @@ _SOURCES: Mapping[Completes, Callable[[_Line], Iterable[str]]] = {
     Completes.INSTALLER: _installers,
     Completes.FORMAT: lambda _line: FORMATS,
     Completes.SHELL: lambda _line: SHELLS,
+    Completes.KIND: lambda _line: KINDS,
 }

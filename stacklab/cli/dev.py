@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from stacklab.cli.glue import LabName, task
+from stacklab.cli.glue import Completes, LabName, task
 from stacklab.cli.session import load, session, show
 
 
@@ -30,7 +30,9 @@ def test_consumers(_c: Any) -> None:
 def bench_up(
     _c: Any,
     name: LabName = "contrail-3node",
-    as_: Annotated[str | None, "containers: against systemd-nspawn by hand, and VMs"] = None,
+    as_: Annotated[
+        str | None, "containers: against systemd-nspawn by hand, and VMs", Completes.KIND
+    ] = None,
 ) -> None:
     """Compare lab.up with bare QEMU and with plain `vagrant up`, in one run."""
     from stacklab import spec

@@ -42,6 +42,7 @@ class Completes(StrEnum):
     INSTALLER = "installer"
     FORMAT = "format"
     SHELL = "shell"
+    KIND = "kind of nodes"
 
 
 # A parameter's annotation says its help, and what completes it.

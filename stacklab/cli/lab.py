@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from stacklab.workflow.lab.status import LabStatus
 
 AllAs = Annotated[
-    str | None, "make all nodes containers, or vms, whatever the spec says; later commands know"
+    str | None,
+    "make all nodes containers, or vms, whatever the spec says; later commands know",
+    Completes.KIND,
 ]
 RunChecks = Annotated[bool, "--no-checks returns when the nodes answer, without checking them"]
 

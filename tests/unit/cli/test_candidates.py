@@ -17,9 +17,11 @@ from stacklab.cli.completion import SCRIPTS
 from stacklab.cli.glue import Completes, LabTask
 from stacklab.images import catalogue
 from stacklab.model import lab_json
+from stacklab.model.lab import NodeKind
 from stacklab.model.stack import Installer
 from stacklab.paths import LABS, HostPaths
 from stacklab.views import graph
+from stacklab.workflow.lab.kinds import read_kind
 
 CORE = ParserContext(args=[Argument(name="list", kind=bool)])
 
@@ -153,6 +155,7 @@ def test_the_words_that_are_written_out_are_those_of_the_slow_modules() -> None:
     assert set(candidates.FAULTS) == set(FaultKind)
     assert set(candidates.LAYERS) == set(Layer)
     assert set(candidates.FORMATS) == set(graph.FORMATS)
+    assert {read_kind(word) for word in candidates.KINDS} == set(NodeKind)
     assert {f"invoke.{shell}" for shell in candidates.SHELLS} == {
         script.name for script in SCRIPTS.iterdir()
     }
