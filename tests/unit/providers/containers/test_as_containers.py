@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -200,3 +201,13 @@ def test_a_lab_with_containers_is_shown_with_the_kind_of_each_node() -> None:
 
 def test_a_lab_of_vms_is_shown_without() -> None:
     assert "kind" not in shown(LAB)
+
+
+@pytest.mark.parametrize("is_privileged", [True, False])
+def test_up_names_the_nodes_whose_root_is_the_hosts(site: Site, is_privileged: bool) -> None:
+    nodes = [dataclasses.replace(node, is_privileged=False) for node in CONTAINERS.nodes]
+    nodes[1] = dataclasses.replace(nodes[1], is_privileged=is_privileged)
+    site.up(dataclasses.replace(CONTAINERS, nodes=tuple(nodes)))
+    warnings = [text for _row, text in site.host.listener.heard if "SECURITY.md" in text]
+    expected = ["root on compute1 is as good as root on this host: see SECURITY.md"]
+    assert warnings == (expected if is_privileged else [])
