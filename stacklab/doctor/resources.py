@@ -158,7 +158,10 @@ def probe_accelerator(accelerator: str, reason: str = "") -> ProbeResult:
     if accelerator == "kvm":
         return _host_result("accelerator", ProbeStatus.OK, f"KVM boots a kernel{because}")
     sentence = f"nodes are emulated ({accelerator}), about ten times slower{because}"
-    fix = "use a host, or a guest with nested virtualization, whose KVM boots a kernel"
+    fix = (
+        "use containers (lab.up --as containers), or a host, or a guest with nested "
+        "virtualization, whose KVM boots a kernel"
+    )
     return _host_result("accelerator", ProbeStatus.WARNING, sentence, fix)
 
 
