@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from stacklab.model.lab import Lab, NetworkMode, Node, NodeKind
 from stacklab.tools import ssh
 
-# The host of simulated containers. They see its processors, memory and disk, and when it was booted.
+# The host of simulated containers, which see its processors, memory, disk and boot time.
 _HOSTS_CPUS = 64
 _HOSTS_MEMORY_KIB = 128 * 1024 * 1024
 _HOSTS_DISK_BYTES = 1024 * 1024**3
