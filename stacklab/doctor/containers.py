@@ -16,7 +16,7 @@ from stacklab.errors import LabError
 from stacklab.installers import own_modules
 from stacklab.model.lab import NIC, Lab, Node, NodeKind
 from stacklab.process.command import Command
-from stacklab.tools import cgroups
+from stacklab.tools.host import cgroups
 from stacklab.words import plural
 
 NSPAWN = Program(

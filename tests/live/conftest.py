@@ -35,7 +35,7 @@ from stacklab.model.lab import NodeKind
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.providers import registry
 from stacklab.providers.containers.handles import Container, container_of, is_container
-from stacklab.tools import cgroups
+from stacklab.tools.host import cgroups
 
 HOME = Path("/var/lib/stacklab-live-tests")
 LAB = "contrail-3node"

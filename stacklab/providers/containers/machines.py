@@ -13,7 +13,7 @@ from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.containers import failures
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.plans import ContainerPlan, NicPlan
-from stacklab.tools import cgroups
+from stacklab.tools.host import cgroups
 
 _SCRIPT = Path(__file__).with_name("machine.sh")
 _LIMIT_S = 60.0

@@ -25,7 +25,7 @@ from stacklab.providers.containers import handles
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.machines import Machines
 from stacklab.providers.containers.plans import ContainerPlan
-from stacklab.tools import cgroups
+from stacklab.tools.host import cgroups
 
 # Put on the node, with their libraries: all of them are on every Debian.
 COPIED = (

@@ -19,7 +19,7 @@ from stacklab.providers.containers.handles import Container, container_of
 from stacklab.providers.containers.provider import ContainersProvider
 from stacklab.providers.contract import HostServices
 from stacklab.record import LabRecord
-from stacklab.tools import cgroups
+from stacklab.tools.host import cgroups
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.lab_up import LabUp
 from tests.unit.checks.fake_lab import make_lab

@@ -21,7 +21,7 @@ from stacklab.providers.contract import (
     Provider,
     Resets,
 )
-from stacklab.tools import cgroups
+from stacklab.tools.host import cgroups
 from stacklab.workflow.lab import ending
 from tests.unit.doctor.fake_machine import make_machine
 from tests.unit.providers.containers.fake_machines import CONTAINERS, MIXED, Site

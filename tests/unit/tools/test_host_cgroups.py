@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.model.state import NodeState
-from stacklab.tools import cgroups
+from stacklab.tools.host import cgroups
 
 V2 = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 HYBRID = (
