@@ -50,6 +50,7 @@ FILES = (
     "test_check_whole.py",
     "test_check_broken.py",
     "test_contrail_3node.py",
+    "test_containers.py",
     "test_mini_2node.py",
     "test_units.py",
     "test_ci_recipes.py",

@@ -14,6 +14,7 @@ set -eu
 self=$(readlink -f "$0")
 # systemd-nspawn --keep-unit ends with this code when the node has rebooted.
 rebooted=133
+most_of_console=8388608 # bytes, from one start to the next
 # A node's services that have no work in a container, or would do it to the host: its devices (udev),
 # its addresses (they are set here, from outside), its disk and swap, its second console.
 masked="
@@ -55,8 +56,9 @@ cgroup_roots() {
 make_cgroups() {
     for root in $(cgroup_roots); do
         group=$root/stacklab/$MACHINE
+        # First: another node's end removes an empty parent, and its controllers with it.
+        mkdir -p "$group"
         if [ -e "$root/cgroup.controllers" ]; then
-            mkdir -p "$root/stacklab"
             for controller in memory cpu pids; do
                 # A controller that v1 has is missing here.
                 echo "+$controller" 2>/dev/null >"$root/cgroup.subtree_control" || continue
@@ -86,6 +88,15 @@ enter() {
 }
 
 is_populated() { grep -qx 'populated 1' "$CGROUP/cgroup.events" 2>/dev/null; }
+
+# end_group GROUP: ends its processes, and waits for that.
+end_group() {
+    for _ in $(seq 100); do
+        grep -qx 'populated 1' "$CGROUP/$1/cgroup.events" || break
+        [ ! -e "$CGROUP/$1/cgroup.kill" ] || echo 1 >"$CGROUP/$1/cgroup.kill"
+        sleep 0.05
+    done
+}
 
 # Ends every process of the node, at once.
 kill_all() {
@@ -124,10 +135,11 @@ make_network() {
     (
         enter net
         if is_privileged; then
-            exec unshare --net sleep infinity
+            exec unshare --net sleep infinity >/dev/null 2>&1
         fi
         # The namespace's owner is the node's root, who may then change it.
-        exec nsenter --user="/proc/$users/ns/user" unshare --net sleep infinity
+        exec nsenter --user="/proc/$users/ns/user" unshare --net sleep infinity \
+            >/dev/null 2>&1
     ) &
     holder=$!
     here=$(readlink /proc/self/ns/net)
@@ -220,12 +232,19 @@ start() {
         chmod 0755 "$DIR/$directory"
     done
     make_layer
+    # Root's own copy: the user who runs stacklab may have an id that is somebody on the node.
+    install -m 0600 "$SEED" "$DIR/seed"
     said_before=$(stat -c %s -- "$CONSOLE" 2>/dev/null || echo 0)
     rm -f "$DIR/ready" "$DIR/absent" "$DIR/without-cable"
+    # Sessions of their own: a Ctrl-C is for whoever called this.
     (
         enter keeper
         exec setsid unshare --mount --propagation private sh "$self" keep "$@"
-    ) </dev/null >>"$CONSOLE" 2>&1 9>&- &
+    ) </dev/null 2>&1 9>&- | (
+        enter net
+        exec setsid sh "$self" write-console
+    ) >>"$CONSOLE" 2>/dev/null 9>&- &
+    # The writer, which ends after the keeper.
     keeper=$!
     # Until its mounts and its network are there, or can't be made.
     for _ in $(seq 1500); do
@@ -239,17 +258,32 @@ start() {
     exit 1
 }
 
+# A node may write without end: what is too much is read and dropped.
+write_console() {
+    stdbuf --output=0 head --bytes="$most_of_console"
+    [ "$(head --bytes=1 | wc --bytes)" -eq 1 ] || return 0
+    printf '\nstacklab: no more than %s bytes of a console are kept from one start to the next\n' \
+        "$most_of_console"
+    exec cat >/dev/null
+}
+
 keep() {
+    holder='' users=''
     cd "$DIR"
     mount -t "$BASE_TYPE" -o "ro,loop,offset=$BASE_OFFSET$BASE_OPTIONS" "$BASE" base
     # nspawn leaves directories in there.
     mkdir -p "$private"
     mount -t tmpfs -o mode=0777 tmpfs "$private"
+    # A path without blanks and colons, which nspawn would take apart.
+    : >"$private/seed"
     if is_privileged; then
+        mount --bind seed "$private/seed"
         mount -t overlay "$MACHINE" -o "lowerdir=layer:base,upperdir=upper,workdir=work" root
     else
         make_users
     fi
+    # However the keeper ends, but for SIGKILL: what it holds ends with it.
+    trap end_holders EXIT
     while :; do
         make_network "$@"
         : >"$DIR/ready"
@@ -258,8 +292,16 @@ keep() {
             enter run
             run
         ) || code=$?
+        # If nspawn was killed, the node would go on without a network.
+        end_group run
         end_network "$@"
         [ "$code" -eq "$rebooted" ] || break
+    done
+}
+
+end_holders() {
+    for process in $holder $users; do
+        kill "$process" 2>/dev/null || :
     done
 }
 
@@ -267,16 +309,13 @@ keep() {
 # The directories are shown with its ids in a place that it can reach: $DIR is root's alone.
 make_users() {
     mkdir "$private/base" "$private/node" "$private/root"
-    : >"$private/seed"
     rm -f users
     (
         enter users
         exec "$PYTHON" -I -S "${self%/*}/user_namespace.py" "$MACHINE" \
-            base "$private/base" . "$private/node" "$SEED" "$private/seed" >users
+            base "$private/base" . "$private/node" seed "$private/seed" >users
     ) &
     users=$!
-    # However the keeper ends.
-    trap 'kill "$users"' EXIT
     while [ ! -s users ]; do
         kill -0 "$users" 2>/dev/null || fail "$MACHINE has no user namespace"
         sleep 0.01
@@ -299,7 +338,6 @@ run() {
 boot() {
     if is_privileged; then
         root=$DIR/root
-        shown_seed=$SEED
         # All that is not the whole host's: its clock, its kernel's code.
         set -- --capability=all --drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE \
             --system-call-filter='bpf perf_event_open'
@@ -308,7 +346,6 @@ boot() {
         mount -t overlay "$MACHINE" root \
             -o "userxattr,lowerdir=node/layer:base,upperdir=node/upper,workdir=node/work"
         root=$private/root
-        shown_seed=$private/seed
         # All over its own namespaces alone. The limits nspawn would ask the host's process 1 for.
         set -- --capability=CAP_NET_ADMIN --rlimit=NPROC=infinity --rlimit=SIGPENDING=infinity
     fi
@@ -319,7 +356,7 @@ boot() {
     export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 SYSTEMD_NSPAWN_LOCK=0
     exec systemd-nspawn --quiet --register=no --keep-unit --boot --directory="$root" \
         --machine="$MACHINE" --hostname="$HOST_NAME" --network-namespace-path=/proc/self/ns/net \
-        --cpu-affinity="$CPUS" --bind-ro="$shown_seed:/dev/vdb" "$@" \
+        --cpu-affinity="$CPUS" --bind-ro="$private/seed:/dev/vdb" "$@" \
         --resolv-conf=off --timezone=off --link-journal=no --notify-ready=no --console=read-only
 }
 
@@ -328,7 +365,8 @@ login() {
     leader=''
     read -r leader <"$CGROUP/run/payload/init.scope/cgroup.procs" || :
     [ -n "$leader" ] || fail "the node does not run"
-    exec nsenter --target "$leader" --all /bin/su --login stack
+    # Without the caller's variables, which the node could read.
+    exec env -i "TERM=${TERM-linux}" nsenter --target "$leader" --all /bin/su --login stack
 }
 
 # Asks the node to shut down, as its power button would.
@@ -350,6 +388,7 @@ start | kill | remove)
 esac
 case $action in
 start | keep) "$action" "$@" ;;
+write-console) write_console ;;
 boot) boot ;;
 stop) stop ;;
 kill) kill_all ;;

@@ -13,6 +13,7 @@ from stacklab.errors import ProviderError
 from stacklab.model.lab import Lab, NetworkMode, Node, NodeKind
 from stacklab.paths import LabPaths
 from stacklab.providers.containers import handles
+from stacklab.providers.containers.handles import Container
 from stacklab.record import LabRecord
 
 _ALWAYS = ("/dev/net/tun",)
@@ -97,6 +98,23 @@ def _choose_devices(node: Node, *, has_kvm: bool) -> tuple[str, ...]:
     if not has_kvm:
         return (*_ALWAYS, *_PRIVILEGED)
     return (*_ALWAYS, *_PRIVILEGED, *_KVM)
+
+
+def plan_of(
+    planned: Mapping[str, ContainerPlan], container: Container, *, lab: str
+) -> ContainerPlan:
+    """Return a container's plan; raises ProviderError where there is none, or another's.
+
+    Root deletes and makes the ends of NICs by the names in it.
+    """
+    plan = planned.get(container.name)
+    ends = [nic.end for nic in plan.nics] if plan else []
+    if plan is None or ends != [container.end(index) for index in range(len(ends))]:
+        raise ProviderError(
+            f"{container.name}: what it is started with is not its own, or missing",
+            hint=f"./invoke lab.up {lab}",
+        )
+    return plan
 
 
 def _choose_cpus(first: int, count: int) -> str:

@@ -116,10 +116,10 @@ class ContainersProvider:
         machines = self._machines(record)
         planned = plans.read(self._lab_paths(record))
         base = root.ensure(self._site.host, record.image, self._site.runner)
-        starts = [
-            functools.partial(machines.start, container, planned[container.name], base)
-            for container in containers
-        ]
+        starts = []
+        for container in containers:
+            plan = plans.plan_of(planned, container, lab=record.name)
+            starts.append(functools.partial(machines.start, container, plan, base))
         bounded.together(starts, name="start")
 
     # --- stopping and removing

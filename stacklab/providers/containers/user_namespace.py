@@ -37,6 +37,7 @@ _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_MOUNT_ATTR_RDONLY = 1
 _MOUNT_ATTR_IDMAP = 0x0010_0000
 # The same on all architectures of Linux but alpha.
 _SYS_OPEN_TREE = 428
@@ -136,8 +137,10 @@ def _help(holder: int, first: int, from_holder: int, pairs: Sequence[str]) -> in
 def mount(holder: int, pairs: Sequence[str]) -> None:
     """Mount each first of a pair at the second, with the ids of a process's namespace."""
     users = os.open(f"/proc/{holder}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    wanted = MountAttr(attr_set=_MOUNT_ATTR_IDMAP, userns_fd=users)
     for source, target in zip(pairs[::2], pairs[1::2], strict=True):
+        # A file is the node's seed: its root could make it writable again, unless it is locked so.
+        read_only = 0 if os.path.isdir(source) else _MOUNT_ATTR_RDONLY  # noqa: PTH112
+        wanted = MountAttr(attr_set=_MOUNT_ATTR_IDMAP | read_only, userns_fd=users)
         flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
         tree = _syscall(source, _SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags)
         attributes = (ctypes.byref(wanted), ctypes.sizeof(wanted))

@@ -13,6 +13,7 @@ from stacklab.model.lab import Lab, NetworkMode, NodeKind
 from stacklab.paths import HostPaths, LabPaths
 from stacklab.providers import registry
 from stacklab.providers.containers import plans
+from stacklab.providers.containers.handles import container_of
 from stacklab.record import LabRecord
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.containers.fake_machines import CONTAINERS, MIXED
@@ -144,3 +145,18 @@ def test_the_file_is_json_for_people_too(tmp_path: Path) -> None:
     text = HostPaths(tmp_path).lab("trio").containers.read_text()
     assert json.loads(text)["nodes"][0]["name"] == "controller"
     assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("forged", ["eth0", "sl00000000-0", "", "docker0"])
+def test_a_plan_that_names_another_interface_is_refused(tmp_path: Path, forged: str) -> None:
+    record, planned = render(tmp_path, CONTAINERS)
+    recorded = record.node("compute1")
+    assert recorded is not None
+    container = container_of(HostPaths(tmp_path).lab("trio"), recorded)
+    plan = planned["compute1"]
+    assert plans.plan_of(planned, container, lab="trio") is plan
+    nics = (dataclasses.replace(plan.nics[0], end=forged), *plan.nics[1:])
+    with pytest.raises(ProviderError, match="compute1: what it is started with"):
+        plans.plan_of({"compute1": dataclasses.replace(plan, nics=nics)}, container, lab="trio")
+    with pytest.raises(ProviderError, match="or missing"):
+        plans.plan_of({}, container, lab="trio")
