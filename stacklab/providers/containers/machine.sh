@@ -274,6 +274,8 @@ keep() {
     # nspawn leaves directories in there.
     mkdir -p "$private"
     mount -t tmpfs -o mode=0777 tmpfs "$private"
+    # An unprivileged node's root may not read the checkout: people keep theirs to themselves.
+    install -m 0755 "$self" "$private/machine.sh"
     # A path without blanks and colons, which nspawn would take apart.
     : >"$private/seed"
     if is_privileged; then
@@ -329,10 +331,10 @@ make_users() {
 # Started in the node's network namespace, nspawn mounts a /sys that shows the node's NICs.
 run() {
     if is_privileged; then
-        exec nsenter --net="/proc/$holder/ns/net" sh "$self" boot
+        exec nsenter --net="/proc/$holder/ns/net" sh "$private/machine.sh" boot
     fi
     exec nsenter --user="/proc/$users/ns/user" --net="/proc/$holder/ns/net" \
-        unshare --mount --propagation private sh "$self" boot
+        unshare --mount --propagation private sh "$private/machine.sh" boot
 }
 
 boot() {
