@@ -5,10 +5,10 @@
 #
 # All that runs of a node is in one cgroup, and all that it has on this host (mounts, network
 # devices, namespaces) belongs to processes in it: killing the cgroup leaves nothing behind.
-# Inside it are four: `keeper`, this script, which makes the mounts in a mount namespace of its own and
-# starts the node again after a reboot; `users`, a process that holds the user namespace of a node
-# that is not privileged; `net`, one that holds its network namespace; and `run`, systemd-nspawn and
-# the node.
+# Inside it are five: `keeper`, this script, which makes the mounts in a mount namespace of its own and
+# starts the node again after a reboot; `console`, which writes what the node prints there; `users`, a
+# process that holds the user namespace of a node that is not privileged; `net`, one that holds its
+# network namespace, and nothing else; and `run`, systemd-nspawn and the node.
 set -eu
 
 self=$(readlink -f "$0")
@@ -65,7 +65,7 @@ make_cgroups() {
                 echo "+$controller" 2>/dev/null >"$root/stacklab/cgroup.subtree_control" || continue
             done
         fi
-        mkdir -p "$group/keeper" "$group/users" "$group/net" "$group/run"
+        mkdir -p "$group/keeper" "$group/console" "$group/users" "$group/net" "$group/run"
         limit_memory "$group"
     done
 }
@@ -241,7 +241,7 @@ start() {
         enter keeper
         exec setsid unshare --mount --propagation private sh "$self" keep "$@"
     ) </dev/null 2>&1 9>&- | (
-        enter net
+        enter console
         exec setsid sh "$self" write-console
     ) >>"$CONSOLE" 2>/dev/null 9>&- &
     # The writer, which ends after the keeper.

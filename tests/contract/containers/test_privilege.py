@@ -212,6 +212,13 @@ def test_only_a_privileged_root_is_the_hosts(tried: Tried) -> None:
         assert "Operation not permitted" in tried.became["disk"], tried.became
 
 
+def test_one_process_alone_holds_the_network_into_which_nics_are_plugged(tried: Tried) -> None:
+    group = tried.machines.group(tried.container)
+    (holder,) = (group / "net" / "cgroup.procs").read_text().split()
+    (first, *_) = (group / "run" / "payload" / "cgroup.procs").read_text().split()
+    assert Path("/proc", holder, "ns/net").readlink() == Path("/proc", first, "ns/net").readlink()
+
+
 def test_what_a_node_writes_is_roots_on_the_disk(tried: Tried) -> None:
     status = (tried.container.directory / "upper" / "tries").stat()
     assert (status.st_uid, status.st_gid) == (0, 0)
