@@ -130,6 +130,11 @@ kill_all() {
 
 in_network() { nsenter --net="/proc/$holder/ns/net" "$@"; }
 
+# Whether a process has another network namespace than this host: NICs are made in no other.
+is_elsewhere() {
+    there=$(readlink "/proc/$1/ns/net" 2>/dev/null) && [ "$there" != "$(readlink /proc/self/ns/net)" ]
+}
+
 # make_network NIC...: each is END,BRIDGE,DEVICE,MAC,MTU,ADDRESS/PREFIX,GATEWAY.
 make_network() {
     (
@@ -142,8 +147,8 @@ make_network() {
             >/dev/null 2>&1
     ) &
     holder=$!
-    here=$(readlink /proc/self/ns/net)
-    while [ "$(readlink "/proc/$holder/ns/net")" = "$here" ]; do
+    until is_elsewhere "$holder"; do
+        kill -0 "$holder" 2>/dev/null || fail "$MACHINE has no network namespace"
         sleep 0.01
     done
     in_network ip link set lo up
@@ -181,7 +186,9 @@ forget_end() {
 
 plug() {
     forget_end "${1%%,*}" absent
-    read -r holder <"$CGROUP/net/cgroup.procs"
+    holder=''
+    read -r holder <"$CGROUP/net/cgroup.procs" || :
+    is_elsewhere "$holder" || fail "$MACHINE has no network at this moment: it boots, or is off"
     make_nic "$1"
 }
 
