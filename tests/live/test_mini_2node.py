@@ -45,7 +45,12 @@ def kill_an_up(stacklab: Stacklab, kind: str, after_s: float) -> None:
 @pytest.mark.kinds("containers", "vms")
 def test_ctrl_c_says_how_to_go_on(stacklab: Stacklab, mini_absent: str, kind: str) -> None:
     process = stacklab.start("lab.up", MINI, *as_kind(kind))
-    time.sleep(6 if kind == VMS else 1)
+    # As soon as it has begun to make the lab; before that, it is Python that is interrupted.
+    deadline = time.monotonic() + 60
+    while not (HOME / "labs" / MINI).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(5 if kind == VMS else 0.3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
