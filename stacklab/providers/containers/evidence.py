@@ -68,7 +68,7 @@ class ContainersLooker(LibvirtLooker):
     def _plugs(self, container: Container, *, is_on: bool) -> tuple[Plug, ...]:
         """Return its NICs; while it is on, those that it has at this moment."""
         plugs = []
-        for nic in plans.read(self._paths)[container.name].nics:
+        for nic in plans.read_one(self._paths, container).nics:
             if is_on and not links.is_there(nic.end):
                 continue
             plugs.append(

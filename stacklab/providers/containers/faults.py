@@ -82,9 +82,10 @@ class ContainersFaults(LibvirtFaults):
 
     def has_nic(self, node: str, nic: NIC) -> bool:
         """See FaultMaker.has_nic."""
-        if self._container(node) is None:
+        container = self._container(node)
+        if container is None:
             return super().has_nic(node, nic)
-        return links.is_there(self._plan(node, nic).end)
+        return links.is_there(self._plan(container, nic).end)
 
     def set_link(self, node: str, nic: NIC, *, is_up: bool) -> None:
         """See FaultMaker.set_link."""
@@ -96,11 +97,12 @@ class ContainersFaults(LibvirtFaults):
 
     def slot(self, node: str, nic: NIC) -> str:
         """See FaultMaker.slot: of a container, the host's end of the NIC."""
-        if self._container(node) is None:
+        container = self._container(node)
+        if container is None:
             return super().slot(node, nic)
         if not self.has_nic(node, nic):
             raise self.no_nic_error(node, nic)
-        return self._plan(node, nic).end
+        return self._plan(container, nic).end
 
     def unplug(self, node: str, nic: NIC, slot: str) -> None:
         """See FaultMaker.unplug."""
@@ -116,7 +118,7 @@ class ContainersFaults(LibvirtFaults):
         if container is None:
             super().plug(node, slot)
             return
-        for plan in plans.read(self._paths)[node].nics:
+        for plan in plans.read_one(self._paths, container).nics:
             if plan.end == slot:
                 self._machines.plug(container, plan)
 
@@ -126,7 +128,7 @@ class ContainersFaults(LibvirtFaults):
         if container is None:
             return super().find_tap(node, network)
         bridge = self._recorded_network(network).bridge
-        for plan in plans.read(self._paths)[node].nics:
+        for plan in plans.read_one(self._paths, container).nics:
             if plan.bridge == bridge and links.is_there(plan.end):
                 return plan.end
         return ""
@@ -140,11 +142,12 @@ class ContainersFaults(LibvirtFaults):
             return None
         return handles.container_of(self._paths, node)
 
-    def _plan(self, node: str, nic: NIC) -> NicPlan:
-        for plan in plans.read(self._paths)[node].nics:
+    def _plan(self, container: Container, nic: NIC) -> NicPlan:
+        for plan in plans.read_one(self._paths, container).nics:
             if plan.mac == nic.mac:
                 return plan
+        whose = f"{nic.device} ({nic.mac}) of {container.name}"
         raise ProviderError(
-            f"{nic.device} ({nic.mac}) of {node} is not among those that it was made with",
+            f"{whose} is not among those that it was made with",
             hint=f"./invoke lab.rebuild {self._record.name}",
         )

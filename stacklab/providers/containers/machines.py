@@ -13,6 +13,7 @@ from stacklab.process.command import Command, Runner, as_root
 from stacklab.providers.containers import failures
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.plans import ContainerPlan, NicPlan
+from stacklab.providers.libvirt.disks import remove_seed
 from stacklab.tools.host import cgroups
 
 _SCRIPT = Path(__file__).with_name("machine.sh")
@@ -78,10 +79,7 @@ class Machines:
     def remove(self, container: Container) -> None:
         """End a container and remove what it has written; absent is success."""
         self._call(container, "remove")
-        container.seed.unlink(missing_ok=True)
-        # Left by a run that was killed while it wrote the seed: half a file, but with keys in it.
-        for half in container.seed.parent.glob(f".{container.seed.name}.*"):
-            half.unlink(missing_ok=True)
+        remove_seed(container.seed)
 
     def freeze(self, container: Container) -> None:
         """Stop all processes of a container, as they are."""

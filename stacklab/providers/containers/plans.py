@@ -100,6 +100,11 @@ def _choose_devices(node: Node, *, has_kvm: bool) -> tuple[str, ...]:
     return (*_ALWAYS, *_PRIVILEGED, *_KVM)
 
 
+def read_one(paths: LabPaths, container: Container) -> ContainerPlan:
+    """Return one container's plan; raises ProviderError as `read` and `plan_of` do."""
+    return plan_of(read(paths), container, lab=paths.name)
+
+
 def plan_of(
     planned: Mapping[str, ContainerPlan], container: Container, *, lab: str
 ) -> ContainerPlan:

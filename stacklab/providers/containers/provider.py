@@ -8,12 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stacklab import files
 from stacklab.errors import ProviderError
 from stacklab.images import root
 from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.model.state import NodeState
-from stacklab.nodes import archive
 from stacklab.nodes.archive import Entry
 from stacklab.paths import LabPaths
 from stacklab.providers.containers import handles, plans
@@ -30,7 +28,6 @@ from stacklab.tools import bounded
 
 _POLL_S = 0.1
 _NSPAWN = "systemd-nspawn"
-_INSTALL = "apt-get install systemd-container"
 _IS_OFF = (NodeState.OFF, NodeState.ABSENT)
 
 
@@ -88,10 +85,7 @@ class ContainersProvider:
         root.ensure(self._site.host, base.stem, self._site.runner)
         paths = self._lab_paths(record)
         for container in containers:
-            # It holds private keys.
-            container.seed.unlink(missing_ok=True)
-            content = archive.image(identity(lab.node(container.name)))
-            files.write(container.seed, content, mode=0o600)
+            disks.write_seed(container.seed, identity(lab.node(container.name)))
             disks.empty_console(paths.console(container.name))
 
     def up(self, lab: Lab, paths: LabPaths, record: LabRecord, nodes: Sequence[str]) -> None:
@@ -114,11 +108,11 @@ class ContainersProvider:
 
     def _start(self, record: LabRecord, containers: Sequence[Container]) -> None:
         machines = self._machines(record)
-        planned = plans.read(self._lab_paths(record))
+        paths = self._lab_paths(record)
         base = root.ensure(self._site.host, record.image, self._site.runner)
         starts = []
         for container in containers:
-            plan = plans.plan_of(planned, container, lab=record.name)
+            plan = plans.read_one(paths, container)
             starts.append(functools.partial(machines.start, container, plan, base))
         bounded.together(starts, name="start")
 
@@ -195,7 +189,8 @@ class ContainersProvider:
         containers, vms = self._split(record, [node])
         if vms:
             self._vms.reset(handles.only_vms(record), node)
-        self._start(record, containers)
+        else:
+            self._start(record, containers)
 
     def looker(self, paths: LabPaths, record: LabRecord) -> ContainersLooker:
         """See Evidence.looker."""

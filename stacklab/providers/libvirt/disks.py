@@ -24,17 +24,27 @@ def make_disks(
     # An overlay that is there holds all that the node has written so far.
     if not disks.overlay.exists():
         runner.run(qemu_img.overlay(disks.overlay, base, node.disk))
-    # It holds private keys. libvirt gives the file to QEMU's user when the domain starts.
-    disks.seed.unlink(missing_ok=True)
-    files.write(disks.seed, archive.image(identity), mode=0o600)
+    # libvirt gives the file to QEMU's user when the domain starts.
+    write_seed(disks.seed, identity)
 
 
 def remove_disks(disks: LibvirtNode) -> None:
     """Remove a node's disks; absent is success."""
     disks.overlay.unlink(missing_ok=True)
-    disks.seed.unlink(missing_ok=True)
+    remove_seed(disks.seed)
+
+
+def write_seed(seed: Path, identity: Mapping[str, Entry]) -> None:
+    """Write a node's seed anew; it holds private keys."""
+    seed.unlink(missing_ok=True)
+    files.write(seed, archive.image(identity), mode=0o600)
+
+
+def remove_seed(seed: Path) -> None:
+    """Remove a node's seed; absent is success."""
+    seed.unlink(missing_ok=True)
     # Left by a run that was killed while it wrote the seed: half a file, but with keys in it.
-    for half in disks.seed.parent.glob(f".{disks.seed.name}.*"):
+    for half in seed.parent.glob(f".{seed.name}.*"):
         half.unlink(missing_ok=True)
 
 
