@@ -10,7 +10,8 @@ tests/live` runs every test that can with both.
 
 Tests share labs. A test asks for the state that it needs: `lab` (contrail-3node is up and healthy),
 `mini_absent` (nothing of mini-2node exists), `wan`. It leaves that state as it found it or says in its
-name what it did, and after a test that failed the lab is brought back. Files run in the order of FILES,
+name what it did, and after a test that failed the lab is brought back. A test of VMs is run once more
+if it failed while the kernel of an emulated node hung (hung_kernels.py). Files run in the order of FILES,
 which puts tests of one lab together: first with containers, then with VMs.
 """
 
@@ -36,6 +37,7 @@ from stacklab.paths import PROJECT, HostPaths
 from stacklab.providers import registry
 from stacklab.providers.containers.handles import Container, container_of, is_container
 from stacklab.tools.host import cgroups
+from tests.live.hung_kernels import Consoles
 
 HOME = Path("/var/lib/stacklab-live-tests")
 LAB = "contrail-3node"
@@ -61,6 +63,7 @@ NOT_COPIED = (".git", ".venv", ".consumers", "reports", "__pycache__")
 # The names of all containers that were ever on record, to see that nothing of them is left.
 MACHINES: set[str] = set()
 HAS_FAILED = pytest.StashKey[bool]()
+CONSOLES = Consoles(HOME)
 CONTAINERS = "containers"
 VMS = "vms"
 # How long a lab may take to recover after a test has mended it: busy emulated nodes are slow.
@@ -103,6 +106,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return kind != CONTAINERS, places.get(item.path, -1)
 
     items.sort(key=place)
+    for item in items:
+        # A test on containers runs once: no emulated CPU can be blamed for its failure.
+        is_on_containers = not place(item)[0]
+        if item.path in places and not is_on_containers:
+            item.add_marker(pytest.mark.flaky(reruns=1, condition=CONSOLES.tell_of_a_hang))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Forget the failure and the hung kernels of what ran before."""
+    item.stash[HAS_FAILED] = False
+    CONSOLES.begin()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -191,6 +206,7 @@ class Stacklab:
             process.kill()
             raise
         elapsed = time.monotonic() - started
+        CONSOLES.read(err)
         print(
             f"$ ./invoke {' '.join(words)}   -> {process.returncode} in {elapsed:.1f} s\n{err[-3000:]}{out[-3000:]}"
         )
