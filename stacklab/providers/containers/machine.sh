@@ -10,6 +10,8 @@
 # process that holds the user namespace of a node that is not privileged; `net`, one that holds its
 # network namespace, and nothing else; and `run`, systemd-nspawn and the node.
 set -eu
+# Not the caller's: what is made here is shown to the node, whose users are not root alone.
+umask 022
 
 self=$(readlink -f "$0")
 # systemd-nspawn --keep-unit ends with this code when the node has rebooted.
@@ -215,6 +217,22 @@ end_network() {
 
 # --- the node
 
+make_directories() {
+    [ -d "$DIR" ] || mkdir -m 0700 "$DIR"
+    own 00700 "$DIR"
+    for directory in base root upper work layer; do
+        mkdir -p "$DIR/$directory"
+        own 00755 "$DIR/$directory"
+    done
+}
+
+# own MODE DIRECTORY: the pool gives what is made in it its group, which would be a group of the node.
+# A mode of five digits takes that (setgid) away, too.
+own() {
+    chown root:root "$2"
+    chmod "$1" "$2"
+}
+
 make_layer() {
     mkdir -p "$DIR/layer/etc/systemd/system"
     for unit in $masked; do
@@ -230,14 +248,7 @@ make_layer() {
 start() {
     kill_all
     make_cgroups
-    (
-        umask 077
-        mkdir -p "$DIR"
-    )
-    for directory in base root upper work layer; do
-        mkdir -p "$DIR/$directory"
-        chmod 0755 "$DIR/$directory"
-    done
+    make_directories
     make_layer
     # Root's own copy: the user who runs stacklab may have an id that is somebody on the node.
     install -m 0600 "$SEED" "$DIR/seed"

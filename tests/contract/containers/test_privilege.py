@@ -1,15 +1,8 @@
-"""What the root of a node may do to its host: machine.sh for real, with a node that tries it.
-
-The node's root file system is a few programs of this host; its init makes the attempts, and writes
-what became of them to a file.
-"""
+"""What the root of a node may do to its host: machine.sh for real, with a node that tries it."""
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,43 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from stacklab.images.root import RootDisk
 from stacklab.model.state import NodeState
-from stacklab.paths import HostPaths
-from stacklab.process import SubprocessRunner
-from stacklab.providers.containers import handles
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.machines import Machines
-from stacklab.providers.containers.plans import ContainerPlan
-from stacklab.tools.host import cgroups
+from tests.contract.containers.tiny_node import CALLS, NEEDS, WAITS, TinyNode
 
-# Put on the node, with their libraries: all of them are on every Debian.
-COPIED = (
-    "sh",
-    "cat",
-    "grep",
-    "head",
-    "id",
-    "mkdir",
-    "mknod",
-    "mount",
-    "perl",
-    "sleep",
-    "stat",
-    "tr",
-)
-NEEDED = ("systemd-nspawn", "mke2fs", "ldd", "unshare", *COPIED)
-MISSING = [program for program in NEEDED if shutil.which(program) is None]
-
-# The numbers of the system calls init_module, keyctl and clock_settime.
-CALLS = {"x86_64": (175, 250, 227), "aarch64": (105, 219, 112)}
-
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="containers are root's"),
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-    pytest.mark.skipif(platform.machine() not in CALLS, reason="its system calls are not known"),
-    pytest.mark.skipif(cgroups.root() is None, reason="this host has no cgroup version 2"),
-]
+pytestmark = list(NEEDS)
 
 INIT = r"""
 try() {
@@ -90,11 +52,6 @@ try module call $INIT_MODULE 1 1 1
 try keyring call $KEYCTL 0 -3 0
 try clock call $CLOCK_SETTIME 0 0
 echo "uids: $(cat /proc/self/uid_map)" >>/tries
-echo "end: yes" >>/tries
-# SIGRTMIN+3, by which systemd-nspawn asks for a power-off.
-trap 'exit 0' 37
-sleep 600 &
-wait
 """
 
 
@@ -109,77 +66,29 @@ class Tried:
     host_id: int  # of the node's root
 
 
-def make_disk(directory: Path) -> RootDisk:
-    """Return a disk with the programs of this host that a node needs."""
-    root = directory / "root"
-    for name in ("dev", "etc", "proc", "run", "sys", "tmp", "usr/bin", "usr/lib", "var/log"):
-        (root / name).mkdir(parents=True)
-    for link in ("bin", "sbin", "lib"):
-        (root / link).symlink_to("usr/bin" if link != "lib" else "usr/lib")
-    (root / "lib64").symlink_to("usr/lib")
-    (root / "etc" / "os-release").write_text("ID=test\n")
-    for program in COPIED:
-        found = shutil.which(program)
-        assert found is not None
-        shutil.copy(found, root / "usr" / "bin" / program)
-        listed = subprocess.run(("ldd", found), capture_output=True, text=True, check=True).stdout
-        for word in listed.split():
-            if word.startswith("/"):
-                shutil.copy(word, root / "usr" / "lib")
-    disk = directory / "stacklab-privilege.img"
-    init = root / "usr" / "bin" / "init"
+def whole_init() -> str:
+    """Return the init with the numbers of this machine's system calls."""
     words = ("INIT_MODULE", "KEYCTL", "CLOCK_SETTIME")
     values = dict(zip(words, CALLS[platform.machine()], strict=True))
-    settings = [f"{name}={value}" for name, value in {**values, "BACKING": disk.name}.items()]
-    init.write_text("\n".join(("#!/bin/sh", *settings, INIT)))
-    init.chmod(0o755)
-    argv = ("mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", str(root), str(disk), "64M")
-    subprocess.run(argv, check=True, capture_output=True)
-    return RootDisk(
-        path=disk, offset=0, filesystem="ext4", sha256="", size_bytes=64 << 20, mtime_ns=0
-    )
+    settings = [f"{name}={value}" for name, value in values.items()]
+    return "\n".join((*settings, "BACKING=stacklab-tiny.img", INIT, WAITS))
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["unprivileged", "privileged"])
 def tried(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tried]:
-    directory = tmp_path_factory.mktemp("node")
-    paths = HostPaths(directory).lab("privilege")
-    paths.console("node").parent.mkdir(parents=True)
-    seed = directory / "seed"
-    seed.write_text("secret\n")
-    seed.chmod(0o600)
-    machine = handles.new_handle()["machine"]
-    container = Container(name="node", machine=machine, directory=directory / "node", seed=seed)
-    machines = Machines(SubprocessRunner(), paths)
-    plan = ContainerPlan(
-        name="node",
-        cpus="0",
-        memory_bytes=256 << 20,
-        devices=("/dev/net/tun",),
-        nics=(),
-        is_privileged=request.param,
-    )
+    node = TinyNode.make(tmp_path_factory.mktemp("node"), whole_init(), is_privileged=request.param)
     try:
-        machines.start(container, plan, make_disk(directory))
-        became = wait_for_tries(container, paths.console("node"))
-        root = host_id(machines.group(container))
-        yield Tried(plan.is_privileged, container, machines, became, root)
+        node.start()
+        became = node.wait_for_tries()
+        root = host_id(node.group)
+        yield Tried(node.is_privileged, node.container, node.machines, became, root)
     finally:
-        machines.remove(container)
+        node.remove()
     # Nothing of it is left, its user namespace neither.
-    assert machines.state(container) is NodeState.ABSENT
-    assert not machines.group(container).exists()
-
-
-def wait_for_tries(container: Container, console: Path) -> dict[str, str]:
-    file = container.directory / "upper" / "tries"
-    for _ in range(300):
-        if file.exists() and "end: yes" in file.read_text():
-            return dict(line.split(": ", 1) for line in file.read_text().splitlines())
-        time.sleep(0.1)
-    pytest.fail(f"the node did not come to its end: {console.read_text()}")
+    assert node.machines.state(node.container) is NodeState.ABSENT
+    assert not node.group.exists()
 
 
 def host_id(group: Path) -> int:
