@@ -55,11 +55,14 @@ class Result:
     left_out: int = 0  # bytes of stdout that were more than Command.most_bytes
 
 
-def as_root(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return the command line as run by root; sudo must not ask, for nobody may be there."""
+def as_root(argv: Sequence[str], *, may_ask: bool = False) -> tuple[str, ...]:
+    """Return the command line as run by root.
+
+    sudo must not ask for a password, for nobody may be there; `may_ask` is for a terminal.
+    """
     if os.geteuid() == 0:
         return tuple(argv)
-    return ("sudo", "-n", *argv)
+    return ("sudo", *argv) if may_ask else ("sudo", "-n", *argv)
 
 
 class Runner(Protocol):

@@ -35,6 +35,13 @@ _SELINUX = (
     "SELinux may forbid it. sudo ausearch -m avc -ts recent names the rule, sudo setenforce 0 "
     "switches it off until the next boot"
 )
+# Of sudo itself, which speaks before machine.sh does.
+_NO_SUDO = re.compile(
+    r"sudo: .*\b(password|terminal|tty)\b"
+    r"|.*\b(not in the sudoers file|not allowed to (execute|run))"
+)
+# `sudo -v` does not help: its ticket is the terminal's, which our programs do not have.
+_SUDO = "use sudo without a password (sudo visudo), or be root; then the same command again"
 
 
 def error(
@@ -51,6 +58,8 @@ def error(
 
 
 def _next_step(action: str, output: str, lab: str, system: Path) -> str:
+    if _NO_SUDO.match(output):
+        return _SUDO
     if action != "start":
         return f"./invoke lab.status {lab}"
     again = f"./invoke lab.up {lab}"

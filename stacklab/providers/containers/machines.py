@@ -103,7 +103,7 @@ class Machines:
 
     def console_argv(self, container: Container) -> tuple[str, ...]:
         """Return the command that is a login on a running container, without its network."""
-        return self._argv(container, "login")
+        return as_root(self._argv(container, "login"), may_ask=True)
 
     def _argv(
         self, container: Container, action: str, *words: str, settings: dict[str, str] | None = None
@@ -116,16 +116,17 @@ class Machines:
         }
         variables = [f"{name}={value}" for name, value in known.items()]
         # By the program `env`: sudo would drop them.
-        return as_root(("env", *variables, "sh", str(_SCRIPT), action, *words))
+        return ("env", *variables, "sh", str(_SCRIPT), action, *words)
 
     def _call(
         self, container: Container, action: str, *words: str, settings: dict[str, str] | None = None
     ) -> None:
+        # In English: `failures` looks for what mount and sudo say.
+        english = {"LC_ALL": "C"}
+        argv = self._argv(container, action, *words, settings={**english, **(settings or {})})
         command = Command(
-            # In English: `failures` looks for what mount says.
-            argv=self._argv(
-                container, action, *words, settings={"LC_ALL": "C", **(settings or {})}
-            ),
+            argv=as_root(argv),
+            env=english,
             what=f"{container.name}: container {action}",
             timeout_s=_LIMIT_S,
             # The runner's own error has the whole command line in it, with all settings.

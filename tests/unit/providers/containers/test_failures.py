@@ -167,3 +167,30 @@ def test_neither_is_blamed_for_what_it_does_not_forbid(
     host = system(tmp_path, apparmor=apparmor, enforce=enforce)
     hint = failures.error("n1", "start", output, lab="trio", system=host).hint
     assert hint == "./invoke doctor trio, then ./invoke lab.up trio"
+
+
+@pytest.mark.parametrize("action", ["start", "remove", "freeze"])
+def test_a_sudo_that_asks_leads_to_visudo_and_not_to_the_lab(action: str) -> None:
+    error = failures.error("n1", action, "sudo: a password is required\n", lab="trio")
+    assert error.message.endswith("\n  | sudo: a password is required")
+    assert error.hint is not None
+    assert error.hint.startswith("use sudo without a password (sudo visudo), or be root")
+
+
+def test_what_a_node_prints_is_not_taken_for_sudo() -> None:
+    error = failures.error("n1", "start", "booting\nsudo: a password is required\n", lab="trio")
+    assert error.hint == "./invoke doctor trio, then ./invoke lab.up trio"
+
+
+def test_a_sudo_that_only_wonders_is_not_the_cause() -> None:
+    output = "sudo: unable to resolve host h: Name or service not known\nmount: wrong\n"
+    error = failures.error("n1", "remove", output, lab="trio")
+    assert error.hint == "./invoke lab.status trio"
+
+
+def test_sudo_speaks_english_too(tmp_path: Path) -> None:
+    def answer(command: Command) -> Result:
+        assert command.env["LC_ALL"] == "C"
+        return Result(exit_code=0)
+
+    machines(tmp_path, answer).freeze(container(tmp_path))

@@ -124,9 +124,20 @@ def test_an_ordinary_user_asks_sudo_which_would_drop_variables(
     lab: Machines, container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    argv = lab.console_argv(container)
+    lab.freeze(container)
+    assert isinstance(lab._runner, FakeRunner)
+    argv = lab._runner.argvs[-1]
     assert argv[:3] == ("sudo", "-n", "env")
     assert "MACHINE=sl0a1b2c3d" in argv[: argv.index("sh")]
+
+
+def test_at_a_terminal_sudo_may_ask_for_the_password(
+    lab: Machines, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert lab.console_argv(container)[:2] == ("sudo", "env")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert lab.console_argv(container)[0] == "env"
 
 
 def test_what_has_a_directory_is_off_and_what_has_none_is_absent(
