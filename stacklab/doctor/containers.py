@@ -7,15 +7,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab.doctor import kernel, programs
+from stacklab.doctor import kernel, programs, storage
 from stacklab.doctor.kernel import Feature, Presence
 from stacklab.doctor.machine import Machine
 from stacklab.doctor.programs import Program
 from stacklab.doctor.result import ProbeArea, ProbeResult, ProbeStatus
-from stacklab.errors import LabError
+from stacklab.doctor.trying import why_not_as_root
 from stacklab.installers import own_modules
 from stacklab.model.lab import NIC, Lab, Node, NodeKind
-from stacklab.process.command import Command
+from stacklab.paths import HostPaths
 from stacklab.tools.host import cgroups
 from stacklab.words import plural
 
@@ -25,8 +25,6 @@ NSPAWN = Program(
 _FILESYSTEMS = Path("/proc/filesystems")
 _MOUNTS = Path("/proc/self/mountinfo")
 _DEVICES = Path("/dev")
-_LIMIT_S = 10.0
-_ANY_CODE = tuple(range(256))
 _USE_VMS = "make the nodes VMs: leave out --as containers and kind: container"
 
 
@@ -69,7 +67,9 @@ _LIMITS = (
 )
 
 
-def preflight(lab: Lab, machine: Machine, others: Iterable[Lab] = ()) -> tuple[ProbeResult, ...]:
+def preflight(
+    lab: Lab, host: HostPaths, machine: Machine, others: Iterable[Lab] = ()
+) -> tuple[ProbeResult, ...]:
     """Run the probes that a lab's containers need; a lab of VMs alone has none.
 
     `others` are the labs on record.
@@ -78,14 +78,21 @@ def preflight(lab: Lab, machine: Machine, others: Iterable[Lab] = ()) -> tuple[P
         return ()
     is_absent = machine.which(NSPAWN.name) is None
     nspawn = (programs.absent_result(machine, NSPAWN),) if is_absent else ()
-    return (*nspawn, *_probe_host(machine), *_probe_lab(lab, machine, others))
+    on_host = _probe_host(machine)
+    # What can't make a mount at all would only say so again.
+    can_try = not any(result.is_failed for result in on_host)
+    disk = storage.probe(lab, host, machine) if can_try else ()
+    return (*nspawn, *on_host, *disk, *_probe_lab(lab, machine, others))
 
 
 def full(
-    lab: Lab | None, machine: Machine, others: Collection[Lab] = ()
+    lab: Lab | None, host: HostPaths, machine: Machine, others: Collection[Lab] = ()
 ) -> tuple[ProbeResult, ...]:
     """Run all probes; where no lab asks for containers, what is missing is a warning."""
     on_host = (programs.probe_program(machine, NSPAWN), *_probe_host(machine))
+    if not any(result.is_failed for result in on_host):
+        has_containers = lab is not None and lab.of_kind(NodeKind.CONTAINER)
+        on_host += storage.probe(lab if has_containers else None, host, machine)
     features = kernel.probe_features(machine)
     if lab is None or not lab.of_kind(NodeKind.CONTAINER):
         is_asked = lab is None and any(other.of_kind(NodeKind.CONTAINER) for other in others)
@@ -158,7 +165,7 @@ def _probe_cgroups(machine: Machine) -> ProbeResult:
 def _probe_rights(machine: Machine) -> ProbeResult:
     """Probe if we can be root, and if this host lets root make mounts and networks."""
     if not machine.is_root:
-        why_not = _try_as_root(machine, "true")
+        why_not = why_not_as_root(machine, "true")
         if why_not:
             return _failed(
                 "root",
@@ -168,7 +175,7 @@ def _probe_rights(machine: Machine) -> ProbeResult:
             )
     # Both end with the program: neither the mount nor the network is to be seen elsewhere.
     trial = ("unshare", "--mount", "--net", "mount", "-t", "tmpfs", "tmpfs", "/run")
-    why_not = _try_as_root(machine, *trial)
+    why_not = why_not_as_root(machine, *trial)
     if why_not:
         return _failed(
             "namespaces",
@@ -241,7 +248,7 @@ def _why_no_netem(machine: Machine) -> str:
     """Return what the kernel says to a delay, in a network that ends with it; "" if it has it."""
     tc = machine.which("tc") or "tc"
     trial = ("qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
-    return _try_as_root(machine, "unshare", "--net", tc, *trial)
+    return why_not_as_root(machine, "unshare", "--net", tc, *trial)
 
 
 def _name_impairment(node: Node, nic: NIC) -> str:
@@ -281,25 +288,6 @@ def _probe_cpus(containers: Iterable[Node], machine: Machine) -> tuple[ProbeResu
 
 
 # --- helpers
-
-
-def _try_as_root(machine: Machine, *argv: str) -> str:
-    """Run a program as root; returns why it failed, "" if it did not."""
-    command = Command(
-        argv=argv if machine.is_root else ("sudo", "-n", *argv),
-        what=f"trying {argv[0]} as root",
-        timeout_s=_LIMIT_S,
-        ok_codes=_ANY_CODE,
-    )
-    try:
-        result = machine.runner.run(command)
-    except LabError as error:
-        return error.message.partition("\n")[0]
-    if result.exit_code == 0:
-        return ""
-    # Of two lines, the second is where to look for more.
-    lines = result.stderr.strip().splitlines()
-    return lines[0] if lines else f"{argv[0]} ended with {result.exit_code}"
 
 
 def _result(name: str, status: ProbeStatus, sentence: str, fix: str = "") -> ProbeResult:

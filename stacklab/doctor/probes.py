@@ -35,7 +35,7 @@ def preflight(
     others = tuple(others)
     return (
         *programs.missing(machine, builds_image=builds_image),
-        *containers.preflight(lab, machine, others),
+        *containers.preflight(lab, host, machine, others),
         resources.probe_root(host, machine, lab),
         resources.probe_libvirt(connect(), machine),
         resources.probe_memory(lab, machine, starting=starting),
@@ -70,7 +70,7 @@ def full(
         *memory,
         resources.probe_disk(lab, host, machine),
         *_probe_subnets(lab, machine, others),
-        *containers.full(lab, machine, others),
+        *containers.full(lab, host, machine, others),
         *resources.probe_sources(sources or {}),
     )
 

@@ -38,6 +38,7 @@ _LIBVIRT_PROBLEMS = (
     ),
 )
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MEMINFO = Path("/proc/meminfo")
 _QEMU_OVERHEAD = Size(150)  # of a QEMU process, beside its guest's memory
 _CONTAINER_MEMORY = Size(64)  # of a container that has just booted
@@ -104,6 +105,11 @@ def probe_disk(lab: Lab | None, host: HostPaths, machine: Machine) -> ProbeResul
 
 def probe_root(host: HostPaths, machine: Machine, lab: Lab | None = None) -> ProbeResult:
     """Probe if we, and not everybody, may write to the directories in which labs are kept."""
+    if _CONTROL.search(str(host.root)):
+        # A line of ssh's file ends there.
+        sentence = f"there is a control character in the name {str(host.root)!a}"
+        fix = "set STACKLAB_HOME to a directory with another name"
+        return _host_result("home", ProbeStatus.FAILED, sentence, fix)
     try:
         str(host.root).encode()
     except UnicodeEncodeError:

@@ -15,8 +15,11 @@ PACKER = sorted(
         *(path for path in PROJECT.glob("packer/files/*") if not path.suffix),
     )
 )
-CONTAINERS = "stacklab/providers/containers/machine.sh"
-SCRIPTS = ("invoke", ".ci/run", CONTAINERS, *(str(path.relative_to(PROJECT)) for path in PACKER))
+CONTAINERS = (
+    "stacklab/providers/containers/machine.sh",
+    "stacklab/providers/containers/try_storage.sh",
+)
+SCRIPTS = ("invoke", ".ci/run", *CONTAINERS, *(str(path.relative_to(PROJECT)) for path in PACKER))
 SHELLCHECK = shutil.which("shellcheck")
 
 

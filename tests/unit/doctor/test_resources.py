@@ -109,6 +109,15 @@ def test_a_home_whose_name_is_not_utf_8_fails_with_its_fix() -> None:
     (result.sentence + result.fix + disk.sentence).encode()  # what a terminal does with it
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\x1bb", "a\x7f"])
+def test_a_home_with_a_control_character_is_refused_before_ssh_reads_it(name: str) -> None:
+    result = resources.probe_root(HostPaths(Path("/h") / name), make_machine())
+    assert result.is_failed
+    assert "control character" in result.sentence
+    assert name not in result.sentence
+    assert result.fix == "set STACKLAB_HOME to a directory with another name"
+
+
 SOCKET = "Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
 
 
