@@ -24,8 +24,10 @@ Any other exception is a bug in stacklab and keeps its traceback.
 from __future__ import annotations
 
 import errno
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from stacklab.foreign import printable
@@ -177,7 +179,8 @@ def of_host(error: OSError) -> HostError | None:
 
 def _host_hint(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "df -h, then ./invoke image.prune"
+        place = f" {shlex.quote(str(Path(str(error.filename)).parent))}" if error.filename else ""
+        return f"df -h{place}, then ./invoke image.prune"
     if error.errno in (errno.EACCES, errno.EPERM) and error.filename is not None:
         return f"ls -ld {error.filename}, or set STACKLAB_HOME to a directory of your own"
     return "./invoke doctor"

@@ -35,7 +35,9 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> bool:
             # write the rename first, and a power cut would then leave an empty file.
             os.fsync(stream.fileno())
         Path(temporary_name).replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # which disk is full
         Path(temporary_name).unlink(missing_ok=True)
         raise
     return True

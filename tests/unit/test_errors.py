@@ -77,3 +77,10 @@ def test_a_spec_error_lists_each_problem_once_in_the_order_of_the_file() -> None
     error = SpecError([late, early, late])
     assert error.problems == (early, late)
     assert str(error) == "a.yaml:9:5: a: early\na.yaml:10:1: b: late"
+
+
+def test_a_full_disk_is_shown_by_where_the_file_would_be() -> None:
+    error = errors.of_host(OSError(errno.ENOSPC, "No space left on device", "/h a/labs/x.json"))
+    assert error is not None
+    assert error.message == "/h a/labs/x.json: No space left on device"
+    assert error.hint == "df -h '/h a/labs', then ./invoke image.prune"

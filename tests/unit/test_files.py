@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -105,6 +106,19 @@ def test_a_write_that_ends_early_leaves_the_old_file_and_nothing_else(
         files.write(path, "new")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["file"]
+
+
+def test_an_error_of_the_disk_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stub_full(descriptor: int) -> None:
+        # As the kernel's errors of write(2) and fsync(2) are: without a path.
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", stub_full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        files.write(tmp_path / "f", "new")
+    assert caught.value.filename == str(tmp_path / "f")
 
 
 def test_it_is_on_the_disk_before_it_takes_its_name(

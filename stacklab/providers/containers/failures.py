@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from stacklab.errors import ProviderError
@@ -35,6 +36,8 @@ _SELINUX = (
     "SELinux may forbid it. sudo ausearch -m avc -ts recent names the rule, sudo setenforce 0 "
     "switches it off until the next boot"
 )
+# ENOSPC and EDQUOT, as programs word them.
+_FULL = re.compile("no space left on device|disk quota exceeded", re.IGNORECASE)
 # Of sudo itself, which speaks before machine.sh does.
 _NO_SUDO = re.compile(
     r"sudo: .*\b(password|terminal|tty)\b"
@@ -45,15 +48,31 @@ _SUDO = "use sudo without a password (sudo visudo), or be root; then the same co
 
 
 def error(
-    node: str, action: str, output: str, *, lab: str, why: str = "", system: Path = _SYSTEM
+    node: str,
+    action: str,
+    output: str,
+    *,
+    lab: str,
+    home: Path,
+    why: str = "",
+    system: Path = _SYSTEM,
 ) -> ProviderError:
-    """Return the error of an action that failed; `output` is what machine.sh wrote."""
+    """Return the error of an action that failed; `output` is what machine.sh wrote.
+
+    `home` is where labs are kept.
+    """
+    is_full = _FULL.search(output) is not None
+    if is_full:
+        why = why or f"the disk under {home} is full"
     sentence = f"{node}: its container {_FAILED[action]}"
     if why:
         sentence += f": {why}"
     # A node's console is in it.
     lines = printable(output.strip(), indent="").splitlines()[-_MOST_LINES:]
     message = "\n".join([sentence, *(f"  | {line}" for line in lines)])
+    if is_full:
+        look = f"df -h {shlex.quote(str(home))}; make room there; then the same command again"
+        return ProviderError(message, hint=look)
     return ProviderError(message, hint=_next_step(action, output, lab, system))
 
 

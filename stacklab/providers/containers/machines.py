@@ -142,4 +142,11 @@ class Machines:
             why = f"it takes longer than {_LIMIT_S:.0f} s"
         except LabError as error:
             raise ProviderError(error.message.partition("\n")[0], hint=error.hint) from error
-        raise failures.error(container.name, action, output, lab=self._paths.name, why=why)
+        raise failures.error(
+            container.name,
+            action,
+            output,
+            lab=self._paths.name,
+            home=self._paths.host.root,
+            why=why,
+        )

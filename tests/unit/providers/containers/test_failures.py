@@ -19,6 +19,7 @@ DENIED = "mount: /h/labs/trio/containers/n1/base: permission denied.\n"
 NOT_PERMITTED = "unshare: unshare failed: Operation not permitted\n"
 CONSOLE = "\x1b[0;32mOK\x1b[0m booting\nmount: base: failed to setup loop device for /h/x.raw.\n"
 PLAN = ContainerPlan(name="n1", cpus="0", memory_bytes=1024, devices=(), nics=())
+HOME = Path("/h")
 DISK = RootDisk(
     path=Path("/h/x.raw"), offset=0, filesystem="ext4", sha256="", size_bytes=0, mtime_ns=0
 )
@@ -134,7 +135,9 @@ def test_every_action_of_machines_has_its_words(tmp_path: Path) -> None:
 
 
 def test_of_much_output_the_end_is_shown() -> None:
-    error = failures.error("n1", "start", "".join(f"{n}\n" for n in range(50)), lab="trio")
+    error = failures.error(
+        "n1", "start", "".join(f"{n}\n" for n in range(50)), lab="trio", home=HOME
+    )
     assert error.message.splitlines()[1:] == [f"  | {n}" for n in range(40, 50)]
 
 
@@ -143,7 +146,7 @@ def test_apparmor_in_the_way_of_a_mount_is_told_with_what_to_do(
     tmp_path: Path, output: str
 ) -> None:
     host = system(tmp_path, apparmor="Y\n")
-    hint = failures.error("n1", "start", output, lab="trio", system=host).hint or ""
+    hint = failures.error("n1", "start", output, lab="trio", home=HOME, system=host).hint or ""
     assert hint.startswith("AppArmor may forbid it.")
     assert "aa-complain" in hint
     assert hint.endswith("then ./invoke lab.up trio")
@@ -152,7 +155,7 @@ def test_apparmor_in_the_way_of_a_mount_is_told_with_what_to_do(
 @pytest.mark.parametrize("output", [DENIED, NOT_PERMITTED])
 def test_selinux_in_the_way_of_a_mount_is_told_with_what_to_do(tmp_path: Path, output: str) -> None:
     host = system(tmp_path, enforce="1")
-    hint = failures.error("n1", "start", output, lab="trio", system=host).hint or ""
+    hint = failures.error("n1", "start", output, lab="trio", home=HOME, system=host).hint or ""
     assert hint.startswith("SELinux may forbid it.")
     assert "ausearch" in hint
 
@@ -165,26 +168,28 @@ def test_neither_is_blamed_for_what_it_does_not_forbid(
     tmp_path: Path, apparmor: str, enforce: str, output: str
 ) -> None:
     host = system(tmp_path, apparmor=apparmor, enforce=enforce)
-    hint = failures.error("n1", "start", output, lab="trio", system=host).hint
+    hint = failures.error("n1", "start", output, lab="trio", home=HOME, system=host).hint
     assert hint == "./invoke doctor trio, then ./invoke lab.up trio"
 
 
 @pytest.mark.parametrize("action", ["start", "remove", "freeze"])
 def test_a_sudo_that_asks_leads_to_visudo_and_not_to_the_lab(action: str) -> None:
-    error = failures.error("n1", action, "sudo: a password is required\n", lab="trio")
+    error = failures.error("n1", action, "sudo: a password is required\n", lab="trio", home=HOME)
     assert error.message.endswith("\n  | sudo: a password is required")
     assert error.hint is not None
     assert error.hint.startswith("use sudo without a password (sudo visudo), or be root")
 
 
 def test_what_a_node_prints_is_not_taken_for_sudo() -> None:
-    error = failures.error("n1", "start", "booting\nsudo: a password is required\n", lab="trio")
+    error = failures.error(
+        "n1", "start", "booting\nsudo: a password is required\n", lab="trio", home=HOME
+    )
     assert error.hint == "./invoke doctor trio, then ./invoke lab.up trio"
 
 
 def test_a_sudo_that_only_wonders_is_not_the_cause() -> None:
     output = "sudo: unable to resolve host h: Name or service not known\nmount: wrong\n"
-    error = failures.error("n1", "remove", output, lab="trio")
+    error = failures.error("n1", "remove", output, lab="trio", home=HOME)
     assert error.hint == "./invoke lab.status trio"
 
 
@@ -194,3 +199,12 @@ def test_sudo_speaks_english_too(tmp_path: Path) -> None:
         return Result(exit_code=0)
 
     machines(tmp_path, answer).freeze(container(tmp_path))
+
+
+@pytest.mark.parametrize("action", ["start", "plug"])
+def test_a_full_disk_is_told_by_its_place_with_how_to_look(action: str) -> None:
+    output = "install: error copying '/h/seed' to '/h a/n1/seed': No space left on device\n"
+    error = failures.error("n1", action, output, lab="trio", home=Path("/h a"))
+    assert error.message.startswith("n1: its container could not ")
+    assert error.message.partition("\n")[0].endswith(": the disk under /h a is full")
+    assert error.hint == "df -h '/h a'; make room there; then the same command again"
