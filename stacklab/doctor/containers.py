@@ -25,6 +25,7 @@ NSPAWN = Program(
 _FILESYSTEMS = Path("/proc/filesystems")
 _MOUNTS = Path("/proc/self/mountinfo")
 _DEVICES = Path("/dev")
+_ONLY_VERSION_2 = Path("/sys/fs/cgroup")  # where version 2 is on hosts without version 1
 _USE_VMS = "make the nodes VMs: leave out --as containers and kind: container"
 
 
@@ -67,6 +68,36 @@ _LIMITS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Controller:
+    """A controller of cgroups; `cost` is what a node may do on a host without it."""
+
+    name: str
+    cost: str
+    option: str  # of the kernel's configuration
+    parameter: str = ""  # of the kernel's command line, by which distributions switch it on
+
+
+_CONTROLLERS = (
+    _Controller(
+        name="memory",
+        cost="a node may take all memory of this host, whatever its spec says",
+        option="CONFIG_MEMCG",
+        parameter="cgroup_enable=memory",
+    ),
+    _Controller(
+        name="cpu",
+        cost="on CPUs that nodes share, the one with more processes gets more of the time",
+        option="CONFIG_CGROUP_SCHED",
+    ),
+    _Controller(
+        name="pids",
+        cost="a node may start processes until this host has none left, as a fork bomb does",
+        option="CONFIG_CGROUP_PIDS",
+    ),
+)
+
+
 def preflight(
     lab: Lab, host: HostPaths, machine: Machine, others: Iterable[Lab] = ()
 ) -> tuple[ProbeResult, ...]:
@@ -82,7 +113,8 @@ def preflight(
     # What can't make a mount at all would only say so again.
     can_try = not any(result.is_failed for result in on_host)
     disk = storage.probe(lab, host, machine) if can_try else ()
-    return (*nspawn, *on_host, *disk, *_probe_lab(lab, machine, others))
+    controllers = _probe_controllers(machine, is_said=True)
+    return (*nspawn, *on_host, *controllers, *disk, *_probe_lab(lab, machine, others))
 
 
 def full(
@@ -93,6 +125,7 @@ def full(
     if not any(result.is_failed for result in on_host):
         has_containers = lab is not None and lab.of_kind(NodeKind.CONTAINER)
         on_host += storage.probe(lab if has_containers else None, host, machine)
+    on_host += _probe_controllers(machine, is_said=False)
     features = kernel.probe_features(machine)
     if lab is None or not lab.of_kind(NodeKind.CONTAINER):
         is_asked = lab is None and any(other.of_kind(NodeKind.CONTAINER) for other in others)
@@ -160,6 +193,39 @@ def _probe_cgroups(machine: Machine) -> ProbeResult:
         "cgroup version 2 is not mounted, by which containers are told apart",
         cgroups.HOW_TO_MOUNT,
     )
+
+
+def _probe_controllers(machine: Machine, *, is_said: bool) -> tuple[ProbeResult, ...]:
+    """Tell which controllers this host lacks, and what that costs; containers run without."""
+    mounts = machine.read_text(_MOUNTS)
+    root = cgroups.find_root(mounts)
+    if root is None:
+        return ()  # refused already
+    has = cgroups.controllers(mounts, machine.read_text(root / "cgroup.controllers"))
+    results = []
+    for controller in _CONTROLLERS:
+        if controller.name in has:
+            continue
+        sentence = f"this host has no cgroup controller {controller.name}: {controller.cost}"
+        result = _result(
+            "cgroups", ProbeStatus.WARNING, sentence, _how_to_get_controller(controller, root)
+        )
+        results.append(dataclasses.replace(result, is_said=is_said))
+    if not results:
+        return (_ok("cgroups", f"cgroups bound {', '.join(cgroups.CONTROLLERS)} of containers"),)
+    return tuple(results)
+
+
+def _how_to_get_controller(controller: _Controller, root: Path) -> str:
+    kernel_needs = f"boot a kernel with {controller.option}"
+    if controller.parameter:
+        kernel_needs += f", and {controller.parameter} on its command line"
+    if root == _ONLY_VERSION_2:
+        return kernel_needs
+    # Beside version 1, which may have it without having mounted it.
+    place = f"/sys/fs/cgroup/{controller.name}"
+    mount = f"sudo mkdir -p {place} && sudo mount -t cgroup -o {controller.name} cgroup {place}"
+    return f"{mount}; if that fails, {kernel_needs}"
 
 
 def _probe_rights(machine: Machine) -> ProbeResult:

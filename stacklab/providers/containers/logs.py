@@ -10,7 +10,11 @@ from stacklab.providers.containers.machines import Machines
 from stacklab.providers.contract import LogReader, LogSource
 
 # Of the node's cgroup, where the host has them.
-_FILES = ("cgroup.events", "cgroup.procs", "memory.current", "memory.max", "memory.events")
+_FILES = (
+    *("cgroup.events", "cgroup.procs"),
+    *("memory.current", "memory.max", "memory.events"),
+    *("pids.current", "pids.max", "pids.events"),
+)
 
 
 class ContainersLogs:

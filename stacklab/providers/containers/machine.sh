@@ -69,6 +69,8 @@ make_cgroups() {
         fi
         mkdir -p "$group/keeper" "$group/console" "$group/users" "$group/net" "$group/run"
         limit_memory "$group"
+        # Of v1 and v2; with threads, and with those of the cgroups below.
+        [ ! -e "$group/pids.max" ] || echo "$TASKS" >"$group/pids.max"
     done
 }
 
@@ -243,6 +245,11 @@ make_layer() {
     # As our images say, but with no group that an unprivileged node lacks.
     mkdir -p "$DIR/layer/etc/sysctl.d"
     echo 'net.ipv4.ping_group_range = 0 65535' >"$DIR/layer/etc/sysctl.d/zz-stacklab.conf"
+    # Of many small processes that need too much memory together, a kernel spares its own process 1
+    # alone: here the largest would be the node's, or systemd-nspawn, and the node would be off.
+    mkdir -p "$DIR/layer/etc/systemd/system.conf.d"
+    printf '[Manager]\nDefaultOOMScoreAdjust=200\n' \
+        >"$DIR/layer/etc/systemd/system.conf.d/zz-stacklab.conf"
 }
 
 start() {

@@ -18,7 +18,16 @@ from stacklab.tools.host import cgroups
 
 _SCRIPT = Path(__file__).with_name("machine.sh")
 _LIMIT_S = 60.0
+# Of processes and threads in a node: one for each MiB of its memory, within these. Where no systemd
+# runs, a host's own limit is 32768 (kernel.pid_max), and systemd gives a container 16384.
+_FEWEST_TASKS = 4096
+_MOST_TASKS = 16384
 _ANY_CODE = tuple(range(-64, 256))  # negative ones are signals
+
+
+def most_tasks(memory_bytes: int) -> int:
+    """Return how many processes and threads a node of that memory may have."""
+    return min(max(_FEWEST_TASKS, memory_bytes // 1024**2), _MOST_TASKS)
 
 
 class Machines:
@@ -63,6 +72,7 @@ class Machines:
             # For user_namespace.py: this one is there on every host.
             "PYTHON": sys.executable,
             "SEED": str(container.seed),
+            "TASKS": str(most_tasks(plan.memory_bytes)),
         }
         nics = [str(nic) for nic in plan.nics]
         self._call(container, "start", *nics, settings=settings)

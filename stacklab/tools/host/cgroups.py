@@ -14,7 +14,10 @@ from stacklab.model.state import NodeState
 _MOUNTS = Path("/proc/self/mountinfo")
 _OURS = "stacklab"
 _MOUNT = re.compile(r"\S+ \S+ \S+ / (?P<place>\S+) .* - cgroup2 ")
-
+_MOUNT_V1 = re.compile(
+    r"\S+ \S+ \S+ / (?P<place>/sys/fs/cgroup/\S+) .* - cgroup \S+ (?P<options>\S+)"
+)
+CONTROLLERS = ("memory", "cpu", "pids")  # what machine.sh uses
 
 # What to type where it is not mounted.
 HOW_TO_MOUNT = (
@@ -34,6 +37,20 @@ def find_root(mounts: str) -> Path | None:
         if match is not None:
             return Path(match["place"])
     return None
+
+
+def controllers(mounts: str, of_version_2: str = "") -> frozenset[str]:
+    """Return the controllers that a container gets, from the text of a mountinfo file.
+
+    `of_version_2` is the text of cgroup.controllers in the root of version 2: those that version
+    1 does not have.
+    """
+    names = set(of_version_2.split())
+    for line in mounts.splitlines():
+        match = _MOUNT_V1.match(line)
+        if match is not None:
+            names.update(match["options"].split(","))
+    return frozenset(names.intersection(CONTROLLERS))
 
 
 def group_of(machine: str, mounted: Path) -> Path:

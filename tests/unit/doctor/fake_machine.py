@@ -33,6 +33,7 @@ VERSIONS = {
 CONTAINER_FILES = {
     "/proc/filesystems": "nodev\tsysfs\nnodev\toverlay\n\text4\n",
     "/proc/self/mountinfo": "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n",
+    "/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n",
     "/proc/sys/fs/inotify/max_user_instances": "1024\n",
     "/proc/sys/fs/inotify/max_user_watches": "100000\n",
 }

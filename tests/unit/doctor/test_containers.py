@@ -175,6 +175,49 @@ def test_cgroup_version_2_beside_version_1_is_found() -> None:
     assert result.sentence == "cgroup version 2 is at /sys/fs/cgroup/unified"
 
 
+COSTS = {
+    "memory": ("all memory of this host", "cgroup_enable=memory"),
+    "cpu": ("gets more of the time", "CONFIG_CGROUP_SCHED"),
+    "pids": ("as a fork bomb does", "CONFIG_CGROUP_PIDS"),
+}
+CONTROLLERS = "/sys/fs/cgroup/cgroup.controllers"
+
+
+@pytest.mark.parametrize("name", list(COSTS))
+def test_a_controller_that_is_missing_is_said_with_what_that_costs(name: str) -> None:
+    others = " ".join(other for other in COSTS if other != name)
+    machine = make_machine(files={CONTROLLERS: f"{others}\n"})
+    result = one(containers.preflight(LAB, HOST, machine), "cgroups")
+    assert (result.status, result.is_said) == (ProbeStatus.WARNING, True)
+    assert result.sentence.startswith(f"this host has no cgroup controller {name}: ")
+    cost, fix = COSTS[name]
+    assert cost in result.sentence
+    assert fix in result.fix
+    assert "mount" not in result.fix
+    raise_for(containers.preflight(LAB, HOST, machine))
+    found = one(containers.full(None, HOST, machine), "cgroups")
+    assert (found.status, found.is_said) == (ProbeStatus.WARNING, False)
+
+
+def test_each_of_several_is_named() -> None:
+    machine = make_machine(files={CONTROLLERS: ""})
+    results = containers.preflight(LAB, HOST, machine)
+    named = [result.sentence.split(":")[0].split()[-1] for result in results if result.is_said]
+    assert named == list(COSTS)
+
+
+def test_beside_version_1_the_mount_may_be_all_that_is_missing() -> None:
+    hybrid = (
+        "33 30 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+        "34 30 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+        "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
+    )
+    machine = make_machine(files={"/proc/self/mountinfo": hybrid})
+    result = one(containers.preflight(LAB, HOST, machine), "cgroups")
+    assert "no cgroup controller pids" in result.sentence
+    assert "sudo mount -t cgroup -o pids cgroup /sys/fs/cgroup/pids" in result.fix
+
+
 def test_who_is_not_root_tries_by_sudo_which_must_not_ask() -> None:
     machine = dataclasses.replace(make_machine(), is_root=False)
     assert one(containers.preflight(LAB, HOST, machine), "namespaces").status is ProbeStatus.OK

@@ -71,3 +71,27 @@ def test_a_node_s_state_is_that_of_its_processes(
 
 def test_what_has_no_cgroup_is_off(tmp_path: Path) -> None:
     assert cgroups.state(tmp_path / "stacklab" / "sl0000000a") is NodeState.OFF
+
+
+@pytest.mark.parametrize(
+    ("mounts", "of_version_2", "expected"),
+    [
+        (V2, "cpuset cpu io memory hugetlb pids rdma misc\n", {"cpu", "memory", "pids"}),
+        (V2, "cpu pids\n", {"cpu", "pids"}),
+        (V2, "", set()),
+        (HYBRID, "", {"memory"}),
+        (HYBRID, "pids\n", {"memory", "pids"}),
+        (
+            "32 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n",
+            "",
+            {"cpu"},
+        ),
+        # machine.sh looks nowhere else.
+        ("32 30 0:29 / /mnt/memory rw - cgroup cgroup rw,memory\n", "", set()),
+        ("32 30 0:29 /part /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", "", set()),
+    ],
+)
+def test_controllers_are_those_of_both_versions(
+    mounts: str, of_version_2: str, expected: set[str]
+) -> None:
+    assert cgroups.controllers(mounts, of_version_2) == expected

@@ -81,8 +81,16 @@ def test_a_start_is_told_all_by_name(lab: Machines, container: Container, tmp_pa
         "MEMORY": "1024",
         "PYTHON": sys.executable,
         "SEED": f"{tmp_path}/volumes/trio_controller.seed.img",
+        "TASKS": "4096",
     }
     assert words(lab)[-3:] == ["sh", str(machines._SCRIPT), "start"]
+
+
+@pytest.mark.parametrize(
+    ("gib", "tasks"), [(0.5, 4096), (4, 4096), (8, 8192), (16, 16384), (64, 16384)]
+)
+def test_a_larger_node_may_have_more_processes_up_to_a_limit(gib: float, tasks: int) -> None:
+    assert machines.most_tasks(int(gib * 1024**3)) == tasks
 
 
 def test_a_file_system_without_options_has_no_comma(lab: Machines, container: Container) -> None:
