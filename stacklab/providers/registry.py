@@ -57,7 +57,7 @@ def new_record(
     provider: str = DEFAULT,
     all_as: str = "",
 ) -> LabRecord:
-    """Make up a record for a lab of which nothing exists, with handles never used before."""
+    """Make up a record for a lab of which nothing exists, with the handles that it will have."""
     return record.new(
         lab,
         paths,

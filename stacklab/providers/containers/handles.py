@@ -7,17 +7,14 @@ libvirt's labs.
 from __future__ import annotations
 
 import dataclasses
-import re
-import secrets
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from stacklab.paths import LabPaths
 from stacklab.record import Handle, LabRecord, NodeRecord
 
-# New for each lab: what has the same name is ours. With `-0` and so on behind it, it is the name
-# of the host's end of a NIC, of which the kernel takes 15 characters.
-_MACHINE = re.compile(r"sl[0-9a-f]{8}")
 _KEYS = {"machine"}
 
 
@@ -35,9 +32,19 @@ class Container:
         return f"{self.machine}-{index}"
 
 
-def new_handle() -> Handle:
-    """Make up the handle of a container that does not exist yet."""
-    return {"machine": "sl" + secrets.token_hex(4)}
+def machine_of(directory: Path) -> str:
+    """Return the name by which the container in that directory is known to this host.
+
+    It follows from the place alone, so that no record can name another lab's. With `-0` and so on
+    behind it, it is the name of the host's end of a NIC, of which the kernel takes 15 characters.
+    """
+    place = os.fsencode(os.path.realpath(directory))
+    return "sl" + hashlib.sha256(place).hexdigest()[:8]
+
+
+def new_handle(paths: LabPaths, node: str) -> Handle:
+    """Return the handle of a container that does not exist yet."""
+    return {"machine": machine_of(paths.container(node))}
 
 
 def is_container(node: NodeRecord) -> bool:
@@ -47,13 +54,17 @@ def is_container(node: NodeRecord) -> bool:
 
 def container_of(paths: LabPaths, node: NodeRecord) -> Container:
     """Read a node's handle; raises ValueError where it can't be a container of ours."""
-    if set(node.handle) != _KEYS or not _MACHINE.fullmatch(node.handle["machine"]):
+    directory = paths.container(node.name)
+    if set(node.handle) != _KEYS:
         raise ValueError(f"not a container of this lab: {node.name!a}, {dict(node.handle)!a}")
+    machine = machine_of(directory)
+    if node.handle["machine"] != machine:
+        raise ValueError(
+            f"{node.name} is said to be {node.handle['machine']!a}, but what is in {directory} is "
+            f"{machine}"
+        )
     return Container(
-        name=node.name,
-        machine=node.handle["machine"],
-        directory=paths.container(node.name),
-        seed=paths.seed(node.name),
+        name=node.name, machine=machine, directory=directory, seed=paths.seed(node.name)
     )
 
 

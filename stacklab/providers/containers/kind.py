@@ -21,8 +21,10 @@ class ContainersKind:
         of_libvirt = LIBVIRT.new_handles(lab, paths)
         nodes: dict[str, Handle] = {}
         for node in lab.nodes:
-            is_container = node.kind is NodeKind.CONTAINER
-            nodes[node.name] = handles.new_handle() if is_container else of_libvirt.nodes[node.name]
+            if node.kind is NodeKind.CONTAINER:
+                nodes[node.name] = handles.new_handle(paths, node.name)
+            else:
+                nodes[node.name] = of_libvirt.nodes[node.name]
         return Handles(nodes=nodes, networks=of_libvirt.networks)
 
     def refuse_damaged(self, paths: LabPaths, record: LabRecord) -> None:

@@ -109,7 +109,7 @@ class TinyNode:
         seed = home / "seed"
         seed.write_text("secret\n")
         seed.chmod(0o600)
-        machine = handles.new_handle()["machine"]
+        machine = handles.machine_of(home / "node")
         return cls(
             home=home,
             disk=make_disk(home, init),

@@ -46,16 +46,33 @@ def test_a_mixed_lab_has_handles_of_both_kinds(paths: LabPaths) -> None:
     assert set(record.nodes[1].handle) == {"domain", "uuid", "overlay", "seed"}
 
 
-def test_each_container_s_name_is_new_and_fits_with_a_number_behind_it(tmp_path: Path) -> None:
-    paths = HostPaths(tmp_path).lab("trio")
-    names = []
-    for _ in range(2):
-        record = registry.new_record(
-            CONTAINERS, paths, image="x", passed_over={}, now=0, provider="containers"
-        )
-        names += [node.handle["machine"] for node in record.nodes]
-    assert len(set(names)) == 6
+def machine_names(home: Path, lab: str = "trio") -> list[str]:
+    """The names that the containers of a lab get, below a host's directory."""
+    record = registry.new_record(
+        CONTAINERS,
+        HostPaths(home).lab(lab),
+        image="x",
+        passed_over={},
+        now=0,
+        provider="containers",
+    )
+    return [node.handle["machine"] for node in record.nodes]
+
+
+def test_each_container_s_name_follows_from_its_place_and_fits_with_a_number_behind_it(
+    tmp_path: Path,
+) -> None:
+    names = machine_names(tmp_path)
     assert all(re.fullmatch("sl[0-9a-f]{8}", name) for name in names)
+    assert machine_names(tmp_path) == names
+    others = machine_names(tmp_path / "other") + machine_names(tmp_path, "duo")
+    assert len({*names, *others}) == 9
+
+
+def test_a_home_has_the_same_names_by_whatever_way_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    assert machine_names(tmp_path / "link") == machine_names(tmp_path / "home")
 
 
 def test_what_a_container_owns_follows_from_its_node(paths: LabPaths) -> None:
@@ -111,6 +128,16 @@ def test_a_forged_handle_is_refused(paths: LabPaths, how: Change) -> None:
         registry.read(paths)
     assert "record.json" in caught.value.message
     assert "ls /sys/fs/cgroup" in str(caught.value.hint)
+
+
+def test_a_machine_of_another_lab_or_node_is_refused_by_name(paths: LabPaths) -> None:
+    foreign = (machine_names(paths.host.root, "duo")[0], machine_names(paths.host.root)[1])
+    for machine in foreign:
+        change(paths, give(0, {"machine": machine}))
+        with pytest.raises(LabError) as caught:
+            registry.read(paths)
+        assert machine in caught.value.message
+        assert str(paths.container("controller")) in caught.value.message
 
 
 def test_a_container_s_handle_is_refused_in_a_lab_of_vms(paths: LabPaths) -> None:
