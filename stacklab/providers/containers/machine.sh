@@ -17,6 +17,9 @@ self=$(readlink -f "$0")
 # systemd-nspawn --keep-unit ends with this code when the node has rebooted.
 rebooted=133
 most_of_console=8388608 # bytes, from one start to the next
+# A node that only reboots: so often, each time within so many seconds of its boot.
+most_reboots=8
+soon_s=10
 # A node's services that have no work in a container, or would do it to the host: its devices (udev),
 # its addresses (they are set here, from outside), its disk and swap, its second console.
 masked="
@@ -173,11 +176,18 @@ NIC
         type veth peer name "$device" address "$mac" mtu "$mtu" netns "$holder"
     ip link set "$end" addrgenmode none master "$bridge"
     in_network ip link set "$device" addrgenmode none
-    is_listed "$end" without-cable || ip link set "$end" up
+    set_link_up "$end"
     in_network ip address add "$address" dev "$device"
     in_network ip link set "$device" up
     [ -z "$gateway" ] || in_network ip route replace default via "$gateway"
 }
+
+# A paused node has no links: it gets them when it goes on.
+set_link_up() {
+    is_listed "$1" without-cable || is_frozen || ip link set "$1" up
+}
+
+is_frozen() { [ "$(cat "$CGROUP/cgroup.freeze" 2>/dev/null)" = 1 ]; }
 
 # Two lists of ends of NICs keep what `lab.fault` did over a reboot: `absent` and `without-cable`.
 is_listed() { grep -qx "$1" "$DIR/$2" 2>/dev/null; }
@@ -252,7 +262,23 @@ make_layer() {
         >"$DIR/layer/etc/systemd/system.conf.d/zz-stacklab.conf"
 }
 
+# One at a time: what a killed command of ours has started may still be at work.
+lock() {
+    while :; do
+        exec 9>"$DIR.lock"
+        flock --timeout 50 9 || fail "another start or end of $MACHINE is at work: fuser $DIR.lock"
+        # A removal, behind which this waited, takes the file away: then nobody else sees this lock.
+        locked=$(stat -L -c %d:%i /proc/self/fd/9)
+        [ "$(stat -c %d:%i "$DIR.lock" 2>/dev/null)" != "$locked" ] || break
+    done
+}
+
 start() {
+    # A removal begins with it.
+    if [ ! -e "$SEED" ]; then
+        rm -f "$DIR.lock"
+        fail "$MACHINE was removed meanwhile: $SEED is gone"
+    fi
     kill_all
     make_cgroups
     make_directories
@@ -311,7 +337,9 @@ keep() {
     fi
     # However the keeper ends, but for SIGKILL: what it holds ends with it.
     trap end_holders EXIT
+    reboots=0
     while :; do
+        booted_at=$(uptime_s)
         make_network "$@"
         : >"$DIR/ready"
         code=0
@@ -323,7 +351,19 @@ keep() {
         end_group run
         end_network "$@"
         [ "$code" -eq "$rebooted" ] || break
+        bound_reboots
     done
+}
+
+uptime_s() { cut -d. -f1 /proc/uptime; }
+
+# Ends the keeper of a node that only reboots; people may reboot theirs twice without a delay.
+bound_reboots() {
+    reboots=$((reboots + 1))
+    [ $(($(uptime_s) - booted_at)) -lt "$soon_s" ] || reboots=0
+    [ "$reboots" -lt "$most_reboots" ] ||
+        fail "stacklab: it rebooted $reboots times, each within $soon_s s: it stays off"
+    [ "$reboots" -lt 3 ] || sleep 1
 }
 
 end_holders() {
@@ -408,9 +448,7 @@ action=$1
 shift
 case $action in
 start | kill | remove)
-    # One at a time: what a killed command of ours has started may still be at work.
-    exec 9>"$DIR.lock"
-    flock --timeout 50 9 || fail "another start or end of $MACHINE is at work: fuser $DIR.lock"
+    lock
     ;;
 esac
 case $action in
@@ -425,7 +463,7 @@ link-down)
     ;;
 link-up)
     forget_end "$1" without-cable
-    ip link set "$1" up
+    set_link_up "$1"
     ;;
 unplug)
     list_end "$1" absent

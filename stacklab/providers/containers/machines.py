@@ -88,8 +88,9 @@ class Machines:
 
     def remove(self, container: Container) -> None:
         """End a container and remove what it has written; absent is success."""
-        self._call(container, "remove")
+        # First: a start that waits for its turn sees by it that it comes too late.
         remove_seed(container.seed)
+        self._call(container, "remove")
 
     def freeze(self, container: Container) -> None:
         """Stop all processes of a container, as they are."""

@@ -110,6 +110,8 @@ def make(machine: str, pairs: Sequence[str]) -> int:
         holder = os.getpid()
         helper = os.fork()
         if helper == 0:
+            # Of the holder alone: whatever ends that, the helper's wait has an end.
+            os.close(to_helper)
             os._exit(_help(holder, first, from_holder, pairs))
         _call(_libc.unshare, _CLONE_NEWUSER)
         os.write(to_helper, b"1")
@@ -122,7 +124,8 @@ def make(machine: str, pairs: Sequence[str]) -> int:
 def _help(holder: int, first: int, from_holder: int, pairs: Sequence[str]) -> int:
     """Do what can only be done from outside of the namespace; return an exit code."""
     try:
-        os.read(from_holder, 1)
+        if not os.read(from_holder, 1):
+            return 1
         for kind in ("uid", "gid"):
             with open(f"/proc/{holder}/{kind}_map", "w") as table:
                 table.write(f"0 {first} {COUNT}")

@@ -23,7 +23,7 @@ from stacklab.process import SubprocessRunner
 from stacklab.providers.containers import handles
 from stacklab.providers.containers.handles import Container
 from stacklab.providers.containers.machines import Machines
-from stacklab.providers.containers.plans import ContainerPlan
+from stacklab.providers.containers.plans import ContainerPlan, NicPlan
 from stacklab.tools.host import cgroups
 
 # Put on the node, with their libraries: all of them are on every Debian.
@@ -128,14 +128,14 @@ class TinyNode:
         """Its cgroup, of version 2."""
         return self.machines.group(self.container)
 
-    def start(self) -> None:
+    def start(self, *nics: NicPlan) -> None:
         """Boot it."""
         plan = ContainerPlan(
             name="node",
             cpus="0",
             memory_bytes=256 << 20,
             devices=("/dev/net/tun",),
-            nics=(),
+            nics=nics,
             is_privileged=self.is_privileged,
         )
         self.machines.start(self.container, plan, self.disk)
