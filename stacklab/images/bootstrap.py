@@ -17,7 +17,8 @@ from stacklab.images.catalogue import DISK, Image
 from stacklab.paths import PROJECT
 from stacklab.process.command import Command, Runner, as_root
 
-_HOOKS = PROJECT / "packer" / "bootstrap"
+_PACKER = PROJECT / "packer"
+_HOOKS = _PACKER / "bootstrap"
 _OFFSET = 1024 * 1024  # the partition begins at 1 MiB, as all partitioning tools do it
 _MBR_CODE = tuple(
     Path(path)
@@ -56,7 +57,9 @@ class Bootstrapped:
 def recipe(image: Image) -> tuple[str, ...]:
     """Return the commands that make an image, without paths of this host, for its address."""
     return (
-        *_mmdebstrap_argv(image, Path("root"), hooks=Path("hooks"), sources=()),
+        *_mmdebstrap_argv(
+            image, Path("root"), hooks=Path("hooks"), bakes=Path("bakes"), sources=()
+        ),
         *_mke2fs_argv(Path("root"), Path("disk")),
     )
 
@@ -125,8 +128,11 @@ def _with_sbin() -> dict[str, str | None]:
 
 
 def _mmdebstrap_argv(
-    image: Image, root: Path, *, hooks: Path, sources: Sequence[str]
+    image: Image, root: Path, *, hooks: Path, bakes: Path, sources: Sequence[str]
 ) -> tuple[str, ...]:
+    bake: tuple[str, ...] = ()
+    if image.bake:
+        bake = (f"--customize-hook={bakes / image.bake / 'bake.sh'}",)
     return (
         "mmdebstrap",
         "--variant=minbase",
@@ -141,6 +147,7 @@ def _mmdebstrap_argv(
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         f"--essential-hook={hooks / 'essential.sh'}",
         f"--customize-hook={hooks / 'customize.sh'}",
+        *bake,
         image.suite,
         str(root),
         *sources,
@@ -176,7 +183,7 @@ def _mke2fs_argv(root: Path, disk: Path) -> tuple[str, ...]:
 
 def _install_packages(image: Image, build_key: Path, root: Path, runner: Runner, log: Path) -> None:
     sources = mirror.apt_sources(image.suite, runner)
-    argv = _mmdebstrap_argv(image, root, hooks=_HOOKS, sources=sources)
+    argv = _mmdebstrap_argv(image, root, hooks=_HOOKS, bakes=_PACKER, sources=sources)
     command = Command(
         # By the program `env` and not by Command.env, which sudo would drop.
         argv=as_root((*_CONTAINED, "env", f"STACKLAB_BUILD_KEY={build_key}", *argv)),

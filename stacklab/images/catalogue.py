@@ -20,10 +20,12 @@ DISK = Size.parse("48GiB")
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 # Part of file names of the form NAME_..., so without `_`.
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+# The name of a folder below packer/.
+_FOLDER = re.compile(r"[a-z0-9][a-z0-9-]*")
 _COMMON = {"description", "source", "network", "cpu", "no_container"}
-_OPTIONAL = {"cpu", "no_container"}
+_OPTIONAL = {"cpu", "no_container", "bake"}
 _KEYS = {
-    "bootstrap": _COMMON | {"suite", "packages"},
+    "bootstrap": _COMMON | {"suite", "packages", "bake"},
     "cloud": _COMMON | {"url", "digest"},
     "installer": _COMMON | {"url", "digest", "answers", "boot_command"},
 }
@@ -50,6 +52,7 @@ class Image:
     # Bootstrapped from a mirror:
     suite: str = ""
     packages: tuple[str, ...] = ()
+    bake: str = ""  # a folder below packer/, whose bake.sh is run on the unpacked root
     # Downloaded, a cloud image or an installer's ISO:
     url: str = ""
     digest: str = ""  # sha256:HEX or sha512:HEX
@@ -66,7 +69,10 @@ def load(path: Path = CATALOGUE) -> Mapping[str, Image]:
         raise ImageError(f"{path}: {error}") from error
     if not isinstance(data, dict):
         raise ImageError(f"{path}: it is not a mapping of names to images")
-    return {str(name): _read_image(path, str(name), entry) for name, entry in data.items()}
+    whole: dict[str, object] = {}
+    for name, entry in data.items():
+        whole[str(name)] = _fill_in_from_other(f"{path}: {name}", entry, whole)
+    return {name: _read_image(path, name, entry) for name, entry in whole.items()}
 
 
 def get(catalogue: Mapping[str, Image], name: str) -> Image:
@@ -75,6 +81,29 @@ def get(catalogue: Mapping[str, Image], name: str) -> Image:
         known = ", ".join(catalogue)
         raise ImageError(f"no image {name!r} (known: {known})", hint="./invoke image.list")
     return catalogue[name]
+
+
+def _fill_in_from_other(place: str, entry: object, others: Mapping[str, object]) -> object:
+    """Return an entry with what it has from the one that it is `like`, if it is.
+
+    Its own packages come on top of the other's; all its other keys take the place of the other's.
+    """
+    if not isinstance(entry, dict) or "like" not in entry:
+        return entry
+    own = {key: value for key, value in entry.items() if key != "like"}
+    other = others.get(str(entry["like"]))
+    if not isinstance(other, dict):
+        above = ", ".join(others) or "nothing"
+        raise ImageError(
+            f"{place}.like: {entry['like']!r} is not an image above this one (above: {above})"
+        )
+    added = own.get("packages", [])
+    base = other.get("packages", [])
+    filled = {**other, **own}
+    # What is not a list is refused later, by its own name.
+    if isinstance(base, list) and isinstance(added, list) and (base or added):
+        filled["packages"] = [*base, *added]
+    return filled
 
 
 def _read_image(path: Path, name: str, entry: object) -> Image:
@@ -87,6 +116,9 @@ def _read_image(path: Path, name: str, entry: object) -> Image:
     _check_keys(place, kind, entry)
     if kind != "bootstrap":
         _check_download(place, str(entry["url"]), str(entry["digest"]))
+    bake = str(entry.get("bake", ""))
+    if bake and not _is_bake(path.parent, bake):
+        raise ImageError(f"{place}.bake: {bake!r} is not a folder beside {path} with a bake.sh")
     try:
         network = NetworkStyle(str(entry["network"]))
     except ValueError as error:
@@ -101,6 +133,7 @@ def _read_image(path: Path, name: str, entry: object) -> Image:
         no_container=str(entry.get("no_container", "")),
         suite=str(entry.get("suite", "")),
         packages=_read_strings(entry.get("packages")),
+        bake=bake,
         url=str(entry.get("url", "")),
         digest=str(entry.get("digest", "")),
         answers=str(entry.get("answers", "")),
@@ -128,6 +161,11 @@ def _check_download(place: str, url: str, digest: str) -> None:
         raise ImageError(f"{place}.digest: write sha256:<64 hex digits> or sha512:<128 hex digits>")
     if not re.match("https?://", url):
         raise ImageError(f"{place}.url: {url} is neither http:// nor https://")
+
+
+def _is_bake(packer: Path, folder: str) -> bool:
+    """Return True for a folder of packer/ with a bake.sh; no path leads out of packer/."""
+    return bool(_FOLDER.fullmatch(folder)) and (packer / folder / "bake.sh").is_file()
 
 
 def _read_strings(value: object) -> tuple[str, ...]:

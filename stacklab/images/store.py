@@ -71,6 +71,9 @@ def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
     # Words only: better ones must not rebuild it.
     del entry["description"]
     del entry["no_container"]
+    # Without a bake, an image has the address that it had before there were bakes.
+    if not image.bake:
+        del entry["bake"]
     recipe: Sequence[str] = ()
     if image.source is ImageSourceKind.BOOTSTRAP:
         recipe = bootstrap.recipe(image)
@@ -86,7 +89,10 @@ def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
 def inputs(image: Image, *, packer: Path = PROJECT / "packer") -> tuple[Path, ...]:
     """Return the files under packer/ that go into an image, sorted."""
     paths: list[Path] = []
-    for directory in _INPUTS[image.source]:
+    directories = _INPUTS[image.source]
+    if image.bake:
+        directories = (*directories, image.bake)
+    for directory in directories:
         found = (packer / directory).rglob("*")
         paths += [path for path in found if _is_input(path, image)]
     return tuple(sorted(paths))
