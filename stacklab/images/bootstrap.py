@@ -31,6 +31,7 @@ _MBR_CODE = tuple(
 _MBR_BYTES = 440  # the rest of the first sector is the partition table
 _TIMEOUT_S = 1200.0
 _NO_MIRROR = ("Failed to fetch", "Could not resolve", "Unable to fetch", "Connection failed")
+_BAKE = "bake: "  # begins each line of a bake.sh
 # As root, mmdebstrap mounts /proc and more into the tree, and goes on if we are killed. In
 # namespaces of its own, its mounts and processes end together with us.
 _CONTAINED = (
@@ -196,6 +197,7 @@ def _install_packages(image: Image, build_key: Path, root: Path, runner: Runner,
         runner.run(command)
     except CommandFailed as error:
         text = log.read_text(errors="replace")
+        _raise_for_bake(image, text, log, error)
         is_mirror_s_fault = any(sign in text for sign in _NO_MIRROR)
         if not is_mirror_s_fault:
             raise
@@ -204,6 +206,20 @@ def _install_packages(image: Image, build_key: Path, root: Path, runner: Runner,
             f"{_first_failures(text)}\n  log: {log}",
             hint="check this host's APT sources: apt-get update; then the same command again",
         ) from error
+
+
+def _raise_for_bake(image: Image, text: str, log: Path, error: CommandFailed) -> None:
+    """Raise ImageError if a step of the image's bake failed: its lines are not the log's last."""
+    _, is_bakes_fault, rest = text.rpartition(f"\n{_BAKE}step ")
+    if not is_bakes_fault:
+        return
+    headline, *lines = rest.splitlines()
+    last_lines = [line.removeprefix(_BAKE) for line in lines if line.startswith(_BAKE)]
+    shown = "".join(f"\n  | {line}" for line in last_lines)
+    raise ImageError(
+        f"image {image.name} can't be baked: step {headline}{shown}\n  log: {log}",
+        hint=f"once its cause is gone: ./invoke image.build {image.name}",
+    ) from error
 
 
 def _first_failures(text: str) -> str:

@@ -89,9 +89,8 @@ def address(image: Image, *, packer: Path = PROJECT / "packer") -> str:
 def inputs(image: Image, *, packer: Path = PROJECT / "packer") -> tuple[Path, ...]:
     """Return the files under packer/ that go into an image, sorted."""
     paths: list[Path] = []
-    directories = _INPUTS[image.source]
-    if image.bake:
-        directories = (*directories, image.bake)
+    bakes = (image.bake,) if image.bake else ()
+    directories = (*_INPUTS[image.source], *bakes)
     for directory in directories:
         found = (packer / directory).rglob("*")
         paths += [path for path in found if _is_input(path, image)]

@@ -24,6 +24,8 @@ SCRIPTS = sorted(
     for path in (
         *PACKER.glob("scripts/*.sh"),
         *PACKER.glob("bootstrap/*.sh"),
+        *PACKER.glob("openstack/*.sh"),
+        *PACKER.glob("openstack/tenant-*"),
         *PACKER.glob("files/*"),
     )
     if path.suffix in ("", ".sh")
@@ -115,9 +117,14 @@ def test_packer_tells_its_version_as_we_read_it() -> None:
 
 
 def test_there_are_scripts_to_look_at() -> None:
-    assert {"20-node.sh", "customize.sh", "stacklab-seed", "stacklab-late"} <= {
-        path.name for path in SCRIPTS
-    }
+    assert {
+        "20-node.sh",
+        "customize.sh",
+        "in-root.sh",
+        "stacklab-late",
+        "stacklab-seed",
+        "tenant-init",
+    } <= {path.name for path in SCRIPTS}
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

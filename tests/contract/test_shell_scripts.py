@@ -13,6 +13,7 @@ PACKER = sorted(
     (
         *PROJECT.glob("packer/*/*.sh"),
         *(path for path in PROJECT.glob("packer/files/*") if not path.suffix),
+        *PROJECT.glob("packer/openstack/tenant-*"),
     )
 )
 CONTAINERS = (
@@ -39,5 +40,7 @@ def test_there_are_scripts_to_read() -> None:
     assert {
         "packer/bootstrap/customize.sh",
         "packer/files/stacklab-seed",
+        "packer/openstack/in-root.sh",
+        "packer/openstack/tenant-init",
         "packer/scripts/20-node.sh",
     } < {*SCRIPTS}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from stacklab.errors import CommandFailed, HostError, ImageError
 from stacklab.images import bootstrap
-from stacklab.images.catalogue import DISK
+from stacklab.images.catalogue import DISK, Image
+from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
 from tests.unit.images.fake_images import FakeBuild, make_image
 
@@ -28,13 +30,15 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeBuild:
 
 
 def run(fake: FakeBuild, work: Path) -> bootstrap.Bootstrapped:
+    return run_image(make_image(), fake, work)
+
+
+def run_image(image: Image, fake: FakeBuild, work: Path) -> bootstrap.Bootstrapped:
     log = work.parent / "build.log"
     log.touch()
     key = work / "key.pub"
     key.write_text("a key")
-    return bootstrap.bootstrap(
-        make_image(), key, work, fake.runner, log=log, say=lambda _text: None
-    )
+    return bootstrap.bootstrap(image, key, work, fake.runner, log=log, say=lambda _text: None)
 
 
 def test_the_disk_is_thin_begins_with_the_boot_code_and_keeps_its_partition_table(
@@ -73,8 +77,48 @@ def test_packages_and_mirror_are_the_images_and_the_hosts(fake: FakeBuild, work:
     assert f"STACKLAB_BUILD_KEY={work / 'key.pub'}" in command.argv
 
 
+def test_a_bake_is_run_after_the_root_was_customized(fake: FakeBuild, work: Path) -> None:
+    baked = dataclasses.replace(make_image(), bake="openstack")
+    run_image(baked, fake, work)
+    (command,) = fake.ran("mmdebstrap")
+    hooks = [word for word in command.argv if word.startswith("--customize-hook=")]
+    assert hooks == [
+        f"--customize-hook={bootstrap._HOOKS / 'customize.sh'}",
+        f"--customize-hook={PROJECT / 'packer' / 'openstack' / 'bake.sh'}",
+    ]
+    recipe = bootstrap.recipe(make_image())
+    assert sum(word.startswith("--customize-hook=") for word in recipe) == 1
+    assert len(bootstrap.recipe(baked)) == len(recipe) + 1
+
+
+def test_the_step_of_a_bake_that_failed_is_told_with_its_last_lines(
+    fake: FakeBuild, work: Path
+) -> None:
+    log = work.parent / "build.log"
+
+    def fail(_command: Command) -> Result:
+        log.write_text(
+            "bake: databases took 31 ms\n"
+            "bake: step nova-tables failed with exit code 1; it ends with:\n"
+            "bake:   no space\n"
+            "E: the hook failed\n"
+        )
+        raise CommandFailed("bootstrapping debian-12: mmdebstrap ended")
+
+    fake.runner.on("setpriv", "--pdeathsig", "KILL", answer=fail)
+    with pytest.raises(ImageError) as caught:
+        run(fake, work)
+    assert caught.value.message.splitlines() == [
+        "image debian-12 can't be baked: step nova-tables failed with exit code 1; it ends with:",
+        "  |   no space",
+        f"  log: {log}",
+    ]
+
+
 def test_the_hooks_are_files_that_can_be_run() -> None:
     hooks = [bootstrap._HOOKS / name for name in ("essential.sh", "customize.sh", "bootloader.sh")]
+    hooks += PROJECT.glob("packer/*/bake.sh")
+    assert len(hooks) == 4
     assert all(hook.stat().st_mode & 0o111 == 0o111 for hook in hooks)
 
 

@@ -105,6 +105,94 @@ def test_packages_are_a_list(tmp_path: Path, packages: str) -> None:
         load(tmp_path, text)
 
 
+# --- an entry that is like another, and a bake
+
+PLAIN = """\
+plain:
+  description: a plain one
+  source: bootstrap
+  suite: bookworm
+  network: networkd
+  packages: [udev, sudo]
+"""
+BAKED = """\
+baked:
+  description: a baked one
+  like: plain
+  bake: oven
+  packages: [keystone]
+"""
+
+
+def write_catalogue(directory: Path, text: str) -> Path:
+    """Write a catalogue, with a folder `oven` beside it that has a bake.sh."""
+    (directory / "oven").mkdir()
+    (directory / "oven" / "bake.sh").touch()
+    path = directory / "catalogue.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_an_entry_that_is_like_another_adds_its_packages_and_changes_the_rest(
+    tmp_path: Path,
+) -> None:
+    images = catalogue.load(write_catalogue(tmp_path, PLAIN + BAKED))
+    plain, baked = images["plain"], images["baked"]
+    assert baked.packages == ("udev", "sudo", "keystone")
+    assert (baked.name, baked.description, baked.bake) == ("baked", "a baked one", "oven")
+    assert (baked.source, baked.suite, baked.network) == (
+        plain.source,
+        plain.suite,
+        plain.network,
+    )
+    assert (plain.packages, plain.bake) == (("udev", "sudo"), "")
+
+
+def test_an_entry_may_be_like_one_that_is_like_another(tmp_path: Path) -> None:
+    third = "third:\n  description: d\n  like: baked\n  suite: trixie\n"
+    images = catalogue.load(write_catalogue(tmp_path, PLAIN + BAKED + third))
+    assert images["third"].packages == ("udev", "sudo", "keystone")
+    assert (images["third"].suite, images["third"].bake) == ("trixie", "oven")
+
+
+def test_an_entry_may_be_like_a_download(tmp_path: Path) -> None:
+    other = "tiny-2:\n  description: d\n  like: tiny-1\n  cpu: max\n"
+    images = catalogue.load(write_catalogue(tmp_path, CLOUD + other))
+    assert images["tiny-2"].url == images["tiny-1"].url
+    assert (images["tiny-2"].packages, images["tiny-2"].cpu) == ((), "max")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (PLAIN + BAKED.replace("plain", "plane"), "'plane' is not an image above this one"),
+        (BAKED + PLAIN, "'plain' is not an image above this one (above: nothing)"),
+        (PLAIN + BAKED.replace("like: plain", "like: baked"), "(above: plain)"),
+        (PLAIN + BAKED.replace("like: plain", "like: [plain]"), "is not an image above this one"),
+        (PLAIN + BAKED.replace("[keystone]", "keystone"), "baked.packages: write a list"),
+        (PLAIN + BAKED.replace("  description: a baked one\n", "  colour: red\n"), "['colour']"),
+        (PLAIN + BAKED.replace("oven", "stove"), "baked.bake: 'stove' is not a folder beside"),
+        (PLAIN + BAKED.replace("oven", "../oven"), "baked.bake: '../oven' is not a folder beside"),
+        (PLAIN + BAKED.replace("oven", "."), "baked.bake: '.' is not a folder beside"),
+        (CLOUD + "  bake: oven\n", "tiny-1: unknown keys ['bake']"),
+    ],
+)
+def test_a_wrong_like_or_bake_is_told_by_name(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        catalogue.load(write_catalogue(tmp_path, text))
+    assert told in str(caught.value)
+    assert "catalogue.yaml" in str(caught.value)
+
+
+def test_the_image_with_openstack_is_debian_12_and_more() -> None:
+    images = catalogue.load()
+    plain, baked = images["debian-12"], images["debian-12-openstack"]
+    assert baked.packages[: len(plain.packages)] == plain.packages
+    assert {"keystone", "nova-compute", "ovn-central"} <= set(baked.packages)
+    assert len(set(baked.packages)) == len(baked.packages)
+    assert (plain.bake, baked.bake) == ("", "openstack")
+
+
 def test_a_catalogue_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"none\.yaml"):
         catalogue.load(tmp_path / "none.yaml")

@@ -112,6 +112,27 @@ def test_a_renamed_or_an_added_script_changes_the_address(packer: Path) -> None:
     assert len({before, renamed, store.address(image, packer=packer)}) == 3
 
 
+def test_a_bake_is_an_input_of_the_images_that_it_is_for_alone(packer: Path) -> None:
+    plain = make_image()
+    baked = dataclasses.replace(plain, bake="openstack")
+    plain_before = store.address(plain, packer=packer)
+    seen = {plain_before, store.address(baked, packer=packer)}
+    files_of_bake = [path for path in (packer / "openstack").iterdir() if path.is_file()]
+    for path in files_of_bake:
+        path.write_bytes(path.read_bytes() + b"\n")
+        seen.add(store.address(baked, packer=packer))
+    assert len(seen) == len(files_of_bake) + 2 > 5
+    assert store.address(plain, packer=packer) == plain_before
+
+
+def test_an_image_without_a_bake_has_the_address_that_it_had_before_there_were_bakes(
+    tmp_path: Path,
+) -> None:
+    """Of an empty packer/, so that no script's change is this test's."""
+    without_bake = store.address(make_image(source=ImageSourceKind.CLOUD), packer=tmp_path)
+    assert without_bake == "7be96bf4ed47"
+
+
 @given(image=IMAGES, text=st.text())
 def test_the_description_does_not_change_the_address(image: Image, text: str) -> None:
     assert store.address(dataclasses.replace(image, description=text)) == store.address(image)
