@@ -136,6 +136,14 @@ cinder() {
     step cinder-tables 120 cinder cinder-manage --config-file etc/cinder.conf db sync
 }
 
+# What before.sh put off: on all CPUs, and without the services' own tests, which are a third.
+compile_modules() {
+    rm /usr/bin/py3compile
+    dpkg-divert --local --quiet --rename --remove /usr/bin/py3compile
+    step python-modules 300 root python3 -m compileall -q -j 0 -x '/tests/' /usr/lib/python3/dist-packages || fail_if_failed
+}
+
+compile_modules
 start_mariadb
 make_databases
 # nova's is the longest, so it begins first

@@ -18,9 +18,8 @@ for link in /etc/rc[2-5].d/S*; do
 done
 
 # Each node has to have its own: RabbitMQ makes its cookie when it starts; a kit writes the
-# initiator's name for iSCSI; Packer's scripts and nodes' seeds do it for sshd.
+# initiator's name for iSCSI. Packer still needs the keys of sshd, and its last script removes them.
 rm -f /var/lib/rabbitmq/.erlang.cookie /etc/iscsi/initiatorname.iscsi
-rm -f /etc/ssh/ssh_host_*
 
 # A log that root wrote stops the service that is to go on with it, without a word.
 find /var/log -type f -delete

@@ -131,8 +131,10 @@ def _with_sbin() -> dict[str, str | None]:
 def _mmdebstrap_argv(
     image: Image, root: Path, *, hooks: Path, bakes: Path, sources: Sequence[str]
 ) -> tuple[str, ...]:
+    before: tuple[str, ...] = ()
     bake: tuple[str, ...] = ()
     if image.bake:
+        before = (f"--essential-hook={bakes / image.bake / 'before.sh'}",)
         bake = (f"--customize-hook={bakes / image.bake / 'bake.sh'}",)
     return (
         "mmdebstrap",
@@ -147,6 +149,7 @@ def _mmdebstrap_argv(
         "--dpkgopt=path-exclude=/usr/share/man/*",
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         f"--essential-hook={hooks / 'essential.sh'}",
+        *before,
         f"--customize-hook={hooks / 'customize.sh'}",
         *bake,
         image.suite,

@@ -52,7 +52,7 @@ class Image:
     # Bootstrapped from a mirror:
     suite: str = ""
     packages: tuple[str, ...] = ()
-    bake: str = ""  # a folder below packer/, whose bake.sh is run on the unpacked root
+    bake: str = ""  # a folder below packer/, whose before.sh and bake.sh mmdebstrap runs
     # Downloaded, a cloud image or an installer's ISO:
     url: str = ""
     digest: str = ""  # sha256:HEX or sha512:HEX
@@ -118,7 +118,9 @@ def _read_image(path: Path, name: str, entry: object) -> Image:
         _check_download(place, str(entry["url"]), str(entry["digest"]))
     bake = str(entry.get("bake", ""))
     if bake and not _is_bake(path.parent, bake):
-        raise ImageError(f"{place}.bake: {bake!r} is not a folder beside {path} with a bake.sh")
+        raise ImageError(
+            f"{place}.bake: {bake!r} is not a folder beside {path} with before.sh and bake.sh"
+        )
     try:
         network = NetworkStyle(str(entry["network"]))
     except ValueError as error:
@@ -164,8 +166,9 @@ def _check_download(place: str, url: str, digest: str) -> None:
 
 
 def _is_bake(packer: Path, folder: str) -> bool:
-    """Return True for a folder of packer/ with a bake.sh; no path leads out of packer/."""
-    return bool(_FOLDER.fullmatch(folder)) and (packer / folder / "bake.sh").is_file()
+    """Return True for a folder of packer/ with both scripts; no path leads out of packer/."""
+    scripts = (packer / folder / name for name in ("before.sh", "bake.sh"))
+    return bool(_FOLDER.fullmatch(folder)) and all(script.is_file() for script in scripts)
 
 
 def _read_strings(value: object) -> tuple[str, ...]:

@@ -125,9 +125,11 @@ baked:
 
 
 def write_catalogue(directory: Path, text: str) -> Path:
-    """Write a catalogue, with a folder `oven` beside it that has a bake.sh."""
-    (directory / "oven").mkdir()
-    (directory / "oven" / "bake.sh").touch()
+    """Write a catalogue; of the folders beside it, only `oven` has all that a bake needs."""
+    for folder, scripts in {"oven": ("before.sh", "bake.sh"), "half": ("bake.sh",)}.items():
+        (directory / folder).mkdir()
+        for script in scripts:
+            (directory / folder / script).touch()
     path = directory / "catalogue.yaml"
     path.write_text(text)
     return path
@@ -172,6 +174,7 @@ def test_an_entry_may_be_like_a_download(tmp_path: Path) -> None:
         (PLAIN + BAKED.replace("[keystone]", "keystone"), "baked.packages: write a list"),
         (PLAIN + BAKED.replace("  description: a baked one\n", "  colour: red\n"), "['colour']"),
         (PLAIN + BAKED.replace("oven", "stove"), "baked.bake: 'stove' is not a folder beside"),
+        (PLAIN + BAKED.replace("oven", "half"), "with before.sh and bake.sh"),
         (PLAIN + BAKED.replace("oven", "../oven"), "baked.bake: '../oven' is not a folder beside"),
         (PLAIN + BAKED.replace("oven", "."), "baked.bake: '.' is not a folder beside"),
         (CLOUD + "  bake: oven\n", "tiny-1: unknown keys ['bake']"),
