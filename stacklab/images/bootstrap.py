@@ -29,7 +29,7 @@ _MBR_CODE = tuple(
     )
 )
 _MBR_BYTES = 440  # the rest of the first sector is the partition table
-_TIMEOUT_S = 1200.0
+_TIMEOUT_S = 2400.0  # 640 packages and a bake on a busy machine take 7 to 9 minutes
 _NO_MIRROR = ("Failed to fetch", "Could not resolve", "Unable to fetch", "Connection failed")
 _BAKE = "bake: "  # begins each line of a bake.sh
 # As root, mmdebstrap mounts /proc and more into the tree, and goes on if we are killed. In
