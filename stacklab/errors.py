@@ -16,6 +16,7 @@ LabError               1   base class: shown as text, never as a traceback
 ├── ImageError         8   a base image is not available, or was changed
 ├── HostError          9   this host cannot do what the lab needs
 ├── RenderError       10   a template could not be rendered
+├── StageFailed       11   a stage of the lab's installer failed
 └── Interrupted      130   the user pressed Ctrl-C
 
 Any other exception is a bug in stacklab and keeps its traceback.
@@ -146,6 +147,12 @@ class RenderError(LabError):
     """A template needs a value that the lab does not have."""
 
     exit_code = 10
+
+
+class StageFailed(LabError):
+    """A stage of the lab's installer failed on a node; the message names step, node and log."""
+
+    exit_code = 11
 
 
 class HostError(LabError):

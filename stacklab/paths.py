@@ -214,6 +214,21 @@ class LabPaths:
         return self.root / "logs"
 
     @property
+    def stack(self) -> Path:
+        """What `lab.stack` keeps: its journal, and the stages' logs."""
+        return self.root / "stack"
+
+    @property
+    def journal(self) -> Path:
+        """Which stages of the installer ran, with which inputs, and how they ended."""
+        return self.stack / "journal.jsonl"
+
+    @property
+    def stack_logs(self) -> Path:
+        """All output of each stage, 0600, secrets masked."""
+        return self.stack / "logs"
+
+    @property
     def vagrant_log(self) -> Path:
         """Output of Vagrant."""
         return self.logs / "vagrant.log"

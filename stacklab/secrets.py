@@ -44,6 +44,11 @@ def load_or_make(
     return wanted
 
 
+def kept(path: Path) -> Mapping[str, str]:
+    """Return the secrets that were made so far; makes none."""
+    return _read_kept(path)
+
+
 def _read_kept(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}

@@ -270,6 +270,19 @@ def _installers(_line: _Line) -> Iterable[str]:
     return KITS
 
 
+def _stages(line: _Line) -> Iterable[str]:
+    """Return the stages of the line's lab, in their order."""
+    from stacklab.installers import rendering  # no other TAB waits for the kits
+    from stacklab.model import lab_json
+
+    name = line.values.get("name", "")
+    try:
+        lab = lab_json.from_json(_lab_json(name))
+        return [stage.name for stage in rendering.stages(lab)]
+    except (LabError, OSError, ValueError):
+        return []  # a TAB is not the place to complain
+
+
 _SOURCES: Mapping[Completes, Callable[[_Line], Iterable[str]]] = {
     Completes.LAB: _labs_with_a_file,
     Completes.LAB_THAT_IS_UP: _labs_that_are_up,
@@ -283,4 +296,5 @@ _SOURCES: Mapping[Completes, Callable[[_Line], Iterable[str]]] = {
     Completes.FORMAT: lambda _line: FORMATS,
     Completes.SHELL: lambda _line: SHELLS,
     Completes.KIND: lambda _line: KINDS,
+    Completes.STAGE: _stages,
 }

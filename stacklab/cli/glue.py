@@ -43,6 +43,7 @@ class Completes(StrEnum):
     FORMAT = "format"
     SHELL = "shell"
     KIND = "kind of nodes"
+    STAGE = "stage"
 
 
 # A parameter's annotation says its help, and what completes it.

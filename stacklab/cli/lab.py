@@ -32,6 +32,9 @@ AllAs = Annotated[
     "make all nodes containers, or vms, whatever the spec says; later commands know",
     Completes.KIND,
 ]
+RunStack = Annotated[
+    bool, "--no-stack leaves the nodes as they are, also where the installer is quick"
+]
 RunChecks = Annotated[bool, "--no-checks returns when the nodes answer, without checking them"]
 
 
@@ -115,6 +118,7 @@ def up(
         str | None, "time to live, after which lab.reap destroys it: 30m, 2h, 1d"
     ] = None,
     as_: AllAs = None,
+    stack: RunStack = True,
 ) -> None:
     """Bring a lab up, or what is missing of it, and check it."""
     from stacklab.views import labs
@@ -126,7 +130,7 @@ def up(
     limit_s = ttl_s(ttl)
     all_as = read_kind(as_)
     with session(f"lab.up {name}") as context:
-        outcome = up.up(context, lab, checks=checks, ttl_s=limit_s, all_as=all_as)
+        outcome = up.up(context, lab, checks=checks, ttl_s=limit_s, all_as=all_as, with_stack=stack)
     show(*labs.outcome_tables(outcome, context.progress.timings))
 
 
@@ -137,6 +141,7 @@ def rebuild(
     node: Annotated[str, "make this node alone again", Completes.NODE] = "",
     checks: RunChecks = True,
     as_: AllAs = None,
+    stack: RunStack = True,
 ) -> None:
     """Make a lab's nodes again from scratch, with the same addresses, keys and passwords."""
     from stacklab.views import labs
@@ -150,9 +155,9 @@ def rebuild(
         raise LabError("--as is for all nodes of a lab, --node for one", hint=hint)
     with session(f"lab.rebuild {name}") as context:
         if node:
-            outcome = up.rebuild_node(context, lab, node, checks=checks)
+            outcome = up.rebuild_node(context, lab, node, checks=checks, with_stack=stack)
         else:
-            outcome = up.rebuild(context, lab, checks=checks, all_as=all_as)
+            outcome = up.rebuild(context, lab, checks=checks, all_as=all_as, with_stack=stack)
     show(*labs.outcome_tables(outcome, context.progress.timings))
 
 
@@ -175,7 +180,7 @@ def status(
     else:
         from stacklab.views import labs
 
-        show(labs.status_table(statuses))
+        show(labs.status_table(statuses), *labs.stack_tables(statuses if rest else ()))
 
 
 @task("lab.ssh")

@@ -69,6 +69,12 @@ def directories(lab: Lab) -> tuple[PurePosixPath, ...]:
     return kit.directories if kit else (CLONES,)
 
 
+def is_quick(lab: Lab) -> bool:
+    """Return True if the lab's installer is so quick that `lab.up` runs it."""
+    kit = kit_of(lab.stack.installer)
+    return kit is not None and kit.is_quick
+
+
 def own_modules(lab: Lab) -> tuple[str, ...]:
     """Return the kernel modules that the lab's installer builds and loads on nodes."""
     kit = kit_of(lab.stack.installer)

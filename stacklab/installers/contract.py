@@ -64,3 +64,5 @@ class Kit:
     secret_files: tuple[str, ...] = ()
     # Releases of other installers that run beside one of this installer's.
     companions: Callable[[Release], tuple[Release, ...]] = _no_companions
+    # Its stages take minutes: `lab.up` runs them, too, instead of leaving them to `lab.stack`.
+    is_quick: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from stacklab.views import stack
 from stacklab.views.tables import spaced, table
 
 if TYPE_CHECKING:  # types alone: `lab.show` does not need libvirt
@@ -108,6 +109,7 @@ def outcome_tables(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table
         passed = sum(check_result.is_passed for check_result in result.results)
         check_text = f"{passed} of {len(result.results)} checks passed"
     next_steps = [
+        *_stack_steps(result),
         (f"./invoke lab.ssh {name}", "log in on the controller"),
         (f"./invoke lab.exec {name} -- uptime", "run something on every node"),
         (f"./invoke lab.check {name}", check_text),
@@ -120,6 +122,14 @@ def outcome_tables(result: LabUp, stage_timings: Sequence[Timing]) -> list[Table
         "",
         table(("next", ""), next_steps),
     ]
+
+
+def _stack_steps(result: LabUp) -> list[tuple[str, str]]:
+    """Return what to type to have a cloud; nothing where there is one, or no installer."""
+    if not result.lacks_stack:
+        return []
+    installer = result.lab.stack.installer
+    return [(f"./invoke lab.stack {result.lab.name}", f"install its cloud ({installer})")]
 
 
 def timings_table(stage_timings: Sequence[Timing]) -> Table:
@@ -147,6 +157,16 @@ def status_table(statuses: Sequence[LabStatus]) -> Table:
     if has_ends:
         return table((*_STATUS_HEADER, "lab.reap"), rows)
     return table(_STATUS_HEADER, [row[:-1] for row in rows])
+
+
+def stack_tables(statuses: Sequence[LabStatus]) -> list[Table | str]:
+    """Return a table of the stages of each lab whose installer ran."""
+    tables: list[Table | str] = []
+    for status in statuses:
+        stages = stack.history_table(status.name, status.stack)
+        if stages is not None:
+            tables += ["", stages]
+    return tables
 
 
 def _lab_rows(status: LabStatus) -> Iterator[tuple[str | Text, ...]]:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from stacklab.checks.result import CheckResult
 from stacklab.errors import LabError
@@ -42,27 +42,31 @@ def known_secrets(paths: LabPaths) -> frozenset[str]:
 
 def results(paths: LabPaths, shown: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
     """Return the results without the lab's secrets, which an output or a console may have."""
-    masker = _Masker(paths)
+    masker = Masker(paths)
     return tuple(map(masker.result, shown))
 
 
 def text(paths: LabPaths, shown: str) -> str:
     """Return the text without the lab's secrets."""
-    return _Masker(paths).text(shown)
+    return Masker(paths).text(shown)
 
 
-class _Masker:
-    """Takes a lab's secrets out of many short texts; `masked` looks for more in whole files."""
+class Masker:
+    """Takes a lab's secrets out of many short texts; `masked` looks for more in whole files.
 
-    def __init__(self, paths: LabPaths) -> None:
+    `shaped` are secrets in another form than they are kept in.
+    """
+
+    def __init__(self, paths: LabPaths, *, shaped: Iterable[str] = ()) -> None:
         self._passwords: tuple[str, ...] = ()
         self._key_lines: frozenset[str] = frozenset()
         # A user who may not read the keys may not log in either, so no output can hold them.
         with contextlib.suppress(LabError, OSError):
-            self._passwords = tuple(_read_passwords(paths))
+            self._passwords = (*_read_passwords(paths), *shaped)
             self._key_lines = frozenset(_read_key_lines(paths))
 
     def result(self, result: CheckResult) -> CheckResult:
+        """Return a result without the lab's secrets."""
         before = (result.detail, result.command, result.output, result.clues, result.cause_text)
         after = tuple(map(self.text, before))
         if after == before:  # nearly all of them: a copy of each would cost more
@@ -81,6 +85,7 @@ class _Masker:
         )
 
     def text(self, shown: str) -> str:
+        """Return a text without the lab's secrets."""
         shown = mask.without(shown, self._passwords)
         if len(shown) < _SHORTEST_KEY_LINE:  # most texts: a regular expression would cost more
             return shown

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from stacklab import secrets
-from stacklab.errors import CommandFailed
+from stacklab import record, secrets
+from stacklab.errors import CommandFailed, LabError
 from stacklab.foreign import printable
 from stacklab.installers import rendering as answers
+from stacklab.installers.kit.write import digest
 from stacklab.installers.rendering import Rendered
 from stacklab.model.lab import Lab
 from stacklab.nodes import archive, protocol, seed, session
 from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
+from stacklab.record import LabRecord
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.workflow.context import Context
 
@@ -42,6 +45,44 @@ def render_answers(
     """
     known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
     return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
+
+
+def render_as_known(context: Context, lab: Lab, paths: LabPaths) -> Rendered:
+    """Render every answer file with the secrets that exist, and placeholders for others.
+
+    Changes nothing: no secret is made.
+    """
+    known = secrets.kept(paths.secrets)
+    wanted = {name: known.get(name, answers.PLACEHOLDER) for name in answers.secret_names(lab)}
+    return answers.render(lab, wanted, mirrors=host_mirrors(context.runner))
+
+
+def place_changed(
+    context: Context,
+    lab: Lab,
+    paths: LabPaths,
+    lab_record: LabRecord,
+    rendered: Rendered,
+    *,
+    fresh: Collection[str] = (),
+) -> LabRecord:
+    """Copy answer files to the running nodes whose record says that they have others.
+
+    `fresh` nodes have theirs from their seeds. Returns the record as it is then.
+    """
+    for node in lab.nodes:
+        answer_files = rendered[node.name]
+        wanted = digest(answer_files)
+        node_record = lab_record.node(node.name)
+        if node_record is None:
+            raise LabError(f"{node.name} is not on record", hint=f"./invoke lab.rebuild {lab.name}")
+        if node.name in fresh or node_record.answers == wanted or not answer_files:
+            continue
+        place_answers(context, lab, paths, node.name, answer_files)
+        # Recorded one by one: a run that is cut off here goes on with the next node.
+        lab_record = lab_record.with_node(dataclasses.replace(node_record, answers=wanted))
+        record.write(paths, lab_record)
+    return lab_record
 
 
 def place_answers(

@@ -18,3 +18,4 @@ class LabUp:
     passed_over: Mapping[str, str]
     accelerator: str
     results: tuple[CheckResult, ...]
+    lacks_stack: bool = False  # it has an installer, which did not run

@@ -15,6 +15,7 @@ from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.providers import registry
 from stacklab.record import LabRecord
+from stacklab.stages.journal import NO_HISTORY, History, Journal
 from stacklab.workflow.context import Context, last_resolved, not_up
 
 
@@ -30,6 +31,7 @@ class LabStatus:
     directory: str
     expires_at: float | None = None  # None: never
     trouble: str = ""  # why no more is known of it: its files are damaged
+    stack: History = NO_HISTORY  # how far its installer is
 
 
 def status(context: Context, name: str | None = None) -> tuple[LabStatus, ...]:
@@ -81,6 +83,7 @@ def _status_of_record(
         lab=lab,
         directory=str(paths.root),
         expires_at=lab_record.expires_at,
+        stack=Journal(paths.journal).read(),
     )
 
 
@@ -102,6 +105,25 @@ def as_dict(lab_status: LabStatus) -> Mapping[str, object]:
             }
             for node, state in lab_status.states.items()
         ],
+        "stages": [_stage(lab_status.stack, name) for name in lab_status.stack.stages],
+    }
+
+
+def _stage(history: History, name: str) -> Mapping[str, object]:
+    """Return how far a stage is; its state is the word that a table shows, too."""
+    state = history.state(name)
+    if state is None:
+        return {"name": name, "state": "not yet"}
+    step = state.last_step
+    return {
+        "name": name,
+        "state": state.word,
+        "began_at": state.began_at,
+        "ended_at": state.ended_at or None,
+        "elapsed_s": state.elapsed_s,
+        "node": step.node if step else "",
+        "step": step.title if step else "",
+        "why": state.why,
     }
 
 

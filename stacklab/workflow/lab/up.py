@@ -7,14 +7,17 @@ import platform
 import time
 from collections.abc import Sequence
 
-from stacklab import doctor, files, record
+from stacklab import doctor, files, installers, record
+from stacklab.checks import plan
 from stacklab.checks.explain.causes import raise_for
+from stacklab.checks.result import ALL, CheckResult, Layer, Selection
 from stacklab.errors import LabError
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest, write_tree
 from stacklab.installers.rendering import Rendered
 from stacklab.model import lab_json
 from stacklab.model.lab import Lab, Node, NodeKind
+from stacklab.model.stack import NO_INSTALLER
 from stacklab.model.state import NodeState
 from stacklab.nodes import access, seed
 from stacklab.nodes.access import Keys
@@ -22,6 +25,7 @@ from stacklab.paths import LabPaths
 from stacklab.providers import registry
 from stacklab.providers.contract import Provider
 from stacklab.record import LabRecord, NodeRecord
+from stacklab.stages.journal import Journal
 from stacklab.workflow import base_image as base
 from stacklab.workflow.base_image import Choice
 from stacklab.workflow.check import checking
@@ -33,7 +37,11 @@ from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.nodes import clocks
 from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
-from stacklab.workflow.placing import place_answers, render_answers
+from stacklab.workflow.placing import place_changed, render_answers
+from stacklab.workflow.stack import stack
+
+_OF_CLOUD = Selection(layers=frozenset({Layer.SERVICES, Layer.CLOUD}))
+_OF_NODES = Selection(layers=frozenset(Layer) - _OF_CLOUD.layers)
 
 
 def up(
@@ -41,12 +49,14 @@ def up(
     lab: Lab,
     *,
     checks: bool = True,
+    with_stack: bool = True,
     ttl_s: float | None = None,
     all_as: NodeKind | None = None,
 ) -> LabUp:
     """Bring the lab up, or what is missing of it, and check it; `ttl_s` counts from now.
 
     `all_as` makes all nodes of one kind; None leaves them as they are, or as the spec has them.
+    Without `with_stack` no stage of an installer runs, however quick it is.
 
     Idempotent: nodes that run are left alone. Raises any LabError. Safe to call again
     after any failure: it resumes; `destroy` removes partial state.
@@ -54,7 +64,7 @@ def up(
     with context.lab_lock(lab.name) as paths:
         before = read_own(paths)
         lab = kinds.fitted(kinds.chosen(lab, before, all_as), context.machine)
-        bringing = Bringing(context, lab, paths, ttl_s=ttl_s, all_as=all_as)
+        bringing = Bringing(context, lab, paths, ttl_s=ttl_s, all_as=all_as, with_stack=with_stack)
         if before is not None:
             made = last_resolved(paths)
             kinds.refuse_other(lab, before, made, all_as)
@@ -63,7 +73,12 @@ def up(
 
 
 def rebuild(
-    context: Context, lab: Lab, *, checks: bool = True, all_as: NodeKind | None = None
+    context: Context,
+    lab: Lab,
+    *,
+    checks: bool = True,
+    with_stack: bool = True,
+    all_as: NodeKind | None = None,
 ) -> LabUp:
     """Make the lab again from its spec of today; its passwords and keys stay."""
     with context.lab_lock(lab.name) as paths:
@@ -72,7 +87,7 @@ def rebuild(
         lab = kinds.fitted(kinds.chosen(lab, before, all_as), context.machine)
         if all_as is None and before is not None and before.all_as:
             all_as = NodeKind(before.all_as)
-        bringing = Bringing(context, lab, paths, all_as=all_as)
+        bringing = Bringing(context, lab, paths, all_as=all_as, with_stack=with_stack)
         choice = bringing.prepare(before, anew=True)
         remove(context, paths, before)
         paths.record.unlink(missing_ok=True)
@@ -80,7 +95,9 @@ def rebuild(
         return bringing.bring(None, choice, checks=checks)
 
 
-def rebuild_node(context: Context, lab: Lab, node: str, *, checks: bool = True) -> LabUp:
+def rebuild_node(
+    context: Context, lab: Lab, node: str, *, checks: bool = True, with_stack: bool = True
+) -> LabUp:
     """Make one node of a lab that exists again, on the lab's own image; the others go on."""
     node_named(lab, node, hint=f"./invoke lab.show {lab.name}")
     with context.lab_lock(lab.name) as paths:
@@ -89,7 +106,7 @@ def rebuild_node(context: Context, lab: Lab, node: str, *, checks: bool = True) 
             raise not_up(context, lab.name)
         lab = kinds.fitted(kinds.chosen(lab, before, None), context.machine)
         changes.refuse(lab, last_resolved(paths))
-        bringing = Bringing(context, lab, paths)
+        bringing = Bringing(context, lab, paths, with_stack=with_stack)
         # Before the old node goes: what can't come back had better stay.
         choice = bringing.prepare(before)
         before = bringing.remove_node(before, node)
@@ -114,6 +131,7 @@ class Bringing:
         *,
         ttl_s: float | None = None,
         all_as: NodeKind | None = None,
+        with_stack: bool = True,
     ) -> None:
         self._context = context
         self._lab = lab
@@ -121,6 +139,8 @@ class Bringing:
         self._progress = context.progress
         self._ttl_s = ttl_s
         self._all_as = all_as
+        self._runs_stack = with_stack and installers.is_quick(lab)
+        self._record: LabRecord  # since `bring` began
         self._expires_at: float | None = None  # of the lab as it was before
 
     def prepare(self, before: LabRecord | None, *, anew: bool = False) -> Choice:
@@ -184,21 +204,44 @@ class Bringing:
             booting, paused = self._prepare_nodes(provider, choice, keys, rendered)
         self._start_nodes(provider, booting, paused)
         faults.settle(self._context, lab, paths, self._record, undone)
-        self._place_answers(rendered, fresh={node.name for node in booting})
-        impair(self._context, lab, paths)
-        results = checking.check(self._context, lab, paths) if checks else ()
-        raise_for(
-            results,
-            warnings=False,
-            hint=f"./invoke lab.check {lab.name}, or ./invoke lab.ssh {lab.name}",
+        fresh = {node.name for node in booting}
+        self._write_record(
+            place_changed(self._context, lab, paths, self._record, rendered, fresh=fresh)
         )
+        impair(self._context, lab, paths)
+        results = self._check_and_stack(checks=checks)
         return LabUp(
             lab=lab,
             image=self._record.image,
             passed_over=self._record.passed_over,
             accelerator=how_run,
             results=results,
+            lacks_stack=lab.stack.installer is not NO_INSTALLER and not self._runs_stack,
         )
+
+    def _check_and_stack(self, *, checks: bool) -> tuple[CheckResult, ...]:
+        """Check the nodes, run the stages of a quick installer, and then check its cloud."""
+        lab, paths = self._lab, self._paths
+        if not self._runs_stack:
+            return self._check(ALL) if checks else ()
+        # First the nodes: where their networks are broken, a stage would fail without a cause.
+        results = self._check(_OF_NODES) if checks else ()
+        stack.run_held(self._context, lab, paths, self._record)
+        # It may have placed answers, and recorded that.
+        self._record = read_own(paths) or self._record
+        if checks and plan.expected(lab, _OF_CLOUD):
+            results += self._check(_OF_CLOUD)
+        return results
+
+    def _check(self, selection: Selection) -> tuple[CheckResult, ...]:
+        name = self._lab.name
+        results = checking.check(self._context, self._lab, self._paths, selection=selection)
+        raise_for(
+            results,
+            warnings=False,
+            hint=f"./invoke lab.check {name}, or ./invoke lab.ssh {name}",
+        )
+        return results
 
     def _provider(self, before: LabRecord | None) -> Provider:
         return self._context.provider(before, of_new=self._lab)
@@ -312,6 +355,9 @@ class Bringing:
         self, provider: Provider, booting: Sequence[Node], paused: Sequence[Node]
     ) -> None:
         names = [node.name for node in (*booting, *paused)]
+        made = [node.name for node in booting if not self._record_of(node).is_created]
+        # Before they exist: what was done on the nodes that they replace is lost.
+        Journal(self._paths.journal).note_new_nodes(made)
         waiter = Waiter(self._lab, self._paths, self._record, provider, self._progress)
         started = time.monotonic()
         if names:
@@ -329,18 +375,6 @@ class Bringing:
             with self._progress.stage("host", "clocks"):
                 clocks.set_clocks(self._context.runner, self._paths, vms)
         self._write_record(dataclasses.replace(self._record, answered_at=time.time()))
-
-    def _place_answers(self, rendered: Rendered, *, fresh: set[str]) -> None:
-        """Copy changed answer files to nodes that ran already; new nodes have them from seeds."""
-        for node in self._lab.nodes:
-            answer_files = rendered[node.name]
-            wanted = digest(answer_files)
-            node_record = self._record_of(node)
-            if node.name in fresh or node_record.answers == wanted or not answer_files:
-                continue
-            place_answers(self._context, self._lab, self._paths, node.name, answer_files)
-            # Recorded one by one: a run that is cut off here goes on with the next node.
-            self._write_node(dataclasses.replace(node_record, answers=wanted))
 
     def _record_of(self, node: Node) -> NodeRecord:
         node_record = self._record.node(node.name)

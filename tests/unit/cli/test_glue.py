@@ -46,6 +46,7 @@ def test_all_tasks_are_there() -> None:
         "lab.rebuild",
         "lab.show",
         "lab.ssh",
+        "lab.stack",
         "lab.status",
         "lab.up",
         "lab.validate",

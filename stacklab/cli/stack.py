@@ -1,0 +1,50 @@
+"""`lab.stack`: what the lab's installer does on its nodes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from stacklab.cli.glue import Completes, NameOfLabThatIsUp, task
+from stacklab.cli.session import session, show
+from stacklab.errors import LabError
+
+
+@task("lab.stack")
+def stack(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    from_: Annotated[
+        str,
+        "run this stage and what waits for it, even if done; those listed before it count as done",
+        Completes.STAGE,
+    ] = "",
+    to: Annotated[str, "stop behind this stage", Completes.STAGE] = "",
+    plan: Annotated[bool, "show the stages and what would run; change nothing"] = False,
+    follow: Annotated[bool, "show what runs on the nodes; start nothing"] = False,
+) -> None:
+    """Install the lab's cloud: run the stages that are not done, or attach to what runs."""
+    from stacklab.views import stack as views
+    from stacklab.workflow.stack import following, spec_of_today
+    from stacklab.workflow.stack import stack as workflow
+
+    if follow and (plan or from_ or to):
+        raise LabError(
+            "--follow starts nothing: it goes with no other option",
+            hint=f"./invoke lab.stack {name} --follow",
+        )
+    if plan:
+        with session() as context:
+            lab = spec_of_today.find(context, name)
+            show(views.plan_table(workflow.plan(context, lab, first=from_, last=to)))
+        return
+    if follow:
+        with session(f"lab.stack {name}") as context:
+            history = following.follow(context, name)
+        shown = views.history_table(name, history)
+        if shown is not None:
+            show(shown)
+        return
+    with session(f"lab.stack {name}") as context:
+        lab = spec_of_today.find(context, name)
+        results = workflow.run(context, lab, first=from_, last=to)
+    show(*views.outcome(name, results))

@@ -1,0 +1,96 @@
+"""A lab's stack for people: the table of its stages, and how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from stacklab.foreign import printable
+from stacklab.views.tables import table
+
+if TYPE_CHECKING:
+    from stacklab.stages.attempt import StageResult
+    from stacklab.stages.journal import History, StageState
+    from stacklab.workflow.stack.stack import PlannedStage
+
+_STYLE = {"done": "green", "failed": "red", "running": "cyan", "interrupted": "yellow"}
+
+
+def plan_table(planned: Sequence[PlannedStage]) -> Table:
+    """Return a line per stage: what it is, how far it is, and what would be done."""
+    rows = []
+    for one in planned:
+        stage = one.stage
+        would = f"runs: {one.why}" if one.why else "-"
+        if one.is_passed:
+            would = "taken as done (before --from)"
+        elif one.is_left:
+            would = "not started (behind --to)"
+        rows.append(
+            (
+                stage.name,
+                ", ".join(stage.nodes),
+                len(stage.steps),
+                ", ".join(stage.after) or "-",
+                f"{stage.limit_s / 60:g} min",
+                _state_text(one.state),
+                would,
+            )
+        )
+    return table(("stage", "nodes", "steps", "after", "limit", "state", "lab.stack"), rows)
+
+
+def results_table(results: Sequence[StageResult]) -> Table:
+    """Return a line per stage that was looked at, with its time."""
+    rows = []
+    for result in results:
+        took = "done before" if result.was_done else f"{result.elapsed_s:.1f} s"
+        rows.append((result.stage.name, Text(result.how, _STYLE.get(result.how, "")), took))
+    return table(("stage", "", "took"), rows)
+
+
+def outcome(lab: str, results: Sequence[StageResult]) -> list[Table | str]:
+    """Return what `lab.stack` ends with: the stages, and what to type next."""
+    next_steps = [
+        (f"./invoke lab.check {lab}", "prove that nodes and cloud work"),
+        (f"./invoke lab.ssh {lab}", "log in on the controller"),
+    ]
+    return [results_table(results), "", table(("next", ""), next_steps)]
+
+
+def history_table(lab: str, history: History) -> Table | None:
+    """Return a line per stage of a lab's last run; None if its installer never ran."""
+    if not history.stages:
+        return None
+    done = sum(1 for name in history.stages if _is_done(history, name))
+    rows = [_history_row(name, history.state(name)) for name in history.stages]
+    title = f"stack of {lab}: {done} of {len(history.stages)} stages done"
+    return table(("stage", "state", "when", "took", "what"), rows, title=title)
+
+
+def _is_done(history: History, name: str) -> bool:
+    state = history.state(name)
+    return state is not None and state.is_done
+
+
+def _history_row(name: str, state: StageState | None) -> tuple[object, ...]:
+    if state is None:
+        return (name, "not yet", "", "", "")
+    when = state.ended_at if state.how is not None else state.began_at
+    took = f"{state.elapsed_s:.1f} s" if state.how is not None else ""
+    what = state.why
+    step = state.last_step
+    if not state.is_done and step is not None:
+        what = f"{step.node}: {step.title}" + (f": {state.why}" if state.why else "")
+    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
+    return (name, _state_text(state), clock, took, printable(what.partition("\n")[0]))
+
+
+def _state_text(state: StageState | None) -> Text:
+    if state is None:
+        return Text("not yet")
+    return Text(state.word, _STYLE.get(state.word, ""))

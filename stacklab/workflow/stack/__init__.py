@@ -1,0 +1,1 @@
+"""`lab.stack`: run the stages of a lab's installer on its nodes."""

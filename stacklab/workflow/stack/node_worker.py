@@ -1,0 +1,198 @@
+"""The engine's worker: each step is a unit of `nodes.units` on its node."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from stacklab.errors import CommandFailed
+from stacklab.foreign import printable
+from stacklab.nodes import session
+from stacklab.nodes.protocol import Part
+from stacklab.nodes.units import UnitPhase, Units, UnitStatus
+from stacklab.paths import LabPaths
+from stacklab.process.command import Conversing
+from stacklab.progress import Progress
+from stacklab.stages.worker import NodeLost, Work, WorkPhase
+from stacklab.tools import ssh
+from stacklab.tools.ssh import Trouble
+
+PATIENCE_S = 300.0  # without a connection to a node: it may be booting under TCG
+_AGAIN_S = 2.0
+_TEST_LIMIT_S = 120.0
+_LOOK_LIMIT_S = 30.0
+# An attachment that lasted longer had a connection, however little was written meanwhile.
+_SURELY_CONNECTED_S = 60.0
+# Troubles that end by themselves when a node has booted, or a cable is put back.
+_PASSING = (Trouble.REFUSED, Trouble.TIMED_OUT, Trouble.UNREACHABLE, Trouble.CLOSED)
+_PHASES = {
+    UnitPhase.ABSENT: WorkPhase.ABSENT,
+    UnitPhase.RUNNING: WorkPhase.RUNNING,
+    UnitPhase.ENDED: WorkPhase.ENDED,
+    UnitPhase.REBOOTED: WorkPhase.GONE,
+    UnitPhase.LOST: WorkPhase.GONE,
+}
+_BOOTED = ("running", "degraded")
+# Some job of the boot hangs, while all that we need has started long ago.
+_LONGEST_STARTING_S = 60.0
+_INTERRUPTED = "interrupted"
+_T = TypeVar("_T")
+
+
+class _Unreached(Exception):
+    """The node could not be asked; the message says why, printable."""
+
+
+class NodeWorker:
+    """Leaves steps on nodes as units; see stages.worker.Worker for its methods."""
+
+    def __init__(
+        self,
+        runner: Conversing,
+        paths: LabPaths,
+        progress: Progress,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._runner = runner
+        self._paths = paths
+        self._progress = progress
+        self._patience_s = patience_s
+        self._stopping = threading.Event()
+
+    def is_done(self, node: str, command: str, *, user: str) -> bool:
+        """See Worker."""
+        # By sudo also for `stack`: a shared connection may be older than the user's last group.
+        login = f"sudo -n -H -u {shlex.quote(user)} {_login_shell(command)}"
+        # timeout(1) as root: it ends what sudo runs.
+        test = f"sudo -n timeout -k 5 {_TEST_LIMIT_S:g} {login}"
+        code, _ = self._ask(node, "stack.done", test, _TEST_LIMIT_S)
+        return code == 0
+
+    def look(self, node: str, name: str) -> Work:
+        """See Worker."""
+        return _work(self._patiently(node, lambda: self._units(node).status(name)))
+
+    def start(self, node: str, name: str, command: str, *, user: str, limit_s: float) -> None:
+        """See Worker."""
+        script = f"exec {_login_shell(command)}\n"
+
+        def start() -> UnitStatus:
+            return self._units(node).start(name, script, user=user, limit_s=limit_s)
+
+        self._patiently(node, start)
+
+    def forget(self, node: str, name: str) -> None:
+        """See Worker."""
+        self._patiently(node, lambda: self._units(node).forget(name))
+
+    def follow(self, node: str, name: str, *, heard: Callable[[bytes], object]) -> Work:
+        """See Worker."""
+        units = self._units(node)
+        offset = 0
+        connected_at = time.monotonic()
+        while True:
+            self._refuse_when_stopping()
+            started = time.monotonic()
+            attached = units.attach(name, heard=heard, offset=offset, why_stop=self._why_stop)
+            if attached.status is not None and attached.status.phase is not UnitPhase.RUNNING:
+                return _work(attached.status)
+            lasted_s = time.monotonic() - started
+            if attached.offset > offset or lasted_s > _SURELY_CONNECTED_S:
+                connected_at = time.monotonic()
+            offset = attached.offset
+            self._wait_again(node, attached.why, connected_at)
+
+    def wait_for_boot(self, node: str) -> None:
+        """See Worker."""
+        began = time.monotonic()
+        while True:
+            _, words = self._ask(node, "stack.booted", "systemctl is-system-running", _LOOK_LIMIT_S)
+            state = words.strip()
+            waited_s = time.monotonic() - began
+            if state in _BOOTED or (state == "starting" and waited_s > _LONGEST_STARTING_S):
+                return
+            self._wait_again(node, f"it is {printable(state[:40])}", began)
+
+    def stop_waiting(self) -> None:
+        """See Worker."""
+        self._stopping.set()
+
+    def _units(self, node: str) -> Units:
+        return Units(self._runner, self._paths, node)
+
+    def _ask(self, node: str, tag: str, shell: str, limit_s: float) -> tuple[int, str]:
+        """Run a piece of shell on a node, and return its exit code and what it wrote."""
+
+        def ask() -> tuple[int, str]:
+            part = Part(tag=tag, shell=shell, limit_s=limit_s)
+            reply = session.ask(
+                self._runner,
+                self._paths,
+                node,
+                [part],
+                limit_s=limit_s + _LOOK_LIMIT_S,
+                why_stop=self._why_stop,
+            )
+            said = reply.answer.of(tag)
+            if said.code is not None:
+                return said.code, said.text
+            if not reply.answer.is_begun and ssh.trouble(reply.why) not in (None, *_PASSING):
+                raise CommandFailed(
+                    f"{node} can't be asked: {printable(reply.why)}",
+                    hint=f"./invoke lab.check {self._paths.name}",
+                )
+            raise _Unreached(printable(reply.missing(tag)))
+
+        return self._patiently(node, ask)
+
+    def _patiently(self, node: str, ask: Callable[[], _T]) -> _T:
+        """Ask a node, and again while it can't be reached; raises NodeLost in the end."""
+        began = time.monotonic()
+        while True:
+            self._refuse_when_stopping()
+            try:
+                return ask()
+            except _Unreached as error:
+                why = str(error)
+            except CommandFailed as error:
+                self._refuse_when_stopping()
+                if ssh.trouble(error.message) not in _PASSING:
+                    raise
+                why = error.message
+            self._wait_again(node, why, began)
+
+    def _wait_again(self, node: str, why: str, since: float) -> None:
+        """Wait a little; raises NodeLost when that has been done for too long."""
+        self._refuse_when_stopping()
+        waited_s = time.monotonic() - since
+        if waited_s > self._patience_s:
+            raise NodeLost(f"{node} has not answered for {waited_s:.0f} s: {why}")
+        self._progress.say(node, f"not reached for {waited_s:.0f} s: {why}")
+        self._stopping.wait(_AGAIN_S)
+
+    def _why_stop(self) -> str:
+        return _INTERRUPTED if self._stopping.is_set() else ""
+
+    def _refuse_when_stopping(self) -> None:
+        if self._stopping.is_set():
+            raise NodeLost(_INTERRUPTED)
+
+
+def _login_shell(command: str) -> str:
+    """Return the call of a shell that has what a person has who logged in: proxies, PATH."""
+    line = f"cd && {{ {command}\n}}"
+    return f"/bin/bash -lc {shlex.quote(line)}"
+
+
+def _work(status: UnitStatus) -> Work:
+    return Work(
+        phase=_PHASES[status.phase],
+        exit_code=status.exit_code,
+        signal=status.signal,
+        is_over_limit=status.reason == "timeout",
+        left_out=status.left_out,
+    )

@@ -1,0 +1,203 @@
+"""Run, plan and follow the stages of a lab that is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stacklab.errors import Interrupted, LabError
+from stacklab.installers import rendering
+from stacklab.installers.kit.write import digest
+from stacklab.installers.rendering import Rendered
+from stacklab.model.lab import Lab
+from stacklab.model.stack import NO_INSTALLER
+from stacklab.model.state import NodeState
+from stacklab.paths import LabPaths
+from stacklab.record import LabRecord
+from stacklab.stages import report
+from stacklab.stages.attempt import StageResult
+from stacklab.stages.engine import AfterStage, Engine, is_still_done, no_hook
+from stacklab.stages.journal import Journal, StageState
+from stacklab.stages.selection import Selection, input_digest, select, why_run
+from stacklab.stages.stage import Stage
+from stacklab.stages.step_log import StepLog, file_name
+from stacklab.tools.host.mirrors import host_mirrors
+from stacklab.workflow.context import Context, last_resolved, not_up, read_own
+from stacklab.workflow.lab import changes
+from stacklab.workflow.masking import Masker
+from stacklab.workflow.placing import place_changed, render_answers, render_as_known
+from stacklab.workflow.stack.node_worker import NodeWorker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStage:
+    """A stage, its last attempt, and why it would run; "" if it would not."""
+
+    stage: Stage
+    state: StageState | None
+    why: str = ""
+    is_passed: bool = False  # before --from
+    is_left: bool = False  # behind --to
+
+
+def run(
+    context: Context,
+    lab: Lab,
+    *,
+    first: str = "",
+    last: str = "",
+    after_stage: AfterStage = no_hook,
+) -> tuple[StageResult, ...]:
+    """Run the stages of a lab's installer that are not done; `lab` is its spec of today.
+
+    Raises StageFailed, or any other LabError. Safe to call again after any failure.
+    """
+    with context.lab_lock(lab.name) as paths:
+        lab_record = _check_up(context, lab, paths)
+        return run_held(
+            context, lab, paths, lab_record, first=first, last=last, after_stage=after_stage
+        )
+
+
+def run_held(
+    context: Context,
+    lab: Lab,
+    paths: LabPaths,
+    lab_record: LabRecord,
+    *,
+    first: str = "",
+    last: str = "",
+    after_stage: AfterStage = no_hook,
+) -> tuple[StageResult, ...]:
+    """Do the same for a lab whose lock the caller holds, and whose nodes answer."""
+    stages = stages_of(context, lab)
+    selection = _select(lab, stages, first=first, last=last)
+    rendered, known = render_answers(context, lab, paths)
+    place_changed(context, lab, paths, lab_record, rendered)
+    worker = NodeWorker(context.runner, paths, context.progress)
+    masker = Masker(paths, shaped=_shaped(lab, known))
+    engine = Engine(
+        stages,
+        _digests(stages, rendered),
+        worker=worker,
+        journal=Journal(paths.journal),
+        open_log=_log_opener(paths, masker.text),
+        progress=context.progress,
+        after_stage=after_stage,
+    )
+    try:
+        results = engine.run(selection)
+    except KeyboardInterrupt as error:
+        raise interrupted(lab.name, paths) from error
+    report.raise_for(results, lab=lab.name, log_of=lambda name: log_of(paths, name))
+    return results
+
+
+def plan(
+    context: Context, lab: Lab, *, first: str = "", last: str = ""
+) -> tuple[PlannedStage, ...]:
+    """Return what `run` would do, and change nothing; tests of what is done are tried."""
+    paths = context.host.lab(lab.name)
+    _check_up(context, lab, paths)
+    stages = stages_of(context, lab)
+    selection = _select(lab, stages, first=first, last=last)
+    digests = _digests(stages, render_as_known(context, lab, paths))
+    history = Journal(paths.journal).read()
+    worker = NodeWorker(context.runner, paths, context.progress, patience_s=0)
+    planned: list[PlannedStage] = []
+    would_run: set[str] = set()
+    for stage in stages:
+        name = stage.name
+        is_passed, is_left = name in selection.passed, name in selection.left
+        why = ""
+        if not is_passed and not is_left:
+            why = why_run(stage, history, digests[name], selection=selection, ran=would_run)
+            if not why and not is_still_done(stage, worker):
+                why = "its test fails"
+        if why:
+            would_run.add(name)
+        planned.append(
+            PlannedStage(
+                stage=stage,
+                state=history.state(name),
+                why=why,
+                is_passed=is_passed,
+                is_left=is_left,
+            )
+        )
+    return tuple(planned)
+
+
+def stages_of(context: Context, lab: Lab) -> tuple[Stage, ...]:
+    """Return a lab's stages; raises LabError for a lab without an installer."""
+    stages = rendering.stages(lab, mirrors=host_mirrors(context.runner))
+    if lab.stack.installer is NO_INSTALLER or not stages:
+        raise LabError(
+            f"lab {lab.name} has no installer: there is nothing to run on its nodes",
+            hint=f"name one in labs/{lab.name}.yaml (stack: installer:), or choose a lab that has "
+            "one: ./invoke lab.list",
+        )
+    return stages
+
+
+def log_of(paths: LabPaths, stage: str) -> Path:
+    """Return the log of a stage."""
+    return paths.stack_logs / file_name(stage)
+
+
+def interrupted(name: str, paths: LabPaths) -> Interrupted:
+    """Return the error for Ctrl-C, which says what goes on on the nodes."""
+    history = Journal(paths.journal).read()
+    running: list[str] = []
+    for state in history.states.values():
+        step = state.last_step
+        if state.is_unfinished and step is not None and not step.is_done:
+            running.append(state.name)
+    return report.interrupted(running, lab=name)
+
+
+def _select(lab: Lab, stages: tuple[Stage, ...], *, first: str, last: str) -> Selection:
+    try:
+        return select(stages, first=first, last=last)
+    except LabError as error:
+        raise LabError(error.message, hint=f"./invoke lab.stack {lab.name} --plan") from error
+
+
+def _check_up(context: Context, lab: Lab, paths: LabPaths) -> LabRecord:
+    """Return the record of a lab whose nodes run; raises LabError naming what to type."""
+    lab_record = read_own(paths)
+    made = last_resolved(paths)
+    if lab_record is None or made is None:
+        raise not_up(context, lab.name)
+    changes.refuse(lab, made)
+    states = context.states(lab_record)
+    away = [f"{node} is {state}" for node, state in states.items() if state != NodeState.RUNNING]
+    if away:
+        raise LabError(
+            f"not all nodes of lab {lab.name} run: {', '.join(away)}",
+            hint=f"./invoke lab.up {lab.name}, then ./invoke lab.stack {lab.name}",
+        )
+    return lab_record
+
+
+def _digests(stages: tuple[Stage, ...], rendered: Rendered) -> Mapping[str, str]:
+    answers = {node: digest(answer_files) for node, answer_files in rendered.items()}
+    return {stage.name: input_digest(stage, answers) for stage in stages}
+
+
+def _shaped(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every string that stands in a file for a secret."""
+    texts: list[str] = []
+    for forms in rendering.shown_secrets(lab, known).values():
+        texts += forms
+    return tuple(texts)
+
+
+def _log_opener(
+    paths: LabPaths, mask: Callable[[str], str]
+) -> Callable[[Stage, Callable[[str], None]], StepLog]:
+    def open_log(stage: Stage, said: Callable[[str], None]) -> StepLog:
+        return StepLog(log_of(paths, stage.name), mask=mask, said=said)
+
+    return open_log
