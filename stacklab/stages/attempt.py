@@ -39,12 +39,11 @@ class StageResult:
     elapsed_s: float = 0.0
 
 
-class StepFailed(Exception):
+class StepFailed(LabError):
     """A step's work ended, and the step is not done."""
 
     def __init__(self, why: str, work: Work | None = None) -> None:
         super().__init__(why)
-        self.why = why
         self.work = work
 
 
@@ -56,9 +55,9 @@ def unit_name(stage: str, number: int) -> str:
     return f"stage-{word}-{digest}-{number}"
 
 
-def row_of(stage: Stage, node: str) -> str:
+def row_of(stage: str, node: str) -> str:
     """Return the row of a view for what a stage does on a node: its name says both, mostly."""
-    return stage.name if stage.name.endswith(f"@{node}") else f"{stage.name} {node}"
+    return stage if stage.endswith(f"@{node}") else f"{stage} {node}"
 
 
 class Attempt:
@@ -97,9 +96,9 @@ class Attempt:
             self._reached = None
             self._check_stage()
         except StepFailed as failed:
-            return self._end(How.FAILED, failed.why, failed.work)
+            return self._end(How.FAILED, failed.message, failed.work)
         except NodeLost as lost:
-            return self._end(How.INTERRUPTED, lost.why)
+            return self._end(How.INTERRUPTED, lost.message)
         except LabError as error:
             return self._end(How.FAILED, error.message)
         return self._end(How.DONE)
@@ -233,7 +232,7 @@ class Attempt:
 
     def _enter(self, state: StepState) -> None:
         self._reached = state
-        self.row = row_of(self._stage, state.node)
+        self.row = row_of(self._stage.name, state.node)
 
     def _end(self, how: How, why: str = "", work: Work | None = None) -> StageResult:
         exit_code = work.exit_code if work else None

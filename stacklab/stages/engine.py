@@ -1,6 +1,6 @@
 """Run the stages of a lab: in their order, side by side where they may be, from where they stand.
 
-    engine = Engine(stages, digests, worker=..., journal=..., open_log=..., progress=...)
+    engine = Engine(stages, digests, workers=..., journal=..., open_log=..., progress=...)
     results = engine.run(selection)
 
 Knows stages, not OpenStack, and no nodes: a `Worker` leaves the work on them. A stage that is
@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from stacklab.progress import Progress
-from stacklab.stages.attempt import Attempt, StageResult, row_of
+from stacklab.stages.attempt import Attempt, StageResult
 from stacklab.stages.journal import Event, How, Journal, Line
 from stacklab.stages.selection import Selection, why_run
 from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog
-from stacklab.stages.worker import NodeLost, Worker
+from stacklab.stages.worker import NodeLost, Worker, Workers
 
 _TICK_S = 0.5  # Ctrl-C is raised between two looks at the queue
 _LET_GO_S = 5.0  # for those who follow, to write down that they were interrupted
@@ -44,7 +44,7 @@ class Engine:
         stages: Sequence[Stage],
         digests: Mapping[str, str],
         *,
-        worker: Worker,
+        workers: Workers,
         journal: Journal,
         open_log: OpenLog,
         progress: Progress,
@@ -57,7 +57,7 @@ class Engine:
         """
         self._stages = stages
         self._digests = digests
-        self._worker = worker
+        self._workers = workers
         self._journal = journal
         self._open_log = open_log
         self._progress = progress
@@ -153,25 +153,25 @@ class Engine:
     def _run_stage(self, stage: Stage) -> StageResult:
         history = self._journal.read()
         digest = self._digests[stage.name]
+        attempt: Attempt | None = None
+
+        def said(text: str) -> None:
+            self._progress.say(attempt.row if attempt else stage.name, text)
+
+        worker = self._workers.of_stage(said)
         why = why_run(stage, history, digest, selection=self._selection, ran=self._ran)
         if not why:
             try:
-                if is_still_done(stage, self._worker):
+                if is_still_done(stage, worker):
                     return StageResult(stage=stage, how=How.DONE, was_done=True)
             except NodeLost as lost:
-                return StageResult(stage=stage, how=How.INTERRUPTED, why=lost.why)
-        attempt: Attempt | None = None
-
-        def said(line: str) -> None:
-            if attempt is not None:
-                self._progress.say(attempt.row, line)
-
+                return StageResult(stage=stage, how=How.INTERRUPTED, why=lost.message)
         log = self._open_log(stage, said)
         try:
             attempt = Attempt(
                 stage,
                 digest,
-                worker=self._worker,
+                worker=worker,
                 journal=self._journal,
                 log=log,
                 progress=self._progress,
@@ -182,7 +182,7 @@ class Engine:
 
     def _let_go(self) -> None:
         """Have those who follow stop; their work goes on."""
-        self._worker.stop_waiting()
+        self._workers.stop_waiting()
         deadline = time.monotonic() + _LET_GO_S
         for thread in self._running.values():
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -194,6 +194,3 @@ def is_still_done(stage: Stage, worker: Worker) -> bool:
         return True
     last = stage.steps[-1]
     return worker.is_done(last.node, stage.done, user=last.user)
-
-
-__all__ = ["Engine", "is_still_done", "no_hook", "row_of"]

@@ -93,22 +93,14 @@ class StepLog:
         """Take a piece of output."""
         *lines, self._waiting = (self._waiting + data).split(b"\n")
         if lines:
-            # Together: masking line by line would cost more. A key is lines that follow each other.
-            text = self._mask("\n".join(line.decode("utf-8", "replace") for line in lines))
+            # Together: masking line by line would cost more.
+            text = self._mask(b"\n".join(lines).decode("utf-8", "replace"))
             self._write(f"{text}\n")
-            self._say_last(text)
+            say_last_line(text, self._said)
         if len(self._waiting) > _LONGEST_LINE:
             text = self._mask(self._waiting.decode("utf-8", "replace"))
             self._write(text[:-_LONGEST_SECRET])
             self._waiting = text[-_LONGEST_SECRET:].encode()
-
-    def _say_last(self, text: str) -> None:
-        for line in reversed(text[-_LONGEST_LINE:].split("\n")):
-            # A progress bar overwrites its line: the last state counts.
-            words = line.rstrip("\r").rpartition("\r")[2].strip()
-            if words:
-                self._said(printable(words[:_SHOWN_CHARACTERS]))
-                return
 
     def _write_waiting(self) -> None:
         if self._waiting:
@@ -123,6 +115,32 @@ class StepLog:
         if self.end > MOST_BYTES:
             self._is_full = True
             self._file.write(b"\n==> the log is full: the rest is on the node only\n")
+
+
+class LastLine:
+    """Takes output, piece by piece, and hands on each last line, masked; keeps nothing else."""
+
+    def __init__(self, *, mask: Callable[[str], str], said: Callable[[str], None]) -> None:
+        self._mask = mask
+        self._said = said
+        self._waiting = b""  # a secret in a line that is cut in two would not be found
+
+    def hear(self, data: bytes) -> None:
+        """Take a piece of output."""
+        whole, newline, self._waiting = (self._waiting + data).rpartition(b"\n")
+        self._waiting = self._waiting[-_LONGEST_LINE:]
+        if newline:
+            say_last_line(self._mask(whole.decode("utf-8", "replace")), self._said)
+
+
+def say_last_line(text: str, said: Callable[[str], None]) -> None:
+    """Hand on the last line of a text that is not empty."""
+    for line in reversed(text[-_LONGEST_LINE:].split("\n")):
+        # A progress bar overwrites its line: the last state counts.
+        words = line.rstrip("\r").rpartition("\r")[2].strip()
+        if words:
+            said(printable(words[:_SHOWN_CHARACTERS]))
+            return
 
 
 def lines_that_matter(path: Path, start: int) -> tuple[str, ...]:

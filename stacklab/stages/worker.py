@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from stacklab.errors import LabError
+
 
 class WorkPhase(StrEnum):
     """Phases of a step's work on its node."""
@@ -28,12 +30,8 @@ class Work:
     left_out: int = 0  # bytes of output that the node did not keep
 
 
-class NodeLost(Exception):
+class NodeLost(LabError):
     """The node has not answered for too long, or nobody wants to wait any more."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 class Worker(Protocol):
@@ -67,6 +65,14 @@ class Worker(Protocol):
         """Wait until a node that went down is up again."""
         ...
 
+
+class Workers(Protocol):
+    """Makes a worker for each stage."""
+
+    def of_stage(self, said: Callable[[str], None]) -> Worker:
+        """Return a worker that tells by `said` what it waits for."""
+        ...
+
     def stop_waiting(self) -> None:
-        """Have every method raise NodeLost soon: the work itself goes on."""
+        """Have every method of every worker raise NodeLost soon: the work itself goes on."""
         ...

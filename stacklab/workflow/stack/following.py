@@ -11,18 +11,17 @@ import time
 
 from stacklab import locks
 from stacklab.errors import AlreadyRunning, LabError
-from stacklab.foreign import printable
 from stacklab.paths import LabPaths
-from stacklab.stages.attempt import ending_words
+from stacklab.stages.attempt import ending_words, row_of
 from stacklab.stages.journal import History, Journal, StageState, StepState
-from stacklab.stages.worker import NodeLost, Work, WorkPhase
+from stacklab.stages.step_log import LastLine
+from stacklab.stages.worker import Work, WorkPhase
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.masking import Masker
-from stacklab.workflow.stack.node_worker import NodeWorker
+from stacklab.workflow.stack.node_worker import NodeWorkers
 from stacklab.workflow.stack.stack import interrupted
 
 _POLL_S = 1.0
-_SHOWN_CHARACTERS = 240
 
 
 def follow(context: Context, name: str) -> History:
@@ -70,7 +69,7 @@ class _Follower:
 
     def __init__(self, context: Context, paths: LabPaths) -> None:
         self._context = context
-        self._worker = NodeWorker(context.runner, paths, context.progress)
+        self._workers = NodeWorkers(context.runner, paths)
         self._mask = Masker(paths).text
         self._followed: set[tuple[str, int, float, int]] = set()
         self._threads: list[threading.Thread] = []
@@ -95,32 +94,27 @@ class _Follower:
 
     def let_go(self) -> None:
         """Follow nothing any more."""
-        self._worker.stop_waiting()
+        self._workers.stop_waiting()
         for thread in self._threads:
             thread.join(2.0)
 
     def _follow(self, stage: str, step: StepState) -> None:
         progress = self._context.progress
-        row = stage if stage.endswith(f"@{step.node}") else f"{stage} {step.node}"
+        row = row_of(stage, step.node)
+
+        def said(text: str) -> None:
+            progress.say(row, text)
+
+        worker = self._workers.of_stage(said)
+        shown = LastLine(mask=self._mask, said=said)
         try:
-            if self._worker.look(step.node, step.unit).phase is WorkPhase.ABSENT:
+            if worker.look(step.node, step.unit).phase is WorkPhase.ABSENT:
                 return
             with progress.stage(row, step.title):
-                work = self._worker.follow(
-                    step.node, step.unit, heard=lambda data: self._say(row, data)
-                )
+                work = worker.follow(step.node, step.unit, heard=shown.hear)
             progress.note(row, f"{step.title}: {_words(work)}")
-        except NodeLost as lost:
-            progress.note(row, lost.why)
-        except LabError as error:
+        except LabError as error:  # NodeLost, too
             progress.note(row, error.message)
-
-    def _say(self, row: str, data: bytes) -> None:
-        for line in reversed(data.decode("utf-8", "replace").split("\n")):
-            if line.strip():
-                words = self._mask(line.strip())
-                self._context.progress.say(row, printable(words[:_SHOWN_CHARACTERS]))
-                return
 
 
 def _words(work: Work) -> str:

@@ -15,7 +15,6 @@ from stacklab.nodes.protocol import Part
 from stacklab.nodes.units import UnitPhase, Units, UnitStatus
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
-from stacklab.progress import Progress
 from stacklab.stages.worker import NodeLost, Work, WorkPhase
 from stacklab.tools import ssh
 from stacklab.tools.ssh import Trouble
@@ -46,6 +45,32 @@ class _Unreached(Exception):
     """The node could not be asked; the message says why, printable."""
 
 
+class NodeWorkers:
+    """The workers of a lab's stages; see stages.worker.Workers."""
+
+    def __init__(
+        self, runner: Conversing, paths: LabPaths, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._runner = runner
+        self._paths = paths
+        self._patience_s = patience_s
+        self._stopping = threading.Event()
+
+    def of_stage(self, said: Callable[[str], None]) -> NodeWorker:
+        """See Workers."""
+        return NodeWorker(
+            self._runner,
+            self._paths,
+            said=said,
+            patience_s=self._patience_s,
+            stopping=self._stopping,
+        )
+
+    def stop_waiting(self) -> None:
+        """See Workers."""
+        self._stopping.set()
+
+
 class NodeWorker:
     """Leaves steps on nodes as units; see stages.worker.Worker for its methods."""
 
@@ -53,15 +78,16 @@ class NodeWorker:
         self,
         runner: Conversing,
         paths: LabPaths,
-        progress: Progress,
         *,
-        patience_s: float = PATIENCE_S,
+        said: Callable[[str], None],
+        patience_s: float,
+        stopping: threading.Event,
     ) -> None:
         self._runner = runner
         self._paths = paths
-        self._progress = progress
+        self._said = said
         self._patience_s = patience_s
-        self._stopping = threading.Event()
+        self._stopping = stopping
 
     def is_done(self, node: str, command: str, *, user: str) -> bool:
         """See Worker."""
@@ -117,10 +143,6 @@ class NodeWorker:
                 return
             self._wait_again(node, f"it is {printable(state[:40])}", began)
 
-    def stop_waiting(self) -> None:
-        """See Worker."""
-        self._stopping.set()
-
     def _units(self, node: str) -> Units:
         return Units(self._runner, self._paths, node)
 
@@ -171,7 +193,7 @@ class NodeWorker:
         waited_s = time.monotonic() - since
         if waited_s > self._patience_s:
             raise NodeLost(f"{node} has not answered for {waited_s:.0f} s: {why}")
-        self._progress.say(node, f"not reached for {waited_s:.0f} s: {why}")
+        self._said(f"{node} not reached for {waited_s:.0f} s: {why}")
         self._stopping.wait(_AGAIN_S)
 
     def _why_stop(self) -> str:

@@ -27,7 +27,7 @@ from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.lab import changes
 from stacklab.workflow.masking import Masker
 from stacklab.workflow.placing import place_changed, render_answers, render_as_known
-from stacklab.workflow.stack.node_worker import NodeWorker
+from stacklab.workflow.stack.node_worker import NodeWorkers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +75,11 @@ def run_held(
     selection = _select(lab, stages, first=first, last=last)
     rendered, known = render_answers(context, lab, paths)
     place_changed(context, lab, paths, lab_record, rendered)
-    worker = NodeWorker(context.runner, paths, context.progress)
     masker = Masker(paths, shaped=_shaped(lab, known))
     engine = Engine(
         stages,
         _digests(stages, rendered),
-        worker=worker,
+        workers=NodeWorkers(context.runner, paths),
         journal=Journal(paths.journal),
         open_log=_log_opener(paths, masker.text),
         progress=context.progress,
@@ -104,7 +103,8 @@ def plan(
     selection = _select(lab, stages, first=first, last=last)
     digests = _digests(stages, render_as_known(context, lab, paths))
     history = Journal(paths.journal).read()
-    worker = NodeWorker(context.runner, paths, context.progress, patience_s=0)
+    workers = NodeWorkers(context.runner, paths, patience_s=0)
+    worker = workers.of_stage(lambda _text: None)
     planned: list[PlannedStage] = []
     would_run: set[str] = set()
     for stage in stages:
