@@ -152,15 +152,17 @@ def lines_that_matter(path: Path, start: int) -> tuple[str, ...]:
             text = file.read(_TAIL_BYTES).decode("utf-8", "replace")
     except OSError:
         return ()
-    lines = [line.rpartition("\r")[2].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
-    lines = [line for line in lines if line.strip() and not line.startswith("==> ")]
+    lines: list[str] = []
+    for written in text.replace("\r\n", "\n").split("\n"):
+        # Printable first: colours would hide where a word begins.
+        line = printable(written.rpartition("\r")[2][:_SHOWN_CHARACTERS]).rstrip()
+        if line and not line.startswith("==> "):
+            lines.append(line)
     chosen = set(range(max(0, len(lines) - _LAST_LINES), len(lines)))
     errors = [number for number, line in enumerate(lines) if _is_error(line)]
     chosen.update(errors[-_MOST_ERRORS:])
-    shown = [printable(lines[number][:_SHOWN_CHARACTERS]) for number in sorted(chosen)]
-    return tuple(dict.fromkeys(shown))
+    return tuple(dict.fromkeys(lines[number] for number in sorted(chosen)))
 
 
 def _is_error(line: str) -> bool:
-    line = line[:_SHOWN_CHARACTERS]
     return _ERROR.search(line) is not None and _NO_ERROR.search(line) is None
