@@ -28,6 +28,7 @@ from stacklab.nodes.protocol import Answer, Hearing, Part
 from stacklab.paths import LabPaths
 from stacklab.process.command import Command, Conversing, Result
 from stacklab.tools import ssh
+from stacklab.tools.ssh import Trouble
 
 _WORDS_MAX = 200  # characters of a reason
 
@@ -55,6 +56,11 @@ class Ending:
     def stderr(self) -> Foreign:
         """Return what ssh, and a node's login shell, wrote beside the answer."""
         return Foreign(self.result.stderr)
+
+    @property
+    def may_pass(self) -> bool:
+        """Return True unless ssh refused for a reason that does not end by itself."""
+        return ssh.trouble(self.result.stderr) not in (Trouble.HOST_KEY, Trouble.DENIED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

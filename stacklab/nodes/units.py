@@ -92,6 +92,14 @@ class Attached:
     why: str = ""
 
 
+class NodeUnreached(CommandFailed):
+    """A node could not be asked, or its answer was cut off; `is_passing` if it may answer later."""
+
+    def __init__(self, message: str, *, hint: str, is_passing: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.is_passing = is_passing
+
+
 class Units:
     """The units that we left on one node."""
 
@@ -206,11 +214,15 @@ class Units:
         output = reply.answer.of(part.tag)
         if output.code == 0:
             return output.lines
-        why = reply.missing(part.tag) or output.text or f"exit code {output.code}"
-        raise CommandFailed(
-            f"{self._node} can't {what}: {printable(why)}",
-            hint=f"./invoke lab.check {self._paths.name}",
-        )
+        hint = f"./invoke lab.check {self._paths.name}"
+        if output.code is None:
+            raise NodeUnreached(
+                f"{self._node} can't {what}: {printable(reply.missing(part.tag))}",
+                hint=hint,
+                is_passing=reply.may_pass,
+            )
+        why = output.text or f"exit code {output.code}"
+        raise CommandFailed(f"{self._node} can't {what}: {printable(why)}", hint=hint)
 
 
 class _OutputHearer:

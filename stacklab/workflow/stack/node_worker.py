@@ -8,16 +8,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from stacklab.errors import CommandFailed
 from stacklab.foreign import printable
 from stacklab.nodes import session
 from stacklab.nodes.protocol import Part
-from stacklab.nodes.units import UnitPhase, Units, UnitStatus
+from stacklab.nodes.units import NodeUnreached, UnitPhase, Units, UnitStatus
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.stages.worker import NodeLost, Work, WorkPhase
-from stacklab.tools import ssh
-from stacklab.tools.ssh import Trouble
 
 PATIENCE_S = 300.0  # without a connection to a node: it may be booting under TCG
 _AGAIN_S = 2.0
@@ -25,8 +22,6 @@ _TEST_LIMIT_S = 120.0
 _LOOK_LIMIT_S = 30.0
 # An attachment that lasted longer had a connection, however little was written meanwhile.
 _SURELY_CONNECTED_S = 60.0
-# Troubles that end by themselves when a node has booted, or a cable is put back.
-_PASSING = (Trouble.REFUSED, Trouble.TIMED_OUT, Trouble.UNREACHABLE, Trouble.CLOSED)
 _PHASES = {
     UnitPhase.ABSENT: WorkPhase.ABSENT,
     UnitPhase.RUNNING: WorkPhase.RUNNING,
@@ -39,10 +34,6 @@ _BOOTED = ("running", "degraded")
 _LONGEST_STARTING_S = 60.0
 _INTERRUPTED = "interrupted"
 _T = TypeVar("_T")
-
-
-class _Unreached(Exception):
-    """The node could not be asked; the message says why, printable."""
 
 
 class NodeWorkers:
@@ -162,12 +153,11 @@ class NodeWorker:
             said = reply.answer.of(tag)
             if said.code is not None:
                 return said.code, said.text
-            if not reply.answer.is_begun and ssh.trouble(reply.why) not in (None, *_PASSING):
-                raise CommandFailed(
-                    f"{node} can't be asked: {printable(reply.why)}",
-                    hint=f"./invoke lab.check {self._paths.name}",
-                )
-            raise _Unreached(printable(reply.missing(tag)))
+            raise NodeUnreached(
+                f"{node} can't be asked: {printable(reply.missing(tag))}",
+                hint=f"./invoke lab.check {self._paths.name}",
+                is_passing=reply.may_pass,
+            )
 
         return self._patiently(node, ask)
 
@@ -178,11 +168,9 @@ class NodeWorker:
             self._refuse_when_stopping()
             try:
                 return ask()
-            except _Unreached as error:
-                why = str(error)
-            except CommandFailed as error:
+            except NodeUnreached as error:
                 self._refuse_when_stopping()
-                if ssh.trouble(error.message) not in _PASSING:
+                if not error.is_passing:
                     raise
                 why = error.message
             self._wait_again(node, why, began)
@@ -192,7 +180,7 @@ class NodeWorker:
         self._refuse_when_stopping()
         waited_s = time.monotonic() - since
         if waited_s > self._patience_s:
-            raise NodeLost(f"{node} has not answered for {waited_s:.0f} s: {why}")
+            raise NodeLost(f"{node} not reached for {waited_s:.0f} s: {why}")
         self._said(f"{node} not reached for {waited_s:.0f} s: {why}")
         self._stopping.wait(_AGAIN_S)
 
