@@ -16,7 +16,7 @@ from stacklab.errors import LabError
 from stacklab.foreign import printable
 from stacklab.progress import Progress
 from stacklab.stages.journal import Event, How, Journal, Line, StageState, StepState
-from stacklab.stages.selection import can_go_on
+from stacklab.stages.selection import can_go_on, makes_others_run
 from stacklab.stages.stage import Stage, Step
 from stacklab.stages.step_log import StepLog
 from stacklab.stages.worker import NodeLost, Work, Worker, WorkPhase
@@ -32,6 +32,7 @@ class StageResult:
     stage: Stage
     how: How
     was_done: bool = False  # before: nothing was run
+    makes_others_run: bool = True  # what waits for it is not done any more
     step: StepState | None = None
     why: str = ""  # printable
     exit_code: int | None = None
@@ -82,6 +83,7 @@ class Attempt:
         self._began_at = time.time()
         self._deadline = time.monotonic() + stage.limit_s
         self._reached: StepState | None = None
+        self._makes_others_run = True
         self.row = stage.name  # of the view, as of now
 
     def run(self, before: StageState | None) -> StageResult:
@@ -89,6 +91,7 @@ class Attempt:
 
         Returns how it ended, however that was; raises OSError for the host's own disk.
         """
+        self._makes_others_run = makes_others_run(before, self._digest)
         try:
             known = self._begin(before)
             for number, step in enumerate(self._stage.steps, start=1):
@@ -251,6 +254,7 @@ class Attempt:
         return StageResult(
             stage=self._stage,
             how=how,
+            makes_others_run=self._makes_others_run,
             step=self._reached,
             why=printable(why),
             exit_code=exit_code,

@@ -128,7 +128,8 @@ class Engine:
             return result
         self._finished.add(name)
         if not result.was_done:
-            self._ran.add(name)
+            if result.makes_others_run:
+                self._ran.add(name)
             self._after_stage(result)
         return result
 

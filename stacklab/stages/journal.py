@@ -8,7 +8,7 @@ A file of lines, each a JSON object, to which lines are only ever added:
     {"event": "step", "step": 1, "node": ..., "unit": ...}   a step is about to be started
     {"event": "step-done", "step": 1}
     {"event": "ended", "how": "done", "elapsed_s": ...}
-    {"event": "made", "node": ...}                    a node was made anew: it lost all stages
+    {"event": "made", "node": ...}                    a node was made anew: it lost what was done
 
 An attempt lasts until a line says that its stage is done or has failed. One that was
 interrupted or killed is still the same attempt: the next `lab.stack` goes on with it, and
@@ -101,6 +101,8 @@ class StageState:
     signal: str = ""
     why: str = ""
     done_at_line: int = -1  # number of the line that says that it is done
+    # It was done, and goes on only for nodes that were made anew: what waits for it stays done.
+    is_for_new_nodes: bool = False
     steps: dict[int, StepState] = field(default_factory=dict)
 
     @property
@@ -199,8 +201,17 @@ class Journal:
 def _forget_node(states: dict[str, StageState], node: str) -> None:
     """Take out what was done on a node that was made anew since."""
     for state in list(states.values()):
-        if any(step.node == node for step in state.steps.values()):
-            del states[state.name]
+        lost = [step.number for step in state.steps.values() if step.node == node]
+        if len(lost) == len(state.steps):
+            if lost:
+                del states[state.name]
+            continue
+        for number in lost:
+            del state.steps[number]
+        if lost and state.how is not How.FAILED:
+            state.how = How.INTERRUPTED
+            state.why = f"{node} was made anew"
+            state.is_for_new_nodes = state.is_for_new_nodes or state.done_at_line >= 0
 
 
 def _take_line(state: StageState, line: Line, number: int) -> None:
@@ -227,7 +238,7 @@ def _take_line(state: StageState, line: Line, number: int) -> None:
         state.exit_code = line.exit_code
         state.signal = line.signal
         state.why = printable(line.why)
-        if state.is_done:
+        if state.is_done and not state.is_for_new_nodes:
             state.done_at_line = number
 
 

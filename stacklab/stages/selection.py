@@ -77,6 +77,12 @@ def can_go_on(state: StageState | None, digest: str) -> bool:
     return state is not None and state.is_unfinished and state.digest == digest
 
 
+def makes_others_run(state: StageState | None, digest: str) -> bool:
+    """Return True if what waits for a stage has to run again when this stage runs."""
+    is_for_new_nodes = state is not None and state.is_for_new_nodes
+    return not (is_for_new_nodes and can_go_on(state, digest))
+
+
 def why_run(
     stage: Stage, history: History, digest: str, *, selection: Selection, ran: Collection[str]
 ) -> str:
@@ -89,7 +95,7 @@ def why_run(
     if state is None:
         return "never ran"
     if can_go_on(state, digest):
-        return "goes on where it was left"
+        return state.why if state.is_for_new_nodes else "goes on where it was left"
     if state.how is How.FAILED:
         return "failed before"
     if state.digest != digest:

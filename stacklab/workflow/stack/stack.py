@@ -19,7 +19,7 @@ from stacklab.stages import report
 from stacklab.stages.attempt import StageResult
 from stacklab.stages.engine import AfterStage, Engine, is_still_done, no_hook
 from stacklab.stages.journal import Journal, StageState
-from stacklab.stages.selection import Selection, input_digest, select, why_run
+from stacklab.stages.selection import Selection, input_digest, makes_others_run, select, why_run
 from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog, file_name
 from stacklab.tools.host.mirrors import host_mirrors
@@ -115,7 +115,7 @@ def plan(
             why = why_run(stage, history, digests[name], selection=selection, ran=would_run)
             if not why and not is_still_done(stage, worker):
                 why = "its test fails"
-        if why:
+        if why and makes_others_run(history.state(name), digests[name]):
             would_run.add(name)
         planned.append(
             PlannedStage(

@@ -361,6 +361,20 @@ def test_ctrl_c_while_a_step_runs_is_written_down(tmp_path: Path) -> None:
     assert world.starts() == {"q": 1, "s": 1}
 
 
+def test_a_node_that_was_made_anew_does_what_it_lost_and_no_more(world: World) -> None:
+    world.run()
+    world.nodes.started.clear()
+    for key in [key for key in world.nodes.units if key[0] == "b"]:
+        del world.nodes.units[key]
+    world.journal.note_new_nodes(["b"])
+    ran = hows(world.run())
+    # `prepare` has steps on both nodes, and the controller's stage waits for it.
+    assert world.nodes.started == ["p2", "b1", "d1"]
+    assert (ran["prepare"], ran["control"]) == ("done", "done before")
+    world.nodes.started.clear()
+    assert set(hows(world.run()).values()) == {"done before"}
+
+
 # --- a part of the stages, and the hook
 
 
