@@ -58,6 +58,10 @@ class Host:
         faults = paths.faults
         if faults.exists():
             yield self.file("host/faults.json", "faults that lab.fault has made", faults)
+        if paths.journal.exists():
+            yield self.file("host/stack/journal.jsonl", "stages, and how they ended", paths.journal)
+        for log in sorted(paths.stack_logs.glob("*.log")):
+            yield self.file(f"host/stack/{log.name}", f"stage {log.stem}: its output", log)
         for log in sorted(paths.logs.glob("*.console.log")):
             node = log.name.removesuffix(".console.log")
             yield self.file(f"host/console/{node}.log", f"{node}: its serial console", log)

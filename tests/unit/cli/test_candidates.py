@@ -16,6 +16,7 @@ from stacklab.cli import candidates
 from stacklab.cli.completion import SCRIPTS
 from stacklab.cli.glue import Completes, LabTask
 from stacklab.images import catalogue
+from stacklab.installers import rendering
 from stacklab.model import lab_json
 from stacklab.model.lab import NodeKind
 from stacklab.model.stack import Installer
@@ -23,6 +24,7 @@ from stacklab.paths import LABS, HostPaths
 from stacklab.views import graph
 from stacklab.workflow.lab.kinds import read_kind
 
+CONTRAIL = LABS / "contrail-3node.yaml"
 CORE = ParserContext(args=[Argument(name="list", kind=bool)])
 
 
@@ -167,3 +169,15 @@ def test_every_word_of_a_parameter_can_be_completed() -> None:
     used = {word for task in all_tasks() for word in task.words.values()}
     assert used <= set(candidates._SOURCES)
     assert set(candidates._SOURCES) == set(Completes)
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_a_stage_is_completed_from_the_lab(home: HostPaths, is_up: bool, option: str) -> None:
+    if is_up:
+        bring_up(home, "contrail-3node")
+    stages = offered("lab.stack", "contrail-3node", option, "")
+    assert stages == [stage.name for stage in rendering.stages(spec.load(CONTRAIL))]
+    assert len(stages) > 3
+    assert offered("lab.stack", "mini-2node", option, "") == []
+    assert offered("lab.stack", "no-such-lab", option, "") == []
