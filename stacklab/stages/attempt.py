@@ -204,6 +204,8 @@ class Attempt:
         work = self._worker.follow(step.node, state.unit, heard=self._log.hear)
         if work.phase is WorkPhase.ENDED:
             self._log.note(ending_words(work))
+        if work.left_out:
+            self._log.note(f"{step.node} did not keep the {work.left_out} bytes that came then")
         return work
 
     def _judge(self, step: Step, work: Work) -> None:

@@ -14,7 +14,7 @@ from stacklab.words import plural
 
 
 def raise_for(results: Sequence[StageResult], *, lab: str, log_of: Callable[[str], Path]) -> None:
-    """Raise StageFailed if a stage failed, NodeNotReady-like LabError if a node was lost."""
+    """Raise StageFailed if a stage failed, LabError if only a node was lost."""
     failed = [result for result in results if result.how is How.FAILED]
     lost = [result for result in results if result.how is How.INTERRUPTED]
     if failed:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab.errors import Interrupted, LabError
+from stacklab.errors import AlreadyRunning, Interrupted, LabError
 from stacklab.installers import rendering
 from stacklab.installers.kit.write import digest
 from stacklab.installers.rendering import Rendered
@@ -53,7 +54,7 @@ def run(
 
     Raises StageFailed, or any other LabError. Safe to call again after any failure.
     """
-    with context.lab_lock(lab.name) as paths:
+    with _lock(context, lab.name) as paths:
         lab_record = _check_up(context, lab, paths)
         return run_held(
             context, lab, paths, lab_record, first=first, last=last, after_stage=after_stage
@@ -155,6 +156,18 @@ def interrupted(name: str, paths: LabPaths) -> Interrupted:
         if state.is_unfinished and step is not None and not step.is_done:
             running.append(state.name)
     return report.interrupted(running, lab=name)
+
+
+@contextlib.contextmanager
+def _lock(context: Context, name: str) -> Iterator[LabPaths]:
+    """Hold the lab; where another lab.stack does, say how to see what it does."""
+    with contextlib.ExitStack() as held:
+        try:
+            paths = held.enter_context(context.lab_lock(name))
+        except AlreadyRunning as error:
+            hint = f"./invoke lab.stack {name} --follow shows what runs; or {error.hint}"
+            raise AlreadyRunning(error.message, hint=hint) from error
+        yield paths
 
 
 def _select(lab: Lab, stages: tuple[Stage, ...], *, first: str, last: str) -> Selection:

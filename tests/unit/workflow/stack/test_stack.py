@@ -195,8 +195,9 @@ def test_two_at_once_are_refused_and_following_is_not(
 ) -> None:
     monkeypatch.setattr(contexts, "_WAIT_FOR_LOCK_S", 0.0)
     with locks.held(up.lab(LAB).lock, "the other"):
-        with pytest.raises(AlreadyRunning):
+        with pytest.raises(AlreadyRunning) as caught:
             stack.run(up.context, lab)
+        assert str(caught.value.hint).startswith(f"./invoke lab.stack {LAB} --follow shows")
         assert len(stack.plan(up.context, lab)) == 3
     assert nodes.started == []
 
