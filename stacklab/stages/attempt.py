@@ -137,38 +137,40 @@ class Attempt:
         self._enter(state)
         with self._progress.stage(self.row, step.title):
             work = self._find_work(step, state, is_ours=known is not None)
-            if work is None:
-                work = self._run_work(step, state)
+            if work is None or work.phase is WorkPhase.GONE:
+                work = self._run_work(step, state, before=work)
             if work is not None:
                 self._judge(step, work)
         self._write(Event.STEP_DONE, step=number)
         state.is_done = True
 
     def _find_work(self, step: Step, state: StepState, *, is_ours: bool) -> Work | None:
-        """Return how the step's work ended that an earlier run left; None if it has to be run.
+        """Return what became of the step's work that an earlier run left; None without such work.
 
         `is_ours` is True if the journal has the step in this very attempt.
         """
         found = self._worker.look(step.node, state.unit)
-        is_running = found.phase is WorkPhase.RUNNING
         if is_ours and found.phase is WorkPhase.GONE:
-            self._progress.note(self.row, f"{step.node} went down in the middle of: {step.title}")
-            self._worker.wait_for_boot(step.node)
+            return found
+        is_running = found.phase is WorkPhase.RUNNING
         if not is_running and not (is_ours and found.phase is WorkPhase.ENDED):
             return None
         if not is_ours:  # the journal was lost, but not the work
             state.log_at = self._log.end
             self._write_step(state)
-        work = self._follow(step, state)
-        if work.phase is WorkPhase.ENDED:
-            return work
-        self._progress.note(self.row, f"{step.node} went down in the middle of: {step.title}")
-        self._worker.wait_for_boot(step.node)
-        return None
+        return self._follow(step, state)
 
-    def _run_work(self, step: Step, state: StepState) -> Work | None:
-        """Run a step, and again after a reboot; None if there is nothing to do."""
-        for reboots in range(_MOST_REBOOTS + 1):
+    def _run_work(self, step: Step, state: StepState, *, before: Work | None) -> Work | None:
+        """Run a step, and again after a reboot; None if there is nothing to do.
+
+        `before` is what an earlier run left of it, if its node went down in the middle.
+        """
+        work = before
+        reboots = 0
+        while True:
+            if work is not None:
+                reboots += 1
+                self._wait_for_boot(step, reboots)
             if step.done and self._worker.is_done(step.node, step.done, user=step.user):
                 state.log_at = self._log.end
                 self._log.note(f"{step.node}: {step.title}: nothing to do")
@@ -178,13 +180,18 @@ class Attempt:
             work = self._follow(step, state)
             if work.phase is not WorkPhase.GONE:
                 return work
-            what = f"{step.node} went down in the middle of: {step.title}"
-            if reboots < _MOST_REBOOTS:
-                what += f"; it is run again ({reboots + 1} of {_MOST_REBOOTS})"
-            self._log.note(what)
-            self._progress.note(self.row, what)
-            self._worker.wait_for_boot(step.node)
-        raise StepFailed(f"{step.node} went down in the middle, {_MOST_REBOOTS + 1} times", work)
+
+    def _wait_for_boot(self, step: Step, reboots: int) -> None:
+        """Wait for a node that went down in the middle; raises StepFailed for one too many."""
+        if reboots > _MOST_REBOOTS:
+            raise StepFailed(f"{step.node} went down in the middle, {reboots} times")
+        what = (
+            f"{step.node} went down in the middle of: {step.title}; it is run again "
+            f"({reboots} of {_MOST_REBOOTS})"
+        )
+        self._log.note(what)
+        self._progress.note(self.row, what)
+        self._worker.wait_for_boot(step.node)
 
     def _start(self, step: Step, state: StepState) -> None:
         left_s = self._deadline - time.monotonic()

@@ -55,6 +55,7 @@ FILES = (
     "test_containers.py",
     "test_mini_2node.py",
     "test_units.py",
+    "test_stack.py",
     "test_ci_recipes.py",
     "test_wan_2node.py",
 )

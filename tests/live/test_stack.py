@@ -1,0 +1,151 @@
+"""lab.stack on real nodes: its work survives all that may happen to those who watch it.
+
+With the fake installer, in a copy of the project, whose stages count slowly.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stacklab.paths import PROJECT
+from tests.live.conftest import HOME, NOT_COPIED, Stacklab, as_kind
+from tests.live.slow_stages import LINES
+
+pytestmark = pytest.mark.live
+
+LAB = "slow-2node"
+DIRECTORY = HOME / "labs" / LAB
+LOG = DIRECTORY / "stack" / "logs" / "control@controller.log"
+SPEC = """\
+description: Two nodes whose installer counts slowly
+image: debian-12
+networks:
+  net: {cidr: 192.168.233.0/24, mode: nat}
+nodes:
+  controller: {role: controller, memory: 512MiB, nics: [{network: net}]}
+  compute: {role: compute, memory: 512MiB, nics: [{network: net}]}
+stack: {installer: fake, network: net}
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project that has the fake installer."""
+    made = tmp_path_factory.mktemp("project") / "copy"
+    shutil.copytree(PROJECT, made, ignore=shutil.ignore_patterns(*NOT_COPIED), symlinks=True)
+    kit = made / "stacklab" / "installers" / "fake"
+    shutil.copytree(made / "tests" / "kits" / "fake", kit)
+    slow = (made / "tests" / "live" / "slow_stages.py").read_text().partition("annotations\n")[2]
+    with (kit / "answers" / "files.py").open("a") as files:
+        files.write(slow)
+    words = made / "stacklab" / "model" / "stack.py"
+    words.write_text(
+        words.read_text().replace(
+            '    KOLLA = "kolla"\n', '    KOLLA = "kolla"\n    FAKE = "fake"\n'
+        )
+    )
+    (made / "labs" / f"{LAB}.yaml").write_text(SPEC)
+    return made
+
+
+@pytest.fixture(scope="module")
+def slow(copy: Path, image: Path, kind: str) -> Iterator[Stacklab]:
+    """The lab is up, and nothing of its installer ran."""
+    assert image.is_file()
+    typed = Stacklab(
+        checkout=copy,
+        environment={**os.environ, "STACKLAB_HOME": str(HOME), "PYTHONPATH": str(copy)},
+    )
+    up = typed.ok("lab.up", LAB, "--no-checks", *as_kind(kind))
+    assert f"./invoke lab.stack {LAB}" in up.out
+    yield typed
+    typed.ok("lab.destroy", LAB)
+    assert not DIRECTORY.exists()
+
+
+def wait_until(is_so: Callable[[], object], what: str, limit_s: float = 120) -> None:
+    deadline = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not {what} after {limit_s:.0f} s"
+        time.sleep(0.1)
+
+
+def counted() -> list[int]:
+    """The numbers that the long step has counted, as the log has them."""
+    text = LOG.read_text() if LOG.exists() else ""
+    return [int(number) for number in re.findall(r"^line (\d+) of long$", text, re.MULTILINE)]
+
+
+def cut_connections() -> int:
+    """Kill our ssh clients to the lab's nodes, and the shared connections."""
+    killed = 0
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+        except OSError:
+            continue
+        if re.match(r"ssh[: ]", line) and str(DIRECTORY) in line:
+            os.kill(int(entry.parent.name), signal.SIGKILL)
+            killed += 1
+    return killed
+
+
+def test_a_cut_a_kill_and_a_reboot_in_the_middle_are_survived(slow: Stacklab) -> None:
+    first = slow.start("lab.stack", LAB)
+    wait_until(lambda: len(counted()) >= 3, "counting")
+    assert cut_connections() > 0
+    before = len(counted())
+    wait_until(lambda: len(counted()) > before + 2, "counting after the cut")
+    first.kill()
+    first.communicate()
+    killed_at = len(counted())
+    assert counted() == list(range(1, killed_at + 1))
+
+    second = slow.start("lab.stack", LAB)
+    wait_until(lambda: len(counted()) > killed_at + 2, "counting after the kill")
+    # What was written while nobody looked is there, and nothing twice.
+    assert counted() == list(range(1, len(counted()) + 1))
+    slow.on(LAB, "controller", "sudo systemctl --no-block reboot")
+    run = slow.end_of(second, ("lab.stack", LAB), time.monotonic())
+    assert run.code == 0, run.err
+    assert "controller went down in the middle of: long; it is run again (1 of 2)" in run.err
+    numbers = counted()
+    rebooted_at = len(numbers) - LINES
+    assert 0 < rebooted_at < LINES
+    assert numbers == [*range(1, rebooted_at + 1), *range(1, LINES + 1)]
+    # The step before the reboot was not run again; the one that it hit came to its end once.
+    assert slow.on(LAB, "controller", "cat ran").split() == ["short", "long"]
+    assert slow.on(LAB, "compute", "cat ran").split() == ["join"]
+
+
+def test_what_is_done_is_passed_over_and_seen(slow: Stacklab) -> None:
+    run = slow.ok("lab.stack", LAB)
+    assert run.out.count("done before") >= 2
+    assert "stages done" in slow.ok("lab.status", LAB).out
+    assert slow.on(LAB, "compute", "cat ran").split() == ["join"]
+
+
+def test_ctrl_c_and_following_leave_the_work_alone(slow: Stacklab) -> None:
+    first = slow.start("lab.stack", LAB, "--from", "control@controller")
+    # The log of the attempt before is kept beside that of the new one.
+    before = LOG.with_name(f"{LOG.name}.1")
+    wait_until(lambda: before.exists() and len(counted()) >= 1, "counting")
+    follower = slow.start("lab.stack", LAB, "--follow")
+    time.sleep(4)
+    follower.send_signal(signal.SIGINT)
+    followed = slow.end_of(follower, ("lab.stack", LAB, "--follow"), time.monotonic())
+    assert followed.code == 130
+    assert "control@controller: long" in followed.err
+    first.send_signal(signal.SIGINT)
+    run = slow.end_of(first, ("lab.stack", LAB), time.monotonic())
+    assert run.code == 130
+    assert "1 stage goes on on the nodes (control@controller)" in run.err
+    assert "running" not in slow.ok("lab.status", LAB).out.partition("stack of")[2]
