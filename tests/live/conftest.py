@@ -323,7 +323,8 @@ def remove_home(stacklab: Stacklab, home: Path) -> None:
     if not home.exists():
         return
     refused = {}
-    for lab in LABS:
+    # A test's own lab, too, if its run was killed.
+    for lab in dict.fromkeys((*LABS, *HostPaths(home).recorded_labs())):
         run = stacklab.run("lab.destroy", lab)
         if run.code != 0:
             refused[lab] = run.err[-2000:]
