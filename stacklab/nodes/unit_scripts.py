@@ -17,6 +17,7 @@ import hashlib
 import shlex
 
 ROOT = "/var/lib/stacklab-units"
+UNIT_FILES = "/run/systemd/system"  # gone after a reboot, as the unit is
 CHUNK_BYTES = 1024 * 1024  # of the output, sent by one base64(1)
 LINE_CHARACTERS = 3000  # of base64: 2250 bytes, a multiple of 3, so each line stands alone
 LOST_EVERY = 20  # polls of half a second between two looks whether the unit still exists
@@ -84,10 +85,28 @@ begin() {{
   echo {digest} >digest
   : >output
   chown -R {user}: "$dir" || return 1
-  systemd-run --quiet --collect --unit="$unit" --description={description} \\
-    -p Type=exec -p User={user} -p KillMode=control-group -p TimeoutStopSec=20 \\
-    -p TasksMax=infinity -p OOMPolicy=continue -p IgnoreSIGPIPE=no {limit} \\
-    -p "ExecStopPost=+/bin/sh $dir/over $dir" -- /bin/bash "$dir/run" "$dir" {most}
+  # A unit file, not systemd-run: a daemon-reload while the work runs, which installers do, makes
+  # systemd 252 forget the ExecStopPost of a transient unit.
+  mkdir -p {unit_files}
+  cat >"{unit_files}/$unit" <<END || return 1
+[Unit]
+Description=stacklab: {name}
+CollectMode=inactive-or-failed
+[Service]
+Type=exec
+User={user}
+KillMode=control-group
+TimeoutStopSec=20
+TasksMax=infinity
+OOMPolicy=continue
+IgnoreSIGPIPE=no
+{limit}
+ExecStart=/bin/bash $dir/run $dir {most}
+ExecStopPost=+/bin/sh $dir/over $dir
+END
+  chmod 644 "{unit_files}/$unit"
+  # Newer ones find a new file by themselves.
+  systemctl start "$unit" 2>/dev/null || {{ systemctl daemon-reload && systemctl start "$unit"; }}
 }}
 put() {{ printf '%s' "$2" | base64 -d >"$1"; }}
 main </dev/null
@@ -136,7 +155,7 @@ status
 
 _FORGET = """\
 if systemctl -q is-active "$unit"; then echo "it still runs"; exit 1; fi
-rm -rf "$dir"
+rm -rf "$dir" "{unit_files}/$unit"
 """
 
 
@@ -153,9 +172,10 @@ def start(name: str, script: str, *, user: str, limit_s: float | None, most_byte
         run=_encode_text(_RUN),
         over=_encode_text(_OVER),
         digest=digest(script),
-        user=shlex.quote(user),
-        description=shlex.quote(f"stacklab: {name}"),
-        limit="" if limit_s is None else f"-p RuntimeMaxSec={limit_s:g}",
+        user=user,
+        name=name,
+        unit_files=UNIT_FILES,
+        limit="" if limit_s is None else f"RuntimeMaxSec={limit_s:g}",
         most=most_bytes,
     )
 
@@ -172,7 +192,7 @@ def stop(name: str) -> str:
 
 def forget(name: str) -> str:
     """Return the script that removes all that is left of a unit that does not run."""
-    return _render_head(name) + _FORGET
+    return _render_head(name) + _FORGET.replace("{unit_files}", UNIT_FILES)
 
 
 def attach(name: str, marker: str, offset: int) -> str:

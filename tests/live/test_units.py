@@ -111,6 +111,17 @@ def lines(count: int) -> bytes:
 # --- how work ends
 
 
+def test_work_that_reloads_systemd_is_told_how_it_ended(units: Units) -> None:
+    """systemd 252 forgets the ExecStopPost of a transient unit at a daemon-reload."""
+    units.start("reloads", "sudo systemctl daemon-reload; echo reloaded; exit 3", limit_s=60)
+    heard = bytearray()
+    attached = units.follow("reloads", heard=heard.extend)
+    assert attached.status is not None
+    assert (attached.status.phase, attached.status.exit_code) == (UnitPhase.ENDED, 3)
+    assert bytes(heard) == b"reloaded\n"
+    units.forget("reloads")
+
+
 def test_work_is_left_on_a_node_and_told_by_its_exit_code(units: Units) -> None:
     script = "echo out; echo err >&2; printf 'a\\377\\n\\nlast'; id -un; pwd; exit 7"
     started = units.start("code", script)

@@ -94,7 +94,7 @@ def test_a_start_is_idempotent_by_name_and_refuses_other_work(fake_runner: FakeR
     fake_runner.on("ssh", answer=fake_session.answering({"units": said}))
     assert node(fake_runner).start("work", SCRIPT, limit_s=60).phase is UnitPhase.RUNNING
     text = sent(fake_runner.commands[0])
-    assert "-p RuntimeMaxSec=60" in text
+    assert "\nRuntimeMaxSec=60\n" in text
     assert base64.b64encode(SCRIPT.encode()).decode() in text
     with pytest.raises(CommandFailed, match="node1 has another script under the name work"):
         node(fake_runner).start("work", "echo other")

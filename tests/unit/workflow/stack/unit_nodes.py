@@ -64,7 +64,7 @@ class UnitNodes:
 
     def _unit(self, node: str, script: str) -> str:
         (name,) = _UNIT.findall(script)
-        if script.rstrip().endswith('rm -rf "$dir"'):
+        if script.rstrip().splitlines()[-1].startswith('rm -rf "$dir"'):
             self.units.pop((node, name), None)
             return ""
         work = _SCRIPT.search(script)
