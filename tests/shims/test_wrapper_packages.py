@@ -181,7 +181,7 @@ def lab_file(world: World, name: str, text: str) -> None:
 VMS = "kind: vm # not a container\nnodes:\n  a: {}\n"
 MIXED = "nodes:\n  a:\n    kind: container # as the second\n  b: {}"
 CONTAINERS = "kind: container"  # without a newline at its end
-WHAT_CONTAINERS_NEED = ("systemd-nspawn", "blkid", "nsenter", "unshare")
+WHAT_CONTAINERS_NEED = ("systemd-nspawn", "blkid", "nsenter", "unshare", "ethtool")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_what_containers_need_is_installed_when_a_lab_has_them(
     world.lacks(*WHAT_CONTAINERS_NEED)
     done = world.invoke(*words)
     assert done.returncode == 0, done.stderr
-    assert "about to install with apt-get: systemd-container util-linux\n" in done.stderr
+    assert "about to install with apt-get: ethtool systemd-container util-linux\n" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_what_containers_need_is_installed_when_a_lab_has_them(
 def test_no_other_task_installs_what_containers_need(world: World, words: list[str]) -> None:
     lab_file(world, "vms", VMS)
     lab_file(world, "containers", CONTAINERS)
-    world.lacks("blkid", "nsenter", "unshare")
+    world.lacks("blkid", "nsenter", "unshare", "ethtool")
     assert world.invoke(*words).returncode == 0
     assert not world.calls_of("apt-get")
 

@@ -45,6 +45,7 @@ TOOLS = (
     "blkid",
     "nsenter",
     "unshare",
+    "ethtool",
     "gcc",
     "pkg-config",
 )
