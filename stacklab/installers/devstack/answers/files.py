@@ -10,12 +10,12 @@ from stacklab.installers.devstack.answers import images, options
 from stacklab.installers.devstack.answers.projects import sources
 from stacklab.installers.devstack.answers.seat import (
     DevStackSeat,
-    has_userspace_datapath,
     is_nova_network,
     ranges,
     seat,
 )
 from stacklab.installers.kit import quoting
+from stacklab.installers.kit.datapath import has_userspace_datapath
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.host import proxy_variables
 from stacklab.installers.kit.release import bugs_on, release_of

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from stacklab.errors import RenderError
 from stacklab.installers.kit.addresses import address, api_address, free_of_nodes, nic_on
 from stacklab.installers.kit.roles import has_compute, is_in_cloud
-from stacklab.model.lab import Lab, Node, NodeKind
+from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release
 from stacklab.model.stack import Driver, NetworkingMode, Role
 
@@ -96,13 +96,6 @@ def ranges(lab: Lab, release: Release) -> Ranges:
 def is_nova_network(lab: Lab) -> bool:
     """Return True if nova makes the cloud's networks, and neutron is not there."""
     return lab.stack.network_mode is not None and lab.stack.network_mode.is_nova_network
-
-
-def has_userspace_datapath(lab: Lab, node: Node) -> bool:
-    """Return True if the node's Open vSwitch has to do without its kernel module."""
-    uses_it = lab.stack.network_mode in (NetworkingMode.OVN, NetworkingMode.OVS)
-    is_container = node.kind is NodeKind.CONTAINER
-    return uses_it and is_container and lab.stack.lacks_openvswitch
 
 
 def _choose_upper_half(lab: Lab, cidr: IPv4Network) -> IPv4Network:

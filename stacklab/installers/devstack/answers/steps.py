@@ -9,10 +9,10 @@ from stacklab.installers.devstack.answers.files import LOGS, TREE
 from stacklab.installers.devstack.answers.projects import devstack_ref, devstack_url, driver_plugins
 from stacklab.installers.devstack.answers.seat import (
     DevStackSeat,
-    has_userspace_datapath,
     is_nova_network,
     seat,
 )
+from stacklab.installers.kit.datapath import has_userspace_datapath
 from stacklab.installers.kit.git import CLONES, clone, install_git
 from stacklab.installers.kit.release import release_of, workarounds
 from stacklab.installers.kit.roles import is_in_cloud
