@@ -6,28 +6,13 @@ They are not dependencies of stacklab, so they stay out of its venv. Each consum
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stacklab import locks
 from stacklab.errors import LabError
 from stacklab.paths import PROJECT
-from stacklab.process.command import Command, Runner
-
-_WAIT_S = 1800.0  # another worker's pip may be running
-_PIP = (
-    "-m",
-    "pip",
-    "--disable-pip-version-check",
-    "--no-input",
-    "install",
-    "--no-deps",
-    "--require-hashes",
-    "-r",
-)
+from stacklab.process.command import Runner
+from stacklab.tools.venvs import Venv
 
 
 def names(project: Path = PROJECT) -> tuple[str, ...]:
@@ -65,29 +50,8 @@ def prepare(
             f"consumer {name}: no {source.relative_to(project)} (there are: {known})",
             hint=f"the head of requirements/consumers-{name}.in says how it is made",
         )
-    venv = project / ".consumers" / name
-    stamp = venv / ".stacklab"
-    key = _hash_inputs(source)
-    lock = venv.with_name(f"{name}.lock")  # beside the venv, which is removed to make it again
-    with locks.held(lock, f"consumer {name}", wait_s=_WAIT_S, waiting=tell):
-        is_complete = python(name, project).exists() and stamp.is_file()
-        if not is_complete or stamp.read_text() != key:
-            tell(f"making .consumers/{name} from {source.relative_to(project)}")
-            _make_venv(name, venv, source, runner)
-            stamp.write_text(key)  # last: a venv that was cut short has no stamp, and is made again
-    return python(name, project)
-
-
-def _make_venv(name: str, venv: Path, source: Path, runner: Runner) -> None:
-    if venv.exists():
-        shutil.rmtree(venv)
-    what = f"making .consumers/{name}"
-    runner.run(Command(argv=(sys.executable, "-m", "venv", str(venv)), what=what, timeout_s=300))
-    pip_argv = (str(venv / "bin" / "python"), *_PIP, str(source))
-    runner.run(Command(argv=pip_argv, what=what, timeout_s=_WAIT_S))
-
-
-def _hash_inputs(source: Path) -> str:
-    """Return a hash of all that a venv depends on: its place, its Python, its requirements."""
-    parts = (str(source), sys.version, source.read_text())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    venv = Venv(
+        name=f".consumers/{name}", directory=project / ".consumers" / name, requirements=source
+    )
+    venv.prepare(runner, tell=tell)
+    return venv.python
