@@ -17,6 +17,7 @@ from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.request import Rendered, Request
 from stacklab.installers.kit.sources import RemoteSource
 from stacklab.lint.kinds import Linting
+from stacklab.model.cloud import CloudAccess
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.release import Release
 from stacklab.model.stack import Installer
@@ -25,6 +26,14 @@ from stacklab.stages.stage import Stage
 
 def _no_other_forms(_lab: Lab, _secrets: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType({})
+
+
+def _no_access(_lab: Lab) -> CloudAccess | None:
+    return None
+
+
+def _no_units(_lab: Lab, _node: Node) -> tuple[str, ...]:
+    return ()
 
 
 def _no_companions(_release: Release) -> tuple[Release, ...]:
@@ -62,6 +71,10 @@ class Kit:
     own_modules: tuple[str, ...] = ()
     # What the names of files begin with in which every value is a secret.
     secret_files: tuple[str, ...] = ()
+    # Units of systemd that have to run on a node once the installer is done.
+    units: Callable[[Lab, Node], tuple[str, ...]] = _no_units
+    # How a client logs in to the cloud; None where the kit does not say.
+    access: Callable[[Lab], CloudAccess | None] = _no_access
     # Releases of other installers that run beside one of this installer's.
     companions: Callable[[Release], tuple[Release, ...]] = _no_companions
     # Its stages take minutes: `lab.up` runs them, too, instead of leaving them to `lab.stack`.

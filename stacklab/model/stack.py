@@ -24,6 +24,7 @@ class Installer(StrEnum):
     DEVSTACK = "devstack"
     PACKSTACK = "packstack"
     KOLLA = "kolla"
+    DEBIAN = "debian"  # OpenStack from Debian's own packages, baked into an image
 
 
 NO_INSTALLER = Installer.NONE

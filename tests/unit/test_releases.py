@@ -16,7 +16,8 @@ from stacklab.spec.stack import StackSpec
 from tests.unit.release_rows import DEVSTACK, INSTALLERS, by_title
 
 NEUTRON = (NetworkingMode.OVS, NetworkingMode.LINUXBRIDGE, NetworkingMode.OVN)
-_IMAGE = re.compile(r"(?:ubuntu-\d\d\.\d\d|(?:debian|fedora|rocky|centos)-\d+|centos-stream-\d+)")
+_SYSTEM = r"ubuntu-\d\d\.\d\d|(?:debian|fedora|rocky|centos)-\d+|centos-stream-\d+"
+_IMAGE = re.compile(rf"(?:{_SYSTEM})(?:-openstack)?")
 
 
 def table(tmp_path: Path, text: str) -> Release:
@@ -174,6 +175,7 @@ class TestEveryRow:
             "2026.1",
             "2025.1",
             "2025.2",
+            "zed",
         ]
 
 

@@ -1,0 +1,1 @@
+"""Configuration files, units and stages of OpenStack from Debian's packages."""

@@ -1,0 +1,35 @@
+"""How clients of the cloud log in, and which network has its floating addresses."""
+
+from __future__ import annotations
+
+from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers.options import REGION
+from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool
+from stacklab.installers.kit.addresses import address
+from stacklab.model.cloud import CloudAccess, ExternalNetwork
+from stacklab.model.lab import Lab
+
+
+def access(lab: Lab) -> CloudAccess:
+    """Return the administrator's access."""
+    return CloudAccess(
+        auth_url=f"http://{address(lab, lab.controller)}:{ports.KEYSTONE}/v3",
+        username="admin",
+        password_secret="admin_password",
+        project="admin",
+        region=REGION,
+        external=_external(lab),
+    )
+
+
+def _external(lab: Lab) -> ExternalNetwork | None:
+    pool = floating_pool(lab)
+    if pool is None:
+        return None
+    network = lab.network(lab.stack.external_network)
+    return ExternalNetwork(
+        physical_network=PHYSICAL_NETWORK,
+        cidr=network.cidr,
+        gateway=network.host_address,
+        pool=pool,
+    )

@@ -1,0 +1,311 @@
+"""Options of OpenStack's services: one function per file, one place per option.
+
+What is not here keeps the release's default. Time limits are long, and periodic tasks rare,
+because an emulated node runs Python ten times slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers.config import Sections, merged
+from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
+from stacklab.model.stack import Overcommit
+
+REGION = "RegionOne"
+_DATABASE_POOL = {
+    "max_pool_size": 3,
+    "max_overflow": 20,
+    "connection_recycle_time": 600,
+    "max_retries": -1,
+}
+# A service or agent counts as down after this long without a sign of life, in seconds. Neutron asks
+# its agents for one twice as often. An emulated node is slow to give it.
+_DOWN_AFTER_S = 300
+_DOWN_AFTER_NATIVE_S = 75  # neutron's default
+_RPC_TIMEOUT_S = 180
+_OVSDB_TIMEOUT_S = 600
+# OVN's databases are never probed: under emulation an answer comes late, and a connection
+# that is dropped loses the events that ports are waiting for.
+_OVSDB_PROBE_MS = 600_000
+
+
+class Options:
+    """Options of all services on one node."""
+
+    def __init__(self, place: CloudPlace, secrets: Mapping[str, str]) -> None:
+        self._place = place
+        self._secrets = secrets
+
+    def keystone(self) -> Sections:
+        """Return keystone.conf."""
+        return {
+            "database": self._database("keystone"),
+            # As rounds of bcrypt, for users that are made later: 12, the default, take seconds.
+            "identity": {"password_hash_rounds": 4},
+            "cache": {
+                "enabled": True,
+                "backend": "oslo_cache.memcache_pool",
+                "memcache_servers": self._at(ports.MEMCACHED),
+            },
+            "token": {"provider": "fernet", "expiration": 86400},
+            "fernet_tokens": {"max_active_keys": 3},
+            "oslo_middleware": {"enable_proxy_headers_parsing": True},
+            "oslo_policy": {"policy_dirs": "/etc/keystone/policy.d"},
+        }
+
+    def glance(self) -> Sections:
+        """Return glance-api.conf."""
+        return {
+            "DEFAULT": {
+                "enabled_backends": "fs:file",
+                "show_multiple_locations": True,
+                "show_image_direct_url": True,
+            },
+            "database": self._database("glance"),
+            "glance_store": {"default_backend": "fs"},
+            "fs": {"filesystem_store_datadir": "/var/lib/glance/images/"},
+            "keystone_authtoken": self._token_check("glance"),
+            "paste_deploy": {"flavor": "keystone"},
+            "oslo_concurrency": {"lock_path": "/var/lib/glance/lock"},
+        }
+
+    def placement(self) -> Sections:
+        """Return placement.conf."""
+        return {
+            "api": {"auth_strategy": "keystone"},
+            "placement_database": self._database("placement"),
+            "keystone_authtoken": self._token_check("placement"),
+        }
+
+    def nova(self, overcommit: Overcommit) -> Sections:
+        """Return nova.conf of a controller, of a compute, or of a node that is both."""
+        sections = self._nova_everywhere()
+        if self._place.is_controller:
+            sections = merged(sections, self._nova_controller())
+        if self._place.has_compute:
+            sections = merged(sections, self._nova_compute(overcommit))
+        return sections
+
+    def neutron(self) -> Sections:
+        """Return neutron.conf."""
+        sections: dict[str, Mapping[str, object]] = {
+            "DEFAULT": {
+                "state_path": "/var/lib/neutron",
+                "transport_url": self._messages_url(),
+                "core_plugin": "ml2",
+                "service_plugins": "ovn-router",
+                "auth_strategy": "keystone",
+                "bind_host": self._place.own,
+                "api_workers": 1,
+                "rpc_workers": 1,
+                "rpc_state_report_workers": 0,
+                "agent_down_time": self._down_after_s,
+                "rpc_response_timeout": _RPC_TIMEOUT_S,
+                "notify_nova_on_port_status_changes": True,
+                "notify_nova_on_port_data_changes": True,
+                "dns_domain": "lab.",
+                "api_paste_config": "/etc/neutron/api-paste.ini",
+            },
+            "agent": {"root_helper": "sudo /usr/bin/neutron-rootwrap /etc/neutron/rootwrap.conf"},
+            "keystone_authtoken": self._token_check("neutron"),
+            "nova": self._login("nova"),
+            "oslo_policy": {"policy_dirs": "/etc/neutron/policy.d"},
+            **_oslo("neutron"),
+        }
+        if self._place.is_controller:
+            sections["database"] = self._database("neutron")
+        return sections
+
+    def ml2(self) -> Sections:
+        """Return ml2_conf.ini."""
+        return {
+            "ml2": {
+                "type_drivers": "flat,geneve",
+                "tenant_network_types": "geneve",
+                "mechanism_drivers": "ovn",
+                "extension_drivers": "port_security",
+            },
+            "ml2_type_flat": {"flat_networks": PHYSICAL_NETWORK},
+            # neutron writes a row for each at its first start: 65,536 of them took 90 s.
+            "ml2_type_geneve": {"vni_ranges": "1:1000", "max_header_size": 38},
+            "securitygroup": {"enable_security_group": True},
+            "ovn": {
+                # Addresses, since python-ovs resolves no names.
+                "ovn_nb_connection": f"tcp:{self._at(ports.NORTHBOUND)}",
+                "ovn_metadata_enabled": True,
+                "ovn_l3_scheduler": "leastloaded",
+                "enable_distributed_floating_ip": False,
+                **self._southbound(),
+            },
+        }
+
+    def metadata_agent(self) -> Sections:
+        """Return neutron_ovn_metadata_agent.ini."""
+        return {
+            "DEFAULT": {
+                "nova_metadata_host": self._place.controller,
+                "metadata_proxy_shared_secret": self._secrets["metadata_secret"],
+                "metadata_workers": 1,  # with 0 every guest is answered 504
+                "state_path": "/var/lib/neutron",
+            },
+            "agent": {"root_helper": "", "report_interval": 30},  # it runs as root
+            "ovs": {
+                "ovsdb_connection": "unix:/run/openvswitch/db.sock",
+                "ovsdb_connection_timeout": _OVSDB_TIMEOUT_S,
+            },
+            "ovn": self._southbound(),
+        }
+
+    def _nova_everywhere(self) -> Sections:
+        place = self._place
+        return {
+            "DEFAULT": {
+                "state_path": "/var/lib/nova",
+                "my_ip": place.own,
+                "transport_url": self._messages_url(),
+                "rpc_response_timeout": _RPC_TIMEOUT_S,
+                "service_down_time": self._down_after_s,
+                "report_interval": 30 if self._place.is_vm else 10,
+            },
+            "api": {"auth_strategy": "keystone"},
+            "keystone_authtoken": self._token_check("nova"),
+            "service_user": {**self._login("nova"), "send_service_user_token": True},
+            "placement": self._login("placement"),
+            "glance": {"api_servers": self._url(ports.GLANCE)},
+            "neutron": {
+                **self._login("neutron"),
+                "service_metadata_proxy": True,
+                "metadata_proxy_shared_secret": self._secrets["metadata_secret"],
+                "http_retries": 3,
+                "timeout": 300,
+            },
+            "vnc": {
+                "enabled": True,
+                "server_listen": place.own,
+                "server_proxyclient_address": place.own,
+                "novncproxy_base_url": f"{self._url(ports.NOVNCPROXY)}/vnc_lite.html",
+                "novncproxy_host": place.own,
+            },
+            "spice": {"enabled": False},
+            **_oslo("nova"),
+        }
+
+    def _nova_controller(self) -> Sections:
+        return {
+            "DEFAULT": {
+                "enabled_apis": "osapi_compute,metadata",
+                "osapi_compute_listen": self._place.own,
+                "metadata_listen": self._place.own,
+                "osapi_compute_workers": 1,
+                "metadata_workers": 1,
+            },
+            "database": self._database("nova"),
+            "api_database": self._database("nova_api", user="nova"),
+            # Computes are mapped to the cell by the scheduler, so that no command has to be run.
+            "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": 15},
+            "conductor": {"workers": 1},
+        }
+
+    def _nova_compute(self, overcommit: Overcommit) -> Sections:
+        # Privileged helpers without a rootwrap, which would be one more Python each.
+        helper = {
+            "helper_command": "sudo /usr/bin/privsep-helper --config-file /etc/nova/nova.conf"
+        }
+        return {
+            "DEFAULT": {
+                "compute_driver": "libvirt.LibvirtDriver",
+                "vif_plugging_timeout": 300,
+                "force_raw_images": False,
+                "reserved_host_memory_mb": 256,
+                "cpu_allocation_ratio": _or_default(overcommit.cpu, 16.0),
+                "ram_allocation_ratio": _or_default(overcommit.ram, 1.5),
+                "disk_allocation_ratio": _or_default(overcommit.disk, 1.0),
+                "sync_power_state_interval": -1,
+                "heal_instance_info_cache_interval": -1,
+                "update_resources_interval": 120,
+                "bandwidth_poll_interval": -1,
+                "shelved_poll_interval": -1,
+                "running_deleted_instance_poll_interval": 0,
+                "volume_usage_poll_interval": 0,
+                "instance_build_timeout": 0,
+                "resume_guests_state_on_host_boot": True,
+            },
+            "libvirt": {
+                "virt_type": "kvm" if self._place.is_vm else "qemu",
+                "cpu_mode": "none",
+                "inject_partition": -2,
+                "disk_cachemodes": '"file=unsafe,block=none"',
+                "hw_machine_type": "x86_64=pc",
+            },
+            "image_cache": {"manager_interval": -1},
+            "os_vif_ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{ports.OVSDB}"},
+            "nova_sys_admin": helper,
+            "vif_plug_ovs_privileged": helper,
+        }
+
+    @property
+    def _down_after_s(self) -> int:
+        return _DOWN_AFTER_S if self._place.is_vm else _DOWN_AFTER_NATIVE_S
+
+    def _database(self, name: str, user: str = "") -> dict[str, object]:
+        user = user or name
+        password = self._secrets[f"{user}_database_password"]
+        place = self._at(ports.DATABASE)
+        # Port and query are part of the templates by which nova finds its cells.
+        url = f"mysql+pymysql://{user}:{password}@{place}/{name}?charset=utf8"
+        return {"connection": url, **_DATABASE_POOL}
+
+    def _messages_url(self) -> str:
+        password = self._secrets["rabbit_password"]
+        return f"rabbit://openstack:{password}@{self._at(ports.MESSAGES)}/"
+
+    def _login(self, user: str) -> dict[str, object]:
+        """Return how a service logs in at keystone."""
+        return {
+            "auth_type": "password",
+            "auth_url": self._url(ports.KEYSTONE),
+            "username": user,
+            "password": self._secrets[f"{user}_password"],
+            "project_name": "service",
+            "project_domain_name": "Default",
+            "user_domain_name": "Default",
+            "region_name": REGION,
+        }
+
+    def _token_check(self, user: str) -> dict[str, object]:
+        """Return how a service has the tokens of its callers checked."""
+        return {
+            **self._login(user),
+            "www_authenticate_uri": self._url(ports.KEYSTONE),
+            "memcached_servers": self._at(ports.MEMCACHED),
+            "service_token_roles": "service",
+            "service_token_roles_required": True,
+            "token_cache_time": 3600,
+        }
+
+    def _southbound(self) -> dict[str, object]:
+        return {
+            "ovn_sb_connection": f"tcp:{self._at(ports.SOUTHBOUND)}",
+            "ovsdb_probe_interval": _OVSDB_PROBE_MS,
+            "ovsdb_connection_timeout": _OVSDB_TIMEOUT_S,
+        }
+
+    def _at(self, port: int) -> str:
+        return f"{self._place.controller}:{port}"
+
+    def _url(self, port: int) -> str:
+        return f"http://{self._at(port)}"
+
+
+def _oslo(project: str) -> dict[str, Mapping[str, object]]:
+    return {
+        "oslo_concurrency": {"lock_path": f"/var/lib/{project}/lock"},
+        "oslo_messaging_rabbit": {"heartbeat_timeout_threshold": 120, "heartbeat_rate": 2},
+        "oslo_messaging_notifications": {"driver": "noop"},
+    }
+
+
+def _or_default(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,62 @@
+"""A node's place in the cloud: which services it has, and on which addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from stacklab.installers.kit.addresses import address, free_part, nic_on
+from stacklab.installers.kit.datapath import has_userspace_datapath
+from stacklab.installers.kit.roles import has_compute, is_in_cloud
+from stacklab.model.lab import NIC, Lab, Node, NodeKind
+
+# The physical network that floating addresses are on, as neutron calls it.
+PHYSICAL_NETWORK = "external"
+_POOL_PREFIX = 26  # a quarter of a /24 for floating addresses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudPlace:
+    """All that configuration files ask about a node."""
+
+    name: str
+    is_controller: bool
+    has_compute: bool  # tenants' VMs run here
+    controller: IPv4Address  # where the APIs, the database and the messages are
+    own: IPv4Address
+    data_nic: NIC  # carries the tunnels between tenants' VMs
+    external_nic: NIC | None  # is given to br-ex; None: the node is not the gateway
+    has_userspace_datapath: bool  # Open vSwitch without its kernel module
+    is_vm: bool
+
+
+def place_of(lab: Lab, node: Node) -> CloudPlace | None:
+    """Return a node's place; None for a bystander.
+
+    Raises RenderError for a node without a NIC on a network of the cloud.
+    """
+    if not is_in_cloud(lab, node):
+        return None
+    stack = lab.stack
+    is_controller = node.name == lab.controller.name
+    external_nic = None
+    if is_controller and stack.external_network:
+        external_nic = nic_on(lab, node, stack.external_network)
+    return CloudPlace(
+        name=node.name,
+        is_controller=is_controller,
+        has_compute=has_compute(lab, node),
+        controller=address(lab, lab.controller),
+        own=address(lab, node),
+        data_nic=nic_on(lab, node, stack.data_network or stack.network),
+        external_nic=external_nic,
+        has_userspace_datapath=has_userspace_datapath(lab, node),
+        is_vm=node.kind is NodeKind.VM,
+    )
+
+
+def floating_pool(lab: Lab) -> IPv4Network | None:
+    """Return the range of floating addresses, free of the nodes'; None without such a network."""
+    if not lab.stack.external_network:
+        return None
+    return free_part(lab, lab.stack.external_network, _POOL_PREFIX)

@@ -1,0 +1,210 @@
+"""The services of a node, as units of systemd; whole units, because Debian's order them otherwise.
+
+Each waits for what it needs itself (`waits_for`), so that a target starts all of them at once,
+after every boot of a node. Debian's own units stay as they are for Open vSwitch, OVN and libvirt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers.place import CloudPlace, place_of
+from stacklab.model.lab import Lab, Node
+
+UNIT_PREFIX = "stacklab-"
+CONTROLLER_TARGET = "stacklab-controller.target"
+COMPUTE_TARGET = "stacklab-compute.target"
+# What is linked here is started at each boot.
+WANTS = "/etc/systemd/system/multi-user.target.wants"
+# Sets bridges up at each boot: Open vSwitch's own database does not hold their addresses.
+BRIDGES = "bridges"
+# Has neutron see which node is the gateway, at each start of ovn-controller.
+GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service of ours; `ready` and `waits_for` are words of the script stacklab-wait."""
+
+    name: str
+    command: str
+    user: str = ""  # "": the name; services run as users of their own name
+    waits_for: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()  # units
+    ready: str = ""  # what answers once it works; "": nobody is told
+    type: str = "simple"
+    lines: tuple[str, ...] = ()  # further ones of [Service]
+
+    @property
+    def unit(self) -> str:
+        """Return the unit's name."""
+        return f"{UNIT_PREFIX}{self.name}.service"
+
+    @property
+    def runs_as(self) -> str:
+        """Return the user that it runs as."""
+        return self.user or self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wsgi:
+    """A WSGI application under uWSGI."""
+
+    name: str
+    file: str
+    port: int
+    takes_uploads: bool = False  # bodies without a known length
+
+
+WSGI = (
+    Wsgi(name="keystone", file="/usr/bin/keystone-wsgi-public", port=ports.KEYSTONE),
+    Wsgi(name="placement", file="/usr/bin/placement-api", port=ports.PLACEMENT),
+    Wsgi(name="glance", file="/usr/bin/glance-wsgi-api", port=ports.GLANCE, takes_uploads=True),
+)
+
+
+def debian_units(place: CloudPlace) -> tuple[str, ...]:
+    """Return the units that Debian's packages bring and that the node runs as they are."""
+    units = ["openvswitch-switch.service", "ovn-host.service"]
+    if place.is_controller:
+        units.append("ovn-central.service")
+    if place.has_compute:
+        units += ["virtlogd.socket", "libvirtd.service"]
+    return tuple(units)
+
+
+def targets(place: CloudPlace) -> tuple[str, ...]:
+    """Return the targets that the node starts at boot."""
+    words = []
+    if place.is_controller:
+        words.append(CONTROLLER_TARGET)
+    if place.has_compute:
+        words.append(COMPUTE_TARGET)
+    return tuple(words)
+
+
+def units(lab: Lab, node: Node) -> tuple[str, ...]:
+    """Return the units that have to run on a node, those of Debian's packages first."""
+    place = place_of(lab, node)
+    if place is None:
+        return ()
+    own = tuple(service.unit for service in services_of(place))
+    return (*debian_units(place), *own)
+
+
+def services_of(place: CloudPlace) -> tuple[Service, ...]:
+    """Return the node's services, in the order in which they become ready."""
+    services: list[Service] = []
+    if place.is_controller:
+        services += _controller_services(place)
+    if place.has_compute:
+        services += _compute_services(place)
+    return tuple(services)
+
+
+def _controller_services(place: CloudPlace) -> Iterator[Service]:
+    yield from _infrastructure(place.controller)
+    database = f"tcp:{place.controller}:{ports.DATABASE}"
+    for application in WSGI:
+        yield Service(
+            name=application.name,
+            command=f"/usr/bin/uwsgi_python3 --ini /etc/stacklab/{application.name}-uwsgi.ini",
+            waits_for=(database,),
+            ready=f"http:{place.controller}:{application.port}",
+        )
+    yield from _nova_services(place.controller)
+    yield Service(
+        name="neutron-server",
+        user="neutron",
+        # One process tree for API, RPC and OVN's maintenance: one import of all that Python.
+        command="/usr/bin/neutron-server --config-file=/etc/neutron/neutron.conf "
+        "--config-file=/etc/neutron/plugins/ml2/ml2_conf.ini",
+        waits_for=(
+            database,
+            f"tcp:{place.controller}:{ports.NORTHBOUND}",
+            f"tcp:{place.controller}:{ports.SOUTHBOUND}",
+            f"http:{place.controller}:{ports.KEYSTONE}",
+        ),
+        ready=f"http:{place.controller}:{ports.NEUTRON}",
+    )
+
+
+def _infrastructure(at: IPv4Address) -> Iterator[Service]:
+    """Yield what OpenStack's own services are built on."""
+    yield Service(
+        name="mariadb",
+        user="mysql",
+        command="/usr/sbin/mariadbd",
+        type="notify",
+        lines=("RuntimeDirectory=mysqld",),
+        ready=f"tcp:{at}:{ports.DATABASE}",
+    )
+    yield Service(
+        name="rabbitmq",
+        command="/usr/lib/rabbitmq/bin/rabbitmq-server",
+        type="notify",
+        lines=("NotifyAccess=all", "UMask=0027", "SuccessExitStatus=69", "KillMode=mixed"),
+        ready=f"tcp:{at}:{ports.MESSAGES}",
+    )
+    yield Service(
+        name="memcached",
+        user="memcache",
+        command=f"/usr/bin/memcached -m 64 -t 1 -l {at} -p {ports.MEMCACHED}",
+        ready=f"tcp:{at}:{ports.MEMCACHED}",
+    )
+
+
+def _nova_services(at: IPv4Address) -> Iterator[Service]:
+    database = f"tcp:{at}:{ports.DATABASE}"
+    keystone = f"http:{at}:{ports.KEYSTONE}"
+    api = f"http:{at}:{ports.NOVA}"
+    daemons_wait_for = (
+        database,
+        f"tcp:{at}:{ports.MESSAGES}",
+        keystone,
+        # Without an answer from placement they end at once.
+        f"http:{at}:{ports.PLACEMENT}",
+    )
+    yield _nova_service("api", (database, keystone), ready=api)
+    yield _nova_service("conductor", daemons_wait_for)
+    yield _nova_service("scheduler", daemons_wait_for)
+    # Nothing needs it: it must not compete with what others wait for.
+    yield _nova_service("novncproxy", (api,))
+
+
+def _nova_service(word: str, waits_for: tuple[str, ...], ready: str = "") -> Service:
+    return Service(
+        name=f"nova-{word}",
+        user="nova",
+        command=f"/usr/bin/nova-{word} --config-file=/etc/nova/nova.conf",
+        waits_for=waits_for,
+        ready=ready,
+    )
+
+
+def _compute_services(place: CloudPlace) -> Iterator[Service]:
+    at = place.controller
+    yield Service(
+        name="nova-compute",
+        user="nova",
+        command="/usr/bin/nova-compute --config-file=/etc/nova/nova.conf",
+        waits_for=(
+            f"tcp:{at}:{ports.MESSAGES}",
+            f"http:{at}:{ports.KEYSTONE}",
+            f"http:{at}:{ports.PLACEMENT}",
+            f"http:{at}:{ports.NOVA}",
+        ),
+        after=("libvirtd.service",),
+    )
+    yield Service(
+        name="neutron-ovn-metadata-agent",
+        user="root",
+        command="/usr/bin/neutron-ovn-metadata-agent --config-file=/etc/neutron/neutron.conf "
+        "--config-file=/etc/neutron/neutron_ovn_metadata_agent.ini",
+        waits_for=(f"tcp:{at}:{ports.SOUTHBOUND}",),
+        # haproxy, which it starts for each network, wants two files for each of 1,024 connections.
+        lines=("LimitNOFILE=65535",),
+    )

@@ -1,0 +1,109 @@
+"""Stages of a cloud from Debian's packages: configure, start, wait until everything answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stacklab.installers.debian.answers import services
+from stacklab.installers.debian.answers.files import INSTALL
+from stacklab.installers.debian.answers.place import CloudPlace, place_of
+from stacklab.model.lab import Lab, Node
+from stacklab.stages.stage import MINUTE_S, Stage, Step, name_at
+
+_SERVICES = "services"
+_WAIT = "/usr/local/sbin/stacklab-wait"
+
+
+def stages(lab: Lab) -> tuple[Stage, ...]:
+    """Return the stages; nodes are configured and started at once, and services wait themselves."""
+    listed: list[Stage] = []
+    for node in lab.nodes:
+        place = place_of(lab, node)
+        if place is not None:
+            listed += _stages_on(node, place)
+    services_run = tuple(stage.name for stage in listed if stage.name.startswith(_SERVICES))
+    listed.append(_agents(lab, services_run))
+    return tuple(listed)
+
+
+def _agents(lab: Lab, after: tuple[str, ...]) -> Stage:
+    """Return the stage after which neutron knows every agent: before, it binds no port."""
+    sync = "ovn-nbctl --wait=hv --timeout=300 sync"
+    step = Step(
+        node=lab.controller.name,
+        title="have all network agents report to neutron",
+        # Neutron ignores the first report of an agent.
+        command=f"{sync} && {sync}",
+        user="root",
+    )
+    return Stage(
+        name="agents",
+        steps=(step,),
+        limit_s=15 * MINUTE_S,
+        after=after,
+        hint="an ovn-controller is not connected: ovn-sbctl show on the controller",
+    )
+
+
+def _stages_on(node: Node, place: CloudPlace) -> Iterator[Stage]:
+    configure = name_at("configure", node.name)
+    start = name_at("start", node.name)
+    bridges = f"{services.UNIT_PREFIX}{services.BRIDGES}.service"
+    yield Stage(
+        name=configure,
+        steps=(
+            Step(
+                node=node.name,
+                title="place the configuration",
+                command=f"sh {INSTALL}",
+                user="root",
+            ),
+        ),
+        limit_s=5 * MINUTE_S,
+        done=f"test -e {services.WANTS}/{services.targets(place)[0]}",
+        hint="the node's image may not have OpenStack in it: ./invoke image.list",
+    )
+    yield Stage(
+        name=start,
+        steps=(_start(node, place),),
+        limit_s=15 * MINUTE_S,
+        after=(configure,),
+        done=_all_active(bridges),
+        hint=f"journalctl -u {services.UNIT_PREFIX}{services.BRIDGES} on {node.name}",
+    )
+    yield Stage(
+        name=name_at(_SERVICES, node.name),
+        steps=tuple(_wait_for_services(node, place)),
+        limit_s=45 * MINUTE_S,
+        after=(start,),
+        done=_all_active(*(service.unit for service in services.services_of(place))),
+        hint=f"on {node.name}: systemctl list-units --all '{services.UNIT_PREFIX}*'",
+    )
+
+
+def _all_active(*units: str) -> str:
+    """Return a command that succeeds if every unit runs; `is-active` is content with one."""
+    return f"! systemctl is-active {' '.join(units)} | grep -qvx active"
+
+
+def _start(node: Node, place: CloudPlace) -> Step:
+    targets = " ".join(services.targets(place))
+    bridges = f"{services.UNIT_PREFIX}{services.BRIDGES}.service"
+    return Step(
+        node=node.name,
+        title="start all services",
+        # The bridges first: whoever can't have them should be told here.
+        command=f"systemctl restart openvswitch-switch && systemctl restart {bridges} && "
+        f"systemctl restart --no-block {targets}",
+        user="root",
+    )
+
+
+def _wait_for_services(node: Node, place: CloudPlace) -> Iterator[Step]:
+    for service in services.services_of(place):
+        if service.ready:
+            wait = f"{_WAIT} {service.ready}"
+        else:
+            # Its unit is active once all that it waits for has answered.
+            wait = f"until systemctl -q is-active {service.unit}; do sleep 0.5; done"
+        yield Step(node=node.name, title=f"wait for {service.name}", command=wait, user="root")

@@ -1,0 +1,1 @@
+"""Rules for what the debian kit places on nodes."""

@@ -1,0 +1,28 @@
+"""A cloud that runs on a lab's nodes, as its clients see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalNetwork:
+    """The network of floating addresses, which the host reaches."""
+
+    physical_network: str  # as neutron calls it
+    cidr: IPv4Network
+    gateway: IPv4Address
+    pool: IPv4Network  # the part of it that may be given away
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudAccess:
+    """How its administrator logs in; `password_secret` names one of the lab's secrets."""
+
+    auth_url: str
+    username: str
+    password_secret: str
+    project: str
+    region: str
+    external: ExternalNetwork | None = None

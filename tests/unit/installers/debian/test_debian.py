@@ -1,0 +1,237 @@
+"""OpenStack from Debian's packages: files, units and stages of a node."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from stacklab import spec
+from stacklab.errors import RenderError
+from stacklab.installers import kit_of
+from stacklab.installers import rendering as answers
+from stacklab.installers.debian.answers import forms, services
+from stacklab.installers.debian.answers.files import FOLDER, INSTALL
+from stacklab.installers.debian.answers.place import place_of
+from stacklab.model.lab import Lab, NodeKind
+from stacklab.model.stack import ConfigOption, Overcommit, Role
+from stacklab.paths import PROJECT
+
+LAB = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
+
+
+def with_stack(lab: Lab, **changes: object) -> Lab:
+    return dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, **changes))
+
+
+CONTAINERS = with_stack(LAB.all_as(NodeKind.CONTAINER), lacks_openvswitch=True)
+
+
+def text(lab: Lab, node: str, path: str) -> str:
+    return answers.preview(lab)[node][FOLDER / path.lstrip("/")]
+
+
+def ini(lab: Lab, node: str, path: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, default_section="nothing")
+    parser.read_string(text(lab, node, path))
+    return parser
+
+
+def installed(lab: Lab, node: str) -> dict[str, tuple[str, str, str]]:
+    """What install.sh puts where: owner, group and mode by path."""
+    script = answers.preview(lab)[node][INSTALL]
+    rows = re.findall(r"^place (\S+) (\S+) (\d+) (/\S+)$", script, re.MULTILINE)
+    return {path: (owner, group, mode) for owner, group, mode, path in rows}
+
+
+@pytest.mark.parametrize("node", ["controller", "compute1"])
+def test_every_file_is_installed_and_no_password_is_for_everybody(node: str) -> None:
+    files = answers.preview(LAB)[node]
+    places = installed(LAB, node)
+    in_folder = {"/" + str(path.relative_to(FOLDER)) for path in files if FOLDER in path.parents}
+    assert in_folder - {"/install.sh"} == set(places)
+    for path, (_owner, _group, mode) in places.items():
+        if answers.PLACEHOLDER in files[FOLDER / path.lstrip("/")]:
+            assert mode in ("640", "600"), path
+
+
+def test_services_listen_on_the_management_address_only() -> None:
+    nova = ini(LAB, "controller", "/etc/nova/nova.conf")
+    assert nova["DEFAULT"]["osapi_compute_listen"] == "192.168.170.10"
+    assert nova["DEFAULT"]["metadata_listen"] == "192.168.170.10"
+    assert ini(LAB, "controller", "/etc/neutron/neutron.conf")["DEFAULT"]["bind_host"] == (
+        "192.168.170.10"
+    )
+    for path in FOLDER_FILES:
+        assert "0.0.0.0" not in text(LAB, "controller", path), path
+
+
+FOLDER_FILES = [
+    "/" + str(path.relative_to(FOLDER))
+    for path in answers.preview(LAB)["controller"]
+    if FOLDER in path.parents
+]
+
+
+def test_a_compute_does_not_know_the_database() -> None:
+    nova = ini(LAB, "compute1", "/etc/nova/nova.conf")
+    assert not {"database", "api_database", "scheduler", "conductor"} & set(nova)
+    assert nova["libvirt"]["virt_type"] == "kvm"
+    neutron = ini(LAB, "compute1", "/etc/neutron/neutron.conf")
+    assert "database" not in neutron
+    assert "/etc/keystone/keystone.conf" not in installed(LAB, "compute1")
+
+
+def test_a_lab_of_one_node_is_controller_and_compute() -> None:
+    alone = dataclasses.replace(LAB, nodes=(LAB.controller,))
+    nova = ini(alone, "controller", "/etc/nova/nova.conf")
+    assert nova["libvirt"]["virt_type"] == "kvm"
+    assert "api_database" in nova
+    place = place_of(alone, alone.controller)
+    assert place is not None
+    assert services.targets(place) == (services.CONTROLLER_TARGET, services.COMPUTE_TARGET)
+
+
+def test_a_bystander_gets_nothing() -> None:
+    bystander = dataclasses.replace(LAB.node("compute2"), role=Role.NODE)
+    lab = dataclasses.replace(LAB, nodes=(*LAB.nodes[:2], bystander))
+    assert not [path for path in answers.preview(lab)["compute2"] if FOLDER in path.parents]
+    assert not [stage for stage in answers.stages(lab) if "compute2" in stage.nodes]
+    kit = kit_of(lab.stack.installer)
+    assert kit is not None
+    assert kit.units(lab, bystander) == ()
+
+
+class TestContainers:
+    def test_open_vswitch_forwards_in_user_space_and_tunnels_end_on_a_bridge(self) -> None:
+        script = text(CONTAINERS, "compute1", "/usr/local/sbin/stacklab-bridges")
+        assert "datapath_type=netdev" in script
+        nic = CONTAINERS.node("compute1").nics[1]
+        assert f"take_over br-tunnel eth1 10.170.0.11/24 {nic.mac}" in script
+        assert "/etc/systemd/network/05-eth1.network" in installed(CONTAINERS, "compute1")
+
+    def test_on_vms_the_kernel_forwards_and_the_nic_keeps_its_address(self) -> None:
+        script = text(LAB, "compute1", "/usr/local/sbin/stacklab-bridges")
+        assert "datapath_type=system" in script
+        assert "br-tunnel" not in script
+        assert "/etc/systemd/network/05-eth1.network" not in installed(LAB, "compute1")
+
+    def test_guests_finish_their_checksums_themselves(self) -> None:
+        qemu = FOLDER / "qemu-system-x86_64"
+        assert "csum=off" in answers.preview(CONTAINERS)["compute1"][qemu]
+        assert qemu not in answers.preview(CONTAINERS)["controller"]
+        assert qemu not in answers.preview(LAB)["compute1"]
+        assert "dpkg-divert" in answers.preview(CONTAINERS)["compute1"][INSTALL]
+        assert "dpkg-divert" not in answers.preview(LAB)["compute1"][INSTALL]
+
+    def test_there_is_no_kvm_in_them(self) -> None:
+        nova = ini(CONTAINERS, "compute1", "/etc/nova/nova.conf")
+        assert nova["libvirt"]["virt_type"] == "qemu"
+
+
+class TestOptionsOfTheSpec:
+    def test_overcommit_ends_in_the_computes_nova_conf(self) -> None:
+        lab = with_stack(LAB, overcommit=Overcommit(cpu=4, ram=1.25))
+        nova = ini(lab, "compute1", "/etc/nova/nova.conf")["DEFAULT"]
+        assert nova["cpu_allocation_ratio"] == "4"
+        assert nova["ram_allocation_ratio"] == "1.25"
+        assert nova["disk_allocation_ratio"] == "1.0"
+
+    @pytest.mark.parametrize("file", ["$NOVA_CONF", "/etc/nova/nova.conf"])
+    def test_post_config_comes_last_and_each_option_stands_once(self, file: str) -> None:
+        option = ConfigOption(
+            role="compute", file=file, section="DEFAULT", key="report_interval", value="7"
+        )
+        lab = with_stack(LAB, post_config=(option,))
+        # configparser refuses an option that is there twice.
+        assert ini(lab, "compute1", "/etc/nova/nova.conf")["DEFAULT"]["report_interval"] == "7"
+        assert ini(lab, "controller", "/etc/nova/nova.conf")["DEFAULT"]["report_interval"] == "30"
+
+    def test_a_file_that_the_node_does_not_have_is_refused_with_the_nearest(self) -> None:
+        option = ConfigOption(
+            role="controller", file="$NOVA_CNF", section="DEFAULT", key="a", value="b"
+        )
+        with pytest.raises(RenderError) as refused:
+            answers.preview(with_stack(LAB, post_config=(option,)))
+        assert "$NOVA_CNF" in refused.value.message
+        assert "$NOVA_CONF" in str(refused.value.hint)
+
+
+class TestUnits:
+    def test_each_service_is_wanted_by_its_target_and_stops_with_it(self) -> None:
+        for node, target in (("controller", "controller"), ("compute1", "compute")):
+            place = place_of(LAB, LAB.node(node))
+            assert place is not None
+            wanted = text(LAB, node, f"/etc/systemd/system/stacklab-{target}.target")
+            for service in services.services_of(place):
+                unit = text(LAB, node, f"/etc/systemd/system/{service.unit}")
+                assert service.unit in wanted.split()
+                assert f"PartOf=stacklab-{target}.target" in unit
+
+    def test_nobody_waits_for_what_nobody_starts(self) -> None:
+        controller = place_of(LAB, LAB.controller)
+        compute = place_of(LAB, LAB.node("compute1"))
+        assert controller is not None
+        assert compute is not None
+        ready = {service.ready for service in services.services_of(controller)}
+        # OVN's databases are Debian's own units.
+        ready |= {"tcp:192.168.170.10:6641", "tcp:192.168.170.10:6642"}
+        for place in (controller, compute):
+            for service in services.services_of(place):
+                # A service is tried by its port as well where its HTTP answer is not needed.
+                for word in service.waits_for:
+                    assert {word, word.replace("tcp:", "http:")} & ready, word
+
+    def test_units_of_the_kit_are_those_that_are_rendered_and_debians(self) -> None:
+        kit = kit_of(LAB.stack.installer)
+        assert kit is not None
+        units = kit.units(LAB, LAB.controller)
+        rendered = {PurePosixPath(path).name for path in installed(LAB, "controller")}
+        own = [unit for unit in units if unit.startswith(services.UNIT_PREFIX)]
+        assert set(own) <= rendered
+        assert "ovn-central.service" in units
+
+
+class TestForms:
+    def test_a_password_hash_is_one_that_passlib_reads(self) -> None:
+        # passlib.hash.pbkdf2_sha512.using(rounds=1000, salt=...).hash("secret12"), run by hand.
+        text = forms.password_hash("admin", "secret12")
+        assert re.fullmatch(r"\$pbkdf2-sha512\$1000\$[A-Za-z0-9./]{22}\$[A-Za-z0-9./]{86}", text)
+        assert text == forms.password_hash("admin", "secret12")
+        assert text != forms.password_hash("nova", "secret12"), "users have salts of their own"
+
+    def test_a_fernet_key_has_32_bytes(self) -> None:
+        assert re.fullmatch(r"[A-Za-z0-9_-]{43}=", forms.fernet_key("secret12"))
+
+    def test_all_that_stands_for_a_secret_in_a_file_is_known_to_the_mask(self) -> None:
+        secrets = {name: f"{name.replace('_', '')[:18]:x<18}" for name in answers.secret_names(LAB)}
+        shown = answers.shown_secrets(LAB, secrets)
+        files = answers.render(LAB, secrets)["controller"]
+        sql = files[FOLDER / "etc/mysql/stacklab-init.sql"]
+        (key, *_) = [files[path] for path in files if "fernet-keys" in str(path)]
+        assert key in shown["fernet_secret"]
+        for line in sql.splitlines():
+            if "password_hash" in line:
+                assert any(form in line for forms in shown.values() for form in forms)
+
+
+def test_the_cloud_is_reached_by_the_management_network_and_its_vms_by_the_external_one() -> None:
+    kit = kit_of(LAB.stack.installer)
+    assert kit is not None
+    access = kit.access(LAB)
+    assert access is not None
+    assert access.auth_url == "http://192.168.170.10:5000/v3"
+    assert access.external is not None
+    assert access.external.gateway == LAB.network("external").host_address
+    for _, nic in LAB.members("external"):
+        assert nic.address.ip not in access.external.pool
+
+
+def test_templates_are_all_used() -> None:
+    kit_folder = PROJECT / "stacklab" / "installers" / "debian"
+    sources = "".join(path.read_text() for path in kit_folder.rglob("*.py"))
+    for template in Path(PROJECT / "localrc" / "debian").iterdir():
+        assert f"debian/{template.name}" in sources
