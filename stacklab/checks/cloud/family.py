@@ -1,7 +1,7 @@
 """Checks of layers `services` and `cloud`: the cloud's services run, and it does its work.
 
-Which checks these are is for each stack to say: it has a Family of its own in CLOUDS, under
-its installer. Its checks are of the kinds SERVICE and CLOUD, and the tags of its parts begin
+A stack's kit names the units that have to run (services.py). A stack that has more to check has a
+Family of its own in CLOUDS, under its installer. Its checks are of the kinds SERVICE and CLOUD, and the tags of its parts begin
 with `cloud.`.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from stacklab.checks.cloud import services
 from stacklab.checks.family import Facts, Family
 from stacklab.checks.result import Check, CheckKind, CheckResult, Layer
 from stacklab.model.lab import Lab, Node
@@ -18,20 +19,12 @@ from stacklab.nodes.protocol import Answer, Part
 KINDS = (CheckKind.SERVICE, CheckKind.CLOUD)
 TAGS = "cloud."
 
-# Empty so far: `lab.up` writes a stack's answers and installs nothing, so nothing can be checked.
 CLOUDS: dict[Installer, Family] = {}
-# Of a stack without a family.
-_NO_CLOUD = Family(
-    layers=(),
-    expected=lambda lab: (),
-    parts=lambda lab, node, checks, facts: (),
-    judge=lambda lab, checks, answer, facts: (),
-)
 
 
 def family_of(lab: Lab) -> Family:
-    """Return the family that checks this lab's cloud; an empty one if its stack has no family."""
-    return CLOUDS.get(lab.stack.installer, _NO_CLOUD)
+    """Return the family that checks this lab's cloud: that of its units, unless it has its own."""
+    return CLOUDS.get(lab.stack.installer, services.FAMILY)
 
 
 def expected(lab: Lab) -> Iterator[Check]:

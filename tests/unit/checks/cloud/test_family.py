@@ -112,7 +112,7 @@ def check(lab: Lab, runner: FakeRunner, *layers: Layer) -> dict[str, CheckStatus
     }
 
 
-def test_no_stack_has_checks_of_its_own_yet() -> None:
+def test_a_stack_whose_kit_names_no_units_has_nothing_to_check() -> None:
     assert dict(cloud.CLOUDS) == {}
     assert list(cloud.expected(LAB)) == []
     assert list(cloud.parts(LAB, LAB.nodes[0], [], Facts())) == []

@@ -1,0 +1,78 @@
+"""Units of a cloud: one check per unit that the kit names, from one question per node."""
+
+from __future__ import annotations
+
+import pytest
+
+from stacklab import spec
+from stacklab.checks.cloud import services
+from stacklab.checks.family import Facts
+from stacklab.checks.result import CheckResult, CheckStatus, Layer, Reason
+from stacklab.nodes.protocol import Answer, Said
+from stacklab.paths import PROJECT
+
+LAB = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
+CHECKS = [check for check in services.expected(LAB) if check.node == "compute1"]
+
+
+def judged(*lines: str, code: int | None = 0) -> dict[str, CheckResult]:
+    answer = Answer(is_begun=True, said={"cloud.units": Said(lines=lines, code=code)})
+    results = services.judge(LAB, CHECKS, answer, Facts())
+    return {result.check.subject: result for result in results}
+
+
+def shown(unit: str, active: str = "active", sub: str = "running", **more: str) -> list[str]:
+    """As systemctl show writes it, in an order of its own, blank lines left out."""
+    properties = {"NRestarts": "0", "Result": "success", **more}
+    lines = [f"{key}={value}" for key, value in properties.items()]
+    return [f"Id={unit}", *lines, f"ActiveState={active}", f"SubState={sub}"]
+
+
+def test_each_node_is_asked_once_for_all_its_units() -> None:
+    (part,) = services.parts(LAB, LAB.node("compute1"), CHECKS, Facts())
+    assert all(check.subject in part.shell for check in CHECKS)
+    assert {check.kind.layer for check in CHECKS} == {Layer.SERVICES}
+    assert list(services.parts(LAB, LAB.node("compute2"), CHECKS, Facts())) == []
+
+
+def test_an_active_unit_has_passed_and_tells_how_often_it_was_restarted() -> None:
+    lines = [line for check in CHECKS for line in shown(check.subject, NRestarts="3")]
+    results = judged(*lines)
+    assert {result.status for result in results.values()} == {CheckStatus.PASSED}
+    assert all("3" in result.detail for result in results.values())
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_unit_that_does_not_run_is_the_only_one_that_fails(order: int) -> None:
+    down = "stacklab-nova-compute.service"
+    lines: list[str] = []
+    for check in CHECKS[::order]:
+        if check.subject == down:
+            lines += shown(down, active="failed", sub="failed", Result="exit-code")
+        else:
+            lines += shown(check.subject)
+    results = judged(*lines)
+    failed = [unit for unit, result in results.items() if result.status is CheckStatus.FAILED]
+    assert failed == [down]
+    assert results[down].reason is Reason.NOT_RUNNING
+    assert "exit-code" in results[down].detail
+    assert down in results[down].command
+
+
+def test_a_unit_that_still_waits_for_another_service_has_not_passed() -> None:
+    results = judged(*shown("stacklab-nova-compute.service", "activating", "start-pre"))
+    assert results["stacklab-nova-compute.service"].status is CheckStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    "lines", [(), ("=",), ("Id=",), ("Id=\x1b[2J", "ActiveState=active"), ("no equals sign",)]
+)
+def test_what_a_node_leaves_out_is_no_answer(lines: tuple[str, ...]) -> None:
+    results = judged(*lines)
+    assert {result.status for result in results.values()} == {CheckStatus.ERROR}
+    assert {result.reason for result in results.values()} == {Reason.NO_ANSWER}
+
+
+def test_foreign_words_are_made_printable() -> None:
+    results = judged(*shown("stacklab-nova-compute.service", active="\x1b[2Jactive"))
+    assert "\x1b" not in results["stacklab-nova-compute.service"].detail
