@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stacklab.cli import answers, check, completion, dev, glue, image, lab, stack, usage
+from stacklab.cli import answers, check, cloud, completion, dev, glue, image, lab, stack, usage
 
 usage.give_next_steps()
-ns = glue.collection(lab, stack, check, image, answers, dev, completion)
+ns = glue.collection(lab, stack, check, cloud, image, answers, dev, completion)

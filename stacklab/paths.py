@@ -209,6 +209,16 @@ class LabPaths:
         return self.root / "answers"
 
     @property
+    def cloud(self) -> Path:
+        """What clients of the lab's cloud use: credentials, the tenants' image."""
+        return self.root / "cloud"
+
+    @property
+    def clouds_yaml(self) -> Path:
+        """The client's configuration, with the administrator's password."""
+        return self.cloud / "clouds.yaml"
+
+    @property
     def logs(self) -> Path:
         """Output of Vagrant, events, and the nodes' consoles."""
         return self.root / "logs"

@@ -188,7 +188,7 @@ def words_behind_dashes() -> list[str]:
     return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
 
 
-def command_line(typed: str, rest: Sequence[str]) -> list[str]:
+def command_line(typed: str, rest: Sequence[str], example: str = "uptime") -> list[str]:
     """Return the words behind `--`.
 
     Raises LabError, naming what to type, when there are none, or some before it. invoke's own
@@ -197,7 +197,7 @@ def command_line(typed: str, rest: Sequence[str]) -> list[str]:
     words = words_behind_dashes()
     if words and not rest:
         return words
-    line = shlex.join([*rest, *words]) or "uptime"
+    line = shlex.join([*rest, *words]) or example
     raise errors.LabError("no command given behind `--`", hint=f"{typed} -- {line}")
 
 

@@ -123,8 +123,8 @@ class FakeHost:
             self.paths, image, built, now=float(len(list(self.paths.images.iterdir()))), took_s=1
         )
 
-    def up(self, lab: Lab | None = None) -> LabUp:
-        return bringing.up(self.context, lab or make_lab(), checks=False)
+    def up(self, lab: Lab | None = None, *, with_stack: bool = True) -> LabUp:
+        return bringing.up(self.context, lab or make_lab(), checks=False, with_stack=with_stack)
 
     def vagrant_up(self, directory: Path, nodes: Sequence[str], *, log: Path) -> None:
         """Make the domains that lab.json asks for; leaves those made so far when it fails."""

@@ -1,0 +1,51 @@
+"""`lab.cloud`, `lab.openrc` and `cloud.smoke`: use the cloud on a lab, and prove that it works."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated, Any
+
+from stacklab.cli.glue import NameOfLabThatIsUp, Words, command_line, task
+from stacklab.cli.session import session, show
+
+
+@task("lab.cloud")
+def cloud(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    rest: Annotated[Words, "nothing: what the client shall do stands behind `--`"] = None,
+) -> None:
+    """Run the client `openstack` as the cloud's admin: ./invoke lab.cloud LAB -- server list."""
+    from stacklab.workflow.cloud import client
+
+    words = command_line(f"./invoke lab.cloud {name}", rest or (), example="server list")
+    with session() as context:
+        sys.exit(client.run(context, name, words))
+
+
+@task("lab.openrc")
+def openrc(_c: Any, name: NameOfLabThatIsUp) -> None:
+    """Print the variables of the cloud's clients: eval "$(./invoke lab.openrc LAB)"."""
+    from stacklab.workflow.cloud import client
+
+    with session() as context:
+        variables = client.write_clouds_yaml(context, name)
+    for key, value in variables.items():
+        print(f"export {key}={shlex.quote(value)}")
+
+
+@task("cloud.smoke")
+def smoke(
+    _c: Any,
+    name: NameOfLabThatIsUp,
+    keep: Annotated[bool, "leave the VMs and networks; the next run deletes them"] = False,
+) -> None:
+    """Prove that the cloud works: a VM on each compute, ping and ssh between them; exit code 5."""
+    from stacklab.views import cloud as views
+    from stacklab.workflow.cloud import smoke
+
+    with session(f"cloud.smoke {name}") as context:
+        steps = smoke.run(context, name, keep=keep)
+    show(views.steps_table(steps))
+    smoke.raise_for(name, steps)

@@ -1,0 +1,1 @@
+"""Programs that run in other venvs than stacklab's: they import nothing of it."""

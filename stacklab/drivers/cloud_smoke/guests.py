@@ -1,0 +1,137 @@
+"""What the VMs of the proof can do: ping, log in to each other, read their metadata."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from stacklab.drivers.cloud_smoke.steps import (
+    StepFailed,
+    run_program,
+    wait_until_nothing_is_missing,
+)
+
+_BOOT_S = 300.0
+_SSH_S = 60.0
+# What neutron's metadata agent listens on, for every VM.
+_METADATA = "169.254.169.254 80"
+# As packer/openstack/tenant-init prints it.
+_HOST_KEY = re.compile(r"^TENANT hostkey (ssh-ed25519 [A-Za-z0-9+/=]{40,120}) ", re.MULTILINE)
+_LARGE_BYTES = 1400  # fits the tunnel's MTU; a smaller limit on the way would show
+
+
+class Guests:
+    """The VMs, by name; `floating` is how the host reaches them, `fixed` how they reach each other.
+
+    `console` returns what a VM has printed: it is part of the message when a VM does not answer.
+    """
+
+    def __init__(
+        self,
+        fixed: Mapping[str, str],
+        floating: Mapping[str, str],
+        key: str,
+        known_hosts: str,
+        console: Callable[[str], str],
+    ) -> None:
+        self._fixed = fixed
+        self._floating = floating
+        self._key = key
+        self._known_hosts = known_hosts
+        self._console = console
+
+    def host_pings(self, name: str) -> str:
+        """Ping a VM from this host, until it has booted."""
+        address = self._floating[name]
+
+        def look() -> str:
+            done = run_program(("ping", "-n", "-c", "1", "-W", "2", address), 10)
+            return "" if done.returncode == 0 else f"{address} does not answer pings"
+
+        self._wait_for(name, look)
+        return address
+
+    def host_logs_in(self, name: str) -> str:
+        """Log in to a VM from this host."""
+
+        def look() -> str:
+            done = self._ssh(name, "true")
+            return "" if done.returncode == 0 else done.stderr.strip() or "ssh does not say why"
+
+        self._learn_host_key(name)
+        self._wait_for(name, look)
+        return f"{self._ssh_ok(name, 'cat /proc/uptime').split()[0]} s after its boot"
+
+    def ping(self, one: str, other: str) -> str:
+        """Ping one VM from another, over the tenants' network."""
+        address = self._fixed[other]
+        command = f"ping -c 3 -W 5 {address} && ping -c 1 -W 5 -s {_LARGE_BYTES} {address}"
+        done = self._ssh(one, command)
+        if done.returncode != 0:
+            raise StepFailed(f"{done.stdout}{done.stderr}\n{self._console(other)}")
+        return next((line for line in done.stdout.splitlines() if "packet loss" in line), "")
+
+    def log_in(self, one: str, other: str) -> str:
+        """Log in from one VM to another, with a key that the first makes for itself."""
+        make_key = (
+            "[ -e /root/key ] || dropbearkey -t ed25519 -f /root/key >/dev/null 2>&1; "
+            "dropbearkey -y -f /root/key | grep '^ssh-'"
+        )
+        public_key = self._ssh_ok(one, make_key).strip()
+        self._ssh_ok(other, f"echo '{public_key}' >> /root/.ssh/authorized_keys")
+        # -y: the other VM made its host key a moment ago, which nobody else can have known.
+        command = f"dbclient -y -i /root/key root@{self._fixed[other]} 'ip -4 -o address show eth0'"
+        answer = self._ssh_ok(one, f"{command} </dev/null")
+        if self._fixed[other] not in answer:
+            raise StepFailed(f"somebody else answered: {answer}")
+        return self._fixed[other]
+
+    def read_metadata(self, name: str) -> str:
+        """Read a VM's own name from the metadata service, inside the VM."""
+        request = r"printf 'GET /latest/meta-data/hostname HTTP/1.0\r\n\r\n'"
+        answer = self._ssh_ok(name, f"{request} | nc -w 30 {_METADATA}")
+        if name not in answer:
+            raise StepFailed(f"the answer does not hold its name: {answer[:300]}")
+        return answer.strip().splitlines()[-1]
+
+    def _learn_host_key(self, name: str) -> None:
+        """Take a VM's host key from its console, which nova vouches for."""
+        key = ""
+
+        def look() -> str:
+            nonlocal key
+            printed = _HOST_KEY.search(self._console(name))
+            key = printed[1] if printed else ""
+            return "" if key else "its console does not show a host key"
+
+        wait_until_nothing_is_missing(look, _BOOT_S)
+        with Path(self._known_hosts).open("a") as known:
+            known.write(f"{self._floating[name]} {key}\n")
+
+    def _wait_for(self, name: str, look: Callable[[], str]) -> None:
+        try:
+            wait_until_nothing_is_missing(look, _BOOT_S)
+        except StepFailed as error:
+            raise StepFailed(f"{error}\n{self._console(name)}") from error
+
+    def _ssh(self, name: str, command: str) -> subprocess.CompletedProcess[str]:
+        options = (
+            "BatchMode=yes",
+            "ConnectTimeout=10",
+            "LogLevel=ERROR",
+            "IdentitiesOnly=yes",
+            f"UserKnownHostsFile={self._known_hosts}",
+            "StrictHostKeyChecking=yes",
+        )
+        words = ["ssh", "-F", "/dev/null", "-i", self._key]
+        for option in options:
+            words += ["-o", option]
+        return run_program((*words, f"root@{self._floating[name]}", command), _SSH_S)
+
+    def _ssh_ok(self, name: str, command: str) -> str:
+        done = self._ssh(name, command)
+        if done.returncode != 0:
+            raise StepFailed(f"{command}: {done.stdout}{done.stderr}")
+        return done.stdout

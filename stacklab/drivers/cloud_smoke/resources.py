@@ -1,0 +1,190 @@
+"""What the proof makes in the cloud, and deletes again: found by the beginning of its names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import openstack
+
+from stacklab.drivers.cloud_smoke.steps import StepFailed, wait_until_nothing_is_missing
+
+_ACTIVE_S = 900.0  # an emulated compute takes minutes
+_GONE_S = 300.0
+_TENANT_CIDR = "10.99.0.0/24"
+
+
+class Resources:
+    """Everything of one run; names begin with `prefix`."""
+
+    def __init__(self, cloud: openstack.connection.Connection, prefix: str) -> None:
+        self._cloud = cloud
+        self._prefix = prefix
+
+    def upload_image(self, tenant: Mapping[str, str]) -> None:
+        """Upload kernel, RAM disk, and the image that names both."""
+        ids = {}
+        for word, disk_format in (("kernel", "aki"), ("ramdisk", "ari")):
+            uploaded = self._cloud.create_image(
+                self._name(word),
+                filename=tenant[word],
+                disk_format=disk_format,
+                container_format=disk_format,
+                wait=True,
+            )
+            ids[f"{word}_id"] = uploaded.id
+        self._cloud.create_image(
+            self._name("image"),
+            filename=tenant["disk"],
+            disk_format="raw",
+            container_format="bare",
+            wait=True,
+            os_command_line=tenant["command_line"],
+            **ids,
+        )
+
+    def make_flavor_and_key(self, public_key: str) -> None:
+        """Make a tiny flavor, and import a key."""
+        # A disk of 0 is refused to users: only volumes may have that.
+        self._cloud.compute.create_flavor(name=self._name("flavor"), ram=128, vcpus=1, disk=1)
+        self._cloud.compute.create_keypair(name=self._name("key"), public_key=public_key)
+
+    def make_networks(self, external: Mapping[str, str]) -> None:
+        """Make the tenants' network, the external one, a router, and rules that let us in."""
+        network = self._cloud.network
+        tenant = network.create_network(name=self._name("network"))
+        subnet = network.create_subnet(
+            name=self._name("subnet"), network_id=tenant.id, ip_version=4, cidr=_TENANT_CIDR
+        )
+        self._make_security_group()
+        outside = network.create_network(
+            name=self._name("external"),
+            is_router_external=True,
+            provider_network_type="flat",
+            provider_physical_network=external["physical_network"],
+        )
+        network.create_subnet(
+            name=self._name("external-subnet"),
+            network_id=outside.id,
+            ip_version=4,
+            cidr=external["cidr"],
+            gateway_ip=external["gateway"],
+            is_dhcp_enabled=False,
+            allocation_pools=[{"start": external["first"], "end": external["last"]}],
+        )
+        router = network.create_router(
+            name=self._name("router"), external_gateway_info={"network_id": outside.id}
+        )
+        network.add_interface_to_router(router, subnet_id=subnet.id)
+
+    def _make_security_group(self) -> None:
+        group = self._cloud.network.create_security_group(name=self._name("group"))
+        for protocol, port in (("icmp", None), ("tcp", 22)):
+            self._cloud.network.create_security_group_rule(
+                security_group_id=group.id,
+                direction="ingress",
+                ethertype="IPv4",
+                protocol=protocol,
+                port_range_min=port,
+                port_range_max=port,
+            )
+
+    def boot(self, hosts: Sequence[str]) -> Mapping[str, str]:
+        """Boot a VM on each of these hosts; returns their fixed addresses by their names."""
+        compute = self._cloud.compute
+        image = self._cloud.image.find_image(self._name("image"), ignore_missing=False)
+        flavor = compute.find_flavor(self._name("flavor"), ignore_missing=False)
+        tenant = self._cloud.network.find_network(self._name("network"), ignore_missing=False)
+        for host in hosts:
+            compute.create_server(
+                name=self._name(f"on-{host}"),
+                image_id=image.id,
+                flavor_id=flavor.id,
+                networks=[{"uuid": tenant.id}],
+                key_name=self._name("key"),
+                security_groups=[{"name": self._name("group")}],
+                availability_zone=f"nova:{host}",
+            )
+        wait_until_nothing_is_missing(self._not_active, _ACTIVE_S)
+        addresses = {}
+        for server in self.servers():
+            (address,) = server.addresses[self._name("network")]
+            addresses[server.name] = address["addr"]
+        return addresses
+
+    def _not_active(self) -> str:
+        """Return which VMs are not up yet; raises StepFailed with nova's reason for one."""
+        waiting = []
+        for server in self.servers():
+            if server.status == "ERROR":
+                fault = server.fault or {}
+                raise StepFailed(f"{server.name}: {fault.get('message', 'nova gives no reason')}")
+            if server.status != "ACTIVE":
+                waiting.append(f"{server.name} is {server.task_state or server.status}")
+        return ", ".join(waiting)
+
+    def give_floating_addresses(self) -> Mapping[str, str]:
+        """Give each VM a floating address; returns them by the VMs' names."""
+        network = self._cloud.network
+        outside = network.find_network(self._name("external"), ignore_missing=False)
+        addresses = {}
+        for server in self.servers():
+            (port,) = network.ports(device_id=server.id)
+            given = network.create_ip(floating_network_id=outside.id, port_id=port.id)
+            addresses[server.name] = given.floating_ip_address
+        return addresses
+
+    def servers(self) -> list[Any]:
+        """Return our VMs."""
+        return list(self._ours(self._cloud.compute.servers()))
+
+    def delete_all(self) -> None:
+        """Delete everything of ours, whichever run made it; raises StepFailed for what stays."""
+        cloud = self._cloud
+        for server in self.servers():
+            cloud.compute.delete_server(server, force=True)
+        wait_until_nothing_is_missing(self._names_of_servers, _GONE_S)
+        self._delete_networks()
+        for image in self._ours(cloud.image.images()):
+            cloud.image.delete_image(image)
+        for flavor in self._ours(cloud.compute.flavors(is_public=None)):
+            cloud.compute.delete_flavor(flavor)
+        for key in self._ours(cloud.compute.keypairs()):
+            cloud.compute.delete_keypair(key)
+        left = [thing.name for thing in self._everything()]
+        if left:
+            raise StepFailed(f"still there: {', '.join(left)}")
+
+    def _names_of_servers(self) -> str:
+        return ", ".join(server.name for server in self.servers())
+
+    def _delete_networks(self) -> None:
+        network = self._cloud.network
+        ours = list(self._ours(network.networks()))
+        for address in list(network.ips()):
+            if address.floating_network_id in {one.id for one in ours}:
+                network.delete_ip(address)
+        for router in list(self._ours(network.routers())):
+            for port in list(network.ports(device_id=router.id)):
+                if port.device_owner == "network:router_interface":
+                    network.remove_interface_from_router(router, port_id=port.id)
+            network.delete_router(router)
+        for one in ours:
+            network.delete_network(one)
+        for group in list(self._ours(network.security_groups())):
+            network.delete_security_group(group)
+
+    def _everything(self) -> Iterator[Any]:
+        network = self._cloud.network
+        yield from self.servers()
+        for listing in (network.networks(), network.routers(), network.security_groups()):
+            yield from self._ours(listing)
+        yield from self._ours(self._cloud.image.images())
+
+    def _ours(self, things: Any) -> Iterator[Any]:  # noqa: ANN401  a listing of any kind
+        for thing in things:
+            if str(thing.name or "").startswith(f"{self._prefix}-"):
+                yield thing
+
+    def _name(self, word: str) -> str:
+        return f"{self._prefix}-{word}"

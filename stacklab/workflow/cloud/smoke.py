@@ -1,0 +1,185 @@
+"""Prove that a lab's cloud works: `drivers/cloud_smoke`, which runs in the client's venv."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stacklab import files
+from stacklab.errors import CheckFailed, LabError, NotChecked
+from stacklab.foreign import printable
+from stacklab.images import root
+from stacklab.installers.kit.roles import has_compute
+from stacklab.model.cloud import ExternalNetwork
+from stacklab.model.lab import Lab
+from stacklab.paths import PROJECT, LabPaths
+from stacklab.process.command import Command
+from stacklab.providers import registry
+from stacklab.workflow.cloud import client
+from stacklab.workflow.context import Context, running_lab
+
+_DRIVER = "stacklab.drivers.cloud_smoke"
+_LIMIT_S = 3600.0
+_MOST_RESULTS = 200
+_ROW = "cloud"  # of the progress
+_PREFIX = "stacklab-smoke"
+# Where an image that has OpenStack has the tenants' kernel and initial RAM disk.
+_TENANT = "/usr/lib/stacklab/tenant"
+_TENANT_DISK_BYTES = 1024 * 1024  # glance wants a disk; nothing is on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeStep:
+    """A step of the proof and how it ended; `detail` may have foreign text in it."""
+
+    name: str
+    is_ok: bool
+    elapsed_s: float
+    detail: str
+
+
+def run(context: Context, name: str, *, keep: bool) -> tuple[SmokeStep, ...]:
+    """Run the whole proof, and delete what it made unless `keep`.
+
+    Raises LabError for a lab that is not up or has no cloud, NotChecked if the driver ended
+    without a result.
+    """
+    lab, paths = running_lab(context, name)
+    orders = _orders(context, lab, paths, keep=keep)
+    client.prepare_venv(context)
+    hearing = _Hearing(context)
+    command = Command(
+        argv=(str(client.VENV.python), "-m", _DRIVER),
+        what="the proof of the cloud",
+        env={"PYTHONPATH": str(PROJECT)},
+        stdin=json.dumps(orders).encode(),
+        secrets=(orders["auth"]["auth"]["password"],),
+        timeout_s=_LIMIT_S,
+        ok_codes=(0, 1),
+    )
+    result = context.runner.converse(command, heard=hearing.hear)
+    hearing.end()
+    if not hearing.steps:
+        raise NotChecked(
+            f"the proof of the cloud ended without a result\n{result.stderr[-2000:]}",
+            hint=f"./invoke lab.cloud {name} -- token issue",
+        )
+    return tuple(hearing.steps)
+
+
+def raise_for(name: str, steps: tuple[SmokeStep, ...]) -> None:
+    """Raise CheckFailed if a step failed."""
+    failed = [step for step in steps if not step.is_ok]
+    if failed:
+        raise CheckFailed(
+            f"the cloud of {name} does not work: {failed[0].name}",
+            hint=f"./invoke lab.cloud {name} -- server list; ./invoke lab.logs {name}",
+        )
+
+
+class _Hearing:
+    """Takes the driver's lines, and shows what it does."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.steps: list[SmokeStep] = []
+
+    def hear(self, line: str, _at: float) -> None:
+        """Take one line: a step begins, or it ended."""
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return  # a warning of a library
+        if "begins" in said:
+            self._context.progress.say(_ROW, printable(str(said["begins"])))
+        elif len(self.steps) < _MOST_RESULTS:
+            step = SmokeStep(
+                name=printable(str(said["name"])),
+                is_ok=said["ok"] is True,
+                elapsed_s=float(said["seconds"]),
+                detail=printable(str(said["detail"])),
+            )
+            self.steps.append(step)
+            ended = "done" if step.is_ok else "failed"
+            self._context.progress.note(_ROW, f"{step.name}: {ended} in {step.elapsed_s:.1f} s")
+
+    def end(self) -> None:
+        """Show that nothing runs any more."""
+        self._context.progress.say(_ROW, "")
+
+
+def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[str, Any]:
+    access = client.access_of(lab)
+    if access.external is None:
+        raise LabError(
+            f"lab {lab.name} has no external network: the host could not reach its VMs",
+            hint="write stack.external_network into its spec; see labs/openstack-3node.yaml",
+        )
+    public_key = paths.private_key.with_suffix(".pub").read_text().strip()
+    paths.cloud.mkdir(mode=0o700, exist_ok=True)
+    known_hosts = paths.cloud / "known_hosts"
+    files.write(known_hosts, "", mode=0o600)  # of VMs that are gone
+    return {
+        "auth": client.login(lab, paths),
+        "computes": [node.name for node in lab.nodes if has_compute(lab, node)],
+        "external": _external(access.external),
+        "tenant": _tenant(context, paths, public_key),
+        "key": str(paths.private_key),
+        "public_key": public_key,
+        "known_hosts": str(known_hosts),
+        "prefix": _PREFIX,
+        "keep": keep,
+    }
+
+
+def _external(network: ExternalNetwork) -> Mapping[str, str]:
+    return {
+        "physical_network": network.physical_network,
+        "cidr": str(network.cidr),
+        "gateway": str(network.gateway),
+        "first": str(network.pool[1]),
+        "last": str(network.pool[-2]),
+    }
+
+
+def _tenant(context: Context, paths: LabPaths, public_key: str) -> Mapping[str, str]:
+    """Take the tenants' image out of the lab's own image; no node is asked for it."""
+    record = registry.read(paths)
+    assert record is not None, "running_lab has read it"
+    disk = root.ensure(context.host, record.image, context.runner)
+    kernel = _extract(context, disk, "vmlinuz", paths.cloud / "tenant-kernel")
+    ramdisk = _extract(context, disk, "initrd.gz", paths.cloud / "tenant-ramdisk")
+    empty_disk = paths.cloud / "tenant-disk"
+    empty_disk.write_bytes(bytes(_TENANT_DISK_BYTES))
+    # Nova drops an image's property that is longer than 255 characters.
+    key = base64.b64encode(public_key.encode()).decode()
+    return {
+        "kernel": str(kernel),
+        "ramdisk": str(ramdisk),
+        "disk": str(empty_disk),
+        "command_line": f"console=ttyS0 no_timer_check panic=5 stacklab.key={key}",
+    }
+
+
+def _extract(context: Context, disk: root.RootDisk, name: str, target: Path) -> Path:
+    """Copy a file out of the image's file system, which needs neither root nor a mount."""
+    target.unlink(missing_ok=True)
+    # debugfs takes its request apart at blanks: the path of the home must not be in it.
+    request = f"dump {_TENANT}/{name} {target.name}"
+    command = Command(
+        argv=("debugfs", "-R", request, f"{disk.path}?offset={disk.offset}"),
+        what=f"reading {name} out of the image",
+        cwd=target.parent,
+        timeout_s=60,
+    )
+    context.runner.run(command)
+    if not target.is_file() or target.stat().st_size == 0:
+        raise LabError(
+            f"image {disk.path.stem} does not have {_TENANT}/{name}",
+            hint="a lab with image debian-12-openstack has it: ./invoke lab.up openstack-3node",
+        )
+    return target
