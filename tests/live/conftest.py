@@ -44,7 +44,8 @@ LAB = "contrail-3node"
 NODES = ("controller", "compute1", "compute2")
 MINI = "mini-2node"
 WAN = "wan-2node"
-LABS = (LAB, MINI, WAN)
+CLOUD = "openstack-3node"
+LABS = (LAB, MINI, WAN, CLOUD)
 # A host that reaches no git server gets a warning for that; the lab itself has passed.
 PASSED = (0, 7)
 # contrail-3node is destroyed at the end of its last file: an idle emulated node costs CPU time, too.
@@ -56,6 +57,7 @@ FILES = (
     "test_mini_2node.py",
     "test_units.py",
     "test_stack.py",
+    "test_openstack.py",
     "test_ci_recipes.py",
     "test_wan_2node.py",
 )
@@ -202,7 +204,7 @@ class Stacklab:
     def end_of(self, process: subprocess.Popen[str], words: Sequence[str], started: float) -> Run:
         """Wait for a command that was started."""
         try:
-            out, err = process.communicate(timeout=900)
+            out, err = process.communicate(timeout=1800)
         except BaseException:
             process.kill()
             raise

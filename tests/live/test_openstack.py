@@ -1,0 +1,80 @@
+"""A real OpenStack: installed by lab.up, proved by two tenants' VMs, broken on purpose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from stacklab.checks.result import Layer
+from tests.live.conftest import CLOUD, Run, Stacklab, all_passed, as_kind, assert_gone, flat
+
+pytestmark = pytest.mark.live
+
+# Nodes that were rebooted have all their services back after so many seconds at most.
+BACK_S = "240"
+
+
+@pytest.fixture(scope="module")
+def cloud(stacklab: Stacklab, kind: str) -> Iterator[Run]:
+    """Bring openstack-3node up, once for this file."""
+    built = stacklab.ok("image.build", "debian-12-openstack")
+    print(f"image.build debian-12-openstack took {built.elapsed_s:.0f} s")
+    up = stacklab.ok("lab.up", CLOUD, *as_kind(kind))
+    print(f"lab.up {CLOUD} took {up.elapsed_s:.0f} s")
+    yield up
+    stacklab.ok("lab.destroy", CLOUD)
+    assert_gone(CLOUD)
+
+
+def test_lab_up_installs_the_cloud_and_all_its_services_run(
+    stacklab: Stacklab, cloud: Run, kind: str
+) -> None:
+    assert "services@controller" in cloud.err
+    run = stacklab.check(CLOUD, "--layer", "services")
+    assert all_passed(CLOUD, kind, Layer.SERVICES) in flat(run.out)
+    # What is done is not done again.
+    assert "place the configuration" in cloud.err
+    assert "place the configuration" not in stacklab.ok("lab.stack", CLOUD).err
+
+
+def test_the_client_finds_the_cloud(stacklab: Stacklab, cloud: Run) -> None:
+    listed = stacklab.ok("lab.cloud", CLOUD, "--", "hypervisor", "list", "-f", "json")
+    names = {row["Hypervisor Hostname"] for row in json.loads(listed.out)}
+    assert names == {"compute1", "compute2"}
+    assert "OS_CLIENT_CONFIG_FILE=" in stacklab.ok("lab.openrc", CLOUD).out
+
+
+def test_a_service_that_ended_is_told_by_name(stacklab: Stacklab, cloud: Run) -> None:
+    unit = "stacklab-nova-scheduler.service"
+    stacklab.on(CLOUD, "controller", f"sudo systemctl stop {unit}")
+    try:
+        run = stacklab.run("lab.check", CLOUD, "--layer", "services", "--wait", "0")
+        assert run.code == 5
+        assert unit in flat(run.out)
+    finally:
+        stacklab.on(CLOUD, "controller", f"sudo systemctl start {unit}")
+    stacklab.check(CLOUD, "--layer", "services", "--wait", BACK_S)
+
+
+def test_nodes_that_were_rebooted_come_back_with_their_services(
+    stacklab: Stacklab, cloud: Run
+) -> None:
+    for node in ("controller", "compute1"):
+        stacklab.on(CLOUD, node, "sudo systemctl --no-block reboot")
+    stacklab.check(CLOUD, "--wait", BACK_S)
+
+
+def test_two_vms_on_two_computes_ping_and_log_in_to_each_other(
+    stacklab: Stacklab, cloud: Run
+) -> None:
+    """Last: it also proves that the cloud works after the reboots."""
+    run = stacklab.ok("cloud.smoke", CLOUD)
+    words = flat(run.out)
+    for one, other in (("compute1", "compute2"), ("compute2", "compute1")):
+        assert f"stacklab-smoke-on-{one} pings stacklab-smoke-on-{other}" in words
+        assert f"stacklab-smoke-on-{one} logs in to stacklab-smoke-on-{other}" in words
+    assert "failed" not in words
+    left = stacklab.ok("lab.cloud", CLOUD, "--", "server", "list", "--all", "-f", "json")
+    assert json.loads(left.out) == []
