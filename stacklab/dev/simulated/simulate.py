@@ -60,6 +60,7 @@ HEALTHY: dict[str, Responder] = {
     "nodes.hostname": _hostname_lines,
     "nodes.look": nodes_simulated.look,
     "nodes.user": nodes_simulated.user,
+    "cloud.units": nodes_simulated.units,
     pairs_shell.PINGS: pairs_simulated.pings,
     pairs_shell.SOURCES: pairs_simulated.sources,
     pairs_shell.NAMES: pairs_simulated.names,
