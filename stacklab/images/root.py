@@ -55,13 +55,25 @@ def ensure(paths: HostPaths, key: str, runner: Runner) -> RootDisk:
         kept = _read(paths, key)
         if kept is None:
             return _make(paths, key, runner)
-        if not _is_untouched(kept) and _digest(kept.path) != kept.sha256:
-            raise ImageError(
-                f"{kept.path} was changed since it was made from image {key}\n"
-                "  containers that run from it are damaged by that",
-                hint=f"rm {kept.path}, then ./invoke lab.rebuild each lab on it",
-            )
+        if not _is_untouched(kept):
+            _check_content(kept, key)
         return kept
+
+
+def verify(paths: HostPaths, key: str) -> None:
+    """Read the raw disk of an image whole, if it was made; raise ImageError if it was changed."""
+    kept = _read(paths, key)
+    if kept is not None:
+        _check_content(kept, key)
+
+
+def _check_content(root: RootDisk, key: str) -> None:
+    if _digest(root.path) != root.sha256:
+        raise ImageError(
+            f"{root.path} was changed since it was made from image {key}\n"
+            "  containers that run from it are damaged by that",
+            hint=f"rm {root.path}, then ./invoke lab.rebuild each lab on it",
+        )
 
 
 def _read(paths: HostPaths, key: str) -> RootDisk | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from stacklab import record
 from stacklab.errors import ImageError
 from stacklab.images import build as image_build
-from stacklab.images import catalogue, store
+from stacklab.images import catalogue, root, store
 from stacklab.images.catalogue import Image
 from stacklab.images.store import StoredImage
 from stacklab.providers import registry
@@ -35,6 +35,7 @@ def overview(
 def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
     """Read the named images whole, or all of them, and compare each with its digest.
 
+    The raw disk that containers run from, where there is one, is read as well.
     Returns their keys; raises ImageError for the first one that was changed.
     """
     stored = store.everything(context.host)
@@ -47,6 +48,7 @@ def verify(context: Context, names: Sequence[str]) -> tuple[str, ...]:
     for image in chosen:
         with context.progress.stage(image.key, "verify"):
             store.verify(image)
+            root.verify(context.host, image.key)
     return tuple(image.key for image in chosen)
 
 

@@ -158,6 +158,20 @@ def test_a_disk_that_was_cut_off_is_refused(paths: HostPaths) -> None:
         root.ensure(paths, KEY, runner)
 
 
+def test_verify_reads_a_disk_whose_size_and_time_are_as_they_were(paths: HostPaths) -> None:
+    made = root.ensure(paths, KEY, make_runner(at0="ext4"))
+    root.verify(paths, KEY)
+    overwrite(made.path, 3 * MIB + 5, b"!")
+    os.utime(made.path, ns=(made.mtime_ns, made.mtime_ns))
+    with pytest.raises(ImageError, match="was changed since it was made"):
+        root.verify(paths, KEY)
+
+
+def test_verify_makes_no_disk(paths: HostPaths) -> None:
+    root.verify(paths, KEY)
+    assert not paths.root_disk(KEY).exists()
+
+
 def test_a_disk_that_was_only_touched_is_taken(paths: HostPaths) -> None:
     runner = make_runner(at0="ext4")
     made = root.ensure(paths, KEY, runner)
