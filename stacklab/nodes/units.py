@@ -38,6 +38,8 @@ _LIMIT_S = 90.0  # of one question; `systemctl stop` alone may take a minute
 _AGAIN_S = 2.0  # between two attempts to attach
 _PATIENCE_S = 300.0
 _STATUS_LINES = 20
+# An attachment has a sign of life every half second, whatever the work does.
+_SILENT_S = 120.0
 _LINE_MAX = unit_scripts.LINE_CHARACTERS + 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _TIME = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
@@ -85,11 +87,13 @@ class Attached:
     """The end of an attachment; the next one goes on from `offset`.
 
     `status` is None if it was cut off while the unit was running; `why` is the reason.
+    `is_silent`: the connection was there, and nothing came by it any more.
     """
 
     offset: int
     status: UnitStatus | None = None
     why: str = ""
+    is_silent: bool = False
 
 
 class NodeUnreached(CommandFailed):
@@ -174,7 +178,11 @@ class Units:
         ending = session.listen(self._runner, command, hearing, why_stop=why_stop)
         if hearing.is_complete:
             return Attached(offset=hearing.offset, status=_parse_status(hearing.status_lines))
-        return Attached(offset=hearing.offset, why=hearing.why_stop() or ending.why)
+        return Attached(
+            offset=hearing.offset,
+            why=hearing.why_stop() or ending.why,
+            is_silent=hearing.is_silent,
+        )
 
     def follow(
         self,
@@ -236,9 +244,16 @@ class _OutputHearer:
         self.offset = offset
         self.is_complete = False
         self.status_lines: list[str] = []
+        self._heard_at = time.monotonic()
+
+    @property
+    def is_silent(self) -> bool:
+        """Return True if nothing has come for so long that the node must hang."""
+        return not self.is_complete and time.monotonic() - self._heard_at > _SILENT_S
 
     def hear(self, line: str, _at: float) -> None:
         """Take one line; raises only what `heard` raises."""
+        self._heard_at = time.monotonic()
         if self._why_broken or self.is_complete:
             return
         if line.startswith(self._prefix):
@@ -264,11 +279,16 @@ class _OutputHearer:
         except (binascii.Error, ValueError):
             self._why_broken = "its output is not base64"
             return
+        if self.offset + len(data) > MOST_BYTES:
+            self._why_broken = "it sends more output than it can have kept"
+            return
         self._heard(data)
         self.offset += len(data)
 
     def why_stop(self) -> str:
         """Return why no more is taken; "" while the node keeps to the protocol."""
+        if self.is_silent:
+            return f"nothing came for {_SILENT_S:.0f} s: the node hangs"
         return printable(self._why_broken)
 
 

@@ -118,7 +118,8 @@ class NodeWorker:
             if attached.status is not None and attached.status.phase is not UnitPhase.RUNNING:
                 return _work(attached.status)
             lasted_s = time.monotonic() - started
-            if attached.offset > offset or lasted_s > _SURELY_CONNECTED_S:
+            was_connected = lasted_s > _SURELY_CONNECTED_S and not attached.is_silent
+            if attached.offset > offset or was_connected:
                 connected_at = time.monotonic()
             offset = attached.offset
             self._wait_again(node, attached.why, connected_at)

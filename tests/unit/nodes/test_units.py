@@ -75,6 +75,32 @@ def test_whatever_a_node_tells_of_a_unit_is_a_status(lines: list[str]) -> None:
         assert "\x1b" not in word
 
 
+def test_a_node_that_hangs_while_its_connection_stands_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(units.time, "monotonic", lambda: now[0])
+    hearing = units._OutputHearer("M", 0, lambda data: None)
+    now[0] += 100
+    hearing.hear("M still", 0.0)
+    now[0] += 100
+    assert hearing.why_stop() == ""
+    now[0] += 100
+    assert hearing.is_silent
+    assert "hangs" in hearing.why_stop()
+
+
+def test_a_node_that_sends_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "MOST_BYTES", 10)
+    heard = bytearray()
+    hearing = units._OutputHearer("M", 0, heard.extend)
+    for at in (0, 6):
+        hearing.hear(f"M chunk {at}", 0.0)
+        hearing.hear(base64.b64encode(b"sixsix").decode(), 0.0)
+    assert hearing.why_stop() == "it sends more output than it can have kept"
+    assert bytes(heard) == b"sixsix"
+
+
 # --- what is sent
 
 
