@@ -40,7 +40,8 @@ from stacklab.workflow.nodes.wait import Waiter
 from stacklab.workflow.placing import place_changed, render_answers
 from stacklab.workflow.stack import stack
 
-_OF_CLOUD = Selection(layers=frozenset({Layer.SERVICES, Layer.CLOUD}))
+# A spec's own checks may be about its cloud.
+_OF_CLOUD = Selection(layers=frozenset({Layer.SERVICES, Layer.CLOUD, Layer.CUSTOM}))
 _OF_NODES = Selection(layers=frozenset(Layer) - _OF_CLOUD.layers)
 
 
@@ -223,7 +224,9 @@ class Bringing:
         """Check the nodes, run the stages of a quick installer, and then check its cloud."""
         lab, paths = self._lab, self._paths
         if not self._runs_stack:
-            return self._check(ALL) if checks else ()
+            # Where --no-stack has left a cloud out, none of its services can be expected.
+            selection = _OF_NODES if installers.is_quick(lab) else ALL
+            return self._check(selection) if checks else ()
         # First the nodes: where their networks are broken, a stage would fail without a cause.
         results = self._check(_OF_NODES) if checks else ()
         stack.run_held(self._context, lab, paths, self._record)

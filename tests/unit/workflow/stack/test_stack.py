@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacklab import locks, record
+from stacklab.checks.result import CheckResult, Layer, Selection
 from stacklab.errors import AlreadyRunning, LabError, StageFailed
 from stacklab.installers import rendering
 from stacklab.installers.contract import Kit
@@ -18,6 +19,7 @@ from stacklab.model.state import NodeState
 from stacklab.stages.journal import Journal
 from stacklab.workflow import context as contexts
 from stacklab.workflow.lab import status as lab_status
+from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.stack import following, stack
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.installers.contrail.labs import make_lab as make_contrail
@@ -272,6 +274,34 @@ def test_lab_up_runs_the_stages_of_a_quick_kit_only(
 
 def test_a_lab_without_an_installer_lacks_nothing(host: FakeHost) -> None:
     assert not host.up(make_lab()).lacks_stack
+
+
+@pytest.mark.parametrize(
+    ("with_stack", "about_the_cloud"), [(True, [False, True]), (False, [False])]
+)
+def test_a_cloud_is_checked_once_it_is_there_and_not_where_it_was_left_out(
+    host: FakeHost,
+    nodes: UnitNodes,
+    lab: Lab,
+    kit: Kit,
+    monkeypatch: pytest.MonkeyPatch,
+    with_stack: bool,
+    about_the_cloud: list[bool],
+) -> None:
+    """A spec's own checks may be about its cloud, too."""
+    object.__setattr__(kit, "is_quick", True)
+    asked: list[Selection] = []
+
+    def check(*_arguments: object, selection: Selection) -> tuple[CheckResult, ...]:
+        asked.append(selection)
+        return ()
+
+    monkeypatch.setattr(bringing.checking, "check", check)
+    monkeypatch.setattr(bringing.plan, "expected", lambda *_arguments: ("one",))
+    bringing.up(host.context, lab, with_stack=with_stack)
+    for layer in (Layer.SERVICES, Layer.CUSTOM):
+        assert [layer in selection.layers for selection in asked] == about_the_cloud
+    assert Layer.NODES in asked[0].layers
 
 
 def test_lab_up_of_a_quick_kit_ends_with_a_cloud(
