@@ -1,8 +1,8 @@
 """Checks of layers `services` and `cloud`: the cloud's services run, and it does its work.
 
 A stack's kit names the units that have to run (services.py). A stack that has more to check has a
-Family of its own in CLOUDS, under its installer. Its checks are of the kinds SERVICE and CLOUD, and the tags of its parts begin
-with `cloud.`.
+Family of its own in CLOUDS, under its installer. Its checks are of the kinds SERVICE and CLOUD, and
+the tags of its parts begin with `cloud.`.
 """
 
 from __future__ import annotations

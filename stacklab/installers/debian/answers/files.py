@@ -176,12 +176,14 @@ def _networkd_files(
     """Yield files for the NICs that are ports of bridges; they sort before the seed's."""
     ported = []
     if place.external_nic:
-        ported.append((place.external_nic.device, "br-ex"))
+        ported.append((place.external_nic, "br-ex"))
     if place.has_userspace_datapath:
-        ported.append((place.data_nic.device, "br-tunnel"))
-    for device, bridge in ported:
-        text = request.render("debian/wired.network.j2", node, device=device, bridge=bridge)
-        yield f"/etc/systemd/network/05-{device}.network", ConfigFile(text=text)
+        ported.append((place.data_nic, "br-tunnel"))
+    for nic, bridge in ported:
+        text = request.render(
+            "debian/wired.network.j2", node, device=nic.device, mtu=nic.mtu, bridge=bridge
+        )
+        yield f"/etc/systemd/network/05-{nic.device}.network", ConfigFile(text=text)
 
 
 def _controller_texts(

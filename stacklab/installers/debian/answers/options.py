@@ -106,6 +106,7 @@ class Options:
                 "notify_nova_on_port_status_changes": True,
                 "notify_nova_on_port_data_changes": True,
                 "dns_domain": "lab.",
+                "global_physnet_mtu": self._place.data_nic.mtu,
                 "api_paste_config": "/etc/neutron/api-paste.ini",
             },
             "agent": {"root_helper": "sudo /usr/bin/neutron-rootwrap /etc/neutron/rootwrap.conf"},

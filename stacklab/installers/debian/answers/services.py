@@ -87,12 +87,24 @@ def targets(place: CloudPlace) -> tuple[str, ...]:
 
 
 def units(lab: Lab, node: Node) -> tuple[str, ...]:
-    """Return the units that have to run on a node, those of Debian's packages first."""
+    """Return the units that have to run on a node, those of Debian's packages first.
+
+    Debian's openvswitch-switch, ovn-host and ovn-central only start others, and seem to run
+    whatever becomes of these.
+    """
     place = place_of(lab, node)
     if place is None:
         return ()
-    own = tuple(service.unit for service in services_of(place))
-    return (*debian_units(place), *own)
+    names = ["ovsdb-server", "ovs-vswitchd", "ovn-controller"]
+    if place.is_controller:
+        names += ["ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb", "ovn-northd"]
+    if place.has_compute:
+        names.append("libvirtd")
+    own = [f"{UNIT_PREFIX}{BRIDGES}.service"]
+    if place.external_nic:
+        own.append(f"{UNIT_PREFIX}{GATEWAY}.service")
+    own += [service.unit for service in services_of(place)]
+    return (*(f"{name}.service" for name in names), *own)
 
 
 def services_of(place: CloudPlace) -> tuple[Service, ...]:

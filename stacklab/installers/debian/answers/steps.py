@@ -17,10 +17,12 @@ _WAIT = "/usr/local/sbin/stacklab-wait"
 def stages(lab: Lab) -> tuple[Stage, ...]:
     """Return the stages; nodes are configured and started at once, and services wait themselves."""
     listed: list[Stage] = []
-    for node in lab.nodes:
+    # The controller first: what is begun anew there, its computes have to begin anew, too.
+    nodes = sorted(lab.nodes, key=lambda node: node.name != lab.controller.name)
+    for node in nodes:
         place = place_of(lab, node)
         if place is not None:
-            listed += _stages_on(node, place)
+            listed += _stages_on(lab, node, place)
     services_run = tuple(stage.name for stage in listed if stage.name.startswith(_SERVICES))
     listed.append(_agents(lab, services_run))
     return tuple(listed)
@@ -45,8 +47,10 @@ def _agents(lab: Lab, after: tuple[str, ...]) -> Stage:
     )
 
 
-def _stages_on(node: Node, place: CloudPlace) -> Iterator[Stage]:
+def _stages_on(lab: Lab, node: Node, place: CloudPlace) -> Iterator[Stage]:
     configure = name_at("configure", node.name)
+    # A controller that was made anew has an empty database, in which its computes have to register.
+    configured = (configure, name_at("configure", lab.controller.name))
     start = name_at("start", node.name)
     bridges = f"{services.UNIT_PREFIX}{services.BRIDGES}.service"
     yield Stage(
@@ -67,8 +71,9 @@ def _stages_on(node: Node, place: CloudPlace) -> Iterator[Stage]:
         name=start,
         steps=(_start(node, place),),
         limit_s=15 * MINUTE_S,
-        after=(configure,),
-        done=_all_active(bridges),
+        after=tuple(dict.fromkeys(configured)),
+        # It waits for the bridges: at a boot they may still be on their way.
+        done=f"timeout 120 systemctl start {bridges} && {_all_active(bridges)}",
         hint=f"journalctl -u {services.UNIT_PREFIX}{services.BRIDGES} on {node.name}",
     )
     yield Stage(

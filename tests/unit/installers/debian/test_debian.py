@@ -190,18 +190,43 @@ class TestUnits:
         assert kit is not None
         units = kit.units(LAB, LAB.controller)
         rendered = {PurePosixPath(path).name for path in installed(LAB, "controller")}
-        own = [unit for unit in units if unit.startswith(services.UNIT_PREFIX)]
-        assert set(own) <= rendered
-        assert "ovn-central.service" in units
+        own = {unit for unit in units if unit.startswith(services.UNIT_PREFIX)}
+        assert own <= rendered
+        assert {"stacklab-bridges.service", "stacklab-gateway.service"} <= own
+        # Daemons, not Debian's units that only start others and always seem to run.
+        assert {"ovs-vswitchd.service", "ovn-controller.service", "ovn-northd.service"} <= set(
+            units
+        )
+        assert not {"ovn-central.service", "ovn-host.service"} & set(units)
+
+
+class TestStages:
+    def test_computes_begin_anew_what_a_controller_that_was_made_anew_has_forgotten(self) -> None:
+        stages = {stage.name: stage for stage in answers.stages(LAB)}
+        assert "configure@controller" in stages["start@compute1"].after
+
+    def test_a_controller_that_is_listed_last_is_still_the_first(self) -> None:
+        turned = dataclasses.replace(LAB, nodes=LAB.nodes[::-1])
+        names = [stage.name for stage in answers.stages(turned)]
+        assert names.index("configure@controller") < names.index("configure@compute1")
+
+    def test_neutron_knows_all_agents_at_the_end(self) -> None:
+        last = answers.stages(LAB)[-1]
+        assert {f"services@{node.name}" for node in LAB.nodes} == set(last.after)
 
 
 class TestForms:
-    def test_a_password_hash_is_one_that_passlib_reads(self) -> None:
-        # passlib.hash.pbkdf2_sha512.using(rounds=1000, salt=...).hash("secret12"), run by hand.
-        text = forms.password_hash("admin", "secret12")
-        assert re.fullmatch(r"\$pbkdf2-sha512\$1000\$[A-Za-z0-9./]{22}\$[A-Za-z0-9./]{86}", text)
-        assert text == forms.password_hash("admin", "secret12")
-        assert text != forms.password_hash("nova", "secret12"), "users have salts of their own"
+    def test_a_password_hash_is_passlib_s(self) -> None:
+        # passlib.hash.pbkdf2_sha512.using(rounds=1000, salt=SALT).hash("secret12"); SALT is the
+        # beginning of the SHA-256 of b"admin\0secret12".
+        assert forms.password_hash("admin", "secret12") == (
+            "$pbkdf2-sha512$1000$FcPFgS5cTsgml7LZii38fQ$"
+            "mzzMgRwbOlv4RkcaN1qaUCnvzD2mg6/cm/eivmnR/13rB4X8ayKrE.30Dr/OVkMH0kGIZiG1FyqBcviB8Z4BBg"
+        )
+
+    def test_users_have_salts_of_their_own(self) -> None:
+        hashes = [forms.password_hash(user, "secret12").split("$") for user in ("admin", "nova")]
+        assert hashes[0][3] != hashes[1][3]
 
     def test_a_fernet_key_has_32_bytes(self) -> None:
         assert re.fullmatch(r"[A-Za-z0-9_-]{43}=", forms.fernet_key("secret12"))

@@ -19,6 +19,8 @@ place root root 644 /etc/systemd/system/stacklab-bridges.service
 place root root 644 /etc/systemd/system/stacklab-nova-compute.service
 place root root 644 /etc/systemd/system/stacklab-neutron-ovn-metadata-agent.service
 place root root 644 /etc/systemd/system/stacklab-compute.target
+# A host whose KVM does not nest gives its nodes none.
+[ -c /dev/kvm ] || sed -i 's/^virt_type = kvm$/virt_type = qemu/' /etc/nova/nova.conf
 # Its only content would be Debian's choice of a driver.
 : > /etc/nova/nova-compute.conf
 # Without it Open vSwitch takes a random name at its next start, and OVN a second chassis.
