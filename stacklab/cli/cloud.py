@@ -32,7 +32,7 @@ def openrc(_c: Any, name: NameOfLabThatIsUp) -> None:
     with session() as context:
         variables = client.write_clouds_yaml(context, name)
     for key, value in variables.items():
-        print(f"export {key}={shlex.quote(value)}")
+        print(f"unset {key}" if value is None else f"export {key}={shlex.quote(value)}")
 
 
 @task("cloud.smoke")

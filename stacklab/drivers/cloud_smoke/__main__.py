@@ -45,7 +45,10 @@ class Smoke:
         self._orders = orders
         self._journal = journal
         self._computes: list[str] = orders["computes"]
-        self._cloud = openstack.connect(**orders["auth"])
+        # Nobody's clouds.yaml and no variables: the orders say all.
+        self._cloud = openstack.connect(
+            load_yaml_config=False, load_envvars=False, **orders["auth"]
+        )
         self._resources = Resources(self._cloud, orders["prefix"])
         self._fixed: dict[str, str] = {}
         self._floating: dict[str, str] = {}
@@ -123,8 +126,11 @@ class Smoke:
                 for agent in agents
                 if not agent.is_alive or not str(agent.last_heartbeat_at).startswith("20")
             ]
-            hosts = {agent.host for agent in agents}
-            silent += [f"no agent on {name}" for name in self._computes if name not in hosts]
+            controllers = {agent.host for agent in agents if "ontroller" in agent.agent_type}
+            metadata = {agent.host for agent in agents if "etadata" in agent.agent_type}
+            for name in self._computes:
+                silent += [f"no OVN controller on {name}"] if name not in controllers else []
+                silent += [f"no metadata agent on {name}"] if name not in metadata else []
             return ", ".join(silent)
 
         wait_until_nothing_is_missing(look, _READY_S)

@@ -110,7 +110,15 @@ class Resources:
         for server in self.servers():
             (address,) = server.addresses[self._name("network")]
             addresses[server.name] = address["addr"]
+        self._check_places(hosts)
         return addresses
+
+    def _check_places(self, hosts: Sequence[str]) -> None:
+        """Raise StepFailed unless each host has its VM."""
+        places = {server.name: server.hypervisor_hostname for server in self.servers()}
+        wanted = {self._name(f"on-{host}"): host for host in hosts}
+        if places != wanted:
+            raise StepFailed(f"the VMs are not where they should be: {places}, not {wanted}")
 
     def _not_active(self) -> str:
         """Return which VMs are not up yet; raises StepFailed with nova's reason for one."""
@@ -180,6 +188,8 @@ class Resources:
         for listing in (network.networks(), network.routers(), network.security_groups()):
             yield from self._ours(listing)
         yield from self._ours(self._cloud.image.images())
+        yield from self._ours(self._cloud.compute.flavors(is_public=None))
+        yield from self._ours(self._cloud.compute.keypairs())
 
     def _ours(self, things: Any) -> Iterator[Any]:  # noqa: ANN401  a listing of any kind
         for thing in things:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from stacklab import files, secrets
 from stacklab.errors import LabError
 from stacklab.installers import kit_of
-from stacklab.installers import rendering as answers
 from stacklab.model.cloud import CloudAccess
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT, LabPaths
@@ -17,7 +18,7 @@ from stacklab.process.command import Command
 from stacklab.tools.venvs import Venv
 from stacklab.workflow.context import Context, running_lab
 
-_TIMEOUT_S = 600  # of one request: an emulated service takes minutes at its start
+_TIMEOUT_S = 300  # of one request: an emulated service takes minutes at its start
 VENV = Venv(
     name=".cloud/client",
     directory=PROJECT / ".cloud" / "client",
@@ -46,7 +47,13 @@ def access_of(lab: Lab) -> CloudAccess:
 def login(lab: Lab, paths: LabPaths) -> Mapping[str, Any]:
     """Return the arguments of openstack.connect, with the password."""
     access = access_of(lab)
-    known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
+    # Those that were made: one that was changed since is not the cloud's yet.
+    known = secrets.kept(paths.secrets)
+    if access.password_secret not in known:
+        raise LabError(
+            f"lab {lab.name} does not have its {access.password_secret} any more",
+            hint=f"./invoke lab.rebuild {lab.name}",
+        )
     return {
         "auth": {
             "auth_url": access.auth_url,
@@ -58,18 +65,36 @@ def login(lab: Lab, paths: LabPaths) -> Mapping[str, Any]:
         },
         "region_name": access.region,
         "identity_api_version": "3",
+        "api_timeout": _TIMEOUT_S,
     }
 
 
-def write_clouds_yaml(context: Context, name: str) -> Mapping[str, str]:
-    """Write the lab's clouds.yaml, mode 0600, and return the variables that name it.
+def environment(lab: Lab) -> dict[str, str | None]:
+    """Return what a client's environment needs: None takes a variable away.
+
+    Variables of another cloud would win over clouds.yaml, and a proxy does not know the lab.
+    """
+    changes: dict[str, str | None] = {name: None for name in os.environ if name.startswith("OS_")}
+    host = urlsplit(access_of(lab).auth_url).hostname or ""
+    for name in ("no_proxy", "NO_PROXY"):
+        before = os.environ.get(name, "")
+        changes[name] = f"{before},{host}" if before else host
+    return changes
+
+
+def write_clouds_yaml(context: Context, name: str) -> Mapping[str, str | None]:
+    """Write the lab's clouds.yaml, mode 0600, and return a client's environment; None: unset.
 
     The file is JSON, which is YAML, too. Raises LabError for a lab that is not up or has no cloud.
     """
     lab, paths = running_lab(context, name)
-    content = {"clouds": {lab.name: {**login(lab, paths), "api_timeout": _TIMEOUT_S}}}
+    content = {"clouds": {lab.name: login(lab, paths)}}
     files.write(paths.clouds_yaml, json.dumps(content, indent=2) + "\n", mode=0o600)
-    return {"OS_CLIENT_CONFIG_FILE": str(paths.clouds_yaml), "OS_CLOUD": lab.name}
+    return {
+        **environment(lab),
+        "OS_CLIENT_CONFIG_FILE": str(paths.clouds_yaml),
+        "OS_CLOUD": lab.name,
+    }
 
 
 def run(context: Context, name: str, words: Sequence[str]) -> int:

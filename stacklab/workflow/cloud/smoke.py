@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stacklab import files
+from stacklab import files, locks
 from stacklab.errors import CheckFailed, LabError, NotChecked
 from stacklab.foreign import printable
 from stacklab.images import root
@@ -24,6 +24,7 @@ from stacklab.workflow.context import Context, running_lab
 
 _DRIVER = "stacklab.drivers.cloud_smoke"
 _LIMIT_S = 3600.0
+_WAIT_S = 5.0
 _MOST_RESULTS = 200
 _ROW = "cloud"  # of the progress
 _PREFIX = "stacklab-smoke"
@@ -49,13 +50,22 @@ def run(context: Context, name: str, *, keep: bool) -> tuple[SmokeStep, ...]:
     without a result.
     """
     lab, paths = running_lab(context, name)
-    orders = _orders(context, lab, paths, keep=keep)
+    client.access_of(lab)  # refuses a lab without a cloud
     client.prepare_venv(context)
+    paths.cloud.mkdir(mode=0o700, exist_ok=True)
+    # A second one would delete what the first has made: it has to be left of an earlier run.
+    lock = paths.cloud / "smoke.lock"
+    with locks.held(lock, f"cloud.smoke {name}", wait_s=_WAIT_S):
+        return _run(context, lab, paths, keep=keep)
+
+
+def _run(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[SmokeStep, ...]:
+    orders = _orders(context, lab, paths, keep=keep)
     hearing = _Hearing(context)
     command = Command(
         argv=(str(client.VENV.python), "-m", _DRIVER),
         what="the proof of the cloud",
-        env={"PYTHONPATH": str(PROJECT)},
+        env={**client.environment(lab), "PYTHONPATH": str(PROJECT)},
         stdin=json.dumps(orders).encode(),
         secrets=(orders["auth"]["auth"]["password"],),
         timeout_s=_LIMIT_S,
@@ -63,10 +73,12 @@ def run(context: Context, name: str, *, keep: bool) -> tuple[SmokeStep, ...]:
     )
     result = context.runner.converse(command, heard=hearing.hear)
     hearing.end()
-    if not hearing.steps:
+    has_failed = any(not step.is_ok for step in hearing.steps)
+    # One that ended for a reason of its own has proved nothing.
+    if not hearing.steps or (result.exit_code != 0 and not has_failed):
         raise NotChecked(
             f"the proof of the cloud ended without a result\n{result.stderr[-2000:]}",
-            hint=f"./invoke lab.cloud {name} -- token issue",
+            hint=f"./invoke lab.cloud {lab.name} -- token issue",
         )
     return tuple(hearing.steps)
 
@@ -120,7 +132,6 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[
             hint="write stack.external_network into its spec; see labs/openstack-3node.yaml",
         )
     public_key = paths.private_key.with_suffix(".pub").read_text().strip()
-    paths.cloud.mkdir(mode=0o700, exist_ok=True)
     known_hosts = paths.cloud / "known_hosts"
     files.write(known_hosts, "", mode=0o600)  # of VMs that are gone
     return {

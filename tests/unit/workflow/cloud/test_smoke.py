@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stacklab import spec
-from stacklab.errors import CheckFailed, LabError, NotChecked
+from stacklab import locks, spec
+from stacklab.errors import AlreadyRunning, CheckFailed, LabError, NotChecked
 from stacklab.images.root import RootDisk
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
@@ -125,10 +125,42 @@ def test_an_image_without_a_tenant_s_image_is_told(up: FakeHost) -> None:
 def test_the_client_s_file_is_for_its_owner_alone(up: FakeHost) -> None:
     variables = client.write_clouds_yaml(up.context, NAME)
     path = up.lab(NAME).clouds_yaml
-    assert variables == {"OS_CLIENT_CONFIG_FILE": str(path), "OS_CLOUD": NAME}
+    assert variables["OS_CLIENT_CONFIG_FILE"] == str(path)
+    assert variables["OS_CLOUD"] == NAME
     assert path.stat().st_mode & 0o077 == 0
     cloud = json.loads(path.read_text())["clouds"][NAME]
     assert cloud["auth"]["auth_url"] == "http://192.168.170.10:5000/v3"
+
+
+def test_no_variable_of_another_cloud_reaches_a_client_and_no_proxy_is_asked(
+    up: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two, the client takes the variable and not what clouds.yaml says."""
+    monkeypatch.setenv("OS_AUTH_URL", "https://production.example.org")
+    monkeypatch.setenv("no_proxy", "localhost")
+    up.runner.on(*DRIVER, answer=said(step("log in")))
+    smoke.run(up.context, NAME, keep=False)
+    (command,) = [one for one in up.runner.commands if one.argv[:3] == DRIVER]
+    for environment in (command.env, client.write_clouds_yaml(up.context, NAME)):
+        assert environment["OS_AUTH_URL"] is None
+        assert environment["no_proxy"] == "localhost,192.168.170.10"
+
+
+def test_a_second_one_beside_the_first_is_refused(
+    up: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smoke, "_WAIT_S", 0.0)
+    directory = up.lab(NAME).cloud
+    directory.mkdir()
+    with locks.held(directory / "smoke.lock", "the first"), pytest.raises(AlreadyRunning):
+        smoke.run(up.context, NAME, keep=False)
+
+
+def test_an_end_by_an_error_of_its_own_is_no_success(up: FakeHost) -> None:
+    text = f"{json.dumps(step('boot'))}\n"
+    up.runner.on(*DRIVER, answer=Result(exit_code=1, stdout=text, stderr="Traceback"))
+    with pytest.raises(NotChecked, match="Traceback"):
+        smoke.run(up.context, NAME, keep=False)
 
 
 def test_a_lab_without_a_cloud_of_ours_is_refused_with_one_that_has(host: FakeHost) -> None:
