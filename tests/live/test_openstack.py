@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,11 @@ def cloud(stacklab: Stacklab, kind: str) -> Iterator[Run]:
     yield up
     stacklab.ok("lab.destroy", CLOUD)
     assert_gone(CLOUD)
+
+
+def first_start(stacklab: Stacklab, node: str) -> str:
+    """When the node's PID 1 was started: field 22 of its stat."""
+    return stacklab.on(CLOUD, node, "cut -d' ' -f22 /proc/1/stat").strip()
 
 
 def test_lab_up_installs_the_cloud_and_all_its_services_run(
@@ -61,9 +67,14 @@ def test_a_service_that_ended_is_told_by_name(stacklab: Stacklab, cloud: Run) ->
 def test_nodes_that_were_rebooted_come_back_with_their_services(
     stacklab: Stacklab, cloud: Run
 ) -> None:
-    for node in ("controller", "compute1"):
+    rebooted = ("controller", "compute1")
+    before = [first_start(stacklab, node) for node in rebooted]
+    for node in rebooted:
         stacklab.on(CLOUD, node, "sudo systemctl --no-block reboot")
+    time.sleep(5)  # so that the first look does not find them before they go down
     stacklab.check(CLOUD, "--wait", BACK_S)
+    after = [first_start(stacklab, node) for node in rebooted]
+    assert not set(before) & set(after)
 
 
 def test_two_vms_on_two_computes_ping_and_log_in_to_each_other(
