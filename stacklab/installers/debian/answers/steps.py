@@ -106,9 +106,5 @@ def _start(node: Node, place: CloudPlace) -> Step:
 
 def _wait_for_services(node: Node, place: CloudPlace) -> Iterator[Step]:
     for service in services.services_of(place):
-        if service.ready:
-            wait = f"{_WAIT} {service.ready}"
-        else:
-            # Its unit is active once all that it waits for has answered.
-            wait = f"until systemctl -q is-active {service.unit}; do sleep 0.5; done"
+        wait = f"{_WAIT} --unit {service.unit} {service.ready}".strip()
         yield Step(node=node.name, title=f"wait for {service.name}", command=wait, user="root")

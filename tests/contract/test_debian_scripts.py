@@ -1,0 +1,122 @@
+"""The scripts that the debian kit places on nodes, by real shells."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from stacklab import spec
+from stacklab.installers import rendering as answers
+from stacklab.installers.debian.answers.files import FOLDER
+from stacklab.paths import PROJECT
+
+FILES = answers.preview(spec.load(PROJECT / "labs" / "openstack-3node.yaml"))
+SCRIPTS = {
+    f"{node}:{path.name}": text
+    for node in ("controller", "compute1")
+    for path, text in FILES[node].items()
+    if text.startswith("#!")
+}
+UNIT = "stacklab-nova-api.service"
+SYSTEMCTL = """#!/bin/sh
+case $* in
+show*) cat "$WORLD/restarts" ;;
+*is-active*) [ -e "$WORLD/active" ] ;;
+esac
+"""
+JOURNALCTL = "#!/bin/sh\necho 'no such option: my_ipp'\n"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="there is no shellcheck")
+def test_shellcheck_finds_nothing(name: str) -> None:
+    done = subprocess.run(
+        ("shellcheck", "-"), input=SCRIPTS[name], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    for name, text in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "restarts").write_text("0\n")
+    (tmp_path / "wait").write_text(FILES["controller"][FOLDER / "usr/local/sbin/stacklab-wait"])
+    return tmp_path
+
+
+def wait(world: Path, *words: str, limit_s: float = 30) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{world}:{os.environ['PATH']}", "WORLD": str(world)}
+    return subprocess.run(
+        ("timeout", str(limit_s), "bash", str(world / "wait"), *words),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class Answering(BaseHTTPRequestHandler):
+    status = 300
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    server = HTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_answers_is_not_waited_for(world: Path, port: int) -> None:
+    done = wait(world, f"tcp:127.0.0.1:{port}", f"http:127.0.0.1:{port}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_api_that_is_broken_is_waited_for(
+    world: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Answering, "status", 503)
+    assert wait(world, f"http:127.0.0.1:{port}", limit_s=2).returncode == 124
+
+
+def test_a_port_that_nobody_listens_on_is_waited_for(world: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        place = f"tcp:127.0.0.1:{unused.getsockname()[1]}"
+        assert wait(world, place, limit_s=2).returncode == 124
+
+
+def test_a_unit_has_to_run_as_well(world: Path, port: int) -> None:
+    place = f"tcp:127.0.0.1:{port}"
+    assert wait(world, "--unit", UNIT, place, limit_s=2).returncode == 124
+    (world / "active").touch()
+    assert wait(world, "--unit", UNIT, place).returncode == 0
+    assert wait(world, "--unit", UNIT).returncode == 0
+
+
+def test_a_unit_that_ends_again_and_again_is_given_up_with_its_last_words(world: Path) -> None:
+    (world / "restarts").write_text("6\n")
+    done = wait(world, "--unit", UNIT)
+    assert done.returncode == 1
+    assert UNIT in done.stdout
+    assert "no such option: my_ipp" in done.stdout
