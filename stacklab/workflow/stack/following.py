@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TypeAlias
 
-from stacklab import locks
+from stacklab import locks, secrets
 from stacklab.errors import AlreadyRunning, LabError
+from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.stages.attempt import ending_words, row_of
 from stacklab.stages.journal import History, Journal, StageState, StepState
@@ -19,9 +21,10 @@ from stacklab.stages.worker import Work, WorkPhase
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.masking import Masker
 from stacklab.workflow.stack.node_worker import NodeWorkers
-from stacklab.workflow.stack.stack import interrupted
+from stacklab.workflow.stack.stack import interrupted, shaped_secrets
 
 _POLL_S = 1.0
+_Key: TypeAlias = tuple[str, int, float, int]  # stage, step, when it began, place in the log
 
 
 def follow(context: Context, name: str) -> History:
@@ -29,11 +32,11 @@ def follow(context: Context, name: str) -> History:
 
     Raises LabError if nothing runs and nobody runs the stages.
     """
-    _, paths = running_lab(context, name)
+    lab, paths = running_lab(context, name)
     journal = Journal(paths.journal)
     if not _unfinished(journal.read()) and not _is_driven(paths):
         raise LabError(f"no stage of lab {name} runs", hint=f"./invoke lab.stack {name} --plan")
-    follower = _Follower(context, paths)
+    follower = _Follower(context, lab, paths)
     try:
         while True:
             # Asked before the journal is read: who drives may end between the two.
@@ -67,11 +70,12 @@ def _is_driven(paths: LabPaths) -> bool:
 class _Follower:
     """Follows each step that the journal names, in a thread of its own, once."""
 
-    def __init__(self, context: Context, paths: LabPaths) -> None:
+    def __init__(self, context: Context, lab: Lab, paths: LabPaths) -> None:
         self._context = context
         self._workers = NodeWorkers(context.runner, paths)
-        self._mask = Masker(paths).text
-        self._followed: set[tuple[str, int, float, int]] = set()
+        shaped = shaped_secrets(lab, secrets.kept(paths.secrets))
+        self._mask = Masker(paths, shaped=shaped).text
+        self._followed: set[_Key] = set()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -88,7 +92,7 @@ class _Follower:
             key = (state.name, step.number, state.began_at, step.log_at)
             if key not in self._followed:
                 self._followed.add(key)
-                thread = threading.Thread(target=self._follow, args=(state.name, step), daemon=True)
+                thread = threading.Thread(target=self._follow, args=(key, step), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
@@ -98,9 +102,9 @@ class _Follower:
         for thread in self._threads:
             thread.join(2.0)
 
-    def _follow(self, stage: str, step: StepState) -> None:
+    def _follow(self, key: _Key, step: StepState) -> None:
         progress = self._context.progress
-        row = row_of(stage, step.node)
+        row = row_of(key[0], step.node)
 
         def said(text: str) -> None:
             progress.say(row, text)
@@ -109,6 +113,8 @@ class _Follower:
         shown = LastLine(mask=self._mask, said=said)
         try:
             if worker.look(step.node, step.unit).phase is WorkPhase.ABSENT:
+                # The journal has a step before its node has: it is looked for again.
+                self._followed.discard(key)
                 return
             with progress.stage(row, step.title):
                 work = worker.follow(step.node, step.unit, heard=shown.hear)

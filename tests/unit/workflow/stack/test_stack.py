@@ -16,6 +16,7 @@ from stacklab.installers.contract import Kit
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_INSTALLER
 from stacklab.model.state import NodeState
+from stacklab.paths import LabPaths
 from stacklab.stages.journal import Journal
 from stacklab.workflow import context as contexts
 from stacklab.workflow.lab import status as lab_status
@@ -259,6 +260,34 @@ def test_following_shows_what_runs_and_starts_nothing(
     assert len(nodes.started) == 1
     assert hows(up, lab) == dict.fromkeys(STAGES, "done")
     assert titles(nodes).count("controller: install it") == 1
+
+
+def test_a_step_whose_work_is_about_to_begin_is_followed_once_it_has(
+    up: FakeHost, nodes: UnitNodes, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has a step before its node has the work."""
+
+    def interrupt(_node: str, _name: str) -> None:
+        raise KeyboardInterrupt
+
+    nodes.before_attach = interrupt
+    with pytest.raises(LabError):
+        stack.run(up.context, lab)
+    attached: list[str] = []
+    nodes.before_attach = lambda _node, name: attached.append(name)
+    begun = dict(nodes.units)
+    nodes.units.clear()
+    looks = iter(range(100))
+
+    def is_driven(_paths: LabPaths) -> bool:
+        if next(looks) == 5:
+            nodes.units.update(begun)
+        return not attached
+
+    monkeypatch.setattr(following, "_POLL_S", 0.01)
+    monkeypatch.setattr(following, "_is_driven", is_driven)
+    following.follow(up.context, LAB)
+    assert len(attached) == 1
 
 
 # --- lab.up
