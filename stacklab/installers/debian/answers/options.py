@@ -205,7 +205,10 @@ class Options:
             "database": self._database("nova"),
             "api_database": self._database("nova_api", user="nova"),
             # Computes are mapped to the cell by the scheduler, so that no command has to be run.
-            "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": 15},
+            "scheduler": {
+                "workers": 1,
+                "discover_hosts_in_cells_interval": 15 if self._place.is_vm else 3,
+            },
             "conductor": {"workers": 1},
         }
 

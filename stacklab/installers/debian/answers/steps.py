@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stacklab.installers.debian.answers import services
 from stacklab.installers.debian.answers.files import INSTALL
 from stacklab.installers.debian.answers.place import CloudPlace, place_of
+from stacklab.installers.kit.roles import has_compute
 from stacklab.model.lab import Lab, Node
 from stacklab.stages.stage import MINUTE_S, Stage, Step, name_at
 
@@ -40,10 +41,28 @@ def _agents(lab: Lab, after: tuple[str, ...]) -> Stage:
     )
     return Stage(
         name="agents",
-        steps=(step,),
+        steps=(step, _wait_for_mapping(lab)),
         limit_s=15 * MINUTE_S,
         after=after,
-        hint="an ovn-controller is not connected: ovn-sbctl show on the controller",
+        hint="an ovn-controller is not connected (ovn-sbctl show on the controller), or a "
+        "nova-compute does not reach RabbitMQ (journalctl -u stacklab-nova-compute)",
+    )
+
+
+def _wait_for_mapping(lab: Lab) -> Step:
+    """Return the step that waits until nova may schedule to every compute node.
+
+    The scheduler maps new ones by itself, see discover_hosts_in_cells_interval. The database is
+    asked, since nova-manage is a minute's work under emulation.
+    """
+    names = [node.name for node in lab.nodes if has_compute(lab, node)]
+    hosts = ", ".join(f"'{name}'" for name in names)
+    query = f"SELECT COUNT(*) FROM nova_api.host_mappings WHERE host IN ({hosts})"
+    return Step(
+        node=lab.controller.name,
+        title="wait until nova has mapped every compute node to its cell",
+        command=f'until [ "$(mariadb -N -e "{query}")" = {len(names)} ]; do sleep 0.5; done',
+        user="root",
     )
 
 
