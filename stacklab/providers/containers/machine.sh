@@ -106,6 +106,14 @@ end_group() {
 }
 
 # Ends every process of the node, at once.
+# The kernel keeps a network namespace, and with it the links, while a TCP connection in there waits
+# for a peer that is gone: minutes, where a cloud's nodes are all killed at once.
+delete_links() {
+    for path in /sys/class/net/"$MACHINE"-*; do
+        [ ! -e "$path" ] || ip link delete "${path##*/}" 2>/dev/null || :
+    done
+}
+
 kill_all() {
     if [ -d "$CGROUP" ]; then
         echo 0 2>/dev/null >"$CGROUP/cgroup.freeze" || :
@@ -122,6 +130,7 @@ kill_all() {
         done
         ! is_populated || fail "processes of $MACHINE do not end: see $CGROUP"
     fi
+    delete_links
     for root in $(cgroup_roots); do
         # A cgroup is busy until the kernel has tidied up behind its last process.
         for _ in $(seq 100); do

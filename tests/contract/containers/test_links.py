@@ -68,3 +68,15 @@ def test_a_cable_that_is_pulled_while_paused_is_out_afterwards(node: TinyNode) -
     assert not links.is_up(nic.end)
     node.machines.set_link(node.container, nic.end, is_up=True)
     assert links.is_up(nic.end)
+
+
+def test_a_removed_node_has_no_link_though_the_kernel_still_keeps_its_namespace(
+    node: TinyNode,
+) -> None:
+    """As it does for minutes, while a TCP connection in there waits for a peer that is gone."""
+    nic = nic_of(node)
+    node.start(nic)
+    (holder, *_) = (node.group / "net" / "cgroup.procs").read_text().split()
+    with Path(f"/proc/{holder}/ns/net").open():
+        node.remove()
+        assert not links.is_there(nic.end)
