@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,21 @@ def test_the_trial_holds_there_too_and_leaves_nothing(tmp_path: Path, kind: str,
     home = tmp_path / name
     home.mkdir()
     assert (try_in(home, kind).stderr, list(home.iterdir())) == ("", [])
+
+
+@KINDS
+def test_the_trial_holds_from_a_checkout_that_is_closed_to_others(
+    tmp_path: Path, kind: str
+) -> None:
+    """A node's root that is not privileged can't read what is in there."""
+    checkout = tmp_path / "checkout"
+    shutil.copytree(TRIAL.parent, checkout, ignore=shutil.ignore_patterns("__pycache__"))
+    checkout.chmod(0o700)
+    home = tmp_path / "home"
+    home.mkdir()
+    argv = ("sh", str(checkout / TRIAL.name), str(home), kind, sys.executable)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @KINDS
