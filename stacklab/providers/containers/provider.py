@@ -108,11 +108,11 @@ class ContainersProvider:
 
     def _start(self, record: LabRecord, containers: Sequence[Container]) -> None:
         machines = self._machines(record)
-        paths = self._lab_paths(record)
+        planned = plans.read(self._lab_paths(record))
         base = root.ensure(self._site.host, record.image, self._site.runner)
         starts = []
         for container in containers:
-            plan = plans.read_one(paths, container)
+            plan = plans.plan_of(planned, container, lab=record.name)
             starts.append(functools.partial(machines.start, container, plan, base))
         bounded.together(starts, name="start")
 
