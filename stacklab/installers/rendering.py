@@ -27,6 +27,7 @@ __all__ = [
     "preview",
     "render",
     "secret_names",
+    "secret_texts",
     "shown_secrets",
     "stages",
     "steps",
@@ -70,6 +71,14 @@ def shown_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, tuple[st
     for name, value in secrets.items():
         shown[name] = (value, shaped[name]) if name in shaped else (value,)
     return shown
+
+
+def secret_texts(lab: Lab, secrets: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every string that is in a rendered file because of a secret, each once."""
+    texts: list[str] = []
+    for forms in shown_secrets(lab, secrets).values():
+        texts += forms
+    return tuple(dict.fromkeys(texts))
 
 
 def render(

@@ -57,7 +57,7 @@ def preview(lab: Lab, runner: Runner) -> Rendered:
     previews = answers.preview(lab, mirrors=host_mirrors(runner))
     placeholders = dict.fromkeys(answers.secret_names(lab), answers.PLACEHOLDER)
     # A file may hold a secret in the form that its reader wants.
-    secret = _shown_secrets(lab, placeholders)
+    secret = answers.secret_texts(lab, placeholders)
     return {
         node: {path: without(text, secret) for path, text in files.items()}
         for node, files in previews.items()
@@ -90,14 +90,6 @@ def write(rendered: Rendered, directory: Path) -> tuple[Path, ...]:
         ) from error
 
 
-def _shown_secrets(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Return every string that is in a rendered file because of a secret, each once."""
-    texts: list[str] = []
-    for forms in answers.shown_secrets(lab, known).values():
-        texts += forms
-    return tuple(dict.fromkeys(texts))
-
-
 def diff(context: Context, lab: Lab) -> tuple[Difference, ...]:
     """Compare what the running nodes have with what would be rendered from today's spec."""
     running_lab(context, lab.name)
@@ -109,7 +101,7 @@ def _compare(
     context: Context, lab: Lab, wanted: Rendered, known: Mapping[str, str]
 ) -> tuple[Difference, ...]:
     paths = context.host.lab(lab.name)
-    secret = _shown_secrets(lab, known)
+    secret = answers.secret_texts(lab, known)
     nodes = [node for node, files in wanted.items() if files]
 
     def read_node(node: str) -> Mapping[PurePosixPath, str | None]:

@@ -106,16 +106,17 @@ class Resources:
                 availability_zone=f"nova:{host}",
             )
         wait_until_nothing_is_missing(self._not_active, _ACTIVE_S)
+        servers = self.servers()
+        self._check_places(servers, hosts)
         addresses = {}
-        for server in self.servers():
+        for server in servers:
             (address,) = server.addresses[self._name("network")]
             addresses[server.name] = address["addr"]
-        self._check_places(hosts)
         return addresses
 
-    def _check_places(self, hosts: Sequence[str]) -> None:
+    def _check_places(self, servers: Sequence[Any], hosts: Sequence[str]) -> None:
         """Raise StepFailed unless each host has its VM."""
-        places = {server.name: server.hypervisor_hostname for server in self.servers()}
+        places = {server.name: server.hypervisor_hostname for server in servers}
         wanted = {self._name(f"on-{host}"): host for host in hosts}
         if places != wanted:
             raise StepFailed(f"the VMs are not where they should be: {places}, not {wanted}")

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from stacklab import locks, secrets
 from stacklab.errors import AlreadyRunning, LabError
+from stacklab.installers import rendering
 from stacklab.model.lab import Lab
 from stacklab.paths import LabPaths
 from stacklab.stages.attempt import ending_words, row_of
@@ -21,7 +22,7 @@ from stacklab.stages.worker import Work, WorkPhase
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.masking import Masker
 from stacklab.workflow.stack.node_worker import NodeWorkers
-from stacklab.workflow.stack.stack import interrupted, shaped_secrets
+from stacklab.workflow.stack.stack import interrupted
 
 _POLL_S = 1.0
 _Key: TypeAlias = tuple[str, int, float, int]  # stage, step, when it began, place in the log
@@ -73,7 +74,7 @@ class _Follower:
     def __init__(self, context: Context, lab: Lab, paths: LabPaths) -> None:
         self._context = context
         self._workers = NodeWorkers(context.runner, paths)
-        shaped = shaped_secrets(lab, secrets.kept(paths.secrets))
+        shaped = rendering.secret_texts(lab, secrets.kept(paths.secrets))
         self._mask = Masker(paths, shaped=shaped).text
         self._followed: set[_Key] = set()
         self._threads: list[threading.Thread] = []

@@ -76,7 +76,7 @@ def run_held(
     selection = _select(lab, stages, first=first, last=last)
     rendered, known = render_answers(context, lab, paths)
     place_changed(context, lab, paths, lab_record, rendered)
-    masker = Masker(paths, shaped=shaped_secrets(lab, known))
+    masker = Masker(paths, shaped=rendering.secret_texts(lab, known))
     engine = Engine(
         stages,
         _digests(stages, rendered),
@@ -197,14 +197,6 @@ def _check_up(context: Context, lab: Lab, paths: LabPaths) -> LabRecord:
 def _digests(stages: tuple[Stage, ...], rendered: Rendered) -> Mapping[str, str]:
     answers = {node: digest(answer_files) for node, answer_files in rendered.items()}
     return {stage.name: input_digest(stage, answers) for stage in stages}
-
-
-def shaped_secrets(lab: Lab, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Return every string that stands in a file for a secret."""
-    texts: list[str] = []
-    for forms in rendering.shown_secrets(lab, known).values():
-        texts += forms
-    return tuple(texts)
 
 
 def _log_opener(

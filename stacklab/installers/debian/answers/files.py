@@ -240,31 +240,28 @@ def _controller_texts(
 
 def _units(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPath, ConfigFile]:
     """Return the units of the node's services, of its bridges, and of its targets."""
-    bridges = f"{services.UNIT_PREFIX}{services.BRIDGES}.service"
-    gateway = f"{services.UNIT_PREFIX}{services.GATEWAY}.service"
-    extra: list[str] = []
     own = services.services_of(place)
-    units = {
-        bridges: request.render("debian/bridges.service.j2", node, place=place),
-        **{service.unit: _render_unit(request, node, place, service, bridges) for service in own},
-    }
+    units = {services.BRIDGES: request.render("debian/bridges.service.j2", node, place=place)}
+    for service in own:
+        units[service.unit] = _render_unit(request, node, place, service)
     if place.external_nic:
-        units[gateway] = request.render("debian/gateway.service.j2", node)
-        extra.append(gateway)
-    wanted = (bridges, *extra, *services.debian_units(place), *(service.unit for service in own))
+        units[services.GATEWAY] = request.render("debian/gateway.service.j2", node)
+    wanted = (
+        *services.network_units(place),
+        *services.debian_units(place),
+        *(service.unit for service in own),
+    )
     for target in services.targets(place):
         role = "controller" if target == services.CONTROLLER_TARGET else "compute"
         units[target] = request.render("debian/target.j2", node, role=role, units=wanted)
     return {_UNITS / name: ConfigFile(text=text) for name, text in units.items()}
 
 
-def _render_unit(
-    request: Request, node: Node, place: CloudPlace, service: Service, bridges: str
-) -> str:
+def _render_unit(request: Request, node: Node, place: CloudPlace, service: Service) -> str:
     return request.render(
         "debian/service.j2",
         node,
         service=service,
-        bridges=bridges,
+        bridges=services.BRIDGES,
         targets=services.targets(place),
     )

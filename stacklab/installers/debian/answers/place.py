@@ -19,7 +19,6 @@ _POOL_PREFIX = 26  # a quarter of a /24 for floating addresses
 class CloudPlace:
     """All that configuration files ask about a node."""
 
-    name: str
     is_controller: bool
     has_compute: bool  # tenants' VMs run here
     controller: IPv4Address  # where the APIs, the database and the messages are
@@ -43,7 +42,6 @@ def place_of(lab: Lab, node: Node) -> CloudPlace | None:
     if is_controller and stack.external_network:
         external_nic = nic_on(lab, node, stack.external_network)
     return CloudPlace(
-        name=node.name,
         is_controller=is_controller,
         has_compute=has_compute(lab, node),
         controller=address(lab, lab.controller),

@@ -20,9 +20,9 @@ COMPUTE_TARGET = "stacklab-compute.target"
 # What is linked here is started at each boot.
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 # Sets bridges up at each boot: Open vSwitch's own database does not hold their addresses.
-BRIDGES = "bridges"
+BRIDGES = f"{UNIT_PREFIX}bridges.service"
 # Has neutron see which node is the gateway, at each start of ovn-controller.
-GATEWAY = "gateway"
+GATEWAY = f"{UNIT_PREFIX}gateway.service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +100,13 @@ def units(lab: Lab, node: Node) -> tuple[str, ...]:
         names += ["ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb", "ovn-northd"]
     if place.has_compute:
         names.append("libvirtd")
-    own = [f"{UNIT_PREFIX}{BRIDGES}.service"]
-    if place.external_nic:
-        own.append(f"{UNIT_PREFIX}{GATEWAY}.service")
-    own += [service.unit for service in services_of(place)]
-    return (*(f"{name}.service" for name in names), *own)
+    own = tuple(service.unit for service in services_of(place))
+    return (*(f"{name}.service" for name in names), *network_units(place), *own)
+
+
+def network_units(place: CloudPlace) -> tuple[str, ...]:
+    """Return the units that prepare the node's networks, and then have nothing to do."""
+    return (BRIDGES, GATEWAY) if place.external_nic else (BRIDGES,)
 
 
 def services_of(place: CloudPlace) -> tuple[Service, ...]:

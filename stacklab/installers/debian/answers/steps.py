@@ -71,7 +71,6 @@ def _stages_on(lab: Lab, node: Node, place: CloudPlace) -> Iterator[Stage]:
     # A controller that was made anew has an empty database, in which its computes have to register.
     configured = (configure, name_at("configure", lab.controller.name))
     start = name_at("start", node.name)
-    bridges = f"{services.UNIT_PREFIX}{services.BRIDGES}.service"
     yield Stage(
         name=configure,
         steps=(
@@ -92,8 +91,8 @@ def _stages_on(lab: Lab, node: Node, place: CloudPlace) -> Iterator[Stage]:
         limit_s=15 * MINUTE_S,
         after=tuple(dict.fromkeys(configured)),
         # It waits for the bridges: at a boot they may still be on their way.
-        done=f"timeout 120 systemctl start {bridges} && {_all_active(bridges)}",
-        hint=f"journalctl -u {services.UNIT_PREFIX}{services.BRIDGES} on {node.name}",
+        done=f"timeout 120 systemctl start {services.BRIDGES} && {_all_active(services.BRIDGES)}",
+        hint=f"journalctl -u {services.BRIDGES} on {node.name}",
     )
     yield Stage(
         name=name_at(_SERVICES, node.name),
@@ -112,12 +111,11 @@ def _all_active(*units: str) -> str:
 
 def _start(node: Node, place: CloudPlace) -> Step:
     targets = " ".join(services.targets(place))
-    bridges = f"{services.UNIT_PREFIX}{services.BRIDGES}.service"
     return Step(
         node=node.name,
         title="start all services",
         # The bridges first: whoever can't have them should be told here.
-        command=f"systemctl restart openvswitch-switch && systemctl restart {bridges} && "
+        command=f"systemctl restart openvswitch-switch && systemctl restart {services.BRIDGES} && "
         f"systemctl restart --no-block {targets}",
         user="root",
     )
