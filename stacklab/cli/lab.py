@@ -72,7 +72,7 @@ def graph(
     out: Annotated[str, "write the drawing to this file"] = "",
 ) -> None:
     """Draw a lab's nodes, NICs and networks from its spec: on stdout, or into --out FILE."""
-    from stacklab.views import graph
+    from stacklab.views.drawing import graph
 
     drawing = graph.draw(spec.load(spec.find(name, LABS)), format)
     if out:

@@ -69,7 +69,9 @@ class Reports:
 
 
 def _page_parts(run: Outcome) -> Iterator[str]:
-    from stacklab.views import html  # its template engine takes as long to load as all else here
+    from stacklab.views.page import (
+        html,  # its template engine takes as long to load as all else here
+    )
 
     return html.page_parts(run)
 

@@ -15,7 +15,7 @@ import pytest
 
 from stacklab.checks import report
 from stacklab.checks.outcome import Outcome
-from stacklab.views import html
+from stacklab.views.page import html
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver

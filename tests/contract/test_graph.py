@@ -10,7 +10,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.paths import PROJECT
-from stacklab.views import graph_text
+from stacklab.views.drawing import graph_text
 
 LABS = sorted((PROJECT / "labs").glob("*.yaml"))
 

@@ -21,7 +21,7 @@ from stacklab.model import lab_json
 from stacklab.model.lab import NodeKind
 from stacklab.model.stack import Installer
 from stacklab.paths import LABS, HostPaths
-from stacklab.views import graph
+from stacklab.views.drawing import graph
 from stacklab.workflow.lab.kinds import read_kind
 
 CONTRAIL = LABS / "contrail-3node.yaml"

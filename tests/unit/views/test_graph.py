@@ -12,7 +12,8 @@ import pytest
 from stacklab.errors import LabError
 from stacklab.model.lab import NO_IMPAIRMENT, Impairment, Lab, NetworkMode
 from stacklab.spec import values
-from stacklab.views import graph, graph_text
+from stacklab.views.drawing import graph, graph_text
+from stacklab.views.drawing.elements import LETTER
 from tests.unit.checks.fake_lab import make_lab
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -207,7 +208,7 @@ def test_labels_reach_over_no_edge_and_are_drawn_over_the_lines() -> None:
         assert labels
         for at, label in labels:
             assert at > last_line
-            right = float(label.get("x", 0)) + len(label.text or "") * graph.LETTER
+            right = float(label.get("x", 0)) + len(label.text or "") * LETTER
             assert right <= int(root.get("width") or 0)
 
 
@@ -225,4 +226,4 @@ def test_the_label_of_a_node_s_last_nic_of_many_stays_with_its_node() -> None:
     ]
     box = list(root.iter(f"{SVG}rect"))[-1]
     left, width = float(box.get("x", 0)), float(box.get("width", 0))
-    assert left <= float(label.get("x", 0)) <= left + width - len(label.text or "") * graph.LETTER
+    assert left <= float(label.get("x", 0)) <= left + width - len(label.text or "") * LETTER

@@ -16,7 +16,7 @@ from stacklab.checks.expect import Fault, FaultKind
 from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckResult
 from stacklab.model.cause import Cause, CauseKind
-from stacklab.views import html
+from stacklab.views.page import html
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.views.fake_results import (
     HOSTILE,

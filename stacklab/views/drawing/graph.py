@@ -12,14 +12,15 @@ from stacklab.checks import report
 from stacklab.errors import LabError
 from stacklab.model.lab import NIC, Lab, Network, Node
 from stacklab.model.stack import Role
-from stacklab.views.graph_text import Impaired, dot, mermaid, mode_text
+from stacklab.views.drawing.elements import LETTER, element
+from stacklab.views.drawing.graph_text import Impaired, dot, mermaid, mode_text
 from stacklab.words import suggest
 
 # The palette of Okabe and Ito: colour-blind people can tell its colours apart, on white and black.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
 _ROLE_CLASS = {Role.CONTROLLER: "strong", Role.COMPUTE: "plain", Role.NODE: "plain"}
 
-# Pixels, down to LETTER.
+# Pixels, down to _NIC_STEP.
 _NODE_WIDTH = 250
 _TEXT_LINE = 18  # from one line of text to the next
 _PAD = 12
@@ -28,7 +29,6 @@ _HEAD = 44  # the title
 _ABOVE_BARS = 20
 _BAR_STEP = 40
 _FIRST_NIC, _NIC_STEP = 20, 26  # the line of the first NIC in its node, and from one to the next
-LETTER = 8  # the width of one, in the monospace font of _STYLE
 _NODES_PER_ROW = 4
 _SHORTEST_TITLE = 40  # letters; a lab of one node is drawn as wide as that
 
@@ -89,8 +89,8 @@ def svg(lab: Lab, *, bad: Collection[tuple[str, str]] = (), style: str = _STYLE)
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
             f"<title>{title}</title>",
             f"<style>{style}</style>" if style else "",
-            _element("rect", class_="page", width=sheet.width, height=top),
-            _element("text", title, class_="text title", x=_PAD, y=26),
+            element("rect", class_="page", width=sheet.width, height=top),
+            element("text", title, class_="text title", x=_PAD, y=26),
             *parts,
             "</svg>",
             "",
@@ -121,7 +121,7 @@ def _draw_row(sheet: _Sheet, nodes: Sequence[Node], top: int) -> tuple[list[str]
         bars[network.name] = bar_y
         parts.append(_draw_bar(sheet, network, bar_y))
         label = escape(_bar_label(network, sheet.impaired))
-        labels.append(_element("text", label, class_="text halo", x=_PAD, y=bar_y - 8))
+        labels.append(element("text", label, class_="text halo", x=_PAD, y=bar_y - 8))
         bar_y += _BAR_STEP
     most_nics = max(len(node.nics) for node in nodes)
     height = (most_nics + 2) * _TEXT_LINE + _PAD  # two lines are the node's name and its size
@@ -134,7 +134,7 @@ def _draw_row(sheet: _Sheet, nodes: Sequence[Node], top: int) -> tuple[list[str]
 
 
 def _draw_bar(sheet: _Sheet, network: Network, y: int) -> str:
-    return _element(
+    return element(
         "line",
         x1=_PAD,
         y1=y,
@@ -177,7 +177,7 @@ def _nic_labels(impaired: Impaired, box: _Box, bars: Mapping[str, int]) -> Itera
         beside_line = box.nic_x(index) + 8
         # The label must not reach into the next node's column.
         rightmost = box.x + _NODE_WIDTH - len(text) * LETTER
-        yield _element(
+        yield element(
             "text",
             text,
             class_="dim halo",
@@ -195,7 +195,7 @@ def _draw_node(sheet: _Sheet, box: _Box, bars: Mapping[str, int]) -> Iterator[st
     yield f'<g class="{node_class}" data-node="{node.name}">'
     for index, nic in enumerate(node.nics):
         yield from _draw_nic_line(sheet, box, index, bars[nic.network], nic.network in bad_networks)
-    yield _element(
+    yield element(
         "rect",
         class_=_ROLE_CLASS[node.role],
         x=box.x,
@@ -205,10 +205,10 @@ def _draw_node(sheet: _Sheet, box: _Box, bars: Mapping[str, int]) -> Iterator[st
         rx=6,
     )
     line_y = box.y + _TEXT_LINE
-    yield _element("text", escape(node.name), class_="text title", x=box.x + _PAD, y=line_y)
+    yield element("text", escape(node.name), class_="text title", x=box.x + _PAD, y=line_y)
     line_y += _TEXT_LINE
     size = escape(f"{node.role}, {node.cpus} cpu, {node.memory}")
-    yield _element("text", size, class_="dim", x=box.x + _PAD, y=line_y)
+    yield element("text", size, class_="dim", x=box.x + _PAD, y=line_y)
     for nic in node.nics:
         line_y += _TEXT_LINE
         yield from _draw_nic_text(sheet, box, nic, line_y, nic.network in bad_networks)
@@ -220,37 +220,21 @@ def _draw_nic_line(sheet: _Sheet, box: _Box, index: int, bar_y: int, is_bad: boo
     x = box.nic_x(index)
     colour = sheet.colours[box.node.nics[index].network]
     mark = _class_names("", is_bad=is_bad)
-    yield _element("line", class_=mark, x1=x, y1=bar_y, x2=x, y2=box.y, stroke=colour)
-    yield _element("circle", class_=mark, cx=x, cy=bar_y, r=5, fill=colour)
+    yield element("line", class_=mark, x1=x, y1=bar_y, x2=x, y2=box.y, stroke=colour)
+    yield element("circle", class_=mark, cx=x, cy=bar_y, r=5, fill=colour)
 
 
 def _draw_nic_text(sheet: _Sheet, box: _Box, nic: NIC, y: int, is_bad: bool) -> Iterator[str]:
     """Write a NIC's name and address inside its node, behind a dot in its network's colour."""
     left = box.x + _PAD
     # 4 pixels up: half the height of a small letter, so that dot and text are in line.
-    yield _element("circle", cx=left + 4, cy=y - 4, r=4, fill=sheet.colours[nic.network])
+    yield element("circle", cx=left + 4, cy=y - 4, r=4, fill=sheet.colours[nic.network])
     text = f"{nic.device} {nic.address.ip}"
-    yield _element("text", text, class_=_class_names("text", is_bad=is_bad), x=left + 14, y=y)
+    yield element("text", text, class_=_class_names("text", is_bad=is_bad), x=left + 14, y=y)
 
 
 def _class_names(name: str, *, is_bad: bool) -> str:
     return f"{name} bad".lstrip() if is_bad else name
-
-
-def _element(tag: str, text: str | None = None, /, **attributes: str | int) -> str:
-    """Return an element of SVG; its text has to be escaped, and "" leaves an attribute out.
-
-    `class_` and `stroke_width` stand for class and stroke-width, which Python can't spell.
-    """
-    opening = tag
-    for name, value in attributes.items():
-        if value == "":
-            continue
-        attribute = name.rstrip("_").replace("_", "-")
-        opening += f' {attribute}="{value}"'
-    if text is None:
-        return f"<{opening}/>"
-    return f"<{opening}>{text}</{tag}>"
 
 
 FORMATS: Mapping[str, Callable[[Lab], str]] = MappingProxyType(

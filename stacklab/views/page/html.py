@@ -23,7 +23,8 @@ from stacklab.checks.explain.causes import Explained, causes, checks_text
 from stacklab.checks.outcome import Outcome
 from stacklab.checks.result import CheckResult, CheckStatus, Layer
 from stacklab.model.lab import Lab
-from stacklab.views import failures, graph
+from stacklab.views import failures
+from stacklab.views.drawing import graph
 from stacklab.views.heat import (
     BANDS_MS,
     CUT,

@@ -1,0 +1,1 @@
+"""Drawings: SVG, Mermaid and Graphviz."""

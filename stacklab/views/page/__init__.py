@@ -1,0 +1,1 @@
+"""A check run as a web page."""
