@@ -80,6 +80,40 @@ def _bench_containers(name: str) -> None:
     show(tables.table(("what", "seconds", "times by hand", "wanted"), rows))
 
 
+@task("bench.cloud")
+def bench_cloud(
+    _c: Any,
+    name: LabName = "openstack-3node",
+    as_: Annotated[str | None, "containers, or vms", Completes.KIND] = None,
+) -> None:
+    """Time a lab's cloud from nothing to its proof, in one run; the image is there already."""
+    from stacklab import spec
+    from stacklab.dev import bench_cloud
+    from stacklab.paths import LABS
+    from stacklab.views import tables
+    from stacklab.workflow.check import checking
+    from stacklab.workflow.cloud import client, smoke
+    from stacklab.workflow.lab import ending, up
+    from stacklab.workflow.lab.kinds import read_kind
+    from stacklab.workflow.stack import stack
+
+    kind = read_kind(as_)
+    with session(f"bench.cloud {name}") as context:
+        lab = load(spec.find(name, LABS))
+        if kind is not None:
+            lab = lab.all_as(kind)
+        client.prepare_venv(context)
+        cycle = bench_cloud.Cycle(
+            bring_up=lambda: up.up(context, lab, checks=False, with_stack=False),
+            install=lambda: stack.run(context, lab),
+            check=lambda: checking.check(context, lab, context.host.lab(name)),
+            prove=lambda: smoke.raise_for(name, smoke.run(context, name, keep=False)),
+            destroy=lambda: ending.destroy(context, name),
+        )
+        rows = bench_cloud.measure(context, lab, cycle)
+    show(tables.table(("what", "seconds", "times the nodes", "wanted"), rows))
+
+
 @task("bench.check")
 def bench_check(
     _c: Any, out: Annotated[str, "write the drawing to this file"] = "reports/bench-check.svg"

@@ -24,6 +24,7 @@ def test_all_tasks_are_there() -> None:
         "answers.rules",
         "answers.steps",
         "bench.check",
+        "bench.cloud",
         "bench.cli",
         "bench.up",
         "cloud.smoke",
