@@ -57,6 +57,7 @@ class Traits:
     is_together: bool = False  # judged when all sessions are over, by comparing the nodes
     is_of_vms: bool = False  # of a container it would be the host's, so that it is not expected
     has_own_retries: bool = False  # the node tries again by itself, so its failure is final
+    is_on_request: bool = False  # tried only where its layer is asked for by name
     is_typed_here: bool = False  # its command is for this host's shell, whatever node it is about
     exposure: Exposure = Exposure.NONE
     explained_by: ExplainedBy = ExplainedBy.NODE
@@ -204,5 +205,11 @@ TRAITS: dict[CheckKind, Traits] = {
         exposure=Exposure.OTHER_END | Exposure.UNKNOWN_WAY,
     ),
     CheckKind.SERVICE: Traits(layer=Layer.SERVICES, exposure=Exposure.UNKNOWN_WAY),
-    CheckKind.CLOUD: Traits(layer=Layer.CLOUD, exposure=Exposure.UNKNOWN_WAY),
+    CheckKind.CLOUD: Traits(
+        layer=Layer.CLOUD,
+        needs_session=False,
+        is_on_request=True,
+        is_typed_here=True,
+        exposure=Exposure.UNKNOWN_WAY,
+    ),
 }

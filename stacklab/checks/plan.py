@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stacklab.checks import custom
-from stacklab.checks.cloud import family as cloud
+from stacklab.checks.cloud import proof, services
 from stacklab.checks.families import Families
 from stacklab.checks.impairments import family as impairments
 from stacklab.checks.nodes import family as nodes
@@ -20,7 +20,8 @@ FAMILIES = Families(
     outside_family.FAMILY,
     impairments.FAMILY,
     custom.FAMILY,
-    cloud.FAMILY,
+    services.FAMILY,
+    proof.FAMILY,
 )
 
 

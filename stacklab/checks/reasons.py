@@ -20,6 +20,7 @@ class Reason(StrEnum):
     NO_ANSWER = "no-answer"  # whoever was asked said nothing of it
     PROGRAM_MISSING = "program-missing"  # the node lacks a program; its name is in `about`
     PROGRAM_FAILED = "program-failed"  # a program ended with an error
+    NOT_TRIED = "not-tried"  # what it stands on does not work
     UNREADABLE = "unreadable"  # the answer makes no sense
     TOO_BUSY = "too-busy"  # the node did not find the time to try
     NOT_SENT = "not-sent"  # no packet left the node
@@ -84,6 +85,9 @@ class Reason(StrEnum):
     WRONG_CODE = "wrong-code"  # the command ended with another exit code
     NO_TEXT = "no-text"  # the expected text is missing
     WRONG_PAGE = "wrong-page"  # the page is not as expected
+
+    # cloud
+    STEP_FAILED = "step-failed"  # a step of the proof; the detail has the cloud's own words
 
     # expectations
     STILL_WORKS = "still-works"  # a fault was to cut it, and did not

@@ -205,7 +205,7 @@ class Selection:
         A node's name selects what it does and what is done to it; a network's selects
         what happens on it.
         """
-        if self.layers and check.kind.layer not in self.layers:
+        if check.kind.layer not in self.layers and (self.layers or check.kind.traits.is_on_request):
             return False
         if self.nodes and not self.nodes & {check.node, check.target}:
             return False

@@ -26,3 +26,6 @@ class CloudAccess:
     project: str
     region: str
     external: ExternalNetwork | None = None
+    has_volumes: bool = False  # cinder makes them
+    clues: str = ""  # a script for the controller, as root: why VMs are not made, or not reached
+    can_migrate: bool = False  # VMs can move between its computes

@@ -13,6 +13,7 @@ PACKAGE = PROJECT / "stacklab"
 
 # Each imports only from those above it.
 ORDER = (
+    "drivers",
     "foreign",
     "errors",
     "words",
@@ -37,7 +38,6 @@ ORDER = (
     "providers",
     "checks",
     "doctor",
-    "drivers",
     "workflow",
     "dev",
     "views",

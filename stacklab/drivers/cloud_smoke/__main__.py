@@ -9,6 +9,9 @@ Runs in the venv of requirements/cloud.txt. Reads its orders as JSON from stdin:
     key          path of the private SSH key; public_key: its public half
     known_hosts  path of a file that this program may write
     prefix       what the names of all that it makes begin with
+    has_volumes  true: the cloud has cinder
+    clues        argv and stdin of a program that tells why a step failed
+    can_migrate  true: VMs can move between its computes
     keep         true: leave everything as it is at the end
 
 Writes two lines of JSON for each step: `begins` with its name; then name, ok, seconds, detail.
@@ -21,21 +24,27 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import openstack
 
 from stacklab.drivers.cloud_smoke.guests import Guests
+from stacklab.drivers.cloud_smoke.moves import Moves
+from stacklab.drivers.cloud_smoke.proof import Act, Step, guests, steps
 from stacklab.drivers.cloud_smoke.resources import Resources
 from stacklab.drivers.cloud_smoke.steps import (
     Journal,
     StepFailed,
+    run_program,
     wait_until_nothing_is_missing,
 )
+from stacklab.drivers.cloud_smoke.volumes import Volumes
 
 _READY_S = 600.0  # services and agents, after their start
 _CONSOLE_LINES = 60
+_CLUES_S = 120.0
 
 
 class Smoke:
@@ -49,52 +58,65 @@ class Smoke:
         self._cloud = openstack.connect(
             load_yaml_config=False, load_envvars=False, **orders["auth"]
         )
-        self._resources = Resources(self._cloud, orders["prefix"])
+        self._resources = Resources(
+            self._cloud, orders["prefix"], has_volumes=orders["has_volumes"]
+        )
         self._fixed: dict[str, str] = {}
         self._floating: dict[str, str] = {}
+        self._guests = Guests(
+            self._fixed,
+            self._floating,
+            orders["key"],
+            orders["known_hosts"],
+            self._console,
+        )
+        self._volumes = Volumes(self._cloud, self._resources, self._guests)
+        self._moves = Moves(self._cloud, self._resources, self._guests)
+        self._acts = self._known_acts()
+
+    def _known_acts(self) -> dict[Act, Callable[[Step], str | None]]:
+        """Return what each kind of step does; its detail is what that returns."""
+        made, guests, orders = self._resources, self._guests, self._orders
+        return {
+            Act.LOG_IN: lambda _: self._log_in(),
+            Act.SWEEP: lambda _: made.delete_all(),
+            Act.COMPUTES: lambda _: self._wait_for_computes(),
+            Act.AGENTS: lambda _: self._wait_for_agents(),
+            Act.IMAGE: lambda _: made.upload_image(orders["tenant"]),
+            Act.FLAVORS: lambda _: made.make_flavors_and_key(orders["public_key"]),
+            Act.NETWORKS: lambda _: made.make_networks(orders["external"]),
+            Act.BOOT: lambda _: self._boot(),
+            Act.FLOATING: lambda _: self._give_floating_addresses(),
+            Act.HOST_PINGS: lambda step: guests.host_pings(step.one),
+            Act.HOST_LOGS_IN: lambda step: guests.host_logs_in(step.one),
+            Act.PINGS: lambda step: guests.ping(step.one, step.other),
+            Act.LOGS_IN: lambda step: guests.log_in(step.one, step.other),
+            Act.METADATA: lambda step: guests.read_metadata(step.one),
+            Act.VOLUME: lambda _: self._volumes.make(),
+            Act.WRITE: lambda step: self._volumes.write(step.one),
+            Act.READ: lambda step: self._volumes.read(step.one, step.other),
+            Act.MIGRATE: lambda step: self._moves.migrate(step.one, step.other),
+            Act.RESIZE: lambda step: self._moves.resize(step.one),
+            Act.CLEAN: lambda _: made.delete_all(),
+        }
 
     def run(self) -> None:
         """Run every step; raises StepFailed at the first that fails."""
-        step = self._journal.step
-        made = self._resources
-        step("log in at keystone", self._log_in)
-        step("delete what an earlier run left", made.delete_all)
-        step("computes are up", self._wait_for_computes)
-        step("network agents are alive", self._wait_for_agents)
-        step("upload the tenant image", partial(made.upload_image, self._orders["tenant"]))
-        step(
-            "make flavor and key",
-            partial(made.make_flavor_and_key, self._orders["public_key"]),
+        listed = steps(
+            self._computes,
+            has_volumes=self._orders["has_volumes"],
+            can_migrate=self._orders["can_migrate"],
         )
-        step("make networks and router", partial(made.make_networks, self._orders["external"]))
-        step("boot a VM on each compute", self._boot)
-        step("give them floating addresses", self._give_floating_addresses)
-        self._prove_guests()
-
-    def _prove_guests(self) -> None:
-        step = self._journal.step
-        guests = Guests(
-            self._fixed,
-            self._floating,
-            self._orders["key"],
-            self._orders["known_hosts"],
-            self._console,
-        )
-        names = sorted(self._floating)
-        for name in names:
-            step(f"the host pings {name}", partial(guests.host_pings, name))
-            step(f"the host logs in to {name}", partial(guests.host_logs_in, name))
-        for one in names:
-            for other in names:
-                if one != other:
-                    step(f"{one} pings {other}", partial(guests.ping, one, other))
-                    step(f"{one} logs in to {other}", partial(guests.log_in, one, other))
-        for name in names:
-            step(f"{name} reads its metadata", partial(guests.read_metadata, name))
+        for step in listed:
+            if step.act is not Act.CLEAN:
+                self._do(step)
 
     def clean_up(self) -> None:
         """Delete everything, and prove that it is gone."""
-        self._journal.step("delete everything again", self._resources.delete_all)
+        self._do(Step(Act.CLEAN))
+
+    def _do(self, step: Step) -> None:
+        self._journal.step(step.title, partial(self._acts[step.act], step))
 
     def _log_in(self) -> None:
         self._cloud.authorize()
@@ -136,7 +158,7 @@ class Smoke:
         wait_until_nothing_is_missing(look, _READY_S)
 
     def _boot(self) -> str:
-        self._fixed |= self._resources.boot(self._computes)
+        self._fixed |= self._resources.boot(guests(self._computes))
         return _listed(self._fixed)
 
     def _give_floating_addresses(self) -> str:
@@ -144,9 +166,7 @@ class Smoke:
         return _listed(self._floating)
 
     def _console(self, name: str) -> str:
-        server = self._cloud.compute.find_server(name)
-        if server is None:
-            return "nova does not know it any more"
+        server = self._resources.server(name)
         answer = self._cloud.compute.get_server_console_output(server, length=_CONSOLE_LINES)
         return f"its console:\n{answer.get('output', '')}"
 
@@ -155,10 +175,15 @@ def _listed(addresses: dict[str, str]) -> str:
     return ", ".join(f"{name} {address}" for name, address in sorted(addresses.items()))
 
 
+def read_clues(program: dict[str, Any]) -> str:
+    """Return what the program says that knows why a step failed."""
+    return run_program(tuple(program["argv"]), _CLUES_S, program["stdin"]).stdout
+
+
 def main() -> int:
     """Read the orders, run, clean up."""
     orders = json.load(sys.stdin)
-    journal = Journal()
+    journal = Journal(partial(read_clues, orders["clues"]))
     smoke = Smoke(orders, journal)
     try:
         smoke.run()

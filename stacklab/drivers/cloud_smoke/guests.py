@@ -19,6 +19,7 @@ _SSH_S = 60.0
 _METADATA = "169.254.169.254 80"
 # As packer/openstack/tenant-init prints it.
 _HOST_KEY = re.compile(r"^TENANT hostkey (ssh-ed25519 [A-Za-z0-9+/=]{40,120}) ", re.MULTILINE)
+_PINGS = "/root/pings"
 _LARGE_BYTES = 1400  # fits the tunnel's MTU; a smaller limit on the way would show
 
 
@@ -41,6 +42,7 @@ class Guests:
         self._key = key
         self._known_hosts = known_hosts
         self._console = console
+        self._host_keys: dict[str, str] = {}
 
     def host_pings(self, name: str) -> str:
         """Ping a VM from this host, until it has booted."""
@@ -62,7 +64,7 @@ class Guests:
 
         self._learn_host_key(name)
         self._wait_for(name, look)
-        return f"{self._ssh_ok(name, 'cat /proc/uptime').split()[0]} s after its boot"
+        return f"{self.run(name, 'cat /proc/uptime').split()[0]} s after its boot"
 
     def ping(self, one: str, other: str) -> str:
         """Ping one VM from another, over the tenants' network."""
@@ -73,17 +75,27 @@ class Guests:
             raise StepFailed(f"{done.stdout}{done.stderr}\n{self._console(other)}")
         return next((line for line in done.stdout.splitlines() if "packet loss" in line), "")
 
+    def begin_pings(self, one: str, other: str) -> str:
+        """Have a VM ping another until `end_pings`; returns the process."""
+        command = f"ping {self._fixed[other]} > {_PINGS} 2>&1 < /dev/null & echo $!"
+        return self.run(one, command).strip()
+
+    def end_pings(self, one: str, process: str) -> str:
+        """End them, and return how many were lost."""
+        command = f"kill -INT {int(process)}; sleep 1; grep 'packet loss' {_PINGS}"
+        return self.run(one, command).strip()
+
     def log_in(self, one: str, other: str) -> str:
         """Log in from one VM to another, with a key that the first makes for itself."""
         make_key = (
             "[ -e /root/key ] || dropbearkey -t ed25519 -f /root/key >/dev/null 2>&1; "
             "dropbearkey -y -f /root/key | grep '^ssh-'"
         )
-        public_key = self._ssh_ok(one, make_key).strip()
-        self._ssh_ok(other, f"echo '{public_key}' >> /root/.ssh/authorized_keys")
+        public_key = self.run(one, make_key).strip()
+        self.run(other, f"echo '{public_key}' >> /root/.ssh/authorized_keys")
         # -y: the other VM made its host key a moment ago, which nobody else can have known.
         command = f"dbclient -y -i /root/key root@{self._fixed[other]} 'ip -4 -o address show eth0'"
-        answer = self._ssh_ok(one, f"{command} </dev/null")
+        answer = self.run(one, f"{command} </dev/null")
         if self._fixed[other] not in answer:
             raise StepFailed(f"somebody else answered: {answer}")
         return self._fixed[other]
@@ -91,24 +103,28 @@ class Guests:
     def read_metadata(self, name: str) -> str:
         """Read a VM's own name from the metadata service, inside the VM."""
         request = r"printf 'GET /latest/meta-data/hostname HTTP/1.0\r\n\r\n'"
-        answer = self._ssh_ok(name, f"{request} | nc -w 30 {_METADATA}")
+        answer = self.run(name, f"{request} | nc -w 30 {_METADATA}")
         if name not in answer:
             raise StepFailed(f"the answer does not hold its name: {answer[:300]}")
         return answer.strip().splitlines()[-1]
 
     def _learn_host_key(self, name: str) -> None:
-        """Take a VM's host key from its console, which nova vouches for."""
+        """Take a VM's host key from its console, which nova vouches for.
+
+        It makes a new one at each boot.
+        """
         key = ""
 
         def look() -> str:
             nonlocal key
-            printed = _HOST_KEY.search(self._console(name))
-            key = printed[1] if printed else ""
+            printed = _HOST_KEY.findall(self._console(name))
+            key = printed[-1] if printed else ""
             return "" if key else "its console does not show a host key"
 
         wait_until_nothing_is_missing(look, _BOOT_S)
-        with Path(self._known_hosts).open("a") as known:
-            known.write(f"{self._floating[name]} {key}\n")
+        self._host_keys[name] = key
+        lines = [f"{self._floating[known]} {key}\n" for known, key in self._host_keys.items()]
+        Path(self._known_hosts).write_text("".join(lines))
 
     def _wait_for(self, name: str, look: Callable[[], str]) -> None:
         try:
@@ -130,7 +146,8 @@ class Guests:
             words += ["-o", option]
         return run_program((*words, f"root@{self._floating[name]}", command), _SSH_S)
 
-    def _ssh_ok(self, name: str, command: str) -> str:
+    def run(self, name: str, command: str) -> str:
+        """Run a command in a VM; returns what it prints, raises StepFailed if it fails."""
         done = self._ssh(name, command)
         if done.returncode != 0:
             raise StepFailed(f"{command}: {done.stdout}{done.stderr}")

@@ -7,26 +7,31 @@ from typing import Any
 
 import openstack
 
+from stacklab.drivers.cloud_smoke.proof import Guest
 from stacklab.drivers.cloud_smoke.steps import StepFailed, wait_until_nothing_is_missing
 
 _ACTIVE_S = 900.0  # an emulated compute takes minutes
 _GONE_S = 300.0
+LARGER_FLAVOR = "larger-flavor"
 _TENANT_CIDR = "10.99.0.0/24"
 
 
 class Resources:
     """Everything of one run; names begin with `prefix`."""
 
-    def __init__(self, cloud: openstack.connection.Connection, prefix: str) -> None:
+    def __init__(
+        self, cloud: openstack.connection.Connection, prefix: str, *, has_volumes: bool
+    ) -> None:
         self._cloud = cloud
         self._prefix = prefix
+        self._has_volumes = has_volumes
 
     def upload_image(self, tenant: Mapping[str, str]) -> None:
         """Upload kernel, RAM disk, and the image that names both."""
         ids = {}
         for word, disk_format in (("kernel", "aki"), ("ramdisk", "ari")):
             uploaded = self._cloud.create_image(
-                self._name(word),
+                self.full_name(word),
                 filename=tenant[word],
                 disk_format=disk_format,
                 container_format=disk_format,
@@ -34,7 +39,7 @@ class Resources:
             )
             ids[f"{word}_id"] = uploaded.id
         self._cloud.create_image(
-            self._name("image"),
+            self.full_name("image"),
             filename=tenant["disk"],
             disk_format="raw",
             container_format="bare",
@@ -43,28 +48,31 @@ class Resources:
             **ids,
         )
 
-    def make_flavor_and_key(self, public_key: str) -> None:
-        """Make a tiny flavor, and import a key."""
-        # A disk of 0 is refused to users: only volumes may have that.
-        self._cloud.compute.create_flavor(name=self._name("flavor"), ram=128, vcpus=1, disk=1)
-        self._cloud.compute.create_keypair(name=self._name("key"), public_key=public_key)
+    def make_flavors_and_key(self, public_key: str) -> None:
+        """Make a tiny flavor and a larger one, and import a key."""
+        for word, ram_mib in (("flavor", 128), (LARGER_FLAVOR, 160)):
+            # A disk of 0 is refused to users: only volumes may have that.
+            self._cloud.compute.create_flavor(
+                name=self.full_name(word), ram=ram_mib, vcpus=1, disk=1
+            )
+        self._cloud.compute.create_keypair(name=self.full_name("key"), public_key=public_key)
 
     def make_networks(self, external: Mapping[str, str]) -> None:
         """Make the tenants' network, the external one, a router, and rules that let us in."""
         network = self._cloud.network
-        tenant = network.create_network(name=self._name("network"))
+        tenant = network.create_network(name=self.full_name("network"))
         subnet = network.create_subnet(
-            name=self._name("subnet"), network_id=tenant.id, ip_version=4, cidr=_TENANT_CIDR
+            name=self.full_name("subnet"), network_id=tenant.id, ip_version=4, cidr=_TENANT_CIDR
         )
         self._make_security_group()
         outside = network.create_network(
-            name=self._name("external"),
+            name=self.full_name("external"),
             is_router_external=True,
             provider_network_type="flat",
             provider_physical_network=external["physical_network"],
         )
         network.create_subnet(
-            name=self._name("external-subnet"),
+            name=self.full_name("external-subnet"),
             network_id=outside.id,
             ip_version=4,
             cidr=external["cidr"],
@@ -73,12 +81,12 @@ class Resources:
             allocation_pools=[{"start": external["first"], "end": external["last"]}],
         )
         router = network.create_router(
-            name=self._name("router"), external_gateway_info={"network_id": outside.id}
+            name=self.full_name("router"), external_gateway_info={"network_id": outside.id}
         )
         network.add_interface_to_router(router, subnet_id=subnet.id)
 
     def _make_security_group(self) -> None:
-        group = self._cloud.network.create_security_group(name=self._name("group"))
+        group = self._cloud.network.create_security_group(name=self.full_name("group"))
         for protocol, port in (("icmp", None), ("tcp", 22)):
             self._cloud.network.create_security_group_rule(
                 security_group_id=group.id,
@@ -89,37 +97,37 @@ class Resources:
                 port_range_max=port,
             )
 
-    def boot(self, hosts: Sequence[str]) -> Mapping[str, str]:
-        """Boot a VM on each of these hosts; returns their fixed addresses by their names."""
+    def boot(self, guests: Sequence[Guest]) -> Mapping[str, str]:
+        """Boot these VMs, each on its host; returns their fixed addresses by their names."""
         compute = self._cloud.compute
-        image = self._cloud.image.find_image(self._name("image"), ignore_missing=False)
-        flavor = compute.find_flavor(self._name("flavor"), ignore_missing=False)
-        tenant = self._cloud.network.find_network(self._name("network"), ignore_missing=False)
-        for host in hosts:
+        image = self._cloud.image.find_image(self.full_name("image"), ignore_missing=False)
+        flavor = compute.find_flavor(self.full_name("flavor"), ignore_missing=False)
+        tenant = self._cloud.network.find_network(self.full_name("network"), ignore_missing=False)
+        for guest in guests:
             compute.create_server(
-                name=self._name(f"on-{host}"),
+                name=self.full_name(guest.name),
                 image_id=image.id,
                 flavor_id=flavor.id,
                 networks=[{"uuid": tenant.id}],
-                key_name=self._name("key"),
-                security_groups=[{"name": self._name("group")}],
-                availability_zone=f"nova:{host}",
+                key_name=self.full_name("key"),
+                security_groups=[{"name": self.full_name("group")}],
+                availability_zone=f"nova:{guest.host}",
             )
         wait_until_nothing_is_missing(self._not_active, _ACTIVE_S)
-        servers = self.servers()
-        self._check_places(servers, hosts)
-        addresses = {}
-        for server in servers:
-            (address,) = server.addresses[self._name("network")]
-            addresses[server.name] = address["addr"]
-        return addresses
+        servers = {guest.name: self.server(guest.name) for guest in guests}
+        self._check_places(servers, guests)
+        return {name: self._fixed_address(server) for name, server in servers.items()}
 
-    def _check_places(self, servers: Sequence[Any], hosts: Sequence[str]) -> None:
-        """Raise StepFailed unless each host has its VM."""
-        places = {server.name: server.hypervisor_hostname for server in servers}
-        wanted = {self._name(f"on-{host}"): host for host in hosts}
+    def _check_places(self, servers: Mapping[str, Any], guests: Sequence[Guest]) -> None:
+        """Raise StepFailed unless each VM is on its host."""
+        places = {name: server.hypervisor_hostname for name, server in servers.items()}
+        wanted = {guest.name: guest.host for guest in guests}
         if places != wanted:
             raise StepFailed(f"the VMs are not where they should be: {places}, not {wanted}")
+
+    def _fixed_address(self, server: Any) -> str:  # noqa: ANN401  openstacksdk's
+        (address,) = server.addresses[self.full_name("network")]
+        return str(address["addr"])
 
     def _not_active(self) -> str:
         """Return which VMs are not up yet; raises StepFailed with nova's reason for one."""
@@ -135,13 +143,22 @@ class Resources:
     def give_floating_addresses(self) -> Mapping[str, str]:
         """Give each VM a floating address; returns them by the VMs' names."""
         network = self._cloud.network
-        outside = network.find_network(self._name("external"), ignore_missing=False)
+        outside = network.find_network(self.full_name("external"), ignore_missing=False)
         addresses = {}
         for server in self.servers():
             (port,) = network.ports(device_id=server.id)
             given = network.create_ip(floating_network_id=outside.id, port_id=port.id)
-            addresses[server.name] = given.floating_ip_address
+            name = server.name.removeprefix(self.full_name(""))
+            addresses[name] = given.floating_ip_address
         return addresses
+
+    def server(self, name: str) -> Any:  # noqa: ANN401  openstacksdk's
+        """Return a VM as it is now, with all that nova tells an administrator of it."""
+        compute = self._cloud.compute
+        found = compute.find_server(self.full_name(name))
+        if found is None:
+            raise StepFailed(f"nova does not know {name} any more")
+        return compute.get_server(found.id)
 
     def servers(self) -> list[Any]:
         """Return our VMs."""
@@ -153,6 +170,7 @@ class Resources:
         for server in self.servers():
             cloud.compute.delete_server(server, force=True)
         wait_until_nothing_is_missing(self._names_of_servers, _GONE_S)
+        self._delete_volumes()
         self._delete_networks()
         for image in self._ours(cloud.image.images()):
             cloud.image.delete_image(image)
@@ -166,6 +184,18 @@ class Resources:
 
     def _names_of_servers(self) -> str:
         return ", ".join(server.name for server in self.servers())
+
+    def _delete_volumes(self) -> None:
+        for volume in self._volumes():
+            self._cloud.block_storage.delete_volume(volume)
+        wait_until_nothing_is_missing(
+            lambda: ", ".join(volume.name for volume in self._volumes()), _GONE_S
+        )
+
+    def _volumes(self) -> list[Any]:
+        if not self._has_volumes:
+            return []
+        return list(self._ours(self._cloud.block_storage.volumes()))
 
     def _delete_networks(self) -> None:
         network = self._cloud.network
@@ -186,6 +216,7 @@ class Resources:
     def _everything(self) -> Iterator[Any]:
         network = self._cloud.network
         yield from self.servers()
+        yield from self._volumes()
         for listing in (network.networks(), network.routers(), network.security_groups()):
             yield from self._ours(listing)
         yield from self._ours(self._cloud.image.images())
@@ -197,5 +228,6 @@ class Resources:
             if str(thing.name or "").startswith(f"{self._prefix}-"):
                 yield thing
 
-    def _name(self, word: str) -> str:
+    def full_name(self, word: str) -> str:
+        """Return the name that a thing of this run has in the cloud."""
         return f"{self._prefix}-{word}"

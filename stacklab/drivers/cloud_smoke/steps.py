@@ -10,7 +10,7 @@ from collections.abc import Callable
 import openstack
 
 _POLL_S = 1.0
-_DETAIL_CHARACTERS = 2000
+_DETAIL_CHARACTERS = 8000
 
 
 class StepFailed(Exception):
@@ -20,7 +20,8 @@ class StepFailed(Exception):
 class Journal:
     """Runs steps, and writes two lines for each: one when it begins, one when it ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_clues: Callable[[], str]) -> None:
+        self._read_clues = read_clues
         self.failed = 0
 
     def step(self, name: str, act: Callable[[], str | None]) -> None:
@@ -32,7 +33,7 @@ class Journal:
         except Exception as error:
             self.failed += 1
             words = str(error) if isinstance(error, StepFailed) else words_of(error)
-            self._report(name, started, ok=False, detail=words)
+            self._report(name, started, ok=False, detail=f"{words}\n{self._read_clues()}".strip())
             raise StepFailed(name) from error
         self._report(name, started, ok=True, detail=detail or "")
 
@@ -60,12 +61,14 @@ def wait_until_nothing_is_missing(look: Callable[[], str], limit_s: float) -> No
         time.sleep(_POLL_S)
 
 
-def run_program(argv: tuple[str, ...], limit_s: float) -> subprocess.CompletedProcess[str]:
+def run_program(
+    argv: tuple[str, ...], limit_s: float, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a program to its end; at the limit it ends with 124."""
     try:
         return subprocess.run(
             argv,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="replace",

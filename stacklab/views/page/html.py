@@ -36,6 +36,7 @@ from stacklab.views.heat import (
     rtt_text,
     split_failures,
 )
+from stacklab.views.page import cloud
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_SHOWN = 100  # of what did not pass, in the markup; the list of all checks has the rest
@@ -107,6 +108,8 @@ def page_parts(run: Outcome) -> Iterator[str]:
         # Markup: these are not escaped again. Each of them has escaped what a user or a node wrote.
         picture=Markup(graph.svg(run.lab, bad=bad, style="")),
         has_bad_links=bool(bad),
+        cloud_picture=Markup(cloud.svg(run.lab, run.results)),
+        proof=cloud.proof_steps(run.results),
         cut_keys=_legend_of_cuts(grids),
         grids=[_ShownMatrix(grid) for grid in grids],
         bands=_band_texts(),

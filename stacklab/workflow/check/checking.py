@@ -30,6 +30,7 @@ from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import suggest
 from stacklab.workflow import masking
 from stacklab.workflow.check.explaining import explained
+from stacklab.workflow.cloud import proving
 from stacklab.workflow.context import Context, running_lab
 from stacklab.workflow.faults import fault_list
 
@@ -171,7 +172,13 @@ def check(
             as_expected=outage.as_expected,
             on_event=lambda event: context.progress.say("host", str(event)),
         )
-        results = mesh.check(plan.expected(lab, selection), wait_s=wait_s)
+        listed = plan.expected(lab, selection)
+        on_request = [check for check in listed if check.kind.traits.is_on_request]
+        results = mesh.check(
+            [check for check in listed if not check.kind.traits.is_on_request], wait_s=wait_s
+        )
+    if on_request:
+        results += proving.prove(context, lab, paths, on_request, results)
     if expect:
         context.progress.note("host", summary(outage, results, time.time()))
     return masking.results(paths, explained(context, lab, paths, results))

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from stacklab import files, locks
+from stacklab.checks.cloud.proof import computes_of
 from stacklab.errors import CheckFailed, LabError, NotChecked
 from stacklab.foreign import printable
 from stacklab.images import root
-from stacklab.installers.kit.roles import has_compute
-from stacklab.model.cloud import ExternalNetwork
+from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT, LabPaths
 from stacklab.process.command import Command
 from stacklab.providers import registry
+from stacklab.tools import ssh
 from stacklab.workflow.cloud import client
 from stacklab.workflow.context import Context, running_lab
 
@@ -50,12 +51,17 @@ def run(context: Context, name: str, *, keep: bool) -> tuple[SmokeStep, ...]:
     without a result.
     """
     lab, paths = running_lab(context, name)
+    return prove(context, lab, paths, keep=keep)
+
+
+def prove(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> tuple[SmokeStep, ...]:
+    """Run the whole proof of a lab that is up; see `run`."""
     client.access_of(lab)  # refuses a lab without a cloud
     client.prepare_venv(context)
     paths.cloud.mkdir(mode=0o700, exist_ok=True)
     # A second one would delete what the first has made: it has to be left of an earlier run.
     lock = paths.cloud / "smoke.lock"
-    with locks.held(lock, f"cloud.smoke {name}", wait_s=_WAIT_S):
+    with locks.held(lock, f"cloud.smoke {lab.name}", wait_s=_WAIT_S):
         return _run(context, lab, paths, keep=keep)
 
 
@@ -136,7 +142,10 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[
     files.write(known_hosts, "", mode=0o600)  # of VMs that are gone
     return {
         "auth": client.login(lab, paths),
-        "computes": [node.name for node in lab.nodes if has_compute(lab, node)],
+        "computes": computes_of(lab),
+        "has_volumes": access.has_volumes,
+        "can_migrate": access.can_migrate,
+        "clues": _clues(lab, paths, access),
         "external": _external(access.external),
         "tenant": _tenant(context, paths, public_key),
         "key": str(paths.private_key),
@@ -145,6 +154,12 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[
         "prefix": _PREFIX,
         "keep": keep,
     }
+
+
+def _clues(lab: Lab, paths: LabPaths, access: CloudAccess) -> Mapping[str, object]:
+    """Return the command that tells why a step failed, while what it made is still there."""
+    command = ssh.root_command(paths, lab.controller.name, access.clues, what="looking for clues")
+    return {"argv": command.argv, "stdin": (command.stdin or b"").decode()}
 
 
 def _external(network: ExternalNetwork) -> Mapping[str, str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers.clues import CLUES
 from stacklab.installers.debian.answers.options import REGION
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool
 from stacklab.installers.kit.addresses import address
+from stacklab.installers.kit.roles import has_compute
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
 
@@ -19,6 +21,8 @@ def access(lab: Lab) -> CloudAccess:
         project="admin",
         region=REGION,
         external=_external(lab),
+        clues=CLUES,
+        can_migrate=len([node for node in lab.nodes if has_compute(lab, node)]) > 1,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from stacklab.errors import RenderError
 from stacklab.installers.debian.answers import forms, ports, services
 from stacklab.installers.debian.answers.config import ConfigFile, Sections, ini_file, merged
-from stacklab.installers.debian.answers.options import Options
+from stacklab.installers.debian.answers.options import NOVA_KEY, Options
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace, place_of
 from stacklab.installers.debian.answers.services import Service
 from stacklab.installers.kit.git import CLONES
@@ -87,6 +87,7 @@ def _render_node(request: Request, node: Node, place: CloudPlace) -> Mapping[Pur
         folder=FOLDER,
         files=config,
         place=place,
+        nova_key=NOVA_KEY,
         targets=services.targets(place),
     )
     return files

@@ -14,6 +14,8 @@ from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlac
 from stacklab.model.stack import Overcommit
 
 REGION = "RegionOne"
+# What computes log in to each other with, as nova, to move VMs; install.sh puts it there.
+NOVA_KEY = "/var/lib/nova/.ssh/id_ed25519"
 _DATABASE_POOL = {
     "max_pool_size": 3,
     "max_overflow": 20,
@@ -242,6 +244,9 @@ class Options:
                 "inject_partition": -2,
                 "disk_cachemodes": '"file=unsafe,block=none"',
                 "hw_machine_type": "x86_64=pc",
+                # libvirtd logs in at another compute as nova does: see install.sh.
+                "live_migration_uri": f"qemu+ssh://nova@%s/system?keyfile={NOVA_KEY}&no_tty=1",
+                "live_migration_inbound_addr": self._place.own,
             },
             "image_cache": {"manager_interval": -1},
             "os_vif_ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{ports.OVSDB}"},

@@ -83,6 +83,7 @@ def test_the_program_is_told_all_on_stdin_and_no_password_on_its_command_line(
         "last": "172.30.170.254",
     }
     assert orders["keep"] is True
+    assert (orders["has_volumes"], orders["can_migrate"]) == (False, True)
     # Nova drops a property that is longer.
     assert len(orders["tenant"]["command_line"]) <= 255
 

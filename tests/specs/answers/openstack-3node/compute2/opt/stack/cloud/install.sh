@@ -21,6 +21,12 @@ place root root 644 /etc/systemd/system/stacklab-neutron-ovn-metadata-agent.serv
 place root root 644 /etc/systemd/system/stacklab-compute.target
 # A host whose KVM does not nest gives its nodes none.
 [ -c /dev/kvm ] || sed -i 's/^virt_type = kvm$/virt_type = qemu/' /etc/nova/nova.conf
+# Computes log in to each other as nova to move VMs, with the key that all nodes have from the lab.
+install -d -o nova -g nova -m 0700 /var/lib/nova/.ssh
+install -o nova -g nova -m 0600 /home/stack/.ssh/id_ed25519 /var/lib/nova/.ssh/id_ed25519
+install -o nova -g nova -m 0600 /home/stack/.ssh/id_ed25519.pub /var/lib/nova/.ssh/authorized_keys
+install -m 0644 /home/stack/.ssh/known_hosts /etc/ssh/ssh_known_hosts
+usermod --shell /bin/sh --append --groups libvirt nova
 # Its only content would be Debian's choice of a driver.
 : > /etc/nova/nova-compute.conf
 # Without it Open vSwitch takes a random name at its next start, and OVN a second chassis.

@@ -1,0 +1,181 @@
+"""A picture of the cloud: each node's services, the VMs of the proof, and who reaches whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from xml.sax.saxutils import escape
+
+from stacklab.checks import report
+from stacklab.checks.cloud.proof import computes_of
+from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
+from stacklab.drivers.cloud_smoke.proof import Act, Guest, Step, guests
+from stacklab.model.lab import Lab
+from stacklab.views.drawing.elements import LETTER, element
+
+# Pixels.
+_WIDTH = 290
+_LINE = 18
+_PAD = 12
+_GAP = 30
+_VM_LINES = 3  # its name, what reaches it, its metadata
+_LINK_STEP = 26
+_MOST_COLUMNS = 12  # of more nodes the picture would be unreadable
+_WORDS = {
+    CheckStatus.PASSED: "ok",
+    CheckStatus.WARNED: "warning",
+    CheckStatus.FAILED: "failed",
+    CheckStatus.ERROR: "not tried",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProofStep:
+    """A step of the proof as the page lists it."""
+
+    status: CheckStatus
+    title: str
+    seconds: str
+    detail: str
+
+
+def proof_steps(results: Iterable[CheckResult]) -> list[ProofStep]:
+    """Return the steps of the proof, in their order."""
+    return [
+        ProofStep(
+            status=result.status,
+            title=result.check.subject,
+            seconds=f"{result.elapsed_s:.1f}" if result.elapsed_s else "",
+            detail=report.clean(result.detail),
+        )
+        for result in results
+        if result.check.kind is CheckKind.CLOUD
+    ]
+
+
+def svg(lab: Lab, results: Sequence[CheckResult]) -> str:
+    """Draw the cloud as these results show it; "" where they have nothing of it."""
+    seen = _Seen.of(lab, results)
+    columns = [name for name in seen.services if seen.services[name] or seen.guests_on(name)]
+    if not columns or len(columns) > _MOST_COLUMNS:
+        return ""
+    most = max(len(seen.services[name]) for name in columns)
+    most_guests = max(len(seen.guests_on(name)) for name in columns)
+    vm_height = _VM_LINES * _LINE + _PAD
+    height = (most + 1) * _LINE + 2 * _PAD + most_guests * (vm_height + _PAD)
+    parts: list[str] = []
+    middles: dict[str, int] = {}  # the x of each VM's middle
+    for column, name in enumerate(columns):
+        x = _PAD + column * (_WIDTH + _GAP)
+        parts += _draw_node(seen, name, x, height)
+        top = _PAD + height - len(seen.guests_on(name)) * (vm_height + _PAD)
+        for place, guest in enumerate(seen.guests_on(name)):
+            parts += _draw_vm(seen, guest, x + _PAD, top + place * (vm_height + _PAD))
+            middles[guest.name] = x + _WIDTH // 2 + place * _GAP
+    bottom = _PAD + height
+    links, bottom = _draw_links(seen, middles, bottom)
+    width = 2 * _PAD + len(columns) * (_WIDTH + _GAP) - _GAP
+    size = f'viewBox="0 0 {width} {bottom + _PAD}" width="{width}" height="{bottom + _PAD}"'
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
+            f"<title>the cloud of {escape(lab.name)}</title>",
+            element("rect", class_="page", width=width, height=bottom + _PAD),
+            *parts,
+            *links,
+            "</svg>",
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the results say of services, by node, and of the proof's steps, by title."""
+
+    services: Mapping[str, Sequence[CheckResult]]
+    steps: Mapping[str, CheckStatus]
+    guests: Sequence[Guest]
+
+    @classmethod
+    def of(cls, lab: Lab, results: Sequence[CheckResult]) -> _Seen:
+        services: dict[str, list[CheckResult]] = {node.name: [] for node in lab.nodes}
+        steps: dict[str, CheckStatus] = {}
+        for result in results:
+            if result.check.kind is CheckKind.SERVICE:
+                services[result.check.node].append(result)
+            elif result.check.kind is CheckKind.CLOUD:
+                steps[result.check.subject] = result.status
+        return cls(services, steps, guests(computes_of(lab)) if steps else ())
+
+    def guests_on(self, node: str) -> list[Guest]:
+        """Return the VMs that the proof boots on a node."""
+        return [guest for guest in self.guests if guest.host == node]
+
+    def status(self, *wanted: Step) -> CheckStatus:
+        """Return the worst that became of these steps."""
+        found = [self.steps.get(step.title, CheckStatus.ERROR) for step in wanted]
+        return max(found, key=list(CheckStatus).index)
+
+
+def _draw_node(seen: _Seen, name: str, x: int, height: int) -> Iterator[str]:
+    """Draw a node with a line for each of its services."""
+    results = seen.services[name]
+    is_bad = any(not result.is_passed for result in results)
+    yield f'<g class="node{" bad" if is_bad else ""}" data-node="{name}">'
+    yield element("rect", class_="plain", x=x, y=_PAD, width=_WIDTH, height=height, rx=6)
+    y = _PAD + _LINE
+    yield element("text", escape(name), class_="text title", x=x + _PAD, y=y)
+    for result in results:
+        y += _LINE
+        yield element("circle", class_=f"dot {result.status}", cx=x + _PAD + 4, cy=y - 4, r=4)
+        word = result.check.subject.removeprefix("stacklab-").removesuffix(".service")
+        room = (_WIDTH - 2 * _PAD - 14) // LETTER
+        text = escape(report.clean(word)[:room])
+        mark = "text" if result.is_passed else "text bad"
+        yield element("text", text, class_=mark, x=x + _PAD + 14, y=y)
+    yield "</g>"
+
+
+def _draw_vm(seen: _Seen, guest: Guest, x: int, y: int) -> Iterator[str]:
+    """Draw a VM in its node, with what was seen of it."""
+    from_host = seen.status(Step(Act.HOST_PINGS, guest.name), Step(Act.HOST_LOGS_IN, guest.name))
+    metadata = seen.status(Step(Act.METADATA, guest.name))
+    yield element(
+        "rect",
+        class_="strong",
+        x=x,
+        y=y,
+        width=_WIDTH - 2 * _PAD,
+        height=_VM_LINES * _LINE + _PAD,
+        rx=6,
+    )
+    yield element("text", escape(guest.name), class_="text title", x=x + _PAD, y=y + _LINE)
+    lines = (("ping and ssh from the host", from_host), ("metadata", metadata))
+    for number, (what, status) in enumerate(lines, start=2):
+        line_y = y + number * _LINE
+        yield element("circle", class_=f"dot {status}", cx=x + _PAD + 4, cy=line_y - 4, r=4)
+        text = f"{what}: {_WORDS[status]}"
+        yield element("text", text, class_="text", x=x + _PAD + 14, y=line_y)
+
+
+def _draw_links(seen: _Seen, middles: Mapping[str, int], top: int) -> tuple[list[str], int]:
+    """Draw a line below the nodes from each VM to its neighbour; return also where it ends."""
+    parts: list[str] = []
+    names = [guest.name for guest in seen.guests if guest.name in middles]
+    y = top
+    for one, other in pairwise(names):
+        y += _LINK_STEP
+        status = seen.status(
+            Step(Act.PINGS, one, other),
+            Step(Act.LOGS_IN, one, other),
+            Step(Act.PINGS, other, one),
+            Step(Act.LOGS_IN, other, one),
+        )
+        left, right = middles[one], middles[other]
+        path = f"M {left} {top} V {y} H {right} V {top}"
+        parts.append(element("path", class_=f"link {status}", d=path))
+        text = f"ping and ssh both ways: {_WORDS[status]}"
+        middle = (left + right - len(text) * LETTER) // 2
+        parts.append(element("text", text, class_="text halo", x=middle, y=y + 4))
+    return parts, y + _PAD

@@ -1,0 +1,113 @@
+"""The program that proves a cloud, with a stand-in for openstacksdk, which our venv lacks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stacklab.drivers.cloud_smoke.proof import Act, Guest
+
+ORDERS = {
+    "auth": {},
+    "computes": ["one", "two"],
+    "external": {},
+    "tenant": {},
+    "key": "/k",
+    "public_key": "ssh-ed25519 A",
+    "known_hosts": "/h",
+    "prefix": "smoke",
+    "has_volumes": True,
+    "can_migrate": True,
+    "clues": {"argv": ["sh", "-s"], "stdin": "cat /why"},
+    "keep": False,
+}
+
+
+class SDKException(Exception):
+    """Stands for openstacksdk's."""
+
+
+@pytest.fixture(autouse=True)
+def openstacksdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub: Any = ModuleType("openstack")
+    stub.connect = lambda **_options: SimpleNamespace()
+    stub.connection = SimpleNamespace(Connection=object)
+    stub.exceptions = SimpleNamespace(SDKException=SDKException)
+    monkeypatch.setitem(sys.modules, "openstack", stub)
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_kind_of_step_is_known_to_the_program() -> None:
+    from stacklab.drivers.cloud_smoke.__main__ import Smoke
+    from stacklab.drivers.cloud_smoke.steps import Journal
+
+    smoke = Smoke(ORDERS, Journal(lambda: ""))
+    assert set(smoke._known_acts()) == set(Act)
+
+
+def test_a_step_that_failed_has_its_words_then_the_clues(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stacklab.drivers.cloud_smoke import __main__ as program
+    from stacklab.drivers.cloud_smoke.__main__ import read_clues
+    from stacklab.drivers.cloud_smoke.steps import Journal, StepFailed
+
+    def run(argv: tuple[str, ...], _limit_s: float, stdin: str) -> SimpleNamespace:
+        assert (argv, stdin) == (("sh", "-s"), "cat /why")
+        return SimpleNamespace(stdout="the scheduler says why\n")
+
+    monkeypatch.setattr(program, "run_program", run)
+    journal = Journal(lambda: read_clues(ORDERS["clues"]))
+
+    def act() -> str:
+        raise StepFailed("No valid host was found")
+
+    with pytest.raises(StepFailed):
+        journal.step("boot", act)
+    begun, ended = lines_of(capsys)
+    assert begun == {"begins": "boot"}
+    assert ended["ok"] is False
+    assert ended["detail"] == "No valid host was found\nthe scheduler says why"
+    assert journal.failed == 1
+
+
+def test_clues_are_not_asked_for_where_nothing_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    from stacklab.drivers.cloud_smoke.steps import Journal
+
+    journal = Journal(lambda: pytest.fail("asked"))
+    journal.step("boot", lambda: "on one")
+    assert lines_of(capsys)[-1]["detail"] == "on one"
+
+
+def test_a_vm_on_another_compute_than_its_own_proves_nothing() -> None:
+    from stacklab.drivers.cloud_smoke.resources import Resources
+    from stacklab.drivers.cloud_smoke.steps import StepFailed
+
+    resources = Resources(SimpleNamespace(), "smoke", has_volumes=False)  # type: ignore[arg-type]
+    servers = {"vm-a": SimpleNamespace(hypervisor_hostname="two")}
+    with pytest.raises(StepFailed, match="not where they should be"):
+        resources._check_places(servers, [Guest("vm-a", "one")])
+    servers["vm-a"].hypervisor_hostname = "one"
+    resources._check_places(servers, [Guest("vm-a", "one")])
+
+
+def test_the_host_key_of_the_last_boot_counts(
+    tmp_path: Path,
+) -> None:
+    from stacklab.drivers.cloud_smoke.guests import Guests
+
+    old, new = "ssh-ed25519 " + "A" * 60, "ssh-ed25519 " + "B" * 60
+    console = f"TENANT hostkey {old} 3.1\nTENANT init\nTENANT hostkey {new} 2.9\n"
+    known = tmp_path / "known_hosts"
+    guests = Guests({}, {"vm-a": "198.51.100.7"}, "/k", str(known), lambda _name: console)
+    guests._learn_host_key("vm-a")
+    guests._learn_host_key("vm-a")
+    assert known.read_text() == f"198.51.100.7 {new}\n"
