@@ -22,6 +22,8 @@ _GAP = 30
 _VM_LINES = 3  # its name, what reaches it, its metadata
 _LINK_STEP = 26
 _MOST_COLUMNS = 12  # of more nodes the picture would be unreadable
+# Of several steps the worst is shown; what failed is worse than what could not be tried for it.
+_SEVERITY = (CheckStatus.PASSED, CheckStatus.WARNED, CheckStatus.ERROR, CheckStatus.FAILED)
 _WORDS = {
     CheckStatus.PASSED: "ok",
     CheckStatus.WARNED: "warning",
@@ -115,7 +117,7 @@ class _Seen:
     def status(self, *wanted: Step) -> CheckStatus:
         """Return the worst that became of these steps."""
         found = [self.steps.get(step.title, CheckStatus.ERROR) for step in wanted]
-        return max(found, key=list(CheckStatus).index)
+        return max(found, key=_SEVERITY.index)
 
 
 def _draw_node(seen: _Seen, name: str, x: int, height: int) -> Iterator[str]:
@@ -151,7 +153,7 @@ def _draw_vm(seen: _Seen, guest: Guest, x: int, y: int) -> Iterator[str]:
         rx=6,
     )
     yield element("text", escape(guest.name), class_="text title", x=x + _PAD, y=y + _LINE)
-    lines = (("ping and ssh from the host", from_host), ("metadata", metadata))
+    lines = (("from the host", from_host), ("metadata", metadata))
     for number, (what, status) in enumerate(lines, start=2):
         line_y = y + number * _LINE
         yield element("circle", class_=f"dot {status}", cx=x + _PAD + 4, cy=line_y - 4, r=4)
