@@ -17,6 +17,7 @@ LabError               1   base class: shown as text, never as a traceback
 ├── HostError          9   this host cannot do what the lab needs
 ├── RenderError       10   a template could not be rendered
 ├── StageFailed       11   a stage of the lab's installer failed
+│   └── SourceUnreached        what it would fetch can't be had: no stage was begun
 └── Interrupted      130   the user pressed Ctrl-C
 
 Any other exception is a bug in stacklab and keeps its traceback.
@@ -153,6 +154,10 @@ class StageFailed(LabError):
     """A stage of the lab's installer failed on a node; the message names step, node and log."""
 
     exit_code = 11
+
+
+class SourceUnreached(StageFailed):
+    """A node can't have what a stage would fetch; found out before anything was changed."""
 
 
 class HostError(LabError):

@@ -19,8 +19,9 @@ from pathlib import Path
 from stacklab.checks.families import Families
 from stacklab.checks.family import Facts, Needs, Tried
 from stacklab.checks.impairments import ways
-from stacklab.checks.reach import outside_places, pinging
+from stacklab.checks.reach import pinging
 from stacklab.checks.result import Check, CheckResult
+from stacklab.installers.kit.ways import place_of
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
 from stacklab.process.command import Runner
@@ -100,7 +101,7 @@ def package_mirrors(root: Path = Path("/")) -> tuple[str, ...]:
         for path in sorted(root.glob(pattern)):
             with contextlib.suppress(OSError):
                 for url in _MIRROR.findall(path.read_text(errors="replace")):
-                    places[outside_places.place_of(url)] = None
+                    places[place_of(url)] = None
     return tuple(filter(None, places))
 
 

@@ -61,7 +61,7 @@ from stacklab.spec.stack import (
     SecretSpec,
     StackSpec,
 )
-from stacklab.spec.stack_rules import check_stack, chosen_release
+from stacklab.spec.stack_rules.stack import check_stack, chosen_release
 
 # The base image is that large.
 DEFAULT_DISK = Size.parse("48GiB")

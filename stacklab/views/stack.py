@@ -15,6 +15,7 @@ from stacklab.views.tables import table
 if TYPE_CHECKING:
     from stacklab.stages.attempt import StageResult
     from stacklab.stages.journal import History, StageState
+    from stacklab.workflow.stack.sources import WantedSource
     from stacklab.workflow.stack.stack import PlannedStage
 
 _STYLE = {"done": "green", "failed": "red", "running": "cyan", "interrupted": "yellow"}
@@ -42,6 +43,17 @@ def plan_table(planned: Sequence[PlannedStage]) -> Table:
             )
         )
     return table(("stage", "nodes", "steps", "after", "limit", "state", "lab.stack"), rows)
+
+
+def sources_tables(wanted: Sequence[WantedSource]) -> list[Table | str]:
+    """Return a line per source that the stages would fetch from; nothing if there is none."""
+    if not wanted:
+        return []
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for one in wanted:
+        nodes.setdefault((one.words, one.source.replaced_by), []).append(one.node)
+    rows = [(words, ", ".join(names), by) for (words, by), names in nodes.items()]
+    return ["", table(("source", "fetched by", "replaced by"), rows)]
 
 
 def results_table(results: Sequence[StageResult]) -> Table:

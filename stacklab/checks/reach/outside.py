@@ -8,12 +8,11 @@ closed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from stacklab.checks.family import Needs
-from stacklab.checks.reach.outside_places import PACKAGES, place_of
+from stacklab.checks.reach.outside_places import PACKAGES
 from stacklab.installers import remote_sources
-from stacklab.installers.kit.sources import SourceKind
+from stacklab.installers.kit.ways import dialled_place, mirror_of, place_of
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Mirrors
 
@@ -24,7 +23,7 @@ def places(lab: Lab, node: Node) -> tuple[str, ...]:
     Where the node goes by a proxy, the proxy is the place.
     """
     wanted = [_packages_place(lab)]
-    wanted += [_dialled_place(lab, source.url) for source in remote_sources(lab, node)]
+    wanted += [dialled_place(lab, source.url) for source in remote_sources(lab, node)]
     # Without "": a local path in place of a URL is nothing to connect to.
     return tuple(dict.fromkeys(filter(None, wanted)))
 
@@ -33,34 +32,10 @@ def _packages_place(lab: Lab) -> str:
     """Return where a node's packages come from; PACKAGES if only the node knows."""
     apt_mirror = lab.stack.mirrors.apt
     if apt_mirror:
-        return _dialled_place(lab, apt_mirror)
+        return dialled_place(lab, apt_mirror)
     if lab.stack.proxy.http:
         return place_of(lab.stack.proxy.http)
     return PACKAGES
-
-
-def _dialled_place(lab: Lab, url: str) -> str:
-    """Return the place that a node connects to for a URL.
-
-    That is the proxy, if the lab has one and does not except the URL.
-    """
-    proxy = lab.stack.proxy
-    proxy_url = proxy.https or proxy.http
-    if urlsplit(url).scheme == "http":
-        proxy_url = proxy.http
-    if proxy_url and not _is_direct(lab, url):
-        return place_of(proxy_url)
-    return place_of(url)
-
-
-def _is_direct(lab: Lab, url: str) -> bool:
-    """Return True if a URL's name is excepted from the proxy, itself or with its domain."""
-    name = urlsplit(url).hostname or ""
-    for excepted in lab.stack.proxy.no_proxy:
-        domain = excepted.lstrip(".")
-        if name == domain or name.endswith(f".{domain}"):
-            return True
-    return False
 
 
 def mirrored_places(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
@@ -68,24 +43,11 @@ def mirrored_places(lab: Lab, mirrors: Mirrors) -> Mapping[str, str]:
     mirrored: dict[str, str] = {}
     sources = [source for node in lab.nodes for source in remote_sources(lab, node)]
     for source in sources:
-        mirror_url = _mirror_of(lab, mirrors, source.kind, source.url)
+        mirror_url = mirror_of(lab, mirrors, source)
         if not mirror_url:
             continue
-        mirrored[_dialled_place(lab, source.url)] = _dialled_place(lab, mirror_url)
+        mirrored[dialled_place(lab, source.url)] = dialled_place(lab, mirror_url)
     return {place: mirror for place, mirror in mirrored.items() if place and mirror}
-
-
-def _mirror_of(lab: Lab, mirrors: Mirrors, kind: SourceKind, url: str) -> str:
-    """Return the host's mirror of a URL; "" if there is not one."""
-    if kind is SourceKind.PIP:
-        # A mirror that the spec names is not replaced by the host's.
-        return "" if lab.stack.mirrors.pip else mirrors.pip
-    if kind is not SourceKind.GIT:
-        return ""
-    fitting = [pair for pair in mirrors.git if f"{url}/".startswith(pair[1])]
-    # Like git's url.MIRROR.insteadOf: it takes the longest prefix that fits.
-    mirror, _ = max(fitting, key=lambda pair: len(pair[1]), default=("", ""))
-    return mirror
 
 
 def host_needs(lab: Lab, mirrors: Mirrors) -> Needs:

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from urllib.parse import urlsplit
 
 from stacklab.checks.family import Facts, Tried
 from stacklab.model.lab import Lab, NetworkMode, Node
 
 PACKAGES = "packages"  # in place of a place: the mirror that the node's own sources name
-_PORTS = {"http": 80, "https": 443, "git": 9418, "ssh": 22}
 _CONTROLS_MAX = 4  # of a closed node: places that it must not reach
-
-
-def place_of(url: str) -> str:
-    """Return NAME:PORT of a URL; "" where it names none."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or _PORTS.get(parts.scheme)
-    except ValueError:  # urlsplit reads the port only when it is asked for it
-        return ""
-    if parts.hostname and port:
-        return f"{parts.hostname}:{port}"
-    return ""
 
 
 def name_of(place: str) -> str:

@@ -12,6 +12,7 @@ from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.sources import (
     RemoteSource,
     git_source,
+    package_source,
     pip_source,
     plugin_sources,
     project_sources,
@@ -36,7 +37,9 @@ def _companions(release: Release) -> tuple[Release, ...]:
 
 def _sources(lab: Lab, _node: Node) -> Iterator[RemoteSource]:
     release = release_of(lab)
-    yield git_source(release.repository)
+    yield package_source(lab)
+    # git_base does not have the installer itself.
+    yield git_source(release.repository, release.ref, settings="`mirrors: git:`")
     yield from project_sources(lab, release)
     yield from plugin_sources(lab)
     yield pip_source(lab)

@@ -10,6 +10,7 @@ from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.sources import (
     RemoteSource,
     git_source,
+    package_source,
     pip_source,
     plugin_sources,
     project_sources,
@@ -17,6 +18,10 @@ from stacklab.installers.kit.sources import (
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import Installer
+
+# The stages that fetch: cloning DevStack itself, and what stack.sh does.
+_SOURCES = "sources"
+_STACK = "stack"
 
 
 def _linting() -> Linting:
@@ -27,10 +32,15 @@ def _linting() -> Linting:
 
 def _sources(lab: Lab, _node: Node) -> Iterator[RemoteSource]:
     release = release_of(lab)
-    yield git_source(projects.devstack_url(lab, release))
-    yield from project_sources(lab, release)
-    yield from plugin_sources(lab)
-    yield pip_source(lab)
+    yield package_source(lab, phases=(_SOURCES, _STACK))
+    yield git_source(
+        projects.devstack_url(lab, release),
+        projects.devstack_ref(lab, release),
+        phases=(_SOURCES,),
+    )
+    yield from project_sources(lab, release, phases=(_STACK,))
+    yield from plugin_sources(lab, phases=(_STACK,))
+    yield pip_source(lab, phases=(_STACK,))
 
 
 KIT = Kit(

@@ -18,24 +18,61 @@ class SourceKind(StrEnum):
     GIT = "git"
     PIP = "pip"
     PACKAGES = "packages"
+    REGISTRY = "registry"  # of container images
+    FILE = "file"  # a tarball or an image, by HTTP
+
+
+_GIT_SETTINGS = "stack.git_base, or `mirrors: git:`"
+# What in a spec, or on this host, replaces a source that can't be reached.
+SETTINGS = {
+    SourceKind.GIT: _GIT_SETTINGS,
+    SourceKind.PIP: "stack.mirrors.pip, or index-url in this host's pip.conf",
+    SourceKind.PACKAGES: "stack.mirrors.apt; the image has its sources from this host's APT",
+    SourceKind.REGISTRY: "the registry's key in stack.answers",
+    SourceKind.FILE: "the variable that names it, in stack.localrc",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteSource:
-    """A URL that a node fetches from; "" if it names no place."""
+    """A URL that a node fetches from; "" if it names no place.
+
+    PACKAGES without a URL are the sources in the node's own configuration. A URL of GIT is a
+    repository's, unless `is_base`: then repositories are below it.
+    """
 
     kind: SourceKind
     url: str
+    ref: str = ""  # GIT: a branch, tag or change that has to be there
+    is_base: bool = False
+    # Stages that fetch from it, without @NODE; (): any stage of the node may.
+    phases: tuple[str, ...] = ()
+    settings: str = ""  # what replaces it; "": what replaces any source of its kind
+
+    @property
+    def replaced_by(self) -> str:
+        """Return the settings that replace it."""
+        return self.settings or SETTINGS[self.kind]
 
 
-def git_source(url: str) -> RemoteSource:
-    """Return a source that git clones from."""
-    return RemoteSource(kind=SourceKind.GIT, url=url)
+def git_source(
+    url: str, ref: str = "", *, phases: tuple[str, ...] = (), settings: str = ""
+) -> RemoteSource:
+    """Return a repository that git fetches a ref from."""
+    return RemoteSource(
+        kind=SourceKind.GIT, url=url, ref=ref, phases=phases, settings=settings or _GIT_SETTINGS
+    )
 
 
-def pip_source(lab: Lab) -> RemoteSource:
+def package_source(lab: Lab, *, phases: tuple[str, ...] = ()) -> RemoteSource:
+    """Return where a node has packages from: the spec's mirror, or its own configuration."""
+    return RemoteSource(kind=SourceKind.PACKAGES, url=lab.stack.mirrors.apt, phases=phases)
+
+
+def pip_source(lab: Lab, *, phases: tuple[str, ...] = ()) -> RemoteSource:
     """Return where a node has Python packages from: the spec's mirror, or pip's own default."""
-    return RemoteSource(kind=SourceKind.PIP, url=lab.stack.mirrors.pip or pip_index())
+    index = lab.stack.mirrors.pip or pip_index()
+    return RemoteSource(kind=SourceKind.PIP, url=index, phases=phases)
 
 
 def pip_index() -> str:
@@ -49,21 +86,57 @@ def pip_index() -> str:
         return ""
 
 
-def plugin_sources(lab: Lab) -> Iterator[RemoteSource]:
+def registry_sources(registry: str) -> Iterator[RemoteSource]:
+    """Yield a registry that the spec names; a name without a host is one of the engine's own."""
+    host = registry.partition("/")[0]
+    if "." in host or ":" in host:
+        yield RemoteSource(kind=SourceKind.REGISTRY, url=f"https://{host}/v2/")
+
+
+def plugin_sources(lab: Lab, *, phases: tuple[str, ...] = ()) -> Iterator[RemoteSource]:
     """Yield where the lab's DevStack plugins are cloned from."""
+    refs = dict(lab.stack.refs)
     for plugin in lab.stack.plugins:
-        yield git_source(plugin.url)
+        yield git_source(
+            plugin.url,
+            refs.get(plugin.name, plugin.ref),
+            phases=phases,
+            settings=f"the url of {plugin.name} in stack.plugins, or `mirrors: git:`",
+        )
 
 
-def project_sources(lab: Lab, release: Release) -> Iterator[RemoteSource]:
-    """Yield where an installer that clones every project has them from."""
+def project_sources(
+    lab: Lab, release: Release, *, phases: tuple[str, ...] = ()
+) -> Iterator[RemoteSource]:
+    """Yield where an installer that clones every project has them from.
+
+    Projects to which the spec gives a ref are named one by one: the ref may not exist.
+    """
     # An old release's own default may no longer answer: its row says what does.
-    default = release.text("git_base") or OPENDEV
-    yield git_source(git_base(lab, default))
+    base = git_base(lab, release.text("git_base") or OPENDEV)
+    yield RemoteSource(kind=SourceKind.GIT, url=base, is_base=True, phases=phases)
+    # The installer itself, and plugins, have their refs where they are cloned.
+    elsewhere = {"devstack", *(plugin.name for plugin in lab.stack.plugins)}
+    for project, ref in lab.stack.refs:
+        if project not in elsewhere:
+            yield _project_with_ref(base, project, ref, phases)
 
 
-def wanted_project_sources(lab: Lab) -> Iterator[RemoteSource]:
+def wanted_project_sources(lab: Lab, *, phases: tuple[str, ...] = ()) -> Iterator[RemoteSource]:
     """Yield where projects come from if the spec wants any from git; else packages are enough."""
     stack = lab.stack
     if stack.git_base or stack.refs or stack.dev_mode:
-        yield git_source(git_base(lab))
+        base = git_base(lab)
+        yield RemoteSource(kind=SourceKind.GIT, url=base, is_base=True, phases=phases)
+        for project, ref in stack.refs:
+            yield _project_with_ref(base, project, ref, phases)
+
+
+def _project_with_ref(base: str, project: str, ref: str, phases: tuple[str, ...]) -> RemoteSource:
+    name = project.replace("_", "-")
+    return git_source(
+        f"{base}/openstack/{name}",
+        ref,
+        phases=phases,
+        settings=f"{_GIT_SETTINGS}; another ref in stack.refs.{project}",
+    )

@@ -9,8 +9,10 @@ from stacklab.installers.kit.addresses import api_nic
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.sources import (
     RemoteSource,
+    package_source,
     pip_source,
     plugin_sources,
+    registry_sources,
     wanted_project_sources,
 )
 from stacklab.installers.kolla.answers import files, passwords, steps
@@ -27,6 +29,8 @@ def _linting() -> Linting:
 
 
 def _sources(lab: Lab, node: Node) -> Iterator[RemoteSource]:
+    yield package_source(lab)
+    yield from registry_sources(dict(lab.stack.answers).get("docker_registry", ""))
     if node.name == lab.controller.name:
         yield from wanted_project_sources(lab)
         yield from plugin_sources(lab)

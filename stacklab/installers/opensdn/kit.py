@@ -11,8 +11,10 @@ from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.sources import (
     RemoteSource,
     git_source,
+    package_source,
     pip_source,
     plugin_sources,
+    registry_sources,
     wanted_project_sources,
 )
 from stacklab.installers.kolla.words import LOGS, SECRET_ALIASES
@@ -29,8 +31,11 @@ def _linting() -> Linting:
 
 
 def _sources(lab: Lab, node: Node) -> Iterator[RemoteSource]:
+    release = release_of(lab)
+    yield package_source(lab)
+    yield from registry_sources(dict(lab.stack.answers).get("CONTAINER_REGISTRY", ""))
     if node.name == lab.controller.name:
-        yield git_source(release_of(lab).repository)
+        yield git_source(release.repository, release.ref, settings="`mirrors: git:`")
         yield from wanted_project_sources(lab)
         yield from plugin_sources(lab)
         yield pip_source(lab)

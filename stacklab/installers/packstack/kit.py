@@ -10,6 +10,7 @@ from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.sources import (
     RemoteSource,
     SourceKind,
+    package_source,
     plugin_sources,
     wanted_project_sources,
 )
@@ -26,6 +27,7 @@ def _linting() -> Linting:
 
 
 def _sources(lab: Lab, node: Node) -> Iterator[RemoteSource]:
+    yield package_source(lab)
     if node.name == lab.controller.name:
         yield from wanted_project_sources(lab)
         yield from plugin_sources(lab)

@@ -20,7 +20,14 @@ from stacklab.stages import report
 from stacklab.stages.attempt import StageResult
 from stacklab.stages.engine import AfterStage, Engine, is_still_done, no_hook
 from stacklab.stages.journal import Journal, StageState
-from stacklab.stages.selection import Selection, input_digest, makes_others_run, select, why_run
+from stacklab.stages.selection import (
+    Selection,
+    can_go_on,
+    input_digest,
+    makes_others_run,
+    select,
+    why_run,
+)
 from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog, file_name
 from stacklab.tools.host.mirrors import host_mirrors
@@ -28,6 +35,7 @@ from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.lab import changes
 from stacklab.workflow.masking import Masker
 from stacklab.workflow.placing import place_changed, render_answers, render_as_known
+from stacklab.workflow.stack import sources
 from stacklab.workflow.stack.node_worker import NodeWorkers
 
 
@@ -48,6 +56,7 @@ def run(
     *,
     first: str = "",
     last: str = "",
+    tries_sources: bool = True,
     after_stage: AfterStage = no_hook,
 ) -> tuple[StageResult, ...]:
     """Run the stages of a lab's installer that are not done; `lab` is its spec of today.
@@ -57,7 +66,14 @@ def run(
     with _lock(context, lab.name) as paths:
         lab_record = _check_up(context, lab, paths)
         return run_held(
-            context, lab, paths, lab_record, first=first, last=last, after_stage=after_stage
+            context,
+            lab,
+            paths,
+            lab_record,
+            first=first,
+            last=last,
+            tries_sources=tries_sources,
+            after_stage=after_stage,
         )
 
 
@@ -69,17 +85,21 @@ def run_held(
     *,
     first: str = "",
     last: str = "",
+    tries_sources: bool = True,
     after_stage: AfterStage = no_hook,
 ) -> tuple[StageResult, ...]:
     """Do the same for a lab whose lock the caller holds, and whose nodes answer."""
     stages = stages_of(context, lab)
     selection = _select(lab, stages, first=first, last=last)
     rendered, known = render_answers(context, lab, paths)
+    digests = _digests(stages, rendered)
+    if tries_sources:
+        _try_sources(context, lab, paths, stages, selection, digests)
     place_changed(context, lab, paths, lab_record, rendered)
     masker = Masker(paths, shaped=rendering.secret_texts(lab, known))
     engine = Engine(
         stages,
-        _digests(stages, rendered),
+        digests,
         workers=NodeWorkers(context.runner, paths),
         journal=Journal(paths.journal),
         open_log=_log_opener(paths, masker.text),
@@ -103,6 +123,37 @@ def plan(
     stages = stages_of(context, lab)
     selection = _select(lab, stages, first=first, last=last)
     digests = _digests(stages, render_as_known(context, lab, paths))
+    return _plan(context, paths, stages, selection, digests)
+
+
+def _try_sources(
+    context: Context,
+    lab: Lab,
+    paths: LabPaths,
+    stages: tuple[Stage, ...],
+    selection: Selection,
+    digests: Mapping[str, str],
+) -> None:
+    """Raise SourceUnreached if a stage that is about to begin can't have what it fetches."""
+    if not sources.has_sources(lab):
+        return
+    history = Journal(paths.journal).read()
+    if any(can_go_on(history.state(stage.name), digests[stage.name]) for stage in stages):
+        # Its work may be running: whoever comes back to it must not be sent away.
+        return
+    planned = _plan(context, paths, stages, selection, digests)
+    about_to_run = [one.stage for one in planned if one.why]
+    sources.refuse_unreached(context, lab, paths, about_to_run)
+
+
+def _plan(
+    context: Context,
+    paths: LabPaths,
+    stages: tuple[Stage, ...],
+    selection: Selection,
+    digests: Mapping[str, str],
+) -> tuple[PlannedStage, ...]:
+    """Look at the journal, and try the tests of what is done on the nodes."""
     history = Journal(paths.journal).read()
     workers = NodeWorkers(context.runner, paths, patience_s=0)
     worker = workers.of_stage(lambda _text: None)

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 
 from stacklab.process import Command, Result
 
-_PART = re.compile(r"^(part\d+)\(\) \{\n(.*?)\n\}$", re.MULTILINE | re.DOTALL)
+# A part may have functions of its own: it ends where the next one begins.
+_PART = re.compile(
+    r"^(part\d+)\(\) \{\n(.*?)\n\}\n(?=part\d+\(\) \{|session\(\) \{)", re.MULTILINE | re.DOTALL
+)
 _CALL = re.compile(r"^tagged (\S+) (part\d+)", re.MULTILINE)
 
 Said = str | tuple[str, int]  # what a part writes, and its exit code

@@ -5,14 +5,15 @@ import dataclasses
 import pytest
 
 from stacklab.checks.family import Facts, Tried
-from stacklab.checks.reach import outside, outside_family, outside_places
+from stacklab.checks.reach import outside, outside_family
 from stacklab.checks.result import CheckKind
 from stacklab.installers.kit.sources import pip_index
+from stacklab.installers.kit.ways import place_of
 from stacklab.model.stack import Installer, Mirrors, Plugin, Proxy
 from tests.unit.checks.reach.apart_labs import of, with_stack
 from tests.unit.checks.reach.outside_labs import CLOUD, PLAIN, places
 
-PIP = outside_places.place_of(pip_index())  # no registry's name stands in this tree
+PIP = place_of(pip_index())  # no registry's name stands in this tree
 
 
 def test_a_lab_without_a_cloud_needs_its_packages_and_a_name() -> None:
@@ -61,7 +62,7 @@ def test_a_proxy_by_its_address_needs_no_name() -> None:
     ],
 )
 def test_a_url_s_place_is_its_name_and_port(url: str, place: str) -> None:
-    assert outside_places.place_of(url) == place
+    assert place_of(url) == place
 
 
 def test_the_host_s_own_mirrors_stand_for_what_the_spec_leaves_open() -> None:

@@ -40,6 +40,9 @@ class UnitNodes:
     tests: list[tuple[str, str]] = field(default_factory=list)
     unreached: list[str] = field(default_factory=list)  # errors of ssh, one per session
     is_booted: list[str] = field(default_factory=lambda: ["running"])
+    lacks: dict[str, fake_session.Said] = field(default_factory=dict)  # words of sources' scripts
+    tried: list[tuple[str, str]] = field(default_factory=list)  # node, script of a source
+    breaks: set[str] = field(default_factory=set)  # words of units whose output is out of order
     before_attach: Callable[[str, str], None] = lambda _node, _name: None
 
     def answer(self, command: Command) -> Result:
@@ -57,6 +60,9 @@ class UnitNodes:
         if tag == "stack.done":
             self.tests.append((node, shell))
             return "", 0 if any(word in shell for word in self.succeeds) else 1
+        if tag.startswith("source."):
+            self.tried.append((node, shell))
+            return next((said for word, said in self.lacks.items() if word in shell), "")
         if tag != "units":
             return ""
         script = base64.b64decode("".join(shell.splitlines()[1:-1])).decode()
@@ -96,6 +102,7 @@ class UnitNodes:
         lines = [f"{mark} begin"]
         if text[offset:]:
             data = base64.b64encode(text[offset:]).decode()
-            lines += [f"{mark} chunk {offset}", data, f"{mark} at {len(text)}"]
+            begins = offset + 7 if any(word in name for word in self.breaks) else offset
+            lines += [f"{mark} chunk {begins}", data, f"{mark} at {len(text)}"]
         lines += [f"{mark} status {line}" for line in self._status(node, name)]
         return Result(exit_code=0, stdout="\n".join([*lines, f"{mark} end", ""]))
