@@ -8,7 +8,6 @@ from ipaddress import IPv4Network
 from typing import NamedTuple
 
 from stacklab import releases
-from stacklab.model.lab import NetworkMode
 from stacklab.model.release import Release, operating_system, plain_name
 from stacklab.model.stack import NO_INSTALLER, Installer, Role
 from stacklab.spec.rules import RuleContext, default_network, has_role, members, undeclared_network
@@ -16,6 +15,7 @@ from stacklab.spec.schema import STAND_IN, LabSpec, NodeSpec
 from stacklab.spec.secret_rules import misnamed_sources, secrets_in
 from stacklab.spec.source import Keys, SpecMistake
 from stacklab.spec.stack import GlanceSpec, StackSpec
+from stacklab.spec.stack_rules.memory import check_memory_of_services
 from stacklab.words import suggest
 
 _NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
@@ -76,6 +76,7 @@ def check_stack(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
         yield from _check_controllers(stack, spec, release)
         yield from _check_needed_nics(stack, spec)
         yield from _check_access_network(stack, spec)
+        yield from check_memory_of_services(spec, release)
 
 
 def _check_no_keys(stack: StackSpec) -> Iterator[SpecMistake]:
@@ -367,8 +368,7 @@ def _lacks_nic(node: NodeSpec, need: _Need) -> bool:
 def _check_access_network(stack: StackSpec, spec: LabSpec) -> Iterator[SpecMistake]:
     """Yield an external network by which the host logs in: the cloud takes its NIC over."""
     name = stack.external_network or ""
-    external = spec.networks.get(name)
-    if external is None or external.mode is not NetworkMode.NAT:
+    if name not in spec.networks:
         return
     access_networks = {node.nics[0].network for node in spec.nodes.values()}
     if name in access_networks:

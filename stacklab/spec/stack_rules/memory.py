@@ -1,0 +1,52 @@
+"""Rule: nodes have the memory that their cloud's services take, where the release's row says it.
+
+A node with less comes up, and loses services to the kernel's OOM killer while a stage runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from stacklab.model.lab import Size
+from stacklab.model.release import Release
+from stacklab.model.stack import Role
+from stacklab.spec.rules import DEFAULT_MEMORY, has_role
+from stacklab.spec.schema import LabSpec, NodeSpec
+from stacklab.spec.source import SpecMistake
+
+_SHOWN = 3  # services that take the most
+
+
+def check_memory_of_services(spec: LabSpec, release: Release) -> Iterator[SpecMistake]:
+    """Yield nodes with less memory than the services of their role take together."""
+    has_computes = has_role(spec, Role.COMPUTE)
+    for name, node in spec.nodes.items():
+        services = _services_of(node, release, has_computes=has_computes)
+        needed_mib = sum(services.values())
+        memory = node.memory or DEFAULT_MEMORY
+        if memory.mib < needed_mib:
+            largest = sorted(services, key=lambda service: -services[service])[:_SHOWN]
+            words = ", ".join(f"{service} {services[service]} MiB" for service in largest)
+            yield SpecMistake(
+                path=("nodes", name, "memory") if node.memory else ("nodes", name),
+                wrong=f"{memory} of memory, and its services take {Size(needed_mib)}",
+                right=f"most of it: {words}",
+                at_key=node.memory is None,
+            )
+
+
+def _services_of(node: NodeSpec, release: Release, *, has_computes: bool) -> Mapping[str, int]:
+    """Return the services of a node with their memory in MiB; empty where nothing is known."""
+    role = node.role or Role.NODE
+    traits: list[str] = []
+    if role is Role.CONTROLLER:
+        traits.append("controller_memory")
+    # Without computes, the controller is one.
+    if role is Role.COMPUTE or (role is Role.CONTROLLER and not has_computes):
+        traits.append("compute_memory")
+    services: dict[str, int] = {}
+    for trait in traits:
+        for service, mib in release.mapping(trait).items():
+            # What both roles have runs once.
+            services[service] = max(services.get(service, 0), int(mib))
+    return services
