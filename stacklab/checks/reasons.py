@@ -37,6 +37,7 @@ class Reason(StrEnum):
 
     # nodes
     NOT_RUNNING = "not-running"
+    RESTARTING = "restarting"  # a service that ends again and again
     BOOTED_AGAIN = "booted-again"
     WRONG_NAME = "wrong-name"
     WRONG_USER = "wrong-user"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from stacklab.checks.family import Facts, Family
@@ -12,8 +14,40 @@ from stacklab.model.lab import Lab, Node
 from stacklab.nodes.protocol import Answer, Part, is_number
 
 _TAG = "cloud.units"
-_PROPERTIES = "Id,ActiveState,SubState,NRestarts,Result"
+_PROPERTIES = "Id,ActiveState,SubState,NRestarts,Result,ActiveEnterTimestampMonotonic"
 _LIMIT_S = 30.0
+# Lines of ours among systemd's: seconds since the boot, and the last words of a unit.
+_NOW = "Now"
+_SAID = "Said"
+# A unit that was restarted is not believed before; it may end again.
+_JUST_STARTED_S = 30
+_MANY_RESTARTS = 3
+_SETTLED_S = 600
+_MICROSECONDS = re.compile(r"\d{1,18}", re.ASCII)
+# The journal is asked only for units that have ended at least once. Each of its lines is marked, so
+# that no service's words can be taken for a property.
+_LOOK = """\
+said() {{
+  sudo -n journalctl -q -o cat -n 40 -u "$1" | grep -aiE 'error|fail|fatal|exception|exited' |
+    tail -n 1 | cut -c 1-200 | sed "s/^/Said=$1 /"
+}}
+shown=$(systemctl show --property={properties} {units})
+printf '%s\\n' "$shown"
+read -r now _ </proc/uptime
+echo "Now=${{now%.*}}"
+# An empty line is behind each unit.
+printf '%s\\n\\n' "$shown" | while IFS='=' read -r key value; do
+  case $key in
+    Id) unit=$value ;;
+    NRestarts) restarts=$value ;;
+    ActiveState) state=$value ;;
+    '')
+      [ "$state" = active ] && [ "${{restarts:-0}}" = 0 ] || said "$unit"
+      unit='' restarts='' state=''
+      ;;
+  esac
+done
+"""
 
 
 def units_of(lab: Lab, node: Node) -> tuple[str, ...]:
@@ -33,7 +67,7 @@ def parts(lab: Lab, node: Node, checks: Sequence[Check], facts: Facts) -> Iterat
     """See Family.parts."""
     units = " ".join(check.subject for check in checks if check.node == node.name)
     if units:
-        shell = f"systemctl show --property={_PROPERTIES} {units}"
+        shell = _LOOK.format(properties=_PROPERTIES, units=units)
         yield Part(tag=_TAG, shell=shell, limit_s=_LIMIT_S)
 
 
@@ -55,28 +89,72 @@ def _judge_unit(check: Check, state: Mapping[str, str] | None, answer: Answer) -
             detail=why,
             command=command,
         )
-    restarts = state.get("NRestarts", "0")
-    is_active = state.get("ActiveState") == "active"
-    words = f"{state.get('ActiveState', '?')} ({state.get('SubState', '?')})"
-    if is_number(restarts) and int(restarts) > 0:
-        words += f", restarted {int(restarts)} times"
-    if not is_active and state.get("Result", "success") != "success":
-        words += f", it ended with {state['Result']}"
+    status, reason = _verdict(state)
     return CheckResult(
         check=check,
-        status=CheckStatus.PASSED if is_active else CheckStatus.FAILED,
-        reason=Reason.OK if is_active else Reason.NOT_RUNNING,
-        detail=printable(words),
+        status=status,
+        reason=reason,
+        detail=printable(_words(state, is_well=reason is Reason.OK)),
         command=command,
     )
+
+
+def _verdict(state: Mapping[str, str]) -> tuple[CheckStatus, Reason]:
+    if state.get("ActiveState") != "active":
+        return CheckStatus.FAILED, Reason.NOT_RUNNING
+    restarts, active_s = _restarts(state), _active_s(state)
+    # Between two crashes a unit is active, too.
+    if restarts and active_s < _JUST_STARTED_S:
+        return CheckStatus.FAILED, Reason.RESTARTING
+    if restarts >= _MANY_RESTARTS and active_s < _SETTLED_S:
+        return CheckStatus.WARNED, Reason.RESTARTING
+    return CheckStatus.PASSED, Reason.OK
+
+
+def _words(state: Mapping[str, str], *, is_well: bool) -> str:
+    words = f"{state.get('ActiveState', '?')} ({state.get('SubState', '?')})"
+    restarts, active_s = _restarts(state), _active_s(state)
+    if restarts:
+        words += f", restarted {restarts} times"
+        if math.isfinite(active_s):
+            words += f", active for {active_s:.0f} s"
+    result = state.get("Result", "success")
+    if state.get("ActiveState") != "active" and result != "success":
+        words += f", it ended with {result}"
+    if not is_well and state.get(_SAID):
+        words += f": {state[_SAID]}"
+    return words
+
+
+def _restarts(state: Mapping[str, str]) -> int:
+    number = state.get("NRestarts", "")
+    return int(number) if is_number(number) else 0
+
+
+def _active_s(state: Mapping[str, str]) -> float:
+    """Return for how long a unit is active; for ever if the node does not say it."""
+    since, now = state.get("ActiveEnterTimestampMonotonic", ""), state.get(_NOW, "")
+    # Microseconds since the boot are more digits than `is_number` takes.
+    if _MICROSECONDS.fullmatch(since) is None or not is_number(now):
+        return math.inf
+    return max(0.0, int(now) - int(since) / 1_000_000)
 
 
 def _parse(lines: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
     """Return each unit's properties; blank lines between units are not there any more."""
     states: dict[str, dict[str, str]] = {}
     properties: dict[str, str] = {}
+    now = ""
     for line in lines:
         key, _, value = line.partition("=")
+        if key == _NOW:
+            now = value
+            continue
+        if key == _SAID:
+            unit, _, words = value.partition(" ")
+            # Its last line counts.
+            states.setdefault(unit, {})[_SAID] = words
+            continue
         # systemctl gives the properties in an order of its own: one that is there already begins
         # the next unit.
         if key in properties:
@@ -84,7 +162,9 @@ def _parse(lines: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         properties[key] = value
         if "Id" in properties:
             states[properties["Id"]] = properties
-    return states
+    for state in states.values():
+        state[_NOW] = now
+    return {unit: state for unit, state in states.items() if "ActiveState" in state}
 
 
 FAMILY = Family(layers=(Layer.SERVICES,), expected=expected, parts=parts, judge=judge)

@@ -42,6 +42,46 @@ def test_an_active_unit_has_passed_and_tells_how_often_it_was_restarted() -> Non
     assert all("3" in result.detail for result in results.values())
 
 
+@pytest.mark.parametrize(
+    ("restarts", "active_s", "status"),
+    [
+        ("0", 1, CheckStatus.PASSED),
+        ("1", 29, CheckStatus.FAILED),
+        ("1", 31, CheckStatus.PASSED),
+        ("3", 31, CheckStatus.WARNED),
+        ("3", 601, CheckStatus.PASSED),
+        ("99999999999", 5, CheckStatus.FAILED),
+    ],
+)
+def test_a_unit_that_is_active_between_two_crashes_has_not_passed(
+    restarts: str, active_s: int, status: CheckStatus
+) -> None:
+    unit = "stacklab-nova-compute.service"
+    since = str((5000 - active_s) * 1_000_000)
+    lines = shown(unit, NRestarts=restarts, ActiveEnterTimestampMonotonic=since)
+    said = f"Said={unit} Error: no such host ActiveState=active"
+    result = judged(*lines, "Now=5000", said)[unit]
+    assert result.status is status
+    if status is CheckStatus.PASSED:
+        assert result.reason is Reason.OK
+        assert "no such host" not in result.detail
+    else:
+        assert result.reason is Reason.RESTARTING
+        assert f"active for {active_s} s: Error: no such host" in result.detail
+
+
+@pytest.mark.parametrize("since", ["", "x", "9" * 5000, "-1"])
+def test_a_time_that_is_none_says_nothing(since: str) -> None:
+    unit = "stacklab-nova-compute.service"
+    lines = shown(unit, NRestarts="2", ActiveEnterTimestampMonotonic=since)
+    assert judged(*lines, "Now=5000")[unit].status is CheckStatus.PASSED
+
+
+def test_last_words_of_a_unit_without_a_state_are_no_answer() -> None:
+    unit = "stacklab-nova-compute.service"
+    assert judged(f"Said={unit} hello")[unit].status is CheckStatus.ERROR
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_unit_that_does_not_run_is_the_only_one_that_fails(order: int) -> None:
     down = "stacklab-nova-compute.service"
