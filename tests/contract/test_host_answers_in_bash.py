@@ -56,3 +56,49 @@ def test_a_mirror_of_packages_is_put_into_every_source_but_securitys(tmp_path: P
         "deb [signed-by=/x] http://apt.example.org/mirror noble main\n"
     )
     assert "URIs: http://apt.example.org/mirror\n" in (tmp_path / "b.sources").read_text()
+
+
+def make_authority(directory: Path, name: str) -> str:
+    """A self-signed certificate, without an end of its last line."""
+    made = directory / f"{name}.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", f"/CN={name}"),
+            *("-keyout", str(directory / "key"), "-out", str(made)),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    return made.read_text().rstrip("\n")
+
+
+def test_an_authority_is_added_to_debians_bundle_and_found_by_its_hash(tmp_path: Path) -> None:
+    certs, authorities = tmp_path / "certs", tmp_path / "authorities"
+    certs.mkdir()
+    authorities.mkdir()
+    (certs / "ca-certificates.crt").write_text(make_authority(tmp_path, "of-the-image") + "\n")
+    given = {name: make_authority(tmp_path, name) for name in ("one", "two")}
+    for name, text in given.items():
+        (authorities / f"stacklab-{name}.crt").write_text(text)
+    (tmp_path / "update-ca-certificates").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "update-ca-certificates").chmod(0o755)
+    lab = make_lab()
+    step = answers.steps(lab, mirrors=Mirrors(authorities=tuple(given.items())))[0]
+
+    def run(line: str) -> int:
+        line = line.replace("/etc/ssl/certs", str(certs)).replace(
+            str(host.AUTHORITIES), str(authorities)
+        )
+        return subprocess.run(
+            ["bash", "-c", line], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False
+        ).returncode
+
+    assert run(step.done) != 0
+    assert run(step.command) == 0
+    assert run(step.done) == 0
+    for name in given:
+        certificate = str(authorities / f"stacklab-{name}.crt")
+        verify = ["openssl", "verify", "-no-CApath", "-no-CAfile", "-no-CAstore"]
+        for trusted in (["-CApath", str(certs)], ["-CAfile", str(certs / "ca-certificates.crt")]):
+            done = subprocess.run([*verify, *trusted, certificate], check=False)
+            assert done.returncode == 0, (name, trusted)

@@ -83,9 +83,31 @@ def _trust_authorities(node: Node) -> Step:
         node=node.name,
         user="root",
         title="trust the authorities that the host trusts",
-        command=f"if command -v update-ca-certificates; then update-ca-certificates; "
+        command=f"if command -v update-ca-certificates; then {_add_to_debian_bundle()}; "
         f"else cp {AUTHORITIES}/stacklab-*.crt {anchors}/ && update-ca-trust; fi",
-        done=f"ls /etc/ssl/certs/stacklab-*.pem || ls {anchors}/stacklab-*.crt",
+        done=f"ls {_DEBIAN_BUNDLE.parent}/stacklab-*.pem || ls {anchors}/stacklab-*.crt",
+    )
+
+
+def _add_to_debian_bundle() -> str:
+    """Return what does the same as update-ca-certificates, for our authorities alone.
+
+    That one reads all 150 of the image again: 88 s on an emulated node.
+    """
+    each = f"for file in {AUTHORITIES}/stacklab-*.crt; do"
+    # OpenSSL finds an authority by a hash of its subject, with .0, .1 if several have the same.
+    link_by_hash = (
+        'hash=$(openssl x509 -noout -hash -in "$file"); number=0; '
+        'while [ -e "$hash.$number" ]; do number=$((number + 1)); done; '
+        'ln -s "$file" "$hash.$number"'
+    )
+    # With an end of line, which a file may lack.
+    append = f"sed '$a\\' \"$file\" >> {_DEBIAN_BUNDLE.name}"
+    # Last, because the step's test looks for them.
+    link_by_name = 'ln -sf "$file" "$(basename "$file" .crt).pem"'
+    return (
+        f"set -e; cd {_DEBIAN_BUNDLE.parent}; "
+        f"{each} {link_by_hash}; {append}; done; {each} {link_by_name}; done"
     )
 
 
