@@ -29,6 +29,9 @@ _DATABASE_USERS = ("keystone", *_SERVICE_USERS)
 _KEYSTONE_USERS = ("admin", *_SERVICE_USERS)
 _KEY_REPOSITORIES = ("fernet", "credential")
 _UNITS = PurePosixPath("/etc/systemd/system")
+# Between two looks at what is waited for. A dozen waiters must not slow down an emulated node.
+_PAUSE_S = 2
+_PAUSE_NATIVE_S = 0.5
 
 # What post_config calls the files, beside their paths.
 _VARIABLES = {
@@ -138,7 +141,10 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
     context = {"place": place, "ports": ports}
     files: dict[str, ConfigFile] = {
         "/usr/local/sbin/stacklab-wait": ConfigFile(
-            text=request.render("debian/wait.sh.j2", node), mode=0o755
+            text=request.render(
+                "debian/wait.sh.j2", node, pause_s=_PAUSE_S if place.is_vm else _PAUSE_NATIVE_S
+            ),
+            mode=0o755,
         ),
         "/usr/local/sbin/stacklab-bridges": ConfigFile(
             text=request.render(
