@@ -20,7 +20,8 @@ ROOT = "/var/lib/stacklab-units"
 UNIT_FILES = "/run/systemd/system"  # gone after a reboot, as the unit is
 CHUNK_BYTES = 1024 * 1024  # of the output, sent by one base64(1)
 LINE_CHARACTERS = 3000  # of base64: 2250 bytes, a multiple of 3, so each line stands alone
-LOST_EVERY = 20  # polls of half a second between two looks whether the unit still exists
+LOST_EVERY = 20  # polls, of half a second or one, between two looks whether the unit still exists
+_QUIET_AFTER = 20  # polls without output
 
 # exec: systemd sees how the work itself ends. The writer of the output ignores SIGTERM, so that
 # it drains the pipe after the work was killed. head(1) alone would write every 4 KiB only, and
@@ -114,7 +115,7 @@ main </dev/null
 
 _ATTACH = """\
 main() {{
-  at={offset} polls=0
+  at={offset} polls=0 quiet=0
   printf '%s begin\\n' "$m"
   while :; do
     over=no
@@ -126,7 +127,7 @@ main() {{
       [ "$count" -le {chunk} ] || count={chunk}
       printf '%s chunk %s\\n' "$m" "$at"
       tail -c +$((at + 1)) "$dir/output" | head -c "$count" | base64 -w {line}
-      at=$((at + count))
+      at=$((at + count)) quiet=0
       printf '%s at %s\\n' "$m" "$at"
       # After a full chunk there is more to send. Otherwise rest as well: a chunk costs five
       # processes, and following work that writes steadily must not slow that work down.
@@ -136,7 +137,9 @@ main() {{
     polls=$((polls + 1))
     # Where the connection is gone, it is this line that ends the script.
     printf '%s still\\n' "$m"
-    sleep 0.5
+    # A look costs two processes, which an emulated node feels: look less often at what is quiet.
+    quiet=$((quiet + 1))
+    if [ "$quiet" -le {quiet_after} ]; then sleep 0.5; else sleep 1; fi
   done
   status | while IFS= read -r line; do printf '%s status %s\\n' "$m" "$line"; done
   printf '%s end\\n' "$m"
@@ -198,7 +201,11 @@ def forget(name: str) -> str:
 def attach(name: str, marker: str, offset: int) -> str:
     """Return the script that sends a unit's output from a byte on, until the unit is over."""
     return f"m={shlex.quote(marker)}\n{_render_head(name)}" + _ATTACH.format(
-        offset=offset, chunk=CHUNK_BYTES, line=LINE_CHARACTERS, lost_every=LOST_EVERY
+        offset=offset,
+        chunk=CHUNK_BYTES,
+        line=LINE_CHARACTERS,
+        lost_every=LOST_EVERY,
+        quiet_after=_QUIET_AFTER,
     )
 
 

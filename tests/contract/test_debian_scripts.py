@@ -29,7 +29,7 @@ UNIT = "stacklab-nova-api.service"
 SYSTEMCTL = """#!/bin/sh
 case $* in
 show*) cat "$WORLD/restarts" ;;
-*is-active*) [ -e "$WORLD/active" ] ;;
+*is-active*) [ -e "$WORLD/active" ] || { touch "$WORLD/looked-at"; exit 3; } ;;
 esac
 """
 JOURNALCTL = "#!/bin/sh\necho 'no such option: my_ipp'\n"
@@ -112,6 +112,14 @@ def test_a_unit_has_to_run_as_well(world: Path, port: int) -> None:
     (world / "active").touch()
     assert wait(world, "--unit", UNIT, place).returncode == 0
     assert wait(world, "--unit", UNIT).returncode == 0
+
+
+def test_a_unit_that_runs_after_a_while_is_a_success(world: Path) -> None:
+    with subprocess.Popen(
+        ("sh", "-c", 'until [ -e "$0/looked-at" ]; do sleep 0.1; done; touch "$0/active"', world)
+    ):
+        done = wait(world, "--unit", UNIT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_unit_that_ends_again_and_again_is_given_up_with_its_last_words(world: Path) -> None:

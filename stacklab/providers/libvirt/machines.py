@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stacklab.errors import ProviderError
 from stacklab.model.lab import NIC, Lab, Node
+from stacklab.nodes.archive import Entry
 from stacklab.paths import PROJECT, HostPaths, LabPaths
 from stacklab.providers.libvirt.handles import network_name, node_of
 from stacklab.record import LabRecord
@@ -16,6 +17,7 @@ from stacklab.tools.host.accelerator import Accelerator
 from stacklab.tools.libvirt_connection import URI
 
 _DEFAULT_ROOT = Path("/var/lib/stacklab")
+_EMULATED = "etc/sysctl.d/90-stacklab-emulated.conf"
 
 
 def pool_name(host: HostPaths) -> str:
@@ -53,6 +55,19 @@ def render_files(
         paths.vagrantfile: (PROJECT / "vagrant" / "Vagrantfile").read_text(),
         paths.machines: json.dumps(machines, indent=2) + "\n",
     }
+
+
+def kernel_settings(accelerator: Accelerator) -> Mapping[str, Entry]:
+    """Return files of the seed that a node needs because of this host's accelerator.
+
+    QEMU keeps the code that it has translated by virtual address. With a library at another address
+    in each process, it translates the library anew each time: starting a small program takes ten
+    times as long.
+    """
+    if accelerator.is_kvm:
+        return {}
+    why = "# Emulated: libraries at random addresses would be translated in each process anew."
+    return {_EMULATED: Entry(text=f"{why}\nkernel.randomize_va_space = 0\n")}
 
 
 def _render_machine(

@@ -132,6 +132,7 @@ class LibvirtProvider:
     ) -> None:
         """See Provider.prepare."""
         paths = self._lab_paths(record)
+        settings = machines.kernel_settings(self._site.accelerator())
         for name in nodes:
             node = lab.node(name)
             disks.make_disks(
@@ -139,7 +140,7 @@ class LibvirtProvider:
                 self._recorded_node(record, name),
                 node,
                 base=base,
-                identity=identity(node),
+                identity={**identity(node), **settings},
             )
             disks.empty_console(paths.console(name))
 

@@ -186,7 +186,7 @@ def _nova_services(at: IPv4Address) -> Iterator[Service]:
     yield _nova_service("conductor", daemons_wait_for)
     yield _nova_service("scheduler", daemons_wait_for)
     # Nothing needs it: it must not compete with what others wait for.
-    yield _nova_service("novncproxy", (api,))
+    yield _nova_service("novncproxy", (api, f"http:{at}:{ports.NEUTRON}"))
 
 
 def _nova_service(word: str, waits_for: tuple[str, ...], ready: str = "") -> Service:
@@ -218,7 +218,9 @@ def _compute_services(place: CloudPlace) -> Iterator[Service]:
         user="root",
         command="/usr/bin/neutron-ovn-metadata-agent --config-file=/etc/neutron/neutron.conf "
         "--config-file=/etc/neutron/neutron_ovn_metadata_agent.ini",
-        waits_for=(f"tcp:{at}:{ports.SOUTHBOUND}",),
+        # Of the two it needs the databases alone; on one host, computes must not compete with the
+        # controller whose services all of them wait for.
+        waits_for=(f"tcp:{at}:{ports.SOUTHBOUND}", f"http:{at}:{ports.NEUTRON}"),
         # haproxy, which it starts for each network, wants two files for each of 1,024 connections.
         lines=("LimitNOFILE=65535",),
     )

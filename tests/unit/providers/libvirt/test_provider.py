@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from stacklab.errors import NotOurs, ProviderError
 from stacklab.model.host_network import Lease
 from stacklab.model.lab import Lab, NetworkMode
 from stacklab.model.state import NodeState
+from stacklab.nodes.archive import Entry
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.progress import Progress
 from stacklab.providers import registry
@@ -128,6 +130,23 @@ def test_the_accelerator_decides_driver_and_cpu(
     machines = json.loads(files[stage.paths.machines])
     assert machines["libvirt"]["driver"] == driver
     assert [node["cpu"] for node in machines["nodes"]] == [cpu] * 3
+
+
+@pytest.mark.parametrize(("accelerator", "is_told"), [(TCG, True), (KVM, False)])
+def test_an_emulated_node_is_told_to_keep_libraries_in_one_place(
+    stage: Stage, accelerator: Accelerator, is_told: bool
+) -> None:
+    stage.provider(accelerator).prepare(
+        stage.lab,
+        stage.record,
+        ["compute1"],
+        base=stage.host.root / "base.qcow2",
+        identity=lambda node: {"etc/hostname": Entry(text=node.name)},
+    )
+    with tarfile.open(stage.paths.seed("compute1")) as seed:
+        names = seed.getnames()
+    assert "etc/hostname" in names
+    assert ("etc/sysctl.d/90-stacklab-emulated.conf" in names) is is_told
 
 
 def test_a_node_that_is_not_on_record_is_refused(stage: Stage) -> None:
