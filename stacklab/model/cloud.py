@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 
@@ -25,6 +26,8 @@ class CloudAccess:
     password_secret: str
     project: str
     region: str
+    # What placement must have of each compute: VCPU, MEMORY_MB, DISK_GB -> allocation ratio.
+    ratios: Mapping[str, float] = field(default_factory=dict)
     external: ExternalNetwork | None = None
     has_volumes: bool = False  # cinder makes them
     clues: str = ""  # a script for the controller, as root: why VMs are not made, or not reached

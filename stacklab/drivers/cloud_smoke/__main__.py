@@ -9,6 +9,7 @@ Runs in the venv of requirements/cloud.txt. Reads its orders as JSON from stdin:
     key          path of the private SSH key; public_key: its public half
     known_hosts  path of a file that this program may write
     prefix       what the names of all that it makes begin with
+    ratios       allocation ratios that placement must have, by resource; {}: nobody says
     has_volumes  true: the cloud has cinder
     clues        argv and stdin of a program that tells why a step failed
     can_migrate  true: VMs can move between its computes
@@ -82,6 +83,7 @@ class Smoke:
             Act.SWEEP: lambda _: made.delete_all(),
             Act.COMPUTES: lambda _: self._wait_for_computes(),
             Act.AGENTS: lambda _: self._wait_for_agents(),
+            Act.RATIOS: lambda _: self._compare_ratios(),
             Act.IMAGE: lambda _: made.upload_image(orders["tenant"]),
             Act.FLAVORS: lambda _: made.make_flavors_and_key(orders["public_key"]),
             Act.NETWORKS: lambda _: made.make_networks(orders["external"]),
@@ -156,6 +158,25 @@ class Smoke:
             return ", ".join(silent)
 
         wait_until_nothing_is_missing(look, _READY_S)
+
+    def _compare_ratios(self) -> str:
+        """Compare what placement has of each compute with what the lab's file says."""
+        wanted: dict[str, float] = self._orders["ratios"]
+        placement = self._cloud.placement
+        wrong = []
+        for provider in placement.resource_providers():
+            if provider.name not in self._computes:
+                continue
+            answer = placement.get(f"/resource_providers/{provider.id}/inventories").json()
+            for resource, inventory in answer["inventories"].items():
+                found = inventory["allocation_ratio"]
+                if found != wanted.get(resource, found):
+                    wrong.append(
+                        f"{resource} of {provider.name} is {found}, not {wanted[resource]}"
+                    )
+        if wrong:
+            raise StepFailed("; ".join(wrong))
+        return ", ".join(f"{resource} {ratio:g}" for resource, ratio in wanted.items())
 
     def _boot(self) -> str:
         self._fixed |= self._resources.boot(guests(self._computes))

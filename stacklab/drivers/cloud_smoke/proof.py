@@ -19,6 +19,7 @@ class Act(StrEnum):
     SWEEP = "delete what an earlier run left"
     COMPUTES = "computes are up"
     AGENTS = "network agents are alive"
+    RATIOS = "the computes have the lab's overcommit"
     IMAGE = "upload the tenant image"
     FLAVORS = "make flavors and key"
     NETWORKS = "make networks and router"
@@ -92,6 +93,7 @@ _PREPARATIONS = (
     Act.SWEEP,
     Act.COMPUTES,
     Act.AGENTS,
+    Act.RATIOS,
     Act.IMAGE,
     Act.FLAVORS,
     Act.NETWORKS,

@@ -143,6 +143,7 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[
     return {
         "auth": client.login(lab, paths),
         "computes": computes_of(lab),
+        "ratios": dict(access.ratios),
         "has_volumes": access.has_volumes,
         "can_migrate": access.can_migrate,
         "clues": _clues(lab, paths, access),

@@ -21,6 +21,7 @@ ORDERS = {
     "public_key": "ssh-ed25519 A",
     "known_hosts": "/h",
     "prefix": "smoke",
+    "ratios": {"VCPU": 16.0, "MEMORY_MB": 1.5},
     "has_volumes": True,
     "can_migrate": True,
     "clues": {"argv": ["sh", "-s"], "stdin": "cat /why"},
@@ -85,6 +86,30 @@ def test_clues_are_not_asked_for_where_nothing_failed(capsys: pytest.CaptureFixt
     journal = Journal(lambda: pytest.fail("asked"))
     journal.step("boot", lambda: "on one")
     assert lines_of(capsys)[-1]["detail"] == "on one"
+
+
+def inventories(**ratios: float) -> SimpleNamespace:
+    """A placement service that has one compute with these ratios."""
+    answer = {"inventories": {name: {"allocation_ratio": at} for name, at in ratios.items()}}
+    return SimpleNamespace(
+        resource_providers=lambda: [
+            SimpleNamespace(name="one", id="1"),
+            SimpleNamespace(name="a-nested-one", id="2"),
+        ],
+        get=lambda path: SimpleNamespace(json=lambda: answer if "/1/" in path else {}),
+    )
+
+
+def test_ratios_that_are_not_the_lab_s_are_told_by_resource() -> None:
+    from stacklab.drivers.cloud_smoke.__main__ import Smoke
+    from stacklab.drivers.cloud_smoke.steps import Journal, StepFailed
+
+    smoke: Any = Smoke(ORDERS, Journal(lambda: ""))
+    smoke._cloud.placement = inventories(VCPU=16.0, MEMORY_MB=1.5, SRIOV=1.0)
+    assert smoke._compare_ratios() == "VCPU 16, MEMORY_MB 1.5"
+    smoke._cloud.placement = inventories(VCPU=4.0, MEMORY_MB=1.5)
+    with pytest.raises(StepFailed, match=r"VCPU of one is 4\.0, not 16\.0"):
+        smoke._compare_ratios()
 
 
 def test_a_vm_on_another_compute_than_its_own_proves_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stacklab.installers.debian.answers import ports
 from stacklab.installers.debian.answers.clues import CLUES
-from stacklab.installers.debian.answers.options import REGION
+from stacklab.installers.debian.answers.options import REGION, allocation_ratios
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool
 from stacklab.installers.kit.addresses import address
 from stacklab.installers.kit.roles import has_compute
@@ -20,6 +20,7 @@ def access(lab: Lab) -> CloudAccess:
         password_secret="admin_password",
         project="admin",
         region=REGION,
+        ratios=allocation_ratios(lab.stack.overcommit),
         external=_external(lab),
         clues=CLUES,
         can_migrate=len([node for node in lab.nodes if has_compute(lab, node)]) > 1,

@@ -215,6 +215,7 @@ class Options:
         }
 
     def _nova_compute(self, overcommit: Overcommit) -> Sections:
+        ratios = allocation_ratios(overcommit)
         # Privileged helpers without a rootwrap, which would be one more Python each.
         helper = {
             "helper_command": "sudo /usr/bin/privsep-helper --config-file /etc/nova/nova.conf"
@@ -225,9 +226,9 @@ class Options:
                 "vif_plugging_timeout": 300,
                 "force_raw_images": False,
                 "reserved_host_memory_mb": 256,
-                "cpu_allocation_ratio": _or_default(overcommit.cpu, 16.0),
-                "ram_allocation_ratio": _or_default(overcommit.ram, 1.5),
-                "disk_allocation_ratio": _or_default(overcommit.disk, 1.0),
+                "cpu_allocation_ratio": ratios["VCPU"],
+                "ram_allocation_ratio": ratios["MEMORY_MB"],
+                "disk_allocation_ratio": ratios["DISK_GB"],
                 "sync_power_state_interval": -1,
                 "heal_instance_info_cache_interval": -1,
                 "update_resources_interval": 120,
@@ -313,6 +314,15 @@ def _oslo(project: str) -> dict[str, Mapping[str, object]]:
         "oslo_concurrency": {"lock_path": f"/var/lib/{project}/lock"},
         "oslo_messaging_rabbit": {"heartbeat_timeout_threshold": 120, "heartbeat_rate": 2},
         "oslo_messaging_notifications": {"driver": "noop"},
+    }
+
+
+def allocation_ratios(overcommit: Overcommit) -> Mapping[str, float]:
+    """Return how often a compute gives each of its resources away, by placement's names."""
+    return {
+        "VCPU": _or_default(overcommit.cpu, 16.0),
+        "MEMORY_MB": _or_default(overcommit.ram, 1.5),
+        "DISK_GB": _or_default(overcommit.disk, 1.0),
     }
 
 
