@@ -70,7 +70,7 @@ def _bench_containers(name: str) -> None:
     with session(f"bench.up {name}") as context:
         vms = load(spec.find(name, LABS)).all_as(NodeKind.VM)
         lab = vms.all_as(NodeKind.CONTAINER)
-        cycle = bench_containers.Cycle(
+        cycle = bench_containers.ContainerCycle(
             bring_up=lambda: up.up(context, lab, checks=False),
             check=lambda: checking.check(context, lab, context.host.lab(name)),
             destroy=lambda: ending.destroy(context, name),

@@ -30,7 +30,7 @@ _LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cycle:
+class ContainerCycle:
     """What a user does with the lab, as functions; `bring_up` makes it anew, without checks."""
 
     bring_up: Callable[[], object]
@@ -39,7 +39,7 @@ class Cycle:
     bring_up_vms: Callable[[], object]
 
 
-def measure(context: Context, lab: Lab, cycle: Cycle) -> tuple[Row, ...]:
+def measure(context: Context, lab: Lab, cycle: ContainerCycle) -> tuple[Row, ...]:
     """Return rows of (what, seconds, times by hand, what is wanted); leaves nothing behind."""
     if record.read(context.host.lab(lab.name)) is not None:
         raise LabError(

@@ -33,7 +33,7 @@ _INPUTS = {
 }
 # What lies beside an image's .qcow2 and .json, by its suffix.
 _BESIDE = (".vmlinuz", ".raw", ".raw-facts", ".raw-part")
-_KEY_END = re.compile("-[0-9a-f]{12}-[0-9a-f]{8}")  # what follows the image's name in a key
+_KEY_END = re.compile("-[0-9a-f]{12}-[0-9a-f]{8}$")  # what follows the image's name in a key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +226,12 @@ def remove_halves(paths: HostPaths, name: str) -> None:
         if is_half and _KEY_END.fullmatch(path.stem.removeprefix(name)):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
+
+
+def image_name(key: str) -> str:
+    """Return the name of an image in the catalogue, from its key: NAME-ADDRESS-DIGEST."""
+    end = _KEY_END.search(key)
+    return key[: end.start()] if end is not None else key
 
 
 def sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ On the node each unit has a directory, /var/lib/stacklab-units/NAME, that outliv
     begun               boot id and time; written by the unit itself before the work begins
     output              both streams, `most_bytes` at most
     left-out            the number of bytes beyond that
-    ended               how the work ended, by systemd's own account
+    ended               how the work ended, by systemd's own account; below /run if the disk is full
 """
 
 from __future__ import annotations
@@ -45,10 +45,17 @@ exec /bin/sh "$dir/script" </dev/null > >(
 _OVER = """\
 #!/bin/sh
 dir=$1
-printf '%s %s %s %s %s\\n' "${EXIT_CODE:-none}" "${EXIT_STATUS:-none}" "${SERVICE_RESULT:-none}" \\
-  "$(date +%s.%N)" "$(systemctl is-system-running)" >"$dir/ended.new"
-sync "$dir/output" "$dir/ended.new" 2>/dev/null
-mv "$dir/ended.new" "$dir/ended"
+ended="${EXIT_CODE:-none} ${EXIT_STATUS:-none} ${SERVICE_RESULT:-none} \\
+$(date +%s.%N) $(systemctl is-system-running)"
+# Where the disk is full, the end is kept in memory: otherwise the work would count as lost.
+printf '%s\\n' "$ended" 2>/dev/null >"$dir/ended.new"
+if [ -s "$dir/ended.new" ]; then
+  sync "$dir/output" "$dir/ended.new" 2>/dev/null
+  mv "$dir/ended.new" "$dir/ended"
+else
+  rm -f "$dir/ended.new"
+  printf '%s\\n' "$ended" >"/run/stacklab-unit-${dir##*/}.ended"
+fi
 """
 
 # `is-active` comes first: of a unit that ends meanwhile, the files then show the end.
@@ -61,6 +68,8 @@ status() {
   for file in digest begun ended left-out; do
     [ ! -e "$dir/$file" ] || printf '%s %s\\n' "$file" "$(head -c 300 "$dir/$file" | head -n 1)"
   done
+  [ ! -e "$in_memory" ] || printf 'ended %s\\n' "$(head -c 300 "$in_memory" | head -n 1)"
+  df -Pk "$dir" | { read -r _; read -r _ _ _ free _; printf 'free %s\\n' "$free"; }
   printf 'size %s\\n' "$(stat -c %s "$dir/output" 2>/dev/null || echo 0)"
 }
 """
@@ -77,13 +86,13 @@ main() {{
   status
 }}
 begin() {{
-  rm -rf "$dir"
+  rm -rf "$dir" "$in_memory"
   mkdir "$dir" || return 1
   cd "$dir" || return 1
-  put script {script}
-  put run {run}
-  put over {over}
-  echo {digest} >digest
+  put script {script} || return 1
+  put run {run} || return 1
+  put over {over} || return 1
+  echo {digest} >digest || return 1
   : >output
   chown -R {user}: "$dir" || return 1
   # A unit file, not systemd-run: a daemon-reload while the work runs, which installers do, makes
@@ -119,7 +128,7 @@ main() {{
   printf '%s begin\\n' "$m"
   while :; do
     over=no
-    [ ! -e "$dir/ended" ] || over=yes
+    [ ! -e "$dir/ended" ] && [ ! -e "$in_memory" ] || over=yes
     [ $((polls % {lost_every})) -ne 0 ] || is_alive || over=yes
     size=$(stat -c %s "$dir/output" 2>/dev/null || echo 0)
     if [ "$size" -gt "$at" ]; then
@@ -158,7 +167,7 @@ status
 
 _FORGET = """\
 if systemctl -q is-active "$unit"; then echo "it still runs"; exit 1; fi
-rm -rf "$dir" "{unit_files}/$unit"
+rm -rf "$dir" "$in_memory" "{unit_files}/$unit"
 """
 
 
@@ -213,7 +222,8 @@ def _render_head(name: str) -> str:
     # The prefix is longer than "stacklab-", because images bring units with that prefix.
     return (
         "PATH=$PATH:/usr/sbin:/sbin\nexport LC_ALL=C\n"
-        f"dir={ROOT}/{name} unit=stacklab-unit-{name}.service\n{_STATUS}"
+        f"dir={ROOT}/{name} unit=stacklab-unit-{name}.service\n"
+        f"in_memory=/run/stacklab-unit-{name}.ended\n{_STATUS}"
     )
 
 

@@ -19,16 +19,17 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from stacklab.errors import CommandFailed
 from stacklab.foreign import printable
 from stacklab.nodes import protocol, session, unit_scripts
-from stacklab.nodes.protocol import Part, is_number
+from stacklab.nodes.protocol import Part
+from stacklab.nodes.unit_status import UnitPhase, UnitStatus, parse_status
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.tools import ssh
@@ -40,46 +41,13 @@ _PATIENCE_S = 300.0
 _STATUS_LINES = 20
 # An attachment has a sign of life every half second, whatever the work does.
 _SILENT_S = 120.0
+# An attachment that lasted longer had a connection.
+_SURELY_CONNECTED_S = 60.0
+_MOST_BROKEN = 3  # attachments in a row
+# Banners, signs of life and marks of an attachment; an honest node sends 6 MiB of them in a day.
+_MOST_CHATTER = 16 * 1024 * 1024
 _LINE_MAX = unit_scripts.LINE_CHARACTERS + 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
-_TIME = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
-_SIGNAL = re.compile(r"[A-Z0-9+-]{1,12}", re.ASCII)
-_GOING_DOWN = ("stopping", "offline", "unknown")  # of `systemctl is-system-running`
-_ALIVE = ("active", "activating", "deactivating", "reloading")
-
-
-class UnitPhase(StrEnum):
-    """The phases of a unit."""
-
-    ABSENT = "absent"  # never started, or forgotten
-    RUNNING = "running"
-    ENDED = "ended"
-    REBOOTED = "rebooted"  # the node went down while it ran: the output shows how far it came
-    LOST = "lost"  # gone without a result, and the node did not reboot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitStatus:
-    """The status of a unit as the node reports it; times are by the node's clock.
-
-    Of work that ended either `exit_code` or `signal` is set; `reason` is systemd's word
-    for why it ended (success, exit-code, signal, timeout, oom-kill...).
-    """
-
-    phase: UnitPhase
-    exit_code: int | None = None
-    signal: str = ""  # KILL, TERM...
-    reason: str = ""
-    started_at: float = 0.0
-    ended_at: float | None = None
-    size: int = 0  # bytes of output on the node
-    left_out: int = 0  # bytes beyond `most_bytes`, which are lost
-    digest: str = ""
-
-    @property
-    def is_ok(self) -> bool:
-        """Return True if the work ended with exit code 0."""
-        return self.phase is UnitPhase.ENDED and self.exit_code == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +55,24 @@ class Attached:
     """The end of an attachment; the next one goes on from `offset`.
 
     `status` is None if it was cut off while the unit was running; `why` is the reason.
-    `is_silent`: the connection was there, and nothing came by it any more.
+    `is_silent`: the connection was there, and nothing came by it any more. `is_broken`: the
+    node sent what no honest node sends.
     """
 
     offset: int
     status: UnitStatus | None = None
     why: str = ""
     is_silent: bool = False
+    is_broken: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Return True if the unit does not run any more."""
+        return self.status is not None and self.status.phase is not UnitPhase.RUNNING
+
+
+def _say_nothing(_why: str, _waited_s: float) -> None:
+    """Tell nobody what is waited for."""
 
 
 class NodeUnreached(CommandFailed):
@@ -131,7 +110,7 @@ class Units:
             name, script, user=user, limit_s=limit_s, most_bytes=most_bytes
         )
         lines = self._run_script(name, starter, f"start {name}")
-        status = _parse_status(lines)
+        status = parse_status(lines)
         if status.digest != unit_scripts.digest(script):
             raise CommandFailed(
                 f"{self._node} has another script under the name {name}",
@@ -143,12 +122,12 @@ class Units:
     def status(self, name: str) -> UnitStatus:
         """Return a unit's status; raises CommandFailed for a node that can't be reached."""
         lines = self._run_script(name, unit_scripts.status(name), f"ask for {name}")
-        return _parse_status(lines)
+        return parse_status(lines)
 
     def stop(self, name: str) -> UnitStatus:
         """End a unit: SIGTERM, and SIGKILL after 20 s. No error if it is over or absent."""
         lines = self._run_script(name, unit_scripts.stop(name), f"stop {name}")
-        return _parse_status(lines)
+        return parse_status(lines)
 
     def forget(self, name: str) -> None:
         """Remove what is left of a unit on the node; raises CommandFailed while it runs."""
@@ -177,11 +156,12 @@ class Units:
         command = dataclasses.replace(command, timeout_s=limit_s)
         ending = session.listen(self._runner, command, hearing, why_stop=why_stop)
         if hearing.is_complete:
-            return Attached(offset=hearing.offset, status=_parse_status(hearing.status_lines))
+            return Attached(offset=hearing.offset, status=parse_status(hearing.status_lines))
         return Attached(
             offset=hearing.offset,
             why=hearing.why_stop() or ending.why,
             is_silent=hearing.is_silent,
+            is_broken=hearing.is_broken,
         )
 
     def follow(
@@ -191,23 +171,42 @@ class Units:
         heard: Callable[[bytes], object],
         offset: int = 0,
         patience_s: float = _PATIENCE_S,
+        limit_s: float = math.inf,
         why_stop: Callable[[], str] = session.never,
+        waiting: Callable[[str, float], object] = _say_nothing,
     ) -> Attached:
         """Attach until the unit is over, and again after each lost connection.
 
-        Gives up, and returns no status, after `patience_s` without a connection, or as soon as
-        `why_stop` returns a reason.
+        Gives up, and returns an attachment that is not over: after `patience_s` without a
+        connection, after `limit_s` in all, when the node has broken the protocol several times
+        in a row, or as soon as `why_stop` returns a reason. `waiting` is told why, and for how
+        many seconds, before each new attempt.
         """
-        given_up_at = time.monotonic() + patience_s
+        began_at = connected_at = time.monotonic()
+        broken = 0
         while True:
-            attached = self.attach(name, heard=heard, offset=offset, why_stop=why_stop)
-            if attached.status is not None or why_stop():
+            started_at = time.monotonic()
+            left_s = limit_s - (started_at - began_at)
+            attached = self.attach(
+                name,
+                heard=heard,
+                offset=offset,
+                limit_s=left_s if math.isfinite(left_s) else None,
+                why_stop=why_stop,
+            )
+            if attached.is_over or why_stop():
                 return attached
-            if attached.offset > offset:  # there was a connection, if only for a while
-                given_up_at = time.monotonic() + patience_s
-            if time.monotonic() > given_up_at:
+            now = time.monotonic()
+            if _was_connected(attached, offset, now - started_at):
+                connected_at = now
+            # An output that was cut while it was written may break one attachment.
+            broken = broken + 1 if attached.is_broken else 0
+            waited_s = now - connected_at
+            is_late = now - began_at >= limit_s or waited_s > patience_s
+            if is_late or broken >= _MOST_BROKEN:
                 return attached
             offset = attached.offset
+            waiting(attached.why, waited_s)
             time.sleep(_AGAIN_S)
 
     def _run_script(self, name: str, script: str, what: str) -> Sequence[str]:
@@ -233,6 +232,13 @@ class Units:
         raise CommandFailed(f"{self._node} can't {what}: {printable(why)}", hint=hint)
 
 
+def _was_connected(attached: Attached, offset: int, lasted_s: float) -> bool:
+    """Return True if an attachment had a connection, however little was written meanwhile."""
+    if attached.offset > offset:
+        return True
+    return lasted_s > _SURELY_CONNECTED_S and not attached.is_silent and not attached.is_broken
+
+
 class _OutputHearer:
     """Takes the lines of an attachment; see session.Hearer. Keeps nothing but the status."""
 
@@ -241,6 +247,7 @@ class _OutputHearer:
         self._heard = heard
         self._is_in_chunk = False
         self._why_broken = ""
+        self._chatter = 0  # bytes of lines that are not output
         self.offset = offset
         self.is_complete = False
         self.status_lines: list[str] = []
@@ -251,16 +258,27 @@ class _OutputHearer:
         """Return True if nothing has come for so long that the node must hang."""
         return not self.is_complete and time.monotonic() - self._heard_at > _SILENT_S
 
+    @property
+    def is_broken(self) -> bool:
+        """Return True if the node does not keep to the protocol."""
+        return bool(self._why_broken)
+
     def hear(self, line: str, _at: float) -> None:
         """Take one line; raises only what `heard` raises."""
-        self._heard_at = time.monotonic()
         if self._why_broken or self.is_complete:
             return
         if line.startswith(self._prefix):
+            # Nothing else is a sign of life: a node may chatter without end.
+            self._heard_at = time.monotonic()
             word, _, rest = line.removeprefix(self._prefix).partition(" ")
             self._take_mark(word, rest)
         elif self._is_in_chunk:
+            self._heard_at = time.monotonic()
             self._take_data(line)
+            return
+        self._chatter += len(line) + 1
+        if self._chatter > _MOST_CHATTER:
+            self._why_broken = "it sends without end, and it is not output"
 
     def _take_mark(self, word: str, rest: str) -> None:
         self._is_in_chunk = word == "chunk"
@@ -295,61 +313,3 @@ class _OutputHearer:
 def _checked_name(name: str) -> str:
     assert _NAME.fullmatch(name), name
     return name
-
-
-def _parse_status(lines: Sequence[str]) -> UnitStatus:
-    """Return a status from the lines that a node wrote; never raises, whatever they are."""
-    values: dict[str, str] = {}
-    for line in lines:
-        key, _, value = line.partition(" ")
-        values.setdefault(key, value)
-    # BOOT-ID TIME, see _RUN in unit_scripts.
-    begun = values.get("begun", "").split()
-    started_at = 0.0
-    if len(begun) == 2:
-        started_at = _parse_time(begun[1])
-    # EXIT_CODE EXIT_STATUS SERVICE_RESULT TIME STATE-OF-THE-SYSTEM, see _OVER in unit_scripts.
-    # A hostile node may write fewer words, or more: pad, and cut.
-    words = [*values.get("ended", "").split()[:5], *[""] * 5]
-    how, code, reason, ended_at = words[:4]
-    exit_code = None
-    signal = ""
-    # systemd gives a number, or the name of a signal, depending on the first word.
-    if how == "exited" and is_number(code):
-        exit_code = int(code)
-    elif how in ("killed", "dumped") and _SIGNAL.fullmatch(code):
-        signal = code
-    return UnitStatus(
-        phase=_find_phase(values),
-        exit_code=exit_code,
-        signal=signal,
-        reason=printable(reason),
-        started_at=started_at,
-        ended_at=_parse_time(ended_at) if ended_at else None,
-        size=_parse_number(values.get("size", "")),
-        left_out=_parse_number(values.get("left-out", "")),
-        digest=printable(values.get("digest", "")),
-    )
-
-
-def _find_phase(values: Mapping[str, str]) -> UnitPhase:
-    ended = values.get("ended", "").split()
-    if ended:
-        # A shutdown killed the work, or something that it needed. Exit code 0 counts all the same.
-        is_shutdown = ended[-1] in _GOING_DOWN and ended[:2] != ["exited", "0"]
-        return UnitPhase.REBOOTED if is_shutdown else UnitPhase.ENDED
-    if values.get("active") in _ALIVE:
-        return UnitPhase.RUNNING
-    begun = values.get("begun", "").split()
-    if not begun:
-        return UnitPhase.ABSENT
-    is_same_boot = begun[0] == values.get("boot")
-    return UnitPhase.LOST if is_same_boot else UnitPhase.REBOOTED
-
-
-def _parse_time(word: str) -> float:
-    return float(word) if _TIME.fullmatch(word) else 0.0
-
-
-def _parse_number(word: str) -> int:
-    return int(word) if is_number(word) else 0

@@ -61,6 +61,7 @@ from stacklab.spec.stack import (
     SecretSpec,
     StackSpec,
 )
+from stacklab.spec.stack_rules.memory import check_memory_of_services
 from stacklab.spec.stack_rules.stack import check_stack, chosen_release
 
 # The base image is that large.
@@ -83,6 +84,7 @@ def resolve(
     findings = [
         *check(spec, context),
         *check_stack(spec, context),
+        *check_memory_of_services(spec, context),
         *check_custom(spec, context),
         *address_findings,
     ]

@@ -40,7 +40,7 @@ class StageResult:
     elapsed_s: float = 0.0
 
 
-class StepFailed(LabError):
+class StepNotDone(LabError):
     """A step's work ended, and the step is not done."""
 
     def __init__(self, why: str, work: Work | None = None) -> None:
@@ -98,7 +98,7 @@ class Attempt:
                 self._do_step(number, step, known.get(number))
             self._reached = None
             self._check_stage()
-        except StepFailed as failed:
+        except StepNotDone as failed:
             return self._end(How.FAILED, failed.message, failed.work)
         except NodeLost as lost:
             return self._end(How.INTERRUPTED, lost.message)
@@ -125,7 +125,7 @@ class Attempt:
         self._enter(step)
         with self._progress.stage(self.row, f"{step.title} (as it was before the change)"):
             self._log.note(f"{step.node}: {step.title}: left of an attempt with other inputs")
-            self._worker.follow(step.node, step.unit, heard=self._log.hear)
+            self._worker.follow(step.node, step.unit, heard=self._log.hear, limit_s=self._left_s())
 
     def _do_step(self, number: int, step: Step, known: StepState | None) -> None:
         if known is not None and known.is_done:
@@ -182,9 +182,9 @@ class Attempt:
                 return work
 
     def _wait_for_boot(self, step: Step, reboots: int) -> None:
-        """Wait for a node that went down in the middle; raises StepFailed for one too many."""
+        """Wait for a node that went down in the middle; raises StepNotDone for one too many."""
         if reboots > _MOST_REBOOTS:
-            raise StepFailed(f"{step.node} went down in the middle, {reboots} times")
+            raise StepNotDone(f"{step.node} went down in the middle, {reboots} times")
         what = (
             f"{step.node} went down in the middle of: {step.title}; it is run again "
             f"({reboots} of {_MOST_REBOOTS})"
@@ -194,9 +194,9 @@ class Attempt:
         self._worker.wait_for_boot(step.node)
 
     def _start(self, step: Step, state: StepState) -> None:
-        left_s = self._deadline - time.monotonic()
+        left_s = self._left_s()
         if left_s < 1:
-            raise StepFailed(self._over_limit())
+            raise StepNotDone(self._over_limit())
         self._worker.forget(step.node, state.unit)
         state.log_at = self._log.end
         self._write_step(state)
@@ -208,7 +208,9 @@ class Attempt:
             f"{step.title}: {step.command}",
             state.log_at,
         )
-        work = self._worker.follow(step.node, state.unit, heard=self._log.hear)
+        work = self._worker.follow(
+            step.node, state.unit, heard=self._log.hear, limit_s=self._left_s()
+        )
         if work.phase is WorkPhase.ENDED:
             self._log.note(ending_words(work))
         if work.left_out:
@@ -216,20 +218,20 @@ class Attempt:
         return work
 
     def _judge(self, step: Step, work: Work) -> None:
-        """Raise StepFailed unless the step is done.
+        """Raise StepNotDone unless the step is done.
 
         A step that has a test is judged by it: some programs end with 0 whatever happened,
         others with 1 although all is well.
         """
         if work.is_over_limit:
-            raise StepFailed(self._over_limit(), work)
+            raise StepNotDone(self._over_limit(), work)
         if step.done:
             if self._worker.is_done(step.node, step.done, user=step.user):
                 return
             if work.exit_code == 0:
-                raise StepFailed(f"ended with 0, but its test fails: {step.done}", work)
+                raise StepNotDone(f"ended with 0, but its test fails: {step.done}", work)
         if work.exit_code != 0:
-            raise StepFailed(ending_words(work), work)
+            raise StepNotDone(ending_words(work), work)
 
     def _check_stage(self) -> None:
         stage = self._stage
@@ -237,7 +239,10 @@ class Attempt:
             return
         last = stage.steps[-1]
         if not self._worker.is_done(last.node, stage.done, user=last.user):
-            raise StepFailed(f"all steps ended well, but the stage's test fails: {stage.done}")
+            raise StepNotDone(f"all steps ended well, but the stage's test fails: {stage.done}")
+
+    def _left_s(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
 
     def _over_limit(self) -> str:
         return f"over its limit of {self._stage.limit_s / _MINUTE_S:g} minutes: something hangs"
@@ -282,14 +287,17 @@ class Attempt:
         )
 
     def _write(self, event: Event, **fields: object) -> None:
-        line = Line(event=event, at=time.time(), stage=self._stage.name, **fields)  # type: ignore[arg-type]
-        self._journal.write(line)
+        named = {"event": event, "at": time.time(), "stage": self._stage.name, **fields}
+        self._journal.write(Line(**named))  # type: ignore[arg-type]
 
 
 def ending_words(work: Work) -> str:
     """Return in a few words how work ended."""
     if work.signal:
-        return f"ended by signal {work.signal}"
-    if work.exit_code is None:
-        return "ended without an exit code"
-    return f"exit code {work.exit_code}"
+        words = f"ended by signal {work.signal}"
+    elif work.exit_code is None:
+        words = "ended without an exit code"
+    else:
+        words = f"exit code {work.exit_code}"
+    # Its last output, which would say so, had no place either.
+    return f"{words}; the node's disk is full" if work.is_disk_full else words

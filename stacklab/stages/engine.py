@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from stacklab.progress import Progress
 from stacklab.stages.attempt import Attempt, StageResult
 from stacklab.stages.journal import Event, How, Journal, Line
-from stacklab.stages.selection import Selection, why_run
+from stacklab.stages.selection import StageSelection, why_run
 from stacklab.stages.stage import Stage
 from stacklab.stages.step_log import StepLog
 from stacklab.stages.worker import NodeLost, Worker, Workers
@@ -67,9 +67,9 @@ class Engine:
         self._finished: set[str] = set()
         self._ran: set[str] = set()
         self._failed = False
-        self._selection = Selection()
+        self._selection = StageSelection()
 
-    def run(self, selection: Selection) -> tuple[StageResult, ...]:
+    def run(self, selection: StageSelection) -> tuple[StageResult, ...]:
         """Run what has to be run, and return how each stage ended that was looked at.
 
         Raises KeyboardInterrupt when all followers have let go, and what the hook raises.

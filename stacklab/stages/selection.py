@@ -13,7 +13,7 @@ from stacklab.words import suggest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class StageSelection:
     """What was asked for, as sets of stages' names."""
 
     passed: frozenset[str] = frozenset()  # before --from: taken as done, whatever they are
@@ -21,7 +21,7 @@ class Selection:
     left: frozenset[str] = frozenset()  # behind --to: not started
 
 
-def select(stages: Sequence[Stage], *, first: str = "", last: str = "") -> Selection:
+def select(stages: Sequence[Stage], *, first: str = "", last: str = "") -> StageSelection:
     """Return the selection for --from and --to; raises LabError for a name that is unknown.
 
     `first` and `last` count in the order in which the stages are listed.
@@ -41,7 +41,7 @@ def select(stages: Sequence[Stage], *, first: str = "", last: str = "") -> Selec
     passed = names[: names.index(first)] if first else []
     left = names[names.index(last) + 1 :] if last else []
     again = waiting_for(stages, first) if first else set()
-    return Selection(passed=frozenset(passed), again=frozenset(again), left=frozenset(left))
+    return StageSelection(passed=frozenset(passed), again=frozenset(again), left=frozenset(left))
 
 
 def waiting_for(stages: Sequence[Stage], name: str) -> set[str]:
@@ -84,7 +84,7 @@ def makes_others_run(state: StageState | None, digest: str) -> bool:
 
 
 def why_run(
-    stage: Stage, history: History, digest: str, *, selection: Selection, ran: Collection[str]
+    stage: Stage, history: History, digest: str, *, selection: StageSelection, ran: Collection[str]
 ) -> str:
     """Return why a stage has to run, as far as the journal tells; "" if it is done.
 

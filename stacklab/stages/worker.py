@@ -28,6 +28,7 @@ class Work:
     signal: str = ""
     is_over_limit: bool = False  # its node ended it, because its time was over
     left_out: int = 0  # bytes of output that the node did not keep
+    is_disk_full: bool = False  # its node's, which may have lost output, too
 
 
 class NodeLost(LabError):
@@ -53,8 +54,14 @@ class Worker(Protocol):
         """Start work under that name, unless it was started before."""
         ...
 
-    def follow(self, node: str, name: str, *, heard: Callable[[bytes], object]) -> Work:
-        """Hand out all that the work wrote, from its first byte on, until it is over."""
+    def follow(
+        self, node: str, name: str, *, heard: Callable[[bytes], object], limit_s: float
+    ) -> Work:
+        """Hand out all that the work wrote, from its first byte on, until it is over.
+
+        Work that its node has not ended soon after `limit_s` is over its limit, whatever the
+        node says. Raises LabError for a node that sends what it should not.
+        """
         ...
 
     def forget(self, node: str, name: str) -> None:

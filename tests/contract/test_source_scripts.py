@@ -16,17 +16,19 @@ import pytest
 
 from stacklab.installers.kit.sources import SourceKind
 from stacklab.workflow.stack import source_scripts
-from stacklab.workflow.stack.source_scripts import NO_REF, Trial
+from stacklab.workflow.stack.source_scripts import NO_REF, SourceTrial
 
 # What base images have; neither git nor curl.
 PLAIN = ("bash", "cat", "grep", "head", "mktemp", "rm", "sed", "sh", "tr", "timeout")
 
 
-def trial(url: str, *, kind: SourceKind = SourceKind.GIT, place: str = "", ref: str = "") -> Trial:
-    return Trial(kind=kind, url=url, place=place, ref=ref, is_base=False, proxy={})
+def trial(
+    url: str, *, kind: SourceKind = SourceKind.GIT, place: str = "", ref: str = ""
+) -> SourceTrial:
+    return SourceTrial(kind=kind, url=url, place=place, ref=ref, is_base=False, proxy={})
 
 
-def tried(one: Trial, path: Path | None = None) -> tuple[int, str]:
+def tried(one: SourceTrial, path: Path | None = None) -> tuple[int, str]:
     """Run a trial as a part of a session does; `path` has the programs that the node has."""
     environment = {"PATH": str(path) if path else os.environ["PATH"], "LC_ALL": "C"}
     done = subprocess.run(

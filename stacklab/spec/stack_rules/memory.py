@@ -7,18 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from stacklab import releases
 from stacklab.model.lab import Size
 from stacklab.model.release import Release
-from stacklab.model.stack import Role
-from stacklab.spec.rules import DEFAULT_MEMORY, has_role
+from stacklab.model.stack import NO_INSTALLER, Role
+from stacklab.spec.rules import DEFAULT_MEMORY, RuleContext, has_role
 from stacklab.spec.schema import LabSpec, NodeSpec
 from stacklab.spec.source import SpecMistake
 
 _SHOWN = 3  # services that take the most
 
 
-def check_memory_of_services(spec: LabSpec, release: Release) -> Iterator[SpecMistake]:
+def check_memory_of_services(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
     """Yield nodes with less memory than the services of their role take together."""
+    stack = spec.stack
+    # In a spec that lost a part, a role may be missing.
+    if stack is None or stack.installer in (None, NO_INSTALLER) or not context.is_whole:
+        return
+    known = releases.of(stack.installer)
+    release = known.get(stack.release or next(iter(known)))
+    if release is None:
+        return
     has_computes = has_role(spec, Role.COMPUTE)
     for name, node in spec.nodes.items():
         services = _services_of(node, release, has_computes=has_computes)

@@ -15,7 +15,6 @@ from stacklab.spec.schema import STAND_IN, LabSpec, NodeSpec
 from stacklab.spec.secret_rules import misnamed_sources, secrets_in
 from stacklab.spec.source import Keys, SpecMistake
 from stacklab.spec.stack import GlanceSpec, StackSpec
-from stacklab.spec.stack_rules.memory import check_memory_of_services
 from stacklab.words import suggest
 
 _NETWORK_KEYS = ("network", "api_network", "data_network", "external_network")
@@ -76,7 +75,6 @@ def check_stack(spec: LabSpec, context: RuleContext) -> Iterator[SpecMistake]:
         yield from _check_controllers(stack, spec, release)
         yield from _check_needed_nics(stack, spec)
         yield from _check_access_network(stack, spec)
-        yield from check_memory_of_services(spec, release)
 
 
 def _check_no_keys(stack: StackSpec) -> Iterator[SpecMistake]:

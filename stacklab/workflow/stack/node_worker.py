@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from stacklab.errors import LabError
 from stacklab.foreign import printable
 from stacklab.nodes import session
 from stacklab.nodes.protocol import Part
-from stacklab.nodes.units import NodeUnreached, UnitPhase, Units, UnitStatus
+from stacklab.nodes.unit_status import UnitPhase, UnitStatus
+from stacklab.nodes.units import NodeUnreached, Units
 from stacklab.paths import LabPaths
 from stacklab.process.command import Conversing
 from stacklab.stages.worker import NodeLost, Work, WorkPhase
@@ -20,8 +23,7 @@ PATIENCE_S = 300.0  # without a connection to a node: it may be booting under TC
 _AGAIN_S = 2.0
 _TEST_LIMIT_S = 120.0
 _LOOK_LIMIT_S = 30.0
-# An attachment that lasted longer had a connection, however little was written meanwhile.
-_SURELY_CONNECTED_S = 60.0
+_LATE_S = 120.0  # after its limit a step's work is ended by its node, which may be slow
 _PHASES = {
     UnitPhase.ABSENT: WorkPhase.ABSENT,
     UnitPhase.RUNNING: WorkPhase.RUNNING,
@@ -106,23 +108,42 @@ class NodeWorker:
         """See Worker."""
         self._patiently(node, lambda: self._units(node).forget(name))
 
-    def follow(self, node: str, name: str, *, heard: Callable[[bytes], object]) -> Work:
+    def follow(
+        self,
+        node: str,
+        name: str,
+        *,
+        heard: Callable[[bytes], object],
+        limit_s: float = math.inf,
+    ) -> Work:
         """See Worker."""
-        units = self._units(node)
-        offset = 0
-        connected_at = time.monotonic()
-        while True:
-            self._refuse_when_stopping()
-            started = time.monotonic()
-            attached = units.attach(name, heard=heard, offset=offset, why_stop=self._why_stop)
-            if attached.status is not None and attached.status.phase is not UnitPhase.RUNNING:
-                return _work(attached.status)
-            lasted_s = time.monotonic() - started
-            was_connected = lasted_s > _SURELY_CONNECTED_S and not attached.is_silent
-            if attached.offset > offset or was_connected:
-                connected_at = time.monotonic()
-            offset = attached.offset
-            self._wait_again(node, attached.why, connected_at)
+        self._refuse_when_stopping()
+        began = time.monotonic()
+
+        def waiting(why: str, waited_s: float) -> None:
+            self._said(_not_reached(node, why, waited_s))
+
+        attached = self._units(node).follow(
+            name,
+            heard=heard,
+            patience_s=self._patience_s,
+            # The node ends its work by itself; one that does not is not waited for.
+            limit_s=limit_s + _LATE_S,
+            why_stop=self._why_stop,
+            waiting=waiting,
+        )
+        if attached.status is not None and attached.is_over:
+            return _work(attached.status)
+        self._refuse_when_stopping()
+        followed_s = time.monotonic() - began
+        if followed_s >= limit_s + _LATE_S:
+            return Work(phase=WorkPhase.ENDED, is_over_limit=True)
+        if attached.is_broken:
+            raise LabError(
+                f"{node} does not keep to the protocol: {attached.why}",
+                hint=f"./invoke lab.check {self._paths.name}",
+            )
+        raise NodeLost(_not_reached(node, attached.why, self._patience_s))
 
     def wait_for_boot(self, node: str) -> None:
         """See Worker."""
@@ -181,8 +202,8 @@ class NodeWorker:
         self._refuse_when_stopping()
         waited_s = time.monotonic() - since
         if waited_s > self._patience_s:
-            raise NodeLost(f"{node} not reached for {waited_s:.0f} s: {why}")
-        self._said(f"{node} not reached for {waited_s:.0f} s: {why}")
+            raise NodeLost(_not_reached(node, why, waited_s))
+        self._said(_not_reached(node, why, waited_s))
         self._stopping.wait(_AGAIN_S)
 
     def _why_stop(self) -> str:
@@ -191,6 +212,10 @@ class NodeWorker:
     def _refuse_when_stopping(self) -> None:
         if self._stopping.is_set():
             raise NodeLost(_INTERRUPTED)
+
+
+def _not_reached(node: str, why: str, waited_s: float) -> str:
+    return f"{node} not reached for {waited_s:.0f} s: {why}"
 
 
 def _login_shell(command: str) -> str:
@@ -206,4 +231,5 @@ def _work(status: UnitStatus) -> Work:
         signal=status.signal,
         is_over_limit=status.reason == "timeout",
         left_out=status.left_out,
+        is_disk_full=status.is_disk_full,
     )

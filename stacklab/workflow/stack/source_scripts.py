@@ -120,7 +120,7 @@ _SCRIPTS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class SourceTrial:
     """What a node tries; `place` is what it connects to, which may be a proxy."""
 
     kind: SourceKind
@@ -133,7 +133,7 @@ class Trial:
     trusts_anything: bool = False
 
 
-def render(trial: Trial) -> str:
+def render(trial: SourceTrial) -> str:
     """Return the script: POSIX sh, exit code 0 if the source is there."""
     is_commit = len(trial.ref) == _COMMIT_DIGITS and set(trial.ref) <= set("0123456789abcdef")
     values = {

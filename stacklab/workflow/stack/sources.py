@@ -27,7 +27,7 @@ from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.words import plural
 from stacklab.workflow.context import Context
 from stacklab.workflow.stack import source_scripts
-from stacklab.workflow.stack.source_scripts import NO_REF, PART_LIMIT_S, Trial
+from stacklab.workflow.stack.source_scripts import NO_REF, PART_LIMIT_S, SourceTrial
 
 _SESSION_LIMIT_S = PART_LIMIT_S + 30
 _BY = "by "  # begins the line in which a node says how it tried a source
@@ -147,9 +147,9 @@ def _try_all(
     return missing
 
 
-def _trial(lab: Lab, one: WantedSource, *, has_authorities: bool) -> Trial:
+def _trial(lab: Lab, one: WantedSource, *, has_authorities: bool) -> SourceTrial:
     source = one.source
-    return Trial(
+    return SourceTrial(
         kind=source.kind,
         url=one.url,
         place=dialled_place(lab, one.url),
@@ -165,7 +165,7 @@ def _try_on(
     paths: LabPaths,
     node: str,
     sources: Sequence[WantedSource],
-    trials: Sequence[Trial],
+    trials: Sequence[SourceTrial],
 ) -> list[_Missing]:
     parts = [
         Part(tag=f"source.{number}", shell=source_scripts.render(trial), limit_s=PART_LIMIT_S)

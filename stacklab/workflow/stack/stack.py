@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stacklab import releases
 from stacklab.errors import AlreadyRunning, Interrupted, LabError
+from stacklab.images.store import image_name
 from stacklab.installers import rendering
 from stacklab.installers.kit.write import digest
 from stacklab.installers.rendering import Rendered
 from stacklab.model.lab import Lab
+from stacklab.model.release import operating_system
 from stacklab.model.stack import NO_INSTALLER
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
@@ -21,7 +24,7 @@ from stacklab.stages.attempt import StageResult
 from stacklab.stages.engine import AfterStage, Engine, is_still_done, no_hook
 from stacklab.stages.journal import Journal, StageState
 from stacklab.stages.selection import (
-    Selection,
+    StageSelection,
     can_go_on,
     input_digest,
     makes_others_run,
@@ -131,7 +134,7 @@ def _try_sources(
     lab: Lab,
     paths: LabPaths,
     stages: tuple[Stage, ...],
-    selection: Selection,
+    selection: StageSelection,
     digests: Mapping[str, str],
 ) -> None:
     """Raise SourceUnreached if a stage that is about to begin can't have what it fetches."""
@@ -150,7 +153,7 @@ def _plan(
     context: Context,
     paths: LabPaths,
     stages: tuple[Stage, ...],
-    selection: Selection,
+    selection: StageSelection,
     digests: Mapping[str, str],
 ) -> tuple[PlannedStage, ...]:
     """Look at the journal, and try the tests of what is done on the nodes."""
@@ -221,7 +224,7 @@ def _lock(context: Context, name: str) -> Iterator[LabPaths]:
         yield paths
 
 
-def _select(lab: Lab, stages: tuple[Stage, ...], *, first: str, last: str) -> Selection:
+def _select(lab: Lab, stages: tuple[Stage, ...], *, first: str, last: str) -> StageSelection:
     try:
         return select(stages, first=first, last=last)
     except LabError as error:
@@ -235,6 +238,7 @@ def _check_up(context: Context, lab: Lab, paths: LabPaths) -> LabRecord:
     if lab_record is None or made is None:
         raise not_up(context, lab.name)
     changes.refuse(lab, made)
+    _refuse_other_systems(lab, lab_record)
     states = context.states(lab_record)
     away = [f"{node} is {state}" for node, state in states.items() if state != NodeState.RUNNING]
     if away:
@@ -243,6 +247,23 @@ def _check_up(context: Context, lab: Lab, paths: LabPaths) -> LabRecord:
             hint=f"./invoke lab.up {lab.name}, then ./invoke lab.stack {lab.name}",
         )
     return lab_record
+
+
+def _refuse_other_systems(lab: Lab, lab_record: LabRecord) -> None:
+    """Raise LabError if the nodes run a system that the release does not know.
+
+    The spec may list several images, and the first that this host can have was taken.
+    """
+    known = releases.of(lab.stack.installer).get(lab.stack.release)
+    system = operating_system(image_name(lab_record.image))
+    if known is None or not known.images or system in known.images:
+        return
+    raise LabError(
+        f"the nodes of lab {lab.name} run {system}, on which {known.installer} {known.name} "
+        f"never worked (worked: {', '.join(known.images)})",
+        hint=f"put an image that it knows first in labs/{lab.name}.yaml, then "
+        f"./invoke lab.rebuild {lab.name}",
+    )
 
 
 def _digests(stages: tuple[Stage, ...], rendered: Rendered) -> Mapping[str, str]:

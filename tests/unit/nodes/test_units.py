@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stacklab.errors import CommandFailed
-from stacklab.nodes import unit_scripts, units
-from stacklab.nodes.units import UnitPhase, Units
+from stacklab.nodes import unit_scripts, unit_status, units
+from stacklab.nodes.unit_status import UnitPhase, UnitStatus
+from stacklab.nodes.units import Units
 from stacklab.paths import HostPaths
 from stacklab.process import Command, Result
 from tests.conftest import FakeRunner
@@ -27,8 +28,8 @@ DIGEST = unit_scripts.digest(SCRIPT)
 BEGUN = f"begun {BOOT} 1795849562.5"
 
 
-def status_of(*lines: str) -> units.UnitStatus:
-    return units._parse_status([f"boot {BOOT}", f"digest {DIGEST}", *lines])
+def status_of(*lines: str) -> UnitStatus:
+    return unit_status.parse_status([f"boot {BOOT}", f"digest {DIGEST}", *lines])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_a_result_has_its_code_or_its_signal_and_its_times() -> None:
     )
 )
 def test_whatever_a_node_tells_of_a_unit_is_a_status(lines: list[str]) -> None:
-    status = units._parse_status(lines)
+    status = unit_status.parse_status(lines)
     assert isinstance(status.phase, UnitPhase)
     for word in (status.signal, status.reason, status.digest):
         assert "\x1b" not in word
@@ -99,6 +100,31 @@ def test_a_node_that_sends_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatc
         hearing.hear(base64.b64encode(b"sixsix").decode(), 0.0)
     assert hearing.why_stop() == "it sends more output than it can have kept"
     assert bytes(heard) == b"sixsix"
+
+
+@pytest.mark.parametrize("line", ["chatter " * 100, "M still"])
+def test_a_node_that_chatters_without_end_is_cut_off(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "_MOST_CHATTER", 10_000)
+    hearing = units._OutputHearer("M", 0, lambda data: None)
+    lines = 0
+    while not hearing.why_stop():
+        hearing.hear(line, 0.0)
+        lines += 1
+        assert lines < 10_000
+    assert hearing.is_broken
+    assert hearing.why_stop() == "it sends without end, and it is not output"
+
+
+def test_chatter_is_not_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(units.time, "monotonic", lambda: now[0])
+    hearing = units._OutputHearer("M", 0, lambda data: None)
+    for _ in range(3):
+        now[0] += 50
+        hearing.hear("a message to all users", 0.0)
+    assert hearing.is_silent
 
 
 # --- what is sent
@@ -240,6 +266,52 @@ def test_whoever_follows_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(units, "_AGAIN_S", 0.01)
     attached = node(FakeFollowed(OUTPUT, cuts=[1] * 1000)).follow("work", heard=len, patience_s=0.1)
     assert (attached.status, attached.why) == (None, "connection closed")
+
+
+class FakeChatterer(FakeFollowed):
+    """A node that breaks the protocol in each attachment."""
+
+    def lines(self, marker: str, offset: int) -> list[str]:
+        return [f"{marker} begin", f"{marker} chunk {offset + 7}"]
+
+
+def test_a_node_that_breaks_the_protocol_again_and_again_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(units, "_AGAIN_S", 0.0)
+    runner = FakeChatterer(OUTPUT, cuts=[])
+    attached = node(runner).follow("work", heard=len)
+    assert (attached.is_over, attached.is_broken) == (False, True)
+    assert attached.why == "its output goes on at byte 7, not 0"
+    assert len(runner.offsets) == 3
+
+
+class FakeEndless(FakeFollowed):
+    """A node whose work is never over; each attachment takes a minute and writes a byte."""
+
+    def __init__(self, now: list[float]) -> None:
+        super().__init__(b"", cuts=[])
+        self.now = now
+
+    def lines(self, marker: str, offset: int) -> list[str]:
+        self.now[0] += 60
+        data = base64.b64encode(b"x").decode()
+        return [f"{marker} begin", f"{marker} chunk {offset}", data, f"{marker} at {offset + 1}"]
+
+
+def test_work_that_its_node_never_ends_is_followed_until_its_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(units.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(units, "_AGAIN_S", 0.0)
+    told: list[float] = []
+    attached = node(FakeEndless(now)).follow(
+        "work", heard=len, limit_s=600, waiting=lambda _why, waited_s: told.append(waited_s)
+    )
+    assert not attached.is_over
+    assert now[0] == 1600.0
+    assert told == [0.0] * 9
 
 
 @pytest.mark.parametrize(

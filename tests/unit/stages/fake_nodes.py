@@ -51,6 +51,7 @@ class FakeNodes:
     started: list[str] = field(default_factory=list)
     calls: list[tuple[str, ...]] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
+    limits_of_following: list[float] = field(default_factory=list)
     begun: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     kill_at: int = -1  # the number of the call before which everything ends
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -93,7 +94,10 @@ class FakeNodes:
         # After the work was started: a kill here leaves it running.
         self._called(node, "start", name, user)
 
-    def follow(self, node: str, name: str, *, heard: Callable[[bytes], object]) -> Work:
+    def follow(
+        self, node: str, name: str, *, heard: Callable[[bytes], object], limit_s: float
+    ) -> Work:
+        self.limits_of_following.append(limit_s)
         self._called(node, "follow", name)
         unit = self.units[node, name]
         heard(self.outputs.get(unit.command, f"output of {unit.command}\n".encode()))

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from stacklab.errors import LabError
-from stacklab.stages.selection import Selection, input_digest, select, waiting_for
+from stacklab.stages.selection import StageSelection, input_digest, select, waiting_for
 from tests.unit.stages.fake_nodes import stage, step
 
 STAGES = (
@@ -19,7 +19,7 @@ STAGES = (
 
 
 def test_without_options_nothing_is_forced() -> None:
-    assert select(STAGES) == Selection()
+    assert select(STAGES) == StageSelection()
 
 
 def test_from_and_to_count_in_the_order_of_the_list() -> None:

@@ -9,12 +9,16 @@ from stacklab.installers import rendering
 from stacklab.installers.contract import Kit
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Installer
+from stacklab.nodes import units
 from stacklab.stages.stage import MINUTE_S, Stage, Step, name_at
 from stacklab.workflow.stack import node_worker, stack
 from tests.unit.workflow.fake_host import FakeHost, host
 from tests.unit.workflow.stack.unit_nodes import UnitNodes
 
 __all__ = ["host"]
+
+
+SYSTEMS = {"debian-12": "ubuntu-14.04"}
 
 
 def fake_stages(lab: Lab) -> tuple[Stage, ...]:
@@ -61,5 +65,8 @@ def nodes(host: FakeHost, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> UnitNode
     # `start it` has a test that succeeds from the beginning, unless a test changes that.
     host.runner.on("ssh", answer=made.answer)
     monkeypatch.setattr(stack, "host_mirrors", lambda _runner: NO_MIRRORS)
+    # The host has one image, whatever system a release wants.
+    monkeypatch.setattr(stack, "image_name", lambda key: SYSTEMS.get(key[:9], key[:7]))
     monkeypatch.setattr(node_worker, "_AGAIN_S", 0.001)
+    monkeypatch.setattr(units, "_AGAIN_S", 0.001)
     return made

@@ -18,10 +18,11 @@ from stacklab.model.stack import NO_INSTALLER
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths
 from stacklab.stages.journal import Journal
+from stacklab.stages.stage import MINUTE_S
 from stacklab.workflow import context as contexts
 from stacklab.workflow.lab import status as lab_status
 from stacklab.workflow.lab import up as bringing
-from stacklab.workflow.stack import following, stack
+from stacklab.workflow.stack import following, node_worker, stack
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.installers.contrail.labs import make_lab as make_contrail
 from tests.unit.workflow.fake_host import FakeHost
@@ -125,6 +126,23 @@ def test_a_node_that_can_t_be_reached_for_a_while_is_waited_for(
     assert set(hows(up, lab).values()) == {"done"}
 
 
+def test_a_node_that_breaks_the_protocol_fails_its_stage_at_once(
+    up: FakeHost, nodes: UnitNodes, lab: Lab
+) -> None:
+    nodes.breaks = {"control"}
+    with pytest.raises(StageFailed, match="controller does not keep to the protocol: its output"):
+        stack.run(up.context, lab)
+
+
+def test_work_that_its_node_does_not_end_is_over_its_limit(
+    up: FakeHost, nodes: UnitNodes, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes.ends = {"install": ""}  # it runs, for ever
+    monkeypatch.setattr(node_worker, "_LATE_S", -10 * MINUTE_S)
+    with pytest.raises(StageFailed, match="over its limit of 10 minutes: something hangs"):
+        stack.run(up.context, lab)
+
+
 def test_a_node_that_refuses_is_not_waited_for(up: FakeHost, nodes: UnitNodes, lab: Lab) -> None:
     nodes.unreached = ["Permission denied (publickey)"] * 9
     with pytest.raises(StageFailed, match="permission denied"):
@@ -221,6 +239,18 @@ def test_a_lab_that_is_not_up_has_no_installer_or_a_node_that_is_off_is_refused(
     with pytest.raises(LabError, match="compute1 is off") as caught:
         stack.run(host.context, lab)
     assert caught.value.hint == f"./invoke lab.up {LAB}, then ./invoke lab.stack {LAB}"
+    assert nodes.started == []
+
+
+def test_nodes_with_a_system_that_the_release_does_not_know_are_refused(
+    up: FakeHost, nodes: UnitNodes, lab: Lab
+) -> None:
+    recorded = record.read(up.lab(LAB))
+    assert recorded is not None
+    other = dataclasses.replace(recorded, image="rocky-9-cloud-0123456789ab-01234567")
+    record.write(up.lab(LAB), other)
+    with pytest.raises(LabError, match="run rocky-9, on which contrail master never worked"):
+        stack.run(up.context, lab)
     assert nodes.started == []
 
 

@@ -15,8 +15,8 @@ from tests.unit.nodes import fake_session
 BOOT = "cb57dd8f-c32e-478d-bf17-b03e57186654"
 OTHER_BOOT = "11111111-c32e-478d-bf17-b03e57186654"
 _UNIT = re.compile(rf"^dir={unit_scripts.ROOT}/(\S+) ", re.MULTILINE)
-_SCRIPT = re.compile(r"^  put script (\S+)$", re.MULTILINE)
-_DIGEST = re.compile(r"^  echo ([0-9a-f]{32}) >digest$", re.MULTILINE)
+_SCRIPT = re.compile(r"^  put script (\S+)", re.MULTILINE)
+_DIGEST = re.compile(r"^  echo ([0-9a-f]{32}) >digest", re.MULTILINE)
 _OFFSET = re.compile(r"^  at=(\d+) ", re.MULTILINE)
 WELL = "exited 0 success 2.5 running"
 
