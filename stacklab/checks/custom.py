@@ -1,9 +1,8 @@
 """Checks of layer `custom`: what the spec's own list asks for.
 
-Each is a command to the node: a port is bash's /dev/tcp, a page is a few lines of
-Python. The node tries it as often as it may, and sends what the last try wrote only
-when that did not pass. The user's text travels as one quoted word, and each line that it
-writes comes back behind a number and a bar.
+Each is a command to the node: a port is bash's /dev/tcp, a page is a few lines of Python. The node
+tries it as often as it may, and sends what the last try wrote only when that did not pass. The
+user's text travels as one quoted word, and its lines come back behind a number and a bar.
 """
 
 from __future__ import annotations
@@ -374,8 +373,7 @@ def _last_line(text: str) -> str:
 
 def _on_one_line(text: str) -> str:
     """Make a program's words fit for one line of a table."""
-    printable = (char if char.isprintable() else " " for char in text)
-    return "".join(printable).strip()[:_DETAIL_MAX]
+    return "".join(char if char.isprintable() else " " for char in text).strip()[:_DETAIL_MAX]
 
 
 FAMILY = Family(layers=(Layer.CUSTOM,), expected=expected, parts=parts, judge=judge)

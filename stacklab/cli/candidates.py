@@ -46,7 +46,7 @@ _IMAGE_NAME = re.compile(r"^([a-z0-9][a-z0-9.-]*):", re.MULTILINE)
 
 
 @dataclass(slots=True)
-class _Line:
+class _TypedLine:
     """A command line as far as it is typed; the last task is the one that counts."""
 
     task: LabTask | None = None
@@ -95,9 +95,9 @@ def complete_line(
     return names
 
 
-def _read_line(words: Iterable[str], collection: Collection) -> _Line:
+def _read_line(words: Iterable[str], collection: Collection) -> _TypedLine:
     contexts = _contexts_by_name(collection)
-    line = _Line()
+    line = _TypedLine()
     # Positionals come first: a lab may have the name of a task.
     for word in words:
         if line.open_flag is not None:
@@ -105,11 +105,11 @@ def _read_line(words: Iterable[str], collection: Collection) -> _Line:
         elif word.startswith("-"):
             line.open_flag = _flag_without_its_value(line, word)
         elif not _take_positional(line, word) and word in contexts:
-            line = _Line(task=collection[word], context=contexts[word])
+            line = _TypedLine(task=collection[word], context=contexts[word])
     return line
 
 
-def _flag_without_its_value(line: _Line, word: str) -> Argument | None:
+def _flag_without_its_value(line: _TypedLine, word: str) -> Argument | None:
     """Return the option if the next word is its value."""
     flag = line.flags.get(word)  # None for `--node=x`, which has its value
     if flag is None or not flag.takes_value:
@@ -117,7 +117,7 @@ def _flag_without_its_value(line: _Line, word: str) -> Argument | None:
     return flag
 
 
-def _flags_with_value(line: _Line, current: str) -> list[str]:
+def _flags_with_value(line: _TypedLine, current: str) -> list[str]:
     """Complete `--node=n`, which is one word: each candidate repeats the option."""
     flag, _, value = current.partition("=")
     if flag not in line.flags:
@@ -126,7 +126,7 @@ def _flags_with_value(line: _Line, current: str) -> list[str]:
     return [f"{flag}={name}" for name in names]
 
 
-def _names_for_positional(line: _Line, current: str) -> list[str] | None:
+def _names_for_positional(line: _TypedLine, current: str) -> list[str] | None:
     """Complete the next word that the task takes; None if it takes no further one."""
     for argument in line.positionals:
         if argument.name == "rest":
@@ -146,7 +146,7 @@ def _contexts_by_name(collection: Collection) -> dict[str, ParserContext]:
     return contexts
 
 
-def _take_positional(line: _Line, word: str) -> bool:
+def _take_positional(line: _TypedLine, word: str) -> bool:
     """Give the word to the first positional that waits for one; False if none does."""
     for argument in line.positionals:
         if argument.name == "rest":
@@ -165,7 +165,7 @@ def _flags_like(context: ParserContext, current: str) -> list[str]:
     return sorted(set(flags))
 
 
-def _names_for_parameter(line: _Line, parameter: str, current: str) -> list[str]:
+def _names_for_parameter(line: _TypedLine, parameter: str, current: str) -> list[str]:
     kind = line.kind_of(parameter)
     # lab.check takes several of a kind: `--layer nodes,pairs`.
     if line.task is not None and line.task.full_name == "lab.check":
@@ -173,7 +173,7 @@ def _names_for_parameter(line: _Line, parameter: str, current: str) -> list[str]
     return _names_of_kind(line, kind)
 
 
-def _names_for_rest(line: _Line, current: str) -> list[str]:
+def _names_for_rest(line: _TypedLine, current: str) -> list[str]:
     """Complete one of the further words of a task; for lab.fault, a part of the fault."""
     kind = line.kind_of("rest")
     if kind is not Completes.FAULT:
@@ -193,7 +193,7 @@ def _names_for_rest(line: _Line, current: str) -> list[str]:
     return _names_of_kind(line, kinds[position])
 
 
-def _names_in_list(line: _Line, kind: Completes | None, current: str) -> list[str]:
+def _names_in_list(line: _TypedLine, kind: Completes | None, current: str) -> list[str]:
     """Complete the last name of a list with commas: with those that are not in it yet."""
     names = _names_of_kind(line, kind)
     listed, comma, _ = current.rpartition(",")
@@ -203,32 +203,32 @@ def _names_in_list(line: _Line, kind: Completes | None, current: str) -> list[st
     return [f"{listed},{name}" for name in names if name not in given]
 
 
-def _names_of_kind(line: _Line, kind: Completes | None) -> list[str]:
+def _names_of_kind(line: _TypedLine, kind: Completes | None) -> list[str]:
     if kind is None:
         return []
     return list(_SOURCES[kind](line))
 
 
-def _labs_with_a_file(_line: _Line) -> Sequence[str]:
+def _labs_with_a_file(_line: _TypedLine) -> Sequence[str]:
     return spec.names(LABS)
 
 
-def _labs_that_are_up(line: _Line) -> Sequence[str]:
+def _labs_that_are_up(line: _TypedLine) -> Sequence[str]:
     # With none up, the names of files help more than nothing does.
     return HostPaths.default().recorded_labs() or _labs_with_a_file(line)
 
 
-def _nodes(line: _Line) -> Iterator[str]:
+def _nodes(line: _TypedLine) -> Iterator[str]:
     for node in _resolved_lab(line).get("nodes", ()):
         yield node["name"]
 
 
-def _networks(line: _Line) -> Iterator[str]:
+def _networks(line: _TypedLine) -> Iterator[str]:
     for network in _resolved_lab(line).get("networks", ()):
         yield network["name"]
 
 
-def _nics(line: _Line) -> Iterator[str]:
+def _nics(line: _TypedLine) -> Iterator[str]:
     """Yield the NICs of the node that is named before: `link-down NODE NIC`."""
     for node in _resolved_lab(line).get("nodes", ()):
         if node["name"] not in line.rest:
@@ -237,12 +237,12 @@ def _nics(line: _Line) -> Iterator[str]:
             yield nic["device"]
 
 
-def _images(_line: _Line) -> list[str]:
+def _images(_line: _TypedLine) -> list[str]:
     # By a regular expression, which takes less time than loading the YAML.
     return _IMAGE_NAME.findall(CATALOGUE.read_text())
 
 
-def _resolved_lab(line: _Line) -> dict[str, Any]:
+def _resolved_lab(line: _TypedLine) -> dict[str, Any]:
     """Return the line's lab as JSON: as it was brought up, or else as its spec has it.
 
     Without such a lab, it is empty.
@@ -264,13 +264,13 @@ def _lab_json(name: str) -> str:
     return lab_json.to_json(spec.load(spec.find(name, LABS)))
 
 
-def _installers(_line: _Line) -> Iterable[str]:
+def _installers(_line: _TypedLine) -> Iterable[str]:
     from stacklab.installers import KITS  # no other TAB waits for it
 
     return KITS
 
 
-def _stages(line: _Line) -> Iterable[str]:
+def _stages(line: _TypedLine) -> Iterable[str]:
     """Return the stages of the line's lab, in their order."""
     from stacklab.installers import rendering  # no other TAB waits for the kits
     from stacklab.model import lab_json
@@ -283,7 +283,7 @@ def _stages(line: _Line) -> Iterable[str]:
         return []  # a TAB is not the place to complain
 
 
-_SOURCES: Mapping[Completes, Callable[[_Line], Iterable[str]]] = {
+_SOURCES: Mapping[Completes, Callable[[_TypedLine], Iterable[str]]] = {
     Completes.LAB: _labs_with_a_file,
     Completes.LAB_THAT_IS_UP: _labs_that_are_up,
     Completes.NODE: _nodes,

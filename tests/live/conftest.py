@@ -17,37 +17,16 @@ which puts tests of one lab together: first with containers, then with VMs.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
-import sys
-import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from stacklab import spec
-from stacklab.checks import plan
-from stacklab.checks.result import Layer
-from stacklab.model.lab import NodeKind
-from stacklab.paths import PROJECT, HostPaths
-from stacklab.providers import registry
-from stacklab.providers.containers.handles import Container, container_of, is_container
-from stacklab.tools.host import cgroups
-from tests.live.hung_kernels import Consoles
+from tests.live.labs import CONTAINERS, HOME, LAB, LABS, MINI, VMS, as_kind
+from tests.live.remains import assert_gone, left_of
+from tests.live.typed import CONSOLES, Run, Stacklab, remove_home
 
-HOME = Path("/var/lib/stacklab-live-tests")
-LAB = "contrail-3node"
-NODES = ("controller", "compute1", "compute2")
-MINI = "mini-2node"
-WAN = "wan-2node"
-CLOUD = "openstack-3node"
-LABS = (LAB, MINI, WAN, CLOUD)
-# A host that reaches no git server gets a warning for that; the lab itself has passed.
-PASSED = (0, 7)
 # contrail-3node is destroyed at the end of its last file: an idle emulated node costs CPU time, too.
 FILES = (
     "test_check_whole.py",
@@ -61,16 +40,7 @@ FILES = (
     "test_ci_recipes.py",
     "test_wan_2node.py",
 )
-# What a second checkout of the project does without.
-NOT_COPIED = (".git", ".venv", ".consumers", "reports", "__pycache__")
-# The names of all containers that were ever on record, to see that nothing of them is left.
-MACHINES: set[str] = set()
 HAS_FAILED = pytest.StashKey[bool]()
-CONSOLES = Consoles(HOME)
-CONTAINERS = "containers"
-VMS = "vms"
-# How long a lab may take to recover after a test has mended it: busy emulated nodes are slow.
-MENDED_S = "90"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -134,229 +104,6 @@ def pytest_runtest_makereport(
     return report
 
 
-def as_kind(kind: str) -> tuple[str, ...]:
-    """Return the words of lab.up that give a lab nodes of that kind."""
-    return () if kind == VMS else ("--as", CONTAINERS)
-
-
-def count(lab: str, kind: str, layer: Layer | None = None) -> int:
-    """Return how many checks a shipped lab's spec promises of nodes of that kind."""
-    declared = spec.load(PROJECT / "labs" / f"{lab}.yaml")
-    if kind == CONTAINERS:
-        declared = declared.all_as(NodeKind.CONTAINER)
-    return sum(layer in (None, check.kind.layer) for check in plan.expected(declared))
-
-
-def all_passed(lab: str, kind: str, layer: Layer | None = None) -> str:
-    """Return how a run says that all of a lab's checks, or all of a layer, have passed."""
-    total = count(lab, kind, layer)
-    return f"{total} of {total} {'checks ' if layer is None else ''}passed"
-
-
-@dataclass
-class Run:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-    elapsed_s: float
-
-
-@dataclass
-class Stacklab:
-    """Types `./invoke ...` as a person would, each time in a new process."""
-
-    checkout: Path = PROJECT
-    environment: dict[str, str] = field(
-        default_factory=lambda: {**os.environ, "STACKLAB_HOME": str(HOME)}
-    )
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command and return at once."""
-        # A shell starts background jobs with SIGINT ignored, and that is inherited by all below.
-        return subprocess.Popen(
-            (
-                "env",
-                "--default-signal=INT",
-                sys.executable,
-                "-m",
-                "invoke",
-                "--search-root",
-                self.checkout,
-                *words,
-            ),
-            cwd=self.checkout,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *words: str) -> Run:
-        """Run a command to its end, whatever its exit code."""
-        # Before it may destroy them.
-        MACHINES.update(recorded_machines())
-        started = time.monotonic()
-        return self.end_of(self.start(*words), words, started)
-
-    def end_of(self, process: subprocess.Popen[str], words: Sequence[str], started: float) -> Run:
-        """Wait for a command that was started."""
-        try:
-            out, err = process.communicate(timeout=1800)
-        except BaseException:
-            process.kill()
-            raise
-        elapsed = time.monotonic() - started
-        CONSOLES.read(err)
-        print(
-            f"$ ./invoke {' '.join(words)}   -> {process.returncode} in {elapsed:.1f} s\n{err[-3000:]}{out[-3000:]}"
-        )
-        return Run(process.returncode, out, err, elapsed)
-
-    def ok(self, *words: str) -> Run:
-        """Run a command that has to succeed."""
-        run = self.run(*words)
-        assert run.code == 0, f"{words} ended with {run.code}: {run.err[-2000:]}"
-        assert "Traceback" not in run.err
-        return run
-
-    def check(self, lab: str, *words: str) -> Run:
-        """A lab.check that has to pass, be it with warnings."""
-        run = self.run("lab.check", lab, *words)
-        assert run.code in PASSED, (
-            f"lab.check {lab} {words} ended with {run.code}: {run.out[-3000:]}{run.err[-2000:]}"
-        )
-        assert "Traceback" not in run.err
-        return run
-
-    def states(self, lab: str) -> dict[str, str]:
-        """What `lab.status --json` says of each node."""
-        (found,) = json.loads(self.ok("lab.status", lab, "--json").out)
-        return {node["name"]: node["state"] for node in found["nodes"]}
-
-    def on(self, lab: str, node: str, command: str) -> str:
-        """Run a command on a node over the lab's own ssh_config; stderr included."""
-        argv = ("ssh", "-F", str(HOME / "labs" / lab / "ssh_config"), node, command)
-        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120).stdout
-
-    def close_connections(self, lab: str, nodes: Sequence[str]) -> None:
-        """End the shared connections: the next login is a new one. There being none is fine."""
-        for node in nodes:
-            argv = ("ssh", "-F", str(HOME / "labs" / lab / "ssh_config"), "-O", "exit", node)
-            subprocess.run(argv, capture_output=True, check=False, timeout=20)
-
-
-def flat(text: str) -> str:
-    """Return what was printed without its line breaks and indents."""
-    return " ".join(text.split())
-
-
-def virsh(*words: str) -> list[str]:
-    """The names that a virsh list prints."""
-    argv = ("virsh", "-c", "qemu:///system", *words, "--name")
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
-
-
-def processes(needle: str) -> list[str]:
-    """Command lines of processes that mention a string."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = entry.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if needle in line and entry.parent.name != str(os.getpid()):
-            found.append(line[:200])
-    return found
-
-
-def left_of(lab: str) -> list[str]:
-    """Everything of a lab that can still be seen on this host."""
-    left = [f"domain {name}" for name in virsh("list", "--all") if name.startswith(f"{lab}_")]
-    left += [f"network {name}" for name in virsh("net-list", "--all") if name.startswith(f"{lab}_")]
-    left += left_of_containers()
-    left += [f"volume {path}" for path in (HOME / "volumes").glob(f"{lab}_*")]
-    left += [f"directory {path}" for path in (HOME / "labs").glob(lab)]
-    left += [
-        f"process {line}" for line in processes(f"{HOME}/labs/{lab}/") + processes(f"guest={lab}_")
-    ]
-    left += [f"lock {path}" for path in (HOME / "locks").glob(f"lab.{lab}.lock")]
-    index = (
-        Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
-        / "data"
-        / "machine-index"
-        / "index"
-    )
-    if index.is_file() and f"{HOME}/labs/{lab}" in index.read_text():
-        left.append(f"vagrant's index {index}")
-    return left
-
-
-def recorded_machines() -> set[str]:
-    """The names of all containers that labs of ours have on record."""
-    machines = set()
-    for lab in HostPaths(HOME).recorded_labs():
-        record = registry.read(HostPaths(HOME).lab(lab))
-        if record is not None:
-            machines |= {node.handle["machine"] for node in record.nodes if is_container(node)}
-    return machines
-
-
-def left_of_containers() -> list[str]:
-    """Cgroups and interfaces of containers of ours that no lab has on record any more."""
-    gone = MACHINES - recorded_machines()
-    found = [path for path in Path("/sys/fs/cgroup").glob("**/stacklab/*") if path.is_dir()]
-    found += Path("/sys/class/net").glob("sl*")
-    return [str(path) for path in found if path.name.partition("-")[0] in gone]
-
-
-def bridges() -> Sequence[str]:
-    """The bridges that stacklab names."""
-    return [path.name for path in Path("/sys/class/net").glob("sl-*")]
-
-
-def remove_home(stacklab: Stacklab, home: Path) -> None:
-    """Destroy the labs of a home, then remove it; fail and keep it if a lab is still there.
-
-    The home holds what `lab.destroy` needs: VMs that outlive it can only be removed by hand.
-    """
-    if not home.exists():
-        return
-    refused = {}
-    # A test's own lab, too, if its run was killed.
-    for lab in dict.fromkeys((*LABS, *HostPaths(home).recorded_labs())):
-        run = stacklab.run("lab.destroy", lab)
-        if run.code != 0:
-            refused[lab] = run.err[-2000:]
-    assert not refused, f"{home} is kept, because these labs could not be destroyed: {refused}"
-    shutil.rmtree(home)
-
-
-def container(lab: str, node: str) -> Container:
-    """The container of a node, from the lab's record."""
-    paths = HostPaths(HOME).lab(lab)
-    record = registry.read(paths)
-    assert record is not None
-    recorded = record.node(node)
-    assert recorded is not None
-    return container_of(paths, recorded)
-
-
-def cgroup(lab: str, node: str) -> Path:
-    """The cgroup of a node that is a container."""
-    mounted = cgroups.root()
-    assert mounted is not None
-    return cgroups.group_of(container(lab, node).machine, mounted)
-
-
-def first_process(lab: str, node: str) -> int:
-    """The number that this host has for a container's PID 1."""
-    found = (cgroup(lab, node) / "run/payload/init.scope/cgroup.procs").read_text().split()
-    return int(found[0])
-
-
 @pytest.fixture(scope="session")
 def kind(request: pytest.FixtureRequest) -> str:
     """What the nodes are: see pytest_generate_tests."""
@@ -416,11 +163,3 @@ def mini_absent(stacklab: Stacklab, image: Path, kind: str) -> str:
         stacklab.ok("lab.destroy", MINI)
         assert_gone(MINI)
     return MINI
-
-
-def assert_gone(lab: str, limit_s: float = 10) -> None:
-    """Fail unless nothing of a lab is left soon: a killed command's children need a moment to end."""
-    deadline = time.monotonic() + limit_s
-    while left_of(lab) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert left_of(lab) == []

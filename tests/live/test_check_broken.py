@@ -16,23 +16,20 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks.result import Layer
-from tests.live.conftest import (
+from tests.live.labs import (
     HOME,
     LAB,
     MENDED_S,
     NODES,
-    PASSED,
     VMS,
-    Run,
-    Stacklab,
     all_passed,
     cgroup,
     container,
     count,
     first_process,
-    flat,
-    processes,
 )
+from tests.live.remains import processes
+from tests.live.typed import PASSED, Run, Stacklab, flat
 
 pytestmark = pytest.mark.live
 

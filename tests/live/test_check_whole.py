@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.conftest import HOME, LAB, NODES, Run, Stacklab, count
+from tests.live.labs import HOME, LAB, NODES, count
+from tests.live.typed import Run, Stacklab
 
 pytestmark = pytest.mark.live
 

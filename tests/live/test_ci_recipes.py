@@ -13,7 +13,9 @@ import pytest
 from stacklab.paths import PROJECT
 from tests import ci_recipes
 from tests.ci_recipes import Job
-from tests.live.conftest import HOME, MINI, Stacklab, as_kind, left_of
+from tests.live.labs import HOME, MINI, as_kind
+from tests.live.remains import left_of
+from tests.live.typed import Stacklab
 
 pytestmark = pytest.mark.live
 

@@ -12,16 +12,9 @@ from pathlib import Path
 import pytest
 
 from stacklab.paths import PROJECT
-from tests.live.conftest import (
-    HOME,
-    MINI,
-    NOT_COPIED,
-    Stacklab,
-    all_passed,
-    as_kind,
-    cgroup,
-    left_of,
-)
+from tests.live.labs import HOME, MINI, NOT_COPIED, all_passed, as_kind, cgroup
+from tests.live.remains import left_of
+from tests.live.typed import Stacklab
 
 pytestmark = pytest.mark.live
 

@@ -13,21 +13,9 @@ from pathlib import Path
 import pytest
 
 from stacklab.paths import PROJECT
-from tests.live.conftest import (
-    HOME,
-    LAB,
-    MENDED_S,
-    MINI,
-    NODES,
-    NOT_COPIED,
-    VMS,
-    Run,
-    Stacklab,
-    all_passed,
-    as_kind,
-    bridges,
-    left_of,
-)
+from tests.live.labs import HOME, LAB, MENDED_S, MINI, NODES, NOT_COPIED, VMS, all_passed, as_kind
+from tests.live.remains import bridges, left_of
+from tests.live.typed import Run, Stacklab
 
 pytestmark = pytest.mark.live
 

@@ -11,19 +11,9 @@ from pathlib import Path
 import pytest
 
 from stacklab.paths import PROJECT
-from tests.live.conftest import (
-    CONTAINERS,
-    HOME,
-    MINI,
-    NOT_COPIED,
-    VMS,
-    Stacklab,
-    all_passed,
-    as_kind,
-    assert_gone,
-    left_of,
-    virsh,
-)
+from tests.live.labs import CONTAINERS, HOME, MINI, NOT_COPIED, VMS, all_passed, as_kind
+from tests.live.remains import assert_gone, left_of, virsh
+from tests.live.typed import Stacklab
 
 pytestmark = pytest.mark.live
 

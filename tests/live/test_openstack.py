@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks.result import Layer
-from tests.live.conftest import CLOUD, Run, Stacklab, all_passed, as_kind, assert_gone, flat
+from tests.live.labs import CLOUD, all_passed, as_kind
+from tests.live.remains import assert_gone
+from tests.live.typed import Run, Stacklab, flat
 
 pytestmark = pytest.mark.live
 

@@ -19,10 +19,12 @@ from pathlib import Path
 import pytest
 
 from stacklab.errors import CommandFailed
-from stacklab.nodes.units import Attached, UnitPhase, Units
+from stacklab.nodes.unit_status import UnitPhase
+from stacklab.nodes.units import Attached, Units
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import SubprocessRunner
-from tests.live.conftest import CONTAINERS, HOME, Stacklab, as_kind, first_process
+from tests.live.labs import CONTAINERS, HOME, as_kind, first_process
+from tests.live.typed import Stacklab
 
 pytestmark = pytest.mark.live
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.conftest import WAN, Run, Stacklab, flat, left_of
+from tests.live.labs import WAN
+from tests.live.remains import left_of
+from tests.live.typed import Run, Stacklab, flat
 
 pytestmark = pytest.mark.live
 

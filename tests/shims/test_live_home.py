@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.conftest import LABS, MINI, Run, Stacklab, remove_home
+from tests.live.labs import LABS, MINI
+from tests.live.typed import Run, Stacklab, remove_home
 
 
 @dataclass
