@@ -18,6 +18,7 @@ import shlex
 
 ROOT = "/var/lib/stacklab-units"
 UNIT_FILES = "/run/systemd/system"  # gone after a reboot, as the unit is
+OLDEST_SYSTEMD = 243  # Type=exec, and what a unit's end is told by
 CHUNK_BYTES = 1024 * 1024  # of the output, sent by one base64(1)
 LINE_CHARACTERS = 3000  # of base64: 2250 bytes, a multiple of 3, so each line stands alone
 LOST_EVERY = 20  # polls, of half a second or one, between two looks whether the unit still exists
@@ -81,9 +82,16 @@ main() {{
   exec 9>{root}/.lock
   flock -w 30 9 || return 1
   if [ ! -e "$dir/begun" ] && [ ! -e "$dir/ended" ] && ! systemctl -q is-active "$unit"; then
-    begin 9>&- || return 1
+    is_new_enough && begin 9>&- || return 1
   fi
   status
+}}
+is_new_enough() {{
+  version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \\([0-9]*\\).*/\\1/p')
+  [ "${{version:-0}}" -lt {oldest} ] || return 0
+  echo "its systemd is ${{version:-not there}}, and work needs {oldest} or later;" \
+    "its commands can be typed by hand: ./invoke answers.steps shows them"
+  return 1
 }}
 begin() {{
   rm -rf "$dir" "$in_memory"
@@ -187,6 +195,7 @@ def start(name: str, script: str, *, user: str, limit_s: float | None, most_byte
         user=user,
         name=name,
         unit_files=UNIT_FILES,
+        oldest=OLDEST_SYSTEMD,
         limit="" if limit_s is None else f"RuntimeMaxSec={limit_s:g}",
         most=most_bytes,
     )

@@ -27,7 +27,8 @@ _ERROR = re.compile(
 # Words that look like errors in what went well.
 _NO_ERROR = re.compile(
     r"\b(0 (errors|failed)|failed=0|no errors?|ignore_errors|error_log|errors=0)\b"
-    r"|^\+{1,6} ",  # bash -x: what is about to be run
+    # bash -x: what is about to be run; DevStack and contrail.sh write the time before each line
+    r"|^(\d{4}-\d\d-\d\d [\d:.]+ +(\| +)?)?\+{1,6} ",
     re.IGNORECASE,
 )
 

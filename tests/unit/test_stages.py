@@ -64,7 +64,7 @@ def test_every_labs_stages_are_in_order_bounded_and_say_what_a_failure_means(lab
 
 @pytest.mark.parametrize(
     ("name", "first", "then"),
-    [("devstack-3node", "stack", "stack"), ("contrail-3node", "devstack", "contrail")],
+    [("devstack-3node", "stack", "stack"), ("contrail-3node", "stack", "start")],
 )
 def test_no_compute_is_installed_before_its_controller_is_up(
     name: str, first: str, then: str

@@ -157,6 +157,15 @@ def test_errors_are_found_above_chatter_and_colours(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("at", ["", "2016-05-11 10:00:00 ", "2026-11-28 10:00:00.123 | "])
+def test_what_bash_is_about_to_run_is_no_error_whatever_is_written_before_it(
+    tmp_path: Path, at: str
+) -> None:
+    run = f"{at}++ grep error x\n{at}+ functions:die:1 : echo 'failed'\n"
+    failed = f"{at}E: the build failed"
+    assert matter(tmp_path, f"{run}{failed}\n{run}done\n" + "more\n" * 4) == (failed, "more")
+
+
 def test_only_the_step_s_own_part_counts_and_all_is_bounded(tmp_path: Path) -> None:
     before = "error of a step before\n"
     text = before + "".join(f"error {number} {'x' * 1000}\n" for number in range(5000))

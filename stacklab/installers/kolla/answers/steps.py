@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 
 from stacklab.installers.kit.git import CLONES, git_base
+from stacklab.installers.kit.python import make_venv
 from stacklab.installers.kit.release import release_of
 from stacklab.installers.kolla.answers.cloud import (
     EXTERNAL_DEVICE,
@@ -31,6 +32,20 @@ _MULTINODE = _VENV / "share/kolla-ansible/ansible/inventory/multinode"
 _ASKED = _VENV / "share/kolla-ansible/etc_examples/kolla/passwords.yml"
 PASSWORDS = "passwords.lab.yml"  # these three are in /etc/kolla
 _NEXT, _SUMS = "passwords.next", "passwords.sha256"
+# In this order: a router in use can't be deleted, nor a network. The image is the last, so that
+# this, too, may break off and be run again.
+_UNDO_RUNONCE = (
+    "openstack router unset --external-gateway demo-router; "
+    "openstack router remove subnet demo-router demo-subnet; "
+    "openstack router delete demo-router; openstack network delete demo-net; "
+    "openstack network delete public1; openstack keypair delete mykey; "
+    "group=$(openstack security group list --project admin -f value -c ID -c Name "
+    "| sed -n 's/ default$//p'); "
+    "for protocol in icmp tcp; do "
+    'openstack security group rule list "$group" --ingress --protocol $protocol -f value -c ID '
+    "| xargs -r openstack security group rule delete; done; "
+    "openstack image delete cirros"
+)
 _OWN_GROUPS = "control|network|compute|monitoring|storage|deployment"
 
 # Debian's minimal Python lacks what Ansible's modules import; git is for dev mode, before kolla-
@@ -125,21 +140,18 @@ def _set_up_deployer(lab: Lab, release: Release) -> Iterator[Step]:
         command=f"install -d -o stack -g stack /etc/kolla {_INVENTORY}",
         user="root",
     )
-    # Versions hold < and >, which a shell takes for redirections.
-    package = shlex.quote(release.text("package"))
-    core = shlex.quote(f"ansible-core{release.text('ansible_core')}")
-    yield Step(
-        node=node,
+    yield make_venv(
+        node,
+        _VENV,
+        (
+            f"ansible-core{release.text('ansible_core')}",
+            release.text("package"),
+            "python-openstackclient",
+        ),
         title=f"install {release.text('package')}",
-        command=f"{_PYTHON} -m venv {_VENV} && {_VENV}/bin/pip -q install {core} {package} "
-        f"python-openstackclient",
-        done=f"{_VENV}/bin/kolla-ansible --version && {_VENV}/bin/openstack --version",
+        python=_PYTHON,
     )
-    yield _run_kolla(
-        lab,
-        "install-deps",
-        done="test -d ~/.ansible/collections/ansible_collections/openstack/kolla",
-    )
+    yield _run_kolla(lab, "install-deps")
     # Ours are dropped from the shipped inventory: Ansible would add its control01 and so on to
     # them.
     awk = rf"/^\[/ {{ dropped = $0 ~ /^\[({_OWN_GROUPS})\]/ }} !dropped"
@@ -200,46 +212,75 @@ def _check_out_changes(lab: Lab, release: Release) -> Iterator[Step]:
 
 
 def _deploy_stages(lab: Lab, release: Release) -> tuple[Stage, ...]:
-    """Return the stages of kolla-ansible itself, one after the other."""
-    post_deploy = _run_kolla(lab, "post-deploy", done="test -s /etc/kolla/clouds.yaml")
-    first_networks = Step(
-        node=lab.controller.name,
-        title="make first networks, an image and flavors",
-        command=f"{_ENVIRONMENT} {_network_variables(lab, release)} "
-        f"bash {_VENV}/share/kolla-ansible/init-runonce",
-        done=f"{_ENVIRONMENT} openstack --os-cloud kolla-admin router show demo-router",
-    )
+    """Return the stages of kolla-ansible itself, one after the other.
+
+    Each of its verbs may be run again, and none is tested: its exit code is to be trusted.
+    """
     return (
         Stage(
             name="bootstrap",
-            steps=(_run_kolla(lab, "bootstrap-servers"), _run_kolla(lab, "prechecks")),
+            steps=(_run_kolla(lab, "bootstrap-servers"),),
             limit_s=2 * HOUR_S,
             after=("deployer", "changes"),
-            hint="prechecks names the node and the setting; a name must be its API address there",
+            hint="a node does not reach docker's repository of packages, or the controller does "
+            "not reach a node by ssh",
+        ),
+        Stage(
+            name="prechecks",
+            steps=(_run_kolla(lab, "prechecks"),),
+            limit_s=HOUR_S,
+            after=("bootstrap",),
+            hint="the last task names the node and the setting; a node's name must be its API "
+            "address there",
         ),
         Stage(
             name="deploy",
             steps=(_run_kolla(lab, "deploy"),),
             limit_s=4 * HOUR_S,
-            after=("bootstrap",),
-            hint=("a container may be restarting: docker ps, then its log below /var/log/kolla"),
+            after=("prechecks",),
+            hint="an image can't be pulled, or a container restarts again and again: docker ps -a "
+            "on the node that failed, then its log below /var/log/kolla",
         ),
         Stage(
             name="finish",
-            steps=(post_deploy, first_networks),
+            steps=(_run_kolla(lab, "post-deploy"), *_make_first_networks(lab, release)),
             limit_s=HOUR_S,
             after=("deploy",),
-            hint="an API may not answer yet: try again in a minute",
+            hint="an API may not answer yet: try again in a minute; or the image of cirros can't "
+            "be downloaded",
         ),
     )
 
 
-def _run_kolla(lab: Lab, verb: str, *, done: str = "") -> Step:
+def _make_first_networks(lab: Lab, release: Release) -> Iterator[Step]:
+    """Yield the steps that run init-runonce.
+
+    It does nothing, and ends with 0, where it finds the image that it makes first: if it broke
+    off, what it made has to go before it is run again.
+    """
+    node = lab.controller.name
+    is_made = f"{_ENVIRONMENT} openstack --os-cloud kolla-admin flavor show m2.tiny"  # the last
+    yield Step(
+        node=node,
+        title="remove what an init-runonce made that broke off",
+        command=f"export {_ENVIRONMENT} OS_CLOUD=kolla-admin; {_UNDO_RUNONCE}",
+        done=f"{is_made} || ! {_ENVIRONMENT} openstack --os-cloud kolla-admin image show cirros",
+    )
+    yield Step(
+        node=node,
+        title="make first networks, an image and flavors",
+        command=f"{_ENVIRONMENT} {_network_variables(lab, release)} "
+        f"bash {_VENV}/share/kolla-ansible/init-runonce",
+        done=is_made,
+    )
+
+
+def _run_kolla(lab: Lab, verb: str) -> Step:
     """Return the step that runs one of kolla-ansible's commands on the deployer."""
     # It is the one command that runs before there is an inventory, and takes none.
     inventory = "" if verb == "install-deps" else f" -i {_INVENTORY}"
     command = f"{_ENVIRONMENT} kolla-ansible {verb}{inventory}"
-    return Step(node=lab.controller.name, title=f"kolla-ansible {verb}", command=command, done=done)
+    return Step(node=lab.controller.name, title=f"kolla-ansible {verb}", command=command)
 
 
 def _network_variables(lab: Lab, release: Release) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stacklab.installers.kit.git import clone
+from stacklab.installers.kit.python import make_venv
 from stacklab.installers.kit.release import release_of
 from stacklab.installers.opensdn.answers import kolla
 from stacklab.installers.opensdn.answers.files import DEPLOYER, HOME, INSTANCES
@@ -29,21 +30,24 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
                 _own_etc_kolla(lab.controller),
             ),
             limit_s=HOUR_S,
-            hint="pip did not reach an index, or the deployer's repository moved",
+            hint="pip did not reach an index, the node's Python is too old for this Ansible, or "
+            "the deployer's repository moved",
         ),
         Stage(
             name="instances",
             steps=(_playbook(lab, "configure_instances", prepare),),
             limit_s=2 * HOUR_S,
             after=("deployer",),
-            hint=f"the deployer may not reach a node by ssh: see {LOG}",
+            hint="the controller does not reach a node by ssh or sudo; or kolla-ansible was not "
+            f"cloned, which the playbook notes and passes over until its git checkout: see {LOG}",
         ),
         Stage(
             name="openstack",
             steps=(_playbook(lab, flavour.playbook, f"install OpenStack {flavour.openstack}"),),
             limit_s=4 * HOUR_S,
             after=("instances",),
-            hint=("a container may be restarting: docker ps, then its log below /var/log/kolla"),
+            hint="an image can't be pulled, or a container restarts again and again: docker ps -a "
+            "on the node that failed, then its log below /var/log/kolla",
         ),
         Stage(
             name="opensdn",
@@ -77,15 +81,15 @@ def _packages(node: Node) -> Step:
 
 
 def _ansible(node: Node, flavour: kolla.Flavour) -> Step:
-    venv = HOME / "venv"
     # requests and pyOpenSSL are imported by the deployer; kolla-ansible's setup.py wants setuptools
     # and pbr, which a venv of Python 3.12 has not.
-    packages = f"'{flavour.ansible}' jinja2==3.0.3 requests pyopenssl 'setuptools<80' pbr"
-    return Step(
-        node=node.name,
+    others = ("jinja2==3.0.3", "requests", "pyopenssl", "setuptools<80", "pbr")
+    return make_venv(
+        node.name,
+        HOME / "venv",
+        (flavour.ansible, *others),
         title=f"make a venv with {flavour.ansible}",
-        command=f"python3 -m venv {venv} && {venv}/bin/python -m pip install {packages}",
-        done=f"{venv}/bin/ansible-playbook --version",
+        python="python3",
     )
 
 

@@ -43,10 +43,9 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
             # Puppet installs every package there, too.
             limit_s=4 * HOUR_S,
             after=prepared,
-            hint=(
-                "packstack names the puppet manifest that failed; its log is below "
-                "/var/tmp/packstack"
-            ),
+            hint="its ERROR names the puppet manifest that failed, whose log is below "
+            "/var/tmp/packstack on the controller; if it asked for something, that is a key for "
+            "stack.answers",
         ),
         *(_finish_stage(lab, release, node) for node in nodes),
     )
@@ -58,7 +57,8 @@ def _prepare_stage(lab: Lab, release: Release, node: Node) -> Stage:
         name=name_at("packages", node.name),
         steps=(*_let_root_in(lab, node), *_add_repository(lab, release, node)),
         limit_s=HOUR_S,
-        hint=("a repository may have been archived: localrc/releases.yaml says where it went"),
+        hint="RDO's repository of this release does not answer, or moved: its address is in "
+        "localrc/releases.yaml",
     )
 
 
@@ -69,7 +69,8 @@ def _finish_stage(lab: Lab, release: Release, node: Node) -> Stage:
         steps=(*workarounds(lab, release, node, When.AFTER), *_finish_node(lab, release, node)),
         limit_s=HOUR_S,
         after=("packstack",),
-        hint="a service may not start with its new options: journalctl -u NAME",
+        hint=f"a service does not start with its new options: journalctl -u NAME on {node.name}; "
+        "or, with the docker driver, what nova of that time needs is gone from pip's index",
     )
 
 

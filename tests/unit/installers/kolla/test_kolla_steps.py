@@ -94,10 +94,35 @@ def test_the_first_networks_are_those_of_the_spec(
     lab = load(
         tmp_path, networks=FOUR, external_network="external", controller_nics=CONTROLLER, **stack
     )
-    assert wanted in _with(lab, "init-runonce").command
+    assert wanted in _with(lab, "/init-runonce").command
 
 
 def test_without_an_external_network_there_is_none_in_the_cloud(tmp_path: Path) -> None:
-    command = _with(load(tmp_path), "init-runonce").command
+    command = _with(load(tmp_path), "/init-runonce").command
     assert "ENABLE_EXT_NET=0" in command
     assert "DEMO_NET_CIDR=10.0.0.0/24" in command
+
+
+def test_a_verb_is_judged_by_its_exit_code_since_half_of_it_leaves_files_too(
+    tmp_path: Path,
+) -> None:
+    steps = answers.steps(load(tmp_path))
+    verbs = [step for step in steps if step.title.startswith("kolla-ansible ")]
+    assert [step.done for step in verbs] == [""] * 5
+
+
+def test_prechecks_are_a_stage_between_bootstrap_and_deploy(tmp_path: Path) -> None:
+    stages = {stage.name: stage for stage in answers.stages(load(tmp_path))}
+    assert stages["prechecks"].after == ("bootstrap",)
+    assert stages["deploy"].after == ("prechecks",)
+    assert [step.title for step in stages["prechecks"].steps] == ["kolla-ansible prechecks"]
+
+
+class TestInitRunonce:
+    """It makes an image first, a flavor last, and does nothing where it finds the image."""
+
+    def test_the_image_by_which_it_is_found_goes_last(self, tmp_path: Path) -> None:
+        undo = _with(load(tmp_path), "broke off")
+        assert undo.command.endswith("openstack image delete cirros")
+        titles = [step.title for step in answers.steps(load(tmp_path))]
+        assert titles[-2:] == [undo.title, "make first networks, an image and flavors"]

@@ -49,7 +49,7 @@ class TestSteps:
         ("name", "package"), [("R26.1", "ansible>=9,<10"), ("R25.1", "ansible>=4,<6")]
     )
     def test_ansible_is_of_openstacks_time(self, name: str, package: str) -> None:
-        step = _steps(plain(name), "pip install")[0]
+        step = _steps(plain(name), "-m venv")[0]
         assert f"'{package}'" in step.command
 
     def test_all_is_done_on_the_deployer(self) -> None:
