@@ -36,6 +36,7 @@ FILES = (
     "test_mini_2node.py",
     "test_units.py",
     "test_stack.py",
+    "test_stack_kits.py",
     "test_openstack.py",
     "test_ci_recipes.py",
     "test_wan_2node.py",
