@@ -160,6 +160,19 @@ class TestOptionsOfTheSpec:
         assert "$NOVA_CONF" in str(refused.value.hint)
 
 
+def test_rabbitmq_sees_the_plugins_that_it_needs_and_no_others() -> None:
+    """It looks for each module in the directory of every plugin that it sees."""
+    script = answers.preview(LAB)["controller"][INSTALL]
+    environment = text(LAB, "controller", "/etc/rabbitmq/rabbitmq-env.conf")
+    home = re.search(r"^RABBITMQ_HOME=(\S+)$", environment, re.MULTILINE)
+    assert home is not None
+    assert f"ln -sfn -t {home[1]}/plugins " in script
+    assert f"PLUGINS_DIR={home[1]}/plugins" in environment.splitlines()
+    assert " rabbit " in script
+    assert "rabbitmq_management" not in script
+    assert "rabbit" not in answers.preview(LAB)["compute1"][INSTALL]
+
+
 class TestUnits:
     def test_each_service_is_wanted_by_its_target_and_stops_with_it(self) -> None:
         for node, target in (("controller", "controller"), ("compute1", "compute")):

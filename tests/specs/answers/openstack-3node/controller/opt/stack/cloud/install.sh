@@ -47,6 +47,15 @@ place root root 644 /etc/systemd/system/stacklab-gateway.service
 place root root 644 /etc/systemd/system/stacklab-controller.target
 chown keystone:keystone /etc/keystone/fernet-keys /etc/keystone/credential-keys
 chmod 0700 /etc/keystone/fernet-keys /etc/keystone/credential-keys
+
+# RabbitMQ and what it is made of, without its plugins; see rabbitmq-env.conf.
+install -d /usr/lib/stacklab/rabbitmq/plugins
+for application in amqp10_common aten credentials_obfuscation cuttlefish enough gen_batch_server \
+    getopt jsx observer_cli osiris ra rabbit rabbit_common rabbitmq_prelaunch ranch recon seshat \
+    stdout_formatter syslog sysmon_handler systemd; do
+    ln -sfn -t /usr/lib/stacklab/rabbitmq/plugins /usr/lib/rabbitmq/lib/*/plugins/"$application"-[0-9]*
+done
+
 # Without it Open vSwitch takes a random name at its next start, and OVN a second chassis.
 install -d /etc/openvswitch
 echo controller > /etc/openvswitch/system-id.conf
