@@ -184,7 +184,7 @@ def _networkd_files(
     ported = []
     if place.external_nic:
         ported.append((place.external_nic, "br-ex"))
-    if place.has_userspace_datapath:
+    if place.has_tunnel_bridge:
         ported.append((place.data_nic, "br-tunnel"))
     for nic, bridge in ported:
         text = request.render(

@@ -31,6 +31,9 @@ _OVSDB_TIMEOUT_S = 600
 # OVN's databases are never probed: under emulation an answer comes late, and a connection
 # that is dropped loses the events that ports are waiting for.
 _OVSDB_PROBE_MS = 600_000
+# What the services of a role take, in MiB.
+_COMPUTE_MIB = 256
+_CONTROLLER_MIB = 2048
 
 
 class Options:
@@ -225,7 +228,7 @@ class Options:
                 "compute_driver": "libvirt.LibvirtDriver",
                 "vif_plugging_timeout": 300,
                 "force_raw_images": False,
-                "reserved_host_memory_mb": 256,
+                "reserved_host_memory_mb": self._reserved_mib,
                 "cpu_allocation_ratio": ratios["VCPU"],
                 "ram_allocation_ratio": ratios["MEMORY_MB"],
                 "disk_allocation_ratio": ratios["DISK_GB"],
@@ -254,6 +257,11 @@ class Options:
             "nova_sys_admin": helper,
             "vif_plug_ovs_privileged": helper,
         }
+
+    @property
+    def _reserved_mib(self) -> int:
+        """Return the memory of a compute that tenants' VMs can't have."""
+        return _CONTROLLER_MIB + _COMPUTE_MIB if self._place.is_controller else _COMPUTE_MIB
 
     @property
     def _down_after_s(self) -> int:

@@ -26,6 +26,7 @@ class CloudPlace:
     data_nic: NIC  # carries the tunnels between tenants' VMs
     external_nic: NIC | None  # is given to br-ex; None: the node is not the gateway
     has_userspace_datapath: bool  # Open vSwitch without its kernel module
+    has_tunnel_bridge: bool  # in user space a tunnel's end must be the address of a bridge
     is_vm: bool
 
 
@@ -41,6 +42,8 @@ def place_of(lab: Lab, node: Node) -> CloudPlace | None:
     external_nic = None
     if is_controller and stack.external_network:
         external_nic = nic_on(lab, node, stack.external_network)
+    in_user_space = has_userspace_datapath(lab, node)
+    cloud_nodes = [one for one in lab.nodes if is_in_cloud(lab, one)]
     return CloudPlace(
         is_controller=is_controller,
         has_compute=has_compute(lab, node),
@@ -48,7 +51,9 @@ def place_of(lab: Lab, node: Node) -> CloudPlace | None:
         own=address(lab, node),
         data_nic=nic_on(lab, node, stack.data_network or stack.network),
         external_nic=external_nic,
-        has_userspace_datapath=has_userspace_datapath(lab, node),
+        has_userspace_datapath=in_user_space,
+        # A node alone has nobody at the other end, and keeps the address of its only way out.
+        has_tunnel_bridge=in_user_space and len(cloud_nodes) > 1,
         is_vm=node.kind is NodeKind.VM,
     )
 

@@ -27,6 +27,7 @@ def with_stack(lab: Lab, **changes: object) -> Lab:
     return dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, **changes))
 
 
+AIO = spec.load(PROJECT / "labs" / "openstack-aio.yaml")
 CONTAINERS = with_stack(LAB.all_as(NodeKind.CONTAINER), lacks_openvswitch=True)
 
 
@@ -85,14 +86,33 @@ def test_a_compute_does_not_know_the_database() -> None:
     assert "/etc/keystone/keystone.conf" not in installed(LAB, "compute1")
 
 
-def test_a_lab_of_one_node_is_controller_and_compute() -> None:
-    alone = dataclasses.replace(LAB, nodes=(LAB.controller,))
-    nova = ini(alone, "controller", "/etc/nova/nova.conf")
-    assert nova["libvirt"]["virt_type"] == "kvm"
-    assert "api_database" in nova
-    place = place_of(alone, alone.controller)
-    assert place is not None
-    assert services.targets(place) == (services.CONTROLLER_TARGET, services.COMPUTE_TARGET)
+class TestOneNode:
+    def test_it_is_controller_and_compute(self) -> None:
+        nova = ini(AIO, "openstack", "/etc/nova/nova.conf")
+        assert nova["libvirt"]["virt_type"] == "kvm"
+        assert "api_database" in nova
+        place = place_of(AIO, AIO.controller)
+        assert place is not None
+        assert services.targets(place) == (services.CONTROLLER_TARGET, services.COMPUTE_TARGET)
+
+    def test_a_service_is_part_of_one_target(self) -> None:
+        """`systemctl restart` of both targets would begin each service twice."""
+        for name in ("rabbitmq", "nova-compute"):
+            unit = text(AIO, "openstack", f"/etc/systemd/system/stacklab-{name}.service")
+            assert "PartOf=stacklab-controller.target" in unit.splitlines()
+
+    def test_tenants_vms_leave_memory_to_the_controllers_services(self) -> None:
+        alone = ini(AIO, "openstack", "/etc/nova/nova.conf")["DEFAULT"]
+        compute = ini(LAB, "compute1", "/etc/nova/nova.conf")["DEFAULT"]
+        more = int(alone["reserved_host_memory_mb"]) - int(compute["reserved_host_memory_mb"])
+        assert more == 2048
+
+    def test_its_only_way_out_does_not_become_a_tunnels_end(self) -> None:
+        lab = with_stack(AIO.all_as(NodeKind.CONTAINER), lacks_openvswitch=True)
+        script = text(lab, "openstack", "/usr/local/sbin/stacklab-bridges")
+        assert "datapath_type=netdev" in script
+        assert "br-tunnel" not in script
+        assert "/etc/systemd/network/05-eth0.network" not in installed(lab, "openstack")
 
 
 def test_a_bystander_gets_nothing() -> None:
