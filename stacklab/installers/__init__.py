@@ -75,6 +75,12 @@ def is_quick(lab: Lab) -> bool:
     return kit is not None and kit.is_quick
 
 
+def left_out(lab: Lab) -> tuple[str, ...]:
+    """Return what the lab's spec asks for and its nodes can't have, with the reasons."""
+    kit = kit_of(lab.stack.installer)
+    return kit.left_out(lab) if kit else ()
+
+
 def own_modules(lab: Lab) -> tuple[str, ...]:
     """Return the kernel modules that the lab's installer builds and loads on nodes."""
     kit = kit_of(lab.stack.installer)

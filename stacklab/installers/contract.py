@@ -36,6 +36,10 @@ def _no_units(_lab: Lab, _node: Node) -> tuple[str, ...]:
     return ()
 
 
+def _nothing_left_out(_lab: Lab) -> tuple[str, ...]:
+    return ()
+
+
 def _no_companions(_release: Release) -> tuple[Release, ...]:
     return ()
 
@@ -75,6 +79,8 @@ class Kit:
     units: Callable[[Lab, Node], tuple[str, ...]] = _no_units
     # How a client logs in to the cloud; None where the kit does not say.
     access: Callable[[Lab], CloudAccess | None] = _no_access
+    # What the spec asks for and nodes of their kind can't have: each a sentence with the reason.
+    left_out: Callable[[Lab], tuple[str, ...]] = _nothing_left_out
     # Releases of other installers that run beside one of this installer's.
     companions: Callable[[Release], tuple[Release, ...]] = _no_companions
     # Its stages take minutes: `lab.up` runs them, too, instead of leaving them to `lab.stack`.

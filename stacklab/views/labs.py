@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from stacklab import installers
 from stacklab.views import stack
 from stacklab.views.tables import spaced, table
 
@@ -65,7 +66,11 @@ def _about_rows(resolved: Lab) -> list[tuple[str, str]]:
         if stack.devstack_branch:  # contrail-installer runs beside a DevStack
             cloud += f" with DevStack {stack.devstack_branch}"
         rows.append(("stack", f"{cloud}, {stack.network_mode}, on {stack.network}"))
-    return rows
+    return rows + _left_out_rows(resolved)
+
+
+def _left_out_rows(resolved: Lab) -> list[tuple[str, str]]:
+    return [("left out", sentence) for sentence in installers.left_out(resolved)]
 
 
 def _nic_rows(node: Node, *, has_kind: bool) -> Iterator[tuple[object, ...]]:
@@ -89,6 +94,7 @@ def summary_tables(
         rows.append((node.name, node.role, addresses, f"./invoke lab.ssh {resolved.name}{option}"))
     about = [("image", image), ("accelerator", accelerator)]
     about += [("not taken", f"{name}: {reason}") for name, reason in passed_over.items()]
+    about += _left_out_rows(resolved)
     return [
         table(("node", "role", "addresses", "log in"), rows),
         table(("lab", resolved.name), about),

@@ -128,3 +128,52 @@ def test_a_unit_that_ends_again_and_again_is_given_up_with_its_last_words(world:
     assert done.returncode == 1
     assert UNIT in done.stdout
     assert "no such option: my_ipp" in done.stdout
+
+
+LVM = """#!/bin/sh
+# A machine with loop devices and LVM, as far as stacklab-volumes asks: files in $WORLD.
+name=${0##*/}
+echo "$name $*" >> "$WORLD/calls"
+case "$name $*" in
+losetup*--associated*) cat "$WORLD/device" 2>/dev/null || : ;;
+losetup*--find*) echo /dev/loop7 | tee "$WORLD/device" ;;
+vgs*) [ -e "$WORLD/group" ] ;;
+vgcreate*) touch "$WORLD/group" ;;
+esac
+"""
+
+
+def set_up_volumes(world: Path) -> list[str]:
+    """Run the script that sets volume groups up, and return what it did."""
+    (world / "calls").write_text("")
+    script = FILES["controller"][FOLDER / "usr/local/sbin/stacklab-volumes"]
+    subprocess.run(
+        ("sh", "-c", script.replace("/var/lib/cinder", str(world))),
+        env={**os.environ, "PATH": f"{world}:{os.environ['PATH']}", "WORLD": str(world)},
+        check=True,
+    )
+    return (world / "calls").read_text().splitlines()
+
+
+def test_a_volume_group_is_made_once_and_set_up_at_each_boot(world: Path) -> None:
+    for name in ("losetup", "vgs", "vgcreate", "vgchange"):
+        (world / name).write_text(LVM)
+        (world / name).chmod(0o755)
+    assert "vgcreate --yes cinder-lvm /dev/loop7" in set_up_volumes(world)
+    assert (world / "lvm.img").stat().st_size == 8 * 1024**3
+    (world / "device").unlink()  # a reboot forgets loop devices
+    booted = set_up_volumes(world)
+    assert f"losetup --find --show {world}/lvm.img" in booted
+    assert booted[-1] == "vgchange --activate y cinder-lvm"
+    again = set_up_volumes(world)
+    for calls in (booted, again):
+        assert not [call for call in calls if call.startswith("vgcreate")]
+    assert not [call for call in again if "--find" in call]
+
+
+def test_cinder_runs_its_commands_as_they_are(tmp_path: Path) -> None:
+    script = tmp_path / "cinder-rootwrap"
+    script.write_text(FILES["controller"][FOLDER / "usr/local/sbin/cinder-rootwrap"])
+    argv = ("sh", str(script), "/etc/cinder/rootwrap.conf", "printf", "%s|", "a b", "c")
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == "a b|c|"

@@ -7,13 +7,15 @@ import time
 import pytest
 from rich.console import Console
 
+from stacklab import spec
 from stacklab.checks.result import Check, CheckKind, CheckResult, CheckStatus, Reason
 from stacklab.doctor import ProbeArea, ProbeResult, ProbeStatus
 from stacklab.errors import LabError
 from stacklab.images.store import StoredImage
+from stacklab.model.lab import NodeKind
 from stacklab.model.stack import Installer, NetworkingMode, Stack
 from stacklab.model.state import NodeState
-from stacklab.paths import HostPaths
+from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import Result
 from stacklab.progress import Timing
 from stacklab.views import checks, host, labs, output, tables
@@ -109,6 +111,14 @@ def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
     assert "compute1" not in row(shown, "eth1", "10.20.0.12/24")
     row(shown, "memory", "3GiB in all")
     row(shown, "stack", "contrail master with DevStack x, vrouter, on net1")
+
+
+def test_what_containers_cannot_have_of_a_cloud_is_said() -> None:
+    lab = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
+    containers = lab.all_as(NodeKind.CONTAINER)
+    for shown in (labs.lab_tables(containers), labs.summary_tables(containers, "it", {}, "none")):
+        assert row(text(*shown), "left out", "cinder")
+    assert "left out" not in text(*labs.lab_tables(lab))
 
 
 def test_status_is_a_line_per_node_in_colours() -> None:

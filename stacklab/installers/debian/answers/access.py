@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from stacklab.installers.debian.answers import ports
 from stacklab.installers.debian.answers.clues import CLUES
-from stacklab.installers.debian.answers.options import REGION, allocation_ratios
+from stacklab.installers.debian.answers.connections import REGION
+from stacklab.installers.debian.answers.options import allocation_ratios
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool
 from stacklab.installers.kit.addresses import address
 from stacklab.installers.kit.roles import has_compute

@@ -9,11 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.debian.answers import forms, ports, services
+from stacklab.installers.debian.answers import forms, ports, services, volumes
 from stacklab.installers.debian.answers.config import ConfigFile, Sections, ini_file, merged
 from stacklab.installers.debian.answers.options import NOVA_KEY, Options
-from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace, place_of
+from stacklab.installers.debian.answers.place import (
+    PHYSICAL_NETWORK,
+    CloudPlace,
+    left_out,
+    place_of,
+)
 from stacklab.installers.debian.answers.services import Service
+from stacklab.installers.debian.answers.volumes import CINDER_CONF, VolumeOptions
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.request import Rendered, Request
 from stacklab.model.lab import Lab, Node
@@ -40,6 +46,7 @@ _VARIABLES = {
     "$PLACEMENT_CONF": "/etc/placement/placement.conf",
     "$NOVA_CONF": "/etc/nova/nova.conf",
     "$NEUTRON_CONF": "/etc/neutron/neutron.conf",
+    "$CINDER_CONF": str(CINDER_CONF),
 }
 
 
@@ -108,6 +115,9 @@ def _ini_files(request: Request, node: Node, place: CloudPlace) -> dict[PurePosi
         sections["/etc/glance/glance-api.conf"] = (options.glance(), "glance")
         sections["/etc/placement/placement.conf"] = (options.placement(), "placement")
         sections["/etc/neutron/plugins/ml2/ml2_conf.ini"] = (options.ml2(), "neutron")
+        if place.volume_types:
+            cinder = VolumeOptions(place, request.secrets).cinder(request.lab.stack.overcommit)
+            sections[str(CINDER_CONF)] = (cinder, "cinder")
     if place.has_compute:
         agent = "/etc/neutron/neutron_ovn_metadata_agent.ini"
         sections[agent] = (options.metadata_agent(), "neutron")
@@ -125,6 +135,8 @@ def _post_config(
     wanted: dict[str, dict[str, dict[str, object]]] = {}
     for option in request.lab.stack.post_config_for(node.role):
         path = _VARIABLES.get(option.file, option.file)
+        if path == str(CINDER_CONF) and left_out(request.lab):
+            continue
         if path not in paths:
             known = (*_VARIABLES, *paths)
             raise RenderError(
@@ -172,8 +184,10 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
         )
         # libvirtd would end after two minutes without a client.
         files["/etc/default/libvirtd"] = ConfigFile(text='LIBVIRTD_ARGS=""\n')
+    if place.is_controller and place.volume_types:
+        files |= _volume_texts(request, node, place)
     if place.is_controller:
-        files |= _controller_texts(request, node, context)
+        files |= _controller_texts(request, node, place, context)
     return {PurePosixPath(path): file for path, file in files.items()}
 
 
@@ -194,7 +208,7 @@ def _networkd_files(
 
 
 def _controller_texts(
-    request: Request, node: Node, context: Mapping[str, object]
+    request: Request, node: Node, place: CloudPlace, context: Mapping[str, object]
 ) -> Mapping[str, ConfigFile]:
     secrets = request.secrets
     passwords = {user: secrets[f"{user}_password"] for user in _KEYSTONE_USERS}
@@ -210,6 +224,7 @@ def _controller_texts(
                 password_hashes={
                     user: forms.password_hash(user, word) for user, word in passwords.items()
                 },
+                volume_type_ids=volumes.type_ids(place.volume_types),
                 **context,
             ),
             group="mysql",
@@ -229,7 +244,7 @@ def _controller_texts(
             "--db-sb-create-insecure-remote=no'\n"
         ),
     }
-    for application in services.WSGI:
+    for application in services.wsgi_of(place):
         files[f"/etc/stacklab/{application.name}-uwsgi.ini"] = ConfigFile(
             text=request.render("debian/uwsgi.ini.j2", node, application=application, **context)
         )
@@ -245,16 +260,35 @@ def _controller_texts(
     return files
 
 
+def _volume_texts(request: Request, node: Node, place: CloudPlace) -> Mapping[str, ConfigFile]:
+    """Return the scripts of cinder's volumes."""
+    groups = {name: volumes.group_of(name) for name in place.volume_types}
+    script = request.render("debian/volumes.sh.j2", node, groups=groups, size_gib=volumes.SIZE_GIB)
+    return {
+        "/usr/local/sbin/stacklab-volumes": ConfigFile(text=script, mode=0o755),
+        # Before Debian's, by the path that sudo searches.
+        "/usr/local/sbin/cinder-rootwrap": ConfigFile(
+            text=request.render("debian/cinder-rootwrap.sh.j2", node), mode=0o755
+        ),
+        "/etc/sudoers.d/stacklab-cinder": ConfigFile(
+            text="cinder ALL = (root) NOPASSWD: /usr/local/sbin/cinder-rootwrap *\n", mode=0o440
+        ),
+    }
+
+
 def _units(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPath, ConfigFile]:
     """Return the units of the node's services, of its bridges, and of its targets."""
     own = services.services_of(place)
     units = {services.BRIDGES: request.render("debian/bridges.service.j2", node, place=place)}
     for service in own:
         units[service.unit] = _render_unit(request, node, place, service)
-    if place.external_nic:
+    preparing = services.preparing_units(place)
+    if services.GATEWAY in preparing:
         units[services.GATEWAY] = request.render("debian/gateway.service.j2", node)
+    if services.VOLUMES in preparing:
+        units[services.VOLUMES] = request.render("debian/volumes.service.j2", node)
     wanted = (
-        *services.network_units(place),
+        *preparing,
         *services.debian_units(place),
         *(service.unit for service in own),
     )

@@ -10,38 +10,22 @@ from collections.abc import Mapping
 
 from stacklab.installers.debian.answers import ports
 from stacklab.installers.debian.answers.config import Sections, merged
-from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
+from stacklab.installers.debian.answers.connections import OVSDB_TIMEOUT_S, Connections, oslo
+from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK
 from stacklab.model.stack import Overcommit
 
-REGION = "RegionOne"
 # What computes log in to each other with, as nova, to move VMs; install.sh puts it there.
 NOVA_KEY = "/var/lib/nova/.ssh/id_ed25519"
-_DATABASE_POOL = {
-    "max_pool_size": 3,
-    "max_overflow": 20,
-    "connection_recycle_time": 600,
-    "max_retries": -1,
-}
-# A service or agent counts as down after this long without a sign of life, in seconds. Neutron asks
-# its agents for one twice as often. An emulated node is slow to give it.
-_DOWN_AFTER_S = 300
-_DOWN_AFTER_NATIVE_S = 75  # neutron's default
 _RPC_TIMEOUT_S = 180
-_OVSDB_TIMEOUT_S = 600
-# OVN's databases are never probed: under emulation an answer comes late, and a connection
-# that is dropped loses the events that ports are waiting for.
-_OVSDB_PROBE_MS = 600_000
+# Privileged helpers without a rootwrap, which would be one more Python each.
+_HELPER = {"helper_command": "sudo /usr/bin/privsep-helper --config-file /etc/nova/nova.conf"}
 # What the services of a role take, in MiB.
 _COMPUTE_MIB = 256
 _CONTROLLER_MIB = 2048
 
 
-class Options:
-    """Options of all services on one node."""
-
-    def __init__(self, place: CloudPlace, secrets: Mapping[str, str]) -> None:
-        self._place = place
-        self._secrets = secrets
+class Options(Connections):
+    """Options of a node's services, but for cinder's."""
 
     def keystone(self) -> Sections:
         """Return keystone.conf."""
@@ -91,6 +75,8 @@ class Options:
             sections = merged(sections, self._nova_controller())
         if self._place.has_compute:
             sections = merged(sections, self._nova_compute(overcommit))
+        if self._place.volume_types:
+            sections = merged(sections, self._nova_volumes())
         return sections
 
     def neutron(self) -> Sections:
@@ -118,7 +104,7 @@ class Options:
             "keystone_authtoken": self._token_check("neutron"),
             "nova": self._login("nova"),
             "oslo_policy": {"policy_dirs": "/etc/neutron/policy.d"},
-            **_oslo("neutron"),
+            **oslo("neutron"),
         }
         if self._place.is_controller:
             sections["database"] = self._database("neutron")
@@ -159,7 +145,7 @@ class Options:
             "agent": {"root_helper": "", "report_interval": 30},  # it runs as root
             "ovs": {
                 "ovsdb_connection": "unix:/run/openvswitch/db.sock",
-                "ovsdb_connection_timeout": _OVSDB_TIMEOUT_S,
+                "ovsdb_connection_timeout": OVSDB_TIMEOUT_S,
             },
             "ovn": self._southbound(),
         }
@@ -195,7 +181,13 @@ class Options:
                 "novncproxy_host": place.own,
             },
             "spice": {"enabled": False},
-            **_oslo("nova"),
+            **oslo("nova"),
+        }
+
+    def _nova_volumes(self) -> Sections:
+        return {
+            "cinder": {**self._login("cinder"), "catalog_info": "volumev3::internalURL"},
+            "privsep_osbrick": _HELPER,
         }
 
     def _nova_controller(self) -> Sections:
@@ -219,10 +211,6 @@ class Options:
 
     def _nova_compute(self, overcommit: Overcommit) -> Sections:
         ratios = allocation_ratios(overcommit)
-        # Privileged helpers without a rootwrap, which would be one more Python each.
-        helper = {
-            "helper_command": "sudo /usr/bin/privsep-helper --config-file /etc/nova/nova.conf"
-        }
         return {
             "DEFAULT": {
                 "compute_driver": "libvirt.LibvirtDriver",
@@ -254,75 +242,14 @@ class Options:
             },
             "image_cache": {"manager_interval": -1},
             "os_vif_ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{ports.OVSDB}"},
-            "nova_sys_admin": helper,
-            "vif_plug_ovs_privileged": helper,
+            "nova_sys_admin": _HELPER,
+            "vif_plug_ovs_privileged": _HELPER,
         }
 
     @property
     def _reserved_mib(self) -> int:
         """Return the memory of a compute that tenants' VMs can't have."""
         return _CONTROLLER_MIB + _COMPUTE_MIB if self._place.is_controller else _COMPUTE_MIB
-
-    @property
-    def _down_after_s(self) -> int:
-        return _DOWN_AFTER_S if self._place.is_vm else _DOWN_AFTER_NATIVE_S
-
-    def _database(self, name: str, user: str = "") -> dict[str, object]:
-        user = user or name
-        password = self._secrets[f"{user}_database_password"]
-        place = self._at(ports.DATABASE)
-        # Port and query are part of the templates by which nova finds its cells.
-        url = f"mysql+pymysql://{user}:{password}@{place}/{name}?charset=utf8"
-        return {"connection": url, **_DATABASE_POOL}
-
-    def _messages_url(self) -> str:
-        password = self._secrets["rabbit_password"]
-        return f"rabbit://openstack:{password}@{self._at(ports.MESSAGES)}/"
-
-    def _login(self, user: str) -> dict[str, object]:
-        """Return how a service logs in at keystone."""
-        return {
-            "auth_type": "password",
-            "auth_url": self._url(ports.KEYSTONE),
-            "username": user,
-            "password": self._secrets[f"{user}_password"],
-            "project_name": "service",
-            "project_domain_name": "Default",
-            "user_domain_name": "Default",
-            "region_name": REGION,
-        }
-
-    def _token_check(self, user: str) -> dict[str, object]:
-        """Return how a service has the tokens of its callers checked."""
-        return {
-            **self._login(user),
-            "www_authenticate_uri": self._url(ports.KEYSTONE),
-            "memcached_servers": self._at(ports.MEMCACHED),
-            "service_token_roles": "service",
-            "service_token_roles_required": True,
-            "token_cache_time": 3600,
-        }
-
-    def _southbound(self) -> dict[str, object]:
-        return {
-            "ovn_sb_connection": f"tcp:{self._at(ports.SOUTHBOUND)}",
-            "ovsdb_probe_interval": _OVSDB_PROBE_MS,
-            "ovsdb_connection_timeout": _OVSDB_TIMEOUT_S,
-        }
-
-    def _at(self, port: int) -> str:
-        return f"{self._place.controller}:{port}"
-
-    def _url(self, port: int) -> str:
-        return f"http://{self._at(port)}"
-
-
-def _oslo(project: str) -> dict[str, Mapping[str, object]]:
-    return {
-        "oslo_concurrency": {"lock_path": f"/var/lib/{project}/lock"},
-        "oslo_messaging_rabbit": {"heartbeat_timeout_threshold": 120, "heartbeat_rate": 2},
-        "oslo_messaging_notifications": {"driver": "noop"},
-    }
 
 
 def allocation_ratios(overcommit: Overcommit) -> Mapping[str, float]:

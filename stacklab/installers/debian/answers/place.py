@@ -28,6 +28,7 @@ class CloudPlace:
     has_userspace_datapath: bool  # Open vSwitch without its kernel module
     has_tunnel_bridge: bool  # in user space a tunnel's end must be the address of a bridge
     is_vm: bool
+    volume_types: tuple[str, ...]  # (): the cloud has no cinder
 
 
 def place_of(lab: Lab, node: Node) -> CloudPlace | None:
@@ -55,7 +56,25 @@ def place_of(lab: Lab, node: Node) -> CloudPlace | None:
         # A node alone has nobody at the other end, and keeps the address of its only way out.
         has_tunnel_bridge=in_user_space and len(cloud_nodes) > 1,
         is_vm=node.kind is NodeKind.VM,
+        volume_types=volume_types(lab),
     )
+
+
+def volume_types(lab: Lab) -> tuple[str, ...]:
+    """Return the volume types that the cloud has: those of the spec, or none on containers.
+
+    A container has neither LVM's device mapper nor iSCSI, wherever in the cloud it is.
+    """
+    cloud_nodes = [node for node in lab.nodes if is_in_cloud(lab, node)]
+    has_container = any(node.kind is NodeKind.CONTAINER for node in cloud_nodes)
+    return () if has_container else lab.stack.volume_types
+
+
+def left_out(lab: Lab) -> tuple[str, ...]:
+    """Return what the spec asks for and the cloud does not have, with the reason."""
+    if lab.stack.volume_types == volume_types(lab):
+        return ()
+    return ("cinder: a container's kernel gives it neither LVM nor iSCSI; VMs have both",)
 
 
 def floating_pool(lab: Lab) -> IPv4Network | None:

@@ -21,6 +21,8 @@ COMPUTE_TARGET = "stacklab-compute.target"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 # Sets bridges up at each boot: Open vSwitch's own database does not hold their addresses.
 BRIDGES = f"{UNIT_PREFIX}bridges.service"
+# Makes the volume groups, and sets them up at each boot.
+VOLUMES = f"{UNIT_PREFIX}volumes.service"
 # Has neutron see which node is the gateway, at each start of ovn-controller.
 GATEWAY = f"{UNIT_PREFIX}gateway.service"
 
@@ -59,11 +61,17 @@ class Wsgi:
     takes_uploads: bool = False  # bodies without a known length
 
 
-WSGI = (
+_WSGI = (
     Wsgi(name="keystone", file="/usr/bin/keystone-wsgi-public", port=ports.KEYSTONE),
     Wsgi(name="placement", file="/usr/bin/placement-api", port=ports.PLACEMENT),
     Wsgi(name="glance", file="/usr/bin/glance-wsgi-api", port=ports.GLANCE, takes_uploads=True),
 )
+_CINDER_WSGI = Wsgi(name="cinder", file="/usr/bin/cinder-wsgi", port=ports.CINDER)
+
+
+def wsgi_of(place: CloudPlace) -> tuple[Wsgi, ...]:
+    """Return the WSGI applications of a controller."""
+    return (*_WSGI, _CINDER_WSGI) if place.volume_types else _WSGI
 
 
 def debian_units(place: CloudPlace) -> tuple[str, ...]:
@@ -73,6 +81,8 @@ def debian_units(place: CloudPlace) -> tuple[str, ...]:
         units.append("ovn-central.service")
     if place.has_compute:
         units += ["virtlogd.socket", "libvirtd.service"]
+    if place.has_compute and place.volume_types:
+        units.append("iscsid.socket")
     return tuple(units)
 
 
@@ -101,12 +111,17 @@ def units(lab: Lab, node: Node) -> tuple[str, ...]:
     if place.has_compute:
         names.append("libvirtd")
     own = tuple(service.unit for service in services_of(place))
-    return (*(f"{name}.service" for name in names), *network_units(place), *own)
+    return (*(f"{name}.service" for name in names), *preparing_units(place), *own)
 
 
-def network_units(place: CloudPlace) -> tuple[str, ...]:
-    """Return the units that prepare the node's networks, and then have nothing to do."""
-    return (BRIDGES, GATEWAY) if place.external_nic else (BRIDGES,)
+def preparing_units(place: CloudPlace) -> tuple[str, ...]:
+    """Return the units that prepare the node's networks and disks, and then have nothing to do."""
+    units = [BRIDGES]
+    if place.external_nic:
+        units.append(GATEWAY)
+    if place.is_controller and place.volume_types:
+        units.append(VOLUMES)
+    return tuple(units)
 
 
 def services_of(place: CloudPlace) -> tuple[Service, ...]:
@@ -122,7 +137,7 @@ def services_of(place: CloudPlace) -> tuple[Service, ...]:
 def _controller_services(place: CloudPlace) -> Iterator[Service]:
     yield from _infrastructure(place.controller)
     database = f"tcp:{place.controller}:{ports.DATABASE}"
-    for application in WSGI:
+    for application in wsgi_of(place):
         yield Service(
             name=application.name,
             command=f"/usr/bin/uwsgi_python3 --ini /etc/stacklab/{application.name}-uwsgi.ini",
@@ -144,6 +159,8 @@ def _controller_services(place: CloudPlace) -> Iterator[Service]:
         ),
         ready=f"http:{place.controller}:{ports.NEUTRON}",
     )
+    if place.volume_types:
+        yield from _volume_services(place.controller)
 
 
 def _infrastructure(at: IPv4Address) -> Iterator[Service]:
@@ -197,6 +214,39 @@ def _nova_service(word: str, waits_for: tuple[str, ...], ready: str = "") -> Ser
         waits_for=waits_for,
         ready=ready,
     )
+
+
+def _volume_services(at: IPv4Address) -> Iterator[Service]:
+    """Yield the services of volumes, beside cinder's API."""
+    yield Service(
+        name="tgt",
+        user="root",
+        type="notify",
+        command=f"/usr/sbin/tgtd -f --iscsi portal={at}:{ports.ISCSI}",
+        # Its targets are on volumes.
+        after=(VOLUMES,),
+        lines=(
+            # What cinder has exported before.
+            "ExecStartPost=/usr/sbin/tgt-admin -e -c /etc/tgt/targets.conf",
+            "ExecStop=/usr/sbin/tgt-admin --update ALL -c /dev/null -f",
+        ),
+        ready=f"tcp:{at}:{ports.ISCSI}",
+    )
+    # They wait for nova's API so that they do not compete with what it needs.
+    waits_for = (
+        f"tcp:{at}:{ports.DATABASE}",
+        f"tcp:{at}:{ports.MESSAGES}",
+        f"http:{at}:{ports.KEYSTONE}",
+        f"http:{at}:{ports.NOVA}",
+    )
+    for name in ("cinder-scheduler", "cinder-volume"):
+        yield Service(
+            name=name,
+            user="cinder",
+            command=f"/usr/bin/{name} --config-file=/etc/cinder/cinder.conf",
+            after=(VOLUMES,),
+            waits_for=waits_for,
+        )
 
 
 def _compute_services(place: CloudPlace) -> Iterator[Service]:

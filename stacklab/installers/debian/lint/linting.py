@@ -45,6 +45,7 @@ _OPTION = re.compile(r"([^\s=:#;][^=:]*?)\s*[=:]\s*(.*)")
 _MANY_TUNNELS = 10_000
 _NAMES = frozenset(
     {
+        "cinder.conf",
         "keystone.conf",
         "glance-api.conf",
         "placement.conf",

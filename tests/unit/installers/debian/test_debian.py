@@ -13,7 +13,7 @@ from stacklab import spec
 from stacklab.errors import RenderError
 from stacklab.installers import kit_of
 from stacklab.installers import rendering as answers
-from stacklab.installers.debian.answers import forms, services
+from stacklab.installers.debian.answers import forms, services, volumes
 from stacklab.installers.debian.answers.files import FOLDER, INSTALL
 from stacklab.installers.debian.answers.place import place_of
 from stacklab.model.lab import Lab, NodeKind
@@ -178,6 +178,107 @@ class TestOptionsOfTheSpec:
             answers.preview(with_stack(LAB, post_config=(option,)))
         assert "$NOVA_CNF" in refused.value.message
         assert "$NOVA_CONF" in str(refused.value.hint)
+
+
+class TestVolumes:
+    TWO = with_stack(LAB, volume_types=("fast", "nova"))
+
+    def test_each_type_is_a_back_end_with_a_group_of_its_own(self) -> None:
+        cinder = ini(self.TWO, "controller", "/etc/cinder/cinder.conf")
+        assert cinder["DEFAULT"]["enabled_backends"] == "lvm-fast,lvm-nova"
+        assert cinder["DEFAULT"]["default_volume_type"] == "fast"
+        # A type that is called like a section of cinder's does not get into that one.
+        assert "volume_group" not in cinder["nova"]
+        script = text(self.TWO, "controller", "/usr/local/sbin/stacklab-volumes")
+        for name in ("fast", "nova"):
+            backend = cinder[f"lvm-{name}"]
+            assert backend["volume_backend_name"] == name
+            assert f"set_up {backend['volume_group']} /var/lib/cinder/{name}.img" in script
+
+    def test_the_database_has_the_types_and_the_catalogue_has_cinder(self) -> None:
+        sql = text(self.TWO, "controller", "/etc/mysql/stacklab-init.sql")
+        for name, type_id in volumes.type_ids(("fast", "nova")).items():
+            assert f"('{type_id}', '{name}', 1, 0, NOW())" in sql
+        assert "SET enabled = 1 WHERE url LIKE '%:8776/%'" in sql
+        without = text(
+            with_stack(LAB, volume_types=()), "controller", "/etc/mysql/stacklab-init.sql"
+        )
+        assert "SET enabled = 0 WHERE url LIKE '%:8776/%'" in without
+        assert "volume_types" not in without
+
+    @pytest.mark.parametrize(
+        ("overcommit", "kind", "ratio"),
+        [
+            (Overcommit(disk=3), "thin", "3"),
+            (Overcommit(disk=1), "default", None),
+            (Overcommit(), "default", None),
+        ],
+    )
+    def test_only_a_thin_pool_promises_more_than_it_has(
+        self, overcommit: Overcommit, kind: str, ratio: str | None
+    ) -> None:
+        lab = with_stack(LAB, overcommit=overcommit)
+        backend = ini(lab, "controller", "/etc/cinder/cinder.conf")["lvm-lvm"]
+        assert backend["lvm_type"] == kind
+        assert backend.get("max_over_subscription_ratio") == ratio
+
+    def test_nova_asks_cinder_only_where_there_is_one(self) -> None:
+        for node in ("controller", "compute1"):
+            assert ini(LAB, node, "/etc/nova/nova.conf")["cinder"]["username"] == "cinder"
+            without = with_stack(LAB, volume_types=())
+            assert "cinder" not in ini(without, node, "/etc/nova/nova.conf")
+
+    def test_the_controller_has_its_units_and_computes_what_attaches(self) -> None:
+        kit = kit_of(LAB.stack.installer)
+        assert kit is not None
+        units = set(kit.units(LAB, LAB.controller))
+        names = ("cinder", "cinder-scheduler", "cinder-volume", "tgt", "volumes")
+        assert {f"stacklab-{name}.service" for name in names} <= units
+        for name in ("tgt", "cinder-volume"):
+            unit = text(LAB, "controller", f"/etc/systemd/system/stacklab-{name}.service")
+            (after,) = [line for line in unit.splitlines() if line.startswith("After=")]
+            assert services.VOLUMES in after.split()
+        target = text(LAB, "compute1", "/etc/systemd/system/stacklab-compute.target")
+        assert "iscsid.socket" in target.split("Wants=")[1].split()
+
+    def test_cinder_runs_lvm_without_a_rootwrap_and_may(self) -> None:
+        places = installed(LAB, "controller")
+        assert places["/usr/local/sbin/cinder-rootwrap"] == ("root", "root", "755")
+        assert places["/etc/sudoers.d/stacklab-cinder"] == ("root", "root", "440")
+        assert "/usr/local/sbin/cinder-rootwrap *" in text(
+            LAB, "controller", "/etc/sudoers.d/stacklab-cinder"
+        )
+
+    def test_containers_have_none_and_the_kit_says_so(self) -> None:
+        kit = kit_of(LAB.stack.installer)
+        assert kit is not None
+        (sentence,) = kit.left_out(CONTAINERS)
+        assert "cinder" in sentence
+        assert kit.left_out(LAB) == ()
+        assert kit.left_out(with_stack(CONTAINERS, volume_types=())) == ()
+        assert not [
+            unit for unit in kit.units(CONTAINERS, CONTAINERS.controller) if "cinder" in unit
+        ]
+        assert "/etc/cinder/cinder.conf" not in installed(CONTAINERS, "controller")
+
+    def test_one_container_among_vms_is_enough_to_have_none(self) -> None:
+        compute = dataclasses.replace(LAB.node("compute2"), kind=NodeKind.CONTAINER)
+        lab = dataclasses.replace(LAB, nodes=(*LAB.nodes[:2], compute))
+        assert "/etc/cinder/cinder.conf" not in installed(lab, "controller")
+
+    def test_options_for_a_cinder_that_is_left_out_are_no_mistake(self) -> None:
+        option = ConfigOption(
+            role="controller", file="$CINDER_CONF", section="DEFAULT", key="a", value="b"
+        )
+        assert (
+            ini(with_stack(LAB, post_config=(option,)), "controller", "/etc/cinder/cinder.conf")[
+                "DEFAULT"
+            ]["a"]
+            == "b"
+        )
+        answers.preview(with_stack(CONTAINERS, post_config=(option,)))
+        with pytest.raises(RenderError):
+            answers.preview(with_stack(LAB, post_config=(option,), volume_types=()))
 
 
 def test_rabbitmq_sees_the_plugins_that_it_needs_and_no_others() -> None:

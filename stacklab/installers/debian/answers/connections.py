@@ -1,0 +1,94 @@
+"""Options by which services reach the database, the messages, OVN and each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers.place import CloudPlace
+
+REGION = "RegionOne"
+OVSDB_TIMEOUT_S = 600
+_DATABASE_POOL = {
+    "max_pool_size": 3,
+    "max_overflow": 20,
+    "connection_recycle_time": 600,
+    "max_retries": -1,
+}
+# A service or agent counts as down after this long without a sign of life, in seconds. Neutron asks
+# its agents for one twice as often. An emulated node is slow to give it.
+_DOWN_AFTER_S = 300
+_DOWN_AFTER_NATIVE_S = 75  # neutron's default
+# OVN's databases are never probed: under emulation an answer comes late, and a connection
+# that is dropped loses the events that ports are waiting for.
+_OVSDB_PROBE_MS = 600_000
+
+
+class Connections:
+    """Options that several services of a node have."""
+
+    def __init__(self, place: CloudPlace, secrets: Mapping[str, str]) -> None:
+        self._place = place
+        self._secrets = secrets
+
+    @property
+    def _down_after_s(self) -> int:
+        return _DOWN_AFTER_S if self._place.is_vm else _DOWN_AFTER_NATIVE_S
+
+    def _database(self, name: str, user: str = "") -> dict[str, object]:
+        user = user or name
+        password = self._secrets[f"{user}_database_password"]
+        place = self._at(ports.DATABASE)
+        # Port and query are part of the templates by which nova finds its cells.
+        url = f"mysql+pymysql://{user}:{password}@{place}/{name}?charset=utf8"
+        return {"connection": url, **_DATABASE_POOL}
+
+    def _messages_url(self) -> str:
+        password = self._secrets["rabbit_password"]
+        return f"rabbit://openstack:{password}@{self._at(ports.MESSAGES)}/"
+
+    def _login(self, user: str) -> dict[str, object]:
+        """Return how a service logs in at keystone."""
+        return {
+            "auth_type": "password",
+            "auth_url": self._url(ports.KEYSTONE),
+            "username": user,
+            "password": self._secrets[f"{user}_password"],
+            "project_name": "service",
+            "project_domain_name": "Default",
+            "user_domain_name": "Default",
+            "region_name": REGION,
+        }
+
+    def _token_check(self, user: str) -> dict[str, object]:
+        """Return how a service has the tokens of its callers checked."""
+        return {
+            **self._login(user),
+            "www_authenticate_uri": self._url(ports.KEYSTONE),
+            "memcached_servers": self._at(ports.MEMCACHED),
+            "service_token_roles": "service",
+            "service_token_roles_required": True,
+            "token_cache_time": 3600,
+        }
+
+    def _southbound(self) -> dict[str, object]:
+        return {
+            "ovn_sb_connection": f"tcp:{self._at(ports.SOUTHBOUND)}",
+            "ovsdb_probe_interval": _OVSDB_PROBE_MS,
+            "ovsdb_connection_timeout": OVSDB_TIMEOUT_S,
+        }
+
+    def _at(self, port: int) -> str:
+        return f"{self._place.controller}:{port}"
+
+    def _url(self, port: int) -> str:
+        return f"http://{self._at(port)}"
+
+
+def oslo(project: str) -> dict[str, Mapping[str, object]]:
+    """Return the options of the libraries that nova, neutron and cinder are made of."""
+    return {
+        "oslo_concurrency": {"lock_path": f"/var/lib/{project}/lock"},
+        "oslo_messaging_rabbit": {"heartbeat_timeout_threshold": 120, "heartbeat_rate": 2},
+        "oslo_messaging_notifications": {"driver": "noop"},
+    }
