@@ -6,7 +6,7 @@ from stacklab.installers.debian.answers import ports
 from stacklab.installers.debian.answers.clues import CLUES
 from stacklab.installers.debian.answers.connections import REGION
 from stacklab.installers.debian.answers.options import allocation_ratios
-from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool
+from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool, volume_types
 from stacklab.installers.kit.addresses import address
 from stacklab.installers.kit.roles import has_compute
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
@@ -23,6 +23,7 @@ def access(lab: Lab) -> CloudAccess:
         region=REGION,
         ratios=allocation_ratios(lab.stack.overcommit),
         external=_external(lab),
+        has_volumes=bool(volume_types(lab)),
         clues=CLUES,
         can_migrate=len([node for node in lab.nodes if has_compute(lab, node)]) > 1,
     )

@@ -64,6 +64,12 @@ done
 
 # A host whose KVM does not nest gives its nodes none.
 [ -c /dev/kvm ] || sed -i 's/^virt_type = kvm$/virt_type = qemu/' /etc/nova/nova.conf
+# Computes log in to each other as nova to move VMs, with the key that all nodes have from the lab.
+install -d -o nova -g nova -m 0700 /var/lib/nova/.ssh
+install -o nova -g nova -m 0600 /home/stack/.ssh/id_ed25519 /var/lib/nova/.ssh/id_ed25519
+install -o nova -g nova -m 0600 /home/stack/.ssh/id_ed25519.pub /var/lib/nova/.ssh/authorized_keys
+install -m 0644 /home/stack/.ssh/known_hosts /etc/ssh/ssh_known_hosts
+usermod --shell /bin/sh --append --groups libvirt nova
 # Its only content would be Debian's choice of a driver.
 : > /etc/nova/nova-compute.conf
 # Without it Open vSwitch takes a random name at its next start, and OVN a second chassis.
@@ -73,7 +79,10 @@ echo openstack > /etc/openvswitch/system-id.conf
 install -d /etc/systemd/system/multi-user.target.wants
 ln -sf /etc/systemd/system/stacklab-controller.target /etc/systemd/system/multi-user.target.wants/
 ln -sf /etc/systemd/system/stacklab-compute.target /etc/systemd/system/multi-user.target.wants/
-systemctl daemon-reload
+# New units are found without it, and to read all of them again takes an emulated node 25 s.
+if systemctl show --property=NeedDaemonReload 'stacklab-*' | grep -q '=yes$'; then
+    systemctl daemon-reload
+fi
 # networkd must not give the NIC its address again: br-ex has it.
 if systemctl -q is-active systemd-networkd; then
     networkctl reload
