@@ -20,6 +20,10 @@ class StageSelection:
     again: frozenset[str] = frozenset()  # --from, and what waits for it: run even if done
     left: frozenset[str] = frozenset()  # behind --to: not started
 
+    def leaves_out(self, stage: str) -> bool:
+        """Return True for a stage that is not even looked at."""
+        return stage in self.passed or stage in self.left
+
 
 def select(stages: Sequence[Stage], *, first: str = "", last: str = "") -> StageSelection:
     """Return the selection for --from and --to; raises LabError for a name that is unknown.

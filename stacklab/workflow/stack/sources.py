@@ -215,5 +215,5 @@ def _what_came(said: Said, one: WantedSource) -> str:
             lines.append(words)
     if said.code == NO_REF:
         lines = [f"it has no branch, tag or change {one.source.ref}"]
-    came = "; ".join(lines[-_LINES_MAX:]) or f"exit code {said.code}"
+    came = "; ".join(list(dict.fromkeys(lines))[-_LINES_MAX:]) or f"exit code {said.code}"
     return f"{way}: {came}" if way else came

@@ -141,7 +141,8 @@ def _try_sources(
     if not sources.has_sources(lab):
         return
     history = Journal(paths.journal).read()
-    if any(can_go_on(history.state(stage.name), digests[stage.name]) for stage in stages):
+    asked_for = [stage for stage in stages if not selection.leaves_out(stage.name)]
+    if any(can_go_on(history.state(stage.name), digests[stage.name]) for stage in asked_for):
         # Its work may be running: whoever comes back to it must not be sent away.
         return
     planned = _plan(context, paths, stages, selection, digests)

@@ -126,6 +126,20 @@ def test_who_comes_back_to_work_that_runs_is_not_sent_away(up: FakeHost, nodes: 
         stack.run(up.context, make_contrail("R3.0"))
 
 
+def test_work_that_was_left_before_from_does_not_spare_the_others(
+    up: FakeHost, nodes: UnitNodes
+) -> None:
+    def interrupt(_node: str, _name: str) -> None:
+        raise KeyboardInterrupt
+
+    nodes.before_attach = interrupt
+    with pytest.raises(Exception, match="interrupted"):
+        stack.run(up.context, make_contrail())
+    nodes.lacks = {"plugin": ("no", 1)}
+    with pytest.raises(SourceUnreached):
+        stack.run(up.context, make_contrail(), first="join@compute1")
+
+
 def test_a_node_that_can_t_be_asked_is_left_to_its_stages(up: FakeHost, nodes: UnitNodes) -> None:
     nodes.unreached = ["Connection refused"]
     stack.run(up.context, make_contrail())
