@@ -5,10 +5,12 @@ With the fake installer, in a copy of the project, whose stages count slowly.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,14 +18,17 @@ from pathlib import Path
 import pytest
 
 from stacklab.paths import PROJECT
-from tests.live.conftest import HOME, NOT_COPIED, Stacklab, as_kind
+from tests.live.labs import HOME, NOT_COPIED, as_kind
 from tests.live.slow_stages import LINES
+from tests.live.typed import Stacklab, flat
 
 pytestmark = pytest.mark.live
 
 LAB = "slow-2node"
 DIRECTORY = HOME / "labs" / LAB
 LOG = DIRECTORY / "stack" / "logs" / "control@controller.log"
+FETCH = "fetch@compute"
+FETCH_LOG = LOG.with_name(f"{FETCH}.log")
 SPEC = """\
 description: Two nodes whose installer counts slowly
 image: debian-12
@@ -46,6 +51,12 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     slow = (made / "tests" / "live" / "slow_stages.py").read_text().partition("annotations\n")[2]
     with (kit / "answers" / "files.py").open("a") as files:
         files.write(slow)
+    # Its own repository is nowhere; packages are what its stages really fetch.
+    code = kit / "kit.py"
+    packages = 'RemoteSource(kind=SourceKind.PACKAGES, url="", phases=("fetch",))'
+    text = code.read_text().replace("RemoteSource, git_source", "RemoteSource, SourceKind")
+    assert text.count('git_source("https') == 1
+    code.write_text(re.sub(r'git_source\("https.*"\)', packages, text))
     words = made / "stacklab" / "model" / "stack.py"
     words.write_text(
         words.read_text().replace(
@@ -71,7 +82,7 @@ def slow(copy: Path, image: Path, kind: str) -> Iterator[Stacklab]:
     assert not DIRECTORY.exists()
 
 
-def wait_until(is_so: Callable[[], object], what: str, limit_s: float = 120) -> None:
+def wait_until(is_so: Callable[[], object], what: str, limit_s: float = 300) -> None:
     deadline = time.monotonic() + limit_s
     while not is_so():
         assert time.monotonic() < deadline, f"not {what} after {limit_s:.0f} s"
@@ -149,3 +160,91 @@ def test_ctrl_c_and_following_leave_the_work_alone(slow: Stacklab) -> None:
     assert run.code == 130
     assert "1 stage goes on on the nodes (control@controller)" in run.err
     assert "running" not in slow.ok("lab.status", LAB).out.partition("stack of")[2]
+
+
+def test_two_at_once_are_refused_by_name(slow: Stacklab) -> None:
+    # The work of the stage that the test before left running is gone on with.
+    slow.on(LAB, "compute", "sudo touch /run/hold")
+    first = slow.start("lab.stack", LAB)
+    wait_until(lambda: FETCH_LOG.exists() or first.poll() is not None, "holding")
+    second = slow.run("lab.stack", LAB)
+    assert second.code == 4
+    assert f"./invoke lab.stack {LAB} --follow shows what runs" in flat(second.err)
+    slow.on(LAB, "compute", "sudo rm /run/hold")
+    run = slow.end_of(first, ("lab.stack", LAB), time.monotonic())
+    assert run.code == 0, run.err
+
+
+# Half of all addresses each: the lab's own network has a route that is more precise.
+HALVES = ("0.0.0.0/1", "128.0.0.0/1")
+
+
+def is_another_file(path: Path, inode: int) -> bool:
+    """Return True once a log was begun anew: its file is made for each attempt."""
+    return path.exists() and path.stat().st_ino != inode
+
+
+def begin_fetching(slow: Stacklab) -> subprocess.Popen[str]:
+    """Start the stage that fetches, and wait until it waits for us."""
+    slow.on(LAB, "compute", "sudo touch /run/hold")
+    logged = FETCH_LOG.stat().st_ino if FETCH_LOG.exists() else 0
+    process = slow.start("lab.stack", LAB, "--from", FETCH)
+
+    def is_held() -> bool:
+        is_new = is_another_file(FETCH_LOG, logged)
+        return is_new and "compute, as root: hold" in FETCH_LOG.read_text()
+
+    wait_until(lambda: is_held() or process.poll() is not None, "holding")
+    return process
+
+
+def test_a_mirror_that_is_gone_in_the_middle_is_told_and_then_waited_for_by_nobody(
+    slow: Stacklab,
+) -> None:
+    process = begin_fetching(slow)
+    for half in HALVES:
+        slow.on(LAB, "compute", f"sudo ip route add unreachable {half}")
+    slow.on(LAB, "compute", "sudo rm /run/hold")
+    run = slow.end_of(process, ("lab.stack", LAB), time.monotonic())
+    assert run.code == 11
+    assert f"stage {FETCH} failed at step 3 of 3 on compute: update" in flat(run.err)
+    assert "usual cause: the mirror is gone" in flat(run.err)
+    # Now it is known before anything is begun.
+    refused = slow.run("lab.stack", LAB)
+    assert refused.code == 11
+    assert "packages the node's own APT sources" in flat(refused.err)
+    assert "replaced by: stack.mirrors.apt" in flat(refused.err)
+    assert refused.elapsed_s < 60
+    for half in HALVES:
+        slow.on(LAB, "compute", f"sudo ip route del unreachable {half}")
+    resumed = slow.ok("lab.stack", LAB)
+    assert resumed.out.count("done before") == 2
+
+
+def test_a_command_that_is_killed_in_each_stage_goes_on(slow: Stacklab) -> None:
+    slow.on(LAB, "compute", "rm -f ran")
+    for stage in ("control@controller", "join@compute", FETCH):
+        log = LOG.with_name(f"{stage}.log")
+        before = log.stat().st_ino
+        process = slow.start("lab.stack", LAB, "--from", stage)
+        wait_until(functools.partial(is_another_file, log, before), f"in {stage}")
+        process.kill()
+        process.communicate()
+    run = slow.ok("lab.stack", LAB)
+    assert "Traceback" not in run.err
+    # Each went on where it was left, or began again; none ran twice at a time.
+    assert "done" in slow.ok("lab.status", LAB).out
+    assert slow.on(LAB, "compute", "sort -u ran").split() == ["join"]
+
+
+def test_a_disk_that_is_full_in_the_middle_is_told_and_gone_on_from(slow: Stacklab) -> None:
+    """A disk of its own for units: filling the node's real one would fill this host's."""
+    units = "/var/lib/stacklab-units"
+    slow.on(LAB, "compute", f"sudo mount -t tmpfs -o size=1m tmpfs {units} && sudo touch /run/talk")
+    run = slow.run("lab.stack", LAB, "--from", FETCH)
+    assert run.code == 11
+    assert "talk: exit code 1; the node's disk is full" in flat(run.err)
+    again = slow.run("lab.stack", LAB)
+    assert again.code == 11
+    slow.on(LAB, "compute", f"sudo umount {units} && sudo rm /run/talk")
+    slow.ok("lab.stack", LAB)
