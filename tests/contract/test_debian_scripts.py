@@ -177,3 +177,18 @@ def test_cinder_runs_its_commands_as_they_are(tmp_path: Path) -> None:
     argv = ("sh", str(script), "/etc/cinder/rootwrap.conf", "printf", "%s|", "a b", "c")
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout == "a b|c|"
+
+
+def test_rabbitmqs_arguments_are_the_words_that_erlang_expects() -> None:
+    text = FILES["controller"][FOLDER / "etc/rabbitmq/rabbitmq-env.conf"]
+    done = subprocess.run(
+        ("sh", "-euc", f'{text}\nprintf "%s\\n" $SERVER_ADDITIONAL_ERL_ARGS'),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = done.stdout.splitlines()
+    assert words[:3] == ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]
+    assert words[-2] == "-eval"
+    assert words[-1].startswith("spawn(")
+    assert words[-1].endswith("end)end,F(F)end).")

@@ -6,6 +6,7 @@ The folder holds each file under its path on the node; owners and modes are in i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
@@ -35,9 +36,20 @@ _DATABASE_USERS = ("keystone", *_SERVICE_USERS)
 _KEYSTONE_USERS = ("admin", *_SERVICE_USERS)
 _KEY_REPOSITORIES = ("fernet", "credential")
 _UNITS = PurePosixPath("/etc/systemd/system")
-# Between two looks at what is waited for. A dozen waiters must not slow down an emulated node.
-_PAUSE_S = 2
-_PAUSE_NATIVE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pause:
+    """What lies between two looks at what is waited for; a unit's also takes systemd's time."""
+
+    of_port_s: float
+    of_unit_s: float
+
+
+# A dozen waiters must not slow down an emulated node.
+_EMULATED = _Pause(of_port_s=2, of_unit_s=5)
+_NATIVE = _Pause(of_port_s=0.5, of_unit_s=0.5)
+
 
 # What post_config calls the files, beside their paths.
 _VARIABLES = {
@@ -154,7 +166,7 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
     files: dict[str, ConfigFile] = {
         "/usr/local/sbin/stacklab-wait": ConfigFile(
             text=request.render(
-                "debian/wait.sh.j2", node, pause_s=_PAUSE_S if place.is_vm else _PAUSE_NATIVE_S
+                "debian/wait.sh.j2", node, pause=_EMULATED if place.is_vm else _NATIVE
             ),
             mode=0o755,
         ),
