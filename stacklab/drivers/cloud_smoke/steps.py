@@ -10,6 +10,8 @@ from collections.abc import Callable
 import openstack
 
 _POLL_S = 1.0
+_POLL_MOST_S = 15.0
+_POLL_LOOKS = 3.0  # rest as long as so many looks took: a slow API has to do its work as well
 _DETAIL_CHARACTERS = 8000
 
 
@@ -50,6 +52,7 @@ def wait_until_nothing_is_missing(look: Callable[[], str], limit_s: float) -> No
     """
     deadline = time.monotonic() + limit_s
     while True:
+        began = time.monotonic()
         try:
             missing = look()
         except openstack.exceptions.SDKException as error:
@@ -58,7 +61,8 @@ def wait_until_nothing_is_missing(look: Callable[[], str], limit_s: float) -> No
             return
         if time.monotonic() > deadline:
             raise StepFailed(f"after {limit_s:.0f} s: {missing}")
-        time.sleep(_POLL_S)
+        rest_s = _POLL_LOOKS * (time.monotonic() - began)
+        time.sleep(min(max(rest_s, _POLL_S), _POLL_MOST_S))
 
 
 def run_program(
