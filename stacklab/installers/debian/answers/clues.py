@@ -5,10 +5,10 @@ from __future__ import annotations
 # As root. It tells: what the services complained of, ports that no compute node has plugged, and
 # how far OVN would let a ping go from the first of the tenants' VMs to the second.
 CLUES = r"""
-complained=' (ERROR|WARNING|CRITICAL) |returned 0 hosts|Refusing to bind|No valid host'
+complained=' (ERROR|CRITICAL) |returned 0 hosts|Refusing to bind|No valid host'
 journalctl --since=-20min --output=cat --no-pager \
     -u stacklab-nova-scheduler -u stacklab-nova-conductor -u stacklab-neutron-server |
-    grep -E "$complained" | grep -v 'Using RPCClient manually' | cut -c1-300 | tail -n 8
+    grep -E "$complained" | cut -c1-300 | tail -n 8
 ports=$(ovn-nbctl --format=csv --no-headings --data=bare --columns=type,name,addresses \
     list Logical_Switch_Port | sed -n 's/^,//p' | tr ',' ' ')
 echo "$ports" | while read -r name _; do

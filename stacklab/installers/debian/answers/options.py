@@ -216,6 +216,8 @@ class Options(Connections):
                 "compute_driver": "libvirt.LibvirtDriver",
                 "vif_plugging_timeout": 300,
                 "force_raw_images": False,
+                # For a VM that does not listen when it is asked to shut down, as at a resize.
+                "shutdown_timeout": 10,
                 "reserved_host_memory_mb": self._reserved_mib,
                 "cpu_allocation_ratio": ratios["VCPU"],
                 "ram_allocation_ratio": ratios["MEMORY_MB"],
