@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from stacklab.cli import answers, check, cloud, completion, dev, glue, image, lab, stack, usage
+from stacklab.cli import (
+    answers,
+    check,
+    cloud,
+    completion,
+    dev,
+    glue,
+    image,
+    lab,
+    mirror,
+    stack,
+    usage,
+)
 
 usage.give_next_steps()
-ns = glue.collection(lab, stack, check, cloud, image, answers, dev, completion)
+ns = glue.collection(lab, stack, check, cloud, image, mirror, answers, dev, completion)

@@ -94,6 +94,11 @@ class HostPaths:
         return self.images / f"{key}.raw-facts"
 
     @property
+    def git(self) -> Path:
+        """The mirror of git that `mirror.fill` makes: a bare repository for each project."""
+        return self.root / "git"
+
+    @property
     def accelerator(self) -> Path:
         """The cached verdict on KVM, per kernel."""
         return self.root / "accelerator.json"
@@ -202,6 +207,11 @@ class LabPaths:
     def impaired(self) -> Path:
         """The nodes whose NICs were ever given a delay, a loss or a rate."""
         return self.root / "impaired.json"
+
+    @property
+    def git_daemon(self) -> Path:
+        """The process id of the git daemon that serves the lab's nodes; its mark, too."""
+        return self.root / "git-daemon.pid"
 
     @property
     def answers(self) -> Path:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from stacklab import releases
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.roles import is_in_cloud
-from stacklab.installers.kit.sources import RemoteSource
+from stacklab.installers.kit.sources import GitProject, RemoteSource
 from stacklab.model.lab import NIC, Lab, Node
 from stacklab.model.release import Release
 from stacklab.model.stack import NO_INSTALLER, Installer
@@ -97,6 +97,14 @@ def remote_sources(lab: Lab, node: Node) -> tuple[RemoteSource, ...]:
     if stack.release not in releases.of(stack.installer):
         return ()
     return tuple(kit.sources(lab, node))
+
+
+def git_projects(lab: Lab) -> tuple[GitProject, ...]:
+    """Return what a mirror of git needs to have for the lab; () if its kit clones nothing of it."""
+    kit = kit_of(lab.stack.installer)
+    if kit is None or lab.stack.release not in releases.of(lab.stack.installer):
+        return ()
+    return tuple(kit.git_projects(lab))
 
 
 def releases_in(lab: Lab) -> tuple[Release, ...]:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from stacklab.installers.kit.addresses import login_nic
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.request import Rendered, Request
-from stacklab.installers.kit.sources import RemoteSource
+from stacklab.installers.kit.sources import GitProject, RemoteSource
 from stacklab.lint.kinds import Linting
 from stacklab.model.cloud import CloudAccess
 from stacklab.model.lab import NIC, Lab, Node
@@ -30,6 +30,10 @@ def _no_other_forms(_lab: Lab, _secrets: Mapping[str, str]) -> Mapping[str, str]
 
 def _no_access(_lab: Lab) -> CloudAccess | None:
     return None
+
+
+def _no_projects(_lab: Lab) -> tuple[GitProject, ...]:
+    return ()
 
 
 def _no_units(_lab: Lab, _node: Node) -> tuple[str, ...]:
@@ -61,6 +65,8 @@ class Kit:
     linting: Callable[[], Linting]
     # What a node of the cloud fetches from the world while the installer runs.
     sources: Callable[[Lab, Node], Iterable[RemoteSource]]
+    # What a mirror of git has to have, so that the nodes need no other server of git.
+    git_projects: Callable[[Lab], Iterable[GitProject]] = _no_projects
     # Secrets by name, where a file holds them in another form than they are kept in.
     shaped_secrets: Callable[[Lab, Mapping[str, str]], Mapping[str, str]] = _no_other_forms
     # What other installers call a secret -> what this one calls it.

@@ -107,6 +107,9 @@ class Mirrors:
 
     pip: str = ""
     apt: str = ""
+    # A directory of this host, which is served to the nodes, or a URL: OpenStack's projects are
+    # below it, each at its path, and so is what DevStack clones from GitHub.
+    git_from: str = ""
     # The host's own alone:
     # URLs that git takes instead of other ones, each with the beginning that it replaces.
     git: tuple[tuple[str, str], ...] = ()

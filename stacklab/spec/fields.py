@@ -283,6 +283,14 @@ GitUrl = Annotated[
         "e.g. https://opendev.org, without a name or password",
     ),
 ]
+GitMirror = Annotated[
+    str,
+    Form(
+        r"(/|(https?|git)://)[A-Za-z0-9._~:/%+-]{1,300}",
+        "directory of this host, or git URL",
+        "e.g. /srv/git or https://git.example.org",
+    ),
+]
 HostName = Annotated[
     str, Form(r"[A-Za-z0-9_.:*/-]{1,120}", "host or network", "e.g. .example.org or 10.0.0.0/8")
 ]

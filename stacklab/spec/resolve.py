@@ -279,7 +279,7 @@ def _resolve_plugins(specs: Mapping[str, PluginSpec]) -> tuple[Plugin, ...]:
 
 
 def _resolve_mirrors(spec: MirrorsSpec) -> Mirrors:
-    return Mirrors(pip=spec.pip or "", apt=spec.apt or "")
+    return Mirrors(pip=spec.pip or "", apt=spec.apt or "", git_from=spec.git or "")
 
 
 def _resolve_proxy(spec: ProxySpec) -> Proxy:

@@ -16,6 +16,7 @@ from stacklab.spec.fields import (
     EnvName,
     FilePath,
     Flag,
+    GitMirror,
     GitUrl,
     HostName,
     InstallerWord,
@@ -81,6 +82,11 @@ class MirrorsSpec(Spec):
 
     pip: Url | None = Field(default=None, description="The index of Python packages.")
     apt: Url | None = Field(default=None, description="The mirror of Debian or Ubuntu packages.")
+    git: GitMirror | None = Field(
+        default=None,
+        description="The mirror of git repositories: a directory of this host, which is served to "
+        "the nodes, or a URL. Default: what mirror.fill made, where it has all that the lab needs.",
+    )
 
 
 class ProxySpec(Spec):

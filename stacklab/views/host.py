@@ -1,9 +1,10 @@
-"""The base images of this host, and the results of its probes, for people."""
+"""The base images of this host, its mirror of git, and the results of its probes, for people."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from stacklab.doctor import ProbeResult
     from stacklab.images.catalogue import Image
     from stacklab.images.store import StoredImage
+    from stacklab.workflow.mirror.fill import FilledProject
 
 # By the status's word, as ProbeStatus has it.
 _PROBE_STYLE = {"ok": "green", "info": "cyan", "warning": "yellow", "failed": "red"}
+# By what became of a project: FillOutcome.
+_FILL_STYLE = {"filled": "green", "there": "", "missing": "red"}
 
 
 def images_table(
@@ -58,3 +62,12 @@ def probes_table(results: Sequence[ProbeResult]) -> Table:
             text += f"\n  fix: {probe.fix}"
         rows.append((Text(status, _PROBE_STYLE[status]), probe.name, text))
     return table(("", "probe", "what"), rows)
+
+
+def mirror_table(mirror: Path, filled: Sequence[FilledProject]) -> Table:
+    """Return a table of the projects that a lab needs, and how filling ended for each."""
+    rows = []
+    for row in filled:
+        outcome = Text(row.outcome, _FILL_STYLE[row.outcome])
+        rows.append((row.project.path, row.project.ref or "all", outcome, row.why))
+    return table((f"in {mirror}", "branch", "result", "why"), rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacklab.installers.contract import Kit
-from stacklab.installers.devstack.answers import files, projects, steps
+from stacklab.installers.devstack.answers import files, mirrored, projects, steps
 from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.sources import (
     RemoteSource,
@@ -50,5 +50,6 @@ KIT = Kit(
     stages=steps.stages,
     linting=_linting,
     sources=_sources,
+    git_projects=mirrored.git_projects,
     log_places=(files.LOGS,),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from pathlib import PurePosixPath
 
 from stacklab.model.lab import Lab, Node
@@ -13,7 +14,26 @@ CLONES = PurePosixPath("/opt/stack")  # where everything is cloned to: DevStack'
 
 def git_base(lab: Lab, default: str = OPENDEV) -> str:
     """Return where projects are cloned from, without a final slash; the spec's wish comes first."""
-    return lab.stack.git_base.rstrip("/") or default
+    return lab.stack.git_base.rstrip("/") or mirror_url(lab) or default
+
+
+def mirror_url(lab: Lab) -> str:
+    """Return where the nodes find the lab's mirror of git, without a final slash; "" for none."""
+    if served_directory(lab):
+        return f"git://{served_at(lab)}"
+    return lab.stack.mirrors.git_from.rstrip("/")
+
+
+def served_directory(lab: Lab) -> str:
+    """Return the directory of this host that is served to the nodes; "" if none is."""
+    mirror = lab.stack.mirrors.git_from
+    # A base of the spec's own goes before any mirror.
+    return mirror if mirror.startswith("/") and not lab.stack.git_base else ""
+
+
+def served_at(lab: Lab) -> IPv4Address:
+    """Return the host's own address on the network by which it logs in."""
+    return lab.network(lab.controller.access.network).host_address
 
 
 def install_git(node: Node) -> Step:

@@ -55,6 +55,20 @@ class RemoteSource:
         return self.settings or SETTINGS[self.kind]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitProject:
+    """A repository that a mirror of git needs: where it stands there, and what of it is cloned."""
+
+    path: str  # openstack/nova
+    ref: str  # a branch, a tag, a change; "": all that there is
+    home: str = OPENDEV  # the server that it is on in the world
+
+    @property
+    def name(self) -> str:
+        """Return the last word of its path: nova."""
+        return self.path.rpartition("/")[2]
+
+
 def git_source(
     url: str, ref: str = "", *, phases: tuple[str, ...] = (), settings: str = ""
 ) -> RemoteSource:

@@ -13,6 +13,7 @@ from stacklab.record import LabRecord
 from stacklab.tools import ssh
 from stacklab.workflow.context import Context, not_up, read_own
 from stacklab.workflow.faults import faults
+from stacklab.workflow.mirror import serving
 
 _SHUTDOWN_S = 60.0
 
@@ -28,6 +29,7 @@ def down(context: Context, name: str) -> None:
         with context.progress.stage("host", "shutdown"):
             nodes = [node.name for node in lab_record.nodes]
             context.provider(lab_record).down(lab_record, nodes, patience_s=_SHUTDOWN_S)
+            serving.end(paths)
             faults.forget(context, paths, lab_record)
 
 
@@ -76,6 +78,7 @@ def remove(context: Context, paths: LabPaths, lab_record: LabRecord | None) -> b
     """Remove everything outside the lab's directory; the caller removes the record."""
     if lab_record is None:
         return paths.root.exists()
+    serving.end(paths)
     _close_connections(context, paths, lab_record)
     with context.progress.stage("host", "destroy"):
         context.provider(lab_record).destroy(paths, lab_record)

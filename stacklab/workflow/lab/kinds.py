@@ -12,6 +12,7 @@ from stacklab.model.lab import Lab, NodeKind
 from stacklab.providers import registry
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context
+from stacklab.workflow.mirror import serving
 
 _WORDS = {
     "vm": NodeKind.VM,
@@ -57,6 +58,11 @@ def chosen(lab: Lab, lab_record: LabRecord | None, wanted: NodeKind | None) -> L
     return lab if kind is None else lab.all_as(kind)
 
 
+def as_on_host(context: Context, lab: Lab) -> Lab:
+    """Return the lab with all that this host adds: a mirror of git, and what its kernel lacks."""
+    return fitted(serving.with_mirror(lab, context.host), context.machine)
+
+
 def fitted(lab: Lab, machine: Machine) -> Lab:
     """Return the lab with what its containers lack of this host's kernel, for its answer files."""
     if not lab.of_kind(NodeKind.CONTAINER):
@@ -70,4 +76,4 @@ def fitted(lab: Lab, machine: Machine) -> Lab:
 def on_this_host(context: Context, lab: Lab) -> Lab:
     """Return the lab of a spec as it is, or would be, brought up on this host."""
     lab_record = registry.read(context.host.lab(lab.name))
-    return fitted(chosen(lab, lab_record, None), context.machine)
+    return as_on_host(context, chosen(lab, lab_record, None))

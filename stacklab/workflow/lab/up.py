@@ -34,6 +34,7 @@ from stacklab.workflow.faults import faults
 from stacklab.workflow.lab import boot_times, changes, kinds
 from stacklab.workflow.lab.ending import remove
 from stacklab.workflow.lab.lab_up import LabUp
+from stacklab.workflow.mirror import serving
 from stacklab.workflow.nodes import clocks
 from stacklab.workflow.nodes.impair import impair
 from stacklab.workflow.nodes.wait import Waiter
@@ -65,7 +66,7 @@ def up(
     """
     with context.lab_lock(lab.name) as paths:
         before = read_own(paths)
-        lab = kinds.fitted(kinds.chosen(lab, before, all_as), context.machine)
+        lab = kinds.as_on_host(context, kinds.chosen(lab, before, all_as))
         bringing = Bringing(context, lab, paths, ttl_s=ttl_s, all_as=all_as, with_stack=with_stack)
         if before is not None:
             made = last_resolved(paths)
@@ -86,7 +87,7 @@ def rebuild(
     with context.lab_lock(lab.name) as paths:
         # Before the old nodes go: what can't come back had better stay.
         before = read_own(paths)
-        lab = kinds.fitted(kinds.chosen(lab, before, all_as), context.machine)
+        lab = kinds.as_on_host(context, kinds.chosen(lab, before, all_as))
         if all_as is None and before is not None and before.all_as:
             all_as = NodeKind(before.all_as)
         bringing = Bringing(context, lab, paths, all_as=all_as, with_stack=with_stack)
@@ -106,7 +107,7 @@ def rebuild_node(
         before = read_own(paths)
         if before is None:
             raise not_up(context, lab.name)
-        lab = kinds.fitted(kinds.chosen(lab, before, None), context.machine)
+        lab = kinds.as_on_host(context, kinds.chosen(lab, before, None))
         changes.refuse(lab, last_resolved(paths))
         bringing = Bringing(context, lab, paths, with_stack=with_stack)
         # Before the old node goes: what can't come back had better stay.
@@ -205,6 +206,7 @@ class Bringing:
             undone = faults.clear(self._context, lab, paths, self._record)
             booting, paused = self._prepare_nodes(provider, choice, keys, rendered)
         self._start_nodes(provider, booting, paused)
+        serving.start(self._context, lab, paths)
         faults.settle(self._context, lab, paths, self._record, undone)
         fresh = {node.name for node in booting}
         self._write_record(

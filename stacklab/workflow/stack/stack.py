@@ -37,6 +37,7 @@ from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.lab import changes
 from stacklab.workflow.masking import Masker
+from stacklab.workflow.mirror import serving
 from stacklab.workflow.placing import place_changed, render_answers, render_as_known
 from stacklab.workflow.stack import sources
 from stacklab.workflow.stack.node_worker import NodeWorkers
@@ -94,6 +95,7 @@ def run_held(
     """Do the same for a lab whose lock the caller holds, and whose nodes answer."""
     stages = stages_of(context, lab)
     selection = _select(lab, stages, first=first, last=last)
+    serving.start(context, lab, paths)
     rendered, known = render_answers(context, lab, paths)
     digests = _digests(stages, rendered)
     if tries_sources:

@@ -54,6 +54,7 @@ def test_all_tasks_are_there() -> None:
         "lab.status",
         "lab.up",
         "lab.validate",
+        "mirror.fill",
         "test.all",
         "test.consumers",
     ]

@@ -102,7 +102,7 @@ def _render_node(request: Request, node: Node, place: CloudPlace) -> Mapping[Pur
     config |= _units(request, node, place)
     files = {FOLDER / str(path).lstrip("/"): file.text for path, file in config.items()}
     if place.has_compute and place.has_userspace_datapath:
-        files[_QEMU] = request.render("debian/qemu.sh.j2", node)
+        files[_QEMU] = request.render("kit/qemu.sh.j2", node)
     files[INSTALL] = request.render(
         "debian/install.sh.j2",
         node,

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
 from stacklab.installers.devstack.answers import images, options
+from stacklab.installers.devstack.answers.mirrored import NOVNC, does_without_etcd
 from stacklab.installers.devstack.answers.projects import sources
 from stacklab.installers.devstack.answers.seat import (
     DevStackSeat,
@@ -14,9 +15,9 @@ from stacklab.installers.devstack.answers.seat import (
     ranges,
     seat,
 )
-from stacklab.installers.kit import quoting
+from stacklab.installers.kit import container, quoting
 from stacklab.installers.kit.datapath import has_userspace_datapath
-from stacklab.installers.kit.git import CLONES
+from stacklab.installers.kit.git import CLONES, mirror_url
 from stacklab.installers.kit.host import proxy_variables
 from stacklab.installers.kit.release import bugs_on, release_of
 from stacklab.installers.kit.request import Rendered, Request
@@ -79,7 +80,7 @@ def _render_node(request: Request, node: Node, place: DevStackSeat) -> Mapping[P
             files[LOCAL_CONF] = request.render("devstack/post-config.conf.j2", node, **context)
     else:
         files[LOCAL_CONF] = request.render("devstack/local.conf.j2", node, **context)
-    return {**files, **images.metadata_file(request.lab, node)}
+    return {**files, **images.metadata_file(request.lab, node), **container.files(request, node)}
 
 
 def _gather_context(request: Request, node: Node, place: DevStackSeat) -> dict[str, object]:
@@ -95,6 +96,8 @@ def _gather_context(request: Request, node: Node, place: DevStackSeat) -> dict[s
         "mode_lines": release.words(f"lines_{mode}"),
         "ranges": ranges(lab, release),
         "sources": sources(lab, release),
+        "novnc_url": f"{mirror_url(lab)}/{NOVNC}.git" if mirror_url(lab) else "",
+        "does_without_etcd": bool(mirror_url(lab)) and does_without_etcd(lab),
         "proxy": proxy_variables(lab),
         "sections": options.sections(request, node, place),
         "traps": release.words(quoting.TRAIT),

@@ -8,9 +8,12 @@ from ipaddress import IPv4Address, IPv4Network
 from stacklab.errors import RenderError
 from stacklab.installers.kit.addresses import address, api_address, free_of_nodes, nic_on
 from stacklab.installers.kit.roles import has_compute, is_in_cloud
-from stacklab.model.lab import Lab, Node
+from stacklab.model.lab import Lab, Node, NodeKind
 from stacklab.model.release import Release
 from stacklab.model.stack import Driver, NetworkingMode, Role
+
+# Its volumes are LVM's, and no container has the kernel's device mapper.
+_CINDER = ("c-api", "c-sch", "c-vol")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +79,7 @@ def ranges(lab: Lab, release: Release) -> Ranges:
             gateway = stack.floating_range[1]
         return Ranges(fixed=stack.fixed_range, floating=stack.floating_range, gateway=gateway)
     outside = lab.network(stack.external_network)
-    if stack.floating_range:
-        given = free_of_nodes(lab, stack.floating_range, outside.name)
-    else:
-        given = _choose_upper_half(lab, outside.cidr)
+    given = given_away(lab)
     if is_nova_network(lab):
         return Ranges(fixed=stack.fixed_range, floating=given)
     # Where stack.sh doesn't take the NIC over, the controller itself is the way out.
@@ -91,6 +91,14 @@ def ranges(lab: Lab, release: Release) -> Ranges:
         pool=f"start={given[1]},end={given[-2]}",
         gateway=outside.host_address if release.text("public_interface") else controller_ip,
     )
+
+
+def given_away(lab: Lab) -> IPv4Network:
+    """Return the part of the external network that the cloud may give away."""
+    outside = lab.network(lab.stack.external_network)
+    if lab.stack.floating_range:
+        return free_of_nodes(lab, lab.stack.floating_range, outside.name)
+    return _choose_upper_half(lab, outside.cidr)
 
 
 def is_nova_network(lab: Lab) -> bool:
@@ -164,6 +172,8 @@ def _on_controller(lab: Lab, release: Release, node: Node) -> dict[str, tuple[st
     off = release.services.get(f"controller {mode} off", ())
     if not has_compute(lab, node):
         off += release.services.get("controller off", ())
+    if node.kind is NodeKind.CONTAINER and not lab.stack.volume_types:
+        off += _CINDER
     return {
         "services": (),
         "enabled": release.services.get(f"controller {mode}", ()),

@@ -12,13 +12,13 @@ from stacklab.installers.devstack.answers.seat import (
     is_nova_network,
     seat,
 )
-from stacklab.installers.kit.datapath import has_userspace_datapath
+from stacklab.installers.kit import container
 from stacklab.installers.kit.git import CLONES, clone, install_git
 from stacklab.installers.kit.release import release_of, workarounds
 from stacklab.installers.kit.roles import is_in_cloud
 from stacklab.model.lab import Lab, Node
 from stacklab.model.release import Release, When
-from stacklab.model.stack import Driver, NetworkingMode
+from stacklab.model.stack import Driver
 from stacklab.stages.stage import HOUR_S, MINUTE_S, Stage, Step, name_at
 
 _SUMMARY = LOGS / "stack.sh.log.summary"  # of the last run
@@ -92,22 +92,9 @@ def _prepare(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Ite
     yield install_git(node)
     yield clone(node, devstack_url(lab, release), devstack_ref(lab, release), TREE)
     yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=TREE)
-    if lab.stack.network_mode is NetworkingMode.OVN and has_userspace_datapath(lab, node):
-        yield _make_br_int_in_user_space(node)
+    yield from container.prepare(node)
     if lab.stack.driver is Driver.DOCKER:
         yield from _docker(lab, release, node, place)
-
-
-def _make_br_int_in_user_space(node: Node) -> Step:
-    """Return the step for br-int, which ovn-controller makes: OVS_DATAPATH_TYPE is for br-ex."""
-    key = "external-ids:ovn-bridge-datapath-type"
-    return Step(
-        node=node.name,
-        title="have ovn-controller make its bridge in user space",
-        command=f"apt-get install -y openvswitch-switch && ovs-vsctl set open . {key}=netdev",
-        user="root",
-        done=f"ovs-vsctl get open . {key} | grep -q netdev",
-    )
 
 
 def _docker(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iterator[Step]:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from stacklab import releases
 from stacklab.installers.devstack.lint.localrc import Localrc
@@ -45,6 +46,8 @@ RULES = (
     ),
 )
 _BOOK = Book(RULES)
+# Servers that had git:// once.
+_WITHOUT_GIT = ("opendev.org", "openstack.org", "github.com")
 
 # All that trueorfalse knows; it does not know on and off, and compares letter by letter.
 _TRUE_WORDS = frozenset({"1", "yes", "Yes", "YES", "true", "True", "TRUE"})
@@ -278,7 +281,9 @@ def _find_dead_servers(rc: Localrc) -> Iterator[Finding]:
 
 def _find_death(url: str) -> str:
     """Return why a URL cannot be cloned any more; "" if it may be."""
-    if url.startswith("git://"):
+    parts = urlsplit(url)
+    # Any other host may be somebody's mirror.
+    if parts.scheme == "git" and (parts.hostname or "").endswith(_WITHOUT_GIT):
         return "opendev.org and GitHub do not serve git:// any more"
     return "git.openstack.org is gone" if "git.openstack.org" in url else ""
 

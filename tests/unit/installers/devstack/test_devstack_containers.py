@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -13,7 +13,9 @@ from stacklab.workflow.lab import kinds
 from tests.unit.doctor.fake_machine import make_machine
 from tests.unit.installers.devstack import devstack_labs as labs
 
-TITLE = "have ovn-controller make its bridge in user space"
+TITLE = "prepare the container for what expects a machine"
+FOLDER = PurePosixPath("/opt/stack/container")
+BR_INT = "external-ids:ovn-bridge-datapath-type=netdev"
 
 
 def on_host(lab: Lab, *, has_module: bool) -> Lab:
@@ -39,12 +41,46 @@ def test_bridges_are_made_in_user_space_where_the_kernel_lacks_the_module(
     assert titles.index(TITLE) < titles.index("run stack.sh")
 
 
-@pytest.mark.parametrize("kind", list(NodeKind))
-def test_a_kernel_with_the_module_and_vms_do_without(tmp_path: Path, kind: NodeKind) -> None:
-    lab = labs.load(tmp_path).all_as(kind)
-    lab = on_host(lab, has_module=kind is NodeKind.CONTAINER)
+def script(lab: Lab, node: str) -> str:
+    return answers.render(lab, labs.SECRETS)[node][FOLDER / "prepare.sh"]
+
+
+@pytest.mark.parametrize("has_module", [True, False])
+def test_every_container_is_prepared_before_stack_sh(tmp_path: Path, *, has_module: bool) -> None:
+    lab = on_host(labs.load(tmp_path).all_as(NodeKind.CONTAINER), has_module=has_module)
+    assert "LimitNOFILE=20000" in script(lab, "compute1")
+    assert "iscsid.service" in script(lab, "compute1")
+    files = answers.render(lab, labs.SECRETS)["compute1"]
+    assert (FOLDER / "qemu-system-x86_64" in files) is not has_module
+    assert (BR_INT in script(lab, "compute1")) is not has_module
+
+
+def test_a_vm_is_not_prepared(tmp_path: Path) -> None:
+    lab = on_host(labs.load(tmp_path), has_module=False)
     assert "OVS_DATAPATH_TYPE" not in values(lab, "controller")
     assert TITLE not in steps_of(lab, "controller")
+    assert FOLDER / "prepare.sh" not in answers.render(lab, labs.SECRETS)["controller"]
+
+
+def test_a_kernel_with_the_module_needs_no_user_space(tmp_path: Path) -> None:
+    lab = on_host(labs.load(tmp_path).all_as(NodeKind.CONTAINER), has_module=True)
+    assert "OVS_DATAPATH_TYPE" not in values(lab, "controller")
+
+
+def test_tunnels_end_on_a_bridge_where_there_are_computes(tmp_path: Path) -> None:
+    for computes, has_bridge in ((2, True), (0, False)):
+        lab = labs.load(tmp_path, computes=computes).all_as(NodeKind.CONTAINER)
+        text = script(on_host(lab, has_module=False), "controller")
+        assert ("add-br br-tunnel" in text) is has_bridge
+
+
+def test_cinder_is_left_out_of_containers_unless_volumes_are_asked_for(tmp_path: Path) -> None:
+    for stack, is_off in (({}, True), ({"volume_types": ["fast"]}, False)):
+        lab = labs.load(tmp_path, **stack).all_as(NodeKind.CONTAINER)
+        text = answers.render(on_host(lab, has_module=True), labs.SECRETS)["controller"]
+        assert ("c-vol" in text[labs.LOCAL_CONF]) is is_off
+    text = answers.render(labs.load(tmp_path), labs.SECRETS)["controller"]
+    assert "c-vol" not in text[labs.LOCAL_CONF]
 
 
 def test_a_vm_beside_a_container_has_a_kernel_of_its_own(tmp_path: Path) -> None:
@@ -60,4 +96,4 @@ def test_open_vswitch_s_own_agent_needs_the_variable_alone(tmp_path: Path) -> No
     lab = labs.load(tmp_path, network_mode="ovs").all_as(NodeKind.CONTAINER)
     lab = on_host(lab, has_module=False)
     assert values(lab, "controller")["OVS_DATAPATH_TYPE"] == "netdev"
-    assert TITLE not in steps_of(lab, "controller")
+    assert BR_INT not in script(lab, "controller")

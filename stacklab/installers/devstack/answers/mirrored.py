@@ -1,0 +1,70 @@
+"""What a mirror of git needs to have, so that DevStack asks no other server of git."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from stacklab.installers.devstack.answers.projects import (
+    Project,
+    cloned,
+    devstack_ref,
+    sources,
+)
+from stacklab.installers.devstack.answers.seat import is_nova_network, seat
+from stacklab.installers.kit.release import release_of
+from stacklab.installers.kit.sources import GitProject
+from stacklab.model.lab import Lab
+from stacklab.model.stack import Driver, Role
+
+NOVNC = "novnc/novnc"
+_GITHUB = "https://github.com"
+# Cloned unless a service is switched off: a project -> the service that asks for it.
+_OF_SERVICES = {"cinder": "c-api", "horizon": "horizon", "tempest": "tempest"}
+_ALWAYS = ("requirements", "keystone", "glance", "placement", "nova")
+# A branch of its own, whichever release the others are of.
+_BRANCHLESS = {"tempest": "master"}
+
+
+def git_projects(lab: Lab) -> Iterator[GitProject]:
+    """Yield what stack.sh clones on the nodes of a lab; its plugins have URLs of their own."""
+    release = release_of(lab)
+    yield GitProject(
+        path=urlsplit(release.repository).path.strip("/"), ref=devstack_ref(lab, release)
+    )
+    known = cloned(release)
+    wanted = [*_ALWAYS, *sources(lab, release).libraries]
+    if not is_nova_network(lab):
+        wanted.append("neutron")
+    off = disabled(lab)
+    wanted += [name for name, service in _OF_SERVICES.items() if service not in off]
+    branches = sources(lab, release).branches
+    for name in wanted:
+        if name in known:
+            default = release.text("projects_ref") or release.ref
+            yield _project(known[name], branches, _BRANCHLESS.get(name, default))
+    if "n-novnc" not in off:
+        # stackrc names a tag that is another one in each release.
+        yield GitProject(path=NOVNC, ref=release.text("novnc_ref"), home=_GITHUB)
+
+
+def disabled(lab: Lab) -> frozenset[str]:
+    """Return the services that a controller does not get: by its seat, and by the spec's lines."""
+    place = seat(lab, release_of(lab), lab.controller)
+    names = set(place.disabled) if place else set()
+    for line in lab.stack.lines_for(Role.CONTROLLER):
+        command, _, services = line.partition("#")[0].strip().partition(" ")
+        if command == "disable_service":
+            names.update(services.replace(",", " ").split())
+    return frozenset(names)
+
+
+def does_without_etcd(lab: Lab) -> bool:
+    """Return True if etcd is left out: its only source is GitHub, and only zun has to have it."""
+    has_it = bool(release_of(lab).text("etcd"))
+    return has_it and lab.stack.driver is not Driver.ZUN
+
+
+def _project(project: Project, branches: Mapping[str, str], default: str) -> GitProject:
+    ref = branches.get(f"{project.variable}_BRANCH", default)
+    return GitProject(path=f"openstack/{project.name}", ref=ref)

@@ -1,0 +1,1 @@
+"""The mirror of git: what fills it, and who serves it to a lab's nodes."""

@@ -1,0 +1,118 @@
+"""DevStack with a mirror of git: what that needs to have, and what is asked of no other server."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacklab import installers
+from stacklab.installers import rendering as answers
+from stacklab.installers.kit import git
+from stacklab.model.lab import Lab
+from tests.unit.installers.devstack import devstack_labs as labs
+
+# The host's own address on mgmt.
+SERVED = "git://192.168.170.1"
+
+
+def load(directory: Path, **stack: Any) -> Lab:  # noqa: ANN401 - whatever a stack may hold
+    return labs.load(directory, mirrors={"git": "/srv/git"}, **stack)
+
+
+def refs(lab: Lab) -> dict[str, str]:
+    return {project.path: project.ref for project in installers.git_projects(lab)}
+
+
+def values(lab: Lab, node: str = "controller") -> dict[str, str]:
+    return labs.values(answers.render(lab, labs.SECRETS)[node][labs.LOCAL_CONF])
+
+
+def text(lab: Lab, node: str = "controller") -> str:
+    return answers.render(lab, labs.SECRETS)[node][labs.LOCAL_CONF]
+
+
+def test_a_directory_is_reached_at_the_host_s_own_address(tmp_path: Path) -> None:
+    lab = load(tmp_path)
+    assert git.served_at(lab) == IPv4Address("192.168.170.1")
+    assert git.served_directory(lab) == "/srv/git"
+    assert git.git_base(lab) == SERVED
+
+
+def test_a_mirror_on_a_server_is_served_by_that(tmp_path: Path) -> None:
+    lab = labs.load(tmp_path, mirrors={"git": "https://git.example.org/"})
+    assert git.served_directory(lab) == ""
+    assert git.git_base(lab) == "https://git.example.org"
+
+
+def test_the_spec_s_own_base_goes_before_a_mirror(tmp_path: Path) -> None:
+    lab = load(tmp_path, git_base="https://git.example.org")
+    assert git.served_directory(lab) == ""
+    assert git.git_base(lab) == "https://git.example.org"
+
+
+@pytest.mark.parametrize("node", ["controller", "compute1"])
+def test_local_conf_has_everything_from_the_mirror_and_nothing_from_github(
+    tmp_path: Path, node: str
+) -> None:
+    found = values(load(tmp_path), node)
+    assert found["GIT_BASE"] == SERVED
+    assert found["NOVNC_REPO"] == f"{SERVED}/novnc/novnc.git"
+    assert found["DOWNLOAD_DEFAULT_IMAGES"] == "False"
+    assert found["IMAGE_URLS"] == ""
+
+
+def test_devstack_itself_is_cloned_from_the_mirror(tmp_path: Path) -> None:
+    (step,) = [
+        step
+        for step in answers.steps(load(tmp_path))
+        if step.title.startswith("clone devstack") and step.node == "controller"
+    ]
+    assert f"{SERVED}/openstack/devstack " in step.command
+
+
+def test_etcd_is_left_out_where_only_github_has_it(tmp_path: Path) -> None:
+    assert "disable_service etcd3\n" in text(load(tmp_path))
+    assert "etcd3" not in text(labs.load(tmp_path))
+    assert "etcd3" not in text(load(tmp_path), "compute1")  # its services are listed one by one
+
+
+def test_zun_keeps_its_etcd(tmp_path: Path) -> None:
+    assert "etcd3" not in text(load(tmp_path, driver="zun", release="2025.1"))
+
+
+def test_what_is_cloned_follows_the_release(tmp_path: Path) -> None:
+    assert refs(load(tmp_path)) == {
+        "openstack/devstack": "stable/2026.1",
+        "openstack/requirements": "stable/2026.1",
+        "openstack/keystone": "stable/2026.1",
+        "openstack/glance": "stable/2026.1",
+        "openstack/placement": "stable/2026.1",
+        "openstack/nova": "stable/2026.1",
+        "openstack/neutron": "stable/2026.1",
+        "openstack/cinder": "stable/2026.1",
+        "openstack/horizon": "stable/2026.1",
+        "openstack/tempest": "master",
+        "novnc/novnc": "",
+    }
+
+
+def test_services_that_are_off_are_not_cloned(tmp_path: Path) -> None:
+    lines = {"controller": ["disable_service tempest,horizon c-api # all of them", "X=1"]}
+    left = refs(load(tmp_path, localrc=lines))
+    assert not {"openstack/cinder", "openstack/horizon", "openstack/tempest"} & set(left)
+    assert "openstack/nova" in left
+
+
+def test_refs_of_the_spec_are_what_the_mirror_needs(tmp_path: Path) -> None:
+    change = "refs/changes/12/345612/3"
+    wanted = refs(load(tmp_path, refs={"nova": change, "devstack": "master", "oslo.log": "8.1.0"}))
+    assert wanted["openstack/nova"] == change
+    assert wanted["openstack/devstack"] == "master"
+    assert wanted["openstack/oslo.log"] == "8.1.0"
+
+
+def test_an_old_release_has_no_placement(tmp_path: Path) -> None:
+    assert "openstack/placement" not in refs(load(tmp_path, release="queens"))
