@@ -15,6 +15,7 @@ class ExternalNetwork:
     cidr: IPv4Network
     gateway: IPv4Address
     pool: IPv4Network  # the part of it that may be given away
+    name: str = ""  # in the cloud, of one that the installer has made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

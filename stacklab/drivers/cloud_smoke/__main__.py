@@ -4,7 +4,8 @@ Runs in the venv of requirements/cloud.txt. Reads its orders as JSON from stdin:
 
     auth         arguments of openstack.connect
     computes     names of the hypervisors
-    external     physical_network, cidr, gateway, first and last address of the pool
+    external     name of one that is there, or ""; physical_network, cidr, gateway, first and last
+                 address of the pool
     tenant       paths of kernel, ramdisk and disk; command_line of the kernel
     key          path of the private SSH key; public_key: its public half
     known_hosts  path of a file that this program may write
@@ -151,7 +152,7 @@ class Smoke:
                 if not agent.is_alive or not str(agent.last_heartbeat_at).startswith("20")
             ]
             controllers = {agent.host for agent in agents if "ontroller" in agent.agent_type}
-            metadata = {agent.host for agent in agents if "etadata" in agent.agent_type}
+            metadata = {agent.host for agent in agents if _answers_metadata(agent.agent_type)}
             for name in self._computes:
                 silent += [f"no OVN controller on {name}"] if name not in controllers else []
                 silent += [f"no metadata agent on {name}"] if name not in metadata else []
@@ -183,13 +184,18 @@ class Smoke:
         return _listed(self._fixed)
 
     def _give_floating_addresses(self) -> str:
-        self._floating |= self._resources.give_floating_addresses()
+        self._floating |= self._resources.give_floating_addresses(self._orders["external"])
         return _listed(self._floating)
 
     def _console(self, name: str) -> str:
         server = self._resources.server(name)
         answer = self._cloud.compute.get_server_console_output(server, length=_CONSOLE_LINES)
         return f"its console:\n{answer.get('output', '')}"
+
+
+def _answers_metadata(agent_type: str) -> bool:
+    """Return True for an agent that has its name from that, and for the one that took it over."""
+    return "etadata" in agent_type or agent_type.startswith("OVN Neutron")
 
 
 def _listed(addresses: dict[str, str]) -> str:

@@ -66,6 +66,16 @@ class Resources:
             name=self.full_name("subnet"), network_id=tenant.id, ip_version=4, cidr=_TENANT_CIDR
         )
         self._make_security_group()
+        if not external["name"]:
+            self._make_external(external)
+        outside_id = self._outside_id(external)
+        router = network.create_router(
+            name=self.full_name("router"), external_gateway_info={"network_id": outside_id}
+        )
+        network.add_interface_to_router(router, subnet_id=subnet.id)
+
+    def _make_external(self, external: Mapping[str, str]) -> None:
+        network = self._cloud.network
         outside = network.create_network(
             name=self.full_name("external"),
             is_router_external=True,
@@ -81,10 +91,11 @@ class Resources:
             is_dhcp_enabled=False,
             allocation_pools=[{"start": external["first"], "end": external["last"]}],
         )
-        router = network.create_router(
-            name=self.full_name("router"), external_gateway_info={"network_id": outside.id}
-        )
-        network.add_interface_to_router(router, subnet_id=subnet.id)
+
+    def _outside_id(self, external: Mapping[str, str]) -> str:
+        """Return the id of the external network: the installer's, or ours."""
+        name = external["name"] or self.full_name("external")
+        return str(self._cloud.network.find_network(name, ignore_missing=False).id)
 
     def _make_security_group(self) -> None:
         group = self._cloud.network.create_security_group(name=self.full_name("group"))
@@ -141,14 +152,18 @@ class Resources:
                 waiting.append(f"{server.name} is {server.task_state or server.status}")
         return ", ".join(waiting)
 
-    def give_floating_addresses(self) -> Mapping[str, str]:
+    def give_floating_addresses(self, external: Mapping[str, str]) -> Mapping[str, str]:
         """Give each VM a floating address; returns them by the VMs' names."""
         network = self._cloud.network
-        outside = network.find_network(self.full_name("external"), ignore_missing=False)
+        outside_id = self._outside_id(external)
         addresses = {}
         for server in self.servers():
             (port,) = network.ports(device_id=server.id)
-            given = network.create_ip(floating_network_id=outside.id, port_id=port.id)
+            given = network.create_ip(
+                floating_network_id=outside_id,
+                port_id=port.id,
+                description=self.full_name("address"),
+            )
             name = server.name.removeprefix(self.full_name(""))
             addresses[name] = given.floating_ip_address
         return addresses
@@ -202,7 +217,7 @@ class Resources:
         network = self._cloud.network
         ours = list(self._ours(network.networks()))
         for address in list(network.ips()):
-            if address.floating_network_id in {one.id for one in ours}:
+            if address.description == self.full_name("address"):
                 network.delete_ip(address)
         for router in list(self._ours(network.routers())):
             for port in list(network.ports(device_id=router.id)):

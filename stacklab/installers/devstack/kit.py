@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacklab.installers.contract import Kit
-from stacklab.installers.devstack.answers import files, mirrored, projects, steps
+from stacklab.installers.devstack.answers import access, files, mirrored, projects, steps
 from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.sources import (
     RemoteSource,
@@ -51,5 +51,6 @@ KIT = Kit(
     linting=_linting,
     sources=_sources,
     git_projects=mirrored.git_projects,
+    access=access.access,
     log_places=(files.LOGS,),
 )

@@ -13,7 +13,7 @@ from stacklab import files, locks
 from stacklab.checks.cloud.proof import computes_of
 from stacklab.errors import CheckFailed, LabError, NotChecked
 from stacklab.foreign import printable
-from stacklab.images import root
+from stacklab.images import catalogue, root, store
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT, LabPaths
@@ -165,6 +165,7 @@ def _clues(lab: Lab, paths: LabPaths, access: CloudAccess) -> Mapping[str, objec
 
 def _external(network: ExternalNetwork) -> Mapping[str, str]:
     return {
+        "name": network.name,
         "physical_network": network.physical_network,
         "cidr": str(network.cidr),
         "gateway": str(network.gateway),
@@ -174,10 +175,8 @@ def _external(network: ExternalNetwork) -> Mapping[str, str]:
 
 
 def _tenant(context: Context, paths: LabPaths, public_key: str) -> Mapping[str, str]:
-    """Take the tenants' image out of the lab's own image; no node is asked for it."""
-    record = registry.read(paths)
-    assert record is not None, "running_lab has read it"
-    disk = root.ensure(context.host, record.image, context.runner)
+    """Take the tenants' image out of an image of nodes; no node is asked for it."""
+    disk = root.ensure(context.host, _image_with_tenant(context, paths), context.runner)
     kernel = _extract(context, disk, "vmlinuz", paths.cloud / "tenant-kernel")
     ramdisk = _extract(context, disk, "initrd.gz", paths.cloud / "tenant-ramdisk")
     empty_disk = paths.cloud / "tenant-disk"
@@ -190,6 +189,24 @@ def _tenant(context: Context, paths: LabPaths, public_key: str) -> Mapping[str, 
         "disk": str(empty_disk),
         "command_line": f"console=ttyS0 no_timer_check panic=5 stacklab.key={key}",
     }
+
+
+def _image_with_tenant(context: Context, paths: LabPaths) -> str:
+    """Return the lab's own image, if its bake has made one for tenants, or another such image."""
+    record = registry.read(paths)
+    assert record is not None, "running_lab has read it"
+    images = catalogue.load()
+    baked = [name for name, image in images.items() if image.bake]
+    stored = [image for image in store.everything(context.host) if image.name in baked]
+    keys = [image.key for image in stored]
+    if record.image in keys:
+        return record.image
+    if not keys:
+        raise LabError(
+            f"no image of this host has a tenants' image in it (lab {paths.name}'s has none)",
+            hint=f"./invoke image.build {baked[0]}",
+        )
+    return keys[-1]
 
 
 def _extract(context: Context, disk: root.RootDisk, name: str, target: Path) -> Path:

@@ -76,6 +76,7 @@ def test_the_program_is_told_all_on_stdin_and_no_password_on_its_command_line(
     assert password in command.secrets
     assert orders["computes"] == ["compute1", "compute2"]
     assert orders["external"] == {
+        "name": "",
         "physical_network": "external",
         "cidr": "172.30.170.0/24",
         "gateway": "172.30.170.1",
