@@ -29,7 +29,7 @@ class Resources:
     def upload_image(self, tenant: Mapping[str, str]) -> None:
         """Upload kernel, RAM disk, and the image that names both."""
         ids = {}
-        # Not as aki and ari: a live migration's target would compare these with what QEMU finds, raw.
+        # Not as aki and ari: live migration compares these with what QEMU finds, which is raw.
         for word in ("kernel", "ramdisk"):
             uploaded = self._cloud.create_image(
                 self.full_name(word),
