@@ -18,6 +18,8 @@ from stacklab.tools.host import cgroups
 
 _SCRIPT = Path(__file__).with_name("machine.sh")
 _LIMIT_S = 60.0
+# A node with a DevStack has 200,000 files; a busy disk takes minutes to delete them.
+_REMOVE_LIMIT_S = 900.0
 # Of processes and threads in a node: one for each MiB of its memory, within these. Where no systemd
 # runs, a host's own limit is 32768 (kernel.pid_max), and systemd gives a container 16384.
 _FEWEST_TASKS = 4096
@@ -134,12 +136,13 @@ class Machines:
     ) -> None:
         # In English: `failures` looks for what mount and sudo say.
         english = {"LC_ALL": "C"}
+        limit_s = _REMOVE_LIMIT_S if action == "remove" else _LIMIT_S
         argv = self._argv(container, action, *words, settings={**english, **(settings or {})})
         command = Command(
             argv=as_root(argv),
             env=english,
             what=f"{container.name}: container {action}",
-            timeout_s=_LIMIT_S,
+            timeout_s=limit_s,
             # The runner's own error has the whole command line in it, with all settings.
             ok_codes=_ANY_CODE,
         )
@@ -150,7 +153,7 @@ class Machines:
                 return
             output = result.stderr
         except CommandTimedOut:
-            why = f"it takes longer than {_LIMIT_S:.0f} s"
+            why = f"it takes longer than {limit_s:.0f} s"
         except LabError as error:
             raise ProviderError(error.message.partition("\n")[0], hint=error.hint) from error
         raise failures.error(

@@ -154,3 +154,15 @@ def test_what_has_a_directory_is_off_and_what_has_none_is_absent(
     assert lab.state(container) is NodeState.ABSENT
     container.directory.mkdir(parents=True)
     assert lab.state(container) is NodeState.OFF
+
+
+def test_a_removal_may_take_longer_than_anything_else(lab: Machines, container: Container) -> None:
+    """A large container on a busy disk failed to be destroyed after a minute."""
+    runner = lab._runner
+    assert isinstance(runner, FakeRunner)
+    lab.freeze(container)
+    lab.remove(container)
+    frozen, removed = (command.timeout_s for command in runner.commands[-2:])
+    assert frozen is not None
+    assert removed is not None
+    assert removed >= 10 * frozen
