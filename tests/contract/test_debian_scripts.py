@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import socket
@@ -18,7 +19,10 @@ from stacklab.installers import rendering as answers
 from stacklab.installers.debian.answers.files import FOLDER
 from stacklab.paths import PROJECT
 
-FILES = answers.preview(spec.load(PROJECT / "labs" / "openstack-3node.yaml"))
+_LAB = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
+# With cinder, which the lab itself leaves to its user.
+_STACK = dataclasses.replace(_LAB.stack, volume_types=("lvm",))
+FILES = answers.preview(dataclasses.replace(_LAB, stack=_STACK))
 SCRIPTS = {
     f"{node}:{path.name}": text
     for node in ("controller", "compute1")

@@ -115,6 +115,8 @@ def test_a_lab_is_its_networks_and_a_line_per_nic() -> None:
 
 def test_what_containers_cannot_have_of_a_cloud_is_said() -> None:
     lab = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
+    stack = dataclasses.replace(lab.stack, volume_types=("lvm",))
+    lab = dataclasses.replace(lab, stack=stack)
     containers = lab.all_as(NodeKind.CONTAINER)
     for shown in (labs.lab_tables(containers), labs.summary_tables(containers, "it", {}, "none")):
         assert row(text(*shown), "left out", "cinder")

@@ -20,12 +20,13 @@ from stacklab.model.lab import Lab, NodeKind
 from stacklab.model.stack import ConfigOption, Overcommit, Role
 from stacklab.paths import PROJECT
 
-LAB = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
-
 
 def with_stack(lab: Lab, **changes: object) -> Lab:
     return dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, **changes))
 
+
+# With cinder, which the lab itself leaves to its user.
+LAB = with_stack(spec.load(PROJECT / "labs" / "openstack-3node.yaml"), volume_types=("lvm",))
 
 AIO = spec.load(PROJECT / "labs" / "openstack-aio.yaml")
 CONTAINERS = with_stack(LAB.all_as(NodeKind.CONTAINER), lacks_openvswitch=True)

@@ -14,14 +14,10 @@ place root keystone 640 /etc/keystone/keystone.conf
 place root glance 640 /etc/glance/glance-api.conf
 place root placement 640 /etc/placement/placement.conf
 place root neutron 640 /etc/neutron/plugins/ml2/ml2_conf.ini
-place root cinder 640 /etc/cinder/cinder.conf
 place root root 755 /usr/local/sbin/stacklab-wait
 place root root 755 /usr/local/sbin/stacklab-bridges
 place root root 644 /etc/systemd/network/05-eth2.network
 place root root 755 /usr/local/sbin/stacklab-gateway
-place root root 755 /usr/local/sbin/stacklab-volumes
-place root root 755 /usr/local/sbin/cinder-rootwrap
-place root root 440 /etc/sudoers.d/stacklab-cinder
 place root root 644 /etc/mysql/mariadb.conf.d/70-stacklab.cnf
 place root mysql 640 /etc/mysql/stacklab-init.sql
 place root rabbitmq 640 /etc/rabbitmq/rabbitmq.conf
@@ -31,7 +27,6 @@ place root root 644 /etc/default/ovn-central
 place root root 644 /etc/stacklab/keystone-uwsgi.ini
 place root root 644 /etc/stacklab/placement-uwsgi.ini
 place root root 644 /etc/stacklab/glance-uwsgi.ini
-place root root 644 /etc/stacklab/cinder-uwsgi.ini
 place keystone keystone 600 /etc/keystone/fernet-keys/0
 place keystone keystone 600 /etc/keystone/fernet-keys/1
 place keystone keystone 600 /etc/keystone/credential-keys/0
@@ -43,17 +38,12 @@ place root root 644 /etc/systemd/system/stacklab-memcached.service
 place root root 644 /etc/systemd/system/stacklab-keystone.service
 place root root 644 /etc/systemd/system/stacklab-placement.service
 place root root 644 /etc/systemd/system/stacklab-glance.service
-place root root 644 /etc/systemd/system/stacklab-cinder.service
 place root root 644 /etc/systemd/system/stacklab-nova-api.service
 place root root 644 /etc/systemd/system/stacklab-nova-conductor.service
 place root root 644 /etc/systemd/system/stacklab-nova-scheduler.service
 place root root 644 /etc/systemd/system/stacklab-nova-novncproxy.service
 place root root 644 /etc/systemd/system/stacklab-neutron-server.service
-place root root 644 /etc/systemd/system/stacklab-tgt.service
-place root root 644 /etc/systemd/system/stacklab-cinder-scheduler.service
-place root root 644 /etc/systemd/system/stacklab-cinder-volume.service
 place root root 644 /etc/systemd/system/stacklab-gateway.service
-place root root 644 /etc/systemd/system/stacklab-volumes.service
 place root root 644 /etc/systemd/system/stacklab-controller.target
 chown keystone:keystone /etc/keystone/fernet-keys /etc/keystone/credential-keys
 chmod 0700 /etc/keystone/fernet-keys /etc/keystone/credential-keys

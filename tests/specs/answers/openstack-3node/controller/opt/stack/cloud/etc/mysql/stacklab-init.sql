@@ -10,7 +10,5 @@ UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id 
 UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$aGjYA8XC.RcwTqPvpa4olg$DMBudH/7eXMokJsM61IXUJcDyJBIVwrQ8GC/g5wKdHbWybpi2AKpE8uu5Suw14ipANdJ/B20B8MrjqtDszX.Eg' WHERE l.name = 'nova' AND l.domain_id = 'default';
 UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$MTXpNMTFeTu0PS7TvifoWg$dW/1hDJuQVtXRSUNUzhSZ/U.kwivzgz3Y1i0Nm1ezDhIbhjmgTkzCuCPPcio1LPY9DlCBJ86YKjy98K1fgmJSg' WHERE l.name = 'neutron' AND l.domain_id = 'default';
 UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$SOToEUwk9F45/F9Jd593hA$fVDgUWt4H28CTKcJPwBkuqGL50hNy7gcPZiD5csTzRCiuI6X7hca.pbnZ3zGbOOkjEIaVjAglJYIfGDxaXeucQ' WHERE l.name = 'cinder' AND l.domain_id = 'default';
-UPDATE keystone.endpoint SET enabled = 1 WHERE url LIKE '%:8776/%';
-INSERT IGNORE INTO cinder.volume_types (id, name, is_public, deleted, created_at) VALUES ('c12d6cef-b7f8-5b76-8f37-2d5e364c2bd8', 'lvm', 1, 0, NOW());
-INSERT INTO cinder.volume_type_extra_specs (volume_type_id, `key`, value, deleted, created_at) SELECT 'c12d6cef-b7f8-5b76-8f37-2d5e364c2bd8', 'volume_backend_name', 'lvm', 0, NOW() FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM cinder.volume_type_extra_specs WHERE volume_type_id = 'c12d6cef-b7f8-5b76-8f37-2d5e364c2bd8' AND `key` = 'volume_backend_name');
+UPDATE keystone.endpoint SET enabled = 0 WHERE url LIKE '%:8776/%';
 UPDATE keystone.endpoint SET url = REPLACE(url, '//CONTROLLER', '//192.168.170.10');
