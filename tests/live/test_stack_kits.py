@@ -21,7 +21,8 @@ import pytest
 
 from stacklab.paths import PROJECT
 from tests.live import stand_ins
-from tests.live.conftest import HOME, NOT_COPIED, Run, Stacklab, as_kind, flat
+from tests.live.labs import HOME, NOT_COPIED, as_kind
+from tests.live.typed import Run, Stacklab, flat
 
 pytestmark = pytest.mark.live
 
