@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from stacklab import installers
 from stacklab.views import stack
 from stacklab.views.tables import spaced, table
 
@@ -70,6 +69,8 @@ def _about_rows(resolved: Lab) -> list[tuple[str, str]]:
 
 
 def _left_out_rows(resolved: Lab) -> list[tuple[str, str]]:
+    from stacklab import installers  # lab.status, which shows none of it, must be quick
+
     return [("left out", sentence) for sentence in installers.left_out(resolved)]
 
 

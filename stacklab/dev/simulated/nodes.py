@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from stacklab.model.lab import Lab, NetworkMode, Node, NodeKind
@@ -98,7 +99,7 @@ def user(lab: Lab, node: Node, shell: str) -> Sequence[str]:
 def units(lab: Lab, node: Node, shell: str) -> Sequence[str]:
     """Return what systemctl shows of the units that it is asked for: all of them run."""
     lines: list[str] = []
-    for unit in (word for word in shell.split() if "." in word):
+    for unit in re.findall(r"[\w@-]+\.(?:service|socket)", shell):
         lines += ["NRestarts=0", f"Id={unit}", "ActiveState=active", "SubState=running"]
     return lines
 

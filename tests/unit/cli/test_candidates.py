@@ -161,8 +161,8 @@ def test_the_words_that_are_written_out_are_those_of_the_slow_modules() -> None:
     assert {f"invoke.{shell}" for shell in candidates.SHELLS} == {
         script.name for script in SCRIPTS.iterdir()
     }
-    assert {*candidates._installers(candidates._Line()), "none"} == set(Installer)
-    assert candidates._images(candidates._Line()) == list(catalogue.load())
+    assert {*candidates._installers(candidates._TypedLine()), "none"} == set(Installer)
+    assert candidates._images(candidates._TypedLine()) == list(catalogue.load())
 
 
 def test_every_word_of_a_parameter_can_be_completed() -> None:

@@ -342,12 +342,12 @@ def test_the_bugs_of_the_devstack_beside_contrail_are_worked_around_within_its_c
 
 def test_a_finished_devstack_is_known_by_the_summary_of_the_log_that_localrc_names() -> None:
     log = devstack_localrc(make_lab(), "compute1")["LOGFILE"]
-    (step,) = (
-        each
-        for each in steps_of(contrail_steps.stages(make_lab()))
-        if each.node == "compute1" and each.title == "run DevStack"
+    (stage,) = (
+        stage
+        for stage in contrail_steps.stages(make_lab())
+        if any((step.node, step.title) == ("compute1", "run DevStack") for step in stage.steps)
     )
-    assert step.done == f"grep -qs 'stack.sh completed' {log}.summary"
+    assert stage.done == f"grep -qs 'stack.sh completed' {log}.summary"
 
 
 def test_devstack_comes_from_the_specs_git_base_and_contrail_installer_from_github() -> None:
