@@ -57,7 +57,7 @@ class Step:
     @property
     def title(self) -> str:
         """The step as reports name it."""
-        return self.act.format(one=self.one, other=self.other)
+        return self.act.value.format(one=self.one, other=self.other)
 
 
 def guests(computes: Sequence[str]) -> tuple[Guest, ...]:
