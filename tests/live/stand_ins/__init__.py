@@ -119,7 +119,9 @@ def _wheel(name: str, programs: tuple[str, ...], others: Mapping[str, str]) -> b
         wheel.writestr(f"{info}/WHEEL", tag)
         for program in programs:
             text = (HERE / "wheels" / program).read_bytes()
-            wheel.writestr(f"{name}.data/scripts/{program}", text)
+            entry = zipfile.ZipInfo(f"{name}.data/scripts/{program}")
+            entry.external_attr = 0o100755 << 16  # pip takes the mode from here
+            wheel.writestr(entry, text)
         for place, file in others.items():
             wheel.writestr(f"{name}.data/data/{place}", (HERE / "wheels" / file).read_bytes())
         wheel.writestr(f"{info}/RECORD", "")
