@@ -162,19 +162,6 @@ def test_ctrl_c_and_following_leave_the_work_alone(slow: Stacklab) -> None:
     assert "running" not in slow.ok("lab.status", LAB).out.partition("stack of")[2]
 
 
-def test_two_at_once_are_refused_by_name(slow: Stacklab) -> None:
-    # The work of the stage that the test before left running is gone on with.
-    slow.on(LAB, "compute", "sudo touch /run/hold")
-    first = slow.start("lab.stack", LAB)
-    wait_until(lambda: FETCH_LOG.exists() or first.poll() is not None, "holding")
-    second = slow.run("lab.stack", LAB)
-    assert second.code == 4
-    assert f"./invoke lab.stack {LAB} --follow shows what runs" in flat(second.err)
-    slow.on(LAB, "compute", "sudo rm /run/hold")
-    run = slow.end_of(first, ("lab.stack", LAB), time.monotonic())
-    assert run.code == 0, run.err
-
-
 # Half of all addresses each: the lab's own network has a route that is more precise.
 HALVES = ("0.0.0.0/1", "128.0.0.0/1")
 
@@ -184,11 +171,11 @@ def is_another_file(path: Path, inode: int) -> bool:
     return path.exists() and path.stat().st_ino != inode
 
 
-def begin_fetching(slow: Stacklab) -> subprocess.Popen[str]:
-    """Start the stage that fetches, and wait until it waits for us."""
+def begin_fetching(slow: Stacklab, *words: str) -> subprocess.Popen[str]:
+    """Run stages up to the one that fetches, and wait until it waits for us."""
     slow.on(LAB, "compute", "sudo touch /run/hold")
     logged = FETCH_LOG.stat().st_ino if FETCH_LOG.exists() else 0
-    process = slow.start("lab.stack", LAB, "--from", FETCH)
+    process = slow.start("lab.stack", LAB, *words)
 
     def is_held() -> bool:
         is_new = is_another_file(FETCH_LOG, logged)
@@ -198,10 +185,22 @@ def begin_fetching(slow: Stacklab) -> subprocess.Popen[str]:
     return process
 
 
+def test_two_at_once_are_refused_by_name(slow: Stacklab) -> None:
+    # The work of the stage that the test before left running is gone on with.
+    first = begin_fetching(slow)
+    assert first.poll() is None, first.communicate()
+    second = slow.run("lab.stack", LAB)
+    slow.on(LAB, "compute", "sudo rm /run/hold")
+    run = slow.end_of(first, ("lab.stack", LAB), time.monotonic())
+    assert second.code == 4
+    assert f"./invoke lab.stack {LAB} --follow shows what runs" in flat(second.err)
+    assert run.code == 0, run.err
+
+
 def test_a_mirror_that_is_gone_in_the_middle_is_told_and_then_waited_for_by_nobody(
     slow: Stacklab,
 ) -> None:
-    process = begin_fetching(slow)
+    process = begin_fetching(slow, "--from", FETCH)
     for half in HALVES:
         slow.on(LAB, "compute", f"sudo ip route add unreachable {half}")
     slow.on(LAB, "compute", "sudo rm /run/hold")
