@@ -73,7 +73,9 @@ def test_nodes_that_were_rebooted_come_back_with_their_services(
     rebooted = ("controller", "compute1")
     before = [first_start(stacklab, node) for node in rebooted]
     for node in rebooted:
-        stacklab.on(CLOUD, node, "sudo systemctl --no-block reboot")
+        # A moment later: it could end the session before that has told its exit code.
+        reboot = "sleep 1; sudo systemctl reboot"
+        stacklab.on(CLOUD, node, f"nohup sh -c '{reboot}' >/dev/null 2>&1 </dev/null &")
     time.sleep(5)  # so that the first look does not find them before they go down
     stacklab.check(CLOUD, "--wait", BACK_S)
     after = [first_start(stacklab, node) for node in rebooted]

@@ -217,7 +217,7 @@ def test_a_mirror_that_is_gone_in_the_middle_is_told_and_then_waited_for_by_nobo
     for half in HALVES:
         slow.on(LAB, "compute", f"sudo ip route del unreachable {half}")
     resumed = slow.ok("lab.stack", LAB)
-    assert resumed.out.count("done before") == 2
+    assert resumed.out.count("done before") == 3
 
 
 def test_a_command_that_is_killed_in_each_stage_goes_on(slow: Stacklab) -> None:
