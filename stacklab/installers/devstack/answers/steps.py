@@ -59,7 +59,8 @@ def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> I
         limit_s=4 * HOUR_S,
         after=(name_at("sources", node.name), *controller_is_up),
         done=f"grep -qs 'stack.sh completed' {_SUMMARY}",
-        hint=f"the last lines of {LOGS}/stack.sh.log name the command that failed",
+        hint=f"the last lines of {LOGS}/stack.sh.log name the command that failed; "
+        f"where stack.sh has run before, run {TREE}/unstack.sh first",
     )
     yield Stage(
         name=name_at("finish", node.name),
