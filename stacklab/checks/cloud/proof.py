@@ -12,14 +12,14 @@ from stacklab.checks.family import Facts, Family
 from stacklab.checks.result import HOST, Check, CheckKind, CheckResult, Layer
 from stacklab.drivers.cloud_smoke.proof import steps
 from stacklab.installers import kit_of
-from stacklab.installers.kit.roles import has_compute
+from stacklab.installers.kit.roles import compute_nodes
 from stacklab.model.lab import Lab, Node
 from stacklab.nodes.protocol import Answer, Part
 
 
 def computes_of(lab: Lab) -> list[str]:
     """Return the nodes that run tenants' VMs."""
-    return [node.name for node in lab.nodes if has_compute(lab, node)]
+    return [node.name for node in compute_nodes(lab)]
 
 
 def expected(lab: Lab) -> Iterator[Check]:

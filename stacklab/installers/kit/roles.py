@@ -17,6 +17,11 @@ def has_compute(lab: Lab, node: Node) -> bool:
     return is_controller and not lab.computes
 
 
+def compute_nodes(lab: Lab) -> tuple[Node, ...]:
+    """Return the nodes that instances run on."""
+    return tuple(node for node in lab.nodes if has_compute(lab, node))
+
+
 def is_in_cloud(lab: Lab, node: Node) -> bool:
     """Return True if the node is part of the cloud; one of role `node` is a bystander."""
     return node.role is not Role.NODE or node.name == lab.controller.name

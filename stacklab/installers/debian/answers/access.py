@@ -8,7 +8,7 @@ from stacklab.installers.debian.answers.connections import REGION
 from stacklab.installers.debian.answers.options import allocation_ratios
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool, volume_types
 from stacklab.installers.kit.addresses import address
-from stacklab.installers.kit.roles import has_compute
+from stacklab.installers.kit.roles import compute_nodes
 from stacklab.model.cloud import CloudAccess, ExternalNetwork
 from stacklab.model.lab import Lab
 
@@ -25,7 +25,7 @@ def access(lab: Lab) -> CloudAccess:
         external=_external(lab),
         has_volumes=bool(volume_types(lab)),
         clues=CLUES,
-        can_migrate=len([node for node in lab.nodes if has_compute(lab, node)]) > 1,
+        can_migrate=len(compute_nodes(lab)) > 1,
     )
 
 

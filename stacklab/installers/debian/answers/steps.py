@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stacklab.installers.debian.answers import services
 from stacklab.installers.debian.answers.files import INSTALL
 from stacklab.installers.debian.answers.place import CloudPlace, place_of
-from stacklab.installers.kit.roles import has_compute
+from stacklab.installers.kit.roles import compute_nodes
 from stacklab.model.lab import Lab, Node
 from stacklab.stages.stage import MINUTE_S, Stage, Step, name_at
 
@@ -55,7 +55,7 @@ def _wait_for_mapping(lab: Lab) -> Step:
     The scheduler maps new ones by itself, see discover_hosts_in_cells_interval. The database is
     asked, since nova-manage is a minute's work under emulation.
     """
-    names = [node.name for node in lab.nodes if has_compute(lab, node)]
+    names = [node.name for node in compute_nodes(lab)]
     hosts = ", ".join(f"'{name}'" for name in names)
     query = f"SELECT COUNT(*) FROM nova_api.host_mappings WHERE host IN ({hosts})"
     return Step(

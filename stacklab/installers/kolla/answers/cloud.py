@@ -16,7 +16,7 @@ from stacklab.installers.kit.addresses import (
     taken,
 )
 from stacklab.installers.kit.git import git_base
-from stacklab.installers.kit.roles import has_compute, is_in_cloud
+from stacklab.installers.kit.roles import compute_nodes, is_in_cloud
 from stacklab.model.lab import Lab, Network, Node
 from stacklab.model.release import Release, operating_system
 from stacklab.model.stack import NetworkingMode, Role
@@ -82,13 +82,12 @@ class KollaCloud:
 def cloud_of(lab: Lab, release: Release) -> KollaCloud:
     """Return a lab as kolla-ansible sees it; raises RenderError for what it cannot install."""
     controllers = controllers_of(lab)
-    computes = [node for node in lab.nodes if has_compute(lab, node)]
     floating_pool(lab)  # raises for a range that cannot be given away
     has_haproxy = _has_haproxy(lab, controllers)
     mode = lab.stack.network_mode or NetworkingMode(release.network_modes[0])
     return KollaCloud(
         controllers=tuple(_describe_host(lab, node) for node in controllers),
-        computes=tuple(_describe_host(lab, node) for node in computes),
+        computes=tuple(_describe_host(lab, node) for node in compute_nodes(lab)),
         distribution=_choose_distribution(lab, release),
         # Without HAProxy, nothing would set an address of its own.
         vip=_free_address(lab) if has_haproxy else api_address(lab),
