@@ -34,7 +34,7 @@ import openstack
 
 from stacklab.drivers.cloud_smoke.guests import Guests
 from stacklab.drivers.cloud_smoke.moves import Moves
-from stacklab.drivers.cloud_smoke.proof import Act, Step, guests, steps
+from stacklab.drivers.cloud_smoke.proof import Act, ProofStep, guests, steps
 from stacklab.drivers.cloud_smoke.resources import Resources
 from stacklab.drivers.cloud_smoke.steps import (
     Journal,
@@ -76,7 +76,7 @@ class Smoke:
         self._moves = Moves(self._cloud, self._resources, self._guests)
         self._acts = self._known_acts()
 
-    def _known_acts(self) -> dict[Act, Callable[[Step], str | None]]:
+    def _known_acts(self) -> dict[Act, Callable[[ProofStep], str | None]]:
         """Return what each kind of step does; its detail is what that returns."""
         made, guests, orders = self._resources, self._guests, self._orders
         return {
@@ -116,9 +116,9 @@ class Smoke:
 
     def clean_up(self) -> None:
         """Delete everything, and prove that it is gone."""
-        self._do(Step(Act.CLEAN))
+        self._do(ProofStep(Act.CLEAN))
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: ProofStep) -> None:
         self._journal.step(step.title, partial(self._acts[step.act], step))
 
     def _log_in(self) -> None:

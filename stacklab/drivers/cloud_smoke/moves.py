@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import openstack
 
 from stacklab.drivers.cloud_smoke.guests import Guests
-from stacklab.drivers.cloud_smoke.resources import LARGER_FLAVOR, Resources
+from stacklab.drivers.cloud_smoke.resources import LARGER_FLAVOR, Resources, reason_of_error
 from stacklab.drivers.cloud_smoke.steps import StepFailed, wait_until_nothing_is_missing
 
 _MOVED_S = 600.0
@@ -35,10 +37,7 @@ class Moves:
 
     def _wait_until_moved(self, name: str, target: str) -> None:
         def look() -> str:
-            server = self._resources.server(name)
-            if server.status == "ERROR":
-                fault = server.fault or {}
-                raise StepFailed(fault.get("message", "nova gives no reason"))
+            server = self._unbroken(name)
             if server.status != "ACTIVE" or server.task_state:
                 return f"{name} is {server.task_state or server.status}"
             if server.hypervisor_hostname != target:
@@ -47,9 +46,16 @@ class Moves:
 
         wait_until_nothing_is_missing(look, _MOVED_S)
 
-    def _why(self, server: object) -> str:
+    def _unbroken(self, name: str) -> Any:  # noqa: ANN401  openstacksdk's
+        """Return a VM as it is now; raises StepFailed if nova has given it up."""
+        server = self._resources.server(name)
+        if server.status == "ERROR":
+            raise StepFailed(reason_of_error(server))
+        return server
+
+    def _why(self, server: Any) -> str:  # noqa: ANN401  openstacksdk's
         """Return what nova has on record of the last migration."""
-        for migration in self._cloud.compute.migrations(instance_uuid=getattr(server, "id", "")):
+        for migration in self._cloud.compute.migrations(instance_uuid=server.id):
             if migration.status in ("error", "failed"):
                 raise StepFailed(
                     f"nova gave the migration up: {migration.status}; "
@@ -71,10 +77,7 @@ class Moves:
 
     def _wait_for_status(self, name: str, status: str) -> None:
         def look() -> str:
-            server = self._resources.server(name)
-            if server.status == "ERROR":
-                fault = server.fault or {}
-                raise StepFailed(fault.get("message", "nova gives no reason"))
+            server = self._unbroken(name)
             return "" if server.status == status else f"{name} is {server.status}"
 
         wait_until_nothing_is_missing(look, _RESIZED_S)

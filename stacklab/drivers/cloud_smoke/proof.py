@@ -47,7 +47,7 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ProofStep:
     """A step, and the VMs that it is about."""
 
     act: Act
@@ -67,25 +67,27 @@ def guests(computes: Sequence[str]) -> tuple[Guest, ...]:
     return tuple(Guest(f"vm-{host}", host) for host in computes)
 
 
-def steps(computes: Sequence[str], *, has_volumes: bool, can_migrate: bool) -> tuple[Step, ...]:
+def steps(
+    computes: Sequence[str], *, has_volumes: bool, can_migrate: bool
+) -> tuple[ProofStep, ...]:
     """Return all steps of the proof of a cloud that has these computes."""
     names = [guest.name for guest in guests(computes)]
     first, second = names[:2]
-    listed = [Step(act) for act in _PREPARATIONS]
+    listed = [ProofStep(act) for act in _PREPARATIONS]
     for name in names:
-        listed += [Step(Act.HOST_PINGS, name), Step(Act.HOST_LOGS_IN, name)]
+        listed += [ProofStep(Act.HOST_PINGS, name), ProofStep(Act.HOST_LOGS_IN, name)]
     for one, other in _neighbours(names):
-        listed += [Step(Act.PINGS, one, other), Step(Act.LOGS_IN, one, other)]
-    listed += [Step(Act.METADATA, name) for name in names]
+        listed += [ProofStep(Act.PINGS, one, other), ProofStep(Act.LOGS_IN, one, other)]
+    listed += [ProofStep(Act.METADATA, name) for name in names]
     if has_volumes:
         listed += [
-            Step(Act.VOLUME),
-            Step(Act.WRITE, first),
-            Step(Act.READ, first, second),
+            ProofStep(Act.VOLUME),
+            ProofStep(Act.WRITE, first),
+            ProofStep(Act.READ, first, second),
         ]
     if can_migrate:
-        listed += [Step(Act.MIGRATE, first, second), Step(Act.RESIZE, second)]
-    return (*listed, Step(Act.CLEAN))
+        listed += [ProofStep(Act.MIGRATE, first, second), ProofStep(Act.RESIZE, second)]
+    return (*listed, ProofStep(Act.CLEAN))
 
 
 _PREPARATIONS = (

@@ -146,8 +146,7 @@ class Resources:
         waiting = []
         for server in self.servers():
             if server.status == "ERROR":
-                fault = server.fault or {}
-                raise StepFailed(f"{server.name}: {fault.get('message', 'nova gives no reason')}")
+                raise StepFailed(f"{server.name}: {reason_of_error(server)}")
             if server.status != "ACTIVE":
                 waiting.append(f"{server.name} is {server.task_state or server.status}")
         return ", ".join(waiting)
@@ -247,3 +246,9 @@ class Resources:
     def full_name(self, word: str) -> str:
         """Return the name that a thing of this run has in the cloud."""
         return f"{self._prefix}-{word}"
+
+
+def reason_of_error(server: Any) -> str:  # noqa: ANN401  openstacksdk's
+    """Return why a VM is in status ERROR, in nova's own words."""
+    fault = server.fault or {}
+    return str(fault.get("message", "nova gives no reason"))

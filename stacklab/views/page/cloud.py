@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from stacklab.checks import report
 from stacklab.checks.cloud.proof import computes_of
 from stacklab.checks.result import CheckKind, CheckResult, CheckStatus
-from stacklab.drivers.cloud_smoke.proof import Act, Guest, Step, guests
+from stacklab.drivers.cloud_smoke.proof import Act, Guest, ProofStep, guests
 from stacklab.model.lab import Lab
 from stacklab.views.drawing.elements import LETTER, element
 
@@ -33,7 +33,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ProofStep:
+class ListedStep:
     """A step of the proof as the page lists it."""
 
     status: CheckStatus
@@ -42,10 +42,10 @@ class ProofStep:
     detail: str
 
 
-def proof_steps(results: Iterable[CheckResult]) -> list[ProofStep]:
+def proof_steps(results: Iterable[CheckResult]) -> list[ListedStep]:
     """Return the steps of the proof, in their order."""
     return [
-        ProofStep(
+        ListedStep(
             status=result.status,
             title=result.check.subject,
             seconds=f"{result.elapsed_s:.1f}" if result.elapsed_s else "",
@@ -114,7 +114,7 @@ class _Seen:
         """Return the VMs that the proof boots on a node."""
         return [guest for guest in self.guests if guest.host == node]
 
-    def status(self, *wanted: Step) -> CheckStatus:
+    def status(self, *wanted: ProofStep) -> CheckStatus:
         """Return the worst that became of these steps."""
         found = [self.steps.get(step.title, CheckStatus.ERROR) for step in wanted]
         return max(found, key=_SEVERITY.index)
@@ -141,8 +141,10 @@ def _draw_node(seen: _Seen, name: str, x: int, height: int) -> Iterator[str]:
 
 def _draw_vm(seen: _Seen, guest: Guest, x: int, y: int) -> Iterator[str]:
     """Draw a VM in its node, with what was seen of it."""
-    from_host = seen.status(Step(Act.HOST_PINGS, guest.name), Step(Act.HOST_LOGS_IN, guest.name))
-    metadata = seen.status(Step(Act.METADATA, guest.name))
+    from_host = seen.status(
+        ProofStep(Act.HOST_PINGS, guest.name), ProofStep(Act.HOST_LOGS_IN, guest.name)
+    )
+    metadata = seen.status(ProofStep(Act.METADATA, guest.name))
     yield element(
         "rect",
         class_="strong",
@@ -169,10 +171,10 @@ def _draw_links(seen: _Seen, middles: Mapping[str, int], top: int) -> tuple[list
     for one, other in pairwise(names):
         y += _LINK_STEP
         status = seen.status(
-            Step(Act.PINGS, one, other),
-            Step(Act.LOGS_IN, one, other),
-            Step(Act.PINGS, other, one),
-            Step(Act.LOGS_IN, other, one),
+            ProofStep(Act.PINGS, one, other),
+            ProofStep(Act.LOGS_IN, one, other),
+            ProofStep(Act.PINGS, other, one),
+            ProofStep(Act.LOGS_IN, other, one),
         )
         left, right = middles[one], middles[other]
         path = f"M {left} {top} V {y} H {right} V {top}"

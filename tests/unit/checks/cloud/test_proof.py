@@ -9,7 +9,7 @@ from stacklab.checks import plan
 from stacklab.checks.cloud import proof
 from stacklab.checks.family import Facts
 from stacklab.checks.result import HOST, CheckKind, Layer, Selection
-from stacklab.drivers.cloud_smoke.proof import Act, Step, guests, steps
+from stacklab.drivers.cloud_smoke.proof import Act, ProofStep, guests, steps
 from stacklab.model.lab import Lab
 from stacklab.model.stack import Installer
 from stacklab.nodes.protocol import Answer
@@ -64,7 +64,11 @@ def test_a_single_compute_gets_two_vms_and_nothing_moves() -> None:
 
 def test_volumes_are_written_in_one_vm_and_read_in_another() -> None:
     listed = steps(["one", "two"], has_volumes=True, can_migrate=False)
-    wanted = [Step(Act.VOLUME), Step(Act.WRITE, "vm-one"), Step(Act.READ, "vm-one", "vm-two")]
+    wanted = [
+        ProofStep(Act.VOLUME),
+        ProofStep(Act.WRITE, "vm-one"),
+        ProofStep(Act.READ, "vm-one", "vm-two"),
+    ]
     assert [step for step in listed if step in wanted] == wanted
     assert listed[-1].act is Act.CLEAN
 
