@@ -71,7 +71,7 @@ def test_tunnels_end_on_a_bridge_where_there_are_computes(tmp_path: Path) -> Non
     for computes, has_bridge in ((2, True), (0, False)):
         lab = labs.load(tmp_path, computes=computes).all_as(NodeKind.CONTAINER)
         text = script(on_host(lab, has_module=False), "controller")
-        assert ("add-br br-tunnel" in text) is has_bridge
+        assert ("\ntake_over br-tunnel " in text) is has_bridge
 
 
 def test_cinder_is_left_out_of_containers_unless_volumes_are_asked_for(tmp_path: Path) -> None:
