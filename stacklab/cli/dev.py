@@ -103,7 +103,7 @@ def bench_cloud(
         if kind is not None:
             lab = lab.all_as(kind)
         client.prepare_venv(context)
-        cycle = bench_cloud.Cycle(
+        cycle = bench_cloud.CloudCycle(
             bring_up=lambda: up.up(context, lab, checks=False, with_stack=False),
             install=lambda: stack.run(context, lab),
             check=lambda: checking.check(context, lab, context.host.lab(name)),

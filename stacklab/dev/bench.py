@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab import files, record
+from stacklab import files
+from stacklab.dev.cycles import refuse_if_up
 from stacklab.errors import LabError
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
@@ -64,10 +65,7 @@ class _Bench:
 
 def measure(context: Context, lab: Lab, cycle: Cycle) -> tuple[Row, ...]:
     """Return rows of (what, seconds, times bare QEMU, what is wanted); leaves nothing behind."""
-    if record.read(context.host.lab(lab.name)) is not None:
-        raise LabError(
-            f"lab {lab.name} is up: the bench would end it", hint=f"./invoke lab.destroy {lab.name}"
-        )
+    refuse_if_up(context, lab)
     context.prepare_root()
     choice = base.choose(context, lab)
     work = context.host.root / "bench"

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab import record
-from stacklab.errors import LabError
+from stacklab.dev.cycles import refuse_if_up, seconds
 from stacklab.model.lab import Lab, NodeKind
 from stacklab.workflow import base_image as base
 from stacklab.workflow.context import Context
@@ -24,7 +23,7 @@ _SETTLE_S = 20.0  # what follows a start: first reports, caches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cycle:
+class CloudCycle:
     """What a user does with the lab, as functions: the bench knows no workflow itself."""
 
     bring_up: Callable[[], object]  # nodes alone, without checks
@@ -47,28 +46,25 @@ _WANTED = {
 
 
 def measure(
-    context: Context, lab: Lab, cycle: Cycle, sleep: Callable[[float], None] = time.sleep
+    context: Context, lab: Lab, cycle: CloudCycle, sleep: Callable[[float], None] = time.sleep
 ) -> tuple[Row, ...]:
     """Return rows of (what, seconds, ratio, what is wanted); leaves nothing behind."""
-    if record.read(context.host.lab(lab.name)) is not None:
-        raise LabError(
-            f"lab {lab.name} is up: the bench would end it", hint=f"./invoke lab.destroy {lab.name}"
-        )
+    refuse_if_up(context, lab)
     context.prepare_root()
     base.choose(context, lab)
     wanted = _WANTED[lab.controller.kind]
     try:
-        nodes_s = _seconds(cycle.bring_up)
-        services_s = nodes_s + _seconds(cycle.install)
-        checks_s = services_s + _seconds(cycle.check)
-        proof_s = _seconds(cycle.prove)
+        nodes_s = seconds(cycle.bring_up)
+        services_s = nodes_s + seconds(cycle.install)
+        checks_s = services_s + seconds(cycle.check)
+        proof_s = seconds(cycle.prove)
         sleep(_SETTLE_S)
         share = _busy_share(sleep)
     finally:
-        destroy_s = _seconds(cycle.destroy)
+        destroy_s = seconds(cycle.destroy)
 
-    def row(what: str, seconds: float, wished: str = "") -> Row:
-        return (what, f"{seconds:.1f}", f"{seconds / nodes_s:.2f}", wished)
+    def row(what: str, took_s: float, wished: str = "") -> Row:
+        return (what, f"{took_s:.1f}", f"{took_s / nodes_s:.2f}", wished)
 
     return (
         row(f"{len(lab.nodes)} nodes, until they answer", nodes_s),
@@ -78,12 +74,6 @@ def measure(
         row("lab.destroy", destroy_s),
         (f"cores of this host that were busy in {_IDLE_S:.0f} s", f"{share:.2f}", "", "0.25"),
     )
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.monotonic()
-    work()
-    return time.monotonic() - started
 
 
 def _busy_share(sleep: Callable[[float], None], stat: Path = Path("/proc/stat")) -> float:

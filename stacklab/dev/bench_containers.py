@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stacklab import record
+from stacklab.dev.cycles import refuse_if_up, seconds
 from stacklab.errors import LabError
 from stacklab.images import root
 from stacklab.model.lab import Lab
@@ -41,10 +41,7 @@ class ContainerCycle:
 
 def measure(context: Context, lab: Lab, cycle: ContainerCycle) -> tuple[Row, ...]:
     """Return rows of (what, seconds, times by hand, what is wanted); leaves nothing behind."""
-    if record.read(context.host.lab(lab.name)) is not None:
-        raise LabError(
-            f"lab {lab.name} is up: the bench would end it", hint=f"./invoke lab.destroy {lab.name}"
-        )
+    refuse_if_up(context, lab)
     context.prepare_root()
     image = base.choose(context, lab).stored
     disk = root.ensure(context.host, image.key, context.runner)
@@ -52,17 +49,17 @@ def measure(context: Context, lab: Lab, cycle: ContainerCycle) -> tuple[Row, ...
     _remove(work)
     work.mkdir(mode=0o700)
     try:
-        up_s = _seconds(cycle.bring_up)
-        cold_s = _seconds(cycle.check)
-        warm_s = _seconds(cycle.check)
+        up_s = seconds(cycle.bring_up)
+        cold_s = seconds(cycle.check)
+        warm_s = seconds(cycle.check)
         seeds = []
         for node in lab.nodes:
             seeds.append(work / f"{node.name}.seed.img")
             shutil.copyfile(context.host.lab(lab.name).seed(node.name), seeds[-1])
-        down_s = _seconds(cycle.destroy)
+        down_s = seconds(cycle.destroy)
         with context.progress.stage("host", "by hand"):
             hand_s = _by_hand(work, disk, seeds)
-        vms_s = _seconds(cycle.bring_up_vms)
+        vms_s = seconds(cycle.bring_up_vms)
     finally:
         cycle.destroy()
         _remove(work)
@@ -77,14 +74,8 @@ def measure(context: Context, lab: Lab, cycle: ContainerCycle) -> tuple[Row, ...
     )
 
 
-def _row(what: str, seconds: float, by_hand_s: float, wanted: str) -> Row:
-    return (what, f"{seconds:.1f}", f"{seconds / by_hand_s:.2f}", wanted)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.monotonic()
-    work()
-    return time.monotonic() - started
+def _row(what: str, took_s: float, by_hand_s: float, wanted: str) -> Row:
+    return (what, f"{took_s:.1f}", f"{took_s / by_hand_s:.2f}", wanted)
 
 
 def _by_hand(work: Path, disk: root.RootDisk, seeds: Sequence[Path]) -> float:

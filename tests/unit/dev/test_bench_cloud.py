@@ -8,7 +8,7 @@ import pytest
 
 from stacklab import spec
 from stacklab.dev import bench_cloud
-from stacklab.dev.bench_cloud import Cycle
+from stacklab.dev.bench_cloud import CloudCycle
 from stacklab.errors import LabError
 from stacklab.model.lab import NodeKind
 from stacklab.paths import LABS
@@ -19,7 +19,7 @@ __all__ = ["host"]
 LAB = spec.load(LABS / "openstack-3node.yaml")
 
 
-def cycle(done: list[str], failing: str = "") -> Cycle:
+def cycle(done: list[str], failing: str = "") -> CloudCycle:
     def act(word: str) -> Callable[[], object]:
         def run() -> None:
             done.append(word)
@@ -28,7 +28,7 @@ def cycle(done: list[str], failing: str = "") -> Cycle:
 
         return run
 
-    return Cycle(
+    return CloudCycle(
         bring_up=act("up"),
         install=act("install"),
         check=act("check"),
