@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from stacklab import record
 from stacklab.paths import PROJECT, HostPaths
 from tests.live.hung_kernels import Consoles
 from tests.live.labs import HOME, LABS
@@ -122,6 +123,19 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+def take_over_records(home: Path) -> None:
+    """Make this checkout the one that its labs belong to.
+
+    A run that was killed in another clone left them; only the owner may destroy a lab.
+    """
+    host = HostPaths(home)
+    for lab in host.recorded_labs():
+        paths = host.lab(lab)
+        found = record.read(paths)
+        if found is not None:
+            record.write(paths, replace(found, checkout=PROJECT))
+
+
 def remove_home(stacklab: Stacklab, home: Path) -> None:
     """Destroy the labs of a home, then remove it; fail and keep it if a lab is still there.
 
@@ -129,6 +143,7 @@ def remove_home(stacklab: Stacklab, home: Path) -> None:
     """
     if not home.exists():
         return
+    take_over_records(home)
     refused = {}
     # A test's own lab, too, if its run was killed.
     for lab in dict.fromkeys((*LABS, *HostPaths(home).recorded_labs())):
