@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from stacklab.foreign import printable
 from stacklab.progress import Listener
 
 _PLAIN_EVERY_S = 10.0  # more would only fill a log
+_HELD_EVERY_S = 1.0
 _REFRESH_HZ = 4
 
 
@@ -115,50 +117,83 @@ def _row_cells(name: str, row: _ProgressRow, now: float) -> tuple[Text | str, ..
 
 
 class PlainLines:
-    """A line per stage that ended, and a word now and then from one that takes long."""
+    """A line per stage that ended, and a word now and then from one that takes long.
+
+    The word is always the last one: what is said too early for a line of its own is printed
+    when its time comes, by a thread that runs inside the `with` block.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._printed_at: dict[str, float] = {}
+        self._held: dict[str, str] = {}  # by row: what was said too early for a line
+        self._lock = threading.Lock()
+        self._left = threading.Event()
+        self._printer = threading.Thread(target=self._print_each_second, daemon=True)
 
     def __enter__(self) -> PlainLines:
+        self._printer.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        return None
+        self._left.set()
+        self._printer.join()
+
+    def _print_each_second(self) -> None:
+        while not self._left.wait(_HELD_EVERY_S):
+            self.print_held()
+
+    def print_held(self) -> None:
+        """Print what was held back, where its time has come."""
+        with self._lock:
+            for row, text in tuple(self._held.items()):
+                self._print_or_hold(row, text)
 
     def started(self, row: str, stage: str) -> None:
         """See Listener."""
-        self._printed_at[row] = time.monotonic()
-        self._print_line(f"{row}: {stage}")
+        with self._lock:
+            self._held.pop(row, None)
+            self._printed_at[row] = time.monotonic()
+            self._print_line(f"{row}: {stage}")
 
     def said(self, row: str, text: str) -> None:
         """See Listener."""
+        with self._lock:
+            self._print_or_hold(row, text)
+
+    def _print_or_hold(self, row: str, text: str) -> None:
         now = time.monotonic()
-        if now - self._printed_at.get(row, 0.0) >= _PLAIN_EVERY_S:
-            self._printed_at[row] = now
-            self._print_line(f"{row}: {text}")
+        if now - self._printed_at.get(row, 0.0) < _PLAIN_EVERY_S:
+            self._held[row] = text
+            return
+        self._held.pop(row, None)
+        self._printed_at[row] = now
+        self._print_line(f"{row}: {text}")
 
     def noted(self, row: str, text: str) -> None:
         """See Listener."""
-        self._print_line(f"{row}: {text}")
+        with self._lock:
+            self._print_line(f"{row}: {text}")
 
     def ended(self, row: str, stage: str, elapsed_s: float, error: BaseException | None) -> None:
         """See Listener."""
-        if error is None:
-            self._print_line(f"{row}: {stage} done in {elapsed_s:.1f} s")
-        elif isinstance(error, LabError):
-            # The whole message comes at the end of the command.
-            first = error.message.partition("\n")[0]
-            self._print_line(f"{row}: {stage} failed after {elapsed_s:.1f} s: {first}")
-        else:
-            self._print_line(
-                f"{row}: {stage} ended after {elapsed_s:.1f} s: {type(error).__name__}"
-            )
+        with self._lock:
+            self._held.pop(row, None)
+            self._print_line(f"{row}: {stage} {_how_it_ended(elapsed_s, error)}")
 
     def _print_line(self, text: str) -> None:
         # What a row says may be a node's words: none of it may move a cursor or forge a line.
         print(f"{time.strftime('%H:%M:%S')} {printable(text)}", file=self._stream, flush=True)
+
+
+def _how_it_ended(elapsed_s: float, error: BaseException | None) -> str:
+    if error is None:
+        return f"done in {elapsed_s:.1f} s"
+    if isinstance(error, LabError):
+        # The whole message comes at the end of the command.
+        first = error.message.partition("\n")[0]
+        return f"failed after {elapsed_s:.1f} s: {first}"
+    return f"ended after {elapsed_s:.1f} s: {type(error).__name__}"
 
 
 def listener(title: str, stream: TextIO = sys.stderr) -> AbstractContextManager[Listener | None]:

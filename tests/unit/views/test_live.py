@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import re
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -63,6 +65,46 @@ def test_what_a_row_waits_for_is_told_now_and_then(clock: Clock) -> None:
         clock.now += 0.1
         view.said("a", f"at {clock.now:.0f}")
     assert lines(stream) == ["a: boot", "a: at 1010", "a: at 1020"]
+
+
+def test_the_last_word_is_told_when_its_time_comes(clock: Clock) -> None:
+    view, stream = plain()
+    view.started("a", "services")
+    for word in ("memcached", "keystone"):
+        view.said("a", word)
+    view.print_held()
+    assert lines(stream) == ["a: services"]
+    clock.now += 10
+    view.print_held()
+    view.print_held()
+    assert lines(stream) == ["a: services", "a: keystone"]
+
+
+def test_no_word_is_told_after_the_end_of_its_stage(clock: Clock) -> None:
+    view, stream = plain()
+    view.started("a", "services")
+    view.said("a", "keystone")
+    view.ended("a", "services", 1.0, None)
+    clock.now += 10
+    view.print_held()
+    assert lines(stream) == ["a: services", "a: services done in 1.0 s"]
+
+
+def test_what_is_held_is_printed_though_nothing_more_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "_PLAIN_EVERY_S", 0.05)
+    monkeypatch.setattr(live, "_HELD_EVERY_S", 0.01)
+    threads = threading.active_count()
+    stream = io.StringIO()
+    with PlainLines(stream) as view:
+        view.started("a", "services")
+        view.said("a", "keystone")
+        deadline = time.monotonic() + 20
+        while "keystone" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert lines(stream) == ["a: services", "a: keystone"]
+    assert threading.active_count() == threads
 
 
 def test_rows_are_throttled_each_for_itself(clock: Clock) -> None:
