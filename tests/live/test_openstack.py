@@ -18,6 +18,10 @@ pytestmark = pytest.mark.live
 
 # Nodes that were rebooted have all their services back after so many seconds at most.
 BACK_S = "240"
+# Then their reports reach nova and neutron, the slowest a minute later.
+REPORTED_S = 180.0
+# Neutron and nova miss who has not reported for 75 s.
+MISSED_S = 180.0
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,66 @@ def test_nodes_that_were_rebooted_come_back_with_their_services(
     stacklab.check(CLOUD, "--wait", BACK_S)
     after = [first_start(stacklab, node) for node in rebooted]
     assert not set(before) & set(after)
+
+
+def assert_cloud_is_whole(stacklab: Stacklab) -> None:
+    """Every service and agent reports again, and there is no compute beside the lab's two."""
+    stacklab.check(CLOUD, "--layer", "services", "--wait", BACK_S)
+    deadline = time.monotonic() + REPORTED_S
+    while True:
+        lost = not_reporting(stacklab)
+        if not lost:
+            break
+        assert time.monotonic() < deadline, f"not back after {REPORTED_S} s: {lost}"
+        time.sleep(3)
+    listed = stacklab.ok("lab.cloud", CLOUD, "--", "hypervisor", "list", "-f", "json")
+    names = [row["Hypervisor Hostname"] for row in json.loads(listed.out)]
+    assert sorted(names) == ["compute1", "compute2"]
+
+
+def not_reporting(stacklab: Stacklab) -> list[str]:
+    """The services of nova and the agents of neutron that are not up; all, if no API answers."""
+    found = []
+    for words, name, is_up in (
+        (("compute", "service", "list"), "Binary", lambda row: row["State"] == "up"),
+        (("network", "agent", "list"), "Binary", lambda row: row["Alive"] is True),
+    ):
+        run = stacklab.run("lab.cloud", CLOUD, "--", *words, "-f", "json")
+        if run.code != 0:
+            found.append(f"{' '.join(words)}: {run.err[-300:]}")
+            continue
+        found += [f"{row[name]} on {row['Host']}" for row in json.loads(run.out) if not is_up(row)]
+    return found
+
+
+def test_a_database_and_messages_that_were_killed_come_back(stacklab: Stacklab, cloud: Run) -> None:
+    units = ("stacklab-mariadb", "stacklab-rabbitmq")
+    for unit in units:
+        before = stacklab.on(CLOUD, "controller", f"systemctl show -P MainPID {unit}")
+        stacklab.on(CLOUD, "controller", f"sudo systemctl kill --signal=KILL {unit}")
+        after = stacklab.on(CLOUD, "controller", f"systemctl show -P MainPID {unit}")
+        assert after != before
+    assert_cloud_is_whole(stacklab)
+
+
+def test_a_compute_that_was_off_comes_back(stacklab: Stacklab, cloud: Run) -> None:
+    stacklab.ok("lab.fault", CLOUD, "power-off", "compute2")
+    # Until nova calls it down, so that it really has to be told again.
+    deadline = time.monotonic() + MISSED_S
+    while "nova-compute on compute2" not in not_reporting(stacklab):
+        assert time.monotonic() < deadline, "nova does not miss a compute that is off"
+        time.sleep(5)
+    stacklab.ok("lab.fault", CLOUD, "--undo")
+    assert_cloud_is_whole(stacklab)
+
+
+def test_a_compute_that_is_made_again_is_the_same_to_the_cloud(
+    stacklab: Stacklab, cloud: Run
+) -> None:
+    before = first_start(stacklab, "compute2")
+    stacklab.ok("lab.rebuild", CLOUD, "--node", "compute2")
+    assert first_start(stacklab, "compute2") != before
+    assert_cloud_is_whole(stacklab)
 
 
 def test_two_vms_on_two_computes_ping_and_log_in_to_each_other(

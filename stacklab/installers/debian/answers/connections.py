@@ -19,6 +19,9 @@ _DATABASE_POOL = {
 # its agents for one twice as often. An emulated node is slow to give it.
 _DOWN_AFTER_S = 300
 _DOWN_AFTER_NATIVE_S = 75  # neutron's default
+_RPC_TIMEOUT_S = 180
+# The default. A compute whose report was lost with RabbitMQ reports again after it.
+_RPC_TIMEOUT_NATIVE_S = 60
 # OVN's databases are never probed: under emulation an answer comes late, and a connection
 # that is dropped loses the events that ports are waiting for.
 _OVSDB_PROBE_MS = 600_000
@@ -34,6 +37,10 @@ class Connections:
     @property
     def _down_after_s(self) -> int:
         return _DOWN_AFTER_S if self._place.is_vm else _DOWN_AFTER_NATIVE_S
+
+    @property
+    def _rpc_timeout_s(self) -> int:
+        return _RPC_TIMEOUT_S if self._place.is_vm else _RPC_TIMEOUT_NATIVE_S
 
     def _database(self, name: str, user: str = "") -> dict[str, object]:
         user = user or name

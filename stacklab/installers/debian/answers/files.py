@@ -181,6 +181,10 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
             mode=0o755,
         ),
     }
+    # Helpers with root's rights are Pythons of their own: see the units' Environment.
+    files["/etc/sudoers.d/stacklab-imports"] = ConfigFile(
+        text='Defaults env_keep += "EVENTLET_NO_GREENDNS SETUPTOOLS_USE_DISTUTILS"\n', mode=0o440
+    )
     files |= dict(_networkd_files(request, node, place))
     if place.external_nic:
         files["/usr/local/sbin/stacklab-gateway"] = ConfigFile(
@@ -260,6 +264,9 @@ def _controller_texts(
         files[f"/etc/stacklab/{application.name}-uwsgi.ini"] = ConfigFile(
             text=request.render("debian/uwsgi.ini.j2", node, application=application, **context)
         )
+    files[services.KEYSTONE_WSGI] = ConfigFile(
+        text=request.render("debian/keystone.wsgi.j2", node)
+    )
     for repository in _KEY_REPOSITORIES:
         # Keystone wants a key to come (0) beside the one that it uses; a lab's is never changed.
         for index in (0, 1):

@@ -16,7 +16,6 @@ from stacklab.model.stack import Overcommit
 
 # What computes log in to each other with, as nova, to move VMs; install.sh puts it there.
 NOVA_KEY = "/var/lib/nova/.ssh/id_ed25519"
-_RPC_TIMEOUT_S = 180
 # Privileged helpers without a rootwrap, which would be one more Python each.
 _HELPER = {"helper_command": "sudo /usr/bin/privsep-helper --config-file /etc/nova/nova.conf"}
 # What the services of a role take, in MiB.
@@ -93,7 +92,7 @@ class Options(Connections):
                 "rpc_workers": 1,
                 "rpc_state_report_workers": 0,
                 "agent_down_time": self._down_after_s,
-                "rpc_response_timeout": _RPC_TIMEOUT_S,
+                "rpc_response_timeout": self._rpc_timeout_s,
                 "notify_nova_on_port_status_changes": True,
                 "notify_nova_on_port_data_changes": True,
                 "dns_domain": "lab.",
@@ -157,9 +156,11 @@ class Options(Connections):
                 "state_path": "/var/lib/nova",
                 "my_ip": place.own,
                 "transport_url": self._messages_url(),
-                "rpc_response_timeout": _RPC_TIMEOUT_S,
+                "rpc_response_timeout": self._rpc_timeout_s,
                 "service_down_time": self._down_after_s,
                 "report_interval": 30 if self._place.is_vm else 10,
+                # By default the scheduler maps computes up to a minute after its start.
+                "periodic_fuzzy_delay": 0,
             },
             "api": {"auth_strategy": "keystone"},
             "keystone_authtoken": self._token_check("nova"),

@@ -61,8 +61,11 @@ class Wsgi:
     takes_uploads: bool = False  # bodies without a known length
 
 
+# Ours, because Debian's imports what a lab does not use.
+KEYSTONE_WSGI = "/etc/stacklab/keystone.wsgi"
+
 _WSGI = (
-    Wsgi(name="keystone", file="/usr/bin/keystone-wsgi-public", port=ports.KEYSTONE),
+    Wsgi(name="keystone", file=KEYSTONE_WSGI, port=ports.KEYSTONE),
     Wsgi(name="placement", file="/usr/bin/placement-api", port=ports.PLACEMENT),
     Wsgi(name="glance", file="/usr/bin/glance-wsgi-api", port=ports.GLANCE, takes_uploads=True),
 )

@@ -13,6 +13,7 @@ place root neutron 640 /etc/neutron/neutron.conf
 place root neutron 640 /etc/neutron/neutron_ovn_metadata_agent.ini
 place root root 755 /usr/local/sbin/stacklab-wait
 place root root 755 /usr/local/sbin/stacklab-bridges
+place root root 440 /etc/sudoers.d/stacklab-imports
 place root root 600 /etc/iscsi/initiatorname.iscsi
 place root root 644 /etc/default/libvirtd
 place root root 644 /etc/systemd/system/stacklab-bridges.service

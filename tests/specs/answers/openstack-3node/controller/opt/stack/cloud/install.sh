@@ -16,6 +16,7 @@ place root placement 640 /etc/placement/placement.conf
 place root neutron 640 /etc/neutron/plugins/ml2/ml2_conf.ini
 place root root 755 /usr/local/sbin/stacklab-wait
 place root root 755 /usr/local/sbin/stacklab-bridges
+place root root 440 /etc/sudoers.d/stacklab-imports
 place root root 644 /etc/systemd/network/05-eth2.network
 place root root 755 /usr/local/sbin/stacklab-gateway
 place root root 644 /etc/mysql/mariadb.conf.d/70-stacklab.cnf
@@ -27,6 +28,7 @@ place root root 644 /etc/default/ovn-central
 place root root 644 /etc/stacklab/keystone-uwsgi.ini
 place root root 644 /etc/stacklab/placement-uwsgi.ini
 place root root 644 /etc/stacklab/glance-uwsgi.ini
+place root root 644 /etc/stacklab/keystone.wsgi
 place keystone keystone 600 /etc/keystone/fernet-keys/0
 place keystone keystone 600 /etc/keystone/fernet-keys/1
 place keystone keystone 600 /etc/keystone/credential-keys/0
