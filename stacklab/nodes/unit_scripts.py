@@ -21,8 +21,10 @@ UNIT_FILES = "/run/systemd/system"  # gone after a reboot, as the unit is
 OLDEST_SYSTEMD = 243  # Type=exec, and what a unit's end is told by
 CHUNK_BYTES = 1024 * 1024  # of the output, sent by one base64(1)
 LINE_CHARACTERS = 3000  # of base64: 2250 bytes, a multiple of 3, so each line stands alone
-LOST_EVERY = 20  # polls, of half a second or one, between two looks whether the unit still exists
-_QUIET_AFTER = 20  # polls without output
+LOST_EVERY = 20  # polls, of half a second to three, between two looks whether the unit still exists
+# Polls without output, after which they are a second apart, and three.
+_QUIET_AFTER = 20
+_SILENT_AFTER = 60
 
 # exec: systemd sees how the work itself ends. The writer of the output ignores SIGTERM, so that
 # it drains the pipe after the work was killed. head(1) alone would write every 4 KiB only, and
@@ -156,7 +158,10 @@ main() {{
     printf '%s still\\n' "$m"
     # A look costs two processes, which an emulated node feels: look less often at what is quiet.
     quiet=$((quiet + 1))
-    if [ "$quiet" -le {quiet_after} ]; then sleep 0.5; else sleep 1; fi
+    if [ "$quiet" -le {quiet_after} ]; then sleep 0.5
+    elif [ "$quiet" -le {silent_after} ]; then sleep 1
+    else sleep 3
+    fi
   done
   status | while IFS= read -r line; do printf '%s status %s\\n' "$m" "$line"; done
   printf '%s end\\n' "$m"
@@ -224,6 +229,7 @@ def attach(name: str, marker: str, offset: int) -> str:
         line=LINE_CHARACTERS,
         lost_every=LOST_EVERY,
         quiet_after=_QUIET_AFTER,
+        silent_after=_SILENT_AFTER,
     )
 
 

@@ -32,8 +32,12 @@ SCRIPTS = {
 UNIT = "stacklab-nova-api.service"
 SYSTEMCTL = """#!/bin/sh
 case $* in
-show*) cat "$WORLD/restarts" ;;
-*is-active*) [ -e "$WORLD/active" ] || { touch "$WORLD/looked-at"; exit 3; } ;;
+"show --property=ActiveState,NRestarts stacklab-nova-api.service")
+    state=active
+    [ -e "$WORLD/active" ] || { touch "$WORLD/looked-at"; state=activating; }
+    printf 'NRestarts=%s\nActiveState=%s\n' "$(cat "$WORLD/restarts")" "$state"
+    ;;
+*) exit 1 ;;
 esac
 """
 JOURNALCTL = "#!/bin/sh\necho 'no such option: my_ipp'\n"
