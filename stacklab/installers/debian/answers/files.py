@@ -264,9 +264,7 @@ def _controller_texts(
         files[f"/etc/stacklab/{application.name}-uwsgi.ini"] = ConfigFile(
             text=request.render("debian/uwsgi.ini.j2", node, application=application, **context)
         )
-    files[services.KEYSTONE_WSGI] = ConfigFile(
-        text=request.render("debian/keystone.wsgi.j2", node)
-    )
+    files[services.KEYSTONE_WSGI] = ConfigFile(text=request.render("debian/keystone.wsgi.j2", node))
     for repository in _KEY_REPOSITORIES:
         # Keystone wants a key to come (0) beside the one that it uses; a lab's is never changed.
         for index in (0, 1):
