@@ -183,7 +183,7 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
     }
     # Helpers with root's rights are Pythons of their own: see the units' Environment.
     files["/etc/sudoers.d/stacklab-imports"] = ConfigFile(
-        text='Defaults env_keep += "EVENTLET_NO_GREENDNS SETUPTOOLS_USE_DISTUTILS"\n', mode=0o440
+        text=f'Defaults env_keep += "{" ".join(services.LESS_TO_IMPORT)}"\n', mode=0o440
     )
     files |= dict(_networkd_files(request, node, place))
     if place.external_nic:
@@ -321,5 +321,6 @@ def _render_unit(request: Request, node: Node, place: CloudPlace, service: Servi
         node,
         service=service,
         bridges=services.BRIDGES,
+        environment=services.LESS_TO_IMPORT,
         targets=services.targets(place),
     )

@@ -61,6 +61,9 @@ class Wsgi:
     takes_uploads: bool = False  # bodies without a known length
 
 
+# Without these two variables Python imports dnspython and setuptools.
+LESS_TO_IMPORT = {"EVENTLET_NO_GREENDNS": "yes", "SETUPTOOLS_USE_DISTUTILS": "stdlib"}
+
 # Ours, because Debian's imports what a lab does not use.
 KEYSTONE_WSGI = "/etc/stacklab/keystone.wsgi"
 
