@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from stacklab.checks.result import Layer
+from tests.live import typed
 from tests.live.labs import (
     HOME,
     LAB,
@@ -32,6 +34,8 @@ from tests.live.remains import processes
 from tests.live.typed import PASSED, Run, Stacklab, flat
 
 pytestmark = pytest.mark.live
+
+wait_until = functools.partial(typed.wait_until, limit_s=30)
 
 DIRECTORY = HOME / "labs" / LAB
 LIBVIRTD_PID = Path("/run/libvirtd.pid")
@@ -76,13 +80,6 @@ class Hand:
 @pytest.fixture
 def hand(kind: str) -> Hand:
     return Hand(kind)
-
-
-def wait_until(is_so: Callable[[], object], what: str, limit_s: float = 30) -> None:
-    deadline = time.monotonic() + limit_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not {what} after {limit_s:.0f} s"
-        time.sleep(0.05)
 
 
 def check_with(stacklab: Stacklab, mishap: Callable[[], object], node: str, *words: str) -> Run:

@@ -12,7 +12,7 @@ import pytest
 from stacklab.checks.result import Layer
 from tests.live.labs import CLOUD, all_passed, as_kind
 from tests.live.remains import assert_gone
-from tests.live.typed import Run, Stacklab, flat
+from tests.live.typed import Run, Stacklab, flat, wait_until
 
 pytestmark = pytest.mark.live
 
@@ -89,13 +89,7 @@ def test_nodes_that_were_rebooted_come_back_with_their_services(
 def assert_cloud_is_whole(stacklab: Stacklab) -> None:
     """Every service and agent reports again, and there is no compute beside the lab's two."""
     stacklab.check(CLOUD, "--layer", "services", "--wait", BACK_S)
-    deadline = time.monotonic() + REPORTED_S
-    while True:
-        lost = not_reporting(stacklab)
-        if not lost:
-            break
-        assert time.monotonic() < deadline, f"not back after {REPORTED_S} s: {lost}"
-        time.sleep(3)
+    wait_until(lambda: not not_reporting(stacklab), "all reporting", REPORTED_S, pause_s=3)
     listed = stacklab.ok("lab.cloud", CLOUD, "--", "hypervisor", "list", "-f", "json")
     names = [row["Hypervisor Hostname"] for row in json.loads(listed.out)]
     assert sorted(names) == ["compute1", "compute2"]
@@ -116,20 +110,20 @@ def not_reporting(stacklab: Stacklab) -> list[str]:
     return found
 
 
-def main_process(stacklab: Stacklab, unit: str) -> str:
-    """The number of the process that a unit of the controller runs; "0": none."""
-    return stacklab.on(CLOUD, "controller", f"systemctl show -P MainPID {unit}").strip()
+def kill(stacklab: Stacklab, unit: str) -> None:
+    """Kill a unit of the controller, and wait until the process that it ran has ended."""
+
+    def main_process() -> str:
+        return stacklab.on(CLOUD, "controller", f"systemctl show -P MainPID {unit}")
+
+    before = main_process()
+    stacklab.on(CLOUD, "controller", f"sudo systemctl kill --signal=KILL {unit}")
+    wait_until(lambda: main_process() != before, f"{unit} killed", 20)
 
 
 def test_a_database_and_messages_that_were_killed_come_back(stacklab: Stacklab, cloud: Run) -> None:
-    units = ("stacklab-mariadb", "stacklab-rabbitmq")
-    for unit in units:
-        before = main_process(stacklab, unit)
-        stacklab.on(CLOUD, "controller", f"sudo systemctl kill --signal=KILL {unit}")
-        deadline = time.monotonic() + 20
-        while main_process(stacklab, unit) == before:
-            assert time.monotonic() < deadline, f"{unit} was not killed"
-            time.sleep(0.2)
+    kill(stacklab, "stacklab-mariadb")
+    kill(stacklab, "stacklab-rabbitmq")
     # What their clients lost comes back in its time: the next test waits longer than that.
     stacklab.check(CLOUD, "--layer", "services", "--wait", BACK_S)
 
@@ -137,10 +131,12 @@ def test_a_database_and_messages_that_were_killed_come_back(stacklab: Stacklab, 
 def test_a_compute_that_was_off_comes_back(stacklab: Stacklab, cloud: Run) -> None:
     stacklab.ok("lab.fault", CLOUD, "power-off", "compute2")
     # Until nova calls it down, so that it really has to be told again.
-    deadline = time.monotonic() + MISSED_S
-    while "nova-compute on compute2" not in not_reporting(stacklab):
-        assert time.monotonic() < deadline, "nova does not miss a compute that is off"
-        time.sleep(5)
+    wait_until(
+        lambda: "nova-compute on compute2" in not_reporting(stacklab),
+        "missed by nova",
+        MISSED_S,
+        pause_s=5,
+    )
     stacklab.ok("lab.fault", CLOUD, "--undo")
     assert_cloud_is_whole(stacklab)
 

@@ -12,17 +12,20 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stacklab.paths import PROJECT
+from tests.live import typed
 from tests.live.labs import HOME, NOT_COPIED, as_kind
 from tests.live.slow_stages import LINES
 from tests.live.typed import Stacklab, flat
 
 pytestmark = pytest.mark.live
+
+wait_until = functools.partial(typed.wait_until, limit_s=300)
 
 LAB = "slow-2node"
 DIRECTORY = HOME / "labs" / LAB
@@ -80,13 +83,6 @@ def slow(copy: Path, image: Path, kind: str) -> Iterator[Stacklab]:
     yield typed
     typed.ok("lab.destroy", LAB)
     assert not DIRECTORY.exists()
-
-
-def wait_until(is_so: Callable[[], object], what: str, limit_s: float = 300) -> None:
-    deadline = time.monotonic() + limit_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not {what} after {limit_s:.0f} s"
-        time.sleep(0.1)
 
 
 def counted() -> list[int]:

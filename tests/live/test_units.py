@@ -6,6 +6,7 @@ On mini-2node, which may be up already; it is left up for test_ci_recipes.py.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import signal
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,13 @@ from stacklab.nodes.unit_status import UnitPhase
 from stacklab.nodes.units import Attached, Units
 from stacklab.paths import PROJECT, HostPaths
 from stacklab.process import SubprocessRunner
+from tests.live import typed
 from tests.live.labs import CONTAINERS, HOME, as_kind, first_process
 from tests.live.typed import Stacklab
 
 pytestmark = pytest.mark.live
+
+wait_until = functools.partial(typed.wait_until, limit_s=60)
 
 LAB = "mini-2node"
 NODE = "node1"
@@ -66,13 +70,6 @@ def units(stacklab: Stacklab, image: Path, kind: str) -> Iterator[Units]:
 def follower(name: str, path: Path) -> subprocess.Popen[str]:
     argv = (sys.executable, "-c", FOLLOWER, str(HOME), LAB, NODE, name, str(path))
     return subprocess.Popen(argv, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-
-
-def wait_until(is_so: Callable[[], object], what: str, limit_s: float = 60) -> None:
-    deadline = time.monotonic() + limit_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not {what} after {limit_s:.0f} s"
-        time.sleep(0.05)
 
 
 def ssh_processes() -> list[int]:
@@ -258,7 +255,7 @@ def test_a_node_that_goes_down_in_the_middle_is_told_as_such(
     whole = [f"tick {number}".encode() for number in range(len(ticks))]
     assert ticks[:-1] == whole[:-1]
     # It shows where it ended, and nothing starts it again behind our back.
-    wait_until(lambda: answers(units), "back", 280)
+    wait_until(lambda: answers(units), "back", limit_s=280)
     again = units.start(way, script)
     assert again.phase is UnitPhase.REBOOTED
     assert again.size > 200

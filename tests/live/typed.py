@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -121,6 +121,16 @@ class Stacklab:
 def flat(text: str) -> str:
     """Return what was printed without its line breaks and indents."""
     return " ".join(text.split())
+
+
+def wait_until(
+    is_so: Callable[[], object], what: str, limit_s: float, pause_s: float = 0.05
+) -> None:
+    """Look again and again until it is so; fail after the limit."""
+    deadline = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not {what} after {limit_s:.0f} s"
+        time.sleep(pause_s)
 
 
 def take_over_records(home: Path) -> None:
