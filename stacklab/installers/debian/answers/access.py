@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stacklab.installers.debian.answers import ports
-from stacklab.installers.debian.answers.clues import CLUES
+from stacklab.installers.debian.answers.backends import backend_of
 from stacklab.installers.debian.answers.connections import REGION
 from stacklab.installers.debian.answers.options import allocation_ratios
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, floating_pool, volume_types
@@ -24,7 +24,7 @@ def access(lab: Lab) -> CloudAccess:
         ratios=allocation_ratios(lab.stack.overcommit),
         external=_external(lab),
         has_volumes=bool(volume_types(lab)),
-        clues=CLUES,
+        clues=backend_of(lab).clues,
         can_migrate=len(compute_nodes(lab)) > 1,
     )
 

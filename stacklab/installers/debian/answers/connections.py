@@ -8,7 +8,6 @@ from stacklab.installers.debian.answers import ports
 from stacklab.installers.debian.answers.place import CloudPlace
 
 REGION = "RegionOne"
-OVSDB_TIMEOUT_S = 600
 _DATABASE_POOL = {
     "max_pool_size": 3,
     "max_overflow": 20,
@@ -22,9 +21,6 @@ _DOWN_AFTER_NATIVE_S = 75  # neutron's default
 _RPC_TIMEOUT_S = 180
 # The default. A compute whose report was lost with RabbitMQ reports again after it.
 _RPC_TIMEOUT_NATIVE_S = 60
-# OVN's databases are never probed: under emulation an answer comes late, and a connection
-# that is dropped loses the events that ports are waiting for.
-_OVSDB_PROBE_MS = 600_000
 
 
 class Connections:
@@ -78,11 +74,16 @@ class Connections:
             "token_cache_time": 3600,
         }
 
-    def _southbound(self) -> dict[str, object]:
+    def _metadata(self) -> dict[str, Mapping[str, object]]:
+        """Return the options of an agent that answers VMs with nova's metadata."""
         return {
-            "ovn_sb_connection": f"tcp:{self._at(ports.SOUTHBOUND)}",
-            "ovsdb_probe_interval": _OVSDB_PROBE_MS,
-            "ovsdb_connection_timeout": OVSDB_TIMEOUT_S,
+            "DEFAULT": {
+                "nova_metadata_host": self._place.controller,
+                "metadata_proxy_shared_secret": self._secrets["metadata_secret"],
+                "metadata_workers": 1,  # with 0 every guest is answered 504
+                "state_path": "/var/lib/neutron",
+            },
+            "agent": {"root_helper": "", "report_interval": 30},  # it runs as root
         }
 
     def _at(self, port: int) -> str:

@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
 from stacklab.installers.debian.answers import forms, ports, services, volumes
+from stacklab.installers.debian.answers import service as names
+from stacklab.installers.debian.answers.backends import backend_of
 from stacklab.installers.debian.answers.config import ConfigFile, Sections, ini_file, merged
 from stacklab.installers.debian.answers.options import NOVA_KEY, Options
 from stacklab.installers.debian.answers.place import (
@@ -19,7 +21,7 @@ from stacklab.installers.debian.answers.place import (
     left_out,
     place_of,
 )
-from stacklab.installers.debian.answers.services import Service
+from stacklab.installers.debian.answers.service import Service
 from stacklab.installers.debian.answers.volumes import CINDER_CONF, VolumeOptions
 from stacklab.installers.kit.git import CLONES
 from stacklab.installers.kit.request import Rendered, Request
@@ -126,13 +128,12 @@ def _ini_files(request: Request, node: Node, place: CloudPlace) -> dict[PurePosi
         sections["/etc/keystone/keystone.conf"] = (options.keystone(), "keystone")
         sections["/etc/glance/glance-api.conf"] = (options.glance(), "glance")
         sections["/etc/placement/placement.conf"] = (options.placement(), "placement")
-        sections["/etc/neutron/plugins/ml2/ml2_conf.ini"] = (options.ml2(), "neutron")
         if place.volume_types:
             cinder = VolumeOptions(place, request.secrets).cinder(request.lab.stack.overcommit)
             sections[str(CINDER_CONF)] = (cinder, "cinder")
-    if place.has_compute:
-        agent = "/etc/neutron/neutron_ovn_metadata_agent.ini"
-        sections[agent] = (options.metadata_agent(), "neutron")
+    for path, more in backend_of(request.lab).options(place, request.secrets).items():
+        own, group = sections.get(path, ({}, "neutron"))
+        sections[path] = (merged(own, more), group)
     wanted = _post_config(request, node, tuple(sections))
     files = {}
     for path, (own, group) in sections.items():
@@ -163,6 +164,7 @@ def _post_config(
 def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPath, ConfigFile]:
     """Return the files of other forms: of the database, the messages, keys and scripts."""
     context = {"place": place, "ports": ports}
+    backend = backend_of(request.lab)
     files: dict[str, ConfigFile] = {
         "/usr/local/sbin/stacklab-wait": ConfigFile(
             text=request.render(
@@ -172,7 +174,7 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
         ),
         "/usr/local/sbin/stacklab-bridges": ConfigFile(
             text=request.render(
-                "debian/bridges.sh.j2",
+                backend.bridges_script,
                 node,
                 datapath="netdev" if place.has_userspace_datapath else "system",
                 physical_network=PHYSICAL_NETWORK,
@@ -186,7 +188,7 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
         text=f'Defaults env_keep += "{" ".join(services.LESS_TO_IMPORT)}"\n', mode=0o440
     )
     files |= dict(_networkd_files(request, node, place))
-    if place.external_nic:
+    if place.external_nic and backend.announces_gateway:
         files["/usr/local/sbin/stacklab-gateway"] = ConfigFile(
             text=request.render(
                 "debian/gateway.sh.j2", node, physical_network=PHYSICAL_NETWORK, **context
@@ -295,22 +297,24 @@ def _volume_texts(request: Request, node: Node, place: CloudPlace) -> Mapping[st
 
 def _units(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPath, ConfigFile]:
     """Return the units of the node's services, of its bridges, and of its targets."""
-    own = services.services_of(place)
-    units = {services.BRIDGES: request.render("debian/bridges.service.j2", node, place=place)}
+    lab = request.lab
+    own = services.services_of(lab, place)
+    bridges = request.render(backend_of(lab).bridges_unit, node, place=place)
+    units = {names.BRIDGES: bridges}
     for service in own:
         units[service.unit] = _render_unit(request, node, place, service)
-    preparing = services.preparing_units(place)
-    if services.GATEWAY in preparing:
-        units[services.GATEWAY] = request.render("debian/gateway.service.j2", node)
-    if services.VOLUMES in preparing:
-        units[services.VOLUMES] = request.render("debian/volumes.service.j2", node)
+    preparing = services.preparing_units(lab, place)
+    if names.GATEWAY in preparing:
+        units[names.GATEWAY] = request.render("debian/gateway.service.j2", node)
+    if names.VOLUMES in preparing:
+        units[names.VOLUMES] = request.render("debian/volumes.service.j2", node)
     wanted = (
         *preparing,
-        *services.debian_units(place),
+        *services.debian_units(lab, place),
         *(service.unit for service in own),
     )
     for target in services.targets(place):
-        role = "controller" if target == services.CONTROLLER_TARGET else "compute"
+        role = "controller" if target == names.CONTROLLER_TARGET else "compute"
         units[target] = request.render("debian/target.j2", node, role=role, units=wanted)
     return {_UNITS / name: ConfigFile(text=text) for name, text in units.items()}
 
@@ -320,7 +324,7 @@ def _render_unit(request: Request, node: Node, place: CloudPlace, service: Servi
         "debian/service.j2",
         node,
         service=service,
-        bridges=services.BRIDGES,
+        bridges=names.BRIDGES,
         environment=services.LESS_TO_IMPORT,
         targets=services.targets(place),
     )

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 from stacklab.installers.debian.answers import ports
 from stacklab.installers.debian.answers.config import Sections, merged
-from stacklab.installers.debian.answers.connections import OVSDB_TIMEOUT_S, Connections, oslo
-from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK
+from stacklab.installers.debian.answers.connections import Connections, oslo
 from stacklab.model.stack import Overcommit
 
 # What computes log in to each other with, as nova, to move VMs; install.sh puts it there.
@@ -24,7 +23,7 @@ _CONTROLLER_MIB = 2048
 
 
 class Options(Connections):
-    """Options of a node's services, but for cinder's."""
+    """Options of a node's services, but for cinder's and those of neutron's backend."""
 
     def keystone(self) -> Sections:
         """Return keystone.conf."""
@@ -79,13 +78,12 @@ class Options(Connections):
         return sections
 
     def neutron(self) -> Sections:
-        """Return neutron.conf."""
+        """Return neutron.conf, as it is with any backend."""
         sections: dict[str, Mapping[str, object]] = {
             "DEFAULT": {
                 "state_path": "/var/lib/neutron",
                 "transport_url": self._messages_url(),
                 "core_plugin": "ml2",
-                "service_plugins": "ovn-router",
                 "auth_strategy": "keystone",
                 "bind_host": self._place.own,
                 "api_workers": 1,
@@ -108,46 +106,6 @@ class Options(Connections):
         if self._place.is_controller:
             sections["database"] = self._database("neutron")
         return sections
-
-    def ml2(self) -> Sections:
-        """Return ml2_conf.ini."""
-        return {
-            "ml2": {
-                "type_drivers": "flat,geneve",
-                "tenant_network_types": "geneve",
-                "mechanism_drivers": "ovn",
-                "extension_drivers": "port_security",
-            },
-            "ml2_type_flat": {"flat_networks": PHYSICAL_NETWORK},
-            # neutron writes a row for each at its first start: 65,536 of them took 90 s.
-            "ml2_type_geneve": {"vni_ranges": "1:1000", "max_header_size": 38},
-            "securitygroup": {"enable_security_group": True},
-            "ovn": {
-                # Addresses, since python-ovs resolves no names.
-                "ovn_nb_connection": f"tcp:{self._at(ports.NORTHBOUND)}",
-                "ovn_metadata_enabled": True,
-                "ovn_l3_scheduler": "leastloaded",
-                "enable_distributed_floating_ip": False,
-                **self._southbound(),
-            },
-        }
-
-    def metadata_agent(self) -> Sections:
-        """Return neutron_ovn_metadata_agent.ini."""
-        return {
-            "DEFAULT": {
-                "nova_metadata_host": self._place.controller,
-                "metadata_proxy_shared_secret": self._secrets["metadata_secret"],
-                "metadata_workers": 1,  # with 0 every guest is answered 504
-                "state_path": "/var/lib/neutron",
-            },
-            "agent": {"root_helper": "", "report_interval": 30},  # it runs as root
-            "ovs": {
-                "ovsdb_connection": "unix:/run/openvswitch/db.sock",
-                "ovsdb_connection_timeout": OVSDB_TIMEOUT_S,
-            },
-            "ovn": self._southbound(),
-        }
 
     def _nova_everywhere(self) -> Sections:
         place = self._place
@@ -244,7 +202,6 @@ class Options(Connections):
                 "live_migration_inbound_addr": self._place.own,
             },
             "image_cache": {"manager_interval": -1},
-            "os_vif_ovs": {"ovsdb_connection": f"tcp:127.0.0.1:{ports.OVSDB}"},
             "nova_sys_admin": _HELPER,
             "vif_plug_ovs_privileged": _HELPER,
         }

@@ -7,59 +7,21 @@ after every boot of a node. Debian's own units stay as they are for Open vSwitch
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers.backends import backend_of
 from stacklab.installers.debian.answers.place import CloudPlace, place_of
+from stacklab.installers.debian.answers.service import (
+    BRIDGES,
+    COMPUTE_TARGET,
+    CONTROLLER_TARGET,
+    GATEWAY,
+    VOLUMES,
+    Service,
+    Wsgi,
+)
 from stacklab.model.lab import Lab, Node
-
-UNIT_PREFIX = "stacklab-"
-CONTROLLER_TARGET = "stacklab-controller.target"
-COMPUTE_TARGET = "stacklab-compute.target"
-# What is linked here is started at each boot.
-WANTS = "/etc/systemd/system/multi-user.target.wants"
-# Sets bridges up at each boot: Open vSwitch's own database does not hold their addresses.
-BRIDGES = f"{UNIT_PREFIX}bridges.service"
-# Makes the volume groups, and sets them up at each boot.
-VOLUMES = f"{UNIT_PREFIX}volumes.service"
-# Has neutron see which node is the gateway, at each start of ovn-controller.
-GATEWAY = f"{UNIT_PREFIX}gateway.service"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
-    """A service of ours; `ready` and `waits_for` are words of the script stacklab-wait."""
-
-    name: str
-    command: str
-    user: str = ""  # "": the name; services run as users of their own name
-    waits_for: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()  # units
-    ready: str = ""  # what answers once it works; "": nobody is told
-    type: str = "simple"
-    lines: tuple[str, ...] = ()  # further ones of [Service]
-
-    @property
-    def unit(self) -> str:
-        """Return the unit's name."""
-        return f"{UNIT_PREFIX}{self.name}.service"
-
-    @property
-    def runs_as(self) -> str:
-        """Return the user that it runs as."""
-        return self.user or self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wsgi:
-    """A WSGI application under uWSGI."""
-
-    name: str
-    file: str
-    port: int
-    takes_uploads: bool = False  # bodies without a known length
-
 
 # Without these two variables Python imports dnspython and setuptools.
 LESS_TO_IMPORT = {"EVENTLET_NO_GREENDNS": "yes", "SETUPTOOLS_USE_DISTUTILS": "stdlib"}
@@ -80,11 +42,9 @@ def wsgi_of(place: CloudPlace) -> tuple[Wsgi, ...]:
     return (*_WSGI, _CINDER_WSGI) if place.volume_types else _WSGI
 
 
-def debian_units(place: CloudPlace) -> tuple[str, ...]:
+def debian_units(lab: Lab, place: CloudPlace) -> tuple[str, ...]:
     """Return the units that Debian's packages bring and that the node runs as they are."""
-    units = ["openvswitch-switch.service", "ovn-host.service"]
-    if place.is_controller:
-        units.append("ovn-central.service")
+    units = list(backend_of(lab).debian_units(place))
     if place.has_compute:
         units += ["virtlogd.socket", "libvirtd.service"]
     if place.has_compute and place.volume_types:
@@ -103,44 +63,42 @@ def targets(place: CloudPlace) -> tuple[str, ...]:
 
 
 def units(lab: Lab, node: Node) -> tuple[str, ...]:
-    """Return the units that have to run on a node, those of Debian's packages first.
-
-    Debian's openvswitch-switch, ovn-host and ovn-central only start others, and seem to run
-    whatever becomes of these.
-    """
+    """Return the units that have to run on a node, those of Debian's packages first."""
     place = place_of(lab, node)
     if place is None:
         return ()
-    names = ["ovsdb-server", "ovs-vswitchd", "ovn-controller"]
-    if place.is_controller:
-        names += ["ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb", "ovn-northd"]
+    names = list(backend_of(lab).daemons(place))
     if place.has_compute:
-        names.append("libvirtd")
-    own = tuple(service.unit for service in services_of(place))
-    return (*(f"{name}.service" for name in names), *preparing_units(place), *own)
+        names.append("libvirtd.service")
+    own = tuple(service.unit for service in services_of(lab, place))
+    return (*names, *preparing_units(lab, place), *own)
 
 
-def preparing_units(place: CloudPlace) -> tuple[str, ...]:
+def preparing_units(lab: Lab, place: CloudPlace) -> tuple[str, ...]:
     """Return the units that prepare the node's networks and disks, and then have nothing to do."""
     units = [BRIDGES]
-    if place.external_nic:
+    if place.external_nic and backend_of(lab).announces_gateway:
         units.append(GATEWAY)
     if place.is_controller and place.volume_types:
         units.append(VOLUMES)
     return tuple(units)
 
 
-def services_of(place: CloudPlace) -> tuple[Service, ...]:
+def services_of(lab: Lab, place: CloudPlace) -> tuple[Service, ...]:
     """Return the node's services, in the order in which they become ready."""
+    backend = backend_of(lab)
     services: list[Service] = []
     if place.is_controller:
-        services += _controller_services(place)
+        services += _controller_services(place, backend.server_waits_for(place))
     if place.has_compute:
-        services += _compute_services(place)
+        services.append(_nova_compute(place.controller))
+    services += backend.agents(place)
     return tuple(services)
 
 
-def _controller_services(place: CloudPlace) -> Iterator[Service]:
+def _controller_services(
+    place: CloudPlace, neutron_waits_for: tuple[str, ...]
+) -> Iterator[Service]:
     yield from _infrastructure(place.controller)
     database = f"tcp:{place.controller}:{ports.DATABASE}"
     for application in wsgi_of(place):
@@ -159,8 +117,7 @@ def _controller_services(place: CloudPlace) -> Iterator[Service]:
         "--config-file=/etc/neutron/plugins/ml2/ml2_conf.ini",
         waits_for=(
             database,
-            f"tcp:{place.controller}:{ports.NORTHBOUND}",
-            f"tcp:{place.controller}:{ports.SOUTHBOUND}",
+            *neutron_waits_for,
             f"http:{place.controller}:{ports.KEYSTONE}",
         ),
         ready=f"http:{place.controller}:{ports.NEUTRON}",
@@ -263,9 +220,8 @@ def _volume_services(at: IPv4Address) -> Iterator[Service]:
         )
 
 
-def _compute_services(place: CloudPlace) -> Iterator[Service]:
-    at = place.controller
-    yield Service(
+def _nova_compute(at: IPv4Address) -> Service:
+    return Service(
         name="nova-compute",
         user="nova",
         command="/usr/bin/nova-compute --config-file=/etc/nova/nova.conf",
@@ -276,15 +232,4 @@ def _compute_services(place: CloudPlace) -> Iterator[Service]:
             f"http:{at}:{ports.NOVA}",
         ),
         after=("libvirtd.service",),
-    )
-    yield Service(
-        name="neutron-ovn-metadata-agent",
-        user="root",
-        command="/usr/bin/neutron-ovn-metadata-agent --config-file=/etc/neutron/neutron.conf "
-        "--config-file=/etc/neutron/neutron_ovn_metadata_agent.ini",
-        # Of the two it needs the databases alone; on one host, computes must not compete with the
-        # controller whose services all of them wait for.
-        waits_for=(f"tcp:{at}:{ports.SOUTHBOUND}", f"http:{at}:{ports.NEUTRON}"),
-        # haproxy, which it starts for each network, wants two files for each of 1,024 connections.
-        lines=("LimitNOFILE=65535",),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stacklab.installers.debian.answers import service as names
 from stacklab.installers.debian.answers import services
+from stacklab.installers.debian.answers.backends import backend_of
 from stacklab.installers.debian.answers.files import INSTALL
 from stacklab.installers.debian.answers.place import CloudPlace, place_of
 from stacklab.installers.kit.roles import compute_nodes
@@ -31,17 +33,9 @@ def stages(lab: Lab) -> tuple[Stage, ...]:
 
 def _agents(lab: Lab, after: tuple[str, ...]) -> Stage:
     """Return the stage after which neutron knows every agent: before, it binds no port."""
-    sync = "ovn-nbctl --wait=hv --timeout=300 sync"
-    step = Step(
-        node=lab.controller.name,
-        title="have all network agents report to neutron",
-        # Neutron ignores the first report of an agent.
-        command=f"{sync} && {sync}",
-        user="root",
-    )
     return Stage(
         name="agents",
-        steps=(step, _wait_for_mapping(lab)),
+        steps=(backend_of(lab).wait_for_agents(lab), _wait_for_mapping(lab)),
         limit_s=15 * MINUTE_S,
         after=after,
         hint="an ovn-controller is not connected (ovn-sbctl show on the controller), or a "
@@ -82,25 +76,25 @@ def _stages_on(lab: Lab, node: Node, place: CloudPlace) -> Iterator[Stage]:
             ),
         ),
         limit_s=5 * MINUTE_S,
-        done=f"test -e {services.WANTS}/{services.targets(place)[0]}",
+        done=f"test -e {names.WANTS}/{services.targets(place)[0]}",
         hint="the node's image may not have OpenStack in it: ./invoke image.list",
     )
     yield Stage(
         name=start,
-        steps=(_start(node, place),),
+        steps=(_start(lab, node, place),),
         limit_s=15 * MINUTE_S,
         after=tuple(dict.fromkeys(configured)),
         # It waits for the bridges: at a boot they may still be on their way.
-        done=f"timeout 120 systemctl start {services.BRIDGES} && {_all_active(services.BRIDGES)}",
-        hint=f"journalctl -u {services.BRIDGES} on {node.name}",
+        done=f"timeout 120 systemctl start {names.BRIDGES} && {_all_active(names.BRIDGES)}",
+        hint=f"journalctl -u {names.BRIDGES} on {node.name}",
     )
     yield Stage(
         name=name_at(_SERVICES, node.name),
-        steps=(_wait_for_services(node, place),),
+        steps=(_wait_for_services(lab, node, place),),
         limit_s=45 * MINUTE_S,
         after=(start,),
-        done=_all_active(*(service.unit for service in services.services_of(place))),
-        hint=f"on {node.name}: systemctl list-units --all '{services.UNIT_PREFIX}*'",
+        done=_all_active(*(service.unit for service in services.services_of(lab, place))),
+        hint=f"on {node.name}: systemctl list-units --all '{names.UNIT_PREFIX}*'",
     )
 
 
@@ -109,22 +103,23 @@ def _all_active(*units: str) -> str:
     return f"! systemctl is-active {' '.join(units)} | grep -qvx active"
 
 
-def _start(node: Node, place: CloudPlace) -> Step:
+def _start(lab: Lab, node: Node, place: CloudPlace) -> Step:
     targets = " ".join(services.targets(place))
+    below = " ".join(backend_of(lab).below_bridges)
     return Step(
         node=node.name,
         title="start all services",
         # The bridges first: whoever can't have them should be told here.
-        command=f"systemctl restart openvswitch-switch && systemctl restart {services.BRIDGES} && "
+        command=f"systemctl restart {below} && systemctl restart {names.BRIDGES} && "
         f"systemctl restart --no-block {targets}",
         user="root",
     )
 
 
-def _wait_for_services(node: Node, place: CloudPlace) -> Step:
+def _wait_for_services(lab: Lab, node: Node, place: CloudPlace) -> Step:
     """Return one step for all of them: each step costs an emulated node five seconds."""
     waits = []
-    for service in services.services_of(place):
+    for service in services.services_of(lab, place):
         wait = f"{_WAIT} --unit {service.unit} {service.ready}".strip()
         # Its last line is what is shown.
         waits.append(f"echo waiting for {service.name} && {wait}")

@@ -13,7 +13,7 @@ from stacklab import spec
 from stacklab.errors import RenderError
 from stacklab.installers import kit_of
 from stacklab.installers import rendering as answers
-from stacklab.installers.debian.answers import forms, services, volumes
+from stacklab.installers.debian.answers import forms, service, services, volumes
 from stacklab.installers.debian.answers.files import FOLDER, INSTALL
 from stacklab.installers.debian.answers.place import place_of
 from stacklab.model.lab import Lab, NodeKind
@@ -94,7 +94,7 @@ class TestOneNode:
         assert "api_database" in nova
         place = place_of(AIO, AIO.controller)
         assert place is not None
-        assert services.targets(place) == (services.CONTROLLER_TARGET, services.COMPUTE_TARGET)
+        assert services.targets(place) == (service.CONTROLLER_TARGET, service.COMPUTE_TARGET)
 
     def test_a_service_is_part_of_one_target(self) -> None:
         """`systemctl restart` of both targets would begin each service twice."""
@@ -301,7 +301,7 @@ class TestUnits:
             place = place_of(LAB, LAB.node(node))
             assert place is not None
             wanted = text(LAB, node, f"/etc/systemd/system/stacklab-{target}.target")
-            for service in services.services_of(place):
+            for service in services.services_of(LAB, place):
                 unit = text(LAB, node, f"/etc/systemd/system/{service.unit}")
                 assert service.unit in wanted.split()
                 assert f"PartOf=stacklab-{target}.target" in unit
@@ -311,11 +311,11 @@ class TestUnits:
         compute = place_of(LAB, LAB.node("compute1"))
         assert controller is not None
         assert compute is not None
-        ready = {service.ready for service in services.services_of(controller)}
+        ready = {service.ready for service in services.services_of(LAB, controller)}
         # OVN's databases are Debian's own units.
         ready |= {"tcp:192.168.170.10:6641", "tcp:192.168.170.10:6642"}
         for place in (controller, compute):
-            for service in services.services_of(place):
+            for service in services.services_of(LAB, place):
                 # A service is tried by its port as well where its HTTP answer is not needed.
                 for word in service.waits_for:
                     assert {word, word.replace("tcp:", "http:")} & ready, word
@@ -325,7 +325,7 @@ class TestUnits:
         assert kit is not None
         units = kit.units(LAB, LAB.controller)
         rendered = {PurePosixPath(path).name for path in installed(LAB, "controller")}
-        own = {unit for unit in units if unit.startswith(services.UNIT_PREFIX)}
+        own = {unit for unit in units if unit.startswith(service.UNIT_PREFIX)}
         assert own <= rendered
         assert {"stacklab-bridges.service", "stacklab-gateway.service"} <= own
         # Daemons, not Debian's units that only start others and always seem to run.
