@@ -1,6 +1,7 @@
 """The task `test`: everything that CI runs, the cheapest first.
 
-The reason of each skipped test is printed, and what failed is repeated at the end.
+The reason of each skipped test is printed, then where each part's time went. What failed is
+repeated at the end.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from stacklab.dev import consumers as venvs
 from stacklab.paths import PROJECT
 from stacklab.process.command import Runner
 from stacklab.process.runner import SubprocessRunner
+from stacklab.words import plural
 
 _SHOWN_FAILURES = 20  # the report has the others
+_SHOWN_FILES = 15  # the slowest
+_LONG_S = 10.0  # for a file of tests
 _SHOWN_LINES = 30  # the last ones of each failure: pytest puts the reason there
 
 
@@ -98,7 +102,29 @@ def _passes(step: _TestRun, reports: Path) -> bool:
     elapsed_s = time.monotonic() - started
     ended = "passed" if code == 0 else f"failed ({code})"
     print(f"== {step.name}: {ended} in {elapsed_s:.0f} s", flush=True)
+    if step.report:
+        print("".join(f"{line}\n" for line in _slowest_files(report)), end="", flush=True)
     return code == 0
+
+
+def _slowest_files(report: Path) -> Iterator[str]:
+    """Yield a line for each file of tests that took long, from pytest's report."""
+    try:
+        cases = list(ElementTree.parse(report).iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return  # pytest has said why
+    files: dict[str, list[tuple[float, str]]] = {}
+    for case in cases:
+        name = case.get("file") or case.get("classname") or ""
+        files.setdefault(name, []).append((float(case.get("time", 0)), case.get("name", "")))
+    sums = sorted(
+        ((sum(test_s for test_s, _ in tests), name) for name, tests in files.items()), reverse=True
+    )
+    for sum_s, name in sums[:_SHOWN_FILES]:
+        if sum_s >= _LONG_S:
+            slowest_s, slowest = max(files[name])
+            count = plural(len(files[name]), "test")
+            yield f"   {sum_s:5.0f} s  {name}, {count}, longest {slowest_s:.0f} s: {slowest}"
 
 
 def _failures(report: Path) -> Iterator[str]:

@@ -87,3 +87,19 @@ def test_nothing_is_added_where_all_passes(
     tests.write_text("def test_well():\n    pass\n")
     assert testing._run((_step(tests),), tmp_path) == 0
     assert "failed" not in capfd.readouterr().out
+
+
+def test_each_part_tells_its_slowest_files(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(testing, "_LONG_S", 0.2)
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_slow.py").write_text(
+        "import time\ndef test_a():\n    time.sleep(0.3)\n\ndef test_b():\n    pass\n"
+    )
+    (tests / "test_quick.py").write_text("def test_c():\n    pass\n")
+    assert testing._run((_step(tests),), tmp_path) == 0
+    said = capfd.readouterr().out
+    assert "test_slow.py, 2 tests, longest 0 s: test_a\n" in said
+    assert "test_quick.py" not in said
