@@ -83,14 +83,15 @@ def graph(
 
 @task("lab.validate")
 def validate(
-    _c: Any, rest: Annotated[Words, "spec files; if left out: all of labs/"] = None
+    _c: Any,
+    rest: Annotated[Words, "spec files, or names of labs; if left out: all of labs/"] = None,
 ) -> None:
     """Name all that is wrong with spec files: file:line:col, what, and what would be right."""
     from stacklab.views import answers as views
     from stacklab.workflow import answers
     from stacklab.workflow.lab import validate
 
-    files = [Path(word) for word in rest or ()]
+    files = [spec.find_or_path(word, LABS) for word in rest or ()]
     if not files:
         files = [LABS / f"{name}.yaml" for name in spec.names(LABS)]
     for lab in validate.all_of(files, load):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stacklab.errors import SpecError
-from stacklab.spec.lab_files import UnknownLab, find, headline, names, shown
+from stacklab.spec.lab_files import UnknownLab, find, find_or_path, headline, names, shown
 
 if TYPE_CHECKING:  # `lab.list` and TAB need no model
     from stacklab.model.lab import Lab, Size
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # `lab.list` and TAB need no model
 __all__ = [
     "UnknownLab",
     "find",
+    "find_or_path",
     "headline",
     "load",
     "names",

@@ -26,6 +26,16 @@ def find(name: str, directory: Path) -> Path:
     return directory / f"{name}.yaml"
 
 
+def find_or_path(word: str, directory: Path) -> Path:
+    """Return the file that a word stands for: a path, or the name of a lab in the directory.
+
+    Raises UnknownLab for a word that can only be a name and is none.
+    """
+    path = Path(word)
+    looks_like_path = path.exists() or bool(path.suffix) or len(path.parts) > 1
+    return path if looks_like_path else find(word, directory)
+
+
 def names(directory: Path) -> tuple[str, ...]:
     """Return the names of all labs in the directory, sorted."""
     return tuple(sorted(path.stem for path in directory.glob("*.yaml")))

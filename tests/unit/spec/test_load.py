@@ -31,6 +31,16 @@ def test_a_lab_is_found_by_its_name() -> None:
     assert spec.find("contrail-3node", LABS) == LABS / "contrail-3node.yaml"
 
 
+def test_a_word_is_a_path_or_else_the_name_of_a_lab(tmp_path: Path) -> None:
+    assert spec.find_or_path("contrail-3node", LABS) == LABS / "contrail-3node.yaml"
+    # What looks like a path is one, whether it is there or not: loading it says so.
+    for word in ("mine.yaml", "some/contrail-3node", str(tmp_path)):
+        assert spec.find_or_path(word, LABS) == Path(word)
+    with pytest.raises(SpecError, match="contrail-3nod") as caught:
+        spec.find_or_path("contrail-3nod", LABS)
+    assert "did you mean contrail-3node" in str(caught.value)
+
+
 def test_an_unknown_lab_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
     with pytest.raises(SpecError) as caught:
