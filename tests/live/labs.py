@@ -19,7 +19,8 @@ NODES = ("controller", "compute1", "compute2")
 MINI = "mini-2node"
 WAN = "wan-2node"
 CLOUD = "openstack-3node"
-LABS = (LAB, MINI, WAN, CLOUD)
+LINUX_BRIDGES = "openstack-2node-linuxbridge"
+LABS = (LAB, MINI, WAN, CLOUD, LINUX_BRIDGES)
 # What a second checkout of the project does without.
 NOT_COPIED = (".git", ".venv", ".consumers", "reports", "__pycache__")
 CONTAINERS = "containers"

@@ -10,7 +10,7 @@ import openstack
 from stacklab.drivers.cloud_smoke.proof import Guest
 from stacklab.drivers.cloud_smoke.steps import StepFailed, wait_until_nothing_is_missing
 
-_ACTIVE_S = 900.0  # an emulated compute takes minutes
+_ACTIVE_S = 1500.0  # an emulated compute takes minutes
 _GONE_S = 300.0
 LARGER_FLAVOR = "larger-flavor"
 _TENANT_CIDR = "10.99.0.0/24"

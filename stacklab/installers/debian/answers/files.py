@@ -183,6 +183,8 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
             mode=0o755,
         ),
     }
+    for path, text in backend.texts(place, node).items():
+        files[path] = ConfigFile(text=text)
     # Helpers with root's rights are Pythons of their own: see the units' Environment.
     files["/etc/sudoers.d/stacklab-imports"] = ConfigFile(
         text=f'Defaults env_keep += "{" ".join(services.LESS_TO_IMPORT)}"\n', mode=0o440
@@ -257,10 +259,6 @@ def _controller_texts(
             text=request.render("debian/rabbitmq-env.conf.j2", node, **context)
         ),
         "/etc/rabbitmq/enabled_plugins": ConfigFile(text="[].\n"),
-        "/etc/default/ovn-central": ConfigFile(
-            text="OVN_CTL_OPTS='--db-nb-create-insecure-remote=no "
-            "--db-sb-create-insecure-remote=no'\n"
-        ),
     }
     for application in services.wsgi_of(place):
         files[f"/etc/stacklab/{application.name}-uwsgi.ini"] = ConfigFile(

@@ -173,7 +173,8 @@ class Options(Connections):
         return {
             "DEFAULT": {
                 "compute_driver": "libvirt.LibvirtDriver",
-                "vif_plugging_timeout": 300,
+                # Neutron may need minutes to hear from OVN that a port is up.
+                "vif_plugging_timeout": 900 if self._place.is_vm else 300,
                 "force_raw_images": False,
                 # For a VM that does not listen when it is asked to shut down, as at a resize.
                 "shutdown_timeout": 10,

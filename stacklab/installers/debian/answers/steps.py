@@ -104,14 +104,14 @@ def _all_active(*units: str) -> str:
 
 
 def _start(lab: Lab, node: Node, place: CloudPlace) -> Step:
-    targets = " ".join(services.targets(place))
-    below = " ".join(backend_of(lab).below_bridges)
+    # The bridges first: whoever can't have them should be told here.
+    restarts = [f"systemctl restart {unit}" for unit in backend_of(lab).below_bridges]
+    restarts.append(f"systemctl restart {names.BRIDGES}")
+    restarts.append(f"systemctl restart --no-block {' '.join(services.targets(place))}")
     return Step(
         node=node.name,
         title="start all services",
-        # The bridges first: whoever can't have them should be told here.
-        command=f"systemctl restart {below} && systemctl restart {names.BRIDGES} && "
-        f"systemctl restart --no-block {targets}",
+        command=" && ".join(restarts),
         user="root",
     )
 

@@ -13,7 +13,8 @@ from stacklab import spec
 from stacklab.errors import RenderError
 from stacklab.installers import kit_of
 from stacklab.installers import rendering as answers
-from stacklab.installers.debian.answers import forms, service, services, volumes
+from stacklab.installers.debian.answers import forms, services, volumes
+from stacklab.installers.debian.answers import service as names
 from stacklab.installers.debian.answers.files import FOLDER, INSTALL
 from stacklab.installers.debian.answers.place import place_of
 from stacklab.model.lab import Lab, NodeKind
@@ -94,7 +95,7 @@ class TestOneNode:
         assert "api_database" in nova
         place = place_of(AIO, AIO.controller)
         assert place is not None
-        assert services.targets(place) == (service.CONTROLLER_TARGET, service.COMPUTE_TARGET)
+        assert services.targets(place) == (names.CONTROLLER_TARGET, names.COMPUTE_TARGET)
 
     def test_a_service_is_part_of_one_target(self) -> None:
         """`systemctl restart` of both targets would begin each service twice."""
@@ -325,7 +326,7 @@ class TestUnits:
         assert kit is not None
         units = kit.units(LAB, LAB.controller)
         rendered = {PurePosixPath(path).name for path in installed(LAB, "controller")}
-        own = {unit for unit in units if unit.startswith(service.UNIT_PREFIX)}
+        own = {unit for unit in units if unit.startswith(names.UNIT_PREFIX)}
         assert own <= rendered
         assert {"stacklab-bridges.service", "stacklab-gateway.service"} <= own
         # Daemons, not Debian's units that only start others and always seem to run.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from stacklab.installers.debian.answers.backends.contract import Backend
+from stacklab.installers.debian.answers.backends.linuxbridge import LINUX_BRIDGE
 from stacklab.installers.debian.answers.backends.ovn import OVN
 from stacklab.model.lab import Lab
 
-_BACKENDS = {backend.word: backend for backend in (OVN,)}
+_BACKENDS = {backend.word: backend for backend in (OVN, LINUX_BRIDGE)}
 
 
 def backend_of(lab: Lab) -> Backend:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stacklab.installers.debian.answers.config import Sections
 from stacklab.installers.debian.answers.place import CloudPlace
 from stacklab.installers.debian.answers.service import Service
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import NetworkingMode
 from stacklab.stages.stage import Step
 
@@ -28,6 +28,8 @@ class Backend:
     # Options by file, beside those that neutron and nova have with any backend. The lab's secrets
     # are the second argument.
     options: Callable[[CloudPlace, Mapping[str, str]], Mapping[str, Sections]]
+    # Further files that everybody may read.
+    texts: Callable[[CloudPlace, Node], Mapping[str, str]]
     # Units of Debian's packages that the node's target starts.
     debian_units: Callable[[CloudPlace], tuple[str, ...]]
     # Units that have to run then. Some of Debian's only start these.

@@ -15,7 +15,7 @@ from stacklab.installers.debian.answers.config import Sections
 from stacklab.installers.debian.answers.connections import Connections
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
 from stacklab.installers.debian.answers.service import Service
-from stacklab.model.lab import Lab
+from stacklab.model.lab import Lab, Node
 from stacklab.model.stack import NetworkingMode
 from stacklab.stages.stage import Step
 
@@ -84,6 +84,16 @@ class _Options(Connections):
 
 def _options(place: CloudPlace, secrets: Mapping[str, str]) -> Mapping[str, Sections]:
     return _Options(place, secrets).all_files()
+
+
+def _texts(place: CloudPlace, node: Node) -> Mapping[str, str]:
+    # Without it Open vSwitch takes a random name at its next start, and OVN a second chassis.
+    texts = {"/etc/openvswitch/system-id.conf": f"{node.name}\n"}
+    if place.is_controller:
+        # The databases listen as stacklab-bridges tells them.
+        options = "--db-nb-create-insecure-remote=no --db-sb-create-insecure-remote=no"
+        texts["/etc/default/ovn-central"] = f"OVN_CTL_OPTS='{options}'\n"
+    return texts
 
 
 def _debian_units(place: CloudPlace) -> tuple[str, ...]:
@@ -166,6 +176,7 @@ OVN = Backend(
     bridges_script="debian/ovn-bridges.sh.j2",
     bridges_unit="debian/ovn-bridges.service.j2",
     options=_options,
+    texts=_texts,
     debian_units=_debian_units,
     daemons=_daemons,
     below_bridges=("openvswitch-switch.service",),

@@ -13,6 +13,7 @@ place root neutron 640 /etc/neutron/neutron.conf
 place root neutron 640 /etc/neutron/neutron_ovn_metadata_agent.ini
 place root root 755 /usr/local/sbin/stacklab-wait
 place root root 755 /usr/local/sbin/stacklab-bridges
+place root root 644 /etc/openvswitch/system-id.conf
 place root root 440 /etc/sudoers.d/stacklab-imports
 place root root 600 /etc/iscsi/initiatorname.iscsi
 place root root 644 /etc/default/libvirtd
@@ -30,10 +31,6 @@ install -m 0644 /home/stack/.ssh/known_hosts /etc/ssh/ssh_known_hosts
 usermod --shell /bin/sh --append --groups libvirt nova
 # Its only content would be Debian's choice of a driver.
 : > /etc/nova/nova-compute.conf
-# Without it Open vSwitch takes a random name at its next start, and OVN a second chassis.
-install -d /etc/openvswitch
-echo compute1 > /etc/openvswitch/system-id.conf
-
 install -d /etc/systemd/system/multi-user.target.wants
 ln -sf /etc/systemd/system/stacklab-compute.target /etc/systemd/system/multi-user.target.wants/
 # New units are found without it, and to read all of them again takes an emulated node 25 s.

@@ -16,6 +16,8 @@ place root placement 640 /etc/placement/placement.conf
 place root neutron 640 /etc/neutron/plugins/ml2/ml2_conf.ini
 place root root 755 /usr/local/sbin/stacklab-wait
 place root root 755 /usr/local/sbin/stacklab-bridges
+place root root 644 /etc/openvswitch/system-id.conf
+place root root 644 /etc/default/ovn-central
 place root root 440 /etc/sudoers.d/stacklab-imports
 place root root 644 /etc/systemd/network/05-eth2.network
 place root root 755 /usr/local/sbin/stacklab-gateway
@@ -24,7 +26,6 @@ place root mysql 640 /etc/mysql/stacklab-init.sql
 place root rabbitmq 640 /etc/rabbitmq/rabbitmq.conf
 place root root 644 /etc/rabbitmq/rabbitmq-env.conf
 place root root 644 /etc/rabbitmq/enabled_plugins
-place root root 644 /etc/default/ovn-central
 place root root 644 /etc/stacklab/keystone-uwsgi.ini
 place root root 644 /etc/stacklab/placement-uwsgi.ini
 place root root 644 /etc/stacklab/glance-uwsgi.ini
@@ -57,10 +58,6 @@ for application in amqp10_common aten credentials_obfuscation cuttlefish enough 
     stdout_formatter syslog sysmon_handler systemd; do
     ln -sfn -t /usr/lib/stacklab/rabbitmq/plugins /usr/lib/rabbitmq/lib/*/plugins/"$application"-[0-9]*
 done
-
-# Without it Open vSwitch takes a random name at its next start, and OVN a second chassis.
-install -d /etc/openvswitch
-echo controller > /etc/openvswitch/system-id.conf
 
 install -d /etc/systemd/system/multi-user.target.wants
 ln -sf /etc/systemd/system/stacklab-controller.target /etc/systemd/system/multi-user.target.wants/

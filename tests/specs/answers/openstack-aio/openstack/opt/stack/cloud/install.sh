@@ -17,6 +17,8 @@ place root neutron 640 /etc/neutron/plugins/ml2/ml2_conf.ini
 place root neutron 640 /etc/neutron/neutron_ovn_metadata_agent.ini
 place root root 755 /usr/local/sbin/stacklab-wait
 place root root 755 /usr/local/sbin/stacklab-bridges
+place root root 644 /etc/openvswitch/system-id.conf
+place root root 644 /etc/default/ovn-central
 place root root 440 /etc/sudoers.d/stacklab-imports
 place root root 644 /etc/systemd/network/05-eth1.network
 place root root 755 /usr/local/sbin/stacklab-gateway
@@ -27,7 +29,6 @@ place root mysql 640 /etc/mysql/stacklab-init.sql
 place root rabbitmq 640 /etc/rabbitmq/rabbitmq.conf
 place root root 644 /etc/rabbitmq/rabbitmq-env.conf
 place root root 644 /etc/rabbitmq/enabled_plugins
-place root root 644 /etc/default/ovn-central
 place root root 644 /etc/stacklab/keystone-uwsgi.ini
 place root root 644 /etc/stacklab/placement-uwsgi.ini
 place root root 644 /etc/stacklab/glance-uwsgi.ini
@@ -74,10 +75,6 @@ install -m 0644 /home/stack/.ssh/known_hosts /etc/ssh/ssh_known_hosts
 usermod --shell /bin/sh --append --groups libvirt nova
 # Its only content would be Debian's choice of a driver.
 : > /etc/nova/nova-compute.conf
-# Without it Open vSwitch takes a random name at its next start, and OVN a second chassis.
-install -d /etc/openvswitch
-echo openstack > /etc/openvswitch/system-id.conf
-
 install -d /etc/systemd/system/multi-user.target.wants
 ln -sf /etc/systemd/system/stacklab-controller.target /etc/systemd/system/multi-user.target.wants/
 ln -sf /etc/systemd/system/stacklab-compute.target /etc/systemd/system/multi-user.target.wants/

@@ -1,0 +1,14 @@
+ALTER USER 'keystone'@'%' IDENTIFIED BY 'c197594241a2747160d5';
+ALTER USER 'glance'@'%' IDENTIFIED BY '684d2b7234a759121bf7';
+ALTER USER 'placement'@'%' IDENTIFIED BY 'e64fb0e756b6b1e770b1';
+ALTER USER 'nova'@'%' IDENTIFIED BY 'df0af79a6f73d5b59037';
+ALTER USER 'neutron'@'%' IDENTIFIED BY '3c50d629ae3ef54194bb';
+ALTER USER 'cinder'@'%' IDENTIFIED BY '9929ea8330584004b477';
+UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$VPdu2T7nXU9NHEdzHFnizg$uXfLzQ08jaXAmndg2SVHIHvjGqJCEeQevAw.4FktFJeCeDytmiHzUW3F6AXIor3Ub1xdFIwCM3zSadnGL5hWZw' WHERE l.name = 'admin' AND l.domain_id = 'default';
+UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$ab7I5unKO4SdimMuQlcMYw$qaieckwv0mXGGuIjH0t84HyvKWUDna31opeONZMDwcRHI9H/gKDO/3LM0zyVNBFbJMN5r653mWFEFZHetFN2BQ' WHERE l.name = 'glance' AND l.domain_id = 'default';
+UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$VBemgPGGQIQ4ZNa69EvCrg$DM0OTjMm1nB0aalxdjoBnbX2msxJS5cY9uc2n2mH7BY3OzGy.mqxWEGoH6ajDnmWcxFs7OIvwCMUaKRrxIv/Xg' WHERE l.name = 'placement' AND l.domain_id = 'default';
+UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$aGjYA8XC.RcwTqPvpa4olg$DMBudH/7eXMokJsM61IXUJcDyJBIVwrQ8GC/g5wKdHbWybpi2AKpE8uu5Suw14ipANdJ/B20B8MrjqtDszX.Eg' WHERE l.name = 'nova' AND l.domain_id = 'default';
+UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$MTXpNMTFeTu0PS7TvifoWg$dW/1hDJuQVtXRSUNUzhSZ/U.kwivzgz3Y1i0Nm1ezDhIbhjmgTkzCuCPPcio1LPY9DlCBJ86YKjy98K1fgmJSg' WHERE l.name = 'neutron' AND l.domain_id = 'default';
+UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$SOToEUwk9F45/F9Jd593hA$fVDgUWt4H28CTKcJPwBkuqGL50hNy7gcPZiD5csTzRCiuI6X7hca.pbnZ3zGbOOkjEIaVjAglJYIfGDxaXeucQ' WHERE l.name = 'cinder' AND l.domain_id = 'default';
+UPDATE keystone.endpoint SET enabled = 0 WHERE url LIKE '%:8776/%';
+UPDATE keystone.endpoint SET url = REPLACE(url, '//CONTROLLER', '//192.168.172.10');
