@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers import ports, tls
 from stacklab.installers.debian.answers.place import CloudPlace, place_of
 from stacklab.model.lab import Lab, Node
 
@@ -148,9 +148,9 @@ def _controller_services(place: CloudPlace) -> Iterator[Service]:
             name=application.name,
             command=f"/usr/bin/uwsgi_python3 --ini /etc/stacklab/{application.name}-uwsgi.ini",
             waits_for=(database,),
-            ready=f"http:{place.controller}:{application.port}",
+            ready=tls.api_answers(place, application.port),
         )
-    yield from _nova_services(place.controller)
+    yield from _nova_services(place)
     yield Service(
         name="neutron-server",
         user="neutron",
@@ -161,12 +161,14 @@ def _controller_services(place: CloudPlace) -> Iterator[Service]:
             database,
             f"tcp:{place.controller}:{ports.NORTHBOUND}",
             f"tcp:{place.controller}:{ports.SOUTHBOUND}",
-            f"http:{place.controller}:{ports.KEYSTONE}",
+            tls.api_answers(place, ports.KEYSTONE),
         ),
-        ready=f"http:{place.controller}:{ports.NEUTRON}",
+        ready=tls.api_answers(place, ports.NEUTRON),
     )
     if place.volume_types:
-        yield from _volume_services(place.controller)
+        yield from _volume_services(place)
+    if place.has_tls:
+        yield _tls_service(place)
 
 
 def _infrastructure(at: IPv4Address) -> Iterator[Service]:
@@ -202,22 +204,34 @@ def _infrastructure(at: IPv4Address) -> Iterator[Service]:
     )
 
 
-def _nova_services(at: IPv4Address) -> Iterator[Service]:
+def _tls_service(place: CloudPlace) -> Service:
+    """Return haproxy; the last, since it is ready once there is an API behind it."""
+    return Service(
+        name="tls",
+        user=tls.USER,
+        command=f"/usr/sbin/haproxy -Ws -f {tls.CONFIG}",
+        type="notify",
+        ready=f"https:{place.own}:{ports.KEYSTONE}",
+    )
+
+
+def _nova_services(place: CloudPlace) -> Iterator[Service]:
+    at = place.controller
     database = f"tcp:{at}:{ports.DATABASE}"
-    keystone = f"http:{at}:{ports.KEYSTONE}"
-    api = f"http:{at}:{ports.NOVA}"
+    keystone = tls.api_answers(place, ports.KEYSTONE)
+    api = tls.api_answers(place, ports.NOVA)
     daemons_wait_for = (
         database,
         f"tcp:{at}:{ports.MESSAGES}",
         keystone,
         # Without an answer from placement they end at once.
-        f"http:{at}:{ports.PLACEMENT}",
+        tls.api_answers(place, ports.PLACEMENT),
     )
     yield _nova_service("api", (database, keystone), ready=api)
     yield _nova_service("conductor", daemons_wait_for)
     yield _nova_service("scheduler", daemons_wait_for)
     # Nothing needs it: it must not compete with what others wait for.
-    yield _nova_service("novncproxy", (api, f"http:{at}:{ports.NEUTRON}"))
+    yield _nova_service("novncproxy", (api, tls.api_answers(place, ports.NEUTRON)))
 
 
 def _nova_service(word: str, waits_for: tuple[str, ...], ready: str = "") -> Service:
@@ -230,8 +244,9 @@ def _nova_service(word: str, waits_for: tuple[str, ...], ready: str = "") -> Ser
     )
 
 
-def _volume_services(at: IPv4Address) -> Iterator[Service]:
+def _volume_services(place: CloudPlace) -> Iterator[Service]:
     """Yield the services of volumes, beside cinder's API."""
+    at = place.controller
     yield Service(
         name="tgt",
         user="root",
@@ -250,8 +265,8 @@ def _volume_services(at: IPv4Address) -> Iterator[Service]:
     waits_for = (
         f"tcp:{at}:{ports.DATABASE}",
         f"tcp:{at}:{ports.MESSAGES}",
-        f"http:{at}:{ports.KEYSTONE}",
-        f"http:{at}:{ports.NOVA}",
+        tls.api_answers(place, ports.KEYSTONE),
+        tls.api_answers(place, ports.NOVA),
     )
     for name in ("cinder-scheduler", "cinder-volume"):
         yield Service(
@@ -271,9 +286,9 @@ def _compute_services(place: CloudPlace) -> Iterator[Service]:
         command="/usr/bin/nova-compute --config-file=/etc/nova/nova.conf",
         waits_for=(
             f"tcp:{at}:{ports.MESSAGES}",
-            f"http:{at}:{ports.KEYSTONE}",
-            f"http:{at}:{ports.PLACEMENT}",
-            f"http:{at}:{ports.NOVA}",
+            tls.api_answers(place, ports.KEYSTONE),
+            tls.api_answers(place, ports.PLACEMENT),
+            tls.api_answers(place, ports.NOVA),
         ),
         after=("libvirtd.service",),
     )
@@ -284,7 +299,10 @@ def _compute_services(place: CloudPlace) -> Iterator[Service]:
         "--config-file=/etc/neutron/neutron_ovn_metadata_agent.ini",
         # Of the two it needs the databases alone; on one host, computes must not compete with the
         # controller whose services all of them wait for.
-        waits_for=(f"tcp:{at}:{ports.SOUTHBOUND}", f"http:{at}:{ports.NEUTRON}"),
+        waits_for=(
+            f"tcp:{at}:{ports.SOUTHBOUND}",
+            tls.api_answers(place, ports.NEUTRON),
+        ),
         # haproxy, which it starts for each network, wants two files for each of 1,024 connections.
         lines=("LimitNOFILE=65535",),
     )
