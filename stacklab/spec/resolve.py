@@ -239,6 +239,7 @@ def _with_settings(stack: Stack, spec: StackSpec) -> Stack:
         glance=_resolve_glance(spec.glance or GlanceSpec()),
         volume_types=spec.volume_types or (),
         has_tls=bool(spec.tls),
+        has_dashboard=bool(spec.dashboard),
         lines=_resolve_lines(spec),
         post_config=tuple(_post_config(spec)),
         answers=tuple((spec.answers or {}).items()),

@@ -12,6 +12,7 @@ Runs in the venv of requirements/cloud.txt. Reads its orders as JSON from stdin:
     prefix       what the names of all that it makes begin with
     ratios       allocation ratios that placement must have, by resource; {}: nobody says
     has_volumes  true: the cloud has cinder
+    dashboard_url  where horizon is; "": the cloud has none
     clues        argv and stdin of a program that tells why a step failed
     can_migrate  true: VMs can move between its computes
     keep         true: leave everything as it is at the end
@@ -32,6 +33,7 @@ from typing import Any
 
 import openstack
 
+from stacklab.drivers.cloud_smoke.dashboard import Dashboard
 from stacklab.drivers.cloud_smoke.guests import Guests
 from stacklab.drivers.cloud_smoke.moves import Moves
 from stacklab.drivers.cloud_smoke.proof import Act, ProofStep, guests, steps
@@ -90,6 +92,7 @@ class Smoke:
             Act.NETWORKS: lambda _: made.make_networks(orders["external"]),
             Act.BOOT: lambda _: self._boot(),
             Act.FLOATING: lambda _: self._give_floating_addresses(),
+            Act.DASHBOARD: lambda _: self._look_at_dashboard(),
             Act.HOST_PINGS: lambda step: guests.host_pings(step.one),
             Act.HOST_LOGS_IN: lambda step: guests.host_logs_in(step.one),
             Act.PINGS: lambda step: guests.ping(step.one, step.other),
@@ -109,6 +112,7 @@ class Smoke:
             self._computes,
             has_volumes=self._orders["has_volumes"],
             can_migrate=self._orders["can_migrate"],
+            has_dashboard=bool(self._orders["dashboard_url"]),
         )
         for step in listed:
             if step.act is not Act.CLEAN:
@@ -186,6 +190,11 @@ class Smoke:
     def _give_floating_addresses(self) -> str:
         self._floating |= self._resources.give_floating_addresses(self._orders["external"])
         return _listed(self._floating)
+
+    def _look_at_dashboard(self) -> str:
+        dashboard = Dashboard(self._orders["dashboard_url"], self._orders["auth"])
+        dashboard.log_in()
+        return dashboard.find_servers([server.name for server in self._resources.servers()])
 
     def _console(self, name: str) -> str:
         server = self._resources.server(name)

@@ -17,7 +17,7 @@ from stacklab.spec.source import SpecMistake
 from stacklab.spec.stack import StackSpec
 
 # Keys of `stack` that a controller's memory depends on, each with the trait that says how.
-_OPTIONAL = (("tls", "tls_memory"),)
+_OPTIONAL = (("tls", "tls_memory"), ("dashboard", "dashboard_memory"))
 _SHOWN = 3  # services that take the most
 
 

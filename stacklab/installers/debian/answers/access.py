@@ -15,9 +15,9 @@ from stacklab.model.lab import Lab
 
 def access(lab: Lab) -> CloudAccess:
     """Return the administrator's access."""
-    controller = address(lab, lab.controller)
+    controller = f"{tls.scheme(lab.stack.has_tls)}://{address(lab, lab.controller)}"
     return CloudAccess(
-        auth_url=f"{tls.scheme(lab.stack.has_tls)}://{controller}:{ports.KEYSTONE}/v3",
+        auth_url=f"{controller}:{ports.KEYSTONE}/v3",
         username="admin",
         password_secret="admin_password",
         project="admin",
@@ -27,6 +27,7 @@ def access(lab: Lab) -> CloudAccess:
         has_volumes=bool(volume_types(lab)),
         clues=CLUES,
         can_migrate=len(compute_nodes(lab)) > 1,
+        dashboard_url=f"{controller}/" if lab.stack.has_dashboard else "",
         has_tls=lab.stack.has_tls,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.debian.answers import forms, ports, services, tls, volumes
+from stacklab.installers.debian.answers import dashboard, forms, ports, services, tls, volumes
 from stacklab.installers.debian.answers.config import ConfigFile, Sections, ini_file, merged
 from stacklab.installers.debian.answers.options import NOVA_KEY, Options
 from stacklab.installers.debian.answers.place import (
@@ -71,6 +71,7 @@ def secret_names(lab: Lab) -> tuple[str, ...]:
         "metadata_secret",
         *(f"{repository}_secret" for repository in _KEY_REPOSITORIES),
         *tls.secret_names(lab),
+        *dashboard.secret_names(lab),
     )
 
 
@@ -270,6 +271,7 @@ def _controller_texts(
         files[f"/etc/stacklab/{application.name}-uwsgi.ini"] = ConfigFile(
             text=request.render("debian/uwsgi.ini.j2", node, application=application, **context)
         )
+    files |= dashboard.texts(request, node, place)
     files[services.KEYSTONE_WSGI] = ConfigFile(text=request.render("debian/keystone.wsgi.j2", node))
     for repository in _KEY_REPOSITORIES:
         # Keystone wants a key to come (0) beside the one that it uses; a lab's is never changed.

@@ -31,6 +31,7 @@ class CloudPlace:
     is_vm: bool
     volume_types: tuple[str, ...]  # (): the cloud has no cinder
     has_tls: bool  # the APIs are reached by HTTPS; tls.py has the rest
+    has_dashboard: bool
 
     @property
     def api_listen(self) -> IPv4Address:
@@ -65,6 +66,7 @@ def place_of(lab: Lab, node: Node) -> CloudPlace | None:
         is_vm=node.kind is NodeKind.VM,
         volume_types=volume_types(lab),
         has_tls=stack.has_tls,
+        has_dashboard=stack.has_dashboard,
     )
 
 

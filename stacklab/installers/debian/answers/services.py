@@ -59,8 +59,11 @@ class Wsgi:
     file: str
     port: int
     takes_uploads: bool = False  # bodies without a known length
+    static: str = ""  # the directory of what it has below /static
 
 
+# Without root's rights, a port below 1024.
+_LOW_PORTS = "AmbientCapabilities=CAP_NET_BIND_SERVICE"
 # Without these two variables Python imports dnspython and setuptools.
 LESS_TO_IMPORT = {"EVENTLET_NO_GREENDNS": "yes", "SETUPTOOLS_USE_DISTUTILS": "stdlib"}
 
@@ -167,6 +170,8 @@ def _controller_services(place: CloudPlace) -> Iterator[Service]:
     )
     if place.volume_types:
         yield from _volume_services(place)
+    if place.has_dashboard:
+        yield _dashboard_service(place)
     if place.has_tls:
         yield _tls_service(place)
 
@@ -212,6 +217,20 @@ def _tls_service(place: CloudPlace) -> Service:
         command=f"/usr/sbin/haproxy -Ws -f {tls.CONFIG}",
         type="notify",
         ready=f"https:{place.own}:{ports.KEYSTONE}",
+        lines=(_LOW_PORTS,) if place.has_dashboard else (),
+    )
+
+
+def _dashboard_service(place: CloudPlace) -> Service:
+    port = ports.DASHBOARD_TLS if place.has_tls else ports.DASHBOARD
+    return Service(
+        name="horizon",
+        command="/usr/bin/uwsgi_python3 --ini /etc/stacklab/horizon-uwsgi.ini",
+        # Nothing needs it: it must not compete with what others wait for.
+        waits_for=(tls.api_answers(place, ports.NOVA), tls.api_answers(place, ports.NEUTRON)),
+        # It answers to the names by which its users know it, and to no other.
+        ready=f"{tls.scheme(place.has_tls)}:{place.own}:{port}",
+        lines=(_LOW_PORTS,),
     )
 
 

@@ -76,6 +76,8 @@ def apis(place: CloudPlace) -> Mapping[str, int]:
     }
     if place.volume_types:
         served["cinder"] = ports.CINDER
+    if place.has_dashboard:
+        served["horizon"] = ports.DASHBOARD_TLS
     return served
 
 
