@@ -1,4 +1,4 @@
-"""TLS of the debian kit, by real programs: the wait through it, and haproxy's own opinion."""
+"""TLS of the debian kit, by real programs: the wait through it."""
 
 from __future__ import annotations
 
@@ -76,14 +76,3 @@ def test_shellcheck_finds_nothing_in_the_wait(world: Path) -> None:
         ("shellcheck", str(world / "wait")), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="there is no haproxy")
-def test_haproxy_takes_its_configuration(world: Path) -> None:
-    config = world / "tls.cfg"
-    text = FILES["controller"][FOLDER / tls.CONFIG.lstrip("/")]
-    config.write_text(text.replace("/etc/stacklab/server.pem", str(world / "server.pem")))
-    done = subprocess.run(
-        ("haproxy", "-c", "-f", str(config)), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
