@@ -229,6 +229,11 @@ class LabPaths:
         return self.cloud / "clouds.yaml"
 
     @property
+    def authority(self) -> Path:
+        """The certificate by which the cloud's clients know its APIs, where they have TLS."""
+        return self.cloud / "authority.pem"
+
+    @property
     def logs(self) -> Path:
         """Output of Vagrant, events, and the nodes' consoles."""
         return self.root / "logs"

@@ -8,8 +8,10 @@ import re
 import secrets
 import string
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 from stacklab import files
 from stacklab.errors import LabError
@@ -21,14 +23,22 @@ _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 20
 _USER_SECRET = re.compile(r"[A-Za-z0-9]{8,20}")
 
+Maker: TypeAlias = Callable[[str], str]
+"""Returns the secret that was kept, "" for none, or a new one where that does not do any more."""
+_NO_MAKERS: Mapping[str, Maker] = MappingProxyType({})
+
 
 def load_or_make(
-    path: Path, names: Collection[str], sources: Sequence[SecretSource] = ()
+    path: Path,
+    names: Collection[str],
+    sources: Sequence[SecretSource] = (),
+    makers: Mapping[str, Maker] = _NO_MAKERS,
 ) -> Mapping[str, str]:
     """Return a secret for each name, and keep all of them in a file with mode 0600.
 
     A secret from one of the user's sources comes first, then the one that was kept, then a new
-    one. A source that is empty today does not replace the secret that was kept. Raises LabError
+    one. A source that is empty today does not replace the secret that was kept. Secrets that are
+    more than letters and digits have a maker, by their name. Raises LabError
     for a source that cannot be used, and for a damaged file: new secrets would lock the user out
     of a running cloud.
     """
@@ -36,7 +46,10 @@ def load_or_make(
     from_user = {source.name: _read_source(source, known) for source in sources}
     wanted: dict[str, str] = {}
     for name in names:
-        wanted[name] = from_user.get(name) or known.get(name) or _make_secret(name)
+        if name in makers:
+            wanted[name] = makers[name](known.get(name, ""))
+        else:
+            wanted[name] = from_user.get(name) or known.get(name) or _make_secret(name)
     # What is not wanted today is kept: a changed spec may want it again.
     merged = {**known, **wanted}
     if merged != known:

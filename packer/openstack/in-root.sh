@@ -143,6 +143,13 @@ compile_modules() {
     step python-modules 300 root python3 -m compileall -q -j 0 -x '/tests/' /usr/lib/python3/dist-packages || fail_if_failed
 }
 
+# Debian's package has collected and compressed them when it was configured; without this list the
+# dashboard shows an error in place of each page.
+look_for_dashboards_files() {
+    step dashboards-files 10 root test -s /var/lib/openstack-dashboard/static/dashboard/manifest.json || fail_if_failed
+}
+
+look_for_dashboards_files
 compile_modules
 start_mariadb
 make_databases

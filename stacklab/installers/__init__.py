@@ -81,6 +81,13 @@ def left_out(lab: Lab) -> tuple[str, ...]:
     return kit.left_out(lab) if kit else ()
 
 
+def dashboard_url(lab: Lab) -> str:
+    """Return where the cloud's dashboard is for people; "" without one."""
+    kit = kit_of(lab.stack.installer)
+    access = kit.access(lab) if kit else None
+    return access.dashboard_url if access else ""
+
+
 def own_modules(lab: Lab) -> tuple[str, ...]:
     """Return the kernel modules that the lab's installer builds and loads on nodes."""
     kit = kit_of(lab.stack.installer)

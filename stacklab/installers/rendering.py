@@ -13,6 +13,7 @@ from stacklab.installers.kit import host
 from stacklab.installers.kit.guard import check_secrets
 from stacklab.installers.kit.release import release_of
 from stacklab.installers.kit.request import Rendered, Request
+from stacklab.model.certificate import ServerName
 from stacklab.model.lab import Lab
 from stacklab.model.stack import NO_MIRRORS, Mirrors
 from stacklab.paths import PROJECT
@@ -24,6 +25,7 @@ __all__ = [
     "Rendered",
     "Stage",
     "Step",
+    "certified",
     "preview",
     "render",
     "secret_names",
@@ -58,6 +60,12 @@ def _suggest_secret(kit: Kit | None, name: str, names: tuple[str, ...]) -> str:
     if alias in names:
         return f"did you mean {alias}? its secrets: {', '.join(names)}"
     return suggest(name, names, label="its secrets")
+
+
+def certified(lab: Lab) -> ServerName | None:
+    """Return who the certificate of the lab's APIs is for; None: they have none."""
+    kit = kit_of(lab.stack.installer)
+    return kit.certified(lab) if kit else None
 
 
 def shown_secrets(lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:

@@ -33,3 +33,5 @@ class CloudAccess:
     has_volumes: bool = False  # cinder makes them
     clues: str = ""  # a script for the controller, as root: why VMs are not made, or not reached
     can_migrate: bool = False  # VMs can move between its computes
+    dashboard_url: str = ""  # "": it has none
+    has_tls: bool = False  # by an authority of the lab's own: see model/certificate.py

@@ -162,6 +162,8 @@ class Stack:
     overcommit: Overcommit = Overcommit()
     glance: Glance = Glance()
     volume_types: tuple[str, ...] = ()
+    has_tls: bool = False  # the APIs are reached by HTTPS only
+    has_dashboard: bool = False  # horizon
     plugins: tuple[Plugin, ...] = ()
     git_base: str = ""  # "": the release's
     # Projects, each with a branch, a tag or a Gerrit change (refs/changes/...).

@@ -238,6 +238,8 @@ def _with_settings(stack: Stack, spec: StackSpec) -> Stack:
         overcommit=_resolve_overcommit(spec.overcommit or OvercommitSpec()),
         glance=_resolve_glance(spec.glance or GlanceSpec()),
         volume_types=spec.volume_types or (),
+        has_tls=bool(spec.tls),
+        has_dashboard=bool(spec.dashboard),
         lines=_resolve_lines(spec),
         post_config=tuple(_post_config(spec)),
         answers=tuple((spec.answers or {}).items()),

@@ -162,6 +162,15 @@ class StackSpec(Spec):
     volume_types: Annotated[tuple[VolumeType, ...], BeforeValidator(as_list)] | None = Field(
         default=None, description="One back end of cinder, and one volume type, for each."
     )
+    tls: Flag | None = Field(
+        default=None,
+        description="true: all APIs are reached by HTTPS, with an authority of the lab's own. "
+        "Default: false.",
+    )
+    dashboard: Flag | None = Field(
+        default=None,
+        description="true: horizon, on the controller. Default: false.",
+    )
     # Code: what is cloned, from where, and of which branch.
     plugins: dict[PluginName, PluginSpec] | None = Field(
         default=None, description="DevStack's plugins, in the order in which they are enabled."

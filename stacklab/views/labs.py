@@ -65,13 +65,16 @@ def _about_rows(resolved: Lab) -> list[tuple[str, str]]:
         if stack.devstack_branch:  # contrail-installer runs beside a DevStack
             cloud += f" with DevStack {stack.devstack_branch}"
         rows.append(("stack", f"{cloud}, {stack.network_mode}, on {stack.network}"))
-    return rows + _left_out_rows(resolved)
+    return rows + _cloud_rows(resolved)
 
 
-def _left_out_rows(resolved: Lab) -> list[tuple[str, str]]:
+def _cloud_rows(resolved: Lab) -> list[tuple[str, str]]:
+    """Return where the cloud's dashboard is, and what the cloud lacks."""
     from stacklab import installers  # lab.status, which shows none of it, must be quick
 
-    return [("left out", sentence) for sentence in installers.left_out(resolved)]
+    url = installers.dashboard_url(resolved)
+    rows = [("dashboard", url)] if url else []
+    return rows + [("left out", sentence) for sentence in installers.left_out(resolved)]
 
 
 def _nic_rows(node: Node, *, has_kind: bool) -> Iterator[tuple[object, ...]]:
@@ -95,7 +98,7 @@ def summary_tables(
         rows.append((node.name, node.role, addresses, f"./invoke lab.ssh {resolved.name}{option}"))
     about = [("image", image), ("accelerator", accelerator)]
     about += [("not taken", f"{name}: {reason}") for name, reason in passed_over.items()]
-    about += _left_out_rows(resolved)
+    about += _cloud_rows(resolved)
     return [
         table(("node", "role", "addresses", "log in"), rows),
         table(("lab", resolved.name), about),

@@ -114,9 +114,18 @@ def _read_passwords(paths: LabPaths) -> Iterator[str]:
         ) from error
     try:
         for value in json.loads(text).values():
-            yield str(value)
+            yield from _texts_of(str(value))
     except (ValueError, AttributeError):
         yield from _STRING.findall(text)  # a damaged file's secrets are secrets
+
+
+def _texts_of(value: str) -> Iterator[str]:
+    """Yield what must not be shown of a secret: of a key and its certificate, the key's lines."""
+    key = mask.PEM_KEY.search(value)
+    if key is None:
+        yield value
+    else:
+        yield from _KEY_LINE.findall(key[0])
 
 
 def _read_key_lines(paths: LabPaths) -> Iterator[str]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 
-from stacklab import record, secrets
+from stacklab import files, record, secrets
 from stacklab.errors import CommandFailed, LabError
 from stacklab.foreign import printable
 from stacklab.installers import rendering as answers
 from stacklab.installers.kit.write import digest
 from stacklab.installers.rendering import Rendered
+from stacklab.model import certificate
 from stacklab.model.lab import Lab
 from stacklab.nodes import archive, protocol, seed, session
 from stacklab.nodes.protocol import Part
 from stacklab.paths import LabPaths
 from stacklab.record import LabRecord
+from stacklab.tools import openssl
 from stacklab.tools.host.mirrors import host_mirrors
 from stacklab.workflow.context import Context
 
@@ -43,8 +46,19 @@ def render_answers(
 
     Returns both. The caller holds the lab's lock.
     """
-    known = secrets.load_or_make(paths.secrets, answers.secret_names(lab), lab.stack.secrets)
+    names = answers.secret_names(lab)
+    makers = _makers(context, lab, paths)
+    known = secrets.load_or_make(paths.secrets, names, lab.stack.secrets, makers)
     return answers.render(lab, known, mirrors=host_mirrors(context.runner)), known
+
+
+def _makers(context: Context, lab: Lab, paths: LabPaths) -> Mapping[str, secrets.Maker]:
+    """Return what makes the secrets that are no passwords: a certificate, where there is one."""
+    server = answers.certified(lab)
+    if server is None:
+        return {}
+    files.make_directory(paths.root)
+    return {certificate.SECRET: partial(openssl.kept_or_new, context.runner, paths.root, server)}
 
 
 def render_as_known(context: Context, lab: Lab, paths: LabPaths) -> Rendered:

@@ -69,6 +69,20 @@ def test_a_uuid_is_one(path: Path) -> None:
     check_secrets({"cinder_rbd_secret_uuid": made})
 
 
+def test_a_secret_of_another_kind_has_its_maker_which_sees_what_was_kept(path: Path) -> None:
+    seen = []
+
+    def make(kept: str) -> str:
+        seen.append(kept)
+        return "made\nof lines"
+
+    names = ("admin_password", "tls_pem")
+    first = secrets.load_or_make(path, names, makers={"tls_pem": make})
+    assert first["tls_pem"] == "made\nof lines"
+    assert secrets.load_or_make(path, names, makers={"tls_pem": make}) == first
+    assert seen == ["", "made\nof lines"]
+
+
 @given(
     names=st.lists(st.sampled_from(["a_password", "b_password", "c_token", "d_token"]), max_size=4)
 )

@@ -28,7 +28,12 @@ def expected(lab: Lab) -> Iterator[Check]:
     access = kit.access(lab) if kit else None
     if access is None:
         return
-    listed = steps(computes_of(lab), has_volumes=access.has_volumes, can_migrate=access.can_migrate)
+    listed = steps(
+        computes_of(lab),
+        has_volumes=access.has_volumes,
+        can_migrate=access.can_migrate,
+        has_dashboard=bool(access.dashboard_url),
+    )
     for step in listed:
         yield Check(kind=CheckKind.CLOUD, node=HOST, subject=step.title)
 

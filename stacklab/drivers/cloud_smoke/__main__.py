@@ -12,6 +12,7 @@ Runs in the venv of requirements/cloud.txt. Reads its orders as JSON from stdin:
     prefix       what the names of all that it makes begin with
     ratios       allocation ratios that placement must have, by resource; {}: nobody says
     has_volumes  true: the cloud has cinder
+    dashboard_url  where horizon is; "": the cloud has none
     clues        argv and stdin of a program that tells why a step failed
     can_migrate  true: VMs can move between its computes
     keep         true: leave everything as it is at the end
@@ -32,6 +33,8 @@ from typing import Any
 
 import openstack
 
+from stacklab.drivers.cloud_smoke.agents import not_ready
+from stacklab.drivers.cloud_smoke.dashboard import Dashboard
 from stacklab.drivers.cloud_smoke.guests import Guests
 from stacklab.drivers.cloud_smoke.moves import Moves
 from stacklab.drivers.cloud_smoke.proof import Act, ProofStep, guests, steps
@@ -90,6 +93,7 @@ class Smoke:
             Act.NETWORKS: lambda _: made.make_networks(orders["external"]),
             Act.BOOT: lambda _: self._boot(),
             Act.FLOATING: lambda _: self._give_floating_addresses(),
+            Act.DASHBOARD: lambda _: self._look_at_dashboard(),
             Act.HOST_PINGS: lambda step: guests.host_pings(step.one),
             Act.HOST_LOGS_IN: lambda step: guests.host_logs_in(step.one),
             Act.PINGS: lambda step: guests.ping(step.one, step.other),
@@ -109,6 +113,7 @@ class Smoke:
             self._computes,
             has_volumes=self._orders["has_volumes"],
             can_migrate=self._orders["can_migrate"],
+            has_dashboard=bool(self._orders["dashboard_url"]),
         )
         for step in listed:
             if step.act is not Act.CLEAN:
@@ -144,19 +149,7 @@ class Smoke:
         """
 
         def look() -> str:
-            agents = list(self._cloud.network.agents())
-            # Before the first sign of life that counts, it is of the year 1970.
-            silent = [
-                f"{agent.agent_type} on {agent.host}"
-                for agent in agents
-                if not agent.is_alive or not str(agent.last_heartbeat_at).startswith("20")
-            ]
-            controllers = {agent.host for agent in agents if "ontroller" in agent.agent_type}
-            metadata = {agent.host for agent in agents if _answers_metadata(agent.agent_type)}
-            for name in self._computes:
-                silent += [f"no OVN controller on {name}"] if name not in controllers else []
-                silent += [f"no metadata agent on {name}"] if name not in metadata else []
-            return ", ".join(silent)
+            return ", ".join(not_ready(self._cloud.network.agents(), self._computes))
 
         wait_until_nothing_is_missing(look, _READY_S)
 
@@ -187,15 +180,15 @@ class Smoke:
         self._floating |= self._resources.give_floating_addresses(self._orders["external"])
         return _listed(self._floating)
 
+    def _look_at_dashboard(self) -> str:
+        dashboard = Dashboard(self._orders["dashboard_url"], self._orders["auth"])
+        dashboard.log_in()
+        return dashboard.find_servers([server.name for server in self._resources.servers()])
+
     def _console(self, name: str) -> str:
         server = self._resources.server(name)
         answer = self._cloud.compute.get_server_console_output(server, length=_CONSOLE_LINES)
         return f"its console:\n{answer.get('output', '')}"
-
-
-def _answers_metadata(agent_type: str) -> bool:
-    """Return True for an agent that has its name from that, and for the one that took it over."""
-    return "etadata" in agent_type or agent_type.startswith("OVN Neutron")
 
 
 def _listed(addresses: dict[str, str]) -> str:

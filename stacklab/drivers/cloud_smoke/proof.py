@@ -25,6 +25,7 @@ class Act(StrEnum):
     NETWORKS = "make networks and router"
     BOOT = "boot a VM on each compute"
     FLOATING = "give them floating addresses"
+    DASHBOARD = "the dashboard lists the VMs"
     HOST_PINGS = "the host pings {one}"
     HOST_LOGS_IN = "the host logs in to {one}"
     PINGS = "{one} pings {other}"
@@ -68,12 +69,14 @@ def guests(computes: Sequence[str]) -> tuple[Guest, ...]:
 
 
 def steps(
-    computes: Sequence[str], *, has_volumes: bool, can_migrate: bool
+    computes: Sequence[str], *, has_volumes: bool, can_migrate: bool, has_dashboard: bool
 ) -> tuple[ProofStep, ...]:
     """Return all steps of the proof of a cloud that has these computes."""
     names = [guest.name for guest in guests(computes)]
     first, second = names[:2]
     listed = [ProofStep(act) for act in _PREPARATIONS]
+    if has_dashboard:
+        listed.append(ProofStep(Act.DASHBOARD))
     for name in names:
         listed += [ProofStep(Act.HOST_PINGS, name), ProofStep(Act.HOST_LOGS_IN, name)]
     for one, other in _neighbours(names):

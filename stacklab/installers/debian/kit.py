@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from stacklab.installers.contract import Kit
-from stacklab.installers.debian.answers import access, files, place, services, steps
+from stacklab.installers.debian.answers import access, files, place, services, steps, tls
 from stacklab.installers.kit.sources import RemoteSource
 from stacklab.lint.kinds import Linting
 from stacklab.model.lab import Lab, Node
@@ -35,6 +35,7 @@ KIT = Kit(
     units=services.units,
     access=access.access,
     left_out=place.left_out,
+    certified=tls.certified,
     shaped_secrets=files.shaped_secrets,
     log_places=(PurePosixPath("/var/log/openvswitch"), PurePosixPath("/var/log/ovn")),
 )

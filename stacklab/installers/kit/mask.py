@@ -23,7 +23,7 @@ _ELSEWHERE = re.compile(r"""\{|["']?\$(?:\w++|\{\w++\})["']?(?:[\s,;]|\Z)""")
 _KEY_FILE = re.compile(r"""["']?(?:~|/(?:etc|home|opt|root|run|tmp|usr|var))/""")
 # The head of a YAML block: | or >, whose text is on the next lines.
 _BLOCK = re.compile(r"[|>][-+0-9]*+[ \t]*+\n")
-_PEM = re.compile(
+PEM_KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S
 )
 _USERINFO = re.compile(r"(://[^/\s:@]*+:)[^/\s]+@")
@@ -42,7 +42,7 @@ def masked(text: str, secrets: Iterable[str], *, is_all_secret: bool = False) ->
     whatever its name.
     """
     # Keys first: as a value of a name, only the line of their header would be masked.
-    text = _PEM.sub(MASK, without(text, secrets))
+    text = PEM_KEY.sub(MASK, without(text, secrets))
     if is_all_secret:
         lines = [_mask_value_of_line(line) for line in text.splitlines(keepends=True)]
         return "".join(lines)

@@ -14,7 +14,10 @@ from stacklab.model.stack import NO_INSTALLER, Role
 from stacklab.spec.rules import DEFAULT_MEMORY, RuleContext, has_role
 from stacklab.spec.schema import LabSpec, NodeSpec
 from stacklab.spec.source import SpecMistake
+from stacklab.spec.stack import StackSpec
 
+# Keys of `stack` that a controller's memory depends on, each with the trait that says how.
+_OPTIONAL = (("tls", "tls_memory"), ("dashboard", "dashboard_memory"))
 _SHOWN = 3  # services that take the most
 
 
@@ -30,7 +33,7 @@ def check_memory_of_services(spec: LabSpec, context: RuleContext) -> Iterator[Sp
         return
     has_computes = has_role(spec, Role.COMPUTE)
     for name, node in spec.nodes.items():
-        services = _services_of(node, release, has_computes=has_computes)
+        services = _services_of(node, release, stack, has_computes=has_computes)
         needed_mib = sum(services.values())
         memory = node.memory or DEFAULT_MEMORY
         if memory.mib < needed_mib:
@@ -44,12 +47,15 @@ def check_memory_of_services(spec: LabSpec, context: RuleContext) -> Iterator[Sp
             )
 
 
-def _services_of(node: NodeSpec, release: Release, *, has_computes: bool) -> Mapping[str, int]:
+def _services_of(
+    node: NodeSpec, release: Release, stack: StackSpec, *, has_computes: bool
+) -> Mapping[str, int]:
     """Return the services of a node with their memory in MiB; empty where nothing is known."""
     role = node.role or Role.NODE
     traits: list[str] = []
     if role is Role.CONTROLLER:
         traits.append("controller_memory")
+        traits += [trait for key, trait in _OPTIONAL if getattr(stack, key)]
     # Without computes, the controller is one.
     if role is Role.COMPUTE or (role is Role.CONTROLLER and not has_computes):
         traits.append("compute_memory")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from stacklab import files, secrets
 from stacklab.errors import LabError
 from stacklab.installers import kit_of
+from stacklab.model import certificate
 from stacklab.model.cloud import CloudAccess
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT, LabPaths
@@ -45,16 +46,21 @@ def access_of(lab: Lab) -> CloudAccess:
 
 
 def login(lab: Lab, paths: LabPaths) -> Mapping[str, Any]:
-    """Return the arguments of openstack.connect, with the password."""
+    """Return the arguments of openstack.connect, with the password.
+
+    With TLS, one of them is a file, which is written: the authority that a client has to trust.
+    """
     access = access_of(lab)
     # Those that were made: one that was changed since is not the cloud's yet.
     known = secrets.kept(paths.secrets)
-    if access.password_secret not in known:
-        raise LabError(
-            f"lab {lab.name} does not have its {access.password_secret} any more",
-            hint=f"./invoke lab.rebuild {lab.name}",
-        )
-    return {
+    needed = (access.password_secret, *((certificate.SECRET,) if access.has_tls else ()))
+    for name in needed:
+        if name not in known:
+            raise LabError(
+                f"lab {lab.name} does not have its {name} any more",
+                hint=f"./invoke lab.rebuild {lab.name}",
+            )
+    arguments: dict[str, Any] = {
         "auth": {
             "auth_url": access.auth_url,
             "username": access.username,
@@ -67,6 +73,10 @@ def login(lab: Lab, paths: LabPaths) -> Mapping[str, Any]:
         "identity_api_version": "3",
         "api_timeout": _TIMEOUT_S,
     }
+    if access.has_tls:
+        files.write(paths.authority, certificate.authority_pem(known[certificate.SECRET]))
+        arguments["cacert"] = str(paths.authority)
+    return arguments
 
 
 def environment(lab: Lab) -> dict[str, str | None]:
@@ -90,10 +100,13 @@ def write_clouds_yaml(context: Context, name: str) -> Mapping[str, str | None]:
     lab, paths = running_lab(context, name)
     content = {"clouds": {lab.name: login(lab, paths)}}
     files.write(paths.clouds_yaml, json.dumps(content, indent=2) + "\n", mode=0o600)
+    # clouds.yaml names it for the client; this variable is for what people type beside that.
+    trust = {"OS_CACERT": str(paths.authority)} if access_of(lab).has_tls else {}
     return {
         **environment(lab),
         "OS_CLIENT_CONFIG_FILE": str(paths.clouds_yaml),
         "OS_CLOUD": lab.name,
+        **trust,
     }
 
 

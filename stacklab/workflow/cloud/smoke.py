@@ -146,6 +146,7 @@ def _orders(context: Context, lab: Lab, paths: LabPaths, *, keep: bool) -> dict[
         "ratios": dict(access.ratios),
         "has_volumes": access.has_volumes,
         "can_migrate": access.can_migrate,
+        "dashboard_url": access.dashboard_url,
         "clues": _clues(lab, paths, access),
         "external": _external(access.external),
         "tenant": _tenant(context, paths, public_key),

@@ -24,6 +24,7 @@ ORDERS = {
     "ratios": {"VCPU": 16.0, "MEMORY_MB": 1.5},
     "has_volumes": True,
     "can_migrate": True,
+    "dashboard_url": "",
     "clues": {"argv": ["sh", "-s"], "stdin": "cat /why"},
     "keep": False,
 }

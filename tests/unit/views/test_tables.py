@@ -123,6 +123,14 @@ def test_what_containers_cannot_have_of_a_cloud_is_said() -> None:
     assert "left out" not in text(*labs.lab_tables(lab))
 
 
+def test_people_see_where_the_dashboard_is() -> None:
+    lab = spec.load(PROJECT / "labs" / "openstack-3node.yaml")
+    with_one = dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, has_dashboard=True))
+    for shown in (labs.lab_tables(with_one), labs.summary_tables(with_one, "it", {}, "none")):
+        assert row(text(*shown), "dashboard", "http://192.168.170.10/")
+    assert "dashboard" not in text(*labs.lab_tables(lab))
+
+
 def test_status_is_a_line_per_node_in_colours() -> None:
     shown = text(labs.status_table([status()]), colour=True)
     assert "\x1b[32mrunning" in row(shown, "trio", "controller", "10.10.0.11")

@@ -108,3 +108,15 @@ def test_a_bundle_is_told_that_secrets_cannot_be_read(paths: LabPaths) -> None:
     paths.secrets.mkdir()
     with pytest.raises(LabError, match="secrets could not be masked"):
         masking.known_secrets(paths)
+
+
+def test_of_a_certificate_the_key_is_a_secret_line_by_line_and_nothing_else(
+    paths: LabPaths,
+) -> None:
+    key, certificate = "k" * 64, "c" * 64
+    text = f"controller\n-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n"
+    text += f"-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n"
+    paths.secrets.write_text(json.dumps({"tls_pem": text}))
+    shown = masking.text(paths, f"haproxy: {key} {certificate}")
+    assert key not in shown
+    assert certificate in shown

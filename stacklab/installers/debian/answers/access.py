@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers import ports, tls
 from stacklab.installers.debian.answers.backends import backend_of
 from stacklab.installers.debian.answers.connections import REGION
 from stacklab.installers.debian.answers.options import allocation_ratios
@@ -15,8 +15,9 @@ from stacklab.model.lab import Lab
 
 def access(lab: Lab) -> CloudAccess:
     """Return the administrator's access."""
+    controller = f"{tls.scheme(lab.stack.has_tls)}://{address(lab, lab.controller)}"
     return CloudAccess(
-        auth_url=f"http://{address(lab, lab.controller)}:{ports.KEYSTONE}/v3",
+        auth_url=f"{controller}:{ports.KEYSTONE}/v3",
         username="admin",
         password_secret="admin_password",
         project="admin",
@@ -26,6 +27,8 @@ def access(lab: Lab) -> CloudAccess:
         has_volumes=bool(volume_types(lab)),
         clues=backend_of(lab).clues,
         can_migrate=len(compute_nodes(lab)) > 1,
+        dashboard_url=f"{controller}/" if lab.stack.has_dashboard else "",
+        has_tls=lab.stack.has_tls,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers import ports, tls
 from stacklab.installers.debian.answers.place import CloudPlace
 
 REGION = "RegionOne"
@@ -61,6 +61,7 @@ class Connections:
             "project_domain_name": "Default",
             "user_domain_name": "Default",
             "region_name": REGION,
+            **self._trust("cafile"),
         }
 
     def _token_check(self, user: str) -> dict[str, object]:
@@ -90,7 +91,17 @@ class Connections:
         return f"{self._place.controller}:{port}"
 
     def _url(self, port: int) -> str:
-        return f"http://{self._at(port)}"
+        return tls.api_url(self._place, port)
+
+    def _trust(self, option: str) -> dict[str, object]:
+        """Return the option that names the authority of the APIs' certificate, if they have one."""
+        return {option: tls.AUTHORITY} if self._place.has_tls else {}
+
+    def _behind_proxy(self) -> dict[str, Mapping[str, object]]:
+        """Return how an API makes links that begin with https, since it hears plain HTTP itself."""
+        if not self._place.has_tls:
+            return {}
+        return {"oslo_middleware": {"enable_proxy_headers_parsing": True}}
 
 
 def oslo(project: str) -> dict[str, Mapping[str, object]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
-from stacklab.installers.debian.answers import forms, ports, services, volumes
+from stacklab.installers.debian.answers import dashboard, forms, ports, services, tls, volumes
 from stacklab.installers.debian.answers import service as names
 from stacklab.installers.debian.answers.backends import backend_of
 from stacklab.installers.debian.answers.config import ConfigFile, Sections, ini_file, merged
@@ -64,7 +64,7 @@ _VARIABLES = {
 }
 
 
-def secret_names(_lab: Lab) -> tuple[str, ...]:
+def secret_names(lab: Lab) -> tuple[str, ...]:
     """Return the names of a lab's secrets."""
     return (
         *(f"{user}_password" for user in _KEYSTONE_USERS),
@@ -72,12 +72,14 @@ def secret_names(_lab: Lab) -> tuple[str, ...]:
         "rabbit_password",
         "metadata_secret",
         *(f"{repository}_secret" for repository in _KEY_REPOSITORIES),
+        *tls.secret_names(lab),
+        *dashboard.secret_names(lab),
     )
 
 
 def shaped_secrets(_lab: Lab, secrets: Mapping[str, str]) -> Mapping[str, str]:
     """Return the secrets that stand in a file in another form: keystone's passwords, its keys."""
-    shaped = {}
+    shaped = dict(tls.shaped_secrets(secrets))
     for user in _KEYSTONE_USERS:
         name = f"{user}_password"
         if name in secrets:
@@ -168,7 +170,10 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
     files: dict[str, ConfigFile] = {
         "/usr/local/sbin/stacklab-wait": ConfigFile(
             text=request.render(
-                "debian/wait.sh.j2", node, pause=_EMULATED if place.is_vm else _NATIVE
+                "debian/wait.sh.j2",
+                node,
+                pause=_EMULATED if place.is_vm else _NATIVE,
+                authority=tls.AUTHORITY if place.has_tls else "",
             ),
             mode=0o755,
         ),
@@ -190,6 +195,7 @@ def _texts(request: Request, node: Node, place: CloudPlace) -> dict[PurePosixPat
         text=f'Defaults env_keep += "{" ".join(services.LESS_TO_IMPORT)}"\n', mode=0o440
     )
     files |= dict(_networkd_files(request, node, place))
+    files |= tls.texts(request, node, place)
     if place.external_nic and backend.announces_gateway:
         files["/usr/local/sbin/stacklab-gateway"] = ConfigFile(
             text=request.render(
@@ -245,6 +251,7 @@ def _controller_texts(
                     user: forms.password_hash(user, word) for user, word in passwords.items()
                 },
                 volume_type_ids=volumes.type_ids(place.volume_types),
+                scheme=tls.scheme(place.has_tls),
                 **context,
             ),
             group="mysql",
@@ -264,6 +271,7 @@ def _controller_texts(
         files[f"/etc/stacklab/{application.name}-uwsgi.ini"] = ConfigFile(
             text=request.render("debian/uwsgi.ini.j2", node, application=application, **context)
         )
+    files |= dashboard.texts(request, node, place)
     files[services.KEYSTONE_WSGI] = ConfigFile(text=request.render("debian/keystone.wsgi.j2", node))
     for repository in _KEY_REPOSITORIES:
         # Keystone wants a key to come (0) beside the one that it uses; a lab's is never changed.

@@ -56,6 +56,7 @@ class Options(Connections):
             "keystone_authtoken": self._token_check("glance"),
             "paste_deploy": {"flavor": "keystone"},
             "oslo_concurrency": {"lock_path": "/var/lib/glance/lock"},
+            **self._behind_proxy(),
         }
 
     def placement(self) -> Sections:
@@ -64,6 +65,7 @@ class Options(Connections):
             "api": {"auth_strategy": "keystone"},
             "placement_database": self._database("placement"),
             "keystone_authtoken": self._token_check("placement"),
+            **self._behind_proxy(),
         }
 
     def nova(self, overcommit: Overcommit) -> Sections:
@@ -85,7 +87,7 @@ class Options(Connections):
                 "transport_url": self._messages_url(),
                 "core_plugin": "ml2",
                 "auth_strategy": "keystone",
-                "bind_host": self._place.own,
+                "bind_host": self._place.api_listen,
                 "api_workers": 1,
                 "rpc_workers": 1,
                 "rpc_state_report_workers": 0,
@@ -102,6 +104,7 @@ class Options(Connections):
             "nova": self._login("nova"),
             "oslo_policy": {"policy_dirs": "/etc/neutron/policy.d"},
             **oslo("neutron"),
+            **self._behind_proxy(),
         }
         if self._place.is_controller:
             sections["database"] = self._database("neutron")
@@ -124,7 +127,7 @@ class Options(Connections):
             "keystone_authtoken": self._token_check("nova"),
             "service_user": {**self._login("nova"), "send_service_user_token": True},
             "placement": self._login("placement"),
-            "glance": {"api_servers": self._url(ports.GLANCE)},
+            "glance": {"api_servers": self._url(ports.GLANCE), **self._trust("cafile")},
             "neutron": {
                 **self._login("neutron"),
                 "service_metadata_proxy": True,
@@ -137,7 +140,7 @@ class Options(Connections):
                 "server_listen": place.own,
                 "server_proxyclient_address": place.own,
                 "novncproxy_base_url": f"{self._url(ports.NOVNCPROXY)}/vnc_lite.html",
-                "novncproxy_host": place.own,
+                "novncproxy_host": place.api_listen,
             },
             "spice": {"enabled": False},
             **oslo("nova"),
@@ -153,7 +156,8 @@ class Options(Connections):
         return {
             "DEFAULT": {
                 "enabled_apis": "osapi_compute,metadata",
-                "osapi_compute_listen": self._place.own,
+                "osapi_compute_listen": self._place.api_listen,
+                # Never by TLS: agents sign what they ask it.
                 "metadata_listen": self._place.own,
                 "osapi_compute_workers": 1,
                 "metadata_workers": 1,
@@ -166,6 +170,7 @@ class Options(Connections):
                 "discover_hosts_in_cells_interval": 15 if self._place.is_vm else 3,
             },
             "conductor": {"workers": 1},
+            **self._behind_proxy(),
         }
 
     def _nova_compute(self, overcommit: Overcommit) -> Sections:

@@ -12,6 +12,7 @@ from stacklab.model.lab import NIC, Lab, Node, NodeKind
 
 # The physical network that floating addresses are on, as neutron calls it.
 PHYSICAL_NETWORK = "external"
+_LOOPBACK = IPv4Address("127.0.0.1")
 _POOL_PREFIX = 26  # a quarter of a /24 for floating addresses
 
 
@@ -29,6 +30,13 @@ class CloudPlace:
     has_tunnel_bridge: bool  # in user space a tunnel's end must be the address of a bridge
     is_vm: bool
     volume_types: tuple[str, ...]  # (): the cloud has no cinder
+    has_tls: bool  # the APIs are reached by HTTPS; tls.py has the rest
+    has_dashboard: bool
+
+    @property
+    def api_listen(self) -> IPv4Address:
+        """Return where this controller's APIs listen: with TLS, haproxy alone calls them."""
+        return _LOOPBACK if self.has_tls else self.own
 
 
 def place_of(lab: Lab, node: Node) -> CloudPlace | None:
@@ -57,6 +65,8 @@ def place_of(lab: Lab, node: Node) -> CloudPlace | None:
         has_tunnel_bridge=in_user_space and len(cloud_nodes) > 1,
         is_vm=node.kind is NodeKind.VM,
         volume_types=volume_types(lab),
+        has_tls=stack.has_tls,
+        has_dashboard=stack.has_dashboard,
     )
 
 

@@ -49,3 +49,4 @@ class Wsgi:
     file: str
     port: int
     takes_uploads: bool = False  # bodies without a known length
+    static: str = ""  # the directory of what it has below /static

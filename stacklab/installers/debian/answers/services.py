@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
-from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers import ports, tls
 from stacklab.installers.debian.answers.backends import backend_of
 from stacklab.installers.debian.answers.place import CloudPlace, place_of
 from stacklab.installers.debian.answers.service import (
@@ -23,6 +23,8 @@ from stacklab.installers.debian.answers.service import (
 )
 from stacklab.model.lab import Lab, Node
 
+# Without root's rights, a port below 1024.
+_LOW_PORTS = "AmbientCapabilities=CAP_NET_BIND_SERVICE"
 # Without these two variables Python imports dnspython and setuptools.
 LESS_TO_IMPORT = {"EVENTLET_NO_GREENDNS": "yes", "SETUPTOOLS_USE_DISTUTILS": "stdlib"}
 
@@ -91,7 +93,7 @@ def services_of(lab: Lab, place: CloudPlace) -> tuple[Service, ...]:
     if place.is_controller:
         services += _controller_services(place, backend.server_waits_for(place))
     if place.has_compute:
-        services.append(_nova_compute(place.controller))
+        services.append(_nova_compute(place))
     services += backend.agents(place)
     return tuple(services)
 
@@ -106,9 +108,9 @@ def _controller_services(
             name=application.name,
             command=f"/usr/bin/uwsgi_python3 --ini /etc/stacklab/{application.name}-uwsgi.ini",
             waits_for=(database,),
-            ready=f"http:{place.controller}:{application.port}",
+            ready=tls.api_answers(place, application.port),
         )
-    yield from _nova_services(place.controller)
+    yield from _nova_services(place)
     yield Service(
         name="neutron-server",
         user="neutron",
@@ -118,12 +120,16 @@ def _controller_services(
         waits_for=(
             database,
             *neutron_waits_for,
-            f"http:{place.controller}:{ports.KEYSTONE}",
+            tls.api_answers(place, ports.KEYSTONE),
         ),
-        ready=f"http:{place.controller}:{ports.NEUTRON}",
+        ready=tls.api_answers(place, ports.NEUTRON),
     )
     if place.volume_types:
-        yield from _volume_services(place.controller)
+        yield from _volume_services(place)
+    if place.has_dashboard:
+        yield _dashboard_service(place)
+    if place.has_tls:
+        yield _tls_service(place)
 
 
 def _infrastructure(at: IPv4Address) -> Iterator[Service]:
@@ -159,22 +165,49 @@ def _infrastructure(at: IPv4Address) -> Iterator[Service]:
     )
 
 
-def _nova_services(at: IPv4Address) -> Iterator[Service]:
+def _tls_service(place: CloudPlace) -> Service:
+    """Return haproxy; the last, since it is ready once there is an API behind it."""
+    return Service(
+        name="tls",
+        user=tls.USER,
+        command=f"/usr/sbin/haproxy -Ws -f {tls.CONFIG}",
+        type="notify",
+        ready=f"https:{place.own}:{ports.KEYSTONE}",
+        # Its master ends with that when it is told to stop.
+        lines=("SuccessExitStatus=143", *((_LOW_PORTS,) if place.has_dashboard else ())),
+    )
+
+
+def _dashboard_service(place: CloudPlace) -> Service:
+    port = ports.DASHBOARD_TLS if place.has_tls else ports.DASHBOARD
+    return Service(
+        name="horizon",
+        command="/usr/bin/uwsgi_python3 --ini /etc/stacklab/horizon-uwsgi.ini",
+        # Nothing needs it: it must not compete with what others wait for.
+        waits_for=(tls.api_answers(place, ports.NOVA), tls.api_answers(place, ports.NEUTRON)),
+        # It answers to the names by which its users know it, and to no other.
+        ready=f"{tls.scheme(place.has_tls)}:{place.own}:{port}",
+        lines=(_LOW_PORTS,),
+    )
+
+
+def _nova_services(place: CloudPlace) -> Iterator[Service]:
+    at = place.controller
     database = f"tcp:{at}:{ports.DATABASE}"
-    keystone = f"http:{at}:{ports.KEYSTONE}"
-    api = f"http:{at}:{ports.NOVA}"
+    keystone = tls.api_answers(place, ports.KEYSTONE)
+    api = tls.api_answers(place, ports.NOVA)
     daemons_wait_for = (
         database,
         f"tcp:{at}:{ports.MESSAGES}",
         keystone,
         # Without an answer from placement they end at once.
-        f"http:{at}:{ports.PLACEMENT}",
+        tls.api_answers(place, ports.PLACEMENT),
     )
     yield _nova_service("api", (database, keystone), ready=api)
     yield _nova_service("conductor", daemons_wait_for)
     yield _nova_service("scheduler", daemons_wait_for)
     # Nothing needs it: it must not compete with what others wait for.
-    yield _nova_service("novncproxy", (api, f"http:{at}:{ports.NEUTRON}"))
+    yield _nova_service("novncproxy", (api, tls.api_answers(place, ports.NEUTRON)))
 
 
 def _nova_service(word: str, waits_for: tuple[str, ...], ready: str = "") -> Service:
@@ -187,8 +220,9 @@ def _nova_service(word: str, waits_for: tuple[str, ...], ready: str = "") -> Ser
     )
 
 
-def _volume_services(at: IPv4Address) -> Iterator[Service]:
+def _volume_services(place: CloudPlace) -> Iterator[Service]:
     """Yield the services of volumes, beside cinder's API."""
+    at = place.controller
     yield Service(
         name="tgt",
         user="root",
@@ -207,8 +241,8 @@ def _volume_services(at: IPv4Address) -> Iterator[Service]:
     waits_for = (
         f"tcp:{at}:{ports.DATABASE}",
         f"tcp:{at}:{ports.MESSAGES}",
-        f"http:{at}:{ports.KEYSTONE}",
-        f"http:{at}:{ports.NOVA}",
+        tls.api_answers(place, ports.KEYSTONE),
+        tls.api_answers(place, ports.NOVA),
     )
     for name in ("cinder-scheduler", "cinder-volume"):
         yield Service(
@@ -220,16 +254,17 @@ def _volume_services(at: IPv4Address) -> Iterator[Service]:
         )
 
 
-def _nova_compute(at: IPv4Address) -> Service:
+def _nova_compute(place: CloudPlace) -> Service:
+    at = place.controller
     return Service(
         name="nova-compute",
         user="nova",
         command="/usr/bin/nova-compute --config-file=/etc/nova/nova.conf",
         waits_for=(
             f"tcp:{at}:{ports.MESSAGES}",
-            f"http:{at}:{ports.KEYSTONE}",
-            f"http:{at}:{ports.PLACEMENT}",
-            f"http:{at}:{ports.NOVA}",
+            tls.api_answers(place, ports.KEYSTONE),
+            tls.api_answers(place, ports.PLACEMENT),
+            tls.api_answers(place, ports.NOVA),
         ),
         after=("libvirtd.service",),
     )

@@ -49,6 +49,7 @@ class VolumeOptions(Connections):
                 "auth_strategy": "keystone",
                 "api_paste_config": "/etc/cinder/api-paste.ini",
                 "glance_api_servers": self._url(ports.GLANCE),
+                **self._trust("glance_ca_certificates_file"),
                 "default_volume_type": types[0],
                 "enabled_backends": ",".join(map(_section_of, types)),
                 "report_interval": 30,
@@ -61,6 +62,7 @@ class VolumeOptions(Connections):
             "service_user": {**self._login("cinder"), "send_service_user_token": True},
             "nova": self._login("nova"),
             **oslo("cinder"),
+            **self._behind_proxy(),
         }
         for name in types:
             sections[_section_of(name)] = self._backend(name, overcommit)

@@ -57,13 +57,16 @@ def test_a_lab_whose_cloud_nobody_can_log_in_to_has_none() -> None:
 
 def test_a_single_compute_gets_two_vms_and_nothing_moves() -> None:
     assert {guest.host for guest in guests(["aio"])} == {"aio"}
-    acts = {step.act for step in steps(["aio"], has_volumes=False, can_migrate=False)}
+    acts = {
+        step.act
+        for step in steps(["aio"], has_volumes=False, can_migrate=False, has_dashboard=False)
+    }
     assert {Act.PINGS, Act.LOGS_IN} <= acts
     assert not acts & {Act.VOLUME, Act.MIGRATE, Act.RESIZE}
 
 
 def test_volumes_are_written_in_one_vm_and_read_in_another() -> None:
-    listed = steps(["one", "two"], has_volumes=True, can_migrate=False)
+    listed = steps(["one", "two"], has_volumes=True, can_migrate=False, has_dashboard=False)
     wanted = [
         ProofStep(Act.VOLUME),
         ProofStep(Act.WRITE, "vm-one"),
@@ -77,7 +80,7 @@ def test_every_compute_is_met_and_the_steps_grow_with_their_number_only() -> Non
     names = [f"compute{number}" for number in range(1, 9)]
     pings = [
         (step.one, step.other)
-        for step in steps(names, has_volumes=False, can_migrate=True)
+        for step in steps(names, has_volumes=False, can_migrate=True, has_dashboard=False)
         if step.act is Act.PINGS
     ]
     assert {one for one, _ in pings} == {f"vm-{name}" for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pytest
 from stacklab import locks, spec
 from stacklab.errors import AlreadyRunning, CheckFailed, LabError, NotChecked
 from stacklab.images.root import RootDisk
+from stacklab.model import certificate
 from stacklab.model.lab import Lab
 from stacklab.paths import PROJECT
 from stacklab.process import Command, Result
 from stacklab.views import cloud as views
+from stacklab.workflow import placing
 from stacklab.workflow.cloud import client, smoke
+from tests.unit.test_certificate import AUTHORITY, KEY, fake_openssl
 from tests.unit.workflow.fake_host import FakeHost, host
 
 __all__ = ["host"]
@@ -174,3 +178,57 @@ def test_a_lab_without_a_cloud_of_ours_is_refused_with_one_that_has(host: FakeHo
 def test_a_lab_that_is_not_up_is_refused(host: FakeHost) -> None:
     with pytest.raises(LabError, match="not up"):
         smoke.run(host.context, NAME, keep=False)
+
+
+class TestTLS:
+    """A lab whose APIs have TLS: what its clients are told."""
+
+    @pytest.fixture
+    def lab(self, lab: Lab) -> Lab:
+        return dataclasses.replace(lab, stack=dataclasses.replace(lab.stack, has_tls=True))
+
+    @pytest.fixture
+    def host(self, host: FakeHost) -> FakeHost:
+        host.runner.on("openssl", answer=fake_openssl)
+        return host
+
+    def test_the_certificate_is_made_once_and_kept_with_the_secrets(
+        self, up: FakeHost, lab: Lab
+    ) -> None:
+        secrets = up.lab(NAME).secrets
+        kept = json.loads(secrets.read_text())[certificate.SECRET]
+        assert KEY in kept
+        assert secrets.stat().st_mode & 0o077 == 0
+        made = len(up.ran("openssl"))
+        before = placing.render_answers(up.context, lab, up.lab(NAME))
+        assert before == placing.render_answers(up.context, lab, up.lab(NAME))
+        assert len(up.ran("openssl")) == made == 3
+
+    def test_every_client_gets_the_authority_and_no_key(self, up: FakeHost) -> None:
+        up.runner.on(*DRIVER, answer=said(step("log in")))
+        smoke.run(up.context, NAME, keep=False)
+        (command,) = [one for one in up.runner.commands if one.argv[:3] == DRIVER]
+        variables = client.write_clouds_yaml(up.context, NAME)
+        cloud = json.loads(up.lab(NAME).clouds_yaml.read_text())["clouds"][NAME]
+        orders = json.loads(command.stdin or b"")
+        authority = str(up.lab(NAME).authority)
+        assert [variables["OS_CACERT"], cloud["cacert"], orders["auth"]["cacert"]] == [
+            authority
+        ] * 3
+        assert Path(authority).read_text() == AUTHORITY
+        assert cloud["auth"]["auth_url"].startswith("https://")
+        assert "PRIVATE KEY" not in str((variables, cloud, orders))
+
+    def test_a_lab_that_lost_its_certificate_says_so(self, up: FakeHost) -> None:
+        secrets = up.lab(NAME).secrets
+        left = json.loads(secrets.read_text())
+        del left[certificate.SECRET]
+        secrets.write_text(json.dumps(left))
+        with pytest.raises(LabError, match=certificate.SECRET):
+            client.write_clouds_yaml(up.context, NAME)
+
+
+def test_a_lab_without_tls_names_no_authority(up: FakeHost) -> None:
+    variables = client.write_clouds_yaml(up.context, NAME)
+    assert "OS_CACERT" not in variables or variables["OS_CACERT"] is None
+    assert "cacert" not in json.loads(up.lab(NAME).clouds_yaml.read_text())["clouds"][NAME]

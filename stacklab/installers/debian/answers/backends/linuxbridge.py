@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers import ports, tls
 from stacklab.installers.debian.answers.backends.contract import ML2_CONF, NEUTRON_CONF, Backend
 from stacklab.installers.debian.answers.config import Sections
 from stacklab.installers.debian.answers.connections import Connections
@@ -121,7 +121,7 @@ def _agents(place: CloudPlace) -> Iterator[Service]:
             user="root",
             command=f"/usr/bin/{program} --config-file={NEUTRON_CONF} "
             f"--config-file={_FILES[program]}",
-            waits_for=(f"tcp:{at}:{ports.MESSAGES}", f"http:{at}:{ports.NEUTRON}"),
+            waits_for=(f"tcp:{at}:{ports.MESSAGES}", tls.api_answers(place, ports.NEUTRON)),
             # haproxy, by which VMs get metadata, wants two for each of 1,024 connections.
             lines=("LimitNOFILE=65535",),
         )

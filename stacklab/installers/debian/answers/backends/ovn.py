@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from stacklab.installers.debian.answers import ports
+from stacklab.installers.debian.answers import ports, tls
 from stacklab.installers.debian.answers.backends.contract import (
     ML2_CONF,
     NEUTRON_CONF,
@@ -131,7 +131,7 @@ def _agents(place: CloudPlace) -> Iterator[Service]:
         f"--config-file={_METADATA_CONF}",
         # Of the two it needs the databases alone; on one host, computes must not compete with the
         # controller whose services all of them wait for.
-        waits_for=(f"tcp:{at}:{ports.SOUTHBOUND}", f"http:{at}:{ports.NEUTRON}"),
+        waits_for=(f"tcp:{at}:{ports.SOUTHBOUND}", tls.api_answers(place, ports.NEUTRON)),
         # haproxy, which it starts for each network, wants two files for each of 1,024 connections.
         lines=("LimitNOFILE=65535",),
     )
