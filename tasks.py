@@ -12,9 +12,10 @@ from stacklab.cli import (
     image,
     lab,
     mirror,
+    snapshot,
     stack,
     usage,
 )
 
 usage.give_next_steps()
-ns = glue.collection(lab, stack, check, cloud, image, mirror, answers, dev, completion)
+ns = glue.collection(lab, snapshot, stack, check, cloud, image, mirror, answers, dev, completion)

@@ -63,6 +63,11 @@ class HostPaths:
         return self.root / "labs"
 
     @property
+    def snapshots(self) -> Path:
+        """One directory per lab that has snapshots; they outlive their lab."""
+        return self.root / "snapshots"
+
+    @property
     def locks(self) -> Path:
         """flock files; deleting them is safe when nothing runs."""
         return self.root / "locks"
@@ -289,6 +294,68 @@ class LabPaths:
         return (self.overlay(node), self.container(node), self.seed(node))
 
     @property
+    def snapshots(self) -> Path:
+        """The lab's snapshots: a directory for each, and the disks that they share."""
+        return self.host.snapshots / self.name
+
+    @property
+    def frozen_disks(self) -> Path:
+        """What nodes had written when a snapshot was made: read-only, below later disks."""
+        return self.snapshots / "disks"
+
+    @property
+    def snapshot_intent(self) -> Path:
+        """The snapshot that is being made or restored: what a killed command has left undone."""
+        return self.snapshots / "intent.json"
+
+    def snapshot(self, name: str) -> SnapshotPaths:
+        """Return the paths of one snapshot; raises LabError if none can have that name.
+
+        `lab.snapshot-delete LAB ..` must not remove a directory that is not a snapshot's.
+        """
+        if not is_lab_name(name) or name == self.frozen_disks.name:
+            raise LabError(
+                f"{name!a} can't be a snapshot's name",
+                hint="use lower case letters, digits and -: before-upgrade",
+            )
+        return SnapshotPaths(lab=self, name=name)
+
+    @property
     def lock(self) -> Path:
         """Held by whatever changes this lab."""
         return self.host.locks / f"lab.{self.name}.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotPaths:
+    """Paths of one snapshot of a lab."""
+
+    lab: LabPaths
+    name: str
+
+    @property
+    def root(self) -> Path:
+        """The snapshot's directory, 0700: memory and keys of nodes are in it."""
+        return self.lab.snapshots / self.name
+
+    @property
+    def manifest(self) -> Path:
+        """What belongs together, written last: without it there is no snapshot."""
+        return self.root / "manifest.json"
+
+    @property
+    def files(self) -> Path:
+        """The lab's own directory, as a tar: its record, keys, passwords and answers."""
+        return self.root / "files.tar"
+
+    def memory(self, node: str) -> Path:
+        """A node's memory, as libvirt writes it."""
+        return self.root / f"{node}.memory"
+
+    def domain(self, node: str) -> Path:
+        """A node's domain, in libvirt's XML."""
+        return self.root / f"{node}.xml"
+
+    def seed(self, node: str) -> Path:
+        """A node's seed disk."""
+        return self.root / f"{node}.seed.img"

@@ -283,6 +283,15 @@ def _stages(line: _TypedLine) -> Iterable[str]:
         return []  # a TAB is not the place to complain
 
 
+def _snapshots(line: _TypedLine) -> Iterable[str]:
+    """Return the snapshots of the line's lab."""
+    try:
+        paths = HostPaths.default().lab(line.values.get("lab", ""))
+    except LabError:
+        return []
+    return sorted(path.parent.name for path in paths.snapshots.glob("*/manifest.json"))
+
+
 _SOURCES: Mapping[Completes, Callable[[_TypedLine], Iterable[str]]] = {
     Completes.LAB: _labs_with_a_file,
     Completes.LAB_THAT_IS_UP: _labs_that_are_up,
@@ -297,4 +306,5 @@ _SOURCES: Mapping[Completes, Callable[[_TypedLine], Iterable[str]]] = {
     Completes.SHELL: lambda _line: SHELLS,
     Completes.KIND: lambda _line: KINDS,
     Completes.STAGE: _stages,
+    Completes.SNAPSHOT: _snapshots,
 }

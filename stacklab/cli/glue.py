@@ -44,6 +44,7 @@ class Completes(StrEnum):
     SHELL = "shell"
     KIND = "kind of nodes"
     STAGE = "stage"
+    SNAPSHOT = "snapshot"
 
 
 # A parameter's annotation says its help, and what completes it.

@@ -144,9 +144,9 @@ class Libvirt(Connection):
                 f"domain {uuid} is called {domain.name()}, not {name} as recorded: left alone",
                 hint=f"if it is the lab's, name it back: virsh domrename {domain.name()} {name}",
             )
-        with _libvirt_errors(_POWERING_OFF.format(name), absent_ok=True):
+        with libvirt_errors(_POWERING_OFF.format(name), absent_ok=True):
             _pull_plug(domain)
-        with _libvirt_errors(f"removing {name}", absent_ok=True):
+        with libvirt_errors(f"removing {name}", absent_ok=True):
             if domain.isPersistent():
                 domain.undefineFlags(self.undefine_flags)
 
@@ -211,7 +211,7 @@ class Libvirt(Connection):
                 f"a libvirt network called {name} exists and is not this lab's",
                 hint=_look_at_network(name),
             )
-        with _libvirt_errors(f"making network {name}"):
+        with libvirt_errors(f"making network {name}"):
             if libvirt_network is None:
                 libvirt_network = self._connection.networkDefineXML(xml)
             if not libvirt_network.isActive():
@@ -229,7 +229,7 @@ class Libvirt(Connection):
                 f"not {uuid} as recorded: left alone",
                 hint=_look_at_network(name),
             )
-        with _libvirt_errors(f"removing network {name}", absent_ok=True):
+        with libvirt_errors(f"removing network {name}", absent_ok=True):
             if libvirt_network.isActive():
                 libvirt_network.destroy()
             if libvirt_network.isPersistent():
@@ -241,7 +241,7 @@ class Libvirt(Connection):
         libvirt_network = self._find_network(network)
         if libvirt_network is None:
             return ()
-        with _libvirt_errors(f"reading the leases of {network}", absent_ok=True):
+        with libvirt_errors(f"reading the leases of {network}", absent_ok=True):
             # A network that is stopped has no leases, and libvirt calls the question an error.
             leases = libvirt_network.DHCPLeases() if libvirt_network.isActive() else ()
             return tuple(map(_read_lease, leases))
@@ -256,7 +256,7 @@ class Libvirt(Connection):
             pool = self._connection.storagePoolLookupByName(name)
         except libvirt.libvirtError:
             pool = None  # if anything else is wrong, making it will say so
-        with _libvirt_errors(f"making pool {name}"):
+        with libvirt_errors(f"making pool {name}"):
             if pool is None:
                 self._connection.storagePoolCreateXML(libvirt_xml.pool(name, directory))
                 return
@@ -278,7 +278,7 @@ class Libvirt(Connection):
             pool = self._connection.storagePoolLookupByName(name)
         except libvirt.libvirtError:
             return
-        with _libvirt_errors(f"removing pool {name}", absent_ok=True):
+        with libvirt_errors(f"removing pool {name}", absent_ok=True):
             if directory is not None and libvirt_xml.pool_path(pool.XMLDesc()) != directory:
                 return
             is_persistent = pool.isPersistent()  # first: a transient pool ends with destroy()
@@ -291,7 +291,7 @@ class Libvirt(Connection):
         """Return what `read` makes of a domain; one that goes away meanwhile is absent, too."""
         domain = self._find_domain(uuid)
         if domain is not None:
-            with _libvirt_errors(doing, absent_ok=True):
+            with libvirt_errors(doing, absent_ok=True):
                 return read(domain)
         return if_absent
 
@@ -302,7 +302,7 @@ class Libvirt(Connection):
         domain = self._find_domain(uuid)
         if domain is None:
             return
-        with _libvirt_errors(doing.format(domain.name()), absent_ok=absent_ok):
+        with libvirt_errors(doing.format(domain.name()), absent_ok=absent_ok):
             change(domain)
 
     def _find_domain(self, uuid: str) -> Any | None:
@@ -334,7 +334,7 @@ def _look_at_network(name: str) -> str:
 
 
 @contextmanager
-def _libvirt_errors(doing: str, *, absent_ok: bool = False) -> Iterator[None]:
+def libvirt_errors(doing: str, *, absent_ok: bool = False) -> Iterator[None]:
     """Turn libvirt's error into ours; with `absent_ok`, a thing that is gone by now is fine."""
     try:
         yield

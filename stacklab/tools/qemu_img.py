@@ -45,6 +45,12 @@ def overlay(path: Path, base: Path, size: Size) -> Command:
     return Command(argv=argv, what=f"making overlay {path.name}")
 
 
+def overlay_on(path: Path, frozen: Path) -> Command:
+    """Make a copy-on-write disk on a frozen one of ours, as large as that."""
+    argv = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(frozen), str(path))
+    return Command(argv=argv, what=f"making overlay {path.name}")
+
+
 def convert(source: Path, target: Path) -> Command:
     """Copy a disk of any format to a standalone qcow2."""
     argv = ("qemu-img", "convert", "-O", "qcow2", str(source), str(target))

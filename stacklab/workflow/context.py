@@ -95,8 +95,12 @@ class Context:
         return accelerator.pick(self.host, self.runner)
 
     @contextmanager
-    def lab_lock(self, name: str) -> Iterator[LabPaths]:
-        """Hold a lab: any other command that would change it waits a little, then is refused."""
+    def lab_lock(self, name: str, *, finishes: bool = True) -> Iterator[LabPaths]:
+        """Hold a lab: any other command that would change it waits a little, then is refused.
+
+        With `finishes`, a snapshot that a killed command was making or restoring is finished or
+        undone first.
+        """
         paths = self.host.lab(name)
         self.prepare_root()
 
@@ -105,6 +109,11 @@ class Context:
 
         with locks.held(paths.lock, f"lab {name}", wait_s=_WAIT_FOR_LOCK_S, waiting=waiting):
             self._wait_for_orphan(paths)
+            if finishes and paths.snapshot_intent.exists():
+                # Here: it holds the lab as this does.
+                from stacklab.workflow.snapshots import recovery
+
+                recovery.finish(self, paths)
             try:
                 yield paths
             finally:

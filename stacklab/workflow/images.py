@@ -13,6 +13,7 @@ from stacklab.images.store import StoredImage
 from stacklab.providers import registry
 from stacklab.workflow import base_image
 from stacklab.workflow.context import Context
+from stacklab.workflow.snapshots import store as snapshots
 
 
 def build(context: Context, name: str, *, force: bool) -> StoredImage:
@@ -64,14 +65,14 @@ def prune(context: Context) -> tuple[str, ...]:
 
 
 def _keys_in_use(context: Context) -> set[str]:
-    """Return the keys of the images under the overlays of this host's labs."""
+    """Return the keys of the images under this host's labs and their snapshots."""
     keys: set[str] = set()
     for name in record.names(context.host):
         # One that is damaged raises: nobody knows which image is under its overlays.
         lab_record = registry.read(context.host.lab(name))
         if lab_record is not None:
             keys.add(lab_record.image)
-    return keys
+    return keys | snapshots.images(context.host)
 
 
 def _current_keys(context: Context) -> set[str]:

@@ -31,6 +31,7 @@ from tests.live.typed import CONSOLES, Run, Stacklab, remove_home
 FILES = (
     "test_check_whole.py",
     "test_check_broken.py",
+    "test_snapshots.py",
     "test_contrail_3node.py",
     "test_containers.py",
     "test_mini_2node.py",

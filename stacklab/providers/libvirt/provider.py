@@ -22,11 +22,13 @@ from stacklab.providers.libvirt.evidence import LibvirtLooker
 from stacklab.providers.libvirt.faults import LibvirtFaults
 from stacklab.providers.libvirt.handles import LibvirtNode, domain_name, network_of, node_of
 from stacklab.providers.libvirt.logs import VERSIONS, LibvirtLogs
+from stacklab.providers.libvirt.snapshots import LibvirtSnapshots
 from stacklab.record import LabRecord
 from stacklab.tools import bounded, libvirt_connection, libvirt_xml, libvirtd, vagrant
 from stacklab.tools.console import tail
 from stacklab.tools.libvirt import Libvirt
 from stacklab.tools.libvirt_connection import NoAnswer
+from stacklab.tools.libvirt_memory import LibvirtMemory
 
 _POLL_S = 0.1
 _WAIT_FOR_OTHER_VAGRANT_S = 600.0
@@ -48,10 +50,12 @@ class LibvirtProvider:
         site: HostServices,
         *,
         connect: Callable[[], Libvirt] = Libvirt,
+        connect_memory: Callable[[], LibvirtMemory] = LibvirtMemory,
         ask: Callable[[], str | None] = libvirt_connection.why_unreachable,
     ) -> None:
         self._site = site
         self._connect = connect
+        self._connect_memory = connect_memory
         self._ask = ask
         self._connection: Libvirt | None = None
         # Nodes are looked at by several threads, and all should share one connection.
@@ -339,6 +343,17 @@ class LibvirtProvider:
     def faults(self, lab: str, record: LabRecord) -> LibvirtFaults:
         """See MakesFaults.faults."""
         return LibvirtFaults(self.libvirt, self._site.runner, self._site.host.lab(lab), record)
+
+    def snapshots(self, lab: Lab, record: LabRecord) -> LibvirtSnapshots:
+        """See Snapshots.snapshots."""
+        return LibvirtSnapshots(
+            self._site.runner,
+            self._lab_paths(record),
+            record,
+            accelerator=self._site.accelerator(),
+            make_networks=lambda: self.make_networks(lab, record),
+            connect=self._connect_memory,
+        )
 
     def version_commands(self) -> Sequence[tuple[str, ...]]:
         """See HostLogs.version_commands."""

@@ -124,6 +124,12 @@ def settle(
         LabFaults(context, lab, paths, record).settle(undone)
 
 
+def part_again(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
+    """Name the taps of today in the rules of partitions: nodes that were restored have new ones."""
+    if listed(paths):
+        LabFaults(context, lab, paths, record).part_again()
+
+
 def forget(context: Context, paths: LabPaths, record: LabRecord) -> None:
     """Remove from the host what outlives the nodes, which is partitions, and the list.
 
@@ -182,7 +188,7 @@ class LabFaults:
         self._close_connections(fault)
         if fault.kind in CHANGE_TAPS:
             # The rules name taps, and a tap that is gone may be another lab's tomorrow.
-            self._part_again()
+            self.part_again()
         # Again, with the time when it was done: checks before that may still have passed.
         done = dataclasses.replace(self.faults[-1], at=time.time())
         self._write_list([*self.faults[:-1], done])
@@ -204,7 +210,7 @@ class LabFaults:
             # After each: if this process dies half-way, the list has what is left to undo.
             self._write_list(left)
         if any(fault.kind in CHANGE_TAPS for fault in undone):
-            self._part_again()  # its NICs have new taps, which the rules do not name yet
+            self.part_again()  # its NICs have new taps, which the rules do not name yet
         if wait:
             self.settle(undone)
         return tuple(undone)
@@ -268,7 +274,8 @@ class LabFaults:
             case FaultKind.PARTITION:
                 maker.part(fault.network, fault.groups)
 
-    def _part_again(self) -> None:
+    def part_again(self) -> None:
+        """See the function `part_again`."""
         for fault in self.faults:
             if fault.kind is FaultKind.PARTITION:
                 self._maker.part(fault.network, fault.groups)

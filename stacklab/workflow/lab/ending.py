@@ -14,6 +14,7 @@ from stacklab.tools import ssh
 from stacklab.workflow.context import Context, not_up, read_own
 from stacklab.workflow.faults import faults
 from stacklab.workflow.mirror import serving
+from stacklab.workflow.snapshots import store as snapshots
 
 _SHUTDOWN_S = 60.0
 
@@ -25,7 +26,7 @@ def down(context: Context, name: str) -> None:
         if lab_record is None:
             raise not_up(context, name)
         # While the nodes run: ssh ends at once if its other end still answers.
-        _close_connections(context, paths, lab_record)
+        close_connections(context, paths, lab_record)
         with context.progress.stage("host", "shutdown"):
             nodes = [node.name for node in lab_record.nodes]
             context.provider(lab_record).down(lab_record, nodes, patience_s=_SHUTDOWN_S)
@@ -40,9 +41,10 @@ def destroy(
 
     `read` returns the record, or raises what keeps the lab from being destroyed.
     """
-    with context.lab_lock(name) as paths:
+    with context.lab_lock(name, finishes=False) as paths:
         lab_record = read(paths)
-        was_there = remove(context, paths, lab_record)
+        was_there = remove(context, paths, lab_record) or paths.snapshots.exists()
+        snapshots.remove_all(paths)
         if was_there:
             with context.progress.stage("host", "files"):
                 _remove_directory(paths)
@@ -79,7 +81,7 @@ def remove(context: Context, paths: LabPaths, lab_record: LabRecord | None) -> b
     if lab_record is None:
         return paths.root.exists()
     serving.end(paths)
-    _close_connections(context, paths, lab_record)
+    close_connections(context, paths, lab_record)
     with context.progress.stage("host", "destroy"):
         context.provider(lab_record).destroy(paths, lab_record)
         faults.forget(context, paths, lab_record)
@@ -101,7 +103,7 @@ def _refuse_left_disks(paths: LabPaths, lab_record: LabRecord) -> None:
         )
 
 
-def _close_connections(context: Context, paths: LabPaths, lab_record: LabRecord) -> None:
+def close_connections(context: Context, paths: LabPaths, lab_record: LabRecord) -> None:
     """End the shared ssh connections: their processes would outlive the nodes by ten minutes."""
     if not paths.ssh_config.exists():
         return

@@ -63,9 +63,16 @@ class Waiter:
     """Waits for all of a lab's nodes at once, each in a thread of its own."""
 
     def __init__(
-        self, lab: Lab, paths: LabPaths, record: LabRecord, provider: Provider, progress: Progress
+        self,
+        lab: Lab,
+        paths: LabPaths,
+        record: LabRecord,
+        provider: Provider,
+        progress: Progress,
+        title: str = "boot",
     ) -> None:
         self._lab = lab
+        self._title = title
         self._paths = paths
         self._record = record
         self._provider = provider
@@ -104,7 +111,7 @@ class Waiter:
 
     def _wait_for_node(self, node: Node) -> None:
         try:
-            with self._progress.stage(node.name, "boot"):
+            with self._progress.stage(node.name, self._title):
                 self._wait_or_reset(node)
         except BaseException as error:  # raised by finish(), in the main thread
             self._failed[node.name] = error

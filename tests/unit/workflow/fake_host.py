@@ -58,7 +58,8 @@ def fake_keygen(command: Command) -> Result:
 def fake_overlay(command: Command) -> Result:
     """qemu-img create: the overlay says what it lies on."""
     base = command.argv[command.argv.index("-b") + 1]
-    Path(command.argv[-2]).write_text(f"on {base}")
+    # Its path stands behind the base; then comes a size, if it is to have one of its own.
+    Path(command.argv[command.argv.index("-b") + 2]).write_text(f"on {base}")
     return OK
 
 

@@ -131,7 +131,11 @@ def make_provider(
         progress=progress,
         accelerator=lambda: accelerator,
     )
-    provider = LibvirtProvider(site, ask=lambda: None if libvirt else "no socket")
+    provider = LibvirtProvider(
+        site,
+        ask=lambda: None if libvirt else "no socket",
+        connect_memory=lambda: libvirt,  # type: ignore[arg-type,return-value]
+    )
     provider._connection = libvirt  # type: ignore[assignment]
     return provider
 

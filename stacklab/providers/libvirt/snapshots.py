@@ -1,0 +1,173 @@
+"""Snapshots of libvirt's nodes: memory by libvirt's save files, disks by overlays.
+
+Neither libvirt's internal nor its external snapshots: several versions of it can't revert
+them. A frozen disk is never written again, so a node's memory can't meet a disk that moved
+on: each restore begins a new overlay above it.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from stacklab.errors import ProviderError
+from stacklab.model.snapshot import Machine
+from stacklab.model.state import NodeState
+from stacklab.paths import LabPaths, SnapshotPaths
+from stacklab.process.command import Runner
+from stacklab.providers.libvirt import disks as node_disks
+from stacklab.providers.libvirt.handles import LibvirtNode, node_of
+from stacklab.record import LabRecord
+from stacklab.tools import bounded, qemu_img
+from stacklab.tools.host.accelerator import Accelerator
+from stacklab.tools.libvirt_memory import LibvirtMemory
+
+_POLL_S = 0.2
+# libvirt goes on writing for a command that was killed.
+_JOB_S = 600.0
+_FROZEN_MODE = 0o444
+_T = TypeVar("_T")
+
+
+class LibvirtSnapshots:
+    """See stacklab.providers.contract.SnapshotMaker."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        paths: LabPaths,
+        record: LabRecord,
+        *,
+        accelerator: Accelerator,
+        make_networks: Callable[[], None],
+        connect: Callable[[], LibvirtMemory],
+    ) -> None:
+        self._connect = connect
+        self._runner = runner
+        self._paths = paths
+        self._accelerator = accelerator
+        self._make_networks = make_networks
+        self._nodes = [node_of(self._paths, node) for node in record.nodes]
+
+    def machine(self) -> Machine:
+        """See SnapshotMaker.machine."""
+        return Machine(
+            qemu=self._ask(lambda libvirt: libvirt.qemu_version()),
+            accelerator=self._accelerator.libvirt_driver,
+            cpu=self._accelerator.cpu_model,
+        )
+
+    def bytes_needed(self) -> int:
+        """See SnapshotMaker.bytes_needed."""
+        return self._ask(
+            lambda libvirt: sum(libvirt.used_memory(node.uuid) for node in self._nodes)
+        )
+
+    def freeze(self) -> float:
+        """See SnapshotMaker.freeze."""
+        moments: list[float] = []
+
+        def pause(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
+            libvirt.pause(node.uuid)
+            moments.append(time.monotonic())
+
+        self._on_all(pause)
+        return max(moments) - min(moments)
+
+    def store(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+        """See SnapshotMaker.store."""
+
+        def save(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
+            place.domain(node.name).write_text(libvirt.definition(node.uuid))
+            shutil.copyfile(node.seed, place.seed(node.name))
+            place.seed(node.name).chmod(0o600)
+            libvirt.save_memory(node.uuid, place.memory(node.name))
+            self._freeze_disk(node, disks[node.name])
+
+        self._on_all(save)
+
+    def resume(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+        """See SnapshotMaker.resume."""
+
+        def thaw(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
+            self._wait_for_job(libvirt, node)
+            _take_disk_back(node, disks[node.name])
+            state = libvirt.state(node.uuid)
+            memory = place.memory(node.name)
+            if state is NodeState.OFF and memory.exists():
+                xml = place.domain(node.name).read_text()
+                libvirt.restore_memory(node.domain, memory, xml)
+
+        self._on_all(thaw)
+        self._resume_all()
+
+    def restore(self, place: SnapshotPaths, disks: Mapping[str, Path]) -> None:
+        """See SnapshotMaker.restore."""
+        self._on_all(lambda node, libvirt: libvirt.power_off(node.uuid))
+        self._make_networks()
+
+        def start(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
+            node.overlay.unlink(missing_ok=True)
+            self._runner.run(qemu_img.overlay_on(node.overlay, disks[node.name]))
+            node.seed.unlink(missing_ok=True)
+            shutil.copyfile(place.seed(node.name), node.seed)
+            node.seed.chmod(0o600)
+            node_disks.empty_console(self._paths.console(node.name))
+            xml = place.domain(node.name).read_text()
+            libvirt.restore_memory(node.domain, place.memory(node.name), xml)
+
+        self._on_all(start)
+        self._resume_all()
+        consoles = [self._paths.console(node.name) for node in self._nodes]
+        node_disks.open_consoles(self._runner, consoles)
+
+    def _freeze_disk(self, node: LibvirtNode, frozen: Path) -> None:
+        """Give a node that is off a new overlay, above the disk that it had."""
+        node.overlay.rename(frozen)
+        frozen.chmod(_FROZEN_MODE)
+        self._runner.run(qemu_img.overlay_on(node.overlay, frozen))
+
+    def _resume_all(self) -> None:
+        def resume(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
+            if libvirt.state(node.uuid) is NodeState.PAUSED:
+                libvirt.resume(node.uuid)
+
+        self._on_all(resume)
+
+    def _wait_for_job(self, libvirt: LibvirtMemory, node: LibvirtNode) -> None:
+        deadline = time.monotonic() + _JOB_S
+        while libvirt.is_at_work(node.uuid):
+            if time.monotonic() > deadline:
+                raise ProviderError(
+                    f"libvirt has been writing the memory of {node.domain} for {_JOB_S:.0f} s",
+                    hint=f"virsh domjobinfo {node.domain}",
+                )
+            time.sleep(_POLL_S)
+
+    def _ask(self, question: Callable[[LibvirtMemory], _T]) -> _T:
+        libvirt = self._connect()
+        try:
+            return question(libvirt)
+        finally:
+            libvirt.close()
+
+    def _on_all(self, work: Callable[[LibvirtNode, LibvirtMemory], None]) -> None:
+        """Do this for all nodes at once, each by a connection of its own.
+
+        Five long calls would fill one connection.
+        """
+        calls: Sequence[Callable[[], object]] = [
+            functools.partial(self._ask, functools.partial(work, node)) for node in self._nodes
+        ]
+        bounded.together(calls, name="snapshot")
+
+
+def _take_disk_back(node: LibvirtNode, frozen: Path) -> None:
+    """Undo the freezing of a disk: nothing was written above it yet."""
+    if frozen.exists():
+        frozen.chmod(0o600)
+        frozen.replace(node.overlay)

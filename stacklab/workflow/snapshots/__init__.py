@@ -1,0 +1,1 @@
+"""Snapshots of whole labs: made, restored, listed and deleted."""

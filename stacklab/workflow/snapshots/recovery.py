@@ -1,0 +1,24 @@
+"""Finish, or undo, what a killed command was doing to a lab's snapshots."""
+
+from __future__ import annotations
+
+from stacklab.paths import LabPaths
+from stacklab.workflow.context import Context, last_resolved, not_up, read_own
+from stacklab.workflow.snapshots import intent, restoring, saving
+from stacklab.workflow.snapshots.intent import Doing
+
+
+def finish(context: Context, paths: LabPaths) -> None:
+    """Do it, and say what was done; the caller holds the lab's lock."""
+    wanted = intent.read(paths)
+    if wanted is None:
+        return
+    record = read_own(paths)
+    if wanted.doing is Doing.RESTORE:
+        context.progress.note("host", f"finishing lab.restore {paths.name} {wanted.snapshot}")
+        restoring.restore_held(context, paths, record, wanted)
+        return
+    lab = last_resolved(paths)
+    if record is None or lab is None:
+        raise not_up(context, paths.name)
+    context.progress.note("host", saving.go_on(context, lab, paths, record, wanted))

@@ -1,0 +1,123 @@
+"""`lab.restore`: bring a lab to the instant of a snapshot, whatever has become of it since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from stacklab.errors import LabError
+from stacklab.images import store as images
+from stacklab.model.lab import Lab
+from stacklab.model.snapshot import SnapshotManifest
+from stacklab.paths import LabPaths, SnapshotPaths
+from stacklab.record import LabRecord
+from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow.faults import faults
+from stacklab.workflow.lab.ending import close_connections
+from stacklab.workflow.mirror import serving
+from stacklab.workflow.nodes.wait import Waiter
+from stacklab.workflow.snapshots import intent, lab_files, saving, store
+from stacklab.workflow.snapshots.intent import Doing, Intent
+
+
+def restore(context: Context, name: str, snapshot: str) -> SnapshotManifest:
+    """Bring the lab to a snapshot's instant; returns when its nodes answer.
+
+    Also a lab that was destroyed or rebuilt since. Raises LabError before anything of today's
+    lab is touched where the snapshot can't be restored. Safe to call again after any failure.
+    """
+    with context.lab_lock(name, finishes=False) as paths:
+        manifest = store.read(paths, snapshot)
+        place = paths.snapshot(snapshot)
+        today = read_own(paths)
+        _refuse_incomplete(context, paths, place, manifest)
+        wanted = Intent(
+            doing=Doing.RESTORE,
+            snapshot=snapshot,
+            disks={node: part.disk for node, part in manifest.nodes.items()},
+        )
+        intent.write(paths, wanted)
+        restore_held(context, paths, today, wanted)
+        return manifest
+
+
+def restore_held(
+    context: Context, paths: LabPaths, today: LabRecord | None, wanted: Intent
+) -> None:
+    """Restore; the caller holds the lab's lock and has written the intent."""
+    place = paths.snapshot(wanted.snapshot)
+    progress = context.progress
+    if today is not None:
+        close_connections(context, paths, today)
+        faults.forget(context, paths, today)
+        then = json.loads(lab_files.record_text(place))
+        if _handles(json.loads(paths.record.read_text())) != _handles(then):
+            with progress.stage("host", "remove the nodes of today"):
+                context.provider(today).destroy(paths, today)
+    serving.end(paths)
+    lab_files.unpack(paths, place)
+    record = read_own(paths)
+    lab = last_resolved(paths)
+    if record is None or lab is None:
+        raise LabError(
+            f"snapshot {place.name} of lab {paths.name} does not have the lab's files",
+            hint=f"./invoke lab.snapshot-delete {paths.name} {place.name}",
+        )
+    maker = saving.maker_of(context, lab, record)
+    with progress.stage("host", "read the nodes' memory"):
+        maker.restore(place, wanted.frozen(paths))
+    _wait(context, lab, paths, record)
+    saving.after_restart(context, lab, paths, record)
+    serving.start(context, lab, paths)
+    intent.forget(paths)
+    store.sweep(paths, context.runner)
+
+
+def _wait(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
+    waiter = Waiter(lab, paths, record, context.provider(record), context.progress, title="answer")
+    waiter.start(lab.nodes)
+    waiter.finish()
+
+
+def _handles(record: Mapping[str, Any]) -> object:
+    """Return by what the provider knows the nodes and networks of a record."""
+    things = [*record["nodes"], *record["networks"]]
+    return record["provider"], [(thing["name"], thing["handle"]) for thing in things]
+
+
+def _refuse_incomplete(
+    context: Context, paths: LabPaths, place: SnapshotPaths, manifest: SnapshotManifest
+) -> None:
+    """Raise LabError for a snapshot that lacks a part, or that another machine has made."""
+    if images.by_key(context.host, manifest.image) is None:
+        raise _cannot(place, f"its base image {manifest.image} is not on this host any more")
+    for node, part in manifest.nodes.items():
+        memory, disk = place.memory(node), paths.frozen_disks / part.disk
+        for path in (memory, disk, place.seed(node), place.domain(node), place.files):
+            if not path.is_file():
+                raise _cannot(place, f"{path} is missing")
+        if memory.stat().st_size != part.memory_bytes:
+            raise _cannot(
+                place, f"{memory} has {memory.stat().st_size} bytes, not {part.memory_bytes}"
+            )
+    _refuse_other_machine(context, place, manifest)
+
+
+def _refuse_other_machine(
+    context: Context, place: SnapshotPaths, manifest: SnapshotManifest
+) -> None:
+    accelerator = context.accelerator()
+    today = (accelerator.libvirt_driver, accelerator.cpu_model)
+    then = (manifest.machine.accelerator, manifest.machine.cpu)
+    if today != then:
+        raise _cannot(
+            place, f"it was made with {' and '.join(then)}, and this host has {' and '.join(today)}"
+        )
+
+
+def _cannot(place: SnapshotPaths, why: str) -> LabError:
+    return LabError(
+        f"snapshot {place.name} of lab {place.lab.name} can't be restored: {why}",
+        hint=f"./invoke lab.snapshot-delete {place.lab.name} {place.name}",
+    )

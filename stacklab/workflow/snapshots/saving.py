@@ -1,0 +1,184 @@
+"""`lab.snapshot`: freeze a lab's nodes at one instant, keep that, and let them go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from stacklab.errors import HostError, LabError
+from stacklab.model.lab import Lab
+from stacklab.model.snapshot import NodePart, SnapshotKind, SnapshotManifest
+from stacklab.model.state import NodeState
+from stacklab.paths import LabPaths, SnapshotPaths
+from stacklab.providers.contract import SnapshotMaker, Snapshots, lacking
+from stacklab.record import LabRecord
+from stacklab.workflow.context import Context, last_resolved, not_up, read_own
+from stacklab.workflow.faults import faults
+from stacklab.workflow.nodes import clocks
+from stacklab.workflow.snapshots import intent, lab_files, store
+from stacklab.workflow.snapshots.intent import Doing, Intent
+
+_FREE_BYTES = 1 << 30  # what has to be left on the disk for the nodes themselves
+
+
+def save(context: Context, name: str, snapshot: str) -> SnapshotManifest:
+    """Make a snapshot of a running lab; its nodes stand still meanwhile.
+
+    Raises LabError before anything is paused where it can't be made. Whatever fails or ends
+    it later, the nodes go on as they were.
+    """
+    with context.lab_lock(name) as paths:
+        record = read_own(paths)
+        lab = last_resolved(paths)
+        if record is None or lab is None:
+            raise not_up(context, name)
+        place = paths.snapshot(snapshot)
+        if place.manifest.exists():
+            raise LabError(
+                f"lab {name} has a snapshot {snapshot} already",
+                hint=f"./invoke lab.snapshot-delete {name} {snapshot}, or choose another name",
+            )
+        maker = maker_of(context, lab, record)
+        _refuse_half_up(context, record)
+        _refuse_full_disk(place, maker)
+        return _Saving(context, lab, paths, record, place, maker).run()
+
+
+def maker_of(context: Context, lab: Lab, record: LabRecord) -> SnapshotMaker:
+    """Return who makes the lab's snapshots; raises ProviderError where nobody can."""
+    provider = context.provider(record)
+    if not isinstance(provider, Snapshots):
+        raise lacking(
+            provider,
+            record.name,
+            "snapshots",
+            hint=f"./invoke lab.rebuild {record.name} makes its nodes again in seconds",
+        )
+    return provider.snapshots(lab, record)
+
+
+def _refuse_half_up(context: Context, record: LabRecord) -> None:
+    states = context.states(record)
+    wrong = [
+        f"{node.name} is {states.get(node.name, NodeState.ABSENT)}"
+        for node in record.nodes
+        if states.get(node.name) is not NodeState.RUNNING
+    ]
+    if wrong:
+        raise LabError(
+            f"lab {record.name} does not run whole: {', '.join(wrong)}",
+            hint=f"./invoke lab.up {record.name} first, or undo its faults: "
+            f"./invoke lab.fault {record.name} --undo",
+        )
+
+
+def _refuse_full_disk(place: SnapshotPaths, maker: SnapshotMaker) -> None:
+    needed = maker.bytes_needed() + _FREE_BYTES
+    free = shutil.disk_usage(place.lab.host.root).free
+    if free < needed:
+        raise HostError(
+            f"{place.lab.host.root} has {free / 1e9:.1f} GB free; the nodes' memory takes up to "
+            f"{needed / 1e9:.1f} GB",
+            hint=f"./invoke lab.snapshots {place.lab.name}, image.prune, or set STACKLAB_HOME",
+        )
+
+
+class _Saving:
+    """One snapshot being made. The caller holds the lab's lock."""
+
+    def __init__(
+        self,
+        context: Context,
+        lab: Lab,
+        paths: LabPaths,
+        record: LabRecord,
+        place: SnapshotPaths,
+        maker: SnapshotMaker,
+    ) -> None:
+        self._context = context
+        self._lab = lab
+        self._paths = paths
+        self._record = record
+        self._place = place
+        self._maker = maker
+        # No other snapshot ever has a disk of that name: memory can't meet the wrong one.
+        generation = secrets.token_hex(4)
+        self._disk_names = {node.name: f"{generation}-{node.name}.qcow2" for node in record.nodes}
+
+    def run(self) -> SnapshotManifest:
+        """Make the snapshot."""
+        # What a killed command has left of one without a manifest.
+        store.remove(self._place)
+        store.make_directory(self._place)
+        wanted = Intent(doing=Doing.SAVE, snapshot=self._place.name, disks=self._disk_names)
+        disks = wanted.frozen(self._paths)
+        lab_files.pack(self._paths, self._place)
+        intent.write(self._paths, wanted)
+        try:
+            manifest = self._save_and_go_on(disks)
+        except BaseException:
+            # Not after a kill, but then the next command does it.
+            go_on(self._context, self._lab, self._paths, self._record, wanted)
+            raise
+        intent.forget(self._paths)
+        return manifest
+
+    def _save_and_go_on(self, disks: Mapping[str, Path]) -> SnapshotManifest:
+        progress = self._context.progress
+        machine = self._maker.machine()
+        began = time.monotonic()
+        with progress.stage("host", "write the nodes' memory"):
+            skew_s = self._maker.freeze()
+            made_at = time.time()
+            self._maker.store(self._place, disks)
+            manifest = SnapshotManifest(
+                lab=self._lab.name,
+                name=self._place.name,
+                kind=SnapshotKind.MEMORY,
+                made_at=made_at,
+                provider=self._record.provider,
+                image=self._record.image,
+                machine=machine,
+                nodes={node: self._part(node, disks[node]) for node in disks},
+                skew_s=skew_s,
+                paused_s=0.0,
+                bytes=store.bytes_of(self._place, disks.values()),
+            )
+            store.write(self._place, manifest)
+        with progress.stage("host", "let the nodes go on"):
+            self._maker.restore(self._place, disks)
+        paused_s = time.monotonic() - began
+        after_restart(self._context, self._lab, self._paths, self._record)
+        manifest = dataclasses.replace(manifest, paused_s=paused_s)
+        store.write(self._place, manifest)
+        return manifest
+
+    def _part(self, node: str, disk: Path) -> NodePart:
+        return NodePart(disk=disk.name, memory_bytes=self._place.memory(node).stat().st_size)
+
+
+def go_on(context: Context, lab: Lab, paths: LabPaths, record: LabRecord, wanted: Intent) -> str:
+    """Finish a snapshot that was cut short if it is whole, else undo it; returns which."""
+    place = paths.snapshot(wanted.snapshot)
+    maker = maker_of(context, lab, record)
+    disks = wanted.frozen(paths)
+    if place.manifest.exists():
+        maker.restore(place, disks)
+        done = f"snapshot {place.name} is whole: the nodes go on from it"
+    else:
+        maker.resume(place, disks)
+        store.remove(place)
+        done = f"snapshot {place.name} was not whole and is gone: the nodes go on as they were"
+    after_restart(context, lab, paths, record)
+    intent.forget(paths)
+    return done
+
+
+def after_restart(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
+    """Set right what a pause and new taps have changed: clocks, and the rules of partitions."""
+    faults.part_again(context, lab, paths, record)
+    clocks.set_clocks(context.runner, paths, lab.nodes)

@@ -1,0 +1,130 @@
+"""What lies in a lab's directory of snapshots: manifests, and the disks below them.
+
+A disk that was frozen once is below every disk that came after it. So it goes only when
+neither a snapshot nor a node's disk is above it any more.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from stacklab import files
+from stacklab.codec import Codec, NotSuchData
+from stacklab.errors import LabError
+from stacklab.model.snapshot import SnapshotManifest
+from stacklab.paths import HostPaths, LabPaths, SnapshotPaths
+from stacklab.process.command import Runner
+from stacklab.tools import qemu_img
+from stacklab.words import suggest
+
+_CODEC = Codec(SnapshotManifest)
+_SECRET = 0o700
+# QEMU, as a user of its own, reads the frozen disks.
+_PASSABLE = 0o711
+
+
+def make_directory(place: SnapshotPaths) -> None:
+    """Make an empty directory for a snapshot, readable for its owner alone."""
+    for directory in (place.lab.snapshots, place.lab.frozen_disks):
+        files.make_directory(directory)
+        directory.chmod(_PASSABLE)
+    place.root.mkdir(mode=_SECRET)
+    place.root.chmod(_SECRET)
+
+
+def write(place: SnapshotPaths, manifest: SnapshotManifest) -> None:
+    """Write the manifest, by which the snapshot exists."""
+    text = json.dumps(_CODEC.encode(manifest), indent=2) + "\n"
+    files.write(place.manifest, text, mode=0o600)
+
+
+def listed(paths: LabPaths) -> tuple[SnapshotManifest, ...]:
+    """Return a lab's snapshots, the oldest first; raises LabError for one that is damaged."""
+    manifests: list[SnapshotManifest] = []
+    for path in paths.snapshots.glob("*/manifest.json"):
+        manifests.append(_read(paths.snapshot(path.parent.name)))
+    return tuple(sorted(manifests, key=lambda manifest: manifest.made_at))
+
+
+def read(paths: LabPaths, name: str) -> SnapshotManifest:
+    """Return a snapshot; raises LabError, with the nearest name, if there is none."""
+    place = paths.snapshot(name)
+    if not place.manifest.exists():
+        known = [manifest.name for manifest in listed(paths)]
+        raise LabError(
+            f"lab {paths.name} does not have a snapshot {name!a}"
+            + (f" ({suggest(name, known, label='it has')})" if known else ": it has none"),
+            hint=f"./invoke lab.snapshots {paths.name}",
+        )
+    return _read(place)
+
+
+def _read(place: SnapshotPaths) -> SnapshotManifest:
+    try:
+        manifest = _CODEC.decode(json.loads(place.manifest.read_text()))
+        if (manifest.lab, manifest.name) != (place.lab.name, place.name):
+            raise NotSuchData("", f"is of snapshot {manifest.name} of lab {manifest.lab}")
+        for disk in manifest.disks:
+            if Path(disk).name != disk:
+                raise NotSuchData("nodes", f"has a disk {disk!a}, which is not one of the lab's")
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabError(
+            f"snapshot {place.name} of lab {place.lab.name} is damaged: {place.manifest}: {error}",
+            hint=f"./invoke lab.snapshot-delete {place.lab.name} {place.name}",
+        ) from error
+    return manifest
+
+
+def remove(place: SnapshotPaths) -> None:
+    """Remove a snapshot, but for its disks; absent is success."""
+    # First: what has lost its manifest is not a snapshot any more, whatever is left of it.
+    place.manifest.unlink(missing_ok=True)
+    shutil.rmtree(place.root, ignore_errors=True)
+
+
+def sweep(paths: LabPaths, runner: Runner) -> None:
+    """Remove the frozen disks that neither a snapshot nor a disk of the lab has below it."""
+    if not paths.frozen_disks.is_dir():
+        return
+    tops = [paths.frozen_disks / disk for manifest in listed(paths) for disk in manifest.disks]
+    tops += paths.host.volumes.glob(f"{paths.name}_*.qcow2")
+    needed = _all_below(tops, paths, runner)
+    for disk in paths.frozen_disks.glob("*.qcow2"):
+        if disk not in needed:
+            disk.unlink()
+    if not any(paths.frozen_disks.iterdir()) and not listed(paths):
+        shutil.rmtree(paths.snapshots)
+
+
+def _all_below(disks: Iterable[Path], paths: LabPaths, runner: Runner) -> set[Path]:
+    """Return the frozen disks among these, and all that lie below any of them."""
+    needed: set[Path] = set()
+    for disk in disks:
+        below: Path | None = disk
+        while below is not None and below not in needed and below.exists():
+            if below.parent == paths.frozen_disks:
+                needed.add(below)
+            below = qemu_img.parse_info(runner.run(qemu_img.info(below)).stdout).backing
+    return needed
+
+
+def remove_all(paths: LabPaths) -> None:
+    """Remove all snapshots of a lab whose nodes are gone."""
+    shutil.rmtree(paths.snapshots, ignore_errors=True)
+
+
+def images(host: HostPaths) -> set[str]:
+    """Return the keys of the images that snapshots of this host's labs lie on."""
+    keys: set[str] = set()
+    for directory in host.snapshots.glob("*/"):
+        keys.update(manifest.image for manifest in listed(host.lab(directory.name)))
+    return keys
+
+
+def bytes_of(place: SnapshotPaths, disks: Iterable[Path]) -> int:
+    """Return what a snapshot takes on this host's disk, holes left out."""
+    paths = [*place.root.iterdir(), *disks]
+    return sum(path.stat().st_blocks * 512 for path in paths)

@@ -1,0 +1,128 @@
+"""Snapshots of VMs: memory, disks and connections of one instant, and a restore that is killed."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stacklab import spec
+from stacklab.paths import PROJECT, HostPaths
+from tests.live.labs import HOME, LAB, NODES
+from tests.live.typed import Run, Stacklab, wait_until
+
+pytestmark = [pytest.mark.live, pytest.mark.kinds("vms", only=True)]
+
+COUNTER = Path(__file__).with_name("counter.py")
+ROUNDS = 3  # CI's share; 20 were run by hand
+ADDRESSES = {
+    node.name: str(node.access.address.ip)
+    for node in spec.load(PROJECT / "labs" / f"{LAB}.yaml").nodes
+}
+
+
+def told(node: str) -> dict[str, int | str]:
+    """What a node's counter says of itself."""
+    with socket.create_connection((ADDRESSES[node], 7701), timeout=30) as connection:
+        answer: dict[str, int | str] = json.loads(connection.makefile().readline())
+    return answer
+
+
+@pytest.fixture
+def counting(stacklab: Stacklab, lab: Run) -> Iterator[None]:
+    """Each node counts, and has the next one confirm that."""
+    script = COUNTER.read_text()
+    for position, node in enumerate(NODES):
+        peer = NODES[(position + 1) % len(NODES)]
+        arguments = f"{ADDRESSES[node]} {ADDRESSES[peer]}"
+        stacklab.on(LAB, node, f"cat > counter.py <<'END'\n{script}\nEND")
+        stacklab.on(
+            LAB, node, f"nohup python3 counter.py {arguments} </dev/null >counter.log 2>&1 &"
+        )
+    wait_until(lambda: all_count(), "counting on every node", 60)
+    yield
+    for node in NODES:
+        stacklab.on(LAB, node, "pkill -f counter.py")
+
+
+def all_count() -> bool:
+    try:
+        return all(int(told(node)["confirmed"]) > 3 for node in NODES)
+    except OSError:
+        return False
+
+
+def assert_all_agree() -> int:
+    """Memory, disk and the peer's view of each node are at most a step apart; returns the least."""
+    numbers = []
+    for node in NODES:
+        state = told(node)
+        assert state["ended"] == "", (node, state)
+        # The disk is written before memory is changed, the peer is asked after that.
+        memory = int(state["memory"])
+        assert 0 <= int(state["disk"]) - memory <= 1, (node, state)
+        assert 0 <= memory - int(state["confirmed"]) <= 1, (node, state)
+        numbers.append(memory)
+    return min(numbers)
+
+
+def test_memory_disks_and_connections_are_of_one_instant(
+    stacklab: Stacklab, counting: None
+) -> None:
+    run = stacklab.ok("lab.snapshot", LAB, "--name", "counting")
+    print(f"lab.snapshot took {run.elapsed_s:.1f} s: {run.out}")
+    try:
+        for _ in range(ROUNDS):
+            first = assert_all_agree()
+            time.sleep(2)
+            assert assert_all_agree() > first
+            for node in NODES:
+                stacklab.on(LAB, node, "touch /var/tmp/made-later")
+            run = stacklab.ok("lab.restore", LAB, "counting")
+            print(f"lab.restore took {run.elapsed_s:.1f} s")
+            for node in NODES:
+                assert stacklab.on(LAB, node, "ls /var/tmp").split() == ["counter"]
+            restored = assert_all_agree()
+            time.sleep(2)
+            assert assert_all_agree() > restored
+        stacklab.check(LAB, "--wait", "60")
+    finally:
+        stacklab.ok("lab.snapshot-delete", LAB, "counting")
+
+
+def test_a_restore_that_was_killed_is_finished_by_the_next_command(
+    stacklab: Stacklab, lab: Run
+) -> None:
+    stacklab.ok("lab.snapshot", LAB, "--name", "whole")
+    try:
+        for after_s in (0.9, 1.4, 2.0):
+            process = stacklab.start("lab.restore", LAB, "whole")
+            time.sleep(after_s)
+            process.kill()
+            process.communicate()
+            run = stacklab.ok("lab.up", LAB, "--no-checks")
+            print(f"killed after {after_s} s; lab.up took {run.elapsed_s:.1f} s: {run.err[-600:]}")
+            assert set(stacklab.states(LAB).values()) == {"running"}
+    finally:
+        stacklab.ok("lab.snapshot-delete", LAB, "whole")
+    left = HostPaths(HOME).lab(LAB)
+    assert not left.snapshot_intent.exists()
+
+
+def test_a_snapshot_that_was_killed_leaves_the_lab_as_it_was(stacklab: Stacklab, lab: Run) -> None:
+    for after_s in (0.8, 1.2, 1.8, 2.5):
+        process = stacklab.start("lab.snapshot", LAB, "--name", "cut")
+        time.sleep(after_s)
+        process.kill()
+        process.communicate()
+        run = stacklab.ok("lab.up", LAB, "--no-checks")
+        print(f"killed after {after_s} s; lab.up took {run.elapsed_s:.1f} s: {run.err[-600:]}")
+        assert set(stacklab.states(LAB).values()) == {"running"}
+        listed = json.loads(stacklab.ok("lab.snapshots", LAB, "--json").out)
+        if listed:
+            stacklab.ok("lab.snapshot-delete", LAB, "cut")
+    stacklab.check(LAB, "--wait", "60")

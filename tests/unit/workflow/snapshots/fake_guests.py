@@ -1,0 +1,163 @@
+"""Guests that write to memory and disk at once, and a host that can be killed at any step."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import pytest
+
+from stacklab import files
+from stacklab.model.state import NodeState
+from stacklab.process.command import Command, Result
+from stacklab.workflow.snapshots import store
+from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt
+from tests.unit.workflow.fake_host import FakeHost
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Killed(BaseException):
+    """This process has ended, in the middle of whatever it did."""
+
+
+class Killer:
+    """Kills at the step of that number; nothing works after it, until the next command."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.at = 0  # 0: never
+        self.is_dead = False
+
+    def step(self) -> None:
+        self.steps += 1
+        if self.is_dead or self.steps == self.at:
+            self.is_dead = True
+            raise Killed
+
+    def next_command(self) -> None:
+        self.is_dead = False
+        self.at = 0
+
+
+class Guests(FakeLibvirt):
+    """What runs has a counter in its memory and on its disk; the two must always agree."""
+
+    def __init__(self, host: FakeHost, killer: Killer) -> None:
+        super().__init__()
+        self.host = host
+        self.killer = killer
+        self.memory: dict[str, str] = {}  # of domains that are on
+
+    def _overlay(self, uuid: str) -> Path:
+        return self.host.paths.volumes / f"{self.names[uuid]}.qcow2"
+
+    def _chain(self, uuid: str) -> str:
+        """Everything that the disk holds: the counters on it and on what lies below it."""
+        text, path = "", self._overlay(uuid)
+        while path.exists() and path.parent != self.host.paths.images:
+            first, _, counters = path.read_text().partition("\n")
+            text = f"\n{counters}{text}" if counters else text
+            path = Path(first.removeprefix("on "))
+        return text
+
+    def work(self, count: int) -> None:
+        """Let each guest that runs write a number."""
+        for uuid, state in self.states.items():
+            if state is NodeState.RUNNING:
+                with self._overlay(uuid).open("a") as disk:
+                    disk.write(f"\n{count}")
+                self.memory[uuid] = self._chain(uuid)
+
+    def assert_whole(self) -> None:
+        """Every guest runs, and finds on its disk what its memory says."""
+        for uuid, state in self.states.items():
+            assert state is NodeState.RUNNING, self.names[uuid]
+            assert self._chain(uuid) == self.memory.get(uuid, ""), self.names[uuid]
+
+    def numbers(self) -> set[str]:
+        """What the guests have written last."""
+        return {self.memory.get(uuid, "").rpartition("\n")[2] for uuid in self.states}
+
+    # --- libvirt
+
+    def pause(self, uuid: str) -> None:
+        self.killer.step()
+        self.states[uuid] = NodeState.PAUSED
+
+    def resume(self, uuid: str) -> None:
+        self.killer.step()
+        super().resume(uuid)
+
+    def power_off(self, uuid: str) -> None:
+        self.killer.step()
+        if uuid in self.states:
+            self.states[uuid] = NodeState.OFF
+            self.memory.pop(uuid, None)
+
+    def is_at_work(self, _uuid: str) -> bool:
+        return False
+
+    def definition(self, uuid: str) -> str:
+        self.killer.step()
+        return json.dumps({"uuid": uuid, "name": self.names[uuid]})
+
+    def used_memory(self, _uuid: str) -> int:
+        return 1000
+
+    def qemu_version(self) -> str:
+        return "7.2.0"
+
+    def save_memory(self, uuid: str, path: Path) -> None:
+        self.killer.step()
+        assert self.states[uuid] is NodeState.PAUSED
+        path.write_text(self.memory.pop(uuid, ""))
+        self.states[uuid] = NodeState.OFF
+        self.killer.step()
+
+    def restore_memory(self, name: str, path: Path, xml: str) -> None:
+        self.killer.step()
+        domain = json.loads(xml)
+        assert domain["name"] == name
+        assert self.states.get(domain["uuid"], NodeState.OFF) is NodeState.OFF
+        assert name not in self.names.values() or self.names.get(domain["uuid"]) == name
+        self.add(domain["uuid"], name, NodeState.PAUSED)
+        self.memory[domain["uuid"]] = path.read_text()
+        assert self._chain(domain["uuid"]) == self.memory[domain["uuid"]], "memory met another disk"
+        self.killer.step()
+
+
+def counted(killer: Killer, function: Callable[_P, _T]) -> Callable[_P, _T]:
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        killer.step()
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def info(command: Command) -> Result:
+    """qemu-img info: what a disk lies on."""
+    base = Path(command.argv[-1]).read_text().partition("\n")[0].removeprefix("on ")
+    data = {"format": "qcow2", "virtual-size": 1}
+    if base.endswith(".qcow2"):
+        data["full-backing-filename"] = base
+    return Result(exit_code=0, stdout=json.dumps(data))
+
+
+def install(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
+    """Give the host these guests, before its lab is brought up."""
+    killer = Killer()
+    guests = Guests(host, killer)
+    host.connect(guests)
+    host.runner.on("qemu-img", "info", answer=info)
+    monkeypatch.setattr(host.runner, "run", counted(killer, host.runner.run))
+    monkeypatch.setattr(files, "write", counted(killer, files.write))
+    monkeypatch.setattr(shutil, "copyfile", counted(killer, shutil.copyfile))
+    monkeypatch.setattr(Path, "rename", counted(killer, Path.rename))
+    monkeypatch.setattr(Path, "replace", counted(killer, Path.replace))
+    monkeypatch.setattr(store, "remove", counted(killer, store.remove))
+    return guests

@@ -1,0 +1,271 @@
+"""Snapshots of a whole lab: made, restored, deleted, and killed at every step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stacklab.errors import HostError, LabError, ProviderError
+from stacklab.model.state import NodeState
+from stacklab.workflow import images
+from stacklab.workflow.lab import ending
+from stacklab.workflow.lab import up as bringing
+from stacklab.workflow.snapshots import listing, restoring, saving, store
+from tests.unit.checks.fake_lab import make_lab
+from tests.unit.workflow.fake_host import FakeHost
+from tests.unit.workflow.snapshots.fake_guests import Guests, Killed, install
+
+
+@pytest.fixture
+def guests(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
+    """The lab trio is up, and its guests have written 1."""
+    made = install(host, monkeypatch)
+    host.up()
+    made.work(1)
+    return made
+
+
+def save(host: FakeHost, name: str = "first") -> None:
+    saving.save(host.context, "trio", name)
+
+
+def restore(host: FakeHost, name: str = "first") -> None:
+    restoring.restore(host.context, "trio", name)
+
+
+def test_nodes_go_on_after_a_snapshot_and_come_back_to_it(host: FakeHost, guests: Guests) -> None:
+    save(host)
+    guests.assert_whole()
+    guests.work(2)
+    restore(host)
+    guests.assert_whole()
+    assert guests.numbers() == {"1"}
+    # As often as wanted.
+    guests.work(3)
+    restore(host)
+    guests.assert_whole()
+    assert guests.numbers() == {"1"}
+
+
+def test_snapshots_do_not_disturb_each_other(host: FakeHost, guests: Guests) -> None:
+    save(host, "first")
+    guests.work(2)
+    save(host, "second")
+    guests.work(3)
+    restore(host, "first")
+    guests.work(4)
+    save(host, "third")
+    for name, number in (("second", "2"), ("third", "4"), ("first", "1")):
+        restore(host, name)
+        guests.assert_whole()
+        assert guests.numbers() == {number}
+    assert [one.name for one in listing.listed(host.context, "trio")] == [
+        "first",
+        "second",
+        "third",
+    ]
+
+
+def test_a_lab_that_was_destroyed_or_made_anew_comes_back(host: FakeHost, guests: Guests) -> None:
+    save(host)
+    bringing.rebuild(host.context, make_lab(), checks=False)
+    guests.work(7)
+    restore(host)
+    guests.assert_whole()
+    assert guests.numbers() == {"1"}
+
+
+def test_its_files_come_back_with_it(host: FakeHost, guests: Guests) -> None:
+    before = host.lab().record.read_text()
+    save(host)
+    host.lab().record.with_name("new").write_text("made later")
+    (host.lab().answers / "odd").write_text("x")
+    restore(host)
+    assert host.lab().record.read_text() == before
+    assert not host.lab().record.with_name("new").exists()
+    assert not (host.lab().answers / "odd").exists()
+
+
+def test_a_deleted_snapshot_leaves_what_others_need(host: FakeHost, guests: Guests) -> None:
+    save(host, "first")
+    guests.work(2)
+    save(host, "second")
+    listing.delete(host.context, "trio", "first")
+    restore(host, "second")
+    assert guests.numbers() == {"2"}
+    assert {path.name.partition("-")[0] for path in host.lab().frozen_disks.iterdir()} > set()
+    listing.delete(host.context, "trio", "second")
+    # The disks of today still lie on those that were frozen.
+    guests.assert_whole()
+
+
+def test_destroy_leaves_no_snapshot(host: FakeHost, guests: Guests) -> None:
+    save(host)
+    ending.destroy(host.context, "trio")
+    assert not host.lab().snapshots.exists()
+
+
+def test_a_snapshot_pins_its_image(host: FakeHost, guests: Guests) -> None:
+    save(host)
+    image = listing.listed(host.context, "trio")[0].image
+    assert image in store.images(host.paths)
+    host.stock(content=b"newer")
+    assert image not in images.prune(host.context)
+
+
+class TestRefused:
+    def test_a_name_that_is_taken(self, host: FakeHost, guests: Guests) -> None:
+        save(host)
+        with pytest.raises(LabError, match="already"):
+            save(host)
+
+    @pytest.mark.parametrize("name", ["..", "a/b", "", "Upper", "disks", "-"])
+    def test_a_name_that_is_none(self, host: FakeHost, guests: Guests, name: str) -> None:
+        with pytest.raises(LabError, match="can't be a snapshot's name"):
+            save(host, name)
+        with pytest.raises(LabError, match="can't be a snapshot's name"):
+            listing.delete(host.context, "trio", name)
+
+    def test_a_lab_half_up(self, host: FakeHost, guests: Guests) -> None:
+        uuid = next(iter(guests.states))
+        guests.states[uuid] = NodeState.OFF
+        with pytest.raises(LabError, match="does not run whole"):
+            save(host)
+        assert not host.lab().snapshots.exists()
+
+    def test_too_little_disk_before_anything_is_paused(
+        self, host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Guests, "used_memory", lambda _self, _uuid: 1 << 50)
+        with pytest.raises(HostError, match="GB free"):
+            save(host)
+        guests.assert_whole()
+
+    def test_an_unknown_snapshot_names_the_nearest(self, host: FakeHost, guests: Guests) -> None:
+        save(host)
+        for call in (
+            lambda: restore(host, "frist"),
+            lambda: listing.delete(host.context, "trio", "frist"),
+        ):
+            with pytest.raises(LabError, match="did you mean first"):
+                call()
+
+    def test_memory_that_was_changed(self, host: FakeHost, guests: Guests) -> None:
+        save(host)
+        place = host.lab().snapshot("first")
+        place.memory(make_lab().nodes[0].name).write_text("cut off, or more")
+        with pytest.raises(LabError, match="bytes, not"):
+            restore(host)
+        guests.assert_whole()
+
+    @pytest.mark.parametrize("lost", ["memory", "disk", "files", "image"])
+    def test_a_part_that_is_missing(self, host: FakeHost, guests: Guests, lost: str) -> None:
+        save(host)
+        place = host.lab().snapshot("first")
+        node = make_lab().nodes[0].name
+        manifest = store.read(host.lab(), "first")
+        path = {
+            "memory": place.memory(node),
+            "disk": host.lab().frozen_disks / manifest.nodes[node].disk,
+            "files": place.files,
+            "image": host.paths.manifest(manifest.image),
+        }[lost]
+        path.unlink()
+        with pytest.raises(LabError, match="can't be restored"):
+            restore(host)
+
+    def test_another_machines(self, host: FakeHost, guests: Guests) -> None:
+        save(host)
+        place = host.lab().snapshot("first")
+        data = json.loads(place.manifest.read_text())
+        data["machine"]["cpu"] = "host"
+        place.manifest.write_text(json.dumps(data))
+        with pytest.raises(LabError, match="this host has"):
+            restore(host)
+        guests.assert_whole()
+
+    @pytest.mark.parametrize("disk", ["../../volumes/trio_controller.qcow2", "/etc/passwd"])
+    def test_a_manifest_with_a_foreign_disk(
+        self, host: FakeHost, guests: Guests, disk: str
+    ) -> None:
+        save(host)
+        place = host.lab().snapshot("first")
+        data = json.loads(place.manifest.read_text())
+        data["nodes"]["controller"]["disk"] = disk
+        place.manifest.write_text(json.dumps(data))
+        with pytest.raises(LabError, match="not one of the lab's"):
+            restore(host)
+
+
+def killed_at_every_step(host: FakeHost, guests: Guests, command: str) -> int:
+    """Kill the command at each step in turn; the next command on the lab must put it right."""
+    place = host.lab().snapshot("second")
+    step = 0
+    while True:
+        step += 1
+        guests.killer.steps = 0
+        guests.killer.at = step
+        before = guests.numbers()
+        try:
+            if command == "save":
+                save(host, "second")
+            else:
+                restore(host, "first")
+        except Killed:
+            guests.killer.next_command()
+        else:
+            guests.killer.next_command()
+            return step
+        # Any command that holds the lab puts it right.
+        with host.context.lab_lock("trio"):
+            pass
+        guests.assert_whole()
+        assert not host.lab().snapshot_intent.exists()
+        assert guests.numbers() in (before, {"1"} if command == "restore" else before)
+        if place.manifest.exists():
+            restore(host, "second")
+            guests.assert_whole()
+            assert guests.numbers() == before
+            listing.delete(host.context, "trio", "second")
+        guests.work(100 + step)
+
+
+@pytest.mark.parametrize("command", ["save", "restore"])
+def test_killed_at_every_step_a_lab_is_the_old_one_or_the_new_one(
+    host: FakeHost, guests: Guests, command: str
+) -> None:
+    save(host, "first")
+    guests.work(2)
+    assert killed_at_every_step(host, guests, command) > 10
+
+
+def test_a_killed_snapshot_keeps_no_lab_from_being_destroyed(
+    host: FakeHost, guests: Guests
+) -> None:
+    guests.killer.at = guests.killer.steps + 12
+    with pytest.raises(Killed):
+        save(host)
+    guests.killer.next_command()
+    ending.destroy(host.context, "trio")
+    assert not host.lab().root.exists()
+    assert not host.lab().snapshots.exists()
+
+
+def test_a_failure_in_the_middle_lets_the_nodes_go_on(
+    host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Guests.save_memory
+
+    def fails(self: Guests, uuid: str, path: Path) -> None:
+        if self.names[uuid].endswith("compute1"):
+            raise ProviderError("no space left on device")
+        real(self, uuid, path)
+
+    monkeypatch.setattr(Guests, "save_memory", fails)
+    with pytest.raises(ProviderError, match="no space"):
+        save(host)
+    guests.assert_whole()
+    assert guests.numbers() == {"1"}
+    assert listing.listed(host.context, "trio") == ()
