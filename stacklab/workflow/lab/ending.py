@@ -68,6 +68,8 @@ def _is_last_of(context: Context, provider: str) -> bool:
 
 
 def _remove_directory(paths: LabPaths) -> None:
+    if not paths.root.exists():  # snapshots alone were left
+        return
     try:
         shutil.rmtree(paths.root)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,14 @@ def test_destroy_leaves_no_snapshot(host: FakeHost, guests: Guests) -> None:
     save(host)
     ending.destroy(host.context, "trio")
     assert not host.lab().snapshots.exists()
+
+
+def test_destroy_removes_snapshots_whose_lab_is_gone(host: FakeHost, guests: Guests) -> None:
+    save(host)
+    shutil.rmtree(host.lab().root)
+    assert ending.destroy(host.context, "trio") is True
+    assert not host.lab().snapshots.exists()
+    assert ending.destroy(host.context, "trio") is False
 
 
 def test_a_snapshot_pins_its_image(host: FakeHost, guests: Guests) -> None:
