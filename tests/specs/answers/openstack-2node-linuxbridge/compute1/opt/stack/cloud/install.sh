@@ -14,6 +14,7 @@ place root neutron 640 /etc/neutron/plugins/ml2/linuxbridge_agent.ini
 place root root 755 /usr/local/sbin/stacklab-wait
 place root root 755 /usr/local/sbin/stacklab-bridges
 place root root 440 /etc/sudoers.d/stacklab-imports
+place root root 644 /etc/stacklab/authority.pem
 place root root 600 /etc/iscsi/initiatorname.iscsi
 place root root 644 /etc/default/libvirtd
 place root root 644 /etc/systemd/system/stacklab-bridges.service

@@ -22,6 +22,9 @@ place root root 755 /usr/local/sbin/stacklab-wait
 place root root 755 /usr/local/sbin/stacklab-bridges
 place root root 440 /etc/sudoers.d/stacklab-imports
 place root root 644 /etc/systemd/network/05-eth2.network
+place root root 644 /etc/stacklab/authority.pem
+place root root 644 /etc/stacklab/tls.cfg
+place haproxy haproxy 600 /etc/stacklab/server.pem
 place root root 644 /etc/mysql/mariadb.conf.d/70-stacklab.cnf
 place root mysql 640 /etc/mysql/stacklab-init.sql
 place root rabbitmq 640 /etc/rabbitmq/rabbitmq.conf
@@ -30,6 +33,9 @@ place root root 644 /etc/rabbitmq/enabled_plugins
 place root root 644 /etc/stacklab/keystone-uwsgi.ini
 place root root 644 /etc/stacklab/placement-uwsgi.ini
 place root root 644 /etc/stacklab/glance-uwsgi.ini
+place root horizon 640 /etc/openstack-dashboard/local_settings.py
+place root root 644 /etc/stacklab/horizon.wsgi
+place root root 644 /etc/stacklab/horizon-uwsgi.ini
 place root root 644 /etc/stacklab/keystone.wsgi
 place keystone keystone 600 /etc/keystone/fernet-keys/0
 place keystone keystone 600 /etc/keystone/fernet-keys/1
@@ -47,6 +53,8 @@ place root root 644 /etc/systemd/system/stacklab-nova-conductor.service
 place root root 644 /etc/systemd/system/stacklab-nova-scheduler.service
 place root root 644 /etc/systemd/system/stacklab-nova-novncproxy.service
 place root root 644 /etc/systemd/system/stacklab-neutron-server.service
+place root root 644 /etc/systemd/system/stacklab-horizon.service
+place root root 644 /etc/systemd/system/stacklab-tls.service
 place root root 644 /etc/systemd/system/stacklab-neutron-linuxbridge-agent.service
 place root root 644 /etc/systemd/system/stacklab-neutron-dhcp-agent.service
 place root root 644 /etc/systemd/system/stacklab-neutron-l3-agent.service

@@ -11,4 +11,4 @@ UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id 
 UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$MTXpNMTFeTu0PS7TvifoWg$dW/1hDJuQVtXRSUNUzhSZ/U.kwivzgz3Y1i0Nm1ezDhIbhjmgTkzCuCPPcio1LPY9DlCBJ86YKjy98K1fgmJSg' WHERE l.name = 'neutron' AND l.domain_id = 'default';
 UPDATE keystone.password p JOIN keystone.local_user l ON p.local_user_id = l.id SET p.password_hash = '$pbkdf2-sha512$1000$SOToEUwk9F45/F9Jd593hA$fVDgUWt4H28CTKcJPwBkuqGL50hNy7gcPZiD5csTzRCiuI6X7hca.pbnZ3zGbOOkjEIaVjAglJYIfGDxaXeucQ' WHERE l.name = 'cinder' AND l.domain_id = 'default';
 UPDATE keystone.endpoint SET enabled = 0 WHERE url LIKE '%:8776/%';
-UPDATE keystone.endpoint SET url = REGEXP_REPLACE(url, '^https?://(CONTROLLER|192.168.172.10)', 'http://192.168.172.10');
+UPDATE keystone.endpoint SET url = REGEXP_REPLACE(url, '^https?://(CONTROLLER|192.168.172.10)', 'https://192.168.172.10');
