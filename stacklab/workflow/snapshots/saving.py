@@ -181,4 +181,5 @@ def go_on(context: Context, lab: Lab, paths: LabPaths, record: LabRecord, wanted
 def after_restart(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
     """Set right what a pause and new taps have changed: clocks, and the rules of partitions."""
     faults.part_again(context, lab, paths, record)
-    clocks.set_clocks(context.runner, paths, lab.nodes)
+    with context.progress.stage("host", "clocks"):
+        clocks.set_clocks(context.runner, paths, lab.nodes)
