@@ -80,7 +80,11 @@ def _render_node(request: Request, node: Node, place: DevStackSeat) -> Mapping[P
             files[LOCAL_CONF] = request.render("devstack/post-config.conf.j2", node, **context)
     else:
         files[LOCAL_CONF] = request.render("devstack/local.conf.j2", node, **context)
-    return {**files, **images.metadata_file(request.lab, node), **container.files(request, node)}
+    return {
+        **files,
+        **images.metadata_file(request.lab, node),
+        **container.files(request, node, public_device=place.public_device),
+    }
 
 
 def _gather_context(request: Request, node: Node, place: DevStackSeat) -> dict[str, object]:
