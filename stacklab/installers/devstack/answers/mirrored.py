@@ -9,6 +9,7 @@ from stacklab.installers.devstack.answers.projects import (
     Project,
     cloned,
     devstack_ref,
+    driver_projects,
     sources,
 )
 from stacklab.installers.devstack.answers.seat import is_nova_network, seat
@@ -27,7 +28,7 @@ _BRANCHLESS = {"tempest": "master"}
 
 
 def git_projects(lab: Lab) -> Iterator[GitProject]:
-    """Yield what stack.sh clones on the nodes of a lab; its plugins have URLs of their own."""
+    """Yield what stack.sh clones on the nodes of a lab; plugins of the spec have their own URLs."""
     release = release_of(lab)
     yield GitProject(
         path=urlsplit(release.repository).path.strip("/"), ref=devstack_ref(lab, release)
@@ -43,6 +44,7 @@ def git_projects(lab: Lab) -> Iterator[GitProject]:
         if name in known:
             default = release.text("projects_ref") or release.ref
             yield _project(known[name], branches, _BRANCHLESS.get(name, default))
+    yield from driver_projects(lab, release)
     if "n-novnc" not in off:
         # stackrc names a tag that is another one in each release.
         yield GitProject(path=NOVNC, ref=release.text("novnc_ref"), home=_GITHUB)
@@ -60,9 +62,10 @@ def disabled(lab: Lab) -> frozenset[str]:
 
 
 def does_without_etcd(lab: Lab) -> bool:
-    """Return True if etcd is left out: its only source is GitHub, and only zun has to have it."""
-    has_it = bool(release_of(lab).text("etcd"))
-    return has_it and lab.stack.driver is not Driver.ZUN
+    """Return True if etcd is left out: its only source is GitHub, and few have to have it."""
+    release = release_of(lab)
+    needs_it = lab.stack.driver is Driver.ZUN and bool(release.text("zun_etcd"))
+    return bool(release.text("etcd")) and not needs_it
 
 
 def _project(project: Project, branches: Mapping[str, str], default: str) -> GitProject:
