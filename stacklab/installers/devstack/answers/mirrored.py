@@ -37,7 +37,7 @@ def git_projects(lab: Lab) -> Iterator[GitProject]:
     wanted = [*_ALWAYS, *sources(lab, release).libraries]
     if not is_nova_network(lab):
         wanted.append("neutron")
-    off = disabled(lab)
+    off = disabled(lab) | set(left_out(lab))
     wanted += [name for name, service in _OF_SERVICES.items() if service not in off]
     branches = sources(lab, release).branches
     for name in wanted:
@@ -61,11 +61,20 @@ def disabled(lab: Lab) -> frozenset[str]:
     return frozenset(names)
 
 
-def does_without_etcd(lab: Lab) -> bool:
-    """Return True if etcd is left out: its only source is GitHub, and few have to have it."""
+def left_out(lab: Lab) -> tuple[str, ...]:
+    """Return what a lab with a mirror does without: services that need something of GitHub.
+
+    tempest ends stack.sh at its last phase if glance has no image.
+    """
     release = release_of(lab)
-    needs_it = lab.stack.driver is Driver.ZUN and bool(release.text("zun_etcd"))
-    return bool(release.text("etcd")) and not needs_it
+    needs_etcd = lab.stack.driver is Driver.ZUN and bool(release.text("zun_etcd"))
+    names = []
+    if release.text("etcd") and not needs_etcd:
+        names.append("etcd3")
+    lines = lab.stack.lines_for(Role.CONTROLLER)
+    if not any(line.startswith("IMAGE_URLS=") for line in lines):
+        names.append("tempest")
+    return tuple(names)
 
 
 def _project(project: Project, branches: Mapping[str, str], default: str) -> GitProject:

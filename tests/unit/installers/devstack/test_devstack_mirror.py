@@ -74,7 +74,7 @@ def test_devstack_itself_is_cloned_from_the_mirror(tmp_path: Path) -> None:
 
 
 def test_etcd_is_left_out_where_only_github_has_it(tmp_path: Path) -> None:
-    assert "disable_service etcd3\n" in text(load(tmp_path))
+    assert "disable_service etcd3 tempest\n" in text(load(tmp_path))
     assert "etcd3" not in text(labs.load(tmp_path))
     assert "etcd3" not in text(load(tmp_path), "compute1")  # its services are listed one by one
 
@@ -84,7 +84,22 @@ def test_zun_keeps_its_etcd_while_docker_s_networks_are_in_it(
     tmp_path: Path, release: str, *, keeps: bool
 ) -> None:
     found = text(load(tmp_path, driver="zun", release=release))
-    assert ("disable_service etcd3\n" not in found) is keeps
+    assert ("disable_service etcd3 " not in found) is keeps
+
+
+def test_tempest_is_left_out_unless_the_spec_has_an_image_for_it(tmp_path: Path) -> None:
+    """Without one stack.sh ends in its last phase: "Found no valid images to use!"."""
+    assert "disable_service etcd3 tempest\n" in text(load(tmp_path))
+    assert "disable_service" not in text(labs.load(tmp_path, computes=0))
+    lines = {"controller": ["IMAGE_URLS=http://images.example/cirros.img"]}
+    lab = load(tmp_path, localrc=lines)
+    assert "disable_service etcd3\n" in text(lab)
+    assert refs(lab)["openstack/tempest"] == "master"
+    assert "openstack/tempest" not in refs(load(tmp_path))
+
+
+def test_computes_of_the_fake_driver_download_no_image_either(tmp_path: Path) -> None:
+    assert values(load(tmp_path, driver="fake"))["IMAGE_URLS"] == ""
 
 
 def test_a_driver_s_plugins_are_in_the_mirror_with_what_they_clone(tmp_path: Path) -> None:
@@ -120,7 +135,6 @@ def test_what_is_cloned_follows_the_release(tmp_path: Path) -> None:
         "openstack/neutron": "stable/2026.1",
         "openstack/cinder": "stable/2026.1",
         "openstack/horizon": "stable/2026.1",
-        "openstack/tempest": "master",
         "novnc/novnc": "",
     }
 
