@@ -148,7 +148,8 @@ def _run_unstack_sh(node: Node) -> Step:
         title="stop what stack.sh has started before",
         # Its exit code is that of the last thing which it tidies up, and says nothing.
         command=f"cd {TREE} && {{ ./unstack.sh || true; }} && rm -f {state}",
-        done=f"test ! -e {state}",
+        # Nor while stack.sh runs: without its journal, lab.stack comes by here to attach to that.
+        done=f"test ! -e {state} || pgrep -f '[.]/stack\\.sh$'",
     )
 
 

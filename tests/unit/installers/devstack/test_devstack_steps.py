@@ -131,7 +131,7 @@ def test_a_node_is_unstacked_before_stack_sh_runs_over_it_again(
             # unstack.sh stops Open vSwitch, and forgets how OVN makes its bridge.
             is_prepared = "prepare the container for what expects a machine" in found[1:-1]
             assert is_prepared is (kind is NodeKind.CONTAINER)
-            assert stage.steps[0].done == "test ! -e /opt/stack/devstack/.stackenv"
+            assert stage.steps[0].done.startswith("test ! -e /opt/stack/devstack/.stackenv || ")
 
 
 def test_nobody_stacks_as_root(tmp_path: Path) -> None:
