@@ -15,6 +15,8 @@ from tests.unit.installers.devstack import devstack_labs as labs
 
 FOLDER = PurePosixPath("/opt/stack/container")
 QEMU = "usr/bin/qemu-system-x86_64"
+NICS = "proc/sys/net/ipv4/conf"
+MOVED = ("/opt/stack", "/etc/systemd", "/usr/bin/qemu", "/usr/local/sbin", "/proc/sys")
 STUBS = {
     "systemctl": 'echo "systemctl $*" >> "$WORLD/calls"; case "$*" in "restart stacklab-bridges"*)'
     ' sh "$WORLD/usr/local/sbin/stacklab-bridges" ;; esac',
@@ -36,7 +38,8 @@ class World:
         self, root: Path, *, has_module: bool, node: str = "compute1", external_network: str = ""
     ) -> None:
         self.root = root
-        for name in ("bin", "usr/bin", "usr/local/sbin", "spec"):
+        nics = [f"{NICS}/eth{number}" for number in range(3)]
+        for name in ("bin", "usr/bin", "usr/local/sbin", "spec", *nics):
             (root / name).mkdir(parents=True)
         for name, body in STUBS.items():
             (root / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -50,7 +53,7 @@ class World:
             if path.parent == FOLDER:
                 place = root / str(path).lstrip("/")
                 place.parent.mkdir(parents=True, exist_ok=True)
-                for folder in ("/opt/stack", "/etc/systemd", "/usr/bin/qemu", "/usr/local/sbin"):
+                for folder in MOVED:
                     text = text.replace(folder, f"{root}{folder}")
                 place.write_text(text)
 
@@ -118,3 +121,11 @@ def test_a_nic_that_stack_sh_gave_to_br_ex_stays_there(tmp_path: Path, *, has_br
     moved = [call for call in world.run() if call.endswith(" dev br-ex")]
     # Before stack.sh has made the bridge, the NIC keeps its address: stack.sh looks for it there.
     assert bool(moved) is has_bridge
+
+
+def test_the_kernel_does_not_answer_what_comes_to_the_bridge_s_nic(tmp_path: Path) -> None:
+    """Each ping had four replies: two kernels took each packet from the NIC and from the bridge."""
+    World(tmp_path, has_module=False).run()
+    for name in ("rp_filter", "arp_ignore"):
+        assert (tmp_path / NICS / "eth1" / name).read_text() == "1\n"
+        assert not (tmp_path / NICS / "eth0" / name).exists()
