@@ -15,30 +15,41 @@ from stacklab.stages.stage import Step
 
 _FOLDER = CLONES / "container"
 _PREPARE = _FOLDER / "prepare.sh"
+_BRIDGES = _FOLDER / "bridges.sh"
 _QEMU = _FOLDER / "qemu-system-x86_64"
 _TUNNELS = "br-tunnel"
 
 
-def files(request: Request, node: Node) -> Mapping[PurePosixPath, str]:
-    """Return the script, and what it puts in its place; a VM needs neither."""
+def files(request: Request, node: Node, *, public_device: str = "") -> Mapping[PurePosixPath, str]:
+    """Return the script, and what it puts in its place; a VM needs neither.
+
+    The installer gives `public_device` to its bridge br-ex.
+    """
     if node.kind is not NodeKind.CONTAINER:
         return {}
-    lab = request.lab
-    is_userspace = has_userspace_datapath(lab, node)
+    is_userspace = has_userspace_datapath(request.lab, node)
     rendered = {
         _PREPARE: request.render(
-            "kit/container.sh.j2",
-            node,
-            folder=_FOLDER,
-            is_userspace=is_userspace,
-            is_ovn=lab.stack.network_mode is NetworkingMode.OVN,
-            bridge=_TUNNELS if is_userspace and _has_tunnels(lab) else "",
-            data_nic=nic_on(lab, node, lab.stack.data_network or lab.stack.network),
+            "kit/container.sh.j2", node, folder=_FOLDER, is_userspace=is_userspace
         )
     }
     if is_userspace:
         rendered[_QEMU] = request.render("kit/qemu.sh.j2", node)
+        rendered[_BRIDGES] = _render_bridges(request, node, public_device)
     return rendered
+
+
+def _render_bridges(request: Request, node: Node, public_device: str) -> str:
+    lab = request.lab
+    public_nics = [nic for nic in node.nics if nic.device == public_device]
+    return request.render(
+        "kit/container-bridges.sh.j2",
+        node,
+        is_ovn=lab.stack.network_mode is NetworkingMode.OVN,
+        bridge=_TUNNELS if _has_tunnels(lab) else "",
+        data_nic=nic_on(lab, node, lab.stack.data_network or lab.stack.network),
+        public_nic=public_nics[0] if public_nics else None,
+    )
 
 
 def prepare(node: Node) -> tuple[Step, ...]:

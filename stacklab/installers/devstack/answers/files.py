@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from stacklab.errors import RenderError
 from stacklab.installers.devstack.answers import images, options
-from stacklab.installers.devstack.answers.mirrored import NOVNC, does_without_etcd
+from stacklab.installers.devstack.answers.mirrored import NOVNC, left_out
 from stacklab.installers.devstack.answers.projects import sources
 from stacklab.installers.devstack.answers.seat import (
     DevStackSeat,
@@ -80,7 +80,11 @@ def _render_node(request: Request, node: Node, place: DevStackSeat) -> Mapping[P
             files[LOCAL_CONF] = request.render("devstack/post-config.conf.j2", node, **context)
     else:
         files[LOCAL_CONF] = request.render("devstack/local.conf.j2", node, **context)
-    return {**files, **images.metadata_file(request.lab, node), **container.files(request, node)}
+    return {
+        **files,
+        **images.metadata_file(request.lab, node),
+        **container.files(request, node, public_device=place.public_device),
+    }
 
 
 def _gather_context(request: Request, node: Node, place: DevStackSeat) -> dict[str, object]:
@@ -97,7 +101,7 @@ def _gather_context(request: Request, node: Node, place: DevStackSeat) -> dict[s
         "ranges": ranges(lab, release),
         "sources": sources(lab, release),
         "novnc_url": f"{mirror_url(lab)}/{NOVNC}.git" if mirror_url(lab) else "",
-        "does_without_etcd": bool(mirror_url(lab)) and does_without_etcd(lab),
+        "left_out": left_out(lab) if mirror_url(lab) else (),
         "proxy": proxy_variables(lab),
         "sections": options.sections(request, node, place),
         "traps": release.words(quoting.TRAIT),

@@ -9,6 +9,7 @@ from stacklab.installers.devstack.answers.projects import (
     Project,
     cloned,
     devstack_ref,
+    driver_projects,
     sources,
 )
 from stacklab.installers.devstack.answers.seat import is_nova_network, seat
@@ -27,7 +28,7 @@ _BRANCHLESS = {"tempest": "master"}
 
 
 def git_projects(lab: Lab) -> Iterator[GitProject]:
-    """Yield what stack.sh clones on the nodes of a lab; its plugins have URLs of their own."""
+    """Yield what stack.sh clones on the nodes of a lab; plugins of the spec have their own URLs."""
     release = release_of(lab)
     yield GitProject(
         path=urlsplit(release.repository).path.strip("/"), ref=devstack_ref(lab, release)
@@ -36,13 +37,14 @@ def git_projects(lab: Lab) -> Iterator[GitProject]:
     wanted = [*_ALWAYS, *sources(lab, release).libraries]
     if not is_nova_network(lab):
         wanted.append("neutron")
-    off = disabled(lab)
+    off = disabled(lab) | set(left_out(lab))
     wanted += [name for name, service in _OF_SERVICES.items() if service not in off]
     branches = sources(lab, release).branches
     for name in wanted:
         if name in known:
             default = release.text("projects_ref") or release.ref
             yield _project(known[name], branches, _BRANCHLESS.get(name, default))
+    yield from driver_projects(lab, release)
     if "n-novnc" not in off:
         # stackrc names a tag that is another one in each release.
         yield GitProject(path=NOVNC, ref=release.text("novnc_ref"), home=_GITHUB)
@@ -59,10 +61,20 @@ def disabled(lab: Lab) -> frozenset[str]:
     return frozenset(names)
 
 
-def does_without_etcd(lab: Lab) -> bool:
-    """Return True if etcd is left out: its only source is GitHub, and only zun has to have it."""
-    has_it = bool(release_of(lab).text("etcd"))
-    return has_it and lab.stack.driver is not Driver.ZUN
+def left_out(lab: Lab) -> tuple[str, ...]:
+    """Return what a lab with a mirror does without: services that need something of GitHub.
+
+    tempest ends stack.sh at its last phase if glance has no image.
+    """
+    release = release_of(lab)
+    needs_etcd = lab.stack.driver is Driver.ZUN and bool(release.text("zun_etcd"))
+    names = []
+    if release.text("etcd") and not needs_etcd:
+        names.append("etcd3")
+    lines = lab.stack.lines_for(Role.CONTROLLER)
+    if not any(line.startswith("IMAGE_URLS=") for line in lines):
+        names.append("tempest")
+    return tuple(names)
 
 
 def _project(project: Project, branches: Mapping[str, str], default: str) -> GitProject:

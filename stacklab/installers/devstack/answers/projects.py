@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from stacklab import facts
 from stacklab.errors import RenderError
 from stacklab.installers.kit.git import git_base
+from stacklab.installers.kit.sources import GitProject
 from stacklab.model.lab import Lab
 from stacklab.model.release import Release
 from stacklab.model.stack import Driver, Plugin
@@ -119,6 +120,26 @@ def driver_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
     return tuple(plugins)
 
 
+def cloned_driver_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
+    """Return the driver's repositories, without those that the spec has elsewhere."""
+    replaced = {plugin.name for plugin in lab.stack.plugins}
+    plugins = driver_plugins(lab, release)
+    return tuple(plugin for plugin in plugins if plugin.name not in replaced)
+
+
+def driver_projects(lab: Lab, release: Release) -> tuple[GitProject, ...]:
+    """Return what a mirror of git needs for the driver: its plugins, and what these clone."""
+    # Their URLs end in their paths below the same base.
+    base = git_base(lab)
+    plugins = [
+        GitProject(path=plugin.url.removeprefix(f"{base}/"), ref=plugin.ref)
+        for plugin in cloned_driver_plugins(lab, release)
+    ]
+    if not plugins:
+        return ()
+    return (*plugins, *table().cloned_by_plugins.get(str(lab.stack.driver), ()))
+
+
 def _find_plugins(lab: Lab, release: Release) -> tuple[Plugin, ...]:
     """Return the driver's plugins, then the spec's.
 
@@ -144,6 +165,7 @@ class ProjectTable:
     order: tuple[str, ...]  # DevStack's releases, the oldest first
     projects: tuple[Project, ...]
     plugins: Mapping[str, tuple[Needed, ...]]  # by driver
+    cloned_by_plugins: Mapping[str, tuple[GitProject, ...]]  # by driver
 
 
 @functools.cache
@@ -156,7 +178,16 @@ def table() -> ProjectTable:
         for name, row in rows[kind].items():
             projects.append(_read_project(name, row, order, is_library=is_library))
     plugins = {driver: _read_needed(needed) for driver, needed in rows["plugins"].items()}
-    return ProjectTable(order=order, projects=tuple(projects), plugins=MappingProxyType(plugins))
+    by_plugins = {
+        driver: tuple(GitProject(path=row["path"], ref=row["ref"]) for row in cloned_rows.values())
+        for driver, cloned_rows in rows["cloned_by_plugins"].items()
+    }
+    return ProjectTable(
+        order=order,
+        projects=tuple(projects),
+        plugins=MappingProxyType(plugins),
+        cloned_by_plugins=MappingProxyType(by_plugins),
+    )
 
 
 def _read_needed(rows: Mapping[str, Mapping[str, Any]]) -> tuple[Needed, ...]:

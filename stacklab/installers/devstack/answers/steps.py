@@ -55,12 +55,17 @@ def _stages_on(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> I
     )
     yield Stage(
         name=name_at("stack", node.name),
-        steps=(*images.see(lab, node), _run_stack_sh(node)),
+        steps=(
+            _run_unstack_sh(node),
+            # After unstack.sh, which stops a container's Open vSwitch.
+            *container.prepare(node),
+            *images.see(lab, node),
+            _run_stack_sh(node),
+        ),
         limit_s=4 * HOUR_S,
         after=(name_at("sources", node.name), *controller_is_up),
         done=f"grep -qs 'stack.sh completed' {_SUMMARY}",
-        hint=f"the last lines of {LOGS}/stack.sh.log name the command that failed; "
-        f"where stack.sh has run before, run {TREE}/unstack.sh first",
+        hint=f"the last lines of {LOGS}/stack.sh.log name the command that failed",
     )
     yield Stage(
         name=name_at("finish", node.name),
@@ -93,7 +98,6 @@ def _prepare(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Ite
     yield install_git(node)
     yield clone(node, devstack_url(lab, release), devstack_ref(lab, release), TREE)
     yield from workarounds(lab, release, node, When.AFTER_CLONE, tree=TREE)
-    yield from container.prepare(node)
     if lab.stack.driver is Driver.DOCKER:
         yield from _docker(lab, release, node, place)
 
@@ -133,6 +137,20 @@ def _docker(lab: Lab, release: Release, node: Node, place: DevStackSeat) -> Iter
             command=f"install -D -m 644 {source} {TREE / name}",
             done=f"cmp -s {source} {TREE / name}",
         )
+
+
+def _run_unstack_sh(node: Node) -> Step:
+    """Return the step that stops what an earlier stack.sh started; over it, stack.sh would fail."""
+    # stack.sh writes this file once the packages are there, and removes it when it begins.
+    state = TREE / ".stackenv"
+    return Step(
+        node=node.name,
+        title="stop what stack.sh has started before",
+        # Its exit code is that of the last thing which it tidies up, and says nothing.
+        command=f"cd {TREE} && {{ ./unstack.sh || true; }} && rm -f {state}",
+        # Nor while stack.sh runs: without its journal, lab.stack comes by here to attach to that.
+        done=f"test ! -e {state} || pgrep -f '[.]/stack\\.sh$'",
+    )
 
 
 def _run_stack_sh(node: Node) -> Step:

@@ -74,13 +74,54 @@ def test_devstack_itself_is_cloned_from_the_mirror(tmp_path: Path) -> None:
 
 
 def test_etcd_is_left_out_where_only_github_has_it(tmp_path: Path) -> None:
-    assert "disable_service etcd3\n" in text(load(tmp_path))
+    assert "disable_service etcd3 tempest\n" in text(load(tmp_path))
     assert "etcd3" not in text(labs.load(tmp_path))
     assert "etcd3" not in text(load(tmp_path), "compute1")  # its services are listed one by one
 
 
-def test_zun_keeps_its_etcd(tmp_path: Path) -> None:
-    assert "etcd3" not in text(load(tmp_path, driver="zun", release="2025.1"))
+@pytest.mark.parametrize(("release", "keeps"), [("2023.2", True), ("2024.1", False)])
+def test_zun_keeps_its_etcd_while_docker_s_networks_are_in_it(
+    tmp_path: Path, release: str, *, keeps: bool
+) -> None:
+    found = text(load(tmp_path, driver="zun", release=release))
+    assert ("disable_service etcd3 " not in found) is keeps
+
+
+def test_tempest_is_left_out_unless_the_spec_has_an_image_for_it(tmp_path: Path) -> None:
+    """Without one stack.sh ends in its last phase: "Found no valid images to use!"."""
+    assert "disable_service etcd3 tempest\n" in text(load(tmp_path))
+    assert "disable_service" not in text(labs.load(tmp_path, computes=0))
+    lines = {"controller": ["IMAGE_URLS=http://images.example/cirros.img"]}
+    lab = load(tmp_path, localrc=lines)
+    assert "disable_service etcd3\n" in text(lab)
+    assert refs(lab)["openstack/tempest"] == "master"
+    assert "openstack/tempest" not in refs(load(tmp_path))
+
+
+def test_computes_of_the_fake_driver_download_no_image_either(tmp_path: Path) -> None:
+    assert values(load(tmp_path, driver="fake"))["IMAGE_URLS"] == ""
+
+
+def test_a_driver_s_plugins_are_in_the_mirror_with_what_they_clone(tmp_path: Path) -> None:
+    wanted = refs(load(tmp_path, driver="zun", release="2025.1", refs={"zun": "mine"}))
+    assert wanted["openstack/zun"] == "mine"
+    assert wanted["openstack/kuryr-libnetwork"] == "stable/2025.1"
+    assert wanted["openstack/devstack-plugin-container"] == "stable/2025.1"
+    assert wanted["openstack/zun-tempest-plugin"] == "master"
+    assert "openstack/zun" not in refs(load(tmp_path, release="2025.1"))
+
+
+def test_what_zun_s_plugins_download_is_tried_before_stack_sh(tmp_path: Path) -> None:
+    lab = load(tmp_path, driver="zun", release="2025.1")
+    urls = {source.url: source for source in installers.remote_sources(lab, lab.controller)}
+    assert f"{SERVED}/openstack/zun" in urls
+    assert "https://download.docker.com/linux/ubuntu/gpg" in urls
+    crictl = urls["https://github.com/kubernetes-sigs/cri-tools/releases"]
+    assert crictl.replaced_by == "CRICTL_DOWNLOAD_URL in stack.localrc"
+    plain = load(tmp_path, release="2025.1")
+    assert not [
+        one for one in installers.remote_sources(plain, plain.controller) if one.kind == "file"
+    ]
 
 
 def test_what_is_cloned_follows_the_release(tmp_path: Path) -> None:
@@ -94,7 +135,6 @@ def test_what_is_cloned_follows_the_release(tmp_path: Path) -> None:
         "openstack/neutron": "stable/2026.1",
         "openstack/cinder": "stable/2026.1",
         "openstack/horizon": "stable/2026.1",
-        "openstack/tempest": "master",
         "novnc/novnc": "",
     }
 
@@ -116,3 +156,19 @@ def test_refs_of_the_spec_are_what_the_mirror_needs(tmp_path: Path) -> None:
 
 def test_an_old_release_has_no_placement(tmp_path: Path) -> None:
     assert "openstack/placement" not in refs(load(tmp_path, release="queens"))
+
+
+def test_what_the_spec_replaces_is_not_tried(tmp_path: Path) -> None:
+    lab = load(
+        tmp_path,
+        driver="zun",
+        release="2025.1",
+        plugins={"zun": {"url": "https://git.example/zun", "ref": "mine"}},
+        localrc={"all": ["CRICTL_DOWNLOAD_URL=http://files.example/crictl"]},
+    )
+    urls = [source.url for source in installers.remote_sources(lab, lab.controller)]
+    assert "https://git.example/zun" in urls
+    assert f"{SERVED}/openstack/zun" not in urls
+    assert "https://github.com/kubernetes-sigs/cri-tools/releases" not in urls
+    assert "https://github.com/containernetworking/plugins/releases" in urls
+    assert "openstack/zun" not in refs(lab)

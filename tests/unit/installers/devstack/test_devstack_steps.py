@@ -11,6 +11,7 @@ from stacklab import releases
 from stacklab.installers import rendering as answers
 from stacklab.installers.devstack.answers import steps as devstack_steps
 from stacklab.installers.rendering import Step
+from stacklab.model.lab import NodeKind
 from stacklab.model.stack import Installer
 from tests.unit.installers.devstack import devstack_labs as labs
 
@@ -116,6 +117,23 @@ def test_a_get_pip_that_a_variable_names_is_named(
     )  # its cap of pip
 
 
+@pytest.mark.parametrize("kind", NodeKind)
+def test_a_node_is_unstacked_before_stack_sh_runs_over_it_again(
+    tmp_path: Path, kind: NodeKind
+) -> None:
+    """Neutron answers 503 to the first network of a stack.sh over a cloud that runs."""
+    lab = labs.load(tmp_path).all_as(kind)
+    for stage in devstack_steps.stages(lab):
+        if stage.name.startswith("stack@"):
+            found = [step.title for step in stage.steps]
+            assert found[0] == "stop what stack.sh has started before"
+            assert found[-1] == "run stack.sh"
+            # unstack.sh stops Open vSwitch, and forgets how OVN makes its bridge.
+            is_prepared = "prepare the container for what expects a machine" in found[1:-1]
+            assert is_prepared is (kind is NodeKind.CONTAINER)
+            assert stage.steps[0].done.startswith("test ! -e /opt/stack/devstack/.stackenv || ")
+
+
 def test_nobody_stacks_as_root(tmp_path: Path) -> None:
     # stack.sh refuses to.
     assert {step.user for step in steps(tmp_path) if "stack.sh" in step.command} == {"stack"}
@@ -128,9 +146,8 @@ def test_a_stacked_node_is_known_by_the_summary_of_the_last_run(tmp_path: Path) 
     assert {stage.done for stage in stacked} == {
         "grep -qs 'stack.sh completed' /opt/stack/logs/stack.sh.log.summary"
     }
-    assert {step.done for stage in stacked for step in stage.steps if "stack.sh" in step.title} == {
-        ""
-    }
+    runs = [step for stage in stacked for step in stage.steps if step.title == "run stack.sh"]
+    assert {step.done for step in runs} == {""}
 
 
 def test_nova_docker_is_copied_by_hand_and_never_by_its_own_script(tmp_path: Path) -> None:
