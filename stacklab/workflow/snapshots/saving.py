@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from stacklab import record as records
 from stacklab.errors import HostError, LabError
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import NodePart, SnapshotKind, SnapshotManifest
@@ -179,7 +180,9 @@ def go_on(context: Context, lab: Lab, paths: LabPaths, record: LabRecord, wanted
 
 
 def after_restart(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> None:
-    """Set right what a pause and new taps have changed: clocks, and the rules of partitions."""
+    """Set right what a pause and new taps have changed: clocks, rules of partitions, the record."""
     faults.part_again(context, lab, paths, record)
     with context.progress.stage("host", "clocks"):
         clocks.set_clocks(context.runner, paths, lab.nodes)
+    # By its uptime, a node that stood still seems to have booted later than it did.
+    records.write(paths, dataclasses.replace(record, answered_at=time.time()))

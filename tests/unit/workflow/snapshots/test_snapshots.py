@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError
 from stacklab.model.state import NodeState
 from stacklab.workflow import images
@@ -79,14 +81,30 @@ def test_a_lab_that_was_destroyed_or_made_anew_comes_back(host: FakeHost, guests
 
 
 def test_its_files_come_back_with_it(host: FakeHost, guests: Guests) -> None:
-    before = host.lab().record.read_text()
+    before = record.read(host.lab())
+    assert before is not None
     save(host)
     host.lab().record.with_name("new").write_text("made later")
     (host.lab().answers / "odd").write_text("x")
     restore(host)
-    assert host.lab().record.read_text() == before
+    after = record.read(host.lab())
+    assert after is not None
+    assert (after.nodes, after.networks) == (before.nodes, before.networks)
     assert not host.lab().record.with_name("new").exists()
     assert not (host.lab().answers / "odd").exists()
+
+
+def test_nodes_that_stood_still_do_not_seem_to_have_booted_again(
+    host: FakeHost, guests: Guests
+) -> None:
+    save(host)
+    for command in (lambda: save(host, "second"), lambda: restore(host)):
+        before = time.time()
+        command()
+        kept = record.read(host.lab())
+        assert kept is not None
+        assert kept.answered_at is not None
+        assert kept.answered_at >= before
 
 
 def test_a_deleted_snapshot_leaves_what_others_need(host: FakeHost, guests: Guests) -> None:
