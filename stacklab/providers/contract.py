@@ -378,5 +378,5 @@ class Snapshots(Protocol):
 
 def lacking(provider: Provider, lab: str, what: str, *, hint: str) -> ProviderError:
     """Return the refusal of a task whose capability the lab's provider does not have."""
-    message = f"lab {lab}'s nodes are {provider.name} nodes, which do not have {what}"
+    message = f"lab {lab} is made by the provider {provider.name}, which does not have {what}"
     return ProviderError(message, hint=hint)

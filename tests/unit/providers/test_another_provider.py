@@ -110,10 +110,10 @@ def test_faults_are_refused_before_anything_is_changed(up: FakeHost) -> None:
     before = up.lab().record.read_bytes()
     for words in (["pause", "compute1"], ["partition", "net1", "compute1"]):
         with pytest.raises(
-            ProviderError, match="lab trio's nodes are tin nodes, which do not have fau"
+            ProviderError, match="lab trio is made by the provider tin, which does not have fau"
         ):
             faults.apply(up.context, LAB, up.lab(), faults.parse(LAB, words))
-    with pytest.raises(ProviderError, match="do not have faults") as caught:
+    with pytest.raises(ProviderError, match="does not have faults") as caught:
         faults.undo(up.context, LAB, up.lab())
     assert caught.value.hint
     assert not (up.lab().root / "faults.json").exists()
@@ -122,7 +122,7 @@ def test_faults_are_refused_before_anything_is_changed(up: FakeHost) -> None:
 
 @pytest.mark.parametrize("is_interactive", [False, True])
 def test_a_console_is_refused(up: FakeHost, is_interactive: bool) -> None:
-    with pytest.raises(ProviderError, match="tin nodes, which do not have a serial console"):
+    with pytest.raises(ProviderError, match="provider tin, which does not have a serial console"):
         entering.console(up.context, "trio", "", follow=False, interactive=is_interactive)
 
 
