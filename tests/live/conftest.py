@@ -147,9 +147,11 @@ def borrow_images(theirs: HostPaths, ours: HostPaths) -> None:
         stored = store.find(theirs, image)
         if stored is None:
             continue
-        for path in theirs.images.glob(f"{stored.key}.*"):
-            # Another file system takes no links: then it is built.
-            with contextlib.suppress(OSError):
+        paths = theirs.images.glob(f"{stored.key}.*")
+        # Another file system takes no links: then the image is built. The manifest is the last,
+        # as it makes the rest an image.
+        with contextlib.suppress(OSError):
+            for path in sorted(paths, key=lambda path: path.suffix == ".json"):
                 os.link(path, ours.images / path.name)
 
 
