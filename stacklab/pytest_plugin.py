@@ -60,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _make_context(config: pytest.Config) -> Context:
+    from stacklab.cli.session import finish_snapshot
     from stacklab.paths import HostPaths
     from stacklab.process.runner import SubprocessRunner
     from stacklab.progress import Progress
@@ -67,7 +68,12 @@ def _make_context(config: pytest.Config) -> Context:
 
     runner = SubprocessRunner()
     config.add_cleanup(runner.stop_all)  # Ctrl-C does not reach commands of other threads
-    context = Context(host=HostPaths.default(), runner=runner, progress=Progress())
+    context = Context(
+        host=HostPaths.default(),
+        runner=runner,
+        progress=Progress(),
+        finish_snapshot=finish_snapshot,
+    )
     config.add_cleanup(context.close)
     return context
 

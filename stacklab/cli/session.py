@@ -12,6 +12,7 @@ from stacklab.paths import HostPaths
 
 if TYPE_CHECKING:
     from stacklab.model.lab import Lab
+    from stacklab.paths import LabPaths
     from stacklab.workflow.context import Context
 
 
@@ -28,12 +29,24 @@ def session(title: str = "") -> Iterator[Context]:
     host = HostPaths.default()
     view = live.listener(title) if title else live.quiet()
     with view as shown, events.for_title(host, title, shown) as listener:
-        context = Context(host=host, runner=runner, progress=Progress(listener))
+        context = Context(
+            host=host,
+            runner=runner,
+            progress=Progress(listener),
+            finish_snapshot=finish_snapshot,
+        )
         try:
             yield context
         finally:
             runner.stop_all()
             context.close()
+
+
+def finish_snapshot(context: Context, paths: LabPaths) -> None:
+    """Finish what a killed command has left; few commands ever find something, or import this."""
+    from stacklab.workflow.snapshots import recovery
+
+    recovery.finish(context, paths)
 
 
 def load(path: Path) -> Lab:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import grp
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,8 @@ class Context:
     progress: Progress
     # The word of the provider that a new lab gets; an existing one has its own on record.
     provider_of_new_labs: str = registry.DEFAULT
+    # Finishes or undoes the snapshot that a killed command has left half made.
+    finish_snapshot: Callable[[Context, LabPaths], None]
     # By their words, made when first asked for; tests put theirs here.
     providers: dict[str, Provider] = field(default_factory=dict, repr=False)
 
@@ -110,10 +112,7 @@ class Context:
         with locks.held(paths.lock, f"lab {name}", wait_s=_WAIT_FOR_LOCK_S, waiting=waiting):
             self._wait_for_orphan(paths)
             if finishes and paths.snapshot_intent.exists():
-                # Here: it holds the lab as this does.
-                from stacklab.workflow.snapshots import recovery
-
-                recovery.finish(self, paths)
+                self.finish_snapshot(self, paths)
             try:
                 yield paths
             finally:

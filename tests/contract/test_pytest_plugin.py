@@ -30,6 +30,7 @@ from stacklab.paths import HostPaths
 from stacklab.progress import Progress
 from stacklab.providers import registry
 from stacklab.workflow.context import Context
+from stacklab.workflow.snapshots import recovery
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import make_provider
 
@@ -50,7 +51,12 @@ def context(config):
         record.write(paths, registry.new_record(LAB, paths, image="debian-12-abc", \
 passed_over={{}}, now=1.0))
         paths.resolved.write_text(lab_json.to_json(LAB))
-    made = Context(host=HostPaths(HERE / "home"), runner=Nodes(LAB), progress=Progress())
+    made = Context(
+        host=HostPaths(HERE / "home"),
+        runner=Nodes(LAB),
+        progress=Progress(),
+        finish_snapshot=recovery.finish,
+    )
     made.providers["libvirt"] = make_provider(made.host, None, made.progress)
     return made
 

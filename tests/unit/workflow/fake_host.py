@@ -33,6 +33,7 @@ from stacklab.workflow.context import Context
 from stacklab.workflow.lab import up as bringing
 from stacklab.workflow.lab.lab_up import LabUp
 from stacklab.workflow.nodes import wait
+from stacklab.workflow.snapshots import recovery
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.doctor.fake_machine import make_machine
@@ -99,6 +100,7 @@ class FakeHost:
             host=self.paths,
             runner=self.runner,
             progress=Progress(self.listener),
+            finish_snapshot=recovery.finish,
         )
         self.connect(self.libvirt)
         self.context.fake_machine = make_machine()

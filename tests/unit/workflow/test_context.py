@@ -15,13 +15,20 @@ from stacklab.providers import registry
 from stacklab.providers.libvirt.provider import LibvirtProvider
 from stacklab.tools import vagrant
 from stacklab.workflow.context import Context, last_resolved, read_own
+from stacklab.workflow.snapshots import recovery
 from tests.conftest import FakeRunner
 from tests.unit.checks.fake_lab import make_lab
 from tests.unit.providers.libvirt.fake_libvirt import FakeLibvirt, make_provider
 
 
 def make(root: Path, runner: FakeRunner | None = None, **more: object) -> Context:
-    return Context(host=HostPaths(root), runner=runner or FakeRunner(), progress=Progress(), **more)  # type: ignore[arg-type]
+    return Context(
+        host=HostPaths(root),
+        runner=runner or FakeRunner(),
+        progress=Progress(),
+        finish_snapshot=recovery.finish,
+        **more,
+    )  # type: ignore[arg-type]
 
 
 def put(
