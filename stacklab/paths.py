@@ -308,6 +308,10 @@ class LabPaths:
         """The snapshot that is being made or restored: what a killed command has left undone."""
         return self.snapshots / "intent.json"
 
+    def snapshot_names(self) -> tuple[str, ...]:
+        """Return the name of every snapshot that has a manifest, sorted."""
+        return tuple(sorted(path.parent.name for path in self.snapshots.glob("*/manifest.json")))
+
     def snapshot(self, name: str) -> SnapshotPaths:
         """Return the paths of one snapshot; raises LabError if none can have that name.
 

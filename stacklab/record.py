@@ -87,6 +87,14 @@ class LabRecord:
         return dataclasses.replace(self, nodes=nodes)
 
     @property
+    def handles(self) -> Handles:
+        """Return by what the provider knows the lab's nodes and networks."""
+        return Handles(
+            nodes={node.name: node.handle for node in self.nodes},
+            networks={network.name: network.handle for network in self.networks},
+        )
+
+    @property
     def is_ours(self) -> bool:
         """True if this checkout made it."""
         return self.checkout == PROJECT
@@ -153,13 +161,18 @@ def read(paths: LabPaths) -> LabRecord | None:
             f"the record of lab {paths.name} can't be read: {paths.record}: {error.strerror}",
             hint=f"ls -l {paths.record}",
         ) from error
+    return parse(text, paths)
+
+
+def parse(text: str, paths: LabPaths) -> LabRecord:
+    """Return the record of a lab from its text; raises RecordDamaged."""
     try:
         record = _parse(json.loads(text))
         if record.name != paths.name:
             raise ValueError(f"it is of lab {record.name}")
-        return record
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RecordDamaged(paths, error, look="") from error
+    return record
 
 
 def _parse(data: dict[str, Any]) -> LabRecord:

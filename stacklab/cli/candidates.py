@@ -286,10 +286,9 @@ def _stages(line: _TypedLine) -> Iterable[str]:
 def _snapshots(line: _TypedLine) -> Iterable[str]:
     """Return the snapshots of the line's lab."""
     try:
-        paths = HostPaths.default().lab(line.values.get("lab", ""))
+        return HostPaths.default().lab(line.values.get("lab", "")).snapshot_names()
     except LabError:
         return []
-    return sorted(path.parent.name for path in paths.snapshots.glob("*/manifest.json"))
 
 
 _SOURCES: Mapping[Completes, Callable[[_TypedLine], Iterable[str]]] = {

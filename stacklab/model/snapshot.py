@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class SnapshotKind(StrEnum):
-    """What a snapshot holds of running nodes."""
-
-    MEMORY = "memory"  # memory and disks of one instant: nodes go on where they were
-    DISK = "disk"  # disks of nodes that were shut down: they boot
+from stacklab.codec import Codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +13,11 @@ class NodePart:
     """What a snapshot has of one node."""
 
     disk: str  # file name of its frozen disk
-    memory_bytes: int = 0
-    memory_digest: str = ""  # blake2b, in hex; "": no memory
+    memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Hardware:
     """What memory can only be restored on."""
 
     qemu: str  # version
@@ -38,11 +31,10 @@ class SnapshotManifest:
 
     lab: str
     name: str
-    kind: SnapshotKind
     made_at: float  # Unix time
     provider: str
     image: str  # key of the base image below all disks
-    machine: Machine
+    machine: Hardware
     nodes: Mapping[str, NodePart]
     skew_s: float  # between the pauses of the first node and of the last
     paused_s: float  # how long the nodes stood still
@@ -52,3 +44,6 @@ class SnapshotManifest:
     def disks(self) -> tuple[str, ...]:
         """Return the file names of the frozen disks."""
         return tuple(part.disk for part in self.nodes.values())
+
+
+CODEC = Codec(SnapshotManifest)

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from stacklab.errors import ProviderError
 from stacklab.model.host_network import Snapshot
 from stacklab.model.lab import NIC, Lab, Node
-from stacklab.model.snapshot import Machine
+from stacklab.model.snapshot import Hardware
 from stacklab.model.state import NodeState
 from stacklab.nodes.archive import Entry
 from stacklab.paths import HostPaths, LabPaths, SnapshotPaths
@@ -339,7 +339,7 @@ class SnapshotMaker(Protocol):
     snapshot, as often as wanted.
     """
 
-    def machine(self) -> Machine:
+    def machine(self) -> Hardware:
         """Return what a snapshot's memory can only be restored on."""
         ...
 

@@ -25,8 +25,11 @@ class DiskInfo:
         return self.format == "qcow2" and self.backing is None and self.data_file is None
 
 
-def overlay(path: Path, base: Path, size: Size) -> Command:
-    """Make a copy-on-write disk on a base image: it takes milliseconds and some 200 KiB."""
+def overlay(path: Path, base: Path, size: Size | None = None) -> Command:
+    """Make a copy-on-write disk on a base image: it takes milliseconds and some 200 KiB.
+
+    Without a size it is as large as its base.
+    """
     # -F: QEMU must not guess the base's format. A guest that writes a qcow2 header to a raw disk
     # could name a file of the host as its backing file. qemu-img 6.1 and later insist on -F.
     argv = (
@@ -40,14 +43,8 @@ def overlay(path: Path, base: Path, size: Size) -> Command:
         "-b",
         str(base),
         str(path),
-        f"{size.mib}M",
+        *((f"{size.mib}M",) if size else ()),
     )
-    return Command(argv=argv, what=f"making overlay {path.name}")
-
-
-def overlay_on(path: Path, frozen: Path) -> Command:
-    """Make a copy-on-write disk on a frozen one of ours, as large as that."""
-    argv = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(frozen), str(path))
     return Command(argv=argv, what=f"making overlay {path.name}")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from stacklab.codec import JSON, Codec
-from stacklab.model.snapshot import SnapshotManifest
+from stacklab.codec import JSON
+from stacklab.model.snapshot import CODEC, SnapshotManifest
 from stacklab.views import tables
 
 
@@ -36,8 +36,7 @@ def snapshots_table(manifests: Sequence[SnapshotManifest]) -> Table | str:
 
 def as_dicts(manifests: Sequence[SnapshotManifest]) -> list[dict[str, JSON]]:
     """Return the snapshots for programs."""
-    codec = Codec(SnapshotManifest)
-    return [codec.encode(manifest) for manifest in manifests]
+    return [CODEC.encode(manifest) for manifest in manifests]
 
 
 def _size(count: int) -> str:

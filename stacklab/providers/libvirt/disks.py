@@ -35,9 +35,15 @@ def remove_disks(disks: LibvirtNode) -> None:
 
 
 def write_seed(seed: Path, identity: Mapping[str, Entry]) -> None:
-    """Write a node's seed anew; it holds private keys."""
+    """Write a node's seed anew."""
+    put_seed(seed, archive.image(identity))
+
+
+def put_seed(seed: Path, content: bytes) -> None:
+    """Put a seed in the place of the one that is there; it holds private keys."""
+    # libvirt has given the old one to QEMU's user.
     seed.unlink(missing_ok=True)
-    files.write(seed, archive.image(identity), mode=0o600)
+    files.write(seed, content, mode=0o600)
 
 
 def remove_seed(seed: Path) -> None:

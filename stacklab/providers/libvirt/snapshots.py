@@ -8,14 +8,13 @@ on: each restore begins a new overlay above it.
 from __future__ import annotations
 
 import functools
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from stacklab.errors import ProviderError
-from stacklab.model.snapshot import Machine
+from stacklab.model.snapshot import Hardware
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
@@ -53,9 +52,9 @@ class LibvirtSnapshots:
         self._make_networks = make_networks
         self._nodes = [node_of(self._paths, node) for node in record.nodes]
 
-    def machine(self) -> Machine:
+    def machine(self) -> Hardware:
         """See SnapshotMaker.machine."""
-        return Machine(
+        return Hardware(
             qemu=self._ask(lambda libvirt: libvirt.qemu_version()),
             accelerator=self._accelerator.libvirt_driver,
             cpu=self._accelerator.cpu_model,
@@ -83,8 +82,7 @@ class LibvirtSnapshots:
 
         def save(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
             place.domain(node.name).write_text(libvirt.definition(node.uuid))
-            shutil.copyfile(node.seed, place.seed(node.name))
-            place.seed(node.name).chmod(0o600)
+            node_disks.put_seed(place.seed(node.name), node.seed.read_bytes())
             libvirt.save_memory(node.uuid, place.memory(node.name))
             self._freeze_disk(node, disks[node.name])
 
@@ -112,10 +110,8 @@ class LibvirtSnapshots:
 
         def start(node: LibvirtNode, libvirt: LibvirtMemory) -> None:
             node.overlay.unlink(missing_ok=True)
-            self._runner.run(qemu_img.overlay_on(node.overlay, disks[node.name]))
-            node.seed.unlink(missing_ok=True)
-            shutil.copyfile(place.seed(node.name), node.seed)
-            node.seed.chmod(0o600)
+            self._runner.run(qemu_img.overlay(node.overlay, disks[node.name]))
+            node_disks.put_seed(node.seed, place.seed(node.name).read_bytes())
             node_disks.empty_console(self._paths.console(node.name))
             xml = place.domain(node.name).read_text()
             libvirt.restore_memory(node.domain, place.memory(node.name), xml)
@@ -129,7 +125,7 @@ class LibvirtSnapshots:
         """Give a node that is off a new overlay, above the disk that it had."""
         node.overlay.rename(frozen)
         frozen.chmod(_FROZEN_MODE)
-        self._runner.run(qemu_img.overlay_on(node.overlay, frozen))
+        self._runner.run(qemu_img.overlay(node.overlay, frozen))
 
     def _resume_all(self) -> None:
         def resume(node: LibvirtNode, libvirt: LibvirtMemory) -> None:

@@ -9,9 +9,10 @@ import io
 import shutil
 import tarfile
 
-from stacklab import files
+from stacklab import files, record
 from stacklab.errors import LabError
 from stacklab.paths import LabPaths, SnapshotPaths
+from stacklab.record import LabRecord
 
 # What tells of today, whatever is restored, and the sockets of ssh's connections.
 _LEFT_OUT = ("logs", "ctl")
@@ -33,13 +34,13 @@ def _without_locks(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if member.name.endswith(".lock") or not is_kept else member
 
 
-def record_text(place: SnapshotPaths) -> str:
+def read_record(place: SnapshotPaths) -> LabRecord:
     """Return the record of the lab as it was; raises LabError where the tar lacks it."""
     try:
         with tarfile.open(place.files) as archive:
             member = archive.extractfile("record.json")
             if member is not None:
-                return member.read().decode()
+                return record.parse(member.read().decode(), place.lab)
     except (OSError, tarfile.TarError, KeyError, UnicodeDecodeError) as error:
         raise _damaged(place, error) from error
     raise _damaged(place, "it has no record")

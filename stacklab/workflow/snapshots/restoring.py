@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
 from stacklab.errors import LabError
 from stacklab.images import store as images
 from stacklab.model.lab import Lab
@@ -51,8 +47,8 @@ def restore_held(
     if today is not None:
         close_connections(context, paths, today)
         faults.forget(context, paths, today)
-        then = json.loads(lab_files.record_text(place))
-        if _handles(json.loads(paths.record.read_text())) != _handles(then):
+        then = lab_files.read_record(place)
+        if (today.provider, today.handles) != (then.provider, then.handles):
             with progress.stage("host", "remove the nodes of today"):
                 context.provider(today).destroy(paths, today)
     serving.end(paths)
@@ -78,12 +74,6 @@ def _wait(context: Context, lab: Lab, paths: LabPaths, record: LabRecord) -> Non
     waiter = Waiter(lab, paths, record, context.provider(record), context.progress, title="answer")
     waiter.start(lab.nodes)
     waiter.finish()
-
-
-def _handles(record: Mapping[str, Any]) -> object:
-    """Return by what the provider knows the nodes and networks of a record."""
-    things = [*record["nodes"], *record["networks"]]
-    return record["provider"], [(thing["name"], thing["handle"]) for thing in things]
 
 
 def _refuse_incomplete(

@@ -12,7 +12,7 @@ from pathlib import Path
 from stacklab import record as records
 from stacklab.errors import HostError, LabError
 from stacklab.model.lab import Lab
-from stacklab.model.snapshot import NodePart, SnapshotKind, SnapshotManifest
+from stacklab.model.snapshot import NodePart, SnapshotManifest
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths, SnapshotPaths
 from stacklab.providers.contract import SnapshotMaker, Snapshots, lacking
@@ -139,7 +139,6 @@ class _Saving:
             manifest = SnapshotManifest(
                 lab=self._lab.name,
                 name=self._place.name,
-                kind=SnapshotKind.MEMORY,
                 made_at=made_at,
                 provider=self._record.provider,
                 image=self._record.image,

@@ -12,15 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stacklab import files
-from stacklab.codec import Codec, NotSuchData
+from stacklab.codec import NotSuchData
 from stacklab.errors import LabError
-from stacklab.model.snapshot import SnapshotManifest
+from stacklab.model.snapshot import CODEC, SnapshotManifest
 from stacklab.paths import HostPaths, LabPaths, SnapshotPaths
 from stacklab.process.command import Runner
 from stacklab.tools import qemu_img
 from stacklab.words import suggest
 
-_CODEC = Codec(SnapshotManifest)
 _SECRET = 0o700
 # QEMU, as a user of its own, reads the frozen disks.
 _PASSABLE = 0o711
@@ -37,15 +36,13 @@ def make_directory(place: SnapshotPaths) -> None:
 
 def write(place: SnapshotPaths, manifest: SnapshotManifest) -> None:
     """Write the manifest, by which the snapshot exists."""
-    text = json.dumps(_CODEC.encode(manifest), indent=2) + "\n"
+    text = json.dumps(CODEC.encode(manifest), indent=2) + "\n"
     files.write(place.manifest, text, mode=0o600)
 
 
 def listed(paths: LabPaths) -> tuple[SnapshotManifest, ...]:
     """Return a lab's snapshots, the oldest first; raises LabError for one that is damaged."""
-    manifests: list[SnapshotManifest] = []
-    for path in paths.snapshots.glob("*/manifest.json"):
-        manifests.append(_read(paths.snapshot(path.parent.name)))
+    manifests = [_read(paths.snapshot(name)) for name in paths.snapshot_names()]
     return tuple(sorted(manifests, key=lambda manifest: manifest.made_at))
 
 
@@ -53,7 +50,7 @@ def read(paths: LabPaths, name: str) -> SnapshotManifest:
     """Return a snapshot; raises LabError, with the nearest name, if there is none."""
     place = paths.snapshot(name)
     if not place.manifest.exists():
-        known = [manifest.name for manifest in listed(paths)]
+        known = paths.snapshot_names()
         raise LabError(
             f"lab {paths.name} does not have a snapshot {name!a}"
             + (f" ({suggest(name, known, label='it has')})" if known else ": it has none"),
@@ -64,7 +61,7 @@ def read(paths: LabPaths, name: str) -> SnapshotManifest:
 
 def _read(place: SnapshotPaths) -> SnapshotManifest:
     try:
-        manifest = _CODEC.decode(json.loads(place.manifest.read_text()))
+        manifest = CODEC.decode(json.loads(place.manifest.read_text()))
         if (manifest.lab, manifest.name) != (place.lab.name, place.name):
             raise NotSuchData("", f"is of snapshot {manifest.name} of lab {manifest.lab}")
         for disk in manifest.disks:

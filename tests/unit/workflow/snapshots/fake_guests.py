@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -156,7 +155,6 @@ def install(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Guests:
     host.runner.on("qemu-img", "info", answer=info)
     monkeypatch.setattr(host.runner, "run", counted(killer, host.runner.run))
     monkeypatch.setattr(files, "write", counted(killer, files.write))
-    monkeypatch.setattr(shutil, "copyfile", counted(killer, shutil.copyfile))
     monkeypatch.setattr(Path, "rename", counted(killer, Path.rename))
     monkeypatch.setattr(Path, "replace", counted(killer, Path.replace))
     monkeypatch.setattr(store, "remove", counted(killer, store.remove))
