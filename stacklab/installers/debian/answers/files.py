@@ -133,7 +133,7 @@ def _ini_files(request: Request, node: Node, place: CloudPlace) -> dict[PurePosi
         if place.volume_types:
             cinder = VolumeOptions(place, request.secrets).cinder(request.lab.stack.overcommit)
             sections[str(CINDER_CONF)] = (cinder, "cinder")
-    for path, more in backend_of(request.lab).options(place, request.secrets).items():
+    for path, more in backend_of(request.lab).options(place, request.secrets).all_files().items():
         own, group = sections.get(path, ({}, "neutron"))
         sections[path] = (merged(own, more), group)
     wanted = _post_config(request, node, tuple(sections))

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stacklab.installers.debian.answers import ports, tls
-from stacklab.installers.debian.answers.backends.contract import ML2_CONF, NEUTRON_CONF, Backend
+from stacklab.installers.debian.answers.backends.contract import (
+    ML2_CONF,
+    NEUTRON_CONF,
+    Backend,
+    BackendOptions,
+    complaints,
+)
 from stacklab.installers.debian.answers.config import Sections
-from stacklab.installers.debian.answers.connections import Connections
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
 from stacklab.installers.debian.answers.service import Service
 from stacklab.installers.kit.roles import is_in_cloud
-from stacklab.model.lab import Lab, Node
+from stacklab.model.lab import Lab
 from stacklab.model.stack import NetworkingMode
 from stacklab.stages.stage import Step
 
@@ -37,11 +42,11 @@ _HEARD_WITHIN_S = 60
 _AS_ROOT = {"root_helper": "", "report_interval": 30}
 
 
-class _Options(Connections):
-    """Options of a node's services, beside those of any backend."""
+class _LinuxBridgeOptions(BackendOptions):
+    """Options of clouds with Linux bridges."""
 
     def all_files(self) -> Mapping[str, Sections]:
-        """Return them by file."""
+        """See BackendOptions.all_files."""
         files: dict[str, Sections] = {
             NEUTRON_CONF: {
                 "DEFAULT": {"service_plugins": "router", "dhcp_agents_per_network": 1},
@@ -96,19 +101,6 @@ class _Options(Connections):
         }
 
 
-def _options(place: CloudPlace, secrets: Mapping[str, str]) -> Mapping[str, Sections]:
-    return _Options(place, secrets).all_files()
-
-
-def _no_texts(_place: CloudPlace, _node: Node) -> Mapping[str, str]:
-    return {}
-
-
-def _no_units(_place: CloudPlace) -> tuple[str, ...]:
-    """Return nothing: bridges are the kernel's work."""
-    return ()
-
-
 def _programs(*, is_controller: bool) -> tuple[str, ...]:
     return (_BRIDGE_AGENT, *_CONTROLLER_AGENTS) if is_controller else (_BRIDGE_AGENT,)
 
@@ -148,14 +140,9 @@ def _wait_for_agents(lab: Lab) -> Step:
     )
 
 
-# It tells what the services complained of, and what the controller's bridges have for ports: of a
-# tenant's network, its tunnel and those of its router and of DHCP.
+# It tells what the controller's bridges have for ports: of a tenant's network, its tunnel and those
+# of its router and of DHCP.
 _CLUES = r"""
-complained=' (ERROR|CRITICAL) |returned 0 hosts|Refusing to bind|No valid host'
-journalctl --since=-20min --output=cat --no-pager \
-    -u stacklab-nova-scheduler -u stacklab-nova-conductor -u stacklab-neutron-server \
-    -u stacklab-neutron-linuxbridge-agent -u stacklab-neutron-l3-agent |
-    grep -E "$complained" | cut -c1-300 | tail -n 8
 echo "bridges of the controller, with their ports:"
 bridge link show | cut -c1-160 | tail -n 12
 for tunnel in $(ip -o link show type vxlan | cut -d: -f2); do
@@ -168,14 +155,8 @@ LINUX_BRIDGE = Backend(
     word=NetworkingMode.LINUXBRIDGE,
     bridges_script="debian/linux-bridges.sh.j2",
     bridges_unit="debian/linux-bridges.service.j2",
-    options=_options,
-    texts=_no_texts,
-    debian_units=_no_units,
-    daemons=_no_units,
-    below_bridges=(),
-    server_waits_for=_no_units,
+    options=_LinuxBridgeOptions,
     agents=_agents,
-    announces_gateway=False,
     wait_for_agents=_wait_for_agents,
-    clues=_CLUES,
+    clues=complaints("neutron-linuxbridge-agent", "neutron-l3-agent") + _CLUES,
 )

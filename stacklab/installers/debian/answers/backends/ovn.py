@@ -10,9 +10,10 @@ from stacklab.installers.debian.answers.backends.contract import (
     NEUTRON_CONF,
     NOVA_CONF,
     Backend,
+    BackendOptions,
+    complaints,
 )
 from stacklab.installers.debian.answers.config import Sections
-from stacklab.installers.debian.answers.connections import Connections
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
 from stacklab.installers.debian.answers.service import Service
 from stacklab.model.lab import Lab, Node
@@ -26,11 +27,11 @@ _TIMEOUT_S = 600
 _PROBE_MS = 600_000
 
 
-class _Options(Connections):
-    """Options of a node's services, beside those of any backend."""
+class _OvnOptions(BackendOptions):
+    """Options of OVN's clouds."""
 
     def all_files(self) -> Mapping[str, Sections]:
-        """Return them by file."""
+        """See BackendOptions.all_files."""
         files: dict[str, Sections] = {NEUTRON_CONF: {"DEFAULT": {"service_plugins": "ovn-router"}}}
         if self._place.is_controller:
             files[ML2_CONF] = self._ml2()
@@ -80,10 +81,6 @@ class _Options(Connections):
             "ovsdb_probe_interval": _PROBE_MS,
             "ovsdb_connection_timeout": _TIMEOUT_S,
         }
-
-
-def _options(place: CloudPlace, secrets: Mapping[str, str]) -> Mapping[str, Sections]:
-    return _Options(place, secrets).all_files()
 
 
 def _texts(place: CloudPlace, node: Node) -> Mapping[str, str]:
@@ -148,13 +145,9 @@ def _wait_for_agents(lab: Lab) -> Step:
     )
 
 
-# It tells what the services complained of, ports that no compute node has plugged, and how far OVN
-# would let a ping go from the first of the tenants' VMs to the second.
+# It tells of ports that no compute node has plugged, and how far OVN would let a ping go from the
+# first of the tenants' VMs to the second.
 _CLUES = r"""
-complained=' (ERROR|CRITICAL) |returned 0 hosts|Refusing to bind|No valid host'
-journalctl --since=-20min --output=cat --no-pager \
-    -u stacklab-nova-scheduler -u stacklab-nova-conductor -u stacklab-neutron-server |
-    grep -E "$complained" | cut -c1-300 | tail -n 8
 ports=$(ovn-nbctl --format=csv --no-headings --data=bare --columns=type,name,addresses \
     list Logical_Switch_Port | sed -n 's/^,//p' | tr ',' ' ')
 echo "$ports" | while read -r name _; do
@@ -175,7 +168,7 @@ OVN = Backend(
     word=NetworkingMode.OVN,
     bridges_script="debian/ovn-bridges.sh.j2",
     bridges_unit="debian/ovn-bridges.service.j2",
-    options=_options,
+    options=_OvnOptions,
     texts=_texts,
     debian_units=_debian_units,
     daemons=_daemons,
@@ -184,5 +177,5 @@ OVN = Backend(
     agents=_agents,
     announces_gateway=True,
     wait_for_agents=_wait_for_agents,
-    clues=_CLUES,
+    clues=complaints() + _CLUES,
 )
