@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stacklab.installers.debian.answers import service as names
 from stacklab.installers.debian.answers import services
 from stacklab.installers.debian.answers.backends import backend_of
+from stacklab.installers.debian.answers.database import wait_for_count
 from stacklab.installers.debian.answers.files import INSTALL
 from stacklab.installers.debian.answers.place import CloudPlace, place_of
 from stacklab.installers.kit.roles import compute_nodes
@@ -49,13 +50,13 @@ def _wait_for_mapping(lab: Lab) -> Step:
     The scheduler maps new ones by itself, see discover_hosts_in_cells_interval. The database is
     asked, since nova-manage is a minute's work under emulation.
     """
-    names = [node.name for node in compute_nodes(lab)]
-    hosts = ", ".join(f"'{name}'" for name in names)
+    computes = [node.name for node in compute_nodes(lab)]
+    hosts = ", ".join(f"'{name}'" for name in computes)
     query = f"SELECT COUNT(*) FROM nova_api.host_mappings WHERE host IN ({hosts})"
     return Step(
         node=lab.controller.name,
         title="wait until nova has mapped every compute node to its cell",
-        command=f'until [ "$(mariadb -N -e "{query}")" = {len(names)} ]; do sleep 0.5; done',
+        command=wait_for_count(query, len(computes)),
         user="root",
     )
 

@@ -13,6 +13,7 @@ from stacklab.installers.debian.answers.backends.contract import (
     complaints,
 )
 from stacklab.installers.debian.answers.config import Sections
+from stacklab.installers.debian.answers.database import wait_for_count
 from stacklab.installers.debian.answers.place import PHYSICAL_NETWORK, CloudPlace
 from stacklab.installers.debian.answers.service import Service
 from stacklab.installers.kit.roles import is_in_cloud
@@ -135,7 +136,7 @@ def _wait_for_agents(lab: Lab) -> Step:
     return Step(
         node=lab.controller.name,
         title="wait until neutron has heard every agent",
-        command=f'until [ "$(mariadb -N -e "{query}")" = {len(wanted)} ]; do sleep 0.5; done',
+        command=wait_for_count(query, len(wanted)),
         user="root",
     )
 
