@@ -107,14 +107,18 @@ def _passes(step: _TestRun, reports: Path) -> bool:
     return code == 0
 
 
+def _cases(report: Path) -> list[ElementTree.Element] | None:
+    """Return the tests of pytest's report; None if pytest ended before it wrote that."""
+    try:
+        return list(ElementTree.parse(report).iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return None
+
+
 def _slowest_files(report: Path) -> Iterator[str]:
     """Yield a line for each file of tests that took long, from pytest's report."""
-    try:
-        cases = list(ElementTree.parse(report).iter("testcase"))
-    except (OSError, ElementTree.ParseError):
-        return  # pytest has said why
     files: dict[str, list[tuple[float, str]]] = {}
-    for case in cases:
+    for case in _cases(report) or ():  # None: pytest has said why
         name = case.get("file") or case.get("classname") or ""
         files.setdefault(name, []).append((float(case.get("time", 0)), case.get("name", "")))
     sums = sorted(
@@ -129,9 +133,8 @@ def _slowest_files(report: Path) -> Iterator[str]:
 
 def _failures(report: Path) -> Iterator[str]:
     """Yield lines from pytest's report: the name of each failed test, and how it ended."""
-    try:
-        cases = ElementTree.parse(report).iter("testcase")
-    except (OSError, ElementTree.ParseError):
+    cases = _cases(report)
+    if cases is None:
         yield "  pytest ended before it wrote its report: see above"
         return
     failures: list[tuple[ElementTree.Element, ElementTree.Element]] = []
