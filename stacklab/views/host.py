@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from stacklab.views.tables import table
+from stacklab.views.tables import mebibytes, table
 
 if TYPE_CHECKING:
     from stacklab.doctor import ProbeResult
@@ -47,7 +47,7 @@ def _built_row(stored: StoredImage, current_address: str) -> Sequence[object]:
     state = Text("of other inputs", "yellow")
     if stored.address == current_address:
         state = Text("current", "green")
-    size = f"{stored.size_bytes / 1024 / 1024:.0f} MiB"
+    size = mebibytes(stored.size_bytes)
     built_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(stored.built_at))
     return ("", "", stored.key, state, size, built_at)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stacklab.foreign import printable
-from stacklab.views.tables import table
+from stacklab.views.tables import moment, table
 
 if TYPE_CHECKING:
     from stacklab.stages.attempt import StageResult
@@ -98,8 +97,7 @@ def _history_row(name: str, state: StageState | None) -> tuple[object, ...]:
     step = state.last_step
     if not state.is_done and step is not None:
         what = f"{step.node}: {step.title}" + (f": {state.why}" if state.why else "")
-    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
-    return (name, _state_text(state), clock, took, printable(what.partition("\n")[0]))
+    return (name, _state_text(state), moment(when), took, printable(what.partition("\n")[0]))
 
 
 def _state_text(state: StageState | None) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -44,6 +45,16 @@ def table(
         cells = [cell if isinstance(cell, Text) else Text(str(cell)) for cell in row]
         plain_table.add_row(*cells)
     return plain_table
+
+
+def mebibytes(count: int) -> str:
+    """Return a number of bytes as people compare sizes: `608 MiB`."""
+    return f"{count / 2**20:.0f} MiB"
+
+
+def moment(when: float) -> str:
+    """Return a Unix time by this host's clock, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
 
 
 def spaced(tables: Iterable[Table]) -> list[Table | str]:
