@@ -83,7 +83,10 @@ def remove(place: SnapshotPaths) -> None:
 
 
 def sweep(paths: LabPaths, runner: Runner) -> None:
-    """Remove the frozen disks that neither a snapshot nor a disk of the lab has below it."""
+    """Remove the frozen disks that neither a snapshot nor a disk of the lab has below it.
+
+    And what a killed command has left of a snapshot that has no manifest: gigabytes of memory.
+    """
     if not paths.frozen_disks.is_dir():
         return
     tops = [paths.frozen_disks / disk for manifest in listed(paths) for disk in manifest.disks]
@@ -92,6 +95,10 @@ def sweep(paths: LabPaths, runner: Runner) -> None:
     for disk in paths.frozen_disks.glob("*.qcow2"):
         if disk not in needed:
             disk.unlink()
+    known = {paths.frozen_disks.name, *paths.snapshot_names()}
+    for directory in paths.snapshots.glob("*/"):
+        if directory.name not in known:
+            shutil.rmtree(directory)
     if not any(paths.frozen_disks.iterdir()) and not listed(paths):
         shutil.rmtree(paths.snapshots)
 

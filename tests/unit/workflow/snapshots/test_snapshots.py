@@ -280,6 +280,18 @@ def test_a_killed_snapshot_keeps_no_lab_from_being_destroyed(
     assert not host.lab().snapshots.exists()
 
 
+def test_a_restore_removes_what_a_killed_snapshot_has_left(host: FakeHost, guests: Guests) -> None:
+    save(host, "first")
+    guests.killer.at = guests.killer.steps + 12
+    with pytest.raises(Killed):
+        save(host, "cut")
+    guests.killer.next_command()
+    assert host.lab().snapshot("cut").root.exists()
+    restore(host, "first")
+    guests.assert_whole()
+    assert not host.lab().snapshot("cut").root.exists()
+
+
 def test_a_failure_in_the_middle_lets_the_nodes_go_on(
     host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
