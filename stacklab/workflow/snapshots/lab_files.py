@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import shutil
 import tarfile
+from pathlib import PurePosixPath
 
 from stacklab import files, record
 from stacklab.errors import LabError
@@ -29,8 +30,8 @@ def pack(paths: LabPaths, place: SnapshotPaths) -> None:
 
 
 def _without_locks(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out locks, and what is neither a file, a link nor a directory."""
-    is_kept = member.isfile() or member.isdir() or member.issym()
+    """Leave out locks, and what is neither a file nor a directory."""
+    is_kept = member.isfile() or member.isdir()
     return None if member.name.endswith(".lock") or not is_kept else member
 
 
@@ -47,20 +48,44 @@ def read_record(place: SnapshotPaths) -> LabRecord:
 
 
 def unpack(paths: LabPaths, place: SnapshotPaths) -> None:
-    """Put the lab's directory back as it was, but for logs and connections."""
+    """Put the lab's directory back as it was, but for logs and connections.
+
+    The tar has gone through `refuse_damaged`.
+    """
     files.make_directory(paths.root)
     try:
         with tarfile.open(place.files) as archive:
-            for path in paths.root.iterdir():
-                if path.name in _LEFT_OUT or path.name.endswith(".lock"):
-                    continue
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
-            archive.extractall(paths.root, filter="data")
+            # Debian 12's Python does not have it: what it refuses, `refuse_damaged` has refused.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            _empty(paths)
+            archive.extractall(paths.root)
     except (OSError, tarfile.TarError) as error:
         raise _damaged(place, error) from error
+
+
+def refuse_damaged(place: SnapshotPaths) -> None:
+    """Raise LabError for a tar that can't be read whole, or that `pack` has not written."""
+    try:
+        with tarfile.open(place.files) as archive:
+            members = archive.getmembers()
+    except (OSError, tarfile.TarError) as error:
+        raise _damaged(place, error) from error
+    for member in members:
+        name = PurePosixPath(member.name)
+        is_inside = not name.is_absolute() and ".." not in name.parts
+        if not is_inside or not (member.isfile() or member.isdir()):
+            raise _damaged(place, f"it has a member {member.name!a}")
+
+
+def _empty(paths: LabPaths) -> None:
+    """Remove what is in the lab's directory, but for what no snapshot has."""
+    for path in paths.root.iterdir():
+        if path.name in _LEFT_OUT or path.name.endswith(".lock"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _damaged(place: SnapshotPaths, why: object) -> LabError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stacklab.errors import LabError
 from stacklab.paths import LabPaths
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.snapshots import intent, restoring, saving
@@ -16,7 +17,15 @@ def finish(context: Context, paths: LabPaths) -> None:
     record = read_own(paths)
     if wanted.doing is Doing.RESTORE:
         context.progress.note("host", f"finishing lab.restore {paths.name} {wanted.snapshot}")
-        restoring.restore_held(context, paths, record, wanted)
+        try:
+            restoring.restore_held(context, paths, record, wanted)
+        except LabError as error:
+            raise LabError(
+                f"lab.restore {paths.name} {wanted.snapshot} was cut short, and can't be finished: "
+                f"{error.message}",
+                hint=f"./invoke lab.restore {paths.name} with another snapshot, "
+                f"or ./invoke lab.destroy {paths.name}",
+            ) from error
         return
     lab = last_resolved(paths)
     if record is None or lab is None:

@@ -91,6 +91,8 @@ def _refuse_incomplete(
             raise _cannot(
                 place, f"{memory} has {memory.stat().st_size} bytes, not {part.memory_bytes}"
             )
+    lab_files.refuse_damaged(place)
+    lab_files.read_record(place)  # raises, too
     _refuse_other_machine(context, place, manifest)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 import time
 from pathlib import Path
 
@@ -78,6 +79,43 @@ def test_a_lab_that_was_destroyed_or_made_anew_comes_back(host: FakeHost, guests
     restore(host)
     guests.assert_whole()
     assert guests.numbers() == {"1"}
+
+
+def test_a_python_that_knows_no_filters_of_tars_restores_as_well(
+    host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian 12's Python is 3.11.2; extractall takes a filter since 3.11.4."""
+    real = tarfile.TarFile.extractall
+
+    def extractall(
+        self: tarfile.TarFile, path: str = ".", members: None = None, *, numeric_owner: bool = False
+    ) -> None:
+        real(self, path, members, numeric_owner=numeric_owner)
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extractall)
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    save(host)
+    guests.work(2)
+    restore(host)
+    guests.assert_whole()
+    assert guests.numbers() == {"1"}
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "keys/../../outside"])
+def test_a_tar_that_would_write_elsewhere_changes_nothing(
+    host: FakeHost, guests: Guests, name: str
+) -> None:
+    save(host)
+    place = host.lab().snapshot("first")
+    with tarfile.open(place.files, "a") as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    before = guests.numbers()
+    with pytest.raises(LabError, match="is damaged"):
+        restore(host)
+    guests.assert_whole()
+    assert guests.numbers() == before
+    assert not host.lab().snapshot_intent.exists()
+    assert not (host.paths.labs / "outside").exists()
 
 
 def test_its_files_come_back_with_it(host: FakeHost, guests: Guests) -> None:
@@ -278,6 +316,26 @@ def test_a_killed_snapshot_keeps_no_lab_from_being_destroyed(
     ending.destroy(host.context, "trio")
     assert not host.lab().root.exists()
     assert not host.lab().snapshots.exists()
+
+
+def test_a_restore_that_can_not_be_finished_says_how_to_leave_it(
+    host: FakeHost, guests: Guests
+) -> None:
+    save(host, "first")
+    save(host, "second")
+    guests.killer.at = guests.killer.steps + 12
+    with pytest.raises(Killed):
+        restore(host, "second")
+    guests.killer.next_command()
+    host.lab().snapshot("second").files.unlink()
+    with (
+        pytest.raises(LabError, match="can't be finished") as caught,
+        host.context.lab_lock("trio"),
+    ):
+        pass
+    assert "lab.destroy trio" in (caught.value.hint or "")
+    restore(host, "first")
+    guests.assert_whole()
 
 
 def test_a_restore_removes_what_a_killed_snapshot_has_left(host: FakeHost, guests: Guests) -> None:
