@@ -28,6 +28,7 @@ def restore(context: Context, name: str, snapshot: str) -> SnapshotManifest:
         place = paths.snapshot(snapshot)
         today = read_own(paths)
         _refuse_incomplete(context, paths, place, manifest)
+        saving.refuse_unreachable(context.provider(today))
         wanted = Intent(
             doing=Doing.RESTORE,
             snapshot=snapshot,

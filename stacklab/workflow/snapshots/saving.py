@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stacklab import record as records
-from stacklab.errors import HostError, LabError
+from stacklab.errors import HostError, LabError, ProviderError
 from stacklab.model.lab import Lab
 from stacklab.model.snapshot import NodePart, SnapshotManifest
 from stacklab.model.state import NodeState
 from stacklab.paths import LabPaths, SnapshotPaths
-from stacklab.providers.contract import SnapshotMaker, Snapshots, lacking
+from stacklab.providers.contract import Provider, SnapshotMaker, Snapshots, lacking
 from stacklab.record import LabRecord
 from stacklab.workflow.context import Context, last_resolved, not_up, read_own
 from stacklab.workflow.faults import faults
@@ -43,6 +43,7 @@ def save(context: Context, name: str, snapshot: str) -> SnapshotManifest:
                 f"lab {name} has a snapshot {snapshot} already",
                 hint=f"./invoke lab.snapshot-delete {name} {snapshot}, or choose another name",
             )
+        refuse_unreachable(context.provider(record))
         maker = maker_of(context, lab, record)
         _refuse_half_up(context, record)
         _refuse_full_disk(place, maker)
@@ -60,6 +61,13 @@ def maker_of(context: Context, lab: Lab, record: LabRecord) -> SnapshotMaker:
             hint=f"./invoke lab.rebuild {record.name} makes its nodes again in seconds",
         )
     return provider.snapshots(lab, record)
+
+
+def refuse_unreachable(provider: Provider) -> None:
+    """Raise ProviderError where a provider can't be asked; its service is started if need be."""
+    unreachable = provider.why_unreachable(start=True)
+    if unreachable is not None:
+        raise ProviderError(str(unreachable), hint=unreachable.hint)
 
 
 def _refuse_half_up(context: Context, record: LabRecord) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from stacklab import record
 from stacklab.errors import HostError, LabError, ProviderError
 from stacklab.model.state import NodeState
+from stacklab.providers.contract import Unreachable
 from stacklab.workflow import images
 from stacklab.workflow.lab import ending
 from stacklab.workflow.lab import up as bringing
@@ -199,6 +201,25 @@ class TestRefused:
         with pytest.raises(LabError, match="does not run whole"):
             save(host)
         assert not host.lab().snapshots.exists()
+
+    @pytest.mark.parametrize("command", [save, restore])
+    def test_a_libvirtd_that_does_not_answer(
+        self,
+        host: FakeHost,
+        guests: Guests,
+        monkeypatch: pytest.MonkeyPatch,
+        command: Callable[[FakeHost, str], None],
+    ) -> None:
+        save(host, "first")
+        provider = host.context.provider()
+        unreachable = Unreachable(service="libvirtd", why="no socket", hint="libvirtd -d")
+        monkeypatch.setattr(provider, "why_unreachable", lambda *, start=False: unreachable)
+        name = "second" if command is save else "first"
+        with pytest.raises(ProviderError, match="libvirtd does not answer: no socket") as caught:
+            command(host, name)
+        assert caught.value.hint == "libvirtd -d"
+        assert not host.lab().snapshot_intent.exists()
+        guests.assert_whole()
 
     def test_too_little_disk_before_anything_is_paused(
         self, host: FakeHost, guests: Guests, monkeypatch: pytest.MonkeyPatch
