@@ -84,7 +84,12 @@ def lab(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     )
     paths.resolved.write_text(lab_json.to_json(made))
     nodes = Nodes(made)
-    context = Host(host=host, runner=nodes, progress=Progress())
+    context = Host(
+        host=host,
+        runner=nodes,
+        progress=Progress(),
+        finish_snapshot=lambda _context, _paths: None,
+    )
     context.providers["libvirt"] = make_provider(host, None, Progress())
     context.known = dict.fromkeys(NAMES, NodeState.RUNNING)
     nodes.context = context  # type: ignore[attr-defined]
